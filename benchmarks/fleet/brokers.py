@@ -100,7 +100,7 @@ class Hosts:
         broker = self.brokers[host]
         if broker.wake == now:
             broker.wake = 0
-            self._do(now, host, leases.proceed(broker.lease, now, self._most))
+            self._do(now, host, leases.next_step(broker.lease, now, self._most))
 
     def _request(self, now: int, host: int, size: int, within: int) -> None:
         fleet, costs, life = self.fleet, self.costs, self.brokers[host].life

@@ -685,12 +685,12 @@ __all__ = tuple(name for name in _HOME if name != "open")  # pyright: ignore[rep
 if not TYPE_CHECKING:  # a type checker would take every name for exported
 
     def __getattr__(name: str) -> object:
-        home = _HOME.get(name)
-        if home is None:
+        module_name = _HOME.get(name)
+        if module_name is None:
             raise AttributeError(f"module 'moorage' has no attribute {name!r}")
         from importlib import import_module
 
-        value = getattr(import_module(f"moorage.{home}"), name)
+        value = getattr(import_module(f"moorage.{module_name}"), name)
         globals()[name] = value
         return value
 

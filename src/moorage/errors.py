@@ -75,7 +75,7 @@ _SHOWN_PROBLEMS: Final = 100
 """The number of problems in the text of an error; the others are in its `problems`."""
 
 
-def _rebuild(kind: type[E], args: tuple[Any, ...], fields: dict[str, Any]) -> E:
+def _rebuild_error(kind: type[E], args: tuple[Any, ...], fields: dict[str, Any]) -> E:
     error = kind.__new__(kind, *args)
     error.__dict__.update(_own_fields(fields))
     return error
@@ -91,8 +91,8 @@ def _shortened(text: str, most: int = _LONGEST_SENTENCE) -> str:
     """Return the text, or the beginning and the end of a text of more than `most` characters."""
     if len(text) <= most:
         return text
-    half = most // 2
-    return f"{text[:half]} … {text[-half:]}"
+    half_length = most // 2
+    return f"{text[:half_length]} … {text[-half_length:]}"
 
 
 class ConnectorError(Exception):
@@ -164,8 +164,8 @@ class ConnectorError(Exception):
         known_text = self._request_id
         if isinstance(known_text, tuple):
             # An open circuit refuses many calls a second, and few who are refused ask for the id.
-            make, argument = known_text
-            self._request_id = known_text = make(argument)
+            text_function, argument = known_text
+            self._request_id = known_text = text_function(argument)
         return known_text
 
     @request_id.setter
@@ -219,10 +219,10 @@ class ConnectorError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields = {name: value for name, value in self._fields().items() if name != "response"}
-        return _rebuild, (type(self), self.args, _own_fields(fields))
+        return _rebuild_error, (type(self), self.args, _own_fields(fields))
 
     def __copy__(self) -> Self:
-        return _rebuild(type(self), self.args, self._fields())
+        return _rebuild_error(type(self), self.args, self._fields())
 
     def _fields(self) -> dict[str, Any]:
         fields = vars(self)
@@ -313,9 +313,9 @@ class ConfigurationError(ConnectorError):
             problems: what is wrong.
             source: the file in which it is wrong, for the error's text.
         """
-        first, *other_texts = problems
-        error = cls(first.found, path=first.path, remedy=first.remedy)
-        is_detailed = bool(other_texts) or first[3:] != (None, None, None)
+        first_text, *other_texts = problems
+        error = cls(first_text.found, path=first_text.path, remedy=first_text.remedy)
+        is_detailed = bool(other_texts) or first_text[3:] != (None, None, None)
         error._others = tuple(problems) if is_detailed else ()
         if source is not None:
             error._source = source

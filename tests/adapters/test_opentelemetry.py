@@ -56,7 +56,7 @@ from moorage.adapters.observers._description import NAMES, holder_of
 from moorage.adapters.observers.opentelemetry import OpenTelemetryObserver
 from moorage.domain.observation import events
 from moorage.domain.observation.call_identity import CallIdentity, ContractCall
-from moorage.domain.observation.late_fields import late
+from moorage.domain.observation.late_fields import make_late
 from moorage.domain.service.plan import Plan, circuit_name
 from moorage.testing import FakeVendor, RecordingObserver, ScriptedHttpClient
 from tests.adapters.observed import ANSWERS, CANARY, CREDENTIALS, OPENS_AT_ONCE, manager_of
@@ -408,7 +408,7 @@ def test_events_of_unknown_calls_are_counted() -> None:
     """Events of a call whose start was missed create no spans, and are counted."""
     telemetry = Telemetry()
     identity, plan = CallIdentity(0, 0, str), Plan(Service("erp"), None, None)
-    started = late(AttemptStarted, (identity, plan, 0, 1, 0, None, None))
+    started = make_late(AttemptStarted, (identity, plan, 0, 1, 0, None, None))
     empty_outcome = CallOutcome.NOTHING
     attempt_arguments = (
         identity,
@@ -428,7 +428,7 @@ def test_events_of_unknown_calls_are_counted() -> None:
 
     telemetry.observer(started)
     assert {} == telemetry.observer.trace_headers(started)
-    telemetry.observer(late(AttemptFinished, attempt_arguments))
+    telemetry.observer(make_late(AttemptFinished, attempt_arguments))
     ended_outcomes = (
         identity,
         plan,
@@ -442,7 +442,7 @@ def test_events_of_unknown_calls_are_counted() -> None:
         None,
         empty_outcome,
     )
-    telemetry.observer(late(CallFinished, ended_outcomes))
+    telemetry.observer(make_late(CallFinished, ended_outcomes))
 
     assert [] == telemetry.spans()
     assert 1 == telemetry.metrics()["moorage.call.count"].data.data_points[0].value
@@ -546,7 +546,7 @@ def test_operations_of_contracts_are_measured_apart() -> None:
         identity.contract = ContractCall(operation, "stripe", account)
         outcome = CallOutcome.DONE
         facts = (identity, plan, 5, 1, None, 200, None, None, *[False] * 5, None, outcome)
-        telemetry.observer(late(CallFinished, facts))
+        telemetry.observer(make_late(CallFinished, facts))
 
     points = telemetry.metrics()["moorage.call.count"].data.data_points
     assert dict.fromkeys(calls, 2) == {

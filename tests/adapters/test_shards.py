@@ -20,7 +20,7 @@ from moorage.adapters.state.redis import AsyncRedisStorage
 from moorage.adapters.state.shards import AsyncShardedStorage, ShardedStorage
 from moorage.adapters.state.sql import AsyncSqlStorage
 from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
-from moorage.domain.idempotency.claims import Claim, MarkSent, Verdict, release, store_answer
+from moorage.domain.idempotency.claims import Claim, MarkSent, Verdict, release_claim, store_answer
 from moorage.domain.state.keys import own_key, state_key
 from moorage.domain.values.durations import HOUR, SECOND
 from moorage.errors import ConfigurationError, InvalidData
@@ -182,7 +182,7 @@ def _end_claim(process: ShardedStorage, key: str, fence: int, chance: Random) ->
     name = own_key("key", "bank", None, key)
     end = chance.choice(("sent", "done", "free", "crash"))
     if end == "free":
-        process.post(release(name, fence, ttl=HOUR))
+        process.post(release_claim(name, fence, ttl=HOUR))
         return 0
     if end == "crash":
         return 5
@@ -251,7 +251,7 @@ def test_posted_commands_reach_the_shard_of_their_state() -> None:
     key = own_key("key", "bank", None, name)
     fencing_token = shards["a"].execute(claim_of(name, 1)).fence
     shards["a"].is_away = True
-    store.post(release(key, fencing_token, ttl=HOUR))
+    store.post(release_claim(key, fencing_token, ttl=HOUR))
     store.post(TaggedCommand(None, 0, once=True).with_keys(key))
     store.post(TaggedCommand(None, 0).with_keys("{a}:1", "{b}:2"))
     with pytest.raises(StorageUnavailable):
@@ -285,7 +285,7 @@ def test_command_waits_for_no_posted_command_of_another_shard() -> None:
         for place in ("a, c", "b, c", "b")
     )
     shards["a"].is_away = True
-    store.post(release(own_key("key", "bank", None, lost_key), 1, ttl=HOUR))
+    store.post(release_claim(own_key("key", "bank", None, lost_key), 1, ttl=HOUR))
     tried: list[Any] = []
     shards["a"].execute = lambda command, _timeout=None: tried.append(command)  # type: ignore[assignment,method-assign]  # records what reaches a lost shard
     for name in (moved, still):
@@ -304,7 +304,7 @@ def test_command_for_other_shards_is_executed_at_once_while_former_shard_hangs()
             for place in ("a, c", "b, c")
         )
         shards["a"].is_away = True
-        store.post(release(own_key("key", "bank", None, lost_key), 1, ttl=HOUR))
+        store.post(release_claim(own_key("key", "bank", None, lost_key), 1, ttl=HOUR))
         coroutine = store.execute(claim_of(moved, 1), 60.0)
         with pytest.raises(StopIteration) as excinfo:
             coroutine.send(None)
@@ -324,11 +324,11 @@ def test_asynchronous_posts_are_executed_before_the_next_command() -> None:
             name = _name_on(store, "a, b", lambda name: own_key("key", "bank", None, name))
             key = own_key("key", "bank", None, name)
             fencing_token = (await shards["a"].execute(claim_of(name, 1))).fence
-            store.post(release(key, fencing_token, ttl=HOUR))
+            store.post(release_claim(key, fencing_token, ttl=HOUR))
             assert Verdict.RUN is (await store.execute(claim_of(name, 2), 5.0)).verdict
             assert 0 == await store.housekeep()
             await store.migrate()
-            store.post(release(key, fencing_token, ttl=HOUR))
+            store.post(release_claim(key, fencing_token, ttl=HOUR))
 
     asyncio.run(main())
 

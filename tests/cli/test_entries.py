@@ -21,7 +21,7 @@ from moorage.cli.host import Host
 from moorage.cli.places import opened_store
 from moorage.contracts.payments import Charge, Money
 from moorage.domain.entries.inbox import InboxEntry
-from moorage.domain.entries.queue import EntryQuery, doubt
+from moorage.domain.entries.queue import EntryQuery, mark_unknown
 from moorage.errors import StorageUnavailable
 from moorage.testing.fakes.http_script import Behaviour
 from moorage.testing.fakes.http_server import VendorServer
@@ -100,7 +100,7 @@ def test_payments_are_settled_before_calls_are_made(
     first = run(capsys, "outbox", "run", "--store", URL, "--once")
     assert first == {"done": 0, "later": 1, "dead": 0, "unknown": 0, "settled": 0}
     (stored_entry,) = store.find(EntryQuery(id=entry.id)).items
-    assert store.swap(doubt(stored_entry, store.now(), "OutcomeUnknown"), stored_entry.fence)
+    assert store.swap(mark_unknown(stored_entry, store.now(), "OutcomeUnknown"), stored_entry.fence)
     run(capsys, "payments", "close", entry.key, "--done")
     second = run(capsys, "outbox", "run", "--store", URL, "--once")
     assert second == {"done": 1, "later": 0, "dead": 0, "unknown": 0, "settled": 0}

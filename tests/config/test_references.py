@@ -166,5 +166,7 @@ def test_value_built_from_an_unreadable_secret_is_not_reported_again() -> None:
     """If a secret cannot be read, a failure of its placeholder adds no second problem."""
     report = Report()
     stand_in = report.unreadable_placeholder("vendors.ours.account")
-    assert REPORTED is report.made(lambda: [][int(stand_in.reveal())], "vendors.ours.account")
+    assert REPORTED is report.make_or_report(
+        lambda: [][int(stand_in.reveal())], "vendors.ours.account"
+    )
     assert [] == report.problems

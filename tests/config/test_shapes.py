@@ -10,7 +10,7 @@ import pytest
 
 import moorage
 from moorage import vendor_sdk as sdk
-from moorage.config.of_classes import about_fields, table_of
+from moorage.config.of_classes import field_descriptions, table_of
 from moorage.config.problems import REPORTED, Report, key, path_below
 from moorage.config.shapes import (
     AnyOf,
@@ -92,7 +92,7 @@ def test_a_class_is_a_table() -> None:
         "anything": "is what it is.",
         "mode": "in shades.",
         "other": "in shades.",
-    } == about_fields(UnusualFields)
+    } == field_descriptions(UnusualFields)
 
 
 @attrs.frozen(kw_only=True)
@@ -161,7 +161,7 @@ def test_constructor_errors_become_problems(error: type[Exception]) -> None:
     def make() -> NoReturn:
         raise error("sk_live_51H8x0tXx")
 
-    assert report.made(make, "a.b") is REPORTED
+    assert report.make_or_report(make, "a.b") is REPORTED
     (problem,) = report.problems
     assert "a.b" == problem.path
     assert "sk_live" not in str(problem)

@@ -19,7 +19,7 @@ from moorage.contracts.calendars import (
     NewEvent,
     RecurrenceRule,
 )
-from moorage.contracts.calendars.times import exists, is_ambiguous, zone_name, zone_of
+from moorage.contracts.calendars.times import is_ambiguous, time_exists, zone_name, zone_of
 from moorage.contracts.routes import Account
 from moorage.contracts.value_codec import pack, unpack
 from moorage.hub.hub import Hub
@@ -49,7 +49,7 @@ def test_every_moment_exists_in_its_zone(moment: datetime, zone: str) -> None:
     """A moment's local time exists, is accepted, and has at most one other reading."""
     local = moment.astimezone(ZoneInfo(zone))
 
-    assert exists(local)
+    assert time_exists(local)
     assert moment == event(start=local, end=local + timedelta(days=2)).start
     if is_ambiguous(local):
         other = local.replace(fold=1 - local.fold)
@@ -81,7 +81,7 @@ def test_stored_times_keep_their_zone(moment: datetime, zone: str) -> None:
 )
 def test_changes_of_clocks_are_known(local: datetime, *, skipped: bool, twice: bool) -> None:
     """Local times that a clock change skips or repeats are recognised."""
-    assert (skipped, twice) == (not exists(local), is_ambiguous(local))
+    assert (skipped, twice) == (not time_exists(local), is_ambiguous(local))
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ class PoolWorld:
 
     def discard(self) -> None:
         """Discard all connections of the pool."""
-        self._decide(link_pool.discard)
+        self._decide(link_pool.discard_links)
 
     def close(self) -> None:
         """Close the pool."""

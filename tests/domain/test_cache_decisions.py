@@ -127,14 +127,14 @@ def test_heads_are_answered_while_fresh_only() -> None:
     assert FreshAnswer() == decide(HEAD, cached_entry, POLICY)
     assert NoCachedAnswer() == decide(HEAD, cached_entry.later(61), POLICY)
     assert (b"", True) == (
-        caching.as_received(cached_entry, HEAD).body,
-        caching.as_received(cached_entry, HEAD).cached,
+        caching.received_answer(cached_entry, HEAD).body,
+        caching.received_answer(cached_entry, HEAD).cached,
     )
 
 
 def test_cached_response_has_its_age() -> None:
     """A response from the cache is marked as cached, with its current `Age`."""
-    report = caching.as_received(entry("max-age=60", {"Age": "3"}).later(4.7), GET)
+    report = caching.received_answer(entry("max-age=60", {"Age": "3"}).later(4.7), GET)
     assert (("7",), b"kept", True) == (report.headers.get_all("age"), report.body, report.cached)
 
 

@@ -18,7 +18,7 @@ from moorage.domain.entries.chains import (
     undo_id,
 )
 from moorage.domain.entries.outbox import OutboxEntry
-from moorage.domain.entries.queue import EntryState, finish, give_up, replay, take_entry
+from moorage.domain.entries.queue import EntryState, finish_entry, give_up, replay_entry, take_entry
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -146,7 +146,7 @@ def test_a_failed_entry_of_a_chain_undoes_first() -> None:
     failed = give_up(chained, NOW, "refused")
     assert (EntryState.UNDOING, True, None) == (failed.state, failed.holds, failed.due)
     assert EntryState.UNDOING is take_entry(chained, NOW, 1.0, 3).state
-    assert EntryState.DONE is finish(chained, NOW).state
+    assert EntryState.DONE is finish_entry(chained, NOW).state
 
 
 def test_undos_are_released_newest_first() -> None:
@@ -242,9 +242,9 @@ def test_ancestors_are_found_once_even_in_a_circle() -> None:
 
 def test_replayed_entry_waits_for_its_predecessors_again() -> None:
     """A replayed entry waits for its predecessors again; replaying a prepared undo releases it."""
-    replayed = replay(entry("b", "dead", "a"), NOW)
+    replayed = replay_entry(entry("b", "dead", "a"), NOW)
     assert (EntryState.BLOCKED, None) == (replayed.state, replayed.due)
-    released = replay(entry("a-undo", "prepared"), NOW)
+    released = replay_entry(entry("a-undo", "prepared"), NOW)
     assert (EntryState.WAITING, NOW) == (released.state, released.due)
     assert "a-undo" == undo_id("a")
 

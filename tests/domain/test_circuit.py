@@ -172,19 +172,19 @@ def test_an_open_circuit_refuses_at_once() -> None:
     line = Line(failures=1)
     line.enter()
     cells = line.world.cells
-    assert [0, 0] == [line.rule.refuses(state, NOON) for state in (None, cells["k"])]
+    assert [0, 0] == [line.rule.refusal_time(state, NOON) for state in (None, cells["k"])]
     line.call()
     times = [-1, 0, SMALL_STEP, SMALL_STEP + 1]
     minute = 60 * SECOND
     assert [0, minute, minute - SMALL_STEP, 0] == [
-        line.rule.refuses(cells["k"], NOON + time) for time in times
+        line.rule.refusal_time(cells["k"], NOON + time) for time in times
     ]
     line.set(FORCED_OPEN)
     assert [0, FOREVER, FOREVER, 0] == [
-        line.rule.refuses(cells["k"], NOON + time) for time in times
+        line.rule.refusal_time(cells["k"], NOON + time) for time in times
     ]
     shadow = CircuitRule(CircuitBreakerConfig(shadow=True))
-    assert 0 == shadow.refuses(cells["k"], NOON)
+    assert 0 == shadow.refusal_time(cells["k"], NOON)
 
 
 def test_the_last_calls_may_be_the_window() -> None:

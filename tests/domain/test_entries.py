@@ -15,18 +15,18 @@ from moorage.domain.entries.queue import (
     EntryPage,
     EntryQuery,
     EntryState,
-    arrive,
-    doubt,
-    drop,
-    finish,
+    add_entry,
+    cancel_entry,
+    finish_entry,
     give_up,
     lane_number,
     lane_of,
     lease_left,
     longest_pause,
-    pause,
-    postpone,
-    replay,
+    mark_unknown,
+    pause_entry,
+    postpone_entry,
+    replay_entry,
     stored_error_text,
     take_entry,
     usual_wait,
@@ -160,10 +160,10 @@ def test_ended_entries_have_time_error_and_hold(kind: type[Entry]) -> None:
     failed_entry = kind(id="e2", target="x", operation="y", added_at=NOW, error="It broke.")
     worn_entry = kind(id="e3", target="x", operation="y", added_at=NOW, attempts=3)
     ended_entries: list[Entry] = [
-        finish(taken_entry, LATER),
-        doubt(taken_entry, LATER, "Nobody knows."),
+        finish_entry(taken_entry, LATER),
+        mark_unknown(taken_entry, LATER, "Nobody knows."),
         give_up(taken_entry, LATER, "It broke."),
-        drop(failed_entry, LATER),
+        cancel_entry(failed_entry, LATER),
         take_entry(worn_entry, LATER, 60.0, 3),
     ]
 
@@ -185,19 +185,19 @@ def test_every_change_raises_the_fence(kind: type[Entry]) -> None:
     waiting = kind(id="e1", target="x", operation="y", added_at=NOW, fence=6)
     changed_entries: list[Entry] = [
         take_entry(waiting, NOW, 60.0, 3),
-        finish(waiting, NOW),
-        postpone(waiting, LATER, "It broke."),
-        doubt(waiting, NOW, "Nobody knows."),
+        finish_entry(waiting, NOW),
+        postpone_entry(waiting, LATER, "It broke."),
+        mark_unknown(waiting, NOW, "Nobody knows."),
         give_up(waiting, NOW, "It broke."),
-        drop(waiting, NOW),
-        replay(waiting, NOW),
+        cancel_entry(waiting, NOW),
+        replay_entry(waiting, NOW),
     ]
     assert [7] * 7 == [item.fence for item in changed_entries]
 
 
 def test_replay_resets_the_entry() -> None:
     """A replayed entry is open again, has no attempts, and blocks its lane."""
-    repeated_entry = replay(drop(entry(attempts=2, lane="a"), NOW), LATER)
+    repeated_entry = replay_entry(cancel_entry(entry(attempts=2, lane="a"), NOW), LATER)
 
     assert (EntryState.WAITING, True, "") == _outcome(repeated_entry)
     assert (LATER, None, 0, 2) == (
@@ -217,7 +217,9 @@ def test_entry_lease_lasts_until_its_last_microsecond() -> None:
     )
     assert timedelta() == lease_left(taken_entry, lease_end) == lease_left(taken_entry, LATER)
     assert (
-        timedelta() == lease_left(entry(due=LATER), NOW) == lease_left(drop(taken_entry, NOW), NOW)
+        timedelta()
+        == lease_left(entry(due=LATER), NOW)
+        == lease_left(cancel_entry(taken_entry, NOW), NOW)
     )
 
 
@@ -226,7 +228,7 @@ def test_entry_lease_lasts_until_its_last_microsecond() -> None:
 )
 def test_arrival_time_is_the_stores(due: datetime | None, expected: datetime) -> None:
     """An entry arrives at the store's time, and is due then or later."""
-    arrived_entry = arrive(entry(added_at=LATER + timedelta(days=9), due=due), NOW)
+    arrived_entry = add_entry(entry(added_at=LATER + timedelta(days=9), due=due), NOW)
 
     assert (NOW, expected) == (arrived_entry.added_at, arrived_entry.due)
 
@@ -236,7 +238,7 @@ def test_retry_after_raises_the_pause(wish: float | None, expected: float) -> No
     """A failed entry waits for the longer of the error's pause and the policy's delay."""
     policy = RetryPolicy(max_attempts=9, base_delay=10.0, max_delay=60.0, jitter=Jitter.NONE)
 
-    assert timedelta(seconds=expected) == pause(policy, 3, wish, 0.5)
+    assert timedelta(seconds=expected) == pause_entry(policy, 3, wish, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -279,4 +281,4 @@ def test_query_for_long_waits(changes: dict[str, Any], result: bool) -> None:
 
 def test_entry_for_later_can_be_dropped() -> None:
     """An entry that is not yet due can be dropped at once."""
-    assert EntryState.DROPPED is drop(entry(due=LATER), NOW).state
+    assert EntryState.DROPPED is cancel_entry(entry(due=LATER), NOW).state

@@ -29,7 +29,7 @@ from moorage.domain.observation.figures import (
     rolled_up,
     sum_of_figures,
 )
-from moorage.domain.observation.late_fields import late
+from moorage.domain.observation.late_fields import make_late
 from moorage.domain.observation.recording import RecordedMetrics, UnstoredMetrics
 from moorage.domain.service.plan import Plan
 
@@ -250,7 +250,7 @@ def test_late_events_are_recorded_like_others() -> None:
         *(CallOutcome.NOTHING, None, None, None),
     )
     recording, other_recording = RecordedMetrics(10, 100), RecordedMetrics(10, 100)
-    for event in (late(AttemptFinished, attempt), late(CallFinished, end)):
+    for event in (make_late(AttemptFinished, attempt), make_late(CallFinished, end)):
         recording.record(event)
         fields = {field.name: getattr(event, field.name) for field in attrs.fields(type(event))}
         other_recording.record(type(event)(**fields))

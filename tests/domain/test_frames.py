@@ -85,7 +85,7 @@ def test_guarded_class_leaves_no_frames() -> None:
     with pytest.raises(InvalidData) as excinfo:
         ValidatedValue(options.pop())
     frames = [frame for frame, _ in traceback.walk_tb(excinfo.tb)][1:]
-    assert ["careful"] == [frame.f_code.co_name for frame in frames]
+    assert ["careful_build"] == [frame.f_code.co_name for frame in frames]
     assert HIDDEN not in repr([frame.f_locals for frame in frames])
 
 
@@ -104,7 +104,9 @@ def test_unknown_and_missing_arguments_are_in_no_frame() -> None:
             build(*args, **options)
         frames = [frame for frame, _ in traceback.walk_tb(excinfo.tb)][1:]
         assert [["build"]] == [[*frame.f_locals] for frame in frames]
-        assert "build" in excinfo.value.__notes__[0] or "careful" in excinfo.value.__notes__[0]
+        assert (
+            "build" in excinfo.value.__notes__[0] or "careful_build" in excinfo.value.__notes__[0]
+        )
 
 
 def test_errors_that_hold_their_value_become_invalid_data() -> None:

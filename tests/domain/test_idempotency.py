@@ -15,8 +15,8 @@ from moorage.domain.idempotency.claims import (
     Resolve,
     Verdict,
     Withdraw,
-    abandon,
-    release,
+    abandon_claim,
+    release_claim,
     store_answer,
     unexpired,
 )
@@ -58,7 +58,7 @@ def test_claims_follow_the_table() -> None:
         lambda key: key.claim(),
         lambda key: key.claim_and_send(),
         lambda key: key.settle(store_answer(KEY, key.claim_and_send(), "answer", ttl=TTL)),
-        lambda key: key.settle(release(KEY, key.claim_and_send(), ttl=TTL)),
+        lambda key: key.settle(release_claim(KEY, key.claim_and_send(), ttl=TTL)),
     ]
     for prepare_key, lateness in product(prepare, (0, LEASE)):
         for owner, target in ((1, "honours"), (2, "honours"), (2, "ignores")):
@@ -81,7 +81,7 @@ def test_another_payload_is_a_conflict_in_every_state(ending: str) -> None:
     if ending == "done":
         key.settle(store_answer(KEY, fencing_token, "answer", ttl=TTL))
     if ending == "free":
-        key.settle(release(KEY, fencing_token, ttl=TTL))
+        key.settle(release_claim(KEY, fencing_token, ttl=TTL))
     if ending in {"unknown", "none"}:
         key.world.now += LEASE
     assert (Verdict.CONFLICT, 0, 0, None) == key.claim(payload=b"two")
@@ -99,7 +99,7 @@ def test_expired_unsent_claim_is_taken_over() -> None:
     assert (Verdict.RUN, first.fence + 1) == (second.verdict, second.fence)
     assert not key.mark(first.fence)
     assert not key.renew(first.fence)
-    assert not key.settle(release(KEY, first.fence, ttl=TTL)).held
+    assert not key.settle(release_claim(KEY, first.fence, ttl=TTL)).held
     assert (True, False, None) == key.settle(store_answer(KEY, second.fence, "answer", ttl=TTL))
     assert (Verdict.REPLAY, 0, 0, "answer") == key.claim()
     assert (False, True, "answer") == key.settle(store_answer(KEY, first.fence, "late", ttl=TTL))
@@ -175,7 +175,7 @@ def test_abandoned_sent_key_is_unknown_at_once() -> None:
     key = KeyCaller()
     fencing_token = key.claim_and_send("ignores")
     for _ in range(2):
-        assert key.settle(abandon(KEY, fencing_token, ttl=TTL)).held
+        assert key.settle(abandon_claim(KEY, fencing_token, ttl=TTL)).held
     assert Verdict.UNKNOWN is key.claim("ignores").verdict
     assert not key.mark(fencing_token)
     assert key.settle(store_answer(KEY, fencing_token, "answer", ttl=TTL)).held
@@ -187,9 +187,9 @@ def test_abandoned_unsent_key_is_free() -> None:
     key = KeyCaller()
     fencing_token = key.claim().fence
     for _ in range(2):
-        assert key.settle(abandon(KEY, fencing_token, ttl=TTL)).held
+        assert key.settle(abandon_claim(KEY, fencing_token, ttl=TTL)).held
     assert Verdict.RUN is key.claim().verdict
-    assert not key.settle(release(KEY, fencing_token, ttl=TTL)).held
+    assert not key.settle(release_claim(KEY, fencing_token, ttl=TTL)).held
 
 
 def test_a_stored_answer_never_changes() -> None:
@@ -200,8 +200,8 @@ def test_a_stored_answer_never_changes() -> None:
         assert key.settle(store_answer(KEY, fencing_token, "answer", ttl=TTL)).held
     for command in (
         store_answer(KEY, fencing_token + 1, "other", ttl=TTL),
-        release(KEY, fencing_token, ttl=TTL),
-        abandon(KEY, fencing_token, ttl=TTL),
+        release_claim(KEY, fencing_token, ttl=TTL),
+        abandon_claim(KEY, fencing_token, ttl=TTL),
     ):
         assert (False, True, "answer") == key.settle(command)
     assert not key.world.execute(Resolve(KEY, done=True, ttl=TTL, answer="other"))
@@ -321,7 +321,7 @@ def test_a_claim_that_was_taken_over_is_not_renewed() -> None:
     assert previous_state is key.world.cells[KEY]
 
 
-@pytest.mark.parametrize("ending", [store_answer, release, abandon])
+@pytest.mark.parametrize("ending", [store_answer, release_claim, abandon_claim])
 def test_a_claim_that_has_ended_is_not_renewed(ending: Callable[..., Settle]) -> None:
     """A completed, released or abandoned claim cannot be renewed."""
     key = KeyCaller()

@@ -17,8 +17,8 @@ from moorage.domain.idempotency.claims import (
     Resolve,
     Verdict,
     Withdraw,
-    abandon,
-    release,
+    abandon_claim,
+    release_claim,
     store_answer,
 )
 from moorage.domain.resilience.admission import Admission, Answer, Gates
@@ -324,7 +324,7 @@ class KeyMachine(RuleBasedStateMachine):
         """Abandon a claim: its key is free if nothing was sent; else its outcome is unknown."""
         holder = self.pick(number)
         certain = holder.verdict is Verdict.RUN and not holder.sent
-        command = (release if certain else abandon)(KEY, holder.fence, ttl=TTL)
+        command = (release_claim if certain else abandon_claim)(KEY, holder.fence, ttl=TTL)
         is_held = None
         for _ in range(times):
             time = self.judge()

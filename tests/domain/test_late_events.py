@@ -16,7 +16,7 @@ from moorage import HttpMethod, Service
 from moorage.domain.observation.call_events import AttemptFinished, CallFinished, CallStarted
 from moorage.domain.observation.call_identity import CallIdentity, CallOutcome
 from moorage.domain.observation.integration_log import IntegrationLog, IntegrationStatus, entry_of
-from moorage.domain.observation.late_fields import late
+from moorage.domain.observation.late_fields import make_late
 from moorage.domain.service.plan import Plan
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ def late_events(numbers: count[int] | None = None) -> dict[type[Event], Event]:
         *("The card 4111111111111111 failed.", HttpMethod.POST, f"00-{'ab' * 16}-{'cd' * 8}-01"),
     )
     return {
-        CallStarted: late(CallStarted, start),
-        AttemptFinished: late(AttemptFinished, attempt),
-        CallFinished: late(CallFinished, end),
+        CallStarted: make_late(CallStarted, start),
+        AttemptFinished: make_late(AttemptFinished, attempt),
+        CallFinished: make_late(CallFinished, end),
     }
 
 
@@ -117,7 +117,7 @@ def test_event_of_first_attempt_is_computed_from_facts_of_its_successful_call() 
         (505_000, 7, 9),
     )
 
-    assert late(AttemptFinished, facts) == AttemptFinished(
+    assert make_late(AttemptFinished, facts) == AttemptFinished(
         at=NOON + timedelta(milliseconds=2),
         service="stripe",
         tenant="acme",

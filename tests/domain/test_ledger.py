@@ -61,28 +61,28 @@ def ledger_after(ledger: Ledger, act: str) -> Ledger:
         case "leave":
             return ledger.leave()
         case "disprove":
-            return ledger.disprove()
+            return ledger.record_no_effect()
         case "unsent":
-            return ledger.disprove(unsent=True)
+            return ledger.record_no_effect(unsent=True)
         case _:
             return ledger.take_over()
 
 
 def facts(ledger: Ledger) -> tuple[int, bool, bool]:
     """Return the facts of a ledger, in the form of the plain list."""
-    return ledger.attempts, ledger.acted, ledger.unsent
+    return ledger.attempts, ledger.may_have_acted, ledger.is_unsent
 
 
 def check_laws(ledger: Ledger, act: str, then: Ledger) -> None:
     """Fail if a call's ledger breaks one of the laws after an action."""
     if ledger.earlier:
-        assert then.acted, "what an earlier attempt may have done stays"
-    if ledger.acted and not then.acted:
+        assert then.may_have_acted, "what an earlier attempt may have done stays"
+    if ledger.may_have_acted and not then.may_have_acted:
         assert act in {DISPROVE, UNSENT}, "only a proof disproves"
     if act in {BEGIN, TAKE_OVER}:
-        assert then.acted >= ledger.acted
+        assert then.may_have_acted >= ledger.may_have_acted
     if act == LEAVE:
-        assert (ledger.attempts + 1, True) == (then.attempts, then.acted)
+        assert (ledger.attempts + 1, True) == (then.attempts, then.may_have_acted)
     else:
         assert ledger.attempts == then.attempts
     if act in {DISPROVE, UNSENT}:
@@ -139,8 +139,10 @@ def test_a_joined_ledger_is_as_unproven_as_its_least_proven_racer(before: tuple[
 
         departed_races = sum(bool(acts) for acts, _ in races)
         assert start.attempts + departed_races == joined_ledger.attempts
-        assert (start.acted or any(racer.acted for racer in racers)) == joined_ledger.acted
-        if not start.acted:
+        assert (
+            start.may_have_acted or any(racer.may_have_acted for racer in racers)
+        ) == joined_ledger.may_have_acted
+        if not start.may_have_acted:
             assert max(effect for _, effect in races) is joined_ledger.current
             assert joined_ledger == start.join(reversed(racers))
 

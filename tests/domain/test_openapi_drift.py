@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage.domain.openapi import fields
-from moorage.domain.openapi.drift import ChangeKind, Usage, drift
+from moorage.domain.openapi.drift import ChangeKind, Usage, find_drift
 from moorage.errors import DescriptionRefused
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def changed_description(change: Callable[[Json, Json], object]) -> Json:
 
 def kinds_at(new: Json, old: Json = OLD) -> set[tuple[str, str]]:
     """Return the kind and place of each reported change."""
-    changes = drift(old, new, USAGE).changes
+    changes = find_drift(old, new, USAGE).changes
     return {(change.kind.value, f"{change.side or ''} {change.path}".strip()) for change in changes}
 
 
@@ -251,7 +251,7 @@ def test_change_to_part_that_program_does_not_use_is_not_reported(name: str) -> 
 
 def test_operations_are_reported() -> None:
     """The result lists the compared operations, and the requests that no version describes."""
-    result = drift(OLD, OLD, USAGE)
+    result = find_drift(OLD, OLD, USAGE)
 
     assert ("GET /payments/{id}", "POST /payments") == result.compared
     assert (("GET", "/v9/nothing"),) == result.undescribed
@@ -262,14 +262,14 @@ def test_operation_that_only_new_version_describes_is_neither_change_nor_compare
     """An operation that only the new version describes is neither a change nor compared."""
     old_description = changed_description(lambda _, paths: paths.pop("/payments/{id}"))
 
-    assert ("POST /payments",) == drift(old_description, OLD, USAGE).compared
+    assert ("POST /payments",) == find_drift(old_description, OLD, USAGE).compared
 
 
 def test_description_of_another_version_is_compared() -> None:
     """A recorded path matches below another base path, such as another version's `/v2`."""
     new_description = {**OLD, "servers": [{"url": "https://pay.example/v2"}]}
 
-    assert 2 == len(drift(new_description, new_description, USAGE).compared)
+    assert 2 == len(find_drift(new_description, new_description, USAGE).compared)
 
 
 def test_description_of_openapi_2_is_compared() -> None:
@@ -362,7 +362,7 @@ def test_required_field_that_is_read_only_is_not_required_of_requests() -> None:
 def test_document_without_paths_is_refused(wrong: Json) -> None:
     """A document without paths is refused, and the error says which document is needed."""
     with pytest.raises(DescriptionRefused, match="OpenAPI"):
-        drift(wrong, OLD, USAGE)
+        find_drift(wrong, OLD, USAGE)
 
 
 @pytest.mark.parametrize("wrong", [None, [], "text", 7, {"$ref": "#/nothing"}, {"$ref": "x.json"}])
@@ -384,7 +384,7 @@ def test_change_that_adds_many_enum_values_names_five_of_them() -> None:
             schemas["Payment"]["properties"]["status"], enum=["paid", "open", *words]
         )
     )
-    change = drift(OLD, new_description, USAGE).changes[0]
+    change = find_drift(OLD, new_description, USAGE).changes[0]
 
     assert ChangeKind.WORDS_ADDED is change.kind
     assert not change.breaks
@@ -414,4 +414,4 @@ def test_schemas_without_end_are_refused(schemas: Json, monkeypatch: pytest.Monk
     description = {"paths": {"/a": {"get": operation}}, "components": {"schemas": schemas}}
     usage = Usage(requests=frozenset({("GET", "/a")}), names=frozenset(), sent={})
     with pytest.raises(DescriptionRefused, match="nested too deeply"):
-        drift(description, description, usage)
+        find_drift(description, description, usage)

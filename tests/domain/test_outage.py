@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage.adapters.state.memory import MemoryStorage
-from moorage.domain.idempotency.claims import MarkSent, release
+from moorage.domain.idempotency.claims import MarkSent, release_claim
 from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.resilience.circuit import (
     CircuitBreakerConfig,
@@ -169,7 +169,7 @@ def test_only_limits_and_circuits_have_a_local_fallback() -> None:
     lasting_commands: list[Command[Any]] = [
         request.evolve(claim=("key", 1, "vendor")),
         MarkSent("key", 1, "vendor"),
-        release("key", 1, ttl=SECOND),
+        release_claim("key", 1, ttl=SECOND),
         SetCircuit(RULE, "circuit", CircuitState.CLOSED),
     ]
 
@@ -280,7 +280,7 @@ def test_claims_have_no_substitute() -> None:
     assert has_substitute(marking, "circuit")
     assert not has_substitute(request, "another")
     assert not has_substitute(marking, "claim")
-    assert not has_substitute(release("key", 1, ttl=SECOND), "key")
+    assert not has_substitute(release_claim("key", 1, ttl=SECOND), "key")
 
 
 def test_a_command_is_moved_to_other_keys() -> None:
@@ -309,7 +309,7 @@ def test_patience_with_a_fallback() -> None:
 
 def test_patience_without_a_fallback() -> None:
     """A store command without a fallback waits for all the time left, at most a minute."""
-    claim = release("key", 1, ttl=SECOND)
+    claim = release_claim("key", 1, ttl=SECOND)
 
     assert [1.0, 60.0, None] == [
         patience(claim, seconds_left) for seconds_left in (1.0, 600.0, None)

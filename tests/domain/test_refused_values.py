@@ -11,7 +11,7 @@ from moorage.domain.http.requests import Request
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.service.settings import BulkheadConfig, Service
 from moorage.domain.steps.step import Resources
-from moorage.domain.values.text import brief
+from moorage.domain.values.text import brief_repr
 from moorage.errors import ConnectorError
 
 if TYPE_CHECKING:
@@ -61,4 +61,4 @@ def test_refused_values_are_shown_briefly(make: Callable[[Any], object], value: 
 )
 def test_short_values_are_shown(value: object, shown: str) -> None:
     """A short value is shown as Python writes it; a long one by its type and size."""
-    assert shown == brief(value)
+    assert shown == brief_repr(value)

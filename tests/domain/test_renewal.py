@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from moorage.domain.entries.renewal import CLAIM_LEASE, MOST_TOGETHER, HeldClaim, claims_due, halves
+from moorage.domain.entries.renewal import (
+    CLAIM_LEASE,
+    MOST_TOGETHER,
+    HeldClaim,
+    claims_due,
+    split_in_half,
+)
 from moorage.domain.idempotency.claims import LEASE, RENEWAL
 
 NOW = 10**12
@@ -58,6 +64,6 @@ def test_of_two_holders_of_a_key_the_later_is_renewed() -> None:
 def test_group_of_claims_whose_renewal_failed_is_halved_until_failing_claim_is_found() -> None:
     """A group of claims whose renewal failed is halved until the failing claim is found."""
     claims = [held_claim(str(number)) for number in range(5)]
-    assert [claims[:2], claims[2:]] == halves(claims)
-    assert [claims[:1], claims[1:2]] == halves(claims[:2])
-    assert [] == halves(claims[:1])
+    assert [claims[:2], claims[2:]] == split_in_half(claims)
+    assert [claims[:1], claims[1:2]] == split_in_half(claims[:2])
+    assert [] == split_in_half(claims[:1])

@@ -85,6 +85,6 @@ def test_a_recorder_is_taught_the_same_values() -> None:
     request = Request.post("/", json={"token": OTHER})
     request = request.with_header("Content-Type", "application/json")
     sent_request = SentCredentials(Credentials.bearer(SECRET), request, "https://x.example/", None)
-    sent_request.give_secrets_to(lambda secrets, words: taught.extend([{*secrets}, {*words}]))
+    sent_request.report_secrets(lambda secrets, words: taught.extend([{*secrets}, {*words}]))
 
     assert [{SECRET.encode()}, {OTHER.encode()}] == taught

@@ -12,7 +12,7 @@ from moorage.domain.idempotency.claims import (
     ClaimResult,
     MarkSent,
     Verdict,
-    release,
+    release_claim,
     store_answer,
 )
 from moorage.domain.idempotency.leaving import MARK_LASTS, ExecuteOnFormerShard
@@ -97,7 +97,7 @@ def test_claim_stays_where_it_may_matter() -> None:
     """A claim stays on its shard until it is released, or its term or answer has expired."""
     for end, moves_after in (
         (None, 10 * SECOND),
-        (lambda fence: release(KEY, fence, ttl=DAY), 0),
+        (lambda fence: release_claim(KEY, fence, ttl=DAY), 0),
         (lambda fence: store_answer(KEY, fence, "answer", ttl=DAY), DAY),
         (lambda fence: MarkSent(KEY, fence, "bank"), DAY + 10 * SECOND),
     ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.idempotency.claims import Claim, Verdict, release
+from moorage.domain.idempotency.claims import Claim, Verdict, release_claim
 from moorage.domain.idempotency.tenant_records import (
     ClaimExisting,
     CountRecords,
@@ -219,7 +219,7 @@ def test_existing_key_is_claimed_and_no_record_is_made() -> None:
     assert key not in world.cells
 
     fencing_token = world.execute(command).fence
-    world.execute(release(key, fencing_token, ttl=DAY))
+    world.execute(release_claim(key, fencing_token, ttl=DAY))
     claim_result = world.execute(for_existing_record(command))
     assert (Verdict.RUN, fencing_token + 1) == (claim_result.verdict, claim_result.fence)
 

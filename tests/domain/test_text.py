@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.values.text import column_text, is_encodable, storable, with_article
+from moorage.domain.values.text import column_text, is_encodable, storable_text, with_article
 
 
 @given(st.text(st.characters(codec="utf-8")), st.characters(categories=["Cs"]))
@@ -19,14 +19,14 @@ def test_only_surrogates_have_no_utf8_form(text: str, surrogate: str) -> None:
 @given(st.text(st.characters()))
 def test_storable_text_has_no_surrogate_and_no_nul(text: str) -> None:
     """In storable text, only lone surrogates and NUL are replaced, each by a question mark."""
-    storable_text = storable(text)
-    assert len(text) == len(storable_text)
-    assert is_encodable(storable_text)
-    assert "\0" not in storable_text
+    stored_text = storable_text(text)
+    assert len(text) == len(stored_text)
+    assert is_encodable(stored_text)
+    assert "\0" not in stored_text
     assert all(
-        new_text in {old_text, "?"} for new_text, old_text in zip(storable_text, text, strict=True)
+        new_text in {old_text, "?"} for new_text, old_text in zip(stored_text, text, strict=True)
     )
-    assert storable_text == storable(storable_text)
+    assert stored_text == storable_text(stored_text)
 
 
 @given(st.text(st.characters()))

@@ -15,7 +15,7 @@ from moorage.domain.resilience.token_leases import (
     after_grant,
     after_leaving,
     after_refusal,
-    proceed,
+    next_step,
 )
 from moorage.domain.values.durations import FOREVER
 
@@ -74,7 +74,7 @@ def test_one_request_in_each_lease() -> None:
 
     assert 0 == step.request
     assert LEASE == step.wake
-    assert 3 == proceed(step.lease, LEASE, MOST).request
+    assert 3 == next_step(step.lease, LEASE, MOST).request
 
 
 def test_request_is_bounded_by_burst_and_by_number() -> None:
@@ -83,8 +83,8 @@ def test_request_is_bounded_by_burst_and_by_number() -> None:
 
     assert 1 == waiting.pending
     free = waiting._replace(pending=0)
-    assert 5 == proceed(free, LEASE, 5).request
-    assert MOST_AT_ONCE == proceed(free, LEASE, MOST).request
+    assert 5 == next_step(free, LEASE, 5).request
+    assert MOST_AT_ONCE == next_step(free, LEASE, MOST).request
 
 
 def test_too_many_calls_are_refused() -> None:
@@ -113,7 +113,7 @@ def test_refusal_reaches_calls_that_cannot_wait_so_long() -> None:
 
     assert (Refusal(1, 2 * LEASE),) == step.refused
     assert LEASE == step.wake
-    assert 1 == proceed(step.lease, LEASE, MOST).request
+    assert 1 == next_step(step.lease, LEASE, MOST).request
 
 
 def test_broker_remembers_a_refusal_until_a_token_is_near() -> None:
@@ -145,11 +145,11 @@ def test_wait_refuses_impatient_calls_at_once() -> None:
 def test_calls_that_waited_too_long_are_not_requested() -> None:
     """A call that has waited too long is refused instead of being part of the next request."""
     lease = after_call(asking_lease(1), 2, 500_000, 0, MOST).lease._replace(pending=0)
-    step = proceed(lease, 2 * LEASE + 1, MOST)
+    step = next_step(lease, 2 * LEASE + 1, MOST)
 
     assert (Refusal(1, LEASE),) == step.refused
     assert 1 < step.request
-    late_lease = proceed(asking_lease(1)._replace(pending=0), 2 * LEASE + 1, MOST)
+    late_lease = next_step(asking_lease(1)._replace(pending=0), 2 * LEASE + 1, MOST)
     assert 0 == late_lease.request
     assert (Refusal(1, LEASE),) == late_lease.refused
 
@@ -197,7 +197,7 @@ def test_a_single_caller_gets_enough_in_advance() -> None:
         if step.wake is not None:
             waits += 1
             now = step.wake
-            step = proceed(step.lease, now, MOST)
+            step = next_step(step.lease, now, MOST)
         if step.request:
             step = after_grant(step.lease, step.request, sent=now, now=now + 200, most=MOST)
         assert (call,) == step.granted

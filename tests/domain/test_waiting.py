@@ -27,7 +27,7 @@ def line_of(*dues: int, asleep: bool = True) -> Line:
     for number, due_at in enumerate(dues, 1):
         line = line.joined((due_at, number, ()))
     for number in range(1, len(dues) + 1) if asleep else ():
-        line, _, _ = line.rested(number, 0)
+        line, _, _ = line.with_wait(number, 0)
     return line
 
 
@@ -48,12 +48,12 @@ def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -
         ]:
             wake_time, each = min(due_wakes)
             if wakes[each][1]:
-                line, turn = line.taken(each)
+                line, turn = line.without_admitted(each)
                 assert turn[0] == wake_time <= promised_times[each]
                 lost_slots.append(wake_time)
                 del wakes[each]
             else:
-                line, nap, is_last = line.rested(each, wake_time)
+                line, nap, is_last = line.with_wait(each, wake_time)
                 wakes[each] = wake_time + nap, is_last
 
     for action, amount in walk:
@@ -62,12 +62,12 @@ def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -
             due_at = min(free_slots, default=max([now, *(turn[0] for turn in line.turns)]) + SLOT)
             free_slots.discard(due_at)
             promised_times[number] = due_at
-            line, nap, last = line.joined((due_at, number, ())).rested(number, now)
+            line, nap, last = line.joined((due_at, number, ())).with_wait(number, now)
             wakes[number] = now + nap, last
         elif action == "leave" and line.numbers:
             leaver = line.numbers[amount % len(line.numbers)]
             previous_counts = {number: turn_of(line, number) for number in line.numbers}
-            line, turn = line.left(leaver)
+            line, turn = line.without_caller(leaver)
             del wakes[leaver]
             free_slots.add(turn[0])
             assert [item for item in previous_counts if item != leaver] == list(line.numbers)
@@ -84,7 +84,7 @@ def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -
 
 def test_callers_behind_a_leaving_caller_move_up_by_one_slot() -> None:
     """If a waiting caller leaves, all callers behind it move up by one slot."""
-    line, returned_turn = line_of(SLOT, 2 * SLOT, 3 * SLOT, 4 * SLOT).left(2)
+    line, returned_turn = line_of(SLOT, 2 * SLOT, 3 * SLOT, 4 * SLOT).without_caller(2)
     assert (1, 3, 4) == line.numbers
     assert [SLOT, 2 * SLOT, 3 * SLOT] == [returned_turn[0] for returned_turn in line.turns]
     assert 4 * SLOT == returned_turn[0]
@@ -92,7 +92,7 @@ def test_callers_behind_a_leaving_caller_move_up_by_one_slot() -> None:
 
 def test_waiting_caller_that_sleeps_past_freed_slot_keeps_its_own() -> None:
     """A waiting caller that sleeps past a freed slot keeps its own, as do all behind it."""
-    line, returned_turn = line_of(SLOT, 2 * SLOT, 3 * SLOT, asleep=False).left(1)
+    line, returned_turn = line_of(SLOT, 2 * SLOT, 3 * SLOT, asleep=False).without_caller(1)
     assert (2, 3) == line.numbers
     assert [2 * SLOT, 3 * SLOT] == [returned_turn[0] for returned_turn in line.turns]
     assert SLOT == returned_turn[0]
@@ -104,11 +104,11 @@ def test_first_waiting_caller_sleeps_once() -> None:
     Nobody wakes up for less than a hundredth of a second.
     """
     line = line_of(SLOT, 2 * SLOT, 2 * SLOT + SHORT - 1, 13 * SLOT)
-    assert (SLOT, True) == line.rested(1, 0)[1:]
-    assert (2 * SLOT // 6, False) == line.rested(2, 0)[1:]
-    assert (SLOT // 4, False) == line.rested(2, SLOT // 2)[1:]
-    assert (SHORT, False) == line.rested(2, SLOT - SHORT)[1:]
-    assert (SLOT, True) == line.rested(2, SLOT)[1:]
-    assert (0, True) == line.rested(2, 3 * SLOT)[1:]
-    assert (SHORT, True) == line.rested(3, 2 * SLOT - 1)[1:]
-    assert (2 * SLOT + SHORT - 1, False) == line.rested(4, 0)[1:]
+    assert (SLOT, True) == line.with_wait(1, 0)[1:]
+    assert (2 * SLOT // 6, False) == line.with_wait(2, 0)[1:]
+    assert (SLOT // 4, False) == line.with_wait(2, SLOT // 2)[1:]
+    assert (SHORT, False) == line.with_wait(2, SLOT - SHORT)[1:]
+    assert (SLOT, True) == line.with_wait(2, SLOT)[1:]
+    assert (0, True) == line.with_wait(2, 3 * SLOT)[1:]
+    assert (SHORT, True) == line.with_wait(3, 2 * SLOT - 1)[1:]
+    assert (2 * SLOT + SHORT - 1, False) == line.with_wait(4, 0)[1:]

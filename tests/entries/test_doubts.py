@@ -32,7 +32,7 @@ from moorage.adapters.state.sql import AsyncSqlStorage, SqlStorage
 from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
 from moorage.contracts.payments import Charge, Money, SettledAs
 from moorage.contracts.routes import Account
-from moorage.domain.entries.queue import doubt, give_up, replay
+from moorage.domain.entries.queue import give_up, mark_unknown, replay_entry
 from moorage.domain.observation.call_events import CallFinished
 from moorage.domain.service.safety import Safety
 from moorage.domain.values.result import Result
@@ -369,7 +369,7 @@ def test_late_worker_that_knows_the_outcome_ends_the_doubt(
     keyless_shop.outbox.put("payments", "charge", ORDER)
 
     async def call(entry: Any, *_: Any) -> Any:
-        assert store.swap(doubt(entry, store.now(), "OutcomeUnknown"), entry.fence)
+        assert store.swap(mark_unknown(entry, store.now(), "OutcomeUnknown"), entry.fence)
         shop = makes()
         if isinstance(shop, Exception):
             raise shop
@@ -387,9 +387,9 @@ def test_late_worker_leaves_an_entry_that_a_person_replays() -> None:
     shop.outbox.put("payments", "charge", ORDER)
 
     async def call(entry: Any, *_: Any) -> str:
-        doubted = doubt(entry, shop.entries.now(), "OutcomeUnknown")
+        doubted = mark_unknown(entry, shop.entries.now(), "OutcomeUnknown")
         assert shop.entries.swap(doubted, entry.fence)
-        assert shop.entries.swap(replay(doubted, shop.entries.now()), doubted.fence)
+        assert shop.entries.swap(replay_entry(doubted, shop.entries.now()), doubted.fence)
         return "done"
 
     flows = shop.outbox._flows  # noqa: SLF001 - what it does with an answer

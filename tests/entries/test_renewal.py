@@ -116,7 +116,10 @@ class Process:
                 handler(entry)
 
         utc = self.shared.clock.utc
-        return [item.entry.id for item in run_plain(self.keeping.work_off(handle_entry, 10, utc))]
+        return [
+            item.entry.id
+            for item in run_plain(self.keeping.process_due_entries(handle_entry, 10, utc))
+        ]
 
     def beat(self, times: int = 1) -> None:
         """Advance the clock while this process renews its leases."""

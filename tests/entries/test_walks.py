@@ -136,7 +136,7 @@ class StoreWalk:
                 raise RuntimeError
 
         with suppress(KilledError):
-            run_plain(self.keeping.work_off(work, 5, self._utc))
+            run_plain(self.keeping.process_due_entries(work, 5, self._utc))
         self.steps = 0
 
     def _in_order(self, entry: Any) -> None:
@@ -227,6 +227,6 @@ def test_contested_claims_stay_within_the_limit() -> None:
     async def work(_: Any) -> None:
         """Do nothing."""
 
-    worked_entries = run_plain(walk.keeping.work_off(work, 2, walk.clock.utc))
+    worked_entries = run_plain(walk.keeping.process_due_entries(work, 2, walk.clock.utc))
 
     assert (2, [2, 1]) == (len(worked_entries), offers)

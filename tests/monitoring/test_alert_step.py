@@ -14,9 +14,9 @@ from moorage import ConfigurationError
 from moorage.domain.monitoring.alert_figures import (
     CallFigures,
     FigureQuery,
+    figure_queries,
     from_figures,
     from_health,
-    queries,
 )
 from moorage.domain.monitoring.alert_settings import AlertSettings, ChannelSettings
 from moorage.domain.monitoring.alerts import (
@@ -314,7 +314,7 @@ def test_figures_are_measured(
 def test_burn_rate_needs_both_windows() -> None:
     """A burn-rate rule fires only if the budget burns over the long and the short window."""
     burning = rule(when="burn_rate", above=14.4, service="vat", operation="op", objective=0.99)
-    long_query, short_query = queries(burning)
+    long_query, short_query = figure_queries(burning)
     excess_figures = attrs.evolve(FIGURES, error_rate=0.2)
 
     assert FigureQuery(service="vat", operation="op", window=3600.0) == long_query
@@ -357,7 +357,7 @@ def test_reasons_of_health_are_measured() -> None:
     count_rule = rule(when="dead_letters", above=5, service="outbox")
     circuit = rule(when="circuit_open", above=None)
 
-    assert () == queries(dead_rule)
+    assert () == figure_queries(dead_rule)
     assert {"outbox": 1.0, "inbox": 1.0} == {
         m.subject: m.value for m in from_health(dead_rule, health)
     }

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage import ConfigurationError, StorageUnavailable
-from moorage.domain.monitoring.assessment import as_of, assess, unreadable_health
+from moorage.domain.monitoring.assessment import as_of, assess_health, unreadable_health
 from moorage.domain.monitoring.health import (
     Backlog,
     Expiry,
@@ -43,7 +43,7 @@ def service(**fields: Any) -> ServiceReading:
 
 def assess_readings(*services: ServiceReading, **fields: Any) -> Health:
     """Return the health that follows from readings by the default policy."""
-    return assess(HealthReadings(services=services, **fields), NOW, HealthPolicy())
+    return assess_health(HealthReadings(services=services, **fields), NOW, HealthPolicy())
 
 
 @pytest.mark.parametrize(
@@ -311,15 +311,15 @@ def test_overall_health_is_unavailable_if_required_service_is(
     down = service(service="bank", circuit="forced_open")
     readings = HealthReadings(services=(service(), down))
 
-    assert UNAVAILABLE is assess(readings, NOW, HealthPolicy(required=required)).state
-    assert DEGRADED is assess(readings, NOW, HealthPolicy(required=("vat",))).state
+    assert UNAVAILABLE is assess_health(readings, NOW, HealthPolicy(required=required)).state
+    assert DEGRADED is assess_health(readings, NOW, HealthPolicy(required=("vat",))).state
 
 
 def test_required_part_that_is_degraded() -> None:
     """A required service that is only degraded leaves the overall health degraded."""
     readings = HealthReadings(services=(service(retries=False),))
 
-    assert DEGRADED is assess(readings, NOW, HealthPolicy(required="vat")).state
+    assert DEGRADED is assess_health(readings, NOW, HealthPolicy(required="vat")).state
 
 
 def test_services_that_nothing_observes() -> None:

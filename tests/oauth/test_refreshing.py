@@ -188,9 +188,9 @@ def test_postponed_token_is_fresh_until_it_is_past() -> None:
     """A cached token can be postponed only when it is due for renewal, and until it expires."""
     held_token = CachedToken(token(1), Span(10.0, 20.0), now=0, believed=5.0)
     seconds = 10**9
-    held_token.put_off(15 * seconds)
+    held_token.postpone_renewal(15 * seconds)
     reports = [held_token.freshness(now * seconds) for now in (9, 12, 16)]
-    held_token.put_off(30 * seconds)
+    held_token.postpone_renewal(30 * seconds)
 
     assert [Freshness.FRESH, Freshness.FRESH, Freshness.DUE] == reports
     assert Freshness.PAST is held_token.freshness(25 * seconds)

@@ -226,7 +226,7 @@ def test_one_caller_of_a_process_fetches_a_lease_at_a_time() -> None:
     leases = Leases([FAST], 5)
     held_key = begin_fetch(leases)
     assert leases.may_fetch(None, 1, 0) is None
-    leases.fetched(held_key, 1, 0, granted=True)
+    leases.store_lease(held_key, 1, 0, granted=True)
     assert [leases.spend(None, 1, 1) for _ in range(5)] == [True] * 4 + [False]
     assert leases.may_fetch(None, 1, 1)
 
@@ -235,14 +235,14 @@ def test_many_keys_do_not_pile_up() -> None:
     """Leases of unused keys are removed."""
     leases = Leases([FAST], 5)
     for number in range(10_500):
-        leases.fetched(begin_fetch(leases, str(number)), 1, 0, granted=True)
+        leases.store_lease(begin_fetch(leases, str(number)), 1, 0, granted=True)
     assert len(leases._held) <= 10_000
 
 
 def test_threads_share_a_lease_exactly() -> None:
     """Threads that share a lease spend each token once."""
     leases = Leases([RateLimitConfig.per_second(1, burst=1_000)], 1_000)
-    leases.fetched(begin_fetch(leases), 1, 0, granted=True)
+    leases.store_lease(begin_fetch(leases), 1, 0, granted=True)
     spent_tokens: list[bool] = []
 
     def spend() -> None:
@@ -261,7 +261,7 @@ def test_threads_share_a_lease_exactly() -> None:
 def test_a_forked_child_has_no_lease() -> None:
     """A forked process does not spend its parent's lease."""
     leases = Leases([FAST], 5)
-    leases.fetched(begin_fetch(leases), 1, 0, granted=True)
+    leases.store_lease(begin_fetch(leases), 1, 0, granted=True)
     child = os.fork()
     if child == 0:
         os._exit(leases.spend(None, 1, 1))

@@ -31,7 +31,7 @@ from moorage.adapters.credentials.memory import (
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
-from moorage.domain.idempotency.claims import Claim, MarkSent, abandon
+from moorage.domain.idempotency.claims import Claim, MarkSent, abandon_claim
 from moorage.domain.oauth.question import GRANT, claim_key
 from tests.parts.world import AsyncSleeper, Clock
 from tests.support.authorization_faults import failing_answer, lost_answer, succeeding_with_error
@@ -321,7 +321,7 @@ def test_revocation_waits_for_a_repeated_renewal(mode: str) -> None:
         stored_credentials = hub.keep()
         first = _hold_claim(hub, stored_credentials, 30.0)
         hub.memory.execute(MarkSent(first.keys[0], hub.fence, first.target))
-        hub.memory.execute(abandon(first.keys[0], fence=hub.fence, ttl=10**12))
+        hub.memory.execute(abandon_claim(first.keys[0], fence=hub.fence, ttl=10**12))
         _hold_claim(hub, stored_credentials, 30.0, again=True)
         with pytest.raises(CredentialRefreshFailed, match="longer than this call can wait"):
             hub.revoke()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage import BatchLimits, ConfigurationError
-from moorage.domain.pipelines.batches import BatchSize, halves, lane_of
+from moorage.domain.pipelines.batches import BatchSize, lane_of, split_in_half
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ def test_halving_failed_batch_finds_exactly_bad_records(count: int, data: st.Dat
         elif len(group) == 1:
             bad_records += group
         else:
-            groups.extendleft(reversed(halves(group)))
+            groups.extendleft(reversed(split_in_half(group)))
     assert sorted(bad) == bad_records
     assert [number for number in range(count) if number not in bad] == done
     k = len(bad)

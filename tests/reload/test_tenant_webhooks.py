@@ -131,7 +131,7 @@ async def test_unknown_account_name(is_async: bool) -> None:
     result = await result_of(hub.find_account("twilio"))
 
     assert ("twilio", None) == (result.name, result.tenants)
-    assert hub._live.tenants.cached("stranger") is None  # noqa: SLF001 - nothing else tells
+    assert hub._live.tenants.cached_dispatcher("stranger") is None  # noqa: SLF001 - nothing else tells
 
 
 @EITHER

@@ -534,7 +534,7 @@ def test_another_tenants_account_is_not_available() -> None:
     world.tenants.put("acme", {})
     world.hub.look_up("acme")
 
-    dispatcher = world.hub._live.tenants.cached("acme")  # noqa: SLF001 - nothing else tells
+    dispatcher = world.hub._live.tenants.cached_dispatcher("acme")  # noqa: SLF001 - nothing else tells
 
     assert ["twilio"] == list(dispatcher.directory.accounts)
     assert HubConfiguration().changes(HubConfiguration()).changed == ()

@@ -25,7 +25,7 @@ from moorage import (
 from moorage.domain.observation.events import PauseEnded, RateLimitWaited
 from moorage.domain.resilience.admission import Answer
 from moorage.domain.values.durations import FOREVER
-from moorage.services.calling.admission import why_not
+from moorage.services.calling.admission import admission_error
 from tests.services.vat import GET, OPENS_AT_ONCE, vat
 from tests.support.modes import World, sync_and_async
 from tests.support.virtual_ports import START
@@ -266,7 +266,7 @@ async def test_refusal_names_service_and_endpoint(
     flows = world.manager(vat(endpoints=Endpoint("slow"))).manager._flows
     plan = flows.plans.find("vat", None, endpoint)
 
-    error = why_not(flows.core, plan, answer, wait)
+    error = admission_error(flows.core, plan, answer, wait)
 
     assert (kind, "vat", endpoint) == (type(error), error.service, error.operation)
 

@@ -14,7 +14,7 @@ import moorage
 from moorage import AttemptTimeout, ConnectionFailed, Service, VendorRejected
 from moorage.domain.resilience.ledger import BLANK, Ledger
 from moorage.domain.service.plan import Plan
-from moorage.services.calling.call import Call, cut_off
+from moorage.services.calling.call import Call, attempt_timeout_error
 from tests.support.modes import World, sync_and_async
 from tests.support.virtual_ports import START
 
@@ -39,7 +39,7 @@ async def test_attempt_time_limit(world: World, custom: float | None, bound: flo
     world.clock.advance(4)
 
     assert bound == call.bound(flows.core)
-    error = cut_off()
+    error = attempt_timeout_error()
     assert AttemptTimeout is type(error)
     assert "exceeded its time limit" in error.message
 
@@ -61,7 +61,7 @@ def under_way() -> Call:
     return call
 
 
-@pytest.mark.parametrize("name", ["ledger", "attempts", "acted", "unsent"])
+@pytest.mark.parametrize("name", ["ledger", "attempts", "may_have_acted", "is_unsent"])
 def test_facts_of_a_call_cannot_be_set(name: str) -> None:
     """The recorded facts of a call cannot be set from outside."""
     with pytest.raises(AttributeError):
@@ -89,28 +89,28 @@ def test_errors_state_possible_effects_correctly() -> None:
     """After a refused connection or a refusal, the call's ledger says that nothing was done."""
     unsent_call, refused_call, lost_call = under_way(), under_way(), under_way()
 
-    unsent_call.weigh(ConnectionFailed("no route", may_have_been_processed=False))
-    refused_call.weigh(VendorRejected("no", status=400))
-    lost_call.weigh(ConnectionFailed("cut off", may_have_been_processed=True))
+    unsent_call.weigh_effects(ConnectionFailed("no route", may_have_been_processed=False))
+    refused_call.weigh_effects(VendorRejected("no", status=400))
+    lost_call.weigh_effects(ConnectionFailed("cut off", may_have_been_processed=True))
 
-    assert (False, True) == (unsent_call.acted, unsent_call.unsent)
-    assert (False, False) == (refused_call.acted, refused_call.unsent)
-    assert (True, False) == (lost_call.acted, lost_call.unsent)
+    assert (False, True) == (unsent_call.may_have_acted, unsent_call.is_unsent)
+    assert (False, False) == (refused_call.may_have_acted, refused_call.is_unsent)
+    assert (True, False) == (lost_call.may_have_acted, lost_call.is_unsent)
 
 
 def test_a_racer_starts_with_the_facts_of_its_call() -> None:
     """A hedge starts with the effects of earlier attempts, and adds its own to the call."""
     call = under_way()
     call.begin_attempt()
-    first, second = call.racer(), call.racer()
+    first, second = call.concurrent_call(), call.concurrent_call()
 
     first.leave()
-    first.disprove()
-    assert (True, 2, 1) == (first.acted, first.attempts, second.attempts)
+    first.record_no_effect()
+    assert (True, 2, 1) == (first.may_have_acted, first.attempts, second.attempts)
     assert Ledger(1, earlier=True) == call.ledger
 
     call.join((first, second))
-    assert (True, 2) == (call.acted, call.attempts)
+    assert (True, 2) == (call.may_have_acted, call.attempts)
 
 
 def test_a_new_call_has_done_nothing() -> None:

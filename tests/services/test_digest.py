@@ -257,9 +257,9 @@ async def test_streamed_answer_follows_a_challenge(world: World) -> None:
 def test_counter_that_is_used_up_asks_for_a_new_challenge() -> None:
     """After the last possible count of a nonce, the next request has no digest response."""
     challenges = DigestChallenges(last_count=1)
-    assert challenges.learn("https://gate.example", 401, challenge("n-1").headers)
+    assert challenges.remember_challenge("https://gate.example", 401, challenge("n-1").headers)
     assert (1, None) == (
         (challenges.next_use("https://gate.example") or ("", 0))[1],
         challenges.next_use("https://gate.example"),
     )
-    assert not challenges.learn("https://gate.example", 200, Headers())
+    assert not challenges.remember_challenge("https://gate.example", 200, Headers())

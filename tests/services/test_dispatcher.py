@@ -12,7 +12,7 @@ from moorage import ConfigurationError, ConnectionFailed, ConnectorError, Failed
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.idempotency.claims import AS_USUAL, Claim
 from moorage.services.calling.attempt_result import AttemptResult
-from moorage.services.contracts.dispatcher import Dispatcher, nothing_done
+from moorage.services.contracts.dispatcher import Dispatcher, is_certainly_undone
 from moorage.services.core.renewal import NoRenewals
 from tests.services.test_vendor_wire import START, RecordingPorts
 from tests.support.virtual_tasks import run_plain
@@ -128,9 +128,9 @@ def harmless_error() -> ConnectorError:
 def test_only_harmless_errors_move_on() -> None:
     """The dispatcher fails over only after an error that proves that nothing was done."""
     wire: Any = SimpleNamespace(acted=False)
-    assert nothing_done(harmless_error(), wire)
-    assert not nothing_done(ConnectionFailed("It is away."), wire)
-    assert not nothing_done(harmless_error(), SimpleNamespace(acted=True))  # type: ignore[arg-type]  # only `acted` is read
+    assert is_certainly_undone(harmless_error(), wire)
+    assert not is_certainly_undone(ConnectionFailed("It is away."), wire)
+    assert not is_certainly_undone(harmless_error(), SimpleNamespace(acted=True))  # type: ignore[arg-type]  # only `acted` is read
 
 
 @pytest.mark.parametrize("key", [None, "k"])

@@ -242,6 +242,6 @@ def test_remembered_renewals_are_bounded() -> None:
     """Only a limited number of refused credentials is remembered."""
     refreshes = UnprovenRefreshes()
     for number in range(10_001):
-        refreshes.renewed(f"{number}", 0)
+        refreshes.record_renewal(f"{number}", 0)
 
-    assert [True, False] == [refreshes.allows(key, 0) for key in ("0", "10000")]
+    assert [True, False] == [refreshes.may_renew(key, 0) for key in ("0", "10000")]

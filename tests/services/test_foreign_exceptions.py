@@ -14,23 +14,23 @@ from moorage import (
     StorageUnavailable,
 )
 from moorage.services.core.foreign_errors import (
-    cache_broke,
-    http_broke,
-    no_credentials,
-    not_refreshed,
-    not_stored,
-    store_broke,
-    tenants_broke,
+    cache_failure,
+    credential_read_failure,
+    credential_store_failure,
+    http_failure,
+    refresh_failure,
+    store_failure,
+    tenants_failure,
 )
 
 KINDS: list[tuple[Any, type[ConnectorError], str]] = [
-    (http_broke, ConnectionFailed, "HTTP client"),
-    (store_broke, StorageUnavailable, "store"),
-    (tenants_broke, StorageUnavailable, "provider of tenants"),
-    (cache_broke, StorageUnavailable, "cache"),
-    (no_credentials, CredentialNotFound, "credential provider"),
-    (not_refreshed, CredentialRefreshFailed, "credential provider"),
-    (not_stored, StorageUnavailable, "credential provider"),
+    (http_failure, ConnectionFailed, "HTTP client"),
+    (store_failure, StorageUnavailable, "store"),
+    (tenants_failure, StorageUnavailable, "provider of tenants"),
+    (cache_failure, StorageUnavailable, "cache"),
+    (credential_read_failure, CredentialNotFound, "credential provider"),
+    (refresh_failure, CredentialRefreshFailed, "credential provider"),
+    (credential_store_failure, StorageUnavailable, "credential provider"),
 ]
 
 
@@ -57,4 +57,4 @@ def test_error_names_class_and_location(make: Any, kind: type[ConnectorError], w
 
 def test_exception_without_a_traceback() -> None:
     """For an exception without a traceback, the error names only its class."""
-    assert "raised KeyError." in http_broke(KeyError()).message
+    assert "raised KeyError." in http_failure(KeyError()).message

@@ -15,7 +15,7 @@ from moorage import (
 from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.calling.attempts import attempt
 from moorage.services.calling.call import Call
-from moorage.services.calling.idempotency import KeyedUse, KeyRules, act_once
+from moorage.services.calling.idempotency import KeyedUse, KeyRules, run_once_for_key
 from tests.services.one_effect import (
     bank,
     over_one_store,
@@ -46,7 +46,7 @@ async def under_a_key(manager: AwaitedManager, *errors: Exception, **options: An
         call.leave()
         return AttemptResult(error=remaining_errors.pop(0))
 
-    _, failed_error = await act_once(core, call, key_use, lambda: attempt(core, call, step))
+    _, failed_error = await run_once_for_key(core, call, key_use, lambda: attempt(core, call, step))
     raise failed_error or AssertionError
 
 

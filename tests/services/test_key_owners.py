@@ -10,7 +10,7 @@ import pytest
 from moorage import IdempotencyInProgress, StorageUnavailable, TenantRecordsExhausted
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.http.fingerprint import digest
-from moorage.domain.idempotency.claims import LEASE, Claim, WriteRecordOfHolder, release
+from moorage.domain.idempotency.claims import LEASE, Claim, WriteRecordOfHolder, release_claim
 from moorage.domain.idempotency.tenant_records import CountRecords, Reserve
 from moorage.services.contracts.key_ownership import KeyOwnership
 from moorage.services.core.renewal import NoRenewals, Renewals
@@ -78,7 +78,7 @@ class VirtualPorts:
 
     def settled(self, turn: KeyOwnership, first: str, *, movable: bool) -> tuple[str, bool]:
         """Return the recorded account of a key, and whether the key may still move."""
-        results: tuple[str, bool] = run_plain(turn.recorded(first, movable=movable))
+        results: tuple[str, bool] = run_plain(turn.record_owner(first, movable=movable))
         return results
 
 
@@ -338,7 +338,7 @@ def test_only_the_holder_records_the_account() -> None:
 
     assert not record_again(record.fence, ("c", True))
     assert not record_again(record.fence + 1, ("b", True))
-    dispatcher.memory.execute(release(claim, record.fence, ttl=1))
+    dispatcher.memory.execute(release_claim(claim, record.fence, ttl=1))
     assert not record_again(record.fence, ("b", True))
     assert not dispatcher.memory.execute(
         WriteRecordOfHolder("other", 1, "place", "b", fingerprint=digest([]), ttl=1)

@@ -16,18 +16,18 @@ async def test_outdated_outcomes_are_ignored(world: World) -> None:
     """The outcome of a store command that began before the last outage is ignored."""
     probe = OutageProbe(world.watched(Service("vat")).manager._flows.core, "state")
 
-    probe.lost(None, STORE_AWAY, 0)
+    probe.record_loss(None, STORE_AWAY, 0)
     first = probe.outage
     assert first is not None
-    probe.lost(None, STORE_AWAY, 0)
+    probe.record_loss(None, STORE_AWAY, 0)
     assert first is probe.outage
-    probe.lost(first, STORE_AWAY, 0)
+    probe.record_loss(first, STORE_AWAY, 0)
     second = probe.outage
-    probe.found(first)
+    probe.record_recovery(first)
 
     assert second is probe.outage is not first
     assert [StorageLost, StorageLost] == [type(event) for event in world.events]
     assert second is not None
-    probe.found(second)
+    probe.record_recovery(second)
     assert probe.outage is None
     assert isinstance(world.events[-1], StorageRecovered)

@@ -429,15 +429,15 @@ def test_nonces_are_bounded() -> None:
     nonces = Nonces()
     for number in range(5_000):
         url = f"https://n{number}.example/"
-        assert nonces.learn(url, Headers({"DPoP-Nonce": f"n-{number}"}))
+        assert nonces.remember_nonce(url, Headers({"DPoP-Nonce": f"n-{number}"}))
         assert f"n-{number}" == nonces.nonce_for(f"HTTPS://N{number}.example:443/path")
 
     kept_origins = [
         n for n in range(5_000) if nonces.nonce_for(f"https://n{n}.example/") is not None
     ]
     assert 0 < len(kept_origins) <= 1_000
-    assert not nonces.learn("https://n4999.example/", Headers({"DPoP-Nonce": "a b"}))
-    assert nonces.learn("https://n4999.example/", Headers({"DPoP-Nonce": "newer"}))
+    assert not nonces.remember_nonce("https://n4999.example/", Headers({"DPoP-Nonce": "a b"}))
+    assert nonces.remember_nonce("https://n4999.example/", Headers({"DPoP-Nonce": "newer"}))
     assert "newer" == nonces.nonce_for("https://n4999.example/")
 
 
@@ -445,11 +445,11 @@ def test_oldest_nonce_is_evicted() -> None:
     """A thousand nonces are remembered; one more evicts the oldest."""
     nonces = Nonces()
     for number in range(1_000):
-        nonces.learn(f"https://n{number}.example/", Headers({"DPoP-Nonce": "n"}))
-    nonces.learn("https://n999.example/", Headers({"DPoP-Nonce": "newer"}))
+        nonces.remember_nonce(f"https://n{number}.example/", Headers({"DPoP-Nonce": "n"}))
+    nonces.remember_nonce("https://n999.example/", Headers({"DPoP-Nonce": "newer"}))
     assert "n" == nonces.nonce_for("https://n0.example/")
 
-    nonces.learn("https://n1000.example/", Headers({"DPoP-Nonce": "n"}))
+    nonces.remember_nonce("https://n1000.example/", Headers({"DPoP-Nonce": "n"}))
     assert nonces.nonce_for("https://n0.example/") is None
     assert "n" == nonces.nonce_for("https://n1.example/")
     assert "n" == nonces.nonce_for("https://n1000.example/")

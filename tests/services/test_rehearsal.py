@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from moorage import Rehearsed, Request
-from moorage.services.calling.rehearsal import rehearsed, shown_path
+from moorage.services.calling.rehearsal import held_back_error, shown_path
 from moorage.testing import VirtualClock
 from moorage.wiring.core_assembly import sync_core
 from moorage.wiring.ports import Ports
@@ -19,7 +19,7 @@ def test_rehearsal_emits_the_request() -> None:
     clock = VirtualClock()
     core = sync_core(Ports(clock=clock, observers=[reports.append])).core
 
-    error = rehearsed(core, "POST /a", tenant="acme", **WHAT)
+    error = held_back_error(core, "POST /a", tenant="acme", **WHAT)
 
     assert [Rehearsed(at=clock.utc(), tenant="acme", request="POST /a", **WHAT)] == reports
     assert "This is a rehearsal, so POST /a was not sent." == error.message

@@ -19,7 +19,7 @@ from moorage import (
     StorageUnavailable,
 )
 from moorage.domain.entries.renewal import CLAIM_LEASE, HeldClaim
-from moorage.domain.idempotency.claims import LEASE, RENEWAL, Claim, Renew, Settle, release
+from moorage.domain.idempotency.claims import LEASE, RENEWAL, Claim, Renew, Settle, release_claim
 from moorage.domain.observation.events import AnswerNotStored
 from moorage.domain.resilience.admission import Admission
 from moorage.domain.values.fingerprints import digest_of
@@ -394,7 +394,7 @@ async def test_ended_claims_are_not_renewed(world: World) -> None:
         shared_world.hold_claim(renewals, key) for key in ("lost", "gone", "left")
     )
     shared_world.pause()
-    world.store.memory.execute(release("lost", lost_claim.fence, ttl=TTL))
+    world.store.memory.execute(release_claim("lost", lost_claim.fence, ttl=TTL))
     renewals.stop_renewing(released_claim)
     del expired_claim
     gc.collect()

@@ -66,7 +66,7 @@ def test_fast_path_finds_the_plan_of_the_flow(endpoints: list[Any], requests: li
     for request, tenant in requests:
         plan = plans.find("vat", tenant, None, request)
         for _ in range(2):
-            routed_plan = plans.routed("vat", tenant, request)
+            routed_plan = plans.routed_plan("vat", tenant, request)
             assert (plan if endpoints else None) is routed_plan
         assert 200 == manager.call("vat", request, tenant=tenant).status
     assert len(requests) == len(http.urls)
@@ -84,12 +84,12 @@ def test_fast_path_has_no_plan_for_paths_not_seen_yet_and_for_refused_requests()
 
     simple_service = service([("GET", "/a")])
     plans = plans_of(simple_service)
-    assert plans.routed("vat", None, request) is not None
-    assert plans.routed("vat", "acme", request) is None
-    assert plans.routed("vat", None, Request.get("/b")) is None
-    assert plans.routed("other", None, request) is None
+    assert plans.routed_plan("vat", None, request) is not None
+    assert plans.routed_plan("vat", "acme", request) is None
+    assert plans.routed_plan("vat", None, Request.get("/b")) is None
+    assert plans.routed_plan("other", None, request) is None
     shaped_plans = plans_of(service([("GET", "/a")], request_transforms=[lambda one: one]))
-    assert shaped_plans.routed("vat", None, request) is None
+    assert shaped_plans.routed_plan("vat", None, request) is None
 
 
 def test_fast_path_sends_no_post_in_a_rehearsal() -> None:

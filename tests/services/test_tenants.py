@@ -50,4 +50,6 @@ def test_each_new_tenant_evicts_exactly_one_entry_when_cache_of_tenants_is_full(
 
     run_now(dispatchers.dispatcher_of(base, "t0"))
     assert ["t0"] == counted_tables.asked
-    assert 10_000 == sum(dispatchers.cached(f"t{number}") is not None for number in range(10_001))
+    assert 10_000 == sum(
+        dispatchers.cached_dispatcher(f"t{number}") is not None for number in range(10_001)
+    )

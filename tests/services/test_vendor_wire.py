@@ -337,5 +337,5 @@ def test_errors_are_masked_while_others_send() -> None:
 
     sent_credentials.extend([RacingCredential(), RacingCredential()])
     error = ConfigurationError("No.", path="a", remedy="Mend it.")
-    assert error is wire.masked(error)
+    assert error is wire.mask_outcome(error)
     assert [error, error] == masked_errors

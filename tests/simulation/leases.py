@@ -181,7 +181,7 @@ class LeaseWorld:
 
     def _wake(self, host: _Broker, life: int) -> None:
         if host.life == life:
-            self._do(host, leases.proceed(host.lease, self.now, self.burst))
+            self._do(host, leases.next_step(host.lease, self.now, self.burst))
 
     def _request(self, request: _Request, within: int) -> None:
         """Decides in the store about a request that has arrived."""

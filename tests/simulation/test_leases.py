@@ -64,7 +64,7 @@ def _waits_forgotten(_: Callable[..., Any]) -> Callable[..., Any]:
 
     def after_leaving(lease: Any, calls: frozenset[int], now: int, most: int) -> Any:
         waiting = tuple(item for item in lease.waiting if item.call < min(calls))
-        return leases.proceed(lease._replace(waiting=waiting), now, most)
+        return leases.next_step(lease._replace(waiting=waiting), now, most)
 
     return after_leaving
 

@@ -94,7 +94,7 @@ def test_each_byte_is_stored_once_wherever_a_process_dies(*, is_counted: bool) -
                 for stream in parts.due(0, is_end=True):
                     storage.write(*parts.next_file(stream), None)
                     if is_counted or line is not lines[last - 1] or last == len(lines):
-                        storage.write(LOG.index, parts.wrote(stream), None)
+                        storage.write(LOG.index, parts.note_written(stream), None)
         assert b"one\nlongline\n\ntorn" == storage.output()
 
 
@@ -106,11 +106,11 @@ def test_file_is_due_by_size_or_age() -> None:
     parts.add([LogLine("stderr", 1, b"1234567890")], 4_000_000_000)
     assert ["stderr"] == parts.due(4_999_999_999, is_end=False)
     assert ["stdout", "stderr"] == parts.due(5_000_000_000, is_end=False)
-    parts.wrote("stderr")
+    parts.note_written("stderr")
     assert [] == parts.due(4_999_999_999, is_end=False)
     assert ["stdout"] == parts.due(4_999_999_999, is_end=True)
     assert ("logs/night/stdout/000001.log", b"1234\n12\n") == parts.next_file("stdout")
-    assert {"stdout": [0, 0, 0], "stderr": [2, 1, 0]} == json.loads(parts.wrote("stderr"))
+    assert {"stdout": [0, 0, 0], "stderr": [2, 1, 0]} == json.loads(parts.note_written("stderr"))
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from moorage.domain.entries.outbox import OutboxEntry
-from moorage.domain.entries.queue import EntryQuery, finish
+from moorage.domain.entries.queue import EntryQuery, finish_entry
 
 Begin: TypeAlias = Callable[[], AbstractContextManager[Any]]
 """A transaction of its own, and a store whose `add` writes in it; an error rolls it back."""
@@ -70,7 +70,7 @@ def check_that_later_ones_wait(begin: Begin, store: Any) -> None:
     second.join()
     assert ["first"] == offered_entries(store)
     (done_entry,) = store.find(EntryQuery(subject="first")).items
-    store.swap(finish(done_entry, store.now()), done_entry.fence)
+    store.swap(finish_entry(done_entry, store.now()), done_entry.fence)
     assert ["second"] == offered_entries(store)
 
 

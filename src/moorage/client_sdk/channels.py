@@ -110,7 +110,7 @@ class Channel:
     @property
     def _separators(self) -> str:
         plain_text = _PLACEHOLDER.sub("", self.address)
-        return "".join(mark for mark in "/.:" if mark in plain_text) or "/"
+        return "".join(separator for separator in "/.:" if separator in plain_text) or "/"
 
     def _check(self, name: str, value: str | None) -> None:
         known_values = self.choices.get(name)

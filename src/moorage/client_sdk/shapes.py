@@ -304,7 +304,7 @@ class UnionShape:
         if value is None and NoneType in self.kinds:
             return None
         if self.table is not None and is_object(value):
-            return self._by_member(value, self.table).read(value, reading)
+            return self._discriminated_shape(value, self.table).read(value, reading)
         for attempt in dict.fromkeys((reading.strict(), reading)):
             for shape in self.shapes:
                 result = _try_alternative(shape, value, attempt)
@@ -326,7 +326,7 @@ class UnionShape:
                 problem = error if problem is None or attrs.has(kind) else problem
         raise problem or Mismatch("fits none of the described alternatives")
 
-    def _by_member(self, value: dict[str, Any], table: Kinds) -> Shape:
+    def _discriminated_shape(self, value: dict[str, Any], table: Kinds) -> Shape:
         """Return the shape of the class that an object's discriminator names."""
         name = value.get(table.member)
         class_name = table.classes.get(name) if isinstance(name, str) else None

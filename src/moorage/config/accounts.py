@@ -14,7 +14,7 @@ from moorage.config.problems import (
     quote_word,
     similar_word,
 )
-from moorage.config.stand_ins import note_common
+from moorage.config.stand_ins import report_common_problems
 from moorage.contracts.catalog import CONTRACTS
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account, Route, missing_costs
@@ -80,9 +80,9 @@ class Accounts:
             table = tables.get(name)
             if table is None:
                 self._wrong[account_name] = account_path
-            elif not self._report.clear(account_path):
+            elif not self._report.has_no_problem(account_path):
                 self._wrong[account_name] = account_path
-                self._add_doubtful(account_name, name, table, account_path, tenant)
+                self._add_with_errors(account_name, name, table, account_path, tenant)
             elif tenant is not None and "." in name:
                 # Otherwise "b.c" of the tenant "a" would have the name of "c" of the tenant "a.b".
                 self._wrong[account_name] = account_path
@@ -94,7 +94,7 @@ class Accounts:
             else:
                 self._account(account_name, name, table, account_path, tenant)
 
-    def _add_doubtful(
+    def _add_with_errors(
         self, account_name: str, name: str, table: Mapping[str, Any], path: str, tenant: str | None
     ) -> None:
         """Create an account without those of its settings that are wrong, if possible.
@@ -110,7 +110,7 @@ class Accounts:
 
         attempt(table, Report())
         variants = self._report.stand_ins.get(path, ())
-        is_mistaken = note_common(
+        is_mistaken = report_common_problems(
             self._report, path, [partial(attempt, variant) for variant in variants]
         )
         if created_accounts and not is_mistaken:
@@ -142,8 +142,8 @@ class Accounts:
         vendor_type = vendor_class(table.get("kind", name))
         option_names: set[str] = {str(field.name) for field in fields_of(cast("Any", vendor_type))}
         options = {name: value for name, value in table.items() if name in option_names}
-        make = partial(vendor_type, **options)
-        vendor = self._report.made(make, path, options)
+        vendor_factory = partial(vendor_type, **options)
+        vendor = self._report.make_or_report(vendor_factory, path, options)
         if vendor is REPORTED:
             self._wrong[account_name] = path
             return
@@ -157,7 +157,9 @@ class Accounts:
         if tenant is not None:
             fields["tenants"] = {tenant}
         if (
-            self._report.made(partial(Ref, vendor_type.name, account_name, "1"), path, exact=True)
+            self._report.make_or_report(
+                partial(Ref, vendor_type.name, account_name, "1"), path, exact=True
+            )
             is REPORTED
         ):
             self._wrong[account_name] = path
@@ -177,7 +179,9 @@ class Accounts:
             option = wrong_option(valid_vendor, refusal, partial(_services, settings))
             raise ConfigurationError(refusal.message, path=option or "", remedy=refusal.remedy)
 
-        account = self._report.made(complete_account, path, {**options, **settings, **fields})
+        account = self._report.make_or_report(
+            complete_account, path, {**options, **settings, **fields}
+        )
         if isinstance(account, Account):
             self.accounts[account_name] = account
         else:
@@ -190,7 +194,7 @@ class Accounts:
             account_path = f"{path}.vendor" if len(names) == 1 else f"{path}.vendor[{position}]"
             self._check(kind, name, account, account_path, tenant)
         fields = {name: value for name, value in rules.items() if name != "vendor"}
-        route = self._report.made(
+        route = self._report.make_or_report(
             partial(Route, kind, accounts, tenant=tenant, **fields),
             path,
             fields,
@@ -232,15 +236,15 @@ class Accounts:
             return
         if match is not None and kind in match.vendor.kinds and match.open_to(tenant):
             return
-        fitting = [
+        fitting_names = [
             other_account.name
             if other_account.tenants is None
             else other_account.name.removeprefix(f"{tenant}.")
             for other_account in (*self.accounts.values(), *self.doubtful.values())
             if kind in other_account.vendor.kinds and other_account.open_to(tenant)
         ]
-        if fitting:
-            remedy, candidates = f"Use one of: {', '.join(sorted(fitting))}.", fitting
+        if fitting_names:
+            remedy, candidates = f"Use one of: {', '.join(sorted(fitting_names))}.", fitting_names
         else:
             vendors = [
                 item for item in VENDOR_CLASSES if VENDOR_CLASSES[item].startswith(f"{kind}.")
@@ -269,9 +273,12 @@ def services(
     valid_services, doubtful_services = list[Service](), list[Service]()
     for name, table in tables.items():
         path = path_below("services", key(name))
-        if report.made(partial(checked_name, name, "service"), path, exact=True) is REPORTED:
+        if (
+            report.make_or_report(partial(checked_name, name, "service"), path, exact=True)
+            is REPORTED
+        ):
             continue
-        is_clear = report.clear(path)
+        is_clear = report.has_no_problem(path)
         if name in places:
             report.add(
                 path,
@@ -283,7 +290,7 @@ def services(
             (valid_services if is_clear else doubtful_services).append(service)
         if not is_clear:
             variants = report.stand_ins.get(path, ())
-            note_common(
+            report_common_problems(
                 report, path, [partial(_service, name, path, variant) for variant in variants]
             )
     return tuple(valid_services), tuple(doubtful_services)
@@ -292,7 +299,7 @@ def services(
 def _service(
     name: str, path: str, table: Mapping[str, Any], report: Report
 ) -> Service | ReportedProblem:
-    return report.made(partial(Service, name, **table), path, table)
+    return report.make_or_report(partial(Service, name, **table), path, table)
 
 
 def _services(settings: Mapping[str, Any], vendor: Vendor) -> list[Service]:

@@ -107,7 +107,7 @@ def assemble(
         """Open a port from its settings, unless the program passed it or there are none."""
         if port in passed or settings is None:
             return
-        opened_port = report.made(partial(make, settings), path)
+        opened_port = report.make_or_report(partial(make, settings), path)
         if not isinstance(opened_port, ReportedProblem):
             ports[port] = opened_port
             if closes:
@@ -116,7 +116,7 @@ def assemble(
     has_claims = "claims" in passed or configured.keys is not None
     url = configured.state if has_claims else configured.store
     # The default file is named after the environment.
-    location_known = configured.state is not None or report.clear("state")
+    location_known = configured.state is not None or report.has_no_problem("state")
     make_state = partial(
         _storage,
         storage,
@@ -168,7 +168,7 @@ def _audit_credentials(
     if credentials is not None and trail is not None:
         audited = AsyncAuditedCredentials if is_async else AuditedCredentials
         ports["credentials"] = audited(credentials, trail)
-    elif credentials is None and complete and report.clear("credentials_from"):
+    elif credentials is None and complete and report.has_no_problem("credentials_from"):
         report.add(
             "audit.uses",
             "No credential store is configured whose uses could be recorded.",
@@ -238,13 +238,13 @@ def _open_observers(
     Metrics are added to the observers that the program passes.
     """
     if "observers" not in ports and (configured.observers or configured.health):
-        observers = report.made(partial(_observers, configured), "observers")
+        observers = report.make_or_report(partial(_observers, configured), "observers")
         if not isinstance(observers, ReportedProblem):
             ports["observers"] = observers
     url = configured.metrics
     if url is None:
         return []
-    recorder = report.made(partial(metrics, url, **_table_options(url)), "")
+    recorder = report.make_or_report(partial(metrics, url, **_table_options(url)), "")
     if isinstance(recorder, ReportedProblem):
         return []
     ports["observers"] = (*Ports(observers=ports.get("observers", ())).observers, recorder)
@@ -300,7 +300,7 @@ def _has_figures(configured: Configured, ports: Mapping[str, Any], report: Repor
     """Return whether a hub with these ports has metrics of calls, or may have them."""
     return (
         configured.metrics is not None
-        or not (report.clear("metrics") and report.clear("log"))
+        or not (report.has_no_problem("metrics") and report.has_no_problem("log"))
         or hasattr(ports.get("log"), "summarise")
         or any(hasattr(observer, "figures") for observer in ports.get("observers", ()))
     )
@@ -330,7 +330,7 @@ class _Checks:
     def account(self, account: Account) -> None:
         """Check the services of an account."""
         place = account_path(account)
-        services = self._report.made(partial(services_of, (account,)), "")
+        services = self._report.make_or_report(partial(services_of, (account,)), "")
         if isinstance(services, ReportedProblem):
             return
         if account.vendor.transport is not None:
@@ -359,25 +359,25 @@ class _Checks:
         self._check_credentials(service, place)
         for number, endpoint in enumerate(service.endpoints):
             make_plan = partial(Plan, service, None, endpoint)
-            self._report.made(make_plan, f"{place}.endpoints[{number}]")
+            self._report.make_or_report(make_plan, f"{place}.endpoints[{number}]")
         if service.base_url is None and not service.regions:
             self._check_missing_address(service, place)
 
     def _check_sending(self, service: Service, place: str) -> None:
         """Report payments that could repeat or be sent unencrypted, and missing client features."""
         report, places = self._report, {service.name: place}
-        if report.clear(f"{place}.volatile_keys") and report.clear("state"):
-            report.made(partial(check_money, (service,), self._claims, places), "")
-            report.made(partial(check_guards, (service,), self._state, places), "")
-        if report.clear(f"{place}.base_url") and report.clear(f"{place}.regions"):
-            report.made(partial(check_tls, (service,), places), "")
+        if report.has_no_problem(f"{place}.volatile_keys") and report.has_no_problem("state"):
+            report.make_or_report(partial(check_money, (service,), self._claims, places), "")
+            report.make_or_report(partial(check_guards, (service,), self._state, places), "")
+        if report.has_no_problem(f"{place}.base_url") and report.has_no_problem(f"{place}.regions"):
+            report.make_or_report(partial(check_tls, (service,), places), "")
             self._check_destination(service, place)
-        report.made(partial(check_steps, (service,), self._http, places), "")
-        report.made(partial(check_http2, (service,), self._http, places), "")
+        report.make_or_report(partial(check_steps, (service,), self._http, places), "")
+        report.make_or_report(partial(check_http2, (service,), self._http, places), "")
         if self._broker is not None:
             self._broker.check(service, place, report)
-        if report.clear(place):
-            report.made(partial(Plan, service, None, None), place)
+        if report.has_no_problem(place):
+            report.make_or_report(partial(Plan, service, None, None), place)
 
     def _check_destination(self, service: Service, place: str) -> None:
         """Report a service whose requests the HTTP client's guard would all refuse."""
@@ -399,7 +399,7 @@ class _Checks:
         if (
             not self._complete
             or not service.needs_credentials
-            or not self._report.clear(credentials_path)
+            or not self._report.has_no_problem(credentials_path)
         ):
             return
         self._report.add(
@@ -420,8 +420,8 @@ class _Checks:
         names = [name for name, is_set in settings.items() if is_set]
         if (
             names
-            and self._report.clear(f"{place}.base_url")
-            and self._report.clear(f"{place}.regions")
+            and self._report.has_no_problem(f"{place}.base_url")
+            and self._report.has_no_problem(f"{place}.regions")
         ):
             self._report.add(
                 f"{place}.base_url",
@@ -445,13 +445,13 @@ def _check_webhooks(account: Account, report: Report) -> None:
         return
     from moorage.parts.webhook_verifier import WebhookVerifier  # noqa: PLC0415 - slow to load
 
-    make = partial(
+    inbox_factory = partial(
         WebhookVerifier,
         name=account.name,
         secrets=account.webhook_secrets,
         **vendor.webhook_verification(),
     )
-    report.made(make, place, exact=True)
+    report.make_or_report(inbox_factory, place, exact=True)
 
 
 def _check_choice(accounts: Iterable[Account], configured: Configured, report: Report) -> None:
@@ -463,7 +463,7 @@ def _check_choice(accounts: Iterable[Account], configured: Configured, report: R
             if kind in account.vendor.kinds and account.tenants is None
         ]
         is_chosen = any(route.kind == kind for route in configured.routes)
-        if len(names) > 1 and not is_chosen and report.clear(kind):
+        if len(names) > 1 and not is_chosen and report.has_no_problem(kind):
             report.add(
                 kind,
                 f"Several accounts offer {kind}, and no route chooses one: {', '.join(names)}.",

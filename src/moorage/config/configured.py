@@ -17,7 +17,7 @@ from moorage.config.migration import migrate
 from moorage.config.overlays import ENVIRONMENTS, VARIABLE, for_environment, with_variables
 from moorage.config.plain_secrets import plain_secrets
 from moorage.config.problems import Report, ReportedProblem, key, path_below
-from moorage.config.provider_order import in_order
+from moorage.config.provider_order import ordered_providers
 from moorage.config.providers import PROVIDERS, ProviderEnvironment, built_in
 from moorage.config.references import References
 from moorage.config.shapes import NamedTable
@@ -261,7 +261,7 @@ def read_configuration(source: Source, environment: str | None = None) -> Config
             paths.
     """
     parts = read_parts(source, environment)
-    parts.report.refuse()
+    parts.report.raise_problems()
     return parts.configured
 
 
@@ -364,7 +364,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     """
     variables = dict(os.environ)
     source_tree = load(source)
-    tree, migrated = source_tree.checked(migrate)
+    tree, migrated = source_tree.check_content(migrate)
     environment = environment or variables.get(VARIABLE) or None
     origins: dict[str, str] = {}
     report = Report(origins)
@@ -401,10 +401,10 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     valid_pipelines = _pipelines(values, resolved_tree, valid_connectors, known_names, report)
     for tenant in values.get("tenants", {}):
         check = partial(checked_name, tenant, "tenant")
-        report.made(check, path_below("tenants", key(tenant)), exact=True)
+        report.make_or_report(check, path_below("tenants", key(tenant)), exact=True)
     safety: Safety = values.get("safety", Safety())
     for account in accounts.accounts.values():
-        report.made(partial(check_modes, [account], safety), "")
+        report.make_or_report(partial(check_modes, [account], safety), "")
     state = values.get("state", {})
     state_url = _url_of_shards(state, "url", "former", report)
     keys_url = _url_of_shards(state, "keys_url", "keys_former", report)
@@ -413,16 +413,16 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     log_days: float | None = values.get("log", {}).get("keep_days")
     if log_days is not None:
         period = partial(seconds, log_days * 86_400.0, "keep_days")
-        report.made(period, "log.keep_days", exact=True)
+        report.make_or_report(period, "log.keep_days", exact=True)
     environment_id = state.get("environment_id") or environment
     if environment_id is not None:
         # The first call checks that the store belongs to the environment of this name.
         check = partial(checked_name, environment_id, "environment")
-        report.made(check, "state.environment_id", exact=True)
+        report.make_or_report(check, "state.environment_id", exact=True)
     records_per_tenant = state.get("records_per_tenant")
     if records_per_tenant is not None:
-        bound = partial(count, records_per_tenant, "records_per_tenant")
-        report.made(bound, "state.records_per_tenant", exact=True)
+        read_count = partial(count, records_per_tenant, "records_per_tenant")
+        report.make_or_report(read_count, "state.records_per_tenant", exact=True)
     store_is_needed = state_url is None and is_needed(
         [*accounts.accounts.values(), *accounts.doubtful.values()],
         [*valid_services, *doubtful_services],
@@ -486,9 +486,9 @@ def _settings(
     name: str, kind: type[Made], tables: Mapping[str, Any], report: Report
 ) -> Made | None:
     """Return the settings of a table; None if the table is absent or wrong."""
-    if name not in tables or not report.clear(name) or report.is_unreadable_at(name):
+    if name not in tables or not report.has_no_problem(name) or report.is_unreadable_at(name):
         return None
-    settings = report.made(partial(kind, **tables[name]), name)
+    settings = report.make_or_report(partial(kind, **tables[name]), name)
     return None if isinstance(settings, ReportedProblem) else settings
 
 
@@ -528,17 +528,17 @@ def follow_references(
         place = ProviderEnvironment(variables, folder, cleanup)
         providers: dict[str, Read] = built_in(place)
         tables = dict(provider_tables)
-        order = in_order(provider_tables, report)
+        order = ordered_providers(provider_tables, report)
         for name in [*order, *(name for name in provider_tables if name not in order)]:
             # A provider may need secrets of its own, from providers that are opened before it.
             path = path_below(_SECRETS, key(name))
-            table = References(variables, providers, report, provider_tables).followed(
+            table = References(variables, providers, report, provider_tables).follow_references(
                 provider_tables[name], path
             )
             tables[name] = table
             parsed_providers = read(NamedTable(PROVIDERS), {name: table}, _SECRETS, Report())
             if name in parsed_providers and not report.is_unreadable_at(path):
-                read_secret = report.made(
+                read_secret = report.make_or_report(
                     partial(_open_provider, parsed_providers[name], place), path
                 )
                 if not isinstance(read_secret, ReportedProblem):
@@ -546,7 +546,8 @@ def follow_references(
         other_tables = {name: value for name, value in tree.items() if name != _SECRETS}
         references = References(variables, providers, report, provider_tables)
         resolved_tree = {
-            name: references.followed(value, key(name)) for name, value in other_tables.items()
+            name: references.follow_references(value, key(name))
+            for name, value in other_tables.items()
         }
     if _SECRETS in tree:
         resolved_tree[_SECRETS] = tables if is_object(secrets_table) else secrets_table

@@ -85,11 +85,11 @@ class ConnectorSettings:
             manager: performs its operations.
             is_async: True if the program is asynchronous.
         """
-        make: Any = self.kind.build_async if is_async else self.kind.build
+        build_connector: Any = self.kind.build_async if is_async else self.kind.build
         name = self.description.name
         place = path_below(_PATH, key(name))
         return partial(
-            made_of, self.settings, lambda settings: make(name, settings, manager), place
+            made_of, self.settings, lambda settings: build_connector(name, settings, manager), place
         )
 
 
@@ -111,7 +111,7 @@ def _convert_settings(name: object, table: Any, report: Report) -> Any:
     if not isinstance(version, int) or kind_name not in _kind_names():
         return table
     path = path_below(_PATH, key(name))
-    kind = report.made(partial(_kind, kind_name), path)
+    kind = report.make_or_report(partial(_kind, kind_name), path)
     if isinstance(kind, ReportedProblem) or version == kind.version:
         return table
     if kind.migrate is None or not 1 <= version < kind.version:
@@ -122,7 +122,7 @@ def _convert_settings(name: object, table: Any, report: Report) -> Any:
         )
         return table
     fields = {field: value for field, value in table.items() if field not in _OWN_FIELDS}
-    migrated_fields = report.made(partial(kind.migrate, version, fields), path)
+    migrated_fields = report.make_or_report(partial(kind.migrate, version, fields), path)
     if isinstance(migrated_fields, ReportedProblem):
         return table
     own_fields = {field: value for field, value in table.items() if field in _OWN_FIELDS}
@@ -166,14 +166,17 @@ def services_of(
 
 def check_modes(connectors: Iterable[ConnectorSettings], report: Report, *, is_async: bool) -> None:
     """Report enabled connectors of a kind that does not work in this mode, such as async."""
-    mode, other = ("asynchronous", "synchronous") if is_async else ("synchronous", "asynchronous")
+    mode, other_mode = (
+        ("asynchronous", "synchronous") if is_async else ("synchronous", "asynchronous")
+    )
     for connector in connectors:
         description = connector.description
         kind = _kind(description.kind)
         if description.enabled and (kind.build_async if is_async else kind.build) is None:
             report.add(
                 f"{path_below(_PATH, key(description.name))}.kind",
-                f"The kind {kind.name} works in {other} programs only, and this one is {mode}.",
+                f"The kind {kind.name} works in {other_mode} programs only, and this one is"
+                f" {mode}.",
                 "Use another kind, or set enabled = false here.",
             )
 
@@ -182,18 +185,21 @@ def _connector(
     name: str, table: Mapping[str, Any], accounts: Mapping[str, str], report: Report
 ) -> ConnectorSettings | None:
     path = path_below(_PATH, key(name))
-    if report.made(partial(checked_name, name, "connector"), path, exact=True) is REPORTED:
+    if (
+        report.make_or_report(partial(checked_name, name, "connector"), path, exact=True)
+        is REPORTED
+    ):
         return None
     if name in accounts:
         report.add(
             path, f"The account {accounts[name]} has a service of this name.", "Rename one of them."
         )
-    if not report.clear(path):
+    if not report.has_no_problem(path):
         return None
     kind = _kind(table["kind"])
     options = {field: value for field, value in table.items() if field not in _OWN_FIELDS}
-    make: Callable[..., Any] = kind.settings
-    settings = report.made(partial(make, **options), path, options)
+    settings_class: Callable[..., Any] = kind.settings
+    settings = report.make_or_report(partial(settings_class, **options), path, options)
     if settings is REPORTED:
         return None
     from moorage.domain.connectors.description import ConnectorDescription  # noqa: PLC0415 - few configurations have connectors

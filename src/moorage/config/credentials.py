@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.config.of_classes import about_fields, table_of
+from moorage.config.of_classes import field_descriptions, table_of
 from moorage.config.shapes import (
     AnyOf,
     AnyValue,
@@ -101,7 +101,7 @@ def _table() -> Table:
     }
     plain_table = table_of(Credentials, shapes=shapes)
     oauth = table_of(OAuthCredentials, shapes=shapes)
-    descriptions = about_fields(Credentials)
+    descriptions = field_descriptions(Credentials)
     fields = {**_optional(oauth.fields), **_optional(plain_table.fields)}
     fields["method"] = evolve(fields["method"], default=AuthMethod.BEARER.value)
     fields["secret_base64"] = Field(SecretText(), f"In base64: {descriptions['secret']}")

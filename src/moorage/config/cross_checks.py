@@ -40,7 +40,7 @@ def check_settings(
         place: the path of the settings.
         report: collects the problems.
     """
-    if report.clear(f"{place}.timeout") and report.clear(f"{place}.endpoints"):
+    if report.has_no_problem(f"{place}.timeout") and report.has_no_problem(f"{place}.endpoints"):
         longest_timeout = max(
             [service.timeout, *map(partial(_timeout_of, service), service.endpoints)]
         )

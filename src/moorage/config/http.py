@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.config.of_classes import about_fields, table_of
+from moorage.config.of_classes import field_descriptions, table_of
 from moorage.config.problems import REPORTED, ReportedProblem
 from moorage.config.shapes import Address, Field, Flag, ListOf, Number, SecretText, Table, Text
 from moorage.domain.http.outgoing import OutgoingGuard
@@ -37,10 +37,10 @@ class HttpSettings:
 
         If it cannot be created, each wrong setting is reported, and WRONG is returned.
         """
-        client = report.made(partial(_client, self.options, is_async=is_async), "http")
+        client = report.make_or_report(partial(_client, self.options, is_async=is_async), "http")
         if isinstance(client, ReportedProblem):
             for name, option in self.options.items():
-                report.made(partial(_client, {name: option}, is_async=is_async), "http")
+                report.make_or_report(partial(_client, {name: option}, is_async=is_async), "http")
         return client
 
 
@@ -84,7 +84,7 @@ def _tls_table() -> Table:
 
 
 def _proxy_table() -> Table:
-    descriptions = about_fields(Proxy)
+    descriptions = field_descriptions(Proxy)
     fields = {
         "url": Field(
             Address(),
@@ -144,10 +144,10 @@ def http_settings(fields: Mapping[str, Any], folder: Path, report: Report) -> Ht
     options = dict(fields)
     if "tls" in fields:
         tls = dict(fields["tls"])
-        if not report.clear("http.tls.certificate"):
+        if not report.has_no_problem("http.tls.certificate"):
             # Without it, the key would seem to belong to no certificate.
             tls = {name: value for name, value in tls.items() if name not in {"key", "password"}}
-        options["tls"] = report.made(partial(_tls, tls, folder), "http.tls")
+        options["tls"] = report.make_or_report(partial(_tls, tls, folder), "http.tls")
     if "proxy" in fields:
         options["proxy"] = _proxy(fields["proxy"], report)
     valid_options = {
@@ -161,8 +161,10 @@ def _proxy(fields: Mapping[str, Any], report: Report) -> Proxy | ReportedProblem
     report.check_fields((Proxy,), {"bypass": bypassed_hosts}, "http.proxy")
     proxy: Proxy | ReportedProblem = REPORTED
     if "url" in fields:
-        proxy = report.made(partial(Proxy.at, fields["url"]), "http.proxy.url", exact=True)
-    if isinstance(proxy, ReportedProblem) or not report.clear("http.proxy.bypass"):
+        proxy = report.make_or_report(
+            partial(Proxy.at, fields["url"]), "http.proxy.url", exact=True
+        )
+    if isinstance(proxy, ReportedProblem) or not report.has_no_problem("http.proxy.bypass"):
         return REPORTED
     return evolve(proxy, bypass=bypassed_hosts)
 

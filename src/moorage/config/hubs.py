@@ -91,7 +91,7 @@ def open_hub(
     configured = parts.configured
     fixed_paths = _fixed_paths(configured, passed)
     assembled = assemble(parts, passed, is_async=is_async, complete=complete)
-    parts.report.refuse()
+    parts.report.raise_problems()
     _warn(configured)
     ports = assembled.ports
     if "state" in ports and configured.state != "memory:":
@@ -223,7 +223,7 @@ def _reload(
     parts = read_parts(source, environment)
     configured = parts.configured
     check_again(parts)
-    parts.report.refuse()
+    parts.report.raise_problems()
     old_settings, new_settings = _fixed_settings(first_read), _fixed_settings(configured)
     problems = tuple(
         Problem(path, _REASONS.get(path, _FIXED_TENANTS), _RESTART.format(path))

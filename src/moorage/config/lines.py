@@ -61,18 +61,18 @@ class _Scanner:
     def document(self) -> None:
         """Read a TOML text: settings, and the headers of tables."""
         table = ""
-        while self._after_space():
-            if self._take("["):
-                is_item = self._take("[")
+        while self._next_character():
+            if self._skip_character("["):
+                is_item = self._skip_character("[")
                 table = self._key("", of_header=True, adds_item=is_item)
-                self._after_space()
+                self._next_character()
                 self._at += 2 if is_item else 1
             else:
                 self._setting(table)
 
     def value(self, path: str) -> None:
         """Read the value of a setting at a path."""
-        start = self._after_space()
+        start = self._next_character()
         if start == "{":
             self._table(path)
         elif start == "[":
@@ -84,27 +84,27 @@ class _Scanner:
 
     def _table(self, path: str) -> None:
         self._at += 1
-        while self._after_space() not in {"}", ""}:
+        while self._next_character() not in {"}", ""}:
             self._setting(path)
-            self._after_space()
-            self._take(",")
+            self._next_character()
+            self._skip_character(",")
         self._at += 1
 
     def _list(self, path: str) -> None:
         self._at += 1
         position = 0
-        while self._after_space() not in {"]", ""}:
+        while self._next_character() not in {"]", ""}:
             item_path = f"{path}[{position}]"
             self.lines[item_path] = self._line()
             self.value(item_path)
             position += 1
-            self._after_space()
-            self._take(",")
+            self._next_character()
+            self._skip_character(",")
         self._at += 1
 
     def _setting(self, table: str) -> None:
         path = self._key(table)
-        self._after_space()
+        self._next_character()
         self._at += 1  # the equals sign or the colon
         self.value(path)
 
@@ -112,7 +112,7 @@ class _Scanner:
         """Read a key, which may have several parts, and return its path below a table's."""
         names = [self._name()]
         line = self._line()
-        while self._after_space() == ".":
+        while self._next_character() == ".":
             self._at += 1
             names.append(self._name())
         path = table
@@ -127,7 +127,7 @@ class _Scanner:
         return path
 
     def _name(self) -> str:
-        self._after_space()
+        self._next_character()
         match = _KEY.match(self._text, self._at)
         if match is None:
             raise ValueError
@@ -137,7 +137,7 @@ class _Scanner:
             return str(bare if literal is None else literal)
         return escaped if "\\" not in escaped else _unescaped(match[0])
 
-    def _after_space(self) -> str:
+    def _next_character(self) -> str:
         """Skip white space and comments, and return the next character; "" at the end."""
         self._skip(_SPACE)
         return self._text[self._at : self._at + 1]
@@ -147,7 +147,7 @@ class _Scanner:
         if match is not None:
             self._at = match.end()
 
-    def _take(self, character: str) -> bool:
+    def _skip_character(self, character: str) -> bool:
         """Skip a character if it is the next one."""
         is_next = self._text.startswith(character, self._at)
         self._at += is_next

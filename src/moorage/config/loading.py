@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeAlias, TypeVar, cast
 
-from moorage.config.problems import key, located, path_below
+from moorage.config.problems import key, located_error, path_below
 from moorage.config.syntax import MalformedText, Reason, reason_of
 from moorage.domain.values.frozen_values import evolve, field, frozen
 from moorage.domain.values.installation import install
@@ -47,7 +47,7 @@ class WrittenConfiguration:
         """The folder to which relative paths in the configuration refer."""
         return Path.cwd() if self.file is None else self.file.parent
 
-    def checked(self, check: Callable[[dict[str, Any]], Checked]) -> Checked:
+    def check_content(self, check: Callable[[dict[str, Any]], Checked]) -> Checked:
         """Return the result of a check of the content, whose error names the file and the line."""
         try:
             return check(self.tree)
@@ -55,7 +55,7 @@ class WrittenConfiguration:
             if self.file is None:
                 raise
             problems = error.problems
-        raise located(problems, str(self.file), self.lines())
+        raise located_error(problems, str(self.file), self.lines())
 
 
 def load(source: Source) -> WrittenConfiguration:
@@ -81,7 +81,7 @@ def load(source: Source) -> WrittenConfiguration:
     else:
         lines = partial(_lines, text, is_yaml=parse is _yaml)
         unchecked = WrittenConfiguration(parsed_tree, file, lines)
-        return evolve(unchecked, tree=unchecked.checked(_check_table))
+        return evolve(unchecked, tree=unchecked.check_content(_check_table))
     problem = f"{file}: " if reason.allowed else f"{file} is not valid {format_name}: "
     raise _file_error(problem + reason.cause, reason.remedy)
 

@@ -73,7 +73,7 @@ def _version(tree: Mapping[str, Any]) -> int:
     return version
 
 
-def _from_0(tree: dict[str, Any]) -> dict[str, Any]:
+def _migrate_version_0(tree: dict[str, Any]) -> dict[str, Any]:
     """Convert `accounts` and `routes` of version 0 to tables of vendors and kinds."""
     other_settings = _without_keys(tree, "accounts", "routes")
     shared_tables: dict[str, Any] = {}
@@ -122,7 +122,7 @@ def _rule_changes(route: dict[str, Any]) -> dict[str, Any]:
     return {"vendor": accounts, **_without_keys(route, "kind", "tenant", "accounts")}
 
 
-_STEPS: Final[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {0: _from_0}
+_STEPS: Final[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {0: _migrate_version_0}
 """The conversion from each version to the next."""
 
 

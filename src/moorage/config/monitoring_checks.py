@@ -119,7 +119,7 @@ def check_monitoring(
     for name, channel in channels.items():
         contradictions += _problems_of_webhook(f"alerts.channels.{key(name)}", channel, names)
     for problem in contradictions:
-        if report.clear(problem.path):
+        if report.has_no_problem(problem.path):
             report.add(problem.path, shown_message(problem.found, dict(tree)), problem.remedy)
     for name, channel in channels.items():
         _check_channel(_table(channel), f"alerts.channels.{key(name)}", names, report)

@@ -70,7 +70,7 @@ def table_of(
         make: creates the value, if the class itself does not.
         shapes: the shapes of fields whose types do not determine them.
     """
-    descriptions = about_fields(kind)
+    descriptions = field_descriptions(kind)
     excluded, explicit_shapes = frozenset(without), shapes or {}
     fields = {
         field.name: _field(
@@ -88,7 +88,7 @@ def summary(kind: type[Any]) -> str:
     return text.partition("\n\n")[0].replace("\n", " ")
 
 
-def about_fields(kind: type[Any]) -> dict[str, str]:
+def field_descriptions(kind: type[Any]) -> dict[str, str]:
     """Return the descriptions of fields in the docstring of a class."""
     text = inspect.cleandoc(kind.__dict__.get("__doc__") or "")
     lines = text.partition("\nAttributes:\n")[2].split("\n")

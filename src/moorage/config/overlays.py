@@ -43,7 +43,7 @@ def for_environment(
         return base_tree
     for name in environments:
         check = partial(checked_name, name, "environment")
-        report.made(check, path_below(ENVIRONMENTS, key(name)), exact=True)
+        report.make_or_report(check, path_below(ENVIRONMENTS, key(name)), exact=True)
     if environment is None:
         return base_tree
     if environment not in environments:

@@ -88,14 +88,14 @@ def _http_sink(options: HttpSinkOptions, parts: PipelineParts) -> SinkConnector:
     from moorage.pipelines.calls import HttpBatchSink, HttpSink  # noqa: PLC0415 - few pipelines need it
 
     kind: Any = HttpBatchSink if options.batch else HttpSink
-    make: Any
+    build_request: Any
     if options.request is not None:
-        make = parts.imported(options.request, "sink.request")
+        build_request = parts.imported(options.request, "sink.request")
     elif options.batch:
-        make = _batch_request(options.method, str(options.path))
+        build_request = _batch_request(options.method, str(options.path))
     else:
-        make = _record_request(options.method, str(options.path))
-    sink_connector: SinkConnector = kind(parts.hub.manager, options.service, make)
+        build_request = _record_request(options.method, str(options.path))
+    sink_connector: SinkConnector = kind(parts.hub.manager, options.service, build_request)
     return sink_connector
 
 
@@ -116,8 +116,8 @@ def _batch_request(method: str, path: str) -> Any:
 
 
 def _request(method: str, path: str, value: object) -> Request:
-    make: Any = getattr(Request, method.lower())
-    request: Request = make(path, json=value)
+    request_factory: Any = getattr(Request, method.lower())
+    request: Request = request_factory(path, json=value)
     return request
 
 

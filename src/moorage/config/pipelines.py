@@ -144,10 +144,10 @@ def _kind_table(end: str, find: Callable[[str], SinkKind | SourceKind], name: st
         **table_of(options).fields,
     }
 
-    def make(*, kind: str, **fields: Any) -> EndSettings:
+    def make_end_settings(*, kind: str, **fields: Any) -> EndSettings:
         return EndSettings(kind=kind, options=options(**fields))
 
-    return Table(f"{end} {name}", summary(options), fields, make, (options,))
+    return Table(f"{end} {name}", summary(options), fields, make_end_settings, (options,))
 
 
 _PIPELINE: Final = Table(
@@ -286,7 +286,7 @@ class _Reader:
     ) -> PipelineSettings | None:
         """Return the settings of a pipeline; None if one of them is wrong."""
         path = path_below(_PATH, key(name))
-        self.report.made(partial(checked_name, name, "pipeline"), path, exact=True)
+        self.report.make_or_report(partial(checked_name, name, "pipeline"), path, exact=True)
         both_ends: dict[str, Any] = {
             end: read_end(
                 table[end] if isinstance(table[end], EndSettings) else source_table[end],
@@ -305,9 +305,9 @@ class _Reader:
         if schemas is not None:
             self.service(schemas.service, f"{path}.schemas")
         settings = {field: table[field] for field in _CONFIG.fields if field in table}
-        config = self.report.made(partial(PipelineConfig, **settings), path)
+        config = self.report.make_or_report(partial(PipelineConfig, **settings), path)
         if (
-            not self.report.clear(path)
+            not self.report.has_no_problem(path)
             or REPORTED in both_ends.values()
             or isinstance(config, ReportedProblem)
         ):
@@ -330,8 +330,8 @@ class _Reader:
         for number, transform in enumerate(transforms):
             place = f"{path}.transforms[{number}]"
             if isinstance(transform, str):
-                make = partial(FunctionSinkOptions, function=transform)
-                self.report.made(make, place, exact=True)
+                options_factory = partial(FunctionSinkOptions, function=transform)
+                self.report.make_or_report(options_factory, place, exact=True)
             elif not has_registry:
                 self.report.add(
                     place,
@@ -367,7 +367,7 @@ class _Reader:
                 "A sink with checkpoints needs its records in their order.",
                 "Set lanes to 1, or leave checkpoints of the sink out.",
             )
-        return self.report.clear(path)
+        return self.report.has_no_problem(path)
 
     def source_has_transactions(self, settings: PipelineSettings, path: str) -> bool:
         """Return whether the source has the transactions that the sink needs."""
@@ -385,14 +385,14 @@ class _Reader:
                 "A sink with transactions needs its records in their order.",
                 "Set lanes to 1, or use the sink publish.",
             )
-        return self.report.clear(path)
+        return self.report.has_no_problem(path)
 
     def source(self, table: Any, path: str) -> Any:
         """Return the source that a table describes."""
         if isinstance(table, EndSettings):
             return self.end(table, source_kind(table.kind).connector_kinds, path)
         if "connector" not in table:
-            options = self.own(FunctionSource, "function", table, path)
+            options = self.read_own(FunctionSource, "function", table, path)
             return (
                 REPORTED if options is REPORTED else EndSettings(kind="function", options=options)
             )
@@ -425,7 +425,9 @@ class _Reader:
     def end(self, settings: EndSettings, kinds: tuple[str, ...], path: str) -> Any:
         """Return a source or a sink whose connector and service exist."""
         name = getattr(settings.options, "connector", None)
-        connector = self.connector(name, path) if name and self.report.clear(path) else None
+        connector = (
+            self.connector(name, path) if name and self.report.has_no_problem(path) else None
+        )
         if connector is not None and kinds and connector.kind.name not in kinds:
             self.report.add(
                 f"{path}.connector",
@@ -434,7 +436,7 @@ class _Reader:
                 f"Use a connector of the kind {' or '.join(kinds)}.",
             )
         self.service(getattr(settings.options, "service", None), path)
-        is_wrong = not self.report.clear(path) or (name is not None and connector is None)
+        is_wrong = not self.report.has_no_problem(path) or (name is not None and connector is None)
         return REPORTED if is_wrong else settings
 
     def dead_letters(self, table: Any, path: str) -> Any:
@@ -444,9 +446,9 @@ class _Reader:
     def topic(self, topic: type[Any], other: type[Any], name: str, table: Any, path: str) -> Any:
         """Return the topic that a table describes, with connector `other` if it names none."""
         if "connector" not in table:
-            return self.own(other, name, table, path)
+            return self.read_own(other, name, table, path)
         self.publisher(table["connector"], path)
-        if not self.report.clear(f"{path}.connector"):
+        if not self.report.has_no_problem(f"{path}.connector"):
             return REPORTED
         return read_table(table_of(topic), table, path, self.report)
 
@@ -462,7 +464,7 @@ class _Reader:
                 "Use a connector of a broker.",
             )
 
-    def own(self, kind: type[Any], name: str, table: Any, path: str) -> Any:
+    def read_own(self, kind: type[Any], name: str, table: Any, path: str) -> Any:
         """Return a source, sink or dead-letter store that a setting names without a connector."""
         if name in table:
             return read_table(table_of(kind), table, path, self.report)

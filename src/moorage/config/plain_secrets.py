@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.config.overlays import ENVIRONMENTS
 from moorage.config.problems import Report, key, path_below
-from moorage.config.references import refers
+from moorage.config.references import is_secret_reference
 from moorage.config.shapes import AnyOf, ListOf, NamedTable, SecretText, Table, TableByKind, Text
 from moorage.config.structure import kind_of
 from moorage.config.tables import CONFIGURATION
@@ -63,7 +63,9 @@ def _plain_text_paths(shape: Shape | None, value: Any, path: str, name: str = ""
         if isinstance(shape, ListOf):
             shape = shape.of
         shapes = shape.shapes if isinstance(shape, AnyOf) else (shape,)
-        is_plain = any(_is_secret(choice, value) for choice in shapes) and not refers(value)
+        is_plain = any(_is_secret(choice, value) for choice in shapes) and not is_secret_reference(
+            value
+        )
         if (is_plain and value) or has_password(value):
             yield path
 

@@ -72,10 +72,10 @@ class Report:
         """Add a problem, and return the placeholder for the value."""
         origin = origin_of(path, self._origins)
         hint = remedy if nearest is None else f"Did you mean {nearest}?"
-        self.note(Problem(path, message, hint, nearest, origin))
+        self.add_problem(Problem(path, message, hint, nearest, origin))
         return REPORTED
 
-    def note(self, problem: Problem) -> None:
+    def add_problem(self, problem: Problem) -> None:
         """Add a problem, unless it was added before."""
         if problem not in self._noted:
             self._noted.add(problem)
@@ -106,7 +106,7 @@ class Report:
                 self._unexcused_at_or_below.subtract(paths_around(path))
         return Secret("0" * 32)
 
-    def made(
+    def make_or_report(
         self, make: Callable[[], Made], path: str, fields: object = None, *, exact: bool = False
     ) -> Made | ReportedProblem:
         """Call `make` and return its result; report an error, and return a placeholder then.
@@ -146,7 +146,7 @@ class Report:
                         if not self.is_unreadable_at(place):
                             self.add(place, shown_message(problem.found, [value]), problem.remedy)
 
-    def clear(self, path: str) -> bool:
+    def has_no_problem(self, path: str) -> bool:
         """Return whether nothing at or below a path has a problem, except unreadable secrets."""
         return not self._unexcused_at_or_below[path]
 
@@ -173,26 +173,26 @@ class Report:
             outer_path in self._absent for outer_path in paths_around(path)
         )
 
-    def refuse(self) -> None:
+    def raise_problems(self) -> None:
         """Raise the reported problems, if any, as one error.
 
         Raises:
             ConfigurationError: problems were reported.
         """
         if self.problems:
-            raise located(self.problems, self.source, self.lines())
+            raise located_error(self.problems, self.source, self.lines())
 
 
-def located(
+def located_error(
     problems: Iterable[Problem], source: str | None, lines: Mapping[str, int]
 ) -> ConfigurationError:
     """Return the error of these problems, which names the file and the lines in it."""
     return ConfigurationError.of(
-        [_at_its_line(problem, lines) for problem in problems], source=source
+        [_problem_with_line(problem, lines) for problem in problems], source=source
     )
 
 
-def _at_its_line(problem: Problem, lines: Mapping[str, int]) -> Problem:
+def _problem_with_line(problem: Problem, lines: Mapping[str, int]) -> Problem:
     """Return a problem with the line of its setting, or of the innermost enclosing table."""
     path = problem.path
     if problem.origin is not None:

@@ -18,7 +18,7 @@ _SECRETS: Final = "secrets"
 _PROVIDER: Final = late_pattern(r"secret://([A-Za-z0-9_-]+)/")
 
 
-def in_order(tables: Mapping[Any, Any], report: Report) -> tuple[str, ...]:
+def ordered_providers(tables: Mapping[Any, Any], report: Report) -> tuple[str, ...]:
     """Return the names of providers, each after those whose secrets it needs.
 
     Providers that need each other cannot be opened. Each such cycle is reported, and the providers

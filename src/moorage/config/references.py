@@ -54,16 +54,17 @@ class References:
         self._tables = tables
         self._secrets: dict[str, Any] = {}
 
-    def followed(self, value: Any, path: str) -> Any:
+    def follow_references(self, value: Any, path: str) -> Any:
         """Return the value with its references resolved."""
         if is_object(value):
             return {
-                name: self.followed(entry, path_below(path, key(name)))
+                name: self.follow_references(entry, path_below(path, key(name)))
                 for name, entry in value.items()
             }
         if is_list(value):
             return [
-                self.followed(entry, f"{path}[{position}]") for position, entry in enumerate(value)
+                self.follow_references(entry, f"{path}[{position}]")
+                for position, entry in enumerate(value)
             ]
         if not isinstance(value, str):
             return value
@@ -159,7 +160,7 @@ class References:
         return secret
 
 
-def refers(text: str) -> bool:
+def is_secret_reference(text: str) -> bool:
     """Return whether a text refers to a secret without containing one, even as a fallback."""
     if text.startswith(SCHEME):
         return True

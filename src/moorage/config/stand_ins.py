@@ -83,7 +83,9 @@ def _named_choices(shape: Shape) -> tuple[str | int, ...]:
     return ()
 
 
-def note_common(report: Report, path: str, tries: Iterable[Callable[[Report], object]]) -> bool:
+def report_common_problems(
+    report: Report, path: str, tries: Iterable[Callable[[Report], object]]
+) -> bool:
     """Report the problems that all variants share; return whether there are any.
 
     Problems of the whole table, or of a field with a trial value, are omitted, because the trial
@@ -115,5 +117,5 @@ def note_common(report: Report, path: str, tries: Iterable[Callable[[Report], ob
         )
     ]
     for problem in common_problems:
-        report.note(problem)
+        report.add_problem(problem)
     return bool(common_problems)

@@ -193,12 +193,12 @@ def _make_platform(platform: PlatformSettings, *, is_async: bool) -> Any:
 
 def _platform(name: str, table: Mapping[str, Any], report: Report) -> PlatformSettings | None:
     path = path_below(_PLATFORMS, key(name))
-    connector_type = report.made(partial(ConnectorType, name), path, exact=True)
-    if isinstance(connector_type, ReportedProblem) or not report.clear(path):
+    connector_type = report.make_or_report(partial(ConnectorType, name), path, exact=True)
+    if isinstance(connector_type, ReportedProblem) or not report.has_no_problem(path):
         return None
     options = {field: value for field, value in table.items() if field != "kind"}
-    make: Callable[..., Any] = _kind(table["kind"]).settings
-    settings = report.made(partial(make, **options), path, options)
+    settings_class: Callable[..., Any] = _kind(table["kind"]).settings
+    settings = report.make_or_report(partial(settings_class, **options), path, options)
     if settings is REPORTED:
         return None
     return PlatformSettings(name=connector_type, kind=table["kind"], settings=settings)
@@ -211,11 +211,11 @@ def _step(
     platform = table.get("platform")
     if platform is not None:
         _check_platform(platform, platform_names, f"{path}.platform", report)
-    if not report.clear(path):
+    if not report.has_no_problem(path):
         return None
     fields = {field: table[field] for field in _STEP.fields if field in table}
 
-    def make() -> Step:
+    def make_step() -> Step:
         return Step(
             name,
             workspace=Workspace(**{part: table[part] for part in _FILES if part in table}),
@@ -223,10 +223,10 @@ def _step(
             **fields,
         )
 
-    step = report.made(make, path, fields)
+    step = report.make_or_report(make_step, path, fields)
     if isinstance(step, ReportedProblem):
         return None
-    if platform is None and report.clear(_PLATFORMS):
+    if platform is None and report.has_no_problem(_PLATFORMS):
         _check_unnamed_platform(step, platform_names, f"{path}.platform", report)
     return step
 
@@ -235,10 +235,10 @@ def _check_unnamed_platform(
     step: Step, platform_names: tuple[str, ...], path: str, report: Report
 ) -> None:
     """Report a step without a platform if there is not exactly one to run it."""
-    registered = [ConnectorType(name) for name in sorted(platform_names)]
-    all_types = sorted({*registered, *map(ConnectorType, _kind_names())})
-    choose = partial(type_of_step, step, registered=registered, all_types=all_types)
-    connector_type = report.made(choose, path, exact=True)
+    registered_types = [ConnectorType(name) for name in sorted(platform_names)]
+    all_types = sorted({*registered_types, *map(ConnectorType, _kind_names())})
+    choose_type = partial(type_of_step, step, registered=registered_types, all_types=all_types)
+    connector_type = report.make_or_report(choose_type, path, exact=True)
     if not isinstance(connector_type, ReportedProblem):
         _check_platform(connector_type, platform_names, path, report)
 

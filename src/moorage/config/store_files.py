@@ -38,7 +38,7 @@ def check_store_files(configured: Configured, passed: Container[str], report: Re
         *((table.removesuffix("_from"), f"{table}.url", url) for table, url in urls.items()),
     ]
     for port, place, url in places:
-        is_known = report.clear(place) and not report.is_unreadable_at(place)
+        is_known = report.has_no_problem(place) and not report.is_unreadable_at(place)
         if url is not None and is_known and port not in passed:
             _check_url(url, place, report)
 
@@ -75,10 +75,10 @@ def _check_url(url: str, place: str, report: Report) -> None:
         problem = _problem_of_written_file(file)
     if problem is not None:
         message, remedy = problem
-        report.add(place, message, f"{remedy}{_other_meaning(url, name)}")
+        report.add(place, message, f"{remedy}{_path_advice(url, name)}")
 
 
-def _other_meaning(url: str, name: str) -> str:
+def _path_advice(url: str, name: str) -> str:
     """Return a sentence about how to write the path that the user may have meant."""
     if url.startswith("sqlite:") and not name.startswith("/"):
         has_folder = "/" in name.removeprefix("./") and Path("/", name).parent.is_dir()

@@ -35,7 +35,7 @@ from moorage.config.shapes import (
     Text,
     TimeOfDay,
 )
-from moorage.config.stand_ins import note_common, stand_ins
+from moorage.config.stand_ins import report_common_problems, stand_ins
 from moorage.domain.auth.credential_codec import secret_of
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.secrets.secret import Secret
@@ -129,25 +129,27 @@ def read_table(table: Table, value: Any, path: str, report: Report) -> Any:
                 f"Write {expectation(field.shape)}{_purpose(field)}.",
             )
     report.check_fields(table.kinds, fields, path)
-    mistaken_names.update(name for name in fields if not report.clear(path_below(path, key(name))))
+    mistaken_names.update(
+        name for name in fields if not report.has_no_problem(path_below(path, key(name)))
+    )
     if table.make is None:
         report.stand_ins[path] = stand_ins(table, fields, mistaken_names, read)
         return {name: value for name, value in fields.items() if value is not REPORTED}
-    if report.clear(path):
-        return report.made(partial(table.make, **fields), path, value)
-    make: Callable[..., Any] = table.make
+    if report.has_no_problem(path):
+        return report.make_or_report(partial(table.make, **fields), path, value)
+    make_value: Callable[..., Any] = table.make
     tries = [
-        partial(_make_instance, make, variant, path)
+        partial(_make_instance, make_value, variant, path)
         for variant in stand_ins(table, fields, mistaken_names, read)
     ]
-    note_common(report, path, tries)
+    report_common_problems(report, path, tries)
     return REPORTED
 
 
 def _make_instance(
     make: Callable[..., Any], fields: dict[str, Any], path: str, report: Report
 ) -> Any:
-    return report.made(partial(make, **fields), path, fields)
+    return report.make_or_report(partial(make, **fields), path, fields)
 
 
 def kind_of(shape: TableByKind, value: Any, path: str, name: str, report: Report) -> Table | None:
@@ -173,7 +175,7 @@ def kind_of(shape: TableByKind, value: Any, path: str, name: str, report: Report
         message = f"There is no {shape.name} named {quote_word(kind)}."
         report.add(kind_path, message, remedy, nearest=report.similar_word(kind, shape.names()))
         return None
-    table = report.made(partial(shape.table, kind), path)
+    table = report.make_or_report(partial(shape.table, kind), path)
     return None if isinstance(table, ReportedProblem) else table
 
 
@@ -184,7 +186,7 @@ def _read_text(shape: Shape, value: Any, path: str, report: Report) -> Any:
 
 
 def _read_secret(shape: Shape, value: Any, path: str, report: Report) -> Any:
-    make = shape.make if isinstance(shape, SecretText) else None
+    make_value = shape.make if isinstance(shape, SecretText) else None
     secret = value
     if isinstance(shape, Address) and _is_blank(value):
         remedy = "Write the URL, or remove the setting; an environment variable may be empty."
@@ -194,10 +196,14 @@ def _read_secret(shape: Shape, value: Any, path: str, report: Report) -> Any:
             return report.add(path, "The text is not valid Unicode.", "Write it again.")
         secret = Secret(str(value))
     elif isinstance(value, (Credentials, OAuthCredentials)):
-        secret = value if make is not None else secret_of(value)
+        secret = value if make_value is not None else secret_of(value)
     if not isinstance(secret, (Secret, Credentials, OAuthCredentials)):
         return _refuse_value(shape, value, path, report)
-    return secret if make is None else report.made(partial(make, secret), path, exact=True)
+    return (
+        secret
+        if make_value is None
+        else report.make_or_report(partial(make_value, secret), path, exact=True)
+    )
 
 
 def _is_blank(value: object) -> bool:
@@ -241,7 +247,7 @@ def _read_moment(shape: DateTimeShape, value: Any, path: str, report: Report) ->
 def _read_function(shape: Function, value: Any, path: str, report: Report) -> Any:
     if not isinstance(value, str):
         return value if callable(value) else _refuse_value(shape, value, path, report)
-    return report.made(partial(function, str(value)), path, exact=True)
+    return report.make_or_report(partial(function, str(value)), path, exact=True)
 
 
 def _read_choice(shape: OneOf, value: Any, path: str, report: Report) -> Any:

@@ -10,7 +10,7 @@ from moorage.config.connectors import CONNECTORS
 from moorage.config.credentials import CREDENTIALS
 from moorage.config.http import HTTP
 from moorage.config.observers import OBSERVERS
-from moorage.config.of_classes import about_fields, summary, table_of
+from moorage.config.of_classes import field_descriptions, summary, table_of
 from moorage.config.providers import PROVIDERS
 from moorage.config.shapes import (
     Address,
@@ -143,7 +143,7 @@ _REGION: Final = table_of(Region, shapes={"credentials": CREDENTIALS})
 
 def _with_service_descriptions(table: Table) -> Table:
     """Return the table; missing descriptions are taken from the fields of `Service`."""
-    descriptions = about_fields(Service)
+    descriptions = field_descriptions(Service)
     fields = {
         name: evolve(field, about=field.about or descriptions.get(name, ""))
         for name, field in table.fields.items()
@@ -220,11 +220,11 @@ _TENANT: Final = Table(
 def _shape(module: str, name: str) -> Callable[[], Shape]:
     """Return a function that imports a rarely needed shape when it is called."""
 
-    def load() -> Shape:
+    def load_shape() -> Shape:
         shape: Shape = getattr(import_module(f"moorage.config.{module}"), name)
         return shape
 
-    return load
+    return load_shape
 
 
 CONFIGURATION: Final = Table(

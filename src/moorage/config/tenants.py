@@ -51,19 +51,19 @@ def read_tenant(
     usable_accounts = {
         account.name: account
         for account in shared
-        if account.open_to(tenant) and not _is_of(tenant, account)
+        if account.open_to(tenant) and not _belongs_to(tenant, account)
     }
     accounts = Accounts(report)
     accounts.accounts.update(usable_accounts)
     tenant_tables = values.get("tenants", {}).get(tenant, {})
     accounts.add(tenant_tables, resolved_tree["tenants"][tenant], path, tenant)
     accounts.add_routes(tenant_tables, resolved_tree["tenants"][tenant], path, tenant)
-    report.refuse()
+    report.raise_problems()
     accounts_of_tenant = tuple(
         account for name, account in accounts.accounts.items() if name not in usable_accounts
     )
     return accounts_of_tenant, tuple(accounts.routes)
 
 
-def _is_of(tenant: str, account: Account) -> bool:
+def _belongs_to(tenant: str, account: Account) -> bool:
     return account.name.startswith(f"{tenant}.") and account.tenants == frozenset({tenant})

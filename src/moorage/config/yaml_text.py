@@ -133,8 +133,8 @@ _SYNTAX: Final = (
 
 
 def _syntax_fault(error: yaml.YAMLError) -> _Fault:
-    mark: Any = getattr(error, "problem_mark", None)
-    line = 0 if mark is None else int(mark.line)
+    error_position: Any = getattr(error, "problem_mark", None)
+    line = 0 if error_position is None else int(error_position.line)
     problem = str(getattr(error, "problem", None) or getattr(error, "reason", None))
     for beginning, cause, remedy in _SYNTAX:
         if problem.startswith(beginning):
@@ -167,7 +167,7 @@ def _first_unsupported(text: str, loader: Any) -> _Fault | None:
                 f"{key(event.tag)} is a tag, which a configuration must not have",
                 "Remove the tag, and write the value as it is.",
             )
-    return _bad_node(yaml_module.compose(text, loader))
+    return _node_fault(yaml_module.compose(text, loader))
 
 
 def _change_of_depth(event: object) -> int:
@@ -175,7 +175,7 @@ def _change_of_depth(event: object) -> int:
     return isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
 
 
-def _bad_node(node: Any) -> _Fault | None:
+def _node_fault(node: Any) -> _Fault | None:
     """Return a YAML node's first invalid key, repeated key or misleading number."""
     child_nodes: list[Any] = []
     if isinstance(node, yaml.MappingNode):
@@ -198,5 +198,5 @@ def _bad_node(node: Any) -> _Fault | None:
             "Write the number without a leading zero and without colons, or a text in quotation"
             " marks.",
         )
-    faults = (_bad_node(entry) for entry in child_nodes)
+    faults = (_node_fault(entry) for entry in child_nodes)
     return next((fault for fault in faults if fault is not None), None)

@@ -72,7 +72,9 @@ class _Builder:
     def _open(self, event: Any, line: int) -> None:
         _check_tag(event, line)
         if len(self.levels) >= _MAX_DEPTH:
-            _refuse(f"there are more than {_MAX_DEPTH} levels", line, "Reduce the nesting.")
+            _raise_malformed(
+                f"there are more than {_MAX_DEPTH} levels", line, "Reduce the nesting."
+            )
         self._check_key_is_text(line)
         value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
         self.levels.append(_YamlLevel(value, event.anchor))
@@ -81,10 +83,10 @@ class _Builder:
         level = self.levels[-1] if self.levels else None
         if level is not None and isinstance(level.value, dict) and level.name is None:
             if event.value == "<<" and event.implicit[0]:
-                _refuse("<< merges another table", line, "Write the values out.")
+                _raise_malformed("<< merges another table", line, "Write the values out.")
             if event.value in level.value:
                 cause = f"the key {key(event.value)} appears twice in one table"
-                _refuse(cause, line, "Remove one of the two.")
+                _raise_malformed(cause, line, "Remove one of the two.")
             level.name = event.value
             return
         _check_tag(event, line)
@@ -95,14 +97,14 @@ class _Builder:
     def _add_alias(self, anchor: str, line: int) -> None:
         if anchor not in self.anchors:
             cause = f"*{key(anchor)} refers to no value before it"
-            _refuse(cause, line, "Write the value out.")
+            _raise_malformed(cause, line, "Write the value out.")
         self._check_key_is_text(line)
         value, count = self.anchors[anchor]
         self._add(value, count, None, line)
 
     def _check_key_is_text(self, line: int) -> None:
         if self.levels and isinstance(self.levels[-1].value, dict) and self.levels[-1].name is None:
-            _refuse("a key is not a text", line, "Write a text as the key.")
+            _raise_malformed("a key is not a text", line, "Write a text as the key.")
 
     def _add(self, value: Any, count: int, anchor: str | None, line: int) -> None:
         if anchor is not None:
@@ -113,7 +115,9 @@ class _Builder:
         level = self.levels[-1]
         level.count += count
         if level.count > _MOST_VALUES:
-            _refuse(f"it unfolds to more than {_MOST_VALUES} values", line, "Remove aliases.")
+            _raise_malformed(
+                f"it unfolds to more than {_MOST_VALUES} values", line, "Remove aliases."
+            )
         if isinstance(level.value, list):
             level.value.append(value)
         else:
@@ -134,10 +138,10 @@ def yaml_value(text: str) -> Any:
         for event in parse(text, _LOADER):
             builder.take(event)
     except yaml.YAMLError as error:
-        mark: Any = getattr(error, "problem_mark", None)
-        wrong_line = 0 if mark is None else int(mark.line)
+        error_position: Any = getattr(error, "problem_mark", None)
+        wrong_line = 0 if error_position is None else int(error_position.line)
     if wrong_line is not None:
-        _refuse("the text is malformed", wrong_line, CORRECT)
+        _raise_malformed("the text is malformed", wrong_line, CORRECT)
     if len(builder.documents) != 1:
         cause = f"there are {len(builder.documents)} documents."
         raise MalformedText(cause, "Keep exactly one document in the file.")
@@ -146,7 +150,7 @@ def yaml_value(text: str) -> Any:
 
 def _check_tag(event: Any, line: int) -> None:
     if event.tag is not None:
-        _refuse(f"{key(event.tag)} is a tag", line, "Remove the tag, and write the value.")
+        _raise_malformed(f"{key(event.tag)} is a tag", line, "Remove the tag, and write the value.")
 
 
 def _plain_value(text: str, line: int) -> Any:
@@ -155,9 +159,11 @@ def _plain_value(text: str, line: int) -> Any:
     if _FLOAT.fullmatch(text) is None:
         return text
     if len(text) > _LONGEST_NUMBER:
-        _refuse("a number is too long", line, "Write a shorter number, or a text in quotes.")
+        _raise_malformed(
+            "a number is too long", line, "Write a shorter number, or a text in quotes."
+        )
     return int(text) if _INTEGER.fullmatch(text) else float(text)
 
 
-def _refuse(cause: str, line: int, remedy: str) -> NoReturn:
+def _raise_malformed(cause: str, line: int, remedy: str) -> NoReturn:
     raise MalformedText(f"{cause} (line {line + 1}).", remedy)

@@ -71,8 +71,8 @@ _MADE: Final[dict[ChecksumAlgorithm, Callable[[], RunningChecksum]]] = {
 
 def start_checksum(algorithm: ChecksumAlgorithm) -> RunningChecksum | None:
     """Start a checksum; None if this Python cannot compute the algorithm."""
-    make = _MADE.get(algorithm)
-    return None if make is None else make()
+    checksum_class = _MADE.get(algorithm)
+    return None if checksum_class is None else checksum_class()
 
 
 def _lower_hex(value: str) -> str:

@@ -183,8 +183,8 @@ class ExchangeRates:
                 field="decimals",
                 remedy="Give a whole number, such as 6.",
             )
-        rounded = _round_fraction(self.ratio(currency, into) * 10**decimals, rounding)
-        return Decimal(f"{rounded}E-{decimals}")
+        rounded_ratio = _round_fraction(self.ratio(currency, into) * 10**decimals, rounding)
+        return Decimal(f"{rounded_ratio}E-{decimals}")
 
     def convert(self, money: Money, into: str, *, rounding: str) -> Money:
         """Convert an amount by the exact ratio, and round it once to minor units.
@@ -252,8 +252,8 @@ def _round_fraction(value: Fraction, rounding: str) -> int:
     # Of the whole part only the last digit matters; it stays small, as amounts of money are.
     last_digit = whole_part % 10
     equivalent = Decimal(f"{'-' if value < 0 else ''}{last_digit}.{fraction}")
-    rounded = Money.from_minor(1, "EUR").times(equivalent, rounding=rounding).minor
-    return rounded + (last_digit - whole_part if value < 0 else whole_part - last_digit)
+    rounded_units = Money.from_minor(1, "EUR").times(equivalent, rounding=rounding).minor
+    return rounded_units + (last_digit - whole_part if value < 0 else whole_part - last_digit)
 
 
 class CurrenciesVendor(Protocol):

@@ -166,7 +166,7 @@ def document_root(document: bytes) -> tuple[EinvoiceSyntax, EinvoiceType]:
             roots.append(name)
 
     parser = expat.ParserCreate(namespace_separator=" ")
-    parser.StartDoctypeDeclHandler = _refuse
+    parser.StartDoctypeDeclHandler = _refuse_doctype
     parser.StartElementHandler = start
     try:
         parser.Parse(document, True)
@@ -182,7 +182,7 @@ def document_root(document: bytes) -> tuple[EinvoiceSyntax, EinvoiceType]:
         ) from None
 
 
-def _refuse(*_: object) -> NoReturn:
+def _refuse_doctype(*_: object) -> NoReturn:
     raise ValueError
 
 

@@ -102,8 +102,8 @@ class EmailAddress:
     @property
     def wire(self) -> str:
         """The address with its domain in ASCII, as DNS requires."""
-        local, _, domain = self.email.rpartition("@")
-        return f"{local}@{_encoded_domain(domain)}"
+        local_part, _, domain = self.email.rpartition("@")
+        return f"{local_part}@{_encoded_domain(domain)}"
 
 
 def as_address(value: EmailAddress | str, field: str = "email") -> EmailAddress:
@@ -111,7 +111,7 @@ def as_address(value: EmailAddress | str, field: str = "email") -> EmailAddress:
     if isinstance(value, EmailAddress):
         return value
     if not isinstance(value, str):
-        raise _no_address(value, field)
+        raise _no_address_error(value, field)
     try:
         return EmailAddress.parse(value)
     except InvalidData as error:
@@ -128,7 +128,7 @@ def as_addresses(
     return (as_address(value),)
 
 
-def _no_address(value: object, field: str) -> InvalidData:
+def _no_address_error(value: object, field: str) -> InvalidData:
     return InvalidData(
         f"The {field} must be an email address, not {with_article(type(value).__name__)}.",
         field=field,

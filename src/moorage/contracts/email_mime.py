@@ -275,9 +275,9 @@ def _content_parts(message: Message) -> Iterator[Message]:
         part, depth = open_parts.pop()
         if depth > _MOST_NESTED:
             raise _excess_error()
-        inner: Any = part.get_payload()
-        if part.get_content_maintype() == "multipart" and is_list(inner):
-            open_parts += [(item, depth + 1) for item in reversed(inner)]
+        inner_payload: Any = part.get_payload()
+        if part.get_content_maintype() == "multipart" and is_list(inner_payload):
+            open_parts += [(item, depth + 1) for item in reversed(inner_payload)]
         else:
             yield part
 

@@ -80,8 +80,8 @@ def _are_addresses(_: object, attribute: attrs.Attribute[Any], value: Any) -> No
         return
     are_all(str)(_, attribute, value)
     for number, address in enumerate(value):
-        local, _, domain = address.rpartition("@")
-        if not local or not domain or any(letter <= " " for letter in address):
+        local_part, _, domain = address.rpartition("@")
+        if not local_part or not domain or any(letter <= " " for letter in address):
             raise InvalidData(
                 "This is not an email address.",
                 field=f"{attribute.name}[{number}]",
@@ -238,7 +238,7 @@ class PersonChanges:
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs to make these changes."""
         return frozenset(
-            [need for name, need in _NEEDED_CAPABILITIES.items() if name in self.values]
+            [capability for name, capability in _NEEDED_CAPABILITIES.items() if name in self.values]
         )
 
 
@@ -248,7 +248,11 @@ _LISTS: Final = frozenset({"emails", "phones"})
 
 def _needed_capabilities(person: NewPerson) -> frozenset[str]:
     return frozenset(
-        [need for name, need in _NEEDED_CAPABILITIES.items() if getattr(person, name) is not None]
+        [
+            capability
+            for name, capability in _NEEDED_CAPABILITIES.items()
+            if getattr(person, name) is not None
+        ]
     )
 
 

@@ -157,7 +157,7 @@ def _is_endpoint(_: object, attribute: attrs.Attribute[str], value: object) -> N
 
 
 def _is_encoded(size: int) -> Any:
-    def check(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    def check_value(_: object, attribute: attrs.Attribute[str], value: object) -> None:
         try:
             content = decode_base64url(value) if isinstance(value, str) else b""
         except ValueError:
@@ -170,7 +170,7 @@ def _is_encoded(size: int) -> Any:
                 " base64 for URLs.",
             )
 
-    return check
+    return check_value
 
 
 def decode_base64url(text: str) -> bytes:
@@ -360,10 +360,12 @@ class PushMessage:
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs to send this notification."""
         needs = {
-            need for field, need in _NEEDED_CAPABILITIES.items() if getattr(self, field) is not None
+            capability
+            for field, capability in _NEEDED_CAPABILITIES.items()
+            if getattr(self, field) is not None
         }
-        silent = {PushCapability.SILENT} if self.silent else set[PushCapability]()
-        return frozenset(needs | silent | {self.to.capability})
+        silent_capabilities = {PushCapability.SILENT} if self.silent else set[PushCapability]()
+        return frozenset(needs | silent_capabilities | {self.to.capability})
 
     @property
     def app_data(self) -> dict[str, str]:

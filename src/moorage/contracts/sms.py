@@ -168,7 +168,11 @@ class SmsMessage:
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs to send this message."""
         return frozenset(
-            [need for field, need in _NEEDED_CAPABILITIES.items() if getattr(self, field)]
+            [
+                capability
+                for field, capability in _NEEDED_CAPABILITIES.items()
+                if getattr(self, field)
+            ]
         )
 
 

@@ -67,21 +67,21 @@ def check_key(value: object, field: str = "key") -> str:
         InvalidData: some vendor or HTTP client would change or refuse the key.
     """
     if not isinstance(value, str) or not value:
-        raise _bad_key("is empty, or not a str", field)
+        raise _key_error("is empty, or not a str", field)
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
-        raise _bad_key("is not valid Unicode", field) from None
+        raise _key_error("is not valid Unicode", field) from None
     if size > _LONGEST_KEY:
-        raise _bad_key(f"is longer than {_LONGEST_KEY} bytes", field)
+        raise _key_error(f"is longer than {_LONGEST_KEY} bytes", field)
     if _CONTROL.search(value):
-        raise _bad_key("has a control character in it", field)
+        raise _key_error("has a control character in it", field)
     if value.startswith("/") or any(part in {".", ".."} for part in value.split("/")):
-        raise _bad_key("begins with a slash, or has '.' or '..' for a folder", field)
+        raise _key_error("begins with a slash, or has '.' or '..' for a folder", field)
     return value
 
 
-def _bad_key(problem: str, field: str) -> InvalidData:
+def _key_error(problem: str, field: str) -> InvalidData:
     return InvalidData(
         f"The key {problem}.",
         field=field,

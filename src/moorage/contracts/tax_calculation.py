@@ -184,7 +184,7 @@ class TaxableSale:
             TaxCapability.EXEMPTIONS: self.exemption is not None,
             TaxCapability.REVERSE_CHARGE: self.reverse_charge,
         }
-        return frozenset(need for need, applies in conditions.items() if applies)
+        return frozenset(capability for capability, applies in conditions.items() if applies)
 
 
 def sum_of(amounts: Iterable[Money], currency: str) -> Money:
@@ -317,7 +317,7 @@ def _are_reversed(_: object, attribute: attrs.Attribute[Any], value: object) -> 
         )
 
 
-def _no_parts() -> dict[str, ReversedAmount]:
+def _empty_parts() -> dict[str, ReversedAmount]:
     return {}
 
 
@@ -336,7 +336,7 @@ class TaxReversal:
     reference: str = field(validator=is_filled)
     day: date = field(validator=is_day)
     lines: Mapping[str, ReversedAmount] = field(
-        factory=_no_parts, converter=as_table, validator=_are_reversed
+        factory=_empty_parts, converter=as_table, validator=_are_reversed
     )
     shipping: ReversedAmount | None = field(default=None, validator=is_maybe(ReversedAmount))
 

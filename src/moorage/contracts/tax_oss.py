@@ -82,8 +82,8 @@ class Quarter:
     def last(self) -> date:
         """The last day of the quarter, whose ECB exchange rates the return uses."""
         month = int(self.text[-1]) * 3
-        following = date(self.first.year + month // 12, month % 12 + 1, 1)
-        return following - timedelta(days=1)
+        next_month = date(self.first.year + month // 12, month % 12 + 1, 1)
+        return next_month - timedelta(days=1)
 
     def __str__(self) -> str:
         return self.text
@@ -219,13 +219,13 @@ def oss_report(
     zero = Money(0, currency)
     lines: dict[tuple[str, SupplyKind, Decimal], OssLine] = {}
     corrections: dict[tuple[str, str], Money] = {}
-    due: dict[str, Money] = {}
+    due_amounts: dict[str, Money] = {}
     for sale in as_list(sales, "sales"):
         check_kind(sale, OssSale, "sales")
         if not quarter.first <= sale.day <= quarter.last:
             continue
         _check_sale(sale, home_state, currency)
-        due[sale.country] = due.get(sale.country, zero) + sale.tax
+        due_amounts[sale.country] = due_amounts.get(sale.country, zero) + sale.tax
         if sale.corrects is not None:
             place = (sale.corrects.text, sale.country)
             corrections[place] = corrections.get(place, zero) + sale.tax
@@ -247,7 +247,7 @@ def oss_report(
             OssCorrection(quarter=Quarter(text), country=country, tax=tax)
             for (text, country), tax in sorted(corrections.items(), key=lambda item: item[0])
         ),
-        due=dict(sorted(due.items())),
+        due=dict(sorted(due_amounts.items())),
     )
 
 

@@ -25,8 +25,8 @@ _FIRST: Final = date(2016, 1, 1)
 
 def _rates(text: str) -> tuple[tuple[date, Decimal], ...]:
     """The rates of a country, newest first, parsed from a text such as `20 2024-01-01:22`."""
-    first, *changes = text.split()
-    rates = [(_FIRST, Decimal(first))]
+    first_rate, *changes = text.split()
+    rates = [(_FIRST, Decimal(first_rate))]
     for change in changes:
         day, _, rate = change.partition(":")
         rates.append((date.fromisoformat(day), Decimal(rate)))

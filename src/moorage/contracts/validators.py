@@ -58,7 +58,7 @@ def check_kind(value: object, kind: type, field: str) -> None:
         )
 
 
-def _check(value: object, kind: type, field: str) -> None:
+def _check_type(value: object, kind: type, field: str) -> None:
     check_kind(value, kind, field)
     if isinstance(value, str) and _LONE.search(value):
         raise InvalidData(
@@ -70,7 +70,7 @@ def _check(value: object, kind: type, field: str) -> None:
 
 def check_text(value: object, field: str) -> None:
     """Refuse any value except a text that can be encoded as UTF-8."""
-    _check(value, str, field)
+    _check_type(value, str, field)
 
 
 def _check_filled(value: object, field: str, remedy: str) -> None:
@@ -116,7 +116,7 @@ def is_maybe_https(_: object, attribute: attrs.Attribute[Any], value: object) ->
 def check_maybe(value: object, kind: type, field: str) -> None:
     """Accept None or a value of this type; refuse other values."""
     if value is not None:
-        _check(value, kind, field)
+        _check_type(value, kind, field)
 
 
 def check_whole(value: object, field: str) -> None:
@@ -148,20 +148,20 @@ def as_list(value: object, field: str) -> list[Any]:
 def is_a(kind: type) -> Check:
     """A validator that accepts only values of this type."""
 
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        _check(value, kind, attribute.name)
+    def check_value(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        _check_type(value, kind, attribute.name)
 
-    return check
+    return check_value
 
 
 def is_maybe(kind: type) -> Check:
     """A validator that accepts only None and values of this type."""
 
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    def check_value(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value is not None:
-            _check(value, kind, attribute.name)
+            _check_type(value, kind, attribute.name)
 
-    return check
+    return check_value
 
 
 def as_tuple(value: Any) -> Any:
@@ -177,7 +177,7 @@ def is_tuple(value: object) -> TypeGuard[tuple[Any, ...]]:
 def are_all(kind: type) -> Check:
     """A validator of a tuple whose items must all be of this type."""
 
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    def check_value(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not is_tuple(value):
             raise InvalidData(
                 f"The {attribute.name} must be a series of {kind.__name__}, not"
@@ -188,9 +188,9 @@ def are_all(kind: type) -> Check:
         if kind is not str and {kind}.issuperset(map(type, value)):
             return  # the usual case, in which no item needs a name for an error
         for number, item in enumerate(value):
-            _check(item, kind, f"{attribute.name}[{number}]")
+            _check_type(item, kind, f"{attribute.name}[{number}]")
 
-    return check
+    return check_value
 
 
 def as_table(value: Any) -> Any:
@@ -217,7 +217,7 @@ def check_texts(value: object, field: str) -> None:
     check_kind(value, dict, field)
     texts: dict[object, object] = value  # type: ignore[assignment]  # checked above
     for text in (*texts, *texts.values()):
-        _check(text, str, field)
+        _check_type(text, str, field)
 
 
 def is_moment(_: object, attribute: attrs.Attribute[Any], value: object) -> None:

@@ -56,7 +56,7 @@ def pack(value: object) -> bytes:
     try:
         return pack_values((_lower_value(value, "value"),))
     except RecursionError:
-        _refuse("nested too deeply", "value", "Keep a flatter one.")
+        _raise_invalid("nested too deeply", "value", "Keep a flatter one.")
 
 
 def unpack(packed: bytes) -> Any:
@@ -105,10 +105,12 @@ def _lower_value(value: Any, path: str) -> object:
         return value
     if kinds().get(name) is type(value):
         return _packed_by_name(value, name, path)
-    lowering = next((lowering for type_, lowering in _LOWERED if isinstance(value, type_)), None)
-    if lowering is None:
+    lower_type = next(
+        (lower_type for type_, lower_type in _LOWERED if isinstance(value, type_)), None
+    )
+    if lower_type is None:
         _refuse_kind(value, path)
-    return lowering(value, path)
+    return lower_type(value, path)
 
 
 def _packed_by_name(value: Any, name: str, path: str) -> tuple[object, ...]:
@@ -147,15 +149,17 @@ _LOWERED: Final[tuple[tuple[type | tuple[type, ...], Callable[[Any, str], object
 
 def _refuse_kind(value: object, path: str) -> NoReturn:
     if isinstance(value, Secret):
-        _refuse("a secret", path, "Leave it out: the call takes credentials from the account.")
-    _refuse(
+        _raise_invalid(
+            "a secret", path, "Leave it out: the call takes credentials from the account."
+        )
+    _raise_invalid(
         with_article(type(value).__name__),
         path,
         "Give plain values and contract values; give a file as its bytes or its path.",
     )
 
 
-def _refuse(content: str, path: str, remedy: str) -> NoReturn:
+def _raise_invalid(content: str, path: str, remedy: str) -> NoReturn:
     raise InvalidData(
         f"The value to store contains {content}.", field=path, remedy=remedy
     ) from None

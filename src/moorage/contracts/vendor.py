@@ -263,7 +263,7 @@ def extra_for(vendor: str, extra: Mapping[str, Mapping[str, Any]]) -> dict[str, 
         InvalidData: they are not a table of plain values; `field` is the path to the wrong one.
     """
     fields: Any = extra.get(vendor, {})
-    invalid_path = _not_plain(fields, f"extra.{vendor}")
+    invalid_path = _unsendable_path(fields, f"extra.{vendor}")
     if is_object(fields) and invalid_path is None:
         return fields
     raise InvalidData(
@@ -274,7 +274,7 @@ def extra_for(vendor: str, extra: Mapping[str, Mapping[str, Any]]) -> dict[str, 
     )
 
 
-def _not_plain(value: object, path: str) -> str | None:
+def _unsendable_path(value: object, path: str) -> str | None:
     """The path of the first value that cannot be sent as JSON; None if all can be."""
     if value is None or isinstance(value, (str, int)):
         return None
@@ -285,7 +285,8 @@ def _not_plain(value: object, path: str) -> str | None:
     else:
         return path
     return next(
-        (invalid_path for item, at in nested_items if (invalid_path := _not_plain(item, at))), None
+        (invalid_path for item, at in nested_items if (invalid_path := _unsendable_path(item, at))),
+        None,
     )
 
 

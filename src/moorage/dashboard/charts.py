@@ -110,8 +110,8 @@ def durations_chart(label: str, windows: Sequence[Sketch], times: tuple[str, str
 
 def _top_of(durations: Iterable[float]) -> float:
     """Return the top of a scale in seconds, above all durations."""
-    longest = max(durations, default=0.0)
-    return next((top for top in _TOPS if longest <= top), longest)
+    longest_duration = max(durations, default=0.0)
+    return next((top for top in _TOPS if longest_duration <= top), longest_duration)
 
 
 def _line(durations: Sequence[float | None], step: float, top: float, percent: int) -> Html:

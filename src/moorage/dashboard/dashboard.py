@@ -105,7 +105,7 @@ class Dashboard:
         if build is None:
             return self._problem(request, person, 404, "There is no such page.")
         if request.method not in {"GET", "HEAD"}:
-            return self._not_allowed(request, person, "GET, HEAD")
+            return self._not_allowed_response(request, person, "GET, HEAD")
         try:
             fields = fields_of(request.query)
             page = build(PageContext(request, fields, person, self._reader, self._four_eyes))
@@ -125,7 +125,7 @@ class Dashboard:
         if act is None:
             return self._problem(request, person, 404, "There is no such act.")
         if request.method not in {"GET", "HEAD", "POST"}:
-            return self._not_allowed(request, person, "GET, HEAD, POST")
+            return self._not_allowed_response(request, person, "GET, HEAD, POST")
         is_post = request.method == "POST"
         try:
             form = request.form() if is_post else fields_of(request.query)
@@ -188,8 +188,8 @@ class Dashboard:
             return self._problem(request, person, 404, str(error))
         except ConnectorError as error:
             return self._problem(request, person, 503, str(error))
-        need = "required" if act.needs_reason else "optional"
-        label = f"Reason ({need}), for those who read the record later"
+        reason_attribute = "required" if act.needs_reason else "optional"
+        label = f"Reason ({reason_attribute}), for those who read the record later"
         reason = text_field("reason", label, required=act.needs_reason)
         path, names = act.back
         token = self._tokens.form(person, self._seconds())
@@ -251,7 +251,9 @@ class Dashboard:
             status=status,
         )
 
-    def _not_allowed(self, request: PageRequest, person: Person, methods: str) -> PageResponse:
+    def _not_allowed_response(
+        self, request: PageRequest, person: Person, methods: str
+    ) -> PageResponse:
         response = self._problem(request, person, 405, f"This page accepts {methods}.")
         return PageResponse(
             status=405, headers=(*response.headers, ("Allow", methods)), body=response.body

@@ -83,8 +83,8 @@ def document(
 
 def bare_document(title: str, *content: Node) -> Html:
     """Return a page for a person who is not logged in, such as the login page."""
-    main = tag("main", tag("h1", title), tag("section", content), id="content")
-    return _whole_document(f"{title} – moorage", tag("body", main))
+    main_element = tag("main", tag("h1", title), tag("section", content), id="content")
+    return _whole_document(f"{title} – moorage", tag("body", main_element))
 
 
 def _whole_document(title: str, body: Html) -> Html:

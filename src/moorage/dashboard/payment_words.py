@@ -87,8 +87,11 @@ def next_mark(payment: UnsettledPayment) -> tuple[str, str]:
             words, kind = "decide", "bad"
         case _:
             words, kind = "ask the vendor", "warn"
-    question = payment.last_question
-    return words if question is None else f"{words} (asked: {_RESULTS[question.result]})", kind
+    last_question = payment.last_question
+    return (
+        words if last_question is None else f"{words} (asked: {_RESULTS[last_question.result]})",
+        kind,
+    )
 
 
 def next_words(payment: UnsettledPayment) -> str:
@@ -148,16 +151,17 @@ def next_step_sentence(payment: UnsettledPayment, question: VendorQuestion, now:
 
 def listing_words(payment: UnsettledPayment, now: datetime) -> str | None:
     """Return the time after which an unlisted payment counts as not done; None if it never does."""
-    question, listed_by = payment.last_question, payment.listed_by
-    is_ambiguous = question is not None and question.result is Inconclusive.SEVERAL_LISTED
+    last_question, listed_by = payment.last_question, payment.listed_by
+    is_ambiguous = last_question is not None and last_question.result is Inconclusive.SEVERAL_LISTED
     if listed_by is None or is_ambiguous or payment.next in {NextStep.ASK_AGAIN, NextStep.REPEAT}:
         return None
     listed_span = span(payment.listed_within or 0)
     rule = f"{capitalize(vendor_of(payment))} lists a payment within {listed_span}"
     counts = "and does not list the payment, it counts as not done."
-    if payment.is_proven_absent and question is not None:
+    if payment.is_proven_absent and last_question is not None:
         return (
-            f"{rule}. Asked at {_clock(question.at)} and not found: the payment counts as not done."
+            f"{rule}. Asked at {_clock(last_question.at)} and not found: the payment counts as not"
+            " done."
         )
     if now < listed_by:
         return (
@@ -170,10 +174,10 @@ def listing_words(payment: UnsettledPayment, now: datetime) -> str | None:
 
 def too_early_words(payment: UnsettledPayment, now: datetime) -> str | None:
     """Return the warning before a payment is recorded as not done; None if there is no doubt."""
-    question, vendor = payment.last_question, vendor_of(payment)
+    last_question, vendor = payment.last_question, vendor_of(payment)
     if payment.next in {NextStep.ASK_AGAIN, NextStep.REPEAT}:
         return f"Ask {vendor} first: that settles it, and cannot do it twice."
-    if question is not None and question.result is Inconclusive.SEVERAL_LISTED:
+    if last_question is not None and last_question.result is Inconclusive.SEVERAL_LISTED:
         return "The vendor lists several such payments, so it may have been done."
     if payment.listed_by is None or payment.is_proven_absent:
         return None

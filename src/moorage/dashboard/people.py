@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.domain.values.text import storable
+from moorage.domain.values.text import storable_text
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _is_name(_: object, __: object, value: Any) -> None:
 
 
 def _storable(value: str) -> str:
-    return storable(value) if isinstance(value, str) else value  # pyright: ignore[reportUnnecessaryIsInstance] - the application may pass anything
+    return storable_text(value) if isinstance(value, str) else value  # pyright: ignore[reportUnnecessaryIsInstance] - the application may pass anything
 
 
 def _groups(value: Iterable[Group]) -> frozenset[Group]:

@@ -304,12 +304,14 @@ class Reader:
         if self.metrics is None:
             return []
         end = self.now()
-        begin = end.replace(minute=end.minute // 5 * 5, second=0, microsecond=0) - CHARTED
+        window_start = end.replace(minute=end.minute // 5 * 5, second=0, microsecond=0) - CHARTED
         query = FiguresQuery(
-            service=service, tenant=tenant, since=begin, window=CHART_WINDOW, by=()
+            service=service, tenant=tenant, since=window_start, window=CHART_WINDOW, by=()
         )
         figures = {row.start: row.figures for row in self.metrics.figures(query)}
-        starts = (begin + place * CHART_WINDOW for place in range(CHARTED // CHART_WINDOW + 1))
+        starts = (
+            window_start + place * CHART_WINDOW for place in range(CHARTED // CHART_WINDOW + 1)
+        )
         return [
             WindowFigures(
                 start=start,
@@ -388,7 +390,7 @@ class Reader:
             return []
         records = trail.find(AuditQuery(act="payment.", subject=subject, limit=_DECISIONS)).items
         decisions = [_decision_of(item) for item in records if item.subject.startswith(_SUBJECT)]
-        return without_attempts(decisions)
+        return decisions_without_attempts(decisions)
 
     def _calls_of(
         self, key: str, tenant: str | None, *, since: datetime | None = None
@@ -412,7 +414,7 @@ def _subject_of(key: str) -> str:
     return f"{_SUBJECT}{key}"
 
 
-def without_attempts(decisions: Iterable[Decision]) -> list[Decision]:
+def decisions_without_attempts(decisions: Iterable[Decision]) -> list[Decision]:
     """Return decisions without the records of attempts whose failure was recorded, too.
 
     The audit trail records an action before it is performed, and again if it fails.
@@ -433,16 +435,18 @@ def without_attempts(decisions: Iterable[Decision]) -> list[Decision]:
 
 
 def _decision_of(record: AuditRecord) -> Decision:
-    before, after = (json.loads(text or "{}") for text in (record.before, record.after))
+    before_fields, after_fields = (
+        json.loads(text or "{}") for text in (record.before, record.after)
+    )
     return Decision(
         act=record.act.removeprefix("payment.").removesuffix(".failed"),
         key=record.subject.removeprefix(_SUBJECT),
-        tenant=before.get("tenant"),
+        tenant=before_fields.get("tenant"),
         person=record.actor,
         reason=record.reason,
         at=record.time,
-        done=after.get("done"),
-        error=after.get("error"),
+        done=after_fields.get("done"),
+        error=after_fields.get("error"),
     )
 
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 
 from moorage.domain.openapi.document import Node
-from moorage.domain.openapi.drift import DescriptionDifferences, Usage, drift
+from moorage.domain.openapi.drift import DescriptionDifferences, Usage, find_drift
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import ConfigurationError
 from moorage.exporting.recording import recorded_exchanges
@@ -126,7 +126,7 @@ def vendor_drift(
         ConfigurationError: the descriptions have no operation that the vendor uses.
         DescriptionRefused: one of them is not an OpenAPI description of version 2 or 3.
     """
-    result = drift(old, new, facts.usage)
+    result = find_drift(old, new, facts.usage)
     if not result.compared:
         raise ConfigurationError(
             f"The old description has no operation that {vendor} uses.",

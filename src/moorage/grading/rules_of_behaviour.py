@@ -97,7 +97,7 @@ def _silent_refusals(evidence: Evidence) -> Iterator[Violation]:
 def _fault(name: str, *kinds: type[ConnectorError]) -> Callable[[Evidence], Iterator[Violation]]:
     """Return a check that a fault raises one of these errors, or that a repeat succeeds."""
 
-    def check(evidence: Evidence) -> Iterator[Violation]:
+    def check_evidence(evidence: Evidence) -> Iterator[Violation]:
         outcome = evidence.faults.get(name)
         if outcome is None or _is_made_good(outcome):
             return
@@ -106,7 +106,7 @@ def _fault(name: str, *kinds: type[ConnectorError]) -> Callable[[Evidence], Iter
         elif not isinstance(outcome.error, kinds):
             yield Violation(f"The call raises {_error_text(outcome.error)}")
 
-    return check
+    return check_evidence
 
 
 def _is_made_good(outcome: Outcome) -> bool:
@@ -164,7 +164,7 @@ def _sent_keys(evidence: Evidence) -> Iterator[Violation]:
 def _amount(name: str) -> Callable[[Evidence], Iterator[Violation]]:
     """Return a check that an amount is sent exactly, or refused before sending."""
 
-    def check(evidence: Evidence) -> Iterator[Violation]:
+    def check_evidence(evidence: Evidence) -> Iterator[Violation]:
         outcome = evidence.amounts.get(name)
         if outcome is None or (isinstance(outcome.error, ConnectorError) and not outcome.requests):
             return
@@ -173,7 +173,7 @@ def _amount(name: str) -> Callable[[Evidence], Iterator[Violation]]:
         if re.search(rf"(?<![\d.])(?:{_DIGITS[name]})(?![\d.])", unquote(outcome.bodies)) is None:
             yield Violation("The digits of the amount are not in the request.")
 
-    return check
+    return check_evidence
 
 
 def _webhook_scheme(evidence: Evidence) -> Iterator[Violation]:

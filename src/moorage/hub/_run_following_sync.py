@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from moorage.domain.entries.renewal import HeldClaim
-from moorage.domain.idempotency.claims import LEASE, Claim, Verdict, release
+from moorage.domain.idempotency.claims import LEASE, Claim, Verdict, release_claim
 from moorage.domain.steps.following import (
     pause_after,
     pause_after_failures,
@@ -65,7 +65,7 @@ class RunReader:
         self._platform = platform
         self._manager = manager
 
-    def to_end(
+    def read_to_end(
         self,
         name: str,
         following: FollowedRun,
@@ -238,4 +238,4 @@ class FollowerLease:
         held_lines, self._held = self._held, None
         if held_lines is not None:
             self._core.renewals.stop_renewing(held_lines)
-            self._core.post(release(self._key, held_lines.fence, ttl=_FOLLOWER_TTL))
+            self._core.post(release_claim(self._key, held_lines.fence, ttl=_FOLLOWER_TTL))

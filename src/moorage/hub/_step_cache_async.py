@@ -42,7 +42,7 @@ class StepCache:
             else unpacked_result(stored_result).with_metadata(cached=True)
         )
 
-    async def keep(self, step: Step, tenant: str | None, result: ExecutionResult) -> None:
+    async def store_result(self, step: Step, tenant: str | None, result: ExecutionResult) -> None:
         """Store the result of a step, if it may be reused.
 
         If the result cannot be stored, equal steps run again later.

@@ -94,7 +94,7 @@ class LogWriter:
         parts.add(lines, now)
         for stream in parts.due(now, is_end=is_end):
             self._files.write(*parts.next_file(stream), self._tenant)
-            self._files.write(parts.index, parts.wrote(stream), self._tenant)
+            self._files.write(parts.index, parts.note_written(stream), self._tenant)
 
     def _fail(self, error: Exception) -> None:
         self._log = self._call = self._parts = None

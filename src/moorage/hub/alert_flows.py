@@ -20,9 +20,9 @@ from moorage.domain.monitoring.alert_conditions import FIGURES
 from moorage.domain.monitoring.alert_figures import (
     CallFigures,
     FigureQuery,
+    figure_queries,
     from_figures,
     from_health,
-    queries,
 )
 from moorage.domain.monitoring.alerts import AlertRule, Measurement, Silence
 from moorage.domain.observation.figures import FiguresQuery, sum_of_figures
@@ -110,7 +110,9 @@ class AlertFlows:
                 measurements[rule.name] = from_health(rule, health)
                 continue
             try:
-                figures = [await await_if_needed(self.figures(query)) for query in queries(rule)]
+                figures = [
+                    await await_if_needed(self.figures(query)) for query in figure_queries(rule)
+                ]
             except StorageUnavailable as error:
                 LOGGER.warning("The alert rule %r cannot be measured: %s", rule.name, error)
                 continue

@@ -20,7 +20,7 @@ from moorage.domain.monitoring.alerts import (
 )
 from moorage.hub.alert_flows import AlertFlows, AlertRound
 from moorage.hub.health import AsyncHealthMonitor, HealthMonitor
-from moorage.runtime.bridge import async_method, blocking_method, documented_by, lift
+from moorage.runtime.bridge import as_async, async_method, blocking_method, documented_by
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -77,7 +77,7 @@ class AlertRunner:
     ) -> None:
         monitor = monitor or HealthMonitor(hub)
         settings = settings or hub.alert_settings or AlertSettings()
-        self._flows = AlertFlows(hub, settings, channels or {}, figures, lift(monitor.recent))
+        self._flows = AlertFlows(hub, settings, channels or {}, figures, as_async(monitor.recent))
 
     def run(
         self, stop: Event, *, on_result: Callable[[AlertRound], object] = lambda _: None

@@ -134,9 +134,11 @@ class AuditTrail:
             after=after,
             at=self._clock.utc(),
         )
-        build = partial(extended_chain, acts=(audited_act,), keys=self._keys, every=self._every)
+        build_records = partial(
+            extended_chain, acts=(audited_act,), keys=self._keys, every=self._every
+        )
         try:
-            return self._storage.append(build)[0]
+            return self._storage.append(build_records)[0]
         except ConnectorError as error:
             if self._required:
                 raise _refusal(audited_act, error) from None
@@ -163,11 +165,11 @@ class AuditTrail:
             )
         sealed_at = self._clock.utc()
 
-        def build(head: AuditHead) -> tuple[Sequence[AuditRecord], AuditHead]:
+        def build_records(head: AuditHead) -> tuple[Sequence[AuditRecord], AuditHead]:
             seal_record, end = seal(head, keys, sealed_at)
             return [seal_record], end
 
-        return self._storage.append(build)[0]
+        return self._storage.append(build_records)[0]
 
     def verify(self, *, anchor: AuditHead | None = None) -> Verification:
         """Verify the whole chain of audit records, and find the first broken link.

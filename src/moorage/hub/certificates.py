@@ -37,10 +37,10 @@ def certificate_expiries(certificate: str | bytes | Path, name: str) -> tuple[Ex
             path="certificate",
             remedy="Give the path of a PEM file with a certificate, or its content.",
         ) from None
-    return (Expiry(name, min(map(_end, certificates))),)
+    return (Expiry(name, min(map(_validity_end, certificates))),)
 
 
-def _end(certificate: Any) -> datetime:
+def _validity_end(certificate: Any) -> datetime:
     end = getattr(certificate, "not_valid_after_utc", None)
     # Releases of cryptography before 42 have only the attribute without a time zone.
     return end or certificate.not_valid_after.replace(tzinfo=UTC)  # type: ignore[no-any-return]  # both are datetimes

@@ -113,9 +113,9 @@ class AsyncConnectors:
         with self._lock:
             entry = self._entry(name)
             dependents = sorted(
-                other.description.name
-                for other in self._entries.values()
-                if name in other.description.depends_on
+                other_entry.description.name
+                for other_entry in self._entries.values()
+                if name in other_entry.description.depends_on
             )
             if dependents:
                 raise ConfigurationError(
@@ -193,8 +193,8 @@ class AsyncConnectors:
             ConnectorError: the operation failed, or its arguments are wrong.
         """
         arguments = arguments or {}
-        use: AsyncConnectorUse[Any] = self.use(name)
-        async with use as connector:
+        connector_use: AsyncConnectorUse[Any] = self.use(name)
+        async with connector_use as connector:
             operations = connector.operations
             if not operations:
                 # A connector may learn its operations from the service's own description.
@@ -232,8 +232,8 @@ class AsyncConnectors:
         for name in [entry.description.name for entry in self._ordered()]:
             entry = self._entries.get(name)
             if entry is not None and entry.description.enabled:
-                use: AsyncConnectorUse[Any] = self.use(name)
-                async with use as connector:
+                connector_use: AsyncConnectorUse[Any] = self.use(name)
+                async with connector_use as connector:
                     await connector.open(timeout)
 
     async def health(self, name: str, timeout: float = 5.0) -> ConnectorHealth:
@@ -382,9 +382,9 @@ class AsyncConnectors:
         return health
 
     async def _checked_health(self, entry: _Entry, timeout: float) -> ConnectorHealth:
-        use: AsyncConnectorUse[Any] = self.use(entry.description.name)
+        connector_use: AsyncConnectorUse[Any] = self.use(entry.description.name)
         try:
-            async with use as connector:
+            async with connector_use as connector:
                 return await bounded_async(connector.health, timeout)
         except ConnectorError as error:
             return self._result(entry, HealthState.UNAVAILABLE, error.message, error.remedy)

@@ -113,9 +113,9 @@ class Connectors:
         with self._lock:
             entry = self._entry(name)
             dependents = sorted(
-                other.description.name
-                for other in self._entries.values()
-                if name in other.description.depends_on
+                other_entry.description.name
+                for other_entry in self._entries.values()
+                if name in other_entry.description.depends_on
             )
             if dependents:
                 raise ConfigurationError(
@@ -193,8 +193,8 @@ class Connectors:
             ConnectorError: the operation failed, or its arguments are wrong.
         """
         arguments = arguments or {}
-        use: ConnectorUse[Any] = self.use(name)
-        with use as connector:
+        connector_use: ConnectorUse[Any] = self.use(name)
+        with connector_use as connector:
             operations = connector.operations
             if not operations:
                 # A connector may learn its operations from the service's own description.
@@ -232,8 +232,8 @@ class Connectors:
         for name in [entry.description.name for entry in self._ordered()]:
             entry = self._entries.get(name)
             if entry is not None and entry.description.enabled:
-                use: ConnectorUse[Any] = self.use(name)
-                with use as connector:
+                connector_use: ConnectorUse[Any] = self.use(name)
+                with connector_use as connector:
                     connector.open(timeout)
 
     def health(self, name: str, timeout: float = 5.0) -> ConnectorHealth:
@@ -382,9 +382,9 @@ class Connectors:
         return health
 
     def _checked_health(self, entry: _Entry, timeout: float) -> ConnectorHealth:
-        use: ConnectorUse[Any] = self.use(entry.description.name)
+        connector_use: ConnectorUse[Any] = self.use(entry.description.name)
         try:
-            with use as connector:
+            with connector_use as connector:
                 return bounded_sync(connector.health, timeout)
         except ConnectorError as error:
             return self._result(entry, HealthState.UNAVAILABLE, error.message, error.remedy)

@@ -118,14 +118,16 @@ class HubBase:
         """
         verbs = tenant_verbs(tenants, is_async=self._classes.name != "")
 
-        def build(base: Dispatcher, tenant: str, tables: Mapping[str, Any]) -> Dispatcher:
+        def build_dispatcher(
+            base: Dispatcher, tenant: str, tables: Mapping[str, Any]
+        ) -> Dispatcher:
             accounts, routes = read(tenant, tables, base.directory.accounts.values())
             return self._runtime.dispatcher_of_tenant(base, tenant, accounts, routes)
 
         self._live.tenants = TenantDispatchers(
             TenantLookup(
                 **verbs,
-                build=build,
+                build=build_dispatcher,
                 nanoseconds=self._core.nanoseconds,
                 every=int(seconds(every, "every") * 1e9),
             )

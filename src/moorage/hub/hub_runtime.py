@@ -14,7 +14,7 @@ from moorage.adapters.concurrency.forking import in_child
 from moorage.contracts.hub_configuration import HubConfiguration, check_modes
 from moorage.contracts.routes import Directory
 from moorage.domain.values.frozen_values import evolve
-from moorage.hub.internals import core_of, guard, prepared_calling
+from moorage.hub.internals import core_of, guard_calls, prepared_calling
 from moorage.services.contracts.dispatcher import Dispatcher
 from moorage.services.environment_guard import EnvironmentGuard
 from moorage.wiring.accounts import clients_of, service_paths, services_of, transports_of
@@ -88,7 +88,7 @@ class HubRuntime:
         in_child(self, HubRuntime._unlocked)
         self.manager: Any = classes.manager((), **ports)
         if environment is not None:
-            guard(self.manager, EnvironmentGuard(core_of(self.manager), environment or None))
+            guard_calls(self.manager, EnvironmentGuard(core_of(self.manager), environment or None))
 
     def _unlocked(self) -> None:
         self._making = threading.Lock()

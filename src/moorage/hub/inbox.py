@@ -15,7 +15,7 @@ from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import ConfigurationError
 from moorage.hub.internals import core_of
-from moorage.runtime.bridge import async_method, blocking_method, lift
+from moorage.runtime.bridge import as_async, async_method, blocking_method
 from moorage.runtime.signatures import with_arguments_of
 from moorage.services.entries.inbox import HandledWebhooks, InboxFlows, Senders
 from moorage.services.entries.processing import ProcessedEntry
@@ -169,9 +169,9 @@ class WebhookInbox(_Inbox):
             renewals=entry_renewals(core, storage, store, is_async=False),
             tracing=tracing or HostTracing(),
             senders=verifiers.senders(
-                look_up=lift(hub.find_account),
-                verify=lift(verifiers.verify),
-                confirm=lift(verifiers.confirm),
+                look_up=as_async(hub.find_account),
+                verify=as_async(verifiers.verify),
+                confirm=as_async(verifiers.confirm),
             ),
             subject=subject,
         )

@@ -40,7 +40,7 @@ def core_of(manager: Any) -> Core:
     return flows_of(manager).core
 
 
-def guard(manager: Any, environment_guard: EnvironmentGuard) -> None:
+def guard_calls(manager: Any, environment_guard: EnvironmentGuard) -> None:
     """Make an environment guard check all calls that a manager starts from now on."""
     manager._environment_guard = environment_guard  # noqa: SLF001 - the purpose of this module
 

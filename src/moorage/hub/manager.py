@@ -114,7 +114,7 @@ class _Manager:
         Raises:
             ConfigurationError: a service has a mistake; nothing was changed.
         """
-        self._use_operations(self._prepared(services), dry_run=self._flows.rehearses)
+        self._use_operations(self._prepared(services), dry_run=self._flows.is_dry_run)
 
     def _prepared(
         self,
@@ -152,7 +152,7 @@ class _Manager:
             dry_run: True if they send no request that has an effect.
         """
         if dry_run:
-            flows = flows.rehearsing()
+            flows = flows.for_dry_run()
         else:
             flows.single = self._single_sender(flows)
         self._easy = flows.plans.easy
@@ -160,14 +160,14 @@ class _Manager:
         self._performed = {} if dry_run else flows.plans.easy
         self._observed = flows.core.observes_successes
         self._keyed = not dry_run and flows.core.claims_at_once
-        self._routed = None if dry_run else flows.plans.routed
+        self._routed = None if dry_run else flows.plans.routed_plan
         self._flows = flows
 
     def _single_sender(self, flows: CallOperations) -> Single:
         """Return the function that sends one request of a batch on the fast path."""
         if self._wired.waits:
-            return functools.partial(fast_path_async.answer_of_one, flows, self._send)
-        return functools.partial(as_step(fast_path_sync.answer_of_one), flows, self._send)
+            return functools.partial(fast_path_async.send_one, flows, self._send)
+        return functools.partial(as_step(fast_path_sync.send_one), flows, self._send)
 
     def _load_operations(self) -> tuple[Any, Any]:
         """Import the modules that perform operations, which few programs need."""
@@ -448,7 +448,7 @@ class ConnectorManager(_Manager):
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Decorate a synchronous function so that every call of it goes through `run`."""
 
-        def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        def protect_function(function: Callable[P, R]) -> Callable[P, R]:
             _check_step(function)
             if inspect.iscoroutinefunction(function):
                 raise ConfigurationError(
@@ -458,13 +458,13 @@ class ConnectorManager(_Manager):
                 )
 
             @functools.wraps(function)
-            def protected(*args: P.args, **kwargs: P.kwargs) -> R:
+            def protected_call(*args: P.args, **kwargs: P.kwargs) -> R:
                 step = functools.partial(function, *args, **kwargs)
                 return self.run(service, step, tenant=tenant, endpoint=endpoint)
 
-            return protected
+            return protected_call
 
-        return decorate
+        return protect_function
 
     def close(self) -> None:
         """Close the connections that this manager opened itself."""
@@ -662,17 +662,19 @@ class AsyncConnectorManager(_Manager):
     ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Coroutine[Any, Any, R]]]:
         """Decorate an asynchronous function so that every call of it goes through `run`."""
 
-        def decorate(function: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+        def protect_function(
+            function: Callable[P, Awaitable[R]],
+        ) -> Callable[P, Coroutine[Any, Any, R]]:
             _check_step(function)
 
             @functools.wraps(function)
-            async def protected(*args: P.args, **kwargs: P.kwargs) -> R:
+            async def protected_call(*args: P.args, **kwargs: P.kwargs) -> R:
                 step = functools.partial(function, *args, **kwargs)
                 return await self.run(service, step, tenant=tenant, endpoint=endpoint)
 
-            return protected
+            return protected_call
 
-        return decorate
+        return protect_function
 
     async def close(self) -> None:
         """Close the connections that this manager opened itself."""

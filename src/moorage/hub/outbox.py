@@ -22,7 +22,7 @@ from moorage.domain.secrets.frames import without_frames
 from moorage.domain.values.durations import count
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 from moorage.hub.internals import core_of
-from moorage.runtime.bridge import async_method, blocking_method, documented_by, lift, run_now
+from moorage.runtime.bridge import as_async, async_method, blocking_method, documented_by, run_now
 from moorage.runtime.signatures import with_arguments_of
 from moorage.services.entries.outbox import REQUEST, DeliveredCalls, OutboxFlows
 from moorage.services.entries.processing import Concurrency, ProcessedEntry
@@ -93,7 +93,7 @@ class _Outbox:
             lease=entry_lease(lease),
             renewals=entry_renewals(core, storage, store, is_async=self._is_async),
             tracing=tracing or HostTracing(),
-            check=_check,
+            check=_check_call,
         )
 
     def within(self, connection: Any, /) -> Self:
@@ -232,7 +232,7 @@ class Outbox(_Outbox):
             return _call(hub, entry, values, options)
 
         delivery = self._deliver(
-            lift(call), hub, at_once, limit=limit, ids=ids, stop=stop, timeout=timeout
+            as_async(call), hub, at_once, limit=limit, ids=ids, stop=stop, timeout=timeout
         )
         return run_now(delivery)
 
@@ -345,7 +345,7 @@ async def _no_dispatcher(_: str | None) -> Any:
     return _NoDispatcher()
 
 
-def _check(contract: str, verb: str, values: tuple[Any, ...], options: dict[str, Any]) -> None:
+def _check_call(contract: str, verb: str, values: tuple[Any, ...], options: dict[str, Any]) -> None:
     """Check a call before it is stored, as far as that is possible without its vendor."""
     if contract not in CONTRACTS:
         raise InvalidData(
@@ -377,7 +377,7 @@ def _check(contract: str, verb: str, values: tuple[Any, ...], options: dict[str,
         raise without_frames(refusal)
 
 
-def _is_of(error: AttributeError | TypeError, values: Sequence[Any]) -> bool:
+def _is_argument_error(error: AttributeError | TypeError, values: Sequence[Any]) -> bool:
     """Return whether a call's arguments caused an error, rather than a defect of moorage."""
     if isinstance(error, AttributeError):
         sequences: list[Any] = [value for value in values if isinstance(value, (list, tuple))]
@@ -403,7 +403,7 @@ def _refusal(
     except ConnectorError as error:
         return error
     except (AttributeError, TypeError) as error:
-        if not _is_of(error, [*values, *options.values()]):
+        if not _is_argument_error(error, [*values, *options.values()]):
             raise
         return _unfit_error(method)
     return None

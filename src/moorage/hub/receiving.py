@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 from urllib.parse import quote
 
-from moorage.domain.webhooks.rejection import WebhookReason, rejection
+from moorage.domain.webhooks.rejection import WebhookReason, rejection_error
 from moorage.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
@@ -221,9 +221,9 @@ def _failure(error: Exception) -> ConnectorError:
     if isinstance(error, OSError) or kind in _DISCONNECT_ERRORS:
         return _cut_off()
     if kind in {"RequestDataTooBig", "RequestEntityTooLarge"}:
-        return rejection(WebhookReason.TOO_LARGE, "The framework takes no such large body.")
+        return rejection_error(WebhookReason.TOO_LARGE, "The framework takes no such large body.")
     if kind in {"DisallowedHost", "SecurityError"}:
-        return rejection(WebhookReason.FOREIGN, "The webhook was sent to another host.")
+        return rejection_error(WebhookReason.FOREIGN, "The webhook was sent to another host.")
     return _consumed_error(f"the framework raised {kind}")
 
 
@@ -247,7 +247,7 @@ def _size(text: object, limit: int) -> int | None:
         return None
     digits = str(text)
     if not (digits.isascii() and digits.isdigit()):
-        raise rejection(WebhookReason.MALFORMED, "The length of the body is not a number.")
+        raise rejection_error(WebhookReason.MALFORMED, "The length of the body is not a number.")
     if len(digits) > 18 or int(digits) > limit:
         raise _too_large(limit)
     return int(digits)
@@ -276,11 +276,11 @@ def _url(scheme: str, host: str, path: str, query: str) -> str:
 
 
 def _cut_off() -> WebhookRejected:
-    return rejection(WebhookReason.MALFORMED, "The body was cut off.")
+    return rejection_error(WebhookReason.MALFORMED, "The body was cut off.")
 
 
 def _too_large(limit: int) -> WebhookRejected:
-    return rejection(
+    return rejection_error(
         WebhookReason.TOO_LARGE,
         f"The body is larger than {limit} bytes.",
         remedy="Give a higher limit= if this vendor sends as much.",
@@ -288,7 +288,7 @@ def _too_large(limit: int) -> WebhookRejected:
 
 
 def _unbounded_rejection() -> WebhookRejected:
-    return rejection(
+    return rejection_error(
         WebhookReason.LENGTH_REQUIRED,
         "The webhook's body came in chunks, and this server does not say where they end.",
         remedy="Let a proxy in front of it buffer requests, or serve this endpoint with a server"

@@ -240,7 +240,7 @@ class AsyncStepConnector:
             reused_result = await self._reused(step, key, tenant)
             inputs: Mapping[str, bytes] | None = None
             if reused_result is None:
-                await self._prepare(step, name, mask)
+                await self._call_pre_hook(step, name, mask)
                 inputs = await self._inputs(step, key, tenant)
             labels = {
                 _LABEL_STORE: await self._store_id(),
@@ -260,19 +260,19 @@ class AsyncStepConnector:
                 payload={"step": step.fingerprint},
             )
             if reused_result is None:
-                following, status = await self._follow(start, spec, values, writer, patience)
-                result = await self._stored_result(spec, following, status, mask)
-                await self._cache.keep(step, tenant, result)
+                followed_run, status = await self._follow(start, spec, values, writer, patience)
+                result = await self._stored_result(spec, followed_run, status, mask)
+                await self._cache.store_result(step, tenant, result)
             else:
                 await start()
                 result, status = reused_result, None
-                following = FollowedRun(values, await writer.positions())
+                followed_run = FollowedRun(values, await writer.positions())
         except ConnectorError as error:
             failure = without_frames(error)
             mask_error(failure, mask)
             failure.idempotency_key = key
             _raise(failure)
-        lines = following.rest(result) if status is None else []
+        lines = followed_run.rest(result) if status is None else []
         await writer.write(lines or (), is_end=True)
         if lines is None:
             writer.record_missing_lines()
@@ -318,7 +318,7 @@ class AsyncStepConnector:
         if status is None or status.is_over:
             return False
         core, seconds = core_of(self._manager), 10.0 if grace is None else grace
-        act = ManualAct(
+        manual_act = ManualAct(
             act="step.stop",
             subject=f"step {status.labels.get(_LABEL_KEY, name)} of {self.name}",
             actor=actor,
@@ -331,7 +331,7 @@ class AsyncStepConnector:
             await self._platform.stop(name, seconds, LOOK)
             return True
 
-        return bool(await run_later(perform_recorded(core, act, lambda: core.settle(end()))))
+        return bool(await run_later(perform_recorded(core, manual_act, lambda: core.settle(end()))))
 
     async def status(self, idempotency_key: str, *, tenant: str | None = None) -> RunStatus | None:
         """Return the status of a key's run; None if the platform does not have the run."""
@@ -375,11 +375,11 @@ class AsyncStepConnector:
             return None
         writer = self._writer(log, tenant)
         secrets = [secret.reveal_bytes() for secret in self._secrets_of(step).values()]
-        following = FollowedRun(secrets, await writer.positions())
+        followed_run = FollowedRun(secrets, await writer.positions())
         if until_end:
-            status = await self._reader.to_end(name, following, writer)
+            status = await self._reader.read_to_end(name, followed_run, writer)
         else:
-            while await self._reader.read(name, following, writer):
+            while await self._reader.read(name, followed_run, writer):
                 pass
         await writer.write((), is_end=True)
         return status
@@ -486,7 +486,7 @@ class AsyncStepConnector:
             self._store = str(await run_later(core.execute(command, LOOK)))
         return self._store
 
-    async def _prepare(self, step: Step, name: str, mask: Masker) -> None:
+    async def _call_pre_hook(self, step: Step, name: str, mask: Masker) -> None:
         """Call the hook `pre_execute` once per key; a repeat raises its stored error."""
 
         async def prepare() -> str | None:
@@ -545,13 +545,13 @@ class AsyncStepConnector:
         try:
             await lease.keep()
             await start()
-            following = FollowedRun(secrets, await writer.positions())
-            status = await self._reader.to_end(
-                spec.name, following, writer, lease, spec, patience=patience
+            followed_run = FollowedRun(secrets, await writer.positions())
+            status = await self._reader.read_to_end(
+                spec.name, followed_run, writer, lease, spec, patience=patience
             )
         finally:
             lease.release()
-        return following, status
+        return followed_run, status
 
     async def _stored_result(
         self,
@@ -571,7 +571,7 @@ class AsyncStepConnector:
                     stdout=masked_text(unstored_result.stdout, mask),
                     stderr=masked_text(unstored_result.stderr, mask),
                 )
-                unstored_result = await self._with_outputs(spec, unstored_result, mask)
+                unstored_result = await self._store_outputs(spec, unstored_result, mask)
         end = f"{spec.name}.end"
         if unstored_result is None:
             stored_result = await stored_async(self._once, end)
@@ -581,7 +581,7 @@ class AsyncStepConnector:
             stored_result = await store_async(self._once, end, packed_result(unstored_result))
         else:
             try:
-                settle = partial(self._with_hook, spec.step, unstored_result, mask)
+                settle = partial(self._call_post_hook, spec.step, unstored_result, mask)
                 stored_result = await once_async(self._once, end, settle)
             except OutcomeUnknown:
                 problem = "It was interrupted, so nobody knows whether it was done."
@@ -592,7 +592,12 @@ class AsyncStepConnector:
             await self._platform.remove(spec.name, LOOK)
         return unpacked_result(stored_result)
 
-    async def _with_hook(self, step: Step, draft: ExecutionResult, mask: Masker) -> dict[str, Any]:
+    async def _call_post_hook(
+        self,
+        step: Step,
+        draft: ExecutionResult,
+        mask: Masker,
+    ) -> dict[str, Any]:
         """Call the hook `post_execute`, then return the result as JSON values."""
         try:
             hook = partial(self.post_execute, step, draft)
@@ -619,7 +624,7 @@ class AsyncStepConnector:
             time_left -= len(contents[path])
         return contents
 
-    async def _with_outputs(
+    async def _store_outputs(
         self,
         spec: RunSpec,
         draft: ExecutionResult,
@@ -647,8 +652,8 @@ class AsyncStepConnector:
             else:
                 if path not in step.workspace.collect:
                     del contents[path]
-        facts = {"not_stored": problems} if problems else {}
-        return attrs.evolve(draft, files=contents).with_metadata(**facts)
+        output_problems = {"not_stored": problems} if problems else {}
+        return attrs.evolve(draft, files=contents).with_metadata(**output_problems)
 
     async def _collected(self, spec: RunSpec) -> dict[str, bytes]:
         """Return the output files of a run, except for unreadable ones."""

@@ -240,7 +240,7 @@ class StepConnector:
             reused_result = self._reused(step, key, tenant)
             inputs: Mapping[str, bytes] | None = None
             if reused_result is None:
-                self._prepare(step, name, mask)
+                self._call_pre_hook(step, name, mask)
                 inputs = self._inputs(step, key, tenant)
             labels = {
                 _LABEL_STORE: self._store_id(),
@@ -260,19 +260,19 @@ class StepConnector:
                 payload={"step": step.fingerprint},
             )
             if reused_result is None:
-                following, status = self._follow(start, spec, values, writer, patience)
-                result = self._stored_result(spec, following, status, mask)
-                self._cache.keep(step, tenant, result)
+                followed_run, status = self._follow(start, spec, values, writer, patience)
+                result = self._stored_result(spec, followed_run, status, mask)
+                self._cache.store_result(step, tenant, result)
             else:
                 start()
                 result, status = reused_result, None
-                following = FollowedRun(values, writer.positions())
+                followed_run = FollowedRun(values, writer.positions())
         except ConnectorError as error:
             failure = without_frames(error)
             mask_error(failure, mask)
             failure.idempotency_key = key
             _raise(failure)
-        lines = following.rest(result) if status is None else []
+        lines = followed_run.rest(result) if status is None else []
         writer.write(lines or (), is_end=True)
         if lines is None:
             writer.record_missing_lines()
@@ -318,7 +318,7 @@ class StepConnector:
         if status is None or status.is_over:
             return False
         core, seconds = core_of(self._manager), 10.0 if grace is None else grace
-        act = ManualAct(
+        manual_act = ManualAct(
             act="step.stop",
             subject=f"step {status.labels.get(_LABEL_KEY, name)} of {self.name}",
             actor=actor,
@@ -331,7 +331,7 @@ class StepConnector:
             self._platform.stop(name, seconds, LOOK)
             return True
 
-        return bool(run_now(perform_recorded(core, act, lambda: core.settle(end()))))
+        return bool(run_now(perform_recorded(core, manual_act, lambda: core.settle(end()))))
 
     def status(self, idempotency_key: str, *, tenant: str | None = None) -> RunStatus | None:
         """Return the status of a key's run; None if the platform does not have the run."""
@@ -375,11 +375,11 @@ class StepConnector:
             return None
         writer = self._writer(log, tenant)
         secrets = [secret.reveal_bytes() for secret in self._secrets_of(step).values()]
-        following = FollowedRun(secrets, writer.positions())
+        followed_run = FollowedRun(secrets, writer.positions())
         if until_end:
-            status = self._reader.to_end(name, following, writer)
+            status = self._reader.read_to_end(name, followed_run, writer)
         else:
-            while self._reader.read(name, following, writer):
+            while self._reader.read(name, followed_run, writer):
                 pass
         writer.write((), is_end=True)
         return status
@@ -486,7 +486,7 @@ class StepConnector:
             self._store = str(run_now(core.execute(command, LOOK)))
         return self._store
 
-    def _prepare(self, step: Step, name: str, mask: Masker) -> None:
+    def _call_pre_hook(self, step: Step, name: str, mask: Masker) -> None:
         """Call the hook `pre_execute` once per key; a repeat raises its stored error."""
 
         def prepare() -> str | None:
@@ -545,13 +545,13 @@ class StepConnector:
         try:
             lease.keep()
             start()
-            following = FollowedRun(secrets, writer.positions())
-            status = self._reader.to_end(
-                spec.name, following, writer, lease, spec, patience=patience
+            followed_run = FollowedRun(secrets, writer.positions())
+            status = self._reader.read_to_end(
+                spec.name, followed_run, writer, lease, spec, patience=patience
             )
         finally:
             lease.release()
-        return following, status
+        return followed_run, status
 
     def _stored_result(
         self,
@@ -571,7 +571,7 @@ class StepConnector:
                     stdout=masked_text(unstored_result.stdout, mask),
                     stderr=masked_text(unstored_result.stderr, mask),
                 )
-                unstored_result = self._with_outputs(spec, unstored_result, mask)
+                unstored_result = self._store_outputs(spec, unstored_result, mask)
         end = f"{spec.name}.end"
         if unstored_result is None:
             stored_result = stored_sync(self._once, end)
@@ -581,7 +581,7 @@ class StepConnector:
             stored_result = store_sync(self._once, end, packed_result(unstored_result))
         else:
             try:
-                settle = partial(self._with_hook, spec.step, unstored_result, mask)
+                settle = partial(self._call_post_hook, spec.step, unstored_result, mask)
                 stored_result = once_sync(self._once, end, settle)
             except OutcomeUnknown:
                 problem = "It was interrupted, so nobody knows whether it was done."
@@ -592,7 +592,12 @@ class StepConnector:
             self._platform.remove(spec.name, LOOK)
         return unpacked_result(stored_result)
 
-    def _with_hook(self, step: Step, draft: ExecutionResult, mask: Masker) -> dict[str, Any]:
+    def _call_post_hook(
+        self,
+        step: Step,
+        draft: ExecutionResult,
+        mask: Masker,
+    ) -> dict[str, Any]:
         """Call the hook `post_execute`, then return the result as JSON values."""
         try:
             hook = partial(self.post_execute, step, draft)
@@ -619,7 +624,7 @@ class StepConnector:
             time_left -= len(contents[path])
         return contents
 
-    def _with_outputs(
+    def _store_outputs(
         self,
         spec: RunSpec,
         draft: ExecutionResult,
@@ -647,8 +652,8 @@ class StepConnector:
             else:
                 if path not in step.workspace.collect:
                     del contents[path]
-        facts = {"not_stored": problems} if problems else {}
-        return attrs.evolve(draft, files=contents).with_metadata(**facts)
+        output_problems = {"not_stored": problems} if problems else {}
+        return attrs.evolve(draft, files=contents).with_metadata(**output_problems)
 
     def _collected(self, spec: RunSpec) -> dict[str, bytes]:
         """Return the output files of a run, except for unreadable ones."""

@@ -74,12 +74,12 @@ class AsyncStepManager:
         """
         connector_type = ConnectorType(kind)
 
-        def make() -> AsyncStepConnector:
+        def make_connector() -> AsyncStepConnector:
             platform: Any = factory()
             return platform if hasattr(platform, "execute_step") else self._connector(platform)
 
         with self._lock:
-            self._factories[connector_type] = make
+            self._factories[connector_type] = make_connector
             self._connectors.pop(connector_type, None)
 
     def get(self, kind: ConnectorType | str) -> AsyncStepConnector:

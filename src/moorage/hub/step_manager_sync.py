@@ -74,12 +74,12 @@ class StepManager:
         """
         connector_type = ConnectorType(kind)
 
-        def make() -> StepConnector:
+        def make_connector() -> StepConnector:
             platform: Any = factory()
             return platform if hasattr(platform, "execute_step") else self._connector(platform)
 
         with self._lock:
-            self._factories[connector_type] = make
+            self._factories[connector_type] = make_connector
             self._connectors.pop(connector_type, None)
 
     def get(self, kind: ConnectorType | str) -> StepConnector:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from moorage.domain.entries.queue import EntryQuery
 from moorage.domain.observation.integration_log import LogQuery
 from moorage.domain.secrets.frames import with_careful_constructor
-from moorage.runtime.bridge import async_method, blocking_method, lift
+from moorage.runtime.bridge import as_async, async_method, blocking_method
 from moorage.services.subjects import (
     ErasedSubject,
     SubjectCredentialStore,
@@ -52,7 +52,7 @@ class Subjects:
         outbox: Outbox | None = None,
         credentials: Any = None,
     ) -> None:
-        self._flows = _flows(log, inbox, outbox, credentials, lift)
+        self._flows = _flows(log, inbox, outbox, credentials, as_async)
 
     find = blocking_method(SubjectsFlows.find)
     export = blocking_method(SubjectsFlows.export)
@@ -108,8 +108,10 @@ def _flows(
     def place_subject(
         store: Any, query: Any, fields_of_entry: Callable[[Any], dict[str, Any]]
     ) -> SubjectStore:
-        find, remove = lifted(store.find), lifted(store.remove)
-        return SubjectStore(find=find, remove=remove, query=query, shown=fields_of_entry)
+        find_entries, remove_entries = lifted(store.find), lifted(store.remove)
+        return SubjectStore(
+            find=find_entries, remove=remove_entries, query=query, shown=fields_of_entry
+        )
 
     places = {
         "log": None if log is None else place_subject(log, LogQuery, fields_of),

@@ -97,10 +97,10 @@ class WebhookSource:
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
         """Return the records of webhooks that are due."""
         time = asyncio.get_running_loop().time
-        until = time() + limits.wait
+        deadline = time() + limits.wait
         while not self._ready:
             await self._take_records(min(limits.records, _MOST))
-            time_left = until - time()
+            time_left = deadline - time()
             if not self._ready:
                 if time_left <= 0:
                     return []
@@ -139,7 +139,7 @@ class WebhookSource:
             self._forget(delivery)
             return
         records = [
-            _record(entry, event, number)
+            _sink_record(entry, event, number)
             for number, event in enumerate(events)
             if event.confirm is None
         ]
@@ -174,7 +174,9 @@ class WebhookSource:
     def _forget(self, delivery: _Delivery) -> None:
         self._deliveries.pop(delivery.entry.id, None)
         self._by_record = {
-            id: other for id, other in self._by_record.items() if other is not delivery
+            id: other_delivery
+            for id, other_delivery in self._by_record.items()
+            if other_delivery is not delivery
         }
         self._ready = [record for record in self._ready if record.identity in self._by_record]
 
@@ -206,7 +208,7 @@ class WebhookSource:
                 await self._flows.settle_claim(delivery.entry, delivery.lease, is_done=False)
 
 
-def _record(entry: InboxEntry, event: WebhookEvent, number: int) -> SinkRecord:
+def _sink_record(entry: InboxEntry, event: WebhookEvent, number: int) -> SinkRecord:
     """Return a webhook's event as a pipeline record."""
     fields: dict[str, Any] = {
         "key": entry.lane,

@@ -44,7 +44,7 @@ class ElementPlace:
 
     def inside(self, tag: str) -> ElementPlace:
         """Return the position of a child element."""
-        return attrs.evolve(self, path=f"{self.path}/{_local(tag)}")
+        return attrs.evolve(self, path=f"{self.path}/{_local_name(tag)}")
 
 
 class Codec(Protocol):
@@ -209,12 +209,12 @@ class FieldEntry:
     def write(self, value: Any, currency: str | None) -> Iterator[str]:
         """Yield the element, unless the field is None."""
         content = getattr(value, self.field)
-        more = {name: getattr(value, field) for name, field in self.attributes.items()}
+        attribute_fields = {name: getattr(value, field) for name, field in self.attributes.items()}
         if content is not None:
             attributes, text = self.codec.write(content, currency)
-            yield element_text(self.tag, text, {**attributes, **more})
-        elif any(item is not None for item in more.values()):
-            yield element_text(self.tag, "", more)
+            yield element_text(self.tag, text, {**attributes, **attribute_fields})
+        elif any(item is not None for item in attribute_fields.values()):
+            yield element_text(self.tag, "", attribute_fields)
 
 
 @attrs.frozen
@@ -276,7 +276,7 @@ class Group:
         if self.many:
             items = [
                 item
-                for item in parent.all(_local(self.tag))
+                for item in parent.all(_local_name(self.tag))
                 if _is_allowed_element(item, self.only)
             ]
             fields[self.field] = tuple(
@@ -315,7 +315,7 @@ class SpecialElement:
         return self.writing(value, currency)
 
 
-def _local(tag: str) -> str:
+def _local_name(tag: str) -> str:
     return tag.rpartition(":")[2]
 
 
@@ -340,7 +340,7 @@ def only_child(
     Raises:
         InvalidData: there are several children of this name.
     """
-    items = [item for item in parent.all(_local(tag)) if _is_allowed_element(item, only)]
+    items = [item for item in parent.all(_local_name(tag)) if _is_allowed_element(item, only)]
     if len(items) > 1:
         raise unreadable_element_error(
             place.inside(tag), f"The element appears {len(items)} times, but may appear once."
@@ -367,7 +367,7 @@ def stated_sums(invoice: Invoice) -> SimpleNamespace:
     )
 
 
-def agree(
+def merge_fields(
     values: Fields, more: Fields, names: Iterable[str], place: ElementPlace, rules: str = ""
 ) -> None:
     """Add an element's named fields to those of earlier elements, which must not differ.

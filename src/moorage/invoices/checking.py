@@ -9,7 +9,7 @@ from moorage.invoices.binding import read_root
 from moorage.invoices.cii import NAMESPACE as CII_NAMESPACE
 from moorage.invoices.cii import read_cii_root, write_cii
 from moorage.invoices.profiles import EN16931, Profile
-from moorage.invoices.rules import refuse
+from moorage.invoices.rules import raise_violations
 from moorage.invoices.ubl import read_ubl_root, write_ubl
 from moorage.invoices.values import Invoice
 
@@ -43,7 +43,7 @@ def check(invoice: Invoice, profile: Profile = EN16931) -> None:
             and its message names all violated rules.
     """
     violations = (item for item in validate(invoice, profile) if item.fatal)
-    refuse(violations, f"The invoice violates rules of {profile.name}", "validate")
+    raise_violations(violations, f"The invoice violates rules of {profile.name}", "validate")
 
 
 def read_invoice(body: bytes, profile: Profile = EN16931) -> Invoice:

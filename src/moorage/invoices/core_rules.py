@@ -13,8 +13,8 @@ from moorage.invoices.rules import (
     allowances,
     breakdown_parts,
     charges,
-    each_value,
     has_two_decimals,
+    invoice_search,
     is_code,
     join_scopes,
     lines,
@@ -24,7 +24,7 @@ from moorage.invoices.rules import (
     scheme_of,
     scope_of,
     totals,
-    whole_invoice,
+    value_search,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def needed_field(rule: str, field: str, noun: str) -> Rule:
     """Return the rule that an invoice must have a field, such as 'seller.address'."""
     return Rule(
         rule,
-        whole_invoice(field, lambda invoice: bool(value_at(invoice, field))),
+        invoice_search(field, lambda invoice: bool(value_at(invoice, field))),
         f"The {noun} is missing.",
         f"Give the {noun}.",
     )
@@ -81,7 +81,7 @@ _MANDATORY: Final = (
     required_field("BR-15", totals, "due", "amount due for payment"),
     Rule(
         "BR-16",
-        whole_invoice("lines", lambda invoice: bool(invoice.lines)),
+        invoice_search("lines", lambda invoice: bool(invoice.lines)),
         "The invoice has no line.",
         "Give at least one line.",
     ),
@@ -96,13 +96,15 @@ _LINES: Final = (
     required_field("BR-26", lines, "net_price", "net price of the item"),
     Rule(
         "BR-27",
-        each_value(lines, "net_price", lambda line: line.net_price is None or line.net_price >= 0),
+        value_search(
+            lines, "net_price", lambda line: line.net_price is None or line.net_price >= 0
+        ),
         "The net price of the item is negative.",
         "Give a price from zero on, and a negative quantity.",
     ),
     Rule(
         "BR-28",
-        each_value(
+        value_search(
             lines, "gross_price", lambda line: line.gross_price is None or line.gross_price >= 0
         ),
         "The gross price of the item is negative.",
@@ -111,7 +113,7 @@ _LINES: Final = (
     required_field("BR-CO-04", lines, "vat_category", "VAT category of the line"),
     Rule(
         "BR-54",
-        each_value(
+        value_search(
             of_lines("properties"),
             "",
             lambda item: item.name is not None and item.value is not None,
@@ -121,7 +123,7 @@ _LINES: Final = (
     ),
     Rule(
         "BR-64",
-        each_value(
+        value_search(
             lines,
             "standard_item_id",
             lambda line: line.standard_item_id is None or line.standard_item_id.scheme is not None,
@@ -131,7 +133,7 @@ _LINES: Final = (
     ),
     Rule(
         "BR-65",
-        each_value(
+        value_search(
             of_lines("classes"), "scheme", lambda item: item.code is None or bool(item.scheme)
         ),
         "The class of an item has no scheme.",
@@ -163,13 +165,13 @@ _PERIODS: Final = tuple(
     for rule in (
         Rule(
             order,
-            each_value(scope, "end", _is_ordered),
+            value_search(scope, "end", _is_ordered),
             "The period ends before it starts.",
             "Give an end that is not before the start.",
         ),
         Rule(
             content,
-            each_value(scope, "", _has_dates),
+            value_search(scope, "", _has_dates),
             "The period has neither a start nor an end.",
             "Give at least one of them, or no period.",
         ),
@@ -185,7 +187,7 @@ def _reasons(rules: Iterable[str], scope: Scope, noun: str) -> Iterator[Rule]:
     for rule in rules:
         yield Rule(
             rule,
-            each_value(scope, "reason", _has_reason),
+            value_search(scope, "reason", _has_reason),
             f"The {noun} has neither a reason nor a code of one.",
             "Give the reason as a text or as a code.",
         )
@@ -229,7 +231,7 @@ def _vat_prefix(party: Party) -> bool:
 _PARTIES: Final = (
     Rule(
         "BR-17",
-        whole_invoice("payee.name", _is_another),
+        invoice_search("payee.name", _is_another),
         "The payee has no name, or has the seller's name or identifier.",
         "Give the payee's name; give no payee if the seller is paid.",
     ),
@@ -257,13 +259,13 @@ _PARTIES: Final = (
     ),
     Rule(
         "BR-CO-09",
-        each_value(parties, "vat_id", _vat_prefix),
+        value_search(parties, "vat_id", _vat_prefix),
         "The VAT identifier does not begin with a country code.",
         "Give it with its prefix, such as 'DE123456789'; for Greece 'EL'.",
     ),
     Rule(
         "BR-CO-26",
-        each_value(scope_of("seller"), "vat_id", _is_identified),
+        value_search(scope_of("seller"), "vat_id", _is_identified),
         "The seller has no identifier.",
         "Give an identifier, a legal identifier, or a VAT identifier.",
     ),
@@ -286,13 +288,13 @@ _PAYMENT: Final = (
     required_field("BR-49", scope_of("payment"), "code", "code of the means of payment"),
     Rule(
         "BR-50",
-        each_value(scope_of("payment"), "accounts", _accounts_named),
+        value_search(scope_of("payment"), "accounts", _accounts_named),
         "An account of the credit transfer has no number.",
         "Give its IBAN or another account number.",
     ),
     Rule(
         "BR-51",
-        each_value(
+        value_search(
             scope_of("payment.card"),
             "last_digits",
             lambda card: card.last_digits is None or len(card.last_digits) <= 10,
@@ -303,7 +305,7 @@ _PAYMENT: Final = (
     ),
     Rule(
         "BR-61",
-        each_value(scope_of("payment"), "accounts", _account_present),
+        value_search(scope_of("payment"), "accounts", _account_present),
         "The credit transfer has no account.",
         "Give an account with its IBAN.",
     ),
@@ -320,7 +322,7 @@ _REFERENCES: Final = (
     *(
         Rule(
             rule,
-            each_value(scope_of("documents"), field, _has_description(field)),
+            value_search(scope_of("documents"), field, _has_description(field)),
             f"The embedded document has no {noun}.",
             f"Give its {noun}.",
         )
@@ -332,7 +334,7 @@ _REFERENCES: Final = (
     required_field("BR-55", scope_of("preceding"), "number", "number of the preceding invoice"),
     Rule(
         "BR-53",
-        whole_invoice(
+        invoice_search(
             "vat_in_tax_currency",
             lambda invoice: (
                 invoice.tax_currency is None
@@ -345,7 +347,7 @@ _REFERENCES: Final = (
     ),
     Rule(
         "BR-CO-03",
-        whole_invoice(
+        invoice_search(
             "tax_point_code",
             lambda invoice: invoice.tax_point_date is None or invoice.tax_point_code is None,
         ),
@@ -369,7 +371,7 @@ _BREAKDOWN: Final = (
     required_field("BR-47", breakdown_parts, "category", "code of the VAT category"),
     Rule(
         "BR-48",
-        each_value(
+        value_search(
             breakdown_parts, "rate", lambda part: part.category == "O" or part.rate is not None
         ),
         "The rate of the VAT category is missing.",
@@ -377,7 +379,7 @@ _BREAKDOWN: Final = (
     ),
     Rule(
         "BR-CO-18",
-        whole_invoice("stated_totals.breakdown", lambda invoice: any(breakdown_parts(invoice))),
+        invoice_search("stated_totals.breakdown", lambda invoice: any(breakdown_parts(invoice))),
         "The invoice has no VAT breakdown.",
         "Give each line its VAT category.",
     ),
@@ -392,14 +394,14 @@ def _sums_up(
     The condition is met if a part is missing, because another rule reports that.
     """
 
-    def holds(invoice: Invoice) -> bool:
+    def is_met(invoice: Invoice) -> bool:
         stated_totals = invoice.stated_totals
         if stated_totals is None:
             return True
         value, expected = getattr(stated_totals, field), parts(invoice, stated_totals)
         return value is None or expected is None or value == expected
 
-    return holds
+    return is_met
 
 
 def _sum_of(items: Iterable[Any]) -> Decimal:
@@ -432,7 +434,7 @@ def _gross_adds_up(invoice: Invoice) -> bool:
 def _has_sum(field: str, holds: Callable[[Invoice], bool]) -> Callable[[Invoice], bool]:
     """Return the condition that allowances or charges, if any, have a correct stated sum."""
 
-    def check(invoice: Invoice) -> bool:
+    def is_met(invoice: Invoice) -> bool:
         stated_totals = invoice.stated_totals
         if stated_totals is None:
             return True
@@ -440,7 +442,7 @@ def _has_sum(field: str, holds: Callable[[Invoice], bool]) -> Callable[[Invoice]
             return not getattr(invoice, field)
         return holds(invoice)
 
-    return check
+    return is_met
 
 
 def _tax_fits(part: Any) -> bool:
@@ -458,7 +460,7 @@ def within_one(amount: Decimal, expected: Decimal) -> bool:
 _TOTALS: Final = (
     Rule(
         "BR-CO-10",
-        whole_invoice(
+        invoice_search(
             "stated_totals.lines",
             _sums_up("lines", lambda invoice, _: total(line.stated_net for line in invoice.lines)),
         ),
@@ -467,7 +469,7 @@ _TOTALS: Final = (
     ),
     Rule(
         "BR-CO-11",
-        whole_invoice(
+        invoice_search(
             "stated_totals.allowances",
             _has_sum(
                 "allowances",
@@ -479,7 +481,7 @@ _TOTALS: Final = (
     ),
     Rule(
         "BR-CO-12",
-        whole_invoice(
+        invoice_search(
             "stated_totals.charges",
             _has_sum("charges", _sums_up("charges", lambda invoice, _: _sum_of(invoice.charges))),
         ),
@@ -488,31 +490,31 @@ _TOTALS: Final = (
     ),
     Rule(
         "BR-CO-13",
-        whole_invoice("stated_totals.net", _sums_up("net", _net)),
+        invoice_search("stated_totals.net", _sums_up("net", _net)),
         "The total without VAT is not the lines' sum less allowances plus charges.",
         "Correct the total, or leave the totals to be computed.",
     ),
     Rule(
         "BR-CO-14",
-        whole_invoice("stated_totals.vat", _sums_up("vat", _vat)),
+        invoice_search("stated_totals.vat", _sums_up("vat", _vat)),
         "The total VAT is not the sum of the VAT of all categories.",
         "Correct the total, or leave the totals to be computed.",
     ),
     Rule(
         "BR-CO-15",
-        whole_invoice("stated_totals.gross", _gross_adds_up),
+        invoice_search("stated_totals.gross", _gross_adds_up),
         "The total with VAT is not the total without VAT plus the total VAT.",
         "Correct the total, or leave the totals to be computed.",
     ),
     Rule(
         "BR-CO-16",
-        whole_invoice("stated_totals.due", _sums_up("due", _amount_due)),
+        invoice_search("stated_totals.due", _sums_up("due", _amount_due)),
         "The amount due is not the total with VAT less the prepaid amount plus the rounding.",
         "Correct the amount, or leave the totals to be computed.",
     ),
     Rule(
         "BR-CO-17",
-        each_value(breakdown_parts, "tax", _tax_fits),
+        value_search(breakdown_parts, "tax", _tax_fits),
         "The VAT of a category is not its taxable amount times its rate.",
         "Correct the VAT, or leave the totals to be computed.",
     ),
@@ -521,7 +523,7 @@ _TOTALS: Final = (
 _DECIMALS: Final = tuple(
     Rule(
         rule,
-        each_value(scope, field, has_two_decimals(field)),
+        value_search(scope, field, has_two_decimals(field)),
         "The amount has more than two decimals.",
         "Round the amount to two decimals.",
     )
@@ -571,7 +573,7 @@ def code_rule(
     """Return the rule that a code must be in a code list."""
     return Rule(
         rule,
-        each_value(scope, field, holds),
+        value_search(scope, field, holds),
         f"The code is not one of {list_}.",
         f"Give a code of {list_}.",
     )

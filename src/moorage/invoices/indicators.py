@@ -33,7 +33,7 @@ def has_indicator(words: frozenset[str], *path: str) -> Callable[[XmlElement], b
 def check_indicators(tag: str, *path: str) -> SpecialElement:
     """Return a table entry that refuses elements whose indicator is neither 'true' nor 'false'."""
 
-    def reading(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
+    def read_element(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         del fields
         for element in parent.all(tag):
             if text_at(element, *path) not in ALLOWANCE | CHARGE:
@@ -43,4 +43,4 @@ def check_indicators(tag: str, *path: str) -> SpecialElement:
                     " allowance nor a charge (PEPPOL-EN16931-R043).",
                 )
 
-    return SpecialElement(reading, write_nothing)
+    return SpecialElement(read_element, write_nothing)

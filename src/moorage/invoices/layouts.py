@@ -125,15 +125,15 @@ def _node(tag: str, field: attrs.Attribute[Any]) -> Node:
 def _element_text_node(name: str) -> SpecialElement:
     """Return the table entry of a field that is the text of the element itself."""
 
-    def reading(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
+    def read_element(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         del place
         fields[name] = parent.content
 
-    def writing(value: Any, currency: str | None) -> Iterator[str]:
+    def write_element(value: Any, currency: str | None) -> Iterator[str]:
         del currency
         yield escape(getattr(value, name) or "")
 
-    return SpecialElement(reading, writing)
+    return SpecialElement(read_element, write_element)
 
 
 def faults(value: Any, field: str = "", element: str = "") -> Iterator[LayoutFault]:

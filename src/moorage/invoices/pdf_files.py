@@ -136,7 +136,7 @@ class PdfFile:
     def content(self, value: PdfValue) -> bytes | None:
         """Return the decoded bytes of the stream that a value refers to; None without a stream."""
         target = self.resolve(value)
-        return self._decoded(target) if isinstance(target, PdfStream) else None
+        return self._decoded_data(target) if isinstance(target, PdfStream) else None
 
     def _read_sections(self) -> dict[str, Any]:
         trailers: list[dict[str, Any]] = []
@@ -159,9 +159,9 @@ class PdfFile:
 
     def _table(self, reader: Reader) -> dict[str, Any]:
         while not reader.take(b"trailer"):
-            first, count = reader.number(), reader.number()
+            first_number, count = reader.number(), reader.number()
             self._count_rows(count)
-            for number in range(first, first + count):
+            for number in range(first_number, first_number + count):
                 row = _ROW.match(self.data, reader.position)
                 if row is None:
                     raise damaged_error("a row of its table is unreadable")
@@ -185,18 +185,18 @@ class PdfFile:
         widths = [_whole_number(item) for item in self.items(stream.fields.get("W"))]
         if len(widths) != 3 or not 0 < sum(widths) <= 24:
             raise damaged_error("the rows of a cross-reference section have no width")
-        rows = self._decoded(stream)
+        rows = self._decoded_data(stream)
         size = _whole_number(stream.fields.get("Size"))
         spans = [_whole_number(item) for item in self.items(stream.fields.get("Index"))] or [
             0,
             size,
         ]
         row_width, at = sum(widths), 0
-        for first, count in zip(spans[::2], spans[1::2], strict=False):
+        for first_number, count in zip(spans[::2], spans[1::2], strict=False):
             self._count_rows(count)
             if at + count * row_width > len(rows):
                 raise damaged_error("a section has too few rows")
-            for number in range(first, first + count):
+            for number in range(first_number, first_number + count):
                 parts: list[int] = []
                 for width in widths:
                     parts.append(int.from_bytes(rows[at : at + width], "big"))
@@ -230,13 +230,13 @@ class PdfFile:
             stream = self._object_at(self._places[holder][1], holder)
             if not isinstance(stream, PdfStream):
                 raise damaged_error(f"object {number} is in no stream")
-            content = self._decoded(stream)
+            content = self._decoded_data(stream)
             reader = Reader(content, 0, self._budget)
-            count, first = (
+            count, first_offset = (
                 _whole_number(stream.fields.get("N")),
                 _whole_number(stream.fields.get("First")),
             )
-            rows = [(reader.number(), first + reader.number()) for _ in range(count)]
+            rows = [(reader.number(), first_offset + reader.number()) for _ in range(count)]
             self._object_streams[holder] = content, dict(rows)
         content, positions = self._object_streams[holder]
         position = positions.get(number)
@@ -244,7 +244,7 @@ class PdfFile:
             raise damaged_error(f"object {number} is missing in its stream")
         return Reader(content, position, self._budget).value()
 
-    def _decoded(self, stream: PdfStream) -> bytes:
+    def _decoded_data(self, stream: PdfStream) -> bytes:
         filters = self._resolved_list(stream.fields.get("Filter"))
         if not filters:
             return stream.content
@@ -302,8 +302,8 @@ class PdfFile:
         """Return the two identifiers of the new file: the original one and a new one."""
         new_objects = b"".join(_object_bytes(value) for _, value in sorted(objects.items()))
         digest = md5(new_objects, usedforsecurity=False).digest()
-        first = next(iter(self.items(self.trailer.get("ID"))), None)
-        return [first if isinstance(first, bytes) else digest, digest]
+        first_id = next(iter(self.items(self.trailer.get("ID"))), None)
+        return [first_id if isinstance(first_id, bytes) else digest, digest]
 
 
 def _section_of(places: Mapping[int, int], size: int, trailer: dict[str, Any]) -> PdfStream:

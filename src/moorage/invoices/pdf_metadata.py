@@ -66,11 +66,11 @@ def invoice_metadata(existing: bytes | None, *, name: str, level: str, accept_pl
     bag = _BAG.search(text)
     if bag is not None:
         text = f"{text[: bag.end()]}{_schema()}{text[bag.end() :]}"
-    before, end, after = text.rpartition(_END)
+    head_text, end, tail_text = text.rpartition(_END)
     new_metadata = (
         _invoice(name, level) if bag is not None else _extension() + _invoice(name, level)
     )
-    return _check_metadata(f"{before}{new_metadata}{end}{after}".encode())
+    return _check_metadata(f"{head_text}{new_metadata}{end}{tail_text}".encode())
 
 
 def already_there() -> InvalidData:

@@ -91,7 +91,7 @@ class Reader:
     def skip(self) -> None:
         """Skip white space and comments."""
         start = self.position
-        self.position = _end(_SKIP, self.data, start)
+        self.position = _match_end(_SKIP, self.data, start)
         self.count_bytes(self.position - start)
 
     def count_bytes(self, count: int) -> None:
@@ -119,12 +119,12 @@ class Reader:
         data, position = self.data, self.position
         if data.startswith(b"<<", position):
             return self._dictionary(depth)
-        first = data[position : position + 1]
-        if first == b"[":
+        first_byte = data[position : position + 1]
+        if first_byte == b"[":
             return self._array(depth)
-        if first == b"(":
+        if first_byte == b"(":
             return self._text()
-        if first == b"/":
+        if first_byte == b"/":
             return self._name()
         return self._simple()
 
@@ -155,22 +155,22 @@ class Reader:
 
     def _name(self) -> PdfName:
         start = self.position + 1
-        self.position = _end(_NAME, self.data, start)
+        self.position = _match_end(_NAME, self.data, start)
         token_bytes = self.data[start : self.position]
-        decoded = _NAME_CODE.sub(lambda code: bytes([int(code[1], 16)]), token_bytes)
-        return PdfName(decoded.decode("latin-1"))
+        decoded_name = _NAME_CODE.sub(lambda code: bytes([int(code[1], 16)]), token_bytes)
+        return PdfName(decoded_name.decode("latin-1"))
 
     def _text(self) -> bytes:
         start = self.position + 1
         position, level = start, 1
         while level:
             self._count()
-            position = _end(_TEXT_PART, self.data, position)
-            mark = self.data[position : position + 1]
-            if not mark:
+            position = _match_end(_TEXT_PART, self.data, position)
+            first_byte = self.data[position : position + 1]
+            if not first_byte:
                 _give_up("a text is not closed")
-            level += {b"(": 1, b")": -1}.get(mark, 0)
-            position += 2 if mark == b"\\" else 1
+            level += {b"(": 1, b")": -1}.get(first_byte, 0)
+            position += 2 if first_byte == b"\\" else 1
         self.position = position
         self.count_bytes(position - start)
         return _ESCAPE.sub(_unescape, self.data[start : position - 1])
@@ -198,7 +198,7 @@ class Reader:
         return _give_up(f"there is no value at byte {position}")
 
 
-def _end(pattern: re.Pattern[bytes], data: bytes, position: int) -> int:
+def _match_end(pattern: re.Pattern[bytes], data: bytes, position: int) -> int:
     """Return the end of a pattern's match at this position."""
     return cast("re.Match[bytes]", pattern.match(data, position)).end()
 

@@ -22,14 +22,14 @@ from moorage.invoices.rules import (
     allowances,
     breakdown_parts,
     charges,
-    each_value,
+    invoice_search,
     is_code,
     join_scopes,
     lines,
     parties,
     scheme_of,
     scope_of,
-    whole_invoice,
+    value_search,
 )
 
 if TYPE_CHECKING:
@@ -115,8 +115,8 @@ def _discount_fits(line: InvoiceLine) -> bool:
 
 
 def _have_one_sign(invoice: Invoice) -> bool:
-    vat, other = value_at(invoice, "stated_totals.vat"), invoice.vat_in_tax_currency
-    return vat is None or other is None or vat * other >= 0
+    vat, other_vat = value_at(invoice, "stated_totals.vat"), invoice.vat_in_tax_currency
+    return vat is None or other_vat is None or vat * other_vat >= 0
 
 
 def _outside_period(
@@ -220,7 +220,9 @@ def _is_allowed(type_code: str | None) -> bool:
 _EXEMPTIONS: Final = tuple(
     Rule(
         f"PEPPOL-EN16931-P{number:04}",
-        each_value(breakdown_parts, "category", _matches_category(f"VATEX-EU-{reason}", category)),
+        value_search(
+            breakdown_parts, "category", _matches_category(f"VATEX-EU-{reason}", category)
+        ),
         f"The reason for exemption VATEX-EU-{reason} belongs to VAT category '{category}' only.",
         f"Give the category '{category}', or another reason.",
     )
@@ -243,7 +245,7 @@ SHARED_RULES: Final = (
     needed_field("PEPPOL-EN16931-R001", "process", "identifier of the business process"),
     Rule(
         "PEPPOL-EN16931-R005",
-        whole_invoice(
+        invoice_search(
             "tax_currency",
             lambda invoice: (
                 invoice.tax_currency is None or invoice.tax_currency != invoice.currency
@@ -256,7 +258,7 @@ SHARED_RULES: Final = (
     needed_field("PEPPOL-EN16931-R020", "seller.endpoint", "seller's electronic address"),
     Rule(
         "PEPPOL-EN16931-R041",
-        each_value(
+        value_search(
             _ALL_ALLOWANCES,
             "base_amount",
             lambda item: item.percent is None or item.base_amount is not None,
@@ -266,7 +268,7 @@ SHARED_RULES: Final = (
     ),
     Rule(
         "PEPPOL-EN16931-R042",
-        each_value(
+        value_search(
             _ALL_ALLOWANCES,
             "percent",
             lambda item: item.base_amount is None or item.percent is not None,
@@ -276,13 +278,13 @@ SHARED_RULES: Final = (
     ),
     Rule(
         "PEPPOL-EN16931-R046",
-        each_value(lines, "net_price", _discount_fits),
+        value_search(lines, "net_price", _discount_fits),
         "The net price is not the gross price less the discount.",
         "Correct the prices, or leave the gross price out.",
     ),
     Rule(
         "PEPPOL-EN16931-R054",
-        whole_invoice(
+        invoice_search(
             "vat_in_tax_currency",
             lambda invoice: (invoice.vat_in_tax_currency is None) == (invoice.tax_currency is None),
         ),
@@ -291,13 +293,13 @@ SHARED_RULES: Final = (
     ),
     Rule(
         "PEPPOL-EN16931-R055",
-        whole_invoice("vat_in_tax_currency", _have_one_sign),
+        invoice_search("vat_in_tax_currency", _have_one_sign),
         "The total VAT in two currencies has two signs.",
         "Correct the sign.",
     ),
     Rule(
         "PEPPOL-EN16931-R061",
-        each_value(scope_of("payment"), "direct_debit.mandate", _is_debited),
+        value_search(scope_of("payment"), "direct_debit.mandate", _is_debited),
         "The direct debit has no mandate.",
         "Give the reference of the mandate.",
     ),
@@ -315,7 +317,7 @@ SHARED_RULES: Final = (
     ),
     Rule(
         "PEPPOL-EN16931-R121",
-        each_value(
+        value_search(
             lines,
             "base_quantity",
             lambda line: line.base_quantity is None or line.base_quantity > 0,
@@ -325,7 +327,7 @@ SHARED_RULES: Final = (
     ),
     Rule(
         "PEPPOL-EN16931-R130",
-        each_value(
+        value_search(
             lines,
             "base_unit",
             lambda line: (
@@ -343,13 +345,13 @@ PEPPOL_RULES: Final = (
     *sum_rules(),
     Rule(
         "PEPPOL-EN16931-R002",
-        whole_invoice("notes", lambda invoice: len(invoice.notes) <= 1 or _is_german(invoice)),
+        invoice_search("notes", lambda invoice: len(invoice.notes) <= 1 or _is_german(invoice)),
         "The invoice has several notes, which only German parties may use.",
         "Join the notes.",
     ),
     Rule(
         "PEPPOL-EN16931-R003",
-        whole_invoice(
+        invoice_search(
             "buyer_reference",
             lambda invoice: bool(invoice.buyer_reference or invoice.purchase_order),
         ),
@@ -358,7 +360,7 @@ PEPPOL_RULES: Final = (
     ),
     Rule(
         "PEPPOL-EN16931-R004",
-        whole_invoice(
+        invoice_search(
             "specification",
             lambda invoice: (invoice.specification or "").startswith(SPECIFICATION),
         ),
@@ -367,13 +369,13 @@ PEPPOL_RULES: Final = (
     ),
     Rule(
         "PEPPOL-EN16931-R007",
-        whole_invoice("process", lambda invoice: bool(_PROCESS.fullmatch(invoice.process or ""))),
+        invoice_search("process", lambda invoice: bool(_PROCESS.fullmatch(invoice.process or ""))),
         "The business process is not one of Peppol BIS Billing.",
         "Leave it out, so that it is the profile's.",
     ),
     Rule(
         "PEPPOL-EN16931-P0100",
-        whole_invoice(
+        invoice_search(
             "type_code",
             lambda invoice: (
                 invoice.type_code in codes.CREDIT_NOTE_TYPES or _is_allowed(invoice.type_code)
@@ -384,7 +386,7 @@ PEPPOL_RULES: Final = (
     ),
     Rule(
         "PEPPOL-EN16931-P0101",
-        whole_invoice(
+        invoice_search(
             "type_code",
             lambda invoice: (
                 invoice.type_code not in codes.CREDIT_NOTE_TYPES or _is_allowed(invoice.type_code)
@@ -395,7 +397,7 @@ PEPPOL_RULES: Final = (
     ),
     Rule(
         "PEPPOL-EN16931-P0112",
-        whole_invoice(
+        invoice_search(
             "type_code",
             lambda invoice: invoice.type_code not in {"326", "384"} or _is_german(invoice),
         ),
@@ -441,7 +443,7 @@ PEPPOL_RULES: Final = (
     *(
         Rule(
             rule,
-            each_value(_identifiers, "value", _has_format(scheme, is_valid)),
+            value_search(_identifiers, "value", _has_format(scheme, is_valid)),
             f"The {noun} is not valid.",
             "Correct the identifier, or its scheme.",
         )

@@ -69,7 +69,7 @@ class Rule:
             yield Violation(self.id, field, self.problem, self.remedy, self.fatal)
 
 
-def refuse(violations: Iterable[Violation], problem: str, function: str) -> None:
+def raise_violations(violations: Iterable[Violation], problem: str, function: str) -> None:
     """Raise an error if there are violations; it names the field of the first one.
 
     Args:
@@ -91,12 +91,12 @@ def refuse(violations: Iterable[Violation], problem: str, function: str) -> None
         )
 
 
-def whole_invoice(field: str, holds: Callable[[Invoice], bool]) -> Search:
+def invoice_search(field: str, holds: Callable[[Invoice], bool]) -> Search:
     """Return a search that checks the whole invoice, and reports `field`."""
     return lambda invoice: () if holds(invoice) else (field,)
 
 
-def each_value(scope: Scope, field: str, holds: Callable[[Any], bool]) -> Search:
+def value_search(scope: Scope, field: str, holds: Callable[[Any], bool]) -> Search:
     """Return a search that checks each value in a scope, and reports its `field`."""
     return lambda invoice: (
         ".".join(filter(None, (path, field))) for path, value in scope(invoice) if not holds(value)
@@ -106,11 +106,11 @@ def each_value(scope: Scope, field: str, holds: Callable[[Any], bool]) -> Search
 def has_two_decimals(field: str) -> Callable[[Any], bool]:
     """Return the condition that a field is None or has at most two decimals."""
 
-    def holds(value: Any) -> bool:
+    def is_met(value: Any) -> bool:
         number = getattr(value, field)
         return number is None or decimals(number) <= 2
 
-    return holds
+    return is_met
 
 
 def is_present(field: str) -> Callable[[Any], bool]:
@@ -121,21 +121,21 @@ def is_present(field: str) -> Callable[[Any], bool]:
 def is_code(field: str, codes: Container[str]) -> Callable[[Any], bool]:
     """Return the condition that the field is None or one of the codes."""
 
-    def holds(value: Any) -> bool:
+    def is_met(value: Any) -> bool:
         code = getattr(value, field)
         return code is None or code in codes
 
-    return holds
+    return is_met
 
 
 def scheme_of(field: str, codes: Container[str]) -> Callable[[Any], bool]:
     """Return the condition that a field's identifier has no scheme, or one of these."""
 
-    def holds(value: Any) -> bool:
+    def is_met(value: Any) -> bool:
         identifier = getattr(value, field)
         return identifier is None or identifier.scheme is None or identifier.scheme in codes
 
-    return holds
+    return is_met
 
 
 def lines(invoice: Invoice) -> Iterator[tuple[str, Any]]:
@@ -213,7 +213,7 @@ def required_field(rule: str, scope: Scope, field: str, noun: str) -> Rule:
     """Return the rule that each value in a scope must have a field."""
     return Rule(
         rule,
-        each_value(scope, field, is_present(field)),
+        value_search(scope, field, is_present(field)),
         f"The {noun} is missing.",
         f"Give the {noun}.",
     )

@@ -15,9 +15,9 @@ from moorage.invoices.rules import (
     allowances,
     breakdown_parts,
     charges,
-    each_value,
+    invoice_search,
     lines,
-    whole_invoice,
+    value_search,
 )
 from moorage.invoices.values import Period
 
@@ -83,7 +83,7 @@ def _values_of_category(scope: Scope, code: str) -> Scope:
 def _is_broken_down(category: _Category) -> Callable[[Invoice], bool]:
     """Return the condition that the breakdown has the category if it is used."""
 
-    def holds(invoice: Invoice) -> bool:
+    def is_met(invoice: Invoice) -> bool:
         parts = sum(1 for _ in _values_of_category(breakdown_parts, category.code)(invoice))
         used_codes = any(
             any(_values_of_category(scope, category.code)(invoice))
@@ -93,7 +93,7 @@ def _is_broken_down(category: _Category) -> Callable[[Invoice], bool]:
             return (parts > 0) == used_codes
         return parts == 1 if used_codes or parts else True
 
-    return holds
+    return is_met
 
 
 def _missing_party(category: _Category, invoice: Invoice) -> str | None:
@@ -132,7 +132,7 @@ def _is_identified(category: _Category, scope: Scope) -> Callable[[Invoice], Ite
 
 
 def _rate_fits(category: _Category) -> Callable[[Any], bool]:
-    def holds(value: Any) -> bool:
+    def is_met(value: Any) -> bool:
         rate = value.vat_rate
         if category.rates == "none":
             return rate is None
@@ -142,21 +142,21 @@ def _rate_fits(category: _Category) -> Callable[[Any], bool]:
             return bool(rate > 0)
         return bool(rate == 0 if category.rates == "zero" else rate >= 0)
 
-    return holds
+    return is_met
 
 
-def _taxable(category: _Category, part: VatBreakdown, invoice: Invoice) -> Fraction:
+def _taxable_sum(category: _Category, part: VatBreakdown, invoice: Invoice) -> Fraction:
     """Return the sum of all amounts with the category, and with the rate if parts are by rate."""
 
-    def fits(value: Any) -> bool:
+    def fits_category(value: Any) -> bool:
         return value.vat_category == category.code and (
             not category.by_rate or value.vat_rate == part.rate
         )
 
     return (
-        exact_sum(line.stated_net for line in invoice.lines if fits(line))
-        + exact_sum(item.amount for item in invoice.charges if fits(item))
-        - exact_sum(item.amount for item in invoice.allowances if fits(item))
+        exact_sum(line.stated_net for line in invoice.lines if fits_category(line))
+        + exact_sum(item.amount for item in invoice.charges if fits_category(item))
+        - exact_sum(item.amount for item in invoice.allowances if fits_category(item))
     )
 
 
@@ -165,7 +165,7 @@ def _wrong_taxable(category: _Category) -> Callable[[Invoice], Iterator[str]]:
         for path, part in _values_of_category(breakdown_parts, category.code)(invoice):
             if part.taxable is None:
                 continue
-            difference = abs(Fraction(part.taxable) - _taxable(category, part, invoice))
+            difference = abs(Fraction(part.taxable) - _taxable_sum(category, part, invoice))
             if difference >= 1 if category.by_rate else difference:
                 yield f"{path}.taxable"
 
@@ -173,7 +173,7 @@ def _wrong_taxable(category: _Category) -> Callable[[Invoice], Iterator[str]]:
 
 
 def _tax_fits(category: _Category) -> Callable[[Any], bool]:
-    def holds(part: Any) -> bool:
+    def is_met(part: Any) -> bool:
         if part.tax is None:
             return True
         if not category.by_rate:
@@ -182,15 +182,15 @@ def _tax_fits(category: _Category) -> Callable[[Any], bool]:
             return True
         return within_one(part.tax, percentage(part.taxable, part.rate))
 
-    return holds
+    return is_met
 
 
 def _reason_fits(category: _Category) -> Callable[[Any], bool]:
-    def holds(part: Any) -> bool:
+    def is_met(part: Any) -> bool:
         reason = part.reason is not None or part.reason_code is not None
         return reason == category.exempt
 
-    return holds
+    return is_met
 
 
 _RATES: Final = {
@@ -208,12 +208,12 @@ _PARTIES: Final = {
 }
 
 
-def _family(category: _Category) -> Iterator[Rule]:
+def _category_rules(category: _Category) -> Iterator[Rule]:
     """Yield the ten rules of a VAT category."""
     prefix, name = category.prefix, f"{category.name} ('{category.code}')"
     yield Rule(
         f"{prefix}-01",
-        whole_invoice("stated_totals.breakdown", _is_broken_down(category)),
+        invoice_search("stated_totals.breakdown", _is_broken_down(category)),
         f"The VAT category {name} is not in the VAT breakdown as often as the lines require.",
         "Correct the breakdown, or leave the totals to be computed.",
     )
@@ -230,7 +230,9 @@ def _family(category: _Category) -> Iterator[Rule]:
     for number, (scope, _) in enumerate(scopes, 5):
         yield Rule(
             f"{prefix}-{number:02}",
-            each_value(_values_of_category(scope, category.code), "vat_rate", _rate_fits(category)),
+            value_search(
+                _values_of_category(scope, category.code), "vat_rate", _rate_fits(category)
+            ),
             f"The rate of the VAT category {name} must be {expected}.",
             remedy,
         )
@@ -242,13 +244,15 @@ def _family(category: _Category) -> Iterator[Rule]:
     )
     yield Rule(
         f"{prefix}-09",
-        each_value(_values_of_category(breakdown_parts, category.code), "tax", _tax_fits(category)),
+        value_search(
+            _values_of_category(breakdown_parts, category.code), "tax", _tax_fits(category)
+        ),
         f"The tax of the VAT category {name} is wrong.",
         "Give the taxable amount times the rate." if category.by_rate else "Give the tax 0.",
     )
     yield Rule(
         f"{prefix}-10",
-        each_value(
+        value_search(
             _values_of_category(breakdown_parts, category.code), "reason", _reason_fits(category)
         ),
         f"The VAT category {name} {'needs' if category.exempt else 'has'} a reason for exemption.",
@@ -313,16 +317,16 @@ def _is_unmixed(invoice: Invoice) -> bool:
 
 
 VAT_RULES: Final = (
-    *(rule for category in _CATEGORIES for rule in _family(category)),
+    *(rule for category in _CATEGORIES for rule in _category_rules(category)),
     Rule(
         "BR-IC-11",
-        whole_invoice("delivery.date", _delivery_dated),
+        invoice_search("delivery.date", _delivery_dated),
         "An intra-community supply needs the date of delivery or the period of supply.",
         "Give the date of the delivery, or a period.",
     ),
     Rule(
         "BR-IC-12",
-        whole_invoice("delivery.address.country", _delivery_placed),
+        invoice_search("delivery.address.country", _delivery_placed),
         "An intra-community supply needs the country of delivery.",
         "Give the delivery's address with its country.",
     ),
@@ -342,13 +346,13 @@ VAT_RULES: Final = (
     ),
     Rule(
         "BR-B-01",
-        whole_invoice("seller.address.country", _is_italian),
+        invoice_search("seller.address.country", _is_italian),
         "Split payment ('B') is for invoices within Italy only.",
         "Give another VAT category.",
     ),
     Rule(
         "BR-B-02",
-        whole_invoice("stated_totals.breakdown", _is_unmixed),
+        invoice_search("stated_totals.breakdown", _is_unmixed),
         "An invoice with split payment ('B') has the standard rate ('S') too.",
         "Write two invoices.",
     ),

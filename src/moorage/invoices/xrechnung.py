@@ -14,11 +14,11 @@ from moorage.invoices.rules import (
     allowances,
     breakdown_parts,
     charges,
-    each_value,
+    invoice_search,
     lines,
     required_field,
     scope_of,
-    whole_invoice,
+    value_search,
 )
 
 if TYPE_CHECKING:
@@ -112,13 +112,13 @@ def _payment_rules() -> Iterator[Rule]:
     ):
         yield Rule(
             f"BR-DE-{number}-a",
-            each_value(scope_of("payment"), group, _has_group(group, means)),
+            value_search(scope_of("payment"), group, _has_group(group, means)),
             f"The {noun} lacks its details.",
             f"Give `{group}`.",
         )
         yield Rule(
             f"BR-DE-{number}-b",
-            each_value(scope_of("payment"), group, _has_no_other(group, means)),
+            value_search(scope_of("payment"), group, _has_no_other(group, means)),
             f"The {noun} has details of another means of payment.",
             f"Give only `{group}`.",
         )
@@ -161,26 +161,26 @@ XRECHNUNG_RULES: Final = (
     needed_field("BR-DE-15", "buyer_reference", "buyer reference, which is the Leitweg-ID"),
     Rule(
         "BR-DE-16",
-        whole_invoice("seller.vat_id", _is_taxed),
+        invoice_search("seller.vat_id", _is_taxed),
         "The VAT category needs the seller's VAT or tax identifier, or a tax representative.",
         "Give one of them.",
     ),
     Rule(
         "BR-DE-17",
-        whole_invoice("type_code", lambda invoice: invoice.type_code in _TYPES),
+        invoice_search("type_code", lambda invoice: invoice.type_code in _TYPES),
         "The type code is not one that XRechnung recommends.",
         f"Give one of {', '.join(sorted(_TYPES))}.",
         fatal=False,
     ),
     Rule(
         "BR-DE-18",
-        whole_invoice("payment_terms", _discounts_fit),
+        invoice_search("payment_terms", _discounts_fit),
         "A cash discount in the terms of payment does not have the form of XRechnung.",
         "Write '#SKONTO#TAGE=14#PROZENT=2.00#' in a line of its own, with a line break at its end.",
     ),
     Rule(
         "BR-DE-19",
-        each_value(
+        value_search(
             scope_of("payment"),
             "accounts",
             lambda payment: (
@@ -193,7 +193,7 @@ XRECHNUNG_RULES: Final = (
     ),
     Rule(
         "BR-DE-20",
-        each_value(
+        value_search(
             scope_of("payment"),
             "direct_debit.account",
             lambda payment: (
@@ -206,7 +206,7 @@ XRECHNUNG_RULES: Final = (
     ),
     Rule(
         "BR-DE-21",
-        whole_invoice("specification", lambda invoice: invoice.specification == SPECIFICATION),
+        invoice_search("specification", lambda invoice: invoice.specification == SPECIFICATION),
         "The specification is not XRechnung 3.0.",
         "Leave it out, so that it is the profile's.",
         fatal=False,
@@ -220,7 +220,7 @@ XRECHNUNG_RULES: Final = (
     *_payment_rules(),
     Rule(
         "BR-DE-26",
-        whole_invoice(
+        invoice_search(
             "preceding",
             lambda invoice: (
                 invoice.type_code != "384"
@@ -233,7 +233,7 @@ XRECHNUNG_RULES: Final = (
     ),
     Rule(
         "BR-DE-27",
-        each_value(
+        value_search(
             scope_of("seller.contact"),
             "phone",
             lambda contact: contact.phone is None or len(re.findall("[0-9]", contact.phone)) >= 3,
@@ -244,7 +244,7 @@ XRECHNUNG_RULES: Final = (
     ),
     Rule(
         "BR-DE-28",
-        each_value(
+        value_search(
             scope_of("seller.contact"),
             "email",
             lambda contact: contact.email is None or bool(_EMAIL.fullmatch(contact.email)),
@@ -255,7 +255,7 @@ XRECHNUNG_RULES: Final = (
     ),
     Rule(
         "BR-DE-30",
-        whole_invoice(
+        invoice_search(
             "creditor_id",
             lambda invoice: (
                 value_at(invoice, "payment.direct_debit") is None or invoice.creditor_id is not None
@@ -272,14 +272,14 @@ XRECHNUNG_RULES: Final = (
     ),
     Rule(
         "BR-DE-TMP-32",
-        whole_invoice("delivery.date", _is_dated),
+        invoice_search("delivery.date", _is_dated),
         "The invoice names neither the day of delivery nor a period of supply.",
         "Give the day, or a period of the invoice or of each line.",
         fatal=False,
     ),
     Rule(
         "BR-TMP-2",
-        each_value(
+        value_search(
             scope_of("documents"),
             "url",
             lambda item: item.url is None or bool(_URL.fullmatch(item.url)),

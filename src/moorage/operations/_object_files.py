@@ -77,7 +77,7 @@ def folder_prefix(prefix: str) -> str:
     return prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
 
 
-def bad_mode(mode: object) -> InvalidData:
+def mode_error(mode: object) -> InvalidData:
     """Return the error for an unknown file mode."""
     return InvalidData(
         f"{mode!r} is not a mode of a stored file.",
@@ -93,7 +93,7 @@ def encoding_of(mode: object, encoding: object) -> str | None:
         InvalidData: the mode or the encoding is unknown, or the mode takes no encoding.
     """
     if mode not in {"rb", "wb", "r", "w"}:
-        raise bad_mode(mode)
+        raise mode_error(mode)
     if mode in {"rb", "wb"}:
         if encoding is None:
             return None

@@ -13,7 +13,7 @@ from moorage.domain.values.functions import check_callable
 from moorage.errors import ConfigurationError
 from moorage.runtime.bridge import is_async
 from moorage.services.calling.call import Call
-from moorage.services.calling.plans import ask_by_rules_of
+from moorage.services.calling.plans import admission_function
 from moorage.wiring.core_assembly import async_core, sync_core
 from moorage.wiring.ports import Ports, check_sync_or_async, check_verb
 from moorage.wiring.stores import sync_and_async_store
@@ -98,7 +98,7 @@ class Part:
     @functools.cached_property
     def _ask(self) -> Ask:
         """Ask the synchronous store for an admission with the rules of this part's plan."""
-        return ask_by_rules_of(self._plan.question, self._sync_core)  # type: ignore[return-value]  # a synchronous core has one
+        return admission_function(self._plan.question, self._sync_core)  # type: ignore[return-value]  # a synchronous core has one
 
     @functools.cached_property
     def _ask_later(self) -> Ask | None:
@@ -106,7 +106,7 @@ class Part:
 
         The admission has the rules of this part's plan.
         """
-        return ask_by_rules_of(self._plan.question, self._async_core)
+        return admission_function(self._plan.question, self._async_core)
 
     def _new_call(
         self, core: Core, timeout: float | timedelta | None = None, began: int | None = None

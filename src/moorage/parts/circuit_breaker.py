@@ -20,11 +20,11 @@ from moorage.parts.guard import Guard
 from moorage.runtime.bridge import (
     NOT_PLAIN,
     can_be_awaited,
-    not_awaitable,
+    not_awaitable_error,
     refuse_awaitable,
     run_now,
 )
-from moorage.services.calling.admission import be_admitted, lease_of, refusal, why_not
+from moorage.services.calling.admission import admission_error, be_admitted, lease_of, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -140,10 +140,10 @@ class CircuitBreaker(Guard[AdmittedCall]):
         return value
 
     async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        ask = self._ask_later
-        if ask is None or self._timed:
+        ask_gate = self._ask_later
+        if ask_gate is None or self._timed:
             return await super()._call_later(function, *args, **kwargs)
-        admission = ask(self._question, self._span)
+        admission = ask_gate(self._question, self._span)
         if admission[0]:
             if admission[0] is NEEDS_TOKEN:
                 # As in `call`.
@@ -152,7 +152,7 @@ class CircuitBreaker(Guard[AdmittedCall]):
         try:
             awaitable = function(*args, **kwargs)
             if type(awaitable) is not CoroutineType and not can_be_awaited(awaitable):
-                raise not_awaitable(function)  # noqa: TRY301 - counted like any other error
+                raise not_awaitable_error(function)  # noqa: TRY301 - counted like any other error
             return await awaitable  # pyright: ignore[reportUnknownVariableType]  # a coroutine of any types
         except BaseException as error:
             ticket = AdmittedCall()
@@ -163,7 +163,7 @@ class CircuitBreaker(Guard[AdmittedCall]):
     def _refusal(self, core: Core, admitted: Admitted) -> ConnectorError:
         """Return the error of a call that an open circuit refuses."""
         if not core.observers:
-            return why_not(core, self._plan, admitted[0], admitted[1])
+            return admission_error(core, self._plan, admitted[0], admitted[1])
         return refusal(core, self._new_call(core), admitted[0], admitted[1])
 
     def _read(self) -> ReadCircuit:
@@ -190,14 +190,16 @@ class CircuitBreaker(Guard[AdmittedCall]):
 
     async def _enter_later(self, ticket: AdmittedCall, /) -> None:
         core = self._async_core
-        ask, question = core.ask, self._question
+        ask_gate, admission_request = core.ask, self._question
         time_limit = self._span
         admission: Admitted = (
-            await core.execute(question, time_limit) if ask is None else ask(question, time_limit)
+            await core.execute(admission_request, time_limit)
+            if ask_gate is None
+            else ask_gate(admission_request, time_limit)
         )
         if admission[0]:
             ticket.call = self._new_call(core)
-            ticket.permit = await be_admitted(core, ticket.call, question, admission)
+            ticket.permit = await be_admitted(core, ticket.call, admission_request, admission)
         else:
             ticket.permit = admission[2]
         if self._timed:
@@ -257,9 +259,9 @@ class _KeyedCircuitBreaker(CircuitBreaker):
         self._ignore = whole._ignore
         self._timed = whole._timed
         self._span = whole._span
-        question, name = whole._question, whole._plan.service.name
-        self._question = question.through(
-            question.gates.moved(home_of(name, None), home_of(name, key))
+        admission_request, name = whole._question, whole._plan.service.name
+        self._question = admission_request.through(
+            admission_request.gates.moved(home_of(name, None), home_of(name, key))
         )
 
     def keyed(self, key: str) -> CircuitBreaker:

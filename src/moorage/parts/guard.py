@@ -22,7 +22,7 @@ from moorage.runtime.bridge import (
     NOT_PLAIN,
     can_be_awaited,
     is_async,
-    not_awaitable,
+    not_awaitable_error,
     refuse_awaitable,
 )
 
@@ -95,7 +95,7 @@ class Guard(Part, ABC, Generic[T]):
                 await self._enter_later(ticket)
                 awaitable = function(*args, **kwargs)
                 if not can_be_awaited(awaitable):
-                    raise not_awaitable(function)  # noqa: TRY301 - handled like any other error
+                    raise not_awaitable_error(function)  # noqa: TRY301 - handled like any other error
                 value = await awaitable
             except BaseException as error:
                 self._leave(ticket, error)

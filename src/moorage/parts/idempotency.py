@@ -21,7 +21,7 @@ from moorage.runtime.bridge import is_async, run_now, step_async, step_sync
 from moorage.services.calling.answers import seal_answer
 from moorage.services.calling.attempts import attempt
 from moorage.services.calling.call import value_of
-from moorage.services.calling.idempotency import KeyedUse, KeyRules, NotSentError, act_once
+from moorage.services.calling.idempotency import KeyedUse, KeyRules, NotSentError, run_once_for_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -153,8 +153,8 @@ class Idempotency(Part):
 
     async def astored(self, key: str, *, payload: object = None) -> IdempotentResult[Any] | None:
         """Return the answer that an earlier call has stored; asynchronous."""
-        ending = await self._stored_ending(self._async_core, key, payload)
-        return _stored_answer(lambda: value_of(ending))
+        call_ending = await self._stored_ending(self._async_core, key, payload)
+        return _stored_answer(lambda: value_of(call_ending))
 
     def store(self, key: str, answer: R, /, *, payload: object = None) -> IdempotentResult[R]:
         """Store an answer under a key without calling a function, unless the key has one already.
@@ -224,10 +224,10 @@ class Idempotency(Part):
         **kwargs: P.kwargs,
     ) -> R:
         check_callable(function, "function")
-        bound = functools.partial(function, *args, **kwargs)
+        bound_function = functools.partial(function, *args, **kwargs)
         if is_async(function):
-            return self._async_value(key, bound, payload)  # type: ignore[return-value]  # R is the coroutine
-        return self.answer(key, bound, payload=payload).value
+            return self._async_value(key, bound_function, payload)  # type: ignore[return-value]  # R is the coroutine
+        return self.answer(key, bound_function, payload=payload).value
 
     async def _async_value(self, key: str, function: Callable[[], Any], payload: object) -> Any:
         return (await self.aanswer(key, function, payload=payload)).value
@@ -272,7 +272,9 @@ class Idempotency(Part):
         call = self._new_call(core)
         call.key = key
         try:
-            value, error = await act_once(core, call, key_use, lambda: attempt(core, call, step))
+            value, error = await run_once_for_key(
+                core, call, key_use, lambda: attempt(core, call, step)
+            )
         except ConnectorError as refused_value:
             value, error = None, refused_value
         if error is None:

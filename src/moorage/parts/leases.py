@@ -79,7 +79,7 @@ class Leases:
     def may_fetch(self, key: str | None, cost: int, now: int) -> HeldTokens | None:
         """Return the key's lease if this caller should request a new one; otherwise None.
 
-        The caller then reports the result with `fetched`.
+        The caller then reports the result with `store_lease`.
         """
         with self._lock:
             lease = self._held.get(key)
@@ -90,7 +90,7 @@ class Leases:
             lease.fetching = lease.fetching or fetches
         return lease if fetches else None
 
-    def fetched(self, held: HeldTokens, cost: int, now: int, *, granted: bool) -> None:
+    def store_lease(self, held: HeldTokens, cost: int, now: int, *, granted: bool) -> None:
         """Store the remaining tokens of a new lease, or note that the store refused the lease.
 
         A lease that was dropped meanwhile stays dropped, with its tokens.

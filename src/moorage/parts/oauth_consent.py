@@ -217,15 +217,15 @@ class OAuthConsent(Part):
             DeadlineExceeded: the person has not decided yet; wait again, or give up.
             CredentialRefreshFailed: the server gives no token.
         """
-        bound = _timeout_seconds(timeout)
-        return self._run_sync(lambda flows: flows.finish_device(device, bound))
+        time_limit = _timeout_seconds(timeout)
+        return self._run_sync(lambda flows: flows.finish_device(device, time_limit))
 
     async def afinish_device(
         self, device: DeviceConsent, *, timeout: float | timedelta | None = None
     ) -> Granted:
         """Wait until the user consents on the other device, and return the tokens; asynchronous."""
-        bound = _timeout_seconds(timeout)
-        return await self._run_async(lambda flows: flows.finish_device(device, bound))
+        time_limit = _timeout_seconds(timeout)
+        return await self._run_async(lambda flows: flows.finish_device(device, time_limit))
 
     def revoke(self, credentials: OAuthCredentials) -> None:
         """Revoke tokens at the authorisation server (RFC 7009).

@@ -25,14 +25,14 @@ from moorage.errors import ConfigurationError, LocalFailure
 from moorage.parts.base import Part
 from moorage.runtime.bridge import (
     allowance,
+    as_async,
     documented_by,
     guarded_async,
     guarded_port,
-    lift,
     run_now,
 )
 from moorage.runtime.signatures import with_arguments_of
-from moorage.services.core.foreign_errors import no_credentials, not_refreshed
+from moorage.services.core.foreign_errors import credential_read_failure, refresh_failure
 from moorage.services.oauth.renewal import RenewalTimeLimits, Vault
 from moorage.services.oauth.token_refresher import TokenRefreshFlows
 from moorage.wiring.core_assembly import async_core, sync_core
@@ -188,16 +188,16 @@ class OAuthTokenRefresher(_Refresher):
     def _start(self) -> None:
         provided = self._vault
         vault = Vault(
-            lift(guarded_port(provided.get, no_credentials)),
-            lift(guarded_port(provided.has, no_credentials)),
-            lift(guarded_port(provided.refresh, not_refreshed)),
-            lift(guarded_port(provided.rotate, not_refreshed)),
+            as_async(guarded_port(provided.get, credential_read_failure)),
+            as_async(guarded_port(provided.has, credential_read_failure)),
+            as_async(guarded_port(provided.refresh, refresh_failure)),
+            as_async(guarded_port(provided.rotate, refresh_failure)),
         )
         self._flows = TokenRefreshFlows(
-            self._wired.core, self._clients, vault, self._pace, self._run_to_end
+            self._wired.core, self._clients, vault, self._pace, self._run_flow_to_end
         )
 
-    async def _run_to_end(self, flow: Flow[R]) -> R:
+    async def _run_flow_to_end(self, flow: Flow[R]) -> R:
         """Run a flow here, or in a thread if the caller may give up first."""
         time_allowed = allowance()
         if time_allowed is None or time_allowed >= self._pace.renewal:
@@ -326,17 +326,17 @@ class AsyncOAuthTokenRefresher(_Refresher):
     def _start(self) -> None:
         provided = self._vault
         vault = Vault(
-            guarded_async(provided.get, no_credentials),
-            guarded_async(provided.has, no_credentials),
-            guarded_async(provided.refresh, not_refreshed),
-            guarded_async(provided.rotate, not_refreshed),
+            guarded_async(provided.get, credential_read_failure),
+            guarded_async(provided.has, credential_read_failure),
+            guarded_async(provided.refresh, refresh_failure),
+            guarded_async(provided.rotate, refresh_failure),
         )
         self._tasks: set[asyncio.Task[Any]] = set()
         self._flows = TokenRefreshFlows(
-            self._wired.core, self._clients, vault, self._pace, self._run_to_end
+            self._wired.core, self._clients, vault, self._pace, self._run_flow_to_end
         )
 
-    async def _run_to_end(self, flow: Flow[R]) -> R:
+    async def _run_flow_to_end(self, flow: Flow[R]) -> R:
         """Run a flow in its own task, which continues if the waiting caller is cancelled."""
         import asyncio  # noqa: PLC0415 - synchronous programs never need it
 

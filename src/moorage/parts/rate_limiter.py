@@ -19,7 +19,7 @@ from moorage.errors import ConfigurationError
 from moorage.parts.base import CENTURY
 from moorage.parts.guard import Guard
 from moorage.parts.leases import Leases
-from moorage.runtime.bridge import can_be_awaited, not_awaitable, run_now
+from moorage.runtime.bridge import can_be_awaited, not_awaitable_error, run_now
 from moorage.services.calling.admission import be_admitted, execute_for_parts, refusal, withdraw
 
 if TYPE_CHECKING:
@@ -110,15 +110,15 @@ class RateLimiter(Guard[None]):
         self._parts = common_parts(service.limits)
         # Processes that start at the same time start with different parts.
         self._turns = itertools.count(os.getpid())
-        question = self._question_for(None, 1)
-        self._question = question if self._parts == 1 and self._leases is None else None
+        admission_request = self._question_for(None, 1)
+        self._question = admission_request if self._parts == 1 and self._leases is None else None
 
     def acquire(
         self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
     ) -> None:
         """Take `cost` tokens of `key`, and wait for them; raise at once if that takes too long."""
         core = self._sync_core
-        question = self._with_wait_limit(self._question_for(key, cost), timeout)
+        admission_request = self._with_wait_limit(self._question_for(key, cost), timeout)
         leases = self._leases
         if leases is not None and (
             leases.spend(key, cost, core.nanoseconds())
@@ -126,18 +126,21 @@ class RateLimiter(Guard[None]):
         ):
             return
         start_time = core.nanoseconds() if core.waits else None
-        ask = self._ask if cost == 1 and self._parts == 1 else self._execute
-        admission = ask(question, self._store_timeout(timeout))
+        ask_gate = self._ask if cost == 1 and self._parts == 1 else self._execute
+        admission = ask_gate(admission_request, self._store_timeout(timeout))
         if admission[0] or admission[1]:
             try:
                 run_now(
                     be_admitted(
-                        core, self._new_call(core, timeout, start_time), question, admission
+                        core,
+                        self._new_call(core, timeout, start_time),
+                        admission_request,
+                        admission,
                     )
                 )
-                core.waiters.go(admission[3])
+                core.waiters.remove_admitted(admission[3])
             except BaseException:
-                withdraw(core, question.gates, admission)
+                withdraw(core, admission_request.gates, admission)
                 raise
 
     async def aacquire(
@@ -145,8 +148,8 @@ class RateLimiter(Guard[None]):
     ) -> None:
         """Take `cost` tokens of `key`, and wait for them; asynchronous."""
         core = self._async_core
-        ask = core.ask
-        question = self._with_wait_limit(self._question_for(key, cost), timeout)
+        ask_gate = core.ask
+        admission_request = self._with_wait_limit(self._question_for(key, cost), timeout)
         leases = self._leases
         if leases is not None and (
             leases.spend(key, cost, core.nanoseconds())
@@ -156,47 +159,49 @@ class RateLimiter(Guard[None]):
         time_limit = self._store_timeout(timeout)
         start_time = core.nanoseconds() if core.waits else None
         admission: Admitted = (
-            await core.execute(question, time_limit) if ask is None else ask(question, time_limit)
+            await core.execute(admission_request, time_limit)
+            if ask_gate is None
+            else ask_gate(admission_request, time_limit)
         )
         if admission[0] or admission[1]:
             try:
                 await be_admitted(
-                    core, self._new_call(core, timeout, start_time), question, admission
+                    core, self._new_call(core, timeout, start_time), admission_request, admission
                 )
-                core.waiters.go(admission[3])
+                core.waiters.remove_admitted(admission[3])
             except BaseException:
-                withdraw(core, question.gates, admission)
+                withdraw(core, admission_request.gates, admission)
                 raise
 
     async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        ask, question = self._ask_later, self._question
-        if ask is None or question is None:
+        ask_gate, admission_request = self._ask_later, self._question
+        if ask_gate is None or admission_request is None:
             await self.aacquire()
         else:
-            admission = ask(question, self._plan.seconds)
+            admission = ask_gate(admission_request, self._plan.seconds)
             if admission[0] or admission[1]:
                 core = self._async_core
                 try:
-                    await be_admitted(core, self._new_call(core), question, admission)
-                    core.waiters.go(admission[3])
+                    await be_admitted(core, self._new_call(core), admission_request, admission)
+                    core.waiters.remove_admitted(admission[3])
                 except BaseException:
-                    withdraw(core, question.gates, admission)
+                    withdraw(core, admission_request.gates, admission)
                     raise
         # Granted tokens are spent, so nothing has to be given back from here on.
         awaitable = function(*args, **kwargs)
         if type(awaitable) is not CoroutineType and not can_be_awaited(awaitable):
-            raise not_awaitable(function)
+            raise not_awaitable_error(function)
         return await awaitable  # pyright: ignore[reportUnknownVariableType]  # a coroutine of any types
 
     def try_acquire(self, cost: int = 1, *, key: str | None = None) -> bool:
         """Take `cost` tokens of `key` if they are available now; return whether they were."""
-        question = self._question_for(key, cost).evolve(within=0)
-        return not self._execute(question, None)[0]
+        admission_request = self._question_for(key, cost).evolve(within=0)
+        return not self._execute(admission_request, None)[0]
 
     async def atry_acquire(self, cost: int = 1, *, key: str | None = None) -> bool:
         """Take `cost` tokens of `key` if they are available now; asynchronous."""
-        question = self._question_for(key, cost).evolve(within=0)
-        return not (await self._async_core.execute(question, None))[0]
+        admission_request = self._question_for(key, cost).evolve(within=0)
+        return not (await self._async_core.execute(admission_request, None))[0]
 
     def reserve(
         self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
@@ -235,24 +240,24 @@ class RateLimiter(Guard[None]):
             whole_admission = self._question_for(key, leases.size).evolve(within=0)
             is_granted = not (await core.execute(whole_admission, self._store_timeout(timeout)))[0]
         finally:
-            leases.fetched(lease, cost, core.nanoseconds(), granted=is_granted)
+            leases.store_lease(lease, cost, core.nanoseconds(), granted=is_granted)
         return is_granted
 
     async def _reserve(
         self, core: Core, cost: int, key: str | None, timeout: float | timedelta | None
     ) -> Reservation:
-        question = self._with_wait_limit(self._question_for(key, cost), timeout).evolve(
+        admission_request = self._with_wait_limit(self._question_for(key, cost), timeout).evolve(
             ticketed=True
         )
-        admission: Admitted = await core.execute(question, self._store_timeout(timeout))
+        admission: Admitted = await core.execute(admission_request, self._store_timeout(timeout))
         try:
             answer, wait, _, _ = admission
             if answer is Answer.GO:
-                cancel = functools.partial(withdraw, core, question.gates, admission)
+                cancel = functools.partial(withdraw, core, admission_request.gates, admission)
                 reservation = Reservation(wait / SECOND, cancel)
                 return reservation  # noqa: RET504 - an interruption during its creation is still caught
         except BaseException:
-            withdraw(core, question.gates, admission)
+            withdraw(core, admission_request.gates, admission)
             raise
         raise refusal(core, self._new_call(core, timeout), answer, wait)
 
@@ -272,17 +277,17 @@ class RateLimiter(Guard[None]):
         if part is None:
             part = 0 if self._parts == 1 else next(self._turns) % self._parts
         try:
-            question = self._questions.get((key, cost, part))
+            admission_request = self._questions.get((key, cost, part))
         except TypeError:  # an invalid key or cost, which is refused below
-            question = None
-        if question is None or type(cost) is not int:
+            admission_request = None
+        if admission_request is None or type(cost) is not int:
             if key is not None:
                 checked_name(key, "key")
             for limit in self._limits:
                 limit.check_cost(cost)
-            question = self._admission(key, cost, part)
-            self._questions.add((key, cost, part), question)
-        return question
+            admission_request = self._admission(key, cost, part)
+            self._questions.add((key, cost, part), admission_request)
+        return admission_request
 
     def _admission(self, key: str | None, cost: int, part: int) -> Admission:
         gates = self._plan.parts[part].gates if part else self._plan.gates
@@ -299,8 +304,8 @@ class RateLimiter(Guard[None]):
                 wholes=gates.wholes,
                 whole_keys=keys if gates.wholes else (),
             )
-        patience = min(self._plan.limit_wait, FOREVER)
-        return Admission(gates, within=patience, lease=0, costs=(cost,) * len(gates.limits))
+        wait_limit = min(self._plan.limit_wait, FOREVER)
+        return Admission(gates, within=wait_limit, lease=0, costs=(cost,) * len(gates.limits))
 
     def _with_wait_limit(self, question: Admission, timeout: float | timedelta | None) -> Admission:
         if timeout is None:

@@ -16,18 +16,18 @@ from moorage.parts.base import CENTURY, Part, decorate_function
 from moorage.runtime.bridge import (
     can_be_awaited,
     is_async,
-    not_awaitable,
+    not_awaitable_error,
     refuse_awaitable,
     run_now,
     step_async,
     step_sync,
     within_async,
 )
-from moorage.services.calling.attempts import attempt, follow
+from moorage.services.calling.attempts import attempt, retry_failed_attempt
 from moorage.services.calling.call import (
     Call,
     OutOfTimeError,
-    cut_off,
+    attempt_timeout_error,
     signatures,
     value_of,
 )
@@ -103,20 +103,20 @@ class RetryHandler(Part):
         except Exception as error:  # noqa: BLE001 - the flow decides about the error
             call = Call(self._plan, start_time, self._plan.span)
             step = step_sync(functools.partial(function, *args, **kwargs))
-            ending = run_now(follow(core, call, None, error, step))
+            call_ending = run_now(retry_failed_attempt(core, call, None, error, step))
         else:
             return value if value is None else refuse_awaitable(value)
         try:
-            return value_of(_signed_ending(core, call, ending))  # type: ignore[no-any-return]  # the function's result
+            return value_of(_signed_ending(core, call, call_ending))  # type: ignore[no-any-return]  # the function's result
         finally:
             # Otherwise the traceback refers to this frame and the frame to the error: a cycle.
-            del call, ending
+            del call, call_ending
 
     def _call_now(self, function: Callable[[], R]) -> R:
         core = self._sync_core
         call = self._new_call(core)
-        ending = run_now(attempt(core, call, step_sync(function)))
-        return value_of(_signed_ending(core, call, ending))  # type: ignore[no-any-return]  # the function's result
+        call_ending = run_now(attempt(core, call, step_sync(function)))
+        return value_of(_signed_ending(core, call, call_ending))  # type: ignore[no-any-return]  # the function's result
 
     async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         core, plan = self._async_core, self._plan
@@ -129,21 +129,21 @@ class RetryHandler(Part):
         try:
             awaitable: Any = function(*args, **kwargs)
             if type(awaitable) is not CoroutineType and not can_be_awaited(awaitable):
-                raise not_awaitable(function)  # noqa: TRY301 - handled like an error of the function
+                raise not_awaitable_error(function)  # noqa: TRY301 - handled like an error of the function
             steps = cast("Awaitable[Any]", awaitable)
             if plan.seconds == CENTURY:
                 return await steps
             return await within_async(steps, start_time + plan.span, core.nanoseconds)
         except Exception as error:  # noqa: BLE001 - the flow decides about the error
-            failure = cut_off() if isinstance(error, OutOfTimeError) else error
+            failure = attempt_timeout_error() if isinstance(error, OutOfTimeError) else error
             call = Call(plan, start_time, plan.span)
             step = step_async(functools.partial(function, *args, **kwargs), core)
-            ending = await follow(core, call, None, failure, step)
+            call_ending = await retry_failed_attempt(core, call, None, failure, step)
         try:
-            return value_of(_signed_ending(core, call, ending))
+            return value_of(_signed_ending(core, call, call_ending))
         finally:
             # Otherwise the traceback refers to this frame and the frame to the error: a cycle.
-            del call, ending, failure
+            del call, call_ending, failure
 
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
         """Decorate `function` so that every call of it is retried."""
@@ -176,7 +176,7 @@ class _RetryLoop:
     def _next_attempt(self) -> Attempt:
         call = self._call
         if call.attempts and call.remaining(self._core) <= 0:
-            late_error = call.out_of_time(self._last)
+            late_error = call.deadline_error(self._last)
             call.sign(self._core, late_error)
             raise late_error
         self._again = False
@@ -185,10 +185,10 @@ class _RetryLoop:
         self._begun = next(signatures)
         return Attempt(self, call.attempts)
 
-    def judge(self, error: Exception) -> bool:
+    def should_retry(self, error: Exception) -> bool:
         """Return whether the loop makes another attempt after `error`."""
         call, core = self._call, self._core
-        call.weigh(error, self._begun)
+        call.weigh_effects(error, self._begun)
         decision = decide(
             call.plan.retry,
             error,
@@ -267,4 +267,4 @@ class Attempt:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        return isinstance(error, Exception) and self._loop.judge(error)
+        return isinstance(error, Exception) and self._loop.should_retry(error)

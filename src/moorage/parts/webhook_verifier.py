@@ -22,8 +22,8 @@ from moorage.domain.webhooks.scheme import WebhookScheme
 from moorage.domain.webhooks.verification import acceptable_for
 from moorage.errors import ConfigurationError
 from moorage.parts.base import Part
-from moorage.runtime.bridge import guarded_async, guarded_port, lift, run_now
-from moorage.services.core.foreign_errors import no_credentials
+from moorage.runtime.bridge import as_async, guarded_async, guarded_port, run_now
+from moorage.services.core.foreign_errors import credential_read_failure
 from moorage.services.webhooks.verifier import Endpoint, WebhookReceiver, keys_for
 from moorage.wiring.installed_vendors import webhook_scheme
 from moorage.wiring.ports import check_sync_or_async
@@ -147,7 +147,7 @@ class WebhookVerifier(Part):
         return WebhookReceiver(
             self._sync_core,
             self._endpoint,
-            lift(guarded_port(get, no_credentials)),
+            as_async(guarded_port(get, credential_read_failure)),
             self._fixed_secrets,
         )
 
@@ -155,10 +155,14 @@ class WebhookVerifier(Part):
     def _async_receiving(self) -> WebhookReceiver:
         get: Any = self._secrets.get
         if isinstance(self._secrets, StaticWebhookSecrets):
-            return WebhookReceiver(self._async_core, self._endpoint, lift(get), self._fixed_secrets)
+            return WebhookReceiver(
+                self._async_core, self._endpoint, as_async(get), self._fixed_secrets
+            )
         if not inspect.iscoroutinefunction(get):
             raise self._wrong_mode_error("an asynchronous")
-        return WebhookReceiver(self._async_core, self._endpoint, guarded_async(get, no_credentials))
+        return WebhookReceiver(
+            self._async_core, self._endpoint, guarded_async(get, credential_read_failure)
+        )
 
     def _wrong_mode_error(self, expected: str) -> ConfigurationError:
         return ConfigurationError(
@@ -195,7 +199,7 @@ class WebhookVerifier(Part):
             # There is nothing to wait for, so no flow is needed.
             events = sync_receiving.verify_on_fast_path(headers, body, tenant)
             if events is not None:
-                sync_receiving.received(events, tenant)
+                sync_receiving.notify_received(events, tenant)
                 return events
         return run_now(
             sync_receiving.verify(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from moorage.domain.pipelines.batches import halves
+from moorage.domain.pipelines.batches import split_in_half
 from moorage.domain.pipelines.failures import Verdict, verdict
 from moorage.domain.pipelines.progress import is_done
 from moorage.domain.pipelines.records import joined_records
@@ -88,7 +88,7 @@ class BatchDelivery:
         while groups:
             group = list(filterfalse(is_done, groups.popleft()))
             if group:
-                groups.extendleft(reversed(await self._try_group(group)))
+                groups.extendleft(reversed(await self._send_group(group)))
         self.numbers.batches += 1
         self.numbers.processing_duration += time() - started
 
@@ -97,7 +97,7 @@ class BatchDelivery:
         try:
             record = await self.repeater.run(lambda: self._apply_transforms(pending.records[0]))
         except RecordAtFault as fault:
-            await self._set_aside(pending, fault.error, fault.attempts)
+            await self._store_dead_letter(pending, fault.error, fault.attempts)
             return False
         if record is None:
             self.numbers.dropped += 1
@@ -115,7 +115,7 @@ class BatchDelivery:
             record = changed
         return record
 
-    async def _try_group(self, group: list[PendingRun]) -> list[list[PendingRun]]:
+    async def _send_group(self, group: list[PendingRun]) -> list[list[PendingRun]]:
         """Send a group of records to the sink; return the groups of records to retry."""
         records = joined_records([run.outputs for run in group])
         try:
@@ -123,15 +123,15 @@ class BatchDelivery:
         except RecordAtFault as fault:
             singles = _runs_of_one_record(group)
             if len(singles) > 1:
-                return [list(half) for half in halves(singles)]
-            await self._set_aside(group[0], fault.error, fault.attempts)
+                return [list(half_group) for half_group in split_in_half(singles)]
+            await self._store_dead_letter(group[0], fault.error, fault.attempts)
             return []
-        rest = (
+        remaining_records = (
             self._mark_processed(group)
             if results is None
             else await self._settle_results(_runs_of_one_record(group), results)
         )
-        return [rest] if rest else []
+        return [remaining_records] if remaining_records else []
 
     async def _sink_results(
         self, group: list[PendingRun], records: Sequence[SinkRecord]
@@ -169,7 +169,7 @@ class BatchDelivery:
         self, group: list[PendingRun], results: Sequence[Result[object]]
     ) -> list[PendingRun]:
         """Mark records as done by the sink's results; return those to retry."""
-        rest = group[len(results) :]
+        remaining_records = group[len(results) :]
         failures = [
             (n, result.error) for n, result in enumerate(results) if result.error is not None
         ]
@@ -184,16 +184,18 @@ class BatchDelivery:
                 self.numbers.retried += 1
                 runs_to_retry.append(pending_run)
             elif verdict(error, self.config.retry) is Verdict.DEAD_LETTER:
-                await self._set_aside(pending_run, error, 1)
+                await self._store_dead_letter(pending_run, error, 1)
             else:
                 raise error
         self._mark_processed(group[start : len(results)])
-        return runs_to_retry + rest
+        return runs_to_retry + remaining_records
 
     def _is_temporary(self, error: Exception) -> bool:
         return verdict(error, self.config.retry) is Verdict.RETRY
 
-    async def _set_aside(self, pending: PendingRun, error: Exception, attempts: int) -> None:
+    async def _store_dead_letter(
+        self, pending: PendingRun, error: Exception, attempts: int
+    ) -> None:
         """Store a record that cannot be processed as a dead letter, and mark it as done."""
         numbers, store = self.numbers, self.dead_letters
         if store is None:

@@ -60,15 +60,15 @@ class RecordsInFlight:
 
     def admit(self, records: Sequence[SinkRecord]) -> list[PendingRun]:
         """Add records that the source delivered, and return them as pending runs."""
-        admitted: list[PendingRun] = []
+        admitted_runs: list[PendingRun] = []
         for place, run, sizes in runs_of(records):
             progress = self._partitions.get(place)
             if progress is None:
                 progress = self._partitions[place] = PartitionProgress(self._commits)
-            admitted.append(progress.admit(run, sizes))
+            admitted_runs.append(progress.admit(run, sizes))
         self.records += len(records)
-        self.size += sum(map(_SIZE, admitted))
-        return admitted
+        self.size += sum(map(_SIZE, admitted_runs))
+        return admitted_runs
 
     def begin(self, runs: Iterable[PendingRun]) -> list[PendingRun]:
         """Mark runs as begun; return those of partitions that are not revoked."""

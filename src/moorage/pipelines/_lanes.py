@@ -102,8 +102,8 @@ class Lane:
                 break
             run = queue.popleft()
             if count < len(run.sizes):
-                run, rest = run.split((count,))
-                queue.appendleft(rest)
+                run, remaining_run = run.split((count,))
+                queue.appendleft(remaining_run)
             batch.append(run)
             size = size.plus(count, run.size)
             self.waiting -= count
@@ -141,7 +141,9 @@ class Lanes:
             lane.waiting += 1
             lanes.append(lane)
         cut_positions = [
-            n for n, (before, lane) in enumerate(pairwise(lanes), 1) if before is not lane
+            n
+            for n, (earlier_lane, lane) in enumerate(pairwise(lanes), 1)
+            if earlier_lane is not lane
         ]
         for part, start in zip(run.split(cut_positions), (0, *cut_positions), strict=True):
             lanes[start].put((part,))

@@ -69,7 +69,7 @@ class HttpBatchSink(BatchSink):
     ) -> None:
         super().__init__(
             _with_idempotency_key(
-                partial(manager.call, service), request, batch_key, returns=_whole_batch_processed
+                partial(manager.call, service), request, batch_key, returns=_no_failures
             )
         )
 
@@ -91,7 +91,7 @@ def _with_idempotency_key(
     return lambda subject: returns(operation(request(subject), idempotency_key=key(subject)))
 
 
-def _whole_batch_processed(_: object) -> None:
+def _no_failures(_: object) -> None:
     """Return None, which means that the sink processed the whole batch."""
 
 

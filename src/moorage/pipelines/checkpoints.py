@@ -17,7 +17,7 @@ from moorage.domain.pipelines.records import SinkRecord
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import seconds
 from moorage.errors import InvalidData
-from moorage.pipelines.functions import in_thread, is_async
+from moorage.pipelines.functions import is_async, threaded_function
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -95,7 +95,7 @@ class PollingSource:
         interval: float | timedelta = 1.0,
     ) -> None:
         self.name = name
-        self._fetch: Any = fetch if is_async(fetch) else in_thread(fetch)
+        self._fetch: Any = fetch if is_async(fetch) else threaded_function(fetch)
         self._checkpoints = checkpoints
         self._interval = seconds(interval, "interval")
         self._epoch = 0
@@ -113,9 +113,9 @@ class PollingSource:
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         """Return the next records."""
         time = asyncio.get_running_loop().time
-        until = time() + limits.wait
+        deadline = time() + limits.wait
         while not self._fetched:
-            await asyncio.sleep(min(self._pause_ends, until) - time())
+            await asyncio.sleep(min(self._pause_ends, deadline) - time())
             if time() < self._pause_ends:
                 return []
             records = await self._fetch(self._position)

@@ -127,14 +127,14 @@ def _records(message: StreamMessage[Any], topic: str) -> Iterator[SinkRecord]:
     """Yield the records of a message; each message of a batch is a record."""
     bodies: Any = message.body
     if not isinstance(message.body, (list, tuple)):
-        yield _record(bodies, message.headers, message.message_id, topic)
+        yield _sink_record(bodies, message.headers, message.message_id, topic)
         return
     for number, body in enumerate(bodies):
         headers = message.batch_headers[number : number + 1] or [message.headers]
-        yield _record(body, headers[0], f"{message.message_id}/{number}", topic)
+        yield _sink_record(body, headers[0], f"{message.message_id}/{number}", topic)
 
 
-def _record(body: Any, headers: dict[str, Any], id: str, topic: str) -> SinkRecord:
+def _sink_record(body: Any, headers: dict[str, Any], id: str, topic: str) -> SinkRecord:
     fields: dict[str, Any] = {
         "topic": topic,
         "id": id,

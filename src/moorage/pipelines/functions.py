@@ -27,7 +27,7 @@ class _FunctionSink:
                 path="sink",
                 remedy="Give a function, synchronous or asynchronous.",
             )
-        self._call = function if is_async(function) else in_thread(function)
+        self._call = function if is_async(function) else threaded_function(function)
 
     async def open(self) -> None:
         """Do nothing, because there is nothing to open."""
@@ -82,7 +82,7 @@ def is_async(function: Any) -> bool:
     )
 
 
-def in_thread(function: Callable[[Any], T]) -> Callable[[Any], Awaitable[T]]:
+def threaded_function(function: Callable[[Any], T]) -> Callable[[Any], Awaitable[T]]:
     """Return an asynchronous function that runs a synchronous one in a thread."""
 
     async def call(argument: Any) -> T:

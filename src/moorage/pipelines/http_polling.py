@@ -11,9 +11,9 @@ from moorage.domain.pipelines.polled_endpoint import (
     read_page,
     since_of,
 )
-from moorage.domain.pipelines.polled_position import PolledPosition, advance, read_position
+from moorage.domain.pipelines.polled_position import PolledPosition, advance_position, read_position
 from moorage.errors import ConfigurationError
-from moorage.pipelines.functions import in_thread, is_async
+from moorage.pipelines.functions import is_async, threaded_function
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Request
@@ -44,7 +44,7 @@ class HttpPolling:
 
     def __init__(self, manager: Any, endpoint: PolledEndpoint) -> None:
         call = partial(manager.call, endpoint.service)
-        self._call: Any = call if is_async(call) else in_thread(call)
+        self._call: Any = call if is_async(call) else threaded_function(call)
         self._endpoint = endpoint
         self._offset: Offset | None = None
         self._position = PolledPosition()
@@ -66,11 +66,11 @@ class HttpPolling:
             self._offset, self._position, self._request = offset, position, None
         limit = self._endpoint.remember + _MOST_PAGES
         for _ in range(limit):
-            before = self._position
+            old_position = self._position
             records, is_empty = await self._fetch_page()
             if records:
                 self._offset = records[-1].offset
-            if records or is_empty or self._position.page in {None, before.page}:
+            if records or is_empty or self._position.page in {None, old_position.page}:
                 return records
         raise ConfigurationError(
             f"The endpoint {self._endpoint.path[:80]} of {self._endpoint.service} lists more than"
@@ -83,14 +83,14 @@ class HttpPolling:
     async def _fetch_page(self) -> tuple[list[SourceRecord], bool]:
         """Fetch a page; return its new records, and whether it lists no records at all."""
         endpoint, position = self._endpoint, self._position
-        since = since_of(endpoint, position.base)
-        request = page_request(endpoint, position.page, since)
+        start_time = since_of(endpoint, position.base)
+        request = page_request(endpoint, position.page, start_time)
         validators = self._validators if request == self._request else {}
         response = await self._call(request.with_headers(validators))
         if response.status in _WITHOUT_CONTENT:
             return [], True
         page = read_page(endpoint, response)
-        records, self._position = advance(endpoint, position, page)
+        records, self._position = advance_position(endpoint, position, page)
         self._request = request
         self._validators = {} if endpoint.link_header else _validators(response)
         return records, not page.items

@@ -182,23 +182,23 @@ class Pipeline:
         measure_lag: Callable[[], Awaitable[int | None]] | None = getattr(self._source, "lag", None)
         if measure_lag is not None:
             helper_tasks.append(self._task(self._keep_measuring(measure_lag)))
-        ends = [self._task(self._stopping.wait()), self._task(asyncio.wait(lanes))]
+        ending_tasks = [self._task(self._stopping.wait()), self._task(asyncio.wait(lanes))]
         try:
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ending_tasks, return_when=asyncio.FIRST_COMPLETED)
             self._stopping.set()
             self._ending.stop()
             self._numbers.state = PipelineState.DRAINING
             # Without a record, the source could not commit later ones that other lanes have begun.
             self._lanes.stop({} if self._failure else self._in_flight.begun_until())
             reading.cancel()
-            _, cut = await asyncio.wait(lanes, timeout=self._config.drain)
-            await self._cancel_between_commits([reading, *cut, *helper_tasks])
-            is_told = await self._commit_finally()
+            _, unfinished_lanes = await asyncio.wait(lanes, timeout=self._config.drain)
+            await self._cancel_between_commits([reading, *unfinished_lanes, *helper_tasks])
+            is_told = await self._commit_at_end()
         finally:
-            await self._ending.cancel([reading, *lanes, *helper_tasks, *ends])
+            await self._ending.cancel([reading, *lanes, *helper_tasks, *ending_tasks])
         if self._failure is not None:
             raise self._failure
-        return is_told and not cut
+        return is_told and not unfinished_lanes
 
     async def _cancel_between_commits(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         """Cancel tasks, after waiting briefly for a running commit."""
@@ -279,7 +279,7 @@ class Pipeline:
                 self._numbers.committed += sum(done.total for done in self._uncommitted)
                 self._uncommitted = []
 
-    async def _commit_finally(self) -> bool:
+    async def _commit_at_end(self) -> bool:
         """Commit the finished records and release the others; return whether that succeeded."""
         error = await self._ending.run(self._commit_and_release())
         if error is None or isinstance(error, (ConnectorError, TimeoutError)):
@@ -317,5 +317,5 @@ class Pipeline:
 
     async def _close(self) -> None:
         """Close the source and the sink, in limited time."""
-        for close in (self._source.close, self._sink.close):
-            await self._ending.run(close())
+        for close_function in (self._source.close, self._sink.close):
+            await self._ending.run(close_function())

@@ -163,7 +163,7 @@ class SchemaDecoder(_SchemaTransform):
             now=now,
         )
         if self._wire_format is WireFormat.PLAIN and subject is None:
-            raise _no_subject("Plain records do not name their schema")
+            raise _no_subject_error("Plain records do not name their schema")
 
     async def __call__(self, record: SinkRecord) -> DecodedRecord:
         """Return the record with its decoded value.
@@ -304,7 +304,7 @@ def _codec(
     raise ConfigurationError(problem, path="subject", remedy=remedy)
 
 
-def _no_subject(reason: str) -> ConfigurationError:
+def _no_subject_error(reason: str) -> ConfigurationError:
     return ConfigurationError(
         f"{reason}, and no subject was given.",
         path="subject",

@@ -20,7 +20,7 @@ from moorage.domain.secrets.frames import without_frames
 from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError, ConnectorError
 from moorage.services.calling.attempt_result import AttemptResult
-from moorage.services.calling.call import OutOfTimeError, cut_off, signatures
+from moorage.services.calling.call import OutOfTimeError, attempt_timeout_error, signatures
 
 if TYPE_CHECKING:
     from moorage.adapters.concurrency._timers import TaskTimeout
@@ -81,7 +81,7 @@ def run_later(flow: Coroutine[Any, Any, R]) -> Coroutine[Any, Any, R]:
     return flow
 
 
-def lift(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
+def as_async(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
     """Return an async function that calls a synchronous one, and never suspends."""
 
     async def run_lifted(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -100,24 +100,24 @@ def as_step(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
     return cast("Callable[P, Coroutine[Any, Any, R]]", function)
 
 
-def lift_command(
+def command_as_async(
     execute: Callable[[Command[Any], float | None], R],
 ) -> Callable[[Command[Any], float | None], Coroutine[Any, Any, R]]:
-    """Do the same as `lift`, but faster, for the `execute` method of a store."""
+    """Do the same as `as_async`, but faster, for the `execute` method of a store."""
 
-    async def lifted(command: Command[Any], timeout: float | None, /) -> R:
+    async def lifted_call(command: Command[Any], timeout: float | None, /) -> R:
         return execute(command, timeout)
 
-    return lifted
+    return lifted_call
 
 
-def lift_one(function: Callable[[S], R]) -> Callable[[S], Coroutine[Any, Any, R]]:
-    """Do the same as `lift`, but faster, for a function of one argument."""
+def one_argument_as_async(function: Callable[[S], R]) -> Callable[[S], Coroutine[Any, Any, R]]:
+    """Do the same as `as_async`, but faster, for a function of one argument."""
 
-    async def lifted(argument: S, /) -> R:
+    async def lifted_call(argument: S, /) -> R:
         return function(argument)
 
-    return lifted
+    return lifted_call
 
 
 def blocking_function(flow: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
@@ -134,7 +134,7 @@ def guarded_port(
 ) -> Callable[P, R]:
     """Return a synchronous port's function that raises only errors of moorage."""
 
-    def guard(*args: P.args, **kwargs: P.kwargs) -> R:
+    def guarded_call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - raised again
@@ -146,7 +146,7 @@ def guarded_port(
             # Else the traceback holds this frame, and the frame the error.
             del failure
 
-    return guard
+    return guarded_call
 
 
 def guarded_async(
@@ -154,7 +154,7 @@ def guarded_async(
 ) -> Callable[P, Coroutine[Any, Any, R]]:
     """Return an asynchronous port's function that raises only errors of moorage."""
 
-    async def guard(*args: P.args, **kwargs: P.kwargs) -> R:
+    async def guarded_call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return await function(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - raised again
@@ -166,7 +166,7 @@ def guarded_async(
             # Else the traceback holds this frame, and the frame the error.
             del failure
 
-    return guard
+    return guarded_call
 
 
 def _public_error(
@@ -222,17 +222,17 @@ class _AsyncIncoming:
         self._incoming.close()
 
 
-def lift_incoming(
+def incoming_as_async(
     verb: Callable[P, Incoming],
 ) -> Callable[P, Coroutine[Any, Any, AsyncIncoming]]:
     """Return an async `open` that calls a synchronous one; reading the body is async too."""
 
-    async def lifted(*args: P.args, **kwargs: P.kwargs) -> AsyncIncoming:
+    async def lifted_call(*args: P.args, **kwargs: P.kwargs) -> AsyncIncoming:
         incoming: Any = verb(*args, **kwargs)
         # The flow refuses what is not an answer, and says of which type it is.
         return _AsyncIncoming(incoming) if hasattr(incoming, "read") else incoming
 
-    return lifted
+    return lifted_call
 
 
 def blocking_method(
@@ -265,11 +265,11 @@ def async_method(
 def documented_by(flow: Callable[..., Any]) -> Callable[[F], F]:
     """Give a method the docstring of its flow."""
 
-    def documented(method: F) -> F:
+    def add_docstring(method: F) -> F:
         method.__doc__ = flow.__doc__
         return method
 
-    return documented
+    return add_docstring
 
 
 def with_signature_of(flow: Callable[..., Any], method: F, *, returns: str | None = None) -> F:
@@ -390,10 +390,10 @@ def rest_within(
     """Limit the rest of a coroutine like `within_async`, after its yield of `first_yield`."""
     bound_here, cancelled_class = _timers()
     seconds = (until - nanoseconds()) / 1e9
-    bound = bound_here(seconds) if seconds < _ENDLESS else None
-    if bound is None and seconds < _ENDLESS:
+    time_bound = bound_here(seconds) if seconds < _ENDLESS else None
+    if time_bound is None and seconds < _ENDLESS:
         give_notice(_NO_BOUND, stacklevel=2)
-    end = _is_no_timeout if bound is None else bound.end
+    end = _is_no_timeout if time_bound is None else time_bound.end
     item = first_yield
     try:
         while True:
@@ -464,7 +464,7 @@ def step_sync(function: Callable[[], Any], _core: Core | None = None) -> Attempt
         try:
             value = function()
         except Exception as error:  # noqa: BLE001 - carried, not swallowed
-            call.weigh(error, signature)
+            call.weigh_effects(error, signature)
             return AttemptResult(error=error)
         return AttemptResult(value if value is None else refuse_awaitable(value))
 
@@ -486,12 +486,12 @@ def step_async(function: Callable[[], Any], core: Core) -> AttemptStep:
                 end_time = core.nanoseconds() + call.bound(core) * 1e9
                 return AttemptResult(await within_async(awaitable, end_time, core.nanoseconds))
         except OutOfTimeError:
-            return AttemptResult(error=cut_off())
+            return AttemptResult(error=attempt_timeout_error())
         except Exception as error:  # noqa: BLE001 - carried, not swallowed
-            call.weigh(error, signature)
+            call.weigh_effects(error, signature)
             return AttemptResult(error=error)
         # It has run, so this is no refusal: what it did is done.
-        raise not_awaitable(function)
+        raise not_awaitable_error(function)
 
     return step
 
@@ -530,7 +530,7 @@ def value_async(  # noqa: PLR0917 - a tuple of them would cost more
         steps = as_coroutine(result)
     else:
         refuse_generator(function)  # type: ignore[arg-type]  # it was called
-        raise not_awaitable(function)
+        raise not_awaitable_error(function)
     try:
         first_yield = steps.send(None)
     except StopIteration as stop:
@@ -549,7 +549,7 @@ def _end_of_attempt(plan: Plan, began: int, call: Call | None) -> float:
     return end if attempt_timeout is None else min(end, start + attempt_timeout * 1e9)
 
 
-def not_awaitable(function: object) -> ConfigurationError:
+def not_awaitable_error(function: object) -> ConfigurationError:
     """Return the error for a synchronous function that was passed to an asynchronous call."""
     return ConfigurationError(
         f"{name_of(function)} returned nothing to await, but was called asynchronously.",
@@ -562,12 +562,12 @@ def gathered_sync(verb: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any,
     """Adapt a synchronous `Gather` for flows: each step runs in a thread."""
 
     async def gather(steps: Any, /, **options: Any) -> Any:
-        return verb([_plain_step(step) for step in steps], **options)
+        return verb([_function_of_step(step) for step in steps], **options)
 
     return gather
 
 
-def _plain_step(step: Callable[[], Coroutine[Any, Any, R]]) -> Callable[[], R]:
+def _function_of_step(step: Callable[[], Coroutine[Any, Any, R]]) -> Callable[[], R]:
     """Return a function for a step, without a coroutine if the step is synchronous."""
     function = getattr(step, "func", None)
     if hasattr(function, _NEEDS_NO_FLOW):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from moorage.domain.service.operation import AnswerReader
 from moorage.runtime import fast_path_async
 from moorage.runtime.bridge import run_later, value_async
-from moorage.runtime.fast_path import admit, request_admission, took_long
+from moorage.runtime.fast_path import admit_first_attempt, has_lost_time, request_admission
 from moorage.runtime.operation_steps import first_attempt, judged_error, operation_async
 from moorage.services.calling.call import signatures, value_of
 
@@ -46,20 +46,24 @@ async def perform(
         if plan.ask is None:  # only event loops await a store
             admission = await run_later(request_admission(flows, plan, start_time, call))
         else:
-            admission = admit(flows, plan, start_time, call)
-        if admission[0] or admission[1] or (core.waits and took_long(core, plan, start_time, call)):
+            admission = admit_first_attempt(flows, plan, start_time, call)
+        if (
+            admission[0]
+            or admission[1]
+            or (core.waits and has_lost_time(core, plan, start_time, call))
+        ):
             grants = [admission]
             try:
                 step = operation_async(operation, core)
                 return value_of(await run_later(flows.continue_call(call, grants, step)))  # type: ignore[no-any-return]  # the operation's
             except BaseException as error:
                 flows.return_grants(plan, grants)
-                flows.broken_off(call, error)
+                flows.notify_interruption(call, error)
                 raise
         permit = admission[2]
     failure: Exception | None = None
-    ending: Ending | None = None
-    since = next(signatures)
+    call_ending: Ending | None = None
+    next_signature = next(signatures)
     try:
         try:
             attempt = first_attempt(flows, call)
@@ -73,15 +77,15 @@ async def perform(
             return value  # pyright: ignore[reportPossiblyUnboundVariable, reportReturnType]  # set when there is no failure
     except BaseException as error:
         flows.return_permit(plan, permit)
-        flows.broken_off(call, error)
+        flows.notify_interruption(call, error)
         raise
     try:
         step = operation_async(operation, core)
-        ending = await run_later(flows.follow(call, permit, failure, step, since))
-        return value_of(ending)  # type: ignore[no-any-return]  # the operation's
+        call_ending = await run_later(flows.follow(call, permit, failure, step, next_signature))
+        return value_of(call_ending)  # type: ignore[no-any-return]  # the operation's
     finally:
         # Else the traceback holds this frame, and the frame the error.
-        del ending, failure
+        del call_ending, failure
 
 
 async def exchange(
@@ -93,5 +97,5 @@ async def exchange(
 ) -> R:
     """Send the request of an HTTP operation, and return the result in the answer."""
     call = flows.begin_exchange(plan, operation, options)
-    read = call.parse = AnswerReader(operation.read)
-    return read(await fast_path_async.call(flows, send, plan, operation.request, call))
+    read_answer = call.parse = AnswerReader(operation.read)
+    return read_answer(await fast_path_async.call(flows, send, plan, operation.request, call))

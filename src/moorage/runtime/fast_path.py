@@ -14,9 +14,9 @@ from moorage.domain.resilience.admission import NEEDS_TOKEN
 from moorage.domain.service.plan import SLACK, with_fixed_headers, with_idempotency_key
 from moorage.domain.values.functions import not_callable
 from moorage.errors import ConnectorError
-from moorage.services.calling.call import Call, OutOfTimeError, cut_off
+from moorage.services.calling.call import Call, OutOfTimeError, attempt_timeout_error
 from moorage.services.calling.exchange import FirstAttempt, as_credentials, is_sure_to_leave
-from moorage.services.core.foreign_errors import http_broke
+from moorage.services.core.foreign_errors import http_failure
 
 if TYPE_CHECKING:
     from moorage.domain.auth.methods import Credentials, OAuthCredentials
@@ -71,7 +71,7 @@ def outgoing_request(
         flows.end(state or call_before_attempt(plan, began, request), error)
         raise
     if flows.core.learn is not None and not plan.provided:
-        _sent_request(plan, request, url).give_secrets_to(flows.core.learn)
+        _sent_request(plan, request, url).report_secrets(flows.core.learn)
     return request, url
 
 
@@ -95,13 +95,13 @@ def authorised_request(
     """
     plan = state.plan
     credentials = as_credentials(value)
-    first = FirstAttempt(None, None, credentials)
-    if needs_flow(credentials) or took_long(core, plan, state.started, state):
-        return None, first
+    leading_attempt = FirstAttempt(None, None, credentials)
+    if needs_flow(credentials) or has_lost_time(core, plan, state.started, state):
+        return None, leading_attempt
     outgoing_request = authorise(request, credentials)
     if core.learn is not None:
-        _sent_request(plan, outgoing_request, url, credentials).give_secrets_to(core.learn)
-    return outgoing_request, first
+        _sent_request(plan, outgoing_request, url, credentials).report_secrets(core.learn)
+    return outgoing_request, leading_attempt
 
 
 def time_limits(core: Core, state: Call) -> Timeouts:
@@ -131,7 +131,7 @@ def _sent_request(
     return SentCredentials(credentials, request, url, plan.service.redaction, plan.base_url)
 
 
-def admit(
+def admit_first_attempt(
     flows: CallOperations, plan: Plan, began: int, call: Call | None, request: Request | None = None
 ) -> Admitted:
     """Ask the store to admit the first attempt; raise the error if the store refuses it."""
@@ -142,7 +142,7 @@ def admit(
             time_left = (call.deadline - call.started) / 1e9
             admission = plan.ask(plan.admission_at_once, time_left)  # type: ignore[arg-type, misc]  # as above
     except BaseException as error:
-        end_unanswered(flows, plan, began, call, error, request)
+        end_refused_call(flows, plan, began, call, error, request)
         raise
     # In place: between the answer and the caller no function is called that could be interrupted.
     if admission[0] > NEEDS_TOKEN and call is None and not flows.core.observers:
@@ -157,7 +157,7 @@ async def request_admission(
     try:
         admission = await admission_flow(flows.core, plan, call)
     except BaseException as error:
-        end_unanswered(flows, plan, began, call, error, request)
+        end_refused_call(flows, plan, began, call, error, request)
         raise
     if admission[0] > NEEDS_TOKEN and call is None and not flows.core.observers:
         raise flows.refused(plan, began, admission)
@@ -171,7 +171,7 @@ def admission_flow(core: Core, plan: Plan, call: Call | None) -> Flow[Admitted]:
     return core.execute(plan.admission_at_once, (call.deadline - call.started) / 1e9)  # type: ignore[arg-type]  # callers checked that it has both
 
 
-def end_unanswered(  # noqa: PLR0917 - the state of a call that may have no state yet
+def end_refused_call(  # noqa: PLR0917 - the state of a call that may have no state yet
     flows: CallOperations,
     plan: Plan,
     began: int,
@@ -185,10 +185,10 @@ def end_unanswered(  # noqa: PLR0917 - the state of a call that may have no stat
     if isinstance(error, ConnectorError):
         flows.end(state, error)
     else:
-        flows.broken_off(state, error)
+        flows.notify_interruption(state, error)
 
 
-def took_long(core: Core, plan: Plan, began: int, call: Call | None) -> bool:
+def has_lost_time(core: Core, plan: Plan, began: int, call: Call | None) -> bool:
     """Return whether the store's answer took so long that the attempt gets less time."""
     duration = core.nanoseconds() - began
     return duration > plan.slack or (
@@ -205,7 +205,7 @@ def may_send_keyed(plan: Plan, request: Request) -> bool:
     )
 
 
-def is_good(core: Core, plan: Plan, response: Response) -> bool:
+def is_final_success(core: Core, plan: Plan, response: Response) -> bool:
     """Return whether an answer ends its call: a success that mentions no rate limit.
 
     A success shows that the service accepts the provider's credentials.
@@ -213,11 +213,11 @@ def is_good(core: Core, plan: Plan, response: Response) -> bool:
     if type(response) is not Response or not _FIRST_SUCCESS <= response.status < _FIRST_NON_SUCCESS:
         return False
     if plan.provided:
-        core.refreshes.accepted(plan.refresh_key)
+        core.refreshes.record_acceptance(plan.refresh_key)
     return not (plan.gates.limits and response.headers.has_name_with("limit"))
 
 
-def is_result(state: Call | None, response: Response) -> bool:
+def has_result(state: Call | None, response: Response) -> bool:
     """Return whether a successful answer has the result of its HTTP operation, if it has one.
 
     If not, the flow judges the answer again, and says what is wrong with it.
@@ -235,11 +235,11 @@ def is_result(state: Call | None, response: Response) -> bool:
 
 def as_connector_error(error: Exception) -> ConnectorError:
     """Return the error of an HTTP client as an error of this package."""
-    return error if isinstance(error, ConnectorError) else http_broke(error)
+    return error if isinstance(error, ConnectorError) else http_failure(error)
 
 
-def own_error(error: Exception, function: object) -> Exception:
+def function_error(error: Exception, function: object) -> Exception:
     """Return the error with which a function's attempt failed, such as a time-out."""
     if isinstance(error, OutOfTimeError):
-        return cut_off()
+        return attempt_timeout_error()
     return error if callable(function) else not_callable(function, "function")

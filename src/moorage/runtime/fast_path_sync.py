@@ -22,25 +22,25 @@ from moorage.errors import ConnectorError
 from moorage.runtime.bridge import plain_sync, run_now, step_sync, value_sync
 from moorage.runtime.fast_path import (
     admission_flow,
-    admit,
+    admit_first_attempt,
     as_connector_error,
     authorised_request,
     call_after_attempt,
     call_before_attempt,
     credentials_lookup,
-    end_unanswered,
+    end_refused_call,
     first_attempt,
-    is_good,
-    is_result,
+    function_error,
+    has_lost_time,
+    has_result,
+    is_final_success,
     outgoing_request,
-    own_error,
     request_admission,
     time_limits,
-    took_long,
 )
 from moorage.services.calling.call import Call, OutOfTimeError, value_of
 from moorage.services.calling.exchange import Exchange, FirstAttempt, LateExchange
-from moorage.services.calling.idempotency import claim_at_once, local_owners, settled_at_once
+from moorage.services.calling.idempotency import claim_at_once, local_owners, store_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,9 +88,13 @@ def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
                 time_left = (call.deadline - start_time) / 1e9
                 admission = answer(plan.admission_at_once, time_left)  # type: ignore[arg-type]  # as `admission`
         except BaseException as error:
-            end_unanswered(flows, plan, start_time, call, error, None, identity)
+            end_refused_call(flows, plan, start_time, call, error, None, identity)
             raise
-        if admission[0] or admission[1] or (core.waits and took_long(core, plan, start_time, call)):
+        if (
+            admission[0]
+            or admission[1]
+            or (core.waits and has_lost_time(core, plan, start_time, call))
+        ):
             if admission[0] > NEEDS_TOKEN and call is None and not core.observers:
                 raise flows.refused(plan, start_time, admission)
             grants = [admission]
@@ -100,10 +104,10 @@ def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
                 return value_of(run_now(flows.continue_call(call, grants, step)))  # type: ignore[no-any-return]  # the function's
             except BaseException as error:
                 flows.return_grants(plan, grants)
-                flows.broken_off(call, error)
+                flows.notify_interruption(call, error)
                 raise
         permit = admission[2]
-    ending = None
+    call_ending = None
     # Without observers, nothing needs a time of its own.
     attempt_start = start_time
     is_reported = False
@@ -113,7 +117,7 @@ def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
         elif call is not None:
             call.attempt_started = core.nanoseconds() if core.observers else start_time
             if call.listeners.attempt_starts:
-                flows.attempting(call)
+                flows.notify_attempt(call)
         result = function()
         value: Any = result
         if type(result) not in plain_sync:
@@ -126,20 +130,22 @@ def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
     except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
         call = call or call_after_attempt(plan, start_time, None, identity, attempt_start)
         step = step_sync(function, core)
-        ending = run_now(flows.follow(call, permit, own_error(error, function), step))
+        call_ending = run_now(
+            flows.follow(call, permit, function_error(error, function), step),
+        )
     except BaseException as error:
         flows.return_permit(plan, permit)
         if not is_reported:
             call = call or call_after_attempt(plan, start_time, None, identity, attempt_start)
-            flows.broken_off(call, error)
+            flows.notify_interruption(call, error)
         raise
-    if ending is None:
+    if call_ending is None:
         return value  # type: ignore[no-any-return]  # pyright: ignore[reportPossiblyUnboundVariable, reportReturnType]  # set when there is no ending
     try:
-        return value_of(ending)  # type: ignore[no-any-return]  # the function's
+        return value_of(call_ending)  # type: ignore[no-any-return]  # the function's
     finally:
         # Else the traceback holds this frame, and the frame the error.
-        del ending
+        del call_ending
 
 
 def run_in_slot(
@@ -166,7 +172,7 @@ def run_in_slot(
     except BaseException as error:
         # An interruption may have come into the line above, and a slot has no lease.
         release(bulkhead_key, holder)
-        flows.broken_off(call, error)
+        flows.notify_interruption(call, error)
         raise
 
 
@@ -187,7 +193,7 @@ def call(  # noqa: C901 - a frame less for every call
         grants = (
             []
             if plan.admission is None
-            else [admit(flows, plan, start_time, state, request)]
+            else [admit_first_attempt(flows, plan, start_time, state, request)]
             if plan.ask is not None
             else [run_now(request_admission(flows, plan, start_time, state, request))]
         )
@@ -195,53 +201,60 @@ def call(  # noqa: C901 - a frame less for every call
         url = ""  # which no error is to show
         raise
     first_end: Ending | None = None
-    first: FirstAttempt | None = None
+    leading_attempt: FirstAttempt | None = None
     try:
         if not grants or not (
             grants[0][0]
             or grants[0][1]
-            or (core.waits and took_long(core, plan, start_time, state))
+            or (core.waits and has_lost_time(core, plan, start_time, state))
         ):
             timeouts = plan.timeouts_at_first if state is None else time_limits(core, state)
             if state is not None and state.listeners.attempt_starts:
                 sent_request = flows.sending(state, sent_request)
             if plan.provided:
                 state = state or call_after_attempt(plan, start_time, request)
-                sent_request, first = _with_credentials(core, state, sent_request, url)
+                sent_request, leading_attempt = _with_credentials(
+                    core,
+                    state,
+                    sent_request,
+                    url,
+                )
             if sent_request is not None:
                 try:
                     response = send(sent_request, url, timeouts)
                 except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
                     first_end = None, as_connector_error(error)
                 else:
-                    if is_good(core, plan, response) and is_result(state, response):
+                    if is_final_success(core, plan, response) and has_result(state, response):
                         if state is not None and core.observers:
                             state.status = response.status
                             flows.succeeded(state, request, response)
                         return response
                     first_end = response, None
-                first = first_attempt(plan, first_end, sent_request, url, first)
+                leading_attempt = first_attempt(plan, first_end, sent_request, url, leading_attempt)
         # From here on an error may show this frame.
         url = ""
         del sent_request
         if state is None:
             state = (
                 Call(plan, start_time, plan.span)
-                if first is None
+                if leading_attempt is None
                 else call_after_attempt(plan, start_time)
             )
-        ending = run_now(flows.continue_request(state, grants, request, first))
+        call_ending = run_now(
+            flows.continue_request(state, grants, request, leading_attempt),
+        )
     except BaseException as error:
         flows.return_grants(plan, grants)
-        flows.broken_off(state or call_after_attempt(plan, start_time, request), error)
+        flows.notify_interruption(state or call_after_attempt(plan, start_time, request), error)
         url = ""
         error.__traceback__ = None  # the frames below hold what was sent
         raise
     try:
-        return value_of(ending)  # type: ignore[no-any-return]  # a Response
+        return value_of(call_ending)  # type: ignore[no-any-return]  # a Response
     finally:
         # Else the traceback holds this frame, and the frame the error.
-        del ending, first_end, first
+        del call_ending, first_end, leading_attempt
 
 
 def _with_credentials(
@@ -252,7 +265,7 @@ def _with_credentials(
         value = run_now(credentials_lookup(core, state))
         outcome = authorised_request(core, state, request, url, value)
     except OutOfTimeError:  # pragma: no cover - only event loops end a lookup
-        outcome = None, FirstAttempt((None, state.out_of_time()), None, None)
+        outcome = None, FirstAttempt((None, state.deadline_error()), None, None)
     except ConnectorError as error:
         outcome = None, FirstAttempt((None, error), None, None)
     except BaseException:
@@ -285,7 +298,7 @@ def call_tracked(
     except BaseException as error:
         # An interruption may have come into the line above, and a slot has no lease.
         release(plan.bulkhead_key, state)
-        flows.broken_off(state, error)
+        flows.notify_interruption(state, error)
         raise
 
 
@@ -305,28 +318,36 @@ def call_keyed(  # noqa: PLR0917 - those of `call`, and its key
     try:
         answer = claim_at_once(flows.core, state, protection, owner)
         if answer is None:
-            late = LateExchange(flows.core, request)
-            ending = run_now(flows.finish_under_key(state, protection, late))
+            late_exchange = LateExchange(flows.core, request)
+            call_ending = run_now(flows.finish_under_key(state, protection, late_exchange))
         elif not answer[0]:
-            ending = flows.replay(state, protection, answer[2])
+            call_ending = flows.replay(state, protection, answer[2])
         else:
             grants.append(answer[1])
             fence = answer[0]
-            ending = _send_under(flows, send, request, state, protection, fence, grants)
+            call_ending = _send_with_claim(
+                flows,
+                send,
+                request,
+                state,
+                protection,
+                fence,
+                grants,
+            )
     except BaseException as error:
         flows.release_key(state, protection, owner, fence)
         flows.return_grants(plan, grants)
-        flows.broken_off(state, error)
+        flows.notify_interruption(state, error)
         error.__traceback__ = None  # the frames below hold what was sent
         raise
     try:
-        return value_of(ending)  # type: ignore[no-any-return]  # a Response
+        return value_of(call_ending)  # type: ignore[no-any-return]  # a Response
     finally:
         # Else the traceback holds this frame, and the frame the error.
-        del ending
+        del call_ending
 
 
-def _send_under(  # noqa: PLR0917 - all that `call_keyed` has
+def _send_with_claim(  # noqa: PLR0917 - all that `call_keyed` has
     flows: CallOperations,
     send: Callable[[Request, str, Timeouts], Response],
     request: Request,
@@ -340,13 +361,13 @@ def _send_under(  # noqa: PLR0917 - all that `call_keyed` has
     sent_request: Request | None
     sent_request, url = outgoing_request(flows, plan, call.started, request, call)
     timeouts = time_limits(core, call)
-    first: FirstAttempt | None = None
+    leading_attempt: FirstAttempt | None = None
     will_be_sent = not plan.provided
     try:
         if call.listeners.attempt_starts:
             sent_request = flows.sending(call, sent_request)
         if plan.provided:
-            sent_request, first = _with_credentials(core, call, sent_request, url)
+            sent_request, leading_attempt = _with_credentials(core, call, sent_request, url)
         if sent_request is not None:
             will_be_sent = True
             try:
@@ -355,17 +376,17 @@ def _send_under(  # noqa: PLR0917 - all that `call_keyed` has
                 first_end: Ending = None, as_connector_error(error)
             else:
                 if (
-                    is_good(core, plan, response)
+                    is_final_success(core, plan, response)
                     and is_json_as_promised(sent_request, response)
-                    and settled_at_once(core, protection, fence, response)
+                    and store_at_once(core, protection, fence, response)
                 ):
                     if core.observers:
                         call.status = response.status
                         flows.succeeded(call, request, response)
                     return response, None
                 first_end = response, None
-            first = first_attempt(plan, first_end, sent_request, url, first)
-        step = Exchange(core, call, request, first)
+            leading_attempt = first_attempt(plan, first_end, sent_request, url, leading_attempt)
+        step = Exchange(core, call, request, leading_attempt)
         return run_now(flows.continue_claimed(call, protection, fence, grants, step))
     except BaseException:
         # It may have left before an interruption.
@@ -391,26 +412,28 @@ def run_keyed(  # noqa: PLR0917 - those of `run`, and its key
     try:
         answer = claim_at_once(flows.core, call, protection, owner)
         if answer is None:
-            ending = run_now(flows.finish_under_key(call, protection, step))
+            call_ending = run_now(flows.finish_under_key(call, protection, step))
         elif not answer[0]:
-            ending = flows.replay(call, protection, answer[2])
+            call_ending = flows.replay(call, protection, answer[2])
         else:
             grants.append(answer[1])
             fence = answer[0]
-            ending = run_now(flows.continue_claimed(call, protection, fence, grants, step))
+            call_ending = run_now(
+                flows.continue_claimed(call, protection, fence, grants, step),
+            )
     except BaseException as error:
         flows.release_key(call, protection, owner, fence)
         flows.return_grants(plan, grants)
-        flows.broken_off(call, error)
+        flows.notify_interruption(call, error)
         raise
     try:
-        return value_of(ending)  # type: ignore[no-any-return]  # the function's
+        return value_of(call_ending)  # type: ignore[no-any-return]  # the function's
     finally:
         # Else the traceback holds this frame, and the frame the error.
-        del ending
+        del call_ending
 
 
-def answer_of_one(  # noqa: PLR0917 - those of `Single`
+def send_one(  # noqa: PLR0917 - those of `Single`
     flows: CallOperations,
     send: Callable[[Request, str, Timeouts], Response],
     service: str,
@@ -423,7 +446,7 @@ def answer_of_one(  # noqa: PLR0917 - those of `Single`
     An error is returned as a `Result`, because each item of a batch has its own.
     """
     try:
-        plan = flows.plans.sendable(service, tenant, endpoint, request)
+        plan = flows.plans.fast_path_plan(service, tenant, endpoint, request)
         if plan is None:
             flow = flows.call(service, request, tenant=tenant, endpoint=endpoint)
             return run_now(flow)

@@ -9,9 +9,14 @@ from moorage.domain.http.requests import Request
 from moorage.domain.service.operation import HttpOperation, OperationAttempt
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, ConnectorError
-from moorage.runtime.bridge import can_be_awaited, not_awaitable, refuse_awaitable, within_async
+from moorage.runtime.bridge import (
+    can_be_awaited,
+    not_awaitable_error,
+    refuse_awaitable,
+    within_async,
+)
 from moorage.services.calling.attempt_result import AttemptResult
-from moorage.services.calling.call import OutOfTimeError, cut_off, signatures
+from moorage.services.calling.call import OutOfTimeError, attempt_timeout_error, signatures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,11 +65,11 @@ def operation_async(operation: AsyncOperation[Any], core: Core) -> AttemptStep:
                 end_time = core.nanoseconds() + attempt.timeout * 1e9
                 return AttemptResult(await within_async(awaitable, end_time, core.nanoseconds))
         except OutOfTimeError:
-            return AttemptResult(error=cut_off())
+            return AttemptResult(error=attempt_timeout_error())
         except Exception as error:  # noqa: BLE001 - carried, not swallowed
             return _failed_attempt(operation, call, error, signature)
         # It has been performed, so this is no refusal: its effect has happened.
-        raise not_awaitable(operation.perform)
+        raise not_awaitable_error(operation.perform)
 
     return step
 
@@ -151,7 +156,7 @@ def first_attempt(flows: CallOperations, call: Call) -> OperationAttempt:
     if core.observers:
         call.attempt_started = core.nanoseconds()
         if call.listeners.attempt_starts:
-            flows.attempting(call)
+            flows.notify_attempt(call)
         headers = _headers_of(call, core)
     else:
         call.attempt_started = call.started
@@ -172,7 +177,7 @@ def _attempt_at_once(
 def judged_error(operation: DescribedOperation, error: Exception) -> Exception:
     """Return the error of an attempt as the operation classifies it."""
     if isinstance(error, OutOfTimeError):
-        return cut_off()
+        return attempt_timeout_error()
     judgement = None if isinstance(error, ConnectorError) else operation.translate_error(error)
     return error if judgement is None else judgement
 
@@ -195,5 +200,5 @@ def _failed_attempt(
 ) -> AttemptResult:
     """Return the result of an attempt that raised an exception."""
     failure = judged_error(operation, error)
-    call.weigh(failure, begun)
+    call.weigh_effects(failure, begun)
     return AttemptResult(error=failure)

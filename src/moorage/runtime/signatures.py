@@ -26,7 +26,7 @@ def with_keywords(options: type, defaults: Mapping[str, Any]) -> Callable[[F], F
 
     def with_signature(function: F) -> F:
         signature = inspect.signature(function)
-        *first, _ = signature.parameters.values()
+        *first_parameters, _ = signature.parameters.values()
         annotations = {
             name: annotation
             for kind in reversed(options.__mro__)
@@ -41,7 +41,9 @@ def with_keywords(options: type, defaults: Mapping[str, Any]) -> Callable[[F], F
             )
             for name, default in defaults.items()
         ]
-        function.__dict__["__signature__"] = signature.replace(parameters=[*first, *keywords])
+        function.__dict__["__signature__"] = signature.replace(
+            parameters=[*first_parameters, *keywords]
+        )
         return function
 
     return with_signature
@@ -50,9 +52,9 @@ def with_keywords(options: type, defaults: Mapping[str, Any]) -> Callable[[F], F
 def with_arguments_of(twin: type) -> Callable[[K], K]:
     """Append the arguments in a synchronous class's docstring to that of its asynchronous twin."""
 
-    def documented(kind: K) -> K:
+    def add_docstring(kind: K) -> K:
         _, heading, arguments = (inspect.getdoc(twin) or "").partition(_ARGUMENTS)
         kind.__doc__ = f"{inspect.getdoc(kind)}\n{heading}{arguments}"
         return kind
 
-    return documented
+    return add_docstring

@@ -116,8 +116,8 @@ def worker_deployment(
         )
     for pipeline in pipelines:
         check = partial(checked_name, pipeline, "pipeline")
-        report.made(check, path_below("pipelines", key(pipeline)), exact=True)
-    report.refuse()
+        report.make_or_report(check, path_below("pipelines", key(pipeline)), exact=True)
+    report.raise_problems()
     state = tables.get("state")
     state_url = state.get("url") if is_object(state) else None
     references = _references(tables)

@@ -97,10 +97,10 @@ def _pairs(text: str) -> Iterator[tuple[str, str | bool]]:
         yield match["path"], value
         if match.end() == len(text):
             return
-        following = _AND.match(text, match.end())
-        if following is None:
+        next_match = _AND.match(text, match.end())
+        if next_match is None:
             raise _no_filter()
-        position = following.end()
+        position = next_match.end()
 
 
 def path_of(kind: ScimKind, text: str) -> AttributePath:

@@ -90,9 +90,9 @@ class MemoryScimStore:
 
     def _check_unique(self, kind: ScimKind, id: str, content: Mapping[str, Any]) -> None:
         name = str(content.get(_UNIQUE, "")).casefold()
-        for (other_kind, other_id), other in self._resources.items():
+        for (other_kind, other_id), other_resource in self._resources.items():
             is_other = other_kind is kind is ScimKind.USER and other_id != id
-            if is_other and str(other.content.get(_UNIQUE)).casefold() == name:
+            if is_other and str(other_resource.content.get(_UNIQUE)).casefold() == name:
                 raise AlreadyExists("Another person has this userName.")
 
 

@@ -44,6 +44,6 @@ def invalid_path(detail: str) -> ScimRefusal:
     return ScimRefusal(400, detail, "invalidPath")
 
 
-def not_found(what: str) -> ScimRefusal:
+def not_found_refusal(what: str) -> ScimRefusal:
     """Return the refusal of a request for a missing object."""
     return ScimRefusal(404, f"{what} does not exist.")

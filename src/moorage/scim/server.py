@@ -20,7 +20,7 @@ from moorage.errors import (
     InvalidData,
     StorageUnavailable,
 )
-from moorage.runtime.bridge import is_async, lift, run_now
+from moorage.runtime.bridge import as_async, is_async, run_now
 from moorage.scim.attributes import ATTRIBUTES, CORE, checked_content, is_storable
 from moorage.scim.documents import (
     LARGEST_PAGE,
@@ -32,7 +32,7 @@ from moorage.scim.documents import (
 from moorage.scim.filters import conditions_of
 from moorage.scim.patches import apply_patch
 from moorage.scim.port import ScimKind
-from moorage.scim.refusals import ScimRefusal, not_found
+from moorage.scim.refusals import ScimRefusal, not_found_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -127,7 +127,7 @@ class _Server:
             self._check_token(fields.get("authorization", ""))
             return await self._route(request)
         except ScimRefusal as refusal:
-            return _answer(refusal.status, refusal.body, refusal.headers)
+            return _scim_answer(refusal.status, refusal.body, refusal.headers)
         except AlreadyExists as error:
             return _refusal(409, error.message, "uniqueness")
         except InvalidData as error:
@@ -154,7 +154,7 @@ class _Server:
             answer: ScimAnswer = await self._handler(handlers, request)(kind, request)
             return answer
         if not is_storable(path_parts[0]):
-            raise not_found(f"The {kind}")
+            raise not_found_refusal(f"The {kind}")
         by_id = {
             "GET": self._get,
             "PUT": self._replace,
@@ -169,9 +169,12 @@ class _Server:
     def _handler(self, handlers: Mapping[str, Callable[..., Any]], request: _Request) -> Any:
         handler = handlers.get(request.method)
         if handler is None:
-            allowed = (("Allow", ", ".join(handlers)),)
+            allow_headers = (("Allow", ", ".join(handlers)),)
             raise ScimRefusal(
-                405, f"Only these methods are allowed here: {', '.join(handlers)}.", None, allowed
+                405,
+                f"Only these methods are allowed here: {', '.join(handlers)}.",
+                None,
+                allow_headers,
             )
         return handler
 
@@ -184,18 +187,18 @@ class _Server:
             "schemas": schemas,
         }
         if name not in documents or len(path_parts) > 1:
-            raise not_found("This path")
+            raise not_found_refusal("This path")
         if request.method != "GET":
             raise ScimRefusal(405, "Only GET is allowed here.", None, (("Allow", "GET"),))
         document: Any = documents[name]()
         if name == "serviceproviderconfig":
-            return _answer(200, document)
+            return _scim_answer(200, document)
         if not path_parts:
-            return _answer(200, list_page(document, len(document), 1))
+            return _scim_answer(200, list_page(document, len(document), 1))
         for item in document:
             if item["id"].lower() == path_parts[0]:
-                return _answer(200, item)
-        raise not_found("This description")
+                return _scim_answer(200, item)
+        raise not_found_refusal("This description")
 
     async def _list(self, kind: ScimKind, request: _Request) -> ScimAnswer:
         query = request.query
@@ -204,7 +207,7 @@ class _Server:
         conditions = conditions_of(kind, query["filter"]) if "filter" in query else ()
         page = await self._store.find(kind, conditions, start - 1, count)
         items = [self._resource_body(kind, item, query) for item in page.items]
-        return _answer(200, list_page(items, page.total, start))
+        return _scim_answer(200, list_page(items, page.total, start))
 
     async def _create(self, kind: ScimKind, request: _Request) -> ScimAnswer:
         content = checked_content(kind, request.json(), lenient=self._lenient)
@@ -256,13 +259,13 @@ class _Server:
         if await self._store.delete(kind, id, version):
             return ScimAnswer(status=204)
         if version is None:
-            raise not_found(f"The {kind}")
+            raise not_found_refusal(f"The {kind}")
         raise _another_version()
 
     async def _existing_resource(self, kind: ScimKind, id: str) -> ScimResource:
         resource: ScimResource | None = await self._store.get(kind, id) if id else None
         if resource is None:
-            raise not_found(f"The {kind}")
+            raise not_found_refusal(f"The {kind}")
         return resource
 
     def _resource_answer(
@@ -273,7 +276,7 @@ class _Server:
         query: Mapping[str, str] | None = None,
     ) -> ScimAnswer:
         headers = (("ETag", _etag(resource)), ("Location", self._location(kind, resource)))
-        return _answer(status, self._resource_body(kind, resource, query or {}), headers)
+        return _scim_answer(status, self._resource_body(kind, resource, query or {}), headers)
 
     def _resource_body(
         self, kind: ScimKind, resource: ScimResource, query: Mapping[str, str]
@@ -428,7 +431,7 @@ class _AsyncStore:
 
     def __init__(self, store: ScimStore) -> None:
         for verb in _VERBS:
-            setattr(self, verb, lift(getattr(store, verb)))
+            setattr(self, verb, as_async(getattr(store, verb)))
 
 
 def _check_store(store: Any, *, needs_async: bool) -> None:
@@ -492,10 +495,10 @@ def _another_version() -> ScimRefusal:
 
 
 def _refusal(status: int, detail: str, word: str | None = None) -> ScimAnswer:
-    return _answer(status, ScimRefusal(status, detail, word).body)
+    return _scim_answer(status, ScimRefusal(status, detail, word).body)
 
 
-def _answer(
+def _scim_answer(
     status: int, body: Mapping[str, Any], headers: Iterable[tuple[str, str]] = ()
 ) -> ScimAnswer:
     return ScimAnswer(

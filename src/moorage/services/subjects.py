@@ -96,7 +96,7 @@ class SubjectsFlows:
 
     async def find(self, *, subject: str | None = None, tenant: str | None = None) -> SubjectData:
         """Find all data about a person, about a tenant, or about a person of a tenant."""
-        _check(subject, tenant)
+        _check_owner(subject, tenant)
         entries = {
             name: tuple(await self._all_entries(place, subject, tenant))
             for name, place in self._places.items()
@@ -109,7 +109,7 @@ class SubjectsFlows:
         An entry that cannot be decrypted, for example without its key, is included without its
         content, and with the reason in `unreadable`.
         """
-        _check(subject, tenant)
+        _check_owner(subject, tenant)
         document: dict[str, list[Any]] = {
             name: [
                 _subject_fields(place, entry)
@@ -125,7 +125,7 @@ class SubjectsFlows:
         self, *, subject: str | None = None, tenant: str | None = None
     ) -> ErasedSubject:
         """Remove all data about a person or tenant; return the number of entries removed."""
-        _check(subject, tenant)
+        _check_owner(subject, tenant)
         lost_counts = {
             name: await place.remove(place.query(subject=subject, tenant=tenant))
             for name, place in self._places.items()
@@ -163,7 +163,7 @@ def fields_of(entry: IntegrationLog | Entry) -> dict[str, Any]:
     return {name: getattr(entry, name) for name in names}
 
 
-def _check(subject: str | None, tenant: str | None) -> None:
+def _check_owner(subject: str | None, tenant: str | None) -> None:
     if subject is None and tenant is None:
         raise InvalidData(
             "Neither a subject nor a tenant is given, so the data of everybody would be selected.",

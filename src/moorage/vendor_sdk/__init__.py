@@ -314,12 +314,12 @@ __all__ = tuple(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]  # as impo
 if not TYPE_CHECKING:  # without this, a type checker would accept any name
 
     def __getattr__(name: str) -> object:
-        home = _HOME.get(name)
-        if home is None:
+        module_name = _HOME.get(name)
+        if module_name is None:
             raise AttributeError(f"module 'moorage.vendor_sdk' has no attribute {name!r}")
         from importlib import import_module
 
-        value = getattr(import_module(f"moorage.{home}"), name)
+        value = getattr(import_module(f"moorage.{module_name}"), name)
         globals()[name] = value
         return value
 

@@ -89,7 +89,7 @@ def google_account(credentials: Secret) -> GoogleAccount:
         pass  # raised below, where no frame contains the key
     else:
         return account
-    raise _no_key()
+    raise _no_key_error()
 
 
 def is_google_account(_: object, __: object, credentials: Secret | None) -> None:
@@ -109,10 +109,10 @@ def is_google_account(_: object, __: object, credentials: Secret | None) -> None
         pass
     else:
         return
-    raise _no_key()
+    raise _no_key_error()
 
 
-def _no_key() -> ConfigurationError:
+def _no_key_error() -> ConfigurationError:
     return ConfigurationError(
         "The credentials are not the key of a service account.",
         path="credentials",

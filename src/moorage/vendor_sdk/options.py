@@ -25,11 +25,11 @@ def matches(pattern: str, *, problem: str, remedy: str) -> Callable[..., None]:
     """
     form = re.compile(pattern)
 
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    def check_value(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not isinstance(value, str) or form.fullmatch(value) is None:
             raise ConfigurationError(problem, path=attribute.name, remedy=remedy)
 
-    return check
+    return check_value
 
 
 def one_of(*words: str | int, problem: str, remedy: str | None = None) -> Callable[..., None]:
@@ -42,13 +42,13 @@ def one_of(*words: str | int, problem: str, remedy: str | None = None) -> Callab
     """
     listed_words = " or ".join(str(word) for word in words)
 
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    def check_value(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not any(type(value) is type(word) and value == word for word in words):
             raise ConfigurationError(
                 problem, path=attribute.name, remedy=remedy or f"Use {listed_words}."
             )
 
-    return check
+    return check_value
 
 
 def choice(default: str | int, *words: str | int, problem: str, remedy: str | None = None) -> Any:
@@ -70,7 +70,7 @@ def choice(default: str | int, *words: str | int, problem: str, remedy: str | No
 def whole_number(*, least: int = 1, most: int = 10**9) -> Callable[..., None]:
     """Return a validator that accepts integers in this range."""
 
-    def check(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+    def check_value(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
         count(value, attribute.name, least=least, most=most)
 
-    return check
+    return check_value

@@ -75,8 +75,8 @@ def read_xml(body: bytes) -> XmlElement:
         count += 1
         if len(stack) > _MAX_DEPTH or count > _MOST_ELEMENTS:
             raise NotXmlError
-        namespace, _, local = name.rpartition(" ")
-        element = XmlElement(local, attributes, namespace)
+        namespace, _, local_name = name.rpartition(" ")
+        element = XmlElement(local_name, attributes, namespace)
         stack[-1].children.append(element)
         stack.append(element)
 
@@ -88,7 +88,7 @@ def read_xml(body: bytes) -> XmlElement:
 
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
-    parser.StartDoctypeDeclHandler = _refuse
+    parser.StartDoctypeDeclHandler = _refuse_doctype
     parser.StartElementHandler = start
     parser.EndElementHandler = end
     parser.CharacterDataHandler = add_text
@@ -106,5 +106,5 @@ def xml_element(name: str, text: str | int) -> str:
     return f"<{name}>{escape(str(text))}</{name}>"
 
 
-def _refuse(*_: object) -> NoReturn:
+def _refuse_doctype(*_: object) -> NoReturn:
     raise NotXmlError

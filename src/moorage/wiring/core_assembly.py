@@ -13,14 +13,14 @@ from moorage.domain.values.frozen_values import evolve, frozen
 from moorage.domain.values.functions import with_timeout
 from moorage.domain.values.plain import copy_function
 from moorage.runtime.bridge import (
+    as_async,
     gathered_sync,
     guarded_async,
     guarded_port,
     in_thread,
-    lift,
-    lift_incoming,
-    lift_one,
+    incoming_as_async,
     limited_by,
+    one_argument_as_async,
     settle_async,
     settle_sync,
     within_sync,
@@ -28,12 +28,12 @@ from moorage.runtime.bridge import (
 from moorage.services.calling.guarded_cache import GuardedCache
 from moorage.services.core.core import Core
 from moorage.services.core.foreign_errors import (
-    cache_broke,
-    http_broke,
-    no_credentials,
-    no_token,
-    not_refreshed,
-    not_stored,
+    cache_failure,
+    credential_read_failure,
+    credential_store_failure,
+    http_failure,
+    negotiator_failure,
+    refresh_failure,
 )
 from moorage.services.core.waiting import Waiters
 from moorage.wiring import defaults
@@ -98,24 +98,26 @@ def sync_core(ports: Ports) -> WiredCore:
         ports,
         clock,
         **sync_store_verbs(state),
-        send=lift(guarded_port(send, http_broke)),
-        open=lift_incoming(
-            guarded_port(loop_warning.wrap(_verb(http, "open", "http")), http_broke)
+        send=as_async(guarded_port(send, http_failure)),
+        open=incoming_as_async(
+            guarded_port(loop_warning.wrap(_verb(http, "open", "http")), http_failure)
         ),
         learn=getattr(http, "learn_secrets", None),
-        sleep=lift_one(loop_warning.wrap(sleeper.sleep)),
-        acquire=lift(_verb(locks, "acquire", "locks")),
+        sleep=one_argument_as_async(loop_warning.wrap(sleeper.sleep)),
+        acquire=as_async(_verb(locks, "acquire", "locks")),
         slots=_slots(locks),
         release=_verb(locks, "release", "locks"),
         run_all=gathered_sync(_verb(gather, "run_all", "gather")),
         first=gathered_sync(_verb(gather, "first", "gather")),
         **_sync_credential_verbs(ports.credentials),
-        negotiate=lift(guarded_port(_verb(negotiator, "token", "negotiator"), no_token)),
+        negotiate=as_async(
+            guarded_port(_verb(negotiator, "token", "negotiator"), negotiator_failure)
+        ),
         settle=settle_sync,
         within=within_sync,
         audit=audit_verb(ports.audit, is_async=False),
     )
-    core = _with_cache(core, ports, lambda verb: lift(guarded_port(verb, cache_broke)))
+    core = _with_cache(core, ports, lambda verb: as_async(guarded_port(verb, cache_failure)))
     core, claims = with_stores(core, ports, state, sync_store_verbs)
     # Beside a real exchange the watch costs nothing. A client of the host's may be a fast stand-in,
     # and is watched wherever the flow sends, as with the first call of each service.
@@ -138,8 +140,8 @@ def async_core(ports: Ports) -> WiredCore:
         ports,
         clock,
         **async_store_verbs(state),
-        send=guarded_async(send, http_broke),
-        open=guarded_async(_verb(http, "open", "http"), http_broke),
+        send=guarded_async(send, http_failure),
+        open=guarded_async(_verb(http, "open", "http"), http_failure),
         learn=getattr(http, "learn_secrets", None),
         sleep=_verb(sleeper, "sleep", "sleeper"),
         acquire=_verb(locks, "acquire", "locks"),
@@ -148,13 +150,13 @@ def async_core(ports: Ports) -> WiredCore:
         run_all=_verb(gather, "run_all", "gather"),
         first=_verb(gather, "first", "gather"),
         **_async_credential_verbs(ports.credentials),
-        negotiate=guarded_async(_verb(negotiator, "token", "negotiator"), no_token),
+        negotiate=guarded_async(_verb(negotiator, "token", "negotiator"), negotiator_failure),
         settle=settle_async,
         within=limited_by(clock.nanoseconds),
         run_computation=in_thread,
         audit=audit_verb(ports.audit, is_async=True),
     )
-    core = _with_cache(core, ports, lambda verb: guarded_async(verb, cache_broke))
+    core = _with_cache(core, ports, lambda verb: guarded_async(verb, cache_failure))
     core, claims = with_stores(core, ports, state, async_store_verbs)
     return WiredCore(core, http, send, claims, _async_credential_verbs, waits=True)
 
@@ -164,7 +166,7 @@ def audit_verb(audit: Any, *, is_async: bool) -> Callable[..., Any] | None:
     if audit is None:
         return None
     record = _verb(audit, "record", "audit")
-    return partial(_in_thread, record) if is_async else lift(record)
+    return partial(_in_thread, record) if is_async else as_async(record)
 
 
 async def _in_thread(function: Callable[..., Any], **arguments: Any) -> Any:
@@ -177,26 +179,30 @@ def _sync_credential_verbs(credentials: Any) -> dict[str, Any]:
     provider = defaults.NoCredentials() if credentials is None else credentials
     rotate = _writing_verb(provider)
     return {
-        "get_credentials": lift(guarded_port(provider.get, no_credentials)),
-        "refresh_credentials": lift(
-            guarded_port(_verb(provider, "refresh", "credentials"), not_refreshed)
+        "get_credentials": as_async(guarded_port(provider.get, credential_read_failure)),
+        "refresh_credentials": as_async(
+            guarded_port(_verb(provider, "refresh", "credentials"), refresh_failure)
         ),
-        "store_credentials": None if rotate is None else lift(guarded_port(rotate, not_stored)),
+        "store_credentials": None
+        if rotate is None
+        else as_async(guarded_port(rotate, credential_store_failure)),
     }
 
 
 def _async_credential_verbs(credentials: Any) -> dict[str, Any]:
     """Return an asynchronous credential provider's methods, with foreign errors converted."""
-    get = lift(defaults.NoCredentials().get)
+    get = as_async(defaults.NoCredentials().get)
     if credentials is not None:
-        get = guarded_async(credentials.get, no_credentials)
+        get = guarded_async(credentials.get, credential_read_failure)
     rotate = _writing_verb(credentials)
     return {
         "get_credentials": get,
         "refresh_credentials": guarded_async(
-            _verb(credentials, "refresh", "credentials"), not_refreshed
+            _verb(credentials, "refresh", "credentials"), refresh_failure
         ),
-        "store_credentials": None if rotate is None else guarded_async(rotate, not_stored),
+        "store_credentials": None
+        if rotate is None
+        else guarded_async(rotate, credential_store_failure),
     }
 
 
@@ -262,12 +268,12 @@ def _with_cache(core: Core, ports: Ports, guard: Callable[[Any], Any]) -> Core:
     cache, find_now = ports.cache, None
     if cache is None:
         # Memory never makes a task wait.
-        cache, guard = defaults.LazyAdapter(lambda: defaults.memory_cache(ports.clock)), lift
+        cache, guard = defaults.LazyAdapter(lambda: defaults.memory_cache(ports.clock)), as_async
         find_now = _verb(cache, "find", "cache")
-    find, store, delete = (
+    find_answers, store, delete = (
         guard(with_timeout(_verb(cache, verb, "cache"), arguments)) for verb, arguments in _CACHE
     )
-    return evolve(core, cache=GuardedCache(core, find, store, delete, find_now))
+    return evolve(core, cache=GuardedCache(core, find_answers, store, delete, find_now))
 
 
 def _slots(locks: Any) -> Callable[[], Slots] | None:
@@ -291,17 +297,17 @@ def _verb(port: Any, verb: str, name: str) -> Callable[..., Any]:
 
     bound_method: Any = None
 
-    def lazy(*args: Any, **kwargs: Any) -> Any:
+    def lazy_call(*args: Any, **kwargs: Any) -> Any:
         nonlocal bound_method
         if bound_method is None:
             bound_method = getattr(port.get(), verb)
         return bound_method(*args, **kwargs)
 
-    return lazy
+    return lazy_call
 
 
 def _verb_that_fails(port: object, verb: str, name: str) -> Callable[..., Any]:
-    def fail(*_: object) -> None:
+    def refuse_verb(*_: object) -> None:
         check_verb(port, name, verb)
 
-    return fail
+    return refuse_verb

@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.errors import ConfigurationError
-from moorage.runtime.bridge import guarded_async, guarded_port, lift
+from moorage.runtime.bridge import as_async, guarded_async, guarded_port
 from moorage.services.entries.store import EntryStore, lost_command_error
 from moorage.wiring.ports import check_verb
 
@@ -20,7 +20,7 @@ _OF_BATCHES: Final = ("claim", "settle")
 def sync_entry_store(storage: Any) -> EntryStore[Any]:
     """Return the methods of a synchronous entry store as async functions."""
     return _entry_store(
-        storage, lambda verb: lift(guarded_port(verb, lost_command_error)), is_async=False
+        storage, lambda verb: as_async(guarded_port(verb, lost_command_error)), is_async=False
     )
 
 
@@ -47,13 +47,13 @@ def _entry_store(storage: Any, guard: Callable[[Any], Any], *, is_async: bool) -
             )
     verbs = {name: guard(getattr(storage, name)) for name in (*_VERBS, *batches)}
 
-    def bounded(left: Callable[[], float]) -> EntryStore[Any]:
+    def bounded_store(left: Callable[[], float]) -> EntryStore[Any]:
         timed_verbs = [name for name in verbs if _accepts_timeout(getattr(storage, name))]
         return EntryStore(
             **verbs | {name: _with_remaining_time(verbs[name], left) for name in timed_verbs}
         )
 
-    return EntryStore(**verbs, bounded=bounded)
+    return EntryStore(**verbs, bounded=bounded_store)
 
 
 def _accepts_timeout(verb: Callable[..., Any]) -> bool:

@@ -164,9 +164,9 @@ class Observers:
         """
         # As in `notify_observers`.
         frame = self._here.frame
-        attempt_ends, ends, event = listeners.attempt_ends, listeners.ends, None
+        attempt_ends, end_listeners, event = listeners.attempt_ends, listeners.ends, None
         if frame[0] is not None:
-            attempt_ends, ends = _idle_end_listeners(frame, listeners)
+            attempt_ends, end_listeners = _idle_end_listeners(frame, listeners)
             frame = self._here.frame = [None, frame]
         try:
             if attempt_ends:
@@ -178,11 +178,11 @@ class Observers:
                         observer(attempt_event)
                     except Exception as error:  # noqa: BLE001 - an observer never breaks a call
                         self._report(observer, error, attempt_event)
-            for observer, read in ends:
+            for observer, read_end in end_listeners:
                 frame[0] = observer
                 try:
-                    if read is not None:
-                        read(facts)
+                    if read_end is not None:
+                        read_end(facts)
                     else:
                         if event is None:
                             event = new_late(CallFinished)
@@ -220,17 +220,17 @@ class Observers:
         ]
         if not any(methods):
             return NO_LISTENERS
-        starts, attempt_starts, attempts, ends = methods
+        start_listeners, attempt_starts, attempts, end_listeners = methods
         readers = {
             id(observer): getattr(observer, "read_success")  # noqa: B009 - not an attribute of every observer
-            for observer in ends
+            for observer in end_listeners
             if _has_method(observer, "read_success")
         }
         return SuccessListeners(
-            starts,
+            start_listeners,
             attempt_starts,
             tuple(observer for observer in attempts if id(observer) not in readers),
-            tuple((observer, readers.get(id(observer))) for observer in ends),
+            tuple((observer, readers.get(id(observer))) for observer in end_listeners),
         )
 
     def traced(self, request: Request, event: AttemptStarted) -> Request:
@@ -349,8 +349,8 @@ def _idle_observers(frame: _Frame, observers: Iterable[Any]) -> list[Any]:
 
 def _idle_end_listeners(frame: _Frame, listeners: SuccessListeners) -> tuple[Any, Any]:
     """Return the listeners for ends of calls that are not running in this thread."""
-    ends = tuple(pair for pair in listeners.ends if not _is_inside(frame, pair[0]))
-    return tuple(_idle_observers(frame, listeners.attempt_ends)), ends
+    end_listeners = tuple(pair for pair in listeners.ends if not _is_inside(frame, pair[0]))
+    return tuple(_idle_observers(frame, listeners.attempt_ends)), end_listeners
 
 
 def _has_method(observer: Observer, name: str) -> bool:
@@ -433,16 +433,16 @@ class LogObserver:
 
     def __call__(self, event: Event) -> None:
         """Write the log entry of a call that finished."""
-        facts = facts_of(event)
-        if facts is not None:
-            identity = facts[0]
+        event_facts = facts_of(event)
+        if event_facts is not None:
+            identity = event_facts[0]
             if identity.trace_id is None:
                 identity.trace_id = _current_trace()
             if identity.content is not None:
                 identity.content.redact()
         self._write(self._entry_of(event))
         if self._counts and self._log.lost != self._reported:
-            self._report(event.at, None if facts is None else facts[2])
+            self._report(event.at, None if event_facts is None else event_facts[2])
 
     def read_success(self, facts: SuccessFacts, /) -> None:
         """Write the log entry of a call whose first attempt succeeded."""

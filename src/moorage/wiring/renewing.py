@@ -82,13 +82,13 @@ def _sync_heartbeat(
 ) -> Heartbeat:
     from moorage.adapters.concurrency.heartbeat import Heartbeat
 
-    def renew() -> None:
+    def renew_loop() -> None:
         try:
             run_now(work())
         finally:
             release()
 
-    return Heartbeat(renew, is_needed, _EVERY)
+    return Heartbeat(renew_loop, is_needed, _EVERY)
 
 
 def _async_heartbeat(work: Callable[[], Any], is_needed: Callable[[], bool]) -> Heartbeat:

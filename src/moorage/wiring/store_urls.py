@@ -88,7 +88,7 @@ def _with_url(build: Callable[P, R]) -> Callable[P, R]:
 
     @without_arguments_in_errors
     @wraps(build)
-    def checked(*args: P.args, **options: P.kwargs) -> R:
+    def checked_call(*args: P.args, **options: P.kwargs) -> R:
         url = args[0] if args else options.get("url", "")
         if isinstance(url, str):
             return build(*args, **options)
@@ -98,7 +98,7 @@ def _with_url(build: Callable[P, R]) -> Callable[P, R]:
             remedy="Give a URL, such as sqlite:///file.db.",
         )
 
-    return checked
+    return checked_call
 
 
 @without_arguments_in_errors
@@ -179,8 +179,8 @@ def urls_of_shards(url: str) -> tuple[str, ...]:
     """Return the URLs of all shards of a store, including former ones; or its only URL."""
     if not url.startswith(_SHARDS):
         return (url,)
-    urls, former = json.loads(url.removeprefix(_SHARDS))
-    return tuple(dict.fromkeys((*urls, *former)))
+    urls, former_urls = json.loads(url.removeprefix(_SHARDS))
+    return tuple(dict.fromkeys((*urls, *former_urls)))
 
 
 def _open_shards(url: str, prefix: str, options: dict[str, Any]) -> Any:
@@ -196,7 +196,7 @@ def _open_shards(url: str, prefix: str, options: dict[str, Any]) -> Any:
         name = _shard_name(shard_url)
         if name not in stores:
             stores[name] = _open_store(shard_url, prefix, options)
-    shards, former = (
+    shards, former_store = (
         {_shard_name(shard_url): stores[_shard_name(shard_url)] for shard_url in shard_urls}
         for shard_urls in (urls, former_urls)
     )
@@ -207,7 +207,7 @@ def _open_shards(url: str, prefix: str, options: dict[str, Any]) -> Any:
             remedy="Name each store once.",
         )
     try:
-        return _class("state.shards", f"{prefix}ShardedStorage")(shards, former=former)
+        return _class("state.shards", f"{prefix}ShardedStorage")(shards, former=former_store)
     except ConfigurationError as error:
         error.path = "state.url" if error.path == "shards" else "state.former"
         raise

@@ -13,12 +13,12 @@ from moorage.domain.values.functions import with_timeout
 from moorage.errors import ConfigurationError
 from moorage.runtime.bridge import (
     blocking_function,
+    command_as_async,
     guarded_async,
     guarded_port,
-    lift_command,
     without_errors,
 )
-from moorage.services.core.foreign_errors import store_broke, wrong_store_answer
+from moorage.services.core.foreign_errors import store_failure, wrong_store_answer_error
 from moorage.wiring.defaults import LazyAdapter, is_ours, memory_storage
 from moorage.wiring.renewing import claim_renewals
 from moorage.wiring.service_checks import CLAIMS_ONLY
@@ -43,7 +43,7 @@ def _is_admitted(answer: object) -> bool:
             return False
 
 
-def _answered(command: object, answer: Any) -> Any:
+def _checked_answer(command: object, answer: Any) -> Any:
     """Return a store's answer to a command.
 
     Raises:
@@ -59,26 +59,26 @@ def _answered(command: object, answer: Any) -> Any:
         case _:
             return answer
     if not is_right:
-        raise wrong_store_answer(command, answer)
+        raise wrong_store_answer_error(command, answer)
     return answer
 
 
 def _with_checked_answers(execute: Callable[..., Any]) -> Callable[..., Any]:
     """Return the `execute` of a synchronous store, with its decisions checked."""
 
-    def checked(command: Any, timeout: float | None) -> Any:
-        return _answered(command, execute(command, timeout))
+    def checked_execute(command: Any, timeout: float | None) -> Any:
+        return _checked_answer(command, execute(command, timeout))
 
-    return checked
+    return checked_execute
 
 
 def _with_checked_async_answers(execute: Callable[..., Any]) -> Callable[..., Any]:
     """Return the `execute` of an asynchronous store, with its decisions checked."""
 
-    async def checked(command: Any, timeout: float | None) -> Any:
-        return _answered(command, await execute(command, timeout))
+    async def checked_execute(command: Any, timeout: float | None) -> Any:
+        return _checked_answer(command, await execute(command, timeout))
 
-    return checked
+    return checked_execute
 
 
 def sync_store_verbs(state: Any) -> dict[str, Any]:
@@ -87,11 +87,11 @@ def sync_store_verbs(state: Any) -> dict[str, Any]:
     if not is_ours(state):
         execute = _with_checked_answers(execute)
     if is_waiting:
-        execute, post = guarded_port(execute, store_broke), without_errors(post)
+        execute, post = guarded_port(execute, store_failure), without_errors(post)
     return {
-        "execute": lift_command(execute),
+        "execute": command_as_async(execute),
         "ask": execute,
-        "prepare": _prepare(state),
+        "prepare": _preparing_function(state),
         "post": post,
         "waits": is_waiting,
     }
@@ -107,7 +107,7 @@ def async_store_verbs(state: Any) -> dict[str, Any]:
     if not is_ours(state):
         execute = _with_checked_async_answers(execute)
     return {
-        "execute": guarded_async(execute, store_broke),
+        "execute": guarded_async(execute, store_failure),
         "ask": None,
         "prepare": None,
         "post": without_errors(state.post),
@@ -228,7 +228,7 @@ def _is_memory(state: object) -> bool:
     )
 
 
-def _prepare(state: object) -> Callable[[Admission], Ask] | None:
+def _preparing_function(state: object) -> Callable[[Admission], Ask] | None:
     """Return the method of a store that prepares admissions; None if it has none.
 
     If a subclass overrides `execute`, a prepared admission would bypass it.

@@ -6,8 +6,8 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from moorage.errors import ConfigurationError
-from moorage.runtime.bridge import guarded_async, guarded_port, lift
-from moorage.services.core.foreign_errors import tenants_broke
+from moorage.runtime.bridge import as_async, guarded_async, guarded_port
+from moorage.services.core.foreign_errors import tenants_failure
 from moorage.wiring.ports import check_verb
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ def tenant_verbs(tenants: Any, *, is_async: bool) -> dict[str, Callable[[str], A
                 remedy=f"Give {'an asynchronous' if is_async else 'a synchronous'} tenant store.",
             )
         guard = guarded_async if is_async else _lift_function
-        verbs[verb] = guard(method, tenants_broke)
+        verbs[verb] = guard(method, tenants_failure)
     return verbs
 
 
 def _lift_function(method: Callable[..., Any], convert: Callable[..., Any]) -> Callable[..., Any]:
-    return lift(guarded_port(method, convert))
+    return as_async(guarded_port(method, convert))

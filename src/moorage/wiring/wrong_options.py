@@ -70,15 +70,17 @@ def wrong_option(
         values, key=lambda name: (name != root, isinstance(values[name], Secret) is not is_secret)
     )
     for name in names:
-        other_values = {other: values[other] for other in names if other != name}
-        if _succeeds(make, owner, other_values) or _succeeds(
+        other_values = {
+            other_name: values[other_name] for other_name in names if other_name != name
+        }
+        if _can_make(make, owner, other_values) or _can_make(
             make, owner, other_values | {name: _PLAIN}
         ):
             return named_option if name == root else name
     return named_option if root in values else None
 
 
-def _succeeds(make: Callable[[Owner], object], owner: Owner, values: dict[str, Any]) -> bool:
+def _can_make(make: Callable[[Owner], object], owner: Owner, values: dict[str, Any]) -> bool:
     """Return whether `make` succeeds for an owner with these options."""
     try:
         make(type(owner)(**values))

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from moorage import ConfigurationError
-from moorage.domain.entries.queue import EntryQuery, EntryState, finish, take_entry
+from moorage.domain.entries.queue import EntryQuery, EntryState, finish_entry, take_entry
 from moorage.testing import inbox_conformance, outbox_conformance
 from moorage.testing.kits.checks import name_of
 from moorage.wiring.store_urls import open_outbox
@@ -102,7 +102,7 @@ def test_claim_takes_at_most_one_entry_of_each_lane(lab: EntryLab) -> None:
     claimed_entries = store.claim(9, 60.0, 5)
     assert [ticket.id for ticket in claimed_entries] == ["a1", "b1"]
     store.settle(
-        [finish(ticket, store.now()) for ticket in claimed_entries],
+        [finish_entry(ticket, store.now()) for ticket in claimed_entries],
         [ticket.fence for ticket in claimed_entries],
     )
     assert [entry.id for entry in store.claim(9, 60.0, 5)] == ["a2"]
@@ -127,7 +127,7 @@ def test_settling_respects_fences(lab: EntryLab) -> None:
         store.add(entry(name))
     claimed_entries = store.claim(9, 60.0, 5)
     store.swap(take_entry(claimed_entries[1], store.now(), 60.0, 5), claimed_entries[1].fence)
-    finished_entries = [finish(ticket, store.now()) for ticket in claimed_entries]
+    finished_entries = [finish_entry(ticket, store.now()) for ticket in claimed_entries]
 
     assert store.settle(finished_entries, [ticket.fence for ticket in claimed_entries]) == [
         True,
@@ -149,7 +149,7 @@ def test_asynchronous_outbox_claims_and_settles_entries_in_batches(lab: EntryLab
         claimed_entries = await store.claim(9, 60.0, 5)
         now = await store.now()
         settled_flags = await store.settle(
-            [finish(ticket, now) for ticket in claimed_entries], [1, 1]
+            [finish_entry(ticket, now) for ticket in claimed_entries], [1, 1]
         )
         assert [ticket.id for ticket in claimed_entries] == ["a", "b"]
         assert settled_flags == [True, True]

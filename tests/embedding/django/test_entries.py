@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db import connections, transaction
 
-from moorage.domain.entries.queue import EntryQuery, EntryState, finish
+from moorage.domain.entries.queue import EntryQuery, EntryState, finish_entry
 from moorage.hub.outbox import OutboxEntry
 from moorage.testing import inbox_conformance, outbox_conformance
 from moorage.testing.kits.checks import name_of
@@ -92,7 +92,7 @@ def test_workers_claim_different_calls(host_database: str) -> None:
 
     assert [1] * 10 == [entry.fence for entry in (*first, *later_entries)]
     assert 10 == len({entry.id for entry in (*first, *later_entries)})
-    finished_entries = [finish(entry, store.now()) for entry in first]
+    finished_entries = [finish_entry(entry, store.now()) for entry in first]
     assert [True, False] == store.settle(finished_entries[:2], [1, 0])
     assert [False, True] == asyncio.run(
         AsyncOrmOutbox(host_database).settle(finished_entries[:2], [7, 1])

@@ -33,7 +33,7 @@ from moorage.adapters.entries.host import HostOutbox
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.contracts.email import EmailMessage
 from moorage.contracts.payments import Charge
-from moorage.domain.entries.queue import EntryQuery, EntryState, finish
+from moorage.domain.entries.queue import EntryQuery, EntryState, finish_entry
 from moorage.domain.state.sealing import KeyRing
 from moorage.hub.outbox import Outbox
 from moorage.testing import (
@@ -135,7 +135,7 @@ def test_workers_claim_different_calls(fresh_tables: Fresh, skips: bool) -> None
 
     assert [1] * 10 == [entry.fence for entry in (*first, *later_entries)]
     assert 10 == len({entry.id for entry in (*first, *later_entries)})
-    finished_entries = [finish(entry, store.now()) for entry in first]
+    finished_entries = [finish_entry(entry, store.now()) for entry in first]
     assert [True, False] == store.settle(finished_entries[:2], [1, 0])
     results = store.find(EntryQuery(states=(EntryState.DONE,))).items
     assert [finished_entries[0].id] == [entry.id for entry in results]
@@ -167,7 +167,7 @@ def test_concurrent_claims_share_the_calls(fresh_tables: Fresh) -> None:
         taken_ids: list[str] = []
         while batch := store.claim(3, 60.0, 5):
             taken_ids += [entry.id for entry in batch]
-            store.settle([finish(entry, store.now()) for entry in batch], [1] * len(batch))
+            store.settle([finish_entry(entry, store.now()) for entry in batch], [1] * len(batch))
         return taken_ids
 
     with ThreadPoolExecutor(4) as workers:

@@ -9,7 +9,7 @@ from moorage.domain.connectors.operation_forms import (
     OperationForm,
     check_type,
     operations_of,
-    wrong_argument,
+    wrong_argument_error,
 )
 from moorage.domain.values.json_text import is_list, is_object
 
@@ -95,7 +95,7 @@ def _converted(name: str, value: Any) -> Any:
         return value_from_json(value)
     if name in {"delete", "add", "replace"} or (name == "attributes" and is_object(value)):
         if not is_object(value):
-            raise wrong_argument(name, "a JSON object")
+            raise wrong_argument_error(name, "a JSON object")
         return {
             attribute: [value_from_json(item) for item in values]
             if is_list(values)
@@ -103,5 +103,5 @@ def _converted(name: str, value: Any) -> Any:
             for attribute, values in value.items()
         }
     if name == "attributes" and not is_list(value):
-        raise wrong_argument(name, "a list of names, or an object of values")
+        raise wrong_argument_error(name, "a list of names, or an object of values")
     return value

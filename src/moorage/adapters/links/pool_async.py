@@ -111,7 +111,7 @@ class AsyncLinkPool(Generic[L]):
 
     def discard_links(self) -> None:
         """Close all links: idle ones now, and busy ones when they are returned."""
-        self._update_state(link_pool.discard)
+        self._update_state(link_pool.discard_links)
 
     async def close(self) -> None:
         """Stop lending links; close idle ones now, and busy ones when they are returned."""

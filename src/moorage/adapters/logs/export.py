@@ -12,7 +12,7 @@ import attrs
 
 from moorage.adapters.logs._rows import COLUMNS, NOT_NULL
 from moorage.domain.values.installation import install
-from moorage.domain.values.text import storable
+from moorage.domain.values.text import storable_text
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ def _parquet_fields(entry: IntegrationLog) -> dict[str, Any]:
     fields = {name: getattr(entry, name) for name in COLUMNS}
     fields["status"] = entry.status.value
     return {
-        name: storable(value) if isinstance(value, str) else value for name, value in fields.items()
+        name: storable_text(value) if isinstance(value, str) else value
+        for name, value in fields.items()
     }
 
 

@@ -27,7 +27,7 @@ from moorage.domain.messages.publish_failures import PublishFault
 from moorage.domain.messages.read_failures import read_error
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import seconds
-from moorage.domain.values.text import brief
+from moorage.domain.values.text import brief_repr
 from moorage.errors import ConfigurationError, LocalFailure
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class KafkaSource:
         ):
             if value not in choices:
                 raise ConfigurationError(
-                    f"{brief(value)} is not a possible value of {path!r}.",
+                    f"{brief_repr(value)} is not a possible value of {path!r}.",
                     path=path,
                     remedy=f"Give one of {', '.join(map(repr, choices))}.",
                 )

@@ -151,7 +151,7 @@ class FiguresRecorder:
 
     def _housekeep_hourly(self) -> None:
         """Merge and delete old metrics once an hour, together with storing new ones."""
-        newest_window = self._unsettled.newest
+        newest_window = self._unsettled.newest_minute
         if newest_window is None or newest_window // HOUR == self._hour:
             return
         is_first, self._hour = self._hour is None, newest_window // HOUR

@@ -13,7 +13,7 @@ from moorage.domain.connectors.operation_forms import (
     OperationForm,
     check_type,
     operations_of,
-    wrong_argument,
+    wrong_argument_error,
 )
 from moorage.domain.values.json_text import is_list, is_object
 
@@ -134,7 +134,7 @@ def _converted(name: str, value: Any, *, trusted: frozenset[str]) -> Any:
     except (TypeError, ValueError, ArithmeticError, BSONError):
         converted = None
     if not isinstance(converted, kind):
-        raise wrong_argument(
+        raise wrong_argument_error(
             name, f"{words} in which MongoDB's types have their form of Extended JSON"
         )
     return _trusted_value(converted) if name in trusted else converted

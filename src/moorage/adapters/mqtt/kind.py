@@ -21,7 +21,7 @@ from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import count, if_given, is_count, is_seconds, plain_seconds
 from moorage.domain.values.patterns import late_pattern
-from moorage.domain.values.text import brief
+from moorage.domain.values.text import brief_repr
 from moorage.errors import ConfigurationError
 from moorage.ports.connector import KindSource
 
@@ -45,7 +45,7 @@ _LONGEST_EXPIRY: Final = 2**32 - 1
 def _is_qos(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
     if value not in (1, 2) or isinstance(value, bool):
         raise ConfigurationError(
-            f"A message with QoS {brief(value)} is not acknowledged, or does not exist.",
+            f"A message with QoS {brief_repr(value)} is not acknowledged, or does not exist.",
             path=attribute.name,
             remedy="Give 1, or 2 for brokers that deliver each message once.",
         )

@@ -54,7 +54,7 @@ def _refusal(circuit: CircuitRule | None, states: tuple[State, ...], now: int) -
     if circuit is None:
         return None
     try:
-        closed_for = circuit.refuses(states[0], now)
+        closed_for = circuit.refusal_time(states[0], now)
         for state in states[1:]:
             if not -SMALL_STEP <= state[0] - now <= SMALL_STEP:
                 return None

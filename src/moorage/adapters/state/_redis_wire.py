@@ -290,9 +290,9 @@ def _gate(rule: CircuitRule) -> bytes:
 
 def _circuit(rule: CircuitRule) -> bytes:
     config = rule.config
-    opens = [rule.lasting(0)]
+    opens = [rule.open_duration(0)]
     while opens[-1] < rule.longest and config.open_growth > 1 and len(opens) <= MOST_STEPS:
-        opens.append(rule.lasting(len(opens)))
+        opens.append(rule.open_duration(len(opens)))
     packed_rule = _RULE.pack(
         rule.timed,
         rule.width,

@@ -225,7 +225,7 @@ class _Kind:
 
     def _after_timer(self) -> None:
         self._timer = None
-        self._carry_out(leases.proceed(self._lease, _now(), self._most))
+        self._carry_out(leases.next_step(self._lease, _now(), self._most))
 
     def _reply(self, call: int, *, granted: bool, wait: int | None = None) -> None:
         connection, number = self._calls.pop(call)

@@ -241,10 +241,14 @@ def read_datev(body: bytes) -> DatevBatch:
     if len(body) > _MOST_BYTES:
         _unreadable_error("file", "is larger than 64 MB")
     rows = _rows(body)
-    first = next(rows, (1, [""]))[1]
-    if tuple(first[:5]) != _HEADER or len(first) != _HEADER_LENGTH or next(rows, None) is None:
+    first_line = next(rows, (1, [""]))[1]
+    if (
+        tuple(first_line[:5]) != _HEADER
+        or len(first_line) != _HEADER_LENGTH
+        or next(rows, None) is None
+    ):
         _unreadable_error("header", "is not that of a batch of bookings, EXTF 700 version 13")
-    header = _read_header(first)
+    header = _read_header(first_line)
     bookings = tuple(_read_row(row, f"line {line}", header) for line, row in rows if row)
     return DatevBatch(**header, bookings=bookings)
 
@@ -277,9 +281,9 @@ def _read_header(row: list[str]) -> dict[str, Any]:
     def read(number: int, pattern: str, convert: Callable[[str], Any] = str) -> Any:
         text = row[number - 1]
         try:
-            return convert(text) if re.fullmatch(pattern, text) else _no_value(number)
+            return convert(text) if re.fullmatch(pattern, text) else _raise_wrong_value(number)
         except ValueError:
-            return _no_value(number)
+            return _raise_wrong_value(number)
 
     def day(text: str) -> date:
         return date(int(text[:4]), int(text[4:6]), int(text[6:]))
@@ -299,7 +303,7 @@ def _read_header(row: list[str]) -> dict[str, Any]:
     }
 
 
-def _no_value(number: int) -> NoReturn:
+def _raise_wrong_value(number: int) -> NoReturn:
     _unreadable_error(f"header's field {number}", "has another form")
 
 

@@ -38,47 +38,47 @@ class DebitCredit(OneOf, field="side"):
     CREDIT = "H"
 
 
-def _refuse(field: str, problem: str, remedy: str) -> None:
+def _raise_invalid(field: str, problem: str, remedy: str) -> None:
     raise InvalidData(f"The {field.replace('_', ' ')} {problem}.", field=field, remedy=remedy)
 
 
 def _matches(pattern: str, remedy: str, *, maybe: bool = False) -> Any:
     form = re.compile(pattern)
 
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    def check_value(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if maybe and value is None:
             return
         check_text(value, attribute.name)
         if form.fullmatch(str(value)) is None:
-            _refuse(attribute.name, "has a form that DATEV does not accept", remedy)
+            _raise_invalid(attribute.name, "has a form that DATEV does not accept", remedy)
         try:
             str(value).encode("cp1252")
         except UnicodeEncodeError:
-            _refuse(
+            _raise_invalid(
                 attribute.name,
                 "has a character that DATEV's character set Windows-1252 does not have",
                 "Replace the character.",
             )
 
-    return check
+    return check_value
 
 
 def _is_between(least: int, most: int) -> Any:
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    def check_value(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if type(value) is not int or not least <= value <= most:
-            _refuse(
+            _raise_invalid(
                 attribute.name,
                 f"is not a whole number from {least} to {most}",
                 f"Give a number from {least} to {most}.",
             )
 
-    return check
+    return check_value
 
 
 def _is_amount(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     is_positive_or_zero(None, attribute, value)
     if not value or Decimal(str(value)) * 100 % 1:
-        _refuse(
+        _raise_invalid(
             attribute.name,
             "is zero, or has more than two decimals",
             "Give a positive amount in cents, and the side.",
@@ -95,7 +95,9 @@ def _is_rate(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         return
     is_number(None, attribute, value)
     if not 0 < Decimal(str(value)) < 10_000:
-        _refuse(attribute.name, "is not between 0 and 9999", "Give the rate of the currency.")
+        _raise_invalid(
+            attribute.name, "is not between 0 and 9999", "Give the rate of the currency."
+        )
 
 
 _account = _matches(_ACCOUNT.pattern, "Give the number of an account, such as '8400'.")

@@ -175,7 +175,7 @@ class BookInvoice:
             and any(line.account for line in self.lines),
             AccountingCapability.INVOICE_NUMBERS: is_sale and self.number is not None,
         }
-        return frozenset(need for need, applies in conditions.items() if applies)
+        return frozenset(capability for capability, applies in conditions.items() if applies)
 
 
 def check_fits(invoice: BookInvoice, limits: Mapping[str, int]) -> None:

@@ -137,12 +137,12 @@ def _opening_and_closing(
     balances: list[AccountBalance],
 ) -> tuple[AccountBalance | None, AccountBalance | None]:
     """Return the opening and closing balance, or interim ones of a single page."""
-    first: dict[str, AccountBalance] = {}
+    first_balances: dict[str, AccountBalance] = {}
     for balance in balances:
-        first.setdefault(balance.code, balance)
+        first_balances.setdefault(balance.code, balance)
     interim = [balance for balance in balances if balance.code == "ITBD"]
-    opening = first.get("OPBD") or first.get("PRCD")
-    closing = first.get("CLBD")
+    opening = first_balances.get("OPBD") or first_balances.get("PRCD")
+    closing = first_balances.get("CLBD")
     if opening is None and interim and (closing is not None or len(interim) > 1):
         opening = interim.pop(0)
     if closing is None and interim and opening is not None:
@@ -277,11 +277,11 @@ def _own_text(node: Node) -> str:
 def _party(node: Node, role: str) -> Counterparty:
     path = f"RltdPties/{role}"
     account = node.text(f"{path}Acct/Id/IBAN", f"{path}Acct/Id/Othr/Id")
-    ultimate = f"RltdPties/Ultmt{role}"
+    ultimate_path = f"RltdPties/Ultmt{role}"
     return Counterparty(
         name=node.text(f"{path}/Pty/Nm", f"{path}/Nm"),
         iban=maybe_iban(account),
         account=account,
         bic=_bank(node, f"RltdAgts/{role}Agt"),
-        ultimate=node.text(f"{ultimate}/Pty/Nm", f"{ultimate}/Nm"),
+        ultimate=node.text(f"{ultimate_path}/Pty/Nm", f"{ultimate_path}/Nm"),
     )

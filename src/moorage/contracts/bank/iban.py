@@ -66,7 +66,7 @@ def iban_length(country: str) -> int | None:
     return structure and 4 + sum(int(count) for count, _ in _PART.findall(structure))  # type: ignore[return-value]  # no structure is empty
 
 
-def _refuse(message: str, remedy: str) -> NoReturn:
+def _raise_invalid(message: str, remedy: str) -> NoReturn:
     raise InvalidData(message, field="iban", remedy=remedy)
 
 
@@ -74,22 +74,22 @@ def _is_iban(_: object, __: object, value: str) -> None:
     country, account_part = value[:2], value[2:]
     length = iban_length(country)
     if length is None:
-        _refuse(
+        _raise_invalid(
             "The text does not begin with a country that has IBANs.",
             "Give an IBAN, such as 'DE89 3704 0044 0532 0130 00', not a national number.",
         )
     if len(value) != length:
-        _refuse(
+        _raise_invalid(
             f"An IBAN of {country} has {length} characters, and this text has {len(value)}.",
             "Copy the whole IBAN, without a label before or after it.",
         )
     if not re.fullmatch("[0-9]{2}" + _pattern(country), account_part):
-        _refuse(
+        _raise_invalid(
             f"The IBAN has letters or digits where those of {country} have none.",
             "Compare the IBAN with its source; 0 and O, or 1 and I, look alike.",
         )
     if not are_right(value):
-        _refuse(
+        _raise_invalid(
             "The IBAN's check digits are wrong.",
             "Compare the IBAN with its source: a character is wrong, or two are exchanged.",
         )

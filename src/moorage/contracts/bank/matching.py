@@ -141,7 +141,7 @@ def match(entries: Iterable[StatementEntry], open_items: Iterable[OpenItem]) -> 
         for entry in entry_list
         for transaction in entry.transactions
     ]
-    return _result(_without_rivals(matches), index.items)
+    return _result(_mark_ambiguous(matches), index.items)
 
 
 def _result(matches: list[PaymentMatch], items: list[OpenItem]) -> MatchResult:
@@ -167,7 +167,7 @@ _CERTAIN_REASONS: Final = frozenset(
 )
 
 
-def _without_rivals(matches: list[PaymentMatch]) -> list[PaymentMatch]:
+def _mark_ambiguous(matches: list[PaymentMatch]) -> list[PaymentMatch]:
     """Return the matches; if several payments would settle one item, they become ambiguous."""
     claims: dict[str, int] = defaultdict(int)
     for payment in matches:
@@ -208,7 +208,7 @@ class _Index:
             self._add(item)
             by_amount[item.amount].append(item)
         # Tuples, because many payments may share the same long list of candidates.
-        self._by_amount = {amount: tuple(several) for amount, several in by_amount.items()}
+        self._by_amount = {amount: tuple(same_items) for amount, same_items in by_amount.items()}
 
     def _add(self, item: OpenItem) -> None:
         if item.end_to_end_id:
@@ -222,21 +222,23 @@ class _Index:
 
     def first_match(self, entry: StatementEntry, transaction: Transaction) -> PaymentMatch:
         """The match of a payment, without regard to other payments."""
-        reason, items = self._decide(entry, transaction)
+        reason, items = self._match_payment(entry, transaction)
         # A tuple is in the order of the list already.
-        ordered = (
+        ordered_matches = (
             items
             if isinstance(items, tuple)
             else tuple(sorted(items, key=lambda item: self._order[item.id]))
         )
-        return PaymentMatch(entry=entry, transaction=transaction, items=ordered, reason=reason)
+        return PaymentMatch(
+            entry=entry, transaction=transaction, items=ordered_matches, reason=reason
+        )
 
-    def _decide(
+    def _match_payment(
         self, entry: StatementEntry, transaction: Transaction
     ) -> tuple[MatchReason, Sequence[OpenItem]]:
         if entry.status != "booked":
             return MatchReason.NOT_BOOKED, []
-        named_payments = list(self._named(transaction))
+        named_payments = list(self._match_by_reference(transaction))
         items_by_id = {item.id: item for _, items in named_payments for item in items}
         if entry.reversal or transaction.return_reason is not None:
             return MatchReason.REVERSAL, list(items_by_id.values())
@@ -245,9 +247,11 @@ class _Index:
             return MatchReason.BATCH, []
         if named_payments:
             return _named_match(named_payments, items_by_id, amount)
-        return self._by_amount_alone(transaction, amount)
+        return self._match_by_amount(transaction, amount)
 
-    def _named(self, transaction: Transaction) -> Iterator[tuple[MatchReason, list[OpenItem]]]:
+    def _match_by_reference(
+        self, transaction: Transaction
+    ) -> Iterator[tuple[MatchReason, list[OpenItem]]]:
         """Yield the items that the payment names, by each kind of identifier."""
         identifiers = {transaction.end_to_end_id, transaction.customer_reference} - {None}
         yield from _with_reason(
@@ -283,7 +287,7 @@ class _Index:
                     end = stop
                     break
 
-    def _by_amount_alone(
+    def _match_by_amount(
         self, transaction: Transaction, amount: Money
     ) -> tuple[MatchReason, tuple[OpenItem, ...]]:
         items = self._by_amount.get(amount, ())
@@ -306,14 +310,14 @@ def _named_match(
     named: list[tuple[MatchReason, list[OpenItem]]], every: dict[str, OpenItem], amount: Money
 ) -> tuple[MatchReason, list[OpenItem]]:
     """The decision on a payment that names items."""
-    common = set(every)
+    common_ids = set(every)
     for _, items in named:
-        common &= {item.id for item in items}
-    if not common:
+        common_ids &= {item.id for item in items}
+    if not common_ids:
         return MatchReason.CONTRADICTION, list(every.values())
     reason, items = named[0]
     candidates = list(every.values())
-    settled_ids = [item for item in items if item.id in common]
+    settled_ids = [item for item in items if item.id in common_ids]
     if _is_sum(settled_ids, amount):
         return reason, settled_ids
     return (

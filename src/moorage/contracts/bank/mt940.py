@@ -128,15 +128,17 @@ def _messages(text: str) -> Iterator[list[_Field]]:
 
 
 def _statement(fields: list[_Field]) -> Statement:
-    first: dict[str, _Field] = {}
-    last: dict[str, _Field] = {}
+    first_fields: dict[str, _Field] = {}
+    last_fields: dict[str, _Field] = {}
     for field in fields:
-        first.setdefault(field.tag, field)
-        last[field.tag] = field
-    opening_field = first.get("60F") or first.get("60M")
-    closing_field = last.get("62F") or last.get("62M")
-    if opening_field is None or closing_field is None or "25" not in first:
-        missing_tag = ":25:" if "25" not in first else ":60F:" if opening_field is None else ":62F:"
+        first_fields.setdefault(field.tag, field)
+        last_fields[field.tag] = field
+    opening_field = first_fields.get("60F") or first_fields.get("60M")
+    closing_field = last_fields.get("62F") or last_fields.get("62M")
+    if opening_field is None or closing_field is None or "25" not in first_fields:
+        missing_tag = (
+            ":25:" if "25" not in first_fields else ":60F:" if opening_field is None else ":62F:"
+        )
         fields[-1].refuse(
             f"is the last of a statement without {missing_tag}; the file may be cut off here"
         )
@@ -144,10 +146,10 @@ def _statement(fields: list[_Field]) -> Statement:
     currency = opening.amount.currency
     if closing.amount.currency != currency:
         closing_field.refuse(f"is not in {currency}, the currency of the opening balance")
-    number, page = _number(first.get("28C") or first.get("28"))
+    number, page = _number(first_fields.get("28C") or first_fields.get("28"))
     return Statement(
-        id=first["20"].lines[0].strip(),
-        account=_account(first["25"]),
+        id=first_fields["20"].lines[0].strip(),
+        account=_account(first_fields["25"]),
         currency=currency,
         number=number,
         page=page,
@@ -213,8 +215,8 @@ def _balance(field: _Field) -> AccountBalance:
 def _entries(fields: list[_Field], currency: str) -> Iterator[StatementEntry]:
     for number, field in enumerate(fields):
         if field.tag == "61":
-            following = fields[number + 1] if number + 1 < len(fields) else None
-            details = following if following is not None and following.tag == "86" else None
+            next_field = fields[number + 1] if number + 1 < len(fields) else None
+            details = next_field if next_field is not None and next_field.tag == "86" else None
             yield _entry(field, details, currency)
 
 

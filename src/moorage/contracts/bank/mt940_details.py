@@ -80,7 +80,7 @@ def _german_details(code: str, text: str, amount: Money) -> Details:
     contents: defaultdict[int, list[str]] = defaultdict(list)
     for number, content in zip(pieces[1::2], pieces[2::2], strict=True):
         contents[int(number)].append(content)
-    parts = {number: "".join(several) for number, several in contents.items()}
+    parts = {number: "".join(text_parts) for number, text_parts in contents.items()}
     texts = [parts[number] for number in _TEXT_PARTS if number in parts]
     sections = _sections("\0".join(texts))
     reason = _plain_details(parts.get(34))
@@ -110,8 +110,8 @@ def _german_details(code: str, text: str, amount: Money) -> Details:
 
 def _remittance(texts: list[str], sections: dict[str, str]) -> str:
     """Join the parts of a remittance; a part below the maximum length is followed by a space."""
-    full = "".join(f"{text}\0" if len(text) >= _FULL_PART else f"{text} \0" for text in texts)
-    return _sections(full)["SVWZ" if "SVWZ" in sections else ""]
+    full_text = "".join(f"{text}\0" if len(text) >= _FULL_PART else f"{text} \0" for text in texts)
+    return _sections(full_text)["SVWZ" if "SVWZ" in sections else ""]
 
 
 def _sections(text: str) -> dict[str, str]:

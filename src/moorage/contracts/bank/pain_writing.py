@@ -177,10 +177,11 @@ class _Writer:
     characters: Characters
 
     def document(self, version: str, name: str, *content: str) -> bytes:
-        space = f"urn:iso:std:iso:20022:tech:xsd:{version}"
+        namespace = f"urn:iso:std:iso:20022:tech:xsd:{version}"
         body = _element(name, *content)
         return (
-            f'<?xml version="1.0" encoding="UTF-8"?>\n<Document xmlns="{space}">{body}</Document>\n'
+            f'<?xml version="1.0" encoding="UTF-8"?>\n<Document xmlns="{namespace}">{body}'
+            "</Document>\n"
         ).encode()
 
     def header(self, order: CreditTransferFile | DirectDebitFile) -> str:
@@ -290,13 +291,13 @@ class _Writer:
             None if name is None else self.name(name, f"{place}.original_creditor_name"),
             None if creditor is None else _scheme_id(creditor),
         )
-        other = _element("OrgnlDbtrAcct", _element("Id", _other_identification("SMNDA")))
+        other_account = _element("OrgnlDbtrAcct", _element("Id", _other_identification("SMNDA")))
         return _element(
             "AmdmntInfDtls",
             _optional_leaf("OrgnlMndtId", amendment.original_id),
             old_creditor if name is not None or creditor is not None else None,
             None if iban is None else _account("OrgnlDbtrAcct", iban),
-            other if amendment.other_account else None,
+            other_account if amendment.other_account else None,
         )
 
     def text(self, tag: str, text: str, place: str, longest: int) -> str:

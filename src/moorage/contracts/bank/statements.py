@@ -234,8 +234,8 @@ def _difference(opening: Money, closing: Money, amounts: Iterable[Money]) -> Mon
     amount_list = list(amounts)
     if {opening.currency} != {amount.currency for amount in (closing, *amount_list)}:
         return None
-    minor = closing.minor - opening.minor - sum(amount.minor for amount in amount_list)
-    return Money.from_minor(minor, opening.currency)
+    minor_difference = closing.minor - opening.minor - sum(amount.minor for amount in amount_list)
+    return Money.from_minor(minor_difference, opening.currency)
 
 
 def check_balances(statement: Statement, field: str) -> None:

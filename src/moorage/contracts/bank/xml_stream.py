@@ -220,19 +220,19 @@ class _ParserHandlers:
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if len(self._stack) > _MAX_DEPTH:
             self.refuse("The file is nested more deeply than any bank's file.")
-        space, _, local = name.rpartition(" ")
+        namespace, _, local_name = name.rpartition(" ")
         if len(self._stack) == 1:
-            self._check_message(space, local)
-            self._space = space
-        elif space != self._space:
+            self._check_message(namespace, local_name)
+            self._space = namespace
+        elif namespace != self._space:
             # Supplementary data of another standard may have elements of the same names.
-            local = f"{space} {local}"
-        node = Node(local, self.parser.CurrentLineNumber, attributes or None)
+            local_name = f"{namespace} {local_name}"
+        node = Node(local_name, self.parser.CurrentLineNumber, attributes or None)
         parent = self._stack[-1]
         if parent.children is None:
             parent.children = []
         parent.children.append(node)
-        self._counts[-1][local] += 1
+        self._counts[-1][local_name] += 1
         self._stack.append(node)
         self._counts.append(Counter())
         self._starts.append(self._elements)

@@ -174,7 +174,7 @@ class NewEvent:
             CalendarsCapability.RECURRENCE: self.recurrence is not None,
             CalendarsCapability.ONLINE_MEETING: self.online_meeting,
         }
-        return frozenset(need for need, applies in needs.items() if applies)
+        return frozenset(capability for capability, applies in needs.items() if applies)
 
 
 def _are_clearable(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:

@@ -29,10 +29,12 @@ def zone_of(name: str | None) -> ZoneInfo | None:
 
 def is_ambiguous(moment: datetime) -> bool:
     """True if this local time occurs twice, because clocks are put back."""
-    return moment.utcoffset() != moment.replace(fold=1 - moment.fold).utcoffset() and exists(moment)
+    return moment.utcoffset() != moment.replace(fold=1 - moment.fold).utcoffset() and time_exists(
+        moment
+    )
 
 
-def exists(moment: datetime) -> bool:
+def time_exists(moment: datetime) -> bool:
     """True if this local time occurs; when clocks are put forward, some times are skipped."""
     round_trip = moment.astimezone(UTC).astimezone(moment.tzinfo)
     return round_trip.replace(tzinfo=None) == moment.replace(tzinfo=None)
@@ -66,7 +68,7 @@ def check_event_time(value: object, field: str) -> None:
             remedy='Give a datetime with tzinfo=ZoneInfo("Europe/Berlin") or another named zone:'
             " an offset alone does not follow summer time.",
         )
-    if not _is_in_range(value) or not exists(value):
+    if not _is_in_range(value) or not time_exists(value):
         raise InvalidData(
             f"The {field} does not exist in {zone_name(value)}.",
             field=field,

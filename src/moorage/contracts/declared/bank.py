@@ -59,7 +59,7 @@ class BankContract(Contract):
             BankCapability.INSTITUTION: request.institution is not None,
             BankCapability.CHOSEN_ACCOUNTS: bool(request.accounts),
         }
-        return Requirements(needs={name for name, needed in needs.items() if needed})
+        return Requirements(needs={name for name, is_needed in needs.items() if is_needed})
 
     @reads(target=Target.REFERENCE)
     def get_consent(
@@ -130,7 +130,7 @@ class BankContract(Contract):
             BankCapability.END_TO_END: bounds.end_to_end,
         }
         return Requirements(
-            needs={name for name, needed in needs.items() if needed},
+            needs={name for name, is_needed in needs.items() if is_needed},
             arguments={"query": bounds, "after": start},
         )
 

@@ -54,7 +54,7 @@ class CalendarsContract(Contract):
             timeout: seconds for the whole operation.
         """
         check_maybe(account, str, "account")
-        return Requirements(arguments={"after": _start(after)})
+        return Requirements(arguments={"after": _start_ref(after)})
 
     @changes(target=Target.REFERENCE)
     def create(
@@ -163,7 +163,7 @@ class CalendarsContract(Contract):
         Raises:
             ChangesExpired: the vendor no longer knows the earlier call; read without `after`.
         """
-        arguments = {**_times(start, end), "after": _start(after)}
+        arguments = {**_times(start, end), "after": _start_ref(after)}
         return Requirements(arguments=arguments)
 
     @reads(target=Target.ACCOUNT, needs=CalendarsCapability.FREE_BUSY)
@@ -195,7 +195,7 @@ class CalendarsContract(Contract):
         )
 
 
-def _start(after: Ref | str | None) -> Ref | None:
+def _start_ref(after: Ref | str | None) -> Ref | None:
     return None if after is None else Ref.parse(after, "after")
 
 

@@ -52,7 +52,7 @@ class PeopleContract(Contract):
         query = PeopleQuery() if query is None else query
         check_kind(query, PeopleQuery, "query")
         check_maybe(account, str, "account")
-        return Requirements(arguments={"query": query, "after": _start(after)})
+        return Requirements(arguments={"query": query, "after": _start_ref(after)})
 
     @reads(target=Target.REFERENCE)
     def get(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[Person]:
@@ -170,7 +170,7 @@ class PeopleContract(Contract):
             timeout: seconds for the whole operation.
         """
         check_maybe(account, str, "account")
-        return Requirements(arguments={"after": _start(after)})
+        return Requirements(arguments={"after": _start_ref(after)})
 
     @reads(target=Target.REFERENCE, needs=PeopleCapability.GROUPS)
     def members(
@@ -187,7 +187,7 @@ class PeopleContract(Contract):
             after: the `next` of the previous page.
             timeout: seconds for the whole operation.
         """
-        return Requirements(arguments={"after": _start(after)})
+        return Requirements(arguments={"after": _start_ref(after)})
 
     @changes(target=Target.REFERENCE, needs=PeopleCapability.GROUPS)
     def add_member(
@@ -216,7 +216,7 @@ class PeopleContract(Contract):
         return _membership(ref, member)
 
 
-def _start(after: Ref | str | None) -> Ref | None:
+def _start_ref(after: Ref | str | None) -> Ref | None:
     return None if after is None else Ref.parse(after, "after")
 
 

@@ -208,7 +208,7 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
         and _is_progress(before.state, derived_state, later=is_later)
     ):
         later_payment = evolve(later_payment, state=derived_state, next_action=None)
-    captured = _larger_total(later_payment.captured, update.captured)
+    captured_total = _larger_total(later_payment.captured, update.captured)
     has_failed_refund = any(refund.state in _NOT_DONE for refund in refunds)
     refunded_amount = (
         later_payment.refunded
@@ -218,7 +218,7 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
     if update.state is PaymentState.UNKNOWN or not _is_progress(
         later_payment.state, update.state, later=is_later
     ):
-        later_payment = evolve(later_payment, captured=captured, refunded=refunded_amount)
+        later_payment = evolve(later_payment, captured=captured_total, refunded=refunded_amount)
         return later_payment if is_moved or later_payment != before else before
     update_fields = {
         name: value
@@ -226,7 +226,7 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
         if (value := getattr(update, name)) is not None
     }
     if is_later is not True:
-        update_fields |= {"captured": captured, "refunded": refunded_amount}
+        update_fields |= {"captured": captured_total, "refunded": refunded_amount}
     completed_fields = {
         name: getattr(update, name) or getattr(before, name)
         for name in (

@@ -35,18 +35,18 @@ class MinorUnits:
             InvalidData: the vendor cannot represent the amount.
         """
         vendor_digits, iso_digits = self._exponents(money.currency)
-        minor, remainder = divmod(
+        minor_units, remainder = divmod(
             money.minor * _power_of_ten(vendor_digits - iso_digits),
             _power_of_ten(iso_digits - vendor_digits),
         )
-        if remainder or minor % self.steps.get(money.currency, 1):
+        if remainder or minor_units % self.steps.get(money.currency, 1):
             raise InvalidData(
                 f"{self.vendor} accepts fewer decimals of {money.currency} than"
                 f" {money.amount} has.",
                 field="amount",
                 remedy="Round the amount first, as your books do.",
             )
-        return minor
+        return minor_units
 
     def from_minor(self, minor: int, currency: str) -> Money:
         """Convert the vendor's minor units to an amount.

@@ -311,4 +311,4 @@ def capture_needs(ref: Ref, amount: Money | None, *, final: bool) -> frozenset[s
         PaymentsCapability.PARTIAL_CAPTURE: amount not in (None, stated_amount(ref)),
         PaymentsCapability.MULTIPLE_CAPTURES: not final,
     }
-    return frozenset(capability for capability, needed in needed_features.items() if needed)
+    return frozenset(capability for capability, is_needed in needed_features.items() if is_needed)

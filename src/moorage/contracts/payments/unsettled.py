@@ -128,12 +128,12 @@ class UnsettledPayment:
     @property
     def is_proven_absent(self) -> bool:
         """True if the vendor's list proves that the payment was never made."""
-        question = self.last_question
+        last_question = self.last_question
         return (
             self.next is NextStep.PERSON
             and self.listed_by is not None
-            and question is not None
-            and question.result is Inconclusive.NOT_LISTED
+            and last_question is not None
+            and last_question.result is Inconclusive.NOT_LISTED
         )
 
 

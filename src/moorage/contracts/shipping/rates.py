@@ -284,15 +284,15 @@ class Choice:
 
     def of(self, rates: Iterable[Rate]) -> Rate | None:
         """The best rate; None if no rate passes the filters."""
-        fitting = [rate for rate in rates if self._allows_rate(rate)]
-        currencies = {rate.total.currency for rate in fitting}
+        fitting_rates = [rate for rate in rates if self._allows_rate(rate)]
+        currencies = {rate.total.currency for rate in fitting_rates}
         if len(currencies) > 1:
             raise InvalidData(
                 f"Rates in {', '.join(sorted(currencies))} cannot be compared.",
                 field="choose",
                 remedy="Name carriers or services, or choose one of the rates yourself.",
             )
-        return min(fitting, key=self._order, default=None)
+        return min(fitting_rates, key=self._order, default=None)
 
     def _allows_rate(self, rate: Rate) -> bool:
         days = rate.delivery_days

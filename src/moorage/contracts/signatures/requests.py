@@ -285,7 +285,9 @@ class SignatureRequest:
             "expires_on": SignaturesCapability.EXPIRY,
             "remind_every": SignaturesCapability.REMINDERS,
         }
-        own_needs = frozenset(need for name, need in fields.items() if getattr(self, name))
+        own_needs = frozenset(
+            capability for name, capability in fields.items() if getattr(self, name)
+        )
         return own_needs.union(*(signer.needs for signer in self.signers))
 
     @property

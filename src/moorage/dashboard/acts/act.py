@@ -40,7 +40,7 @@ class ActContext:
         """Return a field's value; None if it is missing."""
         return self.values.get(name) or None
 
-    def need(self, name: str) -> str:
+    def required_value(self, name: str) -> str:
         """Return a field's value; raise an error if it is missing.
 
         Raises:

@@ -25,23 +25,23 @@ _PAGE: Final = 100
 
 
 def _change_entry(verb: str, words: str) -> Callable[[ActContext], str]:
-    def perform(acting: ActContext) -> str:
-        change = getattr(acting.reader.box(acting.need("box")), verb)
-        entry = change(acting.need("id"), actor=acting.person.name, reason=acting.reason)
+    def perform_act(acting: ActContext) -> str:
+        change = getattr(acting.reader.box(acting.required_value("box")), verb)
+        entry = change(acting.required_value("id"), actor=acting.person.name, reason=acting.reason)
         return f"The entry {entry.id} ({entry.target}: {entry.operation}) {words}."
 
-    return perform
+    return perform_act
 
 
 def _explain_entry(words: str) -> Callable[[ActContext], str]:
     def explain(acting: ActContext) -> str:
-        entry = acting.reader.entry(acting.need("box"), acting.need("id"))
-        doubt = (
+        entry = acting.reader.entry(acting.required_value("box"), acting.required_value("id"))
+        doubt_note = (
             " Its outcome is unknown: it may have been done. Look it up at the vendor first."
             if entry.state is EntryState.UNKNOWN
             else ""
         )
-        return f"The entry {entry.id} ({entry.target}: {entry.operation}) {words}.{doubt}"
+        return f"The entry {entry.id} ({entry.target}: {entry.operation}) {words}.{doubt_note}"
 
     return explain
 
@@ -64,7 +64,7 @@ def dead_letters(values: Mapping[str, str], until: datetime | None) -> EntryQuer
 
 def _end_of_filter(acting: ActContext) -> datetime:
     try:
-        end_time = datetime.fromisoformat(acting.need("until"))
+        end_time = datetime.fromisoformat(acting.required_value("until"))
     except ValueError:
         end_time = None
     if end_time is None or end_time.tzinfo is None:
@@ -77,9 +77,9 @@ def _end_of_filter(acting: ActContext) -> datetime:
 
 
 def _change_entries(verb: str, words: str) -> Callable[[ActContext], str]:
-    def perform(acting: ActContext) -> str:
+    def perform_act(acting: ActContext) -> str:
         box, query = (
-            acting.reader.box(acting.need("box")),
+            acting.reader.box(acting.required_value("box")),
             dead_letters(acting.values, _end_of_filter(acting)),
         )
         ids: list[str] = []
@@ -109,12 +109,12 @@ def _change_entries(verb: str, words: str) -> Callable[[ActContext], str]:
         failure_words = f" {len(problems)} could not be changed: {problems[0]}" if problems else ""
         return f"{_entries(changed_count)} {words}.{failure_words}{next_batch_hint}"
 
-    return perform
+    return perform_act
 
 
 def _explain_entries(words: str) -> Callable[[ActContext], str]:
     def explain(acting: ActContext) -> str:
-        name = acting.need("box")
+        name = acting.required_value("box")
         count = acting.reader.count(name, dead_letters(acting.values, _end_of_filter(acting)))
         filters = ", ".join(
             f"{field} {acting.values[field]}"
@@ -132,18 +132,18 @@ def _entries(number: int) -> str:
     return "1 entry" if number == 1 else f"{number} entries"
 
 
-def of_box(values: Mapping[str, str]) -> Group:
+def permission_for_box(values: Mapping[str, str]) -> Group:
     """Return the permission for actions on a queue's entries."""
     return Group.OUTBOX if values.get("box") == OUTBOX else Group.INBOX
 
 
 _ENTRY: Final[dict[str, Any]] = {
-    "group": of_box,
+    "group": permission_for_box,
     "fields": ("box", "id"),
     "back": ("/entry", ("box", "id")),
 }
 _ENTRIES: Final[dict[str, Any]] = {
-    "group": of_box,
+    "group": permission_for_box,
     "fields": ("box", "target", "operation", "tenant", "until"),
     "back": ("/dead", ("box", "target", "operation", "tenant")),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.dashboard.acts.act import Act
-from moorage.dashboard.acts.entries import of_box
+from moorage.dashboard.acts.entries import permission_for_box
 from moorage.domain.entries.pauses import scope_of
 
 if TYPE_CHECKING:
@@ -18,24 +18,24 @@ def _scope(acting: ActContext) -> dict[str, str | None]:
 
 def _queue(acting: ActContext) -> str:
     """Return a pause as text: its queue and entries."""
-    return f"the {acting.need('box')} ({scope_of(**_scope(acting))})"
+    return f"the {acting.required_value('box')} ({scope_of(**_scope(acting))})"
 
 
 def _pause(acting: ActContext) -> str:
-    box = acting.reader.box(acting.need("box"))
+    box = acting.reader.box(acting.required_value("box"))
     box.pause(**_scope(acting), actor=acting.person.name, reason=acting.reason)
     return f"Workers take no more entries of {_queue(acting)}."
 
 
 def _resume(acting: ActContext) -> str:
-    box = acting.reader.box(acting.need("box"))
+    box = acting.reader.box(acting.required_value("box"))
     if box.resume(**_scope(acting), actor=acting.person.name, reason=acting.reason):
         return f"Workers take entries of {_queue(acting)} again."
     return f"There is no pause of {_queue(acting)}; nothing was changed."
 
 
 _PAUSE: Final[dict[str, Any]] = {
-    "group": of_box,
+    "group": permission_for_box,
     "fields": ("box", "target", "tenant", "subject"),
     "back": ("/queues", ()),
 }

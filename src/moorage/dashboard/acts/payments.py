@@ -36,7 +36,7 @@ _PROPOSALS: Final = 400
 
 
 def _payment(acting: ActContext) -> UnsettledPayment:
-    return acting.reader.evidence(acting.need("key"), acting.get("tenant")).payment
+    return acting.reader.evidence(acting.required_value("key"), acting.get("tenant")).payment
 
 
 def _ask_vendor(acting: ActContext) -> str:
@@ -48,7 +48,7 @@ def _ask_vendor(acting: ActContext) -> str:
         reason=acting.reason,
     )
     if settlement is None:
-        return _still_unknown(_payment(acting), acting.reader.now())
+        return _still_unknown_words(_payment(acting), acting.reader.now())
     receipt = "" if settlement.receipt is None else f", as {settlement.receipt.ref.id}"
     return {
         SettledAs.DONE: f"The vendor says that the {name_of(payment)} was done{receipt}. It is"
@@ -59,13 +59,14 @@ def _ask_vendor(acting: ActContext) -> str:
     }[settlement.outcome]
 
 
-def _still_unknown(payment: UnsettledPayment, now: datetime) -> str:
+def _still_unknown_words(payment: UnsettledPayment, now: datetime) -> str:
     """Return the message after a look-up that did not settle the payment."""
     text = f"The outcome of the {name_of(payment)} is still unknown."
-    question = payment.last_question
-    if question is None:
+    last_question = payment.last_question
+    if last_question is None:
         return f"{text} Another request for it has left in the meantime. Ask again later."
-    return f"{text} {result_words(payment, question)} {next_step_sentence(payment, question, now)}"
+    step_sentence = next_step_sentence(payment, last_question, now)
+    return f"{text} {result_words(payment, last_question)} {step_sentence}"
 
 
 def _close(
@@ -106,7 +107,7 @@ def _record_proposal(
 ) -> None:
     """Store or remove a proposal, and record this in the audit trail."""
     core = core_of(acting.reader.hub.manager)
-    act = ManualAct(
+    manual_act = ManualAct(
         act=act_name,
         subject=f"payment {payment.idempotency_key}",
         actor=acting.person.name,
@@ -116,16 +117,16 @@ def _record_proposal(
     )
     run_now(
         perform_recorded(
-            core, act, lambda: core.execute(_proposal_handler(payment, proposal), None)
+            core, manual_act, lambda: core.execute(_proposal_handler(payment, proposal), None)
         )
     )
 
 
 def _decision_handler(*, done: bool, keys_lost: bool = False) -> Callable[[ActContext], str]:
-    def perform(acting: ActContext) -> str:
+    def perform_act(acting: ActContext) -> str:
         payment, receipt = _payment(acting), acting.get("receipt") or ""
         if done and not receipt and payment.is_readable and payment.listed_by is None:
-            raise _missing_id(payment)
+            raise _missing_id_error(payment)
         if not acting.four_eyes:
             return _close(acting, payment, done=done, receipt=receipt, keys_lost=keys_lost)
         reason = acting.reason[:_PROPOSALS]
@@ -136,10 +137,10 @@ def _decision_handler(*, done: bool, keys_lost: bool = False) -> Callable[[ActCo
             " A second person has to confirm it."
         )
 
-    return perform
+    return perform_act
 
 
-def _missing_id(payment: UnsettledPayment) -> InvalidData:
+def _missing_id_error(payment: UnsettledPayment) -> InvalidData:
     return InvalidData(
         f"The vendor's id of the {noun_of(payment)} is missing, and it cannot be looked for by a"
         " reference.",
@@ -156,7 +157,7 @@ def proposal_stamp(proposal: Proposal) -> str:
 def _confirm(acting: ActContext) -> str:
     payment = _payment(acting)
     proposal = acting.reader.proposal(payment)
-    if proposal is None or proposal_stamp(proposal) != acting.need("stamp"):
+    if proposal is None or proposal_stamp(proposal) != acting.required_value("stamp"):
         raise InvalidData(
             "The proposal has changed since you read it, or was withdrawn.",
             field="proposal",
@@ -205,13 +206,13 @@ _KEYS_LOST: Final = (
 
 def _explain_decision(*, done: bool, keys_lost: bool = False) -> Callable[[ActContext], str]:
     def explain(acting: ActContext) -> str:
-        second = " A second person has to confirm it." if acting.four_eyes else ""
+        second_person_note = " A second person has to confirm it." if acting.four_eyes else ""
         lost_note = f" {_KEYS_LOST}" if keys_lost else ""
         payment = _payment(acting)
         warning = None if done else too_early_words(payment, acting.reader.now())
         words = f"You say that the {name_of(payment)} was {'' if done else 'not '}done."
-        doubt = "" if warning is None else f"{warning} "
-        return f"{doubt}{words}{lost_note} {_CONSEQUENCES[done]}{second}"
+        doubt_note = "" if warning is None else f"{warning} "
+        return f"{doubt_note}{words}{lost_note} {_CONSEQUENCES[done]}{second_person_note}"
 
     return explain
 
@@ -225,9 +226,9 @@ def _explain_confirmation(acting: ActContext) -> str:
     receipt = f" The vendor's id of it: {proposal.receipt}." if proposal.receipt else ""
     lost_note = "" if payment.is_readable else f" {_KEYS_LOST}"
     warning = None if proposal.done else too_early_words(payment, acting.reader.now())
-    doubt = "" if warning is None else f"{warning} "
+    doubt_note = "" if warning is None else f"{warning} "
     return (
-        f"{doubt}{proposal.person} says that the {name_of(payment)} was {outcome}.{receipt}"
+        f"{doubt_note}{proposal.person} says that the {name_of(payment)} was {outcome}.{receipt}"
         f"{lost_note} {reason_of(proposal)} {_CONSEQUENCES[proposal.done]}"
         " Confirm it only if you have looked at the vendor yourself."
     )

@@ -18,14 +18,18 @@ if TYPE_CHECKING:
 
 
 def _owner(acting: ActContext) -> str:
-    service, tenant, region = acting.need("service"), acting.get("tenant"), acting.get("region")
+    service, tenant, region = (
+        acting.required_value("service"),
+        acting.get("tenant"),
+        acting.get("region"),
+    )
     words = [service, f"in {region}" if region else "", f"for {tenant}" if tenant else ""]
     return " ".join(word for word in words if word)
 
 
 def _set_circuit(state: CircuitState) -> Callable[[ActContext], str]:
-    def perform(acting: ActContext) -> str:
-        service = acting.need("service")
+    def perform_act(acting: ActContext) -> str:
+        service = acting.required_value("service")
         tenant, region = acting.get("tenant"), acting.get("region")
         manager = acting.reader.hub.manager
         previous_state = manager.circuit_state(service, tenant=tenant, region=region).state
@@ -41,12 +45,12 @@ def _set_circuit(state: CircuitState) -> Callable[[ActContext], str]:
             f"The circuit of {_owner(acting)} was {previous_state.value} and is {state.value} now."
         )
 
-    return perform
+    return perform_act
 
 
 def _reset_limits(acting: ActContext) -> str:
     remaining_seconds = acting.reader.hub.manager.reset_limits(
-        acting.need("service"),
+        acting.required_value("service"),
         tenant=acting.get("tenant"),
         actor=acting.person.name,
         reason=acting.reason,
@@ -57,26 +61,26 @@ def _reset_limits(acting: ActContext) -> str:
 
 
 def _renew_credentials(acting: ActContext) -> str:
-    service, tenant = acting.need("service"), acting.get("tenant")
+    service, tenant = acting.required_value("service"), acting.get("tenant")
     acting.reader.check_renewable(service)
     core = core_of(acting.reader.hub.manager)
-    act = ManualAct(
+    manual_act = ManualAct(
         act="credentials.renew",
         subject=f"credentials of {'/'.join(filter(None, (service, tenant)))}",
         actor=acting.person.name,
         reason=acting.reason,
     )
 
-    async def renew() -> None:
+    async def renew_credentials() -> None:
         old_credentials = await core.get_credentials(service, tenant)
         await core.refresh_credentials(service, tenant, old_credentials)
 
-    run_now(perform_recorded(core, act, renew))
+    run_now(perform_recorded(core, manual_act, renew_credentials))
     return f"The credentials of {_owner(acting)} were renewed. All processes use the new ones."
 
 
 def _explain_renewal(acting: ActContext) -> str:
-    acting.reader.check_renewable(acting.need("service"))
+    acting.reader.check_renewable(acting.required_value("service"))
     return (
         f"New credentials of {_owner(acting)} are asked for, although the present ones may still"
         " work. Where they are only read from a place, they are read again."

@@ -230,7 +230,7 @@ def _entry_acts(view: PageContext, entry: Entry, where: Mapping[str, str]) -> li
         EntryState.WAITING,
         EntryState.BLOCKED,
     }
-    drop = view.act("entry-drop", **where) if entry.state in droppable_states else None
+    drop_button = view.act("entry-drop", **where) if entry.state in droppable_states else None
     if entry.state is EntryState.PAUSED:
         return []
     box = where["box"]
@@ -242,4 +242,4 @@ def _entry_acts(view: PageContext, entry: Entry, where: Mapping[str, str]) -> li
         pause_subject = view.act(
             "queue-pause", words=f"Pause {entry.subject}", box=box, subject=entry.subject
         )
-    return [replay, drop, pause_target, pause_subject]
+    return [replay, drop_button, pause_target, pause_subject]

@@ -107,7 +107,7 @@ def payment_page(view: PageContext) -> Page:
         "A request was sent, and its outcome is unknown. Nothing here proves that it was done,"
         " and nothing proves that it was not."
     )
-    ask = view.act("payment-ask", **payment_fields) if payment.next in ASKABLE else None
+    ask_act = view.act("payment-ask", **payment_fields) if payment.next in ASKABLE else None
     order = (
         "First ask the vendor (2). Only if that settles nothing, look at its web page and decide"
         " (3)."
@@ -119,7 +119,7 @@ def payment_page(view: PageContext) -> Page:
             section(
                 "1. The evidence",
                 tag("p", proof),
-                None if ask is None else tag("p", order),
+                None if ask_act is None else tag("p", order),
                 payment_facts,
                 key_calls(view, evidence.calls),
             ),
@@ -128,7 +128,7 @@ def payment_page(view: PageContext) -> Page:
                 _result(payment, current_time),
                 _paragraph(listing_words(payment, current_time)),
                 tag("p", next_words(payment)),
-                view.acts(ask),
+                view.acts(ask_act),
             ),
             section("3. The decision", _decision(view, evidence, payment_fields)),
         ],
@@ -146,15 +146,15 @@ def _payment_title(payment: UnsettledPayment) -> str:
 
 def _result(payment: UnsettledPayment, current_time: datetime) -> Node:
     """Return the result of the latest look-up that did not settle the payment; None without one."""
-    question = payment.last_question
-    if question is None:
+    last_question = payment.last_question
+    if last_question is None:
         return None
-    times = "once" if question.count == 1 else f"{question.count} times"
+    times = "once" if last_question.count == 1 else f"{last_question.count} times"
     return tag(
         "div",
         f"Asked {times} without settling it, last ",
-        moment(question.at, current_time),
-        f". {result_words(payment, question)}",
+        moment(last_question.at, current_time),
+        f". {result_words(payment, last_question)}",
         class_="notice warn",
     )
 
@@ -216,8 +216,12 @@ def _decision(view: PageContext, evidence: Evidence, where: Mapping[str, Any]) -
     if decide is None:
         return tag("p", "You may read this page, and not decide.")
     if proposal is None:
-        second = " A second person then confirms your decision." if view.four_eyes else ""
-        return join_nodes(tag("p", advice + second), _not_done_warning(view, payment), decide)
+        second_person_note = (
+            " A second person then confirms your decision." if view.four_eyes else ""
+        )
+        return join_nodes(
+            tag("p", advice + second_person_note), _not_done_warning(view, payment), decide
+        )
     outcome = "done" if proposal.done else "not done"
     words = tag(
         "div",

@@ -69,7 +69,7 @@ def _chart(view: PageContext, service: str | None) -> Node:
     if view.reader.metrics is None:
         return None
 
-    def build() -> Node:
+    def build_page() -> Node:
         windows = view.reader.windows(service, view.get("tenant"))
         counts = [(window.figures.calls, window.figures.bad) for window in windows]
         calls, failed_calls = (sum(column) for column in zip(*counts, strict=True))
@@ -81,7 +81,7 @@ def _chart(view: PageContext, service: str | None) -> Node:
         durations = None if service is None else _durations(windows)
         return join_nodes(tag("p", words), calls_chart(words, counts), durations)
 
-    return readable_section("The last 6 hours", build)
+    return readable_section("The last 6 hours", build_page)
 
 
 def _durations(windows: Sequence[WindowFigures]) -> Node:
@@ -145,9 +145,9 @@ def _problems_to_solve(
         words = f"{count_text(len(payments), 'payment')} with an unknown outcome"
         proposals = sum(view.reader.proposal(payment) is not None for payment in payments)
         verb = "waits" if proposals == 1 else "wait"
-        waiting = f"; {proposals} of them {verb} for a second person" if proposals else ""
+        pending_note = f"; {proposals} of them {verb} for a second person" if proposals else ""
         unknown_link = link(request, words, "/unknown")
-        items.append(join_nodes(state_mark("unknown", "bad"), " ", unknown_link, waiting))
+        items.append(join_nodes(state_mark("unknown", "bad"), " ", unknown_link, pending_note))
     problems = _problems(view, statuses, tenant)
     items += problems[:_MOST_LISTED]
     if len(problems) > _MOST_LISTED:
@@ -261,9 +261,9 @@ def service_page(view: PageContext) -> Page:
     sections: list[Node] = []
     for status in view.reader.services(tenant, service):
         sections += [
-            section(f"Circuit{_of_region(status)}", _circuit(view, status, tenant)),
-            section(f"Limits{_of_region(status)}", _limits(view, status, tenant)),
-            section(f"Retries{_of_region(status)}", _budget(status)),
+            section(f"Circuit{_region_words(status)}", _circuit(view, status, tenant)),
+            section(f"Limits{_region_words(status)}", _limits(view, status, tenant)),
+            section(f"Retries{_region_words(status)}", _budget(status)),
         ]
     if view.reader.renews_credentials(service):
         sections.append(section("Credentials", _credentials(view, service, tenant)))
@@ -304,7 +304,7 @@ def _credentials(view: PageContext, service: str, tenant: str | None) -> Node:
     )
 
 
-def _of_region(status: ServiceStatus) -> str:
+def _region_words(status: ServiceStatus) -> str:
     return "" if status.region is None else f" in {status.region}"
 
 

@@ -181,11 +181,11 @@ def _hash_name(algorithm: str | None) -> str:
 
 
 def _hasher(algorithm: str | None) -> Callable[[str | bytes], str]:
-    make = _ALGORITHMS[_hash_name(algorithm)]
+    hash_function = _ALGORITHMS[_hash_name(algorithm)]
 
     def digest(content: str | bytes) -> str:
         octets = content if isinstance(content, bytes) else content.encode("latin-1")
-        return str(make(octets).hexdigest())
+        return str(hash_function(octets).hexdigest())
 
     return digest
 

@@ -14,7 +14,7 @@ from moorage.domain.http.urls import is_absolute
 from moorage.domain.secrets.frames import with_careful_constructor, without_arguments_in_errors
 from moorage.domain.secrets.secret import Secret, as_secret, check_sendable
 from moorage.domain.values.frozen_values import Factory, field, frozen
-from moorage.domain.values.text import brief
+from moorage.domain.values.text import brief_repr
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _method(value: AuthMethod | str) -> AuthMethod:
         return AuthMethod(value)
     except ValueError:
         raise InvalidData(
-            f"{brief(value)} is not an authentication method.",
+            f"{brief_repr(value)} is not an authentication method.",
             field="method",
             remedy=f"Use one of {', '.join(AuthMethod)}.",
         ) from None
@@ -93,7 +93,7 @@ def _usual_name(credentials: Credentials) -> str | None:
     return _USUAL_NAMES.get(credentials.method)
 
 
-def _in_utc(value: datetime | None) -> datetime | None:
+def _convert_to_utc(value: datetime | None) -> datetime | None:
     if value is None:
         return None
     if value.tzinfo is None:
@@ -131,11 +131,11 @@ class Credentials:
     secret: Secret | None = field(default=None, converter=_secret, hash=False)
     name: str | None = field(default=Factory(_usual_name, takes_self=True))
     signing: Signing | None = None
-    expires_at: datetime | None = field(default=None, converter=_in_utc)
+    expires_at: datetime | None = field(default=None, converter=_convert_to_utc)
 
     def __attrs_post_init__(self) -> None:
         """Check that the credentials can be sent, before the first call uses them."""
-        _check(self)
+        _check_credentials(self)
 
     @classmethod
     def none(cls) -> Credentials:
@@ -249,8 +249,8 @@ class OAuthCredentials:
     access_token: Secret = field(converter=as_secret, hash=False)
     refresh_token: Secret | None = field(default=None, converter=_secret, hash=False)
     token_type: str = "Bearer"  # noqa: S105 - the name of a scheme
-    expires_at: datetime | None = field(default=None, converter=_in_utc)
-    issued_at: datetime | None = field(default=None, converter=_in_utc)
+    expires_at: datetime | None = field(default=None, converter=_convert_to_utc)
+    issued_at: datetime | None = field(default=None, converter=_convert_to_utc)
     scope: tuple[str, ...] = field(default=(), converter=_scope)
     dpop_key: Secret | None = field(default=None, converter=_secret, hash=False)
     header: str | None = None
@@ -403,7 +403,7 @@ def _with_authorization(request: Request, scheme: str, token: str) -> Request:
     return request.with_header("Authorization", f"{scheme} {token}")
 
 
-def _check(credentials: Credentials) -> None:
+def _check_credentials(credentials: Credentials) -> None:
     method, secret, name = credentials.method, credentials.secret, credentials.name
     if (secret is None) != (method in _WITHOUT_SECRET):
         raise InvalidData(

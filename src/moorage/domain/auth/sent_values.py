@@ -74,66 +74,70 @@ class SensitiveNames:
         self._names = rules.header_names | rules.query_names | rules.body_keys
         self._paths = rules.body_paths
 
-    def hide(self, name: str) -> bool:
+    def is_sensitive_name(self, name: str) -> bool:
         """Return whether the value of a field of this name is masked as a credential."""
         return is_sensitive(name) or name.lower() in self._names
 
-    def hide_at(self, path: tuple[str, ...]) -> bool:
+    def is_sensitive_path(self, path: tuple[str, ...]) -> bool:
         """Return whether the value at a JSON path is masked as a credential."""
         return path in self._paths
 
-    def in_head(self, url: str, headers: Headers) -> Iterator[str]:
+    def credentials_in_head(self, url: str, headers: Headers) -> Iterator[str]:
         """Yield the credentials in a URL and in headers."""
         address = urlsplit(url)
         for part in address.netloc.rpartition("@")[0].split(":"):
             yield unquote(part)
         yield from bot_tokens(address.path)
-        yield from self._in_pairs(address.query)
+        yield from self._values_in_pairs(address.query)
         for name, value in headers.pairs:
-            if self.hide(name):
-                yield from _in_field(value)
+            if self.is_sensitive_name(name):
+                yield from _values_in_field(value)
 
-    def in_body(self, body: bytes, content_type: str) -> Iterator[str]:
+    def credentials_in_body(self, body: bytes, content_type: str) -> Iterator[str]:
         """Yield the credentials in a body: a form, JSON, XML or a multipart body."""
         text = body.decode("utf-8", "replace")
         if essence(content_type) == _FORM:
-            yield from self._in_pairs(text)
+            yield from self._values_in_pairs(text)
         elif essence(content_type).startswith("multipart/"):
-            yield from self._in_parts(body, content_type)
+            yield from self._values_in_parts(body, content_type)
         else:
-            yield from self._in_json(body)
+            yield from self._values_in_json(body)
         for name, value in _ELEMENT.findall(text):
-            if self.hide(name):
+            if self.is_sensitive_name(name):
                 yield value
 
-    def _in_pairs(self, text: str) -> Iterator[str]:
+    def _values_in_pairs(self, text: str) -> Iterator[str]:
         for name, value in parse_qsl(text):
-            if self.hide(name):
+            if self.is_sensitive_name(name):
                 yield value
 
-    def _in_parts(self, body: bytes, content_type: str) -> Iterator[str]:
+    def _values_in_parts(self, body: bytes, content_type: str) -> Iterator[str]:
         for part in body.split(multipart_delimiter(content_type)):
             head, _, content = part.partition(b"\r\n\r\n")
-            if self.hide(part_name(head)):
+            if self.is_sensitive_name(part_name(head)):
                 yield content.decode("utf-8", "replace")
-            yield from self._in_json(content)
+            yield from self._values_in_json(content)
 
-    def _in_json(self, body: bytes) -> Iterator[str]:
+    def _values_in_json(self, body: bytes) -> Iterator[str]:
         try:
             value: object = json.loads(body)
-            yield from self._in_value(value, (), hidden=False)
+            yield from self._values_in_json_value(value, (), hidden=False)
         except (ValueError, RecursionError):
             return
 
-    def _in_value(self, value: object, path: tuple[str, ...], *, hidden: bool) -> Iterator[str]:
+    def _values_in_json_value(
+        self, value: object, path: tuple[str, ...], *, hidden: bool
+    ) -> Iterator[str]:
         if isinstance(value, dict):
             for name, item in cast("dict[str, object]", value).items():
                 item_path = (*path, name.lower())
-                is_hidden = hidden or self.hide(name) or self.hide_at(item_path)
-                yield from self._in_value(item, item_path, hidden=is_hidden)
+                is_hidden = (
+                    hidden or self.is_sensitive_name(name) or self.is_sensitive_path(item_path)
+                )
+                yield from self._values_in_json_value(item, item_path, hidden=is_hidden)
         elif isinstance(value, list):
             for item in cast("list[object]", value):
-                yield from self._in_value(item, path, hidden=hidden)
+                yield from self._values_in_json_value(item, path, hidden=hidden)
         elif hidden and isinstance(value, (str, int)) and not isinstance(value, bool):
             yield str(value)
 
@@ -179,7 +183,7 @@ class SentCredentials:
         self._values = values
         self._mask = _mask_of(values)
 
-    def give_secrets_to(self, learn: SecretLearner) -> None:
+    def report_secrets(self, learn: SecretLearner) -> None:
         """Tell a recorder of requests the sent credentials, which it must not record."""
         learn(*self._values())
 
@@ -258,12 +262,15 @@ def _values_of(
     names = SensitiveNames(redaction)
     kind = headers.get("content-type", "")
     values = {
-        *distinctive_values(names.in_head(url, headers)),
+        *distinctive_values(names.credentials_in_head(url, headers)),
         *distinctive_values(secret_segments(base_url)),
     }
     # A part that has parts of its own, such as a scheme, is no secret.
     single_line_values = {value for value in values if _SINGLE.fullmatch(value)}
-    words = [*(values - single_line_values), *distinctive_values(names.in_body(body, kind))]
+    words = [
+        *(values - single_line_values),
+        *distinctive_values(names.credentials_in_body(body, kind)),
+    ]
     further_values = () if redaction is None else redaction.secrets
     account_secrets = [value for secret in further_values for value in _values_in(secret)]
     return [*credential_values(credentials), *account_secrets, *single_line_values], words
@@ -312,7 +319,7 @@ def credential_values(
                 yield value.encode()
 
 
-def _in_field(value: str) -> Iterator[str]:
+def _values_in_field(value: str) -> Iterator[str]:
     """Yield the value of a header, and each of its parts that may be a credential."""
     yield value
     for pair in value.split(";"):

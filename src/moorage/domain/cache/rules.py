@@ -201,14 +201,14 @@ def named_url(service: Service, request: Request) -> str:
     Raises:
         InvalidData: the request is for a URL of another service.
     """
-    home, *other_urls = [item.base_url for item in service.regions] or [service.base_url or ""]
+    main_url, *other_urls = [item.base_url for item in service.regions] or [service.base_url or ""]
     try:
-        return join_url(home, request)
+        return join_url(main_url, request)
     except InvalidData:
         for base in other_urls:
             with suppress(InvalidData):
                 url = join_url(base, request)
-                return home.rstrip("/") + url.removeprefix(base.rstrip("/"))
+                return main_url.rstrip("/") + url.removeprefix(base.rstrip("/"))
         raise
 
 
@@ -367,7 +367,7 @@ def confirms(entry: CacheEntry, not_modified: Response) -> bool:
     return not named_version or named_version == validators
 
 
-def as_received(entry: CacheEntry, request: Request) -> Response:
+def received_answer(entry: CacheEntry, request: Request) -> Response:
     """Return a cached answer as the caller receives it, with an `Age` header."""
     headers, age = entry.response.headers, _age_header(int(entry.age))
     headers = headers.joined(age) or headers.without("Age").joined(age) or headers
@@ -412,14 +412,16 @@ def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> D
     if request.method is HttpMethod.HEAD:
         return NoCachedAnswer()
     accepts_stale = is_young_enough and not strict and "min-fresh" not in request_directives
-    usual = 0.0 if "stale-if-error" in {*request_directives, *directives} else policy.stale_if_error
+    default_seconds = (
+        0.0 if "stale-if-error" in {*request_directives, *directives} else policy.stale_if_error
+    )
     return StaleAnswer(
         _validators(entry.response),
         while_revalidating=accepts_stale
         and _may_serve_stale(remaining_lifetime, 0.0, "stale-while-revalidate", directives),
         if_error=not strict
         and _may_serve_stale(
-            remaining_lifetime, usual, "stale-if-error", request_directives, directives
+            remaining_lifetime, default_seconds, "stale-if-error", request_directives, directives
         ),
     )
 
@@ -471,8 +473,8 @@ def _lifetime(response: Response, made_at: datetime, policy: CachePolicy) -> flo
     if response.status not in _CACHEABLE and "public" not in directives:
         return 0.0
     changed_at = parse_http_date(headers.get("last-modified", ""), made_at) or made_at
-    unchanged = max(0.0, (made_at - changed_at).total_seconds())
-    heuristic = min(unchanged * policy.heuristic, policy.heuristic_limit)
+    unchanged_seconds = max(0.0, (made_at - changed_at).total_seconds())
+    heuristic = min(unchanged_seconds * policy.heuristic, policy.heuristic_limit)
     return max(heuristic, policy.default_lifetime) if response.ok else heuristic
 
 

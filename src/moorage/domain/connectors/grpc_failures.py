@@ -131,7 +131,7 @@ def grpc_error(fault: GrpcFault, phase: GrpcPhase) -> ConnectorError:
 
 def _error(fault: GrpcFault, phase: GrpcPhase) -> ConnectorError:
     if phase is GrpcPhase.CONNECTING:
-        return _not_connected(fault)
+        return _not_connected_error(fault)
     code, details = fault.code, fault.details
     words: dict[str, Any] = {
         "vendor_code": details.reason or code,
@@ -213,7 +213,7 @@ They choose the words of an error, and whether a retry may help. The phase has d
 """
 
 
-def _not_connected(fault: GrpcFault) -> ConnectionFailed:
+def _not_connected_error(fault: GrpcFault) -> ConnectionFailed:
     text = fault.message.lower()
     if fault.code == "DEADLINE_EXCEEDED" or "timed out" in text:
         return AttemptTimeout(

@@ -137,16 +137,20 @@ def in_import_order(files: Mapping[str, bytes]) -> tuple[bytes, ...]:
         ValueError: files import each other, or cannot be read.
     """
     order: dict[str, bytes] = {}
-    waiting = {name: [item for item in imports_of(files[name]) if item in files] for name in files}
-    while waiting:
+    waiting_imports = {
+        name: [item for item in imports_of(files[name]) if item in files] for name in files
+    }
+    while waiting_imports:
         ready_names = [
-            name for name, imports in waiting.items() if all(map(order.__contains__, imports))
+            name
+            for name, imports in waiting_imports.items()
+            if all(map(order.__contains__, imports))
         ]
         if not ready_names:
             raise ValueError("The files import each other.")
         for name in ready_names:
             order[name] = files[name]
-            del waiting[name]
+            del waiting_imports[name]
     return tuple(order.values())
 
 

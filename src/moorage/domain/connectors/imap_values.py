@@ -181,8 +181,8 @@ def _part(name: str, content: Any, depth: int) -> ImapCondition:
         return ~condition_of(content, depth)
     if name == "any" and is_list(content) and content:
         condition = condition_of(content[0], depth)
-        for other in content[1:_MAX_DEPTH]:
-            condition |= condition_of(other, depth)
+        for other_part in content[1:_MAX_DEPTH]:
+            condition |= condition_of(other_part, depth)
         if len(content) <= _MAX_DEPTH:
             return condition
     raise _malformed_error()

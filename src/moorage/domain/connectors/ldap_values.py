@@ -209,13 +209,13 @@ def escaped_value(value: str) -> str:
         raise InvalidData(
             "The value that names an entry is empty.", field="value", remedy="Give a text."
         )
-    last = len(value) - 1
+    last_index = len(value) - 1
     return "".join(
         "\\00"
         if letter == "\0"
         else f"\\{letter}"
         if letter in _SPECIAL
-        or (letter == " " and place in {0, last})
+        or (letter == " " and place in {0, last_index})
         or (letter == "#" and not place)
         else letter
         for place, letter in enumerate(value)
@@ -241,13 +241,13 @@ class LdapEntry:
         Raises:
             InvalidData: the server sent only a part of the values.
         """
-        lowered = attribute.lower()
+        lower_name = attribute.lower()
         for name, values in self.attributes.items():
-            if name.lower() == lowered:
-                if values or not self._has_range(lowered):
+            if name.lower() == lower_name:
+                if values or not self._has_range(lower_name):
                     return values
                 break
-        if self._has_range(lowered):
+        if self._has_range(lower_name):
             raise InvalidData(
                 f"The server sent only a part of the values of {attribute}.",
                 field=attribute,

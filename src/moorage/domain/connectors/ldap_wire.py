@@ -173,8 +173,8 @@ def delete(name: str) -> bytes:
 
 def rename(name: str, new_name: str, parent: str | None, *, keeps_old: bool) -> bytes:
     """Return the request that renames an entry, and moves it if a parent is given."""
-    moved = b"" if parent is None else octets(parent, 0x80)
-    return tlv(0x6C, octets(name), octets(new_name), _NO if keeps_old else _YES, moved)
+    new_parent = b"" if parent is None else octets(parent, 0x80)
+    return tlv(0x6C, octets(name), octets(new_name), _NO if keeps_old else _YES, new_parent)
 
 
 def compare(name: str, attribute: str, value: bytes) -> bytes:
@@ -247,10 +247,10 @@ def _sizes(data: bytes | bytearray, place: int) -> tuple[int, int] | None:
     """Return the start and size of a value's content; None if too few bytes have arrived."""
     if len(data) < place + 2:
         return None
-    first = data[place + 1]
-    if first < _SHORT:
-        return place + 2, first
-    count = first - _SHORT
+    length_byte = data[place + 1]
+    if length_byte < _SHORT:
+        return place + 2, length_byte
+    count = length_byte - _SHORT
     if not 0 < count <= _LONGEST_LENGTH:
         raise ValueError("a value's length is encoded in an unsupported form")
     start = place + 2 + count

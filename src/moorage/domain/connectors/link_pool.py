@@ -173,16 +173,16 @@ def request_lease(
     retired_links: tuple[Any, ...] = ()
     if state.idle and now - state.swept >= config.sweep_every:
         state, retired_links = _sweep_idle(state, config, now)
-    idle, leases = state.idle, state.leases
-    if idle:
+    idle_links, leases = state.idle, state.leases
+    if idle_links:
         return _lend_idle(state, now, holder, Lease(operation, now, None), retired_links)
     if len(leases) < config.maximum:
         lease = new_tuple(Lease, (operation, now, None))
         return _lease_slot(state, holder, lease), PoolDecision(lease, (), retired_links)
     if config.max_waiting is not None and len(state.waiting) >= config.max_waiting:
         raise exhaustion_error(state, config, now)
-    waiting = (*state.waiting, (holder, operation))
-    return state._replace(waiting=waiting), PoolDecision(None, (), retired_links)
+    waiting_callers = (*state.waiting, (holder, operation))
+    return state._replace(waiting=waiting_callers), PoolDecision(None, (), retired_links)
 
 
 def reserve(
@@ -267,18 +267,23 @@ def give_back(
     lease = state.leases.get(holder)
     if lease is None:
         if state.waiting:
-            waiting = tuple(entry for entry in state.waiting if entry[0] is not holder)
-            if len(waiting) < len(state.waiting):
-                return state._replace(waiting=waiting), NO_CONSEQUENCES
+            waiting_callers = tuple(entry for entry in state.waiting if entry[0] is not holder)
+            if len(waiting_callers) < len(state.waiting):
+                return state._replace(waiting=waiting_callers), NO_CONSEQUENCES
         return state, NO_CONSEQUENCES
     leases = {**state.leases}
     del leases[holder]
     record = lease.record
     retired_links: tuple[Any, ...] = ()
-    idle, waiting, reuse_count, suspect = state.idle, state.waiting, state.reused, state.suspect
+    idle_links, waiting_callers, reuse_count, suspect_time = (
+        state.idle,
+        state.waiting,
+        state.reused,
+        state.suspect,
+    )
     if record is not None:
         if not reusable:
-            suspect = now
+            suspect_time = now
         is_current = record.generation == state.generation and not state.closed
         if reusable and is_current and record.ends > now:
             record = new_tuple(OpenLink, (record.link, record.ends, now, record.generation))
@@ -286,22 +291,22 @@ def give_back(
             retired_links = (record.link,)
             record = None
     woken: tuple[object, ...] = ()
-    if waiting:
-        (next_holder, operation), *other_callers = waiting
-        waiting, woken = tuple(other_callers), (next_holder,)
+    if waiting_callers:
+        (next_holder, operation), *other_callers = waiting_callers
+        waiting_callers, woken = tuple(other_callers), (next_holder,)
         leases[next_holder] = new_tuple(Lease, (operation, now, record))
         reuse_count += record is not None
     elif record is not None:
-        idle = (*idle, record)
+        idle_links = (*idle_links, record)
     new_state = new_tuple(
         LinkPoolState,
         (
-            idle,
+            idle_links,
             leases,
-            waiting,
+            waiting_callers,
             state.created,
             reuse_count,
-            suspect,
+            suspect_time,
             state.swept,
             state.generation,
             state.closed,
@@ -321,7 +326,7 @@ def retire_links(
     return state, PoolDecision(None, (), retired_links)
 
 
-def discard(
+def discard_links(
     state: LinkPoolState, config: PoolConfig, now: float
 ) -> tuple[LinkPoolState, PoolDecision]:
     """Retire all connections: idle ones now, others when they are returned."""
@@ -335,7 +340,7 @@ def close(
     state: LinkPoolState, config: PoolConfig, now: float
 ) -> tuple[LinkPoolState, PoolDecision]:
     """Close the pool: stop lending, and wake all waiting callers."""
-    state, decision = discard(state, config, now)
+    state, decision = discard_links(state, config, now)
     woken = tuple(holder for holder, _ in state.waiting)
     return state._replace(waiting=(), closed=True), decision._replace(woken=woken)
 
@@ -424,7 +429,7 @@ def _sweep_idle(
     spare_count = len(state.leases) + len(living_links) - config.minimum
     # The first links in the list have been idle for the longest time.
     unused = sum(now - record.used >= config.idle_time for record in living_links)
-    excess = max(0, min(spare_count, unused))
+    excess_count = max(0, min(spare_count, unused))
     ended_links = [record for record in state.idle if record.ends <= now]
-    retired_links = tuple(record.link for record in (*ended_links, *living_links[:excess]))
-    return state._replace(idle=tuple(living_links[excess:]), swept=now), retired_links
+    retired_links = tuple(record.link for record in (*ended_links, *living_links[:excess_count]))
+    return state._replace(idle=tuple(living_links[excess_count:]), swept=now), retired_links

@@ -244,9 +244,9 @@ def unreachable_error(words: str, phase: MongoPhase = MongoPhase.CONNECTING) -> 
     """
     if phase is not MongoPhase.CONNECTING:
         return connection_lost(has_effect=phase is MongoPhase.SENT)
-    lowered = words.lower()
+    lower_text = words.lower()
     for beginnings, message, remedy, retryable in _WORDS:
-        if any(word in lowered for word in beginnings):
+        if any(word in lower_text for word in beginnings):
             return ConnectionFailed(
                 message, may_have_been_processed=False, remedy=remedy, retryable=retryable
             )

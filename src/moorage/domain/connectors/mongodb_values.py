@@ -93,16 +93,16 @@ def stages_of(stages: Any) -> list[dict[str, Any]]:
         InvalidData: the value is not a list of stages, or contains an operator that is not marked.
     """
     if not isinstance(stages, (list, tuple)):
-        raise _wrong_stages()
-    checked: list[dict[str, Any]] = []
+        raise _stages_error()
+    checked_stages: list[dict[str, Any]] = []
     for stage in cast("list[Any]", stages):
         operators = _as_mapping(stage, "stages")
         if len(operators) != 1 or not next(iter(operators)).startswith("$"):
-            raise _wrong_stages()
-        checked.append(
+            raise _stages_error()
+        checked_stages.append(
             {name: _to_plain(value, "stages", _MOST_LEVELS) for name, value in operators.items()}
         )
-    return checked
+    return checked_stages
 
 
 def changes_nothing(stages: list[dict[str, Any]]) -> bool:
@@ -110,7 +110,7 @@ def changes_nothing(stages: list[dict[str, Any]]) -> bool:
     return not any(_WRITING_STAGES & stage.keys() for stage in stages)
 
 
-def _wrong_stages() -> InvalidData:
+def _stages_error() -> InvalidData:
     return InvalidData(
         "An aggregation is a list of stages with one operator each.",
         field="stages",

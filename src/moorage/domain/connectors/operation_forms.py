@@ -49,7 +49,7 @@ def operations_of(
             raises `InvalidData` for a wrong one.
     """
 
-    def build(name: str, form: OperationForm, arguments: Mapping[str, Any]) -> Any:
+    def build_operation(name: str, form: OperationForm, arguments: Mapping[str, Any]) -> Any:
         values = {argument: convert(argument, value) for argument, value in arguments.items()}
         positional = [values.pop(argument) for argument in form.positional if argument in values]
         return getattr(connector, name)(*positional, **values)
@@ -60,14 +60,14 @@ def operations_of(
             about=form.about,
             arguments={**form.required, **form.optional},
             required=frozenset(form.required),
-            build=partial(build, name, form),
+            build=partial(build_operation, name, form),
             render=form.render,
         )
         for name, form in forms.items()
     }
 
 
-def wrong_argument(name: str, words: str) -> InvalidData:
+def wrong_argument_error(name: str, words: str) -> InvalidData:
     """Return the error for an argument of another type than its operation takes.
 
     Args:
@@ -90,4 +90,4 @@ def check_type(name: str, value: Any, types: Mapping[str, tuple[type[Any], str]]
     """
     kind, words = types.get(name, (None, ""))
     if kind is not None and type(value) is not kind:
-        raise wrong_argument(name, words)
+        raise wrong_argument_error(name, words)

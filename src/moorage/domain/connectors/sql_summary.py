@@ -70,22 +70,22 @@ def _parts(tokens: Sequence[SqlToken]) -> Iterator[tuple[bool, str]]:
     in_list = False
     for number, token in enumerate(tokens):
         word = token.word
-        before = tokens[number - 1].word if number else ""
+        previous_word = tokens[number - 1].word if number else ""
         if token.text == "(":
-            following = tokens[number + 1].word if number + 1 < len(tokens) else ""
-            in_query.append(following in {"SELECT", "WITH", "INSERT", "UPDATE", "DELETE"})
+            next_word = tokens[number + 1].word if number + 1 < len(tokens) else ""
+            in_query.append(next_word in {"SELECT", "WITH", "INSERT", "UPDATE", "DELETE"})
         elif token.text == ")" and len(in_query) > 1:
             in_query.pop()
         elif number == 0 and word in {"CREATE", "DROP", "ALTER", "TRUNCATE"}:
             yield True, token.text
         elif word in _OBJECTS and number <= 2:
             yield from _table_name_at(tokens, number + 1, own_names)
-        elif word in _COMMANDS and _is_command(tokens, number, before):
+        elif word in _COMMANDS and _is_command(tokens, number, previous_word):
             yield True, token.text
         if (
             word in _BEFORE_TABLE
             and in_query[-1]
-            and before not in {"DISTINCT", *_NO_COMMAND_AFTER}
+            and previous_word not in {"DISTINCT", *_NO_COMMAND_AFTER}
         ):
             in_list = word == "FROM"
             yield from _table_name_at(tokens, number + 1, own_names)
@@ -96,9 +96,9 @@ def _parts(tokens: Sequence[SqlToken]) -> Iterator[tuple[bool, str]]:
 
 
 def _is_command(tokens: Sequence[SqlToken], number: int, before: str) -> bool:
-    following = tokens[number + 1].text if number + 1 < len(tokens) else ""
+    next_text = tokens[number + 1].text if number + 1 < len(tokens) else ""
     # REPLACE(name, …) and INSERT(text, …) are functions.
-    return before not in _NO_COMMAND_AFTER and (following != "(" or tokens[number].word == "SELECT")
+    return before not in _NO_COMMAND_AFTER and (next_text != "(" or tokens[number].word == "SELECT")
 
 
 def _table_name_at(
@@ -115,8 +115,8 @@ def _table_name_at(
     while number + 2 < len(tokens) and tokens[number + 1].text == ".":
         number += 2
         name += f".{tokens[number].text}"
-    following = tokens[number + 1].text if number + 1 < len(tokens) else ""
-    is_function = following == "(" and tokens[number - 1].word in {"FROM", "JOIN", "LATERAL"}
+    next_text = tokens[number + 1].text if number + 1 < len(tokens) else ""
+    is_function = next_text == "(" and tokens[number - 1].word in {"FROM", "JOIN", "LATERAL"}
     if not is_function and name.upper() not in own_names:
         yield False, name
 

@@ -146,7 +146,7 @@ def read_sql(text: object) -> SqlText:
         text,
         frozenset(parameters),
         frozenset(lists),
-        _reads(tokens),
+        _reads_only(tokens),
         any(token.kind == "identifier" and token.text.startswith('"') for token in tokens),
     )
 
@@ -160,35 +160,46 @@ def sql_tokens(text: str) -> list[SqlToken]:
     ]
 
 
-def _reads(tokens: Sequence[SqlToken]) -> bool:
-    first = next((token.word for token in tokens if token.text != "("), "")
-    return first in _READING and not any(
+def _reads_only(tokens: Sequence[SqlToken]) -> bool:
+    first_word = next((token.word for token in tokens if token.text != "("), "")
+    return first_word in _READING and not any(
         token.word in _WRITING
-        and (tokens[number - 1].text in {"(", ")"} or token.word == "INTO" or first == "EXPLAIN")
+        and (
+            tokens[number - 1].text in {"(", ")"} or token.word == "INTO" or first_word == "EXPLAIN"
+        )
         for number, token in enumerate(tokens)
     )
 
 
 def _begins_list(tokens: Sequence[SqlToken], number: int) -> bool:
     """Return whether a parameter is the only item after IN, in parentheses or not."""
-    before = tokens[number - 1] if number else None
-    if before is None:
+    previous_token = tokens[number - 1] if number else None
+    if previous_token is None:
         return False
-    if before.word == "IN":
+    if previous_token.word == "IN":
         return True
-    after = tokens[number + 1].text if number + 1 < len(tokens) else ""
-    return before.text == "(" and after == ")" and number > 1 and tokens[number - 2].word == "IN"
+    next_text = tokens[number + 1].text if number + 1 < len(tokens) else ""
+    return (
+        previous_token.text == "("
+        and next_text == ")"
+        and number > 1
+        and tokens[number - 2].word == "IN"
+    )
 
 
 def _refuse_numbers(tokens: Sequence[SqlToken]) -> None:
     """Refuse a literal number in a SQL text where a parameter belongs."""
     lists: list[bool] = []
     for number, token in enumerate(tokens):
-        before = tokens[number - 1] if number else None
+        previous_token = tokens[number - 1] if number else None
         if token.text == "(":
             lists.append(
-                (before is not None and before.word in _LISTS)
-                or (before is not None and before.text == "," and _continues_values(tokens, number))
+                (previous_token is not None and previous_token.word in _LISTS)
+                or (
+                    previous_token is not None
+                    and previous_token.text == ","
+                    and _continues_values(tokens, number)
+                )
             )
         elif token.text == ")":
             if lists:
@@ -211,17 +222,19 @@ def _continues_values(tokens: Sequence[SqlToken], number: int) -> bool:
 
 def _is_compared(tokens: Sequence[SqlToken], number: int) -> bool:
     """Return whether a number is an operand of a comparison or of a condition."""
-    first = number - 1
-    while first >= 0 and tokens[first].text in {"+", "-", "("}:
-        first -= 1
-    before = tokens[first] if first >= 0 else None
-    if before is not None and (before.kind == "comparison" or before.word in _BEFORE_VALUE):
+    left_index = number - 1
+    while left_index >= 0 and tokens[left_index].text in {"+", "-", "("}:
+        left_index -= 1
+    left_token = tokens[left_index] if left_index >= 0 else None
+    if left_token is not None and (
+        left_token.kind == "comparison" or left_token.word in _BEFORE_VALUE
+    ):
         return True
-    last = number + 1
-    while last < len(tokens) and tokens[last].text == ")":
-        last += 1
-    after = tokens[last] if last < len(tokens) else None
-    return after is not None and after.kind == "comparison"
+    right_index = number + 1
+    while right_index < len(tokens) and tokens[right_index].text == ")":
+        right_index += 1
+    right_token = tokens[right_index] if right_index < len(tokens) else None
+    return right_token is not None and right_token.kind == "comparison"
 
 
 def _refusal(first: str, token: SqlToken) -> InvalidData | None:

@@ -8,7 +8,7 @@ import attrs
 
 from moorage.domain.entries.queue import Entry
 from moorage.domain.state.packing import pack_values, unpack_values
-from moorage.domain.values.text import storable
+from moorage.domain.values.text import storable_text
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import InvalidData
 
@@ -67,7 +67,9 @@ def entry_of(
     return InboxEntry(
         id=_source_name(account, tenant, events, delivery),
         target=account,
-        operation=storable((events[0].type or events[0].vendor_type or "webhook")[:_OPERATION]),
+        operation=storable_text(
+            (events[0].type or events[0].vendor_type or "webhook")[:_OPERATION]
+        ),
         tenant=tenant,
         subject=subject,
         lane=lane,

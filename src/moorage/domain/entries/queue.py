@@ -36,7 +36,7 @@ import attrs
 from moorage.domain.resilience.retry import delay
 from moorage.domain.resilience.vendor_hints import LONGEST_PAUSE
 from moorage.domain.values.durations import is_count
-from moorage.domain.values.text import storable
+from moorage.domain.values.text import storable_text
 from moorage.domain.values.trace_context import LONGEST_STATE, TraceContext
 from moorage.errors import ConnectorError, InvalidData, RateLimitExceeded
 
@@ -368,7 +368,7 @@ def with_trace(entry: E, trace: TraceContext | None) -> E:
     return attrs.evolve(entry, traceparent=trace.traceparent, tracestate=trace.tracestate)
 
 
-def arrive(entry: E, now: datetime) -> E:
+def add_entry(entry: E, now: datetime) -> E:
     """Return a new entry as the store adds it: due now, or at the later time that it states.
 
     A pause is never due, and neither is an entry that waits for others.
@@ -431,24 +431,24 @@ def give_back(entry: E, now: datetime) -> E:
     )
 
 
-def renew(entry: E, now: datetime, lease: float) -> E:
+def extend_lease(entry: E, now: datetime, lease: float) -> E:
     """Return the entry with its lease extended."""
     return attrs.evolve(entry, due=now + timedelta(seconds=lease))
 
 
-def finish(entry: E, now: datetime) -> E:
+def finish_entry(entry: E, now: datetime) -> E:
     """Return the entry with the state of finished work."""
     return _settled_entry(entry, EntryState.DONE, now, holds=False, error="")
 
 
-def postpone(entry: E, due: datetime, error: str) -> E:
+def postpone_entry(entry: E, due: datetime, error: str) -> E:
     """Return the entry waiting for its next attempt, which is due at a given time."""
     return attrs.evolve(
         entry, state=EntryState.WAITING, due=due, fence=entry.fence + 1, error=error
     )
 
 
-def doubt(entry: E, now: datetime, error: str) -> E:
+def mark_unknown(entry: E, now: datetime, error: str) -> E:
     """Return the entry marked with an unknown outcome, which a person must determine."""
     return _settled_entry(entry, EntryState.UNKNOWN, now, holds=True, error=error)
 
@@ -459,18 +459,18 @@ def give_up(entry: E, now: datetime, error: str, *, spent: bool = False) -> E:
     Pass `spent` if the vendor refused its idempotency key for good. If other entries of its chain
     came before it, these are undone next.
     """
-    turn = entry.turn + spent
+    turn_number = entry.turn + spent
     state = EntryState.DEAD if entry.predecessors is None else EntryState.UNDOING
     dead_entry = _settled_entry(entry, state, now, holds=entry.dead_holds, error=error)
-    return attrs.evolve(dead_entry, turn=turn)
+    return attrs.evolve(dead_entry, turn=turn_number)
 
 
-def drop(entry: E, now: datetime) -> E:
+def cancel_entry(entry: E, now: datetime) -> E:
     """Return the entry as cancelled by a person."""
     return _settled_entry(entry, EntryState.DROPPED, now, holds=False, error=entry.error)
 
 
-def replay(entry: E, now: datetime) -> E:
+def replay_entry(entry: E, now: datetime) -> E:
     """Return the entry ready to be processed again, with its attempts counted from zero.
 
     It waits for the entries before it in its chain again.
@@ -505,7 +505,7 @@ def longest_pause(policy: RetryPolicy, error: Exception) -> float:
     return max(LONGEST_PAUSE, policy.max_retry_after, _MONTH if is_ours else 0.0)
 
 
-def pause(policy: RetryPolicy, attempts: int, wish: float | None, draw: float) -> timedelta:
+def pause_entry(policy: RetryPolicy, attempts: int, wish: float | None, draw: float) -> timedelta:
     """Return the pause until the next attempt to process an entry.
 
     Args:
@@ -531,13 +531,13 @@ def stored_error_text(error: Exception) -> str:
     name = type(error).__name__
     if not isinstance(error, ConnectorError):
         return name
-    return storable(f"{name}: {error}"[:_LONGEST_ERROR])
+    return storable_text(f"{name}: {error}"[:_LONGEST_ERROR])
 
 
 def lane_of(*parts: str | None, digest: Callable[[bytes], str]) -> str:
     """Return the name of a lane, whose entries keep their order; a digest if it is too long."""
     name = "/".join(part or "" for part in parts)
-    if len(name) <= _MAX_LENGTH and storable(name) == name:
+    if len(name) <= _MAX_LENGTH and storable_text(name) == name:
         return name
     return digest(name.encode("utf-8", "surrogatepass"))
 

@@ -122,7 +122,7 @@ def claims_due(claims: Iterable[HeldClaim], now: int, *, by_tag: bool) -> list[l
     ]
 
 
-def halves(group: list[H]) -> list[list[H]]:
+def split_in_half(group: list[H]) -> list[list[H]]:
     """Return the two halves of a group of leases whose renewal failed, to renew them separately.
 
     A single claim may have caused the failure.

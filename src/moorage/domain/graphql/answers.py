@@ -260,7 +260,7 @@ def refusal_of_mutation(response: Response, parse: _Parse = body_of) -> Connecto
     error = refusal_of(response, parse)
     if type(error) is not VendorRejected or error.vendor_code is not None:
         return error
-    return _may_have_happened(response, error) if "data" in parse(response) else error
+    return _uncertain_failure(response, error) if "data" in parse(response) else error
 
 
 def failure_of(response: Response) -> ConnectorError | None:
@@ -293,7 +293,7 @@ def _kind_of_status(status: int) -> type[ConnectorError]:
     return kinds.get(status, VendorRejected if status < 500 else VendorFailed)
 
 
-def _may_have_happened(response: Response, error: VendorRejected) -> VendorFailed:
+def _uncertain_failure(response: Response, error: VendorRejected) -> VendorFailed:
     return VendorFailed(
         "The GraphQL service failed while it executed the mutation, and does not say whether it"
         " happened.",
@@ -320,8 +320,8 @@ def _refusal_of(
         otherwise: the class of the error if no problem has a usual code.
         by_code: whether a usual code decides the class of the error.
     """
-    problem = next((item for item in problems if _kind_of(item) is not None), problems[0])
-    kind = (_kind_of(problem) if by_code else None) or otherwise
+    problem = next((item for item in problems if _error_class(item) is not None), problems[0])
+    kind = (_error_class(problem) if by_code else None) or otherwise
     text = _USUAL.words(problem.message, _LONGEST_MESSAGE)
     details: dict[str, Any] = {
         "status": None if response is None else response.status,
@@ -339,7 +339,7 @@ def _refusal_of(
     return error
 
 
-def _kind_of(problem: GraphQLProblem) -> type[ConnectorError] | None:
+def _error_class(problem: GraphQLProblem) -> type[ConnectorError] | None:
     return _REFUSED.get(_looked_up(problem))
 
 
@@ -350,9 +350,13 @@ def _looked_up(problem: GraphQLProblem) -> str:
 
 def _pause_of(extensions: Mapping[str, Any], response: Response | None) -> float | None:
     """Return the seconds until the GraphQL service has capacity again, if the answer says."""
-    after = extensions.get("retryAfter")
-    if isinstance(after, (int, float)) and not isinstance(after, bool) and after >= 0:
-        return float(after)
+    pause_value = extensions.get("retryAfter")
+    if (
+        isinstance(pause_value, (int, float))
+        and not isinstance(pause_value, bool)
+        and pause_value >= 0
+    ):
+        return float(pause_value)
     body: Mapping[str, Any] = {} if response is None else body_of(response)
     cost = _object(_object(body.get("extensions")).get("cost"))
     room = _object(cost.get("throttleStatus"))

@@ -50,13 +50,17 @@ def read_document(text: object) -> GraphQLDocument:
     if not isinstance(text, str):
         raise _no_document(f"The document is {with_article(type(text).__name__)}, not a text.")
     operations: list[tuple[str, str | None]] = []
-    for first, second in _definitions(list(_lexemes(text))):
-        if first == "{":
+    for definition_type, definition_name in _definitions(list(_lexemes(text))):
+        if definition_type == "{":
             operations.append(("query", None))
-        elif first in _KINDS:
-            operations.append((first, second if second.isidentifier() else None))
-        elif first != "fragment":
-            raise _no_document(f"A definition in the document begins with {first[:40]!r}.")
+        elif definition_type in _KINDS:
+            operations.append(
+                (definition_type, definition_name if definition_name.isidentifier() else None)
+            )
+        elif definition_type != "fragment":
+            raise _no_document(
+                f"A definition in the document begins with {definition_type[:40]!r}."
+            )
     if len(operations) != 1:
         raise InvalidData(
             f"The document has {len(operations)} operations.",
@@ -71,9 +75,9 @@ def _definitions(lexemes: list[str]) -> Iterator[tuple[str, str]]:
     """Yield the first two lexical tokens of each definition of a GraphQL document."""
     depth = 0
     at_start = True
-    for lexeme, following in pairwise([*lexemes, ""]):
+    for lexeme, next_lexeme in pairwise([*lexemes, ""]):
         if at_start:
-            yield lexeme, following
+            yield lexeme, next_lexeme
         if lexeme in _OPENING:
             depth += 1
         elif lexeme in _CLOSING:

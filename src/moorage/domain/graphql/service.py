@@ -183,8 +183,12 @@ class GraphQL:
 
     def _reference(self, document: GraphQLDocument) -> dict[str, Any]:
         """Return the fields of a request that contain the document's text or its persisted name."""
-        persisted = self.persisted
-        return {"query": document.text} if persisted is None else persisted.members(document)
+        persisted_documents = self.persisted
+        return (
+            {"query": document.text}
+            if persisted_documents is None
+            else persisted_documents.members(document)
+        )
 
     def _request(self, body: dict[str, Any], *, idempotent: bool) -> Request:
         return Request(

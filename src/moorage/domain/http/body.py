@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from typing import Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 from moorage.domain.values.frozen_values import field, frozen
-from moorage.domain.values.text import brief
+from moorage.domain.values.text import brief_repr
 from moorage.errors import InvalidData
 
 
@@ -40,7 +40,7 @@ def _body_error(source: object) -> InvalidData:
 def _is_count(_: BodyStream, __: object, value: Any) -> None:
     if value is not None and (type(value) is not int or value < 0):
         raise InvalidData(
-            f"A body's length cannot be {brief(value)}.",
+            f"A body's length cannot be {brief_repr(value)}.",
             field="length",
             remedy="Give the number of bytes, or None if it is unknown.",
         )

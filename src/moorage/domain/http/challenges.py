@@ -75,8 +75,8 @@ def _parameters(value: str, position: int) -> tuple[dict[str, str], int]:
     """
     parameters: dict[str, str] = {}
     while True:
-        begin = _after_separators(value, position)
-        match = _PARAMETER.match(value, begin)
+        parameter_start = _after_separators(value, position)
+        match = _PARAMETER.match(value, parameter_start)
         if match is None:
             return parameters, position
         name, quoted_string, word = match.groups()

@@ -108,7 +108,7 @@ class Headers(Mapping[str, str]):
         except InvalidData as error:
             refusal = error
         except (TypeError, ValueError):
-            refusal = _not_fields(fields)
+            refusal = _not_fields_error(fields)
         else:
             object.__setattr__(self, "pairs", pairs)
             object.__setattr__(self, "_first", first_values)
@@ -275,7 +275,7 @@ def _read_pairs(fields: HeadersInput) -> tuple[tuple[tuple[str, str], ...], dict
     return tuple(pairs), first_values
 
 
-def _not_fields(fields: object) -> InvalidData:
+def _not_fields_error(fields: object) -> InvalidData:
     return InvalidData(
         f"A value of type {type(fields).__name__} cannot be converted to headers.",
         field="headers",

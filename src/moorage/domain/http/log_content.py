@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from moorage.domain.values.durations import count
 from moorage.domain.values.frozen_values import field, frozen
-from moorage.domain.values.text import brief
+from moorage.domain.values.text import brief_repr
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _as_calls(value: LoggedCalls | str) -> LoggedCalls:
         return LoggedCalls(value)
     except ValueError:
         raise ConfigurationError(
-            f"{brief(value)} is not a choice of calls.",
+            f"{brief_repr(value)} is not a choice of calls.",
             path="calls",
             remedy=f"Give one of {', '.join(choice.value for choice in LoggedCalls)}.",
         ) from None

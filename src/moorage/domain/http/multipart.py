@@ -123,11 +123,11 @@ def _check_text(text: object, field: str) -> None:
 
 
 def _boundary(parts: Iterable[tuple[bytes, Body]]) -> str:
-    digested: list[bytes] = []
+    digested_parts: list[bytes] = []
     for head, content in parts:
         summary = content if isinstance(content, bytes) else b"%d" % (content.length or 0)
-        digested += [head, summary]
-    return f"moorage-{digest(digested).hex()[:40]}"
+        digested_parts += [head, summary]
+    return f"moorage-{digest(digested_parts).hex()[:40]}"
 
 
 def _join_segments(segments: list[Body]) -> Body:

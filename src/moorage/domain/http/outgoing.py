@@ -25,7 +25,7 @@ from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import is_switch
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.patterns import late_pattern
-from moorage.domain.values.text import brief
+from moorage.domain.values.text import brief_repr
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _ports(ports: int | Iterable[int]) -> tuple[int, ...]:
 def _are_ports(_: object, attribute: attrs.Attribute[Any], value: tuple[object, ...]) -> None:
     if not value or any(type(port) is not int or not 0 < port <= _LAST_PORT for port in value):
         raise ConfigurationError(
-            f"{brief(value)} is not a list of ports.",
+            f"{brief_repr(value)} is not a list of ports.",
             path=attribute.name,
             remedy="Give ports such as 443.",
         )
@@ -173,7 +173,7 @@ class OutgoingGuard:
             return "has an address of an unknown kind"
         if getattr(parsed_address, "scope_id", None) is not None:
             return "has an address on one of this machine's links"
-        embedded_address = _meant_address(parsed_address)
+        embedded_address = _embedded_address(parsed_address)
         if any(
             item in network
             for network in self.networks
@@ -188,7 +188,7 @@ def _is_named(host: str, name: str) -> bool:
     return host.endswith(name) if name.startswith(".") else host == name
 
 
-def _meant_address(address: Address) -> Address:
+def _embedded_address(address: Address) -> Address:
     """Return the IPv4 address inside an IPv6 address, or otherwise the address itself."""
     if isinstance(address, IPv6Address) and any(address in network for network in _MAPPED_NETWORKS):
         return IPv4Address(int(address) & 0xFFFF_FFFF)

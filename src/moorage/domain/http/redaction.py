@@ -235,7 +235,7 @@ class Redaction:
                 hidden_depth = None
             if hidden_depth is None:
                 masked_parts.append(self._redact_token(piece))
-                json_path.go(piece, name)
+                json_path.move_to(piece, name)
                 if piece == ":" and (_is_hidden(name, self.body_keys) or json_path.leads_there):
                     masked_parts.append(f'"{MASK}"')
                     hidden_depth = depth
@@ -267,7 +267,7 @@ class _JsonPath:
         self._key: str | None = None
         self.leads_there = False
 
-    def go(self, piece: str, name: str) -> None:
+    def move_to(self, piece: str, name: str) -> None:
         """Move to the next token of the JSON text; `name` is the key that precedes it."""
         if not self._paths:
             return
@@ -301,8 +301,8 @@ def _without_keys(text: str) -> str:
 def _redact_match(match: re.Match[str]) -> str:
     # The segments of a path are shorter, and names have no digits between their letters.
     pieces = _PIECES.findall(match[0])
-    hidden = any(not piece.isalpha() and not piece.isdigit() for piece in pieces)
-    return MASK if hidden else match[0]
+    is_hidden = any(not piece.isalpha() and not piece.isdigit() for piece in pieces)
+    return MASK if is_hidden else match[0]
 
 
 def _is_hidden(name: str, names: frozenset[str]) -> bool:

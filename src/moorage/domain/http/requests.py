@@ -17,7 +17,7 @@ from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
 from moorage.domain.values.frozen_values import evolve, field, frozen
 from moorage.domain.values.json_text import encode_json
-from moorage.domain.values.text import brief, with_article
+from moorage.domain.values.text import brief_repr, with_article
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def as_method(value: HttpMethod | str) -> HttpMethod:
         return value if isinstance(value, HttpMethod) else HttpMethod(value)
     except ValueError:
         raise InvalidData(
-            f"{brief(value)} is not a supported HTTP method.",
+            f"{brief_repr(value)} is not a supported HTTP method.",
             field="method",
             remedy=f"Use one of {', '.join(HttpMethod)}.",
         ) from None

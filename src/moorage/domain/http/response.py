@@ -8,14 +8,14 @@ from moorage.domain.http.headers import Headers, as_headers
 from moorage.domain.http.media_type import decode_body
 from moorage.domain.values.frozen_values import evolve, field, frozen
 from moorage.domain.values.json_text import decode_json
-from moorage.domain.values.text import brief
+from moorage.domain.values.text import brief_repr
 from moorage.errors import InvalidData
 
 
 def _is_status(_: Response, __: object, value: Any) -> None:
     if not isinstance(value, int) or not 100 <= value <= 999:
         raise InvalidData(
-            f"{brief(value)} is not an HTTP status.",
+            f"{brief_repr(value)} is not an HTTP status.",
             field="status",
             remedy="Give a number of three digits.",
         )

@@ -48,16 +48,31 @@ class Timeouts:
             seconds(remaining, "remaining")
         shorter_timeouts = object.__new__(Timeouts)
         # This is a hot path: valid values are not validated again.
-        bound = self.connect
-        _set_connect(shorter_timeouts, remaining if bound is None or bound > remaining else bound)
-        bound = self.read
-        _set_read(shorter_timeouts, remaining if bound is None or bound > remaining else bound)
-        bound = self.write
-        _set_write(shorter_timeouts, remaining if bound is None or bound > remaining else bound)
-        bound = self.pool
-        _set_pool(shorter_timeouts, remaining if bound is None or bound > remaining else bound)
-        bound = self.total
-        _set_total(shorter_timeouts, remaining if bound is None or bound > remaining else bound)
+        shortest_time = self.connect
+        _set_connect(
+            shorter_timeouts,
+            remaining if shortest_time is None or shortest_time > remaining else shortest_time,
+        )
+        shortest_time = self.read
+        _set_read(
+            shorter_timeouts,
+            remaining if shortest_time is None or shortest_time > remaining else shortest_time,
+        )
+        shortest_time = self.write
+        _set_write(
+            shorter_timeouts,
+            remaining if shortest_time is None or shortest_time > remaining else shortest_time,
+        )
+        shortest_time = self.pool
+        _set_pool(
+            shorter_timeouts,
+            remaining if shortest_time is None or shortest_time > remaining else shortest_time,
+        )
+        shortest_time = self.total
+        _set_total(
+            shorter_timeouts,
+            remaining if shortest_time is None or shortest_time > remaining else shortest_time,
+        )
         return shorter_timeouts
 
 

@@ -15,7 +15,7 @@ from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.patterns import late_pattern
-from moorage.domain.values.text import brief
+from moorage.domain.values.text import brief_repr
 from moorage.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _version(value: TlsVersion | str) -> TlsVersion:
         return TlsVersion(value)
     except ValueError:
         raise ConfigurationError(
-            f"{brief(value)} is not a supported TLS version.",
+            f"{brief_repr(value)} is not a supported TLS version.",
             path="minimum",
             remedy="Give '1.2' or '1.3'.",
         ) from None

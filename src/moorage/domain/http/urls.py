@@ -51,18 +51,18 @@ _LONGEST_LABEL = 63
 def validate_base_url(url: str) -> str:
     """Return the URL if it can be a service's base URL; otherwise raise an error."""
     if not _is_sendable(url):
-        raise _bad_base("is not a str, or has white space or a control character in it")
+        raise _base_url_error("is not a str, or has white space or a control character in it")
     if "@" in url.partition("://")[2].partition("/")[0]:
-        raise _bad_base("has a user name or password in it")
+        raise _base_url_error("has a user name or password in it")
     if "?" in url or "#" in url:
-        raise _bad_base("has a query or a fragment")
+        raise _base_url_error("has a query or a fragment")
     origin = origin_of(url)
     if origin is None:
-        raise _bad_base("is not an http or https URL with a host in ASCII and a valid port")
+        raise _base_url_error("is not an http or https URL with a host in ASCII and a valid port")
     if _PLACEHOLDER.search(url):
-        raise _bad_base("has a part in braces or angle brackets, which nothing replaces")
+        raise _base_url_error("has a part in braces or angle brackets, which nothing replaces")
     if not is_host(origin[1]):
-        raise _bad_base("has a host that can be neither a name nor an address")
+        raise _base_url_error("has a host that can be neither a name nor an address")
     return url
 
 
@@ -95,14 +95,14 @@ def is_host(host: str) -> bool:
 def validate_path(path: str) -> str:
     """Return a request's path or absolute URL, after checking that it is valid."""
     if not _is_sendable(path):
-        raise _bad_path("is not a str, or has white space or a control character in it")
+        raise _path_error("is not a str, or has white space or a control character in it")
     if is_absolute(path):
         try:
             netloc = urlsplit(path).netloc
         except ValueError:
-            raise _bad_path("has no host that a URL could have") from None
+            raise _path_error("has no host that a URL could have") from None
         if "@" in netloc:
-            raise _bad_path("has a user name or password in it")
+            raise _path_error("has a user name or password in it")
     if ("." in path or "%2" in path) and _DOT_SEGMENT.search(
         path.partition("?")[0].partition("#")[0]
     ):
@@ -223,7 +223,7 @@ def _escape(text: str, safe: str) -> str:
     return quote(_STRAY_PERCENT.sub("%25", text), safe=safe)
 
 
-def _bad_base(why: str) -> InvalidData:
+def _base_url_error(why: str) -> InvalidData:
     return InvalidData(
         f"The base URL {why}.",
         field="base_url",
@@ -232,7 +232,7 @@ def _bad_base(why: str) -> InvalidData:
     )
 
 
-def _bad_path(why: str) -> InvalidData:
+def _path_error(why: str) -> InvalidData:
     return InvalidData(
         f"The path {why}.",
         field="path",

@@ -202,7 +202,7 @@ class Claim:
             fence,
             owner,
             lease_end,
-            ends,
+            claim_end,
             sent_at,
             target,
             answer,
@@ -212,33 +212,45 @@ class Claim:
         if stage == DONE:
             return states, new_tuple(ClaimResult, (Verdict.REPLAY, 0, 0, answer))
         if stage != FREE and owner == self.owner and state_time < lease_end:
-            verdict = Verdict.RUN if stage == CLAIMED else Verdict.ASK_AGAIN
-            return states, ClaimResult(verdict, fence)
+            claim_verdict = Verdict.RUN if stage == CLAIMED else Verdict.ASK_AGAIN
+            return states, ClaimResult(claim_verdict, fence)
         if stage == FREE or (stage == CLAIMED and state_time >= lease_end):
             claimed_states, wait = (
-                self._taken_states(state_time, fence + 1, ends),
-                max(0, ends - state_time),
+                self._taken_states(state_time, fence + 1, claim_end),
+                max(0, claim_end - state_time),
             )
             return claimed_states, ClaimResult(Verdict.RUN, fence + 1, wait)
         if state_time < lease_end:
             return states, ClaimResult(Verdict.BUSY, wait=lease_end - state_time)
         latest_end = state_time + self.term
         if target != self.target or latest_end > sent_at + self.remembered:
-            return states, ClaimResult(Verdict.UNKNOWN, wait=max(0, ends - state_time))
-        fence, lease_end, ends = fence + 1, state_time + self.lease, max(ends, latest_end)
-        keep_for = ends - state_time + self.ttl
+            return states, ClaimResult(Verdict.UNKNOWN, wait=max(0, claim_end - state_time))
+        fence, lease_end, claim_end = fence + 1, state_time + self.lease, max(claim_end, latest_end)
+        keep_for = claim_end - state_time + self.ttl
         new_entry = (
             *(state_time, keep_for, SENT, fingerprint, fence, self.owner),
-            *(lease_end, ends, sent_at, target, None),
+            *(lease_end, claim_end, sent_at, target, None),
         )
         return (new_entry,), ClaimResult(Verdict.ASK_AGAIN, fence)
 
     def _taken_states(self, now: int, fence: int, earlier: int = 0) -> States:
-        lease_end, ends = now + self.lease, max(earlier, now + self.term)
-        keep_for = ends - now + self.ttl
+        lease_end, claim_end = now + self.lease, max(earlier, now + self.term)
+        keep_for = claim_end - now + self.ttl
         fingerprint, owner, target = self.fingerprint, self.owner, self.target
         return (
-            (now, keep_for, CLAIMED, fingerprint, fence, owner, lease_end, ends, 0, target, None),
+            (
+                now,
+                keep_for,
+                CLAIMED,
+                fingerprint,
+                fence,
+                owner,
+                lease_end,
+                claim_end,
+                0,
+                target,
+                None,
+            ),
         )
 
 
@@ -284,7 +296,7 @@ def _renewed_entry(entry: Entry, fence: int, lease: int, ttl: int) -> Entry | No
         is_held,
         owner,
         lease_end,
-        ends,
+        claim_end,
         sent_at,
         target,
         answer,
@@ -294,7 +306,7 @@ def _renewed_entry(entry: Entry, fence: int, lease: int, ttl: int) -> Entry | No
     keep_for, lease_end = max(keep_for, lease + ttl), max(lease_end, state_time + lease)
     return (
         *(state_time, keep_for, stage, fingerprint, fence, owner),
-        *(lease_end, ends, sent_at, target, answer),
+        *(lease_end, claim_end, sent_at, target, answer),
     )
 
 
@@ -343,7 +355,7 @@ def store_answer(key: str, fence: int, answer: object, *, ttl: int) -> Settle:
     return Settle(key, fence, DONE, ttl=ttl, answer=answer)
 
 
-def release(key: str, fence: int, *, ttl: int) -> Settle:
+def release_claim(key: str, fence: int, *, ttl: int) -> Settle:
     """Return the command that frees a key whose claim certainly had no effect.
 
     A holder whose verdict was `ASK_AGAIN` must not use it, because the holder before it may have
@@ -352,7 +364,7 @@ def release(key: str, fence: int, *, ttl: int) -> Settle:
     return Settle(key, fence, FREE, ttl=ttl)
 
 
-def abandon(key: str, fence: int, *, ttl: int) -> Settle:
+def abandon_claim(key: str, fence: int, *, ttl: int) -> Settle:
     """Return the command that ends a claim and marks its outcome as unknown.
 
     The key becomes unknown if its request was sent, and free otherwise.
@@ -555,7 +567,7 @@ def mark_sent(entry: Entry | None, fence: int, target: str) -> Entry | None:
     """
     if entry is None or entry[4] != fence or entry[2] not in (CLAIMED, SENT):
         return None
-    state_time, keep_for, _, fingerprint, _, owner, lease_end, ends, sent_at, _, _ = entry
+    state_time, keep_for, _, fingerprint, _, owner, lease_end, claim_end, sent_at, _, _ = entry
     if state_time >= lease_end:
         return None
     sent_at = sent_at or state_time
@@ -567,7 +579,7 @@ def mark_sent(entry: Entry | None, fence: int, target: str) -> Entry | None:
         fence,
         owner,
         lease_end,
-        ends,
+        claim_end,
         sent_at,
         target,
         None,
@@ -589,16 +601,20 @@ def unexpired(state: State | None, now: int) -> Entry | None:
         fence,
         owner,
         lease_end,
-        ends,
+        claim_end,
         sent_at,
         target,
         answer,
     ) = state
-    time, shift = reading_time(state_time, now)
-    keep_for -= time - state_time + shift
+    time, time_shift = reading_time(state_time, now)
+    keep_for -= time - state_time + time_shift
     if keep_for <= 0:
         return None
-    lease_end, ends, sent_at = lease_end - shift, ends - shift, sent_at - shift if sent_at else 0
+    lease_end, claim_end, sent_at = (
+        lease_end - time_shift,
+        claim_end - time_shift,
+        sent_at - time_shift if sent_at else 0,
+    )
     return (
         time,
         keep_for,
@@ -607,7 +623,7 @@ def unexpired(state: State | None, now: int) -> Entry | None:
         fence,
         owner,
         lease_end,
-        ends,
+        claim_end,
         sent_at,
         target,
         answer,

@@ -67,8 +67,8 @@ def _related_keys(key: str) -> tuple[str, ...]:
     """
     if class_of(key) not in {"turn", "place"}:
         return ()
-    home = f"{{{tag_of(key)}}}:"
-    return (f"{home}turn", *(f"{home}place:{number}" for number in range(_PLACES)))
+    key_prefix = f"{{{tag_of(key)}}}:"
+    return (f"{key_prefix}turn", *(f"{key_prefix}place:{number}" for number in range(_PLACES)))
 
 
 def _is_mark(state: State | None) -> bool:
@@ -86,6 +86,6 @@ def _may_have_effect(state: State | None, now: int) -> bool:
     entry = unexpired(state, now)
     if entry is None:
         return False
-    time, stage, lease_end, ends = entry[0], entry[2], entry[6], entry[7]
+    time, stage, lease_end, claim_end = entry[0], entry[2], entry[6], entry[7]
     is_over = stage == FREE or (stage == CLAIMED and time >= lease_end)
-    return not is_over or time < ends
+    return not is_over or time < claim_end

@@ -126,8 +126,8 @@ class Reserve:
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, Reservation]:
         """Return the state with the newly reserved places, and the `Reservation`."""
-        time, ends = _ends(states[0], now)
-        record_count = sum(ends.values())
+        time, places_by_end = _reservation_ends(states[0], now)
+        record_count = sum(places_by_end.values())
         free_places = self.bound - record_count
         granted_places = (
             min(self.number, max(1, free_places // _LARGEST_SHARE)) if free_places > 0 else 0
@@ -136,12 +136,12 @@ class Reserve:
             granted_places = self.number
         step = step_of(self.life)
         end = -(-(time + step + self.life) // step) * step
-        wait = min(ends) - time if ends else 0
+        wait = min(places_by_end) - time if places_by_end else 0
         answer = Reservation(granted_places, record_count + granted_places, step, end, wait)
         if not granted_places:
             return with_times_moved_back(_RULES, states, now), answer
-        ends[end] = ends.get(end, 0) + granted_places
-        return (_state(time, ends),), answer
+        places_by_end[end] = places_by_end.get(end, 0) + granted_places
+        return (_state(time, places_by_end),), answer
 
 
 class ReturnPlaces:
@@ -160,11 +160,11 @@ class ReturnPlaces:
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, None]:
         """Return the state without these reserved places, if they have not expired."""
-        time, ends = _ends(states[0], now)
-        if self.end not in ends:
+        time, places_by_end = _reservation_ends(states[0], now)
+        if self.end not in places_by_end:
             return states, None
-        ends[self.end] = max(0, ends[self.end] - self.number)
-        return (_state(time, ends),), None
+        places_by_end[self.end] = max(0, places_by_end[self.end] - self.number)
+        return (_state(time, places_by_end),), None
 
 
 class CountRecords:
@@ -180,8 +180,8 @@ class CountRecords:
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, int]:
         """Return the number of places in use."""
-        _, ends = _ends(states[0], now)
-        return states, sum(ends.values())
+        _, places_by_end = _reservation_ends(states[0], now)
+        return states, sum(places_by_end.values())
 
 
 class ClaimExisting(Claim):
@@ -230,30 +230,32 @@ class _Reservations:
     @staticmethod
     def present(state: State | None, now: int) -> State | None:
         """Return the state at the present time; None if all reservations have expired."""
-        time, ends = _ends(state, now)
-        return _state(time, ends) if ends else None
+        time, places_by_end = _reservation_ends(state, now)
+        return _state(time, places_by_end) if places_by_end else None
 
 
 _RULES: Final = (_Reservations(),)
 
 
-def _ends(state: State | None, now: int) -> tuple[int, dict[int, int]]:
+def _reservation_ends(state: State | None, now: int) -> tuple[int, dict[int, int]]:
     """Return the current time, and the number of reserved places by the time of expiry."""
     if state is None:
         return now, {}
     seen_at, _, stored_ends = state
-    time, shift = reading_time(seen_at, now)
-    return time, {end - shift: number for end, number in stored_ends if end - shift > time}
+    time, time_shift = reading_time(seen_at, now)
+    return time, {
+        end - time_shift: number for end, number in stored_ends if end - time_shift > time
+    }
 
 
 def _state(time: int, ends: dict[int, int]) -> State:
     """Return the stored form of these reservations."""
     sorted_ends = sorted(end for end, number in ends.items() if number)
-    excess = max(0, len(sorted_ends) - _MOST_ENDS)
-    if excess:
+    excess_count = max(0, len(sorted_ends) - _MOST_ENDS)
+    if excess_count:
         # The earliest places end later than they have to, so that none ends before its record.
-        merged_places = sum(ends[end] for end in sorted_ends[: excess + 1])
-        sorted_ends = sorted_ends[excess:]
+        merged_places = sum(ends[end] for end in sorted_ends[: excess_count + 1])
+        sorted_ends = sorted_ends[excess_count:]
         ends = {**ends, sorted_ends[0]: merged_places}
     last_end = sorted_ends[-1] if sorted_ends else time
     return time, max(1, last_end - time), tuple((end, ends[end]) for end in sorted_ends)

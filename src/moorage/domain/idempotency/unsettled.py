@@ -131,29 +131,41 @@ class RegisterOperation:
         """
         effect, register_page = _effect(states[0], now), states[1]
         if effect is None:
-            stage, number, opened_at, ends, due_at, turn = FREED, 0, now, 0, 0, 0
+            stage, number, opened_at, holding_end, due_at, lookup_turn = FREED, 0, now, 0, 0, 0
             is_same, answer = True, None
         else:
-            _, _, stage, number, opened_at, ends, due_at, turn, fingerprint, _, answer = effect
+            (
+                _,
+                _,
+                stage,
+                number,
+                opened_at,
+                holding_end,
+                due_at,
+                lookup_turn,
+                fingerprint,
+                _,
+                answer,
+            ) = effect
             is_same = fingerprint == self.fingerprint
             if stage == SETTLED:
                 return states, Registration(settled=True, same=is_same, answer=answer)
         if stage == OPEN and not is_same:
-            return states, Registration(round=turn, same=False)
+            return states, Registration(round=lookup_turn, same=False)
         if stage == OPEN and now + self.span > opened_at + self.memory:
-            return states, Registration(round=turn, forgotten=True)
+            return states, Registration(round=lookup_turn, forgotten=True)
         is_first = stage != OPEN
         if is_first:
-            opened_at, ends, due_at, answer = now, 0, 0, None
+            opened_at, holding_end, due_at, answer = now, 0, 0, None
         elif answer is not None:
             answer = (None, *answer[1:])
-        number, end_time = max(now, number + 1), max(now + self.span, ends)
-        held_for = max(0, ends - now)
+        number, end_time = max(now, number + 1), max(now + self.span, holding_end)
+        held_for = max(0, holding_end - now)
         open_effect = (
-            *(now, KEPT, OPEN, number, opened_at, end_time, max(end_time, due_at), turn),
+            *(now, KEPT, OPEN, number, opened_at, end_time, max(end_time, due_at), lookup_turn),
             *(self.fingerprint, self.what, answer),
         )
-        registration = Registration(number, is_first, turn, held=held_for)
+        registration = Registration(number, is_first, lookup_turn, held=held_for)
         return (open_effect, _list_effect(register_page, now, self.keys[0])), registration
 
 
@@ -174,13 +186,13 @@ class ReadRegistration:
         effect = _effect(states[0], now)
         if effect is None:
             return states, Registration()
-        _, _, stage, number, _, _, _, turn, fingerprint, _, answer = effect
+        _, _, stage, number, _, _, _, lookup_turn, fingerprint, _, answer = effect
         is_same = fingerprint == self.fingerprint
         if stage == SETTLED:
             return states, Registration(settled=True, same=is_same, answer=answer)
         is_own = stage == OPEN and is_same
         return states, Registration(
-            number if is_own else 0, round=turn, same=stage != OPEN or is_same
+            number if is_own else 0, round=lookup_turn, same=stage != OPEN or is_same
         )
 
 
@@ -538,7 +550,7 @@ def _effect(state: State | None, now: int) -> Effect | None:
         opened_at,
         end_time,
         due_at,
-        turn,
+        lookup_turn,
         fingerprint,
         effect_kind,
         answer,
@@ -559,7 +571,7 @@ def _effect(state: State | None, now: int) -> Effect | None:
             opened_at - clock_step,
             end_time - clock_step,
             due_at - clock_step,
-            turn,
+            lookup_turn,
         ),
         *(fingerprint, effect_kind, answer),
     )

@@ -99,8 +99,8 @@ class BrokerRules:
 
     def of(self, topic: object) -> BrokerRules:
         """Return the rules for a topic; at some brokers they depend on how its name ends."""
-        for ending, rules in self.special.items():
-            if isinstance(topic, str) and topic.endswith(ending):
+        for name_ending, rules in self.special.items():
+            if isinstance(topic, str) and topic.endswith(name_ending):
                 return rules
         return self
 
@@ -355,12 +355,12 @@ def batches(
         if sizes:
             yield messages
         return
-    first = total = 0
+    first_index = total = 0
     for position, weight in enumerate(sizes):
-        is_full = position - first >= rules.most_in_batch
-        if position > first and (is_full or total + weight > rules.most_bytes_in_batch):
-            yield messages[first:position]
-            first, total = position, 0
+        is_full = position - first_index >= rules.most_in_batch
+        if position > first_index and (is_full or total + weight > rules.most_bytes_in_batch):
+            yield messages[first_index:position]
+            first_index, total = position, 0
         total += weight
-    if first < len(messages):
-        yield messages[first:]
+    if first_index < len(messages):
+        yield messages[first_index:]

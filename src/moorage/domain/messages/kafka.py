@@ -132,10 +132,10 @@ def partition_lag(partition: Mapping[str, int], *, from_beginning: bool) -> int 
         partition: the offsets of the partition in librdkafka's statistics, negative if not known.
         from_beginning: whether a group that has committed nothing reads from the beginning.
     """
-    first, last = partition["committed_offset"], partition["hi_offset"]
-    if first < 0 and from_beginning:
-        first = partition["lo_offset"]
-    return None if first < 0 or last < 0 else max(0, last - first)
+    committed_offset, end_offset = partition["committed_offset"], partition["hi_offset"]
+    if committed_offset < 0 and from_beginning:
+        committed_offset = partition["lo_offset"]
+    return None if committed_offset < 0 or end_offset < 0 else max(0, end_offset - committed_offset)
 
 
 def is_final(name: str) -> bool:

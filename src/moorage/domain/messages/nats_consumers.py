@@ -113,9 +113,9 @@ class ConsumerSettings:
             subject: the subject that it reads, which may have wildcards.
             after: the position in the stream after which it begins; None to begin by `start`.
         """
-        begin: dict[str, Any] = {"deliver_policy": self.start}
+        start_options: dict[str, Any] = {"deliver_policy": self.start}
         if after is not None:
-            begin = {"deliver_policy": "by_start_sequence", "opt_start_seq": after + 1}
+            start_options = {"deliver_policy": "by_start_sequence", "opt_start_seq": after + 1}
         pinned: dict[str, Any] = {}
         if self.exclusive:
             pinned = {
@@ -129,7 +129,7 @@ class ConsumerSettings:
             "filter_subject": subject,
             "ack_policy": "explicit",
             "replay_policy": "instant",
-            **begin,
+            **start_options,
             **self.changeable(),
             **pinned,
         }
@@ -144,8 +144,8 @@ class ConsumerSettings:
         """
         expected = self.config(name, subject)
         for setting in ("filter_subject", "ack_policy", "priority_policy"):
-            usual = "none" if setting == "priority_policy" else ""
-            if (config.get(setting) or usual) != (expected.get(setting) or usual):
+            default_value = "none" if setting == "priority_policy" else ""
+            if (config.get(setting) or default_value) != (expected.get(setting) or default_value):
                 return setting
         return "deliver_subject" if config.get("deliver_subject") else None
 
@@ -171,11 +171,11 @@ def checked_subjects(subjects: Sequence[str]) -> tuple[str, ...]:
                 " for one or more.",
             )
     for number, subject in enumerate(subjects):
-        for other in subjects[:number]:
-            if subjects_overlap(subject, other):
+        for other_subject in subjects[:number]:
+            if subjects_overlap(subject, other_subject):
                 raise ConfigurationError(
-                    f"The subjects {other!r} and {subject!r} overlap, so that a message could be"
-                    " read twice.",
+                    f"The subjects {other_subject!r} and {subject!r} overlap, so that a message"
+                    " could be read twice.",
                     path="subjects",
                     remedy="Give subjects that have no messages in common.",
                 )
@@ -204,13 +204,13 @@ def has_wildcards(subject: str) -> bool:
 
 def subjects_overlap(first: str, second: str) -> bool:
     """Return whether a subject can match both of these, which may have wildcards."""
-    left, right = first.split("."), second.split(".")
-    for pair in zip(left, right, strict=False):
+    left_parts, right_parts = first.split("."), second.split(".")
+    for pair in zip(left_parts, right_parts, strict=False):
         if ">" in pair:
             return True
         if "*" not in pair and pair[0] != pair[1]:
             return False
-    return len(left) == len(right)
+    return len(left_parts) == len(right_parts)
 
 
 def consumer_name(group: str, subject: str) -> str:

@@ -93,17 +93,17 @@ def pack_commands(commands: Iterable[Sequence[str | bytes]]) -> list[bytes]:
         commands: the commands, each as a list of words.
     """
     pieces: list[bytes] = []
-    small: list[bytes] = []
+    small_parts: list[bytes] = []
     for words in commands:
-        small.append(b"*%d\r\n" % len(words))
+        small_parts.append(b"*%d\r\n" % len(words))
         for word in words:
             data = word.encode() if isinstance(word, str) else word
             if len(data) > _COPIED:
-                pieces += (b"".join((*small, b"$%d\r\n" % len(data))), data)
-                small = [b"\r\n"]
+                pieces += (b"".join((*small_parts, b"$%d\r\n" % len(data))), data)
+                small_parts = [b"\r\n"]
             else:
-                small.append(b"$%d\r\n%b\r\n" % (len(data), data))
-    return [*pieces, b"".join(small)]
+                small_parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
+    return [*pieces, b"".join(small_parts)]
 
 
 def packed_list(words: Sequence[str], texts: Sequence[str]) -> bytes:

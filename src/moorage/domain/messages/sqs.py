@@ -207,8 +207,8 @@ def batch_results(
 
     A message that the answer does not mention may be stored.
     """
-    stored_entries = _by_id(answer.get("Successful"))
-    failures = _by_id(answer.get("Failed"))
+    stored_entries = _entries_by_id(answer.get("Successful"))
+    failures = _entries_by_id(answer.get("Failed"))
     results: list[Result[PublishReceipt]] = []
     for position, item in enumerate(items):
         id_ = str(position)
@@ -230,7 +230,7 @@ def batch_results(
     return tuple(results)
 
 
-def _by_id(entries: object) -> dict[str, dict[str, Any]]:
+def _entries_by_id(entries: object) -> dict[str, dict[str, Any]]:
     entry_list = entries if is_list(entries) else []
     return {
         entry["Id"]: entry

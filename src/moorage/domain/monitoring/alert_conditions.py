@@ -101,19 +101,19 @@ def _thresholds_of_absence(condition: Condition) -> Iterator[Contradiction]:
 
 
 def _contradicting_thresholds(condition: Condition) -> Iterator[Contradiction]:
-    upper, lower, clear = condition.above, condition.below, condition.clear
-    if upper is not None and lower is not None:
+    upper_bound, lower_bound, clear_bound = condition.above, condition.below, condition.clear
+    if upper_bound is not None and lower_bound is not None:
         yield Contradiction(
             "below", "has two thresholds", "Give `above` or `below`; for both, two rules."
         )
         return
-    threshold = upper if lower is None else lower
+    threshold = upper_bound if lower_bound is None else lower_bound
     if threshold is None and condition.when in FIGURES:
         yield Contradiction("above", "has no threshold", "Give `above` or `below`.")
-    if clear is not None and (
+    if clear_bound is not None and (
         threshold is None
-        or (lower is None and clear > threshold)
-        or (upper is None and clear < threshold)
+        or (lower_bound is None and clear_bound > threshold)
+        or (upper_bound is None and clear_bound < threshold)
     ):
         yield Contradiction(
             "clear",
@@ -124,7 +124,12 @@ def _contradicting_thresholds(condition: Condition) -> Iterator[Contradiction]:
 
 def _impossible_thresholds(condition: Condition) -> Iterator[Contradiction]:
     """Yield each threshold that is above or below every possible value of its metric."""
-    metric, upper, lower, clear = condition.when, condition.above, condition.below, condition.clear
+    metric, upper_bound, lower_bound, clear_bound = (
+        condition.when,
+        condition.above,
+        condition.below,
+        condition.clear,
+    )
     if metric not in FIGURES:
         return
     highest = {_ERROR_RATE: 1.0, _BURN_RATE: 1 / (1 - condition.objective)}.get(metric, inf)
@@ -132,14 +137,14 @@ def _impossible_thresholds(condition: Condition) -> Iterator[Contradiction]:
         remedy = f"Give a number from 0 to {highest:g}; {metric} is never outside."
     else:
         remedy = f"Give a number above 0; {metric} is never negative."
-    if upper is not None and (upper < 0 or upper >= highest):
-        effect = "always fires" if upper < 0 else "never fires"
-        yield Contradiction("above", f"{effect} with a threshold of {upper:g}", remedy)
-    if lower is not None and (lower <= 0 or lower > highest):
-        effect = "never fires" if lower <= 0 else "always fires"
-        yield Contradiction("below", f"{effect} with a threshold of {lower:g}", remedy)
-    if clear is not None and not 0 <= clear <= highest:
-        yield Contradiction("clear", f"never clears at {clear:g}", remedy)
+    if upper_bound is not None and (upper_bound < 0 or upper_bound >= highest):
+        effect = "always fires" if upper_bound < 0 else "never fires"
+        yield Contradiction("above", f"{effect} with a threshold of {upper_bound:g}", remedy)
+    if lower_bound is not None and (lower_bound <= 0 or lower_bound > highest):
+        effect = "never fires" if lower_bound <= 0 else "always fires"
+        yield Contradiction("below", f"{effect} with a threshold of {lower_bound:g}", remedy)
+    if clear_bound is not None and not 0 <= clear_bound <= highest:
+        yield Contradiction("clear", f"never clears at {clear_bound:g}", remedy)
 
 
 def _alternatives(names: tuple[str, ...]) -> str:

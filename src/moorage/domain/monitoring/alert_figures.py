@@ -48,7 +48,7 @@ class CallFigures:
     p99: float | None = None
 
 
-def queries(rule: AlertRule) -> tuple[FigureQuery, ...]:
+def figure_queries(rule: AlertRule) -> tuple[FigureQuery, ...]:
     """Return the queries for the metrics that an alert rule needs.
 
     A rule about health needs none, and a rule about the burn rate needs two.

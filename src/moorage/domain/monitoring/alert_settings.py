@@ -9,7 +9,7 @@ from moorage.domain.monitoring.probes import foreign_address
 from moorage.domain.secrets.secret import Secret, as_secrets
 from moorage.domain.values.durations import is_seconds, plain_seconds
 from moorage.domain.values.frozen_values import field, fields_of, frozen
-from moorage.domain.values.names import repeats
+from moorage.domain.values.names import repeated_names
 from moorage.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def repeated_rules(rules: Iterable[tuple[str, object]]) -> Iterator[Problem]:
     Args:
         rules: the path and the name of each rule.
     """
-    for path, name in repeats(rules):
+    for path, name in repeated_names(rules):
         yield Problem(
             f"{path}.name",
             f"Another alert rule is named {name!r}.",

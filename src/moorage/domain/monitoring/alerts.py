@@ -21,7 +21,7 @@ from moorage.domain.monitoring.health import HealthConcern
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.durations import count, if_given, is_seconds, is_wait, plain_seconds
 from moorage.domain.values.frozen_values import evolve, field, fields_of, frozen
-from moorage.domain.values.text import brief
+from moorage.domain.values.text import brief_repr
 from moorage.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _is_count(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
 def _is_watched(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value not in {*FIGURES, *CONCERNS}:
         raise ConfigurationError(
-            f"The figure {brief(value)} is unknown.",
+            f"The figure {brief_repr(value)} is unknown.",
             path=attribute.name,
             remedy=f"Use one of: {', '.join((*FIGURES, *CONCERNS))}.",
         )
@@ -65,7 +65,7 @@ def _is_watched(_: object, attribute: attrs.Attribute[Any], value: object) -> No
 def _is_threshold(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
     if not isfinite(value):
         raise ConfigurationError(
-            f"{brief(value)} is not a threshold.",
+            f"{brief_repr(value)} is not a threshold.",
             path=attribute.name,
             remedy="Give a finite number.",
         )
@@ -74,7 +74,7 @@ def _is_threshold(_: object, attribute: attrs.Attribute[Any], value: float) -> N
 def _is_objective(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
     if not 0 < value < 1:
         raise ConfigurationError(
-            f"The objective {brief(value)} is impossible.",
+            f"The objective {brief_repr(value)} is impossible.",
             path=attribute.name,
             remedy="Give a share above 0 and below 1, such as 0.999.",
         )

@@ -1,7 +1,7 @@
 """The assessment of readings: the health of services, stores and queues.
 
-`assess` is a pure function of readings, which its caller has read from the stores before. So a
-health that was assessed once can be kept and shown without input or output.
+`assess_health` is a pure function of readings, which its caller has read from the stores before. So
+a health that was assessed once can be kept and shown without input or output.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _DEGRADED: Final = HealthState.DEGRADED
 _UNAVAILABLE: Final = HealthState.UNAVAILABLE
 
 
-def assess(readings: HealthReadings, now: datetime, policy: HealthPolicy) -> Health:
+def assess_health(readings: HealthReadings, now: datetime, policy: HealthPolicy) -> Health:
     """Return the health of a hub that follows from the readings.
 
     A part that is unavailable makes the whole hub degraded. It makes the whole hub unavailable only

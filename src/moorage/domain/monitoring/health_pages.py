@@ -54,12 +54,12 @@ def health_answer(method: str, path: str, read: Callable[[], Health]) -> HealthA
     """
     page = path.strip("/") or "health"
     if page not in {"live", "ready", "health"}:
-        return _answer(method, 404, {"error": "There is no such page. Use /live or /ready."})
+        return _health_answer(method, 404, {"error": "There is no such page. Use /live or /ready."})
     if method not in _READING:
-        answer = _answer("GET", 405, {"error": "Only GET and HEAD are allowed."})
+        answer = _health_answer("GET", 405, {"error": "Only GET and HEAD are allowed."})
         return attrs.evolve(answer, headers=(*answer.headers, ("Allow", "GET, HEAD")))
     if page == "live":
-        return _answer(method, 200, {"state": "alive"})
+        return _health_answer(method, 200, {"state": "alive"})
     health = read()
     content = health.as_dict()
     if page == "ready":
@@ -68,10 +68,10 @@ def health_answer(method: str, path: str, read: Callable[[], Health]) -> HealthA
             "at": content["at"],
             "reasons": [reason.text for reason in health.all_reasons],
         }
-    return _answer(method, 200 if health.is_ready else 503, content)
+    return _health_answer(method, 200 if health.is_ready else 503, content)
 
 
-def _answer(method: str, status: int, content: dict[str, Any]) -> HealthAnswer:
+def _health_answer(method: str, status: int, content: dict[str, Any]) -> HealthAnswer:
     body = json.dumps(content).encode()
     headers = (*_JSON, ("Content-Length", str(len(body))))
     return HealthAnswer(status, headers, b"" if method == "HEAD" else body)

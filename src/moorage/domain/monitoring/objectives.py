@@ -14,7 +14,7 @@ from moorage.domain.observation.figures import DIMENSIONS, sum_of_figures
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.durations import if_given, is_seconds, plain_seconds
 from moorage.domain.values.frozen_values import field, frozen
-from moorage.domain.values.names import repeats
+from moorage.domain.values.names import repeated_names
 from moorage.errors import InvalidData, Problem
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def repeated_objectives(objectives: Iterable[tuple[str, object]]) -> Iterator[Pr
     Args:
         objectives: the path and the name of each objective.
     """
-    for path, name in repeats(objectives):
+    for path, name in repeated_names(objectives):
         yield Problem(
             f"{path}.name",
             f"Another objective is named {name!r}, so reports could not tell them apart.",
@@ -142,7 +142,7 @@ class Compliance:
     @property
     def is_met(self) -> bool | None:
         """True if the calls that missed the target are within the budget; None without calls."""
-        return self.bad <= self.calls * self._allowed if self.calls else None
+        return self.bad <= self.calls * self._allowed_share if self.calls else None
 
     @property
     def budget_left(self) -> float | None:
@@ -150,7 +150,7 @@ class Compliance:
 
         The budget is computed from the calls so far; None if there are no calls.
         """
-        return float(1 - self.bad / (self.calls * self._allowed)) if self.calls else None
+        return float(1 - self.bad / (self.calls * self._allowed_share)) if self.calls else None
 
     @property
     def burn(self) -> float | None:
@@ -160,10 +160,10 @@ class Compliance:
         """
         if not self.last_calls:
             return None
-        return float(Fraction(self.last_bad, self.last_calls) / self._allowed)
+        return float(Fraction(self.last_bad, self.last_calls) / self._allowed_share)
 
     @property
-    def _allowed(self) -> Fraction:
+    def _allowed_share(self) -> Fraction:
         # Fractions are exact; with floats, one of ten would be more than 10 % of ten.
         return 1 - Fraction(str(self.target))
 

@@ -15,7 +15,7 @@ from moorage.domain.resilience.health import health
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.durations import is_count, is_seconds, plain_seconds
 from moorage.domain.values.frozen_values import evolve, field, frozen
-from moorage.domain.values.text import brief
+from moorage.domain.values.text import brief_repr
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -53,7 +53,7 @@ def _request(value: Request | str | None) -> Request | None:
 def _is_share(_: object, __: object, value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise ConfigurationError(
-            f"{brief(value)} is not a share of the interval.",
+            f"{brief_repr(value)} is not a share of the interval.",
             path="jitter",
             remedy="Give a number from 0 to 1, such as 0.1.",
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from moorage.domain.monitoring.health import HealthPolicy
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.frozen_values import field, frozen
-from moorage.domain.values.names import repeats
+from moorage.domain.values.names import repeated_names
 from moorage.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def repeated_probes(probes: Iterable[tuple[str, object]]) -> Iterator[Problem]:
     Args:
         probes: the path and the service of each probe.
     """
-    for path, name in repeats(probes):
+    for path, name in repeated_names(probes):
         yield Problem(
             f"{path}.service", f"The service {name!r} has another probe.", "Keep one of them."
         )

@@ -90,7 +90,7 @@ def begin_consent(
     """
     if parameters is not None:
         checked_kind(parameters, Mapping, "parameters")
-    _check(client, redirect_uri, parameters or {})
+    _check_consent(client, redirect_uri, parameters or {})
     query, pending_consent = consent_query(
         client, redirect_uri, now=now, lifetime=lifetime, draw=draw, scope=scope
     )
@@ -217,7 +217,7 @@ def exchange_parameters(code: Secret, pending: PendingConsent) -> Parameters:
 _BEGIN_AGAIN: Final = "Have the person begin again."
 
 
-def _check(client: OAuthClient, redirect_uri: str, parameters: Mapping[str, str]) -> None:
+def _check_consent(client: OAuthClient, redirect_uri: str, parameters: Mapping[str, str]) -> None:
     challenge_methods = client.server.code_challenge_methods_supported
     if challenge_methods is not None and _S256 not in challenge_methods:
         raise UnsupportedByVendor(

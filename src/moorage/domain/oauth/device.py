@@ -37,7 +37,7 @@ _LONGEST_CODE: Final = 64
 _LATEST: Final = 300.0
 
 
-def _in_utc(value: datetime) -> datetime:
+def _convert_to_utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
@@ -60,7 +60,7 @@ class DeviceConsent:
     verification_uri: str
     verification_uri_complete: str | None = None
     device_code: Secret = attrs.field(converter=as_secret, hash=False)
-    expires_at: datetime = attrs.field(converter=_in_utc)
+    expires_at: datetime = attrs.field(converter=_convert_to_utc)
     interval: float = _USUAL_INTERVAL
 
 
@@ -85,13 +85,13 @@ def _consent(response: Response, asked_at: datetime) -> DeviceConsent | None:
             checked_url(complete_uri, "uri")
         if not (code.isprintable() and 0 < len(code) <= _LONGEST_CODE):
             return None
-        life = _whole_seconds(members.get("expires_in"), _USUAL_LIFE)
+        lifetime = _whole_seconds(members.get("expires_in"), _USUAL_LIFE)
         return DeviceConsent(
             user_code=code,
             verification_uri=uri,
             verification_uri_complete=complete_uri,
             device_code=members["device_code"],
-            expires_at=asked_at + timedelta(seconds=life),
+            expires_at=asked_at + timedelta(seconds=lifetime),
             interval=max(
                 _SHORTEST_INTERVAL, _whole_seconds(members.get("interval"), _USUAL_INTERVAL)
             ),

@@ -69,7 +69,7 @@ class EarlyRenewal:
         remaining_seconds = (end_time - now).total_seconds()
         renewal_lead, leeway = self.early * (1 + draw * _SPREAD), self.leeway
         if issued_at is not None:
-            life = max(0.0, (end_time - issued_at).total_seconds())
-            renewal_lead = min(renewal_lead, life * _EARLY_SHARE * (1 + draw * _SPREAD))
-            leeway = min(leeway, life * _LEEWAY_SHARE)
+            lifetime = max(0.0, (end_time - issued_at).total_seconds())
+            renewal_lead = min(renewal_lead, lifetime * _EARLY_SHARE * (1 + draw * _SPREAD))
+            leeway = min(leeway, lifetime * _LEEWAY_SHARE)
         return Span(remaining_seconds - max(renewal_lead, leeway), remaining_seconds - leeway)

@@ -35,7 +35,7 @@ class _Cipher(Protocol):
 
 def _is_text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or not value:
-        raise _unusable(attribute.name)
+        raise _unusable_error(attribute.name)
 
 
 def _scope(value: Iterable[str] | str) -> tuple[str, ...]:
@@ -44,14 +44,14 @@ def _scope(value: Iterable[str] | str) -> tuple[str, ...]:
 
 def _are_texts(_: object, attribute: attrs.Attribute[Any], value: tuple[object, ...]) -> None:
     if not all(isinstance(item, str) for item in value):
-        raise _unusable(attribute.name)
+        raise _unusable_error(attribute.name)
 
 
 def _moment(value: datetime | str) -> datetime:
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
     if value.tzinfo is None:
-        raise _unusable("expires_at")
+        raise _unusable_error("expires_at")
     return value.astimezone(UTC)
 
 
@@ -106,7 +106,7 @@ class PendingConsent:
         except (TypeError, ValueError, AttributeError):
             pass
         del table
-        raise _unusable("table")
+        raise _unusable_error("table")
 
     def sealed(self, cipher: _Cipher) -> str:
         """Return the pending consent as encrypted text, fit for a cookie."""
@@ -122,7 +122,7 @@ class PendingConsent:
         try:
             sealed_bytes = urlsafe_b64decode(text)
         except (TypeError, ValueError):
-            raise _unusable("sealed") from None
+            raise _unusable_error("sealed") from None
         return cls.from_table(json.loads(cipher.open(sealed_bytes, _BINDING)))
 
 
@@ -136,7 +136,7 @@ def _stored_value(value: Any) -> Any:
     return value
 
 
-def _unusable(field: str) -> InvalidData:
+def _unusable_error(field: str) -> InvalidData:
     return InvalidData(
         "The value is not a pending consent.",
         field=field,

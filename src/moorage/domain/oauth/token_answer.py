@@ -183,20 +183,20 @@ def read_refused_answer(
     if code is None or _CODE.fullmatch(code) is None:
         code = f"HTTP {status}"
     nonce = nonce_of(response.headers)
-    why = Refusal.WRONG
+    refusal = Refusal.WRONG
     if code == "use_dpop_nonce" and nonce:
-        why = Refusal.NONCE
+        refusal = Refusal.NONCE
     elif code in _GONE_ERRORS:
-        why = Refusal.GONE
+        refusal = Refusal.GONE
     elif code == "authorization_pending":
-        why = Refusal.PENDING
+        refusal = Refusal.PENDING
     elif status >= 500 or status in _BUSY_STATUSES or code in _RETRYABLE_ERRORS:
-        why = Refusal.LATER
+        refusal = Refusal.LATER
     elif is_success(status) and "error" not in members:
-        why = Refusal.LOST
+        refusal = Refusal.LOST
     wait = retry_after(response.headers, asked_at)
     return Refused(
-        why=why, code=code, said=description, wait=cap_wait(wait), vendor_wait=wait, nonce=nonce
+        why=refusal, code=code, said=description, wait=cap_wait(wait), vendor_wait=wait, nonce=nonce
     )
 
 
@@ -216,7 +216,7 @@ def _read_grant(
     held: OAuthCredentials | None,
 ) -> Granted:
     kind, id_token = members.get("token_type"), members.get("id_token")
-    life = _lifetime(members.get("expires_in"))
+    lifetime = _lifetime(members.get("expires_in"))
     scope = members.get("scope")
     refresh_token = _refresh_token(members)
     if refresh_token is None and held is not None:
@@ -225,7 +225,7 @@ def _read_grant(
         access_token=access,
         refresh_token=refresh_token,
         token_type=kind if isinstance(kind, str) and kind else "Bearer",
-        expires_at=None if life is None else asked_at + timedelta(seconds=life),
+        expires_at=None if lifetime is None else asked_at + timedelta(seconds=lifetime),
         issued_at=asked_at,
         scope=scope if isinstance(scope, str) and scope else _requested_scope(client, held),
         dpop_key=client.dpop_key if _is_bound(kind) else None,

@@ -30,7 +30,7 @@ import attrs
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
 from moorage.domain.values.durations import is_count
 from moorage.domain.values.json_text import is_list, is_object
-from moorage.domain.values.text import storable
+from moorage.domain.values.text import storable_text
 from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ _SEAL_TEXT: Final = re.compile(r"([1-9][0-9]{0,9}):([0-9a-f]{64})")
 
 
 def _shorten(value: object, longest: int) -> str:
-    text = storable(str(value))
+    text = storable_text(str(value))
     return text if len(text) <= longest else text[: longest - len(_CUT)] + _CUT
 
 
@@ -194,14 +194,14 @@ class AuditQuery:
     def matches(self, record: AuditRecord) -> bool:
         """Return whether an audit record meets the query's conditions, on any page."""
         return (
-            (self.act is None or record.act == self.act or self._begins(record.act))
+            (self.act is None or record.act == self.act or self._is_prefix_of(record.act))
             and (self.subject is None or record.subject == self.subject)
             and (self.actor is None or record.actor == self.actor)
             and (self.since is None or record.at >= micros_of(self.since))
             and (self.until is None or record.at < micros_of(self.until))
         )
 
-    def _begins(self, act: str) -> bool:
+    def _is_prefix_of(self, act: str) -> bool:
         return self.act is not None and self.act.endswith(".") and act.startswith(self.act)
 
 
@@ -269,8 +269,10 @@ def seal(head: AuditHead, keys: KeyRing, at: datetime) -> tuple[AuditRecord, Aud
     """Return a record that seals the audit chain with a key, and the chain's new end."""
     version, _ = keys.keys[0]
     text = f"{version}:{_mac(keys, version, head.number + 1, head.hash)}"
-    act = Act(act=SEAL, subject=f"records 1 to {head.number}", actor=SEALER, at=at, after=text)
-    record = _link_record(head, act)
+    sealing_act = Act(
+        act=SEAL, subject=f"records 1 to {head.number}", actor=SEALER, at=at, after=text
+    )
+    record = _link_record(head, sealing_act)
     return record, AuditHead(record.number, record.hash, record.number)
 
 
@@ -412,7 +414,7 @@ def verify(
             head = (
                 chain.head if head.number <= chain.head.number < later_head.number else later_head
             )
-        finding = _at_the_end(chain.head, head, "the head that is stored beside the records")
+        finding = _end_finding(chain.head, head, "the head that is stored beside the records")
         finding = (
             finding
             or _records_after_seal(chain.head, anchor)
@@ -511,7 +513,7 @@ def _rewritten_finding(number: int) -> Finding:
     )
 
 
-def _at_the_end(end: AuditHead, expected: AuditHead | None, source: str) -> Finding | None:
+def _end_finding(end: AuditHead, expected: AuditHead | None, source: str) -> Finding | None:
     if expected is None or (expected.number, expected.hash) == (end.number, end.hash):
         return None
     if expected.number > end.number:

@@ -13,7 +13,7 @@ from moorage.domain.http.redaction import Redaction
 from moorage.domain.observation.call_identity import CallIdentity, CallOutcome
 from moorage.domain.observation.event_kinds import frozen
 from moorage.domain.observation.events import Event
-from moorage.domain.observation.late_fields import complete_facts_with, facts_of, late
+from moorage.domain.observation.late_fields import complete_facts_with, facts_of, make_late
 from moorage.domain.values.patterns import late_pattern
 
 if TYPE_CHECKING:
@@ -328,14 +328,16 @@ def message_of(facts: CallFacts | SuccessFacts) -> str | None:
 
 def success_event(facts: SuccessFacts) -> CallFinished:
     """Return the event of the end of a call whose first attempt succeeded."""
-    return late(CallFinished, facts)
+    return make_late(CallFinished, facts)
 
 
 def ending_of(event: CallFinished) -> tuple[str | None, bool]:
     """Return the class of the error that ended a call, and whether the call was cancelled."""
     # Reading an event's field is slower than reading the facts from which it is computed.
-    facts: CallFacts | None = facts_of(event)
-    return (event.error, event.cancelled) if facts is None else (facts[4], facts[11])
+    event_facts: CallFacts | None = facts_of(event)
+    return (
+        (event.error, event.cancelled) if event_facts is None else (event_facts[4], event_facts[11])
+    )
 
 
 def error_text(plan: CalledPlan, message: str | None) -> str | None:

@@ -404,8 +404,8 @@ class Retention:
             now: the time.
         """
         return tuple(
-            (step, longer, window_start(now - timedelta(seconds=retention), longer))
-            for step, longer, retention in (
+            (step, longer_step, window_start(now - timedelta(seconds=retention), longer_step))
+            for step, longer_step, retention in (
                 (MINUTE, HOUR, self.minutes),
                 (HOUR, DAY, self.hours),
             )

@@ -21,7 +21,7 @@ from moorage.domain.observation.call_events import (
 from moorage.domain.observation.late_fields import (
     LateFields,
     complete_facts_with,
-    late,
+    make_late,
     new_late,
     stored_facts_of,
 )
@@ -233,13 +233,13 @@ class LogQuery:
                 getattr(self, name) is None or getattr(self, name) == getattr(entry, name)
                 for name in (*EQUAL_FIELDS, "status")
             )
-            and (self.text is None or self._is_in(self.text.lower(), entry))
+            and (self.text is None or self._is_in_text(self.text.lower(), entry))
             and (self.since is None or entry.started_at >= self.since)
             and (self.until is None or entry.started_at < self.until)
         )
 
     @staticmethod
-    def _is_in(text: str, entry: IntegrationLog) -> bool:
+    def _is_in_text(text: str, entry: IntegrationLog) -> bool:
         return any(text in (getattr(entry, name) or "").lower() for name in TEXT_FIELDS)
 
 
@@ -312,9 +312,9 @@ def entry_of(event: Event) -> IntegrationLog | None:
     """
     if not isinstance(event, CallFinished):
         return None
-    facts: CallFacts | SuccessFacts | None = stored_facts_of(event)
-    if facts is not None:
-        return late(IntegrationLog, facts)
+    stored_facts: CallFacts | SuccessFacts | None = stored_facts_of(event)
+    if stored_facts is not None:
+        return make_late(IntegrationLog, stored_facts)
     flags = (event.replayed, event.cached, event.fallback, event.cancelled, event.internal)
     return IntegrationLog(
         id=event.request_id or "",
@@ -342,7 +342,7 @@ def entry_of(event: Event) -> IntegrationLog | None:
 
 def success_entry(facts: SuccessFacts) -> IntegrationLog:
     """Return the log entry for a successful first attempt, with fields computed on first read."""
-    return late(IntegrationLog, facts)
+    return make_late(IntegrationLog, facts)
 
 
 class _NewEntry(IntegrationLog):
@@ -395,12 +395,12 @@ def size_of_texts(entry: IntegrationLog) -> int:
     All other fields are short. Fields that the entry has not computed yet are not computed for
     this.
     """
-    facts: CallFacts | SuccessFacts | None = stored_facts_of(entry)
+    stored_facts: CallFacts | SuccessFacts | None = stored_facts_of(entry)
     request = response = None
-    if facts is None:
+    if stored_facts is None:
         request, response, message = entry.request, entry.response, entry.error_message
     else:
-        content, message = facts[0].content, message_of(facts)
+        content, message = stored_facts[0].content, message_of(stored_facts)
         if content is not None:
             request, response = content.request, content.response
     if request is None and response is None and message is None:
@@ -411,8 +411,8 @@ def size_of_texts(entry: IntegrationLog) -> int:
 
 def field_values(entry: IntegrationLog) -> tuple[object, ...]:
     """Return the values of a log entry's fields in order, without storing computed ones."""
-    facts: CallFacts | SuccessFacts | None = stored_facts_of(entry)
-    return _stored_values(entry) if facts is None else _computed_values(facts)
+    stored_facts: CallFacts | SuccessFacts | None = stored_facts_of(entry)
+    return _stored_values(entry) if stored_facts is None else _computed_values(stored_facts)
 
 
 def _computed_values(facts: CallFacts | SuccessFacts) -> tuple[object, ...]:
@@ -456,17 +456,17 @@ def _computed_values(facts: CallFacts | SuccessFacts) -> tuple[object, ...]:
 
 def status_of(error: str | None, flags: tuple[bool, bool, bool, bool, bool]) -> IntegrationStatus:
     """Return the status of a call from its error and from the flags of `CallFinished`."""
-    is_replayed, cached, fallback, is_cancelled, internal = flags
+    is_replayed, is_cached, is_fallback, is_cancelled, is_internal = flags
     if is_cancelled:
         return IntegrationStatus.CANCELLED
     if is_replayed:
         return IntegrationStatus.REPLAYED
-    if fallback:
+    if is_fallback:
         return IntegrationStatus.FALLBACK
     if error is None:
-        return IntegrationStatus.CACHED if cached else IntegrationStatus.SUCCESS
+        return IntegrationStatus.CACHED if is_cached else IntegrationStatus.SUCCESS
     known_status = _STATUS_OF_ERROR.get(error) or _status_of_base(error)
-    return known_status or (IntegrationStatus.INTERNAL if internal else IntegrationStatus.FAILED)
+    return known_status or (IntegrationStatus.INTERNAL if is_internal else IntegrationStatus.FAILED)
 
 
 def _status_of_base(name: str) -> IntegrationStatus | None:

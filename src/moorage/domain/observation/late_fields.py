@@ -16,7 +16,7 @@ _COMPLETIONS: Final[dict[type[LateFields], Callable[[Any], Any]]] = {}
 class LateFields:
     """The base class of objects that may compute their fields later from stored facts.
 
-    Most events are never read as a whole, and many are not read at all. So a value made by `late`
+    Most events are never read as a whole, and many are not read at all. So a value of `make_late`
     holds only its facts, and computes each field when the field is first read. To a reader it
     equals a value made by its constructor.
 
@@ -41,10 +41,10 @@ class LateFields:
 
 new_late: Final = object.__new__
 set_facts: Final = vars(LateFields)["_facts"].__set__
-"""The two steps of `late`, for code in which a function call is too slow."""
+"""The two steps of `make_late`, for code in which a function call is too slow."""
 
 
-def late(kind: type[V], facts: object) -> V:
+def make_late(kind: type[V], facts: object) -> V:
     """Return an object that computes its fields from `facts` when a field is first read.
 
     Args:
@@ -74,12 +74,12 @@ def complete_facts_with(complete: Callable[[Any], Any], kind: type[LateFields]) 
 
 def facts_of(value: LateFields) -> Any:
     """Return the facts from which an object computes its fields; None if it has none."""
-    facts = getattr(value, "_facts", None)
+    known_facts = getattr(value, "_facts", None)
     complete = _COMPLETIONS.get(type(value))
-    if complete is None or facts is None:
-        return facts
-    full_facts = complete(facts)
-    if full_facts is not facts:
+    if complete is None or known_facts is None:
+        return known_facts
+    full_facts = complete(known_facts)
+    if full_facts is not known_facts:
         set_facts(value, full_facts)
     return full_facts
 

@@ -58,7 +58,7 @@ def page_of(query: LogQuery, entries: Iterable[tuple[str, IntegrationLog]]) -> L
     """
     window = window_of(query)
     items: list[IntegrationLog] = []
-    scanned, last_cursor = 0, None
+    scanned_count, last_cursor = 0, None
     for cursor, entry in entries:
         if not window.matches(entry):
             continue
@@ -67,8 +67,8 @@ def page_of(query: LogQuery, entries: Iterable[tuple[str, IntegrationLog]]) -> L
                 return LogPage(items=tuple(items), next=last_cursor)
             items.append(entry)
             last_cursor = cursor
-        scanned += 1
-        if scanned == query.scan_limit and window != query:
+        scanned_count += 1
+        if scanned_count == query.scan_limit and window != query:
             return _stopped_page(tuple(items), query, (cursor, entry.started_at))
     return LogPage(items=tuple(items))
 
@@ -96,12 +96,12 @@ async def read_page(rows: LogRows, query: LogQuery) -> LogPage:
         return await rows.page(query, window, None)
     size = max(1, query.scan_limit // _FIRST_PART)
     while True:
-        last = await rows.at(window, size)
-        page = await rows.page(query, window, None if last is None else last[0])
-        if last is None or page.next is not None:
+        last_row = await rows.at(window, size)
+        page = await rows.page(query, window, None if last_row is None else last_row[0])
+        if last_row is None or page.next is not None:
             return page
         if size == query.scan_limit:
-            return _stopped_page(page.items, query, last)
+            return _stopped_page(page.items, query, last_row)
         size = min(size * 10, query.scan_limit)
 
 

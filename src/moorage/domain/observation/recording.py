@@ -104,9 +104,9 @@ class RecordedMetrics:
 
     def _add_call(self, event: CallFinished) -> None:
         # Reading an event's field is slower than reading the facts from which it is computed.
-        facts: CallFacts | None = facts_of(event)
-        if facts is not None:
-            identity, plan, now, attempts, error = facts[:5]
+        call_facts: CallFacts | None = facts_of(event)
+        if call_facts is not None:
+            identity, plan, now, attempts, error = call_facts[:5]
             duration = now - identity.started
             tally = self._tally(
                 identity.started_at.timestamp() + duration / 1e9,
@@ -114,7 +114,7 @@ class RecordedMetrics:
                 operation_of(identity, plan),
                 plan.tenant,
             )
-            flags = facts[8:13]
+            flags = call_facts[8:13]
         else:
             attempts, error, duration = event.attempts, event.error, round(event.duration * 1e9)
             tally = self._tally(event.at.timestamp(), event.service, event.operation, event.tenant)
@@ -130,8 +130,10 @@ class RecordedMetrics:
             tally.add(outcome_of(error, flags), attempts, duration)
 
     def _add_bytes(self, event: AttemptFinished) -> None:
-        facts: AttemptFacts | None = facts_of(event)
-        bytes_out, bytes_in = (event.bytes_out, event.bytes_in) if facts is None else facts[10:12]
+        attempt_facts: AttemptFacts | None = facts_of(event)
+        bytes_out, bytes_in = (
+            (event.bytes_out, event.bytes_in) if attempt_facts is None else attempt_facts[10:12]
+        )
         if not bytes_out and not bytes_in:
             return
         tally = self._tally(event.at.timestamp(), event.service, event.operation, event.tenant)
@@ -189,7 +191,7 @@ class UnstoredMetrics:
         return bool(self._unstored)
 
     @property
-    def newest(self) -> int | None:
+    def newest_minute(self) -> int | None:
         """The start of the newest minute that has metrics; None if there is none."""
         return max(self._windows, default=None)
 
@@ -222,7 +224,7 @@ class UnstoredMetrics:
 
     def stored(self, rows: list[tuple[int, int, Key]]) -> None:
         """Record that these rows are stored, and close the windows before the last minute."""
-        newest_minute = self.newest
+        newest_minute = self.newest_minute
         for minute, _, key in rows:
             keys = self._unstored[minute]
             del keys[key]
@@ -234,7 +236,7 @@ class UnstoredMetrics:
 
     def _shorten(self) -> None:
         """Drop the oldest metrics if they are too many or too old to store."""
-        newest_minute = self.newest
+        newest_minute = self.newest_minute
         number = sum(len(tallies) for _, tallies in self._windows.values())
         for minute in sorted(self._windows):
             too_old = newest_minute is not None and newest_minute - minute > DAY // 2

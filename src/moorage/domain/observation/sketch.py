@@ -78,9 +78,9 @@ class Sketch:
             InvalidData: `percent` is not a number above 0 and up to 100.
         """
         if isinstance(percent, bool) or not isinstance(percent, (int, float)):
-            raise _wrong_percent(percent)
+            raise _percent_error(percent)
         if not 0 < percent <= 100:
-            raise _wrong_percent(percent)
+            raise _percent_error(percent)
         count = self.count
         if not count:
             return None
@@ -215,9 +215,11 @@ class SketchRecorder:
         buckets = self._buckets
         if index > self._top:
             self._top = index
-            self._floor = floor = max(0, index - MAX_BUCKETS + 1)
-            for low_index in [bucket_index for bucket_index in buckets if bucket_index < floor]:
-                buckets[floor] = buckets.get(floor, 0) + buckets.pop(low_index)
+            self._floor = lowest_index = max(0, index - MAX_BUCKETS + 1)
+            for low_index in [
+                bucket_index for bucket_index in buckets if bucket_index < lowest_index
+            ]:
+                buckets[lowest_index] = buckets.get(lowest_index, 0) + buckets.pop(low_index)
         index = max(index, self._floor)
         buckets[index] = buckets.get(index, 0) + count
 
@@ -245,7 +247,7 @@ def _nanoseconds(duration: float) -> int:
     )
 
 
-def _wrong_percent(percent: object) -> InvalidData:
+def _percent_error(percent: object) -> InvalidData:
     return InvalidData(
         f"{str(percent)[:80]!r} is not a percentage.",
         field="percent",
@@ -274,15 +276,15 @@ def _varint(number: int) -> bytes:
 def _numbers(data: bytes) -> list[int]:
     """Decode the numbers that `_varint` encoded."""
     numbers: list[int] = []
-    number = shift = 0
+    number = bit_shift = 0
     for byte in data:
-        number |= (byte & 0x7F) << shift
-        shift += 7
+        number |= (byte & 0x7F) << bit_shift
+        bit_shift += 7
         if byte < 0x80:
             numbers.append(number)
-            number = shift = 0
-        elif shift >= 7 * _MAX_VARINT:
+            number = bit_shift = 0
+        elif bit_shift >= 7 * _MAX_VARINT:
             raise _unreadable_error()
-    if shift:
+    if bit_shift:
         raise _unreadable_error()
     return numbers

@@ -94,12 +94,12 @@ def batch_of(
     parts: list[bytes] = []
     for group in groups:
         if isinstance(group, tuple):
-            inner = [
+            inner_responses = [
                 _part(operation, path, number) for number, operation in enumerate(group, start=1)
             ]
-            name = _boundary("changeset", inner)
+            name = _boundary("changeset", inner_responses)
             head = f"Content-Type: multipart/mixed; boundary={name}".encode()
-            parts.append(_LINE.join((head, b"", _multipart(inner, name))))
+            parts.append(_LINE.join((head, b"", _multipart(inner_responses, name))))
         else:
             parts.append(_part(group, path, None))
     boundary = _boundary("batch", parts)
@@ -175,9 +175,9 @@ def _of_change_set(
 ) -> list[Result[Any]]:
     """Return the results of a change set, whose operations succeed or fail together."""
     if not head.get("content-type", "").lower().startswith("multipart/"):
-        inner = _inner_response(response, body)
-        error = error_in_batch(inner, safe=False) or unreadable_answer_error(
-            inner, "answer per operation"
+        inner_response = _inner_response(response, body)
+        error = error_in_batch(inner_response, safe=False) or unreadable_answer_error(
+            inner_response, "answer per operation"
         )
         return [Result(error=error) for _ in group]
     answers = {

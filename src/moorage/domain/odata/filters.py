@@ -155,10 +155,10 @@ class ODataField:
         self, operator: str, condition: Callable[[Callable[[str], ODataField]], ODataFilter]
     ) -> ODataFilter:
         variable, depth = f"e{self.depth}", self.depth + 1
-        inner = condition(
+        inner_condition = condition(
             lambda name: ODataField(f"{variable}/{checked_path(name, 'name')}", depth)
         )
-        return ODataFilter(f"{self.path}/{operator}({variable}:{inner.text})")
+        return ODataFilter(f"{self.path}/{operator}({variable}:{inner_condition.text})")
 
 
 def odata_field(path: str) -> ODataField:

@@ -127,17 +127,17 @@ def checked_name(name: object, field: str) -> str:
     """Return an OData name after checking that it has valid characters."""
     if isinstance(name, str) and _NAME.fullmatch(name):
         return name
-    raise _bad_name(field)
+    raise _name_error(field)
 
 
 def checked_path(path: object, field: str) -> str:
     """Return OData names joined by slashes, such as "Customer/Name", after checking them."""
     if isinstance(path, str) and _PATH.fullmatch(path):
         return path
-    raise _bad_name(field)
+    raise _name_error(field)
 
 
-def _bad_name(field: str) -> InvalidData:
+def _name_error(field: str) -> InvalidData:
     return InvalidData(
         f"{field} is not a name of OData.",
         field=field,

@@ -145,8 +145,8 @@ def named_operations(client: OData) -> tuple[NamedOperation, ...]:
 
 
 def _query(client: OData, values: Mapping[str, Any]) -> Any:
-    following = values.get("next")
-    if following is None:
+    next_link = values.get("next")
+    if next_link is None:
         if "entity_set" not in values:
             raise _argument_error(
                 "entity_set", "missing", "Give the name of the entity set, or `next`."
@@ -155,16 +155,16 @@ def _query(client: OData, values: Mapping[str, Any]) -> Any:
             values["entity_set"], _options(values), page_size=values.get("page_size")
         )
     size = values.get("page_size")
-    if not isinstance(following, str) or not following or len(values) > (1 if size is None else 2):
+    if not isinstance(next_link, str) or not next_link or len(values) > (1 if size is None else 2):
         raise _argument_error(
             "next", "no link of a page", "Give `next` of the page, and no other options."
         )
     try:
-        origin = urljoin(following, "/")
+        origin = urljoin(next_link, "/")
     except ValueError:
         raise _argument_error("next", "no link of a page", "Give `next` of the page.") from None
     # The operation's performer compares the link's origin with that of the service.
-    return client.next_page(ODataPage((), next_link=following, page_size=size, url=origin))
+    return client.next_page(ODataPage((), next_link=next_link, page_size=size, url=origin))
 
 
 def _options(values: Mapping[str, Any]) -> ODataQuery:

@@ -370,8 +370,8 @@ class OData:
         if page_size is not None:
             size = _checked_number(page_size, "page_size")
             headers = headers.with_header("Prefer", f"odata.maxpagesize={size}")
-        read = partial(read_page, page_size=page_size)
-        return _json_operation(name, Request.get(path, headers=headers), read)
+        read_items = partial(read_page, page_size=page_size)
+        return _json_operation(name, Request.get(path, headers=headers), read_items)
 
 
 class _JsonReader(Protocol[R_co]):
@@ -422,8 +422,8 @@ def _expansion(item: str | ODataExpand) -> str:
     if not isinstance(item, ODataExpand):
         return checked_path(item, "expand")
     # A semicolon in a quoted text is part of the text: services split only outside of quotes.
-    inner = ";".join(f"{name}={value}" for name, value in item.query.options())
-    return checked_path(item.name, "expand") + (f"({inner})" if inner else "")
+    inner_query = ";".join(f"{name}={value}" for name, value in item.query.options())
+    return checked_path(item.name, "expand") + (f"({inner_query})" if inner_query else "")
 
 
 def _joined_names(check: Callable[[object, str], str], names: object, field: str) -> str:
@@ -470,11 +470,11 @@ def _checked_etag(etag: object) -> str:
 
 
 def _is_etag(etag: str) -> bool:
-    quoted = etag.removeprefix("W/")
+    quoted_tag = etag.removeprefix("W/")
     return (
-        len(quoted) > 1
-        and quoted[0] == quoted[-1] == '"'
-        and quoted.isascii()
-        and quoted.isprintable()
-        and '"' not in quoted[1:-1]
+        len(quoted_tag) > 1
+        and quoted_tag[0] == quoted_tag[-1] == '"'
+        and quoted_tag.isascii()
+        and quoted_tag.isprintable()
+        and '"' not in quoted_tag[1:-1]
     )

@@ -101,7 +101,7 @@ class DescriptionDifferences:
     undescribed: tuple[tuple[str, str], ...]
 
 
-def drift(old_tree: object, new_tree: object, usage: Usage) -> DescriptionDifferences:
+def find_drift(old_tree: object, new_tree: object, usage: Usage) -> DescriptionDifferences:
     """Return the changes from one description to another that affect a program.
 
     Raises:
@@ -109,8 +109,8 @@ def drift(old_tree: object, new_tree: object, usage: Usage) -> DescriptionDiffer
     """
     old_description, new_description = _Description(old_tree), _Description(new_tree)
     changes: dict[Change, None] = {}
-    compared: dict[str, None] = {}
-    undescribed: list[tuple[str, str]] = []
+    compared_names: dict[str, None] = {}
+    undescribed_operations: list[tuple[str, str]] = []
     for request in sorted(usage.requests):
         old_operation, new_operation = (
             old_description.operation(*request),
@@ -118,9 +118,9 @@ def drift(old_tree: object, new_tree: object, usage: Usage) -> DescriptionDiffer
         )
         if old_operation is None:
             if new_operation is None:
-                undescribed.append(request)
+                undescribed_operations.append(request)
             continue
-        compared[old_operation.name] = None
+        compared_names[old_operation.name] = None
         changes |= dict.fromkeys(
             _operation_changes(
                 (old_description.document, old_operation),
@@ -129,7 +129,9 @@ def drift(old_tree: object, new_tree: object, usage: Usage) -> DescriptionDiffer
                 usage,
             )
         )
-    return DescriptionDifferences(tuple(changes), tuple(compared), tuple(undescribed))
+    return DescriptionDifferences(
+        tuple(changes), tuple(compared_names), tuple(undescribed_operations)
+    )
 
 
 class _Description:

@@ -290,7 +290,7 @@ class _Reader:
             return None
         joined_schema = parts[0]
         for part in parts[1:]:
-            joined_schema = _one_of(joined_schema, part)
+            joined_schema = _union_schema(joined_schema, part)
         return joined_schema
 
     def _schema(self, node: Node, entered: frozenset[str]) -> _Schema | None:
@@ -360,7 +360,7 @@ def _all_of(first: _Schema, second: _Schema) -> _Schema:
     )
 
 
-def _one_of(first: _Schema, second: _Schema) -> _Schema:
+def _union_schema(first: _Schema, second: _Schema) -> _Schema:
     """Return a schema of the values that match either schema."""
     both_have_words = first.words is not None and second.words is not None
     return _Schema(

@@ -199,8 +199,8 @@ def _check_servers(document: Document, servers: Node) -> None:
 
 def _parameters(document: Document, path_item: Node, node: Node) -> tuple[Parameter, ...]:
     parameters: dict[tuple[str, str], Parameter] = {}
-    for home in (path_item, node):
-        for item in home.child("parameters").items():
+    for parameter_owner in (path_item, node):
+        for item in parameter_owner.child("parameters").items():
             parameter = document.resolved(item)
             name, place = parameter.text("name"), parameter.text("in")
             if name is None or place not in {"path", "query", "header", "cookie"}:

@@ -67,7 +67,7 @@ class BatchSize(NamedTuple):
         return BatchSize(self.records + records, self.size + size)
 
 
-def halves(batch: Sequence[R]) -> tuple[Sequence[R], Sequence[R]]:
+def split_in_half(batch: Sequence[R]) -> tuple[Sequence[R], Sequence[R]]:
     """Split a failed batch of at least two records into two halves, to find its bad records.
 
     Of n records with k bad ones, halving finds all bad ones in at most 1 + 2k⌈log₂(n/k)⌉ + 2k

@@ -96,7 +96,7 @@ def read_position(endpoint: PolledEndpoint, offset: Offset | None) -> PolledPosi
     )
 
 
-def advance(
+def advance_position(
     endpoint: PolledEndpoint, position: PolledPosition, page: PolledPage
 ) -> tuple[list[SourceRecord], PolledPosition]:
     """Return the new records of a page, and the position after the page was processed.
@@ -124,7 +124,8 @@ def _advance_by_pages(
     if page.next is not None and page.next != position.page:
         positions[-1] = _next_page(endpoint, positions[-1], page.next)
     records = [
-        _record(endpoint, item, after) for item, after in zip(new_items, positions[1:], strict=True)
+        _source_record(endpoint, item, next_position)
+        for item, next_position in zip(new_items, positions[1:], strict=True)
     ]
     return records, positions[-1]
 
@@ -141,8 +142,8 @@ def _next_page(endpoint: PolledEndpoint, position: PolledPosition, page: str) ->
         )
     pages = position.pages + 1
     is_power_of_two = pages & (pages - 1) == 0
-    mark = digest if is_power_of_two else position.mark
-    return PolledPosition(position.delivered, page, pages=pages, mark=mark)
+    known_digest = digest if is_power_of_two else position.mark
+    return PolledPosition(position.delivered, page, pages=pages, mark=known_digest)
 
 
 def _advance_by_time(
@@ -153,28 +154,30 @@ def _advance_by_time(
     for item in page.items:
         if first_time is not None and item.time < first_time:
             continue
-        since = since_of(endpoint, position.newest)
-        if since is not None and item.time < since:
-            raise _wrong_order(endpoint)
+        start_time = since_of(endpoint, position.newest)
+        if start_time is not None and item.time < start_time:
+            raise _order_error(endpoint)
         if item.digest in position.remembered:
             continue
         newest_time = max(item.time, position.newest or 0)
-        bound = since_of(endpoint, newest_time) or 0
+        lower_bound = since_of(endpoint, newest_time) or 0
         remembered_digests = {
-            digest: time for digest, time in position.remembered.items() if time >= bound
+            digest: time for digest, time in position.remembered.items() if time >= lower_bound
         }
         remembered_digests[item.digest] = item.time
         _check_memory(endpoint, len(remembered_digests))
         position = position._replace(
             delivered=position.delivered + 1, newest=newest_time, remembered=remembered_digests
         )
-        records.append(_record(endpoint, item, position))
+        records.append(_source_record(endpoint, item, position))
     if page.next is None or page.next == position.page:
         return records, position._replace(page=None, base=position.newest)
     return records, position._replace(page=page.next)
 
 
-def _record(endpoint: PolledEndpoint, item: PolledItem, position: PolledPosition) -> SourceRecord:
+def _source_record(
+    endpoint: PolledEndpoint, item: PolledItem, position: PolledPosition
+) -> SourceRecord:
     return SourceRecord(
         record_payload(item),
         key=item.key,
@@ -194,7 +197,7 @@ def _check_memory(endpoint: PolledEndpoint, number: int) -> None:
         )
 
 
-def _wrong_order(endpoint: PolledEndpoint) -> ConfigurationError:
+def _order_error(endpoint: PolledEndpoint) -> ConfigurationError:
     return ConfigurationError(
         f"The endpoint {endpoint.path[:80]} of {endpoint.service} does not list its records in the"
         f" order of {endpoint.time}, so some would be passed over.",

@@ -58,9 +58,12 @@ class PendingRun:
         """Split this run at positions, and return the parts that replace it."""
         parts = [
             PendingRun(
-                self.records[begin:end], self.sizes[begin:end], self.progress, self.start + begin
+                self.records[run_begin:end],
+                self.sizes[run_begin:end],
+                self.progress,
+                self.start + run_begin,
             )
-            for begin, end in pairwise((0, *cuts, len(self.sizes)))
+            for run_begin, end in pairwise((0, *cuts, len(self.sizes)))
         ]
         for part in parts:
             part.is_begun, part.is_done = self.is_begun, self.is_done

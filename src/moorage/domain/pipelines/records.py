@@ -303,9 +303,11 @@ def joined_records(parts: Sequence[Sequence[SinkRecord]]) -> Sequence[SinkRecord
     """Return the records of sequences joined in order, without making lazy records."""
     if len(parts) == 1:
         return parts[0]
-    late = [part for part in parts if isinstance(part, LazyRecords) and not part.is_made]
-    if parts and len(late) == len(parts) and len({part.make for part in late}) == 1:
-        return LazyRecords([item for part in late for item in part.messages], late[0].make)
+    lazy_parts = [part for part in parts if isinstance(part, LazyRecords) and not part.is_made]
+    if parts and len(lazy_parts) == len(parts) and len({part.make for part in lazy_parts}) == 1:
+        return LazyRecords(
+            [item for part in lazy_parts for item in part.messages], lazy_parts[0].make
+        )
     return list(chain.from_iterable(parts))
 
 

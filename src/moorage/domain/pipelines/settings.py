@@ -11,7 +11,7 @@ from moorage.domain.resilience.retry import Jitter, RetryPolicy
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import is_count, is_seconds, is_wait, plain_seconds
 from moorage.domain.values.frozen_values import evolve, field, fields_of, frozen
-from moorage.domain.values.text import brief
+from moorage.domain.values.text import brief_repr
 from moorage.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _member(kind: type[E], value: object, path: str) -> E:
         return kind(value)
     except ValueError:
         raise ConfigurationError(
-            f"{brief(value)} is not a possible value of {path!r}.",
+            f"{brief_repr(value)} is not a possible value of {path!r}.",
             path=path,
             remedy=f"Give one of {', '.join(repr(member.value) for member in kind)}.",
         ) from None

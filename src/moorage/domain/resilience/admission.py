@@ -304,17 +304,17 @@ class Admission:
     def decide(self, states: States, now: int) -> tuple[States, Admitted]:
         """Return the answer by the full rule; the fast path in `apply` gives the same answer."""
         gates = self.gates
-        first = 1 if gates.circuit else 0
-        next_index = first + len(gates.limits)
+        limits_start = 1 if gates.circuit else 0
+        next_index = limits_start + len(gates.limits)
 
         # First all protections are read without taking anything. If the clock was set back and time
         # stands still, it has to catch up before a wait begins.
         presents = [
             rule.present(state, now)
-            for rule, state in zip(gates.limits, states[first:next_index], strict=True)
+            for rule, state in zip(gates.limits, states[limits_start:next_index], strict=True)
         ]
-        turn = joint_wait(gates.limits, presents, self.costs) if presents else 0
-        wait = turn and turn + max(limit_state[0] - now for limit_state in presents)
+        joint_pause = joint_wait(gates.limits, presents, self.costs) if presents else 0
+        wait = joint_pause and joint_pause + max(limit_state[0] - now for limit_state in presents)
 
         new_states: list[State] = []
         permit: Permit | None = None
@@ -333,8 +333,8 @@ class Admission:
 
         refundable = self.ticketed or wait > 0
         grants = [
-            rule.grant(present, cost, present[0] + turn, refundable=refundable)
-            for rule, present, cost in zip(gates.limits, presents, self.costs, strict=True)
+            rule.grant(limit_state, cost, limit_state[0] + joint_pause, refundable=refundable)
+            for rule, limit_state, cost in zip(gates.limits, presents, self.costs, strict=True)
         ]
         new_states.extend(state for state, _ in grants)
         answer, closed_for = self._count_attempt(states[next_index:], now, new_states)
@@ -389,7 +389,7 @@ class _CircuitAdmission(Admission):
                 circuit_state = circuit.fast_admit(state, now)
                 if circuit_state is not None:
                     return (circuit_state,), (GO, 0, (circuit_state[3], circuit_state[5], 0), ())
-            elif closed_for := circuit.refuses(state, now):
+            elif closed_for := circuit.refusal_time(state, now):
                 return states, (CIRCUIT_OPEN, closed_for, None, ())
             return self.decide(states, now)
         except MISREAD as error:
@@ -426,7 +426,7 @@ class _UsualAdmission(Admission):
                         (circuit_state[3], circuit_state[5], 0),
                         (),
                     )
-            elif closed_for := circuit.refuses(states[0], now):
+            elif closed_for := circuit.refusal_time(states[0], now):
                 return with_times_moved_back(gates.rules, states, now), (
                     CIRCUIT_OPEN,
                     closed_for,
@@ -454,7 +454,7 @@ class _SeveralAdmission(Admission):
             if circuit is not None:
                 circuit_state = circuit.fast_admit(states[0], now)
                 if circuit_state is None:
-                    if closed_for := circuit.refuses(states[0], now):
+                    if closed_for := circuit.refusal_time(states[0], now):
                         unchanged_states = with_times_moved_back(gates.rules, states, now)
                         return unchanged_states, (CIRCUIT_OPEN, closed_for, None, ())
                     return self.decide(states, now)

@@ -97,7 +97,7 @@ class TokenBucket:
         if state is None:
             level = self.room - cost * self.price
             return (now, self.refill, now, level, now, 0, 0, (), self.shape)
-        state_time, _, at, level, life, frozen_until, shift, runs, shape = state
+        state_time, _, at, level, lifetime, frozen_until, time_shift, runs, shape = state
         if runs or now < at or now < frozen_until or now < state_time:
             return None
         if shape is not self.shape and shape != self.shape:
@@ -108,7 +108,7 @@ class TokenBucket:
         level -= cost * self.price
         if level < 0:
             return None
-        return (now, self.refill, now, level, life, frozen_until, shift, (), self.shape)
+        return (now, self.refill, now, level, lifetime, frozen_until, time_shift, (), self.shape)
 
     def present(self, state: State | None, now: int) -> Bucket:
         """Return the bucket's state at the present time.
@@ -117,13 +117,17 @@ class TokenBucket:
         """
         if state is None:
             return (now, 0, now, self.room, now, 0, 0, (), self.shape)
-        state_time, keep_for, at, level, life, frozen_until, shift, runs, shape = state
+        state_time, keep_for, at, level, lifetime, frozen_until, time_shift, runs, shape = state
         if shape != self.shape:
-            at, level, runs = self._converted(at, level, shift, runs, shape)
+            at, level, runs = self._converted(at, level, time_shift, runs, shape)
         time, clock_shift = reading_time(state_time, now)
         keep_for = max(0, keep_for - (time - state_time + clock_shift))
-        at, frozen_until, shift = at - clock_shift, frozen_until - clock_shift, shift - clock_shift
-        return (time, keep_for, at, level, life, frozen_until, shift, runs, self.shape)
+        at, frozen_until, time_shift = (
+            at - clock_shift,
+            frozen_until - clock_shift,
+            time_shift - clock_shift,
+        )
+        return (time, keep_for, at, level, lifetime, frozen_until, time_shift, runs, self.shape)
 
     def earliest(self, bucket: Bucket, cost: int, at: int) -> int:
         """Return the earliest time, not before `at`, at which `cost` tokens can be granted.
@@ -137,91 +141,128 @@ class TokenBucket:
     ) -> tuple[Bucket, Ticket]:
         """Return the state after taking `cost` tokens at the time `at`, and the ticket for them.
 
-        `at` is a time that `earliest` returned. Only a `refundable` grant stays in the queue, so
-        that its tokens can be given back.
+        `at` is a time that `earliest` returned. Only a `refundable` grant stays in the queue,
+        so that its tokens can be given back.
         """
-        state_time, _, first, level, life, frozen_until, shift, runs, shape = bucket
-        _, place, since, available, spare, is_full, is_immediate = self._place_in_queue(
+        state_time, _, first_time, level, lifetime, frozen_until, time_shift, runs, shape = bucket
+        _, place, level_time, available, spare_tokens, is_full, is_immediate = self._place_in_queue(
             bucket, cost, at
         )
         tokens = cost * self.price
         if is_immediate or not refundable:
-            runs, first, level = runs[place:], since, available - tokens
-            if since < at:
+            runs, first_time, level = runs[place:], level_time, available - tokens
+            if level_time < at:
                 runs = (_run_without_spare(runs[0], tokens), *runs[1:])
-            ticket: Ticket = (life, at, cost, shift, since)
+            ticket: Ticket = (lifetime, at, cost, time_shift, level_time)
         else:
-            time, before = at - shift, available - spare
-            after = before - tokens
+            time, level_before = at - time_shift, available - spare_tokens
+            level_after = level_before - tokens
             joins_run = place > 0 and not is_full and not runs[place - 1][7]
             if joins_run:
-                begin, start, end, left, highest, lowest, spent, *_ = runs[place - 1]
-                highest, lowest = max(highest, before), min(lowest, after)
-                run = (begin, start, time, after, highest, lowest, spent, 0, 0)
-                ticket = (life, at, cost, shift, before, end + shift, left)
+                run_begin, start, end, remaining_level, highest, lowest, spent_tokens, *_ = runs[
+                    place - 1
+                ]
+                highest, lowest = max(highest, level_before), min(lowest, level_after)
+                run = (run_begin, start, time, level_after, highest, lowest, spent_tokens, 0, 0)
+                ticket = (
+                    lifetime,
+                    at,
+                    cost,
+                    time_shift,
+                    level_before,
+                    end + time_shift,
+                    remaining_level,
+                )
             else:
-                run = (time, before, time, after, after, after, 0, 0, 0)
-                ticket = (life, at, cost, shift, before, at, before)
+                run = (time, level_before, time, level_after, level_after, level_after, 0, 0, 0)
+                ticket = (lifetime, at, cost, time_shift, level_before, at, level_before)
             earlier_runs, later_runs = runs[: place - joins_run], runs[place:]
             if later_runs and not later_runs[0][7]:
                 joined_numbers = self._joined_run(run, later_runs[0])
                 if not joined_numbers[7]:
                     run, later_runs = joined_numbers, later_runs[1:]
             queue = (*earlier_runs, run, *later_runs)
-            first, level, runs = self._without_past(first, level, queue, shift, state_time)
-        keep_for = self._keep_for(state_time, runs[-1][2] + shift if runs else first, frozen_until)
-        return (state_time, keep_for, first, level, life, frozen_until, shift, runs, shape), ticket
+            first_time, level, runs = self._without_past(
+                first_time, level, queue, time_shift, state_time
+            )
+        keep_for = self._keep_for(
+            state_time, runs[-1][2] + time_shift if runs else first_time, frozen_until
+        )
+        return (
+            state_time,
+            keep_for,
+            first_time,
+            level,
+            lifetime,
+            frozen_until,
+            time_shift,
+            runs,
+            shape,
+        ), ticket
 
     def refund(self, bucket: Bucket, ticket: Ticket) -> Bucket:
         """Return the state after a grant's tokens and its place in the queue were given back."""
-        state_time, keep_for, at, level, life, frozen_until, shift, runs, shape = bucket
-        number, time, cost, shifted, *where = ticket
+        state_time, keep_for, at, level, lifetime, frozen_until, time_shift, runs, shape = bucket
+        number, time, cost, shifted, *queue_point = ticket
         tokens = cost * self.price
-        if number != life:
+        if number != lifetime:
             return bucket
-        if len(where) == 1:
-            if at - shift == where[0] - shifted:
+        if len(queue_point) == 1:
+            if at - time_shift == queue_point[0] - shifted:
                 level = min(self.room, level + tokens)
-                if where[0] < time and runs:
+                if queue_point[0] < time and runs:
                     runs = (_run_without_spare(runs[0], -tokens), *runs[1:])
-            return (state_time, keep_for, at, level, life, frozen_until, shift, runs, shape)
-        before, last, left = where
-        point, previous = (time - shifted, before - tokens), (last - shifted, left)
-        is_due = point[0] + shift <= max(state_time, frozen_until)
+            return (
+                state_time,
+                keep_for,
+                at,
+                level,
+                lifetime,
+                frozen_until,
+                time_shift,
+                runs,
+                shape,
+            )
+        level_before, last_time, grant_level = queue_point
+        point, previous = (
+            (time - shifted, level_before - tokens),
+            (last_time - shifted, grant_level),
+        )
+        is_due = point[0] + time_shift <= max(state_time, frozen_until)
         for index, run in enumerate(runs):
-            begin, start, end, final = run[:4]
-            if _is_before((begin, start), point) and not _is_before((end, final), point):
+            run_begin, start, end, final = run[:4]
+            if _is_before((run_begin, start), point) and not _is_before((end, final), point):
                 parts = self._without_grant(run, point, previous, cost, due=is_due)
                 runs = (*runs[:index], *parts, *runs[index + 1 :])
                 if len(runs) > RUNS:
-                    at, level, runs = self._without_past(at, level, runs, shift, state_time)
+                    at, level, runs = self._without_past(at, level, runs, time_shift, state_time)
                 break
-        return (state_time, keep_for, at, level, life, frozen_until, shift, runs, shape)
+        return (state_time, keep_for, at, level, lifetime, frozen_until, time_shift, runs, shape)
 
     def drain(self, bucket: Bucket, pause: int) -> Bucket:
         """Return the state at the beginning of a pause of `pause` microseconds.
 
         Queued grants are delayed, and spare tokens are lost.
         """
-        state_time, _, at, level, life, old_frozen_until, shift, runs, shape = bucket
+        state_time, _, at, level, lifetime, old_frozen_until, time_shift, runs, shape = bucket
         end_time = state_time + pause
-        since = max(state_time, old_frozen_until)
-        longer = end_time - since
-        if longer <= 0:
+        level_time = max(state_time, old_frozen_until)
+        pause_extension = end_time - level_time
+        if pause_extension <= 0:
             return bucket
-        runs = runs[self._ended_run_count(runs, since - shift + 1) :]
+        runs = runs[self._ended_run_count(runs, level_time - time_shift + 1) :]
         # Behind a queue that another rule granted, `at` is in the future.
-        since = max(at, since)
-        at, level = since + longer, 0
+        level_time = max(at, level_time)
+        at, level = level_time + pause_extension, 0
         if runs:
-            need, begin = self._needed_levels(runs)[0], runs[0][0] + shift
-            if begin <= since:
-                at, level = begin + longer, need
+            needed_tokens, run_begin = self._needed_levels(runs)[0], runs[0][0] + time_shift
+            if run_begin <= level_time:
+                at, level = run_begin + pause_extension, needed_tokens
             else:
-                level = max(0, need - (begin - since) * self.n)
-        shift += longer
-        keep_for = self._keep_for(state_time, runs[-1][2] + shift if runs else at, end_time)
-        return (state_time, keep_for, at, level, life, end_time, shift, runs, shape)
+                level = max(0, needed_tokens - (run_begin - level_time) * self.n)
+        time_shift += pause_extension
+        keep_for = self._keep_for(state_time, runs[-1][2] + time_shift if runs else at, end_time)
+        return (state_time, keep_for, at, level, lifetime, end_time, time_shift, runs, shape)
 
     def paused(self, bucket: Bucket) -> int:
         """Return the microseconds until the limit's current pause ends; 0 without a pause."""
@@ -232,18 +273,18 @@ class TokenBucket:
 
         Queued grants move forward, and no token is added.
         """
-        state_time, _, at, level, life, _, shift, runs, shape = bucket
+        state_time, _, at, level, lifetime, _, time_shift, runs, shape = bucket
         pause_left = self.paused(bucket)
         if not pause_left:
             return bucket
-        at, shift = at - pause_left, shift - pause_left
-        keep_for = self._keep_for(state_time, runs[-1][2] + shift if runs else at, state_time)
-        return (state_time, keep_for, at, level, life, state_time, shift, runs, shape)
+        at, time_shift = at - pause_left, time_shift - pause_left
+        keep_for = self._keep_for(state_time, runs[-1][2] + time_shift if runs else at, state_time)
+        return (state_time, keep_for, at, level, lifetime, state_time, time_shift, runs, shape)
 
     def confirm(self, bucket: Bucket, ticket: Ticket) -> int:
         """Return the microseconds that a ticket's holder must still wait; 0 if it may proceed."""
-        state_time, _, _, _, life, frozen_until, shift, _, _ = bucket
-        due_time = ticket[1] + shift - ticket[3] if ticket[0] == life else state_time
+        state_time, _, _, _, lifetime, frozen_until, time_shift, _, _ = bucket
+        due_time = ticket[1] + time_shift - ticket[3] if ticket[0] == lifetime else state_time
         return max(0, due_time - state_time, frozen_until - state_time)
 
     def _converted(
@@ -266,29 +307,45 @@ class TokenBucket:
         (`at_once`) may count as `spent` in the first run: it reduces the tokens that later runs
         have to spare.
         """
-        state_time, _, since, level, _, frozen_until, shift, runs, _ = bucket
-        n, tokens, at, spare = self.n, cost * self.price, max(at, frozen_until), 0
+        state_time, _, level_time, level, _, frozen_until, time_shift, runs, _ = bucket
+        n, tokens, at, spare_tokens = self.n, cost * self.price, max(at, frozen_until), 0
         needed_numbers = self._needed_levels(runs) if runs else []
-        for place, (begin, before, end, after, highest, _, spent, _, idle) in enumerate(runs):
-            begin += shift  # noqa: PLW2901 - by the store's time from here on
-            time, available, full = self._time_of_enough(since, level, tokens, at)
-            if time <= begin:
-                tokens_left = available - tokens + (begin - time) * n
-                continues = tokens_left - spare >= before
+        for place, (
+            run_begin,
+            level_before,
+            end,
+            level_after,
+            highest,
+            _,
+            spent_tokens,
+            _,
+            idle_tokens,
+        ) in enumerate(runs):
+            run_begin += time_shift  # noqa: PLW2901 - by the store's time from here on
+            time, available, full_time = self._time_of_enough(level_time, level, tokens, at)
+            if time <= run_begin:
+                tokens_left = available - tokens + (run_begin - time) * n
+                continues = tokens_left - spare_tokens >= level_before
                 if (continues or time == state_time) and min(
                     self.room, tokens_left
                 ) >= needed_numbers[place]:
-                    return time, place, time, available, spare, full, not continues
-            level = min(self.room, level + (begin - since) * n)
-            most_tokens = self.room - highest - spent
-            spare = min(level - before, most_tokens)
-            end += shift  # noqa: PLW2901 - by the store's time from here on
-            if begin <= at == state_time < end and before + spare - tokens >= needed_numbers[place]:
-                return at, place, begin, before + spare, spare, False, True
-            since, level = end, max(0, after + min(spare + idle, most_tokens))
-            spare = level - after
-        time, available, full = self._time_of_enough(since, level, tokens, at)
-        return time, len(runs), time, available, spare, full, False
+                    return time, place, time, available, spare_tokens, full_time, not continues
+            level = min(self.room, level + (run_begin - level_time) * n)
+            most_tokens = self.room - highest - spent_tokens
+            spare_tokens = min(level - level_before, most_tokens)
+            end += time_shift  # noqa: PLW2901 - by the store's time from here on
+            if (
+                run_begin <= at == state_time < end
+                and level_before + spare_tokens - tokens >= needed_numbers[place]
+            ):
+                return at, place, run_begin, level_before + spare_tokens, spare_tokens, False, True
+            level_time, level = (
+                end,
+                max(0, level_after + min(spare_tokens + idle_tokens, most_tokens)),
+            )
+            spare_tokens = level - level_after
+        time, available, full_time = self._time_of_enough(level_time, level, tokens, at)
+        return time, len(runs), time, available, spare_tokens, full_time, False
 
     def _time_of_enough(
         self, since: int, level: int, tokens: int, at: int
@@ -304,13 +361,18 @@ class TokenBucket:
     def _needed_levels(self, runs: Runs) -> list[int]:
         """Return for each run of grants the tokens that must be left at its start."""
         needs: list[int] = []
-        need = later_need = 0
-        for begin, before, end, after, _, lowest, _, _, idle in reversed(runs):
-            spare = -lowest
+        needed_tokens = later_need = 0
+        for run_begin, level_before, end, level_after, _, lowest, _, _, idle_tokens in reversed(
+            runs
+        ):
+            spare_tokens = -lowest
             if needs:
-                spare = max(spare, need - (later_need - end) * self.n - after - idle)
-            need, later_need = before + spare, begin
-            needs.append(need)
+                spare_tokens = max(
+                    spare_tokens,
+                    needed_tokens - (later_need - end) * self.n - level_after - idle_tokens,
+                )
+            needed_tokens, later_need = level_before + spare_tokens, run_begin
+            needs.append(needed_tokens)
         return needs[::-1]
 
     def _without_past(
@@ -323,10 +385,22 @@ class TokenBucket:
 
     def _state_after_runs(self, since: int, level: int, runs: Runs, shift: int) -> tuple[int, int]:
         """Return the time and the remaining tokens after the last of some runs."""
-        for begin, before, end, after, highest, _, spent, _, idle in runs:
-            spare = min(self.room, level + (begin + shift - since) * self.n) - before
-            spare = min(spare + idle, self.room - highest - spent)
-            since, level = end + shift, max(0, after + spare)
+        for (
+            run_begin,
+            level_before,
+            end,
+            level_after,
+            highest,
+            _,
+            spent_tokens,
+            _,
+            idle_tokens,
+        ) in runs:
+            spare_tokens = (
+                min(self.room, level + (run_begin + shift - since) * self.n) - level_before
+            )
+            spare_tokens = min(spare_tokens + idle_tokens, self.room - highest - spent_tokens)
+            since, level = end + shift, max(0, level_after + spare_tokens)
         return since, level
 
     def _ended_run_count(self, runs: Runs, now: int) -> int:
@@ -345,36 +419,81 @@ class TokenBucket:
         self, run: Run, point: _Point, previous: _Point, cost: int, *, due: bool
     ) -> Runs:
         """Return a run of grants without one grant, as up to two runs."""
-        begin, start, end, final, highest, lowest, spent, live, idle = run
-        first = not _is_before((begin, start), previous)
-        last = (end, final) == point
-        left = live and live - cost
-        if (live and not left) or (first and last):
+        run_begin, start, end, final, highest, lowest, spent_tokens, live_tokens, idle_tokens = run
+        is_earlier = not _is_before((run_begin, start), previous)
+        is_last = (end, final) == point
+        remaining_live = live_tokens and live_tokens - cost
+        if (live_tokens and not remaining_live) or (is_earlier and is_last):
             return ()
-        if live and not first and not last:
-            idle = min(self.room, idle + cost * self.price)
-            return ((begin, start, end, final, highest, lowest, spent, left, idle),)
-        earlier_run = (begin, start, *previous, highest, lowest, spent, left, idle)
+        if live_tokens and not is_earlier and not is_last:
+            idle_tokens = min(self.room, idle_tokens + cost * self.price)
+            return (
+                (
+                    run_begin,
+                    start,
+                    end,
+                    final,
+                    highest,
+                    lowest,
+                    spent_tokens,
+                    remaining_live,
+                    idle_tokens,
+                ),
+            )
+        earlier_run = (
+            run_begin,
+            start,
+            *previous,
+            highest,
+            lowest,
+            spent_tokens,
+            remaining_live,
+            idle_tokens,
+        )
         # What was spent until now was spent before all that is behind a grant in the future.
-        spent = spent if due else 0
-        later_run = (*point, end, final, highest, lowest, spent, left, idle)
-        return (later_run,) if first else (earlier_run,) if last else (earlier_run, later_run)
+        spent_tokens = spent_tokens if due else 0
+        later_run = (*point, end, final, highest, lowest, spent_tokens, remaining_live, idle_tokens)
+        return (
+            (later_run,) if is_earlier else (earlier_run,) if is_last else (earlier_run, later_run)
+        )
 
     def _joined_run(self, one: Run, other: Run) -> Run:
         """Return two runs of grants and the time between them as one run."""
-        begin, before, end, after, highest, lowest, spent, live, idle = one
-        start, level, last, left, peak, valley, more, alive, unused = other
-        gap = after + (start - end) * self.n - level
-        if live or alive or gap:
-            live = self._live(one) + self._live(other)
-            idle = min(self.room, idle + unused + gap)
+        (
+            run_begin,
+            level_before,
+            end,
+            level_after,
+            highest,
+            lowest,
+            spent_tokens,
+            live_tokens,
+            idle_tokens,
+        ) = one
+        start, level, other_end, left, peak, valley, more, alive, unused = other
+        gap = level_after + (start - end) * self.n - level
+        if live_tokens or alive or gap:
+            live_tokens = self._live(one) + self._live(other)
+            idle_tokens = min(self.room, idle_tokens + unused + gap)
         highest, lowest = max(highest, level, peak), min(lowest, valley)
-        return (begin, before, last, left, highest, lowest, spent + more, live, idle)
+        return (
+            run_begin,
+            level_before,
+            other_end,
+            left,
+            highest,
+            lowest,
+            spent_tokens + more,
+            live_tokens,
+            idle_tokens,
+        )
 
     def _live(self, run: Run) -> int:
         """Return the number of tokens that the grants of a run have taken."""
-        begin, before, end, after, _, _, _, live, _ = run
-        return live or (before - after + (end - begin) * self.n) // self.price
+        run_begin, level_before, end, level_after, _, _, _, live_tokens, _ = run
+        return (
+            live_tokens or (level_before - level_after + (end - run_begin) * self.n) // self.price
+        )
 
     def _merged_runs(self, runs: Runs) -> Runs:
         """Return the runs of grants, merged so that there are at most 300.
@@ -417,5 +536,25 @@ def _run_without_spare(run: Run, tokens: int) -> Run:
     The tokens are missing from the beginning of the run on. Until now they took up room in the
     bucket.
     """
-    begin, before, end, after, highest, lowest, spent, live, idle = run
-    return (begin, before, end, after, max(before, highest), lowest, spent + tokens, live, idle)
+    (
+        run_begin,
+        level_before,
+        end,
+        level_after,
+        highest,
+        lowest,
+        spent_tokens,
+        live_tokens,
+        idle_tokens,
+    ) = run
+    return (
+        run_begin,
+        level_before,
+        end,
+        level_after,
+        max(level_before, highest),
+        lowest,
+        spent_tokens + tokens,
+        live_tokens,
+        idle_tokens,
+    )

@@ -62,13 +62,17 @@ class BudgetRule:
         """Return the budget's state in the current period."""
         if state is None:
             return (now, 2 * self.period, now // self.period, 0, 0, 0)
-        state_time, keep_for, period, calls, retries, carry = state
+        state_time, keep_for, period, calls, retries, carried_share = state
         time, _ = reading_time(state_time, now)
-        current = time // self.period
-        if current > period:
+        period_number = time // self.period
+        if period_number > period:
             unspent_share = max(0, calls * self.parts - retries * self.whole)
-            calls, retries, carry = 0, 0, unspent_share if current == period + 1 else 0
-        return (time, keep_for, current, calls, retries, carry)
+            calls, retries, carried_share = (
+                0,
+                0,
+                unspent_share if period_number == period + 1 else 0,
+            )
+        return (time, keep_for, period_number, calls, retries, carried_share)
 
     def fast_count_call(self, state: State | None, now: int, _cost: int = 0, /) -> Budget | None:
         """Return the budget after counting a first attempt; None if the period has changed.
@@ -77,28 +81,28 @@ class BudgetRule:
         """
         if state is None:
             return None
-        state_time, keep_for, period, calls, retries, carry = state
+        state_time, keep_for, period, calls, retries, carried_share = state
         if now < state_time or now // self.period != period:
             return None
-        return (now, keep_for, period, calls + 1, retries, carry)
+        return (now, keep_for, period, calls + 1, retries, carried_share)
 
     def count_call(self, budget: Budget) -> Budget:
         """Return the budget after counting one more first attempt."""
-        state_time, keep_for, period, calls, retries, carry = budget
-        return (state_time, keep_for, period, calls + 1, retries, carry)
+        state_time, keep_for, period, calls, retries, carried_share = budget
+        return (state_time, keep_for, period, calls + 1, retries, carried_share)
 
     def uncount_call(self, budget: Budget) -> Budget:
         """Return the budget after removing one first attempt from this period's count."""
-        state_time, keep_for, period, calls, retries, carry = budget
-        return (state_time, keep_for, period, max(0, calls - 1), retries, carry)
+        state_time, keep_for, period, calls, retries, carried_share = budget
+        return (state_time, keep_for, period, max(0, calls - 1), retries, carried_share)
 
     def count_retry(self, budget: Budget) -> Budget | None:
         """Return the budget after counting one more retry; None if no retry is allowed."""
-        state_time, keep_for, period, calls, retries, carry = budget
-        allowed_parts = self.floor * self.whole + carry + calls * self.parts
+        state_time, keep_for, period, calls, retries, carried_share = budget
+        allowed_parts = self.floor * self.whole + carried_share + calls * self.parts
         if (retries + 1) * self.whole > allowed_parts:
             return None
-        return (state_time, keep_for, period, calls, retries + 1, carry)
+        return (state_time, keep_for, period, calls, retries + 1, carried_share)
 
     def left_for(self, budget: Budget) -> int:
         """Return the microseconds until the next period of the budget begins."""

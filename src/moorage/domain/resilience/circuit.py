@@ -46,7 +46,7 @@ from moorage.domain.values.durations import (
     plain_seconds,
 )
 from moorage.domain.values.frozen_values import field, frozen, optional
-from moorage.domain.values.text import brief
+from moorage.domain.values.text import brief_repr
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _is_growth(_: object, attribute: attrs.Attribute[Any], value: float) -> None
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not 1 <= value <= _MOST_GROWTH:
         raise ConfigurationError(
-            f"{brief(value)} is not a growth factor.",
+            f"{brief_repr(value)} is not a growth factor.",
             path=attribute.name,
             remedy=f"Give a factor from 1 to {_MOST_GROWTH}.",
         )
@@ -338,7 +338,7 @@ class CircuitRule:
             return None
         return (now, keep_for, 0, generation, slot, total + 1, base, record)
 
-    def refuses(self, state: State | None, now: int) -> int:
+    def refusal_time(self, state: State | None, now: int) -> int:
         """Return the microseconds for which the circuit refuses calls; 0 if `admit` must decide."""
         if state is None or self.config.shadow or not 0 <= now - state[0] <= SMALL_STEP:
             return 0
@@ -382,7 +382,9 @@ class CircuitRule:
         if mode in (CLOSED, DISABLED):
             circuit = (state_time, keep_for, mode, generation, slot, total, base, record)
             return circuit, (generation, total, 0), 0, False
-        closed_for = self.away(circuit) if mode == FORCED_OPEN or state_time < record.until else 0
+        closed_for = (
+            self.outdated_wait(circuit) if mode == FORCED_OPEN or state_time < record.until else 0
+        )
         if closed_for:
             return circuit, None, closed_for, False
         if mode == OPEN:
@@ -390,7 +392,7 @@ class CircuitRule:
         leases = tuple(
             held_numbers for held_numbers in record.leases if held_numbers[1] > state_time
         )
-        if not any(leased[0] == token and leased[2] == generation for leased in leases):
+        if not any(lease[0] == token and lease[2] == generation for lease in leases):
             if len(leases) >= self.config.probes:
                 return circuit, None, min(end for _, end, _ in leases) - state_time, False
             if not token:
@@ -409,15 +411,15 @@ class CircuitRule:
         """
         state_time, keep_for, mode, generation, slot, total, base, record = circuit
         if permit[0] != generation:
-            return circuit, self.away(circuit)
+            return circuit, self.outdated_wait(circuit)
         token = permit[2]
         if not token:
             return circuit, 0
-        if not any(leased[0] == token and leased[1] > state_time for leased in record.leases):
-            return circuit, self.away(circuit)
+        if not any(lease[0] == token and lease[1] > state_time for lease in record.leases):
+            return circuit, self.outdated_wait(circuit)
         leases = tuple(
-            (leased, end + wait if leased == token else end, lease_generation)
-            for leased, end, lease_generation in record.leases
+            (lease, end + wait if lease == token else end, lease_generation)
+            for lease, end, lease_generation in record.leases
         )
         record = record._replace(leases=leases)
         keep_for = _lifetime(keep_for, state_time, record)
@@ -447,14 +449,14 @@ class CircuitRule:
                 return self._with_failure(circuit, permit[1], outcome, reporter)
         return circuit, None
 
-    def force(self, circuit: Circuit, mode: int) -> Circuit:
+    def set_mode(self, circuit: Circuit, mode: int) -> Circuit:
         """Return the circuit as a person has set it: forced open, disabled or reset."""
         state_time, _, _, generation, slot, total, _, record = circuit
         record = self.empty_record._replace(leases=record.leases)
         keep_for = _lifetime(self.keep_for if mode == CLOSED else FOREVER, state_time, record)
         return (state_time, keep_for, mode, generation + 1, slot, total, total, record)
 
-    def lasting(self, streak: int) -> int:
+    def open_duration(self, streak: int) -> int:
         """Return the microseconds for which the circuit opens after `streak` openings in a row."""
         growth = self.config.open_growth ** min(streak, MOST_STEPS)
         return int(min(self.longest, self.open_for * growth))
@@ -463,7 +465,7 @@ class CircuitRule:
         """Return whether the circuit refuses all calls until a time or until a manual change."""
         return circuit[2] == FORCED_OPEN or (circuit[2] == OPEN and circuit[0] < circuit[7].until)
 
-    def away(self, circuit: Circuit) -> int:
+    def outdated_wait(self, circuit: Circuit) -> int:
         """Return the microseconds that a call with an outdated permit must wait; 0 if none."""
         state_time, _, mode, _, _, _, _, record = circuit
         if mode == OPEN:
@@ -596,7 +598,7 @@ class CircuitRule:
         record = self.empty_record._replace(
             leases=record.leases,
             streak=record.streak + 1,
-            until=state_time + self.lasting(record.streak),
+            until=state_time + self.open_duration(record.streak),
         )
         keep_for = _lifetime(self.longest + DAY, state_time, record)
         return (state_time, keep_for, OPEN, generation + 1, slot, total, total, record)

@@ -194,11 +194,13 @@ def vendor_code_and_message(
     if not isinstance(body, dict):
         return None, None
     body_fields = cast("dict[str, Any]", body)
-    inner = body_fields.get("error")
-    if isinstance(inner, str):
+    error_fields = body_fields.get("error")
+    if isinstance(error_fields, str):
         # The form of OAuth errors: {"error": code, "error_description": message}.
-        return _code_and_message([inner], body_fields, ("error_description", "message"), redaction)
-    fields = cast("dict[str, Any]", inner) if isinstance(inner, dict) else body_fields
+        return _code_and_message(
+            [error_fields], body_fields, ("error_description", "message"), redaction
+        )
+    fields = cast("dict[str, Any]", error_fields) if isinstance(error_fields, dict) else body_fields
     return _code_and_message([fields.get(name) for name in _CODES], fields, _WORDS, redaction)
 
 

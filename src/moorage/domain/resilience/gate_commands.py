@@ -48,8 +48,8 @@ class Confirm:
         wait = 0
         for rule, state, ticket in zip(gates.limits, states, self.tickets, strict=False):
             limit_state = rule.present(state, now)
-            turn = rule.confirm(limit_state, ticket)
-            wait = max(wait, turn and turn + limit_state[0] - now)
+            confirmed_state = rule.confirm(limit_state, ticket)
+            wait = max(wait, confirmed_state and confirmed_state + limit_state[0] - now)
         if gates.circuit and self.permit:
             circuit, closed_for = gates.circuit.confirm(
                 gates.circuit.present(states[-1], now), self.permit, wait
@@ -223,7 +223,7 @@ class SetCircuit:
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, None]:
         """Return the circuit in the mode that the person has set."""
-        return (self._rule.force(self._rule.present(states[0], now), self.mode),), None
+        return (self._rule.set_mode(self._rule.present(states[0], now), self.mode),), None
 
 
 class ReadCircuit:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from moorage.domain.idempotency.claims import CLAIMS, DONE, SENT, Withdraw, release, unexpired
+from moorage.domain.idempotency.claims import CLAIMS, DONE, SENT, Withdraw, release_claim, unexpired
 from moorage.domain.resilience.admission import AT_ONCE, Admission, Admitted
 from moorage.domain.state.commands import (
     MISREAD,
@@ -71,8 +71,8 @@ class KeyAdmission:
         gate_states, claim_state = states[:-1], states[-1]
         if claim_state is not None:
             return self._repeated_answer(gate_states, claim_state, now)
-        gate_states, admitted = self.question.apply(gate_states, now)
-        if admitted[0] or admitted[1]:
+        gate_states, admission = self.question.apply(gate_states, now)
+        if admission[0] or admission[1]:
             return states, None
         end, keep_for, owner, target = (
             now + self.term,
@@ -93,7 +93,7 @@ class KeyAdmission:
             target,
             None,
         )
-        return (*gate_states, sent_claim), (now, admitted, None)
+        return (*gate_states, sent_claim), (now, admission, None)
 
     def _repeated_answer(
         self, gate_states: States, claim_state: State, now: int
@@ -127,4 +127,4 @@ class WithdrawUnsent(Withdraw):
             return states, None
         if entry[5] != self.owner:
             return with_times_moved_back(CLAIMS, states, now), None
-        return release(self.keys[0], entry[4], ttl=self.ttl).apply(states, now)[0], None
+        return release_claim(self.keys[0], entry[4], ttl=self.ttl).apply(states, now)[0], None

@@ -140,11 +140,11 @@ def read_question(line: bytes) -> Question:
     number = _number(message.get("id"), "id")
     if message.get("leave") is True:
         return Question(number, 0, ())
-    patience = _number(message.get("within"), "within")
+    patience_seconds = _number(message.get("within"), "within")
     limits = message.get("limits")
     if not is_list(limits) or not 0 < len(limits) <= _MOST_LIMITS:
-        raise _invalid(f"limits must be a list of 1 to {_MOST_LIMITS} limits.", "limits")
-    return Question(number, patience, tuple([_limit(limit) for limit in limits]))
+        raise _invalid_error(f"limits must be a list of 1 to {_MOST_LIMITS} limits.", "limits")
+    return Question(number, patience_seconds, tuple([_limit(limit) for limit in limits]))
 
 
 def read_reply(line: bytes) -> Reply:
@@ -155,7 +155,9 @@ def read_reply(line: bytes) -> Reply:
     """
     message = _object(line)
     if "error" in message:
-        raise _invalid(f"The broker has refused a question: {message['error']!r:.500}.", "error")
+        raise _invalid_error(
+            f"The broker has refused a question: {message['error']!r:.500}.", "error"
+        )
     number = _number(message.get("id"), "id")
     if message.get("granted") is True:
         return Reply(number, granted=True)
@@ -170,38 +172,42 @@ def _object(line: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         message = None
     if not is_object(message):
-        raise _invalid("A message must be a line with a JSON object.", "message")
+        raise _invalid_error("A message must be a line with a JSON object.", "message")
     return message
 
 
 def _limit(value: object) -> LeasedLimit:
     """Return the rate limit in a request for tokens."""
     if not is_list(value) or len(value) != 5:
-        raise _invalid(
+        raise _invalid_error(
             "A limit must have a key, a rate of two numbers, a burst and a cost.", "limits"
         )
     key, *numbers = value
     if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_KEY or not key.isprintable():
-        raise _invalid(f"A key must be a printable text of 1 to {_LONGEST_KEY} characters.", "key")
+        raise _invalid_error(
+            f"A key must be a printable text of 1 to {_LONGEST_KEY} characters.", "key"
+        )
     if class_of(key) != "limit":
-        raise _invalid(
+        raise _invalid_error(
             "The key does not belong to a rate limit, and a broker leases tokens of rate limits"
             " only.",
             "key",
         )
     n, price, burst, cost = (_number(number, "limits", least=1) for number in numbers)
     if cost > burst or (burst + cost) * price >= EXACT:
-        raise _invalid("A limit must have a burst of at least its cost, below 2^53.", "limits")
+        raise _invalid_error(
+            "A limit must have a burst of at least its cost, below 2^53.", "limits"
+        )
     return key, n, price, burst, cost
 
 
 def _number(value: object, field: str, *, least: int = 0) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value < EXACT:
-        raise _invalid(f"{field} must be an integer from {least} to 2^53.", field)
+        raise _invalid_error(f"{field} must be an integer from {least} to 2^53.", field)
     return value
 
 
-def _invalid(message: str, field: str) -> InvalidData:
+def _invalid_error(message: str, field: str) -> InvalidData:
     return InvalidData(
         message, field=field, remedy="Use the same release of moorage on both sides of the socket."
     )

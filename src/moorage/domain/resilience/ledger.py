@@ -46,12 +46,12 @@ class Ledger(NamedTuple):
     current: AttemptEffect = AttemptEffect.NOT_LEFT
 
     @property
-    def acted(self) -> bool:
+    def may_have_acted(self) -> bool:
         """True if the vendor may have processed an attempt."""
         return self.earlier or self.current is AttemptEffect.POSSIBLE
 
     @property
-    def unsent(self) -> bool:
+    def is_unsent(self) -> bool:
         """True if the current attempt certainly never reached the vendor."""
         return self.current <= AttemptEffect.UNSENT
 
@@ -59,15 +59,15 @@ class Ledger(NamedTuple):
         """Return the ledger with one more attempt, which has not been sent yet."""
         if self.current is AttemptEffect.NOT_LEFT:
             return self
-        return Ledger(self.attempts, self.acted, AttemptEffect.NOT_LEFT)
+        return Ledger(self.attempts, self.may_have_acted, AttemptEffect.NOT_LEFT)
 
     def leave(self) -> Ledger:
         """Return the ledger with the attempt marked as sent: it may now have an effect."""
         if self is BLANK:
             return _FIRST_LEDGER
-        return Ledger(self.attempts + 1, self.acted, AttemptEffect.POSSIBLE)
+        return Ledger(self.attempts + 1, self.may_have_acted, AttemptEffect.POSSIBLE)
 
-    def disprove(self, *, unsent: bool = False) -> Ledger:
+    def record_no_effect(self, *, unsent: bool = False) -> Ledger:
         """Return the ledger with a proof that the attempt had no effect or never arrived."""
         proven_effect = AttemptEffect.UNSENT if unsent else AttemptEffect.DISPROVED
         if self.current <= proven_effect:
@@ -85,7 +85,7 @@ class Ledger(NamedTuple):
         """
         joined_ledger = self
         for racer in racers:
-            is_acted = racer.acted and not self.earlier
+            is_acted = racer.may_have_acted and not self.earlier
             joined_ledger = Ledger(
                 joined_ledger.attempts + racer.attempts - self.attempts,
                 self.earlier,

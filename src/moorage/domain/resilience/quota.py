@@ -81,7 +81,7 @@ class CalendarQuota:
         """Return the state after an immediate grant; None if the full rule has to decide."""
         if state is None:
             return None
-        state_time, keep_for, at, used_calls, frozen_until, shift, later_counts = state
+        state_time, keep_for, at, used_calls, frozen_until, time_shift, later_counts = state
         used_calls += cost
         # The state expires with the period of `at`, or with a pause that ends later.
         state_end = state_time + keep_for
@@ -94,7 +94,7 @@ class CalendarQuota:
             or used_calls > self.burst
         ):
             return None
-        return (now, state_end - now, now, used_calls, frozen_until, shift, ())
+        return (now, state_end - now, now, used_calls, frozen_until, time_shift, ())
 
     def present(self, state: State | None, now: int) -> Quota:
         """Return the quota's state at the present time.
@@ -103,21 +103,27 @@ class CalendarQuota:
         """
         if state is None:
             return (now, 0, now, 0, 0, 0, ())
-        state_time, keep_for, at, used_calls, frozen_until, shift, later_pause = state
+        state_time, keep_for, at, used_calls, frozen_until, time_shift, later_pause = state
         time, clock_step = reading_time(state_time, now)
         keep_for -= time - state_time
         if clock_step:
-            at, frozen_until, shift = at - clock_step, frozen_until - clock_step, shift - clock_step
+            at, frozen_until, time_shift = (
+                at - clock_step,
+                frozen_until - clock_step,
+                time_shift - clock_step,
+            )
             later_pause = self._counts_from(
-                ((begin - clock_step, count) for begin, count in later_pause), 0
+                ((period_start - clock_step, count) for period_start, count in later_pause), 0
             )
             keep_for = self._keep_for(time, at, frozen_until, later_pause)
-        begin = self.period(time)[0]
-        if begin > at:
-            at, used_calls = time, self._later_calls(later_pause, begin)
-        if later_pause and later_pause[0][0] <= begin:
-            later_pause = tuple(start_time for start_time in later_pause if start_time[0] > begin)
-        return (time, max(0, keep_for), at, used_calls, frozen_until, shift, later_pause)
+        period_start = self.period(time)[0]
+        if period_start > at:
+            at, used_calls = time, self._later_calls(later_pause, period_start)
+        if later_pause and later_pause[0][0] <= period_start:
+            later_pause = tuple(
+                start_time for start_time in later_pause if start_time[0] > period_start
+            )
+        return (time, max(0, keep_for), at, used_calls, frozen_until, time_shift, later_pause)
 
     def earliest(self, quota: Quota, cost: int, at: int) -> int:
         """Return the earliest time, not before `at`, in a period that has `cost` calls left."""
@@ -138,32 +144,40 @@ class CalendarQuota:
         refundable: bool,  # noqa: ARG002 - a count needs no memory of its grants to take one back
     ) -> tuple[Quota, Ticket]:
         """Return the quota with `cost` calls counted in the period that contains `at`."""
-        state_time, _, since, used_calls, frozen_until, shift, later_pause = quota
-        begin = self.period(at)[0]
-        if begin <= since:
-            since, used_calls = at, used_calls + cost
+        state_time, _, state_end, used_calls, frozen_until, time_shift, later_pause = quota
+        period_start = self.period(at)[0]
+        if period_start <= state_end:
+            state_end, used_calls = at, used_calls + cost
         else:
-            later_pause = self._with_grant(since, later_pause, begin, cost)
-        keep_for = self._keep_for(state_time, since, frozen_until, later_pause)
-        return (state_time, keep_for, since, used_calls, frozen_until, shift, later_pause), (
+            later_pause = self._with_grant(state_end, later_pause, period_start, cost)
+        keep_for = self._keep_for(state_time, state_end, frozen_until, later_pause)
+        return (
+            state_time,
+            keep_for,
+            state_end,
+            used_calls,
+            frozen_until,
+            time_shift,
+            later_pause,
+        ), (
             0,
             at,
             cost,
-            shift,
+            time_shift,
         )
 
     def refund(self, quota: Quota, ticket: Ticket) -> Quota:
         """Return the quota after giving back the calls of a grant."""
-        state_time, _, at, used_calls, frozen_until, shift, later_pause = quota
-        due_time = ticket[1] + shift - ticket[3]
-        begin = self.period(due_time)[0]
-        if begin > state_time:
+        state_time, _, at, used_calls, frozen_until, time_shift, later_pause = quota
+        due_time = ticket[1] + time_shift - ticket[3]
+        period_start = self.period(due_time)[0]
+        if period_start > state_time:
             # A pause delays only the callers that wait for a later period.
-            begin = self.period(max(due_time, frozen_until))[0]
-        if begin == self.period(at)[0]:
+            period_start = self.period(max(due_time, frozen_until))[0]
+        if period_start == self.period(at)[0]:
             used_calls = max(0, used_calls - ticket[2])
         later_pause = tuple(
-            (start_time, max(0, count - ticket[2]) if start_time == begin else count)
+            (start_time, max(0, count - ticket[2]) if start_time == period_start else count)
             for start_time, count in later_pause
         )
         # A later period that does not follow the one before it means that those between are full.
@@ -174,18 +188,18 @@ class CalendarQuota:
         ):
             later_pause = later_pause[:-1]
         keep_for = self._keep_for(state_time, at, frozen_until, later_pause)
-        return (state_time, keep_for, at, used_calls, frozen_until, shift, later_pause)
+        return (state_time, keep_for, at, used_calls, frozen_until, time_shift, later_pause)
 
     def drain(self, quota: Quota, pause: int) -> Quota:
         """Return the state at the beginning of a pause of `pause` microseconds.
 
         Queued calls keep their grants.
         """
-        state_time, _, at, used_calls, frozen_until, shift, later_pause = quota
+        state_time, _, at, used_calls, frozen_until, time_shift, later_pause = quota
         frozen_until = max(frozen_until, state_time + pause)
         later_pause = self._counts_from(later_pause, frozen_until)
         keep_for = self._keep_for(state_time, at, frozen_until, later_pause)
-        return (state_time, keep_for, at, used_calls, frozen_until, shift, later_pause)
+        return (state_time, keep_for, at, used_calls, frozen_until, time_shift, later_pause)
 
     def paused(self, quota: Quota) -> int:
         """Return the microseconds until the quota's current pause ends; 0 without a pause."""
@@ -193,7 +207,7 @@ class CalendarQuota:
 
     def resume(self, quota: Quota) -> Quota:
         """Return the state after the pause was ended; counted calls stay counted."""
-        state_time, _, at, used_calls, _, shift, later_pause = quota
+        state_time, _, at, used_calls, _, time_shift, later_pause = quota
         if not self.paused(quota):
             return quota
         return (
@@ -202,22 +216,22 @@ class CalendarQuota:
             at,
             used_calls,
             state_time,
-            shift,
+            time_shift,
             later_pause,
         )
 
     def confirm(self, quota: Quota, ticket: Ticket) -> int:
         """Return the microseconds that a ticket's holder must still wait; 0 if it may proceed."""
-        moved = quota[5] - ticket[3]
-        return max(0, ticket[1] + moved - quota[0], quota[4] - quota[0])
+        moved_time = quota[5] - ticket[3]
+        return max(0, ticket[1] + moved_time - quota[0], quota[4] - quota[0])
 
     def _keep_for(self, seen: int, at: int, frozen: int, later: Later) -> int:
         """Return the microseconds for which to store a state, until its last period ends."""
         return max(self.period(later[-1][0] if later else at)[1], frozen) - seen
 
     def _used_calls(self, quota: Quota, at: int) -> int:
-        begin = self.period(at)[0]
-        return quota[3] if begin <= quota[2] else self._later_calls(quota[6], begin)
+        period_start = self.period(at)[0]
+        return quota[3] if period_start <= quota[2] else self._later_calls(quota[6], period_start)
 
     def _later_calls(self, later: Later, begin: int) -> int:
         """Return the number of calls counted in the later period that begins at `begin`."""
@@ -229,9 +243,9 @@ class CalendarQuota:
     def _counts_from(self, later: Iterable[tuple[int, int]], earliest: int) -> Later:
         """Return the counts of the periods from `earliest` on; earlier counts move there."""
         counts: dict[int, int] = {}
-        for begin, used_calls in later:
-            begin = self.period(max(begin, earliest))[0]  # noqa: PLW2901 - the begin of its period
-            counts[begin] = counts.get(begin, 0) + used_calls
+        for period_start, used_calls in later:
+            period_start = self.period(max(period_start, earliest))[0]  # noqa: PLW2901 - the begin of its period
+            counts[period_start] = counts.get(period_start, 0) + used_calls
         return tuple(counts.items())
 
     def _with_grant(self, since: int, later: Later, begin: int, cost: int) -> Later:

@@ -34,7 +34,7 @@ from moorage.domain.resilience.quota import CalendarQuota
 from moorage.domain.state.commands import EXACT
 from moorage.domain.values.durations import FOREVER, SECOND, count, is_seconds, plain_seconds
 from moorage.domain.values.frozen_values import Factory, field, frozen
-from moorage.domain.values.text import brief
+from moorage.domain.values.text import brief_repr
 from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _calendar(value: object) -> Calendar | None:
         return None if value is None else Calendar(value)
     except ValueError:
         raise ConfigurationError(
-            f"{brief(value)} is not a calendar period.",
+            f"{brief_repr(value)} is not a calendar period.",
             path="calendar",
             remedy='Give "day", "month" or None.',
         ) from None
@@ -98,7 +98,7 @@ def _is_rate(_: object, __: object, value: float | Fraction) -> None:
     number = isinstance(value, (int, float, Fraction)) and not isinstance(value, bool)
     if not number or not 0 < value < EXACT:
         raise ConfigurationError(
-            f"{brief(value)} is not a rate.", path="rate", remedy="Give a number above zero."
+            f"{brief_repr(value)} is not a rate.", path="rate", remedy="Give a number above zero."
         )
 
 
@@ -120,7 +120,7 @@ def _is_share_or_refuse(_: object, attribute: attrs.Attribute[Any], value: objec
     number = isinstance(value, (int, float, Fraction)) and not isinstance(value, bool)
     if value != REFUSE and not (number and 0 < value <= 1):  # type: ignore[operator]  # a number
         raise ConfigurationError(
-            f"{brief(value)} is not a valid without_store.",
+            f"{brief_repr(value)} is not a valid without_store.",
             path=attribute.name,
             remedy='Give "refuse", or the share of the limit that each process may use'
             " alone: a number above 0, and 1 at most.",
@@ -291,11 +291,11 @@ def joint_wait(rules: Sequence[Rule], presents: Sequence[State], costs: Sequence
     has ended. So the limits are asked in turn until one time suits all of them.
     """
     limits = tuple(zip(rules, presents, costs, strict=True))
-    wait, suits, number = 0, 0, 0
-    while suits < len(limits):
+    wait, matching_limits, number = 0, 0, 0
+    while matching_limits < len(limits):
         rule, limit_state, cost = limits[number]
         limit_wait = rule.earliest(limit_state, cost, limit_state[0] + wait) - limit_state[0]
-        suits = 1 if limit_wait > wait else suits + 1
+        matching_limits = 1 if limit_wait > wait else matching_limits + 1
         wait, number = limit_wait, (number + 1) % len(limits)
     return wait
 

@@ -21,7 +21,7 @@ class Refreshes(NamedTuple):
     number: int = 0
     due: int = 0
 
-    def again(self, now: int) -> Refreshes:
+    def count_renewal(self, now: int) -> Refreshes:
         """Return the number of renewals increased by one.
 
         The next renewal is allowed after 5 seconds, then 10, and so on up to 5 minutes.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
 from moorage.domain.resilience.health import BUGS
 from moorage.domain.values.durations import FOREVER, SECOND, is_count, is_wait, plain_seconds
 from moorage.domain.values.frozen_values import field, frozen
-from moorage.domain.values.text import brief, with_article
+from moorage.domain.values.text import brief_repr, with_article
 from moorage.errors import ConfigurationError, ConnectionFailed, ConnectorError
 
 if TYPE_CHECKING:
@@ -52,29 +52,29 @@ class Jitter(Enum):
     QUARTER = "quarter"
 
 
-def _one_of(kind: type[E], value: object) -> E:
+def _member_of(kind: type[E], value: object) -> E:
     try:
         return kind(value)
     except ValueError:
         raise ConfigurationError(
-            f"{brief(value)} is not {with_article(kind.__name__)}.",
+            f"{brief_repr(value)} is not {with_article(kind.__name__)}.",
             path=kind.__name__.lower(),
             remedy=f"Give one of {', '.join(str(member.value) for member in kind)}.",
         ) from None
 
 
 def _backoff(value: Backoff | str) -> Backoff:
-    return _one_of(Backoff, value)
+    return _member_of(Backoff, value)
 
 
 def _jitter(value: Jitter | str) -> Jitter:
-    return _one_of(Jitter, value)
+    return _member_of(Jitter, value)
 
 
 def _is_growth(_: object, __: object, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value <= 1e6:
         raise ConfigurationError(
-            f"{brief(value)} is not a growth factor.",
+            f"{brief_repr(value)} is not a growth factor.",
             path="multiplier",
             remedy="Give a number of 1 or more.",
         )
@@ -229,9 +229,9 @@ def delay(policy: RetryPolicy, attempt: int, *, previous: float, draw: float) ->
     """Return the seconds between attempt number `attempt` and the next one."""
     max_delay = policy.max_delay
     if policy.backoff is Backoff.DECORRELATED:
-        shortest = min(policy.base_delay, max_delay)
-        longest_delay = max(shortest, min(max_delay, 3 * (previous or policy.base_delay)))
-        return shortest + draw * (longest_delay - shortest)
+        shortest_delay = min(policy.base_delay, max_delay)
+        longest_delay = max(shortest_delay, min(max_delay, 3 * (previous or policy.base_delay)))
+        return shortest_delay + draw * (longest_delay - shortest_delay)
     full_delay = min(_GROWTH[policy.backoff](policy, attempt), max_delay)
     return _SPREAD[policy.jitter](full_delay, max_delay, draw)
 
@@ -259,11 +259,11 @@ def _exponential(policy: RetryPolicy, attempt: int) -> float:
 
 
 def _fibonacci(policy: RetryPolicy, attempt: int) -> float:
-    first, second = 1, 1
+    current_term, next_term = 1, 1
     # After ninety doublings every delay exceeds any limit.
     for _ in range(min(attempt, 90) - 1):
-        first, second = second, first + second
-    return policy.base_delay * first
+        current_term, next_term = next_term, current_term + next_term
+    return policy.base_delay * current_term
 
 
 _GROWTH: Final[dict[Backoff, Callable[[RetryPolicy, int], float]]] = {

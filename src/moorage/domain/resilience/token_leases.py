@@ -118,18 +118,18 @@ def after_call(lease: TokenLease, call: int, within: int, now: int, most: int) -
         now: the time.
         most: the maximum number of calls of one request, by the bursts of the limits.
     """
-    waiting = WaitingCall(call, now + min(within, LONGEST_WAIT) + 2 * LEASE)
+    waiting_call = WaitingCall(call, now + min(within, LONGEST_WAIT) + 2 * LEASE)
     answer_at = max(lease.due, lease.next_request)
-    if len(lease.waiting) >= MOST_WAITING or waiting.until < answer_at:
+    if len(lease.waiting) >= MOST_WAITING or waiting_call.until < answer_at:
         return Step(lease, refused=(Refusal(call, max(LEASE, answer_at - now)),))
-    lease = lease._replace(waiting=(*lease.waiting, waiting), wanted=lease.wanted + 1)
-    return proceed(lease, now, most)
+    lease = lease._replace(waiting=(*lease.waiting, waiting_call), wanted=lease.wanted + 1)
+    return next_step(lease, now, most)
 
 
 def after_leaving(lease: TokenLease, calls: frozenset[int], now: int, most: int) -> Step:
     """Return the step after some calls have given up."""
     waiting = tuple([waiting for waiting in lease.waiting if waiting.call not in calls])
-    return proceed(lease._replace(waiting=waiting), now, most)
+    return next_step(lease._replace(waiting=waiting), now, most)
 
 
 def after_grant(lease: TokenLease, number: int, sent: int, now: int, most: int) -> Step:
@@ -147,15 +147,17 @@ def after_grant(lease: TokenLease, number: int, sent: int, now: int, most: int) 
         lease._replace(tokens=number, until=sent + LEASE, pending=0, due=0)
     )
     # No other call is left if there are tokens left, so the next step grants nothing.
-    return proceed(lease, now, most)._replace(granted=admitted_calls)
+    return next_step(lease, now, most)._replace(granted=admitted_calls)
 
 
 def after_delayed_grant(lease: TokenLease, wait: int, now: int) -> Step:
     """Return the step after the store granted tokens that may be used after a wait."""
-    due = now + wait
-    refusals = tuple([Refusal(call, wait) for call, until in lease.waiting if until < due])
-    waiting = tuple([waiting for waiting in lease.waiting if waiting.until >= due])
-    return Step(lease._replace(waiting=waiting, due=due, is_scarce=True), refused=refusals)
+    due_time = now + wait
+    refusals = tuple(
+        [Refusal(call, wait) for call, waiting_end in lease.waiting if waiting_end < due_time]
+    )
+    waiting = tuple([waiting for waiting in lease.waiting if waiting.until >= due_time])
+    return Step(lease._replace(waiting=waiting, due=due_time, is_scarce=True), refused=refusals)
 
 
 def after_refusal(lease: TokenLease, wait: int, now: int, most: int, draw: float) -> Step:
@@ -172,8 +174,10 @@ def after_refusal(lease: TokenLease, wait: int, now: int, most: int, draw: float
     drawn = int(draw * LEASE)
     token_near = now + min(wait, LONGEST_WAIT) - 2 * LEASE
     next_request = max(lease.next_request, token_near) + drawn
-    after = proceed(step.lease._replace(pending=0, due=0, next_request=next_request), now, most)
-    return after._replace(refused=(*step.refused, *after.refused))
+    next_lease = next_step(
+        step.lease._replace(pending=0, due=0, next_request=next_request), now, most
+    )
+    return next_lease._replace(refused=(*step.refused, *next_lease.refused))
 
 
 def after_failure(lease: TokenLease) -> tuple[TokenLease, tuple[int, ...]]:
@@ -182,7 +186,7 @@ def after_failure(lease: TokenLease) -> tuple[TokenLease, tuple[int, ...]]:
     return lease._replace(waiting=(), wanted=0, pending=0, due=0), calls
 
 
-def proceed(lease: TokenLease, now: int, most: int) -> Step:
+def next_step(lease: TokenLease, now: int, most: int) -> Step:
     """Return the step at a time: hand out tokens, refuse calls, and request tokens.
 
     Args:
@@ -197,18 +201,20 @@ def proceed(lease: TokenLease, now: int, most: int) -> Step:
         return Step(lease, admitted_calls)
     if now < lease.next_request:
         return Step(lease, admitted_calls, wake=lease.next_request)
-    refusals = tuple([Refusal(call, LEASE) for call, until in lease.waiting if until < now])
+    refusals = tuple(
+        [Refusal(call, LEASE) for call, waiting_end in lease.waiting if waiting_end < now]
+    )
     waiting = tuple([waiting for waiting in lease.waiting if waiting.until >= now])
     lease = lease._replace(waiting=waiting)
     if not waiting:
         return Step(lease, admitted_calls, refusals)
     in_advance = 0 if lease.is_scarce else lease.wanted * 5 // 4 + 1
     request = min(len(waiting) + in_advance, most, MOST_AT_ONCE)
-    patience = max(call.until for call in waiting) - now
+    longest_wait = max(call.until for call in waiting) - now
     lease = lease._replace(
         tokens=0, wanted=0, pending=request, next_request=now + LEASE, is_scarce=False
     )
-    return Step(lease, admitted_calls, refusals, request=request, within=patience)
+    return Step(lease, admitted_calls, refusals, request=request, within=longest_wait)
 
 
 def _serve_waiting(lease: TokenLease) -> tuple[TokenLease, tuple[int, ...]]:
@@ -216,6 +222,6 @@ def _serve_waiting(lease: TokenLease) -> tuple[TokenLease, tuple[int, ...]]:
     number = min(lease.tokens, len(lease.waiting))
     if not number:
         return lease, ()
-    admitted_calls = tuple([waiting.call for waiting in lease.waiting[:number]])
-    waiting = lease.waiting[number:]
-    return lease._replace(waiting=waiting, tokens=lease.tokens - number), admitted_calls
+    admitted_calls = tuple([waiting_calls.call for waiting_calls in lease.waiting[:number]])
+    waiting_calls = lease.waiting[number:]
+    return lease._replace(waiting=waiting_calls, tokens=lease.tokens - number), admitted_calls

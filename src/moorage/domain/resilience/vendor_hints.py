@@ -120,8 +120,8 @@ def _ietf_hints(headers: Headers) -> Iterator[RateHint]:
     plain_members: dict[str, str] = {}
     for name, parameters in _items(headers, "ratelimit"):
         if "r" in parameters:
-            remaining, reset = _count(parameters["r"]), _delta(parameters.get("t"))
-            yield from _hint(limits.get(name), remaining, reset)
+            remaining, reset_delay = _count(parameters["r"]), _delta(parameters.get("t"))
+            yield from _hint(limits.get(name), remaining, reset_delay)
         key, _, value = name.partition("=")
         plain_members[key] = value
     yield from _hint(
@@ -195,7 +195,7 @@ def _seconds(number: float, now: datetime) -> float | None:
     """
     if number < _FIRST_EPOCH:
         return _bound_seconds(number)
-    unit = next((unit for bound, unit in _EPOCH_UNITS if number < bound), None)
+    unit = next((unit for upper_bound, unit in _EPOCH_UNITS if number < upper_bound), None)
     return _bound_seconds(number / unit - now.timestamp()) if unit else None
 
 

@@ -43,7 +43,7 @@ class Line(NamedTuple):
             _added_last(self.wakes, place, turn[0]),
         )
 
-    def rested(self, number: int, now: int) -> tuple[Line, int, bool]:
+    def with_wait(self, number: int, now: int) -> tuple[Line, int, bool]:
         """Return the queue, the seconds that a caller sleeps, and whether it may go on then.
 
         A caller that is not the first wakes up after a sixth of its time, or at the grant of the
@@ -51,24 +51,27 @@ class Line(NamedTuple):
         """
         place = self.numbers.index(number)
         time_left = max(0, self.turns[place][0] - now)
-        before = self.turns[place - 1][0] - now if place else 0
-        sleep_time = min(before, time_left // 6)
+        earlier_wait = self.turns[place - 1][0] - now if place else 0
+        sleep_time = min(earlier_wait, time_left // 6)
         if sleep_time < SHORT:
             sleep_time = time_left
         wakes = (*self.wakes[:place], now + sleep_time, *self.wakes[place + 1 :])
         return Line(self.numbers, self.turns, wakes), sleep_time, sleep_time == time_left
 
-    def taken(self, number: int) -> tuple[Line, Turn]:
+    def without_admitted(self, number: int) -> tuple[Line, Turn]:
         """Return the queue without a caller that goes on now, and that caller's time."""
         place = self.numbers.index(number)
         return self._without_caller(place, place), self.turns[place]
 
-    def left(self, number: int) -> tuple[Line, Turn]:
+    def without_caller(self, number: int) -> tuple[Line, Turn]:
         """Return the queue without a caller that gives up, and the time that becomes free."""
-        place = last = self.numbers.index(number)
-        while last + 1 < len(self.turns) and self.wakes[last + 1] <= self.turns[last][0]:
-            last += 1
-        return self._without_caller(place, last), self.turns[last]
+        place = last_place = self.numbers.index(number)
+        while (
+            last_place + 1 < len(self.turns)
+            and self.wakes[last_place + 1] <= self.turns[last_place][0]
+        ):
+            last_place += 1
+        return self._without_caller(place, last_place), self.turns[last_place]
 
     def _without_caller(self, place: int, turn: int) -> Line:
         return Line(

@@ -84,7 +84,7 @@ def avro_type(complete: CompleteSchema) -> AvroType:
             reader.type(_json(part.text), "", name)
         return reader.type(_json(complete.schema.text), "", "")
     except RecursionError:
-        raise _invalid("", "is nested too deeply") from None
+        raise _invalid_error("", "is nested too deeply") from None
 
 
 class AvroHazards(NamedTuple):
@@ -117,7 +117,7 @@ def hazards(root: AvroType) -> AvroHazards:
         empty_value_count = max(_empty_values(node, counts) for node in nodes)
         return AvroHazards(_finds_cycle(root, set(), set()), has_empty_items, empty_value_count)
     except RecursionError:
-        raise _invalid("", "is nested too deeply") from None
+        raise _invalid_error("", "is nested too deeply") from None
 
 
 def _finds_cycle(node: AvroType, above: set[int], done: set[int]) -> bool:
@@ -190,7 +190,7 @@ class _Reader:
         if is_list(value):
             return self.union(value, namespace, path)
         if not is_object(value):
-            raise _invalid(path, "has a type that is neither a text, a list nor an object")
+            raise _invalid_error(path, "has a type that is neither a text, a list nor an object")
         type_ = value.get("type")
         kind = type_ if isinstance(type_, str) else ""
         if kind in {"record", "error", "enum", "fixed"}:
@@ -198,19 +198,19 @@ class _Reader:
         if kind in {"array", "map"}:
             key = "items" if kind == "array" else "values"
             if key not in value:
-                raise _invalid(path, f"lacks {key!r} of its {kind}")
+                raise _invalid_error(path, f"lacks {key!r} of its {kind}")
             return AvroType(kind, items=self.type(value[key], namespace, f"{path}.{key}"))
-        inner = self.type(type_, namespace, path)
+        inner_type = self.type(type_, namespace, path)
         decimal = _decimal(value)
-        return inner if decimal is None else attrs.evolve(inner, decimal=decimal)
+        return inner_type if decimal is None else attrs.evolve(inner_type, decimal=decimal)
 
     def reference(self, name: str, namespace: str, path: str) -> AvroType:
         if name in _PRIMITIVES:
             return AvroType(name)
-        for full in (_full_name(name, namespace), name):
-            if full in self.named:
-                return self.named[full]
-        raise _invalid(path, f"uses the name {name[:80]!r}, which is not defined before")
+        for full_name in (_full_name(name, namespace), name):
+            if full_name in self.named:
+                return self.named[full_name]
+        raise _invalid_error(path, f"uses the name {name[:80]!r}, which is not defined before")
 
     def union(self, values: list[Any], namespace: str, path: str) -> AvroType:
         branches = tuple(
@@ -218,34 +218,38 @@ class _Reader:
         )
         keys = [branch.name or branch.kind for branch in branches]
         if "union" in keys or len(set(keys)) < len(keys):
-            raise _invalid(path, "has a union with two branches of one type, or with a union")
+            raise _invalid_error(path, "has a union with two branches of one type, or with a union")
         return AvroType("union", branches=branches)
 
     def definition(self, value: dict[str, Any], namespace: str, path: str) -> AvroType:
         name = _text(value.get("name"), _FULL_NAME, path, "name")
-        space = value.get("namespace", namespace)
-        full = _full_name(name, space if isinstance(space, str) else namespace)
-        own_namespace = full.rpartition(".")[0]
-        if full in self.named or full in _PRIMITIVES:
-            raise _invalid(path, f"defines the name {full[:80]!r} twice, or one of Avro's own")
+        namespace_value = value.get("namespace", namespace)
+        full_name = _full_name(
+            name, namespace_value if isinstance(namespace_value, str) else namespace
+        )
+        own_namespace = full_name.rpartition(".")[0]
+        if full_name in self.named or full_name in _PRIMITIVES:
+            raise _invalid_error(
+                path, f"defines the name {full_name[:80]!r} twice, or one of Avro's own"
+            )
         aliases = tuple(
             _full_name(alias, own_namespace) for alias in _texts(value, "aliases", _FULL_NAME, path)
         )
         kind = "record" if value["type"] == "error" else value["type"]
-        node = self.named[full] = AvroType(kind, full, aliases)
-        path = f"{path}.{full}" if path else full
+        node = self.named[full_name] = AvroType(kind, full_name, aliases)
+        path = f"{path}.{full_name}" if path else full_name
         if kind == "record":
             node.fields = self.fields(value, own_namespace, path)
         elif kind == "enum":
             node.symbols = _texts(value, "symbols", _NAME, path)
             default = value.get("default")
             if default is not None and default not in node.symbols:
-                raise _invalid(path, "has a default that is not among its symbols")
+                raise _invalid_error(path, "has a default that is not among its symbols")
             node.default = default
         else:
             size = value.get("size")
             if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-                raise _invalid(path, "lacks the size of its fixed type")
+                raise _invalid_error(path, "lacks the size of its fixed type")
             node.size = size
             node.decimal = _decimal(value)
         return node
@@ -253,15 +257,15 @@ class _Reader:
     def fields(self, value: dict[str, Any], namespace: str, path: str) -> tuple[AvroField, ...]:
         fields = value.get("fields")
         if not is_list(fields):
-            raise _invalid(path, "lacks the list of its fields")
+            raise _invalid_error(path, "lacks the list of its fields")
         result: list[AvroField] = []
         for number, field in enumerate(fields):
             if not is_object(field):
-                raise _invalid(f"{path}[{number}]", "has a field that is not an object")
+                raise _invalid_error(f"{path}[{number}]", "has a field that is not an object")
             name = _text(field.get("name"), _NAME, f"{path}[{number}]", "name")
             place = f"{path}.{name}"
-            if any(name == other.name for other in result):
-                raise _invalid(place, "is a field that the record has twice")
+            if any(name == other_field.name for other_field in result):
+                raise _invalid_error(place, "is a field that the record has twice")
             type_ = self.type(field.get("type"), namespace, place)
             aliases = _texts(field, "aliases", _NAME, place)
             result.append(AvroField(name, type_, "default" in field, aliases))
@@ -277,16 +281,16 @@ def _full_name(name: str, namespace: str) -> str:
 def _text(value: object, pattern: Any, path: str, what: str) -> str:
     if isinstance(value, str) and pattern.fullmatch(value):
         return value
-    raise _invalid(path, f"has no valid {what}")
+    raise _invalid_error(path, f"has no valid {what}")
 
 
 def _texts(value: dict[str, Any], key: str, pattern: Any, path: str) -> tuple[str, ...]:
     texts = value.get(key, [])
     if not is_list(texts):
-        raise _invalid(path, f"has {key!r} that are not a list")
+        raise _invalid_error(path, f"has {key!r} that are not a list")
     names = tuple(_text(text, pattern, path, key) for text in texts)
     if len(set(names)) < len(names):
-        raise _invalid(path, f"repeats one of its {key}")
+        raise _invalid_error(path, f"repeats one of its {key}")
     return names
 
 
@@ -299,7 +303,7 @@ def _decimal(value: dict[str, Any]) -> tuple[int, int] | None:
     return None
 
 
-def _invalid(path: str, problem: str) -> InvalidData:
+def _invalid_error(path: str, problem: str) -> InvalidData:
     return InvalidData(
         f"The Avro schema {problem}{f', at {path[:200]!r}' if path else ''}.",
         field="schema",

@@ -222,11 +222,11 @@ def _number(answer: Mapping[str, Any], name: str) -> int:
 
 
 def _problems(answer: Mapping[str, Any]) -> tuple[str, ...]:
-    verdict = answer.get("is_compatible")
+    is_compatible = answer.get("is_compatible")
     messages: Any = answer.get("messages") or []
-    if not isinstance(verdict, bool) or not is_list(messages):
+    if not isinstance(is_compatible, bool) or not is_list(messages):
         raise _unreadable_error("has no verdict")
-    if verdict:
+    if is_compatible:
         return ()
     texts = tuple(str(message)[:_LONGEST_MESSAGE] for message in messages)
     return texts or ("The registry gives no reason.",)

@@ -120,11 +120,11 @@ def incompatibilities(
     """
     mode = compatibility_of(compatibility)
     results: dict[Incompatibility, None] = {}
-    for other in earlier if mode.is_transitive else earlier[-1:]:
+    for other_schema in earlier if mode.is_transitive else earlier[-1:]:
         if mode.reads_earlier:
-            results.update(dict.fromkeys(read_incompatibilities(new, other)))
+            results.update(dict.fromkeys(read_incompatibilities(new, other_schema)))
         if mode.is_read_by_earlier:
-            results.update(dict.fromkeys(read_incompatibilities(other, new)))
+            results.update(dict.fromkeys(read_incompatibilities(other_schema, new)))
     return tuple(results)
 
 

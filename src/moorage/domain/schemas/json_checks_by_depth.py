@@ -49,8 +49,8 @@ def depth_limit(documents: Sequence[tuple[str, Any]]) -> int | None:
     Args:
         documents: the schema and its references, each with its name.
     """
-    applied = applied_parts(documents)
-    if applied is None:
+    applied_by_part = applied_parts(documents)
+    if applied_by_part is None:
         return 0
     parts = {id(part): part for _, document in documents for part in objects(document)}
     children = {number: list(_children(part)) for number, part in parts.items()}
@@ -58,7 +58,7 @@ def depth_limit(documents: Sequence[tuple[str, Any]]) -> int | None:
     for depth in range(DEEPEST):
         counts: dict[int, _Counts] = {}
         for number in parts:
-            _count(number, applied, children, checks_below, counts)
+            _count(number, applied_by_part, children, checks_below, counts)
         deepest_counts = {number: max(counts[number].values(), default=0) for number in parts}
         if max(deepest_counts.values(), default=0) > MOST_CHECKS:
             return depth
@@ -73,7 +73,11 @@ def depth_of(value: Any) -> int:
     depth, level = 0, [value]
     while level := [item for item in level if is_object(item) or is_list(item)]:
         depth += 1
-        level = [inner for item in level for inner in (item.values() if is_object(item) else item)]
+        level = [
+            inner_item
+            for item in level
+            for inner_item in (item.values() if is_object(item) else item)
+        ]
     return depth
 
 

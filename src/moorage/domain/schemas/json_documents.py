@@ -43,7 +43,7 @@ class JsonDocuments:
         other_documents = {name: json_schema(part.text) for name, part in complete.parts}
         return cls(json_schema(complete.schema.text), other_documents)
 
-    def followed(self, part: Any) -> tuple[Any, str | None]:
+    def follow_references(self, part: Any) -> tuple[Any, str | None]:
         """Return the part at the end of all references, and the broken reference, if any.
 
         The second value is None if all references were followed.

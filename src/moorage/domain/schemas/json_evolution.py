@@ -144,8 +144,8 @@ class _Comparison:
         """Return the reasons why a part of the reader's schema may refuse the writer's values."""
         if next(self._effort.left, None) is None:
             raise _TooManyComparisons
-        reader, unfollowed = self._readers.followed(reader)
-        writer, unfollowed_writer = self._writers.followed(writer)
+        reader, unfollowed = self._readers.follow_references(reader)
+        writer, unfollowed_writer = self._writers.follow_references(writer)
         for name in (unfollowed, unfollowed_writer):
             if name is not None:
                 return [_uncheckable_change(path, f"the reference {name[:80]!r}")]
@@ -196,7 +196,7 @@ class _Comparison:
 
     def _branch_with_rest(self, rest: dict[str, Any], branch: Any) -> Any:
         """Return a part that allows every value that a branch and the rest of a writer allow."""
-        branch, _ = self._writers.followed(branch)
+        branch, _ = self._writers.follow_references(branch)
         return {**branch, **rest} if is_object(branch) else rest if branch is True else branch
 
     def _rules(
@@ -240,7 +240,7 @@ class _Comparison:
         """Return whether no value can be valid for two branches, by their types."""
         seen_names: set[str] = set()
         for branch in branches:
-            part, _ = self._readers.followed(branch)
+            part, _ = self._readers.follow_references(branch)
             types = _types(part) if is_object(part) else _ALL_TYPES
             if seen_names & types:
                 return False
@@ -316,14 +316,14 @@ def _listed_values(part: dict[str, Any]) -> list[Any] | None:
 
 
 def _values(reader: dict[str, Any], writer: dict[str, Any], path: str) -> Iterator[Incompatibility]:
-    allowed = _listed_values(reader)
-    if allowed is None:
+    allowed_values = _listed_values(reader)
+    if allowed_values is None:
         return
     values = _listed_values(writer)
     if values is None:
         yield Incompatibility(path, "The reader allows only some values, the writer others too.")
         return
-    texts = {_canonical(value) for value in allowed}
+    texts = {_canonical(value) for value in allowed_values}
     for value in values:
         if _canonical(value) not in texts:
             problem = f"The reader does not allow the value {_canonical(value)[:80]}."
@@ -352,12 +352,12 @@ def _upper_bound(part: dict[str, Any]) -> tuple[float, int]:
 def _bounds(
     part: dict[str, Any], inclusive: str, exclusive: str, none: float, sign: int
 ) -> list[tuple[float, int]]:
-    bound, excluded_bound = part.get(inclusive, none), part.get(exclusive, none)
+    plain_bound, excluded_bound = part.get(inclusive, none), part.get(exclusive, none)
     if isinstance(
         excluded_bound, bool
     ):  # Draft 4 says with a flag that the other bound is exclusive.
-        return [(bound, sign if excluded_bound else 0)]
-    return [(bound, 0), (excluded_bound, sign if exclusive in part else 0)]
+        return [(plain_bound, sign if excluded_bound else 0)]
+    return [(plain_bound, 0), (excluded_bound, sign if exclusive in part else 0)]
 
 
 def _size(

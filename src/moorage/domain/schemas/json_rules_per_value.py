@@ -40,12 +40,12 @@ def rules_per_value(documents: Sequence[tuple[str, Any]]) -> int:
     Args:
         documents: the schema and its references, each with its name.
     """
-    applied = applied_parts(documents)
-    if applied is None:
+    applied_by_part = applied_parts(documents)
+    if applied_by_part is None:
         return MOST
     counts: dict[int, int] = {}
-    for number in applied:
-        _count(number, applied, counts)
+    for number in applied_by_part:
+        _count(number, applied_by_part, counts)
     return max(counts.values(), default=1)
 
 
@@ -61,9 +61,9 @@ def applied_parts(documents: Sequence[tuple[str, Any]]) -> _Applied | None:
     targets = _targets(documents, parts)
     if targets is None:
         return None
-    applied = {id(part): _parts_applied(part, targets) for part in parts}
-    size = sum(len(group) for groups in applied.values() for group in groups)
-    return None if size > MOST else applied
+    applied_by_part = {id(part): _parts_applied(part, targets) for part in parts}
+    size = sum(len(group) for groups in applied_by_part.values() for group in groups)
+    return None if size > MOST else applied_by_part
 
 
 def _count(first: int, applied: _Applied, counts: dict[int, int]) -> None:
@@ -74,10 +74,12 @@ def _count(first: int, applied: _Applied, counts: dict[int, int]) -> None:
     stack = [(first, chain.from_iterable(applied[first]))]
     while stack:
         number, other_parts = stack[-1]
-        other = next((id(other) for other in other_parts if id(other) not in counts), None)
-        if other is not None:
-            counts[other] = 0
-            stack.append((other, chain.from_iterable(applied[other])))
+        other_part = next(
+            (id(other_part) for other_part in other_parts if id(other_part) not in counts), None
+        )
+        if other_part is not None:
+            counts[other_part] = 0
+            stack.append((other_part, chain.from_iterable(applied[other_part])))
             continue
         stack.pop()
         highest_counts = (
@@ -151,7 +153,7 @@ def _parts_applied(part: _Part, targets: Mapping[str, list[_Part]]) -> list[list
     for keyword in _PARTS_BY_NAME:
         named_schemas = part.get(keyword)
         other_parts += named_schemas.values() if is_object(named_schemas) else ()
-    groups = [[other] for other in other_parts if is_object(other)]
+    groups = [[other_part] for other_part in other_parts if is_object(other_part)]
     for keyword in _REFERENCES:
         reference = part.get(keyword)
         if isinstance(reference, str):

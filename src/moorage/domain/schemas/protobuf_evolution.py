@@ -60,23 +60,23 @@ class _Comparison:
                 "", "The check cannot judge files with an edition.", is_certain=False
             )
             return
-        waiting = [(name, name) for name in self._writer.main_messages]
-        compared: set[tuple[str, str]] = set()
-        while waiting:
-            pair = waiting.pop()
+        pending_pairs = [(name, name) for name in self._writer.main_messages]
+        compared_pairs: set[tuple[str, str]] = set()
+        while pending_pairs:
+            pair = pending_pairs.pop()
             if pair[0] == pair[1] and pair[0].startswith("google.protobuf."):
                 continue
             reader = self._reader_messages.get(pair[0])
             writer = self._writer_messages.get(pair[1])
             if reader is None or writer is None:
-                missing = pair[0] if reader is None else pair[1]
-                yield Incompatibility(missing, "The reader or the writer lacks this message.")
-            elif pair not in compared:
-                compared.add(pair)
+                missing_name = pair[0] if reader is None else pair[1]
+                yield Incompatibility(missing_name, "The reader or the writer lacks this message.")
+            elif pair not in compared_pairs:
+                compared_pairs.add(pair)
                 for field, writer_field in _shared_fields(reader, writer):
                     yield from self._field(field, writer_field, f"{pair[0]}.{field.name}")
                     if field.type == writer_field.type == "message":
-                        waiting.append((field.type_name, writer_field.type_name))
+                        pending_pairs.append((field.type_name, writer_field.type_name))
                 yield from _presence_problems(reader, writer, pair[0])
 
     def _field(

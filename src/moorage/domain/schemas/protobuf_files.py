@@ -78,8 +78,8 @@ class ProtobufFiles:
                 }
             )
         new_files = _files(complete.schema.text)
-        *_, main = new_files
-        return cls({**files, **new_files}, main)
+        *_, main_file = new_files
+        return cls({**files, **new_files}, main_file)
 
     @property
     def messages(self) -> dict[str, tuple[ProtobufField, ...]]:
@@ -133,13 +133,15 @@ class ProtobufFiles:
 
 
 def _message_indexes(file: bytes) -> Iterator[tuple[str, tuple[int, ...]]]:
-    waiting: list[tuple[str, bytes, int, tuple[int, ...]]] = [(_prefix(file), file, _MESSAGES, ())]
-    while waiting:
-        scope, owner, number, outer_place = waiting.pop()
+    pending_messages: list[tuple[str, bytes, int, tuple[int, ...]]] = [
+        (_prefix(file), file, _MESSAGES, ())
+    ]
+    while pending_messages:
+        scope, owner, number, outer_place = pending_messages.pop()
         for index, message in enumerate(bytes_of(owner, number)):
             name, place = f"{scope}{_text(message, 1)}", (*outer_place, index)
             yield name, place
-            waiting.append((f"{name}.", message, 3, place))
+            pending_messages.append((f"{name}.", message, 3, place))
 
 
 def _files(text: str) -> dict[str, bytes]:
@@ -167,12 +169,14 @@ def _files(text: str) -> dict[str, bytes]:
 
 def _messages(file: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield the full name and the descriptor of each message of a file."""
-    waiting = [(_prefix(file), message) for message in bytes_of(file, _MESSAGES)]
-    while waiting:
-        scope, message = waiting.pop()
+    pending_messages = [(_prefix(file), message) for message in bytes_of(file, _MESSAGES)]
+    while pending_messages:
+        scope, message = pending_messages.pop()
         name = f"{scope}{_text(message, 1)}"
         yield name, message
-        waiting += [(f"{name}.", nested_message) for nested_message in bytes_of(message, 3)]
+        pending_messages += [
+            (f"{name}.", nested_message) for nested_message in bytes_of(message, 3)
+        ]
 
 
 def _prefix(file: bytes) -> str:

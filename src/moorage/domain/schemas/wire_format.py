@@ -51,10 +51,10 @@ def read_frame(payload: bytes) -> Frame:
         InvalidData: the record is not framed.
     """
     if len(payload) < _HEADER_LENGTH or payload[0] != 0:
-        raise _invalid("does not begin with a zero byte and the id of a schema")
+        raise _invalid_error("does not begin with a zero byte and the id of a schema")
     id = int.from_bytes(payload[1:_HEADER_LENGTH], "big")
     if not 0 < id <= LARGEST_ID:
-        raise _invalid("has an impossible schema id")
+        raise _invalid_error("has an impossible schema id")
     return Frame(id, payload[_HEADER_LENGTH:])
 
 
@@ -75,12 +75,12 @@ def without_indexes(data: bytes) -> tuple[tuple[int, ...], bytes]:
     if count == 0:
         return (0,), data[position:]
     if not 0 < count <= _MAX_DEPTH:
-        raise _invalid("has an impossible number of message indexes")
+        raise _invalid_error("has an impossible number of message indexes")
     indexes: list[int] = []
     for _ in range(count):
         index, position = _number(data, position)
         if not 0 <= index <= _LARGEST_INDEX:
-            raise _invalid("has an impossible message index")
+            raise _invalid_error("has an impossible message index")
         indexes.append(index)
     return tuple(indexes), data[position:]
 
@@ -102,10 +102,10 @@ def _number(data: bytes, position: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << (7 * place)
         if byte < 0x80:
             return (value >> 1) ^ -(value & 1), position + place + 1
-    raise _invalid("ends within its message indexes")
+    raise _invalid_error("ends within its message indexes")
 
 
-def _invalid(problem: str) -> InvalidData:
+def _invalid_error(problem: str) -> InvalidData:
     return InvalidData(
         f"The payload of a record {problem}.",
         field="payload",

@@ -85,7 +85,7 @@ def without_arguments_in_errors(build: Callable[P, R]) -> Callable[P, R]:
         return cast("Callable[P, R]", scrub_async)
 
     @wraps(build)
-    def careful(*args: P.args, **kwargs: P.kwargs) -> R:
+    def careful_build(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return build(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - unknown and missing arguments are refused too
@@ -98,7 +98,7 @@ def without_arguments_in_errors(build: Callable[P, R]) -> Callable[P, R]:
             # Otherwise the traceback refers to this frame and the frame to the error: a cycle.
             del refused_error
 
-    return careful
+    return careful_build
 
 
 def with_careful_constructor(kind: type[K]) -> type[K]:
@@ -112,7 +112,7 @@ def _scrubbed_error(
 ) -> Exception:
     """Return an error without stack frames and without the function's secret arguments."""
     if isinstance(error, (ArithmeticError, AttributeError, LookupError, ValueError)) or (
-        isinstance(error, TypeError) and _accepts(build, args, kwargs, error)
+        isinstance(error, TypeError) and _accepts_arguments(build, args, kwargs, error)
     ):
         error = InvalidData(
             f"{build.__qualname__.removesuffix('.__init__')} was given a value that it cannot have"
@@ -122,8 +122,10 @@ def _scrubbed_error(
         )
     elif not isinstance(error, ConnectorError):
         error.add_note(f"moorage: {error_name(error)}.")
-    hidden = {value.encode("utf-8", "replace") for value in _secret_texts(build, args, kwargs)}
-    mask = value_mask(hidden)
+    hidden_bytes = {
+        value.encode("utf-8", "replace") for value in _secret_texts(build, args, kwargs)
+    }
+    mask = value_mask(hidden_bytes)
     host = sys.exception()
     pending_errors: list[BaseException] = [without_frames(error)]
     visited_ids: set[int] = set()
@@ -141,7 +143,7 @@ def _scrubbed_error(
     return error
 
 
-def _accepts(
+def _accepts_arguments(
     build: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], error: TypeError
 ) -> bool:
     """Return whether no argument of a function is missing or unknown, so that a value is wrong.
@@ -168,12 +170,12 @@ def _secret_texts(
         (is_sensitive(name) or name not in names, value, 0) for name, value in arguments
     ]
     while pending_arguments:
-        sensitive, value, depth = pending_arguments.pop()
+        is_sensitive_value, value, depth = pending_arguments.pop()
         if isinstance(value, bytes):
             value = value.decode("latin-1")
         if isinstance(value, str):
             text = value.strip()
-            pattern = _KEY_LIKE if sensitive else _OPAQUE
+            pattern = _KEY_LIKE if is_sensitive_value else _OPAQUE
             if is_telling(text) and "${" not in text and pattern.fullmatch(text):
                 yield text
             yield from _PASSWORD.findall(text)
@@ -181,12 +183,12 @@ def _secret_texts(
             items = cast("Mapping[object, Any]", value)
             pending_arguments += [(False, name, depth + 1) for name in items]
             pending_arguments += [
-                (sensitive or is_sensitive(str(name)), item, depth + 1)
+                (is_sensitive_value or is_sensitive(str(name)), item, depth + 1)
                 for name, item in items.items()
             ]
         elif depth < _DEEP and isinstance(value, (list, tuple, set, frozenset)):
             pending_arguments += [
-                (sensitive, item, depth + 1) for item in cast("Iterable[Any]", value)
+                (is_sensitive_value, item, depth + 1) for item in cast("Iterable[Any]", value)
             ]
 
 

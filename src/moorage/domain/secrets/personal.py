@@ -74,18 +74,18 @@ def _mask_numbers(groups: str, begins: re.Pattern[str], is_valid: Callable[[str]
     """Mask each longest run of digit groups that is valid when its gaps are removed."""
     parts = _GAP.split(groups)
     masked_parts: list[str] = []
-    first = 0
-    while first < len(parts):
-        most_parts = 2 * _MOST_GROUPS if begins.match(parts[first]) else 0
-        for end in range(min(first + most_parts, len(parts) + 1) - 1, first, -2):
-            number = "".join(parts[first:end:2])
+    text_start = 0
+    while text_start < len(parts):
+        most_parts = 2 * _MOST_GROUPS if begins.match(parts[text_start]) else 0
+        for end in range(min(text_start + most_parts, len(parts) + 1) - 1, text_start, -2):
+            number = "".join(parts[text_start:end:2])
             if is_valid(number):
                 masked_parts += [mask(number), *parts[end : end + 1]]
                 break
         else:
-            end = first + 1
-            masked_parts += parts[first : end + 1]
-        first = end + 1
+            end = text_start + 1
+            masked_parts += parts[text_start : end + 1]
+        text_start = end + 1
     return "".join(masked_parts)
 
 

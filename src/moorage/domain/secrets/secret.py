@@ -79,13 +79,13 @@ class Secret:
         So a key that is valid for a day is derived once a day. The latest keys are cached.
         """
         cache: dict[str, Secret] = object.__getattribute__(self, "_derived")
-        derived = cache.get(label)
-        if derived is None:
-            derived = Secret(make(self.reveal_bytes()))
+        derived_secret = cache.get(label)
+        if derived_secret is None:
+            derived_secret = Secret(make(self.reveal_bytes()))
             if len(cache) >= _MAX_CACHED:
                 cache.clear()
-            cache[label] = derived
-        return derived
+            cache[label] = derived_secret
+        return derived_secret
 
     def _value(self) -> str | bytes:
         value: str | bytes = object.__getattribute__(self, "_open")()

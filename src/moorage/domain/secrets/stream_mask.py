@@ -97,13 +97,13 @@ class StreamMask:
         seen_length = len(self._before)
         text = self._before + self._held + data
         squeezed = text.translate(None, _BREAKS)
-        breaks: _LineBreaks | None = None
+        line_breaks: _LineBreaks | None = None
         end = len(text) if is_last else self._released(text, squeezed)
         masked_parts: list[bytes] = []
         at = seen_length
-        for first, last in self._spans(squeezed):
-            breaks = breaks or _LineBreaks(text)
-            start, stop = breaks.span(first, last)
+        for span_start, span_end in self._spans(squeezed):
+            line_breaks = line_breaks or _LineBreaks(text)
+            start, stop = line_breaks.span(span_start, span_end)
             if start >= end:
                 break
             if stop > end:
@@ -126,12 +126,12 @@ class StreamMask:
         """Return the position before which no unfinished secret can begin."""
         size = min(self._reach, len(squeezed))
         for length in range(size, 0, -1):
-            first = len(squeezed) - length
-            if squeezed[first : first + 2] not in self._beginnings:
+            kept_start = len(squeezed) - length
+            if squeezed[kept_start : kept_start + 2] not in self._beginnings:
                 continue
-            tail = squeezed[first:]
-            at = bisect_left(self._forms, tail)
-            if at == len(self._forms) or not self._forms[at].startswith(tail):
+            tail_bytes = squeezed[kept_start:]
+            at = bisect_left(self._forms, tail_bytes)
+            if at == len(self._forms) or not self._forms[at].startswith(tail_bytes):
                 continue
             start = _position_back(text, length)
             if length >= SHORTEST or not text.endswith((b"\r", b"\n")):
@@ -204,10 +204,10 @@ def _forms(secret: bytes) -> Iterator[bytes]:
             continue
         for form in {text, *_escaped_forms(text), text.hex().encode(), text.hex().upper().encode()}:
             yield form.translate(None, _BREAKS)
-        for before in range(3):
+        for bytes_before in range(3):
             # The first and last characters may depend on neighbouring bytes.
-            start, end = -(-before * 8 // 6), (before + len(text)) * 8 // 6
-            form = b64encode(bytes(before) + text)[start:end]
+            start, end = -(-bytes_before * 8 // 6), (bytes_before + len(text)) * 8 // 6
+            form = b64encode(bytes(bytes_before) + text)[start:end]
             if len(form) >= SHORTEST:
                 yield form
                 yield form.translate(_URL_SAFE)
@@ -216,15 +216,15 @@ def _forms(secret: bytes) -> Iterator[bytes]:
 def _escaped_forms(text: bytes) -> Iterator[bytes]:
     """Yield a secret with the escapes of URLs, JSON, HTML and XML."""
     for unescaped_characters in ("", "/", "/:@", "~!*'()"):
-        quoted = quote_from_bytes(text, unescaped_characters)
-        for variant in {quoted, quoted.replace("%20", "+")}:
+        quoted_text = quote_from_bytes(text, unescaped_characters)
+        for variant in {quoted_text, quoted_text.replace("%20", "+")}:
             form = variant.encode()
             yield form
             yield _PERCENT.sub(lambda code: code[0].lower(), form)
     # Some programs escape every character.
-    for before in _ESCAPES:
+    for escape_before in _ESCAPES:
         for digits in ("{:02x}", "{:02X}"):
-            yield "".join(before + digits.format(byte) for byte in text).encode()
+            yield "".join(escape_before + digits.format(byte) for byte in text).encode()
     try:
         words = text.decode()
     except UnicodeDecodeError:
@@ -242,8 +242,8 @@ def _escaped_forms(text: bytes) -> Iterator[bytes]:
 
 def _step(forms: Iterable[bytes]) -> int:
     """Return the distance of the positions at which words must be compared."""
-    shortest = min(map(len, forms), default=0)
-    return next((step for step in _STEPS if shortest >= step + _LONG_WORD - 1), _LONG_WORD)
+    shortest_length = min(map(len, forms), default=0)
+    return next((step for step in _STEPS if shortest_length >= step + _LONG_WORD - 1), _LONG_WORD)
 
 
 def _words_of_forms(

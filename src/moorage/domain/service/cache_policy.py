@@ -8,7 +8,7 @@ from moorage.domain.http.headers import Headers
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import DAY, SECOND, count, is_seconds, is_wait, plain_seconds
 from moorage.domain.values.frozen_values import field, frozen
-from moorage.domain.values.text import brief
+from moorage.domain.values.text import brief_repr
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -22,16 +22,16 @@ _DAY: Final = float(DAY // SECOND)
 
 
 def _up_to(most: int) -> Validator:
-    def check(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+    def check_value(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
         count(value, attribute.name, most=most)
 
-    return check
+    return check_value
 
 
 def _is_share(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise ConfigurationError(
-            f"{brief(value)} is not a share.",
+            f"{brief_repr(value)} is not a share.",
             path=attribute.name,
             remedy="Give a number from 0 to 1.",
         )

@@ -75,14 +75,18 @@ class EndpointIndex:
         each either equal to the request's or, in braces, matching any segment that is not empty.
         """
         parts = _parts(path)
-        best = no_match = len(self._endpoints)
+        best_number = no_match = len(self._endpoints)
         remaining_pairs = [(self._root, 0)]
         while remaining_pairs:
             node, depth = remaining_pairs.pop()
-            if node.first >= best:
+            if node.first >= best_number:
                 continue
             if depth == len(parts):
-                best = min(best, node.ends.get(method, best), node.ends.get(None, best))
+                best_number = min(
+                    best_number,
+                    node.ends.get(method, best_number),
+                    node.ends.get(None, best_number),
+                )
                 continue
             part = parts[depth]
             if node.template is not None and part:
@@ -90,7 +94,7 @@ class EndpointIndex:
             literal = node.literals.get(part)
             if literal is not None:
                 remaining_pairs.append((literal, depth + 1))
-        return None if best == no_match else self._endpoints[best]
+        return None if best_number == no_match else self._endpoints[best_number]
 
 
 def _parts(path: str) -> list[str]:

@@ -143,7 +143,7 @@ def error_of(problem: Mapping[str, Any], **details: Any) -> ConnectorError:
     fields = data if is_object(data) else {}
     exception = fields.get("name")
     message = fields.get("message") or problem.get("message")
-    kind = _kind_of(code, exception if isinstance(exception, str) else "")
+    kind = _error_class(code, exception if isinstance(exception, str) else "")
     return kind(
         "The JSON-RPC service answered with an error.",
         vendor_code=exception if isinstance(exception, str) else str(code),
@@ -152,7 +152,7 @@ def error_of(problem: Mapping[str, Any], **details: Any) -> ConnectorError:
     )
 
 
-def _kind_of(
+def _error_class(
     code: object, exception: str
 ) -> type[AuthenticationFailed | VendorFailed | VendorRejected]:
     """Return the error class for a JSON-RPC code and for an exception name of Odoo."""

@@ -109,11 +109,11 @@ class JsonRpcMessages:
     def _notification(self, body: Mapping[str, Any]) -> Arrival:
         parameters = body.get("params")
         fields = parameters if is_object(parameters) else {}
-        identity, mark = fields.get(self.subscription_field), fields.get(self.mark_field)
+        identity, event_id = fields.get(self.subscription_field), fields.get(self.mark_field)
         return Arrival(
             id=None if identity is None else str(identity),
             value=fields.get(self.value_field),
-            mark=None if mark is None else str(mark),
+            mark=None if event_id is None else str(event_id),
             has_value=self.value_field in fields,
         )
 

@@ -122,9 +122,9 @@ class AnswerReader(Generic[T]):
 
     def __call__(self, response: Response) -> T:
         """Return the result in a successful answer; raise what the operation's `read` raises."""
-        last = self._last
-        if last is not None and last[0] is response:
-            return last[1]
+        last_target = self._last
+        if last_target is not None and last_target[0] is response:
+            return last_target[1]
         value = self._read(response)
         self._last = response, value
         return value

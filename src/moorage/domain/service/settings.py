@@ -89,7 +89,7 @@ def _is_number(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
 
 
 def _is_one_of(*kinds: type) -> Validator:
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    def check_value(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not isinstance(value, kinds):
             # The value itself is not shown: it may be a credential in the wrong place.
             raise ConfigurationError(
@@ -99,7 +99,7 @@ def _is_one_of(*kinds: type) -> Validator:
                 remedy=f"Give {with_article(kinds[0].__name__)}.",
             )
 
-    return check
+    return check_value
 
 
 def _is_callable(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -322,7 +322,7 @@ def _are_settable(_: object, attribute: attrs.Attribute[Any], value: Headers) ->
 def _have_distinct_names(kind: type[Endpoint | Region], called: str) -> Validator:
     check_each = _each_item(_is_one_of(kind))
 
-    def check(_: object, attribute: attrs.Attribute[Any], value: tuple[Any, ...]) -> None:
+    def check_value(_: object, attribute: attrs.Attribute[Any], value: tuple[Any, ...]) -> None:
         check_each(_, attribute, value)
         names: set[str] = set()
         for element in value:
@@ -334,7 +334,7 @@ def _have_distinct_names(kind: type[Endpoint | Region], called: str) -> Validato
                 )
             names.add(element.name)
 
-    return check
+    return check_value
 
 
 @with_careful_constructor

@@ -127,7 +127,7 @@ def refusal_of(response: Response, parse: _Parse = _answer_of) -> ConnectorError
     fault = value if is_object(value) else {}
     code, text = fault.get("faultCode"), fault.get("faultString")
     code_text = str(code)
-    return _kind_of(code)(
+    return _error_class(code)(
         "The XML-RPC service answered with a fault.",
         status=response.status,
         vendor_code=code_text if _CODE.fullmatch(code_text) else None,
@@ -136,7 +136,7 @@ def refusal_of(response: Response, parse: _Parse = _answer_of) -> ConnectorError
     )
 
 
-def _kind_of(code: object) -> type[AuthenticationFailed | VendorFailed | VendorRejected]:
+def _error_class(code: object) -> type[AuthenticationFailed | VendorFailed | VendorRejected]:
     if not isinstance(code, (int, str)):
         return VendorFailed
     if code in _NOT_ALLOWED:

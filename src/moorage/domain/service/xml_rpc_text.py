@@ -175,7 +175,7 @@ def _parse_tree(body: bytes) -> _Element:
 
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
-    parser.StartDoctypeDeclHandler = _refuse
+    parser.StartDoctypeDeclHandler = _refuse_doctype
     parser.StartElementHandler = start
     parser.EndElementHandler = lambda _: stack.pop()
     parser.CharacterDataHandler = add
@@ -187,7 +187,7 @@ def _parse_tree(body: bytes) -> _Element:
     return root.children[0]
 
 
-def _refuse(*_: object) -> NoReturn:
+def _refuse_doctype(*_: object) -> NoReturn:
     raise NotXmlRpcError
 
 
@@ -203,11 +203,11 @@ def _value(element: _Element, depth: int) -> Any:
         ]
     if typed.name == "struct":
         return dict(_member(_child_named(item, "member"), depth) for item in typed.children)
-    read = _READERS.get(typed.name)
-    if read is None or typed.children:
+    read_typed = _READERS.get(typed.name)
+    if read_typed is None or typed.children:
         raise NotXmlRpcError
     try:
-        return read(typed.text)
+        return read_typed(typed.text)
     except ValueError:
         raise NotXmlRpcError from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TypeVar
 
-from moorage.domain.values.text import brief
+from moorage.domain.values.text import brief_repr
 from moorage.errors import InvalidData
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -17,7 +17,7 @@ def choose(kind: type[Choice], value: str, field: str) -> Choice:
         return kind(value)
     except ValueError:
         raise InvalidData(
-            f"{brief(value)} is not a valid {field}.",
+            f"{brief_repr(value)} is not a valid {field}.",
             field=field,
             remedy=f"Use one of {', '.join(kind)}.",
         ) from None

@@ -117,10 +117,10 @@ class HmacSigning:
 
     def __attrs_post_init__(self) -> None:
         """Refuse templates with unknown placeholders."""
-        _check(self.signs, _PLACES | _SENT_PLACES, "signs")
+        _check_template(self.signs, _PLACES | _SENT_PLACES, "signs")
         for option in ("headers", "query"):
             for _, text in getattr(self, option):
-                _check(text, _SENT_PLACES | {_SIGNATURE}, option)
+                _check_template(text, _SENT_PLACES | {_SIGNATURE}, option)
         for name, _ in self.headers:
             check_settable(name, "headers")
         Headers([("key-id", self.key_id)])
@@ -253,7 +253,7 @@ def _is_late(template: str) -> bool:
     return any(name == _SIGNATURE for _, name, _ in _placeholder_names(template))
 
 
-def _check(template: str, allowed: frozenset[str], field: str) -> None:
+def _check_template(template: str, allowed: frozenset[str], field: str) -> None:
     try:
         places = [
             (name, spec) for _, name, spec in _placeholder_names(template) if name is not None

@@ -36,7 +36,7 @@ def check_key(algorithm: SignatureAlgorithm, key: Secret) -> None:
         private = _private_key(key, checked=False)
         if private is not None and _signature(algorithm, private, b"") is not None:
             return
-    raise _no_key(algorithm)
+    raise _wrong_key_error(algorithm)
 
 
 def sign_bytes(algorithm: SignatureAlgorithm, key: Secret, content: bytes) -> bytes:
@@ -48,7 +48,7 @@ def sign_bytes(algorithm: SignatureAlgorithm, key: Secret, content: bytes) -> by
     private = _private_key(key, checked=True)
     signature = None if private is None else _signature(algorithm, private, content)
     if signature is None:
-        raise _no_key(algorithm)
+        raise _wrong_key_error(algorithm)
     return signature
 
 
@@ -62,7 +62,7 @@ def public_point(key: Secret) -> tuple[bytes, bytes]:
     if isinstance(private, EllipticCurvePrivateKey) and private.curve.name == "secp256r1":
         point = private.public_key().public_numbers()
         return point.x.to_bytes(32, "big"), point.y.to_bytes(32, "big")
-    raise _no_key(SignatureAlgorithm.ECDSA_P256_SHA256)
+    raise _wrong_key_error(SignatureAlgorithm.ECDSA_P256_SHA256)
 
 
 def _private_key(key: Secret, *, checked: bool) -> PrivateKeyTypes | None:
@@ -112,7 +112,7 @@ def _signature(algorithm: SignatureAlgorithm, key: PrivateKeyTypes, content: byt
     return None
 
 
-def _no_key(algorithm: SignatureAlgorithm) -> InvalidData:
+def _wrong_key_error(algorithm: SignatureAlgorithm) -> InvalidData:
     return InvalidData(
         f"The secret is not a key for {algorithm}.",
         field="secret",

@@ -66,13 +66,13 @@ def error_of(fault: SoapFault, response: Response) -> ConnectorError:
         "vendor_message": fault.message[:_LONGEST_MESSAGE] or None,
         "response": response,
     }
-    kind = _kind_of(fault, response.status)
+    kind = _error_class(fault, response.status)
     if kind is RateLimitExceeded:
         details["by_vendor"] = True
     return kind("The SOAP service answered with a fault.", **details)
 
 
-def _kind_of(fault: SoapFault, status: int) -> type[ConnectorError]:
+def _error_class(fault: SoapFault, status: int) -> type[ConnectorError]:
     codes = {fault.code, *fault.subcodes}
     if status == _TOO_MANY:
         return RateLimitExceeded

@@ -93,11 +93,11 @@ class SoapSecurity:
     def body(self, body: bytes, context: SigningContext) -> bytes:
         """Return a SOAP envelope with the WS-Security header of one attempt."""
         header = self._header(context).encode()
-        before, end, after = body.partition(_HEADER_END)
+        head_text, end, tail_text = body.partition(_HEADER_END)
         if end:
-            return b"".join((before, header, end, after))
-        before, start, after = body.partition(_BODY)
-        return b"".join((before, b"<soap-env:Header>", header, _HEADER_END, start, after))
+            return b"".join((head_text, header, end, tail_text))
+        head_text, start, tail_text = body.partition(_BODY)
+        return b"".join((head_text, b"<soap-env:Header>", header, _HEADER_END, start, tail_text))
 
     def _header(self, context: SigningContext) -> str:
         created = _time_text(context.now)

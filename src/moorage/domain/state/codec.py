@@ -89,9 +89,9 @@ def unpack(stored: bytes, key: str | None = None) -> State:
     """
     try:
         count = stored[1]
-        read, head = READERS[stored[0]], _HEADS[count]
+        read_state, head = READERS[stored[0]], _HEADS[count]
         numbers: State = head.unpack_from(stored)[2:]
-        return numbers + read(stored[head.size :], count)
+        return numbers + read_state(stored[head.size :], count)
     except (LookupError, ValueError, struct.error):
         raise _unreadable_error(stored, key) from None
 

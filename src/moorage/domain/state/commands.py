@@ -95,7 +95,7 @@ def misread_state_error(
         unreadable_keys = [
             key
             for key, rule, state in zip(keys, rules, states, strict=False)
-            if not _reads(rule, state, now)
+            if not _can_read(rule, state, now)
         ]
     else:
         unreadable_keys = [
@@ -110,7 +110,7 @@ def misread_state_error(
     )
 
 
-def _reads(rule: TimedRule, state: State | None, now: int) -> bool:
+def _can_read(rule: TimedRule, state: State | None, now: int) -> bool:
     """Return whether a rule can read a state."""
     earliest = getattr(rule, "earliest", None)
     try:
@@ -132,7 +132,7 @@ def refusing_unreadable_states(
     """
 
     @wraps(apply)
-    def applied(command: Any, states: States, now: int) -> Answer:
+    def applied_command(command: Any, states: States, now: int) -> Answer:
         try:
             return apply(command, states, now)
         except MISREAD as error:
@@ -140,7 +140,7 @@ def refusing_unreadable_states(
             failure = misread_state_error(error, command.keys, rules, states, now)
         raise failure
 
-    return applied
+    return applied_command
 
 
 def with_times_moved_back(rules: Sequence[TimedRule], states: States, now: int) -> States:

@@ -88,8 +88,8 @@ def longer_key(beginning: str, *more: str) -> str:
 
 def class_of(key: str) -> str:
     """Return the class of state under a key, a member of `CLASSES`."""
-    rest = key.partition("}:")[2]
-    kind = rest if rest in _KINDS else rest.partition(":")[0]
+    key_rest = key.partition("}:")[2]
+    kind = key_rest if key_rest in _KINDS else key_rest.partition(":")[0]
     return kind if kind in _KINDS else "other"
 
 

@@ -200,9 +200,11 @@ def _read_field(packed: bytes, at: int) -> _Read:
         return _read_text(packed, at, code & 0x1F)
     if code in _CONSTANT:
         return _CONSTANT[code], at
-    read, width = _SIZED[code]
-    number = int.from_bytes(_take_bytes(packed, at, width), "big", signed=read is _read_signed)
-    return read(packed, at + width, number)
+    read_number, width = _SIZED[code]
+    number = int.from_bytes(
+        _take_bytes(packed, at, width), "big", signed=read_number is _read_signed
+    )
+    return read_number(packed, at + width, number)
 
 
 def _take_bytes(packed: bytes, at: int, size: int) -> bytes:
@@ -251,16 +253,16 @@ def _read_extension(packed: bytes, at: int, size: int) -> _Read:
 
 
 def _read_response(content: bytes) -> Response:
-    status, headers, body, reason, url, elapsed = _all_values(content)
-    return Response(status, headers, body, reason=reason, url=url, elapsed=elapsed)
+    status, headers, body, reason, url, elapsed_seconds = _all_values(content)
+    return Response(status, headers, body, reason=reason, url=url, elapsed=elapsed_seconds)
 
 
 _CONSTANTS: Final = 0xC0
 _CONSTANT: Final = {0xC0: None, 0xC2: False, 0xC3: True}
 
 _SIZED: Final[dict[int, tuple[Callable[[bytes, int, int], _Read], int]]] = {
-    code: (read, width)
-    for read, codes in (
+    code: (read_number, width)
+    for read_number, codes in (
         (_read_unsigned, _UNSIGNED),
         (_read_signed, _SIGNED_TAGS),
         (_read_float, ((0xCB, 0),)),

@@ -62,14 +62,14 @@ class KeyRing:
     def __attrs_post_init__(self) -> None:
         """Check that the keys can encrypt, for example that they have the right length."""
         if not self.keys:
-            raise _unusable("There is no key in the ring.", _MAKE)
+            raise _unusable_error("There is no key in the ring.", _MAKE)
         versions = [version for version, _ in self.keys]
         for version, key in self.keys:
             problem = _problem(version, key)
             if problem is not None:
-                raise _unusable(problem, _MAKE)
+                raise _unusable_error(problem, _MAKE)
             if versions.count(version) > 1:
-                raise _unusable(
+                raise _unusable_error(
                     f"Two keys of the ring have the version {version}.",
                     "Give each key a version of its own, the newest the highest.",
                 )
@@ -80,12 +80,12 @@ class KeyRing:
         """Parse a key ring in the format of `text`, ignoring white space."""
         if isinstance(text, str) and not is_encodable(text):
             del text
-            raise _unusable("The ring is not valid Unicode.", _SHAPE)
+            raise _unusable_error("The ring is not valid Unicode.", _SHAPE)
         text = text if isinstance(text, Secret) else Secret(text)
         keys, problem = _parse_key(text)
         if problem is None:
             return cls(keys)
-        raise _unusable(problem, _SHAPE)
+        raise _unusable_error(problem, _SHAPE)
 
     @classmethod
     @without_arguments_in_errors
@@ -97,7 +97,9 @@ class KeyRing:
         # The environment contains other secrets, so no frame may refer to it.
         del environment
         if problem is not None:
-            raise _unusable(f"The environment variable {variable} {problem}.", f"{_SHAPE} {_MAKE}")
+            raise _unusable_error(
+                f"The environment variable {variable} {problem}.", f"{_SHAPE} {_MAKE}"
+            )
         try:
             return cls.parse(text)
         except ConfigurationError as error:
@@ -135,8 +137,8 @@ def header(version: int, key: Secret) -> bytes:
     """Return the bytes with which each text encrypted by this key begins."""
     from hmac import digest  # noqa: PLC0415 - loads OpenSSL, which importing moorage must not
 
-    mark = digest(key.reveal_bytes(), b"moorage: which key this is", "sha256")[:_MARK_BYTES]
-    return _PREFIX + version.to_bytes(_VERSION_BYTES, "big") + mark
+    key_mark = digest(key.reveal_bytes(), b"moorage: which key this is", "sha256")[:_MARK_BYTES]
+    return _PREFIX + version.to_bytes(_VERSION_BYTES, "big") + key_mark
 
 
 def sealed_with(sealed: bytes) -> int:
@@ -191,7 +193,7 @@ def unopenable_error(what: str, remedy: str) -> InvalidData:
     return InvalidData(what, field="sealed", remedy=remedy)
 
 
-def _unusable(what: str, remedy: str) -> ConfigurationError:
+def _unusable_error(what: str, remedy: str) -> ConfigurationError:
     return ConfigurationError(what, path="keys", remedy=remedy)
 
 

@@ -102,15 +102,19 @@ def job_run(
     note = CloudRunNote.of_tags(job.get("annotations"))
     if note is None:
         return None
-    facts: Mapping[str, Any] = execution or {}
-    name = short_name(facts.get("name") or "")
+    execution_fields: Mapping[str, Any] = execution or {}
+    name = short_name(execution_fields.get("name") or "")
     end = execution_end(job, execution, task)
     status = cloud_status(
         note,
         end,
-        started_at=moment_of(facts.get("startTime")),
-        ended_at=moment_of(facts.get("completionTime") or job.get("updateTime")),
-        facts={"job": job["name"], "execution": name or None, "url": facts.get("logUri")},
+        started_at=moment_of(execution_fields.get("startTime")),
+        ended_at=moment_of(execution_fields.get("completionTime") or job.get("updateTime")),
+        facts={
+            "job": job["name"],
+            "execution": name or None,
+            "url": execution_fields.get("logUri"),
+        },
     )
     return CloudRun(note, status, name, now)
 

@@ -92,10 +92,10 @@ class CloudRunNote:
             note = cls(**json.loads(urlsafe_b64decode(text)))
         except (ValueError, TypeError, RecursionError):
             return None
-        return note if _is_sound(note) else None
+        return note if _has_valid_fields(note) else None
 
 
-def _is_sound(note: CloudRunNote) -> bool:
+def _has_valid_fields(note: CloudRunNote) -> bool:
     """Return whether the fields of a note have the types and ranges that callers write."""
     labels: Any = note.labels
     if not isinstance(labels, dict):

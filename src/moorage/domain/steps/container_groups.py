@@ -35,11 +35,11 @@ def group_end(group: Mapping[str, Any]) -> CloudRunEnd:
     """Return the meaning of the state of a group, as Azure describes it."""
     properties = part_of(group, "properties")
     state = part_of(properties, "instanceView").get("state")
-    current = _state(group)
+    group_state = _state(group)
     reason = _ENDS.get(part_of(group, "tags").get(END_TAG, ""))
-    code: int | None = current.get("exitCode")
-    if current.get("state") == "Terminated" and code is not None:
-        detail = str(current.get("detailStatus") or "")
+    code: int | None = group_state.get("exitCode")
+    if group_state.get("state") == "Terminated" and code is not None:
+        detail = str(group_state.get("detailStatus") or "")
         if detail.startswith("OOM"):
             return CloudRunEnd(RunPhase.ENDED, code or KILLED, EndReason.OUT_OF_MEMORY)
         return CloudRunEnd(RunPhase.ENDED, code, reason or EndReason.EXITED)
@@ -48,9 +48,9 @@ def group_end(group: Mapping[str, Any]) -> CloudRunEnd:
     problem = _problem(group)
     if properties.get("provisioningState") == "Failed":
         return CloudRunEnd(RunPhase.ENDED, NEVER_RAN, EndReason.EXITED, problem)
-    if state in _OVER or current.get("state") == "Terminated":
+    if state in _OVER or group_state.get("state") == "Terminated":
         return CloudRunEnd(RunPhase.LOST, problem=problem or "Azure tells no exit code.")
-    is_running = current.get("state") == "Running"
+    is_running = group_state.get("state") == "Running"
     return CloudRunEnd(RunPhase.RUNNING if is_running else RunPhase.STARTING, problem=problem)
 
 
@@ -65,12 +65,12 @@ def group_run(group: Mapping[str, Any], now: datetime) -> CloudRun | None:
     note = CloudRunNote.of_tags(tags)
     if note is None:
         return None
-    current = _state(group)
-    ended_at = current.get("finishTime") or current.get("startTime")
+    group_state = _state(group)
+    ended_at = group_state.get("finishTime") or group_state.get("startTime")
     status = cloud_status(
         note,
         group_end(group),
-        started_at=moment_of(current.get("startTime")),
+        started_at=moment_of(group_state.get("startTime")),
         ended_at=moment_of(ended_at) or now,
         facts={"group": group.get("id"), "stopped_for": tags.get(END_TAG)},
     )

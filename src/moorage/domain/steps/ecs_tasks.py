@@ -47,12 +47,12 @@ def task_end(task: Mapping[str, Any], container: str) -> CloudRunEnd:
         return CloudRunEnd(RunPhase.STARTING)
     if state not in _ENDED:
         return CloudRunEnd(RunPhase.RUNNING)
-    facts = _container(task, container)
-    code: int | None = facts.get("exitCode")
-    why, text = str(facts.get("reason") or ""), str(task.get("stoppedReason") or "")
+    container_fields = _container(task, container)
+    code: int | None = container_fields.get("exitCode")
+    reason, text = str(container_fields.get("reason") or ""), str(task.get("stoppedReason") or "")
     stop = task.get("stopCode")
-    problem = "; ".join(part for part in (text, why) if part)[:500] or None
-    if why.startswith(_OUT_OF_MEMORY):
+    problem = "; ".join(part for part in (text, reason) if part)[:500] or None
+    if reason.startswith(_OUT_OF_MEMORY):
         return CloudRunEnd(RunPhase.ENDED, code or KILLED, EndReason.OUT_OF_MEMORY, problem)
     if stop == "TaskFailedToStart":
         return CloudRunEnd(RunPhase.ENDED, NEVER_RAN, EndReason.EXITED, problem)
@@ -67,7 +67,7 @@ def task_end(task: Mapping[str, Any], container: str) -> CloudRunEnd:
         return CloudRunEnd(RunPhase.LOST, problem=problem or str(stop))
     if code is None:
         return CloudRunEnd(RunPhase.LOST, problem=problem or "ECS tells no exit code.")
-    return CloudRunEnd(RunPhase.ENDED, code, EndReason.EXITED, why or None)
+    return CloudRunEnd(RunPhase.ENDED, code, EndReason.EXITED, reason or None)
 
 
 def task_run(task: Mapping[str, Any], container: str, now: datetime) -> CloudRun | None:
@@ -81,7 +81,7 @@ def task_run(task: Mapping[str, Any], container: str, now: datetime) -> CloudRun
     note = CloudRunNote.of_tags(tags_of(task))
     if note is None:
         return None
-    facts = _container(task, container)
+    container_fields = _container(task, container)
     status = cloud_status(
         note,
         task_end(task, container),
@@ -92,7 +92,7 @@ def task_run(task: Mapping[str, Any], container: str, now: datetime) -> CloudRun
             "task_definition": task.get("taskDefinitionArn"),
             "status": task.get("lastStatus"),
             "stop_code": task.get("stopCode"),
-            "image": facts.get("imageDigest") or facts.get("image"),
+            "image": container_fields.get("imageDigest") or container_fields.get("image"),
         },
     )
     return CloudRun(note, status, task["taskArn"], now)

@@ -87,12 +87,12 @@ class FollowedRun:
             return None
         reason = status.reason or EndReason.EXITED
         texts = {stream: tail.text() for stream, tail in self._tails.items()}
-        cut = [stream for stream, tail in self._tails.items() if tail.is_cut]
+        cut_streams = [stream for stream, tail in self._tails.items() if tail.is_cut]
         metadata: dict[str, Any] = {**status.metadata, "run": status.name, "reason": reason.value}
         if status.started_at is not None and status.ended_at is not None:
             metadata["seconds"] = (status.ended_at - status.started_at).total_seconds()
-        if cut:
-            metadata["cut"] = cut
+        if cut_streams:
+            metadata["cut"] = cut_streams
         if self._incomplete:
             metadata["incomplete"] = sorted(self._incomplete)
         return ExecutionResult(

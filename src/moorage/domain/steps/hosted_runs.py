@@ -106,10 +106,10 @@ class RunNote:
         except (ValueError, LookupError, TypeError, RecursionError):
             # Somebody else has an object of this name.
             return None
-        return note if _is_sound(note) else None
+        return note if _has_valid_fields(note) else None
 
 
-def _is_sound(note: RunNote) -> bool:
+def _has_valid_fields(note: RunNote) -> bool:
     """Return whether the fields of a note have the types and ranges that callers write."""
     labels: Any = note.labels
     if not isinstance(labels, dict):
@@ -244,7 +244,7 @@ def hosted_status(note: RunNote, run: HostedRun | None, *, is_lost: bool = False
     reason = run.reason
     if reason is EndReason.STOPPED and note.is_late:
         reason = EndReason.DEADLINE
-    facts: dict[str, Any] = {**run.facts, "number": run.number}
+    status_fields: dict[str, Any] = {**run.facts, "number": run.number}
     return RunStatus(
         name=note.name,
         phase=run.phase,
@@ -255,7 +255,7 @@ def hosted_status(note: RunNote, run: HostedRun | None, *, is_lost: bool = False
         ended_at=run.ended_at,
         step=note.step,
         labels=note.labels,
-        metadata=facts,
+        metadata=status_fields,
     )
 
 

@@ -94,9 +94,9 @@ def _pack_value(value: Mapping[str, Any]) -> str:
 
 def registry_of(image: str) -> str:
     """Return the server of the registry that has an image."""
-    first, slash, _ = image.partition("/")
-    is_server = slash and ("." in first or ":" in first or first == "localhost")
-    return first if is_server else _HUB
+    host, slash, _ = image.partition("/")
+    is_server = slash and ("." in host or ":" in host or host == "localhost")
+    return host if is_server else _HUB
 
 
 def with_tag(image: str) -> str:

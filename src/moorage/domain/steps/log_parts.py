@@ -85,16 +85,16 @@ class _Output:
         if line.number <= self.lines:
             return
         data = line.data + b"\n" if line.is_whole else line.data
-        overlap = min(len(data), self._stored)
-        self._stored -= overlap
-        if len(data) > overlap:
+        overlap_size = min(len(data), self._stored)
+        self._stored -= overlap_size
+        if len(data) > overlap_size:
             self.since = self.since if self.parts else now
-            self.parts.append(data[overlap:])
-            self.size += len(data) - overlap
+            self.parts.append(data[overlap_size:])
+            self.size += len(data) - overlap_size
         self._begun = 0 if line.is_whole else self._begun + len(line.data)
         self.lines += line.is_whole
 
-    def wrote(self) -> None:
+    def note_written(self) -> None:
         """Count the added bytes as the content of a further file."""
         self.counts = [self.counts[0] + 1, self.lines, self._begun]
         self.parts, self.size = [], 0
@@ -152,8 +152,8 @@ class LogParts:
         output = self._outputs[stream]
         return f"{self._log.folder}/{stream}/{output.counts[0] + 1:06}.log", b"".join(output.parts)
 
-    def wrote(self, stream: LogStream) -> bytes:
+    def note_written(self, stream: LogStream) -> bytes:
         """Note that this file was written, and return the index to write now."""
-        self._outputs[stream].wrote()
+        self._outputs[stream].note_written()
         counts = {name: output.counts for name, output in self._outputs.items()}
         return json.dumps(counts).encode()

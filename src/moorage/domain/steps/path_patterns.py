@@ -82,25 +82,25 @@ class PathPattern:
     def _places_after(self, reached: frozenset[int], char: str) -> frozenset[int]:
         """Return the places that a character leads to."""
         step = reached, char
-        following = self._remembered.get(step)
-        if following is None:
+        next_places = self._remembered.get(step)
+        if next_places is None:
             places = [(number, self._places[number]) for number in reached]
             numbers = {number for number, place in places if place.stays(char)}
             numbers.update(number + 1 for number, place in places if place.goes(char))
-            following = self._with_skips(numbers)
+            next_places = self._with_skips(numbers)
             if len(self._remembered) < _MOST_REMEMBERED:
-                self._remembered[step] = following
-        return following
+                self._remembered[step] = next_places
+        return next_places
 
     def _with_skips(self, numbers: Iterable[int]) -> frozenset[int]:
         """Return places, and the places that are reached from them without a character."""
         reached_places = set[int]()
-        waiting = [*numbers]
-        while waiting:
-            number = waiting.pop()
+        pending_numbers = [*numbers]
+        while pending_numbers:
+            number = pending_numbers.pop()
             if number not in reached_places:
                 reached_places.add(number)
-                waiting.extend(number + skip for skip in self._places[number].skips)
+                pending_numbers.extend(number + skip for skip in self._places[number].skips)
         return frozenset(reached_places)
 
 
@@ -127,10 +127,10 @@ def _places_of(match: re.Match[str]) -> Iterator[_PatternPosition]:
 def _ranges(members: str) -> tuple[tuple[str, str], ...]:
     """Return the first and the last character of each range between brackets."""
     ranges = [(match[1][-1], (match[2] or match[1])[-1]) for match in _MEMBERS.finditer(members)]
-    if any(last < first for first, last in ranges):
+    if any(range_end < range_start for range_start, range_end in ranges):
         raise ValueError(members)
     return tuple(ranges)
 
 
 def _is_member(ranges: tuple[tuple[str, str], ...], negated: bool, char: str) -> bool:  # noqa: FBT001 - for partial
-    return negated is not any(first <= char <= last for first, last in ranges)
+    return negated is not any(range_start <= char <= range_end for range_start, range_end in ranges)

@@ -40,11 +40,12 @@ def type_of_step(
         return step.type
     if len(registered) == 1:
         return registered[0]
-    usual = _WITHOUT_IMAGE if step.image is None else _WITH_IMAGE
-    if usual in (registered or all_types):
-        return usual
+    default_type = _WITHOUT_IMAGE if step.image is None else _WITH_IMAGE
+    if default_type in (registered or all_types):
+        return default_type
     raise ConfigurationError(
-        f"The step {step.name!r} names no type of connector, and {usual!r} is not registered.",
+        f"The step {step.name!r} names no type of connector, and {default_type!r} is not"
+        " registered.",
         path="type",
         remedy=f"Name one of: {', '.join(registered or all_types)}.",
     )

@@ -61,5 +61,5 @@ def with_shell_limit(run: CloudRun) -> CloudRun:
         if seconds < run.note.timeout - _LAG:
             # The command has an exit code of the same number.
             return run
-    late = attrs.evolve(status, exit_code=KILLED, reason=EndReason.DEADLINE)
-    return run._replace(status=late)
+    timed_out_status = attrs.evolve(status, exit_code=KILLED, reason=EndReason.DEADLINE)
+    return run._replace(status=timed_out_status)

@@ -16,7 +16,7 @@ from moorage.domain.secrets.sensitive import MASK
 from moorage.domain.values.durations import if_given, is_seconds, is_wait, plain_seconds
 from moorage.domain.values.frozen_values import evolve, field, frozen, optional
 from moorage.domain.values.patterns import late_pattern
-from moorage.domain.values.text import brief, is_encodable
+from moorage.domain.values.text import brief_repr, is_encodable
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -333,7 +333,7 @@ def _is_amount(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not 0 < value < inf:
         raise InvalidData(
-            f"{brief(value)} is not an amount of a resource.",
+            f"{brief_repr(value)} is not an amount of a resource.",
             field=attribute.name,
             remedy="Give a finite number above zero, or None for the platform's limit.",
         )

@@ -10,7 +10,7 @@ import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from moorage.domain.values.text import brief
+from moorage.domain.values.text import brief_repr
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ def seconds(value: float | timedelta, field: str, *, zero: bool = False) -> floa
     value = plain_seconds(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigurationError(
-            f"{brief(value)} is not a duration.",
+            f"{brief_repr(value)} is not a duration.",
             path=field,
             remedy="Give float seconds or a timedelta.",
         )
     if not 0 <= value <= _HUNDRED_YEARS or (value == 0 and not zero):
         lower_bound = "zero or more" if zero else "more than zero"
         raise ConfigurationError(
-            f"{brief(value)} is out of range for a duration.",
+            f"{brief_repr(value)} is out of range for a duration.",
             path=field,
             remedy=f"Give {lower_bound} seconds, and at most a hundred years.",
         )
@@ -71,7 +71,7 @@ def count(value: int, field: str, *, least: int = 1, most: int = 10**9) -> int:
     """Return an integer from `least` to `most`; raise an error for any other value."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise ConfigurationError(
-            f"{brief(value)} is not an integer in the allowed range.",
+            f"{brief_repr(value)} is not an integer in the allowed range.",
             path=field,
             remedy=f"Give an integer from {least} to {most}.",
         )
@@ -82,7 +82,7 @@ def share(value: float, field: str) -> float:
     """Return a share above zero and up to one; raise an error for any other value."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
         raise ConfigurationError(
-            f"{brief(value)} is not a share.",
+            f"{brief_repr(value)} is not a share.",
             path=field,
             remedy="Give a number above 0 and up to 1.",
         )

@@ -130,11 +130,11 @@ def field_of_attrs(attribute: Any) -> Field:
 
 
 def _combined_validator(validators: list[Validator]) -> Validator:
-    def check(instance: object, attribute: object, value: object) -> None:
+    def run_validators(instance: object, attribute: object, value: object) -> None:
         for validator in validators:
             validator(instance, attribute, value)
 
-    return check
+    return run_validators
 
 
 def optional(converter: Callable[[Any], Any]) -> Callable[[Any], Any]:

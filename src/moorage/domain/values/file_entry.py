@@ -47,15 +47,15 @@ def names_of(key: str) -> list[str]:
     names = key.split("/")
     for name in names:
         if not name or name in {".", ".."} or "\\" in name or "\0" in name:
-            raise _unusable("has an empty folder, '.', '..', a backslash or a NUL in it")
+            raise _unusable_error("has an empty folder, '.', '..', a backslash or a NUL in it")
         if len(name.encode()) > _LONGEST_NAME:
-            raise _unusable(f"has a name longer than {_LONGEST_NAME} bytes in it")
+            raise _unusable_error(f"has a name longer than {_LONGEST_NAME} bytes in it")
     if names[0].lower() == OWN_FOLDER:
-        raise _unusable(f"is in {OWN_FOLDER}, which is not for files")
+        raise _unusable_error(f"is in {OWN_FOLDER}, which is not for files")
     return names
 
 
-def _unusable(what: str) -> InvalidData:
+def _unusable_error(what: str) -> InvalidData:
     return InvalidData(
         f"A file cannot have this key: it {what}.",
         field="key",

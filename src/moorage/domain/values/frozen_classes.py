@@ -37,10 +37,10 @@ def frozen(kind: type | None = None, **options: bool) -> Any:
             `kw_only`, its fields are given by name.
     """
 
-    def decorate(kind: type) -> type:
+    def freeze_class(kind: type) -> type:
         return _frozen_kind(kind, **options)
 
-    return decorate if kind is None else decorate(kind)
+    return freeze_class if kind is None else freeze_class(kind)
 
 
 def fields_of(kind: type) -> tuple[Field, ...]:
@@ -216,8 +216,8 @@ def field_attributes(name: str, all_fields: Iterable[Field]) -> tuple[attrs.Attr
         if item.default is NOTHING:
             return attrs.NOTHING
         if isinstance(item.default, Factory):
-            make: Any = attrs.Factory
-            return make(*item.default)
+            factory_class: Any = attrs.Factory
+            return factory_class(*item.default)
         return item.default
 
     attributes: tuple[attrs.Attribute[Any], ...] = attrs.fields(
@@ -282,9 +282,9 @@ def _initialiser(kind: type, all_fields: Sequence[Field]) -> FunctionType:
         if item.validator is not None:
             names |= {f"check_{number}": item.validator, f"field_{number}": item}
             checks.append(f"check_{number}(self, field_{number}, self.{item.name})")
-    after = ["self.__attrs_post_init__()"] if hasattr(kind, "__attrs_post_init__") else []
+    last_lines = ["self.__attrs_post_init__()"] if hasattr(kind, "__attrs_post_init__") else []
     head = f"def __init__({', '.join(_parameters(all_fields))}):"
-    source = "\n ".join([head, *(lines + checks + after or ["pass"])])
+    source = "\n ".join([head, *(lines + checks + last_lines or ["pass"])])
     exec(compile(source, f"<moorage {kind.__qualname__}.__init__>", "exec"), names)  # noqa: S102 - the names of fields
     initialiser: FunctionType = names.pop("__init__")
     initialiser.__module__ = kind.__module__

@@ -61,8 +61,8 @@ class KeyPattern:
             compiled_pattern = re.compile(expression, re.DOTALL)
         except re.error:
             raise _bad_pattern("has a set of characters that is not a range") from None
-        tail = text[len(prefix) :]
-        return cls(text, prefix, "/" not in tail and "**" not in tail, compiled_pattern)
+        tail_text = text[len(prefix) :]
+        return cls(text, prefix, "/" not in tail_text and "**" not in tail_text, compiled_pattern)
 
     def matches(self, key: str) -> bool:
         """Return whether a key matches the pattern."""

@@ -30,7 +30,7 @@ def consent_name(account: str, consent: str) -> str:
     return f"{account}/{consent}"
 
 
-def repeats(names: Iterable[tuple[str, object]]) -> Iterator[tuple[str, str]]:
+def repeated_names(names: Iterable[tuple[str, object]]) -> Iterator[tuple[str, str]]:
     """Yield the path and the name of each list entry whose name an earlier entry has.
 
     Args:

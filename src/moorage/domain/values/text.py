@@ -26,7 +26,7 @@ def is_encodable(text: str) -> bool:
     return True
 
 
-def storable(text: str) -> str:
+def storable_text(text: str) -> str:
     """Return the text with question marks for lone surrogates and NUL characters."""
     return text.encode(errors="replace").decode().replace("\0", "?")
 
@@ -47,7 +47,7 @@ def with_article(name: str) -> str:
     return f"{'an' if _VOWEL_SOUND.match(name) else 'a'} {name}"
 
 
-def brief(value: object) -> str:
+def brief_repr(value: object) -> str:
     """Return the repr of a refused value for a message; of a long one only its type and size.
 
     A long value would fill the message, and may be a secret in the wrong place.

@@ -175,7 +175,7 @@ def _hmac_check(key: bytes, name: str, encoding: WebhookEncoding) -> Check:
 
     write = _WRITERS[encoding]
 
-    def check(content: bytes, signatures: Sequence[str]) -> bool:
+    def check_content(content: bytes, signatures: Sequence[str]) -> bool:
         expected_signature = write(digest(key, content, name))
         is_same = False
         for signature in signatures:
@@ -185,7 +185,7 @@ def _hmac_check(key: bytes, name: str, encoding: WebhookEncoding) -> Check:
             )
         return is_same
 
-    return check
+    return check_content
 
 
 def _lower_case_signature(encoding: WebhookEncoding, signature: str) -> str:
@@ -226,14 +226,14 @@ def _plain_check(algorithm: WebhookAlgorithm, secret: Secret) -> Check | None:
     # Both values are hashed, so that not even the secret's length is revealed.
     expected = sha256(value).digest()
 
-    def check(_: bytes, signatures: Sequence[str]) -> bool:
+    def check_content(_: bytes, signatures: Sequence[str]) -> bool:
         is_same = False
         for signature in signatures:
             received_bytes = sha256(signature.encode("utf-8", "surrogatepass")).digest()
             is_same |= compare_digest(expected, received_bytes)
         return is_same
 
-    return check
+    return check_content
 
 
 # --- public keys --------------------------------------------------------------------
@@ -261,13 +261,13 @@ def key_check(
     if verify is None:
         return None
 
-    def check(content: bytes, signatures: Sequence[str]) -> bool:
+    def check_content(content: bytes, signatures: Sequence[str]) -> bool:
         return any(
             decoded_bytes is not None and verify(decoded_bytes, content)
             for decoded_bytes in (decoded_as(encoding, signature) for signature in signatures)
         )
 
-    return check
+    return check_content
 
 
 def decoded_as(encoding: WebhookEncoding, text: str) -> bytes | None:
@@ -304,12 +304,12 @@ def _jwt_check(algorithm: WebhookAlgorithm, secret: Secret) -> Check | None:
         read_key,
     )
 
-    public = read_key(secret.reveal_bytes())
-    verify = None if public is None else joined_verifier(algorithm, public)
+    public_key = read_key(secret.reveal_bytes())
+    verify = None if public_key is None else joined_verifier(algorithm, public_key)
     if verify is None:
         return None
 
-    def check(content: bytes, signatures: Sequence[str]) -> bool:
+    def check_content(content: bytes, signatures: Sequence[str]) -> bool:
         return any(
             decoded_bytes is not None and verify(decoded_bytes, content)
             for decoded_bytes in (
@@ -317,4 +317,4 @@ def _jwt_check(algorithm: WebhookAlgorithm, secret: Secret) -> Check | None:
             )
         )
 
-    return check
+    return check_content

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 from moorage.domain.values.durations import seconds
-from moorage.domain.values.text import brief, with_article
+from moorage.domain.values.text import brief_repr, with_article
 from moorage.domain.webhooks.algorithms import SecretForm, WebhookAlgorithm, WebhookEncoding
 from moorage.domain.webhooks.template import Template, nearest_hint
 from moorage.errors import ConfigurationError
@@ -60,7 +60,7 @@ def _choice_of(kind: type[Choice], value: str, field: str) -> Choice:
         return kind(value)
     except ValueError:
         raise ConfigurationError(
-            f"{brief(value)} is not a valid {field}.",
+            f"{brief_repr(value)} is not a valid {field}.",
             path=field,
             remedy=f"{nearest_hint(value, kind)}Use one of {', '.join(kind)}.",
         ) from None

@@ -20,7 +20,7 @@ from moorage.domain.values.kinds import checked_kind
 from moorage.domain.values.text import with_article
 from moorage.domain.values.trace_context import TraceContext
 from moorage.domain.webhooks.form_parts import form_parts, is_multipart
-from moorage.domain.webhooks.rejection import WebhookReason, rejection
+from moorage.domain.webhooks.rejection import WebhookReason, rejection_error
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _single_header(values: list[str] | None, name: str) -> str | None:
         return None
     first_value = values[0]
     if len(values) > 1 and any(value != first_value for value in values):
-        raise rejection(
+        raise rejection_error(
             WebhookReason.DUPLICATED, f"{name} occurs more than once, with different values."
         )
     return first_value
@@ -218,4 +218,4 @@ def _part_fields(body: bytes) -> dict[str, list[str]]:
 
 
 def _unreadable_error(kind: str) -> Exception:
-    return rejection(WebhookReason.MALFORMED, f"The webhook cannot be read as {kind}.")
+    return rejection_error(WebhookReason.MALFORMED, f"The webhook cannot be read as {kind}.")

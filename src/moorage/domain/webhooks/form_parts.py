@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-from moorage.domain.webhooks.rejection import WebhookReason, rejection
+from moorage.domain.webhooks.rejection import WebhookReason, rejection_error
 
 MOST_PARTS: Final = 1_000
 _LONGEST_HEAD: Final = 8_192
@@ -68,10 +68,10 @@ def form_parts(body: bytes) -> tuple[FormPart, ...]:
             raise _unreadable_error()
         parts.append(_part(body, start, end))
         start = end + len(delimiter)
-        ending = body[start : start + 2]
-        if ending == b"--":
+        line_ending = body[start : start + 2]
+        if line_ending == b"--":
             return tuple(parts)
-        if ending != b"\r\n":
+        if line_ending != b"\r\n":
             # The text only begins like the boundary, so a reader that checks less would split it.
             raise _unreadable_error()
         start += 2
@@ -119,8 +119,8 @@ def _parameters(value: str) -> tuple[str, dict[str, str]]:
     for number, match in enumerate(_PARAMETER.finditer(value)):
         if number >= _MOST_PARAMETERS:
             raise _unreadable_error()
-        name, quoted, plain_part = match.groups(default="")
-        text = _ESCAPE.sub(r"\1", quoted) or plain_part
+        name, quoted_part, plain_part = match.groups(default="")
+        text = _ESCAPE.sub(r"\1", quoted_part) or plain_part
         for escape, letter in _BROWSER_ESCAPES.items():
             text = text.replace(escape, letter)
         if parameters.setdefault(name.lower(), text) != text:
@@ -129,4 +129,4 @@ def _parameters(value: str) -> tuple[str, dict[str, str]]:
 
 
 def _unreadable_error() -> Exception:
-    return rejection(WebhookReason.MALFORMED, "The webhook cannot be read as a form.")
+    return rejection_error(WebhookReason.MALFORMED, "The webhook cannot be read as a form.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.webhooks.choices import Handshake
-from moorage.domain.webhooks.rejection import WebhookReason, rejection
+from moorage.domain.webhooks.rejection import WebhookReason, rejection_error
 from moorage.domain.webhooks.replies import WebhookReply
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def asked_unsigned(
     token = delivery.parameter("hub.verify_token")
     if delivery.parameter("hub.mode") == "subscribe" and _is_token(token, verify_token):
         return WebhookReply.text(_challenge_word(delivery.parameter("hub.challenge"), _WORD))
-    raise rejection(WebhookReason.SIGNATURE, "The handshake has a wrong verify token.")
+    raise rejection_error(WebhookReason.SIGNATURE, "The handshake has a wrong verify token.")
 
 
 def expected_answer(handshake: Handshake | None, delivery: Delivery) -> WebhookReply | None:
@@ -91,7 +91,9 @@ def confirmation(handshake: Handshake | None, payload: object) -> str | None:
     link = members.get("SubscribeURL")
     if isinstance(link, str) and _SNS_LINK.fullmatch(link):
         return link
-    raise rejection(WebhookReason.MALFORMED, "The subscription's link does not lead to the vendor.")
+    raise rejection_error(
+        WebhookReason.MALFORMED, "The subscription's link does not lead to the vendor."
+    )
 
 
 def _zoom(payload: Any, secrets: Sequence[Secret]) -> WebhookReply:
@@ -116,10 +118,10 @@ def _is_token(received: str | None, expected: Secret | None) -> bool:
 def _adobe(delivery: Delivery, secrets: Sequence[Secret]) -> WebhookReply:
     token = delivery.parameter("token")
     if not any(_is_token(token, secret) for secret in secrets):
-        raise rejection(WebhookReason.SIGNATURE, "The handshake has a wrong token.")
+        raise rejection_error(WebhookReason.SIGNATURE, "The handshake has a wrong token.")
     answer = expected_answer(Handshake.ADOBE, delivery)
     if answer is None:
-        raise rejection(
+        raise rejection_error(
             WebhookReason.MALFORMED, "The handshake has no client id that can be echoed."
         )
     return answer
@@ -137,4 +139,6 @@ def _braintree(delivery: Delivery, public: str, secrets: Sequence[Secret]) -> We
 def _challenge_word(value: object, pattern: re.Pattern[str]) -> str:
     if isinstance(value, str) and pattern.fullmatch(value):
         return value
-    raise rejection(WebhookReason.MALFORMED, "The handshake has no challenge that can be echoed.")
+    raise rejection_error(
+        WebhookReason.MALFORMED, "The handshake has no challenge that can be echoed."
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from moorage.domain.webhooks.choices import BodyForm
 from moorage.domain.webhooks.delivery import json_of
-from moorage.domain.webhooks.rejection import WebhookReason, rejection
+from moorage.domain.webhooks.rejection import WebhookReason, rejection_error
 
 if TYPE_CHECKING:
     from moorage.domain.webhooks.delivery import Delivery
@@ -59,7 +59,7 @@ def _parse_enclosed(text: str) -> dict[str, Any]:
         document = ""
     # The text that a challenge makes us sign must not be usable as a document.
     if not document.lstrip(" \t\r\n").startswith("<"):
-        raise rejection(WebhookReason.MALFORMED, "The enclosed document cannot be read.")
+        raise rejection_error(WebhookReason.MALFORMED, "The enclosed document cannot be read.")
     fields: dict[str, Any] = {"document": document}
     for name, pattern in _XML_FIELDS.items():
         if (match := pattern.search(document)) is not None:
@@ -84,10 +84,10 @@ def items_of(payload: Any, path: str | None) -> list[Any]:
 def _list_items(item: Any) -> list[Any]:
     if isinstance(item, list):
         return item  # pyright: ignore[reportUnknownVariableType]  # of anything
-    raise rejection(WebhookReason.MALFORMED, "The webhook has no list of events.")
+    raise rejection_error(WebhookReason.MALFORMED, "The webhook has no list of events.")
 
 
 def _member(item: Any, name: str) -> Any:
     if isinstance(item, dict) and name in item:
         return cast("dict[str, Any]", item)[name]
-    raise rejection(WebhookReason.MALFORMED, f"The webhook has no {name}.")
+    raise rejection_error(WebhookReason.MALFORMED, f"The webhook has no {name}.")

@@ -141,7 +141,10 @@ def joined_verifier(algorithm: WebhookAlgorithm, key: PublicKey) -> Verify | Non
     def verify_all(signature: bytes, content: bytes) -> bool:
         if len(signature) != 2 * _RAW:
             return False
-        numbers = (int.from_bytes(half, "big") for half in (signature[:_RAW], signature[_RAW:]))
+        numbers = (
+            int.from_bytes(half_number, "big")
+            for half_number in (signature[:_RAW], signature[_RAW:])
+        )
         return verify(utils.encode_dss_signature(*numbers), content)
 
     return verify_all

@@ -64,30 +64,33 @@ def quick_verifier(
     """Return a function that accepts webhooks on the fast path; None if the scheme forbids it."""
     plan = _plan_of(scheme)
     prefix = scheme.prefix.format_map(parameters) if parameters else scheme.prefix
-    if plan is None or (plan.mark and _overlap(prefix, f"{plan.mark}=")):
+    if plan is None or (plan.mark and _prefixes_overlap(prefix, f"{plan.mark}=")):
         return None
     keys = [hmac_key(secret, scheme.secret_form, scheme.secret_prefix) for secret in secrets]
     states = [_states(key, HASHES[scheme.algorithm]) for key in keys if key is not None]
-    pick = _signature_reader(plan, scheme.separator, prefix)
+    pick_signatures = _signature_reader(plan, scheme.separator, prefix)
     prove = _signature_checker(plan, states, _WRITERS[scheme.encoding])
     names, stamp = scheme.headers, plan.stamp
-    bound = (tolerance or 0.0) - _MARGIN
+    allowed_age = (tolerance or 0.0) - _MARGIN
     unit = 1000 if scheme.timestamp_form is TimeForm.MILLISECONDS else 1
 
-    def accept(headers: Any, body: Any, now: float) -> dict[str, str] | None:
+    def accept_delivery(headers: Any, body: Any, now: float) -> dict[str, str] | None:
         try:
             values = _single_header_values(headers, names)
-            signatures = pick(values)
-            if stamp and not -bound <= now - _unix_seconds(values[stamp]) / unit <= bound:
+            signatures = pick_signatures(values)
+            if (
+                stamp
+                and not -allowed_age <= now - _unix_seconds(values[stamp]) / unit <= allowed_age
+            ):
                 return None
             return values if prove(values, body, signatures) else None
         except (AttributeError, KeyError, TypeError, ValueError):
             return None
 
-    return accept
+    return accept_delivery
 
 
-def _overlap(one: str, other: str) -> bool:
+def _prefixes_overlap(one: str, other: str) -> bool:
     return one.startswith(other) or other.startswith(one)
 
 
@@ -105,7 +108,7 @@ def _plan_of(scheme: WebhookScheme) -> _Plan | None:
         return None
     marks = {name[5:] for name in scheme.signs[0].places if name.startswith("mark:")}
     names = {name for name in scheme.headers if isinstance(name, str)}
-    usable = {"", *names, *(f"={mark}" for mark in marks)}
+    usable = {"", *names, *(f"={signature_mark}" for signature_mark in marks)}
     if (
         place not in names
         or stamp not in usable
@@ -198,7 +201,7 @@ def _signature_reader(
     start, mark_key = f"{plan.mark}=", f"={plan.mark}"
     prefix_size = len(start) if plan.mark else 0
 
-    def pick(values: dict[str, str]) -> list[str]:
+    def pick_signatures(values: dict[str, str]) -> list[str]:
         signatures: list[str] = []
         items = values[place].split(separator)
         if len(items) > MOST_SIGNATURES:
@@ -213,7 +216,7 @@ def _signature_reader(
                 values[mark_key] = signature_mark[prefix_size:]
         return signatures
 
-    return pick
+    return pick_signatures
 
 
 def _signature_checker(
@@ -228,8 +231,8 @@ def _signature_checker(
         if type(body) is not bytes:
             return False
         head, tail = (head_template % values).encode(), (tail_template % values).encode()
-        for inner, outer_hash_start in states:
-            inner_hash, mac = inner.copy(), outer_hash_start.copy()
+        for inner_hash_start, outer_hash_start in states:
+            inner_hash, mac = inner_hash_start.copy(), outer_hash_start.copy()
             inner_hash.update(head)
             inner_hash.update(body)
             inner_hash.update(tail)

@@ -36,6 +36,8 @@ class WebhookReason(StrEnum):
     """The body is larger than the limit."""
 
 
-def rejection(reason: WebhookReason, message: str, *, remedy: str | None = None) -> WebhookRejected:
+def rejection_error(
+    reason: WebhookReason, message: str, *, remedy: str | None = None
+) -> WebhookRejected:
     """Return the error for rejecting a webhook for this reason."""
     return WebhookRejected(message, reason=reason.value, remedy=remedy)

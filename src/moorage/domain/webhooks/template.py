@@ -11,7 +11,7 @@ from binascii import crc32
 from string import Formatter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
-from moorage.domain.webhooks.rejection import WebhookReason, rejection
+from moorage.domain.webhooks.rejection import WebhookReason, rejection_error
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -56,14 +56,14 @@ def _claim(scene: TemplateValues, name: str) -> str | None:
 def _mark_position(scene: TemplateValues, name: str) -> str | None:
     start = f"{name}="
     value: str | None = None
-    for mark in scene.marks:
-        if mark.startswith(start):
-            if value is not None and value != mark:
-                raise rejection(
+    for template_mark in scene.marks:
+        if template_mark.startswith(start):
+            if value is not None and value != template_mark:
+                raise rejection_error(
                     WebhookReason.DUPLICATED,
                     f"{start} occurs more than once, with different values.",
                 )
-            value = mark
+            value = template_mark
     return None if value is None else value[len(start) :]
 
 
@@ -89,7 +89,7 @@ def _joined_lines(scene: TemplateValues, names: str) -> str:
         # Only the first value may contain line breaks; otherwise one value could imitate the lines
         # of others and hide the true ones.
         if number and "\n" in value:
-            raise rejection(WebhookReason.MALFORMED, f"The webhook's {name} is not one line.")
+            raise rejection_error(WebhookReason.MALFORMED, f"The webhook's {name} is not one line.")
         text += f"{name}\n{value}\n"
     return text
 
@@ -100,14 +100,14 @@ _JOINTS: Final = {ord("&"): "_", ord("="): "_"}
 def _pairs_text(scene: TemplateValues, besides: str) -> str:
     """Return the sorted form fields in the form that Vonage signs, without the signature."""
     if not isinstance(scene.item, dict):
-        raise rejection(WebhookReason.MALFORMED, "The webhook's body has no fields.")
+        raise rejection_error(WebhookReason.MALFORMED, "The webhook's body has no fields.")
     fields = cast("dict[str, Any]", scene.item)
     text = ""
     for name in sorted(fields):
         value = as_text(fields[name])
         # A name with special characters could hide another field.
         if value is None or not name.isascii() or name.translate(_JOINTS) != name:
-            raise rejection(
+            raise rejection_error(
                 WebhookReason.MALFORMED, "The webhook has a field that is not a plain value."
             )
         if name != besides:
@@ -274,12 +274,12 @@ class Template:
 
 
 def _fill_template(piece: tuple[Read, str, str, bool], scene: TemplateValues) -> str | bytes:
-    read, argument, name, optional = piece
-    value = read(scene, argument)
+    read_place, argument, name, optional = piece
+    value = read_place(scene, argument)
     if value is None:
         if optional:
             return b""
-        raise rejection(WebhookReason.MISSING, f"The webhook has no {name}.")
+        raise rejection_error(WebhookReason.MISSING, f"The webhook has no {name}.")
     return value
 
 
@@ -289,7 +289,7 @@ def _bytes(value: str | bytes) -> bytes:
     try:
         return value.encode()
     except UnicodeEncodeError:
-        raise rejection(
+        raise rejection_error(
             WebhookReason.MALFORMED, "The webhook has text that is not valid Unicode."
         ) from None
 
@@ -330,8 +330,8 @@ def nearest_hint(written: object, names: Iterable[str]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - needed for mistakes only
 
     candidates = [str(name) for name in names if name != written]
-    close = get_close_matches(str(written)[:80].lower(), candidates, n=1)
-    return f"Did you mean {close[0]}? " if close else ""
+    close_matches = get_close_matches(str(written)[:80].lower(), candidates, n=1)
+    return f"Did you mean {close_matches[0]}? " if close_matches else ""
 
 
 def covered_parts(places: tuple[str, ...]) -> set[str]:

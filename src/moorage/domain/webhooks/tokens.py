@@ -6,7 +6,7 @@ import json
 from typing import Any, Final, NamedTuple, cast
 
 from moorage.domain.webhooks.algorithms import JWTS, WebhookAlgorithm, WebhookEncoding, decoded_as
-from moorage.domain.webhooks.rejection import WebhookReason, rejection
+from moorage.domain.webhooks.rejection import WebhookReason, rejection_error
 
 _MAX_LENGTH: Final = 16_384
 
@@ -24,12 +24,14 @@ def read_token(text: str, algorithm: WebhookAlgorithm) -> Token:
     """Parse a JSON Web Token that must be signed with this algorithm."""
     parts = text.removeprefix("Bearer ").split(".")
     if len(parts) != 3 or len(text) > _MAX_LENGTH or not text.isascii():
-        raise rejection(WebhookReason.MALFORMED, "The token does not have three parts.")
+        raise rejection_error(WebhookReason.MALFORMED, "The token does not have three parts.")
     header, claims = (_members(part) for part in parts[:2])
     if header.get("alg") != JWTS[algorithm][0]:
-        raise rejection(WebhookReason.DOWNGRADED, "The token is signed with another algorithm.")
+        raise rejection_error(
+            WebhookReason.DOWNGRADED, "The token is signed with another algorithm."
+        )
     if "crit" in header:
-        raise rejection(WebhookReason.MALFORMED, "The token requires an unknown extension.")
+        raise rejection_error(WebhookReason.MALFORMED, "The token requires an unknown extension.")
     key_id = header.get("kid")
     content = f"{parts[0]}.{parts[1]}".encode()
     return Token(content, parts[2], key_id if isinstance(key_id, str) else None, claims)
@@ -43,4 +45,4 @@ def _members(part: str) -> dict[str, Any]:
         members = None
     if isinstance(members, dict):
         return cast("dict[str, Any]", members)
-    raise rejection(WebhookReason.MALFORMED, "A part of the token is not a JSON object.")
+    raise rejection_error(WebhookReason.MALFORMED, "A part of the token is not a JSON object.")

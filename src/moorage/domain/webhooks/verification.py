@@ -22,7 +22,7 @@ from moorage.domain.webhooks.delivery import Delivery, json_of
 from moorage.domain.webhooks.events import WebhookEvent, read_stamp, read_time
 from moorage.domain.webhooks.handshakes import answer_to_question, confirmation, expected_answer
 from moorage.domain.webhooks.payloads import items_of, payload_of
-from moorage.domain.webhooks.rejection import WebhookReason, rejection
+from moorage.domain.webhooks.rejection import WebhookReason, rejection_error
 from moorage.domain.webhooks.template import MOST_SIGNATURES, TemplateValues, as_text, at_path
 from moorage.domain.webhooks.tokens import Token, read_token
 from moorage.errors import WebhookRejected
@@ -73,12 +73,12 @@ def examine(
     if scheme.reads_body:
         values = TemplateValues(delivery, payload_of(scheme, delivery), parameters, values.marks)
     for place, value in scheme.requires:
-        _require(place, value, values)
+        _require_mark(place, value, values)
     if scheme.each_signed:
         items = items_of(values.item, scheme.items)
         parts = [(item, _signatures(scheme, values.of(item), now)) for item in items]
         if not parts:
-            raise rejection(WebhookReason.MISSING, "The webhook has no signed item.")
+            raise rejection_error(WebhookReason.MISSING, "The webhook has no signed item.")
     else:
         parts = [(values.item, _signatures(scheme, values, now))]
     token = None
@@ -98,15 +98,17 @@ def examine(
     return ExaminedWebhook(values, parts, token, key_id, certificate)
 
 
-def _require(place: Template, required: str, scene: TemplateValues) -> None:
+def _require_mark(place: Template, required: str, scene: TemplateValues) -> None:
     expected_value = required.format_map(scene.parameters)
     if place.read(scene) == expected_value:
         return
     if expected_value != required:
-        raise rejection(
+        raise rejection_error(
             WebhookReason.FOREIGN, f"In the webhook, {place.words} names another receiver."
         )
-    raise rejection(WebhookReason.DOWNGRADED, f"In the webhook, {place.words} is not {required}.")
+    raise rejection_error(
+        WebhookReason.DOWNGRADED, f"In the webhook, {place.words} is not {required}."
+    )
 
 
 def _signatures(scheme: WebhookScheme, scene: TemplateValues, now: datetime) -> list[str]:
@@ -115,8 +117,10 @@ def _signatures(scheme: WebhookScheme, scene: TemplateValues, now: datetime) -> 
         texts += _texts(scheme, place, scene)
     if not texts:
         if any(scene.delivery.lines(name.lower()) for name in scheme.weaker_headers):
-            raise rejection(WebhookReason.DOWNGRADED, "The webhook has only a weaker signature.")
-        raise rejection(
+            raise rejection_error(
+                WebhookReason.DOWNGRADED, "The webhook has only a weaker signature."
+            )
+        raise rejection_error(
             WebhookReason.MISSING,
             "The webhook has no signature.",
             remedy=f"Look for {' or '.join(place.words for place in scheme.signature[:2])}:"
@@ -124,17 +128,21 @@ def _signatures(scheme: WebhookScheme, scene: TemplateValues, now: datetime) -> 
         )
     marks = texts
     if scheme.separator:
-        marks = [mark.strip() for text in texts for mark in text.split(scheme.separator)]
+        marks = [
+            first_mark.strip() for text in texts for first_mark in text.split(scheme.separator)
+        ]
     if len(marks) > MOST_SIGNATURES:
-        raise rejection(WebhookReason.MALFORMED, "The webhook has too many signatures.")
+        raise rejection_error(WebhookReason.MALFORMED, "The webhook has too many signatures.")
     scene.marks[:] = marks
     prefix = scheme.prefix
     if prefix:
         if scene.parameters:
             prefix = prefix.format_map(scene.parameters)
-        signatures = [mark[len(prefix) :] for mark in marks if mark.startswith(prefix)]
+        signatures = [
+            first_mark[len(prefix) :] for first_mark in marks if first_mark.startswith(prefix)
+        ]
         if not signatures:
-            raise rejection(
+            raise rejection_error(
                 WebhookReason.DOWNGRADED, f"No signature of the webhook begins with {scheme.prefix}"
             )
     else:
@@ -157,7 +165,7 @@ def _fingerprints(certificates: Sequence[str], now: datetime) -> list[str]:
 
     fingerprints = [fingerprint(text, now) for text in certificates]
     if None in fingerprints:
-        raise rejection(
+        raise rejection_error(
             WebhookReason.CERTIFICATE, "The client's certificate is missing, invalid or expired."
         )
     return [text for text in fingerprints if text is not None]
@@ -169,17 +177,17 @@ def _check_time(
     text = place.fill(scene).decode("utf-8", "replace")
     moment = read_stamp(text, scheme.timestamp_form)
     if moment is None:
-        raise rejection(WebhookReason.MALFORMED, "The webhook's timestamp is not a time.")
+        raise rejection_error(WebhookReason.MALFORMED, "The webhook's timestamp is not a time.")
     allowed_drift = timedelta(seconds=tolerance)
     remedy = "Do not act on it; if the sender is genuine, set this machine's clock, or handle"
     if now - moment > allowed_drift:
-        raise rejection(
+        raise rejection_error(
             WebhookReason.STALE,
             f"The webhook is more than {tolerance:g} seconds old.",
             remedy=f"{remedy} webhooks sooner.",
         )
     if moment - now > allowed_drift:
-        raise rejection(
+        raise rejection_error(
             WebhookReason.FUTURE,
             f"The webhook is from more than {tolerance:g} seconds in the future.",
             remedy=f"{remedy} it again later.",
@@ -204,10 +212,10 @@ def _check_span(claims: Mapping[str, Any], now: datetime, tolerance: float) -> N
             continue
         moment = read_time(text, TimeForm.SECONDS)
         if moment is None:
-            raise rejection(WebhookReason.MALFORMED, f"The token's {name} is not a time.")
+            raise rejection_error(WebhookReason.MALFORMED, f"The token's {name} is not a time.")
         late_duration = now - moment if name == "exp" else moment - now
         if late_duration > timedelta(seconds=tolerance):
-            raise rejection(reason, f"The token's {name} does not allow its use now.")
+            raise rejection_error(reason, f"The token's {name} does not allow its use now.")
 
 
 # --- deciding -----------------------------------------------------------------------
@@ -260,14 +268,14 @@ class _Marks:
         """Return a function that returns the id of the batch item with this number."""
         part = min(number, len(self._contents) - 1)
 
-        def mark() -> str:
+        def first_mark() -> str:
             from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
 
             if part not in self._digests:
                 self._digests[part] = sha256(self._contents[part]).hexdigest()
             return self._digests[part] if part == number else f"{self._digests[part]}.{number}"
 
-        return mark
+        return first_mark
 
 
 def _matched_signature(
@@ -288,7 +296,7 @@ def _matched_signature(
         for key in keys:
             if key.check(content, signatures):
                 return content, key.secret
-    raise rejection(
+    raise rejection_error(
         WebhookReason.SIGNATURE,
         "No secret made the signature of this webhook.",
         remedy="Do not act on it. If the sender is genuine, check the secret, give the body as it"
@@ -306,10 +314,10 @@ def _check_digest(place: Template, scene: TemplateValues) -> None:
     if claimed_digest is None:
         if not delivery.body or ("?" in place.text and delivery.is_form()):
             return
-        raise rejection(WebhookReason.MISSING, f"The webhook lacks {place.words}.")
+        raise rejection_error(WebhookReason.MISSING, f"The webhook lacks {place.words}.")
     digest = sha256(delivery.body).hexdigest()
     if not compare_digest(digest.encode(), claimed_digest.encode("utf-8", "surrogatepass")):
-        raise rejection(WebhookReason.SIGNATURE, "The body is not the one that was signed.")
+        raise rejection_error(WebhookReason.SIGNATURE, "The body is not the one that was signed.")
 
 
 class Reader:
@@ -336,14 +344,14 @@ class Reader:
         delivery = self._delivery(values, body)
         text = scheme.signature[0].read(TemplateValues(delivery, None, self._parameters, [])) or ""
         items = text.split(scheme.separator) if scheme.separator else [text]
-        marks = [mark.strip() for mark in items]
+        marks = [first_mark.strip() for first_mark in items]
         template_values = TemplateValues(delivery, payload, self._parameters, marks)
 
-        def mark() -> str:
+        def first_mark() -> str:
             return _Marks([scheme.signs[0].fill(template_values)]).of(0)()
 
         try:
-            return _event(scheme, template_values, mark, tenant=tenant, reply=None)
+            return _event(scheme, template_values, first_mark, tenant=tenant, reply=None)
         except WebhookRejected as error:
             error.service = self._name
             raise
@@ -367,11 +375,11 @@ def _event(
     if vendor_id and scheme.fetch is not None:
         fetch = scheme.fetch.replace("{id}", quote(vendor_id, safe="", errors="replace"))
     is_signed_id = scheme.algorithm in PLAIN or scheme.vouches_for_id
-    mark = vendor_id if vendor_id and is_signed_id else mark_of()
+    first_mark = vendor_id if vendor_id and is_signed_id else mark_of()
     payload = scene.item
     return WebhookEvent(
         vendor=scheme.name,
-        id=vendor_id or mark,
+        id=vendor_id or first_mark,
         type=scheme.known_types.get(vendor_type, vendor_type),
         vendor_type=vendor_type,
         time=None if scheme.time is None else read_time(scheme.time.read(scene), scheme.time_form),
@@ -385,5 +393,5 @@ def _event(
         reply=reply,
         answer=answer,
         body=scene.delivery.body,
-        claim=(mark, 0),
+        claim=(first_mark, 0),
     )

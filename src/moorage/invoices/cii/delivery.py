@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 def _read_location(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
-    inner: Fields = {}
-    read_ids(parent, inner, place)
-    fields["location"] = next(iter(inner["ids"]), None)
+    location_fields: Fields = {}
+    read_ids(parent, location_fields, place)
+    fields["location"] = next(iter(location_fields["ids"]), None)
 
 
 def _write_location(value: Any, currency: str | None) -> Iterator[str]:

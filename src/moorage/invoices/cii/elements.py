@@ -98,7 +98,7 @@ def object_reference(field: str) -> SpecialElement:
     """Return the table entry of the object to which an invoice or a line refers."""
     tag = "AdditionalReferencedDocument"
 
-    def reading(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
+    def read_element(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         element = only_child(parent, tag, place, has_type("130"))
         if element is not None:
             identifier = Identifier(
@@ -106,7 +106,7 @@ def object_reference(field: str) -> SpecialElement:
             )
             fields[field] = None if identifier == Identifier() else identifier
 
-    def writing(value: Any, currency: str | None) -> Iterator[str]:
+    def write_element(value: Any, currency: str | None) -> Iterator[str]:
         del currency
         identifier = getattr(value, field)
         if identifier is not None:
@@ -118,4 +118,4 @@ def object_reference(field: str) -> SpecialElement:
                 texts.append(element_text("ram:ReferenceTypeCode", identifier.scheme, {}))
             yield f"<ram:{tag}>{''.join(texts)}</ram:{tag}>"
 
-    return SpecialElement(reading, writing)
+    return SpecialElement(read_element, write_element)

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 def _has_scheme(scheme: str) -> Callable[[XmlElement], bool]:
     """Return a function that tests if a tax registration has this scheme."""
 
-    def holds(element: XmlElement) -> bool:
+    def is_met(element: XmlElement) -> bool:
         identifier = next(element.all("ID"), None)
         return identifier is not None and identifier.attributes.get("schemeID") == scheme
 
-    return holds
+    return is_met
 
 
 ADDRESS: Final = Group(

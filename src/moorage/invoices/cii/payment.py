@@ -14,7 +14,7 @@ from moorage.invoices.binding import (
     Group,
     Node,
     SpecialElement,
-    agree,
+    merge_fields,
     write_nodes,
 )
 from moorage.invoices.cii.elements import moment
@@ -60,7 +60,7 @@ def _read_payment(parent: XmlElement, fields: Fields, place: ElementPlace) -> No
         means: Fields = {}
         for node in _MEANS:
             node.read(element, means, inner_place)
-        agree(payment, means, ("code", "text", "card", "debited"), inner_place)
+        merge_fields(payment, means, ("code", "text", "card", "debited"), inner_place)
         account = PayeeAccount(
             iban=means.get("iban") or means.get("other_account"),
             name=means.get("account_name"),

@@ -18,7 +18,7 @@ from moorage.invoices.binding import (
     Fields,
     Node,
     SpecialElement,
-    agree,
+    merge_fields,
     read_value,
     split_sums,
     stated_sums,
@@ -62,7 +62,7 @@ def _read_breakdown(parent: XmlElement, fields: Fields, place: ElementPlace) -> 
         point: Fields = {}
         for node in _TAX_POINT:
             node.read(element, point, inner_place)
-        agree(points, point, ("tax_point_date", "tax_point_code"), inner_place)
+        merge_fields(points, point, ("tax_point_date", "tax_point_code"), inner_place)
     fields["tax_point_date"] = points.get("tax_point_date")
     code = points.get("tax_point_code")
     fields["tax_point_code"] = code and _EVENTS.get(code.strip(), code)
@@ -90,24 +90,24 @@ def _read_tax_totals(parent: XmlElement, fields: Fields, place: ElementPlace) ->
     place = place.inside("TaxTotalAmount")
     for element in parent.all("TaxTotalAmount"):
         currency = element.attributes.get("currencyID")
-        other = currency is not None and currency != place.currency
-        field = "vat_in_tax_currency" if other else "vat"
-        if field in fields or (other and currency != fields["tax_currency"]):
+        is_other_currency = currency is not None and currency != place.currency
+        field = "vat_in_tax_currency" if is_other_currency else "vat"
+        if field in fields or (is_other_currency and currency != fields["tax_currency"]):
             raise unreadable_element_error(
                 place,
                 "There are several totals of VAT in one currency, or one in an unused currency"
                 " (BR-CO-15).",
             )
         fields[field] = CURRENCY_AMOUNT.read(
-            element, attrs.evolve(place, currency=currency if other else place.currency)
+            element, attrs.evolve(place, currency=currency if is_other_currency else place.currency)
         )
 
 
 def _write_tax_totals(value: Any, currency: str | None) -> Iterator[str]:
     yield from _TAX_TOTAL.write(value, currency)
     if value.vat_in_tax_currency is not None:
-        other = SimpleNamespace(vat=value.vat_in_tax_currency)
-        yield from _TAX_TOTAL.write(other, value.tax_currency)
+        other_total = SimpleNamespace(vat=value.vat_in_tax_currency)
+        yield from _TAX_TOTAL.write(other_total, value.tax_currency)
 
 
 _SUMS: Final = ElementEntry(

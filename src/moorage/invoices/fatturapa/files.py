@@ -13,7 +13,7 @@ from moorage.invoices.fatturapa.outgoing import document_of
 from moorage.invoices.fatturapa.rules import violations
 from moorage.invoices.fatturapa.values import FatturaPa
 from moorage.invoices.layouts import nodes_of
-from moorage.invoices.rules import refuse
+from moorage.invoices.rules import raise_violations
 
 if TYPE_CHECKING:
     from moorage.invoices.rules import Violation
@@ -50,7 +50,7 @@ def write_fatturapa(fattura: FatturaPa) -> bytes:
     """
     check_kind(fattura, FatturaPa, "fattura")
     document = document_of(fattura)
-    refuse(violations(document), _PROBLEM, "validate_fatturapa")
+    raise_violations(violations(document), _PROBLEM, "validate_fatturapa")
     content = write_nodes(nodes_of(Document), document, None)
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -80,7 +80,7 @@ def read_fatturapa(body: bytes, *, check: bool = True) -> FatturaPa:
     """
     document = _read(body)
     if check:
-        refuse(violations(document), _PROBLEM, "validate_fatturapa")
+        raise_violations(violations(document), _PROBLEM, "validate_fatturapa")
     return fattura_of(document)
 
 

@@ -296,9 +296,13 @@ def _payment(document: Document) -> PaymentInstructions | None:
     items = [item for part in document.payments for item in part.installments]
     if not items:
         return None
-    first = items[0]
-    code = PAYMENT_CODES.get(first.means or "", OTHER_PAYMENT)
-    accounts = (PayeeAccount(iban=first.iban, bic=first.bic),) if first.iban or first.bic else ()
+    first_payment = items[0]
+    code = PAYMENT_CODES.get(first_payment.means or "", OTHER_PAYMENT)
+    accounts = (
+        (PayeeAccount(iban=first_payment.iban, bic=first_payment.bic),)
+        if first_payment.iban or first_payment.bic
+        else ()
+    )
     return PaymentInstructions(
-        code=code, text=first.means if code == OTHER_PAYMENT else None, accounts=accounts
+        code=code, text=first_payment.means if code == OTHER_PAYMENT else None, accounts=accounts
     )

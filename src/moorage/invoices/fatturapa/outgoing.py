@@ -330,10 +330,10 @@ def _attachments(invoice: Invoice) -> Iterator[Attachment]:
     for item in invoice.documents:
         if item.content is not None:
             name = item.filename or item.id
-            _, dot, ending = (name or "").rpartition(".")
+            _, dot, name_extension = (name or "").rpartition(".")
             yield Attachment(
                 name=name,
-                format=ending.upper() if dot and len(ending) <= 10 else None,
+                format=name_extension.upper() if dot and len(name_extension) <= 10 else None,
                 description=item.description,
                 content=item.content,
             )

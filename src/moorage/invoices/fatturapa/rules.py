@@ -61,9 +61,7 @@ CHECKS: Final = (
         "Give a VAT identifier with its country, and the regime.",
     ),
     SdiCheck("00200", searches.no_place, "The party has no address.", "Give its address."),
-    SdiCheck(
-        "00200", searches.nothing_inside, "The invoice has no lines.", "Give at least one line."
-    ),
+    SdiCheck("00200", searches.empty_lists, "The invoice has no lines.", "Give at least one line."),
     SdiCheck("00400", searches.without_nature("lines"), _NATURE_MISSING, _GIVE_NATURE),
     SdiCheck("00401", searches.with_nature("lines"), _NATURE_WRONG, _LEAVE_NATURE),
     SdiCheck(
@@ -162,7 +160,7 @@ CHECKS: Final = (
     ),
     SdiCheck(
         "00445",
-        searches.generic,
+        searches.generic_natures,
         "The nature is too general.",
         "Give one with a second part, such as 'N6.1'.",
     ),

@@ -50,7 +50,7 @@ def with_nature(name: str) -> Search:
     )
 
 
-def generic(document: Document) -> Iterator[str]:
+def generic_natures(document: Document) -> Iterator[str]:
     """Yield natures (reasons for no VAT) without a required sub-code, such as N3 for N3.1."""
     for name in ("lines", "summaries", "funds"):
         for number, item in enumerate(getattr(document, name)):
@@ -258,7 +258,7 @@ def no_place(document: Document) -> Iterator[str]:
             yield f"{name}.place"
 
 
-def nothing_inside(document: Document) -> Iterator[str]:
+def empty_lists(document: Document) -> Iterator[str]:
     """Yield the lists of lines and summaries that are empty."""
     for name in ("lines", "summaries"):
         if not getattr(document, name):

@@ -28,7 +28,7 @@ _FILE_NUMBER: Final = re.compile(r"[A-Za-z0-9]{1,5}")
 
 
 def _is_table_of(kind: type) -> Any:
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    def check_value(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         is_a(Mapping)(None, attribute, value)
         table: Mapping[object, object] = value  # type: ignore[assignment] # checked above
         for key, code in table.items():
@@ -40,7 +40,7 @@ def _is_table_of(kind: type) -> Any:
                 )
             check_text(code, attribute.name)
 
-    return check
+    return check_value
 
 
 def _is_transmitter(_: object, attribute: attrs.Attribute[Any], value: object) -> None:

@@ -15,7 +15,7 @@ from moorage.invoices.ksef.outgoing import document_of
 from moorage.invoices.ksef.rules import violations
 from moorage.invoices.ksef.values import KsefInvoice
 from moorage.invoices.layouts import nodes_of
-from moorage.invoices.rules import refuse
+from moorage.invoices.rules import raise_violations
 
 if TYPE_CHECKING:
     from moorage.invoices.rules import Violation
@@ -51,7 +51,7 @@ def write_fa3(ksef: KsefInvoice) -> bytes:
     """
     check_kind(ksef, KsefInvoice, "ksef")
     document = document_of(ksef)
-    refuse(violations(document), _PROBLEM, "validate_fa3")
+    raise_violations(violations(document), _PROBLEM, "validate_fa3")
     content = write_nodes(nodes_of(FaDocument), document, None)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -87,7 +87,7 @@ def read_fa3(body: bytes, *, check: bool = True) -> KsefInvoice:
     root = _root(body)
     document = _read(root)
     if check:
-        refuse(violations(document), _PROBLEM, "validate_fa3")
+        raise_violations(violations(document), _PROBLEM, "validate_fa3")
     return invoice_of(document, _created_at(root), text_at(root, "Naglowek", "SystemInfo"))
 
 

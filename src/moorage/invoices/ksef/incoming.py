@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from moorage.invoices.amounts import exact_total, round_amount, round_to_eight_decimals, total
-from moorage.invoices.ksef.outgoing import HOME, negative
+from moorage.invoices.ksef.outgoing import HOME, negate_amount
 from moorage.invoices.ksef.rates import BY_WORD, EXEMPT, RATES
 from moorage.invoices.ksef.values import KsefInvoice
 from moorage.invoices.values import (
@@ -145,7 +145,7 @@ def _line(line: FaLine) -> InvoiceLine:
     if quantity is None and price is None:
         quantity, price = Decimal(1), net
     if line.before is not None:
-        net, quantity = negative(net), negative(quantity)
+        net, quantity = negate_amount(net), negate_amount(quantity)
     discount = line.discount or Decimal(0)
     if line.before is not None:
         discount = discount.copy_negate()

@@ -61,7 +61,7 @@ def document_of(ksef: KsefInvoice) -> FaDocument:
     """Return a file's content for an invoice; a credit note gets negative amounts."""
     invoice = ksef.invoice
     if invoice.type_code == "381":
-        invoice = _negate(invoice)
+        invoice = _negate_amounts(invoice)
     invoice = attrs.evolve(invoice, stated_totals=None).completed(EN16931)
     is_domestic = _country(invoice.buyer) == HOME
     lines = (*_lines(invoice, at_home=is_domestic), *_extra_lines(invoice, at_home=is_domestic))
@@ -105,24 +105,24 @@ def _flag(value: bool) -> str:  # noqa: FBT001 - the only argument
     return "1" if value else "2"
 
 
-def negative(value: Decimal | None) -> Decimal | None:
+def negate_amount(value: Decimal | None) -> Decimal | None:
     """Return the amount with the opposite sign."""
     return None if value is None else value.copy_negate()
 
 
 def _negated_items(items: tuple[AllowanceCharge, ...]) -> tuple[AllowanceCharge, ...]:
-    return tuple(attrs.evolve(item, amount=negative(item.amount)) for item in items)
+    return tuple(attrs.evolve(item, amount=negate_amount(item.amount)) for item in items)
 
 
-def _negate(invoice: Invoice) -> Invoice:
+def _negate_amounts(invoice: Invoice) -> Invoice:
     """Return the invoice with negative amounts; prices stay positive."""
     return attrs.evolve(
         invoice,
         lines=tuple(
             attrs.evolve(
                 line,
-                quantity=negative(line.quantity),
-                stated_net=negative(line.stated_net),
+                quantity=negate_amount(line.quantity),
+                stated_net=negate_amount(line.stated_net),
                 allowances=_negated_items(line.allowances),
                 charges=_negated_items(line.charges),
             )
@@ -130,7 +130,7 @@ def _negate(invoice: Invoice) -> Invoice:
         ),
         allowances=_negated_items(invoice.allowances),
         charges=_negated_items(invoice.charges),
-        prepaid=negative(invoice.prepaid),
+        prepaid=negate_amount(invoice.prepaid),
     )
 
 
@@ -221,7 +221,7 @@ def _unit_price(line: InvoiceLine) -> Decimal | None:
 
 def _extra_lines(invoice: Invoice, *, at_home: bool) -> Iterator[FaLine]:
     """Yield invoice-level allowances and charges as lines, the only form that FA(3) has."""
-    items = [(negative(item.amount), item, "Rabat") for item in invoice.allowances]
+    items = [(negate_amount(item.amount), item, "Rabat") for item in invoice.allowances]
     items += [(item.amount, item, "Opłata dodatkowa") for item in invoice.charges]
     for number, (amount, item, word) in enumerate(items, len(invoice.lines) + 1):
         rate = rate_of(item.vat_category, item.vat_rate, at_home=at_home)

@@ -55,12 +55,12 @@ def address(tag: str) -> Group:
 def _read_ids(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
     ids: list[Identifier] = []
     for element in parent.all("PartyIdentification"):
-        inner: Fields = {}
+        id_fields: Fields = {}
         FieldEntry("cbc:ID", "id", IDENTIFIER).read(
-            element, inner, place.inside("PartyIdentification")
+            element, id_fields, place.inside("PartyIdentification")
         )
-        if inner.get("id") is not None:
-            ids.append(inner["id"])
+        if id_fields.get("id") is not None:
+            ids.append(id_fields["id"])
     fields["ids"] = ids
 
 
@@ -115,20 +115,20 @@ TAX_REPRESENTATIVE: Final[tuple[Node, ...]] = (NAME, address("cac:PostalAddress"
 
 def wrapped_party(tag: str, field: str) -> SpecialElement:
     """Return the table entry of a party within another element, which may be empty."""
-    inner = Group("cac:Party", field, Party, _PARTY)
+    party_group = Group("cac:Party", field, Party, _PARTY)
 
-    def reading(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
+    def read_element(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         element = only_child(parent, tag, place)
         if element is not None:
             fields[field] = Party()
-            inner.read(element, fields, place.inside(tag))
+            party_group.read(element, fields, place.inside(tag))
 
-    def writing(value: Any, currency: str | None) -> Iterator[str]:
-        text = "".join(inner.write(value, currency))
+    def write_element(value: Any, currency: str | None) -> Iterator[str]:
+        text = "".join(party_group.write(value, currency))
         if text:
             yield f"<{tag}>{text}</{tag}>"
 
-    return SpecialElement(reading, writing)
+    return SpecialElement(read_element, write_element)
 
 
 def is_sepa(identifier: Identifier) -> bool:

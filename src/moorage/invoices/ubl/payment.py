@@ -17,7 +17,7 @@ from moorage.invoices.binding import (
     Group,
     Node,
     SpecialElement,
-    agree,
+    merge_fields,
     write_nodes,
 )
 from moorage.invoices.ubl.elements import UNNAMED, reference, root_of
@@ -74,7 +74,7 @@ def _read_payment(parent: XmlElement, fields: Fields, place: ElementPlace) -> No
         for node in _MEANS:
             node.read(element, means, inner_place)
         payment["accounts"] += means["accounts"]
-        agree(payment, means, _ONCE, inner_place, " (UBL-SR-44, UBL-SR-47)")
+        merge_fields(payment, means, _ONCE, inner_place, " (UBL-SR-44, UBL-SR-47)")
     if not elements:
         return
     due_date = payment.pop("due_date", None)

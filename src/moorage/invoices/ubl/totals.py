@@ -79,26 +79,26 @@ def _read_tax(parent: XmlElement, fields: Fields, totals: Fields, place: Element
     """Read the total VAT in the invoice's currency and in the currency of VAT accounting."""
     tax_currency = fields.get("tax_currency")
     place = place.inside("TaxTotal")
-    main: XmlElement | None = None
+    main_element: XmlElement | None = None
     for element in parent.all("TaxTotal"):
         amount = next(element.all("TaxAmount"), None)
         currency = None if amount is None else amount.attributes.get("currencyID")
-        other = currency is not None and currency != place.currency
-        if other and currency == tax_currency and "vat_in_tax_currency" not in fields:
-            inner: Fields = {}
-            _TAX_AMOUNT.read(element, inner, attrs.evolve(place, currency=currency))
-            fields["vat_in_tax_currency"] = inner["vat"]
-        elif main is None:
-            main = element
+        is_other_currency = currency is not None and currency != place.currency
+        if is_other_currency and currency == tax_currency and "vat_in_tax_currency" not in fields:
+            tax_fields: Fields = {}
+            _TAX_AMOUNT.read(element, tax_fields, attrs.evolve(place, currency=currency))
+            fields["vat_in_tax_currency"] = tax_fields["vat"]
+        elif main_element is None:
+            main_element = element
         elif currency is not None and currency == place.currency == tax_currency:
             continue  # both are in the same currency, which the rule PEPPOL-EN16931-R005 reports
         else:
             raise unreadable_element_error(
                 place, "There are several totals of VAT in one currency (BR-CO-15)."
             )
-    if main is not None:
-        _TAX_AMOUNT.read(main, totals, place)
-        _SUBTOTALS.read(main, totals, place)
+    if main_element is not None:
+        _TAX_AMOUNT.read(main_element, totals, place)
+        _SUBTOTALS.read(main_element, totals, place)
 
 
 def _write_totals(value: Any, currency: str | None) -> Iterator[str]:
@@ -107,8 +107,8 @@ def _write_totals(value: Any, currency: str | None) -> Iterator[str]:
     if tax:
         yield f"<cac:TaxTotal>{tax}</cac:TaxTotal>"
     if value.vat_in_tax_currency is not None:
-        other = SimpleNamespace(vat=value.vat_in_tax_currency)
-        tax = write_nodes((_TAX_AMOUNT,), other, value.tax_currency)
+        other_total = SimpleNamespace(vat=value.vat_in_tax_currency)
+        tax = write_nodes((_TAX_AMOUNT,), other_total, value.tax_currency)
         yield f"<cac:TaxTotal>{tax}</cac:TaxTotal>"
     yield f"<cac:LegalMonetaryTotal>{write_nodes(_SUMS, sums, currency)}</cac:LegalMonetaryTotal>"
 

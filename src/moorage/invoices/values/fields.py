@@ -16,7 +16,7 @@ _FORBIDDEN: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0
 _LARGEST_EXPONENT: Final = 29
 
 
-def _strip(value: Any) -> Any:
+def _strip_text(value: Any) -> Any:
     """Return a text without white space around it; None if the rest is empty."""
     return (value.strip() or None) if isinstance(value, str) else value
 
@@ -48,7 +48,7 @@ def text_field(*, private: bool = False, strip: bool = True, **options: Any) -> 
     """
     return attrs.field(
         default=None,
-        converter=_strip if strip else _unless_blank,
+        converter=_strip_text if strip else _unless_blank,
         validator=_is_text,
         repr=not private,
         **options,

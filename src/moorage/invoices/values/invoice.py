@@ -152,12 +152,12 @@ class Invoice:
         taxable: dict[tuple[str, Decimal | None], list[Decimal]] = {}
         reasons = {item.category: item for item in reversed(self.exemptions)}
         for line in self.lines:
-            _collect(taxable, line.vat_category, line.vat_rate, line.net_amount)
+            _collect_amount(taxable, line.vat_category, line.vat_rate, line.net_amount)
         for item in self.charges:
-            _collect(taxable, item.vat_category, item.vat_rate, item.amount)
+            _collect_amount(taxable, item.vat_category, item.vat_rate, item.amount)
         for item in self.allowances:
             amount = None if item.amount is None else item.amount.copy_negate()
-            _collect(taxable, item.vat_category, item.vat_rate, amount)
+            _collect_amount(taxable, item.vat_category, item.vat_rate, amount)
         for (category, rate), amounts in taxable.items():
             base = total(amounts)
             exemption = reasons.get(category, VatExemption())
@@ -191,7 +191,7 @@ class Invoice:
         )
 
 
-def _collect(
+def _collect_amount(
     taxable: dict[tuple[str, Decimal | None], list[Decimal]],
     category: str | None,
     rate: Decimal | None,

@@ -18,7 +18,7 @@ from moorage.errors import (
     RetryBudgetExhausted,
     StorageUnavailable,
 )
-from moorage.services.core.waiting import await_turn
+from moorage.services.core.waiting import wait_for_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -62,16 +62,21 @@ async def be_admitted(
         return await _wait_for_turn(core, call, question, first)
     token = call.token = core.token()
     # The store may have granted the probe's lease although its answer never arrives.
-    second: Admitted = (Answer.GO, 0, lease_of(token), ())
+    later_admission: Admitted = (Answer.GO, 0, lease_of(token), ())
     try:
-        second = await core.execute(question.evolve(token=token), call.left(core))
-        if core.observers and second[0] is Answer.GO and second[2] and second[2][2]:
+        later_admission = await core.execute(question.evolve(token=token), call.left(core))
+        if (
+            core.observers
+            and later_admission[0] is Answer.GO
+            and later_admission[2]
+            and later_admission[2][2]
+        ):
             circuit = circuit_name(call.plan)
             call.emit(core, CircuitChanged, state=CircuitState.HALF_OPEN, circuit=circuit)
-        permit = await _wait_for_turn(core, call, question, second)
-        core.waiters.go(second[3])
+        permit = await _wait_for_turn(core, call, question, later_admission)
+        core.waiters.remove_admitted(later_admission[3])
     except BaseException:
-        withdraw(core, question.gates, second)
+        withdraw(core, question.gates, later_admission)
         raise
     return permit
 
@@ -94,10 +99,10 @@ async def _wait_for_turn(
             call.emit(core, RateLimitWaited, delay=wait / SECOND)
         due_at = core.nanoseconds() + wait * 1000
         if waiter is None:
-            waiter = core.waiters.join(question, tickets, due_at)
+            waiter = core.waiters.add_caller(question, tickets, due_at)
         else:
             core.waiters.join_again(waiter, due_at)
-        tickets = await await_turn(core, waiter)
+        tickets = await wait_for_turn(core, waiter)
         # The wait may end exactly at the deadline; the caller's turn has come nevertheless.
         seconds_left = max(_MIN_SECONDS, call.remaining(core) / 1e9)
         answer, wait = await core.execute(Confirm(question.gates, tickets, permit), seconds_left)
@@ -115,20 +120,20 @@ def withdraw(core: Core, gates: Gates, admitted: Admitted) -> None:
     """Give back the rate-limit grants of an attempt that will not be sent; never wait."""
     answer, wait, permit, tickets = admitted
     if tickets:
-        admitted = (answer, wait, permit, core.waiters.leave(tickets))
+        admitted = (answer, wait, permit, core.waiters.remove_caller(tickets))
     for command in return_unused(gates, admitted, core.reporter()):
         core.post(command)
 
 
 def refusal(core: Core, call: Call, answer: Answer, wait: int) -> ConnectorError:
     """Return the error of a refused attempt and emit the event for it."""
-    error = why_not(core, call.plan, answer, wait)
+    error = admission_error(core, call.plan, answer, wait)
     if core.observers and not (call.undecided and answer in _BY_CIRCUIT):
         call.emit(core, CallRefused, error=type(error).__name__, retry_after=wait / SECOND)
     return error
 
 
-def why_not(core: Core, plan: Plan, answer: Answer, wait: int) -> ConnectorError:
+def admission_error(core: Core, plan: Plan, answer: Answer, wait: int) -> ConnectorError:
     """Return the error of an attempt that a limit or the circuit breaker refused."""
     kind, message = _REFUSALS[answer]
     if answer is Answer.CIRCUIT_OPEN and wait >= FOREVER:

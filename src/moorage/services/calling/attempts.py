@@ -14,7 +14,7 @@ from moorage.domain.idempotency.claims import MarkSent
 from moorage.domain.observation.call_events import AttemptFinished, AttemptStarted
 from moorage.domain.observation.call_identity import CallOutcome
 from moorage.domain.observation.events import CircuitChanged, RetryScheduled, VendorPaused
-from moorage.domain.observation.late_fields import late
+from moorage.domain.observation.late_fields import make_late
 from moorage.domain.resilience import retry
 from moorage.domain.resilience.admission import AT_ONCE, GO, Answer
 from moorage.domain.resilience.circuit import CircuitState, Outcome
@@ -57,18 +57,20 @@ async def attempt(core: Core, call: Call, step: AttemptStep) -> Ending:
     """Run `step` as often as the call's plan allows; return its value or the final error."""
     hurried = call.hurried or call.claim is not None
     if hurried and call.remaining(core) <= 0:
-        return None, call.out_of_time()
+        return None, call.deadline_error()
     if call.route is not None:
         result = await call.route.first_attempt(core, call, step, on_fast_path=not hurried)
     else:
-        question = admission_question(core, call, retry=False) if hurried else call.plan.admission
-        result = await once(core, call, question, step)
+        admission_request = (
+            admission_question(core, call, retry=False) if hurried else call.plan.admission
+        )
+        result = await make_attempt(core, call, admission_request, step)
     if result.error is None:
         return result.value, None
     return await retry_call(core, call, step, result)
 
 
-async def follow(  # noqa: PLR0917 - the facts of an attempt
+async def retry_failed_attempt(  # noqa: PLR0917 - the facts of an attempt
     core: Core,
     call: Call,
     permit: Permit | None,
@@ -78,14 +80,14 @@ async def follow(  # noqa: PLR0917 - the facts of an attempt
 ) -> Ending:
     """Retry a call whose first attempt was made by the fast path and failed.
 
-    `since` is the signature from before the attempt, for `Call.weigh`.
+    `since` is the signature from before the attempt, for `Call.weigh_effects`.
     """
     call.leave()
-    call.weigh(error, since)
+    call.weigh_effects(error, since)
     start_time = call.attempt_started if core.observers else None
     call.attempt_started = None
     outcome = _outcome(core, call, start_time, error)
-    open_microseconds = await _record(core, call, call.plan.admission, permit, outcome)
+    open_microseconds = await _record_outcome(core, call, call.plan.admission, permit, outcome)
     return await retry_call(core, call, step, AttemptResult(error=error, opened=open_microseconds))
 
 
@@ -93,7 +95,7 @@ async def retry_call(core: Core, call: Call, step: AttemptStep, result: AttemptR
     """Retry a call after its first attempt, as long as a retry can help."""
     policy = call.plan.retry if call.replayable else ONCE
     tries = 1
-    delay = pause = waited = 0.0
+    delay = pause = waited_seconds = 0.0
     may_change_region = call.route is not None
     while (error := result.error) is not None:
         other_regions: OtherRegions | None = None
@@ -108,7 +110,7 @@ async def retry_call(core: Core, call: Call, step: AttemptStep, result: AttemptR
                 policy,
                 error,
                 attempt=tries,
-                repeatable=call.repeatable or call.unsent,
+                repeatable=call.repeatable or call.is_unsent,
                 retry_after=requested_pause if other_regions is None else other_regions.retry_after,
                 remaining=call.remaining(core) / 1e9,
                 previous=delay,
@@ -120,23 +122,25 @@ async def retry_call(core: Core, call: Call, step: AttemptStep, result: AttemptR
                     core, call, error, decision.retry_after or requested_pause
                 )
             delay = decision.delay
-            pause = max(0.0, delay - waited)
+            pause = max(0.0, delay - waited_seconds)
             open_microseconds = result.opened if other_regions is None else 0
             timeout_error = await _pause_before_retry(core, call, pause, error, open_microseconds)
             if timeout_error is not None:
                 return None, timeout_error
         if other_regions is None:
-            result = await once(core, call, admission_question(core, call, retry=may_retry), step)
+            result = await make_attempt(
+                core, call, admission_question(core, call, retry=may_retry), step
+            )
         else:
             other_region_result = await other_regions.attempt(core, call, step)
             if other_region_result is None:
                 # No other region admits the attempt, so the call stays in its region.
-                may_change_region, waited = False, pause
+                may_change_region, waited_seconds = False, pause
                 continue
             result = other_region_result
         if result.refused and result.error is not None:
             result.error.__cause__ = result.error.__cause__ or error
-        may_change_region, waited = True, 0.0
+        may_change_region, waited_seconds = True, 0.0
         tries += may_retry
     return result.value, None
 
@@ -146,7 +150,7 @@ def _final_error(core: Core, call: Call, error: Exception, retry_after: float | 
     if retry_after is not None and isinstance(error, ConnectorError):
         error.retry_at = core.utc() + timedelta(seconds=retry_after)
     if isinstance(error, AttemptTimeout) and call.remaining(core) <= 0:
-        return call.out_of_time(error)
+        return call.deadline_error(error)
     return error
 
 
@@ -176,10 +180,10 @@ async def _pause_before_retry(
         )
     if pause:
         await core.sleep(pause)
-    return None if call.remaining(core) > 0 else call.out_of_time(error)
+    return None if call.remaining(core) > 0 else call.deadline_error(error)
 
 
-async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one place
+async def make_attempt(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one place
     core: Core,
     call: Call,
     question: Admission | None,
@@ -206,12 +210,12 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
                     admission = grants[0]
                     del grants[0]
                 elif question is not None:
-                    ask = core.ask
+                    ask_gate = core.ask
                     time_left = call.left(core) if core.waits else None
-                    if ask is None:
+                    if ask_gate is None:
                         admission = await core.execute(question, time_left)
                     else:
-                        admission = ask(question, time_left)
+                        admission = ask_gate(question, time_left)
                 grant = admission[2]
                 # An attempt that the fast path has begun was admitted in time.
                 may_be_late = core.waits and call.attempt_started is None
@@ -220,10 +224,10 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
                 if call.claim is not None and (
                     core.renewals.renews or core.separate_keys or core.waits
                 ):
-                    await _under_claim(core, call, call.claim, grant, admission)
+                    await _mark_claim_sent(core, call, call.claim, grant, admission)
                 permit = grant
                 if admission[1]:
-                    core.waiters.go(admission[3])
+                    core.waiters.remove_admitted(admission[3])
             except BaseException as problem:  # noqa: BLE001 - raised again, if it is none
                 return _refused_result(core, call, admission, problem)
         open_microseconds = 0
@@ -243,8 +247,8 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
         elif error is None and start_time is None and (permit is None or not permit[2]):
             permit = None
         else:
-            outcome = _outcome(core, call, start_time, error, left=call.has_left)
-            open_microseconds = await _record(core, call, question, permit, outcome)
+            outcome = _outcome(core, call, start_time, error, left=call.was_sent)
+            open_microseconds = await _record_outcome(core, call, question, permit, outcome)
             permit = None
             call.token = 0
     finally:
@@ -258,7 +262,7 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
 def begin_attempt(core: Core, call: Call, observers: tuple[object, ...] | None = None) -> None:
     """Notify all observers, or the given ones, that an attempt begins."""
     method, bytes_out = sizes_of(call.request)
-    facts: BeginningFacts = (
+    beginning_facts: BeginningFacts = (
         call.identity or call.identify(core),
         call.plan,
         core.nanoseconds(),
@@ -267,7 +271,7 @@ def begin_attempt(core: Core, call: Call, observers: tuple[object, ...] | None =
         method,
         bytes_out,
     )
-    event = call.beginning = late(AttemptStarted, facts)
+    event = call.beginning = make_late(AttemptStarted, beginning_facts)
     if observers is None:
         core.notify(event)
     else:
@@ -304,10 +308,10 @@ async def _admit_in_time(
         return permit
     if permit is not first[2]:
         withdraw(core, question.gates, (GO, 0, permit, ()))
-    raise call.out_of_time()
+    raise call.deadline_error()
 
 
-async def _under_claim(
+async def _mark_claim_sent(
     core: Core, call: Call, claim: HeldClaim, permit: Permit | None, admitted: Admitted
 ) -> None:
     """Check that this caller still holds the idempotency key's claim, and mark it as sent."""
@@ -315,9 +319,9 @@ async def _under_claim(
     try:
         # A caller that had to wait may have been paused, or have lost its connection to the store.
         still_held = await core.renewals.holds(claim, call.left(core))
-        mark = MarkSent(claim.key, claim.fence, call.target or call.plan.target)
+        mark_command = MarkSent(claim.key, claim.fence, call.target or call.plan.target)
         may_leave = still_held and (
-            not core.separate_keys or await core.execute(mark, call.left(core))
+            not core.separate_keys or await core.execute(mark_command, call.left(core))
         )
     finally:
         if not may_leave and permit is not admitted[2]:
@@ -347,10 +351,10 @@ def admission_question(core: Core, call: Call, *, retry: bool) -> Admission | No
         return None
     time_left = max(0, call.remaining(core) // 1000)
     lease = time_left + micros(MARGIN) if call.is_open_ended else plan.question.lease
-    patience = min(plan.patience, time_left)
+    wait_limit = min(plan.patience, time_left)
     if claim is not None:
-        return plan.question.under_claim(claim, within=patience, lease=lease, retry=retry)
-    return plan.question.evolve(retry=retry, within=patience, lease=lease)
+        return plan.question.under_claim(claim, within=wait_limit, lease=lease, retry=retry)
+    return plan.question.evolve(retry=retry, within=wait_limit, lease=lease)
 
 
 def _outcome(
@@ -368,7 +372,7 @@ def _outcome(
     if slow_threshold and outcome is Outcome.GOOD:
         outcome = Outcome.SLOW
     if core.observes_attempts or (error is not None and core.observers):
-        facts: AttemptFacts = (
+        attempt_facts: AttemptFacts = (
             call.identify(core),
             call.plan,
             began + duration,
@@ -383,7 +387,7 @@ def _outcome(
             _outcome_at_vendor(call, error),
             getattr(error, "vendor_code", None),
         )
-        core.notify(late(AttemptFinished, facts))
+        core.notify(make_late(AttemptFinished, attempt_facts))
     return outcome
 
 
@@ -395,7 +399,7 @@ def _outcome_at_vendor(call: Call, error: Exception | None) -> CallOutcome:
     return CallOutcome.UNKNOWN if is_possible else CallOutcome.NOTHING
 
 
-async def _record(
+async def _record_outcome(
     core: Core, call: Call, question: Admission | None, permit: Permit | None, outcome: Outcome
 ) -> int:
     """Record how an attempt ended, for the circuit and the retry budget.
@@ -403,8 +407,8 @@ async def _record(
     Returns:
         The minimum microseconds for which this opened the circuit; 0 if it did not.
     """
-    gates, first = call.plan.gates, question is not None and not question.retry
-    if first and outcome is Outcome.NEUTRAL and gates.budget is not None:
+    gates, is_first = call.plan.gates, question is not None and not question.retry
+    if is_first and outcome is Outcome.NEUTRAL and gates.budget is not None:
         core.post(UncountAttempt(gates.budget, gates.budget_key))
     if permit is None or (outcome is Outcome.GOOD and not permit[2]):
         return 0

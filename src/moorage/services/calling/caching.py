@@ -26,7 +26,6 @@ from moorage.domain.cache.rules import (
     FreshAnswer,
     StaleAnswer,
     StoredAnswers,
-    as_received,
     cache_control,
     cache_key,
     caller_digest,
@@ -37,6 +36,7 @@ from moorage.domain.cache.rules import (
     named_url,
     new_cache_entry,
     newest_match,
+    received_answer,
     refreshed_response,
     selection_digest,
     usable_seconds,
@@ -134,18 +134,18 @@ class CachedExchange(Exchange):
         self._validated: CacheEntry | None = None
         self._arrival: tuple[Request, Response, datetime] | None = None
 
-    async def around(self, call: Call, attempts: Callable[[], Flow[Ending]]) -> Ending:
+    async def run_attempts(self, call: Call, attempts: Callable[[], Flow[Ending]]) -> Ending:
         """Return the cached answer, or make the attempts and store the answer."""
         lookup = await self._look_up_request(call)
         entry = None if lookup is None else lookup.entry
         if lookup is not None and entry is not None and isinstance(lookup.decision, FreshAnswer):
-            return await self._answer_from_cache(call, entry)
+            return await self._cached_ending(call, entry)
         only_if_cached = "only-if-cached" in cache_control(self._request.headers)
         if lookup is not None and entry is not None:
             decision = lookup.decision
             if isinstance(decision, StaleAnswer) and decision.while_revalidating:
                 if only_if_cached:
-                    return await self._answer_from_cache(call, entry)
+                    return await self._cached_ending(call, entry)
                 return await self._revalidate_alone(call, lookup, entry, attempts)
         if only_if_cached:
             return None, NotCached(
@@ -172,7 +172,7 @@ class CachedExchange(Exchange):
         if not confirms(entry, response):
             # The answer confirms another version, so the attempt is repeated unconditionally.
             lookup.entry = None
-            return AttemptResult(error=_other_version(response), repeats=call.replayable)
+            return AttemptResult(error=_other_version_error(response), repeats=call.replayable)
         if core.observers:
             call.emit(core, CacheRevalidated, age=entry.age)
         confirmed = refreshed_response(entry, response)
@@ -186,10 +186,10 @@ class CachedExchange(Exchange):
             return None
         core = self._core
         try:
-            request = await self.shaped(call) if self.transforms else self._request
+            request = await self.transformed_request(call) if self.transforms else self._request
             if _needs_provider(self._plan.service) and self._credentials is None:
                 self._credentials = await self._current(call)
-            inquiry = self._inquiry(request)
+            inquiry = self._cache_inquiry(request)
         except ConnectorError:
             # The attempt itself will report this error.
             return None
@@ -209,7 +209,7 @@ class CachedExchange(Exchange):
             decision=decide(request, entry, self._policy),
         )
 
-    def _inquiry(self, request: Request) -> CacheInquiry:
+    def _cache_inquiry(self, request: Request) -> CacheInquiry:
         """Return the parts of a request that decide about its cache entry: key, caller, headers.
 
         The lookup is remembered, unless the credential may change or is in the request itself.
@@ -238,13 +238,13 @@ class CachedExchange(Exchange):
         )
         return caller_digest(request, fingerprint_of(credentials), self._policy)
 
-    async def _answer_from_cache(self, call: Call, entry: CacheEntry) -> Ending:
+    async def _cached_ending(self, call: Call, entry: CacheEntry) -> Ending:
         """Return a stored answer as the call's result."""
         core = self._core
         if core.observers:
-            stale = entry.age >= entry.lifetime
-            call.emit(core, CacheHit, age=entry.age, stale=stale)
-        self._stored_answer = stored_answer = as_received(entry, self._request)
+            is_stale = entry.age >= entry.lifetime
+            call.emit(core, CacheHit, age=entry.age, stale=is_stale)
+        self._stored_answer = stored_answer = received_answer(entry, self._request)
         if self._needs_no_hook(call, stored_answer):
             call.cached, call.status = True, stored_answer.status
             return stored_answer, None
@@ -275,7 +275,7 @@ class CachedExchange(Exchange):
         try:
             if await core.acquire(place, self, slots=1, queue=0, timeout=0.0):
                 return await self._ask(call, lookup, attempts)
-            return await self._answer_from_cache(call, entry)
+            return await self._cached_ending(call, entry)
         finally:
             core.release(place, self)
 
@@ -288,7 +288,7 @@ class CachedExchange(Exchange):
             call.emit(core, CacheMissed, stale=lookup.entry is not None)
         # The lookup has used some of the call's time.
         call.hurried = True
-        self.transforms = (*self.transforms, partial(self._conditional, lookup))
+        self.transforms = (*self.transforms, partial(self._conditional_request, lookup))
         try:
             value, error = await attempts()
         finally:
@@ -300,10 +300,10 @@ class CachedExchange(Exchange):
             entry = lookup.entry.later((core.nanoseconds() - lookup.at) / 1e9)
             decision = decide(lookup.request, entry, self._policy)
             if isinstance(decision, StaleAnswer) and decision.if_error:
-                return await self._answer_from_cache(call, entry)
+                return await self._cached_ending(call, entry)
         return value, error
 
-    def _conditional(self, lookup: CacheLookup, request: Request) -> Request:
+    def _conditional_request(self, lookup: CacheLookup, request: Request) -> Request:
         """Return the request with conditional headers, which let the service confirm an answer.
 
         This is the last of the transforms.
@@ -361,17 +361,17 @@ class CacheInvalidation:
         self._cache: GuardedCache = core.cache
         self._plan = call.plan
         self._sent: Request | None = None
-        step.transforms = (*step.transforms, self._note)
+        step.transforms = (*step.transforms, self._note_effect)
 
-    async def around(self, call: Call, attempts: Callable[[], Flow[Ending]]) -> Ending:
+    async def run_attempts(self, call: Call, attempts: Callable[[], Flow[Ending]]) -> Ending:
         """Make the attempts, then remove the cached answers that may now be outdated."""
         value, error = await attempts()
-        if self._sent is not None and (error is None or call.acted):
+        if self._sent is not None and (error is None or call.may_have_acted):
             for key in self._changed_keys(self._sent, None if value is None else value.headers):
                 await self._cache.delete(call, key)
         return value, error
 
-    def _note(self, request: Request) -> Request:
+    def _note_effect(self, request: Request) -> Request:
         self._sent = request
         return request
 
@@ -411,7 +411,7 @@ def _needs_provider(service: Service) -> bool:
     return None in [region.credentials for region in service.regions] or not service.regions
 
 
-def _other_version(response: Response) -> VendorFailed:
+def _other_version_error(response: Response) -> VendorFailed:
     return VendorFailed(
         "The vendor confirmed a different version than the one asked about (HTTP 304).",
         status=response.status,

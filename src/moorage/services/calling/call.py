@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from moorage.domain.auth.sent_values import SentCredentials
 from moorage.domain.observation.call_events import CallFinished, operation_of
 from moorage.domain.observation.call_identity import CallOutcome
-from moorage.domain.observation.late_fields import assign_facts, late
+from moorage.domain.observation.late_fields import assign_facts, make_late
 from moorage.domain.observation.success_listeners import NO_LISTENERS
 from moorage.domain.resilience.circuit import Outcome
 from moorage.domain.resilience.classify import is_success
@@ -45,7 +45,7 @@ Parse: TypeAlias = "Callable[[Response], object]"
 class AttemptWrapper(Protocol):
     """A step around the attempts of a call, such as the cache, which may replace them."""
 
-    async def around(
+    async def run_attempts(
         self, call: Call, attempts: Callable[[], Coroutine[Any, Any, Ending]]
     ) -> Ending:
         """Run the attempts, or get an answer without them; return the call's value or error."""
@@ -164,19 +164,19 @@ class Call:
         return self._ledger.attempts
 
     @property
-    def acted(self) -> bool:
+    def may_have_acted(self) -> bool:
         """True if the vendor may have processed an attempt."""
-        return self._ledger.acted
+        return self._ledger.may_have_acted
 
     @property
-    def has_left(self) -> bool:
+    def was_sent(self) -> bool:
         """True if the latest attempt has been sent to the vendor."""
         return self._ledger.current is not AttemptEffect.NOT_LEFT
 
     @property
-    def unsent(self) -> bool:
+    def is_unsent(self) -> bool:
         """True if the latest attempt certainly did not reach the vendor."""
-        return self._ledger.unsent
+        return self._ledger.is_unsent
 
     def begin_attempt(self) -> None:
         """Record that an attempt begins, which may still fail before it is sent."""
@@ -187,11 +187,11 @@ class Call:
         self._ledger = self._ledger.leave()
         self.written_by = 0
 
-    def disprove(self) -> None:
+    def record_no_effect(self) -> None:
         """Record a proof that the latest attempt had no effect at the vendor."""
-        self._ledger = self._ledger.disprove()
+        self._ledger = self._ledger.record_no_effect()
 
-    def weigh(self, error: Exception, since: int | None = None) -> None:
+    def weigh_effects(self, error: Exception, since: int | None = None) -> None:
         """Record whether an error proves that the latest attempt had no effect.
 
         An error of another call can arrive through a user's function. Such an error proves nothing
@@ -200,13 +200,13 @@ class Call:
         """
         is_of_this_attempt = since is None or getattr(error, "_signature", 0) <= since
         if is_of_this_attempt and not may_have_acted(error):
-            self._ledger = self._ledger.disprove(unsent=is_unsent(error))
+            self._ledger = self._ledger.record_no_effect(unsent=is_unsent(error))
 
     def take_over(self) -> None:
         """Record that an earlier holder of the idempotency key may have sent the request."""
         self._ledger = self._ledger.take_over()
 
-    def racer(self, hedge: int = 0) -> Call:
+    def concurrent_call(self, hedge: int = 0) -> Call:
         """Return the state for one of several concurrent requests that form one attempt.
 
         `hedge` is the number of an extra request.
@@ -231,7 +231,7 @@ class Call:
         if self.witness is not None:
             self.witness.append(sent)
 
-    def cleared(self, response: Response) -> Response:
+    def mask_credential(self, response: Response) -> Response:
         """Return the answer; if it reports a failure, mask the credential that was sent."""
         if self.sent is None or is_success(response.status):
             return response
@@ -263,7 +263,7 @@ class Call:
         """
         time_left = self.deadline - core.nanoseconds()
         if time_left <= 0:
-            raise self.out_of_time()
+            raise self.deadline_error()
         return time_left / 1e9
 
     def recording_seconds(self, core: Core) -> float:
@@ -283,11 +283,11 @@ class Call:
         attempt_timeout = self.plan.attempt_timeout
         return time_left if attempt_timeout is None else min(attempt_timeout, time_left)
 
-    def out_of_time(self, cause: Exception | None = None) -> DeadlineExceeded:
+    def deadline_error(self, cause: Exception | None = None) -> DeadlineExceeded:
         """Return the error of this call after its deadline."""
         error = DeadlineExceeded(
             f"The deadline of {(self.deadline - self.started) / 1e9:g} s has passed.",
-            may_have_been_processed=self.acted,
+            may_have_been_processed=self.may_have_acted,
             retry_at=cause.retry_at if isinstance(cause, ConnectorError) else None,
         )
         error.__cause__ = cause
@@ -332,7 +332,7 @@ class Call:
     def sign(self, core: Core, error: ConnectorError) -> None:
         """Add the service, the operation and the call's id to its final error."""
         # These two fields are no part of the error's public interface.
-        vars(error).update(_signature=next(signatures), _acted=self.acted)
+        vars(error).update(_signature=next(signatures), _acted=self.may_have_acted)
         error.service = error.service or self.plan.service.name
         contract = self.contract
         error.operation = error.operation or (
@@ -354,9 +354,9 @@ class Call:
         """Return the outcome of this call's attempts at the vendor."""
         if error is None and not cancelled:
             return CallOutcome.NOTHING if self.replayed or self.cached else CallOutcome.DONE
-        return CallOutcome.UNKNOWN if self.acted else CallOutcome.NOTHING
+        return CallOutcome.UNKNOWN if self.may_have_acted else CallOutcome.NOTHING
 
-    def finished(
+    def finished_event(
         self,
         core: Core,
         error: Exception | None,
@@ -368,7 +368,7 @@ class Call:
         content = self.content
         if content is not None and content.includes(failed=error is not None or cancelled):
             self.identify(core).content = content
-        facts: CallFacts = (
+        call_facts: CallFacts = (
             self.identify(core),
             self.plan,
             core.nanoseconds(),
@@ -388,7 +388,7 @@ class Call:
             None if self.request is None else self.request.method,
             None if self.request is None else self.request.headers.get("traceparent"),
         )
-        return late(CallFinished, facts)
+        return make_late(CallFinished, call_facts)
 
 
 def _id_of(identity: CallIdentity) -> str:
@@ -406,7 +406,7 @@ def _message_of(error: Exception) -> str | None:
     return error.message if vendor_message is None else f"{error.message} ({vendor_message})"
 
 
-def cut_off() -> AttemptTimeout:
+def attempt_timeout_error() -> AttemptTimeout:
     """Return the error of an attempt that exceeded its time limit."""
     return AttemptTimeout("The attempt exceeded its time limit, and was cancelled.")
 

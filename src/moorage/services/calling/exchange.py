@@ -38,7 +38,7 @@ from moorage.errors import (
 from moorage.services.calling.admission import refusal
 from moorage.services.calling.attempt_result import AttemptResult, success_result
 from moorage.services.calling.call import OutOfTimeError
-from moorage.services.core.foreign_errors import wrong_answer
+from moorage.services.core.foreign_errors import wrong_answer_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -136,10 +136,12 @@ class Exchange:
             else:
                 response: Any = answer
                 for transform in call.plan.response_transforms:
-                    response = await self._in_time(call, self._core.settle(transform(response)))
+                    response = await self._await_in_time(
+                        call, self._core.settle(transform(response))
+                    )
                     if not isinstance(response, Response):
-                        raise _no_result(transform, response, "response_transforms")
-                result = self._judge(call, response)
+                        raise _no_result_error(transform, response, "response_transforms")
+                result = self._judge_answer(call, response)
                 if isinstance(result.error, AuthenticationFailed):
                     result = await self._retried_with_new_credential(
                         call, response, result, result.error
@@ -162,9 +164,9 @@ class Exchange:
         try:
             response = await self._core.send(*departure)
             if not isinstance(response, Response):
-                raise wrong_answer(response, "a Response")
+                raise wrong_answer_error(response, "a Response")
         except ConnectorError as error:
-            self.note_no_answer(call, error)
+            self.record_missing_answer(call, error)
             return AttemptResult(error=error.with_traceback(None))
         finally:
             # The traceback of an interruption contains this frame, which must not show secrets.
@@ -177,7 +179,7 @@ class Exchange:
             return challenge
         if plain_request is not None:
             response = response.evolve(url=join_url(base, plain_request))
-        return call.cleared(response)
+        return call.mask_credential(response)
 
     def _answer_of_attempt(
         self, call: Call, ending: Ending, sent: SentCredentials | None
@@ -186,17 +188,17 @@ class Exchange:
         response, error = ending
         self._first = None
         if error is None and not isinstance(response, Response):
-            error = wrong_answer(response, "a Response")
+            error = wrong_answer_error(response, "a Response")
         if error is not None:
             if sent is not None:
                 call.leave()
                 call.sent = sent
-                call.weigh(error)
+                call.weigh_effects(error)
             return AttemptResult(error=without_frames(error))
         call.leave()
         call.sent = sent
         call.status, call.bytes_in = response.status, len(response.body)
-        return call.cleared(response)
+        return call.mask_credential(response)
 
     def read_challenge(self, call: Call, status: int, headers: Headers) -> AttemptResult | None:
         """Remember the nonce or challenge in an answer that the next requests must include.
@@ -208,16 +210,16 @@ class Exchange:
         """
         plan, core = call.plan, self._core
         if self._credentials is not None and is_success(status):
-            core.refreshes.accepted(plan.refresh_key)
+            core.refreshes.record_acceptance(plan.refresh_key)
         credentials, base = plan.credentials or self._credentials, plan.base_url or ""
         if credentials is None:
             return None
         if auth.proves_key(credentials):
-            is_learned: bool | None = core.nonces.learn(base, headers)
+            is_learned: bool | None = core.nonces.remember_nonce(base, headers)
             challenged = self._proof_refusal(call, status, headers) is ProofRefusal.NONCE
             required = "its own nonce in the proof of possession"
         elif auth.responds(credentials):
-            is_learned = core.digests.learn(base, status, headers)
+            is_learned = core.digests.remember_challenge(base, status, headers)
             challenged = is_learned is not None
             required = "a response to its Digest challenge"
         else:
@@ -225,7 +227,7 @@ class Exchange:
         challenged_before, self._challenged = self._challenged, challenged
         if challenged_before or not is_learned or not challenged:
             return None
-        call.disprove()
+        call.record_no_effect()
         error = AuthenticationFailed(
             f"The vendor requires {required} (HTTP {status}).",
             status=status,
@@ -245,10 +247,10 @@ class Exchange:
             return None
         return refusal_of(headers)
 
-    def note_no_answer(self, call: Call, error: ConnectorError) -> None:
+    def record_missing_answer(self, call: Call, error: ConnectorError) -> None:
         """Record that a request failed with this error before an answer arrived."""
         self._challenged = False
-        call.weigh(error)
+        call.weigh_effects(error)
 
     async def prepare(self, call: Call) -> tuple[tuple[Request, str, Timeouts], Request | None]:
         """Return the transformed and authorised request with its timeouts.
@@ -259,7 +261,7 @@ class Exchange:
         core, plan, request = self._core, call.plan, self._request
         call.status = call.bytes_in = None
         if self.transforms:
-            request = await self.shaped(call)
+            request = await self.transformed_request(call)
         if core.traced is not None and call.beginning is not None:
             request = core.traced(request, call.beginning)
         credentials = plan.credentials or self._credentials
@@ -278,7 +280,7 @@ class Exchange:
         if credentials is not None:
             unsigned_request, request = (
                 request,
-                self._authenticated(request, url, base, credentials, token),
+                self._with_authentication(request, url, base, credentials, token),
             )
             if (request.path, request.query) != (unsigned_request.path, unsigned_request.query):
                 plain_request, url = unsigned_request, join_url(base, request)
@@ -296,14 +298,14 @@ class Exchange:
                 plan.log_content, plan.service.redaction, unsigned, base, sent_credentials
             )
         if core.learn is not None:
-            sent_credentials.give_secrets_to(core.learn)
+            sent_credentials.report_secrets(core.learn)
         time_left = call.remaining(core) / 1e9
         if time_left <= 0:
             del request, url
-            raise call.out_of_time()
+            raise call.deadline_error()
         return (request, url, plan.timeouts.within(time_left)), plain_request
 
-    def _authenticated(
+    def _with_authentication(
         self,
         request: Request,
         url: str,
@@ -323,18 +325,18 @@ class Exchange:
             return auth.respond(request, url, credentials, challenge, core.new_id())
         return request if token is None else auth.with_token(request, token)
 
-    async def shaped(self, call: Call) -> Request:
+    async def transformed_request(self, call: Call) -> Request:
         """Return the request after the service's functions have transformed it."""
         request = self._request
         for transform in self.transforms:
-            request = await self._in_time(call, self._core.settle(transform(request)))
+            request = await self._await_in_time(call, self._core.settle(transform(request)))
             if not isinstance(request, Request):
-                raise _no_result(transform, request, "request_transforms")
+                raise _no_result_error(transform, request, "request_transforms")
         return request
 
     async def result_of_answer(self, call: Call, response: Response) -> AttemptResult:
         """Return the result of an answer; if it refuses the credential, renew that first."""
-        result = self._judge(call, response)
+        result = self._judge_answer(call, response)
         if isinstance(result.error, AuthenticationFailed):
             return await self._retried_with_new_credential(call, response, result, result.error)
         return result
@@ -349,14 +351,14 @@ class Exchange:
         error.remedy = _REFUSED_PROOFS[proof]
         return result
 
-    def _judge(self, call: Call, response: Response) -> AttemptResult:
+    def _judge_answer(self, call: Call, response: Response) -> AttemptResult:
         """Return the result for an answer, and the pause that the vendor requests."""
         plan = call.plan
         classify_hook, operation = plan.classify, call.http_operation
         error = None
         if classify_hook is not None:
-            verdict = classify_hook(self._request, response)
-            error = _error_of(verdict, classify_hook, "classify")
+            hook_verdict = classify_hook(self._request, response)
+            error = _error_of(hook_verdict, classify_hook, "classify")
         if error is None:
             is_safe = self._request.method.safe
             service = plan.service
@@ -366,14 +368,14 @@ class Exchange:
             if operation is not None:
                 error = _error_in(operation, response, error)
         if error is None:
-            error = self._unreadable(call, response)
+            error = self._unreadable_answer_error(call, response)
         if error is None:
             return success_result(response, self.pause_after(call, response.headers))
         if operation is not None and self._replace(call, operation, error):
             return AttemptResult(error=error, repeats=True)
         # A vendor's refusal proves that nothing was done; an error of a hook does not.
         if isinstance(error, (*REFUSED, RateLimitExceeded)):
-            call.disprove()
+            call.record_no_effect()
         wait = retry_after(response.headers, self._core.utc())
         if wait is None and isinstance(error, RateLimitExceeded):
             wait = _seconds_until_reset(response.headers, self._core)
@@ -389,10 +391,10 @@ class Exchange:
             return False
         self._replaced = True
         self._request = call.request = self._request.evolve(body=replacement.body)
-        call.disprove()
+        call.record_no_effect()
         return True
 
-    def _unreadable(self, call: Call, response: Response) -> ConnectorError | None:
+    def _unreadable_answer_error(self, call: Call, response: Response) -> ConnectorError | None:
         """Return the error for a successful answer that cannot be parsed; None if it can be.
 
         If the request may be repeated, the call may be repeated too.
@@ -424,13 +426,13 @@ class Exchange:
     async def _current(self, call: Call) -> Credentials | OAuthCredentials:
         plan = call.plan
         credentials_lookup = self._core.get_credentials(plan.service.name, plan.tenant)
-        return as_credentials(await self._in_time(call, credentials_lookup))
+        return as_credentials(await self._await_in_time(call, credentials_lookup))
 
     async def _token(self, call: Call, base_url: str) -> bytes:
         """Return the negotiator's token for the host of a base URL."""
         origin = origin_of(base_url)
         host = "" if origin is None else origin[1]
-        token = await self._in_time(call, self._core.negotiate(host))
+        token = await self._await_in_time(call, self._core.negotiate(host))
         if isinstance(token, bytes):
             return token
         raise CredentialNotFound(
@@ -438,7 +440,7 @@ class Exchange:
             remedy="Correct the negotiator: it must return the token as bytes.",
         )
 
-    async def _in_time(self, call: Call, pending: Awaitable[Any]) -> Any:
+    async def _await_in_time(self, call: Call, pending: Awaitable[Any]) -> Any:
         """Await a result until the call's deadline at the latest.
 
         Synchronous waits cannot be interrupted.
@@ -446,7 +448,7 @@ class Exchange:
         try:
             return await self._core.within(pending, call.remaining(self._core) / 1e9)
         except OutOfTimeError:
-            raise call.out_of_time() from None
+            raise call.deadline_error() from None
 
     async def _renew(
         self, call: Call, result: AttemptResult, error: AuthenticationFailed
@@ -455,20 +457,20 @@ class Exchange:
 
         If a service also refuses renewed credentials, further renewals are limited.
         """
-        stale = self._credentials
-        not_renewable = stale is None or call.plan.credentials is not None
+        stale_credentials = self._credentials
+        not_renewable = stale_credentials is None or call.plan.credentials is not None
         if error.status != _UNAUTHORIZED or self._renewed or not_renewable:
             return result
         self._renewed = True
         try:
-            current = await self._renewed_by_one(call, stale)
+            current_credentials = await self._renewed_by_one(call, stale_credentials)
         except ConnectorError as failed:
             failed.__cause__ = failed.__cause__ or error
             return result._replace(error=failed)
-        if current is None:
+        if current_credentials is None:
             error.remedy = _REFUSED_ANEW
             return result
-        self._credentials = current
+        self._credentials = current_credentials
         return result._replace(repeats=call.replayable)
 
     async def _renewed_by_one(
@@ -485,18 +487,18 @@ class Exchange:
             if not await core.acquire(
                 plan.refresh_key, self, slots=1, queue=_UNBOUNDED_QUEUE, timeout=timeout
             ):
-                raise call.out_of_time()
-            current = await self._current(call)
-            if current == stale:
-                if not core.refreshes.allows(plan.refresh_key, core.nanoseconds()):
+                raise call.deadline_error()
+            current_credentials = await self._current(call)
+            if current_credentials == stale:
+                if not core.refreshes.may_renew(plan.refresh_key, core.nanoseconds()):
                     return None
                 credentials_lookup = core.refresh_credentials(plan.service.name, plan.tenant, stale)
-                new_credentials = await self._in_time(call, credentials_lookup)
-                current = as_credentials(new_credentials)
-                core.refreshes.renewed(plan.refresh_key, core.nanoseconds())
+                new_credentials = await self._await_in_time(call, credentials_lookup)
+                current_credentials = as_credentials(new_credentials)
+                core.refreshes.record_renewal(plan.refresh_key, core.nanoseconds())
                 if core.observers:
                     call.emit(core, CredentialRefreshed)
-            return current
+            return current_credentials
         finally:
             core.release(plan.refresh_key, self)
 
@@ -615,7 +617,7 @@ def as_credentials(value: object) -> Credentials | OAuthCredentials:
     )
 
 
-def _no_result(transform: object, value: object, kind: str) -> ConfigurationError:
+def _no_result_error(transform: object, value: object, kind: str) -> ConfigurationError:
     expected = "request" if kind == "request_transforms" else "response"
     return ConfigurationError(
         f"{name_of(transform)} returned {with_article(type(value).__name__)}, not a {expected}.",

@@ -17,15 +17,21 @@ from moorage.domain.resilience.gate_commands import Report
 from moorage.domain.service.plan import is_repeatable
 from moorage.domain.values.durations import seconds
 from moorage.errors import ConnectorError
-from moorage.services.calling.admission import why_not, withdraw
-from moorage.services.calling.attempts import begin_attempt, follow, once, retry_call, sizes_of
+from moorage.services.calling.admission import admission_error, withdraw
+from moorage.services.calling.attempts import (
+    begin_attempt,
+    make_attempt,
+    retry_call,
+    retry_failed_attempt,
+    sizes_of,
+)
 from moorage.services.calling.call import Call, signatures
 from moorage.services.calling.exchange import Exchange
 from moorage.services.calling.idempotency import (
-    act_under,
-    given_up,
+    giving_up_command,
     held_claim,
     replay_answer,
+    run_with_claim,
 )
 from moorage.services.calling.key_protection import KeyProtection
 from moorage.services.calling.lifecycle import CallLifecycle, check_labels
@@ -202,7 +208,7 @@ class FastPathSteps(CallLifecycle):
             return await self.finish(call, step)
         try:
             try:
-                result = await once(core, call, call.plan.admission, step, grants)
+                result = await make_attempt(core, call, call.plan.admission, step, grants)
                 value, error = result.value, result.error
                 if error is not None:
                     value, error = await retry_call(core, call, step, result)
@@ -210,7 +216,7 @@ class FastPathSteps(CallLifecycle):
                 value, error = None, raised
             return self._end_of_call(call, value, error)
         except BaseException as error:
-            self.broken_off(call, error)
+            self.notify_interruption(call, error)
             raise
 
     async def continue_request(
@@ -230,16 +236,18 @@ class FastPathSteps(CallLifecycle):
     ) -> Ending:
         """Continue a call whose first attempt was made by the fast path and failed.
 
-        `since` is a signature from before the attempt, for `Call.weigh`.
+        `since` is a signature from before the attempt, for `Call.weigh_effects`.
         """
         try:
             try:
-                value, final_error = await follow(self.core, call, permit, error, step, since)
+                value, final_error = await retry_failed_attempt(
+                    self.core, call, permit, error, step, since
+                )
             except ConnectorError as raised:
                 value, final_error = None, raised
             return self._end_of_call(call, value, final_error)
         except BaseException as stop:
-            self.broken_off(call, stop)
+            self.notify_interruption(call, stop)
             raise
 
     async def finish(self, call: Call, step: AttemptStep) -> Ending:
@@ -262,20 +270,20 @@ class FastPathSteps(CallLifecycle):
         core, claim = self.core, held_claim(call, protection, fence)
 
         async def attempts() -> Ending:
-            result = await once(core, call, call.plan.admission, step, grants)
+            result = await make_attempt(core, call, call.plan.admission, step, grants)
             if result.error is None:
                 return result.value, None
             return await retry_call(core, call, step, result)
 
         try:
             try:
-                value, error = await act_under(core, call, protection, claim, attempts)
+                value, error = await run_with_claim(core, call, protection, claim, attempts)
             except Exception as failure:  # noqa: BLE001 - returned as a value, and raised by the caller
-                core.post(given_up(call, claim))
+                core.post(giving_up_command(call, claim))
                 value, error = None, failure
             return self._end_of_call(call, value, error)
         except BaseException as stop:
-            self.broken_off(call, stop)
+            self.notify_interruption(call, stop)
             raise
 
     def replay(self, call: Call, protection: KeyedUse, stored: Any) -> Ending:
@@ -295,14 +303,14 @@ class FastPathSteps(CallLifecycle):
             # The store may have claimed the key although its answer never arrived.
             self.core.post(WithdrawUnsent(protection.at, owner, ttl=protection.rules.ttl))
         else:
-            self.core.post(given_up(call, held_claim(call, protection, fence)))
+            self.core.post(giving_up_command(call, held_claim(call, protection, fence)))
 
     async def finish_sending(self, call: Call, request: Request) -> Ending:
         """Make all attempts to send a request that the fast path started and cannot finish."""
         call.repeatable = is_repeatable(call.plan, request)
         return await self._finish(call, None, Exchange(self.core, call, request))
 
-    def attempting(self, call: Call) -> None:
+    def notify_attempt(self, call: Call) -> None:
         """Notify the observers that the fast path begins the first attempt of a call."""
         begin_attempt(self.core, call, call.listeners.attempt_starts)
 
@@ -320,8 +328,8 @@ class FastPathSteps(CallLifecycle):
         if listeners is NO_LISTENERS:
             return
         attempt_facts = (attempt_start, None, None) if listeners.attempt_ends else None
-        facts = (identity, plan, core.nanoseconds(), None, None, None, None, attempt_facts)
-        core.notify_success(listeners, facts)
+        call_facts = (identity, plan, core.nanoseconds(), None, None, None, None, attempt_facts)
+        core.notify_success(listeners, call_facts)
 
     def succeeded(
         self, call: Call, request: Request | None = None, response: Response | None = None
@@ -341,7 +349,7 @@ class FastPathSteps(CallLifecycle):
                 attempt_facts = start_time, None, None
             else:
                 attempt_facts = start_time, sizes_of(request)[1], len(response.body)
-        facts: SuccessFacts = (
+        success_facts: SuccessFacts = (
             call.identity or call.identify(core),
             call.plan,
             core.nanoseconds(),
@@ -351,7 +359,7 @@ class FastPathSteps(CallLifecycle):
             traceparent,
             attempt_facts,
         )
-        core.notify_success(listeners, facts)
+        core.notify_success(listeners, success_facts)
 
     def return_grants(self, plan: Plan, grants: list[Admitted]) -> None:
         """Give back the rate-limit grants of a fast-path call that ended before sending."""
@@ -371,7 +379,7 @@ class FastPathSteps(CallLifecycle):
     def refused(self, plan: Plan, began: int, admitted: Admitted) -> ConnectorError:
         """Return the error of a fast-path call that a limit or the circuit refused."""
         core = self.core
-        error = why_not(core, plan, admitted[0], admitted[1])
+        error = admission_error(core, plan, admitted[0], admitted[1])
         if core.late_id is None:
             Call(plan, began, plan.span).sign(core, error)
         else:

@@ -83,19 +83,19 @@ class GuardedCache:
     ) -> Any:
         probe, core = self._probe, self._core
         outage = probe.outage
-        if outage is not None and not probe.may_probe(outage):
+        if outage is not None and not probe.claim_probe(outage):
             self._notify_skipped(call, type(outage.error).__name__)
             return None
-        patience = call.plan.cache_wait
+        wait_limit = call.plan.cache_wait
         start_time = core.nanoseconds()
         answer: Any = None
         error: ConnectorError | None = None
         try:
-            bound = min(left, patience)
-            answer = await core.within(verb(*arguments, bound), bound)
+            time_limit = min(left, wait_limit)
+            answer = await core.within(verb(*arguments, time_limit), time_limit)
         except OutOfTimeError:
-            error = _too_late(patience)
-            if left < patience:
+            error = _too_late(wait_limit)
+            if left < wait_limit:
                 # The call had no time left for the cache, which says nothing about its health.
                 self._end_probe(outage)
                 return None
@@ -104,12 +104,12 @@ class GuardedCache:
         except BaseException:
             self._end_probe(outage)
             raise
-        if error is None and core.nanoseconds() - start_time > patience * 1e9:
-            error = _too_late(patience)
+        if error is None and core.nanoseconds() - start_time > wait_limit * 1e9:
+            error = _too_late(wait_limit)
         if isinstance(error, StorageUnavailable):
-            probe.lost(outage, error, start_time)
+            probe.record_loss(outage, error, start_time)
         elif outage is not None:
-            probe.found(outage)
+            probe.record_recovery(outage)
         if error is not None:
             self._notify_skipped(call, type(error).__name__)
         return answer

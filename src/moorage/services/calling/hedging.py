@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from moorage.services.calling.attempt_result import AttemptResult
-from moorage.services.calling.attempts import once
+from moorage.services.calling.attempts import make_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,8 +39,8 @@ class HedgedAttempts:
 
     async def __call__(self, call: Call) -> AttemptResult:
         """Return the first successful answer; if all requests fail, the result of the first one."""
-        lead = call.racer()
-        extras = [call.racer(number) for number in range(1, self._config.max_extra + 1)]
+        lead = call.concurrent_call()
+        extras = [call.concurrent_call(number) for number in range(1, self._config.max_extra + 1)]
         lead_results: list[AttemptResult] = []
         results: list[AttemptResult] = []
 
@@ -70,7 +70,7 @@ class HedgedAttempts:
     def _extra(
         self, racer: Call, number: int, ended: list[AttemptResult]
     ) -> Callable[[], Awaitable[_HedgedRequest]]:
-        question = racer.plan.admission and racer.plan.admission.evolve(within=0)
+        admission_request = racer.plan.admission and racer.plan.admission.evolve(within=0)
 
         async def extra() -> _HedgedRequest:
             if racer.route is not None:
@@ -78,7 +78,7 @@ class HedgedAttempts:
                     self._core, racer, number, self._inner
                 )
             else:
-                result = await once(self._core, racer, question, self._inner)
+                result = await make_attempt(self._core, racer, admission_request, self._inner)
             ended.append(result)
             return _HedgedRequest(racer, result)
 

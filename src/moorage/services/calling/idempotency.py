@@ -17,8 +17,8 @@ from moorage.domain.idempotency.claims import (
     SettleResult,
     Verdict,
     Withdraw,
-    abandon,
-    release,
+    abandon_claim,
+    release_claim,
     store_answer,
 )
 from moorage.domain.idempotency.refusals import pack_refusal, unpack_refusal
@@ -125,7 +125,7 @@ class NotSentError(ConnectorError):
     """Raised because only an earlier call with the key may have sent the request."""
 
 
-async def act_once(
+async def run_once_for_key(
     core: Core, call: Call, once: KeyedUse, act: Callable[[], Awaitable[Ending]]
 ) -> Ending:
     """Claim the key and run `act`, or return the answer that an earlier call has stored.
@@ -146,16 +146,16 @@ async def act_once(
         if claim_result.verdict is Verdict.ASK_AGAIN:
             call.take_over()
         claim = HeldClaim(once.at, claim_result.fence, ttl=ttl, until=lease_end)
-        return await act_under(core, call, once, claim, act)
+        return await run_with_claim(core, call, once, claim, act)
     except _UNCLAIMED:
         raise
     except BaseException:
         # The store may have made the claim although its answer never arrived.
-        core.post(given_up(call, claim) if claim else Withdraw(once.at, owner, ttl=ttl))
+        core.post(giving_up_command(call, claim) if claim else Withdraw(once.at, owner, ttl=ttl))
         raise
 
 
-async def act_under(
+async def run_with_claim(
     core: Core, call: Call, once: KeyedUse, claim: HeldClaim, act: Callable[[], Awaitable[Ending]]
 ) -> Ending:
     """Run `act` while holding the key's claim, and store the result under the key.
@@ -172,11 +172,11 @@ async def act_under(
         if error is None:
             return await complete_key(core, call, once, claim, value)
         if isinstance(error, once.rules.nothing_done) and call.attempts == 1:
-            call.disprove()
+            call.record_no_effect()
         if _is_final(error, call, once):
             return await _keep_refusal(core, call, once, claim, error)
         with suppress(StorageUnavailable):
-            await _settle(core, call, given_up(call, claim))
+            await _settle_claim(core, call, giving_up_command(call, claim))
     finally:
         core.renewals.stop_renewing(claim)
     return None, _unanswered_error(call, once, error)
@@ -191,11 +191,11 @@ def claim_at_once(core: Core, call: Call, once: KeyedUse, owner: int) -> KeyAdmi
     if core.tenant_records is not None and call.plan.tenant is not None:
         return None
     rules, term = once.rules, -((call.started - call.deadline) // 1000) + _MARGIN
-    question = _key_admission()(
+    admission_request = _key_admission()(
         once.at, call.plan.question, once.fingerprint, owner, term, rules.ttl, rules.target
     )
     try:
-        answer: KeyAdmitted | None = core.ask(question, None)  # type: ignore[misc]  # it has one
+        answer: KeyAdmitted | None = core.ask(admission_request, None)  # type: ignore[misc]  # it has one
     except ConnectorError:
         # The ordinary steps meet the same error and handle it.
         return None
@@ -232,7 +232,7 @@ def _unanswered_error(call: Call, once: KeyedUse, error: Exception) -> Exception
 
     It is `OutcomeUnknown` if a repeat under the key could not determine the outcome.
     """
-    if not call.acted or not isinstance(error, ConnectorError):
+    if not call.may_have_acted or not isinstance(error, ConnectorError):
         return error
     is_refusal = once.rules.refuses and isinstance(error, (VendorRejected, IdempotencyConflict))
     if once.rules.remembered and not is_refusal:
@@ -242,12 +242,12 @@ def _unanswered_error(call: Call, once: KeyedUse, error: Exception) -> Exception
     return unknown
 
 
-def given_up(call: Call, claim: HeldClaim) -> Settle:
+def giving_up_command(call: Call, claim: HeldClaim) -> Settle:
     """Return the command that ends the claim of a request that got no answer.
 
     The key becomes free if certainly nothing was done, and unknown otherwise.
     """
-    end = abandon if call.acted else release
+    end = abandon_claim if call.may_have_acted else release_claim
     return end(claim.key, claim.fence, ttl=claim.ttl)
 
 
@@ -259,15 +259,17 @@ async def _claim(core: Core, call: Call, once: KeyedUse, owner: int) -> tuple[Cl
     look_interval = _FIRST_LOOK
     busy_claim: ClaimResult | None = None
     is_bounded = core.tenant_records is not None and call.plan.tenant is not None
-    ask = core.ask if call.route is None and not core.separate_keys and not is_bounded else None
+    ask_claim = (
+        core.ask if call.route is None and not core.separate_keys and not is_bounded else None
+    )
     while True:
         start_time = core.nanoseconds()
         try:
-            if ask is None:
+            if ask_claim is None:
                 claim_result, lease = await _ask(core, call, once, owner)
             else:
                 command = _claim_of(core, call, once, owner, once.rules.target)
-                claim_result, lease = ask(command, call.left(core)), command.lease
+                claim_result, lease = ask_claim(command, call.left(core)), command.lease
         except StorageUnavailable:
             if busy_claim is None:
                 raise
@@ -286,7 +288,7 @@ async def _claim(core: Core, call: Call, once: KeyedUse, owner: int) -> tuple[Cl
                     look_interval * (0.5 + core.fraction() / 2), claim_result.wait / SECOND + _AFTER
                 )
                 if pause * 1e9 >= call.remaining(core):
-                    raise _in_progress(core, claim_result.wait)
+                    raise _in_progress_error(core, claim_result.wait)
                 await core.sleep(pause)
                 look_interval, busy_claim = min(2 * look_interval, _SLOWEST_LOOK), claim_result
             case _:
@@ -345,7 +347,7 @@ def _claim_of(core: Core, call: Call, once: KeyedUse, owner: int, target: str) -
     )
 
 
-def _in_progress(core: Core, wait: int) -> IdempotencyInProgress:
+def _in_progress_error(core: Core, wait: int) -> IdempotencyInProgress:
     """Return the error for a key that another caller is using, for at most `wait` microseconds."""
     return IdempotencyInProgress(
         "Another caller is working on this key.",
@@ -398,7 +400,7 @@ async def complete_key(
     return value, None
 
 
-def settled_at_once(core: Core, once: KeyedUse, fence: int, response: Response) -> bool:
+def store_at_once(core: Core, once: KeyedUse, fence: int, response: Response) -> bool:
     """Store a response under its key without waiting; return True if it is stored.
 
     `fence` is the fencing number of the claim. If the response is not stored, the flow stores it,
@@ -440,7 +442,7 @@ async def _store_answer(
         sealed_answer = seal_answer(core.cipher, call.plan, once.key, answer)
         command = store_answer(claim.key, claim.fence, sealed_answer, ttl=claim.ttl)
         if core.ask is None or core.separate_keys:
-            settle_result = await _settle(core, call, command)
+            settle_result = await _settle_claim(core, call, command)
         else:
             settle_result = _settle_at_once(core, call, command, core.ask)
     except InvalidData as error:
@@ -463,7 +465,7 @@ async def _store_answer(
     return settle_result
 
 
-async def _settle(core: Core, call: Call, command: Settle) -> SettleResult:
+async def _settle_claim(core: Core, call: Call, command: Settle) -> SettleResult:
     try:
         return await core.execute(command, call.recording_seconds(core))  # type: ignore[no-any-return]  # as Settle says
     except BaseException:
@@ -493,7 +495,7 @@ def _is_final(error: Exception, call: Call, once: KeyedUse) -> TypeGuard[VendorR
     if not isinstance(error, VendorRejected) or error.retryable:
         return False
     is_honoured = once.rules.honoured and error.status != _CONFLICT
-    return not call.acted or is_honoured or error.conclusive
+    return not call.may_have_acted or is_honoured or error.conclusive
 
 
 def _unknown_error(once: KeyedUse, wait: int = 0) -> OutcomeUnknown:

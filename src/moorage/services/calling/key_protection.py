@@ -80,7 +80,7 @@ class KeyProtection:
                 use,
                 repeatable=repeatable,
                 encode=_unchanged_response if response else self._core.copy,
-                decode=_replay if response else self._core.copy,
+                decode=_replayed_answer if response else self._core.copy,
             )
         return rules
 
@@ -119,7 +119,7 @@ def _unchanged_response(value: Response) -> Response:
     return value
 
 
-def _replay(value: object) -> Response:
+def _replayed_answer(value: object) -> Response:
     if isinstance(value, Response):
         return value.as_replayed()
     raise InvalidData(

@@ -23,7 +23,7 @@ from moorage.errors import (
 )
 from moorage.services.calling.attempts import attempt
 from moorage.services.calling.call import Call
-from moorage.services.calling.idempotency import act_once
+from moorage.services.calling.idempotency import run_once_for_key
 from moorage.services.calling.manual_operations import ManualOperations
 from moorage.services.calling.slots import in_slot
 
@@ -167,7 +167,7 @@ class CallLifecycle(ManualOperations):
                 if once is None:
                     value, error = await self._attempts(call, step)
                 else:
-                    value, error = await act_once(
+                    value, error = await run_once_for_key(
                         core, call, once, lambda: self._attempts(call, step)
                     )
             except Exception as failure:  # noqa: BLE001 - returned as a value, and raised by the caller
@@ -177,12 +177,12 @@ class CallLifecycle(ManualOperations):
                 return self._end_of_call(call, value, error)
             if isinstance(error, _NOT_MASKED):
                 return self._end_of_call(call, None, error)
-            return await self._fallen_back(call, fallback, error)
+            return await self._run_fallback(call, fallback, error)
         except BaseException as error:
-            self.broken_off(call, error)
+            self.notify_interruption(call, error)
             raise
 
-    async def _fallen_back(self, call: Call, fallback: Fallback, error: ConnectorError) -> Ending:
+    async def _run_fallback(self, call: Call, fallback: Fallback, error: ConnectorError) -> Ending:
         """Run the service's fallback in place of a failed call, and return its value.
 
         If the fallback fails too, the first error becomes the context of its error.
@@ -196,7 +196,7 @@ class CallLifecycle(ManualOperations):
             return self._end_of_call(call, None, broken)
         if core.observers:
             call.ended = True
-            core.notify(call.finished(core, error, fallback=True))
+            core.notify(call.finished_event(core, error, fallback=True))
         return value, None
 
     def _end_of_call(self, call: Call, value: Any, error: Exception | None) -> Ending:
@@ -207,10 +207,10 @@ class CallLifecycle(ManualOperations):
         if not core.observers or (error is None and (call.keeps_permit or not core.observes_ends)):
             return value, error
         call.ended = True
-        core.notify(call.finished(core, error))
+        core.notify(call.finished_event(core, error))
         return value, error
 
-    def broken_off(self, call: Call | None, error: BaseException) -> None:
+    def notify_interruption(self, call: Call | None, error: BaseException) -> None:
         """Notify the observers that a call was interrupted, unless its end was reported already."""
         if call is None or call.ended or not self.core.observers:
             return
@@ -218,15 +218,15 @@ class CallLifecycle(ManualOperations):
         if not call.attempts and call.attempt_started is not None:
             call.leave()
         failure = error if isinstance(error, Exception) else None
-        self.core.notify(call.finished(self.core, failure, cancelled=failure is None))
+        self.core.notify(call.finished_event(self.core, failure, cancelled=failure is None))
 
     def _attempts(self, call: Call, step: AttemptStep) -> Flow[Ending]:
         """Run the attempts, within the cache's step if the service has a cache policy."""
         if call.cache is None:
-            return self._in_bulkhead(call, step)
-        return call.cache.around(call, lambda: self._in_bulkhead(call, step))
+            return self._run_in_bulkhead(call, step)
+        return call.cache.run_attempts(call, lambda: self._run_in_bulkhead(call, step))
 
-    def _in_bulkhead(self, call: Call, step: AttemptStep) -> Flow[Ending]:
+    def _run_in_bulkhead(self, call: Call, step: AttemptStep) -> Flow[Ending]:
         """Run the attempts; if the service has a bulkhead, wait for one of its slots first."""
         bulkhead = call.plan.bulkhead
         if bulkhead is None:

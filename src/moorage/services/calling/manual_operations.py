@@ -142,24 +142,24 @@ class ManualOperations:
         with self.plans.named(service, endpoint):
             mode_to_force(state)
             plan, rule = self._with_circuit(service, tenant, endpoint, region)
-            before = None
+            state_before = None
             if core.audit is not None:
                 # An unreachable store of one part must not prevent the change of the other parts.
                 with suppress(StorageUnavailable):
-                    before = {"state": (await read_circuit(core, rule, plan)).state.value}
-            act = ManualAct(
+                    state_before = {"state": (await read_circuit(core, rule, plan)).state.value}
+            manual_act = ManualAct(
                 act=_CIRCUIT_ACTS.get(state, "circuit.set"),
                 subject=_subject("circuit of", service, tenant, endpoint, region),
                 actor=actor,
                 reason=reason,
-                before=before,
+                before=state_before,
                 after={"state": CircuitState(state).value},
             )
 
             commands = [
                 SetCircuit(rule, part.gates.circuit_key, state) for part in plan.parts or (plan,)
             ]
-            await perform_recorded(core, act, lambda: execute_for_parts(core, commands))
+            await perform_recorded(core, manual_act, lambda: execute_for_parts(core, commands))
         if core.observers:
             call = Call(plan, core.nanoseconds(), plan.span)
             circuit = circuit_name(plan)
@@ -197,7 +197,7 @@ class ManualOperations:
                     path="limits",
                     remedy="Configure one with RateLimitConfig.per_second(10).",
                 )
-            act = ManualAct(
+            manual_act = ManualAct(
                 act="limits.reset",
                 subject=_subject("limits of", service, tenant, endpoint),
                 actor=actor,
@@ -205,7 +205,9 @@ class ManualOperations:
             )
 
             commands = [Resume(part.gates) for part in plan.parts or (plan,)]
-            pauses = await perform_recorded(core, act, lambda: execute_for_parts(core, commands))
+            pauses = await perform_recorded(
+                core, manual_act, lambda: execute_for_parts(core, commands)
+            )
             remaining = max(pauses) / SECOND
         if remaining and core.observers:
             call = Call(plan, core.nanoseconds(), plan.span)
@@ -263,7 +265,7 @@ class ManualOperations:
                 answer=stored_answer
                 and seal_answer(self.core.cipher, plan, idempotency_key, stored_answer),
             )
-            act = ManualAct(
+            manual_act = ManualAct(
                 act="key.resolve",
                 subject=_subject(f"key {idempotency_key} of", service, tenant),
                 actor=actor,
@@ -271,7 +273,7 @@ class ManualOperations:
                 after={"done": done},
             )
             core = self.core
-            return await perform_recorded(core, act, lambda: core.execute(resolve, None))
+            return await perform_recorded(core, manual_act, lambda: core.execute(resolve, None))
 
     def _with_circuit(
         self, service: str, tenant: str | None, endpoint: str | None, region: str | None

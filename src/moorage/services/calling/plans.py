@@ -58,7 +58,7 @@ class Plans:
                 # A mistake in any endpoint is reported now, not at the first call.
                 name = None if endpoint is None else endpoint.name
                 plan = self._compiled[service.name, name] = Plan(service, None, endpoint)
-                _prepare(plan, core)
+                _prepare_gates(plan, core)
         self._cached: BoundedCache[tuple[str, str | None, str | None], Plan] = BoundedCache(
             _MOST_PLANS
         )
@@ -69,7 +69,7 @@ class Plans:
             _MOST_ROUTES
         )
 
-    def sendable(
+    def fast_path_plan(
         self, service: str, tenant: str | None, endpoint: str | None, request: Request
     ) -> Plan | None:
         """Return the plan of a request for the fast path; None if the full flow must decide."""
@@ -78,12 +78,12 @@ class Plans:
         try:
             plan = self.direct.get((service, tenant, endpoint))
             if plan is None and endpoint is None:
-                plan = self.routed(service, tenant, request)
+                plan = self.routed_plan(service, tenant, request)
         except TypeError:  # an invalid name, which the flow refuses
             return None
         return plan
 
-    def routed(self, service: str, tenant: str | None, request: Request) -> Plan | None:
+    def routed_plan(self, service: str, tenant: str | None, request: Request) -> Plan | None:
         """Return the fast path's plan of a request, whose method and path select the endpoint.
 
         It is None if the service has no endpoints, or the flow must decide.
@@ -165,7 +165,7 @@ class Plans:
         error.request_id = request_id if isinstance(request_id, str) else self._core.new_id()
 
 
-def ask_by_rules_of(admission: Admission, core: Core) -> Ask | None:
+def admission_function(admission: Admission, core: Core) -> Ask | None:
     """Return the function that asks the store for admissions under these rules.
 
     It is None if the store has to be awaited.
@@ -175,14 +175,14 @@ def ask_by_rules_of(admission: Admission, core: Core) -> Ask | None:
     return core.prepare(admission)
 
 
-def _prepare(plan: Plan, core: Core) -> None:
+def _prepare_gates(plan: Plan, core: Core) -> None:
     """Give a plan and its parts the functions that admit their attempts and take their slots.
 
     The plans of all tenants share them.
     """
     for part in plan.parts or (plan,):
         if part.admission is not None:
-            part.ask = ask_by_rules_of(part.admission, core)
+            part.ask = admission_function(part.admission, core)
         if part.bulkhead is not None and core.slots is not None:
             part.slots = core.slots()
 

@@ -11,7 +11,7 @@ from moorage.domain.service import region
 from moorage.domain.values.durations import FOREVER
 from moorage.errors import CircuitBreakerOpen, ConnectorError, RateLimitExceeded
 from moorage.services.calling.attempt_result import AttemptResult
-from moorage.services.calling.attempts import admission_question, once
+from moorage.services.calling.attempts import admission_question, make_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,8 +57,8 @@ class Route:
         """Make the first attempt, in the preferred region that admits it."""
         # The request of a key that was sent before stays in the key's region.
         plans = self._other_plans(core, call) or (call.plan,)
-        ask = _planned_admission if on_fast_path else _first_admission
-        result = await self.in_any(core, call, plans, ask, step)
+        request_admission = _planned_admission if on_fast_path else _first_admission
+        result = await self.attempt_in_any_region(core, call, plans, request_admission, step)
         if _is_refused_everywhere(result) and core.observers:
             error = result.error
             call.emit(
@@ -82,7 +82,7 @@ class Route:
         return OtherRegions(
             self,
             plans,
-            at_once=call.unsent and plans[0].region not in self._tried,
+            at_once=call.is_unsent and plans[0].region not in self._tried,
             retry_after=retry_after if is_rate_limit else None,
         )
 
@@ -92,11 +92,11 @@ class Route:
         """Make one of several concurrent attempts, if possible each in another region."""
         own_plan = call.plan
         other_plans = self._other_plans(core, call, acted=True)
-        turn = number % len(other_plans) if other_plans else 0
-        plans = (*other_plans[turn:], *other_plans[:turn], own_plan)
-        return await self.in_any(core, call, plans, _admission_without_wait, step)
+        target_index = number % len(other_plans) if other_plans else 0
+        plans = (*other_plans[target_index:], *other_plans[:target_index], own_plan)
+        return await self.attempt_in_any_region(core, call, plans, _admission_without_wait, step)
 
-    async def in_any(
+    async def attempt_in_any_region(
         self,
         core: Core,
         call: Call,
@@ -110,7 +110,7 @@ class Route:
         call.undecided = True
         for plan in plans:
             call.plan = plan
-            result = await once(core, call, ask(core, call), step)
+            result = await make_attempt(core, call, ask(core, call), step)
             if not result.refused or not isinstance(result.error, CircuitBreakerOpen):
                 call.undecided = False
                 self._tried.add(_name(call))
@@ -128,7 +128,7 @@ class Route:
             free_regions,
             call.plan.region,
             tried=self._tried,
-            acted=call.acted or acted,
+            acted=call.may_have_acted or acted,
             movable=self.movable,
             draw=core.fraction(),
         )
@@ -154,7 +154,9 @@ class OtherRegions:
     async def attempt(self, core: Core, call: Call, step: AttemptStep) -> AttemptResult | None:
         """Make another attempt in one of the other regions; return None if none admits it."""
         own_plan = call.plan
-        result = await self._route.in_any(core, call, self.plans, _retry_admission, step)
+        result = await self._route.attempt_in_any_region(
+            core, call, self.plans, _retry_admission, step
+        )
         if not _is_refused_everywhere(result):
             return result
         call.plan = own_plan
@@ -189,5 +191,5 @@ def _retry_admission(core: Core, call: Call) -> Admission | None:
 
 
 def _admission_without_wait(_: Core, call: Call) -> Admission | None:
-    question = call.plan.admission
-    return question and question.evolve(within=0)
+    admission_request = call.plan.admission
+    return admission_request and admission_request.evolve(within=0)

@@ -23,7 +23,7 @@ def shown_path(request: Request) -> str:
     return f"{parts.scheme}://{host}/…" if host else parts.path
 
 
-def rehearsed(
+def held_back_error(
     core: Core,
     request: str,
     *,

@@ -54,7 +54,7 @@ async def in_slot(core: Core, call: Call, step: AttemptStep, bulkhead: BulkheadC
 def _bulkhead_error(core: Core, call: Call, slots: int) -> ConnectorError:
     error: ConnectorError = BulkheadFull(f"{slots} calls are already in progress.")
     if call.remaining(core) <= 0:
-        error = call.out_of_time(error)
+        error = call.deadline_error(error)
     if core.observers:
         name = type(error).__name__
         call.emit(core, CallRefused, error=name, retry_after=0.0)

@@ -154,10 +154,10 @@ class CallOperations(FastPathSteps):
             )
         from moorage.domain.service.operation import AnswerReader  # noqa: PLC0415 - loaded with the operation
 
-        read = AnswerReader(operation.read)
-        flows = self.reading(read, None)
+        read_answer = AnswerReader(operation.read)
+        flows = self.reading(read_answer, None)
         flows._operation = operation  # noqa: SLF001 - a copy of this object
-        return read(await flows.call(service, operation.request, **options))
+        return read_answer(await flows.call(service, operation.request, **options))
 
     async def call_many(
         self,
@@ -262,10 +262,10 @@ class CallOperations(FastPathSteps):
         except ConnectorError as error:
             refusal = error
         else:
-            return await self._streamed(call, streaming)
+            return await self._observed_stream(call, streaming)
         return value_of(self._end_of_call(call, None, without_frames(refusal)))  # type: ignore[no-any-return]  # an error is raised
 
-    async def _streamed(self, call: Call, streaming: StreamingExchange) -> Stream:
+    async def _observed_stream(self, call: Call, streaming: StreamingExchange) -> Stream:
         """Return an observed stream; if that fails, release its slots and raise the error."""
         try:
             stream: Stream = value_of(await self._finish(call, None, streaming))
@@ -329,11 +329,11 @@ class CallOperations(FastPathSteps):
                     )
             except ConnectorError as error:
                 return self._end_of_call(call, None, error)
-        ending = await self._finish(call, single_attempt, step)
+        call_ending = await self._finish(call, single_attempt, step)
         on_finished(call)
-        return ending
+        return call_ending
 
-    def rehearsing(self) -> CallOperations:
+    def for_dry_run(self) -> CallOperations:
         """Return a copy for dry runs, which reports requests with effects instead of sending."""
         flows = copy(self)
         flows.single = None
@@ -370,7 +370,7 @@ class CallOperations(FastPathSteps):
         return flows
 
     @property
-    def rehearses(self) -> bool:
+    def is_dry_run(self) -> bool:
         """True if this is a dry run, which sends no request that changes something."""
         return self._rehearses
 
@@ -390,7 +390,7 @@ class CallOperations(FastPathSteps):
         if is_safe and key is None:
             return
         from moorage.services.calling.rehearsal import (  # noqa: PLC0415 - few programs make dry runs
-            rehearsed,
+            held_back_error,
             shown_path,
         )
 
@@ -400,7 +400,7 @@ class CallOperations(FastPathSteps):
         else:
             operation_name = "a function" if operation is None else operation.name
         names = ("service", "operation", "tenant", "request_id")
-        raise rehearsed(self.core, operation_name, **{name: fields[name] for name in names})
+        raise held_back_error(self.core, operation_name, **{name: fields[name] for name in names})
 
     async def _large_fingerprint(
         self,
@@ -412,7 +412,7 @@ class CallOperations(FastPathSteps):
         try:
             return await self.core.run_computation(lambda: compare(request))  # type: ignore[no-any-return]  # as computed
         except BaseException as error:
-            self.broken_off(call, error)
+            self.notify_interruption(call, error)
             raise
 
     def _exchange(

@@ -17,7 +17,11 @@ from moorage.domain.secrets.frames import without_frames
 from moorage.errors import AttemptTimeout, ConnectorError
 from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.calling.exchange import Exchange
-from moorage.services.core.foreign_errors import http_broke, unusable_head, wrong_answer
+from moorage.services.core.foreign_errors import (
+    http_failure,
+    unusable_head_error,
+    wrong_answer_error,
+)
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Request
@@ -65,7 +69,7 @@ class StreamingExchange(Exchange):
             response = Response(incoming.status, incoming.headers, body, url=self._at)
             if call.content is not None:
                 call.content.receive(response)
-            result = await self.result_of_answer(call, call.cleared(response))
+            result = await self.result_of_answer(call, call.mask_credential(response))
             call.mask(result.error)
         except ConnectorError as error:
             failure = without_frames(error)
@@ -92,7 +96,7 @@ class StreamingExchange(Exchange):
             call.leave()
             return _checked_incoming(await core.open(request, url, timeouts)), None
         except ConnectorError as error:
-            self.note_no_answer(call, error)
+            self.record_missing_answer(call, error)
             return None, error.with_traceback(None)
         finally:
             # The traceback of an interruption contains this frame, which must not show secrets.
@@ -141,17 +145,17 @@ class Stream:
             if call.remaining(core) > 0:
                 piece = await self._incoming.read()
                 if not isinstance(piece, bytes):
-                    raise wrong_answer(piece, "bytes of the body")  # noqa: TRY301 - ends the stream as an error of the client does
+                    raise wrong_answer_error(piece, "bytes of the body")  # noqa: TRY301 - ends the stream as an error of the client does
                 if not piece:
                     self._settle(call.outcome)
                 return piece
-            failure = call.out_of_time()
+            failure = call.deadline_error()
         except ConnectorError as error:
             outcome = health(error)
             is_late = isinstance(error, AttemptTimeout) and call.remaining(core) <= 0
-            failure = call.out_of_time(error) if is_late else error
+            failure = call.deadline_error(error) if is_late else error
         except Exception as error:  # noqa: BLE001 - the adapter's error becomes one of moorage's
-            outcome, failure = Outcome.FAILED, http_broke(error)
+            outcome, failure = Outcome.FAILED, http_failure(error)
         except BaseException as error:
             self.settle()
             error.__traceback__ = None  # the frames below contain the bytes that were read
@@ -188,7 +192,7 @@ class Stream:
             self._incoming.close()
         if self.handed_over and core.observers:
             is_abandoned = error is None and outcome is Outcome.NEUTRAL
-            core.notify(call.finished(core, error, cancelled=is_abandoned))
+            core.notify(call.finished_event(core, error, cancelled=is_abandoned))
 
 
 def _checked_incoming(incoming: AsyncIncoming) -> AsyncIncoming:
@@ -198,14 +202,14 @@ def _checked_incoming(incoming: AsyncIncoming) -> AsyncIncoming:
         ConnectionFailed: the HTTP client returned something else.
     """
     if not all(callable(getattr(incoming, name, None)) for name in ("read", "close")):
-        raise wrong_answer(incoming, "an answer with `read` and `close`")
+        raise wrong_answer_error(incoming, "an answer with `read` and `close`")
     try:
         if isinstance(incoming.status, int) and isinstance(incoming.headers, Headers):
             return incoming
     except Exception as error:  # noqa: BLE001 - the client's error becomes one of moorage's
-        failure = http_broke(error)
+        failure = http_failure(error)
     else:
-        failure = unusable_head(incoming.status, incoming.headers)
+        failure = unusable_head_error(incoming.status, incoming.headers)
     with suppress(Exception):
         incoming.close()
     raise failure
@@ -222,14 +226,14 @@ async def _beginning_of_body(incoming: AsyncIncoming) -> bytes:
     try:
         while size < _ERROR_BODY and (piece := await incoming.read()):
             if not isinstance(piece, bytes):
-                raise wrong_answer(piece, "bytes of the body")  # noqa: TRY301 - as an error of the client
+                raise wrong_answer_error(piece, "bytes of the body")  # noqa: TRY301 - as an error of the client
             pieces.append(piece)
             size += len(piece)
         return b"".join(pieces)[:_ERROR_BODY]
     except ConnectorError:
         raise
     except Exception as error:  # noqa: BLE001 - the client's error becomes one of moorage's
-        raise http_broke(error) from None
+        raise http_failure(error) from None
     finally:
         # The traceback of an interruption contains this frame, which must not show the body.
         del pieces

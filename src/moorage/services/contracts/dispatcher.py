@@ -59,17 +59,17 @@ _NO_VALUES: Final = frozenset({"extra", "source"})
 """Fields whose refusal ends the operation instead of trying another vendor."""
 
 
-def nothing_done(error: ConnectorError, wire: VendorWire) -> bool:
+def is_certainly_undone(error: ConnectorError, wire: VendorWire) -> bool:
     """Return whether the vendor certainly did nothing, so another account may be tried."""
     return (
-        (isinstance(error, _ELSEWHERE) or _gives_no_token(error))
+        (isinstance(error, _ELSEWHERE) or is_token_failure(error))
         and not isinstance(error, DestinationRefused)
         and not wire.acted
         and not vars(error).get("_acted", True)
     )
 
 
-def refuses_value(error: ConnectorError, wire: VendorWire) -> bool:
+def is_argument_refusal(error: ConnectorError, wire: VendorWire) -> bool:
     """Return whether the vendor's adapter refused an argument before anything was sent.
 
     Another vendor may accept the argument. Two kinds of refusals do not count: that of a wrong
@@ -81,7 +81,7 @@ def refuses_value(error: ConnectorError, wire: VendorWire) -> bool:
     return (getattr(error, "field", None) or "").partition(".")[0] not in _NO_VALUES
 
 
-def _gives_no_token(error: ConnectorError) -> bool:
+def is_token_failure(error: ConnectorError) -> bool:
     """Return whether an error means a temporary failure of the authorisation server."""
     return isinstance(error, CredentialRefreshFailed) and error.retryable
 
@@ -131,7 +131,9 @@ class Dispatcher:
         timeout = maybe_seconds(timeout, "timeout")
         accounts = self.directory.choose(operation)
         if key is None or self.rehearses(operation):
-            return await self._try_accounts(operation, accounts, perform, timeout, key=key)
+            return await self._execute_at_first_account(
+                operation, accounts, perform, timeout, key=key
+            )
         return await self._execute_with_key(operation, accounts, perform, checked_key(key), timeout)
 
     async def execute_at(
@@ -149,7 +151,7 @@ class Dispatcher:
         if key is not None:
             checked_key(key)
         wire = self._wire(account, operation, timeout, key)
-        return await self._at_account(operation, wire, perform, account.vendor, own_ref)
+        return await self._execute_for_account(operation, wire, perform, account.vendor, own_ref)
 
     def refusal(self, operation: str, recipients: Iterable[str]) -> RecipientRefused | None:
         """Return the error if sending to these recipients is forbidden; otherwise None."""
@@ -194,14 +196,14 @@ class Dispatcher:
     ) -> VendorWire:
         rehearses = operation.full_name if self.rehearses(operation) else None
         repeats = _REPEATS.get(account.vendor.unknown_outcomes.get(operation.operation))
-        use = operation.use if repeats is None else evolve(operation.use, repeats=repeats)
+        key_use = operation.use if repeats is None else evolve(operation.use, repeats=repeats)
         return self.wire(
             account,
             operation.tenant,
             timeout,
             keyed=key is not None,
             rehearses=rehearses,
-            use=use,
+            use=key_use,
             operation=operation.full_name,
             key=key,
         )
@@ -209,7 +211,7 @@ class Dispatcher:
     def _seconds(self, account: Account) -> float:
         return self.calling.plans.services[account.name].timeout
 
-    async def _try_accounts(
+    async def _execute_at_first_account(
         self,
         operation: RoutingRequest,
         accounts: tuple[Account, ...],
@@ -230,10 +232,10 @@ class Dispatcher:
         for account, following_account in zip(earlier_accounts, accounts[1:], strict=True):
             wire = self._wire(account, operation, timeout, key)
             try:
-                return await self._at_account(operation, wire, perform, account.vendor)
+                return await self._execute_for_account(operation, wire, perform, account.vendor)
             except ConnectorError as error:
-                is_refused = refuses_value(error, wire)
-                if not (is_refused or nothing_done(error, wire)):
+                is_refused = is_argument_refusal(error, wire)
+                if not (is_refused or is_certainly_undone(error, wire)):
                     raise
                 if unavailable is None and not is_refused:
                     unavailable = account, error
@@ -241,9 +243,9 @@ class Dispatcher:
                 self._notify_fail_over(operation, account, following_account, error, key)
         wire = self._wire(last_account, operation, timeout, key)
         try:
-            return await self._at_account(operation, wire, perform, last_account.vendor)
+            return await self._execute_for_account(operation, wire, perform, last_account.vendor)
         except ConnectorError as error:
-            if unavailable is None or not refuses_value(error, wire):
+            if unavailable is None or not is_argument_refusal(error, wire):
                 raise
             available_accounts, unavailability = unavailable
             await _move_ownership(ownership, available_accounts)
@@ -269,11 +271,13 @@ class Dispatcher:
             seconds=seconds,
         )
         try:
-            name, movable = await ownership.recorded(accounts[0].name, movable=len(accounts) > 1)
+            name, movable = await ownership.record_owner(
+                accounts[0].name, movable=len(accounts) > 1
+            )
             account = self._configured_account(name, operation)
             names = [item.name for item in accounts]
             other_accounts = accounts[names.index(name) + 1 :] if movable and name in names else ()
-            return await self._try_accounts(
+            return await self._execute_at_first_account(
                 operation,
                 (account, *other_accounts),
                 perform,
@@ -284,7 +288,7 @@ class Dispatcher:
         finally:
             ownership.give_back()
 
-    async def _at_account(
+    async def _execute_for_account(
         self,
         operation: RoutingRequest,
         wire: VendorWire,
@@ -297,9 +301,9 @@ class Dispatcher:
         If an earlier step may have had an effect, the error never claims that nothing was done.
         """
         try:
-            answer = wire.masked(await perform(vendor, wire, *refs))
+            answer = wire.mask_outcome(await perform(vendor, wire, *refs))
         except ConnectorError as error:
-            wire.masked(error)
+            wire.mask_outcome(error)
             error.service = error.service or wire.account
             error.operation = error.operation or operation.full_name
             error.vendor = error.vendor or wire.vendor

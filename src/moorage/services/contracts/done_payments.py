@@ -10,10 +10,10 @@ from moorage.domain.idempotency.unsettled import ReadSettled, SettledOperation, 
 from moorage.domain.values.frozen_values import frozen
 from moorage.errors import ConnectorError
 from moorage.services.contracts.payment_effects import (
-    amount_of,
     effect_record,
-    order_of,
-    ref_of,
+    requested_amount,
+    requested_payment,
+    started_order,
     stored_receipt,
 )
 
@@ -59,7 +59,7 @@ async def done_payments(core: Core, keys: Iterable[tuple[str | None, str]]) -> l
 def _done_payment(core: Core, settled: SettledOperation) -> DonePayment:
     record = effect_record(core, settled.what)
     request = record.request
-    order = None if request is None else order_of(request)
+    order = None if request is None else started_order(request)
     try:
         receipt = stored_receipt(core, record.tenant, record.key, settled.answer)
     except ConnectorError:
@@ -70,8 +70,8 @@ def _done_payment(core: Core, settled: SettledOperation) -> DonePayment:
         operation=record.operation,
         accounts=record.accounts,
         reference=None if order is None else order.reference,
-        amount=None if request is None else amount_of(request),
-        payment=None if request is None else ref_of(request),
+        amount=None if request is None else requested_amount(request),
+        payment=None if request is None else requested_payment(request),
         is_readable=record.unreadable is None,
         receipt_id=None if receipt is None else receipt.ref.id,
         at=core.utc() - timedelta(microseconds=settled.ago),

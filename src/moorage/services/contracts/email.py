@@ -92,7 +92,7 @@ class EmailFlows(Flows, EmailContract):
             return size
         calling = self._dispatcher.calling
         services = [calling.plans.services[account.name] for account in accounts]
-        turn = KeyOwnership(
+        key_ownership = KeyOwnership(
             calling.core,
             _BATCHES,
             self._tenant,
@@ -100,7 +100,7 @@ class EmailFlows(Flows, EmailContract):
             remembered=max(service.idempotency_ttl for service in services),
             seconds=max(service.timeout for service in services),
         )
-        recorded_size, _ = await turn.recorded(str(size), movable=False)
+        recorded_size, _ = await key_ownership.record_owner(str(size), movable=False)
         return int(recorded_size)
 
     async def _chunk(
@@ -108,7 +108,7 @@ class EmailFlows(Flows, EmailContract):
     ) -> list[Result[EmailReceipt]]:
         refused_receipts: list[Result[EmailReceipt]] = []
 
-        async def perform(vendor: Any, wire: Any) -> list[Result[EmailReceipt]]:
+        async def call_vendor(vendor: Any, wire: Any) -> list[Result[EmailReceipt]]:
             results = await receipt_results(vendor, wire)
             if results and not any(result.ok for result in results) and not wire.begun:
                 # No message was sent, so another vendor may accept what this one refused.
@@ -130,7 +130,7 @@ class EmailFlows(Flows, EmailContract):
             return part_results
 
         try:
-            return await self._dispatcher.execute(operation, perform, key=key, timeout=timeout)
+            return await self._dispatcher.execute(operation, call_vendor, key=key, timeout=timeout)
         except Exception as error:  # noqa: BLE001 - each item has its own result
             if refused_receipts and refused_receipts[0].error is error:
                 return refused_receipts

@@ -55,15 +55,15 @@ class Flows(Contract):
         super().__init_subclass__()
         for operation in cls.operations().values():
             has_account = operation.target in {Target.PAGE, Target.ACCOUNT}
-            make = cls._account_flow if has_account else cls._flow
-            setattr(cls, operation.name, make(operation))
+            make_flow = cls._account_flow if has_account else cls._flow
+            setattr(cls, operation.name, make_flow(operation))
 
     @classmethod
     def _flow(cls, operation: ContractOperation) -> Callable[..., Coroutine[Any, Any, Any]]:
         """Return a method that executes this operation of a contract."""
         kind, plan, name, verb = cls.kind, operation.plan, operation.name, operation.verb
         is_keyed, needs = operation.keyed, operation.needs
-        checked = required_key if operation.requires_key else _optional_key
+        check_key = required_key if operation.requires_key else _optional_key
         full_name = f"{kind}.{name}"
         at_reference, at_key = (
             operation.target is target for target in (Target.REFERENCE, Target.KEY)
@@ -71,21 +71,21 @@ class Flows(Contract):
         count, named_count = len(operation.positional), len(operation.named)
 
         @wraps(plan)
-        async def flow(self: Flows, /, *values: Any, **options: Any) -> Any:
+        async def run_flow(self: Flows, /, *values: Any, **options: Any) -> Any:
             requirements = plan(self, *values, **options)
             dispatcher = self._dispatcher
             if requirements.recipients:
                 refused_error = dispatcher.refusal(full_name, requirements.recipients)
                 if refused_error is not None:
                     raise refused_error
-            timeout, key = options.pop(TIMEOUT, None), checked(options.pop(KEY, None))
+            timeout, key = options.pop(TIMEOUT, None), check_key(options.pop(KEY, None))
             if len(values) != count or len(options) != named_count or requirements.arguments:
                 values, options = operation.arguments(values, options, requirements.arguments)
             if is_keyed:
                 options["key"] = key
             check_limits = requirements.check_limits
 
-            def perform(vendor: Any, wire: Wire, *refs: Ref) -> Awaitable[Any]:
+            def call_vendor(vendor: Any, wire: Wire, *refs: Ref) -> Awaitable[Any]:
                 if check_limits is not None:
                     check_limits(vendor.limits)
                 arguments = values
@@ -104,11 +104,11 @@ class Flows(Contract):
             )
             if at_reference or (at_key and isinstance(values[0], Ref)):
                 return await dispatcher.execute_at(
-                    values[0], request, perform, key=key, timeout=timeout
+                    values[0], request, call_vendor, key=key, timeout=timeout
                 )
-            return await dispatcher.execute(request, perform, key=key, timeout=timeout)
+            return await dispatcher.execute(request, call_vendor, key=key, timeout=timeout)
 
-        return flow
+        return run_flow
 
     @classmethod
     def _account_flow(cls, operation: ContractOperation) -> Callable[..., Coroutine[Any, Any, Any]]:
@@ -116,15 +116,19 @@ class Flows(Contract):
         is_page = operation.target is Target.PAGE
 
         @wraps(operation.plan)
-        async def flow(self: Flows, /, *values: Any, **options: Any) -> Any:
+        async def run_flow(self: Flows, /, *values: Any, **options: Any) -> Any:
             requirements = operation.plan(self, *values, **options)
             timeout, account = options.pop(TIMEOUT, None), options.pop(ACCOUNT, None)
-            positional, named = operation.arguments(values, options, requirements.arguments)
+            positional, named_arguments = operation.arguments(
+                values, options, requirements.arguments
+            )
 
-            def perform(vendor: Any, wire: Wire, *_: Ref) -> Awaitable[Any]:
+            def call_vendor(vendor: Any, wire: Wire, *_: Ref) -> Awaitable[Any]:
                 if requirements.check_limits is not None:
                     requirements.check_limits(vendor.limits)
-                result: Awaitable[Any] = getattr(vendor, operation.verb)(wire, *positional, **named)
+                result: Awaitable[Any] = getattr(vendor, operation.verb)(
+                    wire, *positional, **named_arguments
+                )
                 return result
 
             request = self._request(
@@ -133,13 +137,13 @@ class Flows(Contract):
                 requirements.country,
                 requirements.currency,
             )
-            after = positional[-1] if is_page else None
-            if after is None and account is None:
-                return await self._dispatcher.execute(request, perform, timeout=timeout)
-            ref = self._placeholder(account) if after is None else after
-            return await self._dispatcher.execute_at(ref, request, perform, timeout=timeout)
+            page_key = positional[-1] if is_page else None
+            if page_key is None and account is None:
+                return await self._dispatcher.execute(request, call_vendor, timeout=timeout)
+            ref = self._placeholder(account) if page_key is None else page_key
+            return await self._dispatcher.execute_at(ref, request, call_vendor, timeout=timeout)
 
-        return flow
+        return run_flow
 
     def _placeholder(self, account: str) -> Ref:
         """Return a reference that names an account but no object."""

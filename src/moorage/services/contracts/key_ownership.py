@@ -23,7 +23,7 @@ from moorage.domain.idempotency.claims import (
     ClaimResult,
     Verdict,
     WriteRecordOfHolder,
-    release,
+    release_claim,
     store_answer,
 )
 from moorage.domain.service.plan import MARGIN
@@ -72,7 +72,7 @@ class KeyOwnership:
         self._moves_from = 0
         self._moves = 0
 
-    async def recorded(self, first: str, *, movable: bool) -> tuple[str, bool]:
+    async def record_owner(self, first: str, *, movable: bool) -> tuple[str, bool]:
         """Return the account that owns the key, and whether another account may take it over.
 
         A new key is given to `first`. A caller that may move the key holds the claim on its record.
@@ -133,7 +133,7 @@ class KeyOwnership:
         if claim is not None:
             self._core.renewals.stop_renewing(claim)
             if self._core.nanoseconds() >= self._moves_from:
-                self._core.post(release(claim.key, claim.fence, ttl=self._ttl))
+                self._core.post(release_claim(claim.key, claim.fence, ttl=self._ttl))
 
     async def _record_first(self, number: int, account: str, *, movable: bool) -> tuple[str, bool]:
         """Store the first owner of the key under this number, unless an owner is already stored."""
@@ -156,7 +156,7 @@ class KeyOwnership:
             return None
         if claim_result.verdict is Verdict.RUN:
             await self._core.execute(
-                release(recorded_at, claim_result.fence, ttl=self._ttl), self._seconds_left()
+                release_claim(recorded_at, claim_result.fence, ttl=self._ttl), self._seconds_left()
             )
             return None
         account: str = claim_result.answer[0]

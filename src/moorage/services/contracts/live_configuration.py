@@ -37,7 +37,9 @@ class LiveConfiguration:
 
     def account(self, name: str) -> Account | None:
         """Return the account of this name from memory; None if its tenant is not in memory."""
-        tenant_dispatcher = None if self.tenants is None else self.tenants.cached(_tenant_of(name))
+        tenant_dispatcher = (
+            None if self.tenants is None else self.tenants.cached_dispatcher(_tenant_of(name))
+        )
         tenant_account = (
             None if tenant_dispatcher is None else tenant_dispatcher.directory.accounts.get(name)
         )
@@ -53,7 +55,7 @@ class LiveConfiguration:
             or (general_account is not None and general_account.tenants is None)
         ):
             return general_account
-        dispatcher = await self.tenants.serving(general, tenant)
+        dispatcher = await self.tenants.dispatcher_for(general, tenant)
         tenant_account = None if dispatcher is None else dispatcher.directory.accounts.get(name)
         return tenant_account or general_account
 

@@ -131,7 +131,7 @@ class PaymentEffects:
         services = [self._dispatcher.calling.plans.services[account.name] for account in accounts]
         span = sum(timeout or service.timeout for service in services) + MARGIN
         memory = min(service.idempotency_ttl for service in services)
-        registration = await self._registered(request, accounts, key, (span, memory))
+        registration = await self._registration(request, accounts, key, (span, memory))
         if not registration.same:
             # Another payload under an open key would be sent without a record of its own.
             raise IdempotencyConflict("This idempotency key was used for another payment.")
@@ -157,7 +157,7 @@ class PaymentEffects:
         except ConnectorError as error:
             if is_refused(error):
                 self._unregister(key, registered, certain=True)
-            elif registered.first and _did_nothing(error):
+            elif registered.first and _had_no_effect(error):
                 self._unregister(key, registered, certain=False)
             elif self._reach is not AllowedActions.STORED and _sent_nothing(error):
                 self._allow_settling(key, registered)
@@ -182,7 +182,7 @@ class PaymentEffects:
         decision: SettlingAnswer = await self._core.execute(command, None)
         return decision
 
-    async def _registered(
+    async def _registration(
         self, request: Request, accounts: tuple[Account, ...], key: str, times: tuple[float, float]
     ) -> Registration:
         core, fingerprint = self._core, request_fingerprint(request)
@@ -255,7 +255,7 @@ def is_refused(error: ConnectorError) -> bool:
     return error.replayed or "_final" in vars(error)
 
 
-def _did_nothing(error: ConnectorError) -> bool:
+def _had_no_effect(error: ConnectorError) -> bool:
     """Return whether an error proves that the payment call had no effect.
 
     A conflict proves that, because it concerns another payload.
@@ -285,9 +285,9 @@ def _forgotten_key_error(key: str, accounts: tuple[Account, ...]) -> OutcomeUnkn
 
 def request_fingerprint(request: Request) -> bytes:
     """Return a digest that is the same for equal requests in all releases of moorage."""
-    first, *other_arguments = request.values
+    first_argument, *other_arguments = request.values
     parts: list[object] = [request.operation]
-    order = order_of(request)
+    order = started_order(request)
     if order is not None:
         parts += [order.reference, order.amount.minor, order.amount.currency]
     if isinstance(order, PayeeTransfer):
@@ -296,7 +296,7 @@ def request_fingerprint(request: Request) -> bytes:
         parts += [order.interval.unit.value, order.interval.count, order.quantity]
     if order is None:
         amount = other_arguments[0] if request.operation in {"capture", "refund"} else None
-        parts += [first.account, first.id, getattr(amount, "minor", None)]
+        parts += [first_argument.account, first_argument.id, getattr(amount, "minor", None)]
     return digest(repr(part).encode() for part in parts)
 
 
@@ -323,21 +323,25 @@ def _binding_of(tenant: str | None, key: str) -> bytes:
     return sealing_context(tenant, KIND, f"unsettled {key}")
 
 
-def order_of(request: Request) -> Charge | PayeeTransfer | SubscriptionRequest | None:
+def started_order(request: Request) -> Charge | PayeeTransfer | SubscriptionRequest | None:
     """Return the charge, transfer or subscription that a request starts, if it starts one."""
-    first = request.values[0]
-    return first if isinstance(first, (Charge, PayeeTransfer, SubscriptionRequest)) else None
+    first_argument = request.values[0]
+    return (
+        first_argument
+        if isinstance(first_argument, (Charge, PayeeTransfer, SubscriptionRequest))
+        else None
+    )
 
 
-def amount_of(request: Request) -> Money | None:
+def requested_amount(request: Request) -> Money | None:
     """Return the amount of a request; None stands for the whole amount of a payment."""
-    order = order_of(request)
+    order = started_order(request)
     if order is not None:
         return order.amount
     return next((value for value in request.values[1:] if isinstance(value, Money)), None)
 
 
-def ref_of(request: Request) -> Ref | None:
+def requested_payment(request: Request) -> Ref | None:
     """Return the payment that a request refers to; None if the request creates a payment."""
-    first = request.values[0]
-    return first if isinstance(first, Ref) else None
+    first_argument = request.values[0]
+    return first_argument if isinstance(first_argument, Ref) else None

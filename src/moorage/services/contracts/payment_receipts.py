@@ -21,7 +21,7 @@ from moorage.contracts.payments import (
 from moorage.contracts.payments.requests import stated_amount
 from moorage.contracts.ref import Ref
 from moorage.errors import InvalidData
-from moorage.services.contracts.payment_effects import order_of, ref_of
+from moorage.services.contracts.payment_effects import requested_payment, started_order
 
 if TYPE_CHECKING:
     from moorage.contracts.payments.unsettled import Receipt
@@ -41,7 +41,7 @@ RECEIPTS: Final[dict[str, type[Receipt]]] = {
 """The class of receipt for each payment operation that does not start a payment."""
 
 
-def not_found(message: str, account: str) -> InvalidData:
+def receipt_not_found_error(message: str, account: str) -> InvalidData:
     """Return the error for an operation whose receipt was not found at an account."""
     error = InvalidData(
         message, field="receipt", remedy="Give the vendor's id of it, or the receipt itself."
@@ -50,7 +50,7 @@ def not_found(message: str, account: str) -> InvalidData:
     return error
 
 
-def listed_words(matches: list[Payment]) -> str:
+def listing_sentence(matches: list[Payment]) -> str:
     """Return the sentence that a vendor lists no matching payment, or several."""
     if not matches:
         return "The vendor lists no payment with the reference and the amount of this one."
@@ -61,7 +61,7 @@ def listed_words(matches: list[Payment]) -> str:
     )
 
 
-def why_not_searched(record: EffectRecord, kind: type[Receipt]) -> str:
+def missing_search_reason(record: EffectRecord, kind: type[Receipt]) -> str:
     """Return the reason that an operation's receipt cannot be looked up at the vendor."""
     if record.unreadable is not None:
         return (
@@ -78,7 +78,7 @@ def receipt_ref(effect: UnsettledEffect, accounts: list[Account], receipt: Ref |
     names = {account.name for account in accounts}
     if isinstance(receipt, str) and receipt.count(":") < 2:
         request = effect.record.request
-        payment_of_effect = None if request is None else ref_of(request)
+        payment_of_effect = None if request is None else requested_payment(request)
         name = accounts[0].name if payment_of_effect is None else payment_of_effect.account
         receipt = Ref(accounts[0].vendor.name, name, receipt)
     ref = Ref.parse(receipt, "receipt")
@@ -100,17 +100,17 @@ async def receipt_of(
     report = effect.report(None)
     if operation == "pay_payee":
         payout = await flows.get_payee_payout(ref)
-        _check_same(payout, report.amount, report.reference)
+        _check_same_payment(payout, report.amount, report.reference)
         return payout
     if operation == "create_subscription":
         request = effect.record.request
-        order = None if request is None else order_of(request)
+        order = None if request is None else started_order(request)
         customer = order.customer_id if isinstance(order, SubscriptionRequest) else ""
         if customer and ref.other("customer") is None:
             # Some vendors find a subscription only by its customer.
             ref = ref.with_related(customer=customer)
         subscription = await flows.get_subscription(ref)
-        _check_same(subscription, report.amount, report.reference)
+        _check_same_payment(subscription, report.amount, report.reference)
         return subscription
     parent = report.payment
     if operation in {"capture", "void"} and parent is None:
@@ -130,7 +130,7 @@ async def receipt_of(
             ref=full_ref, state=PaymentState.PENDING, amount=amount, reference=report.reference
         )
     payment = await flows.get(ref)
-    _check_same(payment, amount, report.reference)
+    _check_same_payment(payment, amount, report.reference)
     return payment
 
 
@@ -139,7 +139,7 @@ def _ref_at(at: Ref, id: str, /, **related: str | None) -> Ref:
     return Ref(at.vendor, at.account, id, nonempty)
 
 
-def _check_same(
+def _check_same_payment(
     payment: Payment | PayeePayout | Subscription, amount: Money | None, reference: str | None
 ) -> None:
     """Raise an error if a payment's amount or reference differs from the request's."""

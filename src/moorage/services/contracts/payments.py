@@ -108,7 +108,7 @@ class PaymentsFlows(Flows, PaymentsContract):
         name, at_reference = operation.name, operation.target is Target.REFERENCE
 
         @wraps(operation.plan)
-        async def flow(self: PaymentsFlows, /, *values: Any, **options: Any) -> Any:
+        async def run_flow(self: PaymentsFlows, /, *values: Any, **options: Any) -> Any:
             requirements = operation.plan(self, *values, **options)
             key, timeout = required_key(options.pop(KEY)), options.pop(TIMEOUT, None)
             values, options = operation.arguments(values, options, requirements.arguments)
@@ -126,28 +126,28 @@ class PaymentsFlows(Flows, PaymentsContract):
             else:
                 accounts = dispatcher.directory.choose(routing)
 
-            async def perform(vendor: PaymentsVendor, wire: Wire, *_: Ref) -> Any:
+            async def call_vendor(vendor: PaymentsVendor, wire: Wire, *_: Ref) -> Any:
                 step = partial(getattr(vendor, operation.verb), wire, *values, **options, key=key)
                 if name not in _FOLLOWING_OPERATIONS:
                     return await step()
                 await _check_currency(vendor, wire, *values)
                 if name == _REFUND:
-                    await self._check_rest(vendor, key, *values)
+                    await self._check_remaining_amount(vendor, key, *values)
                 return await _with_uniform_refusal(step())
 
             async def act(routed: RoutingRequest, timeout: float | None) -> Any:
                 if at_reference:
                     return await dispatcher.execute_at(
-                        values[0], routed, perform, key=key, timeout=timeout
+                        values[0], routed, call_vendor, key=key, timeout=timeout
                     )
-                return await dispatcher.execute(routed, perform, key=key, timeout=timeout)
+                return await dispatcher.execute(routed, call_vendor, key=key, timeout=timeout)
 
             request = Request(name, values, options)
             return await self.effects.once(
                 request, routing, accounts, act, key=key, timeout=timeout
             )
 
-        return flow
+        return run_flow
 
     async def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
         """Return a payment event with all fields, fetched from the vendor if they are missing.
@@ -189,7 +189,7 @@ class PaymentsFlows(Flows, PaymentsContract):
             at_once=count(at_once, "at_once"),
         )
 
-    async def _check_rest(
+    async def _check_remaining_amount(
         self, vendor: PaymentsVendor, key: str, ref: Ref, amount: Money | None
     ) -> None:
         """Refuse to refund the remaining amount if the vendor cannot report that amount.
@@ -205,7 +205,7 @@ class PaymentsFlows(Flows, PaymentsContract):
         if checkable or self._dispatcher.safety.dry_run:
             return
         calling = self._dispatcher.calling
-        turn = KeyOwnership(
+        key_ownership = KeyOwnership(
             calling.core,
             _FIRST_REFUNDS,
             self._tenant,
@@ -213,8 +213,8 @@ class PaymentsFlows(Flows, PaymentsContract):
             remembered=_YEAR,
             seconds=calling.plans.services[ref.account].timeout,
         )
-        first, _ = await turn.recorded(key, movable=False)
-        if amount is None and first != key:
+        first_record, _ = await key_ownership.record_owner(key, movable=False)
+        if amount is None and first_record != key:
             raise VendorRejected(
                 f"A refund of this payment was requested before, and {ref.vendor} does not"
                 " report the remaining amount.",
@@ -226,11 +226,11 @@ class PaymentsFlows(Flows, PaymentsContract):
     ) -> Result[Payment]:
         try:
             if isinstance(payment, Unsettled):
-                repeat = getattr(self, payment.operation)
+                repeat_operation = getattr(self, payment.operation)
                 key = payment.idempotency_key
                 try:
                     return Result(
-                        await repeat(payment.charge, idempotency_key=key, timeout=timeout)
+                        await repeat_operation(payment.charge, idempotency_key=key, timeout=timeout)
                     )
                 except OutcomeUnknown as error:
                     return Result(await self._look_up(payment, error, timeout))
@@ -270,7 +270,7 @@ class PaymentsFlows(Flows, PaymentsContract):
             timeout: seconds for each page.
         """
         account = self._dispatcher.directory.accounts.get(unknown.service or "")
-        start_time = await self._sent_since(lost)
+        start_time = await self._first_sent_time(lost)
         lists = account is not None and PaymentsCapability.LIST in account.vendor.capabilities
         if start_time is None or not lists:
             raise unknown
@@ -294,7 +294,7 @@ class PaymentsFlows(Flows, PaymentsContract):
             if next_page is None:
                 return matches
 
-    async def _sent_since(self, lost: Unsettled) -> datetime | None:
+    async def _first_sent_time(self, lost: Unsettled) -> datetime | None:
         """Return when a request without an answer was first sent; None if unknown."""
         if lost.since is not None:
             return lost.since

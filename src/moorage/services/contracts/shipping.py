@@ -47,7 +47,7 @@ class ShippingFlows(Flows, ShippingContract):
             timeout: seconds for the whole operation.
         """
 
-        async def perform(vendor: ShippingVendor, wire: Wire) -> RateResult:
+        async def call_vendor(vendor: ShippingVendor, wire: Wire) -> RateResult:
             offered_result = await vendor.get_rates(wire, request, key=idempotency_key)
             rates = tuple(attrs.evolve(rate, rate_request=request) for rate in offered_result.rates)
             return attrs.evolve(offered_result, rates=rates)
@@ -56,7 +56,7 @@ class ShippingFlows(Flows, ShippingContract):
         needs = request.needs | {ShippingCapability.RATES}
         operation = self._request("get_rates", needs, request.recipient.country)
         return await self._dispatcher.execute(
-            operation, perform, key=idempotency_key, timeout=timeout
+            operation, call_vendor, key=idempotency_key, timeout=timeout
         )
 
     async def create_shipment(
@@ -87,7 +87,7 @@ class ShippingFlows(Flows, ShippingContract):
             (what.ref, what.rate_request) if isinstance(what, Rate) else (what, None)
         )
 
-        async def perform(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Shipment:
+        async def call_vendor(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Shipment:
             return await _bought_shipment(vendor, wire, ref, rate_request, key=idempotency_key)
 
         needed_capabilities = (
@@ -95,7 +95,7 @@ class ShippingFlows(Flows, ShippingContract):
         )
         operation = self._request("create_shipment", needed_capabilities)
         return await self._dispatcher.execute_at(
-            rate, operation, perform, key=idempotency_key, timeout=timeout
+            rate, operation, call_vendor, key=idempotency_key, timeout=timeout
         )
 
     async def create_many(
@@ -159,9 +159,9 @@ class ShippingFlows(Flows, ShippingContract):
                 remedy="Give the position of the parcel, counted from one.",
             )
         is_same = label_format is None or label_format.value == ref.other("label")
-        need = ShippingCapability.LABEL_AGAIN if is_same else ShippingCapability.CONVERT_LABEL
+        capability = ShippingCapability.LABEL_AGAIN if is_same else ShippingCapability.CONVERT_LABEL
 
-        async def perform(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Label:
+        async def call_vendor(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Label:
             labels = await vendor.get_labels(wire, ref, None if is_same else label_format)
             if not 0 < parcel <= len(labels):
                 raise VendorRejected(
@@ -171,8 +171,8 @@ class ShippingFlows(Flows, ShippingContract):
                 )
             return labels[parcel - 1]
 
-        operation = self._request("get_label", {need})
-        return await self._dispatcher.execute_at(ref, operation, perform, timeout=timeout)
+        operation = self._request("get_label", {capability})
+        return await self._dispatcher.execute_at(ref, operation, call_vendor, timeout=timeout)
 
     async def schedule_pickup(
         self, pickup: PickupRequest, *, idempotency_key: str, timeout: float | None = None
@@ -192,12 +192,12 @@ class ShippingFlows(Flows, ShippingContract):
         check_kind(pickup, PickupRequest, "pickup")
         checked_key(idempotency_key)
 
-        async def perform(vendor: ShippingVendor, wire: Wire, _: Ref) -> Pickup:
+        async def call_vendor(vendor: ShippingVendor, wire: Wire, _: Ref) -> Pickup:
             return await vendor.schedule_pickup(wire, pickup, key=idempotency_key)
 
         operation = self._request("schedule_pickup", pickup.needs)
         return await self._dispatcher.execute_at(
-            pickup.shipments[0], operation, perform, key=idempotency_key, timeout=timeout
+            pickup.shipments[0], operation, call_vendor, key=idempotency_key, timeout=timeout
         )
 
     async def create_manifest(
@@ -221,12 +221,12 @@ class ShippingFlows(Flows, ShippingContract):
         refs = shipment_refs(shipments)
         checked_key(idempotency_key)
 
-        async def perform(vendor: ShippingVendor, wire: Wire, _: Ref) -> Manifest:
+        async def call_vendor(vendor: ShippingVendor, wire: Wire, _: Ref) -> Manifest:
             return await vendor.create_manifest(wire, refs, key=idempotency_key)
 
         operation = self._request("create_manifest", {ShippingCapability.MANIFEST})
         return await self._dispatcher.execute_at(
-            refs[0], operation, perform, key=idempotency_key, timeout=timeout
+            refs[0], operation, call_vendor, key=idempotency_key, timeout=timeout
         )
 
     async def _buy_best(
@@ -234,7 +234,7 @@ class ShippingFlows(Flows, ShippingContract):
     ) -> Shipment:
         rate_request, service = request.rate_request, request.choose.only_service
 
-        async def perform(vendor: ShippingVendor, wire: Wire) -> Shipment:
+        async def call_vendor(vendor: ShippingVendor, wire: Wire) -> Shipment:
             if service is not None and ShippingCapability.RATES not in vendor.capabilities:
                 ref = wire.ref(service)
             else:
@@ -247,7 +247,7 @@ class ShippingFlows(Flows, ShippingContract):
 
         country = rate_request.recipient.country
         operation = self._request("create_shipment", request.needs, country)
-        return await self._dispatcher.execute(operation, perform, key=key, timeout=timeout)
+        return await self._dispatcher.execute(operation, call_vendor, key=key, timeout=timeout)
 
 
 async def _bought_shipment(

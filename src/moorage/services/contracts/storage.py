@@ -85,9 +85,9 @@ class StorageFlows(Flows, StorageContract):
         plan = UploadPlan(source, options, length, part_size, at_once)
         if resume is None:
             capabilities = options.needs | {StorageCapability.MULTIPART}
-            perform = partial(self._put, key, plan)
+            call_vendor = partial(self._put, key, plan)
             return await self._dispatcher.execute(
-                self._request("upload", capabilities), perform, timeout=timeout
+                self._request("upload", capabilities), call_vendor, timeout=timeout
             )
         upload_ref = Ref.parse(resume, "resume")
         if upload_ref.id != key:
@@ -104,11 +104,11 @@ class StorageFlows(Flows, StorageContract):
     async def abort_upload(self, ref: Ref | str, *, timeout: float | None = None) -> None:
         """Delete the parts of an unfinished upload; do nothing if there is no such upload."""
 
-        async def perform(vendor: StorageVendor, wire: Wire, ref: Ref) -> None:
+        async def call_vendor(vendor: StorageVendor, wire: Wire, ref: Ref) -> None:
             await vendor.abort(wire, _upload(ref))
 
         operation = self._request("abort_upload", {StorageCapability.MULTIPART})
-        await self._dispatcher.execute_at(ref, operation, perform, timeout=timeout)
+        await self._dispatcher.execute_at(ref, operation, call_vendor, timeout=timeout)
 
     async def list_stale_uploads(
         self,
@@ -127,7 +127,7 @@ class StorageFlows(Flows, StorageContract):
         check_prefix(prefix)
         check_maybe(older_than, timedelta, "older_than")
 
-        async def perform(vendor: StorageVendor, wire: Wire) -> list[Upload]:
+        async def call_vendor(vendor: StorageVendor, wire: Wire) -> list[Upload]:
             uploads = await vendor.list_uploads(wire, prefix)
             if older_than is None:
                 return list(uploads)
@@ -139,7 +139,7 @@ class StorageFlows(Flows, StorageContract):
             ]
 
         operation = self._request("list_stale_uploads", {StorageCapability.STALE_UPLOADS})
-        return await self._dispatcher.execute(operation, perform, timeout=timeout)
+        return await self._dispatcher.execute(operation, call_vendor, timeout=timeout)
 
     async def download(
         self,
@@ -181,12 +181,12 @@ class StorageFlows(Flows, StorageContract):
             version=version,
         )
 
-        async def perform(vendor: Any, wire: Wire, key: str) -> DownloadSession:
+        async def call_vendor(vendor: Any, wire: Wire, key: str) -> DownloadSession:
             opening = await vendor.open(wire, key, options)
             resumes = StorageCapability.RANGE in vendor.capabilities
             return DownloadSession(vendor, wire, options, opening, resumes=resumes)
 
-        return await self._execute_at_account("download", key, options.needs, perform, timeout)
+        return await self._execute_at_account("download", key, options.needs, call_vendor, timeout)
 
     async def exists(self, key: str | Ref, *, timeout: float | None = None) -> bool:
         """Return True if the object exists."""
@@ -210,7 +210,7 @@ class StorageFlows(Flows, StorageContract):
         results: list[Result[None]] = [_check_result(key) for key in object_keys]
         good_numbers = [number for number, result in enumerate(results) if result.ok]
 
-        async def perform(vendor: Any, wire: Wire) -> None:
+        async def call_vendor(vendor: Any, wire: Wire) -> None:
             size = vendor.limits.get("delete", 1)
             chunks = [good_numbers[at : at + size] for at in range(0, len(good_numbers), size)]
 
@@ -220,17 +220,21 @@ class StorageFlows(Flows, StorageContract):
             results_of_chunks = await wire.run_all(
                 [step(chunk) for chunk in chunks], at_once=at_once
             )
-            for chunk, ending in zip(chunks, results_of_chunks, strict=True):
-                failed_result: Result[None] = Result(error=ending.error)
+            for chunk, chunk_outcome in zip(chunks, results_of_chunks, strict=True):
+                failed_result: Result[None] = Result(error=chunk_outcome.error)
                 chunk_results = (
-                    [failed_result] * len(chunk) if ending.value is None else ending.value
+                    [failed_result] * len(chunk)
+                    if chunk_outcome.value is None
+                    else chunk_outcome.value
                 )
                 for number, result in zip(chunk, chunk_results, strict=True):
                     results[number] = result
 
         count(at_once, "at_once")
         if good_numbers:
-            await self._dispatcher.execute(self._request("delete_many"), perform, timeout=timeout)
+            await self._dispatcher.execute(
+                self._request("delete_many"), call_vendor, timeout=timeout
+            )
         return results
 
     async def move(
@@ -260,7 +264,7 @@ class StorageFlows(Flows, StorageContract):
         if not isinstance(source, Ref):
             check_key(source, "source")
 
-        async def perform(vendor: StorageVendor, wire: Wire, source: str) -> ObjectInfo:
+        async def call_vendor(vendor: StorageVendor, wire: Wire, source: str) -> ObjectInfo:
             if source == key:
                 raise InvalidData(
                     "The object already has this key.",
@@ -272,7 +276,7 @@ class StorageFlows(Flows, StorageContract):
             return copied_object
 
         needs = {StorageCapability.COPY, *(options.needs if options else ())}
-        return await self._execute_at_account("move", source, needs, perform, timeout)
+        return await self._execute_at_account("move", source, needs, call_vendor, timeout)
 
     async def signed_url(
         self,
@@ -303,14 +307,14 @@ class StorageFlows(Flows, StorageContract):
 
         permits_writing = not options.method.safe
 
-        async def perform(vendor: StorageVendor, wire: Any, key: str) -> SignedUrl:
+        async def call_vendor(vendor: StorageVendor, wire: Any, key: str) -> SignedUrl:
             if permits_writing:
-                wire.rehearse(f"a URL for {options.method}")
+                wire.stop_if_dry_run(f"a URL for {options.method}")
             return await vendor.signed_url(wire, key, options)
 
         needed_capabilities = {StorageCapability.SIGNED_URL}
         return await self._execute_at_account(
-            "signed_url", key, needed_capabilities, perform, timeout, effect=permits_writing
+            "signed_url", key, needed_capabilities, call_vendor, timeout, effect=permits_writing
         )
 
     async def signed_post(
@@ -337,12 +341,12 @@ class StorageFlows(Flows, StorageContract):
             expires=expires, smallest=smallest, largest=largest, content_type=content_type
         )
 
-        async def perform(vendor: StorageVendor, wire: Any, key: str) -> SignedPost:
-            wire.rehearse("a form for POST")
+        async def call_vendor(vendor: StorageVendor, wire: Any, key: str) -> SignedPost:
+            wire.stop_if_dry_run("a form for POST")
             return await vendor.signed_post(wire, key, options)
 
         return await self._execute_at_account(
-            "signed_post", key, {StorageCapability.SIGNED_POST}, perform, timeout
+            "signed_post", key, {StorageCapability.SIGNED_POST}, call_vendor, timeout
         )
 
     # --- uploads -----------------------------------------------------------
@@ -353,12 +357,12 @@ class StorageFlows(Flows, StorageContract):
         """Upload in one request if the content fits into one part, otherwise in parts."""
         pieces = plan.pieces(self._dispatcher.calling.core, plan.size())
         try:
-            first = await pieces.next()
-            second = await pieces.next()
-            if not second:
-                return await vendor.put(wire, key, first, plan.options)
-            pieces.put_back(first, second)
-            del first, second
+            first_piece = await pieces.next()
+            second_piece = await pieces.next()
+            if not second_piece:
+                return await vendor.put(wire, key, first_piece, plan.options)
+            pieces.return_parts(first_piece, second_piece)
+            del first_piece, second_piece
             upload = await vendor.start_upload(wire, key, plan.options)
             try:
                 return await self._send(vendor, wire, upload, pieces, plan)

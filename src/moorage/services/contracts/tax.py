@@ -44,7 +44,7 @@ class TaxFlows(Flows, TaxContract):
         check_kind(calculation, TaxCalculation, "calculation")
         checked_key(idempotency_key)
 
-        async def perform(vendor: TaxCalculationVendor, wire: Wire, ref: Ref) -> TaxRecord:
+        async def call_vendor(vendor: TaxCalculationVendor, wire: Wire, ref: Ref) -> TaxRecord:
             own_calculation = attrs.evolve(calculation, ref=ref)
             return await vendor.record(wire, own_calculation, key=idempotency_key)
 
@@ -52,5 +52,5 @@ class TaxFlows(Flows, TaxContract):
             "record", {TaxCapability.RECORDS}, calculation.sale.ship_to.country
         )
         return await self._dispatcher.execute_at(
-            calculation.ref, operation, perform, key=idempotency_key, timeout=timeout
+            calculation.ref, operation, call_vendor, key=idempotency_key, timeout=timeout
         )

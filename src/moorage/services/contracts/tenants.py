@@ -92,7 +92,7 @@ class TenantDispatchers:
             raise _unknown_tenant_error(tenant)
         return dispatcher
 
-    async def serving(self, base: Dispatcher, tenant: str) -> Dispatcher | None:
+    async def dispatcher_for(self, base: Dispatcher, tenant: str) -> Dispatcher | None:
         """Return the dispatcher for a tenant named in a webhook's URL; None if it is unknown.
 
         Anybody can invent names at a webhook endpoint. So an unknown tenant is not cached, because
@@ -115,7 +115,7 @@ class TenantDispatchers:
                 return None
         return await self._current(base, tenant)
 
-    def cached(self, tenant: str) -> Dispatcher | None:
+    def cached_dispatcher(self, tenant: str) -> Dispatcher | None:
         """Return the cached dispatcher of a tenant; None if the tenant has not been looked up."""
         cached_tenant = self._cached.get(tenant)
         return None if cached_tenant is None else cached_tenant.dispatcher

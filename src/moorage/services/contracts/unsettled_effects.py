@@ -20,10 +20,10 @@ from moorage.errors import ConfigurationError
 from moorage.services.contracts.lost_keys import check_reason, readable_here
 from moorage.services.contracts.payment_effects import (
     EffectRecord,
-    amount_of,
     effect_record,
-    order_of,
-    ref_of,
+    requested_amount,
+    requested_payment,
+    started_order,
 )
 
 if TYPE_CHECKING:
@@ -58,15 +58,15 @@ class UnsettledEffect:
         record = self.record
         accounts = [] if dispatcher is None else self.accounts(dispatcher)
         listed_within = self._listed_within(accounts)
-        order = None if record.request is None else order_of(record.request)
+        order = None if record.request is None else started_order(record.request)
         return UnsettledPayment(
             idempotency_key=record.key,
             tenant=record.tenant,
             operation=record.operation,
             accounts=record.accounts,
             reference=None if order is None else order.reference,
-            amount=None if record.request is None else amount_of(record.request),
-            payment=None if record.request is None else ref_of(record.request),
+            amount=None if record.request is None else requested_amount(record.request),
+            payment=None if record.request is None else requested_payment(record.request),
             since=self.since,
             wait=self.opened.remaining / SECOND,
             next=NextStep.WAIT if self.opened.remaining else self._next_step(dispatcher),
@@ -174,7 +174,7 @@ class UnsettledEffect:
             return NextStep.PERSON
         stated_outcome = accounts[0].vendor.unknown_outcomes.get(self.record.operation)
         services = dispatcher.calling.plans.services
-        memory = min(_memory(services[account.name]) for account in accounts)
+        memory = min(_key_memory(services[account.name]) for account in accounts)
         span = sum(services[account.name].timeout for account in accounts)
         if (
             stated_outcome is not None
@@ -190,7 +190,7 @@ def _all_list(accounts: list[Account]) -> bool:
     return all(PaymentsCapability.LIST in account.vendor.capabilities for account in accounts)
 
 
-def _memory(service: Any) -> float:
+def _key_memory(service: Any) -> float:
     """Return the seconds for which the vendor of a service remembers idempotency keys."""
     seconds: float = service.idempotency_ttl
     return (

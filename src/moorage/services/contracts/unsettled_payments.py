@@ -49,11 +49,11 @@ from moorage.services.contracts.payment_effects import (
 )
 from moorage.services.contracts.payment_receipts import (
     RECEIPTS,
-    listed_words,
-    not_found,
+    listing_sentence,
+    missing_search_reason,
+    receipt_not_found_error,
     receipt_of,
     receipt_ref,
-    why_not_searched,
 )
 from moorage.services.contracts.payments import CLOCK_SKEW, PaymentsFlows
 from moorage.services.contracts.unsettled_effects import UnsettledEffect
@@ -166,9 +166,9 @@ class UnsettledFlows:
                 retry_at=self._core.utc() + timedelta(microseconds=effect.opened.remaining),
                 remedy=f"Ask again in {effect.opened.remaining / SECOND:.0f} s.",
             )
-        act = _manual_act("settle", effect, actor, reason)
+        manual_act = _manual_act("settle", effect, actor, reason)
         return await perform_recorded(
-            self._core, act, lambda: self._settle_one(effect, dispatcher, step, reserved)
+            self._core, manual_act, lambda: self._settle_one(effect, dispatcher, step, reserved)
         )
 
     async def close(
@@ -198,10 +198,12 @@ class UnsettledFlows:
             if stored_refusal:
                 return effect.report(dispatcher)
             is_lost = stored_refusal is None
-        after: dict[str, Any] = {"done": done, "keys_lost": True} if is_lost else {"done": done}
-        act = _manual_act("close", effect, actor, reason, after=after)
+        closed_fields: dict[str, Any] = (
+            {"done": done, "keys_lost": True} if is_lost else {"done": done}
+        )
+        manual_act = _manual_act("close", effect, actor, reason, after=closed_fields)
         decision = await perform_recorded(
-            self._core, act, lambda: flows.effects.decide(key, done=done, answer=answer)
+            self._core, manual_act, lambda: flows.effects.decide(key, done=done, answer=answer)
         )
         if decision.wait:
             raise IdempotencyInProgress(
@@ -417,11 +419,11 @@ class UnsettledFlows:
         self, effect: UnsettledEffect, flows: _SettlementFlows, account: str, kind: type[Receipt]
     ) -> Payment:
         """Return the only payment that an account lists with the request's reference and amount."""
-        unknown = not_found(why_not_searched(effect.record, kind), account)
+        unknown = receipt_not_found_error(missing_search_reason(effect.record, kind), account)
         matches = await self._search(effect, flows, unknown)
         if len(matches) == 1:
             return matches[0]
-        raise not_found(listed_words(matches), account)
+        raise receipt_not_found_error(listing_sentence(matches), account)
 
 
 def _manual_act(

@@ -22,7 +22,7 @@ from moorage.errors import (
     VendorFailed,
 )
 from moorage.services.calling.call import value_of
-from moorage.services.calling.rehearsal import rehearsed, shown_path
+from moorage.services.calling.rehearsal import held_back_error, shown_path
 from moorage.services.contracts.batches import result_of
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ class VendorWire:
                 remedy="Pass `parse=` to `Wire.send`, a function that reads the response or"
                 " raises.",
             )
-        self.rehearse(f"{request.method} {shown_path(request)}")
+        self.stop_if_dry_run(f"{request.method} {shown_path(request)}")
         self.begun = True
         flows = self._calling.reading(parse, self._sent, self._next_use(), self._contract)
         try:
@@ -220,7 +220,7 @@ class VendorWire:
 
     async def open(self, request: Request, *, to: str = "", endpoint: str | None = None) -> Stream:
         """Send a request, and return as soon as the headers of the answer arrive."""
-        self.rehearse(f"{request.method} {shown_path(request)}")
+        self.stop_if_dry_run(f"{request.method} {shown_path(request)}")
         self.begun = True
         return await self._calling.reading(None, self._sent, contract=self._contract).stream(
             service_name(self.account, to),
@@ -231,7 +231,7 @@ class VendorWire:
             subject=self._subject,
         )
 
-    def masked(self, outcome: R) -> R:
+    def mask_outcome(self, outcome: R) -> R:
         """Mask the credential that was sent in an error, or in each error of a list of results."""
         if not self._sent:
             return outcome
@@ -255,7 +255,7 @@ class VendorWire:
                 path=f"vendors.{self.account}",
                 remedy="Give the hub a transport for this account.",
             )
-        self.rehearse(verb)
+        self.stop_if_dry_run(verb)
         self.begun = True
         credentials = [
             item for item in arguments if isinstance(item, (Credentials, OAuthCredentials))
@@ -264,12 +264,12 @@ class VendorWire:
 
         async def step(call: Call) -> AttemptResult:
             operations = _operations_within(self._transport, call.bound(self._core))
-            perform = self._step(partial(getattr(operations, verb), *arguments), self._core)
-            result = await perform(call)
+            call_vendor = self._step(partial(getattr(operations, verb), *arguments), self._core)
+            result = await call_vendor(call)
             call.mask(result.error)
-            return result._replace(error=self.masked(result.error))
+            return result._replace(error=self.mask_outcome(result.error))
 
-        ending = await self._calling.reading(None, None, contract=self._contract).run(
+        call_ending = await self._calling.reading(None, None, contract=self._contract).run(
             self.account,
             step,
             tenant=self.tenant,
@@ -280,8 +280,8 @@ class VendorWire:
             use=self._next_use(),
             on_finished=lambda call: None if key is None else self._replays.append(call.replayed),
         )
-        self.acted = self.acted or ending[1] is None
-        return value_of(ending)
+        self.acted = self.acted or call_ending[1] is None
+        return value_of(call_ending)
 
     @property
     def replayed(self) -> bool:
@@ -297,14 +297,14 @@ class VendorWire:
         may_replay = self._use.reach is AllowedActions.AGAIN and self._replays
         return evolve(self._use, reach=AllowedActions.FRESH) if may_replay else self._use
 
-    def rehearse(self, request: str) -> None:
+    def stop_if_dry_run(self, request: str) -> None:
         """In a dry run, stop before anything is sent, and report the request.
 
         Raises:
             DryRun: this is a rehearsal.
         """
         if self._rehearses is not None:
-            raise rehearsed(
+            raise held_back_error(
                 self._core,
                 request,
                 service=self.account,

@@ -50,7 +50,7 @@ def seconds_left(core: Core, until: int) -> float:
     return max(AFTERWARDS, (until - core.nanoseconds()) / 1e9)
 
 
-def _wall_of(utc: Callable[[], datetime]) -> Callable[[], int]:
+def _wall_clock(utc: Callable[[], datetime]) -> Callable[[], int]:
     """Return a wall clock in nanoseconds since the Unix epoch, from one that returns datetimes."""
     return lambda: (utc() - _EPOCH) // _MICROSECOND * 1_000
 
@@ -143,7 +143,7 @@ class Core:
     run_computation: Callable[[Callable[[], Any]], Flow[Any]] = _run_directly
     nanoseconds: Callable[[], int]
     utc: Callable[[], datetime]
-    wall: Callable[[], int] = Factory(lambda self: _wall_of(self.utc), takes_self=True)
+    wall: Callable[[], int] = Factory(lambda self: _wall_clock(self.utc), takes_self=True)
     new_id: Callable[[], str]
     late_id: Callable[[int], str] | None = None
     fraction: Callable[[], float]

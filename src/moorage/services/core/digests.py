@@ -45,7 +45,7 @@ class DigestChallenges:
         number = next(numbers)
         return (challenge, number) if number <= self._last_count else None
 
-    def learn(self, base_url: str, status: int, headers: Headers) -> bool | None:
+    def remember_challenge(self, base_url: str, status: int, headers: Headers) -> bool | None:
         """Remember the Digest challenge in an answer, or the nonce for the next request.
 
         Returns:

@@ -19,7 +19,7 @@ from moorage.errors import (
 )
 
 
-def http_broke(error: Exception) -> ConnectionFailed:
+def http_failure(error: Exception) -> ConnectionFailed:
     """Return the error for an exception of an HTTP client; the request may have been processed."""
     kind = LocalFailure if is_internal(error) else ConnectionFailed
     return kind(
@@ -29,7 +29,7 @@ def http_broke(error: Exception) -> ConnectionFailed:
     )
 
 
-def wrong_answer(answer: object, expected: str) -> ConnectionFailed:
+def wrong_answer_error(answer: object, expected: str) -> ConnectionFailed:
     """Return the error for an HTTP client that returned something else than `expected`.
 
     The request may have been processed.
@@ -41,7 +41,7 @@ def wrong_answer(answer: object, expected: str) -> ConnectionFailed:
     )
 
 
-def unusable_head(status: object, headers: object) -> ConnectionFailed:
+def unusable_head_error(status: object, headers: object) -> ConnectionFailed:
     """Return the error for an HTTP client whose answer has a wrong status or headers."""
     types = f"{type(status).__name__} and {type(headers).__name__}"
     return ConnectionFailed(
@@ -51,7 +51,7 @@ def unusable_head(status: object, headers: object) -> ConnectionFailed:
     )
 
 
-def store_broke(error: Exception) -> StorageUnavailable:
+def store_failure(error: Exception) -> StorageUnavailable:
     """Return the error for an exception of a store; the command may have been carried out."""
     return StorageUnavailable(
         f"The store of the shared state raised {error_name(error)}.",
@@ -59,7 +59,7 @@ def store_broke(error: Exception) -> StorageUnavailable:
     )
 
 
-def wrong_store_answer(command: object, answer: object) -> StorageUnavailable:
+def wrong_store_answer_error(command: object, answer: object) -> StorageUnavailable:
     """Return the error for a store that answered a command with a value of another type."""
     return StorageUnavailable(
         f"The store of the shared state answered {with_article(type(command).__name__)} with"
@@ -68,7 +68,7 @@ def wrong_store_answer(command: object, answer: object) -> StorageUnavailable:
     )
 
 
-def tenants_broke(error: Exception) -> StorageUnavailable:
+def tenants_failure(error: Exception) -> StorageUnavailable:
     """Return the error for an exception of the provider of tenants."""
     return StorageUnavailable(
         f"The provider of tenants raised {error_name(error)}.",
@@ -76,7 +76,7 @@ def tenants_broke(error: Exception) -> StorageUnavailable:
     )
 
 
-def cache_broke(error: Exception) -> StorageUnavailable:
+def cache_failure(error: Exception) -> StorageUnavailable:
     """Return the error for an exception of a cache; the cached answer is unknown."""
     return StorageUnavailable(
         f"The cache raised {error_name(error)}.",
@@ -84,7 +84,7 @@ def cache_broke(error: Exception) -> StorageUnavailable:
     )
 
 
-def no_credentials(error: Exception) -> CredentialNotFound:
+def credential_read_failure(error: Exception) -> CredentialNotFound:
     """Return the error for an exception of a credential provider while it read credentials."""
     return CredentialNotFound(
         f"The credential provider raised {error_name(error)}.",
@@ -92,7 +92,7 @@ def no_credentials(error: Exception) -> CredentialNotFound:
     )
 
 
-def no_token(error: Exception) -> CredentialNotFound:
+def negotiator_failure(error: Exception) -> CredentialNotFound:
     """Return the error for an exception of a negotiator of Kerberos or NTLM tokens."""
     return CredentialNotFound(
         f"The negotiator raised {error_name(error)}.",
@@ -100,7 +100,7 @@ def no_token(error: Exception) -> CredentialNotFound:
     )
 
 
-def not_refreshed(error: Exception) -> CredentialRefreshFailed:
+def refresh_failure(error: Exception) -> CredentialRefreshFailed:
     """Return the error for an exception of a credential provider while it renewed credentials."""
     return CredentialRefreshFailed(
         f"The credential provider raised {error_name(error)}.",
@@ -108,7 +108,7 @@ def not_refreshed(error: Exception) -> CredentialRefreshFailed:
     )
 
 
-def not_stored(error: Exception) -> StorageUnavailable:
+def credential_store_failure(error: Exception) -> StorageUnavailable:
     """Return the error for an exception of a credential provider while it stored credentials."""
     return StorageUnavailable(
         f"The credential provider raised {error_name(error)}.",

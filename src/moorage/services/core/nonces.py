@@ -31,7 +31,7 @@ class Nonces:
         """Return the nonce that the server of a URL demands; None if none is known."""
         return self._nonces.get(origin_of(url)) if self._nonces else None
 
-    def learn(self, url: str, headers: Headers) -> bool:
+    def remember_nonce(self, url: str, headers: Headers) -> bool:
         """Remember the nonce in an answer; return whether there was one."""
         nonce = nonce_of(headers)
         if nonce is None:

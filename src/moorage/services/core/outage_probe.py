@@ -33,7 +33,7 @@ class OutageProbe:
         self.outage: Outage | None = None
         self.answered: int | None = None
 
-    def may_probe(self, outage: Outage) -> bool:
+    def claim_probe(self, outage: Outage) -> bool:
         """Reserve the probe of the store for this caller; return False if another has it."""
         if self._core.nanoseconds() < outage.until:
             return False
@@ -46,13 +46,13 @@ class OutageProbe:
     def is_slow(self, began: int, bound: float | None) -> bool:
         """Return whether a store that did not answer in time may only be slow."""
         now = self._core.nanoseconds()
-        silent = None if self.answered is None else now - self.answered
-        return is_slow(now - began, bound, silent)
+        silent_time = None if self.answered is None else now - self.answered
+        return is_slow(now - began, bound, silent_time)
 
-    def lost(self, before: Outage | None, error: StorageUnavailable, began: int) -> None:
+    def record_loss(self, before: Outage | None, error: StorageUnavailable, began: int) -> None:
         """Record that the store gave no answer, so that its outage begins or continues."""
-        core, current = self._core, self.outage
-        if current is not None and current is not before:
+        core, current_outage = self._core, self.outage
+        if current_outage is not None and current_outage is not before:
             # Another caller noticed the outage first.
             return
         now = core.nanoseconds()
@@ -69,7 +69,7 @@ class OutageProbe:
                 )
             )
 
-    def found(self, outage: Outage) -> None:
+    def record_recovery(self, outage: Outage) -> None:
         """Record that the store answered a probe, so that its outage is over."""
         if outage is not self.outage:
             return

@@ -21,18 +21,18 @@ class UnprovenRefreshes:
     def __init__(self) -> None:
         self._known: dict[str, Refreshes] = {}
 
-    def allows(self, key: str, now: int) -> bool:
+    def may_renew(self, key: str, now: int) -> bool:
         """Return whether the credential may be renewed at this time."""
         return now >= self._known.get(key, _NO_REFRESHES).due
 
-    def renewed(self, key: str, now: int) -> None:
+    def record_renewal(self, key: str, now: int) -> None:
         """Record that the credential was renewed."""
         previous_numbers = self._known.get(key, _NO_REFRESHES)
         if len(self._known) >= _MAX_ENTRIES:
             self._known.clear()
-        self._known[key] = previous_numbers.again(now)
+        self._known[key] = previous_numbers.count_renewal(now)
 
-    def accepted(self, key: str) -> None:
+    def record_acceptance(self, key: str) -> None:
         """Record that the service accepted the credential."""
         if self._known:
             self._known.pop(key, None)

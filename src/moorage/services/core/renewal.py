@@ -29,7 +29,7 @@ from moorage.domain.entries.renewal import (
     HeldEntry,
     claims_due,
     entries_due,
-    halves,
+    split_in_half,
 )
 from moorage.domain.idempotency.claims import LEASE, RENEWAL, Renew
 from moorage.domain.values.durations import SECOND
@@ -94,7 +94,7 @@ class _RenewalRounds(ABC, Generic[H]):
                 await self._renew(group, RENEWAL / SECOND)
             except StorageUnavailable:
                 if self._nanoseconds() < start_time + RENEWAL * 1000:
-                    groups += halves(group)
+                    groups += split_in_half(group)
 
     def stop_after_fork(self) -> None:
         """Stop renewing all leases in a forked child: they belong to its parent process."""
@@ -241,9 +241,9 @@ class EntryRenewals(_RenewalRounds[HeldEntry]):
             self._store if timeout is None else self._bounded_store(entries, start_time, timeout)
         )
         now = await store.now()
-        from moorage.domain.entries.queue import renew  # noqa: PLC0415 - few programs have entries
+        from moorage.domain.entries.queue import extend_lease  # noqa: PLC0415 - few programs have entries
 
-        renewed_entries = [renew(claim.entry, now, claim.lease) for claim in entries]
+        renewed_entries = [extend_lease(claim.entry, now, claim.lease) for claim in entries]
         fences = [claim.entry.fence for claim in entries]
         if store.settle is None:
             swap_results: Iterable[bool] = [await store.swap(renewed_entries[0], fences[0])]

@@ -165,10 +165,10 @@ class TenantRecords:
         if claim.new is NewRecord.NEVER:
             return await self._claim_uncounted(claim, for_existing_record(command))
         claim_result: ClaimResult
-        if self._has_place(claim):
+        if self._has_reserved_place(claim):
             claim_result = await core.execute(command, claim.time_left())
             return claim_result
-        stock = self._stock(claim)
+        stock = self._reserved_stock(claim)
         place, failure = None, None
         try:
             place = await self._reserve_place(claim, stock)
@@ -196,12 +196,12 @@ class TenantRecords:
 
     async def _claim_uncounted(self, claim: CountedClaim, command: Claim) -> ClaimResult:
         """Claim a key without a reserved place; count its record if its life begins again."""
-        core, life = claim.core, claim.life
+        core, lifetime = claim.core, claim.life
         claim_result: ClaimResult = await core.execute(command, claim.time_left())
-        if claim_result.verdict in _NEWLY_RECORDED and not self._has_place(claim):
-            until = core.nanoseconds() + step_of(life) * 1000
-            core.post(Reserve(claim.tenant, bound=self.bound, number=1, life=life, forced=True))
-            self._keep_place(claim, _ReservedPlace(until, life), made=True)
+        if claim_result.verdict in _NEWLY_RECORDED and not self._has_reserved_place(claim):
+            end_nanoseconds = core.nanoseconds() + step_of(lifetime) * 1000
+            core.post(Reserve(claim.tenant, bound=self.bound, number=1, life=lifetime, forced=True))
+            self._keep_place(claim, _ReservedPlace(end_nanoseconds, lifetime), made=True)
         return claim_result
 
     def count_answer(
@@ -217,10 +217,10 @@ class TenantRecords:
         """
         number = further_places(answer)
         if number:
-            life = rounded_life(ttl)
-            core.post(Reserve(tenant, bound=self.bound, number=number, life=life, forced=True))
+            lifetime = rounded_life(ttl)
+            core.post(Reserve(tenant, bound=self.bound, number=number, life=lifetime, forced=True))
 
-    def _has_place(self, claim: CountedClaim) -> bool:
+    def _has_reserved_place(self, claim: CountedClaim) -> bool:
         """Return whether this process reserved the place of this key's record."""
         place = self._taken_by.get(claim.command.keys[0])
         if place is None or claim.core.nanoseconds() >= place.until:
@@ -285,7 +285,7 @@ class TenantRecords:
             _give_back(core, tenant, unused)
         return taken_place
 
-    def _stock(self, claim: CountedClaim) -> _Stock:
+    def _reserved_stock(self, claim: CountedClaim) -> _Stock:
         """Return the reserved places of a tenant for records of one lifetime."""
         key = (claim.tenant, claim.life)
         stock = self._stocks.get(key)

@@ -61,7 +61,7 @@ class Waiters:
         self._lines: dict[_Key, Line] = {}
         self._waiters: dict[int, Waiter] = {}
 
-    def join(self, question: Admission, granted: tuple[Ticket, ...], due: int) -> Waiter:
+    def add_caller(self, question: Admission, granted: tuple[Ticket, ...], due: int) -> Waiter:
         """Join the queue with tickets that may be used from a time of the local clock on."""
         key = (question.gates, question.costs, type(granted[0]))
         waiter = self._waiters[id(granted)] = Waiter(key, granted, due)
@@ -73,25 +73,25 @@ class Waiters:
         waiter.turn = (due, waiter.number, waiter.turn[2])
         self._add(waiter)
 
-    def rest(self, waiter: Waiter, now: int) -> tuple[int, bool]:
+    def wait_time(self, waiter: Waiter, now: int) -> tuple[int, bool]:
         """Return the nanoseconds to sleep, and whether the caller may go on then."""
         with self._lock:
-            line, sleep_time, is_due = self._lines[waiter.key].rested(waiter.number, now)
+            line, sleep_time, is_due = self._lines[waiter.key].with_wait(waiter.number, now)
             self._lines[waiter.key] = line
         return sleep_time, is_due
 
-    def take(self, waiter: Waiter) -> tuple[Ticket, ...]:
+    def take_tickets(self, waiter: Waiter) -> tuple[Ticket, ...]:
         """Return the tickets of a caller whose turn has come, and remove it from the queue."""
         with self._lock:
-            line, waiter.turn = self._lines[waiter.key].taken(waiter.number)
+            line, waiter.turn = self._lines[waiter.key].without_admitted(waiter.number)
             self._put(waiter.key, line)
         return waiter.turn[2]
 
-    def go(self, granted: tuple[Ticket, ...]) -> None:
+    def remove_admitted(self, granted: tuple[Ticket, ...]) -> None:
         """Remove a caller that was admitted, identified by its first tickets."""
         self._waiters.pop(id(granted), None)
 
-    def leave(self, granted: tuple[Ticket, ...]) -> tuple[Ticket, ...]:
+    def remove_caller(self, granted: tuple[Ticket, ...]) -> tuple[Ticket, ...]:
         """Remove a caller that gives up, and return the tickets that it must give back."""
         waiter = self._waiters.pop(id(granted), None)
         if waiter is None:
@@ -100,9 +100,9 @@ class Waiters:
             line = self._lines.get(waiter.key, Line())
             if waiter.number not in line.numbers:
                 return waiter.turn[2]
-            line, turn = line.left(waiter.number)
+            line, next_turn = line.without_caller(waiter.number)
             self._put(waiter.key, line)
-        return turn[2]
+        return next_turn[2]
 
     def _add(self, waiter: Waiter) -> None:
         with self._lock:
@@ -116,10 +116,10 @@ class Waiters:
             del self._lines[key]
 
 
-async def await_turn(core: Core, waiter: Waiter) -> tuple[Ticket, ...]:
+async def wait_for_turn(core: Core, waiter: Waiter) -> tuple[Ticket, ...]:
     """Wait until it is a caller's turn in the queue, and return its tickets."""
     is_due = False
     while not is_due:
-        sleep_time, is_due = core.waiters.rest(waiter, core.nanoseconds())
+        sleep_time, is_due = core.waiters.wait_time(waiter, core.nanoseconds())
         await core.sleep(sleep_time / 1e9)
-    return core.waiters.take(waiter)
+    return core.waiters.take_tickets(waiter)

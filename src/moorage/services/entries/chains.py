@@ -78,10 +78,10 @@ class ChainProcessing(EntryProcessing[OutboxEntry]):
                 results.append(ProcessedEntry(entry=changed_entry))
         for entry in entries:
             if entry.state is EntryState.UNDOING:
-                await self._undo_before(entry, now)
+                await self._release_undos(entry, now)
         return results
 
-    async def _undo_before(self, entry: OutboxEntry, now: datetime) -> None:
+    async def _release_undos(self, entry: OutboxEntry, now: datetime) -> None:
         """Release the undo calls of a failed call's predecessors, then end the failed call."""
         chain = await self._with_undos([entry.id])
         missing_ids = set(ancestor_ids(entry, chain))

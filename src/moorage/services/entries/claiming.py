@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from moorage.domain.entries.queue import Entry, EntryState, finish, give_back
+from moorage.domain.entries.queue import Entry, EntryState, finish_entry, give_back
 from moorage.services.entries.processing import EntryProcessing
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class EntryClaims(EntryProcessing[E]):
             StorageUnavailable: the store cannot be reached. The entry is still held.
         """
         now = await self.store.now()
-        settled_entry = finish(entry, now) if is_done else give_back(entry, now)
+        settled_entry = finish_entry(entry, now) if is_done else give_back(entry, now)
         await self.store.swap(settled_entry, entry.fence)
         self.abandon(lease)
 

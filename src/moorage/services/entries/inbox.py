@@ -9,7 +9,7 @@ import attrs
 
 from moorage.domain.entries.inbox import InboxEntry, entry_of, pack_events, unpack_events
 from moorage.domain.entries.queue import EntryState, ErrorConsequence, is_short, lane_of, with_trace
-from moorage.domain.values.text import storable
+from moorage.domain.values.text import storable_text
 from moorage.domain.webhooks.delivery import trace_of
 from moorage.domain.webhooks.replies import WebhookReply, reply_to
 from moorage.errors import ConfigurationError, ConnectorError
@@ -158,7 +158,7 @@ class InboxFlows(EntryClaims[InboxEntry]):
         )
         if events[0].reply is not None:
             return attrs.evolve(entry, reply=events[0].reply, state=EntryState.DONE, due=None)
-        store = self._in_time(timeout).store
+        store = self._with_time_limit(timeout).store
         closed_entry = self.closed(entry, pack_events(events))
         with self._tracing.sending(self._name, entry, trace_of(headers)) as trace:
             stored_entry = await store.add(with_trace(closed_entry, trace))
@@ -226,8 +226,10 @@ class InboxFlows(EntryClaims[InboxEntry]):
                 path="handlers",
                 remedy="Register handlers with `on`, and import the module that does so.",
             )
-        flows = self._in_time(timeout)
-        results = await flows.work_off(self._call_handlers, limit, self.core.utc, ids, stop)
+        flows = self._with_time_limit(timeout)
+        results = await flows.process_due_entries(
+            self._call_handlers, limit, self.core.utc, ids, stop
+        )
         return HandledWebhooks(worked=tuple(results))
 
     async def _call_handlers(self, entry: InboxEntry) -> None:
@@ -248,7 +250,7 @@ class InboxFlows(EntryClaims[InboxEntry]):
 
     def webhooks(self, entry: InboxEntry) -> tuple[WebhookEvent, ...]:
         """Return the events of an entry, as they were verified on arrival."""
-        return unpack_events(self.opened(entry), entry.tenant)
+        return unpack_events(self.open_content(entry), entry.tenant)
 
     def _lane_and_subject(
         self, account: str, events: Sequence[WebhookEvent]
@@ -270,7 +272,7 @@ class InboxFlows(EntryClaims[InboxEntry]):
             only_subject = subjects.pop() if len(subjects) == 1 else None
             subject = (
                 only_subject
-                if is_short(only_subject) and storable(only_subject) == only_subject
+                if is_short(only_subject) and storable_text(only_subject) == only_subject
                 else None
             )
         return lane, subject

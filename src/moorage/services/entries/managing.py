@@ -14,9 +14,9 @@ from moorage.domain.entries.queue import (
     EntryPage,
     EntryQuery,
     EntryState,
-    drop,
+    cancel_entry,
     lease_left,
-    replay,
+    replay_entry,
     usual_wait,
 )
 from moorage.domain.monitoring.health import Backlog
@@ -123,7 +123,7 @@ class EntryManagement(EntryPauses[E]):
             actor: person who takes the action, for the audit trail; by default the system's user.
             reason: reason for the audit trail.
         """
-        return await self._change_entry(id, "replay", replay, actor, reason)
+        return await self._change_entry(id, "replay", replay_entry, actor, reason)
 
     async def drop(self, id: str, *, actor: str | None = None, reason: str = "") -> E:
         """Cancel an entry, so that no worker processes it.
@@ -166,9 +166,11 @@ class EntryManagement(EntryPauses[E]):
                 "attempts": previous_entry.attempts,
             },
         )
-        return await perform_recorded(self.core, manual_act, lambda: self._replaced(id, change))
+        return await perform_recorded(
+            self.core, manual_act, lambda: self._replace_entry(id, change)
+        )
 
-    async def _replaced(self, id: str, change: Callable[[E, datetime], E]) -> E:
+    async def _replace_entry(self, id: str, change: Callable[[E, datetime], E]) -> E:
         while True:
             entry, now = await self.get(id), await self.store.now()
             remaining_duration = lease_left(entry, now)
@@ -191,4 +193,4 @@ def _cancel_entry(entry: E, now: datetime) -> E:
             field="id",
             remedy="Undo what it did in another way, such as with a refund.",
         )
-    return drop(entry, now)
+    return cancel_entry(entry, now)

@@ -18,7 +18,7 @@ from moorage.domain.entries.queue import (
     EntryQuery,
     EntryState,
     ErrorConsequence,
-    drop,
+    cancel_entry,
     lane_of,
     with_trace,
 )
@@ -28,7 +28,7 @@ from moorage.domain.secrets.frames import without_frames
 from moorage.domain.secrets.sensitive import is_sensitive
 from moorage.domain.values.json_text import is_list
 from moorage.domain.values.result import Result
-from moorage.domain.values.text import storable, with_article
+from moorage.domain.values.text import storable_text, with_article
 from moorage.errors import ConnectorError, InvalidData, StorageUnavailable
 from moorage.services.contracts.payment_effects import Request as PaymentRequest
 from moorage.services.entries.chains import (
@@ -290,7 +290,7 @@ class OutboxFlows(ChainProcessing):
         after: Iterable[str | OutboxEntry],
         store_timeout: float | timedelta | None,
     ) -> OutboxEntry:
-        flows = self._in_time(store_timeout, "store_timeout")
+        flows = self._with_time_limit(store_timeout, "store_timeout")
         _check_storable(tenant, "tenant")
         _check_storable(subject, "subject")
         predecessors = joined_ids(after)
@@ -341,7 +341,7 @@ class OutboxFlows(ChainProcessing):
             entry = await self.get(id)
             if entry.state not in _CANCELLABLE:
                 return entry.state is EntryState.DROPPED
-            if await self.store.swap(drop(entry, await self.store.now()), entry.fence):
+            if await self.store.swap(cancel_entry(entry, await self.store.now()), entry.fence):
                 return True
 
     async def _start(self, not_before: datetime | timedelta | None) -> datetime | None:
@@ -396,9 +396,11 @@ class OutboxFlows(ChainProcessing):
                 await self._prepare_undo(entry, undo, answer)
             return answer
 
-        flows = self._in_time(timeout)
+        flows = self._with_time_limit(timeout)
         given_up = [] if ids is not None else await flows._advance_chains(stop)  # noqa: SLF001 - a copy of this
-        results = await flows.work_off(work, limit, utc, ids, stop, concurrency=concurrency)
+        results = await flows.process_due_entries(
+            work, limit, utc, ids, stop, concurrency=concurrency
+        )
         if ids is None:
             # The results must be returned even if the store fails now; the next round reports that.
             with suppress(StorageUnavailable):
@@ -462,13 +464,13 @@ class OutboxFlows(ChainProcessing):
 
     def _parts_of(self, entry: OutboxEntry) -> tuple[tuple[Any, ...], dict[str, Any], Undo | None]:
         """Return the arguments of a stored call, and the call that undoes it, if there is one."""
-        values, options, *undos = unpack(self.opened(entry))
+        values, options, *undos = unpack(self.open_content(entry))
         return values, options, undos[0] if undos else None
 
 
 def _check_storable(value: str | None, field: str) -> None:
     """Refuse a text that some databases cannot store, before it breaks the host's transaction."""
-    if isinstance(value, str) and storable(value) != value:
+    if isinstance(value, str) and storable_text(value) != value:
         raise InvalidData(
             f"{field} contains a NUL character or an unpaired surrogate.",
             field=field,
@@ -483,11 +485,11 @@ def _check_request(request: object) -> None:
             field="request",
             remedy="Give a moorage.Request, such as Request.post('/path', json={…}).",
         )
-    sensitive = next((name for name in request.headers if is_sensitive(name)), None)
-    if sensitive is not None:
+    sensitive_name = next((name for name in request.headers if is_sensitive(name)), None)
+    if sensitive_name is not None:
         raise without_frames(
             InvalidData(
-                f"The header {sensitive!r} may contain a secret, which would be stored with"
+                f"The header {sensitive_name!r} may contain a secret, which would be stored with"
                 " the call.",
                 field="request.headers",
                 remedy="Leave it out, and give the service its credentials.",
@@ -500,7 +502,7 @@ def _failure(answer: object) -> Exception | None:
     errors = (
         [result.error for result in answer if isinstance(result, Result)] if is_list(answer) else []
     )
-    worst_error = min(filter(None, errors), key=_rank, default=None)
+    worst_error = min(filter(None, errors), key=_uncertainty_rank, default=None)
     if (
         worst_error is not None
         and None in errors
@@ -510,7 +512,7 @@ def _failure(answer: object) -> Exception | None:
     return worst_error
 
 
-def _rank(error: Exception) -> int:
+def _uncertainty_rank(error: Exception) -> int:
     return _WORST.index(fate_of(error))
 
 

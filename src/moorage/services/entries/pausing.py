@@ -17,7 +17,7 @@ from moorage.domain.entries.pauses import (
     scope_of,
 )
 from moorage.domain.entries.queue import Entry, EntryQuery, EntryState
-from moorage.domain.values.text import storable
+from moorage.domain.values.text import storable_text
 from moorage.errors import InvalidData
 from moorage.services.calling.manual_operations import ManualAct, perform_recorded
 
@@ -78,10 +78,12 @@ class EntryPauses(Generic[E]):
             added_at=self.core.utc(),
             state=EntryState.PAUSED,
             holds=False,
-            error=storable(reason.strip()[:LONGEST_REASON]),
+            error=storable_text(reason.strip()[:LONGEST_REASON]),
         )
-        act = self._manual_act("pause", entry, actor, reason)
-        return pause_of(await perform_recorded(self.core, act, lambda: self.store.add(entry)))
+        manual_act = self._manual_act("pause", entry, actor, reason)
+        return pause_of(
+            await perform_recorded(self.core, manual_act, lambda: self.store.add(entry))
+        )
 
     async def resume(
         self,
@@ -106,8 +108,8 @@ class EntryPauses(Generic[E]):
         query = EntryQuery(id=_id_of(target, tenant, subject), states={EntryState.PAUSED})
         entries = (await self.store.find(query)).items
         for entry in entries:
-            act = self._manual_act("resume", entry, actor, reason)
-            await perform_recorded(self.core, act, lambda: self.store.remove(query))
+            manual_act = self._manual_act("resume", entry, actor, reason)
+            await perform_recorded(self.core, manual_act, lambda: self.store.remove(query))
         return bool(entries)
 
     async def pauses(self) -> tuple[Pause, ...]:

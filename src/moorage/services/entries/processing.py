@@ -16,15 +16,15 @@ from moorage.domain.entries.queue import (
     EntryQuery,
     EntryState,
     ErrorConsequence,
-    doubt,
-    finish,
+    finish_entry,
     give_back,
     give_up,
     lease_left,
     longest_pause,
+    mark_unknown,
     next_batch,
-    pause,
-    postpone,
+    pause_entry,
+    postpone_entry,
     stored_error_text,
     take_entry,
 )
@@ -179,14 +179,14 @@ class _Batch(Generic[E]):
         self._begun: set[str] = set()
 
     def may_write(self) -> bool:
-        """Return whether the caller may write results now; it must call `wrote_at` afterwards."""
+        """Return whether the caller may write results now; if so, it must call `note_write_end`."""
         try:
             self._turn.pop()
         except IndexError:
             return False
         return True
 
-    def wrote_at(self, time: int) -> None:
+    def note_write_end(self, time: int) -> None:
         """Record the end of a write, at this time of the local clock."""
         self.wrote = time
         self._turn.append(None)
@@ -195,11 +195,11 @@ class _Batch(Generic[E]):
         """Mark an entry as begun, so that it is not given back."""
         self._begun.add(entry.id)
 
-    def interrupted(self, entry: E) -> None:
+    def mark_not_begun(self, entry: E) -> None:
         """Mark an entry as not begun, because its work was interrupted."""
         self._begun.discard(entry.id)
 
-    def ended(self, result: _Result[E]) -> None:
+    def add_result(self, result: _Result[E]) -> None:
         """Add an entry's result, which is yet to be written to the store."""
         self._results.append(result)
 
@@ -207,7 +207,7 @@ class _Batch(Generic[E]):
         """Remove and return the results that are not written yet."""
         return [self._results.popleft() for _ in range(len(self._results))]
 
-    def left(self) -> list[E]:
+    def unbegun_entries(self) -> list[E]:
         """The entries of the batch that the worker has not begun."""
         return [entry for entry in self.taken if entry.id not in self._begun]
 
@@ -298,16 +298,16 @@ class EntryProcessing(EntryManagement[E]):
         self._pace = _AdaptiveBatchSize()
         self._until: int | None = None
 
-    def _in_time(self, timeout: float | timedelta | None, field: str = "timeout") -> Self:
+    def _with_time_limit(self, timeout: float | timedelta | None, field: str = "timeout") -> Self:
         """Return these operations with a time limit, which the store receives too."""
         span = maybe_seconds(timeout, field)
         if span is None:
             return self
         core, end_time = self.core, self.core.nanoseconds() + int(span * 1e9)
-        other = copy(self)
-        other._until = end_time  # noqa: SLF001 - a copy of this
-        other.store = self.store.within(lambda: seconds_left(core, end_time))
-        return other
+        own_copy = copy(self)
+        own_copy._until = end_time  # noqa: SLF001 - a copy of this
+        own_copy.store = self.store.within(lambda: seconds_left(core, end_time))
+        return own_copy
 
     def _seconds_left(self) -> float | None:
         """Return the seconds that the store may take; None if it has its own time limit."""
@@ -318,7 +318,7 @@ class EntryProcessing(EntryManagement[E]):
         is_late = self._until is not None and self.core.nanoseconds() >= self._until
         return is_late or (stop is not None and stop.is_set())
 
-    async def work_off(
+    async def process_due_entries(
         self,
         work: Work[E],
         limit: int,
@@ -348,19 +348,19 @@ class EntryProcessing(EntryManagement[E]):
                     results += await self._process_one(entry, lease, work, utc)
             return results
         while len(results) < limit and not stops():
-            before = len(results)
+            earlier_count = len(results)
             if self.store.claim is not None:
                 results += await self._process_batch(
-                    limit - before, lease, work, utc, stops, concurrency
+                    limit - earlier_count, lease, work, utc, stops, concurrency
                 )
             else:
                 steps = [
                     partial(self._process_due, results, entry, lease, work, utc)
-                    for entry in await self.store.due(limit - before)
+                    for entry in await self.store.due(limit - earlier_count)
                 ]
                 await concurrency.run(steps, stops)
             # Another worker took these entries, so asking for them again would be pointless.
-            if len(results) == before:
+            if len(results) == earlier_count:
                 break
         return results
 
@@ -413,22 +413,22 @@ class EntryProcessing(EntryManagement[E]):
             if entry.state is not EntryState.CLAIMED:
                 batch.worked.append(ProcessedEntry(entry=entry))
             elif await self._renewals.holds(batch.leases[entry.id], self._seconds_left()):
-                batch.ended(await self._result(entry, work, utc))
+                batch.add_result(await self._result(entry, work, utc))
         except BaseException:
-            batch.interrupted(entry)
+            batch.mark_not_begun(entry)
             raise
         is_slow = self.core.nanoseconds() - batch.wrote > _SLOW
         if is_slow and batch.may_write():
             try:
                 await self._write(batch)
             finally:
-                batch.wrote_at(self.core.nanoseconds())
+                batch.note_write_end(self.core.nanoseconds())
 
     async def _write(self, batch: _Batch[E], *, ends: bool = False) -> None:
         """Write the results of a batch; when it ends, release the entries that were not begun."""
         assert self.store.settle is not None  # noqa: S101 - for the type checker
         results = batch.results()
-        unstarted_entries = batch.left() if ends else []
+        unstarted_entries = batch.unbegun_entries() if ends else []
         try:
             if results or unstarted_entries:
                 now = await self.store.now()
@@ -536,12 +536,12 @@ class EntryProcessing(EntryManagement[E]):
                 return _Result(taken, answer=await work(taken))
         except PartlyDoneError as part:
             # Under another key the part that was done would be done again.
-            error, fate = part.error, ErrorConsequence.NEVER
+            error, consequence = part.error, ErrorConsequence.NEVER
         except Exception as failed_value:  # noqa: BLE001 - stored with the entry
-            error, fate = failed_value, self._judge(failed_value)
+            error, consequence = failed_value, self._judge(failed_value)
         # The error's retry time is by the caller's clock, so only the difference is used.
         requested_wait = cap_wait(wait_of(error, utc()), longest_pause(self._retry, error))
-        return _Result(taken, error=error, fate=fate, requested_wait=requested_wait)
+        return _Result(taken, error=error, fate=consequence, requested_wait=requested_wait)
 
     async def _overwrite_uncertain(self, result: _Result[E]) -> None:
         """Replace another worker's uncertain result by this certain one."""
@@ -575,16 +575,16 @@ class EntryProcessing(EntryManagement[E]):
 
     def _entry_after(self, result: _Result[E], now: datetime) -> E:
         """Return the entry in the state that its result requires."""
-        entry, error, fate = result.entry, result.error, result.fate
+        entry, error, consequence = result.entry, result.error, result.fate
         if error is None:
-            return finish(entry, now)
+            return finish_entry(entry, now)
         words = stored_error_text(error)
-        if fate is ErrorConsequence.DOUBT:
-            return doubt(entry, now, words)
-        if fate is not ErrorConsequence.AGAIN or entry.attempts >= self._retry.max_attempts:
-            return give_up(entry, now, words, spent=fate is ErrorConsequence.SPENT)
-        wait = pause(self._retry, entry.attempts, result.requested_wait, self.core.fraction())
-        return postpone(entry, now + wait, words)
+        if consequence is ErrorConsequence.DOUBT:
+            return mark_unknown(entry, now, words)
+        if consequence is not ErrorConsequence.AGAIN or entry.attempts >= self._retry.max_attempts:
+            return give_up(entry, now, words, spent=consequence is ErrorConsequence.SPENT)
+        wait = pause_entry(self._retry, entry.attempts, result.requested_wait, self.core.fraction())
+        return postpone_entry(entry, now + wait, words)
 
     def closed(self, entry: E, content: bytes) -> E:
         """Return a copy of the entry with this content, encrypted if possible."""
@@ -594,7 +594,7 @@ class EntryProcessing(EntryManagement[E]):
         sealed_bytes = cipher.seal(content, self._binding_of(entry))
         return attrs.evolve(entry, content=_SEALED + sealed_bytes)
 
-    def opened(self, entry: E) -> bytes:
+    def open_content(self, entry: E) -> bytes:
         """Return the decrypted content of an entry.
 
         Raises:

@@ -11,7 +11,7 @@ import attrs
 
 from moorage.domain.idempotency.claims import ReadRecord
 from moorage.domain.idempotency.tenant_records import CountRecords
-from moorage.domain.monitoring.assessment import as_of, assess, unreadable_health
+from moorage.domain.monitoring.assessment import as_of, assess_health, unreadable_health
 from moorage.domain.monitoring.health import Backlog, Health, HealthState
 from moorage.domain.monitoring.probes import (
     due_probes,
@@ -173,7 +173,7 @@ class HealthFlows:
             expiries=sources.expiries,
             records=await self._count_records(signals.near_bound),
         )
-        self.health = assess(readings, self.core.utc(), sources.policy)
+        self.health = assess_health(readings, self.core.utc(), sources.policy)
         return self.health
 
     async def probe(self, *, everything: bool = False) -> tuple[str, ...]:

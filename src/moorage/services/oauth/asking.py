@@ -70,9 +70,15 @@ class AuthorizationServerRequests:
 
     async def answer(self, inquiry: ServerInquiry, until: int | None = None) -> Any:
         """Send a request, with retries; return the answer, or the error if there is none."""
-        core, patience, attempts, delay, is_renewed = self._core, self._patience, 0, 0.0, False
+        core, request_limits, attempts, delay, is_renewed = (
+            self._core,
+            self._patience,
+            0,
+            0.0,
+            False,
+        )
         if until is None:
-            until = core.nanoseconds() + int(patience.whole * _SECOND)
+            until = core.nanoseconds() + int(request_limits.whole * _SECOND)
         self._client.at(inquiry.endpoint)
         while True:
             attempts += 1
@@ -83,7 +89,7 @@ class AuthorizationServerRequests:
                 self._nonce, is_renewed = answer.nonce, True
                 continue
             decision = retry.decide(
-                patience.retry,
+                request_limits.retry,
                 inquiry.refusal(answer)[0],
                 attempt=attempts,
                 repeatable=inquiry.repeatable or not is_lost(answer),

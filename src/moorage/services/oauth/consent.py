@@ -84,12 +84,12 @@ class ConsentFlows:
 
     async def begin_device(self, client: OAuthClient) -> DeviceConsent:
         """Request a device code, which a person enters on another device."""
-        hidden = _secrets_of(client)
+        hidden_secrets = _secrets_of(client)
         answer = await AuthorizationServerRequests(self._core, client, self._patience).answer(
             ServerInquiry(
                 endpoint="device_authorization_endpoint",
                 make_parameters=lambda: wanted_scope(client),
-                read=lambda response, asked_at: read_device(response, asked_at, hidden),
+                read=lambda response, asked_at: read_device(response, asked_at, hidden_secrets),
                 refusal=lambda answer: renewal_error(None, answer),
             )
         )
@@ -103,17 +103,19 @@ class ConsentFlows:
         checked_kind(device, DeviceConsent, "device")
         code, expires_at = device.device_code, self._local_nanoseconds(device.expires_at)
         end_time = expires_at if timeout is None else core.nanoseconds() + int(timeout * _SECOND)
-        hidden = _secrets_of(client, code)
+        hidden_secrets = _secrets_of(client, code)
         inquiry = ServerInquiry(
             endpoint=_TOKENS,
             make_parameters=lambda: polling_parameters(code),
-            read=lambda response, asked_at: read_token(response, client, asked_at, hidden=hidden),
+            read=lambda response, asked_at: read_token(
+                response, client, asked_at, hidden=hidden_secrets
+            ),
             refusal=lambda answer: renewal_error(None, answer),
         )
         # The polling loop itself decides about pauses, so single requests are not retried.
-        patience = attrs.evolve(self._patience, retry=RetryPolicy.none())
+        request_limits = attrs.evolve(self._patience, retry=RetryPolicy.none())
         next_request, polling_pace = (
-            AuthorizationServerRequests(core, client, patience),
+            AuthorizationServerRequests(core, client, request_limits),
             PollingPace.at_first(device.interval),
         )
         while True:

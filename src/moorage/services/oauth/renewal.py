@@ -30,8 +30,8 @@ from moorage.domain.idempotency.claims import (
     MarkSent,
     Resolve,
     Verdict,
-    abandon,
-    release,
+    abandon_claim,
+    release_claim,
     store_answer,
 )
 from moorage.domain.oauth.client import ClientAuthentication
@@ -153,21 +153,21 @@ class Renewal:
         """Return an owner's stored token; first store a new token that is still only in memory."""
         try:
             token = await self._vault.get(*owner)
-            waiting = self.unstored.get(owner)
+            unstored_token = self.unstored.get(owner)
         except CredentialNotFound:
-            token, waiting = None, self.unstored.get(owner)
-            if waiting is None or waiting[0] is not None:
+            token, unstored_token = None, self.unstored.get(owner)
+            if unstored_token is None or unstored_token[0] is not None:
                 raise
-        if waiting is None:
+        if unstored_token is None:
             return token
-        stale_credentials, new_credentials = waiting
+        stale_credentials, new_credentials = unstored_token
         if token == stale_credentials:
             await self._vault.rotate(*owner, new_credentials)
             token = new_credentials
         self.unstored.pop(owner, None)
         return token
 
-    async def claimed(
+    async def renew_token(
         self,
         owner: Owner,
         client: OAuthClient,
@@ -180,12 +180,14 @@ class Renewal:
         Return None if another process is renewing it, and the caller has no time to wait.
         """
         core, start_time, pause = self._core, self._core.nanoseconds(), _FIRST_PAUSE
-        held, is_again = stale, False
+        held_credentials, is_again = stale, False
         end_time = start_time + int(
             (self._pace.renewal if patience is None else patience) * _SECOND
         )
         while True:
-            result = await self._renew(owner, client, stale, held, end_time, again=is_again)
+            result = await self._renew(
+                owner, client, stale, held_credentials, end_time, again=is_again
+            )
             if isinstance(result, OAuthCredentials):
                 return result
             if result is None:
@@ -194,10 +196,13 @@ class Renewal:
                     continue
                 result = _GrantEnd("the answer with the latest token was lost")
             if isinstance(result, _GrantEnd):
-                if held is None or isinstance(client.grant, Consent):
+                if held_credentials is None or isinstance(client.grant, Consent):
                     raise self._consent_error(owner, result.reason)
                 # The configured refresh token may still be valid, or may have been replaced.
-                held, is_again = attrs.evolve(held, refresh_token=None), False
+                held_credentials, is_again = (
+                    attrs.evolve(held_credentials, refresh_token=None),
+                    False,
+                )
                 continue
             if patience is None:
                 return None
@@ -206,7 +211,7 @@ class Renewal:
                 raise slow_renewal_error(owner[0])
             await core.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-            newer_credentials = await self._newer(owner, stale)
+            newer_credentials = await self._newer_token(owner, stale)
             if newer_credentials is not None:
                 return newer_credentials
 
@@ -251,7 +256,7 @@ class Renewal:
         key = claim_key(owner, client, held, again=again)
         start_time, term = core.nanoseconds(), int((renewal + _MARGIN) * 10**6)
         claim_end, lease = start_time + int(renewal * _SECOND), core.renewals.lease(term)
-        verdict, fence, wait, _ = await core.execute(
+        claim_verdict, fence, wait, _ = await core.execute(
             Claim(
                 key,
                 fingerprint=GRANT,
@@ -264,15 +269,17 @@ class Renewal:
             ),
             seconds_left(core, patience),
         )
-        if verdict is Verdict.REPLAY:
+        if claim_verdict is Verdict.REPLAY:
             return _GrantEnd("the grant has ended")
-        if verdict is Verdict.RUN:
+        if claim_verdict is Verdict.RUN:
             claim = HeldClaim(key, fence, ttl=REMEMBERED, until=start_time + lease * 1000)
             return _RenewalClaim(claim, claim_end, again)
         # A token that is sent during another holder's request may end the grant.
         return _ClaimWait(wait / 10**6) if wait else None
 
-    async def _newer(self, owner: Owner, stale: OAuthCredentials | None) -> OAuthCredentials | None:
+    async def _newer_token(
+        self, owner: Owner, stale: OAuthCredentials | None
+    ) -> OAuthCredentials | None:
         """Return the token that another process has stored meanwhile; None if there is none."""
         try:
             token = await self.stored(owner)
@@ -302,24 +309,26 @@ class Renewal:
         refresh_token = single_use_token(client, held)
         repeatable = refresh_token is None or refresh_token == self._reusable_tokens.get(owner)
         try:
-            newer_token = await self._newer(owner, stale)
-            question = await self._question(owner, client, held) if newer_token is None else None
+            newer_token = await self._newer_token(owner, stale)
+            token_question = (
+                await self._question(owner, client, held) if newer_token is None else None
+            )
         except ConnectorError:
             # Nothing was sent, so nobody need wait until this claim expires.
-            await self._release(claimed)
+            await self._release_claim(claimed)
             raise
-        if question is None:
-            await self._release(claimed)
+        if token_question is None:
+            await self._release_claim(claimed)
             return newer_token
-        mark = MarkSent(claimed.claim.key, claimed.claim.fence, client.at("token_endpoint"))
+        mark_command = MarkSent(claimed.claim.key, claimed.claim.fence, client.at("token_endpoint"))
         if not repeatable and not (
             await core.renewals.holds(claimed.claim, seconds_left(core, claimed.until))
-            and await core.execute(mark, seconds_left(core, claimed.until))
+            and await core.execute(mark_command, seconds_left(core, claimed.until))
         ):
             raise slow_renewal_error(owner[0])
-        answer, attempts = await self._answer(question, claimed, repeatable=repeatable)
+        answer, attempts = await self._final_answer(token_question, claimed, repeatable=repeatable)
         if isinstance(answer, Granted):
-            await self._keep(owner, question, stale, answer.credentials, claimed)
+            await self._store_token(owner, token_question, stale, answer.credentials, claimed)
             duration = (core.nanoseconds() - start_time) / _SECOND
             self._notify_observers(TokenRenewed, owner, duration=duration, attempts=attempts)
             return answer.credentials
@@ -331,15 +340,15 @@ class Renewal:
             return _GrantEnd(answer.words)
         rotated_credentials = _rotated_credentials(stale, answer)
         if rotated_credentials is not None:
-            await self._keep(owner, question, stale, rotated_credentials, claimed)
+            await self._store_token(owner, token_question, stale, rotated_credentials, claimed)
             raise renewal_error(owner[0], answer)[0]
         if is_lost(answer) and not repeatable:
             await core.execute(
-                abandon(claimed.claim.key, claimed.claim.fence, ttl=REMEMBERED),
+                abandon_claim(claimed.claim.key, claimed.claim.fence, ttl=REMEMBERED),
                 seconds_left(core, claimed.until),
             )
             return None
-        await self._release(claimed)
+        await self._release_claim(claimed)
         error, wait = renewal_error(owner[0], answer)
         if wait is not None:
             error.due = core.utc() + timedelta(seconds=wait)
@@ -359,13 +368,13 @@ class Renewal:
                 if isinstance(subject_credentials, OAuthCredentials)
                 else subject_credentials.secret
             )
-        bound = None if stale is None else stale.dpop_key
-        if bound is not None and client.authentication is ClientAuthentication.NONE:
+        bound_key = None if stale is None else stale.dpop_key
+        if bound_key is not None and client.authentication is ClientAuthentication.NONE:
             # The refresh token of a client without a secret is bound to its original key.
-            client = attrs.evolve(client, dpop_key=bound)
+            client = attrs.evolve(client, dpop_key=bound_key)
         return TokenQuestion(client, stale, subject)
 
-    async def _answer(
+    async def _final_answer(
         self, question: TokenQuestion, claimed: _RenewalClaim, *, repeatable: bool
     ) -> tuple[Granted | Refused | ConnectorError, int]:
         """Return the token endpoint's final answer, and the number of requests made."""
@@ -418,11 +427,11 @@ class Renewal:
             failed_error = error
         else:
             if question.client.dpop_key is not None:
-                core.nonces.learn(url, answer.headers)
+                core.nonces.remember_nonce(url, answer.headers)
             return answer
         return without_frames(failed_error)
 
-    async def _keep(
+    async def _store_token(
         self,
         owner: Owner,
         question: TokenQuestion,
@@ -438,7 +447,7 @@ class Renewal:
                 raise store_error
             await core.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-        await self._release(claimed)
+        await self._release_claim(claimed)
         refresh_token = None if stale is None else stale.refresh_token
         if refresh_token is None or refresh_token != new.refresh_token:
             self._reusable_tokens.pop(owner, None)
@@ -446,14 +455,14 @@ class Renewal:
         self._reusable_tokens[owner] = refresh_token
         if claimed.again:
             # The refresh token does not rotate, so the first request's outcome is irrelevant.
-            first = claim_key(owner, question.client, stale, again=False)
-            resolve = Resolve(first, done=False, ttl=_SHORT_TTL)
+            first_claim = claim_key(owner, question.client, stale, again=False)
+            resolve = Resolve(first_claim, done=False, ttl=_SHORT_TTL)
             await core.execute(resolve, seconds_left(core, claimed.until))
 
-    async def _release(self, claimed: _RenewalClaim) -> None:
+    async def _release_claim(self, claimed: _RenewalClaim) -> None:
         """Release the claim on a renewal, so that another process can renew at once."""
         await self._core.execute(
-            release(claimed.claim.key, claimed.claim.fence, ttl=_SHORT_TTL),
+            release_claim(claimed.claim.key, claimed.claim.fence, ttl=_SHORT_TTL),
             seconds_left(self._core, claimed.until),
         )
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moorage.domain.auth.methods import OAuthCredentials
-from moorage.domain.idempotency.claims import Claim, Verdict, release, store_answer
+from moorage.domain.idempotency.claims import Claim, Verdict, release_claim, store_answer
 from moorage.domain.oauth.question import (
     GRANT,
     REMEMBERED,
@@ -85,17 +85,17 @@ class Revocation:
         token, claim = await self._token_and_claim(owner, client)
         end_time = core.nanoseconds() + int(time_limits.renewal * _SECOND)
         if claim.verdict is not Verdict.REPLAY:
-            patience = RequestLimits(
+            request_limits = RequestLimits(
                 retry=time_limits.retry, request=time_limits.request, whole=time_limits.renewal
             )
             try:
-                await revoke_token(core, client, patience, token, owner[0])
+                await revoke_token(core, client, request_limits, token, owner[0])
             except ConnectorError:
-                await self._settle(release(claim.key, claim.fence, ttl=_SHORT_TTL), end_time)
+                await self._settle(release_claim(claim.key, claim.fence, ttl=_SHORT_TTL), end_time)
                 raise
             if single_use_token(client, token) is None:
                 # The next token has the same claim key, so the claim is released and not completed.
-                await self._settle(release(claim.key, claim.fence, ttl=_SHORT_TTL), end_time)
+                await self._settle(release_claim(claim.key, claim.fence, ttl=_SHORT_TTL), end_time)
             else:
                 await self._settle(
                     store_answer(claim.key, claim.fence, None, ttl=REMEMBERED), end_time
@@ -138,7 +138,7 @@ class Revocation:
         again: bool,
     ) -> _RevocationClaim:
         key, lease = claim_key(owner, client, token, again=again), self._pace.renewal + _MARGIN
-        verdict, fence, wait, _ = await self._core.execute(
+        claim_verdict, fence, wait, _ = await self._core.execute(
             Claim(
                 key,
                 fingerprint=GRANT,
@@ -151,4 +151,6 @@ class Revocation:
             seconds_left(self._core, until),
         )
         # The earlier holder of a granted claim does not matter if it has sent nothing.
-        return _RevocationClaim(verdict, key, fence, 0 if verdict is Verdict.RUN else wait / 10**6)
+        return _RevocationClaim(
+            claim_verdict, key, fence, 0 if claim_verdict is Verdict.RUN else wait / 10**6
+        )

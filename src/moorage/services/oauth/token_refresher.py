@@ -62,7 +62,7 @@ class CachedToken:
         fresh_until = self._read_at + self._span.fresh * _SECOND
         self.look_at = min(max(fresh_until, self._again_at), now + believed * _SECOND)
 
-    def put_off(self, until: int) -> None:
+    def postpone_renewal(self, until: int) -> None:
         """Use the token unchanged until a given time, because it could not be renewed or read."""
         self._again_at = until
         self.look_at = min(until, self._read_at + self._span.works * _SECOND)
@@ -117,7 +117,7 @@ class TokenRefreshFlows:
         try:
             token = await self._read(owner, client)
         except StorageUnavailable as error:
-            return self._still_valid(owner, error)
+            return self._valid_token_in_memory(owner, error)
         if token is None:
             return await self._run_apart(self._renew_or_wait(owner, client, None))
         if not isinstance(token, OAuthCredentials):
@@ -178,12 +178,12 @@ class TokenRefreshFlows:
                 raise
             return None
 
-    def _still_valid(self, owner: Owner, error: StorageUnavailable) -> OAuthCredentials:
+    def _valid_token_in_memory(self, owner: Owner, error: StorageUnavailable) -> OAuthCredentials:
         """Return the valid token in memory, because the store cannot be read."""
         cached_token, now = self._cached.get(owner), self._core.nanoseconds()
         if cached_token is None or cached_token.freshness(now) is Freshness.PAST:
             raise error
-        cached_token.put_off(now + int(_AGAIN_AFTER * _SECOND))
+        cached_token.postpone_renewal(now + int(_AGAIN_AFTER * _SECOND))
         return cached_token.credentials
 
     def _cache_token(self, owner: Owner, token: OAuthCredentials) -> CachedToken:
@@ -203,7 +203,7 @@ class TokenRefreshFlows:
         try:
             if not await core.acquire(lock, lock_holder, slots=1, queue=0, timeout=0.0):
                 return stale_credentials
-            new_credentials = await self._renewal.claimed(
+            new_credentials = await self._renewal.renew_token(
                 owner, client, stale_credentials, patience=None
             )
             return (
@@ -215,7 +215,7 @@ class TokenRefreshFlows:
             wait = _AGAIN_AFTER
             if error.retry_at is not None:
                 wait = max(wait, (error.retry_at - core.utc()).total_seconds())
-            cached.put_off(core.nanoseconds() + int(wait * _SECOND))
+            cached.postpone_renewal(core.nanoseconds() + int(wait * _SECOND))
             self._notify_observers(owner, error, still_works=True)
             return stale_credentials
         finally:
@@ -225,16 +225,18 @@ class TokenRefreshFlows:
         self, owner: Owner, client: OAuthClient, stale: OAuthCredentials | None
     ) -> OAuthCredentials:
         """Renew an expired token, or wait for the caller that is renewing it."""
-        core, holder, before = self._core, object(), self._failures
-        lock, patience = state_key("oauth", *owner), self._pace.patience
+        core, holder, failures_before = self._core, object(), self._failures
+        lock, request_limits = state_key("oauth", *owner), self._pace.patience
         try:
             if not await core.acquire(
-                lock, holder, slots=1, queue=_UNBOUNDED_QUEUE, timeout=patience
+                lock, holder, slots=1, queue=_UNBOUNDED_QUEUE, timeout=request_limits
             ):
                 raise slow_renewal_error(owner[0])
-            self._raise_again(owner, before)
+            self._raise_earlier_error(owner, failures_before)
             try:
-                new_token = await self._renewal.claimed(owner, client, stale, patience=patience)
+                new_token = await self._renewal.renew_token(
+                    owner, client, stale, patience=request_limits
+                )
             except ConnectorError as error:
                 self._failures += 1
                 self._failed[owner] = self._failures, without_frames(copy(error))
@@ -245,7 +247,7 @@ class TokenRefreshFlows:
         finally:
             core.release(lock, holder)
 
-    def _raise_again(self, owner: Owner, before: int) -> None:
+    def _raise_earlier_error(self, owner: Owner, before: int) -> None:
         """Raise the error of an earlier renewal, if it is recent or no retry is allowed yet."""
         number, error = self._failed.get(owner, (0, None))
         if error is None:

@@ -59,11 +59,13 @@ class StoreFallback:
             return self._local(with_local_shares(command))
         core, substitutes = self._core, self._substitutes
         while True:
-            usable_command = substitutes.applied(command) if substitutes.until else command
+            usable_command = (
+                substitutes.substitute_states(command) if substitutes.until else command
+            )
             probe = self._probe(usable_command)
             outage = probe.outage
-            turn = outage is None or probe.may_probe(outage)
-            if not turn and needs_no_store(usable_command):
+            may_call = outage is None or probe.claim_probe(outage)
+            if not may_call and needs_no_store(usable_command):
                 return self._result_without_store(usable_command)
             start_time = core.nanoseconds()
             seconds = patience(usable_command, timeout)
@@ -80,15 +82,15 @@ class StoreFallback:
                 self._release_probe(usable_command)
                 if error.slow or (outage is None and probe.is_slow(start_time, seconds)):
                     # The store is slow but reachable, so its states still apply to all processes.
-                    self._end_probe(outage, turn=turn)
+                    self._end_probe(outage, turn=may_call)
                     raise
-                if turn:
-                    probe.lost(outage, error, start_time)
+                if may_call:
+                    probe.record_loss(outage, error, start_time)
                 if not needs_no_store(usable_command):
                     raise
                 return self._result_without_store(usable_command)
             except BaseException:
-                self._end_probe(outage, turn=turn)
+                self._end_probe(outage, turn=may_call)
                 raise
             self._record_answer(probe, outage)
             if substitutes.until:
@@ -127,14 +129,14 @@ class StoreFallback:
         """Record that a node of the store answered, and thus that the store is reachable."""
         probe.answered = self._core.nanoseconds()
         if outage is not None:
-            probe.found(outage)
+            probe.record_recovery(outage)
         whole_probe = self._probes[""]
         if whole_probe.outage is not None:
-            whole_probe.found(whole_probe.outage)
+            whole_probe.record_recovery(whole_probe.outage)
 
     def _without_unreadable_states(self, command: Command[Any]) -> Command[Any]:
         """Return the command with substitutes for stored states that this process cannot read."""
-        return self._substitutes.applied(command) if self._substitutes.until else command
+        return self._substitutes.substitute_states(command) if self._substitutes.until else command
 
     def _release_probe(self, command: Command[Any]) -> None:
         """Release a circuit's probe slot, which a failed store may have granted."""

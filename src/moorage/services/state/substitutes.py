@@ -44,7 +44,7 @@ class StateSubstitutes:
         self._name = name
         self.until: BoundedCache[str, int] = BoundedCache(_MOST_KEYS)
 
-    def applied(self, command: Command[Any]) -> Command[Any]:
+    def substitute_states(self, command: Command[Any]) -> Command[Any]:
         """Return the command with substitutes for its unreadable states."""
         now = self._core.nanoseconds()
         usable_keys = {

@@ -71,7 +71,7 @@ class Pieces:
         self._read = 0
         self._ended = False
 
-    def put_back(self, *parts: bytes) -> None:
+    def return_parts(self, *parts: bytes) -> None:
         """Put these parts of the upload back at the front of the queue, to send them again."""
         self._begun.extend(parts)
 
@@ -268,11 +268,11 @@ class UploadSession:
             self._name, lock_holder, slots=1, queue=_UNBOUNDED_QUEUE, timeout=_A_DAY
         )
         try:
-            return await self._following() if is_taken else _raise_stalled_source()
+            return await self._next_piece_bytes() if is_taken else _raise_stalled_source()
         finally:
             core.release(self._name, lock_holder)
 
-    async def _following(self) -> tuple[int, bytes]:
+    async def _next_piece_bytes(self) -> tuple[int, bytes]:
         if self._over or self._error is not None:
             return 0, b""
         self._over = True

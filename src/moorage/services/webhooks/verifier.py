@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 
 from moorage.domain.http.requests import Request, Timeouts
-from moorage.domain.idempotency.claims import Claim, Verdict, release, store_answer
+from moorage.domain.idempotency.claims import Claim, Verdict, release_claim, store_answer
 from moorage.domain.observation.events import WebhookReceived, WebhookRefused
 from moorage.domain.state.keys import own_key
 from moorage.domain.values.bounded import BoundedCache
@@ -28,7 +28,7 @@ from moorage.domain.webhooks.delivery import Delivery
 from moorage.domain.webhooks.events import WebhookEvent, claim_event, event_later
 from moorage.domain.webhooks.handshakes import UNSIGNED, asked_unsigned
 from moorage.domain.webhooks.quick import quick_verifier
-from moorage.domain.webhooks.rejection import WebhookReason, rejection
+from moorage.domain.webhooks.rejection import WebhookReason, rejection_error
 from moorage.domain.webhooks.replies import WebhookReply
 from moorage.domain.webhooks.verification import Key, Reader, decide, examine
 from moorage.errors import ConfigurationError, VendorFailed, WebhookRejected
@@ -153,7 +153,7 @@ class WebhookReceiver:
             error.service = endpoint.name
             self._notify_event(WebhookRefused, tenant, reason=error.reason or "")
             raise
-        self.received(events, tenant)
+        self.notify_received(events, tenant)
         return events
 
     async def _verified_events(
@@ -199,7 +199,7 @@ class WebhookReceiver:
             return entry[1]
         if not secrets:
             if key_id is not None:
-                raise rejection(
+                raise rejection_error(
                     WebhookReason.SIGNATURE,
                     "The provider of webhook secrets has no key of this id.",
                 )
@@ -216,7 +216,7 @@ class WebhookReceiver:
         pattern = self._endpoint.scheme.certificate_url or ""
         # A pattern with an alternative may allow more than its beginning suggests.
         if not address.startswith("https://") or re.fullmatch(pattern, address) is None:
-            raise rejection(
+            raise rejection_error(
                 WebhookReason.CERTIFICATE,
                 "The webhook's certificate is not at a URL where the vendor keeps certificates.",
             )
@@ -225,21 +225,25 @@ class WebhookReceiver:
         if cached_key is not None and now - cached_key[0] < _KEPT_FOR:
             return cached_key[1]
         content = await self._fetched(address)
-        key = self._key_in(content)
+        key = self._certified_key(content)
         # The number of cached certificates is bounded, because only the vendor can add one.
         self._certificates[address] = (now, key)
         return key
 
-    def _key_in(self, content: bytes) -> Key:
+    def _certified_key(self, content: bytes) -> Key:
         from moorage.domain.webhooks.public_keys import (  # noqa: PLC0415 - loads OpenSSL
             certified_key,
         )
 
         scheme = self._endpoint.scheme
-        public = certified_key(content, self._core.utc())
-        check = None if public is None else key_check(scheme.algorithm, public, scheme.encoding)
+        public_key = certified_key(content, self._core.utc())
+        check = (
+            None if public_key is None else key_check(scheme.algorithm, public_key, scheme.encoding)
+        )
         if check is None:
-            raise rejection(WebhookReason.CERTIFICATE, "The certificate is invalid or has expired.")
+            raise rejection_error(
+                WebhookReason.CERTIFICATE, "The certificate is invalid or has expired."
+            )
         return Key(check)
 
     async def _fetched(self, address: str) -> bytes:
@@ -247,7 +251,9 @@ class WebhookReceiver:
         if answer.status == 200 and len(answer.body) <= _MAX_BYTES:
             return answer.body
         if 400 <= answer.status < 500:
-            raise rejection(WebhookReason.CERTIFICATE, "The webhook's link returned no content.")
+            raise rejection_error(
+                WebhookReason.CERTIFICATE, "The webhook's link returned no content."
+            )
         raise VendorFailed(
             f"The vendor answered with status {answer.status} at a webhook's link.",
             status=answer.status,
@@ -298,15 +304,15 @@ class WebhookReceiver:
     def _key(self, event: WebhookEvent, tenant: str | None) -> str:
         from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
 
-        mark = event.claim[0] if event.claim else event.id
-        name = sha256(mark.encode("utf-8", "surrogatepass")).hexdigest()
+        event_mark = event.claim[0] if event.claim else event.id
+        name = sha256(event_mark.encode("utf-8", "surrogatepass")).hexdigest()
         return own_key("webhook", self._endpoint.name, tenant, name)
 
     def _settling_command(self, event: WebhookEvent, *, done: bool) -> Any:
         key, fence = event.claim or ("", 0)
         if done:
             return store_answer(key, fence, None, ttl=self._endpoint.ttl)
-        return release(key, fence, ttl=self._endpoint.ttl)
+        return release_claim(key, fence, ttl=self._endpoint.ttl)
 
     async def settle(self, events: WebhookEvent | Iterable[WebhookEvent], *, done: bool) -> None:
         """Mark a webhook's events as handled, or release them for another delivery."""
@@ -332,7 +338,7 @@ class WebhookReceiver:
         await self._fetched(link)
         return True
 
-    def received(self, events: tuple[WebhookEvent, ...], tenant: str | None) -> None:
+    def notify_received(self, events: tuple[WebhookEvent, ...], tenant: str | None) -> None:
         """Notify the observers that a webhook's events were accepted."""
         self._notify_event(WebhookReceived, tenant, events=len(events))
 
@@ -381,7 +387,7 @@ def _service_name(secret: Secret) -> str | None:
 
 def _is_equal(cached: Sequence[Secret], current: Sequence[Secret]) -> bool:
     return len(cached) == len(current) and all(
-        item == other for item, other in zip(cached, current, strict=True)
+        item == current_item for item, current_item in zip(cached, current, strict=True)
     )
 
 
@@ -392,7 +398,7 @@ def _moved_url(url: str, origin: str) -> str:
 
 
 def _replay_rejection(how: str, *, retryable: bool) -> WebhookRejected:
-    error = rejection(
+    error = rejection_error(
         WebhookReason.REPLAYED,
         f"The webhook {how}.",
         remedy="Do not act on it again; `reply_to` gives the answer for its sender.",

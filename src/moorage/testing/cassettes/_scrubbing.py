@@ -90,9 +90,13 @@ class Scrubber:
     def learn(self, url: str, headers: Headers, body: bytes) -> None:
         """Collect the values of credential fields, to mask them elsewhere too."""
         kind = headers.get("content-type", "")
-        head = self._names.in_head(url, headers)
+        head = self._names.credentials_in_head(url, headers)
         self.know(
-            (), [*distinctive_values(head), *distinctive_values(self._names.in_body(body, kind))]
+            (),
+            [
+                *distinctive_values(head),
+                *distinctive_values(self._names.credentials_in_body(body, kind)),
+            ],
         )
 
     def learn_request(self, url: str, headers: Headers, body: bytes) -> None:
@@ -160,7 +164,7 @@ class Scrubber:
         head, gap, content = part.partition(b"\r\n\r\n")
         end = b"\r\n" if content.endswith(b"\r\n") else b""
         content = content.removesuffix(end)
-        if self._names.hide(part_name(head)):
+        if self._names.is_sensitive_name(part_name(head)):
             content = MASK.encode()
         else:
             try:

@@ -42,7 +42,7 @@ import attrs
 from moorage.domain.http.requests import Response
 from moorage.domain.values.durations import is_count, is_seconds, plain_seconds, share
 from moorage.errors import AttemptTimeout, ConfigurationError, ConnectionFailed, VendorFailed
-from moorage.runtime.bridge import lift, run_now
+from moorage.runtime.bridge import as_async, run_now
 from moorage.testing.fakes.http import (
     AsyncScriptedHttpClient,
     AsyncScriptedIncoming,
@@ -200,7 +200,7 @@ class FaultNetwork:
         self.faults = faults
         self._inner = ScriptedHttpClient(vendor) if isinstance(vendor, FakeVendor) else vendor
         self.learn_secrets: SecretLearner | None = getattr(self._inner, "learn_secrets", None)
-        self._sleep = lift(sleeper.sleep)
+        self._sleep = as_async(sleeper.sleep)
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Send a request with its scheduled fault."""
@@ -209,7 +209,7 @@ class FaultNetwork:
                 self.faults.next(),
                 timeouts,
                 self._sleep,
-                lambda: lift(self._inner.send)(request, url, timeouts),
+                lambda: as_async(self._inner.send)(request, url, timeouts),
             )
         )
 
@@ -221,7 +221,7 @@ class FaultNetwork:
                 fault,
                 timeouts,
                 self._sleep,
-                lambda: lift(self._inner.open)(request, url, timeouts),
+                lambda: as_async(self._inner.open)(request, url, timeouts),
             )
         )
         if isinstance(head, Response):

@@ -17,14 +17,14 @@ from moorage.domain.entries.queue import (
     LONGEST_PREDECESSORS,
     EntryQuery,
     EntryState,
-    arrive,
-    doubt,
-    drop,
-    finish,
+    add_entry,
+    cancel_entry,
+    extend_lease,
+    finish_entry,
     give_up,
-    postpone,
-    renew,
-    replay,
+    mark_unknown,
+    postpone_entry,
+    replay_entry,
     take_entry,
 )
 from moorage.domain.values.text import with_article
@@ -68,7 +68,7 @@ class Checks:
                 f"`add` gave {with_article(type(added_entry).__name__)}.",
             )
             expected_entry = attrs.evolve(
-                arrive(entry, added_entry.added_at), number=added_entry.number
+                add_entry(entry, added_entry.added_at), number=added_entry.number
             )
             self._require_equal(added_entry, expected_entry, "`add` gave")
             require(added_entry.number > 0, f"Entry {number} has the number {added_entry.number}.")
@@ -295,7 +295,7 @@ class Checks:
             "An entry that nobody has was not taken.",
         )
         await self._require_due(store, [0])
-        renewed_entry = renew(leased_entry, await store.now(), 86_400.0)
+        renewed_entry = extend_lease(leased_entry, await store.now(), 86_400.0)
         for _ in range(2):
             require(
                 await store.swap(renewed_entry, leased_entry.fence),
@@ -308,7 +308,7 @@ class Checks:
             attrs.evolve(renewed_entry, number=added_entry.number),
             "It is",
         )
-        finished_entry = finish(leased_entry, await store.now())
+        finished_entry = finish_entry(leased_entry, await store.now())
         require(
             await store.swap(finished_entry, leased_entry.fence),
             "A renewal kept its own worker's result out.",
@@ -573,13 +573,13 @@ class Checks:
 _CHANGES: Final[tuple[Callable[[Any, datetime], Any], ...]] = (
     lambda entry, now: take_entry(entry, now, 86_400.0, 5),
     lambda entry, now: take_entry(entry, now - 2 * _DAY, 86_400.0, 5),
-    finish,
-    lambda entry, now: postpone(entry, now + _DAY, "again"),
-    lambda entry, now: postpone(entry, now - _DAY, "again"),
-    lambda entry, now: doubt(entry, now, "lost"),
+    finish_entry,
+    lambda entry, now: postpone_entry(entry, now + _DAY, "again"),
+    lambda entry, now: postpone_entry(entry, now - _DAY, "again"),
+    lambda entry, now: mark_unknown(entry, now, "lost"),
     lambda entry, now: give_up(entry, now, "no"),
-    drop,
-    replay,
+    cancel_entry,
+    replay_entry,
 )
 
 

@@ -10,7 +10,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.domain.values.durations import SECOND
-from moorage.runtime.bridge import lift, run_now
+from moorage.runtime.bridge import as_async, run_now
 from moorage.testing.kits._state_commands import is_tuple, new_key, read_command
 from moorage.testing.kits.checks import patience, require
 
@@ -43,7 +43,7 @@ class Subject:
         store, self.pass_time = made if is_tuple(made) else (made, sleep)  # type: ignore[assignment]  # as the factory promises
         self.post: Callable[[Command[Any]], None] = store.post
         self.execute: Callable[..., Coroutine[Any, Any, Any]]
-        self.execute = store.execute if is_async else lift(store.execute)
+        self.execute = store.execute if is_async else as_async(store.execute)
         self.claims_only: bool = getattr(store, "claims_only", False)
         self._is_async = is_async
 

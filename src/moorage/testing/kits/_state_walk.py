@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
-from moorage.domain.idempotency.claims import Claim, Renew, Resolve, abandon, release, store_answer
+from moorage.domain.idempotency.claims import (
+    Claim,
+    Renew,
+    Resolve,
+    abandon_claim,
+    release_claim,
+    store_answer,
+)
 from moorage.domain.resilience.admission import Admission, Answer
 from moorage.domain.resilience.budget import RetryBudget
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitState, Outcome
@@ -152,7 +159,7 @@ class CommandWalk:
 
     def _settle(self) -> Command[Any]:
         key, fence = self._chance.choice(self._claims)
-        settle = self._chance.choice((release, abandon, self._complete))
+        settle = self._chance.choice((release_claim, abandon_claim, self._complete))
         return cast("Command[Any]", settle(key, fence, ttl=_TTL))
 
     def _complete(self, key: str, fence: int, *, ttl: int) -> Command[Any]:

@@ -24,7 +24,14 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.errors import AlreadyExists, StorageUnavailable
-from moorage.scim import AsyncScimStore, ScimCondition, ScimKind, ScimResource, ScimStore, fulfils
+from moorage.scim import (
+    AsyncScimStore,
+    ScimCondition,
+    ScimKind,
+    ScimResource,
+    ScimStore,
+    fulfils,
+)
 from moorage.testing.kits.checks import in_threads, require, sync_check, wait_soon
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
-from moorage.domain.values.text import brief
+from moorage.domain.values.text import brief_repr
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _ARGUMENTS: Final = re.compile(r"\n\nArgs:\n(?P<lines>(?:    .*\n?)+)")
 def invalid(name: str, value: object, remedy: str) -> ConfigurationError:
     """Return the error for a setting that has an invalid value."""
     return ConfigurationError(
-        f"{name} cannot be {brief(value)}.", path=name, remedy=f"Pass {remedy}."
+        f"{name} cannot be {brief_repr(value)}.", path=name, remedy=f"Pass {remedy}."
     )
 
 

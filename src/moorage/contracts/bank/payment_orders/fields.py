@@ -48,7 +48,7 @@ def is_maybe_identifier(_: object, attribute: attrs.Attribute[Any], value: objec
 def at_most(longest: int) -> Check:
     """A validator that accepts only texts up to a number of characters."""
 
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    def check_value(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         check_text(value, attribute.name)
         text = str(value)
         if not text.strip() or len(text) > longest:
@@ -58,18 +58,18 @@ def at_most(longest: int) -> Check:
                 remedy="Shorten the text, or give None where it may be left out.",
             )
 
-    return check
+    return check_value
 
 
 def maybe_at_most(longest: int) -> Check:
     """A validator that accepts only None and texts up to a number of characters."""
-    check = at_most(longest)
+    check_value = at_most(longest)
 
-    def maybe(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    def check_if_present(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value is not None:
-            check(_, attribute, value)
+            check_value(_, attribute, value)
 
-    return maybe
+    return check_if_present
 
 
 def is_maybe_code(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
