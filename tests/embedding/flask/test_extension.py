@@ -18,12 +18,11 @@ from moorage_flask.current import moored_in
 from moorage_flask.database import MODERN, Database
 from moorage_flask.host import host_of
 from moorage_flask.settings import Settings
+from tests.embedding.flask.shop import Shop
 from tests.embedding.flask.test_webhooks import charge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from tests.embedding.flask.shop import Shop
 
 
 def create_app(settings: object) -> Flask:
@@ -161,6 +160,16 @@ def test_one_extension_serves_several_applications(sqlite_url: str) -> None:
         _ = extension.hub
     for app in apps:
         moored_in(app).close()
+
+
+def test_application_is_initialised_once() -> None:
+    """A second initialisation of one application is refused, and changes nothing."""
+    shop = Shop()
+    before = shop.moored
+    with pytest.raises(ConfigurationError, match="initialised with moorage before"):
+        shop.moorage.init_app(shop.app)
+    assert before is shop.moored
+    shop.close()
 
 
 def test_application_that_was_not_initialised_raises_error_that_says_so() -> None:

@@ -48,8 +48,15 @@ class Moorage:
         Nothing is opened before it is used.
 
         Raises:
-            ConfigurationError: the settings make no sense; `path` says which.
+            ConfigurationError: the settings make no sense, and `path` says which; or the
+                application was initialised before.
         """
+        if NAME in app.extensions:
+            raise ConfigurationError(
+                f"The application {app.name!r} was initialised with moorage before.",
+                path="MOORAGE",
+                remedy="Call `Moorage(app)` or `init_app(app)` once for each application.",
+            )
         app.extensions[NAME] = MoorageObjects(app, settings_of(app), self._handlers)
         app.register_blueprint(blueprint())
         app.cli.add_command(commands())
