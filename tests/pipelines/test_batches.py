@@ -43,12 +43,12 @@ def test_halving_failed_batch_finds_exactly_bad_records(count: int, data: st.Dat
 def test_batch_ends_at_its_limits() -> None:
     """A batch ends before the record that exceeds its byte limit, and at its record limit."""
     limits = BatchLimits(records=2, size=10)
-    assert 1 == BatchSize().fitting([99, 1], limits)
-    assert 0 == BatchSize(1, 9).fitting([2], limits)
-    assert 1 == BatchSize(1, 9).fitting([1], limits)
-    assert 0 == BatchSize(2, 2).fitting([1], limits)
-    assert 2 == BatchSize().fitting([5, 5, 0], limits)
-    assert 0 == BatchSize().fitting([], limits)
+    assert 1 == BatchSize().fitting([99, 1], 100, limits)
+    assert 0 == BatchSize(1, 9).fitting([2], 2, limits)
+    assert 1 == BatchSize(1, 9).fitting([1], 1, limits)
+    assert 0 == BatchSize(2, 2).fitting([1], 1, limits)
+    assert 2 == BatchSize().fitting([5, 5, 0], 10, limits)
+    assert 0 == BatchSize().fitting([], 0, limits)
     assert BatchSize(2, 2).is_full(limits)
     assert BatchSize(1, 10).is_full(limits)
     assert not BatchSize(1, 9).is_full(limits)

@@ -97,10 +97,11 @@ class Lane:
         queue, limits = self._queue, self._limits
         batch = [*batch]
         while queue and not size.is_full(limits):
-            count = size.fitting(queue[0].sizes, limits)
+            run = queue[0]
+            count = size.fitting(run.sizes, run.size, limits)
             if not count:
                 break
-            run = queue.popleft()
+            queue.popleft()
             if count < len(run.sizes):
                 run, remaining_run = run.split((count,))
                 queue.appendleft(remaining_run)

@@ -23,7 +23,7 @@ from queue import SimpleQueue
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from moorage.adapters.messages._kafka_cluster import (
     ALL_DOWN,
@@ -59,6 +59,8 @@ _LEAVING_STEP: Final = 0.01
 
 _PARTS: Final = 4
 """A commit is due when the records that wait for it are this part of a read's limit."""
+
+_ERROR: Final = Message.error
 
 _HARMLESS: Final = frozenset({"_MAX_POLL_EXCEEDED", "_PARTITION_EOF"})
 """Reports of a consumer that goes on by itself, at most after it has joined the group again."""
@@ -108,7 +110,7 @@ class KafkaReader:
         self._buffer: list[Any] = []
         self._held: set[Partition] = set()
         self._positions: dict[Partition, int] = {}
-        self._done: SimpleQueue[tuple[Partition, int]] = SimpleQueue()
+        self._done: SimpleQueue[Mapping[Partition, int]] = SimpleQueue()
         self._failure: ConnectorError | None = None
         self._uncommitted: UncommittedPositions[Partition] = UncommittedPositions()
         self._limit = self._room = 1
@@ -221,13 +223,15 @@ class KafkaReader:
         return True
 
     def _add(self, messages: Sequence[Any]) -> None:
-        valid_messages = [message for message in messages if message.error() is None]
-        self._buffer += valid_messages
-        if len(valid_messages) < len(messages):
-            for message in messages:
-                error = message.error()
-                if error is not None and error.name() not in _HARMLESS:
-                    self._failure = reading_error(error.name(), message.topic())
+        if not any(map(_ERROR, messages)):
+            self._buffer += messages
+            return
+        for message in messages:
+            error = message.error()
+            if error is None:
+                self._buffer.append(message)
+            elif error.name() not in _HARMLESS:
+                self._failure = reading_error(error.name(), message.topic())
 
     def _note_error(self, error: Any) -> None:
         """Record an error that the consumer reports."""
@@ -300,16 +304,14 @@ class KafkaReader:
 
     def store(self, positions: Mapping[Partition, int]) -> None:
         """Queue the positions of assigned partitions for the next commit, without waiting."""
-        for place, position in positions.items():
-            self._done.put((place, position))
+        self._done.put(positions)
 
     def _store_done(self) -> None:
         """Pass queued positions to librdkafka; only the consumer's thread may do this."""
-        done: dict[Partition, int] = {}
+        positions: dict[Partition, int] = {}
         while not self._done.empty():
-            place, position = self._done.get()
-            if place in self._held:
-                done[place] = position
+            positions |= self._done.get()
+        done = {place: position for place, position in positions.items() if place in self._held}
         if done:
             self._uncommitted.add(done)
             # A partition that is lost in this moment has no place for a position any more.

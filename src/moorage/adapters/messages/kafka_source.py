@@ -25,6 +25,7 @@ from moorage.domain.messages.kafka import RULES, TRANSACTION
 from moorage.domain.messages.kafka_transactions import positions_after
 from moorage.domain.messages.publish_failures import PublishFault
 from moorage.domain.messages.read_failures import read_error
+from moorage.domain.pipelines.records import LazyRecords
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import seconds
 from moorage.domain.values.text import brief_repr
@@ -200,8 +201,8 @@ class KafkaSource:
         """Queue positions for commit, if this group member still has their partitions."""
         link = self._require_link()
         positions: dict[Partition, int] = {}
-        for record in records:
-            positions[record.place] = max(positions.get(record.place, 0), _next(record.offset))
+        for place, offset in _offsets(records):
+            positions[place] = max(positions.get(place, 0), _next(offset))
         if self.transactional_id is None:
             link.reader.store(positions)
         else:
@@ -343,6 +344,13 @@ class _Link:
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLUSTER_WAIT):
                 await asyncio.shield(closing)
+
+
+def _offsets(records: Sequence[SinkRecord]) -> list[tuple[Partition, Offset | None]]:
+    """Return the partition and the offset of each record, without creating lazy records."""
+    if isinstance(records, LazyRecords) and not records.is_made:
+        return [((item.topic(), item.partition()), item.offset()) for item in records.messages]
+    return [(record.place, record.offset) for record in records]
 
 
 def _next(offset: Offset | None) -> int:

@@ -42,20 +42,22 @@ class BatchSize(NamedTuple):
     records: int = 0
     size: int = 0
 
-    def fitting(self, sizes: Sequence[int], limits: BatchLimits) -> int:
-        """Return the number of further records, with these sizes in order, that fit.
+    def fitting(self, sizes: Sequence[int], total: int, limits: BatchLimits) -> int:
+        """Return the number of further records that fit. The first of a batch always fits.
 
-        The first record of a batch always fits.
+        Args:
+            sizes: the bytes of the further records, in order.
+            total: the sum of these sizes.
+            limits: the limits of the batch.
         """
-        records, total = self
-        sizes = sizes[: max(0, limits.records - records)]
-        if total + sum(sizes) <= limits.size:
+        records, size = self
+        if records + len(sizes) <= limits.records and size + total <= limits.size:
             return len(sizes)
-        for size in sizes:
-            if records and total + size > limits.size:
+        for size_of_record in sizes[: max(0, limits.records - records)]:
+            if records and size + size_of_record > limits.size:
                 break
             records += 1
-            total += size
+            size += size_of_record
         return records - self.records
 
     def is_full(self, limits: BatchLimits) -> bool:

@@ -27,6 +27,7 @@ Partition: TypeAlias = "tuple[str, int | str | None]"
 """A topic and one of its partitions; None for a topic that has none."""
 
 _TOPIC_AND_PARTITION: Final = attrgetter("topic", "partition")
+_MESSAGES: Final = attrgetter("messages")
 
 
 @with_careful_constructor
@@ -305,9 +306,7 @@ def joined_records(parts: Sequence[Sequence[SinkRecord]]) -> Sequence[SinkRecord
         return parts[0]
     lazy_parts = [part for part in parts if isinstance(part, LazyRecords) and not part.is_made]
     if parts and len(lazy_parts) == len(parts) and len({part.make for part in lazy_parts}) == 1:
-        return LazyRecords(
-            [item for part in lazy_parts for item in part.messages], lazy_parts[0].make
-        )
+        return LazyRecords([*chain.from_iterable(map(_MESSAGES, lazy_parts))], lazy_parts[0].make)
     return list(chain.from_iterable(parts))
 
 
