@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,7 +25,9 @@ class DaemonWorker:
     """
 
     def __init__(self, name: str) -> None:
-        self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[asyncio.Future[Any], Callable[[], Any]] | None] = (
+            SimpleQueue()
+        )
         Thread(target=self._run_jobs, name=name, daemon=True).start()
 
     def run(self, function: Callable[[], T]) -> asyncio.Future[T]:
@@ -32,9 +35,9 @@ class DaemonWorker:
 
         Cancelling the future keeps the function from beginning; one that has begun goes on.
         """
-        outcome: Future[T] = Future()
+        outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._jobs.put((outcome, function))
-        return asyncio.wrap_future(outcome)
+        return outcome
 
     def end(self) -> None:
         """End the thread after all functions that were submitted before."""
@@ -43,10 +46,19 @@ class DaemonWorker:
     def _run_jobs(self) -> None:
         while (job := self._jobs.get()) is not None:
             outcome, function = job
-            if not outcome.set_running_or_notify_cancel():
+            if outcome.cancelled():
                 continue
             try:
-                outcome.set_result(function())
+                settle = partial(outcome.set_result, function())
             except BaseException as error:  # noqa: BLE001 - it is raised in the event loop
-                outcome.set_exception(error)
-            del job, outcome, function
+                settle = partial(outcome.set_exception, error)
+            # Nobody waits for the outcome any more if the event loop is closed.
+            with suppress(RuntimeError):
+                outcome.get_loop().call_soon_threadsafe(_settle, outcome, settle)
+            del job, outcome, function, settle
+
+
+def _settle(outcome: asyncio.Future[Any], settle: Callable[[], None]) -> None:
+    """Set the outcome of a function, unless its future was cancelled meanwhile."""
+    if not outcome.cancelled():
+        settle()
