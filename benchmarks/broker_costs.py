@@ -100,16 +100,16 @@ def reading(
             await read(name, calls)
             return clock() - begin
 
-        asyncio.run(_awaited(fill(name, calls)))
+        asyncio.run(_await_work(fill(name, calls)))
         try:
             return asyncio.run(time_calls())
         finally:
-            asyncio.run(_awaited(drop(name)))
+            asyncio.run(_await_work(drop(name)))
 
     return block
 
 
-async def _awaited(work: Awaitable[object]) -> None:
+async def _await_work(work: Awaitable[object]) -> None:
     await work
 
 
@@ -450,9 +450,9 @@ def publish_rabbitmq(rounds: int) -> Comparison:
             _publishing(run_with_moorage, runner),
             rounds,
         )
-        runner.run(_awaited(publisher.close()))
-        runner.run(_awaited(channel.queue_delete(queue)))
-        runner.run(_awaited(connection.close()))
+        runner.run(_await_work(publisher.close()))
+        runner.run(_await_work(channel.queue_delete(queue)))
+        runner.run(_await_work(connection.close()))
     return Comparison("a message of a batch in a queue of RabbitMQ", rows, PUBLISHING)
 
 
@@ -486,9 +486,9 @@ def publish_nats(rounds: int) -> Comparison:
             _publishing(run_with_moorage, runner),
             rounds,
         )
-        runner.run(_awaited(publisher.close()))
-        runner.run(_awaited(stream.delete_stream(subject)))
-        runner.run(_awaited(client.close()))
+        runner.run(_await_work(publisher.close()))
+        runner.run(_await_work(stream.delete_stream(subject)))
+        runner.run(_await_work(client.close()))
     return Comparison("a message of a batch in a stream of NATS", rows, PUBLISHING)
 
 
@@ -505,13 +505,13 @@ def publish_kafka(rounds: int) -> Comparison:
         async def run_library_alone(size: int) -> None:
             receipts: list[object] = []
 
-            def note(error: Any, message: object) -> None:
+            def record_receipt(error: Any, message: object) -> None:
                 if error is not None:
                     raise confluent_kafka.KafkaException(error)
                 receipts.append(message)
 
             for _ in range(size):
-                producer.produce("bench", PAYLOAD, on_delivery=note)
+                producer.produce("bench", PAYLOAD, on_delivery=record_receipt)
             while len(receipts) < size:
                 producer.poll(1.0)
 

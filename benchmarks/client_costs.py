@@ -50,29 +50,29 @@ def _bare_pyreqwest(url: str, authority: bytes | None) -> Callable[[], object]:
     client = (builder if authority is None else builder.add_root_certificate_pem(authority)).build()
     timeout = timedelta(seconds=SECONDS)
 
-    def ask() -> object:
+    def send_request() -> object:
         answer = client.get(url).timeout(timeout).build().send()
         return answer.status, list(answer.headers.items()), bytes(answer.bytes())
 
-    return ask
+    return send_request
 
 
 def _bare_async_pyreqwest(url: str, client: Client) -> Callable[[], Awaitable[object]]:
     timeout = timedelta(seconds=SECONDS)
 
-    async def ask() -> object:
+    async def send_request() -> object:
         answer = await client.get(url).timeout(timeout).build().send()
         return answer.status, list(answer.headers.items()), bytes(await answer.bytes())
 
-    return ask
+    return send_request
 
 
 def _bare_aiohttp(url: str, session: aiohttp.ClientSession) -> Callable[[], Awaitable[object]]:
-    async def ask() -> object:
+    async def send_request() -> object:
         async with session.get(url) as answer:
             return answer.status, list(answer.headers.items()), await answer.read()
 
-    return ask
+    return send_request
 
 
 def http_client(url: str, trust: ssl.SSLContext | None) -> Callable[[], object]:
@@ -84,32 +84,32 @@ def http_client(url: str, trust: ssl.SSLContext | None) -> Callable[[], object]:
         else http.client.HTTPSConnection(locations.netloc, timeout=SECONDS, context=trust)
     )
 
-    def ask() -> object:
+    def send_request() -> object:
         connection.request("GET", locations.path)
         answer = connection.getresponse()
         return answer.status, answer.getheaders(), answer.read()
 
-    return ask
+    return send_request
 
 
 def _urllib3(url: str, trust: ssl.SSLContext | None) -> Callable[[], object]:
     pool = urllib3.PoolManager(ssl_context=trust, retries=False)
 
-    def ask() -> object:
+    def send_request() -> object:
         answer = pool.request("GET", url, timeout=SECONDS)
         return answer.status, list(answer.headers.items()), answer.data
 
-    return ask
+    return send_request
 
 
 def _httpx2(url: str, trust: ssl.SSLContext | None) -> Callable[[], object]:
     client = httpx2.Client(verify=trust or True, timeout=SECONDS)
 
-    def ask() -> object:
+    def send_request() -> object:
         answer = client.get(url)
         return answer.status_code, answer.headers.items(), answer.content
 
-    return ask
+    return send_request
 
 
 def _moorage_client(client: HttpClient | AsyncHttpClient, url: str) -> Callable[[], Any]:

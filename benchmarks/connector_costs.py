@@ -411,10 +411,10 @@ def kafka_connector(rounds: int) -> Comparison:
     def call_library_alone() -> None:
         receipts: list[object] = []
 
-        def note(_: object, message: object) -> None:
+        def record_receipt(_: object, message: object) -> None:
             receipts.append(message)
 
-        producer.produce(_QUEUE, b"a", on_delivery=note)
+        producer.produce(_QUEUE, b"a", on_delivery=record_receipt)
         while not receipts:
             producer.poll(1.0)
 

@@ -493,12 +493,12 @@ def _threads(call: Callable[[], object], number: int) -> Block:
         calls_per_thread = max(1, calls // number)
         start_barrier = threading.Barrier(number + 1)
 
-        def work() -> None:
+        def make_calls() -> None:
             start_barrier.wait()
             for _ in range(calls_per_thread):
                 call()
 
-        workers = [threading.Thread(target=work) for _ in range(number)]
+        workers = [threading.Thread(target=make_calls) for _ in range(number)]
         for worker in workers:
             worker.start()
         start_barrier.wait()

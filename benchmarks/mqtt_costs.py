@@ -86,11 +86,11 @@ def pipeline_mqtt(rounds: int) -> Comparison:
         async def run_library_alone(topic: str, calls: int) -> None:
             client, read = _connected_client(port, topic), count(1)
 
-            def note(*_: object) -> None:
+            def record_receipt(*_: object) -> None:
                 if next(read) == calls:
                     client.disconnect()
 
-            client.on_message = note
+            client.on_message = record_receipt
             client.loop_forever(retry_first_connection=False)
 
         async def run_with_moorage(topic: str, calls: int) -> None:

@@ -110,7 +110,7 @@ def sqlite_keys(rounds: int) -> Comparison:
                 Contender(
                     "a durable transaction", sync_block(_durable_insert(Path(folder) / "bare.db"))
                 ),
-                Contender("moorage", sync_block(lambda: _settle(store, next(numbers)))),
+                Contender("moorage", sync_block(lambda: _store_answer(store, next(numbers)))),
             ],
             rounds=min(rounds, 20),
             clock=ELAPSED,
@@ -128,7 +128,7 @@ def _durable_insert(path: Path) -> Callable[[], object]:
     return lambda: file.execute("INSERT INTO state (value) VALUES (?)", (b"a" * 500,))
 
 
-def _settle(store: SqliteStorage, number: int) -> None:
+def _store_answer(store: SqliteStorage, number: int) -> None:
     key = f"{{:ours}}:claim:{number}"
     claim = store.execute(
         Claim(key, fingerprint=b"f" * 32, owner=7, lease=DAY, ttl=DAY, target="", remembered=0)

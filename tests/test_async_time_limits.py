@@ -140,7 +140,7 @@ def test_timeout_error_that_function_itself_raises_is_not_mistaken_for_time_limi
 
 
 @coroutine
-def ask(*items: Any) -> Generator[Any, Any, list[Any]]:
+def collect_answers(*items: Any) -> Generator[Any, Any, list[Any]]:
     """Yield each item, as a coroutine does to an event loop, and return the replies."""
     answers: list[Any] = []
     for item in items:
@@ -165,17 +165,17 @@ def test_suspension_outside_of_asyncio_is_not_bounded() -> None:
 
     async def suspend_outside_asyncio() -> None:
         loop = asyncio.get_running_loop()
-        loop.call_soon(lambda: run_without_asyncio(within_async(ask("a"), 0.0), 1))
+        loop.call_soon(lambda: run_without_asyncio(within_async(collect_answers("a"), 0.0), 1))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
     with pytest.warns(RuntimeWarning, match="timeout of its own"):
-        assert run_without_asyncio(within_async(ask("a", "b", "c"), 0.0), 1, 2, 3) == (
+        assert run_without_asyncio(within_async(collect_answers("a", "b", "c"), 0.0), 1, 2, 3) == (
             ["a", "b", "c"],
             [1, 2, 3],
         )
     with pytest.warns(RuntimeWarning, match="timeout of its own"):
-        assert run_without_asyncio(within_async(ask("a", "b"), 0.0), None, 2) == (
+        assert run_without_asyncio(within_async(collect_answers("a", "b"), 0.0), None, 2) == (
             ["a", "b"],
             [None, 2],
         )
@@ -189,7 +189,9 @@ def test_suspension_without_a_bound_breaks_no_call_where_warnings_are_errors(
     """If warnings are errors, a function outside asyncio still runs, and the log has the notice."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert (["a", "b"], [1, 2]) == run_without_asyncio(within_async(ask("a", "b"), 0.0), 1, 2)
+        assert (["a", "b"], [1, 2]) == run_without_asyncio(
+            within_async(collect_answers("a", "b"), 0.0), 1, 2
+        )
     assert ["timeout of its own" in message for message in caplog.messages] == [True]
 
 
@@ -202,7 +204,7 @@ def test_neither_instant_nor_endless_functions_need_a_bound() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert run_now(within_async(three(), 0.0)) == 3
-        assert run_without_asyncio(within_async(ask("a"), 1e10), 1) == (["a"], [1])
+        assert run_without_asyncio(within_async(collect_answers("a"), 1e10), 1) == (["a"], [1])
 
 
 def test_time_before_the_first_suspension_counts() -> None:
@@ -253,7 +255,7 @@ def test_closed_coroutine_closes_what_it_awaits() -> None:
 
     async def wait_in_block() -> None:
         try:
-            await ask("a")
+            await collect_answers("a")
         finally:
             closings.append(True)
 
@@ -338,14 +340,14 @@ def test_limits_end_in_the_order_of_their_time() -> None:
     """A later call with a shorter time limit is cancelled before an earlier one with a longer."""
     ended_limits: list[float] = []
 
-    async def bounded(seconds: float) -> None:
+    async def run_bounded(seconds: float) -> None:
         try:
             await within_async(wait_forever(), seconds)
         except OutOfTimeError:
             ended_limits.append(seconds)
 
     async def all_of_them() -> None:
-        await asyncio.gather(*map(bounded, (0.09, 0.03, 0.06)))
+        await asyncio.gather(*map(run_bounded, (0.09, 0.03, 0.06)))
 
     asyncio.run(all_of_them())
     assert [0.03, 0.06, 0.09] == ended_limits
@@ -378,14 +380,14 @@ def test_only_the_expired_of_two_nested_time_limits_raises() -> None:
 def test_cancellation_from_outside_is_no_timeout() -> None:
     """A task cancelled from outside raises CancelledError, not a timeout."""
 
-    async def cancelled() -> bool:
+    async def cancel_task() -> bool:
         task = asyncio.ensure_future(within_async(wait_forever(), 0.001))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
         return task.cancelled()
 
-    assert asyncio.run(cancelled())
+    assert asyncio.run(cancel_task())
 
 
 def test_function_that_ignores_its_cancellation() -> None:

@@ -89,13 +89,13 @@ def test_long_call_is_renewed_in_its_event_loop(tmp_path: Path) -> None:
     async def main() -> None:
         store = AsyncRecordingStore(tmp_path / "state.db")
 
-        async def act() -> str:
+        async def perform_effect() -> str:
             await asyncio.wait_for(store.renewed.wait(), PATIENCE)
             return "done"
 
         async with store.store:
             manager = AsyncConnectorManager([SERVICE], state=store)
-            assert "done" == await manager.run("bank", act, idempotency_key="k")
+            assert "done" == await manager.run("bank", perform_effect, idempotency_key="k")
 
     previous_threads = [
         thread for thread in threading.enumerate() if thread.name == "moorage-renewal"
@@ -155,11 +155,11 @@ def test_forked_child_does_not_renew_its_parent_claims(tmp_path: Path) -> None:
     store = RecordingStore(tmp_path / "state.db")
     manager = ConnectorManager([SERVICE], state=store)
 
-    def act() -> tuple[int, int]:
-        def ask() -> tuple[int, int]:
+    def perform_effect() -> tuple[int, int]:
+        def count_renewals() -> tuple[int, int]:
             return len(renewals(manager)._held), threading.active_count()  # noqa: SLF001 - a look inside
 
-        results: tuple[int, int] = in_a_child(ask)
+        results: tuple[int, int] = in_a_child(count_renewals)
         return results
 
-    assert (0, 1) == manager.run("bank", act, idempotency_key="k")
+    assert (0, 1) == manager.run("bank", perform_effect, idempotency_key="k")

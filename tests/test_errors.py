@@ -225,7 +225,7 @@ def test_correlation_id_is_made_when_it_is_read() -> None:
     """A correlation id that is created late is created once, and kept in copies and pickles."""
     numbers: list[int] = []
 
-    def make(number: int) -> str:
+    def make_id(number: int) -> str:
         numbers.append(number)
         return f"id-{number}"
 
@@ -239,7 +239,7 @@ def test_correlation_id_is_made_when_it_is_read() -> None:
         numbers.clear()
         error = errors.CircuitBreakerOpen("It is open.")
         assert error.request_id is None
-        error.derive_request_id(make, 7)
+        error.derive_request_id(make_id, 7)
         assert [] == numbers
         assert ("id-7", "id-7") == (read(error), read(error))
         assert [7] == numbers

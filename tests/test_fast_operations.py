@@ -70,7 +70,7 @@ class ScriptedOperation:
         return None
 
 
-def fail(error: BaseException) -> Callable[[], Any]:
+def raise_error(error: BaseException) -> Callable[[], Any]:
     """Return a function that raises this error."""
 
     def raise_error() -> Any:
@@ -108,15 +108,17 @@ class Lab:
             name: options.pop(name) for name in ("name", "repeatable", "target") if name in options
         }
 
-        def work(attempt: OperationAttempt) -> Any:
+        def perform_attempt(attempt: OperationAttempt) -> Any:
             self.attempts.append(attempt)
             result = remaining_results.pop(0)
             return result() if callable(result) else result
 
         async def work_later(attempt: OperationAttempt) -> Any:
-            return work(attempt)
+            return perform_attempt(attempt)
 
-        operation = ScriptedOperation(work if self.mode == "sync" else work_later, **fields)
+        operation = ScriptedOperation(
+            perform_attempt if self.mode == "sync" else work_later, **fields
+        )
         performed = self.manager.perform("v", operation, **options)
         return performed if self.mode == "sync" else asyncio.run(performed)
 
@@ -186,7 +188,7 @@ def test_failures_emit_the_events_of_the_flow(labs: Callable[..., Lab]) -> None:
     emitted: list[Any] = []
     for _ in range(2):
         observer.events = []
-        assert lab.perform(fail(OSError()), 2, tenant="acme") == 2
+        assert lab.perform(raise_error(OSError()), 2, tenant="acme") == 2
         emitted.append(observer.take())
     assert emitted[0] == emitted[1]
 
@@ -224,7 +226,7 @@ def test_interrupted_operation_has_ended_for_observers(labs: Callable[..., Lab])
     lab = labs(observers=[observer])
     observer.events = []
     with pytest.raises(CallInterrupted):
-        lab.perform(fail(CallInterrupted()))
+        lab.perform(raise_error(CallInterrupted()))
     ends = [event for event in observer.events if isinstance(event, CallFinished)]
     assert [(True, CallOutcome.UNKNOWN)] == [(event.cancelled, event.outcome) for event in ends]
 
@@ -249,7 +251,7 @@ def test_operation_is_refused_by_a_circuit(labs: Callable[..., Lab]) -> None:
     """A failed operation counts for the circuit, which then refuses the next one."""
     lab = labs(circuit=CircuitBreakerConfig(failures=1))
     with pytest.raises(VendorFailed):
-        lab.perform(fail(OSError()))
+        lab.perform(raise_error(OSError()))
     with pytest.raises(CircuitBreakerOpen) as excinfo:
         lab.perform(2)
     assert (excinfo.value.operation, excinfo.value.vendor) == ("rates.find", "vendor")
@@ -260,14 +262,14 @@ def test_interruption_is_raised(labs: Callable[..., Lab], limits: Any) -> None:
     """After an interrupted operation the rate limit stays usable."""
     lab = labs(limits=limits)
     with pytest.raises(CallInterrupted):
-        lab.perform(fail(CallInterrupted()))
+        lab.perform(raise_error(CallInterrupted()))
     assert lab.perform(2) == 2
 
 
 def test_failed_operation_is_repeated(labs: Callable[..., Lab]) -> None:
     """A repeatable operation is retried after a failure with an unknown outcome."""
     lab = labs(retry=RetryPolicy(2, 0))
-    assert lab.perform(fail(OSError()), 2) == 2
+    assert lab.perform(raise_error(OSError()), 2) == 2
     assert [attempt.number for attempt in lab.attempts[1:]] == [1, 2]
 
 
@@ -275,7 +277,7 @@ def test_failed_operation_with_an_effect_is_not_repeated(labs: Callable[..., Lab
     """An operation that is not repeatable is not retried after an unknown outcome."""
     lab = labs(retry=RetryPolicy(2, 0))
     with pytest.raises(VendorFailed) as excinfo:
-        lab.perform(fail(OSError()), 2, repeatable=False)
+        lab.perform(raise_error(OSError()), 2, repeatable=False)
     assert (excinfo.value.attempts, excinfo.value.operation) == (1, "rates.find")
 
 
@@ -299,10 +301,10 @@ def test_mistake_in_translate_error_is_raised_and_frees_the_probe(labs: Callable
     """If `translate_error` raises, the error is raised and the circuit's probe is freed."""
     lab = labs(circuit=CircuitBreakerConfig(failures=1, open_for=5))
     with pytest.raises(VendorFailed):
-        lab.perform(fail(OSError()))
+        lab.perform(raise_error(OSError()))
     lab.clock.advance(6)
     with pytest.raises(LookupError):
-        lab.perform(fail(ZeroDivisionError()))
+        lab.perform(raise_error(ZeroDivisionError()))
     assert lab.perform(2) == 2
 
 
@@ -381,14 +383,14 @@ def test_late_operation_is_cancelled_and_may_have_happened() -> None:
     async def exceed_deadline(kind: type[ConnectorError], **settings: Any) -> None:
         manager = AsyncConnectorManager([Service("v", retry=None, circuit=None, **settings)])
 
-        async def work(_: OperationAttempt) -> int:
+        async def perform_attempt(_: OperationAttempt) -> int:
             return 1
 
         async def sleep(_: OperationAttempt) -> int:
             await asyncio.sleep(3600)
             return 1
 
-        assert await manager.perform("v", cast("Any", ScriptedOperation(work))) == 1
+        assert await manager.perform("v", cast("Any", ScriptedOperation(perform_attempt))) == 1
         with pytest.raises(kind) as excinfo:
             await manager.perform("v", cast("Any", ScriptedOperation(sleep)))
         assert cast("Any", excinfo.value).may_have_been_processed

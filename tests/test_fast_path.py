@@ -305,9 +305,9 @@ def test_call_whose_second_attempt_is_interrupted_emits_same_events_on_every_pat
         lambda setting: setting.perform(3, repeatable=True),
     ]
 
-    for play in plays:
-        _check(play, setting)
-        events = play(attrs.evolve(setting, observed=True))
+    for run_scenario in plays:
+        _check(run_scenario, setting)
+        events = run_scenario(attrs.evolve(setting, observed=True))
         calls = [event for event in events.events if isinstance(event, CallFinished)]
         assert (CallInterrupted, "") == events.ends[1]
         assert [(False, 1), (True, 2), (False, 1)] == [
@@ -330,9 +330,9 @@ def test_interruption_ends_alike(mode: str) -> None:
         lambda setting: setting.perform(3, repeatable=True),
     ]
 
-    for play in plays:
-        _check(play, setting)
-        end_events = play(setting).ends
+    for run_scenario in plays:
+        _check(run_scenario, setting)
+        end_events = run_scenario(setting).ends
         assert (CallInterrupted, "") == end_events[1]
         assert end_events[0] == end_events[2]
 
@@ -374,14 +374,14 @@ def test_fast_path_function_is_cancelled() -> None:
 def test_fast_path_function_may_return_a_future() -> None:
     """On the fast path, a future that a function returns is awaited."""
 
-    async def ask() -> str:
+    async def run_function() -> str:
         future = asyncio.get_running_loop().create_future()
         future.set_result("ok")
         async with AsyncConnectorManager([Service("vat")]) as manager:
             assert "first" == await manager.run("vat", lambda: asyncio.sleep(0, "first"))
             return await manager.run("vat", lambda: future)
 
-    assert "ok" == asyncio.run(ask())
+    assert "ok" == asyncio.run(run_function())
 
 
 def test_fast_path_function_ends_with_the_timeout_of_its_call() -> None:
@@ -492,7 +492,7 @@ def test_full_bulkhead_refuses_an_asynchronous_call_on_the_fast_path() -> None:
         async def close(self) -> None:
             """Close nothing."""
 
-    async def play() -> list[Any]:
+    async def run_scenario() -> list[Any]:
         client: Any = Client()
         async with AsyncConnectorManager([service], http=client) as manager:
             client.manager = manager
@@ -506,7 +506,7 @@ def test_full_bulkhead_refuses_an_asynchronous_call_on_the_fast_path() -> None:
             sent_statuses = [(await manager.call("vat", request)).status for _ in range(2)]
             return sent_statuses + [await manager.run("vat", call) for _ in range(2)]
 
-    assert [200, 200, "ok", "ok"] == asyncio.run(play())
+    assert [200, 200, "ok", "ok"] == asyncio.run(run_scenario())
 
 
 def test_stopped_function_frees_its_slot() -> None:
@@ -551,13 +551,17 @@ def test_slow_store_shortens_no_attempt() -> None:
             [service], state=store, clock=clock, sleeper=AsyncSleeper(clock)
         )
 
-        async def work() -> str:
+        async def run_function() -> str:
             for _ in range(3):
                 await asyncio.sleep(0)
             return "done"
 
-        first = await manager.run("v", work)
+        first = await manager.run("v", run_function)
         store.takes = 20.0
-        return [first, await manager.run("v", work), await manager.run("v", work, timeout=2_900)]
+        return [
+            first,
+            await manager.run("v", run_function),
+            await manager.run("v", run_function, timeout=2_900),
+        ]
 
     assert ["done"] * 3 == asyncio.run(main())

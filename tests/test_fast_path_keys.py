@@ -259,7 +259,7 @@ def test_interrupted_attempt_leaves_the_key_unknown(verb: str) -> None:
 def test_cancelled_attempt_leaves_the_key_unknown() -> None:
     """If a task is cancelled during its request, the key's outcome is unknown."""
 
-    async def play() -> int:
+    async def run_scenario() -> int:
         client: Any = AsyncClient()
         async with AsyncConnectorManager([Service("v", base_url=BASE)], http=client) as manager:
             await manager.call("v", Request.get("/"))
@@ -272,7 +272,7 @@ def test_cancelled_attempt_leaves_the_key_unknown() -> None:
                 await manager.call("v", POST, idempotency_key="k")
             return int(client.sent)
 
-    assert 2 == asyncio.run(play())
+    assert 2 == asyncio.run(run_scenario())
 
 
 class ReversingCipher:
@@ -292,10 +292,10 @@ def test_keys_end_alike_with_synchronous_and_asynchronous_managers() -> None:
         CallInterrupted(),
     ]
 
-    def fail() -> None:
+    def raise_error() -> None:
         raise failures.pop(0)
 
-    async def play() -> None:
+    async def run_scenario() -> None:
         client: Any = AsyncClient()
         cipher: Any = ReversingCipher()
         service = Service("v", base_url=BASE, retry=RetryPolicy(3, 0.0))
@@ -304,7 +304,7 @@ def test_keys_end_alike_with_synchronous_and_asynchronous_managers() -> None:
             answers = [await manager.call("v", POST, idempotency_key="a") for _ in range(2)]
             assert [False, True] == [answer.replayed for answer in answers]
 
-            client.meanwhile = fail
+            client.meanwhile = raise_error
             with pytest.raises(CallInterrupted):
                 await manager.call("v", POST, idempotency_key="b")
             failures.append(CallInterrupted())
@@ -316,7 +316,7 @@ def test_keys_end_alike_with_synchronous_and_asynchronous_managers() -> None:
             with pytest.raises(OutcomeUnknown):
                 await manager.run("v", client.send, idempotency_key="c")
 
-    asyncio.run(play())
+    asyncio.run(run_scenario())
 
 
 def test_function_that_returns_an_awaitable_leaves_the_key_unknown() -> None:

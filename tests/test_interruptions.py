@@ -27,7 +27,7 @@ pytestmark = pytest.mark.untraced
 HALF_OPEN = CircuitBreakerConfig(failures=1, open_for=1, successes=1_000)
 
 
-def fail() -> None:
+def raise_error() -> None:
     """Raise an error, to open a circuit."""
     raise FunctionFailure
 
@@ -75,7 +75,7 @@ def test_interrupted_probe_frees_its_slot(protections: dict[str, Any]) -> None:
         clock = Clock()
         manager = protected_manager(clock, **protections)
         with pytest.raises(FunctionFailure):
-            manager.run("v", fail)
+            manager.run("v", raise_error)
         clock.advance(1)
         if not interrupted.interrupt_at(point, functools.partial(manager.run, "v", int)):
             break
@@ -154,17 +154,17 @@ def test_interrupted_key_acts_once(verb: str) -> None:
         )
         manager = ConnectorManager([service], http=client, clock=clock, sleeper=clock)
 
-        def act(key: str, client: CountingClient = client) -> Any:
+        def make_call(key: str, client: CountingClient = client) -> Any:
             if verb == "call":
                 return manager.call("v", Request.post(f"/{key}"), idempotency_key=key)  # noqa: B023 - called here
             return manager.run("v", lambda: client.keys.append(key), idempotency_key=key)  # noqa: B023 - called here
 
-        act("first")
-        if not interrupted.interrupt_at(point, functools.partial(act, "k")):
+        make_call("first")
+        if not interrupted.interrupt_at(point, functools.partial(make_call, "k")):
             break
         sent_count = client.keys.count("k")
         try:
-            act("k")
+            make_call("k")
             outcomes.append("done" if sent_count else "free")
         except OutcomeUnknown:
             outcomes.append("unknown")

@@ -49,11 +49,11 @@ class HeldExecutor(ThreadPoolExecutor):
         """Run a function in the thread once `may_run` is set."""
         self.works += 1
 
-        def work() -> Any:
+        def run_job() -> Any:
             assert self.may_run.wait(PATIENCE)
             return fn(*args, **kwargs)
 
-        return super().submit(work)
+        return super().submit(run_job)
 
 
 def in_a_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:

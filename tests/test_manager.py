@@ -66,7 +66,7 @@ def test_sync_manager_with_defaults() -> None:
 def test_async_manager_with_defaults() -> None:
     """With default settings, an asynchronous manager makes calls, batches and streams."""
 
-    async def play() -> None:
+    async def run_scenario() -> None:
         _, http = clients()
 
         async def seven() -> int:
@@ -80,7 +80,7 @@ def test_async_manager_with_defaults() -> None:
                 assert [] == [piece async for piece in stream]
             assert 7 == await manager.run("vat", seven)
 
-    asyncio.run(play())
+    asyncio.run(run_scenario())
 
 
 class ClosingClient:
@@ -110,14 +110,14 @@ def test_manager_closes_http_client_that_it_created() -> None:
     manager.close()
     assert 1 == custom_client.closed
 
-    async def play() -> None:
+    async def run_scenario() -> None:
         manager = AsyncConnectorManager([SERVICE])
         await manager.close()
         custom = manager._wired.http._adapter = AsyncClosingClient()
         await manager.close()
         assert 1 == custom.closed
 
-    asyncio.run(play())
+    asyncio.run(run_scenario())
 
 
 def test_hosts_client_is_not_closed() -> None:
@@ -162,22 +162,24 @@ def test_threads_and_tasks_share_a_store() -> None:
     plain_manager = ConnectorManager([SERVICE], state=store)
     answers: list[int] = []
 
-    def act() -> int:
+    def perform_effect() -> int:
         effects.append(1)
         return len(effects)
 
-    in_threads(lambda: answers.append(plain_manager.run("vat", act, idempotency_key="k")), 16)
+    in_threads(
+        lambda: answers.append(plain_manager.run("vat", perform_effect, idempotency_key="k")), 16
+    )
 
-    async def play() -> None:
+    async def run_scenario() -> None:
         later_manager = AsyncConnectorManager([SERVICE], state=AsyncMemoryStorage(store))
 
         async def act_later() -> int:
-            return act()
+            return perform_effect()
 
         flows = (later_manager.run("vat", act_later, idempotency_key="k") for _ in range(16))
         answers.extend(await asyncio.gather(*flows))
 
-    asyncio.run(play())
+    asyncio.run(run_scenario())
 
     assert ([1], [1] * 32) == (effects, answers)
 
@@ -189,11 +191,11 @@ def test_stream_is_an_iterator_of_its_mode() -> None:
 
     assert [b"all"] == list(ConnectorManager([SERVICE], http=http).stream("vat", GET))
 
-    async def play() -> list[bytes]:
+    async def run_scenario() -> list[bytes]:
         manager = AsyncConnectorManager([SERVICE], http=async_client)
         return [piece async for piece in await manager.stream("vat", GET)]
 
-    assert [b"all"] == asyncio.run(play())
+    assert [b"all"] == asyncio.run(run_scenario())
 
 
 @pytest.mark.parametrize("manager_class", [ConnectorManager, AsyncConnectorManager])

@@ -192,22 +192,22 @@ def test_observer_can_be_notified_by_several_threads_at_once() -> None:
     observers = Observers([observe_slowly], print)
     moment = datetime(2031, 5, 6, tzinfo=UTC)
 
-    def tell(operation: str) -> None:
+    def notify_started(operation: str) -> None:
         event = CallStarted(at=moment, service="a", operation=operation, request_id="1")
         observers.notify(event)
 
     def tell_in_a_thread() -> list[str | None]:
         # Its number may be that of the thread that notifies the observer in the parent.
-        thread = threading.Thread(target=tell, args=["of the child"])
+        thread = threading.Thread(target=notify_started, args=["of the child"])
         thread.start()
         thread.join()
         return heard
 
-    thread = threading.Thread(target=tell, args=["slow"])
+    thread = threading.Thread(target=notify_started, args=["slow"])
     thread.start()
     try:
         assert entered.wait(60)
-        tell("quick")
+        notify_started("quick")
         assert ["slow", "quick", "of the child"] == in_a_child(tell_in_a_thread)
     finally:
         free.set()

@@ -117,7 +117,7 @@ def test_chosen_event_classes_apply_to_requests_and_to_asynchronous_functions(
     async def do_nothing() -> None:
         """Do nothing."""
 
-    async def work() -> None:
+    async def make_calls() -> None:
         for _ in range(2):
             async_observer.kinds.clear()
             await async_manager.run("a", do_nothing)
@@ -125,7 +125,7 @@ def test_chosen_event_classes_apply_to_requests_and_to_asynchronous_functions(
     for _ in range(2):
         sync_observer.kinds.clear()
         manager.call("a", Request.get("/x"))
-    asyncio.run(work())
+    asyncio.run(make_calls())
 
     names = [kind.__name__ for kind in wishes]
     assert (names, names) == (sync_observer.kinds, async_observer.kinds)
@@ -203,10 +203,10 @@ def test_observer_with_read_success_gets_call_start() -> None:
 def test_failing_reader_is_reported() -> None:
     """If `read_success` raises, the call succeeds, and other observers get an event."""
 
-    def fail(_: SuccessFacts) -> None:
+    def raise_error(_: SuccessFacts) -> None:
         raise ValueError
 
-    reader, other = Reader(fail), RecordingObserver()
+    reader, other = Reader(raise_error), RecordingObserver()
 
     run(reader, other)
 

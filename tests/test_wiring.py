@@ -204,11 +204,11 @@ def test_lazy_adapter_is_created_at_its_first_use() -> None:
     """A lazy adapter is created at its first use, and only once."""
     numbers: list[int] = []
 
-    def make() -> list[int]:
+    def make_numbers() -> list[int]:
         numbers.append(1)
         return numbers
 
-    lazy_adapter = LazyAdapter(make)
+    lazy_adapter = LazyAdapter(make_numbers)
     assert (None, []) == (lazy_adapter.created(), numbers)
     assert lazy_adapter.get() is lazy_adapter.get() is lazy_adapter.created()
     assert [1] == numbers
@@ -238,7 +238,7 @@ def test_every_port_has_a_default() -> None:
     plain_core = sync_core(Ports()).core
     later_core = async_core(Ports()).core
 
-    async def use(core: Any) -> list[Any]:
+    async def use_core(core: Any) -> list[Any]:
         holder = object()
         await core.sleep(0)
         is_acquired = await core.acquire("place", holder, slots=1, queue=0, timeout=0)
@@ -258,11 +258,11 @@ def test_every_port_has_a_default() -> None:
         ]
 
     expected = [True, [1, 1], 1, 26, True]
-    flow = use(plain_core)
+    flow = use_core(plain_core)
     with pytest.raises(StopIteration) as stopped_excinfo:
         flow.send(None)
     assert expected == stopped_excinfo.value.value
-    assert expected == asyncio.run(use(later_core))
+    assert expected == asyncio.run(use_core(later_core))
     for core in (plain_core, later_core):
         assert 0 <= core.fraction() < 1
         assert core.token() > 0

@@ -327,17 +327,17 @@ class _QueryModel(_ServiceModel):
             }
         if shape["type"] == "list":
             items = self._form(shape["member"]["shape"])
-            return _numbered(shape["member"].get("locationName", "member"), items)
+            return _numbered_schema(shape["member"].get("locationName", "member"), items)
         if shape["type"] == "map":
             entry = {
                 shape[part].get("locationName", part): self._form(shape[part]["shape"])
                 for part in ("key", "value")
             }
-            return _numbered("entry", {"type": "object", "properties": entry})
+            return _numbered_schema("entry", {"type": "object", "properties": entry})
         return _reference(name)
 
 
-def _numbered(name: str, items: Json) -> Json:
+def _numbered_schema(name: str, items: Json) -> Json:
     return {"type": "object", "properties": {name: {"type": "array", "items": items}}}
 
 

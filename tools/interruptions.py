@@ -31,13 +31,13 @@ PROBING = CircuitBreakerConfig(failures=1, open_for=0.001, successes=10**9)
 """A circuit that is half open for good once it has failed, so that every call is a probe."""
 
 
-def work() -> None:
+def spin_briefly() -> None:
     """Work for a few microseconds; this is the protected function."""
     for _ in range(60):
         pass
 
 
-def fail() -> NoReturn:
+def raise_error() -> NoReturn:
     """Raise an error, to open a circuit."""
     raise ConnectionError
 
@@ -73,7 +73,7 @@ TIMER = Timer()
 def open_circuit(call: Callable[[Callable[[], Any]], object]) -> None:
     """Open a circuit, and wait until a probe is allowed."""
     try:
-        call(fail)
+        call(raise_error)
     except ConnectionError:
         time.sleep(0.002)
 
@@ -87,7 +87,7 @@ def managers() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
     while True:
         manager = ConnectorManager([Service("s", retry=None, circuit=PROBING)])
         open_circuit(partial(manager.run, "s"))
-        yield partial(manager.run, "s", work), partial(_probes_manager, manager)
+        yield partial(manager.run, "s", spin_briefly), partial(_probes_manager, manager)
 
 
 def _probes_breaker(breaker: CircuitBreaker) -> bool:
@@ -102,7 +102,7 @@ def breakers() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
 
         def enter(breaker: CircuitBreaker = breaker) -> None:
             with breaker.guard():
-                work()
+                spin_briefly()
 
         yield enter, partial(_probes_breaker, breaker)
 
@@ -114,12 +114,12 @@ def bulkheads() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
 
         def is_full(bulkhead: Bulkhead = bulkhead) -> bool:
             try:
-                bulkhead.call(work)
+                bulkhead.call(spin_briefly)
             except BulkheadFull:
                 return True
             return False
 
-        yield partial(bulkhead.call, work), is_full
+        yield partial(bulkhead.call, spin_briefly), is_full
 
 
 def interrupted_slots(
@@ -142,16 +142,16 @@ def keys(times: int) -> str:
     effects: Counter[int] = Counter()
     counts: Counter[str] = Counter()
 
-    def act(number: int) -> None:
+    def perform_effect(number: int) -> None:
         effects[number] += 1
-        work()
+        spin_briefly()
 
     for number in range(times):
         key = f"key-{number}"
-        if TIMER.interrupts(partial(guard.call, key, act, number), 80e-6):
+        if TIMER.interrupts(partial(guard.call, key, perform_effect, number), 80e-6):
             counts["interrupted"] += 1
             try:
-                guard.call(key, act, number)
+                guard.call(key, perform_effect, number)
             except ConnectorError:
                 counts["not guessed"] += 1
             counts["twice"] += effects[number] > 1

@@ -49,10 +49,12 @@ _NAMES: Final = {
 
 def declarations_of_page(file: str, text: str) -> Mapping[tuple[str, ...], Declaration]:
     """Return the types on a page, by page name and type name."""
-    return {(file, name): Declaration("type", (), type_) for name, type_ in _declared(file, text)}
+    return {
+        (file, name): Declaration("type", (), type_) for name, type_ in _declared_fields(file, text)
+    }
 
 
-def _declared(file: str, text: str) -> Iterator[tuple[str, Type]]:
+def _declared_fields(file: str, text: str) -> Iterator[tuple[str, Type]]:
     titles = list(_TITLE.finditer(text))
     ends = [*(title.start() for title in titles[1:]), len(text)]
     owner = ""

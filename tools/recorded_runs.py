@@ -219,33 +219,33 @@ class Run(NamedTuple):
 def _calls(number: int, request: Request = GET, **settings: Any) -> Play:
     """Return a run with consecutive calls."""
 
-    async def play(recorder: Recorder) -> None:
+    async def record_calls(recorder: Recorder) -> None:
         async with recorder.manager(**settings) as manager:
             for _ in range(number):
                 await recorder.call(manager, request)
 
-    return play
+    return record_calls
 
 
 def _concurrent_play(number: int, **settings: Any) -> Play:
     """Return a run with concurrent calls."""
 
-    async def play(recorder: Recorder) -> None:
+    async def record_calls(recorder: Recorder) -> None:
         async with recorder.manager(**settings) as manager:
             await asyncio.gather(*(recorder.call(manager) for _ in range(number)))
 
-    return play
+    return record_calls
 
 
 def _play_with_key(**settings: Any) -> Play:
     """Return a run that makes a call twice with one key."""
 
-    async def play(recorder: Recorder) -> None:
+    async def record_calls(recorder: Recorder) -> None:
         async with recorder.manager(**settings) as manager:
             for _ in range(2):
                 await recorder.call(manager, POST, "INV-1/1")
 
-    return play
+    return record_calls
 
 
 async def _probe(recorder: Recorder) -> None:
@@ -280,7 +280,7 @@ async def _tokens(recorder: Recorder) -> None:
 
 
 def _webhooks(*, is_forged: bool) -> Play:
-    async def play(recorder: Recorder) -> None:
+    async def record_calls(recorder: Recorder) -> None:
         clock = VirtualClock()
         body = b'{"type": "invoice.paid", "data": {"id": "INV-1"}}'
         headers = WebhookSigner(_SECRET).sign(body, id="msg_1", at=clock.utc())
@@ -299,7 +299,7 @@ def _webhooks(*, is_forged: bool) -> Play:
             except ConnectorError as error:
                 recorder.rows.append(Row(MOORAGE, type(error).__name__, CODE))
 
-    return play
+    return record_calls
 
 
 _FRESH: Final = Answer(headers=(("Cache-Control", "max-age=60"), ("ETag", '"v1"')))

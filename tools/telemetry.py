@@ -25,10 +25,10 @@ held each call back for how long.
 
 def page() -> str:
     """Return the page as Markdown."""
-    return "\n".join([_ABOUT, *_parts()])
+    return "\n".join([_ABOUT, *_page_parts()])
 
 
-def _parts() -> Iterator[str]:
+def _page_parts() -> Iterator[str]:
     yield "## Rules for readers\n"
     yield from (f"- {rule}" for rule in NAMES["rules"])
     yield ""

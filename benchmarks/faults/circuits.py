@@ -22,7 +22,7 @@ def _call_at_half_open(call: Callable[[Callable[[], None]], object]) -> Observat
     """Open the circuit, wait until it half-opens, and let all callers call at once."""
     calls: list[float] = []
 
-    def fail() -> None:
+    def raise_error() -> None:
         raise ConnectionError
 
     def fail_slowly() -> None:
@@ -31,7 +31,7 @@ def _call_at_half_open(call: Callable[[Callable[[], None]], object]) -> Observat
         raise ConnectionError
 
     with suppress(Exception):
-        call(fail)
+        call(raise_error)
     time.sleep(OPEN_SECONDS * 1.5)  # the peers' circuits have no clock that could be advanced
     call_at_once(lambda: call(fail_slowly))
     words = "1 call reaches" if len(calls) == 1 else f"{len(calls)} calls reach"
@@ -143,11 +143,11 @@ def killed_probe() -> dict[str, Trial]:
         exec(breaker, names)  # noqa: S102 - a program of ours
         call = names["call"]
 
-        def fail() -> None:
+        def raise_error() -> None:
             raise ConnectionError
 
         with suppress(Exception):
-            call(fail)
+            call(raise_error)
         time.sleep(OPEN_SECONDS * 1.5)  # the circuit is open by the real clock
         program = [sys.executable, "-c", _PROBE.format(breaker)]
         with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as prober:

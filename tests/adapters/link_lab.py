@@ -163,10 +163,10 @@ def with_both_pools(
 
     @wraps(test)
     def run(*, is_async: bool) -> None:
-        def make(**settings: Any) -> PoolLab:
+        def make_lab(**settings: Any) -> PoolLab:
             return PoolLab(is_async=is_async, **settings)
 
-        asyncio.run(test(make))
+        asyncio.run(test(make_lab))
 
     del run.__dict__["__wrapped__"]
     mark = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])

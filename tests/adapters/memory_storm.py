@@ -149,7 +149,7 @@ def threads(storm: InterruptedStore) -> None:
         while not is_over:
             storm.work()
 
-    def work() -> None:
+    def call_until_interrupted() -> None:
         nonlocal braced
         while not is_over:
             try:
@@ -159,7 +159,7 @@ def threads(storm: InterruptedStore) -> None:
                 storm.struck += 1
                 storm.check()
 
-    worker = threading.Thread(target=work)
+    worker = threading.Thread(target=call_until_interrupted)
     worker.start()
     number = ctypes.c_ulong(worker.ident or 0)
     end = time.monotonic() + _SECONDS

@@ -23,7 +23,7 @@ def append(url: str, prefix: str, process: int, keys: list[str]) -> None:
     history: list[object] = []
     errors: list[str] = []
 
-    def work(thread: int) -> None:
+    def append_rows(thread: int) -> None:
         generator = Random(f"{process} {thread}")
         for round_number in range(EACH):
             number = (process * THREADS + thread) * EACH + round_number
@@ -36,7 +36,7 @@ def append(url: str, prefix: str, process: int, keys: list[str]) -> None:
                 continue
             history.append([number, chosen_keys, now, result, start_time, time.perf_counter_ns()])
 
-    threads = [threading.Thread(target=work, args=(thread,)) for thread in range(THREADS)]
+    threads = [threading.Thread(target=append_rows, args=(thread,)) for thread in range(THREADS)]
     for thread in threads:
         thread.start()
     for thread in threads:

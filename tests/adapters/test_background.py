@@ -66,7 +66,7 @@ def test_interrupted_caller_cancels_its_coroutine() -> None:
     def interrupt(*_: object) -> None:
         raise Interruption
 
-    async def work() -> None:
+    async def run_task() -> None:
         signal.pthread_kill(own_thread, signal.SIGUSR1)
         try:
             await asyncio.Event().wait()
@@ -78,7 +78,7 @@ def test_interrupted_caller_cancels_its_coroutine() -> None:
     earlier = signal.signal(signal.SIGUSR1, interrupt)
     try:
         with pytest.raises(Interruption):
-            worker.run(work())
+            worker.run(run_task())
     finally:
         signal.signal(signal.SIGUSR1, earlier)
 
@@ -90,10 +90,10 @@ def test_coroutine_whose_caller_is_interrupted_before_it_has_begun_is_closed() -
     """A coroutine whose caller is interrupted before it has begun is closed."""
     starts: list[bool] = []
 
-    async def work() -> None:
+    async def run_task() -> None:
         starts.append(True)
 
-    coroutine = work()
+    coroutine = run_task()
     with asyncio.Runner() as runner:
         background._AwaitedWork(runner.get_loop(), coroutine).cancel()  # noqa: SLF001 - no caller can be interrupted at will
 
@@ -104,14 +104,14 @@ def test_coroutine_whose_caller_is_interrupted_before_it_has_begun_is_closed() -
 def test_cancelled_coroutine_is_an_error_of_its_caller() -> None:
     """A coroutine that is cancelled from elsewhere raises an error that a thread can handle."""
 
-    async def work() -> None:
+    async def run_task() -> None:
         task = asyncio.current_task()
         assert task is not None
         task.cancel()
         await asyncio.sleep(0)
 
     with pytest.raises(CancelledError):
-        background.Background().run(work())
+        background.Background().run(run_task())
 
 
 def test_exception_reaches_the_caller_and_is_freed() -> None:
@@ -120,12 +120,12 @@ def test_exception_reaches_the_caller_and_is_freed() -> None:
     class FailedError(Exception):
         pass
 
-    async def work() -> None:
+    async def run_task() -> None:
         raise FailedError
 
     def failure() -> Callable[[], FailedError | None]:
         try:
-            background.Background().run(work())
+            background.Background().run(run_task())
         except FailedError as error:
             return weakref.ref(error)
         raise AssertionError

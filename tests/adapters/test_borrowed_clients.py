@@ -342,12 +342,12 @@ def test_forked_child_refuses_the_parents_client(
         borrowed_client = take(value)
         borrowed_client.send(GET, vendor.url, LONG)
 
-        def ask() -> tuple[str, bool]:
+        def send_request() -> tuple[str, bool]:
             with pytest.raises(ConnectionFailed) as excinfo:
                 borrowed_client.send(GET, vendor.url, LONG)
             return str(excinfo.value), excinfo.value.may_have_been_processed
 
-        message, was_processed = in_a_child(ask)
+        message, was_processed = in_a_child(send_request)
         assert "belongs to another process" in message
         assert not was_processed
 
@@ -359,13 +359,13 @@ def test_each_loop_has_a_client(make: Callable[..., Any]) -> None:
     with VendorServer() as vendor:
         vendor.always(Behaviour(204, {"Connection": "close"}))
 
-        async def ask() -> int:
+        async def send_request() -> int:
             status: int = (await client.send(GET, vendor.url, LONG)).status
             return status
 
         with asyncio.Runner() as first, asyncio.Runner() as second:
-            assert [204, 204] == [first.run(ask()), second.run(ask())]
-            assert 204 == first.run(ask())
+            assert [204, 204] == [first.run(send_request()), second.run(send_request())]
+            assert 204 == first.run(send_request())
             second.run(client.close())
             first.run(client.close())
 

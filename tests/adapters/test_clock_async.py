@@ -52,11 +52,11 @@ def test_never_early_in_a_hasty_loop() -> None:
 def test_cancelling_ends_even_the_longest_sleep(seconds: float) -> None:
     """A sleep of any length is accepted, and cancelling the task ends it."""
 
-    async def cancelled() -> bool:
+    async def cancel_sleep() -> bool:
         task = asyncio.create_task(AsyncioSleeper().sleep(seconds))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
         return task.cancelled()
 
-    assert asyncio.run(cancelled())
+    assert asyncio.run(cancel_sleep())

@@ -54,10 +54,10 @@ def manager_of(vendor: VendorServer, **options: Any) -> AsyncConnectorManager:
 async def fail_once(retry: RetryHandler) -> None:
     """Call a function that fails, and retry it."""
 
-    async def fail() -> None:
+    async def raise_error() -> None:
         raise OSError
 
-    await retry.call(fail)
+    await retry.call(raise_error)
 
 
 async def wait_for_limit() -> None:

@@ -81,9 +81,9 @@ def test_module_counts_as_inherited_if_it_was_loaded_before_fork() -> None:
 def test_child_inherits_loaded_modules() -> None:
     """In a forked child, the parent's modules count as inherited and its own do not."""
 
-    def ask() -> object:
+    def list_imported() -> object:
         sys.modules["loaded by the child"] = sys
         return was_imported_before_fork("pytest"), was_imported_before_fork("loaded by the child")
 
-    assert (True, False) == in_a_child(ask)
+    assert (True, False) == in_a_child(list_imported)
     assert not was_imported_before_fork("pytest")

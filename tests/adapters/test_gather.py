@@ -124,7 +124,7 @@ def test_threads_keep_no_process_alive() -> None:
     start_event, gate = threading.Event(), threading.Event()
     kinds: list[bool] = []
 
-    def hang() -> str:
+    def hang_until_cancelled() -> str:
         kinds.append(threading.current_thread().daemon)
         start_event.set()
         gate.wait(20)
@@ -134,7 +134,7 @@ def test_threads_keep_no_process_alive() -> None:
         start_event.wait(20)
         return "good"
 
-    assert "good" == ThreadGather().first([hang, answer], stagger=0, good=bool)
+    assert "good" == ThreadGather().first([hang_until_cancelled, answer], stagger=0, good=bool)
     gate.set()
     assert [True] == kinds
 
@@ -144,12 +144,12 @@ def test_a_step_that_raises_raises_in_the_caller(at_once: int) -> None:
     """An exception of a step is raised in the caller, and no further step starts."""
     started_steps: list[int] = []
 
-    def fail() -> None:
+    def raise_error() -> None:
         started_steps.append(1)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        ThreadGather().run_all([fail] * 20, at_once=at_once)
+        ThreadGather().run_all([raise_error] * 20, at_once=at_once)
     assert at_once >= len(started_steps)
 
 
@@ -177,7 +177,7 @@ def test_an_interruption_does_not_wait_for_steps(verb: str) -> None:
     def interrupt(*_: object) -> None:
         raise _Interruption
 
-    def hang() -> bool:
+    def hang_until_cancelled() -> bool:
         if threading.get_ident() != own_thread:
             time.sleep(0.005)
             signal.pthread_kill(own_thread, signal.SIGUSR1)
@@ -187,7 +187,7 @@ def test_an_interruption_does_not_wait_for_steps(verb: str) -> None:
     previous_handler = signal.signal(signal.SIGUSR1, interrupt)
     try:
         with pytest.raises(_Interruption):
-            getattr(ThreadGather(), verb)([hang] * 2, **options)
+            getattr(ThreadGather(), verb)([hang_until_cancelled] * 2, **options)
     finally:
         signal.signal(signal.SIGUSR1, previous_handler)
         gate.set()

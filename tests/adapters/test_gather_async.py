@@ -21,7 +21,7 @@ async def echo(item: int) -> int:
     return item
 
 
-async def fail() -> int:
+async def raise_error() -> int:
     """Raise ZeroDivisionError, as a broken step."""
     raise ZeroDivisionError
 
@@ -30,7 +30,7 @@ def test_a_step_that_raises_ends_the_whole() -> None:
     """If a step raises, the others are cancelled and no further step starts."""
     ended_steps: list[str] = []
 
-    async def hang() -> int:
+    async def hang_until_cancelled() -> int:
         try:
             await asyncio.sleep(20)
         finally:
@@ -42,9 +42,15 @@ def test_a_step_that_raises_ends_the_whole() -> None:
         return 0
 
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(AsyncioGather().run_all([hang, fail, append_never], at_once=2))
+        asyncio.run(
+            AsyncioGather().run_all([hang_until_cancelled, raise_error, append_never], at_once=2)
+        )
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(AsyncioGather().first([hang, fail, append_never], stagger=0, good=bool))
+        asyncio.run(
+            AsyncioGather().first(
+                [hang_until_cancelled, raise_error, append_never], stagger=0, good=bool
+            )
+        )
     assert ["hang", "hang"] == [name for name in ended_steps if name == "hang"]
 
 
@@ -74,7 +80,7 @@ def test_a_loser_may_end_badly() -> None:
         try:
             await asyncio.sleep(20)
         finally:
-            await fail()
+            await raise_error()
         return 0
 
     result = AsyncioGather().first(

@@ -178,14 +178,14 @@ def test_a_child_of_a_fork_begins_without_a_thread() -> None:
     heartbeat = Heartbeat(work, work.is_work_left, OFTEN)
     heartbeat.wake()
 
-    def ask() -> tuple[int, int]:
+    def run_in_child() -> tuple[int, int]:
         threads_before = threading.active_count()
         work.left = 1
         heartbeat.wake()
         assert work.done.wait(PATIENCE)
         return threads_before, work.left
 
-    assert (1, 0) == in_a_child(ask)
+    assert (1, 0) == in_a_child(run_in_child)
     heartbeat.stop()
     restart_in_child()
 
@@ -263,11 +263,11 @@ def test_a_loop_that_ends_in_the_middle_of_work_ends_in_peace() -> None:
     """If an event loop ends during work, the work is cancelled; another loop starts a new timer."""
     start_event = threading.Event()
 
-    async def hang() -> None:
+    async def hang_until_cancelled() -> None:
         start_event.set()
         await asyncio.sleep(3600)
 
-    heartbeat = AsyncHeartbeat(hang, lambda: True, OFTEN)
+    heartbeat = AsyncHeartbeat(hang_until_cancelled, lambda: True, OFTEN)
 
     async def main() -> None:
         heartbeat.wake()

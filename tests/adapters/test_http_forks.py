@@ -116,7 +116,7 @@ def test_workers_of_a_preforking_server_work(client: str, tmp_path: Path) -> Non
             StdlibHttpClient(keep_alive=0) as asking_client,
         ):
 
-            def ask(path: str) -> dict[str, Any]:
+            def send_request(path: str) -> dict[str, Any]:
                 result: dict[str, Any] = asking_client.send(
                     Request.get("/"), url + path, PATIENT
                 ).json()
@@ -125,7 +125,7 @@ def test_workers_of_a_preforking_server_work(client: str, tmp_path: Path) -> Non
             with ThreadPoolExecutor(8) as threads:
                 # While one worker waits for a silent vendor, the other one serves the rest.
                 paths = ["/silent"] * 4 + [f"/{number}" for number in range(40)]
-                history = list(threads.map(ask, paths))
+                history = list(threads.map(send_request, paths))
         preloaded, *other_requests = vendor.requests
 
     check(history)

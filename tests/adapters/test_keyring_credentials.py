@@ -64,7 +64,7 @@ class MemoryKeyring(KeyringBackend):
         self.passwords[service, username] = password
 
 
-def ask(provider: Any, verb: str, *options: object) -> Any:
+def call_provider(provider: Any, verb: str, *options: object) -> Any:
     """Return the result of a synchronous or asynchronous method."""
     answer = getattr(provider, verb)(*options)
     return asyncio.run(answer) if isinstance(provider, AsyncKeyringCredentialProvider) else answer
@@ -110,9 +110,9 @@ def test_default_keyring_is_used(usual: MemoryKeyring, is_async: bool) -> None:
     """Passwords from `keyring set` are read, and rotated credentials are stored in the keyring."""
     keyring.set_password("moorage", "services/shop", "old")
     provider = provider_of(None, is_async=is_async)
-    assert OLD == ask(provider, "get", "shop", None)
-    ask(provider, "rotate", *OWNER, Credentials.basic("u", "p"))
-    assert Credentials.basic("u", "p") == ask(provider, "get", *OWNER)
+    assert OLD == call_provider(provider, "get", "shop", None)
+    call_provider(provider, "rotate", *OWNER, Credentials.basic("u", "p"))
+    assert Credentials.basic("u", "p") == call_provider(provider, "get", *OWNER)
     assert {("moorage", "services/shop"), ("moorage", "tenants/acme-fr/shop")} == {*usual.passwords}
 
 
@@ -131,19 +131,19 @@ def test_overtaken_renewal_is_discarded(is_async: bool) -> None:
     provider = provider_of(
         ring, is_async=is_async, renew=renew_later if is_async else renew_too_late
     )
-    ask(provider, "rotate", *OWNER, OLD)
-    assert kit.OTHER == ask(provider, "refresh", *OWNER, OLD)
+    call_provider(provider, "rotate", *OWNER, OLD)
+    assert kit.OTHER == call_provider(provider, "refresh", *OWNER, OLD)
 
 
 @EITHER
 def test_applications_are_apart(is_async: bool) -> None:
     """Two applications of one user have separate keyring entries."""
     ring = MemoryKeyring()
-    ask(provider_of(ring, is_async=is_async, application="erp"), "rotate", *OWNER, OLD)
+    call_provider(provider_of(ring, is_async=is_async, application="erp"), "rotate", *OWNER, OLD)
     other_provider = provider_of(ring, is_async=is_async)
-    assert not ask(other_provider, "has", *OWNER)
+    assert not call_provider(other_provider, "has", *OWNER)
     with pytest.raises(CredentialNotFound, match="keyring set moorage tenants/acme-fr/shop"):
-        ask(other_provider, "get", *OWNER)
+        call_provider(other_provider, "get", *OWNER)
 
 
 @EITHER
@@ -151,14 +151,14 @@ def test_names_that_would_be_confused(is_async: bool) -> None:
     """A service or tenant whose keyring name would be ambiguous needs a configured name."""
     ring = MemoryKeyring()
     provider = provider_of(ring, is_async=is_async)
-    assert not ask(provider, "has", "a/b", None)
+    assert not call_provider(provider, "has", "a/b", None)
     with pytest.raises(CredentialNotFound, match="by itself"):
-        ask(provider, "get", "shop", "A")
+        call_provider(provider, "get", "shop", "A")
     with pytest.raises(ConfigurationError, match="Name the user"):
-        ask(provider, "rotate", "shop", "", OLD)
+        call_provider(provider, "rotate", "shop", "", OLD)
     named_provider = provider_of(ring, is_async=is_async, names={("a/b", None): "ours"})
-    ask(named_provider, "rotate", "a/b", None, OLD)
-    assert OLD == ask(named_provider, "get", "a/b", None)
+    call_provider(named_provider, "rotate", "a/b", None, OLD)
+    assert OLD == call_provider(named_provider, "get", "a/b", None)
 
 
 @EITHER
@@ -183,7 +183,7 @@ def test_every_exception_of_keyring_becomes_moorage_error_without_original_text(
     provider = provider_of(ring, is_async=is_async)
     for verb, value in (("get", OWNER), ("rotate", (*OWNER, Credentials.bearer("s3cr3t")))):
         with pytest.raises(kind, match=message) as excinfo:
-            ask(provider, verb, *value)
+            call_provider(provider, verb, *value)
         assert [] == [
             path for path, text in revealed_texts(excinfo.value, "error") if "s3cr3t" in text
         ]
@@ -193,7 +193,7 @@ def test_every_exception_of_keyring_becomes_moorage_error_without_original_text(
 def test_a_machine_without_a_keyring(is_async: bool) -> None:
     """On a machine without a keyring, the error suggests other places for credentials."""
     with pytest.raises(ConfigurationError, match="keep credentials elsewhere"):
-        ask(provider_of(NONE(), is_async=is_async), "get", *OWNER)
+        call_provider(provider_of(NONE(), is_async=is_async), "get", *OWNER)
 
 
 @EITHER
@@ -202,5 +202,5 @@ def test_a_password_that_is_no_credential(is_async: bool) -> None:
     ring = MemoryKeyring()
     ring.passwords["moorage", "services/shop"] = "s3cr3t\n"
     with pytest.raises(InvalidData, match="The password of 'services/shop'") as excinfo:
-        ask(provider_of(ring, is_async=is_async), "get", "shop", None)
+        call_provider(provider_of(ring, is_async=is_async), "get", "shop", None)
     assert "s3cr3t" not in str(excinfo.value)

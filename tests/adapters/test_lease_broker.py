@@ -224,14 +224,14 @@ def test_asynchronous_callers_share_a_connection(folder: Path) -> None:
             ) as manager,
         ):
 
-            async def work() -> str:
+            async def run_function() -> str:
                 return "done"
 
-            results = await asyncio.gather(*(manager.run("hot", work) for _ in range(20)))
+            results = await asyncio.gather(*(manager.run("hot", run_function) for _ in range(20)))
             assert ["done"] * 20 == results
             assert server.broker.handed_out == 20
             await store.aclose()
-            assert "done" == await manager.run("hot", work)
+            assert "done" == await manager.run("hot", run_function)
 
     with serve_broker(folder) as server:
         asyncio.run(run(server))

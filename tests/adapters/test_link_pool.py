@@ -360,7 +360,7 @@ def test_threads_never_share_a_link() -> None:
     """Threads never share a pooled connection at the same time, and reuse nearly all of them."""
     server, in_use, errors = LinkServer(), set[int](), list[BaseException]()
 
-    def work(pool: LinkPool[FakeLink]) -> None:
+    def use_links(pool: LinkPool[FakeLink]) -> None:
         try:
             for _ in range(200):
                 with pool.link("work", 60.0) as link:
@@ -371,7 +371,7 @@ def test_threads_never_share_a_link() -> None:
             errors.append(error)
 
     pool = LinkPool[FakeLink](server.connect, PoolConfig(maximum=3))
-    threads = [threading.Thread(target=work, args=(pool,)) for _ in range(20)]
+    threads = [threading.Thread(target=use_links, args=(pool,)) for _ in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -473,12 +473,12 @@ def test_cancelled_block_closes_its_link() -> None:
         lab = PoolLab(is_async=True)
         start_event = asyncio.Event()
 
-        async def work() -> None:
+        async def use_links() -> None:
             async with lab.pool.link("work", 1.0):
                 start_event.set()
                 await asyncio.Event().wait()
 
-        task = asyncio.ensure_future(work())
+        task = asyncio.ensure_future(use_links())
         await start_event.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -495,18 +495,18 @@ def test_pool_moves_to_a_new_event_loop() -> None:
     pool = AsyncLinkPool(server.connect_async)
     lost_link = pool.link("lost", 1.0)
 
-    async def use() -> int:
+    async def use_link() -> int:
         async with pool.link("work", 1.0) as link:
             return link.number
 
     async def leave_open() -> None:
         link = await lost_link.__aenter__()
         link.fails_to_close = True
-        await use()
+        await use_link()
 
     asyncio.run(leave_open())
 
-    assert 3 == asyncio.run(use())
+    assert 3 == asyncio.run(use_link())
     assert [1, 1, 0] == [link.closed for link in server.opened]
 
 
@@ -514,14 +514,14 @@ def test_pool_refuses_a_second_event_loop() -> None:
     """An asynchronous pool refuses a second event loop."""
     pool = AsyncLinkPool(LinkServer().connect_async)
 
-    async def use() -> None:
+    async def use_link() -> None:
         async with pool.link("work", 1.0):
             pass
 
     async def run() -> None:
-        await use()
+        await use_link()
         with pytest.raises(LocalFailure, match="another event loop"):
-            await asyncio.to_thread(asyncio.run, use())
+            await asyncio.to_thread(asyncio.run, use_link())
 
     asyncio.run(run())
 

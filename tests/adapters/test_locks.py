@@ -77,11 +77,11 @@ def test_added_slots_admit_waiting_callers() -> None:
     locks.acquire("a", object(), slots=1, queue=0, timeout=0)
     inner_barrier = threading.Barrier(5)
 
-    def visit(slots: int) -> None:
+    def visit_lock(slots: int) -> None:
         assert locks.acquire("a", object(), slots=slots, queue=9, timeout=20)
         inner_barrier.wait(20)
 
-    visitors = [threading.Thread(target=visit, args=(slots,)) for slots in (1, 1, 1, 5)]
+    visitors = [threading.Thread(target=visit_lock, args=(slots,)) for slots in (1, 1, 1, 5)]
     for visitor in visitors:
         visitor.start()
     inner_barrier.wait(20)

@@ -76,13 +76,13 @@ def test_synchronous_provider_of_each_secret_manager_passes_conformance_kit(
     """The synchronous provider of each secret manager passes the conformance kit."""
     with LABS[kind]() as lab, StdlibHttpClient() as http:
 
-        def make(renew: kit.Renew) -> ManagedCredentialProvider:
+        def make_provider(renew: kit.Renew) -> ManagedCredentialProvider:
             lab.secrets.clear()
             return ManagedCredentialProvider(
                 lab.manager(), names=NAMES, renew=renew, http=http, timeout=PATIENCE
             )
 
-        check(make)
+        check(make_provider)
 
 
 @pytest.mark.untraced
@@ -96,13 +96,13 @@ def test_asynchronous_provider_of_each_secret_manager_passes_conformance_kit(
     async def run(lab: Lab) -> None:
         async with AsyncStdlibHttpClient() as http:
 
-            def make(renew: kit.AsyncRenew) -> AsyncManagedCredentialProvider:
+            def make_provider(renew: kit.AsyncRenew) -> AsyncManagedCredentialProvider:
                 lab.secrets.clear()
                 return AsyncManagedCredentialProvider(
                     lab.manager(), names=NAMES, renew=renew, http=http, timeout=PATIENCE
                 )
 
-            await check(make)
+            await check(make_provider)
 
     with LABS[kind]() as lab:
         asyncio.run(run(lab))
@@ -246,11 +246,11 @@ def test_many_concurrent_callers_cause_one_login(subject: ProviderInMode) -> Non
     else:
         results, barrier = [], Barrier(count)
 
-        def ask() -> None:
+        def get_credentials() -> None:
             barrier.wait()
             results.append(provider.get(*OWNER))
 
-        threads = [Thread(target=ask) for _ in range(count)]
+        threads = [Thread(target=get_credentials) for _ in range(count)]
         for thread in threads:
             thread.start()
         for thread in threads:

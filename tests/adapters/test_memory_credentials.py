@@ -262,12 +262,12 @@ def test_serves_several_event_loops() -> None:
     provider = AsyncMemoryCredentialProvider({OWNER: OLD}, renew=renew)
     results: list[object] = []
 
-    def elsewhere() -> None:
+    def refresh_in_thread() -> None:
         start_event.wait(20)
         other_begun.set()
         results.append(asyncio.run(provider.refresh(*OWNER, OLD)))
 
-    thread = threading.Thread(target=elsewhere)
+    thread = threading.Thread(target=refresh_in_thread)
     thread.start()
     results.append(asyncio.run(provider.refresh(*OWNER, OLD)))
     thread.join()

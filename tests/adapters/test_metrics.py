@@ -413,7 +413,7 @@ def test_every_recorder_is_closed_at_exit() -> None:
 def test_asynchronous_metrics_stores_count_like_synchronous_ones(metrics_lab: Lab) -> None:
     """The asynchronous metrics stores count like the synchronous ones."""
 
-    async def use() -> None:
+    async def use_metrics() -> None:
         options: dict[str, Any] = {}
         if metrics_lab.kind != "memory":
             options = {"prefix": metrics_lab.prefix, "threads": False, "timeout": 30.0}
@@ -428,7 +428,7 @@ def test_asynchronous_metrics_stores_count_like_synchronous_ones(metrics_lab: La
             assert 1 == await metrics.housekeep(NOON + timedelta(days=2))
 
     metrics_lab.metrics()
-    asyncio.run(use())
+    asyncio.run(use_metrics())
 
 
 def test_metrics_in_memory_lose_nothing() -> None:

@@ -262,12 +262,12 @@ def test_sql_credential_provider_behind_pgbouncer_passes_conformance_kit(
 ) -> None:
     """SqlCredentialProvider behind PgBouncer passes the conformance kit."""
 
-    def make(renew: credentials_conformance.Renew) -> SqlCredentialProvider:
+    def make_provider(renew: credentials_conformance.Renew) -> SqlCredentialProvider:
         provider = SqlCredentialProvider(entry_url(pooler), CIPHER, renew=renew, prefix=prefix)
         provider.clear()
         return provider
 
-    check(make)
+    check(make_provider)
 
 
 @pytest.mark.parametrize("check", credentials_conformance.ASYNC_CHECKS, ids=name_of)
@@ -277,11 +277,11 @@ def test_async_credentials_conform(
     """AsyncSqlCredentialProvider behind PgBouncer passes the conformance kit."""
     url = entry_url(pooler)
 
-    def make(renew: credentials_conformance.AsyncRenew) -> AsyncSqlCredentialProvider:
+    def make_provider(renew: credentials_conformance.AsyncRenew) -> AsyncSqlCredentialProvider:
         SqlCredentialProvider(url, CIPHER, prefix=prefix).clear()
         return AsyncSqlCredentialProvider(url, CIPHER, renew=renew, prefix=prefix)
 
-    asyncio.run(check(make))
+    asyncio.run(check(make_provider))
 
 
 @pytest.mark.parametrize("check", tenants_conformance.CHECKS, ids=name_of)

@@ -288,11 +288,11 @@ def test_successes_of_many_threads_are_all_counted() -> None:
     registry = CollectorRegistry()
     manager = ConnectorManager([Service("tax")], observers=[PrometheusObserver(registry)])
 
-    def work() -> None:
+    def make_calls() -> None:
         for _ in range(1_500):
             manager.run("tax", lambda: None)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    threads = [threading.Thread(target=make_calls) for _ in range(4)]
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):

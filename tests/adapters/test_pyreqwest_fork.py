@@ -118,7 +118,7 @@ def test_refused_runtime_means_a_fork() -> None:
 def test_child_of_a_loaded_parent_does_not_use_pyreqwest(builder: Callable[[], object]) -> None:
     """A child process whose parent had loaded pyreqwest does not start pyreqwest's runtime."""
 
-    def ask() -> object:
+    def run_in_child() -> object:
         try:
             Clients(builder, ConnectionSettings(), None, http2=False).enter()
         except ProcessForked:
@@ -126,7 +126,7 @@ def test_child_of_a_loaded_parent_does_not_use_pyreqwest(builder: Callable[[], o
         return "entered"
 
     builder()
-    assert "refused" == in_a_child(ask)
+    assert "refused" == in_a_child(run_in_child)
 
 
 @pytest.mark.parametrize("mode", ["", "Async"])
@@ -164,7 +164,7 @@ def test_forked_child_falls_back(vendor: VendorServer) -> None:
     client = PyreqwestHttpClient(max_connections=7)
     client.send(GET, vendor.url, LONG)
 
-    def ask() -> object:
+    def run_in_child() -> object:
         with warnings.catch_warnings(record=True) as reports:
             warnings.simplefilter("always")
             sent_numbers = [
@@ -177,7 +177,7 @@ def test_forked_child_falls_back(vendor: VendorServer) -> None:
         messages = [str(warning.message) for warning in reports]
         return sent_numbers, status, body, result.limit, result.idle is None, messages
 
-    sent_statuses, status, body, limit, tells_no_idle, messages = in_a_child(ask)
+    sent_statuses, status, body, limit, tells_no_idle, messages = in_a_child(run_in_child)
 
     assert ([200, 200], 200, b"x" * 99, 7, False) == (
         sent_statuses,
@@ -196,7 +196,7 @@ def test_forked_child_falls_back_for_streams(vendor: VendorServer) -> None:
     client = PyreqwestHttpClient(max_body=50)
     client.open(GET, vendor.url, LONG).close()
 
-    def ask() -> object:
+    def run_in_child() -> object:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             incoming = client.open(GET, vendor.url, LONG)
@@ -207,7 +207,7 @@ def test_forked_child_falls_back_for_streams(vendor: VendorServer) -> None:
                 return body
             return None
 
-    assert b"x" * 99 == in_a_child(ask)
+    assert b"x" * 99 == in_a_child(run_in_child)
 
 
 def test_warnings_as_errors_break_no_call(vendor: VendorServer) -> None:
@@ -215,12 +215,12 @@ def test_warnings_as_errors_break_no_call(vendor: VendorServer) -> None:
     client = PyreqwestHttpClient()
     client.send(GET, vendor.url, LONG)
 
-    def ask() -> object:
+    def run_in_child() -> object:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             return client.send(GET, vendor.url, LONG).status
 
-    assert 200 == in_a_child(ask)
+    assert 200 == in_a_child(run_in_child)
 
 
 def test_forked_child_falls_back_in_a_loop(vendor: VendorServer) -> None:
@@ -238,12 +238,12 @@ def test_forked_child_falls_back_in_a_loop(vendor: VendorServer) -> None:
         await other_client.close()
         return body, sent_status, await _ask(client, vendor.url), result.limit
 
-    def ask() -> object:
+    def run_in_child() -> object:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return asyncio.run(both_ways())
 
-    assert (b"x" * 99, 200, 200, 7) == in_a_child(ask)
+    assert (b"x" * 99, 200, 200, 7) == in_a_child(run_in_child)
 
 
 async def _ask(client: AsyncPyreqwestHttpClient, url: str) -> int:

@@ -546,10 +546,10 @@ def test_several_loops_may_use_one_client() -> None:
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))
 
-        async def ask() -> int:
+        async def send_request() -> int:
             return (await client.send(GET, vendor.url, LONG)).status
 
-        assert [204, 204] == [asyncio.run(ask()) for _ in range(2)]
+        assert [204, 204] == [asyncio.run(send_request()) for _ in range(2)]
         asyncio.run(client.close())
 
 

@@ -104,16 +104,16 @@ def test_asynchronous_call_makes_one_round_trip_to_redis(
 ) -> None:
     """An asynchronous call makes one round trip to Redis."""
 
-    async def work() -> int:
+    async def run_function() -> int:
         return 1
 
     async def make_ten_calls() -> None:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
             manager = AsyncConnectorManager([limited_service("aerp")], state=store)
-            await manager.run("aerp", work)
+            await manager.run("aerp", run_function)
             calls()
             for _ in range(10):
-                await manager.run("aerp", work)
+                await manager.run("aerp", run_function)
             await manager.close()
 
     asyncio.run(make_ten_calls())

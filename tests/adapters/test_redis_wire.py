@@ -38,7 +38,7 @@ def store() -> Iterator[RedisStorage]:
         yield opened_storage
 
 
-def ask(*rules: Any) -> Admission:
+def new_admission(*rules: Any) -> Admission:
     """Return a command that requests one token of a limit."""
     limits = rules or (RateLimitConfig(1, burst=5).rule,)
     return Admission(Gates(limits=limits, limit_keys=[new_key()]), within=0, lease=1)
@@ -56,7 +56,7 @@ class CustomLimit:
 
 def test_rule_of_unknown_class_runs_in_python(store: RedisStorage) -> None:
     """A rule of an unknown class runs in Python, and its state is stored in Redis."""
-    command = ask(CustomLimit())
+    command = new_admission(CustomLimit())
     answers = [store.execute(command)[0] for _ in range(3)]
     assert [Answer.GO, Answer.GO, Answer.LIMITED] == answers
 
@@ -70,7 +70,7 @@ def test_subclass_of_admission_runs_its_own_apply_in_python(store: RedisStorage)
         def apply(self, states: Any, now: int) -> Any:
             return states, (Answer.LIMITED, 1, None, ())
 
-    command = ask()
+    command = new_admission()
     command.__class__ = UnsentAdmission  # as an admission itself takes a shorter one
     assert Answer.LIMITED is store.execute(command)[0]
 
@@ -87,7 +87,7 @@ def test_cache_of_encoded_commands_is_bounded(
 ) -> None:
     """The cache of encoded commands is bounded, and results stay correct beyond its size."""
     monkeypatch.setattr(wire, "_CACHE_SIZE", 2)
-    commands = [ask() for _ in range(5)]
+    commands = [new_admission() for _ in range(5)]
     for command in (*commands, *commands):
         assert Answer.GO is store.execute(command)[0]
     for _ in range(3):
@@ -136,17 +136,17 @@ def test_posts_during_an_outage_are_kept() -> None:
     """Commands posted while Redis is down are executed before the next command after its return."""
 
     async def posting() -> Any:
-        command, other_admission = ask(), ask()
+        command, other_admission = new_admission(), new_admission()
         with PrivateRedis() as server:
             store = AsyncRedisStorage(server.url, timeout=PATIENT)
-            await store.execute(ask())
+            await store.execute(new_admission())
             server.kill()
             store.post(command)
             store.post(Count(new_key()))
             with pytest.raises(StorageUnavailable):
                 await store.execute(Count(new_key()))
             server.start()
-            await store.execute(ask())
+            await store.execute(new_admission())
             await asyncio.to_thread(store.post, other_admission)
             await store.aclose()
             with RedisStorage(server.url, timeout=PATIENT) as plain_storage:
@@ -158,28 +158,28 @@ def test_posts_during_an_outage_are_kept() -> None:
 def test_posted_command_that_could_not_be_sent_is_repeated() -> None:
     """A posted command that could not be sent is repeated; one that Redis refused is not."""
     with PrivateRedis() as server, RedisStorage(server.url, timeout=PATIENT) as store:
-        commands = [ask(), ask()]
-        store.execute(ask())
+        commands = [new_admission(), new_admission()]
+        store.execute(new_admission())
         server.kill()
         for command in commands:
             store.post(command)
         with pytest.raises(StorageUnavailable):
-            store.execute(ask())
+            store.execute(new_admission())
         server.start()
-        store.execute(ask())
+        store.execute(new_admission())
         _, states = store.execute(read_command(*commands[0].keys, *commands[1].keys))
         with redis.Redis.from_url(server.url) as client:
             client.config_set("maxmemory", 1)
-            store.post(ask())
+            store.post(new_admission())
             client.config_set("maxmemory", 0)
-        assert Answer.GO is store.execute(ask())[0]
+        assert Answer.GO is store.execute(new_admission())[0]
     assert None not in states
 
 
 def test_interrupted_sending_keeps_posts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Posted commands are kept if sending them is interrupted."""
     with RedisStorage(redis_url(), timeout=PATIENT) as store:
-        command = ask()
+        command = new_admission()
 
         def be_interrupted(*_: object) -> Any:
             raise KeyboardInterrupt

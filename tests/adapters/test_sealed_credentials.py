@@ -83,11 +83,11 @@ def test_owners_are_listed_and_deleted(*, is_async: bool) -> None:
     plain_provider.rotate("stripe", "acme", kit.OLD)
     plain_provider.rotate("stripe", None, kit.OTHER)
 
-    def ask(verb: Any, *value: object) -> Any:
+    def call_provider(verb: Any, *value: object) -> Any:
         return asyncio.run(verb(*value)) if is_async else verb(*value)
 
-    assert [("stripe", None), ("stripe", "acme")] == ask(provider.owners)
-    assert 0 == ask(provider.reseal)
-    assert ask(provider.delete, "stripe", "acme")
-    assert not ask(provider.delete, "stripe", "acme")
-    assert [("stripe", None)] == ask(provider.owners)
+    assert [("stripe", None), ("stripe", "acme")] == call_provider(provider.owners)
+    assert 0 == call_provider(provider.reseal)
+    assert call_provider(provider.delete, "stripe", "acme")
+    assert not call_provider(provider.delete, "stripe", "acme")
+    assert [("stripe", None)] == call_provider(provider.owners)

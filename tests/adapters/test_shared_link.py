@@ -134,13 +134,13 @@ def test_failed_opening_fails_for_all_who_waited() -> None:
     shared_link = SharedLink(links)
     errors: list[Exception] = []
 
-    def use() -> None:
+    def use_link() -> None:
         try:
             shared_link.open(10.0)
         except ConnectionFailed as error:
             errors.append(error)
 
-    threads = [Thread(target=use) for _ in range(3)]
+    threads = [Thread(target=use_link) for _ in range(3)]
     for thread in threads:
         thread.start()
     wait_until(lambda: shared_link.statistics().waiting == 2, "two callers waiting")
@@ -260,11 +260,11 @@ def test_cancelling_task_that_uses_shared_connection_does_not_close_it() -> None
 
         shared_link: AsyncSharedLink[AsyncLink] = AsyncSharedLink(connect)
 
-        async def use() -> None:
+        async def use_link() -> None:
             async with shared_link.link("a", 1.0):
                 await asyncio.Event().wait()
 
-        task = asyncio.create_task(use())
+        task = asyncio.create_task(use_link())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         task.cancel()

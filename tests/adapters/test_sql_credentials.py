@@ -129,11 +129,11 @@ def _provider(request: pytest.FixtureRequest) -> Iterator[Base]:
 def test_sql_credential_provider_passes_conformance_kit(check: kit.Check, base: Base) -> None:
     """SqlCredentialProvider passes the conformance kit."""
 
-    def make(renew: kit.Renew) -> SqlCredentialProvider:
+    def make_provider(renew: kit.Renew) -> SqlCredentialProvider:
         base.run(f"DELETE FROM {base.table}")
         return base.sync_provider(renew=renew)
 
-    check(make)
+    check(make_provider)
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
@@ -143,12 +143,12 @@ def test_async_sql_credential_provider_passes_conformance_kit(
     """AsyncSqlCredentialProvider passes the conformance kit."""
     base.is_async = True
 
-    def make(renew: kit.AsyncRenew) -> AsyncSqlCredentialProvider:
+    def make_provider(renew: kit.AsyncRenew) -> AsyncSqlCredentialProvider:
         base.run(f"DELETE FROM {base.table}")
         provider: AsyncSqlCredentialProvider = base.provider(renew=renew)
         return provider
 
-    asyncio.run(check(make))
+    asyncio.run(check(make_provider))
 
 
 def test_credentials_are_shared_by_processes(tested_base: Base) -> None:

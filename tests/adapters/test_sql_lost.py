@@ -204,11 +204,11 @@ def test_failing_post_does_not_stop_others(sql_store: SqlStorage) -> None:
     """A posted command that raises is dropped, and the other posted commands run."""
     key = a_key()
 
-    def fail() -> None:
+    def raise_error() -> None:
         raise InvalidData("no")
 
     def post() -> None:
-        sql_store.post(RacingAppend(fail, 1, key))
+        sql_store.post(RacingAppend(raise_error, 1, key))
         sql_store.post(Append(2, key))
 
     sql_store.execute(RacingAppend(post, 0, a_key()))
@@ -223,10 +223,10 @@ def test_only_repeatable_posts_survive_an_outage(
     """A posted command that failed in an outage runs with the next command if it is repeatable."""
     key = a_key()
 
-    def fail() -> None:
+    def raise_error() -> None:
         raise StorageUnavailable("away")
 
-    sql_store.post(RacingAppend(fail, 1, key, once=once))
+    sql_store.post(RacingAppend(raise_error, 1, key, once=once))
     sql_store.execute(Append(2, key))
 
     assert (appended,) == values(sql_store, key)
@@ -241,13 +241,13 @@ def test_forked_child_opens_its_own_connections(lab: Lab) -> None:
     store.execute(Append(1, key))
     previous_backends = lab.backends()
 
-    def ask() -> object:
+    def run_in_child() -> object:
         result = store.execute(Append(2, key))[1]
         store.close()
         gc.collect()
         return result
 
-    result = in_a_child(ask)
+    result = in_a_child(run_in_child)
     store.execute(Append(3, key))
 
     assert ((1,),) == result

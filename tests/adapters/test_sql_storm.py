@@ -89,7 +89,7 @@ def test_connections_that_are_cut_under_load_lose_nothing(lab: Lab) -> None:
     other_errors: list[BaseException] = []
     end_event = threading.Event()
 
-    def work(thread: int) -> None:
+    def append_rows(thread: int) -> None:
         for number in range(thread * 200, thread * 200 + 200):
             try:
                 store.execute(Append(number, *keys[number % 2 :]))
@@ -103,7 +103,7 @@ def test_connections_that_are_cut_under_load_lose_nothing(lab: Lab) -> None:
         while not end_event.wait(0.05):
             lab.terminate()
 
-    threads = [threading.Thread(target=work, args=(thread,)) for thread in range(4)]
+    threads = [threading.Thread(target=append_rows, args=(thread,)) for thread in range(4)]
     cutter = threading.Thread(target=cut_connections)
     for thread in (*threads, cutter):
         thread.start()

@@ -239,13 +239,13 @@ def test_many_make_the_tables_at_once(lab: Lab) -> None:
     """Several processes can create the tables at the same time."""
     prefix, errors = f"{lab.prefix}race_", list[Exception]()
 
-    def make() -> None:
+    def make_store() -> None:
         try:
             lab.sync_store(prefix=prefix, create=True).execute(Append(1, a_key()))
         except Exception as error:  # noqa: BLE001 - it is looked at
             errors.append(error)
 
-    threads = [threading.Thread(target=make) for _ in range(6)]
+    threads = [threading.Thread(target=make_store) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -58,11 +58,11 @@ def _stores(tmp_path: Path) -> Iterator[Callable[..., SqliteStorage]]:
     storages: list[SqliteStorage] = []
     numbers = count()
 
-    def make(**options: Any) -> SqliteStorage:
+    def make_storage(**options: Any) -> SqliteStorage:
         storages.append(SqliteStorage(tmp_path / f"{next(numbers)}.db", timeout=20, **options))
         return storages[-1]
 
-    yield make
+    yield make_storage
     for store in storages:
         store.close()
 

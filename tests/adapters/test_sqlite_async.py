@@ -82,12 +82,12 @@ def test_slow_work_is_done_in_a_thread(path: Path) -> None:
     first, short, small = ThreadRecorder(1, "a"), ThreadRecorder(2, "a"), ThreadRecordingPut(3, "a")
     large = ThreadRecordingPut(b"x" * 100_000, "a")
 
-    async def use() -> None:
+    async def use_store() -> None:
         async with AsyncSqliteStorage(path) as store:
             for command in (first, short, small, large):
                 await store.execute(command)
 
-    asyncio.run(use())
+    asyncio.run(use_store())
 
     assert ["moorage-sqlite"] == first.threads
     assert (["MainThread"], ["MainThread"]) == (short.threads, small.threads)
@@ -103,7 +103,7 @@ def test_event_loop_runs_during_a_flush(path: Path, monkeypatch: pytest.MonkeyPa
         flushing_threads.append(threading.current_thread().name.partition("_")[0])
         assert may.wait(20)
 
-    async def use(store: AsyncSqliteStorage) -> list[bool]:
+    async def use_store(store: AsyncSqliteStorage) -> list[bool]:
         monkeypatch.setattr(_sqlite_flush, "flush_data", flush_slowly)
         tasks = [asyncio.create_task(store.execute(claim("one")))]
         while not flushing_threads:  # noqa: ASYNC110 - a thread tells
@@ -117,7 +117,7 @@ def test_event_loop_runs_during_a_flush(path: Path, monkeypatch: pytest.MonkeyPa
         await asyncio.gather(*tasks)
         return done_flags
 
-    waiting_tasks = run(path, use)
+    waiting_tasks = run(path, use_store)
 
     assert not any(waiting_tasks)
     assert (2, {"moorage-sqlite"}) == (len(flushing_threads), set(flushing_threads))
@@ -126,7 +126,7 @@ def test_event_loop_runs_during_a_flush(path: Path, monkeypatch: pytest.MonkeyPa
 def test_loop_continues_while_the_lock_is_held(path: Path) -> None:
     """While another program locks the file, other tasks of the event loop continue."""
 
-    async def use(store: AsyncSqliteStorage) -> int:
+    async def use_store(store: AsyncSqliteStorage) -> int:
         with OtherProgram(path) as outsider:
             task = asyncio.create_task(store.execute(Put("new", "a")))
             turns = 0
@@ -137,21 +137,21 @@ def test_loop_continues_while_the_lock_is_held(path: Path) -> None:
             await task
         return turns
 
-    assert 200 == run(path, use, timeout=20)
+    assert 200 == run(path, use_store, timeout=20)
     assert ["new"] == values_left(path, "a")
 
 
 def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
     """Waiting for a locked file ends at the timeout; the error says how to find the cause."""
 
-    async def use(store: AsyncSqliteStorage) -> None:
+    async def use_store(store: AsyncSqliteStorage) -> None:
         with OtherProgram(path), pytest.raises(StorageUnavailable, match="held the lock"):
             await store.execute(Put("new", "a"))
         with OtherProgram(path), pytest.raises(StorageUnavailable, match="held the lock"):
             await store.execute(DurablePut(b"x" * 100_000, "a"))
         await store.execute(Put("new", "a"))
 
-    run(path, use, timeout=0.02)
+    run(path, use_store, timeout=0.02)
 
     assert ["new"] == values_left(path, "a")
 
@@ -170,12 +170,12 @@ def test_a_large_answer_waits_for_the_lock_too(path: Path) -> None:
                 loop.call_later(0.02, outsider.connection.rollback)
             return super().apply(states, now)
 
-    async def use(store: AsyncSqliteStorage) -> None:
+    async def use_store(store: AsyncSqliteStorage) -> None:
         other_programs.append(OtherProgram(path))
         await store.execute(RacingCommand(b"x" * 100_000, "a"))
         other_programs[0].connection.close()
 
-    run(path, use, timeout=20)
+    run(path, use_store, timeout=20)
 
     assert [b"x" * 100_000] == values_left(path, "a")
 
@@ -183,11 +183,11 @@ def test_a_large_answer_waits_for_the_lock_too(path: Path) -> None:
 def test_posts_are_executed_at_once_if_possible(path: Path) -> None:
     """A posted command runs at once if the file is not locked."""
 
-    async def use(store: AsyncSqliteStorage) -> list[object]:
+    async def use_store(store: AsyncSqliteStorage) -> list[object]:
         store.post(Put("posted", "a"))
         return values_left(path, "a")
 
-    assert ["posted"] == run(path, use)
+    assert ["posted"] == run(path, use_store)
 
 
 def test_posts_under_a_held_lock_are_executed_later(path: Path) -> None:
@@ -199,14 +199,14 @@ def test_posts_under_a_held_lock_are_executed_later(path: Path) -> None:
             self._value = (*state[2], self._value) if state else (self._value,)
             return super().apply(states, now)
 
-    async def use(store: AsyncSqliteStorage) -> None:
+    async def use_store(store: AsyncSqliteStorage) -> None:
         with OtherProgram(path):
             for number in range(4):
                 store.post(Add(number, "log"))
         store.post(Add(4, "log"))
         await store.execute(Add(5, "log"))
 
-    run(path, use, timeout=20)
+    run(path, use_store, timeout=20)
 
     assert [(0, 1, 2, 3, 4, 5)] == values_left(path, "log")
 
@@ -216,7 +216,7 @@ def test_locked_file_delays_command_for_its_timeout_once(
 ) -> None:
     """A locked file delays a command for its timeout once, even if posted commands wait too."""
 
-    async def use() -> float:
+    async def use_store() -> float:
         loop = asyncio.get_running_loop()
         monkeypatch.setattr(engine, "time", SimpleNamespace(monotonic=loop.time))
         store = AsyncSqliteStorage(path, timeout=10)
@@ -231,17 +231,17 @@ def test_locked_file_delays_command_for_its_timeout_once(
         await store.aclose()
         return waiting_time
 
-    assert 10 <= virtual_loop.run(use()) < 11
+    assert 10 <= virtual_loop.run(use_store()) < 11
 
 
 def test_close_executes_posts(path: Path) -> None:
     """Closing a store runs its posted commands."""
 
-    async def use(store: AsyncSqliteStorage) -> None:
+    async def use_store(store: AsyncSqliteStorage) -> None:
         with OtherProgram(path):
             store.post(Put("posted", "a"))
 
-    run(path, use, timeout=20)
+    run(path, use_store, timeout=20)
 
     assert ["posted"] == values_left(path, "a")
 
@@ -251,11 +251,11 @@ def test_early_posts_wait_for_the_first_command(path: Path) -> None:
     store = AsyncSqliteStorage(path)
     store.post(Put("posted", "a"))
 
-    async def use() -> None:
+    async def use_store() -> None:
         await store.execute(Put("first", "b"))
         await store.aclose()
 
-    asyncio.run(use())
+    asyncio.run(use_store())
 
     assert ["posted", "first"] == values_left(path, "a", "b")
 
@@ -267,10 +267,10 @@ def test_failing_post_is_dropped(path: Path) -> None:
         def apply(self, states: States, now: int) -> tuple[States, States]:
             raise InvalidData("no")
 
-    async def use(store: AsyncSqliteStorage) -> None:
+    async def use_store(store: AsyncSqliteStorage) -> None:
         store.post(FailingPut("never", "a"))
 
-    run(path, use)
+    run(path, use_store)
 
     assert ["old"] == values_left(path, "a")
 
@@ -289,12 +289,12 @@ def test_asynchronous_sqlite_store_can_be_used_in_one_event_loop_after_another(p
 def test_closed_asynchronous_store_refuses_commands(path: Path) -> None:
     """A closed asynchronous store refuses commands."""
 
-    async def use(store: AsyncSqliteStorage) -> None:
+    async def use_store(store: AsyncSqliteStorage) -> None:
         await store.aclose()
         with pytest.raises(StorageUnavailable, match="closed"):
             await store.execute(ReadCommand("a"))
 
-    run(path, use)
+    run(path, use_store)
 
 
 def test_forked_child_has_its_own_threads_for_flushing(path: Path) -> None:
@@ -317,14 +317,14 @@ def test_asynchronous_store_housekeeping_removes_expired_states_up_to_given_limi
     """An asynchronous store's housekeeping removes expired states up to the given limit."""
     clock = VirtualClock()
 
-    async def use(store: AsyncSqliteStorage) -> list[int]:
+    async def use_store(store: AsyncSqliteStorage) -> list[int]:
         await store.migrate()
         for number in range(30):
             await store.execute(Put("dust", f"dust-{number}", keep_for=SECOND))
         clock.advance(2 * HOUR / SECOND)
         return [await store.housekeep(limit=10), await store.housekeep()]
 
-    assert [10, 20] == run(path, use, clock=clock)
+    assert [10, 20] == run(path, use_store, clock=clock)
 
 
 def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,13 +332,13 @@ def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(engine, "MAINTENANCE_INTERVAL", 50)
     clock = VirtualClock()
 
-    async def use(store: AsyncSqliteStorage) -> None:
+    async def use_store(store: AsyncSqliteStorage) -> None:
         for number in range(500):
             await store.execute(Put("dust", f"dust-{number}", keep_for=SECOND))
             clock.advance(120)
         await store.aclose()
 
-    run(path, use, clock=clock)
+    run(path, use_store, clock=clock)
     with SqliteStorage(path, clock=clock) as store:
         present_count = sum(
             value is not None for value in values(store, *(f"dust-{n}" for n in range(500)))
@@ -374,7 +374,7 @@ def test_grant_of_a_task_cancelled_while_a_thread_decides_is_given_back(
 
     monkeypatch.setattr(engine.Engine, "retry", note_call)
 
-    async def use() -> int:
+    async def use_store() -> int:
         async with AsyncSqliteStorage(path, timeout=20) as store:
             with OtherProgram(path):
                 task = asyncio.create_task(store.execute(limited_command("limit")))
@@ -386,14 +386,14 @@ def test_grant_of_a_task_cancelled_while_a_thread_decides_is_given_back(
             store._restart_after_fork()  # noqa: SLF001 - and others may begin
             return (await store.execute(limited_command("limit")))[1]
 
-    assert asyncio.run(use()) <= SECOND
+    assert asyncio.run(use_store()) <= SECOND
 
 
 def test_command_of_a_cancelled_task_that_no_thread_began_is_not_run(path: Path) -> None:
     """If all threads are busy, a cancelled task's command never runs."""
     may = threading.Event()
 
-    async def use() -> bool:
+    async def use_store() -> bool:
         async with AsyncSqliteStorage(path, timeout=20) as store:
             busy_futures = [store._pool().submit(may.wait) for _ in range(4)]  # noqa: SLF001 - as large answers keep them
             task = asyncio.create_task(store.execute(Put("new", "a")))
@@ -404,7 +404,7 @@ def test_command_of_a_cancelled_task_that_no_thread_began_is_not_run(path: Path)
             await asyncio.gather(*map(asyncio.wrap_future, busy_futures))
             return task.cancelled()
 
-    assert asyncio.run(use())
+    assert asyncio.run(use_store())
     assert [None] == values_left(path, "a")
 
 
@@ -418,7 +418,7 @@ def test_grant_of_a_task_cancelled_while_its_claim_goes_to_the_disk_is_given_bac
         start_event.set()
         assert may.wait(20)
 
-    async def use(store: AsyncSqliteStorage) -> int:
+    async def use_store(store: AsyncSqliteStorage) -> int:
         fencing_token = (await store.execute(claim("key"))).fence
         await store.execute(limited_command("limit"))
         monkeypatch.setattr(_sqlite_flush, "flush_data", flush_slowly)
@@ -433,4 +433,4 @@ def test_grant_of_a_task_cancelled_while_its_claim_goes_to_the_disk_is_given_bac
         may.set()
         return wait
 
-    assert run(path, use) <= SECOND
+    assert run(path, use_store) <= SECOND

@@ -52,10 +52,10 @@ def test_sqlite_credential_provider_passes_conformance_kit(
     """SqliteCredentialProvider passes the conformance kit."""
     files = count()
 
-    def make(renew: kit.Renew) -> SqliteCredentialProvider:
+    def make_provider(renew: kit.Renew) -> SqliteCredentialProvider:
         return SqliteCredentialProvider(tmp_path / f"{next(files)}.db", CIPHER, renew=renew)
 
-    check(make)
+    check(make_provider)
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
@@ -65,10 +65,10 @@ def test_async_sqlite_credential_provider_passes_conformance_kit(
     """AsyncSqliteCredentialProvider passes the conformance kit."""
     files = count()
 
-    def make(renew: kit.AsyncRenew) -> AsyncSqliteCredentialProvider:
+    def make_provider(renew: kit.AsyncRenew) -> AsyncSqliteCredentialProvider:
         return AsyncSqliteCredentialProvider(tmp_path / f"{next(files)}.db", CIPHER, renew=renew)
 
-    asyncio.run(check(make))
+    asyncio.run(check(make_provider))
 
 
 def rows(path: Path) -> dict[bytes, bytes]:
@@ -380,12 +380,12 @@ def test_owners_are_listed_and_deleted(tmp_path: Path, *, is_async: bool) -> Non
     plain_provider.rotate("stripe", "acme", OLD)
     plain_provider.rotate("stripe", None, OTHER)
 
-    def ask(verb: Any, *value: object) -> Any:
+    def call_provider(verb: Any, *value: object) -> Any:
         return asyncio.run(verb(*value)) if is_async else verb(*value)
 
-    assert [("stripe", None), ("stripe", "acme")] == ask(provider.owners)
-    assert ask(provider.delete, "stripe", "acme")
-    assert not ask(provider.delete, "stripe", "acme")
-    assert [("stripe", None)] == ask(provider.owners)
-    assert 1 == ask(provider.clear)
-    assert [] == ask(provider.owners)
+    assert [("stripe", None), ("stripe", "acme")] == call_provider(provider.owners)
+    assert call_provider(provider.delete, "stripe", "acme")
+    assert not call_provider(provider.delete, "stripe", "acme")
+    assert [("stripe", None)] == call_provider(provider.owners)
+    assert 1 == call_provider(provider.clear)
+    assert [] == call_provider(provider.owners)

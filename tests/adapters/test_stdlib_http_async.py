@@ -244,8 +244,8 @@ def test_client_works_in_loops_of_many_threads() -> None:
     with VendorServer() as vendor, ThreadPoolExecutor(8) as threads:
         vendor.always(Behaviour(204))
 
-        def ask(_: int) -> int:
+        def send_request(_: int) -> int:
             return asyncio.run(client.send(GET, vendor.url, LONG)).status
 
-        assert [204] * 200 == list(threads.map(ask, range(200)))
+        assert [204] * 200 == list(threads.map(send_request, range(200)))
     asyncio.run(client.close())

@@ -235,7 +235,7 @@ def test_an_asynchronous_log_is_used_as_a_context(tmp_path: Path) -> None:
     """Leaving an asynchronous log's `async with` block writes the queued entries."""
     url = f"sqlite:///{tmp_path}/log.db"
 
-    async def use() -> None:
+    async def use_log() -> None:
         async with aopen_log(url, threads=False) as log:
             await log.migrate()
             log.write(entry(1))
@@ -244,7 +244,7 @@ def test_an_asynchronous_log_is_used_as_a_context(tmp_path: Path) -> None:
             assert "AsyncSqliteIntegrationLogger" in repr(log)
             assert 0 == log.lost
 
-    asyncio.run(use())
+    asyncio.run(use_log())
     with open_log(url) as log:
         assert 2 == log.summarise(LogQuery()).count
         assert (0, None) == (log.lost, log.find(LogQuery()).next)

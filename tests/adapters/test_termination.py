@@ -56,11 +56,11 @@ def test_failed_work_does_not_prevent_other_work() -> None:
     """At SIGTERM each registered function is called once, even if others raise."""
     finished_works: list[str] = []
 
-    def fail() -> None:
+    def raise_error() -> None:
         finished_works.append("failed")
         raise OSError
 
-    for work in (fail, lambda: finished_works.append("done"), fail):
+    for work in (raise_error, lambda: finished_works.append("done"), raise_error):
         termination.before_termination(work)
     termination.finish_all()
     assert ["failed", "done"] == finished_works

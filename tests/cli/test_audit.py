@@ -39,7 +39,7 @@ circuit = {{ failures = 3 }}
     return file
 
 
-def acts(*words: str) -> list[tuple[str, str]]:
+def audited_acts(*words: str) -> list[tuple[str, str]]:
     """Return the actions and subjects that `moorage audit list` shows."""
     records: list[dict[str, Any]] = command("audit", "list", *words, "--json").result["records"]
     return [(record["act"], record["subject"]) for record in records]
@@ -50,13 +50,20 @@ def test_acts_are_listed(trail: Path) -> None:
     assert 0 == command("circuit", "open", "vat", "--reason", "incident 7").code
     assert 0 == command("circuit", "reset", "vat").code
 
-    assert [("circuit.reset", "circuit of vat"), ("circuit.open", "circuit of vat")] == acts()
-    assert [("circuit.open", "circuit of vat")] == acts("--act", "circuit.open", "--actor", USER)
-    assert [] == acts("--until", "2020-01-01T00:00:00")
-    assert 2 == len(acts("--since", "2020-01-01T00:00:00+00:00", "--subject", "circuit of vat"))
+    assert [
+        ("circuit.reset", "circuit of vat"),
+        ("circuit.open", "circuit of vat"),
+    ] == audited_acts()
+    assert [("circuit.open", "circuit of vat")] == audited_acts(
+        "--act", "circuit.open", "--actor", USER
+    )
+    assert [] == audited_acts("--until", "2020-01-01T00:00:00")
+    assert 2 == len(
+        audited_acts("--since", "2020-01-01T00:00:00+00:00", "--subject", "circuit of vat")
+    )
     page = command("audit", "list", "--limit", "1")
     assert "There are more: --after 2" in page.out
-    assert [("circuit.open", "circuit of vat")] == acts("--limit", "1", "--after", "2")
+    assert [("circuit.open", "circuit of vat")] == audited_acts("--limit", "1", "--after", "2")
     text = command("audit", "list").out
     assert "incident 7" in text
     assert USER in text
@@ -133,7 +140,7 @@ def test_entries_and_credentials_are_recorded(trail: Path) -> None:
         ("credentials.rotate", "all credentials"),
         ("credentials.set", "credentials of vat"),
         ("outbox.drop", f"entry {entry.id}"),
-    ] == acts()
+    ] == audited_acts()
     assert "hunter2" not in trail.read_text()
 
 

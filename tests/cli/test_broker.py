@@ -55,11 +55,11 @@ def test_broker_serves_until_a_signal() -> None:
 async def _call(settings: dict[str, Any]) -> None:
     """Make one call with an asynchronous hub."""
 
-    async def work() -> str:
+    async def run_function() -> str:
         return "done"
 
     async with moorage.aopen(settings) as hub:
-        assert "done" == await hub.manager.run("hot", work)
+        assert "done" == await hub.manager.run("hot", run_function)
 
 
 @pytest.mark.parametrize(

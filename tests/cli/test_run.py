@@ -105,10 +105,10 @@ def test_moorage_connectors_exits_with_1_if_connector_health_check_fails(
 ) -> None:
     """`moorage connectors` exits with 1 if a connector's health check fails."""
 
-    def fail(*_: object) -> None:
+    def raise_error(*_: object) -> None:
         raise OSError
 
-    monkeypatch.setattr(diaries.RecordingConnector, "health", fail)
+    monkeypatch.setattr(diaries.RecordingConnector, "health", raise_error)
     result = command("connectors")
 
     assert 1 == result.code

@@ -270,7 +270,7 @@ def start(*arguments: str) -> subprocess.Popen[bytes]:
 
 
 @pytest.fixture(name="private")
-def _private() -> Iterator[PrivateRedis]:
+def _private_redis() -> Iterator[PrivateRedis]:
     """Start a Redis server, and write a configuration that reads and writes its streams."""
     with PrivateRedis() as private:
         yield private

@@ -41,12 +41,12 @@ def test_stored_answers_are_sealed_with_the_keys(is_async: bool, tmp_path: Path)
     """A stored result can be read by another hub only with the same cipher keys."""
     place = {"state": {"url": f"sqlite:///{tmp_path}/state.db"}}
 
-    async def act() -> int:
+    async def run_function() -> int:
         return 7
 
     async def call() -> object:
         async with moorage.aopen({**SOURCE, **place}) as hub:
-            return await hub.manager.run("vat", act, idempotency_key="k")
+            return await hub.manager.run("vat", run_function, idempotency_key="k")
 
     assert 7 == (asyncio.run(call()) if is_async else run({**SOURCE, **place}))
     assert 7 == run({**with_keys(generate_keys(KEYS).text()), **place})

@@ -37,7 +37,7 @@ def test_keys_are_honoured_when_a_shard_is_added(tmp_path: Path, settings: tuple
     keys = [f"k{number}" for number in range(12)]
     calls: list[str] = []
 
-    def act(key: str) -> str:
+    def run_function(key: str) -> str:
         calls.append(key)
         if key == "k0":
             raise OutcomeUnknown("The answer was lost.")
@@ -46,10 +46,12 @@ def test_keys_are_honoured_when_a_shard_is_added(tmp_path: Path, settings: tuple
     for names, former_names in (("ab", ""), ("abc", "ab")):
         with _open_hub(tmp_path, names, former_names, settings) as hub:
             for key in keys[1:]:
-                answer = hub.manager.run("bank", lambda key=key: act(key), idempotency_key=key)
+                answer = hub.manager.run(
+                    "bank", lambda key=key: run_function(key), idempotency_key=key
+                )
                 assert key == answer
             with pytest.raises(OutcomeUnknown):
-                hub.manager.run("bank", lambda: act("k0"), idempotency_key="k0")
+                hub.manager.run("bank", lambda: run_function("k0"), idempotency_key="k0")
             for number in range(40):
                 hub.manager.run("bank", lambda: 1, idempotency_key=f"{names}{number}")
     assert sorted(keys) == sorted(calls)

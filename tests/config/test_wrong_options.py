@@ -232,12 +232,12 @@ def test_wrong_option_of_a_source_is_named(name: str) -> None:
     source = kind.source
     assert source is not None
 
-    def use(options: Any) -> object:
+    def build_source(options: Any) -> object:
         return source.build(kind.settings(**CONNECTORS[name]), options)
 
-    use(source.options(**SOURCES[name]))
+    build_source(source.options(**SOURCES[name]))
 
-    assert [] == [*wrong_errors(source.options, SOURCES[name], use)]
+    assert [] == [*wrong_errors(source.options, SOURCES[name], build_source)]
 
 
 @pytest.mark.untraced

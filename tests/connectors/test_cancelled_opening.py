@@ -96,11 +96,11 @@ async def cancel_everywhere(make: Callable[[], Any]) -> int:
         # The connector is usable: it opens another connection.
         await connector.open(PATIENCE)
         await connector.close()
-        await _settled(opened)
+        await _wait_for_closed_transports(opened)
     raise AssertionError("The opening waits without end.")
 
 
-async def _settled(opened: CountedTransports) -> None:
+async def _wait_for_closed_transports(opened: CountedTransports) -> None:
     """Wait until this is the only running task, and every transport is closed."""
     async with asyncio.timeout(PATIENCE):
         while opened.left() or asyncio.all_tasks() - {asyncio.current_task()}:

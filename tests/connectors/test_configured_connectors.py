@@ -98,11 +98,11 @@ def test_failures_of_a_connector_count_for_its_service(diaries: Any) -> None:
     del diaries
     with moorage.open({"connectors": {"mine": diary()}}) as hub:
 
-        def fail() -> None:
+        def raise_error() -> None:
             raise VendorFailed("broken")
 
         with pytest.raises(VendorFailed) as excinfo:
-            hub.manager.run("mine", fail)
+            hub.manager.run("mine", raise_error)
     assert "mine" == excinfo.value.service
 
 

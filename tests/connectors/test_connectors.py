@@ -151,11 +151,11 @@ async def test_connector_that_others_need_is_not_removed(lab: ConnectorsLab) -> 
 async def test_connector_in_use_survives_the_end_of_the_registry(lab: ConnectorsLab) -> None:
     """If a connector is in use when the registry closes, the last block that uses it closes it."""
     lab.add("base")
-    use = lab.registry.use("base")
-    await lab.enter(use)
+    connector_use = lab.registry.use("base")
+    await lab.enter(connector_use)
     await lab.run(lab.registry.close)
     assert [] == lab.journal
-    await lab.leave(use)
+    await lab.leave(connector_use)
 
     assert ["close base"] == lab.journal
 
@@ -185,15 +185,15 @@ async def test_threads_share_the_connector_that_the_first_makes(lab: ConnectorsL
     asking = Event()
     got: list[Any] = []
 
-    def note(frame: FrameType, event: str, _value: object) -> None:
+    def record_frame(frame: FrameType, event: str, _value: object) -> None:
         if event == "call" and frame.f_code.co_name == "_connector_of":
             asking.set()
 
-    def ask() -> None:
-        sys.setprofile(note)
+    def get_connector() -> None:
+        sys.setprofile(record_frame)
         got.append(lab.registry["base"])
 
-    second = Thread(target=ask)
+    second = Thread(target=get_connector)
 
     def build() -> Any:
         second.start()
@@ -211,14 +211,14 @@ async def test_threads_share_the_connector_that_the_first_makes(lab: ConnectorsL
 async def test_connector_that_cannot_be_made_is_not_in_use(lab: ConnectorsLab) -> None:
     """A connector that could not be created does not count as in use."""
 
-    def fail() -> Any:
+    def raise_error() -> Any:
         raise ConfigurationError("wrong", path="x")
 
-    lab.registry.declare(ConnectorDescription(name="base", kind="diary"), fail)
-    use = lab.registry.use("base")
+    lab.registry.declare(ConnectorDescription(name="base", kind="diary"), raise_error)
+    connector_use = lab.registry.use("base")
     with pytest.raises(ConfigurationError, match="wrong"):
-        await lab.enter(use)
-    await lab.leave(use)
+        await lab.enter(connector_use)
+    await lab.leave(connector_use)
     await lab.run(lab.registry.remove, "base")
 
     assert [] == list(lab.registry)

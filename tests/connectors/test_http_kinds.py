@@ -76,12 +76,12 @@ def test_asynchronous_graphql_connector(shop: GraphQLServer) -> None:
     documents = {"orders": "query Mine { orders { id } }"}
     settings = configuration("graphql", shop.server.url, documents=documents, ping="orders")
 
-    async def use() -> Any:
+    async def use_connector() -> Any:
         async with moorage.aopen(settings) as hub:
             assert (await hub.connectors.health("shop")).is_healthy
             return await hub.connectors.run("shop", "orders", {})
 
-    assert {"data": {"orders": []}, "problems": []} == asyncio.run(use())
+    assert {"data": {"orders": []}, "problems": []} == asyncio.run(use_connector())
     assert b'"Mine"' in shop.server.requests[0].body
 
 
@@ -172,12 +172,12 @@ def test_asynchronous_json_rpc_connector(ledger: JsonRpcServer) -> None:
     """The health check of an asynchronous connector calls the configured method."""
     settings = configuration("json-rpc", ledger.server.url, ping="echo")
 
-    async def use() -> Any:
+    async def use_connector() -> Any:
         async with moorage.aopen(settings) as hub:
             assert (await hub.connectors.health("shop")).is_healthy
             return await hub.connectors.run("shop", "call", {"method": "add", "parameters": ["7"]})
 
-    assert ["7"] == asyncio.run(use())
+    assert ["7"] == asyncio.run(use_connector())
     assert ["echo", "add"] == ledger.methods
 
 

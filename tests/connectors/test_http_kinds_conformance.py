@@ -167,12 +167,12 @@ def subject(
     build: Any = service.kind.build_async if is_async else service.kind.build
     host, port = network.address
 
-    def make(manager: Any) -> Any:
+    def make_connector(manager: Any) -> Any:
         managers.append(manager)
         return build("connector", settings, manager)
 
     return connector_conformance.ConnectorSubject(
-        make=make,
+        make=make_connector,
         read=lambda _, text: service.read(text),
         # The representation of a GraphQL answer leaves its data out.
         echoes=service.kind in {JSON_RPC, XML_RPC},
@@ -180,7 +180,7 @@ def subject(
         count=service.count,
         forget=service.forget,
         network=network,
-        refusals=refusing.refusals(make),
+        refusals=refusing.refusals(make_connector),
         base_url=f"http://{host}:{port}",
         operations=operations(150),
         timeout=1.0,

@@ -176,14 +176,14 @@ def test_threads_lose_no_call_to_replacements(seed: int) -> None:
     interval = sys.getswitchinterval()
     schedule = Schedule(seed, WatchedConnector, Connectors(ConnectorManager([Service("diaries")])))
 
-    def work(caller: int) -> None:
+    def run_caller(caller: int) -> None:
         for step, make in schedule.steps(caller):
             schedule.note(step, make())
 
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(CALLERS) as threads:
-            for _ in threads.map(work, range(CALLERS)):
+            for _ in threads.map(run_caller, range(CALLERS)):
                 pass
     finally:
         sys.setswitchinterval(interval)
@@ -199,11 +199,11 @@ def test_tasks_lose_no_call_to_replacements(seed: int) -> None:
         registry = AsyncConnectors(AsyncConnectorManager([Service("diaries")]))
         schedule = Schedule(seed, AsyncWatchedConnector, registry)
 
-        async def work(caller: int) -> None:
+        async def run_caller(caller: int) -> None:
             for step, make in schedule.steps(caller):
                 schedule.note(step, await make())
 
-        await asyncio.gather(*map(work, range(CALLERS)))
+        await asyncio.gather(*map(run_caller, range(CALLERS)))
         await registry.close()
         schedule.check()
 
@@ -249,14 +249,14 @@ async def test_block_of_another_class_is_refused(lab: ConnectorsLab) -> None:
 async def test_context_manager_cannot_be_entered_again_during_its_block(lab: ConnectorsLab) -> None:
     """A context manager cannot be entered again during its block, and can after it."""
     lab.add("base")
-    use = lab.registry.use("base")
-    await lab.enter(use)
+    connector_use = lab.registry.use("base")
+    await lab.enter(connector_use)
     with pytest.raises(LocalFailure, match="already used by another block"):
-        await lab.enter(use)
-    await lab.leave(use)
-    await lab.enter(use)
-    await lab.leave(use)
-    await lab.leave(use)
+        await lab.enter(connector_use)
+    await lab.leave(connector_use)
+    await lab.enter(connector_use)
+    await lab.leave(connector_use)
+    await lab.leave(connector_use)
     await lab.run(lab.registry.replace, lab.diary("base"))
 
     assert ["close base"] == lab.journal

@@ -70,8 +70,8 @@ def test_totals_are_those_of_the_lines() -> None:
         (lambda: attrs.evolve(books.INVOICE, lines=[]), "lines"),
         (lambda: attrs.evolve(books.INVOICE, due=date(2031, 5, 5)), "due"),
         (lambda: attrs.evolve(books.INVOICE, currency="EURO"), "currency"),
-        (lambda: _with(tax=Decimal("0.001")), "tax"),
-        (lambda: _with(unit_price=Decimal(-1)), "lines"),
+        (lambda: _invoice_with(tax=Decimal("0.001")), "tax"),
+        (lambda: _invoice_with(unit_price=Decimal(-1)), "lines"),
         (ContactQuery, "name"),
         (lambda: ContactQuery(name="a", email="b"), "name"),
         (lambda: Contact(name=""), "name"),
@@ -94,7 +94,7 @@ def test_bad_values_are_refused_by_name(make: Callable[[], Any], field: str) -> 
     assert excinfo.value.remedy
 
 
-def _with(**fields: Any) -> BookInvoice:
+def _invoice_with(**fields: Any) -> BookInvoice:
     return attrs.evolve(books.INVOICE, lines=[attrs.evolve(books.LINE, **fields)])
 
 

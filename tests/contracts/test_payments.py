@@ -173,13 +173,13 @@ def test_only_new_payments_can_be_unsettled() -> None:
 def test_reference_with_an_amount() -> None:
     """A payment's reference contains the requested amount if that is known."""
 
-    def make(id: str, /, **related: str | None) -> Ref:
+    def make_ref(id: str, /, **related: str | None) -> Ref:
         return Ref("stripe", "main", id, {k: v for k, v in related.items() if v})
 
-    ref = payment_ref(make, "pi_1", EUROS)
+    ref = payment_ref(make_ref, "pi_1", EUROS)
 
     assert EUROS == stated_amount(Ref.parse(str(ref)))
-    assert stated_amount(payment_ref(make, "pi_1", None)) is None
+    assert stated_amount(payment_ref(make_ref, "pi_1", None)) is None
 
 
 # --- minor units -----------------------------------------------------------

@@ -74,10 +74,10 @@ def test_error_refers_operator_to_vendor_website_if_vendor_cannot_list_payments(
 
 def test_asynchronous_hub_settles_payment_like_synchronous_one() -> None:
     """An asynchronous hub settles a payment like a synchronous one."""
-    asyncio.run(_settle())
+    asyncio.run(_check_settlement())
 
 
-async def _settle() -> None:
+async def _check_settlement() -> None:
     clock = VirtualClock()
     stripe = StripeSandbox(now=lambda: clock.utc().timestamp())
     settings = {"volatile_keys": True, "circuit": None, "retry": None}

@@ -89,10 +89,10 @@ async def test_wire_exposes_account_tenant_and_time(hub_class: type[Any]) -> Non
     """A wire exposes the account, the tenant and the time, and makes new ids and references."""
     hubs = PigeonHubs()
 
-    async def act(wire: Any) -> tuple[Any, ...]:
+    async def use_wire(wire: Any) -> tuple[Any, ...]:
         return wire.account, wire.tenant, wire.now(), wire.ref("1", other="2", none=None)
 
-    account, tenant, now, ref = await on_wire(hubs.hub(hub_class), "one", act)
+    account, tenant, now, ref = await on_wire(hubs.hub(hub_class), "one", use_wire)
     assert ("one", "acme") == (account, tenant)
     assert hubs.clock.utc() == now
     assert Ref("pigeon", "one", "1", {"other": "2"}) == ref
@@ -109,7 +109,7 @@ async def test_services_of_an_account(hub_class: type[Any]) -> None:
     """A wire sends requests to the vendor's services by name, and can stream bodies."""
     hubs = PigeonHubs()
 
-    async def act(wire: Any) -> tuple[int, bytes]:
+    async def use_wire(wire: Any) -> tuple[int, bytes]:
         await wire.send(Request.post("/letters", form={"to": "x"}), to="pen")
         arriving_response = await wire.open(Request.get("/letters/L2"), to="pen")
         return (
@@ -117,7 +117,7 @@ async def test_services_of_an_account(hub_class: type[Any]) -> None:
             await arriving_response.read() + await arriving_response.read(),
         )
 
-    assert (200, b'{"id":"L2"}') == await on_wire(hubs.hub(hub_class), "one", act)
+    assert (200, b'{"id":"L2"}') == await on_wire(hubs.hub(hub_class), "one", use_wire)
 
 
 @MODES
@@ -125,7 +125,7 @@ async def test_concurrent_steps_return_their_results_in_step_order(hub_class: ty
     """Steps that a wire runs concurrently return their results in the order of the steps."""
     hubs = PigeonHubs()
 
-    async def act(wire: Any) -> Any:
+    async def use_wire(wire: Any) -> Any:
         async def step() -> str:
             return "done"
 
@@ -134,7 +134,7 @@ async def test_concurrent_steps_return_their_results_in_step_order(hub_class: ty
 
         return await wire.run_all([step, fail_step], at_once=2)
 
-    good_result, bad_result = await on_wire(hubs.hub(hub_class), "one", act)
+    good_result, bad_result = await on_wire(hubs.hub(hub_class), "one", use_wire)
     assert "done" == good_result.unwrap()
     assert isinstance(bad_result.error, ValueError)
 
@@ -166,13 +166,13 @@ async def test_effect_has_the_time_of_its_service(hub_class: type[Any]) -> None:
     """An operation with a key but no timeout uses its service's timeout."""
     hubs = PigeonHubs()
 
-    async def act(wire: Any) -> None:
+    async def use_wire(wire: Any) -> None:
         await wire.sleep(31.0)
 
     hub = hubs.hub(hub_class)
     with pytest.raises(DeadlineExceeded):
-        await on_wire(hub, "one", act, keyed=True)
-    assert await on_wire(hub, "one", act) is None
+        await on_wire(hub, "one", use_wire, keyed=True)
+    assert await on_wire(hub, "one", use_wire) is None
 
 
 @MODES
@@ -180,17 +180,17 @@ async def test_credentials_of_the_account(hub_class: type[Any]) -> None:
     """An operation can sign with the account's credentials."""
     hubs = PigeonHubs()
 
-    async def act(wire: Any) -> Any:
+    async def use_wire(wire: Any) -> Any:
         return await wire.credentials()
 
     with pytest.raises(CredentialNotFound):
-        await on_wire(hubs.hub(hub_class), "one", act)
+        await on_wire(hubs.hub(hub_class), "one", use_wire)
     credentials = Credentials.bearer("token")
     account = Account(
         "one", TextMessageVendor(loft="one.example"), settings={"credentials": credentials}
     )
     hub = hubs.hub(hub_class, accounts=[account, *hubs.accounts[1:]])
-    assert credentials == await on_wire(hub, "one", act)
+    assert credentials == await on_wire(hub, "one", use_wire)
 
 
 @MODES
@@ -199,13 +199,13 @@ async def test_custom_transport_is_used(hub_class: type[Any]) -> None:
     transport = MessageTransport() if hub_class is Hub else AsyncCrier()
     hub = hub_class([Account("square", MessageVendor())], transports={"square": transport})
 
-    async def act(wire: Any) -> Any:
+    async def use_wire(wire: Any) -> Any:
         return await wire.execute("shout", "fish", key="k1", payload="fish")
 
-    assert ["fish!", "fish!"] == [await on_wire(hub, "square", act) for _ in range(2)]
+    assert ["fish!", "fish!"] == [await on_wire(hub, "square", use_wire) for _ in range(2)]
     assert ["fish"] == transport.shouted
     with pytest.raises(ConfigurationError, match="No transport is configured for market"):
-        await on_wire(hub_class([Account("square", MessageVendor())]), "square", act)
+        await on_wire(hub_class([Account("square", MessageVendor())]), "square", use_wire)
 
 
 @MODES

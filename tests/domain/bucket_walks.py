@@ -63,15 +63,15 @@ patient = st.tuples(st.just("admit"), st.just(7), st.just(1), st.just(FOREVER), 
 Act: TypeAlias = "tuple[str, int, int, int, bool]"
 
 
-def acts(name: str, number: st.SearchStrategy[int]) -> st.SearchStrategy[Act]:
+def walk_actions(name: str, number: st.SearchStrategy[int]) -> st.SearchStrategy[Act]:
     """Return a strategy that draws one kind of action for a random walk."""
     return st.tuples(st.just(name), number, st.just(0), st.just(0), st.just(value=False))
 
 
-refunds = acts("refund", st.integers(0, 50))
+refunds = walk_actions("refund", st.integers(0, 50))
 
 
-advances = acts("advance", spans)
+advances = walk_actions("advance", spans)
 
 
 pauses = st.tuples(st.just("pause"), st.just(7), short_spans, st.just(0), st.just(value=False))
@@ -80,10 +80,10 @@ pauses = st.tuples(st.just("pause"), st.just(7), short_spans, st.just(0), st.jus
 partial = st.tuples(st.just("pause"), subsets, short_spans, st.just(0), st.just(value=False))
 
 
-big_steps = acts("step", st.integers(SMALL_STEP + 1, 400 * DAY))
+big_steps = walk_actions("step", st.integers(SMALL_STEP + 1, 400 * DAY))
 
 
-clock_steps = acts(
+clock_steps = walk_actions(
     "step_clock", st.one_of(st.integers(-DAY, SMALL_STEP), st.integers(-SMALL_STEP, 400 * DAY))
 )
 

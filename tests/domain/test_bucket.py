@@ -196,17 +196,17 @@ def test_a_cancelled_bulk_job_does_not_hold_up_the_queue() -> None:
     world = World()
     gates = Gates(limits=[rule], limit_keys=["k"])
 
-    def ask(cost: int) -> tuple[int, tuple[Ticket, ...]]:
+    def request_tokens(cost: int) -> tuple[int, tuple[Ticket, ...]]:
         _, wait, _, tickets = world.execute(
             Admission(gates, within=FOREVER, lease=0, costs=(cost,))
         )
         return wait, tickets
 
-    ask(100)
-    bulk, tickets = ask(100)
+    request_tokens(100)
+    bulk, tickets = request_tokens(100)
     assert 100 * SECOND == bulk
     world.execute(GiveBack(gates, tickets))
-    assert SECOND == ask(1)[0]
+    assert SECOND == request_tokens(1)[0]
 
 
 @pytest.mark.parametrize("order", ["first", "last", "mixed"])

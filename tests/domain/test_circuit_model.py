@@ -486,7 +486,7 @@ def test_every_documented_transition_happens() -> None:
     seen_states: list[tuple[CircuitState, CircuitState]] = []
     now = CLOSED
 
-    def note() -> None:
+    def record_mode() -> None:
         nonlocal now
         previous_mode, now = now, line.state.state
         if previous_mode is not now:
@@ -494,20 +494,20 @@ def test_every_documented_transition_happens() -> None:
 
     for ending in (Outcome.FAILED, Outcome.GOOD):
         line.call()
-        note()
+        record_mode()
         line.wait(121)
-        note()
+        record_mode()
         probe = line.enter()
-        note()
+        record_mode()
         line.leave(probe, ending)
-        note()
+        record_mode()
         line.wait(2 * 86_400)
-        note()
+        record_mode()
     line.call()
-    note()
+    record_mode()
     line.wait(61)
     line.enter()
-    note()
+    record_mode()
     line.wait(2 * 86_400)
-    note()
+    record_mode()
     assert AUTOMATIC == set(seen_states)

@@ -85,18 +85,20 @@ def test_equal_bytes_are_not_digested() -> None:
     """If two requests have equal bytes, their digests are not computed."""
     calls: list[bytes] = []
 
-    def digested(content: bytes) -> bytes:
+    def digested_bytes(content: bytes) -> bytes:
         calls.append(content)
         return content.lower()
 
-    first, repeat, other_fingerprint = (Fingerprint(text, digested) for text in (b"a", b"a", b"A"))
+    first, repeat, other_fingerprint = (
+        Fingerprint(text, digested_bytes) for text in (b"a", b"a", b"A")
+    )
     assert first == repeat
     assert [] == calls
     assert first == other_fingerprint
     assert [b"a", b"A"] == calls
     assert hash(first) == hash(other_fingerprint)
     assert [b"a", b"x"] == [digest_of(first), digest_of(b"x")]
-    assert first != Fingerprint(b"b", digested)
+    assert first != Fingerprint(b"b", digested_bytes)
     assert first != "a"
     assert "<Fingerprint>" == repr(first)
 

@@ -120,7 +120,7 @@ def _is_positive(_: object, attribute: attrs.Attribute[int], value: int) -> None
         raise ValueError(attribute.name)
 
 
-def _double(value: int) -> int:
+def _double_value(value: int) -> int:
     return 2 * value
 
 
@@ -132,10 +132,12 @@ class OrderOfAttrs:
 
     name: str
     _secret: str = "s"
-    size: int = attrs.field(default=1, converter=_double, validator=_is_positive)
+    size: int = attrs.field(default=1, converter=_double_value, validator=_is_positive)
     labels: list[str] = attrs.field(factory=list[str])
     title: str = attrs.field(default=attrs.Factory(lambda self: self.name.upper(), takes_self=True))
-    limit: int | None = attrs.field(default=None, converter=attrs.converters.optional(_double))
+    limit: int | None = attrs.field(
+        default=None, converter=attrs.converters.optional(_double_value)
+    )
     length: int = attrs.field(init=False)
     kind: str = attrs.field(default="order", init=False)
     is_paid: bool = attrs.field(default=False, kw_only=True, metadata={"a": 1})
@@ -162,10 +164,10 @@ class Order:
 
     name: str
     _secret: str = "s"
-    size: int = field(default=1, converter=_double, validator=_is_positive)
+    size: int = field(default=1, converter=_double_value, validator=_is_positive)
     labels: list[str] = field(factory=list[str])
     title: str = field(default=Factory(lambda self: self.name.upper(), takes_self=True))
-    limit: int | None = field(default=None, converter=optional(_double))
+    limit: int | None = field(default=None, converter=optional(_double_value))
     length: int = field(init=False)
     kind: str = field(default="order", init=False)
     is_paid: bool = field(default=False, kw_only=True, metadata={"a": 1})
@@ -379,15 +381,15 @@ def test_signature_is_that_of_attrs() -> None:
     @frozen
     class ValueWithFactory:
         name: str
-        _size: int = field(default=1, converter=_double)
-        limit: int | None = field(default=None, converter=optional(_double))
+        _size: int = field(default=1, converter=_double_value)
+        limit: int | None = field(default=None, converter=optional(_double_value))
         text: str = field(default="", converter=str)
 
     @attrs.frozen
     class FreshOfAttrs:
         name: str
-        _size: int = attrs.field(default=1, converter=_double)
-        limit: int | None = attrs.field(default=None, converter=optional(_double))
+        _size: int = attrs.field(default=1, converter=_double_value)
+        limit: int | None = attrs.field(default=None, converter=optional(_double_value))
         text: str = attrs.field(default="", converter=str)
 
     expected = inspect.signature(FreshOfAttrs).parameters
@@ -462,13 +464,13 @@ def test_a_class_of_attrs_inherits_fields() -> None:
 def test_fields_are_described_as_by_attrs() -> None:
     """`attrs.fields` describes a frozen class's fields like those of an attrs class."""
 
-    def described(kind: Any) -> list[tuple[Any, ...]]:
+    def described_fields(kind: Any) -> list[tuple[Any, ...]]:
         return [
             (item.name, item.alias, item.init, item.kw_only, item.type, dict(item.metadata))
             for item in attrs.fields(kind)
         ]
 
-    assert described(OrderOfAttrs) == described(Order)
+    assert described_fields(OrderOfAttrs) == described_fields(Order)
     assert [item.default for item in attrs.fields(Reference)] == [
         item.default for item in attrs.fields(Value)
     ]

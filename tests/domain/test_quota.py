@@ -355,18 +355,18 @@ def test_rest_of_each_day_quota_is_available_after_queued_callers_gave_up() -> N
     world = World()
     gates = Gates(limits=[rule], limit_keys=["k"])
 
-    def ask(cost: int) -> tuple[int, tuple[Ticket, ...]]:
+    def request_tokens(cost: int) -> tuple[int, tuple[Ticket, ...]]:
         _, wait, _, tickets = world.execute(
             Admission(gates, within=FOREVER, lease=0, costs=(cost,))
         )
         return wait, tickets
 
-    ask(4)
-    queued_answers = [ask(cost) for cost in (3, 4, 5, 5)]
+    request_tokens(4)
+    queued_answers = [request_tokens(cost) for cost in (3, 4, 5, 5)]
     assert [DAY // 2 + days * DAY for days in (0, 1, 2, 3)] == [wait for wait, _ in queued_answers]
     for _, tickets in queued_answers[:3]:
         world.execute(GiveBack(gates, tickets))
-    assert [0, DAY // 2, 3 * DAY // 2] == [ask(cost)[0] for cost in (1, 5, 5)]
+    assert [0, DAY // 2, 3 * DAY // 2] == [request_tokens(cost)[0] for cost in (1, 5, 5)]
 
 
 def test_a_queue_of_months_keeps_a_hundred_days() -> None:

@@ -55,11 +55,11 @@ def test_printing_does_not_show_the_secret(show: Callable[[Any], str], value: An
 def test_a_traceback_with_locals_does_not_show_it() -> None:
     """A crash reporter that prints local variables shows only the secret's mask."""
 
-    def use(secret: Secret) -> None:
+    def use_secret(secret: Secret) -> None:
         raise LookupError
 
     with pytest.raises(LookupError) as excinfo:
-        use(Secret(VALUE))
+        use_secret(Secret(VALUE))
     report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
     inner_frame = list(report.stack)[-1]
     assert {"secret": "Secret('***')"} == inner_frame.locals
@@ -136,30 +136,30 @@ def test_derived_keys_are_cached() -> None:
     """A key derived from a secret is computed once per label, and is itself a secret."""
     secret, chunks = Secret("k"), list[bytes]()
 
-    def make(value: bytes) -> bytes:
+    def make_chunk(value: bytes) -> bytes:
         chunks.append(value)
         return value + str(len(chunks)).encode()
 
-    first = secret.derive("today", make)
-    assert first is secret.derive("today", make)
+    first = secret.derive("today", make_chunk)
+    assert first is secret.derive("today", make_chunk)
     assert (b"k1", [b"k"]) == (first.reveal_bytes(), chunks)
     assert "k1" not in repr(secret)
     for day in range(40):
-        secret.derive(str(day), make)
-    assert b"k42" == secret.derive("today", make).reveal_bytes()
+        secret.derive(str(day), make_chunk)
+    assert b"k42" == secret.derive("today", make_chunk).reveal_bytes()
 
 
 def test_derived_key_cache_is_bounded() -> None:
     """A secret caches sixteen derived values; one more empties the cache except for that one."""
     secret, chunks = Secret("k"), list[bytes]()
 
-    def make(value: bytes) -> bytes:
+    def make_chunk(value: bytes) -> bytes:
         chunks.append(value)
         return value
 
     for day in (*range(16), *range(16)):
-        secret.derive(str(day), make)
+        secret.derive(str(day), make_chunk)
     assert 16 == len(chunks)
     for day in (16, 16, 15):
-        secret.derive(str(day), make)
+        secret.derive(str(day), make_chunk)
     assert 18 == len(chunks)

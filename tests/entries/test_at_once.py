@@ -123,14 +123,14 @@ def test_calls_with_same_order_are_made_one_after_another(outbox: Outbox) -> Non
     running: set[int] = set()
     lock = Lock()
 
-    def work(number: int) -> None:
+    def handle_entry(number: int) -> None:
         with lock:
             assert number % 2 not in running
             running.add(number % 2)
         with lock:
             running.remove(number % 2)
 
-    vendor = Vendor(work)
+    vendor = Vendor(handle_entry)
     for number in range(12):
         put_calls(outbox, number, order=f"order-{number % 2}")
 
@@ -143,13 +143,13 @@ def test_stopped_worker_begins_no_other_call(outbox: Outbox) -> None:
     """A stopped worker finishes its running calls and leaves the other calls waiting."""
     stop, barrier = Event(), Barrier(2, timeout=PATIENCE)
 
-    def work(_: int) -> None:
+    def handle_entry(_: int) -> None:
         barrier.wait()
         stop.set()
 
     put_calls(outbox, *range(6))
 
-    assert 2 == outbox.deliver(hub_of(Vendor(work)), at_once=2, stop=stop).done
+    assert 2 == outbox.deliver(hub_of(Vendor(handle_entry)), at_once=2, stop=stop).done
     assert {"done": 2, "waiting": 4} == {
         state: states(outbox).count(state) for state in set(states(outbox))
     }
@@ -159,7 +159,7 @@ def test_interrupted_calls_are_given_back(tmp_path: Path) -> None:
     """After an interruption, calls that are not running are released for other workers."""
     barrier = Barrier(2, timeout=PATIENCE)
 
-    def work(_: int) -> None:
+    def handle_entry(_: int) -> None:
         barrier.wait()
         raise KeyboardInterrupt
 
@@ -167,7 +167,7 @@ def test_interrupted_calls_are_given_back(tmp_path: Path) -> None:
         outbox = Outbox(store)
         put_calls(outbox, *range(2))
         with pytest.raises(KeyboardInterrupt):
-            outbox.deliver(hub_of(Vendor(work)), at_once=2)
+            outbox.deliver(hub_of(Vendor(handle_entry)), at_once=2)
         assert "waiting" in states(outbox)
 
 
@@ -207,13 +207,13 @@ def test_results_are_written_while_other_calls_go_on(tmp_path: Path) -> None:
                 await asyncio.wait_for(second_ended.wait(), PATIENCE)
                 return await super().settle(entries, *options, **named)
 
-        async def work(number: int) -> None:
+        async def handle_entry(number: int) -> None:
             if number == 1:
                 await asyncio.wait_for(first_written.wait(), PATIENCE)
                 asyncio.get_running_loop().call_later(0, second_ended.set)
             clock.advance(1)
 
-        hub = AsyncHub([], services=[SHOP], http=AsyncVendor(work))
+        hub = AsyncHub([], services=[SHOP], http=AsyncVendor(handle_entry))
         async with Store(tmp_path / "app.db", create=True) as store:
             outbox = AsyncOutbox(store, clock=clock)
             for number in range(2):

@@ -41,7 +41,7 @@ class OffsetClock(VirtualClock):
         return self._clock.utc() + self._skew
 
 
-def _elsewhere(shop: Shop, skew: timedelta) -> Shop:
+def _shop_elsewhere(shop: Shop, skew: timedelta) -> Shop:
     """Return the shop as another machine with a wrong clock would open it."""
     other_shop = Shop(is_async=shop.is_async, clock=OffsetClock(shop.clock, skew))
     other_shop.received, other_shop.sent = shop.received, shop.sent
@@ -64,7 +64,7 @@ def _deliver(shop: Shop) -> Any:
 @SKEWS
 def test_a_producers_clock_delays_nothing(shop: Shop, skew: timedelta) -> None:
     """A call stored by a host with a wrong clock is made at once, by any worker."""
-    entry = _put_entry(_elsewhere(shop, skew))
+    entry = _put_entry(_shop_elsewhere(shop, skew))
 
     assert [shop.clock.utc()] * 2 == [entry.added_at, entry.due]
     assert 1 == _deliver(shop).done
@@ -74,7 +74,7 @@ def test_a_producers_clock_delays_nothing(shop: Shop, skew: timedelta) -> None:
 def test_deferred_call_becomes_due_by_store_clock(shop: Shop, skew: timedelta) -> None:
     """A deferred call becomes due by the store's clock, not by a worker's."""
     _put_entry(shop, not_before=shop.time_after(60))
-    worker = _elsewhere(shop, skew)
+    worker = _shop_elsewhere(shop, skew)
     assert 0 == len(_deliver(worker))
     shop.advance_clock(60)
     assert 1 == _deliver(worker).done
@@ -83,7 +83,7 @@ def test_deferred_call_becomes_due_by_store_clock(shop: Shop, skew: timedelta) -
 @SKEWS
 def test_a_span_is_counted_by_the_store(shop: Shop, skew: timedelta) -> None:
     """A delay is measured by the store's clock, regardless of the caller's."""
-    entry = _put_entry(_elsewhere(shop, skew), not_before=timedelta(minutes=5))
+    entry = _put_entry(_shop_elsewhere(shop, skew), not_before=timedelta(minutes=5))
 
     assert shop.time_after(300) == entry.due
 
@@ -91,7 +91,7 @@ def test_a_span_is_counted_by_the_store(shop: Shop, skew: timedelta) -> None:
 @SKEWS
 def test_absolute_times_are_the_stores(shop: Shop, skew: timedelta) -> None:
     """An absolute start time means the same from hosts with different clocks."""
-    entry = _put_entry(_elsewhere(shop, skew), not_before=shop.time_after(300))
+    entry = _put_entry(_shop_elsewhere(shop, skew), not_before=shop.time_after(300))
 
     assert shop.time_after(300) == entry.due
 
@@ -118,7 +118,7 @@ def test_invalid_start_times_are_refused(shop: Shop, start: Any) -> None:
 @SKEWS
 def test_a_workers_clock_ends_no_lease(shop: Shop, skew: timedelta) -> None:
     """A webhook in progress stays with its worker, even if another worker's clock is fast."""
-    other_process, handled_steps = _elsewhere(shop, skew), list[str]()
+    other_process, handled_steps = _shop_elsewhere(shop, skew), list[str]()
 
     @other_process.inbox.on("payments")  # type: ignore[untyped-decorator]  # the inbox is of either mode
     def handle_late(event: Any, entry: Any) -> None:
@@ -140,7 +140,7 @@ def test_leases_end_by_the_stores_clock(shop: Shop, skew: timedelta) -> None:
     """A dead worker's entry is taken over when its lease ends by the store's clock."""
     entry = _put_entry(shop)
     stored_entry = shop.sent.find(EntryQuery(id=entry.id)).items[0]
-    _die(_elsewhere(shop, skew))
+    _die(_shop_elsewhere(shop, skew))
     shop.advance_clock(59)
     assert 0 == len(_deliver(shop))
     shop.advance_clock(1)
@@ -164,7 +164,7 @@ def test_retry_at_is_in_the_callers_clock(shop: Shop, skew: timedelta) -> None:
     """The `retry_at` for a caller that must wait for a lease is a time by the caller's clock."""
     entry = _put_entry(shop)
     _die(shop)
-    person = _elsewhere(shop, skew)
+    person = _shop_elsewhere(shop, skew)
     with pytest.raises(IdempotencyInProgress) as excinfo:
         person.do(person.outbox.drop, entry.id)
     assert person.time_after(60) == excinfo.value.retry_at
@@ -177,7 +177,7 @@ def test_retry_at_is_in_the_callers_clock(shop: Shop, skew: timedelta) -> None:
 def test_retry_after_is_a_span(shop: Shop, skew: timedelta) -> None:
     """After `Retry-After` a worker waits that long, regardless of its own clock."""
     _put_entry(shop)
-    worker = _elsewhere(shop, skew)
+    worker = _shop_elsewhere(shop, skew)
     worker.stripe.fail(reply({}, 429, Retry_After="120"))
     (worked_entry,) = _deliver(worker).worked
 
@@ -188,7 +188,7 @@ def test_retry_after_is_a_span(shop: Shop, skew: timedelta) -> None:
 @SKEWS
 def test_retry_time_uses_the_hub_clock(shop: Shop, skew: timedelta) -> None:
     """An outbox waits as long as the vendor asked, even if its clock differs from its hub's."""
-    hub = _elsewhere(shop, skew).hub
+    hub = _shop_elsewhere(shop, skew).hub
     _put_entry(shop)
     outbox = shop.outbox_over(shop.sent, clock=OffsetClock(shop.clock, 3 * skew))
     _refuse_payments(hub, seconds=120)
@@ -298,7 +298,7 @@ def test_a_housekeepers_clock_forgets_nothing_early(shop: Shop, skew: timedelta)
     """Housekeeping removes old entries by the store's clock, not by the caller's."""
     _put_entry(shop)
     assert 1 == _deliver(shop).done
-    keeper = _elsewhere(shop, skew)
+    keeper = _shop_elsewhere(shop, skew)
     shop.advance_clock(600)
     assert 0 == keeper.do(keeper.outbox.forget, timedelta(minutes=10))
     shop.advance_clock(1)

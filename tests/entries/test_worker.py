@@ -88,14 +88,14 @@ def test_stopping_needs_the_main_thread() -> None:
     """Installing signal handlers outside the main thread raises an error that says so."""
     results: list[Exception] = []
 
-    def ask() -> None:
+    def try_stopping() -> None:
         try:
             with stopping():
                 pass
         except ConfigurationError as error:
             results.append(error)
 
-    asking_thread = Thread(target=ask)
+    asking_thread = Thread(target=try_stopping)
     asking_thread.start()
     asking_thread.join()
     assert "Only the main thread" in str(results[0])

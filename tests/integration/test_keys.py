@@ -41,12 +41,12 @@ def test_racing_processes_act_once_per_key(
     state, *claims = [request.getfixturevalue(f"{kind}_location") for kind in kinds]
     lock, effects = Lock(), []
 
-    def act(received: ReceivedRequest) -> Behaviour:
+    def respond(received: ReceivedRequest) -> Behaviour:
         with lock:
             effects.append(received)
             return Behaviour(200, body=b"effect %d" % len(effects), delay=0.1)
 
-    vendor.always(act)
+    vendor.always(respond)
     service = Service(
         name, base_url=vendor.url, limits=RateLimitConfig.per_second(1_000), timeout=60
     )
@@ -72,13 +72,13 @@ def test_processes_act_once_per_key_while_a_shard_is_added(
     """While only some processes know a new shard, each key has one effect, or is refused."""
     lock, effects = Lock(), Counter[str | None]()
 
-    def act(received: ReceivedRequest) -> Behaviour:
+    def respond(received: ReceivedRequest) -> Behaviour:
         key = received.headers.get("idempotency-key")
         with lock:
             effects[key] += 1
         return Behaviour(200, body=f"effect of {key}".encode())
 
-    vendor.always(act)
+    vendor.always(respond)
     service = Service(
         name,
         base_url=vendor.url,

@@ -100,10 +100,10 @@ def test_sns_publishes_a_message(moto: MotoServer, is_async: bool) -> None:
         extra={"amazon_sns": {"AWS.SNS.SMS.MaxPrice": "0.50"}},
     )
 
-    async def use(hub: Any) -> list[Any]:
+    async def use_hub(hub: Any) -> list[Any]:
         return [await result_of(hub.sms().send(text, idempotency_key="k-1")) for _ in range(2)]
 
-    one, repeated_result = run_in_mode(configuration(moto), is_async, use)
+    one, repeated_result = run_in_mode(configuration(moto), is_async, use_hub)
     assert SmsStatus.QUEUED is one.status
     assert one == repeated_result
 
@@ -132,10 +132,10 @@ def test_ses_sends_mail(mail_server: MotoServer, is_async: bool) -> None:
         attachments=[Attachment(filename="a.txt", content=b"\x00\xff")],
     )
 
-    async def use(hub: Any) -> Any:
+    async def use_hub(hub: Any) -> Any:
         return await result_of(hub.email().send_transactional(mail, idempotency_key="k-1"))
 
-    receipt = run_in_mode(configuration(mail_server), is_async, use)
+    receipt = run_in_mode(configuration(mail_server), is_async, use_hub)
     stored_messages = [
         entry for entry in mail_server.kept("ses", "Message") if entry["subject"] == mail.subject
     ]
@@ -175,13 +175,13 @@ def test_s3_capabilities_hold(moto: MotoServer, bucket: str, capability: str) ->
     """Each capability that S3 declares works at an independent emulator, too."""
     fixture = SandboxFixture(options={}, vendor_values={"storage_class": "STANDARD_IA"})
 
-    async def use(hub: Any) -> Any:
+    async def use_hub(hub: Any) -> Any:
         vendor = ScenarioVendor(
             operations=hub.storage(), fixture=fixture, name="s3", is_supported=True
         )
         return await BY_CAPABILITY["storage"][StorageCapability(capability)](vendor)
 
-    assert run_in_mode(configuration(moto, bucket), True, use)
+    assert run_in_mode(configuration(moto, bucket), True, use_hub)
 
 
 @IN_BOTH
@@ -190,7 +190,7 @@ def test_files_round_trip(moto: MotoServer, bucket: str, is_async: bool) -> None
     names = ["a/ü & ö +1%.txt", "a/b c=d?.txt", "a/~tilde'.txt", "b/other.txt"]
     large_bytes = bytes(range(256)) * (SIZE // 256)
 
-    async def use(hub: Any) -> dict[str, Any]:
+    async def use_hub(hub: Any) -> dict[str, Any]:
         files = hub.storage()
         for name in names:
             await result_of(files.upload(name, name.encode()))
@@ -212,7 +212,7 @@ def test_files_round_trip(moto: MotoServer, bucket: str, is_async: bool) -> None
         "back": sha256(large_bytes).hexdigest(),
         "gone": [True] * 5,
         "left": [False] * 4,
-    } == run_in_mode(configuration(moto, bucket), is_async, use)
+    } == run_in_mode(configuration(moto, bucket), is_async, use_hub)
 
 
 def test_signed_url_downloads_its_file_without_credentials(moto: MotoServer, bucket: str) -> None:

@@ -126,25 +126,27 @@ def test_each_command_commits_one_transaction_in_postgresql(
     )
     database_url = url.set(database=database).render_as_string(hide_password=False)
 
-    def ask(statement: str) -> int:
+    def query_value(statement: str) -> int:
         with extra_engine.connect() as connection:
             result = connection.execute(sqlalchemy.text(statement))
             return int(result.scalar_one()) if result.returns_rows else 0
 
     def idle() -> bool:
-        return not ask(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'")
+        return not query_value(
+            f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'"
+        )
 
     def run(times: int) -> int:
         location = StoreLocation("postgresql", database_url, postgresql_location.prefix)
         commit_query = f"SELECT xact_commit FROM pg_stat_database WHERE datname = '{database}'"
-        commits_before = ask(commit_query)
+        commits_before = query_value(commit_query)
         with location.open() as store, ConnectorManager([service], state=store) as manager:
             _call(manager, name, kind, times)
         # A connection's numbers are complete when it has ended.
         wait_until(idle, "the end of all connections")
-        return ask(commit_query) - commits_before
+        return query_value(commit_query) - commits_before
 
-    ask(f"CREATE DATABASE {database}")
+    query_value(f"CREATE DATABASE {database}")
     try:
         with StoreLocation("postgresql", database_url, postgresql_location.prefix).open() as store:
             store.migrate()
@@ -153,4 +155,4 @@ def test_each_command_commits_one_transaction_in_postgresql(
         # Now and then the database has work of its own, which is less than one for each call.
         assert len(TRIPS[kind]) + flushed == (run(SOME + MANY) - run(SOME)) // MANY
     finally:
-        ask(f"DROP DATABASE {database}")
+        query_value(f"DROP DATABASE {database}")

@@ -257,12 +257,12 @@ def test_messages_of_cancelled_call_are_not_sent_later(cluster: KafkaCluster) ->
         lab.publish(TOPIC, Message(b"1"))
         cluster.set_delay(60_000)
 
-        async def cancelled() -> None:
+        async def cancel_publishing() -> None:
             operation = lab.connector.publish(TOPIC, Message(b"2"))
             await asyncio.wait_for(lab.manager.perform("events", operation), 0.3)
 
         with pytest.raises(TimeoutError):
-            lab.runner.run(cancelled())
+            lab.runner.run(cancel_publishing())
         cluster.set_delay(0)
         lab.publish(TOPIC, Message(b"3"))
         assert lab.connector.statistics().created == 2

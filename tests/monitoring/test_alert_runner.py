@@ -292,13 +292,13 @@ def test_runner_goes_on_until_it_is_stopped() -> None:
     stop = StopEvent()
     results: list[bool] = []
 
-    def tell(result: Any) -> None:
+    def record_round(result: Any) -> None:
         results.append(result.evaluated)
         if len(results) == 3:
             stop.set()
 
     with Hub([]) as hub:
-        AlertRunner(hub, AlertSettings(rules=[OPEN], every=0.001)).run(stop, on_result=tell)
+        AlertRunner(hub, AlertSettings(rules=[OPEN], every=0.001)).run(stop, on_result=record_round)
 
     assert [True, True, True] == results
 

@@ -42,7 +42,7 @@ def test_alert_fires_once_and_recovers() -> None:
             await asyncio.sleep(0)
             deliveries.append(f"async {delivery.notification.subject}")
 
-        def note(delivery: AlertDelivery) -> None:
+        def record_delivery(delivery: AlertDelivery) -> None:
             deliveries.append(f"sync {delivery.notification.subject}")
 
         with VendorServer() as receiver:
@@ -51,7 +51,9 @@ def test_alert_fires_once_and_recovers() -> None:
             webhook = ChannelSettings(kind="webhook", service="ops")
             settings = AlertSettings(rules=[OPEN], channels={"ops": webhook})
             async with AsyncHub([], services=services) as hub:
-                runner = AsyncAlertRunner(hub, settings, channels={"tell": tell, "note": note})
+                runner = AsyncAlertRunner(
+                    hub, settings, channels={"tell": tell, "note": record_delivery}
+                )
                 await hub.manager.set_circuit("vat", CircuitState.FORCED_OPEN)
                 rounds = [await runner.evaluate(), await runner.evaluate()]
                 assert [3, 0] == [len(item.delivered) for item in rounds]

@@ -117,13 +117,13 @@ def in_both(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
     """Run one test synchronously and asynchronously; the test's first parameter is the host."""
     _, *other_parameters = inspect.signature(body).parameters.values()
 
-    async def play(*, is_async: bool, **options: Any) -> None:
+    async def run_body(*, is_async: bool, **options: Any) -> None:
         async with AsyncExitStack() as closing:
             await body(Erp(closing, is_async=is_async), **options)
 
     @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
     def test(is_async: bool, **options: Any) -> None:
-        asyncio.run(play(is_async=is_async, **options))
+        asyncio.run(run_body(is_async=is_async, **options))
 
     functools.update_wrapper(test, body)
     del test.__dict__["__wrapped__"]

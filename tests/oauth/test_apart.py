@@ -109,7 +109,7 @@ def test_a_renewal_in_a_thread_serves_the_call() -> None:
 def test_cancelled_waiter_does_not_cancel_the_renewal() -> None:
     """Cancelling one task that waits for a token renewal does not cancel the renewal for others."""
 
-    async def scene() -> None:
+    async def run_scenario() -> None:
         let, reached_event = asyncio.Event(), asyncio.Event()
         requests: list[object] = []
 
@@ -140,13 +140,13 @@ def test_cancelled_waiter_does_not_cancel_the_renewal() -> None:
         assert Secret("at-2") == (await waiting).access_token
         assert 1 == len(requests)
 
-    asyncio.run(scene())
+    asyncio.run(run_scenario())
 
 
 def test_a_loop_that_ends_ends_its_renewals() -> None:
     """When an event loop closes, its running token renewals are cancelled silently."""
 
-    async def scene() -> AsyncOAuthTokenRefresher:
+    async def run_scenario() -> AsyncOAuthTokenRefresher:
         class UnansweringClient:
             async def send(self, *_: object) -> Response:
                 await asyncio.Event().wait()
@@ -166,7 +166,7 @@ def test_a_loop_that_ends_ends_its_renewals() -> None:
             await manager.call("crm", Request.get("/"), tenant="acme", timeout=0.1)
         return refresher
 
-    assert "AsyncOAuthTokenRefresher" in repr(asyncio.run(scene()))
+    assert "AsyncOAuthTokenRefresher" in repr(asyncio.run(run_scenario()))
 
 
 def test_child_process_forked_during_token_renewal_does_not_wait_for_parent_thread() -> None:
@@ -177,11 +177,11 @@ def test_child_process_forked_during_token_renewal_does_not_wait_for_parent_thre
     thread.start()
     assert held_client.reached.wait(20)
 
-    def ask() -> bool:
+    def get_token() -> bool:
         held_client.let.set()
         return bool(refresher.get(*OWNER).access_token == Secret("at-2"))
 
-    assert in_a_child(ask)
+    assert in_a_child(get_token)
     held_client.let.set()
     thread.join(20)
 

@@ -101,7 +101,7 @@ class ProcessScene:
 
 
 @pytest.fixture(name="scene")
-def _scene(tmp_path: Path) -> Iterator[ProcessScene]:
+def _process_scene(tmp_path: Path) -> Iterator[ProcessScene]:
     with AuthorizationServer() as server, ExitStack() as stack:
         yield ProcessScene(tmp_path, server, stack)
 

@@ -61,7 +61,7 @@ def test_operations_by_name(server: ODataServer) -> None:
 def test_asynchronous_hub_has_asynchronous_odata_connector(server: ODataServer) -> None:
     """An asynchronous hub has the asynchronous OData connector."""
 
-    async def use() -> Any:
+    async def use_connector() -> Any:
         async with moorage.aopen(configuration(server.url)) as hub:
             connector = hub.connectors.get("erp", AsyncHttpConnector)
             assert connector.versions.library is None
@@ -71,7 +71,7 @@ def test_asynchronous_hub_has_asynchronous_odata_connector(server: ODataServer) 
                 assert (await hub.connectors.health("erp")).is_healthy
             return await hub.connectors.run("erp", "count", {"entity_set": "Orders"})
 
-    assert 3 == asyncio.run(use())
+    assert 3 == asyncio.run(use_connector())
 
 
 def test_moorage_run_performs_operation_of_configured_odata_connector(
@@ -97,11 +97,11 @@ def test_service_that_does_not_answer() -> None:
         with pytest.raises(LocalFailure, match="erp is closed"):
             connector.open()
 
-    async def ask() -> Any:
+    async def check_health() -> Any:
         async with moorage.aopen(configuration("http://127.0.0.1:1")) as hub:
             return await hub.connectors.health("erp")
 
-    assert "unavailable" == asyncio.run(ask()).state == health.state
+    assert "unavailable" == asyncio.run(check_health()).state == health.state
     assert health.text
     assert health.remedy
     assert "<HttpConnector erp (odata)>" == repr(connector)
@@ -115,14 +115,14 @@ def test_connector_as_a_block(server: ODataServer) -> None:
         with pytest.raises(LocalFailure):
             connector.open(5.0)
 
-    async def use() -> None:
+    async def use_connector() -> None:
         async with moorage.aopen(configuration(server.url)) as hub:
             async with hub.connectors["erp"] as connector:
                 await connector.open(5.0)
             with pytest.raises(LocalFailure):
                 await connector.open(5.0)
 
-    asyncio.run(use())
+    asyncio.run(use_connector())
 
 
 @pytest.mark.parametrize(

@@ -87,15 +87,19 @@ def probes(storm: SignalStorm) -> None:
     breaker = CircuitBreaker(config, clock=clock)
     outcomes = [True, True, False]
 
-    def act() -> None:
+    def run_function() -> None:
         if not random.choice(outcomes):
             raise FunctionFailure
 
     def enter() -> None:
         with breaker.guard():
-            act()
+            run_function()
 
-    uses: list[Callable[[], object]] = [lambda: breaker.call(act), breaker(act), enter]
+    uses: list[Callable[[], object]] = [
+        lambda: breaker.call(run_function),
+        breaker(run_function),
+        enter,
+    ]
     import_early([lambda: breaker.call(int), breaker.state])
     while storm.is_running():
         clock.advance(1)
@@ -111,7 +115,7 @@ def interrupt_bulkhead(storm: SignalStorm) -> None:
     bulkhead = Bulkhead(2, 9, max_wait=0.001, locks=ThreadLocks(taken_places))
     stop = threading.Event()
 
-    def visit() -> None:
+    def visit_bulkhead() -> None:
         while not stop.is_set():
             try:
                 bulkhead.call(time.sleep, 0)
@@ -124,7 +128,7 @@ def interrupt_bulkhead(storm: SignalStorm) -> None:
 
     uses: list[Callable[[], object]] = [lambda: bulkhead.call(time.sleep, 0), enter]
     import_early(uses)
-    threads = [threading.Thread(target=visit) for _ in range(3)]
+    threads = [threading.Thread(target=visit_bulkhead) for _ in range(3)]
     for thread in threads:
         thread.start()
     while storm.is_running():
@@ -158,16 +162,16 @@ def retries(storm: SignalStorm) -> None:
     retry = RetryHandler(RetryPolicy(base_delay=0.001), clock=clock, sleeper=clock)
     calls = [0]
 
-    def act() -> None:
+    def run_function() -> None:
         calls[0] += 1
         raise FunctionFailure
 
     def loop() -> None:
         for attempt in retry:
             with attempt:
-                act()
+                run_function()
 
-    uses: list[Callable[[], object]] = [lambda: retry.call(act), retry(act), loop]
+    uses: list[Callable[[], object]] = [lambda: retry.call(run_function), retry(run_function), loop]
     import_early(uses)
     while storm.is_running():
         calls[0] = 0

@@ -32,7 +32,7 @@ from tests.parts.world import (
 ONCE = CircuitBreakerConfig(failures=1)
 
 
-def fail() -> None:
+def raise_error() -> None:
     """Raise an error that opens a circuit."""
     raise FunctionFailure
 
@@ -48,12 +48,12 @@ def test_two_parts_with_same_name_and_same_store_share_their_state(
     )
 
     with pytest.raises(FunctionFailure):
-        first.call(fail)
+        first.call(raise_error)
 
     with pytest.raises(CircuitBreakerOpen):
-        second.call(fail)
+        second.call(raise_error)
     with pytest.raises(FunctionFailure):
-        other_breaker.call(fail)
+        other_breaker.call(raise_error)
 
 
 def test_parts_share_nothing_by_default() -> None:
@@ -62,7 +62,7 @@ def test_parts_share_nothing_by_default() -> None:
 
     for breaker in (first, second):
         with pytest.raises(FunctionFailure):
-            breaker.call(fail)
+            breaker.call(raise_error)
 
 
 @pytest.mark.parametrize("storage", [None, MemoryStorage(), AsyncMemoryStorage()])
@@ -71,10 +71,10 @@ def test_both_modes_share(storage: MemoryStorage | None) -> None:
     breaker = CircuitBreaker(ONCE, storage=storage)
 
     with pytest.raises(FunctionFailure):
-        breaker.call(fail)
+        breaker.call(raise_error)
 
     with pytest.raises(CircuitBreakerOpen):
-        asyncio.run(breaker.call(as_async(fail)))
+        asyncio.run(breaker.call(as_async(raise_error)))
 
 
 def test_a_plain_store_serves_no_tasks() -> None:

@@ -104,14 +104,14 @@ def test_bulkhead_runs_as_many_threads_as_it_has_slots() -> None:
     bulkhead = Bulkhead(3, 20)
     running_calls, running_peaks = [0] * 20, [0] * 20
 
-    def visit(number: int) -> None:
+    def visit_bulkhead(number: int) -> None:
         for _ in range(20):
             with bulkhead.guard():
                 running_calls[number] = 1
                 running_peaks[number] = max(running_peaks[number], sum(running_calls))
                 running_calls[number] = 0
 
-    assert [None] * 20 == run_threads(20, visit)
+    assert [None] * 20 == run_threads(20, visit_bulkhead)
     assert max(running_peaks) <= 3
 
 
@@ -131,12 +131,12 @@ def test_threads_wait_in_order_of_arrival() -> None:
     call_order: list[int] = []
     threads: list[threading.Thread] = []
 
-    def visit(number: int) -> None:
+    def visit_bulkhead(number: int) -> None:
         bulkhead.call(call_order.append, number)
 
     with bulkhead.guard():
         for number in range(6):
-            threads.append(threading.Thread(target=visit, args=(number,), daemon=True))
+            threads.append(threading.Thread(target=visit_bulkhead, args=(number,), daemon=True))
             threads[-1].start()
             until_waiting(places, number + 1)
     for thread in threads:
@@ -150,13 +150,13 @@ def test_tasks_wait_in_order_of_arrival_past_the_cancelled() -> None:
     bulkhead = Bulkhead(1, 9)
     call_order: list[int] = []
 
-    async def visit(number: int) -> None:
+    async def visit_bulkhead(number: int) -> None:
         async with bulkhead.guard():
             call_order.append(number)
 
     async def queue() -> None:
         async with bulkhead.guard():
-            tasks = [asyncio.ensure_future(visit(number)) for number in range(6)]
+            tasks = [asyncio.ensure_future(visit_bulkhead(number)) for number in range(6)]
             await asyncio.sleep(0)
             tasks[0].cancel()
             tasks[3].cancel()
@@ -176,18 +176,18 @@ def test_queue_is_bounded(wait: float | None) -> None:
     bulkhead = Bulkhead(1, 1, max_wait=wait, locks=ThreadLocks(places))
     results: list[Any] = []
 
-    def visit() -> None:
+    def visit_bulkhead() -> None:
         try:
             results.append(bulkhead.call(int, "1"))
         except BulkheadFull:
             results.append("full")
 
-    thread = threading.Thread(target=visit, daemon=True)
+    thread = threading.Thread(target=visit_bulkhead, daemon=True)
     with bulkhead.guard():
         thread.start()
         if wait is None:
             until_waiting(places, 1)
-            visit()
+            visit_bulkhead()
             assert ["full"] == results
         else:
             thread.join(PATIENCE)
@@ -265,7 +265,7 @@ def test_interruption_at_any_point_frees_the_slot(
     use_bulkhead()
     remaining_names: list[set[str]] = []
 
-    def visit() -> None:
+    def visit_bulkhead() -> None:
         if contended:
             with pytest.raises(BulkheadFull):
                 use_bulkhead()
@@ -274,7 +274,7 @@ def test_interruption_at_any_point_frees_the_slot(
 
     for point in itertools.count():
         with bulkhead.guard() if contended else contextlib.nullcontext():
-            is_struck = interrupted.interrupt_at(point, visit)
+            is_struck = interrupted.interrupt_at(point, visit_bulkhead)
         if not is_struck:
             break
         remaining_names.append(places.names())

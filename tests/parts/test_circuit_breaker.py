@@ -48,7 +48,7 @@ BOTH = pytest.mark.parametrize("use", [call_part, called_later], ids=["sync", "a
 MANY = 10**6
 
 
-def fail() -> None:
+def raise_error() -> None:
     """Raise an error that counts as a failure."""
     raise FunctionFailure
 
@@ -58,7 +58,7 @@ def half_open(clock: Clock, *, probes: int = 1, **options: Any) -> CircuitBreake
     config = CircuitBreakerConfig(failures=1, open_for=1, probes=probes, successes=MANY)
     breaker = CircuitBreaker(config, clock=clock, **options)
     with pytest.raises(FunctionFailure):
-        breaker.call(fail)
+        breaker.call(raise_error)
     clock.advance(1)
     return breaker
 
@@ -77,7 +77,7 @@ def test_opens_tries_and_closes(use: Callable[..., Any]) -> None:
 
     for _ in range(3):
         with pytest.raises(FunctionFailure):
-            use(breaker, fail)
+            use(breaker, raise_error)
     assert [CircuitState.OPEN] * 2 == states(breaker)
 
     clock.advance(20)
@@ -98,7 +98,7 @@ def test_failed_probe_opens_circuit_again(use: Callable[..., Any]) -> None:
     breaker = half_open(clock)
 
     with pytest.raises(FunctionFailure):
-        use(breaker, fail)
+        use(breaker, raise_error)
 
     assert 2.0 == breaker.state().retry_after
 
@@ -137,7 +137,7 @@ def test_circuit_breaker_ignore_may_be_single_exception_class() -> None:
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), ignore=FunctionFailure)
 
     with pytest.raises(FunctionFailure):
-        breaker.call(fail)
+        breaker.call(raise_error)
 
     assert CircuitState.CLOSED is breaker.state().state
 
@@ -176,7 +176,7 @@ def test_is_set_by_hand(use: Callable[..., Any]) -> None:
     put(CircuitState.DISABLED)
     for _ in range(3):
         with pytest.raises(FunctionFailure):
-            use(breaker, fail)
+            use(breaker, raise_error)
 
     put(CircuitState.CLOSED)
     assert 0 == use(breaker, int)
@@ -192,7 +192,7 @@ def test_changes_and_refusals_are_reported(use: Callable[..., Any]) -> None:
     breaker = CircuitBreaker(config, name="v", clock=clock, observers=[recorder])
 
     with pytest.raises(FunctionFailure):
-        use(breaker, fail)
+        use(breaker, raise_error)
     with pytest.raises(CircuitBreakerOpen):
         use(breaker, int)
     clock.advance(1)
@@ -244,7 +244,7 @@ def test_threads_are_never_more_than_probes(probes: int) -> None:
     breaker = half_open(Clock(), probes=probes)
     all_barrier = threading.Barrier(16)
 
-    def visit(_: int) -> str:
+    def call_breaker(_: int) -> str:
         try:
             breaker.call(all_barrier.wait, PATIENCE)
         except CircuitBreakerOpen:
@@ -253,7 +253,7 @@ def test_threads_are_never_more_than_probes(probes: int) -> None:
         return "probed"
 
     for _ in range(5):
-        results = run_threads(16, visit)
+        results = run_threads(16, call_breaker)
         assert [probes, 16 - probes] == [results.count("probed"), results.count("refused")]
     assert 0 == breaker.state().probes_under_way
 
@@ -271,7 +271,7 @@ def test_tasks_are_never_more_than_probes(
     breaker = CircuitBreaker(config, clock=clock, storage=store(clock))
     inside = highest = ran = 0
 
-    async def visit(number: int) -> None:
+    async def call_breaker(number: int) -> None:
         nonlocal inside, highest, ran
         inside += 1
         highest = max(highest, inside)
@@ -284,11 +284,12 @@ def test_tasks_are_never_more_than_probes(
 
     async def rounds() -> None:
         with pytest.raises(FunctionFailure):
-            await breaker.call(as_async(fail))
+            await breaker.call(as_async(raise_error))
         for _ in range(20):
             clock.advance(1)
             await asyncio.gather(
-                *(breaker.call(visit, number) for number in range(30)), return_exceptions=True
+                *(breaker.call(call_breaker, number) for number in range(30)),
+                return_exceptions=True,
             )
 
     asyncio.run(rounds())
@@ -339,7 +340,7 @@ def test_a_cancelled_call_is_not_counted() -> None:
 def test_cancelled_probe_frees_its_slot(error: type[Exception] | None) -> None:
     """A probe's task that is cancelled at any point frees its slot in a slow store."""
 
-    async def visit() -> None:
+    async def call_breaker() -> None:
         await asyncio.sleep(0)
         if error:
             raise error
@@ -350,9 +351,9 @@ def test_cancelled_probe_frees_its_slot(error: type[Exception] | None) -> None:
         config = CircuitBreakerConfig(failures=1, open_for=1, successes=MANY)
         breaker = CircuitBreaker(config, clock=clock, storage=store)
         with pytest.raises(FunctionFailure):
-            await breaker.call(as_async(fail))
+            await breaker.call(as_async(raise_error))
         clock.advance(1)
-        task = asyncio.ensure_future(breaker.call(visit))
+        task = asyncio.ensure_future(breaker.call(call_breaker))
         for _ in range(steps):
             await asyncio.sleep(0)
         task.cancel()
@@ -375,7 +376,7 @@ def test_late_outcomes_are_ignored() -> None:
     for entry in (failing_entry, succeeding):
         entry.__enter__()
     with pytest.raises(FunctionFailure):
-        breaker.call(fail)
+        breaker.call(raise_error)
 
     succeeding.__exit__(None, None, None)
     assert CircuitState.OPEN is breaker.state().state
@@ -420,7 +421,7 @@ def interruptions(use: Callable[..., Any], end: Callable[[], object]) -> Iterato
 @pytest.mark.parametrize(
     "use", [call_part, call_in_block, called_later], ids=lambda use: use.__name__
 )
-@pytest.mark.parametrize("end", [int, fail])
+@pytest.mark.parametrize("end", [int, raise_error])
 def test_another_probe_may_run_after_interruption_of_probe_at_any_point(
     use: Callable[..., Any], end: Callable[[], object]
 ) -> None:
@@ -453,7 +454,7 @@ def test_circuit_breaker_ignore_may_be_one_exception_type_or_sequence_of_them(
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), **options)
     for _ in range(2):
         with pytest.raises(FunctionFailure):
-            breaker.call(fail)
+            breaker.call(raise_error)
 
     assert CircuitState.CLOSED is breaker.state().state
 
@@ -466,7 +467,7 @@ def test_fast_path_refusal_is_observed() -> None:
     seen_events: list[Any] = []
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), observers=[seen_events.append])
     with pytest.raises(FunctionFailure):
-        breaker.call(fail)
+        breaker.call(raise_error)
     with pytest.raises(CircuitBreakerOpen):
         breaker.call(do_nothing)
     assert [type(event).__name__ for event in seen_events] == ["CircuitChanged", "CallRefused"]
@@ -519,7 +520,7 @@ def test_result_is_not_lost_with_a_full_store(use: Callable[..., Any]) -> None:
         CircuitBreakerConfig(failures=1), clock=clock, storage=FullStore(clock)
     )
     with pytest.raises(FunctionFailure):
-        use(breaker, fail)
+        use(breaker, raise_error)
     assert CircuitState.CLOSED is breaker.state().state
 
 
@@ -532,7 +533,7 @@ def test_keyed_breakers_have_a_circuit_for_each_key(use: Callable[..., Any]) -> 
     failing_breaker, working_breaker = breaker.keyed("a.example"), breaker.keyed("b.example")
 
     with pytest.raises(FunctionFailure):
-        use(failing_breaker, fail)
+        use(failing_breaker, raise_error)
     with pytest.raises(CircuitBreakerOpen, match=r"^v: The circuit is open"):
         use(working_breaker.keyed("a.example"), int)
     assert 0 == use(working_breaker, int) == use(breaker, int)
@@ -553,7 +554,7 @@ def test_keyed_breaker_counts_slow_calls(use: Callable[..., Any]) -> None:
     breaker = CircuitBreaker(config, clock=clock, ignore=FunctionFailure).keyed("a")
 
     with pytest.raises(FunctionFailure):
-        use(breaker, fail)
+        use(breaker, raise_error)
     use(breaker, lambda: clock.advance(2))
 
     assert [CircuitState.OPEN] * 2 == states(breaker)

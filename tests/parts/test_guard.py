@@ -87,11 +87,11 @@ def test_exceptions_pass_unchanged(
     """A guard raises the function's exception as the same object."""
     raised_error = error("why")
 
-    def fail() -> None:
+    def raise_error() -> None:
         raise raised_error
 
     with pytest.raises(error) as excinfo:
-        use(make(), fail)
+        use(make(), raise_error)
 
     assert raised_error is excinfo.value
     assert excinfo.value.__context__ is None
@@ -102,16 +102,16 @@ def test_passes_arguments_on(make: Callable[[], Any]) -> None:
     """All arguments reach the guarded function, whatever their names."""
     part = make()
 
-    def tell(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+    def return_arguments(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         return args, kwargs
 
     expected = ((1, 2), {"self": 3, "function": 4, "ticket": 5})
     options: Any = {"self": 3, "function": 4, "ticket": 5}
 
-    assert expected == part.call(tell, 1, 2, **options)
-    assert expected == part(tell)(1, 2, **options)
-    assert expected == run(part.call(as_async(tell), 1, 2, **options))
-    assert expected == run(part(as_async(tell))(1, 2, **options))
+    assert expected == part.call(return_arguments, 1, 2, **options)
+    assert expected == part(return_arguments)(1, 2, **options)
+    assert expected == run(part.call(as_async(return_arguments), 1, 2, **options))
+    assert expected == run(part(as_async(return_arguments))(1, 2, **options))
 
 
 class Shop:
@@ -290,7 +290,7 @@ def test_guarded_function_error_is_freed_without_garbage_collector(
     class WatchableTypeError(TypeError):
         """An error that a weak reference can watch, and that is not retried."""
 
-    def fail() -> None:
+    def raise_error() -> None:
         raise WatchableTypeError
 
     gc.collect()
@@ -298,7 +298,7 @@ def test_guarded_function_error_is_freed_without_garbage_collector(
     try:
         error_reference = None
         try:
-            use(part, fail)
+            use(part, raise_error)
         except WatchableTypeError as error:
             error_reference = weakref.ref(error)
         assert error_reference

@@ -101,12 +101,12 @@ def test_another_payload_is_a_conflict_while_it_acts() -> None:
     """A key with another payload is refused while the first call is still running."""
     part, shop = keeper(), Shop()
 
-    def act() -> str:
+    def perform_effect() -> str:
         with pytest.raises(IdempotencyConflict):
             part.call("k", shop.sell, "milk")
         return "tea"
 
-    assert "tea" == part.call("k", act)
+    assert "tea" == part.call("k", perform_effect)
     assert [] == shop.effects
 
 
@@ -181,13 +181,13 @@ def test_an_answer_that_cannot_be_stored_is_not_repeated(use: Callable[..., Any]
     recorder, shop = EventLog(), Shop()
     part = keeper(encode=json.dumps, observers=[recorder], name="v")
 
-    def act() -> Decimal:
+    def perform_effect() -> Decimal:
         shop.sell()
         return Decimal(1)
 
-    assert Decimal(1) == use(part, "k", act)
+    assert Decimal(1) == use(part, "k", perform_effect)
     with pytest.raises(InvalidData, match="happened"):
-        use(part, "k", act)
+        use(part, "k", perform_effect)
 
     assert 1 == len(shop.effects)
     stored_events = [event for event in recorder if type(event).__name__ == "AnswerNotStored"]

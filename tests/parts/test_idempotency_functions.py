@@ -56,18 +56,18 @@ def test_passes_arguments_on() -> None:
     """All arguments reach the function and the payload, whatever their names."""
     part = keeper()
 
-    def tell(*args: Any, **kwargs: Any) -> Any:
+    def return_arguments(*args: Any, **kwargs: Any) -> Any:
         return [args, kwargs]
 
     options: Any = {"self": 3, "key": 4, "function": 5, "payload": 6}
     expected = [(1, 2), options]
 
-    assert expected == part.call("a", tell, 1, 2, **options)
-    assert expected == part(lambda *_, **__: "b")(tell)(1, 2, **options)
-    assert expected == run(part.call("c", as_async(tell), 1, 2, **options))
-    assert expected == run(part(lambda *_, **__: "d")(as_async(tell))(1, 2, **options))
+    assert expected == part.call("a", return_arguments, 1, 2, **options)
+    assert expected == part(lambda *_, **__: "b")(return_arguments)(1, 2, **options)
+    assert expected == run(part.call("c", as_async(return_arguments), 1, 2, **options))
+    assert expected == run(part(lambda *_, **__: "d")(as_async(return_arguments))(1, 2, **options))
     with pytest.raises(IdempotencyConflict):
-        part.call("a", tell, 1, 2, **options | {"self": 0})
+        part.call("a", return_arguments, 1, 2, **options | {"self": 0})
 
 
 def generate() -> Iterator[int]:

@@ -144,20 +144,22 @@ def test_a_cancelled_task_frees_the_key_or_makes_it_unknown(
     async def cancel(steps: int) -> bool:
         part, shop = Idempotency(storage=store() if store else None), Shop()
 
-        async def act() -> dict[str, Any]:
+        async def perform_effect() -> dict[str, Any]:
             await asyncio.sleep(0)
             answer = shop.sell()
             await asyncio.sleep(0)
             return answer
 
-        task = asyncio.ensure_future(part.call("k", act))
+        task = asyncio.ensure_future(part.call("k", perform_effect))
         for _ in range(steps):
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
         effect_count = len(shop.effects)
         try:
-            assert {"item": "tea", "amount": 1, "lines": ["tea"]} == await part.call("k", act)
+            assert {"item": "tea", "amount": 1, "lines": ["tea"]} == await part.call(
+                "k", perform_effect
+            )
         except OutcomeUnknown:
             assert task.cancelled()
         else:

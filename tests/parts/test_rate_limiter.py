@@ -280,11 +280,13 @@ def test_threads_go_in_order_of_arrival() -> None:
     limiter.acquire()
     call_order: list[int] = []
 
-    def visit(number: int) -> None:
+    def acquire_token(number: int) -> None:
         limiter.acquire()
         call_order.append(number)
 
-    threads = [threading.Thread(target=visit, args=(number,), daemon=True) for number in range(8)]
+    threads = [
+        threading.Thread(target=acquire_token, args=(number,), daemon=True) for number in range(8)
+    ]
     for arrival_count, thread in enumerate(threads, 1):
         thread.start()
         clock.until_asleep(arrival_count)
@@ -321,7 +323,7 @@ def test_tasks_go_in_order_of_arrival_past_the_cancelled() -> None:
     )
     call_order: list[int] = []
 
-    async def visit(number: int) -> None:
+    async def acquire_token(number: int) -> None:
         await limiter.aacquire()
         call_order.append(number)
 
@@ -331,11 +333,11 @@ def test_tasks_go_in_order_of_arrival_past_the_cancelled() -> None:
 
     async def queue() -> None:
         await limiter.aacquire()
-        tasks = [asyncio.ensure_future(visit(number)) for number in range(4)]
+        tasks = [asyncio.ensure_future(acquire_token(number)) for number in range(4)]
         await settle()
         tasks[3].cancel()
         await settle()
-        tasks.append(asyncio.ensure_future(visit(4)))
+        tasks.append(asyncio.ensure_future(acquire_token(4)))
         for expected in ([0], [0, 1], [0, 1, 2], [0, 1, 2, 4]):
             await settle()
             clock.advance(1)

@@ -316,10 +316,10 @@ def test_threads_count_apart() -> None:
     retry = handler(Clock())
     functions = [FailingFunction(*[FunctionFailure()] * number) for number in range(4)] * 5
 
-    def visit(number: int) -> int:
+    def call_function(number: int) -> int:
         return retry.call(FailingFunction(*functions[number].errors))
 
-    results = run_threads(20, visit)
+    results = run_threads(20, call_function)
 
     assert [1, 2, 3, FunctionFailure] * 5 == [
         end if isinstance(end, int) else type(end) for end in results
@@ -371,16 +371,16 @@ def test_passes_arguments_on() -> None:
     """All arguments reach the retried function, whatever their names."""
     retry = RetryHandler()
 
-    def tell(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+    def return_arguments(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         return args, kwargs
 
     options: Any = {"self": 3, "function": 4}
     expected = ((1, 2), options)
 
-    assert expected == retry.call(tell, 1, 2, **options)
-    assert expected == retry(tell)(1, 2, **options)
-    assert expected == run(retry.call(as_async(tell), 1, 2, **options))
-    assert expected == run(retry(as_async(tell))(1, 2, **options))
+    assert expected == retry.call(return_arguments, 1, 2, **options)
+    assert expected == retry(return_arguments)(1, 2, **options)
+    assert expected == run(retry.call(as_async(return_arguments), 1, 2, **options))
+    assert expected == run(retry(as_async(return_arguments))(1, 2, **options))
 
 
 def test_decorated_functions_look_the_same() -> None:

@@ -97,11 +97,11 @@ def fast_result(part: Any, function: Function) -> tuple[object, ...]:
 def result_of_full_path(part: Any, function: Function) -> tuple[object, ...]:
     """Return the result of a call through the part's guard, which is the full path."""
 
-    async def entered() -> object:
+    async def run_guarded() -> object:
         async with part.guard():
             return await function()
 
-    return ending(entered)
+    return ending(run_guarded)
 
 
 WAYS = (fast_result, result_of_full_path)
@@ -132,11 +132,11 @@ def test_circuit_breaker_has_equal_results_on_fast_and_full_path(
 ) -> None:
     """On the fast path a circuit breaker has the same results and states as on the full one."""
 
-    def make(clock: Clock) -> CircuitBreaker:
+    def make_part(clock: Clock) -> CircuitBreaker:
         return CircuitBreaker(config, storage=MemoryStorage(clock), clock=clock)
 
     one, other_observations = (
-        walk_results(make, walk, way, lambda part, _: part.state()) for way in WAYS
+        walk_results(make_part, walk, way, lambda part, _: part.state()) for way in WAYS
     )
     assert other_observations == one
 
@@ -145,7 +145,7 @@ def test_circuit_breaker_has_equal_results_on_fast_and_full_path(
 def test_rate_limiter_has_equal_results_on_fast_and_full_path(walk: list[Any]) -> None:
     """On the fast path a rate limiter has the same results, costs and waits as on the full one."""
 
-    def make(clock: Clock) -> RateLimiter:
+    def make_part(clock: Clock) -> RateLimiter:
         return RateLimiter(
             RateLimitConfig.per_second(1, burst=2),
             storage=MemoryStorage(clock),
@@ -155,7 +155,7 @@ def test_rate_limiter_has_equal_results_on_fast_and_full_path(walk: list[Any]) -
         )
 
     one, other_observations = (
-        walk_results(make, walk, way, lambda _, clock: [*clock.slept]) for way in WAYS
+        walk_results(make_part, walk, way, lambda _, clock: [*clock.slept]) for way in WAYS
     )
     assert other_observations == one
 

@@ -61,7 +61,7 @@ def messages(count: int, **fields: Any) -> list[Message]:
     ]
 
 
-def effects(file: Path) -> dict[str, int]:
+def attempts_by_record(file: Path) -> dict[str, int]:
     """Return the number of attempts of each record, by its identity."""
     with sqlite3.connect(file) as database:
         rows = dict(database.execute("SELECT identity, attempts FROM effects").fetchall())
@@ -70,7 +70,7 @@ def effects(file: Path) -> dict[str, int]:
 
 
 def _has_count(file: Path, count: int) -> bool:
-    return len(effects(file)) >= count
+    return len(attempts_by_record(file)) >= count
 
 
 def check_killed_workers(
@@ -109,19 +109,19 @@ def check_killed_workers(
 
     for _ in range(deaths):
         worker = start()
-        goal = min(count - 1, len(effects(file)) + chance.randrange(1, count // 4))
+        goal = min(count - 1, len(attempts_by_record(file)) + chance.randrange(1, count // 4))
         wait_until(partial(_has_count, file, goal), "the worker's effects")
         worker.kill()
         worker.communicate()
     worker = start()
     assert worker.stdout is not None
     assert b"running\n" == worker.stdout.readline()
-    wait_until(lambda: len(effects(file)) == count, "the last effects")
+    wait_until(lambda: len(attempts_by_record(file)) == count, "the last effects")
     wait_until(is_done, "the last acknowledgement")
     worker.send_signal(signal.SIGTERM)
     _, errors = worker.communicate(timeout=60)
     assert (0, b"") == (worker.returncode, errors)
-    attempts = effects(file).values()
+    attempts = attempts_by_record(file).values()
     repeated = sum(attempts) - count
     assert repeated <= deaths * repeats, f"{repeated} records were repeated"
     assert max(attempts) <= deaths + 1

@@ -250,17 +250,17 @@ async def test_interval_passes_between_empty_answers() -> None:
 
     checkpoints = StateCheckpoints(aopen_storage("memory:"))
     source = PollingSource("orders", fetch, checkpoints, interval=86_400)
-    await source.open(_ignored)
+    await source.open(_ignore_revocation)
     for _ in range(3):
         assert [] == await source.poll(MANY)
     assert [None] == calls
     await source.seek(("orders", None), 5)
     assert [] == await source.poll(MANY)
     assert [None, 5] == calls
-    await source.open(_ignored)
+    await source.open(_ignore_revocation)
     assert [] == await source.poll(MANY)
     assert [None, 5, 5] == calls
 
 
-async def _ignored(_: object) -> None:
+async def _ignore_revocation(_: object) -> None:
     """Ignore a revocation."""

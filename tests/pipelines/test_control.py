@@ -114,12 +114,12 @@ async def test_pause_ends_a_run_and_resume_begins_another() -> None:
     storage = aopen_storage("memory:")
     sinks: list[MemorySink] = []
 
-    def make() -> Pipeline:
+    def make_pipeline() -> Pipeline:
         sinks.append(MemorySink())
         return Pipeline("orders", MemorySource(make_records(2), is_endless=True), sinks[-1])
 
     await storage.execute(PausePipeline(KEY, "not yet"))
-    pipeline = SupervisedPipeline("orders", make, storage, worker="w", interval=0.001)
+    pipeline = SupervisedPipeline("orders", make_pipeline, storage, worker="w", interval=0.001)
     task = asyncio.create_task(pipeline.run())
 
     async def until_state(expected: str) -> None:

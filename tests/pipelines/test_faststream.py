@@ -61,12 +61,12 @@ class Shop:
 def raising_in_turn(*errors: Exception | None) -> Callable[[int], str]:
     """Return a function that raises these errors in turn, and then always the last one."""
 
-    def act(call: int) -> str:
+    def run_call(call: int) -> str:
         if error := errors[min(call, len(errors)) - 1]:
             raise error
         return "done"
 
-    return act
+    return run_call
 
 
 async def test_success_passes_through() -> None:

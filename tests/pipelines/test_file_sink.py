@@ -31,7 +31,7 @@ def _files(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def _bad(payload: bytes = b"{}") -> SinkRecord:
+def _bad_record(payload: bytes = b"{}") -> SinkRecord:
     return SinkRecord(payload, topic="orders", offset=0)
 
 
@@ -49,7 +49,7 @@ class Subject:
 
     def bad_record(self, number: int, /) -> SinkRecord | None:
         """Return a record that is not JSON."""
-        return _bad(b"no JSON")
+        return _bad_record(b"no JSON")
 
     async def stored(self) -> list[int]:
         """Return the numbers in the files."""
@@ -106,7 +106,7 @@ async def test_csv_has_a_header_and_quotes(tmp_path: Path) -> None:
 async def test_record_without_the_columns_is_at_fault(payload: bytes, tmp_path: Path) -> None:
     """A record that cannot be a CSV row is invalid data; the records before it are written."""
     sink = FileSink(tmp_path, "orders", **CSV)
-    results = await sink.process_batch([_record(1), _bad(payload), _record(2)])
+    results = await sink.process_batch([_record(1), _bad_record(payload), _record(2)])
 
     await sink.close()
     assert results is not None
@@ -200,7 +200,9 @@ async def test_file_is_restored_and_takes_later_batches_if_only_part_of_batch_fi
 
 async def test_nothing_is_written_if_first_record_of_batch_is_bad(tmp_path: Path) -> None:
     """If the first record of a batch is bad, nothing is written, not even an empty file."""
-    results = await FileSink(tmp_path, "orders").process_batch([_bad(b"no JSON"), _record(1)])
+    results = await FileSink(tmp_path, "orders").process_batch(
+        [_bad_record(b"no JSON"), _record(1)]
+    )
 
     assert results is not None
     assert [False] == [result.ok for result in results]

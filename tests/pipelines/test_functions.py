@@ -51,11 +51,11 @@ async def test_function_of_a_batch() -> None:
     await Pipeline("orders", MemorySource(records), BatchSink(store)).run()
     assert [records] == batches
 
-    def fail(records: list[SinkRecord]) -> None:
+    def raise_error(records: list[SinkRecord]) -> None:
         raise InvalidData("bad")
 
     with pytest.raises(InvalidData, match="bad"):
-        await Pipeline("orders", MemorySource(records), BatchSink(fail)).run()
+        await Pipeline("orders", MemorySource(records), BatchSink(raise_error)).run()
 
 
 async def test_object_with_an_asynchronous_call() -> None:
@@ -82,12 +82,12 @@ async def test_thread_is_not_waited_for_if_its_caller_is_cancelled() -> None:
     """If its caller is cancelled, a thread is not waited for."""
     begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
 
-    def hang() -> None:
+    def wait_for_release() -> None:
         begun.set()
         may_end.wait(60)
         ended.set()
 
-    task = asyncio.create_task(run_in_thread(hang))
+    task = asyncio.create_task(run_in_thread(wait_for_release))
     await asyncio.sleep(0)
     assert begun.wait(60)
     task.cancel()
@@ -103,13 +103,13 @@ def test_thread_that_outlives_its_event_loop() -> None:
     may_end, ended = threading.Event(), threading.Event()
     threads: list[threading.Thread] = []
 
-    def hang() -> None:
+    def wait_for_release() -> None:
         threads.append(threading.current_thread())
         may_end.wait(60)
         ended.set()
 
     async def start() -> None:
-        asyncio.create_task(run_in_thread(hang))  # noqa: RUF006 - it ends with the loop
+        asyncio.create_task(run_in_thread(wait_for_release))  # noqa: RUF006 - it ends with the loop
         await asyncio.sleep(0)
 
     asyncio.run(start())

@@ -86,7 +86,7 @@ def ids(records: Sequence[SourceRecord]) -> list[Any]:
     return [record.json()["id"] for record in records]
 
 
-async def drained(polling: HttpPolling, offset: Offset | None = None) -> list[SourceRecord]:
+async def drained_records(polling: HttpPolling, offset: Offset | None = None) -> list[SourceRecord]:
     """Return all records after a position, until a response has no new ones."""
     records: list[SourceRecord] = []
     while new_records := await polling.after(offset):
@@ -131,11 +131,11 @@ async def test_cursor_leads_from_page_to_page() -> None:
     shop = Shop(cursor_pages(pages))
     options = endpoint(items="orders", next_page="next", cursor="after")
     polling = HttpPolling(shop, options)
-    records = await drained(polling)
+    records = await drained_records(polling)
     assert [1, 2, 3] == ids(records)
     pages["b"] = {"orders": [{"id": 3}, {"id": 4}], "next": 7}
     pages["7"] = {"orders": [], "next": 7}
-    assert [4] == ids(await drained(polling, records[-1].offset))
+    assert [4] == ids(await drained_records(polling, records[-1].offset))
     assert {"after": "7"} == dict(shop.requests[-1].query)
 
 
@@ -148,9 +148,9 @@ async def test_source_continues_in_the_middle_of_a_page() -> None:
     options = endpoint(items="orders", next_page="next", cursor="after", start="a")
     first = await HttpPolling(Shop(cursor_pages(pages)), options).after(None)
     restarted = HttpPolling(Shop(cursor_pages(pages)), options)
-    assert [2, 3, 4] == ids(await drained(restarted, first[0].offset))
+    assert [2, 3, 4] == ids(await drained_records(restarted, first[0].offset))
     # The same source may also read it again.
-    assert [3, 4] == ids(await drained(restarted, first[1].offset))
+    assert [3, 4] == ids(await drained_records(restarted, first[1].offset))
 
 
 async def test_known_page_leads_to_the_next_at_once() -> None:
@@ -204,7 +204,7 @@ async def test_field_may_have_the_url_of_the_next_page() -> None:
     answers = [{"orders": [{"id": 1}], "next": f"{BASE}/orders?p=2"}, {"orders": [], "next": None}]
     shop = Shop(answering(*answers))
     polling = HttpPolling(shop, endpoint(items="orders", next_page="next", query={"a": "b"}))
-    await drained(polling)
+    await drained_records(polling)
     assert [("/orders", (("a", "b"),)), (f"{BASE}/orders?p=2", ())] == [
         (request.path, request.query) for request in shop.requests
     ]
@@ -249,7 +249,7 @@ async def test_pages_of_a_time_keep_their_time() -> None:
     options = endpoint(
         items="orders", next_page="next", cursor="after", since="from", time="at", overlap=0
     )
-    assert [1, 2] == ids(await drained(HttpPolling(shop, options)))
+    assert [1, 2] == ids(await drained_records(HttpPolling(shop, options)))
     assert [{}, {"after": "b"}, {"from": "2026-03-01T10:00:50Z"}] == [
         dict(request.query) for request in shop.requests
     ]
@@ -267,14 +267,14 @@ async def test_times_have_formats(time_format: str, times: list[Any], since: str
     """Times are read and written in the endpoint's format."""
     shop = Shop(answering([{"id": 1, "at": times[0]}, {"id": 2, "at": times[1]}]))
     options = endpoint(since="from", time="at", time_format=time_format, overlap=10)
-    await drained(HttpPolling(shop, options))
+    await drained_records(HttpPolling(shop, options))
     assert {"from": since} == dict(shop.requests[-1].query)
 
 
 async def test_last_time_of_the_calendar_is_not_rounded_up() -> None:
     """A record of the last moment that Python knows does not stop the source."""
     shop = Shop(answering([{"id": 1, "at": "9999-12-31T23:59:59.999999Z"}]))
-    await drained(HttpPolling(shop, endpoint(since="from", time="at", overlap=0)))
+    await drained_records(HttpPolling(shop, endpoint(since="from", time="at", overlap=0)))
     assert {"from": "9999-12-31T23:59:59Z"} == dict(shop.requests[-1].query)
 
 
@@ -490,7 +490,7 @@ def test_no_record_is_lost_or_repeated(
         for added, is_killed in steps:
             for _ in range(added):
                 listed.append({"id": len(listed), "at": 10 + len(listed) // 2})
-            records = await drained(polling, offset)
+            records = await drained_records(polling, offset)
             offsets = [str(record.offset) for record in records]
             assert sorted(offsets) == offsets
             if is_killed and records:
@@ -500,7 +500,7 @@ def test_no_record_is_lost_or_repeated(
                 polling = HttpPolling(shop, options)
             offset = records[-1].offset if records else offset
             seen += ids(records)
-        seen += ids(await drained(polling, offset))
+        seen += ids(await drained_records(polling, offset))
         assert list(range(len(listed))) == seen
 
     asyncio.run(run())
@@ -559,10 +559,10 @@ async def test_source_passes_source_conformance_kit_with_real_server(
         service = Service("shop", base_url=server.url)
         async with AsyncConnectorManager([service]) as manager:
 
-            def make() -> PollingSource:
+            def make_source() -> PollingSource:
                 polling = HttpPolling(manager, options)
 
-                async def after(offset: Offset | None) -> list[SourceRecord]:
+                async def records_after(offset: Offset | None) -> list[SourceRecord]:
                     return [
                         SourceRecord(
                             record.json()["payload"],
@@ -573,11 +573,14 @@ async def test_source_passes_source_conformance_kit_with_real_server(
                         for record in await polling.after(offset)
                     ]
 
-                return PollingSource("shop", after, checkpoints, interval=0.01)
+                return PollingSource("shop", records_after, checkpoints, interval=0.01)
 
             await check(
                 source_conformance.SourceSubject(
-                    make=make, publish=publish, keeps=frozenset({"key", "id"}), releases=False
+                    make=make_source,
+                    publish=publish,
+                    keeps=frozenset({"key", "id"}),
+                    releases=False,
                 )
             )
 

@@ -677,11 +677,11 @@ def test_killed_worker_loses_nothing(cluster: KafkaCluster, tmp_path: Path) -> N
         database.execute("CREATE TABLE effects (record TEXT PRIMARY KEY, attempts INTEGER)")
         database.commit()
 
-        def effects() -> int:
+        def count_effects() -> int:
             return int(database.execute("SELECT count(*) FROM effects").fetchone()[0])
 
         def has_effects_of(goal: int) -> bool:
-            return effects() >= goal
+            return count_effects() >= goal
 
         def start() -> subprocess.Popen[bytes]:
             words = [sys.executable, "-m", "tests.pipelines.broker_worker", "kafka"]
@@ -694,13 +694,13 @@ def test_killed_worker_loses_nothing(cluster: KafkaCluster, tmp_path: Path) -> N
         generator = random.Random(20261125)
         for _ in range(3):
             worker = start()
-            goal = min(messages - 1, effects() + generator.randrange(1, 150))
+            goal = min(messages - 1, count_effects() + generator.randrange(1, 150))
             wait_until(partial(has_effects_of, goal), "the worker's effects")
             worker.kill()
             worker.communicate()
         asyncio.run(publish(cluster, Message("last")))
         worker = start()
-        wait_until(lambda: effects() == messages + 1, "the last effects")
+        wait_until(lambda: count_effects() == messages + 1, "the last effects")
         worker.send_signal(signal.SIGTERM)
         _, errors = worker.communicate(timeout=60)
         assert (0, b"") == (worker.returncode, errors)

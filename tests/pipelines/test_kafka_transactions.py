@@ -456,13 +456,13 @@ async def test_close_does_not_wait_for_a_silent_broker(broker: TransactionalKafk
     silent = threading.Event()
     requested = threading.Event()
 
-    def hang(number: int) -> int | None:
+    def withhold_answer(number: int) -> int | None:
         if number == END_TXN:
             requested.set()
             silent.wait(60)
         return None
 
-    broker.before = hang
+    broker.before = withhold_answer
     running = pipeline(broker, config={"drain": 0.2})
     task = asyncio.create_task(running.run())
     await until(requested.is_set)

@@ -243,12 +243,12 @@ async def test_worker_stops_if_broker_says_that_another_client_has_begun_with_it
     with ScriptedBroker(connack(), answer) as broker:
         reader = MqttSource(Mqtt(url=Secret(broker.url)), ["orders"], client_id="billing")
 
-        async def use() -> None:
+        async def use_reader() -> None:
             await reader.open(Revocations())
             await reader.poll(PollLimits(1, 1, 60.0))
 
         with pytest.raises(ConfigurationError, match="same client id") as error:
-            await use()
+            await use_reader()
         assert "client_id" == error.value.path
         await reader.close()
 
@@ -264,12 +264,12 @@ async def test_topic_that_is_not_utf8_ends_the_connection() -> None:
     with ScriptedBroker(connack(), answer) as broker:
         reader = MqttSource(Mqtt(url=Secret(broker.url)), ["orders"], client_id="billing")
 
-        async def use() -> None:
+        async def use_reader() -> None:
             await reader.open(Revocations())
             await reader.poll(PollLimits(1, 1, 60.0))
 
         with pytest.raises(ConnectionFailed):
-            await use()
+            await use_reader()
         await reader.close()
 
 

@@ -72,7 +72,7 @@ async def test_row_of_an_earlier_id_that_commits_later_is_not_lost(tmp_path: Pat
     async with database("postgresql", tmp_path) as made:
         await made.run(TABLES["postgresql"])
         outbox = OutboxTable(made.manager, made.connector, "outbox")
-        async with await _connected(made) as slow:
+        async with await _open_connection(made) as slow:
             await slow.execute(INSERT, ("a", "1"))
             await _put(made, "2", key="b")
             first = await outbox.after(None)
@@ -89,7 +89,10 @@ async def test_order_of_a_key_is_that_of_its_commits(tmp_path: Path) -> None:
     async with database("postgresql", tmp_path) as made:
         await made.run(TABLES["postgresql"])
         outbox = OutboxTable(made.manager, made.connector, "outbox")
-        async with await _connected(made) as early_connection, await _connected(made) as other:
+        async with (
+            await _open_connection(made) as early_connection,
+            await _open_connection(made) as other,
+        ):
             await early_connection.execute("SELECT pg_current_xact_id()")
             await other.execute("SELECT pg_current_xact_id()")
             await _put(made, "1", key="a")
@@ -105,7 +108,7 @@ async def test_undone_row_does_not_arrive(tmp_path: Path) -> None:
     async with database("postgresql", tmp_path) as made:
         await made.run(TABLES["postgresql"])
         outbox = OutboxTable(made.manager, made.connector, "outbox")
-        async with await _connected(made) as undone:
+        async with await _open_connection(made) as undone:
             await undone.execute(INSERT, ("a", "1"))
             await undone.rollback()
         await _put(made, "2")
@@ -167,7 +170,7 @@ async def test_mariadb_is_refused(tmp_path: Path) -> None:
             OutboxTable(made.manager, made.connector, "outbox")
 
 
-async def _connected(made: Database) -> psycopg.AsyncConnection[Any]:
+async def _open_connection(made: Database) -> psycopg.AsyncConnection[Any]:
     return await psycopg.AsyncConnection.connect(made.url, options=made.options["options"])
 
 
@@ -179,7 +182,7 @@ NAMES: Final = 15
 async def _write(made: Database, seed: int) -> int:
     """Insert numbered rows in transactions of different lengths, and return their number."""
     random, count = Random(seed), 0
-    async with await _connected(made) as connection:
+    async with await _open_connection(made) as connection:
         for _ in range(TRANSACTIONS):
             names = sorted(random.sample(range(NAMES), random.randint(1, 3)))
             if random.random() < 0.5:

@@ -248,7 +248,7 @@ async def test_wrong_number_of_results(results: list[Result[object]]) -> None:
 async def test_transforms_run_in_order_and_may_drop_records() -> None:
     """Transforms run in order, may drop records, and may be asynchronous."""
 
-    def double(record: SinkRecord) -> SinkRecord:
+    def doubled_record(record: SinkRecord) -> SinkRecord:
         return attrs.evolve(record, payload=str(2 * record.json()["number"]))
 
     async def only_small(record: SinkRecord) -> SinkRecord | None:
@@ -256,7 +256,9 @@ async def test_transforms_run_in_order_and_may_drop_records() -> None:
         return record if record.json() < 10 else None
 
     sink, source = MemorySink(), MemorySource(make_records(8))
-    pipeline = Pipeline("orders", source, sink, transforms=[double, only_small], config=config())
+    pipeline = Pipeline(
+        "orders", source, sink, transforms=[doubled_record, only_small], config=config()
+    )
     report = await run(pipeline)
     assert [0, 2, 4, 6, 8] == sink.values
     assert 3 == report.statistics.dropped

@@ -126,13 +126,13 @@ async def test_hanging_sink_is_cut_off() -> None:
     """A batch that does not end in time after a stop is neither committed nor a dead letter."""
     begun = asyncio.Event()
 
-    async def hang(records: Sequence[SinkRecord]) -> None:
+    async def write_forever(records: Sequence[SinkRecord]) -> None:
         begun.set()
         await asyncio.Event().wait()
 
     letters, source = MemoryDeadLetters(), MemorySource(make_records(3), commits="each")
     pipeline = Pipeline(
-        "orders", source, BatchSink(hang), dead_letters=letters, config=config(drain=0.0)
+        "orders", source, BatchSink(write_forever), dead_letters=letters, config=config(drain=0.0)
     )
     running = asyncio.create_task(run(pipeline))
     await begun.wait()
@@ -164,7 +164,7 @@ async def test_cancelled_run_leaves_nothing_behind() -> None:
     begun = asyncio.Event()
     ended: list[str] = []
 
-    async def hang(records: Sequence[SinkRecord]) -> None:
+    async def write_forever(records: Sequence[SinkRecord]) -> None:
         begun.set()
         try:
             await asyncio.Event().wait()
@@ -173,7 +173,7 @@ async def test_cancelled_run_leaves_nothing_behind() -> None:
             raise
 
     source = MemorySource(make_records(3))
-    running = asyncio.create_task(run(Pipeline("orders", source, BatchSink(hang))))
+    running = asyncio.create_task(run(Pipeline("orders", source, BatchSink(write_forever))))
     await begun.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -32,7 +32,7 @@ def _append(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _all(file: RecordFile, position: Any = None) -> list[SourceRecord]:
+def _all_records(file: RecordFile, position: Any = None) -> list[SourceRecord]:
     """Return all records after a position, fetch by fetch."""
     records: list[SourceRecord] = []
     while new_records := file.after(position):
@@ -59,9 +59,9 @@ def test_incomplete_last_line_is_read_once_it_is_complete(tmp_path: Path) -> Non
     _append(path, ": 3}\n")
 
     assert [b'{"a": 3}'] == _payloads(file.after(position))
-    assert [b'{"a": 2}', b'{"a": 3}'] == _payloads(_all(file, first[0].offset))
-    assert sorted(str(record.offset) for record in _all(file)) == [
-        record.offset for record in _all(file)
+    assert [b'{"a": 2}', b'{"a": 3}'] == _payloads(_all_records(file, first[0].offset))
+    assert sorted(str(record.offset) for record in _all_records(file)) == [
+        record.offset for record in _all_records(file)
     ]
 
 
@@ -77,13 +77,13 @@ def test_replaced_file_is_read_to_its_end(tmp_path: Path) -> None:
         os.utime(tmp_path / f"orders.jsonl.{number}", ns=(0, 10 - number))
         path.touch()
         if number == 2:
-            assert [b"2"] == _payloads(_all(file, first.offset))
+            assert [b"2"] == _payloads(_all_records(file, first.offset))
             _append(path, "4\n")
 
-    assert [b"2", b"3", b"4"] == _payloads(_all(file, first.offset))
+    assert [b"2", b"3", b"4"] == _payloads(_all_records(file, first.offset))
     _append(path, "5\n")
-    assert [b"2", b"3", b"4", b"5"] == _payloads(_all(file, first.offset))
-    assert [b"5"] == _payloads(_all(file))
+    assert [b"2", b"3", b"4", b"5"] == _payloads(_all_records(file, first.offset))
+    assert [b"5"] == _payloads(_all_records(file))
 
 
 def test_lost_file_is_an_error(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_shorter_file_is_read_from_its_beginning(tmp_path: Path) -> None:
     records = RecordFile(path).after(None) or []
     path.write_text("3\n")
 
-    assert [b"3"] == _payloads(_all(RecordFile(path), records[-1].offset))
+    assert [b"3"] == _payloads(_all_records(RecordFile(path), records[-1].offset))
 
 
 def test_csv_rows_are_objects(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_csv_rows_are_objects(tmp_path: Path) -> None:
     _append(path, '"\n')
 
     assert [{"number": "4", "note": "torn\n"}] == [
-        record.json() for record in _all(file, records[2].offset)
+        record.json() for record in _all_records(file, records[2].offset)
     ]
 
 
@@ -136,8 +136,8 @@ def test_large_file_is_read_in_parts(tmp_path: Path) -> None:
     _append(path, "".join(f"{line}\n" for line in lines))
     file = RecordFile(path, size=10, longest=100)
     assert [b"1", b"22"] == _payloads(file.after(None))
-    assert [line.encode() for line in lines] == _payloads(_all(file))
-    position = _all(file)[-1].offset
+    assert [line.encode() for line in lines] == _payloads(_all_records(file))
+    position = _all_records(file)[-1].offset
     _append(path, "5" * 300)
     with pytest.raises(InvalidData, match="longer than 100 bytes"):
         file.after(position)

@@ -49,7 +49,7 @@ def _earlier(number: int, frame: object) -> None:
 def test_signal_ends_pipelines(number: signal.Signals, handler: Any) -> None:
     """A signal stops all pipelines cleanly; afterwards the previous handler is restored."""
 
-    def make() -> list[Pipeline]:
+    def make_pipelines() -> list[Pipeline]:
         asyncio.get_running_loop().call_soon(os.kill, os.getpid(), number)
         return [
             Pipeline(name, MemorySource([], is_endless=True), MemorySink()) for name in ("a", "b")
@@ -57,7 +57,7 @@ def test_signal_ends_pipelines(number: signal.Signals, handler: Any) -> None:
 
     before = signal.signal(number, handler)
     try:
-        reports = run_pipelines(make)
+        reports = run_pipelines(make_pipelines)
         assert handler == signal.getsignal(number)
     finally:
         signal.signal(number, before)
@@ -128,14 +128,14 @@ def test_failure_of_one_ends_the_others() -> None:
     """If one pipeline fails, its error is raised after the others have stopped cleanly."""
     other_pipelines: list[Pipeline] = []
 
-    def make() -> list[Pipeline]:
+    def make_pipelines() -> list[Pipeline]:
         failing = MemorySource([])
         failing.fail(AuthenticationFailed("no"), method="open")
         other_pipelines.append(Pipeline("b", MemorySource([], is_endless=True), MemorySink()))
         return [Pipeline("a", failing, MemorySink()), *other_pipelines]
 
     with pytest.raises(AuthenticationFailed):
-        run_pipelines(make)
+        run_pipelines(make_pipelines)
     assert PipelineState.STOPPED is other_pipelines[0].statistics().state
 
 

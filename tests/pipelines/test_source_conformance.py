@@ -149,16 +149,16 @@ async def test_mqtt_source_passes_source_conformance_kit(
         host, port = proxy.address
         settings = Mqtt(url=Secret(f"mqtt://{host}:{port}"))
 
-        def make() -> MqttSource:
+        def make_source() -> MqttSource:
             return MqttSource(settings, [topic], client_id=topic, qos=qos)
 
         # The broker keeps messages only for a client that it knows.
-        first = make()
+        first = make_source()
         await first.open(Revocations())
         await first.close()
         await check(
             source_conformance.SourceSubject(
-                make=make,
+                make=make_source,
                 publish=publishing(Mqtt(url=Secret(mqtt_broker.url), qos=qos), topic),
                 interrupt=interrupting(proxy),
                 releases=False,

@@ -43,7 +43,7 @@ def delivery(id: str, **fields: Any) -> dict[str, Any]:
     return {"headers": {"Stripe-Signature": f"t={now},v1={signature}"}, "body": body}
 
 
-async def work(database: str, out: str) -> None:
+async def run_worker(database: str, out: str) -> None:
     """Append each event's id to a file, in a pipeline that runs until it is killed."""
 
     def store(record: SinkRecord) -> None:
@@ -59,4 +59,4 @@ async def work(database: str, out: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(work(*sys.argv[1:]))
+    asyncio.run(run_worker(*sys.argv[1:]))

@@ -479,7 +479,7 @@ def test_child_forked_during_a_reload(tmp_path: Path) -> None:
     hub = world.open(path, is_async=False)
     services(path, vat="https://two.example")
 
-    def ask() -> list[str]:
+    def call_after_reload() -> list[str]:
         hub.reload()
         hub.manager.call("vat", GET)
         return world.sent
@@ -494,7 +494,7 @@ def test_child_forked_during_a_reload(tmp_path: Path) -> None:
     reading = threading.Thread(target=hold)
     reading.start()
     held_event.wait()
-    assert ["https://two.example/a"] == in_a_child(ask)
+    assert ["https://two.example/a"] == in_a_child(call_after_reload)
     finished_event.set()
     reading.join()
     hub.manager.call("vat", GET)

@@ -31,7 +31,7 @@ DRIVERS = {"postgresql": "psycopg", "mariadb": "pymysql"}
 EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
 
-def ask(verb: Any, *options: object) -> Any:
+def call_verb(verb: Any, *options: object) -> Any:
     """Call a synchronous or asynchronous method, and return its result."""
     if inspect.iscoroutinefunction(verb):
         return asyncio.run(verb(*options))
@@ -47,7 +47,7 @@ def in_database(kind: str, *, is_async: bool) -> Generator[Any]:
     driver = sqlalchemy.make_url(url).set(drivername=f"{kind}+{DRIVERS[kind]}")
     engine = sqlalchemy.create_engine(driver, poolclass=NullPool)
     tenants = make(url, CIPHER, prefix=prefix)
-    ask(tenants.migrate)
+    call_verb(tenants.migrate)
     try:
         yield tenants
     finally:
@@ -57,12 +57,12 @@ def in_database(kind: str, *, is_async: bool) -> Generator[Any]:
 
 def store_and_delete(tenants: Any) -> None:
     """Store two tenants and delete all."""
-    ask(tenants.put, "acme", {"sms": {"vendor": "twilio"}})
-    ask(tenants.put, "brass", {})
+    call_verb(tenants.put, "acme", {"sms": {"vendor": "twilio"}})
+    call_verb(tenants.put, "brass", {})
 
-    assert 2 == ask(tenants.clear)
-    assert ask(tenants.version, "acme") is None
-    assert 0 == ask(tenants.clear)
+    assert 2 == call_verb(tenants.clear)
+    assert call_verb(tenants.version, "acme") is None
+    assert 0 == call_verb(tenants.clear)
 
 
 @EITHER
@@ -70,7 +70,7 @@ def store_and_delete(tenants: Any) -> None:
 def test_created_table_can_be_emptied(kind: str, *, is_async: bool) -> None:
     """A new table of tenants stores tenants, and one call deletes all of them."""
     with in_database(kind, is_async=is_async) as tenants:
-        ask(tenants.migrate)
+        call_verb(tenants.migrate)
         store_and_delete(tenants)
 
 
@@ -87,7 +87,7 @@ def test_unreachable_database_error(make: Any) -> None:
     tenants = make("postgresql://me:hunter2@127.0.0.1:1/name", CIPHER, timeout=1.0)
 
     with pytest.raises(StorageUnavailable) as excinfo:
-        ask(tenants.migrate)
+        call_verb(tenants.migrate)
     assert "hunter2" not in str(excinfo.value)
 
 

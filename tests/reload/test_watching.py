@@ -214,13 +214,13 @@ def test_forked_child_watches_too(tmp_path: Path) -> None:
     hub = moorage.open(path, observers=[received_recorder])
     watch = hub.watch(every=SOON)
 
-    def ask() -> tuple[str, ...]:
+    def change_services() -> tuple[str, ...]:
         services(path, vat="https://two.example")
         changed_names: tuple[str, ...] = received_recorder.wait_for(Reloaded).changed
         return changed_names
 
     with watch:
-        assert ("services.vat",) == in_a_child(ask)
+        assert ("services.vat",) == in_a_child(change_services)
     assert 0 == in_a_child(lambda: threading.active_count() - 1)
 
 

@@ -113,12 +113,12 @@ def test_scaffolded_vendor_conforms(
     assert (contract,) == kind.kinds
     assert kind.capabilities <= BY_CAPABILITY[contract].keys()
     capability_uses = {
-        capability: use
-        for capability, use in BY_CAPABILITY[contract].items()
+        capability: run_scenario
+        for capability, run_scenario in BY_CAPABILITY[contract].items()
         if capability in kind.capabilities
     }
 
-    async def use(do: Scenario, fixture: SandboxFixture) -> object:
+    async def run_scenario(do: Scenario, fixture: SandboxFixture) -> object:
         assert fixture.sandbox is not None
         client = AsyncSandboxHttpClient(fixture.sandbox)
         async with AsyncHub([fixture.account(kind)], http=client) as hub:
@@ -131,7 +131,7 @@ def test_scaffolded_vendor_conforms(
 
     for use_capability in (*BASIC[contract].values(), *capability_uses.values()):
         fixture = make(tmp_path)
-        assert asyncio.run(use(use_capability, fixture))
+        assert asyncio.run(run_scenario(use_capability, fixture))
         fixture.close()
 
 

@@ -323,14 +323,14 @@ async def test_evicted_failure_harms_nobody() -> None:
     fetches: SharedFetches[str] = SharedFetches(1, 10.0, lambda: 0.0)
     gate = asyncio.Event()
 
-    async def fail() -> str:
+    async def raise_error() -> str:
         await gate.wait()
         raise ConnectionFailed("away")
 
     async def succeed() -> str:
         return "b"
 
-    first = asyncio.create_task(fetches.get("a", fail))
+    first = asyncio.create_task(fetches.get("a", raise_error))
     await asyncio.sleep(0)
     assert "b" == await fetches.get("b", succeed)
     gate.set()

@@ -94,11 +94,11 @@ def _printed_texts(
             yield path, f"{broken_value}"
     if depth == 0:
         return
-    for name, part in _parts(value):
+    for name, part in _contents_of(value):
         yield from _printed_texts(part, f"{path}{name}", depth - 1, seen)
 
 
-def _parts(value: Any) -> Iterator[tuple[str, object]]:
+def _contents_of(value: Any) -> Iterator[tuple[str, object]]:
     """Return the contents of a container or of an object's attributes."""
     if isinstance(value, Mapping):
         try:

@@ -295,19 +295,22 @@ async def _hooks(day: Observations, vendor: VendorServer) -> None:
     def refuse_response(*_: object) -> None:
         raise VendorRejected("the judge refused")
 
-    def added(request: Request) -> Request:
+    def add_late_key(request: Request) -> Request:
         return request.with_header("X-Late-Key", late_key).evolve(
             query=[*request.query, ("late_token", late_key)]
         )
 
     late_key = day.plant("late-header")
     hooks: dict[str, dict[str, Any]] = {
-        "request": {"request_transforms": (added, _hook(day, "request"))},
-        "response": {"request_transforms": added, "response_transforms": _hook(day, "response")},
+        "request": {"request_transforms": (add_late_key, _hook(day, "request"))},
+        "response": {
+            "request_transforms": add_late_key,
+            "response_transforms": _hook(day, "response"),
+        },
         "judge": {"classify": judges},
         "refusal": {"classify": refuse_response},
         "fallback": {"fallback": _hook(day, "fallback")},
-        "nonsense": {"request_transforms": (added, lambda _: None)},
+        "nonsense": {"request_transforms": (add_late_key, lambda _: None)},
         "elsewhere": {
             "request_transforms": lambda request: request.evolve(
                 path=f"https://other.example/?token={late_key}"

@@ -21,7 +21,7 @@ from moorage import (
     VendorRejected,
 )
 from moorage.domain.observation.events import CircuitChanged
-from tests.services.vat import GET, OPENS_AT_ONCE, fail, vat
+from tests.services.vat import GET, OPENS_AT_ONCE, fail_calls, vat
 from tests.support.modes import World, sync_and_async
 from tests.support.virtual_ports import START
 from tests.support.virtual_tasks import Interruption
@@ -31,7 +31,7 @@ from tests.support.virtual_tasks import Interruption
 async def test_circuit_opens_after_failures(world: World) -> None:
     """After enough failures the circuit refuses calls, and the error says when to retry."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=3, open_for=30)))
-    await fail(world, manager, 3)
+    await fail_calls(world, manager, 3)
 
     with pytest.raises(CircuitBreakerOpen) as excinfo:
         await manager.call("vat", GET)
@@ -85,9 +85,9 @@ async def test_quorum_counts_managers(world: World) -> None:
     circuit = CircuitBreakerConfig(failures=2, quorum=2)
     value, second_manager = world.manager(vat(circuit=circuit)), world.manager(vat(circuit=circuit))
 
-    await fail(world, value, 4)
+    await fail_calls(world, value, 4)
     assert CircuitState.CLOSED is (await value.circuit_state("vat")).state
-    await fail(world, second_manager)
+    await fail_calls(world, second_manager)
 
     assert CircuitState.OPEN is (await value.circuit_state("vat")).state
 
@@ -193,7 +193,7 @@ async def test_shadow_circuit_refuses_nothing(world: World) -> None:
     circuit = CircuitBreakerConfig(failures=1, shadow=True)
     manager = world.manager(vat(circuit=circuit))
 
-    await fail(world, manager, 3)
+    await fail_calls(world, manager, 3)
 
     assert CircuitState.OPEN is (await manager.circuit_state("vat")).state
 
@@ -211,10 +211,10 @@ async def test_circuit_can_be_set_by_hand(world: World) -> None:
     assert "Close it by hand" in excinfo.value.remedy
 
     await manager.set_circuit("vat", CircuitState.DISABLED)
-    await fail(world, manager, 3)
+    await fail_calls(world, manager, 3)
 
     await manager.set_circuit("vat", CircuitState.CLOSED)
-    await fail(world, manager)
+    await fail_calls(world, manager)
     with pytest.raises(CircuitBreakerOpen):
         await manager.call("vat", GET)
 

@@ -18,7 +18,7 @@ from moorage import (
     StorageUnavailable,
     VendorFailed,
 )
-from tests.services.vat import GET, OPENS_AT_ONCE, fail, vat
+from tests.services.vat import GET, OPENS_AT_ONCE, fail_calls, vat
 from tests.support.modes import World, sync_and_async
 from tests.support.virtual_ports import START
 from tests.support.virtual_tasks import Interruption
@@ -29,7 +29,7 @@ async def test_probe_holds_its_slot_for_one_attempt_time_limit(world: World) -> 
     """A probe holds its slot for one attempt's time limit, even if its call goes on."""
     gate = world.gate()
     manager = world.manager(vat(circuit=OPENS_AT_ONCE, attempt_timeout=5))
-    await fail(world, manager)
+    await fail_calls(world, manager)
     world.clock.advance(10)
     world.vendor.answers(gate.answering(200))
 
@@ -51,7 +51,7 @@ async def test_probe_holds_its_slot_for_one_attempt_time_limit(world: World) -> 
 async def test_successful_probe_closes_the_circuit(world: World) -> None:
     """After the open time one probe is sent, and its success closes the circuit."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
-    await fail(world, manager)
+    await fail_calls(world, manager)
     world.clock.advance(10)
 
     await manager.call("vat", GET)
@@ -63,9 +63,9 @@ async def test_successful_probe_closes_the_circuit(world: World) -> None:
 async def test_failed_probe_doubles_the_open_time(world: World) -> None:
     """A failed probe opens the circuit again for twice as long."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
-    await fail(world, manager)
+    await fail_calls(world, manager)
     world.clock.advance(10)
-    await fail(world, manager)
+    await fail_calls(world, manager)
 
     assert 20.0 == (await manager.circuit_state("vat")).retry_after
 
@@ -76,7 +76,7 @@ async def test_probes_are_limited(world: World) -> None:
     gates = [world.gate() for _ in range(2)]
     service = vat(circuit=CircuitBreakerConfig(failures=1, open_for=10, probes=2, successes=2))
     manager = world.manager(service)
-    await fail(world, manager)
+    await fail_calls(world, manager)
     world.clock.advance(10)
 
     async def probe() -> None:
@@ -104,7 +104,7 @@ async def test_probes_are_limited(world: World) -> None:
 async def test_interrupted_probe_frees_its_slot(world: World) -> None:
     """An interrupted probe counts neither as success nor failure, and the next call may probe."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
-    await fail(world, manager)
+    await fail_calls(world, manager)
     world.clock.advance(10)
     world.vendor.answers(Interruption())
 
@@ -120,7 +120,7 @@ async def test_interrupted_probe_frees_its_slot(world: World) -> None:
 async def test_lost_probe_grant_is_freed(world: World) -> None:
     """If the store's reply that admits a probe is lost, the probe's slot is freed again."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=world.of_mode(world.store))
-    await fail(world, manager)
+    await fail_calls(world, manager)
     world.clock.advance(10)
     world.store.lost_at[len(world.store.commands) + 2] = StorageUnavailable("cut off")
 
@@ -135,7 +135,7 @@ async def test_lost_probe_grant_is_freed(world: World) -> None:
 async def test_unreadable_probe_grant_is_freed(world: World) -> None:
     """If the store adapter cannot read the reply that admits a probe, the slot is freed again."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=world.of_mode(world.store))
-    await fail(world, manager)
+    await fail_calls(world, manager)
     world.clock.advance(10)
     world.store.lost_at[len(world.store.commands) + 2] = InvalidData("what is this?")
 
@@ -150,7 +150,7 @@ async def test_unreadable_probe_grant_is_freed(world: World) -> None:
 async def test_probe_outcome_counts_despite_a_late_interruption(world: World) -> None:
     """A probe's outcome counts even if its caller is interrupted while reporting the outcome."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=world.of_mode(world.store))
-    await fail(world, manager)
+    await fail_calls(world, manager)
     world.clock.advance(10)
     world.store.fails_at[len(world.store.commands) + 3] = Interruption()
 
@@ -164,7 +164,7 @@ async def test_probe_outcome_counts_despite_a_late_interruption(world: World) ->
 async def test_unsent_probe_does_not_close_the_circuit(world: World) -> None:
     """A half-open circuit is not closed by a call that found no credential."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
-    await fail(world, manager)
+    await fail_calls(world, manager)
     world.clock.advance(10)
     service = vat(circuit=OPENS_AT_ONCE, needs_credentials=True)
 
@@ -179,7 +179,7 @@ async def test_unsent_probe_does_not_close_the_circuit(world: World) -> None:
 async def test_credential_refusal_does_not_close_a_half_open_circuit(world: World) -> None:
     """A half-open circuit is not closed because a secret manager refused access."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
-    await fail(world, manager)
+    await fail_calls(world, manager)
     world.clock.advance(10)
     service = vat(circuit=OPENS_AT_ONCE, needs_credentials=True)
 
@@ -206,13 +206,13 @@ async def test_outcome_of_an_earlier_generation_is_ignored(world: World) -> None
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
     world.vendor.answers(gate.answering(503))
 
-    async def early() -> None:
+    async def make_early_call() -> None:
         with pytest.raises(VendorFailed):
             await manager.call("vat", GET)
 
-    call = world.start(early)
+    call = world.start(make_early_call)
     await gate.reached()
-    await fail(world, manager)
+    await fail_calls(world, manager)
     world.clock.advance(10)
     await manager.call("vat", GET)
     gate.open()
@@ -227,7 +227,7 @@ async def test_probe_past_its_deadline_frees_its_slot(world: World) -> None:
     """A probe that waits for a rate limit past its deadline is not sent and frees its slot."""
     service = vat(circuit=OPENS_AT_ONCE, limits=RateLimitConfig(1, per=20), timeout=30)
     manager = world.manager(service)
-    await fail(world, manager)
+    await fail_calls(world, manager)
     world.clock.advance(10)
 
     async def pass_deadline() -> None:
@@ -246,7 +246,7 @@ async def test_probe_lease_of_a_function_follows_its_timeout(world: World) -> No
     """A probe that runs a function with a longer timeout than its service holds its slot longer."""
     gate = world.gate()
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
-    await fail(world, manager)
+    await fail_calls(world, manager)
     world.clock.advance(10)
 
     async def probe() -> None:

@@ -72,11 +72,11 @@ async def test_functions_are_retried(world: World) -> None:
     errors = [OSError(number) for number in range(3)]
     remaining_errors = iter(errors)
 
-    async def fail() -> None:
+    async def raise_error() -> None:
         raise next(remaining_errors)
 
     with pytest.raises(OSError, match="2") as excinfo:
-        await world.manager(vat()).run("vat", fail)
+        await world.manager(vat()).run("vat", raise_error)
 
     assert errors[2] is excinfo.value
     assert [1.0, 2.0] == world.sleeper.slept
@@ -182,13 +182,13 @@ async def test_retry_at_of_a_function_error(world: World, after: float, slept: l
     """If a function raises an error with `retry_at`, it is not called again before that time."""
     errors = [RateLimitExceeded("inner", retry_at=START + timedelta(seconds=after))]
 
-    async def work() -> str:
+    async def run_function() -> str:
         for error in errors:
             errors.remove(error)
             raise error
         return "done"
 
-    assert "done" == await world.manager(vat(retry=RetryPolicy(2, 0))).run("vat", work)
+    assert "done" == await world.manager(vat(retry=RetryPolicy(2, 0))).run("vat", run_function)
     assert slept == world.sleeper.slept
 
 
@@ -560,19 +560,19 @@ async def test_no_attempt_begins_after_the_deadline(world: World, late: float) -
     manager = world.manager(service)
     calls: list[int] = []
 
-    async def work() -> None:
+    async def run_function() -> None:
         calls.append(1)
 
     async def pass_deadline() -> None:
         world.clock.advance(2 + late)
 
-    await manager.run("vat", work)
+    await manager.run("vat", run_function)
     world.sleeper.meanwhile.append(pass_deadline)
     if late < 0:
-        await manager.run("vat", work)
+        await manager.run("vat", run_function)
     else:
         with pytest.raises(DeadlineExceeded):
-            await manager.run("vat", work)
+            await manager.run("vat", run_function)
 
     start_time = 2 if late < 0 else 1
     assert (start_time, start_time) == (len(calls), (await manager.circuit_state("vat")).calls)

@@ -299,14 +299,16 @@ async def test_variants_are_cached_separately(world: World) -> None:
     world.vendor.otherwise = response_by_request(by_language)
     manager = world.manager(vat(cache=CachePolicy(max_variants=2)))
 
-    async def ask(language: str) -> tuple[bytes, bool]:
+    async def get_response(language: str) -> tuple[bytes, bool]:
         answer = await manager.call("vat", GET.with_header("Content-Language", language))
         return answer.body, answer.cached
 
     assert [(b"de", False), (b"fr", False), (b"de", True), (b"fr", True)] == [
-        await ask(language) for language in ("de", "fr", "de", "fr")
+        await get_response(language) for language in ("de", "fr", "de", "fr")
     ]
-    assert [(b"it", False), (b"de", False)] == [await ask(language) for language in ("it", "de")]
+    assert [(b"it", False), (b"de", False)] == [
+        await get_response(language) for language in ("it", "de")
+    ]
 
 
 @sync_and_async

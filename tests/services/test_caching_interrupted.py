@@ -25,7 +25,7 @@ def test_interrupted_read_releases_the_cache(
 ) -> None:
     """An interrupted read releases its bulkhead slot, and the probe of an unavailable cache."""
 
-    def scene(world: World) -> tuple[AwaitedManager, Any]:
+    def prepare_calls(world: World) -> tuple[AwaitedManager, Any]:
         cache = FaultyCache(world)
         manager = world.manager(vat(cache=CachePolicy(max_wait=9)), cache=world.of_mode(cache))
         world.vendor.answers(SERVED_STALE)
@@ -39,7 +39,7 @@ def test_interrupted_read_releases_the_cache(
             world.clock.advance(2)
         return manager, lambda: manager.call("vat", GET)
 
-    places = every_interruption(mode, error, scene)
+    places = every_interruption(mode, error, prepare_calls)
     for world, manager, _ in places:
         assert nothing_held(world)
         world.drive(manager.call("vat", GET))
@@ -53,13 +53,13 @@ def test_interrupted_read_releases_the_cache(
 def test_interrupted_write_releases_the_cache(mode: str, error: type[BaseException]) -> None:
     """A write that is interrupted before sending or while it invalidates releases its slot."""
 
-    def scene(world: World) -> tuple[AwaitedManager, Any]:
+    def prepare_calls(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(vat(), cache=world.of_mode(FaultyCache(world)))
         world.vendor.otherwise = NEWER
         world.drive(manager.call("vat", GET))
         return manager, lambda: manager.call("vat", Request.put("/rates"))
 
-    places = every_interruption(mode, error, scene)
+    places = every_interruption(mode, error, prepare_calls)
     for world, manager, _ in places:
         assert nothing_held(world)
         world.drive(manager.call("vat", Request.put("/rates")))

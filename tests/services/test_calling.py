@@ -245,11 +245,11 @@ async def test_fallback_hides_no_unknown_outcome(world: World) -> None:
 async def test_fallback_ignores_foreign_exceptions(world: World) -> None:
     """An exception of the caller's own function is raised unchanged despite a fallback."""
 
-    async def fail() -> None:
+    async def raise_error() -> None:
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        await world.manager(vat(fallback=lambda _: "instead")).run("vat", fail)
+        await world.manager(vat(fallback=lambda _: "instead")).run("vat", raise_error)
 
 
 # --- batches ---

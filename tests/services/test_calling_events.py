@@ -236,14 +236,14 @@ async def test_function_that_becomes_asynchronous_is_refused(world: World, healt
     async def run_later() -> int:
         return 1
 
-    def act() -> Any:
+    def run_function() -> Any:
         for error in remaining_errors:
             remaining_errors.remove(error)
             raise error
         return 1 if world.is_awaited else run_later()
 
     with pytest.raises(ConfigurationError) as excinfo:
-        await manager.call_as_is("run", "vat", act)
+        await manager.call_as_is("run", "vat", run_function)
 
     assert ("function", "vat") == (excinfo.value.path, excinfo.value.service)
 
@@ -253,14 +253,14 @@ async def test_interrupted_function_uses_its_token(world: World) -> None:
     """An interrupted function of a service with a limit and no circuit still uses a token."""
     manager = world.manager(vat(limits=RateLimitConfig(1)))
 
-    async def act() -> None:
+    async def run_function() -> None:
         raise Interruption
 
     await manager.run("vat", world.do_nothing)
     world.clock.advance(1)
     for _ in range(2):
         with pytest.raises(Interruption):
-            await manager.run("vat", act)
+            await manager.run("vat", run_function)
 
     assert [1.0] == world.sleeper.slept
 
@@ -270,9 +270,9 @@ async def test_unstorable_result_without_observers(world: World) -> None:
     """Without observers, only callers that repeat the key learn that its result was not stored."""
     manager = world.manager(vat())
 
-    async def act() -> object:
+    async def run_function() -> object:
         return threading.Lock()
 
-    await manager.run("vat", act, idempotency_key="k")
+    await manager.run("vat", run_function, idempotency_key="k")
     with pytest.raises(InvalidData, match="could not be stored"):
-        await manager.run("vat", act, idempotency_key="k")
+        await manager.run("vat", run_function, idempotency_key="k")

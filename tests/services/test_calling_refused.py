@@ -181,11 +181,11 @@ async def test_error_of_a_nested_call_keeps_its_service(world: World) -> None:
     world.vendor.otherwise = 503
     manager = world.manager(vat(), Service("outer", retry=None))
 
-    async def work() -> None:
+    async def make_call() -> None:
         await manager.call("vat", GET)
 
     with pytest.raises(VendorFailed) as excinfo:
-        await manager.run("outer", work)
+        await manager.run("outer", make_call)
 
     assert "vat" == excinfo.value.service
 
@@ -197,11 +197,11 @@ async def test_connector_errors_of_functions_get_the_calls_details(
 ) -> None:
     """A connector error raised by a function gets the service's name and call id."""
 
-    async def fail() -> None:
+    async def raise_error() -> None:
         raise VendorFailed("broken", retryable=False)
 
     with pytest.raises(VendorFailed) as excinfo:
-        await world.manager(service).run("vat", fail)
+        await world.manager(service).run("vat", raise_error)
 
     assert ("vat", 1, "id-1") == (
         excinfo.value.service,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 REF = Ref("gocardless", "banks", "c-1")
 
 
-async def _kept(wire: Wire, ref: Ref) -> BankConsent:
+async def _stored_consent(wire: Wire, ref: Ref) -> BankConsent:
     """Return the stored token of a consent as its vendor's word; store one if there is none."""
     stored = await wire.consent_credentials(ref.id)
     if stored is None:
@@ -50,7 +50,7 @@ class KeepingVendor(GoCardless):
 
     async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
         """Return a consent with its stored token as the vendor's word."""
-        return await _kept(wire, ref)
+        return await _stored_consent(wire, ref)
 
 
 class KeepingBank(BerlinGroup):
@@ -58,7 +58,7 @@ class KeepingBank(BerlinGroup):
 
     async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
         """Return a consent with its stored token as the vendor's word."""
-        return await _kept(wire, ref)
+        return await _stored_consent(wire, ref)
 
 
 def accounts() -> list[Account]:

@@ -138,10 +138,10 @@ async def test_unstorable_value_is_returned_once(world: World) -> None:
     """A function's result that cannot be stored is returned once, and not replayed."""
     manager = world.watched(Service("bank"), cipher=CIPHER)
 
-    async def act() -> object:
+    async def perform_effect() -> object:
         return object()
 
-    assert type(await manager.run("bank", act, idempotency_key="k")) is object
+    assert type(await manager.run("bank", perform_effect, idempotency_key="k")) is object
     with pytest.raises(InvalidData):
-        await manager.run("bank", act, idempotency_key="k")
+        await manager.run("bank", perform_effect, idempotency_key="k")
     assert "AnswerNotStored" in world.event_names()

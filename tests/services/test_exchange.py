@@ -237,11 +237,11 @@ async def test_functions_have_no_matched_endpoint(world: World) -> None:
     await manager.call("vat", GET)
     calls: list[int] = []
 
-    async def fail() -> None:
+    async def raise_error() -> None:
         calls.append(1)
         raise OSError
 
     with pytest.raises(OSError):  # noqa: PT011 - the very one
-        await manager.run("vat", fail)
+        await manager.run("vat", raise_error)
 
     assert 1 == len(calls)

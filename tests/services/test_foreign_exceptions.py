@@ -34,7 +34,7 @@ KINDS: list[tuple[Any, type[ConnectorError], str]] = [
 ]
 
 
-def fail() -> None:
+def raise_error() -> None:
     """Raise an exception whose text contains a secret."""
     raise ValueError("hunter2")
 
@@ -43,7 +43,7 @@ def fail() -> None:
 def test_error_names_class_and_location(make: Any, kind: type[ConnectorError], who: str) -> None:
     """The error names the other exception's class and location, but contains none of its text."""
     with pytest.raises(ValueError, match="hunter2") as excinfo:
-        fail()
+        raise_error()
 
     own_error: ConnectorError = make(excinfo.value)
 

@@ -60,12 +60,12 @@ async def test_function_result_is_copied(world: World) -> None:
     manager = world.manager(bank())
     calls: list[int] = []
 
-    async def act() -> dict[str, list[int]]:
+    async def perform_effect() -> dict[str, list[int]]:
         calls.append(1)
         return {"ids": [7]}
 
     for _ in range(3):
-        answer = await manager.run("bank", act, idempotency_key="k", payload={"a": 1})
+        answer = await manager.run("bank", perform_effect, idempotency_key="k", payload={"a": 1})
         assert {"ids": [7]} == answer
         answer["ids"].append(8)
 
@@ -330,15 +330,15 @@ async def test_repeat_past_its_deadline_does_not_run(world: World, late: float, 
     manager = over_one_store(world, bank())
     effects: list[int] = []
 
-    async def fail() -> None:
+    async def raise_refusal() -> None:
         await gate.stand()
         raise ConnectionFailed("refused", may_have_been_processed=False)
 
     async def run_first() -> None:
         with pytest.raises(ConnectionFailed):
-            await manager.run("bank", fail, idempotency_key="k")
+            await manager.run("bank", raise_refusal, idempotency_key="k")
 
-    async def act() -> None:
+    async def perform_effect() -> None:
         effects.append(1)
 
     async def pass_deadline() -> None:
@@ -350,10 +350,10 @@ async def test_repeat_past_its_deadline_does_not_run(world: World, late: float, 
     await gate.reached()
     world.sleeper.meanwhile.append(pass_deadline)
     with nullcontext() if calls else pytest.raises(DeadlineExceeded):
-        await manager.run("bank", act, idempotency_key="k", timeout=2)
+        await manager.run("bank", perform_effect, idempotency_key="k", timeout=2)
 
     assert calls == len(effects)
-    await manager.run("bank", act, idempotency_key="k")
+    await manager.run("bank", perform_effect, idempotency_key="k")
     assert 1 == len(effects)
 
 
@@ -364,13 +364,13 @@ async def test_concurrent_repeats_act_once(world: World) -> None:
     manager = world.manager(bank(limits=RateLimitConfig(1000), timeout=10_000_000))
     calls: list[int] = []
 
-    async def act() -> int:
+    async def perform_effect() -> int:
         calls.append(1)
         await world.yield_to_tasks()
         return 7
 
     async def call() -> int:
-        value: int = await manager.run("bank", act, idempotency_key="k")
+        value: int = await manager.run("bank", perform_effect, idempotency_key="k")
         return value
 
     assert [7] * 16 == await world.run_together(*[call] * 16)

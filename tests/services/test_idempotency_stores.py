@@ -38,12 +38,12 @@ async def test_uncopyable_result_is_returned_once(world: World) -> None:
     manager = world.watched(bank())
     lock = threading.Lock()
 
-    async def act() -> object:
+    async def perform_effect() -> object:
         return lock
 
-    assert lock is await manager.run("bank", act, idempotency_key="k")
+    assert lock is await manager.run("bank", perform_effect, idempotency_key="k")
     with pytest.raises(InvalidData, match="could not be stored") as excinfo:
-        await manager.run("bank", act, idempotency_key="k")
+        await manager.run("bank", perform_effect, idempotency_key="k")
 
     assert "do not repeat" in excinfo.value.remedy
     assert ("k", "TypeError") == next(
@@ -73,12 +73,12 @@ async def test_unreadable_stored_answer_raises_an_error(world: World, error: Exc
     answer = CopyableOnce(None, error)
     manager = world.manager(bank())
 
-    async def act() -> object:
+    async def perform_effect() -> object:
         return answer
 
-    await manager.run("bank", act, idempotency_key="k")
+    await manager.run("bank", perform_effect, idempotency_key="k")
     with pytest.raises(InvalidData) as excinfo:
-        await manager.run("bank", act, idempotency_key="k")
+        await manager.run("bank", perform_effect, idempotency_key="k")
 
     assert "hunter2" not in repr(excinfo.value)
     if isinstance(error, KeyError):

@@ -268,14 +268,14 @@ async def test_foreign_error_leaves_the_key_unknown(world: World) -> None:
     manager = world.manager(bank())
     calls: list[int] = []
 
-    async def act() -> None:
+    async def perform_effect() -> None:
         calls.append(1)
         raise OSError("cut off")
 
     with pytest.raises(OSError, match="cut off"):
-        await manager.run("bank", act, idempotency_key="k")
+        await manager.run("bank", perform_effect, idempotency_key="k")
     with pytest.raises(OutcomeUnknown):
-        await manager.run("bank", act, idempotency_key="k")
+        await manager.run("bank", perform_effect, idempotency_key="k")
 
     assert 1 == len(calls)
 
@@ -423,15 +423,15 @@ async def test_resolving_a_functions_key(world: World) -> None:
     """A function's key can be resolved with any value, including None."""
     manager = world.manager(bank())
 
-    async def act() -> None:
+    async def perform_effect() -> None:
         raise OSError
 
     for number, answer in enumerate((None, {"id": 7})):
         key = f"k{number}"
         with pytest.raises(OSError):  # noqa: PT011 - the very one
-            await manager.run("bank", act, idempotency_key=key)
+            await manager.run("bank", perform_effect, idempotency_key=key)
         assert await manager.resolve_key("bank", key, done=True, answer=answer)
-        assert answer == await manager.run("bank", act, idempotency_key=key)
+        assert answer == await manager.run("bank", perform_effect, idempotency_key=key)
 
 
 @sync_and_async

@@ -130,7 +130,7 @@ def payment_service(**options: Any) -> Service:
 def test_interrupted_key_is_free_or_unknown(mode: str, error: type[BaseException]) -> None:
     """After an interruption a key is free if nothing was sent, and else unknown or done."""
 
-    def scene(world: World) -> tuple[AwaitedManager, Any]:
+    def prepare_call(world: World) -> tuple[AwaitedManager, Any]:
         world.vendor.answers(401, Response(503, {"Retry-After": "1"}), 200)
         service = payment_service(
             circuit=CircuitBreakerConfig(),
@@ -142,7 +142,7 @@ def test_interrupted_key_is_free_or_unknown(mode: str, error: type[BaseException
         put = POST.evolve(idempotent=True)
         return manager, lambda: manager.call("bank", put, idempotency_key="k")
 
-    worlds = every_interruption(mode, error, scene)
+    worlds = every_interruption(mode, error, prepare_call)
     assert {"before the request leaves", "before the answer arrives", "before sleeping"} < {
         place for _, _, place in worlds
     }
@@ -166,12 +166,12 @@ def test_interrupted_key_is_free_or_unknown(mode: str, error: type[BaseException
 def test_interruption_while_storing_the_response(mode: str, error: type[BaseException]) -> None:
     """If a call is interrupted while storing its response, the key is done or unknown."""
 
-    def scene(world: World) -> tuple[AwaitedManager, Any]:
+    def prepare_call(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(payment_service(circuit=None, bulkhead=None, retry=None))
         return manager, lambda: manager.call("bank", POST, idempotency_key="k")
 
     outcomes: list[str] = []
-    for world, manager, _ in every_interruption(mode, error, scene):
+    for world, manager, _ in every_interruption(mode, error, prepare_call):
         requests_before = len(world.vendor.requests)
         try:
             answer = world.drive(manager.call("bank", POST, idempotency_key="k"))
@@ -191,7 +191,7 @@ def test_interruption_while_storing_the_response(mode: str, error: type[BaseExce
 def test_interrupted_probe_frees_its_slot(mode: str, error: type[BaseException]) -> None:
     """An interrupted probe frees its slot at once and counts neither as success nor failure."""
 
-    def scene(world: World) -> tuple[AwaitedManager, Any]:
+    def prepare_call(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(payment_service(retry=None))
         world.vendor.answers(503)
         with pytest.raises(Exception, match="503"):
@@ -199,7 +199,7 @@ def test_interrupted_probe_frees_its_slot(mode: str, error: type[BaseException])
         world.clock.advance(10)
         return manager, lambda: manager.call("bank", GET)
 
-    worlds = every_interruption(mode, error, scene)
+    worlds = every_interruption(mode, error, prepare_call)
     assert worlds
     for world, manager, place in worlds:
         state = world.drive(manager.circuit_state("bank"))
@@ -215,7 +215,7 @@ def test_interrupted_probe_frees_its_slot_in_every_region(
 ) -> None:
     """An interrupted probe that failed over to another region frees its slots in both."""
 
-    def scene(world: World) -> tuple[AwaitedManager, Any]:
+    def prepare_call(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(payment_service(base_url=None, regions=REGIONS))
         world.vendor.answers(503, 503)
         for _ in REGIONS:
@@ -225,7 +225,7 @@ def test_interrupted_probe_frees_its_slot_in_every_region(
         world.vendor.answers(ConnectionFailed("refused.", may_have_been_processed=False))
         return manager, lambda: manager.call("bank", GET)
 
-    worlds = every_interruption(mode, error, scene)
+    worlds = every_interruption(mode, error, prepare_call)
     assert 2 == [place for _, _, place in worlds].count(LEAVING)
     for world, manager, place in worlds:
         for name in ("eu", "us"):
@@ -238,7 +238,7 @@ def test_interrupted_probe_frees_its_slot_in_every_region(
 def test_interrupted_key_is_repeated_in_its_region(mode: str, error: type[BaseException]) -> None:
     """After an interruption, a repeated key goes to the region that may have got the request."""
 
-    def scene(world: World) -> tuple[AwaitedManager, Any]:
+    def prepare_call(world: World) -> tuple[AwaitedManager, Any]:
         world.vendor.answers(ConnectionFailed("refused.", may_have_been_processed=False))
         service = payment_service(
             base_url=None,
@@ -250,7 +250,7 @@ def test_interrupted_key_is_repeated_in_its_region(mode: str, error: type[BaseEx
         manager = world.manager(service)
         return manager, lambda: manager.call("bank", POST, idempotency_key="k")
 
-    worlds = every_interruption(mode, error, scene)
+    worlds = every_interruption(mode, error, prepare_call)
     assert 2 == [place for _, _, place in worlds].count(LEAVING)
     for world, manager, place in worlds:
         is_sending = place in {LEAVING, "before the answer arrives"}
@@ -268,12 +268,12 @@ def test_interrupted_key_is_repeated_in_its_region(mode: str, error: type[BaseEx
 def test_interruption_is_neutral(mode: str, error: type[BaseException]) -> None:
     """An interrupted call counts neither as success nor failure in the circuit."""
 
-    def scene(world: World) -> tuple[AwaitedManager, Any]:
+    def prepare_call(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(payment_service(retry=None))
         world.drive(manager.call("bank", GET))
         return manager, lambda: manager.call("bank", GET)
 
-    for world, manager, place in every_interruption(mode, error, scene):
+    for world, manager, place in every_interruption(mode, error, prepare_call):
         state = world.drive(manager.circuit_state("bank"))
         is_unheard = place == "before the store's answer arrives"
         # A count whose reply was lost is not known to have been made.
@@ -284,7 +284,7 @@ def test_interruption_is_neutral(mode: str, error: type[BaseException]) -> None:
 def test_interrupted_wait_frees_its_slot(mode: str, error: type[BaseException]) -> None:
     """If a caller is interrupted while waiting for a rate limit, its slot is used by others."""
 
-    def scene(world: World) -> tuple[AwaitedManager, Any]:
+    def prepare_call(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(
             payment_service(
                 circuit=None, retry=None, limits=RateLimitConfig(1, per=1), bulkhead=None
@@ -293,7 +293,7 @@ def test_interrupted_wait_frees_its_slot(mode: str, error: type[BaseException]) 
         world.drive(manager.call("bank", GET))
         return manager, lambda: manager.call("bank", GET)
 
-    worlds = every_interruption(mode, error, scene)
+    worlds = every_interruption(mode, error, prepare_call)
     assert "before sleeping" in {place for _, _, place in worlds}
     for world, manager, place in worlds:
         # A request whose reply was lost, or that may have left, has used its slot.
@@ -312,12 +312,12 @@ def test_interruption_is_never_retried(mode: str, error: type[BaseException]) ->
     manager = world.manager(payment_service(retry=RetryPolicy(5, 0)))
     calls: list[int] = []
 
-    async def act() -> None:
+    async def perform_effect() -> None:
         calls.append(1)
         raise error
 
     with pytest.raises(error):
-        to_its_end(manager.run("bank", act))
+        to_its_end(manager.run("bank", perform_effect))
 
     assert 1 == len(calls)
     assert nothing_held(world)
@@ -329,13 +329,13 @@ def test_interrupted_fast_path_function_is_neutral(mode: str, error: type[BaseEx
     world = World(mode)
     manager = world.manager(payment_service(bulkhead=None))
 
-    async def act() -> None:
+    async def perform_effect() -> None:
         raise error
 
     world.drive(manager.run("bank", world.do_nothing))
     for _ in range(3):
         with pytest.raises(error):
-            to_its_end(manager.run("bank", act))
+            to_its_end(manager.run("bank", perform_effect))
 
     state = world.drive(manager.circuit_state("bank"))
     assert (1, 0) == (state.calls, state.failures)
@@ -345,7 +345,7 @@ def test_interrupted_fast_path_function_is_neutral(mode: str, error: type[BaseEx
 def test_interrupted_stream_releases_everything(mode: str, error: type[BaseException]) -> None:
     """A stream that is interrupted while opening or reading releases its slots and connection."""
 
-    def scene(world: World) -> tuple[AwaitedManager, Any]:
+    def prepare_call(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(payment_service(retry=None))
         world.vendor.answers(503)
         with pytest.raises(Exception, match="503"):
@@ -360,7 +360,7 @@ def test_interrupted_stream_releases_everything(mode: str, error: type[BaseExcep
 
         return manager, read
 
-    worlds = every_interruption(mode, error, scene)
+    worlds = every_interruption(mode, error, prepare_call)
     assert 3 == [place for _, _, place in worlds].count("before a piece arrives")
     for world, manager, place in worlds:
         assert nothing_held(world), place
@@ -372,11 +372,11 @@ def test_interrupted_stream_releases_everything(mode: str, error: type[BaseExcep
 def test_interrupted_call_emits_its_end(mode: str, error: type[BaseException]) -> None:
     """If a call is interrupted, observers still get its end event, as cancelled."""
 
-    def scene(world: World) -> tuple[AwaitedManager, Any]:
+    def prepare_call(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.watched(payment_service(retry=None))
         return manager, lambda: manager.call("bank", GET)
 
-    for world, _, _ in every_interruption(mode, error, scene):
+    for world, _, _ in every_interruption(mode, error, prepare_call):
         assert ("CallStarted", "CallFinished") == (world.event_names()[0], world.event_names()[-1])
         assert world.events[-1].cancelled
 

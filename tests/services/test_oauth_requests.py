@@ -50,7 +50,7 @@ DEVICE = DeviceConsent(
 PATIENT = RetryPolicy(max_attempts=4, base_delay=1.0, jitter="none", max_retry_after=1_000)
 
 
-async def ask(world: World, verb: str, *settings: Any, **options: Any) -> Any:
+async def request_token(world: World, verb: str, *settings: Any, **options: Any) -> Any:
     """Call a method of an OAuth consent, with the world's fake vendor as its server."""
     ports = {
         "http": world.of_mode(world.vendor),
@@ -91,7 +91,7 @@ async def test_response_in_several_chunks_is_read_as_whole(world: World) -> None
         PiecewiseBody(200, JSON, DEVICE_ANSWER[:7], DEVICE_ANSWER[7:50], DEVICE_ANSWER[50:])
     )
 
-    assert "WDJB" == (await ask(world, "begin_device")).user_code
+    assert "WDJB" == (await request_token(world, "begin_device")).user_code
 
 
 @sync_and_async
@@ -102,9 +102,9 @@ async def test_response_size_is_limited(world: World) -> None:
         PiecewiseBody(200, JSON, DEVICE_ANSWER.ljust(LARGEST), b" "),
     )
 
-    assert "WDJB" == (await ask(world, "begin_device")).user_code
+    assert "WDJB" == (await request_token(world, "begin_device")).user_code
     with pytest.raises(CredentialRefreshFailed, match=f"more than {LARGEST} bytes"):
-        await ask(world, "begin_device", retry=RetryPolicy.none())
+        await request_token(world, "begin_device", retry=RetryPolicy.none())
 
 
 @sync_and_async
@@ -115,7 +115,7 @@ async def test_each_pause_depends_on_one_before_it_with_decorrelated_jitter(worl
         max_attempts=4, backoff="decorrelated", base_delay=2.0, max_delay=100.0, jitter="none"
     )
 
-    assert await ask(world, "begin_device", retry=policy)
+    assert await request_token(world, "begin_device", retry=policy)
     assert [4.0, 7.0, 11.5] == world.sleeper.slept
 
 
@@ -128,10 +128,10 @@ async def test_pause_beyond_the_timeout_is_not_begun(
     world.vendor.answers(failing_response(wait))
     world.vendor.otherwise = Response(200, JSON, DEVICE_ANSWER)
     if slept:
-        assert await ask(world, "begin_device")
+        assert await request_token(world, "begin_device")
     else:
         with pytest.raises(CredentialRefreshFailed, match="HTTP 503"):
-            await ask(world, "begin_device")
+            await request_token(world, "begin_device")
     assert slept == world.sleeper.slept
 
 
@@ -142,7 +142,7 @@ async def test_request_time_limit(world: World, more: float, left: float) -> Non
     world.vendor.answers(failing_response(60), Response(200, JSON, DEVICE_ANSWER))
     world.sleeper.meanwhile.append(advance_function(world, more))
 
-    assert await ask(world, "begin_device")
+    assert await request_token(world, "begin_device")
     assert [50.0, left] == [requests.timeouts.total for requests in world.vendor.requests]
 
 
@@ -156,7 +156,7 @@ async def test_code_is_kept_if_no_time_is_left(world: World) -> None:
     world.sleeper.meanwhile.append(advance_function(world, 40))
 
     with pytest.raises(CredentialRefreshFailed, match="No time was left") as excinfo:
-        await ask(world, "finish", f"code=c0de&state={state}", pending)
+        await request_token(world, "finish", f"code=c0de&state={state}", pending)
 
     assert CredentialRefreshFailed is type(excinfo.value)
     assert 1 == len(world.vendor.requests)
@@ -170,7 +170,7 @@ async def test_nonce_is_used_once(world: World) -> None:
     client = OAuthClient(server=SERVER, client_id="erp", secret="hush", dpop_key=proof_key())
 
     with pytest.raises(CredentialRefreshFailed, match="use_dpop_nonce"):
-        await ask(world, "finish_device", DEVICE, client=client)
+        await request_token(world, "finish_device", DEVICE, client=client)
 
     proofs = [
         jose.read_jwt(requests.header("DPoP") or "").claims for requests in world.vendor.requests

@@ -289,7 +289,7 @@ async def test_function_runs_only_under_a_renewed_claim(
     service = bank(limits=RateLimitConfig.per_second(1), circuit=CircuitBreakerConfig())
     flows = shared_world.process(service, **shared_world.stores(apart=apart))
 
-    async def act(call: Call) -> AttemptResult:
+    async def perform_effect(call: Call) -> AttemptResult:
         call.leave()
         effects.append("effect")
         return AttemptResult("done")
@@ -299,9 +299,9 @@ async def test_function_runs_only_under_a_renewed_claim(
         if replaced:
             shared_world.take_over()
 
-    assert ("done", None) == await flows.run("bank", act)
+    assert ("done", None) == await flows.run("bank", perform_effect)
     world.sleeper.meanwhile.append(pause_before_run)
-    value, error = await flows.run("bank", act, idempotency_key="k")
+    value, error = await flows.run("bank", perform_effect, idempotency_key="k")
     kind = IdempotencyInProgress if replaced else type(None)
     assert (None if replaced else "done", kind) == (value, type(error))
     assert 1 + (not replaced) == len(effects)

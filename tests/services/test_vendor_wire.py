@@ -250,10 +250,10 @@ def test_steps_run_concurrently() -> None:
     async def succeed() -> str:
         return "good"
 
-    async def fail() -> str:
+    async def raise_error() -> str:
         raise ValueError
 
-    first, second = run_plain(calling.wire().run_all([succeed, fail]))
+    first, second = run_plain(calling.wire().run_all([succeed, raise_error]))
     run_plain(calling.wire().run_all([], at_once=3))
     assert "good" == first.unwrap()
     assert isinstance(second.error, ValueError)

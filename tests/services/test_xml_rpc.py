@@ -312,13 +312,13 @@ def test_server_other_than_odoo_is_healthy_if_it_answers_xml_rpc(server: XmlRpcS
     table = {"kind": "xml-rpc", "path": "/RPC2"}
     settings = {"connectors": {"x": table}, "services": {"x": {"base_url": server.url}}}
 
-    async def use() -> Any:
+    async def use_hub() -> Any:
         async with moorage.aopen(settings) as hub:
             assert (await hub.connectors.health("x")).is_healthy
             assert ["call"] == list(hub.connectors["x"].operations)
             return await hub.connectors.run("x", "call", {"method": "echo", "parameters": [1]})
 
-    assert [1] == asyncio.run(use())
+    assert [1] == asyncio.run(use_hub())
     with VendorServer() as other:
         other.respond(200, {}, b"<html>")
         settings["services"]["x"]["base_url"] = other.url

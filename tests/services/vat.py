@@ -27,7 +27,7 @@ def vat(**options: object) -> Service:
     return Service("vat", **value)  # type: ignore[arg-type]  # as each test says
 
 
-async def fail(world: World, manager: object, times: int = 1) -> None:
+async def fail_calls(world: World, manager: object, times: int = 1) -> None:
     """Make this many failing calls."""
     for _ in range(times):
         world.vendor.answers(503)

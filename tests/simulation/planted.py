@@ -356,7 +356,9 @@ def _by_the_callers_clock(put: Any, *verbs: str) -> None:
     for verb in verbs:
         original = getattr(OutboxFlows, verb)
 
-        async def asked(self: OutboxFlows, *of: Any, right: Any = original, **more: Any) -> Any:
+        async def call_substituted(
+            self: OutboxFlows, *of: Any, right: Any = original, **more: Any
+        ) -> Any:
             async def now() -> Any:
                 return self.core.utc()
 
@@ -366,7 +368,7 @@ def _by_the_callers_clock(put: Any, *verbs: str) -> None:
             finally:
                 self.store = previous_store
 
-        put(OutboxFlows, verb, asked)
+        put(OutboxFlows, verb, call_substituted)
 
 
 @entry_bug

@@ -458,7 +458,7 @@ def _caller(
     name: str,
     plans: list[tuple[str | None, int, float]],
 ) -> Any:
-    async def work(core: Core) -> str:
+    async def make_calls(core: Core) -> str:
         flows = CallOperations(core, [service])
         for key, amount, pause in plans:
             await core.sleep(pause)
@@ -479,7 +479,7 @@ def _caller(
             called_record.ended = world.now
         return "done"
 
-    return work
+    return make_calls
 
 
 def check(schedule: Schedule) -> None:

@@ -149,7 +149,7 @@ async def grant_times_of_one_process(
     )
     start_time = clock.nanoseconds()
 
-    async def visit(time: float, waits: float) -> None:
+    async def wait_for_token(time: float, waits: float) -> None:
         await sleeper.sleep(time)
         waiting = asyncio.ensure_future(limiter.aacquire())
 
@@ -163,7 +163,7 @@ async def grant_times_of_one_process(
             departure_times.append((clock.nanoseconds() - start_time) / 1e9)
         giving_up.cancel()
 
-    await asyncio.gather(*(visit(time, patience(generator)) for time in arrivals))
+    await asyncio.gather(*(wait_for_token(time, patience(generator)) for time in arrivals))
     return sorted(departure_times)
 
 

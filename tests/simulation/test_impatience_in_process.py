@@ -117,7 +117,7 @@ def test_bulkhead_stays_utilised(load: int, patience: str) -> None:
 def test_abandoned_queue_holds_no_slot(order: int) -> None:
     """Callers that leave a bulkhead's queue, in any order, hold no slot."""
 
-    async def crowded() -> list[float]:
+    async def run_crowd() -> list[float]:
         visits, loop = BulkheadVisits(max_wait=None), asyncio.get_running_loop()
         inner_tasks = [asyncio.ensure_future(visits.visit(30.0)) for _ in range(PLACES)]
         await asyncio.sleep(0)
@@ -134,7 +134,7 @@ def test_abandoned_queue_holds_no_slot(order: int) -> None:
         assert 3 * PLACES == len(visits.entered)
         return [late_start, *(entered_at for _, entered_at in visits.entered)]
 
-    late_start, *entry_times = run(crowded())
+    late_start, *entry_times = run(run_crowd())
     assert [0.0] * PLACES == entry_times[:PLACES]
     assert entry_times[PLACES : 2 * PLACES] == pytest.approx([TAKES] * PLACES)
     assert [late_start] * PLACES == entry_times[2 * PLACES :]
@@ -245,14 +245,14 @@ def test_limit_stays_utilised_by_batches(load: int, burst: int, patience: str) -
     visits = [(time, PATIENCE[patience](generator)) for time in steady_arrivals(load / MANY)]
     arrival_patience = iter([wait for _, wait in visits])
 
-    async def work() -> list[float]:
+    async def run_batches() -> list[float]:
         batches = AbandonedBatches(limits=[RateLimitConfig.per_second(RATE, burst=burst)])
         await start_visits(
             [time for time, _ in visits], lambda: batches.batch(next(arrival_patience))
         )
         return batches.vendor.times
 
-    times = run(work())
+    times = run(run_batches())
     used_count, bound = (
         sum(1 for time in departure_times if SPAN / 2 <= time < SPAN)
         for departure_times in (times, ideal_times(visits, burst))
@@ -272,7 +272,7 @@ def test_cancelled_batches_release_everything(guard: str, order: int) -> None:
         "bulkhead": {"bulkhead": BulkheadConfig(PLACES, QUEUE)},
     }
 
-    async def work() -> float:
+    async def run_batches() -> float:
         batches, loop = AbandonedBatches(**options[guard]), asyncio.get_running_loop()
         tasks = [asyncio.ensure_future(batches.batch()) for _ in range(9)]
         await asyncio.sleep(0.01)
@@ -284,18 +284,18 @@ def test_cancelled_batches_release_everything(guard: str, order: int) -> None:
         assert 1 + (BURST if guard == "limit" else PLACES) == len(batches.vendor.times)
         return batches.vendor.times[-1] - start_time
 
-    assert run(work()) <= 1 / RATE + 1e-6
+    assert run(run_batches()) <= 1 / RATE + 1e-6
 
 
 def test_batch_request_respects_its_timeout() -> None:
     """A batched request that its rate limit cannot grant in time leaves its token to others."""
 
-    async def work() -> AbandonedBatches:
+    async def run_batches() -> AbandonedBatches:
         batches = AbandonedBatches(limits=[RateLimitConfig.per_second(RATE, burst=BURST)])
         await start_visits(steady_arrivals(60 / MANY), lambda: batches.batch(each=1.0))
         return batches
 
-    batches = run(work())
+    batches = run(run_batches())
     waits = [wait for wait, _ in batches.results]
     assert max(waits) <= 1.0 + 0.05
     refused_errors = [result.error for _, result in batches.results if result.error is not None]

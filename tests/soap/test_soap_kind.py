@@ -80,7 +80,7 @@ def test_soap_connectors_of_both_modes_load_wsdl_from_service_or_file(
     """SOAP connectors of both modes load the WSDL from service or file, and report health."""
     table = configuration(server.url, **settings)
 
-    async def use() -> Any:
+    async def use_connector() -> Any:
         async with moorage.aopen(table) as hub:
             connector = hub.connectors.get("quotes", AsyncSoapConnector)
             assert {} == connector.operations
@@ -92,7 +92,7 @@ def test_soap_connectors_of_both_modes_load_wsdl_from_service_or_file(
             operation = client.operation("GetQuote", symbol="ABC")
             return await hub.manager.perform("quotes", operation)
 
-    assert ["a", "b"] == asyncio.run(use())["tag"]
+    assert ["a", "b"] == asyncio.run(use_connector())["tag"]
     with moorage.open(table) as hub:
         assert hub.connectors.health("quotes").is_healthy
         connector = hub.connectors.get("quotes", SoapConnector)
@@ -153,7 +153,7 @@ def subject(
     """Describe a SOAP connector for the conformance kit, and collect the managers that it opens."""
     settings = SoapSettings(wsdl_file=str(WSDL), location="/soap", ping="Hello")
 
-    def make(manager: Any) -> Any:
+    def make_connector(manager: Any) -> Any:
         managers.append(manager)
         return kind("connector", manager, settings)
 
@@ -168,12 +168,12 @@ def subject(
         server.calls.clear()
 
     return connector_conformance.ConnectorSubject(
-        make=make,
+        make=make_connector,
         read=read,
         write=write,
         count=lambda text: sum(text.encode() in item.body for item in server.requests),
         network=network,
-        refusals=refusing.refusals(make),
+        refusals=refusing.refusals(make_connector),
         base_url="http://{}:{}".format(*network.address),
         timeout=1.0,
         operations=operations(150),

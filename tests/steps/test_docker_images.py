@@ -242,10 +242,10 @@ def test_error_of_a_log_ends_the_build_unchanged(
     """An error from the user's log is raised unchanged, even one that a connection could raise."""
     folder = context(tmp_path, f"FROM {IMAGE}\nRUN echo built\n")
 
-    def fail(line: str) -> None:
+    def raise_error(line: str) -> None:
         raise error
 
-    build = DockerImages(socket).build(folder, "localhost/unlogged:1", log=fail)
+    build = DockerImages(socket).build(folder, "localhost/unlogged:1", log=raise_error)
 
     with pytest.raises(type(error)) as excinfo:
         manager(attempts=5).perform("steps", build)

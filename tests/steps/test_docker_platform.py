@@ -433,13 +433,13 @@ def test_step_survives_an_engine_that_is_away(socket: str, tmp_path: Path) -> No
     proxy = VanishingProxy(path, socket)
     script = "i=1; while [ $i -le 40 ]; do echo line $i; i=$((i+1)); sleep 0.1; done; exit 6"
 
-    def note(line: LogLine) -> None:
+    def record_line(line: LogLine) -> None:
         lines.append(line.text)
         if len(lines) == 10:
             proxy.vanish(1.5)
 
     result = connector(str(path)).execute_step(
-        Step("x", ["sh", "-c", script], image=IMAGE), log=note
+        Step("x", ["sh", "-c", script], image=IMAGE), log=record_line
     )
 
     assert 6 == result.exit_code

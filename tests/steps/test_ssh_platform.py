@@ -243,11 +243,11 @@ def test_requests_take_turns_on_a_connection(tmp_path: Path) -> None:
     with create_server(("127.0.0.1", 0)) as silent:
         platform = SshPlatform("127.0.0.1", port=silent.getsockname()[1])
 
-        def ask() -> None:
+        def list_runs() -> None:
             with pytest.raises(AttemptTimeout):
                 platform.runs(2.0)
 
-        first = Thread(target=ask)
+        first = Thread(target=list_runs)
         first.start()
         with silent.accept()[0]:
             with pytest.raises(AttemptTimeout, match="kept the connection"):

@@ -123,10 +123,12 @@ def test_hooks_are_called_once(mode: str, tmp_path: Path) -> None:
 def test_failing_hook_does_not_change_step_result(mode: str, tmp_path: Path) -> None:
     """A failing hook does not change the step's result, and its error shows no secret."""
 
-    def fail(_: Step, __: ExecutionResult) -> None:
+    def raise_error(_: Step, __: ExecutionResult) -> None:
         raise ValueError("cannot tell hunter22-hunter22")
 
-    execute = executor(mode, MockPlatform(), f"sqlite:///{tmp_path}/state.db", post_execute=fail)
+    execute = executor(
+        mode, MockPlatform(), f"sqlite:///{tmp_path}/state.db", post_execute=raise_error
+    )
     step = Step("build", ["make"], secrets={"TOKEN": Secret("hunter22-hunter22")})
 
     result = execute(step, idempotency_key="k")
@@ -208,7 +210,7 @@ def test_hook_of_a_cancelled_caller_is_cancelled(tmp_path: Path) -> None:
     async def call() -> ExecutionResult:
         start_event = asyncio.Event()
 
-        async def after(_: Step, __: ExecutionResult) -> None:
+        async def run_after_hook(_: Step, __: ExecutionResult) -> None:
             start_event.set()
             try:
                 await asyncio.Event().wait()
@@ -219,7 +221,7 @@ def test_hook_of_a_cancelled_caller_is_cancelled(tmp_path: Path) -> None:
         async with aopen_storage(f"sqlite:///{tmp_path}/state.db") as state:
             manager = AsyncConnectorManager([Service("steps")], state=state)
             platform = AsyncPlatformInThreads(MockPlatform())
-            connector = AsyncStepConnector(platform, manager, post_execute=after)
+            connector = AsyncStepConnector(platform, manager, post_execute=run_after_hook)
             step = Step("build", ["make"])
             task = asyncio.create_task(connector.execute_step(step, idempotency_key="k"))
             await start_event.wait()
@@ -462,12 +464,12 @@ def test_result_says_so_if_removed_run_had_more_output_than_its_result_keeps(
 def test_broken_log_changes_nothing(mode: str) -> None:
     """A log function that raises gets no more lines, and the result reports the error."""
 
-    def fail(_: LogLine) -> None:
+    def raise_error(_: LogLine) -> None:
         raise OSError("disk full")
 
     execute = executor(mode, MockPlatform(default=ExecutionResult.success("a\nb\n")))
 
-    result = execute(Step("build", ["make"]), log=fail)
+    result = execute(Step("build", ["make"]), log=raise_error)
 
     assert result.is_success
     assert "The log raised OSError, and got no further lines." == result.metadata["log_error"]

@@ -141,10 +141,10 @@ def test_output_is_stored_while_the_step_runs(mode: str) -> None:
 def test_log_that_cannot_be_stored_changes_no_result(mode: str) -> None:
     """A storage failure, or a foreign index, does not change the step's result."""
 
-    def fail(key: str) -> None:
+    def raise_error(key: str) -> None:
         raise VendorFailed("The storage is full.")
 
-    for wrote, index in ((fail, b"{}"), (lambda _: None, b"[]")):
+    for wrote, index in ((raise_error, b"{}"), (lambda _: None, b"[]")):
         storage = Storage(wrote)
         storage.contents[LOG.index] = index
         platform = MockPlatform(default=ExecutionResult.success(stdout="one\n"))

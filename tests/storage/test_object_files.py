@@ -197,13 +197,13 @@ def test_file_is_not_stored_after_an_exception(files: Storage) -> None:
     """A file whose `with` block raises, or that is never closed, is not stored."""
     file = files.open("new", "wb")
 
-    def fail() -> None:
+    def write_and_fail() -> None:
         with file:
             file.write(b"half")
             raise KeyError
 
     with pytest.raises(KeyError):
-        fail()
+        write_and_fail()
     assert file.closed
     files.open("forgotten", "wb").write(b"half")
     gc.collect()
@@ -229,13 +229,13 @@ def test_text_is_not_stored_after_an_exception(files: Storage) -> None:
     """A text is not stored if its block raises, it cannot be encoded, or it is never closed."""
     file = files.open("new", "w", encoding="ascii")
 
-    def fail() -> None:
+    def write_and_fail() -> None:
         with file:
             file.write("half")
             file.write("ü")
 
     with pytest.raises(UnicodeEncodeError):
-        fail()
+        write_and_fail()
     assert file.closed
     files.open("forgotten", "w").write("half")
     gc.collect()
@@ -284,7 +284,7 @@ def test_asynchronous_text_behaves_like_synchronous_text() -> None:
     """An asynchronous text behaves like a synchronous text."""
     line = "ä€😀" * _object_files.PIECE + "\n"
 
-    async def use(hub: AsyncHub) -> None:
+    async def use_files(hub: AsyncHub) -> None:
         files = hub.storage()
         async with await files.open("text", "w", encoding="utf-16") as writer:
             assert len(line) == await writer.write(line)
@@ -304,18 +304,18 @@ def test_asynchronous_text_behaves_like_synchronous_text() -> None:
                 await reader.read()
         writer = await files.open("half", "w", encoding="ascii")
 
-        async def fail() -> None:
+        async def write_and_fail() -> None:
             async with writer:
                 await writer.write("ü")
 
         with pytest.raises(UnicodeEncodeError):
-            await fail()
+            await write_and_fail()
         assert not await files.exists("half")
 
     async def main() -> None:
         with sandbox() as storage_sandbox:
             async with async_over_s3(storage_sandbox) as hub:
-                await use(hub)
+                await use_files(hub)
 
     asyncio.run(main())
 
@@ -385,7 +385,7 @@ def test_mistakes_are_refused_before_anything_is_sent(files: Storage) -> None:
 def test_asynchronous_files_and_folders() -> None:
     """The asynchronous file and folder operations have the same results as the synchronous ones."""
 
-    async def use(hub: AsyncHub) -> None:
+    async def use_files(hub: AsyncHub) -> None:
         files = hub.storage()
         for key in KEYS:
             await files.upload(key, key.encode())
@@ -411,13 +411,13 @@ def test_asynchronous_files_and_folders() -> None:
         assert DATA == await (await files.download("new")).read_all()
         writer = await files.open("half", "wb")
 
-        async def fail() -> None:
+        async def write_and_fail() -> None:
             async with writer:
                 await writer.write(b"half")
                 raise KeyError
 
         with pytest.raises(KeyError):
-            await fail()
+            await write_and_fail()
         assert not await files.exists("half")
         with pytest.raises(InvalidData, match="not a mode"):
             await files.open("new", "a")  # type: ignore[call-overload] # a mistake of a caller
@@ -425,7 +425,7 @@ def test_asynchronous_files_and_folders() -> None:
     async def main() -> None:
         with sandbox() as storage_sandbox:
             async with async_over_s3(storage_sandbox) as hub:
-                await use(hub)
+                await use_files(hub)
 
     asyncio.run(main())
 

@@ -225,7 +225,7 @@ def test_unanswered_deletion_may_have_failed() -> None:
     body = (
         b"<DeleteResult><Deleted><Key>a</Key></Deleted><Error><Key>c</Key></Error></DeleteResult>"
     )
-    a, b, c = answers.deleted(Response(200, body=body), ["a", "b", "c"])
+    a, b, c = answers.deletion_results(Response(200, body=body), ["a", "b", "c"])
     assert (True, False, False) == (a.ok, b.ok, c.ok)
     assert isinstance(b.error, VendorFailed)
 

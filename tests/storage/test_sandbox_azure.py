@@ -52,7 +52,7 @@ def arriving_request(
     )
 
 
-def ask(
+def send_signed(
     blob_sandbox: AzureBlobSandbox,
     request: Request,
     *,
@@ -81,7 +81,7 @@ def put_blob(
     body: bytes = b"x",
 ) -> Response:
     """Put a blob into the sandbox."""
-    return ask(
+    return send_signed(
         blob_sandbox,
         Request.put(blob_path(blob_sandbox, key), headers={**PUT, **(headers or {})}, body=body),
     )
@@ -134,7 +134,9 @@ def test_signature_of_another_request_is_refused(
     blob_sandbox: AzureBlobSandbox, how: dict[str, Any]
 ) -> None:
     """A signature with another key, time or content than the request's is refused."""
-    response = ask(blob_sandbox, Request.get(blob_path(blob_sandbox), headers=VERSION), **how)
+    response = send_signed(
+        blob_sandbox, Request.get(blob_path(blob_sandbox), headers=VERSION), **how
+    )
     assert (403, "AuthenticationFailed") == (response.status, code(response))
 
 
@@ -233,7 +235,7 @@ def test_delegation_key_lasts_a_week_at_most(blob_sandbox: AzureBlobSandbox) -> 
     """A delegation key requires a token, and is valid for a week at most."""
     week = delegation(NOON, NOON + timedelta(days=7))
     assert 200 == lend(blob_sandbox, week).status
-    assert "AuthenticationFailed" == code(ask(blob_sandbox, week.with_headers(VERSION)))
+    assert "AuthenticationFailed" == code(send_signed(blob_sandbox, week.with_headers(VERSION)))
     late_request = delegation(NOON + timedelta(days=1), NOON + timedelta(days=8))
     assert "InvalidXmlNodeValue" == code(lend(blob_sandbox, late_request))
 
@@ -335,7 +337,7 @@ def test_unsupported_requests_are_refused(
     blob_sandbox: AzureBlobSandbox, request_: Request, expected: str
 ) -> None:
     """A request that the sandbox does not support is refused."""
-    assert expected == code(ask(blob_sandbox, request_.with_headers(VERSION)))
+    assert expected == code(send_signed(blob_sandbox, request_.with_headers(VERSION)))
 
 
 @pytest.mark.parametrize("most", ["0", "5001", "many", "-1"])
@@ -345,7 +347,7 @@ def test_list_with_page_size_that_azure_does_not_allow_is_refused(
     """A list with a page size that Azure does not allow is refused."""
     query = {"restype": "container", "comp": "list", "maxresults": most}
     request = Request.get(f"/{blob_sandbox.container}", query=query, headers=VERSION)
-    assert "OutOfRangeQueryParameterValue" == code(ask(blob_sandbox, request))
+    assert "OutOfRangeQueryParameterValue" == code(send_signed(blob_sandbox, request))
 
 
 def test_names_that_xml_cannot_hold(blob_sandbox: AzureBlobSandbox) -> None:
@@ -353,7 +355,7 @@ def test_names_that_xml_cannot_hold(blob_sandbox: AzureBlobSandbox) -> None:
     put_blob(blob_sandbox)
     blob_sandbox.blobs["b\ufffe"] = blob_sandbox.blobs["a"]
     query = {"restype": "container", "comp": "list"}
-    answer = ask(
+    answer = send_signed(
         blob_sandbox, Request.get(f"/{blob_sandbox.container}", query=query, headers=VERSION)
     )
     assert b'<Name Encoded="true">b%EF%BF%BE</Name>' in answer.body
@@ -366,7 +368,7 @@ def test_range_that_does_not_count_from_beginning_is_refused(
     put_blob(blob_sandbox)
     for text in ("bytes=-1", "bytes=a-b", "1-2"):
         request = Request.get(blob_path(blob_sandbox), headers={**VERSION, "x-ms-range": text})
-        assert "InvalidHeaderValue" == code(ask(blob_sandbox, request))
+        assert "InvalidHeaderValue" == code(send_signed(blob_sandbox, request))
 
 
 def test_the_type_of_a_put(blob_sandbox: AzureBlobSandbox) -> None:
@@ -381,9 +383,12 @@ def test_the_type_of_a_put(blob_sandbox: AzureBlobSandbox) -> None:
 def test_properties_of_archived_blob_can_be_read(blob_sandbox: AzureBlobSandbox) -> None:
     """The properties of an archived blob can be read, but not its content."""
     put_blob(blob_sandbox, headers={"x-ms-access-tier": "Archive"})
-    assert 200 == ask(blob_sandbox, Request.head(blob_path(blob_sandbox), headers=VERSION)).status
+    assert (
+        200
+        == send_signed(blob_sandbox, Request.head(blob_path(blob_sandbox), headers=VERSION)).status
+    )
     assert "BlobArchived" == code(
-        ask(blob_sandbox, Request.get(blob_path(blob_sandbox), headers=VERSION))
+        send_signed(blob_sandbox, Request.get(blob_path(blob_sandbox), headers=VERSION))
     )
 
 
@@ -394,11 +399,11 @@ def test_copy_without_an_existing_source_is_refused(blob_sandbox: AzureBlobSandb
         request = Request.put(
             blob_path(blob_sandbox), headers={**VERSION, "x-ms-copy-source": source}
         )
-        assert "CannotVerifyCopySource" == code(ask(blob_sandbox, request))
+        assert "CannotVerifyCopySource" == code(send_signed(blob_sandbox, request))
     request = Request.put(
         blob_path(blob_sandbox), headers={**VERSION, "x-ms-copy-source": f"{place}/gone"}
     )
-    assert "BlobNotFound" == code(ask(blob_sandbox, request))
+    assert "BlobNotFound" == code(send_signed(blob_sandbox, request))
 
 
 def test_version_can_be_deleted_without_others(blob_sandbox: AzureBlobSandbox) -> None:
@@ -410,7 +415,7 @@ def test_version_can_be_deleted_without_others(blob_sandbox: AzureBlobSandbox) -
         request = Request.delete(
             blob_path(blob_sandbox), query={"versionid": version}, headers=VERSION
         )
-        assert 202 == ask(blob_sandbox, request).status
+        assert 202 == send_signed(blob_sandbox, request).status
         assert current == ("a" in blob_sandbox.blobs)
     assert {} == blob_sandbox.versions
 
@@ -427,7 +432,7 @@ def block(
     """Put a block into the sandbox."""
     query = {"comp": "block", "blockid": name}
     fields = {**VERSION, **(headers or {})}
-    return ask(
+    return send_signed(
         blob_sandbox, Request.put(blob_path(blob_sandbox), query=query, headers=fields, body=body)
     )
 
@@ -437,7 +442,7 @@ def commit(blob_sandbox: AzureBlobSandbox, body: bytes) -> Response:
     request = Request.put(
         blob_path(blob_sandbox), query={"comp": "blocklist"}, headers=VERSION, body=body
     )
-    return ask(blob_sandbox, request)
+    return send_signed(blob_sandbox, request)
 
 
 @pytest.mark.parametrize(
@@ -476,17 +481,17 @@ def test_lists_of_blocks(blob_sandbox: AzureBlobSandbox) -> None:
     """Committed blocks are listed by default, and uncommitted ones on request."""
     query = {"comp": "blocklist"}
     committed_blocks = Request.get(blob_path(blob_sandbox), query=query, headers=VERSION)
-    assert "BlobNotFound" == code(ask(blob_sandbox, committed_blocks))
+    assert "BlobNotFound" == code(send_signed(blob_sandbox, committed_blocks))
     block(blob_sandbox, BLOCK, b"one")
     block(blob_sandbox, BLOCK, b"other")
     assert (
         b"<CommittedBlocks></CommittedBlocks></BlockList>"
-        in ask(blob_sandbox, committed_blocks).body
+        in send_signed(blob_sandbox, committed_blocks).body
     )
     body = f"<BlockList><Uncommitted>{BLOCK}</Uncommitted></BlockList>".encode()
     assert 201 == commit(blob_sandbox, body).status
     assert 5 == blob_sandbox.blobs["a"].size
-    assert b"<Size>5</Size>" in ask(blob_sandbox, committed_blocks).body
+    assert b"<Size>5</Size>" in send_signed(blob_sandbox, committed_blocks).body
     repeated_block = (
         f"<BlockList><Committed>{BLOCK}</Committed><Latest>{BLOCK}</Latest></BlockList>"
     )

@@ -63,7 +63,7 @@ def grant(gcs_sandbox: GcsSandbox, form: dict[str, str], **headers: str) -> Resp
     return gcs_sandbox.at("/token").answer(query)
 
 
-def ask(gcs_sandbox: GcsSandbox, request: Request) -> Response:
+def send_signed(gcs_sandbox: GcsSandbox, request: Request) -> Response:
     """Send a request with a valid token."""
     form = {"grant_type": GRANT, "assertion": assertion(gcs_sandbox)}
     token = grant(gcs_sandbox, form).json()["access_token"]
@@ -210,24 +210,26 @@ def test_sandbox_refuses_invalid_requests(
 ) -> None:
     """The sandbox refuses what Google would refuse."""
     start = {"uploadType": "resumable"}
-    ask(gcs_sandbox, Request.post(UPLOAD, query=start, json={"name": "long"}))
-    ask(gcs_sandbox, related_upload({"name": "kept"}, b"x"))
-    assert expected == reason(ask(gcs_sandbox, request_))
+    send_signed(gcs_sandbox, Request.post(UPLOAD, query=start, json={"name": "long"}))
+    send_signed(gcs_sandbox, related_upload({"name": "kept"}, b"x"))
+    assert expected == reason(send_signed(gcs_sandbox, request_))
 
 
 def test_chunks_that_come_again(gcs_sandbox: GcsSandbox) -> None:
     """A repeated chunk adds only its new bytes; an upload with missing bytes is not completed."""
     start = Request.post(UPLOAD, query={"uploadType": "resumable"}, json={"name": "long"})
-    ask(gcs_sandbox, start)
-    assert 308 == ask(gcs_sandbox, chunk(f"bytes 0-{STEP - 1}/*", b"a" * STEP)).status
-    repeated_response = ask(gcs_sandbox, chunk(f"bytes 0-{2 * STEP - 1}/*", b"b" * 2 * STEP))
+    send_signed(gcs_sandbox, start)
+    assert 308 == send_signed(gcs_sandbox, chunk(f"bytes 0-{STEP - 1}/*", b"a" * STEP)).status
+    repeated_response = send_signed(
+        gcs_sandbox, chunk(f"bytes 0-{2 * STEP - 1}/*", b"b" * 2 * STEP)
+    )
     assert f"bytes=0-{2 * STEP - 1}" == repeated_response.header("range")
-    assert "invalid" == reason(ask(gcs_sandbox, chunk(f"bytes */{STEP}")))
-    assert 308 == ask(gcs_sandbox, chunk(f"bytes */{3 * STEP}")).status
-    assert 200 == ask(gcs_sandbox, chunk(f"bytes */{2 * STEP}")).status
-    result = ask(gcs_sandbox, Request.get(f"{OBJECTS}/long", query={"alt": "media"}))
+    assert "invalid" == reason(send_signed(gcs_sandbox, chunk(f"bytes */{STEP}")))
+    assert 308 == send_signed(gcs_sandbox, chunk(f"bytes */{3 * STEP}")).status
+    assert 200 == send_signed(gcs_sandbox, chunk(f"bytes */{2 * STEP}")).status
+    result = send_signed(gcs_sandbox, Request.get(f"{OBJECTS}/long", query={"alt": "media"}))
     assert b"a" * STEP + b"b" * STEP == result.body
-    assert 200 == ask(gcs_sandbox, chunk("bytes */*")).status
+    assert 200 == send_signed(gcs_sandbox, chunk("bytes */*")).status
 
 
 @pytest.mark.parametrize(
@@ -249,7 +251,7 @@ def test_signed_url_is_valid_only_unchanged_and_until_its_expiry(
     """A signed URL is valid only unchanged and until its expiry."""
     time = [NOON]
     with bucket(now=lambda: time[0]) as sandbox:
-        ask(sandbox, related_upload({"name": "a"}, b"x"))
+        send_signed(sandbox, related_upload({"name": "a"}, b"x"))
         signer = signer_of(Secret(sandbox.key_file()))
         name = "other" if expected == "NoSuchBucket" else "sandbox-bucket"
         base = "https://storage.googleapis.com"
@@ -275,7 +277,7 @@ def test_signed_url_is_valid_only_unchanged_and_until_its_expiry(
 
 def test_signed_url_for_delete_deletes_its_object(gcs_sandbox: GcsSandbox) -> None:
     """A signed URL for DELETE deletes its object."""
-    ask(gcs_sandbox, related_upload({"name": "a"}, b"x"))
+    send_signed(gcs_sandbox, related_upload({"name": "a"}, b"x"))
     signer = signer_of(Secret(gcs_sandbox.key_file()))
     base = "https://storage.googleapis.com"
     url = signer.url(base, "/sandbox-bucket/a", UrlOptions(method="DELETE"), NOON)
@@ -294,12 +296,12 @@ def test_signed_url_for_delete_deletes_its_object(gcs_sandbox: GcsSandbox) -> No
 def test_page_of_list_begins_after_last_object_of_previous_page(gcs_sandbox: GcsSandbox) -> None:
     """A page of a list begins after the last object of the previous page."""
     for name in ("a", "b/c", "b/d", "e"):
-        ask(gcs_sandbox, related_upload({"name": name}, b"x"))
+        send_signed(gcs_sandbox, related_upload({"name": name}, b"x"))
     query = {"delimiter": "/", "maxResults": "2"}
-    page = ask(gcs_sandbox, Request.get(OBJECTS, query=query)).json()
+    page = send_signed(gcs_sandbox, Request.get(OBJECTS, query=query)).json()
     assert ["b/"] == page["prefixes"]
     assert b64encode(b"b/d").decode() == page["nextPageToken"]
-    page = ask(
+    page = send_signed(
         gcs_sandbox, Request.get(OBJECTS, query={**query, "pageToken": page["nextPageToken"]})
     )
     assert ["e"] == [item["name"] for item in page.json()["items"]]

@@ -56,7 +56,7 @@ def arriving_request(
     )
 
 
-def ask(
+def send_signed(
     s3_sandbox: S3Sandbox,
     request: Request,
     *,
@@ -103,7 +103,7 @@ def test_signature_of_another_request_is_refused(
     s3_sandbox: S3Sandbox, how: dict[str, Any], expected: str
 ) -> None:
     """A signature with another key, time, region or content than the request's is refused."""
-    assert expected == code(ask(s3_sandbox, Request.get("/a"), **how))
+    assert expected == code(send_signed(s3_sandbox, Request.get("/a"), **how))
 
 
 def test_tampered_requests_are_refused(s3_sandbox: S3Sandbox) -> None:
@@ -149,7 +149,7 @@ def test_signed_url_is_valid_only_unchanged_and_until_its_expiry(
     """A signed URL is valid only unchanged and until its expiry."""
     time = [NOON]
     with sandbox(now=lambda: time[0]) as new_sandbox:
-        assert 200 == ask(new_sandbox, Request.put("/a", body=b"x")).status
+        assert 200 == send_signed(new_sandbox, Request.put("/a", body=b"x")).status
         request = Request.get("/a")
         url = join_url(f"https://{new_sandbox.hosts[0]}", request)
         presigned_url = request_signer(new_sandbox).presign(
@@ -214,10 +214,10 @@ def test_sandbox_refuses_invalid_requests(
     s3_sandbox: S3Sandbox, request_: Request, expected: str
 ) -> None:
     """The sandbox refuses what S3 would refuse."""
-    ask(s3_sandbox, Request.put("/a", body=b"x"))
+    send_signed(s3_sandbox, Request.put("/a", body=b"x"))
     begin = Request.post("/u", query={"uploads": ""})
-    ask(s3_sandbox, begin.with_header("x-amz-checksum-algorithm", "SHA256"))
-    assert expected == code(ask(s3_sandbox, request_))
+    send_signed(s3_sandbox, begin.with_header("x-amz-checksum-algorithm", "SHA256"))
+    assert expected == code(send_signed(s3_sandbox, request_))
 
 
 def test_request_that_deletes_no_keys_is_refused(s3_sandbox: S3Sandbox) -> None:
@@ -225,10 +225,10 @@ def test_request_that_deletes_no_keys_is_refused(s3_sandbox: S3Sandbox) -> None:
     body = b"<Delete/>"
     digest = b64encode(md5(body, usedforsecurity=False).digest()).decode()
     request = Request.post("/", query={"delete": ""}, body=body, headers={"Content-MD5": digest})
-    assert "MalformedXML" == code(ask(s3_sandbox, request))
+    assert "MalformedXML" == code(send_signed(s3_sandbox, request))
 
 
-def _part(number: int, etag: str, checksum: str | None = None) -> str:
+def _part_xml(number: int, etag: str, checksum: str | None = None) -> str:
     text = "" if checksum is None else f"<ChecksumCRC32>{checksum}</ChecksumCRC32>"
     return f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag>{text}</Part>"
 
@@ -236,14 +236,14 @@ def _part(number: int, etag: str, checksum: str | None = None) -> str:
 @pytest.mark.parametrize(
     "parts,headers,expected",
     [
-        ([_part(2, "E", "S"), _part(1, "E", "S")], {}, "InvalidPartOrder"),
-        ([_part(1, "other", "S")], {}, "InvalidPart"),
-        ([_part(3, "E", "S")], {}, "InvalidPart"),
-        ([_part(1, "E")], {}, "InvalidRequest"),
-        ([_part(1, "E", "AAAA")], {}, "InvalidPart"),
-        ([_part(1, "E", "S"), _part(2, "E", "S")], {}, "EntityTooSmall"),
-        ([_part(1, "E", "S")], {"x-amz-mp-object-size": "9"}, "InvalidRequest"),
-        ([_part(1, "E", "S")], {"x-amz-mp-object-size": "1"}, None),
+        ([_part_xml(2, "E", "S"), _part_xml(1, "E", "S")], {}, "InvalidPartOrder"),
+        ([_part_xml(1, "other", "S")], {}, "InvalidPart"),
+        ([_part_xml(3, "E", "S")], {}, "InvalidPart"),
+        ([_part_xml(1, "E")], {}, "InvalidRequest"),
+        ([_part_xml(1, "E", "AAAA")], {}, "InvalidPart"),
+        ([_part_xml(1, "E", "S"), _part_xml(2, "E", "S")], {}, "EntityTooSmall"),
+        ([_part_xml(1, "E", "S")], {"x-amz-mp-object-size": "9"}, "InvalidRequest"),
+        ([_part_xml(1, "E", "S")], {"x-amz-mp-object-size": "1"}, None),
     ],
     ids=["order", "etag", "missing", "no checksum", "checksum", "small", "size", "fine"],
 )
@@ -252,14 +252,14 @@ def test_upload_is_completed_only_with_its_parts_in_order(
 ) -> None:
     """An upload is completed only with its parts in order, unchanged and large enough."""
     begin = Request.post("/u", query={"uploads": ""})
-    ask(s3_sandbox, begin.with_header("x-amz-checksum-algorithm", "CRC32"))
+    send_signed(s3_sandbox, begin.with_header("x-amz-checksum-algorithm", "CRC32"))
     for number in (1, 2):
         request = Request.put("/u", query={**UPLOAD, "partNumber": str(number)}, body=b"x")
-        put = ask(s3_sandbox, request.with_header("x-amz-checksum-crc32", "jNwWgw=="))
+        put = send_signed(s3_sandbox, request.with_header("x-amz-checksum-crc32", "jNwWgw=="))
         assert (200, b"") == (put.status, put.body)
     etag = md5(b"x", usedforsecurity=False).hexdigest()
     body = f"<C>{''.join(parts)}</C>".replace(">E<", f">{etag}<").replace(">S<", ">jNwWgw==<")
-    response = ask(
+    response = send_signed(
         s3_sandbox, Request.post("/u", query=UPLOAD, body=body.encode(), headers=headers)
     )
     assert expected == (None if response.status == 200 else code(response))
@@ -308,8 +308,8 @@ def test_faults_over_a_socket() -> None:
 
 def test_tags_are_counted(s3_sandbox: S3Sandbox) -> None:
     """Stored tags are not returned by HEAD, only their number."""
-    ask(s3_sandbox, Request.put("/a", headers={"x-amz-tagging": "a=b&c=d"}))
-    result = ask(s3_sandbox, Request.head("/a"))
+    send_signed(s3_sandbox, Request.put("/a", headers={"x-amz-tagging": "a=b&c=d"}))
+    result = send_signed(s3_sandbox, Request.head("/a"))
     assert ("2", None) == (result.header("x-amz-tagging-count"), result.header("x-amz-tagging"))
 
 

@@ -54,12 +54,12 @@ def failing_answer(
     """Return a fault: a response with this status and, if given, a Retry-After header."""
     headers: tuple[tuple[str, str], ...] = ()
     if retry_after is not None:
-        headers = (("Retry-After", _moment(retry_after)),)
+        headers = (("Retry-After", _time_text(retry_after)),)
     answer = Answer(status=status, body=b"<h1>Sorry</h1>", headers=headers, kind="text/html")
     return Fault(name=f"failing {status}", processed=processed, change=lambda _: answer)
 
 
-def _moment(at: float | datetime | str) -> str:
+def _time_text(at: float | datetime | str) -> str:
     return format_datetime(at, usegmt=True) if isinstance(at, datetime) else str(at)
 
 

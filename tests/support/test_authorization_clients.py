@@ -30,7 +30,7 @@ INVALID_REQUEST = (400, "invalid_request")
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
 
-def ask(server: AuthorizationServer, shown: str | None = None, **form: str) -> Reply:
+def request_token(server: AuthorizationServer, shown: str | None = None, **form: str) -> Reply:
     """Request a token with this Authorization header and form."""
     headers = {} if shown is None else {"Authorization": shown}
     return Caller(server).post(server.token_url, {"grant_type": CLIENT} | form, headers)
@@ -40,9 +40,9 @@ def test_basic_is_form_encoded() -> None:
     """Basic authentication accepts any id and secret, form-encoded as RFC 6749 requires."""
     with AuthorizationServer(Client(id=ODD_ID, secret=ODD_SECRET)) as server:
         replies = [
-            ask(server, basic(ODD_ID, ODD_SECRET)),
-            ask(server, basic(ODD_ID, ODD_SECRET).replace("Basic", "basic")),
-            ask(server, basic(ODD_ID, ODD_SECRET), client_id=ODD_ID),
+            request_token(server, basic(ODD_ID, ODD_SECRET)),
+            request_token(server, basic(ODD_ID, ODD_SECRET).replace("Basic", "basic")),
+            request_token(server, basic(ODD_ID, ODD_SECRET), client_id=ODD_ID),
         ]
 
     assert [200] * 3 == [reply.status for reply in replies]
@@ -69,7 +69,7 @@ def test_basic_is_form_encoded() -> None:
 def test_basic_that_is_not_encoded_is_refused(secret: str, sent: str) -> None:
     """A Basic header without the form encoding is refused."""
     with AuthorizationServer(Client(secret=secret)) as server:
-        reply = ask(server, raw_basic(sent))
+        reply = request_token(server, raw_basic(sent))
 
     assert INVALID_CLIENT == reply.error
     assert reply.headers["WWW-Authenticate"].startswith("Basic realm=")
@@ -80,7 +80,7 @@ def test_invalid_authorization_headers_are_refused() -> None:
     """A scheme other than Basic, or invalid Base64, is refused."""
     with AuthorizationServer() as server:
         replies = [
-            ask(server, authorization)
+            request_token(server, authorization)
             for authorization in ("Bearer abc", "Basic !", "Basic ä", "Basic w7w=")
         ]
 
@@ -115,8 +115,8 @@ def test_a_secret_may_be_posted() -> None:
         Client(id=ODD_ID, secret=ODD_SECRET, method="client_secret_post")
     ) as server:
         good_reply = Caller(server).token(CLIENT)
-        wrong_reply = ask(server, client_id=ODD_ID, client_secret="another")
-        nameless_reply = ask(server, client_secret=ODD_SECRET)
+        wrong_reply = request_token(server, client_id=ODD_ID, client_secret="another")
+        nameless_reply = request_token(server, client_secret=ODD_SECRET)
 
     assert 200 == good_reply.status
     assert [INVALID_CLIENT, INVALID_REQUEST] == [wrong_reply.error, nameless_reply.error]
@@ -130,12 +130,12 @@ def test_clients_must_use_their_method() -> None:
         Client(id="public", method="none"),
     ) as server:
         replies = [
-            ask(server, client_id="basic", client_secret="s3cr3t"),
-            ask(server, basic("post", "s3cr3t")),
-            ask(server, basic("public", "s3cr3t")),
-            ask(server, client_id="public", client_secret="s3cr3t"),
-            ask(server, client_id="basic"),
-            ask(server),
+            request_token(server, client_id="basic", client_secret="s3cr3t"),
+            request_token(server, basic("post", "s3cr3t")),
+            request_token(server, basic("public", "s3cr3t")),
+            request_token(server, client_id="public", client_secret="s3cr3t"),
+            request_token(server, client_id="basic"),
+            request_token(server),
         ]
 
     assert [INVALID_CLIENT] * 6 == [reply.error for reply in replies]
@@ -147,13 +147,13 @@ def test_one_method_at_a_time() -> None:
         authorization = basic("erp", "s3cr3t")
         assertion = {"client_assertion_type": CLIENT_ASSERTION, "client_assertion": "a.b.c"}
         replies = [
-            ask(server, authorization, client_secret="s3cr3t"),
-            ask(server, authorization, **assertion),
-            ask(server, client_id="erp", client_secret="s3cr3t", **assertion),
-            ask(server, authorization, client_id="other"),
-            ask(server, client_id="erp", client_assertion_type=CLIENT_ASSERTION),
-            ask(server, client_assertion="a.b.c"),
-            ask(server, client_assertion="a.b.c", client_assertion_type="saml"),
+            request_token(server, authorization, client_secret="s3cr3t"),
+            request_token(server, authorization, **assertion),
+            request_token(server, client_id="erp", client_secret="s3cr3t", **assertion),
+            request_token(server, authorization, client_id="other"),
+            request_token(server, client_id="erp", client_assertion_type=CLIENT_ASSERTION),
+            request_token(server, client_assertion="a.b.c"),
+            request_token(server, client_assertion="a.b.c", client_assertion_type="saml"),
         ]
 
     assert [INVALID_REQUEST] * 7 == [reply.error for reply in replies]

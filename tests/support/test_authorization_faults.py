@@ -245,11 +245,11 @@ def test_redirecting_fault_names_another_url() -> None:
 def test_server_bugs_are_raised() -> None:
     """An exception in the server itself is raised when the server ends."""
 
-    def fail(answer: Answer) -> Answer:
+    def raise_error(answer: Answer) -> Answer:
         raise LookupError
 
     server = AuthorizationServer().__enter__()
-    server.order(faults.Fault(name="mistaken", change=fail))
+    server.order(faults.Fault(name="mistaken", change=raise_error))
     with pytest.raises(RemoteDisconnected):
         Caller(server).token(CLIENT)
     with pytest.raises(AssertionError, match="server itself") as excinfo:

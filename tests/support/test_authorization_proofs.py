@@ -271,22 +271,22 @@ def test_nonces_are_renewed() -> None:
     with AuthorizationServer(nonces=True) as server:
         caller = Caller(server)
 
-        def ask(nonce: str | None) -> Reply:
+        def request_token(nonce: str | None) -> Reply:
             proof = key.proof("POST", server.token_url, server.now(), nonce=nonce)
             return caller.token(CLIENT, headers=proof)
 
-        first = ask(None).headers["DPoP-Nonce"]
+        first = request_token(None).headers["DPoP-Nonce"]
         server.renew_nonces()
-        reply = ask(first)
+        reply = request_token(first)
         second = reply.headers["DPoP-Nonce"]
         assert (200, True) == (reply.status, first != second)
         server.renew_nonces()
-        assert (400, "use_dpop_nonce") == ask(first).error
-        third = ask(second).headers["DPoP-Nonce"]
+        assert (400, "use_dpop_nonce") == request_token(first).error
+        third = request_token(second).headers["DPoP-Nonce"]
         server.renew_nonces(abruptly=True)
-        reply = ask(third)
+        reply = request_token(third)
         assert (400, "use_dpop_nonce") == reply.error
-        assert 200 == ask(reply.headers["DPoP-Nonce"]).status
+        assert 200 == request_token(reply.headers["DPoP-Nonce"]).status
 
 
 # --- certificates ------------------------------------------------------------

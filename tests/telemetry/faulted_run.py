@@ -300,14 +300,14 @@ class FaultedRun:
         loop = asyncio.get_running_loop()
         start_time = loop.time()
 
-        async def make() -> Response:
+        async def make_call() -> Response:
             _CALLER.set(record)
             return await self.manager.call(
                 service, request, tenant=tenant, idempotency_key=key, request_id=order
             )
 
         try:
-            record.body = (await asyncio.create_task(make())).body
+            record.body = (await asyncio.create_task(make_call())).body
         except ConnectorError as error:
             record.error = error
         record.duration = loop.time() - start_time

@@ -47,13 +47,13 @@ def test_telemetry_answers_every_question(seed: int) -> None:
     truth = truth_of(run)
     assert {name: close(value) for name, value in truth.items()} == reports
     assert [] == [name for name, value in truth.items() if not value]
-    assert {order for order, effects in _effects(run).items() if effects > 1} <= {
+    assert {order for order, effects in _effect_counts(run).items() if effects > 1} <= {
         *reports["orders that may have been charged twice"],
         *reports["orders that may have been booked twice"],
     }
 
 
-def _effects(run: FaultedRun) -> dict[str, int]:
+def _effect_counts(run: FaultedRun) -> dict[str, int]:
     """Return how often the vendor really carried out each order."""
     effects: dict[str, int] = {}
     for record in run.of("pay", "erp"):

@@ -80,7 +80,7 @@ class Sampler:
         for line in text.splitlines():
             if not line.startswith("#"):
                 sample = line.partition(" # ")[0]
-                name, value = sample.rsplit(" ", 1) if "}" not in sample else _parts(sample)
+                name, value = sample.rsplit(" ", 1) if "}" not in sample else _sample_parts(sample)
                 self.lines.append(f"{name} {value} {at.timestamp():.0f}")
 
 
@@ -117,7 +117,7 @@ class BusyPipeline:
         )
 
 
-def _parts(sample: str) -> tuple[str, str]:
+def _sample_parts(sample: str) -> tuple[str, str]:
     name, _, sample_rest = sample.rpartition("}")
     return f"{name}}}", sample_rest.split()[0]
 

@@ -375,7 +375,7 @@ def test_managers_credentials_are_masked(recorder: Recorder, kind: str, existing
     service = Service("vat", f"{HOST}/v1", **fields)
     recorder.vendor.always(_echo)
 
-    def ask(mode: Mode) -> Any:
+    def record_call(mode: Mode) -> Any:
         with recorder.cassette(mode) as cassette:
             kind_of = AsyncConnectorManager if recorder.is_async else ConnectorManager
             provider_of = (
@@ -400,8 +400,8 @@ def test_managers_credentials_are_masked(recorder: Recorder, kind: str, existing
                 await_if_needed(manager.stream("vat", Request.get("/b", query={"q": WORD})))
             return excinfo.value.status
 
-    assert 400 == ask("record")
+    assert 400 == record_call("record")
     recording = recorder.path.read_text("utf-8")
     assert WORD not in recording
     assert "/a/***" in recording
-    assert 400 == ask("replay")
+    assert 400 == record_call("replay")

@@ -375,7 +375,7 @@ class _WrongPlaceVendor(Telegram):
         }
 
 
-def _forgeable() -> kit.ChatSubject:
+def _forgeable_subject() -> kit.ChatSubject:
     """Return a test subject whose webhook secret the kit's forger knows."""
     sandbox = SlackSandbox(signing_secret=OTHER_SECRET)
     subject = chat_subjects.slack()
@@ -420,7 +420,7 @@ WRONG = [
     ("secrets_are_shown_nowhere", as_teams(_OpenUrlVendor), "secret is shown"),
     ("events_are_accepted_if_signed", as_slack(_CheerfulVendor), "sender of a message is lost"),
     ("events_are_accepted_if_signed", as_slack(_DeafVendor), "became 0 events"),
-    ("events_are_accepted_if_signed", _forgeable, "somebody else signed"),
+    ("events_are_accepted_if_signed", _forgeable_subject, "somebody else signed"),
     ("a_message_is_shown_in_full", as_slack(_LosingVendor), "do not see"),
     ("a_message_is_shown_in_full", as_telegram(_LoudVendor), "makes a sound"),
     ("a_message_is_shown_in_full", as_teams(_PromisingVendor), "makes a sound"),

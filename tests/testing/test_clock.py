@@ -194,13 +194,13 @@ def test_jumping_clock_does_not_move_while_task_is_running() -> None:
     clock, sleeper = jumping_clock()
     seen_times: list[int] = []
 
-    async def work() -> None:
+    async def record_times() -> None:
         for _ in range(100):
             await asyncio.sleep(0)
             seen_times.append(clock.nanoseconds())
 
     async def everybody() -> None:
-        await asyncio.gather(sleeper.sleep(1), work())
+        await asyncio.gather(sleeper.sleep(1), record_times())
 
     asyncio.run(everybody())
 

@@ -308,7 +308,7 @@ def test_child_that_hangs_is_noticed(server: LedgerServer) -> None:
     with waiting_at_most(0.1):
         problem = checks.in_child(partial(run_forever))
     assert "it did not end." == problem
-    assert "broken" == checks.in_child(partial(fail))
+    assert "broken" == checks.in_child(partial(raise_error))
 
 
 def run_forever() -> None:  # pragma: no cover - runs in a forked child
@@ -317,7 +317,7 @@ def run_forever() -> None:  # pragma: no cover - runs in a forked child
         pass
 
 
-def fail() -> None:  # pragma: no cover - runs in a forked child
+def raise_error() -> None:  # pragma: no cover - runs in a forked child
     """Raise an exception."""
     raise ValueError("broken")
 

@@ -43,7 +43,7 @@ FIRST = [
 ]
 
 
-def make(contract: str, kind: type[Vendor], folder: Path, **fields: Any) -> ContractSubject:
+def make_subject(contract: str, kind: type[Vendor], folder: Path, **fields: Any) -> ContractSubject:
     """Return a vendor with a new sandbox."""
     return ContractSubject(
         contract=contract, kind=kind, fixture=fixture_of(kind.name, folder), **fields
@@ -56,7 +56,7 @@ def test_every_vendor_conforms(
     contract: str, name: str, check: contract_conformance.Check, tmp_path: Path
 ) -> None:
     """Each vendor that is reached by HTTP passes the kit."""
-    check(partial(make, contract, vendor_class(name), tmp_path))
+    check(partial(make_subject, contract, vendor_class(name), tmp_path))
 
 
 @pytest.mark.parametrize("check", contract_conformance.ASYNC_CHECKS, ids=name_of)
@@ -65,7 +65,7 @@ def test_a_vendor_of_each_contract_conforms_async(
     contract: str, name: str, check: contract_conformance.AsyncCheck, tmp_path: Path
 ) -> None:
     """A vendor of each contract passes the kit in asynchronous code."""
-    asyncio.run(check(partial(make, contract, vendor_class(name), tmp_path)))
+    asyncio.run(check(partial(make_subject, contract, vendor_class(name), tmp_path)))
 
 
 def sinch(**changes: Any) -> type[Vendor]:
@@ -147,7 +147,7 @@ def test_mistakes_are_noticed(name: str, tmp_path: Path) -> None:
     (check,) = (check for check in contract_conformance.CHECKS if name_of(check) == name)
 
     with pytest.raises((AssertionError, KeyError, sdk.ConnectorError)):
-        check(partial(make, "sms", MISTAKES[name](), tmp_path))
+        check(partial(make_subject, "sms", MISTAKES[name](), tmp_path))
 
 
 def test_repeated_requests_are_noticed(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_repeated_requests_are_noticed(tmp_path: Path) -> None:
     )
 
     with pytest.raises((AssertionError, sdk.ConnectorError)):
-        check(partial(make, "sms", sinch(send=send_twice), tmp_path))
+        check(partial(make_subject, "sms", sinch(send=send_twice), tmp_path))
 
 
 @pytest.mark.parametrize("method", [get_with_a_keyword, get_at_once])
@@ -184,11 +184,11 @@ def test_wrong_classes_of_refusals_are_noticed(tmp_path: Path) -> None:
         (sdk.InvalidRequest, "x"),
     ):
         with pytest.raises(AssertionError):
-            check(partial(make, "sms", Sinch, tmp_path, refusals=((answer, kind, code),)))
+            check(partial(make_subject, "sms", Sinch, tmp_path, refusals=((answer, kind, code),)))
 
     check(
         partial(
-            make,
+            make_subject,
             "sms",
             Sinch,
             tmp_path,
@@ -199,7 +199,9 @@ def test_wrong_classes_of_refusals_are_noticed(tmp_path: Path) -> None:
 
 def test_operations_of_other_contracts_are_unknown(tmp_path: Path) -> None:
     """A lab has the operations of its contract as methods, and no others."""
-    lab = contract_conformance.DeclaredLab.with_sync_hub(lambda: make("sms", Sinch, tmp_path))
+    lab = contract_conformance.DeclaredLab.with_sync_hub(
+        lambda: make_subject("sms", Sinch, tmp_path)
+    )
 
     assert callable(lab.send)
     with pytest.raises(AttributeError):

@@ -291,14 +291,14 @@ def test_a_cancelled_delay_closes_the_answer() -> None:
     client: Any = _AsyncClient(AsyncScriptedHttpClient(vendor), log)
     network = AsyncFaultNetwork(client, FaultSchedule([Delay(1)]), sleeper=EndlessClock())
 
-    async def cancelled() -> bool:
+    async def cancel_task() -> bool:
         task = asyncio.create_task(network.open(GET, URL, OPEN_ENDED))
         await asleep.wait()
         task.cancel()
         await asyncio.wait([task])
         return task.cancelled()
 
-    assert (True, ["closed"]) == (asyncio.run(cancelled()), log)
+    assert (True, ["closed"]) == (asyncio.run(cancel_task()), log)
 
 
 # --- the whole pipeline through it -----------------------------------------------

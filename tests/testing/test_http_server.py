@@ -43,7 +43,7 @@ def read_until_closed(sock: socket.socket) -> bytes:
     return b"".join(iter(lambda: sock.recv(65_536), b""))
 
 
-def ask(vendor: VendorServer, request: bytes = GET) -> bytes:
+def exchange_bytes(vendor: VendorServer, request: bytes = GET) -> bytes:
     """Return all bytes that the server sends in response to one request."""
     with connect(vendor) as sock:
         sock.sendall(request)
@@ -68,7 +68,7 @@ def test_started_server_listens_until_it_is_closed() -> None:
     """Without a `with` block the server listens from `start()` until `close()`."""
     vendor = VendorServer().start()
 
-    assert ask(vendor).startswith(b"HTTP/1.1 501 ")
+    assert exchange_bytes(vendor).startswith(b"HTTP/1.1 501 ")
 
     vendor.close()
     with pytest.raises(ConnectionRefusedError):
@@ -78,12 +78,12 @@ def test_started_server_listens_until_it_is_closed() -> None:
 def test_server_reuses_a_port() -> None:
     """A server can use the port of another one that was just closed."""
     previous_server = VendorServer().start()
-    ask(previous_server)
+    exchange_bytes(previous_server)
     previous_server.close()
     later_server = VendorServer().start(previous_server.address[1])
 
     assert previous_server.url == later_server.url
-    assert ask(later_server).startswith(b"HTTP/1.1 501 ")
+    assert exchange_bytes(later_server).startswith(b"HTTP/1.1 501 ")
     later_server.close()
 
 
@@ -158,7 +158,7 @@ def test_an_answer_is_sent_to_the_byte(
     """A scripted response behaviour is sent byte for byte."""
     vendor.queue(behaviour)
 
-    assert answer == ask(vendor, GET.replace(b"GET", method))
+    assert answer == exchange_bytes(vendor, GET.replace(b"GET", method))
 
 
 # --- what it remembers -------------------------------------------------------
@@ -167,8 +167,8 @@ def test_an_answer_is_sent_to_the_byte(
 def test_requests_are_remembered_as_they_came(vendor: VendorServer) -> None:
     """A test can read the method, target, headers, body and connection of each request."""
     vendor.always(Behaviour())
-    ask(vendor, POST + GET)
-    ask(vendor)
+    exchange_bytes(vendor, POST + GET)
+    exchange_bytes(vendor)
 
     posted_webhook, result, repeated_webhook = vendor.requests
     fields = Headers([("Content-Length", "2"), ("X", "1"), ("x", "2")])
@@ -183,14 +183,14 @@ def test_requests_are_remembered_as_they_came(vendor: VendorServer) -> None:
 
 def test_json_is_read(vendor: VendorServer) -> None:
     """A test can read a JSON request body as a value."""
-    ask(vendor, b"POST / HTTP/1.1\r\nContent-Length: 7\r\n\r\n" + b'{"a":1}')
+    exchange_bytes(vendor, b"POST / HTTP/1.1\r\nContent-Length: 7\r\n\r\n" + b'{"a":1}')
 
     assert {"a": 1} == vendor.requests[0].json()
 
 
 def test_chunked_bodies_are_joined(vendor: VendorServer) -> None:
     """The chunks of a request body are recorded as one body."""
-    ask(
+    exchange_bytes(
         vendor,
         b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
     )
@@ -201,7 +201,7 @@ def test_chunked_bodies_are_joined(vendor: VendorServer) -> None:
 def test_client_that_waits_for_100_continue_gets_it(vendor: VendorServer) -> None:
     """A client that waits for `100 Continue` gets it."""
     vendor.always(Behaviour(204))
-    answer = ask(vendor, POST.replace(b"X: 1", b"Expect: 100-continue"))
+    answer = exchange_bytes(vendor, POST.replace(b"X: 1", b"Expect: 100-continue"))
 
     assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 ")
 
@@ -224,7 +224,7 @@ def test_client_that_waits_for_100_continue_gets_it(vendor: VendorServer) -> Non
 )
 def test_invalid_requests_are_not_answered(vendor: VendorServer, request_: bytes) -> None:
     """A malformed HTTP request gets no response and is not recorded."""
-    assert b"" == ask(vendor, request_)
+    assert b"" == exchange_bytes(vendor, request_)
     assert () == vendor.requests
 
 
@@ -253,10 +253,10 @@ def test_connection_stays_open_for_the_next_request(vendor: VendorServer) -> Non
     vendor.always(Behaviour(204))
     closing = GET.replace(b"Host: h", b"Connection: close")
 
-    assert 2 == ask(vendor, GET + GET).count(b"HTTP/1.1 204")
-    assert 1 == ask(vendor, closing + GET).count(b"HTTP/1.1 204")
+    assert 2 == exchange_bytes(vendor, GET + GET).count(b"HTTP/1.1 204")
+    assert 1 == exchange_bytes(vendor, closing + GET).count(b"HTTP/1.1 204")
     vendor.always(Behaviour(204, {"Connection": "Close"}))
-    assert 1 == ask(vendor, GET + GET).count(b"HTTP/1.1 204")
+    assert 1 == exchange_bytes(vendor, GET + GET).count(b"HTTP/1.1 204")
 
 
 def test_server_can_close_a_connection_unannounced(vendor: VendorServer) -> None:
@@ -389,7 +389,7 @@ def test_failed_handshakes_are_survived() -> None:
     server, _ = tls_pair("vendor.example")
     with VendorServer(tls=server) as vendor:
         with contextlib.suppress(OSError):  # in whichever way it notices
-            ask(vendor)
+            exchange_bytes(vendor)
         with connect(vendor) as sock, pytest.raises(ssl.SSLCertVerificationError):
             ssl.create_default_context().wrap_socket(sock, server_hostname="vendor.example")
         vendor.wait_for_closed(2)

@@ -85,7 +85,7 @@ def test_idle_reports_message_that_arrived_since_search(mailbox: Mailbox) -> Non
     )
     with client, client.makefile("rb") as lines:
 
-        def ask(line: str, last: bytes) -> list[bytes]:
+        def send_command(line: str, last: bytes) -> list[bytes]:
             """Send a line, and return the replies up to the one that begins with this tag."""
             client.sendall(line.encode() + b"\r\n")
             replies: list[bytes] = []
@@ -94,21 +94,21 @@ def test_idle_reports_message_that_arrived_since_search(mailbox: Mailbox) -> Non
             return replies
 
         assert b"* OK ready\r\n" == lines.readline()
-        ask(f"a LOGIN ada {PASSWORD}", b"a OK")
-        ask("b SELECT INBOX", b"b OK")
+        send_command(f"a LOGIN ada {PASSWORD}", b"a OK")
+        send_command("b SELECT INBOX", b"b OK")
         mailbox.server.add(MAIL)
-        ask("c UID SEARCH ALL", b"c OK")
+        send_command("c UID SEARCH ALL", b"c OK")
         mailbox.server.add(MAIL)
         # Another folder is none of the client's business.
         mailbox.server.add(MAIL, folder="Drafts")
-        ask("d IDLE", b"+")
+        send_command("d IDLE", b"+")
         assert b"* 2 EXISTS\r\n" == lines.readline()
         mailbox.server.add(MAIL, folder="Drafts")
         mailbox.server.add(MAIL)
         assert b"* 3 EXISTS\r\n" == lines.readline()
-        assert [b"d OK done\r\n"] == ask("DONE", b"d OK")
+        assert [b"d OK done\r\n"] == send_command("DONE", b"d OK")
         mailbox.server.add(MAIL)
-        assert [b"e OK done\r\n"] == ask("e NOOP", b"e OK")
+        assert [b"e OK done\r\n"] == send_command("e NOOP", b"e OK")
 
 
 def test_waiting_source_is_woken_by_each_message(mailbox: Mailbox) -> None:

@@ -35,7 +35,7 @@ GRAPH_ADA: dict[str, Any] = {
 }
 
 
-def ask(
+def send_request(
     sandbox: PeopleSandbox,
     line: str,
     body: Any = None,
@@ -58,10 +58,10 @@ def scim(line: str, body: Any = None, **options: Any) -> int:
     """Return the status of a request to a SCIM server with one user."""
     sandbox = ScimSandbox(token="good")
     options = {"content_type": "application/scim+json", **options}
-    ask(sandbox, "POST /scim/v2/Users", SCIM_ADA, content_type="application/scim+json")
+    send_request(sandbox, "POST /scim/v2/Users", SCIM_ADA, content_type="application/scim+json")
     (user,), group = sandbox.users, sandbox.group
     line = line.replace("USER", user).replace("GROUP", group)
-    return ask(
+    return send_request(
         sandbox, f"{line.partition(' ')[0]} /scim/v2{line.partition(' ')[2]}", body, **options
     )[0]
 
@@ -70,20 +70,20 @@ def google(line: str, body: Any = None, **options: Any) -> int:
     """Return the status of a request to Google with one user."""
     sandbox = GoogleWorkspaceSandbox()
     sandbox.tokens._good.add("good")  # noqa: SLF001 - one of our own
-    ask(sandbox, "POST /admin/directory/v1/users", GOOGLE_ADA)
+    send_request(sandbox, "POST /admin/directory/v1/users", GOOGLE_ADA)
     (user,) = sandbox.users
     method, _, path = line.replace("USER", user).replace("GROUP", sandbox.group).partition(" ")
-    return ask(sandbox, f"{method} /admin/directory/v1{path}", body, **options)[0]
+    return send_request(sandbox, f"{method} /admin/directory/v1{path}", body, **options)[0]
 
 
 def graph(line: str, body: Any = None, **options: Any) -> int:
     """Return the status of a request to Microsoft Graph with one user."""
     sandbox = EntraSandbox()
     sandbox.tokens._good.add("good")  # noqa: SLF001 - one of our own
-    ask(sandbox, "POST /v1.0/users", GRAPH_ADA)
+    send_request(sandbox, "POST /v1.0/users", GRAPH_ADA)
     (user,) = sandbox.users
     method, _, path = line.replace("USER", user).replace("GROUP", sandbox.group).partition(" ")
-    return ask(sandbox, f"{method} /v1.0{path}", body, **options)[0]
+    return send_request(sandbox, f"{method} /v1.0{path}", body, **options)[0]
 
 
 def patch(**operation: Any) -> dict[str, Any]:

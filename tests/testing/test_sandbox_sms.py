@@ -17,7 +17,7 @@ from moorage.testing.sandboxes.sms.vonage import VonageSandbox
 TO, FROM = "+4915112345678", "+15005550006"
 
 
-def ask(sandbox: Any, request: Request, who: tuple[str, str]) -> Response:
+def send_request(sandbox: Any, request: Request, who: tuple[str, str]) -> Response:
     """Send a request to a sandbox."""
     token = b64encode(":".join(who).encode()).decode()
     sent_request = request.evolve(
@@ -34,7 +34,7 @@ def twilio(form: dict[str, str] | None, path: str = "Messages", who: str | None 
     sandbox = TwilioSandbox()
     api_path = f"/2010-04-01/Accounts/{sandbox.account_sid}/{path}.json"
     request = Request.get(api_path) if form is None else Request.post(api_path, form=form)
-    return ask(sandbox, request, (sandbox.account_sid, who or sandbox.auth_token))
+    return send_request(sandbox, request, (sandbox.account_sid, who or sandbox.auth_token))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_twilio_refuses_other_tokens() -> None:
 
 def vonage(sandbox: VonageSandbox, request: Request, secret: str | None = None) -> Any:
     """Send a request to Vonage's sandbox, and return the JSON response."""
-    return ask(sandbox, request, (sandbox.api_key, secret or sandbox.api_secret)).json()
+    return send_request(sandbox, request, (sandbox.api_key, secret or sandbox.api_secret)).json()
 
 
 def send(form: dict[str, str], secret: str | None = None) -> list[str]:
@@ -127,8 +127,10 @@ def test_vonage_refuses_other_secrets() -> None:
     credentials = (sandbox.api_key, "other")
 
     assert ["4"] == send({}, "other")
-    assert 4 == ask(sandbox, Request.get("/ni/standard/json"), credentials).json()["status"]
-    assert 401 == ask(sandbox, Request.get("/account/get-balance"), credentials).status
+    assert (
+        4 == send_request(sandbox, Request.get("/ni/standard/json"), credentials).json()["status"]
+    )
+    assert 401 == send_request(sandbox, Request.get("/account/get-balance"), credentials).status
 
 
 @pytest.mark.parametrize(
@@ -171,6 +173,6 @@ def test_twilio_looks_up(number: str, query: dict[str, str], expected: tuple[obj
     """A number belongs to the country of its calling code, or of the query if it is national."""
     sandbox = TwilioSandbox()
     request = Request.get(f"/v2/PhoneNumbers/{number}", query=query)
-    result = ask(sandbox, request, (sandbox.account_sid, sandbox.auth_token)).json()
+    result = send_request(sandbox, request, (sandbox.account_sid, sandbox.auth_token)).json()
 
     assert expected == (result["valid"], result["country_code"], result["phone_number"])

@@ -339,7 +339,7 @@ class _CheerfulVendor(DropboxSign):
         return tuple(attrs.evolve(item, type=completed) for item in super().events(event, ref))
 
 
-def _forgeable() -> kit.SignaturesSubject:
+def _forgeable_subject() -> kit.SignaturesSubject:
     """Return a test subject whose webhook secret the kit's forger knows."""
     subject = signatures_subjects.docusign()
     sandbox: Any = subject.sandbox
@@ -375,7 +375,7 @@ WRONG = [
     ("nothing_shows_the_signers", as_docusign(_ShowingVendor), "Personal data is shown"),
     ("events_are_accepted_if_signed", as_docusign(_DeafVendor), "became 0 events"),
     ("events_are_accepted_if_signed", as_dropbox_sign(_CheerfulVendor), "became completed"),
-    ("events_are_accepted_if_signed", _forgeable, "somebody else signed"),
+    ("events_are_accepted_if_signed", _forgeable_subject, "somebody else signed"),
 ]
 PLAIN = {name_of(check): check for check in kit.CHECKS}
 

@@ -154,11 +154,11 @@ class _Subject:
 
 def _factory(kind: type[_Sink], **settings: bool) -> kit.Factory:
     @asynccontextmanager
-    async def make() -> AsyncGenerator[kit.SinkSubject]:
+    async def make_subject() -> AsyncGenerator[kit.SinkSubject]:
         sink = kind()
         yield _Subject(sink, lambda: sink.stored, **settings)
 
-    return make
+    return make_subject
 
 
 @pytest.mark.parametrize("check", kit.CHECKS)

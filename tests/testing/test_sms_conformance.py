@@ -282,7 +282,7 @@ class _ResoluteVendor(_ClassifyingVendor):
         return VendorRejected("Refused.", status=response.status, response=response)
 
 
-def _forgeable() -> kit.SmsSubject:
+def _forgeable_subject() -> kit.SmsSubject:
     """Return a test subject whose webhook secret the kit's forger knows."""
     sandbox = VonageSandbox(signature_secret=OTHER_SECRET)
     subject = sms_subjects.vonage()
@@ -323,7 +323,7 @@ WRONG = [
     ("options_arrive", as_twilio(_LosingOptionsVendor), "option is lost"),
     ("recipients_are_not_shown", as_twilio(_ShowingVendor), "is shown"),
     ("events_are_accepted_if_signed", as_twilio(_CheerfulVendor), "was read as"),
-    ("events_are_accepted_if_signed", _forgeable, "somebody else signed"),
+    ("events_are_accepted_if_signed", _forgeable_subject, "somebody else signed"),
 ]
 PLAIN = {name_of(check): check for check in kit.CHECKS}
 

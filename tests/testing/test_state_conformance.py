@@ -37,11 +37,11 @@ class Retry:
 
 
 def _timed_execute(store: Callable[..., Any]) -> Callable[..., Any]:
-    def make(*bound: int) -> Answer:
+    def make_store(*bound: int) -> Answer:
         state_store = store(*bound)
         return state_store, state_store.time.pass_by
 
-    return make
+    return make_store
 
 
 # --- what is right ---------------------------------------------------------------
@@ -476,10 +476,10 @@ def test_notices_broken_stores(check: str, store: Plain, sentence: str) -> None:
         *kit.BOUNDED_CHECKS,
     )
     (the_check,) = (item for item in checks if name_of(item) == check)
-    make: Callable[..., Any] = store if the_check in kit.CHECKS else _timed_execute(store)
+    make_store: Callable[..., Any] = store if the_check in kit.CHECKS else _timed_execute(store)
 
     with pytest.raises(AssertionError, match=re.escape(sentence)):
-        the_check(make)
+        the_check(make_store)
 
 
 @pytest.mark.parametrize("store", [_ForeverStore, _SoonerStore])

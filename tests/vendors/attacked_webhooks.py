@@ -131,7 +131,7 @@ class AttackedInbox:
         event = dice.choice(self.events)
         payload, data = event.payload, event.data
         for _ in range(dice.choice((1, 1, 2, 4))):
-            payload, data = _replaced(dice, payload), _replaced(dice, data)
+            payload, data = _with_replaced_part(dice, payload), _with_replaced_part(dice, data)
         self.convert(attrs.evolve(event, payload=payload, data=data))
 
     def convert(self, webhook: WebhookEvent) -> None:
@@ -160,16 +160,16 @@ class AttackedInbox:
         return [event.data.get(name) for name in _SIGNED_BY_ADYEN]
 
 
-def _replaced(dice: random.Random, value: Any) -> Any:
+def _with_replaced_part(dice: random.Random, value: Any) -> Any:
     """Return a JSON value in which one part is replaced."""
     if isinstance(value, dict) and value and dice.random() < 0.9:
         name = dice.choice([*value])
         if dice.random() < 0.1:
             return {key: part for key, part in value.items() if key != name}
-        return {**value, name: _replaced(dice, value[name])}
+        return {**value, name: _with_replaced_part(dice, value[name])}
     if isinstance(value, list) and value and dice.random() < 0.9:
         place = dice.randrange(len(value))
-        return [*value[:place], _replaced(dice, value[place]), *value[place + 1 :]]
+        return [*value[:place], _with_replaced_part(dice, value[place]), *value[place + 1 :]]
     return dice.choice(_VALUES)
 
 

@@ -60,7 +60,7 @@ def smtp_vendor(sandbox: SmtpSandbox, **changes: Any) -> Smtp:
 def sendgrid_labs(mode: str) -> Generator[Make]:
     """Yield a function that makes a SendGrid test subject for the conformance kit."""
 
-    def make() -> EmailLab:
+    def make_subject() -> EmailLab:
         sandbox = SendGridSandbox()
         throttled = reply({"errors": [{"message": "too many requests"}]}, 429)
         custom = sendgrid_vendor(sandbox)
@@ -81,14 +81,14 @@ def sendgrid_labs(mode: str) -> Generator[Make]:
             },
         )
 
-    yield make
+    yield make_subject
 
 
 @contextmanager
 def ses_labs(mode: str) -> Generator[Make]:
     """Yield a function that makes an Amazon SES test subject for the conformance kit."""
 
-    def make() -> EmailLab:
+    def make_subject() -> EmailLab:
         sandbox = AmazonSesSandbox()
         throttled = reply({"message": "No."}, 429, x_amzn_ErrorType="TooManyRequestsException")
         custom = ses_vendor(sandbox)
@@ -109,7 +109,7 @@ def ses_labs(mode: str) -> Generator[Make]:
             },
         )
 
-    yield make
+    yield make_subject
 
 
 @contextmanager
@@ -117,7 +117,7 @@ def smtp_labs(mode: str) -> Generator[Make]:
     """Yield a function that makes an SMTP test subject for the conformance kit."""
     with ExitStack() as open_ones:
 
-        def make() -> EmailLab:
+        def make_subject() -> EmailLab:
             sandbox = open_ones.enter_context(SmtpSandbox())
             custom = smtp_vendor(sandbox)
             return EmailLab(
@@ -138,7 +138,7 @@ def smtp_labs(mode: str) -> Generator[Make]:
                 many=250,
             )
 
-        yield make
+        yield make_subject
 
 
 LABS = {

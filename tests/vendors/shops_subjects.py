@@ -271,7 +271,7 @@ def _paid(word: str | None, payment: OrderPayment) -> tuple[Response, dict[str, 
     return shopify_order(displayFinancialStatus=word), {"payment": payment}
 
 
-def _shipped(word: str, fulfilment: OrderFulfilment) -> tuple[Response, dict[str, Any]]:
+def _shipped_order(word: str, fulfilment: OrderFulfilment) -> tuple[Response, dict[str, Any]]:
     return shopify_order(displayFulfillmentStatus=word), {"fulfilment": fulfilment}
 
 
@@ -311,14 +311,14 @@ def shopify() -> ShopsSubject:
             _paid("EXPIRED", OrderPayment.EXPIRED),
             _paid("A_WORD_NOBODY_KNOWS", OrderPayment.UNKNOWN),
             _paid(None, OrderPayment.UNKNOWN),
-            _shipped("OPEN", OrderFulfilment.UNFULFILLED),
-            _shipped("SCHEDULED", OrderFulfilment.UNFULFILLED),
-            _shipped("REQUEST_DECLINED", OrderFulfilment.UNFULFILLED),
-            _shipped("IN_PROGRESS", OrderFulfilment.IN_PROGRESS),
-            _shipped("PENDING_FULFILLMENT", OrderFulfilment.IN_PROGRESS),
-            _shipped("ON_HOLD", OrderFulfilment.ON_HOLD),
-            _shipped("RESTOCKED", OrderFulfilment.RESTOCKED),
-            _shipped("A_WORD_NOBODY_KNOWS", OrderFulfilment.UNKNOWN),
+            _shipped_order("OPEN", OrderFulfilment.UNFULFILLED),
+            _shipped_order("SCHEDULED", OrderFulfilment.UNFULFILLED),
+            _shipped_order("REQUEST_DECLINED", OrderFulfilment.UNFULFILLED),
+            _shipped_order("IN_PROGRESS", OrderFulfilment.IN_PROGRESS),
+            _shipped_order("PENDING_FULFILLMENT", OrderFulfilment.IN_PROGRESS),
+            _shipped_order("ON_HOLD", OrderFulfilment.ON_HOLD),
+            _shipped_order("RESTOCKED", OrderFulfilment.RESTOCKED),
+            _shipped_order("A_WORD_NOBODY_KNOWS", OrderFulfilment.UNKNOWN),
             (shopify_order(closed=True), {"state": OrderState.CLOSED}),
             (shopify_order(closed=None), {"state": OrderState.UNKNOWN}),
             (

@@ -151,7 +151,7 @@ def _all_requests() -> SandboxHub:
     return shop
 
 
-def _wrong(root: Json) -> list[str]:
+def _wrong_requests(root: Json) -> list[str]:
     return [
         problem
         for request in _all_requests().sandbox.requests
@@ -163,7 +163,7 @@ def _wrong(root: Json) -> list[str]:
 
 def test_requests_match_our_excerpt() -> None:
     """Each request to Adyen matches the excerpt of Adyen's API description."""
-    assert [] == _wrong(OURS)
+    assert [] == _wrong_requests(OURS)
 
 
 @pytest.mark.parametrize(

@@ -351,20 +351,24 @@ def test_sandbox_repeats_responses_and_refusals_by_key() -> None:
     sandbox = BirdSandbox()
     client = SandboxHttpClient(sandbox)
 
-    def ask(key: str, to: str) -> Response:
+    def send_message(key: str, to: str) -> Response:
         message = {"to": to, "from": "Acme", "text": "Hi", "category": "service"}
         headers = {"Authorization": f"Bearer {sandbox.api_key}", "Idempotency-Key": key}
         request = Request.post("/v1/sms/messages", json=message, headers=headers)
         return client.send(request, "https://eu1.platform.bird.com/v1/sms/messages", Timeouts())
 
-    first, repeat, other_response = ask("k", TO), ask("k", TO), ask("k", "+4915112345679")
+    first, repeat, other_response = (
+        send_message("k", TO),
+        send_message("k", TO),
+        send_message("k", "+4915112345679"),
+    )
     assert (202, 202, 409) == (first.status, repeat.status, other_response.status)
     assert first.body == repeat.body
     assert (None, "true") == tuple(
         item.headers.get("idempotency-replay") for item in (first, repeat)
     )
-    assert [402, 402] == [ask("m", "+15005550002").status for _ in range(2)]
-    assert 400 == ask("k" * 256, TO).status
+    assert [402, 402] == [send_message("m", "+15005550002").status for _ in range(2)]
+    assert 400 == send_message("k" * 256, TO).status
 
 
 def test_message_is_looked_up() -> None:

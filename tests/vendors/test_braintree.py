@@ -64,7 +64,7 @@ def mark(key: str) -> str:
     return sha256(f"\n{key}".encode()).hexdigest()[:16]
 
 
-def changed(**fields: Any) -> AlteredAnswer:
+def changed_transaction(**fields: Any) -> AlteredAnswer:
     """Return a fault that changes fields of the first transaction of an answer."""
 
     def change(response: Response) -> Response:
@@ -200,7 +200,7 @@ def test_failed_transaction_is_decline(
 
 def test_decline_without_a_reason(shop: SandboxHub) -> None:
     """A failed transaction without a reason is declined with its status as the reason."""
-    shop.sandbox.fail(None, changed(status="FAILED", statusHistory=[]))
+    shop.sandbox.fail(None, changed_transaction(status="FAILED", statusHistory=[]))
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.pay()
 
@@ -338,7 +338,7 @@ def test_lost_capture_is_found(shop: SandboxHub) -> None:
 def test_capture_that_is_not_done(shop: SandboxHub, status: str, state: MoveState) -> None:
     """A capture with an unfinished or unknown status is not reported as captured."""
     authorization = shop.hold()
-    shop.sandbox.fail(None, changed(status=status))
+    shop.sandbox.fail(None, changed_transaction(status=status))
     capture = shop.payments.capture(authorization.ref, idempotency_key="c-1")
 
     assert (state, status) == (capture.state, capture.vendor_state)
@@ -395,7 +395,7 @@ def test_payment_that_settles_during_a_void_is_not_voided(shop: SandboxHub) -> N
     authorization = shop.hold()
     [transaction] = shop.sandbox.transactions.values()
     transaction["status"] = "SETTLED"
-    shop.sandbox.fail(changed(status="AUTHORIZED"))
+    shop.sandbox.fail(changed_transaction(status="AUTHORIZED"))
     void = shop.payments.void(authorization.ref, idempotency_key="v-1")
 
     assert MoveState.SUCCEEDED is not void.state

@@ -58,7 +58,7 @@ def test_capability_flags_are_true(kind: str, vendor: str, capability: str, tmp_
     configuration = {"vendors": {vendor: fixture.options}}
     is_supported = capability in vendor_class(vendor).capabilities
 
-    async def use() -> object:
+    async def use_hub() -> object:
         hub = moorage.aopen(
             configuration,
             http=AsyncSandboxHttpClient(*sandboxes),
@@ -77,10 +77,10 @@ def test_capability_flags_are_true(kind: str, vendor: str, capability: str, tmp_
 
     try:
         if is_supported:
-            assert asyncio.run(use())
+            assert asyncio.run(use_hub())
         else:
             with pytest.raises(UnsupportedByVendor) as excinfo:
-                asyncio.run(use())
+                asyncio.run(use_hub())
             assert PART_OF.get(capability, capability) in excinfo.value.capabilities
             assert [] == [request for sandbox in sandboxes for request in sandbox.requests]
     finally:
@@ -98,7 +98,7 @@ def test_uploads_are_listed_at_a_vendor_whose_clock_is_ahead() -> None:
         }
         fixture = SandboxFixture(options=options, sandbox=sandbox)
 
-        async def use() -> Any:
+        async def use_hub() -> Any:
             client = AsyncSandboxHttpClient(sandbox)
             async with moorage.aopen({"vendors": {"s3": options}}, http=client) as hub:
                 return await list_stale_uploads(
@@ -107,7 +107,7 @@ def test_uploads_are_listed_at_a_vendor_whose_clock_is_ahead() -> None:
                     )
                 )
 
-        assert [KEY] == [upload.key for upload in asyncio.run(use())]
+        assert [KEY] == [upload.key for upload in asyncio.run(use_hub())]
 
 
 def vendors_of(kind: str) -> list[str]:
@@ -143,7 +143,7 @@ def test_capability_of_every_vendor_is_needed(kind: str, capability: str, tmp_pa
         if field.init
     }
 
-    async def use() -> object:
+    async def use_hub() -> object:
         account = moorage.Account(name, lesser_kind(**fields), settings={"volatile_keys": True})
         async with moorage.AsyncHub([account], http=AsyncSandboxHttpClient(*sandboxes)) as lesser:
             return await BY_CAPABILITY[kind][capability](
@@ -157,7 +157,7 @@ def test_capability_of_every_vendor_is_needed(kind: str, capability: str, tmp_pa
 
     try:
         with pytest.raises(UnsupportedByVendor) as excinfo:
-            asyncio.run(use())
+            asyncio.run(use_hub())
         assert PART_OF.get(capability, capability) in excinfo.value.capabilities
         assert [] == [request for sandbox in sandboxes for request in sandbox.requests]
     finally:

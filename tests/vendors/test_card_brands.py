@@ -38,7 +38,9 @@ WITHOUT_CARDS: Final = {"gocardless_payments"}
 
 
 @pytest.mark.parametrize(
-    "make", [make for make in SUBJECTS if name_of(make) not in WITHOUT_CARDS], ids=name_of
+    "make",
+    [make_subject for make_subject in SUBJECTS if name_of(make_subject) not in WITHOUT_CARDS],
+    ids=name_of,
 )
 def test_payment_with_a_visa_card_has_the_same_brand_at_every_vendor(make: Factory) -> None:
     """A Visa card has the same brand name at every payment vendor."""

@@ -446,14 +446,14 @@ def test_state_without_balances(shop: SandboxHub) -> None:
     """A payment without stated balances has the totals that follow from its status."""
     payment = shop.pay()
 
-    def changed(**fields: Any) -> Any:
+    def changed_payment(**fields: Any) -> Any:
         def change(response: Response) -> Response:
             return reply({**response.json(), "balances": {}, **fields})
 
         shop.sandbox.fail(AlteredAnswer(change))
         return shop.payments.get(payment.ref)
 
-    captured = changed(status="Captured")
+    captured = changed_payment(status="Captured")
     assert (PaymentState.CAPTURED, EUROS) == (captured.state, captured.captured)
-    assert EUROS * 0 == changed(status="Authorized").captured
-    assert changed(status="Levitated").captured is None
+    assert EUROS * 0 == changed_payment(status="Authorized").captured
+    assert changed_payment(status="Levitated").captured is None

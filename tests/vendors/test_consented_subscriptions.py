@@ -638,11 +638,11 @@ def test_paypal_change_without_approval() -> None:
     shop = ConsentShop(paypal)
     new_subscription = shop.begin()
 
-    def approved(answer: Response) -> Response:
+    def approved_answer(answer: Response) -> Response:
         shop.consent(new_subscription)
         return answer.evolve(body=b'{"links": [{"rel": "self", "href": "https://x.example"}]}')
 
-    shop.sandbox.fail(SlowAnswer(0.0), AlteredAnswer(approved))
+    shop.sandbox.fail(SlowAnswer(0.0), AlteredAnswer(approved_answer))
     changed = shop.payments.change_subscription(
         new_subscription.ref, quantity=2, idempotency_key="2"
     )

@@ -39,7 +39,7 @@ PLACES: dict[str, tuple[str, Any]] = {
 }
 
 
-def at(body: Any, path: str) -> Any:
+def body_value(body: Any, path: str) -> Any:
     """Return the value at a path of a request's body."""
     for name in path.split("."):
         body = body[int(name)] if name.isdigit() else body[name]
@@ -62,7 +62,7 @@ def test_unsubscribe_link_is_in_its_field(vendor: str, tmp_path: Path) -> None:
     """The unsubscribe link is in the vendor's own field, or else in a header."""
     place, expected = PLACES[vendor]
 
-    assert expected == at(json.loads(send(vendor, tmp_path)), place)
+    assert expected == body_value(json.loads(send(vendor, tmp_path)), place)
 
 
 def test_mailgun_has_the_link_in_form_fields(tmp_path: Path) -> None:

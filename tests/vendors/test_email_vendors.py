@@ -26,16 +26,16 @@ def smallest_bulk(vendor: str, many: int) -> int:
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_email_vendor_conforms(vendor: str, check: kit.Check) -> None:
     """Each email vendor passes the conformance kit with a synchronous hub."""
-    with LABS[vendor]("") as make:
-        vendor_limit = make().many
+    with LABS[vendor]("") as make_subject:
+        vendor_limit = make_subject().many
         message_count = vendor_limit if vendor == WITH_MANY else smallest_bulk(vendor, vendor_limit)
-        check(lambda: attrs.evolve(make(), many=message_count))
+        check(lambda: attrs.evolve(make_subject(), many=message_count))
 
 
 @pytest.mark.parametrize("vendor", LABS)
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_email_vendor_conforms_async(vendor: str, check: kit.AsyncCheck) -> None:
     """Each email vendor passes the conformance kit with an asynchronous hub."""
-    with LABS[vendor]("Async") as make:
-        message_count = smallest_bulk(vendor, make().many)
-        asyncio.run(check(lambda: attrs.evolve(make(), many=message_count)))
+    with LABS[vendor]("Async") as make_subject:
+        message_count = smallest_bulk(vendor, make_subject().many)
+        asyncio.run(check(lambda: attrs.evolve(make_subject(), many=message_count)))

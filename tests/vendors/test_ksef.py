@@ -556,7 +556,7 @@ def test_openssl_reads_what_is_encrypted(tmp_path: Any) -> None:
         content: Any = sealing(Request.post("/x", json=body)).body
         return json.loads(content)
 
-    def decrypted(text: str) -> bytes:
+    def decrypt_text(text: str) -> bytes:
         options = ["rsa_padding_mode:oaep", "rsa_oaep_md:sha256", "rsa_mgf1_md:sha256"]
         arguments = [item for option in options for item in ("-pkeyopt", option)]
         command = ["openssl", "pkeyutl", "-decrypt", "-inkey", str(key), *arguments]
@@ -566,9 +566,9 @@ def test_openssl_reads_what_is_encrypted(tmp_path: Any) -> None:
     opening = decrypted_content({"publicKey": public_key, "seed": "s"})["encryption"]
     invoice = decrypted_content({"document": b64encode(FA3).decode(), "seed": "s"})
     vector = b64decode(opening["initializationVector"]).hex()
-    symmetric_key = decrypted(opening["encryptedSymmetricKey"]).hex()
+    symmetric_key = decrypt_text(opening["encryptedSymmetricKey"]).hex()
     command = ["openssl", "enc", "-d", "-aes-256-cbc", "-K", symmetric_key, "-iv", vector]
     content = b64decode(invoice["encryptedInvoiceContent"])
 
-    assert b"the-token|17" == decrypted(login["encryptedToken"])
+    assert b"the-token|17" == decrypt_text(login["encryptedToken"])
     assert FA3 == run(command, input=content, capture_output=True, check=True).stdout

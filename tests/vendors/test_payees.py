@@ -157,11 +157,11 @@ def test_paypal_batch_without_an_item_has_a_state(status: str, state: PayoutStat
     """A PayPal batch without its item has the batch's state, and never counts as paid."""
     shop = SandboxHub(paypal)
 
-    def changed(response: Response) -> Response:
+    def change_status(response: Response) -> Response:
         return response.evolve(body=response.body.replace(b"PENDING", status.encode()))
 
     first = shop.payments.pay_payee(TRANSFER, idempotency_key="1")
-    shop.sandbox.fail(AlteredAnswer(changed))
+    shop.sandbox.fail(AlteredAnswer(change_status))
     second = shop.payments.pay_payee(TRANSFER, idempotency_key="2")
 
     assert PayoutState.PENDING is first.state

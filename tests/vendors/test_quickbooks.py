@@ -48,7 +48,7 @@ from moorage.vendors.accounting._quickbooks_answers import (
 )
 from moorage.vendors.accounting._quickbooks_requests import (
     contact_body,
-    escaped,
+    escaped_text,
     invoice_body,
     journal_body,
 )
@@ -95,7 +95,7 @@ def sales_invoice(hub: Hub) -> Any:
     return hub.accounting().create_invoice(contact.ref, SALE)
 
 
-def billed(hub: Hub) -> Any:
+def create_bill(hub: Hub) -> Any:
     """Create a bill of a new supplier."""
     supplier = Contact(name="Well Ltd", role=ContactRole.SUPPLIER)
     contact = hub.accounting().create_contact(supplier)
@@ -221,7 +221,7 @@ def test_payments_are_linked(hub: Hub, sandbox: QuickBooksSandbox) -> None:
         "Line": [{"Amount": 12.5, "LinkedTxn": [linked]}],
     }
     assert expected_payment == sandbox.requests[-1].json()
-    record = billed(hub)
+    record = create_bill(hub)
     hub.accounting().record_payment(record.ref, attrs.evolve(PAYMENT, reference=None))
     body = sandbox.requests[-1].json()
     assert "/v3/company/4620816365000000001/billpayment" == sandbox.requests[-1].path
@@ -232,7 +232,7 @@ def test_payments_are_linked(hub: Hub, sandbox: QuickBooksSandbox) -> None:
 
 def test_texts_are_escaped_in_queries(hub: Hub, sandbox: QuickBooksSandbox) -> None:
     """Apostrophes and backslashes in a name are escaped in QuickBooks queries."""
-    assert r"O\'Neil \\" == escaped("O'Neil \\")
+    assert r"O\'Neil \\" == escaped_text("O'Neil \\")
     hub.accounting().find_contacts(ContactQuery(name="O'Neil"))
     query = r"select * from Customer where DisplayName = 'O\'Neil' startposition 1 maxresults 1000"
     assert query == dict(sandbox.requests[-1].query)["query"]
@@ -369,7 +369,7 @@ def test_bill_of_another_total_that_cannot_be_deleted_is_unknown(
 
 def test_file_is_uploaded_with_its_transaction(hub: Hub, sandbox: QuickBooksSandbox) -> None:
     """An uploaded file has its name, its type and the record that it belongs to."""
-    record = billed(hub)
+    record = create_bill(hub)
     attached = hub.accounting().attach(record.ref, BookDocument(name="ü.pdf", content=b"%PDF"))
     (file,) = sandbox.files.values()
     assert [{"EntityRef": {"type": "Bill", "value": record.ref.id}}] == file["AttachableRef"]

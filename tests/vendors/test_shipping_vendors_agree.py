@@ -44,7 +44,7 @@ def _unknown_ref(ref: Ref) -> Ref:
     return attrs.evolve(ref, id=digits)
 
 
-async def _delivered(lab: Lab) -> Shipment:
+async def _delivered_shipment(lab: Lab) -> Shipment:
     shipment = await _bought_label(lab)
     lab.subject.move(shipment.tracking_numbers[0], lab.subject.delivered)
     return shipment
@@ -59,7 +59,7 @@ async def purchase(lab: Lab) -> object:
 
 async def shipment_after_delivery(lab: Lab) -> object:
     """A delivered shipment still has the state bought."""
-    return (await lab("get_shipment", (await _delivered(lab)).ref)).state
+    return (await lab("get_shipment", (await _delivered_shipment(lab)).ref)).state
 
 
 async def tracking_before_the_first_scan(lab: Lab) -> object:
@@ -69,7 +69,7 @@ async def tracking_before_the_first_scan(lab: Lab) -> object:
 
 async def tracking_after_delivery(lab: Lab) -> object:
     """A delivered parcel has the time of its delivery."""
-    tracking = await lab("track_shipment", (await _delivered(lab)).ref)
+    tracking = await lab("track_shipment", (await _delivered_shipment(lab)).ref)
     return tracking.status, tracking.delivered_at is not None
 
 
@@ -100,7 +100,7 @@ async def cancellation_of_an_unknown_shipment(lab: Lab) -> object:
 
 async def cancellation_after_delivery(lab: Lab) -> object:
     """A delivered shipment is not cancelled."""
-    return await lab("cancel", (await _delivered(lab)).ref)
+    return await lab("cancel", (await _delivered_shipment(lab)).ref)
 
 
 async def second_cancellation(lab: Lab) -> object:

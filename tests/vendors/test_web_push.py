@@ -26,7 +26,7 @@ from moorage.domain.http.requests import Request
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.push.web_push import WebPushSandbox, site_key
-from moorage.vendors.push._web_push_crypto import _LIFETIME, Sender, encrypted
+from moorage.vendors.push._web_push_crypto import _LIFETIME, Sender, encrypted_record
 from moorage.vendors.push.web_push import WebPush, classify
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def test_encryption_matches_rfc_8291() -> None:
         "gSxsj_Qulcy4a-fN"
     )
 
-    body = encrypted(b"When I grow up, I want to be a watermelon", subscription(), sender)
+    body = encrypted_record(b"When I grow up, I want to be a watermelon", subscription(), sender)
 
     assert decode_base64url(expected) == body
 
@@ -250,7 +250,7 @@ def test_another_library_decrypts_what_is_sent() -> None:
     content = "Ware eingetroffen: 3 × Größe M".encode()
     sender = Sender(ec.generate_private_key(ec.SECP256R1()), b"0123456789abcdef")
 
-    body = encrypted(content, recipient, sender)
+    body = encrypted_record(content, recipient, sender)
 
     assert content == http_ece.decrypt(
         body, private_key=browser, auth_secret=decode_base64url(AUTH), version="aes128gcm"

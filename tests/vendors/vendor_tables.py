@@ -50,12 +50,12 @@ def lines_of(vendor: str) -> list[str]:
 def _module_lines(contract: str, path: Path) -> Iterator[str]:
     module = importlib.import_module(f"moorage.vendors.{contract}.{path.stem}")
     tree = ast.parse(path.read_text("utf-8"))
-    for name in _assigned(tree.body):
+    for name in _assigned_names(tree.body):
         yield from _lines(f"{path.stem} {name}", vars(module)[name])
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
             kind = vars(module)[node.name]
-            for name in _assigned(node.body):
+            for name in _assigned_names(node.body):
                 yield from _lines(f"{path.stem} {node.name}.{name}", vars(kind).get(name))
             for option in attrs.fields(kind) if attrs.has(kind) else ():
                 if option.default is not attrs.NOTHING:
@@ -65,7 +65,7 @@ def _module_lines(contract: str, path: Path) -> Iterator[str]:
                     yield f"{path.stem} {node.name}.{option.name} is not in the repr"
 
 
-def _assigned(body: Iterable[ast.stmt]) -> Iterator[str]:
+def _assigned_names(body: Iterable[ast.stmt]) -> Iterator[str]:
     for node in body:
         if isinstance(node, ast.AnnAssign) and node.value is None:
             continue
@@ -89,19 +89,19 @@ def _lines(path: str, value: object) -> Iterator[str]:
     elif isinstance(value, re.Pattern):
         yield f"{path} = /{value.pattern!r}/"
     else:
-        for name, part in _parts(value):
+        for name, part in _named_parts(value):
             yield from _lines(f"{path}.{name}", part)
 
 
-def _parts(value: object) -> Iterator[tuple[str, object]]:
+def _named_parts(value: object) -> Iterator[tuple[str, object]]:
     """Yield the named parts of an object that contains constants."""
     if isinstance(value, FunctionType):
         for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
             yield name, cell.cell_contents
     elif isinstance(value, staticmethod):
-        yield from _parts(value.__func__)
+        yield from _named_parts(value.__func__)
     elif isinstance(value, MethodType):
-        yield from _parts(value.__self__)
+        yield from _named_parts(value.__self__)
     elif attrs.has(type(value)):
         kind: Any = type(value)
         for field in attrs.fields(kind):

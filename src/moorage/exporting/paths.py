@@ -31,7 +31,7 @@ def path_of(
     pieces: list[str | Slot] = []
     values: dict[str, str] = {}
     base_length = len(base)
-    for name, text in _parts(path, route):
+    for name, text in _named_segments(path, route):
         segment, base_length = text[base_length:], max(base_length - len(text), 0)
         if not segment:
             continue
@@ -47,7 +47,7 @@ def path_of(
     return tuple(pieces), values
 
 
-def _parts(path: str, route: str | None) -> Iterator[tuple[str | None, str]]:
+def _named_segments(path: str, route: str | None) -> Iterator[tuple[str | None, str]]:
     """Yield a path's segments in order, with a name for each variable one."""
     if route is None:
         for text in re.split(r"(/)", path):

@@ -174,7 +174,7 @@ def declared_contract(kind: str) -> DeclaredContract:
             steps[capability] = "send " + ", ".join(f"`{name}`" for _, name in needed_fields)
     return DeclaredContract(
         operations=tuple(
-            _declared(operation)
+            _declared_operation(operation)
             for name, operation in contract(kind).operations().items()
             if name in names
         ),
@@ -285,7 +285,7 @@ def _is_optional(
     return True
 
 
-def _declared(operation: ContractOperation) -> DeclaredOperation:
+def _declared_operation(operation: ContractOperation) -> DeclaredOperation:
     hints = get_type_hints(operation.plan, localns=_names(operation.plan.__module__))
     parameters = inspect.signature(operation.plan).parameters
     by_reference = operation.target is Target.REFERENCE

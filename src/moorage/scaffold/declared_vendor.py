@@ -122,12 +122,12 @@ def _imports(kind: str, declared: DeclaredContract, code: str) -> Iterator[str]:
         if is_class and re.search(rf"(?<!`)\b{item.__name__}\b", code):
             names.setdefault(item.__module__, []).append(item.__name__)
     for module, in_module in sorted(names.items()):
-        lines = _fitted(f"from {module} import ", "(", sorted(in_module), ")")
+        lines = _fitted_lines(f"from {module} import ", "(", sorted(in_module), ")")
         line = f"from {module} import {', '.join(sorted(in_module))}"
         yield line if len(line) <= _LONGEST_LINE else lines
 
 
-def _fitted(start: str, opening: str, items: list[str], closing: str) -> str:
+def _fitted_lines(start: str, opening: str, items: list[str], closing: str) -> str:
     """Return code with a list of items, broken into lines as formatters do."""
     line = f"{start}{opening}{', '.join(items)}{closing}"
     if len(line) <= _LONGEST_LINE and "\n" not in line:
@@ -156,7 +156,7 @@ def _method(declared: DeclaredContract, operation: DeclaredOperation) -> str:
     body = [f"json={operation.verb}_body"] if _sent_fields(declared, operation) else []
     arguments = [f'"{_path(operation)}"', *body, f"reads={_constant(operation.result)}"]
     start = f"    {operation.verb} = sdk.{_http_method(declared, operation)}"
-    return _fitted(start, "(", arguments, ")")
+    return _fitted_lines(start, "(", arguments, ")")
 
 
 def _body(declared: DeclaredContract, operation: DeclaredOperation) -> str:
@@ -169,9 +169,10 @@ def _body(declared: DeclaredContract, operation: DeclaredOperation) -> str:
     parameters += ["*"][: len(operation.named)]
     parameters += [f"{item.name}: {annotation(item)}" for item in operation.named]
     words = operation.verb.replace("_", " ")
+    start = f"def {operation.verb}_body"
     return (
-        f"\n{_fitted(f'def {operation.verb}_body', '(', parameters, ') -> dict[str, Any]:')}\n"
-        f'    """The body of the request to {words}."""\n{_returned(fields)}'
+        f"\n{_fitted_lines(start, '(', parameters, ') -> dict[str, Any]:')}\n"
+        f'    """The body of the request to {words}."""\n{_return_lines(fields)}'
     )
 
 
@@ -181,11 +182,11 @@ def _object(declared: DeclaredContract, kind: Any, annotation: str) -> str:
     return (
         f"\ndef {_function(kind)}(value: {annotation}) -> dict[str, Any]:\n"
         f'    """{article} `{kind.__name__}` as Acme writes it."""\n'
-        f"{_returned(_sent_members(declared, 'value', kind))}"
+        f"{_return_lines(_sent_members(declared, 'value', kind))}"
     )
 
 
-def _returned(fields: Mapping[str, str]) -> str:
+def _return_lines(fields: Mapping[str, str]) -> str:
     items = [f'"{name}": {expression}' for name, expression in fields.items()]
     items = [
         item
@@ -193,7 +194,7 @@ def _returned(fields: Mapping[str, str]) -> str:
         else item.replace(": ", ": (\n            ", 1) + "\n        )"
         for item in items
     ]
-    return f"{_fitted('    return ', '{', items, '}')}\n"
+    return f"{_fitted_lines('    return ', '{', items, '}')}\n"
 
 
 def annotation(field: ValueField) -> str:
@@ -338,7 +339,7 @@ def _word_row(name: str, kind: Any) -> str:
     member = "UNKNOWN" if "UNKNOWN" in kind.__members__ else _first_word(kind).name
     of = f"of=sdk.same({kind.__name__})"
     arguments = [f'"{name}"', of, f"otherwise={kind.__name__}.{member}"]
-    return _fitted(f"    {name}=sdk.word", "(", arguments, ")").partition("=")[2]
+    return _fitted_lines(f"    {name}=sdk.word", "(", arguments, ")").partition("=")[2]
 
 
 # --- the sandbox ---------------------------------------------------------------

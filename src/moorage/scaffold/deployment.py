@@ -258,7 +258,7 @@ def systemd_unit(deployment: WorkerDeployment) -> str:
     environment = (
         ""
         if deployment.environment is None
-        else f"Environment={_quoted(f'MOORAGE_ENVIRONMENT={deployment.environment}')}\n"
+        else f"Environment={_quoted_word(f'MOORAGE_ENVIRONMENT={deployment.environment}')}\n"
     )
     return f"""\
 # The workers of the pipelines {", ".join(deployment.pipelines)}.
@@ -337,7 +337,7 @@ def _variables_hint(deployment: WorkerDeployment) -> str:
     return "".join(lines)
 
 
-def _quoted(text: str) -> str:
+def _quoted_word(text: str) -> str:
     """Return a text as one word of a systemd unit."""
     escaped_text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{escaped_text}"'

@@ -54,12 +54,12 @@ def scaffold(kind: str, name: str, choice: str | None = None) -> dict[str, str]:
     """
     choices = KINDS[_checked_choice(kind, KINDS, "kind")]
     if not choices:
-        return _named(name, [kind], {})
+        return _named_texts(name, [kind], {})
     checked_choice = _checked_choice(choice or choices[0], choices, "choice")
     folder = f"{kind}-{checked_choice}"
     if not (_TEMPLATES / folder).is_dir():
         return vendor_from_declaration(name, checked_choice)
-    return _named(name, [kind, folder], {_CHOICE: checked_choice})
+    return _named_texts(name, [kind, folder], {_CHOICE: checked_choice})
 
 
 def vendor_from_declaration(name: str, contract: str) -> dict[str, str]:
@@ -73,10 +73,12 @@ def vendor_from_declaration(name: str, contract: str) -> dict[str, str]:
         declared_parts,
     )
 
-    return _named(name, ["vendor", _DECLARED], {_CHOICE: contract, **declared_parts(contract)})
+    return _named_texts(
+        name, ["vendor", _DECLARED], {_CHOICE: contract, **declared_parts(contract)}
+    )
 
 
-def _named(name: str, folders: Iterable[str], parts: Mapping[str, str]) -> dict[str, str]:
+def _named_texts(name: str, folders: Iterable[str], parts: Mapping[str, str]) -> dict[str, str]:
     """Return the texts of templates with the name of the new module.
 
     Args:

@@ -134,7 +134,7 @@ def moorage_async_manager(
 ) -> Callable[..., AsyncConnectorManager]:
     """A function that makes an asynchronous manager, whose services reach only the fake vendor."""
 
-    def make(services: Iterable[Service], **ports: Any) -> AsyncConnectorManager:
+    def make_manager(services: Iterable[Service], **ports: Any) -> AsyncConnectorManager:
         ports = {
             "http": testing.AsyncScriptedHttpClient(moorage_vendor),
             "sleeper": moorage_async_sleeper,
@@ -143,7 +143,7 @@ def moorage_async_manager(
         }
         return moorage.AsyncConnectorManager(services, **ports)
 
-    return make
+    return make_manager
 
 
 @pytest.fixture(scope="session")

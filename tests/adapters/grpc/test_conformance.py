@@ -36,7 +36,7 @@ def _first_use(server: LabServer) -> None:
 
 
 @pytest.fixture(scope="module", name="untrusted")
-def _untrusted(tmp_path_factory: pytest.TempPathFactory) -> Generator[UntrustedServer]:
+def _untrusted_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[UntrustedServer]:
     """Yield a TLS server whose certificate comes from an unknown authority."""
     with UntrustedServer(tmp_path_factory.mktemp("untrusted")) as untrusted:
         yield untrusted
@@ -67,7 +67,7 @@ def subject(
     """Return a description of the connector under test for the conformance kit."""
     port = server.port if network is None else network.address[1]
 
-    def make(port: int = port, host: str = "127.0.0.1", **settings: Any) -> Any:
+    def make_connector(port: int = port, host: str = "127.0.0.1", **settings: Any) -> Any:
         settings = {"plaintext": True, "credentials": Credentials.bearer(SECRET), **settings}
         return kind(f"{host}:{port}", service="connector", **settings)
 
@@ -80,7 +80,7 @@ def subject(
         return number
 
     return connector_conformance.ConnectorSubject(
-        make=lambda _: make(),
+        make=lambda _: make_connector(),
         read=lambda connector, text: connector.call(READ, {"name": text}),
         echoes=True,
         write=lambda connector, text: connector.call(ECHO, {"name": text}),
@@ -88,24 +88,26 @@ def subject(
         network=network,
         refusals={
             "nobody listens": connector_conformance.Refusal(
-                make=lambda _: make(free_port()), error=ConnectionFailed, because="accepts"
+                make=lambda _: make_connector(free_port()),
+                error=ConnectionFailed,
+                because="accepts",
             ),
             "wrong token": connector_conformance.Refusal(
-                make=lambda _: make(guarded.port, credentials=Credentials.bearer(WRONG)),
+                make=lambda _: make_connector(guarded.port, credentials=Credentials.bearer(WRONG)),
                 error=AuthenticationFailed,
             ),
             "unknown host": connector_conformance.Refusal(
-                make=lambda _: make(host="grpc.invalid", plaintext=False),
+                make=lambda _: make_connector(host="grpc.invalid", plaintext=False),
                 error=ConnectionFailed,
                 because="host",
             ),
             "untrusted certificate": connector_conformance.Refusal(
-                make=lambda _: make(untrusted.port, plaintext=False, tls=Tls()),
+                make=lambda _: make_connector(untrusted.port, plaintext=False, tls=Tls()),
                 error=ConnectionFailed,
                 because="TLS",
             ),
             "no TLS": connector_conformance.Refusal(
-                make=lambda _: make(plaintext=False, tls=Tls()),
+                make=lambda _: make_connector(plaintext=False, tls=Tls()),
                 error=ConnectionFailed,
                 because="TLS",
             ),

@@ -354,12 +354,12 @@ def test_a_connector_is_a_context(server: LabServer) -> None:
     with pytest.raises(LocalFailure):
         connector.open()
 
-    async def use() -> str:
+    async def use_connector() -> str:
         async with AsyncGrpcConnector(server.address, plaintext=True) as connector:
             await connector.open()
             return connector.connectivity
 
-    assert "ready" == asyncio.run(use())
+    assert "ready" == asyncio.run(use_connector())
     assert ["methods", "call"] == list(connector.operations)
     assert "127.0.0.1" in repr(connector)
     assert "idle" == connector.connectivity

@@ -115,11 +115,13 @@ def stubs(mode: str, server: LabServer) -> Generator[Callable[..., Stubs]]:
     """Return a function that makes stubs of the shared server."""
     made: list[Stubs] = []
 
-    def make(service: Service = RETRIED, address: str = server.address, **facts: Any) -> Stubs:
+    def make_stubs(
+        service: Service = RETRIED, address: str = server.address, **facts: Any
+    ) -> Stubs:
         made.append(Stubs(mode, address, service, **facts))
         return made[-1]
 
-    yield make
+    yield make_stubs
     for group in made:
         group.close()
 

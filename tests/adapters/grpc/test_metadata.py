@@ -74,8 +74,10 @@ def test_an_error_does_not_repeat_the_credential(
     secret = "token-4711-very-secret"
     lab = labs(server.address, credentials=Credentials.bearer(secret))
     named = bytes([len(secret)]) + secret.encode()
-    reason = _any("google.rpc.ErrorInfo", b"\x0a" + named)
-    fields = _any("google.rpc.BadRequest", b"\x0a" + bytes([len(named) + 1]) + b"\x0a" + named)
+    reason = _any_message("google.rpc.ErrorInfo", b"\x0a" + named)
+    fields = _any_message(
+        "google.rpc.BadRequest", b"\x0a" + bytes([len(named) + 1]) + b"\x0a" + named
+    )
     trailers = {"grpc-status-details-bin": (reason + fields).hex()}
     with pytest.raises((AuthenticationFailed, VendorRejected)) as caught:
         lab.call(do="fail", code=code, text=f"Bearer {secret} is bad", trailers=trailers)
@@ -85,7 +87,7 @@ def test_an_error_does_not_repeat_the_credential(
     assert "***" == error.vendor_code
 
 
-def _any(name: str, value: bytes) -> bytes:
+def _any_message(name: str, value: bytes) -> bytes:
     url = f"type.googleapis.com/{name}".encode()
     content = b"\x0a" + bytes([len(url)]) + url + b"\x12" + bytes([len(value)]) + value
     return b"\x1a" + bytes([len(content)]) + content

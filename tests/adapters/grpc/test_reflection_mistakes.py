@@ -104,15 +104,15 @@ def _server() -> Generator[Reflection]:
 
 
 @pytest.fixture(name="reflected")
-def _reflected(server: Reflection, labs: Callable[..., Lab]) -> Callable[[], GrpcDescriptors]:
+def _reflect(server: Reflection, labs: Callable[..., Lab]) -> Callable[[], GrpcDescriptors]:
     """Return a function that asks the server for its descriptors, in both modes."""
     lab = labs(server.address)
 
-    def ask() -> GrpcDescriptors:
+    def reflect_descriptors() -> GrpcDescriptors:
         described: GrpcDescriptors = lab.perform(lab.connector.reflect())
         return described
 
-    return ask
+    return reflect_descriptors
 
 
 def one_file(name: str) -> list[bytes]:

@@ -41,7 +41,7 @@ def subject(
     user = f"user-{uuid4().hex[:8]}"
     server.add(user, b"Subject: first\r\n\r\nfirst")
 
-    def make(**changed: Any) -> Any:
+    def make_connector(**changed: Any) -> Any:
         options = {"service": "connector", "connect_timeout": 3.0, **settings, **changed}
         return lambda _: kind(server.settings(user, port, **options))
 
@@ -50,30 +50,34 @@ def subject(
 
     refusals = {
         "wrong password": connector_conformance.Refusal(
-            make=make(password="guess-0815"), error=AuthenticationFailed, because="password"
+            make=make_connector(password="guess-0815"),
+            error=AuthenticationFailed,
+            because="password",
         ),
         "wrong token": connector_conformance.Refusal(
-            make=make(password=None, token="guess-0815"), error=AuthenticationFailed
+            make=make_connector(password=None, token="guess-0815"), error=AuthenticationFailed
         ),
         "unknown host": connector_conformance.Refusal(
-            make=make(url="imap://mail.invalid"), error=ConnectionFailed, because="host"
+            make=make_connector(url="imap://mail.invalid"), error=ConnectionFailed, because="host"
         ),
         "nobody listens": connector_conformance.Refusal(
-            make=make(url=f"imap://127.0.0.1:{free_port()}"),
+            make=make_connector(url=f"imap://127.0.0.1:{free_port()}"),
             error=ConnectionFailed,
             because="Nothing accepts",
         ),
         "untrusted certificate": connector_conformance.Refusal(
-            make=make(start_tls=True, authorities=None), error=ConnectionFailed, because="TLS"
+            make=make_connector(start_tls=True, authorities=None),
+            error=ConnectionFailed,
+            because="TLS",
         ),
         "untrusted certificate of IMAPS": connector_conformance.Refusal(
-            make=make(url=f"imaps://127.0.0.1:{server.secure_port}", authorities=None),
+            make=make_connector(url=f"imaps://127.0.0.1:{server.secure_port}", authorities=None),
             error=ConnectionFailed,
             because="TLS",
         ),
     }
     return connector_conformance.ConnectorSubject(
-        make=make(),
+        make=make_connector(),
         read=lambda connector, text: connector.search(subject_contains(text)),
         write=write,
         count=lambda text: server.count(user, text),

@@ -38,7 +38,7 @@ def subject(
     """Return a description of the connector under test for the conformance kit."""
     port = None if proxy is None else proxy.address[1]
 
-    def make(**changed: Any) -> Any:
+    def make_connector(**changed: Any) -> Any:
         options = {"service": "connector", "connect_timeout": 3.0, **settings, **changed}
         return lambda _: kind(server.settings(port, **options))
 
@@ -50,36 +50,42 @@ def subject(
 
     refusals = {
         "wrong password": connector_conformance.Refusal(
-            make=make(password="guess-0815"), error=AuthenticationFailed, because="password"
+            make=make_connector(password="guess-0815"),
+            error=AuthenticationFailed,
+            because="password",
         ),
         "unknown user": connector_conformance.Refusal(
-            make=make(user="cn=nobody,dc=example"), error=AuthenticationFailed
+            make=make_connector(user="cn=nobody,dc=example"), error=AuthenticationFailed
         ),
         "unknown host": connector_conformance.Refusal(
-            make=make(url="ldap://directory.invalid"), error=ConnectionFailed, because="host"
+            make=make_connector(url="ldap://directory.invalid"),
+            error=ConnectionFailed,
+            because="host",
         ),
         "nobody listens": connector_conformance.Refusal(
-            make=make(url=f"ldap://127.0.0.1:{free_port()}"),
+            make=make_connector(url=f"ldap://127.0.0.1:{free_port()}"),
             error=ConnectionFailed,
             because="Nothing accepts",
         ),
         "untrusted certificate": connector_conformance.Refusal(
-            make=make(start_tls=True, authorities=None), error=ConnectionFailed, because="TLS"
+            make=make_connector(start_tls=True, authorities=None),
+            error=ConnectionFailed,
+            because="TLS",
         ),
         "untrusted certificate of LDAPS": connector_conformance.Refusal(
-            make=make(url=f"ldaps://127.0.0.1:{server.secure_port}", authorities=None),
+            make=make_connector(url=f"ldaps://127.0.0.1:{server.secure_port}", authorities=None),
             error=ConnectionFailed,
             because="TLS",
         ),
         "no TLS at the port of LDAPS": connector_conformance.Refusal(
-            make=make(
+            make=make_connector(
                 url=f"ldap://127.0.0.1:{server.secure_port}", start_tls=False, authorities=None
             ),
             error=ConnectionFailed,
         ),
     }
     return connector_conformance.ConnectorSubject(
-        make=make(),
+        make=make_connector(),
         read=lambda connector, text: connector.search(equals("uid", text)),
         write=write,
         count=count,

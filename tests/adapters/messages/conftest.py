@@ -30,11 +30,11 @@ def labs(mode: str) -> Generator[Callable[..., Lab]]:
     """Return a function that makes publishers, which are closed after the test."""
     made: list[Lab] = []
 
-    def make(publisher: Callable[[bool], Any], **settings: Any) -> Lab:
+    def make_lab(publisher: Callable[[bool], Any], **settings: Any) -> Lab:
         made.append(Lab(mode, publisher, **settings))
         return made[-1]
 
-    yield make
+    yield make_lab
     for lab in made:
         lab.close()
 
@@ -43,13 +43,13 @@ def labs(mode: str) -> Generator[Callable[..., Lab]]:
 def memory_lab(labs: Callable[..., Lab]) -> Callable[..., Lab]:
     """Return a function that makes publishers to the in-memory broker."""
 
-    def make(broker: MemoryBroker, **settings: Any) -> Lab:
+    def make_lab(broker: MemoryBroker, **settings: Any) -> Lab:
         return labs(
             lambda is_async: broker.async_publisher() if is_async else broker.publisher(),
             **settings,
         )
 
-    return make
+    return make_lab
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def broker() -> Generator[Broker]:
 def rabbit(labs: Callable[..., Lab]) -> Callable[..., Lab]:
     """Return a function that makes publishers to RabbitMQ."""
 
-    def make(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
+    def make_lab(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
         options: dict[str, Any] = {"connect_timeout": PATIENCE, **settings}
         values = RabbitMq(url=Secret(url), **options)
         return labs(
@@ -72,14 +72,14 @@ def rabbit(labs: Callable[..., Lab]) -> Callable[..., Lab]:
             **(service or {}),
         )
 
-    return make
+    return make_lab
 
 
 @pytest.fixture
 def mqtt(labs: Callable[..., Lab]) -> Callable[..., Lab]:
     """Return a function that makes publishers over MQTT."""
 
-    def make(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
+    def make_lab(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
         options: dict[str, Any] = {"connect_timeout": PATIENCE, **settings}
         values = Mqtt(url=Secret(url), **options)
         return labs(
@@ -87,4 +87,4 @@ def mqtt(labs: Callable[..., Lab]) -> Callable[..., Lab]:
             **(service or {}),
         )
 
-    return make
+    return make_lab

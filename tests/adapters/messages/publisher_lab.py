@@ -58,11 +58,11 @@ class Lab:
         """Close the publisher."""
         self.finish(self.publisher.close())
         if self.loop is not None:
-            self.loop.run_until_complete(_finished())
+            self.loop.run_until_complete(_wait_for_client_tasks())
             self.loop.close()
 
 
-async def _finished() -> None:
+async def _wait_for_client_tasks() -> None:
     """Wait for client library tasks that are closing their connections."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     if tasks:

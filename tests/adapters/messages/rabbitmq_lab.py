@@ -56,7 +56,7 @@ class Broker:
 
 
 @contextmanager
-def connected(lab: Lab, url: str) -> Generator[Any]:
+def open_connection(lab: Lab, url: str) -> Generator[Any]:
     """Open a broker connection in the publisher's mode, without the publisher's own checks."""
     settings = RabbitMq(url=Secret(url))
     connect = connect_pika if lab.loop is None else connect_aio_pika

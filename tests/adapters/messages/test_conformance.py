@@ -235,7 +235,7 @@ def server(
         yield from BROKERS[request.param](("127.0.0.1", untrusted.port))
 
 
-async def checked(check: Any, server: Server, network: TcpProxy) -> None:
+async def run_check(check: Any, server: Server, network: TcpProxy) -> None:
     """Run an asynchronous check after a first call that opens the HTTP client's selector."""
     if server.is_http:
         publisher = server.settings(*server.address).async_publisher("connector")
@@ -258,8 +258,8 @@ def subject(
     """Return a description of the publisher under test for the conformance kit."""
 
     def make_publisher(settings: Any) -> Any:
-        make: Any = settings.async_publisher if is_async else settings.publisher
-        return make("connector")
+        make_lab: Any = settings.async_publisher if is_async else settings.publisher
+        return make_lab("connector")
 
     def refusal(
         settings: Callable[[], Any], error: type[Any], because: str
@@ -308,7 +308,7 @@ def test_a_synchronous_publisher_passes(check: Any, server: Server, network: Tcp
 def test_an_asynchronous_publisher_passes(check: Any, server: Server, network: TcpProxy) -> None:
     """An asynchronous publisher passes each check of the conformance kit."""
     leave_out(check, server)
-    asyncio.run(checked(check, server, network))
+    asyncio.run(run_check(check, server, network))
 
 
 @pytest.mark.parametrize("check", connector_conformance.FORK_CHECKS, ids=name_of)

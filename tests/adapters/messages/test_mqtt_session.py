@@ -315,10 +315,10 @@ def test_exception_of_the_library_ends_the_session() -> None:
     """An exception that an older paho raises for invalid MQTT bytes ends the session."""
     session = MqttSession(Mqtt(url=Secret("mqtt://mqtt.example")), "client")
 
-    def fail() -> None:
+    def raise_error() -> None:
         raise IndexError
 
-    vars(vars(session)["_client"])["loop_read"] = fail
+    vars(vars(session)["_client"])["loop_read"] = raise_error
     session.receive(b"garbage")
     assert session.is_ended
 

@@ -66,14 +66,14 @@ def stream(private_server: PrivateNats) -> Generator[str]:
 def labs_of_nats(labs: Callable[..., Lab]) -> Callable[..., Lab]:
     """Return a function that makes publishers to NATS."""
 
-    def make(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
+    def make_lab(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
         values = Nats(url=Secret(url), **settings)
         return labs(
             lambda is_async: values.async_publisher() if is_async else values.publisher(),
             **(service or {}),
         )
 
-    return make
+    return make_lab
 
 
 def test_message_arrives_with_everything(
@@ -210,7 +210,7 @@ def server_with_users() -> Generator[PrivateNats]:
         yield server
 
 
-def at(server: PrivateNats, user: str) -> str:
+def user_url(server: PrivateNats, user: str) -> str:
     """Return the server's URL with the given user."""
     return server.url.replace("://", f"://{user}@")
 
@@ -219,7 +219,7 @@ def test_permissions_are_reported(
     labs_of_nats: Callable[..., Lab], server_with_users: PrivateNats
 ) -> None:
     """A forbidden subject raises AuthenticationFailed at once, and the connection stays usable."""
-    lab = labs_of_nats(at(server_with_users, "shop:pw"))
+    lab = labs_of_nats(user_url(server_with_users, "shop:pw"))
     for _ in range(2):
         with pytest.raises(AuthenticationFailed, match="may not publish to the subject"):
             lab.publish("Invoices", Message(b"1"))
@@ -229,7 +229,7 @@ def test_permissions_are_reported(
     with pytest.raises(InvalidRequest, match="too large"):
         lab.publish("orders", Message(b"x" * 1001))
     assert 1 == lab.publisher.statistics().created
-    lab = labs_of_nats(at(server_with_users, "mute"), password=Secret("pw"))
+    lab = labs_of_nats(user_url(server_with_users, "mute"), password=Secret("pw"))
     with pytest.raises(AuthenticationFailed, match="may not receive the acknowledgements"):
         lab.publish("orders", Message(b"1"))
 

@@ -42,11 +42,11 @@ def private_server() -> Generator[PrivateNats]:
 def lab(labs: Callable[..., Lab]) -> Callable[..., Lab]:
     """Return a function that makes publishers to NATS."""
 
-    def make(url: str, **settings: Any) -> Lab:
+    def make_lab(url: str, **settings: Any) -> Lab:
         values = Nats(url=Secret(url), **settings)
         return labs(lambda is_async: values.async_publisher() if is_async else values.publisher())
 
-    return make
+    return make_lab
 
 
 def test_user_logs_in_with_credentials(lab: Callable[..., Lab]) -> None:

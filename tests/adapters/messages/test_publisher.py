@@ -165,7 +165,7 @@ def fragile(
     def translate_error(exception: Exception) -> ConnectorError | None:
         return REFUSED if isinstance(exception, KeyError) else None
 
-    def make(is_async: bool) -> MessagePublisher | AsyncMessagePublisher:
+    def make_lab(is_async: bool) -> MessagePublisher | AsyncMessagePublisher:
         if is_async:
             return AsyncMessagePublisher(
                 "events", broker.rules, AsyncSharedLink(connect), translate_error=translate_error
@@ -173,7 +173,7 @@ def fragile(
         links = SharedLink(lambda _: FragileLink(broker, content, error))
         return MessagePublisher("events", broker.rules, links, translate_error=translate_error)
 
-    return make
+    return make_lab
 
 
 def test_lost_connection_in_the_middle_of_a_batch(labs: Callable[..., Lab]) -> None:
@@ -296,7 +296,7 @@ def test_closed_publisher_publishes_nothing(memory_lab: Callable[..., Lab]) -> N
     broker = MemoryBroker()
     lab = memory_lab(broker)
 
-    async def use() -> None:
+    async def use_publisher() -> None:
         async with lab.publisher as publisher:
             assert publisher is lab.publisher
 
@@ -304,7 +304,7 @@ def test_closed_publisher_publishes_nothing(memory_lab: Callable[..., Lab]) -> N
         with lab.publisher as publisher:
             assert publisher is lab.publisher
     else:
-        lab.finish(use())
+        lab.finish(use_publisher())
     with pytest.raises(LocalFailure, match="closed"):
         lab.publish("orders", Message(b"1"))
     assert broker.messages == ()

@@ -18,7 +18,7 @@ from moorage.adapters.messages._rabbitmq_sync import _SocketLoop, connect_pika
 from moorage.adapters.messages.rabbitmq import RabbitMq
 from moorage.domain.messages.message import OutgoingMessage
 from moorage.domain.messages.publish_failures import Publication, publication_of
-from tests.adapters.messages.rabbitmq_lab import connected
+from tests.adapters.messages.rabbitmq_lab import open_connection
 from tests.support.flooding import MOST, flooding_server
 from tests.support.rabbitmq_servers import LossyProxy
 from tests.support.waiting import wait_until
@@ -57,7 +57,7 @@ def test_message_that_cannot_be_encoded_leaves_the_connection_usable(
         OutgoingMessage("\ud800", Message(b"1")),
         OutgoingMessage(broker.queue, Message(b"2")),
     )
-    with connected(lab, broker.url) as link:
+    with open_connection(lab, broker.url) as link:
         with pytest.raises(UnicodeEncodeError):
             lab.finish(link.publish(wrong, 5.0))
         with pytest.raises(UnicodeEncodeError):
@@ -136,7 +136,7 @@ def test_batch_without_confirmations_may_be_stored(
     items = [OutgoingMessage(broker.queue, Message(text)) for text in ("1", "2")]
     with proxy_before(broker) as proxy:
         lab = rabbit(broker.url)
-        with connected(lab, url_of(proxy)) as link:
+        with open_connection(lab, url_of(proxy)) as link:
             lab.finish(link.publish(items[0], 30.0))
             proxy.is_mute = True
             results = lab.finish(link.publish_batch(items, 0.05))

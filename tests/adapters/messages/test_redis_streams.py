@@ -74,14 +74,14 @@ def server(private_server: PrivateRedis) -> Generator[redis.Redis]:
 def streams(labs: Callable[..., Lab]) -> Callable[..., Lab]:
     """Return a function that makes publishers to Redis Streams."""
 
-    def make(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
+    def make_lab(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
         values = RedisStreams(url=Secret(url), **settings)
         return labs(
             lambda is_async: values.async_publisher() if is_async else values.publisher(),
             **(service or {}),
         )
 
-    return make
+    return make_lab
 
 
 def entries(server: Any, stream: str) -> list[Any]:
@@ -259,7 +259,7 @@ def test_member_of_a_cluster_is_refused(streams: Callable[..., Lab]) -> None:
             lab.publish("orders", Message(b"1"))
 
 
-def _through(proxy: LossyProxy) -> str:
+def _proxied_url(proxy: LossyProxy) -> str:
     return f"redis://127.0.0.1:{proxy.port}/0"
 
 
@@ -268,7 +268,7 @@ def test_lost_acknowledgement_leaves_the_outcome_open(
 ) -> None:
     """A message whose reply is lost with the connection is not sent again."""
     with LossyProxy("127.0.0.1", _port(private_server)) as proxy:
-        lab = streams(_through(proxy))
+        lab = streams(_proxied_url(proxy))
         for options, kind in (({}, ConnectionFailed), ({"idempotency_key": "k"}, OutcomeUnknown)):
             lab.publish("orders", Message(b"1"))
             with ThreadPoolExecutor(1) as pool:
@@ -296,7 +296,7 @@ def test_silence_after_the_message_ends_with_the_attempt(
 ) -> None:
     """A message without a reply in time may be stored, and its connection is not used again."""
     with LossyProxy("127.0.0.1", _port(private_server)) as proxy:
-        lab = streams(_through(proxy))
+        lab = streams(_proxied_url(proxy))
         lab.publish("orders", Message(b"1"))
         proxy.is_mute = True
         with pytest.raises((AttemptTimeout, DeadlineExceeded)) as caught:
@@ -328,7 +328,7 @@ def test_cancelled_message_closes_its_connection(
 
     async def run() -> None:
         with LossyProxy("127.0.0.1", _port(private_server)) as proxy:
-            link = await connect_async(RedisStreams(url=Secret(_through(proxy))), 5.0)
+            link = await connect_async(RedisStreams(url=Secret(_proxied_url(proxy))), 5.0)
             assert link.is_connected()
             proxy.received, proxy.is_mute = 0, True
             [item] = outgoing_messages("orders", [Message(b"1")], RULES, None)

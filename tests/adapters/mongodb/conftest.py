@@ -46,11 +46,11 @@ def labs(mode: str) -> Generator[Callable[..., Lab]]:
     """Return a function that makes connectors, which are closed after the test."""
     made: list[Lab] = []
 
-    def make(url: str, **settings: Any) -> Lab:
+    def make_lab(url: str, **settings: Any) -> Lab:
         made.append(Lab(mode, url, **settings))
         return made[-1]
 
-    yield make
+    yield make_lab
     for lab in made:
         lab.close()
 

@@ -49,7 +49,7 @@ class Lab:
     def transact(self, *operations: Any, fails: bool = False, **options: Any) -> list[Any]:
         """Perform operations in a transaction, and return their results."""
 
-        def work(transaction: Any) -> list[Any]:
+        def run_transaction(transaction: Any) -> list[Any]:
             results = [transaction.perform(operation) for operation in operations]
             if fails:
                 raise KeyError("mine")
@@ -61,7 +61,7 @@ class Lab:
                 raise KeyError("mine")
             return results
 
-        function = work_async if self.is_async else work
+        function = work_async if self.is_async else run_transaction
         transaction = self.connector.transaction(function, name="orders.move")
         results: list[Any] = self.perform(transaction, **options)
         return results

@@ -39,7 +39,7 @@ def subject(
     """Return a description of the connector under test for the conformance kit."""
     port = server.port if proxy is None else proxy.address[1]
 
-    def make(url: str = server.url(port), **settings: Any) -> Any:
+    def make_connector(url: str = server.url(port), **settings: Any) -> Any:
         settings = {"user": USER, "password": Secret(PASSWORD), "auth_source": "admin", **settings}
         settings = {"service": "connector", "connect_timeout": 3.0, **settings}
         return lambda _: kind(url, **settings)
@@ -50,18 +50,24 @@ def subject(
 
     refusals = {
         "wrong password": connector_conformance.Refusal(
-            make=make(password=Secret("guess-0815")), error=AuthenticationFailed
+            make=make_connector(password=Secret("guess-0815")), error=AuthenticationFailed
         ),
         "unknown host": connector_conformance.Refusal(
-            make=make("mongodb://database.invalid/erp"), error=ConnectionFailed, because="host"
+            make=make_connector("mongodb://database.invalid/erp"),
+            error=ConnectionFailed,
+            because="host",
         ),
         "nobody listens": connector_conformance.Refusal(
-            make=make(server.url(free_port())), error=ConnectionFailed, because="Nothing accepts"
+            make=make_connector(server.url(free_port())),
+            error=ConnectionFailed,
+            because="Nothing accepts",
         ),
-        "no TLS": connector_conformance.Refusal(make=make(tls=Tls()), error=ConnectionFailed),
+        "no TLS": connector_conformance.Refusal(
+            make=make_connector(tls=Tls()), error=ConnectionFailed
+        ),
     }
     return connector_conformance.ConnectorSubject(
-        make=make(),
+        make=make_connector(),
         read=lambda connector, text: connector.find_one("notes", {"text": {"_": text}}),
         write=lambda connector, text: connector.insert_one("notes", {"text": text}),
         count=count,

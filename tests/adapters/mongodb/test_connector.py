@@ -138,7 +138,7 @@ def test_a_conflict_undoes_a_transaction(lab: Lab) -> None:
     operation = lab.connector.find("orders", {})
     rival = lab.connector.update_one("orders", {"_id": 1}, {"$inc": {"total": 10}})
 
-    def work(transaction: Any) -> None:
+    def run_transaction(transaction: Any) -> None:
         transaction.perform(operation)
         lab.perform(rival)
         transaction.perform(raise_total)
@@ -149,7 +149,7 @@ def test_a_conflict_undoes_a_transaction(lab: Lab) -> None:
         await transaction.perform(raise_total)
 
     with pytest.raises(TransactionConflict):
-        lab.do("transaction", work_async if lab.is_async else work, name="orders.raise")
+        lab.do("transaction", work_async if lab.is_async else run_transaction, name="orders.raise")
     assert 11 == lab.do("find_one", "orders", {"_id": 1})["total"]
 
 
@@ -334,12 +334,12 @@ def test_blocks_close_connectors(mode: str, server: PrivateMongo) -> None:
     """A connector is closed at the end of its `with` block."""
     lab = Lab(mode, server.url())
 
-    async def use() -> None:
+    async def use_connector() -> None:
         async with lab.connector:
             await lab.connector.open()
 
     if lab.is_async:
-        lab.run(use())
+        lab.run(use_connector())
     else:
         with lab.connector as connector:
             connector.open()
@@ -352,15 +352,15 @@ def test_a_connector_belongs_to_an_event_loop(server: PrivateMongo) -> None:
     connector = AsyncMongoConnector(server.url())
     operation = connector.count("orders", {})
 
-    async def use() -> None:
+    async def use_connector() -> None:
         await operation.perform(OperationAttempt(1, 20.0))
 
     async def use_and_close() -> None:
         with pytest.raises(LocalFailure, match="another event loop"):
-            await use()
+            await use_connector()
 
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(use())
+    loop.run_until_complete(use_connector())
     asyncio.run(use_and_close())
     loop.run_until_complete(connector.close())
     loop.run_until_complete(loop.shutdown_default_executor())

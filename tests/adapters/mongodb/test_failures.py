@@ -52,7 +52,7 @@ def failing_commands(server: PrivateMongo, commands: list[str], times: int = 1, 
 
 
 @pytest.fixture(name="private")
-def _private() -> Generator[PrivateMongo]:
+def _private_server() -> Generator[PrivateMongo]:
     with PrivateMongo() as server:
         yield server
 
@@ -220,7 +220,7 @@ def test_a_closed_connector_ends_a_transaction(lab: Lab) -> None:
     """A closed MongoDB connector refuses operations, even inside an open transaction."""
     count = lab.connector.count("orders", {})
 
-    def work(transaction: Any) -> None:
+    def run_transaction(transaction: Any) -> None:
         lab.connector.close()
         transaction.perform(count)
 
@@ -229,4 +229,4 @@ def test_a_closed_connector_ends_a_transaction(lab: Lab) -> None:
         await transaction.perform(count)
 
     with pytest.raises(LocalFailure, match="closed"):
-        lab.do("transaction", work_async if lab.is_async else work, name="orders.late")
+        lab.do("transaction", work_async if lab.is_async else run_transaction, name="orders.late")

@@ -27,7 +27,7 @@ def labs(mode: str) -> Generator[Callable[..., Lab]]:
     schemas: dict[str, Administrator] = {}
     schema = f"moorage_sql_{os.getpid()}"
 
-    def make(system: str, **settings: Any) -> Lab:
+    def make_lab(system: str, **settings: Any) -> Lab:
         if system != "sqlite" and system not in schemas:
             schemas[system] = Administrator(system)
             if system == "postgresql":
@@ -47,7 +47,7 @@ def labs(mode: str) -> Generator[Callable[..., Lab]]:
         lab.execute(CREATE)
         return lab
 
-    yield make
+    yield make_lab
     for lab in made:
         lab.close()
     for system, administrator in schemas.items():

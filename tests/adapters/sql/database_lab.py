@@ -186,7 +186,7 @@ class Lab:
 
         async def take() -> list[Any]:
             async with await self.manager.perform("sql", operation) as rows:
-                return [row async for row, _ in _numbered(rows, number)]
+                return [row async for row, _ in _numbered_rows(rows, number)]
 
         if self.loop is not None:
             return self.loop.run_until_complete(take())
@@ -213,7 +213,7 @@ class Lab:
             self.loop.close()
 
 
-async def _numbered(rows: Any, number: int) -> AsyncGenerator[tuple[Any, int]]:
+async def _numbered_rows(rows: Any, number: int) -> AsyncGenerator[tuple[Any, int]]:
     count = 0
     async for row in rows:
         yield row, count

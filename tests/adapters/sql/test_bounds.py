@@ -29,11 +29,11 @@ NOTE = "n" * 400
 def fill(lab: Lab, rows: int) -> None:
     """Store this many rows, each with a note of 400 characters."""
 
-    async def work(transaction: Any) -> None:
+    async def run_transaction(transaction: Any) -> None:
         steps = [{"id": number, "note": NOTE} for number in range(rows)]
         await transaction.execute_each(INSERT, steps)
 
-    lab.transaction(work)
+    lab.transaction(run_transaction)
 
 
 @each_system
@@ -79,7 +79,7 @@ def test_result_in_a_transaction_is_bounded(labs: Callable[..., Lab], system: st
     """A transaction whose query exceeds a limit is rolled back, even if it ignores the error."""
     lab = labs(system, most_rows=10, most_bytes=2_000_000)
 
-    async def work(transaction: Any) -> int:
+    async def run_transaction(transaction: Any) -> int:
         await transaction.execute(INSERT, id=1, note="undone")
         with pytest.raises(InvalidRequest):
             await transaction.query(ENDLESS[system], low=1)
@@ -87,10 +87,10 @@ def test_result_in_a_transaction_is_bounded(labs: Callable[..., Lab], system: st
 
     if system == "sqlite":
         # Its result ends with its cursor, so that the transaction can go on.
-        assert 1 == lab.transaction(work)
+        assert 1 == lab.transaction(run_transaction)
         return
     with pytest.raises(InvalidRequest):
-        lab.transaction(work)
+        lab.transaction(run_transaction)
     assert () == lab.query(LIST)
 
 
@@ -138,4 +138,4 @@ def test_bytes_are_unknown_without_tcp() -> None:
     own_socket, other_socket = socket.socketpair()
     with own_socket, other_socket:
         other_socket.send(b"hello")
-        assert 0 == _psycopg._received(own_socket.fileno())  # noqa: SLF001 - the unit under test
+        assert 0 == _psycopg._received_bytes(own_socket.fileno())  # noqa: SLF001 - the unit under test

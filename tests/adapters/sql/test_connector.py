@@ -136,7 +136,7 @@ def test_failure_inside_savepoint_undoes_only_savepoint_block(
     """A failure inside a savepoint undoes only the savepoint's block."""
     lab = labs(system)
 
-    async def work(transaction: Any) -> Any:
+    async def run_transaction(transaction: Any) -> Any:
         await transaction.execute(INSERT, id=1, note="kept")
         with pytest.raises(VendorRejected):  # noqa: PT012 - what is undone
             async with transaction.savepoint():
@@ -146,7 +146,7 @@ def test_failure_inside_savepoint_undoes_only_savepoint_block(
             await transaction.execute(INSERT, id=3, note="kept")
         return await transaction.query(LIST)
 
-    assert ((1, "kept"), (3, "kept")) == lab.transaction(work) == lab.query(LIST)
+    assert ((1, "kept"), (3, "kept")) == lab.transaction(run_transaction) == lab.query(LIST)
 
 
 @each_system
@@ -155,16 +155,16 @@ def test_rows_are_written_together(labs: Callable[..., Lab], system: str) -> Non
     lab = labs(system)
     rows = [{"id": number, "note": "a"} for number in range(1, 4)]
 
-    async def work(transaction: Any, rows: list[dict[str, Any]]) -> None:
+    async def run_transaction(transaction: Any, rows: list[dict[str, Any]]) -> None:
         await transaction.execute_each(INSERT, [])
         await transaction.execute_each(INSERT, rows)
 
     with pytest.raises(VendorRejected):
-        lab.transaction(lambda transaction: work(transaction, [*rows, rows[0]]))
+        lab.transaction(lambda transaction: run_transaction(transaction, [*rows, rows[0]]))
     with pytest.raises(InvalidData, match="lacks the parameters note"):
-        lab.transaction(lambda transaction: work(transaction, [*rows, {"id": 4}]))
+        lab.transaction(lambda transaction: run_transaction(transaction, [*rows, {"id": 4}]))
     assert () == lab.query(LIST)
-    lab.transaction(lambda transaction: work(transaction, rows))
+    lab.transaction(lambda transaction: run_transaction(transaction, rows))
 
     assert ((1, "a"), (2, "a"), (3, "a")) == lab.query(LIST)
 
@@ -178,13 +178,13 @@ def test_exception_of_the_function_undoes_the_transaction(
     failure = KeyError("a defect")
     ended: list[Any] = []
 
-    async def work(transaction: Any) -> None:
+    async def run_transaction(transaction: Any) -> None:
         ended.append(transaction)
         await transaction.execute(INSERT, id=1, note="a")
         raise failure
 
     with pytest.raises(KeyError) as excinfo:
-        lab.transaction(work)
+        lab.transaction(run_transaction)
 
     assert failure is excinfo.value
     assert () == lab.query(LIST)
@@ -201,13 +201,13 @@ def test_conflict_repeats_the_whole_transaction(labs: Callable[..., Lab]) -> Non
     lab.execute(INSERT, id=1, note="a")
     notes: list[Any] = []
 
-    async def work(transaction: Any) -> None:
+    async def run_transaction(transaction: Any) -> None:
         notes.append((await transaction.query(LIST))[0].note)
         if len(notes) == 1:
             administrator.ask(f"UPDATE {schema}.moorage_orders SET note = 'b'")
         await transaction.execute(UPDATE, id=1, note="c")
 
-    lab.transaction(work, isolation="repeatable read")
+    lab.transaction(run_transaction, isolation="repeatable read")
     administrator.close()
 
     assert ["a", "b"] == notes
@@ -218,11 +218,11 @@ def test_unknown_isolation_level_is_refused(labs: Callable[..., Lab]) -> None:
     """An unknown isolation level is refused."""
     lab = labs("postgresql")
 
-    async def work(transaction: Any) -> None:
+    async def run_transaction(transaction: Any) -> None:
         await transaction.query(LIST)
 
     with pytest.raises(InvalidData, match="isolation level"):
-        lab.transaction(work, isolation="serializable; DROP TABLE moorage_orders")
+        lab.transaction(run_transaction, isolation="serializable; DROP TABLE moorage_orders")
 
 
 @each_system
@@ -355,13 +355,13 @@ def test_killed_transaction_is_repeated_before_its_commit(
     killers = [kill_during_statement(system, lab.session())]
     attempts: list[int] = []
 
-    async def work(transaction: Any) -> None:
+    async def run_transaction(transaction: Any) -> None:
         attempts.append(len(attempts))
         await transaction.execute(INSERT, id=1, note="a")
         if len(attempts) == 1:
             await transaction.query(SLEEP[system], seconds=60)
 
-    lab.transaction(work)
+    lab.transaction(run_transaction)
     killers[0].join()
 
     assert [0, 1] == attempts
@@ -397,7 +397,7 @@ def test_exhausted_pool_names_the_holders(labs: Callable[..., Lab], system: str)
     lab = labs(system, connections=1)
     refusals: list[BulkheadFull] = []
 
-    async def work(transaction: Any) -> None:
+    async def run_transaction(transaction: Any) -> None:
         operation = lab.connector.query(LIST)
         with pytest.raises(BulkheadFull) as excinfo:  # noqa: PT012 - awaited in one mode
             result = operation.perform(OperationAttempt(1, 0.2))
@@ -409,7 +409,7 @@ def test_exhausted_pool_names_the_holders(labs: Callable[..., Lab], system: str)
             lab.connector.statistics().waiting,
         )
 
-    lab.transaction(work)
+    lab.transaction(run_transaction)
 
     assert "in use: work" in refusals[0].message
     assert 0 == lab.connector.statistics().active

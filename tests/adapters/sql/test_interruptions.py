@@ -76,8 +76,10 @@ def test_cancelling_transaction_frees_its_connection(
     async def sleep(transaction: Any) -> None:
         await transaction.query(SLEEP[system], seconds=60)
 
-    work = lab.connector.transaction(sleep, name="sleep")
-    lab.finish(cancel_when_busy(administrator, lab.session(), lab.manager.perform("sql", work)))
+    operation = lab.connector.transaction(sleep, name="sleep")
+    lab.finish(
+        cancel_when_busy(administrator, lab.session(), lab.manager.perform("sql", operation))
+    )
 
     assert 0 == lab.connector.statistics().active
     assert ((1,),) == lab.query(Query("SELECT 1", name="one"))
@@ -176,13 +178,13 @@ def test_exception_of_the_function_outlives_its_session(
     lab = labs(system, connections=1)
     session, failure = lab.session(), KeyError("a defect")
 
-    async def work(transaction: Any) -> None:
+    async def run_transaction(transaction: Any) -> None:
         await transaction.execute(INSERT, id=1, note="a")
         end_session(administrator, session)
         raise failure
 
     with pytest.raises(KeyError) as excinfo:
-        lab.transaction(work)
+        lab.transaction(run_transaction)
 
     assert failure is excinfo.value
     assert 0 == lab.connector.statistics().active
@@ -205,13 +207,13 @@ def test_isolation_level_is_that_of_the_transaction(
     schema = lab.query(SCHEMA[system])[0].name
     lab.execute(INSERT, id=1, note="a")
 
-    async def work(transaction: Any) -> list[str]:
+    async def run_transaction(transaction: Any) -> list[str]:
         first = await transaction.query(LIST)
         administrator.ask(f"UPDATE {schema}.moorage_orders SET note = 'b'")
         second = await transaction.query(LIST)
         return [first[0].note, second[0].note]
 
-    assert notes == lab.transaction(work, isolation=isolation)
+    assert notes == lab.transaction(run_transaction, isolation=isolation)
 
 
 def test_connector_in_memory_is_closed_during_its_work() -> None:
@@ -219,11 +221,11 @@ def test_connector_in_memory_is_closed_during_its_work() -> None:
     manager = ConnectorManager([Service("sql", retry=None)])
     connector = SqlConnector("sqlite://")
 
-    def work(transaction: Any) -> Any:
+    def run_transaction(transaction: Any) -> Any:
         connector.close()
         return transaction.query(Query("SELECT 1", name="one"))
 
-    assert ((1,),) == manager.perform("sql", connector.transaction(work, name="closing"))
+    assert ((1,),) == manager.perform("sql", connector.transaction(run_transaction, name="closing"))
     assert 0 == connector.statistics().active
     with pytest.raises(LocalFailure, match="closed"):
         manager.perform("sql", connector.query(LIST))

@@ -61,14 +61,14 @@ def open_connections() -> Generator[list[Any]]:
 def keep_driver_of(lab: Lab, open_connections: list[Any]) -> None:
     """Add the driver's connection that the next operation uses to the list."""
 
-    def work(transaction: Any) -> int:
+    def run_transaction(transaction: Any) -> int:
         open_connections.append(transaction._session.link.connection.connection.driver_connection)  # noqa: SLF001 - no other way
         return 0
 
     async def work_async(transaction: Any) -> int:
-        return work(transaction)
+        return run_transaction(transaction)
 
-    function = work if lab.loop is None else work_async
+    function = run_transaction if lab.loop is None else work_async
     lab.perform(lab.connector.transaction(function, name="look"))
 
 
@@ -179,14 +179,14 @@ def test_child_forked_during_a_transaction(
     parents = lab.session()
     children: list[int] = []
 
-    async def work(_: Any) -> None:
+    async def run_transaction(_: Any) -> None:
         restart_in_child()
         operation = lab.connector.query(SESSION[system])
         result = operation.perform(OperationAttempt(1, 5.0))
         ((child,),) = result if lab.loop is None else await result
         children.append(child)
 
-    lab.transaction(work)
+    lab.transaction(run_transaction)
 
     assert [parents] != children
     assert children == [lab.session()]
@@ -205,12 +205,12 @@ def test_interrupting_forked_child_transaction_does_not_end_its_parent_session(
 
     interruption = KeyboardInterrupt if lab.loop is None else asyncio.CancelledError
 
-    async def work(_: Any) -> None:
+    async def run_transaction(_: Any) -> None:
         restart_in_child()
         raise interruption
 
     with pytest.raises(interruption):
-        lab.transaction(work)
+        lab.transaction(run_transaction)
     is_there = {
         "postgresql": f"SELECT 1 FROM pg_stat_activity WHERE pid = {parents}",
         "mariadb": f"SELECT 1 FROM information_schema.processlist WHERE id = {parents}",

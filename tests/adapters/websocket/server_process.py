@@ -137,7 +137,7 @@ class Orders:
         await self.reply(connection, request, result=len(connection.server.connections))
 
 
-def authorised(connection: ServerConnection, request: Any) -> Any:
+def check_request(connection: ServerConnection, request: Any) -> Any:
     """Reply to `/status/N` with status N, and refuse a wrong token for `/secret`."""
     if request.path.startswith("/status/"):
         status = int(request.path.rpartition("/")[2])
@@ -159,7 +159,7 @@ async def main() -> None:
         context.load_cert_chain(*files)
     orders = Orders(Path(effects))
     server = await serve(
-        orders.serve, "127.0.0.1", int(port), process_request=authorised, ssl=context
+        orders.serve, "127.0.0.1", int(port), process_request=check_request, ssl=context
     )
     async with server:
         print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - for the test

@@ -33,7 +33,7 @@ def _first_use(server: Server) -> None:
 
 
 @pytest.fixture(scope="module", name="untrusted")
-def _untrusted(tmp_path_factory: pytest.TempPathFactory) -> Generator[UntrustedServer]:
+def _untrusted_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[UntrustedServer]:
     """Yield a TLS server whose certificate comes from an unknown authority."""
     with UntrustedServer(tmp_path_factory.mktemp("untrusted")) as untrusted:
         yield untrusted
@@ -52,7 +52,7 @@ def subject(
     """Return a description of the connector under test for the conformance kit."""
     port = server.port if network is None else network.address[1]
 
-    def make(address: str = f"ws://127.0.0.1:{port}", token: str = TOKEN) -> Any:
+    def make_connector(address: str = f"ws://127.0.0.1:{port}", token: str = TOKEN) -> Any:
         return kind(
             f"{address}/secret",
             service="connector",
@@ -67,7 +67,7 @@ def subject(
         return connector.request({"method": "echo", "params": [text]}, name="echo", safe=True)
 
     return connector_conformance.ConnectorSubject(
-        make=lambda _: make(),
+        make=lambda _: make_connector(),
         read=read,
         echoes=True,
         write=write,
@@ -75,20 +75,22 @@ def subject(
         network=network,
         refusals={
             "wrong token": connector_conformance.Refusal(
-                make=lambda _: make(token="wrong-token-4711"),
+                make=lambda _: make_connector(token="wrong-token-4711"),
                 error=AuthenticationFailed,
                 because="credential",
             ),
             "nobody listens": connector_conformance.Refusal(
-                make=lambda _: make(f"ws://127.0.0.1:{free_port()}"),
+                make=lambda _: make_connector(f"ws://127.0.0.1:{free_port()}"),
                 error=ConnectionFailed,
                 because="reached",
             ),
             "unknown host": connector_conformance.Refusal(
-                make=lambda _: make("ws://socket.invalid"), error=ConnectionFailed, because="host"
+                make=lambda _: make_connector("ws://socket.invalid"),
+                error=ConnectionFailed,
+                because="host",
             ),
             "untrusted certificate": connector_conformance.Refusal(
-                make=lambda _: make(f"wss://127.0.0.1:{untrusted.port}"),
+                make=lambda _: make_connector(f"wss://127.0.0.1:{untrusted.port}"),
                 error=ConnectionFailed,
                 because="TLS",
             ),

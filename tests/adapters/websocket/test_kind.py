@@ -39,14 +39,14 @@ def test_configured_asynchronous_connector(server: Server, monkeypatch: pytest.M
     monkeypatch.setenv("ORDERS_TOKEN", TOKEN)
     settings = {"token": "secret://env/ORDERS_TOKEN", "token_parameter": "key"}
 
-    async def use() -> Any:
+    async def use_connector() -> Any:
         async with moorage.aopen(configuration(server, "/a", **settings)) as hub:
             connector = hub.connectors.get("orders", AsyncWebSocketConnector)
             assert isinstance(connector, AsyncWebSocketConnector)
             payload = {"payload": {"method": "header", "params": {"name": "x"}}}
             return await hub.connectors.run("orders", "request", payload)
 
-    assert [None, f"/a?key={TOKEN}"] == asyncio.run(use())
+    assert [None, f"/a?key={TOKEN}"] == asyncio.run(use_connector())
 
 
 def test_misspelt_setting_of_websocket_connector_is_refused_with_its_path() -> None:

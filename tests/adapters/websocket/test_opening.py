@@ -333,12 +333,12 @@ def test_asynchronous_websocket_connector_refuses_second_open_event_loop(server:
     first.close()
     second = AsyncWebSocketConnector(server.url)
 
-    async def use() -> None:
+    async def use_connector() -> None:
         await second.open(30.0)
         await (await second.line.session(30.0)).close()
 
     for _ in range(2):
-        asyncio.run(use())
+        asyncio.run(use_connector())
     assert 2 == second.statistics().created
 
 
@@ -347,7 +347,7 @@ def test_cancelling_caller_that_opens_connection_leaves_no_connection_behind(
 ) -> None:
     """Cancelling a caller that opens the connection leaves no connection behind."""
 
-    async def use() -> None:
+    async def use_connector() -> None:
         connector = AsyncWebSocketConnector(server.url, codec=Greeting())
         opening = asyncio.create_task(connector.open(30.0))
         await asyncio.sleep(0.1)
@@ -357,18 +357,18 @@ def test_cancelling_caller_that_opens_connection_leaves_no_connection_behind(
         assert (0, 0) == (connector.statistics().size, connector.statistics().waiting)
         await connector.close()
 
-    asyncio.run(use())
+    asyncio.run(use_connector())
 
 
 def test_callers_share_the_opening(server: Server) -> None:
     """Callers that open a WebSocket connector at the same time share one connection."""
 
-    async def use() -> int:
+    async def use_connector() -> int:
         async with AsyncWebSocketConnector(server.url) as connector:
             await asyncio.gather(*(connector.open(30.0) for _ in range(20)))
             return connector.statistics().created
 
-    assert 1 == asyncio.run(use())
+    assert 1 == asyncio.run(use_connector())
     with WebSocketConnector(server.url) as connector:
         connector.open(30.0)
         assert 1 == connector.statistics().created
@@ -378,7 +378,7 @@ def test_caller_waits_no_longer_than_its_time_for_the_opening_of_another() -> No
     """A caller with a short timeout gives up while another one is still connecting."""
     listener = Listener(None)
 
-    async def use() -> int:
+    async def use_connector() -> int:
         connector = AsyncWebSocketConnector(listener.url, connect_timeout=600.0)
         opening = asyncio.create_task(connector.open(600.0))
         await asyncio.sleep(0)
@@ -390,14 +390,14 @@ def test_caller_waits_no_longer_than_its_time_for_the_opening_of_another() -> No
         await asyncio.wait([opening])
         return connector.statistics().waiting
 
-    assert 0 == asyncio.run(use())
+    assert 0 == asyncio.run(use_connector())
     listener.close()
 
 
 def test_connection_after_a_fork_in_the_same_event_loop(server: Server) -> None:
     """After a fork, the connector opens its own connection even in the same event loop."""
 
-    async def use() -> tuple[int, int]:
+    async def use_connector() -> tuple[int, int]:
         async with AsyncWebSocketConnector(server.url) as connector:
             inherited = await connector.line.session(30.0)
             connector.line.restart_after_fork()  # as in a child
@@ -407,7 +407,7 @@ def test_connection_after_a_fork_in_the_same_event_loop(server: Server) -> None:
             await inherited.close()
             return connector.statistics().created, connector.statistics().idle
 
-    assert (2, 1) == asyncio.run(use())
+    assert (2, 1) == asyncio.run(use_connector())
 
 
 class WelcomeMessages(JsonRpcMessages):

@@ -41,7 +41,7 @@ def public_key(pem: str) -> Any:
     return load_pem_private_key(pem.encode(), None).public_key()
 
 
-def ask(
+def request_token(
     server: AuthorizationServer,
     client: OAuthClient,
     serial: str,
@@ -97,7 +97,7 @@ def test_every_client_authentication_is_accepted(
     with AuthorizationServer(Client(**registered)) as server:
         fields: dict[str, Any] = {"client_id": "erp", "scope": "read"} | options
         client = OAuthClient(server=server.token_url, **fields)
-        answers = [ask(server, client, serial) for serial in ("one", "two")]
+        answers = [request_token(server, client, serial) for serial in ("one", "two")]
 
         assert [200, 200] == [answer.status for answer in answers]
         assert server.clients[0].method == server.requests[0].method
@@ -116,7 +116,7 @@ def test_a_certificate_is_shown(tmp_path: Path, method: Method) -> None:
             certificate=lab_certificates.certificate,
             key=lab_certificates.key,
         )
-        answer = ask(server, client, "one", tls=tls)
+        answer = request_token(server, client, "one", tls=tls)
 
         assert (200, "Bearer") == (answer.status, members(answer)["token_type"])
 
@@ -127,8 +127,8 @@ def test_dpop_token_opens_the_resource() -> None:
         client = OAuthClient(
             server=server.token_url, client_id="erp", secret="s3cr3t", dpop_key=P256
         )
-        challenge = ask(server, client, "one")
-        answer = ask(server, client, "two", nonce=challenge.headers.get("DPoP-Nonce"))
+        challenge = request_token(server, client, "one")
+        answer = request_token(server, client, "two", nonce=challenge.headers.get("DPoP-Nonce"))
         assert ["use_dpop_nonce", None] == [request.error for request in server.requests]
         assert "DPoP" == members(answer)["token_type"]
 
@@ -157,7 +157,9 @@ def test_jwt_bearer_grant_is_accepted() -> None:
         grant = JwtBearer(signing, Secret(RSA))
         client = OAuthClient(server=server.token_url, client_id="erp", secret="s3cr3t", grant=grant)
 
-        assert [200, 200] == [ask(server, client, serial).status for serial in ("one", "two")]
+        assert [200, 200] == [
+            request_token(server, client, serial).status for serial in ("one", "two")
+        ]
 
 
 def test_jwt_client_with_jwt_grant() -> None:
@@ -175,7 +177,7 @@ def test_jwt_client_with_jwt_grant() -> None:
             grant=JwtBearer(signing, Secret(RSA)),
         )
 
-        assert 200 == ask(server, client, "one").status
+        assert 200 == request_token(server, client, "one").status
 
 
 def test_tokens_are_exchanged() -> None:
@@ -189,7 +191,7 @@ def test_tokens_are_exchanged() -> None:
             grant=TokenExchange(subject=Secret(access), actor=Secret(access)),
             parameters={"audience": "vat", "resource": "https://vat.example/"},
         )
-        answer = ask(server, client, "one")
+        answer = request_token(server, client, "one")
 
         assert (200, "read") == (answer.status, members(answer)["scope"])
 
@@ -199,7 +201,7 @@ def test_server_metadata_are_read_from_both_urls(path: str) -> None:
     """OAuth metadata are read from both well-known URLs, unless they name another issuer."""
     with AuthorizationServer(issuer_path=path) as server, StdlibHttpClient() as http:
 
-        def discovered() -> list[Server]:
+        def discovered_servers() -> list[Server]:
             responses = [
                 http.send(Request.get("/"), url, PATIENT) for url in well_known(server.issuer)
             ]
@@ -213,8 +215,8 @@ def test_server_metadata_are_read_from_both_urls(path: str) -> None:
                 item.device_authorization_endpoint,
                 item.revocation_endpoint,
             )
-            for item in discovered()
+            for item in discovered_servers()
         ]
         server.claimed_issuer = "https://evil.example"
         with pytest.raises(VendorFailed):
-            discovered()
+            discovered_servers()

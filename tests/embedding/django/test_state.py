@@ -50,21 +50,21 @@ def test_conforms_in_time(check: kit.TimedCheck, store: OrmStorage) -> None:
 def test_async_store_conforms(check: kit.AsyncCheck, alias: str) -> None:
     """The asynchronous store passes the conformance kit of its port."""
 
-    async def checked() -> None:
+    async def run_check() -> None:
         store = AsyncOrmStorage(alias)
         await check(lambda: store)
         await store.aclose()
 
-    asyncio.run(checked())
+    asyncio.run(run_check())
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
 def test_async_store_conforms_in_time(check: kit.AsyncTimedCheck, alias: str) -> None:
     """The asynchronous store keeps states until they expire by the store's own clock."""
 
-    async def checked() -> None:
+    async def run_check() -> None:
         store = AsyncOrmStorage(alias)
         await check(lambda: (store, time.sleep))
         await store.aclose()
 
-    asyncio.run(checked())
+    asyncio.run(run_check())

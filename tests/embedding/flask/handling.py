@@ -32,7 +32,7 @@ def hub_of(vendor: StripeSandbox) -> Hub:
     )
 
 
-def work(url: str, seconds: float) -> None:
+def handle_webhooks(url: str, seconds: float) -> None:
     """Handle due webhooks until this process is killed."""
     inbox = WebhookInbox(hub_of(StripeSandbox()), inbox_in(Database(url)))
 
@@ -48,4 +48,4 @@ def work(url: str, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    work(sys.argv[1], float(sys.argv[2]))
+    handle_webhooks(sys.argv[1], float(sys.argv[2]))

@@ -163,7 +163,7 @@ def test_concurrent_claims_share_the_calls(fresh_tables: Fresh) -> None:
     for number in range(60):
         store.add(overlapping.entry(f"call-{number:02}", None))
 
-    def work() -> list[str]:
+    def claim_entries() -> list[str]:
         taken_ids: list[str] = []
         while batch := store.claim(3, 60.0, 5):
             taken_ids += [entry.id for entry in batch]
@@ -171,7 +171,7 @@ def test_concurrent_claims_share_the_calls(fresh_tables: Fresh) -> None:
         return taken_ids
 
     with ThreadPoolExecutor(4) as workers:
-        shares = [share.result() for share in [workers.submit(work) for _ in range(4)]]
+        shares = [share.result() for share in [workers.submit(claim_entries) for _ in range(4)]]
     claimed_ids = [name for share in shares for name in share]
     assert len(claimed_ids) == len(set(claimed_ids))
     remaining_entries = store.find(EntryQuery(states=(EntryState.WAITING,))).items

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import SandboxRequest
 
 
-def _written(request: SandboxRequest) -> int:
+def _amount_cents(request: SandboxRequest) -> int:
     fields = request.json()["variables"]["input"]["transaction"]
     return int(Decimal(fields["amount"]) * 100)
 
@@ -59,7 +59,7 @@ def braintree() -> PaymentsSubject:
         declined="fake-gateway-rejected-FRAUD-nonce",
         expired="fake-processor-declined-2004-nonce",
         refusals=refusals,
-        written=_written,
+        written=_amount_cents,
         pending="SETTLEMENT_PENDING",
         pending_refund="SETTLING",
         option=({"channel": "MOORAGE"}, b'"channel":"MOORAGE"'),

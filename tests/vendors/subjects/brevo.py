@@ -26,7 +26,7 @@ def brevo_vendor(sandbox: BrevoSandbox, **options: Any) -> Brevo:
 def brevo_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
     """Yield a function that makes a Brevo test subject for the conformance kit."""
 
-    def make() -> EmailLab:
+    def make_subject() -> EmailLab:
         sandbox = BrevoSandbox()
         throttled = reply({"message": "Too many requests."}, 429)
         custom = brevo_vendor(sandbox)
@@ -47,4 +47,4 @@ def brevo_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
             },
         )
 
-    yield make
+    yield make_subject

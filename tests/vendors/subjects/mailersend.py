@@ -26,7 +26,7 @@ def mailersend_vendor(sandbox: MailerSendSandbox, **options: Any) -> MailerSend:
 def mailersend_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
     """Yield a function that makes a MailerSend test subject for the conformance kit."""
 
-    def make() -> EmailLab:
+    def make_subject() -> EmailLab:
         sandbox = MailerSendSandbox()
         throttled = reply({"message": "Too Many Attempts."}, 429)
         custom = mailersend_vendor(sandbox)
@@ -48,4 +48,4 @@ def mailersend_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
             odd_name="Lovelace (Ada)",
         )
 
-    yield make
+    yield make_subject

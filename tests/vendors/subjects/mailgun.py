@@ -26,7 +26,7 @@ def mailgun_vendor(sandbox: MailgunSandbox, **options: Any) -> Mailgun:
 def mailgun_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
     """Yield a function that makes a Mailgun test subject for the conformance kit."""
 
-    def make() -> EmailLab:
+    def make_subject() -> EmailLab:
         sandbox = MailgunSandbox()
         throttled = reply({"message": "Too many."}, 429)
         custom = mailgun_vendor(sandbox)
@@ -42,4 +42,4 @@ def mailgun_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
             codes={"auth": None, "throttled": None, "outage": None, "refused": None},
         )
 
-    yield make
+    yield make_subject

@@ -32,7 +32,7 @@ def mailjet_hub(**options: Any) -> tuple[MailjetSandbox, Any]:
 def mailjet_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
     """Yield a function that makes a Mailjet test subject for the conformance kit."""
 
-    def make() -> EmailLab:
+    def make_subject() -> EmailLab:
         sandbox = MailjetSandbox()
         throttled = reply({"ErrorMessage": "Too many requests.", "StatusCode": 429}, 429)
         custom = mailjet_vendor(sandbox)
@@ -48,4 +48,4 @@ def mailjet_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
             codes={"auth": None, "throttled": None, "outage": None, "refused": "mj-0013"},
         )
 
-    yield make
+    yield make_subject

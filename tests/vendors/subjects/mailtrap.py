@@ -32,7 +32,7 @@ def mailtrap_hub(**options: Any) -> tuple[MailtrapSandbox, Any]:
 def mailtrap_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
     """Yield a function that makes a Mailtrap test subject for the conformance kit."""
 
-    def make() -> EmailLab:
+    def make_subject() -> EmailLab:
         sandbox = MailtrapSandbox()
         throttled = reply({"success": False, "errors": ["Rate limit exceeded"]}, 429)
         custom = mailtrap_vendor(sandbox)
@@ -48,4 +48,4 @@ def mailtrap_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
             codes={"auth": None, "throttled": None, "outage": None, "refused": None},
         )
 
-    yield make
+    yield make_subject

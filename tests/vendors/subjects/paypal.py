@@ -41,7 +41,7 @@ def paypal() -> PaymentsSubject:
         (paypal_refusal(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID"), VendorRejected),
     )
 
-    def disputed(payment: str) -> str:
+    def open_dispute(payment: str) -> str:
         capture = sandbox.orders[payment]["purchase_units"][0]["payments"]["captures"][0]
         dispute_id: str = sandbox.dispute(capture["id"])["dispute_id"]
         return dispute_id
@@ -74,5 +74,5 @@ def paypal() -> PaymentsSubject:
         payee="grace@erp.example",
         consent=sandbox.billing.approve,
         renew=lambda id, success: sandbox.billing.renew(id, success=success),
-        dispute=disputed,
+        dispute=open_dispute,
     )

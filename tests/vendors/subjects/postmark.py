@@ -26,7 +26,7 @@ def postmark_vendor(sandbox: PostmarkSandbox, **options: Any) -> Postmark:
 def postmark_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
     """Yield a function that makes a Postmark test subject for the conformance kit."""
 
-    def make() -> EmailLab:
+    def make_subject() -> EmailLab:
         sandbox = PostmarkSandbox()
         throttled = reply({"ErrorCode": 429, "Message": "Too many."}, 429)
         custom = postmark_vendor(sandbox)
@@ -42,4 +42,4 @@ def postmark_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
             codes={"auth": "10", "throttled": "429", "outage": "100", "refused": "406"},
         )
 
-    yield make
+    yield make_subject

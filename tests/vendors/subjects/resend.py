@@ -26,7 +26,7 @@ def resend_vendor(sandbox: ResendSandbox, **options: Any) -> Resend:
 def resend_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
     """Yield a function that makes a Resend test subject for the conformance kit."""
 
-    def make() -> EmailLab:
+    def make_subject() -> EmailLab:
         sandbox = ResendSandbox()
         # All the attempts of one call.
         throttled = [reply({"name": "rate_limit_exceeded", "message": "Too many."}, 429)] * 3
@@ -48,4 +48,4 @@ def resend_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
             },
         )
 
-    yield make
+    yield make_subject

@@ -32,7 +32,7 @@ def sparkpost_hub(**options: Any) -> tuple[SparkPostSandbox, Any]:
 def sparkpost_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
     """Yield a function that makes a SparkPost test subject for the conformance kit."""
 
-    def make() -> EmailLab:
+    def make_subject() -> EmailLab:
         sandbox = SparkPostSandbox()
         throttled = reply({"errors": [{"message": "Too many requests"}]}, 429)
         custom = sparkpost_vendor(sandbox)
@@ -48,4 +48,4 @@ def sparkpost_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
             codes={"auth": None, "throttled": None, "outage": None, "refused": "5002"},
         )
 
-    yield make
+    yield make_subject

@@ -116,7 +116,7 @@ class Storage(DjangoStorage):
         options = PutOptions(content_type=getattr(content, "content_type", None))
         if content.seekable():
             content.seek(0)
-        self.files.upload(self.key(name), _pieces(content), options)
+        self.files.upload(self.key(name), _content_pieces(content), options)
         return name
 
     def _info(self, name: str) -> Any:
@@ -179,6 +179,6 @@ class _FetchedFile(File):
             self._fetched.close()
 
 
-def _pieces(content: Any) -> Iterator[bytes]:
+def _content_pieces(content: Any) -> Iterator[bytes]:
     while piece := content.read(_PIECE_BYTES):
         yield piece.encode() if isinstance(piece, str) else piece

@@ -73,7 +73,7 @@ def steps(at_once: int = 1) -> list[Step]:
         delete_old_entries()
         return []
 
-    def delivered() -> list[HandledWebhooks | DeliveredCalls]:
+    def deliver_batch() -> list[HandledWebhooks | DeliveredCalls]:
         return deliver(at_once, at_once)
 
-    return [at_times(settle, _SETTLING), delivered, at_times(delete_old, _TIDYING)]
+    return [at_times(settle, _SETTLING), deliver_batch, at_times(delete_old, _TIDYING)]

@@ -94,10 +94,10 @@ class ThreadGather:
 
         def start_threads() -> None:
             for _ in range(min(at_once, len(steps)) - 1):
-                if not waiting_steps or not self._start(work):
+                if not waiting_steps or not self._start(run_waiting_steps):
                     return
 
-        def work() -> None:
+        def run_waiting_steps() -> None:
             for number, step in _drain(waiting_steps):
                 outcome = _outcome_of(step, context.copy())
                 if outcome[1] is not None:

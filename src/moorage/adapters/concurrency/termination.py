@@ -47,9 +47,9 @@ def finish_all() -> None:
 
 
 def _finish() -> None:
-    for work in list(_work):
+    for run_waiting_steps in list(_work):
         with suppress(Exception):
-            work()
+            run_waiting_steps()
 
 
 def _end(number: int, _: FrameType | Any, /) -> None:  # pragma: no cover - it ends the process

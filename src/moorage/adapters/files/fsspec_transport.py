@@ -64,7 +64,9 @@ class AsyncFsspecTransport:
         async def in_thread(*arguments: Any) -> Any:
             loop = asyncio.get_running_loop()
             ended = loop.create_future()
-            job = _Job(self._filesystem.connections, verb, arguments, partial(_settle, loop, ended))
+            job = _Job(
+                self._filesystem.connections, verb, arguments, partial(_report_end, loop, ended)
+            )
             self._filesystem.threads.run(job)
             try:
                 await ended
@@ -213,7 +215,7 @@ class _Job:
             self._connections.drop(connection)
 
 
-def _settle(loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]) -> None:
+def _report_end(loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]) -> None:
     """Report the end of an operation to the event loop, from another thread."""
     with suppress(RuntimeError):  # the loop may be closed already
         loop.call_soon_threadsafe(_set_ended, ended)

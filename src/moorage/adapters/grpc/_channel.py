@@ -158,7 +158,7 @@ def _credentials(tls: Tls) -> Any:
         certificate = _content(tls.certificate)
         key = certificate if tls.key is None else _content(tls.key)
         if key is not None and tls.password is not None:
-            key = _decrypted(key, tls.password)
+            key = _decrypted_key(key, tls.password)
         authorities = _content(tls.authorities) or _system_authorities()
         failure = None
     except (OSError, ValueError, TypeError) as error:
@@ -178,7 +178,7 @@ def _content(source: Secret | bytes | str | None) -> bytes | None:
     return Path(source).read_bytes() if isinstance(source, str) else source
 
 
-def _decrypted(key: bytes, password: Secret) -> bytes:
+def _decrypted_key(key: bytes, password: Secret) -> bytes:
     from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - loads OpenSSL
         Encoding,
         NoEncryption,

@@ -101,7 +101,7 @@ def _operations(client: XmlRpc, settings: XmlRpcSettings) -> list[NamedOperation
             arguments={**method, "parameters": "A list of its parameters."},
             required=frozenset(method),
             build=call,
-            render=_plain,
+            render=_plain_json,
         )
     ]
     if settings.database is not None:
@@ -114,7 +114,7 @@ def _operations(client: XmlRpc, settings: XmlRpcSettings) -> list[NamedOperation
                 arguments={**model, **arguments},
                 required=frozenset(model),
                 build=execute,
-                render=_plain,
+                render=_plain_json,
             )
         )
     return operations
@@ -154,15 +154,15 @@ def _value(value: Any) -> Any:
         ) from None
 
 
-def _plain(value: Any) -> Any:
+def _plain_json(value: Any) -> Any:
     """Convert a result to plain JSON: datetimes in ISO format, and bytes in Base64."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, bytes):
         return b64encode(value).decode()
     if is_list(value):
-        return [_plain(item) for item in value]
-    return {name: _plain(item) for name, item in value.items()} if is_object(value) else value
+        return [_plain_json(item) for item in value]
+    return {name: _plain_json(item) for name, item in value.items()} if is_object(value) else value
 
 
 def _build(name: str, settings: XmlRpcSettings, performer: Performer) -> HttpConnector:

@@ -120,11 +120,11 @@ class ImapCommands(AsyncWireLink):
     async def _ask_capabilities(self, until: float) -> None:
         names: list[str] = []
 
-        def note(reply: ImapReply) -> None:
+        def add_capabilities(reply: ImapReply) -> None:
             if reply.items and reply.items[0] == b"CAPABILITY":
                 names.extend(imap_wire.as_text(item).upper() for item in reply.items[1:])
 
-        await self.command(["CAPABILITY"], until, note, is_preparation=True)
+        await self.command(["CAPABILITY"], until, add_capabilities, is_preparation=True)
         self.capabilities = frozenset(names)
 
     async def idle(self, seconds: float, patience: float) -> None:

@@ -93,17 +93,17 @@ def login_of(settings: Imap, service: str, provider: Any) -> Login:
 
 def connect_sync(server: WireServer, settings: Imap, login: Login, timeout: float) -> ImapLink:
     """Open and authenticate a connection for a synchronous program."""
-    return ImapLink(run(_connected(server, settings, login, timeout, THREADS)))
+    return ImapLink(run(_connected_link(server, settings, login, timeout, THREADS)))
 
 
 async def connect_async(
     server: WireServer, settings: Imap, login: Login, timeout: float
 ) -> AsyncImapLink:
     """Open and authenticate a connection for an asynchronous program."""
-    return await _connected(server, settings, login, timeout, LOOPS)
+    return await _connected_link(server, settings, login, timeout, LOOPS)
 
 
-async def _connected(
+async def _connected_link(
     server: WireServer, settings: Imap, login: Login, timeout: float, network: Network
 ) -> AsyncImapLink:
     until = server.deadline(timeout)
@@ -188,7 +188,7 @@ class AsyncImapLink(ImapCommands):
         sizes: dict[int, int] = {}
 
         def note(reply: ImapReply) -> None:
-            fields = _fetched(reply)
+            fields = _fetched_fields(reply)
             if fields is not None and "RFC822.SIZE" in fields:
                 uid = imap_wire.as_number(fields.get("UID"))
                 sizes[uid] = imap_wire.as_number(fields["RFC822.SIZE"])
@@ -221,7 +221,7 @@ class AsyncImapLink(ImapCommands):
         messages: list[ImapMessage] = []
 
         def note(reply: ImapReply) -> None:
-            fields = _fetched(reply)
+            fields = _fetched_fields(reply)
             if fields is None or not isinstance(fields.get(part), bytes):
                 return
             if imap_wire.as_number(fields.get("UID")) != uid:
@@ -284,7 +284,7 @@ class AsyncImapLink(ImapCommands):
         return selected
 
 
-def _fetched(reply: ImapReply) -> dict[str, Any] | None:
+def _fetched_fields(reply: ImapReply) -> dict[str, Any] | None:
     """Return the fields of a message in a reply; None for any other reply."""
     if len(reply.items) == 3 and reply.items[1] == b"FETCH":
         return imap_wire.pairs_of(reply.items[2])

@@ -102,10 +102,10 @@ class AsyncImapConnector(AsyncLinkConnector[AsyncImapLink]):
         """
         place, condition = folder_name(folder), where or all_messages()
 
-        async def work(link: AsyncImapLink, until: float) -> ImapSearchResult:
+        async def use_link(link: AsyncImapLink, until: float) -> ImapSearchResult:
             return await link.search(place, condition, until)
 
-        return AsyncImapOperation("search", self._on_link("search", work), safe=True)
+        return AsyncImapOperation("search", self._on_link("search", use_link), safe=True)
 
     def fetch(
         self, uids: Iterable[int], /, *, validity: int | None = None, folder: str = "INBOX"
@@ -122,10 +122,10 @@ class AsyncImapConnector(AsyncLinkConnector[AsyncImapLink]):
         """
         place, numbers = folder_name(folder), uids_of(uids)
 
-        async def work(link: AsyncImapLink, until: float) -> tuple[ImapMessage, ...]:
+        async def use_link(link: AsyncImapLink, until: float) -> tuple[ImapMessage, ...]:
             return await link.fetch(place, numbers, validity, until)
 
-        return AsyncImapOperation("fetch", self._on_link("fetch", work), safe=True)
+        return AsyncImapOperation("fetch", self._on_link("fetch", use_link), safe=True)
 
     def flag(
         self,
@@ -155,11 +155,11 @@ class AsyncImapConnector(AsyncLinkConnector[AsyncImapLink]):
         if not changes:
             raise InvalidData("There is no flag.", field="add", remedy="Give flags to add.")
 
-        async def work(link: AsyncImapLink, until: float) -> None:
+        async def use_link(link: AsyncImapLink, until: float) -> None:
             for change in changes:
                 await link.flag(place, numbers, validity, change, until)
 
-        return AsyncImapOperation("flag", self._on_link("flag", work), repeatable=True)
+        return AsyncImapOperation("flag", self._on_link("flag", use_link), repeatable=True)
 
     def move(
         self,
@@ -180,7 +180,7 @@ class AsyncImapConnector(AsyncLinkConnector[AsyncImapLink]):
         """
         place, target, numbers = folder_name(folder), folder_name(to), uids_of(uids)
 
-        async def work(link: AsyncImapLink, until: float) -> None:
+        async def use_link(link: AsyncImapLink, until: float) -> None:
             await link.move(place, numbers, validity, target, until)
 
-        return AsyncImapOperation("move", self._on_link("move", work))
+        return AsyncImapOperation("move", self._on_link("move", use_link))

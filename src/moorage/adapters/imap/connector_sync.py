@@ -102,10 +102,10 @@ class ImapConnector(LinkConnector[ImapLink]):
         """
         place, condition = folder_name(folder), where or all_messages()
 
-        def work(link: ImapLink, until: float) -> ImapSearchResult:
+        def use_link(link: ImapLink, until: float) -> ImapSearchResult:
             return link.search(place, condition, until)
 
-        return ImapOperation("search", self._on_link("search", work), safe=True)
+        return ImapOperation("search", self._on_link("search", use_link), safe=True)
 
     def fetch(
         self, uids: Iterable[int], /, *, validity: int | None = None, folder: str = "INBOX"
@@ -122,10 +122,10 @@ class ImapConnector(LinkConnector[ImapLink]):
         """
         place, numbers = folder_name(folder), uids_of(uids)
 
-        def work(link: ImapLink, until: float) -> tuple[ImapMessage, ...]:
+        def use_link(link: ImapLink, until: float) -> tuple[ImapMessage, ...]:
             return link.fetch(place, numbers, validity, until)
 
-        return ImapOperation("fetch", self._on_link("fetch", work), safe=True)
+        return ImapOperation("fetch", self._on_link("fetch", use_link), safe=True)
 
     def flag(
         self,
@@ -155,11 +155,11 @@ class ImapConnector(LinkConnector[ImapLink]):
         if not changes:
             raise InvalidData("There is no flag.", field="add", remedy="Give flags to add.")
 
-        def work(link: ImapLink, until: float) -> None:
+        def use_link(link: ImapLink, until: float) -> None:
             for change in changes:
                 link.flag(place, numbers, validity, change, until)
 
-        return ImapOperation("flag", self._on_link("flag", work), repeatable=True)
+        return ImapOperation("flag", self._on_link("flag", use_link), repeatable=True)
 
     def move(
         self,
@@ -180,7 +180,7 @@ class ImapConnector(LinkConnector[ImapLink]):
         """
         place, target, numbers = folder_name(folder), folder_name(to), uids_of(uids)
 
-        def work(link: ImapLink, until: float) -> None:
+        def use_link(link: ImapLink, until: float) -> None:
             link.move(place, numbers, validity, target, until)
 
-        return ImapOperation("move", self._on_link("move", work))
+        return ImapOperation("move", self._on_link("move", use_link))

@@ -73,12 +73,12 @@ class SearchRequest(NamedTuple):
 
 def connect_sync(server: WireServer, settings: Ldap, timeout: float) -> LdapLink:
     """Open and authenticate a connection for a synchronous program."""
-    return LdapLink(run(_connected(server, settings, timeout, THREADS)))
+    return LdapLink(run(_connected_link(server, settings, timeout, THREADS)))
 
 
 async def connect_async(server: WireServer, settings: Ldap, timeout: float) -> AsyncLdapLink:
     """Open and authenticate a connection for an asynchronous program."""
-    return await _connected(server, settings, timeout, LOOPS)
+    return await _connected_link(server, settings, timeout, LOOPS)
 
 
 def accepts_sync(server: WireServer, settings: Ldap, identity: bytes, until: float) -> bool:
@@ -105,7 +105,7 @@ async def _accepts(
         link.close()
 
 
-async def _connected(
+async def _connected_link(
     server: WireServer, settings: Ldap, timeout: float, network: Network
 ) -> AsyncLdapLink:
     until = server.deadline(timeout)

@@ -83,10 +83,10 @@ _TYPES: Final[dict[str, tuple[type[Any], str]]] = {
 
 def named_operations(connector: Any) -> Mapping[str, NamedOperation]:
     """Return the operations of a connector, by name."""
-    return operations_of(connector, _FORMS, _converted)
+    return operations_of(connector, _FORMS, _converted_argument)
 
 
-def _converted(name: str, value: Any) -> Any:
+def _converted_argument(name: str, value: Any) -> Any:
     """Convert an argument to the type that the connector's method takes."""
     check_type(name, value, _TYPES)
     if name == "where":

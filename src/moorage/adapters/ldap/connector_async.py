@@ -157,7 +157,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
         """
         request = self._request(where, base, scope, attributes, limit, has_pages=pages)
 
-        async def work(link: AsyncLdapLink, until: float) -> LdapSearchResult:
+        async def use_link(link: AsyncLdapLink, until: float) -> LdapSearchResult:
             entries: list[LdapEntry] = []
             references: list[str] = []
             size, cookie = 0, b""
@@ -175,7 +175,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
                         remedy="Read them with stream(), give a limit, or raise `largest`.",
                     )
 
-        return AsyncLdapSearch(self, "search", self._on_link("search", work), safe=True)
+        return AsyncLdapSearch(self, "search", self._on_link("search", use_link), safe=True)
 
     def stream(
         self,
@@ -193,7 +193,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
         """
         request = self._request(where, base, scope, attributes, None, has_pages=True)
 
-        async def work(until: float) -> AsyncLdapStream:
+        async def use_link(until: float) -> AsyncLdapStream:
             loan = self._link("stream", until)
             seconds = until - monotonic()
             link = await loan.__aenter__()
@@ -205,7 +205,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
                 raise
             return stream
 
-        return AsyncLdapOperation(self, "stream", work, safe=True)
+        return AsyncLdapOperation(self, "stream", use_link, safe=True)
 
     def add(
         self, entry: str, attributes: Mapping[str, LdapValue | Sequence[LdapValue]], /
@@ -321,10 +321,10 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
         name = attribute_name(attribute)
         request = ldap_wire.compare(text_argument("entry", entry), name, value_bytes(name, value))
 
-        async def work(link: AsyncLdapLink, until: float) -> bool:
+        async def use_link(link: AsyncLdapLink, until: float) -> bool:
             return await link.compare(request, until)
 
-        return AsyncLdapOperation(self, "compare", self._on_link("compare", work), safe=True)
+        return AsyncLdapOperation(self, "compare", self._on_link("compare", use_link), safe=True)
 
     def check_password(self, entry: str, password: Secret | str, /) -> AsyncLdapOperation[bool]:
         """Return the operation that checks an entry's password.
@@ -343,19 +343,19 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
                 remedy="Refuse empty passwords yourself: servers take them for an anonymous login.",
             )
 
-        async def work(until: float) -> bool:
+        async def use_link(until: float) -> bool:
             identity = ldap_wire.bind_simple(entry, secret.reveal_bytes())
             return await accepts_async(self.server, self._settings, identity, until)
 
-        return AsyncLdapOperation(self, "check_password", work, safe=True)
+        return AsyncLdapOperation(self, "check_password", use_link, safe=True)
 
     def _change_operation(
         self, name: str, request: bytes, kind: int, *, repeatable: bool = False
     ) -> AsyncLdapOperation[None]:
-        async def work(link: AsyncLdapLink, until: float) -> None:
+        async def use_link(link: AsyncLdapLink, until: float) -> None:
             await link.perform(request, kind, until)
 
-        return AsyncLdapOperation(self, name, self._on_link(name, work), repeatable=repeatable)
+        return AsyncLdapOperation(self, name, self._on_link(name, use_link), repeatable=repeatable)
 
     def _request(
         self,

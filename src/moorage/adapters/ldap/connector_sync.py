@@ -157,7 +157,7 @@ class LdapConnector(LinkConnector[LdapLink]):
         """
         request = self._request(where, base, scope, attributes, limit, has_pages=pages)
 
-        def work(link: LdapLink, until: float) -> LdapSearchResult:
+        def use_link(link: LdapLink, until: float) -> LdapSearchResult:
             entries: list[LdapEntry] = []
             references: list[str] = []
             size, cookie = 0, b""
@@ -175,7 +175,7 @@ class LdapConnector(LinkConnector[LdapLink]):
                         remedy="Read them with stream(), give a limit, or raise `largest`.",
                     )
 
-        return LdapSearch(self, "search", self._on_link("search", work), safe=True)
+        return LdapSearch(self, "search", self._on_link("search", use_link), safe=True)
 
     def stream(
         self,
@@ -193,7 +193,7 @@ class LdapConnector(LinkConnector[LdapLink]):
         """
         request = self._request(where, base, scope, attributes, None, has_pages=True)
 
-        def work(until: float) -> LdapStream:
+        def use_link(until: float) -> LdapStream:
             loan = self._link("stream", until)
             seconds = until - monotonic()
             link = loan.__enter__()
@@ -205,7 +205,7 @@ class LdapConnector(LinkConnector[LdapLink]):
                 raise
             return stream
 
-        return LdapOperation(self, "stream", work, safe=True)
+        return LdapOperation(self, "stream", use_link, safe=True)
 
     def add(
         self, entry: str, attributes: Mapping[str, LdapValue | Sequence[LdapValue]], /
@@ -321,10 +321,10 @@ class LdapConnector(LinkConnector[LdapLink]):
         name = attribute_name(attribute)
         request = ldap_wire.compare(text_argument("entry", entry), name, value_bytes(name, value))
 
-        def work(link: LdapLink, until: float) -> bool:
+        def use_link(link: LdapLink, until: float) -> bool:
             return link.compare(request, until)
 
-        return LdapOperation(self, "compare", self._on_link("compare", work), safe=True)
+        return LdapOperation(self, "compare", self._on_link("compare", use_link), safe=True)
 
     def check_password(self, entry: str, password: Secret | str, /) -> LdapOperation[bool]:
         """Return the operation that checks an entry's password.
@@ -343,19 +343,19 @@ class LdapConnector(LinkConnector[LdapLink]):
                 remedy="Refuse empty passwords yourself: servers take them for an anonymous login.",
             )
 
-        def work(until: float) -> bool:
+        def use_link(until: float) -> bool:
             identity = ldap_wire.bind_simple(entry, secret.reveal_bytes())
             return accepts_sync(self.server, self._settings, identity, until)
 
-        return LdapOperation(self, "check_password", work, safe=True)
+        return LdapOperation(self, "check_password", use_link, safe=True)
 
     def _change_operation(
         self, name: str, request: bytes, kind: int, *, repeatable: bool = False
     ) -> LdapOperation[None]:
-        def work(link: LdapLink, until: float) -> None:
+        def use_link(link: LdapLink, until: float) -> None:
             link.perform(request, kind, until)
 
-        return LdapOperation(self, name, self._on_link(name, work), repeatable=repeatable)
+        return LdapOperation(self, name, self._on_link(name, use_link), repeatable=repeatable)
 
     def _request(
         self,

@@ -61,7 +61,7 @@ async def connect_nats_async(settings: Nats, timeout: float) -> AsyncNatsLink:
     for position, address in enumerate(addresses):
         seconds = max(0.0, until - monotonic()) / (len(addresses) - position)
         try:
-            return await _connected(settings, address, seconds)
+            return await _connected_link(settings, address, seconds)
         except ConnectorError as error:
             failures.append(error)
     raise next((error for error in failures if error.retryable), failures[0])
@@ -72,7 +72,7 @@ def connect_nats(settings: Nats, timeout: float) -> NatsLink:
     return NatsLink(_BACKGROUND_LOOP.run(connect_nats_async(settings, timeout)))
 
 
-async def _connected(settings: Nats, address: ServerAddress, seconds: float) -> AsyncNatsLink:
+async def _connected_link(settings: Nats, address: ServerAddress, seconds: float) -> AsyncNatsLink:
     options = _login(settings, address)
     if address.tls is not None:
         options["tls"] = context_for(address.tls, "")

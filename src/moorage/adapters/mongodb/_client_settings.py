@@ -46,7 +46,7 @@ class ClientSettings:
         with _refusing(), self.client(MongoClient) as client:
             name: str = self.database or client.get_default_database().name
         if not client.write_concern.acknowledged:
-            raise _refused(
+            raise _refused_setting(
                 "url", "With w=0 the server confirms no change, so nobody knows its outcome."
             )
         return name
@@ -55,7 +55,9 @@ class ClientSettings:
         """Return a client that connects at its first use."""
         url = self.url.reveal()
         if not url.startswith(_SCHEMES):
-            raise _refused("url", "The URL does not begin with mongodb:// or mongodb+srv://.")
+            raise _refused_setting(
+                "url", "The URL does not begin with mongodb:// or mongodb+srv://."
+            )
         milliseconds = max(1, int(self.connect_timeout * 1000))
         settings: dict[str, Any] = {
             "appname": "moorage",
@@ -100,7 +102,7 @@ class ClientSettings:
         if tls is None:
             return {}
         if tls.unverified is not None or tls.key not in {None, tls.certificate}:
-            raise _refused(
+            raise _refused_setting(
                 "tls",
                 "MongoDB's driver takes the certificate and its key in one file, and the connector"
                 " always verifies the server.",
@@ -111,7 +113,7 @@ class ClientSettings:
             "tlsCertificateKeyFilePassword": tls.password and tls.password.reveal(),
         }
         if any(isinstance(value, bytes) for value in settings.values()):
-            raise _refused("tls", "MongoDB's driver takes certificates as files only.")
+            raise _refused_setting("tls", "MongoDB's driver takes certificates as files only.")
         return {
             "tls": True,
             "tlsAllowInvalidCertificates": False,
@@ -132,10 +134,10 @@ def _refusing() -> Generator[None]:
         pass
     else:
         return
-    raise _refused("url", "The driver does not accept the settings of the connector.")
+    raise _refused_setting("url", "The driver does not accept the settings of the connector.")
 
 
-def _refused(path: str, message: str) -> ConfigurationError:
+def _refused_setting(path: str, message: str) -> ConfigurationError:
     return ConfigurationError(
         message,
         path=path,

@@ -122,10 +122,10 @@ class AnyMongoConnector(Protocol):
 def named_operations(connector: AnyMongoConnector) -> Mapping[str, NamedOperation]:
     """Return the operations of a connector, by name."""
     trusted = _CONDITIONS if connector.takes_operators else frozenset[str]()
-    return operations_of(connector, _FORMS, partial(_converted, trusted=trusted))
+    return operations_of(connector, _FORMS, partial(_converted_argument, trusted=trusted))
 
 
-def _converted(name: str, value: Any, *, trusted: frozenset[str]) -> Any:
+def _converted_argument(name: str, value: Any, *, trusted: frozenset[str]) -> Any:
     """Convert an argument to the type that the connector's method takes."""
     check_type(name, value, _TYPES)
     kind, words = _TYPES[name]

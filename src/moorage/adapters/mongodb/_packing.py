@@ -28,7 +28,7 @@ VALUES: Final = frozenset(
 
 def packed(result: Any) -> str:
     """Convert a result to a text; `unpacked` is the reverse."""
-    return json_util.dumps(_plain(result), json_options=_EXACT)
+    return json_util.dumps(_plain_result(result), json_options=_EXACT)
 
 
 def unpacked(text: str, kind: type[Any] | None) -> Any:
@@ -50,7 +50,7 @@ def unpacked(text: str, kind: type[Any] | None) -> Any:
 
 def as_json(result: Any) -> Any:
     """Return a result as JSON, with MongoDB's types written as Extended JSON."""
-    return json.loads(json_util.dumps(_plain(result), json_options=_READABLE))
+    return json.loads(json_util.dumps(_plain_result(result), json_options=_READABLE))
 
 
 def from_json(value: Any) -> Any:
@@ -69,7 +69,7 @@ def from_json(value: Any) -> Any:
     return value
 
 
-def _plain(result: Any) -> Any:
+def _plain_result(result: Any) -> Any:
     if isinstance(result, (MongoBulkResult, MongoUpdated)):
         fields = attrs.asdict(result, recurse=False)
         numbered = fields.get(_NUMBERED)

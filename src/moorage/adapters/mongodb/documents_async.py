@@ -241,7 +241,7 @@ class AsyncMongoCollections:
         async def run(database: Any, session: Any) -> MongoUpdated:
             collected = database[collection]
             result = await collected.update_one(condition, checked, upsert, session=session)
-            return _updated(result)
+            return _update_result(result)
 
         return self._operation(
             run, collection, "update_one", name, repeatable=repeatable, kind=MongoUpdated
@@ -266,7 +266,7 @@ class AsyncMongoCollections:
         async def run(database: Any, session: Any) -> MongoUpdated:
             collected = database[collection]
             result = await collected.update_many(condition, checked, upsert, session=session)
-            return _updated(result)
+            return _update_result(result)
 
         return self._operation(
             run,
@@ -297,7 +297,7 @@ class AsyncMongoCollections:
         async def run(database: Any, session: Any) -> MongoUpdated:
             collected = database[collection]
             result = await collected.replace_one(condition, checked, upsert, session=session)
-            return _updated(result)
+            return _update_result(result)
 
         return self._operation(
             run, collection, "replace_one", name, repeatable=repeatable, kind=MongoUpdated
@@ -432,7 +432,7 @@ class AsyncMongoCollections:
         )
 
 
-def _updated(result: Any) -> MongoUpdated:
+def _update_result(result: Any) -> MongoUpdated:
     return MongoUpdated(
         matched=result.matched_count,
         modified=result.modified_count,

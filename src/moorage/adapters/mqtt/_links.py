@@ -43,19 +43,21 @@ _THREADS: Final = ThreadNetwork()
 
 def connect(settings: Mqtt, timeout: float) -> MqttLink:
     """Open a connection to an MQTT broker for a synchronous program."""
-    return MqttLink(run(_connected(settings, timeout, _THREADS, _client_id(settings))))
+    return MqttLink(run(_connected_link(settings, timeout, _THREADS, _client_id(settings))))
 
 
 async def connect_async(settings: Mqtt, timeout: float) -> AsyncMqttLink:
     """Open a connection to an MQTT broker for an asynchronous program."""
-    return await _connected(settings, timeout, _LOOPS, _client_id(settings))
+    return await _connected_link(settings, timeout, _LOOPS, _client_id(settings))
 
 
 async def connect_subscriber(
     settings: Mqtt, client_id: str, subscription: MqttSubscription
 ) -> AsyncMqttLink:
     """Open a connection to an MQTT broker, and resume the session of a client id."""
-    return await _connected(settings, settings.connect_timeout, _LOOPS, client_id, subscription)
+    return await _connected_link(
+        settings, settings.connect_timeout, _LOOPS, client_id, subscription
+    )
 
 
 def _client_id(settings: Mqtt) -> str:
@@ -64,7 +66,7 @@ def _client_id(settings: Mqtt) -> str:
     return f"{settings.client_id}-{token_hex(6)}"
 
 
-async def _connected(
+async def _connected_link(
     settings: Mqtt,
     timeout: float,
     network: Network,

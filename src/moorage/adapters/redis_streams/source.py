@@ -231,7 +231,7 @@ class RedisStreamsSource:
         waiting: list[int | None] = []
         for stream in self.streams:
             reply = await self._request(self._telling, ["XINFO", "GROUPS", stream])
-            groups = {group[b"name"]: group for group in map(_named, reply)}
+            groups = {group[b"name"]: group for group in map(_named_values, reply)}
             group: dict[bytes, Any] = groups.get(self.group.encode(), {})
             undelivered = group.get(b"lag")
             waiting.append(None if undelivered is None else undelivered + group[b"pending"])
@@ -281,7 +281,7 @@ class RedisStreamsSource:
         raise without_frames(failure)
 
 
-def _named(fields: Any) -> dict[bytes, Any]:
+def _named_values(fields: Any) -> dict[bytes, Any]:
     """Return named values, which Redis sends as a map or as a flat list."""
     if isinstance(fields, dict):
         return cast("dict[bytes, Any]", fields)

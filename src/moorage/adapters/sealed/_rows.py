@@ -80,11 +80,11 @@ class SqlRows:
             )
         ]
 
-        def work(link: Connection) -> int:
+        def run_statements(link: Connection) -> int:
             self._with_timeouts(link)
             return sum(link.execute(statement).rowcount for statement in statements)
 
-        return await self._run(work)
+        return await self._run(run_statements)
 
     async def drop(self, about: bytes, /) -> bool:
         """Delete the encrypted text with this id; return whether it existed."""

@@ -191,7 +191,7 @@ def _endpoint_credentials(source: str, answer: Response, region: str, service: s
     if not answer.ok:
         raise failure_error(source, answer, None, "Check the role of this machine.")
     key, secret = value_at(answer, "AccessKeyId"), secret_at(answer, "SecretAccessKey")
-    expires_at = _moment(value_at(answer, "Expiration"))
+    expires_at = _utc_time(value_at(answer, "Expiration"))
     if not isinstance(key, str) or secret is None or expires_at is None:
         raise unexpected_answer(source, answer)
     return _signing_credentials(
@@ -199,7 +199,7 @@ def _endpoint_credentials(source: str, answer: Response, region: str, service: s
     )
 
 
-def _moment(text: object) -> datetime | None:
+def _utc_time(text: object) -> datetime | None:
     try:
         moment = datetime.fromisoformat(str(text))
     except ValueError:

@@ -215,13 +215,13 @@ class CommonConnector:
             for statement, parameters in steps
         ]
 
-        def work(session: Session) -> tuple[Any, ...]:
+        def run_steps(session: Session) -> tuple[Any, ...]:
             session.begin(isolation, read_only=read_only)
             results = execute_many(session, checked)
             session.commit()
             return results
 
-        return work
+        return run_steps
 
     def _opened_stream(
         self, session: Session, statement: Statement, parameters: Mapping[str, Any], batch: int

@@ -431,7 +431,9 @@ class Database:
         for name, value in parameters.items():
             if name in lists or type(value) not in _SCALARS:
                 return {
-                    key: _plain(key, item, is_list=key in lists, arrays=self.system == "postgresql")
+                    key: _plain_value(
+                        key, item, is_list=key in lists, arrays=self.system == "postgresql"
+                    )
                     for key, item in parameters.items()
                 }
         return parameters
@@ -446,13 +448,13 @@ def prepared(statement: Statement) -> tuple[Any, frozenset[str], frozenset[str]]
     return compiled
 
 
-def _plain(name: str, value: Any, *, is_list: bool, arrays: bool) -> Any:
+def _plain_value(name: str, value: Any, *, is_list: bool, arrays: bool) -> Any:
     if isinstance(value, Enum):
         value = value.value
     kind: Any = value.__class__
     if kind in {list, tuple} and (is_list or arrays):
         items = cast("list[Any]", value)
-        return [_plain(name, item, is_list=False, arrays=False) for item in items]
+        return [_plain_value(name, item, is_list=False, arrays=False) for item in items]
     if is_list:
         raise InvalidData(
             f"The parameter {name!r} stands after IN, so it must be a list.",

@@ -43,7 +43,7 @@ class PunctualConnection(Connection[Any]):
 
     def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
         """Run a psycopg generator to its end, or until the deadline."""
-        gen = _counted(self, gen)
+        gen = _run_counted(self, gen)
         until = self.until
         if not until or not hasattr(select, "poll"):
             return super().wait(gen, *args, **options)
@@ -84,13 +84,13 @@ class PunctualAsyncConnection(AsyncConnection[Any]):
     async def wait(self, gen: Any, *_: Any, **__: Any) -> Any:
         """Run a psycopg generator to its end, or until the task is cancelled."""
         try:
-            return await waiting.wait_async(_counted(self, gen), self.pgconn.socket, _INTERVAL)
+            return await waiting.wait_async(_run_counted(self, gen), self.pgconn.socket, _INTERVAL)
         except asyncio.CancelledError:
             self.pgconn.finish()
             raise
 
 
-def _counted(connection: Any, gen: Any) -> Generator[Any, Any, Any]:
+def _run_counted(connection: Any, gen: Any) -> Generator[Any, Any, Any]:
     """Run a psycopg generator; close the connection if the answer becomes too large."""
     reads = first = 0
     try:
@@ -99,7 +99,7 @@ def _counted(connection: Any, gen: Any) -> Generator[Any, Any, Any]:
             ready_state = yield awaited_state
             reads += 1
             if not reads % _UNCOUNTED:
-                received_bytes = _received(connection.pgconn.socket)
+                received_bytes = _received_bytes(connection.pgconn.socket)
                 first = first or received_bytes
                 if received_bytes - first > connection.most_bytes:
                     break
@@ -110,7 +110,7 @@ def _counted(connection: Any, gen: Any) -> Generator[Any, Any, Any]:
     raise AnswerCutError
 
 
-def _received(descriptor: int) -> int:
+def _received_bytes(descriptor: int) -> int:
     """Return the number of bytes received over a TCP connection; 0 if unknown."""
     if sys.platform == "linux":
         with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:

@@ -103,14 +103,14 @@ class SqlCheckpoints:
         name = checked_name(name, "name")
         claim = _CLAIM_MYSQL if self._access.system == "mysql" else _CLAIM
 
-        async def work(transaction: AsyncTransaction) -> tuple[int, dict[str, Offset]]:
+        async def run_steps(transaction: AsyncTransaction) -> tuple[int, dict[str, Offset]]:
             await transaction.execute(claim, name=name, owner=self._owner, epoch=1, positions="{}")
             [row] = await transaction.query(_LOCK, name=name)
             return row.epoch, json.loads(row.positions)
 
         self._names.add(name)
         ownership: tuple[int, dict[str, Offset]] = await self._access.transact(
-            work, name=claim.name, repeatable=True
+            run_steps, name=claim.name, repeatable=True
         )
         return ownership
 
@@ -121,7 +121,7 @@ class SqlCheckpoints:
             LocalFailure: a later owner began.
         """
 
-        async def work(transaction: AsyncTransaction) -> None:
+        async def run_steps(transaction: AsyncTransaction) -> None:
             owner = await _lock(transaction, name)
             if owner.epoch != epoch:
                 raise taken_over_error(name)
@@ -133,7 +133,7 @@ class SqlCheckpoints:
             }
             await _store(transaction, name, stored)
 
-        await self._access.transact(work, name=_STORE.name, repeatable=True)
+        await self._access.transact(run_steps, name=_STORE.name, repeatable=True)
 
     async def move(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
         """Store positions to continue from, which may be before the current ones.
@@ -162,11 +162,11 @@ class SqlCheckpoints:
         name = checked_name(name, "name")
         claim = _CLAIM_MYSQL if self._access.system == "mysql" else _CLAIM
 
-        async def work(transaction: AsyncTransaction) -> None:
+        async def run_steps(transaction: AsyncTransaction) -> None:
             await transaction.execute(claim, name=name, owner="", epoch=1, positions="{}")
             await _store(transaction, name, positions)
 
-        await self._access.transact(work, name="checkpoints.reset", repeatable=True)
+        await self._access.transact(run_steps, name="checkpoints.reset", repeatable=True)
 
     async def advance_within(
         self, transaction: AsyncTransaction, records: Sequence[SinkRecord]

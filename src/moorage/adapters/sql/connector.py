@@ -107,11 +107,11 @@ class SqlConnector(CommonConnector):
         Its result has the rows of each statement, or the number of rows that it changed.
         """
         is_safe = all(statement.safe for statement, _ in steps)
-        work = self._batch_of(steps, isolation, read_only=is_safe)
+        run_steps = self._batch_of(steps, isolation, read_only=is_safe)
         return SqlOperation(
             self,
             name,
-            work,
+            run_steps,
             safe=is_safe,
             repeatable=repeatable or is_safe,
             statements=tuple(statement for statement, _ in steps),
@@ -280,11 +280,11 @@ class AsyncSqlConnector(CommonConnector):
         Its result has the rows of each statement, or the number of rows that it changed.
         """
         is_safe = all(statement.safe for statement, _ in steps)
-        work = self._batch_of(steps, isolation, read_only=is_safe)
+        run_steps = self._batch_of(steps, isolation, read_only=is_safe)
         return AsyncSqlOperation(
             self,
             name,
-            work,
+            run_steps,
             safe=is_safe,
             repeatable=repeatable or is_safe,
             statements=tuple(statement for statement, _ in steps),

@@ -163,7 +163,7 @@ class SqlSink:
     async def _write(self, records: Sequence[SinkRecord], rows: list[dict[str, Any]]) -> None:
         checkpoints = self._checkpoints
 
-        async def work(transaction: AsyncTransaction) -> None:
+        async def run_steps(transaction: AsyncTransaction) -> None:
             new_rows = rows
             if checkpoints is not None:
                 are_new = await checkpoints.advance_within(transaction, records)
@@ -171,7 +171,7 @@ class SqlSink:
             await transaction.execute_each(self._statement, new_rows)
 
         await self._access.transact(
-            work,
+            run_steps,
             name=self._statement.name,
             repeatable=self._statement.repeatable or checkpoints is not None,
         )

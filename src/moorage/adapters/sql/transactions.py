@@ -121,23 +121,23 @@ def _savepoint_name() -> str:
 def _run(
     session: Session, statement: Statement, parameters: dict[str, Any], *, rows: bool = False
 ) -> Any:
-    def work() -> Any:
+    def run_steps() -> Any:
         checked = session.database.checked_parameters(statement, parameters)
         return (session.rows if rows else session.run)(statement, checked)
 
-    return _judged(session, work)
+    return _run_judged(session, run_steps)
 
 
 def _run_each(session: Session, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
-    def work() -> None:
+    def run_steps() -> None:
         checked = [session.database.checked_parameters(statement, row) for row in rows]
         if checked:
             session.run_each(statement, checked)
 
-    _judged(session, work)
+    _run_judged(session, run_steps)
 
 
-def _judged(session: Session, work: Callable[[], Any]) -> Any:
+def _run_judged(session: Session, work: Callable[[], Any]) -> Any:
     """Run a step of an open transaction; convert the driver's exceptions."""
     if not session.is_open:
         raise InvalidData(

@@ -133,7 +133,7 @@ class SqsRequests:
         request = Request.post("/", headers=headers, body=encode_json(fields))
         url = join_url(self.endpoint, request)
 
-        async def act(credentials: Credentials) -> Response:
+        async def send_signed(credentials: Credentials) -> Response:
             seconds_left = until - monotonic()
             if seconds_left <= 0:
                 raise AttemptTimeout(
@@ -149,7 +149,7 @@ class SqsRequests:
                     raise error
             return answer
 
-        answer = await self.session.do(act)
+        answer = await self.session.do(send_signed)
         if not answer.ok:
             raise _refusal(answer, queue)
         content = _json_of(answer)

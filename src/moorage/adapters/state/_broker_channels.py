@@ -296,7 +296,7 @@ class LoopChannel(asyncio.Protocol):
         """Wake all waiting callers without a reply."""
         self._is_lost = True
         for future in self._replies.values():
-            _settle(future, None)
+            _deliver_reply(future, None)
         self._replies.clear()
 
     def data_received(self, data: bytes) -> None:
@@ -307,7 +307,7 @@ class LoopChannel(asyncio.Protocol):
                 reply = read_reply(line)
                 future = self._replies.pop(reply.number, None)
                 if future is not None:
-                    _settle(future, reply)
+                    _deliver_reply(future, reply)
         except InvalidData:
             self._transport.abort()
 
@@ -321,7 +321,7 @@ class LoopChannel(asyncio.Protocol):
             await guard.aclose()
 
 
-def _settle(future: asyncio.Future[Reply | None], reply: Reply | None) -> None:
+def _deliver_reply(future: asyncio.Future[Reply | None], reply: Reply | None) -> None:
     """Deliver a reply to its caller, unless the caller was cancelled meanwhile."""
     with suppress(asyncio.InvalidStateError):
         future.set_result(reply)

@@ -68,7 +68,7 @@ def _for_one(store: MemoryStorage, rules: Rules, circuit: CircuitRule | None, /)
     ((rule, cost),) = rules
     has_circuit = circuit is not None
 
-    def ask(admission: Admission, timeout: float | None) -> Admitted:
+    def decide_admission(admission: Admission, timeout: float | None) -> Admitted:
         (key,) = admission.keys
         try:
             state = cells[key]
@@ -91,7 +91,7 @@ def _for_one(store: MemoryStorage, rules: Rules, circuit: CircuitRule | None, /)
             raise
         return store.execute(admission, timeout)
 
-    return ask
+    return decide_admission
 
 
 def _for_two(store: MemoryStorage, rules: Rules, circuit: CircuitRule | None, /) -> Ask:
@@ -99,7 +99,7 @@ def _for_two(store: MemoryStorage, rules: Rules, circuit: CircuitRule | None, /)
     (rule_1, cost_1), (rule_2, cost_2) = rules
     has_circuit = circuit is not None
 
-    def ask(admission: Admission, timeout: float | None) -> Admitted:
+    def decide_admission(admission: Admission, timeout: float | None) -> Admitted:
         key_1, key_2 = admission.keys
         try:
             state_1, state_2 = cells[key_1], cells[key_2]
@@ -125,7 +125,7 @@ def _for_two(store: MemoryStorage, rules: Rules, circuit: CircuitRule | None, /)
             raise
         return store.execute(admission, timeout)
 
-    return ask
+    return decide_admission
 
 
 def _for_three(store: MemoryStorage, rules: Rules, circuit: CircuitRule | None, /) -> Ask:
@@ -133,7 +133,7 @@ def _for_three(store: MemoryStorage, rules: Rules, circuit: CircuitRule | None, 
     (rule_1, cost_1), (rule_2, cost_2), (rule_3, cost_3) = rules
     has_circuit = circuit is not None
 
-    def ask(admission: Admission, timeout: float | None) -> Admitted:
+    def decide_admission(admission: Admission, timeout: float | None) -> Admitted:
         key_1, key_2, key_3 = admission.keys
         try:
             state_1, state_2, state_3 = cells[key_1], cells[key_2], cells[key_3]
@@ -160,7 +160,7 @@ def _for_three(store: MemoryStorage, rules: Rules, circuit: CircuitRule | None, 
             raise
         return store.execute(admission, timeout)
 
-    return ask
+    return decide_admission
 
 
 _BY_STATES: Final = {1: _for_one, 2: _for_two, 3: _for_three}

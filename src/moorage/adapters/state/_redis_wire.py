@@ -249,7 +249,7 @@ class ScriptCalls:
         cached_rules = self._gates.get(id(gates))
         if cached_rules is None or cached_rules[0] is not gates:
             packed_rules = (
-                _gate(gates.circuit) if gates.circuit else b"",
+                _packed_gate(gates.circuit) if gates.circuit else b"",
                 tuple(map(_limit, gates.limits)),
                 _budget(gates.budget) if gates.budget else b"",
             )
@@ -278,7 +278,7 @@ def _store(cache: dict[int, tuple[K, V]], key: K, value: V) -> tuple[K, V]:
 # --- rules ----------------------------------------------------------------------
 
 
-def _gate(rule: CircuitRule) -> bytes:
+def _packed_gate(rule: CircuitRule) -> bytes:
     config = rule.config
     times = rule.width, rule.span, rule.keep_for, rule.longest, config.probes
     # The record of a state that this rule wrote begins with these bytes.

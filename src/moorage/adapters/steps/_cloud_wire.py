@@ -122,7 +122,7 @@ class CloudApi:
             body=content or b"",
         )
 
-        async def act(credentials: Credentials) -> Response:
+        async def send_authorised(credentials: Credentials) -> Response:
             authorised = authorise(request, credentials)
             url = join_url(base, authorised)
             if signs(credentials):
@@ -134,7 +134,7 @@ class CloudApi:
             return answer
 
         try:
-            return run_now(self._session.do(act))
+            return run_now(self._session.do(send_authorised))
         except StorageUnavailable as error:
             # Only the login raises it, so nothing was sent to the service itself.
             problem: ConnectorError = ConnectionFailed(

@@ -179,9 +179,9 @@ class LambdaFunction:
             "X-Amz-Invocation-Type": "RequestResponse",
             "X-Amz-Log-Type": "Tail" if has_log else "None",
         }
-        act = partial(self._invoke, event, headers)
+        send_authorised = partial(self._invoke, event, headers)
         return LambdaInvocation(
-            name=self._operation, act=act, safe=safe, repeatable=repeatable or safe
+            name=self._operation, act=send_authorised, safe=safe, repeatable=repeatable or safe
         )
 
     def invoke_later(self, payload: object = None, *, repeatable: bool = False) -> LambdaInvocation:
@@ -198,8 +198,8 @@ class LambdaFunction:
             InvalidData: the payload is not JSON, or has more than 1 MB.
         """
         event = event_of(payload, LARGEST_QUEUED_EVENT)
-        act = partial(self._invoke, event, {"X-Amz-Invocation-Type": "Event"})
-        return LambdaInvocation(name=self._operation, act=act, repeatable=repeatable)
+        send_authorised = partial(self._invoke, event, {"X-Amz-Invocation-Type": "Event"})
+        return LambdaInvocation(name=self._operation, act=send_authorised, repeatable=repeatable)
 
     def close(self) -> None:
         """Close the connections."""

@@ -77,8 +77,8 @@ class DockerImages:
         Args:
             image: the name of the image; the default tag is `latest`.
         """
-        act = partial(pull_image, self._engine, checked_image(image), self._login)
-        return PlatformOperation(name="docker.pull", system="docker", act=act)
+        send_authorised = partial(pull_image, self._engine, checked_image(image), self._login)
+        return PlatformOperation(name="docker.pull", system="docker", act=send_authorised)
 
     def build(
         self,
@@ -129,8 +129,8 @@ class DockerImages:
             **({"target": target} if target else {}),
             **({"pull": "1"} if pull else {}),
         }
-        act = partial(self._build, Path(folder), query, log)
-        return PlatformOperation(name="docker.build", system="docker", act=act)
+        send_authorised = partial(self._build, Path(folder), query, log)
+        return PlatformOperation(name="docker.build", system="docker", act=send_authorised)
 
     def _build(
         self,

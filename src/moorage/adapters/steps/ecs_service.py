@@ -70,8 +70,10 @@ class EcsService:
             fields["desiredCount"] = count
         if force:
             fields["forceNewDeployment"] = True
-        act = partial(self._deploy, fields)
-        return PlatformOperation(name="ecs.deploy", system="ecs", act=act, repeatable=not force)
+        send_authorised = partial(self._deploy, fields)
+        return PlatformOperation(
+            name="ecs.deploy", system="ecs", act=send_authorised, repeatable=not force
+        )
 
     def state(self, deployment: str) -> PlatformOperation:
         """Return the operation that reads the state of a deployment.
@@ -82,8 +84,8 @@ class EcsService:
         Args:
             deployment: the id of the deployment.
         """
-        act = partial(self._state, deployment)
-        return PlatformOperation(name="ecs.state", system="ecs", act=act, safe=True)
+        send_authorised = partial(self._state, deployment)
+        return PlatformOperation(name="ecs.state", system="ecs", act=send_authorised, safe=True)
 
     def wait(self, deployment: str) -> PlatformOperation:
         """Return the operation that waits until a deployment completes, fails or is replaced.
@@ -93,8 +95,8 @@ class EcsService:
         Args:
             deployment: the id of the deployment.
         """
-        act = partial(self._wait, deployment)
-        return PlatformOperation(name="ecs.wait", system="ecs", act=act, safe=True)
+        send_authorised = partial(self._wait, deployment)
+        return PlatformOperation(name="ecs.wait", system="ecs", act=send_authorised, safe=True)
 
     def close(self) -> None:
         """Close the connections."""

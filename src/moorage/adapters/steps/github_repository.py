@@ -82,8 +82,10 @@ class GitHubRepository:
             content: its bytes.
             media_type: its media type.
         """
-        act = partial(self._upload, checked_tag(tag), checked_asset(name), content, media_type)
-        return self._operation("upload", act)
+        send_authorised = partial(
+            self._upload, checked_tag(tag), checked_asset(name), content, media_type
+        )
+        return self._operation("upload", send_authorised)
 
     def status(
         self,

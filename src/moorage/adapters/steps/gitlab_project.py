@@ -66,8 +66,10 @@ class GitLabProject:
             package: the name of the package.
         """
         version = checked_asset(tag)
-        act = partial(self._upload, version, checked_asset(name), content, checked_asset(package))
-        return self._operation("upload", act)
+        send_authorised = partial(
+            self._upload, version, checked_asset(name), content, checked_asset(package)
+        )
+        return self._operation("upload", send_authorised)
 
     def status(
         self,

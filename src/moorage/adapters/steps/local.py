@@ -279,8 +279,8 @@ class LocalPlatform:
             exit_code=None if end is None else end["code"],
             reason=None if end is None else EndReason(end["reason"]),
             fingerprint=description.get("fingerprint"),
-            started_at=_moment(started),
-            ended_at=_moment(end),
+            started_at=_fact_time(started),
+            ended_at=_fact_time(end),
             step=description.get("step"),
             labels=description.get("labels", {}),
             metadata={} if started is None else {"pid": started["pid"]},
@@ -304,7 +304,7 @@ def _facts(path: Path) -> dict[str, Any] | None:
     return facts
 
 
-def _moment(facts: dict[str, Any] | None) -> datetime | None:
+def _fact_time(facts: dict[str, Any] | None) -> datetime | None:
     return None if facts is None else datetime.fromtimestamp(facts["at"], UTC)
 
 

@@ -206,15 +206,15 @@ def _status(facts: dict[str, Any]) -> RunStatus:
         exit_code=facts["code"],
         reason=None if facts["reason"] is None else EndReason(facts["reason"]),
         fingerprint=facts["fingerprint"],
-        started_at=_moment(facts["started_at"]),
-        ended_at=_moment(facts["ended_at"]),
+        started_at=_utc_time(facts["started_at"]),
+        ended_at=_utc_time(facts["ended_at"]),
         step=facts["step"],
         labels=facts["labels"],
         metadata={} if facts["pid"] is None else {"pid": facts["pid"]},
     )
 
 
-def _moment(at: float | None) -> datetime | None:
+def _utc_time(at: float | None) -> datetime | None:
     return None if at is None else datetime.fromtimestamp(at, UTC)
 
 

@@ -125,7 +125,7 @@ class _RequestAttempt:
 
     async def attempt(self, timeout: float) -> Any:
         """Make one attempt, with a deadline shortly before the caller's."""
-        limit = _shortened(timeout)
+        limit = _shortened_timeout(timeout)
         if self._options is not None:
             subscription = AsyncSubscription(self.line, self._payload, **self._options)
             await subscription.begin(limit)
@@ -148,7 +148,7 @@ class _RequestAttempt:
         raise reply_timeout(was_sent=True)
 
 
-def _shortened(timeout: float) -> float:
+def _shortened_timeout(timeout: float) -> float:
     """Return the timeout of an attempt, a little shorter than the caller's."""
     return max(0.0, timeout - min(_ATTEMPT_MARGIN, timeout / 10))
 
@@ -377,7 +377,7 @@ class WebSocketConnector(_Connector):
         end = monotonic() + timeout
         if work.is_request:
             request = ThreadRequest(self.line, work.message())
-            result = request.perform(self._background, _shortened(timeout))
+            result = request.perform(self._background, _shortened_timeout(timeout))
             if not request.must_wait:
                 return result
         result = self.run(work.attempt(max(0.0, end - monotonic())))

@@ -88,12 +88,12 @@ def _document(result: ObjectiveMonth) -> dict[str, Any]:
         "operation": result.operation,
         "tenant": result.tenant,
         "met": result.is_met,
-        "availability": _parts(result.availability),
-        "latency": _parts(result.latency),
+        "availability": _objective_parts(result.availability),
+        "latency": _objective_parts(result.latency),
     }
 
 
-def _parts(part: Compliance | None) -> dict[str, Any] | None:
+def _objective_parts(part: Compliance | None) -> dict[str, Any] | None:
     if part is None:
         return None
     return {

@@ -224,21 +224,21 @@ class LdapServer(TcpServer):
     }
 
 
-def _parts(name: str) -> list[str]:
+def _name_parts(name: str) -> list[str]:
     return [part.strip() for part in _PART.findall(name)]
 
 
 def _key(name: str) -> str:
-    return ",".join(_parts(name.lower()))
+    return ",".join(_name_parts(name.lower()))
 
 
 def _parent(name: str) -> str:
-    return ",".join(_parts(name)[1:])
+    return ",".join(_name_parts(name)[1:])
 
 
 def _named_by(name: str) -> tuple[str, bytes]:
     """Return the attribute and value that name an entry below its parent."""
-    attribute, _, value = _parts(name)[0].partition("=")
+    attribute, _, value = _name_parts(name)[0].partition("=")
     return attribute, _ESCAPED.sub(r"\1", value).encode()
 
 

@@ -198,13 +198,13 @@ async def callers_do_not_mix(clients: Clients) -> None:
     async with lab(clients) as (vendor, client):
         vendor.always(echo)
 
-        async def ask(number: int) -> None:
+        async def send_requests(number: int) -> None:
             for turn in range(5):
                 target = f"/{number}/{turn}"
                 answer = await client.send(Request.get("/"), vendor.url + target, PATIENT)
                 require(answer.body == target.encode(), f"{target} got {answer.body!r}.")
 
-        await asyncio.gather(*map(ask, range(8)))
+        await asyncio.gather(*map(send_requests, range(8)))
 
 
 async def without_timeouts_a_client_waits(clients: Clients) -> None:

@@ -84,12 +84,12 @@ class Failure:
 def _behaviour_scene(
     behaviour: Behaviour, request: Request = _POST, timeouts: Timeouts = PATIENT
 ) -> Scene:
-    async def scene(clients: Clients) -> object:
+    async def send_once(clients: Clients) -> object:
         async with lab(clients) as (vendor, client):
             vendor.queue(behaviour)
             return await client.send(request, vendor.url, timeouts)
 
-    return scene
+    return send_once
 
 
 def _raw_scene(rest: bytes, **more: Any) -> Scene:

@@ -300,17 +300,17 @@ def sync_lab(factory: Callable[[], PaymentsSubject]) -> Lab:
     subject, state = factory(), MemoryStorage()
     http = SandboxHttpClient(subject.sandbox)
 
-    def make(order: tuple[str, ...]) -> Hub:
+    def make_hub(order: tuple[str, ...]) -> Hub:
         return Hub(_accounts(subject), [Route(KIND, order)], http=http, state=state)
 
-    return Lab(subject, make)
+    return Lab(subject, make_hub)
 
 
 def async_lab(factory: Callable[[], PaymentsSubject]) -> Lab:
     subject, state = factory(), AsyncMemoryStorage()
     http = AsyncSandboxHttpClient(subject.sandbox)
 
-    def make(order: tuple[str, ...]) -> AsyncHub:
+    def make_hub(order: tuple[str, ...]) -> AsyncHub:
         return AsyncHub(_accounts(subject), [Route(KIND, order)], http=http, state=state)
 
-    return Lab(subject, make)
+    return Lab(subject, make_hub)

@@ -173,7 +173,7 @@ def many_threads_may_use_it(factory: Factory) -> None:
     marks: list[int] = []
     error_messages: list[str] = []
 
-    def work(number: int) -> None:
+    def store_and_find(number: int) -> None:
         try:
             for _ in range(_ROUNDS):
                 lookup = cache.find(key)
@@ -182,7 +182,7 @@ def many_threads_may_use_it(factory: Factory) -> None:
         except Exception as error:  # noqa: BLE001 - told below
             error_messages.append(f"{type(error).__name__}: {error}")
 
-    threads = [Thread(target=work, args=(number,)) for number in range(_THREADS)]
+    threads = [Thread(target=store_and_find, args=(number,)) for number in range(_THREADS)]
     for thread in threads:
         thread.start()
     for thread in threads:

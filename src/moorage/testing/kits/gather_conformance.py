@@ -186,7 +186,7 @@ async def a_slow_step_is_overtaken(factory: AsyncFactory) -> None:
     """If a step is slow, the next one also starts, and the first good result is returned."""
     flag, slow_numbers, fast_numbers = Flag(), list[float](), list[float]()
 
-    async def hang() -> str:
+    async def wait_for_cancellation() -> str:
         slow_numbers.append(time.monotonic())
         await flag.wait()
         return "slow"
@@ -197,7 +197,9 @@ async def a_slow_step_is_overtaken(factory: AsyncFactory) -> None:
 
     start = time.monotonic()
     try:
-        race = factory().first([hang, answer, hang], stagger=_BRIEFLY, good=bool)
+        race = factory().first(
+            [wait_for_cancellation, answer, wait_for_cancellation], stagger=_BRIEFLY, good=bool
+        )
         result = await wait_soon(race, "A good result waited for a step that hangs.")
     finally:
         flag.set()
@@ -230,7 +232,7 @@ async def a_cancelled_caller_cancels_every_step(factory: AsyncFactory) -> None:
         gather, start_numbers, ended_numbers = factory(), list[int](), list[int]()
         both = asyncio.Event()
 
-        async def hang(
+        async def wait_for_cancellation(
             number: int,
             begun: list[int] = start_numbers,
             ended: list[int] = ended_numbers,
@@ -245,7 +247,7 @@ async def a_cancelled_caller_cancels_every_step(factory: AsyncFactory) -> None:
                 await asyncio.sleep(0)
                 ended.append(number)
 
-        steps = [_step(hang, number) for number in range(3)]
+        steps = [_step(wait_for_cancellation, number) for number in range(3)]
         caller = asyncio.ensure_future(
             gather.run_all(steps, at_once=2)
             if verb == "run_all"
@@ -265,14 +267,16 @@ async def other_steps_have_ended(factory: AsyncFactory) -> None:
     """When a good result is returned, all other steps have been cancelled and have ended."""
     ended_steps = list[str]()
 
-    async def hang() -> str:
+    async def wait_for_cancellation() -> str:
         try:
             return await asyncio.sleep(patience() * 2, "")
         finally:
             await asyncio.sleep(0)
             ended_steps.append("hang")
 
-    await wait_soon(factory().first([hang, _step(_echo, "good")], stagger=0, good=bool), _HANGS)
+    await wait_soon(
+        factory().first([wait_for_cancellation, _step(_echo, "good")], stagger=0, good=bool), _HANGS
+    )
     require(ended_steps == ["hang"], "A step that lost goes on.")
 
 

@@ -163,7 +163,7 @@ async def no_caller_waits_forever(factory: AsyncFactory) -> None:
     locks = factory()
     inside_count = largest_count = served_count = 0
 
-    async def visit(visitor: int) -> None:
+    async def visit_lock(visitor: int) -> None:
         nonlocal inside_count, largest_count, served_count
         holder, timeout = object(), 0.000_5 if visitor % 3 == 0 else patience()
         if await locks.acquire(_NAME, holder, slots=2, queue=100, timeout=timeout):
@@ -174,7 +174,7 @@ async def no_caller_waits_forever(factory: AsyncFactory) -> None:
             inside_count -= 1
             locks.release(_NAME, holder)
 
-    visits = asyncio.gather(*map(visit, range(60)))
+    visits = asyncio.gather(*map(visit_lock, range(60)))
     await wait_soon(visits, "Somebody waits for ever for a slot that is free.")
     require(largest_count <= 2, f"{largest_count} were in two slots at once.")
     require(served_count >= 40, f"Only {served_count} were served, though 40 had the time to wait.")
@@ -210,7 +210,7 @@ def threads_never_exceed_the_limit(factory: Factory) -> None:
     locks, long_timeout, start = factory(), patience(), Barrier(8)
     inner_numbers, largest_numbers, refused_numbers = [0] * 8, [0] * 8, [0] * 8
 
-    def visit(visitor: int) -> None:
+    def visit_lock(visitor: int) -> None:
         start.wait(long_timeout)
         for _ in range(200):
             holder = object()
@@ -222,7 +222,7 @@ def threads_never_exceed_the_limit(factory: Factory) -> None:
             inner_numbers[visitor] = 0
             locks.release(_NAME, holder)
 
-    threads = [Thread(target=visit, args=(visitor,), daemon=True) for visitor in range(8)]
+    threads = [Thread(target=visit_lock, args=(visitor,), daemon=True) for visitor in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

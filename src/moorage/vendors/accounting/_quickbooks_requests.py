@@ -35,7 +35,7 @@ _LONGEST_REFERENCE: Final = 21
 _INVOICE_TYPES: Final = (INVOICE, BILL)
 
 
-def escaped(text: str) -> str:
+def escaped_text(text: str) -> str:
     r"""A text escaped for QuickBooks' query language, with \ before an apostrophe."""
     return text.replace("\\", "\\\\").replace("'", "\\'")
 

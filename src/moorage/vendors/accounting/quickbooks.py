@@ -65,7 +65,7 @@ from moorage.vendors.accounting._quickbooks_answers import (
 from moorage.vendors.accounting._quickbooks_requests import (
     PAYMENTS,
     contact_body,
-    escaped,
+    escaped_text,
     invoice_body,
     journal_body,
 )
@@ -162,7 +162,7 @@ class QuickBooks(sdk.ApiVendor):
         if text is None:
             field, text = "PrimaryEmailAddr", query.email
         name = ENTITIES[query.role.value]
-        items = await self._query(wire, name, f"where {field} = '{escaped(text or '')}'")
+        items = await self._query(wire, name, f"where {field} = '{escaped_text(text or '')}'")
         return tuple(
             read_contact(wire.ref, query.role.value, item) for item in items if item.text("Id")
         )

@@ -145,7 +145,7 @@ class Xero(sdk.OAuthVendor):
         """Change the given details of a contact."""
         role = type_at(ref, *_ROLES)
         body = {"Contacts": [{"ContactID": ref.id, **self._contact_body(contact)}]}
-        request = sdk.Request.post(f"/Contacts/{_quoted(ref)}", json=body)
+        request = sdk.Request.post(f"/Contacts/{_quoted_id(ref)}", json=body)
         return _contact(wire, role, await wire.send(request.evolve(idempotent=True)))
 
     async def find_contacts(self, wire: Wire, query: ContactQuery, /) -> tuple[ContactRecord, ...]:
@@ -188,7 +188,7 @@ class Xero(sdk.OAuthVendor):
     async def get_invoice(self, wire: Wire, ref: Ref, /) -> InvoiceRecord:
         """Get an invoice or a bill."""
         type_at(ref, INVOICE, BILL)
-        request = sdk.Request.get(f"/Invoices/{_quoted(ref)}", query=_PRECISE)
+        request = sdk.Request.get(f"/Invoices/{_quoted_id(ref)}", query=_PRECISE)
         return read_invoice(wire, await wire.send(request))
 
     async def void_invoice(self, wire: Wire, ref: Ref, /) -> InvoiceRecord:
@@ -199,7 +199,7 @@ class Xero(sdk.OAuthVendor):
         check_unpaid(record)
         word = "DELETED" if record.state is InvoiceState.DRAFT else "VOIDED"
         body = {"Invoices": [{"InvoiceID": ref.id, "Status": word}]}
-        request = sdk.Request.post(f"/Invoices/{_quoted(ref)}", query=_PRECISE, json=body)
+        request = sdk.Request.post(f"/Invoices/{_quoted_id(ref)}", query=_PRECISE, json=body)
         try:
             response = await wire.send(request.evolve(idempotent=True))
         except sdk.VendorRejected:
@@ -239,7 +239,7 @@ class Xero(sdk.OAuthVendor):
     ) -> DocumentRecord:
         """Attach a file to an invoice, a bill or a manual journal."""
         folder = _PATHS[type_at(ref, *_PATHS)]
-        path = f"/{folder}/{_quoted(ref)}/Attachments/{quote(document.name, safe='')}"
+        path = f"/{folder}/{_quoted_id(ref)}/Attachments/{quote(document.name, safe='')}"
         headers = {"Content-Type": document.content_type}
         request = sdk.Request.put(path, body=document.content, headers=headers)
         parse = partial(read_attachment, wire)
@@ -357,5 +357,5 @@ def _is_match(query: ContactQuery, record: ContactRecord) -> bool:
     return record.name == query.name
 
 
-def _quoted(ref: Ref) -> str:
+def _quoted_id(ref: Ref) -> str:
     return quote(ref.id, safe="")

@@ -217,7 +217,7 @@ class Plaid(sdk.ApiVendor):
 
     async def _access(self, wire: Wire, ref: Ref) -> str | BankConsent:
         """The access token of a consent; the consent itself if it has none."""
-        stored = await _stored(wire, ref)
+        stored = await _stored_consent(wire, ref)
         if stored is not None:
             return stored
         response = await wire.send(_question("/link/token/get", link_token=ref.id))
@@ -230,7 +230,7 @@ class Plaid(sdk.ApiVendor):
             token = await wire.send(exchange, parse=_read_token)
         except sdk.ConsentRequired:
             # Another caller may have exchanged the public token meanwhile, which works once.
-            stored = await _stored(wire, ref)
+            stored = await _stored_consent(wire, ref)
             if stored is None:
                 raise
             return stored
@@ -238,7 +238,7 @@ class Plaid(sdk.ApiVendor):
         return token
 
 
-async def _stored(wire: Wire, ref: Ref) -> str | BankConsent | None:
+async def _stored_consent(wire: Wire, ref: Ref) -> str | BankConsent | None:
     """The stored access token of a consent, or the revoked consent; None if nothing is stored."""
     stored = await wire.consent_credentials(ref.id)
     if not isinstance(stored, sdk.Credentials):

@@ -72,12 +72,12 @@ def _pattern(rule: RecurrenceRule, start: date | datetime) -> dict[str, Any]:
     if rule.by_day:
         _refuse_parts(rule, "by_month_day")
         if period == "Yearly" and not rule.by_month:
-            raise _unknown("a weekday of a year without BYMONTH")
+            raise _unknown_rule_error("a weekday of a year without BYMONTH")
         return pattern | {"type": f"relative{period}", **_relative_days(rule)}
     _refuse_parts(rule, "by_set_pos")
     day = _single_value(rule.by_month_day or (start.day,), "BYMONTHDAY")
     if day < 0:
-        raise _unknown("a BYMONTHDAY that counts from the end of the month")
+        raise _unknown_rule_error("a BYMONTHDAY that counts from the end of the month")
     return pattern | {"type": f"absolute{period}", "dayOfMonth": day}
 
 
@@ -86,12 +86,14 @@ def _relative_days(rule: RecurrenceRule) -> dict[str, Any]:
     positions = {int(day[:-2]) for day in rule.by_day if day[:-2]}
     if rule.by_set_pos:
         if positions:
-            raise _unknown("numbered weekdays together with BYSETPOS")
+            raise _unknown_rule_error("numbered weekdays together with BYSETPOS")
         positions = {_single_value(rule.by_set_pos, "BYSETPOS")}
     elif len(rule.by_day) > 1:
-        raise _unknown("several weekdays of a month without BYSETPOS")
+        raise _unknown_rule_error("several weekdays of a month without BYSETPOS")
     if len(positions) != 1 or not positions <= _INDEXES.keys():
-        raise _unknown("this occurrence of a weekday in a month, such as the fifth Friday")
+        raise _unknown_rule_error(
+            "this occurrence of a weekday in a month, such as the fifth Friday"
+        )
     return {
         "index": _INDEXES[positions.pop()],
         "daysOfWeek": [_DAYS[day[-2:]] for day in rule.by_day],
@@ -184,16 +186,16 @@ def _end_of(bounds: sdk.Answer, zone: tzinfo | None) -> Mapping[str, Any] | None
 def _single_value(values: tuple[int, ...], name: str) -> int:
     if len(values) == 1:
         return values[0]
-    raise _unknown(f"several values of {name}")
+    raise _unknown_rule_error(f"several values of {name}")
 
 
 def _refuse_parts(rule: RecurrenceRule, *names: str) -> None:
     for name in names:
         if getattr(rule, name):
-            raise _unknown(f"{name.replace('_', '').upper()} with FREQ={rule.frequency}")
+            raise _unknown_rule_error(f"{name.replace('_', '').upper()} with FREQ={rule.frequency}")
 
 
-def _unknown(what: str) -> sdk.InvalidData:
+def _unknown_rule_error(what: str) -> sdk.InvalidData:
     return sdk.InvalidData(
         f"Microsoft Graph has no recurrence with {what}.",
         field="recurrence",

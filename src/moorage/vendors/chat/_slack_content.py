@@ -11,11 +11,11 @@ _NOTIFICATION: Final = 700
 """The characters of a notification; each may become five, of the 4,000 that an update may have."""
 
 
-def _escaped(text: str) -> str:
+def _escaped_text(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _plain(text: str) -> dict[str, Any]:
+def _plain_text(text: str) -> dict[str, Any]:
     return {"type": "plain_text", "text": text, "emoji": False}
 
 
@@ -28,16 +28,16 @@ def content(message: ChatMessage) -> dict[str, Any]:
     section = {"type": "rich_text_section", "elements": runs}
     blocks: list[dict[str, Any]] = [{"type": "rich_text", "elements": [section]}]
     if message.title:
-        blocks.insert(0, {"type": "header", "text": _plain(message.title)})
+        blocks.insert(0, {"type": "header", "text": _plain_text(message.title)})
     if message.buttons:
         buttons = [
-            {"type": "button", "text": _plain(button.label), "url": button.url}
+            {"type": "button", "text": _plain_text(button.label), "url": button.url}
             for button in message.buttons
         ]
         blocks.append({"type": "actions", "elements": buttons})
     notification = f"{message.title}: {message.text}" if message.title else message.text
     return {
-        "text": _escaped(notification[:_NOTIFICATION]),
+        "text": _escaped_text(notification[:_NOTIFICATION]),
         "blocks": blocks,
         "parse": "none",
         "link_names": False,

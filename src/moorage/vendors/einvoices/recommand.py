@@ -64,7 +64,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
     return _REFUSALS(request, response)
 
 
-def _sent(ref: sdk.Ref, fields: sdk.Answer) -> SentInvoice:
+def _sent_invoice(ref: sdk.Ref, fields: sdk.Answer) -> SentInvoice:
     """A sent document, with the state of its Peppol transmission.
 
     An answer without deliveries is of an older release, whose accepted documents were delivered.
@@ -100,7 +100,7 @@ def _fields(response: sdk.Response) -> sdk.Answer:
 def _read_sent(ref: sdk.MakeRef, response: sdk.Response) -> SentInvoice:
     fields = _fields(response)
     id_ = sdk.required(fields.text("id"), response, "id")
-    return _sent(ref(id_), fields)
+    return _sent_invoice(ref(id_), fields)
 
 
 def _document(response: sdk.Response) -> sdk.Answer:
@@ -109,7 +109,9 @@ def _document(response: sdk.Response) -> sdk.Answer:
     return fields
 
 
-def _received(ref: sdk.Ref, fields: sdk.Answer, document: bytes | None = None) -> ReceivedInvoice:
+def _received_invoice(
+    ref: sdk.Ref, fields: sdk.Answer, document: bytes | None = None
+) -> ReceivedInvoice:
     return ReceivedInvoice(
         ref=ref,
         sender=address_or_none(fields.text("senderId")),
@@ -184,7 +186,7 @@ class Recommand(sdk.ApiVendor):
         fields = _document(await wire.send(sdk.Request.get(_path(ref))))
         if fields.text("direction") != "outgoing":
             return SentInvoice(ref=ref, status=EinvoiceStatus.UNKNOWN, raw=fields.raw)
-        return _sent(ref, fields)
+        return _sent_invoice(ref, fields)
 
     async def check_recipient(
         self, wire: sdk.Wire, address: ElectronicAddress, /, *, document_type: EinvoiceType
@@ -210,7 +212,7 @@ class Recommand(sdk.ApiVendor):
             raise sdk.malformed(response, "documents")
         return EinvoiceInbox(
             invoices=tuple(
-                _received(wire.ref(sdk.required(item.text("id"), response, "id")), item)
+                _received_invoice(wire.ref(sdk.required(item.text("id"), response, "id")), item)
                 for item in fields.objects("documents")
             ),
             raw=fields.raw,
@@ -221,7 +223,7 @@ class Recommand(sdk.ApiVendor):
         response = await wire.send(sdk.Request.get(_path(ref)))
         fields = _document(response)
         xml = sdk.required(fields.text("xml"), response, "document.xml")
-        return _received(ref, fields, xml.encode())
+        return _received_invoice(ref, fields, xml.encode())
 
     async def mark_fetched(self, wire: sdk.Wire, ref: sdk.Ref, /) -> None:
         """Mark a document as read."""

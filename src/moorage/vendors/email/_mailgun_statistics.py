@@ -53,8 +53,8 @@ async def statistics(wire: sdk.Wire, domain: str, query: StatisticsQuery) -> Ema
 def metrics_body(domain: str, query: StatisticsQuery, skip: int) -> dict[str, Any]:
     """The body that requests statistics."""
     return {
-        "start": _moment(query.start, time.min),
-        "end": _moment(query.end, time(23, 59, 59)),
+        "start": _day_text(query.start, time.min),
+        "end": _day_text(query.end, time(23, 59, 59)),
         "resolution": "day",
         "dimensions": ["time"],
         "metrics": [metric_name for metric_name, _ in _COUNTS],
@@ -71,7 +71,7 @@ def metrics_body(domain: str, query: StatisticsQuery, skip: int) -> dict[str, An
     }
 
 
-def _moment(day: date, at: time) -> str:
+def _day_text(day: date, at: time) -> str:
     return format_datetime(datetime.combine(day, at, UTC))
 
 

@@ -176,7 +176,7 @@ def mail_body(vendor: SparkPost, message: EmailMessage) -> dict[str, Any]:
         "transactional": vendor.transactional,
         "open_tracking": message.track_opens,
         "click_tracking": message.track_clicks,
-        "start_time": None if message.send_at is None else _moment(message.send_at),
+        "start_time": None if message.send_at is None else _time_text(message.send_at),
         # Otherwise SparkPost would fill in what looks like a placeholder in the texts.
         "perform_substitutions": False if message.template is None else None,
     }
@@ -243,12 +243,14 @@ def _address(address: EmailAddress) -> dict[str, str]:
 def in_utf8(several: Iterable[EmailAddress]) -> str:
     """Addresses as a header value, which SparkPost itself encodes."""
     return ", ".join(
-        f"{in_braces(_quoted(address.name))} <{address.wire}>" if address.name else address.wire
+        f"{in_braces(_quoted_name(address.name))} <{address.wire}>"
+        if address.name
+        else address.wire
         for address in several
     )
 
 
-def _quoted(name: str) -> str:
+def _quoted_name(name: str) -> str:
     escaped_name = name.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped_name}"'
 
@@ -260,7 +262,7 @@ def in_braces(text: str) -> str:
     return "".join(_BRACES.get(letter, letter) for letter in text)
 
 
-def _moment(at: datetime) -> str:
+def _time_text(at: datetime) -> str:
     """A time, rounded up to whole seconds."""
     moment = at.astimezone(UTC)
     if moment.microsecond:

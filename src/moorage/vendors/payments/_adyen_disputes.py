@@ -28,12 +28,12 @@ async def accept_dispute(wire: sdk.Wire, ref: sdk.Ref, merchant_account: str, ke
         sdk.Request.post(_ACCEPT, json=body),
         to=DISPUTES,
         key=sdk.key_for_vendor(wire, key, _KEY),
-        parse=partial(_accepted, ref),
+        parse=partial(_accepted_dispute, ref),
     )
     return dispute
 
 
-def _accepted(ref: sdk.Ref, response: sdk.Response) -> Dispute:
+def _accepted_dispute(ref: sdk.Ref, response: sdk.Response) -> Dispute:
     """The accepted dispute; Adyen's answer only confirms the acceptance.
 
     Raises:

@@ -81,7 +81,7 @@ def read_events(event: WebhookEvent, make: MakeRef, *, once: bool) -> tuple[Paym
     ref = _payment(make, psp, original_reference, money)
     changes: dict[str, Any] = {}
     if code in {"AUTHORISATION", "AUTHORISATION_ADJUSTMENT"}:
-        changes = _authorised(item, money, success=success, first=code == "AUTHORISATION")
+        changes = _authorised_fields(item, money, success=success, first=code == "AUTHORISATION")
     elif code in _CAPTURES:
         state = _CAPTURES[code] if success else MoveState.FAILED
         changes = {"capture": Capture(**_move_fields(make(psp), ref, state, money, event))}
@@ -94,7 +94,7 @@ def read_events(event: WebhookEvent, make: MakeRef, *, once: bool) -> tuple[Paym
     elif code in _ENDS or _action(item) == "cancel":
         changes = {"state": _ENDS.get(code, PaymentState.VOIDED) if success else None}
     elif code in _DISPUTES:
-        changes = _disputed(make(psp), ref if original_reference else None, money, event)
+        changes = _disputed_fields(make(psp), ref if original_reference else None, money, event)
     return (
         PaymentEvent(
             id=event.id,
@@ -123,7 +123,7 @@ def _action(item: Answer) -> str | None:
     return read_flat(item, "additionalData").get("modification.action")
 
 
-def _authorised(
+def _authorised_fields(
     item: Answer, money: Money | None, *, success: bool | None, first: bool
 ) -> dict[str, Any]:
     if not first:
@@ -155,7 +155,7 @@ def _move_fields(
     }
 
 
-def _disputed(
+def _disputed_fields(
     ref: Ref, payment: Ref | None, money: Money | None, event: WebhookEvent
 ) -> dict[str, Any]:
     item = as_answer(event.data)

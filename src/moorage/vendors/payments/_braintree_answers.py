@@ -113,11 +113,11 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
     for name in _BEGUN:
         transaction = answer.object(f"data.{name}.transaction")
         if _STATES.get(transaction.text("status") or "") is PaymentState.FAILED:
-            return declined(decline_of(transaction), transaction.text("legacyId"), response)
+            return declined_error(decline_of(transaction), transaction.text("legacyId"), response)
     return None
 
 
-def declined(
+def declined_error(
     decline: Decline, payment: str | None, response: sdk.Response | None = None
 ) -> sdk.PaymentDeclined:
     """The error for a transaction that failed at once."""

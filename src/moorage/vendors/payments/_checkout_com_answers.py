@@ -99,7 +99,7 @@ def read_payment(wire: sdk.Wire, requested: sdk.Money | None, response: sdk.Resp
         amount=amount,
         authorized=authorized_total(body, amount.currency)
         or (amount if status in {"Authorized", "Captured"} else None),
-        captured=total(body, "captured", amount.currency) or _captured(status, amount),
+        captured=total(body, "captured", amount.currency) or _captured_amount(status, amount),
         refunded=total(body, "refunded", amount.currency) or amount * 0,
         next_action=action,
         decline=decline_of(body) if status == "Declined" else None,
@@ -122,7 +122,7 @@ def authorized_total(body: sdk.Answer, currency: str) -> sdk.Money | None:
     return authorized if authorized is None or voided is None else authorized - voided
 
 
-def _captured(status: str, amount: sdk.Money) -> sdk.Money | None:
+def _captured_amount(status: str, amount: sdk.Money) -> sdk.Money | None:
     if status == "Captured":
         return amount
     return amount * 0 if status in {"Pending", "Authorized", *_ENDED_STATUSES} else None

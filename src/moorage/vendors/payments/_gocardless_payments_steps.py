@@ -30,7 +30,7 @@ async def send_once(
     )
 
 
-async def created(
+async def create_object(
     wire: sdk.Wire,
     path: str,
     fields: Mapping[str, Any],
@@ -50,10 +50,10 @@ async def created(
         created_id = conflicting_id(error)
         if created_id is None:
             raise
-        return await found(wire, path, created_id, read)
+        return await get_object(wire, path, created_id, read)
 
 
-async def cancelled(
+async def cancel_object(
     wire: sdk.Wire,
     path: str,
     ref: sdk.Ref,
@@ -76,14 +76,14 @@ async def cancelled(
         return current
 
 
-async def found(
+async def get_object(
     wire: sdk.Wire, path: str, id: str, read: Callable[[sdk.Wire, sdk.Response], R]
 ) -> R:
     """Get an object by its id."""
     return read(wire, await wire.send(sdk.Request.get(url_of(path, id))))
 
 
-async def listed(
+async def list_objects(
     wire: sdk.Wire,
     path: str,
     filters: Mapping[str, Any],

@@ -91,7 +91,7 @@ def payment_of(ref: sdk.MakeRef, body: sdk.Answer) -> Payment | None:
     if key is None or status is None or amount is None:
         return None
     reference = payment_ref(ref, key, amount)
-    captured = _captured(body, status, amount)
+    captured = _captured_amount(body, status, amount)
     refunded_amount = money(body, "amountRefunded") or amount * 0
     action = _next_action(body) if status == "open" else None
     embedded_answer = body.object("_embedded")
@@ -129,7 +129,7 @@ def _payment_state(body: sdk.Answer, action: NextAction | None) -> PaymentState 
     return PaymentState.REQUIRES_ACTION if action is not None else None
 
 
-def _captured(body: sdk.Answer, status: str, amount: sdk.Money) -> sdk.Money | None:
+def _captured_amount(body: sdk.Answer, status: str, amount: sdk.Money) -> sdk.Money | None:
     captured = money(body, "amountCaptured")
     if status == "paid" and (captured is None or captured.minor == 0):
         # A separate capture need not be reported.

@@ -200,7 +200,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
     return kind(f"PayPal refused: {words}", **error_fields)
 
 
-def declined(decline: Decline, payment: str | None, **details: Any) -> sdk.PaymentDeclined:
+def declined_error(decline: Decline, payment: str | None, **details: Any) -> sdk.PaymentDeclined:
     """The error for a payment that was attempted and declined."""
     return sdk.PaymentDeclined(
         f"The payment was declined ({decline.vendor_code}).",
@@ -218,4 +218,4 @@ def _decline_error(body: sdk.Answer, response: sdk.Response) -> sdk.PaymentDecli
     if not tries or tries[-1].text("status") not in _REFUSED_STATUSES:
         return None
     details = {"status": response.status, "response": response}
-    return declined(decline_of(tries[-1]), body.text("id"), **details)
+    return declined_error(decline_of(tries[-1]), body.text("id"), **details)

@@ -149,8 +149,8 @@ async def list_subscriptions(
     page = max(1, int(after.id)) if after is not None and after.id.isdecimal() else 1
     size = min(query.limit, _PAGE)
     filters = {
-        "created_after": None if query.since is None else _moment(query.since),
-        "created_before": None if query.until is None else _moment(query.until),
+        "created_after": None if query.since is None else _time_text(query.since),
+        "created_before": None if query.until is None else _time_text(query.until),
         "page": page,
         "page_size": size,
     }
@@ -214,7 +214,7 @@ def _subscription_body(request: SubscriptionRequest, context: dict[str, Any]) ->
         **context,
     }
     if request.starts_at is not None:
-        body["start_time"] = _moment(request.starts_at)
+        body["start_time"] = _time_text(request.starts_at)
     customer = request.customer
     if customer is not None and customer.email is not None:
         body["subscriber"] = {"email_address": customer.email}
@@ -243,7 +243,7 @@ def _context(return_url: str | None) -> dict[str, Any]:
     }
 
 
-def _moment(time: datetime) -> str:
+def _time_text(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

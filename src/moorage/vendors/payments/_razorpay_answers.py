@@ -164,7 +164,7 @@ def _means_of(body: sdk.Answer) -> MeansOfPayment:
     )
 
 
-def declined(payment: Payment) -> sdk.PaymentDeclined:
+def declined_error(payment: Payment) -> sdk.PaymentDeclined:
     """The error for a failed payment."""
     decline = payment.decline or Decline(reason=DeclineReason.OTHER)
     return sdk.PaymentDeclined(

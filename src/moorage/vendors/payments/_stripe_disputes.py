@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.vendor_sdk import Ref, Request, Wire
 from moorage.vendors.payments._common import url_of
 from moorage.vendors.payments._stripe_answers import read_dispute
-from moorage.vendors.payments._stripe_requests import done
+from moorage.vendors.payments._stripe_requests import send_once_per_key
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import Dispute, DisputeEvidence
@@ -22,7 +22,7 @@ async def get_dispute(wire: Wire, ref: Ref, /) -> Dispute:
 
 async def accept_dispute(wire: Wire, ref: Ref, /, *, key: str) -> Dispute:
     """Close a dispute, which accepts it as lost."""
-    return await done(wire, url_of(DISPUTES, ref.id, "close"), {}, key, read_dispute)
+    return await send_once_per_key(wire, url_of(DISPUTES, ref.id, "close"), {}, key, read_dispute)
 
 
 async def submit_evidence(
@@ -30,7 +30,7 @@ async def submit_evidence(
 ) -> Dispute:
     """Submit evidence to the bank."""
     body = _evidence_body(evidence)
-    return await done(wire, url_of(DISPUTES, ref.id), body, key, read_dispute)
+    return await send_once_per_key(wire, url_of(DISPUTES, ref.id), body, key, read_dispute)
 
 
 def _evidence_body(evidence: DisputeEvidence) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from moorage.contracts.payments import Charge, Money, Payment, ThreeDs
 from moorage.vendors.payments._common import with_payment_reference
 from moorage.vendors.payments._stripe_answers import MINOR, read_payment
 from moorage.vendors.payments._stripe_order import billing_fields, check_billing, order_fields
-from moorage.vendors.payments._stripe_requests import done
+from moorage.vendors.payments._stripe_requests import send_once_per_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,9 @@ async def pay(
     wire: sdk.Wire, path: str, body: Mapping[str, Any], amount: Money | None, key: str
 ) -> Payment:
     """Send a payment request; if it is declined, add the payment's reference to the error."""
-    return await with_payment_reference(wire, amount, done(wire, path, body, key, read_payment))
+    return await with_payment_reference(
+        wire, amount, send_once_per_key(wire, path, body, key, read_payment)
+    )
 
 
 def intent_body(charge: Charge, **fields: Any) -> dict[str, Any]:

@@ -9,14 +9,14 @@ from moorage.contracts.payments import LinkRequest, LinkState, Money, PaymentLin
 from moorage.vendors.payments._common import url_of
 from moorage.vendors.payments._stripe_answers import money
 from moorage.vendors.payments._stripe_order import link_lines
-from moorage.vendors.payments._stripe_requests import done
+from moorage.vendors.payments._stripe_requests import send_once_per_key
 
 _LINKS: Final = "/v1/payment_links"
 
 
 async def create_link(wire: sdk.Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
     """Create a payment link for one payment."""
-    return await done(wire, _LINKS, link_body(link), key, _read_link)
+    return await send_once_per_key(wire, _LINKS, link_body(link), key, _read_link)
 
 
 async def get_link(wire: sdk.Wire, ref: sdk.Ref, /) -> PaymentLink:
@@ -28,7 +28,7 @@ async def get_link(wire: sdk.Wire, ref: sdk.Ref, /) -> PaymentLink:
 async def close_link(wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> PaymentLink:
     """Deactivate a payment link."""
     body = {"active": False, "expand": ["line_items"]}
-    return await done(wire, url_of(_LINKS, ref.id), body, key, _read_link)
+    return await send_once_per_key(wire, url_of(_LINKS, ref.id), body, key, _read_link)
 
 
 def link_body(link: LinkRequest) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def post(path: str, body: Mapping[str, Any]) -> sdk.Request:
     return sdk.Request.post(path, form=list(form_pairs(body)))
 
 
-async def done(
+async def send_once_per_key(
     wire: sdk.Wire,
     path: str,
     body: Mapping[str, Any],

@@ -22,7 +22,7 @@ from moorage.contracts.payments import (
 )
 from moorage.vendors.payments._common import executed_once, url_of, with_payment_reference
 from moorage.vendors.payments._stripe_answers import MINOR, money
-from moorage.vendors.payments._stripe_requests import KEY, done, post
+from moorage.vendors.payments._stripe_requests import KEY, post, send_once_per_key
 
 SUBSCRIPTIONS: Final = "/v1/subscriptions"
 _STATES: Final = {
@@ -53,7 +53,7 @@ async def create_subscription(
     product_request = post("/v1/products", product_body)
     product = await wire.send(product_request, key=product_key, parse=_read_product)
     body = _subscription_body(request, product)
-    sending = done(wire, SUBSCRIPTIONS, body, key, _read_subscription)
+    sending = send_once_per_key(wire, SUBSCRIPTIONS, body, key, _read_subscription)
     return await with_payment_reference(wire, request.amount, sending)
 
 
@@ -82,7 +82,9 @@ async def change_subscription(
     if amount is not None:
         fields["price_data"] = _price(amount, item, response)
     body = {"items": [fields], "proration_behavior": "none"}
-    return await done(wire, url_of(SUBSCRIPTIONS, ref.id), body, key, _read_subscription)
+    return await send_once_per_key(
+        wire, url_of(SUBSCRIPTIONS, ref.id), body, key, _read_subscription
+    )
 
 
 async def cancel_subscription(

@@ -34,7 +34,7 @@ from moorage.vendors.payments._braintree_answers import (
     VENDOR,
     VOIDED,
     classify,
-    declined,
+    declined_error,
     payment_of,
     read_payment,
     read_refund,
@@ -153,7 +153,7 @@ class Braintree(sdk.ApiVendor):
             )
             return await with_payment_reference(wire, charge.amount, sending)
         if payment.state is PaymentState.FAILED and payment.decline is not None:
-            raise declined(payment.decline, str(payment.ref))
+            raise declined_error(payment.decline, str(payment.ref))
         return payment
 
     async def capture(

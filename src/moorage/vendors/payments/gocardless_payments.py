@@ -60,10 +60,10 @@ from moorage.vendors.payments._gocardless_payments_requests import (
 )
 from moorage.vendors.payments._gocardless_payments_steps import (
     LONGEST_KEY,
-    cancelled,
-    created,
-    found,
-    listed,
+    cancel_object,
+    create_object,
+    get_object,
+    list_objects,
     send_once,
 )
 from moorage.vendors.payments._gocardless_payments_subscriptions import (
@@ -153,7 +153,7 @@ class GoCardlessPayments(sdk.ApiVendor):
         The payment itself begins when the buyer has agreed; `complete` and `get` return it.
         """
         fields = request_fields(charge)
-        payment = await created(wire, _REQUESTS, fields, key, read_request)
+        payment = await create_object(wire, _REQUESTS, fields, key, read_request)
         flow = flow_fields(charge, charge.return_url or self.return_url, payment.ref)
         request = sdk.Request.post(_FLOWS, json={"billing_request_flows": flow})
         flow_key = sdk.key_for_vendor(wire, sdk.part_key(key, "flow"), LONGEST_KEY)
@@ -162,7 +162,7 @@ class GoCardlessPayments(sdk.ApiVendor):
 
     async def charge(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Request a payment by mandate; the outcome is known some days later."""
-        payment = await created(wire, _PAYMENTS, payment_fields(charge), key, read_payment)
+        payment = await create_object(wire, _PAYMENTS, payment_fields(charge), key, read_payment)
         if payment.amount != charge.amount:
             raise sdk.IdempotencyConflict(
                 "GoCardless knows this key from a payment of another amount."
@@ -197,7 +197,7 @@ class GoCardlessPayments(sdk.ApiVendor):
         """Cancel a payment not yet submitted to the banks, or an unused page."""
         is_request = ref.id.startswith(_REQUEST_ID)
         path, parse = (_REQUESTS, read_request) if is_request else (_PAYMENTS, read_payment)
-        payment = await cancelled(wire, path, ref, key, parse, look_up=self.get)
+        payment = await cancel_object(wire, path, ref, key, parse, look_up=self.get)
         return void_of(payment, word=CANCELLED)
 
     async def refund(
@@ -224,56 +224,56 @@ class GoCardlessPayments(sdk.ApiVendor):
         }
         if reason is not None:
             fields["metadata"] = {"reason": reason.value}
-        refund = await created(wire, _REFUNDS, fields, key, read_refund)
+        refund = await create_object(wire, _REFUNDS, fields, key, read_refund)
         return attrs.evolve(refund, payment=ref)
 
     async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Payment:
         """Get a payment; for a page, the buyer's payment on it."""
         if not ref.id.startswith(_REQUEST_ID):
-            return await found(wire, _PAYMENTS, ref.id, read_current)
-        payment = await found(wire, _REQUESTS, ref.id, read_request)
+            return await get_object(wire, _PAYMENTS, ref.id, read_current)
+        payment = await get_object(wire, _REQUESTS, ref.id, read_request)
         payment_id = payment.raw.get("links", {}).get("payment_request_payment")
         if payment.vendor_state != FULFILLED or not isinstance(payment_id, str):
             return payment
-        return await found(wire, _PAYMENTS, payment_id, read_current)
+        return await get_object(wire, _PAYMENTS, payment_id, read_current)
 
     async def get_refund(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Refund:
         """Get a refund."""
-        return await found(wire, _REFUNDS, ref.id, read_refund)
+        return await get_object(wire, _REFUNDS, ref.id, read_refund)
 
     async def payments(
         self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
     ) -> Page[Payment]:
         """List payments, newest first."""
-        return await listed(wire, _PAYMENTS, _filters(self, query), after, payment_of)
+        return await list_objects(wire, _PAYMENTS, _filters(self, query), after, payment_of)
 
     async def payouts(
         self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
     ) -> Page[Payout]:
         """List payouts, newest first."""
-        return await listed(wire, "/payouts", _filters(self, query), after, payout_of)
+        return await list_objects(wire, "/payouts", _filters(self, query), after, payout_of)
 
     async def stored_means(
         self, wire: sdk.Wire, customer: str, after: sdk.Ref | None, /
     ) -> Page[StoredMeans]:
         """List a customer's chargeable mandates."""
         filters = {"customer": customer, "status": "pending_submission,submitted,active"}
-        return await listed(wire, _MANDATES, filters, after, mandate_of)
+        return await list_objects(wire, _MANDATES, filters, after, mandate_of)
 
     async def remove_means(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> StoredMeans:
         """Cancel a mandate; GoCardless also cancels its unsubmitted payments."""
-        return await cancelled(wire, _MANDATES, ref, key, read_mandate, look_up=_found_mandate)
+        return await cancel_object(wire, _MANDATES, ref, key, read_mandate, look_up=_found_mandate)
 
     async def create_subscription(
         self, wire: sdk.Wire, request: SubscriptionRequest, /, *, key: str
     ) -> Subscription:
         """Create a subscription that charges a mandate."""
         fields = subscription_fields(request)
-        return await created(wire, SUBSCRIPTIONS, fields, key, read_subscription)
+        return await create_object(wire, SUBSCRIPTIONS, fields, key, read_subscription)
 
     async def get_subscription(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Subscription:
         """Get a subscription."""
-        return await found(wire, SUBSCRIPTIONS, ref.id, read_subscription)
+        return await get_object(wire, SUBSCRIPTIONS, ref.id, read_subscription)
 
     async def change_subscription(
         self,
@@ -301,14 +301,14 @@ class GoCardlessPayments(sdk.ApiVendor):
     ) -> Subscription:
         """Cancel a subscription at once; existing payments are still collected."""
         read, look_up = read_subscription, self.get_subscription
-        return await cancelled(wire, SUBSCRIPTIONS, ref, key, read, look_up=look_up)
+        return await cancel_object(wire, SUBSCRIPTIONS, ref, key, read, look_up=look_up)
 
     async def list_subscriptions(
         self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
     ) -> Page[Subscription]:
         """List subscriptions in all states, newest first."""
         read_one = partial(subscription_of, now=wire.now())
-        return await listed(wire, SUBSCRIPTIONS, _filters(self, query), after, read_one)
+        return await list_objects(wire, SUBSCRIPTIONS, _filters(self, query), after, read_one)
 
     def events(self, event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[PaymentEvent, ...]:
         """Convert a webhook to events of payments, pages, refunds, payouts and subscriptions."""
@@ -327,4 +327,4 @@ def _filters(vendor: GoCardlessPayments, query: PaymentQuery) -> dict[str, Any]:
 
 
 async def _found_mandate(wire: sdk.Wire, ref: sdk.Ref) -> StoredMeans:
-    return await found(wire, _MANDATES, ref.id, read_mandate)
+    return await get_object(wire, _MANDATES, ref.id, read_mandate)

@@ -40,7 +40,7 @@ from moorage.vendors.payments._paypal_answers import (
     refunded_order,
     unconfirmed,
 )
-from moorage.vendors.payments._paypal_events import classify, declined, read_events
+from moorage.vendors.payments._paypal_events import classify, declined_error, read_events
 from moorage.vendors.payments._paypal_reports import payment_in, payout_in, reported
 from moorage.vendors.payments._paypal_requests import (
     AUTHORIZE,
@@ -195,7 +195,7 @@ class PayPal(sdk.OAuthVendor):
         is_approved = is_ready(payment)
         decline = unconfirmed(payment) if is_approved else payment.decline
         if decline is not None:
-            raise declined(decline, str(payment.ref))
+            raise declined_error(decline, str(payment.ref))
         if not is_approved:
             return payment
         verb = "authorize" if payment.raw.get("intent") == AUTHORIZE else "capture"

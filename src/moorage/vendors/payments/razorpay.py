@@ -51,7 +51,7 @@ from moorage.vendors.payments._razorpay_answers import (
     UNITS,
     capture_of,
     classify,
-    declined,
+    declined_error,
     payment_of,
     read_order,
     read_payment,
@@ -217,7 +217,7 @@ class Razorpay(ApiVendor):
         parse = partial(read_payment, wire)
         payment: Payment = await wire.send(request, key=part_key(key, "payment"), parse=parse)
         if payment.state is PaymentState.FAILED:
-            raise declined(payment)
+            raise declined_error(payment)
         return payment
 
     async def complete(
@@ -236,7 +236,7 @@ class Razorpay(ApiVendor):
         """
         payment = await self.get(wire, ref)
         if payment.state is PaymentState.FAILED:
-            raise declined(payment)
+            raise declined_error(payment)
         return payment
 
     async def capture(

@@ -272,7 +272,9 @@ class Square(sdk.ApiVendor):
         """List the entries of a payout."""
         filters = {"cursor": _cursor(after), "limit": PAGE}
         path = url_of("/v2/payouts", ref.id, "payout-entries")
-        items, next_cursor = await _listed(wire, path, "payout_entries", filters, payout_item_of)
+        items, next_cursor = await _listed_items(
+            wire, path, "payout_entries", filters, payout_item_of
+        )
         return Page(tuple(items), next_cursor)
 
     async def store_means(
@@ -290,7 +292,7 @@ class Square(sdk.ApiVendor):
     ) -> Page[StoredMeans]:
         """List a customer's chargeable cards."""
         filters = {"cursor": _cursor(after), "customer_id": customer}
-        items, next_cursor = await _listed(wire, _CARDS, "cards", filters, stored_of)
+        items, next_cursor = await _listed_items(wire, _CARDS, "cards", filters, stored_of)
         return Page(tuple(items), next_cursor)
 
     async def remove_means(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> StoredMeans:
@@ -311,11 +313,11 @@ class Square(sdk.ApiVendor):
     ) -> Page[Any]:
         filters |= {"cursor": _cursor(after), "location_id": self.location_id}
         name = path.rpartition("/")[2]
-        items, next_cursor = await _listed(wire, path, name, filters, read_one)
+        items, next_cursor = await _listed_items(wire, path, name, filters, read_one)
         return Page(tuple(item for item in items if is_within(query, item.created_at)), next_cursor)
 
 
-async def _listed(
+async def _listed_items(
     wire: sdk.Wire,
     path: str,
     name: str,

@@ -50,7 +50,7 @@ from moorage.vendors.payments._stripe_answers import (
 from moorage.vendors.payments._stripe_events import classify, read_events
 from moorage.vendors.payments._stripe_intents import INTENTS, confirmed_body, intent_body, pay
 from moorage.vendors.payments._stripe_payees import read_transfer, transfer_body
-from moorage.vendors.payments._stripe_requests import KEY, PAGE, done, page, page_query
+from moorage.vendors.payments._stripe_requests import KEY, PAGE, page, page_query, send_once_per_key
 from moorage.vendors.payments._stripe_stored import (
     read_setup,
     read_stored,
@@ -188,7 +188,9 @@ class Stripe(sdk.ApiVendor):
             "final_capture": None if final else False,
             "expand": ["latest_charge"],
         }
-        payment = await done(wire, url_of(INTENTS, ref.id, "capture"), body, key, read_payment)
+        payment = await send_once_per_key(
+            wire, url_of(INTENTS, ref.id, "capture"), body, key, read_payment
+        )
         return Capture(
             ref=payment.ref,
             payment=payment.ref,
@@ -203,7 +205,9 @@ class Stripe(sdk.ApiVendor):
         """Cancel a payment intent; a repeat has no further effect."""
         body = {"expand": ["latest_charge"]}
         try:
-            payment = await done(wire, url_of(INTENTS, ref.id, "cancel"), body, key, read_payment)
+            payment = await send_once_per_key(
+                wire, url_of(INTENTS, ref.id, "cancel"), body, key, read_payment
+            )
         except sdk.VendorRejected as error:
             if error.vendor_code != _UNEXPECTED_STATE:
                 raise
@@ -228,7 +232,7 @@ class Stripe(sdk.ApiVendor):
             "amount": None if amount is None else MINOR.to_minor(amount),
             "reason": None if reason is None else _REFUND_REASONS.get(reason),
         }
-        refund = await done(wire, _REFUNDS, body, key, read_refund)
+        refund = await send_once_per_key(wire, _REFUNDS, body, key, read_refund)
         return attrs.evolve(refund, payment=ref)
 
     async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Payment:
@@ -281,7 +285,9 @@ class Stripe(sdk.ApiVendor):
         self, wire: sdk.Wire, transfer: PayeeTransfer, /, *, key: str
     ) -> PayeePayout:
         """Transfer money to a connected account."""
-        return await done(wire, _TRANSFERS, transfer_body(transfer), key, read_transfer)
+        return await send_once_per_key(
+            wire, _TRANSFERS, transfer_body(transfer), key, read_transfer
+        )
 
     async def get_payee_payout(self, wire: sdk.Wire, ref: sdk.Ref, /) -> PayeePayout:
         """Get a transfer."""
@@ -305,7 +311,9 @@ class Stripe(sdk.ApiVendor):
         self, wire: sdk.Wire, request: StoreRequest, /, *, key: str
     ) -> StoredMeans:
         """Verify a payment method with a setup intent, and store it."""
-        return await done(wire, "/v1/setup_intents", setup_body(request), key, read_setup)
+        return await send_once_per_key(
+            wire, "/v1/setup_intents", setup_body(request), key, read_setup
+        )
 
     async def stored_means(
         self, wire: sdk.Wire, customer: str, after: sdk.Ref | None, /
@@ -321,7 +329,7 @@ class Stripe(sdk.ApiVendor):
     async def remove_means(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> StoredMeans:
         """Detach a payment method from its customer."""
         path = url_of("/v1/payment_methods", ref.id, "detach")
-        return await done(wire, path, {}, key, read_stored)
+        return await send_once_per_key(wire, path, {}, key, read_stored)
 
     create_link = staticmethod(stripe_links.create_link)
     get_link = staticmethod(stripe_links.get_link)

@@ -77,14 +77,14 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 def filter_of(query: PeopleQuery) -> str | None:
     """The filter for a query; None if it matches everybody."""
     conditions = [
-        template.format(_quoted(value))
+        template.format(_quoted_text(value))
         for name, template in _FILTERS.items()
         if (value := getattr(query, name)) is not None
     ]
     return " and ".join(conditions) or None
 
 
-def _quoted(text: str) -> str:
+def _quoted_text(text: str) -> str:
     escaped_text = text.replace("'", "''")
     return f"'{escaped_text}'"
 

@@ -65,14 +65,14 @@ def check_changed(response: Response) -> None:
 def query_of(query: PeopleQuery) -> str | None:
     """The search text for a query, with quoted values; None if it matches everybody."""
     conditions = [
-        f"{field}={_quoted(value)}"
+        f"{field}={_quoted_text(value)}"
         for name, field in _FILTERS.items()
         if (value := getattr(query, name)) is not None
     ]
     return " ".join(conditions) or None
 
 
-def _quoted(text: str) -> str:
+def _quoted_text(text: str) -> str:
     escaped_text = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped_text}'"
 

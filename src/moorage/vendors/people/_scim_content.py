@@ -63,7 +63,9 @@ def operations_of(values: Mapping[str, Any], current: Mapping[str, Any]) -> list
         values: new value of each named field, None or empty for a field to empty.
         current: the resource in the directory, if a named field is a list.
     """
-    return [_operation(name, _encoded(name, value, current)) for name, value in values.items()]
+    return [
+        _operation(name, _encoded_value(name, value, current)) for name, value in values.items()
+    ]
 
 
 def _operation(name: str, value: Any) -> Mapping[str, Any]:
@@ -89,7 +91,7 @@ def resource(values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str,
         if parents:
             inner = result.get(parents[0])
             target = result[parents[0]] = dict(inner) if is_object(inner) else {}
-        encoded = _encoded(name, value, current)
+        encoded = _encoded_value(name, value, current)
         if encoded in (None, []):
             target.pop(last, None)
         else:
@@ -101,7 +103,7 @@ def resource(values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str,
     return {**result, "schemas": schemas}
 
 
-def _encoded(name: str, value: Any, current: Mapping[str, Any]) -> Any:
+def _encoded_value(name: str, value: Any, current: Mapping[str, Any]) -> Any:
     if name == "emails":
         return _emails(value, current.get("emails"))
     if name == "phones":

@@ -91,7 +91,7 @@ class GoogleWorkspace(sdk.GoogleVendor):
             items=tuple(
                 person for person in items if wanted_name in (None, person.user_name.casefold())
             ),
-            next=_next(wire, answer),
+            next=_next_page(wire, answer),
         )
 
     async def get(self, wire: Wire, ref: Ref, /) -> Person:
@@ -161,7 +161,7 @@ class GoogleWorkspace(sdk.GoogleVendor):
         response = await wire.send(sdk.Request.get(_GROUPS, query=self._page(after)))
         answer = sdk.read_answer(response)
         items = (users.group_of(wire.ref, item, response) for item in answer.objects("groups"))
-        return GroupPage(items=tuple(items), next=_next(wire, answer))
+        return GroupPage(items=tuple(items), next=_next_page(wire, answer))
 
     async def members(self, wire: Wire, ref: Ref, /, *, after: Ref | None) -> MemberPage:
         """List the direct members of a group."""
@@ -171,7 +171,7 @@ class GoogleWorkspace(sdk.GoogleVendor):
         items = (users.member_of(wire.ref, item) for item in answer.objects("members"))
         return MemberPage(
             items=tuple(member for member in items if member is not None),
-            next=_next(wire, answer),
+            next=_next_page(wire, answer),
         )
 
     async def add_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
@@ -217,7 +217,7 @@ async def _update(wire: Wire, ref: Ref, body: Mapping[str, Any]) -> None:
     await wire.send(sdk.Request.put(_user(ref.id), json=body), parse=users.check_changed)
 
 
-def _next(wire: Wire, answer: sdk.Answer) -> Ref | None:
+def _next_page(wire: Wire, answer: sdk.Answer) -> Ref | None:
     token = answer.text("nextPageToken")
     return None if token is None else wire.ref(token)
 

@@ -59,7 +59,7 @@ class Sender(NamedTuple):
         return cls(ec.derive_private_key(scalar, _CURVE), content[:_SALT_BYTES])
 
 
-def encrypted(content: bytes, to: BrowserSubscription, sender: Sender) -> bytes:
+def encrypted_record(content: bytes, to: BrowserSubscription, sender: Sender) -> bytes:
     """Encrypt a notification for one browser, as a single aes128gcm record.
 
     Raises:

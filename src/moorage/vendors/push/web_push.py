@@ -15,7 +15,7 @@ import attrs
 from moorage import vendor_sdk as sdk
 from moorage.contracts.push import BrowserSubscription, PushCapability, PushMessage, PushReceipt
 from moorage.vendors.push._common import check_size, filled, is_urgent, short_key
-from moorage.vendors.push._web_push_crypto import Sender, VapidSigning, as_pem, encrypted
+from moorage.vendors.push._web_push_crypto import Sender, VapidSigning, as_pem, encrypted_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -173,7 +173,7 @@ class WebPush(sdk.Vendor):
         parts = (identity.encode(), message.to.endpoint.encode(), message.to.auth.encode(), body)
         sender = Sender.derived(self.private_key, *parts)
         request = sdk.Request.post(
-            message.to.endpoint, headers=headers, body=encrypted(body, message.to, sender)
+            message.to.endpoint, headers=headers, body=encrypted_record(body, message.to, sender)
         )
         return await wire.send(request, key=key, parse=read_accepted)
 

@@ -100,7 +100,7 @@ def _address(address: Address) -> dict[str, Any]:
     return filled(fields.items())
 
 
-def _parts(response: sdk.Response) -> dict[str, bytes]:
+def _answer_parts(response: sdk.Response) -> dict[str, bytes]:
     """The parts of an answer by their names; empty if it has no parts."""
     boundary = _BOUNDARY.match(response.body)
     parts: dict[str, bytes] = {}
@@ -124,7 +124,7 @@ def _infos(response: sdk.Response, parts: dict[str, bytes]) -> sdk.Answer:
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer of Colissimo, of La Poste's tracking, or of its gateway."""
-    body = _infos(response, _parts(response))
+    body = _infos(response, _answer_parts(response))
     problem = next(
         (item for item in body.objects("messages") if item.text("type") == "ERROR"), None
     )
@@ -148,7 +148,7 @@ def read_label(
     wire: sdk.Wire, service: str, label_format: LabelFormat, response: sdk.Response
 ) -> Shipment:
     """Parse a label that was bought."""
-    parts = _parts(response)
+    parts = _answer_parts(response)
     infos = _infos(response, parts)
     number = sdk.required(
         infos.text("labelV2Response.parcelNumber"), response, "labelV2Response.parcelNumber"

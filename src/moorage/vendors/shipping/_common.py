@@ -230,7 +230,7 @@ def _unchanged_text(text: str | None) -> str:
     return " ".join((text or "").split()).casefold()
 
 
-def decoded(text: str | None) -> bytes | None:
+def decoded_base64(text: str | None) -> bytes | None:
     """Decode base64; None if it is invalid."""
     try:
         return b64decode(text or "", validate=True) or None

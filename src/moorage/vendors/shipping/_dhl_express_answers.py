@@ -26,7 +26,7 @@ from moorage.vendors.shipping._common import (
     arrival,
     changed_fields,
     country_of,
-    decoded,
+    decoded_base64,
     filled,
     in_order,
     kind_of,
@@ -163,7 +163,7 @@ def _labels(body: sdk.Answer, numbers: tuple[str, ...]) -> Iterator[Label]:
         number = document.integer("packageReferenceNumber") or 1
         yield Label(
             format=_WRITTEN_FORMATS.get((format_name or "").upper(), LabelFormat.UNKNOWN),
-            content=decoded(document.text("content")),
+            content=decoded_base64(document.text("content")),
             vendor_format=format_name,
             tracking_number=numbers[number - 1] if 0 < number <= len(numbers) else None,
         )

@@ -162,7 +162,9 @@ def shipment_body(
     words = goods if customs is None else ", ".join(item.description for item in customs.items)
     references = (reference_on_label(request.reference, "reference"), marked)
     content: dict[str, Any] = {
-        "packages": [_labelled(parcel, number) for number, parcel in enumerate(request.parcels)],
+        "packages": [
+            _labelled_package(parcel, number) for number, parcel in enumerate(request.parcels)
+        ],
         "isCustomsDeclarable": customs is not None,
         "description": words[:70],
         "incoterm": (customs and customs.incoterm) or "DAP",
@@ -194,7 +196,7 @@ def shipment_body(
     return merged(filled(body.items()), extra_of(CARRIER, request, "shipment"))
 
 
-def _labelled(parcel: Parcel, number: int) -> dict[str, Any]:
+def _labelled_package(parcel: Parcel, number: int) -> dict[str, Any]:
     package = _package(parcel, number)
     reference = reference_on_label(parcel.reference, f"parcels[{number}].reference")
     if reference is not None:

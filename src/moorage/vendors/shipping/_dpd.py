@@ -9,7 +9,7 @@ from moorage.contracts.shipping.rates import CarrierMessage, LabelFormat, LabelS
 from moorage.contracts.shipping.shipments import Label, Shipment, ShipmentState
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, convert_measure
 from moorage.vendors.shipping._common import (
-    decoded,
+    decoded_base64,
     error_object,
     filled,
     kind_of,
@@ -160,7 +160,7 @@ def read_labels(
     number: str, label_format: LabelFormat, response: sdk.Response
 ) -> tuple[Label, ...]:
     """Parse the label in an answer; empty if there is none."""
-    content = decoded(sdk.read_answer(response).text("label.base64Data"))
+    content = decoded_base64(sdk.read_answer(response).text("label.base64Data"))
     if content is None:
         return ()
     return (Label(format=label_format, content=content, tracking_number=number),)

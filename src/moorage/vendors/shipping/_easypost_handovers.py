@@ -41,16 +41,18 @@ async def schedule_pickup(wire: sdk.Wire, request: PickupRequest, /, *, key: str
     pickup_request = sdk.Request.post("/v2/pickups", json=pickup_body(request)).evolve(
         idempotent=True
     )
-    offered = await wire.send(pickup_request, key=sdk.part_key(key, "rates"), parse=_identified)
+    offered = await wire.send(
+        pickup_request, key=sdk.part_key(key, "rates"), parse=_identified_answer
+    )
     rate = _cheapest_rate(offered)
     path = _path("pickups", offered.text("id") or "")
     body = {"carrier": rate.text("carrier"), "service": rate.text("service")}
     try:
         booking = sdk.Request.post(f"{path}/buy", json=body)
-        booked = await wire.send(booking, key=key, parse=_scheduled)
+        booked = await wire.send(booking, key=key, parse=_scheduled_pickup)
     except sdk.OutcomeUnknown as unknown_outcome:
         try:
-            booked = _scheduled(await wire.send(sdk.Request.get(path)))
+            booked = _scheduled_pickup(await wire.send(sdk.Request.get(path)))
         except sdk.ConnectorError:
             raise unknown_outcome from None
     return _pickup(wire, booked, _price(rate))
@@ -67,7 +69,7 @@ async def cancel_pickup(wire: sdk.Wire, ref: sdk.Ref, /) -> Pickup:
         response = await wire.send(sdk.Request.get(path))
         if sdk.read_answer(response).text("status") != "canceled":
             raise state_refusal(error) from None
-    return _pickup(wire, _identified(response), None)
+    return _pickup(wire, _identified_answer(response), None)
 
 
 async def create_manifest(
@@ -77,7 +79,7 @@ async def create_manifest(
     body = {"scan_form": {"shipments": [{"id": ref.id} for ref in shipments]}}
     try:
         form = await wire.send(
-            sdk.Request.post("/v2/scan_forms", json=body), key=key, parse=_identified
+            sdk.Request.post("/v2/scan_forms", json=body), key=key, parse=_identified_answer
         )
     except sdk.OutcomeUnknown as unknown_outcome:
         match = await _form_of(wire, shipments)
@@ -90,7 +92,7 @@ async def create_manifest(
 async def get_manifest(wire: sdk.Wire, ref: sdk.Ref, /) -> Manifest:
     """Get a scan form."""
     response = await wire.send(sdk.Request.get(_path("scan_forms", ref.id)))
-    return _manifest(wire, _identified(response))
+    return _manifest(wire, _identified_answer(response))
 
 
 async def _form_of(wire: sdk.Wire, shipments: tuple[sdk.Ref, ...]) -> sdk.Answer | None:
@@ -111,15 +113,15 @@ def _path(kind: str, id: str) -> str:
     return f"/v2/{kind}/{quote(id, safe='')}"
 
 
-def _identified(response: sdk.Response) -> sdk.Answer:
+def _identified_answer(response: sdk.Response) -> sdk.Answer:
     body = sdk.read_answer(response)
     if body.text("id") is None:
         raise sdk.malformed(response, "id")
     return body
 
 
-def _scheduled(response: sdk.Response) -> sdk.Answer:
-    body = _identified(response)
+def _scheduled_pickup(response: sdk.Response) -> sdk.Answer:
+    body = _identified_answer(response)
     if body.text("status") != "scheduled":
         raise sdk.malformed(response, "status")
     return body

@@ -18,7 +18,7 @@ from moorage.contracts.shipping.shipments import (
 from moorage.vendors.shipping._common import (
     changed_fields,
     country_of,
-    decoded,
+    decoded_base64,
     kind_of,
     refusal,
     service_word,
@@ -166,7 +166,7 @@ def _labels(piece: sdk.Answer) -> list[Label]:
     return [
         Label(
             format=_FORMATS.get(package_document.text("docType") or "", LabelFormat.UNKNOWN),
-            content=decoded(package_document.text("encodedLabel")),
+            content=decoded_base64(package_document.text("encodedLabel")),
             url=package_document.text("url"),
             vendor_format=package_document.text("docType"),
             tracking_number=piece.text("trackingNumber"),

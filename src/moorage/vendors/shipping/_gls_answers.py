@@ -26,7 +26,7 @@ from moorage.vendor_sdk import (
     words,
 )
 from moorage.vendors.shipping._common import (
-    decoded,
+    decoded_base64,
     in_order,
     kind_of,
     place_at,
@@ -142,7 +142,7 @@ def read_shipment(
     content = printed.text("Data") or printed.text("Data.0")
     label = Label(
         format=label_format,
-        content=decoded(content),
+        content=decoded_base64(content),
         vendor_format=printed.text("LabelFormat"),
         tracking_number=number,
     )

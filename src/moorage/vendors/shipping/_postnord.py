@@ -12,7 +12,7 @@ from moorage.contracts.shipping.units import LengthUnit, WeightUnit, convert_mea
 from moorage.vendors.shipping._common import (
     arrival,
     as_number,
-    decoded,
+    decoded_base64,
     filled,
     in_order,
     kind_of,
@@ -176,7 +176,7 @@ def read_booking(
     data = printout.text("data")
     # PostNord sends ZPL as it is, and PDF in base64.
     is_text = data is not None and printout.text("encoding") == "none"
-    content = data.encode() if data is not None and is_text else decoded(data)
+    content = data.encode() if data is not None and is_text else decoded_base64(data)
     label = Label(format=label_format, content=content, tracking_number=number)
     return Shipment(
         ref=wire.ref(number, service=service),

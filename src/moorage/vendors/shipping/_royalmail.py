@@ -19,7 +19,7 @@ from moorage.contracts.shipping.units import LengthUnit, WeightUnit, convert_mea
 from moorage.vendors.shipping._common import (
     as_number,
     declared_value,
-    decoded,
+    decoded_base64,
     error_object,
     filled,
     kind_of,
@@ -209,7 +209,7 @@ def _shipment(
 ) -> Shipment:
     id_ = sdk.required(order.text("orderIdentifier"), response, "orderIdentifier")
     number = order.text("trackingNumber") or order.text("packages.0.trackingNumber")
-    content = decoded(order.text("label"))
+    content = decoded_base64(order.text("label"))
     return Shipment(
         ref=wire.ref(id_, number=number, label=LabelFormat.PDF.value, service=service),
         state=ShipmentState.BOUGHT,

@@ -49,7 +49,9 @@ async def schedule_pickup(wire: sdk.Wire, request: PickupRequest, /, *, key: str
     """Schedule a pickup; after a lost answer it stays unknown, as Shippo lists no pickups."""
     offers = [await _offer(wire, ref) for ref in request.shipments]
     body = pickup_body(request, _common_text(offers, "carrier_account"), key)
-    booked = await wire.send(sdk.Request.post("/pickups", json=body), key=key, parse=_identified)
+    booked = await wire.send(
+        sdk.Request.post("/pickups", json=body), key=key, parse=_identified_answer
+    )
     texts = listed_texts(booked, "messages")
     status = booked.text("status")
     state = _PICKUPS.get(status or "", PickupState.UNKNOWN)
@@ -91,7 +93,7 @@ async def create_manifest(
     }
     try:
         new_manifest = await wire.send(
-            sdk.Request.post("/manifests", json=body), key=key, parse=_identified
+            sdk.Request.post("/manifests", json=body), key=key, parse=_identified_answer
         )
     except sdk.OutcomeUnknown as unknown_outcome:
         existing_manifest = await _manifest_of(wire, set(transactions))
@@ -113,7 +115,7 @@ async def create_manifest(
 async def get_manifest(wire: sdk.Wire, ref: sdk.Ref, /) -> Manifest:
     """Get a manifest."""
     return _manifest(
-        wire, _identified(await wire.send(sdk.Request.get(_path("manifests", ref.id))))
+        wire, _identified_answer(await wire.send(sdk.Request.get(_path("manifests", ref.id))))
     )
 
 
@@ -176,7 +178,7 @@ def _path(*parts: str) -> str:
     return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 
-def _identified(response: sdk.Response) -> sdk.Answer:
+def _identified_answer(response: sdk.Response) -> sdk.Answer:
     body = sdk.read_answer(response)
     if body.text("object_id") is None:
         raise sdk.malformed(response, "object_id")

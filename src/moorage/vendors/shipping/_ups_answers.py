@@ -27,7 +27,7 @@ from moorage.vendors.shipping._common import (
     arrival,
     changed_fields,
     country_of,
-    decoded,
+    decoded_base64,
     in_order,
     kind_of,
     place_at,
@@ -160,7 +160,7 @@ def read_labels(body: sdk.Answer, path: str, image: str, format: str) -> tuple[L
         labels.append(
             Label(
                 format=_WRITTEN_FORMATS.get((format_code or "").upper(), LabelFormat.UNKNOWN),
-                content=decoded(item.text(f"{image}.GraphicImage")),
+                content=decoded_base64(item.text(f"{image}.GraphicImage")),
                 vendor_format=format_code,
                 tracking_number=item.text("TrackingNumber"),
             )
@@ -251,7 +251,7 @@ def _event(body: sdk.Answer) -> TrackingEvent:
         status=_STATUSES.get((kind or "").strip(), TrackingStatus.UNKNOWN),
         vendor_status=kind,
         code=body.text("status.code"),
-        at=_moment(body),
+        at=_event_time(body),
         text=body.text("status.description"),
         location=place_at(
             body.object("location.address"),
@@ -264,7 +264,7 @@ def _event(body: sdk.Answer) -> TrackingEvent:
     )
 
 
-def _moment(body: sdk.Answer) -> datetime | None:
+def _event_time(body: sdk.Answer) -> datetime | None:
     """The time of an event: in UTC if UPS states it, else in local time."""
     for day, hour in (("gmtDate", "gmtTime"), ("date", "time")):
         clock = (body.text(hour) or "").replace(":", "").zfill(6)

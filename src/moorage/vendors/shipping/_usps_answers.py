@@ -15,7 +15,7 @@ from moorage.vendors.shipping._common import (
     address_result,
     arrival,
     country_of,
-    decoded,
+    decoded_base64,
     in_order,
     kind_of,
     place_at,
@@ -156,7 +156,7 @@ def read_shipment(
     ]
     prices = [amount for amount in amounts if amount is not None]
     label = Label(
-        format=label_format, content=decoded(body.text("labelImage")), tracking_number=number
+        format=label_format, content=decoded_base64(body.text("labelImage")), tracking_number=number
     )
     return attrs.evolve(
         bought_shipment(wire.ref(number)),

@@ -163,7 +163,7 @@ class EasyPost(sdk.ApiVendor):
     async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Shipment:
         """Get a shipment."""
         request = sdk.Request.get(_path("shipments", ref.id))
-        return await _with_label(wire, await wire.send(request, parse=_identified))
+        return await _with_label(wire, await wire.send(request, parse=_identified_answer))
 
     async def get_labels(
         self, wire: sdk.Wire, ref: sdk.Ref, label: LabelFormat | None, /
@@ -268,7 +268,7 @@ def _path(kind: str, id: str | None) -> str:
     return f"/v2/{kind}/{quote(id, safe='')}"
 
 
-def _identified(response: sdk.Response) -> sdk.Answer:
+def _identified_answer(response: sdk.Response) -> sdk.Answer:
     body = sdk.read_answer(response)
     if body.text("id") is None:
         raise sdk.malformed(response, "id")
@@ -276,7 +276,7 @@ def _identified(response: sdk.Response) -> sdk.Answer:
 
 
 def _buy_rate(response: sdk.Response) -> sdk.Answer:
-    body = _identified(response)
+    body = _identified_answer(response)
     if not _is_bought(body):
         raise sdk.malformed(response, "postage_label")
     return body

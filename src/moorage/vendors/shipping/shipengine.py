@@ -144,7 +144,7 @@ class ShipEngine(sdk.ApiVendor):
         path = f"{BUYING}{quote(rate.id, safe='')}"
         try:
             buying = sdk.Request.post(path, json=filled(body.items()))
-            bought_answer = await wire.send(buying, key=key, parse=_identified)
+            bought_answer = await wire.send(buying, key=key, parse=_identified_answer)
         except sdk.OutcomeUnknown as unknown_outcome:
             earlier_answer = await _marked_label(wire, rate.id, mark)
             if earlier_answer is None:
@@ -154,7 +154,9 @@ class ShipEngine(sdk.ApiVendor):
 
     async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Shipment:
         """Get a bought label."""
-        return await _shipment(wire, _identified(await wire.send(sdk.Request.get(_path(ref)))))
+        return await _shipment(
+            wire, _identified_answer(await wire.send(sdk.Request.get(_path(ref))))
+        )
 
     async def get_labels(
         self, wire: sdk.Wire, ref: sdk.Ref, label: LabelFormat | None, /
@@ -162,7 +164,7 @@ class ShipEngine(sdk.ApiVendor):
         """Fetch the labels, in another format if requested and available."""
         if label is LabelFormat.EPL:
             raise sdk.UnsupportedByVendor("ShipEngine has no labels in EPL.")
-        label_answer = _identified(await wire.send(sdk.Request.get(_path(ref))))
+        label_answer = _identified_answer(await wire.send(sdk.Request.get(_path(ref))))
         return await _labels(wire, label_answer, label)
 
     async def track(self, wire: sdk.Wire, number: str, carrier: str, /) -> Tracking:
@@ -247,7 +249,7 @@ async def _every_carrier(wire: sdk.Wire) -> Sequence[str]:
     return carrier_ids
 
 
-def _identified(response: sdk.Response) -> sdk.Answer:
+def _identified_answer(response: sdk.Response) -> sdk.Answer:
     body = sdk.read_answer(response)
     if body.text("label_id") is None:
         raise sdk.malformed(response, "label_id")
@@ -286,7 +288,7 @@ async def _shipment(wire: sdk.Wire, bought: sdk.Answer) -> Shipment:
         vendor_status=bought.text("status"),
         tracking_numbers=tuple(
             number
-            for item in _parts(bought)
+            for item in _tracked_parts(bought)
             if (number := item.text("tracking_number")) is not None
         ),
         tracking_url=bought.text("tracking_url"),
@@ -299,7 +301,7 @@ async def _shipment(wire: sdk.Wire, bought: sdk.Answer) -> Shipment:
     )
 
 
-def _parts(bought: sdk.Answer) -> list[sdk.Answer]:
+def _tracked_parts(bought: sdk.Answer) -> list[sdk.Answer]:
     """The parts with a tracking number: the parcels if there are several, or the shipment."""
     label_answers = [
         package for package in bought.objects("packages") if package.text("tracking_number")
@@ -310,7 +312,7 @@ def _parts(bought: sdk.Answer) -> list[sdk.Answer]:
 async def _labels(
     wire: sdk.Wire, bought: sdk.Answer, label_format: LabelFormat | None
 ) -> tuple[Label, ...]:
-    parts = _parts(bought)
+    parts = _tracked_parts(bought)
     if not any(item.object("label_download") for item in parts):
         parts = [bought] if bought.object("label_download") else []
     return tuple([await _label(wire, bought, part, label_format) for part in parts])

@@ -141,7 +141,7 @@ class Shippo(sdk.ApiVendor):
         }
         try:
             buying = sdk.Request.post("/transactions", json=body)
-            bought_answer = await wire.send(buying, key=key, parse=_identified)
+            bought_answer = await wire.send(buying, key=key, parse=_identified_answer)
         except sdk.OutcomeUnknown as unknown_outcome:
             earlier_answer = await _marked_transaction(wire, rate.id, transaction_mark(key))
             if earlier_answer is None:
@@ -268,7 +268,7 @@ async def _marked_transaction(wire: sdk.Wire, rate: str, marked: str) -> sdk.Ans
 
 
 async def _transaction(wire: sdk.Wire, ref: sdk.Ref) -> sdk.Answer:
-    return _identified(await wire.send(sdk.Request.get(_path("transactions", ref.id))))
+    return _identified_answer(await wire.send(sdk.Request.get(_path("transactions", ref.id))))
 
 
 async def _offer(wire: sdk.Wire, bought: sdk.Answer) -> sdk.Answer:
@@ -279,7 +279,7 @@ async def _offer(wire: sdk.Wire, bought: sdk.Answer) -> sdk.Answer:
     return sdk.read_answer(await wire.send(sdk.Request.get(_path("rates", rate))))
 
 
-def _identified(response: sdk.Response) -> sdk.Answer:
+def _identified_answer(response: sdk.Response) -> sdk.Answer:
     body = sdk.read_answer(response)
     if body.text("object_id") is None:
         raise sdk.malformed(response, "object_id")

@@ -139,7 +139,7 @@ class Shopify(sdk.ApiVendor):
         response = await wire.send(look_up)
         order = required_object(response, "order")
         if order.text("cancelledAt") is not None:
-            return _canceled(ref, order)
+            return _cancel_receipt(ref, order)
         shipped = order.text("displayFulfillmentStatus") or ""
         if shipped in _SHIPPED:
             raise not_possible(
@@ -153,7 +153,7 @@ class Shopify(sdk.ApiVendor):
             order = required_object(await wire.send(look_up), "order")
             if order.text("cancelledAt") is None:
                 raise
-            return _canceled(ref, order)
+            return _cancel_receipt(ref, order)
         answer = sdk.read_answer(response)
         done = sdk.required(answer.flag("data.orderCancel.job.done"), response, "orderCancel.job")
         return CancelReceipt(
@@ -272,7 +272,7 @@ def _read_created(ref: Ref, response: Response) -> FulfilmentReceipt:
     return read_fulfilment(ref, response, answer)
 
 
-def _canceled(ref: Ref, order: Answer) -> CancelReceipt:
+def _cancel_receipt(ref: Ref, order: Answer) -> CancelReceipt:
     return CancelReceipt(
         ref=ref, completion=Completion.DONE, vendor_status="cancelled", raw=order.raw
     )

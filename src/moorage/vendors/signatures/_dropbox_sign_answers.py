@@ -93,7 +93,7 @@ def status_of(request: sdk.Answer) -> EnvelopeStatus:
     return EnvelopeStatus.SENT if SignerStatus.SENT in statuses else EnvelopeStatus.VIEWED
 
 
-def awaited(request: sdk.Answer) -> list[sdk.Answer]:
+def awaited_signatures(request: sdk.Answer) -> list[sdk.Answer]:
     """The signatures due now: the unsigned ones that come first in the order."""
     signatures = [
         item for item in request.objects("signatures") if item.text("status_code") == _AWAITING
@@ -107,7 +107,7 @@ def _signing_order(signature: sdk.Answer) -> int:
 
 
 def _signer_states(request: sdk.Answer) -> tuple[SignerState, ...]:
-    current_places = {_signing_order(item) for item in awaited(request)}
+    current_places = {_signing_order(item) for item in awaited_signatures(request)}
     return tuple(_signer_state(item, current_places) for item in request.objects("signatures"))
 
 

@@ -32,7 +32,7 @@ from moorage.vendors.signatures._common import (
 from moorage.vendors.signatures._dropbox_sign_answers import (
     DELETED,
     REFUSALS,
-    awaited,
+    awaited_signatures,
     read_envelope,
     read_events,
     read_found,
@@ -140,7 +140,7 @@ class DropboxSign(sdk.ApiVendor):
         envelope = await self.get(wire, ref)
         path = f"/signature_request/remind/{quote(ref.id, safe='')}"
         receipt: SignatureReceipt | None = None
-        for signature in awaited(request_in(envelope)):
+        for signature in awaited_signatures(request_in(envelope)):
             body = {
                 "email_address": signature.text("signer_email_address"),
                 "name": signature.text("signer_name"),

@@ -25,7 +25,7 @@ async def signed(wire: sdk.Wire, account: str, grant: Grant) -> str:
         ):
             return grant.signed(("",), partial(signing.signature, secret))
         case sdk.OAuthCredentials():
-            return await _delegated(wire, account, grant)
+            return await _delegated_url(wire, account, grant)
         case _:
             pass
     raise sdk.ConfigurationError(
@@ -35,7 +35,7 @@ async def signed(wire: sdk.Wire, account: str, grant: Grant) -> str:
     )
 
 
-async def _delegated(wire: sdk.Wire, account: str, grant: Grant) -> str:
+async def _delegated_url(wire: sdk.Wire, account: str, grant: Grant) -> str:
     """The URL signed with a delegation key from Azure."""
     key = delegation_key(await wire.send(delegation(wire.now(), grant.until)))
     signing = sdk.AzureSharedKey(account=account)

@@ -287,7 +287,7 @@ def uploads(
     }
 
 
-def deleted(response: sdk.Response, keys: Sequence[str]) -> list[sdk.Result[None]]:
+def deletion_results(response: sdk.Response, keys: Sequence[str]) -> list[sdk.Result[None]]:
     """Parse the result of each deleted key."""
     result = root(response, "DeleteResult")
     deleted_keys = {item.text("Key") for item in result.all("Deleted")}

@@ -207,7 +207,7 @@ class S3(Vendor):
 
     async def delete_many(self, wire: Wire, keys: Sequence[str], /) -> list[Result[None]]:
         """Delete up to a thousand objects."""
-        return answers.deleted(await wire.send(requests.delete_many(keys)), keys)
+        return answers.deletion_results(await wire.send(requests.delete_many(keys)), keys)
 
     async def list(
         self, wire: Wire, prefix: str, /, *, delimiter: str | None, cursor: str | None, limit: int

@@ -124,7 +124,7 @@ def order_body(company: str, sale: TaxableSale) -> dict[str, Any]:
     return sdk.merged(body, sdk.extra_for("avalara", sale.extra))
 
 
-def _fixed(tax: sdk.Money) -> dict[str, Any]:
+def _fixed_tax(tax: sdk.Money) -> dict[str, Any]:
     return {"type": "TaxAmount", "taxAmount": exact_number(tax), "reason": _REASON}
 
 
@@ -136,7 +136,7 @@ def invoice_body(company: str, calculation: TaxCalculation) -> dict[str, Any]:
     taxes = [part.tax for part in parts]
     taxes[0] += calculation.rounding
     lines = [
-        {**fields, "amount": exact_number(part.net), "taxOverride": _fixed(tax)}
+        {**fields, "amount": exact_number(part.net), "taxOverride": _fixed_tax(tax)}
         for fields, part, tax in zip(_line_fields(sale), parts, taxes, strict=True)
     ]
     body = {
@@ -192,7 +192,7 @@ def return_body(
                 "quantity": 1,
                 "amount": exact_number(-amount),
                 **({"taxCode": code} if (code := rows[number].text("taxCode")) else {}),
-                "taxOverride": _fixed(-tax),
+                "taxOverride": _fixed_tax(-tax),
             }
             for number, (amount, tax) in lines.items()
         ],

@@ -98,7 +98,7 @@ def check_body(
     return {name: value for name, value in body.items() if value is not None}
 
 
-def _disclosed(text: str | None) -> str | None:
+def _disclosed_text(text: str | None) -> str | None:
     text = (text or "").strip()
     return None if text in _NOT_DISCLOSED else text or None
 
@@ -165,9 +165,9 @@ class Vies(sdk.HttpVendor):
         return VatCheck(
             number=number,
             valid=valid,
-            name=_disclosed(fields.text("name")),
-            address=_disclosed(fields.text("address")),
-            proof=_disclosed(fields.text("requestIdentifier")),
+            name=_disclosed_text(fields.text("name")),
+            address=_disclosed_text(fields.text("address")),
+            proof=_disclosed_text(fields.text("requestIdentifier")),
             checked_at=fields.time("requestDate") or wire.now(),
             matches=None
             if trader is None

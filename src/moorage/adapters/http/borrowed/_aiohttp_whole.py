@@ -325,13 +325,13 @@ class _WholeRequest(aiohttp.ClientRequest):
             super().update_auto_headers(skip_auto_headers)
 
 
-def _divided(url: str) -> tuple[Origin, str, URL]:
+def _divided_url(url: str) -> tuple[Origin, str, URL]:
     origin, host, target = locate(url)
     scheme = "https" if origin.secure else "http"
     return origin, host, URL(f"{scheme}://{origin}{target}", encoded=True)
 
 
-_kept: Final = lru_cache(maxsize=256)(_divided)
+_kept: Final = lru_cache(maxsize=256)(_divided_url)
 
 
 def _address_of(url: str) -> tuple[Origin, str, URL]:
@@ -342,7 +342,7 @@ def _address_of(url: str) -> tuple[Origin, str, URL]:
     Raises:
         InvalidData: the URL is not valid; the message does not repeat it.
     """
-    return _divided(url) if "?" in url else _kept(url)
+    return _divided_url(url) if "?" in url else _kept(url)
 
 
 @lru_cache(maxsize=4)

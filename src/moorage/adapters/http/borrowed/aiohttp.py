@@ -138,7 +138,7 @@ class _LibraryClient(LoopLibraryClient):
         )
         self.connections = OpenConnections(own_session)
         proxy = settings.proxy
-        self._proxy = None if proxy is None else _authenticated(proxy)
+        self._proxy = None if proxy is None else _authenticated_proxy(proxy)
         self._serves = None if proxy is None else lru_cache(maxsize=256)(proxy.serves)
         super().__init__((own_session.close, session.close) if owned else (own_session.close,))
 
@@ -190,7 +190,7 @@ def _check(session: aiohttp.ClientSession, *, allow_unverified: bool) -> None:
         raise unverified_tls_error("session")
 
 
-def _authenticated(proxy: Proxy) -> AuthenticatedProxy:
+def _authenticated_proxy(proxy: Proxy) -> AuthenticatedProxy:
     fields: tuple[tuple[str, str], ...] = ()
     if proxy.username is not None or proxy.password is not None:
         fields = (("Proxy-Authorization", f"Basic {basic(proxy)}"),)

@@ -187,7 +187,7 @@ def _float(value: Any) -> Any:
     raise _UnfitError(f"is {with_article(type(value).__name__)} that is not a number")
 
 
-def _moment(kind: type[Any], excluded: type[Any] | None = None) -> Callable[[Any], Any]:
+def _moment_converter(kind: type[Any], excluded: type[Any] | None = None) -> Callable[[Any], Any]:
     """Return a function that converts a date, a time or an ISO text for zeep."""
 
     def write(value: Any) -> Any:
@@ -234,9 +234,9 @@ _WRITERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "Decimal": _decimal,
     "Float": _float,
     "Double": _float,
-    "DateTime": _moment(datetime),
-    "Date": _moment(date, datetime),
-    "Time": _moment(time),
+    "DateTime": _moment_converter(datetime),
+    "Date": _moment_converter(date, datetime),
+    "Time": _moment_converter(time),
     "Duration": _duration,
     "Base64Binary": _bytes,
     "HexBinary": _digits,

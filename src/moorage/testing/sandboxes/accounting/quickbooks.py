@@ -299,7 +299,7 @@ class QuickBooksSandbox(AccountingSandbox):
 
     def _show(self, _: base.SandboxRequest, kind: str, id: str) -> Response:
         name = _name_of(kind)
-        record = base.existing(self.records[name], id, _gone())
+        record = base.existing(self.records[name], id, _gone_refusal())
         return base.reply({name: record, "time": "2031-05-06T07:08:09.000-07:00"})
 
     def _write(self, request: base.SandboxRequest, kind: str) -> Response:
@@ -346,7 +346,7 @@ class QuickBooksSandbox(AccountingSandbox):
         return base.reply({name: record, "time": "2031-05-06T07:08:09.000-07:00"})
 
     def _current(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        record = base.existing(self.records[name], body.get("Id", ""), _gone())
+        record = base.existing(self.records[name], body.get("Id", ""), _gone_refusal())
         if body.get("SyncToken") != record["SyncToken"]:
             raise _fault("ValidationFault", "5010", "Stale Object Error", "SyncToken")
         return record
@@ -424,7 +424,7 @@ class QuickBooksSandbox(AccountingSandbox):
         total = exact_decimal(body["TotalAmt"])
         for line in body["Line"]:
             for linked in line["LinkedTxn"]:
-                document = base.existing(self.records[kind], linked["TxnId"], _gone())
+                document = base.existing(self.records[kind], linked["TxnId"], _gone_refusal())
                 balance = exact_decimal(document["Balance"]) - exact_decimal(line["Amount"])
                 if balance < 0 or exact_decimal(line["Amount"]) != total:
                     message = "Business Validation Error"
@@ -496,7 +496,7 @@ def _name_of(kind: str) -> str:
     raise _fault("ValidationFault", "500", "Unsupported Operation", kind)
 
 
-def _gone() -> base.Refusal:
+def _gone_refusal() -> base.Refusal:
     return _fault("ValidationFault", "610", "Object Not Found", "Something was made inactive")
 
 

@@ -183,8 +183,8 @@ class PlaidSandbox(BankSandbox):
     def _end_session(self, consent: str, **ending: Any) -> None:
         session: dict[str, Any] = {
             "link_session_id": self.uuid(),
-            "started_at": _written(),
-            "finished_at": _written(),
+            "started_at": _written_time(),
+            "finished_at": _written_time(),
             "events": [],
             **ending,
         }
@@ -196,8 +196,8 @@ class PlaidSandbox(BankSandbox):
             raise _error("INVALID_REQUEST", "INVALID_FIELD", "client_name is too long")
         token = f"link-sandbox-{self.uuid()}"
         times = {
-            "created_at": _written(),
-            "expiration": _written(_LIFETIME),
+            "created_at": _written_time(),
+            "expiration": _written_time(_LIFETIME),
         }
         metadata = {
             "initial_products": body["products"],
@@ -234,7 +234,7 @@ class PlaidSandbox(BankSandbox):
         return self._reply({"access_token": token, "item_id": id_})
 
     def _item(self, request: base.SandboxRequest) -> Response:
-        return self._reply({"item": _shown(self._found(request)), "status": None})
+        return self._reply({"item": _shown_item(self._found(request)), "status": None})
 
     def _remove(self, request: base.SandboxRequest) -> Response:
         self._found(request)
@@ -244,7 +244,9 @@ class PlaidSandbox(BankSandbox):
     def _list(self, request: base.SandboxRequest) -> Response:
         item = self._working(request)
         ids = self._ids(request)
-        return self._reply({"accounts": [self._account(id_) for id_ in ids], "item": _shown(item)})
+        return self._reply(
+            {"accounts": [self._account(id_) for id_ in ids], "item": _shown_item(item)}
+        )
 
     def _numbers(self, request: base.SandboxRequest) -> Response:
         item = self._working(request)
@@ -257,7 +259,7 @@ class PlaidSandbox(BankSandbox):
         ]
         numbers = {"ach": [], "eft": [], "international": international, "bacs": []}
         accounts = [self._account(id_) for id_ in ids]
-        return self._reply({"accounts": accounts, "numbers": numbers, "item": _shown(item)})
+        return self._reply({"accounts": accounts, "numbers": numbers, "item": _shown_item(item)})
 
     def _transactions(self, request: base.SandboxRequest) -> Response:
         item, body = self._working(request), request.json()
@@ -282,7 +284,7 @@ class PlaidSandbox(BankSandbox):
                 "accounts": accounts,
                 "transactions": page,
                 "total_transactions": len(transactions),
-                "item": _shown(item),
+                "item": _shown_item(item),
             }
         )
 
@@ -335,7 +337,7 @@ def _chosen(id_: str, iban: str) -> dict[str, Any]:
     }
 
 
-def _shown(item: Mapping[str, Any]) -> dict[str, Any]:
+def _shown_item(item: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "item_id": item["id"],
         "institution_id": "ins_1",
@@ -409,7 +411,7 @@ def _transaction(item: Mapping[str, Any], number: int, *, pending: bool = False)
     }
 
 
-def _written(after: timedelta = timedelta(0)) -> str:
+def _written_time(after: timedelta = timedelta(0)) -> str:
     """Return the time after a while as Plaid writes it."""
     return (datetime.now(UTC) + after).strftime("%Y-%m-%dT%H:%M:%SZ")
 

@@ -152,7 +152,7 @@ class TelegramSandbox(ChatSandbox):
         if answered_id is not None:
             message["reply_to_message"] = {"message_id": answered_id}
         self.messages[chat, message["message_id"]] = message
-        return _result(_public(message))
+        return _result(_public_message(message))
 
     def _edit(self, request: base.SandboxRequest, **_token: str) -> Response:
         body, chat = _parameters(request, "editMessageText")
@@ -168,7 +168,7 @@ class TelegramSandbox(ChatSandbox):
             )
         content["silent"] = message["silent"]
         message |= {**content, "edit_date": message["date"] + 60}
-        return _result(_public(message))
+        return _result(_public_message(message))
 
     def _delete(self, request: base.SandboxRequest, **_token: str) -> Response:
         body, chat = _parameters(request, "deleteMessage")
@@ -237,7 +237,7 @@ def _content(body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _public(message: dict[str, Any]) -> dict[str, Any]:
+def _public_message(message: dict[str, Any]) -> dict[str, Any]:
     """Return a message in the API's format."""
     return {name: value for name, value in message.items() if name not in {"urls", "silent"}}
 

@@ -160,7 +160,7 @@ class RecommandSandbox(EinvoicesSandbox):
             )
         id_ = self._add("outgoing", STRANGER, body["recipient"], body["document"])
         document = self.documents[id_]
-        document |= _delivered(id_, body["recipient"])
+        document |= _delivered_fields(id_, body["recipient"])
         names = ("id", "teamId", "companyId", "peppolMessageId", "envelopeId", "deliveries")
         sent_fields = ("sentOverPeppol", "sentOverEmail", "emailRecipients", "deliveryStatus")
         return base.reply(
@@ -205,7 +205,7 @@ class RecommandSandbox(EinvoicesSandbox):
         return base.reply({"success": True, "company": {"id": company, "name": "Harbour Ltd"}})
 
 
-def _delivered(id_: str, recipient: str) -> dict[str, Any]:
+def _delivered_fields(id_: str, recipient: str) -> dict[str, Any]:
     """Return the fields of a document accepted by the recipient's access point."""
     references = {
         "peppolMessageId": f"{id_}@ap.recommand",

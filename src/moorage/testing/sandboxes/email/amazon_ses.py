@@ -25,7 +25,7 @@ from moorage.testing.sandboxes._aws import MISMATCH, STRANGER, UNSIGNED, AwsSand
 from moorage.testing.sandboxes._fields import words
 from moorage.testing.sandboxes.base import Refusal, Routes, SandboxRequest, refusal, reply
 from moorage.testing.sandboxes.email.base import attachment_item, email_fixture, read_address
-from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded
+from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded_header
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -306,7 +306,7 @@ def _delivery_event(
         subject=subject or "",
         text=text,
         html=html,
-        headers={key: decoded(value) for key, value in headers_by_name.items()},
+        headers={key: decoded_header(value) for key, value in headers_by_name.items()},
         items=tuple(
             attachment_item(
                 file["FileName"],

@@ -7,7 +7,7 @@ from email.utils import getaddresses
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from moorage.testing.sandboxes.base import Sandbox
-from moorage.testing.sandboxes.email.mailbox import Item, decoded
+from moorage.testing.sandboxes.email.mailbox import Item, decoded_header
 from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def emails(texts: Sequence[str]) -> tuple[str, ...]:
 def read_address(text: str) -> tuple[str, str | None]:
     """Return the address in an address field, and the name if any."""
     [(name, email)] = getaddresses([text])
-    return email, decoded(name) or None
+    return email, decoded_header(name) or None
 
 
 def attachment_item(

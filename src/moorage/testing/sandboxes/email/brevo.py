@@ -22,7 +22,7 @@ from moorage.testing.sandboxes.email.base import (
     days_between,
     email_fixture,
 )
-from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded
+from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded_header
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -328,14 +328,14 @@ def _delivered_message(body: _Fields, version: _Fields, id_: str) -> DeliveredEm
     return DeliveredEmail(
         id=id_,
         sender=sender.get("email", ""),
-        sender_name=decoded(sender["name"]) if "name" in sender else None,
+        sender_name=decoded_header(sender["name"]) if "name" in sender else None,
         to=recipients("to"),
         cc=recipients("cc"),
         bcc=recipients("bcc"),
         subject=version.get("subject", ""),
         text=version.get("textContent"),
         html=version.get("htmlContent"),
-        headers={name: decoded(value) for name, value in version.get("headers", {}).items()},
+        headers={name: decoded_header(value) for name, value in version.get("headers", {}).items()},
         items=tuple(
             attachment_item(file["name"], file["content"], _kind_of(file["name"]), None)
             for file in body.get("attachment", [])

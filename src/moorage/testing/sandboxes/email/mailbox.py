@@ -58,6 +58,6 @@ class DeliveredEmail:
     raw: Any = attrs.field(repr=False)
 
 
-def decoded(words: str) -> str:
+def decoded_header(words: str) -> str:
     """Return a header's text with its encoded words decoded."""
     return str(make_header(decode_header(words)))

@@ -21,7 +21,7 @@ from moorage.testing.sandboxes.email.base import (
     days_between,
     email_fixture,
 )
-from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded
+from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded_header
 from moorage.testing.sandboxes.webhook_signatures import hex_hmac
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ def _delivered_message(body: _Fields, id_: str, suppressed: set[str]) -> Deliver
         subject=body.get("subject", ""),
         text=body.get("text"),
         html=body.get("html"),
-        headers={item["name"]: decoded(item["value"]) for item in body.get("headers", [])}
+        headers={item["name"]: decoded_header(item["value"]) for item in body.get("headers", [])}
         | _unsubscribe_headers(body.get("list_unsubscribe")),
         items=tuple(
             attachment_item(

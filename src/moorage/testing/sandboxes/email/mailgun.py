@@ -21,7 +21,7 @@ from moorage.domain.values.json_text import encode_json, is_object
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import words
 from moorage.testing.sandboxes.email.base import EmailSandbox, email_fixture, emails, read_address
-from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, Item, decoded
+from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, Item, decoded_header
 from moorage.testing.sandboxes.webhook_signatures import hex_hmac
 
 if TYPE_CHECKING:
@@ -389,7 +389,7 @@ def _delivery_event(
         subject=fill_template(form.value("subject")),
         text=texts["text"],
         html=texts["html"],
-        headers={key: decoded(value) for key, value in form.below("h:").items()},
+        headers={key: decoded_header(value) for key, value in form.below("h:").items()},
         items=tuple(item for _, item in form.files),
         raw={
             "fields": form.values_by_name,

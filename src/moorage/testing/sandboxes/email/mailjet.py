@@ -21,7 +21,7 @@ from moorage.testing.sandboxes.email.base import (
     days_between,
     email_fixture,
 )
-from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded
+from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded_header
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -327,7 +327,7 @@ def _delivered_email(id_: str, message: dict[str, Any]) -> DeliveredEmail:
         subject=message.get("Subject", ""),
         text=message.get("TextPart"),
         html=message.get("HTMLPart"),
-        headers={name: decoded(value) for name, value in message.get("Headers", {}).items()},
+        headers={name: decoded_header(value) for name, value in message.get("Headers", {}).items()},
         items=tuple(
             attachment_item(
                 file["Filename"], file["Base64Content"], file["ContentType"], content_id

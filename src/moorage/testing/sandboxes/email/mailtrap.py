@@ -14,7 +14,7 @@ from moorage.domain.values.json_text import encode_json, is_list, is_object
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems, words
 from moorage.testing.sandboxes.email.base import EmailSandbox, attachment_item, email_fixture
-from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded
+from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded_header
 from moorage.testing.sandboxes.webhook_signatures import hex_hmac
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _delivered_message(body: _Fields, id_: str) -> DeliveredEmail:
         subject=body.get("subject", ""),
         text=body.get("text"),
         html=body.get("html"),
-        headers={name: decoded(text) for name, text in body.get("headers", {}).items()},
+        headers={name: decoded_header(text) for name, text in body.get("headers", {}).items()},
         items=tuple(
             attachment_item(
                 file["filename"],

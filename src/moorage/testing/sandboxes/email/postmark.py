@@ -22,7 +22,7 @@ from moorage.testing.sandboxes.email.base import (
     emails,
     read_address,
 )
-from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded
+from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -351,7 +351,9 @@ def _delivery_event(body: dict[str, Any], id_: str, inactive: set[str]) -> Deliv
         subject=body.get("Subject", ""),
         text=body.get("TextBody"),
         html=body.get("HtmlBody"),
-        headers={header["Name"]: decoded(header["Value"]) for header in body.get("Headers", [])},
+        headers={
+            header["Name"]: decoded_header(header["Value"]) for header in body.get("Headers", [])
+        },
         items=tuple(
             attachment_item(
                 file["Name"],

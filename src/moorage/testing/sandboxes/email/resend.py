@@ -24,7 +24,7 @@ from moorage.testing.sandboxes.email.base import (
     emails,
     read_address,
 )
-from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded
+from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded_header
 from moorage.testing.sandboxes.webhook_signatures import standard_headers
 
 if TYPE_CHECKING:
@@ -353,7 +353,7 @@ def _delivery_event(body: dict[str, Any], id_: str) -> DeliveredEmail:
         subject=body.get("subject", ""),
         text=text or None,
         html=html,
-        headers={key: decoded(value) for key, value in body.get("headers", {}).items()},
+        headers={key: decoded_header(value) for key, value in body.get("headers", {}).items()},
         items=tuple(
             attachment_item(
                 file["filename"],

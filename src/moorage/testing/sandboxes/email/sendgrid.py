@@ -23,7 +23,7 @@ from moorage.testing.sandboxes.email.base import (
     days_between,
     email_fixture,
 )
-from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded
+from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded_header
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -251,7 +251,7 @@ def _delivery_event(
         subject=fill_template(body.get("subject")) or "",
         text=fill_template(parts.get("text/plain")),
         html=fill_template(parts.get("text/html")),
-        headers={name: decoded(value) for name, value in headers.items()},
+        headers={name: decoded_header(value) for name, value in headers.items()},
         items=tuple(
             attachment_item(
                 file["filename"],

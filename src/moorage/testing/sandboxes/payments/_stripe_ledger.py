@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from moorage.testing.sandboxes.base import Sandbox
 from moorage.testing.sandboxes.payments._stripe_objects import stripe_reply, whole_object
-from moorage.testing.sandboxes.payments._stripe_rules import StoredRefusal, details_of, done
+from moorage.testing.sandboxes.payments._stripe_rules import (
+    StoredRefusal,
+    details_of,
+    stored_refusal,
+)
 from moorage.testing.sandboxes.webhook_signatures import hex_hmac
 
 if TYPE_CHECKING:
@@ -232,7 +236,7 @@ class StripeLedger(Sandbox):
                 f"You cannot {verb} this PaymentIntent because it has a status of"
                 f" {intent['status']}."
             )
-            raise done(400, text, code="payment_intent_unexpected_state")
+            raise stored_refusal(400, text, code="payment_intent_unexpected_state")
 
     def emit_event(self, kind: str, resource: dict[str, Any]) -> None:
         """Send the signed webhook of an event."""

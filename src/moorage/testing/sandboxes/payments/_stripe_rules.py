@@ -316,5 +316,5 @@ def refusal(status: int, kind: str, text: str, **more: str) -> Refusal:
     return Refusal(error(status, kind, text, **more))
 
 
-def done(status: int, text: str, **more: str) -> StoredRefusal:
+def stored_refusal(status: int, text: str, **more: str) -> StoredRefusal:
     return StoredRefusal(error(status, "invalid_request_error", text, **more))

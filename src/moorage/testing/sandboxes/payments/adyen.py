@@ -512,7 +512,7 @@ def fixture(_: Path) -> SandboxFixture:
     def buyer(payment: Payment) -> dict[str, str]:
         return sandbox.buyer_returns(action_url(payment).rpartition("/")[2])
 
-    def disputed(payment: Ref) -> str:
+    def open_dispute(payment: Ref) -> str:
         return sandbox.dispute(payment.id)
 
     return SandboxFixture(
@@ -527,7 +527,7 @@ def fixture(_: Path) -> SandboxFixture:
         vendor_values={
             "asks": '{"type": "ideal"}',
             "stores": '{"type": "scheme"}',
-            "dispute": disputed,
+            "dispute": open_dispute,
         },
         token="APPROVED",
         buyer=buyer,

@@ -529,7 +529,7 @@ def fixture(_: Path) -> SandboxFixture:
         sandbox.visit(action_url(payment))
         return {"cko-session-id": "sid_ubfj2q76miwundwlk72vxt2i7q"}
 
-    def disputed(payment: Ref) -> str:
+    def open_dispute(payment: Ref) -> str:
         dispute_id: str = sandbox.dispute(payment.id)["id"]
         return dispute_id
 
@@ -543,7 +543,7 @@ def fixture(_: Path) -> SandboxFixture:
         },
         vendor_values={
             "asks": "ideal",
-            "dispute": disputed,
+            "dispute": open_dispute,
             "is_stored": True,
             "settle": sandbox.settle,
         },

@@ -311,7 +311,7 @@ class PayPalSandbox(PayPalLedger):
         query = dict(request.query)
         if not {"start_date", "end_date"} <= query.keys() <= _REPORT:
             raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER"))
-        start_time, end_time = (_moment(query[name]) for name in ("start_date", "end_date"))
+        start_time, end_time = (_parsed_time(query[name]) for name in ("start_date", "end_date"))
         size, page = int(query.get("page_size", "100")), int(query.get("page", "1"))
         if page < 1 or not 1 <= size <= _REPORTED:
             raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER_VALUE"))
@@ -320,7 +320,7 @@ class PayPalSandbox(PayPalLedger):
         matches = [
             {"transaction_info": transaction}
             for transaction in reversed(self.transactions)
-            if start_time <= _moment(transaction["transaction_initiation_date"]) <= end_time
+            if start_time <= _parsed_time(transaction["transaction_initiation_date"]) <= end_time
         ]
         pages = -(-len(matches) // size)
         rows = {"transaction_details": matches[(page - 1) * size : page * size]}
@@ -328,7 +328,7 @@ class PayPalSandbox(PayPalLedger):
         return reply({**(rows if matches else {}), **counts})
 
 
-def _moment(text: str) -> datetime:
+def _parsed_time(text: str) -> datetime:
     try:
         return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:
@@ -382,7 +382,7 @@ def fixture(_: Path) -> SandboxFixture:
     def buyer(payment: Payment) -> dict[str, str]:
         return sandbox.buyer(action_url(payment))
 
-    def disputed(payment: Ref) -> str:
+    def open_dispute(payment: Ref) -> str:
         dispute_id: str = sandbox.dispute(payment.other("capture") or "")["dispute_id"]
         return dispute_id
 
@@ -399,7 +399,7 @@ def fixture(_: Path) -> SandboxFixture:
         vendor_values={
             "asks": "paypal",
             "payee": "grace@erp.example",
-            "dispute": disputed,
+            "dispute": open_dispute,
             "consent": sandbox.billing.approve,
         },
         buyer=buyer,

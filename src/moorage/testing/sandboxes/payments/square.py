@@ -541,7 +541,7 @@ def fixture(_: Path) -> SandboxFixture:
     sandbox = SquareSandbox()
     sandbox.customers.add("ada-1")
 
-    def disputed(payment: Ref) -> str:
+    def open_dispute(payment: Ref) -> str:
         return sandbox.dispute(payment.id)
 
     return SandboxFixture(
@@ -552,7 +552,7 @@ def fixture(_: Path) -> SandboxFixture:
             "volatile_keys": True,
         },
         vendor_values={
-            "dispute": disputed,
+            "dispute": open_dispute,
             "pay_out": sandbox.pay_out_payments,
         },
         token="cnon:card-nonce-ok",

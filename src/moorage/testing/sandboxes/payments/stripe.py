@@ -42,7 +42,6 @@ from moorage.testing.sandboxes.payments._stripe_rules import (
     amount_of,
     check_lines,
     details_of,
-    done,
     error,
     expanded_fields,
     fields_of,
@@ -52,6 +51,7 @@ from moorage.testing.sandboxes.payments._stripe_rules import (
     means_of,
     refusal,
     resource_in,
+    stored_refusal,
 )
 from moorage.testing.sandboxes.payments._stripe_subscriptions import (
     CANCEL_SUBSCRIPTION,
@@ -341,7 +341,7 @@ class StripeSandbox(StripeLedger):
         amount = amount_of(fields, "amount_to_capture", capturable_amount)
         if not 0 < amount <= capturable_amount:
             text = f"The amount_to_capture must be between 1 and {capturable_amount}."
-            raise done(400, text, code="amount_too_large", param="amount_to_capture")
+            raise stored_refusal(400, text, code="amount_too_large", param="amount_to_capture")
         is_final = "final_capture" not in fields or flag_of(fields, "final_capture")
         self.take(intent, amount, final=is_final or amount == capturable_amount)
         return self._shown_response(intent, fields)
@@ -370,10 +370,10 @@ class StripeSandbox(StripeLedger):
         charge = self.charges.get(intent["latest_charge"] or "", {"captured": False})
         if not charge["captured"]:
             text = "This PaymentIntent does not have a successful charge to refund."
-            raise done(400, text, code="charge_not_captured")
+            raise stored_refusal(400, text, code="charge_not_captured")
         refundable_amount = charge["amount_captured"] - charge["amount_refunded"]
         if refundable_amount == 0:
-            raise done(
+            raise stored_refusal(
                 400, f"Charge {charge['id']} has been refunded.", code="charge_already_refunded"
             )
         amount = amount_of(fields, "amount", refundable_amount)
@@ -383,7 +383,7 @@ class StripeSandbox(StripeLedger):
             text = (
                 f"Refund amount ({amount}) is greater than unrefunded amount ({refundable_amount})."
             )
-            raise done(400, text, code="amount_too_large", param="amount")
+            raise stored_refusal(400, text, code="amount_too_large", param="amount")
         reasons = ("duplicate", "fraudulent", "requested_by_customer")
         if fields.get("reason", reasons[0]) not in reasons:
             raise refusal(400, "invalid_request_error", "Invalid reason.", param="reason")
@@ -550,7 +550,7 @@ def fixture(_: Path) -> SandboxFixture:
         sandbox.authenticate(payment.ref.id)
         return {"payment_intent": payment.ref.id}
 
-    def disputed(payment: Ref) -> str:
+    def open_dispute(payment: Ref) -> str:
         return sandbox.dispute(payment.id)
 
     return SandboxFixture(
@@ -564,7 +564,7 @@ def fixture(_: Path) -> SandboxFixture:
             "billed": "tok_visa",
             "payee": "acct_payee1",
             "subscriber": "pm_card_visa",
-            "dispute": disputed,
+            "dispute": open_dispute,
             "pay_out": sandbox.pay_out_charges,
         },
         token="pm_card_visa",

@@ -90,16 +90,18 @@ class ColissimoSandbox(Sandbox):
         if request.path == _GENERATE:
             if request.headers.get("apiKey") != self.api_key:
                 text = "Identifiant ou mot de passe incorrect"
-                raise Refusal(_refused(400, "30000", text))
+                raise Refusal(_refusal_reply(400, "30000", text))
         elif request.headers.get("X-Okapi-Key") != self.tracking_key:
             raise Refusal(reply({"code": "UNAUTHORIZED", "message": "The key is wrong."}, 401))
 
     def _generate(self, request: SandboxRequest) -> Response:
         body = request.json()
         for location, name, problem in problems(_LABEL, body):
-            raise Refusal(_refused(400, "30001", f"{location}/{name} is {problem}."))
+            raise Refusal(_refusal_reply(400, "30001", f"{location}/{name} is {problem}."))
         if body["letter"]["addressee"]["address"]["zipCode"] == NO_LABEL:
-            raise Refusal(_refused(400, "30204", "Le code postal du destinataire est incorrect"))
+            raise Refusal(
+                _refusal_reply(400, "30204", "Le code postal du destinataire est incorrect")
+            )
         number = f"6A{self.number():011d}"
         self.shipments[number] = body
         self.events[number] = []
@@ -151,7 +153,7 @@ def _in_parts(status: int, infos: _Fields, label: bytes | None = None) -> Respon
     return Response(status, {"Content-Type": boundary}, body + f"--{_UUID}--".encode())
 
 
-def _refused(status: int, code: str, text: str) -> Response:
+def _refusal_reply(status: int, code: str, text: str) -> Response:
     message = {"id": code, "type": "ERROR", "messageContent": text}
     infos = {"messages": [message], "labelXmlV2Reponse": None, "labelV2Response": None}
     return _in_parts(status, infos)

@@ -109,9 +109,9 @@ class DpdSandbox(Sandbox):
             names = ("X-DPD-LOGIN", "X-DPD-PASSWORD", "X-DPD-BUCODE")
             values = [request.headers.get(name) for name in names]
             if values != [self.login, self.password, self.business_unit]:
-                raise _refused(401, "COMMON_5", "The login or the password is wrong.")
+                raise _refusal_reply(401, "COMMON_5", "The login or the password is wrong.")
         elif request.bearer() not in {_token(number + 1) for number in range(self.logins)}:
-            raise _refused(401, "COMMON_6", "The token is wrong.")
+            raise _refusal_reply(401, "COMMON_6", "The token is wrong.")
 
     def _sign_in(self, _: SandboxRequest) -> Response:
         self.logins += 1
@@ -121,10 +121,12 @@ class DpdSandbox(Sandbox):
         kind = _format(request)
         body = request.json()
         for location, name, problem in problems([_SHIPMENT], body):
-            raise _refused(400, "COMMON_2", f"{location}/{name} is {problem}.")
+            raise _refusal_reply(400, "COMMON_2", f"{location}/{name} is {problem}.")
         [shipment] = body
         if shipment["receiver"]["address"]["zipCode"] == NO_LABEL:
-            raise _refused(400, "ROUTING_1", "There is no route to this postal code.", "BU-API")
+            raise _refusal_reply(
+                400, "ROUTING_1", "There is no route to this postal code.", "BU-API"
+            )
         number = f"0150{self.number():010d}"
         self.shipments[number] = shipment
         ids = {"shipmentId": f"MPS{number}", "parcelIds": [number]}
@@ -137,10 +139,10 @@ class DpdSandbox(Sandbox):
         kind = _format(request)
         body = request.json()
         for location, name, problem in problems(_AGAIN, body):
-            raise _refused(400, "COMMON_2", f"{location}/{name} is {problem}.")
+            raise _refusal_reply(400, "COMMON_2", f"{location}/{name} is {problem}.")
         [number] = body["shipment"]["parcelNumbers"]
         if number not in self.shipments:
-            raise _refused(400, "LABEL_1", "There is no such parcel.", "BU-API")
+            raise _refusal_reply(400, "LABEL_1", "There is no such parcel.", "BU-API")
         label = {"base64Data": _label(number, kind), "mediaType": f"application/{kind}"}
         return reply({"label": label})
 
@@ -152,9 +154,9 @@ def _token(number: int) -> str:
 def _format(request: SandboxRequest) -> str:
     query = dict(request.query)
     if query.get("LabelPrintFormat") not in _FORMATS:
-        raise _refused(400, "COMMON_2", "LabelPrintFormat is missing or wrong.")
+        raise _refusal_reply(400, "COMMON_2", "LabelPrintFormat is missing or wrong.")
     if query.get("LabelPaperFormat", "A6") not in _PAPERS:
-        raise _refused(400, "COMMON_2", "LabelPaperFormat is wrong.")
+        raise _refusal_reply(400, "COMMON_2", "LabelPaperFormat is wrong.")
     return query["LabelPrintFormat"].lower()
 
 
@@ -162,7 +164,7 @@ def _label(number: str, kind: str) -> str:
     return b64encode(LABEL_TEXTS[kind] + number.encode()).decode()
 
 
-def _refused(status: int, code: str, text: str, origin: str = "META-API") -> Refusal:
+def _refusal_reply(status: int, code: str, text: str, origin: str = "META-API") -> Refusal:
     problem = {"errorCode": code, "errorMessage": text, "errorOrigin": origin}
     return Refusal(reply([problem] if status == 400 else problem, status))
 

@@ -132,7 +132,7 @@ class PostNordSandbox(Sandbox):
 
     def _book_pdf(self, request: SandboxRequest) -> Response:
         if dict(request.query).get("paperSize", "A4") not in _PAPERS:
-            raise _refused("PAPER_SIZE", "paperSize is wrong")
+            raise _refusal_reply("PAPER_SIZE", "paperSize is wrong")
         number = self._booked(request)
         label = {"labelFormat": "PDF", "encoding": "base64"}
         data = b64encode(LABEL_TEXTS["pdf"] + number.encode()).decode()
@@ -146,10 +146,10 @@ class PostNordSandbox(Sandbox):
     def _booked(self, request: SandboxRequest) -> str:
         body = request.json()
         for location, name, problem in problems(_BOOKING, body):
-            raise _refused("MANDATORY_FIELDS_MISSING", f"{location}/{name} is {problem}")
+            raise _refusal_reply("MANDATORY_FIELDS_MISSING", f"{location}/{name} is {problem}")
         [shipment] = body["shipment"]
         if shipment["parties"]["consignee"]["party"]["address"]["postalCode"] == NO_LABEL:
-            raise _refused("POSTAL_CODE", "postalCode of consignee is unknown")
+            raise _refusal_reply("POSTAL_CODE", "postalCode of consignee is unknown")
         number = f"00370724{self.number():012d}"
         self.shipments[number] = shipment
         self.items[number] = {"itemId": number, "events": []}
@@ -181,7 +181,7 @@ class PostNordSandbox(Sandbox):
         return reply({"TrackingInformationResponse": {"shipments": [shipment]}})
 
 
-def _refused(reason: str, text: str) -> Refusal:
+def _refusal_reply(reason: str, text: str) -> Refusal:
     references = [{"key": _SUBTYPE, "value": reason}]
     fault = {"explanationText": text, "faultReferences": references}
     body = {

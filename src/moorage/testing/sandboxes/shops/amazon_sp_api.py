@@ -147,7 +147,7 @@ class AmazonSpApiSandbox(ShopSandbox):
     def add_order(self, *quantities: int) -> str:
         """Add a paid order with one line per quantity; return its id."""
         number = self.number()
-        id_, change_time = f"302-{number:07d}-{number:07d}", _written(self.tick())
+        id_, change_time = f"302-{number:07d}-{number:07d}", _written_time(self.tick())
         lines = quantities or (1,)
         price = sum(lines) * 1990
         self._orders[id_] = {
@@ -208,7 +208,7 @@ class AmazonSpApiSandbox(ShopSandbox):
 
     def touch(self, order: str) -> None:
         """Change an order, such as by a seller's note."""
-        self._orders[order]["lastUpdatedTime"] = _written(self.tick())
+        self._orders[order]["lastUpdatedTime"] = _written_time(self.tick())
 
     def set_state(self, order: str, state: str, *, shipper: str = "MERCHANT") -> None:
         """Set an order's state, and who ships it."""
@@ -260,7 +260,7 @@ class AmazonSpApiSandbox(ShopSandbox):
             raise _invalid("maxResultsPerPage must be between 1 and 100.")
         fixed = {name: query.get(name) for name in ("lastUpdatedAfter", "marketplaceIds")}
         place = _place_of(query.get("paginationToken"), fixed)
-        until, last = place or (_written(self.clock), ["", ""])
+        until, last = place or (_written_time(self.clock), ["", ""])
         matches = sorted(
             (
                 order
@@ -323,7 +323,7 @@ class AmazonSpApiSandbox(ShopSandbox):
         order["packages"].append(
             {
                 "packageReferenceId": reference,
-                "createdTime": _written(self.tick()),
+                "createdTime": _written_time(self.tick()),
                 "packageStatus": {"status": "SHIPPED"},
                 "carrier": parcel["carrierCode"],
                 "shipTime": parcel["shipDate"],
@@ -331,7 +331,7 @@ class AmazonSpApiSandbox(ShopSandbox):
                 "packageItems": parcel["orderItems"],
             }
         )
-        order["lastUpdatedTime"] = _written(self.clock)
+        order["lastUpdatedTime"] = _written_time(self.clock)
         return Response(204)
 
     def _fetch_listing(self, request: base.SandboxRequest, sku: str) -> Response:
@@ -463,7 +463,7 @@ def _euros(cents: int) -> dict[str, str]:
     return {"amount": f"{cents // 100}.{cents % 100:02d}", "currencyCode": "EUR"}
 
 
-def _written(at: datetime) -> str:
+def _written_time(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S}.000Z"
 
 

@@ -89,7 +89,7 @@ def delegation_key(account: Account, times: dict[str, str], now: datetime) -> by
     """Return the XML document with a delegation key for a period."""
     if not times.keys() <= {"Start", "Expiry"}:
         raise ErrorAnswer("InvalidXmlNodeValue", 400, "A node has a value that it cannot have.")
-    start_time, end_time = (_moment(times.get(name, "")) for name in ("Start", "Expiry"))
+    start_time, end_time = (_parsed_time(times.get(name, "")) for name in ("Start", "Expiry"))
     if start_time >= end_time or end_time - now > _WEEK or end_time - start_time > _WEEK:
         raise ErrorAnswer("InvalidXmlNodeValue", 400, "A node has a value that it cannot have.")
     fields = [_WHO, _DIRECTORY, times["Start"], times["Expiry"], "b", "2025-01-05"]
@@ -104,11 +104,11 @@ def _derived_key(account: Account, fields: list[str]) -> str:
 
 
 def _check_delegation(fields: dict[str, str], now: datetime) -> None:
-    if not _moment(fields.get("skt", "")) <= now < _moment(fields.get("ske", "")):
+    if not _parsed_time(fields.get("skt", "")) <= now < _parsed_time(fields.get("ske", "")):
         raise authentication_error("The user delegation key is not good now.")
 
 
-def _moment(text: str) -> datetime:
+def _parsed_time(text: str) -> datetime:
     try:
         return datetime.strptime(text, _STAMP).replace(tzinfo=UTC)
     except ValueError:
@@ -156,7 +156,7 @@ def check_sas(request: SandboxRequest, account: Account, now: datetime) -> None:
     ]
     if not hmac.compare_digest(signature(key, "\n".join(lines)).encode(), query["sig"].encode()):
         raise authentication_error("Signature did not match.")
-    if now >= _moment(query.get("se", "")):
+    if now >= _parsed_time(query.get("se", "")):
         raise authentication_error("Signed expiry time has passed.")
     if not any(request.method in _MAY[letter] for letter in query["sp"]):
         raise ErrorAnswer("AuthorizationPermissionMismatch", 403, "This request is not authorized.")

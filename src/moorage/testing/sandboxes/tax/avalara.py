@@ -119,7 +119,7 @@ class AvalaraSandbox(base.Sandbox):
         rates = rates_at(place.get("country", ""), place.get("region", ""))
         if body.get("entityUseCode"):
             rates = ()
-        lines = [_taxed(line, rates, place.get("country", "")) for line in body["lines"]]
+        lines = [_taxed_line(line, rates, place.get("country", "")) for line in body["lines"]]
         type_, code = body.get("type", "SalesOrder"), body.get("code") or f"{self.number()}"
         is_final = body.get("commit", False) and type_ != "SalesOrder"
         document = {
@@ -198,7 +198,9 @@ def _total(lines: list[dict[str, Any]], name: str) -> int | float:
     return _major(sum(_cents(line[name]) for line in lines))
 
 
-def _taxed(line: Mapping[str, Any], rates: tuple[SandboxRate, ...], country: str) -> dict[str, Any]:
+def _taxed_line(
+    line: Mapping[str, Any], rates: tuple[SandboxRate, ...], country: str
+) -> dict[str, Any]:
     """Return a line with the tax of each jurisdiction, or with the tax stated in the line."""
     cents = _cents(line["amount"])
     is_inclusive = line.get("taxIncluded", False)

@@ -68,10 +68,10 @@ def taxes_of(
     rates = tuple(rates)
     total = sum((rate.percent for rate in rates), Decimal(0))
     base = Decimal(minor) / (1 + total / 100) if inclusive else Decimal(minor)
-    taxes = [_rounded(base * rate.percent / 100, step) for rate in rates]
+    taxes = [_rounded_units(base * rate.percent / 100, step) for rate in rates]
     taxable = minor - sum(taxes) if inclusive else minor
     return [SandboxTax(rate, tax, taxable) for rate, tax in zip(rates, taxes, strict=True)]
 
 
-def _rounded(value: Decimal, step: int) -> int:
+def _rounded_units(value: Decimal, step: int) -> int:
     return int((value / step).quantize(Decimal(1), ROUND_HALF_UP)) * step

@@ -83,7 +83,7 @@ def _rows(fields: Mapping[str, str]) -> list[str]:
     return [f"line_items[{number}]" for number in numbers]
 
 
-def _shown(row: dict[str, Any], *, expanded: bool) -> dict[str, Any]:
+def _shown_row(row: dict[str, Any], *, expanded: bool) -> dict[str, Any]:
     return (
         row if expanded else {name: value for name, value in row.items() if name != "tax_breakdown"}
     )
@@ -195,7 +195,7 @@ class StripeTaxSandbox(base.Sandbox):
             raise _refusal("Line item references must be unique.")
         shipping = None
         if "shipping_cost[amount]" in fields:
-            shipping = _taxed(fields, "shipping_cost", rates or (), step, _SHIPPING_CODE)
+            shipping = _taxed_line(fields, "shipping_cost", rates or (), step, _SHIPPING_CODE)
         parts = [*rows, *([] if shipping is None else [shipping])]
         taxes = {
             behavior: sum(part["amount_tax"] for part in parts if part["tax_behavior"] == behavior)
@@ -222,7 +222,7 @@ class StripeTaxSandbox(base.Sandbox):
         is_expanded = "line_items.data.tax_breakdown" in expanded
         lines = {"line_items": _page(rows, path, 0, _PAGE, expanded=is_expanded)}
         is_expanded = "shipping_cost.tax_breakdown" in expanded
-        cost = None if shipping is None else _shown(shipping, expanded=is_expanded)
+        cost = None if shipping is None else _shown_row(shipping, expanded=is_expanded)
         return base.reply({**calculation, **lines, "shipping_cost": cost})
 
     def _rates(self, fields: Mapping[str, str]) -> tuple[Any, ...] | None:
@@ -241,7 +241,7 @@ class StripeTaxSandbox(base.Sandbox):
         code = fields.get(f"{at}[tax_code]", _USUAL_CODE)
         if re.fullmatch("txcd_[0-9]{8}", code) is None:
             raise _refusal(f"No such tax code: '{code}'", code="resource_missing")
-        taxed = _taxed(fields, at, () if code == _EXEMPT_CODE else rates, step, code)
+        taxed = _taxed_line(fields, at, () if code == _EXEMPT_CODE else rates, step, code)
         return {
             "id": f"tax_li_{self.number():08d}",
             "object": "tax.calculation_line_item",
@@ -270,7 +270,7 @@ class StripeTaxSandbox(base.Sandbox):
             for row in calculation["rows"]
         ]
         cost = calculation["shipping"]
-        shipping = None if cost is None else _shown(cost, expanded=False)
+        shipping = None if cost is None else _shown_row(cost, expanded=False)
         return self._transaction(fields, calculation, rows, shipping, None)
 
     def _reverse(self, request: base.SandboxRequest) -> Response:
@@ -392,7 +392,7 @@ def _customer(fields: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _taxed(
+def _taxed_line(
     fields: Mapping[str, str], at: str, rates: tuple[Any, ...], step: int, code: str
 ) -> dict[str, Any]:
     amount, behavior = (
@@ -442,7 +442,7 @@ def _page(
     page = rows[start : start + limit]
     return {
         "object": "list",
-        "data": [_shown(row, expanded=expanded) for row in page],
+        "data": [_shown_row(row, expanded=expanded) for row in page],
         "has_more": len(rows) > start + limit,
         "url": path,
     }

@@ -139,7 +139,7 @@ class TaxJarSandbox(base.Sandbox):
         return base.reply({"categories": [category]})
 
     def _taxes(self, request: base.SandboxRequest) -> Response:
-        body = _checked(request, _TAXES)
+        body = _checked_body(request, _TAXES)
         rates = rates_at(body["to_country"], body.get("to_state", ""))
         if body.get("exemption_type", "non_exempt") != "non_exempt":
             rates = ()
@@ -172,9 +172,9 @@ class TaxJarSandbox(base.Sandbox):
                 "taxable_amount": body["amount"],
                 "tax_collectable": _major(tax),
                 "combined_tax_rate": answer["rate"],
-                "shipping": _taxed(freight, shipping, is_freight=True),
+                "shipping": _taxed_line(freight, shipping, is_freight=True),
                 "line_items": [
-                    {"id": line["id"], **_taxed(lines[line["id"]], _line_total(line))}
+                    {"id": line["id"], **_taxed_line(lines[line["id"]], _line_total(line))}
                     for line in body["line_items"]
                 ],
             }
@@ -184,7 +184,7 @@ class TaxJarSandbox(base.Sandbox):
         self, records: dict[str, dict[str, Any]], name: str, shape: Mapping[str, Any]
     ) -> Callable[..., Response]:
         def answer(request: base.SandboxRequest) -> Response:
-            body = _checked(request, shape)
+            body = _checked_body(request, shape)
             id_ = body["transaction_id"]
             if _DAY.match(body["transaction_date"]) is None:
                 raise _refusal(406, "transaction_date is invalid")
@@ -232,7 +232,7 @@ def _line_total(line: Mapping[str, Any]) -> int:
     return _cents(line["unit_price"]) * quantity - _cents(line.get("discount", 0))
 
 
-def _checked(request: base.SandboxRequest, shape: Mapping[str, Any]) -> dict[str, Any]:
+def _checked_body(request: base.SandboxRequest, shape: Mapping[str, Any]) -> dict[str, Any]:
     body = request.json()
     problem = next(problems(shape, body), None)
     if problem is not None or not is_object(body):
@@ -252,7 +252,9 @@ def _checked(request: base.SandboxRequest, shape: Mapping[str, Any]) -> dict[str
     return body
 
 
-def _taxed(parts: list[SandboxTax], taxable: int, *, is_freight: bool = False) -> dict[str, Any]:
+def _taxed_line(
+    parts: list[SandboxTax], taxable: int, *, is_freight: bool = False
+) -> dict[str, Any]:
     rate = sum((part.rate.percent for part in parts), Decimal(0)) / 100
     fields: dict[str, Any] = {
         "taxable_amount": _major(taxable) if parts else 0,
