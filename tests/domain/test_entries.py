@@ -15,7 +15,7 @@ from moorage.domain.entries.queue import (
     EntryPage,
     EntryQuery,
     EntryState,
-    add_entry,
+    arrive,
     cancel_entry,
     finish_entry,
     give_up,
@@ -228,7 +228,7 @@ def test_entry_lease_lasts_until_its_last_microsecond() -> None:
 )
 def test_arrival_time_is_the_stores(due: datetime | None, expected: datetime) -> None:
     """An entry arrives at the store's time, and is due then or later."""
-    arrived_entry = add_entry(entry(added_at=LATER + timedelta(days=9), due=due), NOW)
+    arrived_entry = arrive(entry(added_at=LATER + timedelta(days=9), due=due), NOW)
 
     assert (NOW, expected) == (arrived_entry.added_at, arrived_entry.due)
 

@@ -379,7 +379,7 @@ async def test_cached_tenants_are_bounded(is_async: bool, monkeypatch: pytest.Mo
     for number in range(5):
         world.tenants.put(f"t{number}", {})
         await world.send(f"t{number}")
-    tenants_by_name = world.hub._live.tenants.cached  # noqa: SLF001 - nothing else tells
+    tenants_by_name = world.hub._live.tenants.cached_dispatcher  # noqa: SLF001 - nothing else tells
     assert [3, 4] == [number for number in range(5) if tenants_by_name(f"t{number}") is not None]
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.domain.entries.queue import Entry, EntryPage, EntryQuery, EntryState, add_entry
+from moorage.domain.entries.queue import Entry, EntryPage, EntryQuery, EntryState, arrive
 from moorage.domain.resilience.retry import Jitter, RetryPolicy
 from moorage.errors import RateLimitExceeded, StorageUnavailable
 from moorage.services.core.renewal import EntryRenewals
@@ -145,7 +145,7 @@ class Outbox:
 
     def arrived(self, entry: OutboxEntry) -> OutboxEntry:
         """Return an entry with the arrival time of this store's clock."""
-        return add_entry(entry, self.now())
+        return arrive(entry, self.now())
 
     def commit(self, transaction: Transaction) -> None:
         """Make the transaction's writes visible."""

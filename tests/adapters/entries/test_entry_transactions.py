@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from moorage import ConfigurationError, StorageUnavailable
 from moorage.adapters.entries.memory import MemoryOutbox
 from moorage.adapters.entries.sqlite import AsyncSqliteOutbox
-from moorage.domain.entries.queue import EntryQuery, EntryState, add_entry
+from moorage.domain.entries.queue import EntryQuery, EntryState, arrive
 from moorage.hub.outbox import AsyncOutbox, Outbox
 from tests.adapters.entry_labs import entry
 
@@ -209,7 +209,7 @@ def test_an_entry_arrives_at_the_time_of_the_store(
 
     assert now <= added_entry.added_at <= store.now()
     assert (
-        attrs.evolve(add_entry(new_entry, added_entry.added_at), number=added_entry.number)
+        attrs.evolve(arrive(new_entry, added_entry.added_at), number=added_entry.number)
         == added_entry
     )
     assert store.find(EntryQuery()).items == (added_entry,)

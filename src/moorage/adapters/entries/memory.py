@@ -13,7 +13,7 @@ from moorage.adapters.concurrency.forking import in_child
 from moorage.domain.entries.inbox import InboxEntry
 from moorage.domain.entries.outbox import OutboxEntry
 from moorage.domain.entries.pauses import is_covered
-from moorage.domain.entries.queue import Entry, EntryPage, EntryState, add_entry
+from moorage.domain.entries.queue import Entry, EntryPage, EntryState, arrive
 from moorage.domain.values.durations import count
 from moorage.errors import StorageUnavailable
 
@@ -78,7 +78,7 @@ class _Entries(_ForkSafeLock, Generic[E]):
                     )
                 self._last += 1
                 self._has_priorities |= entry.priority != 0
-                stored_entry = attrs.evolve(add_entry(entry, self.now()), number=self._last)
+                stored_entry = attrs.evolve(arrive(entry, self.now()), number=self._last)
                 self._entries[entry.id] = stored_entry
                 self._note_pause(stored_entry)
             return self._entries[entry.id]

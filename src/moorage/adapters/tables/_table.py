@@ -16,7 +16,7 @@ from moorage.domain.entries.queue import (
     Entry,
     EntryPage,
     EntryState,
-    add_entry,
+    arrive,
     entries_to_take_together,
     lane_number,
     take_entry,
@@ -113,7 +113,7 @@ class EntryTable(Generic[E]):
                 await execute()
                 return self._entry([number, *columns])
             now = moment(time)
-        row = _row(add_entry(entry, now))
+        row = _row(arrive(entry, now))
         values = [row[name] for name in COLUMNS]
         _, stored_result = await execute((sql.insert, values), (sql.seen, (entry.id,)), writes=True)
         if not stored_result.rows:

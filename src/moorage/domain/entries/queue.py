@@ -368,7 +368,7 @@ def with_trace(entry: E, trace: TraceContext | None) -> E:
     return attrs.evolve(entry, traceparent=trace.traceparent, tracestate=trace.tracestate)
 
 
-def add_entry(entry: E, now: datetime) -> E:
+def arrive(entry: E, now: datetime) -> E:
     """Return a new entry as the store adds it: due now, or at the later time that it states.
 
     A pause is never due, and neither is an entry that waits for others.

@@ -17,7 +17,7 @@ from moorage.domain.entries.queue import (
     LONGEST_PREDECESSORS,
     EntryQuery,
     EntryState,
-    add_entry,
+    arrive,
     cancel_entry,
     extend_lease,
     finish_entry,
@@ -68,7 +68,7 @@ class Checks:
                 f"`add` gave {with_article(type(added_entry).__name__)}.",
             )
             expected_entry = attrs.evolve(
-                add_entry(entry, added_entry.added_at), number=added_entry.number
+                arrive(entry, added_entry.added_at), number=added_entry.number
             )
             self._require_equal(added_entry, expected_entry, "`add` gave")
             require(added_entry.number > 0, f"Entry {number} has the number {added_entry.number}.")
