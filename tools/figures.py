@@ -26,13 +26,14 @@ OPENING: Final = """\
 `make bench` measures moorage beside its peers and prints these tables. To measure one table, or the
 tables whose names match a pattern, use `make bench BENCH_ARGS="full_stack 'http_clients*'"`.
 
-- Every round runs one block of calls of each row, in a new random order. A busy machine slows all
-  rows alike.
-- A figure is the median over the rounds. The brackets contain the interval into which 95 of 100
-  resamplings of the rounds fall. A ratio is taken round by round.
+- Every round runs one block of calls of each row, in a new random order. So a busy machine slows
+  all rows alike.
+- A figure is the median over the rounds. The brackets contain its 95 % interval, from resampling
+  the rounds. A ratio is computed for each round.
 - The first row of a table is the reference row, and is measured twice. The second measurement is
-  the control. A table gets up to three times as many rounds until the whole interval of its control
-  is between 0.95 and 1.05 ×; if that is never so, the table is not printed.
+  the control: its ratio to the first should be 1. A table gets up to three times as many rounds
+  until the whole interval of the control is between 0.95 and 1.05 ×. If the interval stays wider,
+  the table is not printed.
 - Calls that do no input or output are measured in processor time of the process. Requests over a
   network are measured twice: in elapsed time, and in processor time of the calling process alone.
 - Deliveries from PostgreSQL are measured in processor time of the worker and of private servers of
