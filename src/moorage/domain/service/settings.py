@@ -378,7 +378,8 @@ class Service:
         idempotency_ttl: seconds for which a stored answer is replayed.
         moves_money: whether its idempotency keys must survive a crash. Then a store that may lose
             them is refused, unless `volatile_keys` accepts that.
-        volatile_keys: accepts that a crash may lose keys, so that money may move twice.
+        volatile_keys: accepts that a crash may lose keys, so that money may move twice. Set it only
+            in tests and examples.
         max_limit_wait: the longest wait in seconds for a rate limit; a call that would wait longer
             is refused. By default a call waits as long as its deadline allows.
         max_pause: the longest pause in seconds that an answer of the vendor can impose on all
