@@ -307,7 +307,9 @@ _REMEMBERS: Final = {"idempotency_header": "Idempotency-Key", "idempotency_memor
 
 RUNS: Final = (
     Run("retry-happy", "The second attempt succeeds", _calls(1), (Answer(503),)),
-    Run("retry-unhappy", "A POST without a key is sent once", _calls(1, POST), (LOST,)),
+    Run(
+        "retry-unhappy", "A POST without an idempotency key is sent once", _calls(1, POST), (LOST,)
+    ),
     Run(
         "budget-happy",
         "The budget allows a retry",
@@ -324,7 +326,7 @@ RUNS: Final = (
     Run("circuit-unhappy", "The probe fails", _probe, (Answer(503),) * 3),
     Run(
         "limit-happy",
-        "The third call waits for its turn",
+        "The third call waits for the rate limit",
         _calls(3, limits=RateLimitConfig.per_second(1, burst=2)),
     ),
     Run(
@@ -334,13 +336,13 @@ RUNS: Final = (
     ),
     Run(
         "bulkhead-happy",
-        "The second call waits for a place",
+        "The second call waits for a free slot",
         _concurrent_play(2, bulkhead=BulkheadConfig(max_concurrent=1, max_waiting=1)),
         (Answer(delay=2.0),),
     ),
     Run(
         "bulkhead-unhappy",
-        "No place, and no place in the queue",
+        "No slot is free, and no caller may wait",
         _concurrent_play(2, bulkhead=BulkheadConfig(max_concurrent=1)),
         (Answer(delay=2.0),),
     ),
@@ -358,11 +360,16 @@ RUNS: Final = (
         (Answer(delay=60.0),),
     ),
     Run("key-happy", "A repeat after a lost answer", _play_with_key(**_REMEMBERS), (LOST,)),
-    Run("key-unhappy", "The vendor remembers no keys", _play_with_key(), (LOST,)),
-    Run("cache-happy", "The vendor is asked once", _calls(2, cache=CachePolicy()), (_FRESH,)),
+    Run("key-unhappy", "The vendor does not remember idempotency keys", _play_with_key(), (LOST,)),
+    Run(
+        "cache-happy",
+        "Two calls send one request to the vendor",
+        _calls(2, cache=CachePolicy()),
+        (_FRESH,),
+    ),
     Run(
         "cache-unhappy",
-        "The answer is confirmed, and stands in for a failing vendor",
+        "The vendor confirms a stale answer, and later the answer replaces an error",
         _confirm,
         (_FRESH, Answer(304, headers=_FRESH.headers), *(Answer(503),) * 3),
     ),

@@ -133,17 +133,19 @@ class OAuthTokenRefresher(_Refresher):
         clients: the OAuth clients, by service name or by name and tenant; or a function of both.
             Credentials without a client are passed through from the vault.
         vault: the store of tokens; by default the memory of this process.
-        storage: the store by which processes agree on who renews; by default this part's memory.
+        storage: the state store by which processes agree on which of them renews a token; by
+            default the memory of this refresher.
         http: sends the requests to authorisation servers; a client of its own by default.
         retry: the retries of one renewal when an authorisation server fails.
-        early: the seconds before its expiry at which a token is renewed; at most a quarter of
-            its lifetime.
-        leeway: the seconds before its expiry in which a token is not used, because clocks
-            differ; at most a tenth of its lifetime.
-        request_timeout: the seconds for one request to an authorisation server. A renewal takes
-            twice as long at most, and another holder takes over a second after that; within two
-            seconds of a holder's death if the refresh token does not rotate, or none is needed.
-        patience: the seconds to wait while another caller renews an expired token.
+        early: how many seconds before its expiry a token is renewed; at most a quarter of the
+            token's lifetime.
+        leeway: how many seconds before its expiry a token is no longer used, because clocks
+            differ; at most a tenth of the token's lifetime.
+        request_timeout: the time limit in seconds of one request to an authorisation server. A
+            renewal takes at most twice this time. If the renewing process dies, another takes over
+            a second after that, or within two seconds if refresh tokens do not rotate.
+        patience: the maximum number of seconds to wait while another caller renews an expired
+            token.
         observers, clock, sleeper, randomness, locks: the remaining ports.
     """
 

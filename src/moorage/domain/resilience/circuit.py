@@ -169,26 +169,29 @@ class CircuitBreakerConfig:
     """The rules by which a circuit opens and closes; each can be disabled with None.
 
     Attributes:
-        failures: the number of failures within `window` that opens it.
-        failure_rate: the share of failed calls in the window that opens it.
-        minimum_calls: the number of calls from which a rate counts.
-        window: the length of the window in seconds; rates count in slots of a tenth, so up to a
-            tenth longer.
-        window_calls: if given, rates are taken over this many last calls instead (up to a tenth
-            more), and start anew after a day without calls.
-        consecutive_failures: the number of failures in a row that opens it, with up to a day
-            between two failures: the rule for services that are called a few times an hour.
-        slow_call: the seconds from which on an answer is slow.
-        slow_call_rate: the share of slow calls that opens it.
-        open_for: the seconds for which it stays open the first time.
-        open_growth: the factor by which each opening lasts longer than the one before, until the
-            circuit has stayed closed for a window.
-        open_at_most: the longest time in seconds for which it stays open.
-        probes: the number of probes that may be under way at once while it is half open.
-        successes: the number of probes that must succeed before it closes.
-        quorum: the number of processes that must have seen failures before it opens: in the window
-            for rules over the window, within a day for the others.
-        shadow: whether to count and report without ever refusing a call.
+        failures: the number of failures within `window` that opens the circuit.
+        failure_rate: the share of failed calls in the window that opens the circuit.
+        minimum_calls: the minimum number of calls in the window for `failure_rate` and
+            `slow_call_rate`; with fewer calls, the circuit ignores both rates.
+        window: the length of the window in seconds. For the rates, the window may be up to a tenth
+            longer, because calls are counted in ten slots.
+        window_calls: the number of latest calls over which the rates are computed, instead of over
+            `window`; up to a tenth more calls may count. After a day without calls, the count
+            starts again at zero.
+        consecutive_failures: the number of failures in a row that opens the circuit, with up to a
+            day between two failures. This rule suits services that are called a few times an hour.
+        slow_call: the number of seconds after which an answer counts as slow.
+        slow_call_rate: the share of slow calls in the window that opens the circuit.
+        open_for: the number of seconds for which the circuit stays open the first time.
+        open_growth: the factor by which the open time grows each time the circuit opens again.
+            After the circuit has been closed for a whole window, the open time is `open_for` again.
+        open_at_most: the maximum number of seconds for which the circuit stays open.
+        probes: the number of probes that may be in progress at once while the circuit is half open.
+        successes: the number of probes that must succeed before the circuit closes.
+        quorum: the number of processes that must have seen failures before the circuit opens:
+            during the window for rules about the window, and within a day for
+            `consecutive_failures`.
+        shadow: whether the circuit only counts and reports, and refuses no call.
     """
 
     failures: int | None = field(default=5, validator=if_given(_is_kept))

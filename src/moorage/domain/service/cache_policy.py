@@ -51,20 +51,23 @@ class CachePolicy:
     The service's own cache headers are obeyed; these settings decide the rest.
 
     Attributes:
-        heuristic: the lifetime of an answer that states none, as a share of the time from its
-            `Last-Modified` to its receipt; 0 by default, so that such an answer is never fresh.
-        heuristic_limit: the longest such lifetime in seconds.
-        default_lifetime: seconds for which a successful answer is fresh that states no lifetime, if
-            `heuristic` gives it no longer one.
-        stale_if_error: seconds past its lifetime for which an answer may be used when the service
-            cannot be reached or fails, if neither the answer nor the request says otherwise.
-        keep_stale: seconds past its lifetime for which an answer that can be revalidated is kept.
-        max_bytes: the size of all answers kept for one URL; a larger answer is not kept.
-        max_variants: the number of answers kept for one URL whose answers depend on headers or
-            credentials.
-        varies_by: request headers that answers depend on, even if the service does not say so.
-        max_wait: seconds to wait for the cache. After that a call goes on without it. A synchronous
-            manager waits as long as the cache's own timeout, then skips the cache for a while.
+        heuristic: sets a lifetime for an answer that states none: this share of the time between
+            the answer's `Last-Modified` and its receipt. With 0, such an answer is never fresh.
+        heuristic_limit: the maximum in seconds of a lifetime that `heuristic` sets.
+        default_lifetime: the lifetime in seconds of a successful answer that states none; a longer
+            lifetime from `heuristic` takes precedence.
+        stale_if_error: the number of seconds after its lifetime during which an answer may replace
+            an error of the service, if neither the answer nor the request states another number.
+        keep_stale: the number of seconds after its lifetime for which an answer is stored, if the
+            service can confirm that the answer is still valid.
+        max_bytes: the maximum number of bytes of all answers that are stored for one URL; a larger
+            answer is not stored.
+        max_variants: the maximum number of answers that are stored for one URL, if its answers
+            depend on headers or credentials.
+        varies_by: the request headers that answers depend on, even if the service names none.
+        max_wait: the number of seconds that a call waits for the cache before it continues without
+            it. A synchronous manager waits for the cache's own timeout, then skips the cache for a
+            while.
     """
 
     heuristic: float = field(default=0.0, validator=_is_share)

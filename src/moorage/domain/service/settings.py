@@ -146,8 +146,8 @@ class BulkheadConfig:
     """A limit on concurrent calls and on the callers that wait for a slot.
 
     Attributes:
-        max_concurrent: the number of calls that may be under way at once.
-        max_waiting: the number of callers that may wait for a place.
+        max_concurrent: the number of calls that may be in progress at once.
+        max_waiting: the number of callers that may wait for a free slot.
         max_wait: the maximum number of seconds that a caller waits; by default until its deadline.
     """
 
@@ -172,8 +172,8 @@ class HedgeConfig:
     """The settings of hedging: a read is sent again if the answer takes too long.
 
     Attributes:
-        delay: the seconds without an answer after which the read is sent again.
-        max_extra: the maximum number of times that it is sent again.
+        delay: the number of seconds without an answer after which the read is sent again.
+        max_extra: the maximum number of extra requests for one read.
     """
 
     delay: float = field(converter=plain_seconds, validator=is_seconds)
@@ -366,20 +366,23 @@ class Service:
             response.
         classify: a function that decides which answers are failures, before the status is checked.
         idempotency_header: the header in which the vendor takes an idempotency key.
-        honours_keys: whether the vendor performs a repeated key only once; by default if there is
-            an `idempotency_header`. If not, a request that may have been processed is not sent
-            again.
-        idempotency_memory: seconds for which the vendor certainly remembers a key; required if it
-            honours keys. Otherwise it applies to keys elsewhere in a request.
+        honours_keys: whether the vendor executes requests with the same key only once; by default
+            true if there is an `idempotency_header`. If false, moorage does not repeat a request
+            that the vendor may have processed.
+        idempotency_memory: the number of seconds for which the vendor certainly remembers a key;
+            required if `honours_keys` is true. Otherwise the number applies to keys that a request
+            has elsewhere than in the header.
         idempotency_replays: whether the vendor answers a repeated key with the first answer. If
-            not, a refusal of a repeat says nothing about the first request.
-        idempotency_across_regions: whether all regions share the keys that the vendor remembers. If
-            not, a request that may have been processed is repeated in the same region only.
-        idempotency_ttl: seconds for which a stored answer is replayed.
-        moves_money: whether its idempotency keys must survive a crash. Then a store that may lose
-            them is refused, unless `volatile_keys` accepts that.
-        volatile_keys: accepts that a crash may lose keys, so that money may move twice. Set it only
-            in tests and examples.
+            false, the vendor's refusal of a repeat says nothing about the first request.
+        idempotency_across_regions: whether all regions of the vendor share the remembered keys. If
+            false, moorage repeats a request that may have been processed in the same region only.
+        idempotency_ttl: the number of seconds for which moorage stores an answer and returns it
+            for the same key.
+        moves_money: whether the service's idempotency keys must survive a crash. If true, moorage
+            refuses a store that may lose keys, unless `volatile_keys` is set.
+        volatile_keys: whether a crash may lose keys, so that money may move twice. Set it only in
+            tests and examples; without it, moorage keeps the keys in a file or in the store of
+            `[state]`.
         max_limit_wait: the longest wait in seconds for a rate limit; a call that would wait longer
             is refused. By default a call waits as long as its deadline allows.
         max_pause: the longest pause in seconds that an answer of the vendor can impose on all
