@@ -183,8 +183,8 @@ _ENDLESS: Final = Behaviour(framing="close", repeat=bytes(99_999))
 _DRIPPING: Final = Behaviour(body=b"x" * 9_999, piece=1, pause=_DRIP)
 
 FAILURES: Final = (
-    Failure("the vendor's name has no address", ConnectionFailed, False, _unreachable_call),
-    Failure("the vendor's port refuses", ConnectionFailed, False, _refused_call),
+    Failure("the vendor's host name has no address", ConnectionFailed, False, _unreachable_call),
+    Failure("the vendor's port refuses the connection", ConnectionFailed, False, _refused_call),
     Failure("the vendor cannot be reached in time", AttemptTimeout, False, _ignoring_server),
     Failure(
         "the vendor does not speak TLS",
@@ -193,23 +193,26 @@ FAILURES: Final = (
         partial(_secure_call, behaviour=_NO_TLS, timeouts=PATIENT),
     ),
     Failure(
-        "TLS is not agreed upon in time",
+        "the TLS handshake does not end in time",
         AttemptTimeout,
         False,
         partial(_secure_call, behaviour=_SILENT_TLS, timeouts=_CONNECT),
     ),
+    Failure("the vendor's certificate is not trusted", ConnectionFailed, False, _strange_answer),
     Failure(
-        "nobody who is trusted vouches for the vendor", ConnectionFailed, False, _strange_answer
+        "the source of the request's body fails before its first byte",
+        LocalFailure,
+        False,
+        _source_address,
     ),
-    Failure("the body's source fails before its first byte", LocalFailure, False, _source_address),
     Failure(
-        "the body's source fails later",
+        "the source of the request's body fails later",
         LocalFailure,
         True,
         lambda clients: _source_address(clients, bytes(1_048_576)),
     ),
     Failure(
-        "the vendor does not take the request in time",
+        "the vendor does not read the request in time",
         AttemptTimeout,
         True,
         _behaviour_scene(Behaviour(raw=b"", reads="head"), _LARGE, Timeouts(write=BRIEFLY)),
@@ -227,7 +230,7 @@ FAILURES: Final = (
         _behaviour_scene(_DRIPPING, timeouts=Timeouts(total=BRIEFLY)),
     ),
     Failure(
-        "the vendor hangs up instead of answering",
+        "the vendor closes the connection instead of answering",
         ConnectionFailed,
         True,
         _behaviour_scene(Behaviour(raw=b"", then="close")),
@@ -239,13 +242,13 @@ FAILURES: Final = (
         _behaviour_scene(Behaviour(raw=b"", then="reset")),
     ),
     Failure(
-        "the vendor hangs up on a connection that was used before",
+        "the vendor closes a connection that was used before",
         ConnectionFailed,
         True,
         _kept_alive,
     ),
     Failure(
-        "the answer is cut off in its head",
+        "the answer is cut off in its header fields",
         ConnectionFailed,
         True,
         _raw_scene(b"Content-", then="close"),
@@ -269,19 +272,22 @@ FAILURES: Final = (
         _behaviour_scene(Behaviour(raw=b"SSH-2.0-OpenSSH_9.6\r\n", then="close")),
     ),
     Failure(
-        "the answer could end in two places",
+        "the answer states its length in two different ways",
         VendorFailed,
         None,
         _raw_scene(_TWO, then="close"),
     ),
     Failure(
-        "the answer is not compressed as it says",
+        "the answer is not compressed as its header says",
         VendorFailed,
         None,
         _raw_scene(_UNPACKED_ANSWER, then="close"),
     ),
     Failure(
-        "the answer's head has no end", VendorFailed, None, _raw_scene(b"", repeat=b"A: b\r\n" * 99)
+        "the answer's header fields never end",
+        VendorFailed,
+        None,
+        _raw_scene(b"", repeat=b"A: b\r\n" * 99),
     ),
     Failure("the answer's body is too large", VendorFailed, None, _behaviour_scene(_ENDLESS)),
 )
@@ -295,13 +301,13 @@ ONE_CONNECTION_FAILURES: Final = (
 PROXY_FAILURES: Final = (
     Failure("the proxy cannot be reached", ConnectionFailed, False, _misleading_server),
     Failure(
-        "the proxy does not let us reach the vendor",
+        "the proxy refuses to connect to the vendor",
         ConnectionFailed,
         False,
         lambda clients: _led_call(clients, _SECURE, "word", _FORBIDDEN),
     ),
     Failure(
-        "the proxy does not know us",
+        "the proxy refuses the client's credentials",
         ConnectionFailed,
         False,
         lambda clients: _led_call(clients, _PLAIN_URL, "another"),
