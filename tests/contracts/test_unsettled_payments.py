@@ -130,6 +130,22 @@ def test_payment_of_a_dead_process_is_settled(
         assert 1 == len(world.stripe.charges)
 
 
+def test_lost_answer_names_the_settlement_job() -> None:
+    """The error of a payment that may have been made says how to find its outcome."""
+    world = PaymentsWorld()
+    with world.hub() as hub:
+        world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
+        with pytest.raises(ConnectionFailed) as lost:
+            hub.payments().charge(ORDER, idempotency_key=KEY)
+        world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=False))
+        with pytest.raises(ConnectionFailed) as unsent:
+            hub.payments().charge(ORDER, idempotency_key="other")
+
+    assert "hub.settle_payments()" in str(lost.value)
+    assert "hub.unsettled_payments()" in str(lost.value)
+    assert "settle_payments" not in str(unsent.value)
+
+
 def test_request_that_never_arrived_is_made_once_by_the_job() -> None:
     """If the vendor honours keys, the settlement job repeats a lost request once."""
     world = PaymentsWorld()

@@ -12,6 +12,7 @@ import pytest
 
 import moorage
 from moorage import AttemptTimeout, ConnectionFailed, Service, VendorRejected
+from moorage.domain.observation.call_identity import ContractCall
 from moorage.domain.resilience.ledger import BLANK, Ledger
 from moorage.domain.service.plan import Plan
 from moorage.services.calling.call import Call, attempt_timeout_error
@@ -51,6 +52,37 @@ async def test_wall_time_is_rounded_up(world: World, after: int, microseconds: i
     core = world.manager().manager._flows.core
 
     assert START + timedelta(microseconds=microseconds) == core.moment(core.nanoseconds() + after)
+
+
+@pytest.mark.parametrize(
+    "timeout, span, message",
+    [
+        pytest.param(None, 3, "The deadline of 3 s has passed.", id="a call"),
+        pytest.param(5.0, 4.999, "The operation's timeout of 5 s has passed.", id="the first step"),
+        pytest.param(
+            5.0,
+            0.000171697,
+            "The operation's timeout of 5 s has passed (0.172 ms of it were left for its last"
+            " step).",
+            id="a late step",
+        ),
+        pytest.param(
+            5.0,
+            2.25,
+            "The operation's timeout of 5 s has passed (2.25 s of it were left for its last step).",
+            id="a later step",
+        ),
+    ],
+)
+def test_deadline_error_names_the_callers_timeout(
+    timeout: float | None, span: float, message: str
+) -> None:
+    """A step of an operation names the timeout that the caller gave, not the rest of it."""
+    call = Call(Plan(Service("stripe"), None, None), 0, int(span * 1e9))
+    if timeout is not None:
+        call.contract = ContractCall("payments.charge", "stripe", "stripe", timeout=timeout)
+
+    assert message == call.deadline_error().message
 
 
 def under_way() -> Call:

@@ -23,6 +23,7 @@ ASKED_OPERATION: Any = SimpleNamespace(
     operation="send",
     full_name="sms.send",
     use=AS_USUAL,
+    timeout=None,
 )
 GET = Request.get("/a")
 TTL = {"one": 3600, "two": 7200}

@@ -212,6 +212,7 @@ class RoutingRequest:
         effect: True if it changes something at the vendor; None to derive it from the
             operation's name.
         use: use of its idempotency key.
+        timeout: seconds that the caller allowed, if a part of them has passed already.
         full_name: the contract and the operation, such as "payments.charge".
     """
 
@@ -223,6 +224,7 @@ class RoutingRequest:
     currency: str | None = None
     effect: bool | None = None
     use: KeyUse = AS_USUAL
+    timeout: float | None = None
     full_name: str = field(
         default=Factory(_full_name, takes_self=True), init=False, repr=False, eq=False
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from moorage.domain.entries.queue import EntryQuery
 from moorage.domain.observation.integration_log import LogQuery
 from moorage.domain.secrets.frames import with_careful_constructor
+from moorage.domain.values.functions import check_store_kind
 from moorage.runtime.bridge import as_async, async_method, blocking_method
 from moorage.services.subjects import (
     ErasedSubject,
@@ -79,6 +80,13 @@ class AsyncSubjects:
         outbox: AsyncOutbox | None = None,
         credentials: Any = None,
     ) -> None:
+        for store, path, example in (
+            (log, "log", "an asynchronous integration log"),
+            (inbox, "inbox", "an AsyncWebhookInbox"),
+            (outbox, "outbox", "an AsyncOutbox"),
+        ):
+            if store is not None:
+                check_store_kind(store, path, verb="find", example=example)
         self._flows = _flows(log, inbox, outbox, credentials, _unwrapped)
 
     find = async_method(SubjectsFlows.find)

@@ -16,6 +16,7 @@ from moorage.domain.pipelines.checkpoints import (
 from moorage.domain.pipelines.records import SinkRecord
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import seconds
+from moorage.domain.values.functions import check_store_kind
 from moorage.errors import InvalidData
 from moorage.pipelines.functions import is_async, threaded_function
 
@@ -39,10 +40,15 @@ class StateCheckpoints:
     """A store of positions in shared state, such as Redis or PostgreSQL.
 
     Args:
-        storage: the store. If it loses its data, sources begin again at the start.
+        storage: the asynchronous store, such as `AsyncSqliteStorage`. If it loses its data, sources
+            begin again at the start.
+
+    Raises:
+        ConfigurationError: the store is synchronous.
     """
 
     def __init__(self, storage: AsyncStateStorage) -> None:
+        check_store_kind(storage, "storage")
         self._storage = storage
 
     async def begin(self, name: str, /) -> tuple[int, Mapping[str, Offset]]:

@@ -13,6 +13,7 @@ from moorage.domain.pipelines.control import (
     control_key,
 )
 from moorage.domain.pipelines.settings import PipelineReport, PipelineState, PipelineStatistics
+from moorage.domain.values.functions import check_store_kind
 from moorage.errors import ConnectorError
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class SupervisedPipeline:
         worker: str,
         interval: float = 2.0,
     ) -> None:
+        check_store_kind(storage, "storage")
         self.name = name
         self.reload_error: str | None = None
         self._key = control_key(name)

@@ -19,7 +19,7 @@ from moorage.domain.cache.state import (
 )
 from moorage.domain.state.packing import pack_values
 from moorage.domain.values.durations import SECOND, micros
-from moorage.domain.values.functions import with_timeout
+from moorage.domain.values.functions import check_store_kind, with_timeout
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, InvalidData
 
@@ -83,6 +83,7 @@ class SealedCache(_SealedEntries):
 
     def __init__(self, storage: StateStorage, cipher: Cipher) -> None:
         super().__init__(storage, cipher)
+        check_store_kind(storage, "storage", is_async=False)
 
     def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         """Return the responses that are cached under a key."""
@@ -119,6 +120,7 @@ class AsyncSealedCache(_SealedEntries):
 
     def __init__(self, storage: AsyncStateStorage, cipher: Cipher) -> None:
         super().__init__(storage, cipher)
+        check_store_kind(storage, "storage")
 
     async def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         """Return the responses that are cached under a key."""

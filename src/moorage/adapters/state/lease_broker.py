@@ -34,6 +34,7 @@ from moorage.domain.resilience.lease_messages import (
 )
 from moorage.domain.resilience.token_leases import LONGEST_WAIT, TokenLease
 from moorage.domain.values.durations import SECOND
+from moorage.domain.values.functions import check_store_kind
 from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class LeaseBroker(AsyncContextClosable):
 
     def __init__(self, storage: AsyncStateStorage, path: str | Path, *, mode: int = 0o600) -> None:
         check_store(storage)
+        check_store_kind(storage, "storage")
         self._storage = storage
         self._path = socket_path(path)
         self._mode = mode

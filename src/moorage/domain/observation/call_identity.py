@@ -49,6 +49,8 @@ class ContractCall:
         idempotency_key: the key that the caller of the operation gave.
         target: the part of a database or a broker that the operation concerns, if it is known and
             the call is observed.
+        timeout: the seconds that the caller allowed the operation; None if each of its steps has
+            the time limit of its service.
     """
 
     operation: str
@@ -56,6 +58,7 @@ class ContractCall:
     account: str
     idempotency_key: str | None = None
     target: OperationTarget | None = None
+    timeout: float | None = None
 
 
 class CallIdentity:

@@ -40,6 +40,32 @@ def check_plain(value: object, field: str) -> None:
         )
 
 
+def check_store_kind(
+    store: object, path: str, *, is_async: bool = True, verb: str = "execute", example: str = ""
+) -> None:
+    """Refuse a store that is synchronous where it is awaited, or the other way round.
+
+    Args:
+        store: the store that the user gave.
+        path: the name of the argument.
+        is_async: False if the store must be synchronous.
+        verb: the method that distinguishes the two kinds.
+        example: what to give instead; by default a store of shared state.
+    """
+    method = getattr(store, verb, None)
+    if callable(method) and iscoroutinefunction(method) is is_async:
+        return
+    kinds = ("synchronous", "asynchronous")
+    fault = f"is {kinds[not is_async]}" if callable(method) else f"has no method `{verb}`"
+    shared_store = "Async" if is_async else ""
+    raise ConfigurationError(
+        f"{type(store).__name__} {fault}, but this class needs {'an' if is_async else 'a'}"
+        f" {kinds[is_async]} store.",
+        path=path,
+        remedy=f"Give {example or f'one such as `{shared_store}SqliteStorage`'}.",
+    )
+
+
 def with_timeout(verb: Callable[..., Any], arguments: int) -> Callable[..., Any]:
     """Return a port's method that accepts a `timeout`, even if the original ignores it."""
     try:

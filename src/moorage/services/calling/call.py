@@ -56,6 +56,9 @@ class OutOfTimeError(Exception):
     """Raised if an asynchronous operation exceeded its time limit and was cancelled."""
 
 
+_NEARLY_ALL: Final = 0.9
+"""The share of an operation's timeout above which its step is taken for the whole operation."""
+
 signatures: Final = itertools.count(1)
 """Consecutive numbers in the order in which errors are signed."""
 
@@ -286,12 +289,24 @@ class Call:
     def deadline_error(self, cause: Exception | None = None) -> DeadlineExceeded:
         """Return the error of this call after its deadline."""
         error = DeadlineExceeded(
-            f"The deadline of {(self.deadline - self.started) / 1e9:g} s has passed.",
+            self._deadline_message(),
             may_have_been_processed=self.may_have_acted,
             retry_at=cause.retry_at if isinstance(cause, ConnectorError) else None,
         )
         error.__cause__ = cause
         return error
+
+    def _deadline_message(self) -> str:
+        """Return a sentence with the timeout that the caller gave, or else the service's."""
+        span = (self.deadline - self.started) / 1e9
+        timeout = None if self.contract is None else self.contract.timeout
+        if timeout is None:
+            return f"The deadline of {span:g} s has passed."
+        message = f"The operation's timeout of {timeout:g} s has passed"
+        if span > _NEARLY_ALL * timeout:
+            return f"{message}."
+        time_left = f"{span:.3g} s" if span >= 1 else f"{span * 1e3:.3g} ms"
+        return f"{message} ({time_left} of it were left for its last step)."
 
     def event_fields(self, core: Core) -> dict[str, Any]:
         """Return the fields that all events of this call share."""

@@ -171,6 +171,7 @@ class Dispatcher:
         use: KeyUse = AS_USUAL,
         operation: str | None = None,
         key: str | None = None,
+        allowed: float | None = None,
     ) -> VendorWire:
         """Return an operation's access to an account, which sends nothing in a dry run."""
         return VendorWire(
@@ -185,6 +186,7 @@ class Dispatcher:
             use=use,
             operation=operation,
             key=key,
+            allowed=allowed,
         )
 
     def rehearses(self, operation: RoutingRequest) -> bool:
@@ -206,6 +208,7 @@ class Dispatcher:
             use=key_use,
             operation=operation.full_name,
             key=key,
+            allowed=operation.timeout,
         )
 
     def _seconds(self, account: Account) -> float:

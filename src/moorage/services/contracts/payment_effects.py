@@ -52,6 +52,10 @@ R = TypeVar("R")
 
 _SEALED: Final = "sealed"
 _LEAST: Final = 0.001
+_SETTLE: Final = (
+    "Money may have moved: repeat the call with the same idempotency key, or let"
+    " `hub.settle_payments()` look it up; `hub.unsettled_payments()` lists it until then."
+)
 
 
 class Request(NamedTuple):
@@ -139,9 +143,10 @@ class PaymentEffects:
             return self._replayed_receipt(registration, key)  # type: ignore[no-any-return]  # the receipt of the operation
         if registration.forgotten:
             raise _forgotten_key_error(key, accounts)
+        key_use = KeyUse(round=registration.round, reach=self._reach)
+        operation = attrs.evolve(operation, use=key_use, timeout=timeout)
         if timeout is not None:
             timeout = max(_LEAST, timeout - (core.nanoseconds() - start_time) / 1e9)
-        operation = attrs.evolve(operation, use=KeyUse(round=registration.round, reach=self._reach))
         return await self._execute_registered(act(operation, timeout), key, registration)
 
     async def _execute_registered(
@@ -159,8 +164,11 @@ class PaymentEffects:
                 self._unregister(key, registered, certain=True)
             elif registered.first and _had_no_effect(error):
                 self._unregister(key, registered, certain=False)
-            elif self._reach is not AllowedActions.STORED and _sent_nothing(error):
-                self._allow_settling(key, registered)
+            else:
+                if self._reach is not AllowedActions.STORED and _sent_nothing(error):
+                    self._allow_settling(key, registered)
+                if self._reach is AllowedActions.FRESH:
+                    error.remedy = f"{error.remedy} {_SETTLE}"
             raise
         self._unregister(key, registered, certain=True)
         return receipt

@@ -59,6 +59,7 @@ class VendorWire:
         use: the way in which the steps use the idempotency key.
         operation: operation of the contract, such as "payments.charge".
         key: idempotency key that the caller of the operation gave.
+        allowed: seconds that the caller allowed, for messages; by default `seconds`.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class VendorWire:
         use: KeyUse = AS_USUAL,
         operation: str | None = None,
         key: str | None = None,
+        allowed: float | None = None,
     ) -> None:
         self._calling = calling
         self._core = calling.core
@@ -87,10 +89,13 @@ class VendorWire:
         self._contract = (
             None
             if operation is None
-            else ContractCall(operation, account.vendor.name, account.name, key)
+            else ContractCall(
+                operation, account.vendor.name, account.name, key, timeout=allowed or seconds
+            )
         )
         self._replays: list[bool] = []
         self._earlier_effects: list[bool] = []
+        self._seconds = allowed or seconds
         self._deadline = (
             None if seconds is None else self._core.nanoseconds() + int(seconds * _SECOND)
         )
@@ -337,7 +342,7 @@ class VendorWire:
 
     def _late_error(self) -> DeadlineExceeded:
         return DeadlineExceeded(
-            "The time limit of this operation has passed.", service=self.account
+            f"The operation's timeout of {self._seconds:g} s has passed.", service=self.account
         )
 
 

@@ -1,0 +1,81 @@
+"""Asynchronous classes refuse a synchronous store when they are made, and the other way round."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import AsyncSubjects, ConfigurationError
+from moorage.adapters.cache.sealed import AsyncSealedCache, SealedCache
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.state.lease_broker import LeaseBroker
+from moorage.adapters.state.leasing_async import AsyncLeasingStorage
+from moorage.adapters.state.memory import AsyncMemoryStorage
+from moorage.adapters.state.sqlite import SqliteStorage
+from moorage.pipelines.checkpoints import StateCheckpoints
+from moorage.pipelines.supervision import SupervisedPipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CIPHER = AesGcmCipher(generate_keys())
+
+
+@pytest.mark.parametrize(
+    "construct",
+    [
+        pytest.param(StateCheckpoints, id="checkpoints"),
+        pytest.param(
+            lambda store: SupervisedPipeline("orders", pytest.fail, store, worker="w"),
+            id="pipeline",
+        ),
+        pytest.param(lambda store: LeaseBroker(store, Path("b.sock")), id="broker"),
+        pytest.param(
+            lambda store: AsyncLeasingStorage(store, "b.sock", services=["hot"]), id="leases"
+        ),
+        pytest.param(lambda store: AsyncSealedCache(store, CIPHER), id="cache"),
+    ],
+)
+def test_synchronous_store_of_an_asynchronous_class(
+    construct: Callable[[Any], object], tmp_path: Path
+) -> None:
+    """The error says that the store is synchronous, and what to give."""
+    with (
+        SqliteStorage(tmp_path / "s.db") as store,
+        pytest.raises(ConfigurationError, match="SqliteStorage is synchronous") as refused,
+    ):
+        construct(store)
+
+    assert "storage" == refused.value.path
+    assert "`AsyncSqliteStorage`" in refused.value.remedy
+
+
+def test_asynchronous_store_of_a_synchronous_cache() -> None:
+    """The synchronous cache refuses a store whose methods must be awaited."""
+    store: Any = AsyncMemoryStorage()
+    with pytest.raises(ConfigurationError, match="AsyncMemoryStorage is asynchronous") as refused:
+        SealedCache(store, CIPHER)
+
+    assert "`SqliteStorage`" in refused.value.remedy
+
+
+def test_value_that_is_no_store() -> None:
+    """A value without the method of a store is refused by name."""
+    value: Any = 3
+    with pytest.raises(ConfigurationError, match="int has no method `execute`"):
+        StateCheckpoints(value)
+
+
+def test_synchronous_log_of_asynchronous_subjects() -> None:
+    """A part of the wrong kind is named by its argument."""
+
+    class Log:
+        def find(self) -> None: ...
+
+    log: Any = Log()
+    with pytest.raises(ConfigurationError, match="log: Log is synchronous") as refused:
+        AsyncSubjects(log=log)
+
+    assert "Give an asynchronous integration log." == refused.value.remedy
