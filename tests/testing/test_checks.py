@@ -4,10 +4,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from moorage import AttemptTimeout
+from moorage import AsyncHub, AttemptTimeout
+from moorage.testing.kits._contract_lab import ContractLab
 from moorage.testing.kits.checks import (
     Control,
     EventTooLate,
@@ -40,10 +43,46 @@ def test_a_broken_rule_is_a_sentence() -> None:
 def test_soon_fails_after_its_time() -> None:
     """Waiting for an event that never comes raises an error that names the event."""
     start = time.monotonic()
-    with at_most(0.001), pytest.raises(AssertionError, match="Never came"):
-        asyncio.run(wait_soon(asyncio.sleep(60), "Never came"))
+    with at_most(0.001), pytest.raises(AssertionError) as late:
+        asyncio.run(wait_soon(asyncio.sleep(60), "Never came.", times=2.0))
 
+    assert "Never came. The check waited for 0.002 s." == str(late.value)
     assert time.monotonic() - start < patience() == 20.0
+
+
+class HangingLab(ContractLab[Any]):
+    """A lab of a vendor whose operations never end."""
+
+    contract = "payments"
+
+    def hidden(self) -> list[str]:
+        """Return nothing to hide."""
+        return []
+
+
+class HangingHub(AsyncHub):
+    """A hub whose payments never end."""
+
+    def __init__(self) -> None:
+        """Open nothing."""
+
+    def payments(self, tenant: str | None = None) -> Any:
+        """Return operations that never end."""
+
+        async def charge() -> None:
+            await asyncio.Event().wait()
+
+        return SimpleNamespace(charge=charge)
+
+
+def test_a_hanging_operation_is_named() -> None:
+    """A contract's kit names the operation that hangs, and how long it waited."""
+    sandbox = SimpleNamespace(requests=[], fault_count=0)
+    subject = SimpleNamespace(sandbox=sandbox, vendor=SimpleNamespace(capabilities=frozenset()))
+    lab = HangingLab(subject, HangingHub())
+    message = r"operation payments\.charge does not come to an end\. .* waited for 0\.02 s\."
+    with at_most(0.002), pytest.raises(AssertionError, match=message):
+        asyncio.run(lab("charge"))
 
 
 class SteadyControl(Control):

@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     from moorage.contracts.vendor import Vendor
     from moorage.testing.sandboxes.base import Sandbox
 
-_HANGS: Final = "An operation does not come to an end."
+_HANG_TIMES: Final = 10.0
+"""The multiple of the usual patience after which an operation counts as hanging.
+
+No check measures how fast an operation is, and a first call on a busy machine loads modules for
+long.
+"""
 _OF_MANY: Final = frozenset({"send_bulk", "create_many"})
 _REPEATED: Final = "repeated.address@example.com"
 
@@ -78,7 +83,11 @@ class ContractLab(ABC, Generic[AnySubject]):
         operations = getattr(self.hub, self.contract)()
         call = partial(getattr(operations, operation), *arguments, **named)
         running_call = call() if isinstance(self.hub, AsyncHub) else in_thread(call)
-        result = await wait_soon(running_call, _HANGS)
+        result = await wait_soon(
+            running_call,
+            f"The operation {self.contract}.{operation} does not come to an end.",
+            times=_HANG_TIMES,
+        )
         require_known_references(result, self.sandbox.requests)
         if operation not in _OF_MANY and fault_count == 0:
             require_no_stutter(operation, self.sandbox.requests[count:])

@@ -143,12 +143,19 @@ def waiting_at_most(seconds: float) -> Generator[None]:
         _patience.reset(token)
 
 
-async def wait_soon(awaited: Awaitable[Answer], sentence: str) -> Answer:
-    """Wait for an event; fail the check with this sentence if it does not happen."""
+async def wait_soon(awaited: Awaitable[Answer], sentence: str, *, times: float = 1.0) -> Answer:
+    """Wait for an event; fail the check with this sentence if it does not happen.
+
+    Args:
+        awaited: the event.
+        sentence: what went wrong if it does not happen; the error adds how long the check waited.
+        times: a multiple of the usual time to wait, for work that takes long on a busy machine.
+    """
+    limit = patience() * times
     try:
-        return await asyncio.wait_for(awaited, patience())
+        return await asyncio.wait_for(awaited, limit)
     except TimeoutError:
-        raise AssertionError(sentence) from None
+        raise AssertionError(f"{sentence} The check waited for {limit:g} s.") from None
 
 
 async def in_thread(call: Callable[[], Answer]) -> Answer:
