@@ -53,6 +53,9 @@ class Statement:
 class Query(Statement):
     """A statement that only reads, so that it may be repeated after any failure.
 
+    Numbers and texts in the statement are refused, even harmless ones such as `LIMIT 10`: write
+    parameters such as `LIMIT :most`, and give their values with the call.
+
     Args:
         statement: a literal text such as "SELECT name FROM customers WHERE id = :id", or an
             expression of SQLAlchemy such as `select(customers)`. Values are parameters: `:id` for

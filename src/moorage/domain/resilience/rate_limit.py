@@ -134,6 +134,9 @@ class RateLimitConfig:
     It is exact: over every span of t seconds, granted ≤ burst + rate · t / per. With `calendar`, at
     most `rate` calls per calendar day or month instead, all of which may be used at once.
 
+    The limits of a service apply to each tenant separately: calls with `tenant="acme"` have buckets
+    of their own. To limit all tenants together, make the calls without a tenant.
+
     Attributes:
         rate: tokens per period; a fraction such as 0.5 is fine.
         per: the length of the period in seconds.
@@ -170,7 +173,18 @@ class RateLimitConfig:
         without_store: WithoutStore = 1.0,
         parts: int = 1,
     ) -> RateLimitConfig:
-        """Return a limit of `rate` calls a second."""
+        """Return a limit of `rate` calls a second, and by default of `rate` calls at once.
+
+        Up to `burst + rate` calls may fall into one second: the burst of an idle limit, and the
+        tokens that it gains meanwhile. With `burst=1` the calls are spaced evenly, and never more
+        than `rate + 1` fall into one second.
+
+        Args:
+            rate: calls a second over time.
+            burst: calls at once after a pause; by default `rate`.
+            without_store: the share of the limit while the store is away; see the class.
+            parts: the number of buckets; see the class.
+        """
         return cls._from_rate(rate, 1.0, burst, without_store, parts)
 
     @classmethod
@@ -182,7 +196,11 @@ class RateLimitConfig:
         without_store: WithoutStore = 1.0,
         parts: int = 1,
     ) -> RateLimitConfig:
-        """Return a limit of `rate` calls a minute."""
+        """Return a limit of `rate` calls a minute, and by default of `rate` calls at once.
+
+        Up to `burst + rate` calls may fall into one minute; with `burst=1`, the calls are spaced
+        evenly.
+        """
         return cls._from_rate(rate, 60.0, burst, without_store, parts)
 
     @classmethod
@@ -194,7 +212,11 @@ class RateLimitConfig:
         without_store: WithoutStore = 1.0,
         parts: int = 1,
     ) -> RateLimitConfig:
-        """Return a limit of `rate` calls an hour."""
+        """Return a limit of `rate` calls an hour, and by default of `rate` calls at once.
+
+        Up to `burst + rate` calls may fall into one hour; with `burst=1`, the calls are spaced
+        evenly.
+        """
         return cls._from_rate(rate, 3_600.0, burst, without_store, parts)
 
     @classmethod

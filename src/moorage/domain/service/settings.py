@@ -351,7 +351,8 @@ class Service:
         attempt_timeout: seconds for one attempt; by default the rest of `timeout`.
         timeouts: limits for single steps of an attempt, such as `Timeouts(connect=3)`.
         retry: the number of attempts and the delays between them; None for one attempt.
-        limits: rate limits, all of which must admit every attempt.
+        limits: rate limits, all of which must admit every attempt. Each tenant (`tenant=` of a
+            call) has limits of its own; calls without a tenant share theirs.
         circuit: the rules of the circuit breaker; None for no circuit breaker.
         retry_budget: the share of calls that may be retries; None for no limit.
         bulkhead: the number of calls that may be under way at once; None for no limit.
