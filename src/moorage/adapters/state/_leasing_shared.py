@@ -11,6 +11,7 @@ Laws:
 
 from __future__ import annotations
 
+from inspect import iscoroutinefunction
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +27,7 @@ from moorage.domain.resilience.lease_messages import (
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.bounded import BoundedCache
 from moorage.domain.values.durations import SECOND
-from moorage.domain.values.functions import with_timeout
+from moorage.domain.values.functions import check_store_kind, with_timeout
 from moorage.errors import ConfigurationError, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class Leasing:
         without_broker: str = "store",
     ) -> None:
         check_store(storage)
+        is_async = iscoroutinefunction(getattr(self, "execute"))  # noqa: B009 - of each subclass
+        check_store_kind(storage, "storage", is_async=is_async)
         if without_broker not in WITHOUT_BROKER:
             raise ConfigurationError(
                 f"{without_broker!r:.60} is not a valid without_broker.",

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from moorage.adapters.concurrency._closing import AsyncContextClosable
 from moorage.adapters.state._broker_channels import AsyncChannels
 from moorage.adapters.state._leasing_shared import Leasing, micros_since, time_left
-from moorage.domain.values.functions import check_store_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,7 +46,6 @@ class AsyncLeasingStorage(Leasing, AsyncContextClosable):
         services: Iterable[str],
         without_broker: str = "store",
     ) -> None:
-        check_store_kind(storage, "storage")
         super().__init__(storage, socket, services=services, without_broker=without_broker)
         self.channels = AsyncChannels(self._path)
         """The connections to the broker."""
