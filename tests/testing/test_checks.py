@@ -66,7 +66,7 @@ class HangingHub(AsyncHub):
     def __init__(self) -> None:
         """Open nothing."""
 
-    def payments(self, tenant: str | None = None) -> Any:
+    def payments(self, *_: Any, **__: Any) -> Any:
         """Return operations that never end."""
 
         async def charge() -> None:
