@@ -52,11 +52,11 @@ LIBRARIES: Final = (
 INTRODUCTION: Final = """\
 # What libraries do under faults
 
-`make correctness` lets the same fault happen to moorage and to libraries with the same feature,
-and prints what came of it. The command under each fault runs it alone; *Skewed clock* needs
-the program `redis-server`. Counts and seconds differ a little from run to run. Vendors and
-stores are real sockets, and callers are threads, tasks and processes. Peers are used as their
-documentation shows it; some have a setting that avoids the fault, such as
+`make correctness` exposes moorage, and other libraries with the same feature, to the same faults,
+and prints the results. The command under each fault runs it alone; the fault *Skewed clock* needs
+the program `redis-server`. Counts and seconds differ a little from run to run. The tests
+use real sockets to vendors and stores, and real threads, tasks and processes. They use each library
+as its documentation shows; some libraries have a setting that avoids the fault, such as
 `wait_random_exponential` of tenacity.
 """
 
@@ -78,7 +78,7 @@ def page() -> str:
     for fault in FAULTS:
         lines += [f"## {fault.__name__.replace('_', ' ').capitalize()}\n", f"{sentence(fault)}\n"]
         lines += [f"Run it: `make correctness FAULTS={fault.__name__}`\n"]
-        lines += ["| library | as wanted | observed |", "| --- | --- | --- |"]
+        lines += ["| library | passed | observed |", "| --- | --- | --- |"]
         for library, observation in observations(fault):
             answer = "yes" if observation.holds else "no"
             lines.append(f"| {library} | {answer} | {observation.text} |")

@@ -39,7 +39,7 @@ def _call_at_half_open(call: Callable[[Callable[[], None]], object]) -> Observat
 
 
 def probe_stampede() -> dict[str, Trial]:
-    """If twenty callers arrive as a circuit half-opens, only one must reach the failing vendor."""
+    """Of twenty callers who arrive when a circuit may be probed, only one must reach the vendor."""
 
     def call_with_moorage() -> Observation:
         config = CircuitBreakerConfig(failures=1, open_for=OPEN_SECONDS)
