@@ -60,20 +60,20 @@ class WebhookVerifier(Part):
         scheme: the name of a preset, or a scheme of your own.
         secrets: the vendor's secret, or several while one is replaced; or a provider of secrets.
         parameters: parameters of the scheme, such as PayPal's `webhook_id`.
-        name: the name of the endpoint; by default the scheme's.
-        tolerance: the maximum difference in seconds between the signed time and the clock, in place
-            of the scheme's.
+        name: the name of the endpoint; by default the name of the scheme.
+        tolerance: the maximum difference in seconds between the signed time and the clock; by
+            default the tolerance of the scheme.
         origin: the scheme and host of the URL that is registered at the vendor, if a proxy changes
             them.
         replay_guard: True to accept each delivery only once; without effect for a scheme with
             `only_hints`.
         handling: the maximum seconds for handling a delivery, after which the vendor's next
             delivery is accepted.
-        remembered: the seconds for which a handled delivery is remembered. By default three days,
-            or the time for which its signed time is accepted if that is longer; a shorter time is
-            refused. A scheme that signs no time accepts a captured delivery again afterwards:
+        remembered: the seconds for which the verifier remembers a handled delivery. By default
+            three days, or longer if the scheme accepts older signed times; a shorter time is
+            refused. If the scheme signs no time, a captured delivery is accepted again afterwards:
             `math.inf` remembers deliveries for ever, which requires a `storage`.
-        storage: the store of deliveries; by default the memory of this part alone.
+        storage: the store of deliveries; by default the memory of this verifier.
         http, async_http: fetch certificates, for the schemes that have them.
         observers, clock: the remaining ports. The vendor's signed time is compared with this clock.
     """

@@ -29,11 +29,11 @@ class Timeouts:
     """Time limits in seconds for each step of an attempt; None sets no limit for the step.
 
     Attributes:
-        connect: to reach the host, TLS included.
-        read: between two pieces of the answer.
-        write: between two pieces of the body.
-        pool: to get a connection from the pool.
-        total: for the whole attempt.
+        connect: the longest time to connect to the host, TLS included.
+        read: the longest wait for the next piece of the answer.
+        write: the longest wait for sending the next piece of the body.
+        pool: the longest wait for a connection from the pool.
+        total: the longest time for the whole attempt.
     """
 
     connect: float | None = field(default=None, converter=_seconds_value, validator=_check_timeout)

@@ -35,9 +35,10 @@ class RetryBudget:
     """The share of calls that may be retries, for all callers of a service.
 
     Attributes:
-        ratio: retries per call, to six digits.
-        floor: retries allowed in each period whatever the traffic, so that a rarely called service
-            may still retry.
+        ratio: the number of retries for each call, such as 0.1 for one retry in ten calls; decimals
+            after the sixth are ignored.
+        floor: the number of retries allowed in each period however few calls there are, so that a
+            rarely called service may still retry.
         period: the length of a period in seconds.
     """
 
