@@ -13,7 +13,12 @@ import json
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import sqlalchemy as sa
+from moorage.domain.values.installation import missing_package_error
+
+try:
+    import sqlalchemy as sa
+except ImportError as error:
+    raise missing_package_error(error, "sql") from error
 
 from moorage.adapters.sql._access import SqlAccess
 from moorage.adapters.sql.statements import Command, Query

@@ -14,7 +14,12 @@ from threading import BoundedSemaphore
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from sqlalchemy.util import greenlet_spawn
+from moorage.domain.values.installation import missing_package_error
+
+try:
+    from sqlalchemy.util import greenlet_spawn
+except ImportError as error:
+    raise missing_package_error(error, "sql") from error
 
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.links.health import health_of

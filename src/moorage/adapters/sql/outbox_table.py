@@ -14,8 +14,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import sqlalchemy as sa
-from sqlalchemy.types import UserDefinedType
+from moorage.domain.values.installation import missing_package_error
+
+try:
+    import sqlalchemy as sa
+    from sqlalchemy.types import UserDefinedType
+except ImportError as error:
+    raise missing_package_error(error, "sql") from error
 
 from moorage.adapters.sql._access import SqlAccess
 from moorage.adapters.sql.statements import Query

@@ -7,7 +7,12 @@ from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from sqlalchemy.util import greenlet_spawn
+from moorage.domain.values.installation import missing_package_error
+
+try:
+    from sqlalchemy.util import greenlet_spawn
+except ImportError as error:
+    raise missing_package_error(error, "sql") from error
 
 from moorage.adapters.sql._connecting import forget_unread_rows
 from moorage.errors import InvalidData

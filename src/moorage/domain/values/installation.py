@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ("install",)
+from importlib import import_module
+from typing import Any
+
+__all__ = ("install", "missing_package_error", "optional_module")
 
 
 def install(*extras: str) -> str:
@@ -15,3 +18,26 @@ def install(*extras: str) -> str:
     """
     commands = " or ".join(f"`pip install '.[{extra}]'`" for extra in extras)
     return f"Run {commands} in a checkout of moorage."
+
+
+def optional_module(name: str, extra: str) -> Any:
+    """Import a module of an optional dependency, and return it.
+
+    Args:
+        name: the name of the module.
+        extra: the name of the optional dependency.
+
+    Raises:
+        ImportError: the module is not installed; the message names the extra.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise missing_package_error(error, extra) from error
+
+
+def missing_package_error(error: ImportError, extra: str) -> ImportError:
+    """Return the error for a missing package, with the command that installs its extra."""
+    package = (error.name or "needed").partition(".")[0]
+    message = f"The package {package} is not installed. {install(extra)}"
+    return ImportError(message, name=error.name)

@@ -9,8 +9,8 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
-import grpc
 
+from moorage.domain.values.installation import optional_module
 from moorage.testing.fakes.tcp_proxy import TcpProxy
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class GrpcStatus(Exception):
         self, code: str, text: str = "", metadata: Mapping[str, str | bytes] | None = None
     ) -> None:
         super().__init__(code, text)
-        self.code = grpc.StatusCode[code]
+        self.code = optional_module("grpc", "grpc").StatusCode[code]
         self.text = text
         self.metadata = tuple((metadata or {}).items())
 
@@ -171,7 +171,7 @@ class GrpcServer:
 
     def start(self) -> Self:
         """Start the gRPC server, and return it."""
-        server: Any = getattr(grpc, "server")(  # noqa: B009 - its types are incomplete
+        server = optional_module("grpc", "grpc").server(
             ThreadPoolExecutor(_THREADS), options=[("grpc.so_reuseport", 0)]
         )
         server.add_generic_rpc_handlers((_Handlers(self._handler),))
@@ -200,6 +200,7 @@ class GrpcServer:
         if method is None:
             return None
         kinds = ("stream" if is_stream else "unary" for is_stream in _directions(method))
+        grpc = optional_module("grpc", "grpc")
         make: Any = getattr(grpc, f"{'_'.join(kinds)}_rpc_method_handler")
         behaviour = self._answers if method.streams_answers else self._answer
 
@@ -238,7 +239,9 @@ class GrpcServer:
             raise status
 
 
-class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic for type checkers only
+class _Handlers:
+    """The method of grpc's `GenericRpcHandler`, which cannot be a base without the package."""
+
     def __init__(self, handler: Callable[[str], Any]) -> None:
         self._handler = handler
 

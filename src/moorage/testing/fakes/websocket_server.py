@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from threading import Thread
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.server import serve
+from moorage.domain.values.installation import optional_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,11 +46,11 @@ class WebSocketServer:
 
     def start(self) -> Self:
         """Start the WebSocket server, and return it."""
-        self._server = server = serve(
+        self._server = server = _library("sync.server").serve(
             self._serve,
             "127.0.0.1",
             self._port,
-            subprotocols=self._subprotocols,  # type: ignore[arg-type]  # the library has a type of its own for names
+            subprotocols=self._subprotocols,
         )
         self._port = server.socket.getsockname()[1]
         Thread(target=server.serve_forever, name="moorage-websocket-server", daemon=True).start()
@@ -60,7 +59,7 @@ class WebSocketServer:
     def push(self, message: str) -> None:
         """Send a message to every client."""
         for connection in list(self._connections):
-            with suppress(ConnectionClosed):
+            with suppress(optional_module("websockets.exceptions", "websocket").ConnectionClosed):
                 connection.send(message)
 
     def drop(self, code: int = 1001) -> None:
@@ -77,7 +76,7 @@ class WebSocketServer:
     def _serve(self, connection: ServerConnection) -> None:
         self._connections.add(connection)
         try:
-            with suppress(ConnectionClosed):
+            with suppress(_library("exceptions").ConnectionClosed):
                 for message in connection:
                     text = message if isinstance(message, str) else message.decode()
                     self.received.append(text)
@@ -98,3 +97,7 @@ class WebSocketServer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _library(module: str) -> Any:
+    return optional_module(f"websockets.{module}", "websockets")
