@@ -145,6 +145,17 @@ def test_invalid_charges_are_refused_before_sending(
     assert (field, []) == (excinfo.value.field, shop.sandbox.requests)
 
 
+def test_all_missing_values_are_reported_at_once() -> None:
+    """A charge that lacks the return URL and the customer is refused with both."""
+    order = charge(customer=None)
+    with pytest.raises(InvalidData, match=r"returnUrl.*belongs to a buyer") as refused:
+        payment_body(Adyen(merchant_account="A"), order, taken=True)
+
+    assert "return_url" == refused.value.field
+    assert "Give the charge a return_url" in refused.value.remedy
+    assert "Give the customer" in refused.value.remedy
+
+
 def test_return_url_is_required() -> None:
     """A payment at Adyen without a return URL is refused."""
     bare_vendor = Adyen(merchant_account="A")

@@ -174,18 +174,24 @@ _REQUIRED: Final = {
 
 
 def _completed_body(body: dict[str, Any]) -> dict[str, Any]:
-    for name, (field, remedy) in _REQUIRED.items():
-        if name not in body:
-            raise InvalidData(f"Adyen requires {name}.", field=field, remedy=remedy)
-    is_stored_method = (
-        is_object(body["paymentMethod"]) and "storedPaymentMethodId" in body["paymentMethod"]
-    )
+    missing = [
+        (f"Adyen requires {name}.", field, remedy)
+        for name, (field, remedy) in _REQUIRED.items()
+        if name not in body
+    ]
+    method: object = body.get("paymentMethod")
+    is_stored_method = is_object(method) and "storedPaymentMethodId" in method
     if (is_stored_method or body.get("storePaymentMethod")) and "shopperReference" not in body:
-        raise InvalidData(
-            "A stored method at Adyen belongs to a buyer, and the charge has none.",
-            field="customer.id",
-            remedy="Give the customer, with the id that Adyen knows as shopperReference.",
+        missing.append(
+            (
+                "A stored method at Adyen belongs to a buyer, and the charge has none.",
+                "customer.id",
+                "Give the customer, with the id that Adyen knows as shopperReference.",
+            )
         )
+    if missing:
+        messages, fields, remedies = zip(*missing, strict=True)
+        raise InvalidData(" ".join(messages), field=fields[0], remedy=" ".join(remedies))
     return body
 
 
