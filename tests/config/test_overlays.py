@@ -149,6 +149,14 @@ def test_variable_creates_missing_tables(monkeypatch: pytest.MonkeyPatch) -> Non
     assert ["local_files"] == [account.name for account in result.accounts]
 
 
+def test_unknown_setting_of_a_route_explains_how_to_fail_over() -> None:
+    """An unknown setting of a route, such as `fallback`, says that `vendor` takes a list."""
+    with pytest.raises(ConfigurationError, match="give `vendor` a list") as refused:
+        read_configuration({"payments": {"vendor": "stripe", "fallback": "adyen"}})
+
+    assert "payments.fallback" in str(refused.value)
+
+
 @pytest.mark.parametrize(
     "variable, path, remedy",
     [

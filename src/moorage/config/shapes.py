@@ -140,6 +140,7 @@ class Table:
         fields: its settings by name.
         make: creates a value from the settings that are present; by default they remain a dict.
         kinds: the classes with these settings as fields, which may refuse a value.
+        advice: a sentence for a reader who wrote an unknown setting; empty for none.
     """
 
     name: str
@@ -147,6 +148,7 @@ class Table:
     fields: Mapping[str, Field]
     make: Callable[..., Any] | None = field(default=None, repr=False)
     kinds: tuple[type[Any], ...] = ()
+    advice: str = ""
 
 
 @frozen

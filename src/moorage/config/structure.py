@@ -112,7 +112,7 @@ def read_table(table: Table, value: Any, path: str, report: Report) -> Any:
             names = sorted(table.fields)
             nearest = report.similar_word(str(name), names)
             mistaken_names.update([] if nearest is None else [nearest])
-            remedy = f"Use {', '.join(names)}."
+            remedy = f"Use {', '.join(names)}. {table.advice}".rstrip()
             report.add(entry_path, f"The setting {key(name)} is unknown.", remedy, nearest=nearest)
         else:
             fields[name] = (

@@ -192,12 +192,16 @@ def _vendor(kind: str) -> Table:
 _ACCOUNTS: Final = Field(
     ListOf(Text()), "The account, or several in the order in which they are tried.", required=True
 )
-ROUTE: Final = table_of(
-    Route,
-    name="route",
-    without=["kind", "accounts", "tenant"],
-    make=dict,
-    shapes={"prefer": OneOf(tuple(Prefer))},
+ROUTE: Final = evolve(
+    table_of(
+        Route,
+        name="route",
+        without=["kind", "accounts", "tenant"],
+        make=dict,
+        shapes={"prefer": OneOf(tuple(Prefer))},
+    ),
+    advice='To fail over, give `vendor` a list such as ["stripe", "adyen"]: the first account is'
+    " preferred, and the next one is tried if it certainly did nothing.",
 )
 _ROUTES: Final = {
     kind: Field(
