@@ -225,7 +225,10 @@ def test_each_kind_has_command_that_lists_written_files_and_overwrites_none(
     if choice is not None:
         arguments += ["--contract" if kind == "vendor" else "--port", choice]
     assert 0 == main(arguments)
-    assert str(home_directory / "README.md") in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert str(home_directory / "README.md") in output
+    is_package = (home_directory / "pyproject.toml").exists()
+    assert is_package is ("&& python -m pip install pytest -e . && python -m pytest" in output)
     assert 2 == main(arguments)
     assert "--force" in capsys.readouterr().err
     assert 0 == main([*arguments, "--force", "--json"])

@@ -330,5 +330,7 @@ def _write_files(kind: str, name: str, choice: str | None, target: Target) -> Co
 def _result(name: str, texts: Mapping[str, str], target: Target) -> CommandResult:
     folder = Path(name) if target.into is None else target.into
     files = [str(path) for path in write(texts, folder, force=target.force)]
-    lines = [*files, "", f"Its tests: cd {folder} && python -m pytest", "Next steps: README.md"]
+    install = " && python -m pip install pytest -e ." if "pyproject.toml" in texts else ""
+    tests = f"Its tests: cd {folder}{install} && python -m pytest"
+    lines = [*files, "", tests, "Next steps: README.md"]
     return CommandResult({"folder": str(folder), "files": files}, lines)
