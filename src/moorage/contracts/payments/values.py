@@ -176,7 +176,10 @@ class Payment:
         client_token: token for the vendor's SDK in the browser.
         means: means of payment.
         reference: our own name of the payment, as stored by the vendor.
-        captures, refunds: single captures and refunds, as far as they are known.
+        captures, refunds: single captures and refunds that the vendor's answer or event contains.
+            Some vendors list all of them with each payment, others none, so an empty tuple proves
+            nothing: `refunded` is the total, and no operation lists the refunds of a payment. Keep
+            the reference of each `Refund` that `refund()` returns, and pass it to `get_refund()`.
         subscription: reference of the subscription that this payment is a charge of, if the vendor
             states it.
         created_at: time of creation.
