@@ -68,7 +68,6 @@ from moorage.contracts.tax_calculation import TaxCalculation, TaxReversal
 from moorage.contracts.vendor import UnknownOutcome, Vendor
 from moorage.contracts.verification import VerificationRequest
 from moorage.operations.accounting import AccountingFlows
-from moorage.operations.bank import BankFlows
 from moorage.operations.calendars import CalendarsFlows
 from moorage.operations.chat import ChatFlows
 from moorage.operations.currencies import CurrenciesFlows
@@ -76,6 +75,7 @@ from moorage.operations.einvoices import EinvoicesFlows
 from moorage.operations.people import PeopleFlows
 from moorage.operations.shops import ShopsFlows
 from moorage.operations.signatures import SignaturesFlows
+from moorage.services.contracts.bank import BankFlows
 from moorage.services.contracts.email import EmailFlows
 from moorage.services.contracts.payments import PaymentsFlows
 from moorage.services.contracts.push import PushFlows
