@@ -314,7 +314,8 @@ class Directory:
                 f"The reference belongs to the account {ref.account!r} of {ref.vendor},"
                 " which is not configured for this tenant.",
                 field="ref",
-                remedy="Keep an account configured as long as its references are in use.",
+                remedy="Use it with the tenant that it came from, and keep an account configured as"
+                " long as its references are in use.",
             )
         if request.kind not in account.vendor.kinds or not account.open_to(request.tenant):
             raise InvalidData(
