@@ -376,7 +376,7 @@ def trace(frame, event, argument):
         return None
     lines.append(frame.f_lineno)
     assert not stores._is_memory(object())
-    assert stores._prepare(object()) is None
+    assert stores._preparing_function(object()) is None
     return trace
 
 sys.settrace(trace)

@@ -64,7 +64,7 @@ class RecordingDispatcher:
 
     def __attrs_post_init__(self) -> None:
         """Make a wire that records the requests that a rehearsal reports."""
-        self.wire = SimpleNamespace(rehearse=self.rehearsed.append)
+        self.wire = SimpleNamespace(stop_if_dry_run=self.rehearsed.append)
 
     @property
     def directory(self) -> Any:

@@ -49,7 +49,7 @@ def test_error_names_class_and_location(make: Any, kind: type[ConnectorError], w
 
     assert kind is type(own_error)
     assert who in own_error.message
-    assert "ValueError in fail, line" in own_error.message
+    assert "ValueError in raise_error, line" in own_error.message
     assert own_error.remedy.startswith("Check that ")
     assert "must raise" in own_error.remedy
     assert "hunter2" not in repr(own_error)
