@@ -46,7 +46,10 @@ STORMS: Final = [
 def table(costs: Costs, seed: int, fleets: list[Fleet]) -> list[str]:
     """Return the Markdown rows of a table, one per fleet."""
     rows = [
-        "| asked | offered | longest wait | served in time | busiest core | excess | hosts, p95 |",
+        (
+            "| requests go to | calls offered a second | longest wait | served in time"
+            " | busiest core | excess | hosts, p95 |"
+        ),
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for fleet in fleets:
@@ -89,10 +92,10 @@ def report(costs: Costs, seed: int, fleets: list[Fleet], storms: list[TenantStor
             "| call | µs of a core |",
             "| --- | --- |",
             f"| granted at once | {in_microseconds['granted']} |",
-            f"| granted after a wait, with both questions | {in_microseconds['waits']} |",
+            f"| granted after a wait, with both commands to Redis | {in_microseconds['waits']} |",
             f"| refused | {in_microseconds['refused']} |",
             f"| a new connection | {in_microseconds['connected']} |",
-            f"| a question at a broker, of the broker's core | {in_microseconds['broker']} |",
+            f"| a request to a broker, on the broker's core | {in_microseconds['broker']} |",
             "",
             "| calls a second | parts, if all are granted at once | parts, if all wait |",
             "| --- | --- | --- |",

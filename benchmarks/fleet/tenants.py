@@ -120,8 +120,9 @@ def table(costs: Costs, seed: int, storms: list[TenantStorm]) -> list[str]:
     without_storm = run(TenantStorm(), costs, seed)
     rows = [
         (
-            "| calls a second | asked by | limit a second | questions a second | busy core"
-            " | others' p99 | times that without a storm |"
+            "| refused tenant: calls a second | calls come from | limit a second"
+            " | requests to Redis a second | busy core | other tenants' p99"
+            " | p99 compared with no such calls |"
         ),
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
