@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from moorage import ConfigurationError, StorageUnavailable
 from moorage.adapters.entries.memory import MemoryOutbox
-from moorage.adapters.entries.sqlite import AsyncSqliteOutbox
+from moorage.adapters.entries.sqlite import AsyncSqliteOutbox, SqliteOutbox
 from moorage.domain.entries.queue import EntryQuery, EntryState, arrive
 from moorage.hub.outbox import AsyncOutbox, Outbox
 from tests.adapters.entry_labs import entry
@@ -279,6 +279,21 @@ def test_connections_that_are_refused(file: EntryLab, server: EntryLab) -> None:
             pytest.raises(ConfigurationError, match="commits every statement"),
         ):
             server.outbox().within(automatic)
+
+
+def test_missing_table_in_a_host_transaction_is_named(tmp_path: Path) -> None:
+    """In a host's transaction a store creates no tables; the error says to run `migrate()`."""
+    path = tmp_path / "app.db"
+    store = SqliteOutbox(path, create=True)
+    with closing(sqlite3.connect(path)) as connection:
+        with pytest.raises(StorageUnavailable, match="lacks a table of this store") as excinfo:
+            store.within(connection).add(entry("a"))
+        connection.rollback()
+        store.migrate()
+        assert "a" == store.within(connection).add(entry("a")).id
+    store.close()
+
+    assert "run `migrate()` of the store once" in excinfo.value.remedy
 
 
 def test_failed_host_transaction_is_reported(lab: EntryLab, tmp_path: Path) -> None:

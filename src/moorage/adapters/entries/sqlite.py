@@ -106,7 +106,9 @@ class _Entries(SqliteTables, HostEntryOperations[E]):
             path: the path of the file.
             timeout: seconds, or a timedelta, to wait while others write.
             prefix: the beginning of the tables' names.
-            create: whether to create missing tables; otherwise run `migrate()`.
+            create: whether to create missing tables; otherwise run `migrate()`. A store that is
+                bound to a transaction of the host with `within` creates none: run `migrate()`
+                before.
             clock: measures time; by default the machine's boot clock.
         """
         self._sql = _statements(self._table_suffix, prefix)

@@ -119,6 +119,15 @@ class HostTransaction(HostConnection):
             return await super().__call__(*statements, keep_open=keep_open, writes=writes)
         except Exception as error:  # noqa: BLE001 - replaces every foreign error
             kind = type(error).__name__
+            is_table_missing = "no such table" in str(error)
+        if is_table_missing:
+            raise StorageUnavailable(
+                "The host's transaction could not store an entry: its database lacks a table of"
+                " this store.",
+                remedy="Roll it back and run `migrate()` of the store once: `create=True` creates"
+                " no tables in a host's transaction. Check that the connection leads to the same"
+                " database.",
+            )
         raise StorageUnavailable(
             f"The host's transaction could not store an entry ({kind}).",
             remedy="Roll it back and try again. If that does not help, run `migrate()` of the"
