@@ -45,6 +45,14 @@ def test_every_export_is_described_once(written: dict[str, str]) -> None:
     assert dict.fromkeys(moorage.__all__, 1) == {name: counts[name] for name in moorage.__all__}
 
 
+def test_function_is_described_with_signature_and_docstring(written: dict[str, str]) -> None:
+    """The reference describes a function with its signature and its docstring."""
+    invoices = written["reference/invoices.md"]
+
+    assert "\nread_pdf_invoice(" in invoices
+    assert "Return the violated business rules of a profile" in invoices
+
+
 def test_class_or_function_is_documented_on_one_page_only(written: dict[str, str]) -> None:
     """A class or function is documented on one page only, and a page has no heading twice."""
     members = [item for page in PAGES for name in page.names for item in members_of(name)]

@@ -82,6 +82,10 @@ def _describe_export(name: str, value: Any, home: str) -> Iterator[str]:
         is_ours = getattr(initializer, "__module__", "").startswith("moorage")
         if is_ours and initializer.__doc__ and not attrs.has(value):
             yield _prose(initializer)
+    elif inspect.isroutine(value):
+        kind = "async " if inspect.iscoroutinefunction(value) else ""
+        yield f"```text\n{kind}{_of_call(name, value)}\n```"
+        yield _prose(value)
     for member, attribute, kind in _members(value):
         description = _prose(attribute)
         if not description and _is_protocol(value):
