@@ -74,14 +74,7 @@ def _describe_export(name: str, value: Any, home: str) -> Iterator[str]:
         yield _prose(value)
         yield "\n".join(f"- `{name}.{member.name}`" for member in value)
     elif isinstance(value, type):
-        shape = _shape(name, value)
-        if shape and name not in _HELD:
-            yield f"```text\n{shape}\n```"
-        yield _prose(value)
-        initializer: Any = value.__init__  # type: ignore[misc]  # its docstring is all that is read
-        is_ours = getattr(initializer, "__module__", "").startswith("moorage")
-        if is_ours and initializer.__doc__ and not attrs.has(value):
-            yield _prose(initializer)
+        yield from _describe_class(name, value)
     elif inspect.isroutine(value):
         kind = "async " if inspect.iscoroutinefunction(value) else ""
         yield f"```text\n{kind}{_of_call(name, value)}\n```"
@@ -95,6 +88,17 @@ def _describe_export(name: str, value: Any, home: str) -> Iterator[str]:
             yield f"```text\n{kind}{_of_call(member, attribute)}\n```"
         if description:
             yield description
+
+
+def _describe_class(name: str, value: type[Any]) -> Iterator[str]:
+    shape = _shape(name, value)
+    if shape and name not in _HELD:
+        yield f"```text\n{shape}\n```"
+    yield _prose(value)
+    initializer: Any = value.__init__  # type: ignore[misc]  # its docstring is all that is read
+    is_ours = getattr(initializer, "__module__", "").startswith("moorage")
+    if is_ours and initializer.__doc__ and not attrs.has(value):
+        yield _prose(initializer)
 
 
 def _is_protocol(value: object) -> bool:
