@@ -95,7 +95,7 @@ def _describe_class(name: str, value: type[Any]) -> Iterator[str]:
     if shape and name not in _HELD:
         yield f"```text\n{shape}\n```"
     yield _prose(value)
-    initializer: Any = value.__init__  # type: ignore[misc]  # its docstring is all that is read
+    initializer: Any = value.__init__  # its docstring is all that is read
     is_ours = getattr(initializer, "__module__", "").startswith("moorage")
     if is_ours and initializer.__doc__ and not attrs.has(value):
         yield _prose(initializer)
