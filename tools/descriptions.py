@@ -447,7 +447,7 @@ def _wrong_fields(
 
 
 def _chosen_schema(description: Description, schema: Json, value: Json) -> Json:
-    """Return the schema that a discriminator chooses for a value; without one, the schema."""
+    """Return the schema that the discriminator chooses for a value, or the schema itself."""
     discriminator = schema.get("discriminator")
     if not isinstance(discriminator, dict) or not isinstance(value, dict):
         return schema

@@ -1,4 +1,4 @@
-"""The secrets of a step in its repr and in errors."""
+"""The secrets of a step are hidden in its repr and in errors."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def get_at_once(_: Sinch, __: sdk.Wire, ___: sdk.Ref) -> None:
 
 
 async def send_nothing(_: Sinch, __: sdk.Wire, ___: Any, /, *, key: str | None) -> Any:
-    """Report a message that was not sent as sent."""
+    """Return the result of a sent message without sending it."""
     return SmsReceipt(ref=sdk.Ref("sinch", "sinch", "1"), status=SmsStatus.SENT)
 
 

@@ -89,7 +89,7 @@ def test_redirected_authorisation_is_completed(shop: SandboxHub) -> None:
 
 
 def test_return_from_another_payment_is_refused(shop: SandboxHub) -> None:
-    """The return from another PayPal payment does not complete this one."""
+    """A buyer who returns from another PayPal payment does not complete this one."""
     payment = shop.charged("paypal")
     with pytest.raises(InvalidData, match="another payment"):
         shop.payments.complete(payment.ref, {"token": "other"}, idempotency_key="back")

@@ -308,7 +308,7 @@ class MirrorOperation:
         return self.mirror.run(attempt.timeout)
 
     def translate_error(self, error: Exception) -> ConnectorError | None:  # noqa: ARG002 - a mirror raises ours only
-        """Return None, because a mirror raises only errors of moorage."""
+        """Return None: a mirror raises only moorage's errors, so none needs to be translated."""
         return None
 
     def pack_result(self, result: MirrorReport) -> object:

@@ -325,7 +325,7 @@ class RecordRun(NamedTuple):
 
 
 class RecordBatch(Sequence[SinkRecord]):
-    """The records of one poll, with the partitions and sizes that the source knows.
+    """The records of one poll, with their partitions and sizes if the source knows them.
 
     A pipeline need not look at each of these records.
 

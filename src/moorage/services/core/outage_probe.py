@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class OutageProbe:
-    """The outage of a store or of one of its nodes, which one caller at a time probes.
+    """An outage of a store or of one of its nodes; one caller at a time probes whether it is over.
 
     Args:
         core: clock and observers.

@@ -111,7 +111,7 @@ class EntryManagement(EntryPauses[E]):
             raise InvalidData(
                 f"There is no entry {id[:80]!r}.",
                 field="id",
-                remedy="Give the `id` of an entry that has not been forgotten.",
+                remedy="Give the `id` of an entry that is still stored.",
             )
         return page.items[0]
 

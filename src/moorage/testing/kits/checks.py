@@ -227,7 +227,7 @@ async def require_pages(
 
 
 class AsyncView:
-    """A synchronous adapter, presented with its asynchronous port's interface.
+    """Gives a synchronous adapter the interface of its asynchronous port.
 
     The adapter's methods become coroutine functions.
 

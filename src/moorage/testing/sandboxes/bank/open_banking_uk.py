@@ -373,7 +373,7 @@ class OpenBankingUkSandbox(BankSandbox):
             if is_first and since[:10] <= item["BookingDateTime"][:10] <= (until or "9")[:10]
         ]
         page, path = int(query.get("pg", "0")), f"/accounts/{id_}/transactions"
-        links = {}
+        links: dict[str, str] = {}
         if (page + 1) * _PAGE < len(items):
             links["Next"] = f"https://{HOST}{BASE}{path}?{urlencode({**query, 'pg': page + 1})}"
         part = items[page * _PAGE : (page + 1) * _PAGE]
