@@ -116,6 +116,7 @@ DAY = date(2026, 3, 1)
 PUSH = PushMessage(to=DeviceToken("token"), title="Hello.")
 VALID_ARGUMENTS: dict[str, Any] = {
     "ref": REF,
+    "returned_url": f"{RETURN_URL}?code=x&state=y",
     "idempotency_key": "k",
     "message": {
         "email": EmailMessage(to="ada@example.com", text="Hello."),

@@ -423,14 +423,14 @@ def test_the_table_of_failures_is_drawn_from_the_kit() -> None:
         (
             failures.FAILURES[0],
             claim_unknown_outcome,
-            "is True, not False: the vendor's name has no address",
+            "is True, not False: the vendor's host name has no address",
         ),
         (failures.FAILURES[2], raise_vague, "is no AttemptTimeout: the vendor cannot be reached"),
-        (failures.FAILURES[11], claim_unsent, "is False, not True: the vendor hangs up"),
+        (failures.FAILURES[11], claim_unsent, "is False, not True: the vendor closes"),
         (
             failures.FAILURES[11],
             claim_timeout,
-            "AttemptTimeout is no ConnectionFailed: the vendor hangs",
+            "AttemptTimeout is no ConnectionFailed: the vendor closes",
         ),
     ],
     ids=lambda value: getattr(value, "happened", None),
