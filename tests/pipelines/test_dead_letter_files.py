@@ -205,7 +205,7 @@ async def test_second_replay_is_refused_while_another_one_runs(tmp_path: Path) -
     sink = MemorySink()
 
     async def ignore_revoked(_: object) -> None:
-        """A callback for revoked records that is never called."""
+        """Do nothing: this test revokes no records."""
 
     first = DeadLetterSource(file, [first_id])
     await first.open(ignore_revoked)
@@ -229,7 +229,7 @@ async def test_commit_does_not_rewrite_the_file(tmp_path: Path) -> None:
     source = DeadLetterSource(file)
 
     async def ignore_revoked(_: object) -> None:
-        """A callback for revoked records that is never called."""
+        """Do nothing: this test revokes no records."""
 
     await source.open(ignore_revoked)
     for done in range(1, 5):
@@ -291,7 +291,7 @@ async def test_source_of_letters_has_no_positions(tmp_path: Path) -> None:
     source = DeadLetterSource(file)
 
     async def ignore_revoked(_: object) -> None:
-        """A callback for revoked records that is never called."""
+        """Do nothing: this test revokes no records."""
 
     await source.open(ignore_revoked)
     records = await source.poll(PollLimits(1, 1, 0.0))
