@@ -204,15 +204,15 @@ def test_paths_are_printable(tmp_path: Path) -> None:
 
 @pytest.mark.untraced
 def test_many_problems_take_time_in_proportion() -> None:
-    """Ten times as many problems take less than thirty times as long to collect."""
+    """Eight times as many problems take about eight times as long to collect, not 64."""
     durations: list[float] = []
-    for count in (1_000, 10_000):
+    for count in (2_500, 20_000):
         report = Report()
         start = process_time()
         for number in range(count):
             report.add(f"services.a.k{number}", "The setting is unknown.", "Remove it.")
         durations.append(process_time() - start)
-    assert durations[1] < 30 * durations[0]
+    assert durations[1] < 24 * durations[0] + 0.5
 
 
 def test_problems_without_a_file_have_no_line() -> None:

@@ -176,7 +176,7 @@ def test_forget_remove_and_drop(shop: Shop) -> None:
     with pytest.raises(InvalidData, match="no entry") as excinfo:
         shop.do(shop.inbox.replay, result.id)
     assert "id" == excinfo.value.field
-    assert "not been forgotten" in excinfo.value.remedy
+    assert "still stored" in excinfo.value.remedy
     with pytest.raises(InvalidData, match=r"entry 'x{80}'\."):
         shop.do(shop.inbox.replay, "x" * 81)
     assert EntryState.DROPPED is shop.do(shop.inbox.drop, waiting.id).state

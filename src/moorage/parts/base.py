@@ -10,6 +10,7 @@ import attrs
 from moorage.domain.service.plan import Plan
 from moorage.domain.values.durations import seconds
 from moorage.domain.values.functions import check_callable
+from moorage.domain.values.shared_property import shared_property
 from moorage.errors import ConfigurationError
 from moorage.runtime.bridge import is_async
 from moorage.services.calling.call import Call
@@ -80,12 +81,12 @@ class Part:
         check_sync_or_async(self._sync_ports, is_async=False)
         check_sync_or_async(self._async_ports, is_async=True)
 
-    @functools.cached_property
+    @shared_property
     def _sync_core(self) -> Core:
         """The core that runs this part's flows synchronously."""
         return sync_core(self._ports_with_store(self._sync_ports, "a synchronous")).core
 
-    @functools.cached_property
+    @shared_property
     def _async_core(self) -> Core:
         """The core that runs this part's flows asynchronously."""
         return async_core(self._ports_with_store(self._async_ports, "an asynchronous")).core

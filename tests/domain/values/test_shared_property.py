@@ -1,0 +1,69 @@
+"""Tests of properties that threads compute once for all of them."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from moorage import Bulkhead
+from moorage.domain.values.shared_property import shared_property
+from tests.parts.world import run_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+class Harbour:
+    """An object with a shared property that another thread may compute at the same time."""
+
+    def __init__(self) -> None:
+        self.others: list[object] = []
+
+    @shared_property
+    def pilot(self) -> object:
+        """The pilot."""
+        if not self.others:
+            # As if another thread had come in between, which computes the value first.
+            self.others.append(None)
+            self.others[0] = self.pilot
+        return object()
+
+
+def test_value_that_was_kept_first_stays() -> None:
+    """If two threads compute the value at the same time, both get the value that is kept first."""
+    harbour = Harbour()
+    assert harbour.pilot is harbour.others[0]
+    assert harbour.pilot is harbour.others[0]
+    assert "The pilot." == Harbour.pilot.__doc__
+
+
+@contextmanager
+def _frequent_switches() -> Generator[None]:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_bulkhead_works_for_threads_that_use_it_first_at_same_time() -> None:
+    """Threads that use a bulkhead first at the same time share its slots; none waits forever."""
+    with _frequent_switches():
+        for _ in range(50):
+            _check_slots_are_shared(Bulkhead(1, 6))
+
+
+def _check_slots_are_shared(bulkhead: Bulkhead) -> None:
+    inner_lock = threading.Lock()
+
+    def visit(_: int) -> bool:
+        with bulkhead.guard():
+            is_alone = inner_lock.acquire(blocking=False)
+            if is_alone:
+                inner_lock.release()
+            return is_alone
+
+    assert [True] * 6 == run_threads(6, visit)
