@@ -162,11 +162,11 @@ class _ReadLog(MemoryIntegrationLogger):
 
 @attrs.frozen(kw_only=True)
 class _Options:
-    """The service settings, ports and call options of a measurement."""
+    """The service settings, the ports and the time-out of the calls of a measurement."""
 
     service: dict[str, Any] = attrs.field(factory=dict)
     ports: dict[str, Any] = attrs.field(factory=dict)
-    call: dict[str, Any] = attrs.field(factory=dict)
+    timeout: float | None = None
 
 
 def _function_rows() -> dict[str, _Options]:
@@ -183,7 +183,7 @@ def _function_rows() -> dict[str, _Options]:
     return {
         "moorage": _Options(),
         "moorage with an attempt timeout": _Options(service={"attempt_timeout": 10.0}),
-        "moorage with a timeout of the call": _Options(call={"timeout": 20.0}),
+        "moorage with a timeout of the call": _Options(timeout=20.0),
         "moorage with a retry budget": _Options(service={"retry_budget": RetryBudget()}),
         "moorage with two limits": _Options(service={"limits": two_limits}),
         "moorage with a bulkhead": _Options(service={"bulkhead": BulkheadConfig(8)}),
@@ -199,7 +199,7 @@ def _function_rows() -> dict[str, _Options]:
         "moorage with all of these": _Options(
             service=protections,
             ports={"observers": observers, "log": MemoryIntegrationLogger},
-            call={"timeout": 20.0},
+            timeout=20.0,
         ),
     }
 
@@ -214,7 +214,9 @@ def production_functions(rounds: int) -> Comparison:
         if "log" in ports:
             ports["log"] = ports["log"]()
         manager = ConnectorManager([_service(None, **options.service)], **ports)
-        return lambda: manager.run("ours", call_alone, **options.call)
+        if (timeout := options.timeout) is not None:
+            return lambda: manager.run("ours", call_alone, timeout=timeout)
+        return lambda: manager.run("ours", call_alone)
 
     def with_key() -> object:
         return plain_manager.run(
@@ -356,7 +358,9 @@ def production_functions_async(rounds: int) -> Comparison:
         if "log" in ports:
             ports["log"] = AsyncMemoryIntegrationLogger(ports["log"]())
         manager = AsyncConnectorManager([_service(None, **options.service)], **ports)
-        return lambda: manager.run("ours", nothing_later, **options.call)
+        if (timeout := options.timeout) is not None:
+            return lambda: manager.run("ours", nothing_later, timeout=timeout)
+        return lambda: manager.run("ours", nothing_later)
 
     async def with_timeout() -> None:
         async with asyncio.timeout(10.0):
