@@ -19,6 +19,7 @@ from moorage.testing.fakes.http_proxy import ProxyServer
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from moorage.testing.fakes.http_tls import certificate_files, tls_pem
 from tests.adapters.http_modes import GET, LONG, POST, Make, with_both_clients
+from tests.support.frames import is_of_moorage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -215,7 +216,7 @@ async def test_no_frame_shows_proxy_credentials(
     error: BaseException | None = excinfo.value
     while error is not None:
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-        reports += [frame.f_locals for frame in frames if "moorage" in frame.f_code.co_filename]
+        reports += [frame.f_locals for frame in frames if is_of_moorage(frame.f_code.co_filename)]
         error = error.__context__
     shown_report = f"{reports} {excinfo.value!r}"
     assert "first" in shown_report or port == "refusing"

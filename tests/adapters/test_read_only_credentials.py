@@ -23,6 +23,7 @@ from moorage.errors import (
     InvalidData,
     StorageUnavailable,
 )
+from tests.support.frames import is_of_moorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,7 +129,7 @@ def test_invalid_credential_is_not_shown(place: CredentialSource) -> None:
 def assert_no_secret_in(error: ConnectorError) -> None:
     """Fail if a secret is in an error, or in a traceback frame of moorage."""
     report = traceback.TracebackException.from_exception(error, capture_locals=True)
-    moorage_locals = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
+    moorage_locals = [frame.locals for frame in report.stack if is_of_moorage(frame.filename)]
     assert moorage_locals
     assert "sk_live" not in repr((moorage_locals, str(error), error.__cause__))
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.state.sealing import KeyRing, header, no_key_for, sealed_with, sealing_context
 from moorage.errors import ConfigurationError, InvalidData
+from tests.support.frames import is_of_moorage
 
 RAW = bytes(range(32))
 OTHER = bytes(range(32, 64))
@@ -73,7 +74,7 @@ def test_a_ring_that_cannot_be_used_is_refused(text: str, problem: str) -> None:
         KeyRing.parse(text)
 
     report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
-    moorage_locals = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
+    moorage_locals = [frame.locals for frame in report.stack if is_of_moorage(frame.filename)]
     assert problem in str(excinfo.value)
     assert moorage_locals
     assert TEXT[:8] not in repr((moorage_locals, str(excinfo.value)))
@@ -107,7 +108,7 @@ def test_a_variable_that_holds_no_ring_is_named(environment: dict[str, str], pro
         KeyRing.from_environment(environment)
 
     report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
-    moorage_locals = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
+    moorage_locals = [frame.locals for frame in report.stack if is_of_moorage(frame.filename)]
     assert excinfo.value.message.startswith("The environment variable MOORAGE_KEYS")
     assert "keys" == excinfo.value.path
     assert problem in str(excinfo.value)

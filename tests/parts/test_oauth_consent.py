@@ -37,6 +37,7 @@ from tests.support.authorization_faults import (
     unread_request,
 )
 from tests.support.authorization_server import AuthorizationServer, Client
+from tests.support.frames import is_of_moorage
 from tests.support.oauth_people import (
     IN_BOTH,
     REDIRECT,
@@ -340,7 +341,7 @@ def test_no_frame_shows_a_code() -> None:
         results: list[str] = []
         trace = error.__traceback__
         while trace is not None:
-            if "/moorage/" in trace.tb_frame.f_code.co_filename:
+            if is_of_moorage(trace.tb_frame.f_code.co_filename):
                 frame_locals = repr(trace.tb_frame.f_locals)
                 results += [secret for secret in secrets if secret in frame_locals]
             trace = trace.tb_next

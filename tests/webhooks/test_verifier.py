@@ -23,6 +23,7 @@ from moorage import (
 from moorage.adapters.webhook_secrets import AsyncStaticWebhookSecrets, StaticWebhookSecrets
 from moorage.domain.webhooks.presets import preset
 from moorage.testing import RecordingObserver
+from tests.support.frames import is_of_moorage
 from tests.webhooks import keys
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.signing import (
@@ -315,7 +316,7 @@ def test_invalid_webhook_secret_is_refused(name: str, secret: Any) -> None:
         WebhookVerifier(name, secret)
 
     report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
-    moorage_locals = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
+    moorage_locals = [frame.locals for frame in report.stack if is_of_moorage(frame.filename)]
     assert moorage_locals
     assert "hidden" not in repr(moorage_locals) + str(excinfo.value)
 
@@ -334,9 +335,7 @@ def test_no_frame_of_a_refusal_shows_a_secret() -> None:
         with pytest.raises(WebhookRejected) as excinfo:
             receiver.verify(sent_request)
         report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
-        moorage_locals = [
-            frame.locals for frame in report.stack if "/src/moorage/" in frame.filename
-        ]
+        moorage_locals = [frame.locals for frame in report.stack if is_of_moorage(frame.filename)]
         assert moorage_locals
         assert SECRET not in repr(moorage_locals)
         assert "hidden-token" not in repr(moorage_locals)

@@ -33,6 +33,7 @@ from moorage.testing.fakes.http_tls import certificate_files
 from tests.adapters.forked import in_a_child
 from tests.adapters.websocket.server_process import TOKEN
 from tests.adapters.websocket.websocket_lab import AT_ONCE, Lab, Server
+from tests.support.frames import is_of_moorage
 from tests.support.modules import uninstall
 from tests.support.waiting import wait_until
 
@@ -135,7 +136,7 @@ def _values_of_frames(error: BaseException) -> str:
     """Return the local values of moorage's frames in a traceback."""
     values, trace = [], error.__traceback__
     while trace is not None:
-        if "/moorage/" in trace.tb_frame.f_code.co_filename:
+        if is_of_moorage(trace.tb_frame.f_code.co_filename):
             values.append(repr(trace.tb_frame.f_locals))
         trace = trace.tb_next
     return " ".join(values)

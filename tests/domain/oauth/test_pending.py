@@ -10,6 +10,7 @@ import pytest
 
 from moorage import InvalidData, PendingConsent
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from tests.support.frames import is_of_moorage
 
 ENDS = datetime(2030, 1, 1, tzinfo=UTC)
 WHOLE_CONSENT = PendingConsent(
@@ -77,7 +78,7 @@ def test_other_tables_are_refused(changes: dict[str, Any]) -> None:
 
     trace = excinfo.value.__traceback__
     while trace is not None:
-        if "moorage" in trace.tb_frame.f_code.co_filename.rpartition("src")[2]:
+        if is_of_moorage(trace.tb_frame.f_code.co_filename):
             assert "v3rifier" not in repr(trace.tb_frame.f_locals)
         trace = trace.tb_next
     with pytest.raises(InvalidData):
