@@ -19,7 +19,6 @@ from moorage.errors import (
     ConnectorError,
     ConsentRequired,
     IdempotencyInProgress,
-    OutcomeUnknown,
     VendorRejected,
 )
 
@@ -110,12 +109,10 @@ def outcome_of(send: Callable[[], Any]) -> Outcome:
         result = send()
     except IdempotencyInProgress:
         return _outcome_of_state("open")
-    except OutcomeUnknown:
-        return _outcome_of_state("unknown")
     except VendorRejected as refusal:
         return Outcome(state="refused", told=f"{TEXTS['refused']} {refusal.vendor_message or ''}")
     except ConnectorError as error:
-        is_doubtful = getattr(error, "may_have_been_processed", False)
+        is_doubtful = error.may_have_been_processed
         return _outcome_of_state("unknown" if is_doubtful else "not_sent")
     return _read(result)
 

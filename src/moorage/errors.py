@@ -107,6 +107,8 @@ class ConnectorError(Exception):
         vendor, account: the vendor and the account, if the call was an operation of a contract.
         idempotency_key: the key that the caller gave.
         retryable: whether the same call may succeed later.
+        may_have_been_processed: whether the vendor may have processed an attempt; False if it is
+            certain that nothing was done.
         due: what `retry_at` is made of when somebody asks: itself, or a function and its argument.
         attempts: how many attempts reached for the vendor.
         vendor_retry_after: seconds that the vendor asked to wait; `retry_at` may be earlier, since
@@ -121,6 +123,7 @@ class ConnectorError(Exception):
     account: str | None = None
     idempotency_key: str | None = None
     retryable: bool = False
+    may_have_been_processed: bool = False
     attempts: int = 0
     _request_id: str | tuple[Callable[[Any], str], Any] | None = None
     vendor_retry_after: float | None = None
@@ -593,6 +596,7 @@ class OutcomeUnknown(ConnectorError):
     `idempotency_key` names the claim, and `lookup` describes what to look for at the vendor.
     """
 
+    may_have_been_processed = True
     remedy = "Look the operation up at the vendor before doing it again."
 
     def __init__(
@@ -714,6 +718,7 @@ class VendorFailed(_ErrorWithAnswer):
     """The vendor failed (5xx), or its answer is malformed or too large."""
 
     retryable = True
+    may_have_been_processed = True
     remedy = "Try again later; tell the vendor if it persists."
 
 

@@ -39,7 +39,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 MESSAGE = SmsMessage(to="+4915112345678", text="Your parcel is on its way.")
-NO_CONNECTION = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
+
+
+def no_connection() -> ConnectionFailed:
+    """Return a new error of a connection that was refused."""
+    return ConnectionFailed("Nobody is there.", may_have_been_processed=False)
+
+
 CUT_LINE = ConnectionFailed("The line was cut.")
 
 
@@ -73,7 +79,7 @@ async def test_first_account_is_used(hub_class: type[Any], key: str | None) -> N
 
 @MODES
 @pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
-@pytest.mark.parametrize("why", [NO_CONNECTION, Response(429)], ids=["unreachable", "throttled"])
+@pytest.mark.parametrize("why", [no_connection(), Response(429)], ids=["unreachable", "throttled"])
 async def test_next_account_is_used_if_error_proves_that_operation_had_no_effect(
     hub_class: type[Any], key: str | None, why: Any
 ) -> None:
@@ -111,7 +117,7 @@ async def test_possible_effects_stay_with_their_account(
 def test_failover_without_observers() -> None:
     """Failover also works for a hub without observers."""
     hubs = PigeonHubs()
-    hubs.one.fail(NO_CONNECTION)
+    hubs.one.fail(no_connection())
     routes = [Route("sms", ["one", "two"])]
     hub = Hub(hubs.accounts, routes, http=SandboxHttpClient(hubs.one, hubs.two))
 
@@ -122,7 +128,7 @@ def test_failover_without_observers() -> None:
 async def test_last_accounts_error_is_raised(hub_class: type[Any]) -> None:
     """If every account fails, the last account's error is raised, with that account's name."""
     hubs = PigeonHubs()
-    hubs.one.fail(NO_CONNECTION)
+    hubs.one.fail(no_connection())
     hubs.two.fail(Response(429))
 
     with pytest.raises(RateLimitExceeded) as excinfo:
@@ -148,7 +154,7 @@ async def test_repeat_uses_the_same_account(hub_class: type[Any]) -> None:
     """A key that moved to the second account stays there, even after the first works again."""
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
-    hubs.one.fail(NO_CONNECTION)
+    hubs.one.fail(no_connection())
 
     assert ["two", "two"] == [await send(hub, idempotency_key="k1") for _ in range(2)]
     assert (0, 1) == (len(hubs.one.letters), len(hubs.two.letters))
@@ -163,7 +169,7 @@ async def test_lost_answer_is_repeated_at_its_account(hub_class: type[Any]) -> N
     hubs.one.fail(Lost())
     with pytest.raises(ConnectionFailed):
         await send(hub, idempotency_key="k1")
-    hubs.one.fail(NO_CONNECTION)
+    hubs.one.fail(no_connection())
     with pytest.raises(ConnectionFailed):
         await send(hub, idempotency_key="k1")
 
@@ -177,7 +183,7 @@ async def test_harmless_retry_does_not_clear_an_earlier_attempt(hub_class: type[
     hubs = PigeonHubs()
     settings = {"retry": RetryPolicy(2, base_delay=0.1)}
     accounts = [attrs.evolve(account, settings=settings) for account in hubs.accounts]
-    hubs.one.fail(Lost(), NO_CONNECTION)
+    hubs.one.fail(Lost(), no_connection())
 
     with pytest.raises(ConnectionFailed):
         await send(hubs.hub(hub_class, accounts=accounts), idempotency_key="k1")
@@ -235,7 +241,7 @@ async def test_moved_key_is_followed_by_other_processes(hub_class: type[Any]) ->
     """A process with other routes uses the account to which a key has moved."""
     hubs = PigeonHubs()
     state = shared_store(hub_class, hubs)
-    hubs.one.fail(NO_CONNECTION)
+    hubs.one.fail(no_connection())
     assert "two" == await send(hubs.hub(hub_class, state=state), idempotency_key="k1")
 
     swapped_hub = hubs.hub(hub_class, route=("one",), state=state)

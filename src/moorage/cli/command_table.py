@@ -72,6 +72,10 @@ COMMANDS: Final = {
         "moorage.cli.commands.broker:broker",
         "Lease tokens of hot limits for the processes of this machine, until SIGTERM or Ctrl-C.",
     ),
+    "keys resolve": (
+        "moorage.cli.commands.keys:resolve",
+        "Settle an idempotency key after you have looked its effect up at the vendor.",
+    ),
     "payments unsettled": (
         "moorage.cli.commands.payments:unsettled",
         "List payments with an unknown outcome; exit with 1 if there are any.",
@@ -170,7 +174,7 @@ COMMANDS: Final = {
     ),
     "stream dlq drop": (
         "moorage.cli.commands.dead_letters:drop",
-        "Remove dead letters without processing them.",
+        "Remove dead letters without processing them; refused while letters are replayed.",
     ),
     "step run": (
         "moorage.cli.commands.step:run",
@@ -182,7 +186,7 @@ COMMANDS: Final = {
     ),
     "step stop": (
         "moorage.cli.commands.step:stop",
-        "Stop a run; exit with 1 if it was not running.",
+        "Stop a run; exit with 1 if the run is not running.",
     ),
     "step list": (
         "moorage.cli.commands.step:list_steps",
@@ -361,6 +365,7 @@ GROUPS: Final = {
     "alerts": "Evaluate alert rules, list alerts, and silence them.",
     "circuit": "Open, disable or reset a circuit by hand, for every process at once.",
     "limits": "End a vendor's rate-limit pause by hand, for every process at once.",
+    "keys": "Settle idempotency keys with an unknown outcome.",
     "payments": "List, settle and close payments with an unknown outcome.",
     "outbox": "Make, list, replay, cancel and pause the outbox's calls.",
     "inbox": "Handle, list, replay, cancel and pause the inbox's webhooks.",

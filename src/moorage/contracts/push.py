@@ -411,7 +411,7 @@ def outcome_of(result: Result[PushReceipt]) -> PushOutcome:
         return PushOutcome.THROTTLED
     if not isinstance(error, ConnectorError) or isinstance(error, _PERHAPS_SENT):
         return PushOutcome.UNKNOWN
-    if getattr(error, "may_have_been_processed", False):
+    if error.may_have_been_processed:
         return PushOutcome.UNKNOWN
     return PushOutcome.THROTTLED if error.retryable else PushOutcome.REFUSED
 

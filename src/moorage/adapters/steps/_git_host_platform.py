@@ -240,9 +240,8 @@ class GitHostRuns:
         try:
             number = self._host.begin(spec, timeout)
         except ConnectorError as error:
-            may_run = isinstance(error, (ConnectionFailed, VendorFailed)) and getattr(
-                error, "may_have_been_processed", True
-            )
+            is_of_host = isinstance(error, (ConnectionFailed, VendorFailed))
+            may_run = is_of_host and error.may_have_been_processed
             if may_run and not isinstance(error, _NOTHING_SENT):
                 # The run is looked for by its name.
                 return

@@ -12,7 +12,7 @@ from moorage.domain.oauth.token_answer import Refusal, Refused
 from moorage.domain.oauth.token_request import wanted_scope
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.state.keys import state_key
-from moorage.errors import ConnectorError, CredentialRefreshFailed, VendorFailed
+from moorage.errors import ConnectorError, CredentialRefreshFailed
 
 if TYPE_CHECKING:
     from moorage.domain.auth.methods import OAuthCredentials
@@ -94,7 +94,7 @@ def is_lost(answer: Refused | ConnectorError) -> bool:
     """Return whether the server may have granted a token that never arrived here."""
     if isinstance(answer, Refused):
         return answer.why is Refusal.LOST
-    return isinstance(answer, VendorFailed) or getattr(answer, "may_have_been_processed", False)
+    return answer.may_have_been_processed
 
 
 def renewal_error(

@@ -16,7 +16,7 @@ from moorage.domain.resilience.health import is_internal, may_have_acted
 from moorage.domain.resilience.ledger import BLANK, AttemptEffect
 from moorage.domain.resilience.retry import is_unsent
 from moorage.domain.service.plan import AFTERWARDS
-from moorage.errors import AttemptTimeout, ConnectorError, DeadlineExceeded
+from moorage.errors import AttemptTimeout, ConnectorError, DeadlineExceeded, VendorFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -348,6 +348,10 @@ class Call:
         """Add the service, the operation and the call's id to its final error."""
         # These two fields are no part of the error's public interface.
         vars(error).update(_signature=next(signatures), _acted=self.may_have_acted)
+        if self.may_have_acted:
+            error.may_have_been_processed = True
+        elif isinstance(error, VendorFailed):
+            error.may_have_been_processed = False
         error.service = error.service or self.plan.service.name
         contract = self.contract
         error.operation = error.operation or (

@@ -313,7 +313,7 @@ class Dispatcher:
             error.account = error.account or wire.account
             error.idempotency_key = error.idempotency_key or wire.key
             if wire.acted:
-                vars(error).update(_acted=True)
+                vars(error).update(_acted=True, may_have_been_processed=True)
             raise
         return as_replay(answer) if wire.replayed else answer
 
@@ -325,7 +325,7 @@ class Dispatcher:
                 path=f"{operation.kind}.vendor",
                 remedy="Configure it again; another account could repeat the effect.",
             )
-            vars(error).update(_acted=True)
+            vars(error).update(_acted=True, may_have_been_processed=True)
             raise error
         return account
 

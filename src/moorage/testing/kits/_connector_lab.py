@@ -13,7 +13,7 @@ import attrs
 
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.service.settings import Service
-from moorage.errors import ConnectorError, OutcomeUnknown
+from moorage.errors import ConnectorError
 from moorage.hub.manager import AsyncConnectorManager, ConnectorManager
 from moorage.testing.kits.checks import (
     Control,
@@ -235,5 +235,4 @@ def a_text() -> str:
 
 def possibly_processed(error: ConnectorError) -> bool:
     """Return whether an error says that the operation may have taken effect."""
-    is_open: bool = getattr(error, "may_have_been_processed", False)
-    return is_open or isinstance(error, OutcomeUnknown)
+    return error.may_have_been_processed

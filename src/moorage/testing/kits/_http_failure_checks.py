@@ -1,7 +1,7 @@
 """A table of HTTP failures; a check produces each failure and compares its error.
 
 `processed` is the error's statement about the request: False if certainly no byte of it was read,
-True if bytes may have been read, None if there was an answer.
+True if bytes may have been read.
 """
 
 from __future__ import annotations
@@ -47,13 +47,12 @@ class Failure:
     Attributes:
         happened: the failure, as a clause of a sentence.
         raised: the exact class of the error, not a subclass.
-        processed: the value of the error's `may_have_been_processed`; None if the error has no
-            such attribute.
+        processed: the value of the error's `may_have_been_processed`.
     """
 
     happened: str
     raised: type[ConnectorError]
-    processed: bool | None
+    processed: bool
     _scene: Scene = attrs.field(repr=False)
 
     async def check(self, clients: Any) -> None:
@@ -64,7 +63,7 @@ class Failure:
             type(failed_error) is self.raised,
             f"{kind} is no {self.raised.__name__}: {self.happened}.",
         )
-        is_processed = getattr(failed_error, "may_have_been_processed", None)
+        is_processed = failed_error.may_have_been_processed
         require(
             is_processed is self.processed,
             f"may_have_been_processed is {is_processed}, not {self.processed}: {self.happened}.",
@@ -268,28 +267,28 @@ FAILURES: Final = (
     Failure(
         "the answer is not HTTP",
         VendorFailed,
-        None,
+        True,
         _behaviour_scene(Behaviour(raw=b"SSH-2.0-OpenSSH_9.6\r\n", then="close")),
     ),
     Failure(
         "the answer states its length in two different ways",
         VendorFailed,
-        None,
+        True,
         _raw_scene(_TWO, then="close"),
     ),
     Failure(
         "the answer is not compressed as its header says",
         VendorFailed,
-        None,
+        True,
         _raw_scene(_UNPACKED_ANSWER, then="close"),
     ),
     Failure(
         "the answer's header fields never end",
         VendorFailed,
-        None,
+        True,
         _raw_scene(b"", repeat=b"A: b\r\n" * 99),
     ),
-    Failure("the answer's body is too large", VendorFailed, None, _behaviour_scene(_ENDLESS)),
+    Failure("the answer's body is too large", VendorFailed, True, _behaviour_scene(_ENDLESS)),
 )
 """Failures that every HTTP client must report."""
 

@@ -1,0 +1,118 @@
+"""`moorage keys`: an operator settles an idempotency key with an unknown outcome."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moorage import OutcomeUnknown, Request
+from moorage.cli.context import Context
+from moorage.cli.places import opened_hub
+from moorage.testing import Behaviour, VendorServer
+from tests.support.command import command
+from tests.support.configured import STORES, configure, unique
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MAKES = pytest.mark.parametrize("make", STORES.values(), ids=STORES)
+PAYOUT = Request.post("/payouts", json={"invoice": "INV-3"})
+LOST = Behaviour(raw=b"", then="close")
+
+
+@pytest.fixture
+def vendor() -> Iterator[VendorServer]:
+    """A vendor that does not know idempotency keys."""
+    with VendorServer() as server:
+        yield server
+
+
+def lost_payout(state: str, vendor: VendorServer) -> str:
+    """Lose the answer to a payout under the key `INV-3`; return the name of the service."""
+    command("housekeep", state, "--migrate")
+    name = unique("bank")
+    configure(
+        f'[state]\nurl = "{state}"\n[services.{name}]\nbase_url = "{vendor.url}"\n'
+        f"[services.{name}.retry]\nmax_attempts = 1\n"
+    )
+    vendor.queue(LOST)
+    with pytest.raises(OutcomeUnknown):
+        pay_out(name)
+    return name
+
+
+def pay_out(name: str) -> object:
+    """Request the payout, and return the answer."""
+    with opened_hub(Context()) as hub:
+        return hub.manager.call(name, PAYOUT, idempotency_key="INV-3").json()
+
+
+@MAKES
+def test_operator_says_that_it_happened(make: Callable[[], str], vendor: VendorServer) -> None:
+    """After `--done`, repeats of the key get the given answer, and nothing is sent."""
+    name = lost_payout(make(), vendor)
+    Path("answer.json").write_text('{"id": "po_1"}', "utf-8")
+
+    result = command("keys", "resolve", name, "INV-3", "--done", "--answer", "@answer.json")
+
+    assert (0, "the key INV-3 is settled as done\n") == (result.code, result.out)
+    assert {"id": "po_1"} == pay_out(name)
+    assert 1 == len(vendor.requests)
+
+
+@MAKES
+def test_operator_says_that_it_did_not_happen(
+    make: Callable[[], str], vendor: VendorServer
+) -> None:
+    """After `--not-done`, the next call with the key sends the request."""
+    name = lost_payout(make(), vendor)
+
+    result = command("keys", "resolve", name, "INV-3", "--not-done", "--json")
+
+    assert {
+        "service": name,
+        "idempotency_key": "INV-3",
+        "tenant": None,
+        "settled": True,
+    } == result.result
+    vendor.queue(Behaviour.of_json({"id": "po_2"}))
+    assert {"id": "po_2"} == pay_out(name)
+    assert 2 == len(vendor.requests)
+
+
+def test_outcome_must_be_told(vendor: VendorServer) -> None:
+    """The outcome must be given, and an effect that happened needs the vendor's answer."""
+    name = lost_payout(STORES["sqlite"](), vendor)
+
+    assert "either --done or --not-done" in command("keys", "resolve", name, "INV-3").err
+    assert "--answer" in command("keys", "resolve", name, "INV-3", "--done").err
+    with pytest.raises(OutcomeUnknown):
+        pay_out(name)
+
+
+def test_unknown_key_changes_nothing(vendor: VendorServer) -> None:
+    """A key that nobody used is not settled, and the command fails."""
+    name = lost_payout(STORES["sqlite"](), vendor)
+    result = command("keys", "resolve", name, "INV-4", "--done", "--answer", "{}")
+    assert 1 == result.code
+    assert "nothing was changed" in result.out
+
+
+def test_result_of_a_function_is_json() -> None:
+    """The result of a function is any JSON value."""
+    state = STORES["sqlite"]()
+    command("housekeep", state, "--migrate")
+    configure(f'[state]\nurl = "{state}"\n[services.books.retry]\nmax_attempts = 1\n')
+
+    def lose() -> None:
+        raise OutcomeUnknown("The answer was lost.")
+
+    with opened_hub(Context()) as hub, pytest.raises(OutcomeUnknown):
+        hub.manager.run("books", lose, idempotency_key="k1")
+    words = command("keys", "resolve", "books", "k1", "--done", "--answer", "booked")
+    assert "must be JSON" in words.err
+    assert 0 == command("keys", "resolve", "books", "k1", "--done", "--answer", "[7]").code
+    with opened_hub(Context()) as hub:
+        assert [7] == hub.manager.run("books", lose, idempotency_key="k1")

@@ -1,0 +1,71 @@
+"""Every error says whether the vendor may have processed the call."""
+
+from __future__ import annotations
+
+import pytest
+
+import moorage.errors
+from moorage import (
+    CircuitBreakerOpen,
+    ConnectionFailed,
+    ConnectorError,
+    ConnectorManager,
+    OutcomeUnknown,
+    RetryPolicy,
+    Service,
+    VendorFailed,
+    VendorRejected,
+)
+
+LOST = ConnectionFailed("The answer was lost.")
+REFUSED = ConnectionFailed("Nobody listens.", may_have_been_processed=False)
+
+
+@pytest.mark.parametrize(
+    "error, expected",
+    [
+        (LOST, True),
+        (REFUSED, False),
+        (VendorFailed("The vendor failed."), True),
+        (VendorRejected("The vendor refused."), False),
+    ],
+)
+def test_error_of_a_call_says_whether_it_may_have_been_processed(
+    error: ConnectorError, expected: bool
+) -> None:
+    """The error of a call says whether the vendor may have processed it, whatever its class."""
+
+    def fail() -> None:
+        raise error
+
+    manager = ConnectorManager([Service("bank", retry=None)])
+    with pytest.raises(ConnectorError) as excinfo:
+        manager.run("bank", fail)
+    assert excinfo.value.may_have_been_processed is expected
+
+
+def test_earlier_attempt_counts() -> None:
+    """A lost answer counts, although a later attempt certainly did not reach the vendor."""
+    errors = [REFUSED, LOST]
+
+    def fail() -> None:
+        raise errors.pop()
+
+    policy = RetryPolicy(max_attempts=2, base_delay=0.001)
+    manager = ConnectorManager([Service("bank", retry=policy)])
+    with pytest.raises(ConnectionFailed) as excinfo:
+        manager.run("bank", fail)
+    assert ([], REFUSED) == (errors, excinfo.value)
+    assert excinfo.value.may_have_been_processed
+
+
+def test_only_errors_of_lost_answers_are_doubtful_on_their_own() -> None:
+    """Errors that no call signed are doubtful only if an answer can have been lost."""
+    classes = [
+        kind
+        for kind in vars(moorage.errors).values()
+        if isinstance(kind, type) and issubclass(kind, ConnectorError)
+    ]
+    doubtful = {kind for kind in classes if kind.may_have_been_processed}
+    assert {OutcomeUnknown, VendorFailed} == doubtful
+    assert not CircuitBreakerOpen("The circuit is open.").may_have_been_processed
