@@ -62,6 +62,19 @@ def test_reason_is_given_for_module_or_name_that_cannot_be_imported() -> None:
     assert problem_of("colorsys", "no_such_name").startswith("ModuleNotFoundError")
 
 
+def test_missing_package_is_found_behind_the_error_that_names_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If an error names the extra of a missing package, its cause is the problem."""
+    lines = [
+        "from moorage.domain.values.installation import optional_module",
+        'optional_module("no_such_package", "none")',
+    ]
+    (tmp_path / "needs_extra.py").write_text("\n".join(lines), "utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "ModuleNotFoundError: No module named 'no_such_package'" == problem_of("needs_extra")
+
+
 @pytest.mark.parametrize(
     "problem, package",
     [

@@ -53,7 +53,11 @@ def problem_of(module: str, name: str = "") -> str:
         if name and not hasattr(imported, name):
             import_module(f"{module}.{name}")
     except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
-        return f"{type(error).__name__}: {error}"
+        cause: BaseException = error
+        # The error that names the extra of a missing package.
+        while isinstance(cause.__cause__, ImportError):
+            cause = cause.__cause__
+        return f"{type(cause).__name__}: {cause}"
     return ""
 
 
