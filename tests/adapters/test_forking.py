@@ -2,7 +2,9 @@
 
 import gc
 import os
+import subprocess
 import sys
+import threading
 import weakref
 
 import pytest
@@ -65,6 +67,62 @@ def test_registered_owners_stop_around_a_fork() -> None:
     resume_after_fork()
 
     assert (-1, 0, 0) == (stopped_thread, still_owner.started, other_owner.started)
+
+
+def test_thread_resumes_what_it_has_paused() -> None:
+    """A thread that forks resumes the objects that it has paused, and no others."""
+    paused_owner, later_owner = _Owner(), _Owner()
+    around_fork(paused_owner, _Owner.stop, _Owner.start)
+
+    pause_before_fork()
+    around_fork(later_owner, _Owner.stop, _Owner.start)
+    other_thread = threading.Thread(target=resume_after_fork)
+    other_thread.start()
+    other_thread.join()
+    after_other_thread = paused_owner.started
+    resume_after_fork()
+
+    assert (-1, 0, 0) == (after_other_thread, paused_owner.started, later_owner.started)
+
+
+_FORK_AFTER_FIRST_USE = """
+import os, sys
+from moorage.adapters.concurrency.forking import around_fork
+
+class Owner:
+    def __init__(self):
+        self.pauses = self.resumes = 0
+        around_fork(self, Owner.pause, Owner.resume)
+    def pause(self):
+        self.pauses += 1
+    def resume(self):
+        self.resumes += 1
+
+owners = []
+
+def as_if_another_thread_came_in_between(frame, event, function):
+    if event == "c_call" and function.__name__ == "register_at_fork":
+        sys.setprofile(None)
+        owners.append(Owner())
+
+sys.setprofile(as_if_another_thread_came_in_between)
+owners.append(Owner())
+sys.setprofile(None)
+child = os.fork()
+if not child:
+    os._exit(0)
+os.waitpid(child, 0)
+print({(owner.pauses, owner.resumes) for owner in owners})
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_fork_pauses_objects_once_after_first_use_in_two_threads() -> None:
+    """A fork pauses each object once, even if two threads registered the first objects at once."""
+    result = subprocess.run(
+        [sys.executable, "-c", _FORK_AFTER_FIRST_USE], capture_output=True, text=True, check=True
+    )
+    assert "{(1, 1)}" == result.stdout.strip()
 
 
 def test_module_counts_as_inherited_if_it_was_loaded_before_fork() -> None:

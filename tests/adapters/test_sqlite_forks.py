@@ -137,6 +137,30 @@ def test_fork_while_the_file_is_opened(
     assert ["new"] == values(store, "a")
 
 
+def test_file_can_be_opened_after_forks_in_two_threads(
+    store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After two threads forked at the same time, the parent can open further connections."""
+    from moorage.adapters.databases import _sqlite_pool  # noqa: PLC0415 - for a shorter second
+
+    monkeypatch.setattr(_sqlite_pool, "_FORK_WAIT", 0.001)
+    opening = engine_of(store)._pool._opening  # noqa: SLF001 - nobody else can tell when
+    store.execute(Put("old", "a"))
+
+    def fork() -> None:
+        pause_before_fork()
+        resume_after_fork()
+
+    pause_before_fork()
+    other_thread = threading.Thread(target=fork)
+    other_thread.start()
+    other_thread.join()
+    was_held = opening.locked()
+    resume_after_fork()
+
+    assert (True, False) == (was_held, opening.locked())
+
+
 def test_forked_child_drops_its_parents_posts(path: Path) -> None:
     """Commands that a parent posted are executed by the parent, not by a forked child."""
     with SqliteStorage(path, timeout=0.01) as store:

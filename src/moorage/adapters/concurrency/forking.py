@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
-from weakref import WeakKeyDictionary
+from functools import partial
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+from moorage.domain.values.weak_table import WeakTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 Owner = TypeVar("Owner")
 
-_owners: Final[WeakKeyDictionary[Any, Callable[[Any], None]]] = WeakKeyDictionary()
-_pausing: Final[WeakKeyDictionary[Any, tuple[Callable[[Any], None], Callable[[Any], None]]]] = (
-    WeakKeyDictionary()
-)
+_Step: TypeAlias = "Callable[[Any], None]"
+
+_owners: Final[WeakTable[Any, _Step]] = WeakTable()
+_pausing: Final[WeakTable[Any, tuple[_Step, _Step]]] = WeakTable()
+_paused: Final[dict[int, list[tuple[Any, _Step]]]] = {}
+"""The objects to resume after the fork, and how, by the thread that forks."""
+
 _modules_before_fork: Final[set[str]] = set()
 
 
 def in_child(owner: Owner, start: Callable[[Owner], None]) -> None:
     """Call `start(owner)` in every process forked from now on, as long as `owner` exists."""
-    _listen()
     _owners[owner] = start
 
 
@@ -33,36 +37,27 @@ def around_fork(
 
     Neither may raise.
     """
-    _listen()
     _pausing[owner] = pause, resume
-
-
-@cache
-def _listen() -> None:
-    # A handler cannot be removed, so there is one for all owners, registered with the first.
-    if hasattr(os, "register_at_fork"):  # pragma: no branch - only Windows cannot fork
-        os.register_at_fork(
-            before=pause_before_fork,
-            after_in_parent=resume_after_fork,
-            after_in_child=restart_in_child,
-        )
 
 
 def pause_before_fork() -> None:
     """Pause every object registered with `around_fork`, like Python does before a fork."""
-    for owner, (pause, _) in list(_pausing.items()):
+    paused = _paused[get_ident()] = []
+    for owner, (pause, resume) in _pausing.items():
+        paused.append((owner, resume))
         pause(owner)
 
 
 def resume_after_fork() -> None:
-    """Resume every object registered with `around_fork`, like Python does after a fork."""
-    for owner, (_, resume) in list(_pausing.items()):
+    """Resume every object that this thread paused for a fork, like Python does after the fork."""
+    for owner, resume in _paused.pop(get_ident(), ()):
         resume(owner)
 
 
 def restart_in_child() -> None:
     """Restart every object registered with `in_child`, like Python does in a forked child."""
-    for owner, start in list(_owners.items()):
+    _paused.clear()
+    for owner, start in _owners.items():
         start(owner)
 
 
@@ -80,5 +75,12 @@ def record_imported_modules(modules: Iterable[str]) -> None:
     _modules_before_fork.update(modules)
 
 
+# A handler cannot be removed, so there is one for all owners. It is registered here, because a
+# module is imported once, and a function may be called by two threads at the same time.
 if hasattr(os, "register_at_fork"):  # pragma: no branch - only Windows cannot fork
     os.register_at_fork(after_in_child=partial(record_imported_modules, sys.modules))
+    os.register_at_fork(
+        before=pause_before_fork,
+        after_in_parent=resume_after_fork,
+        after_in_child=restart_in_child,
+    )

@@ -8,9 +8,9 @@ from contextlib import suppress
 from functools import cache
 from threading import Lock, Thread, current_thread
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakSet
 
 from moorage.adapters.concurrency.forking import in_child
+from moorage.domain.values.weak_table import WeakTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ _EXIT_TIMEOUT: Final = 1.0
 _THREADS: Final = ("enable-threads", b"enable-threads", "threads", b"threads")
 """The options of uWSGI that allow threads; older releases name them in bytes."""
 
-_running_heartbeats: Final[WeakSet[Heartbeat]] = WeakSet()
+_running_heartbeats: Final[WeakTable[Heartbeat, None]] = WeakTable()
 
 
 class Heartbeat:
@@ -72,7 +72,7 @@ class Heartbeat:
             if self._thread is None:
                 thread = Thread(target=self._loop, name=self._name, daemon=True)
                 _at_exit()
-                _running_heartbeats.add(self)
+                _running_heartbeats[self] = None
                 # Set before the start, because the thread may end before the next line.
                 self._thread = thread
                 try:
@@ -132,5 +132,5 @@ def _at_exit() -> None:
 
 def stop_all() -> None:
     """Stop all job threads before the interpreter exits, because then jobs could not finish."""
-    for heartbeat in list(_running_heartbeats):
+    for heartbeat in _running_heartbeats:
         heartbeat.stop()

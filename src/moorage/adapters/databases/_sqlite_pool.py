@@ -7,12 +7,13 @@ times out, the child must not open the file at all.
 
 from __future__ import annotations
 
-from threading import Lock
+from threading import Lock, get_ident
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
-from weakref import WeakSet, finalize
+from weakref import finalize
 
 from moorage.adapters.concurrency.forking import around_fork, in_child
+from moorage.domain.values.weak_table import WeakTable
 from moorage.errors import StorageUnavailable
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ class Pool:
 
     def __init__(self) -> None:
         self.idle: list[Link] = []
-        self._links: WeakSet[Link] = WeakSet()
+        self._links: WeakTable[Link, None] = WeakTable()
         self._inherited: list[Link] = []
         self._opening = Lock()
-        self._paused = False
+        self._pauser: int | None = None
         self._closed = False
         around_fork(self, Pool._pause, Pool._resume)
         in_child(self, Pool._restart_after_fork)
@@ -55,7 +56,7 @@ class Pool:
             )
         with self._opening:
             link = connect()
-            self._links.add(link)
+            self._links[link] = None
         return link
 
     def give(self, link: Link) -> None:
@@ -67,7 +68,7 @@ class Pool:
 
     def clear(self) -> None:
         """Close idle connections now, and the others when they are given back."""
-        for link in list(self._links):
+        for link in self._links:
             link.stale = True
         _close_connections(self.idle)
 
@@ -77,7 +78,8 @@ class Pool:
         self.clear()
 
     def _pause(self) -> None:
-        self._paused = self._opening.acquire(timeout=_FORK_WAIT)
+        if self._opening.acquire(timeout=_FORK_WAIT):
+            self._pauser = get_ident()
         end = monotonic() + _FORK_WAIT
         self.clear()
         while self._open_links() and monotonic() < end:
@@ -85,18 +87,20 @@ class Pool:
             self.clear()
 
     def _resume(self) -> None:
-        if self._paused:
-            self._paused = False
+        # Another thread may have paused the pool for a fork of its own.
+        if self._pauser == get_ident():
+            self._pauser = None
             self._opening.release()
 
     def _restart_after_fork(self) -> None:
         self._opening = Lock()
+        self._pauser = None
         # Closing them in the child would not be safe either.
         self._inherited += self._open_links()
         self.idle.clear()
 
     def _open_links(self) -> list[Link]:
-        return [link for link in list(self._links) if link.open]
+        return [link for link in self._links if link.open]
 
 
 def _close_connections(links: list[Link]) -> None:

@@ -17,7 +17,6 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
-from weakref import WeakSet
 
 import attrs
 
@@ -28,6 +27,7 @@ from moorage.adapters.notices import give_notice
 from moorage.domain.observation.integration_log import size_of_texts
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import count, seconds
+from moorage.domain.values.weak_table import WeakTable
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class _LongEntry:
 _Item: TypeAlias = "IntegrationLog | SuccessFacts | _LongEntry"
 """An entry without long texts, the facts of a success, which has none, or an entry with some."""
 
-_queues: Final[WeakSet[LogQueue]] = WeakSet()
+_queues: Final[WeakTable[LogQueue, None]] = WeakTable()
 
 
 @with_careful_constructor
@@ -153,7 +153,7 @@ class LogQueue:
             waiting.append(item)
         if not self._listed:
             self._listed = True
-            _queues.add(self)
+            _queues[self] = None
             _listen()
         if self._threads:
             self._timer.wake()
@@ -321,12 +321,12 @@ def _listen() -> None:
 
 def flush_all() -> None:
     """Store the log entries of all queues, as far as the databases are available."""
-    for queue in list(_queues):
+    for queue in _queues:
         with suppress(ConnectorError):
             queue.flush()
 
 
 def close_all() -> None:
     """Close all queues of log entries, at the end of the process."""
-    for queue in list(_queues):
+    for queue in _queues:
         queue.close()

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeAlias
-from weakref import WeakSet
 
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.concurrency.heartbeat import Heartbeat, threads_may_run
@@ -22,6 +21,7 @@ from moorage.domain.observation.figures import HOUR, MINUTE, WindowFigures
 from moorage.domain.observation.recording import RecordedMetrics, UnstoredMetrics
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import count, seconds
+from moorage.domain.values.weak_table import WeakTable
 from moorage.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ StoredFigures: TypeAlias = "tuple[str, WindowFigures]"
 
 _BATCH: Final = 200
 
-_recorders: Final[WeakSet[FiguresRecorder]] = WeakSet()
+_recorders: Final[WeakTable[FiguresRecorder, None]] = WeakTable()
 
 
 @with_careful_constructor
@@ -99,7 +99,7 @@ class FiguresRecorder:
             self._recording.record(event)
         if not self._listed:
             self._listed = True
-            _recorders.add(self)
+            _recorders[self] = None
             _listen()
         if self._threads:
             self._timer.wake()
@@ -191,5 +191,5 @@ def _listen() -> None:
 
 def close_all() -> None:
     """Close all recorders of metrics, at the end of the process."""
-    for recorder in list(_recorders):
+    for recorder in _recorders:
         recorder.close()

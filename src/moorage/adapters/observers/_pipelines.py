@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakSet
 
 from moorage.adapters.observers._description import NAMES
 from moorage.domain.pipelines.settings import PipelineState, PipelineStatistics
+from moorage.domain.values.weak_table import WeakTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -43,16 +43,16 @@ class PipelineReadings:
     """Reads the statistics of registered pipelines; pipelines without users are dropped."""
 
     def __init__(self) -> None:
-        self._pipelines: WeakSet[ObservedPipeline] = WeakSet()
+        self._pipelines: WeakTable[ObservedPipeline, None] = WeakTable()
 
     def watch(self, pipeline: ObservedPipeline) -> None:
         """Register a pipeline, to read its statistics later."""
-        self._pipelines.add(pipeline)
+        self._pipelines[pipeline] = None
 
     def read(self) -> Mapping[str, PipelineStatistics]:
         """Return the statistics by pipeline name; pipelines with the same name are summed up."""
         readings: dict[str, PipelineStatistics] = {}
-        for pipeline in tuple(self._pipelines):
+        for pipeline in self._pipelines:
             current, previous_statistics = pipeline.statistics(), readings.get(pipeline.name)
             readings[pipeline.name] = (
                 current

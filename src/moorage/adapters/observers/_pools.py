@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakSet
 
 import attrs
 
 from moorage.domain.connectors.pool_statistics import ConnectorPool, PoolStatistics
+from moorage.domain.values.weak_table import WeakTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -37,11 +37,11 @@ class PoolReadings:
     """Reads the connection pools of registered sources; sources without users are dropped."""
 
     def __init__(self) -> None:
-        self._sources: WeakSet[PoolSource] = WeakSet()
+        self._sources: WeakTable[PoolSource, None] = WeakTable()
 
     def watch(self, source: PoolSource) -> None:
         """Register a source of connection pools."""
-        self._sources.add(source)
+        self._sources[source] = None
 
     def read(self) -> tuple[ConnectorPool, ...]:
         """Return all connection pools; pools of connectors with the same name are merged.
@@ -49,7 +49,7 @@ class PoolReadings:
         A source that fails has no pools at that moment.
         """
         pools: dict[str, ConnectorPool] = {}
-        for source in tuple(self._sources):
+        for source in self._sources:
             try:
                 readings = tuple(source.pools())
             except Exception:  # noqa: BLE001, S112 - a foreign connector must not break the others
