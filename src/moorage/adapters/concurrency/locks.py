@@ -15,11 +15,12 @@ class ThreadLocks:
     child all slots are free.
     """
 
-    __slots__ = ("_slots", "enter")
+    __slots__ = ("_slots", "enter", "release")
 
     def __init__(self, slots: SlotHolders | None = None) -> None:
         self._slots = slots or SlotHolders()
         self.enter = self._slots.enter
+        self.release = self._slots.release
 
     def acquire(
         self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
@@ -28,10 +29,6 @@ class ThreadLocks:
         return self._slots.enter(name, holder, slots) or (
             timeout > 0 and self._wait(name, holder, slots, queue, timeout)
         )
-
-    def release(self, name: str, holder: object, /) -> None:
-        """Give back the holder's slot, if it has one."""
-        self._slots.settle(name, holder)
 
     def _wait(self, name: str, holder: object, slots: int, queue: int, timeout: float) -> bool:
         signal = Lock()

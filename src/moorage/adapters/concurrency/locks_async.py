@@ -19,11 +19,12 @@ class AsyncioLocks:
     memory, and in a forked child all slots are free.
     """
 
-    __slots__ = ("_slots", "enter")
+    __slots__ = ("_slots", "enter", "release")
 
     def __init__(self, slots: SlotHolders | None = None) -> None:
         self._slots = slots or SlotHolders()
         self.enter = self._slots.enter
+        self.release = self._slots.release
 
     async def acquire(
         self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
@@ -32,10 +33,6 @@ class AsyncioLocks:
         return self._slots.enter(name, holder, slots) or (
             timeout > 0 and await self._wait(name, holder, slots, queue, timeout)
         )
-
-    def release(self, name: str, holder: object, /) -> None:
-        """Give back the holder's slot, if it has one."""
-        self._slots.settle(name, holder)
 
     async def _wait(
         self, name: str, holder: object, slots: int, queue: int, timeout: float

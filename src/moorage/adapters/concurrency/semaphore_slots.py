@@ -90,15 +90,35 @@ class SlotHolders:
                 if key in held_slots:
                     is_inside = True
                 elif name not in self._queues:
-                    count = taken_counts[name] if name in taken_counts else 0  # noqa: SIM401 - a section makes no call (law 1)
-                    if count < places:
+                    if name not in taken_counts:
+                        if places > 0:
+                            held_slots[key] = entry
+                            taken_counts[name] = 1
+                            is_inside = True
+                    elif taken_counts[name] < places:
                         held_slots[key] = entry
-                        taken_counts[name] = count + 1
+                        taken_counts[name] += 1
                         is_inside = True
         except BaseException:
             self.settle(name, holder)
             raise
         return is_inside
+
+    def release(self, name: str, holder: object) -> None:
+        """Give back the holder's slot, if it has one; `settle` decides if anybody waits for it."""
+        held_slots, taken_counts, key = self._held, self._taken, id(holder)
+        is_queue = False
+        with self._section:
+            if name in self._queues:
+                is_queue = True
+            elif key in held_slots and held_slots[key][0] == name:
+                del held_slots[key]
+                if taken_counts[name] == 1:
+                    del taken_counts[name]
+                else:
+                    taken_counts[name] -= 1
+        if is_queue:
+            self.settle(name, holder)
 
     def join(self, waiter: Waiter, places: int, queue: int) -> None:
         """Take a slot, or join the queue of the semaphore; `waiter.state` tells which."""
