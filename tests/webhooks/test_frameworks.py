@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.wsgi import WSGIRequest
 from django.test import Client, RequestFactory, override_settings
 from starlette.requests import Request
@@ -432,6 +433,37 @@ def test_django_limits_become_webhook_errors() -> None:
         "wsgi.input": BytesIO(ODD),
     }
     assert "malformed" == reason_of(lambda: from_django(WSGIRequest(longer_environ)))
+
+
+class _CountingStream(BytesIO):
+    """A request body that counts the bytes that were read from it."""
+
+    read_so_far = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the next bytes, and count them."""
+        piece = super().read(size)
+        self.read_so_far += len(piece)
+        return piece
+
+
+def asgi_request(stream: BytesIO) -> ASGIRequest:
+    """Return a Django request over ASGI whose body has no declared length."""
+    hosts.configure_django()
+    headers = [(b"host", b"testserver"), (b"transfer-encoding", b"chunked")]
+    scope = {"type": "http", "method": "POST", "path": "/hooks", "headers": headers}
+    return ASGIRequest(scope, stream)
+
+
+def test_django_body_of_unknown_length_is_read_up_to_the_limit() -> None:
+    """A chunked body is read no further than the limit, even if Django itself has no limit."""
+    long_stream = _CountingStream(b"x" * 10_000)
+    long_request, request = asgi_request(long_stream), asgi_request(BytesIO(ODD))
+    with override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=None):
+        assert "too_large" == reason_of(lambda: from_django(long_request, limit=10))
+        assert 11 == long_stream.read_so_far
+        assert [ODD] * 2 == [from_django(request, limit=len(ODD))["body"] for _ in range(2)]
+        assert (ODD, ODD) == (request.body, request.read())
 
 
 def of_flask(body: bytes = ODD, **more: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 from wsgiref.util import setup_testing_defaults
 
@@ -167,3 +168,22 @@ def test_asgi_is_bounded_too() -> None:
     assert "malformed" == reason_of_refusal(
         lambda: asyncio.run(from_asgi(scope(), messages(b"x", None)))
     )
+
+
+def test_asgi_body_in_tiny_pieces_needs_no_more_memory_than_its_size() -> None:
+    """A body that arrives two bytes at a time takes about as much memory as in one piece."""
+    pieces = iter(range(20_000, -1, -1))
+
+    async def receive() -> Mapping[str, Any]:
+        left = next(pieces)
+        return {"type": "http.request", "body": left.to_bytes(2, "big"), "more_body": left > 0}
+
+    tracemalloc.start()
+    try:
+        webhook = asyncio.run(from_asgi(scope(headers=[]), receive))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert 40_002 == len(webhook["body"])
+    assert peak < 400_000

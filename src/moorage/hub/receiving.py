@@ -88,18 +88,18 @@ async def from_asgi(
     ]
     headers_by_name = dict(headers)
     size = _size(headers_by_name.get("content-length"), limit)
-    pieces: list[bytes] = []
-    body_size, has_more = 0, True
+    # Not a list: of a body that arrives a few bytes at a time, it is many times as large.
+    received = bytearray()
+    has_more = True
     while has_more:
         message = await receive()
         if message["type"] != "http.request":
             raise _cut_off()
-        pieces.append(message.get("body", b""))
-        body_size += len(pieces[-1])
-        if body_size > limit:
+        received += message.get("body", b"")
+        if len(received) > limit:
             raise _too_large(limit)
         has_more = message.get("more_body", False)
-    body = b"".join(pieces)
+    body = bytes(received)
     raw_path = scope.get("raw_path")
     place = quote(scope["path"], safe=_SAFE) if raw_path is None else raw_path.decode("latin-1")
     server = scope.get("server") or ("", None)
@@ -147,6 +147,8 @@ def from_django(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
         ConfigurationError: something read the body as a stream before.
     """
     size = _size(request.META.get("CONTENT_LENGTH"), limit)
+    if size is None:
+        _framework_value(lambda: _buffer_django(request, limit))
     body = _check_size(_framework_value(lambda: request.body), limit)
     over_wsgi = "wsgi.input" in request.META
     if over_wsgi and size is None and not body and request.headers.get("Transfer-Encoding"):
@@ -202,6 +204,19 @@ def _buffer(request: Any, limit: int) -> None:
     body = _read_body(request.stream, limit + 1)
     if body:
         request.stream = BytesIO(_check_size(body, limit))
+
+
+def _buffer_django(request: Any, limit: int) -> None:
+    """Read a Django request's body of unknown length up to the limit, and make it readable again.
+
+    `request.body` reads a body of any length if the project lifts `DATA_UPLOAD_MAX_MEMORY_SIZE`.
+    """
+    attributes = cast("dict[str, object]", request.__dict__)
+    if "_body" in attributes or attributes.get("_read_started"):
+        return
+    body = _check_size(request.read(limit + 1), limit)
+    # Django's own property `body` sets the same two attributes.
+    attributes.update(_body=body, _stream=BytesIO(body))
 
 
 def _framework_value(take: Callable[[], Any]) -> Any:
