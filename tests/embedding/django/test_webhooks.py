@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from django.db import connections
 from django.test import Client
 
 from moorage import ConfigurationError, StorageUnavailable
@@ -100,6 +102,20 @@ def test_webhook_needs_no_csrf_token(shop: Shop) -> None:
     answer = Client(enforce_csrf_checks=True).post("/moorage/webhooks/stripe/", b"{}", "text/plain")
 
     assert 403 != answer.status_code
+
+
+def test_handling_after_the_response_leaves_no_connection_open(shop: Shop) -> None:
+    """A thread that serves one request, as under ASGI, has no open connection afterwards."""
+    charge()
+
+    def serve_request() -> list[str]:
+        shop.deliver()
+        aliases = connections.all(initialized_only=True)
+        return [item.alias for item in aliases if item.connection is not None]
+
+    with ThreadPoolExecutor(1) as thread:
+        assert [] == thread.submit(serve_request).result()
+    assert 1 == len(shop.news)
 
 
 def test_failed_handler_is_rolled_back(shop: Shop) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from threading import RLock, local
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, close_old_connections
 
 import moorage
 from moorage import ConnectorError
@@ -110,6 +110,9 @@ class Process:
             if has_handlers() and not project_settings().worker:
                 with log_errors("The handling of a webhook after its response", _REMEDY):
                     self.inbox().handle(ids=[id])
+                # Django has closed this thread's connections before. Under ASGI the thread serves
+                # no other request, whose beginning would close them.
+                close_old_connections()
         if "log" in self._made:
             self.log().after_request()
 
