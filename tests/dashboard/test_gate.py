@@ -376,7 +376,7 @@ def test_error_names_the_taken_port() -> None:
 
 def test_slow_client_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that closes does not wait for a client that never ends its request."""
-    monkeypatch.setattr("moorage.dashboard.server._Handler.timeout", None)
+    monkeypatch.setattr("moorage.dashboard.request_stream.CLIENT_TIMEOUT", 3_600.0)
     with World() as world, Server("127.0.0.1", 0, world.app) as server:
         client = socket.create_connection(("127.0.0.1", server.server_port))
         client.sendall(b"GET / HT")

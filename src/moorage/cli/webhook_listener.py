@@ -6,6 +6,7 @@ import re
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.dashboard.request_stream import RequestStream
 from moorage.errors import ConfigurationError
 from moorage.hub.receiving import LIMIT
 
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _HOST: Final = "127.0.0.1"
-_CLIENT_TIMEOUT: Final = 10.0
+_LARGEST_REQUEST: Final = 8 * LIMIT
+"""Bytes of a request, of whose chunks each may be a single byte."""
 _LENGTH: Final = re.compile(r"[0-9]{1,10}")
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})[;\s]")
 _LONGEST_LINE: Final = 1_000
@@ -23,8 +25,13 @@ _LONGEST_LINE: Final = 1_000
 class _Request(BaseHTTPRequestHandler):
     """A handler that answers each request with the status of its verification."""
 
-    timeout = _CLIENT_TIMEOUT
     server: Listener  # pyright: ignore[reportIncompatibleVariableOverride] - the server is always a Listener
+
+    def setup(self) -> None:
+        """Read the request from a stream that ends, so that no client holds up the others."""
+        super().setup()
+        self.rfile.close()
+        self.rfile = RequestStream(self.connection, _LARGEST_REQUEST).buffered()
 
     def do_POST(self) -> None:
         """Read a webhook, verify it, and answer."""
