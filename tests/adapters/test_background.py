@@ -10,11 +10,12 @@ import threading
 import weakref
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from threading import Barrier
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from moorage.adapters.concurrency import background
+from moorage.adapters.http.pyreqwest._loop_runtimes import BackgroundRuntime
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -135,3 +136,9 @@ def test_exception_reaches_the_caller_and_is_freed() -> None:
         assert failure()() is None
     finally:
         gc.enable()
+
+
+def test_streams_of_pyreqwest_use_the_shared_background_loop() -> None:
+    """Threads that stream with pyreqwest wait in the loop that all connectors share."""
+    runtime = BackgroundRuntime(cast("Any", None))
+    assert background.background_loop() is runtime.run(_running_loop())

@@ -376,3 +376,35 @@ def test_a_reply_is_not_read_after_its_time(ends: tuple[socket.socket, socket.so
 
     assert 1 == reader.readinto(bytearray(1))
     reader.close()
+
+
+class EndedLoops:
+    """A runtime whose earlier event loop has ended, while other event loops begin."""
+
+    def __init__(self) -> None:
+        self.loop = "ended"
+        self.engine: Engine | None = None
+
+    def scope(self) -> str:
+        """Return the current event loop."""
+        return self.loop
+
+    def gone(self, loop: str, /) -> bool:
+        """Return whether a loop has ended, after another one has begun to use the engine."""
+        if self.loop == "first":
+            self.loop = "second"
+            assert self.engine is not None
+            self.engine.pool()
+            self.loop = "first"
+        return loop == "ended"
+
+
+def test_event_loops_that_begin_at_once_forget_an_ended_one() -> None:
+    """Event loops that begin at the same time both forget the connections of an ended loop."""
+    runtime = EndedLoops()
+    engine = runtime.engine = _engine(cast("Any", runtime))
+    ended_pool = engine.pool()
+    runtime.loop = "first"
+    pool = engine.pool()
+    assert ended_pool is not pool
+    assert ["second", "first"] == list(engine._pools)  # noqa: SLF001 - nobody else can tell

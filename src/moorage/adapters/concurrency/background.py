@@ -24,7 +24,7 @@ class Background:
 
     def run(self, work: Coroutine[Any, Any, R]) -> R:
         """Run a coroutine and wait until it ends; interrupting the caller cancels it."""
-        loop = _loop_of(getpid())
+        loop = background_loop()
         waiting = _AwaitedWork(loop, work)
         try:
             loop.call_soon_threadsafe(waiting.begin)
@@ -36,11 +36,11 @@ class Background:
 
     def call(self, function: Callable[[], object]) -> None:
         """Schedule a function in the event loop, without waiting for it."""
-        _loop_of(getpid()).call_soon_threadsafe(function)
+        background_loop().call_soon_threadsafe(function)
 
     def start(self, work: Coroutine[Any, Any, object]) -> None:
         """Start a coroutine without waiting until it ends."""
-        asyncio.run_coroutine_threadsafe(work, _loop_of(getpid()))
+        asyncio.run_coroutine_threadsafe(work, background_loop())
 
 
 class _AwaitedWork(Generic[R]):
@@ -103,8 +103,9 @@ _loops: Final[dict[int, asyncio.AbstractEventLoop]] = {}
 """The background event loop of this process, by the process's id; a fork has none yet."""
 
 
-def _loop_of(process: int) -> asyncio.AbstractEventLoop:
+def background_loop() -> asyncio.AbstractEventLoop:
     """Return the background event loop of this process, which never ends."""
+    process = getpid()
     loop = _loops.get(process)
     if loop is None:
         new_loop = asyncio.new_event_loop()

@@ -308,7 +308,7 @@ class Engine:
         if pool is None:
             for other_scope, abandoned_pool in list(self._pools.items()):
                 if self.runtime.gone(other_scope):
-                    del self._pools[other_scope]
+                    self._pools.pop(other_scope, None)  # another loop may remove it too
                     abandoned_pool.clear()
             pool = self._pools.setdefault(scope, LinkPool())
         return pool

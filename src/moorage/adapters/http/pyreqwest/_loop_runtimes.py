@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from functools import cache
-from os import getpid
 from queue import SimpleQueue
-from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from moorage.adapters.concurrency.background import background_loop
 from moorage.adapters.http.connections._threads import run
 from moorage.adapters.http.connections._wire import DeadlinePassed
 
@@ -97,7 +95,7 @@ class BackgroundRuntime(StreamingRuntime):
 
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Run a coroutine in the background loop, and block until it ends."""
-        future = asyncio.run_coroutine_threadsafe(work, _loop_of(getpid()))
+        future = asyncio.run_coroutine_threadsafe(work, background_loop())
         future.add_done_callback(lambda _: self._jobs.put(None))
         try:
             while (job := self._jobs.get()) is not None:
@@ -109,7 +107,7 @@ class BackgroundRuntime(StreamingRuntime):
 
     def call(self, function: Callable[[], None]) -> None:
         """Schedule a function in the background loop, after everything scheduled before."""
-        _loop_of(getpid()).call_soon_threadsafe(function)
+        background_loop().call_soon_threadsafe(function)
 
     async def perform(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         loop = asyncio.get_running_loop()
@@ -141,11 +139,3 @@ class _Delivery:
             self._future.set_result(self._value)
         else:
             self._future.set_exception(self._error)
-
-
-@cache
-def _loop_of(_: int) -> asyncio.AbstractEventLoop:
-    """Return the background event loop of this process, which never ends."""
-    loop = asyncio.new_event_loop()
-    Thread(target=loop.run_forever, name="moorage waits for pyreqwest", daemon=True).start()
-    return loop
