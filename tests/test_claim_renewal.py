@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -15,7 +15,9 @@ from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
 from moorage.domain.idempotency.claims import LEASE, Claim, Renew
 from moorage.hub.internals import core_of
 from moorage.services.core.renewal import NoRenewals
+from moorage.wiring.renewing import claim_renewals, entry_renewals
 from tests.adapters.forked import in_a_child
+from tests.support.meanwhile import Meanwhile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,3 +165,42 @@ def test_forked_child_does_not_renew_its_parent_claims(tmp_path: Path) -> None:
         return results
 
     assert (0, 1) == manager.run("bank", perform_effect, idempotency_key="k")
+
+
+class StoreInUse:
+    """A store that another thread begins to use while its properties are read."""
+
+    def __init__(self) -> None:
+        self.other_thread = Meanwhile(self.read_renewals)
+        self.core: Any = core_of(ConnectorManager([SERVICE]))
+
+    @property
+    def mixes_tags(self) -> bool:
+        """False, after another thread has come."""
+        self.other_thread.come()
+        return False
+
+    @property
+    def shortest_lease(self) -> float:
+        """A lease in seconds, after another thread has come."""
+        self.other_thread.come()
+        return 10.0
+
+    def read_renewals(self) -> Any:
+        """Return the renewals of claims in this store."""
+        return claim_renewals(self.core, self, None, is_async=False)
+
+
+class EntryStoreInUse(StoreInUse):
+    """A store of entries that another thread begins to use while its properties are read."""
+
+    def read_renewals(self) -> Any:
+        """Return the renewals of entries in this store."""
+        return entry_renewals(self.core, self, cast("Any", None), is_async=False)
+
+
+@pytest.mark.parametrize("kind", [StoreInUse, EntryStoreInUse])
+def test_managers_of_two_threads_share_renewals_of_store(kind: type[StoreInUse]) -> None:
+    """Threads that begin to use a store at the same time share what renews its leases."""
+    store = kind()
+    assert store.read_renewals() is store.other_thread.result()

@@ -8,7 +8,7 @@ import sys
 import threading
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -35,6 +35,7 @@ from moorage.adapters.observers.opentelemetry import OpenTelemetryObserver
 from moorage.adapters.observers.prometheus import OTHER, PrometheusObserver, exemplar_of
 from moorage.testing import FakeVendor, RecordingObserver, ScriptedHttpClient, VirtualClock
 from tests.adapters.observed import ANSWERS, CANARY, CREDENTIALS, OPENS_AT_ONCE, manager_of
+from tests.support.meanwhile import Meanwhile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -353,3 +354,24 @@ def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(ConfigurationError, match=r"prometheus-client.*\[prometheus\]"):
         PrometheusObserver()
+
+
+class RegistryInUse(CollectorRegistry):
+    """A registry for which another thread makes an observer while it registers metrics."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.other_thread = Meanwhile(lambda: PrometheusObserver(self))
+
+    def register(self, collector: Any) -> None:
+        """Register a metric, after another thread has come."""
+        self.other_thread.come()
+        super().register(collector)
+
+
+def test_observers_of_two_threads_share_metrics_of_registry() -> None:
+    """Threads may make observers for one registry at the same time."""
+    registry = RegistryInUse()
+    observer = PrometheusObserver(registry)
+    other_observer = registry.other_thread.result()
+    assert observer._metrics is other_observer._metrics  # noqa: SLF001 - nobody else can tell

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from moorage import AsyncConnectorManager, ConnectorManager
+from moorage import AsyncConnectorManager, ConnectorManager, Service
+from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.domain.connectors.dependencies import cycle_of, opening_order
 from moorage.domain.connectors.description import ConnectorDescription
 from moorage.domain.monitoring.health import HealthState
@@ -22,6 +23,7 @@ from tests.connectors.connector_lab import (
     RecordingConnector,
     in_both_modes,
 )
+from tests.support.meanwhile import Meanwhile
 from tests.support.virtual_tasks import PATIENCE
 
 if TYPE_CHECKING:
@@ -371,3 +373,23 @@ def test_dependencies_in_a_circle_are_found() -> None:
 def test_unknown_dependencies_do_not_change_the_order() -> None:
     """Dependencies on unknown names do not affect the computed order."""
     assert ("a", "b") == opening_order({"b": ["a"], "a": ["elsewhere"]})
+
+
+def test_forked_child_makes_connector_that_parent_was_making() -> None:
+    """A child that was forked while its parent made a connector can make the connector itself."""
+    connectors = Connectors(ConnectorManager([Service("diaries")]))
+    results: list[object] = []
+
+    def build() -> RecordingConnector:
+        if not results:
+            results.append(None)
+            restart_in_child()
+            in_child = Meanwhile(lambda: connectors["diary"])
+            in_child.come()
+            results.append(in_child.result())
+        return RecordingConnector("diary", [])
+
+    connectors.declare(ConnectorDescription(name="diary", kind="diary"), cast("Any", build))
+    with connectors.use("diary"):
+        pass
+    assert isinstance(results[-1], RecordingConnector)

@@ -26,11 +26,13 @@ from moorage import (
     StepManager,
     Workspace,
 )
+from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.domain.steps.log_lines import LONGEST_LINE, TAIL, LineReader, LogLine, OutputTail
 from moorage.domain.steps.runs import RunPhase, RunSpec
 from moorage.domain.steps.step import run_name
 from moorage.testing import MockPlatform
 from moorage.wiring.step_secrets import referenced_secret
+from tests.support.meanwhile import Meanwhile
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -260,3 +262,38 @@ def test_results_are_values() -> None:
     assert (5, "no", {"host": "b", "cpu": 1}) == (result.exit_code, result.stderr, result.metadata)
     assert ExecutionResult.success("yes").is_success
     assert not ExecutionResult.failure(0).is_success
+
+
+def test_threads_share_connector_that_both_need_first() -> None:
+    """If two threads need a connector first at the same time, its factory is called once."""
+    steps = managed_steps()
+    other_thread = Meanwhile(lambda: steps.get("mock"))
+    platforms: list[MockPlatform] = []
+
+    def factory() -> MockPlatform:
+        other_thread.come()
+        platforms.append(MockPlatform())
+        return platforms[-1]
+
+    steps.register("mock", factory)
+    assert steps.get("mock") is other_thread.result()
+    assert (1, 1) == (len(platforms), steps.stats()["made"])
+
+
+def test_forked_child_makes_connector_that_parent_was_making() -> None:
+    """A child that was forked while its parent made a connector can make the connector itself."""
+    steps = managed_steps()
+    results: list[object] = []
+
+    def factory() -> MockPlatform:
+        if not results:
+            results.append(None)
+            restart_in_child()
+            in_child = Meanwhile(lambda: steps.get("mock"))
+            in_child.come()
+            results.append(in_child.result())
+        return MockPlatform()
+
+    steps.register("mock", factory)
+    steps.get("mock")
+    assert isinstance(results[-1], StepConnector)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hmac
 import secrets
-import threading
 from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
 from moorage.dashboard.layout import bare_document, text_field
 from moorage.dashboard.markup import tag
 from moorage.dashboard.people import ALL_ACTS, READ_ONLY, Person
@@ -104,7 +104,7 @@ class Gate:
         self._members = tuple(members)
         self._read_only = read_only
         self._hosts = frozenset(hosts)
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._token = secrets.token_urlsafe(32)
         self._sessions: dict[str, tuple[float, Person]] = {}
         self._failures: list[float] = []

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 from functools import partial
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 import attrs
 
+from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
 from moorage.domain.connectors.dependencies import opening_order
 from moorage.domain.connectors.description import ConnectorDescription
 from moorage.domain.connectors.health import ConnectorHealth
@@ -46,7 +46,7 @@ class AsyncConnectors:
     def __init__(self, manager: AsyncConnectorManager) -> None:
         self._manager = manager
         self._entries: dict[str, _Entry] = {}
-        self._lock = Lock()
+        self._lock = ForkSafeLock()
         self._is_closed = False
         core_of(manager).watch_pools(self)
 
@@ -464,7 +464,7 @@ class _Entry:
     def __init__(self, description: ConnectorDescription, build: Callable[[], Any]) -> None:
         self.description = description
         self.build = build
-        self.building = Lock()
+        self.building = ForkSafeLock()
         self.connector: AsyncConnector | None = None
         self.users: dict[AsyncConnectorUse[Any], None] = {}
         self.is_retired = False

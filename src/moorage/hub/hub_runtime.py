@@ -6,11 +6,10 @@ a dispatcher: flows over its services, the directory of its accounts, and their 
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakValueDictionary
 
-from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
 from moorage.contracts.hub_configuration import HubConfiguration, check_modes
 from moorage.contracts.routes import Directory
 from moorage.domain.values.frozen_values import evolve
@@ -84,14 +83,10 @@ class HubRuntime:
         # Transports, too, live as long as a dispatcher refers to them.
         self._own_transports: WeakValueDictionary[int, Any] = WeakValueDictionary()
         self.refresher: Any = None
-        self._unlocked()
-        in_child(self, HubRuntime._unlocked)
+        self._making = ForkSafeLock()
         self.manager: Any = classes.manager((), **ports)
         if environment is not None:
             guard_calls(self.manager, EnvironmentGuard(core_of(self.manager), environment or None))
-
-    def _unlocked(self) -> None:
-        self._making = threading.Lock()
 
     def dispatcher(
         self, configuration: HubConfiguration, before: Dispatcher | None = None

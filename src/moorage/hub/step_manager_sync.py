@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from functools import partial
-from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
+from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
 from moorage.domain.steps.registry import StepStatistics, type_of_step
 from moorage.domain.steps.step import ConnectorType
 from moorage.errors import ConfigurationError
@@ -61,7 +61,8 @@ class StepManager:
         self._connectors: dict[ConnectorType, StepConnector] = {}
         self._steps: dict[str, Step] = {}
         self._statistics = StepStatistics()
-        self._lock = Lock()
+        self._lock = ForkSafeLock()
+        self._making: dict[ConnectorType, ForkSafeLock] = {}
 
     def register(
         self, kind: ConnectorType | str, factory: Callable[[], StepConnector | Platform]
@@ -91,16 +92,19 @@ class StepManager:
         """
         connector_type = ConnectorType(kind)
         with self._lock:
-            connector = self._connectors.get(connector_type)
-            if connector is not None:
-                self._statistics.hits += 1
-                return connector
-            installed = partial(self._installed, connector_type)
-            factory = self._factories.get(connector_type, installed)
-        platform = factory()
-        with self._lock:
-            connector = self._connectors.setdefault(connector_type, platform)
-            self._statistics.made += connector is platform
+            making = self._making.setdefault(connector_type, ForkSafeLock())
+        with making:
+            with self._lock:
+                connector = self._connectors.get(connector_type)
+                if connector is not None:
+                    self._statistics.hits += 1
+                    return connector
+                installed = partial(self._installed, connector_type)
+                factory = self._factories.get(connector_type, installed)
+            connector = factory()
+            with self._lock:
+                self._connectors[connector_type] = connector
+                self._statistics.made += 1
         return connector
 
     def define(self, step: Step) -> None:

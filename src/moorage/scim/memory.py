@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import attrs
 
+from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
 from moorage.errors import AlreadyExists
 from moorage.scim.attributes import REQUIRED
 from moorage.scim.filters import fulfils
@@ -28,7 +28,7 @@ class MemoryScimStore:
 
     def __init__(self) -> None:
         self._resources: dict[tuple[ScimKind, str], ScimResource] = {}
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def find(
         self, kind: ScimKind, conditions: tuple[ScimCondition, ...], start: int, count: int, /

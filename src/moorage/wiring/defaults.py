@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import threading
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
 from moorage.adapters.concurrency.forking import in_child
 from moorage.errors import CredentialNotFound
 
@@ -24,12 +24,7 @@ class LazyAdapter:
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
         self._adapter: Any = None
-        self._unlocked()
-        # Another thread may be making it, and would never be done in the child.
-        in_child(self, LazyAdapter._unlocked)
-
-    def _unlocked(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def get(self) -> Any:
         """Return the adapter, and create it at the first use."""

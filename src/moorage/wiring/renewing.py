@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
+from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
 from moorage.adapters.concurrency.forking import in_child
 from moorage.domain.entries.renewal import ENTRY_LEASE
 from moorage.domain.idempotency.claims import RENEWAL
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from moorage.services.entries.store import EntryStore
 
 _EVERY: Final = RENEWAL / SECOND
+_making: Final = ForkSafeLock()
 _renewals_of_stores: Final[WeakValueDictionary[tuple[int, int], Renewals]] = WeakValueDictionary()
 """By store and clock, which live as long: all managers of one store share what renews."""
 
@@ -29,17 +31,18 @@ def claim_renewals(core: Core, store: Any, clock: Any, *, is_async: bool) -> Ren
     """Return the renewer of a store's claims; it runs commands with `core`."""
     if getattr(store, "reach", None) == "process":
         return NoRenewals()
-    renewals = _renewals_of_stores.get((id(store), id(clock)))
-    if renewals is None:
-        renewals = Renewals(
-            core.execute,
-            core.nanoseconds,
-            by_tag=not getattr(store, "mixes_tags", False),
-            heartbeat=_async_heartbeat if is_async else _sync_heartbeat,
-        )
-        in_child(renewals, Renewals.stop_after_fork)
-        _renewals_of_stores[id(store), id(clock)] = renewals
-    return renewals
+    with _making:
+        renewals = _renewals_of_stores.get((id(store), id(clock)))
+        if renewals is None:
+            renewals = Renewals(
+                core.execute,
+                core.nanoseconds,
+                by_tag=not getattr(store, "mixes_tags", False),
+                heartbeat=_async_heartbeat if is_async else _sync_heartbeat,
+            )
+            in_child(renewals, Renewals.stop_after_fork)
+            _renewals_of_stores[id(store), id(clock)] = renewals
+        return renewals
 
 
 _renewals_of_entry_stores: Final[WeakValueDictionary[int, EntryRenewals]] = WeakValueDictionary()
@@ -50,19 +53,20 @@ def entry_renewals(
     core: Core, storage: Any, entry_store: EntryStore[Any], *, is_async: bool
 ) -> EntryRenewals:
     """Return the renewer of a store's entries; `entry_store` has the store's methods."""
-    renewals = _renewals_of_entry_stores.get(id(storage))
-    if renewals is None:
-        renewals = EntryRenewals(
-            entry_store,
-            core.nanoseconds,
-            heartbeat=_async_heartbeat
-            if is_async
-            else partial(_sync_heartbeat, release=_release_of(storage)),
-            shortest=getattr(storage, "shortest_lease", ENTRY_LEASE),
-        )
-        in_child(renewals, EntryRenewals.stop_after_fork)
-        _renewals_of_entry_stores[id(storage)] = renewals
-    return renewals
+    with _making:
+        renewals = _renewals_of_entry_stores.get(id(storage))
+        if renewals is None:
+            renewals = EntryRenewals(
+                entry_store,
+                core.nanoseconds,
+                heartbeat=_async_heartbeat
+                if is_async
+                else partial(_sync_heartbeat, release=_release_of(storage)),
+                shortest=getattr(storage, "shortest_lease", ENTRY_LEASE),
+            )
+            in_child(renewals, EntryRenewals.stop_after_fork)
+            _renewals_of_entry_stores[id(storage)] = renewals
+        return renewals
 
 
 def _release_of(storage: Any) -> Callable[[], Any]:

@@ -13,11 +13,10 @@
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from moorage.adapters.clocks.system import SystemClock
-from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
 from moorage.domain.values.durations import count, seconds
 from moorage.errors import StorageUnavailable
 from moorage.ports.credentials import AsyncCredentialProvider, CredentialProvider
@@ -57,11 +56,7 @@ class _Cache:
         self.nanoseconds = (SystemClock() if clock is None else clock).nanoseconds
         self.entries: dict[tuple[str, str | None], tuple[int, Any, int]] = {}
         self.removals = 0
-        self._forget_lock()
-        in_child(self, _Cache._forget_lock)
-
-    def _forget_lock(self) -> None:
-        self._lock = Lock()
+        self._lock = ForkSafeLock()
 
     def has(self, owner: tuple[str, str | None]) -> bool:
         """Return whether the cache has credentials that have not expired."""

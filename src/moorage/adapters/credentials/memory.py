@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
 from moorage.adapters.credentials._renewing import (
     AsyncCredentialRenewal,
     CredentialRenewal,
@@ -26,13 +25,9 @@ class _Vault:
 
     def __init__(self, credentials: Mapping[Owner, AnyCredentials]) -> None:
         self._credentials: dict[Owner, AnyCredentials] = {}
-        self._forget_lock()
-        in_child(self, _Vault._forget_lock)
+        self._lock = ForkSafeLock()
         for owner, new_credentials in credentials.items():
             self.put(owner, new_credentials)
-
-    def _forget_lock(self) -> None:
-        self._lock = Lock()
 
     def get(self, owner: Owner) -> Any:
         """Return the current credentials of a service and tenant."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import attrs
 
 from moorage.adapters.clocks.system import SystemClock
-from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
 from moorage.domain.entries.inbox import InboxEntry
 from moorage.domain.entries.outbox import OutboxEntry
 from moorage.domain.entries.pauses import is_covered
@@ -26,18 +25,7 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Entry)
 
 
-class _ForkSafeLock:
-    """An object with a lock, which a forked child replaces because its owner may be gone."""
-
-    def __init__(self) -> None:
-        self._forget_lock()
-        in_child(self, _ForkSafeLock._forget_lock)
-
-    def _forget_lock(self) -> None:
-        self._lock = threading.Lock()
-
-
-class _Entries(_ForkSafeLock, Generic[E]):
+class _Entries(Generic[E]):
     """Entries in the memory of this process.
 
     Its time starts with the wall clock when it is created, and is measured by the boot clock from
@@ -52,7 +40,7 @@ class _Entries(_ForkSafeLock, Generic[E]):
     reach = "process"
 
     def __init__(self, clock: Clock | None = None, *, max_entries: int = 100_000) -> None:
-        super().__init__()
+        self._lock = ForkSafeLock()
         clock = SystemClock() if clock is None else clock
         self._nanoseconds = clock.nanoseconds
         self._created_at, self._started = clock.utc(), clock.nanoseconds()

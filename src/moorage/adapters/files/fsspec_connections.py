@@ -6,10 +6,10 @@ import os
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
 from moorage.adapters.files.fsspec_errors import opening_error
 from moorage.domain.connectors.foreign_files import (
     HTTP,
@@ -58,7 +58,7 @@ class Connections:
         check_options(options.options)
         self._options = options
         self._idle: list[Connection] = []
-        self._lock = Lock()
+        self._lock = ForkSafeLock()
         self._process = os.getpid()
         self._closed = False
 

@@ -17,10 +17,10 @@ import stat
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from uuid import uuid4
 
+from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
 from moorage.adapters.files._errors import mapping_errors, refusal
 from moorage.adapters.files.whole_files import WholeFile
 from moorage.domain.values.file_entry import OWN_FOLDER, FileEntry, names_of
@@ -72,7 +72,7 @@ class LocalFolder:
             internal_folder / "coming",
             internal_folder / "uploads",
         )
-        self._mutex = Lock()
+        self._mutex = ForkSafeLock()
 
     # --- files -------------------------------------------------------------
 

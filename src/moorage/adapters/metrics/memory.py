@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from moorage.adapters.concurrency._closing import AsyncContextClosable, ContextClosable
+from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
 from moorage.adapters.metrics.recorder import FiguresRecorder
 from moorage.domain.observation.figures import (
     DIMENSIONS,
@@ -44,7 +44,7 @@ class MemoryMetrics(ContextClosable):
     def __init__(self, *, max_series: int = 1_000, retention: Retention | None = None) -> None:
         self._retention = Retention() if retention is None else retention
         self._rows: dict[tuple[Any, ...], WindowFigures] = {}
-        self._changing = Lock()
+        self._changing = ForkSafeLock()
         self._recorder = FiguresRecorder(
             self._put, self.housekeep, "memory", max_series=max_series, max_waiting=_MAX_WAITING
         )

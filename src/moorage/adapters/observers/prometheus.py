@@ -11,6 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from weakref import WeakKeyDictionary
 
+from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
 from moorage.adapters.observers._description import (
     CIRCUIT_OPEN,
     CIRCUIT_STATES,
@@ -208,6 +209,7 @@ class _PoolCollector:
 
 
 _METRICS: Final[WeakKeyDictionary[Any, _Metrics]] = WeakKeyDictionary()
+_MAKING: Final = ForkSafeLock()
 
 
 def _kinds(client: Any, fold: Callable[[], None]) -> dict[str, Any]:
@@ -389,9 +391,10 @@ class PrometheusObserver:
         self._attempts: dict[_AttemptKey, Any] = {}
         self._successes: dict[tuple[str, str | None, int | None], _Successes] = {}
         registry = client.REGISTRY if registry is None else registry
-        metrics = _METRICS.get(registry)
-        if metrics is None:
-            metrics = _METRICS[registry] = _Metrics(client, registry)
+        with _MAKING:
+            metrics = _METRICS.get(registry)
+            if metrics is None:
+                metrics = _METRICS[registry] = _Metrics(client, registry)
         self._metrics = metrics
 
     def watch_pools(self, pools: PoolSource, /) -> None:

@@ -10,9 +10,9 @@ Laws:
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
 from moorage.domain.steps.cloud_runs import is_late
 from moorage.domain.steps.runs import STREAMS, EndReason, LogChunk
 from moorage.errors import InvalidData
@@ -86,7 +86,7 @@ class CloudRuns:
         self._seen: dict[str, _SeenRun] = {}
         self._started: dict[str, int] = {}
         self._read: dict[tuple[str, LogStream], int] = {}
-        self._lock = Lock()
+        self._lock = ForkSafeLock()
 
     def validate(self, step: Step, /) -> None:
         """Refuse a step that the cloud cannot run.

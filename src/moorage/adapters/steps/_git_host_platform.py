@@ -16,10 +16,10 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import timedelta
 from secrets import token_hex
-from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
 from moorage.domain.steps.hosted_runs import (
     RunNote,
     hosted_status,
@@ -114,7 +114,7 @@ class GitHostRuns:
         self._numbers: dict[str, int] = {}
         self._seen: dict[str, tuple[float, RunStatus]] = {}
         self._read: dict[str, float] = {}
-        self._lock = Lock()
+        self._lock = ForkSafeLock()
 
     def validate(self, step: Step, /) -> None:
         """Refuse a step that a git host cannot run.

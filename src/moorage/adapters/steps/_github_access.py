@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
 from moorage.adapters.steps._git_host_wire import FixedAccess
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.jwt import JwtAlgorithm, check_jwt_key, compact
@@ -60,7 +60,7 @@ class AppAccess:
         self._installation_id = installation_id
         self._key = private_key
         self._repository = repository
-        self._lock = Lock()
+        self._lock = ForkSafeLock()
         self._token: tuple[Secret, datetime] | None = None
         is_key = True
         try:

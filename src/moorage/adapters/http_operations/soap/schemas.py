@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 from xml.sax.saxutils import quoteattr
 
+from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
 from moorage.adapters.http_operations.soap.documents import SCHEMA
 from moorage.adapters.http_operations.soap.libraries import etree
 from moorage.domain.soap.locations import resolve_location
@@ -47,7 +47,7 @@ class Validator:
             self._schema: Any = library.XMLSchema(library.fromstring(sources.root(), parser))
         except library.Error as error:
             raise ValueError(str(error)) from None
-        self._lock = Lock()
+        self._lock = ForkSafeLock()
 
     def problem(self, element: Any, *, only_values: bool = False) -> tuple[str, str] | None:
         """Return the path of the first invalid element and the broken rule, or None.

@@ -1,0 +1,52 @@
+"""Locks that a forked child can take, whoever held them in the parent."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+
+from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
+from moorage.adapters.concurrency.forking import restart_in_child
+from tests.adapters.forked import in_a_child
+
+
+def test_one_thread_at_a_time_holds_the_lock() -> None:
+    """The lock is held during a `with` block, and free after it, also if the block fails."""
+    lock = ForkSafeLock()
+    with lock:
+        assert lock.locked()
+    with pytest.raises(ValueError, match="storm"), lock:
+        raise ValueError("storm")
+    assert not lock.locked()
+
+
+def test_block_that_forks_ends_in_child() -> None:
+    """A block in which the process is forked ends in the child too, and the lock stays usable."""
+    lock = ForkSafeLock()
+    with lock:
+        restart_in_child()
+    with lock:
+        assert lock.locked()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_lock_of_another_thread_is_free_in_child() -> None:
+    """A lock that another thread held during the fork is free in the child, not in the parent."""
+    lock = ForkSafeLock()
+    is_held, may_end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            is_held.set()
+            may_end.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    is_held.wait(60)
+    in_child = in_a_child(lock.locked)
+    in_parent = lock.locked()
+    may_end.set()
+    thread.join(60)
+    assert (False, True, False) == (in_child, in_parent, lock.locked())
