@@ -422,6 +422,7 @@ FILTERS: tuple[dict[str, Any], ...] = (
     {"region": "eu"},
     {"service": "service-3", "region": "eu"},
     {"service": "service-3", "status": IntegrationStatus.SUCCESS},
+    {"failures": True},
     {"since": moment(2_000), "until": moment(5_000)},
     {"tenant": "tenant-3", "since": moment(2_000)},
 )

@@ -59,6 +59,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
         (("--service", "stripe"), (0,)),
         (("--tenant", "acme"), (1,)),
         (("--status", entry(0).status.name.lower()), (0,)),
+        (("--failures",), ()),
         (("--tenant", "nobody"), ()),
         (("--operation", "charge"), (0,)),
         (("--vendor", "adyen", "--account", "adyen-eu", "--region", "eu"), (0,)),
@@ -77,6 +78,26 @@ def test_calls_are_listed(
     assert [entry(number).id for number in expected] == [
         call["id"] for call in listed_calls["calls"]
     ]
+
+
+@pytest.mark.parametrize("option", ["--failures", "--status=held_back", "--status=held-back"])
+def test_failed_calls_are_listed(option: str, log: Any, capsys: Any) -> None:
+    """`--failures` includes refusals, and `--status` accepts a status as the output prints it."""
+    refused_call = attrs.evolve(entry(2), id="refused", status=IntegrationStatus.HELD_BACK)
+    log.write(attrs.evolve(refused_call, started_at=datetime.now(UTC)))
+    log.flush()
+
+    assert ["refused"] == [call["id"] for call in run(capsys, "list", option)["calls"]]
+
+
+def test_idempotency_key_is_listed_if_a_call_has_one(log: Any, capsys: Any) -> None:
+    """The table of calls has a column of idempotency keys if one of its calls has a key."""
+    assert 0 == main(["logs", "list"])
+    assert "idempotency_key" in (output := capsys.readouterr().out)
+    assert "INV-0/1" in output
+
+    assert 0 == main(["logs", "list", "--days", "1"])
+    assert "idempotency_key" not in capsys.readouterr().out
 
 
 def test_page_of_moorage_logs_list_says_how_to_get_next_one(log: Any, capsys: Any) -> None:

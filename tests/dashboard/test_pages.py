@@ -229,6 +229,7 @@ def test_calls_are_filtered_and_paged() -> None:
         ):
             assert 1 == visitor.get(f"/calls?{query}").text.count("/call?id="), query
         assert "held back" in visitor.get("/calls?status=held_back").text
+        assert 11 == visitor.get("/calls?status=failures").text.count("/call?id=")
         assert "No call matches." in visitor.get("/calls?operation=none").text
         one = visitor.get("/call?id=other").text
         assert ("503" in one, "buyer-1" in one, "globex" in one) == (True, True, True)

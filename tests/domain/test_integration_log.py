@@ -188,6 +188,7 @@ def test_only_the_end_of_a_call_is_an_entry() -> None:
         ({"region": "eu"}, False),
         ({"id": "call-2"}, False),
         ({"status": IntegrationStatus.FAILED}, False),
+        ({"failures": True}, False),
         ({"service": "stripe", "tenant": "acme-fr"}, False),
         ({"since": NOON}, True),
         ({"since": NOON + SECOND}, False),
@@ -198,6 +199,14 @@ def test_only_the_end_of_a_call_is_an_entry() -> None:
 def test_query_conditions_are_combined(query: dict[str, Any], *, expected: bool) -> None:
     """A log entry must meet every condition of a query, whose end time is excluded."""
     assert expected is LogQuery(**query).matches(ENTRY)
+
+
+@pytest.mark.parametrize("status", IntegrationStatus, ids=lambda status: status.value)
+def test_failures_are_all_calls_without_a_result(status: IntegrationStatus) -> None:
+    """A query for failures chooses every status except those of calls that returned a result."""
+    has_result = status.value in {"success", "replayed", "cached", "fallback"}
+
+    assert has_result is not LogQuery(failures=True).matches(attrs.evolve(ENTRY, status=status))
 
 
 @pytest.mark.parametrize("field", ["since", "until"])

@@ -25,7 +25,12 @@ from moorage import (
 )
 from moorage.adapters.logs.queue import LogQueue
 from moorage.domain.observation.call_content import LONGEST_CONTENT
-from moorage.domain.observation.integration_log import CONTENT_FIELDS, EQUAL_FIELDS, TEXT_FIELDS
+from moorage.domain.observation.integration_log import (
+    CONTENT_FIELDS,
+    EQUAL_FIELDS,
+    TEXT_FIELDS,
+    USABLE_STATUSES,
+)
 from moorage.domain.observation.log_pages import read_page
 from moorage.runtime.bridge import run_now
 from moorage_django.errors import translating_errors
@@ -276,6 +281,8 @@ def _matching_calls(alias: str, query: LogQuery, window: LogQuery | None = None)
         ),
         **{condition: time for condition, time in times.items() if time is not None},
     )
+    if query.failures:
+        calls = calls.exclude(status__in=[status.value for status in USABLE_STATUSES])
     if query.text is None:
         return calls
     lowered_text = Lower(Value(query.text))

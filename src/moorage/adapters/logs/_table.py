@@ -31,6 +31,7 @@ from moorage.domain.observation.integration_log import (
     CONTENT_FIELDS,
     EQUAL_FIELDS,
     TEXT_FIELDS,
+    USABLE_STATUSES,
     IntegrationStatus,
     LogPage,
     LogSummary,
@@ -54,6 +55,8 @@ _WILDCARD: Final = re.compile("[%_!]")
 _CONTAINS: Final = "lower({}) LIKE lower(?) ESCAPE '!'"
 
 _NO_SUCCESS: Final = f"status <> '{IntegrationStatus.SUCCESS.value}'"
+
+_FAILURES: Final = f"status NOT IN ({', '.join('?' * len(USABLE_STATUSES))})"
 
 _INDEXES: Final = (
     Index("time", "started_at, number"),
@@ -290,6 +293,9 @@ def _conditions_of(query: LogQuery, kind: str) -> tuple[list[str], list[Value]]:
         [condition for condition, _ in conditions],
         [item for _, item in conditions],
     )
+    if query.failures:
+        sql_conditions.append(_FAILURES)
+        values += [status.value for status in USABLE_STATUSES]
     if query.text is not None:
         sql_conditions.append(f"({' OR '.join(_CONTAINS.format(name) for name in TEXT_FIELDS)})")
         escaped_query = _WILDCARD.sub(r"!\g<0>", column_text(query.text, TEXT_LENGTH))

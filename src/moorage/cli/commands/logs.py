@@ -38,6 +38,8 @@ _COLUMNS: Final = (
     "attempts",
     "error",
 )
+_KEY: Final = "idempotency_key"
+"""The last column, if a call of the page has a key."""
 
 LogUrl = Annotated[str | None, Parameter("--store", env_var="MOORAGE_LOG", show_env_var=True)]
 
@@ -62,6 +64,8 @@ class Filters:
         account: choose only calls of this account.
         subject: choose only calls about this person.
         status: choose only calls with this status.
+        failures: choose only calls that did not succeed: every status except success, replayed,
+            cached and fallback.
         id: choose only calls with this correlation id.
         key: choose only calls with this idempotency key.
         trace: choose only calls of this trace.
@@ -77,6 +81,7 @@ class Filters:
     account: str | None = None
     subject: str | None = None
     status: IntegrationStatus | None = None
+    failures: Annotated[bool, Parameter(negative="")] = False
     id: str | None = None
     key: str | None = None
     trace: str | None = None
@@ -96,6 +101,7 @@ class Filters:
             account=self.account,
             subject=self.subject,
             status=self.status,
+            failures=self.failures,
             id=self.id,
             idempotency_key=self.key,
             trace_id=self.trace,
@@ -132,7 +138,10 @@ def list_calls(
 def list_of(page: LogPage) -> CommandResult:
     """Return the result that lists a page of the log, with the start of the next page."""
     calls = [_call_row(entry) for entry in page.items]
-    lines: list[str | Table] = [Table(_COLUMNS, [call.values() for call in calls])]
+    has_key = any(call[_KEY] is not None for call in calls)
+    columns = (*_COLUMNS, _KEY) if has_key else _COLUMNS
+    rows = [[call[name] for name in columns] for call in calls]
+    lines: list[str | Table] = [Table(columns, rows)]
     if not calls:
         lines = ["nothing"]
     scanned_to = None
@@ -241,7 +250,9 @@ def follow_calls(
                 if context.as_json:
                     context.print_json_line(plain_fields(entry))
                 else:
-                    cells = (_call_row(entry)[name] for name in _COLUMNS)
+                    row = _call_row(entry)
+                    columns = _COLUMNS if row[_KEY] is None else (*_COLUMNS, _KEY)
+                    cells = (row[name] for name in columns)
                     context.print_progress(
                         "  ".join("-" if cell is None else str(cell) for cell in cells)
                     )
@@ -314,7 +325,7 @@ def time_days_ago(days: float) -> datetime:
 
 
 def _call_row(entry: IntegrationLog) -> dict[str, Any]:
-    fields = {name: getattr(entry, name) for name in _COLUMNS}
+    fields = {name: getattr(entry, name) for name in (*_COLUMNS, _KEY)}
     return {
         **fields,
         "started_at": entry.started_at.isoformat(timespec="seconds"),

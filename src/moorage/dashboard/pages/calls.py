@@ -41,6 +41,9 @@ _KINDS: Final = {
     IntegrationStatus.CANCELLED: "warn",
 }
 
+_FAILURES: Final = "failures"
+"""The value of the field `status` that stands for every call that did not succeed."""
+
 
 def calls_page(view: PageContext) -> Page:
     """Return a page of the integration log, filtered."""
@@ -57,13 +60,15 @@ def calls_page(view: PageContext) -> Page:
         idempotency_key=view.get("idempotency_key"),
         trace_id=view.get("trace_id"),
         text=view.get("text"),
-        status=None if status is None else _status(status),
+        status=None if status is None or status == _FAILURES else _status(status),
+        failures=status == _FAILURES,
         since=None if hours is None else view.reader.now() - timedelta(hours=_period_hours(hours)),
         limit=PAGE,
         after=view.get("after"),
     )
     page = view.reader.calls(query)
-    statuses = {"": "all", **{item.value: spaced_name(item.value) for item in IntegrationStatus}}
+    statuses = {"": "all", _FAILURES: "all failures"}
+    statuses |= {item.value: spaced_name(item.value) for item in IntegrationStatus}
     form = tag(
         "form",
         text_field("service", "Service", view.get("service") or ""),

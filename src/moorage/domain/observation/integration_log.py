@@ -96,6 +96,9 @@ _GOOD_STATUSES: Final = (
 )
 _NEUTRAL: Final = (IntegrationStatus.INTERNAL, IntegrationStatus.CANCELLED)
 
+USABLE_STATUSES: Final = (*_GOOD_STATUSES, IntegrationStatus.FALLBACK)
+"""The statuses of calls that returned a result; all other calls are failures."""
+
 
 def _check_aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
     if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
@@ -195,6 +198,8 @@ class LogQuery:
     Attributes:
         service, operation, tenant, region, subject, vendor, account: the values of these fields.
         status: the outcome.
+        failures: if true, only calls without a result: every status except `SUCCESS`, `REPLAYED`,
+            `CACHED` and `FALLBACK`.
         id: the correlation id.
         idempotency_key, trace_id: the values of these fields.
         text: a text in the class or the message of the error, the vendor's code or the route; the
@@ -212,6 +217,7 @@ class LogQuery:
     region: str | None = None
     subject: str | None = None
     status: IntegrationStatus | None = None
+    failures: bool = False
     id: str | None = None
     idempotency_key: str | None = None
     vendor: str | None = None
@@ -233,6 +239,7 @@ class LogQuery:
                 getattr(self, name) is None or getattr(self, name) == getattr(entry, name)
                 for name in (*EQUAL_FIELDS, "status")
             )
+            and (not self.failures or entry.status not in USABLE_STATUSES)
             and (self.text is None or self._is_in_text(self.text.lower(), entry))
             and (self.since is None or entry.started_at >= self.since)
             and (self.until is None or entry.started_at < self.until)

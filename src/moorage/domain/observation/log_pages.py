@@ -45,7 +45,7 @@ def window_of(query: LogQuery) -> LogQuery:
         (name for name in INDEXED_FIELDS if getattr(query, name) not in unindexed), None
     )
     cleared_fields: dict[str, Any] = dict.fromkeys({*EQUAL_FIELDS, "status", "text"} - {lead_field})
-    return attrs.evolve(query, **cleared_fields)
+    return attrs.evolve(query, failures=False, **cleared_fields)
 
 
 def page_of(query: LogQuery, entries: Iterable[tuple[str, IntegrationLog]]) -> LogPage:
