@@ -307,7 +307,7 @@ def test_lock_that_another_thread_held_during_fork_does_not_block_child() -> Non
     """A lock that another thread held during a fork does not block the child."""
     lazy_adapter = LazyAdapter(lambda: 7)
 
-    with lazy_adapter._lock:
+    with lazy_adapter._lock.current:
         restart_in_child()
         assert 7 == lazy_adapter.get()
 

@@ -278,7 +278,7 @@ def test_a_change_that_failed_may_have_happened() -> None:
 def test_a_child_does_not_inherit_a_lock() -> None:
     """A forked child is not blocked by a cache lock that was held during the fork."""
     cached_provider = CachedCredentials(MemoryCredentialProvider({OWNER: OLD}))
-    with cached_provider._cache._lock:  # noqa: SLF001 - as a thread that the child does not have
+    with cached_provider._cache._lock.current:  # noqa: SLF001 - as a thread that the child does not have
         restart_in_child()
         assert OLD == cached_provider.get(*OWNER) == cached_provider.get(*OWNER)
 

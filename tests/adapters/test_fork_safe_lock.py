@@ -15,20 +15,20 @@ from tests.adapters.forked import in_a_child
 def test_one_thread_at_a_time_holds_the_lock() -> None:
     """The lock is held during a `with` block, and free after it, also if the block fails."""
     lock = ForkSafeLock()
-    with lock:
-        assert lock.locked()
-    with pytest.raises(ValueError, match="storm"), lock:
+    with lock.current:
+        assert lock.current.locked()
+    with pytest.raises(ValueError, match="storm"), lock.current:
         raise ValueError("storm")
-    assert not lock.locked()
+    assert not lock.current.locked()
 
 
 def test_block_that_forks_ends_in_child() -> None:
     """A block in which the process is forked ends in the child too, and the lock stays usable."""
     lock = ForkSafeLock()
-    with lock:
+    with lock.current:
         restart_in_child()
-    with lock:
-        assert lock.locked()
+    with lock.current:
+        assert lock.current.locked()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
@@ -37,16 +37,19 @@ def test_lock_of_another_thread_is_free_in_child() -> None:
     lock = ForkSafeLock()
     is_held, may_end = threading.Event(), threading.Event()
 
+    def is_held_now() -> bool:
+        return lock.current.locked()
+
     def hold() -> None:
-        with lock:
+        with lock.current:
             is_held.set()
             may_end.wait(60)
 
     thread = threading.Thread(target=hold)
     thread.start()
     is_held.wait(60)
-    in_child = in_a_child(lock.locked)
-    in_parent = lock.locked()
+    in_child = in_a_child(is_held_now)
+    in_parent = lock.current.locked()
     may_end.set()
     thread.join(60)
-    assert (False, True, False) == (in_child, in_parent, lock.locked())
+    assert (False, True, False) == (in_child, in_parent, lock.current.locked())

@@ -126,7 +126,7 @@ class Gate:
         return self._first_visit(request)
 
     def _person_of_session(self, session: str) -> Person | None:
-        with self._lock:
+        with self._lock.current:
             session_entry = self._sessions.get(session)
             if session_entry is None or self._clock() >= session_entry[0]:
                 self._sessions.pop(session, None)
@@ -135,7 +135,7 @@ class Gate:
 
     def _begin_session(self, request: PageRequest, person: Person) -> PageResponse:
         session = secrets.token_urlsafe(32)
-        with self._lock:
+        with self._lock.current:
             acts = READ_ONLY if self._read_only else person.acts
             session_person = attrs.evolve(person, session=session, acts=acts)
             self._sessions[session] = self._clock() + _SESSION, session_person
@@ -149,7 +149,7 @@ class Gate:
             token = fields_of(request.query).get("token", "")
         except BadFormError:
             token = ""
-        with self._lock:
+        with self._lock.current:
             matches = self._guest is not None and _equals_in_constant_time(token, self._token)
             if matches:
                 self._token = secrets.token_urlsafe(32)
@@ -162,7 +162,7 @@ class Gate:
         if request.method != "POST" or request.path != "/login":
             return self._form(request, None, 401)
         attempt_time = self._clock()
-        with self._lock:
+        with self._lock.current:
             self._failures = [
                 failure_time
                 for failure_time in self._failures
@@ -185,7 +185,7 @@ class Gate:
                 signed_in_person = member.person
         if signed_in_person is None:
             return self._form(request, "The name or the password is wrong.", 401)
-        with self._lock, suppress(ValueError):  # after a minute it is gone
+        with self._lock.current, suppress(ValueError):  # after a minute it is gone
             self._failures.remove(attempt_time)
         return self._begin_session(request, signed_in_person)
 

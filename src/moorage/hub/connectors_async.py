@@ -95,7 +95,7 @@ class AsyncConnectors:
         Raises:
             ConfigurationError: there is no connector of this name.
         """
-        with self._lock:
+        with self._lock.current:
             old_entry = self._entry(connector.name)
             description = attrs.evolve(old_entry.description, kind=connector.kind, enabled=True)
             new_entry = _Entry(description, lambda: connector)
@@ -110,7 +110,7 @@ class AsyncConnectors:
         Raises:
             ConfigurationError: there is no such connector, or others depend on it.
         """
-        with self._lock:
+        with self._lock.current:
             entry = self._entry(name)
             dependents = sorted(
                 other_entry.description.name
@@ -278,7 +278,7 @@ class AsyncConnectors:
         connector is closed, even if closing another one fails or is interrupted; then the first
         error is raised, or the interruption.
         """
-        with self._lock:
+        with self._lock.current:
             entries = self._ordered()
             self._entries, self._is_closed = {}, True
             unused = [entry.retire() for entry in reversed(entries)]
@@ -296,7 +296,7 @@ class AsyncConnectors:
 
         Even if this fails or is interrupted, `_end_use` must follow.
         """
-        with self._lock:
+        with self._lock.current:
             entry = use.entry = self._enabled_entry(use.name)
             entry.users[use] = None
         return _connector_of(entry)
@@ -304,7 +304,7 @@ class AsyncConnectors:
     async def _end_use(self, use: AsyncConnectorUse[Any]) -> None:
         """Record the end of a block, and close a retired connector after its last block."""
         unused = None
-        with self._lock:
+        with self._lock.current:
             entry, use.entry = use.entry, None
             if entry is not None and use in entry.users:
                 del entry.users[use]
@@ -313,7 +313,7 @@ class AsyncConnectors:
 
     def _register(self, entry: _Entry) -> None:
         name, dependencies = entry.description.name, entry.description.depends_on
-        with self._lock:
+        with self._lock.current:
             if self._is_closed:
                 raise _closed_error()
             if name in self._entries:
@@ -490,7 +490,7 @@ class _Entry:
 def _connector_of(entry: _Entry) -> Any:
     """Return the connector of an entry, and create it for the first caller."""
     if entry.connector is None:
-        with entry.building:
+        with entry.building.current:
             if entry.connector is None:
                 entry.connector = entry.build()
     return entry.connector

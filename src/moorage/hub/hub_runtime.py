@@ -180,7 +180,7 @@ class HubRuntime:
         if not clients:
             return None
         refresher, provider = self._oauth_classes()
-        with self._making:
+        with self._making.current:
             # Threads that make dispatchers of several tenants at once share one token refresher.
             if self.refresher is None:
                 ports = {name: self._ports[name] for name in _OF_TOKENS if name in self._ports}

@@ -79,7 +79,7 @@ class StepManager:
             platform: Any = factory()
             return platform if hasattr(platform, "execute_step") else self._connector(platform)
 
-        with self._lock:
+        with self._lock.current:
             self._factories[connector_type] = make_connector
             self._connectors.pop(connector_type, None)
 
@@ -91,10 +91,10 @@ class StepManager:
                 without settings.
         """
         connector_type = ConnectorType(kind)
-        with self._lock:
+        with self._lock.current:
             making = self._making.setdefault(connector_type, ForkSafeLock())
-        with making:
-            with self._lock:
+        with making.current:
+            with self._lock.current:
                 connector = self._connectors.get(connector_type)
                 if connector is not None:
                     self._statistics.hits += 1
@@ -102,7 +102,7 @@ class StepManager:
                 installed = partial(self._installed, connector_type)
                 factory = self._factories.get(connector_type, installed)
             connector = factory()
-            with self._lock:
+            with self._lock.current:
                 self._connectors[connector_type] = connector
                 self._statistics.made += 1
         return connector
@@ -147,12 +147,12 @@ class StepManager:
 
     def stats(self) -> Mapping[str, int]:
         """Return the numbers of connectors created and reused, and of steps by outcome."""
-        with self._lock:
+        with self._lock.current:
             return self._statistics.as_numbers(cached=len(self._connectors))
 
     def clear_cache(self) -> None:
         """Close all connectors; the next use creates them again."""
-        with self._lock:
+        with self._lock.current:
             connectors, self._connectors = list(self._connectors.values()), {}
         for connector in connectors:
             connector.close()
@@ -187,7 +187,7 @@ class StepManager:
             log=log,
             patience=patience,
         )
-        with self._lock:
+        with self._lock.current:
             self._statistics.count(result)
         return result
 

@@ -34,7 +34,7 @@ class MemoryScimStore:
         self, kind: ScimKind, conditions: tuple[ScimCondition, ...], start: int, count: int, /
     ) -> ScimMatches:
         """Return a page of the resources that meet the conditions."""
-        with self._lock:
+        with self._lock.current:
             resources = [item for key, item in self._resources.items() if key[0] is kind]
         matching = [
             item for item in resources if fulfils({**item.content, "id": item.id}, conditions)
@@ -43,7 +43,7 @@ class MemoryScimStore:
 
     def get(self, kind: ScimKind, id: str, /) -> ScimResource | None:
         """Return a resource; None if there is no such resource."""
-        with self._lock:
+        with self._lock.current:
             return self._resources.get((kind, id))
 
     def create(self, kind: ScimKind, content: Mapping[str, Any], /) -> ScimResource:
@@ -56,7 +56,7 @@ class MemoryScimStore:
             created=now,
             modified=now,
         )
-        with self._lock:
+        with self._lock.current:
             self._check_unique(kind, resource.id, content)
             self._resources[kind, resource.id] = resource
         return resource
@@ -65,7 +65,7 @@ class MemoryScimStore:
         self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
     ) -> ScimResource | None:
         """Replace the content of a resource of this version; return None if it has changed."""
-        with self._lock:
+        with self._lock.current:
             resource = self._resources.get((kind, id))
             if resource is None or resource.version != version:
                 return None
@@ -81,7 +81,7 @@ class MemoryScimStore:
 
     def delete(self, kind: ScimKind, id: str, version: str | None, /) -> bool:
         """Delete a resource of this version; return whether it was deleted."""
-        with self._lock:
+        with self._lock.current:
             resource = self._resources.get((kind, id))
             if resource is None or version not in {None, resource.version}:
                 return False

@@ -29,7 +29,7 @@ class LazyAdapter:
     def get(self) -> Any:
         """Return the adapter, and create it at the first use."""
         if self._adapter is None:
-            with self._lock:
+            with self._lock.current:
                 if self._adapter is None:
                     self._adapter = self._make()
         return self._adapter

@@ -31,7 +31,7 @@ def claim_renewals(core: Core, store: Any, clock: Any, *, is_async: bool) -> Ren
     """Return the renewer of a store's claims; it runs commands with `core`."""
     if getattr(store, "reach", None) == "process":
         return NoRenewals()
-    with _making:
+    with _making.current:
         renewals = _renewals_of_stores.get((id(store), id(clock)))
         if renewals is None:
             renewals = Renewals(
@@ -53,7 +53,7 @@ def entry_renewals(
     core: Core, storage: Any, entry_store: EntryStore[Any], *, is_async: bool
 ) -> EntryRenewals:
     """Return the renewer of a store's entries; `entry_store` has the store's methods."""
-    with _making:
+    with _making.current:
         renewals = _renewals_of_entry_stores.get(id(storage))
         if renewals is None:
             renewals = EntryRenewals(

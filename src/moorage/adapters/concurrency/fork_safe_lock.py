@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from threading import Lock
-from typing import TYPE_CHECKING
 
 from moorage.adapters.concurrency.forking import in_child
 
-if TYPE_CHECKING:
-    from types import TracebackType
-
 
 class ForkSafeLock:
-    """A lock for `with` blocks, which is free in a forked child.
+    """A lock of the current process; a forked child has a new one.
 
     If another thread holds an ordinary lock during a fork, the child waits for it forever, because
     that thread does not exist in the child.
+
+    Use it as `with self._lock.current:`. `ForkSafeLock` is no context manager itself: Python code
+    in its `__enter__` could be interrupted after it took the lock, and nobody would give it back.
+
+    Attributes:
+        current: the lock of the current process.
     """
 
+    __slots__ = ("__weakref__", "current")
+
     def __init__(self) -> None:
-        self._free()
-        in_child(self, ForkSafeLock._free)
+        self._renew()
+        in_child(self, ForkSafeLock._renew)
 
-    def _free(self) -> None:
-        self._lock = Lock()
-
-    def locked(self) -> bool:
-        """Return whether a thread holds the lock."""
-        return self._lock.locked()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        with suppress(RuntimeError):  # the block forked, and this is the child
-            self._lock.release()
+    def _renew(self) -> None:
+        self.current = Lock()

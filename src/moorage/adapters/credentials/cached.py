@@ -65,7 +65,7 @@ class _Cache:
 
     def store(self, owner: tuple[str, str | None], credentials: object, removals: int) -> None:
         """Cache credentials, unless they were removed while they were being requested."""
-        with self._lock:
+        with self._lock.current:
             if self.removals != removals:
                 return
             entries = self.entries
@@ -77,7 +77,7 @@ class _Cache:
 
     def get_in_outage(self, owner: tuple[str, str | None], error: StorageUnavailable) -> Any:
         """Return cached credentials while the provider is unavailable, within a grace period."""
-        with self._lock:
+        with self._lock.current:
             entry, now = self.entries.get(owner), self.nanoseconds()
             if entry is None or now >= entry[2]:
                 raise error
@@ -87,7 +87,7 @@ class _Cache:
 
     def remove(self, owner: tuple[str, str | None]) -> None:
         """Remove credentials from the cache; a request in progress does not store its result."""
-        with self._lock:
+        with self._lock.current:
             self.removals += 1
             self.entries.pop(owner, None)
 

@@ -43,13 +43,13 @@ class _Vault:
     def put(self, owner: Owner, new: AnyCredentials) -> None:
         """Store new credentials of a service and tenant."""
         new = check_credential(new)
-        with self._lock:
+        with self._lock.current:
             self._credentials[owner] = new
 
     def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:
         """Replace stale credentials, unless another caller has replaced them meanwhile."""
         credentials = self._credentials
-        with self._lock:
+        with self._lock.current:
             if credentials[owner] is old:
                 credentials[owner] = new
 

@@ -57,7 +57,7 @@ class _Entries(Generic[E]):
 
     def add(self, entry: E, /) -> E:
         """Store an entry; if its id exists already, return the stored entry."""
-        with self._lock:
+        with self._lock.current:
             if entry.id not in self._entries:
                 if len(self._entries) >= self._max_entries:
                     raise StorageUnavailable(
@@ -76,7 +76,7 @@ class _Entries(Generic[E]):
         now = self.now()
         due_entries: list[E] = []
         blocked_lanes: set[str] = set()
-        with self._lock:
+        with self._lock.current:
             for entry in self._entries.values():
                 if len(due_entries) == limit and not self._has_priorities:
                     break
@@ -91,7 +91,7 @@ class _Entries(Generic[E]):
 
     def swap(self, entry: E, fence: int, /) -> bool:
         """Replace a stored entry, unless its fencing token has changed from `fence`."""
-        with self._lock:
+        with self._lock.current:
             stored_entry = self._entries.get(entry.id)
             if stored_entry is None or stored_entry.fence != fence:
                 return False
@@ -109,7 +109,7 @@ class _Entries(Generic[E]):
     def find(self, query: EntryQuery, /) -> EntryPage[E]:
         """Return one page of the entries that match the query, newest first."""
         before_number = query.before
-        with self._lock:
+        with self._lock.current:
             entries = list(self._entries.values())
         matches = [
             entry
@@ -120,7 +120,7 @@ class _Entries(Generic[E]):
 
     def remove(self, query: EntryQuery, /) -> int:
         """Delete the matching entries, and return their number."""
-        with self._lock:
+        with self._lock.current:
             matching_ids = [entry.id for entry in self._entries.values() if query.matches(entry)]
             for name in matching_ids:
                 del self._entries[name]

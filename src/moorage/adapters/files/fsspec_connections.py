@@ -64,7 +64,7 @@ class Connections:
 
     def take(self) -> Connection:
         """Return an idle connection, or open one."""
-        with self._lock:
+        with self._lock.current:
             if self._process != os.getpid():
                 # Both processes would speak on one socket; closing it here would end the other's.
                 self._process, self._idle = os.getpid(), []
@@ -82,7 +82,7 @@ class Connections:
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection for later operations."""
-        with self._lock:
+        with self._lock.current:
             if not self._closed and len(self._idle) < _MOST_IDLE:
                 self._idle.append(connection)
                 return
@@ -90,14 +90,14 @@ class Connections:
 
     def drop(self, connection: Connection) -> None:
         """Drop a failed connection, and all idle ones, which are probably broken too."""
-        with self._lock:
+        with self._lock.current:
             connections, self._idle = [connection, *self._idle], []
         for item in connections:
             item.close()
 
     def close(self) -> None:
         """Close idle connections now, and busy ones when they are given back."""
-        with self._lock:
+        with self._lock.current:
             self._closed = True
             connections, self._idle = self._idle, []
         for item in connections:

@@ -317,7 +317,7 @@ class LocalFolder:
         import fcntl  # noqa: PLC0415 - not on Windows
 
         self._temporary_folder.mkdir(parents=True, exist_ok=True)
-        with self._mutex, (self._root / OWN_FOLDER / "lock").open("w") as lock:
+        with self._mutex.current, (self._root / OWN_FOLDER / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

@@ -70,7 +70,7 @@ class MemoryMetrics(ContextClosable):
     def housekeep(self, now: datetime, /) -> int:
         """Merge old windows, delete the oldest ones, and return the number of rows."""
         end, removed_count = self._retention.end(now), 0
-        with self._changing:
+        with self._changing.current:
             for step, longer_window, cutoff in self._retention.rolls(now):
                 old_figures = {
                     identity: row
@@ -99,7 +99,7 @@ class MemoryMetrics(ContextClosable):
         self._recorder.close()
 
     def _put(self, rows: Sequence[StoredFigures]) -> None:
-        with self._changing:
+        with self._changing.current:
             self._rows.update((_identity(process, row), row) for process, row in rows)
 
 

@@ -391,7 +391,7 @@ class PrometheusObserver:
         self._attempts: dict[_AttemptKey, Any] = {}
         self._successes: dict[tuple[str, str | None, int | None], _Successes] = {}
         registry = client.REGISTRY if registry is None else registry
-        with _MAKING:
+        with _MAKING.current:
             metrics = _METRICS.get(registry)
             if metrics is None:
                 metrics = _METRICS[registry] = _Metrics(client, registry)

@@ -123,7 +123,7 @@ class CloudRuns:
         if run is None:
             run = self._cloud.begin(spec, timeout)
         now = self._clock.nanoseconds()
-        with self._lock:
+        with self._lock.current:
             self._started[spec.name] = now
             self._seen[spec.name] = _SeenRun(now, run)
         return run.status
@@ -142,13 +142,13 @@ class CloudRuns:
         now = self._clock.nanoseconds()
         if run is None or (stream == "stderr" and not self._cloud.has_streams):
             return LogChunk(b"", mark, run is None or run.status.is_over)
-        with self._lock:
+        with self._lock.current:
             is_early = now < self._read.get((name, stream), 0)
         if is_early:
             return LogChunk(b"", mark, is_last=False)
         chunk = self._cloud.log(run, stream, mark, timeout)
         if len(chunk.data) < _LARGE_CHUNK:
-            with self._lock:
+            with self._lock.current:
                 self._read[name, stream] = now + self._pace
         return chunk
 
@@ -157,7 +157,7 @@ class CloudRuns:
         run = self._current_run(name, timeout)
         if run is not None and not run.status.is_over:
             self._cloud.end(run, EndReason.STOPPED, timeout)
-            with self._lock:
+            with self._lock.current:
                 # The next look asks the cloud.
                 self._seen.pop(name, None)
 
@@ -185,7 +185,7 @@ class CloudRuns:
     def _recent_run(self, name: str, timeout: float) -> CloudRun | None:
         """Return a run whose state is at most `pace` old; end it if its time limit is over."""
         now = self._clock.nanoseconds()
-        with self._lock:
+        with self._lock.current:
             last_status = self._seen.get(name)
         if last_status is not None and now < last_status.at + self._pace:
             return last_status.run
@@ -196,7 +196,7 @@ class CloudRuns:
 
     def _current_run(self, name: str, timeout: float) -> CloudRun | None:
         """Return the current state of a run, as the cloud reports it."""
-        with self._lock:
+        with self._lock.current:
             last_status, started = self._seen.get(name), self._started.get(name)
         run = self._cloud.find(
             name, None if last_status is None else last_status.run.place, timeout
@@ -211,12 +211,12 @@ class CloudRuns:
                 return last_status.run
             self._forget(name)
             return None
-        with self._lock:
+        with self._lock.current:
             self._seen[name] = _SeenRun(now, run)
         return run
 
     def _forget(self, name: str) -> None:
-        with self._lock:
+        with self._lock.current:
             self._seen.pop(name, None)
             self._started.pop(name, None)
             for stream in STREAMS:

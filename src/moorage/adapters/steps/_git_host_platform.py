@@ -175,7 +175,7 @@ class GitHostRuns:
         Raises:
             VendorRejected: a person must approve the run before it begins.
         """
-        with self._lock:
+        with self._lock.current:
             last_status = self._seen.get(name)
         if last_status is not None and monotonic() < last_status[0] + self._pace:
             return last_status[1]
@@ -186,13 +186,13 @@ class GitHostRuns:
         status = self.status(name, timeout)
         number = self._numbers.get(name)
         is_over = status is None or status.is_over
-        with self._lock:
+        with self._lock.current:
             is_early = not is_over and monotonic() < self._read.get(name, 0.0)
         if stream == "stderr" or number is None or status is None or is_early:
             return LogChunk(b"", mark, is_over)
         chunk = self._host.log(number, mark, timeout, is_over=is_over)
         if len(chunk.data) < _LARGE_PART:
-            with self._lock:
+            with self._lock.current:
                 self._read[name] = monotonic() + self._pace
         return chunk
 
@@ -205,7 +205,7 @@ class GitHostRuns:
         number = self._numbers.get(name)
         if number is not None:
             self._host.cancel(number, timeout, is_forced=grace <= 0)
-        with self._lock:
+        with self._lock.current:
             self._seen.pop(name, None)
 
     def runs(self, timeout: float, /) -> Sequence[RunStatus]:
@@ -231,7 +231,7 @@ class GitHostRuns:
         """Do nothing, because no connection stays open; the runs continue."""
 
     def _forget(self, name: str) -> None:
-        with self._lock:
+        with self._lock.current:
             for facts in (self._seen, self._numbers, self._read):
                 facts.pop(name, None)
 
@@ -249,7 +249,7 @@ class GitHostRuns:
                 self._host.give_back(spec.name, timeout)
             raise
         if number is not None:
-            with self._lock:
+            with self._lock.current:
                 self._numbers[spec.name] = number
             # Without the number in the note, the run is found by its name.
             with suppress(ConnectorError):
@@ -277,7 +277,7 @@ class GitHostRuns:
             )
         if run is not None and is_late(claim.note, run, claim.now):
             self._end_late(claim, run, timeout)
-        with self._lock:
+        with self._lock.current:
             self._seen[name] = monotonic(), status
         return status
 
@@ -292,7 +292,7 @@ class GitHostRuns:
         if number is None:
             is_lost = claim.now > note.claimed_at + self._lost_after
             return hosted_status(note, None, is_lost=is_lost), None
-        with self._lock:
+        with self._lock.current:
             self._numbers[note.name] = number
         run = self._host.run(note, number, timeout)
         return hosted_status(note, run, is_lost=True), run

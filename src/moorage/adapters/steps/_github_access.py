@@ -80,7 +80,7 @@ class AppAccess:
         Raises:
             CredentialRefreshFailed: GitHub issues no token.
         """
-        with self._lock:
+        with self._lock.current:
             now = datetime.now(UTC)
             if self._token is None or now >= self._token[1] - _RENEWED_BEFORE:
                 self._token = self._fetched(api, timeout, now)
@@ -88,7 +88,7 @@ class AppAccess:
 
     def renew(self, refused: Secret, /) -> bool:
         """Drop a refused token, so that the next request fetches a new one."""
-        with self._lock:
+        with self._lock.current:
             if self._token is not None and self._token[0] == refused:
                 self._token = None
                 return True

@@ -56,7 +56,7 @@ class Validator:
             element: the element to check, which must be declared by a schema.
             only_values: whether to look only for texts that are not values of their types.
         """
-        with self._lock:
+        with self._lock.current:
             if self._schema.validate(element):
                 return None
             errors = list(self._schema.error_log)
