@@ -11,6 +11,7 @@ from moorage import OutcomeUnknown, Request
 from moorage.cli.context import Context
 from moorage.cli.places import opened_hub
 from moorage.testing import Behaviour, VendorServer
+from moorage.wiring.store_urls import open_log
 from tests.support.command import command
 from tests.support.configured import STORES, configure, unique
 
@@ -29,12 +30,12 @@ def vendor() -> Iterator[VendorServer]:
         yield server
 
 
-def lost_payout(state: str, vendor: VendorServer) -> str:
+def lost_payout(state: str, vendor: VendorServer, log: str = "") -> str:
     """Lose the answer to a payout under the key `INV-3`; return the name of the service."""
     command("housekeep", state, "--migrate")
     name = unique("bank")
     configure(
-        f'[state]\nurl = "{state}"\n[services.{name}]\nbase_url = "{vendor.url}"\n'
+        f'[state]\nurl = "{state}"\n{log}[services.{name}]\nbase_url = "{vendor.url}"\n'
         f"[services.{name}.retry]\nmax_attempts = 1\n"
     )
     vendor.queue(LOST)
@@ -116,3 +117,15 @@ def test_result_of_a_function_is_json() -> None:
     assert 0 == command("keys", "resolve", "books", "k1", "--done", "--answer", "[7]").code
     with opened_hub(Context()) as hub:
         assert [7] == hub.manager.run("books", lose, idempotency_key="k1")
+
+
+def test_health_reports_keys_to_settle(vendor: VendorServer) -> None:
+    """`moorage health` names keys with an unknown outcome until an operator settles them."""
+    with open_log("sqlite:///calls.db", create=True):
+        name = lost_payout("sqlite:///state.db", vendor, log='[log]\nurl = "sqlite:///calls.db"\n')
+
+    assert "The outcome of 1 idempotency key is unknown." in command("health").out
+    assert "INV-3" in command("logs", "list", "--status", "unknown").out
+
+    command("keys", "resolve", name, "INV-3", "--not-done")
+    assert "idempotency key" not in command("health").out

@@ -120,7 +120,9 @@ def test_settle_command_settles_due_payments() -> None:
         configuration = WHOLE.format(state="sqlite:///state.db", url=server.url)
         configure(configuration)
         assert "nothing was settled" in command("payments", "settle").out
-        assert "no payment is unsettled" in command("payments", "unsettled").out
+        nothing = command("payments", "unsettled").out
+        assert "no payment is unsettled" in nothing
+        assert "For other services, run `moorage logs list --status unknown`." in nothing
         charge = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-1")
         stripe.fail(Lost())
         with opened_hub(Context()) as hub, pytest.raises(ConnectionFailed):

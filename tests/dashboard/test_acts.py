@@ -359,7 +359,7 @@ def test_vendor_is_asked_and_settles_the_payment() -> None:
         (intent_id,) = intents
         assert f"was done, as {intent_id}. It is settled." in settled_page.text
         assert [] == world.hub.unsettled_payments()
-        assert "The outcome of every payment is known." in visitor.get("/unknown").text
+        assert "every payment of the payments contract is known." in visitor.get("/unknown").text
 
 
 def test_two_people_close_a_payment() -> None:
@@ -387,7 +387,7 @@ def test_two_people_close_a_payment() -> None:
         (intent_id,) = world.stripe.intents
         words = f"is closed as done, as {intent_id}."
         assert (200, True) == (answer.status, words in answer.text)
-        assert "The outcome of every payment is known." in answer.text
+        assert "every payment of the payments contract is known." in answer.text
         assert [] == world.hub.unsettled_payments()
         assert [("ann", "payment.propose"), ("ben", "payment.close")] == recorded_acts(world)
 

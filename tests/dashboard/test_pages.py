@@ -22,7 +22,7 @@ from moorage.dashboard.reading import Reader
 from moorage.domain.entries.queue import EntryState
 from moorage.domain.observation.integration_log import IntegrationStatus, LogPage, LogQuery
 from moorage.domain.resilience.gate_commands import Pause
-from moorage.errors import StorageUnavailable
+from moorage.errors import OutcomeUnknown, StorageUnavailable
 from moorage.hub.internals import flows_of
 from moorage.runtime.bridge import run_now
 from tests.dashboard.world import ANN, SECRET, VIEWER, WAIT, Visitor, World
@@ -266,7 +266,39 @@ def test_page_shows_what_an_installation_has() -> None:
         assert "No integration log is configured." in visitor.get("/calls").text
         assert "No outbox or inbox is shown here." in visitor.get("/queues").text
         assert "No queue is shown here." in visitor.get("/dead").text
-        assert "The outcome of every payment is known." in visitor.get("/unknown").text
+        assert "every payment of the payments contract is known." in visitor.get("/unknown").text
+
+
+def test_unknown_outcomes_of_other_services_are_shown_until_they_are_settled() -> None:
+    """The first page counts keys to settle, and *Unknown outcomes* lists them."""
+
+    def fail() -> None:
+        raise ValueError
+
+    with World() as world:
+        visitor = world.visitor()
+        assert "No call of the last 7 days" in visitor.get("/unknown").text
+        for expected_error in (ValueError, OutcomeUnknown):
+            with pytest.raises(expected_error):
+                world.hub.manager.run("bare", fail, idempotency_key="INV-3/1", request_id="call-9")
+        assert "1 idempotency key with an unknown outcome" in visitor.get("/").text
+        page = visitor.get("/unknown").text
+        assert ("<code>INV-3/1</code>" in page, "/call?id=call-9" in page) == (True, True)
+
+        assert world.hub.manager.resolve_key("bare", "INV-3/1", done=False)
+        assert "Nothing needs a person." in visitor.get("/").text
+        assert "INV-3/1" not in visitor.get("/unknown").text
+
+
+def test_payments_of_the_contract_are_listed_once() -> None:
+    """A payment of the contract is not listed again among the other calls."""
+    with World() as world:
+        world.lose()
+        world.clock.advance(WAIT)
+        page = world.visitor().get("/unknown").text
+
+        assert "No call of the last 7 days" in page
+        assert 1 == page.count("/payment?")
 
 
 class UnavailableStore:

@@ -145,6 +145,6 @@ def test_newcomer_decides_ten_unknown_payments_rightly() -> None:
 
         assert {"asked", "decided"} == set(ways)
         assert [] == world.hub.unsettled_payments()
-        assert "The outcome of every payment is known." in ann.get("/unknown").text
+        assert "every payment of the payments contract is known." in ann.get("/unknown").text
         for key, (repeat, is_done) in truth.items():
             assert is_done is repeat().replayed, key

@@ -11,6 +11,7 @@ from moorage.domain.idempotency.claims import (
     TABLE,
     Claim,
     MarkSent,
+    ReadUnknown,
     Renew,
     Resolve,
     Verdict,
@@ -66,6 +67,7 @@ def test_claims_follow_the_table() -> None:
             prepare_key(key)
             key.world.now += lateness
             state = state_name(key)
+            assert (state == "unknown") is key.world.execute(ReadUnknown(KEY))
             verdict = key.world.execute(claim(owner, target)).verdict
             seen_transitions.add((state, event(state, owner, target), state_name(key), verdict))
     assert set(TABLE) == seen_transitions

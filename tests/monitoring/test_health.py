@@ -242,6 +242,12 @@ def test_worst_reason_comes_first() -> None:
             "The outcome of 2 payments is unknown.",
         ),
         (
+            {"unknown_keys": 1},
+            DEGRADED,
+            HealthConcern.UNKNOWN_OUTCOMES,
+            "The outcome of 1 idempotency key is unknown.",
+        ),
+        (
             {"lost_entries": 1},
             DEGRADED,
             HealthConcern.LOG_ENTRIES_LOST,

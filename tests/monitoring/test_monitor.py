@@ -17,21 +17,28 @@ from moorage import (
     CircuitBreakerConfig,
     CircuitState,
     ConfigurationError,
+    ConnectionFailed,
     ConnectorManager,
     HealthMonitor,
     HealthSettings,
     HealthSignals,
     HealthState,
     Hub,
+    IntegrationLog,
+    LogPage,
+    LogQuery,
     Outbox,
+    OutcomeUnknown,
     Probe,
     RateLimitConfig,
     Region,
     Request,
+    Response,
     Service,
     StorageUnavailable,
 )
 from moorage.adapters.entries.memory import AsyncMemoryOutbox, MemoryOutbox
+from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.monitoring.health import HealthConcern
 from moorage.domain.observation.call_events import CallFinished
@@ -435,6 +442,62 @@ def test_unsettled_payments_are_counted() -> None:
         assert HealthConcern.UNKNOWN_OUTCOMES not in concerns(monitor)
         world.clock.advance(WAIT)
         assert HealthConcern.UNKNOWN_OUTCOMES in concerns(monitor)
+
+
+LOST = Behaviour(raw=b"", then="close")
+
+
+def test_unknown_keys_of_services_are_counted(vendor: VendorServer) -> None:
+    """A key with an unknown outcome is reported until a person settles it."""
+    bank = Service("bank", vendor.url, retry=None)
+    with ConnectorManager([bank], log=MemoryIntegrationLogger()) as manager:
+        monitor = HealthMonitor(manager)
+        for key in ("INV-3", None):
+            vendor.queue(LOST)
+            with pytest.raises((OutcomeUnknown, ConnectionFailed)):
+                manager.call("bank", Request.post("/payouts"), idempotency_key=key)
+        assert [HealthConcern.UNKNOWN_OUTCOMES] == concerns(monitor)
+
+        assert manager.resolve_key("bank", "INV-3", done=True, answer=Response(200))
+        assert [] == concerns(monitor)
+
+
+def test_unknown_keys_of_asynchronous_services_are_counted(vendor: VendorServer) -> None:
+    """An asynchronous monitor reads an asynchronous log for keys with an unknown outcome."""
+
+    async def main() -> list[HealthConcern]:
+        bank = Service("bank", vendor.url, retry=None)
+        log = AsyncMemoryIntegrationLogger()
+        async with AsyncConnectorManager([bank], log=log) as manager:
+            with pytest.raises(OutcomeUnknown):
+                await manager.call("bank", Request.post("/payouts"), idempotency_key="INV-3")
+            health = await AsyncHealthMonitor(manager).check()
+            return [reason.concern for reason in health.all_reasons]
+
+    vendor.queue(LOST)
+    assert [HealthConcern.UNKNOWN_OUTCOMES] == asyncio.run(main())
+
+
+class WriteOnlyLog:
+    """An integration log that nobody can search."""
+
+    def write(self, entry: IntegrationLog, /) -> None:
+        """Drop an entry."""
+
+
+class UnreadableLog(WriteOnlyLog):
+    """An integration log whose database does not answer."""
+
+    def find(self, query: LogQuery, /) -> LogPage:
+        """Refuse to search."""
+        raise StorageUnavailable("The database does not answer.")
+
+
+@pytest.mark.parametrize("log", [UnreadableLog(), WriteOnlyLog()], ids=["unreadable", "write-only"])
+def test_log_that_cannot_be_read_hides_no_other_reason(log: Any) -> None:
+    """A log that cannot be searched does not make the check of the health fail."""
+    with ConnectorManager([Service("vat", "http://127.0.0.1:9")], log=log) as manager:
+        assert HealthState.HEALTHY is HealthMonitor(manager).check().state
 
 
 def test_thread_checks_inside_the_with_block(vendor: VendorServer) -> None:

@@ -22,6 +22,7 @@ from moorage.hub.internals import core_of, flows_of
 from moorage.hub.service_status import service_statuses
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.done_payments import done_payments
+from moorage.services.monitoring.unknown_calls import unknown_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -283,6 +284,18 @@ class Reader:
             ).items
         ]
         return sorted(entries, key=lambda entry: entry.started_at, reverse=True)[:limit]
+
+    def unknown_calls(self) -> list[IntegrationLog]:
+        """Return the latest call under each key of a service of your own with unknown outcome."""
+        log = self.log
+        if log is None:
+            return []
+
+        async def find(query: LogQuery) -> LogPage:
+            return log.find(query)
+
+        calls: list[IntegrationLog] = run_now(unknown_calls(flows_of(self.hub.manager), find))
+        return calls
 
     def refusals(self, service: str, tenant: str | None, region: str | None) -> list[Refusals]:
         """Return the recent periods in which a service's circuit refused calls, newest first."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from functools import partial
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.concurrency.forking import in_child
@@ -35,12 +36,13 @@ from moorage.runtime.signatures import with_arguments_of
 from moorage.services.monitoring.health import HealthFlows, HealthSources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from datetime import timedelta
     from types import TracebackType
     from typing import Self
 
     from moorage.domain.http.requests import Request
+    from moorage.domain.observation.integration_log import LogPage, LogQuery
     from moorage.hub.inbox import AsyncWebhookInbox, WebhookInbox
     from moorage.hub.manager import AsyncConnectorManager, ConnectorManager
     from moorage.hub.outbox import AsyncOutbox, Outbox
@@ -98,6 +100,7 @@ class _Monitor:
                 step=lambda function: make_step(function, core),
                 ping=partial(_ping, accounts),
                 unsettled=None if accounts is None else lambda: accounts.unsettled,
+                find_calls=_find_calls(ports_of(manager).log),
                 queues={
                     name: queue._flows  # noqa: SLF001 - a class of the same package
                     for name, queue in queues.items()
@@ -123,6 +126,19 @@ class _Monitor:
     @property
     def _pause(self) -> float:
         return min(self._every, self._flows.idle())
+
+
+def _find_calls(log: Any) -> Callable[[LogQuery], Awaitable[LogPage]] | None:
+    """Return a function that awaits a page of a log; None if the log can only be written."""
+    if not hasattr(log, "find"):
+        return None
+
+    async def find(query: LogQuery) -> LogPage:
+        answer: Any = log.find(query)
+        page: LogPage = await answer if isawaitable(answer) else answer
+        return page
+
+    return find
 
 
 def _signals_of(manager: Any) -> HealthSignals:

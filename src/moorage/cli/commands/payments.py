@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
@@ -26,9 +26,17 @@ _COLUMNS = (
     "last question",
 )
 
+_OTHER_SERVICES: Final = (
+    "This command knows the payments contract only. For other services, run"
+    " `moorage logs list --status unknown`."
+)
+
 
 def unsettled(*, context: Context) -> CommandResult:
     """List payments with an unknown outcome; exit with 1 if there are any.
+
+    These are payments of the payments contract. For calls of other services, see `moorage logs list
+    --status unknown` and `moorage keys resolve`.
 
     Args:
         context: the options that all commands share.
@@ -37,7 +45,7 @@ def unsettled(*, context: Context) -> CommandResult:
     with opened_hub(context) as hub:
         payments = hub.unsettled_payments()
     if not payments:
-        return CommandResult({"payments": []}, ["no payment is unsettled"])
+        return CommandResult({"payments": []}, ["no payment is unsettled", _OTHER_SERVICES])
     return CommandResult(
         {"payments": [_payment_row(payment) for payment in payments]}, [_table(payments)], FAILED
     )

@@ -32,6 +32,7 @@ from moorage.dashboard.payment_words import (
 )
 from moorage.domain.entries.queue import EntryQuery, EntryState
 from moorage.errors import ConnectorError
+from moorage.services.monitoring.unknown_calls import RECENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,9 +47,12 @@ if TYPE_CHECKING:
 
 
 def unknown_page(view: PageContext) -> Page:
-    """Return the page of payments and queue entries whose outcome is unknown."""
+    """Return the page of payments, other calls and queue entries whose outcome is unknown."""
     payments = view.reader.payments()
-    sections: list[Node] = [section("Payments", _payments(view, payments))]
+    sections: list[Node] = [
+        section("Payments", _payments(view, payments)),
+        section("Other calls", _calls(view)),
+    ]
     for name in view.reader.boxes:
         if view.reader.count(name, EntryQuery(states={EntryState.UNKNOWN})).number:
             queue_view = view._replace(fields={"box": name, "after": view.fields.get("after", "")})
@@ -58,7 +62,8 @@ def unknown_page(view: PageContext) -> Page:
 
 def _payments(view: PageContext, payments: list[UnsettledPayment]) -> Node:
     if not payments:
-        return tag("p", state_mark("all well", "good"), " The outcome of every payment is known.")
+        words = " The outcome of every payment of the payments contract is known."
+        return tag("p", state_mark("all well", "good"), words)
     current_time = view.reader.now()
     rows: list[list[Node]] = []
     for payment in payments:
@@ -74,6 +79,37 @@ def _payments(view: PageContext, payments: list[UnsettledPayment]) -> Node:
             ]
         )
     return table(("Payment", "Tenant", "Account", "First sent", "Next", "Decision"), rows)
+
+
+def _calls(view: PageContext) -> Node:
+    """Return the calls of other contracts and of own services whose keys must be settled."""
+    if view.reader.log is None:
+        words = "Without an integration log, this page cannot show calls of other services."
+        return tag("p", words, class_="soft")
+    calls = view.reader.unknown_calls()
+    if not calls:
+        words = f"No call of the last {RECENT.days} days in the log has a key to settle."
+        return tag("p", words, class_="soft")
+    current_time = view.reader.now()
+    rows: list[list[Node]] = [
+        [
+            link(view.request, moment(call.started_at, current_time), "/call", id=call.id),
+            call.service,
+            call.operation,
+            call.tenant,
+            tag("code", call.idempotency_key),
+        ]
+        for call in calls
+    ]
+    return join_nodes(
+        table(("Began", "Service", "Operation", "Tenant", "Idempotency key"), rows),
+        tag(
+            "p",
+            "Look each effect up at the vendor, then tell moorage the outcome with ",
+            tag("code", "moorage keys resolve"),
+            ".",
+        ),
+    )
 
 
 def _proposal_words(proposal: Proposal) -> str:

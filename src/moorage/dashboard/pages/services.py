@@ -24,6 +24,7 @@ from moorage.dashboard.reading import (
 )
 from moorage.domain.entries.queue import EntryQuery, EntryState
 from moorage.domain.observation.sketch import merged_sketch
+from moorage.errors import ConnectorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -148,6 +149,7 @@ def _problems_to_solve(
         pending_note = f"; {proposals} of them {verb} for a second person" if proposals else ""
         unknown_link = link(request, words, "/unknown")
         items.append(join_nodes(state_mark("unknown", "bad"), " ", unknown_link, pending_note))
+    items += _unknown_keys(view)
     problems = _problems(view, statuses, tenant)
     items += problems[:_MOST_LISTED]
     if len(problems) > _MOST_LISTED:
@@ -165,6 +167,20 @@ def _problems_to_solve(
     if not items:
         return tag("p", state_mark("all well", "good"), " Nothing needs a person.")
     return tag("ul", [tag("li", item) for item in items], class_="todo")
+
+
+def _unknown_keys(view: PageContext) -> list[Node]:
+    """Return the number of idempotency keys to settle as an item, if there are any."""
+    try:
+        calls = view.reader.unknown_calls()
+    except ConnectorError:
+        # The section of the latest failures says that the log cannot be read.
+        return []
+    if not calls:
+        return []
+    words = f"{count_text(len(calls), 'idempotency key')} with an unknown outcome"
+    unknown_link = link(view.request, words, "/unknown")
+    return [join_nodes(state_mark("unknown", "bad"), " ", unknown_link)]
 
 
 def _problems(

@@ -483,6 +483,23 @@ class Resolve:
         return (_ended_entry(entry, entry[4] + 1, stage, self.ttl, self.answer),), True
 
 
+class ReadUnknown:
+    """The command that reads whether the outcome of a key is unknown."""
+
+    __slots__ = ("keys",)
+    once = False
+    durable = True
+
+    def __init__(self, key: str) -> None:
+        self.keys = (key,)
+
+    @refusing_unreadable_states
+    def apply(self, states: States, now: int) -> tuple[States, bool]:
+        """Return True if a request was sent under the key, and its caller has lost the claim."""
+        entry = unexpired(states[0], now)
+        return states, entry is not None and entry[2] == SENT and entry[0] >= entry[6]
+
+
 class ReadRecord:
     """The command that reads a key's permanent record without claiming the key."""
 

@@ -251,6 +251,16 @@ def _general_reasons(
             " `moorage payments unsettled` lists them.",
             readings.unsettled,
         )
+    if readings.unknown_keys:
+        yield HealthReason(
+            "idempotency keys",
+            HealthConcern.UNKNOWN_OUTCOMES,
+            _DEGRADED,
+            f"The outcome of {_number_of(readings.unknown_keys, 'idempotency key')} is unknown.",
+            "List the calls with `moorage logs list --status unknown`, look each effect up at the"
+            " vendor, and tell moorage the outcome with `moorage keys resolve`.",
+            readings.unknown_keys,
+        )
     if readings.lost_entries:
         yield HealthReason(
             "log",

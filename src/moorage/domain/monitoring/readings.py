@@ -108,6 +108,8 @@ class HealthReadings:
         services: the state of each service.
         queues: the backlog of each outbox and inbox, by name.
         unsettled: the number of payments with an unknown outcome.
+        unknown_keys: the number of other idempotency keys with an unknown outcome, as far as the
+            integration log has recent calls under them.
         outages: the reason as a sentence, by the name of the store that does not answer.
         lost_entries: the number of entries that the integration log has lost.
         expiries: certificates and secrets whose end is known.
@@ -117,6 +119,7 @@ class HealthReadings:
     services: tuple[ServiceReading, ...] = ()
     queues: Mapping[str, Backlog] = field(factory=dict[str, Backlog])
     unsettled: int = 0
+    unknown_keys: int = 0
     outages: Mapping[str, str] = field(factory=dict[str, str])
     lost_entries: int = 0
     expiries: tuple[Expiry, ...] = ()

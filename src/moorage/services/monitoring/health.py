@@ -22,17 +22,19 @@ from moorage.domain.monitoring.probes import (
 )
 from moorage.domain.monitoring.readings import HealthReadings, ServiceReading, TenantRecordsReading
 from moorage.domain.state.keys import state_key
-from moorage.errors import ConfigurationError, StorageUnavailable
+from moorage.errors import ConfigurationError, ConnectorError, StorageUnavailable
 from moorage.services.monitoring.probing import make_probe
 from moorage.services.monitoring.service_status import plans_of, service_status
+from moorage.services.monitoring.unknown_calls import unknown_calls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from moorage.domain.http.requests import Request
     from moorage.domain.monitoring.health import Expiry, HealthPolicy
     from moorage.domain.monitoring.probes import Probe, ProbeState
     from moorage.domain.monitoring.readings import Signals
+    from moorage.domain.observation.integration_log import LogPage, LogQuery
     from moorage.services.calling.attempts import AttemptStep
     from moorage.services.calling.steps import CallOperations
     from moorage.services.contracts.unsettled_payments import UnsettledFlows
@@ -56,6 +58,7 @@ class HealthSources:
         step: converts a function to a step of a call.
         ping: returns the harmless request of a service, if its vendor has one.
         unsettled: the register of payments; None without one.
+        find_calls: returns a page of the integration log; None without a log that can be read.
         queues: outbox and inbox, by name.
         signals: returns the problems that events of this process have reported.
         policy: the rules of the assessment.
@@ -69,6 +72,7 @@ class HealthSources:
     step: Callable[[Callable[[], object]], AttemptStep]
     ping: Callable[[str], Request | None]
     unsettled: Callable[[], UnsettledFlows] | None
+    find_calls: Callable[[LogQuery], Awaitable[LogPage]] | None
     queues: Mapping[str, EntryProcessing[Any]]
     signals: Callable[[], Signals]
     policy: HealthPolicy
@@ -168,6 +172,7 @@ class HealthFlows:
             services=tuple(services),
             queues={name: await _backlog(queue) for name, queue in sources.queues.items()},
             unsettled=0 if problem else await self._count_unsettled(),
+            unknown_keys=0 if problem else await self._count_unknown_keys(),
             outages=outages,
             lost_entries=signals.lost_entries,
             expiries=sources.expiries,
@@ -231,6 +236,16 @@ class HealthFlows:
             return 0
         payments = await self._sources.unsettled().unsettled()
         return sum(payment.wait == 0 for payment in payments)
+
+    async def _count_unknown_keys(self) -> int:
+        sources = self._sources
+        if sources.find_calls is None:
+            return 0
+        try:
+            return len(await unknown_calls(sources.calling(), sources.find_calls, _TIMEOUT))
+        except ConnectorError:
+            # A log that cannot be read says nothing about keys.
+            return 0
 
     async def _count_records(
         self, near_bound: Mapping[str, TenantRecordsReading]
