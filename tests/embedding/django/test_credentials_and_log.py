@@ -32,10 +32,13 @@ from moorage.wiring.store_urls import aopen_storage, open_storage
 from moorage_django import credentials, log
 from moorage_django.errors import meaning
 from moorage_django.models import Call, Credential
+from moorage_django.moments import now_in
 from moorage_django.state import OrmStorage
 from tests.support.django_project import BARE_NAME, POSTGRES, configure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from moorage.testing.kits.credentials_conformance import Renew
 
 
@@ -167,8 +170,13 @@ def test_error_at_first_use_of_database_without_tables_says_to_migrate() -> None
         log.OrmLogger(BARE_NAME).find(LogQuery())
 
 
-def test_unreachable_database_raises_storage_unavailable() -> None:
-    """An unreachable database raises StorageUnavailable, not Django's database error."""
+@pytest.mark.parametrize(
+    "use",
+    [lambda alias: OrmStorage(alias).execute(read_command(new_key())), now_in],
+    ids=["state", "time"],
+)
+def test_unreachable_database_raises_storage_unavailable(use: Callable[[str], object]) -> None:
+    """An unreachable database raises StorageUnavailable, for which a worker waits."""
     absent_database = {
         **connections.settings[POSTGRES],
         "NAME": "absent",
@@ -179,7 +187,7 @@ def test_unreachable_database_raises_storage_unavailable() -> None:
     connections.settings["away"] = absent_database
     try:
         with pytest.raises(StorageUnavailable) as result:
-            OrmStorage("away").execute(read_command(new_key()))
+            use("away")
     finally:
         del connections.settings["away"]
 

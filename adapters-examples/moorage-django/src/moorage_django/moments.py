@@ -8,6 +8,8 @@ from typing import Final
 
 from django.db import connections
 
+from moorage_django.errors import translating_errors
+
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -37,6 +39,7 @@ def micros_in(alias: str, *, besides: str = "") -> int:
     return int(current_micros)
 
 
+@translating_errors
 def now_in(alias: str) -> datetime:
     """Return the time of an alias's database."""
     return EPOCH + micros_in(alias) * MICROSECOND
