@@ -228,7 +228,7 @@ def test_waiting_thread_gets_the_created_adapter() -> None:
             """Do nothing."""
 
     lazy_adapter = LazyAdapter(lambda: "ours")
-    lazy_adapter._lock = Lock()  # type: ignore[assignment]  # as far as it is one
+    lazy_adapter._lock.current = Lock()  # type: ignore[assignment]  # as far as it is one
 
     assert "theirs" == lazy_adapter.get()
 
