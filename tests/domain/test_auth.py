@@ -6,13 +6,14 @@ import hmac
 import traceback
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moorage.adapters.webhook_secrets import generate_webhook_secret
 from moorage.domain.auth.methods import (
     AuthMethod,
     Credentials,
@@ -28,7 +29,11 @@ from moorage.domain.signing.hmac_signing import HmacSigning
 from moorage.domain.signing.jwt import JwtSigning
 from moorage.domain.signing.message import MessageSignature
 from moorage.domain.signing.sigv4 import AwsSigV4
+from moorage.domain.webhooks.sending import WebhookSigner
 from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 REQUEST = Request.get("/x", query={"a": "1", "api_key": "old"}, headers={"Authorization": "old"})
 UNSHOWN = ("username", "access_key_id", "key_id", "claims")
@@ -78,6 +83,20 @@ def test_signing_key_adds_only_a_signature() -> None:
     digest = hmac.digest(HIDDEN_SECRET.encode(), b"", "sha256").hex()
     assert digest == sent_request.headers["x-signature"]
     assert HIDDEN_SECRET not in repr((sent_request.headers.pairs, sent_request.query))
+
+
+@pytest.mark.parametrize("change", [str, lambda secret: secret.removeprefix("whsec_").rstrip("=")])
+def test_webhooks_are_signed_when_they_are_sent(change: Callable[[str], str]) -> None:
+    """Webhook credentials sign with the time of the attempt, as `WebhookSigner` does."""
+    secret = generate_webhook_secret()
+    webhook = Request.post("/hook", json={"type": "a"}, headers={"webhook-id": "msg_1"})
+    credentials = Credentials.webhook(change(secret))
+    for time in (NOON, NOON + timedelta(hours=9)):
+        context = SigningContext(time, "")
+        sent_request = sign(webhook, "https://s.example/hook", credentials, context)
+        assert isinstance(webhook.body, bytes)
+        expected_headers = WebhookSigner(secret).sign(webhook.body, id="msg_1", at=time)
+        assert expected_headers.items() <= sent_request.headers.items()
 
 
 @given(printable.filter(lambda text: ":" not in text), printable)
@@ -196,6 +215,10 @@ def test_repr_and_pickle_hide_secrets(credentials: Credentials | OAuthCredential
         (lambda: Credentials(signing=HMAC), "signing"),
         (lambda: Credentials(method="hmac", signing=HMAC), "secret"),
         (lambda: Credentials.signed(HMAC, ""), "secret"),
+        (lambda: Credentials.webhook("whsec_" + "QUFB" * 7), "secret"),
+        (lambda: Credentials.webhook("whsec_" + "AAAA" * 8), "secret"),
+        (lambda: Credentials.webhook("whsec_" + "Ä" * 40), "secret"),
+        (lambda: Credentials.webhook("whsk_" + "QUFB" * 16), "secret"),
         (lambda: Credentials.signed(attrs.evolve(JWT, algorithm="RS256"), HIDDEN_SECRET), "secret"),
         (
             lambda: Credentials.signed(attrs.evolve(MESSAGE, algorithm="ed25519"), HIDDEN_SECRET),

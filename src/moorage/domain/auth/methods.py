@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from binascii import b2a_base64
+from binascii import a2b_base64, b2a_base64
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -65,6 +65,8 @@ _WITH_USERNAME = frozenset({AuthMethod.BASIC, AuthMethod.DIGEST})
 _WITH_STEPS = frozenset(
     {AuthMethod.API_KEY_QUERY, AuthMethod.API_KEY_PATH, AuthMethod.DIGEST, AuthMethod.NEGOTIATE}
 )
+_WEBHOOK_PREFIX = "whsec_"
+_SHORTEST_KEY = 24
 _KEY_PLACE = "{key}"
 _USUAL_NAMES = {
     AuthMethod.API_KEY_HEADER: "X-API-Key",
@@ -91,6 +93,25 @@ def _method(value: AuthMethod | str) -> AuthMethod:
 
 def _usual_name(credentials: Credentials) -> str | None:
     return _USUAL_NAMES.get(credentials.method)
+
+
+def _webhook_key(secret: Secret) -> bytes:
+    """Return the key in a subscriber's secret: Base64, usually after `whsec_`.
+
+    An HMAC pads its key with zeros, so a key of zeros equals an empty key.
+    """
+    text = secret.reveal().removeprefix(_WEBHOOK_PREFIX)
+    try:
+        key = a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
+    except ValueError:
+        key = b""
+    if len(key) >= _SHORTEST_KEY and key.strip(b"\0"):
+        return key
+    raise InvalidData(
+        "The subscriber's secret is too short, or not in the form whsec_… of Standard Webhooks.",
+        field="secret",
+        remedy="Create one with `generate_webhook_secret`.",
+    )
 
 
 def _convert_to_utc(value: datetime | None) -> datetime | None:
@@ -216,6 +237,29 @@ class Credentials:
         """Return credentials that sign every attempt with a key; the key itself is not sent."""
         key = as_secret(key)
         return cls(method=signing.method, secret=key, signing=signing, expires_at=expires_at)
+
+    @classmethod
+    @without_arguments_in_errors
+    def webhook(cls, secret: Secret | str) -> Credentials:
+        """Return credentials that sign every attempt as a webhook of Standard Webhooks.
+
+        The signature covers the header `webhook-id`, so set the service's `idempotency_header` to
+        "webhook-id" and call it with idempotency keys.
+
+        Args:
+            secret: the subscriber's shared secret, `whsec_…`.
+
+        Raises:
+            InvalidData: the secret is too short, or not in the form of Standard Webhooks.
+        """
+        from moorage.domain.signing.hmac_signing import HmacSigning  # noqa: PLC0415 - rarely used
+
+        signing = HmacSigning(
+            signs="{header:webhook-id}.{timestamp}.{body}",
+            headers={"webhook-timestamp": "{timestamp}", "webhook-signature": "v1,{signature}"},
+            encoding="base64",
+        )
+        return cls.signed(signing, _webhook_key(as_secret(secret)))
 
     @classmethod
     def mtls(cls) -> Credentials:
