@@ -17,7 +17,7 @@ from moorage import ConnectorError, StepRunning
 app = Celery("erp", broker=os.environ.get("BROKER_URL", "memory://"))
 
 
-@app.task(bind=True, acks_late=True, max_retries=20)
+@app.task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=20)
 def close(self: Any, number: str | None, amount: str, token: str) -> str:
     """Close an order.
 

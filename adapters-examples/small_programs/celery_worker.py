@@ -27,11 +27,12 @@ def hub() -> moorage.Hub:
     return moorage.open(os.environ.get("MOORAGE_CONFIG", "moorage.toml"), **ports)
 
 
-@app.task(bind=True, acks_late=True, max_retries=20)
+@app.task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=20)
 def pay(self: Any, number: str, amount: str, token: str) -> str:
     """Take an order's payment, and return its reference.
 
-    The key names the order, so a task that runs again asks for the same payment. moorage has
+    The key names the order, so a task that runs again asks for the same payment. It does so after
+    its worker process was killed too, because of `reject_on_worker_lost`. moorage has
     already retried before an error arrives here: Celery only waits until another try may help. An
     unknown outcome is left to `settle_unknown`, and then to a person.
     """

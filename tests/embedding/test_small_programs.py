@@ -178,6 +178,11 @@ def test_celery_task_that_runs_twice_charges_once(stripe: StripeSandbox) -> None
     assert 0 == run_task("settle_unknown")
 
 
+def test_celery_task_of_a_killed_process_goes_back_to_the_queue() -> None:
+    """Celery keeps a payment whose worker process is killed, and does not drop it."""
+    assert (True, True) == (TASKS["pay"].acks_late, TASKS["pay"].reject_on_worker_lost)
+
+
 def test_celery_task_waits_until_another_try_may_help(stripe: StripeSandbox) -> None:
     """A payment is retried after its vendor was busy; a declined payment fails at once."""
     stripe.fail(Response(429, {"Retry-After": "3"}))
