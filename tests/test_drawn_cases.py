@@ -48,7 +48,7 @@ def test_every_case_is_drawn_by_some_seed() -> None:
     assert set(MANY) == set().union(*(_drawn(MANY, seed) for seed in range(150)))
 
 
-def test_shared_parameters_are_tried() -> None:
+def test_every_value_of_a_parameter_has_a_chosen_case() -> None:
     """Each vendor and each check of a kit has a chosen case, unless the test takes long."""
     test = "tests/test_a.py::test_conforms"
     cases = [f"{test}[check{n}-{vendor}]" for n in range(20) for vendor in ("a", "b", "c, sync")]

@@ -25,7 +25,7 @@ MAIL = SendGrid(credentials="k")
 ACME: Any = ["acme"]
 
 
-def test_no_command_for_a_program() -> None:
+def test_missing_command_is_reported_as_json() -> None:
     """With --json, running the program without a command prints the error as JSON."""
     result = command("--json")
 

@@ -61,9 +61,9 @@ def _python(tmp_path_factory: pytest.TempPathFactory) -> Path:
         subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip()
     )
     (foreign_path / "ours.pth").write_text(f"{SOURCE}\n{sysconfig.get_path('purelib')}\n", "utf-8")
-    copy = shutil.copytree(PACKAGE, folder / "acme-vendor")
+    package_copy = shutil.copytree(PACKAGE, folder / "acme-vendor")
     offline = ["--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
-    install = [str(python), "-m", "pip", "install", "-q", *offline, str(copy)]
+    install = [str(python), "-m", "pip", "install", "-q", *offline, str(package_copy)]
     finished_process = subprocess.run(install, capture_output=True, text=True, check=False)
     assert finished_process.returncode == 0, finished_process.stderr
     return python
@@ -103,8 +103,8 @@ def test_command_line_lists_the_vendor(python: Path, tmp_path: Path) -> None:
 
 def test_vendors_own_tests_pass(python: Path, tmp_path: Path) -> None:
     """The installed vendor passes its contract's conformance kit in both modes."""
-    copy = shutil.copytree(PACKAGE / "tests", tmp_path / "tests")
-    output = run(python, "-m", "pytest", "-q", "-p", "no:randomly", str(copy), cwd=tmp_path)
+    package_copy = shutil.copytree(PACKAGE / "tests", tmp_path / "tests")
+    output = run(python, "-m", "pytest", "-q", "-p", "no:randomly", str(package_copy), cwd=tmp_path)
     assert "passed" in output
 
 

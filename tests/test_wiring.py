@@ -234,7 +234,7 @@ def test_waiting_thread_gets_the_created_adapter() -> None:
 
 
 def test_every_port_has_a_default() -> None:
-    """A manager without any ports has working defaults."""
+    """A manager without any adapters for its ports uses working defaults."""
     plain_core = sync_core(Ports()).core
     later_core = async_core(Ports()).core
 

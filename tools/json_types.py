@@ -98,12 +98,10 @@ class _Scope:
         )
 
     def _of_attributes(self, attributes: Json) -> Type:
-        fields = [
-            Field(part["name"], self._of_attribute(part), part["required"]) for part in attributes
-        ]
+        fields = [Field(part["name"], self._type_of(part), part["required"]) for part in attributes]
         return Fields(tuple(fields), None)
 
-    def _of_attribute(self, attribute: Json) -> Type:
+    def _type_of(self, attribute: Json) -> Type:
         kind = attribute["type"]
         if kind == "complex":
             type_ = self._of_attributes(attribute["subAttributes"])

@@ -149,7 +149,7 @@ class _MistakePlanter:
             case ast.Dict():
                 yield from self._swapped_words(node)
             case ast.Call():
-                yield from self._lost_words(node)
+                yield from self._removed_words(node)
                 yield from self._calls(node)
             case ast.Set() | ast.Tuple():
                 yield from self._shorter(node)
@@ -176,7 +176,7 @@ class _MistakePlanter:
                 if other_word is not None:
                     yield self._plant("word", value, other_word)
 
-    def _lost_words(self, node: ast.Call) -> Iterator[Plant]:
+    def _removed_words(self, node: ast.Call) -> Iterator[Plant]:
         """Yield edits that remove a word from a table of equal names."""
         if self._text(node.func).split(".")[-1] != "same":
             return

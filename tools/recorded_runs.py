@@ -150,7 +150,7 @@ class Recorder:
         return AsyncScriptedIncoming(await self.send(request, url, timeouts), piece=PIECE)
 
     async def close(self) -> None:
-        """Do nothing, because there is no connection."""
+        """Do nothing: a scripted vendor has no connection to close."""
 
     def observe(self, event: events.Event) -> None:
         """Record an event other than a call or attempt."""

@@ -113,7 +113,7 @@ class ConnectorError(Exception):
         attempts: how many attempts reached for the vendor.
         vendor_retry_after: seconds that the vendor asked to wait; `retry_at` may be earlier, since
             no vendor can ask for more than the service's `max_pause`.
-        replayed: whether this is the stored refusal of an earlier call with the same key.
+        replayed: whether this error was stored for an earlier call with the same key.
     """
 
     service: str | None = None
@@ -181,7 +181,7 @@ class ConnectorError(Exception):
 
     @property
     def message(self) -> str:
-        """The sentence that says what happened."""
+        """The sentence that describes what happened."""
         return str(self.args[0])
 
     @property
@@ -295,7 +295,7 @@ def _list_of(count: str, problems: Sequence[Problem]) -> str:
 
 
 class ConfigurationError(ConnectorError):
-    """The configuration is wrong, and nothing was sent; `path` names the wrong setting.
+    """The configuration is wrong, and nothing was sent; `path` is the path of the wrong setting.
 
     `problems` are all that are known, of which `path`, the message and the remedy are the first.
     """
@@ -310,7 +310,7 @@ class ConfigurationError(ConnectorError):
 
     @classmethod
     def of(cls, problems: Sequence[Problem], *, source: str | None = None) -> Self:
-        """Return one error that reports all of these problems, of which at least one is required.
+        """Return one error that reports all of these problems; at least one is required.
 
         Args:
             problems: what is wrong.
@@ -552,7 +552,7 @@ class IdempotencyInProgress(ConnectorError):
 
 
 class StepRunning(ConnectorError):
-    """A step is still running, although its caller has stopped waiting.
+    """A step is still running, but its caller has stopped waiting.
 
     `retry_at` is the time at which to ask again, with the same key.
     """
@@ -613,7 +613,7 @@ class OutcomeUnknown(ConnectorError):
 
 
 class VendorRejected(_ErrorWithAnswer):
-    """The vendor understood the request and refused it (4xx, or a refusal in the body).
+    """The vendor understood the request and rejected it (4xx, or an error in the body).
 
     `conclusive` is True if the refusal is stored under the idempotency key even though the answer
     to an earlier attempt was lost, because the vendor's operation then finds what that attempt did.
@@ -825,7 +825,7 @@ class CopiedStore(HeldBack):
 
 
 class InvalidData(ConnectorError):
-    """A value is invalid for its field; `field` names the field."""
+    """A value is invalid for its field; `field` is the name of the wrong field."""
 
     remedy = "Correct the value."
 

@@ -3,7 +3,8 @@
 `pack` and `unpack` are for values: plain values and those of the contracts. `pack_state` and
 `unpack_state` are for the states of commands. `pack_credentials` and `unpack_credentials` are for
 credentials, and `pack_tables` and `unpack_tables` for the tables of a tenant. Packed credentials
-and tables are readable, so seal the bytes at once, with the context that `sealing_context` returns.
+and tables are readable, so seal the bytes immediately, with the context that `sealing_context`
+returns.
 """
 
 from __future__ import annotations

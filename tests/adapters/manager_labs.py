@@ -373,7 +373,7 @@ class GcpLab(Lab):
             if request.headers.get("metadata-flavor") != "Google":
                 return Behaviour(403)
             token_path = "/computeMetadata/v1/instance/service-accounts/default/token"
-            return self._granted() if request.path == token_path else Behaviour(404)
+            return self._token_response() if request.path == token_path else Behaviour(404)
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer" or token not in self.tokens:
             return self._error(401, "UNAUTHENTICATED")
@@ -437,9 +437,9 @@ class GcpLab(Lab):
         KEY.public_key().verify(
             _decode(signature), f"{head}.{claims}".encode(), padding.PKCS1v15(), hashes.SHA256()
         )
-        return self._granted()
+        return self._token_response()
 
-    def _granted(self) -> Behaviour:
+    def _token_response(self) -> Behaviour:
         token = self.token()
         return json_behaviour(
             {"access_token": token, "expires_in": self.lifetime, "token_type": "Bearer"}
@@ -477,7 +477,7 @@ class AzureLab(Lab):
                 return json_behaviour({"error": "invalid_request"}, 400)
             if query != fields:
                 return self.refuse("metadata", json_behaviour({"error": "invalid_resource"}, 400))
-            return self._granted(str(self.lifetime))
+            return self._token_response(str(self.lifetime))
         if dict(request.query).get("api-version") != "7.4":
             return self.refuse("api-version", self._error(400, "BadParameter"))
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -519,9 +519,9 @@ class AzureLab(Lab):
             )
         if request.path != "/our-directory/oauth2/v2.0/token":
             return json_behaviour({"error": "invalid_request"}, 400)
-        return self._granted(self.lifetime)
+        return self._token_response(self.lifetime)
 
-    def _granted(self, lifetime: int | str) -> Behaviour:
+    def _token_response(self, lifetime: int | str) -> Behaviour:
         token = self.token()
         return json_behaviour(
             {"access_token": token, "expires_in": lifetime, "token_type": "Bearer"}

@@ -57,9 +57,9 @@ class AdvancingClock:
 
 
 @pytest.fixture
-def watch(monkeypatch: pytest.MonkeyPatch) -> AdvancingClock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> AdvancingClock:
     """Replace the clock by one that advances when connecting to a silent address."""
-    watch = AdvancingClock()
+    clock = AdvancingClock()
 
     class Socket(socket.socket):
         def connect(self, address: Any, /) -> None:
@@ -67,15 +67,15 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> AdvancingClock:
                 return super().connect(address)
             wait = self.gettimeout()
             assert wait is not None
-            watch.waits.append(wait)
-            watch.now += wait
+            clock.waits.append(wait)
+            clock.now += wait
             raise TimeoutError
 
     monkeypatch.setattr(socket, "socket", Socket)
-    monkeypatch.setattr("moorage.adapters.state.redis.time", watch)
+    monkeypatch.setattr("moorage.adapters.state.redis.time", clock)
     for module in ("_redis_socket", "_redis_pool"):
-        monkeypatch.setattr(f"moorage.adapters.state.{module}.monotonic", watch.monotonic)
-    return watch
+        monkeypatch.setattr(f"moorage.adapters.state.{module}.monotonic", clock.monotonic)
+    return clock
 
 
 def give_addresses(monkeypatch: pytest.MonkeyPatch, addresses: list[tuple[str, int]]) -> None:
@@ -91,7 +91,7 @@ def give_addresses(monkeypatch: pytest.MonkeyPatch, addresses: list[tuple[str, i
 
 
 def test_silent_address_leaves_time_for_the_next(
-    server: PrivateRedis, watch: AdvancingClock, monkeypatch: pytest.MonkeyPatch
+    server: PrivateRedis, clock: AdvancingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the first addresses of a Redis host are silent, the next one is reached in time."""
     port = server.port
@@ -100,7 +100,7 @@ def test_silent_address_leaves_time_for_the_next(
     )
     with RedisStorage(f"redis://redis.example:{port}/0", timeout=HOUR) as store:
         assert 1 == store.execute(Count(new_key()), LONG)
-    assert [LONG / 3, LONG / 3] == watch.waits
+    assert [LONG / 3, LONG / 3] == clock.waits
 
 
 def test_silent_address_holds_up_no_task(
@@ -135,7 +135,7 @@ def test_loop_that_is_not_asyncios_connects_as_usual(
 
 
 def test_silent_addresses_end_by_the_deadline(
-    watch: AdvancingClock, monkeypatch: pytest.MonkeyPatch
+    clock: AdvancingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If all addresses of a Redis host are silent, the command fails at the caller's deadline."""
     give_addresses(monkeypatch, [(silent_host, 6379) for silent_host in SILENT * 2])
@@ -144,8 +144,8 @@ def test_silent_addresses_end_by_the_deadline(
         pytest.raises(StorageUnavailable, match="did not answer in time"),
     ):
         store.execute(Count(new_key()), LONG)
-    assert 4 == len(watch.waits)
-    assert watch.now <= LONG
+    assert 4 == len(clock.waits)
+    assert clock.now <= LONG
 
 
 def test_name_without_addresses_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:

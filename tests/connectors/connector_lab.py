@@ -94,7 +94,7 @@ class RecordingConnector:
         return PoolStatistics(idle=1)
 
     def open(self, timeout: float, /) -> None:
-        """Open the diary."""
+        """Record that the connector was opened."""
         self._write(f"open {self.name} {timeout:g}")
 
     def health(self, timeout: float, /) -> ConnectorHealth:
@@ -105,7 +105,7 @@ class RecordingConnector:
         )
 
     def close(self) -> None:
-        """Close the diary."""
+        """Record that the connector was closed."""
         self._write(f"close {self.name}")
 
     def _write(self, line: str) -> None:

@@ -258,7 +258,7 @@ def test_day_is_a_date(day: Any) -> None:
     assert [] == sandbox.requests
 
 
-def test_many_decimals_of_a_large_rate() -> None:
+def test_large_rate_can_be_rounded_to_every_allowed_number_of_decimals() -> None:
     """Every allowed number of decimals works, even for a currency quoted in many units."""
     rates = table("EUR", quotation("EUR", "17000.5", "IDR"))
 

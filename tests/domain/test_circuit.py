@@ -209,7 +209,7 @@ def test_the_last_calls_may_be_the_window() -> None:
 
 
 def test_a_window_of_calls_ends_with_its_slot() -> None:
-    """In a window of calls, a failure is dropped with its slot, which is a tenth of the window."""
+    """A window of calls has ten slots; a failure is forgotten when its slot leaves the window."""
     line = Line(failures=None, failure_rate=0.5, window_calls=23)
     line.call()
     for _ in range(24):

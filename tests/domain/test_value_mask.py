@@ -120,7 +120,7 @@ def test_value_sent_under_sensitive_name_is_masked_as_whole_word_only() -> None:
 
 
 def test_short_fragments_of_a_secret_are_shown() -> None:
-    """Fragments of a secret shorter than 8 (edge) or 12 (middle) characters are not masked."""
+    """A secret's first or last 7 characters, or 11 from its middle, are not masked."""
     mask = value_mask([PLAIN.encode()])
     words = f"{PLAIN[:7]} {PLAIN[-7:]} {PLAIN[4:15]}"
 

@@ -172,11 +172,11 @@ def test_vendor_retry_after_becomes_delay_of_task_retry(
 
 def test_celery_worker_is_free_while_a_step_goes_on(erp: Erp, celery_close: Any) -> None:
     """While the first order's step runs, the only worker closes another order."""
-    release = erp.hold("INV-1")
+    release_file = erp.hold("INV-1")
     slow_task = celery_close.delay(*ORDER)
     celery_close.delay("INV-3", *ORDER[1:]).get(timeout=120)
     assert ["INV-3"] == [number for number, _ in erp.book_rows()]
-    release.touch()
+    release_file.touch()
     slow_task.get(timeout=120)
     assert ["INV-3", "INV-1"] == [number for number, _ in erp.book_rows()]
 
@@ -292,11 +292,11 @@ def test_vendor_retry_after_becomes_time_at_which_job_is_scheduled_again(
 
 def test_procrastinate_worker_is_free_while_a_step_goes_on(erp: Erp, jobs: Jobs) -> None:
     """A job whose step still runs is scheduled again, and another job is done meanwhile."""
-    release = erp.hold("INV-1")
+    release_file = erp.hold("INV-1")
 
     def end_the_step() -> None:
         if erp.book_rows():
-            release.touch()
+            release_file.touch()
 
     asyncio.run(jobs.work_until_done([ORDER, ("INV-3", *ORDER[1:])], end_the_step))
     assert ["INV-3", "INV-1"] == [number for number, _ in erp.book_rows()]
@@ -363,10 +363,10 @@ def test_dbos_workflow_asks_for_a_step_that_goes_on(
     erp: Erp, expected: list[SentRequest], dbos_engine: Any
 ) -> None:
     """While a step runs, the workflow is in a durable pause between two short parts."""
-    release = erp.hold("INV-1")
+    release_file = erp.hold("INV-1")
     handle = dbos_engine.DBOS.start_workflow(dbos_engine.close, *ORDER)
     wait_until(lambda: len(dbos_engine.DBOS.list_workflow_steps(handle.workflow_id)) > 1)
-    release.touch()
+    release_file.touch()
     handle.get_result()
     assert expected == erp.http.sent
 
@@ -521,12 +521,12 @@ def test_temporal_activity_is_free_while_a_step_goes_on(erp: Erp, temporal_engin
     """An activity whose step still runs fails with the time of its next attempt."""
     from temporalio.exceptions import ApplicationError  # noqa: PLC0415 - optional
 
-    release = erp.hold("INV-1")
+    release_file = erp.hold("INV-1")
     with pytest.raises(ApplicationError, match="goes on") as excinfo:
         run_activities(temporal_engine, *ORDER)
     assert timedelta(seconds=1) == excinfo.value.next_retry_delay
     assert not excinfo.value.non_retryable
-    release.touch()
+    release_file.touch()
     run_workflows(temporal_engine, ORDER)
     assert ["INV-1"] == [number for number, _ in erp.book_rows()]
 
@@ -691,12 +691,12 @@ def test_restate_workflow_asks_for_a_step_that_goes_on(
     erp: Erp, expected: list[SentRequest], workflows: Workflows
 ) -> None:
     """While a step runs, the workflow sleeps between two short parts."""
-    release = erp.hold("INV-1")
+    release_file = erp.hold("INV-1")
     workflows.ask("held", "run/send", ORDER)
     runs = order_flow.hub().steps.get("here").runs
     longer = timedelta(seconds=order_flow.PATIENCE + 1)
     wait_until(lambda: [run for run in runs() if age(run) > longer])
-    release.touch()
+    release_file.touch()
     workflows.result("held")
     assert expected == erp.http.sent
 

@@ -307,7 +307,7 @@ def test_entry_that_cannot_be_read_is_left_to_a_person(keyless_shop: KeylessShop
     run_plain(body())
 
 
-def test_hub_that_rehearses_settles_no_entry(keyless_shop: KeylessShop) -> None:
+def test_dry_run_settles_no_outbox_entry(keyless_shop: KeylessShop) -> None:
     """In dry-run mode the hub settles no outbox entry."""
 
     async def body() -> None:

@@ -349,7 +349,7 @@ async def test_success_clears_an_earlier_retry_after(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_short_life_is_lived(world: World) -> None:
+async def test_token_of_30_seconds_is_not_renewed_at_every_call(world: World) -> None:
     """A token with a lifetime of 30 seconds is not renewed at every call."""
     oauth_world = OAuthWorld(world, token(1, ago=7200))
     refresher = oauth_world.refresher()

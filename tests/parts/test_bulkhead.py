@@ -100,7 +100,7 @@ def test_refusals_are_reported(use: Callable[..., Any]) -> None:
 
 
 def test_bulkhead_runs_as_many_threads_as_it_has_slots() -> None:
-    """A bulkhead runs as many threads as it has slots, and each thread gets a slot in the end."""
+    """At most as many threads run at once as a bulkhead has slots; all waiting threads get one."""
     bulkhead = Bulkhead(3, 20)
     running_calls, running_peaks = [0] * 20, [0] * 20
 

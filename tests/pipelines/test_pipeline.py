@@ -72,14 +72,14 @@ async def test_order_of_a_key_holds() -> None:
     """Records of one key reach the sink in order, despite retries, halved batches and lanes."""
     failed: dict[bytes, int] = defaultdict(int)
 
-    def judge(record: SinkRecord) -> Exception | None:
+    def failure_of(record: SinkRecord) -> Exception | None:
         number = record.json()["number"]
         if number % 31 == 0:
             return InvalidData("bad")
         failed[record.payload] += 1
         return ConnectionFailed("shaky") if number % 7 == 0 and failed[record.payload] < 3 else None
 
-    sink, letters = MemorySink(judge, reports_each_record=False), MemoryDeadLetters()
+    sink, letters = MemorySink(failure_of, reports_each_record=False), MemoryDeadLetters()
     source = MemorySource(make_records(600, keys=9))
     settings = config(lanes=5, batch=BatchLimits(records=16))
     await run(Pipeline("orders", source, sink, dead_letters=letters, config=settings))
@@ -221,14 +221,14 @@ async def test_only_records_that_failed_temporarily_are_sent_again() -> None:
     """If some records of a batch fail temporarily, only these are sent again."""
     failures = {3: 2, 5: 1}
 
-    def judge(record: SinkRecord) -> Exception | None:
+    def failure_of(record: SinkRecord) -> Exception | None:
         number = record.json()["number"]
         if failures.get(number):
             failures[number] -= 1
             return ConnectionFailed("shaky")
         return None
 
-    sink = MemorySink(judge)
+    sink = MemorySink(failure_of)
     report = await run(Pipeline("orders", MemorySource(make_records(8)), sink, config=config()))
     assert [8, 2, 1] == sink.batches
     assert [0, 1, 2, 4, 6, 7, 5, 3] == [value["number"] for value in sink.values]

@@ -119,8 +119,8 @@ def test_unset_is_false_and_shows_its_name() -> None:
     assert {"size": "small", "note": None} == write_value(Tree, Tree(size=Size.SMALL, note=None))
 
 
-def test_objects_name_the_place_of_a_problem() -> None:
-    """An error names the property, through lists and objects, without showing its value."""
+def test_errors_contain_path_of_wrong_property() -> None:
+    """An error contains the property's path through lists and objects, but not its value."""
     assert "size is missing." == problem_of_read(Tree, {})
     assert "The value is not an object." == problem_of_read(Tree, [])
     wrong_values = [{"size": "small"}, {"size": 1}]

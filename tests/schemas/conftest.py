@@ -15,12 +15,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     names = pyfuncitem._fixtureinfo.argnames  # noqa: SLF001 - pytest has no public name for it
 
-    async def run() -> None:
+    async def run_test_and_close_managers() -> None:
         try:
             await pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
         finally:
             while MANAGERS:
                 await MANAGERS.pop().close()
 
-    asyncio.run(run())
+    asyncio.run(run_test_and_close_managers())
     return True

@@ -244,7 +244,7 @@ async def test_single_use_body_is_sent_with_the_next_call(world: World) -> None:
 
 @sync_and_async
 async def test_streamed_answer_follows_a_challenge(world: World) -> None:
-    """A streamed request is repeated with a digest response after a challenge, too."""
+    """After a digest challenge, a streamed request is sent again with an Authorization header."""
     refusal = PiecewiseBody(401, challenge("n-1").headers, b"")
     world.vendor.answers(refusal, PiecewiseBody(200, {}, b"all"))
 

@@ -267,7 +267,7 @@ def test_account_that_is_gone_is_not_replaced() -> None:
     "options, sent", [({}, None), ({"timeout": 7.0}, 7.0), ({"key": "k"}, 30.0)]
 )
 def test_operation_on_a_resource_uses_its_account(options: Any, sent: float | None) -> None:
-    """An operation on an existing resource uses that resource's account, which the error names."""
+    """An operation on a resource uses the resource's account; an error contains that account."""
     hub = Hub("one", "two")
     assert ("two's", "ref") == run_plain(
         hub.desk.execute_at("ref", ASKED_OPERATION, hub.perform_and_record, **options)

@@ -158,11 +158,11 @@ async def test_another_payload_is_a_conflict_in_every_state(world: World, state:
     world.vendor.answers(answers[state])
     manager = world.manager(bank())
 
-    async def charge_first() -> None:
+    async def make_first_charge() -> None:
         with suppress(ConnectorError):
             await charge(manager)
 
-    running_charge = world.start(charge_first)
+    running_charge = world.start(make_first_charge)
     if state == "in progress":
         await gate.reached()
     else:
@@ -269,11 +269,11 @@ async def test_repeat_waits_for_the_first_caller(world: World) -> None:
     world.vendor.answers(gate.answering(Response(201, body=b"charged")))
     manager = world.manager(bank())
 
-    async def charge_first() -> Response:
+    async def make_first_charge() -> Response:
         response: Response = await charge(manager)
         return response
 
-    running_charge = world.start(charge_first)
+    running_charge = world.start(make_first_charge)
     await gate.reached()
 
     async def finish() -> None:
@@ -303,10 +303,10 @@ async def test_waiting_repeat_ends_at_its_deadline(world: World) -> None:
     world.vendor.answers(gate.answering(200))
     manager = world.manager(bank())
 
-    async def charge_first() -> None:
+    async def make_first_charge() -> None:
         await charge(manager)
 
-    running_charge = world.start(charge_first)
+    running_charge = world.start(make_first_charge)
     await gate.reached()
     with pytest.raises(IdempotencyInProgress):
         await charge(manager, timeout=0.00375)

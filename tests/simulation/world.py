@@ -194,7 +194,7 @@ class World:
         self.history.append(f"{(self.now - START) / 1e6:12.6f}  {who:<9} {what}")
 
     def strikes(self, fault: str) -> bool:
-        """Draw whether this fault happens now, and record it if so."""
+        """Decide at random whether this fault happens now; if it does, record it."""
         likely: int = getattr(self.faults, fault)
         if likely and self.dice.randrange(1000) < likely:
             self.struck.add(fault)

@@ -42,8 +42,8 @@ def test_note_survives_a_host() -> None:
 @pytest.mark.parametrize(
     "text", ["", "moorage-run:", "moorage-run:!!!", "moorage-run:e30=", "moorage-run:W10="]
 )
-def test_other_texts_are_no_notes(text: str) -> None:
-    """A text that another program wrote is not read as a note."""
+def test_strings_of_other_programs_are_not_parsed_as_run_notes(text: str) -> None:
+    """A string that another program wrote is not parsed as a run note."""
     assert RunNote.unpacked(text) is None
 
 

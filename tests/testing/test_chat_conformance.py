@@ -212,7 +212,7 @@ class _MarkdownVendor(Teams):
         )
 
 
-class _ConfidentVendor(Teams):
+class _VendorThatReportsAcceptedAsSent(Teams):
     """A faulty vendor that reports an accepted message as sent."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
@@ -264,7 +264,7 @@ class _IdleVendor(Slack):
         return ChatReceipt(ref=ref, status=ChatStatus.DELETED)
 
 
-class _HastyVendor(Slack):
+class _VendorThatSendsAtOnce(Slack):
     """A faulty vendor that sends scheduled messages at once."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
@@ -389,7 +389,7 @@ def _forgeable_subject() -> kit.ChatSubject:
 
 WRONG = [
     ("a_message_is_posted", as_slack(_SendingTwiceVendor), "twice"),
-    ("a_message_is_posted", as_teams(_ConfidentVendor), "reported as sent"),
+    ("a_message_is_posted", as_teams(_VendorThatReportsAcceptedAsSent), "reported as sent"),
     ("a_message_is_posted", as_slack(_TerseVendor), "answer is lost"),
     ("a_key_posts_once", as_slack(_KeylessVendor), "more than once"),
     ("each_request_is_sent_once", as_slack(_RetryingVendor), "raised no error|by itself"),
@@ -424,7 +424,7 @@ WRONG = [
     ("a_message_is_shown_in_full", as_slack(_LosingVendor), "do not see"),
     ("a_message_is_shown_in_full", as_telegram(_LoudVendor), "makes a sound"),
     ("a_message_is_shown_in_full", as_teams(_PromisingVendor), "makes a sound"),
-    ("a_message_is_scheduled", as_slack(_HastyVendor), "scheduled for"),
+    ("a_message_is_scheduled", as_slack(_VendorThatSendsAtOnce), "scheduled for"),
 ]
 PLAIN = {name_of(check): check for check in kit.CHECKS}
 

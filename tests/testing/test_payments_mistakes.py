@@ -188,7 +188,7 @@ class UnderchargingVendor(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class GrossVendor(Stripe):
+class GrossPayoutsVendor(Stripe):
     """A faulty vendor that reports payout amounts before fees."""
 
     async def payout_items(self, wire: Wire, ref: Any, /, *, after: Any) -> Page[PayoutItem]:
@@ -204,7 +204,7 @@ class GrossVendor(Stripe):
         (ForgetfulVendor, "means_are_stored_and_removed"),
         (FreewheelingVendor, "links_are_created_once"),
         (UnderchargingVendor, "links_are_created_once"),
-        (GrossVendor, "transactions_explain_a_payout"),
+        (GrossPayoutsVendor, "transactions_explain_a_payout"),
         (HopefulVendor, "an_unknown_state_is_no_success"),
         (HopefulLookupVendor, "an_unknown_state_is_no_success"),
         (HastyVendor, "a_pending_payment_is_no_success"),

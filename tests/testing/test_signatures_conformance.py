@@ -317,7 +317,7 @@ class _ShownState(SignerState):
 
 
 class _ShowingVendor(_FollowingVendor):
-    """A faulty vendor whose states show personal data."""
+    """A faulty vendor whose signers' repr() contains personal data."""
 
     def changed(self, envelope: Envelope) -> Envelope:
         signers = tuple(_ShownState(email=state.email) for state in envelope.signers)

@@ -212,7 +212,7 @@ class _OptimisticVendor(Vies):
             return VatCheck(number=number, valid=True, checked_at=wire.now())
 
 
-class _HastyVendor(Hmrc):
+class _VendorThatReadsErrorsAsUnknownNumber(Hmrc):
     """A faulty vendor that reads every refusal as an unknown number."""
 
     async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
@@ -307,7 +307,11 @@ WRONG = [
     ("an_outage_is_no_verdict", as_vies(_FinalVendor), "raised InvalidRequest"),
     ("a_malformed_answer_is_no_verdict", as_vies(_PessimisticVendor), "was no error"),
     ("a_malformed_answer_is_no_verdict", as_vies(_OptimisticVendor), "was no error"),
-    ("a_wrong_address_is_no_verdict", as_hmrc(_HastyVendor), "was no error"),
+    (
+        "a_wrong_address_is_no_verdict",
+        as_hmrc(_VendorThatReadsErrorsAsUnknownNumber),
+        "was no error",
+    ),
     ("a_wrong_address_is_no_verdict", as_brreg(_HastyRegisterVendor), "was no error"),
     ("an_answer_is_about_its_number", as_vies(_OptimisticVendor), "was no error"),
     ("an_answer_is_about_its_number", _other_number, "was no error"),
@@ -317,7 +321,7 @@ WRONG = [
     ("a_proof_is_kept", register_without_proof, "not asked for a proof"),
     ("details_are_compared", as_vies(_ComparingVendor), "the register does not have"),
     ("a_refusal_has_its_type", as_vies(_ByStatusVendor), "raised VendorFailed"),
-    ("a_refusal_has_its_type", as_hmrc(_HastyVendor), "was no error"),
+    ("a_refusal_has_its_type", as_hmrc(_VendorThatReadsErrorsAsUnknownNumber), "was no error"),
     ("each_request_is_sent_once", as_vies(_TwiceVendor), "twice"),
     ("a_request_is_in_the_vendors_words", as_vies(_AloneVendor), "requesterMemberStateCode"),
     ("an_answer_is_read_in_full", as_vies(_ProoflessVendor), "None as proof"),

@@ -67,7 +67,7 @@ def test_secrets_that_stay_conform_async(check: kit.AsyncCheck) -> None:
 @pytest.mark.parametrize(
     "check", [*kit.CHECKS, *kit.CHANGING_CHECKS, *kit.NAMED_CHECKS], ids=name_of
 )
-def test_a_hosts_table_conforms(check: kit.Check) -> None:
+def test_provider_with_several_endpoints_conforms(check: kit.Check) -> None:
     """A provider with several endpoints and changing secrets passes all checks."""
     check(TableProvider)
 
@@ -75,7 +75,7 @@ def test_a_hosts_table_conforms(check: kit.Check) -> None:
 @pytest.mark.parametrize(
     "check", [*kit.ASYNC_CHECKS, *kit.ASYNC_CHANGING_CHECKS, *kit.ASYNC_NAMED_CHECKS], ids=name_of
 )
-def test_a_hosts_table_conforms_async(check: kit.AsyncCheck) -> None:
+def test_provider_with_several_endpoints_conforms_async(check: kit.AsyncCheck) -> None:
     """An asynchronous provider with several endpoints passes all checks."""
     asyncio.run(check(AsyncTableProvider))
 

@@ -517,7 +517,7 @@ def test_payment_is_found_by_the_id_of_webhooks(shop: SandboxHub) -> None:
 
 @pytest.mark.parametrize("has_node", [True, False])
 def test_payment_that_does_not_exist_is_refused(shop: SandboxHub, *, has_node: bool) -> None:
-    """A payment that does not exist is refused, whether its node is null or an error."""
+    """Getting a missing payment fails, whether Braintree responds with a null node or an error."""
     ref = shop.pay().ref
     shop.sandbox.transactions.clear()
     if has_node:

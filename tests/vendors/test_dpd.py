@@ -200,7 +200,7 @@ def test_password_is_sent_to_the_login_alone(shop: Shop) -> None:
 
 
 def test_refused_login_buys_nothing() -> None:
-    """A wrong password is a matter of credentials, and the error does not show it."""
+    """A wrong password raises AuthenticationFailed, whose message does not contain the password."""
     shop = Shop(credentials="not the password")
     with pytest.raises(AuthenticationFailed) as caught:
         shop.buy()

@@ -256,7 +256,7 @@ def test_parcel_without_its_address_is_looked_up(address: str | None) -> None:
 
 @pytest.mark.parametrize("answer", [{}, {"fulfillments": [{"shipmentTrackingNumber": "1Z999AA"}]}])
 def test_parcels_that_cannot_be_read_leave_the_outcome_unknown(answer: dict[str, Any]) -> None:
-    """If eBay's parcels cannot be read after a lost answer, the outcome is unknown."""
+    """If a response is lost and eBay's list of parcels is unreadable, the outcome is unknown."""
     sandbox = EbaySandbox()
     order = sandbox.add_order(1)
     sandbox.fail(None, Lost(), reply(answer))

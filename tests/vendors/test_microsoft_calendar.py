@@ -324,7 +324,7 @@ def test_wrong_references_are_refused() -> None:
     with hub_at(sandbox) as hub:
         with pytest.raises(InvalidData, match="not the reference of an event"):
             hub.calendars().cancel(CALENDAR)
-        with pytest.raises(InvalidData, match="page of this list"):
+        with pytest.raises(InvalidData, match="not a cursor of this list"):
             hub.calendars().changes(CALENDAR, **times, after=CALENDAR)
         with pytest.raises(InvalidData, match="of the kind 'other'"):
             hub.calendars().create(CALENDAR, NewEvent(title="V", **times, attendees=[other]))

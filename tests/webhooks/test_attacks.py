@@ -191,8 +191,8 @@ def test_base64_with_garbage(name: str, spoil: Any) -> None:
     sent_request = sender.send(NOW, 1)
     text = spoil(sent_request.headers[header])
     if text.strip(" ") != sent_request.headers[header]:
-        value = attrs.evolve(sent_request, headers=sent_request.headers | {header: text})
-        assert "signature" == Receiver.of(sender).reason_of_refusal(value)
+        changed_request = attrs.evolve(sent_request, headers=sent_request.headers | {header: text})
+        assert "signature" == Receiver.of(sender).reason_of_refusal(changed_request)
 
 
 def test_the_other_signature_of_a_curve_is_a_replay() -> None:
@@ -205,8 +205,10 @@ def test_the_other_signature_of_a_curve_is_a_replay() -> None:
     twin_signature = b64(utils.encode_dss_signature(first, ORDER - second))
     assert twin_signature != sent_request.headers[header]
 
-    value = attrs.evolve(sent_request, headers=sent_request.headers | {header: twin_signature})
-    assert "replayed" == receiver.reason_of_refusal(value)
+    changed_request = attrs.evolve(
+        sent_request, headers=sent_request.headers | {header: twin_signature}
+    )
+    assert "replayed" == receiver.reason_of_refusal(changed_request)
 
 
 @pytest.mark.parametrize("body", ["{}", None, {"a": 1}, ["{}"], 7, object], ids=repr)

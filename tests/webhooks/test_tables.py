@@ -50,7 +50,7 @@ def test_every_preset_is_a_table(name: str) -> None:
 
 @EACH
 def test_a_scheme_out_of_a_table_verifies(name: str) -> None:
-    """A webhook scheme read from a table accepts the vendor's webhooks."""
+    """A webhook scheme that is read from a TOML table accepts the vendor's webhooks."""
     sender = BY_NAME[name]
     scheme = WebhookScheme.from_table(preset(name).to_table())
     receiver = Receiver(scheme, sender.secret, parameters=sender.parameters)
@@ -60,12 +60,12 @@ def test_a_scheme_out_of_a_table_verifies(name: str) -> None:
 
 @pytest.mark.parametrize("name", USUAL)
 def test_a_usual_scheme_is_a_dozen_lines(name: str) -> None:
-    """A usual webhook scheme needs at most twelve entries in a table."""
+    """A usual webhook scheme needs at most twelve entries in a TOML table."""
     assert len(preset(name).to_table()) <= 12
 
 
 def test_tables_leave_out_defaults() -> None:
-    """A webhook scheme's table has only the values that differ from the defaults."""
+    """A webhook scheme's TOML table has only the values that differ from the defaults."""
     scheme = WebhookScheme(**LEAST)  # type: ignore[arg-type]  # converted
 
     assert LEAST == scheme.to_table()

@@ -84,7 +84,7 @@ def _function_of(frame: FrameType) -> tuple[object, str]:
 
 
 def end_process(code: int) -> None:  # pragma: no cover - it ends the process
-    """End the process at once, with a message."""
+    """End the process immediately, with a message."""
     # Another thread may hold the lock of sys.stderr.
     with suppress(OSError):
         os.write(2, _MESSAGE + (_CUT_MESSAGE if code == CUT_OFF else b""))

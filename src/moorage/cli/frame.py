@@ -169,7 +169,7 @@ class _Call:
 
 
 def _print_error(sentence: str) -> None:
-    """Print an error; if that is impossible, the exit code still says what happened."""
+    """Print an error; if printing fails, the exit code still shows the kind of error."""
     try:
         print(terminal_text(f"moorage: {sentence}"), file=sys.stderr)
     except OSError:

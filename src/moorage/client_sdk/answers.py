@@ -53,4 +53,4 @@ def binary_answer(response: Response) -> bytes:
 
 
 def no_answer(_: Response) -> None:
-    """Return None, because the description says that this answer has no body."""
+    """Return None, because the OpenAPI description defines no body for this response."""

@@ -1,4 +1,4 @@
-"""Functions that make the contents of requests: JSON, forms, files, texts and bytes."""
+"""Functions that make the contents of requests: JSON, forms, files, strings and bytes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def multipart_content(
 
 
 def text_content(text: str, *, media_type: str = "text/plain; charset=utf-8") -> Content:
-    """Return a text as UTF-8 content."""
+    """Return a string as UTF-8 content."""
     return Content(media_type, text.encode())
 
 

@@ -11,11 +11,11 @@ from moorage.errors import InvalidData
 
 
 def exact_json(body: bytes) -> Any:
-    """Parse a JSON text, with each decimal number as a Decimal.
+    """Parse a JSON string, with each decimal number as a Decimal.
 
     Raises:
-        ValueError: the text is not JSON.
-        RecursionError: the text is nested too deeply.
+        ValueError: the string is not JSON.
+        RecursionError: the string is nested too deeply.
     """
     text = body.decode(json.detect_encoding(body))
     return json.loads(text, parse_float=Decimal, parse_constant=refuse_constant)

@@ -24,7 +24,7 @@ class Limit(Protocol):
 
 @attrs.frozen
 class Text:
-    """Limits of the number of characters of a text.
+    """Limits of the number of characters of a string.
 
     Attributes:
         least: the smallest number.
@@ -35,7 +35,7 @@ class Text:
     most: int | None = None
 
     def problem(self, value: Any) -> str | None:
-        """Return the problem of a text; None if it is valid."""
+        """Return the problem of a string; None if it is valid."""
         if not isinstance(value, str):
             return None
         if len(value) < self.least:
@@ -140,7 +140,7 @@ class Kinds:
 
 
 class DecimalText:
-    """Marks a decimal number that is a text in JSON."""
+    """Marks a decimal number that is a string in JSON."""
 
     def problem(self, value: Any) -> None:  # noqa: ARG002 - the signature of every limit
         """Return None, because the text is checked when it is read."""

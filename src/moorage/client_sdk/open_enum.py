@@ -7,10 +7,10 @@ from typing import Final, Literal, TypeAlias
 
 
 class OpenEnum(StrEnum):
-    """An enumeration of texts that also accepts unknown texts.
+    """An enumeration of strings that also accepts unknown strings.
 
-    A service may add values at any time. An unknown text becomes a member that is equal to the text
-    and whose `is_known` is False.
+    A service may add values at any time. An unknown string becomes a member that is equal to the
+    string and whose `is_known` is False.
     """
 
     @classmethod

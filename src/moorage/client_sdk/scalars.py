@@ -1,4 +1,4 @@
-"""Conversion of single values, such as texts, numbers and dates, between JSON and Python."""
+"""Conversion of single values, such as strings, numbers and dates, between JSON and Python."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class CipherSettings:
     """The cipher that a configuration names.
 
     Attributes:
-        keys: its keys; the first key encrypts, and all keys decrypt.
+        keys: the cipher's keys; the first key encrypts, and all keys decrypt.
     """
 
     keys: Secret = field(validator=_valid_keys)
@@ -92,7 +92,7 @@ class TenantStoreSettings:
     """The store in which the tables of tenants are looked up.
 
     Attributes:
-        url: its URL.
+        url: the store's URL.
         keys: the keys that decrypt it.
         every: the seconds for which a table is used before it is read again.
     """
@@ -107,7 +107,7 @@ class CredentialStoreSettings:
     """The store of credentials that a configuration names.
 
     Attributes:
-        url: its URL.
+        url: the store's URL.
         keys: the keys that decrypt it, if it is encrypted.
     """
 

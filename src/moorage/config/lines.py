@@ -1,7 +1,8 @@
 """Finds the line of each setting in a file, for messages about the setting.
 
-The parsers of TOML and JSON in the standard library tell no positions. So a text that they accepted
-is read again here, which only an error causes: the scanner skips values and checks nothing.
+The parsers of TOML and JSON in the standard library tell no positions. So a string that they
+accepted is read again here, which only an error causes: the scanner skips values and checks
+nothing.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ _PLAIN: Final = re.compile(r"[^,\[\]{}#\r\n]*")
 
 
 def lines_of(text: str) -> Mapping[str, int]:
-    """Return the line of each setting of a TOML or JSON text, counted from 1, by its path.
+    """Return the line of each setting of a TOML or JSON string, counted from 1, by its path.
 
-    Of a text that is malformed or nested too deeply, it returns those before the mistake.
+    Of a string that is malformed or nested too deeply, it returns those before the mistake.
     """
     scanner = _Scanner(text)
     with suppress(ValueError, RecursionError):
@@ -45,7 +46,7 @@ def lines_of(text: str) -> Mapping[str, int]:
 
 
 class _Scanner:
-    """Reads one valid text from its beginning to its end.
+    """Reads one valid string from its beginning to its end.
 
     Attributes:
         lines: the line of each setting by its path.
@@ -59,7 +60,7 @@ class _Scanner:
         self._counts: dict[str, int] = {}  # of the tables [[…]] so far, by path
 
     def document(self) -> None:
-        """Read a TOML text: settings, and the headers of tables."""
+        """Read a TOML string: settings, and the headers of tables."""
         table = ""
         while self._next_character():
             if self._skip_character("["):

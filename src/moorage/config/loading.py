@@ -48,7 +48,7 @@ class WrittenConfiguration:
         return Path.cwd() if self.file is None else self.file.parent
 
     def check_content(self, check: Callable[[dict[str, Any]], Checked]) -> Checked:
-        """Return the result of a check of the content, whose error names the file and the line."""
+        """Check the content; an error contains the name of the file, and the line."""
         try:
             return check(self.tree)
         except ConfigurationError as error:

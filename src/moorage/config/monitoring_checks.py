@@ -142,7 +142,7 @@ def _tables(value: object, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    """Return the texts of a list, or a single text, as a tuple."""
+    """Return the strings of a list, or a single string, as a tuple."""
     values = value if is_list(value) else [value]
     return tuple(str(entry) for entry in values if isinstance(entry, str))
 

@@ -2,8 +2,8 @@
 
 A file may come from an untrusted source, so its size, its depth and the number of its values are
 limited before the description is processed. YAML is read as the same values that JSON would have:
-`no` and `2026-01-01` are texts. An alias shares the value of its anchor, and counts like a copy of
-it.
+`no` and `2026-01-01` are strings. An alias shares the value of its anchor, and counts like a copy
+of it.
 """
 
 from __future__ import annotations

@@ -23,10 +23,10 @@ _METHODS: Final = ("POST", "PUT", "PATCH")
 
 
 def is_import_path(_: object, field: attrs.Attribute[Any], value: str) -> None:
-    """Refuse a text that does not name a module and an object in it.
+    """Refuse a string that does not name a module and an object in it.
 
     Raises:
-        ConfigurationError: the text is not such a name.
+        ConfigurationError: the string is not such a name.
     """
     if not _IMPORT_PATH.fullmatch(value):
         raise ConfigurationError(
@@ -300,7 +300,7 @@ class OutboxSourceOptions:
         connector: the connector of the database, of the kind sql.
         table: the name of the table.
         id: the column of the id, a positive number that the database generates in ascending order.
-        payload: the column of the payload: a text, bytes, or JSON.
+        payload: the column of the payload: a string, bytes, or JSON.
         key: the column of the key.
         ordered: true if the table has a column with the key.
         transaction: the column of the transaction, which only PostgreSQL has.

@@ -204,13 +204,13 @@ class PipelineSettings:
     """A pipeline that a configuration names.
 
     Attributes:
-        name: its name.
-        source: its source.
-        sink: its sink.
+        name: the pipeline's name.
+        source: the pipeline's source.
+        sink: the pipeline's sink.
         transforms: the names of transform functions, and the options of transforms by schema.
         schemas: the registry of schemas, if there is one.
         dead_letters: the store of its dead letters, if there is one.
-        config: its other settings.
+        config: the pipeline's other settings.
         connectors: the connectors that its source, its sink and its dead letters use, by name.
     """
 

@@ -186,7 +186,7 @@ class Report:
 def located_error(
     problems: Iterable[Problem], source: str | None, lines: Mapping[str, int]
 ) -> ConfigurationError:
-    """Return the error of these problems, which names the file and the lines in it."""
+    """Return one error with these problems, with the name of the file and the lines in it."""
     return ConfigurationError.of(
         [_problem_with_line(problem, lines) for problem in problems], source=source
     )

@@ -161,7 +161,7 @@ class References:
 
 
 def is_secret_reference(text: str) -> bool:
-    """Return whether a text refers to a secret without containing one, even as a fallback."""
+    """Return whether a string refers to a secret without containing one, even as a fallback."""
     if text.startswith(SCHEME):
         return True
     references = [match[1] for match in _VARIABLE.finditer(text) if match[1] is not None]

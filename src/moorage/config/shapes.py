@@ -96,7 +96,7 @@ class ListOf:
 
 @frozen
 class NamedTable:
-    """The shape of a table whose names the user chooses, with values of one shape."""
+    """The shape of a table with keys of the user's choice, and values of one shape."""
 
     of: Shape
 
@@ -112,10 +112,10 @@ class Field:
 
     Attributes:
         shape_or_load: the shape of its value, or a function that loads the module with the shape.
-        about: its purpose, as a sentence.
+        about: the setting's purpose, as a sentence.
         required: True if it must be present.
         nullable: True if null is allowed, in formats with null.
-        default: its default, if that can be written in a configuration.
+        default: the setting's default, if that can be written in a configuration.
     """
 
     shape_or_load: Shape | Callable[[], Shape]
@@ -135,9 +135,9 @@ class Table:
     """The shape of a table with known settings.
 
     Attributes:
-        name: its name in messages.
-        about: its purpose, as a sentence.
-        fields: its settings by name.
+        name: the table's name in messages.
+        about: the table's purpose, as a sentence.
+        fields: the table's settings by name.
         make: creates a value from the settings that are present; by default they remain a dict.
         kinds: the classes with these settings as fields, which may refuse a value.
         advice: a sentence for a reader who wrote an unknown setting; empty for none.
@@ -156,7 +156,7 @@ class TableByKind:
     """A table whose `kind` determines its settings; by default the kind is the table's own name.
 
     Attributes:
-        name: its name in messages.
+        name: the table's name in messages.
         names: returns the kinds.
         table: returns the table of a kind; raises ConfigurationError if the kind is unknown.
         known: kinds that are known without calling `names`, which may be slow.

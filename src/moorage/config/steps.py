@@ -97,7 +97,7 @@ class PlatformSettings:
     """A platform that a configuration names.
 
     Attributes:
-        name: its name, which is the type of the connector that runs steps there.
+        name: the platform's name, which is the type of the connector that runs steps there.
         kind: the name of its kind.
         settings: the settings of its kind.
     """

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 
 class EnvironmentText(str):
-    """A text from an environment variable, which is parsed as the type of its setting."""
+    """A string from an environment variable, which is parsed as the type of its setting."""
 
     __slots__ = ()
 
@@ -86,7 +86,7 @@ def read(shape: Shape, value: Any, path: str, report: Report) -> Any:
 
 
 def read_value(text: str) -> Any:
-    """Parse a text as a TOML value; return the text unchanged if it is not one."""
+    """Parse a string as a TOML value; return the string unchanged if it is not one."""
     try:
         parsed_table = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
@@ -95,7 +95,7 @@ def read_value(text: str) -> Any:
 
 
 def expectation(shape: Shape) -> str:
-    """Return a phrase that says which values a setting of this shape accepts."""
+    """Return a phrase that describes the values that a setting of this shape accepts."""
     return _EXPECTATIONS[type(shape)](shape)
 
 

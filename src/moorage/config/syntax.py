@@ -33,7 +33,7 @@ class Reason(NamedTuple):
 
 
 class MalformedText(ValueError):
-    """Raised for a text that moorage's own checks refuse, with the reason."""
+    """Raised for a string that moorage's own checks refuse, with the reason."""
 
     def __init__(self, cause: str, remedy: str, *, allowed: bool = False) -> None:
         super().__init__(cause)

@@ -53,17 +53,17 @@ def mask_secrets(value: Any, name: str = "") -> Any:
 
 
 def is_reference(text: str) -> bool:
-    """Return whether a text refers to a secret without containing it."""
+    """Return whether a string refers to a secret without containing it."""
     return text.startswith("secret://") or re.fullmatch(r"\$\{[A-Za-z_]\w*\}", text) is not None
 
 
 def has_password(text: str) -> bool:
-    """Return whether a text is a URL with a password in plain text."""
+    """Return whether a string is a URL with a password in plain text."""
     return without_password(text) != text
 
 
 def without_password(text: str) -> str:
-    """Return a text with user names, passwords and secret query parameters of its URLs masked."""
+    """Return a string with user names, passwords and secret query parameters of its URLs masked."""
     if "://" not in text:
         return text
     return _QUERY.sub(_masked_query, _USER_INFO.sub(_masked_user, text))

@@ -3,8 +3,8 @@
 Three features of YAML are refused. Nested aliases let a short file fill the memory. A repeated key
 hides one of its values. A tag gives a value another type than the written one.
 
-PyYAML's libyaml loader, if present, reads a valid text about nine times as fast. A text that it
-refuses is read again in Python, which gives better messages. A text with one of the rare
+PyYAML's libyaml loader, if present, reads a valid string about nine times as fast. A string that it
+refuses is read again in Python, which gives better messages. A string with one of the rare
 characters that only libyaml accepts is read again too, so that a file is valid on every machine or
 on none.
 """
@@ -21,11 +21,11 @@ from moorage.config.syntax import CORRECT, MalformedText
 
 
 def read_yaml(text: str) -> Any:
-    """Return the only document of a YAML text.
+    """Return the only document of a YAML string.
 
     Raises:
-        Malformed: the text is not YAML, or uses a feature that a configuration must not use.
-        RecursionError: the text is nested too deeply.
+        Malformed: the string is not YAML, or uses a feature that a configuration must not use.
+        RecursionError: the string is nested too deeply.
     """
     if _FAST_LOADER is not None and not _READ_DIFFERENTLY.search(text):
         try:
@@ -44,7 +44,7 @@ def read_yaml(text: str) -> Any:
 
 
 def lines_of_yaml(text: str) -> dict[str, int]:
-    """Return the line of each setting of a valid YAML text, counted from 1, by its path."""
+    """Return the line of each setting of a valid YAML string, counted from 1, by its path."""
     lines: dict[str, int] = {}
     yaml_module: Any = yaml
     _note_lines(yaml_module.compose(text, yaml.SafeLoader), "", lines)
@@ -64,7 +64,7 @@ def _note_lines(node: Any, path: str, lines: dict[str, int]) -> None:
 
 
 class _Fault(NamedTuple):
-    """A fault in a YAML text: its line (counted from 0), the cause and the remedy."""
+    """A fault in a YAML string: its line (counted from 0), the cause and the remedy."""
 
     line: int
     cause: str

@@ -1,9 +1,9 @@
 """Reads YAML as JSON values, in bounded memory.
 
-The text is read event by event into dicts and lists, so deep nesting fills no stack. Plain words
-are resolved as the core schema of YAML 1.2 does: only true, false, null and numbers are not texts.
-The number of values below each value is counted, so that a text whose aliases expand to millions of
-values is refused at once.
+The string is read event by event into dicts and lists, so deep nesting fills no stack. Plain words
+are resolved as the core schema of YAML 1.2 does: only true, false, null and numbers are not
+strings. The number of values below each value is counted, so that a string whose aliases expand to
+millions of values is refused immediately.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _YamlLevel:
     """A YAML table or list that is not read completely yet.
 
     Attributes:
-        value: its dict or list.
+        value: the level's dict or list.
         anchor: the name of its anchor, if it has one.
         count: the number of values in it so far.
         name: the key whose value comes next; None if a key comes next.
@@ -90,7 +90,7 @@ class _Builder:
             level.name = event.value
             return
         _check_tag(event, line)
-        # `implicit` is true for a text without quotation marks.
+        # `implicit` is true for a string without quotation marks.
         value = _plain_value(event.value, line) if event.implicit[0] else event.value
         self._add(value, 1, event.anchor, line)
 
@@ -126,10 +126,10 @@ class _Builder:
 
 
 def yaml_value(text: str) -> Any:
-    """Return the only document of a YAML text.
+    """Return the only document of a YAML string.
 
     Raises:
-        Malformed: the text is not YAML, is nested too deeply, or expands to too many values.
+        Malformed: the string is not YAML, is nested too deeply, or expands to too many values.
     """
     builder = _Builder()
     parse: Any = yaml.parse

@@ -222,7 +222,7 @@ class ChatEvent:
 
 
 class ChatVendor(Protocol):
-    """The operations of a chat vendor; its capabilities name the optional ones."""
+    """The operations of a chat vendor; its `capabilities` list the optional ones."""
 
     async def send(
         self, wire: Wire, message: ChatMessage, /, *, key: str | None

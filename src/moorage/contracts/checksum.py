@@ -38,7 +38,7 @@ class RunningChecksum(Protocol):
         ...
 
     def digest(self) -> bytes:
-        """The checksum of all bytes so far."""
+        """The checksum of all bytes that were added."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Declarations of contracts: a contract is a class, whose methods are its operations.
+"""Declarations of contracts: a contract is a class, and its methods are the operations.
 
 A declared method has the parameters and the docstring that users see. Its body checks the
 arguments and returns the `Requirements` of the operation, from which the account is chosen. It
@@ -196,7 +196,8 @@ def changes(
     Args:
         target: account that the operation goes to.
         verb: name of the vendor's method, if it has another name.
-        deferrable: False if the caller needs the result at once, so that no outbox may store it.
+        deferrable: False if the caller needs the result immediately, so that no outbox may store
+            it.
         needs: capability without which no vendor can do the operation.
     """
     return _declare(Effect.DEFERRABLE if deferrable else Effect.IMMEDIATE, target, verb, needs)

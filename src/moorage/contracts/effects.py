@@ -88,7 +88,7 @@ def check_keys(vendor: Vendor, service: Service) -> None:
             f"A service of the vendor {vendor.name} relies on idempotency keys for {memory:g}"
             f" seconds, but the vendor remembers them for only {stated_keys.memory:g} seconds.",
             path="idempotency_memory",
-            remedy="Create the service with **idempotency.settings of the vendor's class.",
+            remedy="Pass **self.idempotency.settings where the vendor class creates the service.",
         )
 
 

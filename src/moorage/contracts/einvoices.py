@@ -125,7 +125,7 @@ class ElectronicAddress:
 
     @classmethod
     def parse(cls, text: ElectronicAddress | str, field: str = "address") -> Self:
-        """Parse an address such as "0208:0123456789"; `field` names the argument in the error.
+        """Parse an address such as "0208:0123456789"; an error's `field` is the argument `field`.
 
         Raises:
             InvalidData: the text is not an address.
@@ -298,7 +298,7 @@ class SentInvoice:
         status: state of the invoice.
         vendor_status: the vendor's own word for the state.
         official_number: number that a national system gave the invoice, such as KSeF's.
-        reason: reason of a refusal or a failure, if the vendor states it.
+        reason: reason of a rejection or a failure, if the vendor states it.
         at: time of the state, if the vendor states it.
         replayed: True if this is the stored answer of an earlier call with the same key.
         raw: the vendor's complete answer.
@@ -378,7 +378,7 @@ class EinvoiceEvent:
         ref: reference of the invoice.
         status: state of the sent invoice; None for an invoice that arrived.
         vendor_status: the vendor's own word for the state.
-        reason: reason of a refusal or a failure, if the vendor states it.
+        reason: reason of a rejection or a failure, if the vendor states it.
         raw: the vendor's complete event.
     """
 
@@ -392,7 +392,7 @@ class EinvoiceEvent:
 
 
 class EinvoicesVendor(Protocol):
-    """The operations of a vendor of electronic invoices; its capabilities name the optional ones.
+    """The operations of a vendor of electronic invoices; its `capabilities` list the optional ones.
 
     `mark_fetched` may be repeated: a document that is marked already stays so.
     """

@@ -358,7 +358,7 @@ def check_fits(message: EmailMessage, people: int, limits: Mapping[str, int]) ->
 
 
 class EmailVendor(Protocol):
-    """The operations of an email vendor; its capabilities name the optional ones.
+    """The operations of an email vendor; its `capabilities` list the optional ones.
 
     `send_bulk` receives at most its limit "batch" of recipients, and returns their results in
     order.

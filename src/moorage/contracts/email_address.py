@@ -107,7 +107,7 @@ class EmailAddress:
 
 
 def as_address(value: EmailAddress | str, field: str = "email") -> EmailAddress:
-    """Convert a text to an address; `field` names the argument in the error."""
+    """Convert a text to an address; an error's `field` is the argument `field`."""
     if isinstance(value, EmailAddress):
         return value
     if not isinstance(value, str):

@@ -113,7 +113,7 @@ class Verdict(StrEnum):
 
 @frozen(kw_only=True)
 class AddressCheck:
-    """The result of checking an address; None where the vendor does not say.
+    """The result of checking an address; a value that the vendor does not state is None.
 
     Attributes:
         email: the address.

@@ -401,7 +401,7 @@ class MemberPage:
 
 
 class PeopleVendor(Protocol):
-    """The operations of a directory of people; its capabilities name the optional ones."""
+    """The operations of a directory of people; its `capabilities` list the optional ones."""
 
     async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage: ...
 

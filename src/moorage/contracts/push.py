@@ -417,7 +417,7 @@ def outcome_of(result: Result[PushReceipt]) -> PushOutcome:
 
 
 class PushVendor(Protocol):
-    """The operation of a push vendor; its capabilities name the recipients that it reaches."""
+    """The operation of a push vendor; its `capabilities` list the recipients that it reaches."""
 
     async def send(
         self, wire: Wire, message: PushMessage, /, *, key: str | None

@@ -1,4 +1,4 @@
-"""References: texts that identify an object at a vendor, with its account and the vendor."""
+"""References: strings that identify an object at a vendor, with its account and the vendor."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Ref:
 
     @classmethod
     def parse(cls, text: Ref | str, field: str = "ref") -> Ref:
-        """Parse the text of a reference; `field` names the argument in the error.
+        """Parse the text of a reference; an error's `field` is the argument `field`.
 
         Raises:
             InvalidData: the text is not a reference.

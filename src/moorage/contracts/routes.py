@@ -47,9 +47,9 @@ def _codes(value: str | Iterable[str]) -> frozenset[str]:
     return frozenset(code.upper() for code in _names(value))
 
 
-def _includes(members: frozenset[str], required: frozenset[str]) -> bool:
-    """True if a route's codes, of which an empty set means all, include another set of codes."""
-    return not required or (bool(members) and members <= required)
+def _includes(members: frozenset[str], codes: frozenset[str]) -> bool:
+    """Return whether a route's codes include the members; a route without codes includes all."""
+    return not codes or (bool(members) and members <= codes)
 
 
 def _is_vendor(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -115,7 +115,7 @@ class Account:
 
 @frozen
 class Route:
-    """A rule that names the accounts to try for some operations, in order.
+    """A rule that lists the accounts to try for some operations, in order.
 
     A tenant's route precedes those for everybody; one with conditions precedes one without.
 

@@ -1,4 +1,4 @@
-"""Signed URLs and forms, which give temporary access to one file without credentials."""
+"""Signed URLs and forms: temporary access to one file without credentials."""
 
 from __future__ import annotations
 

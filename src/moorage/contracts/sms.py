@@ -225,7 +225,7 @@ class SmsReceipt:
 
 @frozen(kw_only=True)
 class NumberCheck:
-    """The vendor's information about a number; None where the vendor does not say.
+    """The vendor's information about a number; a value that the vendor does not state is None.
 
     Attributes:
         number: number in E.164 form, if it is valid.
@@ -288,7 +288,7 @@ class SmsEvent:
 
 
 class SmsVendor(Protocol):
-    """The operations of an SMS vendor; its capabilities name the optional ones."""
+    """The operations of an SMS vendor; its `capabilities` list the optional ones."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt: ...
 

@@ -368,7 +368,7 @@ class OpenedObject:
 
 
 class StorageVendor(Protocol):
-    """The operations of a storage vendor; its capabilities name the optional ones.
+    """The operations of a storage vendor; its `capabilities` list the optional ones.
 
     `put` and `put_part` store nothing of a body that arrives incomplete. A part that is put again
     replaces the first. `complete` receives all parts in order, and may be repeated. `delete` and

@@ -105,7 +105,7 @@ class TaxableSale:
             it at the vendor, where it is unique.
         day: day of the sale, by whose rules the tax is calculated. Vendors refuse days that are not
             close to today.
-        lines: its lines; at least one.
+        lines: the sale's lines; at least one.
         ship_to: address of the buyer, to which the goods are sent.
         ship_from: address from which the goods are sent; by default the one that the vendor has.
         shipping: price of the shipment; with tax if the sale is inclusive.
@@ -379,7 +379,7 @@ class TaxRecord:
 
 
 class TaxCalculationVendor(Protocol):
-    """The operations of a vendor that calculates taxes; its capabilities name the optional ones.
+    """The operations of a vendor that calculates taxes; its `capabilities` list the optional ones.
 
     `record` stores the tax of the calculation, and never another one that is calculated anew.
     """

@@ -80,7 +80,7 @@ class Quarter:
 
     @property
     def last(self) -> date:
-        """The last day of the quarter, whose ECB exchange rates the return uses."""
+        """The last day of the quarter. The return uses the ECB's exchange rates of this day."""
         month = int(self.text[-1]) * 3
         next_month = date(self.first.year + month // 12, month % 12 + 1, 1)
         return next_month - timedelta(days=1)

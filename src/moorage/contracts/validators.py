@@ -25,10 +25,10 @@ _LONE: Final = late_pattern("[\ud800-\udfff]")
 
 
 class OneOf(StrEnum):
-    """The base class of enumerations whose members may be given as texts.
+    """The base class of enumerations whose members may be given as strings.
 
-    An unknown text is refused with a list of the members. A subclass names the field that takes its
-    members, for the error.
+    An unknown string is refused with a list of the members. A subclass names the field that takes
+    its members, for the error.
     """
 
     _field: str
@@ -69,7 +69,7 @@ def _check_type(value: object, kind: type, field: str) -> None:
 
 
 def check_text(value: object, field: str) -> None:
-    """Refuse any value except a text that can be encoded as UTF-8."""
+    """Refuse any value except a string that can be encoded as UTF-8."""
     _check_type(value, str, field)
 
 
@@ -80,12 +80,12 @@ def _check_filled(value: object, field: str, remedy: str) -> None:
 
 
 def is_filled(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse any value except a text with more than white space."""
+    """Refuse any value except a string with more than white space."""
     _check_filled(value, attribute.name, "Give a text with more than white space.")
 
 
 def is_maybe_filled(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Accept None or a text with more than white space; refuse other values."""
+    """Accept None or a string with more than white space; refuse other values."""
     if value is not None:
         _check_filled(value, attribute.name, "Give a text, or leave the field out.")
 
@@ -135,7 +135,7 @@ def is_whole(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 
 
 def as_list(value: object, field: str) -> list[Any]:
-    """Return a series of values as a list; refuse a text, bytes or a table."""
+    """Return a series of values as a list; refuse a string, bytes or a table."""
     if not _is_several(value):
         raise InvalidData(
             f"The {field} must be a list, not {with_article(type(value).__name__)}.",
@@ -208,12 +208,12 @@ def is_table(value: object) -> TypeGuard[Mapping[Any, Any]]:
 
 
 def are_texts(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse any value except a table of texts by text."""
+    """Refuse any value except a table of strings by string."""
     check_texts(value, attribute.name)
 
 
 def check_texts(value: object, field: str) -> None:
-    """Refuse any value except a table of texts by text."""
+    """Refuse any value except a table of strings by string."""
     check_kind(value, dict, field)
     texts: dict[object, object] = value  # type: ignore[assignment]  # checked above
     for text in (*texts, *texts.values()):

@@ -114,8 +114,8 @@ class Vendor:
         limits: the vendor's limits, such as the number of items in a batch.
         webhook: preset of its webhooks' signature scheme, if it has webhooks.
         transport: name of the adapter that performs its operations, if it does not speak HTTP.
-        idempotency: its treatment of idempotency keys, if it takes any. Required if its services
-            have an `idempotency_header`.
+        idempotency: the vendor's treatment of idempotency keys, if the vendor accepts any. Required
+            if its services have an `idempotency_header`.
         unknown_outcomes: for each operation, the way to settle an unknown outcome. Required for
             each operation of a payments vendor that moves money.
         listed_within: seconds after which a payment that was made is certainly on the vendor's

@@ -62,9 +62,9 @@ def tag(name: str, /, *nodes: Node, **attributes: str | int | bool | None) -> Ht
 
     Args:
         name: name of the element, from this package only.
-        nodes: its content.
-        attributes: its attributes: `_` becomes `-`, and a last `_` is dropped; True is an attribute
-            without a value, and None or False leaves the attribute out.
+        nodes: the element's content.
+        attributes: the element's attributes: `_` becomes `-`, and a last `_` is dropped; True is an
+            attribute without a value, and None or False leaves the attribute out.
     """
     opening = "".join(_attribute(key, value) for key, value in attributes.items())
     if name in _VOID:

@@ -1,4 +1,4 @@
-"""The sentences that pages say about a payment with an unknown outcome."""
+"""The sentences with which pages describe a payment with an unknown outcome."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def listing_words(payment: UnsettledPayment, now: datetime) -> str | None:
 
 
 def too_early_words(payment: UnsettledPayment, now: datetime) -> str | None:
-    """Return the warning before a payment is recorded as not done; None if there is no doubt."""
+    """Return the warning to show before a payment is recorded as not done, if there is one."""
     last_question, vendor = payment.last_question, vendor_of(payment)
     if payment.next in {NextStep.ASK_AGAIN, NextStep.REPEAT}:
         return f"Ask {vendor} first: that settles it, and cannot do it twice."

@@ -428,7 +428,7 @@ def _subject_of(key: str) -> str:
 
 
 def decisions_without_attempts(decisions: Iterable[Decision]) -> list[Decision]:
-    """Return decisions without the records of attempts whose failure was recorded, too.
+    """Return decisions without the records of failed attempts.
 
     The audit trail records an action before it is performed, and again if it fails.
 

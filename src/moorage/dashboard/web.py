@@ -120,7 +120,7 @@ class PageRequest:
         return next((value.strip() for key, _, value in pairs if key.strip() == name), "")
 
     def is_from_our_page(self) -> bool:
-        """Return whether the browser says that a form was sent from a page of this host."""
+        """Return whether a form was sent from a page of this host, according to the browser."""
         origin = self.headers.get("origin")
         if self.headers.get("sec-fetch-site", "") not in _OWN_SITES:
             return False

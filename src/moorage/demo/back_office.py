@@ -86,7 +86,7 @@ _INVOICE: Final = Invoice(
 
 
 class BackOffice:
-    """The back office of a small business, whose code names no vendor.
+    """The back office of a small business. Its code does not depend on any vendor.
 
     Attributes:
         orders: the orders of the shop that were imported, by id.

@@ -40,7 +40,7 @@ class BackOfficeStory:
         self.a_visit()
 
     def an_order_of_the_shop(self) -> None:
-        """Import an order once, although several webhooks name it."""
+        """Import an order once, even if several webhooks are about it."""
         summary = "The shop reports one order three times. Its answer about the parcel is lost."
         with self.narrator.scene("A shop's order", summary):
             shop = self.vendors.shop
@@ -61,7 +61,7 @@ class BackOfficeStory:
             self.say(f"parcels that the shop knows: {len(shop.parcels())}")
 
     def an_electronic_invoice(self) -> None:
-        """Send an invoice once, although its answer is lost, and notice its delivery."""
+        """Send an invoice once, even if the response is lost, and record its delivery."""
         summary = "Storecove takes an invoice, but its answer is lost. The clerk clicks again."
         with self.narrator.scene("An e-invoice", summary):
             self.vendors.storecove.fail(Lost())
@@ -73,7 +73,7 @@ class BackOfficeStory:
             self.say(f"invoices that Storecove got: {len(self.vendors.storecove.submissions)}")
 
     def the_books(self) -> None:
-        """Book an invoice once, although the answer is lost and the call is repeated."""
+        """Book an invoice once, even if the response is lost and the call is repeated."""
         summary = "Xero books the invoice, but its answer is lost. A nightly job books it again."
         with self.narrator.scene("The books", summary):
             customer = self.office.book_customer()
@@ -139,7 +139,7 @@ class BackOfficeStory:
                 self.say(f"{label}: {', '.join(vendors) or 'nothing'}")
 
     def a_visit(self) -> None:
-        """Add a visit to a calendar once, although its answer is lost, and move it."""
+        """Add a visit to a calendar once, even if the response is lost, and move the visit."""
         summary = "A visit is planned, but the calendar's answer is lost. Grace is busy then."
         with self.narrator.scene("A visit", summary):
             calendar = self.vendors.calendar

@@ -1,4 +1,4 @@
-"""A small business system whose code names no vendor."""
+"""A small business system. Its code does not depend on any vendor."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Erp:
         )
 
     def remind(self, wave: str, numbers: Sequence[str]) -> list[Result[SmsReceipt]]:
-        """Send a text message to many buyers at once."""
+        """Send a text message to many buyers."""
         texts = [
             SmsMessage(to="+4915112345678", text=f"Order {number} is ready.") for number in numbers
         ]

@@ -83,7 +83,7 @@ class DemoStory:
                 self.say(self.erp.checkout("INV-2", card))
 
     def a_double_click(self) -> None:
-        """Charge once, although the buyer clicks three times with one key."""
+        """Charge once, even if the buyer clicks three times with one key."""
         summary = "The buyer double-clicks, and the form is submitted again a moment later."
         with self.narrator.scene("A double click", summary), ThreadPoolExecutor() as buyers:
             clicks = [buyers.submit(self.erp.pay, "INV-3", "pm_card_visa") for _ in range(2)]

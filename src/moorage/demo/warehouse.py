@@ -71,7 +71,7 @@ class TakePiece:
         return self.warehouse.take(self.article, attempt.timeout)
 
     def translate_error(self, error: Exception) -> ConnectorError | None:
-        """Convert a locked database to an error that says that nothing was changed."""
+        """Convert a locked database to an error which states that nothing was changed."""
         if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
             return ConnectionFailed(
                 "The database of the stock is locked.", may_have_been_processed=False
@@ -125,7 +125,7 @@ class Warehouse:
 
     Attributes:
         queue: the broker, which recognises a repeated message.
-        refusals: the number of statements that found the database locked.
+        refusals: number of statements that found the database locked.
     """
 
     def __init__(self, folder: str) -> None:

@@ -18,7 +18,7 @@ _IGNORED: Final = frozenset({"accept", "content-type", "authorization"})
 
 
 def openapi(description: Description, title: str = "moorage") -> dict[str, Any]:
-    """Return the OpenAPI description, which names the server of each path.
+    """Return the OpenAPI description, with the server of each path.
 
     OpenAPI allows a path only once. If several servers have the same path, `#` and the account's
     name are appended to the later ones.

@@ -39,7 +39,7 @@ class Outcome:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Evidence:
-    """All facts about a vendor that the rules check, gathered once.
+    """All data about a vendor that the rules check, gathered once.
 
     Attributes:
         name: the name of the vendor's entry point.

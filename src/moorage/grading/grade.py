@@ -1,4 +1,4 @@
-"""A vendor's grade: the results of all rules, and the tier that they give."""
+"""A vendor's grade: the results of all rules, and the tier that follows from them."""
 
 from __future__ import annotations
 

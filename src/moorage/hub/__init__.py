@@ -1,1 +1,1 @@
-"""The objects that an application holds: manager, hub, inbox, outbox and worker."""
+"""The objects that an application uses: manager, hub, inbox, outbox and worker."""

@@ -22,5 +22,5 @@ def every_sync(steps: Sequence[Callable[[], R]]) -> list[R]:
 
 
 def bounded_sync(health: Callable[[float], ConnectorHealth], seconds: float) -> ConnectorHealth:
-    """Return the health of a connector, whose check observes the time limit itself."""
+    """Return the health of a connector; the connector's check observes the time limit itself."""
     return health(seconds)

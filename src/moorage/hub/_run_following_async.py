@@ -202,7 +202,7 @@ class AsyncFollowerLease:
         return self._held.fence
 
     async def keep(self) -> None:
-        """Hold the lease from now on, unless another process holds it."""
+        """Take the lease and keep it from now on, unless another process has it."""
         now = self._core.nanoseconds()
         is_held = self._held is not None and not self._held.lost
         if is_held or now < self._next or not self._core.renewals.renews:
@@ -213,7 +213,7 @@ class AsyncFollowerLease:
             await self.acquire()
 
     async def acquire(self) -> bool:
-        """Take the lease; return False if another process holds it."""
+        """Take the lease; return False if another process has it."""
         core, start_time = self._core, self._core.nanoseconds()
         lease = core.renewals.lease(LEASE)
         command = Claim(

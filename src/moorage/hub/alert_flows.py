@@ -219,7 +219,7 @@ class AlertFlows:
 
 
 def figures_of(hub: Hub | AsyncHub, rules: tuple[AlertRule, ...]) -> Figures:
-    """Return a function that gives alert rules the metrics of calls, or counts them in the log.
+    """Return a function that returns the metrics for alert rules, stored or counted in the log.
 
     Raises:
         ConfigurationError: a rule needs figures, and the hub has neither metrics nor a log.

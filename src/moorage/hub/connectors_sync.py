@@ -132,7 +132,7 @@ class Connectors:
 
         Args:
             name: the name of the connector.
-            kind: its class.
+            kind: the connector's class.
 
         Raises:
             ConfigurationError: there is no such connector, it is disabled, or of another class.
@@ -161,7 +161,7 @@ class Connectors:
 
         Args:
             name: the name of the connector.
-            kind: its class, for type checkers; by default any.
+            kind: the connector's class, for type checkers; by default any.
         """
         return ConnectorUse(self, name, kind)
 
@@ -262,7 +262,7 @@ class Connectors:
         return tuple(entry.described() for entry in tuple(self._entries.values()))
 
     def pools(self) -> tuple[ConnectorPool, ...]:
-        """Return the connection pools of the connectors created so far, without waiting."""
+        """Return the connection pools of the existing connectors, without waiting."""
         pools: list[ConnectorPool] = []
         for name, entry in tuple(self._entries.items()):
             connector = entry.connector
@@ -292,7 +292,7 @@ class Connectors:
             raise min(errors, key=lambda error: isinstance(error, Exception))
 
     def _begin_use(self, use: ConnectorUse[Any]) -> Any:
-        """Record that a block uses a connector, and return the connector.
+        """Record that a `with` block uses a connector, and return the connector.
 
         Even if this fails or is interrupted, `_end_use` must follow.
         """
@@ -302,7 +302,7 @@ class Connectors:
         return _connector_of(entry)
 
     def _end_use(self, use: ConnectorUse[Any]) -> None:
-        """Record the end of a block, and close a retired connector after its last block."""
+        """Record the end of a `with` block, and close a retired connector after its last block."""
         unused = None
         with self._lock.current:
             entry, use.entry = use.entry, None

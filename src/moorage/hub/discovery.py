@@ -27,7 +27,8 @@ def discover(
     Each call sends requests, so keep the result as long as the OAuth client that uses it.
 
     Args:
-        issuer: its https:// URL, exactly as the server writes it; http:// only on this machine.
+        issuer: the server's https:// URL, exactly as the server writes it; http:// only on this
+            machine.
         http: sends the requests; by default a client that is closed afterwards.
         timeout: seconds for each of the two URLs where the metadata may be.
 

@@ -71,7 +71,7 @@ _MISSED: Final = 3
 
 
 class _Monitor:
-    """The code that both health monitors share; it never waits."""
+    """The code that both health monitors share; no method blocks or awaits."""
 
     _flows: HealthFlows
     _every: float

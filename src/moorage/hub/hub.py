@@ -113,8 +113,8 @@ class Hub(ContractMethods, HubBase):
 
         Depending on the vendor, an operation is looked up under its key, sent again under its key,
         or searched for by its reference. An operation whose outcome stays unknown is looked up
-        again after growing pauses. Several processes may do this at once. An operation that was
-        never sent is not sent now either.
+        again after growing pauses. Several processes may do this concurrently. An operation that
+        was never sent is not sent now either.
 
         Args:
             limit: the maximum number of operations to look up.

@@ -1,4 +1,4 @@
-"""The code that both hubs share: accounts, their webhooks, and reloading."""
+"""The code that the synchronous and the asynchronous hub share: accounts, webhooks, reloading."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 class HubBase:
-    """The methods that both hubs share; they never wait."""
+    """The methods that the synchronous and the asynchronous hub share; none blocks or awaits."""
 
     _classes: ClassVar[HubClasses]
     health_settings: HealthSettings | None = None

@@ -95,7 +95,7 @@ class _Verifiers:
 
 
 class _Inbox:
-    """The code that both inboxes share; it never waits."""
+    """The code that the synchronous and the asynchronous inbox share; no method blocks."""
 
     _flows: InboxFlows
 

@@ -84,7 +84,7 @@ class AsyncManagerOptions(AsyncPortOptions, total=False):
 
 
 class _Manager:
-    """The code that both managers share, for services and their calls; it never waits."""
+    """The code that both managers share, for services and calls; no method blocks or awaits."""
 
     _wired: WiredCore
     _flows: CallOperations

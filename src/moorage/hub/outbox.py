@@ -69,7 +69,7 @@ _KEY: Final = "idempotency_key"
 
 
 class _Outbox:
-    """The code that both outboxes share; it never waits."""
+    """The code that the synchronous and the asynchronous outbox share; no method blocks."""
 
     _flows: OutboxFlows
     _storage: Any

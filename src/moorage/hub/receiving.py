@@ -281,7 +281,7 @@ def _check_size(body: bytes, limit: int) -> bytes:
 
 
 def _endpoint_name(environ: Mapping[str, Any]) -> str:
-    """Return the request's path in the form in which it was sent, if WSGI preserves it."""
+    """Return the request's path as it was sent, if the WSGI server preserves it."""
     path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
     return quote(path.encode("latin-1"), safe=_SAFE)
 

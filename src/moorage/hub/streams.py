@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _Answer:
-    """The code that both streamed answers share; it never waits."""
+    """The code that both streamed responses share; no method blocks or awaits."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream

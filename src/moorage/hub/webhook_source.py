@@ -43,7 +43,7 @@ class _Delivery:
 
     Attributes:
         entry: the webhook as it was taken.
-        lease: its lease, which is renewed.
+        lease: the delivery's lease, which is renewed.
         open: the ids of its records that are not committed yet.
     """
 
@@ -163,7 +163,7 @@ class WebhookSource:
             await self._settle(delivery, is_done=False)
 
     def _deliveries_of(self, records: Iterable[SinkRecord]) -> list[_Delivery]:
-        """Return the webhooks of those records that this source still holds."""
+        """Return the webhooks of those records that this source has not released."""
         deliveries = (self._by_record.get(record.identity) for record in records)
         return list(dict.fromkeys(delivery for delivery in deliveries if delivery is not None))
 

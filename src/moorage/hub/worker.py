@@ -81,7 +81,7 @@ def at_times(
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> Callable[[], S | tuple[()]]:
-    """Return a step for `work` that runs at once, and again after each pause.
+    """Return a step for `work` that runs immediately, and again after each pause.
 
     Args:
         step: the function to call, such as `hub.settle_payments`.
@@ -102,7 +102,7 @@ def at_times(
 
 
 def _without_signals(idle: Callable[[float], object]) -> Callable[[float], object]:
-    """Return a wait function that ignores an unavailable store, which the next step reports."""
+    """Return a wait function that ignores an unavailable store; the next step reports it."""
 
     def wait(seconds: float) -> None:
         with suppress(StorageUnavailable):

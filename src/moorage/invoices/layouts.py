@@ -1,4 +1,4 @@
-"""Fields that name the path and format of their XML element, and tables made of them."""
+"""Fields with the path and format of their XML element, and tables made of them."""
 
 from __future__ import annotations
 

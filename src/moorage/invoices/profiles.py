@@ -22,7 +22,7 @@ class Profile:
         name: name of the profile.
         specification: identifier of its specification (BT-24).
         process: identifier of its business process (BT-23).
-        rules: its business rules.
+        rules: the profile's business rules.
     """
 
     name: str

@@ -66,7 +66,7 @@ def _discounts_fit(invoice: Invoice) -> bool:
 
 
 def _duplicate_file_names(invoice: Invoice) -> Iterator[str]:
-    """Yield the documents whose file name an earlier document has."""
+    """Yield the documents that repeat the file name of an earlier document."""
     counts: Counter[str] = Counter()
     for number, item in enumerate(invoice.documents):
         if item.filename is not None:

@@ -326,7 +326,7 @@ class ObjectWriter(io.BufferedIOBase):
 
 
 class TextObjectReader(io.TextIOWrapper):
-    """A stored object as a readable text, whose line ends are not changed.
+    """A stored object as a readable text file. Its line ends are not changed.
 
     Args:
         file: the bytes of the object.

@@ -63,11 +63,11 @@ class RateLimiter(Guard[None]):
         name: the name of the limit; limiters with the same name and store share it.
         storage: the store of the buckets; by default the memory of this limiter alone.
         timeout: the maximum seconds that a caller waits; by default no limit.
-        lease: the number of tokens to take from the store at once, if available, so that most calls
-            do not need the store. The limit is less exact then: *n* processes may grant up to n ·
-            (lease - 1) more tokens in any period, and notice a pause of another process only when
-            their lease is used up. Leased tokens expire after the time that the limit needs to
-            refill them.
+        lease: the number of tokens to take from the store in one request, if available, so that
+            most calls do not need the store. The limit is less exact then: *n* processes may grant
+            up to n · (lease - 1) more tokens in any period, and notice a pause of another process
+            only when their lease is used up. Leased tokens expire after the time that the limit
+            needs to refill them.
         observers, clock, sleeper, async_sleeper: the remaining ports.
     """
 

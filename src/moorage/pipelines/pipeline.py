@@ -173,7 +173,7 @@ class Pipeline:
         return is_open
 
     async def _run_tasks(self) -> bool:
-        """Run all loops; return whether all current batches ended in time."""
+        """Run all loops; return whether all current batches ended before the deadline."""
         lanes = [self._task(lane.run()) for lane in self._lanes.lanes]
         reading = self._task(self._read())
         helper_tasks = [self._task(self._commit_settled())]

@@ -55,7 +55,7 @@ class _SchemaCodec(NamedTuple):
         codec: the codec.
         format: the format of the schema.
         name: the name of the schema: its id, or its subject and version.
-        id: its id; None if it has none.
+        id: the schema's id; None if it has none.
     """
 
     codec: Any

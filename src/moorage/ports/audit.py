@@ -19,9 +19,9 @@ class AuditStorage(Protocol):
     """Stores the records of an audit trail, and never changes or removes one.
 
     `append` reads the end of the chain, has `build` make records from it, and writes these records
-    with the new end, all in one step. So each of several processes that append at once continues
-    the chain of the others. When `append` returns, the records are written and survive a crash of
-    the machine. It refuses to continue a chain whose end is missing.
+    with the new end, all in one step. So each of several processes that append concurrently
+    continues the chain of the others. When `append` returns, the records are written and survive a
+    crash of the machine. It refuses to continue a chain whose end is missing.
 
     `records` yields all records in the order in which they are stored, even if their values are
     invalid. A value of a wrong type becomes a value that matches no hash. `find` returns one page

@@ -61,7 +61,7 @@ class Connector(DescribedConnector, Protocol):
     `close` waits only until idle connections are closed. Connections in use are closed
     when they are returned. It may be called repeatedly, and no operation begins after it.
 
-    A connector may be used from several threads at once.
+    Several threads may use a connector concurrently.
     """
 
     def open(self, timeout: float, /) -> None: ...

@@ -13,10 +13,10 @@ class CredentialProvider(Protocol):
 
     `get` returns the current credentials, or raises `CredentialNotFound`; it never falls back to
     another tenant's. `has` returns whether there are any. `refresh` is called after the vendor
-    refused `stale`: it renews and returns the current credentials, or returns newer ones at once if
-    another caller has renewed them since; if renewal fails it raises `CredentialRefreshFailed` and
-    keeps the old ones. `rotate` replaces the credentials. All methods are safe from several
-    threads.
+    refused `stale`: it renews and returns the current credentials, or returns newer ones
+    immediately if another caller has renewed them since; if renewal fails it raises
+    `CredentialRefreshFailed` and keeps the old ones. `rotate` replaces the credentials. All methods
+    are safe from several threads.
     """
 
     def get(self, service: str, tenant: str | None, /) -> Credentials: ...

@@ -49,7 +49,7 @@ class HttpClient(Protocol):
     attempt, with two sequences of bytes: the credentials of the request, and other secret words in
     it. Neither may be recorded. It must not raise.
 
-    A client may be used from several threads at once.
+    Several threads may use a client concurrently.
     """
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response: ...

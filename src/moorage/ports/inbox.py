@@ -66,11 +66,11 @@ class InboxStorage(Protocol):
     the file, so the lease must outlast the longest of these.
 
     Each attribute of an entry is a column, except `reply`: `id`, `target`, `operation`, `tenant`,
-    `subject` and `lane` are texts of at most 255 characters, `error` one of 500,
+    `subject` and `lane` are strings of at most 255 characters, `error` one of 500,
     `traceparent` one of 255, `tracestate` one of 512, `content` bytes of any length; times are
-    aware, in UTC, and exact to the microsecond. Texts are compared exactly: texts that differ in
-    case are different. Indexes on `due`, on `lane` with `number`, and on `state` with `number` make
-    `due` fast.
+    aware, in UTC, and exact to the microsecond. Strings are compared exactly: strings that differ
+    in case are different. Indexes on `due`, on `lane` with `number`, and on `state` with `number`
+    make `due` fast.
     """
 
     def now(self, /) -> datetime: ...

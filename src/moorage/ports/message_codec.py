@@ -18,14 +18,14 @@ class MessageCodec(Protocol):
     one, nothing else is sent until the server's message with `is_ready` has arrived.
 
     `request` and `subscription` return the message that begins a request or a subscription. The id
-    is a decimal number as a text, which is unique within the connector. `mark` is the position
+    is a decimal number as a string, which is unique within the connector. `mark` is the position
     after which a subscription continues: that of the last message before the connection was lost,
     or that of the caller; None to begin without a position. Both raise `InvalidData` for a payload
     that they cannot write.
 
     `cancellation` returns the message that ends a subscription, or None if there is none.
 
-    `read` returns the meaning of a message, which is a text or bytes. Whatever it raises ends the
+    `read` returns the meaning of a message, which is a string or bytes. Whatever it raises ends the
     connection, because a message that cannot be read may have been the reply to any request.
 
     `closing_error` returns the error that a code of the server from 4000 to 4999 stands for, or

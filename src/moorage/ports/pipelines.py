@@ -123,9 +123,9 @@ class SinkConnector(Protocol):
     means that the batch failed, and does not say which record is at fault. A batch that failed
     because of a record must have had no effect, since the pipeline tries its halves next.
 
-    Errors decide what follows. `InvalidData`, a refusal of a vendor and Python's errors about
-    values (`ValueError`, `KeyError`, …) are the fault of the record, which becomes a dead letter. A
-    `retryable` error is temporary. Any other error stops the pipeline.
+    Errors decide what follows. `InvalidData`, an error response of a vendor and Python's errors
+    about values (`ValueError`, `KeyError`, …) are the fault of the record, which becomes a dead
+    letter. A `retryable` error is temporary. Any other error stops the pipeline.
 
     A batch may arrive again after a crash. `SinkRecord.identity` is the same each time.
 

@@ -34,20 +34,21 @@ class Platform(DescribedPlatform, Protocol):
     """A system that runs steps. A run has a name, and the platform remembers its runs.
 
     `start` starts a run, or finds the run that already has its name, and returns its status. Any
-    number of callers may start the same name at once, in any number of processes: one run begins.
-    A run goes on if the process that started it dies, and the platform itself ends it after the
-    step's timeout, with everything that the step started: first with the signal SIGTERM, and with
-    SIGKILL after the step's grace. It sees only the declared environment. Each secret is in a file
-    whose path is in the variable NAME_FILE, and no description that the platform shows contains it.
+    number of callers may start the same name concurrently, in any number of processes: one run
+    begins. A run goes on if the process that started it dies, and the platform itself ends it after
+    the step's timeout, with everything that the step started: first with the signal SIGTERM, and
+    with SIGKILL after the step's grace. It sees only the declared environment. Each secret is in a
+    file whose path is in the variable NAME_FILE, and no description that the platform shows
+    contains it.
 
     `status` returns the status of a run, and None if the platform has no run of this name.
 
     `logs` returns the output of a run after a mark; the empty text is the mark of the beginning. It
-    returns at most about a megabyte, and at once: an empty part if there is nothing new. The same
-    mark always leads to the same bytes, over any number of connections.
+    returns at most about a megabyte, and immediately: an empty part if there is nothing new. The
+    same mark always leads to the same bytes, over any number of connections.
 
-    `stop` asks a run to end and returns at once; the run is killed after `grace` seconds. Nothing
-    happens if it has ended.
+    `stop` asks a run to end and returns immediately; the run is killed after `grace` seconds.
+    Nothing happens if it has ended.
 
     `runs` returns the status of all runs that were started by `start` and not removed. If the
     platform cannot describe a run in time, the status of this run has the known facts and a
@@ -71,7 +72,7 @@ class Platform(DescribedPlatform, Protocol):
         ...
 
     def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return the output of a run after a mark."""
+        """Return the output of a run after the position `mark`."""
         ...
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:
@@ -107,7 +108,7 @@ class AsyncPlatform(DescribedPlatform, Protocol):
         ...
 
     async def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return the output of a run after a mark."""
+        """Return the output of a run after the position `mark`."""
         ...
 
     async def stop(self, name: str, grace: float, timeout: float, /) -> None:

@@ -38,7 +38,7 @@ class PublishLink(Link, Protocol):
 class AsyncPublishLink(AsyncLink, Protocol):
     """The asynchronous `PublishLink`; a cancelled method leaves the connection usable or closed.
 
-    Several tasks may use a link at once if an `AsyncSharedLink` lends it.
+    Several tasks may use a link concurrently if an `AsyncSharedLink` lends it.
     """
 
     async def publish(self, item: OutgoingMessage, timeout: float, /) -> PublishReceipt: ...

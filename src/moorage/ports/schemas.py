@@ -26,7 +26,7 @@ class SchemaRegistry(Protocol):
     `check` returns the reasons why `register` would refuse a schema as incompatible; none if it
     would not. A subject without versions accepts any schema.
 
-    Every method raises errors of moorage only, and may run any number of times at once.
+    Every method raises errors of moorage only, and may run any number of times concurrently.
     """
 
     async def schema(self, id: int, /) -> Schema: ...

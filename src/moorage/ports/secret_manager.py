@@ -52,9 +52,9 @@ class SecretManager(LoginProvider, Protocol):
     name. `read` returns the current content of a secret, or None if there is no such secret;
     `write` replaces the content, or creates the secret.
 
-    A refusal raises AuthenticationFailed, after which the caller logs in anew and tries once more.
-    A manager that cannot be reached or does not work raises StorageUnavailable; a permanent problem
-    raises ConfigurationError. No error shows a secret.
+    If the login is rejected, this raises AuthenticationFailed; the caller then logs in again, and
+    retries once. A manager that cannot be reached or does not work raises StorageUnavailable; a
+    permanent problem raises ConfigurationError. No error shows a secret.
     """
 
     def name(self, service: str, tenant: str | None, /) -> str | None: ...

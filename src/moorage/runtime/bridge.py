@@ -2,7 +2,7 @@
 
 A flow awaits only ports. If every port is a synchronous function wrapped as an async one, nothing
 ever suspends, and the flow runs to its end at the first `send`. If a flow does suspend there, one
-of its ports is asynchronous: this is a bug, and an error is raised at once.
+of its ports is asynchronous: this is a bug, and an error is raised immediately.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def _public_error(
 
 
 def _no_event_loop(error: Exception) -> ConnectorError | None:
-    """Return an error that says so, if an adapter found no event loop; otherwise None."""
+    """Return an error for a missing event loop, if an adapter found none; otherwise None."""
     if not isinstance(error, RuntimeError) or "event loop" not in str(error):
         return None
     from moorage.adapters.clocks.event_loop import running_loop  # noqa: PLC0415 - costs milliseconds to load
@@ -300,10 +300,10 @@ def refuse_generator(function: Callable[..., Any]) -> None:
         return
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigurationError(
-            f"{name_of(function)} is a generator function, whose body would run without"
-            " protection.",
+            f"{name_of(function)} is a generator function: retries and time limits would not"
+            " cover its body.",
             path="function",
-            remedy="Protect what happens inside it instead.",
+            remedy="Protect the functions that the generator calls instead.",
         )
 
 
@@ -444,7 +444,7 @@ async def as_coroutine(pending: Awaitable[R]) -> R:
 def limited_by(
     nanoseconds: Callable[[], int],
 ) -> Callable[[Awaitable[R], float], Coroutine[Any, Any, R]]:
-    """Return a function like `within_async`, whose limit is in seconds from now."""
+    """Return a function like `within_async` with a limit in seconds from now."""
 
     def within_deadline(pending: Awaitable[R], seconds: float) -> Coroutine[Any, Any, R]:
         return within_async(pending, nanoseconds() + seconds * 1e9, nanoseconds)

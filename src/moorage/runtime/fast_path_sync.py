@@ -1,7 +1,7 @@
 """The fast path of synchronous calls: the first attempt of a call that nothing delays or refuses.
 
-Most calls are admitted at once and succeed. A manager makes the first attempt of these itself. At
-the first delay or failure the flow takes over, receives the state of the attempt so far, and
+Most calls are admitted immediately and succeed. A manager makes the first attempt of these itself.
+At the first delay or failure the flow takes over, receives the state of the attempt so far, and
 continues as if it had made the attempt itself.
 
 A call whose success is observed, or that has a timeout, id or subject of its own, is tracked: it

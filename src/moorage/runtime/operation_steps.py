@@ -146,7 +146,7 @@ def fast_exchange_plan(
 
 
 def first_attempt(flows: CallOperations, call: Call) -> OperationAttempt:
-    """Begin the first attempt of a call on the fast path, and return its facts.
+    """Begin the first attempt of a call on the fast path, and return its data.
 
     Like the first attempt of a request, it begins with its call, and may use the call's whole time
     unless the caller set a timeout.
@@ -162,14 +162,14 @@ def first_attempt(flows: CallOperations, call: Call) -> OperationAttempt:
         call.attempt_started = call.started
     if call.hurried or headers:
         return OperationAttempt(1, call.bound(core), None, plan.tenant, headers)
-    return _attempt_at_once(plan.seconds, plan.attempt_timeout, plan.tenant)
+    return _attempt_that_starts_with_call(plan.seconds, plan.attempt_timeout, plan.tenant)
 
 
 @lru_cache(maxsize=1024)
-def _attempt_at_once(
+def _attempt_that_starts_with_call(
     timeout: float, attempt_timeout: float | None, tenant: str | None
 ) -> OperationAttempt:
-    """Return the facts of an attempt that starts together with its call."""
+    """Return the data of an attempt that starts together with its call."""
     seconds = timeout if attempt_timeout is None else min(attempt_timeout, timeout)
     return OperationAttempt(1, seconds, None, tenant)
 

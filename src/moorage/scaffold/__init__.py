@@ -1,7 +1,7 @@
 """Generates the first files of a vendor, adapter, webhook scheme or application.
 
 `scaffold` is a pure function that returns texts by path, and `write` writes them to a folder. The
-generated tests pass at once, and the generated README lists the next steps.
+generated tests pass without changes, and the generated README lists the next steps.
 
 The templates are files in the folder `templates` whose names end in `.txt`. They use the name
 `acme`, which is replaced in all its spellings, and have no other template syntax.

@@ -54,8 +54,8 @@ class ValueField:
     """A field of a value, or a parameter of an operation.
 
     Attributes:
-        name: its name.
-        type: its type without None.
+        name: the field's name.
+        type: the field's type without None.
         required: True if it has no default.
         optional: True if it may be None.
         others: True if it may be a value of another class.
@@ -76,8 +76,8 @@ class DeclaredOperation:
         verb: name of the vendor's method.
         only_reads: True if it changes nothing at the vendor.
         by_reference: True if its first parameter is a reference.
-        values: its other positional parameters.
-        named: its keyword parameters.
+        values: the operation's other positional parameters.
+        named: the operation's keyword parameters.
         result: the class of its result; None if it has none.
     """
 
@@ -331,7 +331,7 @@ def is_mapping(kind: Any) -> bool:
 
 
 def is_word(kind: Any) -> bool:
-    """Return whether a type is an enumeration of texts."""
+    """Return whether a type is an enumeration of strings."""
     return isinstance(kind, type) and issubclass(kind, StrEnum)
 
 

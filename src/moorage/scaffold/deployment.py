@@ -338,7 +338,7 @@ def _variables_hint(deployment: WorkerDeployment) -> str:
 
 
 def _quoted_word(text: str) -> str:
-    """Return a text as one word of a systemd unit."""
+    """Return a string as one word of a systemd unit."""
     escaped_text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{escaped_text}"'
 

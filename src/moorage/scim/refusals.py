@@ -1,4 +1,4 @@
-"""Refusals of SCIM requests, each with a status, a SCIM error type, and a sentence."""
+"""Error responses to SCIM requests, each with a status, a SCIM error type, and a sentence."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class ScimRefusal(Exception):
 
 
 def invalid_value(detail: str) -> ScimRefusal:
-    """Return the refusal of an invalid value of an attribute."""
+    """Return the error response to an invalid value of an attribute."""
     return ScimRefusal(400, detail, "invalidValue")
 
 
 def invalid_path(detail: str) -> ScimRefusal:
-    """Return the refusal of a path that does not name an attribute."""
+    """Return the error response to a path that is not the path of an attribute."""
     return ScimRefusal(400, detail, "invalidPath")
 
 
 def not_found_refusal(what: str) -> ScimRefusal:
-    """Return the refusal of a request for a missing object."""
+    """Return the error response to a request for a missing object."""
     return ScimRefusal(404, f"{what} does not exist.")

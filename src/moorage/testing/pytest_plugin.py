@@ -102,7 +102,7 @@ def moorage_manager(
     moorage_vendor: FakeVendor,
     moorage_observer: RecordingObserver,
 ) -> Iterator[Callable[..., ConnectorManager]]:
-    """A function that makes a manager, whose services reach only the fake vendor.
+    """A function that makes a manager. Its services reach only the fake vendor.
 
     The function takes every port of `ConnectorManager` as an argument, to replace the fixture's
     port.
@@ -132,7 +132,7 @@ def moorage_async_manager(
     moorage_vendor: FakeVendor,
     moorage_observer: RecordingObserver,
 ) -> Callable[..., AsyncConnectorManager]:
-    """A function that makes an asynchronous manager, whose services reach only the fake vendor."""
+    """A function that makes an asynchronous manager. Its services reach only the fake vendor."""
 
     def make_manager(services: Iterable[Service], **ports: Any) -> AsyncConnectorManager:
         ports = {

@@ -45,7 +45,7 @@ def required(value: Value | None, response: Response, name: str) -> Value:
 
 
 def error_answer(response: Response) -> Answer:
-    """Return the JSON object of a refusal; an empty one if the body is anything else."""
+    """Return the JSON object of an error response; an empty one if the body is anything else."""
     try:
         return as_answer(response.json())
     except InvalidData:
@@ -119,7 +119,7 @@ class Answer:
         return node
 
     def text(self, path: str) -> str | None:
-        """Return a non-empty text that UTF-8 can encode; a number becomes text."""
+        """Return a non-empty string that UTF-8 can encode; a number becomes text."""
         entry = self.value(path)
         if isinstance(entry, str) and entry.isascii():
             return entry or None
@@ -146,7 +146,7 @@ class Answer:
         return as_decimal(self.value(path))
 
     def texts(self, path: str) -> tuple[str, ...]:
-        """Return the texts in a list; empty if the field is not a list."""
+        """Return the strings in a list; empty if the field is not a list."""
         entries = self.value(path)
         items = entries if is_list(entries) else []
         return tuple(item for item in items if isinstance(item, str))

@@ -42,7 +42,7 @@ class Classifier(Protocol):
     """The type of functions that return the error for an answer, or None."""
 
     def __call__(self, request: Request, response: Response, /) -> ConnectorError | None:
-        """Return the error for a refusal; None to judge by the HTTP status alone."""
+        """Return the error for an error response; None to judge by the HTTP status alone."""
         ...
 
 

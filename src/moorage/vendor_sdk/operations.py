@@ -56,7 +56,7 @@ def _fill_path(parts: list[str], vendor: Vendor, about: Any) -> str:
 
 
 def form_pairs(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the fields of a form: a list gives several fields, and None gives none."""
+    """Return the fields of a form: a list becomes several fields, and None becomes none."""
     return [
         (name, str(item).lower() if isinstance(item, bool) else str(item))
         for name, value in fields.items()
@@ -83,8 +83,8 @@ class VendorOperation(Generic[R]):
         query: the fields of the query, or a function that makes them. None is left out.
         check: raises an error, before anything is sent, for arguments that the vendor would refuse.
         idempotent: True if the request may be repeated although its HTTP method is not idempotent.
-        refused: reads a result from a refusal that counts as an answer; returns None for other
-            refusals.
+        refused: reads a result from an error response that counts as an answer; returns None for
+            other error responses.
     """
 
     def __init__(

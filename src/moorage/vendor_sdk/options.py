@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def matches(pattern: str, *, problem: str, remedy: str) -> Callable[..., None]:
-    """Return a validator that accepts texts that match a pattern.
+    """Return a validator that accepts strings that match a pattern.
 
     Args:
-        pattern: the regular expression that the whole text matches.
+        pattern: the regular expression that the whole string matches.
         problem: the message of the error, such as "This is not the id of an account."
         remedy: the action that corrects the value.
     """

@@ -32,7 +32,7 @@ class _MissingValueError(Exception):
 
 
 def text(*paths: str, none: Collection[str] = ()) -> Row[str | None]:
-    """Return a row that reads a text from the first of several paths that has one.
+    """Return a row that reads a string from the first of several paths that has one.
 
     Args:
         paths: dotted paths.
@@ -52,7 +52,7 @@ def text(*paths: str, none: Collection[str] = ()) -> Row[str | None]:
 
 
 def texts(path: str) -> Row[tuple[str, ...]]:
-    """Return a row that reads the texts of a list."""
+    """Return a row that reads the strings of a list."""
     return lambda fields: fields.texts(path)
 
 

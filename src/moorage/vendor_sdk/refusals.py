@@ -1,4 +1,4 @@
-"""Converts vendors' refusals to errors of moorage, by status, code and text."""
+"""Converts vendors' error responses to errors of moorage, by status, code and text."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def refusal(
     *,
     otherwise: object = None,
 ) -> ConnectorError:
-    """Return the error for a refusal, with the vendor's code and text.
+    """Return the moorage error for an error response, with the vendor's code and text.
 
     Args:
-        kind: the class of the error. A status of 408 or 425 is not a refusal and may come from a
-            server in between, so `VendorFailed` then replaces the general classes.
+        kind: the class of the error. A status of 408 or 425 does not count as an error response and
+            may come from a server in between, so `VendorFailed` then replaces the general classes.
         vendor: the vendor's display name.
         response: the answer.
         code: the vendor's code, if the answer has one.
@@ -77,7 +77,7 @@ def _unmask(text: str) -> str:
 
 @frozen(kw_only=True)
 class Refusals:
-    """Tables from a vendor's refusals to errors; use one as the `classify` of a service.
+    """Tables from a vendor's error responses to errors; use one as the `classify` of a service.
 
     The first table with an entry for the answer decides: `codes_at` for its status, `codes`,
     `reading`, `statuses`. For a success, a status of 500 or more, and an answer without code and
@@ -89,7 +89,7 @@ class Refusals:
         codes: classes of errors by the vendor's code, for any status.
         statuses: classes of errors by status.
         reading: classes of errors by status, for requests that are not a POST.
-        otherwise: the class of the error for any other refusal.
+        otherwise: the class of the error for any other error response.
         left: further statuses for which the service decides; by default 408 and 425, because a
             request that took too long may have been executed.
         needs_code: True if the service decides about an answer without a code.

@@ -12,7 +12,7 @@ M = TypeVar("M")
 
 
 def words(meaning: M, text: str) -> dict[str, M]:
-    """Return a table that gives each word of a text the same meaning."""
+    """Return a table that gives each word of a string the same meaning."""
     return dict.fromkeys(text.split(), meaning)
 
 

@@ -16,7 +16,7 @@ _MOST_ELEMENTS: Final = 500_000
 
 
 class NotXmlError(ValueError):
-    """Raised if a text is not XML, or uses a refused feature."""
+    """Raised if a string is not XML, or uses a refused feature."""
 
 
 class XmlElement:
@@ -102,7 +102,7 @@ def read_xml(body: bytes) -> XmlElement:
 
 
 def xml_element(name: str, text: str | int) -> str:
-    """Return an XML element with this text."""
+    """Return an XML element with this string."""
     return f"<{name}>{escape(str(text))}</{name}>"
 
 

@@ -456,7 +456,7 @@ class LogObserver:
             self._report(identity.moment(facts[2]), facts[2])
 
     def _write_success_entry(self, facts: SuccessFacts) -> int:
-        """Write the entry of a success, and return the number of entries that were lost so far."""
+        """Write the entry of a success, and return the number of lost entries."""
         self._write(self._success_entry(facts))
         return self._log.lost if self._counts else 0
 

@@ -96,7 +96,7 @@ def check_money(
 def check_guards(
     services: Iterable[Service], state: object, places: Mapping[str, str] = _NOWHERE
 ) -> None:
-    """Refuse limits and circuits if the store for states can hold only idempotency claims."""
+    """Refuse limits and circuits if the store for states can store only idempotency claims."""
     if not getattr(state, "claims_only", False):
         return
     name = type(state).__name__.removeprefix("Async")

@@ -29,7 +29,7 @@ def referenced_secret(reference: str) -> Secret:
             return Secret(Path(reference.removeprefix(_FILE)).read_bytes().strip(b"\r\n"))
         except OSError:
             pass
-    # A text that is not a reference may be the secret itself.
+    # A string that is not a reference may be the secret itself.
     shown = f"{reference[:100]!r} " if "://" in reference else ""
     raise CredentialNotFound(
         f"The secret {shown}of the step cannot be found.",

@@ -497,7 +497,7 @@ def _opened_credentials(url: str, keys: Secret | None, prefix: str, options: dic
 
 @_with_url
 def is_sealed(url: str) -> bool:
-    """Return whether a URL names a store whose credentials are sealed with keys."""
+    """Return whether a URL is that of a store with credentials sealed with keys."""
     base = url.partition("://")[0].partition("+")[0]
     is_database = "://" in url and _HOMES.get(base, ("",))[0] == "state.sql"
     return is_database or sqlite_path(url) is not None

@@ -153,7 +153,7 @@ def with_stores(
 
 
 def _may_hold_bytes(core: Core, claims: Any) -> bool:
-    """Return whether the key store is allowed to hold bytes of requests.
+    """Return whether the key store may contain bytes of requests.
 
     Memory may, since they never leave the process. If a cipher seals the answers, the requests
     must not be readable there either.
@@ -162,7 +162,7 @@ def _may_hold_bytes(core: Core, claims: Any) -> bool:
 
 
 def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
-    """Return the core with a fallback for outages of its store, and a memory of refusals."""
+    """Return the core with a fallback for outages of its store, and a memory of its rejections."""
     if _is_memory(state):
         return core
     from moorage.services.state.refusals import Refusals

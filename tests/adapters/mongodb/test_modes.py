@@ -31,7 +31,7 @@ def test_operation_result_or_exception_reaches_its_caller() -> None:
 @pytest.mark.parametrize("ends_in_failure", [False, True])
 def test_ignored_cancellation_is_repeated(ends_in_failure: bool) -> None:
     """An operation that ignores a cancellation is cancelled again, whatever it ends with."""
-    ignored: list[int] = []
+    ignored_cancellations: list[int] = []
 
     async def ignore_cancellation(begun: asyncio.Event) -> None:
         begun.set()
@@ -39,7 +39,7 @@ def test_ignored_cancellation_is_repeated(ends_in_failure: bool) -> None:
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
-                ignored.append(number)
+                ignored_cancellations.append(number)
         if ends_in_failure:
             raise LookupError("lost")
         await asyncio.Event().wait()
@@ -53,7 +53,7 @@ def test_ignored_cancellation_is_repeated(ends_in_failure: bool) -> None:
         return caller.cancelled()
 
     assert asyncio.run(cancel())
-    assert ignored == [0, 1]
+    assert ignored_cancellations == [0, 1]
 
 
 def test_operation_ends_before_a_caller_that_is_cancelled_twice() -> None:

@@ -275,14 +275,16 @@ class OrmStorage:
         was_inside, self._inside.now = getattr(self._inside, "now", False), True
         try:
             for tries_left in count(_TRIES - 1, -1):
-                is_finished, answer = self._tried(command, until, last=not tries_left)
+                is_finished, answer = self._attempt_command(command, until, last=not tries_left)
                 if is_finished:
                     return answer
                 time.sleep(_PAUSE)  # no signal tells when the transaction that blocks this one ends
         finally:
             self._inside.now = was_inside
 
-    def _tried(self, command: Command[Any], until: float, *, last: bool) -> tuple[bool, Any]:
+    def _attempt_command(
+        self, command: Command[Any], until: float, *, last: bool
+    ) -> tuple[bool, Any]:
         connection = connections[self.alias]
         trip = None
         try:

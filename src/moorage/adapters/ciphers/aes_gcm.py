@@ -42,8 +42,8 @@ def generate_keys(older: KeyRing | None = None) -> KeyRing:
 class AesGcmCipher:
     """A `Cipher` with AES-256-GCM.
 
-    Nonces are random, so one key should encrypt fewer than 2^32 texts; put a new key in front long
-    before that.
+    Nonces are random, so one key should encrypt fewer than 2^32 strings; put a new key in front
+    long before that.
 
     Args:
         keys: the key ring; the first key encrypts, and all keys decrypt.

@@ -1,4 +1,4 @@
-"""Timeouts for many tasks at once: a timer wheel for each event loop.
+"""Timeouts for many concurrent tasks: a timer wheel for each event loop.
 
 A timer of the loop for each call would cost more than the call. Here a call enters the bucket of
 its deadline, and leaves it at its end; the loop has one timer, for the first bucket in use. So a

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class DaemonExecutor(ThreadPoolExecutor):
-    """An executor with daemon threads, for an event loop whose process must end in time.
+    """An executor with daemon threads, for an event loop whose process must end at a deadline.
 
     Before a process ends, Python waits for the threads of `ThreadPoolExecutor`, but not for those
     of this class. It is a subclass because event loops accept only subclasses of

@@ -1,4 +1,4 @@
-"""Runs several steps at once, in threads."""
+"""Runs several steps concurrently, in threads."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _value_of(outcome: _Outcome[Result]) -> Result:
 
 
 def _drain(waiting: deque[Item]) -> Iterator[Item]:
-    """Yield items from a queue until it is empty; several threads may do this at once."""
+    """Yield items from a queue until it is empty; several threads may do this concurrently."""
     with suppress(IndexError):
         while True:
             yield waiting.popleft()

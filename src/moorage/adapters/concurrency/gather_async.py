@@ -1,4 +1,4 @@
-"""Runs several steps at once, in tasks."""
+"""Runs several steps concurrently, in tasks."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class SlotHolders:
             self.settle(name, holder)
 
     def join(self, waiter: Waiter, places: int, queue: int) -> None:
-        """Take a slot, or join the queue of the semaphore; `waiter.state` tells which."""
+        """Take a slot, or join the queue of the semaphore; `waiter.state` is the outcome."""
         held_slots, taken_counts, queues, new_queue = (
             self._held,
             self._taken,

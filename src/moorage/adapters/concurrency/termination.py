@@ -1,7 +1,7 @@
 """Jobs that run when SIGTERM arrives, before the process ends.
 
-Without a handler, SIGTERM ends a process at once, and nothing registered with `atexit` runs. So a
-handler is installed where the process has none of its own: in the main thread, and only while the
+Without a handler, SIGTERM ends a process immediately, and nothing registered with `atexit` runs. So
+a handler is installed where the process has none of its own: in the main thread, and only while the
 signal has its default effect. A host that installs a handler later replaces it.
 """
 

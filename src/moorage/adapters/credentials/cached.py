@@ -1,7 +1,7 @@
 """A credential provider that caches the credentials of another provider in memory.
 
 1. A hit costs a lookup in a dictionary and a reading of the clock; it takes no lock.
-2. Storing or renewing credentials here removes them from the cache at once, and the results of
+2. Storing or renewing credentials here removes them from the cache immediately, and the results of
    earlier requests that are still under way are not stored. A change by another process is noticed
    when `ttl` has passed, or when the vendor refuses the credentials: `refresh` always calls the
    provider.

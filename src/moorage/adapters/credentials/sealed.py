@@ -33,7 +33,7 @@ __all__ = [
 class SealedCredentialProvider(SealedOperations):
     """A credential provider that keeps encrypted credentials in a table of the application.
 
-    Two processes may renew the same credential at once; both then use the first result.
+    Two processes may renew the same credential concurrently; both then use the first result.
 
     Args:
         rows: the table.

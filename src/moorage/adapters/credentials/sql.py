@@ -38,7 +38,7 @@ class _Credentials(SealedTable):
 class SqlCredentialProvider(_Credentials, SyncSealedTable, SealedOperations):
     """Encrypted credentials in PostgreSQL, MariaDB or MySQL, for all processes that share it.
 
-    Two processes may renew the same credential at once; both then use the first result.
+    Two processes may renew the same credential concurrently; both then use the first result.
 
     Args:
         url: `postgresql://…`, `mariadb://…` or `mysql://…`, or an engine of SQLAlchemy with the

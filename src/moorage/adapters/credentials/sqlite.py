@@ -24,7 +24,7 @@ _APPLICATION: Final = int.from_bytes(b"mrgc", "big")
 class SqliteCredentialProvider(SealedOperations):
     """Encrypted credentials in a SQLite file, for all processes of a machine.
 
-    Two processes may renew the same credential at once; both then use the first result.
+    Two processes may renew the same credential concurrently; both then use the first result.
 
     Args:
         path: the path of a separate file. The first use creates it, for its owner only.

@@ -77,7 +77,7 @@ class Runtime(Protocol):
         ...
 
     async def enter(self, holder: object, slots: int, timeout: float) -> bool:
-        """Take a connection slot; return False if none became free in time."""
+        """Take a connection slot; return False if none became free before the deadline."""
         ...
 
     def leave(self, holder: object) -> None:
@@ -97,7 +97,7 @@ class Runtime(Protocol):
         ...
 
     def late_error(self, *, slow: bool) -> StorageUnavailable:
-        """Return the error for a connection that did not open in time."""
+        """Return the error for a connection that did not open before the deadline."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -215,7 +215,7 @@ class Engine:
 
         Args:
             work: the operation, called with a link.
-            until: its deadline.
+            until: the attempt's deadline.
             once: whether it must not be repeated if its outcome is unknown.
         """
         holder, pause = object(), _FIRST_PAUSE

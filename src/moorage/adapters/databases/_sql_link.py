@@ -38,7 +38,7 @@ class NotExecuted(Exception):
 
     Attributes:
         reason: the reason, as the end of a sentence.
-        again: whether a retry may succeed at once.
+        again: whether an immediate retry may succeed.
         lost: whether the connection is lost, and other connections probably too.
         slow: whether the server replied, but was too slow.
         remedy: what the user can do, if it is known.
@@ -141,7 +141,7 @@ class Link(Protocol):
         ...
 
     def close(self) -> None:
-        """Close the connection at once, even while a statement runs."""
+        """Close the connection immediately, even while a statement runs."""
         ...
 
     def abandon(self) -> None:

@@ -308,7 +308,7 @@ class MysqlLink:
         return deleted_count
 
     def close(self) -> None:
-        """Close the connection at once, even while a statement runs."""
+        """Close the connection immediately, even while a statement runs."""
         self.ready = False
         with suppress(Exception):  # the connection or its event loop has ended already
             self._connection.close()

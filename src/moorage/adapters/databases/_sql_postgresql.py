@@ -103,7 +103,7 @@ _left_to_the_parent: Final[list[object]] = []
 
 
 class Statements:
-    """The SQL statements for the store's two tables, whose names are quoted."""
+    """The SQL statements for the store's two tables, with the tables' names in quotation marks."""
 
     def __init__(self, states: str, meta: str) -> None:
         self.lock = cache(self._lock)
@@ -278,7 +278,7 @@ class PostgresLink:
         return result.command_tuples or 0
 
     def close(self) -> None:
-        """Close the connection at once, even while a statement runs."""
+        """Close the connection immediately, even while a statement runs."""
         self.ready = False
         self._pg.finish()
 

@@ -164,7 +164,7 @@ class _FinishedWork:
     """Work that had ended before anybody waited for it."""
 
     async def wait(self, seconds: float) -> None:
-        """Return at once, because the work has ended."""
+        """Return immediately, because the work has ended."""
 
     def cancel(self) -> None:
         """Do nothing, because the work has ended."""

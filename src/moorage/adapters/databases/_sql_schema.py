@@ -62,7 +62,7 @@ class Tables:
     meta: Table
 
     def create(self, connection: Connection) -> None:
-        """Create missing tables; several processes may do so at once."""
+        """Create missing tables; several processes may do so concurrently."""
         with exclusive_creation(connection, self.meta.name):
             self.meta.metadata.create_all(connection, [self.states, self.meta])
             self.stamp(connection)

@@ -260,7 +260,7 @@ def _url(url: object, path: str, *, is_async: bool) -> URL:
 
 
 def _check_option_values(url: str, path: str) -> None:
-    """Refuse an option without a value, which SQLAlchemy ignores."""
+    """Refuse an option without a value, because SQLAlchemy would ignore it."""
     query = url.rpartition("@")[2].partition("?")[2]  # a password may have a question mark
     for name, value in parse_qsl(query, keep_blank_values=True):
         if not value:

@@ -48,7 +48,7 @@ class Index(NamedTuple):
     """The definition of an index of a table.
 
     Attributes:
-        name: its name; except in MariaDB and MySQL, the name of the table precedes it.
+        name: the index's name; except in MariaDB and MySQL, the name of the table precedes it.
         columns: the indexed columns, separated by commas.
         condition: the WHERE clause of a partial index.
     """

@@ -115,7 +115,7 @@ class _AsyncHostEntries(AsyncEntryOperations[E]):
     def __init__(
         self, sync_store: _HostEntries[E], in_thread: Callable[..., Awaitable[Any]]
     ) -> None:
-        """Wrap a synchronous store, whose methods run in threads.
+        """Wrap a synchronous store; its methods run in threads.
 
         Args:
             sync_store: the same store, synchronous.

@@ -32,7 +32,7 @@ class Connection:
 
     Attributes:
         filesystem: the filesystem of fsspec.
-        protocol: its protocol, such as "sftp".
+        protocol: the connection's protocol, such as "sftp".
         root: path of the folder of all files, or its URL over HTTP.
     """
 
@@ -123,7 +123,7 @@ class Connections:
 
 
 def _quoted_url(join_url: Callable[..., Any], path: str, *arguments: Any, **named: Any) -> Any:
-    """Return the URL of a path with "?", "#" and "%" quoted, which webdav4 does not do."""
+    """Return the URL of a path with "?", "#" and "%" quoted; webdav4 does not quote them."""
     return join_url(quote(path), *arguments, **named)
 
 

@@ -158,7 +158,7 @@ def _status_of(error: Exception, names: set[str]) -> int | None:
 
 
 def _refusal(status: int, names: set[str]) -> ConnectorError:
-    """Return the error for a server's refusal, by its FTP code or HTTP status."""
+    """Return the moorage error for a server's error response, by its FTP code or HTTP status."""
     if names & {"error_perm", "error_temp"}:
         is_login, is_full = status in _FTP_LOGIN, status in _FTP_FULL_DISK
         is_failure = status < 500

@@ -44,7 +44,7 @@ class FsspecFile:
     """A file that is read in pieces.
 
     Attributes:
-        entry: its metadata.
+        entry: the file's metadata.
     """
 
     entry: FileEntry

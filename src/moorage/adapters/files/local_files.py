@@ -40,7 +40,7 @@ Metadata: TypeAlias = "Mapping[str, Any]"
 
 
 class OpenFile:
-    """A file open for reading, whose content stays the same even if the file is replaced."""
+    """A file open for reading; its content stays the same even if the file is replaced."""
 
     def __init__(self, file: Any, entry: FileEntry) -> None:
         self._file = file
@@ -283,7 +283,7 @@ class LocalFolder:
     def _commit(
         self, file: WholeFile, key: str, path: Path, metadata: Metadata, conditions: Conditions
     ) -> FileEntry:
-        """Move a completely written file to its final name, if the conditions hold."""
+        """Move a completely written file to its final name, if the preconditions are met."""
         with self._exclusive():
             self._check(key, path, conditions)
             path.parent.mkdir(parents=True, exist_ok=True)

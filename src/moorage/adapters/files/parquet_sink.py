@@ -176,7 +176,7 @@ class ParquetSink(RotatingSink):
         )
 
     def _without_guesses(self, schema: Any) -> Any:
-        """Return an inferred schema with texts instead of guessed times."""
+        """Return an inferred schema with strings instead of guessed times."""
         return self._arrow.schema([(field.name, self._plain_type(field.type)) for field in schema])
 
     def _plain_type(self, kind: Any) -> Any:

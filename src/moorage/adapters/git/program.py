@@ -59,7 +59,7 @@ def run_git(
 
     Args:
         program: the program.
-        arguments: its arguments, without any credential.
+        arguments: the command's arguments, without any credential.
         timeout: seconds after which it is killed, with all programs that it started.
         folder: the bare repository.
         remote: the other repository, if the command contacts one.
@@ -115,7 +115,7 @@ def run_git(
 
 
 def _complete(output: bytes, secrets: Sequence[bytes]) -> bytes:
-    """Return an output; if truncated, without its end, which may hold part of a secret."""
+    """Return an output; if truncated, without its end, where a secret may be cut in two."""
     if len(output) < LARGEST_OUTPUT:
         return output
     longest = max(map(len, secrets), default=0)

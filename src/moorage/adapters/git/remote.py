@@ -54,7 +54,7 @@ class GitRemote:
     """A git repository on another server or in another folder, with its credentials.
 
     Attributes:
-        url: its URL, with https, ssh, git or file. It contains no credential.
+        url: the remote repository's URL, with https, ssh, git or file. It contains no credential.
         token: the password or the access token, for https.
         user: the name that is sent with the token; most hosts accept any name.
         identity: the file of a private key without a passphrase, for ssh.

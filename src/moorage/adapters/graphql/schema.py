@@ -22,12 +22,12 @@ class GraphQLSchema:
     """The schema of a GraphQL service; make it with one of the three constructors.
 
     `GraphQL(schema=…)` compares each document with it when an operation is made. A document that
-    was accepted once is not compared again. It may be used from several threads at once.
+    was accepted once is not compared again. Several threads may use it concurrently.
     """
 
     @without_arguments_in_errors
     def __init__(self, make: Callable[[Any], Any], source: str) -> None:
-        """Build the schema with graphql-core; `source` names its origin in errors."""
+        """Build the schema with graphql-core; errors contain `source`, the schema's origin."""
         self._library = library = _graphql_core()
         try:
             self._schema = make(library)
@@ -43,10 +43,10 @@ class GraphQLSchema:
 
     @classmethod
     def from_sdl(cls, text: str) -> Self:
-        """Return the schema that a text in the schema definition language describes.
+        """Return the schema that a string in the schema definition language describes.
 
         Raises:
-            ConfigurationError: the text describes no schema, or graphql-core is not installed.
+            ConfigurationError: the string describes no schema, or graphql-core is not installed.
         """
         return cls(lambda library: library.build_schema(text), "the text")
 

@@ -1,4 +1,4 @@
-"""The requests of a gRPC call: their bytes and metadata, and refusals before they are sent."""
+"""The requests of a gRPC call: their bytes, their metadata, and their checks before sending."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PreparedCall:
 
     Attributes:
         method: the method.
-        request: its request, or the requests of its stream.
+        request: the call's request, or the requests of the call's stream.
         metadata: the metadata of this call.
         lasts: the maximum number of seconds for a whole stream of answers.
         with_metadata: whether the result has the metadata of the answer.

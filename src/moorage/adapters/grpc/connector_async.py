@@ -1,4 +1,4 @@
-"""The connector of gRPC services over grpcio, whose operations a manager performs.
+"""The connector of gRPC services over grpcio. A manager performs its operations.
 
 `python -m tools.twins` makes the synchronous module from this one.
 """
@@ -97,7 +97,7 @@ class AsyncGrpcConnector:
         tls: the trusted authorities and the client certificate; by default the system's
             authorities.
         plaintext: connects without TLS. Credentials are then sent to this machine only.
-        metadata: metadata of every call: texts, or bytes if the name ends in "-bin".
+        metadata: metadata of every call: strings, or bytes if the name ends in "-bin".
         descriptors: the descriptions of the service for calls by name; by default the server is
             asked for them with reflection.
         idempotency_metadata: the name of the metadata that carry the idempotency key, where the
@@ -386,7 +386,7 @@ class AsyncGrpcConnector:
     async def _outcome(
         self, call: PreparedCall, attempt: OperationAttempt, holder: object
     ) -> tuple[Any, Exception | None]:
-        """Return an attempt's result, or its error without frames that hold secrets."""
+        """Return an attempt's result, or its error without stack frames that contain secrets."""
         try:
             return await self._authorized(call, attempt, holder), None
         except Exception as error:  # noqa: BLE001 - raised again by the caller

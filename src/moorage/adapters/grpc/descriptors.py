@@ -93,7 +93,7 @@ class GrpcDescriptors:
         """Return a method whose requests and answers are plain JSON.
 
         JSON has the form that protobuf defines: names such as `orderId`, 64-bit numbers and bytes
-        as texts. Fields with their default value are left out of answers.
+        as strings. Fields with their default value are left out of answers.
 
         Args:
             name: such as "shop.Orders/Get".

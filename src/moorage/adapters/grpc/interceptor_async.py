@@ -40,7 +40,7 @@ def grpc_interceptors(
 
     Give them to `grpc.aio.secure_channel` as its `interceptors`.
 
-    Errors are instances of moorage's classes and of `grpc.aio.AioRpcError` at once. See
+    Errors are instances both of moorage's classes and of `grpc.aio.AioRpcError`. See
     `GrpcInterceptor` for the protections and the arguments. A call with a stream of requests and
     one answer takes the requests as an iterable, and not by `write`.
     """

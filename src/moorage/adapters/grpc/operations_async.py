@@ -102,7 +102,7 @@ class AsyncGrpcReflection:
 
 
 class AsyncGrpcNamedCall:
-    """A call of a method by its name, whose request and answer are plain JSON.
+    """A call of a method by its name; request and response are plain JSON.
 
     Until the method is known, it counts as one that changes something.
     """

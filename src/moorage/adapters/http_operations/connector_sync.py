@@ -69,7 +69,7 @@ class HttpConnector:
 
     @property
     def versions(self) -> ConnectorVersions:
-        """The versions of the library and server, which HTTP services do not report."""
+        """The versions of the library and of the server; an HTTP service reports none."""
         return ConnectorVersions()
 
     def statistics(self) -> PoolStatistics | None:

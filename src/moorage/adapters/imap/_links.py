@@ -56,8 +56,8 @@ class OpenFolder(NamedTuple):
     """The folder that is open on a connection.
 
     Attributes:
-        folder: its name.
-        validity: its UIDVALIDITY, the number under which its uids are valid.
+        folder: the folder's name.
+        validity: the folder's UIDVALIDITY, the number under which its uids are valid.
         takes_keywords: whether the server accepts new keywords as marks on messages.
         permanent: the flags that the server keeps.
     """

@@ -83,7 +83,7 @@ class Gate:
         self._lock = asyncio.Lock()
 
     async def enter(self, seconds: float) -> bool:
-        """Wait for the lock; return False if it was not free in time."""
+        """Wait for the lock; return False if it was not free before the deadline."""
         try:
             async with asyncio.timeout(max(0.0, min(seconds, _FOREVER))):
                 await self._lock.acquire()

@@ -45,7 +45,7 @@ class LinkOperation(Generic[R]):
     """An operation that uses a connection of the pool, for `ConnectorManager.perform`.
 
     Attributes:
-        name: its name in events, errors and logs.
+        name: the operation's name in events, errors and logs.
         safe: True if it changes nothing.
         repeatable: True if performing it twice is safe.
     """

@@ -106,7 +106,7 @@ class LinkPool(Generic[L]):
         return link_pool.statistics(self._state, self._config)
 
     def holders(self) -> tuple[PoolHolder, ...]:
-        """Return the operations that hold a link, the longest-held link first, without waiting."""
+        """Return the operations that use a link, the longest-used link first, without waiting."""
         return link_pool.holders(self._state, self._now())
 
     def discard_links(self) -> None:

@@ -2,8 +2,8 @@
 
 `python -m tools.twins` makes this file; do not edit it.
 
-It is for protocols whose connections carry many requests at once, such as those of message brokers.
-Its laws:
+It is for protocols whose connections carry many concurrent requests, such as those of message
+brokers. Its laws:
 
 1. One link is open at a time. While it is being opened, other callers wait, each until its own time
    limit; if the opening fails, it fails for all callers that waited.

@@ -120,7 +120,7 @@ _PlainSuccess: TypeAlias = tuple[
 
 
 def _plain_success(item: IntegrationLog | SuccessFacts) -> _PlainSuccess | None:
-    """Return the facts of a success without further details; None for other entries.
+    """Return the data of a success without further details; None for other entries.
 
     Most entries are successes. Their rows are made without computing the fields of an entry first,
     which saves most of the work.
@@ -233,7 +233,7 @@ def entry_of_row(row: Mapping[str, Any]) -> IntegrationLog:
 
 @lru_cache(maxsize=1_000)
 def _text(text: str) -> str:
-    """Convert a text that many entries share to its column value."""
+    """Convert a string that many entries share to its column value."""
     return column_text(text, TEXT_LENGTH)
 
 

@@ -78,7 +78,7 @@ class TableLog:
         self._queue.write(entry)
 
     def success_writer(self) -> Callable[[SuccessFacts], int]:
-        """Return the function that queues a successful call's entry, made from its facts.
+        """Return the function that queues a successful call's log entry, made from the call's data.
 
         It returns the number of entries that were lost so far. A manager calls it in place of
         `write`, because computing an entry takes longer than everything else.
@@ -146,7 +146,7 @@ class AsyncTableLog(AsyncContextClosable):
         self._log.write(entry)
 
     def success_writer(self) -> Callable[[SuccessFacts], int]:
-        """Return the function that queues a successful call's entry, made from its facts."""
+        """Return the function that queues a successful call's log entry, made from its data."""
         writer: Callable[[SuccessFacts], int] = self._log.success_writer()
         return writer
 

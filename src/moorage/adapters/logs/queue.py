@@ -5,8 +5,8 @@ is half full, and ends when it is empty. Queued entries are also stored before a
 when the process ends, and before SIGTERM ends it unless the host handles that signal. Without
 threads, the host calls `flush`, such as at the end of each request.
 
-The queue is bounded by the number of its entries, and by the bytes of their long texts. Only few
-entries have long texts. An entry without such texts is queued without a lock.
+The queue is bounded by the number of its entries, and by the bytes of their long strings. Only few
+entries have long strings. An entry without such strings is queued without a lock.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _LOCK_TIMEOUT: Final = 1.0
 
 @attrs.frozen
 class _LongEntry:
-    """A log entry with long texts, and the size of these texts in bytes."""
+    """A log entry with long strings, and the size of these strings in bytes."""
 
     entry: IntegrationLog
     size: int
@@ -137,7 +137,7 @@ class LogQueue:
         return self.lost
 
     def _append(self, item: _Item, size: int) -> None:
-        """Queue an item with long texts of this size in bytes."""
+        """Queue an item with long strings of this size in bytes."""
         waiting = self._waiting
         number = len(waiting)
         is_half_full = number >= self._half
@@ -229,7 +229,7 @@ class LogQueue:
 
     @contextmanager
     def _locked(self) -> Generator[None]:
-        """A context manager that holds the lock of the queue.
+        """A context manager that acquires the lock of the queue.
 
         A signal may have interrupted the thread that holds it, and end the process. In that case
         the block runs without the lock, since a wrong count of bytes no longer matters.

@@ -291,7 +291,7 @@ def _as_bytes(words: bytes | str) -> bytes:
 
 
 def _refusal(number: int, text: bytes | str) -> ConnectorError:
-    """Return the error for a refusal by the SMTP server."""
+    """Return the moorage error for an error response of the SMTP server."""
     words = _as_bytes(text)
     code = _code(number, words)
     kind: type[Any]

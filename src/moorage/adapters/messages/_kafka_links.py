@@ -33,7 +33,7 @@ class _KafkaLink:
 
     @property
     def version(self) -> str | None:
-        """The id of the Kafka cluster, which reports no version."""
+        """The id of the Kafka cluster; a cluster reports no version."""
         return self._producer.version
 
     def is_connected(self) -> bool:
@@ -112,7 +112,7 @@ class AsyncKafkaLink(_KafkaLink):
 
 
 def connect_kafka(settings: Mapping[str, Any], timeout: float) -> KafkaLink:
-    """Return a link to a Kafka cluster that has answered in time."""
+    """Return a link to a Kafka cluster that has responded before the deadline."""
     link = KafkaLink(_producer(settings))
     try:
         link.ping(timeout)
@@ -123,7 +123,7 @@ def connect_kafka(settings: Mapping[str, Any], timeout: float) -> KafkaLink:
 
 
 async def connect_kafka_async(settings: Mapping[str, Any], timeout: float) -> AsyncKafkaLink:
-    """Return a link to a Kafka cluster that has answered in time."""
+    """Return a link to a Kafka cluster that has responded before the deadline."""
     thread = ThreadPoolExecutor(1, thread_name_prefix="moorage-kafka")
     link = AsyncKafkaLink(_producer(settings), thread)
     try:

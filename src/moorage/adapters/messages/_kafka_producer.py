@@ -150,7 +150,7 @@ class KafkaProducer:
         return _results(items, reports)
 
     def _hand_over(self, items: Sequence[OutgoingMessage]) -> list[_Report]:
-        """Pass messages to librdkafka, and return their reports, which polling fills in.
+        """Pass messages to librdkafka, and return their reports; polling completes the reports.
 
         librdkafka calls a report's `setdefault` with its error, or None, and the message. This
         method costs a message less than a function written in Python, and the arguments of

@@ -8,9 +8,9 @@ Laws:
 1. A record is in the buffer of the reader only while its partition is held.
 2. A partition is given back only after `revoked` returned, and its position may be stored until
    `revoked` returns. No position of a lost partition is committed.
-3. Only positions that were passed to `store` are committed. librdkafka commits them at once when a
-   partition is given back, and several times a second otherwise. The reader commits them earlier if
-   many records wait for that, and before it leaves the group.
+3. Only positions that were passed to `store` are committed. librdkafka commits them immediately
+   when a partition is revoked, and several times a second otherwise. The reader commits them
+   earlier if many records wait for that, and before it leaves the group.
 4. A read returns at most its limit minus the number of records that wait for a commit.
 """
 
@@ -77,8 +77,8 @@ class KafkaReader:
         lag: the number of uncommitted records in its partitions, as last measured; None if not
             known.
         known: the partitions that it has or had.
-        membership: its membership of the group when it last had partitions; None if it never had
-            any.
+        membership: the reader's membership of the group when it last had partitions; None if it
+            never had any.
 
     Args:
         options: the configuration of librdkafka.
@@ -200,7 +200,7 @@ class KafkaReader:
         self._note_membership()
 
     def _note_membership(self) -> None:
-        """Record the group's generation, which can change while the partitions stay the same."""
+        """Record the group's generation; it can change while the partitions stay the same."""
         if self._held and not self._is_committing_itself:
             self.membership = self._consumer.consumer_group_metadata()
 

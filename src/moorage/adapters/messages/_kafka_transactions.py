@@ -235,7 +235,7 @@ class KafkaTransactions:
             self._discard()
 
     def _step(self, call: Callable[[float], object], until: float) -> None:
-        """Run a step of a transaction in short waits, which librdkafka can resume."""
+        """Run a step of a transaction in short waits; librdkafka can resume a step."""
         while True:
             try:
                 call(STEP)

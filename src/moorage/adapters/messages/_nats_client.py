@@ -44,7 +44,7 @@ class NatsClient(Client):
         self._cancellations = 0
 
     async def open(self, **options: Any) -> None:
-        """Connect with options of `Client.connect`; a cancellation takes effect at once."""
+        """Connect with options of `Client.connect`; a cancellation takes effect immediately."""
         task: Any = asyncio.current_task()
         self._cancellations = task.cancelling()
         try:

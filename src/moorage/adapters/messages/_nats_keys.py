@@ -1,4 +1,4 @@
-"""NATS keys: a seed is a text with which a client signs the server's challenge.
+"""NATS keys: a seed is a string with which a client signs the server's challenge.
 
 The form is that of NATS's own tools: the bytes of a seed or of a public key follow a prefix of one
 or two bytes, a checksum follows them, and all are written in Base32.

@@ -326,7 +326,7 @@ class AsyncNatsLink:
         return future
 
     async def _wait(self, replies: Sequence[Any], until: float) -> None:
-        """Wait for the replies to requests, and give up requests that are late."""
+        """Wait for the replies to requests, and abandon requests whose time is over."""
         futures = [future for future in map(_future, replies) if future is not None]
         try:
             if futures:

@@ -174,8 +174,8 @@ class _Consumer:
     """A durable consumer from which messages are read.
 
     Attributes:
-        stream: its stream.
-        name: its name.
+        stream: the consumer's stream.
+        name: the consumer's name.
         subject: the subject that it reads, which may have wildcards.
         token: the end of the subject to which the server sends the messages of the request under
             way; None if there is no request.

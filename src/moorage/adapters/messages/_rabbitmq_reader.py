@@ -222,7 +222,7 @@ class RabbitMqReader:
 
 
 def _records(messages: Sequence[tuple[str, Any]], offsets: Sequence[str]) -> list[SinkRecord]:
-    """Return the records of messages, which are given with their queue's name."""
+    """Return the records of messages; each message comes with its queue's name."""
     properties = [message.header.properties for _, message in messages]
     headers: list[dict[str, Any]] = [item.headers or {} for item in properties]
     pairs = [attributes_and_key(item) for item in headers]

@@ -236,7 +236,7 @@ class PikaLink:
         return self._sent
 
     def _run_loop_until(self, is_done: Callable[[], bool], until: float) -> None:
-        """Process pika's events until a condition holds; raise an error at the deadline."""
+        """Process pika's events until a condition is true; raise an error at the deadline."""
         connection = self._connection
         loop = connection.ioloop
         connection.until = until
@@ -379,7 +379,7 @@ class _SocketLoop(IOLoop):  # type: ignore[misc]  # pika has no types
         super().add_handler(fd, handler, events)  # pyright: ignore[reportUnknownMemberType]  # pika has no types
 
     def update_handler(self, fd: int, events: int) -> None:
-        """Watch a file descriptor for other events; if possible, write pending bytes at once.
+        """Watch a file descriptor for other events; if possible, write pending bytes immediately.
 
         A socket nearly always has room for a message.
         """

@@ -223,7 +223,7 @@ class KafkaOptions:
         topics: names of topics, which must exist, or patterns of names that begin with "^".
         group: the name of the consumer group, whose members share the partitions.
         instance: the name of this member, which keeps its partitions while it is restarted; by
-            default they go to others at once.
+            default they go to other members immediately.
         start: the position for partitions without a committed one: "earliest" or "latest".
         assignor: "cooperative-sticky", "range" or "roundrobin", as for all members of the group.
         discover_every: seconds between two searches for new topics and partitions.

@@ -69,7 +69,7 @@ class KafkaSource:
         group: the name of the consumer group.
         instance: the name of a static member, which no other living member may have. It keeps its
             partitions while it is restarted, for `session.timeout.ms` of `Kafka.options`. Without a
-            name, the partitions go to others at once.
+            name, the partitions go to other members immediately.
         start: the position for partitions without a committed one: "earliest" or "latest".
         assignor: "cooperative-sticky" moves only the partitions that must move; "range" and
             "roundrobin" stop the whole group for each change. It is the same for all members.

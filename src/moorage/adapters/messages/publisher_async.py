@@ -63,7 +63,7 @@ class AsyncPublishOperation(Generic[R]):
     """An operation that publishes messages, for `AsyncConnectorManager.perform`.
 
     Attributes:
-        name: its name in events, errors and logs.
+        name: the operation's name in events, errors and logs.
         system: the kind of the broker.
         safe: False, because publishing stores messages.
         repeatable: True if the broker recognises a repeat by the ids of the messages.

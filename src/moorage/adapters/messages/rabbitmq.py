@@ -112,7 +112,7 @@ class RabbitMq(BrokerSettings):
         return RULES
 
     def address(self) -> ServerAddress:
-        """Return the broker's URL, whose path is the virtual host.
+        """Return the broker's URL; its path is the virtual host.
 
         Raises:
             ConfigurationError: the URL or the settings of TLS are wrong.

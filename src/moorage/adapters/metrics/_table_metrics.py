@@ -103,7 +103,7 @@ class TableMetrics:
     def housekeep(self, now: datetime, /) -> int:
         """Merge old windows, delete the oldest ones, and return the number of rows.
 
-        Each transaction changes a few hundred rows, and several processes may do it at once.
+        Each transaction changes a few hundred rows, and several processes may do it concurrently.
         """
         total = 0
         for work in (self._table.remove, self._table.roll_up):
@@ -161,7 +161,7 @@ class AsyncTableMetrics(AsyncContextClosable):
     async def housekeep(self, now: datetime, /) -> int:
         """Merge old windows, delete the oldest ones, and return the number of rows.
 
-        Each transaction changes a few hundred rows, and several processes may do it at once.
+        Each transaction changes a few hundred rows, and several processes may do it concurrently.
         """
         return await asyncio.to_thread(self._metrics.housekeep, now)
 

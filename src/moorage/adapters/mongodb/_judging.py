@@ -41,7 +41,7 @@ def judge(error: Exception, progress: Progress, obstacles: str) -> ConnectorErro
     Args:
         error: the exception.
         progress: the progress of the attempt.
-        obstacles: the driver's texts about servers that it cannot reach.
+        obstacles: the driver's strings about servers that it cannot reach.
     """
     if isinstance(error, ConnectorError):
         return error

@@ -21,7 +21,7 @@ _COMMIT: Final = "commitTransaction"
 
 
 class Progress:
-    """The progress of one attempt, to tell whether a command was sent.
+    """The progress of one attempt, which shows whether a command was sent.
 
     Attributes:
         phase: how far the attempt has come, which decides what a failure means.

@@ -27,15 +27,15 @@ VALUES: Final = frozenset(
 
 
 def packed(result: Any) -> str:
-    """Convert a result to a text; `unpacked` is the reverse."""
+    """Convert a result to a string; `unpacked` is the reverse."""
     return json_util.dumps(_plain_result(result), json_options=_EXACT)
 
 
 def unpacked(text: str, kind: type[Any] | None) -> Any:
-    """Convert a text made by `packed` back to the result.
+    """Convert a string made by `packed` back to the result.
 
     Args:
-        text: the text.
+        text: the string.
         kind: the class of the result, or `tuple` for several; None for any other result.
     """
     value: Any = json_util.loads(text, json_options=_EXACT)

@@ -1,4 +1,4 @@
-"""The connector of MongoDB over pymongo, whose operations a manager performs.
+"""The connector of MongoDB over pymongo. A manager performs its operations.
 
 `python -m tools.twins` makes the synchronous module from this one.
 """

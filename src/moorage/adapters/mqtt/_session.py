@@ -194,7 +194,7 @@ class MqttSession:
     Attributes:
         memory: the bytes that arrived, and those to send.
         limits: the limits that the broker announced.
-        refusal: the code with which the broker refused the connection; None if it did not refuse.
+        refusal: the code with which the broker rejected the connection; None if it did not refuse.
         end_code: the code with which the broker ended the connection; None if it sent no code.
         is_accepted: whether the broker accepted the connection.
         is_ended: whether the session is over.

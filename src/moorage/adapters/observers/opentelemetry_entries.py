@@ -106,7 +106,7 @@ class OpenTelemetryEntries:
                 raise
 
     def _context_of(self, stored: TraceContext | None) -> Any:
-        """Return the OpenTelemetry context from stored texts; None if they are invalid."""
+        """Return the OpenTelemetry context from stored strings; None if they are invalid."""
         if stored is None:
             return None
         context = self._propagator.extract(stored.headers())

@@ -202,7 +202,7 @@ class _PoolCollector:
         yield from families.values()
 
     def describe(self) -> Iterator[Any]:
-        """Yield the metrics of connection pools without values, to tell a registry their names."""
+        """Yield the metrics of connection pools without values, for registries that need names."""
         for name in _OF_POOLS:
             definition = NAMES["prometheus"][name]
             yield self._family(name, definition["description"], labels=definition["labels"])
@@ -321,7 +321,7 @@ class _Successes:
         return True
 
     def add_with_exemplar(self, elapsed: int, exemplar: Mapping[str, str] | None) -> None:
-        """Count a call at once, with its exemplar."""
+        """Count a call immediately, with its exemplar."""
         self._ends.count(elapsed / 1e9, exemplar)
         self._attempts.inc()
 
@@ -344,7 +344,7 @@ class _Successes:
 
 
 class PrometheusObserver:
-    """Counts and measures calls, attempts, retries and refusals by service and operation.
+    """Counts and measures calls, attempts, retries and rejected calls by service and operation.
 
     No label is the value of a URL, a key, a tenant or a person, so their number does not increase
     the number of series. Services and operations beyond `max_operations` are counted as "other".

@@ -29,7 +29,7 @@ class LoggingObserver:
     The message is for people. The fields of the event are attributes of the record, such as
     `moorage_service`, so that formatters for JSON, such as structlog's, write them as well. The
     level is DEBUG for starts, attempts and the cache, INFO for a successful call, WARNING for a
-    refusal, retry or pause, and ERROR for a call that failed.
+    rejected call, a retry or a pause, and ERROR for a call that failed.
 
     Args:
         logger: the logger, or its name.

@@ -99,7 +99,7 @@ class RedisStreams(BrokerSettings):
         return RULES
 
     def address(self) -> ServerAddress:
-        """Return the server's URL, whose path is the database number.
+        """Return the server's URL; its path is the database number.
 
         Raises:
             ConfigurationError: the URL or the settings of TLS are wrong.

@@ -71,8 +71,8 @@ class RedisStreamsSource:
         streams: the names of the streams. Streams and groups that do not exist are created.
         group: the name of the consumer group.
         consumer: the name of this member, which no other living member may have. A member that
-            opens with the name of one that died gets its entries at once. By default the name is
-            new each time.
+            opens with the name of one that died gets its entries immediately. By default the name
+            is new each time.
         start: the entry after which a new group begins: "0" for all, or "$" for those to come.
         claim_after: seconds after which an entry that nobody has acknowledged or extended is
             delivered to another member.
@@ -205,7 +205,7 @@ class RedisStreamsSource:
             await self._request(self._telling, ["XACK", stream, self.group], ids)
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
-        """Make entries available to other group members at once."""
+        """Make entries available to other group members immediately."""
         await self._claim_anew(records, "IDLE", str(int(self._claim_after * 1000)))
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
@@ -254,14 +254,14 @@ class RedisStreamsSource:
         wait: float = 0.0,
         harmless: str = "\n",
     ) -> Any:
-        """Return the reply to a command; None for a refusal that starts with `harmless`.
+        """Return the reply to a command; None for an error response that starts with `harmless`.
 
         Args:
             link: the connection.
             words: the first words of the command.
             texts: the words after them, such as many ids of entries.
             wait: the seconds that Redis was asked to wait for entries.
-            harmless: the beginning of a refusal that is no failure.
+            harmless: the beginning of an error response that does not count as a failure.
         """
         if link is None or not link.is_connected():
             raise ConnectionFailed(

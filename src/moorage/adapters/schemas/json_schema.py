@@ -66,7 +66,7 @@ class JsonSchemaCodec:
         )
 
     def decode(self, data: bytes, /) -> Any:
-        """Return the value of a JSON text, if it is valid.
+        """Return the value of a JSON string, if it is valid.
 
         Raises:
             InvalidData: the bytes are not JSON, or do not match the schema.

@@ -210,7 +210,7 @@ class FolderSchemaRegistry(MemorySchemaRegistry):
 
 
 def schema_of_file(file: str | PathLike[str]) -> Schema:
-    """Return the schema in a file; the file's extension names the format.
+    """Return the schema in a file; the file's extension determines the format.
 
     Raises:
         ConfigurationError: the file cannot be read, or has another ending.

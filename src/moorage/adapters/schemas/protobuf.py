@@ -164,7 +164,7 @@ def _single_value(field: Any, value: Any, pool: Any) -> Any:
 
 
 def _as_json(value: Any) -> Any:
-    """Return a value in `ParseDict`'s form: bytes as Base64, and infinite numbers as texts."""
+    """Return a value in `ParseDict`'s form: bytes as Base64, and infinite numbers as strings."""
     if isinstance(value, bytes):
         return b64encode(value).decode()
     if isinstance(value, float) and not isfinite(value):

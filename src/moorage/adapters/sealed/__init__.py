@@ -1,1 +1,1 @@
-"""Tables of encrypted texts, for the stores of credentials and tenants."""
+"""Tables of encrypted strings, for the stores of credentials and tenants."""

@@ -1,4 +1,4 @@
-"""Encrypted texts in a separate SQLite file.
+"""Encrypted strings in a separate SQLite file.
 
 Each operation opens and closes a connection, so a fork shares none. Written data is on disk before
 an operation returns.
@@ -43,7 +43,7 @@ _PAGE: Final = "SELECT about, sealed FROM credential WHERE about > ? ORDER BY ab
 
 
 class SealedFile:
-    """A SQLite file with encrypted texts in its rows.
+    """A SQLite file with encrypted strings in its rows.
 
     Args:
         path: the path of the file.
@@ -61,24 +61,24 @@ class SealedFile:
         self._what = what
 
     def find(self, about: bytes, /) -> bytes | None:
-        """Return the encrypted text with this id; None if there is none."""
+        """Return the encrypted string with this id; None if there is none."""
         with self._transaction() as link:
             row = link.execute(_GET, (about,)).fetchone()
         return None if row is None else row[0]
 
     def put(self, about: bytes, sealed: bytes, /) -> None:
-        """Store an encrypted text."""
+        """Store an encrypted string."""
         with self._transaction() as link:
             link.execute(_PUT, (about, sealed))
 
     def swap(self, swaps: Sequence[TextReplacement], /) -> int:
-        """Replace each text that was not changed meanwhile; return the number of replacements."""
+        """Replace each string that was not changed meanwhile; return the number of replacements."""
         with self._transaction() as link:
             parameters = [(swap.new, swap.about, swap.old) for swap in swaps]
             return link.executemany(_SWAP, parameters).rowcount
 
     def drop(self, about: bytes, /) -> bool:
-        """Delete the encrypted text with this id; return whether it existed."""
+        """Delete the encrypted string with this id; return whether it existed."""
         with self._transaction() as link:
             return bool(link.execute(_DROP, (about,)).rowcount)
 

@@ -1,4 +1,4 @@
-"""The rows of a table of encrypted texts, and the operations on them."""
+"""The rows of a table of encrypted strings, and the operations on them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """A row: its position in the table's order, its id and its encrypted text."""
+    """A row: its position in the table's order, its id and its encrypted string."""
 
     place: bytes
     about: bytes
@@ -18,7 +18,7 @@ class Row(NamedTuple):
 
 
 class TextReplacement(NamedTuple):
-    """A replacement for a text, valid only while the old text is unchanged."""
+    """A replacement for a string, valid only while the old string is unchanged."""
 
     about: bytes
     old: bytes
@@ -26,7 +26,7 @@ class TextReplacement(NamedTuple):
 
 
 class SealedRows(Protocol):
-    """The interface of a table of encrypted texts; its operations may block.
+    """The interface of a table of encrypted strings; its operations may block.
 
     Each operation is one transaction, and durable when it returns. A row is found by its id, for
     which the table may use a digest. Errors are raised as `StorageUnavailable`, or as
@@ -34,15 +34,15 @@ class SealedRows(Protocol):
     """
 
     def find(self, about: bytes, /) -> bytes | None:
-        """Return the encrypted text with this id; None if there is none."""
+        """Return the encrypted string with this id; None if there is none."""
         ...
 
     def put(self, about: bytes, sealed: bytes, /) -> None:
-        """Store an encrypted text, replacing an earlier one with this id."""
+        """Store an encrypted string, replacing an earlier one with this id."""
         ...
 
     def swap(self, swaps: Sequence[TextReplacement], /) -> int:
-        """Replace each text that was not changed meanwhile; return the number of replacements."""
+        """Replace each string that was not changed meanwhile; return the number of replacements."""
         ...
 
     def page(self, after: bytes, size: int, /) -> Sequence[Row]:
@@ -50,7 +50,7 @@ class SealedRows(Protocol):
         ...
 
     def drop(self, about: bytes, /) -> bool:
-        """Delete the encrypted text with this id, and return whether there was one."""
+        """Delete the encrypted string with this id, and return whether there was one."""
         ...
 
     def clear(self) -> int:

@@ -1,4 +1,4 @@
-"""Encrypted texts in a table of PostgreSQL, MariaDB or MySQL.
+"""Encrypted strings in a table of PostgreSQL, MariaDB or MySQL.
 
 A row is found by a digest of its id. Each operation is one short transaction.
 """
@@ -41,7 +41,7 @@ _MAX_LENGTH: Final = 1_000
 
 
 class SqlRows:
-    """The encrypted texts of a table, ordered by id."""
+    """The encrypted strings of a table, ordered by id."""
 
     def __init__(
         self,
@@ -57,19 +57,19 @@ class SqlRows:
         self._insert = _upsert_postgresql if kind == "postgresql" else _upsert_mysql
 
     async def find(self, about: bytes, /) -> bytes | None:
-        """Return the encrypted text with this id; None if there is none."""
+        """Return the encrypted string with this id; None if there is none."""
         columns = self._table.c
         query = select(columns.sealed).where(columns.id == _id(about))
         return await self._run(lambda link: self._with_timeouts(link).execute(query).scalar())
 
     async def put(self, about: bytes, sealed: bytes, /) -> None:
-        """Store an encrypted text."""
+        """Store an encrypted string."""
         row = {"id": _id(about), "owner": _readable_owner(about), "about": about, "sealed": sealed}
         statement = self._insert(self._table, row)
         await self._run(lambda link: self._with_timeouts(link).execute(statement))
 
     async def swap(self, swaps: Sequence[TextReplacement], /) -> int:
-        """Replace texts that were not changed meanwhile; rows are locked in id order."""
+        """Replace strings that were not changed meanwhile; rows are locked in id order."""
         columns = self._table.c
         statements = [
             update(self._table)
@@ -87,7 +87,7 @@ class SqlRows:
         return await self._run(run_statements)
 
     async def drop(self, about: bytes, /) -> bool:
-        """Delete the encrypted text with this id; return whether it existed."""
+        """Delete the encrypted string with this id; return whether it existed."""
         statement = delete(self._table).where(self._table.c.id == _id(about))
         return await self._run(
             lambda link: bool(self._with_timeouts(link).execute(statement).rowcount)

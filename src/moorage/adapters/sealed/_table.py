@@ -1,4 +1,4 @@
-"""The creation of a table of encrypted texts in PostgreSQL, MariaDB or MySQL."""
+"""The creation of a table of encrypted strings in PostgreSQL, MariaDB or MySQL."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PREFIX: Final = "moorage_"
 
 
 class SealedTable:
-    """The common code of the synchronous and asynchronous tables of encrypted texts."""
+    """The common code of the synchronous and asynchronous tables of encrypted strings."""
 
     _table_suffix: ClassVar[str]
     """The name of the table, without its prefix."""
@@ -68,7 +68,7 @@ class SealedTable:
 
 
 class SyncSealedTable(SealedTable):
-    """A table of encrypted texts with synchronous operations."""
+    """A table of encrypted strings with synchronous operations."""
 
     def _open(
         self, url: object, timeout: float | timedelta, prefix: str, schema: str | None
@@ -81,7 +81,7 @@ class SyncSealedTable(SealedTable):
 
 
 class AsyncSealedTable(SealedTable):
-    """A table of encrypted texts with asynchronous operations."""
+    """A table of encrypted strings with asynchronous operations."""
 
     def _open(
         self, url: object, timeout: float | timedelta, prefix: str, schema: str | None

@@ -37,7 +37,7 @@ def value_at(response: Response, *path: str) -> Any:
 
 
 def secret_at(response: Response, *path: str) -> Secret | None:
-    """Return a text of a response as a secret; None if there is none."""
+    """Return a string of a response as a secret; None if there is none."""
     value = value_at(response, *path)
     return Secret(value) if isinstance(value, str) and value and is_encodable(value) else None
 

@@ -77,7 +77,7 @@ class HttpWire:
         )
 
     async def read(self, path: str, /) -> Secret:
-        """Return the content of a file that holds a secret."""
+        """Return the content of a file that contains a secret."""
         content = await self._read(path)
         if content is None:
             raise ConfigurationError(

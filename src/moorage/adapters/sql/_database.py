@@ -70,7 +70,7 @@ class ResultBounds:
 
     Attributes:
         rows: the largest number of rows.
-        bytes: the largest number of bytes of its texts and binary values.
+        bytes: the largest number of bytes of its strings and binary values.
     """
 
     rows: int
@@ -310,7 +310,7 @@ class Database:
     def written(self, statement: Statement) -> _Written | None:
         """Return a statement's text in the driver's syntax; None if SQLAlchemy must compile it.
 
-        SQLAlchemy compiles expressions, and texts whose lists of values vary in length.
+        SQLAlchemy compiles expressions, and strings whose lists of values vary in length.
         """
         try:
             return self._written[statement]

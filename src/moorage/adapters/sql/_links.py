@@ -132,7 +132,7 @@ class SqlLinks:
         return len(self._idle)
 
     def take(self, until: float) -> SqlLink:
-        """Return an idle or new connection, whose waits end at the time `until`."""
+        """Return an idle or new connection that waits at most until the time `until`."""
         while (link := self._pop()) is not None:
             link.end_waits_at(until)
             if not self._checks_idle or self._answers(link):

@@ -28,7 +28,7 @@ _COUNTER: Final = slice(128, 136)
 
 
 class ServerSilentError(OperationalError):
-    """Raised if the server did not answer in time; the connection is closed."""
+    """Raised if the server did not respond before the deadline; the connection is closed."""
 
 
 class PunctualConnection(Connection[Any]):

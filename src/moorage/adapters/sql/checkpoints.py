@@ -74,7 +74,7 @@ class SqlCheckpoints:
     """The positions of one source, in the table moorage_checkpoints of a SQL database.
 
     A `SqlSink` that is given them stores the position of a record in the transaction that writes
-    its row. The offsets of the records must then grow within their partition: numbers, or texts
+    its row. The offsets of the records must then grow within their partition: numbers, or strings
     that sort like their positions.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""A program's outbox table, whose rows are published in commit order.
+"""A program's outbox table. Its rows are published in commit order.
 
 Laws:
 
@@ -54,7 +54,7 @@ class _Window(NamedTuple):
     now: str
 
     def text(self, id: int) -> str:
-        """Return the position after the row with an id; later positions have greater texts."""
+        """Return the position after the row with an id; later positions have greater strings."""
         return f"{self.number:015}/{id:020}/{self.before}/{self.now}"
 
 
@@ -82,7 +82,7 @@ class OutboxTable:
             works in threads and with a `ConnectorManager`; a SQLite file needs that.
         table: the name of the table.
         id: the column of the id, a positive number that the database gives out in growing order.
-        payload: the column of the payload: a text, bytes, or JSON.
+        payload: the column of the payload: a string, bytes, or JSON.
         key: the column of the key; None if the order is not important.
         transaction: the column of the transaction.
         schema: the schema of the table; by default that of the connection.

@@ -1,7 +1,7 @@
 """SQL statements, declared once as values and performed with parameters.
 
-A text has to be a literal of the program. A type checker checks that with `LiteralString`; at run
-time, a literal is a constant of the code that declares the statement. A text that was built from
+A string has to be a literal of the program. A type checker checks that with `LiteralString`; at run
+time, a literal is a constant of the code that declares the statement. A string that was built from
 values, by any means, is a new object and not a constant.
 """
 
@@ -26,11 +26,11 @@ class Statement:
     """An immutable declared SQL statement: a `Query` or a `Command`.
 
     Attributes:
-        name: its name in events, errors and logs.
+        name: the statement's name in events, errors and logs.
         safe: True if it changes nothing.
         repeatable: True if performing it twice has the same effect as performing it once.
         text: the checked text; None if the statement is an expression of SQLAlchemy.
-        expression: the expression of SQLAlchemy; None if the statement has a text.
+        expression: the expression of SQLAlchemy; None if the statement was written as a string.
         compiled: the form that connectors prepare at the first use; None before it.
     """
 
@@ -53,7 +53,7 @@ class Statement:
 class Query(Statement):
     """A statement that only reads, so that it may be repeated after any failure.
 
-    Numbers and texts in the statement are refused, even harmless ones such as `LIMIT 10`: write
+    Numbers and strings in the statement are refused, even harmless ones such as `LIMIT 10`: write
     parameters such as `LIMIT :most`, and give their values with the call.
 
     Args:
@@ -167,7 +167,7 @@ def _assign(
 
 
 def _is_literal(text: str, frame: FrameType | None) -> bool:
-    """Return whether a text is a literal in the code that called the constructor."""
+    """Return whether a string is a literal in the code that called the constructor."""
     frame = frame and frame.f_back
     while frame is not None:
         if _is_constant(text, frame.f_code.co_consts):
@@ -178,7 +178,7 @@ def _is_literal(text: str, frame: FrameType | None) -> bool:
 
 
 def _is_constant(text: str, constants: tuple[object, ...]) -> bool:
-    """Return whether a text is one of the constants, or is in a tuple of the constants."""
+    """Return whether a string is one of the constants, or is in a tuple of the constants."""
     return any(
         constant is text
         or (

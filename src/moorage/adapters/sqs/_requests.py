@@ -113,7 +113,7 @@ class SqsRequests:
         return [next(answered_results) if result.ok else result for result in results]
 
     async def ping(self, timeout: float) -> None:
-        """Ask SQS for a queue's name; a refusal for missing permission counts as success."""
+        """Ask SQS for a queue's name; an error for missing permission counts as success."""
         try:
             await self._send_action("ListQueues", {"MaxResults": 1}, "", timeout)
         except AuthenticationFailed as error:

@@ -1,4 +1,4 @@
-"""A NATS key-value bucket; a write succeeds only if it names the latest write before it."""
+"""A NATS key-value bucket; a write succeeds only if it contains the number of the latest write."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Bucket:
             value: the content.
             revision: the revision of the last message, 0 if there is none; None to write in any
                 case.
-            mark: a text by which the write can be recognised later.
+            mark: a string by which the write can be recognised later.
             until: the deadline of the write, as a time of `monotonic`.
         """
         headers = {} if revision is None else {EXPECTED: str(revision), MARK: mark}

@@ -46,7 +46,7 @@ class LastMessage(NamedTuple):
     """The last message of a subject.
 
     Attributes:
-        revision: its position in the stream, which identifies the write.
+        revision: the message's position in the stream, which identifies the write.
         at: the server's time of the write, in microseconds since the Unix epoch.
         mark: the mark of the write, by which its writer recognises it.
         value: the stored bytes.
@@ -68,7 +68,7 @@ class Refused(NamedTuple):
 
 
 def subject_word(text: str) -> str:
-    """Return a text as one subject token; different texts give different tokens."""
+    """Return a string as one subject token; different strings give different tokens."""
     encoded = _UNSAFE.sub(
         lambda match: b"=%02X" % ord(match[0]), text.encode("utf-8", "surrogatepass")
     )

@@ -399,7 +399,7 @@ _KEY_ERRORS: Final = ("CROSSSLOT", "ClusterCrossSlotError")
 
 
 def _check_database(path: str, settings: Mapping[str, Any], *, is_cluster: bool) -> None:
-    """Refuse a database that is not a number, which redis-py would silently replace by 0."""
+    """Refuse a database that is not a number; redis-py would silently use 0 instead."""
     is_number = _DATABASE.fullmatch(path) is not None and settings.get("db", 0) >= 0
     if is_cluster and (settings.get("db") or path.strip("/0")):
         raise ConfigurationError(

@@ -143,8 +143,8 @@ class _Batch:
     """The commands that share one transaction.
 
     Attributes:
-        row_keys: its rows, which are fixed when it begins.
-        until: its deadline, as a time of `monotonic()`.
+        row_keys: the batch's rows, which are fixed when the batch begins.
+        until: the batch's deadline, as a time of `monotonic()`.
         detached: whether it runs apart from its callers, so that it can outlast them.
         following: the next batch over rows of this one.
         running: the thread or task that runs it.

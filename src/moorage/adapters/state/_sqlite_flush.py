@@ -83,7 +83,7 @@ class Flush:
             self._journal = status.st_dev, status.st_ino
 
     def _flush_directory(self) -> None:
-        """Flush the folder's list of files to disk, because it names the journal."""
+        """Flush the folder's list of files to disk, because it contains the journal's name."""
         if hasattr(os, "O_DIRECTORY"):  # pragma: no branch - Windows does not need it
             directory = os.open(Path(self._path).resolve().parent, os.O_DIRECTORY)
             try:

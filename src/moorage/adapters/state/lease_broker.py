@@ -234,7 +234,7 @@ class _Kind:
         connection.reply(Reply(number, granted, wait))
 
     async def _request(self, number: int, within: int) -> None:
-        """Take tokens for several calls from the store, and give them to the calls."""
+        """Take tokens for several calls from the store, and distribute them to the calls."""
         try:
             step = await self._step_after(number, within)
         except Exception:  # noqa: BLE001 - the processes meet the same error, and report it

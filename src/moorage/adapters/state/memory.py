@@ -219,7 +219,7 @@ class MemoryStorage:
                 raise
 
     def _apply_last_new(self, command: Command[Answer]) -> Answer:
-        """Run a command on two or three states, of which only the last does not exist yet."""
+        """Run a command on two or three states; only the last state does not exist yet."""
         cells, counts, keys = self._cells, self._counts, command.keys
         # Of two keys, the first is the middle one too.
         first_key, middle_key, new_key = keys[0], keys[-2], keys[-1]

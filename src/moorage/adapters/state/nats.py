@@ -1,7 +1,7 @@
 """Idempotency keys and other claims in a JetStream key-value bucket.
 
 A bucket changes one key at a time, by compare-and-set. This suits claims, which have one writer at
-a time. A limit that many callers change at once would need many attempts per write. Laws:
+a time. A limit that many callers change concurrently would need many attempts per write. Laws:
 
 1. A command on one key reads the key's last write, decides, and writes with the revision that it
    has read. If another write came between, it begins again.
@@ -311,7 +311,7 @@ class AsyncNatsStorage(_NatsStorageCore, AsyncContextClosable):
 
 
 async def _housekeep_quietly(bucket: Bucket, timeout: float) -> None:
-    """Purge some expired states, and ignore failures, which the next command will show."""
+    """Purge some expired states, and ignore failures: the next command will show them."""
     try:
         await bucket.housekeep(_CLEAN_AT_ONCE, monotonic() + timeout * _CLEAN_AT_ONCE)
     except StorageUnavailable:

@@ -332,7 +332,7 @@ class AsyncRedisStorage(_Store, AsyncContextClosable):
         return decode_reply(call, await batcher.send(call, timeout, command))  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command without returning its answer; at once if an event loop is running."""
+        """Run a command without returning its answer; immediately if an event loop is running."""
         with suppress(Exception):
             self._require_open()
             self._posted.append(command)

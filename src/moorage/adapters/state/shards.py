@@ -229,7 +229,7 @@ class AsyncShardedStorage(_Shards, AsyncContextClosable):
         await self._execute(command, location, monotonic() + _SETTLE_SECONDS)
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command without returning its answer; at once if an event loop is running."""
+        """Run a command without returning its answer; immediately if an event loop is running."""
         with suppress(Exception):
             location = self._location(command)
             if location.former is None:

@@ -137,7 +137,7 @@ class CloudRuns:
         return None if run is None else run.status
 
     def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return a run's output after a mark; most clouds have only stdout."""
+        """Return a run's output after the position `mark`; most clouds have only stdout."""
         run = self._recent_run(name, timeout)
         now = self._clock.nanoseconds()
         if run is None or (stream == "stderr" and not self._cloud.has_streams):
@@ -242,7 +242,7 @@ def check_command_length(step: Step, length: int, most: int, cloud: str) -> None
 
 
 def check_no_secrets(step: Step, cloud: str, remedy: str) -> None:
-    """Refuse a step with secrets, which the cloud would show in plain text."""
+    """Refuse a step with secrets, because the cloud would show them in plain text."""
     if step.secrets:
         raise InvalidData(
             f"The step {step.name!r} has secrets, which {cloud} would show to everybody who sees"

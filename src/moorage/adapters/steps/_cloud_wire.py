@@ -207,7 +207,7 @@ class CloudApi:
 
 
 def _code_and_message(answer: Response) -> tuple[str, str]:
-    """Return the code and message in the body of a cloud's refusal."""
+    """Return the code and message in the body of a cloud's error response."""
     try:
         document: Any = answer.json()
     except InvalidData:
@@ -229,5 +229,5 @@ def _request_id(answer: Response) -> str | None:
 
 
 def _printable(text: str) -> str:
-    """Return a cloud's text without control characters, which could manipulate a terminal."""
+    """Return a cloud's text without control characters, as they could manipulate a terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -28,7 +28,7 @@ _PROGRAM: Final = Path(__file__).with_name("_docker_watchdog.py")
 class Watchdog:
     """A program that stops a container after some seconds, even if this process ends before.
 
-    It starts at once, and ends with the `with` block unless the block gives it a task.
+    It starts immediately, and ends with the `with` block unless the block gives it a task.
 
     Args:
         python: the Python that runs it.
@@ -121,7 +121,7 @@ class TimeLimits:
             watchdog.watch(timeout, self._socket, *task, "", "")
 
     def has_no_record(self, container: str) -> bool:
-        """Return whether no watchdog has a record of a container, although records work."""
+        """Return whether records can be kept, but none exists for a container."""
         return self._is_private() and not self._record_path(container).exists()
 
     def restore(self, container: str, timeout: float) -> None:

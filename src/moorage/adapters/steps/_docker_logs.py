@@ -94,7 +94,7 @@ class DockerLogs:
     def read(
         self, name: str, stream: LogStream, mark: str, timeout: float, *, is_over: bool
     ) -> LogChunk:
-        """Return the next part of a container's output after a mark.
+        """Return the next part of a container's output after a position.
 
         Args:
             name: the name of the container.

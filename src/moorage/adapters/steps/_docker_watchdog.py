@@ -202,7 +202,7 @@ class Container:
 
 
 def _reason_archive(reason: str) -> bytes:
-    """Return an archive of a folder with an empty file, whose name is the reason."""
+    """Return an archive of a folder with an empty file; the file's name is the reason."""
     import io  # noqa: PLC0415 - rarely needed
     import tarfile  # noqa: PLC0415 - rarely needed
 

@@ -70,8 +70,8 @@ class Entry(NamedTuple):
     """An entry of a container's log.
 
     Attributes:
-        time: its time, as the Engine writes it.
-        data: its bytes.
+        time: the entry's time, as the Engine writes it.
+        data: the entry's bytes.
         stream: the output that it belongs to.
     """
 
@@ -209,7 +209,7 @@ def check_understood() -> Generator[None]:
 
 
 def message_of(content: bytes) -> str:
-    """Return the message in a refusal's body."""
+    """Return the message in the body of an error response."""
     try:
         return str(json.loads(content)["message"])
     except (ValueError, KeyError, TypeError, RecursionError):

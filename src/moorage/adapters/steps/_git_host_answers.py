@@ -97,7 +97,7 @@ def refusal(name: str, answer: Answer) -> ConnectorError:
 
 
 def _message(data: bytes) -> str:
-    """Return the message in a refusal's body."""
+    """Return the message in the body of an error response."""
     try:
         document: Any = json.loads(data)
     except (ValueError, RecursionError):
@@ -112,7 +112,7 @@ def _message(data: bytes) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return a host's text without control characters, which could manipulate a terminal."""
+    """Return a host's text without control characters, because they could manipulate a terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 

@@ -7,7 +7,7 @@ Laws:
 2. Only the caller that has the claim dispatches the run, and only once. If the answer is lost, the
    run is looked up by its name. A run that does not appear in time is lost; nothing is dispatched a
    second time.
-3. If a refusal proves that nothing was dispatched, the claim is removed.
+3. If an error response proves that nothing was dispatched, the claim is removed.
 4. All times come from the host's clock, so that no caller's clock matters.
 """
 
@@ -182,7 +182,7 @@ class GitHostRuns:
         return self._status_of_run(name, timeout)
 
     def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return a run's output after a mark; a git host has one output per job."""
+        """Return a run's output after the position `mark`; a git host has one output per job."""
         status = self.status(name, timeout)
         number = self._numbers.get(name)
         is_over = status is None or status.is_over

@@ -1,4 +1,4 @@
-"""The output files of a Kubernetes step, which a second container writes to its log.
+"""The output files of a Kubernetes step. A second container writes them to its log.
 
 The step is then the init container of its pod. If it succeeds, the second container begins, finds
 the same working directory, and writes the files in Base64. From its log, the files can be read

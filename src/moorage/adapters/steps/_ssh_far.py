@@ -105,7 +105,7 @@ class _Runs:
             time.sleep(_PAUSE)
 
     def spawn(self, lock: int) -> str:
-        """Start the supervisor, which inherits the lock; return an error if that fails."""
+        """Start the supervisor with the lock of the run; return an error if that fails."""
         task = self.request["task"]
         work = self.folder / "work"
         work.mkdir(exist_ok=True)
@@ -231,7 +231,7 @@ def _facts(path: Path) -> Optional[dict[str, Any]]:  # noqa: UP045 - old release
 
 @contextlib.contextmanager
 def _lock(folder: Path, *, is_shared: bool = False) -> Generator[Optional[int], None, None]:  # noqa: UP045 - old releases of Python, too
-    """Lock a run for a block; the value is None if another process holds the lock."""
+    """Lock a run for a `with` block; the value is None if another process has locked it."""
     try:
         file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except FileNotFoundError:

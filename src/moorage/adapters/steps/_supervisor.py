@@ -176,7 +176,7 @@ class _Supervisor:
         folder.rmdir()
 
     def record(self, name: str, facts: dict[str, Any]) -> None:
-        """Write facts to a file atomically, so that it is always complete."""
+        """Write a run's data to a file atomically, so that the file is always complete."""
         new_file = self.folder / f"{name}.new"
         with new_file.open("w") as file:
             json.dump(facts, file)

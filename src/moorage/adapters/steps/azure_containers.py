@@ -204,7 +204,7 @@ class _AzureContainers:
         self._ask("POST", f"{run.note.name}/stop", timeout, allowed=_MISSING)
 
     def log(self, run: CloudRun, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:  # noqa: ARG002 - it has one
-        """Return a part of the log; the mark is a number of bytes."""
+        """Return a part of the log; the position `mark` is a number of bytes."""
         is_settled = has_settled(run, _LOG_SETTLE_SECONDS)
         path = f"{run.note.name}/containers/{_CONTAINER}/logs"
         answer = self._ask("GET", path, timeout, allowed=_NO_LOG)

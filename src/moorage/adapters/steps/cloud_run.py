@@ -207,7 +207,7 @@ class _CloudRun:
             self.api.ask("POST", self._settings.endpoint, path, timeout, body={})
 
     def log(self, run: CloudRun, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return a part of the log; the mark is the time and id of its last entry."""
+        """Return a part of the log; the position `mark` is the time and id of its last entry."""
         is_settled = has_settled(run, _LOG_SETTLE_SECONDS)
         if not run.place:
             return LogChunk(b"", mark, is_settled)

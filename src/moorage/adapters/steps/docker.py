@@ -2,9 +2,9 @@
 
 A container gets its name only when its files are inside, so any caller that finds it by its name
 may start it. Of several callers, one succeeds in naming its container; the others remove theirs. A
-container without files gets its name at once if root runs the step: otherwise its working directory
-must be made writable first. Secrets are files in /run/secrets of the container, and so no part of
-its description.
+container without files gets its name immediately if root runs the step: otherwise its working
+directory must be made writable first. Secrets are files in /run/secrets of the container, and so no
+part of its description.
 
 The time limit is kept by a watchdog, a program of its own on this machine. A container is started
 only when its watchdog has said that it watches it. A program that reads the status of a running
@@ -239,7 +239,7 @@ class DockerPlatform:
         return True
 
     def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return the output of a run after a mark.
+        """Return the output of a run after the position `mark`.
 
         A mark always leads to the same bytes, whether or not its connection is still open.
         """
@@ -255,7 +255,7 @@ class DockerPlatform:
     def stop(self, name: str, grace: float, timeout: float, /) -> None:
         """Ask a run to end; it is killed after `grace` seconds.
 
-        A run that was created and not started ends at once, and is never started.
+        A run that was created and not started ends immediately, and is never started.
 
         Raises:
             DeadlineExceeded: the time is over, and another caller may be starting the step.
@@ -451,7 +451,7 @@ class DockerPlatform:
         return user.partition(":")[0] in _ROOT
 
     def _log_driver(self, timeout: float) -> dict[str, Any]:
-        """Return the log driver for containers; empty for Podman, which has its own."""
+        """Return the log driver for containers; empty for Podman, which has drivers of its own."""
         if self._logs_locally is None:
             _, content = self._engine.ask("GET", "/info", timeout)
             with check_understood():

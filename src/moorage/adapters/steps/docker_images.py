@@ -60,7 +60,7 @@ class DockerImages:
         login: the login to the registry from which images are pulled.
 
     Raises:
-        InvalidData: the socket is not a text, or the login is not a `RegistryLogin`.
+        InvalidData: the socket is not a string, or the login is not a `RegistryLogin`.
     """
 
     def __init__(self, socket: str = SOCKET, *, login: RegistryLogin | None = None) -> None:
@@ -205,7 +205,7 @@ def _id_of(content: bytes, image: str) -> str:
 
 
 def _lines(answer: http.client.HTTPResponse, until: float) -> Iterator[dict[str, Any]]:
-    """Yield the progress of a pull or build until a deadline; an `error` line is a refusal."""
+    """Yield the progress of a pull or build until a deadline; an `error` line raises an error."""
     is_refused = answer.status >= _REFUSED
     refusal = ({"error": message_of(answer.read(_LARGEST_MESSAGE))} for _ in range(is_refused))
     for line in chain(refusal, progress(answer)):
@@ -218,7 +218,7 @@ def _lines(answer: http.client.HTTPResponse, until: float) -> Iterator[dict[str,
 
 
 def _failed_pull(image: str, status: int, message: str) -> ConnectorError:
-    """Return the error for a failed pull, which has changed nothing."""
+    """Return the error for a failed pull; a failed pull changes nothing."""
     failure = PullFailure.of(message)
     excerpt = message[:_SHOWN_CHARACTERS]
     if failure.is_throttled:

@@ -150,7 +150,7 @@ class EcsPlatform(CloudRuns):
     """Runs steps as Amazon ECS tasks.
 
     The task definition has the image; the command and the environment of a step replace those of
-    its container. The output is read from CloudWatch Logs, as one text.
+    its container. The output is read from CloudWatch Logs, as one string.
 
     Args:
         settings: the cluster, and the task definition.
@@ -236,7 +236,7 @@ class _Ecs:
         self.ecs.act("StopTask", fields, timeout)
 
     def log(self, run: CloudRun, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:  # noqa: ARG002 - it has one
-        """Return a part of the log; the mark is CloudWatch's token for the next part."""
+        """Return a part of the log; the position `mark` is CloudWatch's token for the next part."""
         is_settled = has_settled(run, _LOG_SETTLE_SECONDS)
         if self._settings.log_group is None:
             return LogChunk(b"", mark, run.status.is_over)

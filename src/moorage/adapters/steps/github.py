@@ -99,7 +99,7 @@ class _GitHub:
         self._unread: tuple[int, bytes] | None = None
 
     def check(self, step: Step, /) -> None:
-        """Refuse a step that names no workflow, or has more inputs than GitHub accepts."""
+        """Refuse a step that has no workflow, or more inputs than GitHub accepts."""
         if len(step.command) > 2 or _WORKFLOW.fullmatch(self.target(step)) is None:
             raise InvalidData(
                 f"The command of the step {step.name!r} names no workflow.",
@@ -263,7 +263,7 @@ class _GitHub:
                 )
 
     def log(self, number: int, mark: str, timeout: float, /, *, is_over: bool) -> LogChunk:
-        """Return a part of the logs; the mark is a job's number and a position in its log."""
+        """Return a part of the logs; `mark` is a job's number and a position in its log."""
         if not is_over:
             # GitHub has the log of a job when the job has ended.
             return LogChunk(b"", mark, is_last=False)

@@ -53,9 +53,9 @@ class GitHubRepository:
         A release that exists is left unchanged.
 
         Args:
-            tag: its tag, which is created if it does not exist.
-            name: its name; by default the tag.
-            notes: its text.
+            tag: the release's tag, which is created if it does not exist.
+            name: the release's name; by default the tag.
+            notes: the release's text.
             commit: the commit or branch that a new tag leads to.
             is_prerelease: whether it is not a full release.
         """
@@ -79,8 +79,8 @@ class GitHubRepository:
         Args:
             tag: the tag of the release.
             name: the name of the file.
-            content: its bytes.
-            media_type: its media type.
+            content: the file's bytes.
+            media_type: the file's media type.
         """
         send_authorised = partial(
             self._upload, checked_tag(tag), checked_asset(name), content, media_type
@@ -130,7 +130,7 @@ class GitHubRepository:
             commit: the commit.
             name: the name of the check.
             key: identifies the check among those of its name.
-            conclusion: its conclusion, such as "success"; None while the check is running.
+            conclusion: the check's conclusion, such as "success"; None while the check is running.
             title: the title of its report.
             summary: the text of its report.
         """

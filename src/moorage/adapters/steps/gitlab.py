@@ -149,7 +149,7 @@ class _GitLab:
         self._root = f"/projects/{quote(settings.project, safe='')}"
 
     def check(self, step: Step, /) -> None:
-        """Refuse a step that names no branch or tag."""
+        """Refuse a step that has neither a branch nor a tag."""
         if len(step.command) != 1 or _REF.fullmatch(step.command[0]) is None:
             raise InvalidData(
                 f"The command of the step {step.name!r} is not a branch or tag.",
@@ -294,7 +294,7 @@ class _GitLab:
                     self._ask("POST", path, timeout, body={"force": True}, allowed=allowed)
 
     def log(self, number: int, mark: str, timeout: float, /, *, is_over: bool) -> LogChunk:
-        """Return a part of the logs; the mark is a job's number and a position in its log."""
+        """Return a part of the logs; `mark` is a job's number and a position in its log."""
         first, _, place = mark.partition(":")
         jobs = sorted(self._jobs(number, timeout), key=lambda job: job["id"])
         remaining_jobs = [job for job in jobs if job["id"] >= int(first or 0)]

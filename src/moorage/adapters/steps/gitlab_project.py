@@ -44,9 +44,9 @@ class GitLabProject:
         A release that exists is left unchanged.
 
         Args:
-            tag: its tag.
-            name: its name; by default the tag.
-            notes: its text.
+            tag: the release's tag.
+            name: the release's name; by default the tag.
+            notes: the release's text.
             ref: the commit or branch that a new tag leads to.
         """
         body = {"tag_name": checked_tag(tag), "name": name or tag, "description": notes}
@@ -62,7 +62,7 @@ class GitLabProject:
         Args:
             tag: the tag of the release, which is the version of the package too.
             name: the name of the file.
-            content: its bytes.
+            content: the file's bytes.
             package: the name of the package.
         """
         version = checked_asset(tag)

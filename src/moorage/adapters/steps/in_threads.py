@@ -44,7 +44,7 @@ class AsyncPlatformInThreads:
         return await run_in_thread(partial(self._platform.status, name, timeout))
 
     async def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return the output of a run after a mark."""
+        """Return the output of a run after the position `mark`."""
         return await run_in_thread(partial(self._platform.logs, name, stream, mark, timeout))
 
     @property

@@ -332,7 +332,7 @@ class KubernetesPlatform:
         return status_of(json.loads(content), self._pod(name, timeout))
 
     def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return the output of a run after a mark.
+        """Return the output of a run after the position `mark`.
 
         A mark is the time of the last entry, and the number of entries then.
         """
@@ -468,7 +468,7 @@ def _secret_data(spec: RunSpec) -> dict[str, str]:
 
 
 def _literal(texts: Iterable[str]) -> list[str]:
-    """Escape $ in texts, because Kubernetes replaces $(NAME) and $$."""
+    """Escape $ in strings, because Kubernetes replaces $(NAME) and $$."""
     return [text.replace("$", "$$") for text in texts]
 
 

@@ -144,7 +144,7 @@ class LocalPlatform:
         timeout: float,  # noqa: ARG002 - files answer at once
         /,
     ) -> LogChunk:
-        """Return a run's output after a mark, which is a number of bytes."""
+        """Return a run's output after the position `mark`, which is a number of bytes."""
         folder, start = self._folder / name, int(mark or 0)
         with _as_failures(name):
             status = self._status(folder)
@@ -310,7 +310,7 @@ def _fact_time(facts: dict[str, Any] | None) -> datetime | None:
 
 @contextmanager
 def _lock(folder: Path, *, is_shared: bool = False) -> Generator[int | None]:
-    """Lock a run for a block; the value is None if another process holds the lock.
+    """Lock a run for a `with` block; the value is None if another process has locked it.
 
     The lock belongs to an open file, so a process that inherits the file goes on holding it.
     Processes that only read a run take a shared lock, so that they do not mistake each other for a

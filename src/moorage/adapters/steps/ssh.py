@@ -159,7 +159,7 @@ class SshPlatform:
         return None if answer["status"] is None else _status(answer["status"])
 
     def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return a run's output after a mark, which is a number of bytes."""
+        """Return a run's output after the position `mark`, which is a number of bytes."""
         start = int(mark or 0)
         answer, data = self._ask("logs", timeout, name, stream=stream, start=start)
         return LogChunk(data, str(start + len(data)), answer["is_last"])

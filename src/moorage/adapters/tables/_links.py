@@ -44,7 +44,7 @@ class MysqlEntryLink(MysqlLink):
 
 
 def _insert_values(text: str, values: Sequence[Value]) -> str:
-    """Return an SQL statement with its values inserted; texts become hexadecimal digits."""
+    """Return an SQL statement with its values inserted; strings become hexadecimal digits."""
     first_part, *other_parts = text.split("?")
     return first_part + "".join(
         part for pair in zip(map(_literal_text, values), other_parts, strict=True) for part in pair

@@ -82,7 +82,7 @@ class PostgresEntryLink(PostgresLink):
     async def listen(self, channel: str, end: float, until: float) -> bool:
         """Wait for a database notification; return whether entries may have been added.
 
-        The first call returns True at once, as nothing listened before.
+        The first call returns True immediately, because nothing listened before.
 
         Args:
             channel: the channel of the notifications.

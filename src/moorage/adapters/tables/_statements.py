@@ -1,4 +1,4 @@
-"""The SQL statements of inbox and outbox, whose tables have one row per entry.
+"""The SQL statements of inbox and outbox; their tables have one row per entry.
 
 Every statement has `?` as the placeholder of its values, which is replaced by the driver's own
 placeholder. Statements contain no other question mark and no percent sign.

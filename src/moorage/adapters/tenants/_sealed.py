@@ -1,7 +1,7 @@
 """Tenants' configurations, encrypted in the rows of a table.
 
-The configuration of a tenant is one text of JSON. It is encrypted anew each time it is stored, so
-the encrypted text identifies the version without being decrypted.
+The configuration of a tenant is one string of JSON. It is encrypted anew each time it is stored, so
+the encrypted string identifies the version without being decrypted.
 """
 
 from __future__ import annotations

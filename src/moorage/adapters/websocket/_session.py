@@ -109,7 +109,7 @@ class Session:
         return arrival.value
 
     def begin_request(self, identity: str, message: str | bytes, reply: PendingReply) -> bool:
-        """Send a request, whose reply goes to `reply`; return False if sending would wait.
+        """Send a request, and put its reply into `reply`; return False if sending would wait.
 
         Nothing was sent then. Otherwise the caller calls `forget_request` at the end.
         """
@@ -127,7 +127,7 @@ class Session:
         self._replies.pop(identity, None)
 
     async def subscribe(self, identity: str, message: str | bytes, inbox: Inbox) -> None:
-        """Send the message that starts a subscription, whose messages go into a queue."""
+        """Send the message that starts a subscription, and queue the subscription's messages."""
         self._inboxes[identity] = inbox
         try:
             await self.send(message)

@@ -1,4 +1,4 @@
-"""Requests of synchronous programs, whose connection runs in another thread's event loop."""
+"""Requests of synchronous programs; their connection runs in another thread's event loop."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class WireServer:
     """The server to which a connector's links are opened.
 
     Args:
-        address: its address, with the TLS settings of encrypted connections.
+        address: the server's address, with the TLS settings of encrypted connections.
         connect_timeout: seconds for opening a connection; an attempt with less time waits less.
     """
 

@@ -75,7 +75,7 @@ def list_records(*, which: Records = _NEWEST, context: Context) -> CommandResult
 
 
 def verify_chain(*, anchor: str | None = None, context: Context) -> CommandResult:
-    """Verify the whole audit trail, and name the first broken link.
+    """Verify the whole audit trail, and print the first broken link.
 
     The exit code is 1 if a link is broken.
 

@@ -47,7 +47,7 @@ def check(
 ) -> CommandResult:
     """Check a configuration without sending anything.
 
-    The command opens the configuration as `moorage.open` does and reports all problems at once. It
+    The command opens the configuration as `moorage.open` does and reports all problems together. It
     reads the referenced secrets and connects to your stores, but to no vendor. A hub opens without
     its stores, so a store that cannot be used now is reported separately, with exit code 4.
 

@@ -1,4 +1,4 @@
-"""`moorage circuit`: open, close or reset a circuit by hand, for every process at once."""
+"""`moorage circuit`: open, close or reset a circuit by hand, for all processes together."""
 
 from __future__ import annotations
 

@@ -53,10 +53,10 @@ def neutralize(*, store: Store = None, yes: bool = False, context: Context) -> C
         owner = copied_stores.owner(states)
     if owner in {None, environment}:
         raise ConfigurationError(
-            f"The store belongs to {'no' if owner is None else 'this'} environment,"
-            " so it is not a copy.",
+            f"The store is recorded for {'no' if owner is None else 'this'} environment; this"
+            " command works only on a copy of another environment's store.",
             path="state.environment_id",
-            remedy="Name the copy's environment with --environment or in the configuration.",
+            remedy="Give the copy's environment with --environment or in the configuration.",
         )
     if not yes:
         raise ConfigurationError(

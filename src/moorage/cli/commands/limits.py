@@ -1,4 +1,4 @@
-"""`moorage limits`: end a vendor's rate-limit pause by hand, for every process at once."""
+"""`moorage limits`: end a vendor's rate-limit pause by hand, for all processes together."""
 
 from __future__ import annotations
 

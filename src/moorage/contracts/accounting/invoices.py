@@ -110,7 +110,7 @@ class BookInvoice:
         currency: ISO 4217 code of its currency.
         date: date of the invoice.
         due: date when it is due.
-        lines: its lines; at least one.
+        lines: the invoice's lines; at least one.
         number: number of the invoice; by default the vendor gives one. A bill has the number of
             the supplier.
         final: False to write a draft that somebody approves later.

@@ -1,4 +1,4 @@
-"""Journal entries, whose debits equal their credits."""
+"""Journal entries. The debits of an entry equal its credits."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class JournalLine:
 
 @frozen(kw_only=True)
 class Journal:
-    """A journal entry, whose debits equal its credits.
+    """A journal entry. Its debits equal its credits.
 
     Attributes:
         date: date of the entry.
         narration: text of the entry.
-        lines: its lines; at least two.
+        lines: the entry's lines; at least two.
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 

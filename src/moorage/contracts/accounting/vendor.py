@@ -34,7 +34,7 @@ class AccountingCapability(StrEnum):
 
 
 class AccountingVendor(Protocol):
-    """The operations of an accounting vendor; its capabilities name the optional ones."""
+    """The operations of an accounting vendor; its `capabilities` list the optional ones."""
 
     async def create_contact(
         self, wire: Wire, contact: Contact, /, *, key: str | None

@@ -82,7 +82,7 @@ def check_return_url(value: object, name: str) -> None:
 
 
 def as_ibans(value: Any) -> Any:
-    """Convert account numbers to `Iban` values; texts are parsed and checked."""
+    """Convert account numbers to `Iban` values; strings are parsed and checked."""
     numbers: Iterable[Any] = as_tuple(value)
     return tuple(Iban(number) for number in numbers) if isinstance(numbers, tuple) else numbers
 

@@ -58,7 +58,7 @@ class Bic:
 
 
 def maybe_bic(text: str | None) -> Bic | None:
-    """Parse a text as a BIC; return None if it is not a valid BIC."""
+    """Parse a string as a BIC; return None if it is not a valid BIC."""
     try:
         return None if text is None else Bic(text)
     except InvalidData:

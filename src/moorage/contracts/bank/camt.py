@@ -79,7 +79,7 @@ def read_camt(
 
 
 def _signed_amount(node: Node, amount: Money, *, default: bool | None = None) -> Money:
-    """The amount with the sign that the credit or debit indicator gives it."""
+    """The amount with its sign, which depends on the credit or debit indicator."""
     indicator = node.text("CdtDbtInd")
     if indicator is None and default is not None:
         return amount if default else -amount

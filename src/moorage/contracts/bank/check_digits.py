@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def remainder(text: str) -> int:
-    """The remainder of a text divided by 97; the letters A to Z count as the numbers 10 to 35."""
+    """The remainder of a string divided by 97; the letters A to Z count as the numbers 10 to 35."""
     return int("".join(str(int(character, 36)) for character in text)) % 97
 
 
@@ -14,5 +14,5 @@ def check_digits(prefix: str, body: str) -> str:
 
 
 def are_right(text: str) -> bool:
-    """True if the check digits, the third and fourth characters of a text, are right."""
+    """True if the check digits, the third and fourth characters of a string, are right."""
     return remainder(text[4:] + text[:4]) == 1

@@ -123,7 +123,7 @@ class Iban:
 
 
 def maybe_iban(text: str | None) -> Iban | None:
-    """Parse a text as an IBAN; return None if it is not a valid IBAN."""
+    """Parse a string as an IBAN; return None if it is not a valid IBAN."""
     try:
         return None if text is None else Iban(text)
     except InvalidData:

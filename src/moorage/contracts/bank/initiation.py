@@ -38,7 +38,7 @@ class PaymentOrder:
     """A payment to start at a bank, where the account's owner approves it.
 
     Attributes:
-        debtor: IBAN of the account that pays; a text is parsed.
+        debtor: IBAN of the account that pays; a string is parsed.
         transfer: the payment.
         instant: True for a SEPA instant payment.
         return_url: https:// address to which the owner returns after the approval.

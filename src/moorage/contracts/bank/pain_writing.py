@@ -66,7 +66,7 @@ def write_credit_transfers(
         characters: treatment of characters that are not in SEPA's Latin set.
 
     Raises:
-        InvalidData: a text has other characters and `characters` refuses them, or it is too
+        InvalidData: a string has other characters and `characters` refuses them, or it is too
             long after their replacement.
     """
     check_kind(order, CreditTransferFile, "order")
@@ -97,7 +97,7 @@ def write_direct_debits(
         characters: treatment of characters that are not in SEPA's Latin set.
 
     Raises:
-        InvalidData: a text has other characters and `characters` refuses them, or it is too
+        InvalidData: a string has other characters and `characters` refuses them, or it is too
             long after their replacement.
     """
     check_kind(order, DirectDebitFile, "order")

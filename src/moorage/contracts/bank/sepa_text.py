@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - letters of other alphabets are the subject of the table
-"""The characters that SEPA texts may have, and the replacements of other characters."""
+"""The characters that SEPA strings may have, and the replacements of other characters."""
 
 from __future__ import annotations
 
@@ -111,10 +111,10 @@ def _latin(character: str) -> str:
 
 
 def sepa_text(text: str, field: str, longest: int, characters: Characters) -> str:
-    """Return a text with only the characters that a SEPA file allows.
+    """Return a string with only the characters that a SEPA file allows.
 
     Raises:
-        InvalidData: the text has other characters and `characters` refuses them, or it is
+        InvalidData: the string has other characters and `characters` refuses them, or it is
             empty or too long.
     """
     if characters is Characters.TRANSLITERATE:

@@ -32,7 +32,7 @@ class BankCapability(StrEnum):
 
 
 class BankVendor(Protocol):
-    """The operations of a vendor of bank accounts; its capabilities name the optional ones.
+    """The operations of a vendor of bank accounts; its `capabilities` list the optional ones.
 
     A vendor that needs the URL to which an owner returned is a `FinishingVendor`, too.
     """

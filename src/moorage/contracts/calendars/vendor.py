@@ -22,7 +22,7 @@ KIND: Final = "calendars"
 
 
 class CalendarsVendor(Protocol):
-    """The operations of a vendor of calendars; its capabilities name the optional ones."""
+    """The operations of a vendor of calendars; its `capabilities` list the optional ones."""
 
     async def calendars(self, wire: Wire, after: Ref | None, /) -> CalendarPage: ...
 

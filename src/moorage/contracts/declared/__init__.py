@@ -1,1 +1,1 @@
-"""The declarations of the contracts: each is one class, whose methods are the operations."""
+"""The declarations of the contracts: each is one class, and its methods are the operations."""

@@ -257,7 +257,7 @@ def _larger_total(before: Money | None, after: Money | None) -> Money | None:
 
 
 def _is_same_payment(ref: Ref, update: Payment) -> bool:
-    """True if the event names the vendor's id of a payment that had only a reference so far."""
+    """True if an event has the vendor's id of a payment that had only a reference before."""
     same_account = (ref.vendor, ref.account) == (update.ref.vendor, update.ref.account)
     return same_account and ref.other("unnamed") is not None and ref.id == update.reference
 

@@ -83,7 +83,7 @@ class LinkRequest:
 
 @frozen(kw_only=True)
 class PaymentLink:
-    """A payment link at a vendor; None where the vendor does not say.
+    """A payment link at a vendor; a value that the vendor does not state is None.
 
     Attributes:
         ref: reference of the link, for looking it up and closing it.

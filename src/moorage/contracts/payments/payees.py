@@ -44,7 +44,7 @@ class PayeeTransfer:
 
 @frozen(kw_only=True)
 class PayeePayout:
-    """Money that was sent to a payee; None where the vendor does not say.
+    """Money that was sent to a payee; a value that the vendor does not state is None.
 
     Attributes:
         ref: reference of the transfer at the vendor, for looking it up.

@@ -207,7 +207,7 @@ def _is_begun_by(_: object, attribute: attrs.Attribute[Any], value: Any) -> None
 
 @frozen(kw_only=True)
 class Unsettled:
-    """A payment with an unknown outcome, of which no reference arrived.
+    """A payment with an unknown outcome; the vendor's response with its reference was lost.
 
     At a vendor with idempotency keys it is sent again under its key, which charges once and
     returns the result. At other vendors it is searched by `reference` among the payments since it

@@ -114,7 +114,7 @@ class SubscriptionRequest:
         quantity: number of pieces; more than one needs a vendor with the capability
             `subscription_quantity`.
         description: text for the buyer; by default the reference.
-        starts_at: time of the first charge, in the future; None to charge at once. Vendors that
+        starts_at: time of the first charge, in the future; None to charge immediately. Vendors that
             charge by days take the day in UTC.
         return_url: URL that the buyer returns to from the vendor's page, where the vendor has one.
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
@@ -162,7 +162,7 @@ class SubscriptionRequest:
 
 @frozen(kw_only=True)
 class Subscription:
-    """A subscription at a vendor; None where the vendor does not say.
+    """A subscription at a vendor; a value that the vendor does not state is None.
 
     Attributes:
         ref: reference of the subscription, for looking it up, changing and cancelling it.

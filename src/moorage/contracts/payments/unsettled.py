@@ -146,7 +146,7 @@ class SettledPayment:
         outcome: done, refused by the vendor, or never sent.
         receipt: the vendor's result if it was done: a Payment, Capture, Refund, Void, PayeePayout
             or Subscription.
-        error: the vendor's refusal.
+        error: the error that the vendor's response raised.
     """
 
     payment: UnsettledPayment

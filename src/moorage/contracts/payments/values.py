@@ -163,7 +163,7 @@ class Void:
 
 @frozen(kw_only=True)
 class Payment:
-    """A payment at a vendor; None where the vendor does not say.
+    """A payment at a vendor; a value that the vendor does not state is None.
 
     Attributes:
         ref: reference of the payment, for later operations on it.

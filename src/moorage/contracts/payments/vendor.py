@@ -84,7 +84,7 @@ MOVING: Final[Mapping[str, PaymentsCapability | None]] = {
 
 
 class PaymentsVendor(Protocol):
-    """The operations of a payment vendor; its capabilities name the optional ones.
+    """The operations of a payment vendor; its `capabilities` list the optional ones.
 
     Every operation that moves money receives a key, under which it must be done only once. A
     declined payment is raised as `PaymentDeclined`. Payment references are made by `payment_ref`,

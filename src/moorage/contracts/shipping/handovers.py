@@ -132,7 +132,7 @@ class ManifestState(StrEnum):
 
 @frozen(kw_only=True)
 class Manifest:
-    """A manifest: one form by which a driver accepts many shipments at once.
+    """A manifest: one form by which a driver accepts many shipments together.
 
     Attributes:
         ref: reference of the manifest at the vendor.

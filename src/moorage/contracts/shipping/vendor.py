@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ShippingVendor(Protocol):
-    """The operations of a shipping vendor; its capabilities name the optional ones.
+    """The operations of a shipping vendor; its `capabilities` list the optional ones.
 
     Requesting rates is free, so it may be repeated. `buy` costs money: a repeat with the same key
     returns the first label or raises `OutcomeUnknown`, and never buys a second. A vendor with the

@@ -102,7 +102,7 @@ def check_quantity(value: object, field: str) -> None:
 
 
 def check_price(value: object, field: str, *, free: bool = False) -> None:
-    """Refuse an amount of money that is not above zero; `free` accepts zero, too."""
+    """Refuse an amount of money that is not above zero; with `free`, zero is accepted."""
     check_kind(value, Money, field)
     if isinstance(value, Money) and (value.minor > 0 or (free and value.minor == 0)):
         return

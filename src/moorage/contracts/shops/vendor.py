@@ -32,7 +32,7 @@ class ShopsCapability(StrEnum):
 
 
 class ShopsVendor(Protocol):
-    """The operations of a shop vendor; its capabilities name the optional ones."""
+    """The operations of a shop vendor; its `capabilities` list the optional ones."""
 
     async def orders(self, wire: Wire, query: OrderQuery, after: Ref | None, /) -> OrderPage: ...
 

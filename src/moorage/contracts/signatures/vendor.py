@@ -36,7 +36,7 @@ class SignaturesCapability(StrEnum):
 
 
 class SignaturesVendor(Protocol):
-    """The operations of a vendor of signatures; its capabilities name the optional ones."""
+    """The operations of a vendor of signatures; its `capabilities` list the optional ones."""
 
     async def send(
         self, wire: Wire, request: SignatureRequest, /, *, key: str | None

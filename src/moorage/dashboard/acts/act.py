@@ -65,7 +65,7 @@ class Act:
     """A kind of action.
 
     Attributes:
-        name: its name in URLs, and in the audit record of a denied action.
+        name: the action's name in URLs, and in the audit record of a denied action.
         group: returns the permission that the action requires, from the values of its fields.
         title: the question of its confirmation.
         button: the words of its button.

@@ -41,8 +41,8 @@ class DescribedServer:
     """A message broker that an AsyncAPI description names as a server.
 
     Attributes:
-        name: its name in the description.
-        address: its URL, or its host and path.
+        name: the server's name in the description.
+        address: the server's URL, or its host and path.
         protocol: the name of its protocol in the description.
         kind: the `kind` of connectors that speak this protocol; None if there is none.
     """

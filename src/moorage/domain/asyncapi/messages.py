@@ -27,12 +27,12 @@ class ChannelMessage:
     """A message that a channel of an AsyncAPI description carries.
 
     Attributes:
-        name: its name; without one, that of its operation.
+        name: the message's name; without one, the name of the message's operation.
         content_type: the type of its payload.
         payload: the schema of its payload, whose value is None if the message has none.
         headers: the schema of its headers, whose value is None if the message has none.
         has_key: whether it has a key, by which Kafka chooses the partition.
-        node: its description.
+        node: the message's description.
     """
 
     name: str

@@ -33,13 +33,13 @@ class ChannelOperation:
     """An operation of an AsyncAPI description: sending or receiving a channel's messages.
 
     Attributes:
-        name: its name.
+        name: the operation's name.
         action: "send" or "receive", as the described application does it.
         channel: the name of the channel.
         address: the topic of the channel, with the names of its parameters in braces.
         choices: the names of the parameters, and the values that each may have; None for any.
-        messages: its messages.
-        node: its description.
+        messages: the operation's messages.
+        node: the operation's description.
     """
 
     name: str
@@ -55,10 +55,10 @@ class OperationNode(NamedTuple):
     """An operation of an AsyncAPI description, as its unread node in the document.
 
     Attributes:
-        name: its name.
+        name: the operation's name.
         action: "send" or "receive", as the described application does it; None if it is unknown.
         channel: the description of the channel, or a reference to it.
-        node: its description.
+        node: the operation's description.
     """
 
     name: str

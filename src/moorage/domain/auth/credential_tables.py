@@ -1,13 +1,13 @@
 """Credentials as people write them in files, environment variables and secret managers.
 
 A credential is a table with the fields of `Credentials`, or with those of `OAuthCredentials` if it
-has an `access_token`; or it is a text, which is a bearer token. A table without a `method` is a
+has an `access_token`; or it is a string, which is a bearer token. A table without a `method` is a
 bearer token too.
 
 1. A binary secret is written as `secret_base64`. The way to sign requests is a table `signing` with
    the fields that belong to the `method`; its `lifetime` is in seconds.
 2. Reading a written credential gives an equal one.
-3. No error shows the text that was read, and no stack frame of this package that raises an error
+3. No error shows the string that was read, and no stack frame of this package that raises an error
    contains it.
 """
 
@@ -56,10 +56,10 @@ def read_credentials(written: object, place: str) -> AnyCredentials:
 
 
 def read_credentials_text(text: Secret, place: str) -> AnyCredentials:
-    """Return the credentials in a text: a table in JSON, or else a bearer token.
+    """Return the credentials in a string: a table in JSON, or else a bearer token.
 
     Raises:
-        InvalidData: the text is not a credential.
+        InvalidData: the string is not a credential.
     """
     credentials, problem, remedy = _read_text(text)
     if credentials is not None:
@@ -68,17 +68,17 @@ def read_credentials_text(text: Secret, place: str) -> AnyCredentials:
 
 
 def is_credential(table: Mapping[str, Any]) -> bool:
-    """Return whether a table describes one credential, which it does if it names a method."""
+    """Return whether a table describes one credential, and thus has a `method`."""
     return "method" in table or _OAUTH in table
 
 
 def write_credentials(credentials: AnyCredentials) -> Secret:
-    """Return credentials as JSON text, which `read_credentials_text` can read."""
+    """Return credentials as JSON string, which `read_credentials_text` can read."""
     return Secret(encode_json(_table(credentials)).decode())
 
 
 def _read_text(text: Secret) -> tuple[AnyCredentials | None, str, str]:
-    """Return the credentials in a text, or None with the problem and its remedy; never raise."""
+    """Return the credentials in a string, or None with the problem and its remedy; never raise."""
     value, problem, remedy = _parse_text(text)
     if value is None:
         return None, problem, remedy
@@ -86,9 +86,9 @@ def _read_text(text: Secret) -> tuple[AnyCredentials | None, str, str]:
 
 
 def _parse_text(text: Secret) -> tuple[object, str, str]:
-    """Parse a text as a JSON object, if it is one; otherwise return the text. Never raise.
+    """Parse a string as a JSON object, if it is one; otherwise return the string. Never raise.
 
-    If the text is neither, return None, with the problem and its remedy.
+    If the string is neither, return None, with the problem and its remedy.
     """
     try:
         content = text.reveal()

@@ -103,7 +103,7 @@ def digest_response(
         password: the password, which the header does not contain.
         challenge: the newest challenge of the server.
         request: the request as it is sent.
-        url: its URL.
+        url: the request's URL.
         count: the number of requests with the nonce of this challenge, including this one.
         client_nonce: a value that no other request uses.
 

@@ -413,7 +413,7 @@ def respond(
 
     Args:
         request: the request, otherwise complete.
-        url: its URL.
+        url: the request's URL.
         credentials: a user name and password for Digest.
         challenge: the challenge, and the number of requests with its nonce; None if there is none
             yet, for a request without credentials.

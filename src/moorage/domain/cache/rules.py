@@ -76,7 +76,7 @@ class CacheEntry:
     Attributes:
         response: the answer, without the fields that must not be reused.
         lifetime: the seconds for which the answer is fresh.
-        age: its age in seconds.
+        age: the entry's age in seconds.
         varies_by: the names of the request headers that the answer depends on.
         selected_by: a digest of the caller and of the caller's values of these headers.
     """
@@ -359,7 +359,7 @@ def refreshed_response(entry: CacheEntry, not_modified: Response) -> Response:
 
 
 def confirms(entry: CacheEntry, not_modified: Response) -> bool:
-    """Return whether a 304 answer confirms a cached answer: it names the same version or none."""
+    """Return whether a 304 response confirms a stored one: it has the same version or none."""
     validators, named_version = (
         response.headers.get("etag", "").removeprefix("W/")
         for response in (entry.response, not_modified)
@@ -495,6 +495,6 @@ def _may_serve_stale(
 def _delta(text: str) -> float:
     """Parse the number of seconds in a `Cache-Control` directive.
 
-    A text that is not a number counts as 0, which makes an answer stale.
+    A string that is not a number counts as 0, which makes an answer stale.
     """
     return min(float(text), _MAX_SECONDS) if _DELTA.fullmatch(text) else 0.0

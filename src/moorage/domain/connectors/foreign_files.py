@@ -88,7 +88,7 @@ def _time(value: object) -> datetime | None:
 
 
 def _time_of_text(text: str) -> datetime:
-    """Return the time in a text in the form of FTP (20261120120000.123), ISO 8601 or HTTP."""
+    """Return the time in a string in the form of FTP (20261120120000.123), ISO 8601 or HTTP."""
     digits, _, fraction = text.partition(".")
     if len(digits) == 14 and digits.isdecimal():
         written_time = datetime.strptime(digits, "%Y%m%d%H%M%S").replace(tzinfo=UTC)

@@ -183,7 +183,7 @@ def no_reflection_error() -> InvalidRequest:
 
 
 def _check_error(answer: bytes) -> bool:
-    """Return False if a reflection answer says that the name is unknown; raise for other errors."""
+    """Return False if a reflection response states that a name is unknown; raise other errors."""
     for error in bytes_of(answer, _ERROR):
         if number_of(error, 1) == _NOT_FOUND:
             return False

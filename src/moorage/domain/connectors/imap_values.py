@@ -56,15 +56,15 @@ class ImapCondition:
     words: tuple[str | bytes, ...] = attrs.field(repr=False)
 
     def __and__(self, other: ImapCondition) -> ImapCondition:
-        """Return the condition that both this and the other condition hold."""
+        """Return the condition that is true if both this and the other condition are true."""
         return ImapCondition((*self.words, *other.words))
 
     def __or__(self, other: ImapCondition) -> ImapCondition:
-        """Return the condition that this or the other condition holds."""
+        """Return the condition that is true if this or the other condition is true."""
         return ImapCondition(("OR", "(", *self.words, ")", "(", *other.words, ")"))
 
     def __invert__(self) -> ImapCondition:
-        """Return the condition that this condition does not hold."""
+        """Return the condition that is true if this condition is false."""
         return ImapCondition(("NOT", "(", *self.words, ")"))
 
 
@@ -218,7 +218,7 @@ class ImapMessage:
         folder: the name of the folder.
         validity: the number under which the uid is valid.
         uid: the number of the message in the folder.
-        flags: its flags and keywords, such as "\\Seen".
+        flags: the message's flags and keywords, such as "\\Seen".
         at: the time at which the message arrived; None if the server states none.
         size: the bytes of the whole message.
         content: the message in MIME format; only its header if it is larger than allowed.

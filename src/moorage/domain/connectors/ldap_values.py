@@ -42,15 +42,15 @@ class LdapFilter:
     encoded: bytes = attrs.field(repr=False)
 
     def __and__(self, other: LdapFilter) -> LdapFilter:
-        """Return the condition that both this and the other condition hold."""
+        """Return the condition that is true if both this and the other condition are true."""
         return all_of(self, other)
 
     def __or__(self, other: LdapFilter) -> LdapFilter:
-        """Return the condition that this or the other condition holds."""
+        """Return the condition that is true if this or the other condition is true."""
         return any_of(self, other)
 
     def __invert__(self) -> LdapFilter:
-        """Return the condition that this condition does not hold."""
+        """Return the condition that is true if this condition is false."""
         return LdapFilter(tlv(0xA2, self.encoded))
 
 
@@ -70,17 +70,17 @@ def at_most(attribute: str, value: LdapValue) -> LdapFilter:
 
 
 def begins_with(attribute: str, value: LdapValue) -> LdapFilter:
-    """Return the condition that a value of an attribute begins with a text."""
+    """Return the condition that a value of an attribute begins with a string."""
     return _substring(attribute, 0x80, value)
 
 
 def contains(attribute: str, value: LdapValue) -> LdapFilter:
-    """Return the condition that a value of an attribute contains a text."""
+    """Return the condition that a value of an attribute contains a string."""
     return _substring(attribute, 0x81, value)
 
 
 def ends_with(attribute: str, value: LdapValue) -> LdapFilter:
-    """Return the condition that a value of an attribute ends with a text."""
+    """Return the condition that a value of an attribute ends with a string."""
     return _substring(attribute, 0x82, value)
 
 
@@ -90,12 +90,12 @@ def has_attribute(attribute: str) -> LdapFilter:
 
 
 def all_of(*conditions: LdapFilter) -> LdapFilter:
-    """Return the condition that all of these conditions hold."""
+    """Return the condition that is true if all of these conditions are true."""
     return LdapFilter(tlv(0xA0, *_condition_list(conditions)))
 
 
 def any_of(*conditions: LdapFilter) -> LdapFilter:
-    """Return the condition that at least one of these conditions holds."""
+    """Return the condition that is true if at least one of these conditions is true."""
     return LdapFilter(tlv(0xA1, *_condition_list(conditions)))
 
 
@@ -148,10 +148,10 @@ def attribute_name(name: object) -> str:
 
 
 def text_argument(field: str, value: object) -> str:
-    """Check that LDAP can send a text, and return it.
+    """Check that LDAP can send a string, and return it.
 
     Raises:
-        InvalidData: the value is not such a text.
+        InvalidData: the value is not such a string.
     """
     if isinstance(value, str) and is_encodable(value):
         return value
@@ -166,7 +166,7 @@ def value_bytes(attribute: str, value: object) -> bytes:
     """Return a value of an attribute as bytes.
 
     Raises:
-        InvalidData: the value is neither a text nor bytes.
+        InvalidData: the value is neither a string nor bytes.
     """
     if isinstance(value, bytes):
         return value
@@ -256,18 +256,18 @@ class LdapEntry:
         return ()
 
     def texts(self, attribute: str) -> tuple[str, ...]:
-        """Return the values of an attribute as texts.
+        """Return the values of an attribute as strings.
 
         Raises:
-            InvalidData: a value is not a text, or the server sent only a part of the values.
+            InvalidData: a value is not a string, or the server sent only a part of the values.
         """
         return tuple(self._text(attribute, value) for value in self.values(attribute))
 
     def text(self, attribute: str) -> str | None:
-        """Return the first value of an attribute as a text; None if it has none.
+        """Return the first value of an attribute as a string; None if it has none.
 
         Raises:
-            InvalidData: the value is not a text, or the server sent only a part of the values.
+            InvalidData: the value is not a string, or the server sent only a part of the values.
         """
         values = self.values(attribute)
         return self._text(attribute, values[0]) if values else None
@@ -342,7 +342,7 @@ def filter_of(value: object, depth: int = 0) -> LdapFilter:
 
 
 def plain_value(value: bytes) -> object:
-    """Return a value as plain JSON: a text, or an object with hexadecimal digits."""
+    """Return a value as plain JSON: a string, or an object with hexadecimal digits."""
     try:
         return value.decode()
     except UnicodeDecodeError:

@@ -92,7 +92,7 @@ def tlv(tag: int, *parts: bytes) -> bytes:
 
 
 def octets(value: str | bytes, tag: int = _OCTETS) -> bytes:
-    """Return a text or bytes as an octet string."""
+    """Return a string or bytes as an octet string."""
     return tlv(tag, value.encode() if isinstance(value, str) else value)
 
 
@@ -239,7 +239,7 @@ class BerReader:
         return int.from_bytes(content, signed=True)
 
     def text(self) -> str:
-        """Return the next BER value as a text."""
+        """Return the next BER value as a string."""
         return self.value(_OCTETS).decode(errors="replace")
 
 
@@ -347,7 +347,7 @@ def read_entry(content: bytes) -> tuple[str, dict[str, tuple[bytes, ...]]]:
 
 
 def read_references(content: bytes) -> tuple[str, ...]:
-    """Return the URLs of other servers that hold a part of the searched tree.
+    """Return the URLs of other servers with parts of the searched directory tree.
 
     Raises:
         ValueError: the response is malformed.

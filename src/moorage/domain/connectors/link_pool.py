@@ -48,7 +48,7 @@ class PoolConfig:
     Attributes:
         minimum: the number of connections that are opened with the pool, and that stay open however
             long they are idle.
-        maximum: the number of connections that are open at once at most.
+        maximum: the largest number of open connections.
         max_waiting: the number of callers that may wait for a connection; unlimited by default.
         max_wait: the maximum number of seconds that a caller waits; by default until its deadline.
         lifetime: the seconds after which a connection is closed once it is idle.
@@ -104,7 +104,7 @@ class OpenLink(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """A slot of a connection pool that a caller holds.
+    """A slot of a connection pool that a caller has acquired.
 
     Attributes:
         operation: the name of the operation that uses the slot.
@@ -358,7 +358,7 @@ def statistics(state: LinkPoolState, config: PoolConfig) -> PoolStatistics:
 
 
 def holders(state: LinkPoolState, now: float) -> tuple[PoolHolder, ...]:
-    """Return the operations that hold a connection, the longest first."""
+    """Return the operations that use a connection, the longest-running first."""
     return tuple(
         PoolHolder(lease.operation, max(0.0, now - lease.since))
         for lease in sorted(state.leases.values(), key=lambda lease: lease.since)

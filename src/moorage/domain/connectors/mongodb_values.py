@@ -128,7 +128,7 @@ def _as_mapping(value: Any, field: str) -> Mapping[str, Any]:
         )
     if not all(isinstance(name, str) for name in cast("Any", mapping)):
         raise InvalidData(
-            "The names in a mapping are not all texts.", field=field, remedy="Give texts as names."
+            "A mapping has a key that is not a str.", field=field, remedy="Use only str keys."
         )
     return cast("Mapping[str, Any]", mapping)
 

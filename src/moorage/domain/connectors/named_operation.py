@@ -22,12 +22,12 @@ class NamedOperation:
     """An operation that can be run by its name, for example from the command line.
 
     Attributes:
-        name: its name within the connector, such as "query".
+        name: the operation's name within the connector, such as "query".
         about: what it does, as one sentence.
         arguments: the names of its arguments, with a description of each.
         required: the names of the arguments without which it cannot be run.
         any_arguments: whether it takes other arguments too, which only the foreign system knows.
-        build: makes the operation from arguments of plain JSON: texts, numbers, booleans, None,
+        build: makes the operation from arguments of plain JSON: strings, numbers, booleans, None,
             lists and mappings. It raises `InvalidData` for arguments that it cannot use, and opens
             no connection.
         render: converts the result of the operation to plain JSON.

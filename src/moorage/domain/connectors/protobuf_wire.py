@@ -64,7 +64,7 @@ def number_of(message: bytes, number: int) -> int:
 
 
 def text_field(number: int, text: str) -> bytes:
-    """Return the bytes of a protobuf field that contains a text."""
+    """Return the bytes of a protobuf field that contains a string."""
     value = text.encode()
     return _as_varint(number << 3 | _BYTES) + _as_varint(len(value)) + value
 

@@ -95,9 +95,9 @@ class SqlToken:
     """A lexical token of a SQL statement: a word, a name, a parameter or a symbol.
 
     Attributes:
-        kind: its kind, such as "word" or "bind".
-        text: its text.
-        at: its position in the statement.
+        kind: the token's kind, such as "word" or "bind".
+        text: the token's text.
+        at: the token's position in the statement.
     """
 
     kind: str
@@ -141,7 +141,7 @@ def read_sql(text: object) -> SqlText:
             parameters.add(token.text)
             if _begins_list(tokens, number):
                 lists.add(token.text)
-    _refuse_numbers(tokens)
+    _refuse_literal_numbers(tokens)
     return SqlText(
         text,
         frozenset(parameters),
@@ -187,7 +187,7 @@ def _begins_list(tokens: Sequence[SqlToken], number: int) -> bool:
     )
 
 
-def _refuse_numbers(tokens: Sequence[SqlToken]) -> None:
+def _refuse_literal_numbers(tokens: Sequence[SqlToken]) -> None:
     """Refuse a literal number in a SQL text where a parameter belongs."""
     lists: list[bool] = []
     for number, token in enumerate(tokens):

@@ -160,7 +160,7 @@ def closing_error(closure: Closure, *, was_sent: bool) -> ConnectorError:
 
 
 def reply_timeout(*, was_sent: bool) -> AttemptTimeout:
-    """Return the error for a WebSocket request that got no reply in time."""
+    """Return the error for a WebSocket request that got no reply before the deadline."""
     return AttemptTimeout(
         "The WebSocket server did not reply in time."
         if was_sent

@@ -50,7 +50,7 @@ def undo_id(id: str) -> str:
 
 
 def joined_ids(ids: Iterable[str | Entry]) -> str | None:
-    """Return the ids of predecessors as one text for the store; None without predecessors.
+    """Return the ids of predecessors as one string for the store; None without predecessors.
 
     Raises:
         InvalidData: there are too many ids, or one of them is not the id of an entry.
@@ -90,7 +90,7 @@ def unblocked_entry(entry: E, chain: Mapping[str, E], now: datetime) -> E | None
 
     Args:
         entry: the entry.
-        chain: its predecessors and the entries that undo them, by id.
+        chain: the entry's predecessors and the entries that undo them, by id.
         now: the store's time.
     """
     is_missing_yet = entry.added_at + _GRACE > now
@@ -114,7 +114,7 @@ def unblocked_entry(entry: E, chain: Mapping[str, E], now: datetime) -> E | None
 
 
 def released_entry(entry: E, now: datetime, predecessor: str | None) -> E:
-    """Return an entry after its release: due at once, or waiting for one predecessor."""
+    """Return an entry after its release: due immediately, or waiting for one predecessor."""
     is_free = predecessor is None
     return attrs.evolve(
         entry,

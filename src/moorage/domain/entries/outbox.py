@@ -37,16 +37,16 @@ class OutboxEntry(Entry):
 
     @property
     def key(self) -> str:
-        """The idempotency key of the call; only a final refusal by the vendor changes it."""
+        """The idempotency key of the call; it changes only if the vendor rejects the call."""
         return f"{self.id}/{self.turn}" if self.turn else self.id
 
 
 def fate_of(error: Exception) -> ErrorConsequence:
-    """Return the consequence of an error for a stored call: it is tried again, or ends.
+    """Return the consequence of an error for a stored call: it is retried, or given up.
 
-    A call that may have been done is not repeated, and a final refusal is given up at once. After
-    any other error the call is tried again. This includes missing credentials and a wrong
-    configuration, which a person can correct while calls wait.
+    A call that may have been done is not repeated, and a call that the vendor rejected for good is
+    not repeated. After any other error the call is tried again. This includes missing credentials
+    and a wrong configuration, which a person can correct while calls wait.
     """
     if isinstance(error, OutcomeUnknown):
         return ErrorConsequence.DOUBT

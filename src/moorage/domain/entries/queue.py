@@ -133,7 +133,7 @@ def _check_aware(_: object, attribute: attrs.Attribute[Any], value: datetime | N
 
 
 def is_short(value: object) -> TypeGuard[str]:
-    """Return whether a value is a text short enough for a column of the entries' table."""
+    """Return whether a value is a string short enough for a column of the entries' table."""
     return isinstance(value, str) and 0 < len(value) <= _MAX_LENGTH
 
 
@@ -187,8 +187,8 @@ class Entry:
         lane: entries of one lane are taken one after another, in the order of their numbers.
         added_at: the time at which it was added.
         content: the packed payload, encrypted if there is a cipher; the `repr` does not show it.
-        number: its position among all entries; the store assigns it.
-        state: its progress.
+        number: the entry's position among all entries; the store assigns it.
+        state: the entry's progress.
         due: the time from which it may be taken: for the first time, again, or because its lease is
             over. None if only a person can make it due again.
         holds: whether it blocks later entries of its lane.
@@ -535,7 +535,7 @@ def stored_error_text(error: Exception) -> str:
 
 
 def lane_of(*parts: str | None, digest: Callable[[bytes], str]) -> str:
-    """Return the name of a lane, whose entries keep their order; a digest if it is too long."""
+    """Return the name of a lane, or its digest if the name is too long. A lane keeps its order."""
     name = "/".join(part or "" for part in parts)
     if len(name) <= _MAX_LENGTH and storable_text(name) == name:
         return name

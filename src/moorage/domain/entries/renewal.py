@@ -43,7 +43,7 @@ H = TypeVar("H")
 
 
 class HeldClaim:
-    """A claim on an idempotency key that this process holds.
+    """A claim on an idempotency key that belongs to this process.
 
     Attributes:
         key, fence: the key and fencing number of the claim.

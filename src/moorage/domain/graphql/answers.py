@@ -349,7 +349,7 @@ def _looked_up(problem: GraphQLProblem) -> str:
 
 
 def _pause_of(extensions: Mapping[str, Any], response: Response | None) -> float | None:
-    """Return the seconds until the GraphQL service has capacity again, if the answer says."""
+    """Return the seconds until the GraphQL service has capacity again, if they are stated."""
     pause_value = extensions.get("retryAfter")
     if (
         isinstance(pause_value, (int, float))

@@ -55,7 +55,7 @@ class PersistedDocuments:
         return cls(is_automatic=False, ids=dict(ids or {}), field=field)
 
     def members(self, document: GraphQLDocument) -> dict[str, Any]:
-        """Return the fields of a GraphQL request that name a persisted document."""
+        """Return the fields of a GraphQL request that identify a persisted document."""
         code = sha256(document.text.encode()).hexdigest()
         if self.is_automatic:
             return {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": code}}}

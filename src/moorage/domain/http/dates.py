@@ -24,7 +24,7 @@ _LEAP_SECOND = 60
 
 
 def parse_http_date(text: str, now: datetime) -> datetime | None:
-    """Parse a date in one of RFC 9110's three formats; None for any other text.
+    """Parse a date in one of RFC 9110's three formats; None for any other string.
 
     The day of the week is not checked. A two-digit year that seems to lie more than 50 years ahead
     of `now` is taken for the past year with the same digits.

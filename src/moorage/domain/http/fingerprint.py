@@ -59,7 +59,7 @@ def digest(parts: Iterable[bytes]) -> bytes:
 
 
 def request_fingerprint(request: Request) -> bytes | Fingerprint:
-    """Return the fingerprint of a request, whose digest is computed only when needed.
+    """Return the fingerprint of a request. Its digest is computed only when needed.
 
     Raises:
         InvalidData: the body can be read only once.

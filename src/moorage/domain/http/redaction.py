@@ -72,7 +72,7 @@ _NAMED = (
 
 
 def is_text(content_type: str | None) -> bool:
-    """Return whether a body of this type is text, which `Redaction.body` shows."""
+    """Return whether a body of this type is text; `Redaction.body` shows only text."""
     kind = essence(content_type)
     return kind == _FORM or is_json(content_type) or _TEXTUAL.fullmatch(kind) is not None
 
@@ -176,7 +176,7 @@ class Redaction:
         return _cut_and_redact(decode_body(window, content_type).replace("\0", ""), limit, redact)
 
     def text(self, text: str) -> str:
-        """Return a text with its secrets masked, also in JSON that it contains."""
+        """Return a string with its secrets masked, also in JSON that it contains."""
         json_start = _JSON_BEGINS.search(text)
         if json_start is None:
             return self._redact_text(text)
@@ -253,7 +253,7 @@ class Redaction:
 
 
 class _JsonPath:
-    """The path of keys to the current token of a JSON text.
+    """The path of keys to the current token of a JSON string.
 
     Attributes:
         leads_there: whether the next value is at the end of a path to mask.
@@ -268,7 +268,7 @@ class _JsonPath:
         self.leads_there = False
 
     def move_to(self, piece: str, name: str) -> None:
-        """Move to the next token of the JSON text; `name` is the key that precedes it."""
+        """Move to the next token of the JSON string; `name` is the key that precedes it."""
         if not self._paths:
             return
         self.leads_there = False
@@ -290,7 +290,7 @@ class _JsonPath:
 
 
 def mask_keys(text: str) -> str:
-    """Return a text in which keys with a known vendor prefix, such as `sk_live_`, are masked."""
+    """Return a string in which keys with a known vendor prefix, such as `sk_live_`, are masked."""
     return _KEY.sub(MASK, text)
 
 

@@ -250,7 +250,7 @@ class Proxy:
     """The proxy through which a client connects; the `repr` shows neither user name nor password.
 
     Attributes:
-        url: its URL, such as http://proxy.example:3128, without user name and password.
+        url: the proxy's URL, such as http://proxy.example:3128, without user name and password.
         username: the user name at the proxy.
         password: the password at the proxy.
         bypass: hosts that are reached directly: a name with all of its subdomains, an address, or a
@@ -301,7 +301,7 @@ class HttpPoolStatistics:
         active: the number of exchanges under way.
         idle: the number of idle connections, or None if the client does not report it.
         waiting: the number of callers that wait for a connection.
-        limit: the number of exchanges with one origin that may be under way at once.
+        limit: the largest number of concurrent exchanges with one origin.
     """
 
     active: int

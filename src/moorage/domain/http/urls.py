@@ -78,7 +78,7 @@ def validate_private_url(url: str) -> str:
 
 
 def is_host(host: str) -> bool:
-    """Return whether a text has the form of a host name or an IP address.
+    """Return whether a string has the form of a host name or an IP address.
 
     An IPv6 address may be in brackets.
     """
@@ -190,7 +190,7 @@ def _plain_base(base_url: str) -> str | None:
 
 
 def _same_origin(base_url: str, url: str) -> tuple[str, str] | None:
-    """Return the origin of the base URL and the rest of a URL, if both have the same origin."""
+    """Return the base URL's origin and the rest of a URL, if the URL has the same origin."""
     own_pair, foreign_pair = _split_origin(base_url), _split_origin(url)
     if own_pair is None or foreign_pair is None or own_pair[0] != foreign_pair[0]:
         return None

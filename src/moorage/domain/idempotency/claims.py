@@ -373,7 +373,7 @@ def abandon_claim(key: str, fence: int, *, ttl: int) -> Settle:
 
 
 class WriteRecordOfHolder:
-    """The command that writes a permanent record if the caller still holds the claim.
+    """The command that writes a permanent record if the claim still belongs to the caller.
 
     An existing record under the key stays.
     """
@@ -398,7 +398,7 @@ class WriteRecordOfHolder:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Return True if the caller holds the claim and its record is the stored one."""
+        """Return True if the claim belongs to the caller, and the stored record is the caller's."""
         claim, entry = (unexpired(state, now) for state in states)
         if claim is None or claim[4] != self.fence or claim[2] not in (CLAIMED, SENT):
             return with_times_moved_back(CLAIMS * 2, states, now), False
@@ -445,7 +445,7 @@ class MarkSent:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Return True if the caller still holds the claim, so that it may send the request."""
+        """Return True if the claim still belongs to the caller, who may then send the request."""
         sent_claim = mark_sent(unexpired(states[0], now), self.fence, self.target)
         return (
             (with_times_moved_back(CLAIMS, states, now), False)

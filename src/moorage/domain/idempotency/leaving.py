@@ -49,7 +49,7 @@ class ExecuteOnFormerShard:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, tuple[bool, Any]]:
-        """Return the states after the command, or marks that they have moved."""
+        """Return the states after the command, or marks for states that have moved."""
         is_here = not any(map(_is_mark, states)) and any(
             _may_have_effect(state, now) for state in states
         )

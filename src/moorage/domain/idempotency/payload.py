@@ -16,7 +16,7 @@ _FORMAT: Final = 2
 
 
 class _UnknownError(TypeError):
-    """Raised for a value in a payload that cannot be compared; its text names the value's type."""
+    """Raised for a value in a payload that cannot be compared; the message contains its type."""
 
 
 def payload_fingerprint(payload: object) -> bytes:
@@ -41,7 +41,7 @@ def payload_fingerprint(payload: object) -> bytes:
 
 
 def compared_payload(payload: object) -> bytes | Fingerprint:
-    """Return the fingerprint of a payload, whose digest is computed only when needed.
+    """Return the fingerprint of a payload. Its digest is computed only when needed.
 
     Raises:
         InvalidData: the payload contains a value that cannot be compared.

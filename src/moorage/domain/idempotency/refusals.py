@@ -1,4 +1,4 @@
-"""The stored form of a vendor's final refusal, which repeated calls with the key get again."""
+"""The stored form of a vendor's final error response, for repeated calls with the same key."""
 
 from __future__ import annotations
 

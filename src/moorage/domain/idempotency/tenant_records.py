@@ -10,8 +10,8 @@ Laws:
    A record that is claimed again takes another place, since its life begins again.
 2. No reservation exceeds the bound, except a forced one: it is for an existing record, which can
    always be claimed.
-3. Several places may be reserved at once, so that few claims change the state: at most 1/512 of the
-   free places, and only one near the bound.
+3. Several places may be reserved together, so that few claims change the state: at most 1/512 of
+   the free places, and only one near the bound.
 4. The state has a bounded number of end times, however many services and lifetimes there are.
 5. A place has 4,096 bytes for the answer in its record. A larger answer takes further places when
    it is stored, even beyond the bound, since its effect has happened. So the bound is also one of

@@ -43,7 +43,7 @@ class BrokerRules:
 
     Attributes:
         system: the kind of the broker, such as "rabbitmq".
-        title: its name in sentences, such as "RabbitMQ".
+        title: the broker's name in sentences, such as "RabbitMQ".
         topic: the word for the place that messages are published to, such as "subject".
         verb: the broker's own word for publishing, such as "send".
         usual_port: the port that its servers usually have.
@@ -58,7 +58,7 @@ class BrokerRules:
         longest_header: the maximum number of bytes of a header's name or value; None if there is no
             bound.
         header_name: the pattern of a header's name.
-        header_value: the pattern of a text in a header.
+        header_value: the pattern of a string in a header.
         binary_headers: whether headers may be bytes.
         repeated_headers: whether several headers may have the same name.
         reserved: names of headers that the connector uses itself, in lower case.

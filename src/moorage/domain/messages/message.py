@@ -92,12 +92,12 @@ class Message:
     """A message to publish to a broker.
 
     Attributes:
-        payload: the content as bytes. A text is encoded as UTF-8.
+        payload: the content as bytes. A string is encoded as UTF-8.
         key: the key by which a broker keeps messages in order and chooses a partition: the key of
             Kafka, the message group of an Amazon SQS FIFO queue. Brokers without keys carry it as a
             header.
-        headers: pairs of names and values, which are texts or bytes. Give a mapping, or pairs if a
-            name occurs several times. Amazon SQS calls them attributes.
+        headers: pairs of names and values, which are strings or bytes. Give a mapping, or pairs if
+            a name occurs several times. Amazon SQS calls them attributes.
         content_type: the type of the payload, such as "application/json".
         id: identifies the message. A broker that recognises repeats stores one message per id.
         delay: seconds for which the broker holds the message back; not every broker can.
@@ -150,7 +150,7 @@ _NEW_ITEM: Final[Callable[[tuple[str, Message, str | None]], OutgoingMessage]] =
 
 
 class OutgoingMessages(Sequence[OutgoingMessage]):
-    """Checked messages to one topic, whose items are made when they are accessed.
+    """Checked messages to one topic; each item is made when it is accessed.
 
     Attributes:
         topic: the topic of all messages.

@@ -109,7 +109,7 @@ class ConsumerSettings:
         """Return the configuration of a new durable consumer.
 
         Args:
-            name: its name.
+            name: the consumer's name.
             subject: the subject that it reads, which may have wildcards.
             after: the position in the stream after which it begins; None to begin by `start`.
         """
@@ -283,7 +283,7 @@ def names_in(answer: Mapping[str, Any]) -> list[str]:
 
 
 def api_error(code: int, stream: str, name: str) -> ConnectorError:
-    """Return the error for JetStream's refusal of a request that a source made.
+    """Return the moorage error for JetStream's error response to a request of a source.
 
     Args:
         code: the error code.

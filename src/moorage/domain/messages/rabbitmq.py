@@ -31,8 +31,8 @@ def attributes_and_key(
 ) -> tuple[list[tuple[str, str | bytes]], str | bytes | None]:
     """Return the attributes and the key of a record, from a RabbitMQ message's headers.
 
-    A header that is neither a text nor bytes becomes JSON, such as those that RabbitMQ adds to dead
-    letters.
+    A header that is neither a string nor bytes becomes JSON, such as those that RabbitMQ adds to
+    dead letters.
     """
     attributes: list[tuple[str, str | bytes]] = []
     key: str | bytes | None = None
@@ -73,11 +73,11 @@ def acknowledgements(done: Iterable[int], open_tag: int) -> list[tuple[int, bool
 
 
 def reading_error(fault: PublishFault, text: str, queue: str | None) -> ConnectorError:
-    """Return the error for RabbitMQ's refusal of a request that a source made.
+    """Return the moorage error for RabbitMQ's error response to a request of a source.
 
     Args:
-        fault: the meaning of the code of the refusal.
-        text: the text of the refusal, which is searched for known causes and never shown.
+        fault: the meaning of the error code.
+        text: the message of the error response. It is searched for known causes and never shown.
         queue: the queue; None while the connection is opened.
     """
     words = text.lower()
@@ -107,7 +107,7 @@ def reading_error(fault: PublishFault, text: str, queue: str | None) -> Connecto
 
 
 def stream_error(queue: str) -> ConnectorError:
-    """Return the error for a RabbitMQ stream, which stores no position for a source."""
+    """Return the error for a RabbitMQ stream, because a stream stores no position for a source."""
     return ConfigurationError(
         f"{queue!r} is a stream of RabbitMQ, which does not keep the position of a source.",
         path="queues",

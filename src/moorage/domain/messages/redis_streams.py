@@ -67,7 +67,7 @@ def command_of(
 
     Args:
         item: the message.
-        headers: its headers, with its key.
+        headers: the message's headers, with the message's key.
         creates_streams: whether Redis creates a stream that does not exist.
         longest_stream: the number of messages that the stream keeps, approximately.
     """
@@ -191,6 +191,6 @@ def refusal(classes: Iterable[str], text: str) -> PublishFault:
 
 
 def server_facts(report: str) -> dict[str, str]:
-    """Return the facts in the report of a Redis server about itself, such as its version."""
+    """Return data in the report of a Redis server about itself, such as its version."""
     pairs = (line.split(":", 1) for line in report.splitlines() if ":" in line)
     return {name: value.strip() for name, value in pairs}

@@ -72,7 +72,7 @@ RULES: Final = attrs.evolve(_rules_of(is_fifo=False), special={FIFO: _rules_of(i
 
 
 def is_fifo(queue: str) -> bool:
-    """Return whether a queue is FIFO, which the ending of its name shows."""
+    """Return whether a queue is FIFO, according to the ending of its name."""
     return queue.endswith(FIFO)
 
 
@@ -95,7 +95,7 @@ def check_for_queue(message: Message, queue: str) -> None:
     """Refuse a message whose content this SQS queue cannot accept.
 
     Raises:
-        InvalidData: its payload is not a text, its key is not a message group, or it lacks a key.
+        InvalidData: its payload is not a string, its key is not a message group, or it lacks a key.
     """
     text = message.payload.decode("utf-8", "replace")
     if text.encode() != message.payload or _TEXT.fullmatch(text) is None:

@@ -46,7 +46,7 @@ class AlertDelivery:
     """A notification that is to be sent to one channel.
 
     Attributes:
-        id: its id, the same for each attempt.
+        id: the notification's id, the same for each attempt.
         channel: the name of the channel.
         notification: the notification.
         failures: the number of failed attempts.

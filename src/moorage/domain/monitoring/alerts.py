@@ -82,7 +82,7 @@ def _is_objective(_: object, attribute: attrs.Attribute[Any], value: float) -> N
 
 @frozen(kw_only=True)
 class AlertRule:
-    """A rule that fires an alert if its condition holds.
+    """A rule that fires an alert if its condition is true.
 
     Attributes:
         name: The name of the rule.
@@ -185,7 +185,7 @@ class Silence:
     """A period during which no notifications about some alerts are sent.
 
     Attributes:
-        until: its end (aware).
+        until: the end of the silence (aware).
         reason: the reason for it, for people who read it.
         rule: the rule that is silent; by default all.
         subject: the service or part that is silent; by default all.
@@ -218,7 +218,7 @@ class Alert:
     Attributes:
         rule: the name of its rule.
         subject: the service or part that it is about.
-        stage: its progress.
+        stage: the alert's progress.
         since: the time since which it is active.
         notified_at: the time of the last notice that it fires; None if there was no notice.
         value: the last measured value.

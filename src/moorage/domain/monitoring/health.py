@@ -75,7 +75,7 @@ class HealthReason:
 
     Attributes:
         part: the service, store or queue that it is about.
-        concern: its kind.
+        concern: the kind of the reason.
         state: the health of the part for this reason alone.
         text: the problem, as a sentence.
         remedy: the advice to the user, as a sentence.
@@ -223,8 +223,8 @@ class Expiry:
     """A certificate or a secret that expires at a known time.
 
     Attributes:
-        name: its name, such as "client certificate of the bank".
-        at: its end (aware).
+        name: the name of the thing that expires, such as "client certificate of the bank".
+        at: the time of expiry (aware).
     """
 
     name: str

@@ -31,7 +31,7 @@ _STYLE: Final = (
 
 
 def rows_of(months: Iterable[ObjectiveMonth]) -> list[tuple[str, ...]]:
-    """Return a row of texts for each objective and month."""
+    """Return a row of strings for each objective and month."""
     rows: list[tuple[str, ...]] = []
     for month in months:
         objective = month.objective

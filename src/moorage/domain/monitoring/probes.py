@@ -197,7 +197,7 @@ def state_after(
 
     Args:
         probe: the probe.
-        state: its state before.
+        state: the probe's state before.
         error: the error that it ended with, if any. An error that says nothing about the service,
             such as a rate limit that is used up, changes nothing but the time of the next probe.
         now: the time at its end.

@@ -69,7 +69,7 @@ class RefreshToken:
 @with_careful_constructor
 @attrs.frozen
 class JwtBearer:
-    """The grant for a token that names a user and is signed by the client (RFC 7523).
+    """The grant for a token that identifies a user and is signed by the client (RFC 7523).
 
     Attributes:
         signing: the issuer, subject, audience and lifetime of the token.

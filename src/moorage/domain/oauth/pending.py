@@ -109,7 +109,7 @@ class PendingConsent:
         raise _unusable_error("table")
 
     def sealed(self, cipher: _Cipher) -> str:
-        """Return the pending consent as encrypted text, fit for a cookie."""
+        """Return the pending consent as an encrypted string, fit for a cookie."""
         return urlsafe_b64encode(cipher.seal(encode_json(self.table()), _BINDING)).decode()
 
     @classmethod

@@ -59,7 +59,7 @@ def revocation_parameters(token: Secret, kind: str) -> Parameters:
 def read_revocation(
     response: Response, asked_at: datetime, hidden: Iterable[Secret]
 ) -> Refused | bool:
-    """Return True if the token is revoked or unknown, or else the server's refusal."""
+    """Return True if the token is revoked or unknown, or else the server's error."""
     return read_refusal(response, asked_at, hidden) or True
 
 

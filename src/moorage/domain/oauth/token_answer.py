@@ -1,7 +1,7 @@
-"""The parsing of an authorisation server's answer: a token, or a refusal.
+"""Parses the authorisation server's response to a token request: a token, or an error.
 
-Answers of servers vary: `expires_in` is a text or missing, `token_type` has any case, an error has
-status 200, or a refresh token is empty. A missing lifetime means an unknown one, never zero and
+Answers of servers vary: `expires_in` is a string or missing, `token_type` has any case, an error
+has status 200, or a refresh token is empty. A missing lifetime means an unknown one, never zero and
 never infinite.
 """
 
@@ -56,7 +56,7 @@ _BUSY_STATUSES: Final = frozenset({408, 425, 429})
 
 
 class Refusal(Enum):
-    """The kinds of refusal of a token request.
+    """The kinds of failure of a token request.
 
     GONE: the grant has ended, and a person must give consent again. LATER: the server does not work
     at the moment. NONCE: the DPoP proof must contain the nonce that the server sent. PENDING: the
@@ -74,7 +74,7 @@ class Refusal(Enum):
 
 @attrs.frozen(kw_only=True)
 class Refused:
-    """The refusal of a token request, with the server's description if it may be shown.
+    """The error response to a token request, with the server's description if it may be shown.
 
     Attributes:
         why: the kind of reason.
@@ -97,7 +97,7 @@ class Refused:
 
     @property
     def words(self) -> str:
-        """The refusal's code and description, as part of a message."""
+        """The error's code and description, as part of a message."""
         return f"{self.code}: {self.said}" if self.said else self.code
 
 
@@ -123,7 +123,7 @@ def read_token(
     held: OAuthCredentials | None = None,
     hidden: Iterable[Secret] = (),
 ) -> Granted | Refused:
-    """Return the token in an answer of the token endpoint, or the refusal.
+    """Return the token in a response of the token endpoint, or the error.
 
     Args:
         response: the answer.
@@ -151,7 +151,7 @@ def read_token(
 def read_refusal(
     response: Response, asked_at: datetime, hidden: Iterable[Secret] = ()
 ) -> Refused | None:
-    """Return the refusal in an answer of an endpoint other than the token endpoint, if any."""
+    """Return the error in a response of an endpoint other than the token endpoint, if any."""
     members = _members(response) or {}
     if is_success(response.status) and "error" not in members:
         return None
@@ -174,7 +174,7 @@ def _members(response: Response) -> Mapping[str, Any] | None:
 def read_refused_answer(
     response: Response, members: Mapping[str, Any], asked_at: datetime, hidden: Iterable[Secret]
 ) -> Refused:
-    """Return the refusal in an answer with these JSON fields and no token."""
+    """Return the error in a response with these JSON fields and no token."""
     status = response.status
     code, description = (
         _printable_text(members.get("error"), hidden),

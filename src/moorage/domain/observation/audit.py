@@ -106,7 +106,7 @@ def mask_credentials(value: Any) -> Any:
 class Act:
     """A manual action of a person that the audit trail records.
 
-    Texts are shortened to a length that every store accepts.
+    Strings are shortened to a length that every store accepts.
 
     Attributes:
         act: the name of the act, such as "circuit.open".
@@ -132,11 +132,11 @@ class AuditRecord:
     """A record of the audit trail as a store keeps it.
 
     Attributes:
-        number: its position, from 1.
+        number: the record's position, from 1.
         at: the time in microseconds since 1970.
         act, subject, actor, reason, before, after: the fields of the `Act`.
         previous: the hash of the record before it.
-        hash: its own hash.
+        hash: the record's own hash.
     """
 
     number: int
@@ -162,7 +162,7 @@ class AuditHead:
 
     Attributes:
         number: the number of the last record; 0 if there is none.
-        hash: its hash.
+        hash: the hash of that record.
         sealed: the number of the last seal; 0 if there is none.
     """
 

@@ -73,7 +73,7 @@ class CallContent:
         sent: masks the credentials that were sent with the request.
 
     Attributes:
-        request, response: the redacted texts; None before `redact`, or without a response.
+        request, response: the redacted strings; None before `redact`, or without a response.
     """
 
     __slots__ = ("_originals", "_redaction", "_response", "_rules", "request", "response")
@@ -105,7 +105,7 @@ class CallContent:
         self._response = response
 
     def redact(self) -> None:
-        """Turn the request and the response into redacted texts, and drop the originals."""
+        """Turn the request and the response into redacted strings, and drop the originals."""
         if self._originals is None:
             return
         (request, base_url, sent_parts), response = self._originals, self._response
@@ -164,6 +164,6 @@ def _is_readable(body: bytes, content_type: str | None) -> bool:
 
 
 def _cut_to_bytes(text: str, limit: int) -> tuple[str, bool]:
-    """Return a text cut to a number of bytes, and True if anything was cut off."""
+    """Return a string cut to a number of bytes, and True if anything was cut off."""
     encoded = text.encode("utf-8", "backslashreplace")
     return encoded[:limit].decode("utf-8", "ignore"), len(encoded) > limit

@@ -265,7 +265,7 @@ def method_name(method: HttpMethod | None) -> str | None:
 
 
 def facts_of_success(facts: SuccessFacts) -> CallFacts:
-    """Return the facts of the `CallFinished` event, for a first attempt that succeeded."""
+    """Return the data of the `CallFinished` event, for a first attempt that succeeded."""
     identity, plan, now, status, subject, method, traceparent, _ = facts
     return (
         identity,
@@ -300,7 +300,7 @@ def full_attempt_facts(facts: AttemptFacts | SuccessFacts) -> AttemptFacts:
 
 
 def facts_of_first_attempt(facts: SuccessFacts) -> AttemptFacts:
-    """Return the facts of the `AttemptFinished` event, for a first attempt that succeeded."""
+    """Return the data of the `AttemptFinished` event, for a first attempt that succeeded."""
     identity, plan, now, status, _, method, _, attempt_facts = facts
     start_time, bytes_out, bytes_in = attempt_facts or (identity.started, None, None)
     return (

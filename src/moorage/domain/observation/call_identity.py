@@ -1,4 +1,4 @@
-"""The facts that all events of one call share, such as its id and its contract."""
+"""The data that all events of one call share, such as the call's id and contract."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class CallIdentity:
         started: the start in nanoseconds of the local clock.
         wall: the same moment by the wall clock, in nanoseconds since the Unix epoch.
         make_id: makes the correlation id of a call that started at this moment, in milliseconds
-            since the Unix epoch, when the id is first read; None if it is set at once.
+            since the Unix epoch, when the id is first read; None if it is set immediately.
 
     Attributes:
         started, wall: the start of the call by both clocks, as given.

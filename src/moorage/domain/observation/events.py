@@ -1,4 +1,4 @@
-"""Events: immutable values that tell observers what happens to calls.
+"""Events: immutable values that report to observers what happens to calls.
 
 No event holds a secret, a body or the value of a header. Events show only the method and path of a
 request.

@@ -212,7 +212,7 @@ class WindowFigures:
 
     Attributes:
         start: the start of the window (aware, UTC).
-        seconds: its length.
+        seconds: the window's length.
         service, operation, tenant: the series; "" for calls without an operation or a tenant, and
         None if the figures cover all.
         figures: the figures.
@@ -267,14 +267,14 @@ def _dimensions(value: Collection[str]) -> tuple[str, ...]:
 
 @frozen(kw_only=True)
 class FiguresQuery:
-    """A query for metrics of calls: every condition must hold.
+    """A query for metrics of calls: every condition must be true.
 
     Attributes:
         service, operation, tenant: only this series; "" is calls without one.
         since, until: only windows that start in this time; `until` is excluded.
         window: the length of a window in seconds, or a timedelta: a multiple of a minute. Without
             it there is one window for the whole time.
-        by: the dimensions by which figures are grouped, as a list or as a text such as
+        by: the dimensions by which figures are grouped, as a list or as a string such as
             "service,tenant"; other dimensions are added up.
     """
 

@@ -202,7 +202,7 @@ class LogQuery:
             `CACHED` and `FALLBACK`.
         id: the correlation id.
         idempotency_key, trace_id: the values of these fields.
-        text: a text in the class or the message of the error, the vendor's code or the route; the
+        text: a string in the class or the message of the error, the vendor's code or the route; the
             case of ASCII letters does not matter.
         since, until: the interval of the start; `until` is excluded.
         limit: the maximum number of entries of a page.
@@ -397,7 +397,7 @@ def full_success_entry(facts: SuccessFacts) -> IntegrationLog:
 
 
 def size_of_texts(entry: IntegrationLog) -> int:
-    """Return the bytes that an entry's long texts take: request, response and error.
+    """Return the bytes that an entry's long strings take: request, response and error.
 
     All other fields are short. Fields that the entry has not computed yet are not computed for
     this.

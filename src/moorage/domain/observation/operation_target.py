@@ -48,7 +48,7 @@ class MessageTarget:
         destination: the topic, subject, queue, stream, or exchange and routing key.
         operation: the broker's own word for publishing, such as "send".
         host: the host of the broker; None if there are several or none.
-        port: its port; None if it is the usual one.
+        port: the broker's port; None if it is the usual one.
         message_id: the id of the message; None if it has none, or if there are several messages.
         count: the number of messages of a batch; None for a single message.
         size: the bytes of the payload; None for a batch.

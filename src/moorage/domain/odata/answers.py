@@ -34,7 +34,7 @@ class ODataEntity:
     """An entity in the answer of an OData service.
 
     Attributes:
-        data: its properties; empty if the service answered without content.
+        data: the entity's properties; empty if the service answered without content.
         etag: the version of the entity, for `update` and `delete`; None if the service states none.
         id: the URL of the entity; None if the service states none.
         replayed: whether this is the stored answer of an earlier call with the same key.
@@ -103,7 +103,7 @@ class ODataProblem:
 
     Attributes:
         code: the code of the service.
-        message: its description.
+        message: the problem's description.
         target: the part of the request that the error is about.
         details: more errors, each with its own code, message and target.
     """

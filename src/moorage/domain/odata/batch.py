@@ -39,7 +39,7 @@ class BatchContent:
 
     Attributes:
         body: the content.
-        content_type: its type, with the boundary.
+        content_type: the content's type, with the boundary.
         safe: True if all operations of the batch only read.
     """
 
@@ -173,7 +173,7 @@ def _multipart(parts: list[bytes], boundary: str) -> bytes:
 def _of_change_set(
     group: tuple[HttpOperation[Any], ...], response: Response, head: dict[str, str], body: bytes
 ) -> list[Result[Any]]:
-    """Return the results of a change set, whose operations succeed or fail together."""
+    """Return the results of a change set. Its operations succeed or fail together."""
     if not head.get("content-type", "").lower().startswith("multipart/"):
         inner_response = _inner_response(response, body)
         error = error_in_batch(inner_response, safe=False) or unreadable_answer_error(

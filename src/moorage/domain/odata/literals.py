@@ -71,7 +71,7 @@ ODataKey: TypeAlias = ODataValue | Mapping[str, ODataValue]
 
 
 def literal(value: object, field: str = "value") -> str:
-    """Return a value as an OData literal; texts are quoted, so that they cannot break out.
+    """Return a value as an OData literal; strings are quoted, so that they cannot break out.
 
     Raises:
         InvalidData: OData has no literal for the value.

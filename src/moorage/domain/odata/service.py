@@ -190,7 +190,7 @@ class OData:
         Args:
             entity_set: the name of the entity set.
             key: the key, or the key's properties by their names.
-            query: its `select` and `expand`; by default all properties.
+            query: the query's `select` and `expand`; by default all properties.
             name: the name in events, errors and logs; by default "Orders.get".
         """
         path = self._path(entity_set) + key_path(key) + _question(query)
@@ -210,7 +210,7 @@ class OData:
 
         Args:
             entity_set: the name of the entity set.
-            data: its properties, as JSON values.
+            data: the entity's properties, as JSON values.
             minimal: whether the service should answer without the new entity.
             name: the name in events, errors and logs; by default "Orders.create".
         """
@@ -273,7 +273,7 @@ class OData:
 
         Args:
             action: the name of the action; with its namespace if it is bound.
-            parameters: its parameters, as JSON values.
+            parameters: the action's parameters, as JSON values.
             entity_set: the entity set to which it is bound; by default it is unbound.
             key: the key of the entity to which it is bound; None if it is bound to the entity set.
             name: the name in events, errors and logs; by default the name of the action.
@@ -295,7 +295,7 @@ class OData:
 
         Args:
             function: the name of the function; with its namespace if it is bound.
-            parameters: its parameters by their names.
+            parameters: the function's parameters by name.
             entity_set: the entity set to which it is bound; by default it is unbound.
             key: the key of the entity to which it is bound; None if it is bound to the entity set.
             name: the name in events, errors and logs; by default the name of the function.
@@ -375,7 +375,7 @@ class OData:
 
 
 class _JsonReader(Protocol[R_co]):
-    """Returns the result in a successful answer, whose JSON `parse` returns."""
+    """Returns the result in a successful response; `parse` returns the response's JSON."""
 
     def __call__(self, response: Response, *, parse: Parse) -> R_co: ...
 
@@ -412,7 +412,7 @@ def _write(method: str, path: str, headers: Mapping[str, str], data: object = No
 
 
 def _question(query: ODataQuery | None) -> str:
-    """Return the query of a URL with OData options, whose dollar signs stay unencoded."""
+    """Return the query of a URL with OData options; the options' dollar signs stay unencoded."""
     options = [] if query is None else query.options()
     pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in options)
     return f"?{pairs}" if pairs else ""

@@ -70,7 +70,7 @@ class OpenApi:
 
     @property
     def document(self) -> Document:
-        """The OpenAPI document, whose references can be resolved."""
+        """The OpenAPI document, in which references can be resolved."""
         return self._document
 
     @property

@@ -25,7 +25,8 @@ class Node(NamedTuple):
 
     Attributes:
         value: the JSON value.
-        pointer: its place in the description, as a JSON pointer in a fragment, such as `#/paths`.
+        pointer: the node's place in the description, as a JSON pointer in a fragment, such as
+            `#/paths`.
     """
 
     value: Any

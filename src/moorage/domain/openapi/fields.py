@@ -72,8 +72,8 @@ class DescribedOperation:
     Attributes:
         method: the method in capitals.
         template: the path, with names in braces.
-        node: its description.
-        parameters: its own parameters and its path's parameters.
+        node: the operation's description.
+        parameters: the operation's own parameters and its path's parameters.
     """
 
     method: str

@@ -31,10 +31,10 @@ class Parameter:
     """A parameter of an OpenAPI operation.
 
     Attributes:
-        name: its name.
+        name: the parameter's name.
         place: `path`, `query`, `header` or `cookie`.
         required: whether every request must contain it.
-        node: its description.
+        node: the parameter's description.
     """
 
     name: str
@@ -51,8 +51,8 @@ class ApiOperation:
         name: the operationId; without one, the method and the path.
         method: the HTTP method.
         path: the path below the base URL, with names in braces.
-        node: its description.
-        parameters: its own parameters and its path's parameters.
+        node: the operation's description.
+        parameters: the operation's own parameters and its path's parameters.
         security: the alternative sets of security schemes, by name; an empty set means no
             authentication.
         problems: the reasons why it cannot be mapped; empty if it can.

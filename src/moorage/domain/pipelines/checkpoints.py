@@ -82,7 +82,7 @@ class BeginCheckpoint:
 
     Attributes:
         key: the key of the checkpoint.
-        owner: a text that no other owner has.
+        owner: a string that no other owner has.
     """
 
     key: str

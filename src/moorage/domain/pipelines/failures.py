@@ -53,8 +53,8 @@ for each record; a pipeline stops after many dead letters in a row."""
 def verdict(error: Exception, policy: RetryPolicy) -> Verdict:
     """Return the consequence of an error of a pipeline's transform or sink.
 
-    An error about a value and a refusal of the vendor are the record's fault. Errors that the
-    policy retries are temporary. Other errors, such as a wrong password, are neither.
+    An error about a value, or an error response of the vendor, is the record's fault. Errors that
+    the policy retries are temporary. Other errors, such as a wrong password, are neither.
     """
     is_temporary = isinstance(error, ConnectorError) and error.retryable
     if isinstance(error, _RECORD_AT_FAULT) and not is_temporary:

@@ -108,7 +108,7 @@ class PolledEndpoint:
         path: the path of the endpoint below the service's base URL.
         query: parameters of every request.
         items: the field of the answer with the list of records; by default the answer is the list.
-        id: the field of a record with its id, a text or a number. Repeated records are recognised
+        id: the field of a record with its id, a string or a number. Repeated records are recognised
             by it.
         key: the field of a record with its key. Records with the same key are processed in their
             order.
@@ -188,8 +188,9 @@ class PolledItem(NamedTuple):
 
     Attributes:
         value: the record.
-        id: its id. If the endpoint has `since`, the time of the last change is part of the id.
-        key: its key; None if it has none.
+        id: the record's id. If the endpoint has `since`, the time of the last change is part of the
+            id.
+        key: the record's key; None if it has none.
         time: the time of its last change in microseconds since 1970; 0 if the endpoint has none.
     """
 
@@ -300,7 +301,7 @@ def _item(endpoint: PolledEndpoint, value: Any, response: Response) -> PolledIte
 
 
 def _text(value: object) -> str | None:
-    """Return an id or a key as a text; None if the value is not a valid text or number."""
+    """Return an id or a key as a string; None if the value is not a valid string or number."""
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return None
     # Python writes no longer numbers in decimal digits.

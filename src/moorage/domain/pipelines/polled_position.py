@@ -52,7 +52,7 @@ class PolledPosition(NamedTuple):
     mark: str | None = None
 
     def text(self, endpoint: PolledEndpoint) -> str:
-        """Return the position as a text; later positions have greater texts."""
+        """Return the position as a string; later positions have greater strings."""
         if endpoint.since is None:
             fields: dict[str, Any] = {"page": self.page, "known": [*self.remembered]}
             if self.mark is not None:
@@ -64,10 +64,10 @@ class PolledPosition(NamedTuple):
 
 
 def read_position(endpoint: PolledEndpoint, offset: Offset | None) -> PolledPosition:
-    """Parse a position from a text; None stands for the beginning.
+    """Parse a position from a string; None stands for the beginning.
 
     Raises:
-        InvalidData: the text is not a position of such an endpoint.
+        InvalidData: the string is not a position of such an endpoint.
     """
     if offset is None:
         return PolledPosition()

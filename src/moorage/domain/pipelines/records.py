@@ -36,10 +36,10 @@ class SourceRecord:
     """A record that a source has read for a pipeline.
 
     Attributes:
-        payload: the content as bytes. A text is encoded as UTF-8.
+        payload: the content as bytes. A string is encoded as UTF-8.
         key: records with the same key are processed in their order; None if the order is not
             important.
-        attributes: pairs of names and values, which are texts or bytes, such as the headers of a
+        attributes: pairs of names and values, which are strings or bytes, such as the headers of a
             message.
         content_type: the type of the payload, such as "application/json".
         id: identifies the record, even when it is read again; None if the source provides no id.
@@ -138,7 +138,7 @@ class SinkRecord(SourceRecord):
 
     @property
     def identity(self) -> str:
-        """The id of the record, or otherwise a text made of its topic, partition and offset.
+        """The id of the record, or otherwise a string made of its topic, partition and offset.
 
         It is the same for each delivery of the record, so that a sink can recognise repeats.
         """

@@ -269,7 +269,7 @@ class Admission:
         return new_admission
 
     def apply(self, states: States, now: int) -> tuple[States, Admitted]:
-        """Return the new states, and the permit or the refusal with its reason and wait."""
+        """Return the new states, and the permit, or the rejection with its reason and wait."""
         try:
             fast_grant = self._granted_under_claim(states, now) if self.claim else None
             return self.decide(states, now) if fast_grant is None else fast_grant
@@ -278,7 +278,7 @@ class Admission:
         raise failure
 
     def _granted_under_claim(self, states: States, now: int) -> tuple[States, Admitted] | None:
-        """Admit an attempt that holds a claim, by a fast rule; None if `decide` is needed."""
+        """Admit an attempt that has a claim, by a fast rule; None if `decide` is needed."""
         gates, claim = self.gates, self.claim
         limits, circuit = gates.limits, gates.circuit
         if claim is None or gates.budget is not None or len(limits) > 1 or self.ticketed:
@@ -302,7 +302,7 @@ class Admission:
         return (circuit_state, *new_states), (GO, 0, (circuit_state[3], circuit_state[5], 0), ())
 
     def decide(self, states: States, now: int) -> tuple[States, Admitted]:
-        """Return the answer by the full rule; the fast path in `apply` gives the same answer."""
+        """Return the answer by the full rule; the fast path in `apply` returns an equal answer."""
         gates = self.gates
         limits_start = 1 if gates.circuit else 0
         next_index = limits_start + len(gates.limits)

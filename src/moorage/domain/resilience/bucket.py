@@ -71,7 +71,7 @@ Place: TypeAlias = "tuple[int, int, int, int, int, bool, bool]"
 
 
 class TokenBucket:
-    """A rate limit of `n` tokens per `price` microseconds, with at most `burst` at once."""
+    """A rate limit of `n` tokens per `price` microseconds, with at most `burst` in one burst."""
 
     __slots__ = ("burst", "n", "price", "refill", "room", "shape")
 

@@ -186,7 +186,7 @@ class CircuitBreakerConfig:
         open_growth: the factor by which the open time grows each time the circuit opens again.
             After the circuit has been closed for a whole window, the open time is `open_for` again.
         open_at_most: the maximum number of seconds for which the circuit stays open.
-        probes: the number of probes that may be in progress at once while the circuit is half open.
+        probes: the largest number of concurrent probes while the circuit is half open.
         successes: the number of probes that must succeed before the circuit closes.
         quorum: the number of processes that must have seen failures before the circuit opens:
             during the window for rules about the window, and within a day for

@@ -61,8 +61,8 @@ def classify(
     Args:
         response: the answer.
         redaction: masks the text that the error quotes.
-        safe: whether the request's method changes nothing. After another method some answers prove
-            neither success nor refusal.
+        safe: whether the request's method changes nothing. After another method some responses
+            prove neither success nor failure.
         keyed: whether the request has an idempotency key to which the vendor repeats its answer.
             Then a conflict without a reason may be with an earlier request of this key, which is
             under way.
@@ -128,7 +128,7 @@ def is_json_as_promised(request: Request, response: Response) -> bool:
 def _is_balanced(body: bytes) -> bool:
     """Return whether a body is UTF-8 and closes as many brackets as it opens.
 
-    Brackets in texts count too, so a JSON body need not be balanced.
+    Brackets in strings count too, so a JSON body need not be balanced.
     """
     if body.count(b"{") != body.count(b"}") or body.count(b"[") != body.count(b"]"):
         return False
@@ -207,7 +207,7 @@ def vendor_code_and_message(
 def _code_and_message(
     codes: list[Any], body: dict[str, Any], words: tuple[str, ...], redaction: Redaction
 ) -> tuple[str | None, str | None]:
-    """Return the error code and the message among the texts of an answer."""
+    """Return the error code and the message among the strings of an answer."""
     texts = [text for code in codes if (text := _printable_text(code, redaction))]
     message = next(
         (text for name in words if (text := _printable_text(body.get(name), redaction))), None

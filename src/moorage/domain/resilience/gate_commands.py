@@ -62,7 +62,7 @@ class Confirm:
 
 
 class GiveBack:
-    """The command that returns the tokens and the place in the queue of a caller that gives up."""
+    """Returns the tokens and the queue position of a caller that stops waiting."""
 
     __slots__ = ("gates", "keys", "tickets")
     once = True
@@ -91,7 +91,7 @@ class GiveBack:
 def return_unused(
     gates: Gates, admitted: Admitted, reporter: str = ""
 ) -> tuple[Report | GiveBack, ...]:
-    """Return the commands that give back an unused admission's permit and tickets."""
+    """Return the commands that return an unused admission's permit and tickets."""
     _, _, permit, tickets = admitted
     return (
         *((Report(gates, permit, Outcome.NEUTRAL, reporter),) if permit is not None else ()),
@@ -100,7 +100,7 @@ def return_unused(
 
 
 def return_unclaimed(command: Command[Any], answer: Any) -> tuple[Report | GiveBack, ...]:
-    """Return the commands that give back a command's grants if its caller has left."""
+    """Return the commands that return a command's grants if the caller of the command has left."""
     return return_unused(command.gates, answer) if isinstance(command, Admission) else ()
 
 

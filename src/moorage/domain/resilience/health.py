@@ -107,7 +107,7 @@ def health(error: Exception) -> Outcome:
 def may_have_acted(error: Exception) -> bool:
     """Return whether the service may have processed the call although it ended in `error`.
 
-    A refusal proves that nothing was done. An error of an unknown kind proves nothing.
+    An error response proves that nothing was done. An error of an unknown kind proves nothing.
     """
     if isinstance(error, (ConnectionFailed, DeadlineExceeded)):
         return error.may_have_been_processed

@@ -1,6 +1,6 @@
 """The claim of an idempotency key and the admission of its first attempt, as one command.
 
-A store in the memory of this process answers at once, so a caller has nothing to do between its
+A store in the memory of this process answers immediately, so a caller has nothing to do between its
 claim and the admission of its first attempt. This command decides the two usual cases as `Claim`
 and `Admission` would decide them one after another at the same moment: a new key whose attempt
 every gate admits at once, and a key with a stored answer. In every other case it changes nothing,

@@ -60,7 +60,8 @@ class Reply(NamedTuple):
     Attributes:
         number: the process's number of the question.
         granted: whether the call is admitted.
-        wait: the microseconds to wait after a refusal; None if the process must use the store.
+        wait: the microseconds to wait if the call is not admitted; None if the process must use the
+            store.
     """
 
     number: int
@@ -97,7 +98,7 @@ def gates_of(kind: AdmissionKind) -> Gates:
 
 
 def most_at_once(kind: AdmissionKind) -> int:
-    """Return the maximum number of calls for which all limits may grant tokens at once."""
+    """Return the maximum number of calls for which all limits may grant tokens together."""
     return min(burst // cost for *_, burst, cost in kind)
 
 

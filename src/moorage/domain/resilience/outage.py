@@ -91,7 +91,7 @@ def patience(command: Command[Any], timeout: float | None) -> float | None:
 
 
 def is_slow(waited: int, bound: float | None, silent: int | None) -> bool:
-    """Return whether a store that did not answer in time is only slow, not unreachable.
+    """Return whether a store that did not respond before the deadline is only slow.
 
     A slow store has recently answered another caller. `waited` is the time that this caller waited,
     and `silent` the time since the last answer, both in nanoseconds; `silent` is None if there was

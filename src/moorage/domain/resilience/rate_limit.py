@@ -132,7 +132,7 @@ class RateLimitConfig:
     """A rate limit: `burst` calls at once, and `rate` calls per `per` seconds over time.
 
     It is exact: over every span of t seconds, granted ≤ burst + rate · t / per. With `calendar`, at
-    most `rate` calls per calendar day or month instead, all of which may be used at once.
+    most `rate` calls per calendar day or month instead, all of which may be used in one burst.
 
     The limits of a service apply to each tenant separately: calls with `tenant="acme"` have buckets
     of their own. To limit all tenants together, make the calls without a tenant.
@@ -140,7 +140,8 @@ class RateLimitConfig:
     Attributes:
         rate: tokens per period; a fraction such as 0.5 is fine.
         per: the length of the period in seconds.
-        burst: the number of tokens that may be taken at once; by default the tokens of one period.
+        burst: the number of tokens that may be taken without a pause; by default the tokens of one
+            period.
         calendar: a calendar period instead of `per` and `burst`.
         without_store: the behaviour while the shared store is away. "refuse": calls are refused. A
             share above 0 and up to 1: each process continues alone with that part of the limit,
@@ -173,7 +174,7 @@ class RateLimitConfig:
         without_store: WithoutStore = 1.0,
         parts: int = 1,
     ) -> RateLimitConfig:
-        """Return a limit of `rate` calls a second, and by default of `rate` calls at once.
+        """Return a limit of `rate` calls a second, and by default of bursts of `rate` calls.
 
         Up to `burst + rate` calls may fall into one second: the burst of an idle limit, and the
         tokens that it gains meanwhile. With `burst=1` the calls are spaced evenly, and never more
@@ -181,7 +182,7 @@ class RateLimitConfig:
 
         Args:
             rate: calls a second over time.
-            burst: calls at once after a pause; by default `rate`.
+            burst: the number of calls without a wait after a pause; by default `rate`.
             without_store: the share of the limit while the store is away; see the class.
             parts: the number of buckets; see the class.
         """
@@ -196,7 +197,7 @@ class RateLimitConfig:
         without_store: WithoutStore = 1.0,
         parts: int = 1,
     ) -> RateLimitConfig:
-        """Return a limit of `rate` calls a minute, and by default of `rate` calls at once.
+        """Return a limit of `rate` calls a minute, and by default of bursts of `rate` calls.
 
         Up to `burst + rate` calls may fall into one minute; with `burst=1`, the calls are spaced
         evenly.
@@ -212,7 +213,7 @@ class RateLimitConfig:
         without_store: WithoutStore = 1.0,
         parts: int = 1,
     ) -> RateLimitConfig:
-        """Return a limit of `rate` calls an hour, and by default of `rate` calls at once.
+        """Return a limit of `rate` calls an hour, and by default of bursts of `rate` calls.
 
         Up to `burst + rate` calls may fall into one hour; with `burst=1`, the calls are spaced
         evenly.

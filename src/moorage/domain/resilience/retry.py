@@ -185,7 +185,7 @@ class RetryAfterDelay:
 
 @frozen
 class StopRetrying:
-    """The decision not to retry; `retry_after` says when another call may succeed."""
+    """The decision not to retry; `retry_after` is the time when another call may succeed."""
 
     reason: Literal["final", "attempts", "unsafe", "too_long", "deadline"]
     retry_after: float | None = None

@@ -15,9 +15,9 @@ Laws:
    wanted since the last request. When the limit makes calls wait, only calls that wait get tokens.
 4. Calls get their tokens in the order of their arrival. No request is made for a call, and no
    tokens of a known time are awaited, after the end of its patience.
-5. After a refusal, a broker sends no request earlier than two `LEASE` before the time of the next
-   token, or than a second later. It refuses calls that cannot wait for so long. Brokers draw the
-   time of their next request, so that they do not send them all together.
+5. After it has rejected a call, a broker sends no request earlier than two `LEASE` before the time
+   of the next token, or than a second later. It refuses calls that cannot wait for so long. Brokers
+   draw the time of their next request, so that they do not send them all together.
 6. Tokens of a broker that dies are lost, at most `MOST_AT_ONCE` of a kind, and never handed out
    twice.
 """
@@ -52,7 +52,7 @@ class WaitingCall(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """The refusal of a call, which gets no token in time.
+    """The rejection of a call that gets no token in time.
 
     Attributes:
         call: the broker's number of the call.

@@ -64,7 +64,7 @@ class Line(NamedTuple):
         return self._without_caller(place, place), self.turns[place]
 
     def without_caller(self, number: int) -> tuple[Line, Turn]:
-        """Return the queue without a caller that gives up, and the time that becomes free."""
+        """Return the queue without a caller that stops waiting, and the time that becomes free."""
         place = last_place = self.numbers.index(number)
         while (
             last_place + 1 < len(self.turns)

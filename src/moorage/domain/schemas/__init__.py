@@ -1,5 +1,5 @@
 """Schemas of records: their values, the wire format that names them, and the rules of evolution.
 
-Nothing in this folder decodes a record. It compares schemas, which are texts, and knows neither a
+Nothing in this folder decodes a record. It compares schemas, which are strings, and knows neither a
 registry nor a library of a format.
 """

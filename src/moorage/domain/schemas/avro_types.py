@@ -60,10 +60,10 @@ class AvroField:
     """A field of an Avro record.
 
     Attributes:
-        name: its name.
-        type: its type.
+        name: the field's name.
+        type: the field's type.
         has_default: whether it has a default value.
-        aliases: its aliases.
+        aliases: the field's aliases.
     """
 
     name: str

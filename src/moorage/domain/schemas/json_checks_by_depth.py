@@ -116,7 +116,7 @@ def _count(
 
 
 def _count_of(counts: _Counts, label: _SubschemaPlace) -> int:
-    """Return the count of a label; without one, the count that holds for all labels of its kind."""
+    """Return the count of a label, or else the count that applies to all labels of its kind."""
     return counts[label] if label in counts else counts.get((label[0], None), 0)
 
 

@@ -29,9 +29,9 @@ class ProtobufField:
     """A field of a Protobuf message.
 
     Attributes:
-        name: its name.
-        number: its number.
-        type: its type, such as "int32" or "message".
+        name: the field's name.
+        number: the field's number.
+        type: the field's type, such as "int32" or "message".
         type_name: the full name of its message or enumeration.
         is_repeated: whether it is repeated.
         is_required: whether it is required.
@@ -112,7 +112,7 @@ class ProtobufFiles:
 
     @property
     def has_editions(self) -> bool:
-        """True if a file uses an edition, whose features change the meaning of fields."""
+        """True if a file uses an edition; features of an edition change the meaning of fields."""
         return any(number_of(file, _EDITION) for file in self.files.values())
 
     def message_at(self, indexes: tuple[int, ...]) -> str | None:
@@ -128,7 +128,7 @@ class ProtobufFiles:
         return name
 
     def indexes_of(self, name: str) -> tuple[int, ...] | None:
-        """Return the place of a message in the schema's file; None if it is not there."""
+        """Return the position of a message in the schema's file; None if it is not there."""
         return dict(_message_indexes(self.files[self.main])).get(name)
 
 

@@ -63,7 +63,7 @@ def checked_subject(value: object) -> str:
     """Return a subject, after checking that it is valid.
 
     Raises:
-        ConfigurationError: the value is not a printable text of usual length.
+        ConfigurationError: the value is not a printable string of usual length.
     """
     if isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and value.isprintable():
         return value
@@ -105,7 +105,7 @@ class SchemaReference:
         name: the name in the other schema: a full name in Avro, a URI in JSON Schema, and the path
             of an imported file in Protobuf.
         subject: the subject of the schema.
-        version: its version.
+        version: the version of the schema.
     """
 
     name: str

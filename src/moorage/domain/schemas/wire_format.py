@@ -40,7 +40,7 @@ class Frame(NamedTuple):
 
 
 def add_frame(id: int, data: bytes) -> bytes:
-    """Return data with the header that names its schema."""
+    """Return data with a header that contains the schema's id."""
     return b"\0" + id.to_bytes(4, "big") + data
 
 
@@ -59,14 +59,14 @@ def read_frame(payload: bytes) -> Frame:
 
 
 def with_indexes(indexes: Sequence[int], data: bytes) -> bytes:
-    """Return the data of a Protobuf message after the place of the message in its file."""
+    """Return the data of a Protobuf message after the position of the message in its file."""
     if list(indexes) == [0]:
         return b"\0" + data
     return b"".join(map(_varint, (len(indexes), *indexes))) + data
 
 
 def without_indexes(data: bytes) -> tuple[tuple[int, ...], bytes]:
-    """Return the place of a Protobuf message in its file, and its data.
+    """Return the position of a Protobuf message in its file, and its data.
 
     Raises:
         InvalidData: the place cannot be read.

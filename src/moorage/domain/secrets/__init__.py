@@ -1,1 +1,1 @@
-"""The type `Secret`, and the removal of secrets from texts and errors."""
+"""The type `Secret`, and the removal of secrets from strings and errors."""

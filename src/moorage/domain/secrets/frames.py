@@ -1,4 +1,4 @@
-"""Traceback scrubbing: errors without stack frames, whose variables may hold secrets.
+"""Traceback scrubbing: errors without stack frames, because variables there may be secret.
 
 Error trackers and debug pages show the local variables of every frame of a traceback, and of every
 error in its chain. Below a port these variables are headers, URLs with queries, bodies and

@@ -1,8 +1,8 @@
-"""The options of vendors and connectors: an error in an option names the option.
+"""The options of vendors and connectors: an error about an option contains the option's name.
 
 Programs pass options to constructors, which is the first time that their types can be checked. An
-option of the wrong type must be refused at once: otherwise it fails later, in a call, as an error
-of Python.
+option of the wrong type must be refused immediately: otherwise it fails later, in a call, as an
+error of Python.
 """
 
 from __future__ import annotations
@@ -69,12 +69,12 @@ def checked_options(kind: type[K]) -> type[K]:
 
 
 def maybe_secret(value: Any) -> Any:
-    """Return a text or bytes as a secret; other values unchanged, which are refused later."""
+    """Return a string or bytes as a secret; other values unchanged, to be refused later."""
     return Secret(value) if isinstance(value, (str, bytes)) else value
 
 
 def as_series(value: Any) -> Any:
-    """Return one or several texts as a tuple; other values unchanged, to be refused later."""
+    """Return one or several strings as a tuple; other values unchanged, to be refused later."""
     if isinstance(value, str):
         return (value,)
     if not isinstance(value, Iterable) or isinstance(value, (bytes, Mapping)):
@@ -106,7 +106,7 @@ def _fields(value: Any) -> tuple[attrs.Attribute[Any], ...]:
 
 
 def _named_error(error: Exception, value: Any, options: Mapping[str, Any]) -> Exception:
-    """Return the error of a constructor so that it names the wrong option, if one is at fault."""
+    """Return the error of a constructor with the name of the wrong option, if one is wrong."""
     fields = {field.name: field for field in _fields(value)}
     named_option = first_name(error) if isinstance(error, ConnectorError) else ""
     if not options.keys() <= fields.keys():

@@ -10,7 +10,8 @@ Laws:
 3. A mask takes the place of a secret together with as many line breaks as were inside it, so a line
    of the stream stays a line.
 4. Only bytes that may be the beginning of a secret are held back until more bytes arrive. Up to
-   three characters before a line break do not count as a beginning, so that lines appear at once.
+   three characters before a line break do not count as a beginning, so that lines appear
+   immediately.
 5. The memory is bounded by the part that is fed and the longest form of a secret.
 
 Secrets are looked for by machine words. A form of at least `7 + n` bytes covers a word of 8 bytes

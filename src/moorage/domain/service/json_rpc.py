@@ -90,7 +90,7 @@ class JsonRpc:
         )
 
     def ping(self, method: str = "rpc.discover") -> HttpOperation[None]:
-        """Return an operation that tests whether the service gives any JSON-RPC answer.
+        """Return an operation that tests whether the service returns any JSON-RPC response.
 
         Args:
             method: the name of a method that changes nothing.

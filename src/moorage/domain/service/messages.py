@@ -32,7 +32,7 @@ class Arrival:
             of the subscription's own messages.
         has_value: False if the message only confirms or ends something.
         is_ready: True if the message accepts the connection; then requests may follow.
-        answer: a message to send back at once; None to send none.
+        answer: a message to send back immediately; None to send none.
     """
 
     id: str | None = None

@@ -69,9 +69,9 @@ class HttpOperation(Generic[T]):
             success; None if it stands for none. It may be called several times.
         failure: returns the error that an answer stands for whose status is that of a failure; None
             if the status alone decides.
-        replacement: returns the request to send at once, in the same attempt, after an error that
-            proves that nothing happened; None to send no other. At most one is sent, and only its
-            body takes the place of the first one's.
+        replacement: returns the request to send immediately, in the same attempt, after an error
+            that proves that nothing happened; None to send no other. At most one is sent, and only
+            its body takes the place of the first one's.
         attempt_body: makes the body of one attempt from the request's own body, for parts that must
             be new each time, such as the nonce of a WS-Security token; None to send the request's
             own body. A repeated idempotency key is compared with the request's own body.
@@ -109,7 +109,7 @@ class HttpOperation(Generic[T]):
 
 
 class AnswerReader(Generic[T]):
-    """Reads the answers of one call; the last answer, read again, gives the same value.
+    """Reads the responses of one call; if the last response is read again, the value is the same.
 
     A call reads an answer to see whether it is readable, and its caller to get the result.
     """

@@ -253,7 +253,7 @@ class Plan:
             _link_parts((self, *other_parts))
 
     def for_tenant(self, tenant: str) -> Plan:
-        """Return a tenant's plan, derived from this plan, which belongs to no tenant."""
+        """Return a tenant's plan, derived from this plan of no tenant."""
         if not self.parts:
             return _of_tenant(self, tenant)
         new_parts = tuple(_of_tenant(plan, tenant) for plan in self.parts)

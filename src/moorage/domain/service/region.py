@@ -55,7 +55,7 @@ class Region:
     Attributes:
         name: the name of the region in errors, events and `circuit_state`.
         base_url: the base URL of its requests.
-        weight: its share of the calls, among the regions of its tier.
+        weight: the region's share of the calls, among the regions of its tier.
         tier: a region is tried only when no region of a lower tier admits a call.
         credentials: the credentials for this region, if they differ from the service's: a signature
             may include the name of the region.

@@ -146,7 +146,7 @@ class BulkheadConfig:
     """A limit on concurrent calls and on the callers that wait for a slot.
 
     Attributes:
-        max_concurrent: the number of calls that may be in progress at once.
+        max_concurrent: the largest number of concurrent calls.
         max_waiting: the number of callers that may wait for a free slot.
         max_wait: the maximum number of seconds that a caller waits; by default until its deadline.
     """
@@ -355,7 +355,7 @@ class Service:
             call) has limits of its own; calls without a tenant share theirs.
         circuit: the rules of the circuit breaker; None for no circuit breaker.
         retry_budget: the share of calls that may be retries; None for no limit.
-        bulkhead: the number of calls that may be under way at once; None for no limit.
+        bulkhead: the largest number of concurrent calls; None for no limit.
         hedge: the rules for sending a slow read again; None for never.
         cache: the rules for reusing answers, within those of HTTP; None for no cache.
         fallback: a function of the error, whose result is returned when a call has finally failed.
@@ -374,7 +374,8 @@ class Service:
             required if `honours_keys` is true. Otherwise the number applies to keys that a request
             has elsewhere than in the header.
         idempotency_replays: whether the vendor answers a repeated key with the first answer. If
-            false, the vendor's refusal of a repeat says nothing about the first request.
+            false, an error response to a repeat does not show whether the first request was
+            processed.
         idempotency_across_regions: whether all regions of the vendor share the remembered keys. If
             false, moorage repeats a request that may have been processed in the same region only.
         idempotency_ttl: the number of seconds for which moorage stores an answer and returns it

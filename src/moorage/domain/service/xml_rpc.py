@@ -90,7 +90,7 @@ class XmlRpc:
         )
 
     def ping(self, method: str = "system.listMethods") -> HttpOperation[None]:
-        """Return an operation that tests whether the service gives any XML-RPC answer.
+        """Return an operation that tests whether the service returns any XML-RPC response.
 
         Args:
             method: the name of a method that changes nothing.

@@ -34,7 +34,7 @@ _SHORT: Final = range(-(2**31), 2**31)
 
 
 class NotXmlRpcError(ValueError):
-    """Raised if a text is not XML-RPC, or uses a feature of XML that is refused."""
+    """Raised if a string is not XML-RPC, or uses a feature of XML that is refused."""
 
 
 class _Element:

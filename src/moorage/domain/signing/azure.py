@@ -86,7 +86,7 @@ class AzureSharedKey:
         )
 
     def signature(self, key: Secret, text: str) -> str:
-        """Return the signature of a text in base64."""
+        """Return the signature of a string in base64."""
         import hmac  # noqa: PLC0415 - loads OpenSSL
 
         decoded_secret = key.derive("azure", lambda _: _decoded_key(key))

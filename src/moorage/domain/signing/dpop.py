@@ -29,7 +29,7 @@ def proof(
     token: Secret | None = None,
     nonce: str | None = None,
 ) -> Secret:
-    """Return a proof for one request that the sender holds this private key.
+    """Return a proof for one request that the sender has this private key.
 
     Args:
         key: the private key, P-256 in PEM.

@@ -197,7 +197,7 @@ def _parameter(parameter: str, query: str) -> str:
 
 
 def _percent_encoded(text: str) -> str:
-    """Percent-encode a text as RFC 9421 requires, with %20 for a space."""
+    """Percent-encode a string as RFC 9421 requires, with %20 for a space."""
     return quote_plus(text, safe="*").replace("+", "%20").replace("~", "%7E")
 
 

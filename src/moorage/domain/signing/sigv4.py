@@ -85,7 +85,7 @@ class AwsSigV4:
     Attributes:
         access_key_id: the id of the key. The `repr` does not show it.
         region: the region of the service, such as `eu-central-1`.
-        service: its name in signatures, such as `s3` or `execute-api`.
+        service: the service's name in signatures, such as `s3` or `execute-api`.
         session_token: the token of temporary credentials.
         sign_session_token: whether the token is signed too; a few services require it unsigned.
         normalise_path: whether dots and doubled slashes are resolved first; not for S3.

@@ -4,7 +4,7 @@ A state is a plain tuple of plain values. Its first item, `seen`, is the store's
 write. Its second, `keep_for`, is its time to live: after so many microseconds since `seen` a store
 may delete it, because a fresh state gives the same decisions. A missing state is None.
 
-A command names its keys and decides, as a pure function, over all of them at once. Its answer has
+A command names its keys and decides, as a pure function, over all of them together. Its answer has
 durations only: no time of the store's clock leaves the store, except inside permits and tickets,
 which callers return without reading them.
 """

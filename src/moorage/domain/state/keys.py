@@ -53,7 +53,7 @@ def home_of(service: str, tenant: str | None) -> str:
 
 
 def part_key(key: str, part: int) -> str:
-    """Return the key of a part's state, whose tag ends with `~` and the part; unchanged for 0."""
+    """Return the key of a part's state. The tag ends with `~` and the part; part 0 adds nothing."""
     return key.replace("}", f"~{part}}}", 1) if part else key
 
 

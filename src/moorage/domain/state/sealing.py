@@ -1,12 +1,13 @@
-"""The format of encrypted texts, with the key's version, and the key ring.
+"""The format of encrypted strings, with the key's version, and the key ring.
 
 1. A sealed text begins with a header: a marker of this package, the format, the version of the key,
-   and a check value of the key. So an error can say why a text cannot be decrypted: another program
-   or a newer release wrote it, its key is missing, or the key of this version is another one.
-2. The header and the context of the text are authenticated, not hidden. A text that is moved to
+   and a check value of the key. So an error can say why a string cannot be decrypted: another
+   program or a newer release wrote it, its key is missing, or the key of this version is another
+   one.
+2. The header and the context of the string are authenticated, not hidden. A string that is moved to
    another tenant, service or name cannot be decrypted there.
 3. Keys have versions. The first key of a ring encrypts, and all keys decrypt. So a key can be
-   replaced while texts under the old key can still be read.
+   replaced while strings under the old key can still be read.
 4. No error shows a key, and no stack frame of this package that raises an error contains a key.
 """
 
@@ -92,7 +93,7 @@ class KeyRing:
     def from_environment(
         cls, environment: Mapping[str, str], variable: str = "MOORAGE_KEYS"
     ) -> KeyRing:
-        """Return the key ring in an environment variable; errors name the variable."""
+        """Return the key ring in an environment variable; errors contain the variable's name."""
         text, problem = _variable(environment, variable)
         # The environment contains other secrets, so no frame may refer to it.
         del environment
@@ -108,7 +109,7 @@ class KeyRing:
 
     @property
     def seals_with(self) -> int:
-        """The version of the key that encrypts new texts."""
+        """The version of the key that encrypts new strings."""
         return self.keys[0][0]
 
     def text(self) -> Secret:
@@ -124,17 +125,17 @@ class KeyRing:
         return KeyRing(((highest + 1, key), *self.keys))
 
     def without(self, version: int) -> KeyRing:
-        """Return a ring without this key; texts that it encrypted can no longer be decrypted."""
+        """Return a ring without this key; strings that it encrypted can no longer be decrypted."""
         return KeyRing(pair for pair in self.keys if pair[0] != version)
 
 
 def sealing_context(tenant: str | None, service: str, name: str) -> bytes:
-    """Return the context to which an encrypted text is bound, as unambiguous bytes."""
+    """Return the context to which an encrypted string is bound, as unambiguous bytes."""
     return pack_values((tenant, service, name))
 
 
 def header(version: int, key: Secret) -> bytes:
-    """Return the bytes with which each text encrypted by this key begins."""
+    """Return the bytes with which each string encrypted by this key begins."""
     from hmac import digest  # noqa: PLC0415 - loads OpenSSL, which importing moorage must not
 
     key_mark = digest(key.reveal_bytes(), b"moorage: which key this is", "sha256")[:_MARK_BYTES]
@@ -142,10 +143,10 @@ def header(version: int, key: Secret) -> bytes:
 
 
 def sealed_with(sealed: bytes) -> int:
-    """Return the key version in an encrypted text's header, without verifying it.
+    """Return the key version in an encrypted string's header, without verifying it.
 
     Raises:
-        InvalidData: the text was not sealed by moorage, or was cut off.
+        InvalidData: the string was not sealed by moorage, or was cut off.
     """
     if sealed[: len(_WRITER)] != _WRITER:
         raise unopenable_error(
@@ -166,7 +167,7 @@ def sealed_with(sealed: bytes) -> int:
 
 
 def no_key_for(sealed: bytes, versions: tuple[int, ...]) -> ConnectorError:
-    """Return the error for an encrypted text whose key is not in the ring."""
+    """Return the error for an encrypted string whose key is not in the ring."""
     try:
         version = sealed_with(sealed)
     except InvalidData as refusal:
@@ -189,7 +190,7 @@ def no_key_for(sealed: bytes, versions: tuple[int, ...]) -> ConnectorError:
 
 
 def unopenable_error(what: str, remedy: str) -> InvalidData:
-    """Return the error for an encrypted text that is damaged or belongs to another key."""
+    """Return the error for an encrypted string that is damaged or belongs to another key."""
     return InvalidData(what, field="sealed", remedy=remedy)
 
 

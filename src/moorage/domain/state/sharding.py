@@ -6,8 +6,8 @@ Laws:
    hashing of their tag gives, and so is each state with a tag of its own. An added shard takes its
    share from all others; nothing moves between these.
 2. All other states are on the first shard: registers that list open operations cannot be spread.
-3. When the shards change, limits, circuits and budgets move at once, and start from the beginning.
-   A state with a tag of its own may still be on a former shard.
+3. When the shards change, limits, circuits and budgets move immediately, and start from the
+   beginning. A state with a tag of its own may still be on a former shard.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ def log_filter(
 
 
 def log_chunk(entries: Iterable[Mapping[str, Any]], mark: str, *, is_last: bool) -> LogChunk:
-    """Return the lines of entries that follow a mark, which is the time and the id of an entry.
+    """Return the lines of entries after `mark`, which is the time and the id of an entry.
 
     Args:
         entries: the entries in the order of their times, from the time of the mark.
@@ -176,7 +176,7 @@ def log_chunk(entries: Iterable[Mapping[str, Any]], mark: str, *, is_last: bool)
 
 
 def _line(entry: Mapping[str, Any]) -> bytes:
-    """Return the line that an entry holds; Cloud Logging reads lines of JSON as documents."""
+    """Return the line in an entry; Cloud Logging reads lines of JSON as documents."""
     text: str | None = entry.get("textPayload")
     if text is None:
         text = json.dumps(part_of(entry, "jsonPayload"), ensure_ascii=False)
@@ -184,7 +184,7 @@ def _line(entry: Mapping[str, Any]) -> bytes:
 
 
 def _completion_condition(execution: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the condition that tells whether an execution has completed."""
+    """Return the condition that shows whether an execution has completed."""
     conditions = parts_of(execution, "conditions")
     return next((item for item in conditions if item.get("type") == "Completed"), dict[str, Any]())
 

@@ -32,7 +32,7 @@ _MAX_NUMBER: Final = 10**11
 
 @frozen(kw_only=True)
 class CloudRunNote:
-    """The facts that a run in a cloud carries in its tags.
+    """The data that a run in a cloud carries in its tags.
 
     Attributes:
         name: the name of the run.
@@ -64,7 +64,7 @@ class CloudRunNote:
         )
 
     def tags(self) -> dict[str, str]:
-        """Return the tags that hold the note; their values are letters, digits, `-`, `_` and `=`.
+        """Return the tags with the note; their values are letters, digits, `-`, `_` and `=`.
 
         Raises:
             InvalidData: the labels are too long for the tags of a run.
@@ -112,7 +112,7 @@ class CloudRunEnd(NamedTuple):
 
     Attributes:
         phase: the phase of the run; LOST if nobody knows its exit code.
-        exit_code: its exit code, if it has ended.
+        exit_code: the run's exit code, if the run has ended.
         reason: the reason of its end, if it has ended.
         problem: the problem to report to a person; None if there is none.
     """
@@ -128,7 +128,7 @@ class CloudRun(NamedTuple):
 
     Attributes:
         note: the note in its tags.
-        status: its status.
+        status: the run's status.
         place: the name or the number of the run in the cloud.
         now: the cloud's time.
     """
@@ -206,7 +206,7 @@ def parts_of(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def moment_of(value: object) -> datetime | None:
-    """Parse a time that a cloud writes as a text or as seconds; None for any other value."""
+    """Parse a time that a cloud writes as a string or as seconds; None for any other value."""
     try:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC)

@@ -78,7 +78,7 @@ def group_run(group: Mapping[str, Any], now: datetime) -> CloudRun | None:
 
 
 def log_rest(log: bytes, mark: str, *, is_last: bool) -> LogChunk:
-    """Return whole lines of a log that follow a mark, which is a number of bytes.
+    """Return whole lines of a log after `mark`, which is a number of bytes.
 
     Args:
         log: the current log; later it may have more bytes at its end.

@@ -97,7 +97,7 @@ class RunNote:
 
     @classmethod
     def unpacked(cls, text: str) -> Self | None:
-        """Return the note that a text contains; None if it contains none."""
+        """Return the note that a string contains; None if it contains none."""
         packed_note = text.partition(_HEAD)[2]
         try:
             fields: dict[str, Any] = json.loads(urlsafe_b64decode(packed_note.split()[0]))
@@ -126,13 +126,13 @@ def _has_valid_fields(note: RunNote) -> bool:
 
 
 class HostedRun(NamedTuple):
-    """The facts that a git host knows about a run now.
+    """The data that a git host has about a run now.
 
     Attributes:
         number: the number of the run at the host.
-        phase: its current phase; LOST if the host gave it up.
+        phase: the run's current phase; LOST if the host gave it up.
         reason: the reason of its end, if it has ended.
-        exit_code: its exit code, if it has ended.
+        exit_code: the run's exit code, if the run has ended.
         started_at: the time at which it began.
         ended_at: the time at which it ended.
         facts: further facts, such as its URL.
@@ -160,7 +160,8 @@ class RunEnd(NamedTuple):
     Attributes:
         phase: the phase of the run.
         reason: the reason of its end, if it has ended.
-        exit_code: its exit code; None if it has not ended, or if the host reports it elsewhere.
+        exit_code: the run's exit code; None if it has not ended, or if the host reports it
+            elsewhere.
         problem: the problem to report to a person; None if there is none.
     """
 
@@ -272,7 +273,7 @@ def must_be_killed(note: RunNote, run: HostedRun, now: datetime) -> bool:
 
 
 class LogPart(NamedTuple):
-    """A part of a job's log: its lines without the host's marks, and the place after them."""
+    """A part of a job's log: its lines without the host's marks, and the position after them."""
 
     data: bytes
     end: int

@@ -33,7 +33,7 @@ _ABSENT: Final = ("not found", "manifest unknown", "access denied", "does not ex
 
 
 def _is_server(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse a text with which no image name can begin, since the login would never be used."""
+    """Refuse a string with which no image name can begin, since the login would never be used."""
     if isinstance(value, str) and not _SERVER.fullmatch(value):
         raise ConfigurationError(
             "This is not the server of a registry.",
@@ -77,7 +77,7 @@ class RegistryLogin:
 
 
 def without_login(text: str, login: RegistryLogin | None) -> str:
-    """Return a text of the Engine in which the password and the header of a login are masked."""
+    """Return a string of the Engine in which the password and the header of a login are masked."""
     if login is None:
         return text
     secrets = (login.password.reveal_bytes(), _pack_value(_fields(login)).encode())

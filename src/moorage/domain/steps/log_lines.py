@@ -24,8 +24,8 @@ class LogLine(NamedTuple):
 
     Attributes:
         stream: the output that it belongs to.
-        number: its number in this output, beginning with 1.
-        data: its bytes without the line break, with secrets masked.
+        number: the line's number in this output, beginning with 1.
+        data: the line's bytes without the line break, with secrets masked.
         is_whole: False for a piece of a very long line whose rest follows, and for a last line that
             no line break ended.
     """
@@ -58,7 +58,7 @@ class LineReader:
 
     @property
     def whole_lines(self) -> int:
-        """The number of whole lines so far."""
+        """The number of whole lines that were read."""
         return self._number - 1
 
     def feed(self, data: bytes) -> list[LogLine]:

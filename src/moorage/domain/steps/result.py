@@ -43,7 +43,7 @@ class HookError:
 
 
 def hook_timed_out(hook: str, seconds: float) -> DeadlineExceeded:
-    """Return the error of a hook that did not end in time."""
+    """Return the error of a hook that did not end before the deadline."""
     return DeadlineExceeded(
         f"The hook {hook} did not end within {seconds:g} s, and was given up.",
         may_have_been_processed=True,
@@ -101,7 +101,7 @@ class ExecutionResult:
         return self.outcome is StepOutcome.SUCCESS
 
     def with_metadata(self, **metadata: Any) -> Self:
-        """Return the result with further facts; facts of the same name are replaced."""
+        """Return the result with further metadata; items of the same name are replaced."""
         return evolve(self, metadata={**self.metadata, **metadata})
 
 

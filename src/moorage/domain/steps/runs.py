@@ -1,4 +1,4 @@
-"""Runs: the facts that a platform knows about the steps that it started."""
+"""Runs: the data that a platform has about the steps that it started."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ class RunSpec:
 
 @frozen(kw_only=True)
 class RunStatus:
-    """The facts that a platform knows about a run now.
+    """The data that a platform has about a run now.
 
     Attributes:
         name: the name of the run.
-        phase: its current phase.
+        phase: the run's current phase.
         exit_code: the exit code of a run that has ended; 128 + n for a program that was ended by
             signal n.
         reason: the reason of its end, if it has ended.

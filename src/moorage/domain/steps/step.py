@@ -139,7 +139,7 @@ def _secrets(value: Mapping[str, Secret | str]) -> dict[str, Secret | str]:
 
 
 def _shown_secrets(secrets: Mapping[str, Secret | str]) -> str:
-    """Return the repr of secrets; a text that is not a reference may be the secret itself."""
+    """Return the repr of secrets; a string that is not a reference may be the secret itself."""
     return repr(
         {
             name: value if isinstance(value, Secret) or "://" in value else MASK
@@ -207,7 +207,7 @@ def checked_path(path: object, field: str) -> str:
     """Return a relative path of a file inside a step's workspace.
 
     Raises:
-        InvalidData: the path is absolute, leads outside, or is not a text.
+        InvalidData: the path is absolute, leads outside, or is not a string.
     """
     parts = path.split("/") if isinstance(path, str) else []
     if not parts or not _is_text(path) or any(part in {"", ".", ".."} for part in parts):

@@ -98,27 +98,27 @@ def plain_seconds(value: float | timedelta) -> float:
 
 
 def is_seconds(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    """Check that a field holds seconds above zero."""
+    """Check that a field's value is a number of seconds above zero."""
     seconds(value, attribute.name)
 
 
 def is_wait(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    """Check that a field holds seconds, which may be zero."""
+    """Check that a field's value is a number of seconds, zero or more."""
     seconds(value, attribute.name, zero=True)
 
 
 def is_count(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
-    """Check that a field holds a count."""
+    """Check that a field's value is a count."""
     count(value, attribute.name)
 
 
 def is_share(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    """Check that a field holds a share."""
+    """Check that a field's value is a share."""
     share(value, attribute.name)
 
 
 def is_switch(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Check that a field holds True or False."""
+    """Check that a field's value is True or False."""
     if not isinstance(value, bool):
         raise ConfigurationError(
             f"{attribute.name} is neither True nor False.",

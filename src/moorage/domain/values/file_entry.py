@@ -23,9 +23,9 @@ class FileEntry:
     """The metadata of a file in a folder that serves as storage.
 
     Attributes:
-        key: its path below the folder.
-        size: its size in bytes.
-        etag: a text that changes whenever the file does.
+        key: the file's path below the folder.
+        size: the file's size in bytes.
+        etag: a string that changes whenever the file does.
         modified: the time at which it was written; None if the filesystem states none.
         kept: the metadata that was passed when it was written; empty if another program wrote the
             file.

@@ -1,4 +1,4 @@
-"""Fingerprints of requests and payloads, whose digest is computed only when needed."""
+"""Fingerprints of requests and payloads. Their digest is computed only when needed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Fingerprint:
     equal.
 
     Args:
-        content: bytes, or nested tuples of texts and bytes; equal content has an equal digest.
+        content: bytes, or nested tuples of strings and bytes; equal content has an equal digest.
         digested: the rule that computes the digest of the content.
     """
 

@@ -1,4 +1,4 @@
-"""Classes of immutable values, whose initialisers are compiled when they are first called."""
+"""Classes of immutable values. Their initialisers are compiled when they are first called."""
 
 from __future__ import annotations
 

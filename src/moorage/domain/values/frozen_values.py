@@ -1,4 +1,4 @@
-"""Immutable values like those of attrs, whose code is generated when it is first needed.
+"""Immutable values like those of attrs. Their code is generated when it is first needed.
 
 Loading attrs takes half as long as creating a process's first manager, and attrs compiles source
 text for each class when its module is imported. The decorator `frozen` takes the same declarations,

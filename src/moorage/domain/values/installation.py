@@ -9,7 +9,7 @@ __all__ = ("install", "missing_package_error", "optional_module")
 
 
 def install(*extras: str) -> str:
-    """Return the sentence that tells a user to install these extras.
+    """Return a sentence with the command that installs these extras.
 
     The package is not on a package index yet, so the command is for a checkout.
 

@@ -43,10 +43,10 @@ class KeyPattern:
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """Return the compiled pattern of a text with wildcards.
+        """Return the compiled pattern of a string with wildcards.
 
         Raises:
-            InvalidData: the value is not a text, is empty, or has a set that is not closed.
+            InvalidData: the value is not a string, is empty, or has a set that is not closed.
         """
         if not isinstance(text, str) or not text or len(text) > _MAX_LENGTH:
             raise _bad_pattern("is empty, too long, or no str")

@@ -31,10 +31,10 @@ def consent_name(account: str, consent: str) -> str:
 
 
 def repeated_names(names: Iterable[tuple[str, object]]) -> Iterator[tuple[str, str]]:
-    """Yield the path and the name of each list entry whose name an earlier entry has.
+    """Yield the path and the name of each list entry that repeats the name of an earlier entry.
 
     Args:
-        names: the path and the name of each entry; names that are not texts are ignored.
+        names: the path and the name of each entry; names that are not strings are ignored.
     """
     earlier_names = set[str]()
     for path, name in names:

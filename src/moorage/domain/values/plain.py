@@ -1,4 +1,4 @@
-"""Plain values: nested lists, tuples and mappings of numbers, texts, bytes and None."""
+"""Plain values: nested lists, tuples and mappings of numbers, strings, bytes and None."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SCALARS: Final = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 def is_plain(value: object) -> bool:
-    """Return whether a value consists of plain types only, with texts as keys.
+    """Return whether a value consists of plain types only, with strings as keys.
 
     A value that is nested more deeply than `DEEPEST`, or contains itself, is not plain.
     """

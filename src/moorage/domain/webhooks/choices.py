@@ -97,7 +97,7 @@ def as_handshake(value: Handshake | str | None) -> Handshake | None:
 
 
 def as_template(value: Place) -> Template:
-    """Return a template compiled from this text."""
+    """Return a template compiled from this string."""
     if isinstance(value, Template):
         return value
     if isinstance(value, str):
@@ -110,7 +110,7 @@ def as_template(value: Place) -> Template:
 
 
 def as_place(value: Place | None) -> Template | None:
-    """Return a template compiled from this text; None stays None."""
+    """Return a template compiled from this string; None stays None."""
     return None if value is None else as_template(value)
 
 
@@ -127,7 +127,7 @@ def as_names(value: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def as_types(value: PairsGiven) -> tuple[tuple[str, str], ...]:
-    """Return a mapping or a list as pairs of texts."""
+    """Return a mapping or a list as pairs of strings."""
     return tuple(cast("Iterable[tuple[str, str]]", _items(value)))
 
 

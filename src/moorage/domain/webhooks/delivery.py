@@ -166,7 +166,7 @@ def _signature_headers(
     pairs = untyped.items() if hasattr(untyped, "items") else untyped
     try:
         for name, value in pairs:
-            # Names are compared in lower case; the wanted names are texts and bytes.
+            # Names are compared in lower case; the wanted names are strings and bytes.
             lower_name = name.lower()
             if lower_name in names:
                 folded_name = lower_name if isinstance(lower_name, str) else lower_name.decode()

@@ -60,7 +60,7 @@ class WebhookEvent(_LazyFields):
             not needed.
         tenant: the tenant of the endpoint.
         confirm: the link that confirms a subscription, which `confirm` follows.
-        reply: the answer to send at once, without handling the event; None unless it is a
+        reply: the answer to send immediately, without handling the event; None unless it is a
             handshake.
         answer: the answer to send once the event is accepted, if the vendor expects a certain one.
         body: the bytes of the request.
@@ -125,7 +125,7 @@ def claim_event(event: WebhookEvent, claim: tuple[str, int]) -> None:
 
 
 def read_time(text: str | None, form: TimeForm) -> datetime | None:
-    """Return the time in a text in the vendor's format; None if there is none."""
+    """Return the time in a string in the vendor's format; None if there is none."""
     if text is None or len(text) > _MAX_LENGTH:
         return None
     try:

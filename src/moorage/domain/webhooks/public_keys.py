@@ -1,7 +1,7 @@
 """Public keys and certificates, in the formats in which vendors publish them.
 
 The formats are PEM, the base64 of the same DER, the 32 bytes of Ed25519 in hex or after `whpk_`,
-and JWK. Only public keys are read: a private key, or any other text, gives no key.
+and JWK. Only public keys are read: a private key, or any other string, gives no key.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _NO_KEY: Final = (
 
 
 def read_key(value: bytes) -> PublicKey | None:
-    """Return the public key in a text; None if there is none."""
+    """Return the public key in a string; None if there is none."""
     try:
         key = _read_key(value.strip())
     except _NO_KEY:
@@ -162,7 +162,7 @@ def _guarded_verification(verify: Callable[[bytes, bytes], None]) -> Verify:
 
 
 def certified_key(value: bytes, now: datetime) -> PublicKey | None:
-    """Return the public key of the first certificate in a text, if it is valid now."""
+    """Return the public key of the first certificate in a string, if it is valid now."""
     try:
         certificate = x509.load_pem_x509_certificate(value)
         start_time, end_time = _validity(certificate)

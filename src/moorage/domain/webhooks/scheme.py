@@ -59,7 +59,7 @@ def _name(value: str) -> str:
 class WebhookScheme:
     """A vendor's signature scheme for webhooks, and the places of event id, type and time.
 
-    Most fields are templates: texts with the places `{body}`, `{body_sha256}`, `{body_crc32}`,
+    Most fields are templates: strings with the places `{body}`, `{body_sha256}`, `{body_crc32}`,
     `{url}`, `{method}`, `{sorted_form}`; with an argument `{header:…}`, `{query:…}`, `{form:…}`,
     `{json:…}` (a dotted path), `{pairs:…}` for every field but that one, `{claim:…}` of a token,
     `{mark:…}` for a part `…=` of the signature header, and `{parameter:…}` for a parameter of the
@@ -71,7 +71,7 @@ class WebhookScheme:
         signs: the signed text, from the bytes that arrived; several if any of them may be signed.
         algorithm: the algorithm of the signature.
         encoding: the encoding of the signature.
-        separator: the text between several signatures in one header; "" if there is only one.
+        separator: the string between several signatures in one header; "" if there is only one.
         prefix: the prefix of a signature of this version; others are ignored.
         repeats: whether the vendor sends the header several times, with different signatures.
         secret_form: the way in which a secret becomes a key.
@@ -98,7 +98,7 @@ class WebhookScheme:
         data: the dotted path of the event's object; by default the whole payload.
         types: our names for the vendor's types.
         handshake: the question that the vendor asks before it sends events.
-        accepted: the text to answer with.
+        accepted: the string to answer with.
         fetch: the URL that returns the object, if the signature does not cover it; with `{id}`.
     """
 
@@ -167,8 +167,8 @@ class WebhookScheme:
     def from_table(cls, table: Mapping[str, Any], *, path: str = "scheme") -> Self:
         """Return the scheme in a table of plain values, such as TOML or JSON.
 
-        The table has the fields above by their names. A field with several values takes one text or
-        a list, and a field with pairs takes a table: `types` and `requires`.
+        The table has the fields above by their names. A field with several values takes one string
+        or a list, and a field with pairs takes a table: `types` and `requires`.
 
         Args:
             table: the names with their values.

@@ -1,7 +1,7 @@
 """Conversion of webhook schemes from and to plain tables, as in TOML or JSON.
 
-A table has the fields of a scheme by their names. A text stays a text; a field with several values
-takes a text or a list; pairs are a table. An invalid value is refused with the path to it.
+A table has the fields of a scheme by their names. A string stays a string; a field with several
+values takes a string or a list; pairs are a table. An invalid value is refused with the path to it.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _table_error(value: object, expected: str, path: str) -> ConfigurationError:
 
 
 def _convert_setting(convert: Callable[[Any], Made], value: object, path: str) -> Made:
-    """Convert a setting; an error names its path."""
+    """Convert a setting; an error contains the setting's path."""
     try:
         return convert(value)
     except ConnectorError as error:

@@ -1,4 +1,4 @@
-"""Templates of signed texts and event fields, filled with values from a webhook.
+"""Templates of signed strings and event fields, filled with values from a webhook.
 
 A place is `{name}` or `{name:argument}`; one that ends in `?` may be missing, and is then empty.
 Templates are compiled once, to a list of literals and functions.
@@ -200,7 +200,7 @@ _WORDS: Final = {
 
 
 class Template:
-    """A compiled template; templates with equal texts are equal."""
+    """A compiled template; templates with equal strings are equal."""
 
     __slots__ = ("_one", "_pieces", "places", "text")
 
@@ -223,7 +223,7 @@ class Template:
 
     @property
     def pieces(self) -> list[bytes | tuple[str, str, bool]]:
-        """Return the template's texts and placeholders, in order."""
+        """Return the template's strings and placeholders, in order."""
         return [
             piece if isinstance(piece, bytes) else (piece[2].partition(":")[0], piece[1], piece[3])
             for piece in self._pieces
@@ -326,7 +326,7 @@ def _name_in(place: str) -> str:
 
 
 def nearest_hint(written: object, names: Iterable[str]) -> str:
-    """Return a hint that names the most similar known name; "" if none is similar."""
+    """Return a hint with the most similar known name; "" if none is similar."""
     from difflib import get_close_matches  # noqa: PLC0415 - needed for mistakes only
 
     candidates = [str(name) for name in names if name != written]

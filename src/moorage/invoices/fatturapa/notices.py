@@ -77,7 +77,7 @@ class SdiError:
 
 @attrs.frozen(kw_only=True)
 class SdiNotice:
-    """A notice from the SdI about a sent file.
+    """A notice from the SdI, Italy's exchange for electronic invoices, about a file that was sent.
 
     Attributes:
         kind: kind of the notice.

@@ -193,21 +193,21 @@ def _vat(person: TaxPerson | None) -> tuple[str | None, str | None]:
 
 
 def same_parties(document: Document) -> Iterator[str]:
-    """Yield the buyer if it is the same as the seller, although this document type forbids it."""
+    """Yield the buyer if it equals the seller and this document type forbids that."""
     seller = _vat(document.seller)
     if document.type in _OTHER_PARTIES and None not in seller and seller == _vat(document.buyer):
         yield "buyer.vat_code"
 
 
 def different_parties(document: Document) -> Iterator[str]:
-    """Yield the buyer if it differs from the seller, although this document type forbids that."""
+    """Yield the buyer if it differs from the seller and this document type forbids that."""
     buyer = _vat(document.buyer)
     if document.type in _SAME_PARTY and None not in buyer and buyer != _vat(document.seller):
         yield "buyer.vat_code"
 
 
 def italian_seller(document: Document) -> Iterator[str]:
-    """Yield the seller if it is Italian, although this document type requires a foreign seller."""
+    """Yield the seller if it is Italian and this document type requires a foreign seller."""
     if document.type in _FOREIGN_SELLER and _vat(document.seller)[0] == "IT":
         yield "seller.vat_country"
 

@@ -109,8 +109,8 @@ class FatturaPa:
         document_type: type of the document, such as 'TD01'; by default the equivalent of the
             invoice's type code.
         regime: the seller's tax regime (`RegimeFiscale`).
-        vat_due: 'I' if VAT is due at once, 'D' if it is deferred, 'S' if the buyer pays it to the
-            state (`EsigibilitaIVA`); None to leave it out.
+        vat_due: 'I' if VAT is due immediately, 'D' if it is deferred, 'S' if the buyer pays it to
+            the state (`EsigibilitaIVA`); None to leave it out.
         natures: nature of the lines without VAT, such as 'N4', by VAT category; by default N4 for
             E, N3.1 for G, N3.2 for K and N2.2 for O.
         line_natures: nature of single lines, by the number of the line.

@@ -223,11 +223,11 @@ def _extra_lines(invoice: Invoice, *, at_home: bool) -> Iterator[FaLine]:
     """Yield invoice-level allowances and charges as lines, the only form that FA(3) has."""
     items = [(negate_amount(item.amount), item, "Rabat") for item in invoice.allowances]
     items += [(item.amount, item, "Opłata dodatkowa") for item in invoice.charges]
-    for number, (amount, item, word) in enumerate(items, len(invoice.lines) + 1):
+    for number, (amount, item, default_name) in enumerate(items, len(invoice.lines) + 1):
         rate = rate_of(item.vat_category, item.vat_rate, at_home=at_home)
         yield FaLine(
             number=Decimal(number),
-            name=item.reason or word,
+            name=item.reason or default_name,
             unit="C62",
             quantity=Decimal(1),
             price=amount,
@@ -239,9 +239,9 @@ def _extra_lines(invoice: Invoice, *, at_home: bool) -> Iterator[FaLine]:
 def _sums_by_rate(ksef: KsefInvoice, lines: tuple[FaLine, ...]) -> dict[str, Any]:
     """Return the sums by VAT rate, for a foreign currency with the VAT in złoty."""
     sums: dict[str, Decimal] = {}
-    for word in dict.fromkeys(line.rate for line in lines if line.rate is not None):
-        rate = BY_WORD[word]
-        net = total(line.net for line in lines if line.rate == word)
+    for rate_code in dict.fromkeys(line.rate for line in lines if line.rate is not None):
+        rate = BY_WORD[rate_code]
+        net = total(line.net for line in lines if line.rate == rate_code)
         sums[rate.net] = total((sums.get(rate.net), net))
         if rate.tax is not None:
             tax = round_amount(Fraction(net) * Fraction(rate.rate) / 100)

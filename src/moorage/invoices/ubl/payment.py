@@ -111,7 +111,7 @@ def _write_payment(value: Any, currency: str | None) -> Iterator[str]:
 
 
 def _with_network(card: InvoiceCard | None) -> InvoiceCard | None:
-    """Return the card with a network, which the schema requires."""
+    """Return the card with a network, because the schema requires one."""
     if card is None or card.network is not None:
         return card
     return attrs.evolve(card, network=UNNAMED)

@@ -63,7 +63,7 @@ class ItemProperty:
 
     Attributes:
         name: name of the property (BT-160).
-        value: its value (BT-161).
+        value: the property's value (BT-161).
     """
 
     name: str | None = text_field()

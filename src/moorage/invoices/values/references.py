@@ -67,8 +67,8 @@ class PrecedingInvoice:
     """An earlier invoice that this one corrects or continues.
 
     Attributes:
-        number: its number (BT-25).
-        issue_date: its date (BT-26).
+        number: the invoice's number (BT-25).
+        issue_date: the invoice's date (BT-26).
     """
 
     number: str | None = text_field()

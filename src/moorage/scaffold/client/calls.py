@@ -52,7 +52,7 @@ class Body:
 
     Attributes:
         form: the function that makes it: `json`, `form`, `multipart`, `text` or `binary`.
-        media_type: its Content-Type.
+        media_type: the body's Content-Type.
         kind: the type annotation.
         required: True if every request has it.
         styles: the styles of a form's fields that are lists or objects.

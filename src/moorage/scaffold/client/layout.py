@@ -90,7 +90,7 @@ def assigned_text(name: str, text: str) -> Iterator[str]:
 
 
 def literal(text: str) -> str:
-    """Return a text as Python literal, with a formatter's choice of quotation marks."""
+    """Return a string as Python literal, with a formatter's choice of quotation marks."""
     quote = "'" if text.count('"') > text.count("'") else '"'
     return quote + "".join(_escape(character, quote) for character in text) + quote
 

@@ -86,7 +86,7 @@ class ObjectClass:
 
 @attrs.frozen
 class EnumClass:
-    """An enumeration of texts."""
+    """An enumeration of strings."""
 
     name: str
     source: str
@@ -365,7 +365,7 @@ class Schemas:
 
 
 def _other_choices(node: Node, values: list[Any], *, nullable: bool) -> Kind:
-    """Return the annotation of an enumeration with values other than texts."""
+    """Return the annotation of an enumeration with values other than strings."""
     kinds = {bool: "bool", int: "int", str: "str"}
     if len(values) > _MOST_MEMBERS or not all(type(item) in kinds for item in values):
         types = _types_of(node)

@@ -1,8 +1,8 @@
 """The attempts of a call, repeated until one succeeds or no retry is allowed.
 
 Every attempt is admitted first and judged afterwards. A success through a closed circuit is not
-recorded; every other outcome is recorded at once. An interrupted attempt counts as neither success
-nor failure: it gives back its tokens and slots, and is never retried.
+recorded; every other outcome is recorded immediately. An interrupted attempt counts as neither
+success nor failure: it gives back its tokens and slots, and is never retried.
 """
 
 from __future__ import annotations
@@ -287,7 +287,7 @@ def sizes_of(request: Request | None) -> tuple[HttpMethod | None, int | None]:
 
 
 def _give_back(core: Core, call: Call, permit: Permit | None, outcome: Outcome) -> None:
-    """Give back the permit and the grants that an interrupted attempt holds.
+    """Release the permit and the grants of an interrupted attempt.
 
     The outcome of a probe counts once, however often it is reported, so a known outcome is reported
     again. The outcome of another attempt may be counted already, and is not reported again.
@@ -314,7 +314,7 @@ async def _admit_in_time(
 async def _mark_claim_sent(
     core: Core, call: Call, claim: HeldClaim, permit: Permit | None, admitted: Admitted
 ) -> None:
-    """Check that this caller still holds the idempotency key's claim, and mark it as sent."""
+    """Check that the idempotency key's claim still belongs to this caller, and mark it as sent."""
     may_leave = False
     try:
         # A caller that had to wait may have been paused, or have lost its connection to the store.

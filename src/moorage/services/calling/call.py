@@ -67,8 +67,8 @@ class Call:
     """The state of one call, from its first step to its last.
 
     Attributes:
-        started: its start, in nanoseconds of the local clock.
-        deadline: its time limit, in nanoseconds of the local clock.
+        started: the call's start, in nanoseconds of the local clock.
+        deadline: the call's time limit, in nanoseconds of the local clock.
         attempt_started: start of the attempt that the fast path made, in nanoseconds of the local
             clock; None once its end is recorded.
         beginning: event that reported the start of the latest attempt, if an observer receives it.
@@ -87,8 +87,8 @@ class Call:
         repeatable: True if sending it twice has the same effect as sending it once.
         cached: True if an earlier call stored the answer.
         cache: the step around its attempts that caches answers.
-        claim: its idempotency claim, while it holds one.
-        identity: its correlation id and start, once they are needed.
+        claim: the call's idempotency claim, while the call has one.
+        identity: the call's correlation id and start, once they are needed.
         target: the name of vendor and account in the claim; None to use each plan's own.
         route: regions that it may use, if the service has several.
         undecided: True while another region may admit the attempt that one region refused.

@@ -78,8 +78,8 @@ class KeyRules:
         remembered: microseconds for which the request may be sent again under the key; 0 for never.
         honoured: True if the vendor honours keys, so that it answers a repeat like the first
             request.
-        refuses: True if the vendor refuses a repeated key, so that a refusal after a lost answer
-            leaves the outcome unknown.
+        refuses: True if the vendor rejects a repeated key. An error response after a lost response
+            then leaves the outcome unknown.
         ttl: microseconds for which an answer is replayed.
         encode, decode: convert an answer to its stored form, and back.
         lookup: describes the thing to look up when the outcome of a key is unknown.
@@ -422,7 +422,7 @@ def store_at_once(core: Core, once: KeyedUse, fence: int, response: Response) ->
 async def _keep_refusal(
     core: Core, call: Call, once: KeyedUse, claim: HeldClaim, error: ConnectorError
 ) -> Ending:
-    """Store a vendor's final refusal under the key, so that repeated calls get it too."""
+    """Store a vendor's final error response under the key; repeated calls get the same error."""
     call.sign(core, error)
     vars(error).update(_final=True)
     settle_result = await _store_answer(core, call, once, claim, ("error", pack_refusal(error)))

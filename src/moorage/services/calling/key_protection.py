@@ -44,7 +44,7 @@ class KeyProtection:
 
         Args:
             call: the call.
-            key: its idempotency key.
+            key: the idempotency key.
             code: the fingerprint of its payload.
             use: the way in which the key is used.
             response: True if the answer is a `Response`.

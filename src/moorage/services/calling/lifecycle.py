@@ -134,7 +134,7 @@ class CallLifecycle(ManualOperations):
         subject: str | None,
         key: object = None,
     ) -> None:
-        """Give a call its id, and tell the observers that it started."""
+        """Set the id of a call, and notify the observers of its start."""
         if subject is not None:
             call.subject = subject
         if self.core.observers:
@@ -143,7 +143,7 @@ class CallLifecycle(ManualOperations):
             self._name(call, began, request_id, key)
 
     def _name(self, call: Call, began: int | None, request_id: str | None, key: object) -> None:
-        """Give a call its id, and tell those observers that need its start."""
+        """Set the id of a call, and notify those observers that need its start."""
         core = self.core
         wall = core.wall() if began is None else core.wall_at(began)
         if request_id is None and core.late_id is not None:
@@ -238,7 +238,7 @@ def check_labels(request_id: str | None, subject: str | None) -> None:
     """Check the correlation id and the subject that a caller gave to a call.
 
     Raises:
-        InvalidData: one of them is not a short printable text.
+        InvalidData: one of them is not a short printable string.
     """
     if request_id is not None:
         checked_name(request_id, "request_id")

@@ -84,7 +84,7 @@ class Plans:
         return plan
 
     def routed_plan(self, service: str, tenant: str | None, request: Request) -> Plan | None:
-        """Return the fast path's plan of a request, whose method and path select the endpoint.
+        """Return the fast path's plan of a request; method and path select the endpoint.
 
         It is None if the service has no endpoints, or the flow must decide.
         """

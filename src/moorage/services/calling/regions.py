@@ -104,7 +104,7 @@ class Route:
         ask: Callable[[Core, Call], Admission | None],
         step: AttemptStep,
     ) -> AttemptResult:
-        """Make the attempt in the first region that admits it, or return the shortest refusal."""
+        """Make the attempt in the first region that admits it, or return the shortest rejection."""
         refusals: list[ConnectorError] = []
         # A refusal by one circuit does not end the call.
         call.undecided = True
@@ -173,7 +173,7 @@ def _name(call: Call) -> str:
 
 
 def _end_of_refusal(error: Exception | None) -> int:
-    """Return the local-clock time when a refusal ends; far ahead for a circuit opened by hand."""
+    """Return the local-clock time when a rejection ends; far ahead for a circuit opened by hand."""
     due_times = error.due if isinstance(error, ConnectorError) else None
     return due_times[1] if isinstance(due_times, tuple) else FOREVER * 1000
 

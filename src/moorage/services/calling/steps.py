@@ -465,13 +465,13 @@ def _no_region_error() -> ConfigurationError:
 
 
 def _is_read(plan: Plan, request: Request) -> bool:
-    """Return whether a request only reads data, so that two copies may be sent at once."""
+    """Return whether a request only reads data, so that two copies may be sent concurrently."""
     is_idempotent = plan.repeatable if request.idempotent is None else request.idempotent
     return request.replayable and (request.method.safe if is_idempotent is None else is_idempotent)
 
 
 def _as_list(items: Any, field: str) -> list[Any]:
-    """Return the items of a batch as a list; refuse a single text."""
+    """Return the items of a batch as a list; refuse a single string."""
     try:
         if not isinstance(items, (str, bytes)):
             return list(items)

@@ -46,7 +46,7 @@ class StreamingExchange(Exchange):
         call.hurried = call.streams = True
 
     async def __call__(self, call: Call) -> AttemptResult:
-        """Send the request and return the stream; the body of a failure is read at once."""
+        """Send the request and return the stream; the body of a failure is read immediately."""
         core = self._core
         incoming = None
         try:
@@ -170,7 +170,7 @@ class Stream:
             del failure
 
     def settle(self) -> None:
-        """Close the stream, and give back its permit and bulkhead slot.
+        """Close the stream, and release its permit and bulkhead slot.
 
         Closing again does nothing. If it is closed before the last byte, the circuit counts neither
         a success nor a failure.

@@ -66,7 +66,7 @@ _YEAR: Final = 366 * 86_400.0
 def _with_uniform_refusals(
     flow: Callable[..., Coroutine[Any, Any, Any]],
 ) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """Return a flow that raises every refusal as a `VendorRejected` error."""
+    """Return a flow that raises every rejection by the vendor as a `VendorRejected` error."""
 
     @wraps(flow)
     async def uniform_flow(self: PaymentsFlows, /, *values: Any, **options: Any) -> Any:
@@ -310,10 +310,10 @@ def _is_same(payment: Payment, charge: Charge) -> bool:
 
 
 async def _with_uniform_refusal(step: Awaitable[R]) -> R:
-    """Await a payment operation, and raise every refusal as a `VendorRejected` error.
+    """Await a payment operation, and raise every rejection by the vendor as `VendorRejected`.
 
-    The arguments were checked before, so a refusal as "invalid" concerns the payment's state, or an
-    amount that exceeds it.
+    The arguments were checked before, so a rejection as "invalid" concerns the payment's state, or
+    an amount that exceeds it.
     """
     try:
         return await step

@@ -70,7 +70,7 @@ class TenantLookup:
 
 
 class TenantDispatchers:
-    """The dispatchers of tenants, whose configuration is looked up when first needed."""
+    """The dispatchers of tenants. A tenant's configuration is looked up when first needed."""
 
     def __init__(self, lookup: TenantLookup) -> None:
         self._lookup = lookup

@@ -350,7 +350,7 @@ class UnsettledFlows:
         return await flows.search(lost_payment, unknown)
 
     async def _is_refused(self, effect: UnsettledEffect, dispatcher: Dispatcher) -> bool:
-        """Return whether the refusal stored for the key proves that no payment was made.
+        """Return whether the error that is stored for the key proves that no payment was made.
 
         Raises:
             InvalidData: the stored answer says that the operation was done.
@@ -375,7 +375,7 @@ class UnsettledFlows:
     async def _stored_refusal(
         self, effect: UnsettledEffect, dispatcher: Dispatcher, *, keys_lost: bool
     ) -> bool | None:
-        """Return whether the stored answer is a refusal; None if it cannot be decrypted.
+        """Return whether the stored response is an error; None if it cannot be decrypted.
 
         Raises:
             InvalidData: `keys_lost` is set, although everything stored can be read here.

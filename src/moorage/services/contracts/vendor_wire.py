@@ -135,7 +135,7 @@ class VendorWire:
         return self._core.new_id()
 
     async def credentials(self, to: str = "") -> Credentials | OAuthCredentials:
-        """Return the account's credentials, for signing a text such as a URL."""
+        """Return the account's credentials, for signing a string such as a URL."""
         name = service_name(self.account, to)
         credentials = self._calling.plans.services[name].credentials
         if credentials is None:

@@ -89,9 +89,9 @@ class Core:
     limits, and no command may combine them. With `compares_bytes`, the store of the keys is this
     process's memory, and may hold the bytes from which a fingerprint is computed. `slots` returns
     the functions that take and release a slot of a bulkhead without waiting; None if the locks
-    cannot decide at once whether a slot is free. `settle` receives the result of a user's function:
-    the async manager awaits an awaitable, the sync one refuses it. `copy` makes an independent copy
-    of a user's value. `cache` stores answers. `store_credentials`
+    cannot decide immediately whether a slot is free. `settle` receives the result of a user's
+    function: the async manager awaits an awaitable, the sync one refuses it. `copy` makes an
+        independent copy of a user's value. `cache` stores answers. `store_credentials`
     stores the credentials of a consent; None if the credential provider cannot store any. `nonces`
     are the values that servers
     require in proofs of possession, and `digests` their Digest challenges. `negotiate` makes a

@@ -8,7 +8,7 @@ Laws:
    garbage-collected. A forked child renews nothing of its parent's.
 2. A holder whose renewal is late asks the store again before it sends anything. If another worker
    took an entry, the entry's version refuses the first worker's result.
-3. One command renews many claims, or many entries where a store settles several at once. A failed
+3. One command renews many claims, or many entries where a store settles several together. A failed
    command is repeated in halves within the same round, so that one unreadable state affects no
    other claim.
 4. A failure here never reaches a call or a handler.
@@ -145,7 +145,7 @@ class Renewals(_RenewalRounds[HeldClaim]):
         return LEASE if self._heartbeat.is_available() else term
 
     async def holds(self, held: HeldClaim, timeout: float | None) -> bool:
-        """Return whether this process holds a claim; ask the store if its renewal is overdue.
+        """Return whether a claim belongs to this process; ask the store if its renewal is overdue.
 
         Args:
             held: the claim.
@@ -214,7 +214,7 @@ class EntryRenewals(_RenewalRounds[HeldEntry]):
         return held_entry
 
     async def holds(self, held: HeldEntry, timeout: float | None = None) -> bool:
-        """Return whether the worker holds an entry; ask the store if its renewal is overdue.
+        """Return whether an entry belongs to the worker; ask the store if its renewal is overdue.
 
         Args:
             held: the entry.
@@ -283,5 +283,5 @@ class NoRenewals:
         """Do nothing, because nothing is renewed."""
 
     async def holds(self, held: HeldClaim, timeout: float | None) -> bool:  # noqa: ARG002 - as of Renewals
-        """Return True, because the store itself checks who holds the claim."""
+        """Return True, because the store itself checks to whom the claim belongs."""
         return True

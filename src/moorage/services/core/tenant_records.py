@@ -80,7 +80,7 @@ class _ReservedPlace(NamedTuple):
 
 
 class _Refusal(NamedTuple):
-    """The store's latest refusal to reserve a place; times are local-clock nanoseconds.
+    """The store's latest rejection of a reservation; times are local-clock nanoseconds.
 
     Attributes:
         ask_again_at: the time at which the process may ask the store again.
@@ -99,7 +99,7 @@ class _Stock:
     Attributes:
         places: the places; each thread takes one at a time.
         number: the number of places to reserve next.
-        refusal: the last refusal.
+        refusal: the store's last rejection of a reservation.
     """
 
     __slots__ = ("number", "places", "refusal")
@@ -228,7 +228,7 @@ class TenantRecords:
         return claim.life <= place.life
 
     def _keep_place(self, claim: CountedClaim, place: _ReservedPlace, *, made: bool) -> None:
-        """Remember the place of a key's record, and give back the place of its earlier record.
+        """Remember the place of a key's record, and release the place of its earlier record.
 
         Args:
             claim: the claim.

@@ -92,7 +92,7 @@ class Waiters:
         self._waiters.pop(id(granted), None)
 
     def remove_caller(self, granted: tuple[Ticket, ...]) -> tuple[Ticket, ...]:
-        """Remove a caller that gives up, and return the tickets that it must give back."""
+        """Remove a caller that stops waiting, and return the tickets that it must return."""
         waiter = self._waiters.pop(id(granted), None)
         if waiter is None:
             return granted

@@ -44,7 +44,7 @@ class ChainProcessing(EntryProcessing[OutboxEntry]):
     _position: ChainPosition
 
     async def _advance_chains(self, stop: StopSignal | None) -> list[ProcessedEntry[OutboxEntry]]:
-        """Release or give up waiting calls of chains; return those that were given up.
+        """Release or abandon waiting calls of chains; return the abandoned calls.
 
         Each round looks at up to a thousand of them, and the next round continues from there.
         """

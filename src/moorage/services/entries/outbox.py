@@ -107,7 +107,7 @@ class _UnknownCallsCursor:
 
 @attrs.frozen(kw_only=True)
 class DeliveredCalls(Round[OutboxEntry]):
-    """The results of the outbox calls that were made; `worked` holds the vendors' answers."""
+    """The results of the outbox calls that were made; `worked` contains the vendors' responses."""
 
 
 class OutboxFlows(ChainProcessing):
@@ -169,7 +169,7 @@ class OutboxFlows(ChainProcessing):
     ) -> OutboxEntry:
         """Store a contract's operation, to be executed after the surrounding transaction commits.
 
-        Nothing is sent to a vendor yet. The call is checked at once, as far as that is possible
+        Nothing is sent to a vendor yet. The call is checked immediately, as far as that is possible
         without the vendor.
 
         Args:
@@ -469,7 +469,7 @@ class OutboxFlows(ChainProcessing):
 
 
 def _check_storable(value: str | None, field: str) -> None:
-    """Refuse a text that some databases cannot store, before it breaks the host's transaction."""
+    """Refuse a string that some databases cannot store, before it breaks the host's transaction."""
     if isinstance(value, str) and storable_text(value) != value:
         raise InvalidData(
             f"{field} contains a NUL character or an unpaired surrogate.",

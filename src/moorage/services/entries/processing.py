@@ -64,7 +64,7 @@ _SEALED: Final = b"\1"
 
 @attrs.define
 class _AdaptiveBatchSize:
-    """The number of entries that a worker takes at once, adapted to their duration.
+    """The number of entries that a worker takes together, adapted to their duration.
 
     Attributes:
         batch: number of entries to take together next.
@@ -214,7 +214,7 @@ class _Batch(Generic[E]):
 
 @attrs.frozen
 class Concurrency:
-    """The number of entries that a worker processes at once.
+    """The number of entries that a worker processes concurrently.
 
     Attributes:
         at_once: the number.
@@ -336,7 +336,7 @@ class EntryProcessing(EntryManagement[E]):
             utc: clock by which errors of the work state their retry time.
             ids: take only due entries with these ids, one after another.
             stop: event; once it is set, no other entry is started.
-            concurrency: the number of entries that are processed at once.
+            concurrency: the number of entries that are processed concurrently.
         """
         stops = partial(self._must_stop, stop)
         results: list[ProcessedEntry[E]] = []
@@ -376,7 +376,7 @@ class EntryProcessing(EntryManagement[E]):
         """Take several entries, process them, and write their results together.
 
         After fast work, the results of several entries are written together; after slow work, each
-        result is written at once.
+        result is written immediately.
         """
         assert self.store.claim is not None  # noqa: S101 - for the type checker
         size = max(self._pace.batch, concurrency.at_once)

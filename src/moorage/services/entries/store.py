@@ -23,7 +23,7 @@ E = TypeVar("E", bound=Entry)
 class EntryStore(Generic[E]):
     """The operations of a store of entries, as async functions.
 
-    A store that takes several entries at once has `claim` and `settle` too. `bounded` makes the
+    A store that takes several entries together has `claim` and `settle` too. `bounded` makes the
     same operations for a caller with a deadline, if the store accepts a time limit.
     """
 

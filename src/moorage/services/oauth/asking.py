@@ -45,7 +45,7 @@ class ServerInquiry:
         endpoint: name of the endpoint.
         make_parameters: makes the parameters of the request; called for each attempt.
         read: interprets the answer to a request that was sent at a given time.
-        refusal: makes the error for an answer that is not a success.
+        refusal: makes the error for a response that is not a success.
         repeatable: True if it may be sent again after a lost answer.
     """
 

@@ -4,12 +4,12 @@ Laws:
 
 1. A refresh token is sent by one holder at a time, under a claim in shared state. The claim is
    marked before the request leaves, and renewed while the holder lives. A holder that dies before
-   the mark is replaced at once. A token that a dead holder may have sent, or whose answer was
+   the mark is replaced immediately. A token that a dead holder may have sent, or whose answer was
    lost, is sent once more after its request must have ended, and never again; after that a person
    must authorise the application again. A refresh token that the last renewal did not change may be
-   sent at any time: its claim is not marked, and a holder that dies with it is replaced at once.
-   A configured refresh token may be sent at any time too, until the server replaces it, and again
-   when its replacement has ended.
+   sent at any time: its claim is not marked, and a holder that dies with it is replaced
+   immediately. A configured refresh token may be sent at any time too, until the server replaces
+   it, and again when its replacement has ended.
 2. A granted token is stored before it is used.
 3. After a failure of the server, renewal is tried again later, and nothing is forgotten. Only if
    the server states that a grant has ended, no process asks again.
@@ -108,7 +108,7 @@ class RenewalTimeLimits:
 
 
 class _RenewalClaim(NamedTuple):
-    """A claim on a token's renewal that this process holds."""
+    """A claim on a token's renewal that belongs to this process."""
 
     claim: HeldClaim
     until: int
@@ -116,7 +116,7 @@ class _RenewalClaim(NamedTuple):
 
 
 class _ClaimWait(NamedTuple):
-    """The seconds for which another process may hold the claim on a token's renewal."""
+    """The seconds for which another process may have the claim on a token's renewal."""
 
     seconds: float
 
@@ -460,7 +460,7 @@ class Renewal:
             await core.execute(resolve, seconds_left(core, claimed.until))
 
     async def _release_claim(self, claimed: _RenewalClaim) -> None:
-        """Release the claim on a renewal, so that another process can renew at once."""
+        """Release the claim on a renewal, so that another process can renew immediately."""
         await self._core.execute(
             release_claim(claimed.claim.key, claimed.claim.fence, ttl=_SHORT_TTL),
             seconds_left(self._core, claimed.until),

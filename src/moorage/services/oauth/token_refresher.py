@@ -5,7 +5,7 @@ Laws:
 1. A valid token is used. One caller renews it ahead of time while the others continue; if that
    fails, they still continue.
 2. A token that another process renewed is adopted.
-3. Callers that waited for a renewal that failed get its error, and do not try again at once.
+3. Callers that waited for a renewal that failed get its error, and do not retry immediately.
 4. A renewal continues even if its caller is cancelled: a new token whose answer nobody awaits would
    be lost.
 """

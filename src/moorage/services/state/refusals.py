@@ -1,4 +1,4 @@
-"""A memory of a shared store's refusals, with which a process refuses further calls itself."""
+"""A memory of a shared store's rejections, with which a process rejects further calls itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAX_ENTRIES: Final = 10_000
 
 @frozen(eq=False)
 class _Refusal:
-    """A refusal of a store. Times are nanoseconds of the local clock.
+    """A store's rejection of a call.
 
     Attributes:
         answer: the reason.
@@ -40,7 +40,7 @@ class _Refusal:
     costs: tuple[int, ...]
 
     def answer_to(self, command: Admission, now: int) -> Admitted | None:
-        """Return the same refusal for another call; None if the store may admit it."""
+        """Return the same rejection for another call; None if the store may admit it."""
         wait = FOREVER if self.end is None else -((now - self.end) // 1000)
         if self.answer is Answer.LIMITED and not (
             wait > command.within
@@ -58,9 +58,9 @@ class Refusals:
     An open circuit stays open until its time unless a person closes it, and an empty limit has no
     token before its time unless a caller gives one back or a person ends a pause. A process
     remembers both for at most a second. So a change by another process takes effect within a
-    second, and a change by this process at once. A half-open circuit may close at any moment, and
-    is not remembered. During an outage a refusal is remembered until the next probe, because calls
-    probe whether the store is available again.
+    second, and a change by this process immediately. A half-open circuit may close at any moment,
+    and is not remembered. During an outage a rejection is remembered until the next probe, because
+    calls probe whether the store is available again.
 
     Args:
         execute: runs a command in the store, or in its fallback.
@@ -104,7 +104,7 @@ class Refusals:
         self._post(command)
 
     def _known_refusal(self, command: Admission, now: int) -> Admitted | None:
-        """Return the refusal that the store would give; None if the store must decide."""
+        """Return the rejection that the store would return; None if the store must decide."""
         gates = command.gates
         for key in (gates.circuit_key, *gates.limit_keys[:1]):
             refusal = self._refusals.get(key)
@@ -133,7 +133,7 @@ class Refusals:
         )
 
     def _forget(self, command: Command[Any]) -> None:
-        """Forget the refusals because of states that a command may change."""
+        """Forget the rejections because of states that a command may change."""
         if self._refusals:
             for key in command.keys:
                 self._refusals.pop(key, None)

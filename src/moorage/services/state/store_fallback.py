@@ -94,7 +94,7 @@ class StoreFallback:
                 raise
             self._record_answer(probe, outage)
             if substitutes.until:
-                substitutes.used(usable_command)
+                substitutes.forget(usable_command)
             return answer
 
     def post(self, command: Command[Any]) -> None:

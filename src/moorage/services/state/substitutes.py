@@ -55,7 +55,7 @@ class StateSubstitutes:
         return with_other_keys(command, usable_keys) if usable_keys else command
 
     def _usable_key(self, key: str, now: int) -> str:
-        """Return the key of the first substitute that is not known to be unreadable, too."""
+        """Return the key of the first substitute that is not known to be unreadable."""
         for _ in range(_MOST_SUBSTITUTES):
             key = substitute(key)
             if self.until.get(key, 0) <= now:
@@ -95,7 +95,7 @@ class StateSubstitutes:
                 )
         return True
 
-    def used(self, command: Command[Any]) -> None:
-        """Record that the stored states of a command could be read again."""
+    def forget(self, command: Command[Any]) -> None:
+        """Forget the substitutes of a command whose stored states can be read again."""
         for key in command.keys:
             self.until.pop(key, None)

@@ -310,7 +310,7 @@ class _ExchangeRecording:
         self.response = response
 
     def note(self, piece: bytes, incoming: Incoming | AsyncIncoming) -> bytes:
-        """Store a piece of the response's body; an empty piece marks the end."""
+        """Store a piece of the response's body; an empty piece indicates the end."""
         if piece:
             self._pieces.append(piece)
         else:

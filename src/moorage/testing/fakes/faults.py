@@ -74,7 +74,7 @@ class Refused:
 
 @attrs.frozen
 class LostRequest:
-    """A fault: the request is lost with its connection, and the client cannot tell."""
+    """A fault: the request is lost with its connection, and the client cannot detect that."""
 
 
 @attrs.frozen
@@ -166,7 +166,7 @@ class FaultSchedule:
 
     @property
     def met(self) -> tuple[Fault | None, ...]:
-        """The faults of the requests so far, in order."""
+        """The faults of all requests, in order."""
         with self._lock:
             return tuple(self._met)
 

@@ -66,7 +66,7 @@ class HeldCalls:
         self._released = Event()
 
     def release(self) -> None:
-        """Answer the waiting calls; later calls are answered at once."""
+        """Answer the waiting calls; later calls are answered immediately."""
         self._released.set()
 
     def wait(self) -> None:

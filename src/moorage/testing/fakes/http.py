@@ -100,7 +100,7 @@ class FakeVendor:
     returns or raises one of them. The vendor is scripted by the methods of `VendorServer`: each
     queued answer is given once, in order, answers for a path before those for any path; `always`
     sets the answer while none is queued. A request without an answer raises `UnexpectedRequest`.
-    Several threads may send requests at once.
+    Several threads may send requests concurrently.
 
     Args:
         answers: the answer to every request, or several answers to queue.
@@ -247,7 +247,7 @@ class _ArrivedAnswer:
 
     Args:
         response: the response.
-        piece: the number of bytes of its body to return at once.
+        piece: the number of bytes of its body to return per read.
         then: the error to raise in place of the body's end.
 
     Attributes:

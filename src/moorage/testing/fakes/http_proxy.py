@@ -47,7 +47,7 @@ class ProxyServer:
             not exist.
         credentials: the user name and password that it requires; None to require none.
         answers: bytes that it sends instead of opening a tunnel, before it closes the connection;
-            b"" closes it at once.
+            b"" closes it immediately.
         tls: the context with which it speaks TLS; None for no TLS.
 
     Attributes:

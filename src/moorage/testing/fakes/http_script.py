@@ -169,10 +169,10 @@ class ReceivedRequest:
     """A request that the local server received.
 
     Attributes:
-        method: its method.
+        method: the request's method.
         target: the request target, as it was sent.
-        headers: its header fields.
-        body: its body, joined from its chunks.
+        headers: the request's header fields.
+        body: the request's body, joined from its chunks.
         connection: number of the connection that it arrived on, counted from 1.
     """
 

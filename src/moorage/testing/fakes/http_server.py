@@ -125,12 +125,12 @@ class VendorServer:
 
     @property
     def requests(self) -> tuple[ReceivedRequest, ...]:
-        """The requests that the server has read so far, in order of completion."""
+        """The requests that the server has read, in order of completion."""
         with self._changed:
             return tuple(self._requests)
 
     def forget_requests(self) -> None:
-        """Forget the requests read so far, so that their memory does not disturb a measurement."""
+        """Forget the requests that were read, so that their memory disturbs no measurement."""
         with self._changed:
             self._requests.clear()
 

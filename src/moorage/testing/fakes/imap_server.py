@@ -130,8 +130,8 @@ class ImapServer(TcpServer):
     def _watch(self, client: _Client, wakeups: socket.socket) -> None:
         """Notify a client of new messages until it sends something.
 
-        The thread of a connection alone writes to it: TLS cannot be written to and read from by two
-        threads at once.
+        The thread of a connection alone writes to it: Two threads cannot write to and read from TLS
+        concurrently.
         """
         while True:
             with self.lock:

@@ -237,7 +237,7 @@ def _parent(name: str) -> str:
 
 
 def _named_by(name: str) -> tuple[str, bytes]:
-    """Return the attribute and value that name an entry below its parent."""
+    """Return the attribute and value that identify an entry below its parent."""
     attribute, _, value = _name_parts(name)[0].partition("=")
     return attribute, _ESCAPED.sub(r"\1", value).encode()
 

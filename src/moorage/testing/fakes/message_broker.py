@@ -202,7 +202,7 @@ class MemoryLink:
         return results
 
     def leave(self, _: float, /) -> None:
-        """Do nothing, because every message is stored at once."""
+        """Do nothing, because every message is stored immediately."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -235,7 +235,7 @@ class AsyncMemoryLink:
         return self._link.publish_batch(items, timeout)
 
     async def leave(self, timeout: float) -> None:
-        """Do nothing, because every message is stored at once."""
+        """Do nothing, because every message is stored immediately."""
         self._link.leave(timeout)
 
 

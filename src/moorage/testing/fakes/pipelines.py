@@ -30,7 +30,7 @@ def make_records(
     Args:
         count: the number of records.
         keys: the number of different keys; 0 for records without a key.
-        topic: their topic.
+        topic: the records' topic.
         partitions: the number of partitions, over which the records are spread in turn.
         payload: makes the value of a record from its number.
     """
@@ -103,7 +103,7 @@ class MemorySource:
         self._more.set()
 
     async def revoke(self, partitions: Sequence[Partition] | None = None) -> None:
-        """Revoke some or all partitions; their records are delivered again at once."""
+        """Revoke some or all partitions; their records are delivered again immediately."""
         await self._revoked(partitions)
         self._waiting = [
             record

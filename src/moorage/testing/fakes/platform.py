@@ -27,7 +27,7 @@ _PART: Final = 4096
 
 
 class MockPlatform:
-    """A `Platform` that runs nothing: each step ends at once with its scripted result.
+    """A `Platform` that runs nothing: each step ends immediately with its scripted result.
 
     Args:
         results: the results of each step, by its name; several results belong to its runs in turn,
@@ -98,7 +98,7 @@ class MockPlatform:
         timeout: float,  # noqa: ARG002 - a parameter of the port
         /,
     ) -> LogChunk:
-        """Return a run's scripted output after a mark, a few kilobytes at a time."""
+        """Return at most a few kilobytes of a run's scripted output, beginning at an offset."""
         with self._lock:
             run = self._runs.get(name)
             status = None if run is None else self._status(name)
@@ -110,7 +110,7 @@ class MockPlatform:
         return LogChunk(output[start:end], str(min(end, len(output))), is_last)
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:  # noqa: ARG002 - a parameter of the port
-        """End a run at once, as if by SIGTERM."""
+        """End a run immediately, as if by SIGTERM."""
         with self._lock:
             if name in self._runs and not self._status(name).is_over:
                 spec, result = self._runs[name]

@@ -58,7 +58,7 @@ class TcpProxy:
         self._start(self._accept)
 
     def cut_connections(self) -> None:
-        """Close all connections, and from now on each new one at once."""
+        """Close all connections, and from now on each new one immediately."""
         self._is_cut = True
         with self._lock:
             for sock in self._sockets:

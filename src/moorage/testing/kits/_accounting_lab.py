@@ -55,8 +55,8 @@ class AccountingSubject:
         ledger: two accounts, as journal lines name them.
         positions: number of requests before the one that creates a record, by operation; by default
             none.
-        refusals: answers by which the vendor refuses a contact, with the error that each must
-            become and the vendor's code that the error must keep.
+        refusals: error responses to a contact, each with the class of the error that it must raise
+            and the vendor's code that the error must keep.
         pause: an answer by which the vendor asks for a pause, and the seconds of the pause; None
             for the seconds if the vendor states none.
         strange: an answer about an invoice in an unknown state; None if its answers name no states.
@@ -152,7 +152,7 @@ async def creations(lab: Lab) -> Mapping[str, tuple[str, Callable[..., Any], Cal
     def call(operation: str, *arguments: Any) -> Callable[..., Any]:
         return partial(lab, operation, *arguments)
 
-    small, large = lab.payment(), lab.payment(Money("60.00", "EUR"))
+    small_payment, large_payment = lab.payment(), lab.payment(Money("60.00", "EUR"))
     other_invoice = lab.invoice(due=date(2031, 7, 1))
     return {
         "create_contact": (
@@ -167,8 +167,8 @@ async def creations(lab: Lab) -> Mapping[str, tuple[str, Callable[..., Any], Cal
         ),
         "record_payment": (
             "payments",
-            call("record_payment", invoice.ref, small),
-            call("record_payment", invoice.ref, large),
+            call("record_payment", invoice.ref, small_payment),
+            call("record_payment", invoice.ref, large_payment),
         ),
         "post_journal": (
             "journals",

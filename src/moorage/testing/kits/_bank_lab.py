@@ -50,8 +50,8 @@ class BankSubject:
     Attributes:
         vendor: an account at the sandbox.
         sandbox: the sandbox.
-        refusals: answers by which the vendor refuses to give the balances of an account, with the
-            error that each must become, and the vendor's code that the error must keep.
+        refusals: error responses to a request for an account's balances, each with the error that
+            it must raise, and the vendor's code that the error must keep.
         daily: answers by which the vendor says that an account was read too often today.
         consents: answers about a consent, with the status that each must become.
         payments: answers about a payment, with the status that each must become.

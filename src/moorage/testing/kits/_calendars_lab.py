@@ -44,8 +44,7 @@ class CalendarsSubject:
     Attributes:
         vendor: an account at the sandbox.
         sandbox: the sandbox, which tells what the calendar keeps.
-        refusals: answers by which the vendor refuses a creation, with the error that each must
-            become.
+        refusals: error responses to a creation, each with the error that it must raise.
         pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
         rules: recurrence rules that the vendor has, as they are read back.
         refused_rules: recurrence rules that the vendor does not have.

@@ -39,8 +39,8 @@ class ChatSubject:
         vendor: an account at the sandbox, with a usual channel if it needs one.
         sandbox: the sandbox, which tells what people see in the chats.
         channel: a channel of the sandbox, as messages name it.
-        refusals: answers by which the vendor refuses, with the error that each must become
-            and, as an optional third item, the vendor's code that the error must keep.
+        refusals: error responses of the vendor, each with the error that it must raise and, as an
+            optional third item, the vendor's code that the error must keep.
         uncertain: answers after which the message may have been posted.
         pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
         option: an option in the vendor's own words, and its value.

@@ -234,5 +234,5 @@ def a_text() -> str:
 
 
 def possibly_processed(error: ConnectorError) -> bool:
-    """Return whether an error says that the operation may have taken effect."""
+    """Return whether an operation may have taken effect, according to its error."""
     return error.may_have_been_processed

@@ -119,7 +119,7 @@ async def _check_outcome(lab: Lab, name: str, error: ConnectorError, where: str)
 
 
 async def refused_connection_did_nothing(lab: Lab) -> None:
-    """Check that the error for an unreachable server says that nothing was done."""
+    """Check that the error for an unreachable server states that nothing was done."""
     async with lab.connector() as connector:
         _network(lab).cut_connections()
         make = lab.subject.write or lab.subject.read
@@ -135,7 +135,7 @@ async def refused_connection_did_nothing(lab: Lab) -> None:
 
 
 async def health_says_what_is_wrong(lab: Lab) -> None:
-    """Check that health reports an unreachable server in time, and its recovery afterwards."""
+    """Check that health reports an unreachable server within its timeout, and then its recovery."""
     async with lab.connector() as connector:
         network = _network(lab)
         await lab.read(connector)

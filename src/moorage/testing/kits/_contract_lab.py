@@ -60,7 +60,7 @@ class ContractLab(ABC, Generic[AnySubject]):
     Attributes:
         contract: the hub's method that returns the contract's operations.
         subject: the vendor under test.
-        sandbox: its sandbox.
+        sandbox: the vendor's sandbox.
         capabilities: the capabilities of the vendor.
         hub: the hub with an account at the vendor.
     """
@@ -166,20 +166,20 @@ async def require_unsupported(
 
 
 def with_an_address(answer: Response) -> Response:
-    """Return a refusal whose text repeats an email address, which no error may show."""
+    """Return an error response whose text repeats an email address, which no error may show."""
     if answer.body[:1] not in {b"{", b"["}:
         return answer
     return with_added_words(f" It is about {_REPEATED}.", answer)
 
 
 def require_words(error: ConnectorError, refusal: Response, step: str) -> None:
-    """Check that an error contains a sentence of the vendor's refusal.
+    """Check that an error contains a sentence of the vendor's error response.
 
     The error of an outage (HTTP 500 and above) need not have the vendor's words.
 
     Args:
-        error: the error that the refusal became.
-        refusal: the refusal.
+        error: the error that the response raised.
+        refusal: the error response.
         step: the operation, as the beginning of a sentence.
     """
     if refusal.status >= 500 or refusal.body[:1] not in {b"{", b"["}:
@@ -194,7 +194,7 @@ def uncertain_answers(refusal: Response) -> tuple[Response, ...]:
     """Return answers after which the request may have been executed.
 
     Args:
-        refusal: a refusal of the vendor, whose words an answer of HTTP 408 has.
+        refusal: an error response of the vendor. A response with HTTP 408 contains the same words.
     """
     outages = (Response(status, body=b"<html></html>") for status in (500, 503))
     return (*outages, refusal.evolve(status=408))
@@ -206,8 +206,8 @@ def require_refusal(
     """Check that an error keeps the vendor's answer, text and code.
 
     Args:
-        error: the error that the refusal became, sent as `with_an_address` returns it.
-        refusal: the refusal.
+        error: the error that the response raised, sent as `with_an_address` returns it.
+        refusal: the error response.
         step: the operation, as the beginning of a sentence.
         codes: the code that the error must have; none if it does not matter.
     """
@@ -225,7 +225,7 @@ def with_body(body: bytes, response: Response) -> Response:
 
 
 def with_values(values: Mapping[str, str], response: Response) -> Response:
-    """Return a response whose JSON texts are replaced as `values` says."""
+    """Return a response whose JSON strings are replaced according to `values`."""
     return response.evolve(body=encode_json(_replace_in(response.json(), values)))
 
 

@@ -35,8 +35,8 @@ class EinvoicesSubject:
         vendor: an account at the sandbox.
         sandbox: the sandbox, which tells what was delivered.
         recipient: the recipient of the kit's invoices, in the vendor's own words.
-        refusals: answers by which the vendor refuses an invoice, with the error that each must
-            become, and the vendor's code that the error must keep.
+        refusals: error responses to an invoice, each with the error that it must raise, and the
+            vendor's code that the error must keep.
         uncertain: answers after which the invoice may have been sent.
         deliver: delivers a sent invoice, and returns the webhook that reports it, if there is one;
             None if the vendor delivers before it answers.

@@ -378,7 +378,7 @@ class Checks:
     # --- everything together ------------------------------------------------------------
 
     async def random_operations_match_the_memory_store(self, factory: Factory) -> None:
-        """A random sequence of operations gives the same results as with the memory store."""
+        """A random sequence of operations has the same results as with the memory store."""
         chance = Random(4)  # noqa: S311 - a walk, and no secret
         model: Any = MemoryInbox()
         store = factory()

@@ -176,7 +176,7 @@ async def an_endless_answer_is_refused(clients: Clients) -> None:
 
 
 async def an_unreachable_vendor_got_nothing(clients: Clients) -> None:
-    """If no byte of a request can have arrived, the error says so."""
+    """If no byte of a request can have arrived, the error states that nothing was processed."""
     for port, time_limit in (("refusing", PATIENCE), ("ignoring", BRIEFLY + GRACE)):
         async with lab(clients, port=port) as (vendor, client):
             reason = f"its port was {port}"
@@ -199,7 +199,7 @@ async def an_unresolved_host_got_nothing(clients: Clients) -> None:
 
 
 async def a_failed_tls_handshake_sends_nothing(clients: Clients) -> None:
-    """No byte of a request is sent before TLS, whose handshake the connect timeout limits."""
+    """No byte of a request is sent before the TLS handshake ends; the connect timeout limits it."""
     async with lab(clients) as (vendor, client):
         url = vendor.url.replace("http:", "https:")
         vendor.queue(
@@ -220,7 +220,7 @@ async def a_failed_tls_handshake_sends_nothing(clients: Clients) -> None:
 
 
 async def a_failing_body_source_has_its_own_error(clients: Clients) -> None:
-    """If reading a request's body fails, the error says whether anything was sent."""
+    """If reading a request's body fails, the error states whether anything was sent."""
 
     def failing_stream(*chunks: bytes) -> Iterator[bytes]:
         yield from chunks
@@ -315,7 +315,7 @@ async def errors_keep_secrets(clients: Clients) -> None:
 
 
 async def cancelling_closes_the_connection(clients: Clients) -> None:
-    """A cancelled call ends at once, and closes its connection."""
+    """A cancelled call ends immediately, and closes its connection."""
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(raw=b""), Behaviour(204))
         call: asyncio.Future[Any] = asyncio.ensure_future(

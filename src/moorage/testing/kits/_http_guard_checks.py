@@ -1,4 +1,4 @@
-"""Checks of an HTTP client with a guard, which names the allowed destinations."""
+"""Checks of an HTTP client with a guard that allows only some destinations."""
 
 from __future__ import annotations
 

@@ -182,7 +182,7 @@ async def a_refused_tunnel_sends_nothing(clients: Proxied) -> None:
 
 
 async def an_unreachable_proxy_sends_nothing(clients: Proxied) -> None:
-    """If a proxy is unreachable or silent, the call ends in time and nothing was sent."""
+    """If a proxy is unreachable or silent, the call ends at its timeout and nothing was sent."""
     with VendorServer(port="refusing") as unknown_server, VendorServer() as silent_server:
         silent_server.always(Behaviour(raw=b""))
         for server, kind, time_limit in (

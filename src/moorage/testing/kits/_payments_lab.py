@@ -60,10 +60,10 @@ class PaymentsSubject:
         sandbox: the sandbox of the account.
         charged: returns the number of payments that the sandbox has authorised or captured.
         pays, declined, expired: sources that succeed, are declined, and have expired; None if the
-            vendor declines no payment at once, or has no error for an expired source.
+            vendor declines no payment immediately, or has no error for an expired source.
         billed: source that takes a billing address; `pays` by default.
         asks: source whose payment waits for the buyer; None if no payment does, or only an intent.
-        refusals: answers by which the vendor refuses, with the error that each must become.
+        refusals: error responses of the vendor, each with the error that it must raise.
         written: returns the amount in a request, in minor units.
         option: an option in the vendor's own words, and a text of it that the request must contain.
         pending, pending_refund: the vendor's words for a payment and a refund that are under way.
@@ -213,7 +213,7 @@ class Lab(ContractLab[PaymentsSubject]):
         return payment
 
     def events_with_unknown_words(self, word: str, refund_word: str) -> Iterator[PaymentEvent]:
-        """Return all webhook events so far, with their states replaced by unknown words.
+        """Return all webhook events of the sandbox, with their states replaced by unknown words.
 
         Args:
             word: in place of the vendor's word for the state of a payment.

@@ -128,7 +128,7 @@ async def a_list_has_every_payment(make: Open) -> None:
 
 
 def _is_sent_once(lab: Lab, sent: int, step: str) -> int:
-    """Check that a step repeats no request; return the number of requests so far."""
+    """Check that a step repeats no request; return the number of requests."""
     requests = lab.sandbox.requests[sent:]
     for number, request in enumerate(requests):
         repeated = [

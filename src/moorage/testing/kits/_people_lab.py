@@ -37,8 +37,8 @@ class PeopleSubject:
         vendor: an account at the sandbox.
         sandbox: the sandbox, which tells what the directory keeps; it must accept user names that
             end in @example.com.
-        refusals: answers by which the vendor refuses, with the error that each must become
-            and, as an optional third item, the vendor's code that the error must keep.
+        refusals: error responses of the vendor, each with the error that it must raise and, as an
+            optional third item, the vendor's code that the error must keep.
         pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
         option: an option of a new account in the vendor's own words, and its value.
         secrets: texts that no repr, error, event or log entry may contain, such as a token.

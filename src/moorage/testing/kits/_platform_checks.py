@@ -182,7 +182,7 @@ def standard_output_and_error_are_separate(subject: PlatformSubject) -> None:
 
 
 def one_name_is_one_run(subject: PlatformSubject) -> None:
-    """If many callers start the same name at once, one run begins and the others find it."""
+    """If many callers start the same name concurrently, one run begins and the others find it."""
     for script in ("echo once", "echo once; sleep 1"):
         _start_together(subject, subject.spec(script))
 
@@ -252,7 +252,7 @@ def lines_survive_cut_connections(subject: PlatformSubject) -> None:
 
 
 def a_mark_leads_to_the_same_bytes(subject: PlatformSubject) -> None:
-    """Reading after the same mark returns the same bytes every time."""
+    """Reading after the same position `mark` returns the same bytes every time."""
     script = "i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); done"
     platform, status = _run(subject, script)
     chunks = _chunks(lambda: platform, status.name, "stdout")

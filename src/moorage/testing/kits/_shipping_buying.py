@@ -40,7 +40,7 @@ _MALFORMED: Final = (b"{}", b"[]", b"null", b"", b"<html></html>", b'{"rates": [
 
 
 def name_same_object(first: Ref, second: Ref) -> bool:
-    """Return whether two references name the same object."""
+    """Return whether two references identify the same object."""
     return (first.vendor, first.account, first.id) == (second.vendor, second.account, second.id)
 
 
@@ -232,7 +232,7 @@ async def a_key_buys_once(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each refusal raises the right error, with the vendor's code."""
+    """Each error response raises the right error, with the vendor's code."""
     async with make() as lab:
         for number, (answer, kind, code) in enumerate(lab.subject.refusals):
             lab.line.refusal = answer
@@ -253,7 +253,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def an_outage_is_no_refusal(make: Open) -> None:
-    """An outage is not reported as a refusal, and a repeated key buys no second label."""
+    """An outage is not reported as a rejection, and a repeated key buys no second label."""
     async with make() as lab:
         lab.line.refusal = Response(503, body=b"<html></html>")
         purchase = lab("create_shipment", lab.shipment(), idempotency_key="k-1")

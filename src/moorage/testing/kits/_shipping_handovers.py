@@ -98,7 +98,7 @@ async def service_points_are_offered(make: Open) -> None:
 
 
 def _change_count(lab: Lab) -> int:
-    """Return the number of requests so far that could have changed something."""
+    """Return the number of requests that could have changed something."""
     return sum(request.method == "POST" for request in lab.sandbox.requests)
 
 

@@ -65,8 +65,8 @@ class ShippingSubject:
         sandbox: the sandbox.
         sold: returns the number of labels that the sandbox has sold.
         buys: returns True for a request that buys a label.
-        refusals: answers by which the vendor refuses to sell, with the error that each must become
-            and the vendor's code that it must keep.
+        refusals: error responses to a purchase, each with the error that it must raise and the
+            vendor's code that the error must keep.
         carrier_code: the vendor's code if the carrier refuses a shipment that it has offered to
             carry.
         option: options in the vendor's own words, and the bytes of the request that contain them.

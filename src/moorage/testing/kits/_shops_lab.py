@@ -38,8 +38,8 @@ class ShopsSubject:
         vendor: an account at the sandbox, with a default location if it needs one.
         sandbox: the sandbox, whose item costs 19.90 euros and whose shipping costs 4.50 euros.
         location: a location of the sandbox; None if the vendor has none.
-        refusals: answers by which the vendor refuses to show an order, with the error that each
-            must become, and the vendor's code that the error must keep.
+        refusals: error responses to a request for an order, each with the error that it must raise,
+            and the vendor's code that the error must keep.
         answers: answers about an order, with the fields of `ShopOrder` to be read from each.
         secrets: texts that no repr, error, event or log entry may contain, such as a token.
         report: makes the webhook about an order; None if the vendor sends none.

@@ -45,7 +45,7 @@ class SignaturesSubject:
     Attributes:
         vendor: an account at the sandbox.
         sandbox: the sandbox.
-        refusals: answers by which the vendor refuses, with the error that each must become, and
+        refusals: error responses of the vendor, each with the error that it must raise, and
             the vendor's code that the error must keep.
         pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
         unknown_word: takes the id of an envelope, and makes answers to `get` with unknown states:

@@ -46,7 +46,7 @@ class SmsSubject:
         vendor: an account at the sandbox.
         sandbox: the sandbox.
         sent: returns the number of messages that the sandbox has accepted.
-        refusals: answers by which the vendor refuses, with the error that each must become, and
+        refusals: error responses of the vendor, each with the error that it must raise, and
             optionally, as a third item, the vendor's code that the error must keep.
         option: an option in the vendor's own words, and a valid value of it.
         arrives: the name and the value of that option in the request, if they differ from

@@ -291,7 +291,7 @@ async def pipeline_keeps_the_order_of_keys(subject: SourceSubject) -> None:
 
 
 async def pipeline_outlives_interruptions(subject: SourceSubject) -> None:
-    """A pipeline processes every record, although its source repeatedly loses its connection."""
+    """A pipeline processes every record, even if its source repeatedly loses its connection."""
     await _run_pipeline(subject, interrupt=subject.interrupt)
 
 

@@ -39,8 +39,8 @@ class TaxCalculationSubject:
             with the recorded tax, which is negative for a reversal.
         reversed_nets: returns what the reversals in these reports took back without tax, as
             negative amounts by their references; None if the reports do not tell.
-        refusals: answers by which the vendor refuses a calculation, with the error that each must
-            become, and the vendor's code that the error must keep.
+        refusals: error responses to a calculation, each with the error that it must raise, and the
+            vendor's code that the error must keep.
         others: successful answers to a calculation that are not about the sale, such as ones with
             another amount or currency.
         answers: successful answers about a sale, each with the sale, and the fields of

@@ -47,7 +47,7 @@ class TaxSubject:
             about `number`.
         outages: answers by which the vendor says that it cannot check a number now, with the error
             that each must become, which may be retried.
-        refusals: answers by which the vendor refuses, with the error that each must become, and
+        refusals: error responses of the vendor, each with the error that it must raise, and
             the vendor's code that the error must keep.
         requester: a number that gets proofs, if the vendor gives any.
         foreign_requester: a number that gets none, because it is registered elsewhere.

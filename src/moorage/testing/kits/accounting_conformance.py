@@ -367,7 +367,7 @@ async def an_outage_is_no_success(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each refusal raises the right error with the vendor's answer, and writes nothing."""
+    """Each error response raises the right error with the vendor's answer, and writes nothing."""
     async with make() as lab:
         for number, (refusal, kind, code) in enumerate(lab.subject.refusals):
             answer = with_an_address(refusal)
@@ -476,7 +476,7 @@ async def nothing_shows_personal_data(make: Open) -> None:
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:
-    """A change webhook is accepted only if it is signed, and names the record."""
+    """A change webhook is accepted only if it is signed; its event has the record's reference."""
     async with make() as lab:
         report, secret = lab.subject.report, lab.subject.webhook_secret
         if report is None or secret is None:

@@ -120,7 +120,7 @@ async def a_consent_is_finished_once(make: Open) -> None:
 
 
 async def a_revoked_consent_gives_nothing(make: Open) -> None:
-    """A revoked consent gives no accounts, and repeating the revocation is no error."""
+    """A revoked consent has no accounts, and repeating the revocation is no error."""
     async with make() as lab:
         ref = (await lab.granted()).ref
         for _ in range(2):
@@ -449,7 +449,7 @@ async def a_damaged_answer_is_an_error(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each refusal raises the right error, with the vendor's code and answer."""
+    """Each error response raises the right error, with the vendor's code and answer."""
     async with make() as lab:
         ref = await lab.account()
         for number, (refusal, kind, code) in enumerate(lab.subject.refusals):

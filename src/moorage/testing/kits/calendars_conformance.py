@@ -374,7 +374,7 @@ async def an_online_meeting_has_a_url(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each refusal raises the right error with the vendor's answer, and is not retried."""
+    """Each error response raises the right error with the vendor's answer, and is not retried."""
     async with make() as lab:
         await lab("calendars")
         for number, (refusal, kind) in enumerate(lab.subject.refusals):

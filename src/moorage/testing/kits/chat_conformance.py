@@ -212,7 +212,7 @@ async def a_message_is_deleted(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each refusal raises the right error with the vendor's answer, and posts nothing."""
+    """Each error response raises the right error with the vendor's answer, and posts nothing."""
     async with make() as lab:
         for number, (answer, kind, *codes) in enumerate(lab.subject.refusals):
             for key in (None, f"k-{number}"):

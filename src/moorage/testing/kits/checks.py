@@ -106,7 +106,7 @@ def retrying_check(
 
     A failure while the machine withheld time from this process proves nothing: the check is tried
     again, up to twelve times. On a steady machine a check may be too late twice. An adapter that
-    is too slow fails each time, and any other failure is raised at once.
+    is too slow fails each time, and any other failure is raised immediately.
     """
 
     @wraps(check)

@@ -1,8 +1,9 @@
 """Checks that follow from the declaration of a contract, for the vendors of any contract.
 
-They use the contract's declared operations and its scenarios, so a new contract has them at once.
-Each check takes a function that makes a new `ContractSubject`. `CHECKS` go through `Hub`, and
-`ASYNC_CHECKS` through `AsyncHub`. A contract with rules of its own adds checks of a `DeclaredLab`.
+They use the contract's declared operations and its scenarios, so a new contract has them without
+further code. Each check takes a function that makes a new `ContractSubject`. `CHECKS` go through
+`Hub`, and `ASYNC_CHECKS` through `AsyncHub`. A contract with rules of its own adds checks of a
+`DeclaredLab`.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class ContractSubject:
         contract: the name of the contract.
         kind: the vendor's class.
         fixture: an account at the vendor's sandbox, which is reached by HTTP.
-        refusals: answers by which the vendor refuses, each with the class of its error and the
+        refusals: error responses of the vendor, each with the class of its error and the
             vendor's code that the error must keep.
     """
 
@@ -242,7 +243,7 @@ async def repeated_keys_have_the_same_result(make: Open) -> None:
 
 
 async def refusals_have_their_errors(make: Open) -> None:
-    """Each refusal raises its error, with the vendor's answer, its words and its code."""
+    """Each error response raises its error, with the vendor's answer, its words and its code."""
     async with make() as lab:
         refusals = lab.subject.refusals
     for number, (answer, kind, code) in enumerate(refusals):
@@ -253,7 +254,7 @@ async def refusals_have_their_errors(make: Open) -> None:
 
 
 async def usual_statuses_have_their_errors(make: Open) -> None:
-    """Wrong credentials, too many requests and an outage raise the errors for them."""
+    """Wrong credentials, too many requests and an outage each raise the right error."""
     async with make() as lab:
         has_secrets = bool(lab.subject.secrets)
     for answer, kind in _REFUSALS if has_secrets else _REFUSALS[1:]:
@@ -272,7 +273,7 @@ async def unreadable_answers_are_failures(make: Open) -> None:
 
 
 async def lost_answers_are_not_repeated(make: Open) -> None:
-    """After a lost answer, the error says so, and no request with an effect is sent again."""
+    """A lost response raises its own error, and no request with an effect is sent again."""
     async with make() as lab:
         lab.sandbox.fail(Lost())
         try:
@@ -322,7 +323,7 @@ async def damaged_webhooks_are_no_errors(make: Open) -> None:
 async def _failure(
     make: Open, kind: type[ConnectorError] | UnionType, step: str, answer: Response
 ) -> ConnectorError | None:
-    """Return the error of the contract's first scenario, whose first request gets this answer.
+    """Return the error of the contract's first scenario if its first request gets this response.
 
     None if a further request made up for the answer, such as one with a new token.
     """

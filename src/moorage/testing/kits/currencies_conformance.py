@@ -60,7 +60,7 @@ class CurrenciesSubject:
         day_in_force: returns the last day up to a day that has a table at the sandbox.
         close_on: removes the sandbox's tables of some days.
         no_rates: answers by which the vendor says that it has no rates.
-        refusals: answers by which the vendor refuses, with the error that each must become.
+        refusals: error responses of the vendor, each with the error that it must raise.
         answers: days, each with an answer of the vendor, the day and the source that its result
             must have, and the exact value of one unit of currencies in the base.
     """
@@ -127,7 +127,7 @@ async def a_day_has_exactly_its_rates(make: _Open) -> None:
 
 
 async def the_latest_rates_are_the_default(make: _Open) -> None:
-    """Without a day, the latest rates are returned; the request changes nothing."""
+    """If no day is passed, the latest rates are returned. The HTTP request is a GET."""
     async with make() as lab:
         result = await lab.rates()
         lab.require_exact(result, lab.subject.day_in_force(date.max))
@@ -214,7 +214,7 @@ async def a_malformed_answer_is_no_success(make: _Open) -> None:
 
 
 async def a_refusal_has_its_type(make: _Open) -> None:
-    """Each refusal raises the right error, with the vendor's answer."""
+    """Each error response raises the right error, with the vendor's answer."""
     async with make() as lab:
         for number, (answer, kind) in enumerate(lab.subject.refusals):
             lab.sandbox.fail(answer)

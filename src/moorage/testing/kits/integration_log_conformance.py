@@ -164,7 +164,7 @@ async def new_entries_do_not_shift_pages(factory: AsyncFactory) -> None:
 
 
 async def a_page_ends_at_the_scan_limit(factory: AsyncFactory) -> None:
-    """A page ends after `scan_limit` entries and says so; the next page continues there.
+    """A page ends after `scan_limit` entries and is marked so; the next page continues there.
 
     `page_of` in `moorage.domain.observation.log_pages` defines this rule.
     """

@@ -43,7 +43,7 @@ def _view(factory: Factory) -> AsyncLocks:
 
 
 class _SlotCaller:
-    """A caller that waits for a semaphore's slot and then holds it."""
+    """A caller that waits for a semaphore's slot and then acquires it."""
 
     def __init__(self, locks: AsyncLocks, *, timeout: float | None = None) -> None:
         timeout = patience() if timeout is None else timeout
@@ -89,7 +89,7 @@ async def only_a_holder_releases(factory: AsyncFactory) -> None:
 
 
 async def without_timeout_or_queue_a_caller_is_refused(factory: AsyncFactory) -> None:
-    """Without a timeout or a queue, a caller of a busy semaphore is refused at once."""
+    """Without a timeout or a queue, a caller of a busy semaphore is refused immediately."""
     locks = factory()
     await _enters(locks)
     for queue, timeout in ((9, 0.0), (9, -1.0), (0, patience() * 2)):
@@ -115,7 +115,7 @@ async def a_wait_ends_with_its_timeout(factory: AsyncFactory) -> None:
 
 
 async def a_full_queue_refuses_at_once(factory: AsyncFactory) -> None:
-    """A semaphore with a full queue refuses further callers at once."""
+    """A semaphore with a full queue refuses further callers immediately."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
     waiting_guests = [await _joins(locks, ahead) for ahead in range(3)]
@@ -159,7 +159,7 @@ async def callers_that_left_the_queue_get_no_slot(factory: AsyncFactory) -> None
 
 
 async def no_caller_waits_forever(factory: AsyncFactory) -> None:
-    """While many callers come and go, the limit holds and nobody waits forever."""
+    """While many callers come and go, the limit is observed and nobody waits forever."""
     locks = factory()
     inside_count = largest_count = served_count = 0
 
@@ -206,7 +206,7 @@ async def a_cancelled_caller_passes_its_slot_on(factory: AsyncFactory) -> None:
 
 
 def threads_never_exceed_the_limit(factory: Factory) -> None:
-    """Threads that enter and leave rapidly never hold more slots than allowed."""
+    """Threads that enter and leave rapidly never have more slots than allowed."""
     locks, long_timeout, start = factory(), patience(), Barrier(8)
     inner_numbers, largest_numbers, refused_numbers = [0] * 8, [0] * 8, [0] * 8
 
@@ -238,7 +238,7 @@ def threads_never_exceed_the_limit(factory: Factory) -> None:
 async def _enters(
     locks: AsyncLocks, holder: object = None, *, name: str = _NAME, slots: int = 1
 ) -> bool:
-    """Return whether a new caller gets a slot at once."""
+    """Return whether a new caller gets a slot without waiting."""
     return await locks.acquire(name, holder or object(), slots=slots, queue=0, timeout=0)
 
 

@@ -206,7 +206,7 @@ async def a_buyer_may_be_asked_to_confirm(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each refusal raises the right error, and charges nobody."""
+    """Each error response raises the right error, and charges nobody."""
     async with make() as lab:
         for number, (refusal, kind) in enumerate(lab.subject.refusals):
             answer = with_an_address(refusal)
@@ -434,7 +434,7 @@ async def payment_methods_are_not_shown(make: Open) -> None:
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:
-    """Signed webhooks give the same result in any order; unsigned ones are refused."""
+    """Signed webhooks have the same result in any order; unsigned ones are rejected."""
     async with make() as lab:
         payment: Payment = await lab.held("k-1")
         if PaymentsCapability.AUTHORIZE in lab.capabilities:

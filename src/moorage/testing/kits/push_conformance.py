@@ -63,7 +63,7 @@ class PushSubject:
     Attributes:
         vendor: an account at the sandbox.
         sandbox: the sandbox, which records what each device received.
-        refusals: answers by which the vendor refuses, with the error that each must become.
+        refusals: error responses of the vendor, each with the error that it must raise.
         pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
         unreadable: an answer with the status of a success that does not confirm anything.
         secrets: texts that no repr, error, event or log entry may contain, such as a private key.
@@ -180,7 +180,7 @@ async def a_doubtful_outcome_is_unknown(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each refusal raises the right error with the vendor's answer, and is not retried."""
+    """Each error response raises the right error with the vendor's answer, and is not retried."""
     async with make() as lab:
         for number, (refusal, kind) in enumerate(lab.subject.refusals):
             answer = with_an_address(refusal)

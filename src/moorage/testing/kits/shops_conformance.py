@@ -335,7 +335,7 @@ async def an_unknown_order_is_refused(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each refusal raises the right error, with the vendor's code and answer."""
+    """Each error response raises the right error, with the vendor's code and answer."""
     async with make() as lab:
         for count, (refusal, kind, code) in enumerate(lab.subject.refusals):
             answer = with_an_address(refusal)
@@ -402,7 +402,7 @@ async def nothing_shows_the_buyer(make: Open) -> None:
 
 
 async def an_event_names_its_order(make: Open) -> None:
-    """A signed webhook names its order; a webhook with another signature is refused."""
+    """A signed webhook has its order's reference; a webhook with another signature is rejected."""
     async with make() as lab:
         report, secret = lab.subject.report, lab.subject.webhook_secret
         if report is None or secret is None:

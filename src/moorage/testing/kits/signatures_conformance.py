@@ -347,7 +347,7 @@ async def unsupported_features_are_refused(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each refusal raises the right error with the vendor's answer, and sends nothing."""
+    """Each error response raises the right error with the vendor's answer, and sends nothing."""
     async with make() as lab:
         for number, (refusal, kind, code) in enumerate(lab.subject.refusals):
             answer = with_an_address(refusal)

@@ -167,7 +167,7 @@ async def a_scheduled_text_can_be_cancelled(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each refusal raises the right error, with the vendor's answer."""
+    """Each error response raises the right error, with the vendor's answer."""
     async with make() as lab:
         for number, (answer, kind, *codes) in enumerate(lab.subject.refusals):
             for key in (None, f"k-{number}"):
@@ -186,7 +186,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def an_outage_is_no_refusal(make: Open) -> None:
-    """In an outage of the SMS vendor, the outcome is unknown, not a refusal."""
+    """In an outage of the SMS vendor, the outcome is unknown, and not a rejected message."""
     async with make() as lab:
         lab.sandbox.fail(Response(503, body=b"<html></html>"))
         await lab.refused(VendorFailed, lab("send", lab.message()), "An outage")

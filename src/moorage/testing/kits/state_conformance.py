@@ -211,7 +211,7 @@ async def a_state_of_another_layout_is_unusable_alone(stores: Stores) -> None:
 
 
 async def time_never_goes_back(stores: Stores) -> None:
-    """The time that a store gives to commands is in microseconds and never goes back."""
+    """The time that a store passes to commands is in microseconds and never goes back."""
     store = stores()
     times = [await store.now() for _ in range(50)]
     require(all(type(now) is int for now in times), "The store's time is not an int.")
@@ -518,7 +518,7 @@ async def commands_take_a_timeout(stores: Stores) -> None:
 
 @retrying_check
 async def waits_end_with_the_callers_timeout(stores: Stores) -> None:
-    """Behind a slow command, a caller with a shorter timeout gives up first."""
+    """Behind a slow command, a caller with a shorter timeout stops waiting first."""
     store, key = stores(), new_key()
     await store.execute(Write({key: "there"}))
     hold = BlockingCommand(key, patience())

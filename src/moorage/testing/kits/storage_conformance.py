@@ -68,7 +68,7 @@ class _StorageView(AsyncView):
     """A synchronous storage, presented with an asynchronous interface."""
 
     async def download(self, *arguments: Any, **named: Any) -> AsyncView:
-        """Start a download, whose bytes are read by a coroutine."""
+        """Start a download; a coroutine reads its bytes."""
         download = self.adapter.download(*arguments, **named)
         return AsyncView(download, unchanged={"info", "modified"})
 

@@ -307,7 +307,7 @@ async def unsupported_features_are_refused(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each refusal raises the right error, with the vendor's code and answer."""
+    """Each error response raises the right error, with the vendor's code and answer."""
     async with make() as lab:
         for count, (answer, kind, code) in enumerate(lab.subject.refusals):
             lab.sandbox.fail(answer)

@@ -94,7 +94,7 @@ async def add_suppression(vendor: ScenarioVendor) -> Any:
 
 
 async def send_to_many(vendor: ScenarioVendor) -> Any:
-    """Send one email to several recipients at once."""
+    """Send one email to several recipients."""
     base = EmailMessage(subject="Hello", text="Hello.")
     recipients = [BulkRecipient(to=f"{name}@example.com") for name in ("ada", "grace")]
     results = await vendor("send_bulk", BulkMessage(base=base, recipients=recipients))

@@ -63,7 +63,7 @@ class SandboxRequest:
         host: the host that it was sent to.
         path: the path, percent-encoded as it was received.
         query: the decoded query parameters.
-        headers: its fields.
+        headers: the request's header fields.
         body: the complete body.
     """
 
@@ -76,14 +76,14 @@ class SandboxRequest:
 
     @property
     def form(self) -> tuple[tuple[str, str], ...]:
-        """The decoded fields of a form, whose content type must be a form's."""
+        """The decoded fields of a form; the request's content type must be a form's."""
         kind = (self.headers.get("content-type") or "").partition(";")[0]
         if self.body and kind != "application/x-www-form-urlencoded":
             raise Refusal(Response(415, body=b"This is no form."))
         return tuple(parse_qsl(self.body.decode(), keep_blank_values=True))
 
     def json(self) -> Any:
-        """The value of a JSON body, whose content type must be JSON."""
+        """The value of a JSON body; the request's content type must be JSON."""
         kind = (self.headers.get("content-type") or "").partition(";")[0]
         if kind not in _JSON_TYPES:
             raise Refusal(Response(415, body=b"This is not JSON."))
@@ -112,7 +112,7 @@ class Notice:
 
     Attributes:
         url: the URL that it is sent to.
-        headers: its header fields, with the signature if the vendor puts it there.
+        headers: the webhook's header fields, with the signature if the vendor sends it in a header.
         body: the bytes that are sent.
         method: the HTTP method.
     """
@@ -167,7 +167,7 @@ def refusal(value: object, status: int, **headers: str) -> Refusal:
 
 
 def existing(records: Mapping[str, _Record], id_: str, missing: Refusal) -> _Record:
-    """Return the record with an id; if there is none, raise the refusal."""
+    """Return the record with an id; if there is none, raise the vendor's error response."""
     if id_ not in records:
         raise missing
     return records[id_]
@@ -192,15 +192,15 @@ class Replays:
     """The responses that a vendor repeats for known idempotency keys.
 
     Args:
-        conflict: makes the refusal of a key that was used for another request before; if None, the
-            content of a repeated request does not matter.
+        conflict: makes the error response to a key that was used for another request before; if
+            None, the content of a repeated request does not matter.
         headers: fields that are added to a repeated response.
-        refusals: tells which refusals are repeated too; by default none.
+        refusals: tells which error responses are replayed, besides successes; by default none.
         header: header that carries the key, for `once`.
         by_path: True if each path has keys of its own, for `once`.
         longest: number of characters that a key may have, for `once`.
-        invalid: makes the refusal of a key that is empty or too long, for `once`; if None, every
-            key is accepted.
+        invalid: makes the error response to a key that is empty or too long, for `once`; if None,
+            every key is accepted.
     """
 
     conflict: Callable[[], Refusal] | None = None

@@ -25,7 +25,7 @@ def _do_nothing() -> None:
 
 
 def _no_buyer(_: Payment) -> NoReturn:
-    raise AssertionError("This vendor asks nothing of a buyer.")
+    raise AssertionError("This vendor has no step that a buyer must complete.")
 
 
 @attrs.frozen(kw_only=True)

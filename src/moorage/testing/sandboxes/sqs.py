@@ -30,7 +30,7 @@ _WHO: Final = {
 
 
 class AmazonSqsSandbox(AwsSandbox):
-    """A sandbox of Amazon SQS, whose queues store received messages.
+    """A sandbox of Amazon SQS. Its queues store received messages.
 
     Args:
         queues: the names of the queues; the name of a FIFO queue ends with `.fifo`.

@@ -36,7 +36,7 @@ _INVOICE_TYPES: Final = (INVOICE, BILL)
 
 
 def escaped_text(text: str) -> str:
-    r"""A text escaped for QuickBooks' query language, with \ before an apostrophe."""
+    r"""A string escaped for QuickBooks' query language, with \ before an apostrophe."""
     return text.replace("\\", "\\\\").replace("'", "\\'")
 
 

@@ -116,7 +116,7 @@ def _problems(item: sdk.Answer) -> list[str]:
 
 
 def moment(text: str | None) -> datetime | None:
-    """The UTC time of a text in Xero's format, such as /Date(1552327126164+0000)/."""
+    """The UTC time of a string in Xero's format, such as /Date(1552327126164+0000)/."""
     match = _MICROSOFT_DATE.fullmatch(text or "")
     if match is None:
         return None

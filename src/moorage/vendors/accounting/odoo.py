@@ -381,7 +381,7 @@ _NAMED_FIELDS: Final = {
 
 
 def _mark(wire: Wire, key: str) -> str:
-    """A text derived from a key, without characters that are special in a search."""
+    """A string derived from a key, without characters that are special in a search."""
     return f"moorage-{sdk.key_for_vendor(wire, key, 0)[:_MARK_LENGTH]}"
 
 

@@ -127,7 +127,7 @@ class Xero(sdk.OAuthVendor):
     token_url: str = "https://identity.xero.com/connect/token"  # noqa: S105 - an address
 
     def settings(self) -> Mapping[str, Any]:
-        """The headers for requests, one of which names the organisation."""
+        """The headers for requests, including the one for the organisation."""
         return {"headers": {"Accept": "application/json", "Xero-Tenant-Id": self.tenant_id}}
 
     def oauth_settings(self) -> Mapping[str, Any]:
@@ -149,7 +149,7 @@ class Xero(sdk.OAuthVendor):
         return _contact(wire, role, await wire.send(request.evolve(idempotent=True)))
 
     async def find_contacts(self, wire: Wire, query: ContactQuery, /) -> tuple[ContactRecord, ...]:
-        """Search a text, and return contacts with exactly this name, email address or number."""
+        """Search a string, and return contacts with exactly this name, email address or number."""
         term = query.name or query.email or query.number or ""
         contacts: list[ContactRecord] = []
         earlier_ids: set[str] = set()

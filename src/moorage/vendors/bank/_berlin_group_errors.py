@@ -1,4 +1,4 @@
-"""Converts refusals of NextGenPSD2 banks to errors."""
+"""Converts error responses of NextGenPSD2 banks to errors of moorage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REQUEST_CODES: Final = """
 
 
 def _error_words(response: sdk.Response) -> tuple[str | None, str | None]:
-    """The code and text of a refusal, in either of the standard's two formats."""
+    """Return the code and text of an error response, in either of the standard's two formats."""
     answer = sdk.error_answer(response)
     messages = list(answer.objects("tppMessages"))
     message = next((item for item in messages if item.text("category") == "ERROR"), answer)
@@ -42,7 +42,7 @@ _REFUSALS: Final = sdk.Refusals(
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in a refusal; an exhausted daily access limit is not retried."""
+    """Return the error for an error response; an exhausted daily access limit is not retried."""
     error = _REFUSALS(request, response)
     if isinstance(error, sdk.RateLimitExceeded) and error.vendor_code == "ACCESS_EXCEEDED":
         error.retryable = False

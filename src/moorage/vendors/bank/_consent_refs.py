@@ -1,4 +1,4 @@
-"""References to accounts that name the consent they belong to, and to pages of transactions."""
+"""References to accounts, with the consent that they belong to, and to pages of transactions."""
 
 from __future__ import annotations
 

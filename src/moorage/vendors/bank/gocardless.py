@@ -58,7 +58,10 @@ _RESET_HEADER: Final = "HTTP_X_RATELIMIT_ACCOUNT_SUCCESS_RESET"
 
 
 def _error_words(response: sdk.Response) -> tuple[str | None, str | None]:
-    """The type and text of a refusal; the text may be a field's error."""
+    """Return the error type and message of an error response.
+
+    If the response reports errors of single fields, the message contains those.
+    """
     answer = sdk.error_answer(response)
     words = [answer.text("summary"), answer.text("detail")]
     if not any(words):
@@ -83,7 +86,7 @@ _REFUSALS: Final = sdk.Refusals(
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in a refusal; some expired consents are recognised by text or path."""
+    """Return the error for an error response; its text or path may indicate an expired consent."""
     summary = sdk.error_answer(response).text("summary") or ""
     is_ended = response.status in {401, 403, 409} and summary.startswith(_CONSENT_SUMMARIES)
     is_unknown = response.status == 404 and request.path.startswith(_REQUISITIONS)

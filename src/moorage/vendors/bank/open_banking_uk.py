@@ -63,7 +63,7 @@ _GONE_CODES: Final = frozenset({"U009", "U011", "UK.OBIE.Resource.NotFound"})
 
 
 def _error_words(response: Response) -> tuple[str | None, str | None]:
-    """The code and text of the first error of a refusal; the answer's own ones without any."""
+    """Return the code and text of a response's first error; the response's own ones without any."""
     answer = sdk.error_answer(response)
     error = next(answer.objects("Errors"), sdk.as_answer({}))
     code = error.text("ErrorCode") or answer.text("Code")
@@ -87,7 +87,7 @@ _TOKEN_REFUSALS: Final = sdk.Refusals(
 
 
 def _owner_refusal(request: sdk.Request, response: Response) -> sdk.ConnectorError | None:
-    """The error in a refusal of an owner's access token, which only the owner can replace."""
+    """Return the error for an owner's rejected access token, which only the owner can replace."""
     if response.status == 401:
         code, words = _error_words(response)
         text = "the access token of the consent is not valid"

@@ -249,7 +249,7 @@ async def _stored_consent(wire: Wire, ref: Ref) -> str | BankConsent | None:
 
 
 def _question(path: str, **fields: Any) -> sdk.Request:
-    """A request that may be repeated without another effect; Plaid reads with POST, too."""
+    """A request that may be repeated without another effect; Plaid also reads with POST."""
     return sdk.Request.post(path, json=fields).evolve(idempotent=True)
 
 

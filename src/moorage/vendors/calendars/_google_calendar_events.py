@@ -56,7 +56,7 @@ _KINDS: Final[Mapping[int, type[Any]]] = {
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error of a refusal, by its reason and status."""
+    """Return the error for an error response, by its reason and status."""
     status = response.status
     if status < 400 or status >= 500 or status == 408:
         return None

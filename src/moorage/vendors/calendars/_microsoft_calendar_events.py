@@ -59,7 +59,7 @@ _STATUSES: Final[Mapping[int, type[Any]]] = {
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error of a refusal, by its code and status."""
+    """Return the error for an error response, by its code and status."""
     status = response.status
     if status < 400 or status >= 500 or status == 408:
         return None
@@ -192,7 +192,7 @@ def read_event(calendar: str, ref: MakeRef, response: Response) -> CalendarEvent
 
 
 def event_of(calendar: str, ref: MakeRef, answer: Answer, response: Response) -> CalendarEvent:
-    """An event in a calendar, whose times the answer states in UTC."""
+    """An event in a calendar; the response states its times in UTC."""
     id_ = sdk.required(answer.text("id"), response, "id")
     series = answer.text("seriesMasterId")
     is_all_day = answer.flag("isAllDay") is True

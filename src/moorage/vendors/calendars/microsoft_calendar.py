@@ -237,18 +237,18 @@ class MicrosoftCalendar(sdk.OAuthVendor):
 
 
 def _page(after: Ref, path: str) -> Request:
-    """The request for a page, whose path must be the list's path.
+    """The request for a page; its path must be the list's path.
 
     Raises:
-        InvalidData: the reference belongs to another list.
+        InvalidData: the cursor belongs to another list.
     """
     page, _, query = after.id.partition("?")
     if page == path and query:
         return sdk.Request.get(after.id)
     raise sdk.InvalidData(
-        "This is not the `next` or the `later` of a page of this list.",
+        "`after` is not a cursor of this list.",
         field="after",
-        remedy="Give the reference of the previous page.",
+        remedy="Pass the `next` or `later` of a page that this list returned.",
     )
 
 

@@ -37,7 +37,7 @@ _REFUSALS: Final = sdk.Refusals(
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error of a refusal, with the pause that Telegram requests."""
+    """Return the error for an error response, with the pause that Telegram requests."""
     error = _REFUSALS(request, response)
     pause = sdk.error_answer(response).integer("parameters.retry_after")
     if isinstance(error, sdk.RateLimitExceeded) and pause is not None and pause in _PAUSES:

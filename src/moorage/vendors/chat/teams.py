@@ -64,7 +64,7 @@ def card(message: ChatMessage) -> dict[str, Any]:
 
 
 def read_accepted(response: Response) -> ChatReceipt:
-    """The receipt of an accepted message, whose answer is empty or the workflow's JSON."""
+    """The receipt of an accepted message; the response is empty or the workflow's JSON."""
     if response.body:
         try:
             body = response.json()

@@ -42,7 +42,7 @@ def _last_sunday(year: int, month: int) -> int:
 
 
 def parsed_day(text: object) -> date | None:
-    """The date in a text such as 2022-02-25; None for any other text."""
+    """The date in a string such as 2022-02-25; None for any other string."""
     try:
         day = date.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
@@ -78,7 +78,7 @@ def rows_of(response: sdk.Response, delimiter: str, columns: Iterable[str]) -> l
 
 
 def bank_error(title: str, _: sdk.Request, response: sdk.Response, /) -> sdk.ConnectorError | None:
-    """The error of a refusal, by its status; a plain text body is the bank's message.
+    """Return the error for an error response, by its status; plain text is the bank's message.
 
     No status means wrong credentials, because the bank requires none.
     """
@@ -118,7 +118,7 @@ class CentralBank(sdk.Vendor):
 
     @abstractmethod
     def read_tables(self, response: sdk.Response) -> Iterable[ExchangeRates]:
-        """The tables in an answer, one per day; empty if the answer says that there are none.
+        """The tables in a response, one per day; empty if the response states that there are none.
 
         Raises:
             VendorFailed: the answer cannot be read.

@@ -106,7 +106,7 @@ def _entries(response: sdk.Response) -> Iterator[Entry]:
 
 
 def _number(text: str, decimals: str) -> Decimal | None:
-    """The number in a text; None if it has a comma, which might be a decimal comma.
+    """The number in a string; None if it has a comma, which might be a decimal comma.
 
     A comma separates groups if a point follows, or if the series has fewer decimals than the digits
     behind the comma.

@@ -60,7 +60,7 @@ _PAUSE: Final = 1.0
 
 
 def _error_words(response: sdk.Response) -> tuple[str | None, str | None]:
-    """The code and text of a refusal's first problem."""
+    """Return the code and text of an error response's first problem."""
     answer = sdk.error_answer(response)
     problem = next(answer.objects("errors"), answer.object("errors"))
     texts = (problem.text("description"), *problem.texts("details"))

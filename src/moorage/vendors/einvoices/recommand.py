@@ -42,7 +42,7 @@ _NO_REASON: Final = "No additional context available"
 
 
 def _error_words(response: sdk.Response) -> tuple[str | None, str | None]:
-    """The field and text of a refusal's first problem."""
+    """Return the field and text of an error response's first problem."""
     for name, texts in sdk.error_answer(response).object("errors").raw.items():
         words = sdk.as_answer({"texts": texts}).texts("texts")
         return str(name), sdk.masked_words("; ".join(words))
@@ -57,7 +57,7 @@ _REFUSALS: Final = sdk.Refusals(
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error of an answer; a refusal without a reason leaves the outcome unknown."""
+    """Return the error for a response; a rejection without a reason leaves the outcome unknown."""
     code, words = _error_words(response)
     if response.status == _UNPROCESSABLE and _NO_REASON in (words or ""):
         return sdk.refusal(sdk.VendorFailed, "Recommand", response, code, words)

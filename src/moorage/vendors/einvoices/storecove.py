@@ -1,10 +1,10 @@
 """Storecove: electronic invoices over Peppol.
 
 Documents go to `document_submissions`; Storecove reads them and writes a new document with their
-content. The refusal of a repeated `idempotencyGuid` names no earlier submission, and the
-documentation does not say how long it is remembered. So a document that may have been accepted is
-not sent again. A webhook reports the delivery, and so does the evidence of the recipient's access
-point, which exists only after the delivery.
+content. The error response to a repeated `idempotencyGuid` does not contain the earlier
+submission's id, and the documentation does not say how long it is remembered. So a document that
+may have been accepted is not sent again. A webhook reports the delivery, and so does the evidence
+of the recipient's access point, which exists only after the delivery.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _VERDICTS: Final = {"OK": True, "NOK": False}
 
 
 def _error_words(response: sdk.Response) -> tuple[str | None, str | None]:
-    """The first problem of a refusal: its field and text."""
+    """Return the field and text of an error response's first problem."""
     try:
         problems = sdk.read_answers(response)
     except sdk.VendorFailed:

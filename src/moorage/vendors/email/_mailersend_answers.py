@@ -70,7 +70,7 @@ COUNTS: Final = {
 
 
 def read_refusal(response: sdk.Response) -> tuple[str | None, str | None]:
-    """The code and text of a refusal; without a code, the name of the invalid field."""
+    """Return the code and text of an error response; without a code, the invalid field's name."""
     body = sdk.error_answer(response)
     errors = body.object("errors")
     sentences = [word for field in errors.raw for word in errors_of(errors, field)]
@@ -80,7 +80,7 @@ def read_refusal(response: sdk.Response) -> tuple[str | None, str | None]:
 
 
 def errors_of(errors: sdk.Answer, field: str) -> tuple[str, ...]:
-    """The error sentences of a field, whose name may contain dots."""
+    """The error sentences of a field; the field's name may contain dots."""
     return sdk.Answer({"sentences": errors.raw[field]}).texts("sentences")
 
 

@@ -43,12 +43,12 @@ _PERMANENT: Final = {"bounce": True, "soft bounce": False, "suspension": False}
 
 
 def is_id_variable(name: str) -> bool:
-    """True if a custom variable of this name holds the message id."""
+    """True if a custom variable of this name contains the message id."""
     return name == ID_VARIABLE
 
 
 def read_refusal(response: sdk.Response) -> tuple[str | None, str | None]:
-    """The text of a refusal; Mailtrap's refusals have no code."""
+    """The text of a refusal; Mailtrap's error responses have no code."""
     return None, _words(sdk.error_answer(response))
 
 

@@ -166,7 +166,7 @@ def read_metrics(query: StatisticsQuery, response: sdk.Response) -> EmailStatist
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error for the name in an answer, which says more than the status."""
+    """Return the error for the error name in a response, which is more specific than the status."""
     status = response.status
     if sdk.is_success(status):
         return None

@@ -148,7 +148,7 @@ def read_statistics(
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error for the errors in an answer, which say more than the status."""
+    """Return the error for the errors in a response, which are more specific than the status."""
     status = response.status
     if sdk.is_success(status) or status >= 500:
         return None

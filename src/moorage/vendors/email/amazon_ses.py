@@ -69,7 +69,7 @@ _METRICS: Final = {
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error for the name in an answer, which says more than the status."""
+    """Return the error for the error name in a response, which is more specific than the status."""
     if sdk.is_success(response.status) or response.status >= 500:
         return None
     code = error_code(response)

@@ -249,11 +249,13 @@ def _headers(message: EmailMessage) -> dict[str, str]:
     is_taken = any(name.lower() == _METADATA.lower() for name in headers)
     if is_taken or not words.isascii():
         raise sdk.InvalidData(
-            f"The metadata are sent as the header {_METADATA}, which the message has already."
+            f"The message has a header {_METADATA}, which moorage needs for the metadata."
             if is_taken
-            else "The metadata have characters that are not ASCII, which Brevo sends as they are.",
+            else "The metadata contain characters that are not ASCII.",
             field="metadata",
-            remedy="Use only ASCII in metadata, and no header of that name.",
+            remedy=f"Remove the header {_METADATA}, or leave out the metadata."
+            if is_taken
+            else "Use only ASCII characters in metadata.",
         )
     return headers | {_METADATA: words}
 

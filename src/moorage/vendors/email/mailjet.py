@@ -2,8 +2,8 @@
 
 Mail uses the Send API v3.1, statistics the REST API v3; the API key and its secret are sent as
 basic authentication. Mailjet takes no idempotency key, so a message that may have been sent is not
-sent again. If one of several messages in a request is wrong, it sends the others, but answers with
-the status of a refusal; so each message of a bulk is sent in its own request. moorage gives each
+sent again. If one of several messages in a request is wrong, it sends the others, but responds with
+the status of an error; so each message of a bulk is sent in its own request. moorage gives each
 message an id as its `CustomID`, because Mailjet gives each recipient a different `MessageID`.
 """
 

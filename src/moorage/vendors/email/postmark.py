@@ -2,7 +2,7 @@
 
 JSON with a server token in a header. Postmark takes no idempotency key, so a message that may have
 been sent is not sent again. A bulk message is one request with a message and a result for each
-recipient. An answer with status 200 may be a refusal, which its `ErrorCode` indicates.
+recipient. A response with status 200 may report an error, by its `ErrorCode`.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ _COUNTED_FIELDS: Final = {
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error for an answer's `ErrorCode`, which says more than the status."""
+    """Return the error for a response's `ErrorCode`, which is more specific than the status."""
     error = sdk.error_answer(response)
     says_itself = response.status >= 500 or response.status == _TOO_MANY
     default_error = None if says_itself else sdk.VendorRejected

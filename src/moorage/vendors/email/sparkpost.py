@@ -111,7 +111,7 @@ class SparkPost(EmailVendor):
         return self.base_url or _REGIONS[self.region]
 
     def settings(self) -> Mapping[str, Any]:
-        """The header that names the subaccount, if any."""
+        """The header with the subaccount, if there is one."""
         number = self.subaccount
         return {"headers": {} if number is None else {"X-MSYS-SUBACCOUNT": number}}
 

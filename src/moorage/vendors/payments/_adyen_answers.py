@@ -220,7 +220,7 @@ def read_move(response: sdk.Response) -> tuple[sdk.Answer, str, MoveState]:
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer's body, which says more than the status."""
+    """Return the error in a response's body, which is more specific than the status."""
     try:
         raw_answer = response.json()
     except sdk.InvalidData:

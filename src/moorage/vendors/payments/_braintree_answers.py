@@ -120,7 +120,7 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
 def declined_error(
     decline: Decline, payment: str | None, response: sdk.Response | None = None
 ) -> sdk.PaymentDeclined:
-    """The error for a transaction that failed at once."""
+    """The error for a transaction that failed immediately."""
     return sdk.PaymentDeclined(
         f"The payment was declined: {decline.vendor_message or decline.vendor_code}",
         reason=decline.reason,
@@ -133,7 +133,7 @@ def declined_error(
 
 
 def decline_of(transaction: sdk.Answer) -> Decline:
-    """Why a transaction failed, from the newest event that gives a reason."""
+    """Why a transaction failed, according to the newest event with a reason."""
     for event in transaction.objects("statusHistory"):
         code = event.text("processorResponse.legacyCode") or event.text("gatewayRejectionReason")
         if code is not None:

@@ -165,7 +165,7 @@ def is_ended(payment: Payment) -> bool:
 
 
 def read_action_id(response: sdk.Response) -> tuple[sdk.Answer, str]:
-    """Parse the id of a capture, void or refund, whose outcome follows later."""
+    """Parse the id of a capture, void or refund; its outcome follows later."""
     body = sdk.read_answer(response)
     return body, sdk.required(body.text("action_id"), response, "action_id")
 
@@ -219,7 +219,7 @@ def was_removed(error: sdk.VendorRejected) -> bool:
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer's body, which says more than the status."""
+    """Return the error in a response's body, which is more specific than the status."""
     if sdk.is_success(response.status):
         return _decline(request, response)
     body = sdk.error_answer(response)
@@ -244,7 +244,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
 
 
 def _decline(request: sdk.Request, response: sdk.Response) -> sdk.PaymentDeclined | None:
-    """The error for a new payment that was declined at once."""
+    """The error for a new payment that was declined immediately."""
     if request.method is not sdk.HttpMethod.POST or request.path != PAYMENTS:
         return None
     body = sdk.error_answer(response)

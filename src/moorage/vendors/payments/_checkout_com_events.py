@@ -103,7 +103,7 @@ def _authorization_changes(event: WebhookEvent, money: Money, code: str) -> dict
 
 
 def _dispute_events(event: WebhookEvent, key: str, make: MakeRef) -> tuple[PaymentEvent, ...]:
-    """The event of a dispute; none if it does not name a payment."""
+    """The event of a dispute; none if it does not contain a payment."""
     body = as_answer(event.data)
     payment, state = body.text("payment_id"), _DISPUTES.get(event.vendor_type)
     currency = body.text("currency")

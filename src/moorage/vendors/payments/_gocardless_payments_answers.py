@@ -309,7 +309,7 @@ def _decline_of(body: sdk.Answer) -> Decline | None:
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer's body, which says more than the status."""
+    """Return the error in a response's body, which is more specific than the status."""
     if sdk.is_success(response.status):
         return None
     error = sdk.error_answer(response).object("error")

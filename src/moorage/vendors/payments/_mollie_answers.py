@@ -269,7 +269,7 @@ def refused_error(payment: Payment) -> sdk.PaymentDeclined | None:
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer's body, which says more than the status."""
+    """Return the error in a response's body, which is more specific than the status."""
     if sdk.is_success(response.status):
         return _refusal(request, response)
     words = sdk.vendor_code_and_message(response)[1]
@@ -289,7 +289,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
 
 
 def _refusal(request: sdk.Request, response: sdk.Response) -> sdk.PaymentDeclined | None:
-    """The error for a new payment that failed at once."""
+    """The error for a new payment that failed immediately."""
     if request.method is not sdk.HttpMethod.POST or request.path != PAYMENTS:
         return None
     body = sdk.error_answer(response)

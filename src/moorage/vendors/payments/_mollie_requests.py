@@ -40,7 +40,7 @@ def payment_body(vendor: Mollie, charge: Charge, **fields: Any) -> dict[str, Any
 
 
 def _means_fields(charge: Charge) -> dict[str, Any]:
-    """The fields that name the payment method, and store it for later payments."""
+    """The fields that choose the payment method, and store it for later payments."""
     means: dict[str, Any] = {}
     source = charge.source
     if source is not None and source.startswith("tkn_"):

@@ -166,7 +166,7 @@ _READERS: Final[
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer's body, which says more than the status."""
+    """Return the error in a response's body, which is more specific than the status."""
     body = sdk.error_answer(response)
     if sdk.is_success(response.status):
         return _decline_error(body, response) if request.method is sdk.HttpMethod.POST else None

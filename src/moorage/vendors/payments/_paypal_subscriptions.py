@@ -129,7 +129,7 @@ async def change_subscription(
 
 
 async def cancel_subscription(wire: sdk.Wire, ref: sdk.Ref, key: str) -> Subscription:
-    """Cancel a subscription at once; PayPal refuses a second cancellation."""
+    """Cancel a subscription immediately; PayPal refuses a second cancellation."""
     look_up = partial(get_subscription, wire, ref)
     return await executed_once(_cancel(wire, ref, key), look_up, SubscriptionState.CANCELED)
 

@@ -345,7 +345,7 @@ def link_of(ref: sdk.MakeRef, body: sdk.Answer) -> PaymentLink | None:
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer's body, which says more than the status."""
+    """Return the error in a response's body, which is more specific than the status."""
     if sdk.is_success(response.status) or response.status != _BAD_REQUEST:
         return None
     error = sdk.error_answer(response).object("error")

@@ -1,4 +1,4 @@
-"""Events from Razorpay's webhooks, whose objects show the state at the time of the event."""
+"""Events from Razorpay's webhooks; their objects have the state at the time of the event."""
 
 from __future__ import annotations
 

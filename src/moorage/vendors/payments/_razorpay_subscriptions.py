@@ -110,7 +110,7 @@ async def change_subscription(
 
 
 async def cancel_subscription(wire: sdk.Wire, ref: sdk.Ref, key: str) -> Subscription:
-    """Cancel a subscription at once; Razorpay refuses a second cancellation."""
+    """Cancel a subscription immediately; Razorpay refuses a second cancellation."""
     path = url_of(SUBSCRIPTIONS, ref.id, "cancel")
     request = sdk.Request.post(path, json={"cancel_at_cycle_end": False})
     parse = partial(_read_subscription, wire)

@@ -1,4 +1,4 @@
-"""Square's errors, and payments that failed at once."""
+"""Square's errors, and payments that failed immediately."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _KINDS: Final[Mapping[str, Callable[..., sdk.ConnectorError]]] = {
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error for an answer's category and code, which say more than the status."""
+    """Return the error for a response's category and code, more specific than the status."""
     body = sdk.error_answer(response)
     if sdk.is_success(response.status):
         return _failed_at_once(request, response, body)

@@ -90,7 +90,7 @@ def _charge_event(ref: sdk.MakeRef, body: sdk.Answer, kind: str) -> PaymentEvent
 
 
 def _failure(charge: sdk.Answer) -> Decline:
-    """Why a charge failed; the bank's reason says more than Stripe's code."""
+    """Why a charge failed; the bank's reason is more specific than Stripe's code."""
     reason, code = charge.text("outcome.reason"), charge.text("failure_code")
     fields = {"decline_code": reason, "code": code, "message": charge.value("failure_message")}
     return decline_of(sdk.as_answer(fields)) or Decline(reason=DeclineReason.OTHER)
@@ -125,7 +125,7 @@ _READERS: Final[Mapping[str, Callable[[sdk.MakeRef, sdk.Answer, str], PaymentEve
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error for an answer's type and code, which say more than the status."""
+    """Return the error for a response's type and code, which are more specific than the status."""
     if sdk.is_success(response.status):
         return None
     _code, words = sdk.vendor_code_and_message(response)

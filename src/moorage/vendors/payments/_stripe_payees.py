@@ -35,7 +35,7 @@ def transfer_body(transfer: PayeeTransfer) -> dict[str, Any]:
 
 
 def read_transfer(wire: sdk.Wire, response: sdk.Response) -> PayeePayout:
-    """Parse the transfer in an answer; its money is in the payee's balance at once."""
+    """Parse the transfer in an answer; its money is in the payee's balance immediately."""
     body = sdk.read_answer(response)
     is_reversed = sdk.required(body.flag("reversed"), response, "reversed")
     return PayeePayout(

@@ -1,7 +1,8 @@
 """Checkout.com: card payments, captures, refunds, disputes and stored cards, with a secret key.
 
-A payment is decided at once, but a capture, void or refund is only accepted at first: its result
-is in the payment and in webhooks later. Each of these requests is sent with its idempotency key.
+A payment is decided immediately, but a capture, void or refund is only accepted at first: its
+result is in the payment and in webhooks later. Each of these requests is sent with its idempotency
+key.
 """
 
 from __future__ import annotations

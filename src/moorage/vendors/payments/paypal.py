@@ -2,7 +2,7 @@
 
 A payment is an order; its authorisations, captures and refunds have separate ids. A buyer
 approves an order at PayPal, and `complete` then authorises or captures it; an order with a stored
-means of payment is executed at once. PayPal remembers its answer to an idempotency key for six
+means of payment is executed immediately. PayPal remembers its answer to an idempotency key for six
 hours.
 """
 

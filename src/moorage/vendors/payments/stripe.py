@@ -150,7 +150,7 @@ class Stripe(sdk.ApiVendor):
         return await pay(wire, INTENTS, body, charge.amount, key)
 
     async def charge(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Create and confirm a payment intent that is captured at once."""
+        """Create and confirm a payment intent that is captured immediately."""
         body = confirmed_body(charge, capture_method="automatic")
         return await pay(wire, INTENTS, body, charge.amount, key)
 

@@ -58,7 +58,7 @@ _NICKNAME: Final = 64
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error of a refusal, by the codes in its details and its status."""
+    """Return the error for an error response, by the codes in its details and its status."""
     status = response.status
     if status < 400 or status >= 500 or status == 408:
         return None

@@ -28,7 +28,7 @@ _MEMBER_KINDS: Final = {"User": MemberKind.PERSON, "Group": MemberKind.GROUP}
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error of a refusal, by its status and `scimType`."""
+    """Return the error for an error response, by its status and `scimType`."""
     status = response.status
     if status < 400 or status >= 500 or status == 408:
         return None

@@ -37,7 +37,7 @@ _FILTERS: Final = {"user_name": "userName", "email": "emails.value", "external_i
 
 
 def quoted(text: str) -> str:
-    """A text as a filter value, which is a JSON string."""
+    """A string as a filter value, which is a JSON string."""
     return encode_json(text).decode()
 
 

@@ -163,7 +163,7 @@ class Entra(sdk.OAuthVendor):
         return MemberPage(items=tuple(items), next=self._next(wire, answer, response))
 
     async def add_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
-        """Add a member; if the person is a member already, the refusal is ignored."""
+        """Add a member; if the person is a member already, the vendor's error is ignored."""
         link = {"@odata.id": self._link(f"/v1.0/directoryObjects/{quote(member.id, safe='')}")}
         request = sdk.Request.post(f"{_path(_GROUPS, ref.id)}/members/$ref", json=link)
         try:

@@ -178,5 +178,5 @@ class Firebase(sdk.GoogleVendor):
 
 
 def _payload(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of a message that the device receives, whose size Firebase limits."""
+    """The parts of a message that the device receives; Firebase limits their size."""
     return {name: fields[name] for name in ("notification", "data") if name in fields}

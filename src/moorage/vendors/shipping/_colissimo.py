@@ -83,7 +83,7 @@ def label_body(request: RateRequest, code: str, zebra_format: str, day: date) ->
 
 
 def _address(address: Address) -> dict[str, Any]:
-    """An address, whose street is Colissimo's second line."""
+    """An address; its street is Colissimo's second line."""
     fields = {
         "companyName": address.company,
         "lastName": address.name,

@@ -102,14 +102,14 @@ def service_code(carrier: str, service: str) -> str:
 
 
 def listed_texts(body: sdk.Answer, path: str) -> tuple[str, ...]:
-    """The texts of a list in an answer, without empty or unencodable ones."""
+    """The strings of a list in an answer, without empty or unencodable ones."""
     entries = body.value(path)
     numbers = range(len(entries)) if sdk.is_list(entries) else ()
     return tuple(text for number in numbers if (text := body.text(f"{path}.{number}")))
 
 
 def texts(value: Any) -> Any:
-    """A text or several as a tuple; other values are left unchanged, to be refused later."""
+    """A string or several as a tuple; other values are left unchanged, to be refused later."""
     if isinstance(value, str):
         return (value,)
     is_series = isinstance(value, (list, tuple, set, frozenset))
@@ -140,14 +140,14 @@ def as_number(value: Decimal) -> int | float:
 
 
 def kind_of(status: int) -> Kind:
-    """The error for a status, if the body says no more."""
+    """The error for a status, if the body contains no code."""
     return sdk.VendorFailed if status >= 500 else _KINDS.get(status, sdk.VendorRejected)
 
 
 def refusal(
     kind: Kind, vendor: str, response: sdk.Response, code: str | None, words: str | None
 ) -> sdk.ConnectorError:
-    """The error for a refusal, with the vendor's text but without secrets."""
+    """Return the error for an error response, with the vendor's text but without secrets."""
     message = None if words is None else _REDACTION.words(words, _MAX_LENGTH)
     fields: dict[str, Any] = {"by_vendor": True} if kind is sdk.RateLimitExceeded else {}
     return kind(
@@ -161,7 +161,7 @@ def refusal(
 
 
 def error_object(response: sdk.Response) -> sdk.Answer:
-    """The JSON object of a refusal, which may be the first in a list; empty if there is none."""
+    """The JSON object of an error response, or the first object in its list; otherwise empty."""
     try:
         return sdk.error_answer(response) or next(iter(sdk.read_answers(response)), sdk.Answer({}))
     except sdk.VendorFailed:

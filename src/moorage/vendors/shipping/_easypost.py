@@ -298,7 +298,7 @@ def read_address(response: sdk.Response, address: Address) -> AddressResult:
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error for an answer's code, which says more than the status."""
+    """Return the error for a response's code, which is more specific than the status."""
     if sdk.is_success(response.status):
         return None
     code, words = sdk.vendor_code_and_message(response)

@@ -241,5 +241,5 @@ def deleted_shipment(ref: sdk.Ref, error: sdk.VendorRejected) -> Shipment:
 
 
 def cancel_result(ref: sdk.Ref, status: str, raw: object) -> CancelResult:
-    """The result of a deletion, which takes effect at once."""
+    """The result of a deletion, which takes effect immediately."""
     return CancelResult(ref=ref, state=CancelState.APPROVED, vendor_status=status, raw=raw)

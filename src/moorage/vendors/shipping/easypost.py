@@ -138,7 +138,7 @@ class EasyPost(sdk.ApiVendor):
     ) -> Shipment:
         """Buy a shipment; if this rate was bought before, return that shipment.
 
-        The refusal and the shipment that was found are stored, so a repeat buys nothing.
+        The error response and the shipment that was found are stored, so a repeat buys nothing.
         """
         path = _path("shipments", rate.other("shipment"))
         body = {"rate": {"id": rate.id}, "insurance": rate.other("insurance")}

@@ -278,7 +278,7 @@ def check_accepted(response: sdk.Response) -> sdk.Answer:
 
     Raises:
         VendorRejected: Amazon refused the change; the error has the first of its reasons.
-        VendorFailed: the answer states neither acceptance nor refusal.
+        VendorFailed: the response states neither acceptance nor rejection.
     """
     answer = sdk.read_answer(response)
     word = answer.text("status")

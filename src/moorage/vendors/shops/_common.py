@@ -1,4 +1,4 @@
-"""Helpers of shop vendors: addresses, times, and refusals due to an order's state."""
+"""Helpers of shop vendors: addresses, times, and errors due to an order's state."""
 
 from __future__ import annotations
 

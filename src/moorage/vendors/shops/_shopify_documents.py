@@ -118,6 +118,6 @@ def request(document: str, variables: Mapping[str, Any]) -> sdk.Request:
 
 
 def quoted(text: str) -> str:
-    """A text as a single term of Shopify's search."""
+    """A string as a single term of Shopify's search."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"

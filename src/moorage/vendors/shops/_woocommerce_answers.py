@@ -133,7 +133,7 @@ def read_order(ref: MakeRef, response: Response, answer: Answer) -> ShopOrder:
 
 
 def read_item(ref: MakeRef, response: Response, answer: Answer, currency: str) -> ShopItem:
-    """A product or variation; a variation's reference also names its product."""
+    """A product or variation; a variation's reference also contains its product."""
     id_ = sdk.required(answer.text("id"), response, "id")
     parent = answer.integer("parent_id") if answer.text("type") == "variation" else None
     return ShopItem(

@@ -65,7 +65,7 @@ class OrderCursor:
         }
 
     def resume_at(self, orders: tuple[ShopOrder, ...]) -> datetime | None:
-        """The latest change seen so far, or the start if there was none."""
+        """The latest change that was read, or the start if there was none."""
         times = [order.updated_at for order in orders if order.updated_at is not None]
         if self.latest is not None:
             times.append(self.latest)

@@ -255,7 +255,7 @@ def _parcel_of(ref: Ref, number: str, response: Response) -> FulfilmentReceipt |
 
 
 def _read_created(ref: Ref, response: Response) -> FulfilmentReceipt:
-    """The receipt of a new parcel, whose id is in the returned URL."""
+    """The receipt of a new parcel; the parcel's id is in the returned URL."""
     address = response.headers.get("location") or ""
     head, _, id_ = address.rpartition("/shipping_fulfillment/")
     if not head or not id_:

@@ -251,7 +251,7 @@ def _next_cursor(response: Response, page: Answer) -> str | None:
 
 
 async def _whole_order(wire: Wire, response: Response, answer: Answer) -> ShopOrder:
-    """An order with all its lines, of which the first answer may contain only some."""
+    """An order with all its lines; the first response may contain only some of them."""
     lines: tuple[OrderLine, ...] = ()
     cursor = _next_cursor(response, answer.object("lineItems"))
     earlier_cursors: set[str] = set()

@@ -63,7 +63,7 @@ def upload_request(document: SignatureDocument) -> sdk.Request:
 def agreement_body(
     request: SignatureRequest, files: Sequence[str], mark: str | None
 ) -> dict[str, Any]:
-    """The body of an agreement that is sent at once.
+    """The body of an agreement that is sent immediately.
 
     Args:
         request: signers and texts.

@@ -22,7 +22,7 @@ _LANGUAGES: Final = {"en-US": "en", "zh": "zh_CN"}
 
 
 def envelope_body(request: SignatureRequest, mark: str | None, today: date) -> dict[str, Any]:
-    """The definition of an envelope that is sent at once.
+    """The definition of an envelope that is sent immediately.
 
     Args:
         request: documents or template, signers and texts.

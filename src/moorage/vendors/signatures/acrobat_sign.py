@@ -99,7 +99,7 @@ class AcrobatSign(sdk.ApiVendor):
     )
 
     def settings(self) -> Mapping[str, Any]:
-        """The header that names the user."""
+        """The header with the user."""
         return {"headers": {} if self.api_user is None else {"x-api-user": self.api_user}}
 
     async def send(

@@ -1,4 +1,4 @@
-"""Helpers of SMS vendors: senders, prices, and refusals without telephone numbers."""
+"""Helpers of SMS vendors: senders, prices, and error messages without telephone numbers."""
 
 from __future__ import annotations
 
@@ -73,5 +73,5 @@ def without_numbers(text: str) -> str:
 def refusal(
     kind: Kind, vendor: str, response: sdk.Response, code: str | None, words: str | None
 ) -> sdk.ConnectorError:
-    """The error for a refusal, with the vendor's text without telephone numbers."""
+    """Return the error for an error response, with the vendor's text without telephone numbers."""
     return sdk.refusal(kind, vendor, response, code, words and without_numbers(words))

@@ -1,4 +1,4 @@
-"""Verification codes of SMS vendors: settings, numbers, and refusals that are results."""
+"""Verification codes of SMS vendors: settings, numbers, and error responses that are results."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _OPEN_STATUSES: Final = frozenset({408, 425})
 
 @attrs.frozen
 class CodeMaskingClassifier:
-    """A classifier that masks the entered code where a refusal repeats it.
+    """A classifier that masks the entered code where an error response repeats it.
 
-    A code of digits is too short to be masked like a credential. It is masked after the refusal
-    was read, because an entered code may equal one of the vendor's own codes for refusals.
+    A code of digits is too short to be masked like a credential. It is masked after the error
+    response was read, because an entered code may equal one of the vendor's own error codes.
 
     Attributes:
         classify: classifier of the answers.
@@ -35,7 +35,7 @@ class CodeMaskingClassifier:
     classify: Callable[[Request, Response], ConnectorError | None]
 
     def __call__(self, request: Request, response: Response, /) -> ConnectorError | None:
-        """The error for a refusal, without the code; None to judge by status alone."""
+        """Return the error for a response, without the code; None to judge by status alone."""
         error = self.classify(request, response)
         match = _CODE.search(request.body) if isinstance(request.body, bytes) else None
         if match is None or sdk.is_success(response.status):
@@ -57,7 +57,7 @@ class CodeMaskingClassifier:
 
 
 def _mask(error: ConnectorError, code: re.Pattern[str], masked_response: Response) -> None:
-    """Mask an entered code in an error, but not in the refusal's own error code."""
+    """Mask an entered code in an error's message, but not in the vendor's own error code."""
     error.args = (code.sub(_MASK, error.message),)
     words: str | None = getattr(error, "vendor_message", None)
     fields = {

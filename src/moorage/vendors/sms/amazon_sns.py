@@ -52,7 +52,7 @@ def _read_xml(response: sdk.Response) -> sdk.XmlElement | None:
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error for an answer's code, which says more than the status."""
+    """Return the error for a response's code, which is more specific than the status."""
     if sdk.is_success(response.status) or response.status >= 500:
         return None
     root = _read_xml(response)

@@ -1,7 +1,7 @@
 """Bird, formerly MessageBird: text messages, number look-ups and verification codes.
 
-Version 1 of the API, JSON with a key that belongs to a region. Bird replays its answer to an
-idempotency key, refusals too, for about three hours. The status of messages arrives by webhooks,
+Version 1 of the API, JSON with a key that belongs to a region. Bird replays its response to an
+idempotency key, errors included, for about three hours. The status of messages arrives by webhooks,
 at endpoints that are configured once for all messages.
 """
 
@@ -82,7 +82,7 @@ _KEYS: Final = sdk.VendorKeys(
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error for an answer's type, which says more than the status."""
+    """Return the error for a response's type, which is more specific than the status."""
     if sdk.is_success(response.status) or response.status >= 500:
         return None
     error = sdk.error_answer(response).object("error")

@@ -1,8 +1,8 @@
 """Infobip: text messages by SMS API version 3, and verification codes by its 2FA API.
 
 Infobip takes no idempotency key, so a message that may have been sent is not sent again. It can
-reject a message in an answer with HTTP 200, which is a refusal here. A scheduled message is sent
-as a separate bulk with the message's id, because only a bulk can be cancelled.
+reject a message in a response with HTTP 200; this vendor then raises an error. A scheduled message
+is sent as a separate bulk with the message's id, because only a bulk can be cancelled.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ _REFUSALS: Final = sdk.Refusals(
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error for a refusal, including messages rejected in a successful answer."""
+    """Return the error for an error response, or a successful response with rejected messages."""
     if not sdk.is_success(response.status):
         return _REFUSALS(request, response)
     status = sdk.error_answer(response).object("messages.0.status")

@@ -59,7 +59,7 @@ def message_body(vendor: Sinch, message: SmsMessage) -> dict[str, Any]:
 
 
 def check_message(message: SmsMessage) -> None:
-    """Refuse a message with several media, of which Sinch would send only one."""
+    """Refuse a message with several media, because Sinch would send only one of them."""
     if len(message.media) > 1:
         raise sdk.InvalidData(
             "The message has several media, but Sinch sends at most one.",

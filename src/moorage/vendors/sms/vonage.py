@@ -93,7 +93,7 @@ _NUMBER_WORDS: Final = sdk.text("status_message", "error_text")
 
 
 def _read_problem(response: sdk.Response) -> tuple[str | None, str | None]:
-    """The code and text of a refusal by Vonage's Verify API."""
+    """Return the code and text of an error response of Vonage's Verify API."""
     error = sdk.error_answer(response)
     return error.text("title"), sdk.masked_words(error.text("detail"))
 

@@ -59,7 +59,7 @@ _REMEDIES: Final = {
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer's body, which says more than the status."""
+    """Return the error in a response's body, which is more specific than the status."""
     if response.status < 400:
         return None
     code, words = _failure_details(request, response)

@@ -51,7 +51,7 @@ class Grant:
 
         Args:
             leading: lines that identify the signer, which follow the resource.
-            sign: signs a text.
+            sign: signs a string.
             more: further parameters that identify the signer.
         """
         fields = self._fields()

@@ -1,4 +1,4 @@
-"""Uploads to Azure in blocks, whose names identify upload and part.
+"""Uploads to Azure in blocks; a block's name identifies the upload and the part.
 
 The name of a block consists of the MD5 of its bytes, which Azure has verified, its number and its
 upload. So a stored block certainly has the bytes that were sent, and belongs to one upload only.

@@ -126,7 +126,7 @@ def media_type(text: str | None) -> str:
 
 
 def root(response: sdk.Response, *names: str) -> sdk.XmlElement:
-    """Parse an answer's XML document, whose root must have one of these names.
+    """Parse a response's XML document; its root must have one of these names.
 
     Raises:
         VendorFailed: the document is missing, or its root has another name.

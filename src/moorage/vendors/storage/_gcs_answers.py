@@ -27,7 +27,7 @@ _RESUME_INCOMPLETE: Final = 308
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer's body, which says more than the status."""
+    """Return the error in a response's body, which is more specific than the status."""
     status = response.status
     if sdk.is_success(status) or status == _RESUME_INCOMPLETE:
         return None

@@ -45,7 +45,7 @@ class Chunks:
 
     @property
     def md5(self) -> str:
-        """The base64 MD5 of all bytes so far."""
+        """The base64 MD5 of all bytes that were added."""
         return b64encode(self._md5.digest()).decode()
 
     def _hashed(self, data: bytes) -> bytes:

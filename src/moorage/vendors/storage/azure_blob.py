@@ -198,7 +198,7 @@ class AzureBlob(sdk.Vendor):
     async def _stored_if_equal(
         self, wire: sdk.Wire, key: str, error: sdk.VendorRejected, checksum: Checksum
     ) -> ObjectInfo:
-        """The stored blob if it has the same bytes; otherwise raise the refusal."""
+        """The stored blob if it has the same bytes; otherwise raise the vendor's error."""
         try:
             stored_info = await self.head(wire, key, version=None)
         except sdk.VendorRejected:
@@ -279,7 +279,7 @@ class AzureBlob(sdk.Vendor):
         return await self.head(wire, key, version=None)
 
     async def _copied_object(self, wire: sdk.Wire, key: str) -> ObjectInfo:
-        """Wait for the copy, which is usually complete at once within an account."""
+        """Wait for the copy, which is usually complete immediately within an account."""
         response = await wire.send(sdk.Request.head(self._urls.blob(key)))
         for _ in range(_LOOKS):
             if response.header("x-ms-copy-status") != "pending":

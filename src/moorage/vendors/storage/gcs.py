@@ -270,7 +270,7 @@ class Gcs(sdk.GoogleVendor):
     async def _stored_if_equal(
         self, wire: sdk.Wire, key: str, data: bytes, error: sdk.VendorRejected
     ) -> ObjectInfo:
-        """The stored object if it has the same bytes; otherwise raise the refusal."""
+        """The stored object if it has the same bytes; otherwise raise the vendor's error."""
         try:
             existing_object = await self.head(wire, key, version=None)
         except sdk.VendorRejected:

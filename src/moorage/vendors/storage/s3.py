@@ -74,7 +74,7 @@ def _is_supported_algorithm(_: object, __: object, value: Any) -> None:
 
 
 def _usual_style(vendor: S3) -> bool:
-    """True if URLs name the bucket in their path, for hosts without a matching certificate."""
+    """True if URLs have the bucket in their path, for hosts without a matching certificate."""
     return vendor.endpoint is not None or "." in str(vendor.bucket)
 
 
@@ -372,7 +372,7 @@ class S3(Vendor):
         checksum: Checksum | None = None,
         parts: Sequence[Part] = (),
     ) -> ObjectInfo:
-        """The stored object if it has the same bytes; otherwise raise the refusal."""
+        """The stored object if it has the same bytes; otherwise raise the vendor's error."""
         try:
             stored_info = await self.head(wire, key, version=None)
         except VendorRejected:

@@ -1,4 +1,4 @@
-"""Helpers of VAT vendors: addresses, comparisons, and refusals without numbers."""
+"""Helpers of VAT vendors: addresses, comparisons, and error messages without numbers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_answered(response: sdk.Response, requested: str, answered: str | None,
 
 
 def check_requester(requester: VatNumber | None, register: TaxCapability, remedy: str) -> None:
-    """Refuse a requester of another register, to whom this register gives no proof."""
+    """Refuse a requester of another register, because this register gives no proof to them."""
     if requester is not None and requester.needs is not register:
         raise sdk.InvalidData(
             f"A requester whose VAT number begins with {requester.prefix} gets no proof from this"

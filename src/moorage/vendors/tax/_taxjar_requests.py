@@ -146,7 +146,7 @@ async def create(
 async def _taken(
     wire: sdk.Wire, records: Records, body: Mapping[str, Any], refusal: sdk.VendorRejected
 ) -> sdk.Response:
-    """The existing record with the id, if it is the same; otherwise raise the refusal."""
+    """The existing record with the id, if it has the same content; otherwise raise the error."""
     is_taken = _TAKEN_WORDS in (refusal.vendor_message or "").lower()
     if refusal.status != _TAKEN_STATUS or not is_taken:
         raise refusal

@@ -58,7 +58,7 @@ _LEVELS: Final = {
 
 
 def _read_refusal(response: sdk.Response) -> tuple[str | None, str | None]:
-    """A refusal's code, and the text of its last detail, which says most."""
+    """Return an error response's code, and the text of its last, most specific detail."""
     error = sdk.error_answer(response).object("error")
     words = error.text("message")
     for detail in error.objects("details"):

@@ -86,7 +86,7 @@ class Brreg(sdk.HttpVendor):
 
 
 async def _absence(wire: sdk.Wire, id_: str, refusal: sdk.VendorRejected) -> sdk.Response:
-    """The answer for a missing entity; other refusals are raised again."""
+    """Return the result for a missing entity; other error responses are raised again."""
     if refusal.status == _REMOVED and refusal.response is not None:
         check_answered(refusal.response, id_, sdk.error_answer(refusal.response).text(_ID), _ID)
         return refusal.response

@@ -54,7 +54,7 @@ _REFUSALS: Final = sdk.Refusals(
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error for an answer's type, which says more than the status."""
+    """Return the error for a response's type, which is more specific than the status."""
     _, words = sdk.vendor_code_and_message(response)
     if response.status >= 500:
         # A failure that Stripe has stored under the key is returned to every repeat.

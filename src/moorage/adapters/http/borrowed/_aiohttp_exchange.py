@@ -175,7 +175,7 @@ class AiohttpExchange(LoopLibraryExchange):
         return self._timed_pieces() if whole_body is None else whole_body or None
 
     async def _timed_pieces(self) -> AsyncIterator[bytes]:
-        """Yield the pieces of a body, with a write timeout for each, which aiohttp lacks."""
+        """Yield the pieces of a body, with a timeout for the write of each piece."""
         write_timeout = self.outgoing.timeouts.write
         while piece := await self.outgoing.pieces.next():
             if write_timeout is not None:

@@ -54,4 +54,4 @@ class GuardedAiohttpResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Do nothing, because the resolver holds nothing open."""
+        """Do nothing, because the resolver has nothing to close."""

@@ -77,7 +77,7 @@ async def send_whole(  # noqa: PLR0917 - a frame less for every exchange
         pool: the pool, which limits the number of exchanges.
         connections: the connections to use.
         request: the request.
-        url: its URL.
+        url: the request's URL.
         timeouts: the timeouts of the steps.
     """
     origin, host, address = _address_of(url)
@@ -130,7 +130,7 @@ async def _whole_body(content: aiohttp.StreamReader, piece: bytes, held_body: He
 
 
 class _WholeExchange(LibraryErrors):
-    """The state of an exchange; its errors say whether the request was sent.
+    """The state of an exchange; its errors state whether the request was sent.
 
     Args:
         origin: the destination.

@@ -149,7 +149,7 @@ class OutgoingRequest:
     Attributes:
         origin: the destination.
         head: the encoded head of the request.
-        pieces: its body.
+        pieces: the request's body.
         timeouts: the timeouts of the steps.
         until: the deadline of the whole exchange.
     """

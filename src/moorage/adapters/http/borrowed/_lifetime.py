@@ -32,7 +32,7 @@ class SyncLibraryClient:
         self._closables = tuple(closables)
 
     async def settle(self) -> None:
-        """Return at once, because no task runs in the background."""
+        """Return immediately, because no task runs in the background."""
 
     def shut(self) -> None:
         """Close the library objects that moorage created."""

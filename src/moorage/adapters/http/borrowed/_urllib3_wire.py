@@ -58,7 +58,7 @@ def _connects_as_usual(kind: Any) -> bool:
 
 
 class Connections:
-    """Takes connections from urllib3's pools, and gives them back.
+    """Takes connections from urllib3's pools, and returns them to the pools.
 
     Args:
         allow_unverified: whether certificates need not be verified.

@@ -57,7 +57,7 @@ class Pool:
         self._closed = False
 
     async def take(self, origin: Origin, holder: object, until: float) -> None:
-        """Wait for a slot of an origin, which the caller must give back.
+        """Wait for a slot of an origin; the caller must release the slot.
 
         Raises:
             TimeIsUp: no slot became free in time.

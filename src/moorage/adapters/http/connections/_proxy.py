@@ -40,7 +40,7 @@ class Gateway:
     """A proxy through which a client connects.
 
     Attributes:
-        origin: its address.
+        origin: the proxy's address.
     """
 
     __slots__ = ("_authorization", "_context", "_serves", "origin")

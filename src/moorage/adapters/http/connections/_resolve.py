@@ -1,4 +1,4 @@
-"""Resolves host names with a time limit, which the operating system lacks."""
+"""Resolves host names with a time limit; the operating system has none."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def allowed_addresses(
 
 
 def check_host(guard: OutgoingGuard, origin: Origin) -> None:
-    """Refuse a host whose name the guard does not allow to be resolved.
+    """Refuse a host name that the guard does not allow to be resolved.
 
     Raises:
         DestinationRefused: the host is not allowed.

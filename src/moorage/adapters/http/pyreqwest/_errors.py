@@ -1,4 +1,4 @@
-"""Interprets pyreqwest's exceptions, whose classes alone do not tell the cause.
+"""Interprets pyreqwest's exceptions; their classes alone do not show the cause.
 
 | the causes of the exception | raised | may have been processed |
 |---|---|---|

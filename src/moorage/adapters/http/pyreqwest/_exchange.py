@@ -1,4 +1,4 @@
-"""A request and its response through pyreqwest, of which at least one is streamed.
+"""Exchanges through pyreqwest in which the request, the response or both are streamed.
 
 | what happens | raised | may have been processed |
 |---|---|---|

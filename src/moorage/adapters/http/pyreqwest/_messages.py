@@ -142,7 +142,7 @@ def plain_length(method: HttpMethod, status: int, headers: Headers) -> int | Non
 
 
 def check_length(method: HttpMethod, status: int, headers: Headers) -> None:
-    """Refuse a response with ambiguous length, which pyreqwest itself would accept.
+    """Refuse a response with ambiguous length. pyreqwest itself would accept it.
 
     Raises:
         NotHttp: the length is ambiguous, or the response switches to another protocol.

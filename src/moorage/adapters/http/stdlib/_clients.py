@@ -46,7 +46,7 @@ class ClientOfEngine(ABC):
 
     @abstractmethod
     def _new_engine(self, settings: ConnectionSettings) -> Engine:
-        """Return the engine of this client, which must not hold a reference to the client."""
+        """Return the engine of this client; the engine must not have a reference to the client."""
 
     def statistics(self) -> HttpPoolStatistics:
         """Return the numbers of active, idle and waiting connections to all origins."""

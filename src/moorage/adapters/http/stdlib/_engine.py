@@ -115,7 +115,7 @@ class Engine:
             pool.close()
 
     async def settle(self) -> None:
-        """Return at once, because closing sockets takes no time."""
+        """Return immediately, because closing sockets takes no time."""
 
     def statistics(self) -> HttpPoolStatistics:
         """Return the numbers of active, idle and waiting connections of all event loops."""

@@ -22,7 +22,7 @@ class AsyncStdlibHttpClient(AsyncClient, StdlibSettings):
 
     It keeps connections alive, up to `max_connections` to each origin and each for `keep_alive`
     seconds, and decompresses gzip and deflate. It connects at the first call. Several event loops
-    may use it, at once or one after another, each with its own connections; so does a forked
+    may use it, concurrently or one after another, each with its own connections; so does a forked
     child.
 
     Attributes:

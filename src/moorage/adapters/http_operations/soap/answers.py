@@ -123,7 +123,7 @@ def plain(value: Any) -> Any:
 
 
 def rendered(value: Any) -> Any:
-    """Return a SOAP result as plain JSON: times in ISO 8601, decimal numbers as texts."""
+    """Return a SOAP result as plain JSON: times in ISO 8601, decimal numbers as strings."""
     if isinstance(value, Mapping):
         return {name: rendered(item) for name, item in cast("Mapping[str, Any]", value).items()}
     if is_list(value):
@@ -140,7 +140,7 @@ def rendered(value: Any) -> Any:
 
 
 def element_value(element: Any, depth: int = 0) -> Any:
-    """Convert an XML element of unknown type to texts, dictionaries and lists."""
+    """Convert an XML element of unknown type to strings, dictionaries and lists."""
     children = [child for child in element if isinstance(child.tag, str)]
     if not children or depth > _MAX_DEPTH:
         return element.text or ""

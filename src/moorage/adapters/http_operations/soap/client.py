@@ -93,7 +93,7 @@ class Soap:
         return attrs.evolve(self, headers=headers)
 
     def operation(self, name: str, /, **arguments: Any) -> HttpOperation[Any]:
-        """Return an operation, whose result consists of plain values.
+        """Return an operation with a result of plain values.
 
         An element with children becomes a dictionary, an element that may occur several times
         becomes a list, and a decimal number a `Decimal`. If the result has a single part, that part
@@ -101,7 +101,7 @@ class Soap:
 
         Args:
             name: the name of the operation in the WSDL.
-            arguments: its arguments by name.
+            arguments: the operation's arguments by name.
 
         Raises:
             ConfigurationError: there is no such operation.
@@ -260,7 +260,7 @@ def _read(described: Any, wsdl: Wsdl, parse: ParseEnvelope, response: Response) 
     if not _is_expected(described, body):
         raise unreadable_answer_error(response, problem="has another element than the WSDL has")
     if wsdl.validator is not None and body is not None and len(body):
-        # zeep would return None for a text that is no value of its type.
+        # zeep would return None for a string that is no value of its type.
         problem = wsdl.validator.problem(body[0], only_values=True)
         if problem is not None:
             raise unreadable_answer_error(

@@ -1,4 +1,4 @@
-"""WSDLs, which are loaded from a file or through a manager; zeep parses them offline."""
+"""Loads WSDLs from a file or through a manager; zeep parses them offline."""
 
 from __future__ import annotations
 

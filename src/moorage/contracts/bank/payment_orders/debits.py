@@ -131,7 +131,7 @@ class DirectDebitBatch:
     Attributes:
         id: your identifier of the batch, unique in a file.
         creditor: the party that collects.
-        creditor_id: its SEPA creditor identifier; a text is parsed.
+        creditor_id: its SEPA creditor identifier; a string is parsed.
         collection_date: day on which the debtors' banks are to pay.
         debits: the direct debits.
         sequence: position of the direct debits under their mandates.

@@ -27,7 +27,7 @@ _LARGEST_CENTS: Final = 99_999_999_999
 
 
 def is_identifier(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse a text that some bank would refuse as an identifier."""
+    """Refuse a string that some bank would refuse as an identifier."""
     check_text(value, attribute.name)
     text = str(value)
     if len(text) > 35 or text != text.strip() or not _IDENTIFIER.fullmatch(text):
@@ -46,7 +46,7 @@ def is_maybe_identifier(_: object, attribute: attrs.Attribute[Any], value: objec
 
 
 def at_most(longest: int) -> Check:
-    """A validator that accepts only texts up to a number of characters."""
+    """A validator that accepts only strings up to a number of characters."""
 
     def check_value(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         check_text(value, attribute.name)
@@ -62,7 +62,7 @@ def at_most(longest: int) -> Check:
 
 
 def maybe_at_most(longest: int) -> Check:
-    """A validator that accepts only None and texts up to a number of characters."""
+    """A validator that accepts only None and strings up to a number of characters."""
     check_value = at_most(longest)
 
     def check_if_present(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -95,7 +95,7 @@ def is_payable(_: object, attribute: attrs.Attribute[Any], value: object) -> Non
 
 
 def is_remittance(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Accept None, a creditor reference, or a text of up to 140 characters."""
+    """Accept None, a creditor reference, or a string of up to 140 characters."""
     if value is None or isinstance(value, CreditorReference):
         return
     if not isinstance(value, str):

@@ -62,7 +62,7 @@ class BankParty:
 
     Attributes:
         name: name of the account's owner, at most 70 characters.
-        iban: account number; a text is parsed.
+        iban: account number; a string is parsed.
         bic: code of the bank; not needed in the SEPA area.
         address: postal address; needed for countries outside of the European Economic Area.
     """

@@ -27,7 +27,7 @@ class ShownMessage:
 
     Attributes:
         channel: id of its channel.
-        text: its whole text, without markup: title, text and fields.
+        text: the message's whole text, without markup: title, text and fields.
         mentions: everybody whom it mentions, in the vendor's own words.
         links: addresses behind words of the text.
         buttons: labels and addresses of its buttons.

@@ -118,7 +118,7 @@ class CurrencySandbox(Sandbox, ABC):
 
 
 def _price_of_day(price: str, day: date) -> str:
-    """Return a currency's usual price, whose last digit depends on the day."""
+    """Return a currency's usual price; its last digit depends on the day."""
     number = Decimal(price)
     step = Decimal(1).scaleb(int(number.as_tuple().exponent))
     return f"{number + step * (day.toordinal() % _STEPS):f}"

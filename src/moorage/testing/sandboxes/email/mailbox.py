@@ -40,7 +40,7 @@ class DeliveredEmail:
         to, cc, bcc: addresses of the recipients.
         subject, text, html: the subject, and the texts of the message.
         headers: further headers.
-        items: its files and inline images.
+        items: the email's files and inline images.
         raw: the message as the vendor received it.
     """
 

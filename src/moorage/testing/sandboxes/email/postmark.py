@@ -291,13 +291,13 @@ def _check_fields(body: Any, types: dict[str, type]) -> None:
         raise _MessageRefused(403, "Invalid request field(s) - TrackLinks")
     if any(set(header) != {"Name", "Value"} for header in body.get("Headers", [])):
         raise _MessageRefused(403, "Invalid request field(s) - Headers")
-    _check_words(body.get("Metadata", {}))
+    _check_metadata(body.get("Metadata", {}))
     _check_files(body.get("Attachments", []))
     if len(encode_json(body)) > _MOST_BYTES:
         raise _refusal(300, "The message is too large.", 413)
 
 
-def _check_words(words: dict[str, Any]) -> None:
+def _check_metadata(words: dict[str, Any]) -> None:
     too_long = any(len(name) > 20 or len(str(word)) > 80 for name, word in words.items())
     if len(words) > 10 or too_long or len({name.lower() for name in words}) < len(words):
         raise _MessageRefused(300, "Invalid metadata content.")

@@ -202,19 +202,19 @@ class ResendSandbox(EmailSandbox):
 
     def _wrong(self, body: Any) -> _MessageRefused | None:
         try:
-            self._check(body, batch=True)
+            self._check_message(body, batch=True)
         except _MessageRefused as refusal:
             return refusal
         return None
 
     def _take_message(self, body: Any, *, batch: bool) -> dict[str, str]:
-        self._check(body, batch=batch)
+        self._check_message(body, batch=batch)
         id_ = self.uuid()
         if not any(map(_is_odd, body.get("attachments", []))):
             self.delivered.append(_delivery_event(body, id_))
         return {"id": id_}
 
-    def _check(self, body: Any, *, batch: bool) -> None:
+    def _check_message(self, body: Any, *, batch: bool) -> None:
         _check_fields(body)
         if batch and "attachments" in body:
             raise _MessageRefused(422, "validation_error", "A batch has no attachments.")

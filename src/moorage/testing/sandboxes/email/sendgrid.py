@@ -94,7 +94,7 @@ class SendGridSandbox(EmailSandbox):
         query = dict(request.query)
         start, size = int(query.get("offset", "0")), int(query.get("limit", "0"))
         if name not in _SUPPRESSIONS or not 1 <= size <= _LARGEST_PAGE:
-            raise _refusal(400, "The list or the limit is invalid.", None)
+            raise _refusal(400, "The suppression list or the page limit is invalid.", None)
         emails = [email for email, list_name in self.suppressions.items() if list_name == name]
         page = emails[start : start + size]
         return base.reply([{"email": email, "created": 1_443_651_125} for email in page])

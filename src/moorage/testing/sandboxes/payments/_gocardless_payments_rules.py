@@ -93,17 +93,17 @@ def _errors(status: int, kind: str, entry: dict[str, Any]) -> Response:
 
 
 def impossible_step(code: str, message: str = "No.") -> Refusal:
-    """Return the refusal of a step that its object's state does not allow."""
+    """Return the error response to a step that its object's state does not allow."""
     return Refusal(error(422, "invalid_state", code, message))
 
 
 def invalid_field(field: str, message: str = "is invalid") -> Refusal:
-    """Return the refusal of a request with an invalid field."""
+    """Return the error response to a request with an invalid field."""
     return Refusal(_errors(422, "validation_failed", {"field": field, "message": message}))
 
 
 def missing_object() -> Refusal:
-    """Return the refusal of a request for an unknown object."""
+    """Return the error response to a request for an unknown object."""
     return Refusal(error(404, "invalid_api_usage", "resource_not_found", "Resource not found"))
 
 

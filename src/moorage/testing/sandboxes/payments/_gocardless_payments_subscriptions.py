@@ -109,7 +109,7 @@ class GoCardlessSubscriptions:
         return self.subscriptions[key]
 
     def change(self, request: SandboxRequest, id: str) -> Response:
-        """Change an active subscription, whose amount can be changed ten times."""
+        """Change an active subscription; its amount can be changed ten times."""
         fields = check_fields(request.json(), "subscriptions", CHANGE_SUBSCRIPTION)
         subscription = self._subscription(id)
         if subscription["status"] in _ENDED:

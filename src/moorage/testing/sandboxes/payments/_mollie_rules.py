@@ -114,7 +114,7 @@ def error(status: int, title: str, detail: str, field: str | None = None) -> Res
 
 
 def unprocessable_request(detail: str, field: str | None = None) -> Refusal:
-    """Return Mollie's refusal of a well-formed request."""
+    """Return Mollie's error response to a well-formed request that cannot be processed."""
     return Refusal(error(422, "Unprocessable Entity", detail, field))
 
 

@@ -122,7 +122,7 @@ def refusal(status: int, name: str, issue: str | None = None, field: str | None 
 
 
 def unprocessable(issue: str) -> Refusal:
-    """Return the refusal of a well-formed request that cannot be executed."""
+    """Return the error response to a well-formed request that cannot be executed."""
     return Refusal(refusal(422, "UNPROCESSABLE_ENTITY", issue))
 
 

@@ -91,7 +91,7 @@ def error(status: int, description: str, reason: str | None = None, **fields: An
 
 
 def invalid_request(description: str, field: str | None = None) -> Refusal:
-    """Return the refusal of a request with invalid data or in the wrong state."""
+    """Return the error response to a request with invalid data or in the wrong state."""
     return Refusal(error(400, description, "input_validation_failed", field=field))
 
 

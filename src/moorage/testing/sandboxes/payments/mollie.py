@@ -1,7 +1,7 @@
 """A local sandbox that imitates Mollie.
 
 A payment by a method such as `ideal` or `creditcard`, or without a method, waits for the buyer at
-its checkout, where `visit` acts as the buyer. Magic tokens of cards: `tkn_visa` pays at once;
+its checkout, where `visit` acts as the buyer. Magic tokens of cards: `tkn_visa` pays immediately;
 `tkn_3dsecure` waits for the buyer; a token with one of Mollie's reasons, such as
 `tkn_insufficient_funds` or `tkn_card_expired`, fails with that reason. A payment whose
 `sequenceType` is `first` leaves a mandate when it is paid, and `mdt_sandbox` is a mandate that
@@ -138,8 +138,8 @@ class MollieSandbox(Sandbox):
 
         Args:
             where: the payment.
-            status: its new status: "paid", which only authorises a payment with manual capture,
-                "pending", "failed", "canceled" or "expired".
+            status: the payment's new status: "paid", which only authorises a payment with manual
+                capture, "pending", "failed", "canceled" or "expired".
         """
         payment = self.payments[where.rpartition("/")[2]]
         if status == "paid":

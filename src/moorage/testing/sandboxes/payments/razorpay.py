@@ -1,6 +1,6 @@
 """A local sandbox that imitates Razorpay.
 
-The token `token_sandbox` of the customer `cust_ada` pays at once; `token_insufficient_funds`,
+The token `token_sandbox` of the customer `cust_ada` pays immediately; `token_insufficient_funds`,
 `token_card_expired` and `token_payment_failed` are declined for the reason in their names. `visit`
 acts as the buyer in Razorpay's Checkout, `use_link` as the buyer of a payment link, and `consent`
 as the buyer on the page of a subscription, which `renew` charges again.

@@ -5,8 +5,8 @@ Magic means of payment, as in Stripe's own test mode, each also as a token (`tok
 `StolenCard`, `ExpiredCard`, `IncorrectCvc`, `ProcessingError`, `Fraudulent`,
 `VelocityLimitExceeded`) are declined; `pm_card_threeDSecure2Required` and
 `pm_card_authenticationRequired` wait for the buyer, whose part `authenticate` plays;
-`pm_usBankAccount_success` is pending until `arrive`; `pm_card_createDispute` is disputed at once;
-refunds to `pm_card_pendingRefund` are pending until `arrive_refund`.
+`pm_usBankAccount_success` is pending until `arrive`; `pm_card_createDispute` is disputed
+immediately; refunds to `pm_card_pendingRefund` are pending until `arrive_refund`.
 """
 
 from __future__ import annotations

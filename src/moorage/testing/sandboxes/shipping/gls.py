@@ -226,7 +226,7 @@ def _body(request: SandboxRequest, shape: Any) -> Any:
 
 
 def _refusal(status: int, code: str, message: str) -> Refusal:
-    """Return a refusal of ShipIT, whose headers tell what is wrong."""
+    """Return an error response of ShipIT, whose headers describe the problem."""
     return Refusal(Response(status, {"error": code, "message": message}))
 
 

@@ -100,7 +100,7 @@ class PostNordSandbox(Sandbox):
         }
 
     def move(self, number: str, status: str) -> None:
-        """Give a parcel another status, and an event that says so."""
+        """Change a parcel's status, and add an event with this status."""
         item = self.items[number]
         item["status"] = item["eventStatus"] = status
         at = f"{event_time(len(item['events']))}Z"

@@ -315,7 +315,7 @@ class UpsSandbox(Sandbox):
         elif reference is None or reference["ShipperNumber"] != self.account_number:
             raise _refusal(400, "300068", "Missing or invalid Tracking Number.")
         else:
-            shipment = self._marked(reference["ReferenceNumber"]["Value"])
+            shipment = self._shipment_with_reference(reference["ReferenceNumber"]["Value"])
         if shipment["void"]:
             raise _refusal(400, "300069", "The shipment is void.")
         if kind not in _TEXTS or kind == "PNG":
@@ -373,7 +373,7 @@ class UpsSandbox(Sandbox):
                 return shipment
         raise _refusal(404, "TW0001", "Tracking Information Not Found")
 
-    def _marked(self, reference: str) -> dict[str, Any]:
+    def _shipment_with_reference(self, reference: str) -> dict[str, Any]:
         for shipment in self.shipments.values():
             if reference in shipment["references"]:
                 return shipment

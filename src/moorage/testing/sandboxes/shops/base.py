@@ -45,8 +45,8 @@ class ShopSandbox(Sandbox, ABC):
     Attributes:
         clock: time of the next change; each change advances it by a second.
         still: True to have all changes happen in the same second.
-        cancels_later: True to have cancellations take effect later; None if the vendor cancels at
-            once.
+        cancels_later: True to have cancellations take effect later; None if the vendor cancels
+            immediately.
     """
 
     cancels_later: bool | None = None

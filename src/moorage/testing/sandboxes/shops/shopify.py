@@ -174,7 +174,7 @@ class ShopifySandbox(ShopSandbox):
         self._orders[order]["updatedAt"] = self.tick().strftime(_FORM)
 
     def hold(self, order: str) -> None:
-        """Put an order's fulfilment on hold."""
+        """Set an order's fulfilment to "on hold"."""
         self._orders[order]["fulfillmentOrders"]["nodes"][0]["status"] = "ON_HOLD"
 
     def parcels(self) -> Sequence[SeenParcel]:

@@ -57,7 +57,7 @@ class StoredEnvelope:
 
     Attributes:
         id: id of the envelope.
-        persons: its signers.
+        persons: the envelope's signers.
         mark: the text by which the envelope is looked up.
         created_at: time of its creation.
         void_reason: reason for voiding, "" if no reason was given; None while the envelope is not

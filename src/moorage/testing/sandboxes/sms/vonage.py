@@ -217,7 +217,7 @@ class VonageSandbox(SmsSandbox):
         return base.reply({"request_id": id_, "status": "completed"})
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the API key and secret; each API has its own format of refusals."""
+        """Check the API key and secret; each API has its own format of error responses."""
         if request.basic() == (self.api_key, self.api_secret):
             return
         if request.path == "/sms/json":

@@ -43,7 +43,7 @@ class SpoolingSandbox(Sandbox):
 
     @abstractmethod
     def refused(self, no: ErrorAnswer) -> Reply:
-        """Return the response for a refusal in the vendor's format."""
+        """Return an error response in the vendor's format."""
 
     def close(self) -> None:
         """Delete all data; garbage collection does so too."""

@@ -134,7 +134,7 @@ class AzureBlobSandbox(SpoolingSandbox):
     # --- requests ----------------------------------------------------------
 
     def refused(self, no: ErrorAnswer) -> Reply:
-        """Return the response for a refusal in the vendor's format."""
+        """Return an error response in the vendor's format."""
         fields = {"Content-Type": "application/xml", "x-ms-error-code": no.code}
         return Reply(no.status, fields, azure_error(no.code, no.message, **no.more))
 

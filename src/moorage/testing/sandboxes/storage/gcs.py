@@ -139,7 +139,7 @@ class GcsSandbox(SpoolingSandbox):
         return Reply(response.status, dict(response.headers), response.body)
 
     def refused(self, no: ErrorAnswer) -> Reply:
-        """Return the response for a refusal in the vendor's format."""
+        """Return an error response in the vendor's format."""
         fields = {"Content-Type": "application/json; charset=UTF-8"}
         body = b"" if no.status == _UNCHANGED else error_document(no.status, no.code, no.message)
         return Reply(no.status, fields, body)

@@ -102,7 +102,7 @@ class S3Sandbox(UploadSandbox):
     # --- requests ----------------------------------------------------------
 
     def refused(self, no: ErrorAnswer) -> Reply:
-        """Return the response for a refusal in the vendor's format."""
+        """Return an error response in the vendor's format."""
         fields = {"Content-Type": "application/xml"}
         if no.code == "PermanentRedirect":
             fields["x-amz-bucket-region"] = "eu-elsewhere-1"

@@ -376,7 +376,7 @@ class StripeTaxSandbox(base.Sandbox):
 
 
 def _is_late(response: Response) -> bool:
-    """Return whether Stripe stores a refusal to repeat it: only with a status above 499."""
+    """Return whether Stripe stores and replays an error response: only for a status above 499."""
     return response.status >= 500
 
 
