@@ -1,4 +1,4 @@
-"""A connector manager with one observer, and a fake vendor that gives scripted answers."""
+"""A connector manager with one observer, and a fake vendor with scripted responses."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def test_format_is_stable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @given(st.binary(max_size=2000), st.binary(max_size=80))
 def test_encryption_round_trip(plain: bytes, of: bytes) -> None:
-    """Any bytes decrypt to the original, and encrypting twice gives different bytes."""
+    """Any bytes decrypt to the original, and encrypting twice produces different bytes."""
     first_bytes, repeated_bytes = CIPHER.seal(plain, of), CIPHER.seal(plain, of)
 
     assert plain == CIPHER.open(first_bytes, of) == CIPHER.open(repeated_bytes, of)

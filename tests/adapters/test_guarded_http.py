@@ -197,7 +197,7 @@ def test_endless_lookup_ends_with_the_connect_timeout(
     drive: Callable[[Coroutine[Any, Any, None]], None],
     make: Callable[[ConnectionSettings, Any], Engine],
 ) -> None:
-    """A name lookup counts towards the connect timeout, and the error says nothing was sent."""
+    """A name lookup counts towards the connect timeout; its error states that nothing was sent."""
 
     async def send_once() -> None:
         engine = make(ConnectionSettings(guard=guard(80)), network(80, None))

@@ -85,7 +85,7 @@ def test_a_role_without_a_secret(is_async: bool) -> None:
 
 @EITHER
 def test_a_role_that_is_refused(is_async: bool) -> None:
-    """A wrong role or secret id raises AuthenticationFailed, which says where to check."""
+    """A wrong role or secret id raises AuthenticationFailed with a remedy."""
     with Vault(is_async=is_async) as vault:
         provider = vault.logged_in_by(VaultAppRole("our-role", "s3cr3t-of-theirs"))
         with pytest.raises(AuthenticationFailed, match=r"Check the role.*auth/approle") as excinfo:

@@ -91,7 +91,7 @@ def test_empty_body_needs_no_compressed_form() -> None:
     st.sampled_from(["gzip", "deflate", "bare"]),
 )
 def test_decompression_in_any_chunks(contents: list[bytes], places: list[int], form: str) -> None:
-    """Compressed bytes give the same content for any division into chunks."""
+    """Compressed bytes have the same content for any division into chunks."""
     content = b"".join(contents)
     forms: dict[str, Callable[[bytes], bytes]] = {
         "gzip": gzip.compress,

@@ -27,12 +27,12 @@ _PIECE: Final = bytes(65_536)
 
 
 class FloodServer(BaseHTTPRequestHandler):
-    """A server that sends as many bytes as the path says, and counts the bytes it receives."""
+    """A server that sends as many bytes as the path requests, and counts the bytes it receives."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Send as many bytes as the path says."""
+        """Send as many bytes as the path requests."""
         size = int(self.path[1:])
         self.send_response(200)
         self.send_header("Content-Length", str(size))

@@ -366,7 +366,7 @@ def test_limit_may_be_refused_without_broker(folder: Path) -> None:
 def test_broker_whose_store_is_unavailable_tells_processes_to_use_store_themselves(
     folder: Path,
 ) -> None:
-    """A broker whose store is unavailable tells processes to use the store themselves."""
+    """A broker whose store is unavailable makes processes use the store themselves."""
     with (
         serve_broker(folder, lambda: UnreachableStore(folder / "away.db")) as server,
         leasing_store(folder) as store,
@@ -862,7 +862,7 @@ def test_endless_line_takes_no_memory(folder: Path) -> None:
 
 
 def test_error_says_so_if_broker_folder_has_no_space_for_socket(folder: Path) -> None:
-    """The error says so if the broker's folder has no space for the socket."""
+    """If the broker's folder has no space for the socket, the error states this cause."""
 
     def raise_disk_full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -92,7 +92,7 @@ def test_added_slots_admit_waiting_callers() -> None:
 
 
 def test_waits_longer_than_threads_can_count() -> None:
-    """An infinite timeout works, although Python's thread waits are limited."""
+    """An infinite timeout works, even though Python's thread waits are limited."""
     locks, holder = ThreadLocks(), object()
     locks.acquire("a", holder, slots=1, queue=0, timeout=0)
     timer = threading.Timer(0.005, locks.release, ["a", holder])

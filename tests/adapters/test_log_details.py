@@ -142,7 +142,7 @@ def test_trace_of_the_request_header(status: int) -> None:
     "header", ["", "00-xyz-1-01", f"00-{'0' * 32}-{'1' * 16}-01", f"x{PARENT}"]
 )
 def test_header_without_a_trace(header: str) -> None:
-    """A malformed `traceparent` header gives the log entry no trace id."""
+    """A malformed `traceparent` header adds no trace id to the log entry."""
     item = log_entry_of(Request.get("/items/7", headers={"traceparent": header}), Response(200))
 
     assert item.trace_id is None
@@ -318,7 +318,7 @@ def test_file_with_an_index_of_every_status_is_read_and_written(
 
 @pytest.mark.parametrize("columns", [COLUMNS, ("id", "duration", "http_status", "method", "route")])
 def test_row_of_a_success_is_that_of_its_entry(columns: tuple[str, ...]) -> None:
-    """The compact record of a success and its complete entry give the same table row."""
+    """The compact record of a success and its complete entry produce the same table row."""
     identity = CallIdentity(5_000, 1_700_000_000_123_456_789, str)
     plan = Plan(Service("v"), "acme", None)
     facts: SuccessFacts = (identity, plan, 9_000, 201, "ada", HttpMethod.PUT, PARENT, None)

@@ -421,7 +421,7 @@ def test_repr_of_secret_manager_client_or_provider_shows_no_secret(subject: Prov
 
 
 def test_wait_for_a_login_is_bounded() -> None:
-    """A caller that waits for another caller's login gives up at its timeout."""
+    """A caller that waits for another caller's login stops waiting at its timeout."""
     lab = LABS["vault"]()
     with lab:
         lab.server.always(Behaviour(raw=b""))

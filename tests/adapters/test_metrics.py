@@ -373,7 +373,7 @@ def test_lost_figures_are_counted_and_reported() -> None:
 
 
 def test_an_unusable_table_is_reported_once() -> None:
-    """If the metrics table is unusable, one warning says why."""
+    """If the metrics table is unusable, one warning contains the reason."""
     table = Table()
     table.failure = ConfigurationError("No table.", path="path", remedy="Run `migrate()`.")
     recorder = table.recorder()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class ScriptedServer:
-    """A fake NATS server that gives scripted replies, with the settings of its clients."""
+    """A fake NATS server with scripted replies, and the settings of its clients."""
 
     api = "$JS.API"
 

@@ -263,7 +263,7 @@ def test_a_process_cleans_up_after_many_writes(server: PrivateNats) -> None:
 
 
 def test_a_full_bucket_refuses_new_claims() -> None:
-    """A full bucket refuses writes with an error that says so, and loses no state."""
+    """A full bucket rejects writes with an error that states the cause, and loses no state."""
     with PrivateNats() as server:
         config = {"subjects": ["$KV.small.>"], "max_msgs_per_subject": 1, "discard": "new"}
         server.add_stream("KV_small", max_bytes=2_000, **config)

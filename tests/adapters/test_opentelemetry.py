@@ -366,7 +366,7 @@ def test_signed_request_covers_the_trace() -> None:
 
 
 def test_sampled_out_call_costs_no_attributes() -> None:
-    """A call that is not sampled has no spans, and its request's `traceparent` says so."""
+    """A call that is not sampled has no spans; its request's `traceparent` is marked unsampled."""
     telemetry = Telemetry(sampler=ALWAYS_OFF)
     manager, vendor = manager_of(telemetry.observer, *ANSWERS)
 

@@ -336,7 +336,7 @@ async def test_source_that_cannot_be_opened(make: Make) -> None:
 @pytest.mark.parametrize("chunks", [(), (b"one",)])
 @in_loop
 async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
-    """A body source that stalls ends at the total timeout; the error says if anything was sent."""
+    """A body source that stalls ends at the total timeout; the error states if any was sent."""
 
     async def source() -> AsyncIterator[bytes]:
         for chunk in chunks:
@@ -495,7 +495,7 @@ async def test_statistics_count_exchanges(make: Make) -> None:
 
 @with_both_clients
 async def test_closed_idle_connection_is_replaced(make: Make) -> None:
-    """A request on a closed connection is retried, or its error says it may have arrived."""
+    """A request on a closed connection is retried, or its error states that it may have arrived."""
     request = Request.post("/", body=b"x")
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204, then="close"))

@@ -78,7 +78,7 @@ def admission(rule: Any = None) -> Admission:
 
 
 def return_calls(command: Admission) -> list[bytes]:
-    """Return the encoded script calls that give an admission's tokens back."""
+    """Return the encoded script calls that return an admission's tokens."""
     call = SCRIPT_CALLS.of(GiveBack(command.gates, TICKETS))
     assert call is not None
     return [call.packed]
@@ -215,7 +215,7 @@ def test_cancelled_command_without_tokens_is_not_undone(kind: type[Count], *, la
 
 @LEAVING
 def test_failed_decision_of_a_cancelled_caller_returns_nothing(*, late: bool) -> None:
-    """If a cancelled caller's connection is lost, its custom command gives no token back."""
+    """If a cancelled caller's connection is lost, its custom command returns no token."""
     timeout_error = wrong.TimeoutError
 
     assert (1, 0) == looks_after(Count(new_key()), late=late, error=timeout_error)

@@ -218,7 +218,7 @@ def test_replies_are_not_mixed_up_after_a_cancellation(server: PrivateRedis) -> 
 
 
 def test_grant_of_a_task_cancelled_in_flight_is_given_back(server: PrivateRedis) -> None:
-    """A caller cancelled while it requests a rate limit slot gives the slot back."""
+    """A caller cancelled while it requests a rate limit slot returns the slot."""
     limit = RateLimitConfig.per_second(1)
 
     async def next_waits() -> list[int]:

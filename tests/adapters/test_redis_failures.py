@@ -449,7 +449,7 @@ def test_evicting_server_is_refused(mode: str, server: PrivateRedis) -> None:
 
 
 def test_replica_is_refused(mode: str, server: PrivateRedis) -> None:
-    """The error for the address of a Redis replica says that it is one."""
+    """The error for the address of a Redis replica states that the server is a replica."""
     with PrivateRedis("--replicaof", f"127.0.0.1 {server.port}") as replica:
         with redis.Redis(port=replica.port) as client:
             wait_until(lambda: client.info()["master_link_status"] == "up", "replication")
@@ -491,7 +491,7 @@ def _is_busy(client: redis.Redis) -> bool:
 
 
 def test_a_wrong_password_is_unavailable(mode: str) -> None:
-    """The error for a missing or wrong Redis password says so, without the password."""
+    """The error for a missing or wrong Redis password states this cause, without the password."""
     with PrivateRedis("--requirepass", "right") as guarded_server:
         for user in ("", ":wrong-word@"):
             location = f"redis://{user}127.0.0.1:{guarded_server.port}/0"

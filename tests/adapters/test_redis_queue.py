@@ -122,7 +122,7 @@ class RecordingStore:
         return answer
 
     def post(self, command: Command[Any]) -> None:
-        """Record the tickets that a caller gives back."""
+        """Record the tickets that a caller returns."""
         if isinstance(command, GiveBack):
             self.returned.append(command.tickets)
         self._store.post(command)
@@ -151,7 +151,7 @@ class AsyncNotedStore(RecordingStore):
 
 
 class BlockingSleeper:
-    """A sleeper that sleeps until its caller is cancelled or gives up."""
+    """A sleeper that sleeps until its caller is cancelled or stops waiting."""
 
     def __init__(self) -> None:
         self.leaving: set[int] = set()
@@ -159,14 +159,14 @@ class BlockingSleeper:
         self._turn = threading.Condition()
 
     def sleep(self, seconds: float) -> None:
-        """Block the thread until it gives up."""
+        """Block the thread until it stops waiting."""
         with self._turn:
             self.asleep += 1
             self._turn.wait_for(lambda: threading.get_ident() in self.leaving)
         raise GaveUpError
 
     def give_up(self, threads: Sequence[threading.Thread]) -> None:
-        """Make these threads give up."""
+        """Make these threads stop waiting."""
         with self._turn:
             self.leaving |= {thread.ident or 0 for thread in threads}
             self._turn.notify_all()
@@ -185,7 +185,7 @@ class AsyncEndlessSleeper:
 
 
 class GaveUpError(Exception):
-    """The exception that makes a waiting thread give up."""
+    """The exception that makes a thread stop waiting."""
 
 
 def test_remaining_tasks_get_the_whole_limit_after_mass_cancellation(server: PrivateRedis) -> None:
@@ -228,7 +228,7 @@ def test_remaining_tasks_get_the_whole_limit_after_mass_cancellation(server: Pri
 
 
 def test_remaining_threads_get_the_whole_limit_if_most_give_up(server: PrivateRedis) -> None:
-    """If 180 of 200 waiting threads give up, the remaining ones get the whole limit."""
+    """If 180 of 200 waiting threads stop waiting, the remaining ones get the whole limit."""
     with RedisStorage(server.url, timeout=PATIENT) as redis:
         store, sleeper = NotedStore(redis), BlockingSleeper()
         limiter = RateLimiter(LIMITS, name=new_key(), storage=store, sleeper=sleeper)

@@ -480,7 +480,7 @@ def cluster_of_nobody() -> ClusterPool:
 
 
 def test_wait_for_another_threads_discovery_is_bounded() -> None:
-    """A thread that waits for another thread's node discovery gives up at its deadline."""
+    """A thread that waits for another thread's node discovery stops waiting at its deadline."""
     links = cluster_of_nobody()
     busy_type = links._loading  # noqa: SLF001 - as another thread holds it
     with busy_type, pytest.raises(UnsentError) as excinfo:

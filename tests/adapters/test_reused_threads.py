@@ -93,7 +93,7 @@ def test_busy_thread_ends_after_its_job_once_closed() -> None:
 
 
 def test_forked_process_does_not_give_jobs_to_threads_that_only_its_parent_has() -> None:
-    """A forked process does not give jobs to threads that only its parent has."""
+    """A forked process does not pass jobs to threads that only its parent has."""
     threads = ReusedThreads("test")
     _start(threads).thread_after_end()
 

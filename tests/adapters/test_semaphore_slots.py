@@ -188,7 +188,7 @@ def test_an_interrupted_exit_wakes_the_next() -> None:
 
 
 def test_holder_that_enters_bulkhead_twice_takes_one_slot() -> None:
-    """A holder that enters a bulkhead twice takes one slot, and gives one back."""
+    """A holder that enters a bulkhead twice takes one slot, and releases one."""
     places, holder = SlotHolders(), object()
 
     assert [True, True] == [places.enter("a", holder, 1) for _ in range(2)]

@@ -40,7 +40,7 @@ NAMES = ("memory", "file", "other")
 
 
 class OneTagStore:
-    """A store that gives all keys the same tag, for the conformance kit."""
+    """A store in which all keys have the same tag, for the conformance kit."""
 
     def __init__(self, store: Any, shard: str) -> None:
         number = next(
@@ -55,7 +55,7 @@ class OneTagStore:
 
 
 class TaggedCommand:
-    """A wrapper that gives all keys of a command the same tag."""
+    """A wrapper that adds the same tag to all keys of a command."""
 
     def __init__(self, command: Any, number: int, *keys: str, once: bool = False) -> None:
         self.keys = tuple(f"{{:kit:{number}}}:other:{key}" for key in keys)

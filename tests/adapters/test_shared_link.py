@@ -153,7 +153,7 @@ def test_failed_opening_fails_for_all_who_waited() -> None:
 
 
 def test_waiting_for_the_opening_has_a_time_limit() -> None:
-    """A caller with a short timeout gives up waiting for another caller's connect."""
+    """A caller with a short timeout stops waiting for another caller's connect."""
     links = Links()
     links.gate.clear()
     shared_link = SharedLink(links)

@@ -82,7 +82,7 @@ def test_conforms_async_in_time(check: kit.AsyncTimedCheck, lab: Lab) -> None:
 
 
 def test_grant_of_a_task_cancelled_in_flight_is_given_back(lab: Lab) -> None:
-    """A caller cancelled while it requests a rate limit slot gives the slot back."""
+    """A caller cancelled while it requests a rate limit slot returns the slot."""
 
     async def waits_of_cancelled() -> list[int]:
         async with lab.async_store() as store:

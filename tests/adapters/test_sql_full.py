@@ -1,4 +1,4 @@
-"""A database server without free connections, and stores that give idle connections back."""
+"""A database server without free connections, and stores that release idle connections."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def one_connection(lab: Lab) -> Generator[sqlalchemy.Engine]:
 
 
 def test_full_server_is_waited_for(lab: Lab) -> None:
-    """A command waits until another process gives its connection back."""
+    """A command waits until another process releases its connection."""
     with one_connection(lab) as engine:
         blocker = engine.connect()
         attempts: list[int] = []
@@ -79,7 +79,7 @@ def test_full_server_is_waited_for(lab: Lab) -> None:
 
 
 def test_full_server_is_told(lab: Lab) -> None:
-    """If no connection becomes free, the error is marked as slow and says what to change."""
+    """If no connection becomes free, the error is marked as slow and contains a remedy."""
     with (
         one_connection(lab) as engine,
         engine.connect(),
@@ -201,7 +201,7 @@ CONNECTIONS, CLIENTS = (100, 120) if os.environ.get("MOORAGE_LONG") else (24, 30
 
 @pytest.mark.untraced
 def test_more_clients_than_connections_are_all_served() -> None:
-    """If a PostgreSQL has fewer connections than clients, every client is served in the end."""
+    """If a PostgreSQL has fewer connections than clients, every client is eventually served."""
     needs_postgres_programs()
 
     async def client(store: AsyncSqlStorage, number: int, waiting: set[int]) -> None:

@@ -167,7 +167,7 @@ def test_asynchronous_store_error_for_unreachable_server_has_no_password_in_it()
 
 
 def test_refused_login_is_reported(lab: Lab) -> None:
-    """The error for a refused login says so, without the password."""
+    """The error for a rejected login states this cause, without the password."""
     store = lab.sync_store(lab.url.set(username="nobody", password="hunter2"))
 
     with pytest.raises(StorageUnavailable, match=r"(?i)user") as excinfo:

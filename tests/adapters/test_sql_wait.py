@@ -73,7 +73,7 @@ class ServerError(Exception):
 
 
 class Answers:
-    """A fake database server that gives a fixed answer to each statement."""
+    """A fake database server with a fixed response to each statement."""
 
     def __init__(self, answers: dict[str, Any], *, at_once: bool) -> None:
         self.at_once = at_once

@@ -142,7 +142,7 @@ def test_loop_continues_while_the_lock_is_held(path: Path) -> None:
 
 
 def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
-    """Waiting for a locked file ends at the timeout; the error says how to find the cause."""
+    """Waiting for a locked file ends at the timeout; the error contains a remedy."""
 
     async def use_store(store: AsyncSqliteStorage) -> None:
         with OtherProgram(path), pytest.raises(StorageUnavailable, match="held the lock"):
@@ -411,7 +411,7 @@ def test_command_of_a_cancelled_task_that_no_thread_began_is_not_run(path: Path)
 def test_grant_of_a_task_cancelled_while_its_claim_goes_to_the_disk_is_given_back(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A task cancelled while its claim is flushed to disk gives its rate limit token back."""
+    """A task cancelled while its claim is flushed to disk returns its rate limit token."""
     may, start_event = threading.Event(), threading.Event()
 
     def flush_slowly(_: int) -> None:

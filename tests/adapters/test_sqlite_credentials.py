@@ -116,7 +116,7 @@ def test_a_row_belongs_to_its_owner(path: Path) -> None:
 
 
 def test_wrong_key_is_reported(path: Path) -> None:
-    """Reading a credential with a wrong key raises an error that says so."""
+    """Reading a credential with a wrong key raises an error that states this cause."""
     SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
     other_provider = SqliteCredentialProvider(path, AesGcmCipher(generate_keys()))
 

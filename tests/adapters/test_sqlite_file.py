@@ -118,7 +118,7 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
 
 
 def test_a_directory_is_no_file(path: Path, store: SqliteStorage) -> None:
-    """The error for a directory in place of the SQLite file says so."""
+    """The error for a directory in place of the SQLite file states this cause."""
     path.mkdir()
 
     with pytest.raises(ConfigurationError, match="is a directory"):

@@ -44,7 +44,7 @@ def slow_request(*chunks: bytes, error: Exception | None = None) -> Request:
 @pytest.mark.parametrize("chunks", [(), (b"one",)])
 @in_loop
 async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
-    """A request body that stalls ends at the total timeout; the error says if anything was sent."""
+    """A request body that stalls ends at the total timeout; the error states if any was sent."""
     async with lab(AsyncStdlibHttpClient) as (vendor, client):
         with pytest.raises(
             AttemptTimeout, match=r"did not receive (all of )?the request within"

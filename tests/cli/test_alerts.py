@@ -56,7 +56,7 @@ def test_open_circuit_triggers_alert() -> None:
 
 
 def test_silenced_alert_is_not_sent() -> None:
-    """A silenced alert is not sent, and the list gives the reason."""
+    """A silenced alert is not sent, and the list contains the reason."""
     command("circuit", "open", "vat")
     assert "silent until" in command("alerts", "silence", "3600", "maintenance").out
     assert 0 == command("alerts", "run", "--once", "--json").result["delivered"]
@@ -83,7 +83,7 @@ def test_channel_that_fails() -> None:
 
 
 def test_configuration_without_rules() -> None:
-    """Without alert rules in the configuration, the commands say that there are none."""
+    """Without alert rules in the configuration, the commands print that there are none."""
     configure('[state]\nurl = "sqlite:///state.db"\n')
     result = command("alerts", "check")
 
@@ -92,7 +92,7 @@ def test_configuration_without_rules() -> None:
 
 
 def test_rules_without_anything_to_measure() -> None:
-    """If no alert is active, `moorage alerts` says so."""
+    """If no alert is active, `moorage alerts` prints that there is none."""
     assert "nothing" == command("alerts", "check").out.strip()
 
 

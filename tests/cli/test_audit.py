@@ -113,7 +113,7 @@ def test_wrong_anchor_is_refused(trail: Path) -> None:
 
 
 def test_trail_must_be_configured() -> None:
-    """Without an audit trail in the configuration, `moorage audit` says how to get one."""
+    """Without an audit trail in the configuration, `moorage audit` prints how to configure one."""
     Path("moorage.toml").write_text("")
     result = command("audit", "list")
     assert 2 == result.code

@@ -82,7 +82,7 @@ def test_piped_input_is_sent_as_the_body(vat: VendorServer) -> None:
 
 
 def test_a_refusal_is_shown_with_its_answer(vat: VendorServer) -> None:
-    """The vendor's error response is shown with the error, and the exit code tells its kind."""
+    """The vendor's error response is printed with the error; the exit code is that of its kind."""
     vat.respond_json({"error": "no such rate"}, status=404)
     vat.respond(500, {"Content-Type": "application/json"}, b"{broken")
     people = command("call", "vat", "GET", "/rates/XX")

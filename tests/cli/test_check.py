@@ -147,7 +147,7 @@ def test_store_of_another_environment_is_reported(tmp_path: Path) -> None:
 
 
 def test_empty_configuration_is_valid() -> None:
-    """An empty configuration is valid; the report says that circuits are not shared."""
+    """An empty configuration is valid; the report states that circuits are not shared."""
     configure("")
 
     assert "the memory of each process" in command("check").out
@@ -174,7 +174,7 @@ def test_mistakes_are_reported_with_path_and_remedy() -> None:
     ],
 )
 def test_mistakes_between_sections_are_refused(text: str, path: str) -> None:
-    """Mistakes in the combination of several configuration sections are reported, too."""
+    """Mistakes in the combination of several configuration sections are also reported."""
     configure(text)
 
     assert (2, True) == (command("check").code, path in command("check").err)

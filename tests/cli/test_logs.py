@@ -101,7 +101,7 @@ def test_idempotency_key_is_listed_if_a_call_has_one(log: Any, capsys: Any) -> N
 
 
 def test_page_of_moorage_logs_list_says_how_to_get_next_one(log: Any, capsys: Any) -> None:
-    """A page of `moorage logs list` says how to get the next one, as text and as JSON."""
+    """A page of `moorage logs list` ends with how to get the next one, as text and as JSON."""
     first_page = run(capsys, "list", "--limit", "1")
     second_page = run(capsys, "list", "--after", first_page["next"])
     assert [entry(0).id] == [call["id"] for call in second_page["calls"]]
@@ -114,7 +114,7 @@ def test_page_of_moorage_logs_list_says_how_to_get_next_one(log: Any, capsys: An
 
 
 def test_list_that_stops_at_its_limit_says_how_far_back_it_has_read() -> None:
-    """A list that stops at its limit says how far back it has read, and how to continue."""
+    """A list that stops at its limit prints how far back it has read, and how to continue."""
     start = datetime(2030, 1, 1, tzinfo=UTC)
     result = list_of(LogPage(items=(), next="7.8", scanned=50_000, scanned_to=start))
     sentence = "Looked through 50000 entries, back to 2030-01-01T00:00:00+00:00."
@@ -228,7 +228,7 @@ def test_export_of_texts_that_parquet_refuses() -> None:
 def test_export_to_parquet_needs_pyarrow(
     log: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without pyarrow, the Parquet export says how to install it, and keeps an existing file."""
+    """Without pyarrow, the Parquet export prints the extra to install; an existing file stays."""
     Path("calls.parquet").write_text("earlier")
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     error = run(capsys, "export", "--format", "parquet", "--output", "calls.parquet", code=2)
@@ -395,7 +395,7 @@ def test_days_must_be_positive(log: Any, capsys: Any) -> None:
 
 
 def test_a_log_has_to_be_named(capsys: Any) -> None:
-    """If the configuration names no log, the error says where to name it."""
+    """If the configuration has no log, the error states where to configure one."""
     Path("moorage.toml").write_text("")
     error = run(capsys, "list", code=2)
     assert "under [log]" in json.dumps(error)

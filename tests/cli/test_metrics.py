@@ -102,13 +102,13 @@ def test_people_get_a_table(capsys: Any) -> None:
     ],
 )
 def test_wrong_options_are_refused(words: tuple[str, ...], message: str, capsys: Any) -> None:
-    """The error for a wrong option says which values are allowed."""
+    """The error for a wrong option lists the allowed values."""
     assert main(["metrics", *words]) != 0
     assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", '[metrics]\nurl = "memory:"\n'])
 def test_shared_metrics_are_needed(text: str, capsys: Any) -> None:
-    """Metrics in the memory of another process cannot be shown, and the error says so."""
+    """Metrics in the memory of another process cannot be shown; the error states this."""
     Path("moorage.toml").write_text(text)
     assert "--store" == run(capsys, code=2)["path"]

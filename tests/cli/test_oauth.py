@@ -205,7 +205,7 @@ def test_device_login_with_a_secret(context: Context) -> None:
 def test_refused_consent_has_an_exit_code(
     context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A refused consent gives `oauth login` its own exit code, and nothing is stored."""
+    """After a rejected consent, `oauth login` has its own exit code, and nothing is stored."""
     terminal = Terminal()
     with AuthorizationServer(PUBLIC) as server:
         server.people.approve = False

@@ -116,7 +116,7 @@ def test_moorage_connectors_exits_with_1_if_connector_health_check_fails(
 
 
 def test_moorage_connectors_says_so_if_no_connectors_are_configured() -> None:
-    """If no connectors are configured, `moorage connectors` says so."""
+    """If no connectors are configured, `moorage connectors` prints that there are none."""
     Path("moorage.toml").write_text("version = 1\n", encoding="utf-8")
 
     assert "No connector is configured.\n" == command("connectors").out

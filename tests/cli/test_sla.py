@@ -94,7 +94,7 @@ def test_a_file_that_cannot_be_written_is_reported(capsys: Any) -> None:
 def test_moorage_sla_says_that_no_objective_was_measured_without_recorded_calls(
     capsys: Any,
 ) -> None:
-    """Without recorded calls, `moorage sla` says that no objective was measured."""
+    """Without recorded calls, `moorage sla` prints that no objective was measured."""
     with open_metrics("sqlite:///empty.db", create=True) as metrics:
         metrics.flush()
         metrics.migrate()

@@ -163,7 +163,7 @@ def test_repeat_shows_the_result() -> None:
 
 
 def test_reused_result_is_announced() -> None:
-    """`step run` says that it ran nothing because an equal step succeeded before."""
+    """If an equal step succeeded before, `step run` prints that it ran nothing."""
     options = ["--env", f"FOLDER={Path.cwd()}"]
     counter = Path("counter")
     first, second = (command("step", "run", "cached", "--key", key, *options) for key in "ab")
@@ -303,7 +303,7 @@ def test_torn_last_line_is_ended() -> None:
 
 
 def test_steps_are_listed() -> None:
-    """`step list` shows all steps with their platforms, or says that there are none."""
+    """`step list` prints all steps with their platforms, or that there are none."""
     rows = command("step", "list").out.splitlines()
     fields = command("step", "list", "--json").result["steps"]
     Path("moorage.toml").write_text("version = 1\n")

@@ -82,7 +82,7 @@ def test_folder_of_schemas_judges() -> None:
     ],
 )
 def test_file_that_is_no_schema(file: str, problem: str) -> None:
-    """A file that cannot be read as a schema exits with 2 and says why."""
+    """A file that cannot be read as a schema exits with 2 and prints the reason."""
     configure('schemas = {folder = "schemas"}')
     ending = check(file)
     assert (2, True) == (ending.code, problem in ending.err), ending.err

@@ -211,7 +211,7 @@ async def test_only_changed_pipelines_are_replaced(module: Any) -> None:
 async def test_refused_configuration_leaves_the_pipelines(
     module: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A mistaken configuration changes nothing; the error output and the status give the reason."""
+    """A mistaken configuration changes nothing; the error output and the status show the reason."""
     configure(pipeline("moves", "old"))
     async with StreamWorker((), 0.01, context()) as worker:
         running = asyncio.create_task(worker.run())

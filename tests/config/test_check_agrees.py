@@ -127,7 +127,7 @@ def test_all_mistakes_are_reported_at_once(place: int, end: str) -> None:
 @pytest.mark.parametrize("end", FORMATS)
 @pytest.mark.parametrize("place", range(len(RIGHT)))
 def test_valid_configurations_pass(place: int, end: str) -> None:
-    """A valid configuration opens, and `check` says that it is valid."""
+    """A valid configuration opens, and `check` reports it as valid."""
     path = write_configuration(end, FORMATS[end](RIGHT[place]))
     moorage.open(path).close()
     result = command("check", "--config", str(path))
@@ -177,7 +177,7 @@ def test_every_environment_is_checked() -> None:
 
 
 def test_a_program_may_give_the_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The option --credentials tells `moorage check` that the program supplies the credentials."""
+    """With the option --credentials, `moorage check` expects credentials from the program."""
     monkeypatch.setenv("MOORAGE_CREDENTIAL_VAT", "hidden")
     path = write_configuration(
         "toml", 'services.vat = { base_url = "https://a.example", needs_credentials = true }\n'
@@ -307,7 +307,7 @@ def test_file_urls_have_one_meaning(url: str, name: str, tmp_path: Path) -> None
     ],
 )
 def test_mistaken_path_is_explained(table: str, url: str, words: str) -> None:
-    """The error for a URL with a mistaken relative or absolute path says how to write it."""
+    """The error for a URL with a mistaken path contains the right form of the URL."""
     Path("credentials.toml").write_text("")
     path = write_configuration("json", json.dumps({table: {"url": url}}))
     (problem,) = problems_of_opening(path)

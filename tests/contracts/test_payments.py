@@ -589,7 +589,7 @@ def signed_error(error: ConnectorError, *, acted: bool) -> ConnectorError:
 def test_unknown_outcome_is_never_reported_as_not_charged(
     error: BaseException, outcome: str
 ) -> None:
-    """Only errors that prove it may tell the buyer that no money was taken."""
+    """Only an error that proves it may be reported to the buyer as "no money was taken"."""
     notice = told_buyer(error)
 
     assert BuyerOutcome(outcome) == notice.outcome
@@ -600,7 +600,7 @@ def test_unknown_outcome_is_never_reported_as_not_charged(
 
 @pytest.mark.parametrize("reason", DeclineReason)
 def test_decline_reasons_have_texts(reason: DeclineReason) -> None:
-    """A declined payment's text helps the buyer, and tells a thief nothing useful."""
+    """A declined payment's text helps the buyer, and contains nothing useful to a thief."""
     notice = told_buyer(PaymentDeclined("no", reason=reason))
 
     assert BuyerOutcome.DECLINED == notice.outcome

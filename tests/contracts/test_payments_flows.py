@@ -132,7 +132,7 @@ def test_capabilities_of_an_intent() -> None:
 
 
 class RecordingPaymentVendor:
-    """A vendor that records its calls, and returns a payment if the test gives one."""
+    """A vendor that records its calls, and returns a payment if the test passes one."""
 
     def __init__(self, amount: Money | None, *, looks: bool = True) -> None:
         self.capabilities = frozenset({PaymentsCapability.LOOK_UP} if looks else ())

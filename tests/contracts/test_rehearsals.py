@@ -363,7 +363,7 @@ VENDOR_MODES: list[tuple[Any, str | None]] = [
 
 @pytest.mark.parametrize("vendor, mode", VENDOR_MODES, ids=str)
 def test_vendors_know_their_system(vendor: Any, mode: str | None) -> None:
-    """A vendor tells from its options whether an account is live or a test account."""
+    """A vendor's options determine whether an account is live or a test account."""
     assert mode == vendor.mode()
 
 

@@ -176,7 +176,7 @@ def test_account_closed_to_a_tenant() -> None:
 
 
 def test_references_decide_the_account() -> None:
-    """An operation on a reference uses the reference's account, whatever the routes say."""
+    """An operation on a reference uses the reference's account, even if routes choose another."""
     directory = Directory([account("a"), account("b")], [Route("sms", "b")])
     request = RoutingRequest(kind="sms", operation="get")
 

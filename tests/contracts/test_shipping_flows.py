@@ -189,7 +189,7 @@ def test_named_service_is_bought_without_rates(capabilities: Any, sources: list[
 
 @pytest.mark.parametrize("finds", [True, False])
 def test_unknown_outcome_says_that_vendor_finds_no_label(finds: bool) -> None:
-    """An unknown outcome says that the vendor finds no label, if it has no search."""
+    """If the vendor has no search, an unknown outcome's error states that no label can be found."""
 
     async def buy(*_: Any, **__: Any) -> None:
         raise OutcomeUnknown("The answer was lost.", remedy="Look up the label.")

@@ -101,7 +101,7 @@ def test_other_types_are_refused(value: Any) -> None:
 
 
 def test_fields_are_checked() -> None:
-    """A number that is constructed from its parts must have its country's format, too."""
+    """A number that is constructed from its parts must also have its country's format."""
     assert VatNumber.parse("DE136695976") == VatNumber("DE", "136695976")
     for prefix, number, field in (("XX", "1", "prefix"), ("DE", "1", "number")):
         with pytest.raises(InvalidData) as excinfo:

@@ -131,7 +131,7 @@ def test_payment_of_a_dead_process_is_settled(
 
 
 def test_lost_answer_names_the_settlement_job() -> None:
-    """The error of a payment that may have been made says how to find its outcome."""
+    """The error of a payment that may have been made states how to find its outcome."""
     world = PaymentsWorld()
     with world.hub() as hub:
         world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
@@ -272,7 +272,7 @@ def test_unsettled_payments_are_listed_in_order_up_to_a_limit() -> None:
 
 
 def test_asynchronous_hub_settles_payments() -> None:
-    """An asynchronous hub lists, settles and closes payments, too."""
+    """An asynchronous hub also lists, settles and closes payments."""
     asyncio.run(_settle_later())
 
 

@@ -42,7 +42,7 @@ def async_results(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
 @pytest.mark.untraced
 @pytest.mark.parametrize("vendors", OTHERS, ids=lambda vendors: "-".join(vendors.values()))
 def test_only_the_configuration_differs(vendors: dict[str, str], tmp_path: Path) -> None:
-    """All sets of vendors give the same neutral results as the first set, in both modes."""
+    """All sets of vendors have the same neutral results as the first set, in both modes."""
     expected = sync_results(FIRST, tmp_path / "first")
 
     assert expected == sync_results(vendors, tmp_path / "sync")

@@ -75,7 +75,7 @@ def test_service_is_paused_and_resumed() -> None:
 
 
 def test_pause_of_limits_is_ended() -> None:
-    """A paused rate limit can be resumed once; a second attempt says that there is no pause."""
+    """A paused rate limit can be resumed once; a second attempt reports that there is no pause."""
     with World() as world:
         pause_service(world)
         visitor = world.visitor()
@@ -97,7 +97,7 @@ def test_act_without_a_reason_is_refused() -> None:
 
 
 def test_impossible_action_says_why() -> None:
-    """An impossible action says why, and is not recorded in the audit trail."""
+    """An impossible action shows the reason, and is not recorded in the audit trail."""
     with World() as world:
         visitor = world.visitor()
         for url in ("/acts/circuit-open?service=bare", "/acts/limits-reset?service=till"):
@@ -118,7 +118,7 @@ def test_act_that_cannot_be_recorded_is_not_done() -> None:
 
 @pytest.mark.parametrize("url", ["/acts/circuit-open", "/acts/entry-drop?box=outbox&id=none"])
 def test_confirmation_of_nothing_is_refused(url: str) -> None:
-    """A confirmation page without a target, or with a removed target, says so."""
+    """A confirmation page without a target, or with a removed target, shows this problem."""
     with World() as world:
         assert 404 == world.visitor().get(url).status
 
@@ -488,7 +488,7 @@ def lose_sealed(world: World, cipher: AesGcmCipher | None = None) -> None:
 
 @pytest.mark.parametrize("act", ["payment-done", "payment-not-done", "payment-ask"])
 def test_sealed_payment_is_not_decided_without_its_cipher(act: str) -> None:
-    """If the page lacks a payment's cipher, it says so and refuses the usual decisions."""
+    """If a payment's cipher is missing, the page shows this and allows no usual decision."""
     with World(four_eyes=False) as world:
         lose_sealed(world)
         visitor = world.visitor()
@@ -503,7 +503,7 @@ def test_sealed_payment_is_not_decided_without_its_cipher(act: str) -> None:
 @pytest.mark.parametrize("done", [True, False])
 @pytest.mark.parametrize("four_eyes", [True, False])
 def test_payment_whose_keys_are_lost_is_closed(done: bool, four_eyes: bool) -> None:
-    """A payment whose encryption keys are lost can be closed after the page says what is lost."""
+    """A payment whose encryption keys are lost can be closed after the page lists what is lost."""
     with World(four_eyes=four_eyes) as world:
         lose_sealed(world)
         ann, receipt = world.visitor(), next(iter(world.stripe.intents))
@@ -526,7 +526,7 @@ def test_payment_whose_keys_are_lost_is_closed(done: bool, four_eyes: bool) -> N
 
 
 def test_page_says_so_and_offers_only_decision_if_vendor_cannot_be_asked_for_outcome() -> None:
-    """If the vendor cannot be asked for an outcome, the page says so and offers only a decision."""
+    """If the vendor cannot be asked for an outcome, the page shows this, and only a decision."""
     with World(UnlistedStripe) as world:
         world.lose()
         world.clock.advance(WAIT)

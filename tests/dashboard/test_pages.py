@@ -242,7 +242,7 @@ def test_calls_are_filtered_and_paged() -> None:
 def test_page_of_calls_that_ended_at_its_limit_does_not_say_that_no_call_matches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A page of calls that ended at its limit does not say that no call matches."""
+    """A page of calls that ended at its limit does not claim that no call matches."""
     with World() as world:
         scanned_to = world.clock.utc() - timedelta(hours=2)
         page = LogPage(items=(), next="7.8", scanned=50_000, scanned_to=scanned_to)
@@ -258,7 +258,7 @@ def test_page_of_calls_that_ended_at_its_limit_does_not_say_that_no_call_matches
 
 
 def test_page_shows_what_an_installation_has() -> None:
-    """Without a log, queues or services, the pages say that there are none."""
+    """Without a log, queues or services, the pages show that there are none."""
     with Hub([]) as hub:
         dashboard = Dashboard(hub, secret=SECRET)
         visitor = Visitor(DashboardApp(dashboard, lambda _: ANN))
@@ -317,7 +317,7 @@ class UnavailableStore:
 
 
 def test_unavailable_store_hides_only_its_section() -> None:
-    """Without a store the first page shows the rest; a page that needs the store says so."""
+    """Without a store the first page shows the rest; a page that needs the store shows why not."""
     with Hub([]) as hub:
         log: Any = UnavailableStore()
         dashboard = Dashboard(hub, secret=SECRET, log=log)

@@ -49,7 +49,7 @@ def decision_order(page: str) -> list[str]:
 
 
 def test_payment_page_says_when_not_done_is_safe_to_choose() -> None:
-    """A payment's page says when "not done" is safe to choose, and warns before that time."""
+    """A payment's page shows when "not done" is safe to choose, and warns before that time."""
     with World() as world:
         world.lose()
         forget(world)
@@ -97,7 +97,7 @@ def test_unanswered_questions_prove_nothing() -> None:
 
 
 def test_page_says_so_if_vendor_lists_several_matching_payments() -> None:
-    """If the vendor lists several matching payments, the page says so; closing names their ids."""
+    """If the vendor lists several matching payments, the page shows their number and their ids."""
     with World(four_eyes=False) as world:
         order = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
         world.hub.payments().charge(order, idempotency_key="another attempt")
@@ -115,7 +115,7 @@ def test_page_says_so_if_vendor_lists_several_matching_payments() -> None:
 
 
 def test_vendor_that_repeats_is_asked_before_a_decision() -> None:
-    """If asking the vendor cannot repeat the payment, the page advises it, and says it settles."""
+    """If asking the vendor cannot repeat the payment, the page advises to ask the vendor first."""
     with World(Stripe) as world:
         world.lose()
         world.clock.advance(WAIT)
@@ -128,7 +128,7 @@ def test_vendor_that_repeats_is_asked_before_a_decision() -> None:
 
 
 def test_page_of_refund_says_that_vendor_cannot_be_asked_about_it() -> None:
-    """The page of a refund says that the vendor cannot be asked about it, and asks for its id."""
+    """The page of a refund shows that the vendor cannot be asked about it, and asks for its id."""
     with World() as world:
         payments = world.hub.payments()
         order = Charge(Money("80.00", "EUR"), "pm_card_visa", reference="INV-7")
@@ -166,7 +166,7 @@ def test_page_of_refund_says_that_vendor_cannot_be_asked_about_it() -> None:
 
 
 def test_charge_may_be_looked_for_by_its_reference() -> None:
-    """The form that closes a charge says that the vendor's id may be left out."""
+    """The form that closes a charge shows that the vendor's id is optional."""
     with World() as world:
         world.lose()
         world.clock.advance(WAIT)
@@ -289,7 +289,7 @@ class BrokenAudit(FileAudit):
 
 
 def test_unreadable_trail_does_not_hide_a_payment(tmp_path: Path) -> None:
-    """If the audit trail cannot be read, the page of a payment says so, and stays usable."""
+    """If the audit trail cannot be read, the page of a payment shows this, and stays usable."""
     with World(audit=BrokenAudit(tmp_path / "trail")) as world:
         world.lose()
         world.clock.advance(WAIT)
@@ -301,7 +301,7 @@ def test_unreadable_trail_does_not_hide_a_payment(tmp_path: Path) -> None:
 
 
 def test_lost_answer_of_a_vendor_that_is_away_is_marked() -> None:
-    """The list of payments says if the vendor was asked and gave no answer."""
+    """The list of payments shows if the vendor was asked and did not respond."""
     with World() as world:
         world.lose()
         world.clock.advance(WAIT)
@@ -335,7 +335,7 @@ def test_sealed_receipt_is_not_shown(tmp_path: Path) -> None:
 
 
 def test_closing_by_reference_says_so_if_vendor_lists_no_payment_with_reference() -> None:
-    """If the vendor lists no payment with the reference, closing by reference says so."""
+    """Closing by reference fails if the vendor lists no payment with the reference."""
     with World(four_eyes=False) as world:
         world.lose()
         forget(world)

@@ -65,7 +65,7 @@ def test_page_shows_the_budget_left_by_month() -> None:
 
 
 def test_without_objectives_or_figures_page_says_what_to_configure() -> None:
-    """Without objectives or figures the page says what to configure."""
+    """Without objectives or metrics the page shows what to configure."""
     with Hub([]) as hub:
         visitor = Visitor(DashboardApp(Dashboard(hub, secret=SECRET), lambda _: ANN))
         assert "The configuration has no objectives." in visitor.get("/levels").text

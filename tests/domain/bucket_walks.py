@@ -105,7 +105,7 @@ three = st.tuples(rates, rates, rates)
 
 @attrs.define(eq=False)
 class Caller:
-    """A caller to whom a bucket has granted tokens, until it leaves or gives up."""
+    """A caller to whom a bucket has granted tokens, until it leaves or stops waiting."""
 
     number: int
     which: tuple[int, ...]
@@ -207,7 +207,7 @@ class BucketWalk:
             self.leave(caller)
 
     def refund(self, number: int) -> None:
-        """Make a waiting caller give up, and return its tokens."""
+        """Make a waiting caller stop waiting, and return its tokens."""
         if self.queue:
             caller = self.queue.pop(number % len(self.queue))
             self.ask(caller.which)

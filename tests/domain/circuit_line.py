@@ -24,7 +24,7 @@ LEASE = 30 * SECOND
 
 
 class Line:
-    """A test wrapper that gives a circuit breaker a short method for each command."""
+    """A test wrapper of a circuit breaker, with a short method for each command."""
 
     def __init__(self, **config: Any) -> None:
         self.rule = CircuitRule(CircuitBreakerConfig(**config))

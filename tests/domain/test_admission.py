@@ -88,7 +88,7 @@ def test_queued_probe_is_leased_for_wait_and_attempt() -> None:
 
 
 def test_a_budget_counts_calls_and_spends_retries() -> None:
-    """First attempts earn retries; a spent retry budget says when the next period begins."""
+    """First attempts earn retries; a spent retry budget returns the begin of the next period."""
     caller = Caller(gates(None, budget=RetryBudget(ratio=0.5, floor=0, period=10.0)))
     for _ in range(2):
         assert Answer.GO is caller.ask()[0]
@@ -210,7 +210,7 @@ def test_costs_are_given_for_all_rate_limits() -> None:
 
 
 def test_reports_need_a_circuit() -> None:
-    """A circuit report without a circuit fails, since only a circuit gives permits."""
+    """A circuit report without a circuit fails, because only a circuit grants permits."""
     with pytest.raises(AssertionError, match="has no circuit breaker"):
         Report(gates(None, ONE), (1, 1, 0), Outcome.FAILED, "a")
 

@@ -278,7 +278,7 @@ def test_chain_may_grow_while_it_is_read() -> None:
 
 
 def test_damage_at_the_end_is_refused() -> None:
-    """The error for a damaged audit trail says where the damage is, and how to inspect it."""
+    """The error for a damaged audit trail contains the place of the damage, and a remedy."""
     error = damaged_trail_error("/var/audit.db", 7)
     assert isinstance(error, ConfigurationError)
     assert "record 7" in error.message

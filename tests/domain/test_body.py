@@ -83,7 +83,7 @@ def test_opener_functions_are_replayable(opener: Callable[[], Any]) -> None:
 
 @pytest.mark.parametrize("make", [generate_async, AsyncFile])
 def test_async_sources_give_async_chunks(make: Callable[[], Any]) -> None:
-    """An asynchronous body gives an asynchronous iterator of chunks."""
+    """An asynchronous body is read through an asynchronous iterator of chunks."""
     chunks = stream_of(make()).open()
     assert isinstance(chunks, AsyncIterator)
     with pytest.raises(StopIteration) as stopped_excinfo:

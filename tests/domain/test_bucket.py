@@ -62,7 +62,7 @@ def test_every_window_is_exact_and_promises_are_kept(
 def test_equal_callers_leave_in_order_of_arrival(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act]
 ) -> None:
-    """Callers of the same limits and costs leave in order of arrival if nobody gives up."""
+    """Callers of the same limits and costs leave in order of arrival if all of them wait."""
     state = walk_bucket(configured, walk)
     for departure_times in state.left.values():
         assert sorted(number for _, _, number in departure_times) == [

@@ -73,7 +73,7 @@ def test_bucket_queue_is_stored_as_single_run_of_grants_if_no_caller_gave_up(
 
 
 def test_leaving_opens_a_gap_that_an_arrival_closes(rule: TokenBucket) -> None:
-    """A caller that gives up leaves a gap in a bucket's queue, and the next arrival closes it."""
+    """A caller that stops waiting leaves a gap in a bucket's queue; the next arrival closes it."""
     whole_queue, tickets = a_queue(rule, (1, 1, 1, 1))
     cut_queue = rule.refund(whole_queue, tickets[1])
     assert [0.0, 0.0, [1.0, 1.0], [2.0, 4.0]] == readable_state(cut_queue)

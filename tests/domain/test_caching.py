@@ -79,7 +79,7 @@ def test_no_directive_raises(value: str) -> None:
 def test_vary_gives_set_of_header_names_in_lower_case(
     vary: list[str], expected: tuple[str, ...] | None
 ) -> None:
-    """`Vary` gives a set of header names in lower case, or None for `*`."""
+    """`Vary` becomes a set of header names in lower case, or None for `*`."""
     assert expected == varies_by(Response(200, [("Vary", value) for value in vary]))
 
 

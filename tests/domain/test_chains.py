@@ -100,7 +100,7 @@ def test_entry_stays_blocked_while_predecessor_may_still_be_done(state: str) -> 
     [("dead", "failed for good"), ("undoing", "failed for good"), ("dropped", "was cancelled")],
 )
 def test_an_entry_is_given_up_with_the_one_before_it(state: str, words: str) -> None:
-    """A predecessor that can never be done gives up its successor, whose error names it."""
+    """If a predecessor can never be done, its successor ends with an error that names it."""
     given_up = unblocked_entry(entry("b", "blocked", "a"), by_id(entry("a", state)), NOW)
     assert given_up is not None
     assert (EntryState.UNDOING, f"The call a before it {words}.") == (
@@ -216,7 +216,7 @@ def test_nothing_is_undone_while_a_call_before_is_open(state: str) -> None:
 
 
 def test_a_cancelled_call_leaves_the_decision_to_a_person() -> None:
-    """If somebody cancelled a call of the chain, nothing is undone, and the error says so."""
+    """If somebody cancelled a call of the chain, nothing is undone; the error states this."""
     failed = entry("c", "undoing", "b", error="refused")
     chain = by_id(failed, entry("a"), entry("b", "dropped", "a"), entry("a-undo", "prepared"))
     changes = undo_changes(failed, chain, NOW)
@@ -226,7 +226,7 @@ def test_a_cancelled_call_leaves_the_decision_to_a_person() -> None:
 
 
 def test_failed_call_with_a_stored_undo_is_undone() -> None:
-    """A call with a stored undo was done, and is undone even if its state says it failed."""
+    """A call with a stored undo was done, and is undone even if its state is that of a failure."""
     failed = entry("b", "undoing", "a", number=2)
     chain = by_id(failed, entry("a", "dead"), entry("b-undo", "prepared", number=3))
     changes = undo_changes(failed, chain, NOW)
@@ -261,7 +261,7 @@ def test_parts_of_the_answer_are_filled_in() -> None:
 
 @pytest.mark.parametrize("path", ["order.number.x", "nothing"])
 def test_a_missing_part_of_the_answer_is_an_error(path: str) -> None:
-    """If the answer lacks a part that an undo needs, the error says what to do."""
+    """If the response lacks a part that an undo needs, the error contains a remedy."""
     with pytest.raises(InvalidData, match="has no") as excinfo:
         Undo("shop", "call", [FromAnswer(path)]).arguments_of({"order": entry("a")})
     assert "by hand" in excinfo.value.remedy

@@ -33,7 +33,7 @@ def bucket(rate: float, per: float, burst: int) -> TokenBucket:
 
 @attrs.define(eq=False)
 class Caller:
-    """A caller to whom a limit has granted tokens, until it leaves or gives up."""
+    """A caller to whom a limit has granted tokens, until it leaves or stops waiting."""
 
     gates: Gates
     cost: int
@@ -68,7 +68,7 @@ class RollOut:
         return answer is Answer.GO
 
     def refund(self, number: int) -> None:
-        """Make a waiting caller give up."""
+        """Make a waiting caller stop waiting."""
         if self.queue:
             caller = self.queue.pop(number % len(self.queue))
             self.world.execute(GiveBack(caller.gates, caller.tickets))

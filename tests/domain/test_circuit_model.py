@@ -175,7 +175,7 @@ class Model:
         return [end for end in self.leases.values() if end > self.time]
 
     def ask(self, token: int) -> tuple[Answer, int]:
-        """Return the answer and wait that the circuit should give a call."""
+        """Return the answer and wait that a call should get from the circuit."""
         if self.mode in (CLOSED, DISABLED):
             return Answer.GO, 0
         if self.mode is FORCED_OPEN:

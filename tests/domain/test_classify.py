@@ -186,7 +186,7 @@ def test_long_vendor_message_is_cut() -> None:
     )
 )
 def test_any_answer_becomes_an_error(body: Any) -> None:
-    """Any response body gives an error whose code and message are texts or None."""
+    """Any response body becomes an error whose code and message are strings or None."""
     error: Any = classify(answer(body, 500))
 
     assert VendorFailed is type(error)

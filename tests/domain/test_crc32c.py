@@ -45,7 +45,7 @@ def test_crc32c_of_123456789_is_published_check_value() -> None:
 
 
 def test_rebuilt_crc32c_table_gives_same_checksum_for_every_byte() -> None:
-    """A rebuilt CRC-32C table gives the same checksum for every byte."""
+    """A rebuilt CRC-32C table computes the same checksum for every byte."""
     crc32c = rerun_module(module).crc32c
     assert [checksum(bytes((byte,))) for byte in range(256)] == [
         crc32c(bytes((byte,))) for byte in range(256)

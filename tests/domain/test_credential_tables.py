@@ -171,7 +171,7 @@ def test_written_forms_are_read(written: object, expected: object) -> None:
     ],
 )
 def test_errors_do_not_show_the_credential(written: object, problem: str) -> None:
-    """The error for written credentials says where and why, without the text in any traceback."""
+    """The error for written credentials contains place and reason; no traceback has the secret."""
     with pytest.raises(InvalidData, match=problem) as excinfo:
         read_credentials(written, "here")
 

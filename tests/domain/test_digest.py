@@ -146,7 +146,7 @@ def test_body_is_hashed_if_the_server_requires_it() -> None:
 
 
 def test_streamed_body_cannot_be_hashed_before_it_is_sent() -> None:
-    """Digest's `auth-int` refuses a streamed body, and says what to pass instead."""
+    """Digest's `auth-int` refuses a streamed body, with a remedy."""
     request = Request.post("/orders", body=BodyStream.of(iter([b"paid"])))
     challenge = DigestChallenge(realm="r", nonce="n", qop="auth-int")
     with pytest.raises(InvalidData, match="Give the body as bytes"):

@@ -162,7 +162,7 @@ def test_metrics_that_were_rolled_up_to_hour_stay_one_hour() -> None:
     ],
 )
 def test_wrong_queries_are_refused(options: Any) -> None:
-    """The error for an invalid metrics query says what is wrong with it."""
+    """The error for an invalid metrics query contains the reason."""
     with pytest.raises(InvalidData):
         FiguresQuery(**options)
 

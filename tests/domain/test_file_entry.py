@@ -28,7 +28,7 @@ def test_a_key_is_a_path() -> None:
     ],
 )
 def test_invalid_keys_are_refused(key: str, why: str) -> None:
-    """The error for an invalid file key says why, and gives an example."""
+    """The error for an invalid file key contains the reason and an example."""
     with pytest.raises(InvalidData, match=why) as excinfo:
         names_of(key)
     assert "key" == excinfo.value.field

@@ -64,7 +64,7 @@ class Number(IntEnum):
 def test_comparing_two_requests_by_their_bytes_gives_same_result_as_by_their_digests(
     one: Request, other: Request
 ) -> None:
-    """Comparing two requests by their bytes gives the same result as by their digests."""
+    """Comparing two requests by their bytes has the same result as by their digests."""
     alike = fingerprint(one) == fingerprint(other)
     assert alike == (request_fingerprint(one) == request_fingerprint(other))
     assert alike == (request_fingerprint(one) == fingerprint(other))
@@ -75,7 +75,7 @@ def test_comparing_two_requests_by_their_bytes_gives_same_result_as_by_their_dig
 def test_comparing_two_payloads_by_their_bytes_gives_same_result_as_by_their_digests(
     one: Any, other: Any
 ) -> None:
-    """Comparing two payloads by their bytes gives the same result as by their digests."""
+    """Comparing two payloads by their bytes has the same result as by their digests."""
     alike = payload_fingerprint(one) == payload_fingerprint(other)
     assert alike == (compared_payload(one) == compared_payload(other))
     assert alike == (compared_payload(one) == payload_fingerprint(other))

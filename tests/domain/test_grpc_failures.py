@@ -73,7 +73,7 @@ def test_malformed_details_hide_nothing(
 
 @given(st.text(max_size=200), st.sampled_from(["UNAVAILABLE", "UNKNOWN", "A_NEW_CODE"]))
 def test_grpc_call_may_have_been_processed_once_sent(text: str, code: str) -> None:
-    """Once sent, a gRPC call may have been processed, whatever the server's error text says."""
+    """Once sent, a gRPC call may have been processed, whatever the text of the server's error."""
     error = grpc_error(GrpcFault(code=code, message=f"failed to connect {text}"), SENT)
     assert getattr(error, "may_have_been_processed", True)
     assert not isinstance(error, VendorRejected)

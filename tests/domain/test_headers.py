@@ -140,7 +140,7 @@ def test_the_order_between_names_does_not_matter() -> None:
 
 
 def test_missing_header_gives_the_default_or_a_key_error() -> None:
-    """A missing header gives the default, False or a KeyError."""
+    """A missing header returns the default or False, or raises a KeyError."""
     headers = Headers({"A": "1"})
     assert headers.get("B") is None
     assert "x" == headers.get("B", "x")

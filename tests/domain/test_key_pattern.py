@@ -67,6 +67,6 @@ def test_pattern_that_ends_with_two_asterisks_matches_all_keys_below_folder() ->
     ],
 )
 def test_mistaken_pattern_is_refused(pattern: str, problem: str) -> None:
-    """The error for an invalid key pattern says what is wrong with it."""
+    """The error for an invalid key pattern contains the reason."""
     with pytest.raises(InvalidData, match=problem):
         KeyPattern.of(pattern)

@@ -38,7 +38,7 @@ from tests.support.examples import examples
 
 
 def test_bytes_of_a_search() -> None:
-    """A search request is encoded byte for byte as RFC 4511 says."""
+    """A search request is encoded byte for byte as in RFC 4511."""
     operation = ldap_wire.search("dc=x", ldap_wire.SUBTREE, equals("uid", "a").encoded, ["cn"])
 
     assert (
@@ -58,7 +58,7 @@ def test_member_of_chain_names_the_rule() -> None:
 
 @given(st.integers(0, 2**31 - 1), st.binary(max_size=300))
 def test_written_message_is_read_again(number: int, content: bytes) -> None:
-    """A written LDAP message of any size is read back, and its first bytes tell its size."""
+    """A written LDAP message of any size is read back; its first bytes determine its size."""
     message_bytes = ldap_wire.message(number, tlv(0x64, content), ldap_wire.page_control(7, b"c"))
     response = ldap_wire.read_message(message_bytes)
 

@@ -90,7 +90,7 @@ def check_laws(ledger: Ledger, act: str, then: Ledger) -> None:
 
 
 def test_every_short_walk_agrees_with_the_list() -> None:
-    """After up to five actions, a call's ledger gives the same facts as a list of attempts."""
+    """After up to five actions, a call's ledger is equivalent to a list of attempts."""
     for walk in itertools.product(ACTS, repeat=5):
         attempt_ledger, naive = BLANK, AttemptList()
         for action in walk:
@@ -102,7 +102,7 @@ def test_every_short_walk_agrees_with_the_list() -> None:
 
 @given(walks)
 def test_every_walk_agrees_with_the_list(walk: list[str]) -> None:
-    """After any actions, a call's ledger gives the same facts as a list of attempts."""
+    """After any actions, a call's ledger is equivalent to a list of attempts."""
     attempt_ledger, naive = BLANK, AttemptList()
     for action in walk:
         previous_ledger, attempt_ledger = attempt_ledger, ledger_after(attempt_ledger, action)

@@ -25,7 +25,7 @@ ratios = st.lists(
 
 @given(minors, currencies)
 def test_minor_units_are_the_truth(minor: int, currency: str) -> None:
-    """Minor units, amount and text give the same amount of money."""
+    """Minor units, amount and text construct the same amount of money."""
     money = Money.from_minor(minor, currency)
     assert minor == money.minor
     assert money == Money(money.amount, currency) == Money(str(money.amount), currency)

@@ -49,7 +49,7 @@ TRANSIENT, UNKNOWN = "TransientTransactionError", "UnknownTransactionCommitResul
 def test_codes_have_a_meaning(
     code: int | None, kind: type[ConnectorError], whole: bool | None, part: bool | None
 ) -> None:
-    """Each MongoDB error code gives an error that says whether a change may have been made."""
+    """Each MongoDB error code raises an error that states whether a change may have been made."""
     for is_whole, expected in ((True, whole), (False, part)):
         error = mongodb_error(MongoFault(code=code, is_whole=is_whole), MongoPhase.SENT)
         usual_kind = ConnectionFailed if kind is TransactionConflict and not is_whole else kind

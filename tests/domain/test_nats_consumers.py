@@ -60,7 +60,7 @@ def test_two_nats_subjects_overlap_if_both_can_match_same_subject(
     ],
 )
 def test_delivery_is_read(subject: str, expected: tuple[str, int, int] | None) -> None:
-    """A NATS acknowledgement's subject gives stream, sequence and delivery count."""
+    """A NATS acknowledgement's subject contains stream, sequence and delivery count."""
     delivery = read_delivery(subject)
     assert expected == (delivery and (delivery.stream, delivery.sequence, delivery.number))
 

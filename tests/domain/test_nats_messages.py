@@ -55,12 +55,12 @@ def test_meaning_of_a_reply(
     ],
 )
 def test_meaning_of_a_refused_connection(text: str, fault: PublishFault) -> None:
-    """The NATS server's text tells a wrong user from missing encryption."""
+    """The NATS server's text distinguishes a wrong user from missing encryption."""
     assert fault is refusal(text)
 
 
 def test_denied_subject_is_read() -> None:
-    """A NATS permission error gives the action and the subject; other errors give neither."""
+    """A NATS permission error contains the action and the subject; other errors contain neither."""
     assert ("publish", "a.b") == denied_operation(
         'nats: permissions violation for publish to "a.b"'
     )

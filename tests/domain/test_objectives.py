@@ -113,7 +113,7 @@ def test_month_with_only_aborted_calls_neither_meets_nor_misses_objective() -> N
     ],
 )
 def test_wrong_objectives_are_refused(options: Any, message: str) -> None:
-    """The error for an invalid objective says what is wrong with it."""
+    """The error for an invalid objective contains the reason."""
     with pytest.raises(InvalidData, match=message):
         Objective(name="wrong", **options)
 

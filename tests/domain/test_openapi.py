@@ -97,7 +97,7 @@ def test_service_has_an_endpoint_for_each_operation() -> None:
 
 
 def test_name_of_a_service_without_a_title() -> None:
-    """An OpenAPI title without letters gives a default name; another name can be chosen."""
+    """An OpenAPI title without letters becomes a default name; another name can be chosen."""
     tree = description(info={"title": "…"})
     assert "api" == Service.from_openapi(tree).name
     assert "shop" == Service.from_openapi(tree, "shop").name
@@ -422,7 +422,7 @@ JSON = st.recursive(
     st.dictionaries(st.sampled_from(["servers", "paths", "security", "components", "info"]), JSON)
 )
 def test_any_description_is_mapped_or_refused(parts: dict[str, Any]) -> None:
-    """Any OpenAPI description gives a service or an error with places."""
+    """Any OpenAPI description is mapped to a service, or raises an error with places."""
     try:
         service = Service.from_openapi({**description(), **parts})
     except DescriptionRefused as error:

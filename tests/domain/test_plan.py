@@ -276,7 +276,7 @@ def test_default_headers_do_not_override() -> None:
     ],
 )
 def test_plans_that_need_no_port(fields: dict[str, Any], plain: bool, dresses: bool) -> None:
-    """A plan tells if its requests need no port but the provider, and no own classifier."""
+    """A plan states if its requests need no port but the provider, and no own classifier."""
     options: dict[str, Any] = {"base_url": "https://x.example"} | fields
     plan = Plan(Service("vat", **options), None, None)
 

@@ -65,7 +65,7 @@ def test_every_failure_has_its_meaning() -> None:
 
 @pytest.mark.parametrize("fault", PublishFault)
 def test_failure_becomes_error(fault: PublishFault) -> None:
-    """Each broker failure's error says if it is retryable, and if the message may be stored."""
+    """Each broker failure's error states if it is retryable, and if the message may be stored."""
     error = publish_error(fault, RULES, "orders", code="7")
     kind, retryable, publication = MEANINGS[fault]
     assert type(error) is kind

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def test_batch_item_result_with_value_is_ok() -> None:
-    """A batch item's result with a value is ok, and gives it."""
+    """A batch item's result with a value is ok, and returns the value."""
     result = Result(7)
 
     assert (True, 7, None, 7) == (result.ok, result.value, result.error, result.unwrap())

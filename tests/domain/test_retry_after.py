@@ -33,7 +33,7 @@ def test_seconds_are_never_early(seconds: int) -> None:
 
 @given(st.integers(10**8, 10**30))
 def test_no_number_is_endless(number: int) -> None:
-    """Any number in `Retry-After` gives a wait between zero and a century."""
+    """Any number in `Retry-After` becomes a wait between zero and a century."""
     wait = parse_retry_after(str(number), NOW)
 
     assert wait is not None
@@ -104,7 +104,7 @@ def test_retry_after_may_be_seconds_a_date_or_a_decimal(
 
 @given(st.text())
 def test_no_text_is_an_error(text: str) -> None:
-    """Any `Retry-After` text gives a usable number or None."""
+    """Any `Retry-After` text becomes a usable number or None."""
     wait = parse_retry_after(text, NOW)
     assert wait is None or 0 <= wait <= CENTURY
 
@@ -291,7 +291,7 @@ names = st.lists(
     lambda text: text.isascii() and text.isprintable()
 )))  # fmt: skip
 def test_no_field_is_an_error(fields: dict[str, str]) -> None:
-    """Any rate-limit headers give a usable hint or None."""
+    """Any rate-limit headers become a usable hint or None."""
     hint = rate_hint(Headers(fields), NOW)
     if hint is not None:
         assert hint.reset_after is None or 0 <= hint.reset_after <= CENTURY

@@ -69,7 +69,7 @@ def test_a_new_key_comes_first() -> None:
     ],
 )
 def test_a_ring_that_cannot_be_used_is_refused(text: str, problem: str) -> None:
-    """The error for an unusable key ring says which key is wrong, and shows none."""
+    """The error for an unusable key ring identifies the wrong key, and shows no key."""
     with pytest.raises(ConfigurationError) as excinfo:
         KeyRing.parse(text)
 

@@ -21,7 +21,7 @@ FORM = AddressForm(
 
 
 def test_url_names_everything() -> None:
-    """A server's URL gives host, port, path, user and password, and TLS by its scheme."""
+    """A server's URL contains host, port, path, user and password; its scheme decides about TLS."""
     address = FORM.address("pigeons://a%40b:p%2Fw@[::1]:99/lo%66t")
     assert ("::1", 99, "loft") == (address.host, address.port, address.path)
     assert ("a@b", "p/w", Tls()) == (address.user, address.password_text(), address.tls)

@@ -41,7 +41,7 @@ CIPHER = AesGcmCipher(generate_keys())
 def test_synchronous_store_of_an_asynchronous_class(
     construct: Callable[[Any], object], tmp_path: Path
 ) -> None:
-    """The error says that the store is synchronous, and what to give."""
+    """The error states that the store is synchronous, and how to get an asynchronous one."""
     with (
         SqliteStorage(tmp_path / "s.db") as store,
         pytest.raises(ConfigurationError, match="SqliteStorage is synchronous") as refused,

@@ -88,7 +88,7 @@ def test_place_is_counted_until_its_record_expires() -> None:
 
 
 def test_refused_reservation_says_when_next_place_becomes_free() -> None:
-    """A refused reservation says when the next place becomes free."""
+    """A rejected reservation contains the time when the next place becomes free."""
     world = World()
     end = reserve(world, bound=1).end
 

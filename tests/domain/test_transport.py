@@ -139,7 +139,7 @@ def test_a_version_may_be_written(version: Any) -> None:
 
 
 def test_equal_tls_settings_have_equal_hashes() -> None:
-    """Equal TLS settings have equal hashes, although they hold secrets."""
+    """Equal TLS settings have equal hashes, even if they contain secrets."""
     tls, other_tls = (Tls(certificate="own.pem", key=PEM, password="x") for _ in range(2))
 
     assert 1 == len({tls, other_tls})

@@ -45,7 +45,7 @@ ACCEPT = {"Accept": "application/json, application/problem+json"}
 def test_a_promise_of_json_is_checked(
     sent: dict[str, str], headers: dict[str, str], body: bytes, stored: bool
 ) -> None:
-    """A body is expected to be JSON if the response says so or the request accepts only JSON."""
+    """A body must be JSON if the response declares JSON or the request accepts only JSON."""
     request = Request.post("/orders", headers=sent)
 
     assert stored == is_json_as_promised(request, Response(200, headers, body))

@@ -66,7 +66,7 @@ def test_both_queries_are_sent() -> None:
 
 @given(segments, st.lists(st.tuples(texts, texts)))
 def test_any_text_arrives(segment: str, query: list[tuple[str, str]]) -> None:
-    """Any path and query give a printable ASCII URL that decodes to the same text."""
+    """Any path and query become a printable ASCII URL that decodes to the same text."""
     path = "/" + segment.replace("%", "").replace("?", "").replace("#", "").replace("://", "")
     assume({".", ".."}.isdisjoint(re.split(r"[/\\]", path)))
     url = join_url("https://h/v1", Request.get(path, query=query))
@@ -204,7 +204,7 @@ def test_invalid_base_urls_are_refused(url: Any) -> None:
     ],
 )
 def test_base_url_errors_have_a_reason(url: Any, why: str) -> None:
-    """The error for a base URL says what is wrong with it."""
+    """The error for a base URL contains the reason."""
     with pytest.raises(InvalidData, match=f"The base URL {why}"):
         validate_base_url(url)
 
@@ -218,7 +218,7 @@ def test_base_url_errors_have_a_reason(url: Any, why: str) -> None:
     ],
 )
 def test_path_errors_have_a_reason(path: str, why: str) -> None:
-    """The error for a request's path says what is wrong with it."""
+    """The error for a request's path contains the reason."""
     with pytest.raises(InvalidData) as excinfo:
         Request.get(path)
     assert (f"The path {why}.", "path") == (excinfo.value.message, excinfo.value.field)

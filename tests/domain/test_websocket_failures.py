@@ -1,4 +1,4 @@
-"""The errors of WebSocket connections say whether a request may have been processed."""
+"""The errors of WebSocket connections state whether a request may have been processed."""
 
 from __future__ import annotations
 

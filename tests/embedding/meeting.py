@@ -16,7 +16,7 @@ _TIMEOUT = 60.0
 
 
 class MeetingHttpClient:
-    """A client that holds back each request to a sandbox until a second one is waiting, too."""
+    """A client that holds each request to a sandbox until a second one is also waiting."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._client = SandboxHttpClient(sandbox)

@@ -271,7 +271,7 @@ class OvertakenOutbox:
 
 
 def test_asynchronous_outbox_takes_entries_in_batches(tmp_path: Path) -> None:
-    """The asynchronous outbox takes entries in batches, too."""
+    """The asynchronous outbox also takes entries in batches."""
 
     async def run() -> None:
         vendor = AsyncVendor()

@@ -216,7 +216,7 @@ def test_entry_is_settled_in_every_store(
 
 
 def test_stored_refusal_ends_the_entry(keyless_shop: KeylessShop) -> None:
-    """A payment declined for another caller with the same key ends the outbox entry, too."""
+    """If a payment is declined for another caller with the same key, the outbox entry also ends."""
 
     async def body() -> None:
         entry = await keyless_shop.doubted(DECLINED)

@@ -246,7 +246,7 @@ def test_without_the_package_an_entry_has_no_context(monkeypatch: pytest.MonkeyP
 
 
 def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If tracing is wanted without OpenTelemetry, the error says what to install."""
+    """If tracing is wanted without OpenTelemetry, the error contains the extra to install."""
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", None)
 
     with pytest.raises(ConfigurationError, match=r"opentelemetry-api.*\[opentelemetry\]"):

@@ -134,7 +134,7 @@ def test_options_are_checked_and_kept(shop: Shop) -> None:
 
 
 def test_a_key_of_the_callers_own_is_refused(shop: Shop) -> None:
-    """A call with its own `idempotency_key` is refused; the error says to use `key`."""
+    """A call with its own `idempotency_key` is refused; the remedy is to use `key`."""
     with pytest.raises(InvalidData, match="chooses the idempotency key") as excinfo:
         _put_entry(shop, idempotency_key="mine")
     assert "key=" in excinfo.value.remedy
@@ -513,7 +513,7 @@ def test_requests_are_made_too(shop: Shop) -> None:
 
 
 def test_a_request_is_put_as_any_call(shop: Shop) -> None:
-    """Plain HTTP requests, too, are stored with tenant, key and start time."""
+    """Plain HTTP requests are also stored with tenant, key and start time."""
     request, due_time = Request.get("/rates"), shop.time_after(60)
     options = {"tenant": "acme", "key": "INV-1", "not_before": due_time}
     entry = shop.do(shop.outbox.put_request, "vat", request, **options)

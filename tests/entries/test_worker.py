@@ -85,7 +85,7 @@ def test_invalid_pause_is_refused() -> None:
 
 
 def test_stopping_needs_the_main_thread() -> None:
-    """Installing signal handlers outside the main thread raises an error that says so."""
+    """Installing signal handlers outside the main thread raises an error with this reason."""
     results: list[Exception] = []
 
     def try_stopping() -> None:

@@ -21,7 +21,7 @@ class FlakyHandler:
         shop.inbox.on(kind)(self)
 
     def __call__(self, event: Any, entry: Any) -> None:
-        """Handle the event, or fail as often as the test says."""
+        """Handle the event, or fail as often as the test wants."""
         assert entry.state is EntryState.CLAIMED
         if self.fails:
             self.fails -= 1

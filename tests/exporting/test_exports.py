@@ -190,7 +190,7 @@ def test_other_settings_are_values(exported: Description) -> None:
 
 
 def test_every_account_has_a_folder(exported: Description) -> None:
-    """Each account and service has a folder; for those without one the export gives a reason."""
+    """Each account and service has a folder in the export, or a reason why it has none."""
     collection = postman(exported)
     folders = {item["name"]: item["item"] for item in collection["item"]}
 

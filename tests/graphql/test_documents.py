@@ -52,7 +52,7 @@ def test_operation_of_a_document(text: str, kind: str, name: str | None) -> None
 
 @pytest.mark.parametrize("text, problem", BAD)
 def test_text_that_is_refused(text: str | None, problem: str) -> None:
-    """A text without exactly one operation is refused, and the error gives the reason."""
+    """A string without exactly one operation is refused; the error contains the reason."""
     with pytest.raises(InvalidData, match=problem) as excinfo:
         read_document(text)
     assert "document" == excinfo.value.field

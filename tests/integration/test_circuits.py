@@ -42,7 +42,7 @@ def _fail(manager: ConnectorManager, name: str) -> None:
 def test_failures_of_all_processes_count_together(
     pool: WorkerPool, location: StoreLocation, name: str, rules: dict[str, Any]
 ) -> None:
-    """Failures of six processes open their shared circuit, although each alone saw too few."""
+    """Failures of six processes open their shared circuit, even if each alone saw too few."""
     service = _service(name, **rules)
     job = Job(scenario="call", services=(service,), state=location, threads=2, fails=1)
     with location.open() as store, ConnectorManager([service], state=store) as manager:

@@ -172,7 +172,7 @@ def test_wrong_key_is_refused(moto: MotoServer, kind: str, changed: dict[str, st
 
 @pytest.mark.parametrize("capability", sorted(S3.capabilities))
 def test_s3_capabilities_hold(moto: MotoServer, bucket: str, capability: str) -> None:
-    """Each capability that S3 declares works at an independent emulator, too."""
+    """Each capability that S3 declares also works at an independent emulator."""
     fixture = SandboxFixture(options={}, vendor_values={"storage_class": "STANDARD_IA"})
 
     async def use_hub(hub: Any) -> Any:

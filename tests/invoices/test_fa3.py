@@ -197,7 +197,7 @@ def _invoices(draw: st.DrawFn) -> KsefInvoice:
 @settings(max_examples=60, deadline=None)
 @given(_invoices())
 def test_written_file_fits_the_schema_and_is_read_back(ksef: KsefInvoice) -> None:
-    """Every invoice gives a file that fits the schema, and reading and writing keep its bytes."""
+    """Every invoice becomes a file that fits the schema; reading and writing keep its bytes."""
     body = write_fa3(ksef)
     received_invoice = read_fa3(body)
 
@@ -516,7 +516,7 @@ def test_incomplete_file_is_read_without_the_checks() -> None:
 
 
 def test_many_problems_are_counted() -> None:
-    """The error message names twenty violations, and gives the number of the others."""
+    """The error message lists twenty violations, and counts the others."""
     with pytest.raises(InvalidData, match=r"and \d+ more"):
         write_fa3(_ksef(lines=[attrs.evolve(LINE, name=None)] * 30))
 

@@ -112,7 +112,7 @@ def _fatture(draw: st.DrawFn) -> FatturaPa:
 @settings(max_examples=60, deadline=None)
 @given(_fatture())
 def test_written_file_fits_the_schema_and_is_read_back(fattura: FatturaPa) -> None:
-    """An invoice that passes the checks gives a file that fits the schema and is read back."""
+    """An invoice that passes the checks becomes a file that fits the schema and is read back."""
     problems = {rule for rule, _ in _codes(fattura)}
     # A price of many decimals is cut to eight, so the total of a large quantity may differ.
     assert problems <= {"00423"}
@@ -428,7 +428,7 @@ def test_other_documents_are_refused(body: bytes, words: str) -> None:
 
 
 def test_file_with_several_invoices_is_refused() -> None:
-    """A file with several invoices is refused, and the error says to split it."""
+    """A file with several invoices is refused; the remedy is to split it."""
     body = write_fatturapa(small_fattura())
     start, end = body.index(b"<FatturaElettronicaBody>"), body.index(b"</p:")
 

@@ -220,7 +220,7 @@ def test_ambiguous_document_is_refused(
 
 @pytest.mark.parametrize("number", ["1E+9999999", "1E+30", "0E+30", "-1E+999999999"])
 def test_numbers_of_an_unusual_size_are_refused(number: str) -> None:
-    """A number with a huge exponent is refused, although the decimal module cannot compute it."""
+    """A number with a huge exponent is refused, even if the decimal module cannot compute it."""
     with pytest.raises(InvalidData) as excinfo:
         InvoiceLine(quantity=Decimal(number))
 

@@ -1,4 +1,4 @@
-"""UBL and CII: equal invoices give equal bytes, and written documents are read back."""
+"""UBL and CII: equal invoices become equal bytes, and written documents are read back."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ def test_elements_that_only_the_schema_requires_are_invented_and_dropped() -> No
 
 
 def test_ubl_needs_payment_instructions_for_a_reference() -> None:
-    """UBL cannot carry a payment reference alone; the error says so."""
+    """UBL cannot carry a payment reference alone; the error states this."""
     with pytest.raises(InvalidData, match="only together with payment instructions") as excinfo:
         write_ubl(small_invoice(payment=None, payment_reference="2041"))
 
@@ -278,7 +278,7 @@ def test_gross_price_and_discount_go_together(
 
 
 def test_cii_writes_groups_that_its_schema_requires() -> None:
-    """The delivery is a mandatory element of CII, although all of it is optional."""
+    """The delivery is a mandatory element of CII, even if all its content is optional."""
     body = write_cii(small_invoice(delivery=None))
 
     assert b"<ram:ApplicableHeaderTradeDelivery></ram:ApplicableHeaderTradeDelivery>" in body
@@ -431,7 +431,7 @@ def test_same_currency_for_vat_is_read_and_reported() -> None:
 
 
 def test_base_quantity_of_the_gross_price_counts() -> None:
-    """CII may give the base quantity with the gross price only."""
+    """CII may state the base quantity with the gross price only."""
     read_back = received_invoice(
         write_cii,
         "<ram:NetPriceProductTradePrice>",

@@ -69,7 +69,7 @@ def test_meaning_of_failures(name: str, kind: type[ConnectorError], is_temporary
 
 
 def test_error_for_commit_without_answer_says_that_messages_may_be_visible() -> None:
-    """The error for a commit without an answer says that the messages may be visible."""
+    """The error for a commit without a response states that the messages may be visible."""
     error = unknown_outcome()
     assert isinstance(error, ConnectionFailed)
     assert (True, True) == (error.retryable, error.may_have_been_processed)

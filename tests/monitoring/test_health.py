@@ -150,7 +150,7 @@ def assess_readings(*services: ServiceReading, **fields: Any) -> Health:
 def test_reason_of_a_service(
     reading: dict[str, Any], state: HealthState, concern: HealthConcern, text: str
 ) -> None:
-    """Each problem gives a state and a reason that names the problem and a remedy."""
+    """Each problem has a state, and a reason that describes the problem and a remedy."""
     (result,) = assess_readings(service(**reading)).services
     (reason,) = result.reasons
 

@@ -157,7 +157,7 @@ async def test_second_crash_needs_consent(world: World) -> None:
 
 @sync_and_async
 async def test_crash_after_storing_is_no_loss(world: World) -> None:
-    """A token stored just before a crash is used, although the renewal's claim was not released."""
+    """A token stored just before a crash is used, even if the renewal's claim was not released."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher()
     await oauth_world.refresher({}).get(*OWNER)

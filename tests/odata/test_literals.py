@@ -102,7 +102,7 @@ def test_independent_parser_reads_back_same_text_from_its_odata_literal(text: st
 def test_each_comparison_operator_of_field_gives_its_own_odata_condition(
     operator: str, expected: bool
 ) -> None:
-    """Each comparison operator of a field gives its own OData condition."""
+    """Each comparison operator of a field has its own OData condition."""
     condition = getattr(odata_field("P"), operator)(3)
     assert expected == Condition(condition.text, {"P": 4}).holds()
 

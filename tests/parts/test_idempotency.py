@@ -54,7 +54,7 @@ def test_falsy_results_are_stored(use: Callable[..., Any], answer: Any) -> None:
 
 @BOTH
 def test_result_is_marked_as_replayed(use: Callable[..., Any]) -> None:
-    """`answer` says whether its value is the first result or a replay."""
+    """`answer` shows whether its value is the first result or a replay."""
     part, shop, recorder = keeper(), Shop(), EventLog()
 
     def answer() -> Any:
@@ -224,7 +224,7 @@ CIPHER = AesGcmCipher(generate_keys())
 
 
 def test_cipher_encrypts_stored_answers() -> None:
-    """A repeated key gets its result, although the store contains it only encrypted."""
+    """A repeated key gets its result, even if the store contains the result only encrypted."""
     shop, store, seen_answers = Shop(), MemoryStorage(), list[str]()
 
     class RecordingStore:

@@ -49,7 +49,7 @@ def test_other_errors_leave_the_key_unknown(use: Callable[..., Any]) -> None:
 @BOTH
 @pytest.mark.parametrize("error", [VendorFailed("?"), ConnectionFailed("?")], ids=repr)
 def test_known_unknown_outcome_is_raised_at_once(use: Callable[..., Any], error: Exception) -> None:
-    """If an error says that the outcome is open, the first caller gets OutcomeUnknown."""
+    """If an error states that the outcome is open, the first caller gets OutcomeUnknown."""
     part, shop = keeper(), Shop()
     shop.fails = error
 

@@ -189,7 +189,7 @@ def test_another_server_is_refused(mode: str) -> None:
 
 @IN_BOTH
 def test_a_code_works_once(mode: str) -> None:
-    """If the server says that a code was used already, a new consent is required."""
+    """If the server reports that a code was used already, a new consent is required."""
     with AuthorizationServer() as server:
         consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT)

@@ -264,7 +264,7 @@ def test_tokens_of_device_are_bound_to_it_with_dpop_key(mode: str) -> None:
 
 @IN_BOTH
 def test_unreadable_grant_is_lost(mode: str) -> None:
-    """If the response with the tokens cannot be read, the error says that the grant was lost."""
+    """If the response with the tokens cannot be read, the error states that the grant was lost."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)

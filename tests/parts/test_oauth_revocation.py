@@ -156,7 +156,7 @@ def test_a_grant_ends_everywhere(mode: str) -> None:
 
 @IN_BOTH
 def test_revoking_forgets_the_token(mode: str) -> None:
-    """The refresher that revoked a token has removed it from its own memory, too."""
+    """The refresher that revoked a token has also removed it from its own memory."""
     with AuthorizationServer() as server:
         hub = Hub(mode, server)
         hub.keep()

@@ -113,7 +113,7 @@ def test_calls_wait_for_their_turn(use: Callable[..., Any]) -> None:
 
 @BOTH
 def test_wait_is_bounded_by_the_timeout(limiter_use: LimiterUse) -> None:
-    """A wait longer than the timeout is refused at once, and the error says when to retry."""
+    """A wait longer than the timeout is refused immediately; the error has the time to retry."""
     clock = Clock()
     limiter = limiter_use(limiter_of(clock, name="v", timeout=1.5))
 
@@ -416,7 +416,7 @@ def test_tasks_queue_in_order_with_a_slow_store() -> None:
 
 
 def test_asynchronous_function_waits_over_a_distant_store() -> None:
-    """With a slow store, a decorated asynchronous function waits for its token, too."""
+    """With a slow store, a decorated asynchronous function also waits for its token."""
     clock = Clock()
     limiter = limiter_of(clock, storage=DistantStore(clock))
 
@@ -566,7 +566,7 @@ def test_invalid_keys_are_refused(limiter_use: LimiterUse, wrong: Any) -> None:
 
 @BOTH
 def test_refuses_a_cost_that_has_no_hash(limiter_use: LimiterUse) -> None:
-    """A list is refused as the cost of a call, although it cannot be hashed."""
+    """A list is refused as the cost of a call, even if it cannot be hashed."""
     wrong_cost: Any = []
     with pytest.raises(InvalidData) as excinfo:
         limiter_use(RateLimiter(RateLimitConfig(10))).acquire(wrong_cost)

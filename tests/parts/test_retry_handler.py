@@ -219,7 +219,7 @@ def test_oversleeping_ends_the_retries(use: Callable[..., Any]) -> None:
 def test_deadline_error_states_possible_effects(
     use: Callable[..., Any], error: Exception, *, processed: bool
 ) -> None:
-    """If a pause overruns the deadline, the error says if an attempt may have been processed."""
+    """If a pause overruns the deadline, the error states if an attempt may have been processed."""
 
     class OversleepingClock(Clock):
         def sleep(self, seconds: float, /) -> None:

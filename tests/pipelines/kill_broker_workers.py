@@ -150,7 +150,7 @@ BROKERS: Final = {
 
 
 def run(broker: str, seed: int, servers: Servers) -> int:
-    """Kill workers of one broker at the moments that a seed says, and check their effects.
+    """Kill workers of one broker at the moments that a seed determines, and check their effects.
 
     Returns:
         The number of messages that were repeated.

@@ -111,7 +111,7 @@ async def run(running: Pipeline, is_done: Callable[[], bool]) -> Any:
 
 
 def is_committed(broker: TransactionalKafka, count: int = COUNT) -> Callable[[], bool]:
-    """Return a function that tells whether all orders are committed."""
+    """Return a function that returns whether all orders are committed."""
     return lambda: sum(map(max, broker.committed("billing", "orders"), [0] * 4)) == count
 
 

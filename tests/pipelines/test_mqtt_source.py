@@ -133,7 +133,7 @@ async def test_record_of_a_published_message(broker: PrivateMosquitto, topic: st
 
 
 async def test_older_protocol_has_payloads_only(broker: PrivateMosquitto, topic: str) -> None:
-    """With MQTT 3.1.1 a session is kept, too, but messages have no headers or ids."""
+    """With MQTT 3.1.1 a session is also kept, but messages have no headers or ids."""
     await (await open_source(broker, topic, protocol="3.1.1")).close()
     await publish(broker, topic, [Message("1", id="m-1")])
     reader = await open_source(broker, topic, protocol="3.1.1")
@@ -234,7 +234,7 @@ async def test_opening_source_again_voids_all_deliveries(
 
 
 async def test_worker_stops_if_broker_says_that_another_client_has_begun_with_its_id() -> None:
-    """A worker stops if the broker says that another client has begun with its id."""
+    """A worker stops if, according to the broker, another client has begun with its id."""
     accepted, taken_over = bytes([0x90, 4, 0, 1, 0, 1]), bytes([0xE0, 1, 0x8E])
 
     def answer(packet: int, _: int) -> bytes | None:

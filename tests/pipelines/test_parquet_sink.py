@@ -267,7 +267,7 @@ def test_wrong_options_are_refused(options: dict[str, Any], path: str, tmp_path:
 async def test_error_names_the_missing_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without pyarrow the sink says how to install it."""
+    """Without pyarrow, the sink's error contains the extra to install."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ConfigurationError, match=r"\[parquet\]"):
         ParquetSink(tmp_path, "orders")

@@ -141,7 +141,7 @@ async def test_message_of_another_program(broker: Broker) -> None:
 
 @pytest.mark.parametrize("arguments", [None, QUORUM], ids=["classic", "quorum"])
 async def test_deliveries_are_counted(arguments: dict[str, Any] | None) -> None:
-    """A record that RabbitMQ delivers again says so, even without properties."""
+    """A record that RabbitMQ delivers again is marked as redelivered, even without properties."""
     with closing(Broker(rabbitmq_url(), arguments)) as broker:
         broker.channel.basic_publish("", broker.queue, b"1")
         reader, identities = source(broker), set[str]()

@@ -110,7 +110,7 @@ def test_records_built_in_bulk_from_columns_equal_constructed_records() -> None:
 
 
 def test_no_records_of_columns() -> None:
-    """Empty columns give no records."""
+    """Empty columns contain no records."""
     assert [] == checked_records([], topic=[], offset=[])
 
 
@@ -147,7 +147,7 @@ def test_late_records_are_pickled_as_a_list() -> None:
 
 
 def test_joined_late_records_are_not_made() -> None:
-    """Joining lazy sequences builds no records; joining other sequences gives a list."""
+    """Joining lazy sequences builds no records; joining other sequences returns a list."""
     first, second = (LazyRecords([text], made_of) for text in (b"1", b"2"))
     joined_sequence = joined_records([first, second])
     assert (2, False, False) == (len(joined_sequence), first.is_made, second.is_made)

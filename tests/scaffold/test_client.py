@@ -217,7 +217,7 @@ def test_client_passes_its_tests_types_and_format(tmp_path: Path) -> None:
 
 
 def test_same_description_gives_same_files() -> None:
-    """Generating the client twice from one description gives the same files."""
+    """Generating the client twice from one description produces the same files."""
     first = client_files(OpenApi(SHOP), "shop", ClientOptions())
     assert first == client_files(OpenApi(json.loads(json.dumps(SHOP))), "shop", ClientOptions())
     assert "8 of 8 operations" in first["README.md"]

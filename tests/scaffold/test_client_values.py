@@ -150,7 +150,7 @@ def test_alternatives_are_written_by_their_class() -> None:
 
 
 def test_decimals_of_unions_are_texts_where_described() -> None:
-    """A decimal in a union is written as text where the description says so."""
+    """A decimal in a union is written as a string where the description requires a string."""
     tree = Tree(size=Size.SMALL, price=Decimal("1.50"))
     value_on_wire = write_value(Tree, tree)
     assert "1.50" == value_on_wire["price"]

@@ -58,7 +58,7 @@ def test_vendor_follows_from_the_declaration(kind: str, tmp_path: Path) -> None:
     ],
 )
 def test_readme_says_what_each_capability_needs(kind: str, row: str) -> None:
-    """The README says which field or operation each capability needs that is not stated."""
+    """The README lists the field or operation that each capability needs, unless it is stated."""
     assert row in vendor_from_declaration("blue-bird", kind)["README.md"]
 
 

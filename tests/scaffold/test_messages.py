@@ -117,7 +117,7 @@ def test_package_passes_its_tests_types_and_format(tmp_path: Path) -> None:
 
 
 def test_same_description_gives_same_files() -> None:
-    """Generating the messages twice from one description gives the same files."""
+    """Generating the messages twice from one description produces the same files."""
     first = files(SHOP)
     assert first == files(json.loads(json.dumps(SHOP)))
     assert "makes 5 and reads 3 kinds" in first["README.md"]
@@ -211,7 +211,7 @@ def test_messages_that_cannot_be_mapped(message: Any, place: str) -> None:
 
 
 def test_message_that_needs_an_incomplete_class_is_refused() -> None:
-    """If a class cannot be generated, messages of classes that refer to it are refused, too."""
+    """If a class cannot be generated, messages of classes that refer to it are also refused."""
     schemas = {
         "First": {
             "type": "object",

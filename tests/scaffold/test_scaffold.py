@@ -209,7 +209,7 @@ def test_broken_link_counts_as_a_file(tmp_path: Path) -> None:
 
 
 def test_error_explains_that_a_file_is_in_the_place_of_a_folder(tmp_path: Path) -> None:
-    """If a file is in the place of a folder, the error says so in one sentence."""
+    """If a file is in the place of a folder, the error states this in one sentence."""
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ConfigurationError, match="cannot be written"):
         write({"folder/a.txt": "new"}, tmp_path / "file")

@@ -348,7 +348,7 @@ _PROTOBUF = ProtobufCodec(CompleteSchema(schema_of(files()[1])))
 def test_missing_library_is_named(
     kind: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the library of a format the error says which extra to install."""
+    """Without the library of a format, the error contains the extra to install."""
     monkeypatch.setitem(sys.modules, f"moorage.adapters.schemas.{module}", None)
     with pytest.raises(ConfigurationError, match="not installed") as excinfo:
         codec("int", kind)

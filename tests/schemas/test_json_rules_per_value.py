@@ -45,7 +45,7 @@ def test_registered_references_count() -> None:
 
 
 def test_long_chains_are_counted() -> None:
-    """Thousands of parts that each refer twice to the next one give the largest count."""
+    """Thousands of parts that each refer twice to the next one have the largest count."""
     parts: dict[str, Any] = {"0": {}}
     for number in range(5_000):
         part = {"$ref": f"#/$defs/{number}"}

@@ -163,7 +163,7 @@ async def test_service_credentials_are_sent(
 
 
 async def test_wrong_address_is_no_missing_schema(server: SchemaRegistryServer) -> None:
-    """A 404 without the registry's error code says that the address is wrong."""
+    """After a 404 without the registry's error code, the error reports a wrong address."""
     for body in (b"<html>", b'{"error_code":404}', b"[]"):
         server.respond(404, body=body)
         with pytest.raises(ConfigurationError, match="leads to something else"):
@@ -194,7 +194,7 @@ async def test_wrong_answer_is_a_failure(
 
 
 async def test_wrong_verdicts_and_versions_are_failures(server: SchemaRegistryServer) -> None:
-    """All other responses are validated too, and a refusal without reasons says so."""
+    """All other responses are validated too; a rejection without reasons is reported as such."""
     registry = confluent_client(server)
     questions: list[tuple[Any, Any]] = [
         ({"id": "1"}, lambda: registry.register("a", INT)),

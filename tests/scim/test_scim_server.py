@@ -530,7 +530,7 @@ def test_impossible_bodies_of_changes_are_refused(body: Any) -> None:
 
 
 def test_descriptions_say_what_server_can_do() -> None:
-    """The descriptions say what the server can do, and name each attribute that it knows."""
+    """The descriptions list the server's features, and each attribute that the server knows."""
     driver = Driver()
     configuration = driver.json("GET", "/ServiceProviderConfig")
     types = driver.json("GET", "/ResourceTypes")
@@ -875,7 +875,7 @@ class _AsyncPerson(_Person):
 
 @pytest.mark.parametrize("id", ["EMEA/4711", "a/b/c", "/a", "a%2Fb", "urn:ietf:x/y z"])
 def test_ids_with_slashes_are_found_by_their_location(id: str) -> None:
-    """A resource is found by its location's URL, although the web server decodes the path."""
+    """A resource is found by its location's URL, even if the web server decodes the path."""
     person: Any = _Person(id)
     server = ScimServer(person, tokens=[TOKEN], base_url=BASE)
     answer = server.answer(

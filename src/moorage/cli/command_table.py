@@ -290,11 +290,11 @@ COMMANDS: Final = {
     ),
     "scaffold django": (
         "moorage.cli.commands.scaffold:django",
-        "Write a Django project that takes payments and webhooks.",
+        "Write a Django project that accepts payments and webhooks.",
     ),
     "scaffold flask": (
         "moorage.cli.commands.scaffold:flask",
-        "Write a Flask application that takes payments and webhooks.",
+        "Write a Flask application that accepts payments and webhooks.",
     ),
     "oauth login": (
         "moorage.cli.commands.oauth:login",

@@ -108,7 +108,7 @@ class ContractOperation:
         verb: name of the vendor's method.
         positional: names of the vendor's positional parameters.
         named: names of the vendor's keyword parameters, except for its `key`.
-        keyed: True if the operation takes an idempotency key.
+        keyed: True if the operation accepts an idempotency key.
         requires_key: True if it cannot be called without one.
         needs: capabilities without which no vendor can do it, as a set of one or none.
     """

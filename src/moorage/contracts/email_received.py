@@ -54,7 +54,7 @@ class SenderChecks:
         dkim: whether a domain has signed the message.
         signed_by: domains whose signature is valid, where the vendor names them.
         dmarc: whether SPF or DKIM vouches for the domain that recipients see in `from_`.
-        spam: True if the vendor takes the message for spam; None if it does not say.
+        spam: True if the vendor classifies the message as spam; None if it does not say.
         spam_score: the vendor's score; the higher, the more like spam.
         virus: True if the vendor noticed malware; None if it does not say.
     """

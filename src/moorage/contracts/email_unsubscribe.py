@@ -50,7 +50,7 @@ class Unsubscribe:
         url: https:// address, which must identify the recipient: nothing else does.
         one_click: True if a POST request to the URL unsubscribes without a further question, as
             Gmail and Yahoo require of senders of much mail. False if the URL is only a page.
-        email: address that takes requests to unsubscribe by mail.
+        email: address that accepts requests to unsubscribe by mail.
     """
 
     url: str | None = field(default=None, validator=_is_link, repr=False)

@@ -27,8 +27,8 @@ _LONE: Final = late_pattern("[\ud800-\udfff]")
 class OneOf(StrEnum):
     """The base class of enumerations whose members may be given as strings.
 
-    An unknown string is refused with a list of the members. A subclass names the field that takes
-    its members, for the error.
+    An unknown string is refused with a list of the members. A subclass defines the name of the
+    field, for the error.
     """
 
     _field: str

@@ -109,7 +109,7 @@ class Vendor:
     Attributes:
         name: name of the vendor in configurations and references.
         kinds: contracts that it fills, such as "sms".
-        api_version: API version that it pins, and sends where the vendor takes one.
+        api_version: API version that it pins, and sends where the vendor accepts one.
         capabilities: optional features that it supports.
         limits: the vendor's limits, such as the number of items in a batch.
         webhook: preset of its webhooks' signature scheme, if it has webhooks.
@@ -165,7 +165,7 @@ class Vendor:
         """The OAuth clients of the account, by the name of the service that they authenticate.
 
         Such a service sets `needs_credentials`; all tenants share the account's token. Services
-        without a client here take their credentials from the credential provider.
+        without a client here get their credentials from the credential provider.
         """
         return {}
 

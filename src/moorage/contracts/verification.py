@@ -53,7 +53,7 @@ class VerificationRequest:
 
     Attributes:
         to: number in E.164 form.
-        channel: way that the code takes.
+        channel: way in which the code is sent.
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 

@@ -57,7 +57,7 @@ class StockLink:
 
 @attrs.frozen
 class TakePiece:
-    """The operation that takes a piece of an article from the stock."""
+    """The operation that removes a piece of an article from the stock."""
 
     warehouse: Warehouse
     article: str

@@ -80,7 +80,7 @@ def with_credentials(evidence: Evidence) -> bool:
 
 
 def with_payments(evidence: Evidence) -> bool:
-    """Return whether a vendor takes payments and has a sandbox."""
+    """Return whether a vendor accepts payments and has a sandbox."""
     return "payments" in evidence.vendor.kinds and evidence.has_sandbox
 
 

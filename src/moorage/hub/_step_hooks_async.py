@@ -18,14 +18,14 @@ _FAREWELL: Final = 1.0
 async def call_hook_async(
     name: str, hook: Callable[[], Coroutine[None, None, object]], seconds: float | None
 ) -> None:
-    """Call a hook, and cancel it if it takes too long or its caller is cancelled.
+    """Call a hook, and cancel it if it exceeds its time limit or its caller is cancelled.
 
     A hook that ignores its cancellation is left behind.
 
     Args:
         name: the name of the hook.
         hook: the hook.
-        seconds: the seconds that it may take; None for no limit.
+        seconds: the time limit in seconds; None for no limit.
 
     Raises:
         DeadlineExceeded: it took longer.

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 def call_hook_sync(name: str, hook: Callable[[], object], seconds: float | None) -> None:
     """Call a hook in a new thread, with this thread's context; return when the hook ends.
 
-    A thread cannot be ended from outside, so a hook that takes too long continues in its thread.
+    A thread cannot be ended from outside, so a hook that exceeds its time limit continues in its
+    thread.
 
     Args:
         name: the name of the hook.
         hook: the hook.
-        seconds: the seconds that it may take; None for no limit, in this thread.
+        seconds: the time limit in seconds; None for no limit, in this thread.
 
     Raises:
         DeadlineExceeded: it took longer.

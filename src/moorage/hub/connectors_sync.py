@@ -241,7 +241,7 @@ class Connectors:
 
         Args:
             name: the name of the connector.
-            timeout: the seconds that it may take.
+            timeout: the time limit in seconds.
 
         Raises:
             ConfigurationError: there is no such connector.
@@ -252,7 +252,7 @@ class Connectors:
         """Check the health of all connectors concurrently, and return it.
 
         Args:
-            timeout: the seconds that each may take.
+            timeout: the time limit of each check in seconds.
         """
         steps = [partial(self._checked, entry, timeout) for entry in tuple(self._entries.values())]
         return tuple(every_sync(steps)) if steps else ()

@@ -90,7 +90,7 @@ def encoding_of(mode: object, encoding: object) -> str | None:
     """Return the encoding of a file with this mode; None for a file of bytes.
 
     Raises:
-        InvalidData: the mode or the encoding is unknown, or the mode takes no encoding.
+        InvalidData: the mode or the encoding is unknown, or the mode allows no encoding.
     """
     if mode not in {"rb", "wb", "r", "w"}:
         raise mode_error(mode)

@@ -117,7 +117,7 @@ class Part:
         return Call(plan, core.nanoseconds() if began is None else began, span)
 
     def _store_timeout(self, timeout: float | timedelta | None) -> float | None:
-        """Return the seconds that a store may take to answer; a timeout of 0 sets no limit."""
+        """Return the time limit of a store in seconds; a timeout of 0 sets no limit."""
         if timeout is None:
             return self._plan.seconds
         return seconds(timeout, "timeout", zero=True) or None

@@ -159,7 +159,7 @@ class Idempotency(Part):
     def store(self, key: str, answer: R, /, *, payload: object = None) -> IdempotentResult[R]:
         """Store an answer under a key without calling a function, unless the key has one already.
 
-        It takes only one write, because there is no effect that a claim would have to protect.
+        Storing needs only one write, because there is no effect that a claim would have to protect.
 
         Args:
             key: the key.

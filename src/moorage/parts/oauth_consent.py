@@ -45,9 +45,9 @@ class OAuthConsent(Part):
     """Gets a user's first OAuth tokens by consent, and revokes them.
 
     With a browser: `begin` returns a URL to send the person to and a state to store, and `finish`
-    takes the URL to which they return. With another device: `begin_device` returns a code to show,
-    and `finish_device` waits until the person has entered it on the other device. Every code is
-    bound to the client that asked for it (PKCE, S256).
+    accepts the URL to which they return. With another device: `begin_device` returns a code to
+    show, and `finish_device` waits until the person has entered it on the other device. Every code
+    is bound to the client that asked for it (PKCE, S256).
 
     Args:
         client: the OAuth client; its `server` needs the endpoints that are used, as `discover`

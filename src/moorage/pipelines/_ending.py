@@ -68,7 +68,7 @@ class EndTimeLimit:
         raise error
 
     def _seconds_of_step(self) -> float:
-        """Return the seconds that the next step may take."""
+        """Return the time limit of the next step in seconds."""
         now = asyncio.get_running_loop().time()
         self._until = min(self._until, self._limit, now + _MAX_SECONDS)
         share = max(0.0, self._until - now) / self._steps

@@ -25,7 +25,7 @@ class CallSink(RecordSink):
 
     Args:
         operation: an operation of a contract, such as `hub.sms.send`, or another function that
-            takes a request and an `idempotency_key`. A synchronous operation runs in a thread.
+            accepts a request and an `idempotency_key`. A synchronous operation runs in a thread.
         request: makes the operation's request from a record.
     """
 

@@ -38,11 +38,11 @@ class OperationTraits(Protocol):
 class StorableResults(Protocol[T]):
     """The methods that convert an operation's results for storage, unless they are plain values.
 
-    An answer under an idempotency key is stored, and a store that outlives the process takes plain
-    values only. `pack_result` returns a result as plain values: None, numbers, strings, bytes,
-    times, and tuples, lists and dictionaries of these. `unpack_result` returns the result again. An
-    operation without these two methods is protected too, but a repeat of its key can get only
-    results that are plain values.
+    An answer under an idempotency key is stored, and a store that outlives the process accepts
+    plain values only. `pack_result` returns a result as plain values: None, numbers, strings,
+    bytes, times, and tuples, lists and dictionaries of these. `unpack_result` returns the result
+    again. An operation without these two methods is protected too, but a repeat of its key can get
+    only results that are plain values.
     """
 
     def pack_result(self, result: T, /) -> object: ...

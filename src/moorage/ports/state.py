@@ -40,7 +40,7 @@ class StateStorage(Protocol):
     Any store, of states or of something else, may declare whether its data survives a crash, as
     `durable`, and who shares it, as `reach`: a "process", a "machine" or a "network". A store that
     declares neither is taken to be durable, and to be shared by all processes with the same
-    configuration. A store whose `mixes_tags` is True takes commands whose keys have several tags
+    configuration. A store whose `mixes_tags` is True accepts commands whose keys have several tags
     (the part in braces); others receive such keys one tag at a time. An idempotency key has a tag
     of its own.
 

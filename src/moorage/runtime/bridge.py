@@ -94,7 +94,7 @@ def as_async(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
 def as_step(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
     """Mark a synchronous function, so that `gathered_sync` runs its partial calls directly.
 
-    Its type is that of the asynchronous function whose place it takes.
+    Its type is that of the asynchronous function that it replaces.
     """
     setattr(function, _NEEDS_NO_FLOW, True)
     return cast("Callable[P, Coroutine[Any, Any, R]]", function)

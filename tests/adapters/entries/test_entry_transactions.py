@@ -282,7 +282,7 @@ def test_connections_that_are_refused(file: EntryLab, server: EntryLab) -> None:
 
 
 def test_missing_table_in_a_host_transaction_is_named(tmp_path: Path) -> None:
-    """In a host's transaction a store creates no tables; the error says to run `migrate()`."""
+    """In a host's transaction a store creates no tables; its error advises to run `migrate()`."""
     path = tmp_path / "app.db"
     store = SqliteOutbox(path, create=True)
     with closing(sqlite3.connect(path)) as connection:

@@ -102,7 +102,7 @@ def test_an_untrusted_server_gets_no_request(
     tmp_path: Path,
     trust: str,
 ) -> None:
-    """If the certificate of a server is not trusted, the error says that no request was sent."""
+    """If a server's certificate is not trusted, the error states that no request was sent."""
     server = server_with_token[0]
     tls = None if trust == "system" else Tls(authorities=str(identity(tmp_path, "other")[0]))
     lab = labs(server.address, plaintext=False, tls=tls, credentials=Credentials.bearer(TOKEN))
@@ -124,7 +124,7 @@ def test_certificates_that_cannot_be_read(labs: Callable[..., Lab], tmp_path: Pa
 
 
 def test_no_server_is_a_failure_before_anything_is_sent(labs: Callable[..., Lab]) -> None:
-    """A closed port and an unknown host have different errors; both say nothing was sent."""
+    """A closed port and an unknown host raise different errors; both state that nothing is sent."""
     cases = {
         f"127.0.0.1:{free_port()}": ("Nothing accepts", True),
         "no-such-host.invalid:443": ("host of the gRPC service is unknown", False),
@@ -153,7 +153,7 @@ def test_a_silent_port_ends_with_the_time_for_connecting(labs: Callable[..., Lab
 
 
 def test_a_server_of_another_protocol_is_recognised(labs: Callable[..., Lab]) -> None:
-    """The error for a server that speaks HTTP/1 says that no request was sent."""
+    """The error for a server that speaks HTTP/1 states that no request was sent."""
     with closing(socket.socket()) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -335,7 +335,7 @@ def test_only_a_fork_after_the_first_use_is_refused() -> None:
 
 @pytest.mark.parametrize("build", [GRPC.build, GRPC.build_async])
 def test_a_missing_library_is_named(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without grpcio installed, the error says which extra to install."""
+    """Without grpcio installed, the error contains the name of the extra to install."""
     monkeypatch.setitem(sys.modules, "grpc", None)
     with pytest.raises(ConfigurationError, match=r"pip install '\.\[grpc\]'"):
         build("orders", GrpcSettings(address="orders.example:443"), None)

@@ -465,7 +465,7 @@ def test_refusals_and_malformed_replies_become_errors(name: str) -> None:
 
 
 def test_lost_reply_to_a_change() -> None:
-    """After a malformed reply to a change, the error says that the change may have happened."""
+    """After a malformed reply to a change, the error states that the change may have happened."""
     with (
         ScriptedImap(lambda line: b"* )\r\n" if "STORE" in line else None) as server,
         Mailbox(server.settings()) as mailbox,

@@ -26,7 +26,7 @@ def error_of_a_change(server: ScriptedImap, **options: Any) -> ConnectorError:
 
 @pytest.mark.parametrize("command", ["CAPABILITY", "AUTHENTICATE", "LOGIN", "SELECT"])
 def test_garbage_before_a_change(command: str) -> None:
-    """If a reply before the change is unreadable, the error says that nothing was changed."""
+    """If a reply before the change is unreadable, the error states that nothing was changed."""
     capabilities = "" if command == "LOGIN" else "AUTH=PLAIN"
     with ScriptedImap(
         lambda line: GARBAGE if line.startswith(command) else None, capabilities=capabilities
@@ -39,7 +39,7 @@ def test_garbage_before_a_change(command: str) -> None:
 
 
 def test_garbage_as_a_greeting() -> None:
-    """If the greeting is not IMAP, the error says that nothing was changed."""
+    """If the greeting is not IMAP, the error states that nothing was changed."""
     with ScriptedImap(lambda _: None, greeting=b"\xff(\r\n") as server:
         error = error_of_a_change(server)
 

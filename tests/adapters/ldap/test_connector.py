@@ -204,7 +204,7 @@ def test_pages_and_limit(settings: Ldap, *, pages: bool) -> None:
 
 
 def test_stream_yields_all_entries_and_may_end_early(settings: Ldap) -> None:
-    """A stream yields all entries, gives its connection back, and may end early."""
+    """A stream yields all entries, returns its connection to the pool, and may end early."""
     names = [f"p{number:02}" for number in range(25)]
     with Directory(attrs.evolve(settings, page=7, connections=1)) as directory:
         connector = directory.connector

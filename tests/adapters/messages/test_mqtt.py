@@ -315,7 +315,7 @@ def test_restarted_broker_is_used_again(mqtt: Callable[..., Lab], protocol: str)
 
 
 def test_frozen_broker_loses_nothing_for_certain(mqtt: Callable[..., Lab]) -> None:
-    """If the broker is killed during a batch, the error says that messages may have been stored."""
+    """If the broker is killed during a batch, the error states that messages may be stored."""
     with PrivateMosquitto() as broker, LossyProxy("127.0.0.1", broker.port) as proxy:
         lab = mqtt(f"mqtt://127.0.0.1:{proxy.port}", in_flight=10)
         lab.publish("orders", Message(b"0"))
@@ -453,7 +453,7 @@ def test_settings_that_cannot_work(settings: dict[str, Any], path: str) -> None:
 
 
 def test_address_has_everything() -> None:
-    """An MQTT URL gives host, port, user and password; the password may be a setting instead."""
+    """An MQTT URL contains host, port, user and password; the password may be a setting instead."""
     address = Mqtt(url=Secret("mqtts://shop:p%40ss@mqtt.example")).address()
     assert (address.host, address.port, address.user) == ("mqtt.example", 8883, "shop")
     assert address.password == Secret("p@ss")

@@ -53,7 +53,7 @@ def failure_of(lab: Lab, **options: Any) -> ConnectorError:
 
 @pytest.mark.parametrize("code", [None, 0x00, 0x10])
 def test_codes_of_success(mqtt: Callable[..., Lab], code: int | None) -> None:
-    """Reason codes for success, including "no matching subscribers", give a receipt."""
+    """Reason codes for success, including "no matching subscribers", become a receipt."""
     with ScriptedBroker(answer=answering(code)) as broker:
         assert mqtt(broker.url).publish("orders", Message(b"1")).topic == "orders"
 

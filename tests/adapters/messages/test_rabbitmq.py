@@ -137,7 +137,7 @@ def test_batch_of_many_messages_arrives_in_order(
 def test_full_queue_rejects_a_message_of_a_batch(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
-    """A full queue rejects single messages of a batch, and their results say so."""
+    """A full queue rejects single messages of a batch; their results contain the rejection."""
     queue = f"{broker.queue}-full"
     arguments = {"x-max-length": 2, "x-overflow": "reject-publish"}
     broker.channel.queue_declare(queue, arguments=arguments)
@@ -385,7 +385,7 @@ def test_unreadable_authorities_are_a_configuration_error(rabbit: Callable[..., 
 
 
 def test_missing_library_is_named(mode: str) -> None:
-    """Without pika or aio-pika installed, the error says which extra to install."""
+    """Without pika or aio-pika installed, the error contains the name of the extra to install."""
     settings = RabbitMq(url=Secret("amqp://host"))
     search_path, sys.path = sys.path, []
     try:

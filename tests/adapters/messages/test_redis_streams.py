@@ -177,7 +177,7 @@ def test_full_server_refuses_messages(
 def test_replica_refuses_messages(
     streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
-    """Publishing to a read-only replica raises an error that says so."""
+    """Publishing to a read-only replica raises an error which states that it is a replica."""
     lab = streams(private_server.url)
     client: Any = server
     client.replicaof("127.0.0.1", "1")
@@ -239,7 +239,7 @@ def test_silent_server_is_given_up_in_time(streams: Callable[..., Lab]) -> None:
 
 
 def test_server_that_hangs_up_is_reported(streams: Callable[..., Lab]) -> None:
-    """If the server closes each connection at once, the error says that nothing was sent."""
+    """If the server closes each new connection, the error states that nothing was sent."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         lab = streams(f"redis://127.0.0.1:{listener.getsockname()[1]}/")
         pool.submit(_hang_up_at_once, listener)
@@ -457,7 +457,7 @@ def test_settings_that_cannot_work(settings: dict[str, Any], path: str) -> None:
 
 
 def test_address_has_everything() -> None:
-    """A Redis URL gives host, port, database, user and password; the password may be separate."""
+    """A Redis URL has host, port, database, user and password; the password may be separate."""
     address = RedisStreams(url=Secret("rediss://shop:p%40ss@redis.example:7000/3")).address()
     assert (address.host, address.port, address.path) == ("redis.example", 7000, "3")
     assert (address.user, address.tls is not None) == ("shop", True)

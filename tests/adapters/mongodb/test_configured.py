@@ -148,7 +148,7 @@ def test_telemetry_names_mongodb_server_only_if_url_has_exactly_one() -> None:
 
 
 def test_the_library_is_named_if_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without pymongo installed, the error says what to install."""
+    """Without pymongo installed, the error contains the name of the package to install."""
     monkeypatch.setitem(sys.modules, "pymongo", None)
     with (
         moorage.open(configuration(url="mongodb://db.example/erp")) as hub,

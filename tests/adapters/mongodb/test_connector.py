@@ -101,7 +101,7 @@ def test_a_bulk_write_has_several_steps(lab: Lab) -> None:
 
 
 def test_error_of_failed_bulk_write_says_how_many_documents_were_changed_before(lab: Lab) -> None:
-    """The error of a failed bulk write says how many documents were changed before."""
+    """The error of a failed bulk write contains the number of documents changed before."""
     document = MongoInsert({"_id": 1})
     with pytest.raises(VendorRejected, match=r"1 document was changed before") as excinfo:
         lab.do("bulk_write", "orders", [document, document])

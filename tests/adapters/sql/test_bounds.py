@@ -112,7 +112,7 @@ RETURNING = Command(
 
 
 def test_command_with_many_rows_was_performed(labs: Callable[..., Lab]) -> None:
-    """If a command returns too many rows, the error says that the command was performed."""
+    """If a command returns too many rows, the error states that the command was performed."""
     lab = labs("postgresql", most_rows=10)
     with pytest.raises(ConnectionFailed) as excinfo:
         lab.query(RETURNING, low=1, high=20)

@@ -470,7 +470,7 @@ def test_unknown_database_is_refused(mode: str, system: str) -> None:
 
 @each_server
 def test_unknown_host_is_named_as_the_cause(mode: str, system: str) -> None:
-    """The error for an unknown database host says so, and does not show the password."""
+    """The error for an unknown database host states this cause, and does not show the password."""
     url = f"{system}://user:hunter2@database.invalid/test"
     lab = Lab(system, mode, url=url)
     with pytest.raises(ConnectionFailed, match="host") as excinfo:

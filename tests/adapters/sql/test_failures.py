@@ -167,7 +167,7 @@ def test_tls_that_a_driver_cannot_use(url: str, tls: Tls, path: str) -> None:
 def test_missing_driver_is_named(
     monkeypatch: pytest.MonkeyPatch, url: str, library: str, extra: str
 ) -> None:
-    """Without the database driver installed, the connector says which extra to install."""
+    """Without the database driver installed, the connector's error states the extra to install."""
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ConfigurationError, match=f"needs {library}") as excinfo:
         SqlConnector(url)

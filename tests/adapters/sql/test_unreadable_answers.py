@@ -88,7 +88,7 @@ def error_of(act: Callable[[], Any]) -> ConnectorError:
 
 
 def test_garbage_while_connecting(lab: Lab, proxy: tuple[str, GarblingProxy]) -> None:
-    """If the server does not speak the protocol, the error says that nothing was executed."""
+    """If the server does not speak the protocol, the error states that nothing was executed."""
     proxy[1].garbage = bytes(100)
     error = error_of(lambda: lab.perform(lab.connector.execute(INSERT, id=1, note="a"), timeout=5))
 

@@ -55,7 +55,7 @@ def test_request_that_is_confirmed_before_its_reply(lab: Lab) -> None:
 
 
 def test_request_that_ends_without_a_reply(lab: Lab) -> None:
-    """If a request ends without a reply, the error says so, and the connection stays usable."""
+    """If a request ends without a reply, the error states this; the connection stays usable."""
     with WebSocketServer(confirm) as server:
         connector = lab.connector(server.url, codec=ConfirmationMessages())
         with pytest.raises(VendorFailed, match="without a reply") as excinfo:

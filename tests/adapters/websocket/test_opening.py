@@ -280,7 +280,7 @@ def test_error_names_extra_to_install_without_websockets_installed(
 
 
 def test_close_is_bounded(lab: Lab, server: Server) -> None:
-    """Closing gives up after `close_timeout` if the server does not answer."""
+    """Closing ends after `close_timeout` if the server does not respond."""
     connector = lab.connector(server.url, close_timeout=0.2, heartbeat=None)
     payload = {"method": "freeze"}
     with pytest.raises(ConnectorError):
@@ -376,7 +376,7 @@ def test_callers_share_the_opening(server: Server) -> None:
 
 
 def test_caller_waits_no_longer_than_its_time_for_the_opening_of_another() -> None:
-    """A caller with a short timeout gives up while another one is still connecting."""
+    """A caller with a short timeout stops waiting while another one is still connecting."""
     listener = Listener(None)
 
     async def use_connector() -> int:

@@ -117,7 +117,7 @@ def test_impossible_settings_are_refused(options: dict[str, Any], path: str) -> 
 def test_error_for_oauth_client_says_whether_secret_is_missing_or_superfluous(
     options: dict[str, Any], problem: str
 ) -> None:
-    """The error for an OAuth client says whether a secret is missing or superfluous."""
+    """The error for an OAuth client states whether a secret is missing or superfluous."""
     with pytest.raises(ConfigurationError) as excinfo:
         client(**options)
     assert f"The authentication {problem}" == excinfo.value.message

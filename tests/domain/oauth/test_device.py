@@ -32,7 +32,7 @@ def answer(status: int = 200, **changes: Any) -> DeviceConsent | Refused:
 
 
 def test_a_code_is_read() -> None:
-    """A device authorisation response gives user code, URLs, expiry and polling interval."""
+    """A device authorisation response contains user code, URLs, expiry and polling interval."""
     consent = answer()
 
     assert (

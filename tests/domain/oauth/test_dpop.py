@@ -288,7 +288,7 @@ def test_malformed_or_too_long_dpop_nonce_is_ignored(header: str | None, nonce: 
 def test_refused_proof_differs_from_refused_token(
     challenges: list[str], refusal: ProofRefusal | None
 ) -> None:
-    """The error code of a 401 challenge tells a refused DPoP proof from a refused token."""
+    """The error code of a 401 challenge distinguishes a refused DPoP proof from a refused token."""
     assert refusal is refusal_of(Headers([("WWW-Authenticate", text) for text in challenges]))
 
 

@@ -126,7 +126,7 @@ def test_some_answers_are_lost(answer: Refused | ConnectorError, lost: bool) -> 
     ],
 )
 def test_a_refusal_becomes_an_error(why: Refusal, retryable: bool, remedy: str) -> None:
-    """The error for a refused renewal quotes the server, and says whether to try again later."""
+    """The error for a failed renewal quotes the server, and states whether a retry makes sense."""
     error, wait = renewal_error("crm", Refused(why=why, code="c", said="d", wait=4.0))
 
     assert "The authorisation server refused a token (c: d)." == error.message

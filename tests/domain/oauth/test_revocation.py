@@ -70,7 +70,7 @@ def test_success_ignores_the_body(body: bytes) -> None:
 def test_refusals_are_typed(
     status: int, error: str | None, kind: type[Exception], remedy: str
 ) -> None:
-    """The error for a refused revocation says what to do, and whether to try again."""
+    """The error for a failed revocation has a remedy, and states whether a retry makes sense."""
     body = b"" if error is None else json.dumps({"error": error}).encode()
     answer = read_outcome(status, body, Retry_After="30")
     assert isinstance(answer, Refused)

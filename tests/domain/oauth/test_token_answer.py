@@ -69,7 +69,7 @@ def test_token_goes_into_the_header_of_its_service() -> None:
 
 
 def test_a_whole_answer_is_read() -> None:
-    """A token response gives token, refresh token, type, scope and expiry."""
+    """A token response contains token, refresh token, type, scope and expiry."""
     result = read_answer(
         {
             "access_token": "new",

@@ -129,7 +129,7 @@ def test_several_workers_without_a_store(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_atomic_requests_on_sqlite() -> None:
-    """A check advises a host with atomic requests on SQLite to give moorage its own file."""
+    """A check advises a host with atomic requests on SQLite to use a separate file for moorage."""
     host = {**HOST, "ATOMIC_REQUESTS": True}
 
     assert {"W001", "W002"} == check_ids({"default": host})

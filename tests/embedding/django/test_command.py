@@ -73,7 +73,7 @@ def test_number_of_calls_at_once_is_limited(number: str) -> None:
 
 
 def test_deliver_counts_settled_payments(shop: Shop) -> None:
-    """`deliver --once` tells how many unknown payments were settled."""
+    """`deliver --once` prints how many unknown payments were settled."""
     process.ports()["state"].execute(registered_charge("INV-1", order()))
     assert "0 done, 0 not, 1 settled.\n" == run("deliver", "--once")
     assert 0 == shop.charges

@@ -161,7 +161,7 @@ def test_rejected_log_entry_is_skipped(alias: str) -> None:
 
 
 def test_error_at_first_use_of_database_without_tables_says_to_migrate() -> None:
-    """The error at the first use of a database without tables says to migrate."""
+    """The error at the first use of a database without tables advises to migrate."""
     configure()
 
     with pytest.raises(ConfigurationError, match="migrate"):

@@ -221,7 +221,7 @@ def test_tenant_without_its_key_is_listed(shop: Shop) -> None:
 
 
 def test_form_rejects_invalid_accounts(shop: Shop) -> None:
-    """The form rejects accounts that moorage would reject later, and says why."""
+    """The form rejects accounts that moorage would reject later, and shows the reason."""
     person = User.objects.create_user("ann", is_staff=True, is_superuser=True)
     client = Client()
     client.force_login(person)

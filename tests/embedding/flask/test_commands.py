@@ -88,7 +88,7 @@ def test_deliver_makes_calls_at_once(sql_url: str) -> None:
 
 
 def test_deliver_counts_settled_payments(shop: Shop) -> None:
-    """`deliver --once` tells how many unknown payments were settled."""
+    """`deliver --once` prints how many unknown payments were settled."""
     order = Charge(Money("1.00", "EUR"), "pm_card_visa", reference="INV-2")
     store = open_storage(shop.moored.stores.state_url or "")
     store.execute(registered_charge("INV-2", order))

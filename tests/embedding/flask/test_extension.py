@@ -173,7 +173,7 @@ def test_application_is_initialised_once() -> None:
 
 
 def test_application_that_was_not_initialised_raises_error_that_says_so() -> None:
-    """An application that was not initialised raises an error that says so."""
+    """An application that was not initialised raises an error with this reason."""
     with Flask("bare").app_context(), pytest.raises(ConfigurationError, match="init_app"):
         _ = current_moorage.hub
 

@@ -57,7 +57,7 @@ def test_known_person_reads_and_acts(database_url: str, secret: str | bytes) -> 
 
 
 def test_incomplete_form_is_refused(database_url: str) -> None:
-    """A form whose sender left before its end does nothing, also where no error says so."""
+    """A form whose sender left before its end does nothing, even if the server reports no error."""
     shop = Shop(database_url, PERSON=lambda: Person("ann", ALL_ACTS))
     shop.moored.migrate()
     shop.app.secret_key = "a secret key of the shop"

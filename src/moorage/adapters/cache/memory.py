@@ -50,7 +50,7 @@ class MemoryCache:
     Args:
         clock: measures time; by default the machine's boot clock.
         max_entries: the maximum number of URLs with cached answers.
-        max_bytes: the approximate maximum of bytes that all answers together take.
+        max_bytes: the approximate maximum size of all responses together, in bytes.
     """
 
     def __init__(

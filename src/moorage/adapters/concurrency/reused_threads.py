@@ -18,7 +18,7 @@ class ThreadJob(Protocol):
     """Work for a thread. Neither method may raise."""
 
     def run(self) -> None:
-        """Do the work, which may take any time."""
+        """Do the work, which may last any time."""
 
     def finish(self) -> None:
         """Report the end of the work to the waiting caller; this may not block."""

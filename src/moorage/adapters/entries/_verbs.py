@@ -45,7 +45,7 @@ class EntryOperations(ABC, Generic[E]):
 
         Args:
             work: the operation.
-            timeout: the seconds that it may take; by default the store's own limit.
+            timeout: the time limit in seconds; by default the store's own limit.
             once: whether it must not be repeated if its outcome is unknown.
         """
 
@@ -132,7 +132,7 @@ class AsyncEntryOperations(ABC, Generic[E]):
 
         Args:
             work: the operation.
-            timeout: the seconds that it may take; by default the store's own limit.
+            timeout: the time limit in seconds; by default the store's own limit.
             once: whether it must not be repeated if its outcome is unknown.
         """
 

@@ -191,7 +191,7 @@ class GitMirror:
         """Fetch the refs of the source, and push them to the target.
 
         Args:
-            timeout: the seconds that it may take.
+            timeout: the time limit in seconds.
 
         Raises:
             AuthenticationFailed: a repository refuses the token or the key.

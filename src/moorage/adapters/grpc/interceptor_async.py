@@ -42,7 +42,7 @@ def grpc_interceptors(
 
     Errors are instances both of moorage's classes and of `grpc.aio.AioRpcError`. See
     `GrpcInterceptor` for the protections and the arguments. A call with a stream of requests and
-    one answer takes the requests as an iterable, and not by `write`.
+    one answer accepts the requests as an iterable, and not by `write`.
     """
     calls = _Calls(manager, service, method_facts(safe, repeatable, definitions), tenant)
     return [_UnaryUnary(calls), _UnaryStream(calls), _StreamUnary(calls), _StreamStream(calls)]

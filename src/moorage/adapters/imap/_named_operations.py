@@ -64,7 +64,7 @@ def named_operations(connector: Any) -> Mapping[str, NamedOperation]:
 
 
 def _converted_argument(name: str, value: Any) -> Any:
-    """Convert an argument to the type that the connector's method takes."""
+    """Convert an argument to the type that the connector's method accepts."""
     if name == "where":
         return condition_of(value)
     check_type(name, value, _TYPES)

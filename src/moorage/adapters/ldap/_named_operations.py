@@ -87,7 +87,7 @@ def named_operations(connector: Any) -> Mapping[str, NamedOperation]:
 
 
 def _converted_argument(name: str, value: Any) -> Any:
-    """Convert an argument to the type that the connector's method takes."""
+    """Convert an argument to the type that the connector's method accepts."""
     check_type(name, value, _TYPES)
     if name == "where":
         return filter_of(value)

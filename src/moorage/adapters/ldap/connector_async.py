@@ -333,7 +333,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
         account too.
 
         Raises:
-            InvalidData: the password is empty, which servers take for an anonymous login.
+            InvalidData: the password is empty; servers would treat this as an anonymous login.
         """
         secret = password if isinstance(password, Secret) else Secret(password)
         if not secret.reveal_bytes() or not text_argument("entry", entry):

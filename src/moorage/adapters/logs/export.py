@@ -50,7 +50,7 @@ def plain_fields(entry: IntegrationLog) -> dict[str, Any]:
 def write_csv(entries: Iterable[IntegrationLog], file: IO[str]) -> int:
     """Write log entries as CSV with a header, and return their number.
 
-    A string that a spreadsheet would take for a formula gets an apostrophe before it. Open the file
+    A string that a spreadsheet would read as a formula gets an apostrophe before it. Open the file
     with `newline=""`.
     """
     writer = csv.DictWriter(file, COLUMNS)

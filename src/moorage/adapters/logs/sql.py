@@ -83,7 +83,7 @@ class SqlIntegrationLogger(TableLog, SyncSqlTables[LogSql]):
 class AsyncSqlIntegrationLogger(AsyncTableLog):
     """An `AsyncIntegrationLogger` in PostgreSQL, MariaDB or MySQL, which uses threads.
 
-    It takes the arguments of `SqlIntegrationLogger`.
+    It has the arguments of `SqlIntegrationLogger`.
     """
 
     reach: Final = "network"

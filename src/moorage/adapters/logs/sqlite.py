@@ -69,7 +69,7 @@ class SqliteIntegrationLogger(TableLog, SqliteTables):
 class AsyncSqliteIntegrationLogger(AsyncTableLog):
     """An `AsyncIntegrationLogger` in a SQLite file, such as the host's own database.
 
-    It takes the arguments of `SqliteIntegrationLogger`.
+    It has the arguments of `SqliteIntegrationLogger`.
     """
 
     reach: Final = "machine"

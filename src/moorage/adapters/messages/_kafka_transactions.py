@@ -69,7 +69,7 @@ class KafkaTransactions:
         options: the configuration of a producer of librdkafka, with `transactional.id`.
         reading: the configuration of a consumer, with the group whose positions move.
         patience: the seconds for which the cluster may be unreachable when the transactions begin.
-        longest: the seconds that a transaction may take.
+        longest: the time limit of a transaction in seconds.
     """
 
     def __init__(

@@ -53,11 +53,11 @@ class Nats(BrokerSettings):
         token: a token, instead of a user.
         nkey: the seed of a user's key, instead of a user.
         credentials: the content of a credentials file, instead of a user.
-        stream: the stream that must take every message; by default any may.
+        stream: the stream that must store every message; by default any stream may.
         duplicate_window: the seconds for which every stream remembers the ids of its messages, as
             its own `duplicate_window` says. A message with an id is repeated only within this time.
             By default a message that may already be stored is not repeated.
-        creates_streams: whether a message to a subject that no stream takes creates a stream.
+        creates_streams: whether a message to a subject without a stream creates a stream.
         replicas: the number of servers that keep a stream which is created.
         domain: the JetStream domain in which streams are created.
         api_prefix: the prefix of JetStream's own subjects, if it is not the domain's own.

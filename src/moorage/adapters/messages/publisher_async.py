@@ -234,7 +234,7 @@ class AsyncMessagePublisher(AsyncLinkConnector[AsyncPublishLink]):
                 with this name applies to it.
 
         Raises:
-            InvalidData: the broker cannot take such a message.
+            InvalidData: the broker does not accept such a message.
         """
         return AsyncPublishOperation(self, topic, (message,), name=name, is_batch=False)
 
@@ -252,7 +252,7 @@ class AsyncMessagePublisher(AsyncLinkConnector[AsyncPublishLink]):
             name: the name of the operation in events, errors and logs.
 
         Raises:
-            InvalidData: the broker cannot take one of the messages, or there are no messages.
+            InvalidData: the broker does not accept one of the messages, or there are no messages.
         """
         batch = tuple(messages)
         if not batch:

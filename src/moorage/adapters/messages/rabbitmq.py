@@ -71,7 +71,8 @@ class RabbitMq(BrokerSettings):
         password: the password, if it is not in the URL.
         exchange: the exchange to publish to. By default a message goes to the queue whose name is
             its topic.
-        mandatory: whether a message that no queue takes is an error. Otherwise it is dropped.
+        mandatory: whether a message that is routed to no queue is an error. Otherwise it is
+            dropped.
         persistent: whether messages in durable queues survive a restart of the broker.
         connections: the largest number of connections of a synchronous program; an asynchronous one
             has one connection.

@@ -104,7 +104,7 @@ class MemoryMetrics(ContextClosable):
 
 
 class AsyncMemoryMetrics(AsyncContextClosable):
-    """The asynchronous `MemoryMetrics`, which takes the same arguments."""
+    """The asynchronous `MemoryMetrics`, with the same arguments."""
 
     event_classes = FiguresRecorder.event_classes
 

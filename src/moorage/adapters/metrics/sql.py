@@ -90,7 +90,7 @@ class SqlMetrics(TableMetrics, SyncSqlTables[MetricSql]):
 class AsyncSqlMetrics(AsyncTableMetrics):
     """The asynchronous `SqlMetrics`.
 
-    It uses threads, and takes the arguments of `SqlMetrics`.
+    It uses threads, and has the arguments of `SqlMetrics`.
     """
 
     @without_arguments_in_errors

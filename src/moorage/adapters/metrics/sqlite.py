@@ -76,7 +76,7 @@ class SqliteMetrics(TableMetrics, SqliteTables):
 class AsyncSqliteMetrics(AsyncTableMetrics):
     """The asynchronous `SqliteMetrics`.
 
-    It takes the arguments of `SqliteMetrics`.
+    It has the arguments of `SqliteMetrics`.
     """
 
     def __init__(

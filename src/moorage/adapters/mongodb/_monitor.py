@@ -28,7 +28,7 @@ class Progress:
         has_effect: whether a command changes something before its answer has arrived.
         is_whole: whether the operation is atomic.
         is_waiting: whether the attempt waits for a connection of the pool.
-        seconds: the seconds that the attempt may take.
+        seconds: the time limit of the attempt.
     """
 
     __slots__ = ("has_effect", "is_waiting", "is_whole", "phase", "seconds")

@@ -126,7 +126,7 @@ def named_operations(connector: AnyMongoConnector) -> Mapping[str, NamedOperatio
 
 
 def _converted_argument(name: str, value: Any, *, trusted: frozenset[str]) -> Any:
-    """Convert an argument to the type that the connector's method takes."""
+    """Convert an argument to the type that the connector's method accepts."""
     check_type(name, value, _TYPES)
     kind, words = _TYPES[name]
     try:

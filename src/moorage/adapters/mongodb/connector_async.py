@@ -69,7 +69,7 @@ class AsyncMongoConnector(AsyncMongoCollections):
         connections: the largest number of connections to each server.
         connect_timeout: seconds for finding a server and for opening a connection; an attempt with
             less time waits less.
-        operators: whether operations by name take operators such as `$gt` in plain JSON. Leave it
+        operators: whether operations by name accept operators such as `$gt` in plain JSON. Leave it
             out if the JSON comes from an untrusted source.
         options: further options of pymongo, by name.
     """

@@ -42,7 +42,7 @@ class MongoSettings:
         tls_key_password: the password that the private key is encrypted with.
         connections: the largest number of connections to each server.
         connect_timeout: seconds for finding a server and for opening a connection.
-        operators: whether operations by name take operators such as `$gt` in plain JSON.
+        operators: whether operations by name accept operators such as `$gt` in plain JSON.
         options: further options of pymongo, by name.
     """
 

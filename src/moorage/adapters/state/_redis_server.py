@@ -439,7 +439,7 @@ def _check_options(
     Args:
         settings: the options.
         connection_class: the class of the connections.
-        pooled: whether the driver's own pools are used, which take options too.
+        pooled: whether the driver's own pools are used, which have options too.
     """
     known_names = {"max_connections", "timeout"} if pooled else set[str]()
     for kind in connection_class.__mro__[:-1]:

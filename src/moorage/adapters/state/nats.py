@@ -183,7 +183,7 @@ class NatsStorage(_NatsStorageCore, ContextClosable):
         url: `nats://host:4222/bucket`, `tls://…`, several servers separated by commas before the
             bucket, or the settings `moorage.adapters.messages.nats.Nats`.
         bucket: the name of the bucket, if it is not in the URL; by default "moorage".
-        timeout: seconds, or a timedelta, that a command may take.
+        timeout: the time limit of a command, in seconds or as a timedelta.
         replicas: the number of servers that must hold the bucket.
         create: whether to create a missing bucket.
         durable: whether a confirmed write survives the crash of a machine; by default if three
@@ -259,7 +259,7 @@ class AsyncNatsStorage(_NatsStorageCore, AsyncContextClosable):
         url: `nats://host:4222/bucket`, `tls://…`, several servers separated by commas before the
             bucket, or the settings `moorage.adapters.messages.nats.Nats`.
         bucket: the name of the bucket, if it is not in the URL; by default "moorage".
-        timeout: seconds, or a timedelta, that a command may take.
+        timeout: the time limit of a command, in seconds or as a timedelta.
         replicas: the number of servers that must hold the bucket.
         create: whether to create a missing bucket.
         durable: whether a confirmed write survives the crash of a machine; by default if three

@@ -229,7 +229,7 @@ def check_command_length(step: Step, length: int, most: int, cloud: str) -> None
     Args:
         step: the step.
         length: the number of characters that would be sent.
-        most: the number of characters that the cloud takes.
+        most: the number of characters that the cloud accepts.
         cloud: the name of the cloud in the message.
     """
     if length > most:

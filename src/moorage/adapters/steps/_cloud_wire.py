@@ -102,7 +102,7 @@ class CloudApi:
             method: the method.
             base: the URL of the API.
             path: the path below it.
-            timeout: the seconds that it may take.
+            timeout: the time limit in seconds.
             query: the parameters of the URL.
             body: bytes, or a value that is sent as JSON.
             headers: further headers.

@@ -262,7 +262,7 @@ class GitHostRuns:
 
         Args:
             name: the name of the run.
-            timeout: the seconds that it may take.
+            timeout: the time limit in seconds.
             needs_approval: whether a run that a person must approve is an error.
         """
         claim = self._host.claim_of(name, timeout)

@@ -141,7 +141,7 @@ class GitHostApi:
         Args:
             method: the method.
             path: the path below the API's URL, or a URL of the same host.
-            timeout: the seconds that it may take.
+            timeout: the time limit in seconds.
             query: the parameters of the URL.
             body: bytes, or a value that is sent as JSON.
             headers: further headers.

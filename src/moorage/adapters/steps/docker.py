@@ -183,7 +183,7 @@ class DockerPlatform:
         Raises:
             InvalidData: the step names no image.
             VendorRejected: there is no such image, or the Engine refuses the container.
-            RateLimitExceeded: the registry takes no further pulls for now.
+            RateLimitExceeded: the registry allows no further pulls for now.
             AuthenticationFailed: the registry refuses the login.
             ConnectionFailed: the Engine cannot be reached, or the watchdog cannot watch.
         """

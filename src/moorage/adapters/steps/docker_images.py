@@ -172,7 +172,7 @@ def pull_image(
     """Pull an image, and return its name and id.
 
     Raises:
-        RateLimitExceeded: the registry takes no further pulls for now.
+        RateLimitExceeded: the registry allows no further pulls for now.
         AuthenticationFailed: the registry refuses the login.
         VendorRejected: there is no such image, or its name is not valid.
         VendorFailed: the registry cannot be reached, or has failed.

@@ -148,7 +148,7 @@ def scheme(name: Name, /, *, target: Target = _CURRENT_FOLDER, context: Context)
 
 
 def django(name: Name, /, *, target: Target = _CURRENT_FOLDER, context: Context) -> CommandResult:
-    """Write a Django project that takes payments and webhooks.
+    """Write a Django project that accepts payments and webhooks.
 
     Args:
         name: the name of the project.
@@ -159,7 +159,7 @@ def django(name: Name, /, *, target: Target = _CURRENT_FOLDER, context: Context)
 
 
 def flask(name: Name, /, *, target: Target = _CURRENT_FOLDER, context: Context) -> CommandResult:
-    """Write a Flask application that takes payments and webhooks.
+    """Write a Flask application that accepts payments and webhooks.
 
     Args:
         name: the name of the application.

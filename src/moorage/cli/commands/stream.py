@@ -52,8 +52,8 @@ def run(
     SIGHUP reads the configuration again: changed pipelines are stopped gracefully and started anew,
     and the others continue. A configuration with a mistake is refused.
 
-    SIGTERM and Ctrl-C stop the pipelines gracefully: batches in progress may take the seconds of
-    `drain`. The exit code is 0, or 5 if records were interrupted; they are delivered again. One
+    SIGTERM and Ctrl-C stop the pipelines gracefully: batches in progress may run for `drain`
+    seconds. The exit code is 0, or 5 if records were interrupted; they are delivered again. One
     second after that time the process ends, even if its event loop is blocked. If one pipeline
     fails, the others are stopped gracefully too.
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class LinkState(StrEnum):
-    """The state of a payment link; `closed` takes no payments any more."""
+    """The state of a payment link; `closed` accepts no payments any more."""
 
     OPEN = "open"
     PENDING = "pending"
@@ -45,7 +45,7 @@ class LinkRequest:
         shipping_address: address of the delivery.
         lines: lines of the order, which add up to the amount; none by default.
         return_url: URL that the buyer goes to after the payment.
-        expires_at: time from which the page takes no payment.
+        expires_at: time from which the page accepts no payment.
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
@@ -92,7 +92,7 @@ class PaymentLink:
         url: URL to send to the buyer.
         amount: amount of the payment.
         reference: your own name of the payment.
-        expires_at: time from which the page takes no payment.
+        expires_at: time from which the page accepts no payment.
         created_at: time of creation.
         replayed: True if this is the stored answer of an earlier call with the same key.
         raw: the vendor's complete answer.

@@ -25,7 +25,7 @@ class PayeeTransfer:
 
     Attributes:
         amount: amount above zero.
-        payee: the vendor's id of the payee, or their email address where the vendor takes one.
+        payee: the vendor's id of the payee, or their email address where the vendor accepts one.
         reference: your own name of the transfer, such as the number of a credit note.
         note: text for the payee.
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
@@ -52,7 +52,7 @@ class PayeePayout:
             came back to you.
         vendor_state: the vendor's own word for the state.
         amount: amount that the payee receives.
-        fee: fee that the vendor takes from you.
+        fee: fee that the vendor charges you.
         payee: the vendor's id of the payee, or their email address.
         reference: your own name of the transfer.
         reason: the vendor's reason of a failure.

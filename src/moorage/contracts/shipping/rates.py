@@ -201,7 +201,7 @@ class Rate:
 
     Attributes:
         ref: reference of the rate, by which the shipment can be bought later. If the vendor stores
-            no rates, buying takes this whole value instead.
+            no rates, pass this whole value to the purchase instead.
         carrier: carrier, by a name that all vendors share, such as "usps".
         service: carrier's service, by a name that all vendors share, such as "usps_priority".
         total: price.

@@ -153,7 +153,7 @@ def revealed_options(
 ) -> dict[str, Any]:
     """Return the arguments of a filesystem's class, with its secrets in plain text.
 
-    A dot in the name of a secret addresses a key of an option that is a mapping. WebDAV takes a
+    A dot in the name of a secret addresses a key of an option that is a mapping. WebDAV expects a
     user and a password as a pair.
     """
     arguments: dict[str, Any] = dict(options)

@@ -54,7 +54,7 @@ class PoolConfig:
         lifetime: the seconds after which a connection is closed once it is idle.
         idle_time: the seconds after which an idle connection is closed.
         validate_after: the seconds after which an idle connection is tested before it is used.
-        validation_timeout: the seconds that this test may take.
+        validation_timeout: the time limit of this test in seconds.
     """
 
     minimum: int = attrs.field(default=0, validator=_is_number)

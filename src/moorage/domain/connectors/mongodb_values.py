@@ -1,6 +1,6 @@
 """MongoDB's conditions, changes and documents, in which values cannot act as operators.
 
-MongoDB takes a name that begins with `$` for an operator, wherever it stands. So a value from
+MongoDB reads a key that begins with `$` as an operator, at any depth. So a value from
 outside such as `{"$ne": null}` in the place of a password would change the meaning of a condition.
 Laws:
 

@@ -26,7 +26,8 @@ class NamedOperation:
         about: what it does, as one sentence.
         arguments: the names of its arguments, with a description of each.
         required: the names of the arguments without which it cannot be run.
-        any_arguments: whether it takes other arguments too, which only the foreign system knows.
+        any_arguments: whether the operation accepts further arguments, which only the foreign
+            system knows.
         build: makes the operation from arguments of plain JSON: strings, numbers, booleans, None,
             lists and mappings. It raises `InvalidData` for arguments that it cannot use, and opens
             no connection.

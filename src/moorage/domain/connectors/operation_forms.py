@@ -26,7 +26,7 @@ class OperationForm:
         about: what the operation does, as one sentence.
         required: the arguments without which it cannot be made, with a description of each.
         optional: the other arguments, with a description of each.
-        positional: the names of the arguments that the method takes without their names.
+        positional: the names of the method's positional-only arguments.
         render: converts the result of the operation to plain JSON.
     """
 
@@ -45,8 +45,8 @@ def operations_of(
     Args:
         connector: the connector, with a method for each form.
         forms: the forms of the methods, by name.
-        convert: converts an argument of plain JSON, by its name, to what the methods take; it
-            raises `InvalidData` for a wrong one.
+        convert: converts an argument of plain JSON, by its name, to what the methods accept; it
+            raises `InvalidData` for a wrong argument.
     """
 
     def build_operation(name: str, form: OperationForm, arguments: Mapping[str, Any]) -> Any:
@@ -68,7 +68,7 @@ def operations_of(
 
 
 def wrong_argument_error(name: str, words: str) -> InvalidData:
-    """Return the error for an argument of another type than its operation takes.
+    """Return the error for an argument of another type than its operation accepts.
 
     Args:
         name: the name of the argument.

@@ -7,7 +7,7 @@ A text is read into tokens without a grammar of SQL, so the rules hold for every
 2. A number is refused where a parameter belongs: beside a comparison, in a list of values, after
    LIMIT and the like. Elsewhere it is part of the statement, as in `numeric(10, 2)`.
 3. A parameter is `:name`. After IN it stands for a list.
-4. CREATE, ALTER and DROP take no parameters, so values in them are refused with another remedy.
+4. CREATE, ALTER and DROP accept no parameters, so values in them are refused with another remedy.
 5. A statement that changes the connection, such as BEGIN or SET, is refused, because another
    caller uses the connection next.
 """
@@ -80,7 +80,7 @@ class SqlText:
         lists: the names of the parameters that stand after IN, each for a list of values.
         reads: True if the statement begins like a query, and no part of it begins like a change. A
             function that it calls may still change something.
-        has_double_quotes: True if a name is in double quotes, which MySQL takes for a value.
+        has_double_quotes: True if a name is in double quotes, which MySQL reads as a value.
     """
 
     text: str

@@ -80,7 +80,7 @@ class Verdict(Enum):
 
 
 class AllowedActions(Enum):
-    """The actions that a call may take: send, send again, or only get the stored answer."""
+    """The actions that a call is allowed: send, send again, or only get the stored answer."""
 
     FRESH = "fresh"
     """The call may send the request, whether or not it was sent before."""
@@ -97,7 +97,7 @@ class KeyUse:
     Attributes:
         round: the number of times that the key's effect was settled as never done; each round has
             its own claim.
-        reach: the actions that the caller may take.
+        reach: the actions that the caller is allowed.
         repeats: whether a request whose answer was lost may be sent again: always (True), never
             (False), or according to the service's idempotency settings (None).
     """

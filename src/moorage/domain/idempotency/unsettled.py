@@ -95,7 +95,7 @@ class Registration(NamedTuple):
 
 
 class RegisterOperation:
-    """The command that registers an operation that takes up to `span` microseconds.
+    """The command that registers an operation that lasts at most `span` microseconds.
 
     The claims of the effect's key exist for at least `memory` microseconds; an effect that stayed
     open longer is not requested again. `what` describes the request, so that a process that finds

@@ -73,7 +73,7 @@ class Probe:
         function: A function without arguments that is called instead of sending a request.
         every: Seconds between two probes.
         jitter: The share of the interval by which the times of probes vary at random.
-        timeout: Seconds that a probe may take.
+        timeout: Time limit of a probe in seconds.
         threshold: The number of failures in a row from which the service counts as unavailable;
             with fewer it counts as degraded.
         counts_in_circuit: Whether the circuit counts the probe. If so, failed probes may open it,

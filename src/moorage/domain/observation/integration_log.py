@@ -397,7 +397,7 @@ def full_success_entry(facts: SuccessFacts) -> IntegrationLog:
 
 
 def size_of_texts(entry: IntegrationLog) -> int:
-    """Return the bytes that an entry's long strings take: request, response and error.
+    """Return the size in bytes of an entry's long strings: request, response and error.
 
     All other fields are short. Fields that the entry has not computed yet are not computed for
     this.

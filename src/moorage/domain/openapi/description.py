@@ -254,7 +254,7 @@ def _security_problems(operation: ApiOperation, scheme: SecurityScheme | None) -
 
 
 def _key_of(operation: ApiOperation) -> Node | None:
-    """Return the header parameter in which an operation takes an idempotency key, if any."""
+    """Return the header parameter in which an operation accepts an idempotency key, if any."""
     for parameter in operation.parameters:
         if parameter.place == "header" and parameter.name.lower() == _KEY:
             return parameter.node

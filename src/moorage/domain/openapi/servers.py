@@ -23,7 +23,7 @@ def base_url(root: Node, choice: int | str | None, variables: Mapping[str, str])
     Args:
         root: the description.
         choice: the position of the server; or its URL or description, as in the document; or a base
-            URL that is not in the document. None takes the only server.
+            URL that is not in the document. None chooses the only server.
         variables: values of the server's variables, in place of their defaults.
 
     Raises:

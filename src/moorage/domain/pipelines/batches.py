@@ -61,7 +61,7 @@ class BatchSize(NamedTuple):
         return records - self.records
 
     def is_full(self, limits: BatchLimits) -> bool:
-        """Return whether the batch can take no further record."""
+        """Return whether the batch has no room for a further record."""
         return self.records >= limits.records or self.size >= limits.size
 
     def plus(self, records: int, size: int) -> BatchSize:

@@ -43,7 +43,7 @@ class Jitter(Enum):
     """The random variation of a delay, so that callers do not all retry at the same time.
 
     NONE adds nothing. FULL draws from [0, d], EQUAL from [d/2, d], and QUARTER from a quarter
-    around d. Decorrelated backoff is random already and takes no other jitter.
+    around d. Decorrelated backoff is random already and cannot be combined with other jitter.
     """
 
     NONE = "none"

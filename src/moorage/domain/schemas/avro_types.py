@@ -92,9 +92,9 @@ class AvroHazards(NamedTuple):
 
     Attributes:
         is_recursive: True if a type contains itself, so that data may be nested without limit.
-        has_empty_items: True if an array has items that take no bytes. A few bytes can then
+        has_empty_items: True if an array has items of zero bytes. A few bytes can then
             announce more items than any machine has memory for.
-        empty_values: the largest number of values in one record that take no bytes. Records whose
+        empty_values: the largest number of values of zero bytes in one record. Records whose
             fields are such records may multiply it.
     """
 
@@ -155,7 +155,7 @@ def _is_empty(node: AvroType, results: dict[int, bool]) -> bool:
 
 
 def _empty_values(node: AvroType, counts: dict[int, int]) -> int:
-    """Return the number of values in a type that take no bytes."""
+    """Return the number of values of zero bytes in a type."""
     if id(node) not in counts:
         counts[id(node)] = 0
         if node.kind == "record" and node.fields:

@@ -44,7 +44,7 @@ _REST: Final = {
 
 
 def depth_limit(documents: Sequence[tuple[str, Any]]) -> int | None:
-    """Return the depth down to which a value's check takes limited time; None for any depth.
+    """Return the depth down to which the time of a value's check is limited; None for any depth.
 
     Args:
         documents: the schema and its references, each with its name.

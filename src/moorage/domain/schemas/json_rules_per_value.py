@@ -1,7 +1,7 @@
 """The number of rules with which a JSON Schema checks one value.
 
 A part of a schema may refer twice to a second part for the same value, the second twice to a third,
-and so on. A schema of a few lines then checks a value with millions of rules, which takes minutes.
+and so on. A schema of a few lines then checks a value against millions of rules, for minutes.
 """
 
 from __future__ import annotations

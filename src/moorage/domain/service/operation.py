@@ -26,7 +26,7 @@ class OperationAttempt:
 
     Attributes:
         number: the number of the attempt, beginning with 1.
-        timeout: the seconds that the attempt may take.
+        timeout: the time limit of the attempt in seconds.
         idempotency_key: the key to send to the foreign system; None if the caller gave none, or if
             the service does not honour keys.
         tenant: the tenant whose credentials to use; None if the call has none.

@@ -78,8 +78,8 @@ class Plan:
         easy: whether the fast path may make an attempt itself.
         parts: for limits in parts, the plans of all parts, of which each call draws one; this plan
             is then that of the first part or another. Each part has its own circuit and budget.
-        slots: the functions that take and release a slot of the bulkhead without waiting, for every
-            tenant; None without a bulkhead, or if the locks may have to wait.
+        slots: the functions that acquire and release a slot of the bulkhead without waiting, for
+            every tenant; None without a bulkhead, or if the locks may have to wait.
         plain: whether a request needs no port before it is sent except the credential provider, its
             answer is judged by its status alone, and neither is stored.
         provided: whether the credentials of each request come from the credential provider.

@@ -169,7 +169,7 @@ class BulkheadConfig:
 
 @frozen
 class HedgeConfig:
-    """The settings of hedging: a read is sent again if the answer takes too long.
+    """The settings of hedging: a read is sent again if the response does not arrive soon.
 
     Attributes:
         delay: the number of seconds without an answer after which the read is sent again.
@@ -234,7 +234,7 @@ class Endpoint:
         name: the name by which calls choose it.
         method: the method of its requests; by default any.
         path: the path of its requests, below the base URL.
-        cost: the number of tokens of each limit that one call takes.
+        cost: the number of tokens that one call takes from each limit.
         idempotent: whether repeating a request is safe; by default the method decides.
     """
 
@@ -366,7 +366,7 @@ class Service:
         request_transforms, response_transforms: functions applied in order to each request and each
             response.
         classify: a function that decides which answers are failures, before the status is checked.
-        idempotency_header: the header in which the vendor takes an idempotency key.
+        idempotency_header: the header in which the vendor accepts an idempotency key.
         honours_keys: whether the vendor executes requests with the same key only once; by default
             true if there is an `idempotency_header`. If false, moorage does not repeat a request
             that the vendor may have processed.

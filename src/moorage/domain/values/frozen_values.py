@@ -1,9 +1,9 @@
 """Immutable values like those of attrs. Their code is generated when it is first needed.
 
 Loading attrs takes half as long as creating a process's first manager, and attrs compiles source
-text for each class when its module is imported. The decorator `frozen` takes the same declarations,
-and compiles an initialiser when a class is first called. `attrs.fields`, `attrs.evolve` and
-`attrs.asdict` work on these classes and their values.
+text for each class when its module is imported. The decorator `frozen` accepts the same
+declarations, and compiles an initialiser when a class is first called. `attrs.fields`,
+`attrs.evolve` and `attrs.asdict` work on these classes and their values.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class _LatePattern:
 def late_pattern(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
     """Return a regular expression that is compiled at its first use.
 
-    It is meant for expressions that take long to compile and that most programs never use. An
+    It is meant for expressions that compile slowly and that most programs never use. An
     invalid expression raises `re.error` at its first use.
     """
     return cast("re.Pattern[AnyStr]", _LatePattern(text, flags))

@@ -167,8 +167,8 @@ class WebhookScheme:
     def from_table(cls, table: Mapping[str, Any], *, path: str = "scheme") -> Self:
         """Return the scheme in a table of plain values, such as TOML or JSON.
 
-        The table has the fields above by their names. A field with several values takes one string
-        or a list, and a field with pairs takes a table: `types` and `requires`.
+        The table has the fields above by their names. A field with several values accepts one
+        string or a list, and a field with pairs accepts a table: `types` and `requires`.
 
         Args:
             table: the names with their values.

@@ -1,7 +1,8 @@
 """Conversion of webhook schemes from and to plain tables, as in TOML or JSON.
 
 A table has the fields of a scheme by their names. A string stays a string; a field with several
-values takes a string or a list; pairs are a table. An invalid value is refused with the path to it.
+values accepts a string or a list; pairs are a table. An invalid value is refused with the path to
+it.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class MakeFunction:
 
     Attributes:
         name: the name of the function.
-        operation: the operation whose channel takes the message.
+        operation: the operation to whose channel the message is sent.
         message: the message.
         arguments: the arguments of the function: parameters of the channel, and headers.
         payload: the payload of the message.

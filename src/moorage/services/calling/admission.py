@@ -167,7 +167,7 @@ async def execute_for_parts(
     Args:
         core: the ports.
         commands: the commands of the parts.
-        time_left: returns the seconds that the next command may take; None if there is no limit.
+        time_left: returns the time limit of the next command in seconds; None if there is no limit.
     """
     answers: list[Result] = []
     failure: StorageUnavailable | None = None

@@ -1,4 +1,4 @@
-"""Hedged reads: send a second request if the first answer takes too long."""
+"""Hedged reads: send a second request if the first response does not arrive soon."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class KeyedUse(NamedTuple):
         at: key of its state in the store.
         fingerprint: fingerprint of the payload.
         rules: rules for keys of this use.
-        reach: the actions that the caller may take: some callers only look up a lost answer and
+        reach: the actions that the caller is allowed: some callers only look up a lost answer and
             send nothing new.
     """
 
@@ -185,7 +185,7 @@ async def run_with_claim(
 def claim_at_once(core: Core, call: Call, once: KeyedUse, owner: int) -> KeyAdmitted | None:
     """Claim a key and admit the first attempt with one command, in a store that never waits.
 
-    Return None if the claim takes more than this one command, or if the flow must determine the
+    Return None if the claim needs more than this one command, or if the flow must determine the
     error.
     """
     if core.tenant_records is not None and call.plan.tenant is not None:

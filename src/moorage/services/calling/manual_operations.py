@@ -132,7 +132,8 @@ class ManualOperations:
             tenant: tenant whose circuit to set, if tenants have separate circuits.
             endpoint: endpoint whose circuit to set, if it has its own.
             region: region whose circuit to set, if the service has several.
-            actor: person who takes the action, for the audit trail; by default the system's user.
+            actor: person who performs the action, for the audit trail; by default the system's
+                user.
             reason: reason for the audit trail.
 
         Raises:
@@ -182,7 +183,8 @@ class ManualOperations:
             service: name of the service.
             tenant: tenant whose limits to reset, if tenants have separate limits.
             endpoint: endpoint whose limits to reset in addition to the service's.
-            actor: person who takes the action, for the audit trail; by default the system's user.
+            actor: person who performs the action, for the audit trail; by default the system's
+                user.
             reason: reason for the audit trail.
 
         Returns:
@@ -234,7 +236,8 @@ class ManualOperations:
                 the request may still be in progress.
             answer: answer that repeats of the key get; a Response if the key belongs to a request.
             tenant: tenant of the key.
-            actor: person who takes the action, for the audit trail; by default the system's user.
+            actor: person who performs the action, for the audit trail; by default the system's
+                user.
             reason: reason for the audit trail.
 
         Returns:

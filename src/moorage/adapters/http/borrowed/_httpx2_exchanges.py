@@ -165,7 +165,7 @@ class _Httpx2Exchange(LibraryExchange):
     def _close_if_dirty(self) -> None:
         """Make httpx2 close a connection with surplus bytes after the response.
 
-        Otherwise httpx2 would take these bytes for the next response.
+        Otherwise httpx2 would read these bytes as the next response.
         """
         if self._body_complete and self._unread_bytes():
             self._connection._h11_state.send_failed()  # noqa: SLF001 - the only way to close it

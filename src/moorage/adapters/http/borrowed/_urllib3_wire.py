@@ -1,6 +1,6 @@
 """Connections of urllib3's pools, over which moorage sends its own requests.
 
-urllib3 sends with `http.client`, which takes an interim response for the final one, cannot
+urllib3 sends with `http.client`, which mistakes an interim response for the final one, cannot
 distinguish an incomplete response from a malformed one, and has the same timeout for each piece. So
 urllib3 only resolves names, connects, uses proxies, performs TLS handshakes and keeps idle
 connections; a connection is returned to it as clean as it was.

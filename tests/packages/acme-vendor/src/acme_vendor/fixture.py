@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """An account that can do all that the vendor says it can."""
+    """An account with all capabilities that the vendor declares."""
     sandbox = AcmeSandbox()
     return SandboxFixture(
         sandbox=sandbox,
