@@ -226,7 +226,7 @@ COMMANDS: Final = {
     ),
     "audit verify": (
         "moorage.cli.commands.audit:verify_chain",
-        "Verify the whole audit trail, and name the first broken link.",
+        "Verify the whole audit trail, and print the first broken link.",
     ),
     "audit seal": (
         "moorage.cli.commands.audit:seal_chain",
