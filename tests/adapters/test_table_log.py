@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -300,7 +301,19 @@ def _process(lab: Lab, does: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
-@pytest.mark.parametrize("does, expected", [("ends", 3), ("forks", 2)])
+@pytest.mark.parametrize(
+    "does, expected",
+    [
+        ("ends", 3),
+        ("forks", 2),
+        ("forks by multiprocessing", 2),
+        pytest.param(
+            "forks by Celery",
+            2,
+            marks=pytest.mark.skipif(find_spec("billiard") is None, reason="Celery is missing"),
+        ),
+    ],
+)
 def test_process_end_writes_the_queue(does: str, expected: int, lab: Lab) -> None:
     """When a process ends or forks, each queued log entry is written once."""
     log = lab.log()

@@ -11,10 +11,8 @@ entries have long strings. An entry without such strings is queued without a loc
 
 from __future__ import annotations
 
-import atexit
 from collections import deque
 from contextlib import contextmanager, suppress
-from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -22,6 +20,7 @@ import attrs
 
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.concurrency.heartbeat import Heartbeat, threads_may_run
+from moorage.adapters.concurrency.process_end import at_process_end
 from moorage.adapters.concurrency.termination import before_termination
 from moorage.adapters.notices import give_notice
 from moorage.domain.observation.integration_log import size_of_texts
@@ -105,7 +104,6 @@ class LogQueue:
         self._timer = Heartbeat(
             self._flush_soon, lambda: bool(self._waiting), seconds(every, "every"), "moorage-log"
         )
-        self._listed = False
         before_termination(flush_all)
         self._restart_after_fork()
         in_child(self, LogQueue._restart_after_fork)
@@ -118,6 +116,7 @@ class LogQueue:
         self._counting = Lock()
         self._writing = Lock()
         self._warnings_given: set[str] = set()
+        self._listed = False
         self.lost = 0
 
     def write(self, entry: IntegrationLog, /) -> None:
@@ -154,7 +153,7 @@ class LogQueue:
         if not self._listed:
             self._listed = True
             _queues[self] = None
-            _listen()
+            at_process_end(close_all)
         if self._threads:
             self._timer.wake()
             if is_half_full:
@@ -311,12 +310,6 @@ class LogQueue:
 
 def _bytes_of(batch: Sequence[_Item]) -> int:
     return sum(item.size for item in batch if type(item) is _LongEntry)
-
-
-@cache
-def _listen() -> None:
-    # A handler cannot be removed, so there is one for all, registered with the first.
-    atexit.register(close_all)
 
 
 def flush_all() -> None:

@@ -6,16 +6,15 @@ The thread runs while there are figures to store. Where no threads run, such as 
 
 from __future__ import annotations
 
-import atexit
 import os
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.concurrency.heartbeat import Heartbeat, threads_may_run
+from moorage.adapters.concurrency.process_end import at_process_end
 from moorage.adapters.notices import give_notice
 from moorage.domain.observation.figures import HOUR, MINUTE, WindowFigures
 from moorage.domain.observation.recording import RecordedMetrics, UnstoredMetrics
@@ -100,7 +99,7 @@ class FiguresRecorder:
         if not self._listed:
             self._listed = True
             _recorders[self] = None
-            _listen()
+            at_process_end(close_all)
         if self._threads:
             self._timer.wake()
 
@@ -181,12 +180,6 @@ class FiguresRecorder:
                 " of the metrics counts the calls that are missing.",
                 stacklevel=4,
             )
-
-
-@cache
-def _listen() -> None:
-    # A handler cannot be removed, so there is one for all, registered with the first.
-    atexit.register(close_all)
 
 
 def close_all() -> None:
