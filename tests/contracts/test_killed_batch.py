@@ -24,8 +24,10 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIG
 class KillingVendor(EasyPostSandbox):
     """A vendor that sells labels, and kills the third buyer before it gets its response."""
 
-    buyer: subprocess.Popen[bytes]
-    bought = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.buyer: subprocess.Popen[bytes]
+        self.bought = 0
 
     def answer(self, request: SandboxRequest) -> Response:
         """Sell a label; kill the buyer of the third one."""

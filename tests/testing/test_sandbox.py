@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -36,6 +36,7 @@ from moorage.testing.sandboxes.base import (
     SlowAnswer,
     refusal,
     reply,
+    state_field,
 )
 
 if TYPE_CHECKING:
@@ -80,6 +81,68 @@ def manager(shelf: NamedThingsSandbox, url: str = "https://shelf.example") -> Co
 def put_request(name: str) -> Request:
     """Return a request that stores a thing."""
     return Request.post("/things", form={"name": name})
+
+
+class ShelfSandbox(Sandbox):
+    """A sandbox whose arguments and state are declared."""
+
+    hosts = ("shelf.example",)
+
+    token: str = "shelf-token"
+    size: int = 3
+    boxes: dict[str, int] = state_field(dict)
+
+
+class LargeShelfSandbox(ShelfSandbox):
+    """A sandbox that has the arguments of its base, and one more."""
+
+    large: bool = True
+
+
+class UnlabelledShelfSandbox(Sandbox):
+    """A sandbox that tells the type of a name, and no value."""
+
+    label: str
+
+
+class LabelledShelfSandbox(ShelfSandbox):
+    """A sandbox with a constructor of its own."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__(f"token-{label}")
+        self.label = label
+
+
+class OldShelfSandbox(LabelledShelfSandbox):
+    """A sandbox that inherits a constructor."""
+
+    age: int = 7
+
+
+def test_annotated_names_are_arguments_of_a_sandbox() -> None:
+    """The annotated names of a sandbox and its bases are the arguments of its constructor."""
+    shelf = LargeShelfSandbox("other-token", large=False)
+    shelf.boxes["left"] = 1
+    assert (shelf.token, shelf.size, shelf.large) == ("other-token", 3, False)
+    assert shelf.hosts == ("shelf.example",)
+    assert LargeShelfSandbox().boxes == {}
+    with pytest.raises(TypeError, match="boxes"):
+        cast("Any", ShelfSandbox)(boxes={})
+
+
+def test_annotated_name_without_a_value_is_no_argument() -> None:
+    """A name that is annotated and has no value does not become an argument."""
+    make: Callable[[], Sandbox] = cast("Any", UnlabelledShelfSandbox)
+    shelf = make()
+    assert not hasattr(shelf, "label")
+
+
+def test_sandbox_keeps_its_own_constructor() -> None:
+    """A sandbox that defines or inherits a constructor keeps it."""
+    shelf = OldShelfSandbox("red")
+    assert (shelf.token, shelf.label, shelf.age) == ("token-red", "red", 7)
+    assert shelf.boxes == {}
+    assert shelf.requests == []
 
 
 def test_sandbox_answers_by_method_and_path() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from moorage.domain.http.query import encode_pairs
 from moorage.domain.http.requests import HttpMethod, Request
@@ -26,20 +26,22 @@ MISMATCH: Final = "The signature does not match."
 class AwsSandbox(Sandbox, ABC):
     """The base class of sandboxes that imitate AWS services.
 
-    Args:
+    Attributes:
         service: name of the service in signatures.
+        domains: beginnings of the names of its hosts.
         access_key_id, secret_access_key: credentials that requests must have.
         region: AWS region of the sandbox.
     """
 
-    def __init__(
-        self, service: str, access_key_id: str, secret_access_key: str, region: str
-    ) -> None:
-        super().__init__()
-        self.service = service
-        self.access_key_id = access_key_id
-        self.secret_access_key = secret_access_key
-        self.region = region
+    service: ClassVar[str]
+    domains: ClassVar[tuple[str, ...]]
+
+    access_key_id: str = "AKIDSANDBOX"
+    secret_access_key: str = "aws-sandbox-secret"
+    region: str = "eu-central-1"
+
+    def __attrs_post_init__(self) -> None:
+        self.hosts = tuple(f"{name}.{self.region}.amazonaws.com" for name in self.domains)
 
     @property
     def account(self) -> dict[str, str]:

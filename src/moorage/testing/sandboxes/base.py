@@ -9,10 +9,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from http.client import HTTPConnection, HTTPSConnection
 from threading import RLock
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, dataclass_transform
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import attrs
@@ -42,6 +43,7 @@ Routes: TypeAlias = Mapping[str, Callable[..., Response]]
 
 _Record = TypeVar("_Record")
 _Problem = TypeVar("_Problem")
+_Value = TypeVar("_Value")
 
 
 _JSON_TYPES: Final = frozenset(
@@ -255,9 +257,28 @@ class Replays:
         return respond
 
 
+def state_field(factory: Callable[[], _Value], *, init: Literal[False] = False) -> _Value:
+    """Return a field of a sandbox that is not an argument of its constructor.
+
+    Args:
+        factory: makes the initial value, such as `dict` for objects by id.
+        init: always False, which type checkers read.
+    """
+    value: _Value = attrs.field(factory=factory, init=init)
+    return value
+
+
+def _fields_with_values(_: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
+    """Return the fields with a value; other annotated names only tell a type."""
+    return [field for field in fields if field.default is not attrs.NOTHING]
+
+
+@dataclass_transform(eq_default=False, field_specifiers=(attrs.field, state_field))
 class Sandbox:
     """A local server that imitates a vendor.
 
+    The annotated names with a value in a subclass become fields and arguments of its constructor,
+    as by `attrs.define`, unless it has an `__init__`; `state_field` makes a field without argument.
     A subclass declares its `routes`: patterns, such as `"POST /v1/things/{id}"`, each with the
     method that executes it. The method takes the request, and the values of the braces by name.
     It needs no lock of its own: requests are executed one at a time. `check_access` is called
@@ -284,7 +305,22 @@ class Sandbox:
         self.sent: list[Notice] = []
         self.mounts: dict[str, Sandbox] = {}
         self._count = 0
-        self._table = [
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # A class with a constructor of its own, or derived from one, keeps it.
+        written = (kind for kind in cls.__mro__ if "__attrs_attrs__" not in vars(kind))
+        if next(kind for kind in written if "__init__" in vars(kind)) is Sandbox:
+            attrs.define(
+                cls, eq=False, repr=False, slots=False, field_transformer=_fields_with_values
+            )
+
+    def __attrs_pre_init__(self) -> None:
+        Sandbox.__init__(self)
+
+    @cached_property
+    def _table(self) -> list[tuple[str, re.Pattern[str], Callable[..., Response]]]:
+        return [
             (route, re.compile(_pattern(route)), handle) for route, handle in self.routes().items()
         ]
 
@@ -547,4 +583,5 @@ __all__ = [
     "moment",
     "refusal",
     "reply",
+    "state_field",
 ]

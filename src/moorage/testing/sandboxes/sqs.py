@@ -41,6 +41,9 @@ class AmazonSqsSandbox(AwsSandbox):
         messages: the fields of each stored message, in order, by name of the queue.
     """
 
+    service = "sqs"
+    domains = ("sqs",)
+
     def __init__(
         self,
         queues: Iterable[str] = (),
@@ -48,8 +51,7 @@ class AmazonSqsSandbox(AwsSandbox):
         secret_access_key: str = "sqs-sandbox-secret",
         region: str = "eu-central-1",
     ) -> None:
-        self.hosts = (f"sqs.{region}.amazonaws.com",)
-        super().__init__("sqs", access_key_id, secret_access_key, region)
+        super().__init__(access_key_id, secret_access_key, region)
         self.messages: dict[str, list[dict[str, Any]]] = {name: [] for name in queues}
         self._stored: dict[tuple[str, str], dict[str, Any]] = {}
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.testing.sandboxes.base import Sandbox
+from moorage.testing.sandboxes.base import Sandbox, state_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,9 +22,7 @@ class AccountingSandbox(Sandbox, ABC):
             rounding.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.rounding = Decimal(0)
+    rounding: Decimal = state_field(lambda: Decimal(0))
 
     @abstractmethod
     def counts(self) -> Mapping[str, int]:

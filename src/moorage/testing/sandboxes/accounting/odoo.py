@@ -131,21 +131,21 @@ def _user_error(message: str) -> _RpcError:
 class OdooSandbox(AccountingSandbox):
     """A sandbox of Odoo: one database with a company's books.
 
-    Args:
-        api_key: API key of the user.
-
     Attributes:
+        api_key: API key of the user.
         records: the records of each model, by id.
     """
 
     hosts = ("shop.odoo.example",)
 
-    def __init__(self, api_key: str = "0d00sandb0xap1key0000000000000000000001") -> None:
-        super().__init__()
-        self.api_key = api_key
-        self.records: dict[str, dict[int, dict[str, Any]]] = {
+    api_key: str = "0d00sandb0xap1key0000000000000000000001"
+    records: dict[str, dict[int, dict[str, Any]]] = sandboxes.state_field(
+        lambda: {
             model: {item["id"]: dict(item) for item in items} for model, items in _FIXED.items()
         }
+    )
+
+    def __attrs_post_init__(self) -> None:
         for model in (*FIELDS, "account.payment"):
             self.records[model] = {}
         self._methods: dict[str, Callable[..., Any]] = {

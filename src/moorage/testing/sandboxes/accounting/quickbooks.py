@@ -176,27 +176,21 @@ _FILTERS: Final = {
 class QuickBooksSandbox(AccountingSandbox):
     """A sandbox of QuickBooks Online: one company's books.
 
-    Args:
+    Attributes:
         token: access token of the company.
         verifier_token: token that webhooks are signed with.
-
-    Attributes:
         records: the records of each kind, by id.
     """
 
     hosts = ("quickbooks.api.intuit.com", "sandbox-quickbooks.api.intuit.com")
 
-    def __init__(
-        self,
-        token: str = "quickbooks-sandbox-access-token",
-        verifier_token: str = "quickbooks-sandbox-verifier",
-    ) -> None:
-        self._replays = base.Replays()
-        super().__init__()
-        self.token = token
-        self.verifier_token = verifier_token
-        self.records: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in FIELDS}
-        self.files: dict[str, dict[str, Any]] = {}
+    token: str = "quickbooks-sandbox-access-token"
+    verifier_token: str = "quickbooks-sandbox-verifier"
+    _replays: base.Replays = base.state_field(base.Replays)
+    records: dict[str, dict[str, dict[str, Any]]] = base.state_field(
+        lambda: {name: {} for name in FIELDS}
+    )
+    files: dict[str, dict[str, Any]] = base.state_field(dict)
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

@@ -126,39 +126,36 @@ def _conflict() -> base.Refusal:
 class XeroSandbox(AccountingSandbox):
     """A sandbox of Xero: one organisation's books.
 
-    Args:
+    Attributes:
         client_id, client_secret: credentials of the custom connection.
         webhook_key: key that webhooks are signed with.
-
-    Attributes:
         token_endpoint: the endpoint that grants tokens.
         contacts, invoices, payments, journals, files: the records, by id.
     """
 
     hosts = ("api.xero.com", "identity.xero.com")
 
-    def __init__(
-        self,
-        client_id: str = "XERO0SANDBOX0CLIENT",
-        client_secret: str = "xero-sandbox-client-secret",
-        webhook_key: str = "xero-sandbox-webhook-key",
-    ) -> None:
-        self._replays = base.Replays(
+    client_id: str = "XERO0SANDBOX0CLIENT"
+    client_secret: str = "xero-sandbox-client-secret"
+    webhook_key: str = "xero-sandbox-webhook-key"
+    _replays: base.Replays = base.state_field(
+        lambda: base.Replays(
             conflict=_conflict,
             longest=128,
             invalid=lambda: _validation("The idempotency key is invalid."),
         )
-        super().__init__()
-        self.client_id = client_id
-        self.client_secret = client_secret
-        self.webhook_key = webhook_key
-        self.token_endpoint = TokenEndpoint("/connect/token", client_id, client_secret, scope=SCOPE)
+    )
+    contacts: dict[str, dict[str, Any]] = base.state_field(dict)
+    invoices: dict[str, dict[str, Any]] = base.state_field(dict)
+    payments: dict[str, dict[str, Any]] = base.state_field(dict)
+    journals: dict[str, dict[str, Any]] = base.state_field(dict)
+    files: dict[str, dict[str, Any]] = base.state_field(dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.token_endpoint = TokenEndpoint(
+            "/connect/token", self.client_id, self.client_secret, scope=SCOPE
+        )
         self.mounts = {self.token_endpoint.path: self.token_endpoint}
-        self.contacts: dict[str, dict[str, Any]] = {}
-        self.invoices: dict[str, dict[str, Any]] = {}
-        self.payments: dict[str, dict[str, Any]] = {}
-        self.journals: dict[str, dict[str, Any]] = {}
-        self.files: dict[str, dict[str, Any]] = {}
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, Final
 
-from moorage.testing.sandboxes.base import Sandbox
+from moorage.testing.sandboxes.base import Sandbox, state_field
 
 IBANS: Final = ("DE89370400440532013000", "FR1420041010050500013M02606")
 """The numbers of the two accounts that each sandbox has."""
@@ -88,9 +88,7 @@ class BankSandbox(Sandbox, ABC):
             shows them; the other account has none.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.booked: list[dict[str, Any]] = list(BOOKED)
+    booked: list[dict[str, Any]] = state_field(lambda: list(BOOKED))
 
     @abstractmethod
     def grant(self, consent: str) -> None:

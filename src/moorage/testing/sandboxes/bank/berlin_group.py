@@ -80,10 +80,8 @@ _ENDED: Final = {
 class BerlinGroupSandbox(BankSandbox):
     """A sandbox of a bank, with consents, two accounts and payments.
 
-    Args:
-        token: bearer token that the bank accepts.
-
     Attributes:
+        token: bearer token that the bank accepts.
         consents: the consents, by id.
         return_urls: the pages to which their owners return, by id of the consent.
         page: address of the bank's page for owners.
@@ -92,13 +90,13 @@ class BerlinGroupSandbox(BankSandbox):
 
     hosts = (HOST,)
 
-    def __init__(self, token: str = "berlin-group-sandbox-token-0001") -> None:
-        super().__init__()
-        self.token = token
-        self.consents: dict[str, dict[str, Any]] = {}
-        self.return_urls: dict[str, str] = {}
-        self.page = "https://www.bank.example/authorise"
-        self.payments: dict[str, dict[str, Any]] = {}
+    token: str = "berlin-group-sandbox-token-0001"
+    consents: dict[str, dict[str, Any]] = base.state_field(dict)
+    return_urls: dict[str, str] = base.state_field(dict)
+    page: str = "https://www.bank.example/authorise"
+    payments: dict[str, dict[str, Any]] = base.state_field(dict)
+
+    def __attrs_post_init__(self) -> None:
         self._accounts = {self.uuid(): iban for iban in IBANS}
 
     def routes(self) -> base.Routes:

@@ -81,10 +81,8 @@ class _Tokens(base.Sandbox):
 class GoCardlessSandbox(BankSandbox):
     """A sandbox of GoCardless Bank Account Data, with agreements, requisitions and accounts.
 
-    Args:
-        secret_id, secret_key: the user secret.
-
     Attributes:
+        secret_id, secret_key: the user secret.
         agreements: the agreements, by id.
         requisitions: the requisitions, by id.
         tokens: the endpoint that grants tokens.
@@ -92,18 +90,14 @@ class GoCardlessSandbox(BankSandbox):
 
     hosts = ("bankaccountdata.gocardless.com",)
 
-    def __init__(
-        self,
-        secret_id: str = "00000000-0000-4000-9000-000000000001",
-        secret_key: str = "gocardless-sandbox-secret-key-0001",
-    ) -> None:
-        super().__init__()
-        self.secret_id = secret_id
-        self.secret_key = secret_key
-        self.tokens = _Tokens(secret_id, secret_key)
+    secret_id: str = "00000000-0000-4000-9000-000000000001"
+    secret_key: str = "gocardless-sandbox-secret-key-0001"
+    agreements: dict[str, dict[str, Any]] = base.state_field(dict)
+    requisitions: dict[str, dict[str, Any]] = base.state_field(dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.tokens = _Tokens(self.secret_id, self.secret_key)
         self.mounts = {"/api/v2/token/new/": self.tokens}
-        self.agreements: dict[str, dict[str, Any]] = {}
-        self.requisitions: dict[str, dict[str, Any]] = {}
         self._accounts = {self.uuid(): iban for iban in IBANS}
 
     def routes(self) -> base.Routes:

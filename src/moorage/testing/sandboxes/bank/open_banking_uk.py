@@ -170,12 +170,10 @@ class _Tokens(base.Sandbox):
 class OpenBankingUkSandbox(BankSandbox):
     """A sandbox of a UK bank, with consents, an authorization server and two accounts.
 
-    Args:
+    Attributes:
         client_id: id of the application.
         by_certificate: True if the application authenticates by a TLS certificate, which the
             sandbox cannot see, instead of a signed assertion.
-
-    Attributes:
         consents: the consents, by id.
         tokens: the authorization server.
         lifetime: seconds for which an owner's access token is valid.
@@ -184,12 +182,12 @@ class OpenBankingUkSandbox(BankSandbox):
     hosts = (HOST,)
     key_id = "sandbox-key-1"
 
-    def __init__(self, client_id: str = "erp-at-the-bank", *, by_certificate: bool = False) -> None:
-        super().__init__()
-        self.client_id = client_id
-        self.by_certificate = by_certificate
-        self.lifetime = 3_600
-        self.consents: dict[str, dict[str, Any]] = {}
+    client_id: str = "erp-at-the-bank"
+    by_certificate: bool = False
+    lifetime: int = 3_600
+    consents: dict[str, dict[str, Any]] = base.state_field(dict)
+
+    def __attrs_post_init__(self) -> None:
         self.tokens = _Tokens(self)
         self.mounts = {"/token": self.tokens}
         self._accounts = {f"{22289 + number}": iban for number, iban in enumerate(IBANS)}

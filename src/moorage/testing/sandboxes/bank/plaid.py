@@ -87,10 +87,8 @@ _SHAPES: Final[Mapping[str, Mapping[str, Any]]] = {
 class PlaidSandbox(BankSandbox):
     """A sandbox of Plaid, with links, Items and their accounts.
 
-    Args:
-        client_id, secret: the client.
-
     Attributes:
+        client_id, secret: the client.
         links: the links, by token.
         return_urls: the pages to which their owners return, by token of the link.
         items: the Items, by access token; removed ones are missing.
@@ -98,20 +96,16 @@ class PlaidSandbox(BankSandbox):
 
     hosts = ("production.plaid.com", "sandbox.plaid.com")
 
-    def __init__(
-        self,
-        client_id: str = "5d5ed3d2b7e0c50011e3a1c4",
-        secret: str = "plaid-sandbox-secret-00000001",
-    ) -> None:
-        super().__init__()
-        self.client_id = client_id
-        self.secret = secret
+    client_id: str = "5d5ed3d2b7e0c50011e3a1c4"
+    secret: str = "plaid-sandbox-secret-00000001"
+    links: dict[str, dict[str, Any]] = base.state_field(dict)
+    return_urls: dict[str, str | None] = base.state_field(dict)
+    items: dict[str, dict[str, Any]] = base.state_field(dict)
+    _links_of_tokens: dict[str, str] = base.state_field(dict)
+    _exchanges: int = base.state_field(int)
+
+    def __attrs_post_init__(self) -> None:
         self.booked = [_transaction(item, number) for number, item in enumerate(BOOKED)]
-        self.links: dict[str, dict[str, Any]] = {}
-        self.return_urls: dict[str, str | None] = {}
-        self.items: dict[str, dict[str, Any]] = {}
-        self._links_of_tokens: dict[str, str] = {}
-        self._exchanges = 0
         self._accounts = {f"plaid-account-{number}": iban for number, iban in enumerate(IBANS)}
 
     def routes(self) -> base.Routes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from moorage.testing.sandboxes.base import Sandbox
+from moorage.testing.sandboxes.base import Sandbox, state_field
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,12 +43,9 @@ class CalendarsSandbox(Sandbox, ABC):
         invitations: number of notifications to attendees.
     """
 
-    calendar: str
-    largest_page: int = 250
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.invitations = 0
+    calendar: str = state_field(str)
+    largest_page: int = state_field(lambda: 250)
+    invitations: int = state_field(int)
 
     @abstractmethod
     def events(self) -> Sequence[StoredEvent]:

@@ -69,18 +69,18 @@ class GoogleCalendarSandbox(CalendarsSandbox):
 
     hosts = (_HOST,)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.calendar = "ada@example.com"
-        self.email = "erp@sandbox.iam.gserviceaccount.com"
+    calendar: str = "ada@example.com"
+    email: str = "erp@sandbox.iam.gserviceaccount.com"
+    items: dict[str, dict[str, Any]] = base.state_field(dict)
+    _changed: dict[str, int] = base.state_field(dict)
+    _oldest: int = base.state_field(int)
+
+    def __attrs_post_init__(self) -> None:
         self.tokens = GoogleTokens(
             self.email, f"https://{_HOST}/token", lambda: datetime.now(UTC), _SCOPES
         )
         self.mounts = {"/token": self.tokens}
-        self.items: dict[str, dict[str, Any]] = {}
         self.busy: dict[str, list[tuple[datetime, datetime]]] = {self.calendar: []}
-        self._changed: dict[str, int] = {}
-        self._oldest = 0
 
     def key_file(self) -> str:
         """Return the JSON text of the service account's key file."""

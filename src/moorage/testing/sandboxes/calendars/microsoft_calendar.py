@@ -75,10 +75,8 @@ _FILTER: Final = re.compile(
 class MicrosoftCalendarSandbox(CalendarsSandbox):
     """A sandbox of Microsoft Graph with one calendar of ada@example.com.
 
-    Args:
-        client_secret: client secret of the application.
-
     Attributes:
+        client_secret: client secret of the application.
         tokens: the token endpoint.
         items: all events by id.
         busy: busy times by address.
@@ -88,19 +86,19 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
     directory = _DIRECTORY
     client_id = _CLIENT_ID
 
-    def __init__(self, client_secret: str = "for-the-calendar-sandbox-only") -> None:
-        super().__init__()
-        self.user = "ada@example.com"
-        self.calendar = "AAMkAGVmMDEzMTM4"
-        self.client_secret = client_secret
+    client_secret: str = "for-the-calendar-sandbox-only"
+    user: str = "ada@example.com"
+    calendar: str = "AAMkAGVmMDEzMTM4"
+    items: dict[str, dict[str, Any]] = base.state_field(dict)
+    _changed: dict[str, int] = base.state_field(dict)
+    _oldest: int = base.state_field(int)
+
+    def __attrs_post_init__(self) -> None:
         path = f"/{_DIRECTORY}/oauth2/v2.0/token"
         scope = f"https://{_GRAPH}/.default"
-        self.tokens = TokenEndpoint(path, _CLIENT_ID, client_secret, posted=True, scope=scope)
+        self.tokens = TokenEndpoint(path, _CLIENT_ID, self.client_secret, posted=True, scope=scope)
         self.mounts = {path: self.tokens}
-        self.items: dict[str, dict[str, Any]] = {}
         self.busy: dict[str, list[tuple[datetime, datetime]]] = {self.user: []}
-        self._changed: dict[str, int] = {}
-        self._oldest = 0
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

@@ -74,27 +74,19 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
 class SlackSandbox(ChatSandbox):
     """A sandbox of Slack: messages, threads, and events.
 
-    Args:
+    Attributes:
         token: token of the bot.
         signing_secret: secret that events are signed with.
-
-    Attributes:
         messages: the posted messages, by channel and timestamp, as the API returns them.
         scheduled: the scheduled messages, by id.
     """
 
     hosts = ("slack.com",)
 
-    def __init__(
-        self,
-        token: str = "xoxb-sandbox-000000000001",
-        signing_secret: str = "slack-sandbox-signing-secret",
-    ) -> None:
-        super().__init__()
-        self.token = token
-        self.signing_secret = signing_secret
-        self.messages: dict[tuple[str, str], dict[str, Any]] = {}
-        self.scheduled: dict[str, dict[str, Any]] = {}
+    token: str = "xoxb-sandbox-000000000001"
+    signing_secret: str = "slack-sandbox-signing-secret"
+    messages: dict[tuple[str, str], dict[str, Any]] = base.state_field(dict)
+    scheduled: dict[str, dict[str, Any]] = base.state_field(dict)
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

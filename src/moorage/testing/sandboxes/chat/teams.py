@@ -62,19 +62,15 @@ _MESSAGE: Final = {"type!": frozenset({"message"}), "attachments!": [_ATTACHMENT
 class TeamsSandbox(ChatSandbox):
     """A sandbox of a workflow that posts cards to one channel.
 
-    Args:
-        signature: signature in the URL of the webhook.
-
     Attributes:
+        signature: signature in the URL of the webhook.
         cards: the cards that were accepted.
     """
 
     hosts = ("default00.0a.environment.api.powerplatform.com:443",)
 
-    def __init__(self, signature: str = "Zm9yLXRlYW1zLXNhbmRib3gtb25seQ-signature") -> None:
-        super().__init__()
-        self.signature = signature
-        self.cards: list[dict[str, Any]] = []
+    signature: str = "Zm9yLXRlYW1zLXNhbmRib3gtb25seQ-signature"
+    cards: list[dict[str, Any]] = base.state_field(list)
 
     @property
     def webhook_url(self) -> str:

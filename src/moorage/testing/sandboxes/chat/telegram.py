@@ -63,25 +63,17 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
 class TelegramSandbox(ChatSandbox):
     """A sandbox of Telegram: messages and updates.
 
-    Args:
+    Attributes:
         token: token of the bot.
         secret_token: secret that updates carry.
-
-    Attributes:
         messages: the messages in all chats, by chat and number.
     """
 
     hosts = ("api.telegram.org",)
 
-    def __init__(
-        self,
-        token: str = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw0",
-        secret_token: str = "telegram-sandbox-secret-token",
-    ) -> None:
-        super().__init__()
-        self.token = token
-        self.secret_token = secret_token
-        self.messages: dict[tuple[str, int], dict[str, Any]] = {}
+    token: str = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw0"
+    secret_token: str = "telegram-sandbox-secret-token"
+    messages: dict[tuple[str, int], dict[str, Any]] = base.state_field(dict)
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

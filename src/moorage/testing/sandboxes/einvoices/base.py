@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import urlencode
 
 import attrs
@@ -63,8 +63,8 @@ class EinvoicesSandbox(Sandbox, ABC):
             names it.
     """
 
-    document: bytes = DOCUMENT
-    recipient: str | None = RECIPIENT
+    document: ClassVar[bytes] = DOCUMENT
+    recipient: ClassVar[str | None] = RECIPIENT
 
     @abstractmethod
     def deliveries(self) -> Sequence[DeliveredDocument]:

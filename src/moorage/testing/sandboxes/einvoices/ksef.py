@@ -117,11 +117,9 @@ class _SentInvoice:
 class KsefSandbox(EinvoicesSandbox):
     """A sandbox of KSeF with one business.
 
-    Args:
+    Attributes:
         token: KSeF token of the business.
         nip: tax number of the business.
-
-    Attributes:
         access_token: access token that the sandbox grants.
         login_token: token for requests about the state of a login.
         waits: number of look-ups for which the sandbox reports a login as pending.
@@ -138,23 +136,17 @@ class KsefSandbox(EinvoicesSandbox):
         }
     )
 
-    def __init__(
-        self,
-        token: str = "20310506-EC-ksef-token-for-the-sandbox-only",
-        nip: str = "5260250274",
-    ) -> None:
-        super().__init__()
-        self.token = token
-        self.nip = nip
-        self.access_token = "ksef-access-jwt-for-the-sandbox-only"
-        self.login_token = "ksef-login-jwt-for-the-sandbox-only"
-        self.waits = 0
-        self._challenges: set[str] = set()
-        self._logins: dict[str, bool] = {}
-        self._redeemable: list[str] = []
-        self._sessions: dict[str, tuple[bytes, bytes]] = {}
-        self._sent: dict[str, _SentInvoice] = {}
-        self._received: dict[str, bytes] = {}
+    token: str = "20310506-EC-ksef-token-for-the-sandbox-only"
+    nip: str = "5260250274"
+    access_token: str = "ksef-access-jwt-for-the-sandbox-only"
+    login_token: str = "ksef-login-jwt-for-the-sandbox-only"
+    waits: int = 0
+    _challenges: set[str] = base.state_field(set)
+    _logins: dict[str, bool] = base.state_field(dict)
+    _redeemable: list[str] = base.state_field(list)
+    _sessions: dict[str, tuple[bytes, bytes]] = base.state_field(dict)
+    _sent: dict[str, _SentInvoice] = base.state_field(dict)
+    _received: dict[str, bytes] = base.state_field(dict)
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

@@ -53,28 +53,19 @@ _AT: Final = "2031-05-06T07:08:09.000Z"
 class RecommandSandbox(EinvoicesSandbox):
     """A sandbox of one company at Recommand.
 
-    Args:
+    Attributes:
         api_key: the API key.
         secret: the secret of the API key.
         company_id: id of the company.
-
-    Attributes:
         documents: the documents that were sent and received, by their ids.
     """
 
     hosts = ("app.recommand.eu",)
 
-    def __init__(
-        self,
-        api_key: str = "key_sandbox",
-        secret: str = "recommand-secret-for-the-sandbox-only",
-        company_id: str = "c_sandbox",
-    ) -> None:
-        super().__init__()
-        self.api_key = api_key
-        self.secret = secret
-        self.company_id = company_id
-        self.documents: dict[str, dict[str, Any]] = {}
+    api_key: str = "key_sandbox"
+    secret: str = "recommand-secret-for-the-sandbox-only"
+    company_id: str = "c_sandbox"
+    documents: dict[str, dict[str, Any]] = base.state_field(dict)
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

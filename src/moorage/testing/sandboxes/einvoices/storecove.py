@@ -69,25 +69,19 @@ class Submission:
 class StorecoveSandbox(EinvoicesSandbox):
     """A sandbox of one legal entity at Storecove.
 
-    Args:
+    Attributes:
         token: the API key.
         legal_entity_id: id of the legal entity.
-
-    Attributes:
         submissions: the submissions by their GUIDs.
         received: the documents that arrived, by their GUIDs.
     """
 
     hosts = ("api.storecove.com",)
 
-    def __init__(
-        self, token: str = "storecove-key-for-the-sandbox-only", legal_entity_id: int = 4711
-    ) -> None:
-        super().__init__()
-        self.token = token
-        self.legal_entity_id = legal_entity_id
-        self.submissions: dict[str, Submission] = {}
-        self.received: dict[str, bytes] = {}
+    token: str = "storecove-key-for-the-sandbox-only"
+    legal_entity_id: int = 4711
+    submissions: dict[str, Submission] = base.state_field(dict)
+    received: dict[str, bytes] = base.state_field(dict)
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

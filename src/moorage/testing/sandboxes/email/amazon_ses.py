@@ -23,7 +23,14 @@ from cryptography.x509.oid import NameOID
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes._aws import MISMATCH, STRANGER, UNSIGNED, AwsSandbox
 from moorage.testing.sandboxes._fields import words
-from moorage.testing.sandboxes.base import Refusal, Routes, SandboxRequest, refusal, reply
+from moorage.testing.sandboxes.base import (
+    Refusal,
+    Routes,
+    SandboxRequest,
+    refusal,
+    reply,
+    state_field,
+)
 from moorage.testing.sandboxes.email.base import attachment_item, email_fixture, read_address
 from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded_header
 
@@ -63,29 +70,24 @@ def _signer() -> rsa.RSAPrivateKey:
 class AmazonSesSandbox(AwsSandbox):
     """A sandbox of Amazon SES: mail, address checks, statistics and signed SNS messages.
 
-    Args:
-        access_key_id, secret_access_key: credentials that requests must have.
-        region: AWS region of the sandbox.
+    Attributes:
         templates: the names of the existing templates.
     """
 
-    def __init__(
-        self,
-        access_key_id: str = "AKIDSANDBOX",
-        secret_access_key: str = "ses-sandbox-secret",
-        region: str = "eu-central-1",
-        templates: tuple[str, ...] = ("welcome",),
-    ) -> None:
-        self.hosts = (f"email.{region}.amazonaws.com", f"sns.{region}.amazonaws.com")
-        super().__init__("ses", access_key_id, secret_access_key, region)
-        self.templates = templates
-        self.topic_arn = f"arn:aws:sns:{region}:123456789012:mail"
-        self.delivered: list[DeliveredEmail] = []
-        self.suppressions: dict[str, str] = {}
-        self.metrics: dict[str, list[tuple[datetime, int]]] = {}
-        self.broken_metrics: str | None = None
-
+    service = "ses"
+    domains = ("email", "sns")
     open_routes = frozenset({"GET /SimpleNotificationService-{name}.pem"})
+
+    templates: tuple[str, ...] = ("welcome",)
+    delivered: list[DeliveredEmail] = state_field(list)
+    suppressions: dict[str, str] = state_field(dict)
+    metrics: dict[str, list[tuple[datetime, int]]] = state_field(dict)
+    broken_metrics: str | None = None
+
+    @property
+    def topic_arn(self) -> str:
+        """The ARN of the topic with the account's webhooks."""
+        return f"arn:aws:sns:{self.region}:123456789012:mail"
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""

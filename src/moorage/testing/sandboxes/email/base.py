@@ -6,7 +6,7 @@ from base64 import b64decode
 from email.utils import getaddresses
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from moorage.testing.sandboxes.base import Sandbox
+from moorage.testing.sandboxes.base import Sandbox, state_field
 from moorage.testing.sandboxes.email.mailbox import Item, decoded_header
 from moorage.testing.sandboxes.fixture import SandboxFixture
 
@@ -27,10 +27,8 @@ class EmailSandbox(Sandbox):
             its list; messages to them are delivered nevertheless.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.delivered: list[DeliveredEmail] = []
-        self.suppressions: dict[str, str] = {}
+    delivered: list[DeliveredEmail] = state_field(list)
+    suppressions: dict[str, str] = state_field(dict)
 
 
 def days_between(days: Sequence[_Day], field: str, first: str, last: str) -> list[_Day]:

@@ -77,23 +77,19 @@ _Fields = dict[str, Any]
 class BrevoSandbox(EmailSandbox):
     """A sandbox of Brevo: email, statistics, and webhooks with a token.
 
-    Args:
+    Attributes:
         api_key: credentials that requests must have.
         templates: the numbers of the existing templates.
     """
 
     hosts = ("api.brevo.com",)
 
-    def __init__(
-        self, api_key: str = "xkeysib-sandbox-key", templates: tuple[int, ...] = (7,)
-    ) -> None:
-        super().__init__()
-        self.api_key = api_key
-        self.templates = templates
-        self.canceled: list[str] = []
-        self.days: list[_Fields] = []
-        self.webhook_token = "brevo-sandbox-webhook-token"
-        self.password = "hook:sandbox"
+    api_key: str = "xkeysib-sandbox-key"
+    templates: tuple[int, ...] = (7,)
+    canceled: list[str] = base.state_field(list)
+    days: list[_Fields] = base.state_field(list)
+    webhook_token: str = "brevo-sandbox-webhook-token"
+    password: str = "hook:sandbox"
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

@@ -77,23 +77,19 @@ _Fields = dict[str, Any]
 class MailerSendSandbox(EmailSandbox):
     """A sandbox of MailerSend: email, statistics, and signed webhooks.
 
-    Args:
+    Attributes:
         token: credentials that requests must have.
         templates: the ids of the existing templates.
     """
 
     hosts = ("api.mailersend.com",)
 
-    def __init__(
-        self, token: str = "mlsn.sandbox-token", templates: tuple[str, ...] = ("welcome",)
-    ) -> None:
-        super().__init__()
-        self.token = token
-        self.templates = templates
-        self.days: list[_Fields] = []
-        self.canceled: list[str] = []
-        self.suppressed = {"suppressed@example.com"}
-        self.webhook_secret = "mailersend-sandbox-signing-secret"
+    token: str = "mlsn.sandbox-token"
+    templates: tuple[str, ...] = ("welcome",)
+    days: list[_Fields] = base.state_field(list)
+    canceled: list[str] = base.state_field(list)
+    suppressed: set[str] = base.state_field(lambda: {"suppressed@example.com"})
+    webhook_secret: str = "mailersend-sandbox-signing-secret"
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

@@ -91,7 +91,7 @@ class Form:
 class MailgunSandbox(EmailSandbox):
     """A sandbox of Mailgun: email, address checks, statistics and webhooks.
 
-    Args:
+    Attributes:
         api_key: credentials that requests must have.
         domain: the sending domain.
         templates: the names of the existing templates.
@@ -100,20 +100,12 @@ class MailgunSandbox(EmailSandbox):
 
     hosts = ("api.mailgun.net", "api.eu.mailgun.net")
 
-    def __init__(
-        self,
-        api_key: str = "key-sandbox",
-        domain: str = "mail.example.com",
-        templates: tuple[str, ...] = ("welcome",),
-        page: int = 100,
-    ) -> None:
-        super().__init__()
-        self.api_key = api_key
-        self.domain = domain
-        self.templates = templates
-        self.page = page
-        self.days: list[tuple[str, dict[str, int]]] = []
-        self.signing_key = "mailgun-sandbox-signing-key"
+    api_key: str = "key-sandbox"
+    domain: str = "mail.example.com"
+    templates: tuple[str, ...] = ("welcome",)
+    page: int = 100
+    days: list[tuple[str, dict[str, int]]] = base.state_field(list)
+    signing_key: str = "mailgun-sandbox-signing-key"
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

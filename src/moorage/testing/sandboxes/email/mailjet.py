@@ -68,7 +68,7 @@ _MOST_BYTES: Final = 15_000_000
 class MailjetSandbox(EmailSandbox):
     """A sandbox of Mailjet: email by API 3.1, counters, and webhooks with a password.
 
-    Args:
+    Attributes:
         api_key: the public part of the credentials.
         secret_key: the secret part.
         templates: the numbers of the templates.
@@ -76,18 +76,11 @@ class MailjetSandbox(EmailSandbox):
 
     hosts = ("api.mailjet.com",)
 
-    def __init__(
-        self,
-        api_key: str = "5f1c0000000000000000000000000001",
-        secret_key: str = "mailjet-sandbox-secret-key",
-        templates: tuple[int, ...] = (7,),
-    ) -> None:
-        super().__init__()
-        self.api_key = api_key
-        self.secret_key = secret_key
-        self.templates = templates
-        self.days: list[dict[str, Any]] = []
-        self.password = "hook:sandbox"
+    api_key: str = "5f1c0000000000000000000000000001"
+    secret_key: str = "mailjet-sandbox-secret-key"
+    templates: tuple[int, ...] = (7,)
+    days: list[dict[str, Any]] = base.state_field(list)
+    password: str = "hook:sandbox"
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

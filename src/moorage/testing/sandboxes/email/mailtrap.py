@@ -52,22 +52,16 @@ _Fields = dict[str, Any]
 class MailtrapSandbox(EmailSandbox):
     """A sandbox of Mailtrap: email, and signed webhooks.
 
-    Args:
+    Attributes:
         token: credentials that requests must have.
         templates: the ids of the existing templates.
     """
 
     hosts = ("send.api.mailtrap.io", "bulk.api.mailtrap.io")
 
-    def __init__(
-        self,
-        token: str = "mailtrap-sandbox-token",
-        templates: tuple[str, ...] = ("b81aabcd-1a1e-41cf-91b6-eca0254b3d96",),
-    ) -> None:
-        super().__init__()
-        self.token = token
-        self.templates = templates
-        self.webhook_secret = "8d723895225e7b0f1c4a2e5d6f708192"
+    token: str = "mailtrap-sandbox-token"
+    templates: tuple[str, ...] = ("b81aabcd-1a1e-41cf-91b6-eca0254b3d96",)
+    webhook_secret: str = "8d723895225e7b0f1c4a2e5d6f708192"
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

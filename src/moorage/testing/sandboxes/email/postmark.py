@@ -66,22 +66,18 @@ _DAYS: Final = {
 class PostmarkSandbox(EmailSandbox):
     """A sandbox of Postmark: email, statistics, and webhooks with a password.
 
-    Args:
+    Attributes:
         token: credentials that requests must have.
         templates: the aliases and the numbers of the existing templates.
     """
 
     hosts = ("api.postmarkapp.com",)
 
-    def __init__(
-        self, token: str = "postmark-sandbox-token", templates: tuple[str, ...] = ("welcome", "7")
-    ) -> None:
-        super().__init__()
-        self.token = token
-        self.templates = templates
-        self.days: list[dict[str, Any]] = []
-        self.inactive = {"refused@example.com"}
-        self.password = "hook:sandbox"
+    token: str = "postmark-sandbox-token"
+    templates: tuple[str, ...] = ("welcome", "7")
+    days: list[dict[str, Any]] = base.state_field(list)
+    inactive: set[str] = base.state_field(lambda: {"refused@example.com"})
+    password: str = "hook:sandbox"
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

@@ -12,6 +12,8 @@ import re
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
+
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_list, is_object
 from moorage.testing.sandboxes import base
@@ -51,19 +53,21 @@ _MOST_BYTES: Final = 40 * 1024 * 1024
 class ResendSandbox(EmailSandbox):
     """A sandbox of Resend: email, statistics, and webhooks signed like Svix's.
 
-    Args:
+    Attributes:
         api_key: credentials that requests must have.
         templates: the variables of the existing templates, by template id.
     """
 
     hosts = ("api.resend.com",)
 
-    def __init__(
-        self,
-        api_key: str = "re_sandbox_key",
-        templates: Mapping[str, tuple[str, ...]] | None = None,
-    ) -> None:
-        self._replays = base.Replays(
+    api_key: str = "re_sandbox_key"
+    templates: Mapping[str, tuple[str, ...]] = attrs.field(factory=lambda: {"welcome": ("name",)})
+    days: list[dict[str, Any]] = base.state_field(list)
+    last_events: dict[str, str] = base.state_field(dict)
+    received: dict[str, dict[str, Any]] = base.state_field(dict)
+    webhook_secret: str = f"whsec_{b64encode(b'resend-sandbox-webhooks!').decode()}"
+    _replays: base.Replays = base.state_field(
+        lambda: base.Replays(
             lambda: _refusal(409, "invalid_idempotent_request", "The body is another."),
             by_path=True,
             longest=256,
@@ -71,13 +75,7 @@ class ResendSandbox(EmailSandbox):
                 400, "invalid_idempotency_key", "The key has 1 to 256 characters."
             ),
         )
-        super().__init__()
-        self.api_key = api_key
-        self.templates = {"welcome": ("name",)} if templates is None else templates
-        self.days: list[dict[str, Any]] = []
-        self.last_events: dict[str, str] = {}
-        self.received: dict[str, dict[str, Any]] = {}
-        self.webhook_secret = f"whsec_{b64encode(b'resend-sandbox-webhooks!').decode()}"
+    )
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

@@ -51,23 +51,19 @@ _MAGIC: Final = {
 class SendGridSandbox(EmailSandbox):
     """A sandbox of SendGrid: email, address checks, statistics and signed webhooks.
 
-    Args:
+    Attributes:
         api_key: credentials that requests must have.
         templates: the ids of the existing templates.
     """
 
     hosts = ("api.sendgrid.com", "api.eu.sendgrid.com")
 
-    def __init__(
-        self,
-        api_key: str = "SG.sandbox",
-        templates: tuple[str, ...] = ("d-welcome",),
-    ) -> None:
-        super().__init__()
-        self.api_key = api_key
-        self.templates = templates
-        self.days: list[dict[str, Any]] = []
-        self._key = ec.generate_private_key(ec.SECP256R1())
+    api_key: str = "SG.sandbox"
+    templates: tuple[str, ...] = ("d-welcome",)
+    days: list[dict[str, Any]] = base.state_field(list)
+    _key: ec.EllipticCurvePrivateKey = base.state_field(
+        lambda: ec.generate_private_key(ec.SECP256R1())
+    )
 
     @property
     def public_key(self) -> str:

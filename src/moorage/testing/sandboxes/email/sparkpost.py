@@ -95,25 +95,19 @@ _VERDICTS: Final = {
 class SparkPostSandbox(EmailSandbox):
     """A sandbox of SparkPost: transmissions, address checks, metrics and webhooks.
 
-    Args:
+    Attributes:
         api_key: the API key of the account.
         templates: the ids of the stored templates.
     """
 
     hosts = ("api.sparkpost.com", "api.eu.sparkpost.com")
 
-    def __init__(
-        self,
-        api_key: str = "14ac5499cfdd2bb2859e4476d2e5b1d2bad079bf",
-        templates: tuple[str, ...] = ("welcome",),
-    ) -> None:
-        super().__init__()
-        self.api_key = api_key
-        self.templates = templates
-        self.canceled: list[str] = []
-        self.days: list[dict[str, Any]] = []
-        self.password = "hook:sandbox"
-        self.token = "sparkpost-sandbox-token"
+    api_key: str = "14ac5499cfdd2bb2859e4476d2e5b1d2bad079bf"
+    templates: tuple[str, ...] = ("welcome",)
+    canceled: list[str] = base.state_field(list)
+    days: list[dict[str, Any]] = base.state_field(list)
+    password: str = "hook:sandbox"
+    token: str = "sparkpost-sandbox-token"
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

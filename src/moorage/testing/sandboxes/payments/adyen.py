@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.testing.sandboxes.base import Replays, Sandbox, reply
+from moorage.testing.sandboxes.base import Replays, Sandbox, reply, state_field
 from moorage.testing.sandboxes.fixture import SandboxFixture, action_url
 from moorage.testing.sandboxes.payments._adyen_notifications import (
     challenge,
@@ -83,7 +83,7 @@ class AdyenPayment:
 class AdyenSandbox(Sandbox):
     """A sandbox of Adyen: payments, and the operations on them.
 
-    Args:
+    Attributes:
         api_key: credentials that requests must have.
         merchant_account: account of the payments.
         hmac_key: secret with which webhooks are signed, in hexadecimal.
@@ -91,8 +91,6 @@ class AdyenSandbox(Sandbox):
         multiple_captures: True if the amount left after a partial capture can be captured later;
             otherwise it is released, as at Adyen unless its support team enables multiple
             captures.
-
-    Attributes:
         payments: every payment, by its PSP reference.
         stored, links: stored means of payment and payment links, by id.
         disputes: the payment of each dispute, and the dispute's status, by its PSP reference.
@@ -100,32 +98,24 @@ class AdyenSandbox(Sandbox):
 
     hosts = ("checkout-test.adyen.com", ".adyenpayments.com", "ca-test.adyen.com")
 
-    def __init__(
-        self,
-        api_key: str = "adyen-sandbox-key",
-        merchant_account: str = "SandboxMerchant",
-        hmac_key: str = "44" * 32,
-        *,
-        webhook_url: str = "https://erp.example/webhooks/adyen",
-        multiple_captures: bool = False,
-    ) -> None:
-        super().__init__()
-        self.api_key = api_key
-        self.merchant_account = merchant_account
-        self.hmac_key = hmac_key
-        self.webhook_url = webhook_url
-        self.multiple_captures = multiple_captures
-        self.payments: dict[str, AdyenPayment] = {}
-        self.stored: dict[str, dict[str, Any]] = {}
-        self.links: dict[str, dict[str, Any]] = {}
-        self.disputes: dict[str, tuple[str, str]] = {}
-        self._now = datetime(2026, 1, 1, tzinfo=UTC)
-        self._returns: dict[str, tuple[AdyenPayment, dict[str, str]]] = {}
-        self._open: list[tuple[str, str, AdyenPayment, dict[str, Any]]] = []
-        self._replays = Replays(
+    api_key: str = "adyen-sandbox-key"
+    merchant_account: str = "SandboxMerchant"
+    hmac_key: str = "44" * 32
+    webhook_url: str = "https://erp.example/webhooks/adyen"
+    multiple_captures: bool = False
+    payments: dict[str, AdyenPayment] = state_field(dict)
+    stored: dict[str, dict[str, Any]] = state_field(dict)
+    links: dict[str, dict[str, Any]] = state_field(dict)
+    disputes: dict[str, tuple[str, str]] = state_field(dict)
+    _returns: dict[str, tuple[AdyenPayment, dict[str, str]]] = state_field(dict)
+    _open: list[tuple[str, str, AdyenPayment, dict[str, Any]]] = state_field(list)
+    _replays: Replays = state_field(
+        lambda: Replays(
             lambda: error(422, "704", ALREADY), refusals=lambda response: response.status == 422
         )
-        self._busy: set[str] = set()
+    )
+    _busy: set[str] = state_field(set)
+    _now: datetime = state_field(lambda: datetime(2026, 1, 1, tzinfo=UTC))
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""

@@ -25,7 +25,7 @@ from moorage.testing.sandboxes._graphql import (
     read_operation,
     selected_fields,
 )
-from moorage.testing.sandboxes.base import Routes, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.base import Routes, Sandbox, SandboxRequest, reply, state_field
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.payments._braintree_rules import (
     VAULTED,
@@ -49,12 +49,10 @@ _WEEK: Final = timedelta(days=7)
 class BraintreeSandbox(Sandbox):
     """A sandbox of Braintree: transactions, refunds, the vault and webhooks.
 
-    Args:
+    Attributes:
         public_key, private_key: the API key that requests must have.
         webhook_url: URL that webhooks are sent to.
         now: returns the time, in seconds since 1970.
-
-    Attributes:
         transactions, refunds: all transactions and refunds, by their ids for GraphQL.
         vault: the means of payment in the vault, by id, with their customers.
         hides: True if searches do not find the newest transactions, as if they were not indexed
@@ -63,22 +61,16 @@ class BraintreeSandbox(Sandbox):
 
     hosts = ("payments.braintree-api.com", "payments.sandbox.braintree-api.com")
 
-    def __init__(
-        self,
-        public_key: str = "sandboxpublickey",
-        private_key: str = "sandbox-private-key-0123456789",
-        webhook_url: str = "https://shop.example/webhooks/braintree",
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        super().__init__()
-        self.public_key = public_key
-        self.private_key = private_key
-        self.webhook_url = webhook_url
-        self.now = now
-        self.hides = False
-        self.transactions: dict[str, dict[str, Any]] = {}
-        self.refunds: dict[str, dict[str, Any]] = {}
-        self.vault: dict[str, dict[str, Any]] = {}
+    public_key: str = "sandboxpublickey"
+    private_key: str = "sandbox-private-key-0123456789"
+    webhook_url: str = "https://shop.example/webhooks/braintree"
+    now: Callable[[], float] = time.time
+    hides: bool = False
+    transactions: dict[str, dict[str, Any]] = state_field(dict)
+    refunds: dict[str, dict[str, Any]] = state_field(dict)
+    vault: dict[str, dict[str, Any]] = state_field(dict)
+
+    def __attrs_post_init__(self) -> None:
         self.store("ada-1")
 
     def routes(self) -> Routes:

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage.domain.values.json_text import encode_json
-from moorage.testing.sandboxes.base import Refusal, Replays, Routes, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.base import (
+    Refusal,
+    Replays,
+    Routes,
+    Sandbox,
+    SandboxRequest,
+    reply,
+    state_field,
+)
 from moorage.testing.sandboxes.fixture import SandboxFixture, action_url
 from moorage.testing.sandboxes.payments._checkout_com_rules import (
     CAPTURE,
@@ -103,13 +111,11 @@ class CheckoutComPayment:
 class CheckoutComSandbox(Sandbox):
     """A sandbox of Checkout.com: payments, their actions, disputes, customers and webhooks.
 
-    Args:
+    Attributes:
         secret_key: credentials that requests must have.
         webhook_secret: key that webhooks are signed with.
         webhook_url: URL that webhooks are sent to.
         now: returns the time, in seconds since 1970.
-
-    Attributes:
         payments: every payment, by its id.
         disputes: every dispute, the most recently changed first.
         evidence: the evidence of each dispute, by the dispute's id.
@@ -123,25 +129,16 @@ class CheckoutComSandbox(Sandbox):
         ".api.sandbox.checkout.com",
     )
 
-    def __init__(
-        self,
-        secret_key: str = "sk_sbox_sandbox",
-        webhook_secret: str = "checkout-sandbox-secret",
-        *,
-        webhook_url: str = "https://erp.example/webhooks/checkout_com",
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        self._replays = Replays(header="cko-idempotency-key")
-        super().__init__()
-        self.secret_key = secret_key
-        self.webhook_secret = webhook_secret
-        self.webhook_url = webhook_url
-        self.now = now
-        self.payments: dict[str, CheckoutComPayment] = {}
-        self.disputes: list[dict[str, Any]] = []
-        self.evidence: dict[str, dict[str, Any]] = {}
-        self.customers: dict[str, dict[str, dict[str, Any]]] = {}
-        self._open: list[tuple[CheckoutComPayment, dict[str, Any], bool]] = []
+    secret_key: str = "sk_sbox_sandbox"
+    webhook_secret: str = "checkout-sandbox-secret"
+    webhook_url: str = "https://erp.example/webhooks/checkout_com"
+    now: Callable[[], float] = time.time
+    _replays: Replays = state_field(lambda: Replays(header="cko-idempotency-key"))
+    payments: dict[str, CheckoutComPayment] = state_field(dict)
+    disputes: list[dict[str, Any]] = state_field(list)
+    evidence: dict[str, dict[str, Any]] = state_field(dict)
+    customers: dict[str, dict[str, dict[str, Any]]] = state_field(dict)
+    _open: list[tuple[CheckoutComPayment, dict[str, Any], bool]] = state_field(list)
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""

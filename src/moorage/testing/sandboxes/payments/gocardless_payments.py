@@ -15,7 +15,14 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 from moorage.domain.values.json_text import encode_json
-from moorage.testing.sandboxes.base import Refusal, Routes, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.base import (
+    Refusal,
+    Routes,
+    Sandbox,
+    SandboxRequest,
+    reply,
+    state_field,
+)
 from moorage.testing.sandboxes.fixture import SandboxFixture, action_url
 from moorage.testing.sandboxes.payments._gocardless_payments_rules import (
     CURRENCIES,
@@ -63,13 +70,11 @@ _CAUSES = {
 class GoCardlessPaymentsSandbox(Sandbox):
     """A sandbox of GoCardless: mandates, payments, pages, refunds, subscriptions and webhooks.
 
-    Args:
+    Attributes:
         access_token: credentials that requests must have.
         webhook_secret: key that webhooks are signed with.
         webhook_url: URL that webhooks are sent to.
         now: returns the time, in seconds since 1970.
-
-    Attributes:
         payments, refunds, billing_requests, mandates, payouts: all objects, by id, the oldest
             first.
         billing: the subscriptions.
@@ -77,28 +82,21 @@ class GoCardlessPaymentsSandbox(Sandbox):
 
     hosts = ("api.gocardless.com", "api-sandbox.gocardless.com")
 
-    def __init__(
-        self,
-        access_token: str = "sandbox_token",
-        webhook_secret: str = "gocardless-sandbox-secret",
-        *,
-        webhook_url: str = "https://erp.example/webhooks/gocardless",
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        self.mandates: dict[str, dict[str, Any]] = {}
+    access_token: str = "sandbox_token"
+    webhook_secret: str = "gocardless-sandbox-secret"
+    webhook_url: str = "https://erp.example/webhooks/gocardless"
+    now: Callable[[], float] = time.time
+    mandates: dict[str, dict[str, Any]] = state_field(dict)
+    payments: dict[str, dict[str, Any]] = state_field(dict)
+    refunds: dict[str, dict[str, Any]] = state_field(dict)
+    billing_requests: dict[str, dict[str, Any]] = state_field(dict)
+    payouts: dict[str, dict[str, Any]] = state_field(dict)
+    _created: dict[tuple[str, str], str] = state_field(dict)
+
+    def __attrs_post_init__(self) -> None:
         self.billing = GoCardlessSubscriptions(
-            now, self.mandates, self.number, self._notify_subscription
+            self.now, self.mandates, self.number, self._notify_subscription
         )
-        super().__init__()
-        self.access_token = access_token
-        self.webhook_secret = webhook_secret
-        self.webhook_url = webhook_url
-        self.now = now
-        self.payments: dict[str, dict[str, Any]] = {}
-        self.refunds: dict[str, dict[str, Any]] = {}
-        self.billing_requests: dict[str, dict[str, Any]] = {}
-        self.payouts: dict[str, dict[str, Any]] = {}
-        self._created: dict[tuple[str, str], str] = {}
         self.authorise("CU_ADA", id="MD_SANDBOX")
         self.authorise("CU_ADA", id="MD_CANCELLED", status="cancelled")
 

@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from moorage.domain.values.money import Money
-from moorage.testing.sandboxes.base import Refusal, Replays, Routes, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.base import (
+    Refusal,
+    Replays,
+    Routes,
+    Sandbox,
+    SandboxRequest,
+    reply,
+    state_field,
+)
 from moorage.testing.sandboxes.fixture import SandboxFixture, action_url
 from moorage.testing.sandboxes.payments._mollie_rules import (
     API,
@@ -58,12 +66,10 @@ _MANDATES = "/v2/customers/{customer}/mandates"
 class MollieSandbox(Sandbox):
     """A sandbox of Mollie: payments, captures, refunds, chargebacks and webhooks.
 
-    Args:
+    Attributes:
         api_key: credentials that requests must have.
         webhook_token: value of the parameter `token` in the URL of webhooks.
         now: returns the time, in seconds since 1970.
-
-    Attributes:
         webhook_url: URL at which an account may receive its webhooks.
         checkout: URL at which buyers pay.
         customers: ids of the known customers.
@@ -75,31 +81,28 @@ class MollieSandbox(Sandbox):
 
     hosts = ("api.mollie.com",)
 
-    def __init__(
-        self,
-        api_key: str = "test_sandbox",
-        webhook_token: str = "mollie-sandbox-token",
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        self._replays = Replays(
+    api_key: str = "test_sandbox"
+    webhook_token: str = "mollie-sandbox-token"
+    now: Callable[[], float] = time.time
+    _replays: Replays = state_field(
+        lambda: Replays(
             _key_reused, headers={"Idempotent-Replayed": "true"}, refusals=lambda _: True
         )
-        self.mandates = {"mdt_sandbox": "cst_sandbox"}
-        self.billing = MollieSubscriptions(now, self.mandates, self.number)
-        super().__init__()
-        self.api_key = api_key
-        self.webhook_token = webhook_token
-        self.webhook_url = f"https://shop.example/webhooks/mollie?token={webhook_token}"
-        self.checkout = "https://www.mollie.com/checkout"
-        self.now = now
-        self.customers = {"cst_sandbox"}
-        self.debits: dict[str, dict[str, Any]] = {}
-        self.links: dict[str, dict[str, Any]] = {}
-        self.payments: dict[str, dict[str, Any]] = {}
-        self.captures: dict[str, dict[str, Any]] = {}
-        self.refunds: dict[str, dict[str, Any]] = {}
-        self.chargebacks: dict[str, dict[str, Any]] = {}
-        self._urls: dict[str, str | None] = {}
+    )
+    mandates: dict[str, str] = state_field(lambda: {"mdt_sandbox": "cst_sandbox"})
+    checkout: str = "https://www.mollie.com/checkout"
+    customers: set[str] = state_field(lambda: {"cst_sandbox"})
+    debits: dict[str, dict[str, Any]] = state_field(dict)
+    links: dict[str, dict[str, Any]] = state_field(dict)
+    payments: dict[str, dict[str, Any]] = state_field(dict)
+    captures: dict[str, dict[str, Any]] = state_field(dict)
+    refunds: dict[str, dict[str, Any]] = state_field(dict)
+    chargebacks: dict[str, dict[str, Any]] = state_field(dict)
+    _urls: dict[str, str | None] = state_field(dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.billing = MollieSubscriptions(self.now, self.mandates, self.number)
+        self.webhook_url = f"https://shop.example/webhooks/mollie?token={self.webhook_token}"
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""

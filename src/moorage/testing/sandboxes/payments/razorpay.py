@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from moorage.contracts.payments import Customer
 from moorage.domain.values.json_text import encode_json
-from moorage.testing.sandboxes.base import Refusal, Replays, Routes, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.base import (
+    Refusal,
+    Replays,
+    Routes,
+    Sandbox,
+    SandboxRequest,
+    reply,
+    state_field,
+)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.payments._razorpay_rules import (
     CAPTURE,
@@ -48,13 +56,11 @@ _RECURRING = "/v1/payments/create/recurring"
 class RazorpaySandbox(Sandbox):
     """A sandbox of Razorpay: orders, payments, refunds, tokens, links, subscriptions and webhooks.
 
-    Args:
+    Attributes:
         key_id, key_secret: API key that requests must have.
         webhook_secret: key that webhooks are signed with.
         webhook_url: URL that webhooks are sent to.
         now: returns the time, in seconds since 1970.
-
-    Attributes:
         orders, payments, refunds, links, settlements: all objects, by id, the oldest first.
         disputes: every dispute, the latest first.
         tokens: the tokens of each customer, by their ids.
@@ -63,35 +69,29 @@ class RazorpaySandbox(Sandbox):
 
     hosts = ("api.razorpay.com",)
 
-    def __init__(
-        self,
-        key_id: str = "rzp_test_sandbox",
-        key_secret: str = "razorpay-sandbox-key",
-        webhook_secret: str = "razorpay-sandbox-secret",
-        *,
-        webhook_url: str = "https://erp.example/webhooks/razorpay",
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        self._replays = Replays(
+    key_id: str = "rzp_test_sandbox"
+    key_secret: str = "razorpay-sandbox-key"
+    webhook_secret: str = "razorpay-sandbox-secret"
+    webhook_url: str = "https://erp.example/webhooks/razorpay"
+    now: Callable[[], float] = time.time
+    _replays: Replays = state_field(
+        lambda: Replays(
             conflict=lambda: invalid_request("A different payload came with this key."),
             header="x-refund-idempotency",
             by_path=True,
         )
+    )
+    orders: dict[str, dict[str, Any]] = state_field(dict)
+    payments: dict[str, dict[str, Any]] = state_field(dict)
+    refunds: dict[str, dict[str, Any]] = state_field(dict)
+    links: dict[str, dict[str, Any]] = state_field(dict)
+    settlements: dict[str, dict[str, Any]] = state_field(dict)
+    disputes: list[dict[str, Any]] = state_field(list)
+    tokens: dict[str, dict[str, dict[str, Any]]] = state_field(dict)
+    _captures: set[str] = state_field(set)
+
+    def __attrs_post_init__(self) -> None:
         self.billing = RazorpaySubscriptions(self._moment, self.number, self._notify)
-        super().__init__()
-        self.key_id = key_id
-        self.key_secret = key_secret
-        self.webhook_secret = webhook_secret
-        self.webhook_url = webhook_url
-        self.now = now
-        self.orders: dict[str, dict[str, Any]] = {}
-        self.payments: dict[str, dict[str, Any]] = {}
-        self.refunds: dict[str, dict[str, Any]] = {}
-        self.links: dict[str, dict[str, Any]] = {}
-        self.settlements: dict[str, dict[str, Any]] = {}
-        self.disputes: list[dict[str, Any]] = []
-        self.tokens: dict[str, dict[str, dict[str, Any]]] = {}
-        self._captures: set[str] = set()
         for token in ("token_sandbox", *DECLINES):
             self.store("cust_ada", token)
 

@@ -23,6 +23,7 @@ from moorage.testing.sandboxes.base import (
     SandboxRequest,
     existing,
     reply,
+    state_field,
 )
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.payments._square_rules import (
@@ -57,13 +58,11 @@ _DAY = 86_400
 class SquareSandbox(Sandbox):
     """A sandbox of Square: payments, refunds, disputes, payouts and webhooks.
 
-    Args:
+    Attributes:
         access_token: credentials that requests must have.
         signature_key: secret with which webhooks are signed.
         webhook_url: URL that webhooks are sent to; it is signed too.
         now: returns the time, in seconds since 1970.
-
-    Attributes:
         location_id: the only location.
         customers: ids of the known customers.
         payments, refunds, disputes, payouts, cards: all objects, by id.
@@ -73,28 +72,20 @@ class SquareSandbox(Sandbox):
 
     hosts = ("connect.squareup.com", "connect.squareupsandbox.com")
 
-    def __init__(
-        self,
-        access_token: str = "EAAA-sandbox",
-        signature_key: str = "square-sandbox-key",
-        webhook_url: str = "https://shop.example/webhooks/square",
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        super().__init__()
-        self.access_token = access_token
-        self.signature_key = signature_key
-        self.webhook_url = webhook_url
-        self.now = now
-        self.location_id = "L88917AVBK2S5"
-        self.customers = {"CUSTOMER0SANDBOX"}
-        self.payments: dict[str, dict[str, Any]] = {}
-        self.refunds: dict[str, dict[str, Any]] = {}
-        self.disputes: dict[str, dict[str, Any]] = {}
-        self.evidence: list[dict[str, Any]] = []
-        self.payouts: dict[str, dict[str, Any]] = {}
-        self.cards: dict[str, dict[str, Any]] = {}
-        self.entries: dict[str, list[dict[str, Any]]] = {}
-        self._replays = Replays(_key_reused, refusals=lambda _: True)
+    access_token: str = "EAAA-sandbox"
+    signature_key: str = "square-sandbox-key"
+    webhook_url: str = "https://shop.example/webhooks/square"
+    now: Callable[[], float] = time.time
+    location_id: str = "L88917AVBK2S5"
+    customers: set[str] = state_field(lambda: {"CUSTOMER0SANDBOX"})
+    payments: dict[str, dict[str, Any]] = state_field(dict)
+    refunds: dict[str, dict[str, Any]] = state_field(dict)
+    disputes: dict[str, dict[str, Any]] = state_field(dict)
+    evidence: list[dict[str, Any]] = state_field(list)
+    payouts: dict[str, dict[str, Any]] = state_field(dict)
+    cards: dict[str, dict[str, Any]] = state_field(dict)
+    entries: dict[str, list[dict[str, Any]]] = state_field(dict)
+    _replays: Replays = state_field(lambda: Replays(_key_reused, refusals=lambda _: True))
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""

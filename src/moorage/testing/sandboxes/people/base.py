@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage.domain.values.json_text import is_object
-from moorage.testing.sandboxes.base import Sandbox
+from moorage.testing.sandboxes.base import Sandbox, state_field
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,8 +45,8 @@ class PeopleSandbox(Sandbox, ABC):
         largest_page: number of entries that a page has at most.
     """
 
-    group: str
-    largest_page: int = 100
+    group: str = state_field(str)
+    largest_page: int = state_field(lambda: 100)
 
     @abstractmethod
     def accounts(self) -> Sequence[StoredAccount]:

@@ -80,10 +80,8 @@ _NOTE: Final = "kept by the directory"
 class EntraSandbox(PeopleSandbox):
     """A sandbox of Microsoft Graph: one tenant with the domain example.com.
 
-    Args:
-        client_secret: client secret of the application.
-
     Attributes:
+        client_secret: client secret of the application.
         users: all users, by id.
         managers: id of the manager of each user who has one, by the user's id.
         tokens: the token endpoint.
@@ -93,17 +91,17 @@ class EntraSandbox(PeopleSandbox):
     directory = _DIRECTORY
     client_id = _CLIENT_ID
 
-    def __init__(self, client_secret: str = "for-the-entra-sandbox-only") -> None:
-        super().__init__()
-        self.client_secret = client_secret
+    client_secret: str = "for-the-entra-sandbox-only"
+    users: dict[str, dict[str, Any]] = base.state_field(dict)
+    managers: dict[str, str] = base.state_field(dict)
+    members: list[str] = base.state_field(list)
+
+    def __attrs_post_init__(self) -> None:
         path = f"/{_DIRECTORY}/oauth2/v2.0/token"
         scope = f"https://{_GRAPH}/.default"
-        self.tokens = TokenEndpoint(path, _CLIENT_ID, client_secret, posted=True, scope=scope)
+        self.tokens = TokenEndpoint(path, _CLIENT_ID, self.client_secret, posted=True, scope=scope)
         self.mounts = {path: self.tokens}
-        self.users: dict[str, dict[str, Any]] = {}
-        self.managers: dict[str, str] = {}
         self.group = self.uuid()
-        self.members: list[str] = []
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

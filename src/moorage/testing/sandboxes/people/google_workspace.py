@@ -124,15 +124,15 @@ class GoogleWorkspaceSandbox(PeopleSandbox):
 
     hosts = (_HOST,)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.administrator = "admin@example.com"
-        self.email = "erp@sandbox.iam.gserviceaccount.com"
+    administrator: str = "admin@example.com"
+    email: str = "erp@sandbox.iam.gserviceaccount.com"
+    users: dict[str, dict[str, Any]] = base.state_field(dict)
+    group: str = "01sandboxgroup"
+    members: list[dict[str, Any]] = base.state_field(list)
+
+    def __attrs_post_init__(self) -> None:
         self.tokens = DirectoryTokens(self.email, self.administrator)
         self.mounts = {"/token": self.tokens}
-        self.users: dict[str, dict[str, Any]] = {}
-        self.group = "01sandboxgroup"
-        self.members: list[dict[str, Any]] = []
 
     def key_file(self, token_uri: str | None = None) -> str:
         """Return the JSON text of the service account's key file.

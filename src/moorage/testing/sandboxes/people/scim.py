@@ -85,12 +85,10 @@ _NOTE: Final = "kept by the directory"
 class ScimSandbox(PeopleSandbox):
     """A sandbox of a SCIM server.
 
-    Args:
+    Attributes:
         token: bearer token of the client.
         patch: False for a server that cannot change parts of a resource.
         versions: False for a server that does not compare versions.
-
-    Attributes:
         users: the resources of all users, by id.
         group_resources: the resources of all groups, by id.
     """
@@ -98,17 +96,12 @@ class ScimSandbox(PeopleSandbox):
     hosts = ("directory.example",)
     path = "/scim/v2"
 
-    def __init__(
-        self,
-        token: str = "for-the-scim-sandbox-only",
-        *,
-        patch: bool = True,
-        versions: bool = True,
-    ) -> None:
-        super().__init__()
-        self.token = token
-        self.patch, self.versions = patch, versions
-        self.users: dict[str, dict[str, Any]] = {}
+    token: str = "for-the-scim-sandbox-only"
+    patch: bool = True
+    versions: bool = True
+    users: dict[str, dict[str, Any]] = base.state_field(dict)
+
+    def __attrs_post_init__(self) -> None:
         self.group = self.uuid()
         self.group_resources: dict[str, dict[str, Any]] = {
             self.group: {

@@ -56,11 +56,9 @@ class ApnsSandbox(PushSandbox):
     team_id = _TEAM
     key_id = _KEY_ID
 
-    def __init__(self, topic: str = "com.example.erp") -> None:
-        super().__init__()
-        self.topic = topic
-        self._gone: set[str] = set()
-        self._provider_token = ""
+    topic: str = "com.example.erp"
+    _gone: set[str] = base.state_field(set)
+    _provider_token: str = base.state_field(str)
 
     @property
     def private_key(self) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from moorage.testing.sandboxes.base import Sandbox, no_fields
+from moorage.testing.sandboxes.base import Sandbox, no_fields, state_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,9 +52,7 @@ class PushSandbox(Sandbox, ABC):
         delivered: the notifications that were accepted, in order.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.delivered: list[DeliveredNotification] = []
+    delivered: list[DeliveredNotification] = state_field(list)
 
     @abstractmethod
     def recipient(self) -> DeviceToken | BrowserSubscription:

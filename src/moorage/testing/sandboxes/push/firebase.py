@@ -76,23 +76,22 @@ _REQUEST: Final = {"message!": _MESSAGE, "validate_only": bool}
 class FirebaseSandbox(PushSandbox):
     """A sandbox of one Firebase project.
 
-    Args:
-        project: id of the project.
-
     Attributes:
+        project: id of the project.
         tokens: the endpoint that grants access tokens.
     """
 
-    def __init__(self, project: str = "acme-erp") -> None:
-        super().__init__()
-        self.hosts = (_HOST,)
-        self.project = project
-        self.email = f"push@{project}.iam.gserviceaccount.com"
+    hosts = (_HOST,)
+
+    project: str = "acme-erp"
+    _gone: set[str] = base.state_field(set)
+
+    def __attrs_post_init__(self) -> None:
+        self.email = f"push@{self.project}.iam.gserviceaccount.com"
         self.tokens = GoogleTokens(
             self.email, f"https://{_HOST}/token", lambda: datetime.now(UTC), _SCOPES
         )
-        self.mounts: dict[str, base.Sandbox] = {"/token": self.tokens}
-        self._gone: set[str] = set()
+        self.mounts = {"/token": self.tokens}
 
     def key_file(self, token_uri: str | None = None) -> str:
         """Return the JSON text of the service account's key file.

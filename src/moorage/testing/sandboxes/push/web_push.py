@@ -56,9 +56,7 @@ class WebPushSandbox(PushSandbox):
 
     hosts = (_HOST,)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._gone: set[str] = set()
+    _gone: set[str] = base.state_field(set)
 
     @property
     def private_key(self) -> str:

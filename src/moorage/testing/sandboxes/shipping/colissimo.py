@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes._fields import NUMBER, problems, words
-from moorage.testing.sandboxes.base import Refusal, Routes, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.base import (
+    Refusal,
+    Routes,
+    Sandbox,
+    SandboxRequest,
+    reply,
+    state_field,
+)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import LABEL_TEXTS, NO_LABEL, event_time
 
@@ -52,25 +59,19 @@ _Fields = dict[str, Any]
 class ColissimoSandbox(Sandbox):
     """A sandbox of Colissimo: labels, and the tracking of parcels.
 
-    Args:
+    Attributes:
         api_key: the API key of the contract.
         tracking_key: the Okapi key of the application.
-
-    Attributes:
         shipments: the requests of the labels that were sold, by parcel number.
         events: the events of parcels, by parcel number, the newest first.
     """
 
     hosts = ("ws.colissimo.fr", "api.laposte.fr")
 
-    def __init__(
-        self, api_key: str = "colissimo-sandbox-key", tracking_key: str = "okapi-sandbox-key"
-    ) -> None:
-        super().__init__()
-        self.api_key = api_key
-        self.tracking_key = tracking_key
-        self.shipments: dict[str, _Fields] = {}
-        self.events: dict[str, list[_Fields]] = {}
+    api_key: str = "colissimo-sandbox-key"
+    tracking_key: str = "okapi-sandbox-key"
+    shipments: dict[str, _Fields] = state_field(dict)
+    events: dict[str, list[_Fields]] = state_field(dict)
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.testing.sandboxes._fields import NUMBER, problems
-from moorage.testing.sandboxes.base import Refusal, Routes, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.base import (
+    Refusal,
+    Routes,
+    Sandbox,
+    SandboxRequest,
+    reply,
+    state_field,
+)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
     LABEL_TEXTS,
@@ -117,27 +124,18 @@ _MAX_LENGTHS: Final = {"addressLine1": 45, "cityName": 45, "value": 35}
 class DhlExpressSandbox(Sandbox):
     """A sandbox of DHL Express: products, shipments with labels, tracking and places.
 
-    Args:
+    Attributes:
         username, password: credentials that requests must have.
         account_number: number of the paying account.
-
-    Attributes:
         shipments: the sold shipments, by number.
     """
 
     hosts = ("express.api.dhl.com",)
 
-    def __init__(
-        self,
-        username: str = "demo-key",
-        password: str = "demo-secret-of-dhl",
-        account_number: str = "123456789",
-    ) -> None:
-        super().__init__()
-        self.username = username
-        self.password = password
-        self.account_number = account_number
-        self.shipments: dict[str, dict[str, Any]] = {}
+    username: str = "demo-key"
+    password: str = "demo-secret-of-dhl"
+    account_number: str = "123456789"
+    shipments: dict[str, dict[str, Any]] = state_field(dict)
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes._fields import NUMBER, problems, words
-from moorage.testing.sandboxes.base import Refusal, Routes, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.base import (
+    Refusal,
+    Routes,
+    Sandbox,
+    SandboxRequest,
+    reply,
+    state_field,
+)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import LABEL_TEXTS, NO_LABEL
 
@@ -71,29 +78,20 @@ _Fields = dict[str, Any]
 class DpdSandbox(Sandbox):
     """A sandbox of the META-API: logins, and labels of shipments with one parcel.
 
-    Args:
+    Attributes:
         login, password: the login of the customer.
         business_unit: the number of the company that the login is for.
-
-    Attributes:
         shipments: the shipments that were sold, by parcel number.
         logins: the number of logins.
     """
 
     hosts = ("api.dpdgroup.com", "api-preprod.dpsin.dpdgroup.com")
 
-    def __init__(
-        self,
-        login: str = "dpd-sandbox",
-        password: str = "dpd-sandbox-password",
-        business_unit: str = "001",
-    ) -> None:
-        super().__init__()
-        self.login = login
-        self.password = password
-        self.business_unit = business_unit
-        self.shipments: dict[str, _Fields] = {}
-        self.logins = 0
+    login: str = "dpd-sandbox"
+    password: str = "dpd-sandbox-password"
+    business_unit: str = "001"
+    shipments: dict[str, _Fields] = state_field(dict)
+    logins: int = 0
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""

@@ -24,6 +24,7 @@ from moorage.testing.sandboxes.base import (
     existing,
     refusal,
     reply,
+    state_field,
 )
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
@@ -75,12 +76,10 @@ _THEN: Final = "2030-01-01T00:00:00Z"
 class EasyPostSandbox(Sandbox):
     """A sandbox of EasyPost: shipments, labels, refunds, trackers and addresses.
 
-    Args:
+    Attributes:
         api_key: credentials that requests must have.
         webhook_secret: secret with which its webhooks are signed.
         files: host of the label files; by default that of EasyPost.
-
-    Attributes:
         shipments, trackers, labels: the stored objects, by id; labels are by path.
         pickups, forms: the pickups and the scan forms, by id.
     """
@@ -88,21 +87,14 @@ class EasyPostSandbox(Sandbox):
     hosts = ("api.easypost.com", _FILES)
     open_routes = frozenset({"GET /files/{path*}"})
 
-    def __init__(
-        self,
-        api_key: str = "EZTK-sandbox",
-        webhook_secret: str = "easypost-sandbox-secret",
-        files: str = f"https://{_FILES}",
-    ) -> None:
-        super().__init__()
-        self.api_key = api_key
-        self.webhook_secret = webhook_secret
-        self.files = files
-        self.shipments: dict[str, dict[str, Any]] = {}
-        self.trackers: dict[str, dict[str, Any]] = {}
-        self.labels: dict[str, bytes] = {}
-        self.pickups: dict[str, dict[str, Any]] = {}
-        self.forms: dict[str, dict[str, Any]] = {}
+    api_key: str = "EZTK-sandbox"
+    webhook_secret: str = "easypost-sandbox-secret"
+    files: str = f"https://{_FILES}"
+    shipments: dict[str, dict[str, Any]] = state_field(dict)
+    trackers: dict[str, dict[str, Any]] = state_field(dict)
+    labels: dict[str, bytes] = state_field(dict)
+    pickups: dict[str, dict[str, Any]] = state_field(dict)
+    forms: dict[str, dict[str, Any]] = state_field(dict)
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""

@@ -13,7 +13,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes._fields import problems
-from moorage.testing.sandboxes.base import Refusal, Routes, Sandbox, SandboxRequest, refusal, reply
+from moorage.testing.sandboxes.base import (
+    Refusal,
+    Routes,
+    Sandbox,
+    SandboxRequest,
+    refusal,
+    reply,
+    state_field,
+)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping._fedex_rules import (
     ADDRESSES,
@@ -54,11 +62,9 @@ _DELIVERED: Final = "DL"
 class FedExSandbox(Sandbox):
     """A sandbox of FedEx: rates, shipments, cancellations, tracking and addresses.
 
-    Args:
+    Attributes:
         client_id, client_secret: credentials that get access tokens.
         account_number: number of the paying account.
-
-    Attributes:
         token_endpoint: the endpoint that grants access tokens.
         shipments: the bought shipments, by master tracking number.
         tracks: the tracking of parcels, by number.
@@ -66,20 +72,17 @@ class FedExSandbox(Sandbox):
 
     hosts = ("apis.fedex.com", "apis-sandbox.fedex.com")
 
-    def __init__(
-        self,
-        client_id: str = "l7-sandbox-client",
-        client_secret: str = "sandbox-secret-of-fedex",
-        account_number: str = "740561073",
-    ) -> None:
-        super().__init__()
-        self.client_id = client_id
-        self.client_secret = client_secret
-        self.account_number = account_number
-        self.token_endpoint = TokenEndpoint("/oauth/token", client_id, client_secret, posted=True)
+    client_id: str = "l7-sandbox-client"
+    client_secret: str = "sandbox-secret-of-fedex"
+    account_number: str = "740561073"
+    shipments: dict[str, dict[str, Any]] = state_field(dict)
+    tracks: dict[str, dict[str, Any]] = state_field(dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.token_endpoint = TokenEndpoint(
+            "/oauth/token", self.client_id, self.client_secret, posted=True
+        )
         self.mounts["/oauth/token"] = self.token_endpoint
-        self.shipments: dict[str, dict[str, Any]] = {}
-        self.tracks: dict[str, dict[str, Any]] = {}
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""

@@ -18,6 +18,7 @@ from moorage.testing.sandboxes.base import (
     SandboxRequest,
     existing,
     reply,
+    state_field,
 )
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import LABEL_TEXTS, NO_LABEL, NO_RATES, event_time
@@ -69,11 +70,9 @@ _Fields = dict[str, Any]
 class GlsSandbox(Sandbox):
     """A sandbox of GLS: allowed services, labels, their search, cancellation and tracking.
 
-    Args:
+    Attributes:
         client_id, client_secret: credentials that get access tokens.
         contact_id: the id of the sender's contract.
-
-    Attributes:
         shipments: the bodies of ordered labels, by track id.
         numbers: the track ids, by parcel number.
         tracks: the tracking of parcels, by track id.
@@ -82,21 +81,18 @@ class GlsSandbox(Sandbox):
 
     hosts = ("api.gls-group.net", "api-sandbox.gls-group.net")
 
-    def __init__(
-        self,
-        client_id: str = "gls-client-id",
-        client_secret: str = "gls-sandbox-secret",
-        contact_id: str = "276a45fkqM",
-    ) -> None:
-        super().__init__()
-        self.client_id = client_id
-        self.client_secret = client_secret
-        self.contact_id = contact_id
-        self.tokens = TokenEndpoint("/oauth2/v2/token", client_id, client_secret, expires_in=14_400)
+    client_id: str = "gls-client-id"
+    client_secret: str = "gls-sandbox-secret"
+    contact_id: str = "276a45fkqM"
+    shipments: dict[str, _Fields] = state_field(dict)
+    numbers: dict[str, str] = state_field(dict)
+    tracks: dict[str, _Fields] = state_field(dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.tokens = TokenEndpoint(
+            "/oauth2/v2/token", self.client_id, self.client_secret, expires_in=14_400
+        )
         self.mounts = {self.tokens.path: self.tokens}
-        self.shipments: dict[str, _Fields] = {}
-        self.numbers: dict[str, str] = {}
-        self.tracks: dict[str, _Fields] = {}
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""

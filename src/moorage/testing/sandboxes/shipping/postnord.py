@@ -9,7 +9,14 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes._fields import NUMBER, problems, words
-from moorage.testing.sandboxes.base import Refusal, Routes, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.base import (
+    Refusal,
+    Routes,
+    Sandbox,
+    SandboxRequest,
+    reply,
+    state_field,
+)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import LABEL_TEXTS, NO_LABEL, event_time
 
@@ -75,21 +82,17 @@ _Fields = dict[str, Any]
 class PostNordSandbox(Sandbox):
     """A sandbox of PostNord: labels of shipments with one parcel, and their tracking.
 
-    Args:
-        api_key: the API key of the account.
-
     Attributes:
+        api_key: the API key of the account.
         shipments: the shipments that were booked, by the number of their parcel.
         items: the parcels with their events, by number.
     """
 
     hosts = ("api2.postnord.com", "atapi2.postnord.com")
 
-    def __init__(self, api_key: str = "5f2d1c7b9e8a4f60b3d2c1a0987e6f54") -> None:
-        super().__init__()
-        self.api_key = api_key
-        self.shipments: dict[str, _Fields] = {}
-        self.items: dict[str, _Fields] = {}
+    api_key: str = "5f2d1c7b9e8a4f60b3d2c1a0987e6f54"
+    shipments: dict[str, _Fields] = state_field(dict)
+    items: dict[str, _Fields] = state_field(dict)
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""

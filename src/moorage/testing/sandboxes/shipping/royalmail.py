@@ -12,7 +12,14 @@ from urllib.parse import unquote
 
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes._fields import NUMBER, problems, words
-from moorage.testing.sandboxes.base import Refusal, Routes, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.base import (
+    Refusal,
+    Routes,
+    Sandbox,
+    SandboxRequest,
+    reply,
+    state_field,
+)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import LABEL_TEXTS, NO_LABEL, event_time
 
@@ -62,20 +69,16 @@ _Fields = dict[str, Any]
 class RoyalMailSandbox(Sandbox):
     """A sandbox of Click & Drop: orders, their labels, and their deletion.
 
-    Args:
-        api_key: the authorisation key of the account.
-
     Attributes:
+        api_key: the authorisation key of the account.
         orders: the orders with a label, by number.
     """
 
     hosts = ("api.parcel.royalmail.com",)
 
-    def __init__(self, api_key: str = "11111111-2222-4333-8444-555555555555") -> None:
-        super().__init__()
-        self.api_key = api_key
-        self.orders: dict[str, _Fields] = {}
-        self._sold = 0
+    api_key: str = "11111111-2222-4333-8444-555555555555"
+    orders: dict[str, _Fields] = state_field(dict)
+    _sold: int = state_field(int)
 
     @property
     def sold(self) -> int:

@@ -27,6 +27,7 @@ from moorage.testing.sandboxes.base import (
     SandboxRequest,
     existing,
     reply,
+    state_field,
 )
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping._shipengine_rules import (
@@ -98,11 +99,9 @@ def _signer() -> rsa.RSAPrivateKey:
 class ShipEngineSandbox(Sandbox):
     """A sandbox of ShipEngine with one carrier: rates, labels, tracking and addresses.
 
-    Args:
+    Attributes:
         api_key: credentials that requests must have.
         files: host of the label files; by default that of ShipEngine.
-
-    Attributes:
         carriers: the ids of the carriers' accounts that are connected.
         shipments, rates, labels, tracks, contents: the stored objects, by id; tracks by number,
             contents of labels by path.
@@ -111,28 +110,24 @@ class ShipEngineSandbox(Sandbox):
         slow: True to make labels later, by `finish`.
     """
 
-    hosts: tuple[str, ...] = (_HOST,)
-
     open_routes = frozenset({"GET /v1/downloads/{path*}"})
 
-    def __init__(
-        self, api_key: str = "TEST_sandbox_key_of_shipengine", files: str = f"https://{_HOST}"
-    ) -> None:
-        super().__init__()
-        self.api_key = api_key
-        self.files = files
-        self.hosts = tuple({_HOST, urlsplit(files).netloc})
-        self.slow = False
-        self.carriers = ["se-100"]
-        self.shipments: dict[str, dict[str, Any]] = {}
-        self.rates: dict[str, dict[str, Any]] = {}
-        self.labels: dict[str, dict[str, Any]] = {}
-        self.tracks: dict[str, dict[str, Any]] = {}
-        self._rate_of: dict[str, str] = {}
-        self.contents: dict[str, bytes] = {}
-        self.pickups: dict[str, dict[str, Any]] = {}
-        self.manifests: dict[str, dict[str, Any]] = {}
-        self.manifest_requests: dict[str, str] = {}
+    api_key: str = "TEST_sandbox_key_of_shipengine"
+    files: str = f"https://{_HOST}"
+    slow: bool = False
+    carriers: list[str] = state_field(lambda: ["se-100"])
+    shipments: dict[str, dict[str, Any]] = state_field(dict)
+    rates: dict[str, dict[str, Any]] = state_field(dict)
+    labels: dict[str, dict[str, Any]] = state_field(dict)
+    tracks: dict[str, dict[str, Any]] = state_field(dict)
+    _rate_of: dict[str, str] = state_field(dict)
+    contents: dict[str, bytes] = state_field(dict)
+    pickups: dict[str, dict[str, Any]] = state_field(dict)
+    manifests: dict[str, dict[str, Any]] = state_field(dict)
+    manifest_requests: dict[str, str] = state_field(dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.hosts = tuple({_HOST, urlsplit(self.files).netloc})
 
     @property
     def webhook_key(self) -> str:

@@ -23,6 +23,7 @@ from moorage.testing.sandboxes.base import (
     existing,
     refusal,
     reply,
+    state_field,
 )
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
@@ -95,12 +96,10 @@ _OWNED: Final = {**_MADE_FIELDS, "object_owner": "sandbox@shop.example", "test":
 class ShippoSandbox(Sandbox):
     """A sandbox of Shippo: shipments, transactions, refunds, tracking and addresses.
 
-    Args:
+    Attributes:
         token: credentials that requests must have.
         webhook_secret: secret with which its webhooks are signed.
         files: host of the label files; by default that of Shippo.
-
-    Attributes:
         shipments, rates, transactions, refunds, tracks, labels: the stored objects, by id; tracks
             by number, labels by path.
         pickups, manifests: the pickups and the manifests, by id.
@@ -110,25 +109,18 @@ class ShippoSandbox(Sandbox):
     hosts = ("api.goshippo.com", _HOST)
     open_routes = frozenset({"GET /{path*}"})
 
-    def __init__(
-        self,
-        token: str = "shippo_test_sandbox",
-        webhook_secret: str = "shippo-sandbox-secret",
-        files: str = f"https://{_HOST}",
-    ) -> None:
-        super().__init__()
-        self.token = token
-        self.webhook_secret = webhook_secret
-        self.files = files
-        self.slow = False
-        self.shipments: dict[str, dict[str, Any]] = {}
-        self.rates: dict[str, dict[str, Any]] = {}
-        self.transactions: dict[str, dict[str, Any]] = {}
-        self.refunds: dict[str, dict[str, Any]] = {}
-        self.tracks: dict[str, dict[str, Any]] = {}
-        self.labels: dict[str, bytes] = {}
-        self.pickups: dict[str, dict[str, Any]] = {}
-        self.manifests: dict[str, dict[str, Any]] = {}
+    token: str = "shippo_test_sandbox"
+    webhook_secret: str = "shippo-sandbox-secret"
+    files: str = f"https://{_HOST}"
+    slow: bool = False
+    shipments: dict[str, dict[str, Any]] = state_field(dict)
+    rates: dict[str, dict[str, Any]] = state_field(dict)
+    transactions: dict[str, dict[str, Any]] = state_field(dict)
+    refunds: dict[str, dict[str, Any]] = state_field(dict)
+    tracks: dict[str, dict[str, Any]] = state_field(dict)
+    labels: dict[str, bytes] = state_field(dict)
+    pickups: dict[str, dict[str, Any]] = state_field(dict)
+    manifests: dict[str, dict[str, Any]] = state_field(dict)
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""

@@ -6,7 +6,15 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes._fields import problems
-from moorage.testing.sandboxes.base import Refusal, Routes, Sandbox, SandboxRequest, refusal, reply
+from moorage.testing.sandboxes.base import (
+    Refusal,
+    Routes,
+    Sandbox,
+    SandboxRequest,
+    refusal,
+    reply,
+    state_field,
+)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
     LABEL_TEXTS,
@@ -163,32 +171,25 @@ _TEXTS: Final = {**{kind.upper(): text for kind, text in LABEL_TEXTS.items()}, "
 class UpsSandbox(Sandbox):
     """A sandbox of UPS: rates, shipments with labels, voids, tracking and addresses.
 
-    Args:
+    Attributes:
         client_id, client_secret: credentials that get access tokens.
         account_number: number of the paying account.
-
-    Attributes:
         shipments: the sold shipments, by number.
         tokens: the endpoint that grants access tokens.
     """
 
     hosts = ("onlinetools.ups.com",)
 
-    def __init__(
-        self,
-        client_id: str = "ups-app",
-        client_secret: str = "ups-sandbox-secret",
-        account_number: str = "A1B2C3",
-    ) -> None:
-        super().__init__()
-        self.client_id = client_id
-        self.client_secret = client_secret
-        self.account_number = account_number
+    client_id: str = "ups-app"
+    client_secret: str = "ups-sandbox-secret"
+    account_number: str = "A1B2C3"
+    shipments: dict[str, dict[str, Any]] = state_field(dict)
+
+    def __attrs_post_init__(self) -> None:
         self.tokens = TokenEndpoint(
-            "/security/v1/oauth/token", client_id, client_secret, expires_in="14399"
+            "/security/v1/oauth/token", self.client_id, self.client_secret, expires_in="14399"
         )
         self.mounts = {self.tokens.path: self.tokens}
-        self.shipments: dict[str, dict[str, Any]] = {}
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""

@@ -12,7 +12,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes._fields import NUMBER, problems, words
-from moorage.testing.sandboxes.base import Refusal, Routes, Sandbox, SandboxRequest, refusal, reply
+from moorage.testing.sandboxes.base import (
+    Refusal,
+    Routes,
+    Sandbox,
+    SandboxRequest,
+    refusal,
+    reply,
+    state_field,
+)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
     HEAVIEST,
@@ -94,11 +102,9 @@ _Fields = dict[str, Any]
 class UspsSandbox(Sandbox):
     """A sandbox of USPS: rates, labels with idempotency keys, tracking and addresses.
 
-    Args:
+    Attributes:
         client_id, client_secret: credentials that get access tokens.
         crid, mid, account_number: numbers of the paying business.
-
-    Attributes:
         labels: the answers to bought labels, by idempotency key.
         tracks: the tracking of parcels, by number.
         tokens: the endpoint that grants access tokens.
@@ -107,27 +113,20 @@ class UspsSandbox(Sandbox):
 
     hosts = ("apis.usps.com", "apis-tem.usps.com")
 
-    def __init__(
-        self,
-        client_id: str = "usps-consumer-key",
-        client_secret: str = "usps-sandbox-secret",
-        crid: str = "12345678",
-        mid: str = "901234567",
-        account_number: str = "1000004321",
-    ) -> None:
-        super().__init__()
-        self.client_id = client_id
-        self.client_secret = client_secret
-        self.crid = crid
-        self.mid = mid
-        self.account_number = account_number
+    client_id: str = "usps-consumer-key"
+    client_secret: str = "usps-sandbox-secret"
+    crid: str = "12345678"
+    mid: str = "901234567"
+    account_number: str = "1000004321"
+    payments: set[str] = state_field(set)
+    labels: dict[str, tuple[Any, _Fields]] = state_field(dict)
+    tracks: dict[str, _Fields] = state_field(dict)
+
+    def __attrs_post_init__(self) -> None:
         self.tokens = TokenEndpoint(
-            "/oauth2/v3/token", client_id, client_secret, posted=True, expires_in="28799"
+            "/oauth2/v3/token", self.client_id, self.client_secret, posted=True, expires_in="28799"
         )
         self.mounts = {self.tokens.path: self.tokens}
-        self.payments: set[str] = set()
-        self.labels: dict[str, tuple[Any, _Fields]] = {}
-        self.tracks: dict[str, _Fields] = {}
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""

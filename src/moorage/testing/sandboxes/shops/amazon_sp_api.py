@@ -86,11 +86,9 @@ _SHIPPABLE: Final = frozenset({"UNSHIPPED", "PARTIALLY_SHIPPED"})
 class AmazonSpApiSandbox(ShopSandbox):
     """A sandbox of Amazon's Selling Partner API: one seller's orders, parcels and listings.
 
-    Args:
+    Attributes:
         client_id, client_secret: credentials of the application.
         refresh_token: refresh token of the seller's authorisation.
-
-    Attributes:
         seller_id: id of the seller.
         token: an access token that does not expire.
         token_endpoint: the endpoint that grants tokens.
@@ -99,27 +97,22 @@ class AmazonSpApiSandbox(ShopSandbox):
     hosts = ("sellingpartnerapi-eu.amazon.com", "api.amazon.com")
     seller_id = "A2SANDBOX1"
 
-    def __init__(
-        self,
-        client_id: str = "amzn1.application-oa2-client.sandbox",
-        client_secret: str = "amzn1.oa2-cs.v1.for-the-sandbox-only",
-        refresh_token: str = "Atzr|for-the-sandbox-only",
-    ) -> None:
-        super().__init__()
-        self.client_id = client_id
-        self.client_secret = client_secret
-        self.refresh_token = refresh_token
-        self.token = "Atza|for-the-sandbox-only"
+    client_id: str = "amzn1.application-oa2-client.sandbox"
+    client_secret: str = "amzn1.oa2-cs.v1.for-the-sandbox-only"
+    refresh_token: str = "Atzr|for-the-sandbox-only"
+    token: str = "Atza|for-the-sandbox-only"
+    _orders: dict[str, dict[str, Any]] = base.state_field(dict)
+
+    def __attrs_post_init__(self) -> None:
         self.token_endpoint = TokenEndpoint(
             "/auth/o2/token",
-            client_id,
-            client_secret,
+            self.client_id,
+            self.client_secret,
             posted=True,
-            refresh_token=refresh_token,
+            refresh_token=self.refresh_token,
             header="x-amz-access-token",
         )
         self.mounts = {self.token_endpoint.path: self.token_endpoint}
-        self._orders: dict[str, dict[str, Any]] = {}
         self._listings = {SKU: _listing(SKU, 12, "19.90"), "ROPE-20": _listing("ROPE-20")}
 
     def routes(self) -> base.Routes:

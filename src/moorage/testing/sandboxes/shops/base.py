@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from moorage.testing.sandboxes.base import Sandbox
+from moorage.testing.sandboxes.base import Sandbox, state_field
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,12 +49,9 @@ class ShopSandbox(Sandbox, ABC):
             immediately.
     """
 
-    cancels_later: bool | None = None
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.clock = _FIRST
-        self.still = False
+    cancels_later: bool | None = state_field(lambda: None)
+    clock: datetime = state_field(lambda: _FIRST)
+    still: bool = state_field(bool)
 
     def tick(self) -> datetime:
         """Advance the clock, and return the time for a change."""

@@ -46,19 +46,17 @@ _UPDATE: Final = {
 class EbaySandbox(ShopSandbox):
     """A sandbox of an eBay seller: orders, parcels, inventory items and offers.
 
-    Args:
+    Attributes:
         token: access token that requests must have.
     """
 
     hosts = ("api.ebay.com",)
 
-    def __init__(self, token: str = "v^1.1#for-the-sandbox-only-0123456789") -> None:
-        super().__init__()
-        self.token = token
-        self._orders: dict[str, dict[str, Any]] = {}
-        self._parcels: dict[str, list[dict[str, Any]]] = {}
-        self._items = {SKU: _item(SKU, 12), "ROPE-20": _item("ROPE-20", 5)}
-        self._offers: dict[str, dict[str, Any]] = {
+    token: str = "v^1.1#for-the-sandbox-only-0123456789"
+    _orders: dict[str, dict[str, Any]] = base.state_field(dict)
+    _parcels: dict[str, list[dict[str, Any]]] = base.state_field(dict)
+    _offers: dict[str, dict[str, Any]] = base.state_field(
+        lambda: {
             "8001": {
                 **_offer("8001", SKU, "PUBLISHED"),
                 "availableQuantity": 12,
@@ -66,6 +64,10 @@ class EbaySandbox(ShopSandbox):
             },
             "8002": _offer("8002", "ROPE-20", "UNPUBLISHED"),
         }
+    )
+    _items: dict[str, dict[str, Any]] = base.state_field(
+        lambda: {SKU: _item(SKU, 12), "ROPE-20": _item("ROPE-20", 5)}
+    )
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

@@ -63,29 +63,23 @@ _VARIANT: Final = {"id!": str, "price": str}
 class ShopifySandbox(ShopSandbox):
     """A sandbox of a Shopify shop: orders, fulfilments, variants and stock.
 
-    Args:
+    Attributes:
         token: access token that requests must have.
         webhook_secret: client secret of the app, which webhooks are signed with.
-
-    Attributes:
         points: points that are left in the bucket.
     """
 
     hosts = ("harbour-goods.myshopify.com",)
-    cancels_later = False
+    cancels_later: bool | None = base.state_field(bool)
 
-    def __init__(
-        self,
-        token: str = "shpat_for-the-sandbox-only-0123456789",
-        webhook_secret: str = "shpss_for-the-sandbox-only-0123456789",
-    ) -> None:
-        super().__init__()
-        self.token, self.webhook_secret = token, webhook_secret
-        self.points = 2_000
-        self._orders: dict[str, dict[str, Any]] = {}
-        self._parcels: list[SeenParcel] = []
-        self._keys: dict[str, tuple[str, dict[str, Any]]] = {}
-        self._variant: dict[str, Any] = {
+    token: str = "shpat_for-the-sandbox-only-0123456789"
+    webhook_secret: str = "shpss_for-the-sandbox-only-0123456789"
+    points: int = 2_000
+    _orders: dict[str, dict[str, Any]] = base.state_field(dict)
+    _parcels: list[SeenParcel] = base.state_field(list)
+    _keys: dict[str, tuple[str, dict[str, Any]]] = base.state_field(dict)
+    _variant: dict[str, Any] = base.state_field(
+        lambda: {
             "id": f"{_GID}/ProductVariant/20",
             "sku": SKU,
             "displayName": "Rope - 10 m",
@@ -94,6 +88,7 @@ class ShopifySandbox(ShopSandbox):
             "product": {"id": f"{_GID}/Product/10"},
             "inventoryItem": {"id": f"{_GID}/InventoryItem/30", "tracked": True},
         }
+    )
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

@@ -51,29 +51,25 @@ _LIST_NAMES: Final = {
 class WooCommerceSandbox(ShopSandbox):
     """A sandbox of a WooCommerce shop: orders, notes, refunds and products.
 
-    Args:
+    Attributes:
         consumer_key, consumer_secret: the REST API key of the shop.
         webhook_secret: secret that webhooks are signed with.
     """
 
     hosts = ("shop.example",)
 
-    def __init__(
-        self,
-        consumer_key: str = "ck_sandbox",
-        consumer_secret: str = "cs_for-the-sandbox-only-0123456789",
-        webhook_secret: str = "woo-for-the-sandbox-only-0123456789",
-    ) -> None:
-        super().__init__()
-        self.consumer_key, self.consumer_secret = consumer_key, consumer_secret
-        self.webhook_secret = webhook_secret
-        self._orders: dict[str, dict[str, Any]] = {}
-        self._notes: dict[str, list[dict[str, Any]]] = {}
-        self._refunds: dict[str, list[dict[str, Any]]] = {}
-        self._items = {
+    consumer_key: str = "ck_sandbox"
+    consumer_secret: str = "cs_for-the-sandbox-only-0123456789"
+    webhook_secret: str = "woo-for-the-sandbox-only-0123456789"
+    _orders: dict[str, dict[str, Any]] = base.state_field(dict)
+    _notes: dict[str, list[dict[str, Any]]] = base.state_field(dict)
+    _refunds: dict[str, list[dict[str, Any]]] = base.state_field(dict)
+    _items: dict[str, dict[str, Any]] = base.state_field(
+        lambda: {
             "10": _product(10, SKU, "19.90", stock=12),
             "31": _product(31, "ROPE-20", "34.90", stock=5, parent=30),
         }
+    )
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

@@ -64,21 +64,17 @@ _STATE: Final = {
 class AcrobatSignSandbox(SignaturesSandbox):
     """A sandbox of an Adobe Acrobat Sign account.
 
-    Args:
-        token: integration key that the sandbox accepts.
-
     Attributes:
+        token: integration key that the sandbox accepts.
         files: the uploaded documents, by id: the name and the content of each.
         webhook_token: the token in the URL of the webhooks.
     """
 
     hosts = ("api.na1.adobesign.com",)
 
-    def __init__(self, token: str = "acrobat-sign-sandbox-key") -> None:
-        super().__init__()
-        self.token = token
-        self.webhook_token = "acrobat-sign-sandbox-webhook"
-        self.files: dict[str, tuple[str, bytes]] = {}
+    token: str = "acrobat-sign-sandbox-key"
+    webhook_token: str = "acrobat-sign-sandbox-webhook"
+    files: dict[str, tuple[str, bytes]] = base.state_field(dict)
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

@@ -10,7 +10,7 @@ import attrs
 
 from moorage.domain.values.json_text import is_object
 from moorage.errors import InvalidData
-from moorage.testing.sandboxes.base import Sandbox
+from moorage.testing.sandboxes.base import Sandbox, state_field
 
 if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import Notice
@@ -106,11 +106,9 @@ class SignaturesSandbox(Sandbox, ABC):
         is_search_late: True while a new envelope cannot be found by its mark.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.envelopes: dict[str, StoredEnvelope] = {}
-        self.emails: list[str] = []
-        self.is_search_late = False
+    envelopes: dict[str, StoredEnvelope] = state_field(dict)
+    emails: list[str] = state_field(list)
+    is_search_late: bool = state_field(bool)
 
     def view(self, id_: str, email: str) -> None:
         """Open the documents as a signer."""

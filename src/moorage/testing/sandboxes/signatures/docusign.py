@@ -86,11 +86,9 @@ _CHANGE: Final = {"status": words("voided sent"), "voidedReason": str}
 class DocusignSandbox(SignaturesSandbox):
     """A sandbox of a DocuSign account.
 
-    Args:
+    Attributes:
         token: access token that the sandbox accepts.
         public_key: public key, in PEM, of the application that gets tokens by a JWT.
-
-    Attributes:
         account_id: id of the account.
         connect_key: key with which the sandbox signs webhooks.
     """
@@ -98,16 +96,12 @@ class DocusignSandbox(SignaturesSandbox):
     hosts = ("demo.docusign.net", "account-d.docusign.com")
     open_routes = frozenset({"POST /oauth/token"})
 
-    def __init__(
-        self, token: str = "eyJ0-docusign-sandbox-token", public_key: bytes | None = None
-    ) -> None:
-        super().__init__()
-        self.token = token
-        self.account_id = "e8d46e34-1111-4222-8333-944455556666"
-        self.connect_key = "docusign-sandbox-connect-key"
-        self.integration_key = "7b5e0b5a-0000-4111-8222-333344445555"
-        self.user_id = "4214323f-0000-4a0e-8111-222233334444"
-        self._public_key = public_key
+    token: str = "eyJ0-docusign-sandbox-token"
+    public_key: bytes | None = None
+    account_id: str = "e8d46e34-1111-4222-8333-944455556666"
+    connect_key: str = "docusign-sandbox-connect-key"
+    integration_key: str = "7b5e0b5a-0000-4111-8222-333344445555"
+    user_id: str = "4214323f-0000-4a0e-8111-222233334444"
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
@@ -165,9 +159,9 @@ class DocusignSandbox(SignaturesSandbox):
 
     def _is_signed(self, fields: dict[str, str]) -> bool:
         content, _, signature = fields.get("assertion", "").rpartition(".")
-        if self._public_key is None or content.count(".") != 1:
+        if self.public_key is None or content.count(".") != 1:
             return False
-        key: Any = load_pem_public_key(self._public_key)
+        key: Any = load_pem_public_key(self.public_key)
         try:
             key.verify(_decode(signature), content.encode(), PKCS1v15(), SHA256())
         except InvalidSignature:

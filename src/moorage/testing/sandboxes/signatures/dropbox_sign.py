@@ -67,19 +67,15 @@ _STRUCTURED: Final = frozenset({"signers", "metadata", "form_fields_per_document
 class DropboxSignSandbox(SignaturesSandbox):
     """A sandbox of a Dropbox Sign account.
 
-    Args:
-        key: API key that the sandbox accepts, with which it also signs webhooks.
-
     Attributes:
+        key: API key that the sandbox accepts, with which it also signs webhooks.
         client_id: id of the API app of embedded signers.
     """
 
     hosts = ("api.hellosign.com",)
 
-    def __init__(self, key: str = "dropbox-sign-sandbox-key") -> None:
-        super().__init__()
-        self.key = key
-        self.client_id = "b6b8e7deaf8f0b95c029dca049356d4a"
+    key: str = "dropbox-sign-sandbox-key"
+    client_id: str = "b6b8e7deaf8f0b95c029dca049356d4a"
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes._aws import MISMATCH, STRANGER, UNSIGNED, AwsSandbox
 from moorage.testing.sandboxes._fields import words
-from moorage.testing.sandboxes.base import Refusal, Routes, SandboxRequest, first_problem
+from moorage.testing.sandboxes.base import (
+    Refusal,
+    Routes,
+    SandboxRequest,
+    first_problem,
+    state_field,
+)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
@@ -60,25 +66,16 @@ _WHO: Final = {
 class AmazonSnsSandbox(AwsSandbox):
     """A sandbox of Amazon SNS: text messages to phone numbers.
 
-    Args:
-        access_key_id, secret_access_key: credentials that requests must have.
-        region: AWS region of the sandbox.
-
     Attributes:
         messages: the fields and the attributes of each sent message, by id.
         opted_out: numbers that have opted out.
     """
 
-    def __init__(
-        self,
-        access_key_id: str = "AKIDSANDBOX",
-        secret_access_key: str = "sns-sandbox-secret",
-        region: str = "eu-central-1",
-    ) -> None:
-        self.hosts = (f"sns.{region}.amazonaws.com",)
-        super().__init__("sns", access_key_id, secret_access_key, region)
-        self.messages: dict[str, dict[str, Any]] = {}
-        self.opted_out = ["+15005550004"]
+    service = "sns"
+    domains = ("sns",)
+
+    messages: dict[str, dict[str, Any]] = state_field(dict)
+    opted_out: list[str] = state_field(lambda: ["+15005550004"])
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""

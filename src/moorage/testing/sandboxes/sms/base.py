@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.testing.sandboxes.base import Sandbox, moment
+from moorage.testing.sandboxes.base import Sandbox, moment, state_field
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,10 +27,8 @@ class SmsSandbox(Sandbox, ABC):
         callbacks: the URL of each message's reports, by id.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.messages: dict[str, dict[str, Any]] = {}
-        self.callbacks: dict[str, str] = {}
+    messages: dict[str, dict[str, Any]] = state_field(dict)
+    callbacks: dict[str, str] = state_field(dict)
 
     def report(
         self,

@@ -56,13 +56,11 @@ _MOST_SEGMENTS: Final = 12
 class BirdSandbox(SmsSandbox):
     """A sandbox of Bird: text messages, number look-ups, and verification codes.
 
-    Args:
+    Attributes:
         api_key: credentials that requests must have.
         webhook_secret: secret with which webhooks are signed.
         webhook_url: URL that webhooks are sent to.
         region: region of the sandbox.
-
-    Attributes:
         fields: the fields that a message may have.
         verifications: the verification codes that it has sent.
         opt_outs: the reasons of opt-outs, by number and sender, the latest first.
@@ -70,27 +68,23 @@ class BirdSandbox(SmsSandbox):
 
     fields: ClassVar[frozenset[str]] = frozenset(_FIELDS)
 
-    def __init__(
-        self,
-        api_key: str = "bk_eu1_bird-sandbox-key",
-        webhook_secret: str = "whsec_" + b64encode(b"bird-sandbox-webhook-key").decode(),
-        webhook_url: str = "https://shop.example/texts",
-        region: str = "eu1",
-    ) -> None:
-        self.hosts = (f"{region}.platform.bird.com",)
-        self._replays = base.Replays(
+    api_key: str = "bk_eu1_bird-sandbox-key"
+    webhook_secret: str = "whsec_" + b64encode(b"bird-sandbox-webhook-key").decode()
+    webhook_url: str = "https://shop.example/texts"
+    region: str = "eu1"
+    _replays: base.Replays = base.state_field(
+        lambda: base.Replays(
             lambda: _error(409, "conflict_error", "The key was used before.", "E01005"),
             headers={"Idempotency-Replay": "true"},
             refusals=lambda _: True,
             invalid=lambda: _error(400, "bad_request_error", "The key is too long.", "E01002"),
         )
-        super().__init__()
-        self.verifications = SentCodes(attempts=5)
-        self.opt_outs: dict[tuple[str, str], str] = {}
-        self.api_key = api_key
-        self.webhook_secret = webhook_secret
-        self.webhook_url = webhook_url
-        self.region = region
+    )
+    verifications: SentCodes = base.state_field(lambda: SentCodes(attempts=5))
+    opt_outs: dict[tuple[str, str], str] = base.state_field(dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.hosts = (f"{self.region}.platform.bird.com",)
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

@@ -76,11 +76,9 @@ _PART_PRICE: Final = 0.0071
 class InfobipSandbox(SmsSandbox):
     """A sandbox of Infobip: messages, their logs, scheduled bulks, codes and the balance.
 
-    Args:
+    Attributes:
         api_key: credentials that requests must have.
         webhook_password: user and password of webhooks, joined by a colon.
-
-    Attributes:
         verifications: the verification codes that it has sent.
         bulks: the statuses of scheduled bulks, by id.
         balance: the balance in euros.
@@ -88,18 +86,12 @@ class InfobipSandbox(SmsSandbox):
 
     hosts = ("sandbox.api.infobip.com",)
 
-    def __init__(
-        self,
-        api_key: str = "infobip-sandbox-key",
-        webhook_password: str = "hook:infobip-sandbox",
-    ) -> None:
-        super().__init__()
-        self.verifications = SentCodes(attempts=3)
-        self.api_key = api_key
-        self.webhook_password = webhook_password
-        self.bulks: dict[str, str] = {}
-        self._callback_data: dict[str, str | None] = {}
-        self.balance = 47.79134
+    api_key: str = "infobip-sandbox-key"
+    webhook_password: str = "hook:infobip-sandbox"
+    verifications: SentCodes = base.state_field(lambda: SentCodes(attempts=3))
+    bulks: dict[str, str] = base.state_field(dict)
+    _callback_data: dict[str, str | None] = base.state_field(dict)
+    balance: float = 47.79134
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

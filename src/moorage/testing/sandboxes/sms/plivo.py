@@ -56,24 +56,18 @@ _MOST_MEDIA: Final = 10
 class PlivoSandbox(SmsSandbox):
     """A sandbox of Plivo: text messages, look-ups, verification codes and the balance.
 
-    Args:
-        auth_id, auth_token: credentials that requests must have; the token signs webhooks too.
-
     Attributes:
+        auth_id, auth_token: credentials that requests must have; the token signs webhooks too.
         verifications: the verification codes that it has sent.
     """
 
     hosts = ("api.plivo.com", "lookup.plivo.com")
 
-    def __init__(
-        self, auth_id: str = "MA" + "0" * 18, auth_token: str = "plivo-sandbox-token"
-    ) -> None:
-        super().__init__()
-        self.verifications = SentCodes(attempts=10)
-        self.auth_id = auth_id
-        self.auth_token = auth_token
-        self.balance = "25.50750"
-        self.sessions: dict[str, str] = {}
+    auth_id: str = "MA" + "0" * 18
+    auth_token: str = "plivo-sandbox-token"
+    verifications: SentCodes = base.state_field(lambda: SentCodes(attempts=10))
+    balance: str = "25.50750"
+    sessions: dict[str, str] = base.state_field(dict)
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

@@ -66,31 +66,23 @@ _DEFAULT_VALIDITY: Final = timedelta(days=3)
 class SinchSandbox(SmsSandbox):
     """A sandbox of Sinch: batches with one recipient, their delivery reports and webhooks.
 
-    Args:
+    Attributes:
         service_plan_id, api_token: the service plan that has access.
         webhook_secret: secret with which webhooks are signed.
         region: the region of the service plan.
-
-    Attributes:
         reports: the states of messages by id, as delivery reports state them.
     """
 
     fields: ClassVar[frozenset[str]] = frozenset(FIELDS["mt_text"])
 
-    def __init__(
-        self,
-        service_plan_id: str = "5a0db0c9e5e64a9d8a0db0c9e5e64a9d",
-        api_token: str = "sinch-sandbox-token",
-        webhook_secret: str = "sinch-sandbox-webhook-secret",
-        region: str = "us",
-    ) -> None:
-        self.hosts = (f"{region}.sms.api.sinch.com",)
-        super().__init__()
-        self.service_plan_id = service_plan_id
-        self.api_token = api_token
-        self.webhook_secret = webhook_secret
-        self.region = region
-        self.reports: dict[str, dict[str, Any]] = {}
+    service_plan_id: str = "5a0db0c9e5e64a9d8a0db0c9e5e64a9d"
+    api_token: str = "sinch-sandbox-token"
+    webhook_secret: str = "sinch-sandbox-webhook-secret"
+    region: str = "us"
+    reports: dict[str, dict[str, Any]] = base.state_field(dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.hosts = (f"{self.region}.sms.api.sinch.com",)
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

@@ -50,10 +50,8 @@ _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2
 class TwilioSandbox(SmsSandbox):
     """A sandbox of Twilio: text messages, look-ups, verification codes and the balance.
 
-    Args:
-        account_sid, auth_token: credentials that requests must have; the token signs webhooks too.
-
     Attributes:
+        account_sid, auth_token: credentials that requests must have; the token signs webhooks too.
         fields: the fields that a message may have.
         verifications: the verification codes that it has sent.
     """
@@ -66,15 +64,11 @@ class TwilioSandbox(SmsSandbox):
         " StatusCallback To TrafficType ValidityPeriod"
     )
 
-    def __init__(
-        self, account_sid: str = "AC" + "0" * 32, auth_token: str = "twilio-sandbox-token"
-    ) -> None:
-        super().__init__()
-        self.verifications = SentCodes(attempts=5)
-        self.account_sid = account_sid
-        self.auth_token = auth_token
-        self.balance = "25.5075"
-        self.verify_service = "VA" + "0" * 32
+    account_sid: str = "AC" + "0" * 32
+    auth_token: str = "twilio-sandbox-token"
+    verifications: SentCodes = base.state_field(lambda: SentCodes(attempts=5))
+    balance: str = "25.5075"
+    verify_service: str = base.state_field(lambda: "VA" + "0" * 32)
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

@@ -61,30 +61,21 @@ _CODE: Final = {
 class VonageSandbox(SmsSandbox):
     """A sandbox of Vonage: text messages, look-ups, verification codes and the balance.
 
-    Args:
+    Attributes:
         api_key, api_secret: credentials that requests must have.
         signature_secret: secret with which webhooks are signed, by an HMAC with SHA-256.
-
-    Attributes:
         verifications: the verification codes that it has sent.
         sent_as: form of the webhooks, as the account has it set: "json", "form" or "query".
     """
 
     hosts = ("rest.nexmo.com", "api.nexmo.com")
 
-    def __init__(
-        self,
-        api_key: str = "abcd1234",
-        api_secret: str = "vonage-sandbox-secret",
-        signature_secret: str = "vonage-sandbox-signature-secret",
-    ) -> None:
-        super().__init__()
-        self.verifications = SentCodes(attempts=3)
-        self.api_key = api_key
-        self.api_secret = api_secret
-        self.signature_secret = signature_secret
-        self.balance = 15.5359
-        self.sent_as = "json"
+    api_key: str = "abcd1234"
+    api_secret: str = "vonage-sandbox-secret"
+    signature_secret: str = "vonage-sandbox-signature-secret"
+    verifications: SentCodes = base.state_field(lambda: SentCodes(attempts=3))
+    balance: float = 15.5359
+    sent_as: str = "json"
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

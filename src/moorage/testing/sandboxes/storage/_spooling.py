@@ -15,7 +15,7 @@ import attrs
 
 from moorage.domain.http.requests import Response
 from moorage.errors import ConnectionFailed, ConnectorError
-from moorage.testing.sandboxes.base import Lost, Sandbox
+from moorage.testing.sandboxes.base import Lost, Sandbox, state_field
 from moorage.testing.sandboxes.storage._s3_documents import ErrorAnswer, Reply
 from moorage.testing.sandboxes.storage._s3_server import S3Server
 from moorage.testing.sandboxes.storage._s3_store import Spool
@@ -31,11 +31,11 @@ _SMALL: Final = 65_536
 class SpoolingSandbox(Sandbox):
     """The base of storage sandboxes; subclasses execute requests and format errors."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.folder = Path(mkdtemp(prefix="moorage-storage-"))
+    folder: Path = state_field(lambda: Path(mkdtemp(prefix="moorage-storage-")))
+    _cuts: deque[tuple[str, int]] = state_field(deque)
+
+    def __attrs_post_init__(self) -> None:
         self._home = finalize(self, rmtree, self.folder, ignore_errors=True)
-        self._cuts: deque[tuple[str, int]] = deque()
 
     @abstractmethod
     def done(self, request: SandboxRequest, spool: Spool) -> Reply:

@@ -68,28 +68,19 @@ _AT: Final = "2031-05-06T07:08:09.000Z"
 class AvalaraSandbox(base.Sandbox):
     """A sandbox of one company in an Avalara AvaTax account.
 
-    Args:
+    Attributes:
         account: number of the account that requests must have.
         license_key: license key that requests must have.
         company: code of the company.
-
-    Attributes:
         documents: the committed documents, by type and code, such as "SalesInvoice INV-1".
     """
 
     hosts = ("rest.avatax.com", "sandbox-rest.avatax.com")
 
-    def __init__(
-        self,
-        account: str = "2000123456",
-        license_key: str = "1A2B3C4D5E6F7A8B",
-        company: str = "HARBOUR",
-    ) -> None:
-        self.documents: dict[str, dict[str, Any]] = {}
-        super().__init__()
-        self.account = account
-        self.license_key = license_key
-        self.company = company
+    account: str = "2000123456"
+    license_key: str = "1A2B3C4D5E6F7A8B"
+    company: str = "HARBOUR"
+    documents: dict[str, dict[str, Any]] = base.state_field(dict)
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

@@ -43,8 +43,7 @@ class BrregSandbox(base.Sandbox):
 
     hosts = ("data.brreg.no",)
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __attrs_post_init__(self) -> None:
         self._entities = {
             "999999991": _entity(
                 "999999991",

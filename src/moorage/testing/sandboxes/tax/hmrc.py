@@ -36,28 +36,24 @@ DATE: Final = "2031-05-06T07:08:09+00:00"
 class HmrcSandbox(base.Sandbox):
     """A sandbox of HMRC: look-ups of VAT numbers, with an application's token.
 
-    Args:
-        client_id, client_secret: credentials of the application.
-
     Attributes:
+        client_id, client_secret: credentials of the application.
         token_endpoint: the endpoint that grants tokens.
         proofs: the consultation numbers that were given, in order.
     """
 
     hosts = ("api.service.hmrc.gov.uk", "test-api.service.hmrc.gov.uk")
 
-    def __init__(
-        self, client_id: str = "hmrc-sandbox-client", client_secret: str = "hmrc-sandbox-secret"
-    ) -> None:
-        super().__init__()
-        self.client_id = client_id
-        self.client_secret = client_secret
+    client_id: str = "hmrc-sandbox-client"
+    client_secret: str = "hmrc-sandbox-secret"
+    proofs: list[str] = base.state_field(list)
+    _businesses: dict[str, dict[str, Any]] = base.state_field(dict)
+
+    def __attrs_post_init__(self) -> None:
         self.token_endpoint = TokenEndpoint(
-            "/oauth/token", client_id, client_secret, posted=True, scope="read:vat"
+            "/oauth/token", self.client_id, self.client_secret, posted=True, scope="read:vat"
         )
         self.mounts = {self.token_endpoint.path: self.token_endpoint}
-        self.proofs: list[str] = []
-        self._businesses: dict[str, dict[str, Any]] = {}
         self.register("553557881", name="Credite Sberger Donal Inc.")
         self.register("146295999727", name="Harbour Ltd")
 

@@ -92,28 +92,22 @@ def _shown_row(row: dict[str, Any], *, expanded: bool) -> dict[str, Any]:
 class StripeTaxSandbox(base.Sandbox):
     """A sandbox of Stripe Tax: calculations, transactions and reversals.
 
-    Args:
+    Attributes:
         api_key: credentials that requests must have.
         now: returns the time, in seconds since 1970.
-
-    Attributes:
         calculations: all calculations, by id.
         transactions: all transactions and reversals, by id.
     """
 
     hosts = ("api.stripe.com",)
 
-    def __init__(
-        self, api_key: str = "sk_test_sandbox", now: Callable[[], float] = time.time
-    ) -> None:
-        self.calculations: dict[str, dict[str, Any]] = {}
-        self.transactions: dict[str, dict[str, Any]] = {}
-        super().__init__()
-        self.api_key = api_key
-        self.now = now
-        self._replays = base.Replays(
-            _conflict, headers={"Idempotent-Replayed": "true"}, refusals=_is_late
-        )
+    api_key: str = "sk_test_sandbox"
+    now: Callable[[], float] = time.time
+    calculations: dict[str, dict[str, Any]] = base.state_field(dict)
+    transactions: dict[str, dict[str, Any]] = base.state_field(dict)
+    _replays: base.Replays = base.state_field(
+        lambda: base.Replays(_conflict, headers={"Idempotent-Replayed": "true"}, refusals=_is_late)
+    )
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

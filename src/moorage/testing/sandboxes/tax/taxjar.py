@@ -96,21 +96,17 @@ def _major(cents: int) -> int | float:
 class TaxJarSandbox(base.Sandbox):
     """A sandbox of TaxJar: tax calculations, and recorded orders and refunds.
 
-    Args:
-        api_key: credentials that requests must have.
-
     Attributes:
+        api_key: credentials that requests must have.
         orders: recorded orders, by id.
         refunds: recorded refunds, by id.
     """
 
     hosts = ("api.taxjar.com", "api.sandbox.taxjar.com")
 
-    def __init__(self, api_key: str = "9e0cd62a22f451701f29c3bde214") -> None:
-        self.orders: dict[str, dict[str, Any]] = {}
-        self.refunds: dict[str, dict[str, Any]] = {}
-        super().__init__()
-        self.api_key = api_key
+    api_key: str = "9e0cd62a22f451701f29c3bde214"
+    orders: dict[str, dict[str, Any]] = base.state_field(dict)
+    refunds: dict[str, dict[str, Any]] = base.state_field(dict)
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

@@ -62,12 +62,12 @@ class ViesSandbox(base.Sandbox):
 
     hosts = ("ec.europa.eu",)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.unavailable: set[str] = set()
-        self.proofs: list[str] = []
-        self._businesses: dict[str, dict[str, str]] = {}
-        self._withheld: set[str] = set()
+    unavailable: set[str] = base.state_field(set)
+    proofs: list[str] = base.state_field(list)
+    _businesses: dict[str, dict[str, str]] = base.state_field(dict)
+    _withheld: set[str] = base.state_field(set)
+
+    def __attrs_post_init__(self) -> None:
         self.register("DE136695976", name="Harbour GmbH", discloses=False)
         self.register(
             "FR40303265045",
