@@ -467,6 +467,13 @@ def test_options_may_be_left_out() -> None:
     assert "ab" == ExampleVendor(owner="a", parent="ab").parent
 
 
+def test_members_are_listed_by_value() -> None:
+    """The members of an enumeration are listed by their values; a wrong value is refused."""
+    assert sdk.members_of(State, "open shut") == {State.OPEN, State.SHUT}
+    with pytest.raises(ValueError, match="'ajar' is not a valid State"):
+        sdk.members_of(State, "open ajar")
+
+
 def test_words_turns_text_with_several_codes_into_table_for_one_meaning() -> None:
     """`words` turns a text with several codes into a table for one meaning."""
     assert {"a": 1, "b": 1} == sdk.words(1, "a b")

@@ -150,6 +150,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.refusals import error_statuses as error_statuses
     from moorage.vendor_sdk.refusals import masked_words as masked_words
     from moorage.vendor_sdk.refusals import refusal as refusal
+    from moorage.vendor_sdk.word_tables import members_of as members_of
     from moorage.vendor_sdk.word_tables import same as same
     from moorage.vendor_sdk.word_tables import words as words
     from moorage.vendor_sdk.xml_text import NotXmlError as NotXmlError
@@ -280,6 +281,7 @@ _HOME = {
     "each": "vendor_sdk.readings",
     "words": "vendor_sdk.word_tables",
     "same": "vendor_sdk.word_tables",
+    "members_of": "vendor_sdk.word_tables",
     # errors
     "is_success": "domain.resilience.classify",
     "vendor_code_and_message": "domain.resilience.classify",

@@ -25,3 +25,16 @@ def same(kind: type[E], text: str | None = None) -> dict[str, E]:
     """
     words_of_both = [*kind] if text is None else text.split()
     return {word: kind(word) for word in words_of_both}
+
+
+def members_of(kind: type[E], text: str) -> frozenset[E]:
+    """Return the members of an enumeration with these values, such as a vendor's capabilities.
+
+    Args:
+        kind: the enumeration.
+        text: the values, separated by spaces.
+
+    Raises:
+        ValueError: the enumeration has no such value.
+    """
+    return frozenset(kind(value) for value in text.split())

@@ -89,15 +89,7 @@ class Storecove(sdk.ApiVendor):
     name = "storecove"
     kinds = ("einvoices",)
     api_version = "v2"
-    capabilities = frozenset(
-        {
-            EinvoiceCapability.UBL,
-            EinvoiceCapability.CII,
-            EinvoiceCapability.LOOK_UP,
-            EinvoiceCapability.STATUS,
-            EinvoiceCapability.DOWNLOAD,
-        }
-    )
+    capabilities = sdk.members_of(EinvoiceCapability, "ubl cii look_up status download")
     webhook = "url-token"
 
     ping_path = "/legal_entities/{legal_entity_id}"

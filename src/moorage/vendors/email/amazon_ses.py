@@ -97,15 +97,9 @@ class AmazonSes(EmailVendor):
 
     name = "amazon_ses"
     api_version = "v2"
-    capabilities = frozenset(EmailCapability) - {
-        EmailCapability.CANCEL,
-        EmailCapability.LOOK_UP,
-        EmailCapability.INTERNATIONAL,
-        EmailCapability.RECEIVED,
-        EmailCapability.SCHEDULED,
-        EmailCapability.TRACK_CLICKS,
-        EmailCapability.TRACK_OPENS,
-    }
+    capabilities = frozenset(EmailCapability) - sdk.members_of(
+        EmailCapability, "cancel look_up international received scheduled track_clicks track_opens"
+    )
     limits: ClassVar[Mapping[str, int]] = {
         "batch": 50,
         "recipients": 50,

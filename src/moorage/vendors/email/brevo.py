@@ -85,19 +85,10 @@ class Brevo(EmailVendor):
 
     name = "brevo"
     api_version = "v3"
-    capabilities = frozenset(
-        {
-            EmailCapability.ATTACHMENTS,
-            EmailCapability.CANCEL,
-            EmailCapability.CUSTOM_HEADERS,
-            EmailCapability.METADATA,
-            EmailCapability.SCHEDULED,
-            EmailCapability.STATISTICS,
-            EmailCapability.SUPPRESSIONS,
-            EmailCapability.TAGS,
-            EmailCapability.TEMPLATES,
-            EmailCapability.UNSUBSCRIBE,
-        }
+    capabilities = sdk.members_of(
+        EmailCapability,
+        "attachments cancel custom_headers metadata scheduled statistics suppressions tags"
+        " templates unsubscribe",
     )
     limits: ClassVar[Mapping[str, int]] = {
         "batch": 1_000,

@@ -60,16 +60,11 @@ class MailerSend(EmailVendor):
 
     name = "mailersend"
     api_version = "v1"
-    capabilities = frozenset(EmailCapability) - {
-        EmailCapability.ADD_SUPPRESSION,
-        EmailCapability.ENVELOPE_SENDER,
-        EmailCapability.LOOK_UP,
-        EmailCapability.INTERNATIONAL,
-        EmailCapability.METADATA,
-        EmailCapability.RECEIVED,
-        EmailCapability.SUPPRESSIONS,
-        EmailCapability.VALIDATE_ADDRESS,
-    }
+    capabilities = frozenset(EmailCapability) - sdk.members_of(
+        EmailCapability,
+        "add_suppression envelope_sender look_up international metadata received suppressions"
+        " validate_address",
+    )
     limits: ClassVar[Mapping[str, int]] = {
         "batch": 50,
         "recipients": 50,

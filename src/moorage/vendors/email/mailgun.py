@@ -102,13 +102,9 @@ class Mailgun(EmailVendor):
 
     name = "mailgun"
     api_version = "v3"
-    capabilities = frozenset(EmailCapability) - {
-        EmailCapability.ENVELOPE_SENDER,
-        EmailCapability.CANCEL,
-        EmailCapability.LOOK_UP,
-        EmailCapability.INTERNATIONAL,
-        EmailCapability.RECEIVED,
-    }
+    capabilities = frozenset(EmailCapability) - sdk.members_of(
+        EmailCapability, "envelope_sender cancel look_up international received"
+    )
     limits: ClassVar[Mapping[str, int]] = {
         "batch": 1_000,
         "recipients": 1_000,

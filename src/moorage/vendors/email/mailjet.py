@@ -61,17 +61,11 @@ class Mailjet(EmailVendor):
 
     name = "mailjet"
     api_version = "v3.1"
-    capabilities = frozenset(EmailCapability) - {
-        EmailCapability.ADD_SUPPRESSION,
-        EmailCapability.ENVELOPE_SENDER,
-        EmailCapability.CANCEL,
-        EmailCapability.LOOK_UP,
-        EmailCapability.INTERNATIONAL,
-        EmailCapability.RECEIVED,
-        EmailCapability.SCHEDULED,
-        EmailCapability.SUPPRESSIONS,
-        EmailCapability.VALIDATE_ADDRESS,
-    }
+    capabilities = frozenset(EmailCapability) - sdk.members_of(
+        EmailCapability,
+        "add_suppression envelope_sender cancel look_up international received scheduled"
+        " suppressions validate_address",
+    )
     limits: ClassVar[Mapping[str, int]] = {
         "batch": 100,
         "recipients": 50,

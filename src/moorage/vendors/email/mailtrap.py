@@ -61,16 +61,9 @@ class Mailtrap(sdk.ApiVendor):
     name = "mailtrap"
     kinds = ("email",)
     api_version = "v2"
-    capabilities = frozenset(
-        {
-            EmailCapability.ATTACHMENTS,
-            EmailCapability.CUSTOM_HEADERS,
-            EmailCapability.INLINE_IMAGES,
-            EmailCapability.METADATA,
-            EmailCapability.TAGS,
-            EmailCapability.TEMPLATES,
-            EmailCapability.UNSUBSCRIBE,
-        }
+    capabilities = sdk.members_of(
+        EmailCapability,
+        "attachments custom_headers inline_images metadata tags templates unsubscribe",
     )
     limits: ClassVar[Mapping[str, int]] = {
         "batch": 500,

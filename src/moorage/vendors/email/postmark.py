@@ -103,14 +103,9 @@ class Postmark(EmailVendor):
     """
 
     name = "postmark"
-    capabilities = frozenset(EmailCapability) - {
-        EmailCapability.ENVELOPE_SENDER,
-        EmailCapability.CANCEL,
-        EmailCapability.INTERNATIONAL,
-        EmailCapability.RECEIVED,
-        EmailCapability.SCHEDULED,
-        EmailCapability.VALIDATE_ADDRESS,
-    }
+    capabilities = frozenset(EmailCapability) - sdk.members_of(
+        EmailCapability, "envelope_sender cancel international received scheduled validate_address"
+    )
     limits: ClassVar[Mapping[str, int]] = {
         "batch": 500,
         "recipients": 50,

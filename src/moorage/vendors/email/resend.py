@@ -91,13 +91,9 @@ class Resend(EmailVendor):
     """
 
     name = "resend"
-    capabilities = frozenset(EmailCapability) - {
-        EmailCapability.ENVELOPE_SENDER,
-        EmailCapability.INTERNATIONAL,
-        EmailCapability.TRACK_CLICKS,
-        EmailCapability.TRACK_OPENS,
-        EmailCapability.VALIDATE_ADDRESS,
-    }
+    capabilities = frozenset(EmailCapability) - sdk.members_of(
+        EmailCapability, "envelope_sender international track_clicks track_opens validate_address"
+    )
     limits: ClassVar[Mapping[str, int]] = {
         "batch": 100,
         "recipients": 50,

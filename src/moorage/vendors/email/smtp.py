@@ -93,15 +93,9 @@ class Smtp(sdk.Vendor):
 
     name: ClassVar[str] = "smtp"
     kinds: ClassVar[tuple[str, ...]] = ("email",)
-    capabilities: ClassVar[frozenset[str]] = frozenset(
-        {
-            EmailCapability.ATTACHMENTS,
-            EmailCapability.CUSTOM_HEADERS,
-            EmailCapability.ENVELOPE_SENDER,
-            EmailCapability.INLINE_IMAGES,
-            EmailCapability.INTERNATIONAL,
-            EmailCapability.UNSUBSCRIBE,
-        }
+    capabilities: ClassVar[frozenset[str]] = sdk.members_of(
+        EmailCapability,
+        "attachments custom_headers envelope_sender inline_images international unsubscribe",
     )
     limits: ClassVar[Mapping[str, int]] = {"batch": 100, "recipients": 100}
     transport: ClassVar[str | None] = "smtp"

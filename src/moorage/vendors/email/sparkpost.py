@@ -68,13 +68,9 @@ class SparkPost(EmailVendor):
 
     name = "sparkpost"
     api_version = "v1"
-    capabilities = frozenset(EmailCapability) - {
-        EmailCapability.ENVELOPE_SENDER,
-        EmailCapability.LOOK_UP,
-        EmailCapability.INTERNATIONAL,
-        EmailCapability.RECEIVED,
-        EmailCapability.UNSUBSCRIBE,
-    }
+    capabilities = frozenset(EmailCapability) - sdk.members_of(
+        EmailCapability, "envelope_sender look_up international received unsubscribe"
+    )
     limits: ClassVar[Mapping[str, int]] = {"batch": 100, "message_bytes": 20_000_000}
     webhook = "sparkpost"
 

@@ -106,28 +106,11 @@ class Adyen(sdk.Vendor):
     name: ClassVar[str] = "adyen"
     kinds: ClassVar[tuple[str, ...]] = ("payments",)
     api_version: ClassVar[str | None] = _VERSION
-    capabilities: ClassVar[frozenset[str]] = frozenset(
-        {
-            PaymentsCapability.COMPLETE,
-            PaymentsCapability.AUTHORIZE,
-            PaymentsCapability.VOID,
-            PaymentsCapability.PARTIAL_CAPTURE,
-            PaymentsCapability.MULTIPLE_CAPTURES,
-            PaymentsCapability.OFF_SESSION,
-            PaymentsCapability.STORE_METHOD,
-            PaymentsCapability.STATEMENT_DESCRIPTOR,
-            PaymentsCapability.BILLING_ADDRESS,
-            PaymentsCapability.SHIPPING_ADDRESS,
-            PaymentsCapability.LINE_ITEMS,
-            PaymentsCapability.THREE_DS,
-            PaymentsCapability.STORE_MEANS,
-            PaymentsCapability.STORED_MEANS,
-            PaymentsCapability.LINKS,
-            PaymentsCapability.LINK_EXPIRY,
-            PaymentsCapability.LINK_ADDRESSES,
-            PaymentsCapability.LINK_LINE_ITEMS,
-            PaymentsCapability.ACCEPT_DISPUTE,
-        }
+    capabilities: ClassVar[frozenset[str]] = sdk.members_of(
+        PaymentsCapability,
+        "complete authorize void partial_capture multiple_captures off_session store_method"
+        " statement_descriptor billing_address shipping_address line_items three_ds store_means"
+        " stored_means links link_expiry link_addresses link_line_items accept_dispute",
     )
     limits: ClassVar[Mapping[str, int]] = {"reference": 80}
     webhook: ClassVar[str | None] = "adyen"

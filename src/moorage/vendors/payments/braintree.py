@@ -81,19 +81,10 @@ class Braintree(sdk.ApiVendor):
     name = "braintree"
     kinds = ("payments",)
     api_version = API_VERSION
-    capabilities = frozenset(
-        {
-            PaymentsCapability.AUTHORIZE,
-            PaymentsCapability.VOID,
-            PaymentsCapability.PARTIAL_CAPTURE,
-            PaymentsCapability.LOOK_UP,
-            PaymentsCapability.LOOK_UP_REFUND,
-            PaymentsCapability.LIST,
-            PaymentsCapability.OFF_SESSION,
-            PaymentsCapability.STORE_METHOD,
-            PaymentsCapability.STORED_MEANS,
-            PaymentsCapability.SHIPPING_ADDRESS,
-        }
+    capabilities = sdk.members_of(
+        PaymentsCapability,
+        "authorize void partial_capture look_up look_up_refund list off_session store_method"
+        " stored_means shipping_address",
     )
     limits: ClassVar[Mapping[str, int]] = {"page": _PAGE}
     webhook = "braintree"

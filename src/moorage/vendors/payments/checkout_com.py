@@ -89,26 +89,11 @@ class CheckoutCom(sdk.ApiVendor):
 
     name = "checkout_com"
     kinds = ("payments",)
-    capabilities = frozenset(
-        {
-            PaymentsCapability.COMPLETE,
-            PaymentsCapability.AUTHORIZE,
-            PaymentsCapability.VOID,
-            PaymentsCapability.PARTIAL_CAPTURE,
-            PaymentsCapability.MULTIPLE_CAPTURES,
-            PaymentsCapability.LOOK_UP,
-            PaymentsCapability.DISPUTES,
-            PaymentsCapability.LOOK_UP_DISPUTE,
-            PaymentsCapability.ACCEPT_DISPUTE,
-            PaymentsCapability.DISPUTE_EVIDENCE,
-            PaymentsCapability.OFF_SESSION,
-            PaymentsCapability.STORE_METHOD,
-            PaymentsCapability.BILLING_ADDRESS,
-            PaymentsCapability.SHIPPING_ADDRESS,
-            PaymentsCapability.LINE_ITEMS,
-            PaymentsCapability.THREE_DS,
-            PaymentsCapability.STORED_MEANS,
-        }
+    capabilities = sdk.members_of(
+        PaymentsCapability,
+        "complete authorize void partial_capture multiple_captures look_up disputes"
+        " look_up_dispute accept_dispute dispute_evidence off_session store_method billing_address"
+        " shipping_address line_items three_ds stored_means",
     )
     limits: ClassVar[Mapping[str, int]] = {
         "page": 250,

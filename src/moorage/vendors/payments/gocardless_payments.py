@@ -108,22 +108,10 @@ class GoCardlessPayments(sdk.ApiVendor):
     name = "gocardless_payments"
     kinds = ("payments",)
     api_version = API_VERSION
-    capabilities = frozenset(
-        {
-            PaymentsCapability.INTENT,
-            PaymentsCapability.COMPLETE,
-            PaymentsCapability.VOID,
-            PaymentsCapability.LOOK_UP,
-            PaymentsCapability.LOOK_UP_REFUND,
-            PaymentsCapability.LIST,
-            PaymentsCapability.PAYOUTS,
-            PaymentsCapability.OFF_SESSION,
-            PaymentsCapability.STORE_METHOD,
-            PaymentsCapability.STATEMENT_DESCRIPTOR,
-            PaymentsCapability.STORED_MEANS,
-            PaymentsCapability.SUBSCRIPTIONS,
-            PaymentsCapability.SUBSCRIPTION_SOURCE,
-        }
+    capabilities = sdk.members_of(
+        PaymentsCapability,
+        "intent complete void look_up look_up_refund list payouts off_session store_method"
+        " statement_descriptor stored_means subscriptions subscription_source",
     )
     limits: ClassVar[Mapping[str, int]] = {"metadata": MOST_TEXTS, "page": 500}
     webhook = "gocardless"

@@ -83,32 +83,12 @@ class Mollie(sdk.ApiVendor):
     name = "mollie"
     kinds = ("payments",)
     api_version = "v2"
-    capabilities = frozenset(
-        {
-            PaymentsCapability.INTENT,
-            PaymentsCapability.COMPLETE,
-            PaymentsCapability.AUTHORIZE,
-            PaymentsCapability.VOID,
-            PaymentsCapability.PARTIAL_CAPTURE,
-            PaymentsCapability.MULTIPLE_CAPTURES,
-            PaymentsCapability.LOOK_UP,
-            PaymentsCapability.LOOK_UP_REFUND,
-            PaymentsCapability.LIST,
-            PaymentsCapability.DISPUTES,
-            PaymentsCapability.OFF_SESSION,
-            PaymentsCapability.STORE_METHOD,
-            PaymentsCapability.BILLING_ADDRESS,
-            PaymentsCapability.SHIPPING_ADDRESS,
-            PaymentsCapability.LINE_ITEMS,
-            PaymentsCapability.STORE_MEANS,
-            PaymentsCapability.STORED_MEANS,
-            PaymentsCapability.LINKS,
-            PaymentsCapability.LINK_EXPIRY,
-            PaymentsCapability.LINK_ADDRESSES,
-            PaymentsCapability.LINK_LINE_ITEMS,
-            PaymentsCapability.SUBSCRIPTIONS,
-            PaymentsCapability.SUBSCRIPTION_SOURCE,
-        }
+    capabilities = sdk.members_of(
+        PaymentsCapability,
+        "intent complete authorize void partial_capture multiple_captures look_up look_up_refund"
+        " list disputes off_session store_method billing_address shipping_address line_items"
+        " store_means stored_means links link_expiry link_addresses link_line_items subscriptions"
+        " subscription_source",
     )
     limits: ClassVar[Mapping[str, int]] = {"page": LONGEST_PAGE}
     webhook = "mollie-classic"

@@ -87,34 +87,12 @@ class PayPal(sdk.OAuthVendor):
     name = "paypal"
     kinds = ("payments",)
     api_version = "v2"
-    capabilities = frozenset(
-        {
-            PaymentsCapability.INTENT,
-            PaymentsCapability.COMPLETE,
-            PaymentsCapability.AUTHORIZE,
-            PaymentsCapability.VOID,
-            PaymentsCapability.PARTIAL_CAPTURE,
-            PaymentsCapability.MULTIPLE_CAPTURES,
-            PaymentsCapability.LOOK_UP,
-            PaymentsCapability.LOOK_UP_REFUND,
-            PaymentsCapability.LIST,
-            PaymentsCapability.DISPUTES,
-            PaymentsCapability.LOOK_UP_DISPUTE,
-            PaymentsCapability.ACCEPT_DISPUTE,
-            PaymentsCapability.DISPUTE_EVIDENCE,
-            PaymentsCapability.PAYOUTS,
-            PaymentsCapability.OFF_SESSION,
-            PaymentsCapability.STORE_METHOD,
-            PaymentsCapability.STATEMENT_DESCRIPTOR,
-            PaymentsCapability.BILLING_ADDRESS,
-            PaymentsCapability.SHIPPING_ADDRESS,
-            PaymentsCapability.LINE_ITEMS,
-            PaymentsCapability.THREE_DS,
-            PaymentsCapability.PAYEES,
-            PaymentsCapability.SUBSCRIPTIONS,
-            PaymentsCapability.SUBSCRIPTION_CONSENT,
-            PaymentsCapability.SUBSCRIPTION_QUANTITY,
-        }
+    capabilities = sdk.members_of(
+        PaymentsCapability,
+        "intent complete authorize void partial_capture multiple_captures look_up look_up_refund"
+        " list disputes look_up_dispute accept_dispute dispute_evidence payouts off_session"
+        " store_method statement_descriptor billing_address shipping_address line_items three_ds"
+        " payees subscriptions subscription_consent subscription_quantity",
     )
     limits: ClassVar[Mapping[str, int]] = {
         "idempotency_key": KEY,

@@ -31,6 +31,7 @@ from moorage.vendor_sdk import (
     VendorRejected,
     basic,
     matches,
+    members_of,
     part_key,
     words,
 )
@@ -117,25 +118,11 @@ class Razorpay(ApiVendor):
     name = "razorpay"
     kinds = ("payments",)
     api_version = "v1"
-    capabilities = frozenset(
-        {
-            PaymentsCapability.INTENT,
-            PaymentsCapability.COMPLETE,
-            PaymentsCapability.AUTHORIZE,
-            PaymentsCapability.LOOK_UP,
-            PaymentsCapability.LOOK_UP_REFUND,
-            PaymentsCapability.LIST,
-            PaymentsCapability.DISPUTES,
-            PaymentsCapability.PAYOUTS,
-            PaymentsCapability.OFF_SESSION,
-            PaymentsCapability.STORE_METHOD,
-            PaymentsCapability.STORED_MEANS,
-            PaymentsCapability.LINKS,
-            PaymentsCapability.LINK_EXPIRY,
-            PaymentsCapability.SUBSCRIPTIONS,
-            PaymentsCapability.SUBSCRIPTION_CONSENT,
-            PaymentsCapability.SUBSCRIPTION_QUANTITY,
-        }
+    capabilities = members_of(
+        PaymentsCapability,
+        "intent complete authorize look_up look_up_refund list disputes payouts off_session"
+        " store_method stored_means links link_expiry subscriptions subscription_consent"
+        " subscription_quantity",
     )
     limits: ClassVar[Mapping[str, int]] = {
         "metadata": MOST_NOTES,

@@ -93,27 +93,11 @@ class Square(sdk.ApiVendor):
     name = "square"
     kinds = ("payments",)
     api_version = API_VERSION
-    capabilities = frozenset(
-        {
-            PaymentsCapability.AUTHORIZE,
-            PaymentsCapability.VOID,
-            PaymentsCapability.PARTIAL_CAPTURE,
-            PaymentsCapability.LOOK_UP,
-            PaymentsCapability.LOOK_UP_REFUND,
-            PaymentsCapability.LIST,
-            PaymentsCapability.DISPUTES,
-            PaymentsCapability.LOOK_UP_DISPUTE,
-            PaymentsCapability.ACCEPT_DISPUTE,
-            PaymentsCapability.DISPUTE_EVIDENCE,
-            PaymentsCapability.PAYOUTS,
-            PaymentsCapability.OFF_SESSION,
-            PaymentsCapability.STATEMENT_DESCRIPTOR,
-            PaymentsCapability.BILLING_ADDRESS,
-            PaymentsCapability.SHIPPING_ADDRESS,
-            PaymentsCapability.STORE_MEANS,
-            PaymentsCapability.STORED_MEANS,
-            PaymentsCapability.PAYOUT_ITEMS,
-        }
+    capabilities = sdk.members_of(
+        PaymentsCapability,
+        "authorize void partial_capture look_up look_up_refund list disputes look_up_dispute"
+        " accept_dispute dispute_evidence payouts off_session statement_descriptor billing_address"
+        " shipping_address store_means stored_means payout_items",
     )
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": KEY, "page": PAGE, **LONGEST}
     webhook = "square"

@@ -99,11 +99,9 @@ class Stripe(sdk.ApiVendor):
     name = "stripe"
     kinds = ("payments",)
     api_version = API_VERSION
-    capabilities: ClassVar[frozenset[str]] = frozenset(PaymentsCapability) - {
-        PaymentsCapability.LINK_EXPIRY,
-        PaymentsCapability.LINK_ADDRESSES,
-        PaymentsCapability.SUBSCRIPTION_CONSENT,
-    }
+    capabilities: ClassVar[frozenset[str]] = frozenset(PaymentsCapability) - sdk.members_of(
+        PaymentsCapability, "link_expiry link_addresses subscription_consent"
+    )
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": KEY, "page": PAGE}
     webhook = "stripe"
     idempotency = _KEYS

@@ -103,15 +103,7 @@ class WebPush(sdk.Vendor):
 
     name = "web_push"
     kinds = ("push",)
-    capabilities = frozenset(
-        {
-            PushCapability.SUBSCRIPTION,
-            PushCapability.BADGE,
-            PushCapability.IMAGE,
-            PushCapability.LINK,
-            PushCapability.COLLAPSE_KEY,
-        }
-    )
+    capabilities = sdk.members_of(PushCapability, "subscription badge image link collapse_key")
     limits: ClassVar[Mapping[str, int]] = {"message_bytes": _MOST_BYTES}
 
     private_key: Secret = attrs.field(converter=as_pem, validator=_is_key)

@@ -97,21 +97,10 @@ class DhlExpress(sdk.ApiVendor):
     name = CARRIER
     kinds = ("shipping",)
     api_version = "3.1.0"
-    capabilities = frozenset(
-        {
-            ShippingCapability.RATES,
-            ShippingCapability.FIND_LOST_LABEL,
-            ShippingCapability.MULTI_PARCEL,
-            ShippingCapability.CUSTOMS,
-            ShippingCapability.INSURANCE,
-            ShippingCapability.SIGNATURE,
-            ShippingCapability.SATURDAY_DELIVERY,
-            ShippingCapability.LABEL_ZPL,
-            ShippingCapability.LABEL_EPL,
-            ShippingCapability.LABEL_PAPER,
-            ShippingCapability.TRACK,
-            ShippingCapability.VALIDATE_ADDRESS,
-        }
+    capabilities = sdk.members_of(
+        ShippingCapability,
+        "rates find_lost_label multi_parcel customs insurance signature saturday_delivery"
+        " label_zpl label_epl label_paper track validate_address",
     )
     limits: ClassVar[Mapping[str, int]] = {"parcels": 999}
 

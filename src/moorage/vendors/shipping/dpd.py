@@ -59,14 +59,8 @@ class Dpd(sdk.ApiVendor):
     name = CARRIER
     kinds = ("shipping",)
     api_version = "v1"
-    capabilities = frozenset(
-        {
-            ShippingCapability.LABEL_ZPL,
-            ShippingCapability.LABEL_EPL,
-            ShippingCapability.LABEL_PAPER,
-            ShippingCapability.LABEL_AGAIN,
-            ShippingCapability.CONVERT_LABEL,
-        }
+    capabilities = sdk.members_of(
+        ShippingCapability, "label_zpl label_epl label_paper label_again convert_label"
     )
     limits: ClassVar[Mapping[str, int]] = {"parcels": 1}
     auth = sdk.api_key("X-DPD-PASSWORD")

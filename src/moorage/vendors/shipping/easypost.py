@@ -86,12 +86,9 @@ class EasyPost(sdk.ApiVendor):
     name = "easypost"
     kinds = ("shipping",)
     api_version = "v2"
-    capabilities = frozenset(ShippingCapability) - {
-        ShippingCapability.MULTI_PARCEL,
-        ShippingCapability.LABEL_PAPER,
-        ShippingCapability.PICKUP_SEVERAL,
-        ShippingCapability.SERVICE_POINTS,
-    }
+    capabilities = frozenset(ShippingCapability) - sdk.members_of(
+        ShippingCapability, "multi_parcel label_paper pickup_several service_points"
+    )
     webhook = "easypost"
 
     auth = _auth

@@ -89,18 +89,11 @@ class FedEx(sdk.Vendor):
     name: ClassVar[str] = CARRIER
     kinds: ClassVar[tuple[str, ...]] = ("shipping",)
     api_version: ClassVar[str | None] = "v1"
-    capabilities: ClassVar[frozenset[str]] = frozenset(ShippingCapability) - {
-        ShippingCapability.INSURANCE,
-        ShippingCapability.LABEL_PAPER,
-        ShippingCapability.LABEL_AGAIN,
-        ShippingCapability.CONVERT_LABEL,
-        ShippingCapability.BUY_BY_REFERENCE,
-        ShippingCapability.PICKUP,
-        ShippingCapability.PICKUP_SEVERAL,
-        ShippingCapability.CANCEL_PICKUP,
-        ShippingCapability.MANIFEST,
-        ShippingCapability.SERVICE_POINTS,
-    }
+    capabilities: ClassVar[frozenset[str]] = frozenset(ShippingCapability) - sdk.members_of(
+        ShippingCapability,
+        "insurance label_paper label_again convert_label buy_by_reference pickup pickup_several"
+        " cancel_pickup manifest service_points",
+    )
 
     account_number: str = attrs.field(repr=False)
     client_id: str | None = attrs.field(default=None, repr=False)

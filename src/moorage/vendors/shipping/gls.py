@@ -80,16 +80,8 @@ class Gls(sdk.OAuthVendor):
     name = CARRIER
     kinds = ("shipping",)
     api_version = "v1"
-    capabilities = frozenset(
-        {
-            ShippingCapability.RATES,
-            ShippingCapability.FIND_LOST_LABEL,
-            ShippingCapability.LABEL_ZPL,
-            ShippingCapability.LABEL_AGAIN,
-            ShippingCapability.CONVERT_LABEL,
-            ShippingCapability.TRACK,
-            ShippingCapability.CANCEL,
-        }
+    capabilities = sdk.members_of(
+        ShippingCapability, "rates find_lost_label label_zpl label_again convert_label track cancel"
     )
     limits: ClassVar[Mapping[str, int]] = {"parcels": 1}
     oauth_path = "/oauth2/v2/token"

@@ -60,14 +60,7 @@ class RoyalMail(sdk.ApiVendor):
     name = CARRIER
     kinds = ("shipping",)
     api_version = "v1"
-    capabilities = frozenset(
-        {
-            ShippingCapability.FIND_LOST_LABEL,
-            ShippingCapability.CUSTOMS,
-            ShippingCapability.LABEL_AGAIN,
-            ShippingCapability.CANCEL,
-        }
-    )
+    capabilities = sdk.members_of(ShippingCapability, "find_lost_label customs label_again cancel")
     limits: ClassVar[Mapping[str, int]] = {"parcels": 1}
     refusals = staticmethod(classify)
     ping_path = ORDERS

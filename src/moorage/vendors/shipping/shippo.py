@@ -73,12 +73,9 @@ class Shippo(sdk.ApiVendor):
     name = "shippo"
     kinds = ("shipping",)
     api_version = "2018-02-08"
-    capabilities = frozenset(ShippingCapability) - {
-        ShippingCapability.CONVERT_LABEL,
-        ShippingCapability.LABEL_EPL,
-        ShippingCapability.CANCEL_PICKUP,
-        ShippingCapability.SERVICE_POINTS,
-    }
+    capabilities = frozenset(ShippingCapability) - sdk.members_of(
+        ShippingCapability, "convert_label label_epl cancel_pickup service_points"
+    )
     webhook = "shippo"
 
     auth = _auth

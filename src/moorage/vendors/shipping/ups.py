@@ -75,23 +75,10 @@ class Ups(sdk.OAuthVendor):
     name = CARRIER
     kinds = ("shipping",)
     api_version = "v2409"
-    capabilities = frozenset(
-        {
-            ShippingCapability.RATES,
-            ShippingCapability.FIND_LOST_LABEL,
-            ShippingCapability.MULTI_PARCEL,
-            ShippingCapability.CUSTOMS,
-            ShippingCapability.INSURANCE,
-            ShippingCapability.SIGNATURE,
-            ShippingCapability.SATURDAY_DELIVERY,
-            ShippingCapability.LABEL_ZPL,
-            ShippingCapability.LABEL_EPL,
-            ShippingCapability.LABEL_AGAIN,
-            ShippingCapability.CONVERT_LABEL,
-            ShippingCapability.TRACK,
-            ShippingCapability.CANCEL,
-            ShippingCapability.VALIDATE_ADDRESS,
-        }
+    capabilities = sdk.members_of(
+        ShippingCapability,
+        "rates find_lost_label multi_parcel customs insurance signature saturday_delivery"
+        " label_zpl label_epl label_again convert_label track cancel validate_address",
     )
     limits: ClassVar[Mapping[str, int]] = {"parcels": 200}
 

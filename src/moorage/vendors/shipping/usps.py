@@ -83,16 +83,9 @@ class Usps(sdk.OAuthVendor):
     name = CARRIER
     kinds = ("shipping",)
     api_version = "v3"
-    capabilities = frozenset(
-        {
-            ShippingCapability.RATES,
-            ShippingCapability.FIND_LOST_LABEL,
-            ShippingCapability.SIGNATURE,
-            ShippingCapability.LABEL_ZPL,
-            ShippingCapability.LABEL_EPL,
-            ShippingCapability.TRACK,
-            ShippingCapability.VALIDATE_ADDRESS,
-        }
+    capabilities = sdk.members_of(
+        ShippingCapability,
+        "rates find_lost_label signature label_zpl label_epl track validate_address",
     )
     limits: ClassVar[Mapping[str, int]] = {"parcels": 1}
     idempotency = _KEYS

@@ -185,14 +185,8 @@ class Bird(sdk.ApiVendor):
     name = "bird"
     kinds = ("sms",)
     api_version = "v1"
-    capabilities = frozenset(
-        {
-            SmsCapability.LOOK_UP,
-            SmsCapability.VALIDATE_NUMBER,
-            SmsCapability.CARRIER,
-            SmsCapability.VERIFICATION,
-            SmsCapability.OPT_OUTS,
-        }
+    capabilities = sdk.members_of(
+        SmsCapability, "look_up validate_number carrier verification opt_outs"
     )
     limits: ClassVar[Mapping[str, int]] = {"segments": 12, "idempotency_key": _KEY}
     webhook = "standard-webhooks"

@@ -233,17 +233,9 @@ class Infobip(sdk.ApiVendor):
     name = "infobip"
     kinds = ("sms",)
     api_version = "3"
-    capabilities = frozenset(
-        {
-            SmsCapability.CALLBACK,
-            SmsCapability.SCHEDULED,
-            SmsCapability.CANCEL,
-            SmsCapability.VALIDITY,
-            SmsCapability.LOOK_UP,
-            SmsCapability.BALANCE,
-            SmsCapability.VERIFICATION,
-            SmsCapability.VERIFICATION_CALL,
-        }
+    capabilities = sdk.members_of(
+        SmsCapability,
+        "callback scheduled cancel validity look_up balance verification verification_call",
     )
     limits: ClassVar[Mapping[str, int]] = {"reference": 4000}
     webhook = "infobip"

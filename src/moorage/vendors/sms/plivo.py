@@ -116,11 +116,9 @@ class Plivo(sdk.ApiVendor):
     name = "plivo"
     kinds = ("sms",)
     api_version = "v1"
-    capabilities = frozenset(SmsCapability) - {
-        SmsCapability.CANCEL,
-        SmsCapability.OPT_OUTS,
-        SmsCapability.SCHEDULED,
-    }
+    capabilities = frozenset(SmsCapability) - sdk.members_of(
+        SmsCapability, "cancel opt_outs scheduled"
+    )
     limits: ClassVar[Mapping[str, int]] = {"text": 1600, "media": 10}
     webhook = "plivo"
 

@@ -135,15 +135,7 @@ class Sinch(sdk.ApiVendor):
     name = "sinch"
     kinds = ("sms",)
     api_version = "v1"
-    capabilities = frozenset(
-        {
-            SmsCapability.MEDIA,
-            SmsCapability.CALLBACK,
-            SmsCapability.SCHEDULED,
-            SmsCapability.CANCEL,
-            SmsCapability.LOOK_UP,
-        }
-    )
+    capabilities = sdk.members_of(SmsCapability, "media callback scheduled cancel look_up")
     limits: ClassVar[Mapping[str, int]] = {"media": 1}
     webhook = "sinch"
 

@@ -224,16 +224,9 @@ class Vonage(sdk.ApiVendor):
 
     name = "vonage"
     kinds = ("sms",)
-    capabilities = frozenset(
-        {
-            SmsCapability.CALLBACK,
-            SmsCapability.VALIDITY,
-            SmsCapability.VALIDATE_NUMBER,
-            SmsCapability.CARRIER,
-            SmsCapability.BALANCE,
-            SmsCapability.VERIFICATION,
-            SmsCapability.VERIFICATION_CALL,
-        }
+    capabilities = sdk.members_of(
+        SmsCapability,
+        "callback validity validate_number carrier balance verification verification_call",
     )
     webhook = "vonage"
 

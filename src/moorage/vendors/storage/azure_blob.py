@@ -75,11 +75,9 @@ class AzureBlob(sdk.Vendor):
     name: ClassVar[str] = "azure_blob"
     kinds: ClassVar[tuple[str, ...]] = ("storage",)
     api_version: ClassVar[str | None] = "2025-01-05"
-    capabilities: ClassVar[frozenset[str]] = frozenset(StorageCapability) - {
-        StorageCapability.STALE_UPLOADS,
-        StorageCapability.VISIBILITY,
-        StorageCapability.SIGNED_POST,
-    }
+    capabilities: ClassVar[frozenset[str]] = frozenset(StorageCapability) - sdk.members_of(
+        StorageCapability, "stale_uploads visibility signed_post"
+    )
     limits: ClassVar[Mapping[str, int]] = {"delete": 100, "parts": 50_000, "tags": 10}
 
     account: str = attrs.field(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from moorage.contracts.storage import StorageCapability
-from moorage.vendor_sdk import Secret, Service, as_secret, is_object, no_options
+from moorage.vendor_sdk import Secret, Service, as_secret, is_object, members_of, no_options
 from moorage.vendors.storage._files import FilesVendor
 
 if TYPE_CHECKING:
@@ -36,15 +36,8 @@ class Fsspec(FilesVendor):
     name: ClassVar[str] = "fsspec"
     kinds: ClassVar[tuple[str, ...]] = ("storage",)
     transport: ClassVar[str | None] = "fsspec"
-    capabilities: ClassVar[frozenset[str]] = frozenset(
-        {
-            StorageCapability.RANGE,
-            StorageCapability.CONDITIONAL_GET,
-            StorageCapability.METADATA,
-            StorageCapability.MULTIPART,
-            StorageCapability.STALE_UPLOADS,
-            StorageCapability.COPY,
-        }
+    capabilities: ClassVar[frozenset[str]] = members_of(
+        StorageCapability, "range conditional_get metadata multipart stale_uploads copy"
     )
     limits: ClassVar[Mapping[str, int]] = {"delete": 1_000, "parts": 10_000}
     piece_size: ClassVar[int] = 4 * 1024 * 1024

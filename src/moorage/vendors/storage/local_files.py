@@ -47,18 +47,10 @@ class LocalFiles(FilesVendor):
     name: ClassVar[str] = "local_files"
     kinds: ClassVar[tuple[str, ...]] = ("storage",)
     transport: ClassVar[str | None] = "files"
-    capabilities: ClassVar[frozenset[str]] = frozenset(
-        {
-            StorageCapability.RANGE,
-            StorageCapability.CONDITIONAL_GET,
-            StorageCapability.CONDITIONAL_PUT,
-            StorageCapability.METADATA,
-            StorageCapability.MULTIPART,
-            StorageCapability.STALE_UPLOADS,
-            StorageCapability.COPY,
-            StorageCapability.SIGNED_URL,
-            StorageCapability.PUBLIC_URL,
-        }
+    capabilities: ClassVar[frozenset[str]] = sdk.members_of(
+        StorageCapability,
+        "range conditional_get conditional_put metadata multipart stale_uploads copy signed_url"
+        " public_url",
     )
     limits: ClassVar[Mapping[str, int]] = {"delete": 1_000, "parts": 10_000}
 

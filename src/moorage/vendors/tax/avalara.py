@@ -82,15 +82,8 @@ class Avalara(sdk.ApiVendor):
     kinds = ("tax",)
     api_version = "v2"
     auth: ClassVar[Any] = sdk.basic("account")
-    capabilities: ClassVar[frozenset[str]] = frozenset(
-        {
-            TaxCapability.CALCULATION,
-            TaxCapability.INCLUSIVE_PRICES,
-            TaxCapability.BUYER_VAT_NUMBERS,
-            TaxCapability.EXEMPTIONS,
-            TaxCapability.RECORDS,
-            TaxCapability.REVERSALS,
-        }
+    capabilities: ClassVar[frozenset[str]] = sdk.members_of(
+        TaxCapability, "calculation inclusive_prices buyer_vat_numbers exemptions records reversals"
     )
     unknown_outcomes: ClassVar[Mapping[str, sdk.UnknownOutcome]] = sdk.words(
         sdk.UnknownOutcome.REPEATED, "record reverse"

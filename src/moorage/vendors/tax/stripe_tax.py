@@ -143,16 +143,10 @@ class StripeTax(sdk.ApiVendor):
     name = "stripe_tax"
     kinds = ("tax",)
     api_version = API_VERSION
-    capabilities: ClassVar[frozenset[str]] = frozenset(
-        {
-            TaxCapability.CALCULATION,
-            TaxCapability.INCLUSIVE_PRICES,
-            TaxCapability.BUYER_VAT_NUMBERS,
-            TaxCapability.EXEMPTIONS,
-            TaxCapability.REVERSE_CHARGE,
-            TaxCapability.RECORDS,
-            TaxCapability.REVERSALS,
-        }
+    capabilities: ClassVar[frozenset[str]] = sdk.members_of(
+        TaxCapability,
+        "calculation inclusive_prices buyer_vat_numbers exemptions reverse_charge records"
+        " reversals",
     )
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _KEY}
     idempotency = sdk.VendorKeys(

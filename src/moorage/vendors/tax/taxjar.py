@@ -117,13 +117,8 @@ class TaxJar(sdk.ApiVendor):
     name = "taxjar"
     kinds = ("tax",)
     api_version = API_VERSION
-    capabilities: ClassVar[frozenset[str]] = frozenset(
-        {
-            TaxCapability.CALCULATION,
-            TaxCapability.EXEMPTIONS,
-            TaxCapability.RECORDS,
-            TaxCapability.REVERSALS,
-        }
+    capabilities: ClassVar[frozenset[str]] = sdk.members_of(
+        TaxCapability, "calculation exemptions records reversals"
     )
     unknown_outcomes: ClassVar[Mapping[str, sdk.UnknownOutcome]] = sdk.words(
         sdk.UnknownOutcome.REPEATED, "record reverse"
