@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.concurrency.forking import was_imported_before_fork
+from moorage.adapters.concurrency.lasting_imports import import_lastingly
 from moorage.adapters.http.messages._http1 import USER_AGENT
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.values.installation import install
@@ -73,6 +74,7 @@ class Clients:
             was_imported_before_fork(_LIBRARY) or _uses.setdefault("pid", pid) != pid
         ):
             raise ProcessForked
+        import_lastingly(_LIBRARY)
         self.pid = pid
 
     def find(self, connect: float | None, read: float | None, *, proxied: bool) -> Any:
