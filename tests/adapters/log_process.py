@@ -5,14 +5,13 @@ The arguments are the log's URL, the prefix of its table, and the name of the fu
 
 from __future__ import annotations
 
-import importlib
+import multiprocessing
 import os
 import resource
 import signal
 import sys
 import threading
 import time
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,14 +45,27 @@ def forks(open_: Callable[..., Any]) -> None:
     os.waitpid(child, 0)
 
 
-def ends_in_child_of(library: str, open_: Callable[..., Any]) -> None:
-    """Queue a log entry here, and another in a child process of a library."""
+def forks_by_multiprocessing(open_: Callable[..., Any]) -> None:
+    """Queue a log entry here, and another in a child process of multiprocessing."""
     log = open_(every=3_600.0)
     log.write(entry(0))
-    context = importlib.import_module(library).get_context("fork")
-    child = context.Process(target=lambda: log.write(entry(1)))
+    child = multiprocessing.get_context("fork").Process(target=lambda: log.write(entry(1)))
     child.start()
     child.join()
+
+
+def forks_by_celery(open_: Callable[..., Any]) -> None:
+    """Queue a log entry here, and another in a child process that ends as Celery's do."""
+    from celery.concurrency.prefork import process_destructor  # noqa: PLC0415 - optional
+
+    log = open_(every=3_600.0)
+    log.write(entry(0))
+    child = os.fork()
+    if not child:
+        log.write(entry(1))
+        process_destructor(os.getpid(), 0)
+        os._exit(0)
+    os.waitpid(child, 0)
 
 
 def wait_with_queued_entries(open_: Callable[..., Any]) -> None:
@@ -132,15 +144,14 @@ def handles_the_signal(open_: Callable[..., Any]) -> None:
 
 if __name__ == "__main__":
     url, prefix, name = sys.argv[1:]
-    jobs: dict[str, Callable[[Callable[..., Any]], None]] = {
+    {
         "ends": ends,
         "forks": forks,
-        "forks by multiprocessing": partial(ends_in_child_of, "multiprocessing"),
-        "forks by Celery": partial(ends_in_child_of, "billiard"),
+        "forks by multiprocessing": forks_by_multiprocessing,
+        "forks by Celery": forks_by_celery,
         "waits": wait_with_queued_entries,
         "ends_by_signal": ends_by_signal,
         "flushes_at_the_signal": flushes_at_the_signal,
         "fills_the_disk": fills_the_disk,
         "handles_the_signal": handles_the_signal,
-    }
-    jobs[name](lambda **options: open_log(url, prefix=prefix, timeout=30.0, **options))
+    }[name](lambda **options: open_log(url, prefix=prefix, timeout=30.0, **options))

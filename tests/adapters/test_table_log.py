@@ -310,7 +310,7 @@ def _process(lab: Lab, does: str) -> subprocess.Popen[bytes]:
         pytest.param(
             "forks by Celery",
             2,
-            marks=pytest.mark.skipif(find_spec("billiard") is None, reason="Celery is missing"),
+            marks=pytest.mark.skipif(find_spec("celery") is None, reason="Celery is missing"),
         ),
     ],
 )

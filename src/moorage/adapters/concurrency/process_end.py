@@ -1,7 +1,7 @@
 """Jobs that run when the process ends, also in child processes of multiprocessing and Celery.
 
-Such a child process calls no function that is registered with `atexit`. It calls the finalizers of
-`multiprocessing.util`, and so does one of billiard, which Celery uses in place of multiprocessing.
+Such a child process calls no function that is registered with `atexit`. One of multiprocessing
+calls the finalizers of `multiprocessing.util`, and one of Celery sends a signal of Celery.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-_LIBRARIES: Final = ("multiprocessing.process", "billiard.process")
 _AFTER_OTHERS: Final = -1
 """A priority: the finalizers of the program, which may still make calls, have higher ones."""
 
@@ -23,23 +22,25 @@ _in_children: Final[set[tuple[int, Callable[[], object]]]] = set()
 
 
 def at_process_end(work: Callable[[], object]) -> None:
-    """Run a job when this process ends normally; at most once, however often it is registered."""
+    """Run a job when this process ends normally, however often it is registered.
+
+    Register it in each process, at the first use of what it ends.
+    """
     if work not in _everywhere:
         _everywhere.add(work)
         atexit.register(work)
     child = os.getpid(), work
-    if child not in _in_children and ends_without_exit_handlers():
+    if child in _in_children:
+        return
+    _in_children.add(child)
+    processes, signals = map(sys.modules.get, ("multiprocessing.process", "celery.signals"))
+    if processes is not None and processes.parent_process() is not None:
         from multiprocessing.util import Finalize  # noqa: PLC0415 - loaded in such a process already
 
-        _in_children.add(child)
         Finalize(None, work, exitpriority=_AFTER_OTHERS)
+    if signals is not None:
 
+        def on_shutdown(**_: Any) -> None:
+            work()
 
-def ends_without_exit_handlers(modules: Mapping[str, Any] = sys.modules) -> bool:
-    """Return whether this is a child process of multiprocessing or of billiard.
-
-    Args:
-        modules: the loaded modules.
-    """
-    libraries = (modules[name] for name in _LIBRARIES if name in modules)
-    return any(library.current_process()._parent_pid is not None for library in libraries)  # noqa: SLF001 - billiard has no public way to ask
+        signals.worker_process_shutdown.connect(on_shutdown, weak=False)
