@@ -7,8 +7,7 @@ import threading
 
 import pytest
 
-from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
-from moorage.adapters.concurrency.forking import restart_in_child
+from moorage.adapters.concurrency.forking import ForkSafeLock
 from tests.adapters.forked import in_a_child
 
 
@@ -22,13 +21,20 @@ def test_one_thread_at_a_time_holds_the_lock() -> None:
     assert not lock.current.locked()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_block_that_forks_ends_in_child() -> None:
-    """A block in which the process is forked ends in the child too, and the lock stays usable."""
+    """A child can take the lock in a block in which it was forked, and the block ends there too."""
     lock = ForkSafeLock()
+
+    def use_in_child() -> tuple[bool, bool]:
+        with lock.current:
+            is_held = lock.current.locked()
+        return is_held, lock.current.locked()
+
     with lock.current:
-        restart_in_child()
-    with lock.current:
+        in_child = in_a_child(use_in_child)
         assert lock.current.locked()
+    assert (True, False) == in_child
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, cast
@@ -10,20 +12,19 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from moorage import AsyncConnectorManager, ConnectorManager, Service
-from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.domain.connectors.dependencies import cycle_of, opening_order
 from moorage.domain.connectors.description import ConnectorDescription
 from moorage.domain.monitoring.health import HealthState
 from moorage.errors import ConfigurationError, ConnectionFailed, InvalidData, LocalFailure
 from moorage.hub.connectors_async import AsyncConnectors
 from moorage.hub.connectors_sync import Connectors
+from tests.adapters.forked import in_a_child
 from tests.connectors.connector_lab import (
     AsyncRecordingConnector,
     ConnectorsLab,
     RecordingConnector,
     in_both_modes,
 )
-from tests.support.meanwhile import Meanwhile
 from tests.support.virtual_tasks import PATIENCE
 
 if TYPE_CHECKING:
@@ -375,21 +376,22 @@ def test_unknown_dependencies_do_not_change_the_order() -> None:
     assert ("a", "b") == opening_order({"b": ["a"], "a": ["elsewhere"]})
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_forked_child_makes_connector_that_parent_was_making() -> None:
     """A child that was forked while its parent made a connector can make the connector itself."""
     connectors = Connectors(ConnectorManager([Service("diaries")]))
-    results: list[object] = []
+    names: list[str] = []
+
+    def use_in_child() -> str:
+        names.append("in the child")
+        signal.alarm(60)  # a child that waits for its parent's thread ends
+        return str(connectors["diary"].name)
 
     def build() -> RecordingConnector:
-        if not results:
-            results.append(None)
-            restart_in_child()
-            in_child = Meanwhile(lambda: connectors["diary"])
-            in_child.come()
-            results.append(in_child.result())
+        if not names:
+            names.append(in_a_child(use_in_child))
         return RecordingConnector("diary", [])
 
     connectors.declare(ConnectorDescription(name="diary", kind="diary"), cast("Any", build))
     with connectors.use("diary"):
-        pass
-    assert isinstance(results[-1], RecordingConnector)
+        assert ["diary"] == names

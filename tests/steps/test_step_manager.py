@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -26,12 +27,12 @@ from moorage import (
     StepManager,
     Workspace,
 )
-from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.domain.steps.log_lines import LONGEST_LINE, TAIL, LineReader, LogLine, OutputTail
 from moorage.domain.steps.runs import RunPhase, RunSpec
 from moorage.domain.steps.step import run_name
 from moorage.testing import MockPlatform
 from moorage.wiring.step_secrets import referenced_secret
+from tests.adapters.forked import in_a_child
 from tests.support.meanwhile import Meanwhile
 from tests.support.waiting import wait_until
 
@@ -280,20 +281,22 @@ def test_threads_share_connector_that_both_need_first() -> None:
     assert (1, 1) == (len(platforms), steps.stats()["made"])
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_forked_child_makes_connector_that_parent_was_making() -> None:
     """A child that was forked while its parent made a connector can make the connector itself."""
     steps = managed_steps()
-    results: list[object] = []
+    kinds: list[str] = []
+
+    def use_in_child() -> str:
+        kinds.append("in the child")
+        signal.alarm(60)  # a child that waits for its parent's thread ends
+        return type(steps.get("mock")).__name__
 
     def factory() -> MockPlatform:
-        if not results:
-            results.append(None)
-            restart_in_child()
-            in_child = Meanwhile(lambda: steps.get("mock"))
-            in_child.come()
-            results.append(in_child.result())
+        if not kinds:
+            kinds.append(in_a_child(use_in_child))
         return MockPlatform()
 
     steps.register("mock", factory)
     steps.get("mock")
-    assert isinstance(results[-1], StepConnector)
+    assert ["StepConnector"] == kinds

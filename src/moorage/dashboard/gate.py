@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
+from moorage.adapters.concurrency.forking import ForkSafeLock
 from moorage.dashboard.layout import bare_document, text_field
 from moorage.dashboard.markup import tag
 from moorage.dashboard.people import ALL_ACTS, READ_ONLY, Person

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 import attrs
 
-from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
+from moorage.adapters.concurrency.forking import ForkSafeLock
 from moorage.domain.connectors.dependencies import opening_order
 from moorage.domain.connectors.description import ConnectorDescription
 from moorage.domain.connectors.health import ConnectorHealth

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakValueDictionary
 
-from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
+from moorage.adapters.concurrency.forking import ForkSafeLock
 from moorage.contracts.hub_configuration import HubConfiguration, check_modes
 from moorage.contracts.routes import Directory
 from moorage.domain.values.frozen_values import evolve

@@ -9,7 +9,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
-from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
+from moorage.adapters.concurrency.forking import ForkSafeLock
 from moorage.domain.steps.registry import StepStatistics, type_of_step
 from moorage.domain.steps.step import ConnectorType
 from moorage.errors import ConfigurationError

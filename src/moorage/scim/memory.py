@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import attrs
 
-from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
+from moorage.adapters.concurrency.forking import ForkSafeLock
 from moorage.errors import AlreadyExists
 from moorage.scim.attributes import REQUIRED
 from moorage.scim.filters import fulfils

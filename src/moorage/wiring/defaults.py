@@ -7,8 +7,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
-from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.concurrency.forking import ForkSafeLock, in_child
 from moorage.errors import CredentialNotFound
 
 if TYPE_CHECKING:

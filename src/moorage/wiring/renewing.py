@@ -6,8 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
-from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
-from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.concurrency.forking import ForkSafeLock, in_child
 from moorage.domain.entries.renewal import ENTRY_LEASE
 from moorage.domain.idempotency.claims import RENEWAL
 from moorage.domain.values.durations import SECOND

@@ -1,11 +1,11 @@
-"""Hooks for forks: objects pause before a fork, resume after it, and restart in the child."""
+"""Hooks and locks for forks: objects pause before a fork, and resume or restart after it."""
 
 from __future__ import annotations
 
 import os
 import sys
 from functools import partial
-from threading import get_ident
+from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from moorage.domain.values.weak_table import WeakTable
@@ -38,6 +38,29 @@ def around_fork(
     Neither may raise.
     """
     _pausing[owner] = pause, resume
+
+
+class ForkSafeLock:
+    """A lock of the current process; a forked child has a new one.
+
+    If another thread holds an ordinary lock during a fork, the child waits for it forever, because
+    that thread does not exist in the child.
+
+    Use it as `with self._lock.current:`. `ForkSafeLock` is no context manager itself: Python code
+    in its `__enter__` could be interrupted after it took the lock, and nobody would give it back.
+
+    Attributes:
+        current: the lock of the current process.
+    """
+
+    __slots__ = ("__weakref__", "current")
+
+    def __init__(self) -> None:
+        self._renew()
+        in_child(self, ForkSafeLock._renew)
+
+    def _renew(self) -> None:
+        self.current = Lock()
 
 
 def pause_before_fork() -> None:

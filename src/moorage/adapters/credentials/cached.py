@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from moorage.adapters.clocks.system import SystemClock
-from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
+from moorage.adapters.concurrency.forking import ForkSafeLock
 from moorage.domain.values.durations import count, seconds
 from moorage.errors import StorageUnavailable
 from moorage.ports.credentials import AsyncCredentialProvider, CredentialProvider

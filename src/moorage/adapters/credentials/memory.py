@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
+from moorage.adapters.concurrency.forking import ForkSafeLock
 from moorage.adapters.credentials._renewing import (
     AsyncCredentialRenewal,
     CredentialRenewal,

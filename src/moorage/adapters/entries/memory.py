@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import attrs
 
 from moorage.adapters.clocks.system import SystemClock
-from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
+from moorage.adapters.concurrency.forking import ForkSafeLock
 from moorage.domain.entries.inbox import InboxEntry
 from moorage.domain.entries.outbox import OutboxEntry
 from moorage.domain.entries.pauses import is_covered

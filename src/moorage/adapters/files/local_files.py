@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from uuid import uuid4
 
-from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
+from moorage.adapters.concurrency.forking import ForkSafeLock
 from moorage.adapters.files._errors import mapping_errors, refusal
 from moorage.adapters.files.whole_files import WholeFile
 from moorage.domain.values.file_entry import OWN_FOLDER, FileEntry, names_of

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.adapters.concurrency._closing import AsyncContextClosable, ContextClosable
-from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
+from moorage.adapters.concurrency.forking import ForkSafeLock
 from moorage.adapters.metrics.recorder import FiguresRecorder
 from moorage.domain.observation.figures import (
     DIMENSIONS,

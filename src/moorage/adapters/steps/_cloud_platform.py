@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
+from moorage.adapters.concurrency.forking import ForkSafeLock
 from moorage.domain.steps.cloud_runs import is_late
 from moorage.domain.steps.runs import STREAMS, EndReason, LogChunk
 from moorage.errors import InvalidData

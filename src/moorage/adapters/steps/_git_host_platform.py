@@ -19,7 +19,7 @@ from secrets import token_hex
 from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
+from moorage.adapters.concurrency.forking import ForkSafeLock
 from moorage.domain.steps.hosted_runs import (
     RunNote,
     hosted_status,

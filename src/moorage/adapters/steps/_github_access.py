@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
+from moorage.adapters.concurrency.forking import ForkSafeLock
 from moorage.adapters.steps._git_host_wire import FixedAccess
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.jwt import JwtAlgorithm, check_jwt_key, compact

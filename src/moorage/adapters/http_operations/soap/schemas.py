@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from xml.sax.saxutils import quoteattr
 
-from moorage.adapters.concurrency.fork_safe_lock import ForkSafeLock
+from moorage.adapters.concurrency.forking import ForkSafeLock
 from moorage.adapters.http_operations.soap.documents import SCHEMA
 from moorage.adapters.http_operations.soap.libraries import etree
 from moorage.domain.soap.locations import resolve_location
