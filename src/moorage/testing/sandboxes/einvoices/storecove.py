@@ -96,7 +96,7 @@ class StorecoveSandbox(EinvoicesSandbox):
     def check_access(self, request: base.SandboxRequest) -> None:
         """Check the API key."""
         if request.bearer() != self.token:
-            raise base.Refusal(base.reply({"error": "Unauthorized"}, 401))
+            raise base.refusal({"error": "Unauthorized"}, 401)
 
     def deliveries(self) -> Sequence[DeliveredDocument]:
         """Return the submitted documents."""

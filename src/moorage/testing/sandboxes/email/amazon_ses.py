@@ -21,16 +21,9 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
 from moorage.domain.http.requests import Response
+from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._aws import MISMATCH, STRANGER, UNSIGNED, AwsSandbox
 from moorage.testing.sandboxes._fields import words
-from moorage.testing.sandboxes.base import (
-    Refusal,
-    Routes,
-    SandboxRequest,
-    refusal,
-    reply,
-    state_field,
-)
 from moorage.testing.sandboxes.email.base import attachment_item, email_fixture, read_address
 from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded_header
 
@@ -79,9 +72,9 @@ class AmazonSesSandbox(AwsSandbox):
     open_routes = frozenset({"GET /SimpleNotificationService-{name}.pem"})
 
     templates: tuple[str, ...] = ("welcome",)
-    delivered: list[DeliveredEmail] = state_field(list)
-    suppressions: dict[str, str] = state_field(dict)
-    metrics: dict[str, list[tuple[datetime, int]]] = state_field(dict)
+    delivered: list[DeliveredEmail] = base.state_field(list)
+    suppressions: dict[str, str] = base.state_field(dict)
+    metrics: dict[str, list[tuple[datetime, int]]] = base.state_field(dict)
     broken_metrics: str | None = None
 
     @property
@@ -89,7 +82,7 @@ class AmazonSesSandbox(AwsSandbox):
         """The ARN of the topic with the account's webhooks."""
         return f"arn:aws:sns:{self.region}:123456789012:mail"
 
-    def routes(self) -> Routes:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
             "POST /v2/email/outbound-emails": self._send,
@@ -102,7 +95,7 @@ class AmazonSesSandbox(AwsSandbox):
             "GET /SimpleNotificationService-{name}.pem": self._certificate,
         }
 
-    def _suppressed(self, request: SandboxRequest) -> Response:
+    def _suppressed(self, request: base.SandboxRequest) -> Response:
         query = dict(request.query)
         start, size = int(query.get("NextToken", "0")), int(query.get("PageSize", "0"))
         if not 1 <= size <= _LARGEST_PAGE:
@@ -113,19 +106,19 @@ class AmazonSesSandbox(AwsSandbox):
         ]
         has_more = len(self.suppressions) > start + size
         token = {"NextToken": str(start + size)} if has_more else {}
-        return reply({"SuppressedDestinationSummaries": entries, **token})
+        return base.reply({"SuppressedDestinationSummaries": entries, **token})
 
-    def _suppress(self, request: SandboxRequest) -> Response:
+    def _suppress(self, request: base.SandboxRequest) -> Response:
         body = request.json()
         if set(body) != {"EmailAddress", "Reason"} or body["Reason"] not in _REASONS:
             raise _refusal(400, "BadRequestException", "Reason is BOUNCE or COMPLAINT.")
         self.suppressions[body["EmailAddress"]] = body["Reason"]
-        return reply({})
+        return base.reply({})
 
-    def _send_again(self, _: SandboxRequest, address: str) -> Response:
+    def _send_again(self, _: base.SandboxRequest, address: str) -> Response:
         if self.suppressions.pop(address, None) is None:
             raise _refusal(404, "NotFoundException", "The address is not suppressed.")
-        return reply({})
+        return base.reply({})
 
     def notice(self, event: dict[str, Any], at: datetime) -> bytes:
         """Return the body of a signed SNS message about an SES event."""
@@ -145,7 +138,7 @@ class AmazonSesSandbox(AwsSandbox):
             {**fields, **signature_fields, "Signature": b64encode(signature).decode()}
         ).encode()
 
-    def _certificate(self, _: SandboxRequest, name: str) -> Response:  # noqa: ARG002 - any is there
+    def _certificate(self, _: base.SandboxRequest, name: str) -> Response:  # noqa: ARG002 - any is there
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
         valid_from = datetime(2020, 1, 1, tzinfo=UTC)
         built = (
@@ -161,7 +154,7 @@ class AmazonSesSandbox(AwsSandbox):
         pem = built.public_bytes(serialization.Encoding.PEM)
         return Response(200, {"Content-Type": "application/x-pem-file"}, pem)
 
-    def _send(self, request: SandboxRequest) -> Response:
+    def _send(self, request: base.SandboxRequest) -> Response:
         body = _check_fields(request.json(), _MAIL)
         content, destination = body.get("Content", {}), body.get("Destination", {})
         _check_people(body, [destination])
@@ -177,9 +170,9 @@ class AmazonSesSandbox(AwsSandbox):
             self._check_template(content["Template"])
         id_ = self._id()
         self.delivered.append(_delivery_event(body, content, data, id_))
-        return reply({"MessageId": id_})
+        return base.reply({"MessageId": id_})
 
-    def _send_bulk(self, request: SandboxRequest) -> Response:
+    def _send_bulk(self, request: base.SandboxRequest) -> Response:
         body = _check_fields(request.json(), _BULK)
         entries = body.get("BulkEmailEntries", [])
         if not 1 <= len(entries) <= 50:
@@ -187,7 +180,7 @@ class AmazonSesSandbox(AwsSandbox):
         _check_people(body, [entry["Destination"] for entry in entries])
         template = body["DefaultContent"]["Template"]
         self._check_template(template)
-        return reply(
+        return base.reply(
             {"BulkEmailEntryResults": [self._entry(body, template, entry) for entry in entries]}
         )
 
@@ -211,7 +204,7 @@ class AmazonSesSandbox(AwsSandbox):
         if "TemplateContent" not in template and name not in self.templates:
             raise _refusal(404, "NotFoundException", "There is no such template.")
 
-    def _insights(self, request: SandboxRequest) -> Response:
+    def _insights(self, request: base.SandboxRequest) -> Response:
         local, _, host = request.json()["EmailAddress"].rpartition("@")
         is_invalid = host.endswith(".invalid")
 
@@ -219,7 +212,7 @@ class AmazonSesSandbox(AwsSandbox):
             return {"ConfidenceVerdict": "HIGH" if yes else "LOW"}
 
         confidence = "LOW" if is_invalid else "MEDIUM" if local == "info" else "HIGH"
-        return reply(
+        return base.reply(
             {
                 "MailboxValidation": {
                     "IsValid": {"ConfidenceVerdict": confidence},
@@ -235,13 +228,13 @@ class AmazonSesSandbox(AwsSandbox):
             }
         )
 
-    def _metrics(self, request: SandboxRequest) -> Response:
+    def _metrics(self, request: base.SandboxRequest) -> Response:
         queries = request.json()["Queries"]
         if not 1 <= len(queries) <= 10:
             raise _refusal(400, "BadRequestException", "1 to 10 queries are allowed.")
         if self.broken_metrics is not None:
             errors = [{"Id": queries[0]["Id"], "Code": self.broken_metrics, "Message": "No."}]
-            return reply({"Results": [], "Errors": errors})
+            return base.reply({"Results": [], "Errors": errors})
         results: list[dict[str, Any]] = []
         for query in queries:
             counted_numbers = [
@@ -252,12 +245,12 @@ class AmazonSesSandbox(AwsSandbox):
             moments = [day_start for day_start, _ in counted_numbers]
             values = [value for _, value in counted_numbers]
             results.append({"Id": query["Id"], "Timestamps": moments, "Values": values})
-        return reply({"Results": results, "Errors": []})
+        return base.reply({"Results": results, "Errors": []})
 
     def _id(self) -> str:
         return f"0107-sandbox-{self.number():08d}-000000"
 
-    def _unauthorized(self, problem: str) -> Refusal:
+    def _unauthorized(self, problem: str) -> base.Refusal:
         return _refusal(403, _WHO[problem], problem)
 
 
@@ -327,10 +320,10 @@ def _fill_template(text: str | None, data: dict[str, Any]) -> str | None:
     return None if text is None else _PLACEHOLDER.sub(lambda match: str(data[match[1]]), text)
 
 
-def _refusal(status: int, name: str, message: str) -> Refusal:
+def _refusal(status: int, name: str, message: str) -> base.Refusal:
     # The name comes as AWS writes it, with what is around it.
     header = f"{name}:http://internal.amazon.com/coral/com.amazon.sesv2/"
-    return refusal({"message": message}, status, x_amzn_ErrorType=header)
+    return base.refusal({"message": message}, status, x_amzn_ErrorType=header)
 
 
 def fixture(_: Path) -> SandboxFixture:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from email.utils import getaddresses
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.testing.sandboxes.base import Sandbox, state_field
 from moorage.testing.sandboxes.email.mailbox import Item, decoded_header
@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 
     from moorage.testing.sandboxes.email.mailbox import DeliveredEmail
 
+_CONTENT_TYPES: Final = {
+    "csv": "text/csv",
+    "htm": "text/html",
+    "html": "text/html",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "pdf": "application/pdf",
+    "png": "image/png",
+    "txt": "text/plain",
+}
 _Day: TypeAlias = "Mapping[str, Any]"
 
 
@@ -52,6 +62,11 @@ def read_address(text: str) -> tuple[str, str | None]:
     """Return the address in an address field, and the name if any."""
     [(name, email)] = getaddresses([text])
     return email, decoded_header(name) or None
+
+
+def content_type_of(filename: str) -> str:
+    """Return the content type that the ending of a file's name stands for."""
+    return _CONTENT_TYPES.get(filename.rpartition(".")[2].lower(), "application/octet-stream")
 
 
 def attachment_item(

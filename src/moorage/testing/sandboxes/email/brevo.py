@@ -19,6 +19,7 @@ from moorage.testing.sandboxes._fields import problems, words
 from moorage.testing.sandboxes.email.base import (
     EmailSandbox,
     attachment_item,
+    content_type_of,
     days_between,
     email_fixture,
 )
@@ -48,16 +49,6 @@ _MESSAGE: Final[dict[str, Any]] = {
     "tags": [str],
     **dict.fromkeys(words("scheduledAt batchId preheader"), str),
     "messageVersions": [_VERSION],
-}
-_KINDS: Final = {
-    "csv": "text/csv",
-    "htm": "text/html",
-    "html": "text/html",
-    "jpeg": "image/jpeg",
-    "jpg": "image/jpeg",
-    "pdf": "application/pdf",
-    "png": "image/png",
-    "txt": "text/plain",
 }
 _FILES: Final = words(
     "xlsx xls ods docx docm doc csv pdf txt gif jpg jpeg png tif tiff rtf bmp cgm css shtml html"
@@ -333,16 +324,12 @@ def _delivered_message(body: _Fields, version: _Fields, id_: str) -> DeliveredEm
         html=version.get("htmlContent"),
         headers={name: decoded_header(value) for name, value in version.get("headers", {}).items()},
         items=tuple(
-            attachment_item(file["name"], file["content"], _kind_of(file["name"]), None)
+            attachment_item(file["name"], file["content"], content_type_of(file["name"]), None)
             for file in body.get("attachment", [])
             if "content" in file
         ),
         raw=version,
     )
-
-
-def _kind_of(name: str) -> str:
-    return _KINDS.get(name.rpartition(".")[2].lower(), "application/octet-stream")
 
 
 def fixture(_: Path) -> SandboxFixture:

@@ -18,6 +18,7 @@ from moorage.testing.sandboxes._fields import problems, words
 from moorage.testing.sandboxes.email.base import (
     EmailSandbox,
     attachment_item,
+    content_type_of,
     days_between,
     email_fixture,
 )
@@ -52,16 +53,6 @@ _MESSAGE: Final[dict[str, Any]] = {
     "send_at": int,
     "settings": dict.fromkeys(words("track_clicks track_opens track_content"), bool),
     "headers": [{"name!": str, "value!": str}],
-}
-_KINDS: Final = {
-    "csv": "text/csv",
-    "htm": "text/html",
-    "html": "text/html",
-    "jpeg": "image/jpeg",
-    "jpg": "image/jpeg",
-    "pdf": "application/pdf",
-    "png": "image/png",
-    "txt": "text/plain",
 }
 _EVENTS: Final = words(
     "queued sent delivered soft_bounced hard_bounced deferred opened clicked unsubscribed"
@@ -269,7 +260,7 @@ def _delivered_message(body: _Fields, id_: str, suppressed: set[str]) -> Deliver
             attachment_item(
                 file["filename"],
                 file["content"],
-                _KINDS.get(file["filename"].rpartition(".")[2].lower(), "application/octet-stream"),
+                content_type_of(file["filename"]),
                 file.get("id"),
                 file.get("disposition", ""),
             )

@@ -15,15 +15,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage.domain.values.json_text import encode_json
-from moorage.testing.sandboxes.base import (
-    Refusal,
-    Replays,
-    Routes,
-    Sandbox,
-    SandboxRequest,
-    reply,
-    state_field,
-)
+from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes.fixture import SandboxFixture, action_url
 from moorage.testing.sandboxes.payments._checkout_com_rules import (
     CAPTURE,
@@ -48,7 +40,6 @@ if TYPE_CHECKING:
     from moorage.contracts.payments import Payment
     from moorage.contracts.ref import Ref
     from moorage.domain.http.requests import Response
-    from moorage.testing.sandboxes.base import Notice
 
 _API = "https://api.sandbox.checkout.com"
 _UNSENT = frozenset({"status", "received_on", "last_update"})
@@ -108,7 +99,7 @@ class CheckoutComPayment:
             self.status = "Voided"
 
 
-class CheckoutComSandbox(Sandbox):
+class CheckoutComSandbox(base.Sandbox):
     """A sandbox of Checkout.com: payments, their actions, disputes, customers and webhooks.
 
     Attributes:
@@ -133,14 +124,14 @@ class CheckoutComSandbox(Sandbox):
     webhook_secret: str = "checkout-sandbox-secret"
     webhook_url: str = "https://erp.example/webhooks/checkout_com"
     now: Callable[[], float] = time.time
-    _replays: Replays = state_field(lambda: Replays(header="cko-idempotency-key"))
-    payments: dict[str, CheckoutComPayment] = state_field(dict)
-    disputes: list[dict[str, Any]] = state_field(list)
-    evidence: dict[str, dict[str, Any]] = state_field(dict)
-    customers: dict[str, dict[str, dict[str, Any]]] = state_field(dict)
-    _open: list[tuple[CheckoutComPayment, dict[str, Any], bool]] = state_field(list)
+    _replays: base.Replays = base.state_field(lambda: base.Replays(header="cko-idempotency-key"))
+    payments: dict[str, CheckoutComPayment] = base.state_field(dict)
+    disputes: list[dict[str, Any]] = base.state_field(list)
+    evidence: dict[str, dict[str, Any]] = base.state_field(dict)
+    customers: dict[str, dict[str, dict[str, Any]]] = base.state_field(dict)
+    _open: list[tuple[CheckoutComPayment, dict[str, Any], bool]] = base.state_field(list)
 
-    def routes(self) -> Routes:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
             "POST /payments": self._replays.once(self._pay),
@@ -159,9 +150,9 @@ class CheckoutComSandbox(Sandbox):
             "DELETE /instruments/{id}": self._delete_instrument,
         }
 
-    def unknown(self, request: SandboxRequest) -> Response:  # noqa: ARG002 - the answer is empty
+    def unknown(self, request: base.SandboxRequest) -> Response:  # noqa: ARG002 - the answer is empty
         """Return the response to a request without a route."""
-        return reply({}, 404).evolve(body=b"")
+        return base.reply({}, 404).evolve(body=b"")
 
     # --- what happens besides requests --------------------------------------
 
@@ -174,7 +165,7 @@ class CheckoutComSandbox(Sandbox):
         """
         self._decide(self.payments[where.rpartition("/")[2]], code)
 
-    def settle(self, *, success: bool = True) -> list[Notice]:
+    def settle(self, *, success: bool = True) -> list[base.Notice]:
         """Decide accepted captures, voids and refunds, and return their webhooks."""
         notice_count = len(self.sent)
         with self._lock:
@@ -213,12 +204,12 @@ class CheckoutComSandbox(Sandbox):
 
     # --- requests -----------------------------------------------------------
 
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check a request's secret key."""
         if request.bearer() != self.secret_key:
-            raise Refusal(reply({}, 401).evolve(body=b""))
+            raise base.Refusal(base.reply({}, 401).evolve(body=b""))
 
-    def _pay(self, request: SandboxRequest) -> Response:
+    def _pay(self, request: base.SandboxRequest) -> Response:
         fields = check_payment(request.json())
         is_asked = bool(fields.get("3ds", {}).get("enabled"))
         outcome = outcome_of(fields["source"], confirmed=is_asked)
@@ -229,11 +220,11 @@ class CheckoutComSandbox(Sandbox):
         self.payments[payment.id] = payment
         if outcome != CONFIRMED:
             self._decide(payment, outcome)
-            return reply(self._decided(payment), 201)
+            return base.reply(self._decided(payment), 201)
         links = {"self": _link(payment.id), "redirect": {"href": f"{_API}/3ds/{payment.id}"}}
         body = {"id": payment.id, "status": payment.status, "_links": links}
         body |= {name: fields[name] for name in ("reference", "customer") if name in fields}
-        return reply(body, 202)
+        return base.reply(body, 202)
 
     def _check_customer(self, fields: dict[str, Any]) -> None:
         customer = fields.get("customer", {}).get("id")
@@ -300,8 +291,8 @@ class CheckoutComSandbox(Sandbox):
             payment.actions.append(action)
         return action
 
-    def _show(self, _: SandboxRequest, id: str) -> Response:
-        return reply(self._shown(self._payment(id)))
+    def _show(self, _: base.SandboxRequest, id: str) -> Response:
+        return base.reply(self._shown(self._payment(id)))
 
     def _shown(self, payment: CheckoutComPayment) -> dict[str, Any]:
         fields = payment.fields
@@ -322,13 +313,13 @@ class CheckoutComSandbox(Sandbox):
             body["source"] = payment.source
         return body
 
-    def _show_actions(self, _: SandboxRequest, id: str) -> Response:
-        return reply(self._payment(id).actions[::-1])
+    def _show_actions(self, _: base.SandboxRequest, id: str) -> Response:
+        return base.reply(self._payment(id).actions[::-1])
 
-    def _capture(self, request: SandboxRequest, id: str) -> Response:
+    def _capture(self, request: base.SandboxRequest, id: str) -> Response:
         fields, payment = check_fields(request.json(), CAPTURE), self._payment(id)
         if payment.open <= 0 or self._is_final(payment):
-            raise Refusal(error(403))
+            raise base.Refusal(error(403))
         amount = check_amount(fields.get("amount", payment.open), payment.fields["currency"])
         if amount > payment.open:
             raise invalid_data("capture_value_greater_than_remaining_authorized")
@@ -339,18 +330,18 @@ class CheckoutComSandbox(Sandbox):
     def _is_final(self, payment: CheckoutComPayment) -> bool:
         return any(is_final for open_payment, _, is_final in self._open if open_payment is payment)
 
-    def _void(self, request: SandboxRequest, id: str) -> Response:
+    def _void(self, request: base.SandboxRequest, id: str) -> Response:
         fields, payment = check_fields(request.json(), VOID), self._payment(id)
         if payment.open <= 0:
-            raise Refusal(error(403))
+            raise base.Refusal(error(403))
         return self._accept(payment, "Void", payment.open, fields)
 
-    def _refund(self, request: SandboxRequest, id: str) -> Response:
+    def _refund(self, request: base.SandboxRequest, id: str) -> Response:
         fields, payment = check_fields(request.json(), REFUND), self._payment(id)
         # An accepted capture is decided before a later refund of it.
         captured_amount = payment.captured + payment.capturing
         if captured_amount == 0:
-            raise Refusal(error(403))
+            raise base.Refusal(error(403))
         amount = check_amount(fields.get("amount", captured_amount), payment.fields["currency"])
         if amount > captured_amount - payment.refunded - payment.refunding:
             raise invalid_data("refund_amount_exceeds_balance")
@@ -370,7 +361,7 @@ class CheckoutComSandbox(Sandbox):
         self._open.append((payment, action, is_final))
         body = {"action_id": action["id"], "_links": {"payment": _link(payment.id)}}
         body |= {name: fields[name] for name in ("reference",) if name in fields}
-        return reply(body, 202)
+        return base.reply(body, 202)
 
     def _finish(
         self, payment: CheckoutComPayment, action: dict[str, Any], *, is_final: bool, success: bool
@@ -396,31 +387,31 @@ class CheckoutComSandbox(Sandbox):
         payment.count()
         self._send_webhook(_EVENTS[kind][not success], payment, action, balances=payment.balances())
 
-    def _show_dispute(self, _: SandboxRequest, id: str) -> Response:
+    def _show_dispute(self, _: base.SandboxRequest, id: str) -> Response:
         dispute = self._dispute(id)
         summary = {name: value for name, value in dispute.items() if name not in _OF_SUMMARIES}
         payment = {"id": dispute["payment_id"], "method": dispute["payment_method"]}
-        return reply({**summary, "payment": payment})
+        return base.reply({**summary, "payment": payment})
 
-    def _accept_dispute(self, _: SandboxRequest, id: str) -> Response:
+    def _accept_dispute(self, _: base.SandboxRequest, id: str) -> Response:
         self._open_dispute(id)["status"] = "accepted"
-        return reply({}, 204).evolve(body=b"")
+        return base.reply({}, 204).evolve(body=b"")
 
-    def _show_evidence(self, _: SandboxRequest, id: str) -> Response:
+    def _show_evidence(self, _: base.SandboxRequest, id: str) -> Response:
         self._dispute(id)
-        return reply(self.evidence.get(id, {}))
+        return base.reply(self.evidence.get(id, {}))
 
-    def _store_evidence(self, request: SandboxRequest, id: str) -> Response:
+    def _store_evidence(self, request: base.SandboxRequest, id: str) -> Response:
         self._open_dispute(id)
         self.evidence[id] = check_fields(request.json(), EVIDENCE)
-        return reply({}, 204).evolve(body=b"")
+        return base.reply({}, 204).evolve(body=b"")
 
-    def _submit_evidence(self, _: SandboxRequest, id: str) -> Response:
+    def _submit_evidence(self, _: base.SandboxRequest, id: str) -> Response:
         dispute = self._open_dispute(id)
         if not self.evidence.get(id):
             raise invalid_data("evidence_required")
         dispute["status"] = "evidence_under_review"
-        return reply({}, 204).evolve(body=b"")
+        return base.reply({}, 204).evolve(body=b"")
 
     def _open_dispute(self, id: str) -> dict[str, Any]:
         dispute = self._dispute(id)
@@ -431,10 +422,10 @@ class CheckoutComSandbox(Sandbox):
     def _dispute(self, id: str) -> dict[str, Any]:
         dispute = next((dispute for dispute in self.disputes if dispute["id"] == id), None)
         if dispute is None:
-            raise Refusal(error(404))
+            raise base.Refusal(error(404))
         return dispute
 
-    def _list_disputes(self, request: SandboxRequest) -> Response:
+    def _list_disputes(self, request: base.SandboxRequest) -> Response:
         query = dict(request.query)
         limit, skip = int(query.pop("limit", "50")), int(query.pop("skip", "0"))
         query.pop("from", None)
@@ -442,23 +433,23 @@ class CheckoutComSandbox(Sandbox):
             raise invalid_data("paging_limit_invalid")
         page = self.disputes[skip : skip + limit]
         total = len(self.disputes)
-        return reply({"limit": limit, "skip": skip, "total_count": total, "data": page})
+        return base.reply({"limit": limit, "skip": skip, "total_count": total, "data": page})
 
-    def _show_customer(self, _: SandboxRequest, id: str) -> Response:
+    def _show_customer(self, _: base.SandboxRequest, id: str) -> Response:
         if id not in self.customers:
-            raise Refusal(reply({}, 404).evolve(body=b""))
+            raise base.Refusal(base.reply({}, 404).evolve(body=b""))
         cards = [*self.customers[id].values()]
-        return reply({"id": id, "email": "ada@erp.example", "instruments": cards})
+        return base.reply({"id": id, "email": "ada@erp.example", "instruments": cards})
 
-    def _delete_instrument(self, _: SandboxRequest, id: str) -> Response:
+    def _delete_instrument(self, _: base.SandboxRequest, id: str) -> Response:
         for cards in self.customers.values():
             if cards.pop(id, None) is not None:
-                return reply({}, 204).evolve(body=b"")
-        raise Refusal(reply({}, 404).evolve(body=b""))
+                return base.reply({}, 204).evolve(body=b"")
+        raise base.Refusal(base.reply({}, 404).evolve(body=b""))
 
     def _payment(self, id: str) -> CheckoutComPayment:
         if id not in self.payments:
-            raise Refusal(reply({}, 404).evolve(body=b""))
+            raise base.Refusal(base.reply({}, 404).evolve(body=b""))
         return self.payments[id]
 
     def _moment(self, later: float = 0) -> str:

@@ -15,14 +15,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 from moorage.domain.values.json_text import encode_json
-from moorage.testing.sandboxes.base import (
-    Refusal,
-    Routes,
-    Sandbox,
-    SandboxRequest,
-    reply,
-    state_field,
-)
+from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes.fixture import SandboxFixture, action_url
 from moorage.testing.sandboxes.payments._gocardless_payments_rules import (
     CURRENCIES,
@@ -52,7 +45,6 @@ if TYPE_CHECKING:
 
     from moorage.contracts.payments import Payment
     from moorage.domain.http.requests import Response
-    from moorage.testing.sandboxes.base import Notice
 
 _PAGE = "https://pay-sandbox.gocardless.com/billing/static/flow?id="
 _VERSION = "2015-07-06"
@@ -67,7 +59,7 @@ _CAUSES = {
 }
 
 
-class GoCardlessPaymentsSandbox(Sandbox):
+class GoCardlessPaymentsSandbox(base.Sandbox):
     """A sandbox of GoCardless: mandates, payments, pages, refunds, subscriptions and webhooks.
 
     Attributes:
@@ -86,12 +78,12 @@ class GoCardlessPaymentsSandbox(Sandbox):
     webhook_secret: str = "gocardless-sandbox-secret"
     webhook_url: str = "https://erp.example/webhooks/gocardless"
     now: Callable[[], float] = time.time
-    mandates: dict[str, dict[str, Any]] = state_field(dict)
-    payments: dict[str, dict[str, Any]] = state_field(dict)
-    refunds: dict[str, dict[str, Any]] = state_field(dict)
-    billing_requests: dict[str, dict[str, Any]] = state_field(dict)
-    payouts: dict[str, dict[str, Any]] = state_field(dict)
-    _created: dict[tuple[str, str], str] = state_field(dict)
+    mandates: dict[str, dict[str, Any]] = base.state_field(dict)
+    payments: dict[str, dict[str, Any]] = base.state_field(dict)
+    refunds: dict[str, dict[str, Any]] = base.state_field(dict)
+    billing_requests: dict[str, dict[str, Any]] = base.state_field(dict)
+    payouts: dict[str, dict[str, Any]] = base.state_field(dict)
+    _created: dict[tuple[str, str], str] = base.state_field(dict)
 
     def __attrs_post_init__(self) -> None:
         self.billing = GoCardlessSubscriptions(
@@ -105,7 +97,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
         """All subscriptions, by id."""
         return self.billing.subscriptions
 
-    def routes(self) -> Routes:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
             "POST /payments": self._create(self._pay),
@@ -129,7 +121,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
             "POST /subscriptions/{id}/actions/cancel": self.billing.cancel,
         }
 
-    def unknown(self, request: SandboxRequest) -> Response:  # noqa: ARG002 - the answer is fixed
+    def unknown(self, request: base.SandboxRequest) -> Response:  # noqa: ARG002 - the answer is fixed
         """Return the response to a request without a route."""
         return missing_object().response
 
@@ -182,7 +174,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
             if refund["status"] == "created":
                 refund["status"] = "submitted"
 
-    def settle(self) -> list[Notice]:
+    def settle(self) -> list[base.Notice]:
         """Collect due payments, pay due refunds, and return the webhooks."""
         notice_count = len(self.sent)
         with self._lock:
@@ -246,19 +238,19 @@ class GoCardlessPaymentsSandbox(Sandbox):
 
     # --- requests -----------------------------------------------------------
 
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check a request's access token and version."""
         if request.bearer() != self.access_token:
-            raise Refusal(error(401, "invalid_api_usage", "unauthorized", "Unauthorized"))
+            raise base.Refusal(error(401, "invalid_api_usage", "unauthorized", "Unauthorized"))
         if request.headers.get("gocardless-version") != _VERSION:
-            raise Refusal(error(400, "invalid_api_usage", "missing_version_header"))
+            raise base.Refusal(error(400, "invalid_api_usage", "missing_version_header"))
 
     def _create(
-        self, handle: Callable[[SandboxRequest], dict[str, Any]]
+        self, handle: Callable[[base.SandboxRequest], dict[str, Any]]
     ) -> Callable[..., Response]:
         """Return a handler that creates an object once per idempotency key."""
 
-        def create(request: SandboxRequest) -> Response:
+        def create(request: base.SandboxRequest) -> Response:
             name = request.path[1:]
             key = (name, request.headers.get("idempotency-key") or "")
             created_id = self._created.get(key)
@@ -266,18 +258,20 @@ class GoCardlessPaymentsSandbox(Sandbox):
                 message = "A resource has already been created with this idempotency key"
                 code = "idempotent_creation_conflict"
                 links = {"conflicting_resource_id": created_id}
-                raise Refusal(error(409, "invalid_state", code, message, **links))
+                raise base.Refusal(error(409, "invalid_state", code, message, **links))
             created = handle(request)
             if key[1]:
                 self._created[key] = created["id"]
-            return reply({name: created}, 201)
+            return base.reply({name: created}, 201)
 
         return create
 
     def _shower(self, name: str) -> Callable[..., Response]:
-        def show(_: SandboxRequest, id: str) -> Response:
+        def show(_: base.SandboxRequest, id: str) -> Response:
             now = datetime.fromtimestamp(self.now(), UTC)
-            return reply({name: self._object(name, id)}, Date=format_datetime(now, usegmt=True))
+            return base.reply(
+                {name: self._object(name, id)}, Date=format_datetime(now, usegmt=True)
+            )
 
         return show
 
@@ -287,7 +281,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
             raise missing_object()
         return objects[id]
 
-    def _pay(self, request: SandboxRequest) -> dict[str, Any]:
+    def _pay(self, request: base.SandboxRequest) -> dict[str, Any]:
         fields = check_fields(request.json(), "payments", PAYMENT)
         check_amount(fields)
         mandate = self.mandates.get(fields.get("links", {}).get("mandate"))
@@ -321,14 +315,14 @@ class GoCardlessPaymentsSandbox(Sandbox):
         self.payments[payment["id"]] = payment
         return payment
 
-    def _cancel_payment(self, _: SandboxRequest, id: str) -> Response:
+    def _cancel_payment(self, _: base.SandboxRequest, id: str) -> Response:
         payment = self._object("payments", id)
         if payment["status"] != "pending_submission":
             raise impossible_step("cancellation_failed", "This payment cannot be cancelled")
         self._change(payment, "cancelled")
-        return reply({"payments": payment})
+        return base.reply({"payments": payment})
 
-    def _request(self, request: SandboxRequest) -> dict[str, Any]:
+    def _request(self, request: base.SandboxRequest) -> dict[str, Any]:
         fields = check_fields(request.json(), "billing_requests", REQUEST)
         order = check_types(fields.get("payment_request"), PAYMENT_REQUEST)
         check_amount(order)
@@ -347,14 +341,14 @@ class GoCardlessPaymentsSandbox(Sandbox):
         self.billing_requests[billing_request["id"]] = billing_request
         return billing_request
 
-    def _cancel_request(self, _: SandboxRequest, id: str) -> Response:
+    def _cancel_request(self, _: base.SandboxRequest, id: str) -> Response:
         request = self._object("billing_requests", id)
         if request["status"] != "pending":
             raise impossible_step("billing_request_not_cancellable", "It cannot be cancelled")
         self._end_request(request, "cancelled")
-        return reply({"billing_requests": request})
+        return base.reply({"billing_requests": request})
 
-    def _open_page(self, request: SandboxRequest) -> Response:
+    def _open_page(self, request: base.SandboxRequest) -> Response:
         fields = check_fields(request.json(), "billing_request_flows", FLOW)
         id = str(fields.get("links", {}).get("billing_request"))
         self._object("billing_requests", id)
@@ -367,9 +361,9 @@ class GoCardlessPaymentsSandbox(Sandbox):
             "expires_at": self._moment(7 * 86_400),
             "links": {"billing_request": id},
         }
-        return reply({"billing_request_flows": flow}, 201)
+        return base.reply({"billing_request_flows": flow}, 201)
 
-    def _refund(self, request: SandboxRequest) -> dict[str, Any]:
+    def _refund(self, request: base.SandboxRequest) -> dict[str, Any]:
         fields = check_fields(request.json(), "refunds", REFUND)
         amount = check_amount(fields)
         payment = self._object("payments", str(fields.get("links", {}).get("payment")))
@@ -395,7 +389,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
         self._notify("refunds", "created", {"refund": refund["id"]})
         return refund
 
-    def _cancel_mandate(self, _: SandboxRequest, id: str) -> Response:
+    def _cancel_mandate(self, _: base.SandboxRequest, id: str) -> Response:
         mandate = self._object("mandates", id)
         if mandate["status"] in INACTIVE:
             raise impossible_step("cancellation_failed", "This mandate cannot be cancelled")
@@ -404,18 +398,18 @@ class GoCardlessPaymentsSandbox(Sandbox):
             is_open = payment["status"] == "pending_submission"
             if is_open and payment["links"].get("mandate") == id:
                 self._change(payment, "cancelled")
-        return reply({"mandates": mandate})
+        return base.reply({"mandates": mandate})
 
-    def _list_payments(self, request: SandboxRequest) -> Response:
+    def _list_payments(self, request: base.SandboxRequest) -> Response:
         return self._page(request, "payments", self.payments)
 
-    def _list_payouts(self, request: SandboxRequest) -> Response:
+    def _list_payouts(self, request: base.SandboxRequest) -> Response:
         return self._page(request, "payouts", self.payouts)
 
-    def _list_subscriptions(self, request: SandboxRequest) -> Response:
+    def _list_subscriptions(self, request: base.SandboxRequest) -> Response:
         return self._page(request, "subscriptions", self.subscriptions)
 
-    def _list_mandates(self, request: SandboxRequest) -> Response:
+    def _list_mandates(self, request: base.SandboxRequest) -> Response:
         filters = dict(request.query)
         customer, statuses = filters.get("customer"), filters.get("status", "").split(",")
         matching_mandates = {
@@ -426,7 +420,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
         return self._page(request, "mandates", matching_mandates)
 
     def _page(
-        self, request: SandboxRequest, name: str, objects: dict[str, dict[str, Any]]
+        self, request: base.SandboxRequest, name: str, objects: dict[str, dict[str, Any]]
     ) -> Response:
         filters = dict(request.query)
         limit, cursor = int(filters.get("limit", "50")), filters.get("after")
@@ -441,7 +435,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
         page = items[start : start + limit]
         has_more = start + limit < len(items)
         cursors = {"before": None, "after": page[-1]["id"] if has_more else None}
-        return reply({name: page, "meta": {"cursors": cursors, "limit": limit}})
+        return base.reply({name: page, "meta": {"cursors": cursors, "limit": limit}})
 
     # --- changes ------------------------------------------------------------
 

@@ -18,15 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from moorage.domain.values.money import Money
-from moorage.testing.sandboxes.base import (
-    Refusal,
-    Replays,
-    Routes,
-    Sandbox,
-    SandboxRequest,
-    reply,
-    state_field,
-)
+from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes.fixture import SandboxFixture, action_url
 from moorage.testing.sandboxes.payments._mollie_rules import (
     API,
@@ -63,7 +55,7 @@ _SUBSCRIPTIONS = "/v2/customers/{customer}/subscriptions"
 _MANDATES = "/v2/customers/{customer}/mandates"
 
 
-class MollieSandbox(Sandbox):
+class MollieSandbox(base.Sandbox):
     """A sandbox of Mollie: payments, captures, refunds, chargebacks and webhooks.
 
     Attributes:
@@ -84,27 +76,27 @@ class MollieSandbox(Sandbox):
     api_key: str = "test_sandbox"
     webhook_token: str = "mollie-sandbox-token"
     now: Callable[[], float] = time.time
-    _replays: Replays = state_field(
-        lambda: Replays(
+    _replays: base.Replays = base.state_field(
+        lambda: base.Replays(
             _key_reused, headers={"Idempotent-Replayed": "true"}, refusals=lambda _: True
         )
     )
-    mandates: dict[str, str] = state_field(lambda: {"mdt_sandbox": "cst_sandbox"})
+    mandates: dict[str, str] = base.state_field(lambda: {"mdt_sandbox": "cst_sandbox"})
     checkout: str = "https://www.mollie.com/checkout"
-    customers: set[str] = state_field(lambda: {"cst_sandbox"})
-    debits: dict[str, dict[str, Any]] = state_field(dict)
-    links: dict[str, dict[str, Any]] = state_field(dict)
-    payments: dict[str, dict[str, Any]] = state_field(dict)
-    captures: dict[str, dict[str, Any]] = state_field(dict)
-    refunds: dict[str, dict[str, Any]] = state_field(dict)
-    chargebacks: dict[str, dict[str, Any]] = state_field(dict)
-    _urls: dict[str, str | None] = state_field(dict)
+    customers: set[str] = base.state_field(lambda: {"cst_sandbox"})
+    debits: dict[str, dict[str, Any]] = base.state_field(dict)
+    links: dict[str, dict[str, Any]] = base.state_field(dict)
+    payments: dict[str, dict[str, Any]] = base.state_field(dict)
+    captures: dict[str, dict[str, Any]] = base.state_field(dict)
+    refunds: dict[str, dict[str, Any]] = base.state_field(dict)
+    chargebacks: dict[str, dict[str, Any]] = base.state_field(dict)
+    _urls: dict[str, str | None] = base.state_field(dict)
 
     def __attrs_post_init__(self) -> None:
         self.billing = MollieSubscriptions(self.now, self.mandates, self.number)
         self.webhook_url = f"https://shop.example/webhooks/mollie?token={self.webhook_token}"
 
-    def routes(self) -> Routes:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         payment_path = f"{_PAYMENTS}/{{id}}"
         return {
@@ -130,7 +122,7 @@ class MollieSandbox(Sandbox):
             "GET /v2/chargebacks": self._lists(lambda: self.chargebacks),
         }
 
-    def unknown(self, request: SandboxRequest) -> Response:
+    def unknown(self, request: base.SandboxRequest) -> Response:
         """Return the response to a request without a route."""
         return error(404, "Not Found", f"No such endpoint: {request.path}")
 
@@ -222,14 +214,14 @@ class MollieSandbox(Sandbox):
 
     # --- how it is asked ---------------------------------------------------
 
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check a request's API key."""
         if request.bearer() != self.api_key:
             detail = "Missing authentication, or failed to authenticate"
-            raise Refusal(error(401, "Unauthorized Request", detail))
+            raise base.Refusal(error(401, "Unauthorized Request", detail))
 
     def _as_hal(self, handle: Callable[..., Response]) -> Callable[..., Response]:
-        def answer(request: SandboxRequest, **names: str) -> Response:
+        def answer(request: base.SandboxRequest, **names: str) -> Response:
             response = handle(request, **names)
             date = format_datetime(datetime.fromtimestamp(self.now(), UTC), usegmt=True)
             fields = {"Content-Type": "application/hal+json", "Date": date}
@@ -241,7 +233,7 @@ class MollieSandbox(Sandbox):
         return self._as_hal(self._replays.once(handle))
 
     def _lists(self, resources: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
-        def answer(request: SandboxRequest) -> Response:
+        def answer(request: base.SandboxRequest) -> Response:
             query = _check_query(request, "from", "limit", "sort")
             limit, names = query.get("limit", "50"), list(resources())[::-1]
             if not limit.isdigit() or not 1 <= int(limit) <= 250:
@@ -262,13 +254,13 @@ class MollieSandbox(Sandbox):
                 "documentation": link(f"{DOCUMENTATION}/list-{name}", "text/html"),
             }
             body = {"count": len(page), "_embedded": {name: page}, "_links": links}
-            return reply(body)
+            return base.reply(body)
 
         return self._as_hal(answer)
 
     # --- what it does ------------------------------------------------------
 
-    def _create(self, request: SandboxRequest) -> Response:
+    def _create(self, request: base.SandboxRequest) -> Response:
         fields = check_payment(request.json())
         amount = amount_of(fields["amount"])
         customer = fields.get("customerId")
@@ -301,7 +293,7 @@ class MollieSandbox(Sandbox):
         self.payments[key] = payment
         self._urls[key] = fields.get("webhookUrl")
         self._begin(payment, failure, tokenised="cardToken" in fields)
-        return reply(payment, 201)
+        return base.reply(payment, 201)
 
     def _check_mandate(self, fields: Mapping[str, Any]) -> None:
         customer, mandate = fields.get("customerId"), fields.get("mandateId")
@@ -330,7 +322,7 @@ class MollieSandbox(Sandbox):
             return
         self._send_webhook(payment)
 
-    def _show(self, request: SandboxRequest, id: str) -> Response:
+    def _show(self, request: base.SandboxRequest, id: str) -> Response:
         embed = _check_query(request, "embed").get("embed", "")
         payment, embeddable_resources = (
             self._payment(id),
@@ -343,23 +335,25 @@ class MollieSandbox(Sandbox):
             name: [move for move in embeddable_resources[name].values() if move["paymentId"] == id]
             for name in embedded_names
         }
-        return reply({**payment, "_embedded": embedded_resources} if embedded_names else payment)
+        return base.reply(
+            {**payment, "_embedded": embedded_resources} if embedded_names else payment
+        )
 
-    def _show_refund(self, _: SandboxRequest, id: str, refund: str) -> Response:
+    def _show_refund(self, _: base.SandboxRequest, id: str, refund: str) -> Response:
         resource = self.refunds.get(refund)
         if resource is None or resource["paymentId"] != id:
             raise missing_resource(refund)
-        return reply(resource)
+        return base.reply(resource)
 
-    def _cancel(self, _: SandboxRequest, id: str) -> Response:
+    def _cancel(self, _: base.SandboxRequest, id: str) -> Response:
         payment = self._payment(id)
         if not payment.get("isCancelable"):
             raise unprocessable_request("The payment cannot be canceled")
         self._set_unpaid_status(payment, "canceled")
         self._send_webhook(payment)
-        return reply(payment)
+        return base.reply(payment)
 
-    def _release(self, request: SandboxRequest, id: str) -> Response:
+    def _release(self, request: base.SandboxRequest, id: str) -> Response:
         check_fields(request.json(), {})
         payment = self._payment(id)
         if payment["status"] != "authorized":
@@ -369,9 +363,9 @@ class MollieSandbox(Sandbox):
         else:
             self._set_unpaid_status(payment, "canceled")
         self._send_webhook(payment)
-        return reply({}, 202).evolve(body=b"")
+        return base.reply({}, 202).evolve(body=b"")
 
-    def _capture(self, request: SandboxRequest, id: str) -> Response:
+    def _capture(self, request: base.SandboxRequest, id: str) -> Response:
         fields, payment = check_fields(request.json(), CAPTURE), self._payment(id)
         if payment["status"] != "authorized":
             raise unprocessable_request("The payment is not authorized")
@@ -401,9 +395,9 @@ class MollieSandbox(Sandbox):
             payment |= {"status": "paid", "paidAt": self._moment()}
         self._send_webhook(payment)
         # Mollie takes note of it first, and captures a little later.
-        return reply({**capture, "status": "pending"}, 201)
+        return base.reply({**capture, "status": "pending"}, 201)
 
-    def _refund(self, request: SandboxRequest, id: str) -> Response:
+    def _refund(self, request: base.SandboxRequest, id: str) -> Response:
         fields, payment = check_fields(request.json(), REFUND), self._payment(id)
         if "amount" not in fields:
             raise unprocessable_request("The amount is missing", "amount")
@@ -430,9 +424,9 @@ class MollieSandbox(Sandbox):
         self.refunds[key] = refund
         self._add(payment, "amountRefunded", amount)
         self._send_webhook(payment)
-        return reply(refund, 201)
+        return base.reply(refund, 201)
 
-    def _store_mandate(self, request: SandboxRequest, customer: str) -> Response:
+    def _store_mandate(self, request: base.SandboxRequest, customer: str) -> Response:
         fields = check_fields(request.json(), MANDATE)
         if customer not in self.customers:
             raise missing_resource(customer)
@@ -465,9 +459,9 @@ class MollieSandbox(Sandbox):
         # Only an answer about one mandate links to its documentation.
         documentation = link(f"{DOCUMENTATION}/create-mandate", "text/html")
         links = {**mandate["_links"], "documentation": documentation}
-        return reply({**mandate, "_links": links}, 201)
+        return base.reply({**mandate, "_links": links}, 201)
 
-    def _list_mandates(self, request: SandboxRequest, customer: str) -> Response:
+    def _list_mandates(self, request: base.SandboxRequest, customer: str) -> Response:
         def of_customer() -> dict[str, dict[str, Any]]:
             return {
                 key: item for key, item in self.debits.items() if item["customerId"] == customer
@@ -475,14 +469,14 @@ class MollieSandbox(Sandbox):
 
         return self._lists(of_customer)(request)
 
-    def _revoke_mandate(self, _: SandboxRequest, customer: str, id: str) -> Response:
+    def _revoke_mandate(self, _: base.SandboxRequest, customer: str, id: str) -> Response:
         if self.mandates.get(id) != customer:
             raise missing_resource(id)
         del self.mandates[id]
         self.debits.pop(id, None)
-        return reply({}, 204).evolve(body=b"")
+        return base.reply({}, 204).evolve(body=b"")
 
-    def _create_link(self, request: SandboxRequest) -> Response:
+    def _create_link(self, request: base.SandboxRequest) -> Response:
         fields = check_fields(request.json(), LINK)
         check_order(fields)
         amount = amount_of(fields["amount"])
@@ -508,16 +502,16 @@ class MollieSandbox(Sandbox):
                 "paymentLink": link(url, "text/html"),
             },
         }
-        return reply(self.links[key], 201)
+        return base.reply(self.links[key], 201)
 
-    def _show_link(self, _: SandboxRequest, id: str) -> Response:
-        return reply(self._payment_link(id))
+    def _show_link(self, _: base.SandboxRequest, id: str) -> Response:
+        return base.reply(self._payment_link(id))
 
-    def _change_link(self, request: SandboxRequest, id: str) -> Response:
+    def _change_link(self, request: base.SandboxRequest, id: str) -> Response:
         fields = check_fields(request.json(), CHANGE_LINK)
         link = self._payment_link(id)
         link |= fields
-        return reply(link)
+        return base.reply(link)
 
     def _payment_link(self, id: str) -> dict[str, Any]:
         if id not in self.links:
@@ -599,17 +593,19 @@ def _links_of(payment: str, kind: str, id: str) -> dict[str, Any]:
     }
 
 
-def _check_query(request: SandboxRequest, *names: str) -> dict[str, str]:
+def _check_query(request: base.SandboxRequest, *names: str) -> dict[str, str]:
     query = dict(request.query)
     for name in query:
         if name not in names:
-            raise Refusal(error(400, "Bad Request", f"Non-existent query parameter {name}", name))
+            raise base.Refusal(
+                error(400, "Bad Request", f"Non-existent query parameter {name}", name)
+            )
     return query
 
 
-def _key_reused() -> Refusal:
+def _key_reused() -> base.Refusal:
     detail = "The idempotency key was used before with other parameters"
-    return Refusal(error(400, "Bad Request", detail))
+    return base.Refusal(error(400, "Bad Request", detail))
 
 
 def fixture(_: Path) -> SandboxFixture:

@@ -15,15 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from moorage.contracts.payments import Customer
 from moorage.domain.values.json_text import encode_json
-from moorage.testing.sandboxes.base import (
-    Refusal,
-    Replays,
-    Routes,
-    Sandbox,
-    SandboxRequest,
-    reply,
-    state_field,
-)
+from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.payments._razorpay_rules import (
     CAPTURE,
@@ -53,7 +45,7 @@ _SUCCESSFUL = frozenset({"created", "authorized", "captured", "refunded"})
 _RECURRING = "/v1/payments/create/recurring"
 
 
-class RazorpaySandbox(Sandbox):
+class RazorpaySandbox(base.Sandbox):
     """A sandbox of Razorpay: orders, payments, refunds, tokens, links, subscriptions and webhooks.
 
     Attributes:
@@ -74,28 +66,28 @@ class RazorpaySandbox(Sandbox):
     webhook_secret: str = "razorpay-sandbox-secret"
     webhook_url: str = "https://erp.example/webhooks/razorpay"
     now: Callable[[], float] = time.time
-    _replays: Replays = state_field(
-        lambda: Replays(
+    _replays: base.Replays = base.state_field(
+        lambda: base.Replays(
             conflict=lambda: invalid_request("A different payload came with this key."),
             header="x-refund-idempotency",
             by_path=True,
         )
     )
-    orders: dict[str, dict[str, Any]] = state_field(dict)
-    payments: dict[str, dict[str, Any]] = state_field(dict)
-    refunds: dict[str, dict[str, Any]] = state_field(dict)
-    links: dict[str, dict[str, Any]] = state_field(dict)
-    settlements: dict[str, dict[str, Any]] = state_field(dict)
-    disputes: list[dict[str, Any]] = state_field(list)
-    tokens: dict[str, dict[str, dict[str, Any]]] = state_field(dict)
-    _captures: set[str] = state_field(set)
+    orders: dict[str, dict[str, Any]] = base.state_field(dict)
+    payments: dict[str, dict[str, Any]] = base.state_field(dict)
+    refunds: dict[str, dict[str, Any]] = base.state_field(dict)
+    links: dict[str, dict[str, Any]] = base.state_field(dict)
+    settlements: dict[str, dict[str, Any]] = base.state_field(dict)
+    disputes: list[dict[str, Any]] = base.state_field(list)
+    tokens: dict[str, dict[str, dict[str, Any]]] = base.state_field(dict)
+    _captures: set[str] = base.state_field(set)
 
     def __attrs_post_init__(self) -> None:
         self.billing = RazorpaySubscriptions(self._moment, self.number, self._notify)
         for token in ("token_sandbox", *DECLINES):
             self.store("cust_ada", token)
 
-    def routes(self) -> Routes:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
             "POST /v1/orders": self._create_order,
@@ -125,7 +117,7 @@ class RazorpaySandbox(Sandbox):
             "POST /v1/payment_links/{id}/cancel": self._cancel_link,
         }
 
-    def unknown(self, request: SandboxRequest) -> Response:  # noqa: ARG002 - the answer is fixed
+    def unknown(self, request: base.SandboxRequest) -> Response:  # noqa: ARG002 - the answer is fixed
         """Return the response to a request without a route."""
         return error(400, "The requested URL was not found on the server.")
 
@@ -228,15 +220,15 @@ class RazorpaySandbox(Sandbox):
 
     # --- requests -----------------------------------------------------------
 
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check a request's API key."""
         if request.basic() != (self.key_id, self.key_secret):
-            raise Refusal(error(401, "The api key provided is invalid"))
+            raise base.Refusal(error(401, "The api key provided is invalid"))
 
-    def _create_order(self, request: SandboxRequest) -> Response:
+    def _create_order(self, request: base.SandboxRequest) -> Response:
         fields = check_fields(request.json(), ORDER)
         check_amount(fields)
-        return reply(self._add_order(fields))
+        return base.reply(self._add_order(fields))
 
     def _add_order(self, fields: dict[str, Any]) -> dict[str, Any]:
         order: dict[str, Any] = {
@@ -258,7 +250,7 @@ class RazorpaySandbox(Sandbox):
             self._captures.add(order["id"])
         return order
 
-    def _charge_token(self, request: SandboxRequest) -> Response:
+    def _charge_token(self, request: base.SandboxRequest) -> Response:
         fields = check_fields(request.json(), RECURRING)
         for name in MANDATORY:
             if name not in fields:
@@ -275,9 +267,11 @@ class RazorpaySandbox(Sandbox):
         reason = DECLINES.get(fields["token"])
         payment = self._add_payment(order, fields, reason)
         if reason is None:
-            return reply({"razorpay_payment_id": payment["id"]})
+            return base.reply({"razorpay_payment_id": payment["id"]})
         metadata = {"payment_id": payment["id"], "order_id": order["id"]}
-        raise Refusal(error(400, "The payment failed.", reason, source="bank", metadata=metadata))
+        raise base.Refusal(
+            error(400, "The payment failed.", reason, source="bank", metadata=metadata)
+        )
 
     def _add_payment(
         self, order: dict[str, Any], fields: dict[str, Any], reason: str | None
@@ -322,7 +316,7 @@ class RazorpaySandbox(Sandbox):
         order |= {"status": "paid", "amount_paid": payment["amount"], "amount_due": 0}
         self._notify("payment.captured", payment=payment)
 
-    def _capture(self, request: SandboxRequest, id: str) -> Response:
+    def _capture(self, request: base.SandboxRequest, id: str) -> Response:
         fields = check_fields(request.json(), CAPTURE)
         payment = self._found(self.payments, id)
         if payment["status"] == "captured":
@@ -332,9 +326,9 @@ class RazorpaySandbox(Sandbox):
         if check_amount(fields) != (payment["amount"], payment["currency"]):
             raise invalid_request("Capture amount must be equal to the amount authorized", "amount")
         self._take(payment)
-        return reply(payment)
+        return base.reply(payment)
 
-    def _refund(self, request: SandboxRequest, id: str) -> Response:
+    def _refund(self, request: base.SandboxRequest, id: str) -> Response:
         check_key(request.headers.get("x-refund-idempotency"))
         fields = check_fields(request.json(), REFUND)
         payment = self._found(self.payments, id)
@@ -367,28 +361,28 @@ class RazorpaySandbox(Sandbox):
         }
         self.refunds[refund["id"]] = refund
         self._notify("refund.processed", refund=refund, payment=payment)
-        return reply(refund)
+        return base.reply(refund)
 
-    def _show_payment(self, request: SandboxRequest, id: str) -> Response:
+    def _show_payment(self, request: base.SandboxRequest, id: str) -> Response:
         payment = self._found(self.payments, id)
         return self._dated(_payment_answer(payment, dict(request.query)))
 
-    def _show_order(self, _: SandboxRequest, id: str) -> Response:
+    def _show_order(self, _: base.SandboxRequest, id: str) -> Response:
         return self._dated(self._found(self.orders, id))
 
-    def _show_attempts(self, _: SandboxRequest, id: str) -> Response:
+    def _show_attempts(self, _: base.SandboxRequest, id: str) -> Response:
         attempts = self._attempts_of(self._found(self.orders, id))
         return self._dated(_collection(_payment_answer(payment, {}) for payment in attempts))
 
-    def _show_refund(self, _: SandboxRequest, id: str) -> Response:
-        return reply(self._found(self.refunds, id))
+    def _show_refund(self, _: base.SandboxRequest, id: str) -> Response:
+        return base.reply(self._found(self.refunds, id))
 
-    def _list_payments(self, request: SandboxRequest) -> Response:
+    def _list_payments(self, request: base.SandboxRequest) -> Response:
         filters = dict(request.query)
         payments = self._page(filters, self.payments)
-        return reply(_collection(_payment_answer(payment, filters) for payment in payments))
+        return base.reply(_collection(_payment_answer(payment, filters) for payment in payments))
 
-    def _list_subscriptions(self, request: SandboxRequest) -> Response:
+    def _list_subscriptions(self, request: base.SandboxRequest) -> Response:
         filters = dict(request.query)
         plan = filters.pop("plan_id", None)
         matches = {
@@ -396,13 +390,13 @@ class RazorpaySandbox(Sandbox):
             for key, item in self.billing.subscriptions.items()
             if plan in {None, item["plan_id"]}
         }
-        return reply(_collection(self._page(filters, matches)))
+        return base.reply(_collection(self._page(filters, matches)))
 
-    def _list_settlements(self, request: SandboxRequest) -> Response:
-        return reply(_collection(self._page(dict(request.query), self.settlements)))
+    def _list_settlements(self, request: base.SandboxRequest) -> Response:
+        return base.reply(_collection(self._page(dict(request.query), self.settlements)))
 
-    def _list_disputes(self, _: SandboxRequest) -> Response:
-        return reply(_collection(self.disputes))
+    def _list_disputes(self, _: base.SandboxRequest) -> Response:
+        return base.reply(_collection(self.disputes))
 
     def _page(
         self, filters: dict[str, str], objects: dict[str, dict[str, Any]]
@@ -418,15 +412,15 @@ class RazorpaySandbox(Sandbox):
         ]
         return items[skip : skip + count]
 
-    def _list_tokens(self, _: SandboxRequest, id: str) -> Response:
-        return reply(_collection(self.tokens.get(id, {}).values()))
+    def _list_tokens(self, _: base.SandboxRequest, id: str) -> Response:
+        return base.reply(_collection(self.tokens.get(id, {}).values()))
 
-    def _delete_token(self, _: SandboxRequest, id: str, token: str) -> Response:
+    def _delete_token(self, _: base.SandboxRequest, id: str, token: str) -> Response:
         if self.tokens.get(id, {}).pop(token, None) is None:
             raise invalid_request("The id provided does not exist")
-        return reply({"deleted": True})
+        return base.reply({"deleted": True})
 
-    def _create_link(self, request: SandboxRequest) -> Response:
+    def _create_link(self, request: base.SandboxRequest) -> Response:
         fields = check_fields(request.json(), LINK)
         check_amount(fields)
         name = fields.get("reference_id", "")
@@ -449,22 +443,22 @@ class RazorpaySandbox(Sandbox):
             "created_at": self._moment(),
         }
         self.links[link["id"]] = link
-        return reply(link)
+        return base.reply(link)
 
-    def _find_links(self, request: SandboxRequest) -> Response:
+    def _find_links(self, request: base.SandboxRequest) -> Response:
         name = dict(request.query).get("reference_id")
         links = [link for link in self.links.values() if name in {None, link["reference_id"]}]
-        return reply({"payment_links": links})
+        return base.reply({"payment_links": links})
 
-    def _show_link(self, _: SandboxRequest, id: str) -> Response:
-        return reply(self._found(self.links, id))
+    def _show_link(self, _: base.SandboxRequest, id: str) -> Response:
+        return base.reply(self._found(self.links, id))
 
-    def _cancel_link(self, _: SandboxRequest, id: str) -> Response:
+    def _cancel_link(self, _: base.SandboxRequest, id: str) -> Response:
         link = self._found(self.links, id)
         if link["status"] != "created":
             raise invalid_request(f"A {link['status']} payment link cannot be cancelled.")
         link["status"] = "cancelled"
-        return reply(link)
+        return base.reply(link)
 
     # --- helpers ------------------------------------------------------------
 
@@ -482,7 +476,7 @@ class RazorpaySandbox(Sandbox):
 
     def _dated(self, body: dict[str, Any]) -> Response:
         now = datetime.fromtimestamp(self.now(), UTC)
-        return reply(body, Date=format_datetime(now, usegmt=True))
+        return base.reply(body, Date=format_datetime(now, usegmt=True))
 
     def _notify(self, name: str, **entities: dict[str, Any]) -> None:
         """Send a signed webhook with the current state of objects."""

@@ -15,16 +15,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from moorage.testing.sandboxes.base import (
-    Refusal,
-    Replays,
-    Routes,
-    Sandbox,
-    SandboxRequest,
-    existing,
-    reply,
-    state_field,
-)
+from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.payments._square_rules import (
     CARD,
@@ -55,7 +46,7 @@ _PAYMENTS = "/v2/payments"
 _DAY = 86_400
 
 
-class SquareSandbox(Sandbox):
+class SquareSandbox(base.Sandbox):
     """A sandbox of Square: payments, refunds, disputes, payouts and webhooks.
 
     Attributes:
@@ -77,17 +68,19 @@ class SquareSandbox(Sandbox):
     webhook_url: str = "https://shop.example/webhooks/square"
     now: Callable[[], float] = time.time
     location_id: str = "L88917AVBK2S5"
-    customers: set[str] = state_field(lambda: {"CUSTOMER0SANDBOX"})
-    payments: dict[str, dict[str, Any]] = state_field(dict)
-    refunds: dict[str, dict[str, Any]] = state_field(dict)
-    disputes: dict[str, dict[str, Any]] = state_field(dict)
-    evidence: list[dict[str, Any]] = state_field(list)
-    payouts: dict[str, dict[str, Any]] = state_field(dict)
-    cards: dict[str, dict[str, Any]] = state_field(dict)
-    entries: dict[str, list[dict[str, Any]]] = state_field(dict)
-    _replays: Replays = state_field(lambda: Replays(_key_reused, refusals=lambda _: True))
+    customers: set[str] = base.state_field(lambda: {"CUSTOMER0SANDBOX"})
+    payments: dict[str, dict[str, Any]] = base.state_field(dict)
+    refunds: dict[str, dict[str, Any]] = base.state_field(dict)
+    disputes: dict[str, dict[str, Any]] = base.state_field(dict)
+    evidence: list[dict[str, Any]] = base.state_field(list)
+    payouts: dict[str, dict[str, Any]] = base.state_field(dict)
+    cards: dict[str, dict[str, Any]] = base.state_field(dict)
+    entries: dict[str, list[dict[str, Any]]] = base.state_field(dict)
+    _replays: base.Replays = base.state_field(
+        lambda: base.Replays(_key_reused, refusals=lambda _: True)
+    )
 
-    def routes(self) -> Routes:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         payment_path = f"{_PAYMENTS}/{{id}}"
         return {
@@ -113,7 +106,7 @@ class SquareSandbox(Sandbox):
             "GET /v2/payouts": self._lists(lambda: self.payouts, "created_at"),
         }
 
-    def unknown(self, request: SandboxRequest) -> Response:
+    def unknown(self, request: base.SandboxRequest) -> Response:
         """Return the response to a request without a route."""
         detail = f"API endpoint for URL path {request.path} is not found."
         return error(404, "INVALID_REQUEST_ERROR", "NOT_FOUND", detail)
@@ -223,18 +216,18 @@ class SquareSandbox(Sandbox):
 
     # --- how it is asked ---------------------------------------------------
 
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check a request's access token and API version."""
         if request.bearer() != self.access_token:
             detail = "This request could not be authorized."
-            raise Refusal(error(401, "AUTHENTICATION_ERROR", "UNAUTHORIZED", detail))
+            raise base.Refusal(error(401, "AUTHENTICATION_ERROR", "UNAUTHORIZED", detail))
         if VERSION.fullmatch(request.headers.get("square-version") or "") is None:
             raise invalid_request("INVALID_SQUARE_VERSION_FORMAT", "This is not a version.")
 
     def _handled_once(
         self, shapes: Mapping[str, Any], handle: Callable[..., Response]
     ) -> Callable[..., Response]:
-        def answer(request: SandboxRequest, **names: str) -> Response:
+        def answer(request: base.SandboxRequest, **names: str) -> Response:
             body = check(request.json(), shapes)
             require_fields(body, "idempotency_key")
             key = request.path, body["idempotency_key"]
@@ -249,7 +242,7 @@ class SquareSandbox(Sandbox):
         if time_field is not None:
             names |= {"begin_time", "end_time", "limit", "sort_order"}
 
-        def answer(request: SandboxRequest) -> Response:
+        def answer(request: base.SandboxRequest) -> Response:
             query = dict(request.query)
             for name in set(query) - names:
                 raise invalid_request("UNKNOWN_QUERY_PARAMETER", "Not a parameter.", field=name)
@@ -269,7 +262,7 @@ class SquareSandbox(Sandbox):
             page, name = matches[int(offset) : end], request.path.rpartition("/")[2]
             # Square leaves out a list that is empty.
             body: dict[str, Any] = {name: page} if page else {}
-            return reply({**body, "cursor": str(end)} if len(matches) > end else body)
+            return base.reply({**body, "cursor": str(end)} if len(matches) > end else body)
 
         return answer
 
@@ -316,7 +309,7 @@ class SquareSandbox(Sandbox):
         if code is not None:
             return self._declined(payment, code)
         self._send_change(payment, "payment.created")
-        return reply({"payment": payment})
+        return base.reply({"payment": payment})
 
     def _declined(self, payment: dict[str, Any], code: str) -> Response:
         detail = f"Authorization error: '{code}'"
@@ -325,13 +318,13 @@ class SquareSandbox(Sandbox):
         del payment["approved_money"]
         payment["card_details"]["errors"] = [problem]
         self._send_change(payment, "payment.created")
-        return reply({"errors": [problem], "payment": payment}, 402)
+        return base.reply({"errors": [problem], "payment": payment}, 402)
 
-    def _show_payment(self, _: SandboxRequest, id: str) -> Response:
-        return reply({"payment": self._payment(id)})
+    def _show_payment(self, _: base.SandboxRequest, id: str) -> Response:
+        return base.reply({"payment": self._payment(id)})
 
-    def _show_refund(self, _: SandboxRequest, id: str) -> Response:
-        return reply({"refund": existing(self.refunds, id, missing_object(id))})
+    def _show_refund(self, _: base.SandboxRequest, id: str) -> Response:
+        return base.reply({"refund": base.existing(self.refunds, id, missing_object(id))})
 
     def _update(self, body: dict[str, Any], id: str) -> Response:
         payment = self._approved(id)
@@ -345,22 +338,22 @@ class SquareSandbox(Sandbox):
             )
         payment |= {"amount_money": money, "total_money": money}
         self._send_change(payment)
-        return reply({"payment": payment})
+        return base.reply({"payment": payment})
 
-    def _complete(self, request: SandboxRequest, id: str) -> Response:
+    def _complete(self, request: base.SandboxRequest, id: str) -> Response:
         check(request.json(), COMPLETE)
         payment = self._approved(id)
         payment["status"] = "COMPLETED"
         self._send_change(payment)
-        return reply({"payment": payment})
+        return base.reply({"payment": payment})
 
-    def _cancel(self, request: SandboxRequest, id: str) -> Response:
+    def _cancel(self, request: base.SandboxRequest, id: str) -> Response:
         if request.body:
             raise invalid_request("UNKNOWN_BODY_PARAMETER", "There is nothing to say.")
         payment = self._approved(id)
         payment["status"] = "CANCELED"
         self._send_change(payment)
-        return reply({"payment": payment})
+        return base.reply({"payment": payment})
 
     def _refund(self, body: dict[str, Any]) -> Response:
         require_fields(body, "payment_id", "amount_money")
@@ -389,27 +382,27 @@ class SquareSandbox(Sandbox):
         self.refunds[key] = refund
         payment["refund_ids"] = [*payment.get("refund_ids", ()), key]
         self._send_webhook("refund.created", "refund", refund)
-        return reply({"refund": refund})
+        return base.reply({"refund": refund})
 
-    def _show_dispute(self, _: SandboxRequest, id: str) -> Response:
-        return reply({"dispute": self._dispute(id)})
+    def _show_dispute(self, _: base.SandboxRequest, id: str) -> Response:
+        return base.reply({"dispute": self._dispute(id)})
 
-    def _accept_dispute(self, _: SandboxRequest, id: str) -> Response:
+    def _accept_dispute(self, _: base.SandboxRequest, id: str) -> Response:
         dispute = self._open_dispute(id)
         self.decide(id, "ACCEPTED")
-        return reply({"dispute": dispute})
+        return base.reply({"dispute": dispute})
 
     def _store_evidence(self, body: dict[str, Any], id: str) -> Response:
         self._open_dispute(id)
         texts = {name: value for name, value in body.items() if name != "idempotency_key"}
         evidence = {**texts, "id": f"evd-{self.number():08d}", "dispute_id": id}
         self.evidence.append(evidence)
-        return reply({"evidence": evidence})
+        return base.reply({"evidence": evidence})
 
-    def _submit_evidence(self, _: SandboxRequest, id: str) -> Response:
+    def _submit_evidence(self, _: base.SandboxRequest, id: str) -> Response:
         dispute = self._open_dispute(id)
         self.decide(id, "PROCESSING")
-        return reply({"dispute": dispute})
+        return base.reply({"dispute": dispute})
 
     def _open_dispute(self, id: str) -> dict[str, Any]:
         dispute = self._dispute(id)
@@ -433,7 +426,7 @@ class SquareSandbox(Sandbox):
         code = magic(body["source_id"])
         if code is not None:
             detail = f"Authorization error: '{code}'"
-            raise Refusal(error(400, "INVALID_REQUEST_ERROR", code, detail))
+            raise base.Refusal(error(400, "INVALID_REQUEST_ERROR", code, detail))
         key = f"ccof:{self.number():08d}"
         self.cards[key] = {
             **_card(""),
@@ -443,30 +436,30 @@ class SquareSandbox(Sandbox):
             "merchant_id": "MSANDBOX",
             "version": 1,
         }
-        return reply({"card": self.cards[key]})
+        return base.reply({"card": self.cards[key]})
 
-    def _list_cards(self, request: SandboxRequest) -> Response:
+    def _list_cards(self, request: base.SandboxRequest) -> Response:
         query = dict(request.query)
         cards = [
             card
             for card in self.cards.values()
             if card["enabled"] and query.get("customer_id") in {None, card["customer_id"]}
         ]
-        return reply({"cards": cards} if cards else {})
+        return base.reply({"cards": cards} if cards else {})
 
-    def _disable(self, _: SandboxRequest, id: str) -> Response:
-        card = existing(self.cards, id, missing_object(id))
+    def _disable(self, _: base.SandboxRequest, id: str) -> Response:
+        card = base.existing(self.cards, id, missing_object(id))
         card["enabled"] = False
-        return reply({"card": card})
+        return base.reply({"card": card})
 
-    def _list_entries(self, _: SandboxRequest, id: str) -> Response:
-        existing(self.payouts, id, missing_object(id))
-        return reply({"payout_entries": self.entries.get(id, [])})
+    def _list_entries(self, _: base.SandboxRequest, id: str) -> Response:
+        base.existing(self.payouts, id, missing_object(id))
+        return base.reply({"payout_entries": self.entries.get(id, [])})
 
     # --- its ledger ---------------------------------------------------------
 
     def _payment(self, id: str) -> dict[str, Any]:
-        return existing(self.payments, id, missing_object(id))
+        return base.existing(self.payments, id, missing_object(id))
 
     def _approved(self, id: str) -> dict[str, Any]:
         payment = self._payment(id)
@@ -511,13 +504,13 @@ def _minor_amount(payment: Mapping[str, Any], name: str) -> int:
     return int(payment.get(name, {"amount": 0})["amount"])
 
 
-def _key_reused() -> Refusal:
+def _key_reused() -> base.Refusal:
     detail = "Different request parameters used for the same idempotency_key."
     return invalid_request("IDEMPOTENCY_KEY_REUSED", detail, field="idempotency_key")
 
 
-def _not_refundable(code: str) -> Refusal:
-    return Refusal(error(400, "REFUND_ERROR", code, "This cannot be given back."))
+def _not_refundable(code: str) -> base.Refusal:
+    return base.Refusal(error(400, "REFUND_ERROR", code, "This cannot be given back."))
 
 
 def _moment_of(query: Mapping[str, str], name: str) -> str | None:

@@ -9,15 +9,8 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Response
+from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import NUMBER, problems, words
-from moorage.testing.sandboxes.base import (
-    Refusal,
-    Routes,
-    Sandbox,
-    SandboxRequest,
-    reply,
-    state_field,
-)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import LABEL_TEXTS, NO_LABEL, event_time
 
@@ -56,7 +49,7 @@ _UUID: Final = "uuid:dee537d3-3319-4ad8-87c1-b958f43e0739"
 _Fields = dict[str, Any]
 
 
-class ColissimoSandbox(Sandbox):
+class ColissimoSandbox(base.Sandbox):
     """A sandbox of Colissimo: labels, and the tracking of parcels.
 
     Attributes:
@@ -70,10 +63,10 @@ class ColissimoSandbox(Sandbox):
 
     api_key: str = "colissimo-sandbox-key"
     tracking_key: str = "okapi-sandbox-key"
-    shipments: dict[str, _Fields] = state_field(dict)
-    events: dict[str, list[_Fields]] = state_field(dict)
+    shipments: dict[str, _Fields] = base.state_field(dict)
+    events: dict[str, list[_Fields]] = base.state_field(dict)
 
-    def routes(self) -> Routes:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
             f"POST {_GENERATE}": self._generate,
@@ -86,23 +79,20 @@ class ColissimoSandbox(Sandbox):
         at = f"{event_time(len(events))}+02:00"
         events.insert(0, {"code": code, "label": f"Votre colis est à {code}.", "date": at})
 
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check a request's key."""
         if request.path == _GENERATE:
             if request.headers.get("apiKey") != self.api_key:
-                text = "Identifiant ou mot de passe incorrect"
-                raise Refusal(_refusal_reply(400, "30000", text))
+                raise _refusal("30000", "Identifiant ou mot de passe incorrect")
         elif request.headers.get("X-Okapi-Key") != self.tracking_key:
-            raise Refusal(reply({"code": "UNAUTHORIZED", "message": "The key is wrong."}, 401))
+            raise base.refusal({"code": "UNAUTHORIZED", "message": "The key is wrong."}, 401)
 
-    def _generate(self, request: SandboxRequest) -> Response:
+    def _generate(self, request: base.SandboxRequest) -> Response:
         body = request.json()
         for location, name, problem in problems(_LABEL, body):
-            raise Refusal(_refusal_reply(400, "30001", f"{location}/{name} is {problem}."))
+            raise _refusal("30001", f"{location}/{name} is {problem}.")
         if body["letter"]["addressee"]["address"]["zipCode"] == NO_LABEL:
-            raise Refusal(
-                _refusal_reply(400, "30204", "Le code postal du destinataire est incorrect")
-            )
+            raise _refusal("30204", "Le code postal du destinataire est incorrect")
         number = f"6A{self.number():011d}"
         self.shipments[number] = body
         self.events[number] = []
@@ -122,12 +112,12 @@ class ColissimoSandbox(Sandbox):
         }
         return _in_parts(200, infos, LABEL_TEXTS[kind] + number.encode())
 
-    def _track(self, _: SandboxRequest, number: str) -> Response:
+    def _track(self, _: base.SandboxRequest, number: str) -> Response:
         head: _Fields = {"lang": "fr_FR", "scope": "open"}
         if number not in self.events:
             text = "Le numéro est introuvable."
             answer = {**head, "returnCode": 404, "returnMessage": text, "idShip": number}
-            return reply(answer, 404)
+            return base.reply(answer, 404)
         events = self.events[number]
         shipment = {
             "idShip": number,
@@ -136,7 +126,7 @@ class ColissimoSandbox(Sandbox):
             "event": events,
             "url": f"https://www.laposte.fr/outils/suivre-vos-envois?code={number}",
         }
-        return reply({**head, "returnCode": 200, "shipment": shipment})
+        return base.reply({**head, "returnCode": 200, "shipment": shipment})
 
 
 def _in_parts(status: int, infos: _Fields, label: bytes | None = None) -> Response:
@@ -154,10 +144,10 @@ def _in_parts(status: int, infos: _Fields, label: bytes | None = None) -> Respon
     return Response(status, {"Content-Type": boundary}, body + f"--{_UUID}--".encode())
 
 
-def _refusal_reply(status: int, code: str, text: str) -> Response:
+def _refusal(code: str, text: str) -> base.Refusal:
     message = {"id": code, "type": "ERROR", "messageContent": text}
     infos = {"messages": [message], "labelXmlV2Reponse": None, "labelV2Response": None}
-    return _in_parts(status, infos)
+    return base.Refusal(_in_parts(400, infos))
 
 
 def fixture(_: Path) -> SandboxFixture:

@@ -8,15 +8,8 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import is_list, is_object
+from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import NUMBER, problems
-from moorage.testing.sandboxes.base import (
-    Refusal,
-    Routes,
-    Sandbox,
-    SandboxRequest,
-    reply,
-    state_field,
-)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
     LABEL_TEXTS,
@@ -121,7 +114,7 @@ _SHIPMENT: Final = {
 _MAX_LENGTHS: Final = {"addressLine1": 45, "cityName": 45, "value": 35}
 
 
-class DhlExpressSandbox(Sandbox):
+class DhlExpressSandbox(base.Sandbox):
     """A sandbox of DHL Express: products, shipments with labels, tracking and places.
 
     Attributes:
@@ -135,9 +128,9 @@ class DhlExpressSandbox(Sandbox):
     username: str = "demo-key"
     password: str = "demo-secret-of-dhl"
     account_number: str = "123456789"
-    shipments: dict[str, dict[str, Any]] = state_field(dict)
+    shipments: dict[str, dict[str, Any]] = base.state_field(dict)
 
-    def routes(self) -> Routes:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
             f"{method} /mydhlapi{test}{path}": handle
@@ -170,7 +163,7 @@ class DhlExpressSandbox(Sandbox):
 
     # --- requests ------------------------------------------------------------
 
-    def _rates(self, request: SandboxRequest) -> Response:
+    def _rates(self, request: base.SandboxRequest) -> Response:
         body = self._body(request, _RATES, "/rates")
         sender, receiver = (
             body["customerDetails"][f"{entry}Details"] for entry in ("shipper", "receiver")
@@ -181,9 +174,9 @@ class DhlExpressSandbox(Sandbox):
             words = "1001: The requested product(s) not available based on your search criteria."
             raise _refusal(400, words, "/rates")
         table = _HOME if sender["countryCode"] == receiver["countryCode"] else _FOREIGN_PRODUCTS
-        return reply({"products": [_product(*entry) for entry in table]})
+        return base.reply({"products": [_product(*entry) for entry in table]})
 
-    def _buy(self, request: SandboxRequest) -> Response:
+    def _buy(self, request: base.SandboxRequest) -> Response:
         body = self._body(request, _SHIPMENT, "/shipments")
         sender_address, receiver_address = (
             body["customerDetails"][f"{entry}Details"]["postalAddress"]
@@ -218,7 +211,7 @@ class DhlExpressSandbox(Sandbox):
             "order": body,
         }
         charge = {"currencyType": "BILLC", "priceCurrency": "USD", "price": offered_prices[product]}
-        return reply(
+        return base.reply(
             {
                 "url": "https://express.api.dhl.com/mydhlapi/shipments",
                 "shipmentTrackingNumber": number,
@@ -232,10 +225,10 @@ class DhlExpressSandbox(Sandbox):
             201,
         )
 
-    def _track(self, request: SandboxRequest, number: str) -> Response:
+    def _track(self, request: base.SandboxRequest, number: str) -> Response:
         return self._view_response(request, [self._shipment(number)])
 
-    def _search(self, request: SandboxRequest) -> Response:
+    def _search(self, request: base.SandboxRequest) -> Response:
         query = dict(request.query)
         if "pieceTrackingNumber" in query:
             return self._view_response(request, [self._shipment(query["pieceTrackingNumber"])])
@@ -255,14 +248,16 @@ class DhlExpressSandbox(Sandbox):
             raise _refusal(404, f"No Shipments Found for ReferenceID | {mark}", "/tracking")
         return self._view_response(request, shipments)
 
-    def _view_response(self, request: SandboxRequest, shipments: list[dict[str, Any]]) -> Response:
+    def _view_response(
+        self, request: base.SandboxRequest, shipments: list[dict[str, Any]]
+    ) -> Response:
         """Return the response with the shipments in the requested view."""
         view = dict(request.query).get("trackingView", "all-checkpoints")
         ahead = view == "advance-shipment"
         visible_shipments = [shipment for shipment in shipments if ahead or shipment["events"]]
         if not visible_shipments:
             raise _refusal(404, "No data found", request.path)
-        return reply(
+        return base.reply(
             {
                 "shipments": [
                     {name: value for name, value in shipment.items() if name != "order"}
@@ -271,7 +266,7 @@ class DhlExpressSandbox(Sandbox):
             }
         )
 
-    def _validate(self, request: SandboxRequest) -> Response:
+    def _validate(self, request: base.SandboxRequest) -> Response:
         query = dict(request.query)
         for name in ("type", "countryCode"):
             if name not in query:
@@ -284,7 +279,7 @@ class DhlExpressSandbox(Sandbox):
             "cityName": query.get("cityName", "").upper(),
             "serviceArea": {"code": "LAX", "description": "LOS ANGELES-USA"},
         }
-        return reply({"address": [place]})
+        return base.reply({"address": [place]})
 
     def _shipment(self, number: str) -> dict[str, Any]:
         for shipment_number, shipment in self.shipments.items():
@@ -294,7 +289,7 @@ class DhlExpressSandbox(Sandbox):
                 return shipment
         raise _refusal(404, "No data found", "/tracking")
 
-    def _body(self, request: SandboxRequest, shape: object, path: str) -> dict[str, Any]:
+    def _body(self, request: base.SandboxRequest, shape: object, path: str) -> dict[str, Any]:
         body: dict[str, Any] = request.json()
         problem_texts = [_problem_text(*account) for account in problems(shape, body)]
         problem_texts += _too_long(body, "#")
@@ -311,7 +306,7 @@ class DhlExpressSandbox(Sandbox):
             raise _refusal(400, words, path)
         return body
 
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check the credentials of a request."""
         if request.basic() != (self.username, self.password):
             raise _refusal(401, "Invalid Credentials", request.path)
@@ -376,7 +371,7 @@ def _too_long(value: object, at: str) -> Iterator[str]:
             yield from _too_long(element, f"{at}/{name}")
 
 
-def _refusal(status: int, detail: str, path: str, *more: str) -> Refusal:
+def _refusal(status: int, detail: str, path: str, *more: str) -> base.Refusal:
     titles = {401: "Unauthorized", 404: "Not data found", 422: "Validation error"}
     title = titles.get(status, "Bad request")
     body = {
@@ -386,7 +381,9 @@ def _refusal(status: int, detail: str, path: str, *more: str) -> Refusal:
         "message": title,
         "status": str(status),
     }
-    return Refusal(reply({**body, "additionalDetails": list(more)} if more else body, status))
+    return base.Refusal(
+        base.reply({**body, "additionalDetails": list(more)} if more else body, status)
+    )
 
 
 def fixture(_: Path) -> SandboxFixture:

@@ -9,15 +9,8 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Response
+from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import NUMBER, problems, words
-from moorage.testing.sandboxes.base import (
-    Refusal,
-    Routes,
-    Sandbox,
-    SandboxRequest,
-    reply,
-    state_field,
-)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import LABEL_TEXTS, NO_LABEL
 
@@ -75,7 +68,7 @@ _LOGIN: Final = "/shipping/v1/login"
 _Fields = dict[str, Any]
 
 
-class DpdSandbox(Sandbox):
+class DpdSandbox(base.Sandbox):
     """A sandbox of the META-API: logins, and labels of shipments with one parcel.
 
     Attributes:
@@ -90,10 +83,10 @@ class DpdSandbox(Sandbox):
     login: str = "dpd-sandbox"
     password: str = "dpd-sandbox-password"
     business_unit: str = "001"
-    shipments: dict[str, _Fields] = state_field(dict)
+    shipments: dict[str, _Fields] = base.state_field(dict)
     logins: int = 0
 
-    def routes(self) -> Routes:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
             f"POST {_LOGIN}": self._sign_in,
@@ -101,60 +94,58 @@ class DpdSandbox(Sandbox):
             "POST /shipping/v1/label": self._print_again,
         }
 
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check a request's token, or the headers of a login."""
         if request.path == _LOGIN:
             names = ("X-DPD-LOGIN", "X-DPD-PASSWORD", "X-DPD-BUCODE")
             values = [request.headers.get(name) for name in names]
             if values != [self.login, self.password, self.business_unit]:
-                raise _refusal_reply(401, "COMMON_5", "The login or the password is wrong.")
+                raise _refusal(401, "COMMON_5", "The login or the password is wrong.")
         elif request.bearer() not in {_token(number + 1) for number in range(self.logins)}:
-            raise _refusal_reply(401, "COMMON_6", "The token is wrong.")
+            raise _refusal(401, "COMMON_6", "The token is wrong.")
 
-    def _sign_in(self, _: SandboxRequest) -> Response:
+    def _sign_in(self, _: base.SandboxRequest) -> Response:
         self.logins += 1
         return Response(200, {"X-DPD-TOKEN": _token(self.logins)})
 
-    def _sell(self, request: SandboxRequest) -> Response:
+    def _sell(self, request: base.SandboxRequest) -> Response:
         kind = _format(request)
         body = request.json()
         for location, name, problem in problems([_SHIPMENT], body):
-            raise _refusal_reply(400, "COMMON_2", f"{location}/{name} is {problem}.")
+            raise _refusal(400, "COMMON_2", f"{location}/{name} is {problem}.")
         [shipment] = body
         if shipment["receiver"]["address"]["zipCode"] == NO_LABEL:
-            raise _refusal_reply(
-                400, "ROUTING_1", "There is no route to this postal code.", "BU-API"
-            )
+            raise _refusal(400, "ROUTING_1", "There is no route to this postal code.", "BU-API")
         number = f"0150{self.number():010d}"
         self.shipments[number] = shipment
         ids = {"shipmentId": f"MPS{number}", "parcelIds": [number]}
         network = {"networkShipmentId": f"MPS{number}", "networkParcelIds": [number]}
         barcode = {"parcel": number, "barcode": f"%{number}"}
         label = {"base64Data": _label(number, kind), "media-type": f"application/{kind}"}
-        return reply({**ids, **network, "parcelBarcodes": [barcode], "label": label})
+        return base.reply({**ids, **network, "parcelBarcodes": [barcode], "label": label})
 
-    def _print_again(self, request: SandboxRequest) -> Response:
+    def _print_again(self, request: base.SandboxRequest) -> Response:
         kind = _format(request)
         body = request.json()
         for location, name, problem in problems(_AGAIN, body):
-            raise _refusal_reply(400, "COMMON_2", f"{location}/{name} is {problem}.")
+            raise _refusal(400, "COMMON_2", f"{location}/{name} is {problem}.")
         [number] = body["shipment"]["parcelNumbers"]
         if number not in self.shipments:
-            raise _refusal_reply(400, "LABEL_1", "There is no such parcel.", "BU-API")
+            raise _refusal(400, "LABEL_1", "There is no such parcel.", "BU-API")
         label = {"base64Data": _label(number, kind), "mediaType": f"application/{kind}"}
-        return reply({"label": label})
+        return base.reply({"label": label})
 
 
 def _token(number: int) -> str:
     return f"eyJhbGciOiJIUzUxMiJ9.eyJzdWIiOiJkcGQtc2FuZGJveCJ9.c2lnbmF0dXJl{number:08d}"
 
 
-def _format(request: SandboxRequest) -> str:
+def _format(request: base.SandboxRequest) -> str:
     query = dict(request.query)
     if query.get("LabelPrintFormat") not in _FORMATS:
-        raise _refusal_reply(400, "COMMON_2", "LabelPrintFormat is missing or wrong.")
+        raise _refusal(400, "COMMON_2", "LabelPrintFormat is missing or wrong.")
     if query.get("LabelPaperFormat", "A6") not in _PAPERS:
-        raise _refusal_reply(400, "COMMON_2", "LabelPaperFormat is wrong.")
+        raise _refusal(400, "COMMON_2", "LabelPaperFormat is wrong.")
     return query["LabelPrintFormat"].lower()
 
 
@@ -162,9 +153,9 @@ def _label(number: str, kind: str) -> str:
     return b64encode(LABEL_TEXTS[kind] + number.encode()).decode()
 
 
-def _refusal_reply(status: int, code: str, text: str, origin: str = "META-API") -> Refusal:
+def _refusal(status: int, code: str, text: str, origin: str = "META-API") -> base.Refusal:
     problem = {"errorCode": code, "errorMessage": text, "errorOrigin": origin}
-    return Refusal(reply([problem] if status == 400 else problem, status))
+    return base.Refusal(base.reply([problem] if status == 400 else problem, status))
 
 
 def fixture(_: Path) -> SandboxFixture:

@@ -14,18 +14,8 @@ from unicodedata import normalize
 
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_object
+from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import words
-from moorage.testing.sandboxes.base import (
-    Notice,
-    Refusal,
-    Routes,
-    Sandbox,
-    SandboxRequest,
-    existing,
-    refusal,
-    reply,
-    state_field,
-)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
     HEAVIEST,
@@ -73,7 +63,7 @@ _FILES: Final = "easypost-files.s3.us-west-2.amazonaws.com"
 _THEN: Final = "2030-01-01T00:00:00Z"
 
 
-class EasyPostSandbox(Sandbox):
+class EasyPostSandbox(base.Sandbox):
     """A sandbox of EasyPost: shipments, labels, refunds, trackers and addresses.
 
     Attributes:
@@ -90,13 +80,13 @@ class EasyPostSandbox(Sandbox):
     api_key: str = "EZTK-sandbox"
     webhook_secret: str = "easypost-sandbox-secret"
     files: str = f"https://{_FILES}"
-    shipments: dict[str, dict[str, Any]] = state_field(dict)
-    trackers: dict[str, dict[str, Any]] = state_field(dict)
-    labels: dict[str, bytes] = state_field(dict)
-    pickups: dict[str, dict[str, Any]] = state_field(dict)
-    forms: dict[str, dict[str, Any]] = state_field(dict)
+    shipments: dict[str, dict[str, Any]] = base.state_field(dict)
+    trackers: dict[str, dict[str, Any]] = base.state_field(dict)
+    labels: dict[str, bytes] = base.state_field(dict)
+    pickups: dict[str, dict[str, Any]] = base.state_field(dict)
+    forms: dict[str, dict[str, Any]] = base.state_field(dict)
 
-    def routes(self) -> Routes:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
             "POST /v2/shipments": self._create,
@@ -116,7 +106,7 @@ class EasyPostSandbox(Sandbox):
             "GET /files/{path*}": self._file,
         }
 
-    def unknown(self, request: SandboxRequest) -> Response:
+    def unknown(self, request: base.SandboxRequest) -> Response:
         """Return the response to a request without a route, after checking its API key."""
         self.check_access(request)
         return _missing_resource().response
@@ -134,7 +124,7 @@ class EasyPostSandbox(Sandbox):
         """Set the result of a refund, as the carrier would do."""
         self.shipments[id]["refund_status"] = status
 
-    def report(self, url: str, description: str, result: Mapping[str, Any]) -> Notice:
+    def report(self, url: str, description: str, result: Mapping[str, Any]) -> base.Notice:
         """Return a webhook, such as `tracker.updated` with a tracker."""
         event = {
             "id": f"evt_{self.number():032x}",
@@ -152,7 +142,7 @@ class EasyPostSandbox(Sandbox):
 
     # --- requests ------------------------------------------------------------
 
-    def _create(self, request: SandboxRequest) -> Response:
+    def _create(self, request: base.SandboxRequest) -> Response:
         body = self._object(request, "shipment")
         unknown_fields = set(body) - _FIELDS
         if unknown_fields:
@@ -193,7 +183,7 @@ class EasyPostSandbox(Sandbox):
             "messages": rate_errors,
             "rates": [] if rate_errors else [self._rate(id, *rate) for rate in SERVICES],
         }
-        return reply(self.shipments[id], 201)
+        return base.reply(self.shipments[id], 201)
 
     def _parcel(self, body: dict[str, Any]) -> dict[str, Any]:
         id = f"prcl_{self.number():032x}"
@@ -216,13 +206,13 @@ class EasyPostSandbox(Sandbox):
             "carrier_account_id": "ca_" + "0" * 32,
         }
 
-    def _list(self, _: SandboxRequest) -> Response:
-        return reply({"shipments": [], "has_more": False})
+    def _list(self, _: base.SandboxRequest) -> Response:
+        return base.reply({"shipments": [], "has_more": False})
 
-    def _fetch(self, _: SandboxRequest, id: str) -> Response:
-        return reply(self._shipment(id))
+    def _fetch(self, _: base.SandboxRequest, id: str) -> Response:
+        return base.reply(self._shipment(id))
 
-    def _buy(self, request: SandboxRequest, id: str) -> Response:
+    def _buy(self, request: base.SandboxRequest, id: str) -> Response:
         body = body_of(request)
         shipment = self._shipment(id)
         rates = {rate_offered["id"]: rate_offered for rate_offered in shipment["rates"]}
@@ -254,9 +244,9 @@ class EasyPostSandbox(Sandbox):
                 "label_epl2_url": None,
             },
         }
-        return reply(shipment)
+        return base.reply(shipment)
 
-    def _refund(self, _: SandboxRequest, id: str) -> Response:
+    def _refund(self, _: base.SandboxRequest, id: str) -> Response:
         shipment = self._shipment(id)
         if shipment["postage_label"] is None:
             raise _refusal(
@@ -267,9 +257,9 @@ class EasyPostSandbox(Sandbox):
             raise _refusal(422, "SHIPMENT.REFUND.UNAVAILABLE", message)
         if shipment["refund_status"] in {None, "rejected"}:
             shipment["refund_status"] = "submitted"
-        return reply(shipment)
+        return base.reply(shipment)
 
-    def _convert(self, request: SandboxRequest, id: str) -> Response:
+    def _convert(self, request: base.SandboxRequest, id: str) -> Response:
         shipment = self._shipment(id)
         kind = _FORMATS.get(dict(request.query).get("file_format", ""))
         if shipment["postage_label"] is None:
@@ -277,9 +267,9 @@ class EasyPostSandbox(Sandbox):
         if kind is None or kind[2] == "png":
             raise _refusal(422, "SHIPMENT.POSTAGE.FORMAT_UNAVAILABLE", "No such label format.")
         shipment["postage_label"][kind[1]] = self._store_label(shipment["tracking_code"], kind[2])
-        return reply(shipment)
+        return base.reply(shipment)
 
-    def _track(self, request: SandboxRequest) -> Response:
+    def _track(self, request: base.SandboxRequest) -> Response:
         body = self._object(request, "tracker")
         code = str(body.get("tracking_code"))
         if code not in self.trackers:
@@ -287,9 +277,9 @@ class EasyPostSandbox(Sandbox):
                 message = "In test mode, only test tracking numbers are valid."
                 raise _refusal(422, "TRACKER.CREATE.ERROR", message)
             self.trackers[code] = _tracker(code, _CODES[code], None)
-        return reply(self.trackers[code], 201)
+        return base.reply(self.trackers[code], 201)
 
-    def _offer_pickup(self, request: SandboxRequest) -> Response:
+    def _offer_pickup(self, request: base.SandboxRequest) -> Response:
         body = self._object(request, "pickup")
         unknown_fields = set(body) - _PICKUP_FIELDS
         if unknown_fields:
@@ -331,13 +321,13 @@ class EasyPostSandbox(Sandbox):
             "carrier_accounts": [],
             "pickup_rates": rates if text is None else [],
         }
-        return reply(self.pickups[id])
+        return base.reply(self.pickups[id])
 
-    def _pickup(self, _: SandboxRequest, id: str) -> Response:
-        return reply(existing(self.pickups, id, _missing_resource()))
+    def _pickup(self, _: base.SandboxRequest, id: str) -> Response:
+        return base.reply(base.existing(self.pickups, id, _missing_resource()))
 
-    def _buy_pickup(self, request: SandboxRequest, id: str) -> Response:
-        pickup = existing(self.pickups, id, _missing_resource())
+    def _buy_pickup(self, request: base.SandboxRequest, id: str) -> Response:
+        pickup = base.existing(self.pickups, id, _missing_resource())
         body = body_of(request)
         offers = [(rate["carrier"], rate["service"]) for rate in pickup["pickup_rates"]]
         if (body.get("carrier"), body.get("service")) not in offers:
@@ -345,16 +335,16 @@ class EasyPostSandbox(Sandbox):
         if pickup["status"] != "unknown":
             raise _refusal(422, "PICKUP.SCHEDULED", "The pickup is scheduled already.")
         pickup |= {"status": "scheduled", "confirmation": f"WTC{self.number():08d}"}
-        return reply(pickup)
+        return base.reply(pickup)
 
-    def _cancel_pickup(self, _: SandboxRequest, id: str) -> Response:
-        pickup = existing(self.pickups, id, _missing_resource())
+    def _cancel_pickup(self, _: base.SandboxRequest, id: str) -> Response:
+        pickup = base.existing(self.pickups, id, _missing_resource())
         if pickup["status"] != "scheduled":
             raise _refusal(422, "PICKUP.CANCEL.ERROR", "The pickup is not scheduled.")
         pickup["status"] = "canceled"
-        return reply(pickup)
+        return base.reply(pickup)
 
-    def _create_form(self, request: SandboxRequest) -> Response:
+    def _create_form(self, request: base.SandboxRequest) -> Response:
         chosen_shipments: list[dict[str, Any]] = (
             self._object(request, "scan_form").get("shipments") or []
         )
@@ -380,12 +370,12 @@ class EasyPostSandbox(Sandbox):
         self.forms[id] = form
         for item in shipments:
             item["scan_form"] = form
-        return reply(form)
+        return base.reply(form)
 
-    def _form(self, _: SandboxRequest, id: str) -> Response:
-        return reply(existing(self.forms, id, _missing_resource()))
+    def _form(self, _: base.SandboxRequest, id: str) -> Response:
+        return base.reply(base.existing(self.forms, id, _missing_resource()))
 
-    def _verify(self, request: SandboxRequest) -> Response:
+    def _verify(self, request: base.SandboxRequest) -> Response:
         body = body_of(request)
         address = self._object(request, "address")
         verifications: dict[str, Any] = {}
@@ -410,12 +400,12 @@ class EasyPostSandbox(Sandbox):
                 verifications = {"success": False, "errors": [error], "details": {}}
             verifications = {"delivery": verifications}
         id = f"adr_{self.number():032x}"
-        return reply(
+        return base.reply(
             {**corrected_address, "id": id, "object": "Address", "verifications": verifications},
             201,
         )
 
-    def _file(self, request: SandboxRequest, path: str) -> Response:
+    def _file(self, request: base.SandboxRequest, path: str) -> Response:
         content = label_content(request, self.labels, path, secret="authorization", missing=404)
         return Response(200, {"Content-Type": "application/octet-stream"}, content)
 
@@ -425,15 +415,15 @@ class EasyPostSandbox(Sandbox):
         return f"{self.files}/files/{path}"
 
     def _shipment(self, id: str) -> dict[str, Any]:
-        return existing(self.shipments, id, _missing_resource())
+        return base.existing(self.shipments, id, _missing_resource())
 
-    def _object(self, request: SandboxRequest, name: str) -> dict[str, Any]:
+    def _object(self, request: base.SandboxRequest, name: str) -> dict[str, Any]:
         fields = body_of(request).get(name)
         if not is_object(fields) or not fields:
             raise _refusal(422, "PARAMETER.REQUIRED", "Missing required parameter.", name)
         return fields
 
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check the credentials of a request."""
         if request.basic() != (self.api_key, ""):
             raise _refusal(401, "APIKEY.INACTIVE", "This api key is no longer active.")
@@ -502,13 +492,13 @@ def _detail(status: str, count: int) -> dict[str, Any]:
     }
 
 
-def _missing_resource() -> Refusal:
+def _missing_resource() -> base.Refusal:
     return _refusal(404, "NOT_FOUND", "The requested resource could not be found.")
 
 
-def _refusal(status: int, code: str, message: str, *fields: str) -> Refusal:
+def _refusal(status: int, code: str, message: str, *fields: str) -> base.Refusal:
     errors = [{"field": field, "message": "is wrong"} for field in fields]
-    return refusal({"error": {"code": code, "message": message, "errors": errors}}, status)
+    return base.refusal({"error": {"code": code, "message": message, "errors": errors}}, status)
 
 
 def fixture(_: Path) -> SandboxFixture:

@@ -12,16 +12,8 @@ from base64 import b64encode
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems
-from moorage.testing.sandboxes.base import (
-    Refusal,
-    Routes,
-    Sandbox,
-    SandboxRequest,
-    refusal,
-    reply,
-    state_field,
-)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping._fedex_rules import (
     ADDRESSES,
@@ -59,7 +51,7 @@ _CANCELED: Final = "CA"
 _DELIVERED: Final = "DL"
 
 
-class FedExSandbox(Sandbox):
+class FedExSandbox(base.Sandbox):
     """A sandbox of FedEx: rates, shipments, cancellations, tracking and addresses.
 
     Attributes:
@@ -75,8 +67,8 @@ class FedExSandbox(Sandbox):
     client_id: str = "l7-sandbox-client"
     client_secret: str = "sandbox-secret-of-fedex"
     account_number: str = "740561073"
-    shipments: dict[str, dict[str, Any]] = state_field(dict)
-    tracks: dict[str, dict[str, Any]] = state_field(dict)
+    shipments: dict[str, dict[str, Any]] = base.state_field(dict)
+    tracks: dict[str, dict[str, Any]] = base.state_field(dict)
 
     def __attrs_post_init__(self) -> None:
         self.token_endpoint = TokenEndpoint(
@@ -84,7 +76,7 @@ class FedExSandbox(Sandbox):
         )
         self.mounts["/oauth/token"] = self.token_endpoint
 
-    def routes(self) -> Routes:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
             "POST /rate/v1/rates/quotes": self._offer,
@@ -95,7 +87,7 @@ class FedExSandbox(Sandbox):
             "POST /address/v1/addresses/resolve": self._resolve,
         }
 
-    def unknown(self, request: SandboxRequest) -> Response:  # noqa: ARG002 - whoever asks
+    def unknown(self, request: base.SandboxRequest) -> Response:  # noqa: ARG002 - whoever asks
         """Return the response to a request without a route."""
         return _refusal(404, "NOT.FOUND.ERROR", "The resource is not available.").response
 
@@ -112,7 +104,7 @@ class FedExSandbox(Sandbox):
 
     # --- requests ------------------------------------------------------------
 
-    def _offer(self, request: SandboxRequest) -> Response:
+    def _offer(self, request: base.SandboxRequest) -> Response:
         shipment = self._body(request, RATES)["requestedShipment"]
         _check_border(shipment, shipment["recipient"])
         if shipment["recipient"]["address"].get("postalCode") == NO_RATES:
@@ -123,7 +115,7 @@ class FedExSandbox(Sandbox):
         offers = [_offered_rates(kind, *package) for kind, package in _SERVICES.items()]
         return _reply({"alerts": [], "rateReplyDetails": offers})
 
-    def _buy(self, request: SandboxRequest) -> Response:
+    def _buy(self, request: base.SandboxRequest) -> Response:
         body = self._body(request, SHIPMENT)
         shipment = body["requestedShipment"]
         [recipient] = shipment["recipients"]
@@ -153,7 +145,7 @@ class FedExSandbox(Sandbox):
         document = {"contentType": "LABEL", "docType": image, "encodedLabel": content}
         return {"trackingNumber": code, "packageDocuments": [document]}
 
-    def _cancel(self, request: SandboxRequest) -> Response:
+    def _cancel(self, request: base.SandboxRequest) -> Response:
         code = self._body(request, CANCEL)["trackingNumber"]
         shipment = self.shipments.get(code)
         if shipment is None:
@@ -170,7 +162,7 @@ class FedExSandbox(Sandbox):
         flags = {"cancelledShipment": True, "cancelledHistory": True}
         return _reply({**flags, "message": "Shipment is successfully cancelled"})
 
-    def _track(self, request: SandboxRequest) -> Response:
+    def _track(self, request: base.SandboxRequest) -> Response:
         infos = self._body(request, TRACK)["trackingInfo"]
         numbers = [number["trackingNumberInfo"]["trackingNumber"] for number in infos]
         return _reply({"completeTrackResults": [self._result(number) for number in numbers]})
@@ -183,7 +175,7 @@ class FedExSandbox(Sandbox):
         unknown_result = {"trackingNumberInfo": {"trackingNumber": code}, "error": error}
         return {"trackingNumber": code, "trackResults": [self.tracks.get(code, unknown_result)]}
 
-    def _find(self, request: SandboxRequest) -> Response:
+    def _find(self, request: base.SandboxRequest) -> Response:
         references = self._body(request, REFERENCES)["referencesInformation"]
         if references.get("accountNumber") != self.account_number:
             raise _refusal(400, "TRACKING.ACCOUNTNUMBER.EMPTY", "The account is not known.")
@@ -194,16 +186,16 @@ class FedExSandbox(Sandbox):
             raise _refusal(404, "TRACKING.REFERENCENUMBER.NOTFOUND", "There is no such reference.")
         return _reply({"completeTrackResults": [self._result(match) for match in tracks]})
 
-    def _resolve(self, request: SandboxRequest) -> Response:
+    def _resolve(self, request: base.SandboxRequest) -> Response:
         [entry] = self._body(request, ADDRESSES)["addressesToValidate"]
         return _reply({"resolvedAddresses": [_resolved_address(entry["address"])], "alerts": []})
 
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check a request's access token."""
         if not self.token_endpoint.allows(request):
             raise _refusal(401, "NOT.AUTHORIZED.ERROR", "Access token expired.")
 
-    def _body(self, request: SandboxRequest, shape: Any) -> Any:
+    def _body(self, request: base.SandboxRequest, shape: Any) -> Any:
         body = request.json()
         for location, name, problem in problems(shape, body):
             raise _refusal(400, "INVALID.INPUT.EXCEPTION", f"{location}/{name} is {problem}.")
@@ -294,11 +286,13 @@ def _resolved_address(address: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reply(output: dict[str, Any]) -> Response:
-    return reply({"transactionId": "624deea6-b709-470c-8c39-4b5511281492", "output": output})
+    return base.reply({"transactionId": "624deea6-b709-470c-8c39-4b5511281492", "output": output})
 
 
-def _refusal(status: int, code: str, message: str) -> Refusal:
-    return refusal({"transactionId": "1", "errors": [{"code": code, "message": message}]}, status)
+def _refusal(status: int, code: str, message: str) -> base.Refusal:
+    return base.refusal(
+        {"transactionId": "1", "errors": [{"code": code, "message": message}]}, status
+    )
 
 
 def fixture(_: Path) -> SandboxFixture:

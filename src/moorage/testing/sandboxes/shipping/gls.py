@@ -10,16 +10,8 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Response
+from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import NUMBER, problems, words
-from moorage.testing.sandboxes.base import (
-    Refusal,
-    Routes,
-    Sandbox,
-    SandboxRequest,
-    existing,
-    reply,
-    state_field,
-)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import LABEL_TEXTS, NO_LABEL, NO_RATES, event_time
 from moorage.testing.sandboxes.tokens import TokenEndpoint
@@ -67,7 +59,7 @@ _CODES: Final = {"PREADVICE": "INTIAL.PREADVICE", "CANCELED": "CANCEL.NORMAL"}
 _Fields = dict[str, Any]
 
 
-class GlsSandbox(Sandbox):
+class GlsSandbox(base.Sandbox):
     """A sandbox of GLS: allowed services, labels, their search, cancellation and tracking.
 
     Attributes:
@@ -84,9 +76,9 @@ class GlsSandbox(Sandbox):
     client_id: str = "gls-client-id"
     client_secret: str = "gls-sandbox-secret"
     contact_id: str = "276a45fkqM"
-    shipments: dict[str, _Fields] = state_field(dict)
-    numbers: dict[str, str] = state_field(dict)
-    tracks: dict[str, _Fields] = state_field(dict)
+    shipments: dict[str, _Fields] = base.state_field(dict)
+    numbers: dict[str, str] = base.state_field(dict)
+    tracks: dict[str, _Fields] = base.state_field(dict)
 
     def __attrs_post_init__(self) -> None:
         self.tokens = TokenEndpoint(
@@ -94,7 +86,7 @@ class GlsSandbox(Sandbox):
         )
         self.mounts = {self.tokens.path: self.tokens}
 
-    def routes(self) -> Routes:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
             f"POST {_BACKEND}/shipments": self._order,
@@ -121,16 +113,16 @@ class GlsSandbox(Sandbox):
         track["events"].insert(0, event)
         track |= {"status": status, "statusDateTime": at}
 
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check a request's access token."""
         if not self.tokens.allows(request):
             fault = {
                 "faultstring": "The Token has expired: policy(Verify-JWT)",
                 "detail": {"errorcode": "steps.jwt.TokenExpired"},
             }
-            raise Refusal(reply({"fault": fault}, 401))
+            raise base.refusal({"fault": fault}, 401)
 
-    def _services(self, request: SandboxRequest) -> Response:
+    def _services(self, request: base.SandboxRequest) -> Response:
         body = _body(request, _SERVICES)
         is_refused = body["Destination"].get("ZIPCode") == NO_RATES
         services: list[_Fields] = [
@@ -138,9 +130,9 @@ class GlsSandbox(Sandbox):
             {"ProductName": "PARCEL"},
             {"ProductName": "EXPRESS"},
         ]
-        return reply({"AllowedServices": [] if is_refused else services})
+        return base.reply({"AllowedServices": [] if is_refused else services})
 
-    def _order(self, request: SandboxRequest) -> Response:
+    def _order(self, request: base.SandboxRequest) -> Response:
         body = _body(request, _ORDER)
         shipment = body["Shipment"]
         if shipment["Shipper"]["ContactID"] != self.contact_id:
@@ -172,15 +164,17 @@ class GlsSandbox(Sandbox):
             "CustomerID": "2760000001",
             "PickupLocation": "DE 300",
         }
-        return reply({"CreatedShipment": created})
+        return base.reply({"CreatedShipment": created})
 
-    def _reprint(self, request: SandboxRequest) -> Response:
+    def _reprint(self, request: base.SandboxRequest) -> Response:
         body = _body(request, _REPRINT)
         track_id = body.get("TrackID", "")
-        existing(self.shipments, track_id, _refusal(404, "NOT_FOUND", "The parcel is unknown."))
+        base.existing(
+            self.shipments, track_id, _refusal(404, "NOT_FOUND", "The parcel is unknown.")
+        )
         return self._printed(track_id, body["PrintingOptions"])
 
-    def _search(self, request: SandboxRequest) -> Response:
+    def _search(self, request: base.SandboxRequest) -> Response:
         body = _body(request, _SEARCH)
         items = [
             {
@@ -194,36 +188,36 @@ class GlsSandbox(Sandbox):
             for unit in shipment["ShipmentUnit"]
             if body["ShipmentUnitReference"] in unit.get("ShipmentUnitReference", ())
         ]
-        return reply({"UnitItems": items})
+        return base.reply({"UnitItems": items})
 
-    def _cancel(self, _: SandboxRequest, track_id: str) -> Response:
+    def _cancel(self, _: base.SandboxRequest, track_id: str) -> Response:
         unknown = _refusal(404, "NOT_FOUND", "The parcel is unknown.")
-        track = existing(self.tracks, track_id, unknown)
+        track = base.existing(self.tracks, track_id, unknown)
         if track["status"] == "CANCELED":
             raise _refusal(400, "CANCELED", "The parcel is cancelled.")
         is_waiting = track["status"] == _WAITING
         if is_waiting:
             self.move(self.shipments[track_id]["number"], "CANCELED")
-        return reply({"TrackID": track_id, "result": "CANCELLED" if is_waiting else "SCANNED"})
+        return base.reply({"TrackID": track_id, "result": "CANCELLED" if is_waiting else "SCANNED"})
 
-    def _track(self, _: SandboxRequest, reference: str) -> Response:
+    def _track(self, _: base.SandboxRequest, reference: str) -> Response:
         track = self.tracks.get(self.numbers.get(reference, reference))
         unknown = {"errorCode": "E_404_01", "errorMessage": "Resource Not Found"}
-        return reply({"parcels": [{"requested": reference, **(track or unknown)}]})
+        return base.reply({"parcels": [{"requested": reference, **(track or unknown)}]})
 
 
-def _body(request: SandboxRequest, shape: Any) -> Any:
+def _body(request: base.SandboxRequest, shape: Any) -> Any:
     if request.headers.get("content-type") != _TYPE:
-        raise Refusal(Response(415))
+        raise base.Refusal(Response(415))
     body = request.json()
     for location, name, problem in problems(shape, body):
         raise _refusal(400, "COMMON", f"{location}/{name} is {problem}.")
     return body
 
 
-def _refusal(status: int, code: str, message: str) -> Refusal:
+def _refusal(status: int, code: str, message: str) -> base.Refusal:
     """Return an error response of ShipIT, whose headers describe the problem."""
-    return Refusal(Response(status, {"error": code, "message": message}))
+    return base.Refusal(Response(status, {"error": code, "message": message}))
 
 
 def fixture(_: Path) -> SandboxFixture:

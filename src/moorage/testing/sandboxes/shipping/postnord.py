@@ -8,15 +8,8 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import NUMBER, problems, words
-from moorage.testing.sandboxes.base import (
-    Refusal,
-    Routes,
-    Sandbox,
-    SandboxRequest,
-    reply,
-    state_field,
-)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import LABEL_TEXTS, NO_LABEL, event_time
 
@@ -79,7 +72,7 @@ _SUBTYPE: Final = "CustomerOriginValidationError.subType"
 _Fields = dict[str, Any]
 
 
-class PostNordSandbox(Sandbox):
+class PostNordSandbox(base.Sandbox):
     """A sandbox of PostNord: labels of shipments with one parcel, and their tracking.
 
     Attributes:
@@ -91,10 +84,10 @@ class PostNordSandbox(Sandbox):
     hosts = ("api2.postnord.com", "atapi2.postnord.com")
 
     api_key: str = "5f2d1c7b9e8a4f60b3d2c1a0987e6f54"
-    shipments: dict[str, _Fields] = state_field(dict)
-    items: dict[str, _Fields] = state_field(dict)
+    shipments: dict[str, _Fields] = base.state_field(dict)
+    items: dict[str, _Fields] = base.state_field(dict)
 
-    def routes(self) -> Routes:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
             "POST /rest/shipment/v3/edi/labels/pdf": self._book_pdf,
@@ -127,32 +120,32 @@ class PostNordSandbox(Sandbox):
             }
         )
 
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check a request's key, which PostNord takes in the query alone."""
         if dict(request.query).get("apikey") != self.api_key:
             text = {"status_code": 403, "error_type": "Forbidden", "message": "Invalid API Key"}
-            raise Refusal(reply({"error": text}, 403))
+            raise base.refusal({"error": text}, 403)
 
-    def _book_pdf(self, request: SandboxRequest) -> Response:
+    def _book_pdf(self, request: base.SandboxRequest) -> Response:
         if dict(request.query).get("paperSize", "A4") not in _PAPERS:
-            raise _refusal_reply("PAPER_SIZE", "paperSize is wrong")
+            raise _refusal("PAPER_SIZE", "paperSize is wrong")
         number = self._booked(request)
         label = {"labelFormat": "PDF", "encoding": "base64"}
         data = b64encode(LABEL_TEXTS["pdf"] + number.encode()).decode()
         return self._answer(number, {**label, "data": data})
 
-    def _book_zpl(self, request: SandboxRequest) -> Response:
+    def _book_zpl(self, request: base.SandboxRequest) -> Response:
         number = self._booked(request)
         data = LABEL_TEXTS["zpl"].decode() + number
         return self._answer(number, {"labelFormat": "ZPL", "encoding": "none", "data": data})
 
-    def _booked(self, request: SandboxRequest) -> str:
+    def _booked(self, request: base.SandboxRequest) -> str:
         body = request.json()
         for location, name, problem in problems(_BOOKING, body):
-            raise _refusal_reply("MANDATORY_FIELDS_MISSING", f"{location}/{name} is {problem}")
+            raise _refusal("MANDATORY_FIELDS_MISSING", f"{location}/{name} is {problem}")
         [shipment] = body["shipment"]
         if shipment["parties"]["consignee"]["party"]["address"]["postalCode"] == NO_LABEL:
-            raise _refusal_reply("POSTAL_CODE", "postalCode of consignee is unknown")
+            raise _refusal("POSTAL_CODE", "postalCode of consignee is unknown")
         number = f"00370724{self.number():012d}"
         self.shipments[number] = shipment
         self.items[number] = {"itemId": number, "events": []}
@@ -169,29 +162,29 @@ class PostNordSandbox(Sandbox):
             "bookingId": f"B{number}",
             "idInformation": [{"status": "OK", "ids": ids, "urls": [url]}],
         }
-        return reply(
+        return base.reply(
             {
                 "bookingResponse": booking,
                 "labelPrintout": [{"printout": {"type": "LABEL", **printout}}],
             }
         )
 
-    def _track(self, _: SandboxRequest, number: str) -> Response:
+    def _track(self, _: base.SandboxRequest, number: str) -> Response:
         item = self.items.get(number)
         if item is None:
-            return reply({"TrackingInformationResponse": {"shipments": []}})
+            return base.reply({"TrackingInformationResponse": {"shipments": []}})
         shipment = {"shipmentId": f"UJ{number}", "items": [item]}
-        return reply({"TrackingInformationResponse": {"shipments": [shipment]}})
+        return base.reply({"TrackingInformationResponse": {"shipments": [shipment]}})
 
 
-def _refusal_reply(reason: str, text: str) -> Refusal:
+def _refusal(reason: str, text: str) -> base.Refusal:
     references = [{"key": _SUBTYPE, "value": reason}]
     fault = {"explanationText": text, "faultReferences": references}
     body = {
         "message": "Invalid indata object EdiInstruction",
         "compositeFault": {"faults": [fault]},
     }
-    return Refusal(reply(body, 400))
+    return base.refusal(body, 400)
 
 
 def fixture(_: Path) -> SandboxFixture:

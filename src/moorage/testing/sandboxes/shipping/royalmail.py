@@ -11,15 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from moorage.domain.http.requests import Response
+from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import NUMBER, problems, words
-from moorage.testing.sandboxes.base import (
-    Refusal,
-    Routes,
-    Sandbox,
-    SandboxRequest,
-    reply,
-    state_field,
-)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import LABEL_TEXTS, NO_LABEL, event_time
 
@@ -66,7 +59,7 @@ _NO_PRINT: Final = "00002"
 _Fields = dict[str, Any]
 
 
-class RoyalMailSandbox(Sandbox):
+class RoyalMailSandbox(base.Sandbox):
     """A sandbox of Click & Drop: orders, their labels, and their deletion.
 
     Attributes:
@@ -77,15 +70,15 @@ class RoyalMailSandbox(Sandbox):
     hosts = ("api.parcel.royalmail.com",)
 
     api_key: str = "11111111-2222-4333-8444-555555555555"
-    orders: dict[str, _Fields] = state_field(dict)
-    _sold: int = state_field(int)
+    orders: dict[str, _Fields] = base.state_field(dict)
+    _sold: int = base.state_field(int)
 
     @property
     def sold(self) -> int:
         """The number of labels that were ever sold."""
         return self._sold
 
-    def routes(self) -> Routes:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
             "POST /api/v1/orders": self._create,
@@ -100,16 +93,16 @@ class RoyalMailSandbox(Sandbox):
         order = next(item for item in self.orders.values() if item["trackingNumber"] == number)
         order[status] = f"{event_time(1)}Z"
 
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check a request's authorisation key."""
         if request.bearer() != self.api_key:
-            raise Refusal(Response(401))
+            raise base.Refusal(Response(401))
 
-    def _create(self, request: SandboxRequest) -> Response:
+    def _create(self, request: base.SandboxRequest) -> Response:
         body = request.json()
         for location, name, problem in problems({"items!": [_ORDER]}, body):
             details = {"code": "BadRequest", "message": f"{location}/{name} is {problem}."}
-            raise Refusal(reply(details, 400))
+            raise base.refusal(details, 400)
         created: list[_Fields] = []
         failed: list[_Fields] = []
         for order in body["items"]:
@@ -120,7 +113,7 @@ class RoyalMailSandbox(Sandbox):
             else:
                 created.append(self._created(order))
         counts = {"successCount": len(created), "errorsCount": len(failed)}
-        return reply({**counts, "createdOrders": created, "failedOrders": failed})
+        return base.reply({**counts, "createdOrders": created, "failedOrders": failed})
 
     def _created(self, order: _Fields) -> _Fields:
         number = self.number()
@@ -146,19 +139,21 @@ class RoyalMailSandbox(Sandbox):
             "generatedDocuments": ["postageLabel"],
         }
 
-    def _list(self, _: SandboxRequest) -> Response:
-        return reply({"orders": [*self.orders.values()]})
+    def _list(self, _: base.SandboxRequest) -> Response:
+        return base.reply({"orders": [*self.orders.values()]})
 
-    def _get(self, request: SandboxRequest, **_: str) -> Response:
-        return reply(self._found(request))
+    def _get(self, request: base.SandboxRequest, **_: str) -> Response:
+        return base.reply(self._found(request))
 
-    def _label(self, request: SandboxRequest, **_: str) -> Response:
+    def _label(self, request: base.SandboxRequest, **_: str) -> Response:
         if dict(request.query).get("documentType") != "postageLabel":
-            raise Refusal(reply([{"code": "DocumentType", "message": "It is missing."}], 400))
+            raise base.Refusal(
+                base.reply([{"code": "DocumentType", "message": "It is missing."}], 400)
+            )
         texts = [_label(order["orderIdentifier"]) for order in self._found(request)]
         return Response(200, {"Content-Type": "application/pdf"}, b"".join(texts))
 
-    def _delete(self, request: SandboxRequest, **_: str) -> Response:
+    def _delete(self, request: base.SandboxRequest, **_: str) -> Response:
         deleted: list[_Fields] = []
         errors: list[_Fields] = []
         for order in self._found(request):
@@ -169,9 +164,9 @@ class RoyalMailSandbox(Sandbox):
             else:
                 del self.orders[str(order["orderIdentifier"])]
                 deleted.append({**names, "orderInfo": "The label is no longer valid."})
-        return reply({"deletedOrders": deleted, "errors": errors})
+        return base.reply({"deletedOrders": deleted, "errors": errors})
 
-    def _found(self, request: SandboxRequest) -> list[_Fields]:
+    def _found(self, request: base.SandboxRequest) -> list[_Fields]:
         # A reference may have an encoded semicolon, so the path is split before it is decoded.
         encoded_text = request.path.removeprefix("/api/v1/orders/").partition("/")[0]
         identifiers = [unquote(text) for text in encoded_text.split(";")]
@@ -181,7 +176,9 @@ class RoyalMailSandbox(Sandbox):
             if number in identifiers or f'"{order["orderReference"]}"' in identifiers
         ]
         if not orders:
-            raise Refusal(reply([{"code": "OrderNotFound", "message": "There is none."}], 404))
+            raise base.Refusal(
+                base.reply([{"code": "OrderNotFound", "message": "There is none."}], 404)
+            )
         return orders
 
 

@@ -18,17 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json
+from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems
-from moorage.testing.sandboxes.base import (
-    Notice,
-    Refusal,
-    Routes,
-    Sandbox,
-    SandboxRequest,
-    existing,
-    reply,
-    state_field,
-)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping._shipengine_rules import (
     ADDRESS,
@@ -96,7 +87,7 @@ def _signer() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-class ShipEngineSandbox(Sandbox):
+class ShipEngineSandbox(base.Sandbox):
     """A sandbox of ShipEngine with one carrier: rates, labels, tracking and addresses.
 
     Attributes:
@@ -115,16 +106,16 @@ class ShipEngineSandbox(Sandbox):
     api_key: str = "TEST_sandbox_key_of_shipengine"
     files: str = f"https://{_HOST}"
     slow: bool = False
-    carriers: list[str] = state_field(lambda: ["se-100"])
-    shipments: dict[str, dict[str, Any]] = state_field(dict)
-    rates: dict[str, dict[str, Any]] = state_field(dict)
-    labels: dict[str, dict[str, Any]] = state_field(dict)
-    tracks: dict[str, dict[str, Any]] = state_field(dict)
-    _rate_of: dict[str, str] = state_field(dict)
-    contents: dict[str, bytes] = state_field(dict)
-    pickups: dict[str, dict[str, Any]] = state_field(dict)
-    manifests: dict[str, dict[str, Any]] = state_field(dict)
-    manifest_requests: dict[str, str] = state_field(dict)
+    carriers: list[str] = base.state_field(lambda: ["se-100"])
+    shipments: dict[str, dict[str, Any]] = base.state_field(dict)
+    rates: dict[str, dict[str, Any]] = base.state_field(dict)
+    labels: dict[str, dict[str, Any]] = base.state_field(dict)
+    tracks: dict[str, dict[str, Any]] = base.state_field(dict)
+    _rate_of: dict[str, str] = base.state_field(dict)
+    contents: dict[str, bytes] = base.state_field(dict)
+    pickups: dict[str, dict[str, Any]] = base.state_field(dict)
+    manifests: dict[str, dict[str, Any]] = base.state_field(dict)
+    manifest_requests: dict[str, str] = base.state_field(dict)
 
     def __attrs_post_init__(self) -> None:
         self.hosts = tuple({_HOST, urlsplit(self.files).netloc})
@@ -136,7 +127,7 @@ class ShipEngineSandbox(Sandbox):
         form = serialization.PublicFormat.SubjectPublicKeyInfo
         return public_key.public_bytes(serialization.Encoding.PEM, form).decode()
 
-    def routes(self) -> Routes:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
             "GET /v1/carriers": self._carriers,
@@ -160,7 +151,7 @@ class ShipEngineSandbox(Sandbox):
             "GET /v1/downloads/{path*}": self._file,
         }
 
-    def unknown(self, request: SandboxRequest) -> Response:  # noqa: ARG002 - whoever asks
+    def unknown(self, request: base.SandboxRequest) -> Response:  # noqa: ARG002 - whoever asks
         """Return the response to a request without a route."""
         return _missing_resource().response
 
@@ -181,7 +172,7 @@ class ShipEngineSandbox(Sandbox):
         """Complete a pending label."""
         self._settle(self.labels[id], status)
 
-    def report(self, url: str, number: str, *, at: datetime) -> Notice:
+    def report(self, url: str, number: str, *, at: datetime) -> base.Notice:
         """Return a signed webhook about a parcel's tracking."""
         track = self.tracks[number]
         label = next(
@@ -216,11 +207,11 @@ class ShipEngineSandbox(Sandbox):
 
     # --- requests ------------------------------------------------------------
 
-    def _carriers(self, _: SandboxRequest) -> Response:
+    def _carriers(self, _: base.SandboxRequest) -> Response:
         carriers = [{"carrier_id": carrier, "carrier_code": _CARRIER} for carrier in self.carriers]
-        return reply({"carriers": carriers, **_NO_ERRORS})
+        return base.reply({"carriers": carriers, **_NO_ERRORS})
 
-    def _offer(self, request: SandboxRequest) -> Response:
+    def _offer(self, request: base.SandboxRequest) -> Response:
         body = self._body(request, RATES)
         shipment = body["shipment"]
         _check_shipment(shipment)
@@ -237,7 +228,7 @@ class ShipEngineSandbox(Sandbox):
         rates = [] if errors else [self._rate(id, *service) for service in SERVICES]
         ids = {"shipment_id": id, "rate_request_id": f"se-{self.number()}", "status": "completed"}
         answer = {**ids, "rates": rates, "invalid_rates": [], "errors": errors}
-        return reply({**self.shipments[id], "rate_response": answer})
+        return base.reply({**self.shipments[id], "rate_response": answer})
 
     def _rate(self, shipment: str, word: str, _: str, name: str, price: Any, days: int) -> Any:
         id = f"se-{self.number()}"
@@ -268,7 +259,7 @@ class ShipEngineSandbox(Sandbox):
         self.rates[id] = {**rate, "shipment_id": shipment}
         return rate
 
-    def _buy(self, request: SandboxRequest, id: str) -> Response:
+    def _buy(self, request: base.SandboxRequest, id: str) -> Response:
         body = self._body(request, LABEL)
         rate = self.rates.get(id)
         if rate is None:
@@ -304,7 +295,7 @@ class ShipEngineSandbox(Sandbox):
         self._rate_of[label["label_id"]] = id
         if not self.slow:
             self._settle(label, "completed")
-        return reply(label)
+        return base.reply(label)
 
     def _settle(self, label: dict[str, Any], status: str) -> None:
         label["status"] = status
@@ -337,15 +328,15 @@ class ShipEngineSandbox(Sandbox):
             links[kind] = f"{self.files}/v1/downloads/{path}"
         return {**links, "href": links["pdf"]}
 
-    def _list(self, request: SandboxRequest) -> Response:
+    def _list(self, request: base.SandboxRequest) -> Response:
         rate = dict(request.query).get("rate_id")
         labels = [label for id, label in self.labels.items() if rate in {None, self._rate_of[id]}]
         return self._page(request, "labels", labels[::-1])
 
-    def _fetch(self, _: SandboxRequest, id: str) -> Response:
-        return reply(self._label(id))
+    def _fetch(self, _: base.SandboxRequest, id: str) -> Response:
+        return base.reply(self._label(id))
 
-    def _void(self, _: SandboxRequest, id: str) -> Response:
+    def _void(self, _: base.SandboxRequest, id: str) -> Response:
         label = self._label(id)
         message, reason = "Request for refund submitted. This label has been voided.", None
         if label["voided"]:
@@ -357,27 +348,27 @@ class ShipEngineSandbox(Sandbox):
         else:
             label |= {"voided": True, "status": "voided"}
         reason_field = {} if reason is None else {"reason_code": reason}
-        return reply({"approved": reason is None, "message": message, **reason_field})
+        return base.reply({"approved": reason is None, "message": message, **reason_field})
 
-    def _track_label(self, _: SandboxRequest, id: str) -> Response:
+    def _track_label(self, _: base.SandboxRequest, id: str) -> Response:
         label = self._label(id)
         if "tracking_number" not in label:
-            return reply(_track("") | {"status_code": "UN"})
-        return reply(self.tracks[label["tracking_number"]])
+            return base.reply(_track("") | {"status_code": "UN"})
+        return base.reply(self.tracks[label["tracking_number"]])
 
-    def _track(self, request: SandboxRequest) -> Response:
+    def _track(self, request: base.SandboxRequest) -> Response:
         query = dict(request.query)
         track = self.tracks.get(query.get("tracking_number", ""))
         if query.get("carrier_code") != _CARRIER:
             raise refusal(400, "carrier_not_supported", "validation", "The carrier is not known.")
         if track is None:
             raise _missing_resource()
-        return reply(track)
+        return base.reply(track)
 
-    def _validate(self, request: SandboxRequest) -> Response:
-        return reply([_judge_address(address) for address in self._body(request, [ADDRESS])])
+    def _validate(self, request: base.SandboxRequest) -> Response:
+        return base.reply([_judge_address(address) for address in self._body(request, [ADDRESS])])
 
-    def _schedule_pickup(self, request: SandboxRequest) -> Response:
+    def _schedule_pickup(self, request: base.SandboxRequest) -> Response:
         body = self._body(request, PICKUP)
         labels = [self._label(id) for id in body["label_ids"]]
         if not labels or any(label["status"] != "completed" for label in labels):
@@ -399,22 +390,22 @@ class ShipEngineSandbox(Sandbox):
             "pickup_notes": body.get("pickup_notes", ""),
             "pickup_windows": [body["pickup_window"]],
         }
-        return reply({**self.pickups[id], **_NO_ERRORS})
+        return base.reply({**self.pickups[id], **_NO_ERRORS})
 
-    def _list_pickups(self, request: SandboxRequest) -> Response:
+    def _list_pickups(self, request: base.SandboxRequest) -> Response:
         return self._page(request, "pickups", list(self.pickups.values()))
 
-    def _pickup(self, _: SandboxRequest, id: str) -> Response:
-        return reply(existing(self.pickups, id, _missing_resource()))
+    def _pickup(self, _: base.SandboxRequest, id: str) -> Response:
+        return base.reply(base.existing(self.pickups, id, _missing_resource()))
 
-    def _cancel_pickup(self, _: SandboxRequest, id: str) -> Response:
-        pickup = existing(self.pickups, id, _missing_resource())
+    def _cancel_pickup(self, _: base.SandboxRequest, id: str) -> Response:
+        pickup = base.existing(self.pickups, id, _missing_resource())
         if "cancelled_at" in pickup:
             raise refusal(400, "invalid_status", "business_rules", "The pickup is cancelled.")
         pickup["cancelled_at"] = _MADE_AT
-        return reply({"pickup_id": id, **_NO_ERRORS})
+        return base.reply({"pickup_id": id, **_NO_ERRORS})
 
-    def _create_manifest(self, request: SandboxRequest) -> Response:
+    def _create_manifest(self, request: base.SandboxRequest) -> Response:
         labels = self._body(request, MANIFEST)["label_ids"]
         used_labels = {label for item in self.manifests.values() for label in item["label_ids"]}
         for label in labels:
@@ -437,13 +428,13 @@ class ShipEngineSandbox(Sandbox):
         self.manifests[id] = manifest
         if not self.slow:
             answer = {"manifests": [manifest], "manifest_requests": [], **manifest}
-            return reply({**answer, **_NO_ERRORS})
+            return base.reply({**answer, **_NO_ERRORS})
         made_later = f"se-{self.number()}"
         self.manifest_requests[made_later] = id
         request_state = {"manifest_request_id": made_later, "status": "in_progress"}
-        return reply({"manifests": [], "manifest_requests": [request_state], **_NO_ERRORS})
+        return base.reply({"manifests": [], "manifest_requests": [request_state], **_NO_ERRORS})
 
-    def _list_manifests(self, request: SandboxRequest) -> Response:
+    def _list_manifests(self, request: base.SandboxRequest) -> Response:
         label_id = dict(request.query).get("label_ids")
         labels: set[str] = set() if label_id is None else set(label_id.split(","))
         manifests = [
@@ -453,17 +444,17 @@ class ShipEngineSandbox(Sandbox):
         ]
         return self._page(request, "manifests", manifests)
 
-    def _manifest(self, _: SandboxRequest, id: str) -> Response:
-        return reply(existing(self.manifests, id, _missing_resource()))
+    def _manifest(self, _: base.SandboxRequest, id: str) -> Response:
+        return base.reply(base.existing(self.manifests, id, _missing_resource()))
 
-    def _manifest_request(self, _: SandboxRequest, id: str) -> Response:
-        manifest = existing(self.manifest_requests, id, _missing_resource())
+    def _manifest_request(self, _: base.SandboxRequest, id: str) -> Response:
+        manifest = base.existing(self.manifest_requests, id, _missing_resource())
         status = "in_progress" if self.slow else "completed"
         request_state = {"manifest_request_id": id, "status": status}
         manifests = [] if self.slow else [self.manifests[manifest]]
-        return reply({"manifest_requests": [request_state], "manifests": manifests})
+        return base.reply({"manifest_requests": [request_state], "manifests": manifests})
 
-    def _points(self, request: SandboxRequest) -> Response:
+    def _points(self, request: base.SandboxRequest) -> Response:
         body = self._body(request, POINTS)
         if body["address"].get("postal_code") == NO_RATES:
             error = {
@@ -473,7 +464,7 @@ class ShipEngineSandbox(Sandbox):
                 "carrier_code": _CARRIER,
                 "message": "The carrier has no service points there.",
             }
-            return reply({"service_points": [], "errors": [error]})
+            return base.reply({"service_points": [], "errors": [error]})
         points = [
             {
                 "carrier_code": _CARRIER,
@@ -492,21 +483,23 @@ class ShipEngineSandbox(Sandbox):
             }
             for id, name, line, distance, kind in _POINTS
         ]
-        return reply({"lat": 48.8, "long": 0.03, "service_points": points, "errors": []})
+        return base.reply({"lat": 48.8, "long": 0.03, "service_points": points, "errors": []})
 
-    def _page(self, request: SandboxRequest, name: str, items: list[dict[str, Any]]) -> Response:
+    def _page(
+        self, request: base.SandboxRequest, name: str, items: list[dict[str, Any]]
+    ) -> Response:
         page_link = {"href": f"https://{_HOST}{request.path}"}
         links = {"first": page_link, "last": page_link, "prev": {}, "next": {}}
-        return reply({name: items, "total": len(items), "page": 1, "pages": 1, "links": links})
+        return base.reply({name: items, "total": len(items), "page": 1, "pages": 1, "links": links})
 
-    def _file(self, request: SandboxRequest, path: str) -> Response:
+    def _file(self, request: base.SandboxRequest, path: str) -> Response:
         content = label_content(request, self.contents, path, secret="api-key", missing=404)
         return Response(200, {"Content-Type": _KINDS[path.rpartition(".")[2]]}, content)
 
     def _label(self, id: str) -> dict[str, Any]:
-        return existing(self.labels, id, _missing_resource())
+        return base.existing(self.labels, id, _missing_resource())
 
-    def _body(self, request: SandboxRequest, rule: Any) -> Any:
+    def _body(self, request: base.SandboxRequest, rule: Any) -> Any:
         body = request.json()
         for location, name, problem in problems(rule, body):
             code = "field_value_required" if problem == "missing" else "invalid_field_value"
@@ -514,7 +507,7 @@ class ShipEngineSandbox(Sandbox):
             raise refusal(400, code, "validation", f"{path} is {problem}.", field_name=path)
         return body
 
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check the credentials of a request."""
         if request.headers.get("api-key") != self.api_key:
             raise refusal(401, "unauthorized", "security", "The API key is not valid.")
@@ -646,7 +639,7 @@ def _event(status: str, detail: str | None, count: int) -> dict[str, Any]:
     }
 
 
-def _missing_resource() -> Refusal:
+def _missing_resource() -> base.Refusal:
     return refusal(404, "invalid_identifier", "validation", "There is no such thing.")
 
 

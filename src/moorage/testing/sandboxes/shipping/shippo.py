@@ -13,18 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json
+from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import words
-from moorage.testing.sandboxes.base import (
-    Notice,
-    Refusal,
-    Routes,
-    Sandbox,
-    SandboxRequest,
-    existing,
-    refusal,
-    reply,
-    state_field,
-)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
     HEAVIEST,
@@ -93,7 +83,7 @@ _MADE_FIELDS: Final = {"object_created": _MADE_AT, "object_updated": _MADE_AT}
 _OWNED: Final = {**_MADE_FIELDS, "object_owner": "sandbox@shop.example", "test": True}
 
 
-class ShippoSandbox(Sandbox):
+class ShippoSandbox(base.Sandbox):
     """A sandbox of Shippo: shipments, transactions, refunds, tracking and addresses.
 
     Attributes:
@@ -113,16 +103,16 @@ class ShippoSandbox(Sandbox):
     webhook_secret: str = "shippo-sandbox-secret"
     files: str = f"https://{_HOST}"
     slow: bool = False
-    shipments: dict[str, dict[str, Any]] = state_field(dict)
-    rates: dict[str, dict[str, Any]] = state_field(dict)
-    transactions: dict[str, dict[str, Any]] = state_field(dict)
-    refunds: dict[str, dict[str, Any]] = state_field(dict)
-    tracks: dict[str, dict[str, Any]] = state_field(dict)
-    labels: dict[str, bytes] = state_field(dict)
-    pickups: dict[str, dict[str, Any]] = state_field(dict)
-    manifests: dict[str, dict[str, Any]] = state_field(dict)
+    shipments: dict[str, dict[str, Any]] = base.state_field(dict)
+    rates: dict[str, dict[str, Any]] = base.state_field(dict)
+    transactions: dict[str, dict[str, Any]] = base.state_field(dict)
+    refunds: dict[str, dict[str, Any]] = base.state_field(dict)
+    tracks: dict[str, dict[str, Any]] = base.state_field(dict)
+    labels: dict[str, bytes] = base.state_field(dict)
+    pickups: dict[str, dict[str, Any]] = base.state_field(dict)
+    manifests: dict[str, dict[str, Any]] = base.state_field(dict)
 
-    def routes(self) -> Routes:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
             "POST /shipments": self._create,
@@ -141,10 +131,10 @@ class ShippoSandbox(Sandbox):
             "GET /{path*}": self._file,
         }
 
-    def unknown(self, request: SandboxRequest) -> Response:
+    def unknown(self, request: base.SandboxRequest) -> Response:
         """Return the response to a request without a route, after checking its API token."""
         self.check_access(request)
-        return reply({"detail": "Not found."}, 404)
+        return base.reply({"detail": "Not found."}, 404)
 
     # --- what happens at the carrier -----------------------------------------
 
@@ -165,7 +155,7 @@ class ShippoSandbox(Sandbox):
         self.refunds[id]["status"] = status
         self.transactions[id]["status"] = states[status]
 
-    def report(self, url: str, event: str, data: Mapping[str, Any], *, at: datetime) -> Notice:
+    def report(self, url: str, event: str, data: Mapping[str, Any], *, at: datetime) -> base.Notice:
         """Return a signed webhook, such as `track_updated` with a track."""
         body = encode_json({"event": event, "test": True, "data": dict(data)})
         stamp = str(int(at.timestamp()))
@@ -175,7 +165,7 @@ class ShippoSandbox(Sandbox):
 
     # --- requests ------------------------------------------------------------
 
-    def _create(self, request: SandboxRequest) -> Response:
+    def _create(self, request: base.SandboxRequest) -> Response:
         body = body_of(request)
         for name in ("address_from", "address_to", "parcels"):
             if not body.get(name):
@@ -211,7 +201,7 @@ class ShippoSandbox(Sandbox):
             declaration = {**body["customs_declaration"], "items": items}
             shipment["customs_declaration"] = {**declaration, **self._made_fields("VALID")}
         self.shipments[id] = shipment
-        return reply(shipment, 201)
+        return base.reply(shipment, 201)
 
     def _made_fields(self, state: str | None = None) -> dict[str, Any]:
         """Return the fields that Shippo adds to an object."""
@@ -239,10 +229,10 @@ class ShippoSandbox(Sandbox):
         }
         return self.rates[id]
 
-    def _rate(self, _: SandboxRequest, id: str) -> Response:
-        return reply(_found_or_404(self.rates, id))
+    def _rate(self, _: base.SandboxRequest, id: str) -> Response:
+        return base.reply(_found_or_404(self.rates, id))
 
-    def _buy(self, request: SandboxRequest) -> Response:
+    def _buy(self, request: base.SandboxRequest) -> Response:
         body = body_of(request)
         rate = self.rates.get(str(body.get("rate")))
         if rate is None:
@@ -273,7 +263,7 @@ class ShippoSandbox(Sandbox):
         for transaction in () if self.slow else transactions:
             is_refused = shipment["address_to"].get("zip") == NO_LABEL
             self._settle(transaction, "ERROR" if is_refused else "SUCCESS")
-        return reply(transactions[0], 201)
+        return base.reply(transactions[0], 201)
 
     def _settle(self, transaction: dict[str, Any], status: str) -> None:
         transaction["status"] = status
@@ -292,19 +282,19 @@ class ShippoSandbox(Sandbox):
             "label_url": f"{self.files}/{path}?Expires=1893456000&Signature=a%2Fb~c-d_e",
         }
 
-    def _list(self, request: SandboxRequest) -> Response:
+    def _list(self, request: base.SandboxRequest) -> Response:
         rate = dict(request.query).get("rate")
         transactions = [
             transaction
             for transaction in self.transactions.values()
             if rate in {None, transaction["rate"]}
         ]
-        return reply({"next": None, "previous": None, "results": transactions})
+        return base.reply({"next": None, "previous": None, "results": transactions})
 
-    def _fetch(self, _: SandboxRequest, id: str) -> Response:
-        return reply(_found_or_404(self.transactions, id))
+    def _fetch(self, _: base.SandboxRequest, id: str) -> Response:
+        return base.reply(_found_or_404(self.transactions, id))
 
-    def _refund(self, request: SandboxRequest) -> Response:
+    def _refund(self, request: base.SandboxRequest) -> Response:
         id = str(body_of(request).get("transaction"))
         transaction = self.transactions.get(id)
         if transaction is None or transaction["status"] not in {"SUCCESS", "REFUNDREJECTED"}:
@@ -319,18 +309,18 @@ class ShippoSandbox(Sandbox):
             "status": "PENDING",
             "transaction": id,
         }
-        return reply(self.refunds[id], 201)
+        return base.reply(self.refunds[id], 201)
 
-    def _track(self, _: SandboxRequest, carrier: str, number: str) -> Response:
+    def _track(self, _: base.SandboxRequest, carrier: str, number: str) -> Response:
         status = number.removeprefix("SHIPPO_")
         if carrier == "shippo" and status in _STATUSES:
             self.tracks.setdefault(number, _track(carrier, number, status, None))
         track = _found_or_404(self.tracks, number)
         if track["carrier"] != carrier:
-            raise refusal({"detail": "Not found."}, 404)
-        return reply(track)
+            raise base.refusal({"detail": "Not found."}, 404)
+        return base.reply(track)
 
-    def _validate(self, request: SandboxRequest) -> Response:
+    def _validate(self, request: base.SandboxRequest) -> Response:
         body = body_of(request)
         if not body.get("country"):
             raise _field_refusal("country", "This field is required.")
@@ -349,12 +339,12 @@ class ShippoSandbox(Sandbox):
                 }
                 address, results = body, {"is_valid": False, "messages": [message]}
         fields = {name: value for name, value in address.items() if name != "validate"}
-        return reply({**fields, **self._made_fields(), "validation_results": results}, 201)
+        return base.reply({**fields, **self._made_fields(), "validation_results": results}, 201)
 
-    def _shipment(self, _: SandboxRequest, id: str) -> Response:
-        return reply(_found_or_404(self.shipments, id))
+    def _shipment(self, _: base.SandboxRequest, id: str) -> Response:
+        return base.reply(_found_or_404(self.shipments, id))
 
-    def _schedule_pickup(self, request: SandboxRequest) -> Response:
+    def _schedule_pickup(self, request: base.SandboxRequest) -> Response:
         body = body_of(request)
         for name in ("carrier_account", "location", "requested_start_time", "requested_end_time"):
             if not body.get(name):
@@ -381,9 +371,9 @@ class ShippoSandbox(Sandbox):
             "messages": ["The carrier does not come to this address."] if is_refused else [],
             "is_test": True,
         }
-        return reply(self.pickups[id], 201)
+        return base.reply(self.pickups[id], 201)
 
-    def _create_manifest(self, request: SandboxRequest) -> Response:
+    def _create_manifest(self, request: base.SandboxRequest) -> Response:
         body = body_of(request)
         for name in ("carrier_account", "shipment_date", "address_from"):
             if not body.get(name):
@@ -411,7 +401,7 @@ class ShippoSandbox(Sandbox):
             "documents": [url] if status == "SUCCESS" else [],
             "errors": ["A shipment is on another manifest."] if status == "ERROR" else [],
         }
-        return reply(self.manifests[id], 201)
+        return base.reply(self.manifests[id], 201)
 
     def _bought(self, body: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the bought labels named in a request."""
@@ -422,26 +412,28 @@ class ShippoSandbox(Sandbox):
             raise _field_refusal("transactions", "These transactions have no labels.")
         return bought_labels
 
-    def _list_manifests(self, _: SandboxRequest) -> Response:
-        return reply({"next": None, "previous": None, "results": list(self.manifests.values())})
+    def _list_manifests(self, _: base.SandboxRequest) -> Response:
+        return base.reply(
+            {"next": None, "previous": None, "results": list(self.manifests.values())}
+        )
 
-    def _manifest(self, _: SandboxRequest, id: str) -> Response:
-        return reply(_found_or_404(self.manifests, id))
+    def _manifest(self, _: base.SandboxRequest, id: str) -> Response:
+        return base.reply(_found_or_404(self.manifests, id))
 
-    def _file(self, request: SandboxRequest, path: str) -> Response:
+    def _file(self, request: base.SandboxRequest, path: str) -> Response:
         if request.host not in self.files:
             return self.unknown(request)
         content = label_content(request, self.labels, path, secret="authorization", missing=403)
         if dict(request.query).get("Signature") != "a/b~c-d_e":
-            raise Refusal(Response(403))
+            raise base.Refusal(Response(403))
         return Response(200, {"Content-Type": "application/octet-stream"}, content)
 
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check the credentials of a request."""
         if request.headers.get("authorization") != f"ShippoToken {self.token}":
-            raise refusal({"detail": "Invalid token"}, 401)
+            raise base.refusal({"detail": "Invalid token"}, 401)
         if request.headers.get("shippo-api-version") != _VERSION:
-            raise refusal({"detail": "This version of the API is not known."}, 400)
+            raise base.refusal({"detail": "This version of the API is not known."}, 400)
 
 
 def _pounds(parcel: dict[str, Any]) -> Decimal:
@@ -490,11 +482,11 @@ def _event(status: str, substatus: str | None, count: int) -> dict[str, Any]:
 
 
 def _found_or_404(resources: Mapping[str, dict[str, Any]], id: str) -> dict[str, Any]:
-    return existing(resources, id, refusal({"detail": "Not found."}, 404))
+    return base.existing(resources, id, base.refusal({"detail": "Not found."}, 404))
 
 
-def _field_refusal(field: str, text: str) -> Refusal:
-    return refusal({field: [text]}, 400)
+def _field_refusal(field: str, text: str) -> base.Refusal:
+    return base.refusal({field: [text]}, 400)
 
 
 def fixture(_: Path) -> SandboxFixture:

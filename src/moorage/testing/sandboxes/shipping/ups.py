@@ -5,16 +5,8 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems
-from moorage.testing.sandboxes.base import (
-    Refusal,
-    Routes,
-    Sandbox,
-    SandboxRequest,
-    refusal,
-    reply,
-    state_field,
-)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
     LABEL_TEXTS,
@@ -168,7 +160,7 @@ _SOLD_IN: Final = ("GIF", "ZPL", "EPL")
 _TEXTS: Final = {**{kind.upper(): text for kind, text in LABEL_TEXTS.items()}, "GIF": b"GIF89a "}
 
 
-class UpsSandbox(Sandbox):
+class UpsSandbox(base.Sandbox):
     """A sandbox of UPS: rates, shipments with labels, voids, tracking and addresses.
 
     Attributes:
@@ -183,7 +175,7 @@ class UpsSandbox(Sandbox):
     client_id: str = "ups-app"
     client_secret: str = "ups-sandbox-secret"
     account_number: str = "A1B2C3"
-    shipments: dict[str, dict[str, Any]] = state_field(dict)
+    shipments: dict[str, dict[str, Any]] = base.state_field(dict)
 
     def __attrs_post_init__(self) -> None:
         self.tokens = TokenEndpoint(
@@ -191,7 +183,7 @@ class UpsSandbox(Sandbox):
         )
         self.mounts = {self.tokens.path: self.tokens}
 
-    def routes(self) -> Routes:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
             "POST /api/rating/v2409/Shop": self._rates,
@@ -225,14 +217,14 @@ class UpsSandbox(Sandbox):
 
     # --- requests ------------------------------------------------------------
 
-    def _rates(self, request: SandboxRequest) -> Response:
+    def _rates(self, request: base.SandboxRequest) -> Response:
         shipment = self._body(request, _RATES)["RateRequest"]["Shipment"]
         self._check_account(shipment, "PaymentDetails")
         _check_packages(shipment)
         if shipment["ShipTo"]["Address"].get("PostalCode") == NO_RATES:
             words = "The requested service is unavailable between the selected locations."
             raise _refusal(400, "111210", words)
-        return reply(
+        return base.reply(
             {
                 "RateResponse": {
                     "Response": _DONE_RESPONSE,
@@ -244,7 +236,7 @@ class UpsSandbox(Sandbox):
             }
         )
 
-    def _ship(self, request: SandboxRequest) -> Response:
+    def _ship(self, request: base.SandboxRequest) -> Response:
         body = self._body(request, _SHIPMENT)["ShipmentRequest"]
         shipment = body["Shipment"]
         self._check_account(shipment, "PaymentInformation")
@@ -292,9 +284,11 @@ class UpsSandbox(Sandbox):
         }
         if negotiated_price is not None:
             results["NegotiatedRateCharges"] = {"TotalCharge": _usd(negotiated_price)}
-        return reply({"ShipmentResponse": {"Response": _DONE_RESPONSE, "ShipmentResults": results}})
+        return base.reply(
+            {"ShipmentResponse": {"Response": _DONE_RESPONSE, "ShipmentResults": results}}
+        )
 
-    def _void(self, _: SandboxRequest, number: str) -> Response:
+    def _void(self, _: base.SandboxRequest, number: str) -> Response:
         shipment = self._shipment(number)
         if shipment["activity"][0]["status"]["type"] not in {"M", "MV"}:
             words = "No shipment found within the allowed void period."
@@ -303,11 +297,11 @@ class UpsSandbox(Sandbox):
             shipment["void"] = True
             self.move(number, "MV", "VM")
         void_status = {"Status": {"Code": "1", "Description": "Voided"}}
-        return reply(
+        return base.reply(
             {"VoidShipmentResponse": {"Response": _DONE_RESPONSE, "SummaryResult": void_status}}
         )
 
-    def _recover(self, request: SandboxRequest) -> Response:
+    def _recover(self, request: base.SandboxRequest) -> Response:
         body = self._body(request, _RECOVERY)["LabelRecoveryRequest"]
         kind = body.get("LabelSpecification", {}).get("LabelImageFormat", {}).get("Code", "GIF")
         reference = body.get("ReferenceValues")
@@ -329,9 +323,9 @@ class UpsSandbox(Sandbox):
             "ShipmentIdentificationNumber": shipment["numbers"][0],
             "LabelResults": results,
         }
-        return reply({"LabelRecoveryResponse": {"Response": _DONE_RESPONSE, **label_results}})
+        return base.reply({"LabelRecoveryResponse": {"Response": _DONE_RESPONSE, **label_results}})
 
-    def _track(self, request: SandboxRequest, number: str) -> Response:
+    def _track(self, request: base.SandboxRequest, number: str) -> Response:
         for name in ("transId", "transactionSrc"):
             if name not in request.headers:
                 raise _refusal(400, "VSS002", f"Missing {name}")
@@ -345,17 +339,17 @@ class UpsSandbox(Sandbox):
             "deliveryInformation": {"receivedBy": "TESTER"} if is_delivered else {},
             "packageCount": len(shipment["numbers"]),
         }
-        return reply(
+        return base.reply(
             {"trackResponse": {"shipment": [{"inquiryNumber": number, "package": [package]}]}}
         )
 
-    def _validate(self, request: SandboxRequest) -> Response:
+    def _validate(self, request: base.SandboxRequest) -> Response:
         address = self._body(request, _ASKED_ADDRESS)["XAVRequest"]["AddressKeyFormat"]
         if address["CountryCode"] not in {"US", "PR"}:
             raise _refusal(400, "264002", "Country code is invalid or missing.")
         result: dict[str, Any] = {"Response": _DONE_RESPONSE}
         if not address.get("AddressLine") or address.get("PoliticalDivision2") == UNKNOWN_CITY:
-            return reply({"XAVResponse": {**result, "NoCandidatesIndicator": ""}})
+            return base.reply({"XAVResponse": {**result, "NoCandidatesIndicator": ""}})
         kind = {"Code": "2", "Description": "Residential"}
         form = {
             **{name: _upper(value) for name, value in address.items()},
@@ -366,7 +360,7 @@ class UpsSandbox(Sandbox):
             "AddressClassification": kind,
             "Candidate": [{"AddressClassification": kind, "AddressKeyFormat": form}],
         }
-        return reply({"XAVResponse": result})
+        return base.reply({"XAVResponse": result})
 
     def _shipment(self, number: str) -> dict[str, Any]:
         for shipment in self.shipments.values():
@@ -388,7 +382,7 @@ class UpsSandbox(Sandbox):
         if {shipment["Shipper"]["ShipperNumber"], *payers} != {self.account_number}:
             raise _refusal(400, "120100", "Missing or invalid shipper number")
 
-    def _body(self, request: SandboxRequest, shape: object) -> dict[str, Any]:
+    def _body(self, request: base.SandboxRequest, shape: object) -> dict[str, Any]:
         body: dict[str, Any] = request.json()
         first_problem = next(problems(shape, body), None)
         if first_problem is not None:
@@ -397,7 +391,7 @@ class UpsSandbox(Sandbox):
             raise _refusal(400, "9120002", words)
         return body
 
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check the credentials of a request."""
         if not self.tokens.allows(request):
             raise _refusal(401, "250002", "Invalid Authentication Information.")
@@ -469,8 +463,8 @@ def _upper(value: Any) -> Any:
     return value.upper() if isinstance(value, str) else [line.upper() for line in value]
 
 
-def _refusal(status: int, code: str, message: str) -> Refusal:
-    return refusal({"response": {"errors": [{"code": code, "message": message}]}}, status)
+def _refusal(status: int, code: str, message: str) -> base.Refusal:
+    return base.refusal({"response": {"errors": [{"code": code, "message": message}]}}, status)
 
 
 def fixture(_: Path) -> SandboxFixture:

@@ -11,16 +11,8 @@ from base64 import b64encode
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import NUMBER, problems, words
-from moorage.testing.sandboxes.base import (
-    Refusal,
-    Routes,
-    Sandbox,
-    SandboxRequest,
-    refusal,
-    reply,
-    state_field,
-)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
     HEAVIEST,
@@ -99,7 +91,7 @@ _CODES: Final = {"Pre-Shipment": "GX", "Delivered": "01"}
 _Fields = dict[str, Any]
 
 
-class UspsSandbox(Sandbox):
+class UspsSandbox(base.Sandbox):
     """A sandbox of USPS: rates, labels with idempotency keys, tracking and addresses.
 
     Attributes:
@@ -118,9 +110,9 @@ class UspsSandbox(Sandbox):
     crid: str = "12345678"
     mid: str = "901234567"
     account_number: str = "1000004321"
-    payments: set[str] = state_field(set)
-    labels: dict[str, tuple[Any, _Fields]] = state_field(dict)
-    tracks: dict[str, _Fields] = state_field(dict)
+    payments: set[str] = base.state_field(set)
+    labels: dict[str, tuple[Any, _Fields]] = base.state_field(dict)
+    tracks: dict[str, _Fields] = base.state_field(dict)
 
     def __attrs_post_init__(self) -> None:
         self.tokens = TokenEndpoint(
@@ -128,7 +120,7 @@ class UspsSandbox(Sandbox):
         )
         self.mounts = {self.tokens.path: self.tokens}
 
-    def routes(self) -> Routes:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
             "POST /shipments/v3/options/search": self._rates,
@@ -156,7 +148,7 @@ class UspsSandbox(Sandbox):
         track["trackingEvents"].insert(0, event)
         track |= {"statusCategory": category, "status": event["eventType"]}
 
-    def _rates(self, request: SandboxRequest) -> Response:
+    def _rates(self, request: base.SandboxRequest) -> Response:
         body = _body(request, _RATES)
         package = body["packageDescription"]
         destination = body["destinationZIPCode"]
@@ -166,9 +158,9 @@ class UspsSandbox(Sandbox):
             {"shippingOptions": options, "priceType": body["pricingOptions"][0]["priceType"]}
         ]
         zips = {name: body[name] for name in ("originZIPCode", "destinationZIPCode")}
-        return reply({**zips, "pricingOptions": pricing})
+        return base.reply({**zips, "pricingOptions": pricing})
 
-    def _authorize(self, request: SandboxRequest) -> Response:
+    def _authorize(self, request: base.SandboxRequest) -> Response:
         body = _body(request, {"roles!": [_ROLE]})
         roles = {role["roleName"]: role for role in body["roles"]}
         if set(roles) != {"PAYER", "LABEL_OWNER"}:
@@ -178,9 +170,9 @@ class UspsSandbox(Sandbox):
             raise _refusal(400, "010002", "The account is not active.")
         token = f"payment.{self.number():08d}"
         self.payments.add(token)
-        return reply({**body, "paymentAuthorizationToken": token})
+        return base.reply({**body, "paymentAuthorizationToken": token})
 
-    def _label(self, request: SandboxRequest) -> Response:
+    def _label(self, request: base.SandboxRequest) -> Response:
         if request.headers.get("x-payment-authorization-token") not in self.payments:
             raise _refusal(401, "160001", "The payment authorization is not valid.")
         if request.headers.get("accept") != "application/vnd.usps.labels+json":
@@ -190,10 +182,10 @@ class UspsSandbox(Sandbox):
         if earlier_label is not None:
             if earlier_label[0] != body:
                 raise _refusal(400, "160003", "The idempotency key is of another label.")
-            return reply(earlier_label[1])
+            return base.reply(earlier_label[1])
         label = self._sold_label(body)
         self.labels[key or self.uuid()] = (body, label)
-        return reply(label)
+        return base.reply(label)
 
     def _sold_label(self, body: _Fields) -> _Fields:
         package = body["packageDescription"]
@@ -219,17 +211,17 @@ class UspsSandbox(Sandbox):
             "labelImage": b64encode(LABEL_TEXTS[_KINDS[image]] + code.encode()).decode(),
         }
 
-    def _track(self, request: SandboxRequest, number: str) -> Response:
+    def _track(self, request: base.SandboxRequest, number: str) -> Response:
         if dict(request.query).get("expand") != "DETAIL":
             raise _refusal(400, "150001", "The sandbox knows the details only.")
         if number not in self.tracks:
             raise _refusal(400, "150002", "The tracking number is not found.")
-        return reply(self.tracks[number])
+        return base.reply(self.tracks[number])
 
-    def _address(self, request: SandboxRequest) -> Response:
+    def _address(self, request: base.SandboxRequest) -> Response:
         query = dict(request.query)
         if query.get("city") == UNKNOWN_CITY:
-            raise refusal(
+            raise base.refusal(
                 {
                     "apiVersion": "v3",
                     "error": {
@@ -242,7 +234,7 @@ class UspsSandbox(Sandbox):
             )
         names = ("streetAddress", "secondaryAddress", "city", "state")
         address = {name: query[name].upper() for name in names if name in query}
-        return reply(
+        return base.reply(
             {
                 "address": {**address, "ZIPCode": query["ZIPCode"], "ZIPPlus4": "2231"},
                 "additionalInfo": {"DPVConfirmation": "Y", "business": "N"},
@@ -250,13 +242,13 @@ class UspsSandbox(Sandbox):
             }
         )
 
-    def check_access(self, request: SandboxRequest) -> None:
+    def check_access(self, request: base.SandboxRequest) -> None:
         """Check a request's access token."""
         if not self.tokens.allows(request):
             raise _refusal(401, "401", "The access token is invalid.")
 
 
-def _body(request: SandboxRequest, shape: Any) -> Any:
+def _body(request: base.SandboxRequest, shape: Any) -> Any:
     body = request.json()
     for location, name, problem in problems(shape, body):
         raise _refusal(400, "010005", f"{location}/{name} is {problem}.")
@@ -296,10 +288,10 @@ def _option(row: tuple[str, ...], package: _Fields) -> _Fields:
     return {"mailClass": mail_class, "rateOptions": [entry]}
 
 
-def _refusal(status: int, code: str, detail: str) -> Refusal:
+def _refusal(status: int, code: str, detail: str) -> base.Refusal:
     error = {"title": "Bad Request", "code": code, "detail": detail}
     words = {"code": str(status), "message": "Bad Request", "errors": [error]}
-    return refusal({"apiVersion": "/v3", "error": words}, status)
+    return base.refusal({"apiVersion": "/v3", "error": words}, status)
 
 
 def fixture(_: Path) -> SandboxFixture:

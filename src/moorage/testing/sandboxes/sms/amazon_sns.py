@@ -11,15 +11,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Response
+from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._aws import MISMATCH, STRANGER, UNSIGNED, AwsSandbox
 from moorage.testing.sandboxes._fields import words
-from moorage.testing.sandboxes.base import (
-    Refusal,
-    Routes,
-    SandboxRequest,
-    first_problem,
-    state_field,
-)
 from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
@@ -74,17 +68,17 @@ class AmazonSnsSandbox(AwsSandbox):
     service = "sns"
     domains = ("sns",)
 
-    messages: dict[str, dict[str, Any]] = state_field(dict)
-    opted_out: list[str] = state_field(lambda: ["+15005550004"])
+    messages: dict[str, dict[str, Any]] = base.state_field(dict)
+    opted_out: list[str] = base.state_field(lambda: ["+15005550004"])
 
-    def routes(self) -> Routes:
+    def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {"POST /": self._act}
 
-    def _unauthorized(self, problem: str) -> Refusal:
+    def _unauthorized(self, problem: str) -> base.Refusal:
         return _refusal(403, _WHO[problem], problem)
 
-    def _act(self, request: SandboxRequest) -> Response:
+    def _act(self, request: base.SandboxRequest) -> Response:
         form = dict(request.form)
         if form.get("Action") in _OPT_OUT_FIELDS:
             return self._act_on_opt_outs(form)
@@ -128,7 +122,7 @@ def _message_problem(form: dict[str, str]) -> tuple[str, str] | None:
     action = form.get("Action"), form.get("Version")
     unknown_fields = [name for name in form if name not in FIELDS and not _ENTRY.fullmatch(name)]
     fitting = all(_fits(*attribute) for attribute in _attributes(form))
-    return first_problem(
+    return base.first_problem(
         {
             ("InvalidAction", "Could not find operation"): action != ("Publish", "2010-03-31"),
             ("ValidationError", "There are fields that are not known"): unknown_fields,
@@ -156,10 +150,10 @@ def _fits(name: str, kind: str, value: str) -> bool:
     return kind == expected and re.fullmatch(pattern, value) is not None
 
 
-def _refusal(status: int, code: str, message: str) -> Refusal:
+def _refusal(status: int, code: str, message: str) -> base.Refusal:
     kind = "Sender" if status < 500 else "Receiver"
     error = _element("Type", kind) + _element("Code", code) + _element("Message", message)
-    return Refusal(_xml("ErrorResponse", f"<Error>{error}</Error>", status))
+    return base.Refusal(_xml("ErrorResponse", f"<Error>{error}</Error>", status))
 
 
 def _element(name: str, text: str) -> str:
