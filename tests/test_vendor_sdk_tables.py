@@ -596,6 +596,48 @@ class OAuthExample(sdk.OAuthVendor):
     base_url: str = "https://api.lagoon.example/v1/"
 
 
+@attrs.frozen(kw_only=True)
+class ExampleByUrl(sdk.ApiVendor):
+    """An example vendor whose test system has a URL of its own."""
+
+    name = "atoll"
+    kinds = ("sms",)
+    modes = sdk.url_modes(
+        live="https://api.atoll.", test="https://api.atoll.test", option="shop_url"
+    )
+
+    shop_url: str = "https://api.atoll.example"
+
+
+@attrs.frozen(kw_only=True)
+class ExampleByKey(sdk.ApiVendor):
+    """An example vendor whose keys tell live from test mode."""
+
+    name = "atoll"
+    kinds = ("sms",)
+    modes = sdk.key_modes(live=("live_", "old_"), test=("test_",))
+
+    base_url: str = "https://api.atoll.example"
+
+
+@pytest.mark.parametrize(
+    "vendor, mode",
+    [
+        (ExampleByUrl(), sdk.Mode.LIVE),
+        (ExampleByUrl(shop_url="https://api.atoll.test/v1"), sdk.Mode.TEST),
+        (ExampleByUrl(shop_url="http://localhost"), None),
+        (ExampleByKey(credentials=sdk.Secret("old_1")), sdk.Mode.LIVE),
+        (ExampleByKey(credentials=sdk.Secret("test_1")), sdk.Mode.TEST),
+        (ExampleByKey(credentials=sdk.Secret("1")), None),
+        (ExampleByKey(), None),
+        (OAuthExample(), None),
+    ],
+)
+def test_mode_of_an_account(vendor: sdk.Vendor, mode: sdk.Mode | None) -> None:
+    """The URL or the secret of an account tells its mode, if the vendor says how."""
+    assert vendor.mode() is mode
+
+
 def test_vendor_without_credentials_is_an_http_vendor() -> None:
     """By default, an HTTP vendor has no credentials of its own."""
     assert sdk.HttpVendor().static_credentials() is None

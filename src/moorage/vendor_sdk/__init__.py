@@ -112,8 +112,10 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.api_vendor import api_key as api_key
     from moorage.vendor_sdk.api_vendor import basic as basic
     from moorage.vendor_sdk.api_vendor import bearer as bearer
+    from moorage.vendor_sdk.api_vendor import key_modes as key_modes
     from moorage.vendor_sdk.api_vendor import path_key as path_key
     from moorage.vendor_sdk.api_vendor import query_key as query_key
+    from moorage.vendor_sdk.api_vendor import url_modes as url_modes
     from moorage.vendor_sdk.aws import aws_credentials as aws_credentials
     from moorage.vendor_sdk.aws import aws_refusal as aws_refusal
     from moorage.vendor_sdk.consent_tokens import ConsentTokens as ConsentTokens
@@ -220,6 +222,8 @@ _HOME = {
     "api_key": "vendor_sdk.api_vendor",
     "path_key": "vendor_sdk.api_vendor",
     "query_key": "vendor_sdk.api_vendor",
+    "url_modes": "vendor_sdk.api_vendor",
+    "key_modes": "vendor_sdk.api_vendor",
     # requests, and the wire that sends them
     "Wire": "contracts.wire",
     "StreamedResponse": "contracts.wire",

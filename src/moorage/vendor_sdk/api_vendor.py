@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
-from moorage.contracts.vendor import Vendor
+from moorage.contracts.vendor import Vendor, mode_of_key, mode_of_url
 from moorage.domain.auth.methods import Credentials
 from moorage.domain.http.requests import Request
 from moorage.domain.secrets.secret import Secret, as_secret
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.vendor import MakeRef
     from moorage.domain.http.requests import Response
+    from moorage.domain.service.safety import Mode
     from moorage.domain.webhooks.events import WebhookEvent
     from moorage.errors import ConnectorError
 
@@ -104,6 +105,29 @@ def query_key(parameter: str, *, documentation: str) -> Callable[[Any, Secret], 
     return QueryKey(parameter, documentation)
 
 
+def url_modes(*, live: str, test: str, option: str = "base_url") -> Callable[[Any], Mode | None]:
+    """Return the `modes` for a vendor whose live and test systems have different URLs.
+
+    Args:
+        live: beginning of the URL of the live system.
+        test: beginning of the URL of the test system.
+        option: name of the option or property with the URL.
+    """
+    return lambda vendor: mode_of_url(getattr(vendor, option), live=live, test=test)
+
+
+def key_modes(
+    *, live: tuple[str, ...] = (), test: tuple[str, ...] = ()
+) -> Callable[[Any], Mode | None]:
+    """Return the `modes` for a vendor whose secret tells live from test mode.
+
+    Args:
+        live: beginnings of the secrets of live mode.
+        test: beginnings of the secrets of test mode.
+    """
+    return lambda vendor: mode_of_key(vendor.credentials, live=live, test=test)
+
+
 @frozen(kw_only=True)
 class HttpVendor(Vendor):
     """A vendor with an HTTP API, described by class attributes.
@@ -115,6 +139,8 @@ class HttpVendor(Vendor):
         urls: the name of the option or property with the URL of each service, by service.
         refusals: the `classify` of the services: a `Refusals`, or a function in `staticmethod`.
         headers: headers of every request.
+        modes: tells live from test mode, made by `url_modes` or `key_modes`; None if the options
+            do not tell.
         ping_path: the path of a harmless request that costs nothing, with the account's options in
             braces.
         ping_query: the query of that request.
@@ -125,6 +151,7 @@ class HttpVendor(Vendor):
     urls: ClassVar[Mapping[str, str]] = _MAIN
     refusals: ClassVar[Classifier | None] = None
     headers: ClassVar[Mapping[str, str]] = _NO_HEADERS
+    modes: ClassVar[Callable[[Any], Mode | None] | None] = None
     ping_path: ClassVar[str | None] = None
     ping_query: ClassVar[Mapping[str, Any] | None] = None
     event_reading: ClassVar[Reading[Any] | ReadEvents | None] = None
@@ -153,6 +180,11 @@ class HttpVendor(Vendor):
             )
             for destination, option in self.urls.items()
         }
+
+    def mode(self) -> Mode | None:
+        """Return the mode that `modes` finds; None without `modes`."""
+        modes = type(self).modes
+        return None if modes is None else modes(self)
 
     def ping(self) -> Request | None:
         """Return the request for `ping_path`; None if the vendor has no `ping_path`."""

@@ -107,6 +107,7 @@ class QuickBooks(sdk.ApiVendor):
     api_version = "3"
     capabilities = frozenset({AccountingCapability.ITEMS, AccountingCapability.INVOICE_NUMBERS})
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _KEY, "invoice_number": 21}
+    modes = sdk.url_modes(live=_LIVE, test=_TEST)
     webhook = "intuit"
     idempotency = _KEYS
 
@@ -123,10 +124,6 @@ class QuickBooks(sdk.ApiVendor):
     )
     minor_version: int = attrs.field(default=75, validator=sdk.whole_number())
     base_url: str = _LIVE
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the URL; None if unknown."""
-        return sdk.mode_of_url(self.base_url, live=_LIVE, test=_TEST)
 
     async def create_contact(
         self, wire: sdk.Wire, contact: Contact, /, *, key: str | None

@@ -92,6 +92,7 @@ class Plaid(sdk.ApiVendor):
     capabilities = frozenset({BankCapability.PENDING})
     limits: ClassVar[Mapping[str, int]] = {"page": _PAGE}
 
+    modes = sdk.url_modes(live=_LIVE, test=_TEST)
     auth = sdk.api_key("PLAID-SECRET")
     refusals = _REFUSALS
 
@@ -111,10 +112,6 @@ class Plaid(sdk.ApiVendor):
     def settings(self) -> Mapping[str, Any]:
         """Return the headers of every request: the client and Plaid's version."""
         return {"headers": {"PLAID-CLIENT-ID": self.client_id, "Plaid-Version": API_VERSION}}
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the URL; None if unknown."""
-        return sdk.mode_of_url(self.base_url, live=_LIVE, test=_TEST)
 
     async def start_consent(
         self, wire: Wire, request: ConsentRequest, /, *, key: str | None

@@ -111,6 +111,7 @@ class Postmark(EmailVendor):
         "recipients": 50,
         "message_bytes": 10 * _MEGABYTE,
     }
+    modes = sdk.key_modes(test=("POSTMARK_API_TEST",))
     webhook = "postmark"
 
     auth = sdk.api_key("X-Postmark-Server-Token")
@@ -121,10 +122,6 @@ class Postmark(EmailVendor):
 
     message_stream: str | None = None
     base_url: str = "https://api.postmarkapp.com"
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the options; None if unknown."""
-        return sdk.mode_of_key(self.credentials, live=(), test=("POSTMARK_API_TEST",))
 
     async def send_transactional(
         self, wire: sdk.Wire, message: EmailMessage, /, *, key: str | None

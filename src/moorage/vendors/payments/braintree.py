@@ -87,6 +87,7 @@ class Braintree(sdk.ApiVendor):
         " stored_means shipping_address",
     )
     limits: ClassVar[Mapping[str, int]] = {"page": _PAGE}
+    modes = sdk.url_modes(live=_LIVE, test=_TEST)
     webhook = "braintree"
     unknown_outcomes: ClassVar[Mapping[str, sdk.UnknownOutcome]] = {
         **sdk.words(sdk.UnknownOutcome.LOOKED_UP, "authorize charge refund"),
@@ -114,10 +115,6 @@ class Braintree(sdk.ApiVendor):
     )
     merchant_account_id: str | None = None
     base_url: str = _LIVE
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the URL; None if unknown."""
-        return sdk.mode_of_url(self.base_url, live=_LIVE, test=_TEST)
 
     def webhook_verification(self) -> Mapping[str, Any]:
         """The public key with which Braintree's signatures begin."""

@@ -100,6 +100,7 @@ class CheckoutCom(sdk.ApiVendor):
         "reference": LONGEST_REFERENCE,
         "digits": MOST_DIGITS,
     }
+    modes = sdk.url_modes(live=_LIVE, test="https://api.sandbox.checkout.com")
     webhook = "checkout-com"
     idempotency = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, sdk.UnknownOutcome]] = {
@@ -134,10 +135,6 @@ class CheckoutCom(sdk.ApiVendor):
             return self.base_url
         scheme, separator, host = self.base_url.partition("://")
         return f"{scheme}{separator}{self.prefix}.{host}"
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the options; None if unknown."""
-        return sdk.mode_of_url(self.base_url, live=_LIVE, test="https://api.sandbox.checkout.com")
 
     async def authorize(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Authorise an amount, to be captured later."""

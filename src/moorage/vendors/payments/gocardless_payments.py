@@ -114,6 +114,7 @@ class GoCardlessPayments(sdk.ApiVendor):
         " statement_descriptor stored_means subscriptions subscription_source",
     )
     limits: ClassVar[Mapping[str, int]] = {"metadata": MOST_TEXTS, "page": 500}
+    modes = sdk.url_modes(live=_LIVE, test="https://api-sandbox.gocardless.com")
     webhook = "gocardless"
     idempotency = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, sdk.UnknownOutcome]] = {
@@ -130,10 +131,6 @@ class GoCardlessPayments(sdk.ApiVendor):
 
     return_url: str | None = return_url_option()
     base_url: str = _LIVE
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the options; None if unknown."""
-        return sdk.mode_of_url(self.base_url, live=_LIVE, test="https://api-sandbox.gocardless.com")
 
     async def create_intent(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create a page where the buyer pays and, if requested, agrees to later payments.

@@ -91,6 +91,7 @@ class Mollie(sdk.ApiVendor):
         " subscription_source",
     )
     limits: ClassVar[Mapping[str, int]] = {"page": LONGEST_PAGE}
+    modes = sdk.key_modes(live=("live_",), test=("test_",))
     webhook = "mollie-classic"
     idempotency = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, sdk.UnknownOutcome]] = {
@@ -111,10 +112,6 @@ class Mollie(sdk.ApiVendor):
         default=None, converter=attrs.converters.optional(sdk.as_secret)
     )
     base_url: str = "https://api.mollie.com"
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the options; None if unknown."""
-        return sdk.mode_of_key(self.credentials, live=("live_",), test=("test_",))
 
     @property
     def notification_url(self) -> str | None:

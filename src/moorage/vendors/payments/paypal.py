@@ -99,6 +99,7 @@ class PayPal(sdk.OAuthVendor):
         "page": paypal_disputes.PAGE,
         **LONGEST,
     }
+    modes = sdk.url_modes(live=_LIVE, test="https://api-m.sandbox.paypal.com", option="_api_url")
     webhook = "paypal"
     idempotency = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, sdk.UnknownOutcome]] = {
@@ -135,10 +136,6 @@ class PayPal(sdk.OAuthVendor):
     def _api_url(self) -> str:
         default_url = "https://api-m.sandbox.paypal.com" if self.sandbox else _LIVE
         return self.base_url or default_url
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the options; None if unknown."""
-        return sdk.mode_of_url(self._api_url, live=_LIVE, test="https://api-m.sandbox.paypal.com")
 
     def webhook_verification(self) -> Mapping[str, Any]:
         """The signature scheme of the sandbox or live system, and the webhook's id."""

@@ -100,6 +100,9 @@ class Square(sdk.ApiVendor):
         " shipping_address store_means stored_means payout_items",
     )
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": KEY, "page": PAGE, **LONGEST}
+    modes = sdk.url_modes(
+        live="https://connect.squareup.com", test="https://connect.squareupsandbox.com"
+    )
     webhook = "square"
     idempotency = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, sdk.UnknownOutcome]] = {
@@ -115,14 +118,6 @@ class Square(sdk.ApiVendor):
 
     location_id: str | None = None
     base_url: str = "https://connect.squareup.com"
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the options; None if unknown."""
-        return sdk.mode_of_url(
-            self.base_url,
-            live="https://connect.squareup.com",
-            test="https://connect.squareupsandbox.com",
-        )
 
     async def authorize(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Authorise an amount, to be completed later."""

@@ -103,6 +103,7 @@ class Stripe(sdk.ApiVendor):
         PaymentsCapability, "link_expiry link_addresses subscription_consent"
     )
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": KEY, "page": PAGE}
+    modes = sdk.key_modes(live=("sk_live_", "rk_live_"), test=("sk_test_", "rk_test_"))
     webhook = "stripe"
     idempotency = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, sdk.UnknownOutcome]] = sdk.words(
@@ -126,12 +127,6 @@ class Stripe(sdk.ApiVendor):
         ),
     )
     base_url: str = "https://api.stripe.com"
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the options; None if unknown."""
-        return sdk.mode_of_key(
-            self.credentials, live=("sk_live_", "rk_live_"), test=("sk_test_", "rk_test_")
-        )
 
     def settings(self) -> Mapping[str, Any]:
         """The headers with the API version and the connected account."""

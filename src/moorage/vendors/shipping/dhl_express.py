@@ -105,6 +105,10 @@ class DhlExpress(sdk.ApiVendor):
     limits: ClassVar[Mapping[str, int]] = {"parcels": 999}
 
     headers: ClassVar[Mapping[str, str]] = {"x-version": api_version}
+    modes = sdk.url_modes(
+        live="https://express.api.dhl.com/mydhlapi",
+        test="https://express.api.dhl.com/mydhlapi/test",
+    )
     auth = sdk.basic("username")
     refusals = staticmethod(classify)
 
@@ -123,14 +127,6 @@ class DhlExpress(sdk.ApiVendor):
                 path="username",
                 remedy="Give the API's key as username and its secret as credentials, or neither.",
             )
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the options; None if unknown."""
-        return sdk.mode_of_url(
-            self.base_url,
-            live="https://express.api.dhl.com/mydhlapi",
-            test="https://express.api.dhl.com/mydhlapi/test",
-        )
 
     async def get_rates(
         self, wire: sdk.Wire, request: RateRequest, /, *, key: str | None

@@ -63,6 +63,7 @@ class Dpd(sdk.ApiVendor):
         ShippingCapability, "label_zpl label_epl label_paper label_again convert_label"
     )
     limits: ClassVar[Mapping[str, int]] = {"parcels": 1}
+    modes = sdk.url_modes(live=_LIVE, test="https://api-preprod.dpsin.dpdgroup.com")
     auth = sdk.api_key("X-DPD-PASSWORD")
     refusals = staticmethod(classify)
 
@@ -88,11 +89,6 @@ class Dpd(sdk.ApiVendor):
     def settings(self) -> Mapping[str, Any]:
         """The headers of the login."""
         return {"headers": {"X-DPD-LOGIN": self.login, "X-DPD-BUCODE": self.business_unit}}
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the URL; None if unknown."""
-        test = "https://api-preprod.dpsin.dpdgroup.com"
-        return sdk.mode_of_url(self.base_url, live=_LIVE, test=test)
 
     def customer(self) -> dict[str, str]:
         """The customer's numbers, by DPD's names."""

@@ -89,6 +89,7 @@ class EasyPost(sdk.ApiVendor):
     capabilities = frozenset(ShippingCapability) - sdk.members_of(
         ShippingCapability, "multi_parcel label_paper pickup_several service_points"
     )
+    modes = sdk.key_modes(live=("EZAK",), test=("EZTK",))
     webhook = "easypost"
 
     auth = _auth
@@ -104,10 +105,6 @@ class EasyPost(sdk.ApiVendor):
         ),
         converter=texts,
     )
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the options; None if unknown."""
-        return sdk.mode_of_key(self.credentials, live=("EZAK",), test=("EZTK",))
 
     def services(self) -> Mapping[str, sdk.Service]:
         """The API, and the host of label files."""

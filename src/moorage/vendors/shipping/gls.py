@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping.rates import RateRequest, RateResult
     from moorage.contracts.shipping.shipments import Label, Shipment
     from moorage.contracts.shipping.tracking import Tracking
-    from moorage.vendor_sdk import Mode, Money, Ref, Wire
+    from moorage.vendor_sdk import Money, Ref, Wire
 
 _LIVE: Final = "https://api.gls-group.net"
 _SEARCHED: Final = timedelta(days=31)
@@ -85,6 +85,7 @@ class Gls(sdk.OAuthVendor):
     )
     limits: ClassVar[Mapping[str, int]] = {"parcels": 1}
     oauth_path = "/oauth2/v2/token"
+    modes = sdk.url_modes(live=_LIVE, test="https://api-sandbox.gls-group.net")
     refusals = staticmethod(classify)
 
     contact_id: str = attrs.field(repr=False)
@@ -104,10 +105,6 @@ class Gls(sdk.OAuthVendor):
         "ZPL_200", "ZPL_200", "ZPL_300", problem="GLS has no layout of this name."
     )
     base_url: str = _LIVE
-
-    def mode(self) -> Mode | None:
-        """Live or test mode, by the options; None if unknown."""
-        return sdk.mode_of_url(self.base_url, live=_LIVE, test="https://api-sandbox.gls-group.net")
 
     def prices(self) -> dict[str, Money]:
         """The prices of the contract, by GLS's name of the product."""

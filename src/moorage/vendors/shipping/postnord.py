@@ -65,6 +65,7 @@ class PostNord(sdk.ApiVendor):
         {ShippingCapability.LABEL_ZPL, ShippingCapability.LABEL_PAPER, ShippingCapability.TRACK}
     )
     limits: ClassVar[Mapping[str, int]] = {"parcels": 1}
+    modes = sdk.url_modes(live=_LIVE, test="https://atapi2.postnord.com")
     auth = sdk.query_key(
         "apikey", documentation="https://developer.postnord.com/docs/general-information"
     )
@@ -76,10 +77,6 @@ class PostNord(sdk.ApiVendor):
         _ISSUERS[0], *_ISSUERS, problem="PostNord has no country with this code."
     )
     base_url: str = _LIVE
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the URL; None if unknown."""
-        return sdk.mode_of_url(self.base_url, live=_LIVE, test="https://atapi2.postnord.com")
 
     def agreement(self) -> dict[str, Any]:
         """The application and the sender's contract, by PostNord's names."""

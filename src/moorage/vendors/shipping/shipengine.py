@@ -75,6 +75,7 @@ class ShipEngine(sdk.ApiVendor):
     kinds = ("shipping",)
     api_version = "v1"
     capabilities = frozenset(ShippingCapability) - {ShippingCapability.LABEL_EPL}
+    modes = sdk.key_modes(test=("TEST_",))
     webhook = "shipengine"
 
     auth = sdk.api_key("API-Key")
@@ -93,10 +94,6 @@ class ShipEngine(sdk.ApiVendor):
     label_hosts: tuple[str, ...] = attrs.field(
         default=("https://api.shipengine.com",), converter=texts
     )
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the options; None if unknown."""
-        return sdk.mode_of_key(self.credentials, live=(), test=("TEST_",))
 
     def services(self) -> Mapping[str, sdk.Service]:
         """The API, and the host of label files."""

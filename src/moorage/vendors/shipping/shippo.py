@@ -76,6 +76,7 @@ class Shippo(sdk.ApiVendor):
     capabilities = frozenset(ShippingCapability) - sdk.members_of(
         ShippingCapability, "convert_label label_epl cancel_pickup service_points"
     )
+    modes = sdk.key_modes(live=("shippo_live_",), test=("shippo_test_",))
     webhook = "shippo"
 
     auth = _auth
@@ -93,10 +94,6 @@ class Shippo(sdk.ApiVendor):
         ),
         converter=texts,
     )
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the options; None if unknown."""
-        return sdk.mode_of_key(self.credentials, live=("shippo_live_",), test=("shippo_test_",))
 
     def services(self) -> Mapping[str, sdk.Service]:
         """The API, and the host of label files."""

@@ -84,17 +84,12 @@ class Ups(sdk.OAuthVendor):
 
     headers: ClassVar[Mapping[str, str]] = {"transactionSrc": "moorage"}
     oauth_path = "/security/v1/oauth/token"
+    modes = sdk.url_modes(live="https://onlinetools.ups.com", test="https://wwwcie.ups.com")
     refusals = staticmethod(classify)
 
     account_number: str = attrs.field(repr=False)
     goods: str = "Merchandise"
     base_url: str = "https://onlinetools.ups.com"
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the options; None if unknown."""
-        return sdk.mode_of_url(
-            self.base_url, live="https://onlinetools.ups.com", test="https://wwwcie.ups.com"
-        )
 
     async def get_rates(
         self, wire: sdk.Wire, request: RateRequest, /, *, key: str | None

@@ -88,6 +88,7 @@ class Usps(sdk.OAuthVendor):
         "rates find_lost_label signature label_zpl label_epl track validate_address",
     )
     limits: ClassVar[Mapping[str, int]] = {"parcels": 1}
+    modes = sdk.url_modes(live="https://apis.usps.com", test="https://apis-tem.usps.com")
     idempotency = _KEYS
 
     oauth_path = "/oauth2/v3/token"
@@ -101,12 +102,6 @@ class Usps(sdk.OAuthVendor):
     mail_classes: tuple[str, ...] = attrs.field(default=_MAIL_CLASSES, converter=tuple)
     price_type: str = sdk.choice(_PRICES[0], *_PRICES, problem="USPS has no prices of this type.")
     base_url: str = "https://apis.usps.com"
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the options; None if unknown."""
-        return sdk.mode_of_url(
-            self.base_url, live="https://apis.usps.com", test="https://apis-tem.usps.com"
-        )
 
     async def get_rates(
         self, wire: sdk.Wire, request: RateRequest, /, *, key: str | None

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.shops import Fulfilment, OrderQuery, ShopOrder
-    from moorage.vendor_sdk import Answer, Mode, Money, Ref, Response, Wire
+    from moorage.vendor_sdk import Answer, Money, Ref, Response, Wire
 
 _ORDERS: Final = "/sell/fulfillment/v1/order"
 _INVENTORY: Final = "/sell/inventory/v1"
@@ -66,15 +66,12 @@ class Ebay(sdk.ApiVendor):
     api_version = "v1"
     capabilities = frozenset[ShopsCapability]()
     limits: ClassVar[Mapping[str, int]] = {"page": 200}
+    modes = sdk.url_modes(live=_LIVE, test=_TEST)
     refusals = REFUSALS
     ping_path = _ORDERS
     ping_query: ClassVar[Mapping[str, Any] | None] = {"limit": "1"}
 
     base_url: str = _LIVE
-
-    def mode(self) -> Mode | None:
-        """Live or test mode, by the URL; None if unknown."""
-        return sdk.mode_of_url(self.base_url, live=_LIVE, test=_TEST)
 
     async def orders(self, wire: Wire, query: OrderQuery, after: Ref | None, /) -> OrderPage:
         """A page of a period's orders, sorted by last change."""

@@ -80,6 +80,7 @@ class Docusign(sdk.ApiVendor):
     api_version = "v2.1"
     capabilities = frozenset(SignaturesCapability)
     limits: ClassVar[Mapping[str, int]] = {"subject": 100, "message": 10_000}
+    modes = sdk.url_modes(live=_LIVE, test=_TEST)
     webhook = "docusign"
 
     refusals = REFUSALS
@@ -106,10 +107,6 @@ class Docusign(sdk.ApiVendor):
                 path="integration_key",
                 remedy="Give all three and no credentials, or leave all three out.",
             )
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the URL; None if it is neither."""
-        return sdk.mode_of_url(self.base_url, live=_LIVE, test=_TEST)
 
     def clients(self) -> Mapping[str, sdk.OAuthClient]:
         """The application's OAuth client, which gets tokens by signed assertions."""

@@ -88,6 +88,7 @@ class Avalara(sdk.ApiVendor):
     unknown_outcomes: ClassVar[Mapping[str, sdk.UnknownOutcome]] = sdk.words(
         sdk.UnknownOutcome.REPEATED, "record reverse"
     )
+    modes = sdk.url_modes(live=_LIVE, test=_TEST)
     refusals = sdk.Refusals(
         vendor="Avalara",
         statuses=sdk.error_statuses("400 404 409 422", login="401 403"),
@@ -111,10 +112,6 @@ class Avalara(sdk.ApiVendor):
         )
     )
     base_url: str = _LIVE
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the URL; None if unknown."""
-        return sdk.mode_of_url(self.base_url, live=_LIVE, test=_TEST)
 
     async def calculate(self, wire: sdk.Wire, sale: TaxableSale, /) -> TaxCalculation:
         """Calculate the tax of an order."""

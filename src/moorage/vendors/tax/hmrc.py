@@ -63,6 +63,7 @@ class Hmrc(sdk.OAuthVendor):
     oauth_path = "/oauth/token"
     oauth_scope = "read:vat"
     oauth_authentication = sdk.ClientAuthentication.POST
+    modes = sdk.url_modes(live=_LIVE, test=_TEST)
     refusals = sdk.Refusals(
         vendor="HMRC",
         # The requester is not registered; other refusals with 403 are about the application.
@@ -72,10 +73,6 @@ class Hmrc(sdk.OAuthVendor):
     )
 
     base_url: str = _LIVE
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the URL; None if unknown."""
-        return sdk.mode_of_url(self.base_url, live=_LIVE, test=_TEST)
 
     async def check_vat_number(
         self,

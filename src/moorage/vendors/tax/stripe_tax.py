@@ -149,6 +149,7 @@ class StripeTax(sdk.ApiVendor):
         " reversals",
     )
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _KEY}
+    modes = sdk.key_modes(live=("sk_live_", "rk_live_"), test=("sk_test_", "rk_test_"))
     idempotency = sdk.VendorKeys(
         # Keys may be removed once they are at least 24 hours old.
         memory=24 * 3_600.0,
@@ -173,12 +174,6 @@ class StripeTax(sdk.ApiVendor):
         ),
     )
     base_url: str = "https://api.stripe.com"
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the key; None if unknown."""
-        return sdk.mode_of_key(
-            self.credentials, live=("sk_live_", "rk_live_"), test=("sk_test_", "rk_test_")
-        )
 
     def settings(self) -> Mapping[str, Any]:
         """The headers with the API version and the connected account."""

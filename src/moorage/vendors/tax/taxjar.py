@@ -123,6 +123,7 @@ class TaxJar(sdk.ApiVendor):
     unknown_outcomes: ClassVar[Mapping[str, sdk.UnknownOutcome]] = sdk.words(
         sdk.UnknownOutcome.REPEATED, "record reverse"
     )
+    modes = sdk.url_modes(live=_LIVE, test=_TEST)
     refusals = sdk.Refusals(
         vendor="TaxJar",
         statuses=sdk.error_statuses("400 404 406 410 422", login="401 403"),
@@ -132,10 +133,6 @@ class TaxJar(sdk.ApiVendor):
     ping_path = "/v2/categories"
 
     base_url: str = _LIVE
-
-    def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the URL; None if unknown."""
-        return sdk.mode_of_url(self.base_url, live=_LIVE, test=_TEST)
 
     async def calculate(self, wire: sdk.Wire, sale: TaxableSale, /) -> TaxCalculation:
         """Get the tax of an order."""
