@@ -89,6 +89,23 @@ def test_every_vendor_page_contains_vendor_name() -> None:
     assert [] == [page for page in pages if f"vendors/{page}.md" not in navigation]
 
 
+@pytest.mark.parametrize(
+    "usage, row",
+    [
+        ("moorage logs show [options] ID", "| `ID`, `--id` | needed |"),
+        ("moorage logs remove [options] --older-than OLDER_THAN", "| `--older-than` | needed |"),
+        ("moorage ping [options] [NAMES...]", "| `NAMES` |"),
+        ("moorage oauth login [options] --client-id CLIENT_ID", "| `--client-id` | needed |"),
+    ],
+)
+def test_usage_of_a_command_shows_needed_arguments(usage: str, row: str) -> None:
+    """The page of commands shows positional arguments and needed options in a usage line."""
+    text = commands.page()
+
+    assert f"\n`{usage}" in text
+    assert f"\n{row}" in text
+
+
 def test_every_command_has_a_part() -> None:
     """The page of commands lists every command, and has a sentence for every option."""
     text = commands.page()

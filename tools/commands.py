@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 from importlib import import_module
+from inspect import Parameter
 from operator import getitem
 from typing import TYPE_CHECKING, Final
 
@@ -56,6 +57,7 @@ def _command(app: App, words: str) -> Iterator[str]:
     custom = reduce(getitem, words.split(), whole_app)
     yield f"## moorage {words}\n"
     yield from _description(words)
+    yield f"`{_usage(words, custom)}`\n"
     yield from _table(custom)
 
 
@@ -66,9 +68,38 @@ def _description(words: str) -> Iterator[str]:
         yield f"{' '.join(paragraph.split())}\n"
 
 
-def _table(app: App) -> Iterator[str]:
+def _usage(words: str, app: App) -> str:
+    """Return the line that calls a command: its options, then its positional arguments."""
+    options, places = ["[options]"], list[str]()
+    for argument in _arguments(app):
+        place = _place(argument)
+        if place is None:
+            if argument.required:
+                name = argument.names[0]
+                options.append(f"{name} {_place_name(name)}")
+            continue
+        more = "..." if argument.field_info.kind is Parameter.VAR_POSITIONAL else ""
+        places.append(f"{place}{more}" if argument.required else f"[{place}{more}]")
+    return " ".join(["moorage", words, *options, *places])
+
+
+def _arguments(app: App) -> list[Argument]:
+    """Return the arguments that users of a command can pass."""
     arguments = app.assemble_argument_collection(default_parameter=PLAIN, parse_docstring=True)
-    rows = [_row(argument) for argument in arguments if argument.parse and argument.show]
+    return [argument for argument in arguments if argument.parse and argument.show]
+
+
+def _place(argument: Argument) -> str | None:
+    """Return the name of a positional argument; None for an option."""
+    return None if argument.index is None else _place_name(argument.names[0])
+
+
+def _place_name(name: str) -> str:
+    return name.lstrip("-").upper().replace("-", "_")
+
+
+def _table(app: App) -> Iterator[str]:
+    rows = [_row(argument) for argument in _arguments(app)]
     if rows:
         yield "| | | |"
         yield "|---|---|---|"
@@ -77,7 +108,8 @@ def _table(app: App) -> Iterator[str]:
 
 
 def _row(argument: Argument) -> str:
-    names = ", ".join(f"`{name}`" for name in argument.names)
+    place = _place(argument)
+    names = ", ".join(f"`{name}`" for name in dict.fromkeys(filter(None, (place, *argument.names))))
     requirement = "needed" if argument.required else ""
     summary = " ".join((argument.parameter.help or "").split())
     return f"| {names} | {requirement} | {summary} |".replace("…|", "… |")
