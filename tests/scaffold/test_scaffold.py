@@ -111,6 +111,7 @@ def test_scaffolded_vendor_conforms(
     kind = getattr(import_module(f"{package}.vendor"), f"{contract.capitalize()}Bird")
     make = import_module(f"{package}.fixture").fixture
     assert (contract,) == kind.kinds
+    assert kind.refusals is not None
     assert kind.capabilities <= BY_CAPABILITY[contract].keys()
     capability_uses = {
         capability: run_scenario

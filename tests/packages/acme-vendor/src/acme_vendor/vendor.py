@@ -47,6 +47,11 @@ class Acme(sdk.ApiVendor):
 
     name = "acme"
     kinds = ("sms",)
+    refusals = sdk.Refusals(
+        vendor="Acme",
+        # Acme's own error codes, as `codes`, come before the statuses.
+        statuses=sdk.error_statuses("400 422"),
+    )
     capabilities = frozenset({SmsCapability.LOOK_UP})
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": 255}
     webhook = "standard-webhooks"
