@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 from contextlib import nullcontext
-from functools import cached_property, partial
+from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from weakref import WeakSet
@@ -17,6 +17,7 @@ from moorage import Subjects
 from moorage.adapters.logs.host import HostIntegrationLogger
 from moorage.cli.host import Host as CliHost
 from moorage.config import read_configuration
+from moorage.domain.values.shared_property import shared_property
 from moorage.hub.health import HealthMonitor
 from moorage.hub.inbox import WebhookInbox
 from moorage.hub.outbox import Outbox
@@ -104,7 +105,7 @@ class MoorageObjects:
         """The application's stores."""
         return self._process.stores()
 
-    @cached_property
+    @shared_property
     def host(self) -> Host:
         """The application's database."""
         # The end of a second context would end the session of the first one, in mid-request.
@@ -112,7 +113,7 @@ class MoorageObjects:
         with nullcontext() if has_own_context else self.app.app_context():
             return host_of(self.settings)
 
-    @cached_property
+    @shared_property
     def places(self) -> StoreLocations:
         """The location of each kind of data."""
         database, settings = self.host.database, self.settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
@@ -19,6 +19,7 @@ from moorage.adapters.tenants.memory import MemoryTenants
 from moorage.adapters.tenants.sqlite import SqliteTenants
 from moorage.config import read_configuration
 from moorage.domain.state.sealing import KeyRing
+from moorage.domain.values.shared_property import shared_property
 from moorage.wiring.store_urls import open_storage
 from moorage_flask.database import MODERN, Database
 from moorage_flask.tables import PREFIX, tables
@@ -51,7 +52,7 @@ class Stores:
         self._host = host
         self._tables = tables()
 
-    @cached_property
+    @shared_property
     def cipher(self) -> Cipher | None:
         """Return the cipher for stored values; None if no encryption keys are configured."""
         settings = self._settings
@@ -61,7 +62,7 @@ class Stores:
         configured = read_configuration(settings.configuration, settings.environment)
         return None if configured.cipher is None else configured.cipher.open()
 
-    @cached_property
+    @shared_property
     def state(self) -> StateStorage:
         """The store of circuits, limits and idempotency keys."""
         given_storage = self._settings.state
@@ -78,26 +79,26 @@ class Stores:
             return None
         return self._places.state or _plain_url(self._database)
 
-    @cached_property
+    @shared_property
     def log(self) -> IntegrationLogger:
         """The integration log."""
         if self._places.memory:
             return MemoryIntegrationLogger()
         return log_in(self._own_database)
 
-    @cached_property
+    @shared_property
     def inbox(self) -> InboxStorage:
         """The store of received webhooks."""
         if self._places.memory:
             return MemoryInbox()
         return inbox_in(self._own_database)
 
-    @cached_property
+    @shared_property
     def outbox(self) -> HostOutbox:
         """Return the store of calls that are made after the application commits."""
         return outbox_in(self._database, self._host.session or _no_session)
 
-    @cached_property
+    @shared_property
     def credentials(self) -> CredentialProvider | None:
         """The provider of encrypted credentials; None without encryption keys."""
         if self.cipher is None:
@@ -121,7 +122,7 @@ class Stores:
         in_memory = isinstance(self.credentials, MemoryCredentialProvider)
         return in_memory and not self._places.memory
 
-    @cached_property
+    @shared_property
     def tenants(self) -> MemoryTenants | SqlTenants | SqliteTenants | None:
         """Return tenants' encrypted tables; None if the settings have none."""
         if not self._settings.tenants:
@@ -178,7 +179,7 @@ class Stores:
         if self._host.database is not None:
             self._host.database.close()
 
-    @cached_property
+    @shared_property
     def _own_database(self) -> Database:
         separate_path = self._places.aside
         return self._database if separate_path is None else Database(f"sqlite:///{separate_path}")
