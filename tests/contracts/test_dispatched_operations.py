@@ -187,6 +187,7 @@ NEEDED = {
     "store_means": {"store_means"},
     "remove_means": {"stored_means"},
     "accept_dispute": {"accept_dispute"},
+    "get_rates": {"rates"},
     "submit_evidence": {"dispute_evidence"},
     "pay_payee": {"payees"},
     "create_subscription": {"subscriptions", "subscription_source"},

@@ -15,12 +15,11 @@ class ThreadLocks:
     child all slots are free.
     """
 
-    __slots__ = ("_slots", "enter", "release")
+    __slots__ = ("_slots", "enter")
 
     def __init__(self, slots: SlotHolders | None = None) -> None:
         self._slots = slots or SlotHolders()
         self.enter = self._slots.enter
-        self.release = self._slots.release
 
     def acquire(
         self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
@@ -29,6 +28,10 @@ class ThreadLocks:
         return self._slots.enter(name, holder, slots) or (
             timeout > 0 and self._wait(name, holder, slots, queue, timeout)
         )
+
+    def release(self, name: str, holder: object, /) -> None:
+        """Give back the holder's slot, if it has one."""
+        self._slots.release(name, holder)
 
     def _wait(self, name: str, holder: object, slots: int, queue: int, timeout: float) -> bool:
         signal = Lock()

@@ -19,12 +19,11 @@ class AsyncioLocks:
     memory, and in a forked child all slots are free.
     """
 
-    __slots__ = ("_slots", "enter", "release")
+    __slots__ = ("_slots", "enter")
 
     def __init__(self, slots: SlotHolders | None = None) -> None:
         self._slots = slots or SlotHolders()
         self.enter = self._slots.enter
-        self.release = self._slots.release
 
     async def acquire(
         self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
@@ -33,6 +32,10 @@ class AsyncioLocks:
         return self._slots.enter(name, holder, slots) or (
             timeout > 0 and await self._wait(name, holder, slots, queue, timeout)
         )
+
+    def release(self, name: str, holder: object, /) -> None:
+        """Give back the holder's slot, if it has one."""
+        self._slots.release(name, holder)
 
     async def _wait(
         self, name: str, holder: object, slots: int, queue: int, timeout: float
