@@ -119,10 +119,11 @@ def test_result_of_a_function_is_json() -> None:
         assert [7] == hub.manager.run("books", lose, idempotency_key="k1")
 
 
-def test_health_reports_keys_to_settle(vendor: VendorServer) -> None:
+@MAKES
+def test_health_reports_keys_to_settle(make: Callable[[], str], vendor: VendorServer) -> None:
     """`moorage health` names keys with an unknown outcome until an operator settles them."""
     with open_log("sqlite:///calls.db", create=True):
-        name = lost_payout("sqlite:///state.db", vendor, log='[log]\nurl = "sqlite:///calls.db"\n')
+        name = lost_payout(make(), vendor, log='[log]\nurl = "sqlite:///calls.db"\n')
 
     assert "The outcome of 1 idempotency key is unknown." in command("health").out
     assert "INV-3" in command("logs", "list", "--status", "unknown").out
