@@ -101,6 +101,7 @@ def filters(number: int, now: datetime) -> dict[str, list[dict[str, Any]]]:
             {"status": IntegrationStatus.SUCCESS},
             {"status": IntegrationStatus.FAILED},
         ],
+        "failures": [{"failures": True}],
         "vendor": [{"vendor": "ses"}],
         "account": [{"account": "main"}, {"account": "other"}],
         "region": [{"region": "eu"}],
