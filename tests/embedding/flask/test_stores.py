@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 from moorage_flask import worker
 from moorage_flask.database import MODERN, Database
-from moorage_flask.stores import inbox_in, log_in, outbox_in
+from moorage_flask.stores import Stores, inbox_in, log_in, outbox_in
 from moorage_flask.tables import tables
 
 Fresh: TypeAlias = Callable[[], tuple[Database, str]]
@@ -530,3 +530,32 @@ def test_cipher_of_the_configuration_is_used(monkeypatch: pytest.MonkeyPatch) ->
         assert cipher is not None
         sealed_text = cipher.seal(b"INV-7", b"context")
         assert b"INV-7" == AesGcmCipher(KeyRing.parse(Secret(KEYS))).open(sealed_text, b"context")
+
+
+class _InterruptedPlaces:
+    """Locations whose first look-up is interrupted by another thread that opens the store."""
+
+    aside = None
+
+    def __init__(self, name: str) -> None:
+        self.stores: Any = None
+        self.seen_by_other: list[object] = []
+        self._name = name
+
+    @property
+    def memory(self) -> bool:
+        """True: everything is in memory."""
+        if not self.seen_by_other:
+            self.seen_by_other.append(None)
+            self.seen_by_other[0] = getattr(self.stores, self._name)
+        return True
+
+
+@pytest.mark.parametrize("name", ["inbox", "log"])
+def test_threads_that_open_a_store_at_the_same_time_share_it(name: str) -> None:
+    """Two requests that use a store first at the same time get the same one."""
+    with closing(Shop(volatile=True)) as shop:
+        places: Any = _InterruptedPlaces(name)
+        places.stores = Stores(shop.moored.settings, places, shop.moored.host)
+
+        assert getattr(places.stores, name) is places.seen_by_other[0]
