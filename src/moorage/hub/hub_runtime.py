@@ -139,7 +139,9 @@ class HubRuntime:
 
     def own_transports(self) -> tuple[Any, ...]:
         """Return the transports that the hub created itself, to close them with the hub."""
-        return tuple(self._own_transports.values())
+        # Not `values()`, whose dictionary another thread may change during the iteration.
+        references = self._own_transports.valuerefs()
+        return tuple(item for reference in references if (item := reference()) is not None)
 
     def dispatcher_of_tenant(
         self, base: Dispatcher, tenant: str, accounts: Iterable[Account], routes: Iterable[Route]

@@ -318,6 +318,10 @@ class Engine:
             pool.drop(link)
             return
         pool.idle.append((monotonic(), link))
+        if self._closed:
+            # The store was closed while the connection was on its way back.
+            pool.clear()
+            return
         if not pool.expires:
             pool.expires = True
             self.runtime.later(self.idle_seconds, partial(self._expire, pool))

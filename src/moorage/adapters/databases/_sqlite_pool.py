@@ -63,8 +63,11 @@ class Pool:
         """Return a connection to the pool."""
         if link.stale or len(self.idle) >= _MAX_IDLE:
             link.close()
-        else:
-            self.idle.append(link)
+            return
+        self.idle.append(link)
+        if link.stale or self._closed:
+            # The pool was cleared while the connection was on its way back.
+            _close_connections(self.idle)
 
     def clear(self) -> None:
         """Close idle connections now, and the others when they are given back."""

@@ -229,10 +229,12 @@ class MongoConnector(MongoCollections):
 
     def close(self) -> None:
         """Close idle connections now, and busy ones at the end of their operations."""
-        self._is_closed = True
-        if self._client is not None:
+        with self._lock:
+            self._is_closed = True
+            client = self._client
+        if client is not None:
             with suppress(PyMongoError), pymongo.timeout(_CLOSING_SECONDS):
-                self._client.close()
+                client.close()
 
     def __enter__(self) -> Self:
         return self
@@ -250,9 +252,9 @@ class MongoConnector(MongoCollections):
     ) -> R:
         """Make one attempt, and convert exceptions of pymongo to errors of moorage."""
         self._scope.check()
-        if self._is_closed:
-            raise closed_error()
         with self._lock:
+            if self._is_closed:
+                raise closed_error()
             if self._client is None:
                 self._client = self._settings.client(Client, self._monitor)
                 self._database = self._client[self._database_name]

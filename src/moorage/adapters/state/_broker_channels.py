@@ -234,7 +234,7 @@ class AsyncChannels(_Channels):
         channel = self._of_loops.get(loop)
         if channel is None or channel.is_closed():
             for closed_loop in [
-                closed_loop for closed_loop in self._of_loops if closed_loop.is_closed()
+                closed_loop for closed_loop in list(self._of_loops) if closed_loop.is_closed()
             ]:
                 self._of_loops.pop(closed_loop, None)
             channel = self._of_loops[loop] = LoopChannel()

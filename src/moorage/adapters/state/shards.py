@@ -263,7 +263,7 @@ class AsyncShardedStorage(_Shards, AsyncContextClosable):
 
     async def aclose(self) -> None:
         """Run the queued commands, and close all shards."""
-        for posted in self._posted.values():
+        for posted in list(self._posted.values()):
             if posted.queue or posted.task:
                 await posted.settle()
         with _errors_collected() as shard_action:
