@@ -116,7 +116,7 @@ async def _await_work(work: Awaitable[object]) -> None:
 async def _consume_with(
     broker: Any, register: Callable[[Callable[[list[bytes]], Awaitable[None]]], None], calls: int
 ) -> None:
-    """Consume batches with a FastStream broker, which acknowledges handled messages."""
+    """Consume batches with a FastStream broker; handled messages are acknowledged."""
     read, all_read = 0, asyncio.Event()
 
     async def handle(messages: list[bytes]) -> None:
@@ -301,7 +301,7 @@ def _steady_block(servers: str, read: _Reading) -> Block:
 
 
 def _start_block(servers: str, read: _Reading) -> Block:
-    """Return a block of one call, which reads the topic with few records."""
+    """Return a block of one call: a read of the topic with few records."""
 
     def block(_: int, clock: Read) -> float:
         return _seconds(read, servers, "few", clock)

@@ -250,7 +250,7 @@ def postgresql_connector(rounds: int) -> Comparison:
 
 
 def _query_rows(peers_url: str | sqlalchemy.URL, url: str, rounds: int) -> Any:
-    """Return the rows of a query with SQLAlchemy, whose pool lends a connection per query."""
+    """Return the rows of a query with SQLAlchemy; its pool lends a connection per query."""
     engine = sqlalchemy.create_engine(peers_url, isolation_level="AUTOCOMMIT")
     text = sqlalchemy.text("SELECT 1 AS one, :word AS word")
     query = Query("SELECT 1 AS one, :word AS word", name="one")

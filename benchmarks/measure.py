@@ -90,7 +90,7 @@ class Row:
 
 @attrs.frozen
 class Table:
-    """The rows of one measurement, from the reference to the control, which repeats it."""
+    """The rows of one measurement: the reference first, and last its repetition as a control."""
 
     rows: list[Row]
     clock: str

@@ -313,7 +313,7 @@ def _observers() -> dict[str, list[Observer]]:
 
 
 def _log_file(stack: ExitStack) -> SqliteIntegrationLogger:
-    """Return a log in a new SQLite file, whose queue has room for a whole block."""
+    """Return a log in a new SQLite file; its queue has room for a whole block."""
     folder = stack.enter_context(TemporaryDirectory())
     return stack.enter_context(
         SqliteIntegrationLogger(Path(folder) / "log.db", create=True, max_waiting=100_000)

@@ -1,4 +1,4 @@
-"""Redis's processor time per call, which determines the possible calls per second.
+"""Redis's processor time per call, by which the possible calls per second can be computed.
 
     make store-costs
 
@@ -198,7 +198,7 @@ def processor_seconds(server: Redis) -> float:
 
 
 async def _at_once(url: str, service: Service) -> None:
-    """Make the calls in tasks of one event loop, which share round trips."""
+    """Make the calls in tasks of one event loop; the tasks share round trips."""
 
     async def nothing() -> None:
         """Answer at once."""

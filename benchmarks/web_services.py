@@ -41,7 +41,7 @@ _QUOTE: Final = b"""<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelop
 
 @attrs.frozen(kw_only=True)
 class WebService:
-    """A service with one call, whose answer is always the same.
+    """A service with one call and an answer that never changes.
 
     Attributes:
         title: what a call is.

@@ -154,7 +154,7 @@ def _standard(size: str, rounds: int, *, read: bool) -> Comparison:
 def _moorage_contender(
     scheme: str, headers: dict[str, str], body: bytes, *, among: bool = False, read: bool = True
 ) -> Contender:
-    """Return moorage without its replay guard, which the other libraries lack.
+    """Return moorage without its replay guard, because the other libraries have none.
 
     A run takes a while, so the tolerance is a day, as it is for the others where it can be set.
     """
@@ -174,7 +174,7 @@ def _moorage_contender(
 
 
 def _guarded_contender(scheme: str, headers: dict[str, str], body: bytes) -> Contender:
-    """Return moorage with its replay guard in memory, which claims and releases a delivery."""
+    """Return moorage with its replay guard in memory; the guard claims and releases a delivery."""
     verifier = WebhookVerifier(scheme, _SECRET, tolerance=_DAY)
     value = _USUAL | headers
 

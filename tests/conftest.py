@@ -273,7 +273,7 @@ def _traced_now_and_then(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Run tests that repeat covered code without coverage, which would slow them to a third.
+    """Run tests that repeat covered code without coverage, because coverage makes them slow.
 
     That is a test marked `untraced`, and four examples of five of a property.
     """

@@ -436,7 +436,7 @@ class Trials:
             self._end_one()
 
     def _run(self, mutant: str, targets: Sequence[int], tests: Tests, home: Path) -> None:
-        """Run the tests in a child process, which exits with 0 if no test notices the mutant."""
+        """Run the tests in a child process; it exits with 0 if no test notices the mutant."""
         os.setpgid(0, 0)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         home.mkdir(exist_ok=True)

@@ -72,7 +72,7 @@ _ZONE: Final = '__import__("datetime").timezone(__import__("datetime").timedelta
 
 @frozen
 class Plant:
-    """An inserted mistake, which is an edit of a source file.
+    """An inserted mistake: an edit of a source file.
 
     Attributes:
         kind: the sort of mistake.

@@ -94,7 +94,7 @@ class Recorder:
         self._is_real = is_real
 
     def manager(self, credentials: Any = None, **settings: Any) -> AsyncConnectorManager:
-        """Return a manager with one service, whose whole traffic is recorded."""
+        """Return a manager with one service, and record the service's whole traffic."""
         return AsyncConnectorManager(
             [Service("vat", _URL, **settings)],
             http=self,

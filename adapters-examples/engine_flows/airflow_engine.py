@@ -1,4 +1,4 @@
-"""The flow in Airflow: one task, which releases its worker while it waits."""
+"""The flow in Airflow: one task that releases its worker while it waits."""
 
 from __future__ import annotations
 

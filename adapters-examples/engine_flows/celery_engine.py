@@ -1,4 +1,4 @@
-"""The flow in Celery: one task, which Celery redelivers until it has ended.
+"""The flow in Celery: one task that Celery redelivers until it has ended.
 
 celery --app engine_flows.celery_engine worker
 """

@@ -132,7 +132,7 @@ class VendorSandboxes:
         self._postman = threading.Thread(target=self._carry, name="webhooks", daemon=True)
 
     def order(self) -> str:
-        """Place an order in the shop, which reports it twice; return the order's id."""
+        """Place an order in the shop; the shop reports it twice. Return the order's id."""
         order = self.woocommerce.add_order(2)
         for topic in ("order.created", "order.updated"):
             self.woocommerce.report(self._webhooks.format(account="acme.woocommerce"), order, topic)

@@ -58,7 +58,7 @@ class Hosts:
         self._numbers = 0
 
     def at(self, time: float, host: int, event: Callable[[int], None]) -> None:
-        """Schedule an event, which is called with its time."""
+        """Schedule a function; it is called with its time."""
         self._numbers += 1
         heappush(self.events, (int(time), self._numbers, host, event))
 
@@ -74,7 +74,7 @@ class Hosts:
         )
 
     def ask_for_others(self, now: float) -> None:
-        """Grant a call of another tenant, which asks the store directly."""
+        """Grant a call of another tenant; such a call asks the store directly."""
         start = max(now / 1e6, self.free_at)
         self.free_at = start + self.costs.granted
         self.worked += self.costs.granted

@@ -48,7 +48,7 @@ def calls(driven: DrivenClient, url: str, who: str) -> list[dict[str, Any]]:
 
 
 def call_in_fork(driven: DrivenClient, url: str, who: str) -> int:
-    """Make the calls in a forked child, which writes their outcomes to a pipe."""
+    """Make the calls in a forked child; the child writes their outcomes to a pipe."""
     reading, writing = os.pipe()
     if not os.fork():
         try:

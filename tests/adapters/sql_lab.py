@@ -119,7 +119,7 @@ class Lab:
     def sync_store(
         self, url: sqlalchemy.URL | sqlalchemy.Engine | None = None, **options: Any
     ) -> SqlStorage:
-        """Open a synchronous store, which is closed at the end of the test."""
+        """Open a synchronous store; the fixture closes it at the end of the test."""
         options = {"timeout": PATIENCE, "prefix": self.prefix, **options}
         store = SqlStorage(self.url if url is None else url, **options)
         self._open.append(store)
@@ -128,7 +128,7 @@ class Lab:
     def async_store(
         self, url: sqlalchemy.URL | AsyncEngine | None = None, **options: Any
     ) -> AsyncSqlStorage:
-        """Open an asynchronous store, which its user closes."""
+        """Open an asynchronous store; the caller must close it."""
         options = {"timeout": PATIENCE, "prefix": self.prefix, **options}
         return AsyncSqlStorage(self.url if url is None else url, **options)
 
@@ -313,7 +313,7 @@ def labs(kind: str) -> Generator[Lab]:
 
 
 def engine_of(store: SqlStorage | AsyncSqlStorage) -> Engine:
-    """Return the engine of a store, which shows its connections."""
+    """Return the engine of a store, in which a test can see the connections."""
     return store._engine  # noqa: SLF001 - a store does not show them
 
 

@@ -75,7 +75,7 @@ class AuditLab:
                 connection.exec_driver_sql(statement)
 
     def change(self, number: int, name: str, value: str) -> None:
-        """Change a text of a record, like somebody with access to the store."""
+        """Change a string of a record, like somebody with access to the store."""
         if self.kind == "file":
             lines = self.path.read_text().splitlines(keepends=True)
             fields = json.loads(lines[number - 1])

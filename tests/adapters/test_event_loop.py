@@ -61,7 +61,7 @@ async def fail_once(retry: RetryHandler) -> None:
 
 
 async def wait_for_limit() -> None:
-    """Take two tokens of a limit, of which the second is not there yet."""
+    """Take two tokens of a limit; the second token is available only after a wait."""
     limiter = RateLimiter(RateLimitConfig.per_second(1, burst=1))
     await limiter.aacquire()
     await limiter.aacquire()

@@ -54,7 +54,7 @@ SOCKET_KIND = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
 
 
 class RebindingResolver:
-    """An attacker's resolver, which returns another address at each lookup."""
+    """An attacker's resolver: it returns another address at each lookup."""
 
     def __init__(self, port: int, *answers: list[str] | None) -> None:
         self._port = port
@@ -282,7 +282,7 @@ async def test_allowed_networks_are_reachable(make: Make) -> None:
 )
 @with_both_clients
 async def test_guard_with_a_proxy_is_refused(make: Make, options: dict[str, Any]) -> None:
-    """A guard cannot be combined with a proxy, which resolves names itself."""
+    """A guard cannot be combined with a proxy, because a proxy resolves names itself."""
     with pytest.raises(ConfigurationError) as excinfo:
         make(**options)
 

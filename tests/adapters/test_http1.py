@@ -255,7 +255,7 @@ def test_head_is_unchanged() -> None:
     ],
 )
 def test_ambiguous_responses_are_refused(answer: bytes, words: str) -> None:
-    """An ambiguous response, which two parsers could read differently, is refused."""
+    """A response that two parsers could read differently is refused."""
     with pytest.raises(NotHttp, match=words) as excinfo:
         read_response([answer + b"\r\n"], ends=False)
 
@@ -284,7 +284,7 @@ def test_ambiguous_responses_are_refused(answer: bytes, words: str) -> None:
     ],
 )
 def test_oversized_responses_are_refused(answer: bytes, words: str) -> None:
-    """Each part of a response has a size limit, which announced sizes are checked against too."""
+    """Each part of a response has a size limit; announced sizes are also checked."""
     if not words:
         assert not read_response([answer], ends=False)[2]
         return

@@ -68,7 +68,7 @@ def no_files_left() -> Generator[None]:
 @pytest.mark.parametrize("name", CLIENTS)
 @in_loop
 async def test_no_free_socket_is_a_local_failure(name: str) -> None:
-    """Without a free socket, a call raises LocalFailure, which does not blame the vendor."""
+    """Without a free socket, a call raises LocalFailure instead of blaming the vendor."""
     client = CLIENTS[name]()
     with pytest.raises(ConnectionFailed) as excinfo:
         await client.send(GET, NOBODY, LONG)

@@ -91,7 +91,7 @@ def test_blocking_flow_that_suspends_is_an_error() -> None:
 
 
 def test_threads_share_connections() -> None:
-    """All threads share a client's connections, which stay open when a thread ends."""
+    """All threads share a client's connections; these stay open when a thread ends."""
     assert not ThreadNetwork().gone(None)
 
 

@@ -117,7 +117,7 @@ async def until_requested(broker: LeaseBroker, number: int) -> None:
 def scripted_broker(
     folder: Path, reply: bytes, then: Callable[[], object] = lambda: None
 ) -> Generator[None]:
-    """Serve at the broker's socket with one reply, which gets the number of each question.
+    """Serve at the broker's socket with one reply function, called with each question's number.
 
     `DISCONNECT` ends the connection. An empty reply leaves a question open until the process gives
     up.
@@ -738,7 +738,7 @@ asyncio.run(main())
 def broker_process(
     folder: Path, url: str | None = None, files: int = 1_024
 ) -> Generator[subprocess.Popen[bytes]]:
-    """Run a broker in a separate process, which is killed at the end."""
+    """Run a broker in a separate process, and kill the process at the end."""
     url = url or f"sqlite:///{folder}/state.db"
     command = [sys.executable, "-c", PROCESS, str(folder / "b.sock"), url, str(files)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

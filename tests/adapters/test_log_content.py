@@ -79,7 +79,7 @@ def entries(
 
 
 def texts(request: Request, *answers: Response, **settings: Any) -> tuple[str | None, str | None]:
-    """Return the request and response texts that the log stored for one call."""
+    """Return the request and response strings that the log stored for one call."""
     (item,) = entries(request, *answers, **settings)
     return item.request, item.response
 
@@ -144,7 +144,7 @@ def test_events_do_not_hold_call_request_and_response_without_integration_log() 
 
 
 def test_size_of_a_waiting_entry() -> None:
-    """`size_of_texts` counts an entry's request, response and error texts as they are stored."""
+    """`size_of_texts` counts an entry's request, response and error strings as they are stored."""
     sizes: list[int] = []
 
     class Log(MemoryIntegrationLogger):
@@ -321,7 +321,7 @@ def test_longest_content_is_stored_by_every_database(lab: Lab) -> None:
 
 
 def test_originals_are_dropped() -> None:
-    """Call content renders its texts once and then drops the originals; it cannot be pickled."""
+    """Call content renders its strings once and then drops the originals; it cannot be pickled."""
     request = Request.post("/", json={"a": 1})
     content = CallContent(ALL, Redaction(), request, BASE, SentCredentials(None, request))
     content.receive(Response(200))

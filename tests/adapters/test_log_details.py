@@ -193,7 +193,7 @@ def older_table(lab: Lab) -> None:
 
 
 def test_older_table_is_reported_and_migrated(lab: Lab) -> None:
-    """The error for a log table without newer columns names `migrate`, which adds them."""
+    """The error for a log table without newer columns advises `migrate`; `migrate` adds them."""
     older_table(lab)
     log = lab.another(create=False, threads=False)
     log.write(entry(3))
@@ -298,7 +298,7 @@ def test_successful_call_is_stored_as_same_row_with_or_without_its_complete_entr
 def test_file_with_an_index_of_every_status_is_read_and_written(
     status: IntegrationStatus, tmp_path: Path
 ) -> None:
-    """A SQLite log works with an earlier release's status index, which includes successes."""
+    """A SQLite log works with an earlier release's status index, even though it has successes."""
     path = tmp_path / "log.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(SqliteIntegrationLogger.ddl())

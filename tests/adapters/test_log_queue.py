@@ -61,7 +61,7 @@ def success(number: int) -> SuccessFacts:
 
 
 def short_entry(number: int, **texts: str) -> IntegrationLog:
-    """Return a log entry without long texts."""
+    """Return a log entry without long strings."""
     changes: dict[str, Any] = dict.fromkeys(("request", "response", "error_message"))
     return attrs.evolve(entry(number), **{**changes, **texts})
 

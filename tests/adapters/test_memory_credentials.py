@@ -105,7 +105,7 @@ def test_failed_renewal_has_a_retry_time(
 
 
 def test_a_failure_keeps_its_cause() -> None:
-    """The renew function's exception is the cause of the error, whose text does not quote it."""
+    """The renew function's exception is the cause of the error, but is not quoted in its text."""
 
     def renew(*_: object) -> Credentials:
         raise KeyError("sk_live_secret")

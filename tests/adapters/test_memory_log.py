@@ -43,7 +43,7 @@ def test_keeps_the_latest() -> None:
 
 
 def test_bytes_are_bounded() -> None:
-    """The oldest log entries are dropped when their texts exceed `max_bytes`."""
+    """The oldest log entries are dropped when their strings exceed `max_bytes`."""
     log = MemoryIntegrationLogger(max_bytes=50_000)
     texts = [number * 10_000 for number in (1, 2, 3, 0, 4, 9, 0)]
     kept_entries: list[int] = []

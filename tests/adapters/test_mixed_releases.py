@@ -96,7 +96,7 @@ class SharedDatabase(Database):
 
 @pytest.fixture(params=KINDS, scope="module")
 def tables(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Yield a database of each kind, whose tables the next release has migrated."""
+    """Yield a database of each kind with tables that the next release has migrated."""
     yield from _migrated_database(SharedDatabase(request.param, tmp_path_factory.mktemp("mixed")))
 
 

@@ -100,7 +100,7 @@ def claim(key: str, owner: int, *, lease: int = HOUR) -> Claim:
 
 
 class LosingLink:
-    """A connection that loses the reply to one write, which may be stored, lost or overwritten."""
+    """A connection that loses the reply to one write; the write may be stored or overwritten."""
 
     def __init__(self, link: AsyncNatsLink, fates: list[str]) -> None:
         self._link = link

@@ -1,4 +1,4 @@
-"""Stores behind PgBouncer, which may run each transaction in a different server session."""
+"""Stores behind PgBouncer: each transaction may run in a different server session."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_pool_mode_session_keeps_the_session() -> None:
 
 @pytest.mark.parametrize("query", ["pool_mode=", "pool_mode", "a=1&pool_mode=&b=2"])
 def test_pool_mode_without_a_value_is_refused(query: str) -> None:
-    """A `pool_mode` without a value, which SQLAlchemy ignores, is refused by name."""
+    """A `pool_mode` without a value is refused by name, because SQLAlchemy would ignore it."""
     with pytest.raises(ConfigurationError) as excinfo:
         SqlStorage(f"postgresql://host/name?{query}")
 

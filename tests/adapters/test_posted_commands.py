@@ -234,7 +234,7 @@ def test_full_queue_drops_the_oldest_commands() -> None:
 
 
 def test_forked_child_drops_its_parents_posts() -> None:
-    """A forked child drops the parent's posted commands, which would otherwise run twice."""
+    """A forked child drops the parent's posted commands; otherwise they would run twice."""
     store = SlowStore()
     store.post(1)
 

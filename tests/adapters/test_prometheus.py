@@ -49,7 +49,7 @@ NUMBER = 100_000 if os.environ.get("MOORAGE_LONG") else 1_000
 
 
 def openmetrics(registry: CollectorRegistry) -> bytes:
-    """Return the metrics of a registry in the OpenMetrics format, which includes exemplars."""
+    """Return the metrics of a registry in the OpenMetrics format, with exemplars."""
     text: bytes = exposition.generate_latest(registry)  # type: ignore[no-untyped-call]  # the client's
     return text
 

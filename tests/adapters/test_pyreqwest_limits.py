@@ -109,7 +109,7 @@ async def test_a_fragment_is_not_sent(make: Make) -> None:
 
 @with_both_clients
 async def test_invalid_host_is_refused(make: Make) -> None:
-    """A host such as 1.2.3.400, which is neither an address nor a name, is refused."""
+    """A host such as 1.2.3.400 is refused, because it is neither an address nor a name."""
     async with lab(make) as (_, client):
         with pytest.raises(InvalidData, match="does not accept"):
             await client.send(GET, "http://1.2.3.400/", LONG)

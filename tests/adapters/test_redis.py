@@ -98,7 +98,7 @@ def test_the_script_keeps_a_queue_as_the_model(script: Redis, part: int) -> None
 
 
 def test_waiting_and_refused_callers_need_the_scripts_first_half_only() -> None:
-    """In a queue that nobody leaves, no command needs the full rules, which cost more."""
+    """In a queue that nobody leaves, no command needs the more expensive full rules."""
     rules = b"local function everything()\n"
     assert 1 == SCRIPT.count(rules)
     server = Redis(SCRIPT.replace(rules, rules + b"  error('the full rules')\n"))

@@ -42,7 +42,7 @@ MANY_CALLS = 10_000
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PrivateRedis]:
-    """Start a Redis server for one test, whose requests can be counted."""
+    """Start a Redis server for one test, in which the test can count requests."""
     with PrivateRedis() as start_redis:
         yield start_redis
 

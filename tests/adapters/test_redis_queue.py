@@ -1,4 +1,4 @@
-"""Callers that stop waiting for a rate limit in Redis, whose slots go to other callers.
+"""Callers that stop waiting for a rate limit in Redis: their slots go to other callers.
 
 The tests judge by the times that the store granted, so a slow machine does not fail them.
 """

@@ -56,7 +56,7 @@ def test_successive_jobs_share_a_daemon_thread() -> None:
 
 
 def test_job_that_hangs_delays_no_other() -> None:
-    """A job does not wait for one that is running, which keeps its thread to itself."""
+    """A job does not wait for another, running job; that job keeps its thread."""
     threads = ReusedThreads("test")
     may_end = threading.Event()
     hanging = _start(threads, lambda: may_end.wait(60))
@@ -80,7 +80,7 @@ def test_idle_thread_ends() -> None:
 
 
 def test_busy_thread_ends_after_its_job_once_closed() -> None:
-    """Closing does not wait for a job, whose thread ends afterwards."""
+    """Closing does not wait for a job; the job's thread ends afterwards."""
     threads = ReusedThreads("test")
     may_end = threading.Event()
     job = _start(threads, lambda: may_end.wait(60))

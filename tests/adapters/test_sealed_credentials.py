@@ -25,7 +25,7 @@ CIPHER = AesGcmCipher(generate_keys())
 
 
 class Dictionary:
-    """A table of encrypted texts, kept in a dictionary."""
+    """A table of encrypted strings, kept in a dictionary."""
 
     def __init__(self) -> None:
         self._kept: dict[bytes, bytes] = {}
@@ -35,7 +35,7 @@ class Dictionary:
         return self._kept.get(about)
 
     def put(self, about: bytes, sealed: bytes, /) -> None:
-        """Store a text."""
+        """Store a string."""
         self._kept[about] = sealed
 
     def swap(self, swaps: Sequence[TextReplacement], /) -> int:
@@ -50,11 +50,11 @@ class Dictionary:
         return [Row(place, place, self._kept[place]) for place in places]
 
     def drop(self, about: bytes, /) -> bool:
-        """Remove a text."""
+        """Remove a string."""
         return self._kept.pop(about, None) is not None
 
     def clear(self) -> int:
-        """Remove all texts."""
+        """Remove all strings."""
         number = len(self._kept)
         self._kept.clear()
         return number

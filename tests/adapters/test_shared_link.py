@@ -75,7 +75,7 @@ REFUSED = ConnectionFailed("Refused.", may_have_been_processed=False)
 
 
 def test_concurrent_callers_share_one_connection() -> None:
-    """Concurrent callers share one connection, which stays open after them."""
+    """Concurrent callers share one connection, and the connection stays open afterwards."""
     links = Links()
     shared_link = SharedLink(links)
     with shared_link.link("a", 1.0) as first, shared_link.link("b", 1.0) as second:

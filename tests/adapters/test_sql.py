@@ -98,7 +98,7 @@ def test_grant_of_a_task_cancelled_in_flight_is_given_back(lab: Lab) -> None:
 
 
 class Recorder:
-    """A recorder of the bytes that a client sends, which counts their SQL statements."""
+    """A recorder of the bytes that a client sends, with a count of their SQL statements."""
 
     def __init__(self) -> None:
         self.sent = b""
@@ -137,7 +137,7 @@ def test_a_successful_call_is_four_statements_at_most(lab: Lab) -> None:
 
 
 def test_a_new_claim_is_four_statements_and_a_flush_at_most(lab: Lab) -> None:
-    """A new idempotency key is claimed in one transaction, which is flushed to disk."""
+    """A new idempotency key is claimed in one transaction with at most one flush to disk."""
     recorder = Recorder()
     with Proxy(lab.url, recorder.sees) as proxy:
         storage = lab.sync_store(proxy.url)

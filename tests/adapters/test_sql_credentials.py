@@ -85,7 +85,7 @@ class Base:
             return list(result) if result.returns_rows else []
 
     def sealed(self) -> list[bytes]:
-        """Return the encrypted texts in the table."""
+        """Return the encrypted strings in the table."""
         return [
             bytes(sealed_bytes) for (sealed_bytes,) in self.run(f"SELECT sealed FROM {self.table}")
         ]
@@ -297,7 +297,7 @@ def test_overtaken_renewal_is_discarded(tested_base: Base) -> None:
 
 
 def test_missing_table_error(tested_base: Base) -> None:
-    """The error for a missing credentials table names `migrate`, which may run again."""
+    """The error for a missing credentials table advises `migrate`; `migrate` may run again."""
     provider = tested_base.provider(prefix=f"gone{uuid4().hex[:8]}_")
     with pytest.raises(ConfigurationError, match=r"no usable table gone.*Run `migrate"):
         tested_base.ask(provider.has, *OWNER)

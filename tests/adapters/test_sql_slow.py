@@ -1,4 +1,4 @@
-"""Slow database servers, whose late connections and replies are still used."""
+"""Slow database servers: connections and replies that come late are still used."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def test_housekeeping_takes_several_batches(lab: Lab) -> None:
 
 
 def test_a_hot_row_moves_in_no_index(lab: Lab, sql_store: SqlStorage) -> None:
-    """A frequently written row's expiry time, which is indexed, is rarely updated."""
+    """A frequently written row's expiry time has an index, so the time is rarely updated."""
     key = a_key()
     query = f"SELECT expires FROM {lab.table} WHERE name = :name"
     sql_store.execute(Append(1, key))

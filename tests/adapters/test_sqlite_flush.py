@@ -1,4 +1,4 @@
-"""The SQLite store's durable commands, which wait for the disk."""
+"""Durable commands of the SQLite store wait for the disk."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def _path(tmp_path: Path) -> Path:
 
 @pytest.fixture(name="workers")
 def _workers(path: Path) -> Iterator[Workers]:
-    """Yield a starter of worker processes, which end with the test."""
+    """Yield a starter of worker processes; the workers end with the test."""
     workers = Workers(path)
     yield workers
     workers.end()
@@ -79,7 +79,7 @@ def output_of(worker: subprocess.Popen[str]) -> str:
 
 
 def test_concurrent_writes_are_stored_once(path: Path, workers: Workers) -> None:
-    """Eight processes with eight threads each, which also create the file, lose no write."""
+    """Eight processes with eight threads each lose no write, even while creating the file."""
     joint_processes = [workers.start("count", 8, 25) for _ in range(8)]
 
     counts = sorted(

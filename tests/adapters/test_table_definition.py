@@ -101,7 +101,7 @@ class Database:
         metadata.drop_all(self.engine)
 
     def note_opened(self, store: Any) -> Any:
-        """Return a store, which is closed together with the database."""
+        """Return a store that is closed together with the database."""
         self._stores.append(store)
         return store
 
@@ -144,7 +144,7 @@ def subjects(log: Any) -> list[str | None]:
 
 
 def test_migration_adds_a_missing_column_of_the_log(database: Database) -> None:
-    """`migrate` adds a missing column to the log table, which is empty in existing rows."""
+    """`migrate` adds a missing column to the log table; existing rows have no value in it."""
     log = database.log(create=True)
     write(log, entry(1, subject="a"))
     database.remove_column("log", "subject")

@@ -55,7 +55,7 @@ class Lab:
         self._opened: list[Any] = []
 
     def log(self, **options: Any) -> Any:
-        """Open the empty log, whose background thread writes within hundredths of a second."""
+        """Open the empty log; its background thread writes within hundredths of a second."""
         own_log = self.another(**options)
         own_log.remove(LogQuery())
         return own_log

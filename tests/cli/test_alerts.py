@@ -38,7 +38,7 @@ def write_configuration() -> None:
 
 
 def test_open_circuit_triggers_alert() -> None:
-    """An open circuit triggers an alert, which is sent, and listed until the circuit is reset."""
+    """An open circuit triggers an alert; it is sent once, and listed until the circuit is reset."""
     assert (0, "nothing") == (
         command("alerts", "check").code,
         command("alerts", "list").out.strip(),

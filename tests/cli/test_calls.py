@@ -26,7 +26,7 @@ MOORAGE = [sys.executable, "-m", "moorage"]
 
 @pytest.fixture(name="vat")
 def _vat() -> Iterator[VendorServer]:
-    """Return the service `vat`, which the tests call."""
+    """Return the service `vat`, for calls by the tests."""
     with VendorServer() as vendor:
         configure(
             f'[state]\nurl = "sqlite:///state.db"\n[services.vat]\nbase_url = "{vendor.url}"\n'

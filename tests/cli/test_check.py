@@ -130,7 +130,7 @@ def test_stores_that_can_be_used_are_not_reported(tmp_path: Path) -> None:
 
 
 def test_store_of_another_environment_is_reported(tmp_path: Path) -> None:
-    """A store of another environment, which refuses every call, is reported and not changed."""
+    """A store of another environment refuses every call; `check` reports it and changes nothing."""
     text = f'[state]\nurl = "sqlite:///{tmp_path}/a.db"\nenvironment_id = "{{}}"\n'
     configure(text.format("live"))
     assert 0 == command("check").code

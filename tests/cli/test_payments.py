@@ -142,7 +142,7 @@ def test_settle_command_settles_due_payments() -> None:
 
 
 def test_sealed_payment_is_closed_with_the_keys_of_the_configuration() -> None:
-    """An encrypted payment can be closed only with [cipher], which also shows all its fields."""
+    """An encrypted payment can be closed only with [cipher]; the command then shows all fields."""
     stripe = StripeSandbox(api_key="sk_test_sandbox")
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
     with stripe.serving() as server:

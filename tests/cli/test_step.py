@@ -177,7 +177,7 @@ def test_reused_result_is_announced() -> None:
 
 
 def test_end_of_a_long_result_is_shown() -> None:
-    """A repeat shows the output again, but only the end of a long output, which --json reports."""
+    """A repeat shows the output again; of a long output only the end, as --json reports."""
     text = CONFIGURATION + '[steps.count]\ncommand = ["seq", "1", "20000"]\n'
     Path("moorage.toml").write_text(text, encoding="utf-8")
     command("step", "run", "count", "--key", "c1")

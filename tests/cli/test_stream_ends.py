@@ -112,7 +112,7 @@ def test_positions_move_with_the_rows_of_a_configured_sink() -> None:
 
 
 def test_dead_letters_of_rows_with_positions_are_replayed() -> None:
-    """A replay writes rows without changing the source's position, which is already past them."""
+    """A replay writes rows without changing the source's position."""
     execute("CREATE TABLE orders (number integer CHECK (number <> 2), note text)")
     sink = (
         '{kind = "sql", connector = "shop", table = "orders", columns = ["number", "note"],'

@@ -1,4 +1,4 @@
-"""Broken configurations: texts that cannot be parsed, and tables with wrong values.
+"""Broken configurations: strings that cannot be parsed, and tables with wrong values.
 
 A row of `TEXTS` has a file's name ending, its content, and words of the one problem. A row of
 `TABLES` is a configuration, tried as TOML, JSON and YAML, with the path of each of its mistakes and

@@ -96,7 +96,7 @@ def paths(value: Any, path: str = "") -> Iterator[str]:
 
 
 def test_lines_of_toml() -> None:
-    """Each setting of a TOML text has the line of its key, or of its table's header."""
+    """Each setting of a TOML string has the line of its key, or of its table's header."""
     assert TOML_LINES == lines_of(TOML)
     assert set(paths(tomllib.loads(TOML))) == set(TOML_LINES)
     assert TOML_LINES == lines_of(TOML.replace("\n", "\r\n"))
@@ -109,7 +109,7 @@ def test_lines_end_at_a_mistake() -> None:
 
 @given(TREES)
 def test_every_setting_of_json_has_a_line(tree: dict[str, Any]) -> None:
-    """Each setting of a JSON text has a line, which is its own if each has one."""
+    """Each setting of a JSON string has a line, which is its own if each has one."""
     text = json.dumps(tree, indent=1)
     lines = lines_of(text)
     assert set(paths(tree)) == set(lines)
@@ -119,7 +119,7 @@ def test_every_setting_of_json_has_a_line(tree: dict[str, Any]) -> None:
 
 @given(TREES)
 def test_every_setting_of_toml_has_a_line(tree: dict[str, Any]) -> None:
-    """Each setting of a TOML text has a line."""
+    """Each setting of a TOML string has a line."""
     text = write_toml(tree)
     assert set(paths(tomllib.loads(text))) == set(lines_of(text))
 

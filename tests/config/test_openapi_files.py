@@ -147,13 +147,13 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_json_is_yaml(value: object) -> None:
-    """A JSON text has the same value when it is read as YAML."""
+    """A JSON string has the same value when it is read as YAML."""
     assert value == yaml_value(json.dumps(value))
 
 
 @given(st.text(st.sampled_from("ab:-[]{}&*!?|>#'\"\n ,%@0\t"), max_size=40))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    """A YAML text either gives a value that JSON can express, or is refused as malformed."""
+    """A YAML string either gives a value that JSON can express, or is refused as malformed."""
     with contextlib.suppress(MalformedText):
         json.dumps(yaml_value(text))
 

@@ -48,7 +48,7 @@ def test_texts_are_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_variable_becomes_the_fields_type(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A text that consists of one variable becomes a number, boolean or table if needed."""
+    """A string that consists of one variable becomes a number, boolean or table if needed."""
     monkeypatch.setenv("OURS_TIMEOUT", "7.5")
     monkeypatch.setenv("OURS_SAYS", "007")
     monkeypatch.setenv("OURS_MONEY", "true")
@@ -155,7 +155,7 @@ def test_credentials_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_missing_variable_that_occurs_twice_in_one_text_is_one_problem() -> None:
-    """A missing variable that occurs twice in one text is one problem."""
+    """A missing variable that occurs twice in one string is one problem."""
     with pytest.raises(ConfigurationError) as excinfo:
         twilio(headers={"X-A": "${OURS_UNSET} and ${OURS_UNSET}"})
     (problem,) = excinfo.value.problems

@@ -289,7 +289,7 @@ def test_basic_credentials_from_store_or_from_json_are_sent_as_basic(
 
 
 def test_a_secret_of_stored_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reference to stored credentials may replace a secret, but no other text."""
+    """A reference to stored credentials may replace a secret, but no other string."""
     keys = generate_keys()
     monkeypatch.setenv("KEYS", keys.text().reveal())
     store = SqliteCredentialProvider(tmp_path / "c.db", AesGcmCipher(keys))

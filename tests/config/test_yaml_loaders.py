@@ -59,7 +59,7 @@ PIECES = st.lists(
 
 
 def outcome(text: str) -> Any:
-    """Return the value of a YAML text, or the message of its error."""
+    """Return the value of a YAML string, or the message of its error."""
     try:
         return repr(yaml_text.read_yaml(text))
     except MalformedText as error:

@@ -1,4 +1,4 @@
-"""HTTP services with named operations, which run on this machine."""
+"""HTTP services with named operations, running on this machine."""
 
 from __future__ import annotations
 

@@ -282,7 +282,7 @@ async def test_connector_that_was_replaced_while_it_was_created(lab: ConnectorsL
 
 
 class CloseInterrupted(BaseException):
-    """An exception like KeyboardInterrupt, which interrupts the closing of a connector."""
+    """An exception like KeyboardInterrupt that interrupts the closing of a connector."""
 
 
 @in_both_modes

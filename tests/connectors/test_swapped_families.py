@@ -75,7 +75,7 @@ Queue = tuple[dict[str, Any], "Callable[[], list[str]]"]
 
 @contextmanager
 def table() -> Generator[Queue]:
-    """Yield a table of PostgreSQL as a queue, whose rows are the messages."""
+    """Yield a PostgreSQL table used as a queue; its rows are the messages."""
     url = url_of("postgresql")
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.begin() as connection:

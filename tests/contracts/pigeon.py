@@ -35,7 +35,7 @@ _KEYS: Final = VendorKeys(
 
 @attrs.frozen(kw_only=True)
 class TextMessageVendor(Vendor):
-    """A fictional vendor of text messages, which honours idempotency keys if `keys` is True."""
+    """A fictional vendor of text messages; it honours idempotency keys if `keys` is True."""
 
     name: ClassVar[str] = "pigeon"
     kinds: ClassVar[tuple[str, ...]] = ("sms",)

@@ -1,4 +1,4 @@
-"""A fake dispatcher and a fake vendor, which record the arguments of an operation."""
+"""A fake dispatcher and a fake vendor that record the arguments of an operation."""
 
 from __future__ import annotations
 

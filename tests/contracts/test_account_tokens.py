@@ -101,7 +101,7 @@ class TokenVendor(Vendor):
 
 
 class HeraldServer(Sandbox):
-    """The fictional vendor's server, which checks OAuth tokens."""
+    """The fictional vendor's server, with a check of OAuth tokens."""
 
     hosts = ("herald.example",)
 
@@ -139,7 +139,7 @@ def provider(kind: type[Any], *existing: Any) -> Any:
 
 @MODES
 async def test_all_tenants_of_account_share_one_oauth_token(hub_class: type[Any]) -> None:
-    """All tenants of an account share one OAuth token, which is requested once."""
+    """All tenants of an account share one OAuth token, requested only once."""
     server = HeraldServer()
     sms_hub = hub(hub_class, server)
     for tenant in (None, "acme", "other"):

@@ -105,7 +105,7 @@ class RequestlessVendor(Vendor):
     capabilities: ClassVar[frozenset[str]] = frozenset({SmsCapability.LOOK_UP})
 
     def services(self) -> Mapping[str, Service]:
-        """Return one service, which is never called."""
+        """Return one service; no test calls it."""
         return {"": Service("post", "https://post.example", retry=None)}
 
     async def send(self, _: Wire, __: SmsMessage, /, *, key: str | None) -> SmsReceipt:

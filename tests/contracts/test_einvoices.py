@@ -24,7 +24,7 @@ CREDIT_NOTE = DOCUMENT.replace(b"Invoice", b"CreditNote")
 
 
 def test_address_is_read_and_written() -> None:
-    """An address consists of a scheme and an identifier, which may contain a colon."""
+    """An address consists of a scheme and an identifier; the identifier may contain a colon."""
     address = ElectronicAddress.parse("9915:b:1")
 
     assert ElectronicAddress("9915", "b:1") == address

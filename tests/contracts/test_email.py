@@ -128,7 +128,7 @@ def test_header_injection_is_refused(where: dict[str, Any], part: str) -> None:
     "name", ["To", "bcc", "Subject", "From", "Content-Type", "Message-ID", "a b", "", "ä", "a:b"]
 )
 def test_headers_with_a_field_are_refused(name: str) -> None:
-    """A header such as `Subject`, which has a field of its own, is refused."""
+    """A header with a field of its own, such as `Subject`, is refused."""
     with pytest.raises(InvalidData, match="header"):
         EmailMessage(text="Hello.", headers={name: "x"})
 

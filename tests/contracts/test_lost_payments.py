@@ -30,7 +30,7 @@ class StripeWithoutKeys(Stripe):
     """Stripe without support for idempotency keys."""
 
     def services(self) -> Mapping[str, Service]:
-        """Return the API's service, which sends no idempotency keys."""
+        """Return the API's service without idempotency keys."""
         services = super().services()
         return {
             name: attrs.evolve(service, idempotency_header=None)

@@ -176,7 +176,7 @@ KNOWN_REF = REF.with_related(currency="EUR")
 def test_amount_goes_in_the_currency_of_its_payment(
     move: str, ref: Ref, amount: Money | None, *, can_look: bool, looks: int
 ) -> None:
-    """An amount must have its payment's currency, which is looked up if unknown."""
+    """An amount must have its payment's currency; an unknown currency is looked up."""
     vendor = RecordingPaymentVendor(amount, looks=can_look)
     dispatcher: Any = AnsweringDispatcher(vendor=vendor)
     run_now(getattr(PaymentsFlows(dispatcher, None), move)(ref, MONEY, idempotency_key="k"))

@@ -92,7 +92,7 @@ def test_every_operation_is_declared(kind: str) -> None:
 
 @pytest.mark.parametrize("hub_class", [Hub, AsyncHub])
 def test_dry_run_of_a_hub_is_in_its_safety(hub_class: type[Any]) -> None:
-    """A hub refuses the argument dry_run, which belongs to a service manager."""
+    """A hub refuses the argument dry_run, because only a service manager has it."""
     with pytest.raises(ConfigurationError, match="has no argument dry_run") as excinfo:
         hub_class([], dry_run=True)
     assert "dry_run" == excinfo.value.path

@@ -176,7 +176,7 @@ def test_person_closes_an_order_as_done(operation: str, form: str) -> None:
 
 
 def test_subscription_is_closed_by_its_id_alone() -> None:
-    """At a vendor such as Mollie, which finds a subscription by customer, the id alone suffices."""
+    """At a vendor such as Mollie, a subscription is found by the customer, so its id suffices."""
     subject = mollie()
     account = Account("main", subject.vendor, settings={"volatile_keys": True, "retry": None})
     clock = VirtualClock()

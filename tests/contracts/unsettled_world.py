@@ -39,7 +39,7 @@ class KeylessStripe(Stripe):
     )
 
     def services(self) -> Mapping[str, Service]:
-        """Return the services, which send no idempotency keys."""
+        """Return the services, without idempotency keys."""
         services = super().services()
         return {
             name: attrs.evolve(

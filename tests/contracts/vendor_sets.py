@@ -74,14 +74,14 @@ class VendorSet:
 
 
 def vendor_set(vendors: Mapping[str, str], folder: Path) -> VendorSet:
-    """Start these vendors, which may store files in a folder."""
+    """Start these vendors; they may store files in a folder."""
     return VendorSet(
         {kind: fixture_of(vendor, folder) for kind, vendor in vendors.items()}, vendors
     )
 
 
 def vendor_sets() -> list[dict[str, str]]:
-    """Return several sets of vendors, which contain every vendor that can do the whole script."""
+    """Return several sets of vendors; together they have every vendor that can do the script."""
     by_kind = {
         kind: [
             name

@@ -333,7 +333,7 @@ def test_batch_action_counts_entries_that_it_could_not_change() -> None:
 
 
 def test_vendor_is_asked_and_settles_the_payment() -> None:
-    """The page can ask the vendor for a payment's outcome, which settles it without a decision."""
+    """The page can ask the vendor for a payment's outcome; this settles it without a decision."""
     with World() as world:
         world.lose()
         visitor = world.visitor()

@@ -76,7 +76,7 @@ def identify(request: PageRequest) -> Person | PageResponse:
 
 
 class Trail:
-    """An audit trail in memory, which a test can make unavailable.
+    """An audit trail in memory that a test can make unavailable.
 
     Attributes:
         records: actor, act, subject and reason of each record.

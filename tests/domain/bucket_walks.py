@@ -172,7 +172,7 @@ class BucketWalk:
             self.seen[index] = max(seen_at, self.world.now)
 
     def time(self, index: int) -> int:
-        """Return the time by which a bucket decides, which never goes back."""
+        """Return the time by which a bucket decides; it never goes back."""
         return self.seen[index] + self.lost[index]
 
     def admit(self, bits: int, cost: int, within: int, *, ticketed: bool) -> None:

@@ -1,4 +1,4 @@
-"""A pool of numbered connections for tests, whose laws are checked after each decision."""
+"""A pool of numbered connections for tests, with invariants checked after each decision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proposals to close an operation, which a second person confirms within a day."""
+"""Proposals to close an operation: a second person confirms them within a day."""
 
 from __future__ import annotations
 

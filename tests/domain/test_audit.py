@@ -127,7 +127,7 @@ def test_values_of_credentials_are_masked() -> None:
 
 
 def test_texts_fit_into_columns() -> None:
-    """Long texts in an audit record are shortened, and unstorable characters replaced."""
+    """Long strings in an audit record are shortened, and unstorable characters replaced."""
     recorded_act = audited_act(
         act="a" * 200,
         subject="s" * 300,

@@ -1,4 +1,4 @@
-"""Bounded caches, which drop one entry for each new one."""
+"""Bounded caches: a full cache drops one entry for each new one."""
 
 from __future__ import annotations
 

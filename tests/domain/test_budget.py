@@ -1,4 +1,4 @@
-"""The retry budget, which limits the load that retries add during an outage."""
+"""The retry budget limits the load that retries add during an outage."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def test_an_entry_is_given_up_with_the_one_before_it(state: str, words: str) -> 
 
 
 def test_a_missing_predecessor_is_waited_for_an_hour() -> None:
-    """An entry waits an hour for a missing predecessor, which may be committed late."""
+    """An entry waits an hour for a missing predecessor, because that may be committed late."""
     blocked = entry("b", "blocked", "a")
     assert None is unblocked_entry(blocked, {}, NOW + HOUR - timedelta(microseconds=1))
     given_up = unblocked_entry(blocked, {}, NOW + HOUR)

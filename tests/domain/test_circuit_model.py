@@ -453,7 +453,7 @@ class CircuitMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.cells)
     @rule()
     def forget(self) -> None:
-        """Drop expired states, which must not change the circuit's behaviour."""
+        """Drop expired states, without changing the circuit's behaviour."""
         self.judge()
         self.world.forget()
 

@@ -70,7 +70,7 @@ def test_each_other_status_becomes_one_error(
 
 
 def test_429_is_the_vendors_limit() -> None:
-    """A 429 becomes the vendor's rate-limit error, which is retryable."""
+    """A 429 becomes the vendor's retryable rate-limit error."""
     error = classify(Response(429))
 
     assert isinstance(error, RateLimitExceeded)

@@ -1,4 +1,4 @@
-"""Credentials written as texts and tables, with errors that do not show them."""
+"""Credentials written as strings and tables, with errors that do not show them."""
 
 from __future__ import annotations
 
@@ -278,7 +278,7 @@ def test_binary_refresh_token_is_refused() -> None:
     ],
 )
 def test_unreadable_texts_are_refused(text: str | bytes, problem: str) -> None:
-    """A broken table of credentials, and a text that is no token, are refused with the cause."""
+    """A broken table of credentials, and a string that is no token, are refused with the cause."""
     with pytest.raises(InvalidData, match=problem) as excinfo:
         read_credentials_text(Secret(text), "here")
     assert str(excinfo.value).startswith("here: ")

@@ -227,5 +227,5 @@ def test_next_nonce_of_an_answer(value: str | None, nonce: str | None) -> None:
 
 
 def md5(text: str) -> str:
-    """Return the MD5 hash of a text."""
+    """Return the MD5 hash of a string."""
     return hashlib.md5(text.encode("latin-1"), usedforsecurity=False).hexdigest()

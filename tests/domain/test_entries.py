@@ -91,7 +91,7 @@ def test_query_time_bounds(fields: dict[str, Any], result: bool) -> None:
 
 
 def test_repr_hides_the_content() -> None:
-    """An entry's repr leaves out the content, which may be personal."""
+    """An entry's repr leaves out the content, because it may be personal."""
     assert "INV-1" not in repr(entry(content=b"INV-1"))
 
 

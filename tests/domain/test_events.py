@@ -1,4 +1,4 @@
-"""Events, which observers receive, are frozen values."""
+"""Events for observers are frozen values."""
 
 from __future__ import annotations
 

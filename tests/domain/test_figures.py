@@ -168,7 +168,7 @@ def test_wrong_queries_are_refused(options: Any) -> None:
 
 
 def test_text_groups_metrics_by_dimensions_that_it_lists() -> None:
-    """A text groups metrics by the dimensions that it lists, as on the command line."""
+    """A string groups metrics by the dimensions that it lists, as on the command line."""
     assert ("service", "tenant") == FiguresQuery(by="service,tenant").by
 
 

@@ -1,4 +1,4 @@
-"""Removal of traceback frames, which could hold secrets, from errors."""
+"""Removal of traceback frames from errors, because the frames could hold secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frozen values behave like those of attrs, whose decorator they replace."""
+"""Frozen values behave like those of attrs."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _double_value(value: int) -> int:
 
 @attrs.frozen
 class OrderOfAttrs:
-    """A value with every kind of field, whose methods attrs generates."""
+    """A value with every kind of field; attrs generates its methods."""
 
     vendors: ClassVar[int] = 3
 
@@ -216,7 +216,7 @@ class TaggedValue(Value):
 
 @frozen(init=False)
 class Counter:
-    """A value with `init=False`, whose fields another method sets."""
+    """A value with `init=False`; another method sets its fields."""
 
     count: int
 

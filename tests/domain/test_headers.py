@@ -153,13 +153,13 @@ def test_missing_header_gives_the_default_or_a_key_error() -> None:
 
 @given(fields, st.text("-abcdefxyz0", min_size=1, max_size=2))
 def test_mention_searches_names(pairs: list[tuple[str, str]], text: str) -> None:
-    """`mention` finds a text in any header name, case-insensitively."""
+    """`mention` finds a string in any header name, case-insensitively."""
     is_secret_name = any(text in name.lower() for name, _ in pairs)
     assert is_secret_name == Headers(pairs).has_name_with(text)
 
 
 def test_mention_ignores_values() -> None:
-    """`mention` finds a text within one name only, not in values or across names."""
+    """`mention` finds a string within one name only, not in values or across names."""
     headers = Headers({"X-RateLimit-Left": "none", "Age": "1"})
     assert headers.has_name_with("limit")
     assert headers.has_name_with("age")

@@ -197,7 +197,7 @@ def test_only_the_end_of_a_call_is_an_entry() -> None:
     ],
 )
 def test_query_conditions_are_combined(query: dict[str, Any], *, expected: bool) -> None:
-    """A log entry must meet every condition of a query, whose end time is excluded."""
+    """A log entry must meet every condition of a query; the query's end time is excluded."""
     assert expected is LogQuery(**query).matches(ENTRY)
 
 

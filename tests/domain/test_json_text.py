@@ -76,7 +76,7 @@ def test_unencodable_values_are_refused(value: Any) -> None:
 
 
 def test_nan_is_not_json() -> None:
-    """NaN and Infinity, which Python's parser accepts, are refused as JSON."""
+    """NaN and Infinity are refused as JSON, even though Python's parser accepts them."""
     with pytest.raises(ValueError, match="NaN"):
         json.loads("[NaN]", parse_constant=refuse_constant)
 

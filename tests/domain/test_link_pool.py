@@ -317,7 +317,7 @@ HOLDERS = st.integers(0, 6)
 
 
 class PoolMachine(RuleBasedStateMachine):
-    """Random decisions of a pool, whose laws are checked after each of them."""
+    """Random decisions of a pool, with invariants checked after each of them."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -251,7 +251,7 @@ def test_invalid_guard_settings_are_refused(options: dict[str, Any]) -> None:
 
 
 def test_single_network_or_host_is_accepted() -> None:
-    """A guard setting may be a single text instead of a list."""
+    """A guard setting may be a single string instead of a list."""
     assert OutgoingGuard(networks="10.0.0.0/8", hosts="A.example") == OutgoingGuard(
         networks=["10.0.0.0/8"], hosts=["a.example"]
     )

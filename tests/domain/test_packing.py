@@ -106,7 +106,7 @@ def test_the_edges_of_every_encoding_come_back(value: object) -> None:
     ],
 )
 def test_packed_values_are_valid_messagepack(value: object, packed: str) -> None:
-    """Packed values are valid MessagePack, which other readers understand."""
+    """Packed values are valid MessagePack for any reader."""
     assert pack_values((value,)).hex() == packed
 
 

@@ -30,7 +30,7 @@ class Mode(Enum):
 
 
 class WordEnum(StrEnum):
-    """An enumeration of texts."""
+    """An enumeration of strings."""
 
     RED = "red"
 
@@ -218,7 +218,7 @@ def test_error_names_the_incomparable_type(payload: Any, what: str) -> None:
     "payload", [UnprintableNumber(), self_containing_list()], ids=["loud", "deep"]
 )
 def test_other_errors_are_not_quoted(payload: Any) -> None:
-    """The error for a payload does not quote another error, which may show a value."""
+    """The error for a payload does not quote another error, because that may show a value."""
     with pytest.raises(InvalidData) as excinfo:
         payload_fingerprint(payload)
 

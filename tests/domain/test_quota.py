@@ -87,7 +87,7 @@ class SimpleQuota:
 
 
 def test_the_calendar_is_the_calendar() -> None:
-    """Each day from 1970 to 2200 is in its year and month, which begin on the right days."""
+    """Each day from 1970 to 2200 is in its year and month; these begin on the right days."""
     for day in range(84_370):
         actual_date = date(1970, 1, 1) + timedelta(days=day)
         assert (actual_date.year, actual_date.month) == civil_month(day)
@@ -399,6 +399,6 @@ def test_monthly_quota_covers_its_month_from_first_midnight_to_last() -> None:
 
 
 def test_the_calendar_counts_in_integers() -> None:
-    """The quota's calendar functions return plain integers, which a store holds exactly."""
+    """The quota's calendar functions return plain integers; a store holds integers exactly."""
     for day in (0, 20_000, -1):
         assert {int} == {type(number) for number in (*civil_month(day), first_day(2026, 3))}

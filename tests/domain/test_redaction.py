@@ -1,4 +1,4 @@
-"""Redaction hides sensitive values in texts and messages, and never raises."""
+"""Redaction hides sensitive values in strings and messages, and never raises."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_cutting_reveals_nothing(value: Any, limit: int) -> None:
 
 @given(st.integers(0, 60))
 def test_a_cut_halves_no_card(limit: int) -> None:
-    """A card number at the place where a text is cut is still masked."""
+    """A card number at the place where a string is cut is still masked."""
     body = b"x" * 30 + b" 4111111111111111 " + b"y" * 3000
     assert "41111" not in RULES.body(body, "text/plain", limit)
 
@@ -344,7 +344,7 @@ def test_a_cut_shows_as_much_as_it_may() -> None:
 
 
 def test_truncation_after_masking_shows_no_partial_value() -> None:
-    """If masking shortens a text, a value that the cut would halve is still not shown."""
+    """If masking shortens a string, a value that the cut would halve is still not shown."""
     body = "token=" + "a" * 900 + " " + "x " * 296 + " 4111 1111 1111 1111"
     assert "4111" in body[:1512]
     assert "4111 1111 1111 1111" not in body[:1512]
@@ -407,7 +407,7 @@ def test_paths_are_followed_in_any_shape(value: Any) -> None:
 
 
 def test_custom_patterns_are_masked() -> None:
-    """A service's own patterns are masked in bodies, headers, URLs and texts."""
+    """A service's own patterns are masked in bodies, headers, URLs and strings."""
     rules = Redaction(patterns=[r"\bC-\d{4,9}\b", re.compile("acme", re.IGNORECASE)])
 
     assert '{"a":"*** of ***"}' == rules.body(b'{"a":"C-12345 of Acme"}', JSON, 100)
@@ -443,7 +443,7 @@ def test_redaction_with_paths_can_be_copied_with_change() -> None:
 
 @pytest.mark.parametrize("names", ["header_names", "query_names", "body_keys"])
 def test_a_single_name_is_accepted(names: str) -> None:
-    """A name to mask may be a single text instead of a list of texts."""
+    """A name to mask may be a single string instead of a list of strings."""
     one, several = Redaction(**{names: "X-Shop"}), Redaction(**{names: ["x-shop"]})
 
     assert one == several
@@ -451,7 +451,7 @@ def test_a_single_name_is_accepted(names: str) -> None:
 
 @pytest.mark.parametrize("value", ["", [""], [1], [None], b"X-Shop"])
 def test_names_that_would_mask_nothing_are_refused(value: Any) -> None:
-    """A name to mask that is empty or not a text is refused."""
+    """A name to mask that is empty or not a string is refused."""
     with pytest.raises(ConfigurationError):
         Redaction(header_names=value)
 

@@ -42,7 +42,7 @@ def test_stored_refusal_is_restored_completely() -> None:
 
 
 def test_the_vendors_whole_answer_is_not_kept() -> None:
-    """A stored refusal does not contain the vendor's response, which may echo a secret."""
+    """A stored error does not contain the vendor's response, because that may echo a secret."""
     packed_bytes = pack_refusal(full_refusal())
     returned_error = unpack_refusal(packed_bytes)
     assert isinstance(returned_error, CardLost)

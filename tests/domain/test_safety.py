@@ -129,7 +129,7 @@ def test_recipients_of_another_type_are_refused(value: Any) -> None:
 @pytest.mark.parametrize("value", ["false", "", "0", 0, 1, "yes"])
 @pytest.mark.parametrize("name", ["dry_run", "live"])
 def test_switches_that_are_texts_or_numbers_are_refused(name: str, value: Any) -> None:
-    """A text of an environment variable is refused, because an empty one would mean False."""
+    """A string of an environment variable is refused, because an empty one would mean False."""
     with pytest.raises(ConfigurationError) as excinfo:
         Safety(**{name: value})
 

@@ -226,7 +226,7 @@ def test_path_errors_have_a_reason(path: str, why: str) -> None:
 
 
 def test_origin_of_a_url() -> None:
-    """A URL with an HTTP scheme has an origin; any other text has None."""
+    """A URL with an HTTP scheme has an origin; any other string has None."""
     assert ("https", "a.example", 443) == origin_of("HTTPS://A.example/x")
     assert origin_of("a.example/x") is None
     assert origin_of("ftp://a.example/") is None

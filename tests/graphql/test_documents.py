@@ -60,7 +60,7 @@ def test_text_that_is_refused(text: str | None, problem: str) -> None:
 
 @given(st.text(alphabet='{}()[]"\\#\n queryfragmentab$:!=@.,ä', max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    """Any text is either parsed as a GraphQL document or refused with InvalidData."""
+    """Any string is either parsed as a GraphQL document or refused with InvalidData."""
     try:
         document = read_document(text)
     except InvalidData:

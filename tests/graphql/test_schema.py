@@ -70,7 +70,7 @@ def test_document_that_does_not_fit(schema: GraphQLSchema, document: str, messag
 
 
 def test_schema_that_is_none(tmp_path: Path) -> None:
-    """Texts, introspection results and files that describe no schema are refused."""
+    """Strings, introspection results and files that describe no schema are refused."""
     (tmp_path / "broken.json").write_text("{", "utf-8")
     (tmp_path / "list.json").write_text("[]", "utf-8")
     wrong_schema: Any = {"__schema": 5}

@@ -108,7 +108,7 @@ def test_each_comparison_operator_of_field_gives_its_own_odata_condition(
 
 
 def test_conditions_can_search_texts_and_list_values() -> None:
-    """Conditions can search texts and list values, and unknown operators are refused."""
+    """Conditions can search strings and list values, and unknown operators are refused."""
     name = odata_field("P")
     for condition in (name.contains("b"), name.startswith("a"), name.endswith("c")):
         assert Condition(condition.text, {"P": "abc"}).holds()

@@ -85,7 +85,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_value_cannot_break_out_of_a_filter(server: ODataServer, value: str) -> None:
-    """Any text in a filter is compared as a whole, and cannot add to the condition."""
+    """Any string in a filter is compared as a whole, and cannot add to the condition."""
     server.service.add(Name=value, Pieces=1)
     condition = odata_field("Name").eq(value)
     page = Caller(server, is_async=False).perform(ERP.query("Orders", ODataQuery(filter=condition)))
@@ -338,7 +338,7 @@ def test_garbage_is_the_failure_of_the_service(body: bytes) -> None:
 
 
 def test_numbers_and_control_information() -> None:
-    """Counts may be texts; a `value` beside other fields stays part of its object."""
+    """Counts may be strings; a `value` beside other fields stays part of its object."""
     page = read_page(Response(200, body=b'{"value":[],"@odata.count":"12","@odata.nextLink":3}'))
     assert (12, None) == (page.count, page.next_link)
     assert read_page(Response(200, body=b'{"value":[],"@odata.count":true}')).count is None

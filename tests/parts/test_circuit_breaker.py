@@ -572,7 +572,7 @@ def test_keyed_breaker_is_set_by_hand() -> None:
 
 @pytest.mark.parametrize("key", ["", "a\nb", 7])
 def test_invalid_keys_are_refused(key: Any) -> None:
-    """A circuit breaker refuses a key that is not a short printable text."""
+    """A circuit breaker refuses a key that is not a short printable string."""
     with pytest.raises(InvalidData, match="key must be a printable text"):
         CircuitBreaker().keyed(key)
 

@@ -108,7 +108,7 @@ def publish_plainly(broker: PrivateMosquitto, topic: str, count: int, size: int,
 
 
 def texts(records: Sequence[SinkRecord]) -> list[str]:
-    """Return the payloads of records as texts."""
+    """Return the payloads of records as strings."""
     return [record.text for record in records]
 
 

@@ -107,7 +107,7 @@ async def consumer(server: PrivateNats, stream: str, name: str) -> Any:
 
 
 def texts(records: Sequence[SinkRecord]) -> list[str]:
-    """Return the payloads of records as texts."""
+    """Return the payloads of records as strings."""
     return [record.text for record in records]
 
 

@@ -61,7 +61,7 @@ class Subject:
         return _record(number)
 
     def bad_record(self, number: int, /) -> SinkRecord | None:
-        """Return a record whose number is a text."""
+        """Return a record whose number is a string."""
         return _record(str(number))
 
     async def stored(self) -> list[int]:

@@ -80,7 +80,7 @@ def test_long_expressions_are_broken() -> None:
 
 
 def test_long_members_are_broken() -> None:
-    """A text that fits on its own line, but not after its name, is put in parentheses."""
+    """A string that fits on its own line, but not after its name, is put in parentheses."""
     assert ['    A = "a"'] == [*assigned_text("A", "a")]
     text = "a" * 85
     assert [f"    {'B' * 20} = (", f'        "{text}"', "    )"] == [*assigned_text("B" * 20, text)]
@@ -104,7 +104,7 @@ def test_taken_names_get_a_number(taken: set[str], name: str, result: str) -> No
 
 @given(st.text())
 def test_names_are_valid(text: str) -> None:
-    """Any text is converted to a valid Python name."""
+    """Any string is converted to a valid Python name."""
     for make_name in (class_name, attribute_name, member_name):
         name = unique(make_name(text), set(TAKEN_CLASSES))
         ast.parse(f"{name} = 1")

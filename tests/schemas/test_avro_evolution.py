@@ -33,7 +33,7 @@ def record(*fields: dict[str, Any], name: str = "Order", **more: Any) -> dict[st
 
 
 def problems(reader: Any, writer: Any) -> list[str]:
-    """Return the reasons why a schema may not read what another one wrote, as texts."""
+    """Return the reasons why a schema may not read what another one wrote, as strings."""
     return [str(problem) for problem in read_incompatibilities(avro(reader), avro(writer))]
 
 
@@ -198,7 +198,7 @@ def test_references_define_names() -> None:
     ],
 )
 def test_wrong_schema_is_refused(schema: Any, problem: str) -> None:
-    """A text that is not an Avro schema raises InvalidData with the place."""
+    """A string that is not an Avro schema raises InvalidData with the place."""
     with pytest.raises(InvalidData, match=problem):
         avro_type(avro(schema))
 

@@ -67,7 +67,7 @@ def complete(schema: Any, **parts: Any) -> CompleteSchema:
 
 
 def problems(reader: Any, writer: Any) -> list[str]:
-    """Return the reasons why a schema may refuse documents of another one, as texts."""
+    """Return the reasons why a schema may refuse documents of another one, as strings."""
     return [str(problem) for problem in read_incompatibilities(complete(reader), complete(writer))]
 
 
@@ -301,7 +301,7 @@ def test_registered_reference_is_followed() -> None:
 
 @pytest.mark.parametrize("text", ["5", "nonsense", "[]", "NaN", "[" * 100_000])
 def test_text_that_is_no_schema_is_refused(text: str) -> None:
-    """A text that is neither an object nor a boolean raises InvalidData."""
+    """A string that is neither an object nor a boolean raises InvalidData."""
     schema = CompleteSchema(Schema(text, "json"))
     with pytest.raises(InvalidData, match="neither an object nor a boolean"):
         read_incompatibilities(schema, schema)

@@ -35,7 +35,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 
 
 def problems(reader: Any, writer: Any) -> list[str]:
-    """Return the reasons why a file may lose values that another one wrote, as texts."""
+    """Return the reasons why a file may lose values that another one wrote, as strings."""
     return [str(result) for result in read_incompatibilities(complete(reader), complete(writer))]
 
 
@@ -223,7 +223,7 @@ def test_reference_has_the_path_of_the_import() -> None:
     "text", ["syntax = 'proto3';", "AAAA", b64encode(b"\n\1a\n\2").decode(), "Cg=="]
 )
 def test_text_without_descriptors_is_refused(text: str) -> None:
-    """A text, such as that of a .proto file, raises InvalidData."""
+    """A string, such as that of a .proto file, raises InvalidData."""
     schema = CompleteSchema(Schema(text, "protobuf"))
     with pytest.raises(InvalidData, match="compiled descriptors"):
         ProtobufFiles.of(schema)

@@ -105,7 +105,7 @@ async def test_circle_of_references_is_refused(server: SchemaRegistryServer) -> 
 
 
 async def test_memory_checks_new_versions() -> None:
-    """An in-memory registry refuses an incompatible version, and a text that is not a schema."""
+    """An in-memory registry refuses an incompatible version, and a string that is not a schema."""
     registry = MemorySchemaRegistry("full")
     await registry.register("orders", INT)
     [problem] = await registry.check("orders", LONG)

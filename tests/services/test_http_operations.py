@@ -324,7 +324,7 @@ def test_safety_follows_the_method() -> None:
 
 
 def test_operations_are_safe_or_not() -> None:
-    """A text is not taken for the statement that an operation changes nothing."""
+    """A string is not taken for the statement that an operation changes nothing."""
     not_a_switch: Any = "false"
     with pytest.raises(ConfigurationError, match="safe is neither True nor False"):
         HttpOperation(

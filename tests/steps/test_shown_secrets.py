@@ -10,14 +10,14 @@ from moorage.wiring.step_secrets import referenced_secret
 
 
 def test_a_plain_text_is_not_shown() -> None:
-    """A text that was given in place of a reference is masked, because it may be the secret."""
+    """A string that was given in place of a reference is masked, because it may be the secret."""
     step = Step("build", ["make"], secrets={"A": "sk-plain-text", "B": "secret://env/TOKEN"})
     assert "'A': '***', 'B': 'secret://env/TOKEN'" in repr(step)
     assert "sk-plain-text" not in repr(step)
 
 
 def test_an_error_shows_references_only() -> None:
-    """The error of a missing secret shows its reference, but not a text that is none."""
+    """The error of a missing secret shows its reference, but not a string that is none."""
     with pytest.raises(CredentialNotFound, match="secret://vault/a") as excinfo:
         referenced_secret("secret://vault/a")
     assert "secret://env/NAME" in excinfo.value.remedy

@@ -58,7 +58,7 @@ class EarlyStore(MemoryInbox):
 
 
 class DisorderlyStore(MemoryInbox):
-    """A faulty store that ignores lanes, which order entries."""
+    """A faulty store that ignores the order of lanes."""
 
     def due(self, limit: int, /) -> Any:
         """Return all due entries, whatever their lane."""

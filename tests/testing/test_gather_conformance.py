@@ -1,4 +1,4 @@
-"""The conformance kit of gatherers, which run steps concurrently, finds faulty ones."""
+"""The conformance kit of gatherers (functions that run steps concurrently) finds faulty ones."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

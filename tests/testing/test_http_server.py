@@ -269,7 +269,7 @@ def test_server_can_close_a_connection_unannounced(vendor: VendorServer) -> None
 
 
 def test_server_resets_the_connection(vendor: VendorServer) -> None:
-    """The server can reset a connection, which the client sees as an error."""
+    """The server can reset a connection; the client then gets an error."""
     vendor.queue(Behaviour(raw=b"", then="reset"))
     with connect(vendor) as sock:
         sock.sendall(GET)

@@ -63,7 +63,7 @@ class MisreadingVendor(Stripe):
 
 
 def misreading_subject() -> kit.PaymentsSubject:
-    """Return a test subject like Stripe's, whose vendor reads ids wrong."""
+    """Return a test subject like Stripe's with a vendor that reads ids wrong."""
     subject = payments_subjects.stripe()
     sandbox: Any = subject.sandbox
     return attrs.evolve(subject, vendor=MisreadingVendor(credentials=sandbox.api_key))

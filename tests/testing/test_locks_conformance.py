@@ -85,7 +85,7 @@ class _HastyLocks(AsyncioLocks):
 
 
 class _UnqueuedLocks(AsyncioLocks):
-    """Faulty locks without a queue, whose callers poll instead."""
+    """Faulty locks without a queue: their callers poll instead."""
 
     async def acquire(
         self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float

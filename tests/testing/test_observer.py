@@ -1,4 +1,4 @@
-"""Observers for tests, which record events or fail."""
+"""Observers for tests: they record events or fail."""
 
 from datetime import UTC, datetime
 

@@ -407,7 +407,7 @@ def test_an_answer_may_be_streamed() -> None:
 
 
 def test_sandbox_listens_on_a_socket() -> None:
-    """A sandbox can be reached over a real connection, which it closes to lose a response."""
+    """A sandbox can be reached over a connection; it closes the connection to lose a response."""
     sandbox = NamedThingsSandbox()
     with sandbox.serving() as server:
         service = Service("shelf", server.url, retry=None)

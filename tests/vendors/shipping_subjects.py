@@ -66,7 +66,7 @@ def easypost() -> ShippingSubject:
 
 
 def shippo_says(status: int, detail: str) -> Response:
-    """Return an error response of Shippo, which has no error codes."""
+    """Return an error response of Shippo; Shippo has no error codes."""
     return reply({"detail": detail}, status)
 
 

@@ -246,7 +246,7 @@ def woocommerce() -> ShopsSubject:
 
 
 def shopify_says(code: str | None, message: str = "It is refused.") -> Response:
-    """Return an error of Shopify, whose HTTP status is that of a success."""
+    """Return an error of Shopify, with the HTTP status of a success."""
     extensions = {} if code is None else {"extensions": {"code": code}}
     return reply({"errors": [{"message": message, **extensions}]})
 

@@ -52,7 +52,7 @@ def twilio_says(code: int, status: int = 400) -> Response:
 
 
 def vonage_says(status: str) -> Response:
-    """Return a refusal by Vonage, which has status 200 and contains a phone number."""
+    """Return an error response of Vonage, with status 200 and a phone number in it."""
     message = {"status": status, "error-text": "447700900000 is refused"}
     return reply({"message-count": "1", "messages": [message]})
 

@@ -47,7 +47,7 @@ def dollars(amount: str) -> Money:
 
 
 def sale_of(amount: str, shipping: str, currency: str = "USD", **fields: Any) -> TaxableSale:
-    """Return a sale of today with one line, whose id is 1."""
+    """Return a sale of today with one line with the id 1."""
     lines = [TaxLine(id="1", amount=Money(amount, currency))]
     return sale(lines=lines, shipping=Money(shipping, currency), **fields)
 

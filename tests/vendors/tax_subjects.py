@@ -149,7 +149,7 @@ def vies() -> TaxSubject:
 
 
 def hmrc_says(status: int, code: str, message: str = "GB553557881 is refused") -> Response:
-    """Return an error of HMRC, which contains a number."""
+    """Return an error response of HMRC with a number in it."""
     return reply({"code": code, "message": message}, status)
 
 

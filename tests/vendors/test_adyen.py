@@ -1,4 +1,4 @@
-"""Payments at Adyen, whose outcomes arrive later by webhook."""
+"""Payments at Adyen: outcomes arrive later by webhook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Webhooks of Adyen, which it calls notifications."""
+"""Webhooks of Adyen, called notifications there."""
 
 from __future__ import annotations
 

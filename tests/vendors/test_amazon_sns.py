@@ -314,7 +314,7 @@ def test_other_operations_are_unsupported() -> None:
 
 
 def service_model() -> Any:
-    """Return AWS's own description of SNS, which comes with moto."""
+    """Return AWS's own description of SNS, from the package moto."""
     loaders = pytest.importorskip("botocore.loaders", reason="install moto")
     return loaders.Loader().load_service_model("sns", "service-2")
 

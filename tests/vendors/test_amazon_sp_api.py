@@ -391,7 +391,7 @@ def test_refused_search_is_no_empty_page() -> None:
 
 
 def test_requests_of_stock_and_price() -> None:
-    """Stock and price are merged into Amazon's listing, whose SKU is encoded in the path."""
+    """Stock and price are merged into Amazon's listing; the path contains the encoded SKU."""
     sandbox = AmazonSpApiSandbox()
     done = reply({"sku": "A/1", "status": "ACCEPTED", "submissionId": "1"})
     sandbox.fail(done, done, done)

@@ -57,7 +57,7 @@ def test_forged_webhook_is_not_stored(name: str) -> None:
 
 @EACH
 def test_repeated_webhook_is_handled_once(name: str) -> None:
-    """A repeated webhook is handled once, except Mollie's, which have no event id."""
+    """A repeated webhook is handled once, except for Mollie's webhooks without an event id."""
     attacked = AttackedInbox(name)
     handled: list[str] = []
     attacked.inbox.on("webhook")(lambda _, entry: handled.append(entry.id))

@@ -78,7 +78,7 @@ def changed_transaction(**fields: Any) -> AlteredAnswer:
 
 
 def test_requests_of_a_charge(shop: SandboxHub) -> None:
-    """A charge's order id contains a mark of its key, which is searched before charging."""
+    """A charge's order id contains a mark of its key; the vendor searches the mark first."""
     payment = shop.pay(
         customer=Customer(id="Y3VzdG9tZXI", email="ada@erp.example", phone="+49301234"),
         metadata={"order": "7"},

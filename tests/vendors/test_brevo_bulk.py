@@ -1,4 +1,4 @@
-"""Bulk emails at Brevo, which are sent as versions of one message."""
+"""Bulk emails at Brevo are sent as versions of one message."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def test_versions_are_checked(versions: list[dict[str, Any]]) -> None:
 
 
 def test_file_at_a_url_is_accepted() -> None:
-    """Brevo fetches a file from a URL, which needs no name."""
+    """Brevo fetches a file from a URL; the file needs no name."""
     sandbox, mail_hub = brevo_hub()
     body = {**USUAL, "attachment": [{"url": "https://example.com/a.pdf"}]}
     mail_hub.manager.call("mail", Request.post(PATH, json=body))

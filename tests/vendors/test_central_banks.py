@@ -347,7 +347,7 @@ def test_sandbox_is_strict(name: str, target: str, status: int) -> None:
 
 @at_each
 def test_sandbox_takes_no_credentials(name: str) -> None:
-    """A sandbox refuses a request with credentials, which no bank needs."""
+    """A sandbox refuses a request with credentials, because no bank needs any."""
     sandbox = BANKS[name][1]()
     path = {"ecb": ECB_PATH, "nbp": f"{NBP_PATH}/A/2022-02-25/", "norges_bank": NORGES_BANK_PATH}
     request = Request.get(path[name], headers={"Authorization": "Bearer secret"})

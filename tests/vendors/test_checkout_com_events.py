@@ -156,7 +156,7 @@ def test_decline_has_its_reason() -> None:
 def test_dispute_webhook_names_its_payment(
     kind: str, state: DisputeState, *, is_taken: bool
 ) -> None:
-    """A dispute's webhook names its payment, which is disputed while the money is withdrawn."""
+    """A dispute's webhook names its payment; the payment is disputed while the money is away."""
     (event,) = events_of(
         kind,
         id="dsp_1",

@@ -127,7 +127,7 @@ def _shop() -> Shop:
 
 
 def test_request_for_a_label(shop: Shop) -> None:
-    """A purchase has both addresses, whose street is the second line, and the weight."""
+    """A purchase has the weight and both addresses, each with its street in the second line."""
     bought = shop.buy(ship_date=date(2030, 1, 2))
 
     assert [

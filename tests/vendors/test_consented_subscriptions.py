@@ -283,7 +283,7 @@ def test_razorpay_receives_plan() -> None:
     ],
 )
 def test_razorpay_charges_for_thirty_years(interval: BillingInterval, count: int) -> None:
-    """Razorpay gets a number of charges, which covers thirty years."""
+    """Razorpay gets a number of charges that covers thirty years."""
     shop = ConsentShop(razorpay)
     shop.subscribe(interval=interval, customer=None)
     _, (_, body) = shop.bodies()
@@ -293,7 +293,7 @@ def test_razorpay_charges_for_thirty_years(interval: BillingInterval, count: int
 
 
 def test_razorpay_charges_no_day_by_day() -> None:
-    """An interval under seven days, which Razorpay would refuse, is refused before sending."""
+    """An interval under seven days is refused before sending, because Razorpay refuses it."""
     shop = ConsentShop(razorpay)
     with pytest.raises(InvalidData, match="once in 7 days"):
         shop.subscribe(interval=BillingInterval("day", 6))
@@ -302,7 +302,7 @@ def test_razorpay_charges_no_day_by_day() -> None:
 
 
 def test_razorpay_changes_at_the_end_of_the_period() -> None:
-    """A new amount is sent to Razorpay as a new plan, which takes effect at the next charge."""
+    """A new amount is sent to Razorpay as a new plan, effective at the next charge."""
     shop = ConsentShop(razorpay)
     new_subscription = shop.begin(description="Tea")
     plans = len(shop.sandbox.billing.plans)

@@ -56,7 +56,7 @@ def webhook(data: Any) -> WebhookEvent:
 
 
 def test_key_becomes_a_guid_that_is_always_the_same() -> None:
-    """An idempotency key is sent as a GUID, which is the same for each repeat."""
+    """An idempotency key is sent as a GUID; the GUID is the same for each repeat."""
     keys = []
     for key in ("k-1", "k-1", "k-2"):
         sandbox = StorecoveSandbox()
@@ -217,7 +217,7 @@ def test_other_webhooks_of_recommand_give_no_event(data: Any) -> None:
 
 
 def test_document_that_is_not_utf_8_is_refused() -> None:
-    """A document that is not UTF-8 is refused for Recommand, which takes documents as text."""
+    """A document that is not UTF-8 is refused for Recommand, which accepts only text."""
     latin = DOCUMENT.decode().replace("UTF-8", "ISO-8859-1").encode("latin-1")
     sandbox = RecommandSandbox()
     with recommand_hub(sandbox) as hub, pytest.raises(InvalidData, match="UTF-8") as excinfo:

@@ -148,7 +148,7 @@ def test_failure_reason_is_same_word_at_every_vendor(
     ],
 )
 def test_event_of_open_or_click_has_mail_program(vendor: str, fields: Payload) -> None:
-    """The event of an open or a click has the mail program, which its repr hides."""
+    """The event of an open or a click has the mail program; the event's repr hides it."""
     event = event_of(vendor, fields)
 
     assert "Mail/1" == event.user_agent

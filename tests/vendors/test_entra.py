@@ -238,7 +238,7 @@ def test_nickname_has_only_allowed_characters(user_name: str, expected: str) -> 
 
 
 def test_person_without_names_is_shown_by_the_user_name() -> None:
-    """A person without names gets the user name as display name, which Graph requires."""
+    """A person without names gets the user name as display name, because Graph requires one."""
     sandbox = EntraSandbox()
     person = people(sandbox).create(NewPerson(user_name="a@example.com"), password="long-secret-1")
 

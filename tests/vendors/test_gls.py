@@ -268,7 +268,7 @@ def test_label_that_gls_cannot_make_is_not_ordered(
 
 
 def test_label_in_epl_is_not_printed_again(shop: Shop) -> None:
-    """A label cannot be converted to EPL, which GLS does not have."""
+    """A label cannot be converted to EPL, because GLS does not have this format."""
     ref = shop.buy().ref
 
     with pytest.raises(UnsupportedByVendor, match="EPL"):

@@ -343,7 +343,7 @@ def test_description_and_currency_of_a_billing_request(shop: SandboxHub) -> None
 
 
 def test_payment_page_for_a_known_customer(shop: SandboxHub) -> None:
-    """A billing request names a known customer, whose details are not sent again."""
+    """A billing request names a known customer, and does not repeat the customer's details."""
     customer = Customer(id="CU_ADA", email="ada@erp.example")
     shop.payments.create_intent(order(source=None, customer=customer), idempotency_key=PAGE_KEY)
 

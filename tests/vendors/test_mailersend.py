@@ -269,7 +269,7 @@ def test_warning_that_is_not_about_recipients_is_kept_in_receipt() -> None:
     ],
 )
 def test_success_without_an_id_is_malformed(answer: Response, name: str) -> None:
-    """A MailerSend success without a message id is a malformed response, which says so."""
+    """A MailerSend success without a message id is reported as a malformed response."""
     sandbox, mail_hub = mailersend_hub()
     sandbox.fail(answer)
     with pytest.raises(VendorFailed, match=name) as excinfo:
@@ -434,7 +434,7 @@ def test_time_of_statistics_may_be_a_number() -> None:
     ],
 )
 def test_statistics_without_dates_are_malformed(answer: object, name: str) -> None:
-    """MailerSend statistics without dates are a malformed response, which names what it lacks."""
+    """MailerSend statistics without dates are a malformed response; the error names the field."""
     sandbox, mail_hub = mailersend_hub()
     sandbox.fail(reply(answer))
     with pytest.raises(VendorFailed, match=name):

@@ -98,7 +98,7 @@ def test_fields_of_a_message() -> None:
 
 
 def test_fields_of_a_short_message() -> None:
-    """A message without HTML has no tracking options, which Mailjet takes only with HTML."""
+    """A message without HTML has no tracking options, because Mailjet refuses them there."""
     assert {
         "From": {"Email": "shop@example.com", "Name": "Shop"},
         "To": [{"Email": "ada@example.com"}],
@@ -226,7 +226,7 @@ def test_message_with_template_is_accepted() -> None:
 
 
 def answer_with_error(code: str | None) -> dict[str, Any]:
-    """Return an answer with one message, which has an error."""
+    """Return an answer with one message that has an error."""
     error = {"ErrorMessage": "no"} | ({} if code is None else {"ErrorCode": code})
     return {"Messages": [{"Status": "error", "Errors": [error]}]}
 

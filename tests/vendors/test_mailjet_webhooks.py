@@ -74,7 +74,7 @@ def events_of(payload: object) -> Any:
 def test_kinds_of_events(
     *, fields: dict[str, Any], status: EmailStatus, code: str | None, permanent: bool | None
 ) -> None:
-    """Each kind of Mailjet event has its status, which some error fields change."""
+    """Each kind of Mailjet event has its status; some error fields change the status."""
     [event] = events_of({"MessageID": 19421777835146490, **fields})
 
     assert (status, fields["event"], code, permanent) == (

@@ -1,4 +1,4 @@
-"""Mollie's webhooks, which say only that a payment should be looked up."""
+"""Mollie's webhooks announce only that a payment should be looked up."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def test_consent_asks_for_accounts_balances_and_transactions() -> None:
 
 
 def test_link_has_a_signed_request_object() -> None:
-    """The link repeats some parameters of a request object, which the application has signed."""
+    """The link repeats some parameters of a signed request object."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     consent, other = bank.start_consent(REQUEST), bank.start_consent(REQUEST)
@@ -304,7 +304,7 @@ def test_unreadable_token_is_an_error() -> None:
 
 
 def test_expired_token_is_renewed() -> None:
-    """An access token that expires is renewed by the consent's refresh token, which is kept."""
+    """An expired access token is renewed by the consent's refresh token; that token is kept."""
     sandbox, store = OpenBankingUkSandbox(), MemoryCredentialProvider()
     sandbox.lifetime = 1
     bank = hub(sandbox, store=store).bank()

@@ -85,7 +85,7 @@ def test_stripe_sandbox_refuses_a_transfer_of_nothing() -> None:
 
 
 def test_paypal_gets_a_batch_of_one_item_named_by_the_key() -> None:
-    """PayPal gets a batch of one item, whose batch id is made from the key."""
+    """PayPal gets a batch of one item; the batch id is made from the key."""
     shop = SandboxHub(paypal)
     sent = shop.payments.pay_payee(TRANSFER, idempotency_key="1")
     body = shop.sandbox.requests[-1].json()

@@ -232,7 +232,7 @@ def test_refunds_of_several_captures(shop: SandboxHub) -> None:
 
 
 def test_payment_is_found_by_its_capture(shop: SandboxHub) -> None:
-    """A PayPal payment can be looked up by its capture, which disputes name."""
+    """A PayPal payment can be looked up by its capture, as a dispute requires."""
     payment = shop.charged()
     capture = payment.captures[0].ref.id
     lone = Ref("paypal", "main", capture, {"capture": capture})

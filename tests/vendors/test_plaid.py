@@ -61,7 +61,7 @@ def granted(sandbox: PlaidSandbox, bank: Any, **fields: Any) -> Any:
 
 
 def test_request_of_a_link() -> None:
-    """A consent creates a Hosted Link, whose user is derived from the idempotency key."""
+    """A consent creates a Hosted Link; the link's user is derived from the idempotency key."""
     sandbox, other = PlaidSandbox(), PlaidSandbox()
     request = attrs.evolve(
         REQUEST, language="DE", extra={"plaid": {"webhook": "https://a.example"}}

@@ -176,7 +176,7 @@ def test_inactive_recipients_are_reported() -> None:
 
 
 def test_delayed_message_is_accepted() -> None:
-    """A delayed email, whose response from Postmark has no error code, was accepted."""
+    """An email that Postmark reports as delayed, without an error code, was accepted."""
     sandbox, mail_hub = postmark_hub()
     words = "Message accepted, but delivery may be delayed."
     sandbox.fail(reply({"Message": words, "MessageID": "m-1", "To": "ada@example.com"}))

@@ -1,4 +1,4 @@
-"""Bulk emails at Postmark, which are sent in batches."""
+"""Bulk emails at Postmark are sent in batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading transactions in NextGenPSD2's format, which several bank vendors share."""
+"""Reading transactions in NextGenPSD2's format, common to several bank vendors."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def decline_of(shop: SandboxHub, token: str) -> PaymentDeclined:
 
 
 def test_requests_of_a_charge(shop: SandboxHub) -> None:
-    """A token is charged for a new order, whose payment is captured at once."""
+    """A token is charged for a new order; the order's payment is captured immediately."""
     payment = shop.pay(metadata={"order": "7"}, extra={"razorpay": {"description": "Masks"}})
     order_id = next(iter(shop.sandbox.orders))
     notes = {"order": "7", "reference": "INV-2041"}

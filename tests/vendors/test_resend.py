@@ -88,7 +88,7 @@ def test_fields_of_a_message() -> None:
 
 
 def test_email_with_only_html_gets_no_text_part() -> None:
-    """An email with only HTML gets no text part, which Resend would otherwise generate."""
+    """An email with only HTML gets no text part; otherwise Resend would generate one."""
     sandbox, mail_hub = resend_hub()
     mail_hub.email().send_transactional(mail(text=None, html="<p>Hi</p>"))
 

@@ -1,4 +1,4 @@
-"""Bulk emails at Resend, which are sent in batches."""
+"""Bulk emails at Resend are sent in batches."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def test_type_of_a_phone_that_is_no_text() -> None:
 
 
 def test_version_is_refused_without_support_for_if_match() -> None:
-    """A required version is refused for a server without ETags, which would ignore it."""
+    """A required version is refused for a server without ETags, because it would ignore it."""
     sandbox = ScimSandbox(versions=False)
     operations = people(sandbox)
     person = operations.create(ADA)

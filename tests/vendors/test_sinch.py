@@ -318,7 +318,7 @@ def test_delivered_message_stays_delivered_after_cancelling() -> None:
 
 
 def test_validity_is_refused() -> None:
-    """A validity is refused, since Sinch takes a point in time, which repeats would change."""
+    """A validity is refused, because Sinch expects a point in time, and repeats would change it."""
     sandbox = SinchSandbox()
     with pytest.raises(UnsupportedByVendor):
         hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi", validity=timedelta(hours=1)))

@@ -125,7 +125,7 @@ def test_paths_and_names(operation: str, path: str, names: set[str]) -> None:
 
 
 def test_scheduled_message_is_cancelled_but_not_edited() -> None:
-    """A scheduled message has a special id, which can be used only to cancel it."""
+    """A scheduled message has a special id; the id can be used only to cancel the message."""
     sandbox = SlackSandbox()
     chat = hub(sandbox).chat()
     send_at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)

@@ -37,7 +37,7 @@ def all_numbers(hub: Any) -> list[str]:
 
 
 def test_sns_names_its_actions(tmp_path: Path) -> None:
-    """Each operation uses its SNS action, whose fields begin with a small letter."""
+    """Each operation uses its SNS action; the action's fields begin with a small letter."""
     sandbox, hub = hub_of("amazon_sns", tmp_path)
     sandbox.opted_out = [TO]
     before = [opt_out.number for opt_out in hub.sms().find_opt_outs(TO)]

@@ -206,7 +206,7 @@ def test_payment_has_its_method_reference_and_times(shop: SandboxHub) -> None:
     ],
 )
 def test_decline_names_its_payment(shop: SandboxHub, source: str, reason: DeclineReason) -> None:
-    """A Square decline has the reference of its payment, whose look-up has the reason."""
+    """A Square decline has the reference of its payment; looking that up returns the reason."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.pay(source, customer=CUSTOMER)
 

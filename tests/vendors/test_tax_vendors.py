@@ -117,7 +117,7 @@ def test_requester_is_refused_for_norwegian_number() -> None:
 
 
 def test_routes_match_the_country_of_a_number() -> None:
-    """A route for GR takes Greek VAT numbers, which begin with EL."""
+    """A route for GR accepts Greek VAT numbers, even though these begin with EL."""
     configuration = {
         "tax": [{"vendor": "brreg"}, {"vendor": "vies", "countries": ["GR", "FR"]}],
         "vendors": {"vies": {}, "brreg": {}},

@@ -1,7 +1,7 @@
 """Webhooks as each vendor signs them, built without the package's own code.
 
 Each function is written from the vendor's documentation, so that a scheme and its sender are two
-readings of one text.
+readings of one string.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def versioned_sender(
 
 
 def twilio(name: str) -> Callable[[datetime, int], SentWebhook]:
-    """Return a sender of Twilio webhooks, which sign the URL and the sorted form."""
+    """Return a sender of Twilio webhooks; they sign the URL and the sorted form."""
 
     def send(_: datetime, number: int) -> SentWebhook:
         form = {"MessageSid": f"SM{number}", "MessageStatus": "delivered", "From": "+15005550006"}
@@ -163,7 +163,7 @@ def twilio(name: str) -> Callable[[datetime, int], SentWebhook]:
 
 
 def plivo(version: str) -> Callable[[datetime, int], SentWebhook]:
-    """Return a sender of Plivo webhooks, which sign URL, nonce and, in version 3, the form."""
+    """Return a sender of Plivo webhooks; they sign URL, nonce and, in version 3, the form."""
 
     def send(_: datetime, number: int) -> SentWebhook:
         nonce = f"{number:020d}"
@@ -183,7 +183,7 @@ def plivo(version: str) -> Callable[[datetime, int], SentWebhook]:
 
 
 def sinch(now: datetime, number: int) -> SentWebhook:
-    """Return a Sinch webhook, which signs the body, a nonce and the time."""
+    """Return a Sinch webhook; its signature covers the body, a nonce and the time."""
     body = as_json(
         {
             "type": "recipient_delivery_report_sms",
@@ -206,7 +206,7 @@ def sinch(now: datetime, number: int) -> SentWebhook:
 
 
 def vonage(now: datetime, number: int) -> SentWebhook:
-    """Return a Vonage webhook, which signs every field but the signature, sorted."""
+    """Return a Vonage webhook; its signature covers every other field, sorted."""
     fields = {
         "messageId": f"0A{number}",
         "msisdn": "447700900000",
@@ -266,7 +266,7 @@ def sendgrid_inbound(now: datetime, number: int) -> SentWebhook:
 
 
 def dropbox_sign(now: datetime, number: int) -> SentWebhook:
-    """Return a Dropbox Sign webhook, which signs only its time and type."""
+    """Return a Dropbox Sign webhook; its signature covers only its time and type."""
     kind = "signature_request_signed"
     event = {
         "event_type": kind,
@@ -279,7 +279,7 @@ def dropbox_sign(now: datetime, number: int) -> SentWebhook:
 
 
 def mailgun_inbound(now: datetime, number: int) -> SentWebhook:
-    """Return a Mailgun webhook with a received message, which signs only its time and token."""
+    """Return a Mailgun webhook with a received message; only time and token are signed."""
     word = f"token{number}"
     signature = mac(SECRET, stamp(now) + word).hex()
     fields = {"timestamp": stamp(now), "token": word, "signature": signature, "subject": "Hi"}
@@ -287,7 +287,7 @@ def mailgun_inbound(now: datetime, number: int) -> SentWebhook:
 
 
 def shipengine(now: datetime, number: int) -> SentWebhook:
-    """Return a ShipEngine webhook, which signs the time and the body."""
+    """Return a ShipEngine webhook; its signature covers the time and the body."""
     data = {"tracking_number": f"n{number}", "status_code": "IT"}
     body = as_json({"resource_type": "API_TRACK", "resource_url": "", "data": data})
     begin = "X-ShipEngine"
@@ -302,7 +302,7 @@ def shipengine(now: datetime, number: int) -> SentWebhook:
 
 
 def mailgun(now: datetime, number: int) -> SentWebhook:
-    """Return a Mailgun webhook, which signs only its timestamp and token."""
+    """Return a Mailgun webhook; its signature covers only its timestamp and token."""
     word = f"token{number}"
     body = {
         "signature": {
@@ -316,7 +316,7 @@ def mailgun(now: datetime, number: int) -> SentWebhook:
 
 
 def square(_: datetime, number: int) -> SentWebhook:
-    """Return a Square webhook, which signs the URL and the body."""
+    """Return a Square webhook; its signature covers the URL and the body."""
     body = as_json({"event_id": f"e{number}", "type": "payment.updated", "data": {"object": {}}})
     return SentWebhook(
         headers={"x-square-hmacsha256-signature": b64(mac(SECRET, URL.encode() + body))}, body=body
@@ -372,7 +372,7 @@ def braintree(_: datetime, number: int) -> SentWebhook:
 
 
 def paypal(now: datetime, number: int) -> SentWebhook:
-    """Return a PayPal webhook, which signs a checksum of the body."""
+    """Return a PayPal webhook; its signature covers a checksum of the body."""
     body = as_json(
         {
             "id": f"WH-{number}",
@@ -395,7 +395,7 @@ def paypal(now: datetime, number: int) -> SentWebhook:
 
 
 def sns(version: str, **changes: str) -> Callable[[datetime, int], SentWebhook]:
-    """Return a sender of Amazon SNS messages, which sign some fields, one per line."""
+    """Return a sender of Amazon SNS messages; they sign some fields, one per line."""
 
     def send(now: datetime, number: int) -> SentWebhook:
         message = {
@@ -428,7 +428,7 @@ def sns(version: str, **changes: str) -> Callable[[datetime, int], SentWebhook]:
 
 
 def discord(now: datetime, number: int) -> SentWebhook:
-    """Return a Discord webhook, which signs time and body with Ed25519."""
+    """Return a Discord webhook; its Ed25519 signature covers time and body."""
     body = as_json({"id": f"{number}", "type": 2, "data": {"name": "a"}})
     return SentWebhook(
         headers={
@@ -440,7 +440,7 @@ def discord(now: datetime, number: int) -> SentWebhook:
 
 
 def hubspot(now: datetime, number: int) -> SentWebhook:
-    """Return a HubSpot webhook, which signs method, URL, body and time."""
+    """Return a HubSpot webhook; its signature covers method, URL, body and time."""
     events = [
         {
             "eventId": number,
@@ -462,7 +462,7 @@ def hubspot(now: datetime, number: int) -> SentWebhook:
 
 
 def linear(now: datetime, number: int) -> SentWebhook:
-    """Return a Linear webhook, whose signed body contains the time."""
+    """Return a Linear webhook; its signed body contains the time."""
     body = as_json(
         {
             "type": "Issue",
@@ -484,7 +484,7 @@ def digest_claims(now: datetime, body: bytes) -> dict[str, object]:
 
 
 def plaid(now: datetime, number: int) -> SentWebhook:
-    """Return a Plaid webhook, whose JWT contains the body's digest."""
+    """Return a Plaid webhook; its JWT contains the body's digest."""
     body = as_json({"webhook_type": "ITEM", "webhook_code": "ERROR", "n": number})
     token = keys.token(digest_claims(now, body))
     return SentWebhook(headers={"Plaid-Verification": token}, body=body)

@@ -1,4 +1,4 @@
-"""Webhooks verified by a certificate, which is fetched from a URL or the TLS client's own."""
+"""Webhooks verified by a certificate, fetched from a URL or presented by the TLS client."""
 
 from __future__ import annotations
 

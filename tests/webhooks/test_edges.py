@@ -162,7 +162,7 @@ def test_certificate_is_valid_from_its_first_second_through_its_last() -> None:
 
 
 def test_older_releases_tell_times_without_a_zone() -> None:
-    """Old cryptography releases return certificate times without a zone, which are in UTC."""
+    """Old cryptography releases return certificate times in UTC, without a zone."""
     begins, end_time = NOW - timedelta(days=1), NOW + timedelta(days=1)
     older_certificate: Any = SimpleNamespace(
         not_valid_before=begins.replace(tzinfo=None), not_valid_after=end_time.replace(tzinfo=None)

@@ -37,7 +37,7 @@ ODD = b'{ "a" :\t"\xc3\xa9\\u00e9", "b":1.0,\r\n "a": "again" }\n '
 
 @pytest.fixture(scope="module")
 def framework_servers() -> Generator[Hosts]:
-    """Return the servers of all frameworks, which stop after these tests."""
+    """Return the servers of all frameworks; they stop after these tests."""
     with ExitStack() as stack:
         yield Hosts(stack)
 

@@ -24,7 +24,7 @@ SENT = BY_NAME["twilio"].send(NOW, 7)
 
 
 class TricklingStream(io.RawIOBase):
-    """An input stream of a few bytes at a time, which can fail at its end."""
+    """An input stream of a few bytes at a time that can fail at its end."""
 
     def __init__(self, body: bytes, error: OSError | None = None) -> None:
         self._rest = body

@@ -23,7 +23,7 @@ LEAST = {"name": "own", "signature": "{header:X-Sig}"}
 
 
 def as_toml(table: dict[str, Any]) -> str:
-    """Return a table as TOML, with its texts and lists written as in JSON."""
+    """Return a table as TOML, with its strings and lists written as in JSON."""
     lines = [f"{key} = {json.dumps(value)}" for key, value in table.items() if _is_plain(value)]
     for key, value in table.items():
         if not _is_plain(value):

@@ -38,7 +38,7 @@ _NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
 
 
 def row_number(text: str | None) -> int:
-    """Return the number in a text; 0, which no row has, for any other text."""
+    """Return the number in a string; for any other string 0, which no row has."""
     return int(text) if text and _NUMBER.fullmatch(text) else 0
 
 

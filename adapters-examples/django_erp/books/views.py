@@ -1,4 +1,4 @@
-"""The ERP's pages, which call vendors through `vendor_calls`, outside transactions."""
+"""The ERP's pages; they call vendors through `vendor_calls`, outside transactions."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def pay(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 
 
 def _start_attempt(request: HttpRequest, invoice: Invoice) -> Attempt | None:
-    """Return a form's attempt, which is stored before anything else happens."""
+    """Return a form's attempt, after storing it."""
     attempt_number, means_id = (row_number(request.POST.get(name)) for name in ("attempt", "means"))
     means = next((value for value in vendor_calls.means(invoice) if value.pk == means_id), None)
     with transaction.atomic():

@@ -1,4 +1,4 @@
-"""The pages of the back office, which call vendors through `back_office`."""
+"""The pages of the back office; they call vendors through `back_office`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ERP's pages, which call vendors through `vendor_calls`."""
+"""The ERP's pages; they call vendors through `vendor_calls`."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ pages: Final = Blueprint("pages", __name__)
 
 @pages.before_request
 def check_path() -> None:
-    """Respond with 404 to a URL with the character NUL, which PostgreSQL cannot compare."""
+    """Respond with 404 to a URL with the character NUL, because PostgreSQL cannot compare it."""
     if "\0" in request.path:
         abort(HTTPStatus.NOT_FOUND)
 
@@ -190,7 +190,7 @@ def pay(slug: str, number: str) -> BaseResponse:
 
 
 def _start_attempt(invoice: Invoice) -> Attempt | None:
-    """Return a form's attempt, which is stored before anything else happens."""
+    """Return a form's attempt, after storing it."""
     attempt_number, means_id = (row_number(request.form.get(name)) for name in ("attempt", "means"))
     means = next((value for value in vendor_calls.means(invoice) if value.id == means_id), None)
     session.scalar(select(Invoice).filter_by(id=invoice.id).with_for_update(of=Invoice))

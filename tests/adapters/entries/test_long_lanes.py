@@ -25,7 +25,7 @@ def ids(entries: Any) -> list[str]:
 
 
 def filled_outbox(lab: EntryLab, lane: str, **changes: Any) -> Any:
-    """Return an outbox with a lane of many entries, whose first one is not due for an hour."""
+    """Return an outbox with a lane of many entries; the first entry is not due for an hour."""
     outbox = lab.outbox()
     first = outbox.add(entry("first", lane=lane, **changes))
     later_time = attrs.evolve(first, due=outbox.now() + timedelta(hours=1), fence=1)

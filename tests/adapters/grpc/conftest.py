@@ -29,7 +29,7 @@ def server() -> Generator[LabServer]:
 
 @pytest.fixture
 def servers() -> Generator[Callable[..., LabServer]]:
-    """Return a function that starts gRPC servers, which a test may kill."""
+    """Return a function that starts gRPC servers; tests may kill them."""
     started: list[LabServer] = []
 
     def start(*arguments: Any, **options: Any) -> LabServer:
@@ -43,7 +43,7 @@ def servers() -> Generator[Callable[..., LabServer]]:
 
 @pytest.fixture
 def labs(mode: str) -> Generator[Callable[..., Lab]]:
-    """Return a function that makes connectors, which are closed after the test."""
+    """Return a function that makes connectors; the fixture closes them after the test."""
     made: list[Lab] = []
 
     def make_lab(address: str, **settings: Any) -> Lab:

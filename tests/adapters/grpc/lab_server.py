@@ -95,7 +95,7 @@ def chat(requests: Iterator[dict[str, Any]], context: Any) -> Iterator[dict[str,
 
 
 def add_shop(server: grpc.Server) -> None:
-    """Add the `shop.Orders` service, whose messages are protobuf, to the server."""
+    """Add the `shop.Orders` service to the server; the service's messages are protobuf."""
     pool = shop.new_pool()
     order: Any = shop.order_class(pool)
 

@@ -79,7 +79,7 @@ def test_all_streams_carry_their_messages(lab: Lab) -> None:
     ],
 )
 def test_a_status_becomes_an_error(lab: Lab, code: str, kind: type[Exception]) -> None:
-    """Each gRPC status code raises its moorage error, whose message omits the server's text."""
+    """Each gRPC status code raises its moorage error, without the server's text in the message."""
     with pytest.raises(kind) as caught:
         lab.call(do="fail", code=code, text="failed to connect to all addresses")
 

@@ -102,7 +102,7 @@ def test_a_path_has_a_form() -> None:
 
 @pytest.mark.parametrize("name", ["safe", "repeatable", "streams_requests", "streams_answers"])
 def test_a_text_is_no_switch(name: str) -> None:
-    """A text such as "false" does not make a method safe, repeatable or streaming."""
+    """A string such as "false" does not make a method safe, repeatable or streaming."""
     options: dict[str, Any] = {name: "false"}
     with pytest.raises(ConfigurationError, match=f"{name} is neither True nor False"):
         GrpcMethod(path="/shop.Orders/Get", serialize=bytes, deserialize=bytes, **options)

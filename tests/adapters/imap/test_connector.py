@@ -58,7 +58,7 @@ class Mailbox(ConnectorInMode):
         super().__init__(kind(settings, provider=provider), "imap")
 
     def error(self, operation: Any, kind: type[ConnectorError]) -> Any:
-        """Return the error of an operation, which must not show the password."""
+        """Return the error of an operation, after checking that it does not show the password."""
         error = super().error(operation, kind)
         assert PASSWORD not in repr(error)
         return error

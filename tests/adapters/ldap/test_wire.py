@@ -102,7 +102,7 @@ def test_references_are_not_followed() -> None:
 
 
 def test_more_entries_than_a_page() -> None:
-    """A server that sends more entries than a page allows is cut off, which bounds the memory."""
+    """If a server sends more entries than a page allows, the connection is cut."""
     entry = message(0x64, b"\x04\x01a\x30\x00")
     with (
         ScriptedServer(entry * 1000) as server,

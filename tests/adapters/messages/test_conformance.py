@@ -48,7 +48,7 @@ class Server:
     Attributes:
         address: the broker's host and port.
         settings: a function that returns a publisher's settings for a host and port.
-        count: a function that returns the number of messages with this text in the queue.
+        count: a function that returns the number of messages with this string in the queue.
         topics: the topic of writes, and the topic that stands in for reads.
         refusals: wrong settings, each with its error and a word of its message.
         is_http: whether the broker is reached over HTTP.
@@ -284,7 +284,7 @@ def subject(
 
 
 def leave_out(check: Any, server: Server) -> None:
-    """Skip the check of a silent server, which a connector over HTTP cannot pass."""
+    """Skip the check of a silent server, because a connector over HTTP cannot pass it."""
     if server.is_http and name_of(check) == OPEN_OVER_HTTP:
         pytest.skip("a server of HTTP says nothing before the request")
 

@@ -56,7 +56,7 @@ def private_server() -> Generator[PrivateNats]:
 
 @pytest.fixture
 def stream(private_server: PrivateNats) -> Generator[str]:
-    """Yield the name of a stream, which is deleted after the test."""
+    """Yield the name of a stream; the fixture deletes the stream after the test."""
     private_server.add_stream("orders")
     yield "orders"
     private_server.ask(lambda js: js.delete_stream("orders"))

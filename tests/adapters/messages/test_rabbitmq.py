@@ -55,7 +55,7 @@ WRONG = "hunter2-of-nobody"
 
 @pytest.fixture(scope="module")
 def private_server() -> Generator[PrivateRabbitMq]:
-    """Yield a private RabbitMQ server, which tests may block."""
+    """Yield a private RabbitMQ server that tests may block."""
     with PrivateRabbitMq() as server:
         yield server
 
@@ -290,7 +290,7 @@ def test_client_shows_its_certificate(
     tmp_path: Path,
     password: str | None,
 ) -> None:
-    """The publisher presents its client certificate, whose key may be encrypted."""
+    """The publisher presents its client certificate; the certificate's key may be encrypted."""
     key = load_pem_private_key(private_server.client_key.read_bytes(), None)
     encryption = BestAvailableEncryption(password.encode()) if password else NoEncryption()
     (tmp_path / "key.pem").write_bytes(

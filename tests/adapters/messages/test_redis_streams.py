@@ -54,7 +54,7 @@ WRONG = "hunter2-of-nobody"
 
 @pytest.fixture(scope="module")
 def private_server() -> Generator[PrivateRedis]:
-    """Yield a private Redis server, which tests may limit and kill."""
+    """Yield a private Redis server that tests may limit and kill."""
     with PrivateRedis() as server:
         yield server
 

@@ -67,7 +67,7 @@ def test_bound_is_the_largest_number_of_rows(
 
 @each_system
 def test_bytes_of_texts_are_bounded(labs: Callable[..., Lab], system: str) -> None:
-    """A result of few rows with long texts is refused if it exceeds the limit of bytes."""
+    """A result of few rows with long strings is refused if it exceeds the limit of bytes."""
     lab = labs(system, most_bytes=100_000)
     fill(lab, 300)
     with pytest.raises(InvalidRequest):

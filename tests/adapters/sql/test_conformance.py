@@ -62,7 +62,7 @@ class Database:
         return f"{self.system}://{self.name}@{host}:{port}/{database or self.name}"
 
     def count(self, text: str) -> int:
-        """Return the number of rows that contain this text."""
+        """Return the number of rows that contain this string."""
         return len(self.inside.ask(f"SELECT note FROM moorage_kit WHERE note = '{text}'"))
 
     def drop(self) -> None:

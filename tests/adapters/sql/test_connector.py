@@ -598,7 +598,7 @@ def test_file_that_is_no_database_is_unhealthy(tmp_path: Path) -> None:
 
 
 def test_new_file_of_sqlite_is_healthy(tmp_path: Path) -> None:
-    """A SQLite file without content is an empty database, which is healthy."""
+    """A SQLite file without content is a healthy, empty database."""
     place = tmp_path / "a.db"
     place.touch()
     with SqlConnector(f"sqlite:///{place}") as connector:

@@ -50,7 +50,7 @@ def end_session(system: str, session: int) -> None:
 
 @pytest.fixture
 def open_connections() -> Generator[list[Any]]:
-    """Return a list of connections, which are closed at the end of the test."""
+    """Return a list of connections; the fixture closes them at the end of the test."""
     connections: list[Any] = []
     yield connections
     for connection in connections:

@@ -98,7 +98,7 @@ def test_values_in_definitions_have_another_cure(text: str, first: str) -> None:
 
 
 def test_definitions_without_values_are_accepted() -> None:
-    """A definition may be a text if it has no values except for sizes and numeric defaults."""
+    """A definition may be a string if it has no values except for sizes and numeric defaults."""
     text = "CREATE TABLE stock (total numeric(10, 2) DEFAULT 0, name varchar(40))"
 
     assert text == read_sql(text).text

@@ -81,7 +81,7 @@ def _lab(mode: str, proxy: tuple[str, GarblingProxy]) -> Generator[Lab]:
 
 
 def error_of(act: Callable[[], Any]) -> ConnectorError:
-    """Return the error of an operation, which must be a moorage error."""
+    """Return the error of an operation, after checking that it is a moorage error."""
     with pytest.raises(ConnectorError) as caught:
         act()
     return caught.value

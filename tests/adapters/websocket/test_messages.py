@@ -97,7 +97,7 @@ class Greeting(JsonRpcMessages):
     """A codec that sends an opening message."""
 
     def opening(self) -> str:
-        """Return a notification, which has no reply."""
+        """Return a notification, a message without a reply."""
         return '{"method": "hello"}'
 
 

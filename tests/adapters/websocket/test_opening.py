@@ -166,7 +166,7 @@ def test_nothing_was_processed_if_server_refuses_handshake(
 
 
 def test_unknown_websocket_host_raises_connection_failed(lab: Lab) -> None:
-    """An unknown WebSocket host raises ConnectionFailed, which is not retryable."""
+    """An unknown WebSocket host raises ConnectionFailed, and the error is not retryable."""
     connector = lab.connector("ws://nowhere.invalid")
     with pytest.raises(ConnectionFailed, match="is unknown") as excinfo:
         lab.request(connector, "echo")

@@ -63,7 +63,7 @@ def test_error_of_the_server(lab: Lab, server: Server) -> None:
 
 
 class NumberMessages(JsonRpcMessages):
-    """A codec whose requests are numbers, which no WebSocket can send."""
+    """A codec whose requests are numbers; no WebSocket can send them."""
 
     def request(self, identity: str, payload: Any) -> Any:
         """Return a number."""

@@ -142,7 +142,7 @@ def test_full_parts_of_a_text_are_joined() -> None:
 
 
 def test_returns_have_a_reason() -> None:
-    """The return reason is read from part 34 of field 86, which may hold other codes as well."""
+    """The return reason is read from part 34 of field 86; that part may also hold other codes."""
     assert "912" == _details(":86:109?20EREF+PAY-1?34912").return_reason
     assert _details(":86:109?20EREF+PAY-1?34000").return_reason is None
     assert "AC04" == _details(":86:/EREF/PAY-1/RTRN/AC04/").return_reason

@@ -115,7 +115,7 @@ def test_debits_are_read_as_written(order: DirectDebitFile) -> None:
 @pytest.mark.untraced
 @given(orders.transfer_files)
 def test_old_transfers_are_read_as_written(order: CreditTransferFile) -> None:
-    """An older version of a SEPA file differs only in addresses, which are written as lines."""
+    """An older version of a SEPA file differs only in addresses, written as lines there."""
     try:
         content = write_credit_transfers(order, version="pain.001.001.03")
     except InvalidData as error:

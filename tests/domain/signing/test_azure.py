@@ -35,7 +35,7 @@ def with_signature(request: Request, base: str = BASE) -> Request:
 
 
 def expected_header(text: str) -> str:
-    """Return the Authorization header for a text to sign."""
+    """Return the Authorization header for a string to sign."""
     digest = hmac.digest(b64decode(KEY.reveal()), text.encode(), "sha256")
     return f"SharedKey myaccount:{b64encode(digest).decode()}"
 

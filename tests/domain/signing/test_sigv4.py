@@ -211,7 +211,7 @@ def test_s3_accepts_unsigned_stream() -> None:
 
 
 def test_paths_are_encoded_twice_except_for_s3() -> None:
-    """AWS signs `%20` in a path as `%2520`, except S3, which decodes the path first."""
+    """AWS signs `%20` in a path as `%2520`; S3 decodes the path before signing."""
     signing = AwsSigV4(access_key_id="A", region="r", service="es")
     assert "/a%2520b/%253A/" == signing.canonical_path("/a%20b//./%3A/")
     assert "/a%20b//./%3A" == S3.canonical_path("/a%20b//./:")
@@ -364,7 +364,7 @@ def test_repr_and_tracebacks_hide_secrets() -> None:
 
 @pytest.mark.parametrize("name", ["sign_session_token", "normalise_path", "encode_path_twice"])
 def test_a_text_is_no_switch(name: str) -> None:
-    """A text such as "false" switches nothing on."""
+    """A string such as "false" switches nothing on."""
     options: dict[str, Any] = {name: "false"}
     with pytest.raises(ConfigurationError, match=f"{name} is neither True nor False"):
         AwsSigV4(access_key_id="AKID", region="eu-central-1", service="ses", **options)

@@ -30,7 +30,7 @@ _FIRST: Final = "sandbox-00000000002"
 
 
 def infobip_says(status: int, code: str, words: str = "447700900000 is refused") -> Response:
-    """Return an error response of Infobip, which contains a phone number."""
+    """Return an error response of Infobip with a phone number in it."""
     return reply({"errorCode": code, "description": words, "action": "", "violations": []}, status)
 
 

@@ -27,7 +27,7 @@ URL: Final = "https://shop.example/texts"
 
 
 def plivo_says(status: int, words: str = "447700900000 is refused") -> Response:
-    """Return an error response of Plivo, which contains a phone number and no code."""
+    """Return an error response of Plivo with a phone number in it, and without a code."""
     return reply({"api_id": "a", "error": words}, status)
 
 

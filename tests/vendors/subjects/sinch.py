@@ -27,7 +27,7 @@ PICTURE: Final = "https://shop.example/1"
 
 
 def sinch_says(status: int, code: str, text: str = "+447700900000 is refused") -> Response:
-    """Return an error response of Sinch, which contains a phone number."""
+    """Return an error response of Sinch with a phone number in it."""
     return reply({"code": code, "text": text}, status)
 
 

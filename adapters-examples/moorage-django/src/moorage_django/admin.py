@@ -99,7 +99,7 @@ class EntryAdmin(ReadOnly):
         return request.user.has_perm(f"{meta.app_label}.change_{meta.model_name}")
 
     def _audited(self) -> Any:
-        """Return the inbox or outbox, which records people's actions in the audit trail."""
+        """Return the inbox or outbox with an audit trail of people's actions."""
         return self.box()
 
     @admin.action(description="Do again", permissions=["decide"])

@@ -1,4 +1,4 @@
-"""The admin's actions, which ask for confirmation and report their result."""
+"""The admin's actions: they ask for confirmation and report their result."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class _MissingRows(Exception):
 
 
 class _CommandAttempt:
-    """One attempt to run a command, which records its progress."""
+    """One attempt to run a command, with a record of its progress."""
 
     def __init__(self, alias: str, command: Command[Any], until: float) -> None:
         keys = {_id(key): key for key in command.keys}
@@ -332,7 +332,7 @@ class AsyncOrmStorage:
         return self._plain.reach
 
     async def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command in a thread, which continues if the caller's time ends."""
+        """Run one command in a thread; the thread continues if the caller's time ends."""
         running_future = asyncio.get_running_loop().run_in_executor(
             self._pool(), partial(self._execute, command, timeout)
         )

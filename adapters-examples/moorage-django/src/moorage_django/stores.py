@@ -70,7 +70,7 @@ def aports(picked: ProjectSettings, log: OrmLogger) -> dict[str, Any]:
 
 
 def require_cipher(cipher: Cipher | None) -> Cipher:
-    """Return the cipher, which stored texts require; raise an error if there is none."""
+    """Return the cipher for stored strings; raise an error if there is none."""
     if cipher is not None:
         return cipher
     raise ConfigurationError(

@@ -18,7 +18,7 @@ _registered: Final[list[tuple[type | str, Callable[..., Any]]]] = []
 
 
 def on(kind: type | str) -> Callable[[F], F]:
-    """Register a handler, which is a function of an event and its inbox entry.
+    """Register a handler: a function of an event and its inbox entry.
 
     The modules `webhooks` of all apps are imported when Django starts, so that is where handlers
     belong. Each runs in a transaction of its own; if it raises, that is rolled back, and all

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """An application's settings, which are in capitals in `app.config["MOORAGE"]`.
+    """An application's settings, in capitals in `app.config["MOORAGE"]`.
 
     Attributes:
         configuration: moorage's own: the path of a file, or a mapping.

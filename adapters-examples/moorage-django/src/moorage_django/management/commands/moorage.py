@@ -124,5 +124,5 @@ def _passed_on(words: list[str]) -> int:
 
 
 def _ports() -> dict[str, Any]:
-    """Return this project's ports, except the store, which the command opens itself."""
+    """Return this project's ports, except the store: the command opens that itself."""
     return {name: port for name, port in process.ports().items() if name != "state"}
