@@ -71,7 +71,7 @@ class References:
         if _MISTAKEN.fullmatch(value) and not isinstance(value, EnvironmentText):
             return self._report.add(
                 path,
-                "The text looks like a reference, but would be used as it is.",
+                "The value looks like a reference, but moorage would use it unchanged.",
                 "Write ${NAME} for a variable, or secret://env/NAME for a secret in one.",
             )
         problems_before = len(self._report.problems)

@@ -51,7 +51,7 @@ def _check_alone(table: str, urls: Mapping[str, str | None], report: Report) -> 
             report.add(
                 f"{other_table}.url",
                 f"The store of [{table}] has the same file.",
-                "Give each of them a file of its own.",
+                "Give each store a separate file.",
             )
 
 

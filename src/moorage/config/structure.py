@@ -256,9 +256,9 @@ def _read_choice(shape: OneOf, value: Any, path: str, report: Report) -> Any:
     choices = [str(choice) for choice in shape.choices]
     nearest = report.similar_word(value, choices) if isinstance(value, str) else None
     message = (
-        f"The value {quote_word(value)} is not one of the choices."
+        f"The value {quote_word(value)} is not an allowed value."
         if isinstance(value, str)
-        else f"The value is {_type_in_words(value)}, not one of the choices."
+        else f"The value is {_type_in_words(value)}, which is not an allowed value."
     )
     return report.add(path, message, f"Use one of: {', '.join(choices)}.", nearest=nearest)
 

@@ -273,7 +273,7 @@ class EmailMessage:
             raise InvalidData(
                 "Two images have the same content_id.",
                 field="attachments",
-                remedy="Give each inline image a content_id of its own.",
+                remedy="Give each inline image a different content_id.",
             )
 
     @property

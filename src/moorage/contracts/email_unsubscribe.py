@@ -63,7 +63,7 @@ class Unsubscribe:
             raise InvalidData(
                 "There is neither a URL nor an address to unsubscribe.",
                 field="url",
-                remedy="Give at least one of them; mail programs prefer the URL.",
+                remedy="Give a URL, an address, or both; mail programs prefer the URL.",
             )
 
     @property

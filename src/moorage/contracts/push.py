@@ -278,7 +278,7 @@ def _is_recipient(_: object, attribute: attrs.Attribute[Any], value: object) -> 
         raise InvalidData(
             "The recipient is neither a DeviceToken, nor a BrowserSubscription, nor a PushTopic.",
             field=attribute.name,
-            remedy="Give one of these values.",
+            remedy="Give a DeviceToken, a BrowserSubscription or a PushTopic.",
         )
 
 
@@ -347,13 +347,13 @@ class PushMessage:
             raise InvalidData(
                 "The notification has neither a title nor a body.",
                 field="title",
-                remedy="Give one of them, or set `silent` to pass only data to the app.",
+                remedy="Give a title or a body, or set `silent` to pass only data to the app.",
             )
         if self.link is not None and LINK in self.data:
             raise InvalidData(
                 "The notification has a link, and another one in its data.",
                 field="data.link",
-                remedy="Give the link in one of them.",
+                remedy="Give the link either as `link` or in `data`.",
             )
 
     @property

@@ -272,7 +272,7 @@ class Directory:
                 raise ConfigurationError(
                     f"Two accounts are named {account.name!r}.",
                     path="accounts",
-                    remedy="Give each account a name of its own.",
+                    remedy="Give each account a different name.",
                 )
             self.accounts[account.name] = account
         self._supported_by = supported_by
@@ -321,7 +321,7 @@ class Directory:
             raise InvalidData(
                 f"A reference of the account {account.name!r} cannot be used for {request.kind}.",
                 field="ref",
-                remedy="Use it with the contract and the tenant that it came from.",
+                remedy="Use the reference with the contract and the tenant that it came from.",
             )
         if not request.needs <= account.vendor.capabilities:
             raise self._unsupported(request, (account,))

@@ -144,7 +144,7 @@ class TaxableSale:
             raise InvalidData(
                 "Two lines of the sale have the same id.",
                 field="lines",
-                remedy="Give each line an id of its own, such as its number.",
+                remedy="Give each line a different id, such as its number.",
             )
         amounts = [line.amount for line in self.lines]
         amounts += [] if self.shipping is None else [self.shipping]
@@ -301,7 +301,7 @@ class ReversedAmount:
             raise InvalidData(
                 "The reversed amount and its tax are in two currencies.",
                 field="tax",
-                remedy="Give both in the currency of the sale.",
+                remedy="Give the amount and the tax in the currency of the sale.",
             )
 
 

@@ -131,11 +131,11 @@ class OssSale:
             raise InvalidData(
                 "The net amount and the tax are in two currencies.",
                 field="tax",
-                remedy="Give both in the currency of the return, such as EUR.",
+                remedy="Give net amount and tax in the currency of the return, such as EUR.",
             )
         if self.net.minor * self.tax.minor < 0:
             raise InvalidData(
-                "One of the net amount and the tax is negative, and the other is not.",
+                "Either the net amount or the tax is negative, but not both.",
                 field="tax",
                 remedy="Give two negative amounts for a credit note.",
             )

@@ -320,7 +320,7 @@ class AsyncConnectors:
                 raise ConfigurationError(
                     f"Another connector is named {name!r}.",
                     path=f"connectors.{name}",
-                    remedy="Give each connector a name of its own, or replace the other one.",
+                    remedy="Give each connector a different name, or replace the other connector.",
                 )
             for dependency in dependencies:
                 if dependency not in self._entries:
@@ -518,4 +518,6 @@ async def _close(connector: AsyncConnector | None) -> None:
 
 
 def _closed_error() -> LocalFailure:
-    return LocalFailure("The connectors are closed.", remedy="Use them before they are closed.")
+    return LocalFailure(
+        "The connectors are closed.", remedy="Use the connectors before they are closed."
+    )

@@ -335,7 +335,7 @@ SHARED_RULES: Final = (
             ),
         ),
         "The unit of the base quantity is not that of the quantity.",
-        "Give both in one unit.",
+        "Give both quantities in the same unit.",
     ),
 )
 """The rules that XRechnung has adopted."""

@@ -54,7 +54,7 @@ def _options(settings: JsonRpcSettings) -> dict[str, Any]:
             raise InvalidData(
                 "The parameters are neither a list nor an object.",
                 field="parameters",
-                remedy="Give them in their order, or by name.",
+                remedy="Give the parameters as a list in their order, or as an object by name.",
             )
         return client.call(method, parameters, safe=method in settings.safe_methods)
 

@@ -78,7 +78,7 @@ def login_of(settings: Imap, service: str, provider: Any) -> Login:
         raise ConfigurationError(
             "The mailbox has neither a password nor a token.",
             path="password",
-            remedy="Give one of them, or a provider of credentials.",
+            remedy="Give a password, a token, or a provider of credentials.",
         )
 
     async def credentials_of(stale: Any) -> Credentials | OAuthCredentials | None:

@@ -76,7 +76,9 @@ class Imap:
         self.address()
         if self.password is not None and self.token is not None:
             raise ConfigurationError(
-                "There is both a password and a token.", path="token", remedy="Give one of them."
+                "There is both a password and a token.",
+                path="token",
+                remedy="Give either the password or the token.",
             )
         if "\0" in self.user or "\1" in self.user:
             raise ConfigurationError(

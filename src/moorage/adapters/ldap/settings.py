@@ -89,7 +89,7 @@ class Ldap:
             raise ConfigurationError(
                 f"The {missing_field} of the connector is missing.",
                 path=missing_field,
-                remedy="Give both user and password, or none of them.",
+                remedy="Give both user and password, or neither.",
             )
         if self.external and (self.user is not None or self.certificate is None):
             raise ConfigurationError(

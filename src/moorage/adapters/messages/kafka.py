@@ -112,9 +112,9 @@ class Kafka(BrokerSettings):
             )
         if (self.username is None) != (self.password is None):
             raise ConfigurationError(
-                "SASL needs a user and a password, and one of them is missing.",
+                "SASL needs a user and a password; only one of them is given.",
                 path="username",
-                remedy="Give both, or neither.",
+                remedy="Give both user and password, or neither.",
             )
         if self.password is not None and self.mechanism == "PLAIN" and not self.tls:
             raise ConfigurationError(

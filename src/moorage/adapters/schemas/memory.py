@@ -171,7 +171,7 @@ class FolderSchemaRegistry(MemorySchemaRegistry):
         if equal_version is not None and equal_version.id is not None:
             return equal_version.id
         raise UnsupportedByVendor(
-            "A folder of schemas takes no new schemas while a program runs.",
+            "A folder of schemas does not accept new schemas from a running program.",
             remedy="Add a file with the next version to the folder of the subject.",
         )
 

@@ -106,7 +106,8 @@ def failure_error(where: str, response: Response, code: str | None, remedy: str)
         )
     if 300 <= status < 400:
         return ConfigurationError(
-            f"{where} redirects ({status_and_code}), which is not followed with credentials.",
+            f"{where} redirects ({status_and_code}), and moorage sends no credentials to another"
+            " address.",
             path="address",
             remedy="Set the address that it redirects to.",
         )

@@ -132,7 +132,9 @@ def _url(url: Secret, password: Secret | None) -> URL:
         return place
     if place.get_backend_name() == "sqlite":
         raise ConfigurationError(
-            "SQLite has no users, so it has no password.", path="password", remedy="Leave it out."
+            "The connector has a password, but SQLite has no users.",
+            path="password",
+            remedy="Leave it out.",
         )
     return place.set(password=password.reveal())
 
@@ -160,7 +162,9 @@ def _tls_arguments(system: str, tls: Tls | None) -> dict[str, Any]:
         return {}
     if system == "sqlite":
         raise ConfigurationError(
-            "SQLite has no network, so it has no TLS.", path="tls", remedy="Leave `tls` out."
+            "The connector has `tls`, but SQLite has no network connection.",
+            path="tls",
+            remedy="Leave `tls` out.",
         )
     files = (tls.authorities, tls.certificate, tls.key)
     if any(file is not None and not isinstance(file, str) for file in files):

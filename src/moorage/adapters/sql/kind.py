@@ -82,7 +82,9 @@ class SqlSettings:
         self._check_place()
         if self.tls and "sqlite" in {self.dialect, self.url and self.url.reveal()[:6]}:
             raise ConfigurationError(
-                "SQLite has no network, so it has no TLS.", path="tls", remedy="Leave it out."
+                "The connector has `tls`, but SQLite has no network connection.",
+                path="tls",
+                remedy="Leave it out.",
             )
         if not self.tls and (self.tls_authorities or self.tls_certificate or self.tls_key):
             raise ConfigurationError(

@@ -97,7 +97,7 @@ class AmazonSqs:
         """Refuse an access key id without its secret, or a secret without its id."""
         if (self.access_key_id is None) != (self.secret_access_key is None):
             raise ConfigurationError(
-                "An access key of AWS needs an id and a secret, and one of them is missing.",
+                "An access key of AWS consists of an id and a secret; only one of them is given.",
                 path="access_key_id",
                 remedy="Give access_key_id and secret_access_key, or neither.",
             )

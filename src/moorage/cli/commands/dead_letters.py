@@ -138,7 +138,7 @@ def _chosen_letters(
     letters = file.letters()
     if everything != (not ids):
         raise ConfigurationError(
-            "The letters are not named.",
+            "The command does not say which dead letters it is for.",
             path="letters",
             remedy="Give their ids, which `moorage stream dlq list` shows, or --everything alone.",
         )
@@ -146,7 +146,7 @@ def _chosen_letters(
     if missing_id is None:
         return [entry for entry in letters if everything or entry[0] in ids]
     raise ConfigurationError(
-        f"There is no dead letter {missing_id[:80]!r}.",
+        f"No dead letter has the id {missing_id[:80]!r}.",
         path="letters",
         remedy="Give one of the ids that `moorage stream dlq list` shows.",
     )

@@ -148,7 +148,7 @@ def reset(name: str, /, *, to: str | None = None, context: Context) -> CommandRe
 
     Args:
         name: the pipeline.
-        to: the position to continue after, as JSON: 12, or '"a text"'; by default the beginning.
+        to: the position to continue after, as JSON: 12, or '"a string"'; by default the beginning.
         context: the options that all commands share.
     """
     from moorage.domain.pipelines.checkpoints import (  # noqa: PLC0415 - only this command

@@ -215,7 +215,7 @@ class EventChanges:
             raise InvalidData(
                 "Only one of start and end is given.",
                 field="end",
-                remedy="Give both, since a calendar keeps them together.",
+                remedy="Give both start and end.",
             )
         if self.start is not None and self.end is not None:
             check_order(self.start, self.end)
@@ -224,7 +224,7 @@ class EventChanges:
         for name in self.clear:
             if getattr(self, name) is not None:
                 raise InvalidData(
-                    f"The field {name} has a new value, but `clear` names it too.",
+                    f"The field {name} has a new value, but is also in `clear`.",
                     field="clear",
                     remedy="Give the new value or name the field in `clear`, not both.",
                 )

@@ -134,7 +134,9 @@ def _status(value: str) -> IntegrationStatus:
 def _period_hours(value: str) -> float:
     if value not in _PERIOD_WORDS:
         raise InvalidData(
-            f"{value!r} is not one of the periods.", field="hours", remedy="Choose one."
+            f"{value!r} is not a period of this page.",
+            field="hours",
+            remedy="Choose a period from the list.",
         )
     return float(value)
 

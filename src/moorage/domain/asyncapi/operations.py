@@ -162,7 +162,7 @@ def _choices(
         ):
             yield name, tuple(values.value)
         else:
-            raise refusal(values.pointer, "The enum is not a list of texts.", "Correct it.")
+            raise refusal(values.pointer, "The enum is not a list of strings.", "Correct it.")
 
 
 def _messages(

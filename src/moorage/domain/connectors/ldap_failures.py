@@ -197,7 +197,7 @@ def ldap_error(result: LdapResult, *, has_effect: bool) -> ConnectorError:
         )
     if code in _BROKEN:
         return VendorFailed(
-            "The server reports a failure of its own, or does not understand the request.",
+            "The server reports an internal failure, or does not understand the request.",
             remedy="Look at the log of the server.",
             vendor_code=str(code),
         )

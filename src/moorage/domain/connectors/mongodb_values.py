@@ -166,7 +166,7 @@ def _to_plain(value: Any, field: str, levels: int) -> Any:
 
 def _unmarked_error(field: str) -> InvalidData:
     return InvalidData(
-        "A value has a name that begins with $, which MongoDB takes for an operator.",
+        "A value has a key that begins with $. MongoDB would read the key as an operator.",
         field=field,
         remedy="If your program wrote it, mark it as MongoOperators({…}). A value from outside has"
         " to be a plain value: refuse it, or convert it to a text.",

@@ -52,7 +52,7 @@ class NamedOperation:
             raise InvalidData(
                 f"The arguments of the operation {self.name!r} are not an object.",
                 field="arguments",
-                remedy="Give them by name.",
+                remedy="Give the arguments by name.",
             )
         names = ", ".join(self.arguments) or "none"
         for argument in arguments:

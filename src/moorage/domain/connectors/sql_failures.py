@@ -279,7 +279,7 @@ def sql_error(fault: SqlFault, phase: SqlPhase) -> ConnectorError:
         return timeout_error(SqlPhase.UNDONE, locked=meaning is _ErrorMeaning.LOCKED)
     if meaning is _ErrorMeaning.BROKEN:
         return VendorFailed(
-            "The database reports a failure of its own.",
+            "The database reports an internal failure.",
             remedy="Look at the log of the database server.",
             **code,
         )

@@ -65,7 +65,7 @@ def read_document(text: object) -> GraphQLDocument:
         raise InvalidData(
             f"The document has {len(operations)} operations.",
             field="document",
-            remedy="Give each operation a document of its own, with the fragments that it uses.",
+            remedy="Write a separate document for each operation, with the fragments that it uses.",
         )
     ((kind, name),) = operations
     return GraphQLDocument(text, kind, name)

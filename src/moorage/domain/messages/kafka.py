@@ -161,7 +161,7 @@ def reading_error(name: str, topic: str | None = None) -> ConnectorError:
         return ConfigurationError(
             "Another member of the group has begun with the same `instance`.",
             path="instance",
-            remedy="Give each living member a name of its own.",
+            remedy="Give each running member a different name.",
         )
     return read_error(fault, RULES, topic, code=name)
 

@@ -89,7 +89,7 @@ def transaction_error(name: str, topic: str | None = None) -> ConnectorError:
             "Another worker has begun with the same `transactional_id`, or this one stood still for"
             " longer than a transaction may take.",
             path="transactional_id",
-            remedy="Give each living worker an id of its own, and start this one again.",
+            remedy="Give each running worker a different id, and start this worker again.",
         )
     if name in _INVALID:
         return ConfigurationError(

@@ -204,7 +204,7 @@ def connect_error(code: int, version: MqttVersion) -> ConnectorError:
     if fault is not None:
         return publish_error(fault, RULES, code=vendor_code)
     return ConnectionFailed(
-        f"The broker refused the connection for a failure of its own, with the code {vendor_code}.",
+        f"The broker refused the connection after an internal failure (code {vendor_code}).",
         may_have_been_processed=False,
         remedy="Look at the log of the broker, and check that it is one of MQTT.",
     )

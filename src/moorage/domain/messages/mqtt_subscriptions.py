@@ -130,7 +130,7 @@ def end_error(code: int | None) -> ConnectorError:
         return ConfigurationError(
             "Another client has begun with the same client id.",
             path="client_id",
-            remedy="Give each worker a client id of its own.",
+            remedy="Give each worker a different client id.",
         )
     if code == _NOT_AUTHORIZED:
         return read_error(PublishFault.PERMISSION, RULES, code=f"0x{code:02X}")

@@ -122,7 +122,7 @@ def check_for_queue(message: Message, queue: str) -> None:
             "The message has ten headers and a content type, and Amazon SQS takes at most"
             " ten attributes in all.",
             field="headers",
-            remedy="Leave one out.",
+            remedy="Remove a header or the content type.",
         )
 
 
@@ -297,7 +297,7 @@ def refusal_of(code: str, words: str, queue: str, *, status: int) -> ConnectorEr
     name = code.rpartition("#")[2].partition(":")[0].rpartition(".")[2]
     if name in _THROTTLED or status == 429:
         return RateLimitExceeded(
-            "Amazon SQS takes no more requests for now.", by_vendor=True, vendor_code=name
+            "Amazon SQS accepts no more requests for now.", by_vendor=True, vendor_code=name
         )
     if name in _KEY_OF_QUEUE:
         return VendorRejected(

@@ -95,7 +95,7 @@ class Probe:
             raise ConfigurationError(
                 f"The probe of {self.service!r} has both a request and a function.",
                 path="function",
-                remedy="Give one of them.",
+                remedy="Give either a request or a function.",
             )
 
 

@@ -175,7 +175,7 @@ def _time(value: object, field: str) -> str | None:
             raise InvalidData(
                 "The datetime has no time zone.",
                 field=field,
-                remedy="Give it one, such as `datetime.now(UTC)`.",
+                remedy="Give the datetime a time zone, such as `datetime.now(UTC)`.",
             )
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, date):

@@ -589,7 +589,7 @@ class Service:
             raise ConfigurationError(
                 f"Service {self.name!r} has an idempotency_header, but does not honour keys.",
                 path="honours_keys",
-                remedy="Leave one of the two out.",
+                remedy="Remove idempotency_header, or set honours_keys=True.",
             )
         if self.recognises_keys and self.idempotency_memory is None:
             setting = "honours_keys" if self.idempotency_header is None else "idempotency_header"

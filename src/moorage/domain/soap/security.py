@@ -62,7 +62,7 @@ class SoapSecurity:
             raise InvalidData(
                 f"The user name token lacks its {missing_field}.",
                 field=missing_field,
-                remedy="Give both username and password, or neither.",
+                remedy="Give both user name and password, or neither.",
             )
         if self.digest and self.username is None:
             raise InvalidData(

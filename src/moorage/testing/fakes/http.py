@@ -286,7 +286,9 @@ class _Pieces:
     def __init__(self, response: Response, size: int, then: ConnectorError | None) -> None:
         if size < 1:
             raise InvalidData(
-                f"A piece of {size} bytes never ends.", field="piece", remedy="Give one or more."
+                f"A piece of {size} bytes never ends.",
+                field="piece",
+                remedy="Give a size of at least one byte.",
             )
         self.response = response
         self.closed = False

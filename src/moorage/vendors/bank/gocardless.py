@@ -143,7 +143,7 @@ class GoCardless(sdk.Vendor):
             raise sdk.ConfigurationError(
                 "GoCardless needs the id and the key of a user secret, and one is missing.",
                 path="secret_id",
-                remedy="Give both, or neither and a credential provider.",
+                remedy="Give both id and key, or neither and a credential provider.",
             )
 
     def services(self) -> Mapping[str, sdk.Service]:

@@ -126,7 +126,7 @@ def mail_body(vendor: Mailjet, message: EmailMessage, id_: str) -> dict[str, Any
             raise sdk.InvalidData(
                 f"The message has {len(values)} values of {field}, but Mailjet accepts one.",
                 field=field,
-                remedy="Give one.",
+                remedy="Give one value.",
             )
     files = [file for file in message.attachments if file.content_id is None]
     images = [file for file in message.attachments if file.content_id is not None]

@@ -107,7 +107,7 @@ def check_request(request: SignatureRequest) -> None:
         raise sdk.InvalidData(
             f"Acrobat Sign needs a country beside the language {request.language}.",
             field="language",
-            remedy="Give both, such as pt-BR.",
+            remedy="Give language and country, such as pt-BR.",
         )
     if len({signer.embedded for signer in request.signers}) > 1:
         raise sdk.InvalidData(

@@ -163,7 +163,7 @@ class AcrobatSign(sdk.ApiVendor):
         """Get an embedded signer's link when it is the signer's turn."""
         if return_url is not None:
             raise sdk.InvalidData(
-                "Acrobat Sign takes the address to return to only when the agreement is sent.",
+                "Acrobat Sign accepts a return_url only when the agreement is sent.",
                 field="return_url",
                 remedy="Leave it out, and send `postSignOption` in `extra` of the request.",
             )

@@ -177,7 +177,7 @@ class DropboxSign(sdk.ApiVendor):
         """Make an embedded signer's link, which the page opens in a frame."""
         if return_url is not None:
             raise sdk.InvalidData(
-                "Dropbox Sign shows the page in a frame, so it takes no return_url.",
+                "Dropbox Sign shows the page in a frame, and accepts no return_url.",
                 field="return_url",
                 remedy="Leave it out, and listen to the events of the frame.",
             )

@@ -64,7 +64,7 @@ def check_message(message: SmsMessage) -> None:
         raise sdk.InvalidData(
             "The message has several media, but Sinch sends at most one.",
             field="media",
-            remedy="Give one URL, and send a message for each further one.",
+            remedy="Give one URL, and send a separate message for each further URL.",
         )
 
 

@@ -150,7 +150,7 @@ class TaxJar(sdk.ApiVendor):
             raise sdk.InvalidData(
                 "TaxJar records no sale without the postal code and the region of the buyer.",
                 field="ship_to",
-                remedy="Give both in the address of the buyer, and calculate the tax again.",
+                remedy="Add both to the address of the buyer, and calculate the tax again.",
             )
         body = order_body(calculation)
         return await create(wire, ORDERS, body, calculation.sale.currency, key)
