@@ -97,7 +97,7 @@ class Provider:
         return answer
 
     def refresh(self, service: str, tenant: str | None, stale: Any) -> Any:
-        """Record the renewal of the stale credentials, and return the next ones."""
+        """Record the renewal of the stale credentials, and return the next credentials."""
         self.calls.append(f"renewal of {stale.secret.reveal()}")
         return self.get(service, tenant)
 

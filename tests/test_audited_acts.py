@@ -71,7 +71,7 @@ class AuditedManager:
 
 @pytest.fixture(params=[False, True], ids=["sync", "async"])
 def audited_manager(request: pytest.FixtureRequest, tmp_path: Path) -> AuditedManager:
-    """Yield a manager with an audit trail, in each mode."""
+    """Yield a manager with an audit trail, in sync and in async mode."""
     return AuditedManager(tmp_path, is_async=request.param)
 
 
@@ -260,7 +260,7 @@ def test_wrong_settings_are_refused(tmp_path: Path, table: str, path: str) -> No
 
 
 def test_port_must_be_synchronous() -> None:
-    """An audit port with an asynchronous `record` is refused, and the error names it."""
+    """An audit port with an asynchronous `record` is refused; the error contains its name."""
 
     class AsyncAuditPort:
         """An audit port whose `record` is asynchronous."""

@@ -1,4 +1,4 @@
-"""The response cache over HTTP: examples of the RFCs, in both modes, with a real server.
+"""The response cache over HTTP: examples of the RFCs, in sync and async mode, with a real server.
 
 Time does not pass in these tests: a response that must be old arrives with an `Age`.
 """
@@ -265,7 +265,7 @@ def test_write_invalidates_its_url(mode: str, vendor: VendorServer) -> None:
 
 
 def test_managers_share_a_file_cache(vendor: VendorServer, tmp_path: Path) -> None:
-    """Managers of both modes use each other's entries for the same credential."""
+    """Managers of sync and async mode use each other's entries for the same credential."""
     cipher = AesGcmCipher(generate_keys())
     vendor.always(Behaviour(200, {"Cache-Control": "max-age=60"}, b"a secret"))
     path = tmp_path / "cache.db"
@@ -288,7 +288,7 @@ def test_managers_share_a_file_cache(vendor: VendorServer, tmp_path: Path) -> No
 
 
 def test_managers_share_a_memory_cache(vendor: VendorServer) -> None:
-    """Managers of both modes use each other's entries in memory."""
+    """Managers of sync and async mode use each other's entries in memory."""
     vendor.always(Behaviour(200, {"Cache-Control": "max-age=60"}))
     memory = MemoryCache()
 

@@ -1,4 +1,4 @@
-"""Discovery of an authorisation server by its issuer, in both modes and over HTTP."""
+"""Discovery of an authorisation server by its issuer, in sync and async mode and over HTTP."""
 
 from __future__ import annotations
 

@@ -239,7 +239,7 @@ def test_operation_waits_for_a_limit(labs: Callable[..., Lab]) -> None:
 
 
 def test_operation_is_refused_by_a_limit(labs: Callable[..., Lab]) -> None:
-    """A rate limit refuses an operation that may not wait, and the error names it."""
+    """A rate limit refuses an operation that may not wait; the error contains its name."""
     lab = labs(limits=(RateLimitConfig.per_second(1),), max_limit_wait=0)
     with pytest.raises(RateLimitExceeded) as excinfo:
         lab.perform(2)

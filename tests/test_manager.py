@@ -48,7 +48,7 @@ SERVICE = Service(
 
 
 def clients() -> tuple[Any, Any]:
-    """Yield a vendor with an HTTP client for each mode."""
+    """Yield a vendor with an HTTP client for sync and for async mode."""
     return SyncPort(World(SYNC).vendor), World(ASYNC).vendor
 
 

@@ -105,7 +105,7 @@ def without_mode(text: str) -> str:
 
 
 def test_ports_that_may_wait_exist_in_both_modes() -> None:
-    """Ports that may wait exist in both modes."""
+    """Ports that may wait exist in sync and async mode."""
     assert {
         "CredentialProvider",
         "Gather",
@@ -223,7 +223,7 @@ def test_managers_say_the_same() -> None:
 
 
 def twins(part: type) -> list[tuple[str, Callable[..., Any], Callable[..., Any]]]:
-    """Return the methods of a protection that exist in both modes."""
+    """Return the methods of a protection that exist in sync and async mode."""
     offered_members = members(part)
     return [
         (name, member, offered_members[f"a{name}"])
@@ -246,7 +246,7 @@ def test_parts_have_twins(part: type) -> None:
 
 
 def test_all_that_reaches_a_store_has_a_twin() -> None:
-    """Every method of a protection that uses a store exists in both modes."""
+    """Every method of a protection that uses a store exists in sync and async mode."""
     in_both = {"accepted", "begin", "call", "guard", "only_hints", "keyed", "receive"}
     unpaired_members = {
         f"{part.__name__}.{name}"
@@ -262,7 +262,7 @@ def test_all_that_reaches_a_store_has_a_twin() -> None:
 
 @EACH_PART
 def test_protection_accepts_each_port_in_both_modes(part: type) -> None:
-    """A protection accepts each port in both modes."""
+    """A protection accepts each port in sync and async mode."""
     parameters = inspect.signature(part).parameters
 
     for name in ("sleeper", "locks"):
@@ -278,5 +278,5 @@ def test_entry_is_of_both_modes() -> None:
 
 
 def test_function_that_never_waits_is_same_object_in_both_modes() -> None:
-    """A function that never waits is the same object in both modes."""
+    """A function that never waits is the same object in sync and async mode."""
     assert StreamedAnswer.settle is AsyncStreamedAnswer.settle

@@ -53,7 +53,7 @@ URLS: dict[str, tuple[type, type]] = {
 
 @pytest.mark.parametrize("url", URLS)
 def test_url_names_a_store(url: str) -> None:
-    """Each form of URL opens its store class in both modes, without connecting."""
+    """Each form of URL opens its store class in sync and async mode, without connecting."""
     plain_type, async_type = URLS[url]
     assert type(open_storage(url)) is plain_type
     assert type(aopen_storage(url)) is async_type

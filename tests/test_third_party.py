@@ -102,7 +102,7 @@ def test_command_line_lists_the_vendor(python: Path, tmp_path: Path) -> None:
 
 
 def test_vendors_own_tests_pass(python: Path, tmp_path: Path) -> None:
-    """The installed vendor passes its contract's conformance kit in both modes."""
+    """The installed vendor passes its contract's conformance kit in sync and async mode."""
     package_copy = shutil.copytree(PACKAGE / "tests", tmp_path / "tests")
     output = run(python, "-m", "pytest", "-q", "-p", "no:randomly", str(package_copy), cwd=tmp_path)
     assert "passed" in output

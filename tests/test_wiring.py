@@ -72,7 +72,7 @@ def port(world: World, name: str) -> Any:
 
 @pytest.mark.parametrize("name", PORTS)
 def test_async_port_in_a_sync_manager(name: str) -> None:
-    """A synchronous manager refuses an asynchronous port, and the error names the port."""
+    """A synchronous manager refuses an asynchronous port; the error contains the port's name."""
     with pytest.raises(ConfigurationError, match="needs synchronous ports") as excinfo:
         ConnectorManager([SERVICE], **{name: port(World(ASYNC), name)})
 
@@ -82,7 +82,7 @@ def test_async_port_in_a_sync_manager(name: str) -> None:
 
 @pytest.mark.parametrize("name", PORTS)
 def test_sync_port_in_an_async_manager(name: str) -> None:
-    """An asynchronous manager refuses a synchronous port, and the error names the port."""
+    """An asynchronous manager refuses a synchronous port; the error contains the port's name."""
     options: dict[str, Any] = {name: SyncPort(port(World(SYNC), name))}
     with pytest.raises(ConfigurationError, match="needs asynchronous ports") as excinfo:
         AsyncConnectorManager([SERVICE], **options)
@@ -94,7 +94,7 @@ def test_sync_port_in_an_async_manager(name: str) -> None:
 @pytest.mark.parametrize("name", [*PORTS, "log", "clock", "ids", "randomness"])
 @pytest.mark.parametrize("manager_class", [ConnectorManager, AsyncConnectorManager])
 def test_object_without_the_method_is_refused(manager_class: Any, name: str) -> None:
-    """An object without the port's method is refused, and the error names the port."""
+    """An object without the port's method is refused; the error contains the port's name."""
     with pytest.raises(ConfigurationError, match="object has no `") as excinfo:
         manager_class([SERVICE], **{name: object()})
 
@@ -110,7 +110,7 @@ class AsyncLog:
 
 @pytest.mark.parametrize("manager_class", [ConnectorManager, AsyncConnectorManager])
 def test_some_ports_are_always_synchronous(manager_class: Any) -> None:
-    """Clock, ids, random numbers and log are synchronous in both modes."""
+    """Clock, ids, random numbers and log are synchronous in sync and async mode."""
     with pytest.raises(ConfigurationError, match=r"AsyncLog\.write is asynchronous") as excinfo:
         manager_class([SERVICE], log=AsyncLog())
 
@@ -281,7 +281,7 @@ def test_default_http_client() -> None:
 
 
 def test_store_in_memory_serves_both_modes() -> None:
-    """A memory store works in both modes; any other store works in one."""
+    """A memory store works in sync and async mode; any other store works in one."""
     world = World(ASYNC)
     sync_store, async_store = sync_and_async_store(None, None)
     assert async_store.shared is sync_store

@@ -1,4 +1,4 @@
-"""A connection pool of either mode behind one asynchronous interface, with a fake server."""
+"""A connection pool of sync or async mode behind one asynchronous interface, with a fake server."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class PoolLab:
 def with_both_pools(
     test: Callable[..., Coroutine[Any, Any, None]],
 ) -> Callable[..., None]:
-    """Run a test with the PoolLab constructor of each mode."""
+    """Run a test with the PoolLab constructor of sync and of async mode."""
 
     @wraps(test)
     def run(*, is_async: bool) -> None:

@@ -1,4 +1,4 @@
-"""Secret providers of either mode over one fake secret manager, with the same interface."""
+"""Secret providers of sync or async mode over one fake secret manager, with the same interface."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class Lab:
         self.tokens.clear()
 
     def refuse(self, what: str, behaviour: Behaviour) -> Behaviour:
-        """Record a complaint about a request that moorage must not send, and return the refusal."""
+        """Record a complaint about a request that moorage must not send; return the response."""
         self.complaints.append(what)
         return behaviour
 

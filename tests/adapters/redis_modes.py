@@ -1,4 +1,4 @@
-"""A Redis store of either mode behind one synchronous interface."""
+"""A Redis store of sync or async mode behind one synchronous interface."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ def test_removal_is_found(lab: AuditLab, number: int, fault: Fault) -> None:
 
 
 def test_damaged_end_is_not_continued(lab: AuditLab) -> None:
-    """An audit trail without its last record refuses new ones, so that the gap stays visible."""
+    """An audit trail without its last record refuses new records, so that the gap stays visible."""
     trail = filled_trail(lab)
     lab.remove(7)
 
@@ -373,7 +373,7 @@ def test_removed_file_is_refused(file: AuditLab) -> None:
 
 
 def test_file_that_cannot_be_used(tmp_path: Path) -> None:
-    """If the operating system cannot open the audit file, the error names the file."""
+    """If the operating system cannot open the audit file, the error contains the file's name."""
     with pytest.raises(StorageUnavailable, match=r"audit trail .*nowhere.* could not be used"):
         AuditTrail(FileAudit(tmp_path / "nowhere" / "trail")).record("note", "1")
     assert "trail" in repr(FileAudit(tmp_path / "trail"))

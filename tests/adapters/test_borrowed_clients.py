@@ -432,7 +432,7 @@ async def test_abandoned_response_frees_its_slot(
 async def test_pool_statistics_count_active_connections(
     make: Callable[..., AsyncHttpClient],
 ) -> None:
-    """Pool statistics count active connections; the number of idle ones is unknown."""
+    """Pool statistics count active connections; the number of idle connections is unknown."""
     async with lab(partial(make, max_connections=7)) as (vendor, own_client):
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
         incoming = await own_client.open(GET, vendor.url, LONG)

@@ -47,7 +47,7 @@ def test_asynchronous_credential_cache_passes_conformance_kit(check: kit.AsyncCh
 
 
 class CacheInMode:
-    """A credential cache in either mode, and the provider whose credentials it caches."""
+    """A credential cache in sync or async mode, and the provider whose credentials it caches."""
 
     def __init__(self, *, is_async: bool, **options: Any) -> None:
         self.clock = VirtualClock()

@@ -124,7 +124,7 @@ def test_concurrent_creation_of_a_secret(is_async: bool) -> None:
 
 @EITHER
 def test_missing_permission_to_create_is_named(is_async: bool) -> None:
-    """Without permission to create secrets, the error names the missing permission."""
+    """Without permission to create secrets, the error contains the missing permission."""
     with Gcp(is_async=is_async) as gcp:
         provider = gcp.provider()
         gcp.ask(provider.has, "shop", None)

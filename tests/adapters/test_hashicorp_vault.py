@@ -127,7 +127,7 @@ def test_a_token_for_ever(is_async: bool) -> None:
 
 @EITHER
 def test_token_file_of_an_agent(is_async: bool, tmp_path: Path) -> None:
-    """When a Vault agent replaces the token in its file, the file is read again after a refusal."""
+    """If a Vault agent replaces the token in its file, the file is read again after a rejection."""
     token = tmp_path / "token"
     with Vault(is_async=is_async) as vault:
         token.write_text(vault.lab.issue("first"))

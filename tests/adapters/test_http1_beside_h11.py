@@ -143,7 +143,7 @@ def responses(draw: st.DrawFn) -> bytes:
 
 
 def read_with_moorage(response: bytes, method: str) -> Parsed | str:
-    """Return the response as moorage's reader parses it, or the reason for its refusal."""
+    """Return the response as moorage's reader parses it, or the reason why it is refused."""
     reader = ResponseReader(LIMITS, to_head=method == "HEAD")
     try:
         reader.feed(response)
@@ -158,7 +158,7 @@ def read_with_moorage(response: bytes, method: str) -> Parsed | str:
 
 
 def of_h11(response: bytes, method: str) -> Parsed | str:
-    """Return the response as h11 parses it, or the reason for its refusal."""
+    """Return the response as h11 parses it, or the reason why it is refused."""
     connection = h11.Connection(h11.CLIENT)
     connection.send(h11.Request(method=method, target="/", headers=[("Host", "vendor.example")]))
     connection.send(h11.EndOfMessage())
@@ -200,7 +200,7 @@ def _comparable(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def check(response: bytes, method: str) -> None:
-    """Check that both readers agree, or that their difference is listed."""
+    """Check that moorage's reader and h11 agree, or that their difference is listed."""
     result, h11_result = read_with_moorage(response, method), of_h11(response, method)
     if isinstance(result, str):
         assert isinstance(h11_result, str) or result in STRICTER
@@ -227,13 +227,13 @@ def test_combinations_of_parts_are_read_alike(status_line: bytes) -> None:
 @examples(500)
 @given(responses(), st.sampled_from(["GET", "HEAD"]))
 def test_damaged_responses_are_read_alike(response: bytes, method: str) -> None:
-    """If one byte of a response is changed, both readers refuse it or both read it."""
+    """If one byte of a response is changed, moorage's reader and h11 refuse it or read it alike."""
     check(response, method)
 
 
 @pytest.mark.parametrize("reason", STRICTER)
 def test_each_stricter_refusal_has_an_example(reason: str) -> None:
-    """Each listed reason for a stricter refusal has an example that h11 accepts."""
+    """Each reason why only moorage's reader refuses a response has an example that h11 accepts."""
     response = EXAMPLES[reason]
 
     assert reason == read_with_moorage(response, "GET")

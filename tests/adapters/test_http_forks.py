@@ -50,7 +50,7 @@ def check(history: list[dict[str, Any]]) -> None:
 @forks
 @pytest.mark.parametrize("client", CLIENTS)
 def test_parent_children_and_pools_continue(client: str) -> None:
-    """After a fork, parent and child can both make calls, and share no connection."""
+    """After a fork, parent and child can make calls, and share no connection."""
     with VendorServer() as vendor:
         vendor.always(answer_request)
         output = subprocess.run(

@@ -455,7 +455,7 @@ def test_interrupted_question_is_withdrawn(folder: Path) -> None:
 
 
 def test_free_connections_are_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections above the maximum of idle ones are closed after their request."""
+    """Connections above the maximum of idle connections are closed after their request."""
     monkeypatch.setattr(_broker_channels, "_MOST_FREE", 0)
     with serve_broker(folder) as server, leasing_store(folder) as store:
         limiter(store).acquire()
@@ -689,7 +689,7 @@ def test_single_service_name_is_accepted(folder: Path) -> None:
 
 @pytest.mark.parametrize("choice", ["never", None, 7, "x" * 10_000])
 def test_choice_without_broker_is_checked(choice: Any, folder: Path) -> None:
-    """A `without_broker` value other than the two documented ones is refused."""
+    """A `without_broker` value other than the two documented values is refused."""
     with pytest.raises(ConfigurationError, match="not a valid without_broker"):
         leasing_store(folder, without_broker=choice)
 

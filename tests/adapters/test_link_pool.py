@@ -1,4 +1,4 @@
-"""Connection pools of both modes: waiting, validation, interruption, forks and closing."""
+"""Connection pools of sync and async mode: waiting, validation, interruption, forks and closing."""
 
 from __future__ import annotations
 
@@ -490,7 +490,7 @@ def test_cancelled_block_closes_its_link() -> None:
 
 
 def test_pool_moves_to_a_new_event_loop() -> None:
-    """A pool closes the connections of a closed event loop, and opens new ones for the new loop."""
+    """A pool closes the connections of a closed event loop; in a new loop it opens new ones."""
     server = LinkServer()
     pool = AsyncLinkPool(server.connect_async)
     lost_link = pool.link("lost", 1.0)

@@ -301,7 +301,7 @@ def test_refused_batch_waits_as_a_whole(number: int) -> None:
 
 @pytest.mark.parametrize("later, expected", [(1, (2, 3, 9)), (3, (9, 9, 9))])
 def test_newer_entries_take_the_room_of_a_batch(later: int, expected: tuple[int, ...]) -> None:
-    """Log entries that arrive while a batch fails replace its oldest ones in a full queue."""
+    """If a full queue gets log entries while a batch fails, they replace its oldest entries."""
 
     def insert(_: Sequence[IntegrationLog]) -> None:
         for _number in range(later):

@@ -190,7 +190,7 @@ def test_two_admissions_at_once_both_count(protections: str) -> None:
 
 @pytest.mark.parametrize("protections", SIZES)
 def test_admission_starts_with_new_states_if_its_states_expire_meanwhile(protections: str) -> None:
-    """If the states expire and are removed meanwhile, the admission starts with new ones."""
+    """If the states expire and are removed meanwhile, the admission starts with new states."""
     store, clock, ask = _store_with_states(protections)
 
     def sweep() -> None:

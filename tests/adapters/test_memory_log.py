@@ -56,7 +56,7 @@ def test_bytes_are_bounded() -> None:
 
 
 def test_removed_entries_free_their_bytes() -> None:
-    """Removing log entries frees their bytes for new ones."""
+    """Removing log entries frees their bytes for new entries."""
     log = MemoryIntegrationLogger(max_bytes=50_000)
     long_entry = attrs.evolve(kit.entry(1), request="x" * 40_000)
     log.write(long_entry)

@@ -411,7 +411,7 @@ def test_every_recorder_is_closed_at_exit() -> None:
 
 
 def test_asynchronous_metrics_stores_count_like_synchronous_ones(metrics_lab: Lab) -> None:
-    """The asynchronous metrics stores count like the synchronous ones."""
+    """The asynchronous metrics stores count like the synchronous metrics stores."""
 
     async def use_metrics() -> None:
         options: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""The NATS bucket of the store for claims: each server refusal raises an error with a remedy."""
+"""The NATS bucket of the store for claims: each server error raises an error with a remedy."""
 
 from __future__ import annotations
 

@@ -245,7 +245,7 @@ def count_stored(server: PrivateNats, stream: str) -> int:
 
 
 def test_a_process_cleans_up_after_many_writes(server: PrivateNats) -> None:
-    """A process that writes much deletes expired states itself, in both modes."""
+    """A process that writes much deletes expired states itself, in sync and async mode."""
     with NatsStorage(f"{server.url}/cleaned", timeout=60) as store:
         for _ in range(100):
             store.execute(Write({new_key(): "old"}, keep_for=0))
@@ -310,7 +310,7 @@ def test_deleted_bucket_raises_error_instead_of_being_created_again_without_its_
     ],
 )
 def test_a_bucket_that_may_lose_keys_is_refused(setting: str, value: object) -> None:
-    """A bucket whose settings may lose keys is refused; the error names the setting."""
+    """A bucket whose settings may lose keys is refused; the error contains the setting's name."""
     config = {"storage": "file", "max_msgs_per_subject": 1, "discard": "new", "num_replicas": 3}
     config |= {"max_bytes": 9}
     check_bucket("keys", config, 3)

@@ -242,7 +242,7 @@ def test_registered_events_are_the_events() -> None:
 
 
 def test_registered_outcomes_and_reasons_are_all() -> None:
-    """The telemetry registry lists each call outcome, and each reason for a wait or a refusal."""
+    """The telemetry registry lists each call outcome, and each reason for a wait or a rejection."""
     assert [outcome.value for outcome in CallOutcome] == list(NAMES["outcomes"])
     now = datetime.now(UTC)
     waiting_events = [
@@ -556,7 +556,7 @@ def test_operations_of_contracts_are_measured_apart() -> None:
 
 
 def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without opentelemetry-api installed, the error names the extra to install."""
+    """Without opentelemetry-api installed, the error contains the extra to install."""
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", None)
 
     with pytest.raises(ConfigurationError, match=r"opentelemetry-api.*\[opentelemetry\]"):

@@ -171,7 +171,7 @@ def test_pool_mode_without_a_value_is_refused(query: str) -> None:
 
 
 def test_unknown_pool_mode_is_refused() -> None:
-    """The error for an unknown pool mode lists the supported ones."""
+    """The error for an unknown pool mode lists the supported modes."""
     with pytest.raises(ConfigurationError) as excinfo:
         SqlStorage("postgresql://host/name?pool_mode=statement")
 

@@ -334,7 +334,7 @@ def test_foreign_values_are_refused(
 
 
 def test_the_state_that_cannot_be_used_is_named(mode: str, server: PrivateRedis) -> None:
-    """If one of several states has a newer format, the error names its key."""
+    """If one of several states has a newer format, the error contains the state's key."""
     limits = [RateLimitConfig(1).rule] * 2
     later_bytes = bytes((VERSION + 1,)) + pack((1, 2, 3, 4, 5, 6, 7, ()))[1:]
     with (

@@ -553,7 +553,7 @@ def test_invalid_options_are_refused(options: dict[str, Any]) -> None:
 def test_missing_driver_names_the_extra(
     monkeypatch: pytest.MonkeyPatch, driver: str, url: str
 ) -> None:
-    """Without the database driver installed, the error names the extra to install."""
+    """Without the database driver installed, the error contains the extra to install."""
     monkeypatch.setitem(sys.modules, driver, None)
 
     with pytest.raises(

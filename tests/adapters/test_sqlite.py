@@ -110,7 +110,7 @@ def test_conforms_async_in_time(check: kit.AsyncTimedCheck, tmp_path: Path) -> N
 
 
 def test_two_stores_share_a_file(path: Path, store: SqliteStorage) -> None:
-    """Two stores on the same file, of either mode, read each other's writes."""
+    """Two stores on the same file, of sync or async mode, read each other's writes."""
 
     async def read() -> States:
         async with AsyncSqliteStorage(path) as other_storage:

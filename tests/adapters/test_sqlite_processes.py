@@ -185,7 +185,7 @@ def test_reboot_sets_the_time_from_the_wall_clock(
 
 
 def test_concurrent_anchors_agree(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If two processes set the time of a SQLite file at once, both use the first one's."""
+    """If two processes set the time of a SQLite file concurrently, both use the first time."""
     fake_reboot(monkeypatch, "first")
     slow_clock, fast_clock = VirtualClock(), VirtualClock()
     fast_clock.step_utc(timedelta(hours=1))

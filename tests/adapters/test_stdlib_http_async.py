@@ -56,7 +56,7 @@ async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
 
 @in_loop
 async def test_source_without_timeout() -> None:
-    """Without a total timeout, the client waits for the request body as long as it takes."""
+    """Without a total timeout, the client waits for the request body without a limit."""
     async with lab(AsyncStdlibHttpClient) as (vendor, client):
         with pytest.raises(ConnectionFailed, match="failed with LookupError") as excinfo:
             await client.send(slow_request(b"x", error=LookupError()), vendor.url, Timeouts())

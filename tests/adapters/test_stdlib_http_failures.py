@@ -1,4 +1,4 @@
-"""Network failures of the standard library's HTTP clients, in both modes."""
+"""Network failures of the standard library's HTTP clients, in sync and async mode."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ async def test_name_without_address_is_not_reached(
 
 @with_both_clients
 async def test_lookup_ends_with_the_connect_timeout(make: Make, names: Names) -> None:
-    """A name lookup that takes too long ends at the connect timeout."""
+    """A slow name lookup ends at the connect timeout."""
     answer = Event()
     names.known["vendor.example"] = lambda: answer.wait(20) and []
     client = make()

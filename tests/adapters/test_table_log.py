@@ -326,7 +326,7 @@ def test_process_end_writes_the_queue(does: str, expected: int, lab: Lab) -> Non
 
 
 def test_stored_log_entries_remain_if_process_is_killed(lab: Lab) -> None:
-    """If a process is killed, stored log entries remain, and queued ones are lost."""
+    """If a process is killed, stored log entries remain, and queued log entries are lost."""
     log = lab.log()
     with _process(lab, "waits") as process:
         assert process.stdout is not None

@@ -133,7 +133,7 @@ def test_invalid_requests_are_refused(vat: VendorServer, more: list[str], words:
 
 
 def test_an_unknown_service_is_refused() -> None:
-    """An unknown service is refused, and the error lists the known ones."""
+    """An unknown service is refused; the error lists the known services."""
     configure("")
 
     assert 2 == command("call", "nobody", "GET", "/").code

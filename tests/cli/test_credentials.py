@@ -93,7 +93,7 @@ def test_empty_input_is_refused_as_a_secret() -> None:
 
 
 def test_a_secret_is_no_argument() -> None:
-    """No option of `moorage credentials` takes a secret, and no error message repeats one."""
+    """No option of `moorage credentials` accepts a secret; no error message repeats a secret."""
     result = command("credentials", "set", "crm", "hunter2", "--credentials", "sqlite:///c.db")
 
     assert 2 == result.code

@@ -189,7 +189,7 @@ def test_more_can_be_seen() -> None:
 
 
 def test_exit_codes_of_errors() -> None:
-    """Configuration errors, unknown outcomes and refusals have different exit codes."""
+    """Configuration errors, unknown outcomes and rejections have different exit codes."""
     assert 3 == exit_codes.code_of(OutcomeUnknown("lost"))
     assert 1 == exit_codes.code_of(ConnectionFailed("away"))
 

@@ -82,7 +82,7 @@ def test_calls_are_listed(
 
 @pytest.mark.parametrize("option", ["--failures", "--status=held_back", "--status=held-back"])
 def test_failed_calls_are_listed(option: str, log: Any, capsys: Any) -> None:
-    """`--failures` includes refusals, and `--status` accepts a status as the output prints it."""
+    """`--failures` includes rejections, and `--status` accepts a status as the output prints it."""
     refused_call = attrs.evolve(entry(2), id="refused", status=IntegrationStatus.HELD_BACK)
     log.write(attrs.evolve(refused_call, started_at=datetime.now(UTC)))
     log.flush()

@@ -333,7 +333,7 @@ def test_unreachable_database_asks_no_person(
 def test_missing_database_library_names_the_extra(
     context: Context, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the database library is missing, the error names the extra to install."""
+    """If the database library is missing, the error contains the extra to install."""
     rooms = "credentials", "sealed", "databases"
     uninstall(monkeypatch, "sqlalchemy", *(f"moorage.adapters.{room}." for room in rooms))
     with AuthorizationServer(PUBLIC) as server:
@@ -346,7 +346,7 @@ def test_missing_database_library_names_the_extra(
 def test_secrets_stay_in_the_environment(
     context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """OAuth secrets are read from environment variables only; no option takes one."""
+    """OAuth secrets are read from environment variables only; no option accepts a secret."""
     with AuthorizationServer(PUBLIC) as server:
         assert 2 == main(["oauth", "login", *context.options(server), "--secret", "s3cr3t"])
 

@@ -62,7 +62,7 @@ def test_arguments_come_from_a_file() -> None:
     ],
 )
 def test_mistakes_are_named(arguments: list[str], message: str) -> None:
-    """`moorage run` with a wrong name or argument runs nothing, and the error names the mistake."""
+    """`moorage run` with a wrong name or argument runs nothing; the error describes the mistake."""
     result = command("run", *arguments)
 
     assert 2 == result.code
@@ -70,7 +70,7 @@ def test_mistakes_are_named(arguments: list[str], message: str) -> None:
 
 
 def test_missing_argument_is_named() -> None:
-    """An operation with a missing argument is not run, and the error names the argument."""
+    """An operation with a missing argument is not run; the error contains the argument's name."""
     result = command("run", "mine", "greet")
 
     assert 0 != result.code

@@ -384,7 +384,7 @@ def test_step_list_shows_run_that_its_platform_cannot_describe(tmp_path: Path) -
     ],
 )
 def test_mistakes_are_named(arguments: list[str], message: str) -> None:
-    """A mistaken command runs nothing, and the error names the mistake."""
+    """A mistaken command runs nothing; the error describes the mistake."""
     ending = command("step", *arguments)
 
     assert 2 == ending.code

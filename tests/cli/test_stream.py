@@ -427,7 +427,7 @@ def refused_message(*arguments: str) -> str:
 
 
 def test_mistakes_are_named() -> None:
-    """A mistake in the command or configuration runs nothing, and the error names it."""
+    """A mistake in the command or configuration runs nothing; the error contains its name."""
     assert "There is no pipeline named 'x'." in refused_message("run", "x")
     for name, message in (
         ("our_orders:TEXT", "is not a function"),

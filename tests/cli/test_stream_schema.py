@@ -64,7 +64,7 @@ def test_registry_of_a_service_judges() -> None:
 
 
 def test_folder_of_schemas_judges() -> None:
-    """A folder of schemas is checked too, and the reasons for a refusal are printed."""
+    """A folder of schemas is also checked, and the reasons for a rejection are printed."""
     configure('schemas = {folder = "schemas"}')
     assert "The schema can be the next version of orders-value." in check("long.avsc").out
     ending = check("int.avsc")

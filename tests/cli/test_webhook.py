@@ -100,7 +100,7 @@ def test_every_scheme_is_signed_or_refused(scheme: str) -> None:
     ],
 )
 def test_impossible_calls_name_the_mistake(arguments: list[str], words: str) -> None:
-    """A command that can never work is refused, and the error names the mistake."""
+    """A command that can never work is refused; the error describes the mistake."""
     result = command("webhook", *arguments)
 
     assert (2, True) == (result.code, words in result.err)
@@ -125,7 +125,7 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> int:
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
 def test_listen_shows_each_webhook(more: list[str]) -> None:
-    """`webhook listen` shows genuine webhooks, and refuses forged, repeated and oversized ones."""
+    """`webhook listen` shows genuine webhooks, and rejects forged, repeated and oversized ones."""
     headers, body = sign_by_command("stripe")
     with subprocess.Popen(
         [*LISTEN, "--port", "0", "--count", "3", *more],

@@ -57,14 +57,14 @@ def test_stored_answers_are_sealed_with_the_keys(is_async: bool, tmp_path: Path)
 
 
 def test_cipher_passed_by_program_takes_precedence_over_configured_one() -> None:
-    """A cipher passed by the program takes precedence over the configured one."""
+    """A cipher passed by the program takes precedence over the configured cipher."""
     state, cipher = MemoryStorage(), AesGcmCipher(generate_keys())
     assert 7 == run(SOURCE, state=state, cipher=cipher)
     assert 7 == run({"services": SOURCE["services"]}, state=state, cipher=cipher)
 
 
 def test_unusable_keys_are_refused_by_path() -> None:
-    """A cipher table without keys, or with invalid ones, is refused without showing them."""
+    """A cipher table without keys, or with invalid keys, is refused without showing them."""
     for table in ({"keys": "secret-of-mine"}, {}):
         with pytest.raises(ConfigurationError) as excinfo:
             moorage.open({**SOURCE, "cipher": table})

@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def tables(stripe: StripeSandbox, **more: Any) -> dict[str, Any]:
-    """Return a configuration that takes payments but names no store."""
+    """Return a configuration that accepts payments but has no store."""
     return {
         "payments": {"vendor": "stripe"},
         "vendors": {"stripe": {"credentials": stripe.api_key, **more}},

@@ -74,7 +74,7 @@ def test_work_grows_linearly_with_the_mistakes(
 
 
 def test_only_so_many_words_are_compared() -> None:
-    """After a thousand different unknown words, no suggestion is made for further ones."""
+    """After a thousand different unknown words, further words get no suggestion."""
     report = Report()
     for number in range(1_000):
         report.similar_word(f"junk{number}", ["timeout"])
@@ -83,7 +83,7 @@ def test_only_so_many_words_are_compared() -> None:
 
 
 def test_problem_is_found_at_every_path_around_it() -> None:
-    """A problem is at its own path and at each path around it, but not at similar ones."""
+    """A problem is at its own path and at each path around it, but not at similar paths."""
     report = Report()
     report.add("steps[2].name", "It is wrong.", "Mend it.")
     assert not any(map(report.has_no_problem, ("steps[2].name", "steps[2]", "steps")))

@@ -150,7 +150,7 @@ def test_variable_creates_missing_tables(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_unknown_setting_of_a_route_explains_how_to_fail_over() -> None:
-    """An unknown setting of a route, such as `fallback`, says that `vendor` takes a list."""
+    """An unknown setting of a route, such as `fallback`, is explained: `vendor` accepts a list."""
     with pytest.raises(ConfigurationError, match="give `vendor` a list") as refused:
         read_configuration({"payments": {"vendor": "stripe", "fallback": "adyen"}})
 

@@ -86,7 +86,7 @@ def read_text(folder: Path, text: str, suffix: str) -> Any:
 
 
 def test_pipelines_in_toml(tmp_path: Path) -> None:
-    """Pipeline settings in TOML are read, and omitted ones have their defaults."""
+    """Pipeline settings in TOML are read, and omitted settings have their defaults."""
     orders, shop = read_text(tmp_path, TOML, "toml").pipelines
     assert ("orders", "shop") == (orders.name, shop.name)
     assert ("shop.orders:priced", "shop.orders:checked") == orders.transforms

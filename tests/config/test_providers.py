@@ -170,7 +170,7 @@ def test_secrets_are_read_from_application_passwords_in_system_keyring() -> None
 
 
 def test_missing_keyring_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the keyring library is missing, the error names the extra to install."""
+    """If the keyring library is missing, the error contains the extra to install."""
     uninstall(monkeypatch, "keyring", "moorage.adapters.credentials.keyring")
 
     with pytest.raises(ConfigurationError, match=r"pip install '\.\[keyring\]'"):

@@ -1,4 +1,4 @@
-"""The JSON Schema of configurations accepts valid ones and rejects malformed ones."""
+"""The JSON Schema of configurations accepts valid configurations and rejects malformed ones."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def test_types_may_be_named_with_their_module() -> None:
 
 
 def test_secrets_of_vendors_are_known_as_secrets() -> None:
-    """The configuration knows each option of a vendor that is a `Secret`, to find plain ones."""
+    """The configuration knows which vendor options are `Secret`, to find plain secrets."""
     for vendor_name in BUILT_IN:
         vendor: Any = vendor_class(vendor_name)
         shapes = {name: str(field.shape) for name, field in table_of(vendor).fields.items()}

@@ -224,7 +224,7 @@ def test_mistakes_are_named(tables: dict[str, Any], path: str, text: str) -> Non
 
 
 def test_reload_with_other_platforms_or_steps_is_refused() -> None:
-    """A reload with other platforms or steps is refused, and the hub keeps the first ones."""
+    """A reload with other platforms or steps is refused; the hub keeps the first platforms."""
     tables = {"platforms": {"here": LOCAL}, "steps": {"total": STEP}}
 
     with moorage.open(tables) as hub:

@@ -143,7 +143,7 @@ def test_document_that_does_not_fit_the_schema(tmp_path: Path) -> None:
 
 
 def test_json_rpc_methods(ledger: JsonRpcServer) -> None:
-    """A JSON-RPC method takes parameters by position or name.
+    """A JSON-RPC method accepts parameters by position or name.
 
     Only a declared one counts as safe.
     """

@@ -63,7 +63,7 @@ def needs_of(operation: str, *arguments: Any, **named: Any) -> frozenset[str]:
     ],
 )
 def test_wrong_requests_are_refused(fields: dict[str, Any], field: str) -> None:
-    """A consent request with a wrong field is refused, and the error names the field."""
+    """A consent request with a wrong field is refused; the error contains the field's name."""
     with pytest.raises(InvalidData) as excinfo:
         ConsentRequest(**dict[str, Any](return_url=RETURN_URL) | fields)
     assert field == excinfo.value.field

@@ -111,7 +111,7 @@ def test_changes_of_clocks_are_known(local: datetime, *, skipped: bool, twice: b
     ],
 )
 def test_impossible_events_are_refused(fields: dict[str, Any], field: str) -> None:
-    """An event field with an impossible value is refused, and the error names the field."""
+    """An event field with an impossible value is refused; the error contains the field's name."""
     with pytest.raises(InvalidData) as excinfo:
         event(**fields)
 

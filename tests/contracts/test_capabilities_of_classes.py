@@ -43,7 +43,7 @@ def refusal(capabilities: set[str], *methods: str, **attributes: Any) -> Configu
 
 
 def test_method_without_its_capability_is_refused() -> None:
-    """The error names the method, the capability, and what the author of the vendor does."""
+    """The error contains the method, the capability, and what the author of the vendor can do."""
     error = refusal(set(), "get")
 
     assert (
@@ -139,7 +139,7 @@ def test_capabilities_of_our_vendors_agree(name: str) -> None:
 
 @pytest.mark.parametrize("kind", CONTRACTS)
 def test_methods_of_capabilities_are_those_of_vendors(kind: str) -> None:
-    """For each method that needs a capability, some vendor has both."""
+    """For each method that needs a capability, some vendor has the method and the capability."""
     vendors = [vendor for name in vendor_names() if kind in (vendor := vendor_class(name)).kinds]
     verbs = contract(kind).optional_verbs()
 

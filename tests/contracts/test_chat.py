@@ -63,7 +63,7 @@ def test_message_survives_a_store() -> None:
     ],
 )
 def test_wrong_fields_are_refused(fields: dict[str, Any], field: str) -> None:
-    """A message with a wrong field is refused, and the error names the field."""
+    """A message with a wrong field is refused; the error contains the field's name."""
     options: dict[str, Any] = {"text": "a", **fields}
     with pytest.raises(InvalidData) as excinfo:
         ChatMessage(**options)

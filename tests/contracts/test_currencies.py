@@ -59,7 +59,7 @@ KRONE: Final = table(
 
 
 def test_quotation_is_read_in_both_directions() -> None:
-    """A quotation's exact ratio in both directions takes the number of units into account."""
+    """A quotation's exact ratio in both directions respects the number of units."""
     yen = quotation("JPY", "7.7021", "NOK", 100)
 
     assert Fraction(77021, 1_000_000) == yen.ratio("JPY", "NOK")

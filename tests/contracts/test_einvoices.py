@@ -49,7 +49,7 @@ def test_address_is_read_and_written() -> None:
     ],
 )
 def test_wrong_address_is_refused(text: Any, field: str) -> None:
-    """A text that is not an address is refused, and the error names the wrong part."""
+    """A text that is not an address is refused; the error contains the wrong part."""
     with pytest.raises(InvalidData) as excinfo:
         OutgoingInvoice(document=DOCUMENT, recipient=text)
 
@@ -77,7 +77,7 @@ def test_document_is_recognised(
 
 
 def test_fa3_file_takes_no_recipient() -> None:
-    """An FA(3) file takes no recipient, and every other document needs one."""
+    """An FA(3) file must have no recipient, and every other document needs a recipient."""
     invoice = OutgoingInvoice(document=FA3)
 
     assert EinvoiceSyntax.FA3 is invoice.syntax

@@ -1,4 +1,4 @@
-"""The choice of an account, and failover that never lets two accounts both act."""
+"""The choice of an account, and failover that never lets two accounts act."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ async def test_harmless_retry_does_not_clear_an_earlier_attempt(hub_class: type[
 
 @MODES
 async def test_vendor_without_keys_gets_no_repeat(hub_class: type[Any]) -> None:
-    """If a vendor takes no idempotency keys, a lost response leaves the outcome unknown."""
+    """If a vendor accepts no idempotency keys, a lost response leaves the outcome unknown."""
     hubs = PigeonHubs(keys=False)
     hub = hubs.hub(hub_class)
     hubs.one.fail(Lost())

@@ -67,7 +67,7 @@ def test_values_of_other_types_are_refused(
     *,
     value: Any,
 ) -> None:
-    """An argument of a wrong type is refused in both modes, and nothing is sent."""
+    """An argument of a wrong type is refused in sync and async mode, and nothing is sent."""
     own_set = vendor_set(vendor_sets()[0], tmp_path)
     plain_hub = moorage.open(own_set.configuration, http=SandboxHttpClient(*own_set.sandboxes))
     async_hub = moorage.aopen(

@@ -1,4 +1,4 @@
-"""Order lines: exact sums, and refusals of lines that do not match their payment."""
+"""Order lines: exact sums, and errors for lines that do not match their payment."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_line_has_exact_sums() -> None:
     ],
 )
 def test_wrong_line_is_refused(fields: dict[str, Any], field: str) -> None:
-    """A line with a wrong field is refused, and the error names the field."""
+    """A line with a wrong field is refused; the error contains the field's name."""
     values: dict[str, Any] = {"name": "Chair", "unit_price": PRICE, **fields}
     with pytest.raises(InvalidData) as excinfo:
         LineItem(**values)

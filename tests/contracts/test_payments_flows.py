@@ -1,4 +1,4 @@
-"""Payment operations: refusals, accounts and look-ups."""
+"""Payment operations: errors, accounts and look-ups."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_hint_becomes_the_payments_event() -> None:
 
 @pytest.mark.parametrize("operation", ["payments", "disputes", "payouts"])
 def test_pages_stay_at_their_account(operation: str) -> None:
-    """The first page of a list comes from the named account, later ones from the cursor's."""
+    """The first page of a list comes from the named account, later pages from the cursor's."""
     first = record_operation(
         PaymentsFlows,
         lambda flows: getattr(flows, operation)(PAYMENTS_SINCE, account="main", timeout=TIME),

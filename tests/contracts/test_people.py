@@ -74,7 +74,7 @@ def test_needs_follow_the_fields() -> None:
     ],
 )
 def test_wrong_people_are_refused(fields: dict[str, Any], field: str) -> None:
-    """A new person with a wrong value is refused, and the error names the field."""
+    """A new person with a wrong value is refused; the error contains the field's name."""
     options: dict[str, Any] = {"user_name": "ada", **fields}
     with pytest.raises(InvalidData) as excinfo:
         NewPerson(**options)

@@ -1,4 +1,4 @@
-"""Push notifications: refusals of invalid values, and outcomes."""
+"""Push notifications: errors for invalid values, and outcomes."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def test_refusal_names_the_missing_capability() -> None:
 
 
 def test_refusal_without_an_able_vendor() -> None:
-    """If no vendor has a capability, the error names none."""
+    """If no vendor has a capability, the error contains no vendor."""
     with pytest.raises(UnsupportedByVendor) as excinfo:
         chosen_accounts(Directory([account("a")]), needs=frozenset({"fly"}))
 

@@ -487,7 +487,7 @@ class KillingClient(SandboxHttpClient):
 
 @pytest.mark.parametrize("vendor", ["easypost", "shippo"])
 def test_killed_batch_continues_in_another_process(vendor: str, tmp_path: Path) -> None:
-    """If a batch is killed at the third of five labels, a second run buys the missing ones."""
+    """If a batch is killed at the third of five labels, a second run buys the missing labels."""
     two = ShippingHubs(Route("shipping", vendor))
     opened_storages: list[SqliteStorage] = []
 

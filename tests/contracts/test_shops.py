@@ -60,7 +60,7 @@ def test_needs_of_a_fulfilment() -> None:
     ],
 )
 def test_wrong_fields_of_a_fulfilment_are_refused(fields: dict[str, Any], field: str) -> None:
-    """A fulfilment with a wrong field is refused, and the error names the field."""
+    """A fulfilment with a wrong field is refused; the error contains the field's name."""
     with pytest.raises(InvalidData) as excinfo:
         Fulfilment(**fields)
     assert field == excinfo.value.field
@@ -76,7 +76,7 @@ def test_wrong_fields_of_a_fulfilment_are_refused(fields: dict[str, Any], field:
     ],
 )
 def test_wrong_fields_are_refused(kind: Any, fields: dict[str, Any], field: str) -> None:
-    """A line or query with a wrong field is refused, and the error names the field."""
+    """A line or query with a wrong field is refused; the error contains the field's name."""
     with pytest.raises(InvalidData) as excinfo:
         kind(**fields)
     assert field == excinfo.value.field
@@ -105,7 +105,7 @@ def test_wrong_fields_are_refused(kind: Any, fields: dict[str, Any], field: str)
 def test_operations_refuse_wrong_arguments(
     operation: str, arguments: list[Any], options: dict[str, Any], field: str
 ) -> None:
-    """An operation refuses a wrong argument, and the error names it."""
+    """An operation refuses a wrong argument; the error contains its name."""
     with pytest.raises(InvalidData) as excinfo:
         getattr(Hub([]).shops(), operation)(*arguments, **options)
     assert field == excinfo.value.field

@@ -83,7 +83,7 @@ def test_request_survives_a_store() -> None:
     ],
 )
 def test_a_wrong_field_is_named(kind: type[Any], fields: dict[str, Any], field: str) -> None:
-    """A value that no vendor could send is refused, and the error names the field."""
+    """A value that no vendor could send is refused; the error contains the field's name."""
     with pytest.raises(InvalidData) as excinfo:
         kind(**fields)
 
@@ -165,7 +165,7 @@ def test_each_feature_is_needed() -> None:
     ],
 )
 def test_limits_are_kept(limits: dict[str, int], field: str) -> None:
-    """A request above a vendor's limit is refused, and the error names the field."""
+    """A request above a vendor's limit is refused; the error contains the field's name."""
     request = SignatureRequest(**USUAL, message="Sign")
     check_fits(request, {"subject": 5, "message": 4, "document_bytes": 8})
 

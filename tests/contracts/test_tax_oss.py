@@ -145,7 +145,7 @@ def test_wrong_quarter_is_refused(text: Any) -> None:
     ],
 )
 def test_wrong_sale_is_refused(fields: dict[str, Any], field: str) -> None:
-    """A sale with a wrong field is refused, and the error names the field."""
+    """A sale with a wrong field is refused; the error contains the field's name."""
     with pytest.raises(InvalidData) as excinfo:
         attrs.evolve(sale(), **fields)
     assert field == excinfo.value.field

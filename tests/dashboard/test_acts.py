@@ -363,7 +363,7 @@ def test_vendor_is_asked_and_settles_the_payment() -> None:
 
 
 def test_two_people_close_a_payment() -> None:
-    """Closing a payment takes two people: the second confirms the proposal of the first."""
+    """Two people are needed to close a payment: the second confirms the proposal of the first."""
     with World() as world:
         world.lose()
         world.clock.advance(WAIT)

@@ -124,7 +124,7 @@ def test_wrong_logins_are_refused(form: dict[str, str], environ: dict[str, str])
 
 
 def test_guessing_is_slowed_down() -> None:
-    """After ten wrong passwords, all logins are refused for a minute, even correct ones."""
+    """After ten wrong passwords, all logins are rejected for a minute, right passwords included."""
     with World() as world:
         ticks = TickClock()
         visitor = visitor_at(world, Gate(ticks, members=members_of(PEOPLE)))
@@ -293,7 +293,7 @@ class PrintedText(io.StringIO):
 
 
 def test_command_serves_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    """The command prints a link that opens the page with the log and both queues."""
+    """The command prints a link that opens the page with the log, the inbox and the outbox."""
     state = f"sqlite:///{tmp_path}/state.db"
     metrics = f"sqlite:///{tmp_path}/metrics.db"
     path = tmp_path / "moorage.toml"

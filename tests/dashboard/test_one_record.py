@@ -86,7 +86,7 @@ def make_records(url: str) -> list[tuple[str, str, str]]:
 
 
 def test_command_records_each_act_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """`moorage dashboard` records in the configured trail or in that of --audit, never in both."""
+    """`moorage dashboard` records in the configured trail or in that of --audit, never in two."""
     own_url, other_url = f"sqlite:///{tmp_path}/ours.db", f"sqlite:///{tmp_path}/other.db"
     box = f"sqlite:///{tmp_path}/box.db"
     config = tmp_path / "moorage.toml"

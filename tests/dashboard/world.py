@@ -105,7 +105,7 @@ class Trail:
 
 
 class World:
-    """A hub with a fake vendor, a log and both queues in memory, and a clock that the test sets."""
+    """A hub with a fake vendor, with log, inbox and outbox in memory, and a clock for tests."""
 
     def __init__(
         self,

@@ -144,7 +144,7 @@ def test_a_budget_is_kept_for_two_periods() -> None:
     ],
 )
 def test_invalid_settings_are_refused(path: str, value: Any) -> None:
-    """An invalid retry budget setting is refused, and the error names the field."""
+    """An invalid retry budget setting is refused; the error contains the field's name."""
     with pytest.raises(ConfigurationError) as excinfo:
         RetryBudget(**{path: value})
     assert path == excinfo.value.path

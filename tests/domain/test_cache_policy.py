@@ -42,7 +42,7 @@ def test_headers_are_names_in_any_case() -> None:
     ],
 )
 def test_invalid_settings_are_refused(name: str, value: Any) -> None:
-    """An invalid cache policy setting is refused, and the error names it."""
+    """An invalid cache policy setting is refused; the error contains its name."""
     for kind in (CachePolicy, rerun_module(cache_policy).CachePolicy):
         with pytest.raises(ConfigurationError) as excinfo:
             kind(**{name: value})

@@ -174,7 +174,7 @@ def test_undos_are_released_newest_first() -> None:
 
 
 def test_undos_that_were_released_before_are_left_alone() -> None:
-    """If a process crashed while releasing undos, the remaining ones are released in order."""
+    """If a process crashed while releasing undos, the remaining undos are released in order."""
     failed = entry("c", "undoing", "b", number=9)
     chain = by_id(
         failed,

@@ -137,7 +137,7 @@ def test_a_slot_holds_any_number_of_calls() -> None:
     ],
 )
 def test_invalid_settings_are_refused(path: str, value: Any) -> None:
-    """An invalid circuit setting is refused, and the error names the field."""
+    """An invalid circuit setting is refused; the error contains the field's name."""
     with pytest.raises(ConfigurationError) as excinfo:
         CircuitBreakerConfig(**{path: value})
     assert path == excinfo.value.path
@@ -184,7 +184,7 @@ def test_durations_may_be_timedeltas() -> None:
 
 @pytest.mark.parametrize("span, most", [(SECOND // 1_000, 260), (SECOND, 760)])
 def test_an_idle_circuit_is_small(span: int, most: int) -> None:
-    """A circuit's state takes some 250 bytes beside its key, and 500 more with a call window."""
+    """A circuit's state needs some 250 bytes beside its key, and 500 more with a call window."""
     line = Line()
     for _ in range(300):
         line.world.now += span

@@ -126,7 +126,7 @@ def test_server_without_qop_gets_no_counter() -> None:
 
 @pytest.mark.parametrize("qop", ["auth", None])
 def test_session_algorithm_covers_both_nonces(qop: str | None) -> None:
-    """With a `-sess` algorithm, Digest's hashed secret includes both sides' nonces."""
+    """With a `-sess` algorithm, Digest's hashed secret includes the nonces of client and server."""
     fields = respond(DigestChallenge(realm="r", nonce="n", algorithm="MD5-sess", qop=qop), count=2)
     secret = md5(md5("u:r:p") + ":n:c")
     nonce_part = "n:00000002:c:auth" if qop else "n"

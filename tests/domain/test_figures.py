@@ -94,7 +94,7 @@ def test_outcomes_of_calls(error: Any, flags: Any, expected: Outcome) -> None:
 
 
 def test_rates_of_figures() -> None:
-    """Vendors' rejections lower the success rate only; our refusals do not lower availability."""
+    """Vendors' rejections lower the success rate only; moorage's own lower no availability."""
     figures = Figures(
         success=90, rejected=2, failed=3, unknown=1, circuit_open=4, refused=5, aborted=7
     )
@@ -339,7 +339,7 @@ def test_metrics_of_names_that_database_would_store_alike_are_counted_in_one_ser
 
 
 def test_figures_beyond_the_bound_are_counted_as_lost() -> None:
-    """If metrics are never fetched, further ones are counted as lost, to bound the memory."""
+    """If metrics are never fetched, further metrics are counted as lost, to bound the memory."""
     recording = RecordedMetrics(10, 2)
     for minute in range(3):
         recording.record(finished_call(60 * minute, error="VendorFailed"))

@@ -71,7 +71,7 @@ class ExtendedValue(Value):
 
 @frozen(eq=False, repr=False)
 class InheritingValue(SingleValue):
-    """A value that takes its methods from its base class."""
+    """A value that inherits its methods from its base class."""
 
 
 @frozen(eq=False, repr=False)

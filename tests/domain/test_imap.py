@@ -106,7 +106,7 @@ def test_empty_list_of_messages_as_json() -> None:
 
 
 def test_refusal_with_an_unknown_code() -> None:
-    """The error for an IMAP refusal has the server's code, but not the server's text."""
+    """The error for an IMAP error response has the server's code, but not the server's text."""
     error = imap_error(ImapReply("m1", "NO", "ODD 7"))
 
     assert isinstance(error, VendorRejected)

@@ -310,7 +310,7 @@ class StrangeError(ConnectorError):
 def test_error_of_an_application_has_the_status_of_its_base(
     name: str, *, internal: bool, status: IntegrationStatus
 ) -> None:
-    """An application's subclass of a refusal has the log status of a refusal."""
+    """An application's subclass of a rejection error has the log status of a rejection."""
     entry = entry_of(finished_call(error=name, internal=internal))
 
     assert entry is not None

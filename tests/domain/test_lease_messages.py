@@ -117,7 +117,7 @@ def test_parts_and_tenants_belong_to_the_service() -> None:
     ],
 )
 def test_garbage_is_refused(line: bytes) -> None:
-    """A line that is not a valid question is refused, and the error names the wrong field."""
+    """A line that is not a valid question is refused; the error contains the wrong field."""
     with pytest.raises(InvalidData) as excinfo:
         read_question(line)
     assert excinfo.value.field in {"message", "id", "within", "limits"}

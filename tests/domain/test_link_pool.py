@@ -26,7 +26,7 @@ def test_returned_link_is_reused() -> None:
 
 
 def test_most_recently_used_link_is_reused_first() -> None:
-    """The pool reuses the most recently used connection first, so unneeded ones expire."""
+    """The pool reuses the most recently used connection first, so that others expire."""
     pool = PoolWorld()
     _, second = pool.take("a"), pool.take("b")
     pool.give("a")
@@ -306,7 +306,7 @@ def test_exhaustion_of_a_small_pool_names_every_holder() -> None:
     ],
 )
 def test_impossible_sizes_are_refused(settings: dict[str, Any], path: str) -> None:
-    """An impossible pool size is refused, and the error names the setting."""
+    """An impossible pool size is refused; the error contains the setting's name."""
     with pytest.raises(ConfigurationError) as excinfo:
         PoolConfig(**settings)
 

@@ -191,7 +191,7 @@ def test_factors_are_exact(factor: Any, rounding: str, field: str) -> None:
 
 @pytest.mark.parametrize("factor", [Decimal("1.5"), 1.5, True, Money(1, "EUR")])
 def test_the_operator_multiplies_by_int_only(factor: Any) -> None:
-    """Money's `*` operator takes integers only, since other factors may need rounding."""
+    """Money's `*` operator accepts integers only, because other factors may need rounding."""
     with pytest.raises(InvalidData) as excinfo:
         _ = Money(1, "EUR") * factor
     assert "factor" == excinfo.value.field

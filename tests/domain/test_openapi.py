@@ -322,7 +322,7 @@ def test_text_of_many_problems_is_bounded() -> None:
 
 
 def test_idempotency_key_of_the_description() -> None:
-    """An OpenAPI idempotency header is used if every operation takes it and its memory is known."""
+    """An OpenAPI idempotency header is used if every operation has it and its memory is known."""
     key = parameter("idempotency-key", "header")
     tree = description(
         {

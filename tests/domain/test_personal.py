@@ -118,7 +118,7 @@ UNITS = [
 
 
 def seconds(text: str) -> float:
-    """Return the seconds that masking a text takes."""
+    """Return the seconds that are needed to mask a text."""
     start = process_time()
     mask_personal(text, Personal)
     return process_time() - start

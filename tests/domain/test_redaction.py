@@ -234,7 +234,7 @@ UNITS = [
 
 
 def seconds(text: str) -> float:
-    """Return the seconds that showing a body and a URL takes."""
+    """Return the seconds that are needed to show a body and a URL."""
     start = process_time()
     for content_type in (JSON, FORM, "text/plain"):
         RULES.body(text.encode(), content_type, 2**20)
@@ -285,14 +285,14 @@ def test_keys_are_masked_in_free_text(begins: str) -> None:
     ["the mask rk_ of SG. is AKIA", "x" * 40, "1" * 40, "/v1/customers/cus_1a2b/subscriptions"],
 )
 def test_ordinary_words_are_shown(message: str) -> None:
-    """Short words, and long ones of only letters or only digits, are not masked."""
+    """Short words, and long words of only letters or only digits, are not masked."""
     assert message == Redaction(personal=[]).words(message, 300)
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("piece", ["sk_live_", "rk_", "SG.", "a1", "xoxb-", "_", "AKIA."])
 def test_masking_words_in_hostile_text_takes_linear_time(piece: str) -> None:
-    """Masking words in hostile text takes linear time."""
+    """The time to mask words in hostile text is linear."""
     start_time = process_time()
     Redaction().words(piece * 100_000, 10**6)
 
@@ -425,7 +425,7 @@ def test_pattern_that_cannot_match_anything_is_refused_when_it_is_created() -> N
 @pytest.mark.untraced
 @pytest.mark.parametrize("unit", ['{"customer":', '{"a":[', '{"a":{"b":1},', "[{", '"a":', "}]"])
 def test_paths_take_linear_time(unit: str) -> None:
-    """A megabyte of hostile JSON takes linear time to mask, with paths or without."""
+    """The time to mask a megabyte of hostile JSON is linear, with paths or without."""
     body = (unit * (1_000_000 // len(unit))).encode()
     start_time = process_time()
     PATHS.body(body, JSON, 10**7)

@@ -1,4 +1,4 @@
-"""Storing a vendor's final refusal, and returning it again."""
+"""Storing a vendor's final error response, and returning it again."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from moorage.domain.state.packing import pack_values, unpack_values
 
 
 class CardLost(PaymentDeclined):
-    """An application's own class of refusal."""
+    """An application's own error class for a rejection."""
 
 
 def full_refusal() -> CardLost:
-    """Return a vendor's refusal with all of its fields set."""
+    """Return the error for a rejection, with all of its fields set."""
     error = CardLost(
         "the card was lost.",
         status=402,
@@ -32,7 +32,7 @@ def full_refusal() -> CardLost:
 
 
 def test_stored_refusal_is_restored_completely() -> None:
-    """A stored refusal is restored with everything that a caller can see."""
+    """A stored error is restored with everything that a caller can see."""
     error = full_refusal()
     returned_error = unpack_refusal(pack_refusal(error))
     assert type(returned_error) is CardLost
@@ -51,21 +51,21 @@ def test_the_vendors_whole_answer_is_not_kept() -> None:
 
 
 def test_each_unpacked_error_is_new() -> None:
-    """A note added to one restored refusal does not appear in another."""
+    """A note added to one restored error does not appear in another."""
     packed_bytes = pack_refusal(full_refusal())
     unpack_refusal(packed_bytes).add_note("mine")
     assert unpack_refusal(packed_bytes).__notes__ == ["keep this"]
 
 
 def test_unknown_error_class_is_restored_as_its_base() -> None:
-    """A stored refusal of an unknown class is restored as its nearest known base class."""
+    """A stored error of an unknown class is restored as its nearest known base class."""
     names, args, fields = unpack_values(pack_refusal(full_refusal()))
     renamed_classes = ("shop.CardEaten", *names[1:])
     assert type(unpack_refusal(pack_values((renamed_classes, args, fields)))) is PaymentDeclined
 
 
 def test_unstorable_field_is_omitted() -> None:
-    """A refusal's field that cannot be stored is left out."""
+    """An error's field that cannot be stored is left out."""
     error = VendorRejected("no.", status=400)
     error.socket = object()  # type: ignore[attr-defined]  # an attribute that cannot be stored
     returned_error = unpack_refusal(pack_refusal(error))
@@ -74,14 +74,14 @@ def test_unstorable_field_is_omitted() -> None:
 
 
 def test_unstorable_arguments_become_the_message() -> None:
-    """A refusal's arguments that cannot be stored are replaced by its message."""
+    """An error's arguments that cannot be stored are replaced by its message."""
     error = VendorRejected("no.")
     error.args = ("no.", object())
     assert unpack_refusal(pack_refusal(error)).args == ("no.",)
 
 
 def test_arguments_that_are_plain_values_stay() -> None:
-    """A refusal's arguments that can be stored are restored."""
+    """An error's arguments that can be stored are restored."""
     error = VendorRejected("no.")
     error.args = ("no.", 7)
     assert unpack_refusal(pack_refusal(error)).args == ("no.", 7)

@@ -69,7 +69,7 @@ def test_evolve_changes_named_fields_of_response_and_nothing_else() -> None:
     ],
 )
 def test_nonsense_is_refused(fields: dict[str, Any], field: str) -> None:
-    """A response with an invalid status, body or header is refused, and the error names it."""
+    """A response with an invalid status, body or header is refused; the error contains its name."""
     with pytest.raises(InvalidData) as excinfo:
         Response(**fields)
     assert field == excinfo.value.field

@@ -415,7 +415,7 @@ def test_retry_on_may_be_one_error_type_or_any_iterable_of_them(given_: Any, kin
 
 @pytest.mark.parametrize("given_", [7, None, OSError(), NoError, KeyboardInterrupt, [OSError, 7]])
 def test_other_values_than_error_types_are_refused(given_: Any) -> None:
-    """`retry_on` accepts only exception types, and the error names the field."""
+    """`retry_on` accepts only exception types; the error contains the field's name."""
     with pytest.raises(ConfigurationError) as excinfo:
         error_types(given_, "ignore")
 

@@ -45,7 +45,7 @@ def test_repr_shows_no_sent_value() -> None:
     ids=str,
 )
 def test_ordinary_values_are_not_masked(request_: Request) -> None:
-    """An attempt's values under ordinary names, streamed ones and long ones are not masked."""
+    """An attempt's values with ordinary names, streamed values and long values are not masked."""
     sent_request = SentCredentials(Credentials.bearer(SECRET), request_, "https://x.example/")
 
     assert f"{MASK} {OTHER}" == sent_request.text(f"{SECRET} {OTHER}")

@@ -40,7 +40,7 @@ EU = Region("eu", "https://eu.example")
 
 
 def named_field(error: ConnectorError) -> str | None:
-    """Return the field that an error names."""
+    """Return the field of an error."""
     result: str | None = getattr(error, "path", None) or getattr(error, "field", None)
     return result
 
@@ -244,7 +244,7 @@ def test_each_of_several_is_checked(field: str, value: Any, problem: str | None)
 
 
 def test_endpoints_are_named_apart() -> None:
-    """Endpoint names of a service are unique, and the error names the duplicate."""
+    """Endpoint names of a service are unique; the error contains the duplicate."""
     module_members = rerun_module(service_module)
     with pytest.raises(ConfigurationError) as excinfo:
         module_members.Service("x", endpoints=[module_members.Endpoint(name) for name in "aba"])
@@ -399,7 +399,7 @@ def test_the_first_that_fits() -> None:
 
 
 def test_an_unknown_endpoint_lists_the_known() -> None:
-    """The error for an unknown endpoint lists the known ones."""
+    """The error for an unknown endpoint lists the known endpoints."""
     service = Service("vat", endpoints=[Endpoint("a"), Endpoint("b")])
 
     with pytest.raises(InvalidData, match="'c'") as excinfo:
@@ -410,7 +410,7 @@ def test_an_unknown_endpoint_lists_the_known() -> None:
 
 
 def test_a_service_is_found_by_name() -> None:
-    """A service is found by name; the error for another name lists the known ones."""
+    """A service is found by name; the error for another name lists the known services."""
     service = Service("vat")
 
     assert service is by_name({"vat": service}, "vat")

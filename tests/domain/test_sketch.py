@@ -119,7 +119,7 @@ def test_a_bucket_twice_is_refused() -> None:
 
 
 def test_buckets_are_bounded() -> None:
-    """In a full sketch very short durations share a bucket, and long ones stay exact."""
+    """In a full sketch very short durations share a bucket, and long durations stay exact."""
     sketch = sketch_of([1.1**power * 1e-9 for power in range(440)])
 
     assert MAX_BUCKETS > sketch.buckets[-1][0] - sketch.buckets[0][0]
@@ -131,7 +131,7 @@ def test_buckets_are_bounded() -> None:
     "duration", [-1e-9, float("nan"), float("inf"), -float("inf"), 1e300, 2**70, "1", None, True]
 )
 def test_no_duration_is_refused(duration: Any) -> None:
-    """A sketch takes durations from zero seconds to a hundred years."""
+    """A sketch accepts durations from zero seconds to a hundred years."""
     recorder = SketchRecorder()
     with pytest.raises(InvalidData, match="is not a duration"):
         recorder.add(duration)

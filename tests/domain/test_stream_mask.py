@@ -80,7 +80,7 @@ def test_no_form_leaks_at_any_split(secret: bytes, form: str) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("form", ["plain", "base64 at 0", "hex", "url"])
 def test_secret_broken_by_a_line_break_is_masked(form: str) -> None:
-    """A secret that is broken over two lines is masked, and both lines keep their ends."""
+    """A secret that is broken over two lines is masked, and the two lines keep their ends."""
     written_form = forms(TOKEN)[form]
     for end in (b"\n", b"\r\n"):
         for cut in range(1, len(written_form)):
@@ -172,7 +172,7 @@ def test_many_secrets_in_a_large_stream() -> None:
 
 
 def test_fifty_secrets_cost_no_more_than_a_search_for_each() -> None:
-    """Masking fifty secrets in all their forms takes about the time of fifty plain searches."""
+    """Masking fifty secrets in all their forms is about as fast as fifty plain searches."""
     secrets = [sha256(b"%d" % number).hexdigest()[:32].encode() for number in range(50)]
     part = b"2030-01-01T00:00:00Z INFO request id=6f1a2b3c took 12.5 ms for user 4711\n" * 14_000
     mask = StreamMask(secrets)

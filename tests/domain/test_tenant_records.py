@@ -56,7 +56,7 @@ def test_tenant_gets_as_many_places_as_its_limit_allows() -> None:
 
 
 def test_large_answers_take_further_places() -> None:
-    """An answer takes another place for each 4,096 bytes that its record has no room for."""
+    """An answer uses another place for each 4,096 bytes that its record has no room for."""
     packing = len(pack_values((b"x" * 4_096,))) - 4_096
     sizes = [0, 4_096 - packing, 4_097 - packing, 8_192 - packing, 8_193 - packing]
 
@@ -65,7 +65,7 @@ def test_large_answers_take_further_places() -> None:
 
 
 def test_tenants_are_counted_apart() -> None:
-    """A tenant that has reached its limit takes no places from another tenant."""
+    """A tenant that has reached its limit uses no places of another tenant."""
     world = World()
     reserve(world, bound=1)
 

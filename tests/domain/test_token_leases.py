@@ -97,7 +97,7 @@ def test_too_many_calls_are_refused() -> None:
 
 
 def test_broker_requests_tokens_for_waiting_calls_only_after_refusal() -> None:
-    """After a refusal, the broker requests tokens for waiting calls only, until one succeeds."""
+    """After a rejection, the broker requests tokens for waiting calls only, until one succeeds."""
     lease = after_refusal(asking_lease(1), 2 * LEASE, 10, MOST, 0).lease
     step = after_call(lease, 2, 0, LEASE, MOST)
 
@@ -117,7 +117,7 @@ def test_refusal_reaches_calls_that_cannot_wait_so_long() -> None:
 
 
 def test_broker_remembers_a_refusal_until_a_token_is_near() -> None:
-    """After a refusal, calls are refused without a request until two leases before the token."""
+    """After a rejection, calls are refused without a request until two leases before the token."""
     lease = after_refusal(asking_lease(1), 100_000, 0, MOST, 0).lease
 
     assert (Refusal(2, 60_000),) == after_call(lease, 2, 0, 20_000, MOST).refused

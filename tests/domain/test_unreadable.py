@@ -1,4 +1,4 @@
-"""Responses that are unreadable, or report neither success nor refusal."""
+"""Responses that are unreadable, or report neither success nor failure."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_error_names_the_missing_field() -> None:
 
 @pytest.mark.parametrize("status", [100, 101, 102, 103, 199])
 def test_an_interim_answer_is_no_success(status: int) -> None:
-    """An interim (1xx) response counts neither as success nor as refusal."""
+    """An interim (1xx) response counts neither as success nor as failure."""
     assert not is_success(status)
     assert VendorFailed is type(classify(Response(status)))
 

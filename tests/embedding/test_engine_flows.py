@@ -111,7 +111,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
     ],
 )
 def test_engine_delays_a_retry_and_stops_after_a_refusal(error: Any, expected: Any) -> None:
-    """A retry time becomes a delay, an unknown outcome waits for a person, a refusal is final."""
+    """A retry time becomes a delay, an unknown outcome waits for a person, a rejection is final."""
     assert type(expected) is type(verdict(error, NOW))
     if isinstance(expected, WaitVerdict):
         assert expected == verdict(error, NOW)
@@ -444,7 +444,7 @@ def test_vendor_retry_after_becomes_delay_of_activity_next_attempt(
 def test_temporal_does_not_repeat_unknown_and_refused_parts(
     keyless: Erp, temporal_engine: Any
 ) -> None:
-    """An unknown outcome and a refusal are errors that Temporal does not retry."""
+    """Temporal does not retry a part with an unknown outcome or a rejection."""
     from temporalio.exceptions import ApplicationError  # noqa: PLC0415 - optional
 
     keyless.stripe.fail(Lost())

@@ -42,7 +42,7 @@ FREE_NAMES: Final = {"annotations", "data", "labels", "limits", "matchLabels", "
 
 
 def objects() -> list[dict[str, Any]]:
-    """Return the objects of both manifests."""
+    """Return the objects of the two manifests."""
     return [
         item
         for name in ("redis.yaml", "shop.yaml")

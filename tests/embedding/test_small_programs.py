@@ -197,7 +197,7 @@ def test_celery_task_waits_until_another_try_may_help(stripe: StripeSandbox) -> 
 
 
 def test_script_stores_a_day_once(tmp_path: Path) -> None:
-    """Two runs of the script for one day send one request, and both succeed."""
+    """Two runs of the script for one day send one request, and both runs succeed."""
     path = str(tmp_path / "shop.db")
     with VendorServer() as vendor:
         vendor.always(Behaviour(200, body=b'{"rates": {"USD": "1.0837", "JPY": "162.11"}}'))

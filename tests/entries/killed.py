@@ -1,4 +1,4 @@
-"""A worker that a test kills: it takes calls from an outbox and logs each before settling it.
+"""A worker that a test kills: it claims calls from an outbox and logs each before settling it.
 
 Run with the store's URL, the prefix of its tables, and the file to append to.
 """

@@ -1,4 +1,4 @@
-"""A shop that takes payments in Stripe's sandbox, in either mode, with its own clock."""
+"""A shop that accepts payments in Stripe's sandbox, sync or async, with its own clock."""
 
 from __future__ import annotations
 
@@ -168,5 +168,5 @@ class Shop:
 
 @pytest.fixture(params=[False, True], ids=["sync", "async"])
 def shop(request: pytest.FixtureRequest) -> Shop:
-    """Return a shop in each mode."""
+    """Return a shop in sync and in async mode."""
     return Shop(is_async=request.param)

@@ -377,7 +377,7 @@ class Plan:
 
 @st.composite
 def plans(draw: st.DrawFn) -> list[Plan]:
-    """Draw a few calls, each of which waits for some of the earlier ones."""
+    """Draw a few calls; each of them waits for some of the earlier calls."""
     count = draw(st.integers(1, 6))
     return [
         Plan(
@@ -495,7 +495,7 @@ def test_every_chain_ends_as_its_rules_say(plan: list[Plan], crashes: set[int]) 
 def test_refused_last_call_undoes_the_chain_in_reverse_order(
     length: int, crashes: set[int]
 ) -> None:
-    """If the last call of a chain is refused, the earlier ones are undone in reverse order."""
+    """If the last call of a chain is rejected, the earlier calls are undone in reverse order."""
     line = [Plan("done", (number - 1,) if number else (), undoes=True) for number in range(length)]
     ending = ending_of([*line, Plan("refused", (length - 1,), undoes=True)], crashes)
     assert list(range(length)) == ending.made

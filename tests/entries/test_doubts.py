@@ -54,7 +54,7 @@ DECLINED = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
 
 
 class KeylessShop:
-    """A shop of either mode that takes payments at a vendor without idempotency keys.
+    """A sync or async shop that accepts payments at a vendor without idempotency keys.
 
     Args:
         is_async: True for the asynchronous classes.
@@ -139,7 +139,7 @@ class KeylessShop:
 
 @pytest.fixture(params=[False, True], ids=["sync", "async"])
 def keyless_shop(request: pytest.FixtureRequest) -> KeylessShop:
-    """Yield a shop over stores in memory, in each mode."""
+    """Yield a shop over stores in memory, in sync and in async mode."""
     return KeylessShop(is_async=request.param)
 
 

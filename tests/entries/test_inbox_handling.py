@@ -127,7 +127,7 @@ def test_late_worker_marks_nothing_done(shop: Shop) -> None:
 
 
 def test_contested_webhooks_are_skipped(shop: Shop) -> None:
-    """A webhook that another worker takes before the claim is skipped."""
+    """A webhook is skipped if another worker claims it first."""
 
     class ContestedInbox(MemoryInbox):
         def due(self, limit: int, /) -> Any:

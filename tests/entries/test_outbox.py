@@ -459,7 +459,7 @@ def test_replaying_batch_sends_only_refused_part_again(tmp_path: Path) -> None:
 
 
 def test_forget_removes_ended_calls(shop: Shop) -> None:
-    """`forget` removes ended calls, but not waiting or unknown ones."""
+    """`forget` removes ended calls, but not waiting or unknown calls."""
     _put_entry(shop)
     _put_entry(shop, not_before=shop.time_after(99))
     _deliver(shop)

@@ -153,7 +153,7 @@ def test_entry_lease_is_renewed_while_its_handler_runs() -> None:
 
 
 def test_a_dead_worker_is_replaced_when_its_lease_is_over() -> None:
-    """After a worker's death, another one takes its entry one lease after the last renewal."""
+    """After a worker's death, another worker claims its entry one lease after the last renewal."""
     shared_inbox = SharedInbox()
     process, other_process = shared_inbox.process(), shared_inbox.process()
     shared_inbox.add("a")
@@ -175,7 +175,7 @@ def test_a_dead_worker_is_replaced_when_its_lease_is_over() -> None:
 
 
 def test_a_worker_that_was_interrupted_renews_nothing_more() -> None:
-    """An interrupted worker no longer renews its entry, which another takes after the lease."""
+    """An interrupted worker does not renew its entry; another worker claims it after the lease."""
     shared_inbox = SharedInbox()
     process, other_process = shared_inbox.process(), shared_inbox.process()
     shared_inbox.add("a")

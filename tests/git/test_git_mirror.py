@@ -492,7 +492,7 @@ def test_cut_output_ends_with_no_part_of_the_token(tmp_path: Path) -> None:
 def test_error_names_setting_to_change_if_path_is_too_long_for_socket(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If a path is too long for a socket, the error names the setting to change."""
+    """If a path is too long for a socket, the error contains the setting to change."""
     folder = tmp_path / ("l" * 120)
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))

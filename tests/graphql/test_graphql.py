@@ -117,7 +117,7 @@ async def test_mutation_with_key_that_service_honours_is_retried(world: World) -
 
 @sync_and_async
 async def test_lost_mutation_under_a_key(world: World) -> None:
-    """After a failure a keyed mutation's outcome is unknown; after a refusal it is not."""
+    """After a failure a keyed mutation's outcome is unknown; after a rejection it is known."""
     failure, refusal = problem("INTERNAL_SERVER_ERROR"), problem("BAD_USER_INPUT")
     world.vendor.answers(answer(None, failure), answer({"add": None}, refusal))
     manager = world.manager(shop())

@@ -238,7 +238,7 @@ def test_unknown_outcome_is_resent_under_its_key(
 def test_unknown_outcome_is_not_resent_without_keys(
     killed_processes: dict[str, KilledProcess], kinds: str, request: pytest.FixtureRequest
 ) -> None:
-    """A vendor without keys gets no second request, and the error names what to look up."""
+    """A vendor without keys gets no second request; the error states what to look up."""
     dead_process = _process_of_set(killed_processes, kinds, request)
     path, key = f"/{dead_process.other.name}", f"key of {dead_process.other.name}"
     with dead_process.manager() as manager:

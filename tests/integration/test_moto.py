@@ -79,7 +79,7 @@ def run_in_mode(
     is_async: bool,
     use: Callable[[Any], Awaitable[Any]],
 ) -> Any:
-    """Run a function with a hub of either mode, and return its result."""
+    """Run a function with a hub of sync or async mode, and return its result."""
 
     async def run() -> Any:
         hub: Any = moorage.aopen(configuration) if is_async else moorage.open(configuration)
@@ -109,7 +109,7 @@ def test_sns_publishes_a_message(moto: MotoServer, is_async: bool) -> None:
 
 
 def test_refusal_by_sns_raises_matching_error(moto: MotoServer) -> None:
-    """A refusal by SNS raises the matching error, with SNS's error code."""
+    """An error response of SNS raises the matching error, with SNS's error code."""
     text = SmsMessage(to=TO, text="Hi", extra={"amazon_sns": {"PhoneNumber": "nobody"}})
     with (
         moorage.open(configuration(moto)) as hub,
@@ -147,7 +147,7 @@ def test_ses_sends_mail(mail_server: MotoServer, is_async: bool) -> None:
 
 
 def test_ses_refuses_an_unverified_sender(mail_server: MotoServer) -> None:
-    """Mail from an unverified sender is refused, with the error name from SES."""
+    """Mail from an unverified sender is rejected, with the error name from SES."""
     mail = EmailMessage(from_="shop@other.example", to="ada@example.com", subject="Hi", text="Hi")
     with moorage.open(configuration(mail_server)) as hub, pytest.raises(VendorRejected) as excinfo:
         hub.email().send_transactional(mail)

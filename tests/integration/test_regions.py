@@ -55,7 +55,7 @@ def standby_region() -> Iterator[VendorServer]:
 
 
 def service(name: str, eu: VendorServer, us: VendorServer, **options: Any) -> Service:
-    """Return a service in both regions."""
+    """Return a service with the two regions."""
     fields: dict[str, Any] = {
         "regions": (Region("eu", eu.url), Region("us", us.url, tier=2)),
         "retry": RetryPolicy(3, 0.01),
@@ -67,7 +67,7 @@ def service(name: str, eu: VendorServer, us: VendorServer, **options: Any) -> Se
 
 
 def answer(service: Service, request: Request, *, is_async: bool, **options: Any) -> Response:
-    """Call with a manager of either mode and default settings."""
+    """Call with a manager of sync or async mode and default settings."""
     if not is_async:
         with ConnectorManager([service]) as manager:
             return manager.call(service.name, request, **options)

@@ -111,14 +111,14 @@ class WorkerProcess:
 
 
 class WorkerPool:
-    """A pool of worker processes that tests reuse, because starting a process takes long."""
+    """A pool of worker processes that tests reuse, because starting a process is slow."""
 
     def __init__(self) -> None:
         self._idle: list[WorkerProcess] = []
         self._all: list[WorkerProcess] = []
 
     def take_idle(self, count: int) -> list[WorkerProcess]:
-        """Return this many idle processes, starting new ones if necessary."""
+        """Return this many idle processes, starting new processes if necessary."""
         idle_processes = [self._idle.pop() for _ in range(min(count, len(self._idle)))]
         new_processes = [WorkerProcess() for _ in range(count - len(idle_processes))]
         self._all += new_processes

@@ -83,7 +83,7 @@ def small_invoice(**fields: Any) -> Invoice:
 
 
 def full_invoice() -> Invoice:
-    """A valid invoice with every field that both syntaxes carry."""
+    """A valid invoice with every field that both UBL and CII carry."""
     allowance = AllowanceCharge(
         amount=Decimal("10.00"),
         base_amount=Decimal("100.00"),

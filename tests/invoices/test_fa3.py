@@ -643,7 +643,7 @@ BAD_RECEIPTS: list[tuple[bytes, bytes, str]] = [
 
 @pytest.mark.parametrize("old,new,words", BAD_RECEIPTS)
 def test_other_receipts_are_refused(old: bytes, new: bytes, words: str) -> None:
-    """An incomplete receipt is refused, and the error names the missing element."""
+    """An incomplete receipt is refused; the error contains the missing element."""
     body = upo(b"x")
     assert old in body
 

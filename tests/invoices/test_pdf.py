@@ -1,4 +1,4 @@
-"""Invoices in PDF files: embedding, reading, and the refusal of damaged and hostile files."""
+"""Invoices in PDF files: embedding, reading, and refusing damaged and hostile files."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def test_identifiers_have_check_digits(rule: str, scheme: str, right: str, wrong
 
 
 def test_peppol_needs_a_reference() -> None:
-    """Peppol accepts a buyer reference or a purchase order, and refuses invoices without both."""
+    """Peppol accepts a buyer reference or a purchase order; an invoice needs one of the two."""
     invoice = attrs.evolve(PLAIN, buyer_reference=None)
 
     assert ("PEPPOL-EN16931-R003", "buyer_reference") in _violated_rules(invoice, PEPPOL)
@@ -327,7 +327,7 @@ def test_several_notes_are_for_german_parties() -> None:
 
 
 def test_period_of_a_line_may_be_open() -> None:
-    """A line's period is compared with the invoice's only where both have a day."""
+    """A line's period is compared with the invoice's only where both periods have a day."""
     line = attrs.evolve(LINE, period=Period(start=date(2026, 11, 1)))
     period = Period(end=date(2026, 11, 30))
 

@@ -345,7 +345,7 @@ def test_writing_refuses_an_invalid_invoice() -> None:
 
 
 def test_reading_refuses_wrong_totals() -> None:
-    """`read_invoice` refuses wrong totals; the reader of a syntax returns such an invoice."""
+    """`read_invoice` refuses wrong totals; the reader of a syntax still returns such an invoice."""
     wrong_invoice = with_field(STATED, "stated_totals.gross", Decimal("999.00"))
 
     for body, reader in (

@@ -406,7 +406,7 @@ def test_producer_that_is_closed_stops_waiting_for_the_cluster() -> None:
 
 
 def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without confluent-kafka, the error names the extra to install."""
+    """Without confluent-kafka, the error contains the extra to install."""
     monkeypatch.setattr(sys, "path", [])
     for make in (Kafka(servers="one:9092").publisher, Kafka(servers="one:9092").async_publisher):
         with pytest.raises(ConfigurationError, match="kafka"):

@@ -43,7 +43,7 @@ class ClusterNetwork:
     withhold_responses = withhold
 
     def cut_connections(self) -> None:
-        """Close the connections, and refuse new ones."""
+        """Close the connections, and refuse new connections."""
         self._cluster.set_down(is_down=True)
 
     def cut_after(self, responses: int) -> None:

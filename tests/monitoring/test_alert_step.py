@@ -261,7 +261,7 @@ def test_alert_rules_hold_in_any_history(
     ],
 )
 def test_rule_is_checked(fields: dict[str, Any], message: str) -> None:
-    """A rule whose condition contradicts itself is refused, and the error names the rule."""
+    """A rule whose condition contradicts itself is refused; the error contains the rule's name."""
     with pytest.raises(ConfigurationError, match=f"'failing' .*{message}|{message}"):
         rule(**fields)
 

@@ -54,7 +54,7 @@ async def test_kept_refresh_token_is_sent_however_often_answers_are_lost(
 
 @sync_and_async
 async def test_scope_is_requested_with_every_refresh_token(world: World) -> None:
-    """The configured scope is requested with the configured refresh token and with later ones."""
+    """The configured scope is requested with the configured and with later refresh tokens."""
     oauth_world = OAuthWorld(world)
     scoped = {"crm": client(grant=RefreshToken("rt-0"), scope="read")}
     oauth_world.vendor.answers(grants(1), grants(2))
@@ -124,7 +124,7 @@ async def test_replacement_is_not_sent_while_a_request_with_it_may_run(world: Wo
 async def test_error_does_not_repeat_the_secret_of_a_grant(
     world: World, grant: Grant, canary: str
 ) -> None:
-    """If a server repeats a grant's secret in its refusal, the error masks the secret."""
+    """If a server repeats a grant's secret in its error response, the error masks the secret."""
     oauth_world = OAuthWorld(world)
     description = f"The token {canary} is not known."
     oauth_world.vendor.answers(

@@ -285,7 +285,7 @@ async def test_a_claim_that_was_lost_is_not_used(world: World) -> None:
     refresher = oauth_world.refresher()
 
     class SlowVault:
-        """A credential store that takes longer to read than a claim lasts."""
+        """A credential store whose reads last longer than a claim."""
 
         def __getattr__(self, name: str) -> Any:
             return getattr(oauth_world.vault, name)

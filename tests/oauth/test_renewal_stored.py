@@ -104,7 +104,7 @@ class ContestedVault(Vault):
 
 @sync_and_async
 async def test_two_callers_may_store_a_waiting_token(world: World) -> None:
-    """Two callers can store the same pending token at once, and both get it."""
+    """Two callers can store the same pending token at the same time, and both get it."""
     oauth_world = OAuthWorld(world)
     oauth_world.vault = vault = ContestedVault(world)
     vault.kept[OWNER] = PAST

@@ -1,4 +1,4 @@
-"""Managers of both modes that call an OData service on this machine."""
+"""Managers of sync and async mode that call an OData service on this machine."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_value_of_each_type_is_written_as_its_odata_literal(value: Any, text: st
 
 @pytest.mark.parametrize("value", [object(), [1], {"a": 1}, "\ud800", NAIVE])
 def test_values_without_a_literal(value: Any) -> None:
-    """A value that OData cannot represent is refused, and the error names its field."""
+    """A value that OData cannot represent is refused; the error contains its field."""
     with pytest.raises(InvalidData) as excinfo:
         literal(value, "Name")
     assert "Name" == excinfo.value.field

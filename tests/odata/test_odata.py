@@ -176,7 +176,7 @@ def test_wrong_etag_is_refused(etag: Any) -> None:
 
 
 def test_actions_and_functions(caller: Caller) -> None:
-    """Functions read and actions change, both bound and unbound."""
+    """Functions read and actions change data, both bound and unbound."""
     assert 19 == caller.perform(ERP.function("Total"))
     assert 16 == caller.perform(ERP.function("Total", {"least": 4}))
     approve = ERP.action("Sales.Approve", {"by": "Ada"}, entity_set="Orders", key=1)

@@ -120,7 +120,7 @@ def test_failed_probe_opens_circuit_again(use: Callable[..., Any]) -> None:
     ids=repr,
 )
 def test_counts_only_failures(use: Callable[..., Any], error: BaseException, failures: int) -> None:
-    """Refusals, interruptions and ignored exceptions do not count as failures of the circuit."""
+    """Rejections, interruptions and ignored exceptions do not count as failures of the circuit."""
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=9), ignore=(LookupError,))
 
     def end() -> None:

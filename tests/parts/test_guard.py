@@ -1,4 +1,4 @@
-"""Guards of all parts, used as calls, decorators and `with` blocks, in both modes."""
+"""Guards of all parts, used as calls, decorators and `with` blocks, in sync and async mode."""
 
 # ruff: noqa: D102 - what is called says enough
 

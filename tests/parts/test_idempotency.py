@@ -112,7 +112,7 @@ def test_another_payload_is_a_conflict_while_it_acts() -> None:
 
 @EVERY_USE
 def test_final_refusals_are_stored(use: Callable[..., Any]) -> None:
-    """A final refusal is stored, and raised for repeats without another call."""
+    """A final rejection is stored, and raised for repeats without another call."""
     part, shop = keeper(), Shop()
     shop.fails = PaymentDeclined("no funds", vendor_code="51")
 

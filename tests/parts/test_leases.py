@@ -84,7 +84,7 @@ class Process:
 
 @pytest.fixture(params=[CountingStore, AsyncCountingStore])
 def store(request: pytest.FixtureRequest) -> Any:
-    """Return a store of each mode, with its own clock."""
+    """Return a store of sync and of async mode, with its own clock."""
     return request.param(Clock())
 
 

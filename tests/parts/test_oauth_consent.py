@@ -1,4 +1,4 @@
-"""OAuth consent in both modes, against a strict server: no code is lost or used twice."""
+"""OAuth consent in sync and async mode, against a strict server: no code is lost or used twice."""
 
 from __future__ import annotations
 
@@ -382,7 +382,7 @@ def test_hanging_server_is_not_waited_for() -> None:
 
 
 def test_oversleeping_ends_the_wait() -> None:
-    """If a pause takes longer than the time left, no further request is sent."""
+    """If a pause lasts longer than the time left, no further request is sent."""
     clock = Clock()
 
     class OversleepingClock:
@@ -397,7 +397,7 @@ def test_oversleeping_ends_the_wait() -> None:
 
 
 def test_consent_needs_server_endpoints() -> None:
-    """If an endpoint is missing, the error names it before anything is sent."""
+    """If an endpoint is missing, an error with the endpoint's name is raised before any request."""
     with AuthorizationServer() as server:
         bare_client = client_of(
             server, server=endpoints(server, device_authorization_endpoint=None)

@@ -102,7 +102,7 @@ def test_needs_a_limit() -> None:
 
 @EVERY_USE
 def test_calls_wait_for_their_turn(use: Callable[..., Any]) -> None:
-    """As many calls as the burst are granted at once, and later ones at the limit's rate."""
+    """As many calls as the burst are granted immediately, and later calls at the limit's rate."""
     clock = Clock()
     limiter = limiter_of(clock, RateLimitConfig.per_second(2, burst=3))
 
@@ -191,7 +191,7 @@ def test_keys_are_apart(limiter_use: LimiterUse) -> None:
 
 
 def test_any_number_of_keys() -> None:
-    """When there are many keys, the limiter forgets unused ones; their tokens stay spent."""
+    """If there are many keys, the limiter forgets unused keys; their tokens stay spent."""
     limiter = limiter_of(Clock())
 
     for is_taken in (True, False):
@@ -202,7 +202,7 @@ def test_any_number_of_keys() -> None:
 
 @BOTH
 def test_reserves_without_waiting(limiter_use: LimiterUse) -> None:
-    """A reservation takes a slot in the queue, and later callers wait behind it."""
+    """A reservation occupies a place in the queue, and later callers wait behind it."""
     clock = Clock()
     limiter = limiter_use(limiter_of(clock))
 

@@ -137,7 +137,7 @@ def test_success_costs_no_pause(use: Callable[..., Any]) -> None:
     ids=repr,
 )
 def test_final_errors_are_not_retried(use: Callable[..., Any], error: BaseException) -> None:
-    """Interruptions, programming errors and final refusals are raised without a retry."""
+    """Interruptions, programming errors and final rejections are raised without a retry."""
     function = FailingFunction(error)
 
     with pytest.raises(type(error)) as excinfo:

@@ -54,7 +54,7 @@ CIRCUITS = [
 
 
 class Function:
-    """A function with given results that takes some virtual time, and counts its calls."""
+    """A function with given results that needs some virtual time, and counts its calls."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -227,7 +227,7 @@ def test_what_cannot_be_awaited_is_refused(part: Any) -> None:
 
 
 def test_a_late_function_is_cut_off() -> None:
-    """A retry handler with a timeout cancels an asynchronous function that takes too long."""
+    """A retry handler with a timeout cancels an asynchronous function that is too slow."""
 
     async def wait_forever() -> None:
         await asyncio.Event().wait()

@@ -62,7 +62,7 @@ def test_record_key_determines_its_lane() -> None:
 
 
 def test_limits_are_checked() -> None:
-    """A batch limit below one is refused, and the error names the setting."""
+    """A batch limit below one is refused; the error contains the setting's name."""
     with pytest.raises(ConfigurationError) as error:
         BatchLimits(records=0)
     assert "records" == error.value.path

@@ -57,7 +57,7 @@ def _batch_request(records: list[SinkRecord]) -> Request:
 
 
 class Numbers:
-    """A fake service that stores numbers, all of a request or none, and refuses negative ones."""
+    """A fake service that stores all numbers of a request or none, and rejects negative numbers."""
 
     def __init__(self) -> None:
         self.stored: list[int] = []
@@ -139,7 +139,7 @@ async def test_identity_is_the_idempotency_key(manager_class: Any) -> None:
 
 @pytest.mark.parametrize("open_hub", [moorage.aopen, moorage.open])
 async def test_operation_of_a_contract_is_a_sink(open_hub: Any) -> None:
-    """Used as a sink, a contract's operation is called per record; a refusal is a dead letter."""
+    """A contract's operation used as a sink is called per record; a rejection is a dead letter."""
     vonage = VonageSandbox()
     is_async = open_hub is moorage.aopen
     http: Any = AsyncSandboxHttpClient(vonage) if is_async else SandboxHttpClient(vonage)

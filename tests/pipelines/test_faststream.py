@@ -205,7 +205,7 @@ def test_wrong_options_are_refused(arguments: dict[str, Any], path: str) -> None
 
 
 async def test_messages_of_a_real_server_are_acknowledged() -> None:
-    """On NATS JetStream a dead letter and a handled message are both acknowledged, once each."""
+    """On NATS JetStream a dead letter and a handled message are acknowledged, each once."""
     letters, numbers = MemoryDeadLetters(), list[int]()
     with PrivateNats() as server:
         await asyncio.to_thread(server.add_stream, "orders")

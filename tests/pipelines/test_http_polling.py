@@ -87,7 +87,7 @@ def ids(records: Sequence[SourceRecord]) -> list[Any]:
 
 
 async def drained_records(polling: HttpPolling, offset: Offset | None = None) -> list[SourceRecord]:
-    """Return all records after a position, until a response has no new ones."""
+    """Return all records after a position, until a response has no new records."""
     records: list[SourceRecord] = []
     while new_records := await polling.after(offset):
         records += new_records
@@ -329,7 +329,7 @@ async def test_wrong_order_of_times_is_an_error() -> None:
 
 
 async def test_records_before_the_wanted_time_are_left_out() -> None:
-    """If a service returns more than requested, such as whole days, nothing is repeated."""
+    """If a service returns more than requested, such as whole days, no record is repeated."""
     shop = Shop(answering([changed_order(1, 0), changed_order(2, 40)]))
     options = endpoint(since="from", time="at", overlap=5)
     first = await HttpPolling(shop, options).after(None)

@@ -459,7 +459,7 @@ async def test_member_that_may_not_commit(cluster: KafkaCluster) -> None:
     ],
 )
 def test_wrong_argument_of_kafka_source_is_refused(arguments: dict[str, Any], path: str) -> None:
-    """A wrong argument of the Kafka source is refused, and the error names it."""
+    """A wrong argument of the Kafka source is refused; the error contains the argument's name."""
     topics = arguments.pop("topics")
     with pytest.raises(ConfigurationError) as error:
         KafkaSource(Kafka(servers="localhost:1"), topics, group="workers", **arguments)

@@ -165,7 +165,7 @@ async def test_messages_wait_for_a_worker_that_is_away(
 
 
 async def test_acknowledgements_are_in_order(broker: PrivateMosquitto, topic: str) -> None:
-    """A message done early frees no room before the earlier ones, except at closing."""
+    """A message done early frees no room before the earlier messages, except at closing."""
     reader = await open_source(broker, topic, prefetch=3)
     await publish(broker, topic, messages(5))
     records = await read_count(reader, 3)

@@ -239,7 +239,7 @@ async def test_killed_relay_publishes_every_row_once_and_in_order(tmp_path: Path
 
 
 async def _relay_until_all_is_published(made: Database, writers: asyncio.Future[list[int]]) -> int:
-    """Run relays and kill each after some rows; return the number of killed ones."""
+    """Run relays and kill each after some rows; return the number of killed relays."""
     random, kills, published = Random(1), 0, 0
 
     def is_complete() -> bool:

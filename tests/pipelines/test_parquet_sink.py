@@ -96,7 +96,7 @@ async def test_parquet_sink_passes_sink_conformance_kit(
 
 
 async def test_columns_have_types(tmp_path: Path) -> None:
-    """Values have the types of their columns, missing ones are null, and others are left out."""
+    """Values have the types of their columns; missing values are null, other fields are omitted."""
     columns = {
         "s": "string",
         "i": "int32",
@@ -148,7 +148,7 @@ async def test_first_batch_determines_the_columns(tmp_path: Path) -> None:
 async def test_record_that_does_not_fit_is_at_fault(
     payload: bytes, problem: str, tmp_path: Path
 ) -> None:
-    """Records before a bad one are written, and its error names the column but not the value."""
+    """Records before a bad record are written; the error names the column but not the value."""
     sink = ParquetSink(tmp_path, "orders", **TYPED)
     bad = SinkRecord(payload, topic="t")
     results = await sink.process_batch([_record(1), bad, _record(2)])
@@ -210,7 +210,7 @@ async def test_part_of_a_process_that_died_is_completed(tmp_path: Path) -> None:
 
 
 async def test_part_of_another_program_is_an_error(tmp_path: Path) -> None:
-    """A part file that no sink wrote is not overwritten, and the error names a remedy."""
+    """A part file that no sink wrote is not overwritten; the error contains a remedy."""
     (tmp_path / "orders-20260301T0.parquet.part").write_bytes(b"something\n")
     with pytest.raises(LocalFailure, match=r"orders-20260301T0\.parquet cannot be read"):
         await ParquetSink(tmp_path, "orders").open()

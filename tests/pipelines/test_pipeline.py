@@ -620,7 +620,7 @@ class ForgetfulSink(MemorySink):
 async def test_waiting_pipeline_keeps_no_committed_records(
     commits: Literal["each", "prefix"],
 ) -> None:
-    """A pipeline that waits for further records has none of the committed ones in memory."""
+    """A pipeline that waits for further records has no committed records in memory."""
     source = ForgetfulSource(commits)
     pipeline = Pipeline("orders", source, ForgetfulSink(), config=config())
     running = asyncio.create_task(run(pipeline))
@@ -643,7 +643,7 @@ async def test_pipeline_runs_once() -> None:
 
 @pytest.mark.parametrize("field, value", [("order", "none"), ("exhausted", "skip")])
 def test_settings_are_checked(field: str, value: str) -> None:
-    """A wrong value in the settings is refused, and the error lists the possible ones."""
+    """A wrong value in the settings is refused; the error lists the possible values."""
     with pytest.raises(ConfigurationError, match="Give one of") as error:
         PipelineConfig(**{field: value})  # type: ignore[arg-type]  # that is the test
     assert field == error.value.path

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 async def test_stop_begins_no_new_batch_and_ends_running_ones() -> None:
-    """After a stop no new batch begins, running ones end, and other records are released."""
+    """After a stop no new batch begins, running batches end, and other records are released."""
     begun, may_end = asyncio.Event(), asyncio.Event()
 
     async def store(records: Sequence[SinkRecord]) -> None:
@@ -65,7 +65,7 @@ def _lane_records(lanes: Sequence[int]) -> list[SinkRecord]:
 
 @pytest.mark.parametrize("wait", [0.0, 3600.0], ids=["at once", "while a batch is filled"])
 async def test_stop_processes_the_records_before_those_of_other_lanes(wait: float) -> None:
-    """After a stop, records are processed without which begun ones could not be committed."""
+    """A stop still processes the records without which begun records could not be committed."""
     records = _lane_records([1, 0, 1, 1] if wait else [0, 0, 1, 0, 0, 1, 1])
     begun, may_end = asyncio.Event(), asyncio.Event()
     stored: list[Any] = []

@@ -449,12 +449,12 @@ def test_meaning_of_refusals(
 def test_acknowledgements_never_pass_an_open_delivery(
     done: list[int], first_open: int, expected: list[tuple[int, bool]]
 ) -> None:
-    """Deliveries before the first open one are acknowledged together, later ones singly."""
+    """Deliveries before the first open one are acknowledged together, later deliveries singly."""
     assert expected == acknowledgements(done, first_open)
 
 
 async def test_open_delivery_is_not_acknowledged_with_others(broker: Broker) -> None:
-    """An open delivery between acknowledged ones is the only one delivered again."""
+    """An open delivery between acknowledged deliveries is the only one that is redelivered."""
     for number in range(6):
         broker.channel.basic_publish("", broker.queue, str(number).encode())
     reader = source(broker)

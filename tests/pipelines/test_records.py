@@ -32,7 +32,7 @@ def test_record_of_json() -> None:
 
 
 def test_payload_that_is_not_text_or_not_json_is_refused() -> None:
-    """A payload that is not text or not JSON is refused, and the error names the field."""
+    """A payload that is not text or not JSON is refused; the error contains the field's name."""
     record = SourceRecord(b"\xff{")
     with pytest.raises(InvalidData, match="not UTF-8") as error:
         _ = record.text

@@ -166,7 +166,7 @@ async def test_consumer_gets_back_what_it_left(private_server: PrivateRedis, ser
 
 
 async def test_abandoned_entries_go_to_others(private_server: PrivateRedis, server: Any) -> None:
-    """Entries that a consumer does not extend are claimed by others; released ones at once."""
+    """Entries that a consumer does not extend are claimed by others; released ones immediately."""
     await publish(private_server, Message("0"), Message("1"))
     first, second = (
         source(private_server, claim_after=3600.0),

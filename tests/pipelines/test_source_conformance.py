@@ -59,7 +59,7 @@ def publishing(settings: Any, topic: str) -> Callable[[Sequence[Message]], Any]:
 
 
 def interrupting(proxy: TcpProxy) -> Callable[[], None]:
-    """Return a function that cuts all connections and then accepts new ones."""
+    """Return a function that cuts all connections and then accepts new connections."""
 
     def interrupt() -> None:
         proxy.cut_connections()

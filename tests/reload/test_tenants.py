@@ -90,7 +90,7 @@ class TenantWorld:
         return await result_of(self.hub.sms(tenant).send(MESSAGE))
 
     def ask(self) -> None:
-        """Return the result of the tenant port, in either mode."""
+        """Return the result of the tenant port, in sync or async mode."""
         self.asked += 1
         if self.broken is not None:
             raise self.broken

@@ -1,4 +1,4 @@
-"""A hub of either mode that is opened from a file, with an HTTP client in memory."""
+"""A hub of sync or async mode that is opened from a file, with an HTTP client in memory."""
 
 from __future__ import annotations
 

@@ -394,7 +394,7 @@ def test_samples_keep_their_limits(kind: Any, limits: tuple[Any, ...]) -> None:
 
 
 def test_hostile_nesting_of_unions_takes_no_long_time() -> None:
-    """Reading nested unions takes time proportional to the value, however deep it is."""
+    """The time to read nested unions is proportional to the value, however deep it is."""
     kind: Any = int
     for _ in range(9):
         kind = Sequence[kind] | Mapping[str, kind]

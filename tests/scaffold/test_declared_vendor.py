@@ -104,7 +104,7 @@ def test_code_of_a_vendor_is_formatted(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", COMPLEX)
 def test_complex_contracts_need_a_template(kind: str) -> None:
-    """A contract that the template cannot express is refused, and the error names the reason."""
+    """A contract that the template cannot express is refused; the error contains the reason."""
     with pytest.raises(ConfigurationError, match="too complex") as excinfo:
         vendor_from_declaration("blue-bird", kind)
 

@@ -275,7 +275,7 @@ def test_systemd_itself_finds_no_mistake_in_unit(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_are_named(text: str, arguments: list[str], message: str) -> None:
-    """After a mistake no file is written, and the error names the mistake without a secret."""
+    """After a mistake no file is written; the error describes the mistake without a secret."""
     configure(text)
     options = [] if "--image" in arguments else ["--image", IMAGE]
 

@@ -171,7 +171,7 @@ def test_messages_go_through_a_broker_and_back(
 
 
 def with_message(message: Any, **parts: Any) -> dict[str, Any]:
-    """Return a description whose first operation has this message and the usual ones."""
+    """Return a description whose first operation has this message besides the usual messages."""
     channels = {
         "a": {"address": "a", "messages": {"one": message}},
         "b": {"address": "b", "messages": {"two": {}}},
@@ -325,7 +325,7 @@ def test_payloads_that_cannot_be_read() -> None:
 
 
 def test_message_and_topic_are_a_pair() -> None:
-    """A TopicMessage unpacks into the topic and message that a publisher takes."""
+    """A TopicMessage unpacks into the topic and message that a publisher accepts."""
     message = make_message(binary_content(b"a"), headers=[("a", "b")], key=b"k")
     topic, unpacked = TopicMessage("orders", message)
     assert ("orders", message) == (topic, unpacked)

@@ -179,7 +179,7 @@ def test_invalid_names_are_refused(name: str) -> None:
     "kind, choice, path", [("vendr", None, "kind"), ("vendor", "smss", "choice")]
 )
 def test_unknown_kinds_are_refused(kind: str, choice: str | None, path: str) -> None:
-    """An unknown kind or choice is refused, and the error lists the known ones."""
+    """An unknown kind or choice is refused; the error lists the known values."""
     with pytest.raises(ConfigurationError, match="Did you mean") as excinfo:
         scaffold(kind, "acme", choice)
     assert path == excinfo.value.path

@@ -1,4 +1,4 @@
-"""Codecs of Avro, JSON Schema and Protobuf: decoding, encoding and refusals."""
+"""Codecs of Avro, JSON Schema and Protobuf: decoding, encoding and errors."""
 
 from __future__ import annotations
 
@@ -309,7 +309,7 @@ class TestProtobuf:
                 continue
 
     def test_missing_required_field_is_refused(self) -> None:
-        """A message without a required field raises InvalidData, in both directions."""
+        """A message without a required field raises InvalidData, in decoding and in encoding."""
         file = order(("a", 1, "int32", {"label": "required"}), syntax="proto2")
         result = ProtobufCodec(complete(file))
         for action in (lambda: result.decode(b""), lambda: result.encode({})):

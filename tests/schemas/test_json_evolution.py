@@ -237,7 +237,7 @@ def test_recursive_schema_is_compared_once() -> None:
 
 
 def doubling_schema(keyword: str, times: int, leaf: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema whose parts refer twice to the next ones, this many times."""
+    """Return a schema whose parts refer twice to the next part, this many times."""
     parts = {"0": leaf}
     for number in range(times):
         part = {"$ref": f"#/$defs/{number}"}

@@ -348,5 +348,5 @@ def test_decoding_keeps_record_fields() -> None:
 
 
 def test_missing_schema_is_a_refusal() -> None:
-    """The error for a missing schema is a refusal with a remedy."""
+    """The error for a missing schema has a remedy."""
     assert "Register the schema" in SchemaNotFound("The registry has no schema.").remedy

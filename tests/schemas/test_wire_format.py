@@ -97,7 +97,7 @@ def test_transitive_promises_ask_all_versions() -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    """The error for an unknown compatibility level or format lists the known ones."""
+    """The error for an unknown compatibility level or format lists the known values."""
     with pytest.raises(ConfigurationError, match="'backward'"):
         incompatibilities("always", _avro("int"), [])
     with pytest.raises(ConfigurationError, match="'avro'"):

@@ -601,7 +601,7 @@ def test_wrong_options_are_refused(options: dict[str, Any], path: str) -> None:
     ],
 )
 def test_refusals_of_the_application_reach_the_provider(error: Exception, status: int) -> None:
-    """A refusal of the store reaches the identity provider in SCIM's form."""
+    """An error raised by the store reaches the identity provider in SCIM's form."""
 
     class RefusingScimStore(MemoryScimStore):
         def create(self, kind: ScimKind, content: Mapping[str, Any], /) -> ScimResource:

@@ -50,7 +50,7 @@ async def test_callers_wait_for_their_turn(world: World) -> None:
 @pytest.mark.parametrize("bound", ["max_limit_wait", "timeout", "timeout of the call"])
 @sync_and_async
 async def test_too_long_wait_is_refused_at_once(world: World, bound: str) -> None:
-    """A call that cannot be admitted in time is refused at once and takes no token."""
+    """A call that cannot be admitted before its deadline is refused at once, without a token."""
     options = {} if bound == "timeout of the call" else {bound: 5}
     manager = world.manager(vat(limits=RateLimitConfig(1, per=10), **options))
     timeout = 5 if bound == "timeout of the call" else None

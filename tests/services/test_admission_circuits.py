@@ -174,7 +174,7 @@ async def test_slow_responses_open_the_circuit(world: World) -> None:
 
 @sync_and_async
 async def test_slow_functions_open_the_circuit(world: World) -> None:
-    """The circuit counts a function that takes too long as slow, also if the function fails."""
+    """The circuit counts a function that exceeds the limit as slow, also if the function fails."""
     circuit = CircuitBreakerConfig(slow_call=1, minimum_calls=2, slow_call_rate=1.0)
     manager = world.manager(vat(circuit=circuit))
 

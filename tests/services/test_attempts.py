@@ -342,7 +342,7 @@ async def test_all_calls_of_service_share_its_retry_budget(world: World) -> None
 
 @sync_and_async
 async def test_first_attempt_takes_nothing_from_retry_budget(world: World) -> None:
-    """A first attempt takes nothing from the retry budget, also in a call with its own timeout."""
+    """A first attempt uses nothing of the retry budget, also in a call with its own timeout."""
     manager = world.manager(vat(retry_budget=RetryBudget(ratio=0.1, floor=1, period=60)))
 
     for _ in range(3):

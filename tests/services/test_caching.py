@@ -99,7 +99,7 @@ async def test_caching_is_opt_in(world: World) -> None:
 
 @sync_and_async
 async def test_cache_hit_needs_no_admission(world: World) -> None:
-    """A cache hit takes no token and no bulkhead slot, and is returned despite an open circuit."""
+    """A cache hit uses no token and no bulkhead slot, and is returned despite an open circuit."""
     world.vendor.answers(FRESH_RESPONSE, 503)
     service = vat(
         limits=RateLimitConfig(1, burst=2),
@@ -149,7 +149,7 @@ async def test_hooks_run_on_cached_responses(world: World) -> None:
 )
 @sync_and_async
 async def test_only_permanent_refusals_are_cached(world: World, status: int, query: int) -> None:
-    """Permanent refusals are cached; temporary failures are not."""
+    """Permanent error responses are cached; temporary failures are not."""
     world.vendor.otherwise = Response(status, {"Cache-Control": "max-age=60", "ETag": "1"})
     manager = world.manager(vat())
 

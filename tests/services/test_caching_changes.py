@@ -187,7 +187,7 @@ async def test_unsent_write_keeps_the_cache(world: World) -> None:
 
 @sync_and_async
 async def test_refused_repeat_of_a_possible_write(world: World) -> None:
-    """If the repeat of a write with an unknown outcome is refused, that refusal is raised."""
+    """If the repeat of a write with an unknown outcome is rejected, that error is raised."""
     world.vendor.answers(ConnectionFailed("cut off"))
     service = vat(
         idempotency_header="Idempotency-Key",
@@ -221,7 +221,7 @@ async def test_read_overtaken_by_a_write_is_not_cached(world: World) -> None:
 
 @sync_and_async
 async def test_responses_slower_than_the_marks_are_not_cached(world: World) -> None:
-    """A response that takes longer than the cache remembers writes is not cached."""
+    """A response that arrives after the cache has forgotten the writes is not cached."""
     world.vendor.otherwise = world.answer_after(121, FRESH_RESPONSE)
     manager = world.manager(vat(timeout=200))
 

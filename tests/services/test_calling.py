@@ -186,7 +186,7 @@ async def test_fallback_replaces_a_failure(world: World) -> None:
 
 @sync_and_async
 async def test_fallback_may_be_asynchronous(world: World) -> None:
-    """Asynchronous calls accept an asynchronous fallback; synchronous ones refuse it."""
+    """Asynchronous calls accept an asynchronous fallback; synchronous calls refuse it."""
     world.vendor.otherwise = 503
 
     async def answer_instead(_: ConnectorError) -> str:

@@ -186,7 +186,7 @@ async def test_refused_password_is_renewed(world: World) -> None:
 
 @sync_and_async
 async def test_challenge_of_another_scheme_is_a_refusal(world: World) -> None:
-    """A 401 without a Digest challenge is an ordinary refusal."""
+    """A 401 without a Digest challenge is an ordinary error response."""
     world.vendor.answers(Response(401, Headers({"WWW-Authenticate": "Basic realm=gate"})))
 
     with pytest.raises(AuthenticationFailed) as excinfo:

@@ -163,7 +163,7 @@ def test_unresumable_download_fails(changes: dict[str, Any], *, resumes: bool) -
 
 
 def test_vendor_refusal_ends_download_if_object_has_changed() -> None:
-    """If the object has changed, the vendor's refusal ends the download."""
+    """If the object has changed, the vendor's error response ends the download."""
     refused_error = VendorRejected("It has changed.", status=412)
     download, vendor = download_of(some_bytes(0, DATA[:1], CUT_LINE, DATA), refused_error)
 

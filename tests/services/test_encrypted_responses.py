@@ -38,7 +38,7 @@ async def test_encrypted_response_is_replayed(world: World) -> None:
 
 @sync_and_async
 async def test_encrypted_refusal_is_replayed(world: World) -> None:
-    """A repeated key replays its encrypted refusal, which cannot be read in the store."""
+    """A repeated key replays its error from encrypted storage."""
     world.vendor.answers(Response(400, {}, b'{"code": "told-code"}'))
     manager = world.manager(BANK, state=world.of_mode(world.store), cipher=CIPHER)
 

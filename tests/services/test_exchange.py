@@ -74,7 +74,7 @@ async def test_foreign_origin_is_refused(world: World) -> None:
 
 @sync_and_async
 async def test_foreign_origin_takes_no_token(world: World) -> None:
-    """A request that cannot be sent is refused before it takes a token."""
+    """A request that cannot be sent is refused before it uses a token."""
     manager = world.manager(vat(limits=RateLimitConfig(1)))
 
     with pytest.raises(InvalidData, match="origin"):

@@ -117,7 +117,7 @@ async def test_concurrent_callers_renew_once(world: World) -> None:
 @pytest.mark.parametrize("error", [CredentialRefreshFailed("gone"), KeyError("vault")])
 @sync_and_async
 async def test_failed_renewal_error(world: World, error: Exception) -> None:
-    """If a renewal fails, its own error is raised, with the vendor's refusal as the cause."""
+    """If a renewal fails, its own error is raised, with the vendor's error as the cause."""
     provider = Provider(world)
     provider.fails = error
     world.vendor.otherwise = 401
@@ -208,7 +208,7 @@ async def test_useless_renewals_become_rare(world: World) -> None:
 
 @sync_and_async
 async def test_accepted_credential_resets_the_renewal_delay(world: World) -> None:
-    """After an accepted credential, the next refusal causes a renewal without a pause."""
+    """After an accepted credential, the next rejection causes a renewal without a pause."""
     provider = Provider(world)
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
     for _ in range(3):

@@ -26,7 +26,7 @@ from tests.support.modes import World, sync_and_async
 
 @sync_and_async
 async def test_request_transforms_run_in_order(world: World) -> None:
-    """The service's transforms run before the endpoint's, and both before the credentials."""
+    """The service's transforms run before the endpoint's, and these before the credentials."""
 
     def add(letter: str) -> Any:
         def transform(request: Request) -> Request:
@@ -75,7 +75,7 @@ async def test_response_transforms_run_in_reverse(world: World) -> None:
 
 @sync_and_async
 async def test_transforms_may_be_asynchronous(world: World) -> None:
-    """Asynchronous calls accept asynchronous transforms; synchronous ones refuse them."""
+    """Asynchronous calls accept asynchronous transforms; synchronous calls refuse them."""
 
     async def stamp(message: Any) -> Any:
         await world.yield_to_tasks()

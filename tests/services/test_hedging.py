@@ -126,7 +126,7 @@ async def test_first_error_is_raised(world: World) -> None:
 @pytest.mark.parametrize("rate", [1, 1_000_000])
 @sync_and_async
 async def test_hedges_are_admitted(world: World, rate: int) -> None:
-    """A hedge takes a rate-limit token like any attempt, but never waits for one."""
+    """A hedge uses a rate-limit token like any attempt, but never waits for one."""
     world.vendor.answers(503)
     manager = world.manager(vat(limits=RateLimitConfig(rate, burst=1)))
 

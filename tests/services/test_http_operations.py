@@ -218,7 +218,7 @@ async def test_failures_in_bodies_open_the_circuit(world: World) -> None:
 @pytest.mark.parametrize("word, unknown", [("busy", True), ("no", False)])
 @sync_and_async
 async def test_key_of_a_refused_operation(world: World, word: str, unknown: bool) -> None:
-    """A keyed operation's refusal is raised unchanged; after a failure the outcome is unknown."""
+    """A keyed operation's rejection is raised unchanged; after a failure the outcome is unknown."""
     world.vendor.answers(answer(error=word), answer(total=3))
     manager = world.manager(erp())
     with pytest.raises(OutcomeUnknown if unknown else VendorRejected):

@@ -85,7 +85,7 @@ async def test_stored_response_expires(world: World) -> None:
 
 
 def declined_error(_: Request, __: Response) -> PaymentDeclined:
-    """Return a refusal as a vendor's own classifier reports it."""
+    """Return an error as a vendor's own classifier returns it."""
     error = PaymentDeclined("the card was declined.", vendor_code="51", status=402)
     error.add_note("try another card")
     return error
@@ -93,7 +93,7 @@ def declined_error(_: Request, __: Response) -> PaymentDeclined:
 
 @sync_and_async
 async def test_refusal_is_replayed(world: World) -> None:
-    """A repeated key raises the same final refusal, marked as replayed, and sends nothing."""
+    """A repeated key raises the same final error, marked as replayed, and sends nothing."""
     manager = world.manager(bank(classify=declined_error))
     refusals = []
 

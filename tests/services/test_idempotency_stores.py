@@ -177,7 +177,7 @@ async def test_response_is_stored_again(world: World) -> None:
 
 @sync_and_async
 async def test_unstorable_refusal_is_raised(world: World) -> None:
-    """A refusal that cannot be stored is still raised."""
+    """An error that cannot be stored is still raised."""
     world.vendor.otherwise = 422
     manager = over_one_store(world, bank())
     world.store.fails_at[3] = StorageUnavailable("away")

@@ -151,7 +151,7 @@ async def test_late_holders_answer_is_used_by_its_successor(world: World) -> Non
 async def test_late_refusal_does_not_replace_response_that_another_caller_stored_under_key(
     world: World,
 ) -> None:
-    """A late refusal does not replace the response that another caller stored under the key."""
+    """A late error response does not replace the response that another caller stored."""
     gate = world.gate()
     world.vendor.answers(gate.answering(422), Response(200, body=b"kept"))
     manager = over_one_store(world, key_aware_bank())

@@ -96,7 +96,7 @@ async def test_answers_without_json_content_are_stored(world: World) -> None:
 
 @sync_and_async
 async def test_redirect_is_a_refusal(world: World) -> None:
-    """A redirect means that nothing was done, so it is stored as a refusal."""
+    """A redirect means that nothing was done, so it is stored as an error response."""
     world.vendor.answers(Response(308))
     manager = over_one_store(world, bank())
 
@@ -125,7 +125,7 @@ async def test_classifier_may_call_a_success_unreadable(world: World) -> None:
 @pytest.mark.parametrize("status", [409, 422])
 @sync_and_async
 async def test_refused_key_leaves_the_outcome_unknown(world: World, status: int) -> None:
-    """A vendor's refusal of a used key says nothing about the outcome of the first request."""
+    """If a vendor rejects a used key, the outcome of the first request stays unknown."""
     world.vendor.answers(Response(500), Response(status), Response(status))
     manager = over_one_store(world, key_aware_bank(idempotency_replays=False))
 

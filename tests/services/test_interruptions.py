@@ -213,7 +213,7 @@ def test_interrupted_probe_frees_its_slot(mode: str, error: type[BaseException])
 def test_interrupted_probe_frees_its_slot_in_every_region(
     mode: str, error: type[BaseException]
 ) -> None:
-    """An interrupted probe that failed over to another region frees its slots in both."""
+    """An interrupted probe that failed over to another region frees its slots in both regions."""
 
     def prepare_call(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(payment_service(base_url=None, regions=REGIONS))

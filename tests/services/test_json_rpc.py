@@ -78,7 +78,7 @@ async def test_failed_call_is_repeated_if_that_is_harmless(
 
 @sync_and_async
 async def test_lost_call_under_a_key(world: World) -> None:
-    """The outcome of a keyed call is unknown after a failure, and known after a refusal."""
+    """The outcome of a keyed call is unknown after a failure, and known after a rejection."""
     world.vendor.answers(error_response(-32603), error_response(-32602))
     manager = world.manager(SERVICE)
     with pytest.raises(OutcomeUnknown):

@@ -384,7 +384,7 @@ def test_replays_of_a_key_are_counted_once() -> None:
 
 
 def test_existing_key_continues_while_the_count_is_away() -> None:
-    """While the count of records is unavailable, existing keys work and new ones are refused."""
+    """While the count of records is unavailable, existing keys work and new keys are refused."""
     ports = VirtualPorts()
     turn = ports.turn()
     ports.settled(turn, "a", movable=True)

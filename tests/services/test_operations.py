@@ -280,7 +280,7 @@ async def test_rehearsal_performs_only_safe_operations(
 
 @sync_and_async
 async def test_object_that_is_no_operation(world: World) -> None:
-    """An object that is not an operation is refused, and the error names the missing members."""
+    """An object that is not an operation is refused; the error contains the missing members."""
     manager = world.manager(database())
     with pytest.raises(ConfigurationError, match="it has no name, system, safe, repeatable"):
         await manager.perform("erp", object())

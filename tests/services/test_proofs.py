@@ -253,7 +253,7 @@ async def test_unbound_token_gets_no_nonce(world: World) -> None:
 
 @sync_and_async
 async def test_nonce_request_proves_that_nothing_was_done(world: World) -> None:
-    """A POST is repeated for a nonce, too, and takes another token of the rate limit."""
+    """A POST is also repeated for a nonce, and uses another token of the rate limit."""
     world.vendor.answers(nonce_demand("n-1"), 201)
     manager = world.manager(vat(limits=RateLimitConfig.per_second(1)))
 
@@ -265,7 +265,7 @@ async def test_nonce_request_proves_that_nothing_was_done(world: World) -> None:
 
 @sync_and_async
 async def test_nonce_request_under_an_idempotency_key(world: World) -> None:
-    """With an idempotency key, one claim covers both requests, and the response is stored."""
+    """With an idempotency key, one claim covers the two requests, and the response is stored."""
     world.vendor.answers(nonce_demand("n-1"), 201)
     manager = world.manager(vat(idempotency_header="Idempotency-Key", idempotency_memory=86_400))
 

@@ -1,4 +1,4 @@
-"""Refusals by an open circuit or an empty limit, which a process remembers for a second."""
+"""Rejections by an open circuit or an empty limit, which a process remembers for a second."""
 
 # ruff: noqa: SLF001 - a look inside
 
@@ -82,7 +82,7 @@ async def test_process_asks_store_at_most_once_second_while_circuit_is_open(worl
 
 @sync_and_async
 async def test_remembered_refusal_has_time_at_which_circuit_half_opens(world: World) -> None:
-    """A remembered refusal has the time at which the circuit half-opens, however old it is."""
+    """A remembered rejection has the time at which the circuit half-opens, however old it is."""
     manager = await manager_with_open_circuit(world)
     first = await refusal_of_call(manager)
     world.clock.advance(0.75)
@@ -94,7 +94,7 @@ async def test_remembered_refusal_has_time_at_which_circuit_half_opens(world: Wo
 
 @sync_and_async
 async def test_remembered_circuit_is_probed_in_time(world: World) -> None:
-    """A remembered refusal does not delay the probe that follows the circuit's open time."""
+    """A remembered rejection does not delay the probe that follows the circuit's open time."""
     manager = await manager_with_open_circuit(world)
     world.clock.advance(59.5)
     await refusal_of_call(manager)
@@ -132,7 +132,7 @@ async def test_circuit_that_another_process_closes_by_hand_admits_calls_second_l
 
 @sync_and_async
 async def test_circuit_opened_by_hand_is_remembered_as_such(world: World) -> None:
-    """A remembered refusal says that a person opened the circuit."""
+    """A remembered rejection shows that a person opened the circuit."""
     manager = manager_on_shared_store(world)
     await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
     before = admissions(world)
@@ -189,7 +189,7 @@ async def count_granted_calls(manager: AwaitedManager, calls: int, **options: An
 async def test_process_asks_store_again_only_when_next_token_is_available_after_refusal(
     world: World,
 ) -> None:
-    """After a refusal, a process asks the store again only when the next token is available."""
+    """After a rejection, a process asks the store again only when the next token is available."""
     manager = limited_manager(world)
     assert 2 == await count_granted_calls(manager, 20)
     assert 3 == admissions(world)
@@ -204,7 +204,7 @@ async def test_process_asks_store_again_only_when_next_token_is_available_after_
 
 @sync_and_async
 async def test_processes_use_each_token_of_a_limit(world: World) -> None:
-    """Processes that remember refusals together use the whole limit, and never exceed it."""
+    """Processes that remember rejections together use the whole limit, and never exceed it."""
     managers = [limited_manager(world) for _ in range(5)]
     grants = 0
     for _ in range(100):
@@ -217,7 +217,7 @@ async def test_processes_use_each_token_of_a_limit(world: World) -> None:
 
 @sync_and_async
 async def test_remembered_refusal_has_time_at_which_next_token_is_available(world: World) -> None:
-    """A remembered refusal has the time at which the next token is available, however old it is."""
+    """A remembered rejection has the time at which the next token is available."""
     manager = limited_manager(world)
     await count_granted_calls(manager, 2)
     times = set()
@@ -247,7 +247,7 @@ async def test_process_asks_store_again_after_second_even_if_next_token_is_hour_
 
 @sync_and_async
 async def test_call_that_can_wait_asks_the_store(world: World) -> None:
-    """A remembered refusal does not apply to calls that can wait longer than the refused one."""
+    """A remembered rejection does not apply to calls that can wait longer than the rejected one."""
     manager = limited_manager(world, limits=RateLimitConfig(1), max_limit_wait=5)
     assert 1 == await count_granted_calls(manager, 1)
     assert 0 == await count_granted_calls(manager, 1, timeout=0.5)
@@ -261,7 +261,7 @@ async def test_call_that_can_wait_asks_the_store(world: World) -> None:
 async def test_remembered_refusal_applies_only_to_calls_with_same_limits_and_same_cost(
     world: World,
 ) -> None:
-    """A remembered refusal applies only to calls with the same limits and the same cost."""
+    """A remembered rejection applies only to calls with the same limits and the same cost."""
     endpoints = (Endpoint("heavy", cost=2), Endpoint("own", limits=RateLimitConfig(9)))
     manager = limited_manager(world, endpoints=endpoints)
     await count_granted_calls(manager, 3)
@@ -292,7 +292,7 @@ async def test_token_that_call_gives_back_is_at_once_available_to_same_manager_n
 
 @sync_and_async
 async def test_refusal_during_an_outage_is_remembered_until_the_next_probe(world: World) -> None:
-    """During an outage a process remembers refusals too, but not beyond the store's next probe."""
+    """During an outage a process also remembers rejections, but only until the next probe."""
     world.store.is_away = StorageUnavailable("it does not answer.")
     manager = limited_manager(world, limits=RateLimitConfig.per_hour(1))
     assert 1 == await count_granted_calls(manager, 20)

@@ -1,4 +1,4 @@
-"""Services with several regions, each with its own circuit: calls skip open ones."""
+"""Services with several regions, each with its own circuit: calls skip open circuits."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ async def test_dead_holder_leaves_an_unknown_outcome(
 
 @sync_and_async
 async def test_late_claim_is_renewed_before_admission(world: World) -> None:
-    """If claiming a key takes longer than the lease, the claim is renewed before sending."""
+    """If claiming a key lasts longer than the lease, the claim is renewed before sending."""
     shared_world = SharedWorld(world)
     flows = shared_world.process(bank())
 

@@ -82,7 +82,7 @@ def flows(dispatcher: FakeDispatcher) -> SmsFlows:
 
 
 def test_idempotency_key_reaches_the_vendor(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
-    """The idempotency key of a message reaches both the dispatcher and the vendor."""
+    """The idempotency key of a message reaches the dispatcher and the vendor."""
     response: Any = run_plain(flows.send(MESSAGE, idempotency_key="k", timeout=3.0))
 
     assert ("send", "wire", MESSAGE, {"key": "k"}) == response

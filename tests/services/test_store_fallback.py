@@ -551,7 +551,7 @@ async def test_interrupted_key_is_released_in_its_store(world: World) -> None:
 
 @sync_and_async
 async def test_same_store_twice(world: World) -> None:
-    """If one store is passed for both uses, a call with a key sends three commands."""
+    """If one store is passed for keys and other state, a call with a key sends three commands."""
     store = world.of_mode(world.store)
     manager = world.watched(vat(), state=store, claims=store)
 

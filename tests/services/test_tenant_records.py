@@ -101,7 +101,7 @@ async def test_large_answers_count_as_several_records(world: World) -> None:
 
 @sync_and_async
 async def test_large_answers_are_stored_beyond_the_bound(world: World) -> None:
-    """An answer is stored even if it takes more room than the tenant has left."""
+    """An answer is stored even if it needs more room than the tenant has left."""
     world.vendor.answers(Response(201, body=b"x" * 10 * 4_096), CHARGED)
     manager = world.manager(bank(), records_per_tenant=2)
     await charges(manager, 1)
@@ -286,7 +286,7 @@ async def test_tenant_count_is_requested_only_once_second_however_many_calls_are
 
 @sync_and_async
 async def test_places_are_reserved_in_growing_numbers(world: World) -> None:
-    """Reservations double in number for a busy tenant, and unused ones are returned in time."""
+    """Reservations double in number for a busy tenant; unused reservations are returned."""
     manager = world.manager(bank(), state=world.of_mode(world.store), records_per_tenant=10**6)
     world.vendor.answers(*[CHARGED] * 101)
     await charges(manager, 100)
@@ -331,7 +331,7 @@ async def test_observers_get_one_event_when_tenant_reaches_80_percent(world: Wor
 async def test_unused_reservations_of_many_tenants_are_returned(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If too many tenants have reservations in advance, a process returns unused ones."""
+    """If too many tenants have reservations in advance, a process returns unused reservations."""
     monkeypatch.setattr(tenant_records, "_MAX_STOCKS", 2)
     world.vendor.answers(*[CHARGED] * 9)
     manager = world.manager(bank(), records_per_tenant=10**6)

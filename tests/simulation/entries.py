@@ -218,7 +218,7 @@ class Outbox:
         self.asked[digest(None, key)] = self.now(), wait
 
     def refuse(self, entry: Entry, wish: float) -> None:
-        """Record a vendor's refusal of an entry, with the pause that the vendor asks for."""
+        """Record that a vendor rejected an entry, with the pause that the vendor asks for."""
         self.refused[entry.id, entry.fence] = self.now(), timedelta(seconds=wish)
 
 

@@ -190,7 +190,7 @@ def budget_per_process(put: Any) -> None:
 
 @bug
 def limits_per_process(put: Any) -> None:
-    """Planted bug: each process has its own rate limits instead of the shared ones."""
+    """Planted bug: each process has its own rate limits instead of the shared rate limits."""
     original = Plan.__init__
     numbers = iter(range(10**9))
 
@@ -407,13 +407,13 @@ def moments_of_another_clock(put: Any) -> None:
 
 @entry_bug
 def transactions_overtake(put: Any) -> None:
-    """Planted bug: an outbox transaction does not wait for earlier ones in its lane."""
+    """Planted bug: an outbox transaction does not wait for earlier transactions in its lane."""
     put(Outbox, "holders", lambda *_: [])
 
 
 @entry_bug
 def offers_are_believed(put: Any) -> None:
-    """Planted bug: a worker takes a listed entry, although its owner has renewed the claim."""
+    """Planted bug: a worker claims a listed entry, even if its owner has renewed the claim."""
 
     async def is_held(*_: Any) -> bool:
         return False
@@ -429,7 +429,7 @@ def keys_move_while_they_matter(put: Any) -> None:
 
 @shard_bug
 def former_shards_are_forgotten(put: Any) -> None:
-    """Plant the bug: a process that knows a new shard does not ask the former ones."""
+    """Plant the bug: a process that knows a new shard does not ask the former shards."""
     original = Shards.location
 
     def location(shards: Shards, command: Any) -> Location:
@@ -440,7 +440,7 @@ def former_shards_are_forgotten(put: Any) -> None:
 
 @shard_bug
 def moved_keys_stay_readable(put: Any) -> None:
-    """Plant the bug: a process that does not know a new shard takes a key that has moved there."""
+    """Plant the bug: a process that does not know a new shard claims a key that has moved there."""
     put(leaving, "_mark_left", lambda *_: None)
 
 

@@ -117,7 +117,7 @@ class Worker:
 
 @attrs.frozen
 class Shards:
-    """The names of a store's shards, and of the former ones whose keys may still matter."""
+    """The names of a store's shards, and of former shards whose keys may still matter."""
 
     names: tuple[str, ...]
     former: tuple[str, ...] = ()
@@ -490,7 +490,7 @@ class SimulatedClock:
 
 
 def _with_memory(core: Core, next_probe: Callable[[Command[Any]], int | None]) -> Core:
-    """Return the core with a memory of its store's refusals."""
+    """Return the core with a memory of its store's rejections."""
     refusals = Refusals(core.execute, core.post, next_probe, core.nanoseconds)
     return attrs.evolve(core, execute=refusals.execute, post=refusals.post)
 

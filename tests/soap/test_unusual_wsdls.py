@@ -71,7 +71,7 @@ def test_every_type_is_rendered_as_json(tmp_path: Path) -> None:
 
 
 def test_request_without_parts(tmp_path: Path) -> None:
-    """An operation whose message has no parts takes no arguments, and sends an empty body."""
+    """An operation whose message has no parts has no arguments, and sends an empty body."""
     service = document(tmp_path, VALUES, has_parts=False)
     operation = service.operation("echo")
     assert b"Body/>" in bytes_of(operation)

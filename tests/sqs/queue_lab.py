@@ -1,4 +1,4 @@
-"""SQS sandboxes, with a connector of each mode and its manager."""
+"""SQS sandboxes, with a connector of sync and of async mode and its manager."""
 
 from __future__ import annotations
 

@@ -302,7 +302,7 @@ def test_failed_opening_is_reported(is_async: bool) -> None:
 def test_messages_that_a_queue_cannot_take_are_refused(
     queue: str, fields: dict[str, Any], field: str
 ) -> None:
-    """A message that SQS would refuse or change is refused, and the error names the field."""
+    """A message that SQS would refuse or change is refused; the error contains the field's name."""
     with sandbox_lab(sandbox(), is_async=False) as lab, pytest.raises(InvalidData) as excinfo:
         lab.publish(queue, Message(**fields))
     assert excinfo.value.field == field

@@ -88,11 +88,11 @@ class StepHost:
         self._platform.stop(name, self._grace, 30.0)
 
     def text(self, name: str) -> str:
-        """Return the current content of both outputs."""
+        """Return the current content of stdout and stderr."""
         return "".join(self._output(name, stream) for stream in STREAMS)
 
     def lines(self, name: str, streams: tuple[LogStream, ...] = STREAMS) -> list[str]:
-        """Return the complete lines of both outputs, and at the end also an incomplete one."""
+        """Return the complete lines of stdout and stderr, at the end also an incomplete line."""
         lines: list[str] = []
         is_over = self.status(name).is_over
         for stream in streams:

@@ -105,7 +105,7 @@ def https_server(
 
 
 def instant() -> str:
-    """Return the current time in the format of both hosts."""
+    """Return the current time in the format of GitHub and GitLab."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

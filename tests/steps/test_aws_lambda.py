@@ -141,7 +141,7 @@ def test_lost_answer_is_not_repeated(vendor: FakeVendor) -> None:
     ],
 )
 def test_failures_are_typed(vendor: FakeVendor, answer: Response, error: type[Exception]) -> None:
-    """Each refusal or failure of Lambda raises the matching error type."""
+    """Each error response of Lambda raises the matching error type."""
     vendor.always(answer.evolve(headers={**dict(answer.headers.pairs), "x-amzn-RequestId": "r-9"}))
     retry = RetryPolicy(max_attempts=1)
     manager_without_retries = ConnectorManager([Service("lambda", retry=retry)])

@@ -259,6 +259,6 @@ def test_step_without_an_image_is_refused() -> None:
     ],
 )
 def test_wrong_settings_are_named(options: dict[str, Any]) -> None:
-    """An impossible setting is refused, and the error names it."""
+    """An impossible setting is refused; the error contains its name."""
     with pytest.raises((ConfigurationError, InvalidData)):
         AzureContainersSettings(**{**SETTINGS, **options})

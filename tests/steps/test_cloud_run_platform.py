@@ -307,7 +307,7 @@ def test_steps_that_no_job_can_run_are_refused(options: dict[str, Any], field: s
     "options", [{"project": ""}, {"location": "../x"}, {"scope": "A B"}, {"secrets": 7}]
 )
 def test_wrong_settings_are_named(options: dict[str, Any]) -> None:
-    """An impossible setting is refused, and the error names it."""
+    """An impossible setting is refused; the error contains its name."""
     values: dict[str, Any] = {"project": "acme", "location": "europe-west1"} | options
     with pytest.raises((ConfigurationError, InvalidData)):
         CloudRunSettings(**values)

@@ -386,7 +386,7 @@ def test_steps_that_no_task_can_run_are_refused(options: dict[str, Any], field: 
     ],
 )
 def test_wrong_settings_are_named(options: dict[str, Any]) -> None:
-    """An impossible setting is refused, and the error names it."""
+    """An impossible setting is refused; the error contains its name."""
     with pytest.raises((ConfigurationError, InvalidData)):
         EcsSettings(**{**SETTINGS, **options})
 

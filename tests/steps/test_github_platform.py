@@ -212,7 +212,7 @@ def test_run_that_never_appears_is_lost(lab: Lab) -> None:
 def test_refused_dispatch_gives_the_claim_back(
     lab: Lab, status: int, body: dict[str, Any], headers: dict[str, str], error: type[Exception]
 ) -> None:
-    """A refusal proves that nothing was started, so the same key may start the run later."""
+    """An error response proves that nothing was started; the same key may start the run later."""
     fake, settings = lab
     platform, name = GitHubPlatform(settings), f"refused-{status}-{len(headers)}-{error.__name__}"
     fake.failures = [("dispatches", status, body, headers)]
@@ -336,7 +336,7 @@ def test_log_of_a_job_is_downloaded_once(lab: Lab) -> None:
 
 
 def test_echoed_token_is_masked_in_errors(lab: Lab) -> None:
-    """The error for a refusal that repeats the token does not show it."""
+    """If an error response repeats the token, the error does not show the token."""
     fake, settings = lab
     fake.failures = [("git/ref/", 500, {"message": f"bad {TOKEN}"}, {})]
 

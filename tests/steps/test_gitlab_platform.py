@@ -198,7 +198,7 @@ def test_run_that_never_appears_is_lost(lab: Lab) -> None:
 def test_refused_pipeline_gives_the_claim_back(
     lab: Lab, status: int, body: Any, headers: dict[str, str], error: type[Exception]
 ) -> None:
-    """A refusal proves that nothing was started, so the same key may start the run later."""
+    """An error response proves that nothing was started; the same key may start the run later."""
     fake, settings = lab
     platform, name = GitLabPlatform(settings), f"refused-{status}"
     fake.failures = [("POST /projects/{id}/pipeline", status, body, headers)]

@@ -59,7 +59,7 @@ modes = pytest.mark.parametrize("mode", MODES)
 
 @modes
 def test_result_of_a_process(mode: str, tmp_path: Path) -> None:
-    """A step's result has its exit code, both outputs and the way in which the step ended."""
+    """A step's result has its exit code, stdout, stderr and the way in which the step ended."""
     execute = executor(mode, LocalPlatform(tmp_path))
 
     result = execute(Step("report", ["sh", "-c", "echo out; echo err >&2; exit 7"]))
@@ -748,7 +748,7 @@ class UnreachablePlatform(MockPlatform):
 
 
 def test_pauses_between_polls_follow_the_age_of_a_run() -> None:
-    """Polling takes at most a twentieth of a run's age, but is frequent enough for a janitor."""
+    """Polling uses at most a twentieth of a run's age, but is frequent enough for a janitor."""
     assert [1.0, 1.0, 5.0, 15.0] == [pause_between_polls(age) for age in (-9.0, 3.0, 100.0, 1e9)]
 
 

@@ -214,7 +214,7 @@ def test_impossible_steps_are_refused(fields: dict[str, object]) -> None:
     ids=["argument", "variable", "sum"],
 )
 def test_step_that_linux_cannot_start_is_refused(arguments: list[int], variable: int) -> None:
-    """The largest arguments and variables that Linux allows can be used; larger ones are refused.
+    """The largest arguments and variables that Linux allows can be used, but no larger ones.
 
     A Docker Engine would not answer any more when it is asked to start such a container.
     """

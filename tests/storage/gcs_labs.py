@@ -1,4 +1,4 @@
-"""Google Cloud Storage for tests: hubs over its sandbox, in both modes."""
+"""Google Cloud Storage for tests: hubs over its sandbox, in sync and async mode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Storage for tests: hubs over the S3 sandbox and over a local folder, in both modes."""
+"""Storage for tests: hubs over the S3 sandbox and over a local folder, in sync and async mode."""
 
 from __future__ import annotations
 

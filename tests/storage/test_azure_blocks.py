@@ -155,7 +155,7 @@ def test_invalid_upload_reference_is_refused_before_anything_is_sent(
 def test_blocks_of_other_programs_are_ignored(
     blob_sandbox: AzureBlobSandbox, files: Storage
 ) -> None:
-    """Blocks of other programs, and invalid ones, are ignored when an upload is resumed."""
+    """Blocks of other programs and invalid blocks are ignored when an upload is resumed."""
     start_upload = files.start_upload("a")
     block = "<Block><Name>{}</Name><Size>4096</Size></Block>"
     names = ["AAAA", "%%%", "w7w=", b64encode(b"0" * 32 + b".00001." + b"f" * 20).decode()]

@@ -1,4 +1,4 @@
-"""All storage vendors pass the storage conformance kit, in both modes."""
+"""All storage vendors pass the storage conformance kit, in sync and async mode."""
 
 from __future__ import annotations
 

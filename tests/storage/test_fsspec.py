@@ -558,7 +558,7 @@ def test_unknown_protocol_or_wrong_option_is_refused_with_a_remedy(
 
 
 def test_configuration_with_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An account in a configuration takes its password from a secret reference."""
+    """An account in a configuration gets its password from a secret reference."""
     monkeypatch.setenv("FILES_PASSWORD", PASSWORD)
     with server("ftp", tmp_path) as vendor:
         table = {

@@ -1,4 +1,4 @@
-"""Google Cloud Storage passes the storage conformance kit, in both modes."""
+"""Google Cloud Storage passes the storage conformance kit, in sync and async mode."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ LIST = Request.get("/storage/v1/b/x/o")
 def test_each_refusal_has_its_error_class(
     status: int, reason: str, kind: type[ConnectorError]
 ) -> None:
-    """Each refusal has its error class, and keeps Google's reason code."""
+    """Each error response has its error class, and keeps Google's reason code."""
     error = answers.classify(OBJECT, Response(status, body=error_document(status, reason, "Why.")))
     assert error is not None
     assert (kind, status, reason, "Why.") == (
@@ -109,7 +109,7 @@ def test_missing_bucket_object_or_upload() -> None:
     ],
 )
 def test_refusal_in_unknown_format_is_classified_by_http_status(body: bytes) -> None:
-    """A refusal in an unknown format is classified by HTTP status, without a reason code."""
+    """An error in an unknown format is classified by HTTP status, without a reason code."""
     error = answers.classify(OBJECT, Response(403, body=body))
     assert isinstance(error, AuthenticationFailed)
     assert error.vendor_code is None
@@ -168,7 +168,7 @@ def test_uploads_ask_for_plain_statuses() -> None:
 
 
 def test_download_request_states_generation_range_and_conditions() -> None:
-    """A download request states generation, range and both conditions by Google's names."""
+    """A download request states generation, range and the two conditions by Google's names."""
     options = GetOptions(if_match="5", if_none_match="6", version="7", range=ByteRange(2, 4))
     request = requests.get("b", "a/b", options)
     assert "/storage/v1/b/b/o/a%2Fb" == request.path

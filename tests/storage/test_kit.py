@@ -145,7 +145,7 @@ class _RefusingVendor:
 
 
 def test_other_refusals_do_not_pass() -> None:
-    """A refusal with another error than expected fails the kit."""
+    """An error response that raises another error than expected fails the kit."""
     check = next(check for check in kit.CHECKS if name_of(check) == "bad_keys_are_refused")
     with pytest.raises(AssertionError, match="It raised ConfigurationError"):
         check(lambda: kit.Subject(_RefusingVendor()))

@@ -202,7 +202,7 @@ def _breaking_stream(data: bytes) -> Iterator[bytes]:
 
 
 def test_upload_has_its_own_id_and_one_key(files: Storage, root: Path) -> None:
-    """An upload has its own id and one key; lists of uploads skip unreadable ones."""
+    """An upload has its own id and one key; lists of uploads skip unreadable uploads."""
     start_upload = files.start_upload("a")
     assert [] == files.list_stale_uploads("b")
     for id_, key in (("../../a", "a"), ("0" * 32, "a"), (start_upload.id, "b")):

@@ -383,7 +383,7 @@ def test_mistakes_are_refused_before_anything_is_sent(files: Storage) -> None:
 
 
 def test_asynchronous_files_and_folders() -> None:
-    """The asynchronous file and folder operations have the same results as the synchronous ones."""
+    """The asynchronous file and folder operations have the results of the synchronous ones."""
 
     async def use_files(hub: AsyncHub) -> None:
         files = hub.storage()

@@ -88,7 +88,7 @@ def put_blob(
 
 
 def code(response: Response) -> str | None:
-    """Return the error code of a refusal, which must be equal in header and body."""
+    """Return the error code of an error response, which must be equal in header and body."""
     result = read_xml(response.body).text("Code")
     assert result == response.header("x-ms-error-code")
     return result
@@ -108,7 +108,7 @@ def code(response: Response) -> str | None:
 def test_unauthenticated_requests_are_refused(
     blob_sandbox: AzureBlobSandbox, headers: dict[str, str], expected: str
 ) -> None:
-    """A request without credentials, or with unknown ones, is refused."""
+    """A request without credentials, or with unknown credentials, is refused."""
     request = Request.get(blob_path(blob_sandbox), headers=headers)
     response = blob_sandbox.answer(
         arriving_request(blob_sandbox, request, f"https://x{blob_path(blob_sandbox)}")
@@ -478,7 +478,7 @@ def test_bad_lists_of_blocks(blob_sandbox: AzureBlobSandbox, body: bytes) -> Non
 
 
 def test_lists_of_blocks(blob_sandbox: AzureBlobSandbox) -> None:
-    """Committed blocks are listed by default, and uncommitted ones on request."""
+    """Committed blocks are listed by default, and uncommitted blocks on request."""
     query = {"comp": "blocklist"}
     committed_blocks = Request.get(blob_path(blob_sandbox), query=query, headers=VERSION)
     assert "BlobNotFound" == code(send_signed(blob_sandbox, committed_blocks))

@@ -77,7 +77,7 @@ def send_signed(gcs_sandbox: GcsSandbox, request: Request) -> Response:
 
 
 def reason(response: Response) -> str | None:
-    """Return the reason of a refusal; None for a success."""
+    """Return the reason of an error response; None for a success."""
     return response.json()["error"]["errors"][0]["reason"] if response.status >= 400 else None
 
 

@@ -74,7 +74,7 @@ def send_signed(
 
 
 def code(response: Response) -> str | None:
-    """Return the error code of a refusal."""
+    """Return the error code of an error response."""
     return read_xml(response.body).text("Code")
 
 

@@ -176,7 +176,7 @@ def test_asynchronous_files_and_iterables_can_be_uploaded() -> None:
 
 
 def test_download_to_a_file(tmp_path: Path) -> None:
-    """A download appears under its file name only once it is complete, in both modes."""
+    """A download appears under its file name only once it is complete, in sync and async mode."""
     target = tmp_path / "a"
 
     async def flow(made: S3Sandbox) -> None:

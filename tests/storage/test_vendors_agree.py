@@ -179,14 +179,14 @@ def unchanged_at_any_etag(files: Storage) -> object:
 
 
 def keys_in_both_cases(files: Storage) -> object:
-    """Store objects whose keys differ only in case, and return both."""
+    """Store two objects whose keys differ only in case, and return the two."""
     files.upload("A", b"1")
     files.upload("a", b"2")
     return files.download("A").read_all(), [item.key for item in files.list().objects]
 
 
 def keys_of_both_normal_forms(files: Storage) -> object:
-    """Store objects whose keys differ only in Unicode normalisation, and return both."""
+    """Store two objects whose keys differ only in Unicode normalisation, and return the two."""
     files.upload("\u00fc", b"1")
     files.upload("u\u0308", b"2")
     return files.download("\u00fc").read_all(), [item.key for item in files.list().objects]

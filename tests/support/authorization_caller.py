@@ -1,4 +1,4 @@
-"""A client of an authorization server, independent of moorage, for tests of both sides.
+"""A client of an authorization server, independent of moorage, for tests of client and server.
 
 The client sends whatever the test asks for, whether valid or not.
 """

@@ -122,7 +122,7 @@ def form_encoded() -> Fault:
 
 
 def respond_with(**members: Any) -> Fault:
-    """Return a fault: respond with these members in addition to, or instead of, the true ones."""
+    """Return a fault: respond with these members in addition to, or instead of, true members."""
 
     def change(answer: Answer) -> Answer:
         return attrs.evolve(answer, members={**(answer.members or {}), **members})

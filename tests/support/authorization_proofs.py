@@ -178,7 +178,7 @@ class ClientAuthenticator:
         return self._known_nonces(place)[-1]
 
     def renew_nonces(self, *, abruptly: bool) -> None:
-        """Issue new nonces; the previous ones stay valid unless `abruptly` is set."""
+        """Issue new nonces; the previous nonces stay valid unless `abruptly` is set."""
         for place, place_nonces in self._nonces.items():
             kept_nonces = [] if abruptly else place_nonces[-1:]
             self._nonces[place] = [*kept_nonces, _new_nonce()]

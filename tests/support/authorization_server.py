@@ -211,7 +211,7 @@ class AuthorizationServer:
             self.people.decide(user_code, approve=approve)
 
     def renew_nonces(self, *, abruptly: bool = False) -> None:
-        """Issue new nonces; the previous ones stay valid unless `abruptly` is set."""
+        """Issue new nonces; the previous nonces stay valid unless `abruptly` is set."""
         with self._news:
             self._door.renew_nonces(abruptly=abruptly)
 
@@ -222,7 +222,7 @@ class AuthorizationServer:
             self._news.notify_all()
 
     def hang_up(self) -> None:
-        """Close every connection, idle ones too; new ones are accepted."""
+        """Close every connection, also idle connections; new connections are accepted."""
         self._listener.hang_up()
 
     # --- what it tells -----------------------------------------------------

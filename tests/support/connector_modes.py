@@ -1,4 +1,4 @@
-"""A connector with its manager, for tests that run in both modes."""
+"""A connector with its manager, for tests that run in sync and async mode."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ CLIENTS: Final = (STDLIB, ASYNC_STDLIB)
 
 
 class DrivenClient:
-    """An HTTP client of either mode, used from a synchronous program.
+    """An HTTP client of sync or async mode, used from a synchronous program.
 
     Each call of one that is awaited runs in an event loop of its own, as in a web worker that has
     none.

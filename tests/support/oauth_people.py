@@ -1,4 +1,4 @@
-"""Clients and browsers for tests of OAuth consent, in both modes."""
+"""Clients and browsers for tests of OAuth consent, in sync and async mode."""
 
 from __future__ import annotations
 

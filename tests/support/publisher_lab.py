@@ -1,4 +1,4 @@
-"""Message connectors of both modes, called through a manager."""
+"""Message connectors of sync and async mode, called through a manager."""
 
 from __future__ import annotations
 

@@ -310,7 +310,7 @@ def test_several_requests_use_one_connection_until_server_closes_it() -> None:
 
 @pytest.mark.parametrize("name", CLIENTS)
 def test_the_packages_own_clients_get_along(name: str) -> None:
-    """HTTP clients of moorage in both modes can refresh tokens and read the resource."""
+    """HTTP clients of moorage in sync and async mode can refresh tokens and read the resource."""
     timeouts = Timeouts(total=30)
     with AuthorizationServer() as server:
         driver = DrivenClient(name)

@@ -56,7 +56,7 @@ class Recorder:
 
 @pytest.fixture(params=["sync", "async"])
 def recorder(request: pytest.FixtureRequest, tmp_path: Path) -> Recorder:
-    """Return a recorder of each mode, with a cassette file in a temporary folder."""
+    """Return a recorder of sync and of async mode, with a cassette file in a temporary folder."""
     return Recorder(tmp_path / "tapes" / "vat.json", is_async=request.param == "async")
 
 

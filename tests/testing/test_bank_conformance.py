@@ -303,7 +303,7 @@ class _CoarseVendor(BerlinGroup):
 
 
 def _with_words(error: Any, words: str) -> Any:
-    """Return a refusal's error with this text instead of the vendor's."""
+    """Return an error response's error with this text instead of the vendor's."""
     text = error and f"The bank refused: {words}"
     return error and type(error)(text, response=error.response, vendor_code=error.vendor_code)
 

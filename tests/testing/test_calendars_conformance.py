@@ -100,7 +100,7 @@ class _CarelessVendor(GoogleCalendar):
 
 
 class _UnclassifiedVendor(GoogleCalendar):
-    """A faulty vendor that does not distinguish refusals."""
+    """A faulty vendor that does not distinguish error responses."""
 
     def services(self) -> Mapping[str, Service]:
         services = super().services()

@@ -260,7 +260,7 @@ class _ForeignVendor(Ecb):
 
 
 class _ClassifyingVendor(Ecb):
-    """A faulty vendor that classifies refusals by its own method."""
+    """A faulty vendor that classifies error responses by its own method."""
 
     def error_of(self, request: Request, response: Response) -> ConnectorError | None:
         raise NotImplementedError

@@ -209,7 +209,7 @@ class _PessimisticVendor(Storecove):
 
 
 class _UnclassifiedVendor(Storecove):
-    """A faulty vendor that classifies refusals only by status."""
+    """A faulty vendor that classifies error responses only by status."""
 
     def services(self) -> Mapping[str, Service]:
         return {
@@ -219,7 +219,7 @@ class _UnclassifiedVendor(Storecove):
 
 
 class _CertainVendor(Recommand):
-    """A faulty vendor that reports a lost response as a refusal."""
+    """A faulty vendor that reports a lost response as a rejection."""
 
     refusals: ClassVar[Any] = Storecove.refusals
 

@@ -333,7 +333,7 @@ def _calls(world: str, seed: int) -> tuple[list[str], list[float], str]:
 
 
 def test_a_seed_makes_the_whole_pipeline_do_the_same_again() -> None:
-    """The same seed gives all calls the same results, in both modes."""
+    """The same seed gives all calls the same results, in sync and async mode."""
     first, repeated_calls, async_calls = (
         _calls("sync", 1),
         _calls("sync", 1),

@@ -37,7 +37,7 @@ def answer_of(
 
 
 def problem_of(response: Response) -> tuple[int, str]:
-    """Return the status of a refusal, with its reason or its field."""
+    """Return the status of an error response, with its reason or its field."""
     entry = response.json()["error"]["errors"][0]
     return response.status, entry.get("reason") or entry["field"]
 

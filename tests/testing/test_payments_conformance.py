@@ -97,7 +97,7 @@ class HopefulVendor(Stripe):
     """A faulty vendor that reports a refused charge as captured."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Charge, and report a capture even after a refusal."""
+        """Charge, and report a capture even after an error response."""
         try:
             return await Stripe.charge(self, wire, charge, key=key)
         except VendorRejected:

@@ -334,7 +334,7 @@ class TellsAllVendor(Scim):
 
 @attrs.frozen(kw_only=True)
 class ByStatusVendor(Scim):
-    """A faulty vendor that classifies refusals only by status."""
+    """A faulty vendor that classifies error responses only by status."""
 
     refusals = None  # type: ignore[assignment]  # every vendor may have none
 

@@ -57,7 +57,7 @@ class _ConfidentVendor(Firebase):
 
 
 class _UnclassifiedVendor(Firebase):
-    """A faulty vendor that does not distinguish an expired token from other refusals."""
+    """A faulty vendor that does not distinguish an expired token from other error responses."""
 
     def services(self) -> Mapping[str, Service]:
         services = super().services()

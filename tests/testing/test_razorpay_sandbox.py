@@ -40,7 +40,7 @@ def answer_of(
 
 
 def problem_of(response: Response) -> str:
-    """Return the description of a refusal with status 400."""
+    """Return the description of an error response with status 400."""
     assert 400 == response.status
     return str(response.json()["error"]["description"])
 

@@ -285,7 +285,7 @@ def test_a_handler_repeats_the_response_of_a_key(
 
 @pytest.mark.parametrize("repeated", [True, False])
 def test_refusals_are_repeated_only_if_the_vendor_does(*, repeated: bool) -> None:
-    """A sandbox stores a refusal under its key only if the vendor does."""
+    """A sandbox stores an error response under its key only if the vendor does."""
     replays = Replays(refusals=lambda _: True) if repeated else Replays()
     statuses = []
     for execute in (_raise_refusal, lambda: reply("Done.")):
@@ -385,7 +385,7 @@ def test_host_pattern_matches_subdomains() -> None:
 
 
 def test_an_answer_may_be_streamed() -> None:
-    """A sandbox's response can be streamed in both modes."""
+    """A sandbox's response can be streamed in sync and async mode."""
     service = Service("shelf", "https://shelf.example", retry=None)
     with (
         manager(NamedThingsSandbox()) as calls,

@@ -200,7 +200,7 @@ def test_first_response_is_repeated_for_a_key() -> None:
 
 
 def test_a_refusal_is_kept_for_a_key() -> None:
-    """Adyen repeats a refusal under its key, but does not store an unreadable request."""
+    """Adyen repeats an error response under its key, but does not store an unreadable request."""
     client = Client()
     assert (422, "130") == code(client.post("/payments", {**PAYMENT, "reference": ""}, key="k-1"))
     assert (422, "130") == code(client.post("/payments", {**PAYMENT, "reference": ""}, key="k-1"))

@@ -344,7 +344,7 @@ def indirect_subject() -> kit.ShippingSubject:
     ],
 )
 def test_notices_broken_vendors(factory: kit.Factory, check: str) -> None:
-    """A shipping vendor with one fault fails the check for that fault, in both modes."""
+    """A shipping vendor with one fault fails the check for that fault, in sync and async mode."""
     sync_check = {name_of(check): check for check in kit.CHECKS}
     async_checks = {name_of(check): check for check in kit.ASYNC_CHECKS}
     with pytest.raises(AssertionError):

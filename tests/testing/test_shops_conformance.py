@@ -180,7 +180,7 @@ class _HopingVendor(Shopify):
 
 
 class _SwallowingVendor(Shopify):
-    """A faulty vendor that reports a refusal as a success."""
+    """A faulty vendor that reports an error response as a success."""
 
     async def fulfil(
         self, wire: Wire, ref: Ref, fulfilment: Fulfilment, /, *, key: str
@@ -362,5 +362,5 @@ def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -
 
 
 def test_vendor_without_optional_features_declares_none() -> None:
-    """The vendor without optional features declares none, so the kit checks its refusals."""
+    """A vendor without optional features declares none, so the kit checks its error responses."""
     assert LesserVendor.capabilities.isdisjoint(ShopsCapability)

@@ -277,7 +277,7 @@ class _PagesVendor(Docusign):
 
 
 class _VagueVendor(Docusign):
-    """A faulty vendor that gives all refusals the same error class."""
+    """A faulty vendor that gives all error responses the same error class."""
 
     def services(self) -> Mapping[str, Service]:
         refusals = attrs.evolve(Docusign.refusals, codes={}, statuses={})

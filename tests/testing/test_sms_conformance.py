@@ -276,7 +276,7 @@ class _BriefVendor(_ClassifyingVendor):
 
 
 class _ResoluteVendor(_ClassifyingVendor):
-    """A faulty vendor that reports an outage as a refusal."""
+    """A faulty vendor that reports an outage as a rejection."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
         return VendorRejected("Refused.", status=response.status, response=response)

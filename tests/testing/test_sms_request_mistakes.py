@@ -198,7 +198,7 @@ def _as_bird(kind: type[Bird]) -> kit.Factory:
 
 
 def _with_other_code() -> kit.SmsSubject:
-    """Return a test subject like Twilio's with a wrong error code for its refusal."""
+    """Return a test subject like Twilio's with a wrong error code for its error response."""
     subject = twilio()
     answer, error_type, *_ = subject.refusals[0]
     return attrs.evolve(subject, refusals=((answer, error_type, "21610"),))

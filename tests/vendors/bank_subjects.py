@@ -68,7 +68,7 @@ def damaged_answers() -> tuple[tuple[str, Response], ...]:
 
 
 def bank_says(status: int, code: str | None, text: str = "No.", **headers: str) -> Response:
-    """Return a refusal of a bank in NextGenPSD2."""
+    """Return an error response of a bank in NextGenPSD2."""
     message = {"category": "ERROR", "text": text, **({"code": code} if code else {})}
     return reply({"tppMessages": [message]}, status, **headers)
 
@@ -152,7 +152,7 @@ def berlin_group() -> BankSubject:
 def gocardless_says(
     status: int, summary: str, detail: str = "No.", kind: str | None = None, **headers: str
 ) -> Response:
-    """Return a refusal of GoCardless."""
+    """Return an error response of GoCardless."""
     body: dict[str, Any] = {"summary": summary, "detail": detail, "status_code": status}
     response = reply({**body, **({} if kind is None else {"type": kind})}, status)
     return response.evolve(headers={**dict(response.headers), **headers})
@@ -226,7 +226,7 @@ def gocardless() -> BankSubject:
 
 
 def plaid_says(code: str, status: int = 400) -> Response:
-    """Return a refusal of Plaid."""
+    """Return an error response of Plaid."""
     body = {"error_type": "ITEM_ERROR", "error_code": code, "error_message": "Plaid says no."}
     return reply({**body, "display_message": None, "request_id": "1"}, status)
 
@@ -320,7 +320,7 @@ def plaid() -> BankSubject:
 
 
 def uk_bank_says(status: int, code: str | None, message: str = "No.") -> Response:
-    """Return a refusal of a UK bank; one of version 3.1 has a name in place of a code."""
+    """Return an error response of a UK bank; one of version 3.1 has a name in place of a code."""
     error = {"Message": message, **({"ErrorCode": code} if code else {})}
     return reply({"Id": "1", "Errors": [error]}, status)
 

@@ -35,12 +35,12 @@ NO_REASON: Final = "Failed to send document over Peppol network. No additional c
 
 
 def storecove_error(status: int, source: str, details: str = "is wrong") -> Response:
-    """Return a refusal of Storecove."""
+    """Return an error response of Storecove."""
     return reply([{"source": source, "details": details}], status)
 
 
 def recommand_error(status: int, **errors: list[str]) -> Response:
-    """Return a refusal of Recommand."""
+    """Return an error response of Recommand."""
     return reply({"success": False, "errors": errors}, status)
 
 
@@ -262,7 +262,7 @@ def recommand() -> EinvoicesSubject:
 
 
 def ksef_error(status: int, code: int | None = None) -> Response:
-    """Return a refusal of KSeF, in the form of problem details."""
+    """Return an error response of KSeF, in the form of problem details."""
     problem: dict[str, Any] = {
         "title": "Bad Request",
         "status": status,

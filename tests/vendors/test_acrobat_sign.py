@@ -411,7 +411,7 @@ def test_a_page_of_a_proxy_voids_nothing() -> None:
 
 
 def test_a_declined_agreement_is_not_voided() -> None:
-    """Voiding an agreement that a signer has declined raises Adobe's refusal."""
+    """Voiding an agreement that a signer has declined raises Adobe's error."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref

@@ -368,7 +368,7 @@ def test_native_3ds_challenge(shop: SandboxHub) -> None:
 def test_adyen_known_next_actions_are_translated(
     shop: SandboxHub, action: Json, expected: Json
 ) -> None:
-    """Adyen's known next actions are translated, and unknown ones kept unchanged."""
+    """Adyen's known next actions are translated, and unknown next actions are kept unchanged."""
     shop.sandbox.fail(reply({"resultCode": "PresentToShopper", "action": action}))
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     result = payment.next_action

@@ -1,4 +1,4 @@
-"""Apple's push service: requests, provider tokens, refusals and options."""
+"""Apple's push service: requests, provider tokens, error responses and options."""
 
 from __future__ import annotations
 

@@ -232,7 +232,7 @@ def test_fields_of_a_number(kind: str | None, line: LineType) -> None:
 
 
 def test_number_that_bird_refuses_is_invalid() -> None:
-    """A number that Bird refuses is invalid, and other refusals are errors."""
+    """A number that Bird refuses is invalid, and other error responses raise their errors."""
     sandbox = BirdSandbox()
     sms = hub(sandbox).sms()
     result = sms.validate_number("+15005550001")
@@ -308,7 +308,7 @@ def test_other_errors_are_classified_by_status(body: bytes) -> None:
 
 @pytest.mark.parametrize("region", ["", "eu", "EU1", "eu1.evil.example/", None, 1])
 def test_invalid_region_is_refused(region: Any) -> None:
-    """An invalid region of Bird is refused, and the error names the setting."""
+    """An invalid region of Bird is refused; the error contains the setting's name."""
     with pytest.raises(ConfigurationError) as excinfo:
         Bird(region=region)
 
@@ -347,7 +347,7 @@ def test_lost_answer_is_retried_with_its_key() -> None:
 
 
 def test_sandbox_repeats_responses_and_refusals_by_key() -> None:
-    """The Bird sandbox repeats successes and refusals by key, and refuses other requests."""
+    """The Bird sandbox repeats successes and error responses by key, and refuses other requests."""
     sandbox = BirdSandbox()
     client = SandboxHttpClient(sandbox)
 

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """Return a hub that takes payments by Braintree."""
+    """Return a hub that accepts payments by Braintree."""
     shop = SandboxHub()
     with shop.hub:
         yield shop
@@ -603,7 +603,7 @@ def test_customer_without_a_node_has_no_means(shop: SandboxHub) -> None:
 def test_refusals_of_other_operations(
     shop: SandboxHub, call: Callable[[SandboxHub, Ref], Any]
 ) -> None:
-    """A refusal of any Braintree operation raises an error."""
+    """An error response of any Braintree operation raises an error."""
     ref = shop.hold().ref
     refused = errors("x", "It is not allowed.", "VALIDATION").response
     shop.sandbox.fail(refused, refused)
@@ -664,7 +664,7 @@ def test_after_failure_charge_may_have_been_made(shop: SandboxHub, response: Res
 
 
 def test_status_of_a_refusal(shop: SandboxHub) -> None:
-    """A refusal may also have an HTTP status such as 401."""
+    """An error response may also have an HTTP status such as 401."""
     shop.sandbox.fail(reply({"errors": [{"message": "No."}]}, 401))
     with pytest.raises(AuthenticationFailed):
         shop.pay()

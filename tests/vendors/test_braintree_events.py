@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """Return a hub that takes payments by Braintree."""
+    """Return a hub that accepts payments by Braintree."""
     shop = SandboxHub()
     with shop.hub:
         yield shop

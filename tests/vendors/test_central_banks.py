@@ -267,7 +267,7 @@ def test_prices_of_nbp_have_their_digits(price: str) -> None:
 
 
 def test_refusal_of_nbp_quotes_its_message() -> None:
-    """The plain text of an NBP refusal is kept; an HTML page is not."""
+    """The plain text of an NBP error response is kept; an HTML page is not."""
     sandbox = NbpSandbox()
     text = b"400 BadRequest - Invalid date range"
     sandbox.fail(Response(400, {"Content-Type": "text/plain"}, text), Response(418, body=b"<p>"))

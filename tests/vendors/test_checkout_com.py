@@ -1,4 +1,4 @@
-"""Payments at Checkout.com: requests, answers, refusals and disputes."""
+"""Payments at Checkout.com: requests, answers, error responses and disputes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """Return a hub that takes payments by Checkout.com."""
+    """Return a hub that accepts payments by Checkout.com."""
     shop = SandboxHub()
     with shop.hub:
         yield shop
@@ -323,13 +323,13 @@ STEP = Request.post("/payments/pay_1/refunds")
 def test_status_and_error_codes_decide_the_class_of_a_refusal(
     request_: Request, response: Response, kind: type[ConnectorError] | None
 ) -> None:
-    """The status, the request and the error codes decide the class of a refusal."""
+    """The status, the request and the error codes decide the class of an error response."""
     refusal = classify(request_, response)
     assert (None if refusal is None else type(refusal)) is kind
 
 
 def test_refusal_has_all_its_details() -> None:
-    """A refusal's text has all error codes, or else the error type, or else the status."""
+    """An error response's text has all error codes, or else the error type, or else the status."""
     refusals = [
         str(classify(STEP, answer))
         for answer in (
@@ -376,7 +376,7 @@ def _read(fields: dict[str, Any]) -> Any:
 
 
 def test_refusal_has_the_code(shop: SandboxHub) -> None:
-    """The first error code of a refusal is its vendor code."""
+    """The first error code of an error response is its vendor code."""
     shop.sandbox.fail(error(422, "amount_invalid", "currency_invalid"))
     with pytest.raises(InvalidRequest) as excinfo:
         shop.pay()

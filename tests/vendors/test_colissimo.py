@@ -1,4 +1,4 @@
-"""Colissimo: labels in parts, lost answers, tracking and refusals."""
+"""Colissimo: labels in parts, lost answers, tracking and error responses."""
 
 from __future__ import annotations
 
@@ -279,7 +279,7 @@ def test_label_is_returned_byte_for_byte(shop: Shop) -> None:
 
 
 def test_recorded_refusal_in_parts(shop: Shop) -> None:
-    """A recorded refusal has its code and text; the code of a wrong key is a matter of keys."""
+    """A recorded error has its code and text; a wrong key raises AuthenticationFailed."""
     shop.sandbox.fail(Response(400, body=RECORDED.encode()))
     with pytest.raises(AuthenticationFailed, match="Identifiant incorrect") as caught:
         shop.buy()
@@ -297,7 +297,7 @@ def test_recorded_refusal_in_parts(shop: Shop) -> None:
     ids=["json", "name", "blank line"],
 )
 def test_damaged_parts_have_no_code(shop: Shop, body: bytes) -> None:
-    """A refusal whose parts cannot be read is raised by its status."""
+    """An error response whose parts cannot be read is raised by its status."""
     shop.sandbox.fail(Response(400, body=body))
     with pytest.raises(InvalidRequest) as caught:
         shop.buy()
@@ -360,7 +360,7 @@ def test_shipment_that_is_not_tracked_yet_is_unknown(shop: Shop) -> None:
 
 
 def test_other_refusals_of_the_tracking_are_raised(shop: Shop) -> None:
-    """A refusal of the tracking's gateway is raised with its code."""
+    """An error response of the tracking's gateway is raised with its code."""
     ref = shop.buy().ref
     shop.sandbox.fail(reply({"code": "INVALID", "message": "It is wrong."}, 400))
     with pytest.raises(InvalidRequest, match="It is wrong") as caught:

@@ -1,4 +1,4 @@
-"""DHL Express: authentication, refusals and errors, in the sandbox too."""
+"""DHL Express: authentication, error responses and errors, in the sandbox too."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_rate_has_dhl_express_number_of_days_in_transit(shop: SandboxHub) -> Non
 
 
 def test_no_product_is_no_error(shop: SandboxHub) -> None:
-    """If DHL has no product for a shipment there are no rates; other refusals are errors."""
+    """If DHL has no product for a shipment there are no rates; other errors are raised."""
     shop.sandbox.fail(reply({"products": []}))
     result = shop.shipping.get_rates(REQUEST)
     shop.sandbox.fail(reply({}))

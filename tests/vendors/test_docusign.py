@@ -312,7 +312,7 @@ def test_an_envelope_is_read_in_full() -> None:
 
 
 def test_refusal_to_void_is_error() -> None:
-    """A refusal to void is an error, unless the envelope is already void."""
+    """A failed void raises an error, unless the envelope is already void."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref

@@ -1,4 +1,4 @@
-"""DPD: logins, labels, lost answers and refusals."""
+"""DPD: logins, labels, lost answers and error responses."""
 
 from __future__ import annotations
 
@@ -319,7 +319,7 @@ def test_retrieval_without_a_label(shop: Shop) -> None:
 
 
 def test_unknown_parcel_is_refused(shop: Shop) -> None:
-    """A parcel that DPD does not know has no label; the refusal is no fault of the request."""
+    """A parcel that DPD does not know has no label; the error is not InvalidRequest."""
     ref = attrs.evolve(shop.buy().ref, id="1")
     with pytest.raises(VendorRejected) as caught:
         shop.shipping.get_shipment(ref)

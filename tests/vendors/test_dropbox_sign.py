@@ -272,7 +272,7 @@ def test_reminders_name_the_signer() -> None:
 
 
 def test_a_refused_cancellation_is_an_error() -> None:
-    """A request that cannot be cancelled raises the refusal."""
+    """Cancelling a request that cannot be cancelled raises Dropbox Sign's error."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(dropbox_sign_error("not_found", 404))
     with hub, pytest.raises(VendorRejected) as refused:

@@ -116,7 +116,7 @@ def test_unknown_scheme_is_refused_before_anything_is_sent() -> None:
 
 
 def test_refusal_of_evidence_is_an_error() -> None:
-    """Only a 404 means that Storecove has no evidence yet; other refusals are errors."""
+    """Only a 404 means that Storecove has no evidence yet; other errors are raised."""
     sandbox = StorecoveSandbox()
     with storecove_hub(sandbox) as hub:
         sandbox.fail(reply([{"source": "guid", "details": "is wrong"}], 422))

@@ -144,7 +144,7 @@ def _ref(id_: str, /, **_: str | None) -> Ref:
     [(Response(404), "HTTP 404"), (reply({"error": {"code": "Gone"}}, 404), "Gone")],
 )
 def test_refusal_without_message(answer: Response, words: str) -> None:
-    """The error for a refusal without a text has Graph's code, or else the HTTP status."""
+    """The error for a response without a text has Graph's code, or else the HTTP status."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
     operations.find()
@@ -165,7 +165,7 @@ def test_refused_member_is_no_member() -> None:
 
 @pytest.mark.parametrize("operation", ["delete", "remove_member"])
 def test_only_a_missing_object_counts_as_removed(operation: str) -> None:
-    """A refusal other than 404 stays an error."""
+    """An error response other than 404 raises its error."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
     operations.find()

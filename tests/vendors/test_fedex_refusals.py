@@ -1,4 +1,4 @@
-"""FedEx: authentication, refusals and errors, in the sandbox too."""
+"""FedEx: authentication, error responses and errors, in the sandbox too."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def test_several_parcels_have_a_label_each_and_are_cancelled_together(shop: Sand
 
 
 def test_failed_cancellation_is_an_error(shop: SandboxHub) -> None:
-    """A negative reply to a FedEx cancellation is a refusal; a malformed one a failure."""
+    """A negative reply to a FedEx cancellation is an error; a malformed reply is a failure."""
     shipment = shop.buy_label_of_order()
     alert = {"code": "SHIPMENT.CANCEL.FAILED", "message": "Too late."}
     cancel = "PUT /ship/v1/shipments/cancel"

@@ -1,4 +1,4 @@
-"""Firebase Cloud Messaging: its requests, its refusals and its options."""
+"""Firebase Cloud Messaging: its requests, its error responses and its options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GLS: allowed products, labels, their search, tracking, cancellation and refusals."""
+"""GLS: allowed products, labels, their search, tracking, cancellation and error responses."""
 
 from __future__ import annotations
 
@@ -418,7 +418,7 @@ def test_reference_without_a_parcel_number_is_read_by_its_track_id(shop: Shop) -
 
 
 def test_shipment_with_another_refusal_is_not_read(shop: Shop) -> None:
-    """A refusal other than an unknown number is raised."""
+    """Any error except "unknown number" is raised."""
     bought = shop.buy()
     shop.sandbox.fail(reply({"parcels": [{"errorCode": "E_400_01", "errorMessage": "Bad"}]}))
 
@@ -517,7 +517,7 @@ REFUSALS: dict[str, tuple[Response, type[ConnectorError], str | None, str | None
 
 @pytest.mark.parametrize("name", REFUSALS)
 def test_refusal_has_its_code_and_text(shop: Shop, name: str) -> None:
-    """A refusal is read from the headers, or from each form of the body."""
+    """An error response is read from the headers, or from each form of the body."""
     answer, kind, code, text = REFUSALS[name]
     error = shop.refused(answer)
 

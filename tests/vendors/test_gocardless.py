@@ -121,7 +121,7 @@ def test_agreement_is_made_once() -> None:
 
 
 def test_wrong_terms_name_the_field() -> None:
-    """A refusal of one field has its name and GoCardless' words."""
+    """The error for one wrong field contains the field's name and GoCardless' words."""
     sandbox = GoCardlessSandbox()
     bank = hub(sandbox).bank()
     with pytest.raises(InvalidRequest, match="access_valid_for_days must be > 0 and <= 180"):
@@ -135,7 +135,7 @@ def test_wrong_terms_name_the_field() -> None:
 
 
 def test_refusal_has_all_its_details() -> None:
-    """The error for a refusal has summary and detail, or the text of each wrong field."""
+    """An error contains summary and detail, or the text of each wrong field."""
     sandbox = GoCardlessSandbox()
     fields: dict[str, Any] = {"access_scope": [{"detail": "Wrong."}], "redirect": ["Missing."]}
     sandbox.fail(reply({"summary": "Invalid ID", "detail": "No UUID."}, 400), reply(fields, 400))

@@ -1,4 +1,4 @@
-"""Payments by GoCardless: mandates, payment pages, refunds, lists, refusals and webhooks."""
+"""Payments by GoCardless: mandates, payment pages, refunds, lists, error responses and webhooks."""
 
 from __future__ import annotations
 
@@ -429,7 +429,7 @@ def test_lists_are_filtered_and_paged(shop: SandboxHub) -> None:
 def test_refusal_has_error_of_its_type(
     shop: SandboxHub, answer: Response, kind: type[Exception], code: str | None
 ) -> None:
-    """A refusal has the error of its type, and the code of its first entry."""
+    """An error response raises the error of its type, with the code of its first entry."""
     shop.sandbox.fail(answer)
     with pytest.raises(kind) as excinfo:
         shop.pay()

@@ -1,4 +1,4 @@
-"""Google Calendar: its requests, its answers and its refusals."""
+"""Google Calendar: its requests, its answers and its error responses."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_other_answers_are_left_to_the_service(answer: Response) -> None:
     ],
 )
 def test_reason_of_a_refusal(error: dict[str, Any], code: str) -> None:
-    """A refusal has Google's reason as its code, or the status if no reason is given."""
+    """An error response has Google's reason as its code, or the status if no reason is given."""
     refusal = classify(Request.get("/"), reply({"error": error}, 400))
 
     assert isinstance(refusal, InvalidRequest)

@@ -169,7 +169,7 @@ def test_members_without_an_id_are_left_out(vendor: GoogleWorkspace) -> None:
 
 @pytest.mark.parametrize("operation", ["delete", "remove_member"])
 def test_only_a_missing_object_counts_as_removed(operation: str, vendor: GoogleWorkspace) -> None:
-    """A refusal other than 404 stays an error."""
+    """An error response other than 404 raises its error."""
     sandbox = GoogleWorkspaceSandbox()
     ref = Ref("google_workspace", "main", "1")
     operations = people(vendor, sandbox)

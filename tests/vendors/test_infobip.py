@@ -312,7 +312,7 @@ def test_scheduled_message_is_followed() -> None:
 
 
 def test_message_that_was_sent_cannot_be_cancelled() -> None:
-    """Cancelling a message that has been sent raises Infobip's refusal."""
+    """Cancelling a message that has been sent raises Infobip's error."""
     sandbox = InfobipSandbox()
     sms = hub(sandbox).sms()
     send_time = datetime.now(UTC) + timedelta(hours=1)
@@ -487,7 +487,7 @@ def test_error_without_infobip_code_and_text_is_classified_by_its_status_alone(
     ],
 )
 def test_invalid_url_is_refused(url: Any) -> None:
-    """An account without a valid URL is refused, and the error names the setting."""
+    """An account without a valid URL is refused; the error contains the setting's name."""
     with pytest.raises(ConfigurationError, match="base URL of an Infobip account") as excinfo:
         Infobip(base_url=url)
 

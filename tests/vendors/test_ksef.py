@@ -1,4 +1,4 @@
-"""KSeF: login, encryption, invoice states, and the sandbox's refusals."""
+"""KSeF: login, encryption, invoice states, and the sandbox's error responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mailgun's responses: refusals, limits, address checks and daily statistics."""
+"""Mailgun's responses: error responses, limits, address checks and daily statistics."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.vendors.mailgun_account import mailgun_hub
     ],
 )
 def test_refusal_is_classified(status: int, words: str, kind: type[Any]) -> None:
-    """Mailgun refusals are classified by status and text, such as an unverified domain."""
+    """Mailgun error responses are classified by status and text, such as an unverified domain."""
     sandbox, mail_hub = mailgun_hub()
     sandbox.fail(*[reply({"message": words}, status)] * 3)
     with pytest.raises(kind) as excinfo:

@@ -1,4 +1,4 @@
-"""Mailjet: messages, refusals and statistics."""
+"""Mailjet: messages, error responses and statistics."""
 
 from __future__ import annotations
 
@@ -268,7 +268,7 @@ def test_key_that_may_not_read_statistics_is_refused_as_unauthorized() -> None:
 
 
 def test_success_with_an_error_is_a_refusal() -> None:
-    """A 200 whose message has an error is a refusal."""
+    """A 200 whose message has an error raises an error."""
     raised: Any = classify(Request.post("/v3.1/send"), reply(answer_with_error("mj-0013")))
 
     assert (VendorRejected, "mj-0013", "no") == (

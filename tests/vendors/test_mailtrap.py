@@ -1,4 +1,4 @@
-"""Mailtrap: messages, batches, refusals and webhooks."""
+"""Mailtrap: messages, batches, error responses and webhooks."""
 
 from __future__ import annotations
 
@@ -297,7 +297,7 @@ def test_result_that_cannot_be_read() -> None:
 def test_refusal_has_mailtrap_sentences(
     status: int, answer: Any, error: type[Exception], words: str
 ) -> None:
-    """A refusal has Mailtrap's sentences, in each of their forms."""
+    """An error response has Mailtrap's sentences, in each of their forms."""
     sandbox, mail_hub = mailtrap_hub()
     sandbox.fail(reply(answer, status))
     with pytest.raises(error, match=words) as excinfo:

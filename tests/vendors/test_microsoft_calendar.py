@@ -1,4 +1,4 @@
-"""Microsoft's calendars: requests, answers, recurrence and refusals."""
+"""Microsoft's calendars: requests, answers, recurrence and error responses."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that takes payments by Mollie."""
+    """A shop that accepts payments by Mollie."""
     shop = SandboxHub()
     with shop.hub:
         yield shop

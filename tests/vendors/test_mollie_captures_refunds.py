@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that takes payments by Mollie."""
+    """A shop that accepts payments by Mollie."""
     shop = SandboxHub()
     with shop.hub:
         yield shop
@@ -150,7 +150,7 @@ def test_void_is_pending_at_first(shop: SandboxHub) -> None:
 
 
 def test_paid_payment_cannot_be_voided(shop: SandboxHub) -> None:
-    """A paid Mollie payment cannot be voided, and a repeat gets the same refusal."""
+    """A paid Mollie payment cannot be voided, and a repeat gets the same error response."""
     payment, key = shop.pay(), shop.key()
     for _ in range(2):
         with pytest.raises(VendorRejected):

@@ -108,7 +108,7 @@ def test_sandbox_refuses_impossible_operations() -> None:
 
 
 def test_sandbox_repeats_answers_by_key() -> None:
-    """Mollie repeats the response of a key, also a refusal, and refuses another request."""
+    """Mollie repeats the response of a key, also an error response, and refuses another request."""
     sandbox = MollieSandbox()
     key = {"Idempotency-Key": "k"}
     first = reply_to(sandbox, "POST", "/v2/payments", payment_body(), **key)

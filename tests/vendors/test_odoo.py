@@ -444,7 +444,7 @@ def test_results_that_are_no_id_are_no_success(hub: Hub, sandbox: OdooSandbox, a
 
 
 def test_unknown_exceptions_are_failures(hub: Hub, sandbox: OdooSandbox) -> None:
-    """An unknown Odoo exception is a failure, not a refusal."""
+    """An unknown Odoo exception is a failure, not a rejection."""
     sandbox.fail(odoo_error("psycopg2.errors.SerializationFailure"))
     with pytest.raises(VendorFailed) as excinfo:
         hub.accounting().accounts()

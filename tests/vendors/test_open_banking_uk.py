@@ -629,7 +629,7 @@ def test_refusal_without_a_body_needs_a_consent() -> None:
 
 
 def test_first_error_is_shown() -> None:
-    """A refusal has the code and message of the first error, or else those of the answer."""
+    """An error has the code and message of the response's first error, or else of the response."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     ref = finished(sandbox, bank).ref

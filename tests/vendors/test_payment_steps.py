@@ -30,7 +30,7 @@ MUCH = Money("500.00", "EUR")
 
 
 class SandboxHub:
-    """Payments at a vendor's sandbox in either mode; the vendor decides requests at once."""
+    """Payments at a vendor's sandbox in sync or async mode; the vendor decides requests at once."""
 
     def __init__(self, vendor: str, mode: str, folder: Path) -> None:
         self.fixture: SandboxFixture = fixture_of(vendor, folder)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """Return a hub that takes payments by PayPal."""
+    """Return a hub that accepts payments by PayPal."""
     shop = SandboxHub()
     with shop.hub:
         yield shop

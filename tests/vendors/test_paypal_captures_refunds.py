@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that takes payments by PayPal."""
+    """A shop that accepts payments by PayPal."""
     shop = SandboxHub()
     with shop.hub:
         yield shop
@@ -131,7 +131,7 @@ def test_void_is_idempotent_without_a_key(shop: SandboxHub) -> None:
 
 
 def test_lost_void_is_repeated() -> None:
-    """A PayPal void whose response was lost is repeated, and its refusal counts as success."""
+    """A PayPal void whose response was lost is repeated, and its error counts as success."""
     shop = SandboxHub({"retry": RetryPolicy(2, base_delay=0.001)})
     with shop.hub:
         payment = shop.authorized()

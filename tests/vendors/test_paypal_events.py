@@ -48,7 +48,7 @@ CAPTURE_UP = {"rel": "up", "href": "https://api.paypal.com/v2/payments/captures/
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that takes payments by PayPal."""
+    """A shop that accepts payments by PayPal."""
     shop = SandboxHub()
     with shop.hub:
         yield shop

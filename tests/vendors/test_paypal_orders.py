@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that takes payments by PayPal."""
+    """A shop that accepts payments by PayPal."""
     shop = SandboxHub()
     with shop.hub:
         yield shop
@@ -118,7 +118,7 @@ def test_decline_of_paypal_wallet_has_paypal_issue(shop: SandboxHub) -> None:
 
 
 def test_refusal_after_the_buyer_is_back(shop: SandboxHub) -> None:
-    """A PayPal refusal without an order id is about the order being completed."""
+    """A PayPal error response without an order id is about the order being completed."""
     payment = shop.charged("card:confirms-1")
     return_parameters = shop.sandbox.approve(payment.ref.id)
     shop.sandbox.orders[payment.ref.id]["payment_source"] = {"paypal": {"vault_id": "refused-1"}}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that takes payments by PayPal."""
+    """A shop that accepts payments by PayPal."""
     shop = SandboxHub()
     with shop.hub:
         yield shop

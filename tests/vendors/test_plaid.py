@@ -160,7 +160,7 @@ def test_revoked_link_is_not_followed_up() -> None:
 
 
 def test_removed_item_counts_as_revoked() -> None:
-    """An Item that Plaid no longer has is revoked; any other refusal is an error."""
+    """An Item that Plaid no longer has is revoked; any other error is raised."""
     sandbox = PlaidSandbox()
     bank = hub(sandbox).bank()
     ref = granted(sandbox, bank)

@@ -275,7 +275,7 @@ def test_other_errors_are_classified_by_status(body: bytes) -> None:
 
 @pytest.mark.parametrize("auth_id", ["", "MA1", "AC" + "0" * 18, "MA" + "-" * 18, None, 1])
 def test_invalid_auth_id_is_refused(auth_id: Any) -> None:
-    """An invalid auth id of Plivo is refused, and the error names the setting."""
+    """An invalid auth id of Plivo is refused; the error contains the setting's name."""
     with pytest.raises(ConfigurationError) as excinfo:
         Plivo(auth_id=auth_id)
 

@@ -1,4 +1,4 @@
-"""PostNord: labels, lost answers, tracking, refusals, and the key in the query."""
+"""PostNord: labels, lost answers, tracking, error responses, and the key in the query."""
 
 from __future__ import annotations
 
@@ -422,7 +422,7 @@ def test_key_without_the_api_is_refused(shop: Shop) -> None:
 
 
 def test_refusal_without_a_fault_has_its_message(shop: Shop) -> None:
-    """A refusal that names no fault has PostNord's general message."""
+    """An error response that names no fault has PostNord's general message."""
     shop.sandbox.fail(reply({"message": "Query parameter missing"}, 400))
     with pytest.raises(InvalidRequest, match="Query parameter missing") as caught:
         shop.buy()

@@ -426,7 +426,7 @@ def test_events_are_cloud_events(
     ],
 )
 def test_refusal_without_message(answer: Response, words: str) -> None:
-    """A refusal without a text has its code, or else its status."""
+    """An error response without a text has its code, or else its status."""
     assert words in str(classify(Request.get("/"), answer))
 
 
@@ -440,7 +440,7 @@ def test_409_without_code_and_text_may_mean_that_first_request_is_still_running(
 
 
 def test_timeout_is_no_refusal() -> None:
-    """A timeout is no refusal, whatever text it has."""
+    """A timeout is not a rejection, whatever text it has."""
     assert None is classify(Request.post("/"), fault("6240", status=408))
 
 

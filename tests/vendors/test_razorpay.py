@@ -1,4 +1,4 @@
-"""Payments by Razorpay: orders, tokens, captures, refunds, lists, links and refusals."""
+"""Payments by Razorpay: orders, tokens, captures, refunds, lists, links and error responses."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """Return a hub that takes payments by Razorpay."""
+    """Return a hub that accepts payments by Razorpay."""
     shop = SandboxHub()
     with shop.hub:
         yield shop

@@ -98,7 +98,7 @@ def test_bare_409_refuses_unless_a_key_may_be_in_use(name: str, body: str, tmp_p
 def test_timed_out_request_may_have_been_carried_out(
     name: str, body: str, status: int, tmp_path: Path
 ) -> None:
-    """A 408 or 425 is never a refusal, and the request may be repeated."""
+    """A 408 or 425 is never a rejection, and the request may be repeated."""
     for error in classified_error(name, status, body, tmp_path):
         assert isinstance(error, VendorFailed)
         assert error.retryable

@@ -1,4 +1,4 @@
-"""Royal Mail: orders with labels, their search, deletion and refusals."""
+"""Royal Mail: orders with labels, their search, deletion and error responses."""
 
 from __future__ import annotations
 
@@ -261,7 +261,7 @@ def test_order_without_a_label_is_deleted(shop: Shop) -> None:
 
 
 def test_refusal_stays_a_refusal_if_its_order_cannot_be_deleted(shop: Shop) -> None:
-    """A failed deletion of an order without a label does not replace the refusal."""
+    """A failed deletion of an order without a label does not replace the original error."""
     shop.sandbox.fail(None, Response(503))
     with pytest.raises(VendorRejected, match="The label could not be generated"):
         shop.buy(recipient=attrs.evolve(THERE, postal_code="00002"))
@@ -351,7 +351,7 @@ def test_deleted_order_is_a_cancelled_shipment(shop: Shop) -> None:
 
 
 def test_other_refusals_are_no_cancellation(shop: Shop) -> None:
-    """A refusal other than a missing order is raised, for a look and for a cancellation."""
+    """An error response other than a missing order is raised, for a look and for a cancellation."""
     bought = shop.buy()
     for call in (shop.shipping.get_shipment, shop.shipping.cancel):
         shop.sandbox.fail(reply([{"code": "Invalid", "message": "It is wrong."}], 400))
@@ -379,7 +379,7 @@ def test_http_404_without_body_means_that_order_was_deleted(shop: Shop) -> None:
 
 
 def test_empty_list_of_errors_has_no_code(shop: Shop) -> None:
-    """A refusal with an empty list is raised without a code."""
+    """An error response with an empty list is raised without a code."""
     shop.sandbox.fail(reply([], 400))
     with pytest.raises(InvalidRequest) as caught:
         shop.buy()

@@ -242,7 +242,7 @@ def test_pages_of_groups() -> None:
     [(Response(404), "HTTP 404"), (reply({"scimType": "noTarget"}, 400), "noTarget")],
 )
 def test_refusal_without_message(answer: Response, words: str) -> None:
-    """A refusal without a text has its code, or else its status."""
+    """An error response without a text has its code, or else its status."""
     sandbox = ScimSandbox()
     sandbox.fail(answer)
     with pytest.raises(VendorRejected, match=words):

@@ -1,4 +1,4 @@
-"""ShipEngine: authentication, refusals and errors, in the sandbox too."""
+"""ShipEngine: authentication, error responses and errors, in the sandbox too."""
 
 from __future__ import annotations
 

@@ -383,7 +383,7 @@ def test_errors_are_classified_by_status(
     ],
 )
 def test_words_of_a_refusal(fields: dict[str, str], words: str | None) -> None:
-    """The text of a refusal is Sinch's, cut off, or else a default text."""
+    """The text of an error response is Sinch's, cut off, or else a default text."""
     error: Any = classify(SEND, reply(fields, 400))
 
     assert fields.get("code") == error.vendor_code
@@ -402,7 +402,7 @@ def test_error_without_sinch_code_and_text_is_classified_by_its_status_alone(
 
 @pytest.mark.parametrize("plan", ["", "a/b", "a b", "p" * 65, None, 1])
 def test_invalid_service_plan_is_refused(plan: Any) -> None:
-    """An invalid id of a service plan is refused, and the error names the setting."""
+    """An invalid id of a service plan is refused; the error contains the setting's name."""
     with pytest.raises(ConfigurationError, match="service plan of Sinch") as excinfo:
         Sinch(service_plan_id=plan)
 
@@ -411,7 +411,7 @@ def test_invalid_service_plan_is_refused(plan: Any) -> None:
 
 @pytest.mark.parametrize("region", ["", "US", "cn", None])
 def test_unknown_region_is_refused(region: Any) -> None:
-    """A region that Sinch does not have is refused, and the error names the setting."""
+    """A region that Sinch does not have is refused; the error contains the setting's name."""
     with pytest.raises(ConfigurationError, match="no region") as excinfo:
         attrs.evolve(VENDOR, region=region)
 

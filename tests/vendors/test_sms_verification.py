@@ -200,7 +200,7 @@ def test_plivo_names_the_application(tmp_path: Path) -> None:
 
 
 def test_too_many_codes_to_one_number_are_refusal(tmp_path: Path) -> None:
-    """Too many codes to one number are a refusal, not a rate limit of the account."""
+    """Too many codes to one number are a rejection, not a rate limit of the account."""
     sandbox, hub = hub_of("twilio", tmp_path)
     sandbox.fail(reply({"code": 60203, "message": "Max send attempts reached"}, 429))
     with pytest.raises(VendorRejected):
@@ -251,7 +251,7 @@ def test_other_refusals_of_a_check_are_errors(
     ],
 )
 def test_repeated_code_is_masked(vendor: str, answer: Any, tmp_path: Path) -> None:
-    """A code that the vendor repeats in a refusal is masked in error and log."""
+    """A code that the vendor repeats in an error response is masked in error and log."""
     fixture, observer = fixture_of(vendor, tmp_path), RecordingObserver()
     assert fixture.sandbox is not None
     fixture.sandbox.fail(reply(answer, 422 if vendor == "vonage" else 400))
@@ -282,7 +282,7 @@ def test_repeated_code_is_masked(vendor: str, answer: Any, tmp_path: Path) -> No
 def test_entered_text_does_not_change_a_refusal(
     vendor: str, code: str, answer: moorage.Response, status: VerificationStatus, tmp_path: Path
 ) -> None:
-    """A refusal is read the same, even if the entered code is part of its text."""
+    """An error response is read the same, even if the entered code is part of its text."""
     sandbox, hub = hub_of(vendor, tmp_path)
     sandbox.fail(answer)
     ref = moorage.Ref(vendor, vendor, "ID")

@@ -317,7 +317,7 @@ def test_temporary_refusal_keeps_the_key_free() -> None:
 
 @pytest.mark.parametrize("words", ["554 5.3.2 Closed", "421 4.3.2 Full"])
 def test_refused_greeting_is_reported(words: str) -> None:
-    """A refusal instead of the greeting raises an error with the server's text."""
+    """An error response instead of the greeting raises an error with the server's text."""
     with SmtpSandbox() as sandbox:
         sandbox.greeting = words
         with pytest.raises((VendorRejected, VendorFailed)) as excinfo:

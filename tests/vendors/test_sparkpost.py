@@ -1,4 +1,4 @@
-"""SparkPost: messages, refusals, address checks and statistics."""
+"""SparkPost: messages, error responses, address checks and statistics."""
 
 from __future__ import annotations
 
@@ -267,7 +267,7 @@ def test_refused_recipients_without_a_reason_are_counted() -> None:
 
 
 def test_200_that_accepts_no_recipient_is_refusal() -> None:
-    """A 200 that accepts no recipient is a refusal, with the first reason."""
+    """A 200 that accepts no recipient raises an error with the first reason."""
     sandbox, mail_hub = sparkpost_hub()
     errors = [{"message": "required field is missing", "description": "address", "code": "1400"}]
     counts = {"id": "1", "total_accepted_recipients": 0, "total_rejected_recipients": 1}

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that takes payments by Square."""
+    """A shop that accepts payments by Square."""
     shop = SandboxHub()
     with shop.hub:
         yield shop

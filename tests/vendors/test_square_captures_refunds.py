@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that takes payments by Square."""
+    """A shop that accepts payments by Square."""
     shop = SandboxHub()
     with shop.hub:
         yield shop
@@ -194,7 +194,7 @@ def test_refund_without_an_amount_is_of_the_rest(shop: SandboxHub) -> None:
 
 
 def test_uncaptured_payment_cannot_be_refunded(shop: SandboxHub) -> None:
-    """The refusal of a refund has Square's own code."""
+    """The error of a rejected refund has Square's own code."""
     with pytest.raises(VendorRejected) as excinfo:
         shop.refund(shop.hold(), PART)
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that takes payments by Stripe."""
+    """A shop that accepts payments by Stripe."""
     shop = SandboxHub()
     with shop.hub:
         yield shop

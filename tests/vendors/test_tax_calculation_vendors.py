@@ -183,7 +183,7 @@ def test_a_page_without_rows_is_refused() -> None:
     ],
 )
 def test_a_key_in_use_at_stripe_has_its_error(answer: Response, kind: type[Exception]) -> None:
-    """Stripe's refusal of a key is told apart from its refusal of a sale."""
+    """Stripe's error about a key is distinguished from its error about a sale."""
     hub, sandbox = hub_of(stripe_tax)
     with hub:
         calculation = hub.tax().calculate(sale())

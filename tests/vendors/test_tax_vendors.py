@@ -227,7 +227,7 @@ def test_brreg_search_must_agree_that_an_entity_is_unknown() -> None:
 
 @pytest.mark.parametrize("status", [400, 405, 409, 451])
 def test_only_404_or_410_leads_to_search_for_entity(status: int) -> None:
-    """Only a 404 or 410 leads to a search for the entity; other refusals are errors."""
+    """Only a 404 or 410 leads to a search for the entity; other errors are raised."""
     sandbox = BrregSandbox()
     sandbox.fail(reply({"feilmelding": "Nei"}, status))
     configuration = {"tax": {"vendor": "brreg"}, "vendors": {"brreg": {}}}

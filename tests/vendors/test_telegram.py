@@ -352,7 +352,7 @@ def test_deletion_is_confirmed() -> None:
 
 
 def test_only_refusal_that_nothing_would_change_means_that_edit_was_already_done() -> None:
-    """Only the refusal that nothing would change means that an edit was already done."""
+    """Only the error "nothing would change" means that an edit was already done."""
     sandbox = TelegramSandbox()
     chat = hub(sandbox).chat()
     ref = chat.send(HELLO).ref
@@ -364,7 +364,7 @@ def test_only_refusal_that_nothing_would_change_means_that_edit_was_already_done
 
 
 def test_password_in_text_of_refusal_is_masked() -> None:
-    """A password in the text of a refusal is masked."""
+    """A password in the text of an error response is masked."""
     sandbox = TelegramSandbox()
     words = "Wrong url https://ada:hush-hush-hush@erp.example/a"
     sandbox.fail(reply({"ok": False, "error_code": 400, "description": words}, 400))

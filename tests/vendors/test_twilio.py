@@ -236,7 +236,7 @@ def test_error_codes_come_before_the_status(
     "sid", ["", "AC1", "SM" + "0" * 32, "AC" + "-" * 32, "AC" + "g" * 32, None]
 )
 def test_invalid_account_sid_is_refused(sid: Any) -> None:
-    """An invalid account SID of Twilio is refused, and the error names the setting."""
+    """An invalid account SID of Twilio is refused; the error contains the setting's name."""
     with pytest.raises(ConfigurationError) as excinfo:
         Twilio(account_sid=sid)
 
@@ -355,7 +355,7 @@ def test_message_of_media_alone_has_no_text() -> None:
 
 
 def test_refusal_to_cancel_is_not_asked_about() -> None:
-    """Only the refusal of a message that is settled already is looked up; others are errors."""
+    """Only the error for an already settled message is looked up; other errors are raised."""
     sandbox = TwilioSandbox()
     sms = texts(sandbox)
     send_time = datetime(2031, 5, 6, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""UPS: authentication, refusals and errors, in the sandbox too."""
+"""UPS: authentication, error responses and errors, in the sandbox too."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def test_unreadable_rate_becomes_a_message(shop: SandboxHub) -> None:
 
 
 def test_no_service_is_no_error(shop: SandboxHub) -> None:
-    """If UPS has no service for a shipment there are no rates; other refusals are errors."""
+    """If UPS has no service for a shipment there are no rates; other errors are raised."""
     shop.sandbox.fail(reply({"RateResponse": {"RatedShipment": []}}))
     result = shop.shipping.get_rates(REQUEST)
     assert ((), 1) == (result.rates, len(result.messages))

@@ -1,4 +1,4 @@
-"""USPS: rates, labels, tracking, address checks and refusals."""
+"""USPS: rates, labels, tracking, address checks and error responses."""
 
 from __future__ import annotations
 
@@ -475,7 +475,7 @@ def test_parcel_without_events(shop: Shop) -> None:
 
 
 def test_parcels_of_others_are_not_tracked(shop: Shop) -> None:
-    """USPS tracks its own parcels, and an unknown number is a refusal."""
+    """USPS tracks its own parcels, and an unknown number raises an error."""
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.track("1Z", "ups")
     with pytest.raises(VendorRejected, match="not found") as excinfo:
@@ -535,7 +535,7 @@ def test_verdicts_of_addresses(shop: Shop, answer: Any, verdict: AddressVerdict)
 
 
 def test_unknown_addresses_and_other_errors(shop: Shop) -> None:
-    """An unknown address is invalid; any other refusal or answer is an error."""
+    """An unknown address is invalid; any other error response or answer is an error."""
     result = shop.shipping.validate_address(attrs.evolve(THERE, city="Nowhere"))
     assert (AddressVerdict.INVALID, "404") == (result.verdict, result.messages[0].code)
     shop.sandbox.fail(usps_says(400, "010005"))
@@ -557,7 +557,7 @@ def test_unknown_addresses_and_other_errors(shop: Shop) -> None:
 def test_refusal_without_usps_fields_is_classified_by_its_status(
     shop: Shop, answer: Any, error: type[Exception]
 ) -> None:
-    """A refusal without USPS's fields is classified by its status."""
+    """An error response without USPS's fields is classified by its status."""
     shop.shipping.get_rates(REQUEST)
     shop.sandbox.fail(answer)
     with pytest.raises(error):
@@ -588,7 +588,7 @@ def response_to(shop: Shop, request: Request, **headers: str) -> Response:
 
 
 def code_of(response: Response) -> str:
-    """Return USPS's code of a refusal."""
+    """Return USPS's code of an error response."""
     return str(response.json()["error"]["errors"][0]["code"])
 
 

@@ -171,7 +171,7 @@ def test_price_is_of_all_parts() -> None:
     ],
 )
 def test_refusal_is_in_the_body(status: str, kind: type[ConnectorError]) -> None:
-    """A Vonage refusal is in the body of a response with status 200."""
+    """A Vonage error is in the body of a response with status 200."""
     error: Any = classify(SEND, parts(refused_part(status), refused_part("5")))
 
     assert kind.__name__ == type(error).__name__
@@ -207,7 +207,7 @@ def test_other_errors_are_classified_by_status(answer: Response) -> None:
 def test_look_up_is_refused_in_the_body(
     status: int | None, kind: type[ConnectorError] | None
 ) -> None:
-    """The refusal of a Vonage number look-up is in the body, too."""
+    """The error of a Vonage number look-up is also in the body."""
     for words in ("status_message", "error_text"):
         error: Any = classify(LOOK_UP, reply({"status": status, words: "447700900000 failed"}))
 

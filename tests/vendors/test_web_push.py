@@ -188,7 +188,7 @@ def test_keys_of_a_tenant_are_derived_from_all_parts() -> None:
 
 
 def test_timeout_of_a_push_service_is_no_refusal() -> None:
-    """A timeout or an outage is no refusal, whatever its text."""
+    """A timeout or an outage is not a rejection, whatever its text."""
     for answer in (Response(408), Response(408, body=b"Timed out."), Response(500)):
         assert None is classify(Request.post("/"), answer)
 

@@ -350,7 +350,7 @@ def test_archived_accounts_are_left_out(status: str | None, is_listed: bool) -> 
 )
 @pytest.mark.parametrize("name", ["Invoices", "Contacts", "Payments", "ManualJournals"])
 def test_record_with_errors_is_refused(name: str, fields: dict[str, Any]) -> None:
-    """A success whose record has errors is a refusal, with all of them in its text."""
+    """A success whose record has errors raises an error with all of them in its text."""
     problems = [{"Message": "No date."}, {"Message": "No name."}]
     answer = reply({name: [{**fields, "ValidationErrors": problems}]})
     refusal = classify(Request.post("/Contacts"), answer)
@@ -378,7 +378,7 @@ def test_record_with_errors_is_refused(name: str, fields: dict[str, Any]) -> Non
     ],
 )
 def test_refusal_text_has_all_problems_of_all_records(body: dict[str, Any], words: str) -> None:
-    """A refusal's text has all problems of all records, or else the message or title."""
+    """An error response's text has all problems of all records, or else the message or title."""
     assert f"Xero refused: {words}" in str(classify(Request.get("/Contacts"), reply(body, 400)))
 
 
@@ -437,7 +437,7 @@ def test_intent_to_receive_is_verified_without_events(sandbox: XeroSandbox) -> N
 
 
 def test_refusal_that_is_not_json_has_its_status_as_code(hub: Hub, sandbox: XeroSandbox) -> None:
-    """A refusal that is not JSON has its status as the code."""
+    """An error response that is not JSON has its status as the code."""
     sandbox.fail(Response(418, body=b"<html></html>"))
     with pytest.raises(VendorRejected) as excinfo:
         hub.accounting().accounts()

@@ -1,4 +1,4 @@
-"""Test helper: a gRPC server in a separate process, and connectors of both modes."""
+"""Test helper: a gRPC server in a separate process, and connectors of sync and async mode."""
 
 from __future__ import annotations
 

@@ -237,7 +237,7 @@ def test_requests_that_fail_end_the_call(lab: Lab) -> None:
 
 
 def test_methods_are_used_as_they_are_declared(lab: Lab) -> None:
-    """`call` refuses streaming methods, `stream` unary ones, and both refuse one-shot iterators."""
+    """`call` refuses streaming methods, `stream` unary methods; both refuse one-shot iterators."""
     with pytest.raises(InvalidData, match="answers with a stream"):
         lab.connector.call(COUNT, {})
     with pytest.raises(InvalidData, match="one answer"):

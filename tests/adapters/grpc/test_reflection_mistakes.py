@@ -105,7 +105,7 @@ def _server() -> Generator[Reflection]:
 
 @pytest.fixture(name="reflected")
 def _reflect(server: Reflection, labs: Callable[..., Lab]) -> Callable[[], GrpcDescriptors]:
-    """Return a function that asks the server for its descriptors, in both modes."""
+    """Return a function that asks the server for its descriptors, in sync and async mode."""
     lab = labs(server.address)
 
     def reflect_descriptors() -> GrpcDescriptors:

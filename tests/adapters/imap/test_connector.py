@@ -268,7 +268,7 @@ def test_wrong_header_name() -> None:
     ],
 )
 def test_invalid_imap_settings_are_refused(settings: dict[str, Any], path: str) -> None:
-    """Invalid IMAP settings are refused, and the error names the setting."""
+    """Invalid IMAP settings are refused; the error contains the setting's name."""
     standard: dict[str, Any] = {"url": "imaps://mail.example", "user": "ada", "password": "x"}
     with pytest.raises(ConfigurationError) as caught:
         ImapConnector(Imap(**{**standard, **settings}))
@@ -455,7 +455,7 @@ REPLIES: dict[str, tuple[bytes, type[ConnectorError]]] = {
 
 @pytest.mark.parametrize("name", REPLIES)
 def test_refusals_and_malformed_replies_become_errors(name: str) -> None:
-    """Each server refusal and each malformed reply raises a moorage error."""
+    """Each error response and each malformed reply of the server raises a moorage error."""
     reply, kind = REPLIES[name]
     with (
         ScriptedImap(lambda line: reply if "SEARCH" in line else None) as server,

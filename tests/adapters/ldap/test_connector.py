@@ -252,7 +252,7 @@ def test_password_is_checked_on_separate_connection(directory: Directory) -> Non
 
 
 def test_each_refusal_by_server_has_its_own_error(directory: Directory) -> None:
-    """Each refusal by the server has its own error, and the connection stays usable."""
+    """Each error response of the server has its own error, and the connection stays usable."""
     ldap = directory.connector
     directory.add_people("ada")
     ada = entry_name("uid", "ada", PEOPLE)

@@ -1,4 +1,4 @@
-"""Fixtures with message publishers of both modes."""
+"""Fixtures with message publishers of sync and async mode."""
 
 from __future__ import annotations
 

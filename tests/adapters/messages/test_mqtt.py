@@ -348,7 +348,7 @@ def test_client_id_is_random_unless_it_must_be_exact(
 
 
 def test_configuration_names_mqtt(broker: PrivateMosquitto, subscriber: Subscriber) -> None:
-    """An MQTT connector opened from a configuration publishes messages, in both modes."""
+    """An MQTT connector opened from a configuration publishes messages, in sync and async mode."""
     settings = {"connectors": {"events": {"kind": "mqtt", "url": broker.url, "qos": 2}}}
     arguments = {"topic": "orders", "payload": "1"}
     with moorage.open(settings) as hub:

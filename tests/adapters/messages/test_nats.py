@@ -1,4 +1,4 @@
-"""Publishing to NATS JetStream in both modes, with private servers and a lossy proxy."""
+"""Publishing to NATS JetStream in sync and async mode, with private servers and a lossy proxy."""
 
 from __future__ import annotations
 
@@ -557,7 +557,7 @@ def test_user_logs_in_with_a_key(labs_of_nats: Callable[..., Lab]) -> None:
 
 
 def test_configuration_names_nats(private_server: PrivateNats, stream: str) -> None:
-    """A NATS connector opened from a configuration publishes messages, in both modes."""
+    """A NATS connector opened from a configuration publishes messages, in sync and async mode."""
     settings = {"connectors": {"events": {"kind": "nats", "url": private_server.url}}}
     arguments = {"topic": "orders", "payload": "1"}
     with moorage.open(settings) as hub:

@@ -177,7 +177,7 @@ def fragile(
 
 
 def test_lost_connection_in_the_middle_of_a_batch(labs: Callable[..., Lab]) -> None:
-    """If the connection is lost in a batch, earlier groups are stored and later ones are not."""
+    """If the connection is lost in a batch, earlier groups are stored, and later groups are not."""
     broker = MemoryBroker(rules=attrs.evolve(RULES, most_in_batch=1))
     lab = labs(fragile(broker, b"2", LOST))
     results = lab.publish_batch("orders", [Message(b"1"), Message(b"2"), Message(b"3")])

@@ -1,4 +1,4 @@
-"""RabbitMQ connections below the publisher's own checks, in both modes."""
+"""RabbitMQ connections below the publisher's own checks, in sync and async mode."""
 
 from __future__ import annotations
 

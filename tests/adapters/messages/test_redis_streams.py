@@ -1,4 +1,4 @@
-"""Publishing to Redis Streams in both modes, with private servers and a lossy proxy."""
+"""Publishing to Redis Streams in sync and async mode, with private servers and a lossy proxy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test helper: MongoDB connectors of both modes, with their managers."""
+"""Test helper: MongoDB connectors of sync and async mode, with their managers."""
 
 from __future__ import annotations
 

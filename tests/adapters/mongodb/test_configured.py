@@ -96,7 +96,7 @@ def test_json_has_operators_only_if_the_configuration_says_so(
     ],
 )
 def test_wrong_arguments_are_named(lab: Lab, argument: str, value: Any) -> None:
-    """An argument of the wrong form is refused, and the error names it."""
+    """An argument of the wrong form is refused; the error contains the argument's name."""
     arguments = {"collection": "orders", "where": {}, argument: value}
     with pytest.raises(InvalidData) as excinfo:
         lab.connector.operations["find"].operation(arguments)

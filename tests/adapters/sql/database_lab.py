@@ -175,7 +175,7 @@ class Lab:
         return value if self.loop is None else self.loop.run_until_complete(value)
 
     def transaction(self, work: Any, **settings: Any) -> Any:
-        """Run an asynchronous function in a transaction of either mode."""
+        """Run an asynchronous function in a transaction of sync or async mode."""
         function = (
             work if self.loop is not None else lambda tx: run_now(work(_AsyncTransaction(tx)))
         )

@@ -1,4 +1,4 @@
-"""The SQL connector with real databases, in both modes."""
+"""The SQL connector with real databases, in sync and async mode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Database servers whose answers the driver cannot read, in both modes."""
+"""Database servers whose answers the driver cannot read, in sync and async mode."""
 
 from __future__ import annotations
 

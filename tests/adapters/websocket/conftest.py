@@ -30,7 +30,7 @@ def killable_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Serve
 
 @pytest.fixture(params=["sync", "async"])
 def lab(request: pytest.FixtureRequest) -> Generator[Lab]:
-    """Yield a factory of WebSocket connectors, in each mode."""
+    """Yield a factory of WebSocket connectors, in sync and in async mode."""
     made = Lab(request.param)
     yield made
     made.close()

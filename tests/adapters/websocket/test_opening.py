@@ -1,4 +1,4 @@
-"""Opening and closing WebSocket connections: TLS, credentials, refusals and forks."""
+"""TLS, credentials, error responses and forks."""
 
 from __future__ import annotations
 
@@ -271,7 +271,7 @@ def test_settings_that_contradict(lab: Lab) -> None:
 def test_error_names_extra_to_install_without_websockets_installed(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without websockets installed, the error names the extra to install."""
+    """Without websockets installed, the error contains the extra to install."""
     uninstall(monkeypatch, "websockets", "websockets.", "moorage.adapters.websocket._")
     with pytest.raises(ConfigurationError, match="not installed") as excinfo:
         lab.connector("ws://a.example")

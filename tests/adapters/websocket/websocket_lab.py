@@ -1,4 +1,4 @@
-"""A WebSocket server in another process, and connectors of either mode."""
+"""A WebSocket server in another process, and connectors of sync or async mode."""
 
 from __future__ import annotations
 

@@ -418,7 +418,7 @@ def test_files_are_read_up_to_a_limit() -> None:
 
 @pytest.mark.untraced
 def test_long_fields_are_read_in_linear_time() -> None:
-    """Reading a megabyte-long field takes time linear in its length."""
+    """The time to read a megabyte-long field is linear in the field's length."""
     for line in (
         ":86:166?00X?20" + "?" * 1_000_000,
         ":86:/EREF/" + "/" * 1_000_000,

@@ -317,7 +317,7 @@ def test_older_version_refuses_bic_with_digits_in_its_first_letters() -> None:
 
 
 def test_unknown_choices_are_refused() -> None:
-    """An unknown version or character treatment is refused with the list of valid ones."""
+    """An unknown version or character treatment is refused with the list of valid values."""
     with pytest.raises(InvalidData, match=r"pain\.001\.001\.09"):
         write_credit_transfers(_file(), version="pain.001.001.12")
     with pytest.raises(InvalidData, match="transliterate"):

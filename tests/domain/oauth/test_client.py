@@ -101,7 +101,7 @@ def test_authentication_follows_from_the_secret(
     ids=case_name,
 )
 def test_impossible_settings_are_refused(options: dict[str, Any], path: str) -> None:
-    """An impossible OAuth client setting is refused, and the error names the field."""
+    """An impossible OAuth client setting is refused; the error contains the field's name."""
     with pytest.raises(ConfigurationError) as excinfo:
         client(**options)
     assert path == excinfo.value.path
@@ -132,7 +132,7 @@ def test_error_for_oauth_client_says_whether_secret_is_missing_or_superfluous(
     ids=case_name,
 )
 def test_unknown_methods_are_refused(options: dict[str, Any]) -> None:
-    """An unknown OAuth authentication or signing method is refused with the known ones."""
+    """An unknown OAuth authentication or signing method is refused with a list of known methods."""
     with pytest.raises(InvalidData, match=r"Use one of"):
         client(**options)
 

@@ -403,7 +403,7 @@ def test_a_code_is_shown_with_its_verifier() -> None:
 
 
 def test_unreachable_server_is_retryable() -> None:
-    """An unreachable token endpoint is a retryable failure, not a refusal of consent."""
+    """An unreachable token endpoint is a retryable failure, not a denial of consent."""
     error, wait = no_token_error(ConnectionFailed("away."))
 
     assert CredentialRefreshFailed is type(error)

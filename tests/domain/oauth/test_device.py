@@ -138,7 +138,7 @@ def test_unreadable_answers_are_refused(body: bytes) -> None:
 
 
 def test_a_refusal_is_read() -> None:
-    """An OAuth error in a device response is read as a refusal, with any HTTP status."""
+    """An OAuth error in a device response is read as an error, with any HTTP status."""
     for status in (200, 400):
         refused_consent = answer(status, error="invalid_client")
         assert isinstance(refused_consent, Refused)
@@ -146,7 +146,7 @@ def test_a_refusal_is_read() -> None:
 
 
 def test_refusal_has_the_wait_and_masks_secrets() -> None:
-    """A device refusal has its `Retry-After` date in seconds, and masks secrets in its text."""
+    """A device error has its `Retry-After` date in seconds, and masks secrets in its text."""
     refused_consent = read_device(
         Response(
             503,

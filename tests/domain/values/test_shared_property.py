@@ -32,7 +32,7 @@ class Harbour:
 
 
 def test_value_that_was_kept_first_stays() -> None:
-    """If two threads compute the value at the same time, both get the value that is kept first."""
+    """If two threads compute the value at the same time, both get the value stored first."""
     harbour = Harbour()
     assert harbour.pilot is harbour.others[0]
     assert harbour.pilot is harbour.others[0]

@@ -1,4 +1,4 @@
-"""A shop in the tests' Django project that takes payments at Stripe's sandbox."""
+"""A shop in the tests' Django project that accepts payments at Stripe's sandbox."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def test_deliver_makes_calls_at_once() -> None:
 
 @pytest.mark.parametrize("number", ["0", "101", "many"])
 def test_number_of_calls_at_once_is_limited(number: str) -> None:
-    """`deliver --at-once` takes a number from 1 to 100."""
+    """`deliver --at-once` accepts a number from 1 to 100."""
     with pytest.raises(CommandError, match="at-once"):
         run("deliver", "--once", "--at-once", number)
 

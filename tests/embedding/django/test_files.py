@@ -103,7 +103,7 @@ def test_all_fields_of_a_message(vendors: Vendors) -> None:
 
 
 def test_refused_mail_raises_unless_silent(vendors: Vendors) -> None:
-    """A refusal by the vendor raises an error, unless `fail_silently` is set."""
+    """An error of the vendor is raised, unless `fail_silently` is set."""
     with pytest.raises(ConnectorError):
         send_mail("Paid", "Thank you.", None, ["refused@example.com"])
 

@@ -72,7 +72,7 @@ def test_log_survives_a_rollback(shop: Shop) -> None:
 
 
 def test_sync_hub_in_an_event_loop(shop: Shop) -> None:
-    """In an event loop the synchronous hub is refused, and the error names the asynchronous one."""
+    """In an event loop the synchronous hub is refused; the error names the asynchronous hub."""
 
     async def calls() -> None:
         hub().payments().charge(order(), idempotency_key="INV-1/1")
@@ -108,7 +108,7 @@ def _page_of(view: Any) -> str:
 
 
 def test_process_has_one_hub_of_each_mode(shop: Shop) -> None:
-    """A process has one hub of each mode, and new ones after its settings change."""
+    """A process has one sync and one async hub, and new hubs after its settings change."""
     first = hub(), ahub()
     assert first == (hub(), ahub())
 

@@ -180,7 +180,7 @@ def busy_vendor(site: RunningErp) -> None:
 
 
 def other_payment_method(site: RunningErp) -> None:
-    """After a definite refusal the buyer can pay by another method; the old form does nothing."""
+    """After a definite rejection the buyer can use another method; the old form does nothing."""
     door, stripe, charged_before = site.street.doors["stripe"], site.street.stripe, site.charged
     form = site.buyer.get("/acme/invoices/A-1005/").form("/pay")
     door.trouble("busy")

@@ -1,4 +1,4 @@
-"""Electronic invoices, bank accounts, shop orders and contracts in both ERPs."""
+"""Electronic invoices, bank accounts, shop orders and contracts in the Django and Flask ERPs."""
 
 from __future__ import annotations
 

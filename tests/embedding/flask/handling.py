@@ -20,7 +20,7 @@ POLL = 0.1
 
 
 def hub_of(vendor: StripeSandbox) -> Hub:
-    """Return a hub that takes payments at this vendor."""
+    """Return a hub that accepts payments at this vendor."""
     account = {
         "credentials": vendor.api_key,
         "webhook_secrets": [vendor.webhook_secret],

@@ -28,7 +28,7 @@ def run(shop: Shop, *words: str) -> Result:
 
 
 def test_migrate_creates_missing_tables_and_leaves_existing_ones_alone(database_url: str) -> None:
-    """`migrate` creates missing tables and leaves existing ones alone."""
+    """`migrate` creates missing tables and leaves existing tables alone."""
     shop = Shop(database_url, KEYS=KEYS)
     output = [run(shop, "migrate") for _ in range(2)]
     shop.close()
@@ -38,7 +38,7 @@ def test_migrate_creates_missing_tables_and_leaves_existing_ones_alone(database_
 
 
 def test_tables_are_missing(any_database_url: str) -> None:
-    """If tables are missing, the error names the command that creates them."""
+    """If tables are missing, the error contains the command that creates them."""
     shop = Shop(any_database_url)
     output = run(shop, "deliver", "--once")
     shop.close()

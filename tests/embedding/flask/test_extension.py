@@ -214,7 +214,7 @@ def test_invalid_page_token(shop: Shop) -> None:
 
 
 def test_tables_are_declared_once() -> None:
-    """Declaring the tables a second time returns the existing ones."""
+    """Declaring the tables a second time returns the existing tables."""
     metadata = sqlalchemy.MetaData()
 
     assert tables(metadata) == tables(metadata)

@@ -332,7 +332,7 @@ def test_number_too_large_for_a_column(fresh_tables: Fresh) -> None:
 
 
 def test_error_for_unsupported_database_lists_supported_ones() -> None:
-    """The error for an unsupported database lists the supported ones."""
+    """The error for an unsupported database lists the supported databases."""
     database = Database("sqlite://")
     with pytest.raises(ConfigurationError, match="mariadb, mysql, postgresql, sqlite"):
         HostOutbox("oracle", database.lend)
@@ -430,7 +430,7 @@ def _threads() -> set[str]:
 
 
 def test_missing_database_or_tables(postgresql_url: str) -> None:
-    """A missing database counts as unavailable; missing tables are reported as such."""
+    """A missing database counts as unavailable; missing tables have an error of their own."""
     stored_url = sqlalchemy.engine.make_url(postgresql_url)
     missing_url = stored_url.set(database="nobody_made_this").render_as_string(hide_password=False)
     for url, message in ((missing_url, "did not do it"), (postgresql_url, "no tables")):

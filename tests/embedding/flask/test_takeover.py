@@ -59,7 +59,7 @@ def test_killed_worker_is_replaced_within_a_lease(database_url: str) -> None:
 
 
 async def replace_killed_worker(database_url: str, database: Database) -> None:
-    """Kill a worker after two leases, and check when another worker takes its webhook."""
+    """Kill a worker after two leases, and check when another worker claims its webhook."""
     store, vendor = inbox_in(database), StripeSandbox()
     store.remove(EntryQuery())
     lease = timedelta(seconds=store.shortest_lease)

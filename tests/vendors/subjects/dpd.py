@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def dpd_says(status: int, code: str) -> Response:
-    """Return a refusal of DPD."""
+    """Return an error response of DPD."""
     problem = {"errorCode": code, "errorMessage": "It is refused.", "errorOrigin": "META-API"}
     return reply([problem] if status == 400 else problem, status)
 

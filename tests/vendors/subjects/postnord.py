@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def postnord_says(status: int, code: str) -> Response:
-    """Return a refusal of PostNord; with a successful status, one inside a booking."""
+    """Return an error response of PostNord; with a successful status, one inside a booking."""
     fault = {"faultCode": code, "explanationText": "It is refused."}
     problem = {"message": "Refused", "compositeFault": {"faults": [fault]}}
     booking = {"idInformation": [{"status": "FAIL", "errorResponse": problem}]}
