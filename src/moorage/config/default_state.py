@@ -1,6 +1,6 @@
 """The default store for payments if a configuration names none: a file that survives crashes.
 
-Its folder is MOORAGE_STATE_DIRECTORY, or else systemd's STATE_DIRECTORY, or `moorage` in
+The file's folder is MOORAGE_STATE_DIRECTORY, or else systemd's STATE_DIRECTORY, or `moorage` in
 XDG_STATE_HOME, or `~/.local/state/moorage`. Each environment has its own file there. The file is
 not named after the configuration: a configuration that is moved or deployed again must find the
 idempotency keys that it used before.

@@ -1,7 +1,7 @@
 """Explanations of syntax errors in TOML, JSON or YAML, which never quote values.
 
-A parser quotes the text around a mistake, which may be a secret. These explanations repeat only
-names of keys and tables, and the position of the mistake.
+A parser quotes the text around a mistake, which may be a secret. The explanations of this module
+repeat only names of keys and tables, and the position of the mistake.
 """
 
 from __future__ import annotations

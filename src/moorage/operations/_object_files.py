@@ -2,8 +2,8 @@
 
 Laws:
 
-1. A written file is stored as a whole when it is closed. It is not stored after an exception in its
-   `with` block or while closing it, nor if it is garbage-collected without being closed.
+1. A written file is stored as a whole when it is closed. The file is not stored after an exception
+   in its `with` block or while closing it, nor if it is garbage-collected without being closed.
 2. If the vendor states ETags, all bytes that a file reads belong to one version of its object.
 3. Memory contains one piece of a file that is read, or a limited part of a file that is written;
    for a text also the current line.
@@ -188,7 +188,7 @@ class _ReadPosition:
 class ObjectReader(io.RawIOBase):
     """A stored object as a readable file with random access.
 
-    It downloads from the current position, and starts a new download after `seek`.
+    A read downloads from the current position, and starts a new download after `seek`.
 
     Args:
         storage: the storage of the object.

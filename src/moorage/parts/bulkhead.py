@@ -57,9 +57,9 @@ class Bulkhead(Guard[object]):
     def keyed(self, key: str) -> Bulkhead:
         """Return the bulkhead of a key, such as a tenant or host, with slots of its own.
 
-        It shares the settings and the locks of this bulkhead and needs little memory, so there may
-        be many keys. Bulkheads of the same key share their slots. Events name the key as their
-        tenant.
+        The keyed bulkhead shares the settings and the locks of this bulkhead and needs little
+        memory, so there may be many keys. Bulkheads of the same key share their slots. Events name
+        the key as their tenant.
         """
         return _KeyedBulkhead(self, checked_name(key, "key"))
 

@@ -92,9 +92,9 @@ class CircuitBreaker(Guard[AdmittedCall]):
     def keyed(self, key: str) -> CircuitBreaker:
         """Return the breaker of a key, such as a tenant or host, with a circuit of its own.
 
-        It shares the settings and the store of this breaker and needs little memory, so there may
-        be many keys. Breakers of the same key share their circuit. Events name the key as their
-        tenant.
+        The keyed breaker shares the settings and the store of this breaker and needs little memory,
+        so there may be many keys. Breakers of the same key share their circuit. Events name the key
+        as their tenant.
         """
         return _KeyedCircuitBreaker(self, checked_name(key, "key"))
 

@@ -4,7 +4,8 @@ Laws:
 
 1. Every permit and slot that an entry takes is recorded in its ticket, which exists before they are
    taken.
-2. `_leave` gives back everything in the ticket. It never waits, and a second call does nothing.
+2. `_leave` gives back everything in the ticket. `_leave` never waits, and a second call does
+   nothing.
 3. So `_leave` is called again if an interruption may have stopped it.
 """
 

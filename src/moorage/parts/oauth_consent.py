@@ -156,7 +156,7 @@ class OAuthConsent(Part):
 
         Args:
             callback: the URL to which the person returned, or its query.
-            pending: the stored state of this person. It cannot be used a second time.
+            pending: the stored state of this person. A state cannot be used a second time.
 
         Raises:
             AuthorizationRequired: the person refused, took too long, or must begin again because

@@ -63,8 +63,8 @@ class BatchSink(_FunctionSink):
 
     Args:
         function: processes a list of records as a whole; an error means that no record was
-            processed. It returns None, or a list of `Result`, one for each record. A synchronous
-            function runs in a thread.
+            processed. The function returns None, or a list of `Result`, one for each record. A
+            synchronous function runs in a thread.
     """
 
     async def process_batch(

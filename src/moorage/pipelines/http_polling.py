@@ -33,8 +33,8 @@ class HttpPolling:
     """The records of an HTTP endpoint, which are polled.
 
     The method `after` is the `fetch` of a `PollingSource`. An unchanged answer is not sent again if
-    the service supports ETag or Last-Modified. These headers do not show whether links in headers
-    have changed, so an endpoint with `link_header` always sends the whole answer.
+    the service supports ETag or Last-Modified. ETag and Last-Modified do not show whether links in
+    headers have changed, so an endpoint with `link_header` always sends the whole answer.
 
     Args:
         manager: sends the requests under the protections of the service. A synchronous manager

@@ -51,7 +51,7 @@ class Pipeline:
         source: the source.
         sink: the sink.
         transforms: functions that receive a record and return it or another, or None to leave it
-            out. They may be asynchronous, and are applied in their order.
+            out. Transforms may be asynchronous, and are applied in their order.
         dead_letters: stores records that cannot be processed. Without it the pipeline stops at the
             first such record.
         config: the settings.

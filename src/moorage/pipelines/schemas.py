@@ -223,8 +223,8 @@ class SchemaDecoder(_SchemaTransform):
 class SchemaEncoder(_SchemaTransform):
     """A transform that encodes the value of each record by a schema.
 
-    It encodes the value of a `DecodedRecord`, or the JSON value of any other record. The returned
-    record has the encoded bytes as its payload.
+    The transform encodes the value of a `DecodedRecord`, or the JSON value of any other record. The
+    returned record has the encoded bytes as its payload.
 
     Args:
         registry: the registry of the schema.

@@ -21,7 +21,7 @@ class AuditStorage(Protocol):
     `append` reads the end of the chain, has `build` make records from it, and writes these records
     with the new end, all in one step. So each of several processes that append concurrently
     continues the chain of the others. When `append` returns, the records are written and survive a
-    crash of the machine. It refuses to continue a chain whose end is missing.
+    crash of the machine. `append` refuses to continue a chain whose end is missing.
 
     `records` yields all records in the order in which they are stored, even if their values are
     invalid. A value of a wrong type becomes a value that matches no hash. `find` returns one page

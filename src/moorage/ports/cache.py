@@ -13,7 +13,7 @@ class ResponseCache(Protocol):
 
     `find` returns the answers under a key, with a mark that identifies this look-up. The age of
     each answer includes the time since it was stored, measured by a clock that never steps. `store`
-    replaces the answers for at most the given seconds, and returns whether they are stored. It
+    replaces the answers for at most the given seconds, and returns whether they are stored. `store`
     stores nothing if anything was stored or deleted under this key since the `find` that returned
     the mark. `delete` deletes everything under a key. Data in a shared place is sealed. If sealed
     data cannot be opened, or was changed or moved to another key, it counts as missing, and

@@ -59,7 +59,7 @@ class Connector(DescribedConnector, Protocol):
     counts it.
 
     `close` waits only until idle connections are closed. Connections in use are closed
-    when they are returned. It may be called repeatedly, and no operation begins after it.
+    when they are returned. `close` may be called repeatedly, and no operation begins after it.
 
     Several threads may use a connector concurrently.
     """
@@ -125,7 +125,8 @@ class KindSource:
         options: the class of its options, made with attrs. Each field is a setting of
             `[pipelines.NAME.source]`, with its description from the class's docstring. No class may
             have a field `connector`.
-        build: makes a source from the connector's settings and the options. It opens no connection.
+        build: makes a source from the connector's settings and the options. `build` opens no
+            connection.
     """
 
     options: type[Any]
@@ -144,7 +145,7 @@ class ConnectorKind:
             `kind`, `enabled`, `version` and `depends_on` have their own meaning, and no class may
             have them.
         build: makes a connector from its name, its settings, and the manager that performs its
-            operations; None if the kind is asynchronous only. It opens no connection.
+            operations; None if the kind is asynchronous only. `build` opens no connection.
         build_async: makes an asynchronous connector from the same arguments; None if the kind is
             synchronous only.
         version: the version of the settings. A configuration without `version` is of this version.

@@ -32,7 +32,8 @@ class HttpClient(Protocol):
     """Sends a request once, without repeating it, and returns the answer.
 
     `url` is absolute; method, headers and body are the request's. The client follows no redirect,
-    keeps no cookie and never retries. It verifies TLS. Every failure is raised as one of three
+    keeps no cookie and never retries. The client verifies TLS. Every failure is raised as one of
+    three
     errors: `ConnectionFailed`, with `may_have_been_processed` False only if it is certain that no
     byte of the request reached the vendor; its subclass `AttemptTimeout`; and `VendorFailed` for an
     answer that is not HTTP, or is larger than the client accepts. No foreign exception passes.

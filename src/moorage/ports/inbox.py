@@ -53,9 +53,9 @@ class InboxStorage(Protocol):
     previous worker renews that lease, too late, in the same moment; that worker then learns at its
     next renewal that the entry is lost.
 
-    Each method may have a parameter `timeout` in seconds. It is given if the caller has a deadline,
-    or if a late answer is useless, as for a renewal; without it the store's own limit applies.
-    After that time the method raises `StorageUnavailable`.
+    Each method may have a parameter `timeout` in seconds. `timeout` is passed if the caller has a
+    deadline, or if a late answer is useless, as for a renewal; otherwise the store's own limit
+    applies. After that time the method raises `StorageUnavailable`.
 
     `find` returns one page of the matching entries, highest numbers first; `next` is the last
     number on the page as text, or None on the last page (`EntryPage.of` makes that). `remove`

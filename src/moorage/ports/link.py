@@ -15,19 +15,19 @@ L_co = TypeVar("L_co", covariant=True)
 class Link(Protocol):
     """One connection to a foreign system, for one caller at a time.
 
-    A pool opens links with a function `connect(timeout)`. It returns a link within that number of
-    seconds, or raises an error of moorage and leaves no connection behind.
+    A pool opens links with a function `connect(timeout)`. The function returns a link within
+    `timeout` seconds, or raises an error of moorage and leaves no connection behind.
 
     `version` is the version of the server, such as "PostgreSQL 15.6"; None if it is not known.
 
     `is_connected` never waits: it returns False if the connection is closed or known to be broken.
-    It need not notice that the server has gone away.
+    `is_connected` need not notice that the server has gone away.
 
     `ping` checks that the server responds, and raises `ConnectionFailed` or any other exception if
     it does not within `timeout` seconds.
 
-    `close` drops the connection, and does not wait for the server. It may be called in any state,
-    by any thread, and repeatedly.
+    `close` drops the connection, and does not wait for the server. `close` may be called in any
+    state, by any thread, and repeatedly.
     """
 
     @property

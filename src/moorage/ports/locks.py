@@ -12,9 +12,9 @@ class Locks(Protocol):
     the caller made for this one use, and returns True; or False if all slots are taken and `queue`
     callers already wait, or if no slot is free within `timeout` seconds. A slot that becomes free
     goes to the caller that has waited longest. `release` gives back the slot of `holder`; for a
-    holder without a slot nothing happens, so that an interrupted caller may always call it. It is
-    synchronous in every host and never waits. A caller that is interrupted or cancelled while it
-    waits holds no slot afterwards.
+    holder without a slot nothing happens, so that an interrupted caller may always call it.
+    `release` is synchronous in every host and never waits. A caller that is interrupted or
+    cancelled while it waits holds no slot afterwards.
     """
 
     def acquire(

@@ -20,8 +20,8 @@ class MessageCodec(Protocol):
     `request` and `subscription` return the message that begins a request or a subscription. The id
     is a decimal number as a string, which is unique within the connector. `mark` is the position
     after which a subscription continues: that of the last message before the connection was lost,
-    or that of the caller; None to begin without a position. Both raise `InvalidData` for a payload
-    that they cannot write.
+    or that of the caller; None to begin without a position. `request` and `subscription` raise
+    `InvalidData` for a payload that they cannot write.
 
     `cancellation` returns the message that ends a subscription, or None if there is none.
 

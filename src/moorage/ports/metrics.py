@@ -15,8 +15,8 @@ class Metrics(Protocol):
 
     `figures` returns the figures that match a query, in the order of their start, service,
     operation and tenant. `housekeep` merges old time windows into longer ones and removes the
-    oldest, as of `now`; it returns the number of rows that it removed. It changes no figure that is
-    younger than its retention, and may run in several processes concurrently.
+    oldest, as of `now`; it returns the number of rows that it removed. This method changes no
+    figure that is younger than its retention, and may run in several processes concurrently.
     """
 
     def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]: ...

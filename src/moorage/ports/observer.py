@@ -11,11 +11,13 @@ if TYPE_CHECKING:
 class Observer(Protocol):
     """Receives every event, in the thread or task that caused it.
 
-    It must return quickly and not block: slow work belongs elsewhere. If an observer raises an
-    exception, the call continues, and the other observers receive an `ObserverFailed` event.
+    An observer must return quickly and not block: slow work belongs elsewhere. If an observer
+    raises an exception, the call continues, and the other observers receive an `ObserverFailed`
+    event.
 
-    It may have two more attributes. `event_classes` is a tuple of classes of events: it receives
-    these only. With a true `failures_only` it receives no event of a success, and no `CallStarted`.
+    An observer may have two more attributes. `event_classes` is a tuple of classes of events: it
+    receives these only. With a true `failures_only` it receives no event of a success, and no
+    `CallStarted`.
 
     An observer that does not always need some events has a method `current_event_classes()`, which
     is called when a call starts. It returns a tuple of those classes among `CallStarted`,

@@ -68,7 +68,7 @@ class Operation(DescribedOperation, Protocol[T_co]):
     """An operation that a synchronous program performs.
 
     `perform` makes one attempt, and returns its result within `attempt.timeout` seconds or raises.
-    It never repeats anything itself.
+    `perform` never repeats anything itself.
     """
 
     def perform(self, attempt: OperationAttempt, /) -> T_co: ...

@@ -65,7 +65,7 @@ class SinkKind:
             `[pipelines.NAME.sink]`, with its description from the class's docstring. A field
             `connector` names one of `[connectors]`, and a field `service` a configured service:
             both are checked when the configuration is read. No class may have a field `kind`.
-        build: makes a sink of the options. It connects nowhere.
+        build: makes a sink of the options. `build` opens no connection.
         connector_kinds: the kinds of connectors that the field `connector` may name; any if empty.
     """
 
@@ -84,7 +84,7 @@ class SourceKind:
     Attributes:
         name: the name of the kind, as a configuration writes it.
         options: the class of its options, as that of a `SinkKind`.
-        build: makes a source of the options. It connects nowhere.
+        build: makes a source of the options. `build` opens no connection.
         connector_kinds: the kinds of connectors that the field `connector` may name; any if empty.
         has_checkpoints: whether its position is kept by `PipelineParts.checkpoints`, so that
             `moorage stream reset` can change it.

@@ -42,9 +42,10 @@ class SourceConnector(Protocol):
     depend on. It may still commit while `revoked` runs. A source whose deliveries outlive its
     connection never calls it.
 
-    `poll` returns records as soon as there are any, in the order of their partitions. It returns an
-    empty sequence after `wait` seconds, and None if the source has ended: nothing will follow. A
-    poll that is cancelled loses nothing: what it has read is delivered again, or by the next poll.
+    `poll` returns records as soon as there are any, in the order of their partitions. `poll`
+    returns an empty sequence after `wait` seconds, and None if the source has ended: nothing will
+    follow. A poll that is cancelled loses nothing: what it has read is delivered again, or by the
+    next poll.
 
     `commit` marks records as done in the source: they are not delivered again. `release` returns
     records that are not being processed, so that they are soon delivered again, to this consumer
@@ -118,8 +119,8 @@ class MeasuredSource(SourceConnector, Protocol):
 class SinkConnector(Protocol):
     """A sink of records, such as a database, an API or another broker.
 
-    `process_batch` processes records in their order, and returns one result for each. It returns
-    None if it processed all of them, and fewer results if it did not try the rest. An exception
+    `process_batch` processes records in their order, and returns one result for each. None means
+    that all records were processed; fewer results mean that the rest was not tried. An exception
     means that the batch failed, and does not say which record is at fault. A batch that failed
     because of a record must have had no effect, since the pipeline tries its halves next.
 
@@ -172,7 +173,7 @@ class CheckpointStore(Protocol):
     of every owner before it, and the positions by partition. `advance` stores the positions, all or
     none, if no later owner began; it raises `StorageUnavailable` if the store cannot be reached,
     and `LocalFailure` if a later owner began: the caller must stop then. `move` does the same for
-    positions that may lie before the stored ones. It raises `LocalFailure` if a sink stores the
+    positions that may lie before the stored ones. `move` raises `LocalFailure` if a sink stores the
     positions with its rows, so that earlier records would be skipped.
     """
 

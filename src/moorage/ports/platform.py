@@ -37,15 +37,15 @@ class Platform(DescribedPlatform, Protocol):
     number of callers may start the same name concurrently, in any number of processes: one run
     begins. A run goes on if the process that started it dies, and the platform itself ends it after
     the step's timeout, with everything that the step started: first with the signal SIGTERM, and
-    with SIGKILL after the step's grace. It sees only the declared environment. Each secret is in a
-    file whose path is in the variable NAME_FILE, and no description that the platform shows
+    with SIGKILL after the step's grace. A step sees only the declared environment. Each secret is
+    in a file whose path is in the variable NAME_FILE, and no description that the platform shows
     contains it.
 
     `status` returns the status of a run, and None if the platform has no run of this name.
 
-    `logs` returns the output of a run after a mark; the empty text is the mark of the beginning. It
-    returns at most about a megabyte, and immediately: an empty part if there is nothing new. The
-    same mark always leads to the same bytes, over any number of connections.
+    `logs` returns the output of a run after a `mark`, which is a position; the empty string is the
+    beginning. `logs` returns immediately, and at most about a megabyte: an empty part if there is
+    nothing new. The same mark always leads to the same bytes, over any number of connections.
 
     `stop` asks a run to end and returns immediately; the run is killed after `grace` seconds.
     Nothing happens if it has ended.
@@ -59,8 +59,8 @@ class Platform(DescribedPlatform, Protocol):
 
     `remove` removes a run that has ended, with its output; it does nothing if there is none.
 
-    Each method ends within about `timeout` seconds, and raises errors of moorage only. They may be
-    called from several threads at once. `close` may be called repeatedly, and stops no run.
+    Each method ends within about `timeout` seconds, and raises errors of moorage only. Several
+    threads may call the methods concurrently. `close` may be called repeatedly, and stops no run.
     """
 
     def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:
@@ -138,7 +138,7 @@ class EndWaiter(Protocol):
 
     Without them the caller polls the status of the run, and notices the end a little late.
     `can_wait` is True if `wait` may be called. `wait` blocks until a run has ended, and returns
-    True then; it returns False after `seconds`. It raises errors of moorage only, after which
+    True then; it returns False after `seconds`. `wait` raises errors of moorage only, after which
     the follower looks at the run as usual.
     """
 
@@ -175,7 +175,7 @@ class PlatformKind:
         settings: the class of its settings, made with attrs. Each field is a setting of
             `[steps.NAME]`, with its description from the class's docstring. A field of the type
             `Secret` may be written as a reference such as "secret://env/NAME".
-        build: makes a platform from its settings. It opens no connection.
+        build: makes a platform from its settings. `build` opens no connection.
     """
 
     name: str

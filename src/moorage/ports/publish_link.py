@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 class PublishLink(Link, Protocol):
     """A connection to a message broker.
 
-    `publish` sends one message, and returns when the broker has stored it. It ends within `timeout`
-    seconds, and never repeats anything itself.
+    `publish` sends one message, and returns when the broker has stored it. `publish` ends within
+    `timeout` seconds, and never repeats anything itself.
 
-    `publish_batch` sends several messages, and returns one result for each, in their order. It
-    raises only if all of them failed for the same reason.
+    `publish_batch` sends several messages, and returns one result for each, in their order.
+    `publish_batch` raises only if all messages failed for the same reason.
 
     `concern` returns the problem of a broker that answers, and the remedy, each as a sentence;
     None if there is no problem. It never waits, and is called after a `ping`.

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 class SchemaRegistry(Protocol):
     """A registry of schemas, such as that of Confluent.
 
-    A schema has an id, which never changes its meaning. It is a version of one or more subjects,
-    whose versions are numbered from 1.
+    A schema has an id, which never changes its meaning. A schema is a version of one or more
+    subjects. The versions of a subject are numbered from 1.
 
     `schema` returns the schema with an id. `version` returns a version of a subject, or the latest
     if the version is None. Both raise `SchemaNotFound` only if the registry answered that there is
@@ -41,7 +41,7 @@ class SchemaRegistry(Protocol):
 class SchemaCodec(Protocol):
     """Decodes and encodes the data of one schema, without the header of a wire format.
 
-    Both methods raise `InvalidData` for any data that do not fit the schema: data from outside may
+    The methods raise `InvalidData` for any data that do not fit the schema: data from outside may
     be truncated, deeply nested, or announce more than they contain.
     """
 

@@ -33,9 +33,9 @@ class StateStorage(Protocol):
     Then it raises `StorageUnavailable`. A store may give up sooner. A store whose `execute` has no
     such parameter is accepted, and its callers may outlive their deadlines.
 
-    `post` accepts a command whose answer is not needed. It is synchronous in every host: it never
-    awaits, never blocks for long, and never raises; a store that needs input or output sends it as
-    soon as it can, at the latest with its next command.
+    `post` accepts a command whose answer is not needed. `post` is synchronous in every host: it
+    never awaits, never blocks for long, and never raises; a store that needs input or output sends
+    it as soon as it can, at the latest with its next command.
 
     Any store, of states or of something else, may declare whether its data survives a crash, as
     `durable`, and who shares it, as `reach`: a "process", a "machine" or a "network". A store that
@@ -44,8 +44,8 @@ class StateStorage(Protocol):
     (the part in braces); others receive such keys one tag at a time. An idempotency key has a tag
     of its own.
 
-    A store whose `claims_only` is True changes one key at a time. It serves claims, such as
-    idempotency keys, and commands that renew them; it refuses limits, circuits, retry budgets,
+    A store whose `claims_only` is True changes one key at a time. Such a store accepts claims, such
+    as idempotency keys, and commands that renew claims; it refuses limits, circuits, retry budgets,
     bulkheads and any command on several keys with `ConfigurationError`. It needs no clock of its
     own: it may take the server's time of a write and add what a local clock has measured since, as
     long as its time never precedes the server's but for the difference of their rates. The time

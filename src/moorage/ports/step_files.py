@@ -10,8 +10,8 @@ class StepFiles(Protocol):
 
     `read` returns a file, and raises `InvalidData` if it has more than `limit` bytes, and
     `FileNotFound` if there is none. `write` stores a file under a key, and replaces an earlier file
-    under it; a repeat has the same effect. Both use the tenant's files if a tenant is named, and
-    raise errors of moorage only.
+    under it; a repeat has the same effect. `read` and `write` use the tenant's files if a tenant is
+    named, and raise errors of moorage only.
     """
 
     def read(self, key: str, limit: int, tenant: str | None, /) -> bytes:

@@ -12,15 +12,15 @@ class Tenants(Protocol):
     """Provides the configuration of each tenant.
 
     `version` is a number or text that changes with every change of a tenant's tables; None means
-    that the tenant is unknown. It is called every few seconds for each tenant with calls, so it
-    should be cheap.
+    that the tenant is unknown. `version` is called every few seconds for each tenant with calls, so
+    it should be cheap.
 
     `tables` returns the content of `[tenants.NAME]` in a configuration: `vendors`, and the routes
-    of each contract. It is called after `version`, and its result may be newer. The caller
+    of each contract. `tables` is called after `version`, and its result may be newer. The caller
     validates it. For an unknown tenant it is empty.
 
-    Both raise `StorageUnavailable` if the source cannot be reached, and are safe from several
-    threads and after a fork.
+    The methods raise `StorageUnavailable` if the source cannot be reached, and are safe from
+    several threads and after a fork.
     """
 
     def version(self, tenant: str, /) -> str | int | None: ...

@@ -1,7 +1,7 @@
 """The connector that publishes messages to Kafka, with confluent-kafka.
 
-A producer is idempotent and waits for all replicas in sync. It carries one call at a time, so that
-the messages of a call whose time is over can be purged without the messages of other calls.
+A producer is idempotent and waits for all replicas in sync. A producer carries one call at a time,
+so that the messages of a call whose time is over can be purged without the messages of other calls.
 """
 
 from __future__ import annotations

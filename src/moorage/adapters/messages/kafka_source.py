@@ -67,12 +67,13 @@ class KafkaSource:
         topics: names of topics, which must exist, or patterns of names that begin with "^", such as
             "^orders[.].*". Topics that match a pattern are found while the source runs.
         group: the name of the consumer group.
-        instance: the name of a static member, which no other living member may have. It keeps its
-            partitions while it is restarted, for `session.timeout.ms` of `Kafka.options`. Without a
-            name, the partitions go to other members immediately.
+        instance: the name of a static member, which no other living member may have. Such a member
+            keeps its partitions while it is restarted, for `session.timeout.ms` of `Kafka.options`.
+            Without a name, the partitions go to other members immediately.
         start: the position for partitions without a committed one: "earliest" or "latest".
         assignor: "cooperative-sticky" moves only the partitions that must move; "range" and
-            "roundrobin" stop the whole group for each change. It is the same for all members.
+            "roundrobin" stop the whole group for each change. All members must have the same
+            assignment.
         discover_every: seconds between two searches for new topics and partitions.
         transactional_id: the name of this worker's transactions, which no other living worker may
             have. With it the source commits its positions in transactions, in which a

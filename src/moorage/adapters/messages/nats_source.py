@@ -57,7 +57,7 @@ class NatsSource:
         max_unacknowledged: the number of messages of a consumer that all workers together have read
             and not acknowledged, at most. With 1 the group keeps the order of each subject.
         exclusive: whether a consumer delivers to one worker at a time, and to the next when that
-            one ends or is silent for `ack_wait` seconds. It needs NATS 2.11.
+            one ends or is silent for `ack_wait` seconds. `exclusive` needs NATS 2.11.
         discover_every: the seconds between two searches for new streams with the subjects.
     """
 
@@ -148,8 +148,8 @@ class NatsSource:
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
         """Move the group to a position; it then reads all later messages of the subject.
 
-        JetStream cannot move a consumer. It is deleted and created again, so that messages which
-        workers are processing may be delivered again.
+        JetStream cannot move a consumer. The consumer is deleted and created again, so that
+        messages which workers are processing may be delivered again.
         """
         await self._connected().seek(partition, offset)
 

@@ -243,8 +243,8 @@ class MessagePublisher(LinkConnector[PublishLink]):
     ) -> PublishOperation[Results[PublishReceipt]]:
         """Return the operation that publishes messages, and returns a result for each message.
 
-        It returns one result per message, in their order: a receipt or an error. It raises an error
-        if certainly none of the messages was stored.
+        The results are in the order of the messages: a receipt or an error. The operation raises an
+        error if certainly none of the messages was stored.
 
         Args:
             topic: the topic, subject, queue, stream or routing key.

@@ -171,7 +171,7 @@ class RabbitMqOptions:
     Attributes:
         queues: the names of the queues, which must exist.
         prefetch: the largest number of messages of a queue that are delivered and not yet
-            acknowledged. They are held in memory.
+            acknowledged. These messages are held in memory.
         exclusive: whether no other consumer may read the queues.
     """
 

@@ -47,8 +47,8 @@ _DROP_FRACTION: Final = 100
 class MemoryStorage:
     """A `StateStorage` of this process, safe to share between threads and event loops.
 
-    Its time starts with the wall clock when it is created, and is measured by the boot clock from
-    then on: later changes of the wall clock do not affect it.
+    The store's time starts with the wall clock when the store is created, and is measured by the
+    boot clock from then on: later changes of the wall clock do not affect it.
 
     Args:
         clock: measures time; by default the machine's boot clock.

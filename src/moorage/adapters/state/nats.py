@@ -175,7 +175,7 @@ def _only_key(command: Command[Any]) -> str:
 class NatsStorage(_NatsStorageCore, ContextClosable):
     """A `StateStorage` for claims in a JetStream bucket, for any number of processes.
 
-    It runs commands on one key only, such as those of idempotency keys, and refuses limits,
+    The store runs commands on one key only, such as those of idempotency keys, and refuses limits,
     circuits, retry budgets and bulkheads with `ConfigurationError`: give it as `claims=` beside
     another store.
 

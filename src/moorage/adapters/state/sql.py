@@ -115,9 +115,9 @@ class _SqlStorageCore(ABC):
 class SqlStorage(_SqlStorageCore, ContextClosable):
     """A `StateStorage` in PostgreSQL, MariaDB or MySQL, for all processes that share the database.
 
-    It has its own connections, also with an engine: it never joins a transaction of the host, so a
-    rollback of the host does not undo a claim. It connects at the first use; threads share it, and
-    a forked child has its own connections.
+    The store has its own connections, also with an engine: it never joins a transaction of the
+    host, so a rollback of the host does not undo a claim. The store connects at the first use;
+    threads share it, and a forked child has its own connections.
 
     A command takes at most twice the `timeout`, once for a connection and once for the answer, and
     never longer than the caller's deadline.
@@ -226,9 +226,9 @@ class SqlStorage(_SqlStorageCore, ContextClosable):
 class AsyncSqlStorage(_SqlStorageCore, AsyncContextClosable):
     """A `StateStorage` in PostgreSQL, MariaDB or MySQL, for all processes that share the database.
 
-    It has its own connections, also with an engine: it never joins a transaction of the host, so a
-    rollback of the host does not undo a claim. It connects at the first use in each event loop, and
-    a forked child has its own connections.
+    The store has its own connections, also with an engine: it never joins a transaction of the
+    host, so a rollback of the host does not undo a claim. The store connects at the first use in
+    each event loop, and a forked child has its own connections.
 
     A command takes at most twice the `timeout`, once for a connection and once for the answer, and
     never longer than the caller's deadline.

@@ -42,13 +42,13 @@ class SqliteStorage(ContextClosable):
     """A `StateStorage` in a file that all processes and threads of one machine may share.
 
     The file must be moorage's own, not the host's database: a host that holds the file's lock
-    during a call would wait for its own lock. It must be on a local disk, in an existing directory.
-    The first use of the store creates it, readable for its owner only. A successful call does not
-    wait for the disk, unless it claims an idempotency key.
+    during a call would wait for its own lock. The file must be on a local disk, in an existing
+    directory. The first use of the store creates it, readable for its owner only. A successful call
+    does not wait for the disk, unless it claims an idempotency key.
 
-    The time is the machine's boot clock. Its origin is stored in the file once per boot, so changes
-    of the wall clock have no effect. On systems that do not identify a boot (macOS, Windows) it is
-    the wall clock.
+    The time is the machine's boot clock. The origin of this clock is stored in the file once per
+    boot, so changes of the wall clock have no effect. On systems that do not identify a boot
+    (macOS, Windows) it is the wall clock.
 
     Args:
         path: the path of the file.

@@ -1,6 +1,6 @@
 """AWS Lambda functions as operations that a manager protects.
 
-They are not a platform for steps, because Lambda cannot report the outcome of an earlier
+Lambda is not a platform for steps, because Lambda cannot report the outcome of an earlier
 invocation.
 """
 
@@ -75,7 +75,7 @@ class LambdaSettings:
 class LambdaInvocation:
     """One invocation of a Lambda function, for `ConnectorManager.perform`.
 
-    Its result is a `LambdaResult`, even if the function failed.
+    The invocation's result is a `LambdaResult`, even if the function failed.
 
     Attributes:
         name: the name in events and errors, such as "lambda.report".

@@ -72,7 +72,7 @@ class DockerImages:
     def pull(self, image: str) -> PlatformOperation:
         """Return the operation that pulls an image; only changed layers are transferred.
 
-        Its result has the `image`, and its `id`.
+        The result has the `image`, and the image's `id`.
 
         Args:
             image: the name of the image; the default tag is `latest`.
@@ -93,8 +93,9 @@ class DockerImages:
     ) -> PlatformOperation:
         """Return the operation that builds an image from a Dockerfile and its context.
 
-        Its result has the `image`, and its `id`. The files that the `.dockerignore` of the context
-        names are not sent to the Engine. A repeat makes the same image from the Engine's cache.
+        The result has the `image`, and the image's `id`. The files that the `.dockerignore` of the
+        context names are not sent to the Engine. A repeat makes the same image from the Engine's
+        cache.
 
         Args:
             folder: the folder that is the context.

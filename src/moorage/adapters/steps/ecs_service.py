@@ -53,13 +53,13 @@ class EcsService:
     ) -> PlatformOperation:
         """Return the operation that deploys a task definition.
 
-        Its result has the id of the deployment. If nothing changes, it is the id of the current
-        deployment.
+        The operation's result has the id of the deployment. If nothing changes, it is the id of the
+        current deployment.
 
         Args:
             task_definition: the task definition; by default the one in the settings.
             count: the number of tasks; by default the current number.
-            force: whether tasks are replaced even if nothing changes. Such a deployment is never
+            force: whether tasks are replaced even if nothing changes. A forced deployment is never
                 repeated.
         """
         fields: dict[str, Any] = {
@@ -78,8 +78,8 @@ class EcsService:
     def state(self, deployment: str) -> PlatformOperation:
         """Return the operation that reads the state of a deployment.
 
-        Its result has the `state`: "in_progress", "completed", "failed", or "replaced" if ECS does
-        not have the deployment any more.
+        The operation's result has the `state`: "in_progress", "completed", "failed", or "replaced"
+        if ECS does not have the deployment any more.
 
         Args:
             deployment: the id of the deployment.
@@ -90,7 +90,7 @@ class EcsService:
     def wait(self, deployment: str) -> PlatformOperation:
         """Return the operation that waits until a deployment completes, fails or is replaced.
 
-        It waits at most for the timeout of the service.
+        The operation waits at most for the timeout of the service.
 
         Args:
             deployment: the id of the deployment.

@@ -63,11 +63,11 @@ class GitHubPlatform(GitHostRuns):
     """Runs steps as GitHub Actions workflow runs.
 
     The command of a step is the file name of a workflow, and the branch or tag if it differs from
-    the one in the settings. Its environment becomes the inputs of the workflow. The workflow needs
-    a further input for the name of the run, and shows it in its `run-name`.
+    the one in the settings. The step's environment becomes the inputs of the workflow. The workflow
+    needs a further input for the name of the run, and shows it in its `run-name`.
 
     A run has one output, which is read when its jobs have ended. GitHub states the exit code of a
-    step that failed. It states none for a run that was cancelled; its exit code here is 137.
+    step that failed. GitHub states no exit code for a cancelled run; moorage returns 137.
 
     Args:
         settings: the repository, and the credential.

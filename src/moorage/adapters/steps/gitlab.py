@@ -1,6 +1,6 @@
 """Steps that run as GitLab pipelines.
 
-A run is claimed with a label of the project, whose title only one caller can create. Its
+A run is claimed with a label of the project, whose title only one caller can create. The label's
 description is the note of the run. The label turns red if a caller has asked the run to end, so
 that this mark and the number of the pipeline are never written over each other. The pipeline gets
 the name of the run as a variable, by which it is found again.
@@ -117,8 +117,8 @@ def gitlab_api(settings: GitLabSettings) -> GitHostApi:
 class GitLabPlatform(GitHostRuns):
     """Runs steps as GitLab pipelines.
 
-    The command of a step is the branch or the tag whose pipeline runs. Its environment becomes the
-    variables of the pipeline.
+    The command of a step is the branch or the tag whose pipeline runs. The step's environment
+    becomes the variables of the pipeline.
 
     A run has one output: the logs of its jobs in the order of their numbers, which are read while
     they are written. The exit code is the one that the runner prints in the log of the first job

@@ -1,7 +1,7 @@
 """Steps that run as Jobs of a Kubernetes cluster.
 
 A Job has the name of its run, so of several callers one succeeds in creating it, and the others
-find it. Its secrets are an object of their own, which belongs to the Job and ends with it; the pod
+find it. The run's secrets are a separate object, which belongs to the Job and ends with it; the pod
 does not begin before it is there. The time limit is set on the pod, not on the Job, so that the
 output is kept.
 """
@@ -286,7 +286,8 @@ class KubernetesPlatform:
     def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:
         """Start a run, or find an existing run with its name.
 
-        It waits for some seconds, so that an image that cannot be pulled is reported as a refusal.
+        The call waits for some seconds, so that an image that cannot be pulled is reported as an
+        error.
 
         Raises:
             InvalidData: a Job cannot run the step.

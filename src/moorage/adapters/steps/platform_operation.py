@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class PlatformOperation:
     """One operation of a platform other than a step, for `ConnectorManager.perform`.
 
-    Its result is a dictionary of plain values.
+    The operation's result is a dictionary of plain values.
 
     Attributes:
         name: the name in events and errors, such as "docker.pull" or "github.release".

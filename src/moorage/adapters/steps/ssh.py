@@ -1,8 +1,8 @@
 """Steps that run as processes of another machine, reached through `ssh`.
 
 A small program is sent over the connection each time; nothing is installed on the other machine.
-It keeps runs in folders, as the local platform does, with the same supervisor. So a run does not
-depend on any connection, and the place in an output is a number of bytes in a file.
+The program keeps runs in folders, as the local platform does, with the same supervisor. So a run
+does not depend on any connection, and the place in an output is a number of bytes in a file.
 """
 
 from __future__ import annotations

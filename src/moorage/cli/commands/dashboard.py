@@ -43,8 +43,8 @@ def dashboard(
 ) -> CommandResult:
     """Serve the operations page on this machine; Ctrl-C ends it.
 
-    It prints a link that works once. Where several people use the page, they log in with the names
-    and passwords of --people-env.
+    The command prints a link that works once. Where several people use the page, they log in with
+    the names and passwords of --people-env.
 
     Args:
         host: the address to listen on.

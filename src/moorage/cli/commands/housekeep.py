@@ -19,8 +19,9 @@ def housekeep(
 ) -> CommandResult:
     """Delete expired state, and old entries of the integration log; run it once a day.
 
-    The age at which entries are deleted is `keep_days` under [log]. They are only deleted from the
-    configured log. The command works in small batches, so that other processes do not wait long.
+    The age at which entries are deleted is `keep_days` under [log]. Entries are only deleted from
+    the configured log. The command works in small batches, so that other processes do not wait
+    long.
 
     Args:
         url: the URL of the store, such as sqlite:///var/moorage.db; by default the configured one.

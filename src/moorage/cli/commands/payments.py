@@ -35,8 +35,8 @@ _OTHER_SERVICES: Final = (
 def unsettled(*, context: Context) -> CommandResult:
     """List payments with an unknown outcome; exit with 1 if there are any.
 
-    These are payments of the payments contract. For calls of other services, see `moorage logs list
-    --status unknown` and `moorage keys resolve`.
+    The list contains payments of the payments contract only. For calls of other services, see
+    `moorage logs list --status unknown` and `moorage keys resolve`.
 
     Args:
         context: the options that all commands share.

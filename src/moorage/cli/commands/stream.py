@@ -143,8 +143,8 @@ def resume(name: str, /, *, context: Context) -> CommandResult:
 def reset(name: str, /, *, to: str | None = None, context: Context) -> CommandResult:
     """Make a pipeline whose position moorage stores begin at the start, or after a position.
 
-    These are the pipelines that read from a function, a file or an outbox table. A worker that is
-    running the pipeline fails at its next commit; start it again.
+    moorage stores the positions of pipelines that read from a function, a file or an outbox table.
+    A worker that is running the pipeline fails at its next commit; start it again.
 
     Args:
         name: the pipeline.

@@ -197,9 +197,9 @@ class Call:
     def weigh_effects(self, error: Exception, since: int | None = None) -> None:
         """Record whether an error proves that the latest attempt had no effect.
 
-        An error of another call can arrive through a user's function. Such an error proves nothing
-        about this attempt: `since` is a signature from before the function began, and errors signed
-        later are ignored.
+        An error of another call can arrive through a user's function. An error of another call
+        proves nothing about this attempt: `since` is a signature from before the function began,
+        and errors signed later are ignored.
         """
         is_of_this_attempt = since is None or getattr(error, "_signature", 0) <= since
         if is_of_this_attempt and not may_have_acted(error):
@@ -433,7 +433,7 @@ def attempt_timeout_error() -> AttemptTimeout:
 def value_of(ending: Ending) -> Any:
     """Return the value with which a call ended, or raise its error.
 
-    It is not a coroutine, because a coroutine cannot raise every exception.
+    This function is not a coroutine, because a coroutine cannot raise every exception.
     """
     value, error = ending
     if error is None:

@@ -203,8 +203,9 @@ class Exchange:
     def read_challenge(self, call: Call, status: int, headers: Headers) -> AttemptResult | None:
         """Remember the nonce or challenge in an answer that the next requests must include.
 
-        These are proofs of possession (RFC 9449, section 9) and Digest (RFC 7616). A request
-        without the server's nonce proves that nothing was done, and does not discredit the
+        Proofs of possession (RFC 9449, section 9) need a nonce, and Digest (RFC 7616) a challenge.
+        A request without the server's nonce proves that nothing was done, and does not discredit
+        the
         credential: the same attempt is then repeated. A second such answer in a row is treated like
             any other answer.
         """

@@ -206,7 +206,7 @@ def claim_at_once(core: Core, call: Call, once: KeyedUse, owner: int) -> KeyAdmi
 def _key_admission() -> type[KeyAdmission]:
     """Return the class of the command that `claim_at_once` sends; it is imported on first use.
 
-    It is imported late, because few programs use keys.
+    The class is imported late, because few programs use keys.
     """
     from moorage.domain.resilience.key_admission import (  # noqa: PLC0415 - loaded if it is used
         KeyAdmission,
@@ -230,7 +230,7 @@ def _may_send(reach: AllowedActions, verdict: Verdict) -> bool:
 def _unanswered_error(call: Call, once: KeyedUse, error: Exception) -> Exception:
     """Return the error of a call that ends without an answer from the service.
 
-    It is `OutcomeUnknown` if a repeat under the key could not determine the outcome.
+    The error is `OutcomeUnknown` if a repeat under the key could not determine the outcome.
     """
     if not call.may_have_acted or not isinstance(error, ConnectorError):
         return error

@@ -86,7 +86,7 @@ class Plans:
     def routed_plan(self, service: str, tenant: str | None, request: Request) -> Plan | None:
         """Return the fast path's plan of a request; method and path select the endpoint.
 
-        It is None if the service has no endpoints, or the flow must decide.
+        The plan is None if the service has no endpoints, or the flow must decide.
         """
         settings = self.services.get(service)
         if settings is None or not settings.endpoints:
@@ -168,7 +168,7 @@ class Plans:
 def admission_function(admission: Admission, core: Core) -> Ask | None:
     """Return the function that asks the store for admissions under these rules.
 
-    It is None if the store has to be awaited.
+    The function is None if the store has to be awaited.
     """
     if core.ask is None or core.prepare is None:
         return core.ask

@@ -44,7 +44,7 @@ class Route:
     def plans_by_target(self) -> dict[str, Plan]:
         """The plans of the regions that may have received a key's request, by region name.
 
-        It is empty if every region is equally suitable.
+        The mapping is empty if every region is equally suitable.
         """
         if self.movable:
             return {}

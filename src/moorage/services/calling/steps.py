@@ -449,7 +449,7 @@ class CallOperations(FastPathSteps):
 def _load_caching() -> Callable[[Core, Call, Request], Exchange]:
     """Return the function that adds a cache to calls; its module is imported on first use.
 
-    It is imported late, because few services have a cache policy.
+    The module is imported late, because few services have a cache policy.
     """
     from moorage.services.calling.caching import step_with_cache  # noqa: PLC0415 - loaded if it is used
 

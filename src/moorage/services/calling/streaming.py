@@ -113,8 +113,8 @@ class StreamingExchange(Exchange):
 class Stream:
     """An answer whose body the caller reads in pieces.
 
-    Its permit and its bulkhead slot are held until the stream ends. The observers are notified of
-    the end only if the caller has received the stream, which sets `handed_over`.
+    The stream's permit and bulkhead slot are held until the stream ends. The observers are notified
+    of the end only if the caller has received the stream, which sets `handed_over`.
     """
 
     def __init__(self, core: Core, call: Call, incoming: AsyncIncoming) -> None:

@@ -4,8 +4,9 @@ Laws:
 
 1. An effect with a key goes to the account that was first recorded for the key, even if the routes
    have changed.
-2. It moves to another account only while this caller holds the claim on the record, and only if the
-   previous account certainly did nothing. The move is recorded before anything is sent there.
+2. The effect moves to another account only while this caller holds the claim on the record, and
+   only if the previous account certainly did nothing. The move is recorded before anything is sent
+   there.
 3. The claim is renewed while its holder lives. The successor of a dead holder continues at the same
    account, under the same key. It moves to another account only after the time limit of the dead
    holder has passed.

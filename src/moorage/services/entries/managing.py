@@ -52,7 +52,7 @@ class EntryManagement(EntryPauses[E]):
     async def stuck(self, *, limit: int = 100, after: str | None = None) -> EntryPage[E]:
         """Find the entries that need a person's decision, newest first.
 
-        These are the unknown and dead entries, and those that have waited unusually long for
+        Such entries are the unknown and dead entries, and those that have waited unusually long for
         another attempt: longer than an hour and longer than the longest delay of `retry`.
         """
         overdue_time = await self.store.now() + usual_wait(self._retry)

@@ -145,7 +145,7 @@ class HealthFlows:
     async def check(self) -> Health:
         """Read the state of stores, services and tokens, and return the resulting health.
 
-        It is stored as `health`, which others can read without waiting.
+        The result is also stored as `health`; others can read it without waiting.
         """
         sources = self._sources
         signals = sources.signals()

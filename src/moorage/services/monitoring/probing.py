@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def probed_service(service: Service, probe: Probe) -> Service:
     """Return a service with the settings of a probe: one attempt, no waiting, cache or bulkhead.
 
-    It shares the rate limits of the service, and also its circuit if the circuit counts the probe.
+    The probed service shares the rate limits of the service, and also its circuit if the circuit
+    counts the probe.
     """
     return attrs.evolve(
         service,

@@ -2,7 +2,7 @@
 
 Laws:
 
-1. A code works once. It is sent again only if the server has certainly not processed it.
+1. A code works once. A code is sent again only if the server has certainly not processed it.
 2. Granted tokens are returned only after the id_token with them was checked.
 3. The server is polled for a device no longer than the caller can wait, and no longer than the
    device code is valid.

@@ -51,16 +51,16 @@ if TYPE_CHECKING:
 class AsyncAiohttpHttpClient(AsyncClient, ConnectionSettings):
     """An asynchronous HTTP client that sends with aiohttp.
 
-    It uses the connector of your session, with its certificates, resolver, limits and tracing, or
-    its own connector. The session's headers, cookies, auth, proxy, middlewares, redirects and
-    timeouts are not used: only moorage's request is sent. `proxy` also applies to your session,
-    `guard` does not; aiohttp allows 128 header fields, even if `max_fields` is larger. It connects
-    at the first call. Several event loops and forked children may use it, each with its own
-    connections; your session can only be used in the loop of its first use.
+    The client uses the connector of your session, with its certificates, resolver, limits and
+    tracing, or its own connector. The session's headers, cookies, auth, proxy, middlewares,
+    redirects and timeouts are not used: only moorage's request is sent. `proxy` also applies to
+    your session, `guard` does not; aiohttp allows 128 header fields, even if `max_fields` is
+    larger. The client connects at the first call. Several event loops and forked children may use
+    it, each with its own connections; your session can only be used in the loop of its first use.
 
     Args:
         session: your session, which you close, or a function that creates sessions, which moorage
-            closes. Its connector must verify certificates.
+            closes. The session's connector must verify certificates.
 
     Attributes:
         unverified: the reason if certificates are not verified; otherwise None.

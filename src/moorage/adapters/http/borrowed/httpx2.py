@@ -44,9 +44,10 @@ if TYPE_CHECKING:
 class Httpx2HttpClient(SyncClient, ConnectionSettings):
     """An HTTP client that sends with httpx2.
 
-    It uses the transports of your client, with their certificates, proxies and limits, or its own
-    transport. The client's headers, cookies, auth, hooks, redirects and timeouts are not used: only
-    moorage's request is sent. It connects at the first call. Threads may share it; a forked child
+    This client uses the transports of your client, with their certificates, proxies and limits, or
+    its own transport. The client's headers, cookies, auth, hooks, redirects and timeouts are not
+    used: only moorage's request is sent. The first call connects. Threads may share it; a
+        forked child
     makes its own connections, and cannot use your client, which excludes `proxy` and `guard`.
 
     Args:
@@ -69,9 +70,10 @@ class Httpx2HttpClient(SyncClient, ConnectionSettings):
 class AsyncHttpx2HttpClient(AsyncClient, ConnectionSettings):
     """An asynchronous HTTP client that sends with httpx2.
 
-    It uses the transports of your client, with their certificates, proxies and limits, or its own
-    transport. The client's headers, cookies, auth, hooks, redirects and timeouts are not used: only
-    moorage's request is sent. It connects at the first call. Several event loops and forked
+    This client uses the transports of your client, with their certificates, proxies and limits, or
+    its own transport. The client's headers, cookies, auth, hooks, redirects and timeouts are not
+    used: only moorage's request is sent. The first call connects. Several event loops and
+        forked
     children may use it, each with its own connections; your client can only be used in the loop of
     its first use, and excludes `proxy` and `guard`.
 

@@ -44,7 +44,7 @@ class RequestsHttpClient(SyncClient, ConnectionSettings):
     The session's adapters make and keep the connections, with its certificates, its proxies and,
     if it trusts it, the environment. The session's headers, cookies, auth, hooks, retries and
     redirects are not used, nor is `http.client`, whose errors are too vague: moorage itself sends
-    over the connections. It connects at the first call. Threads may share it; a forked child makes
+    over the connections. The first call connects. Threads may share it; a forked child makes
     its own connections, and cannot use your session, which excludes `proxy` and `guard`.
 
     Args:

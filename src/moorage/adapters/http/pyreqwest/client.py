@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 class PyreqwestHttpClient(SyncClient, PoolSettings):
     """An HTTP client that sends with pyreqwest, which also speaks HTTP/2.
 
-    It connects, and imports pyreqwest, at the first call. Threads may share it. Streamed bodies, of
-    requests or responses, are transferred by an event loop in a background thread. A process that
-    was forked from one that had imported pyreqwest cannot use it: there the client uses the
-    standard library with the same settings, and a `RuntimeWarning` says so once.
+    The client connects, and imports pyreqwest, at the first call. Threads may share it. Streamed
+    bodies, of requests or responses, are transferred by an event loop in a background thread. A
+    process that was forked from one that had imported pyreqwest cannot use it: there the client
+    uses the standard library with the same settings, and a `RuntimeWarning` says so once.
 
-    pyreqwest has limits of its own. It refuses a response with 100 header fields or a head of some
-    400 kB; if a field is not ASCII, only its name is kept. A call that is interrupted from the
-    keyboard ends only when its response arrives or its timeout passes. The authorities of `tls` are
-    trusted in addition to the system's. The time to connect counts towards the read timeout.
+    pyreqwest has limits of its own. pyreqwest refuses a response with 100 header fields or a head
+    of some 400 kB; if a field is not ASCII, only its name is kept. A call that is interrupted from
+    the keyboard ends only when its response arrives or its timeout passes. The authorities of `tls`
+    are trusted in addition to the system's. The time to connect counts towards the read timeout.
     `guard` is refused, because pyreqwest resolves names itself.
 
     Args:

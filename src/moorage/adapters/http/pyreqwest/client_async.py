@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 class AsyncPyreqwestHttpClient(AsyncClient, PoolSettings):
     """An asynchronous HTTP client that sends with pyreqwest, which also speaks HTTP/2.
 
-    It connects, and imports pyreqwest, at the first call. Several event loops may use it,
+    The client connects, and imports pyreqwest, at the first call. Several event loops may use it,
     concurrently or one after another. A process that was forked from one that had imported
     pyreqwest cannot use
     it: there the client uses the standard library with the same settings, and a `RuntimeWarning`
     says so once.
 
-    pyreqwest has limits of its own. It refuses a response with 100 header fields or a head of some
-    400 kB; if a field is not ASCII, only its name is kept. A call that is cancelled ends
+    pyreqwest has limits of its own. pyreqwest refuses a response with 100 header fields or a head
+    of some 400 kB; if a field is not ASCII, only its name is kept. A call that is cancelled ends
     immediately, but its request continues until its response begins or its total timeout passes.
     The authorities of `tls` are trusted in addition to the system's. The time to connect counts
     towards the read timeout. `guard` is refused, because pyreqwest resolves names itself.

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class StdlibHttpClient(SyncClient, StdlibSettings):
     """An HTTP client that uses only Python's standard library.
 
-    It keeps connections alive, up to `max_connections` to each origin and each for `keep_alive`
-    seconds, and decompresses gzip and deflate. It connects at the first call. Threads may share it,
-    and a forked child uses its own connections.
+    The client keeps connections alive, up to `max_connections` to each origin and each for
+    `keep_alive` seconds, and decompresses gzip and deflate. The client connects at the first call.
+    Threads may share it, and a forked child uses its own connections.
 
     Attributes:
         unverified: the reason if certificates are not verified; otherwise None.

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 class AsyncStdlibHttpClient(AsyncClient, StdlibSettings):
     """An asynchronous HTTP client that uses only Python's standard library.
 
-    It keeps connections alive, up to `max_connections` to each origin and each for `keep_alive`
-    seconds, and decompresses gzip and deflate. It connects at the first call. Several event loops
-    may use it, concurrently or one after another, each with its own connections; so does a forked
-    child.
+    The client keeps connections alive, up to `max_connections` to each origin and each for
+    `keep_alive` seconds, and decompresses gzip and deflate. The client connects at the first call.
+    Several event loops may use it, concurrently or one after another, each with its own
+    connections; so does a forked child.
 
     Attributes:
         unverified: the reason if certificates are not verified; otherwise None.
