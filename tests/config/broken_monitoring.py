@@ -97,9 +97,9 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     (_channel("email", url="a@example.com"), {f"{_OURS}.url": "unknown", f"{_OURS}.to": "Give"}),
     (
         _channel(["email"], to="a@example.com"),
-        {f"{_OURS}.kind": "a list, not one of the choices"},
+        {f"{_OURS}.kind": "a list, not an allowed value"},
     ),
-    (_rule(["calls"], service="vatt"), {"alerts.rules.when": "not one of the choices"}),
+    (_rule(["calls"], service="vatt"), {"alerts.rules.when": "not an allowed value"}),
     (_channel("webhook", service="smtp"), {f"{_OURS}.service": "has no URL"}),
     (_channel("webhook", service="vat", path="/a b"), {f"{_OURS}.path": "white space"}),
     (

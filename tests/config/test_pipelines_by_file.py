@@ -308,7 +308,7 @@ def problems(pipeline: Any, name: str = "orders", **connectors: Any) -> list[tup
         (
             {"sink": {"kind": "http", "service": "rows", "path": "/", "method": "GET"}},
             "sink.method",
-            "not one of the choices",
+            "not an allowed value",
         ),
         ({"sink": {**CALL, "operation": "sms.receive"}}, "sink.operation", "No operation of this"),
         ({"sink": {**CALL, "operation": "smoke.send"}}, "sink.operation", "No operation of this"),
@@ -326,7 +326,7 @@ def problems(pipeline: Any, name: str = "orders", **connectors: Any) -> list[tup
         ({"transforms": ["a:b", "c"]}, "transforms[1]", "not the name of a module and a function"),
         ({"transforms": [{"decode": "confluent"}]}, "transforms[0]", "needs a registry"),
         ({"transforms": [{}]}, "transforms[0].decode", "decodes or encodes"),
-        ({"transforms": [{"decode": "other"}]}, "transforms[0].decode", "not one of the choices"),
+        ({"transforms": [{"decode": "other"}]}, "transforms[0].decode", "not an allowed value"),
         ({"transforms": [{"encode": "plain"}]}, "transforms[0].subject", "needs the subject"),
         ({"transforms": [{"decode": "plain"}]}, "transforms[0].subject", "no subject was given"),
         (
@@ -337,7 +337,7 @@ def problems(pipeline: Any, name: str = "orders", **connectors: Any) -> list[tup
         ({"schemas": {}}, "schemas.service", "either a service or a folder"),
         ({"schemas": {"service": "nobody"}}, "schemas.service", "no service named 'nobody'"),
         ({"lanes": 0}, "lanes", "0"),
-        ({"order": "name"}, "order", "not one of the choices"),
+        ({"order": "name"}, "order", "not an allowed value"),
         ({"batch": {"records": 0}}, "batch.records", "0"),
         ({"retry": {"max_attempts": 0}}, "retry.max_attempts", "0"),
         ({"lane": 1}, "lane", "lane is unknown"),

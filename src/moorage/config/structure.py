@@ -258,7 +258,7 @@ def _read_choice(shape: OneOf, value: Any, path: str, report: Report) -> Any:
     message = (
         f"The value {quote_word(value)} is not an allowed value."
         if isinstance(value, str)
-        else f"The value is {_type_in_words(value)}, which is not an allowed value."
+        else f"The value is {_type_in_words(value)}, not an allowed value."
     )
     return report.add(path, message, f"Use one of: {', '.join(choices)}.", nearest=nearest)
 

@@ -188,7 +188,7 @@ def test_reason_with_which_the_broker_leaves(
         (connack(0x89), "5", ConnectionFailed, "is starting"),
         (connack(0x97), "5", ConnectionFailed, "no room"),
         (connack(0x8A), "5", AuthenticationFailed, "refused the user"),
-        (connack(0xEE), "5", ConnectionFailed, "failure of its own"),
+        (connack(0xEE), "5", ConnectionFailed, "internal failure"),
         (connack(properties=b"\x24\x01"), "5", ConfigurationError, "no QoS above 1"),
         (connack(properties=b"\x25\x00"), "5", ConfigurationError, "retains no messages"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9, "5", ConnectionFailed, "before the message"),
