@@ -113,7 +113,7 @@ def test_password_is_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"url": "hunter2"}, "url", "names no database"),
         ({"url": "oracle://host/hunter2"}, "url", "names no database"),
         ({"url": "sqlite://", "host": "db"}, "host", "a URL and host"),
-        ({"dialect": "oracle"}, "dialect", "not one of the choices"),
+        ({"dialect": "oracle"}, "dialect", "not an allowed value"),
         ({"dialect": "sqlite", "user": "ada"}, "user", "SQLite has no server"),
         ({"dialect": "mariadb"}, "host", "host of the mariadb server is missing"),
         ({"dialect": "mariadb", "host": "db", "port": "x"}, "port", "not a whole number"),
