@@ -6,7 +6,7 @@ further fields, or a list with the rule of its items. A field whose name ends in
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from moorage.domain.values.json_text import is_list, is_object
 
@@ -17,10 +17,22 @@ Shape: TypeAlias = "type | tuple[type, ...] | frozenset[str] | Mapping[str, Shap
 
 NUMBER: Final = (int, float)
 
+_Rule = TypeVar("_Rule")
+
 
 def words(text: str) -> frozenset[str]:
     """Return the set of allowed words of a text field."""
     return frozenset(text.split())
+
+
+def typed(rule: _Rule, names: str) -> dict[str, _Rule]:
+    """Return a table that gives each field of a text the same rule.
+
+    Args:
+        rule: the rule, such as `str`.
+        names: the names of the fields, separated by spaces.
+    """
+    return dict.fromkeys(names.split(), rule)
 
 
 def problems(shape: Any, value: object, at: str = "#") -> Iterator[tuple[str, str, str]]:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes import base as sandboxes
+from moorage.testing.sandboxes._fields import typed
 from moorage.testing.sandboxes.accounting.base import (
     AccountingSandbox,
     cents,
@@ -78,14 +79,13 @@ _FIXED: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     "account.journal": ({"id": 7, "name": "Bank", "type": "bank", "default_account_id": 1},),
 }
 _PARTNER: Final = {
-    **dict.fromkeys(("name", "ref", "email", "phone", "vat", "street", "street2", "city"), str),
-    **dict.fromkeys(("zip", "comment"), str),
-    **dict.fromkeys(("country_id", "customer_rank", "supplier_rank"), int),
+    **typed(str, "name ref email phone vat street street2 city zip comment"),
+    **typed(int, "country_id customer_rank supplier_rank"),
 }
 _MOVE: Final = {
-    **dict.fromkeys(("move_type", "ref", "invoice_date", "invoice_date_due", "date"), str),
-    **dict.fromkeys(("narration", "invoice_origin"), (str, bool)),
-    **dict.fromkeys(("partner_id", "currency_id"), int),
+    **typed(str, "move_type ref invoice_date invoice_date_due date"),
+    **typed((str, bool), "narration invoice_origin"),
+    **typed(int, "partner_id currency_id"),
     "invoice_payment_term_id": bool,
     "invoice_line_ids": list,
     "line_ids": list,
@@ -101,7 +101,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
         "group_payment": bool,
     },
     "ir.attachment": {
-        **dict.fromkeys(("name", "datas", "mimetype", "res_model"), str),
+        **typed(str, "name datas mimetype res_model"),
         "description": (str, bool),
         "res_id": int,
     },
@@ -109,8 +109,8 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
 """The fields of each model that can be created, and their types."""
 _LINE_TYPES: Final[dict[str, Any]] = {
     "name": str,
-    **dict.fromkeys(("quantity", "price_unit", "debit", "credit"), (int, float)),
-    **dict.fromkeys(("account_id", "product_id"), int),
+    **typed((int, float), "quantity price_unit debit credit"),
+    **typed(int, "account_id product_id"),
     "tax_ids": list,
 }
 

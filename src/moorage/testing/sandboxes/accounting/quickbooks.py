@@ -15,7 +15,7 @@ from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json
 from moorage.domain.webhooks.form_parts import form_parts
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import NUMBER, problems
+from moorage.testing.sandboxes._fields import NUMBER, problems, typed
 from moorage.testing.sandboxes.accounting.base import (
     AccountingSandbox,
     cents,
@@ -34,23 +34,19 @@ REALM: Final = "4620816365000000001"
 _REF: Final = {"value!": str, "name": str}
 _ADDRESS: Final = {
     **{f"Line{line}": str for line in range(1, 6)},
-    **dict.fromkeys(("City", "CountrySubDivisionCode", "PostalCode", "Country"), str),
+    **typed(str, "City CountrySubDivisionCode PostalCode Country"),
 }
 _NAMED: Final = {
     "DisplayName": str,
     "PrimaryEmailAddr": {"Address": str},
     "PrimaryPhone": {"FreeFormNumber": str},
     "BillAddr": _ADDRESS,
-    "Notes": str,
-    "Id": str,
-    "SyncToken": str,
+    **typed(str, "Notes Id SyncToken"),
     "sparse": bool,
 }
 _ITEM: Final = {"ItemRef!": _REF, "Qty": NUMBER, "UnitPrice": NUMBER, "TaxCodeRef": _REF}
 _DOCUMENT_FIELDS: Final = {
-    "DocNumber": str,
-    "TxnDate": str,
-    "DueDate": str,
+    **typed(str, "DocNumber TxnDate DueDate"),
     "CurrencyRef": _REF,
     "PrivateNote": str,
     "GlobalTaxCalculation": frozenset({"TaxExcluded", "TaxInclusive", "NotApplicable"}),
@@ -115,9 +111,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
         "Line!": _LINKED,
     },
     "JournalEntry": {
-        "TxnDate": str,
-        "PrivateNote": str,
-        "DocNumber": str,
+        **typed(str, "TxnDate PrivateNote DocNumber"),
         "Line!": [
             {
                 "Amount!": NUMBER,

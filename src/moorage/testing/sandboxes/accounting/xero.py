@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_list
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import NUMBER, problems
+from moorage.testing.sandboxes._fields import NUMBER, problems, typed
 from moorage.testing.sandboxes.accounting.base import (
     AccountingSandbox,
     cents,
@@ -39,28 +39,18 @@ _DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ACCOUNT: Final = {"Code": str, "AccountID": str}
 _LINE: Final = {
     "Description!": str,
-    "Quantity": NUMBER,
-    "UnitAmount": NUMBER,
-    "LineAmount": NUMBER,
-    "ItemCode": str,
-    "AccountCode": str,
-    "AccountID": str,
-    "TaxType": str,
+    **typed(NUMBER, "Quantity UnitAmount LineAmount"),
+    **typed(str, "ItemCode AccountCode AccountID TaxType"),
     "TaxAmount": NUMBER,
 }
 _CONTACT: Final = {
-    "ContactID": str,
-    "Name": str,
-    "ContactNumber": str,
-    "EmailAddress": str,
-    "TaxNumber": str,
-    "CompanyNumber": str,
+    **typed(str, "ContactID Name ContactNumber EmailAddress TaxNumber CompanyNumber"),
     "Phones": [{"PhoneType": str, "PhoneNumber": str}],
     "Addresses": [
         {
             "AddressType": frozenset({"POBOX", "STREET"}),
             **{f"AddressLine{line}": str for line in range(1, 5)},
-            **dict.fromkeys(("City", "Region", "PostalCode", "Country"), str),
+            **typed(str, "City Region PostalCode Country"),
         }
     ],
 }
@@ -72,9 +62,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
         "Date": str,
         "DueDate": str,
         "LineAmountTypes": frozenset({"Exclusive", "Inclusive", "NoTax"}),
-        "InvoiceNumber": str,
-        "Reference": str,
-        "CurrencyCode": str,
+        **typed(str, "InvoiceNumber Reference CurrencyCode"),
         "Status": frozenset({"DRAFT", "SUBMITTED", "AUTHORISED"}),
         "LineItems!": [_LINE],
     },
@@ -95,10 +83,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
         "JournalLines!": [
             {
                 "LineAmount!": NUMBER,
-                "AccountCode": str,
-                "AccountID": str,
-                "Description": str,
-                "TaxType": str,
+                **typed(str, "AccountCode AccountID Description TaxType"),
             }
         ],
     },

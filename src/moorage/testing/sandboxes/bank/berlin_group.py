@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems
+from moorage.testing.sandboxes._fields import problems, typed
 from moorage.testing.sandboxes.bank.base import (
     BALANCES,
     IBANS,
@@ -58,13 +58,7 @@ PAYMENT: Final[Mapping[str, Any]] = {
     "creditorAccount!": _ACCOUNT,
     "creditorAgent": str,
     "creditorName!": str,
-    "creditorAddress": {
-        "streetName": str,
-        "buildingNumber": str,
-        "townName": str,
-        "postCode": str,
-        "country!": str,
-    },
+    "creditorAddress": typed(str, "streetName buildingNumber townName postCode country!"),
     "remittanceInformationUnstructured": str,
     "chargeBearer": str,
 }

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems
+from moorage.testing.sandboxes._fields import problems, typed
 from moorage.testing.sandboxes.bank.base import (
     BALANCES,
     IBANS,
@@ -37,12 +37,7 @@ AGREEMENT: Final[Mapping[str, Any]] = {
 }
 """The fields of an agreement."""
 REQUISITION: Final[Mapping[str, Any]] = {
-    "redirect!": str,
-    "institution_id!": str,
-    "agreement": str,
-    "reference": str,
-    "user_language": str,
-    "ssn": str,
+    **typed(str, "redirect! institution_id! agreement reference user_language ssn"),
     "account_selection": bool,
     "redirect_immediate": bool,
 }

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems
+from moorage.testing.sandboxes._fields import problems, typed
 from moorage.testing.sandboxes.bank.base import (
     BALANCES,
     IBANS,
@@ -63,9 +63,7 @@ CONSENT: Final[Mapping[str, Any]] = {
         "Permissions!": [
             _NEEDED | {"ReadAccountsBasic", "ReadTransactionsBasic", "ReadParty", "ReadPAN"}
         ],
-        "ExpirationDateTime": str,
-        "TransactionFromDateTime": str,
-        "TransactionToDateTime": str,
+        **typed(str, "ExpirationDateTime TransactionFromDateTime TransactionToDateTime"),
     },
     "Risk!": {},
 }

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems, words
+from moorage.testing.sandboxes._fields import problems, typed, words
 from moorage.testing.sandboxes.bank.base import BALANCES, BOOKED, IBANS, PENDING, BankSandbox
 from moorage.testing.sandboxes.fixture import SandboxFixture
 
@@ -46,9 +46,7 @@ LINK: Final[Mapping[str, Any]] = {
     "user!": {"client_user_id!": str, "email_address": str, "phone_number": str},
     "products!": [_PRODUCTS],
     "transactions": {"days_requested": int},
-    "webhook": str,
-    "redirect_uri": str,
-    "link_customization_name": str,
+    **typed(str, "webhook redirect_uri link_customization_name"),
     "hosted_link": {
         "completion_redirect_uri": str,
         "url_lifetime_seconds": int,

@@ -7,7 +7,7 @@ from html import unescape
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import is_object
-from moorage.testing.sandboxes._fields import problems
+from moorage.testing.sandboxes._fields import problems, typed
 from moorage.testing.sandboxes.chat.base import ShownMessage, without_markdown
 
 if TYPE_CHECKING:
@@ -21,9 +21,7 @@ _MARKED: Final = {"type!": frozenset({"mrkdwn"}), "text!": str, "verbatim": bool
 _BUTTON: Final = {
     "type!": frozenset({"button"}),
     "text!": _PLAIN,
-    "url": str,
-    "action_id": str,
-    "value": str,
+    **typed(str, "url action_id value"),
     "style": frozenset({"primary", "danger"}),
 }
 _RUNS: Final = {

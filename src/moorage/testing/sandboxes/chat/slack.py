@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import encode_json
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems
+from moorage.testing.sandboxes._fields import problems, typed
 from moorage.testing.sandboxes.chat._slack_blocks import block_problems, shown_message
 from moorage.testing.sandboxes.chat.base import CHANNEL, ChatSandbox
 from moorage.testing.sandboxes.fixture import SandboxFixture
@@ -60,7 +60,7 @@ _POSTED: Final = {
 FIELDS: Final[dict[str, dict[str, Any]]] = {
     "chat.postMessage": {
         **_POSTED,
-        **dict.fromkeys(("username", "icon_emoji", "icon_url"), str),
+        **typed(str, "username icon_emoji icon_url"),
         "mrkdwn": bool,
     },
     "chat.scheduleMessage": {**_POSTED, "post_at!": int},

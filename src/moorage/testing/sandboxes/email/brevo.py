@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_object
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems, words
+from moorage.testing.sandboxes._fields import problems, typed, words
 from moorage.testing.sandboxes.email.base import (
     EmailSandbox,
     attachment_item,
@@ -38,8 +38,8 @@ _VERSION: Final[dict[str, Any]] = {
     "cc": [_PERSON],
     "bcc": [_PERSON],
     "replyTo": _PERSON,
-    **dict.fromkeys(words("headers params"), dict),
-    **dict.fromkeys(words("subject htmlContent textContent"), str),
+    **typed(dict, "headers params"),
+    **typed(str, "subject htmlContent textContent"),
 }
 _MESSAGE: Final[dict[str, Any]] = {
     **{name.rstrip("!"): shape for name, shape in _VERSION.items()},
@@ -47,7 +47,7 @@ _MESSAGE: Final[dict[str, Any]] = {
     "attachment": [{"url": str, "content": str, "name": str}],
     "templateId": int,
     "tags": [str],
-    **dict.fromkeys(words("scheduledAt batchId preheader"), str),
+    **typed(str, "scheduledAt batchId preheader"),
     "messageVersions": [_VERSION],
 }
 _FILES: Final = words(

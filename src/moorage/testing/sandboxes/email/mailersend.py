@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_object
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems, words
+from moorage.testing.sandboxes._fields import problems, typed, words
 from moorage.testing.sandboxes.email.base import (
     EmailSandbox,
     attachment_item,
@@ -44,14 +44,14 @@ _MESSAGE: Final[dict[str, Any]] = {
     "cc": [_PERSON],
     "bcc": [_PERSON],
     "reply_to": _PERSON,
-    **dict.fromkeys(words("subject text html template_id in_reply_to list_unsubscribe"), str),
+    **typed(str, "subject text html template_id in_reply_to list_unsubscribe"),
     "attachments": [_FILE],
     "tags": [str],
     "references": [str],
     "personalization": [{"email!": str, "data!": dict}],
     "precedence_bulk": bool,
     "send_at": int,
-    "settings": dict.fromkeys(words("track_clicks track_opens track_content"), bool),
+    "settings": typed(bool, "track_clicks track_opens track_content"),
     "headers": [{"name!": str, "value!": str}],
 }
 _EVENTS: Final = words(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import encode_json, is_list, is_object
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import words, wrong_names
+from moorage.testing.sandboxes._fields import typed, words, wrong_names
 from moorage.testing.sandboxes.email.base import (
     EmailSandbox,
     attachment_item,
@@ -31,20 +31,18 @@ if TYPE_CHECKING:
     from moorage.testing.sandboxes.fixture import SandboxFixture
 
 _MESSAGE: Final[dict[str, type]] = {
-    **dict.fromkeys(words("From Sender ReplyTo TemplateErrorReporting Headers Variables"), dict),
-    **dict.fromkeys(words("To Cc Bcc Attachments InlinedAttachments"), list),
-    **dict.fromkeys(
-        words(
-            "Subject TextPart HTMLPart CustomCampaign TrackOpens TrackClicks CustomID EventPayload"
-            " MonitoringCategory URLTags"
-        ),
+    **typed(dict, "From Sender ReplyTo TemplateErrorReporting Headers Variables"),
+    **typed(list, "To Cc Bcc Attachments InlinedAttachments"),
+    **typed(
         str,
+        "Subject TextPart HTMLPart CustomCampaign TrackOpens TrackClicks CustomID EventPayload"
+        " MonitoringCategory URLTags",
     ),
-    **dict.fromkeys(words("TemplateLanguage TemplateErrorDeliver DeduplicateCampaign"), bool),
-    **dict.fromkeys(words("TemplateID Priority"), int),
+    **typed(bool, "TemplateLanguage TemplateErrorDeliver DeduplicateCampaign"),
+    **typed(int, "TemplateID Priority"),
 }
-_PERSON: Final[dict[str, type]] = dict.fromkeys(words("Email Name"), str)
-_FILE: Final[dict[str, type]] = dict.fromkeys(words("Filename ContentType Base64Content"), str)
+_PERSON: Final[dict[str, type]] = typed(str, "Email Name")
+_FILE: Final[dict[str, type]] = typed(str, "Filename ContentType Base64Content")
 _TRACKING: Final = words("account_default enabled disabled")
 _FORBIDDEN: Final = words(
     "from sender subject to cc bcc return-path delivered-to dkim-signature domainkey-status"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import encode_json, is_list, is_object
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems, words
+from moorage.testing.sandboxes._fields import problems, typed, words
 from moorage.testing.sandboxes.email.base import EmailSandbox, attachment_item, email_fixture
 from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded_header
 from moorage.testing.sandboxes.webhook_signatures import hex_hmac
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
 _PERSON: Final = {"email!": str, "name": str}
 _FILE: Final = {
-    "content!": str,
-    "filename!": str,
-    "type": str,
+    **typed(str, "content! filename! type"),
     "disposition": words("attachment inline"),
     "content_id": str,
 }
@@ -36,9 +34,9 @@ _MESSAGE: Final[dict[str, Any]] = {
     "from!": _PERSON,
     **{name: [_PERSON] for name in ("to", "cc", "bcc")},
     "reply_to": _PERSON,
-    **dict.fromkeys(words("subject text html category template_uuid"), str),
+    **typed(str, "subject text html category template_uuid"),
     "attachments": [_FILE],
-    **dict.fromkeys(words("headers custom_variables template_variables"), dict),
+    **typed(dict, "headers custom_variables template_variables"),
 }
 _RECIPIENTS: Final = ("to", "cc", "bcc")
 _EMAIL: Final = re.compile(r"[!-?A-~]+@[a-zA-Z0-9.-]+")

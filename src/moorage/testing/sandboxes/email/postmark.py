@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import encode_json, is_list, is_object
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems, words, wrong_names
+from moorage.testing.sandboxes._fields import problems, typed, words, wrong_names
 from moorage.testing.sandboxes.email.base import (
     EmailSandbox,
     attachment_item,
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 _MANUAL: Final = "ManualSuppression"
 _STREAMS: Final = words("outbound broadcast")
 _MESSAGE: Final[dict[str, type]] = {
-    **dict.fromkeys(words("From To Cc Bcc ReplyTo Tag TrackLinks MessageStream"), str),
-    **dict.fromkeys(words("Headers Attachments"), list),
+    **typed(str, "From To Cc Bcc ReplyTo Tag TrackLinks MessageStream"),
+    **typed(list, "Headers Attachments"),
     "Metadata": dict,
     "TrackOpens": bool,
 }
-_PLAIN_FIELDS: Final[dict[str, type]] = dict.fromkeys(words("Subject TextBody HtmlBody"), str)
+_PLAIN_FIELDS: Final[dict[str, type]] = typed(str, "Subject TextBody HtmlBody")
 _FILLED: Final[dict[str, type]] = {
     "TemplateId": int,
     "TemplateAlias": str,

@@ -17,7 +17,7 @@ import attrs
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_list, is_object
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import words, wrong_names
+from moorage.testing.sandboxes._fields import typed, words, wrong_names
 from moorage.testing.sandboxes.email.base import (
     EmailSandbox,
     attachment_item,
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from moorage.testing.sandboxes.fixture import SandboxFixture
 
 _FIELDS: Final[dict[str, type | tuple[type, ...]]] = {
-    **dict.fromkeys(words("from subject html text scheduled_at topic_id"), str),
-    **dict.fromkeys(words("to cc bcc reply_to"), (str, list)),
-    **dict.fromkeys(words("template headers"), dict),
-    **dict.fromkeys(words("attachments tags"), list),
+    **typed(str, "from subject html text scheduled_at topic_id"),
+    **typed((str, list), "to cc bcc reply_to"),
+    **typed(dict, "template headers"),
+    **typed(list, "attachments tags"),
 }
 _FILE: Final = words("content filename path content_type content_id")
 _TAG: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")

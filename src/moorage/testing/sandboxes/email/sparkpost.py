@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_list, is_object
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems, words, wrong_names
+from moorage.testing.sandboxes._fields import problems, typed, words, wrong_names
 from moorage.testing.sandboxes.email.base import (
     EmailSandbox,
     attachment_item,
@@ -38,18 +38,16 @@ if TYPE_CHECKING:
 _Types = dict[str, type | tuple[type, ...]]
 
 _TRANSMISSION: Final[_Types] = {
-    **dict.fromkeys(words("campaign_id description return_path tracking_domain"), str),
-    **dict.fromkeys(words("options override content metadata substitution_data"), dict),
+    **typed(str, "campaign_id description return_path tracking_domain"),
+    **typed(dict, "options override content metadata substitution_data"),
     "recipients": list,
 }
 _OPTIONS: Final[_Types] = {
-    **dict.fromkeys(words("start_time ip_pool dkim_key"), str),
-    **dict.fromkeys(
-        words(
-            "open_tracking initial_open click_tracking transactional sandbox skip_suppression"
-            " inline_css perform_substitutions"
-        ),
+    **typed(str, "start_time ip_pool dkim_key"),
+    **typed(
         bool,
+        "open_tracking initial_open click_tracking transactional sandbox skip_suppression"
+        " inline_css perform_substitutions",
     ),
 }
 _OVERRIDE: Final[_Types] = {"from": (str, dict), "reply_to": str, "list_id": str}
@@ -60,16 +58,16 @@ _RECIPIENT: Final[_Types] = {
     "metadata": dict,
     "substitution_data": dict,
 }
-_ADDRESS: Final[_Types] = dict.fromkeys(words("email name header_to"), str)
-_SENDER: Final[_Types] = dict.fromkeys(words("email name"), str)
+_ADDRESS: Final[_Types] = typed(str, "email name header_to")
+_SENDER: Final[_Types] = typed(str, "email name")
 _INLINE: Final[_Types] = {
-    **dict.fromkeys(words("subject html text amp_html reply_to"), str),
+    **typed(str, "subject html text amp_html reply_to"),
     "from": (str, dict),
     "headers": dict,
-    **dict.fromkeys(words("attachments inline_images"), list),
+    **typed(list, "attachments inline_images"),
 }
 _STORED: Final[_Types] = {"template_id": str, "use_draft_template": bool}
-_FILE: Final[_Types] = dict.fromkeys(words("name type data"), str)
+_FILE: Final[_Types] = typed(str, "name type data")
 _GENERATED: Final = words("subject from to reply-to content-type content-transfer-encoding")
 _MACROS: Final = {
     f"{side}_{number}_curly()": brace * count

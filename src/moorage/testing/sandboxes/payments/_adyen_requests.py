@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import is_object
+from moorage.testing.sandboxes._fields import typed
 from moorage.testing.sandboxes.base import Refusal, reply
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ PAYMENT: Final[dict[str, type]] = {
     **dict.fromkeys(_TEXTS.split(), str),
     **dict.fromkeys(_TABLES.split(), dict),
     **dict.fromkeys(_FLAGS.split(), bool),
-    **dict.fromkeys(("captureDelayHours", "fraudOffset"), int),
-    **dict.fromkeys(("lineItems", "splits", "subMerchants"), list),
+    **typed(int, "captureDelayHours fraudOffset"),
+    **typed(list, "lineItems splits subMerchants"),
 }
 """The fields of a payment, and what each is."""
 
@@ -64,22 +65,20 @@ MODIFICATIONS: Final[dict[str, dict[str, type]]] = {
     "cancels": _MODIFICATION,
     "refunds": {
         **_MORE_FIELDS,
-        "capturePspReference": str,
-        "merchantRefundReason": str,
-        "store": str,
+        **typed(str, "capturePspReference merchantRefundReason store"),
     },
     "reversals": _MODIFICATION,
 }
 ACCEPT_DISPUTE: Final[dict[str, type]] = {"disputePspReference": str, "merchantAccountCode": str}
 STORE: Final[dict[str, type]] = {
-    **dict.fromkeys(("merchantAccount", "recurringProcessingModel", "shopperEmail"), str),
-    **dict.fromkeys(("shopperIP", "shopperReference"), str),
+    **typed(str, "merchantAccount recurringProcessingModel shopperEmail"),
+    **typed(str, "shopperIP shopperReference"),
     "paymentMethod": dict,
 }
 LINK: Final[dict[str, type]] = {
-    **dict.fromkeys(("description", "expiresAt", "merchantAccount", "reference"), str),
-    **dict.fromkeys(("returnUrl", "shopperReference", "shopperStatement", "themeId"), str),
-    **dict.fromkeys(("amount", "billingAddress", "deliveryAddress"), dict),
+    **typed(str, "description expiresAt merchantAccount reference"),
+    **typed(str, "returnUrl shopperReference shopperStatement themeId"),
+    **typed(dict, "amount billingAddress deliveryAddress"),
     "lineItems": list,
     "manualCapture": bool,
     "metadata": dict,

@@ -6,20 +6,18 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.testing.sandboxes._fields import problems
+from moorage.testing.sandboxes._fields import problems, typed
 from moorage.testing.sandboxes.base import Refusal, reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _ADDRESS: Final = {
-    **dict.fromkeys(("firstName", "lastName", "company", "addressLine1", "addressLine2"), str),
-    **dict.fromkeys(("adminArea1", "adminArea2", "postalCode", "countryCodeAlpha2"), str),
+    **typed(str, "firstName lastName company addressLine1 addressLine2"),
+    **typed(str, "adminArea1 adminArea2 postalCode countryCodeAlpha2"),
 }
 _TRANSACTION: Final[Mapping[str, Any]] = {
-    "amount!": str,
-    **dict.fromkeys(("merchantAccountId", "orderId", "purchaseOrderNumber", "channel"), str),
-    "customerId": str,
+    **typed(str, "amount! merchantAccountId orderId purchaseOrderNumber channel customerId"),
     "customFields": [{"name!": str, "value": str}],
     "customerDetails": {"email": str, "phoneNumber": str},
     "descriptor": {"name": str, "phone": str, "url": str},

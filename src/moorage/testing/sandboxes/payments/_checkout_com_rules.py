@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import is_object
 from moorage.domain.values.money import EXPONENTS
+from moorage.testing.sandboxes._fields import typed
 from moorage.testing.sandboxes.base import Refusal, reply
 
 if TYPE_CHECKING:
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 PAYMENT: Final[Mapping[str, type]] = {
-    **dict.fromkeys(("3ds", "billing_descriptor", "customer", "metadata", "processing"), dict),
-    **dict.fromkeys(("recipient", "risk", "sender", "shipping", "source"), dict),
-    **dict.fromkeys(("authorization_type", "capture_on", "currency", "description"), str),
-    **dict.fromkeys(("failure_url", "payment_ip", "payment_type", "previous_payment_id"), str),
-    **dict.fromkeys(("processing_channel_id", "reference", "success_url"), str),
+    **typed(dict, "3ds billing_descriptor customer metadata processing"),
+    **typed(dict, "recipient risk sender shipping source"),
+    **typed(str, "authorization_type capture_on currency description"),
+    **typed(str, "failure_url payment_ip payment_type previous_payment_id"),
+    **typed(str, "processing_channel_id reference success_url"),
     "amount": int,
     "capture": bool,
     "items": list,
@@ -37,12 +38,12 @@ EVIDENCE: Final[Mapping[str, type]] = dict.fromkeys(
 )
 VOID: Final[Mapping[str, type]] = {"metadata": dict, "reference": str}
 _TOKEN: Final[Mapping[str, type]] = {
-    **dict.fromkeys(("type", "token"), str),
-    **dict.fromkeys(("account_holder", "billing_address", "phone"), dict),
-    **dict.fromkeys(("stored", "store_for_future_use"), bool),
+    **typed(str, "type token"),
+    **typed(dict, "account_holder billing_address phone"),
+    **typed(bool, "stored store_for_future_use"),
 }
 _STORED: Final[Mapping[str, type]] = {
-    **dict.fromkeys(("type", "id", "cvv"), str),
+    **typed(str, "type id cvv"),
     "billing_address": dict,
 }
 _MAX_LENGTHS: Final = {"reference": 50, "description": 100, "success_url": 255, "failure_url": 255}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import is_object
+from moorage.testing.sandboxes._fields import typed
 from moorage.testing.sandboxes.base import Refusal, reply
 
 if TYPE_CHECKING:
@@ -13,47 +14,46 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 PAYMENT: Final[Mapping[str, type]] = {
-    **dict.fromkeys(("amount", "app_fee"), int),
-    **dict.fromkeys(("charge_date", "currency", "description", "reference"), str),
-    **dict.fromkeys(("faster_ach", "retry_if_possible"), bool),
-    **dict.fromkeys(("links", "metadata"), dict),
+    **typed(int, "amount app_fee"),
+    **typed(str, "charge_date currency description reference"),
+    **typed(bool, "faster_ach retry_if_possible"),
+    **typed(dict, "links metadata"),
     "psu_interaction_type": str,
 }
 REFUND: Final[Mapping[str, type]] = {
-    **dict.fromkeys(("amount", "total_amount_confirmation"), int),
-    **dict.fromkeys(("links", "metadata"), dict),
+    **typed(int, "amount total_amount_confirmation"),
+    **typed(dict, "links metadata"),
     "reference": str,
 }
 REQUEST: Final[Mapping[str, type]] = {
-    **dict.fromkeys(("links", "mandate_request", "metadata", "payment_request"), dict),
-    **dict.fromkeys(("fallback_enabled",), bool),
-    **dict.fromkeys(("payment_context_code", "payment_purpose_code", "purpose_code"), str),
+    **typed(dict, "links mandate_request metadata payment_request"),
+    **typed(bool, "fallback_enabled"),
+    **typed(str, "payment_context_code payment_purpose_code purpose_code"),
 }
 PAYMENT_REQUEST: Final[Mapping[str, type]] = {
-    **dict.fromkeys(("amount", "app_fee"), int),
-    **dict.fromkeys(("currency", "description", "funds_settlement", "reference", "scheme"), str),
+    **typed(int, "amount app_fee"),
+    **typed(str, "currency description funds_settlement reference scheme"),
     "metadata": dict,
     "retry_if_possible": bool,
 }
 SUBSCRIPTION: Final[Mapping[str, type]] = {
-    **dict.fromkeys(("amount", "app_fee", "count", "day_of_month", "interval"), int),
-    **dict.fromkeys(("currency", "end_date", "interval_unit", "month", "name"), str),
-    **dict.fromkeys(("payment_reference", "start_date"), str),
-    **dict.fromkeys(("links", "metadata"), dict),
+    **typed(int, "amount app_fee count day_of_month interval"),
+    **typed(str, "currency end_date interval_unit month name payment_reference start_date"),
+    **typed(dict, "links metadata"),
     "retry_if_possible": bool,
 }
 CHANGE_SUBSCRIPTION: Final[Mapping[str, type]] = {
-    **dict.fromkeys(("amount", "app_fee"), int),
-    **dict.fromkeys(("name", "payment_reference"), str),
+    **typed(int, "amount app_fee"),
+    **typed(str, "name payment_reference"),
     "metadata": dict,
     "retry_if_possible": bool,
 }
 FLOW: Final[Mapping[str, type]] = {
-    **dict.fromkeys(("exit_uri", "language", "redirect_uri"), str),
-    **dict.fromkeys(("links", "prefilled_bank_account", "prefilled_customer"), dict),
-    **dict.fromkeys(("auto_fulfil", "lock_bank_account", "lock_currency"), bool),
-    **dict.fromkeys(("lock_customer_details", "show_redirect_buttons"), bool),
-    **dict.fromkeys(("show_success_redirect_button", "skip_success_screen"), bool),
+    **typed(str, "exit_uri language redirect_uri"),
+    **typed(dict, "links prefilled_bank_account prefilled_customer"),
+    **typed(bool, "auto_fulfil lock_bank_account lock_currency"),
+    **typed(bool, "lock_customer_details show_redirect_buttons"),
+    **typed(bool, "show_success_redirect_button skip_success_screen"),
 }
 CURRENCIES: Final = {
     "autogiro": "SEK",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.domain.values.money import EXPONENTS, Money
+from moorage.testing.sandboxes._fields import typed
 from moorage.testing.sandboxes.base import Refusal, reply
 
 if TYPE_CHECKING:
@@ -24,24 +25,17 @@ _KNOWN_FIELDS: Final[Mapping[str, tuple[type, ...]]] = {
     "applicationFee": (dict,),
     "applePayPaymentToken": _TEXT,
     "billingAddress": (dict,),
-    "cancelUrl": _TEXT,
-    "captureDelay": _TEXT,
-    "captureMode": _TEXT,
-    "cardToken": _TEXT,
-    "customerId": _TEXT,
-    "description": _TEXT,
-    "dueDate": _TEXT,
-    "googlePayPaymentToken": _TEXT,
-    "issuer": _TEXT,
+    **typed(
+        _TEXT,
+        "cancelUrl captureDelay captureMode cardToken customerId description dueDate"
+        " googlePayPaymentToken issuer",
+    ),
     "lines": (list,),
     "locale": _TEXT,
     "mandateId": _TEXT,
     "metadata": (dict, str, list),
     "method": (str, list),
-    "profileId": _TEXT,
-    "redirectUrl": _TEXT,
-    "restrictPaymentMethodsToCountry": _TEXT,
-    "sequenceType": _TEXT,
+    **typed(_TEXT, "profileId redirectUrl restrictPaymentMethodsToCountry sequenceType"),
     "shippingAddress": (dict,),
     "storeCredentials": (bool,),
     "testmode": (bool,),
@@ -54,19 +48,19 @@ CAPTURE: Final[Mapping[str, tuple[type, ...]]] = {
 }
 REFUND: Final[Mapping[str, tuple[type, ...]]] = {**CAPTURE, "reverseRouting": (bool,)}
 MANDATE: Final[Mapping[str, tuple[type, ...]]] = {
-    **dict.fromkeys(("consumerAccount", "consumerBic", "consumerName"), _TEXT),
-    **dict.fromkeys(("mandateReference", "method", "signatureDate"), _TEXT),
+    **typed(_TEXT, "consumerAccount consumerBic consumerName"),
+    **typed(_TEXT, "mandateReference method signatureDate"),
 }
 LINK: Final[Mapping[str, tuple[type, ...]]] = {
-    **dict.fromkeys(("description", "expiresAt", "profileId", "redirectUrl", "webhookUrl"), _TEXT),
+    **typed(_TEXT, "description expiresAt profileId redirectUrl webhookUrl"),
     "allowedMethods": (list,),
-    **dict.fromkeys(("amount", "billingAddress", "shippingAddress"), (dict,)),
+    **typed((dict,), "amount billingAddress shippingAddress"),
     "lines": (list,),
     "reusable": (bool,),
 }
 CHANGE_LINK: Final[Mapping[str, tuple[type, ...]]] = {"archived": (bool,), "description": _TEXT}
 CHANGE_SUBSCRIPTION: Final[Mapping[str, tuple[type, ...]]] = {
-    **dict.fromkeys(("description", "interval", "mandateId", "startDate", "webhookUrl"), _TEXT),
+    **typed(_TEXT, "description interval mandateId startDate webhookUrl"),
     "amount": (dict,),
     "metadata": (dict, str, list),
     "times": (int,),

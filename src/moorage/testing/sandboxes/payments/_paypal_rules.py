@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.domain.values.money import EXPONENTS, Money
+from moorage.testing.sandboxes._fields import typed
 from moorage.testing.sandboxes.base import Refusal, reply
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ ORDER: Final[Rule] = {
             "reference_id": 256,
             "amount!": {
                 **AMOUNT,
-                "breakdown": dict.fromkeys(("item_total", "tax_total", "discount"), AMOUNT),
+                "breakdown": typed(AMOUNT, "item_total tax_total discount"),
             },
             "custom_id": 127,
             "invoice_id": 127,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import is_object
 from moorage.domain.values.money import EXPONENTS
+from moorage.testing.sandboxes._fields import typed
 from moorage.testing.sandboxes.base import Refusal, reply
 
 if TYPE_CHECKING:
@@ -16,48 +17,46 @@ if TYPE_CHECKING:
 
 ORDER: Final[Mapping[str, type]] = {
     "amount": int,
-    **dict.fromkeys(("currency", "customer_id", "method", "offer_id", "receipt"), str),
-    **dict.fromkeys(("notes", "payment", "token"), dict),
-    **dict.fromkeys(("partial_payment", "payment_capture"), bool),
+    **typed(str, "currency customer_id method offer_id receipt"),
+    **typed(dict, "notes payment token"),
+    **typed(bool, "partial_payment payment_capture"),
 }
 RECURRING: Final[Mapping[str, type]] = {
     "amount": int,
-    **dict.fromkeys(("contact", "currency", "customer_id", "description", "email"), str),
-    **dict.fromkeys(("order_id", "recurring", "token"), str),
+    **typed(str, "contact currency customer_id description email order_id recurring token"),
     "notes": dict,
 }
 CAPTURE: Final[Mapping[str, type]] = {"amount": int, "currency": str}
 REFUND: Final[Mapping[str, type]] = {
     "amount": int,
     "notes": dict,
-    **dict.fromkeys(("receipt", "speed"), str),
+    **typed(str, "receipt speed"),
 }
 LINK: Final[Mapping[str, type]] = {
-    **dict.fromkeys(("amount", "expire_by", "first_min_partial_amount"), int),
-    **dict.fromkeys(("callback_method", "callback_url", "currency", "description"), str),
-    "reference_id": str,
-    **dict.fromkeys(("customer", "notes", "notify", "options"), dict),
-    **dict.fromkeys(("accept_partial", "reminder_enable", "upi_link"), bool),
+    **typed(int, "amount expire_by first_min_partial_amount"),
+    **typed(str, "callback_method callback_url currency description reference_id"),
+    **typed(dict, "customer notes notify options"),
+    **typed(bool, "accept_partial reminder_enable upi_link"),
 }
 PLAN: Final[Mapping[str, type]] = {
     "interval": int,
     "period": str,
-    **dict.fromkeys(("item", "notes"), dict),
+    **typed(dict, "item notes"),
 }
 ITEM: Final[Mapping[str, type]] = {
     "amount": int,
-    **dict.fromkeys(("currency", "description", "name"), str),
+    **typed(str, "currency description name"),
 }
 SUBSCRIPTION: Final[Mapping[str, type]] = {
-    **dict.fromkeys(("expire_by", "quantity", "start_at", "total_count"), int),
-    **dict.fromkeys(("offer_id", "plan_id"), str),
-    **dict.fromkeys(("notes", "notify_info"), dict),
+    **typed(int, "expire_by quantity start_at total_count"),
+    **typed(str, "offer_id plan_id"),
+    **typed(dict, "notes notify_info"),
     "addons": list,
     "customer_notify": bool,
 }
 CHANGE_SUBSCRIPTION: Final[Mapping[str, type]] = {
-    **dict.fromkeys(("quantity", "remaining_count", "start_at"), int),
-    **dict.fromkeys(("offer_id", "plan_id", "schedule_change_at"), str),
+    **typed(int, "quantity remaining_count start_at"),
+    **typed(str, "offer_id plan_id schedule_change_at"),
     "customer_notify": bool,
 }
 MANDATORY: Final = ("amount", "contact", "currency", "customer_id", "email", "order_id", "token")

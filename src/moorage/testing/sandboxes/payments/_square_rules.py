@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import is_object
 from moorage.domain.values.money import EXPONENTS
+from moorage.testing.sandboxes._fields import typed
 from moorage.testing.sandboxes.base import Refusal, reply
 
 if TYPE_CHECKING:
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 VERSION: Final = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}")
 MONEY: Final[Mapping[str, Any]] = {"amount": int, "currency": str}
 _ADDRESS: Final[Mapping[str, Any]] = {
-    **dict.fromkeys(("address_line_1", "address_line_2", "address_line_3"), str),
-    **dict.fromkeys(("administrative_district_level_1", "country", "first_name"), str),
-    **dict.fromkeys(("last_name", "locality", "postal_code"), str),
+    **typed(str, "address_line_1 address_line_2 address_line_3"),
+    **typed(str, "administrative_district_level_1 country first_name"),
+    **typed(str, "last_name locality postal_code"),
 }
 PAY: Final[Mapping[str, Any]] = {
     "accept_partial_authorization": bool,
@@ -30,9 +31,7 @@ PAY: Final[Mapping[str, Any]] = {
     "buyer_email_address": 255,
     "buyer_phone_number": str,
     "customer_details": {"customer_initiated": bool, "seller_keyed_in": bool},
-    "customer_id": str,
-    "delay_action": str,
-    "delay_duration": str,
+    **typed(str, "customer_id delay_action delay_duration"),
     "idempotency_key": 45,
     "location_id": str,
     "note": 500,

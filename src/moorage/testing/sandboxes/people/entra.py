@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems
+from moorage.testing.sandboxes._fields import problems, typed
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.people.base import PeopleSandbox, StoredAccount
 from moorage.testing.sandboxes.tokens import TokenEndpoint
@@ -25,26 +25,16 @@ _NONE_TYPE: Final = type(None)
 _TEXT: Final = (str, _NONE_TYPE)
 _SHAPE: Final[dict[str, Any]] = {
     "accountEnabled": bool,
-    "displayName": str,
-    "mailNickname": str,
-    "userPrincipalName": str,
+    **typed(str, "displayName mailNickname userPrincipalName"),
     "passwordProfile": {"password!": str, "forceChangePasswordNextSignIn": bool},
     "usageLocation": str,
     "mail": _TEXT,
     "otherMails": [str],
     "businessPhones": [str],
-    **dict.fromkeys(
-        (
-            "givenName",
-            "surname",
-            "jobTitle",
-            "department",
-            "employeeId",
-            "preferredLanguage",
-            "mobilePhone",
-            "officeLocation",
-        ),
+    **typed(
         _TEXT,
+        "givenName surname jobTitle department employeeId preferredLanguage mobilePhone"
+        " officeLocation",
     ),
 }
 _REQUIRED: Final = (

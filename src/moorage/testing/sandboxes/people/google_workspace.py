@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems
+from moorage.testing.sandboxes._fields import problems, typed
 from moorage.testing.sandboxes._google import key_file, pair
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.people._google_workspace_search import SearchProblemError, matches
@@ -50,11 +50,7 @@ _ENTRIES: Final[dict[str, dict[str, Any]]] = {
     "emails": {"address!": str, "type!": str, "primary": bool, "customType": str},
     "phones": {"value!": str, "type!": str, "primary": bool, "customType": str},
     "organizations": {
-        "title": str,
-        "department": str,
-        "costCenter": str,
-        "name": str,
-        "type": str,
+        **typed(str, "title department costCenter name type"),
         "primary": bool,
     },
     "relations": {"value!": str, "type!": str, "customType": str},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_list
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems
+from moorage.testing.sandboxes._fields import problems, typed
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.people._scim_language import (
     SyntaxProblemError,
@@ -40,22 +40,11 @@ _SHAPE: Final[dict[str, Any]] = {
     "meta": dict,
     "externalId": str,
     "userName!": str,
-    "name": {
-        "formatted": str,
-        "familyName": str,
-        "givenName": str,
-        "middleName": str,
-        "honorificPrefix": str,
-        "honorificSuffix": str,
-    },
-    "displayName": str,
-    "nickName": str,
-    "profileUrl": str,
-    "title": str,
-    "userType": str,
-    "preferredLanguage": str,
-    "locale": str,
-    "timezone": str,
+    "name": typed(str, "formatted familyName givenName middleName honorificPrefix honorificSuffix"),
+    **typed(
+        str,
+        "displayName nickName profileUrl title userType preferredLanguage locale timezone",
+    ),
     "active": bool,
     "password": str,
     "emails": [_ENTRY],
@@ -63,11 +52,7 @@ _SHAPE: Final[dict[str, Any]] = {
     "addresses": [dict],
     "groups": [_ENTRY],
     _ENTERPRISE: {
-        "employeeNumber": str,
-        "costCenter": str,
-        "organization": str,
-        "division": str,
-        "department": str,
+        **typed(str, "employeeNumber costCenter organization division department"),
         "manager": {"value": str, "$ref": str, "displayName": str},
     },
 }

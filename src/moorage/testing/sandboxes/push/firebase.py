@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.contracts.push import DeviceToken
 from moorage.domain.values.json_text import encode_json
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems, words
+from moorage.testing.sandboxes._fields import problems, typed, words
 from moorage.testing.sandboxes._google import GoogleTokens, key_file
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.push.base import DeliveredNotification, PushSandbox
@@ -36,9 +36,7 @@ _RESERVED: Final = re.compile("(from|message_type)|(google|gcm).*")
 _TTL: Final = re.compile(r"[0-9]{1,7}(\.[0-9]{1,9})?s")
 _TOPIC: Final = re.compile(r"[A-Za-z0-9\-_.~%]+")
 _MESSAGE: Final[dict[str, Any]] = {
-    "token": str,
-    "topic": str,
-    "condition": str,
+    **typed(str, "token topic condition"),
     "data": dict,
     "notification": {"title": str, "body": str, "image": str},
     "android": {
@@ -48,11 +46,7 @@ _MESSAGE: Final[dict[str, Any]] = {
         "restricted_package_name": str,
         "data": dict,
         "notification": {
-            "title": str,
-            "body": str,
-            "sound": str,
-            "image": str,
-            "channel_id": str,
+            **typed(str, "title body sound image channel_id"),
             "notification_count": int,
         },
         "fcm_options": {"analytics_label": str},
@@ -63,9 +57,7 @@ _MESSAGE: Final[dict[str, Any]] = {
         "fcm_options": {"analytics_label": str, "image": str},
     },
     "webpush": {
-        "headers": dict,
-        "data": dict,
-        "notification": dict,
+        **typed(dict, "headers data notification"),
         "fcm_options": {"analytics_label": str, "link": str},
     },
     "fcm_options": {"analytics_label": str},

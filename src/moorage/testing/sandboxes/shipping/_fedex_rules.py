@@ -4,27 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from moorage.testing.sandboxes._fields import NUMBER, words
+from moorage.testing.sandboxes._fields import NUMBER, typed, words
 
 _ACCOUNT: Final = {"value!": str}
 _MONEY: Final = {"amount!": NUMBER, "currency!": str}
 _WEIGHT: Final = {"units!": words("KG LB"), "value!": NUMBER}
 _PICKUPS: Final = words("CONTACT_FEDEX_TO_SCHEDULE DROPOFF_AT_FEDEX_LOCATION USE_SCHEDULED_PICKUP")
 _PLACE: Final = {
-    "city": str,
-    "stateOrProvinceCode": str,
-    "postalCode": str,
-    "countryCode!": str,
+    **typed(str, "city stateOrProvinceCode postalCode countryCode!"),
     "residential": bool,
 }
 _STREET: Final = {"streetLines!": [str], **_PLACE}
 _PARTY: Final = {
-    "contact!": {
-        "personName": str,
-        "companyName": str,
-        "phoneNumber!": str,
-        "emailAddress": str,
-    },
+    "contact!": typed(str, "personName companyName phoneNumber! emailAddress"),
     "address!": _STREET,
 }
 _REFERENCE: Final = {
@@ -41,10 +33,7 @@ _PACKAGE: Final[dict[str, Any]] = {
     },
 }
 _COMMODITY: Final = {
-    "description!": str,
-    "countryOfManufacture": str,
-    "harmonizedCode": str,
-    "partNumber": str,
+    **typed(str, "description! countryOfManufacture harmonizedCode partNumber"),
     "numberOfPieces": int,
     "quantity": int,
     "quantityUnits": str,
@@ -84,9 +73,7 @@ SHIPMENT: Final[dict[str, Any]] = {
         "shipper!": _PARTY,
         "recipients!": [_PARTY],
         "pickupType!": _PICKUPS,
-        "serviceType!": str,
-        "packagingType!": str,
-        "shipDatestamp": str,
+        **typed(str, "serviceType! packagingType! shipDatestamp"),
         "totalWeight!": NUMBER,
         "shippingChargesPayment!": {"paymentType!": words("SENDER")},
         "labelSpecification!": {
@@ -127,23 +114,16 @@ TRACK: Final[dict[str, Any]] = {
 }
 REFERENCES: Final[dict[str, Any]] = {
     "includeDetailedScans": bool,
-    "referencesInformation!": {
-        "type": str,
-        "value!": str,
-        "accountNumber": str,
-        "shipDateBegin!": str,
-        "shipDateEndDate!": str,
-    },
+    "referencesInformation!": typed(
+        str, "type value! accountNumber shipDateBegin! shipDateEndDate!"
+    ),
 }
 ADDRESSES: Final[dict[str, Any]] = {
     "addressesToValidate!": [
         {
             "address!": {
                 "streetLines!": [str],
-                "city!": str,
-                "stateOrProvinceCode": str,
-                "postalCode!": str,
-                "countryCode": str,
+                **typed(str, "city! stateOrProvinceCode postalCode! countryCode"),
             }
         }
     ]

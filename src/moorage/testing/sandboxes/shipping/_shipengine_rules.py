@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from moorage.testing.sandboxes._fields import NUMBER, words
+from moorage.testing.sandboxes._fields import NUMBER, typed, words
 from moorage.testing.sandboxes.base import Refusal, reply
 
 REQUEST_ID: Final = "00000000-0000-4000-8000-000000000000"
 _AMOUNT: Final = {"currency!": str, "amount!": NUMBER}
 _WEIGHT: Final = {"value!": NUMBER, "unit!": words("pound ounce gram kilogram")}
 ADDRESS: Final[dict[str, Any]] = {
-    "name": str,
-    "company_name": str,
-    "address_line1": str,
-    "address_line2": str,
-    "address_line3": str,
-    "city_locality": str,
-    "state_province!": str,
-    "postal_code": str,
-    "country_code!": str,
-    "phone": str,
-    "email": str,
+    **typed(
+        str,
+        "name company_name address_line1 address_line2 address_line3 city_locality state_province!"
+        " postal_code country_code! phone email",
+    ),
     "address_residential_indicator": words("unknown yes no"),
 }
 _PRODUCT: Final = {
@@ -29,18 +23,14 @@ _PRODUCT: Final = {
     "quantity": int,
     "value": _AMOUNT,
     "weight": _WEIGHT,
-    "harmonized_tariff_code": str,
-    "country_of_origin": str,
-    "sku": str,
+    **typed(str, "harmonized_tariff_code country_of_origin sku"),
 }
 _PACKAGE: Final = {
     "package_code": str,
     "weight!": _WEIGHT,
     "dimensions": {
         "unit!": words("inch centimeter"),
-        "length!": NUMBER,
-        "width!": NUMBER,
-        "height!": NUMBER,
+        **typed(NUMBER, "length! width! height!"),
     },
     "insured_value": _AMOUNT,
     "label_messages": {"reference1": str, "reference2": str, "reference3": str},
@@ -56,9 +46,7 @@ _CUSTOMS: Final = {
 }
 _SHIPMENT: Final = {
     "validate_address": words("no_validation validate_only validate_and_clean"),
-    "ship_from!": ADDRESS,
-    "ship_to!": ADDRESS,
-    "return_to": ADDRESS,
+    **typed(ADDRESS, "ship_from! ship_to! return_to"),
     "ship_date": str,
     "confirmation": words("none delivery signature adult_signature direct_signature"),
     "customs": _CUSTOMS,
@@ -83,9 +71,7 @@ LABEL: Final[dict[str, Any]] = {
     "label_layout": words("4x6 letter A4 A6"),
     "label_download_type": words("url"),
     "validate_address": words("no_validation validate_only validate_and_clean"),
-    "custom_field1": str,
-    "custom_field2": str,
-    "custom_field3": str,
+    **typed(str, "custom_field1 custom_field2 custom_field3"),
 }
 
 
@@ -97,15 +83,11 @@ PICKUP: Final[dict[str, Any]] = {
 }
 MANIFEST: Final[dict[str, Any]] = {"label_ids!": [str]}
 POINTS: Final[dict[str, Any]] = {
-    "address!": {
-        "address_line1": str,
-        "address_line2": str,
-        "address_line3": str,
-        "city_locality": str,
-        "state_province": str,
-        "postal_code": str,
-        "country_code!": str,
-    },
+    "address!": typed(
+        str,
+        "address_line1 address_line2 address_line3 city_locality state_province postal_code"
+        " country_code!",
+    ),
     "providers!": [{"carrier_id": str, "service_code": [str]}],
     "max_results": int,
     "radius": int,

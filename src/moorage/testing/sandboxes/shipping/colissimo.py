@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import NUMBER, problems, words
+from moorage.testing.sandboxes._fields import NUMBER, problems, typed, words
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import LABEL_TEXTS, NO_LABEL, event_time
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ADDRESS: Final = {
-    **dict.fromkeys(("line2!", "countryCode!", "city!", "zipCode!"), str),
-    **dict.fromkeys(("companyName", "lastName", "firstName", "line0", "line1", "line3"), str),
-    **dict.fromkeys(("stateOrProvinceCode", "phoneNumber", "mobileNumber", "email"), str),
+    **typed(str, "line2! countryCode! city! zipCode!"),
+    **typed(str, "companyName lastName firstName line0 line1 line3"),
+    **typed(str, "stateOrProvinceCode phoneNumber mobileNumber email"),
 }
 _LABEL: Final = {
     "outputFormat!": {
@@ -34,9 +34,7 @@ _LABEL: Final = {
     "letter!": {
         "service!": {
             "productCode!": words("DOM DOS COM CDS CECO CORE CORI HD COLD COL ECO ECOS ACCI"),
-            "depositDate!": str,
-            "orderNumber": str,
-            "commercialName": str,
+            **typed(str, "depositDate! orderNumber commercialName"),
             "returnTypeChoice": int,
         },
         "parcel!": {"weight!": NUMBER, "instructions": str, "nonMachinable": bool},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import NUMBER, problems
+from moorage.testing.sandboxes._fields import NUMBER, problems, typed
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
     LABEL_TEXTS,
@@ -28,28 +28,18 @@ _HOME: Final = (("N", "EXPRESS DOMESTIC", 12.4, 1), ("1", "EXPRESS DOMESTIC 12:0
 _FOREIGN_PRODUCTS: Final = (("P", "EXPRESS WORLDWIDE", 48.75, 3), ("Y", "EXPRESS 12:00", 66.1, 2))
 _MAX_WEIGHT: Final = 70
 _PLANNED: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d ?GMT[+-]\d\d:\d\d")
-_PLACE: Final = {
-    "postalCode!": str,
-    "cityName!": str,
-    "countryCode!": str,
-    "provinceCode": str,
-    "addressLine1": str,
-    "addressLine2": str,
-    "addressLine3": str,
-    "countyName": str,
-}
+_PLACE: Final = typed(
+    str,
+    "postalCode! cityName! countryCode! provinceCode addressLine1 addressLine2 addressLine3"
+    " countyName",
+)
 _STREET: Final = {
     **{name: kind for name, kind in _PLACE.items() if name != "addressLine1"},
     "addressLine1!": str,
 }
 _PARTY: Final = {
     "postalAddress!": _STREET,
-    "contactInformation!": {
-        "fullName!": str,
-        "companyName!": str,
-        "phone!": str,
-        "email": str,
-    },
+    "contactInformation!": typed(str, "fullName! companyName! phone! email"),
 }
 _REFERENCES: Final = [{"value!": str, "typeCode": str}]
 _ACCOUNTS: Final = [{"typeCode!": str, "number!": str}]
@@ -99,10 +89,7 @@ _SHIPMENT: Final = {
         "packages!": [{**_PACKAGE, "customerReferences": _REFERENCES}],
         "isCustomsDeclarable!": bool,
         "declaredValue": NUMBER,
-        "declaredValueCurrency": str,
-        "description!": str,
-        "incoterm!": str,
-        "unitOfMeasurement!": str,
+        **typed(str, "declaredValueCurrency description! incoterm! unitOfMeasurement!"),
         "exportDeclaration": {
             "lineItems!": [_LINE],
             "invoice": {"number!": str, "date!": str, "signatureName": str},

@@ -10,27 +10,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import NUMBER, problems, words
+from moorage.testing.sandboxes._fields import NUMBER, problems, typed, words
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import LABEL_TEXTS, NO_LABEL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_CUSTOMER: Final = dict.fromkeys(
-    ("customerAccountNumber", "customerSubAccountNumber", "customerID"), str
-)
+_CUSTOMER: Final = typed(str, "customerAccountNumber customerSubAccountNumber customerID")
 _PARTY: Final = {
     "customerInfos": _CUSTOMER,
     "address!": {
-        **dict.fromkeys(("street!", "country!", "zipCode!", "city!"), str),
-        **dict.fromkeys(("companyName", "name1", "name2", "houseNumber"), str),
-        **dict.fromkeys(("addressLine2", "addressLine3", "state"), str),
+        **typed(str, "street! country! zipCode! city!"),
+        **typed(str, "companyName name1 name2 houseNumber"),
+        **typed(str, "addressLine2 addressLine3 state"),
     },
-    "contact": dict.fromkeys(("contactPerson", "phone1", "phone2", "fax", "email"), str),
+    "contact": typed(str, "contactPerson phone1 phone2 fax email"),
     "comment": str,
 }
-_SIDES: Final = dict.fromkeys(("length", "width", "height"), int)
+_SIDES: Final = typed(int, "length width height")
 _SHIPMENT: Final = {
     "numberOfParcels!": words("1"),
     "shipmentInfos!": {

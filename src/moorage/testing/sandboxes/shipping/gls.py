@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import NUMBER, problems, words
+from moorage.testing.sandboxes._fields import NUMBER, problems, typed, words
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import LABEL_TEXTS, NO_LABEL, NO_RATES, event_time
 from moorage.testing.sandboxes.tokens import TokenEndpoint
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 _PRODUCTS: Final = words("PARCEL EXPRESS FREIGHT PHARMA PHARMAPLUS")
 _LOCATION: Final = {"CountryCode!": str, "ZIPCode": str}
 _PARTY: Final = {
-    **dict.fromkeys(("Name1!", "Street!", "City!", "CountryCode!"), str),
-    **dict.fromkeys(("Name2", "Name3", "Province", "StreetNumber", "ContactPerson"), str),
-    **dict.fromkeys(("ZIPCode", "FixedLinePhonenumber", "MobilePhoneNumber", "eMail"), str),
+    **typed(str, "Name1! Street! City! CountryCode!"),
+    **typed(str, "Name2 Name3 Province StreetNumber ContactPerson"),
+    **typed(str, "ZIPCode FixedLinePhonenumber MobilePhoneNumber eMail"),
 }
 _PRINTING: Final = {
     "ReturnLabels!": {
@@ -36,9 +36,7 @@ _SERVICES: Final = {"Source!": _LOCATION, "Destination!": _LOCATION, "ContactID"
 _ORDER: Final = {
     "Shipment!": {
         "ShipmentReference": [str],
-        "ShippingDate": str,
-        "Middleware!": str,
-        "IncotermCode": str,
+        **typed(str, "ShippingDate Middleware! IncotermCode"),
         "Product!": _PRODUCTS,
         "Consignee!": {"Address": _PARTY, "Category": words("BUSINESS PRIVATE")},
         "Shipper!": {"ContactID!": str, "AlternativeShipperAddress": _PARTY},

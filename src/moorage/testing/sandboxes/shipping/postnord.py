@@ -9,7 +9,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import NUMBER, problems, words
+from moorage.testing.sandboxes._fields import NUMBER, problems, typed, words
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import LABEL_TEXTS, NO_LABEL, event_time
 
@@ -22,9 +22,9 @@ _PARTY: Final = {
     "nameIdentification!": {"name!": str, "companyName": str, "careOfName": str},
     "address!": {
         "streets": [str],
-        **dict.fromkeys(("postalCode!", "city!", "countryCode!", "placeName", "state"), str),
+        **typed(str, "postalCode! city! countryCode! placeName state"),
     },
-    "contact": dict.fromkeys(("contactName", "emailAddress", "phoneNo", "smsNo"), str),
+    "contact": typed(str, "contactName emailAddress phoneNo smsNo"),
 }
 _AMOUNT: Final = {"value!": NUMBER, "unit!": str}
 _BOOKING: Final = {
@@ -58,7 +58,7 @@ _BOOKING: Final = {
                     "items!": [
                         {
                             "itemIdentification!": {"itemId!": str},
-                            "dimensions": dict.fromkeys(("length", "width", "height"), _AMOUNT),
+                            "dimensions": typed(_AMOUNT, "length width height"),
                             "grossWeight": _AMOUNT,
                         }
                     ],

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import NUMBER, problems, words
+from moorage.testing.sandboxes._fields import NUMBER, problems, typed, words
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import LABEL_TEXTS, NO_LABEL, event_time
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ADDRESS: Final = {
-    **dict.fromkeys(("addressLine1!", "city!", "countryCode!"), str),
-    **dict.fromkeys(("fullName", "companyName", "addressLine2", "addressLine3"), str),
-    **dict.fromkeys(("county", "postcode"), str),
+    **typed(str, "addressLine1! city! countryCode!"),
+    **typed(str, "fullName companyName addressLine2 addressLine3"),
+    **typed(str, "county postcode"),
 }
 _CATEGORIES: Final = words(
     "none gift commercialSample documents other returnedGoods saleOfGoods mixedContent"
 )
 _CONTENT: Final = {
-    **dict.fromkeys(("name", "customsDescription", "extendedCustomsDescription"), str),
-    **dict.fromkeys(("SKU", "customsCode", "originCountryCode"), str),
+    **typed(str, "name customsDescription extendedCustomsDescription"),
+    **typed(str, "SKU customsCode originCountryCode"),
     "quantity!": int,
     "unitValue": NUMBER,
     "unitWeightInGrams": int,
@@ -45,12 +45,12 @@ _ORDER: Final = {
             "packageFormatIdentifier!": words(
                 "undefined letter largeLetter smallParcel mediumParcel largeParcel parcel documents"
             ),
-            "dimensions": dict.fromkeys(("heightInMms!", "widthInMms!", "depthInMms!"), int),
+            "dimensions": typed(int, "heightInMms! widthInMms! depthInMms!"),
             "contents": [_CONTENT],
         }
     ],
-    **dict.fromkeys(("orderDate!", "plannedDespatchDate", "currencyCode"), str),
-    **dict.fromkeys(("subtotal!", "shippingCostCharged!", "total!"), NUMBER),
+    **typed(str, "orderDate! plannedDespatchDate currencyCode"),
+    **typed(NUMBER, "subtotal! shippingCostCharged! total!"),
     "specialInstructions": str,
     "postageDetails": {"serviceCode": str, "commercialInvoiceNumber": str, "safePlace": str},
     "label": {"includeLabelInResponse!": bool, "includeCN": bool, "includeReturnsLabel": bool},

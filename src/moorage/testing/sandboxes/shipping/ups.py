@@ -6,7 +6,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems
+from moorage.testing.sandboxes._fields import problems, typed
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
     LABEL_TEXTS,
@@ -29,11 +29,7 @@ _MAX_WEIGHT: Final = 150
 _CODE: Final = {"Code!": str, "Description": str}
 _ADDRESS: Final = {
     "AddressLine!": [str],
-    "City": str,
-    "StateProvinceCode": str,
-    "PostalCode": str,
-    "CountryCode!": str,
-    "ResidentialAddressIndicator": str,
+    **typed(str, "City StateProvinceCode PostalCode CountryCode! ResidentialAddressIndicator"),
 }
 _PARTY: Final = {"Name!": str, "AttentionName": str, "Address!": _ADDRESS}
 _REACHABLE: Final = {**_PARTY, "Phone": {"Number!": str}}
@@ -44,9 +40,7 @@ _PACKAGE: Final = {
     "PackageWeight!": {"UnitOfMeasurement!": _CODE, "Weight!": str},
     "Dimensions": {
         "UnitOfMeasurement!": _CODE,
-        "Length!": str,
-        "Width!": str,
-        "Height!": str,
+        **typed(str, "Length! Width! Height!"),
     },
     "PackageServiceOptions": {
         "DeliveryConfirmation": {"DCISType!": str},
@@ -79,18 +73,15 @@ _REFERENCES: Final = [{"Code": str, "Value!": str}]
 _PRODUCT: Final = {
     "Description!": [str],
     "Unit!": {"Number!": str, "UnitOfMeasurement!": _CODE, "Value!": str},
-    "CommodityCode": str,
-    "PartNumber": str,
-    "OriginCountryCode": str,
+    **typed(str, "CommodityCode PartNumber OriginCountryCode"),
 }
 _FORMS: Final = {
     "FormType!": [str],
-    "InvoiceNumber!": str,
-    "InvoiceDate!": str,
-    "ReasonForExport!": str,
-    "TermsOfShipment": str,
-    "CurrencyCode!": str,
-    "DeclarationStatement": str,
+    **typed(
+        str,
+        "InvoiceNumber! InvoiceDate! ReasonForExport! TermsOfShipment CurrencyCode!"
+        " DeclarationStatement",
+    ),
     "Contacts!": {"SoldTo!": _REACHABLE},
     "Product!": [_PRODUCT],
 }
@@ -139,10 +130,7 @@ _ASKED_ADDRESS: Final = {
     "XAVRequest!": {
         "AddressKeyFormat!": {
             "AddressLine": [str],
-            "PoliticalDivision2": str,
-            "PoliticalDivision1": str,
-            "PostcodePrimaryLow": str,
-            "CountryCode!": str,
+            **typed(str, "PoliticalDivision2 PoliticalDivision1 PostcodePrimaryLow CountryCode!"),
         },
     },
 }

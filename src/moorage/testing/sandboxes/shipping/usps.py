@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import NUMBER, problems, words
+from moorage.testing.sandboxes._fields import NUMBER, problems, typed, words
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
     HEAVIEST,
@@ -47,15 +47,13 @@ _RATES: Final = {
 }
 _ROLE: Final = {
     "roleName!": words("PAYER LABEL_OWNER"),
-    "CRID!": str,
-    "MID!": str,
-    "manifestMID!": str,
+    **typed(str, "CRID! MID! manifestMID!"),
     "accountType": words("EPS"),
     "accountNumber": str,
 }
 _PARTY: Final = {
-    **dict.fromkeys(("firstName", "lastName", "firm", "secondaryAddress", "ZIPPlus4"), str),
-    **dict.fromkeys(("streetAddress!", "city!", "state!", "ZIPCode!"), str),
+    **typed(str, "firstName lastName firm secondaryAddress ZIPPlus4"),
+    **typed(str, "streetAddress! city! state! ZIPCode!"),
     "ignoreBadAddress": bool,
 }
 _LABEL: Final = {
@@ -64,9 +62,7 @@ _LABEL: Final = {
         "labelType": words("4X6LABEL"),
         "receiptOption": words("SAME_PAGE SEPARATE_PAGE NONE"),
     },
-    "fromAddress!": _PARTY,
-    "toAddress!": _PARTY,
-    "returnAddress": _PARTY,
+    **typed(_PARTY, "fromAddress! toAddress! returnAddress"),
     "packageDescription!": {
         **_PACKAGE,
         "mailingDate!": str,

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import NUMBER, problems
+from moorage.testing.sandboxes._fields import NUMBER, problems, typed
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shops.base import BUYER, SKU, SeenParcel, ShopSandbox
 from moorage.testing.sandboxes.tokens import TokenEndpoint
@@ -59,13 +59,11 @@ _PARCEL: Final = {
     "marketplaceId!": str,
     "codCollectionMethod": str,
     "packageDetail!": {
-        "packageReferenceId!": str,
-        "carrierCode!": str,
-        "carrierName": str,
-        "shippingMethod": str,
-        "trackingNumber!": str,
-        "shipDate!": str,
-        "shipFromSupplySourceId": str,
+        **typed(
+            str,
+            "packageReferenceId! carrierCode! carrierName shippingMethod trackingNumber! shipDate!"
+            " shipFromSupplySourceId",
+        ),
         "orderItems!": [{"orderItemId!": str, "quantity!": int, "transparencyCodes": [str]}],
     },
 }
@@ -75,9 +73,7 @@ _PATCH: Final = {
 }
 _STOCK: Final = {"fulfillment_channel_code!": str, "quantity!": int}
 _OFFER: Final = {
-    "marketplace_id!": str,
-    "currency!": str,
-    "audience!": str,
+    **typed(str, "marketplace_id! currency! audience!"),
     "our_price!": [{"schedule!": [{"value_with_tax!": NUMBER}]}],
 }
 _SHIPPABLE: Final = frozenset({"UNSHIPPED", "PARTIALLY_SHIPPED"})

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems
+from moorage.testing.sandboxes._fields import problems, typed
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shops.base import BUYER, SKU, SeenParcel, ShopSandbox
 
@@ -28,9 +28,7 @@ _CHANGED: Final = re.compile(rf"lastmodifieddate:\[({_TIME})\.\.({_TIME})?\]")
 _AMOUNT: Final = {"value!": str, "currency!": str}
 _PARCEL: Final = {
     "lineItems!": [{"lineItemId!": str, "quantity": int}],
-    "shippedDate": str,
-    "shippingCarrierCode": str,
-    "trackingNumber": str,
+    **typed(str, "shippedDate shippingCarrierCode trackingNumber"),
 }
 _UPDATE: Final = {
     "requests!": [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems
+from moorage.testing.sandboxes._fields import problems, typed
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.signatures.base import (
     PDF,
@@ -44,7 +44,7 @@ _FREQUENCIES: Final = frozenset(
     )
 )
 _AGREEMENT: Final = {
-    **dict.fromkeys(("name!", "message", "locale", "expirationTime"), str),
+    **typed(str, "name! message locale expirationTime"),
     "state!": frozenset({"IN_PROCESS"}),
     "signatureType!": frozenset({"ESIGN"}),
     "fileInfos!": [{"transientDocumentId!": str}],

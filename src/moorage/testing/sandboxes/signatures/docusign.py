@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_list
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems, words
+from moorage.testing.sandboxes._fields import problems, typed, words
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.signatures.base import (
     PDF,
@@ -41,8 +41,8 @@ _LANGUAGES: Final = words(
 _BOOLEAN: Final = words("true false")
 _EMAIL: Final = {"supportedLanguage": _LANGUAGES, "emailSubject": str, "emailBody": str}
 _TAB: Final = {
-    **dict.fromkeys(("anchorString", "anchorXOffset", "anchorYOffset"), str),
-    **dict.fromkeys(("documentId", "pageNumber", "xPosition", "yPosition"), str),
+    **typed(str, "anchorString anchorXOffset anchorYOffset"),
+    **typed(str, "documentId pageNumber xPosition yPosition"),
     "anchorUnits": words("pixels mms cms inches"),
     "anchorIgnoreIfNotPresent": _BOOLEAN,
 }
@@ -56,9 +56,7 @@ _SIGNER: Final = {
     "smsAuthentication": {"senderProvidedNumbers!": [str]},
     "tabs": {"signHereTabs": [_TAB]},
 }
-_DOCUMENT: Final = {
-    **dict.fromkeys(("documentId!", "name!", "fileExtension", "documentBase64!"), str)
-}
+_DOCUMENT: Final = {**typed(str, "documentId! name! fileExtension documentBase64!")}
 _NOTIFICATION: Final = {
     "useAccountDefaults": _BOOLEAN,
     "expirations": {"expireEnabled": _BOOLEAN, "expireAfter": str, "expireWarn": str},
@@ -66,9 +64,7 @@ _NOTIFICATION: Final = {
 }
 _ENVELOPE: Final = {
     "status!": words("sent created"),
-    "emailSubject": str,
-    "emailBlurb": str,
-    "transactionId": str,
+    **typed(str, "emailSubject emailBlurb transactionId"),
     "notification": _NOTIFICATION,
     "templateId": str,
     "templateRoles": [{**_PERSON, "roleName!": str}],
@@ -76,10 +72,7 @@ _ENVELOPE: Final = {
     "recipients": {"signers!": [_SIGNER]},
     "brandId": str,
 }
-_VIEW: Final = {
-    **dict.fromkeys(("returnUrl!", "authenticationMethod!", "email", "userName", "userId"), str),
-    "clientUserId!": str,
-}
+_VIEW: Final = typed(str, "returnUrl! authenticationMethod! email userName userId clientUserId!")
 _CHANGE: Final = {"status": words("voided sent"), "voidedReason": str}
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems
+from moorage.testing.sandboxes._fields import problems, typed
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.signatures.base import (
     PDF,
@@ -36,21 +36,20 @@ _PLACE: Final = {
     "type!": frozenset({"signature"}),
     "signer!": str,
     "required!": bool,
-    **dict.fromkeys(("x!", "y!", "width!", "height!"), int),
-    "page": int,
+    **typed(int, "x! y! width! height! page"),
 }
 _SIGNER: Final = {
-    **dict.fromkeys(("name!", "email_address!"), str),
+    **typed(str, "name! email_address!"),
     "order": int,
     "sms_phone_number": str,
     "sms_phone_number_type": frozenset({"authentication", "delivery"}),
 }
 _REQUEST: Final = {
-    **dict.fromkeys(("title", "subject", "message", "client_id"), str),
+    **typed(str, "title subject message client_id"),
     "signers!": [_SIGNER],
     "metadata": dict,
     "expires_at": int,
-    **dict.fromkeys(("test_mode", "allow_decline"), bool),
+    **typed(bool, "test_mode allow_decline"),
     "form_fields_per_document": [_PLACE],
     "signing_redirect_url": str,
 }

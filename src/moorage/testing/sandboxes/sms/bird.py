@@ -15,7 +15,7 @@ from moorage.contracts.sms import is_gsm, segments
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_object
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems, words, wrong_names
+from moorage.testing.sandboxes._fields import problems, typed, words, wrong_names
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.sms.base import OUR_NUMBER, SmsSandbox
 from moorage.testing.sandboxes.sms.sent_codes import SentCodes
@@ -35,8 +35,8 @@ _MAGIC: Final = {
     "+15005550008": (429, "rate_limit_error", "Too many requests."),
 }
 _FIELDS: Final[dict[str, type]] = {
-    **dict.fromkeys(words("category from text to"), str),
-    **dict.fromkeys(words("metadata options template"), dict),
+    **typed(str, "category from text to"),
+    **typed(dict, "metadata options template"),
     "tags": list,
 }
 _CATEGORIES: Final = words("transactional marketing authentication service")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.contracts.sms import segments
 from moorage.domain.values.json_text import encode_json
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import Shape, problems, words
+from moorage.testing.sandboxes._fields import Shape, problems, typed, words
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.sms.base import OUR_NUMBER, SmsSandbox
 from moorage.testing.sandboxes.sms.sent_codes import SentCodes
@@ -62,10 +62,7 @@ _BULK_STATUSES: Final = words("PENDING PAUSED PROCESSING CANCELED FINISHED FAILE
 _OPEN_BULKS: Final = words("PENDING PAUSED")
 _GROUPS: Final = ("ACCEPTED", "PENDING", "UNDELIVERABLE", "DELIVERED", "EXPIRED", "REJECTED")
 _CODE: Final = {
-    "applicationId!": str,
-    "messageId!": str,
-    "to!": str,
-    "from": str,
+    **typed(str, "applicationId! messageId! to! from"),
     "placeholders": dict,
 }
 _LONGEST_DATA: Final = 4000

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlencode
 from moorage.contracts.sms import segments
 from moorage.domain.values.json_text import is_object
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems, words, wrong_names
+from moorage.testing.sandboxes._fields import problems, typed, words, wrong_names
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.sms.base import OUR_NUMBER, SmsSandbox
 from moorage.testing.sandboxes.sms.sent_codes import SentCodes
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 _CODE: Final = {
     "recipient!": str,
     "channel": words("sms voice"),
-    "app_uuid": str,
-    "url": str,
-    "method": str,
+    **typed(str, "app_uuid url method"),
 }
 _UNROUTABLE: Final = "15005550001"
 _MAGIC: Final = {
@@ -40,10 +38,10 @@ _MAGIC: Final = {
     "15005550008": (429, "rate_limit_exceeded"),
 }
 FIELDS: Final[dict[str, type | tuple[type, ...]]] = {
-    **dict.fromkeys(words("dlt_entity_id dlt_template_category dlt_template_id dst method"), str),
-    **dict.fromkeys(words("powerpack_uuid src text type url"), str),
-    **dict.fromkeys(words("interactive location template"), dict),
-    **dict.fromkeys(words("media_ids media_urls"), list),
+    **typed(str, "dlt_entity_id dlt_template_category dlt_template_id dst method"),
+    **typed(str, "powerpack_uuid src text type url"),
+    **typed(dict, "interactive location template"),
+    **typed(list, "media_ids media_urls"),
     "log": (bool, str),
     "message_expiry": int,
     "trackable": bool,

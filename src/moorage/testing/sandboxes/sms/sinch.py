@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from moorage.domain.values.json_text import encode_json, is_object
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import words, wrong_names
+from moorage.testing.sandboxes._fields import typed, words, wrong_names
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.sms.base import OUR_NUMBER, SmsSandbox
 from moorage.testing.sandboxes.webhook_signatures import base64_hmac
@@ -30,8 +30,7 @@ _MAGIC: Final = {
     "+15005550008": (429, "too_many_requests", "There are too many outstanding requests."),
 }
 _COMMON: Final[dict[str, type | tuple[type, ...]]] = {
-    **dict.fromkeys(words("callback_url client_reference delivery_report"), str),
-    **dict.fromkeys(words("expire_at from send_at type"), str),
+    **typed(str, "callback_url client_reference delivery_report expire_at from send_at type"),
     "feedback_enabled": bool,
     "parameters": dict,
     "to": list,
@@ -39,16 +38,14 @@ _COMMON: Final[dict[str, type | tuple[type, ...]]] = {
 FIELDS: Final[dict[str, dict[str, type | tuple[type, ...]]]] = {
     "mt_text": {
         **_COMMON,
-        **dict.fromkeys(words("flash_message truncate_concat"), bool),
-        **dict.fromkeys(words("from_npi from_ton max_number_of_message_parts"), int),
+        **typed(bool, "flash_message truncate_concat"),
+        **typed(int, "from_npi from_ton max_number_of_message_parts"),
         "body": str,
     },
     "mt_media": {**_COMMON, "body": dict, "strict_validation": bool},
 }
 """What a batch of each type may be sent with, and as what."""
-_MEDIUM: Final[dict[str, type | tuple[type, ...]]] = dict.fromkeys(
-    words("message subject url"), str
-)
+_MEDIUM: Final[dict[str, type | tuple[type, ...]]] = typed(str, "message subject url")
 _REPORTS: Final = words("none summary full per_recipient per_recipient_final")
 _CODES: Final = {
     "Queued": 400,

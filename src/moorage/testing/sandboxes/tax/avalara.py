@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import is_object
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems, words
+from moorage.testing.sandboxes._fields import problems, typed, words
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.tax.base import rates_at, taxes_of
 
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 _UNTAXED: Final = "NT"
 _CODE: Final = re.compile("NT|[A-Z]{1,2}[0-9]{6,7}")
 _NUMBER: Final = (int, float)
-_PLACE: Final = dict.fromkeys(
-    ("line1", "line2", "line3", "city", "region", "postalCode", "country"), str
-)
+_PLACE: Final = typed(str, "line1 line2 line3 city region postalCode country")
 _OVERRIDE: Final = {"type!": words("TaxAmount"), "taxAmount!": _NUMBER, "reason!": str}
 _LINE: Final[dict[str, Any]] = {
     "number": str,
@@ -43,14 +41,11 @@ _TRANSACTION: Final[dict[str, Any]] = {
     "type": words("SalesOrder SalesInvoice ReturnInvoice"),
     "code": str,
     "commit": bool,
-    "companyCode": str,
-    "customerCode!": str,
-    "date!": str,
-    "currencyCode": str,
-    "entityUseCode": str,
-    "businessIdentificationNo": str,
-    "referenceCode": str,
-    "purchaseOrderNo": str,
+    **typed(
+        str,
+        "companyCode customerCode! date! currencyCode entityUseCode businessIdentificationNo"
+        " referenceCode purchaseOrderNo",
+    ),
     "addresses": {"shipFrom": _PLACE, "shipTo": _PLACE},
     "lines!": [_LINE],
 }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import is_object
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems
+from moorage.testing.sandboxes._fields import problems, typed
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.tax.base import rates_at, taxes_of
 
@@ -48,11 +48,7 @@ _SALE: Final[dict[str, Any]] = {
 _TAXES: Final = {**_SALE, "line_items": [_ITEM]}
 _ORDER: Final[dict[str, Any]] = {
     **_SALE,
-    "transaction_id!": str,
-    "transaction_date!": str,
-    "provider": str,
-    "to_zip!": str,
-    "to_state!": str,
+    **typed(str, "transaction_id! transaction_date! provider to_zip! to_state!"),
     "amount!": _NUMBER,
     "sales_tax!": _NUMBER,
     "line_items": [{**_ITEM, "product_identifier": str, "description": str, "sales_tax": _NUMBER}],

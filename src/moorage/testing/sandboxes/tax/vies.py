@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import is_object
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import words, wrong_names
+from moorage.testing.sandboxes._fields import typed, words, wrong_names
 from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _DETAILS: Final = ("Name", "Street", "PostalCode", "City", "CompanyType")
 _FIELDS: Final[dict[str, type | tuple[type, ...]]] = {
-    **dict.fromkeys(words("countryCode vatNumber requesterMemberStateCode requesterNumber"), str),
+    **typed(str, "countryCode vatNumber requesterMemberStateCode requesterNumber"),
     **{f"trader{detail}": str for detail in _DETAILS},
 }
 _STATES: Final = words(
