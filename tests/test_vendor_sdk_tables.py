@@ -467,6 +467,11 @@ def test_options_may_be_left_out() -> None:
     assert "ab" == ExampleVendor(owner="a", parent="ab").parent
 
 
+def test_words_of_a_text_are_a_set() -> None:
+    """The words of a text, on however many lines, are a set."""
+    assert sdk.word_set("a b\n c") == {"a", "b", "c"}
+
+
 def test_members_are_listed_by_value() -> None:
     """The members of an enumeration are listed by their values; a wrong value is refused."""
     assert sdk.members_of(State, "open shut") == {State.OPEN, State.SHUT}

@@ -154,6 +154,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.refusals import refusal as refusal
     from moorage.vendor_sdk.word_tables import members_of as members_of
     from moorage.vendor_sdk.word_tables import same as same
+    from moorage.vendor_sdk.word_tables import word_set as word_set
     from moorage.vendor_sdk.word_tables import words as words
     from moorage.vendor_sdk.xml_text import NotXmlError as NotXmlError
     from moorage.vendor_sdk.xml_text import XmlElement as XmlElement
@@ -286,6 +287,7 @@ _HOME = {
     "words": "vendor_sdk.word_tables",
     "same": "vendor_sdk.word_tables",
     "members_of": "vendor_sdk.word_tables",
+    "word_set": "vendor_sdk.word_tables",
     # errors
     "is_success": "domain.resilience.classify",
     "vendor_code_and_message": "domain.resilience.classify",

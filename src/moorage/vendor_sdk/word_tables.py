@@ -27,6 +27,11 @@ def same(kind: type[E], text: str | None = None) -> dict[str, E]:
     return {word: kind(word) for word in words_of_both}
 
 
+def word_set(text: str) -> frozenset[str]:
+    """Return the set of the words of a text, such as the vendor's codes of one meaning."""
+    return frozenset(text.split())
+
+
 def members_of(kind: type[E], text: str) -> frozenset[E]:
     """Return the members of an enumeration with these values, such as a vendor's capabilities.
 

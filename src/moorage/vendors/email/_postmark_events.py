@@ -24,13 +24,11 @@ _BOUNCES: Final = {
     "SoftBounce": EmailStatus.BOUNCED,
     "Transient": EmailStatus.DEFERRED,
     "DnsError": EmailStatus.DEFERRED,
-    "BadEmailAddress": EmailStatus.REJECTED,
-    "Blocked": EmailStatus.REJECTED,
-    "DMARCPolicy": EmailStatus.REJECTED,
-    "ManuallyDeactivated": EmailStatus.REJECTED,
-    "SpamNotification": EmailStatus.REJECTED,
-    "Unconfirmed": EmailStatus.REJECTED,
-    "VirusNotification": EmailStatus.REJECTED,
+    **sdk.words(
+        EmailStatus.REJECTED,
+        "BadEmailAddress Blocked DMARCPolicy ManuallyDeactivated SpamNotification Unconfirmed"
+        " VirusNotification",
+    ),
     "SMTPApiError": EmailStatus.FAILED,
     "TemplateRenderingFailed": EmailStatus.FAILED,
     "SpamComplaint": EmailStatus.COMPLAINED,

@@ -36,36 +36,11 @@ _REACTIONS: Final = {
     "unsubscribe": RejectReason.UNSUBSCRIBED,
     "group_unsubscribe": RejectReason.UNSUBSCRIBED,
 }
-_OWN_FIELDS: Final = frozenset(
-    {
-        "asm_group_id",
-        "attempt",
-        "bounce_classification",
-        "category",
-        "email",
-        "event",
-        "ip",
-        "marketing_campaign_id",
-        "marketing_campaign_name",
-        "pool",
-        "reason",
-        "response",
-        "send_at",
-        "sg_content_type",
-        "sg_event_id",
-        "sg_machine_open",
-        "sg_message_id",
-        "sg_template_id",
-        "sg_template_name",
-        "smtp-id",
-        "status",
-        "timestamp",
-        "tls",
-        "type",
-        "url",
-        "url_offset",
-        "useragent",
-    }
+_OWN_FIELDS: Final = sdk.word_set(
+    "asm_group_id attempt bounce_classification category email event ip marketing_campaign_id"
+    " marketing_campaign_name pool reason response send_at sg_content_type sg_event_id"
+    " sg_machine_open sg_message_id sg_template_id sg_template_name smtp-id status timestamp tls"
+    " type url url_offset useragent"
 )
 _SERVER_NAMES: Final = re.compile(r"(?:^|\.)(?:filter|recvd)")
 _SMTP_ID: Final = re.compile(r"<([^<>@]+)@[^<>@]*ismtpd[^<>@]*>")

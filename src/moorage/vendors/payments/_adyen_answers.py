@@ -43,10 +43,7 @@ _REFUSED_RESULTS: Final = frozenset({"Refused", "Error", "Cancelled"})
 _ACTIONS: Final = {
     "redirect": NextActionType.REDIRECT,
     "nativeRedirect": NextActionType.REDIRECT,
-    "threeDS2": NextActionType.SDK,
-    "sdk": NextActionType.SDK,
-    "wechatpaySDK": NextActionType.SDK,
-    "delegatedAuthentication": NextActionType.SDK,
+    **sdk.words(NextActionType.SDK, "threeDS2 sdk wechatpaySDK delegatedAuthentication"),
     "qrCode": NextActionType.DISPLAY,
     "voucher": NextActionType.DISPLAY,
     "bankTransfer": NextActionType.DISPLAY,

@@ -74,30 +74,24 @@ _PAYOUTS: Final = {
 _ITEMS: Final = {
     "charge": PayoutItemKind.PAYMENT,
     "payment": PayoutItemKind.PAYMENT,
-    "payment_failure_refund": PayoutItemKind.REFUND,
-    "payment_refund": PayoutItemKind.REFUND,
-    "payment_reversal": PayoutItemKind.REFUND,
-    "refund": PayoutItemKind.REFUND,
-    "refund_failure": PayoutItemKind.REFUND,
-    "application_fee": PayoutItemKind.FEE,
-    "application_fee_refund": PayoutItemKind.FEE,
-    "stripe_fee": PayoutItemKind.FEE,
-    "stripe_fx_fee": PayoutItemKind.FEE,
-    "tax_fee": PayoutItemKind.FEE,
-    "payment_network_reserve_hold": PayoutItemKind.RESERVE,
-    "payment_network_reserve_release": PayoutItemKind.RESERVE,
-    "payout_minimum_balance_hold": PayoutItemKind.RESERVE,
-    "payout_minimum_balance_release": PayoutItemKind.RESERVE,
-    "reserve_hold": PayoutItemKind.RESERVE,
-    "reserve_release": PayoutItemKind.RESERVE,
-    "reserve_transaction": PayoutItemKind.RESERVE,
-    "reserved_funds": PayoutItemKind.RESERVE,
-    "topup": PayoutItemKind.TRANSFER,
-    "topup_reversal": PayoutItemKind.TRANSFER,
-    "transfer": PayoutItemKind.TRANSFER,
-    "transfer_cancel": PayoutItemKind.TRANSFER,
-    "transfer_failure": PayoutItemKind.TRANSFER,
-    "transfer_refund": PayoutItemKind.TRANSFER,
+    **sdk.words(
+        PayoutItemKind.REFUND,
+        "payment_failure_refund payment_refund payment_reversal refund refund_failure",
+    ),
+    **sdk.words(
+        PayoutItemKind.FEE,
+        "application_fee application_fee_refund stripe_fee stripe_fx_fee tax_fee",
+    ),
+    **sdk.words(
+        PayoutItemKind.RESERVE,
+        "payment_network_reserve_hold payment_network_reserve_release payout_minimum_balance_hold"
+        " payout_minimum_balance_release reserve_hold reserve_release reserve_transaction"
+        " reserved_funds",
+    ),
+    **sdk.words(
+        PayoutItemKind.TRANSFER,
+        "topup topup_reversal transfer transfer_cancel transfer_failure transfer_refund",
+    ),
     "adjustment": PayoutItemKind.ADJUSTMENT,
 }
 _DISPUTE_TRANSACTIONS: Final = frozenset({"dispute", "dispute_reversal"})

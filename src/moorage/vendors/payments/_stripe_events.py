@@ -41,14 +41,9 @@ _ENDS: Final = {
     "charge.failed": PaymentState.FAILED,
 }
 _CHARGES: Final = {"pending": PaymentState.PENDING, "failed": PaymentState.FAILED}
-_OUT_OF_STATE: Final = frozenset(
-    {
-        "charge_already_captured",
-        "charge_already_refunded",
-        "charge_disputed",
-        "charge_expired_for_capture",
-        "payment_intent_unexpected_state",
-    }
+_OUT_OF_STATE: Final = sdk.word_set(
+    "charge_already_captured charge_already_refunded charge_disputed charge_expired_for_capture"
+    " payment_intent_unexpected_state"
 )
 
 

@@ -32,9 +32,7 @@ _STATUSES: Final[Mapping[int, type[Any]]] = {
 }
 _MEMBER_KINDS: Final = {"USER": MemberKind.PERSON, "GROUP": MemberKind.GROUP}
 _FILTERS: Final = {"user_name": "email", "email": "email", "external_id": "externalId"}
-LISTS: Final = frozenset(
-    {"emails", "phones", "title", "department", "manager", "external_id", "language"}
-)
+LISTS: Final = sdk.word_set("emails phones title department manager external_id language")
 """Fields that are parts of lists, whose other entries must be read so that they stay."""
 
 

@@ -64,10 +64,7 @@ _WRITTEN_FORMATS: Final = {code: known_format for known_format, code in FORMATS.
 _STATUSES: Final = {
     "M": TrackingStatus.PRE_TRANSIT,
     "MV": TrackingStatus.CANCELED,
-    "P": TrackingStatus.IN_TRANSIT,
-    "I": TrackingStatus.IN_TRANSIT,
-    "DO": TrackingStatus.IN_TRANSIT,
-    "W": TrackingStatus.IN_TRANSIT,
+    **sdk.words(TrackingStatus.IN_TRANSIT, "P I DO W"),
     "O": TrackingStatus.OUT_FOR_DELIVERY,
     "X": TrackingStatus.ON_HOLD,
     "D": TrackingStatus.DELIVERED,

@@ -27,20 +27,10 @@ if TYPE_CHECKING:
 _ATTRIBUTE: Final = "AWS."
 _PRICE: Final = "AWS.SNS.SMS.MaxPrice"
 _DIGITS: Final = re.compile(r"\+?[0-9]+")
-_WRONG: Final = frozenset(
-    {
-        "InvalidAction",
-        "InvalidParameter",
-        "InvalidParameterCombination",
-        "InvalidParameterValue",
-        "InvalidQueryParameter",
-        "MalformedQueryString",
-        "MissingAction",
-        "MissingParameter",
-        "ParameterValueInvalid",
-        "ValidationError",
-        "ValidationException",
-    }
+_WRONG: Final = sdk.word_set(
+    "InvalidAction InvalidParameter InvalidParameterCombination InvalidParameterValue"
+    " InvalidQueryParameter MalformedQueryString MissingAction MissingParameter"
+    " ParameterValueInvalid ValidationError ValidationException"
 )
 
 

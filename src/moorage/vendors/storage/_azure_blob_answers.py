@@ -28,21 +28,11 @@ if TYPE_CHECKING:
 _MAX_LENGTH: Final = 300
 _REDACTION: Final = sdk.Redaction()
 
-_AUTHENTICATION_CODES: Final = frozenset(
-    {
-        "AccountIsDisabled",
-        "AuthenticationFailed",
-        "AuthorizationFailure",
-        "AuthorizationPermissionMismatch",
-        "AuthorizationProtocolMismatch",
-        "AuthorizationResourceTypeMismatch",
-        "AuthorizationServiceMismatch",
-        "AuthorizationSourceIPMismatch",
-        "InsufficientAccountPermissions",
-        "InvalidAuthenticationInfo",
-        "KeyBasedAuthenticationNotPermitted",
-        "NoAuthenticationInformation",
-    }
+_AUTHENTICATION_CODES: Final = sdk.word_set(
+    "AccountIsDisabled AuthenticationFailed AuthorizationFailure AuthorizationPermissionMismatch"
+    " AuthorizationProtocolMismatch AuthorizationResourceTypeMismatch AuthorizationServiceMismatch"
+    " AuthorizationSourceIPMismatch InsufficientAccountPermissions InvalidAuthenticationInfo"
+    " KeyBasedAuthenticationNotPermitted NoAuthenticationInformation"
 )
 _BROKEN_CODES: Final = frozenset({"InternalError", "Md5Mismatch", "OperationTimedOut"})
 """Codes of errors after which a retry may succeed, including bytes damaged in transit."""

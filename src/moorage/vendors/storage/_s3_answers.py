@@ -26,46 +26,22 @@ _MAX_LENGTH: Final = 300
 _REDACTION: Final = sdk.Redaction()
 
 _MISSING: Final = frozenset({"NoSuchKey", "NoSuchVersion"})
-_WHO: Final = frozenset(
-    {
-        "AccessDenied",
-        "AccountProblem",
-        "AllAccessDisabled",
-        "ExpiredToken",
-        "InvalidAccessKeyId",
-        "InvalidSecurity",
-        "InvalidToken",
-        "NotSignedUp",
-        "RequestExpired",
-        "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch",
-        "TokenRefreshRequired",
-    }
+_WHO: Final = sdk.word_set(
+    "AccessDenied AccountProblem AllAccessDisabled ExpiredToken InvalidAccessKeyId InvalidSecurity"
+    " InvalidToken NotSignedUp RequestExpired RequestTimeTooSkewed SignatureDoesNotMatch"
+    " TokenRefreshRequired"
 )
 _THROTTLING_CODES: Final = frozenset(
     {"SlowDown", "RequestLimitExceeded", "ThrottlingException", "Throttling"}
 )
-_BROKEN: Final = frozenset(
-    {
-        "BadDigest",
-        "IncompleteBody",
-        "InternalError",
-        "OperationAborted",
-        "RequestTimeout",
-        "ServiceUnavailable",
-        "XAmzContentChecksumMismatch",
-        "XAmzContentSHA256Mismatch",
-    }
+_BROKEN: Final = sdk.word_set(
+    "BadDigest IncompleteBody InternalError OperationAborted RequestTimeout ServiceUnavailable"
+    " XAmzContentChecksumMismatch XAmzContentSHA256Mismatch"
 )
 """Codes of errors after which a retry may succeed, including bytes damaged in transit."""
-_OTHER_REGION_CODES: Final = frozenset(
-    {
-        "AuthorizationHeaderMalformed",
-        "IllegalLocationConstraintException",
-        "PermanentRedirect",
-        "Redirect",
-        "TemporaryRedirect",
-    }
+_OTHER_REGION_CODES: Final = sdk.word_set(
+    "AuthorizationHeaderMalformed IllegalLocationConstraintException PermanentRedirect Redirect"
+    " TemporaryRedirect"
 )
 _BUCKET: Final = frozenset({"NoSuchBucket", "InvalidBucketName"})
 
