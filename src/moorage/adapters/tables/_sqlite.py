@@ -141,17 +141,23 @@ class SqliteTables(ContextClosable):
             timeout: seconds to wait while others write.
             creates: whether to create a missing file.
         """
-        try:
-            return self._transact_once(work, timeout, creates=creates)
-        except sqlite3.Error as error:
-            is_missing = not creates and _code(error) == sqlite3.SQLITE_CANTOPEN
-            if is_missing and not os.path.exists(self._path):  # noqa: PTH110 - raises nothing
-                failure: ConnectorError = _missing_table_error(
-                    f"The file {self._path} does not exist."
-                )
-            else:
-                failure = _error_of(error, self._path, self._definitions[0].table)
-        raise failure
+        may_repeat = not creates
+        while True:
+            try:
+                return self._transact_once(work, timeout, creates=creates)
+            except sqlite3.Error as error:
+                is_unopened = not creates and _code(error) == sqlite3.SQLITE_CANTOPEN
+                if is_unopened and not os.path.exists(self._path):  # noqa: PTH110 - raises nothing
+                    failure: ConnectorError = _missing_table_error(
+                        f"The file {self._path} does not exist."
+                    )
+                elif is_unopened and may_repeat:
+                    # Another process may have created the file meanwhile.
+                    may_repeat = False
+                    continue
+                else:
+                    failure = _error_of(error, self._path, self._definitions[0].table)
+            raise failure
 
     def _transact_once(
         self, work: Callable[[Execute], Coroutine[Any, Any, A]], timeout: float, *, creates: bool
