@@ -487,7 +487,10 @@ class BulkheadFull(ConnectorError):
     """All slots for concurrent calls are taken, and the queue is full."""
 
     retryable = True
-    remedy = "Try again shortly, or allow this service more calls at once."
+    remedy = (
+        "Try again shortly, allow this service more calls at once, or let calls wait with"
+        " `max_waiting`."
+    )
 
 
 class PoolHolder(NamedTuple):

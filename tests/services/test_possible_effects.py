@@ -17,15 +17,22 @@ from moorage import (
     VendorRejected,
 )
 
-LOST = ConnectionFailed("The answer was lost.")
-REFUSED = ConnectionFailed("Nobody listens.", may_have_been_processed=False)
+
+def lost_answer() -> ConnectionFailed:
+    """Return a new error of an answer that was lost."""
+    return ConnectionFailed("The answer was lost.")
+
+
+def refused_connection() -> ConnectionFailed:
+    """Return a new error of a connection that nobody accepted."""
+    return ConnectionFailed("Nobody listens.", may_have_been_processed=False)
 
 
 @pytest.mark.parametrize(
     "error, expected",
     [
-        (LOST, True),
-        (REFUSED, False),
+        (lost_answer(), True),
+        (refused_connection(), False),
         (VendorFailed("The vendor failed."), True),
         (VendorRejected("The vendor refused."), False),
     ],
@@ -46,7 +53,8 @@ def test_error_of_a_call_says_whether_it_may_have_been_processed(
 
 def test_earlier_attempt_counts() -> None:
     """A lost answer counts, although a later attempt certainly did not reach the vendor."""
-    errors = [REFUSED, LOST]
+    last_error = refused_connection()
+    errors = [last_error, lost_answer()]
 
     def fail() -> None:
         raise errors.pop()
@@ -55,7 +63,7 @@ def test_earlier_attempt_counts() -> None:
     manager = ConnectorManager([Service("bank", retry=policy)])
     with pytest.raises(ConnectionFailed) as excinfo:
         manager.run("bank", fail)
-    assert ([], REFUSED) == (errors, excinfo.value)
+    assert ([], last_error) == (errors, excinfo.value)
     assert excinfo.value.may_have_been_processed
 
 

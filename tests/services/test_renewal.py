@@ -184,7 +184,7 @@ async def test_dead_holder_leaves_an_unknown_outcome(
     calling, other_process = shared_world.process(bank()), shared_world.process(bank())
     running_charge = world.start(lambda: shared_world.charge(calling))
     await gate.reached()
-    with pytest.raises(OutcomeUnknown, match="answer was lost") as excinfo:
+    with pytest.raises(OutcomeUnknown, match="no answer confirmed") as excinfo:
         await shared_world.charge(other_process)
     assert re.search(r"in progress for 3[34] s;", excinfo.value.remedy)
     assert not await other_process.resolve_key("bank", "k", done=False)

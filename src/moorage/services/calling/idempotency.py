@@ -507,7 +507,7 @@ def _unknown_error(once: KeyedUse, wait: int = 0) -> OutcomeUnknown:
             " effect that was found may settle the key."
         )
     return OutcomeUnknown(
-        "The request was sent under this key and its answer was lost.",
+        "The request was sent under this key, and no answer confirmed its outcome.",
         idempotency_key=once.key,
         lookup=once.lookup,
         remedy=remedy,
