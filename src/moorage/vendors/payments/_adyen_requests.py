@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.payments import Charge, Customer, RefundReason, ThreeDs, stated_amount
 from moorage.contracts.payments.requests import looks_like_a_card
-from moorage.vendor_sdk import InvalidData, Money, Ref, extra_for, is_object, merged
+from moorage.vendor_sdk import InvalidData, Money, Ref, extra_for, is_object, merged, word_set
 from moorage.vendors.payments._adyen_answers import UNITS
 from moorage.vendors.payments._adyen_order import order_fields
 
@@ -23,29 +23,10 @@ _REASONS: Final = {
     RefundReason.FRAUD: "FRAUD",
     RefundReason.OTHER: "OTHER",
 }
-_DETAILS: Final = frozenset(
-    {
-        "MD",
-        "PaReq",
-        "PaRes",
-        "authorization_token",
-        "billingToken",
-        "cupsecureplus.smscode",
-        "facilitatorAccessToken",
-        "oneTimePasscode",
-        "orderID",
-        "payerID",
-        "payload",
-        "paymentID",
-        "paymentStatus",
-        "redirectResult",
-        "resultCode",
-        "returnUrlQueryString",
-        "threeDSResult",
-        "threeds2.challengeResult",
-        "threeds2.fingerprint",
-        "vaultToken",
-    }
+_DETAILS: Final = word_set(
+    "MD PaReq PaRes authorization_token billingToken cupsecureplus.smscode facilitatorAccessToken"
+    " oneTimePasscode orderID payerID payload paymentID paymentStatus redirectResult resultCode"
+    " returnUrlQueryString threeDSResult threeds2.challengeResult threeds2.fingerprint vaultToken"
 )
 
 

@@ -15,7 +15,7 @@ from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json
 from moorage.domain.webhooks.form_parts import form_parts
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import NUMBER, problems, typed
+from moorage.testing.sandboxes._fields import NUMBER, problems, typed, words
 from moorage.testing.sandboxes.accounting.base import (
     AccountingSandbox,
     cents,
@@ -81,9 +81,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
             {
                 "Amount!": NUMBER,
                 "Description": str,
-                "DetailType!": frozenset(
-                    {"AccountBasedExpenseLineDetail", "ItemBasedExpenseLineDetail"}
-                ),
+                "DetailType!": words("AccountBasedExpenseLineDetail ItemBasedExpenseLineDetail"),
                 "AccountBasedExpenseLineDetail": {"AccountRef!": _REF, "TaxCodeRef": _REF},
                 "ItemBasedExpenseLineDetail": _ITEM,
             }

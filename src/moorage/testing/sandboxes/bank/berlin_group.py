@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems, typed
+from moorage.testing.sandboxes._fields import problems, typed, words
 from moorage.testing.sandboxes.bank.base import (
     BALANCES,
     IBANS,
@@ -47,9 +47,7 @@ CONSENT: Final[Mapping[str, Any]] = {
     "combinedServiceIndicator!": bool,
 }
 """The fields of a consent."""
-_SHOWN: Final = frozenset(
-    {"access", "consentStatus", "frequencyPerDay", "recurringIndicator", "validUntil"}
-)
+_SHOWN: Final = words("access consentStatus frequencyPerDay recurringIndicator validUntil")
 """The fields of a consent that its bank shows."""
 PAYMENT: Final[Mapping[str, Any]] = {
     "endToEndIdentification": str,

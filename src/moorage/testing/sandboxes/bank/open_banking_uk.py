@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems, typed
+from moorage.testing.sandboxes._fields import problems, typed, words
 from moorage.testing.sandboxes.bank.base import (
     BALANCES,
     IBANS,
@@ -49,14 +49,9 @@ _PAGE: Final = 2
 _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _OPEN: Final = "openid accounts"
 _FLOW: Final = "code id_token"
-_NEEDED: Final = frozenset(
-    {
-        "ReadAccountsDetail",
-        "ReadBalances",
-        "ReadTransactionsCredits",
-        "ReadTransactionsDebits",
-        "ReadTransactionsDetail",
-    }
+_NEEDED: Final = words(
+    "ReadAccountsDetail ReadBalances ReadTransactionsCredits ReadTransactionsDebits"
+    " ReadTransactionsDetail"
 )
 CONSENT: Final[Mapping[str, Any]] = {
     "Data!": {

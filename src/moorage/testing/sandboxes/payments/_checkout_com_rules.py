@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import is_object
 from moorage.domain.values.money import EXPONENTS
-from moorage.testing.sandboxes._fields import typed
+from moorage.testing.sandboxes._fields import typed, words
 from moorage.testing.sandboxes.base import Refusal, reply
 
 if TYPE_CHECKING:
@@ -47,9 +47,7 @@ _STORED: Final[Mapping[str, type]] = {
     "billing_address": dict,
 }
 _MAX_LENGTHS: Final = {"reference": 50, "description": 100, "success_url": 255, "failure_url": 255}
-_TYPES: Final = frozenset(
-    {"Regular", "Recurring", "MOTO", "Installment", "PayLater", "Unscheduled"}
-)
+_TYPES: Final = words("Regular Recurring MOTO Installment PayLater Unscheduled")
 _PATTERN: Final = re.compile(r"tok_(\w{26})")
 _SOURCE: Final = re.compile(r"src_(\w{26})")
 _METHODS: Final = frozenset({"bancontact", "eps", "ideal", "p24", "paypal", "sofort"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.testing.sandboxes._fields import words
 from moorage.testing.sandboxes.base import Refusal, reply
 
 if TYPE_CHECKING:
@@ -13,155 +14,42 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 VERSION: Final = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}(\.[a-z]+)?")
-CREATE: Final = frozenset(
-    (
-        "amount",
-        "amount_details",
-        "application_fee_amount",
-        "automatic_payment_methods",
-        "capture_method",
-        "confirm",
-        "confirmation_method",
-        "confirmation_token",
-        "currency",
-        "customer",
-        "description",
-        "error_on_requires_action",
-        "excluded_payment_method_types",
-        "expand",
-        "mandate",
-        "mandate_data",
-        "metadata",
-        "off_session",
-        "on_behalf_of",
-        "payment_method",
-        "payment_method_configuration",
-        "payment_method_data",
-        "payment_method_options",
-        "payment_method_types",
-        "radar_options",
-        "receipt_email",
-        "return_url",
-        "setup_future_usage",
-        "shipping",
-        "statement_descriptor",
-        "statement_descriptor_suffix",
-        "transfer_data",
-        "transfer_group",
-        "use_stripe_sdk",
-    )
+CREATE: Final = words(
+    "amount amount_details application_fee_amount automatic_payment_methods capture_method confirm"
+    " confirmation_method confirmation_token currency customer description"
+    " error_on_requires_action excluded_payment_method_types expand mandate mandate_data metadata"
+    " off_session on_behalf_of payment_method payment_method_configuration payment_method_data"
+    " payment_method_options payment_method_types radar_options receipt_email return_url"
+    " setup_future_usage shipping statement_descriptor statement_descriptor_suffix transfer_data"
+    " transfer_group use_stripe_sdk"
 )
-CONFIRM: Final = frozenset(
-    (
-        "capture_method",
-        "confirmation_token",
-        "error_on_requires_action",
-        "expand",
-        "mandate",
-        "mandate_data",
-        "off_session",
-        "payment_method",
-        "payment_method_data",
-        "payment_method_options",
-        "payment_method_types",
-        "radar_options",
-        "receipt_email",
-        "return_url",
-        "setup_future_usage",
-        "shipping",
-        "use_stripe_sdk",
-    )
+CONFIRM: Final = words(
+    "capture_method confirmation_token error_on_requires_action expand mandate mandate_data"
+    " off_session payment_method payment_method_data payment_method_options payment_method_types"
+    " radar_options receipt_email return_url setup_future_usage shipping use_stripe_sdk"
 )
-CAPTURE: Final = frozenset(
-    (
-        "amount_to_capture",
-        "application_fee_amount",
-        "expand",
-        "final_capture",
-        "metadata",
-        "statement_descriptor",
-        "statement_descriptor_suffix",
-        "transfer_data",
-    )
+CAPTURE: Final = words(
+    "amount_to_capture application_fee_amount expand final_capture metadata statement_descriptor"
+    " statement_descriptor_suffix transfer_data"
 )
-CANCEL: Final = frozenset(
-    (
-        "cancellation_reason",
-        "expand",
-    )
+CANCEL: Final = words("cancellation_reason expand")
+REFUND: Final = words(
+    "amount charge currency customer expand instructions_email metadata origin payment_intent"
+    " reason refund_application_fee reverse_transfer"
 )
-REFUND: Final = frozenset(
-    (
-        "amount",
-        "charge",
-        "currency",
-        "customer",
-        "expand",
-        "instructions_email",
-        "metadata",
-        "origin",
-        "payment_intent",
-        "reason",
-        "refund_application_fee",
-        "reverse_transfer",
-    )
+LIST: Final = words("created ending_before expand limit starting_after")
+SETUP: Final = words(
+    "attach_to_self automatic_payment_methods confirm confirmation_token customer description"
+    " expand mandate_data metadata payment_method payment_method_data payment_method_options"
+    " payment_method_types return_url single_use usage"
 )
-LIST: Final = frozenset(
-    (
-        "created",
-        "ending_before",
-        "expand",
-        "limit",
-        "starting_after",
-    )
-)
-SETUP: Final = frozenset(
-    (
-        "attach_to_self",
-        "automatic_payment_methods",
-        "confirm",
-        "confirmation_token",
-        "customer",
-        "description",
-        "expand",
-        "mandate_data",
-        "metadata",
-        "payment_method",
-        "payment_method_data",
-        "payment_method_options",
-        "payment_method_types",
-        "return_url",
-        "single_use",
-        "usage",
-    )
-)
-LINK: Final = frozenset(
-    (
-        "after_completion",
-        "allow_promotion_codes",
-        "custom_text",
-        "customer_creation",
-        "expand",
-        "inactive_message",
-        "invoice_creation",
-        "line_items",
-        "metadata",
-        "payment_intent_data",
-        "payment_method_types",
-        "restrictions",
-    )
+LINK: Final = words(
+    "after_completion allow_promotion_codes custom_text customer_creation expand inactive_message"
+    " invoice_creation line_items metadata payment_intent_data payment_method_types restrictions"
 )
 CLOSE_LINK: Final = frozenset(("active", "expand", "inactive_message", "metadata"))
-TRANSFER: Final = frozenset(
-    (
-        "amount",
-        "currency",
-        "description",
-        "destination",
-        "metadata",
-        "source_type",
-        "transfer_group",
-    )
+TRANSFER: Final = words(
+    "amount currency description destination metadata source_type transfer_group"
 )
 EVIDENCE: Final = frozenset(("evidence", "expand", "metadata", "submit"))
 BALANCE: Final = LIST | {"payout", "type"}
@@ -179,23 +67,8 @@ DECLINES: Final = {
     "chargeDeclinedStolenCard": ("card_declined", "stolen_card"),
     "chargeDeclinedVelocityLimitExceeded": ("card_declined", "card_velocity_exceeded"),
 }
-ASKS: Final = frozenset(
-    (
-        "authenticationRequired",
-        "threeDSecure2Required",
-        "threeDSecureRequired",
-    )
-)
-PAYS: Final = frozenset(
-    (
-        "amex",
-        "createDispute",
-        "mastercard",
-        "pendingRefund",
-        "refundFail",
-        "visa",
-    )
-)
+ASKS: Final = words("authenticationRequired threeDSecure2Required threeDSecureRequired")
+PAYS: Final = words("amex createDispute mastercard pendingRefund refundFail visa")
 SLOW: Final = "usBankAccount_success"
 
 

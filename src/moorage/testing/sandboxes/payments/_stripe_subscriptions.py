@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.testing.sandboxes._fields import words
 from moorage.testing.sandboxes.payments._stripe_objects import stripe_reply
 from moorage.testing.sandboxes.payments._stripe_rules import (
     ASKS,
@@ -25,25 +26,10 @@ if TYPE_CHECKING:
     from moorage.testing.sandboxes.payments._stripe_ledger import StripeLedger
 
 PRODUCT: Final = frozenset(("active", "description", "images", "metadata", "name", "tax_code"))
-SUBSCRIBE: Final = frozenset(
-    (
-        "billing_cycle_anchor",
-        "cancel_at_period_end",
-        "collection_method",
-        "currency",
-        "customer",
-        "default_payment_method",
-        "description",
-        "expand",
-        "items",
-        "metadata",
-        "off_session",
-        "payment_behavior",
-        "payment_settings",
-        "proration_behavior",
-        "trial_end",
-        "trial_period_days",
-    )
+SUBSCRIBE: Final = words(
+    "billing_cycle_anchor cancel_at_period_end collection_method currency customer"
+    " default_payment_method description expand items metadata off_session payment_behavior"
+    " payment_settings proration_behavior trial_end trial_period_days"
 )
 CANCEL_SUBSCRIPTION: Final = frozenset(("cancellation_details", "expand", "invoice_now", "prorate"))
 SUBSCRIPTIONS: Final = LIST | {"customer", "price", "status"}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from moorage.domain.http.requests import Response
+from moorage.testing.sandboxes._fields import words
 from moorage.testing.sandboxes.base import Refusal, Replays, reply
 from moorage.testing.sandboxes.fixture import SandboxFixture, action_url
 from moorage.testing.sandboxes.payments._paypal_disputes import PayPalDisputes
@@ -54,20 +55,11 @@ _KEY: Final = 108
 _PAGE: Final = 50
 _REPORTED: Final = 500
 _REPORT: Final = frozenset({"start_date", "end_date", "fields", "page_size", "page"})
-_WISHES: Final = frozenset(
-    {"billing_address", "experience_context", "stored_credential", "vault_id"}
-)
+_WISHES: Final = words("billing_address experience_context stored_credential vault_id")
 _DONE_ISSUES: Final = {"CAPTURE": "ORDER_ALREADY_CAPTURED", "AUTHORIZE": "ORDER_ALREADY_AUTHORIZED"}
-_DISPUTES: Final = frozenset(
-    {
-        "start_time",
-        "disputed_transaction_id",
-        "page_size",
-        "next_page_token",
-        "dispute_state",
-        "update_time_before",
-        "update_time_after",
-    }
+_DISPUTES: Final = words(
+    "start_time disputed_transaction_id page_size next_page_token dispute_state update_time_before"
+    " update_time_after"
 )
 
 

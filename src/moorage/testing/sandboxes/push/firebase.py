@@ -23,11 +23,9 @@ if TYPE_CHECKING:
 
 _HOST: Final = "fcm.googleapis.com"
 """The host, also of its tokens: several sandboxes of Google may be behind one client."""
-_SCOPES: Final = frozenset(
-    {
-        "https://www.googleapis.com/auth/cloud-platform",
-        "https://www.googleapis.com/auth/firebase.messaging",
-    }
+_SCOPES: Final = words(
+    "https://www.googleapis.com/auth/cloud-platform"
+    " https://www.googleapis.com/auth/firebase.messaging"
 )
 _DETAIL: Final = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 _MAX_BYTES: Final = 4_096

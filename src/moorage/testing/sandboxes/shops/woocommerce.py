@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems
+from moorage.testing.sandboxes._fields import problems, words
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shops.base import BUYER, SKU, SeenParcel, ShopSandbox
 from moorage.testing.sandboxes.webhook_signatures import base64_hmac
@@ -23,27 +23,14 @@ if TYPE_CHECKING:
 
 _API: Final = "/wp-json/wc/v3"
 _FORM: Final = "%Y-%m-%dT%H:%M:%S"
-_STATUSES: Final = frozenset(
-    ["pending", "processing", "on-hold", "completed", "cancelled", "refunded", "failed", "trash"]
-)
+_STATUSES: Final = words("pending processing on-hold completed cancelled refunded failed trash")
 _META: Final = [{"key!": str, "value!": str}]
 _ORDER: Final = {"status": _STATUSES, "meta_data": _META}
 _REFUND: Final = {"amount!": str, "reason": str, "api_refund": bool, "meta_data": _META}
 _NOTE: Final = {"note!": str, "customer_note": bool}
 _ITEM: Final = {"manage_stock": bool, "stock_quantity": int, "regular_price": str}
 _LIST_NAMES: Final = {
-    "orders": frozenset(
-        [
-            "orderby",
-            "order",
-            "per_page",
-            "page",
-            "dates_are_gmt",
-            "modified_after",
-            "exclude",
-            "_fields",
-        ]
-    ),
+    "orders": words("orderby order per_page page dates_are_gmt modified_after exclude _fields"),
     "products": frozenset(["sku", "per_page", "page"]),
 }
 

@@ -10,36 +10,20 @@ from email.policy import HTTP
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import encode_json, is_object
+from moorage.testing.sandboxes._fields import words
 from moorage.testing.sandboxes.storage._s3_documents import ErrorAnswer, Reply
 
 if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import SandboxRequest
     from moorage.testing.sandboxes.storage._s3_store import Spool
 
-_TEXTS: Final = frozenset(
-    {
-        "cacheControl",
-        "contentDisposition",
-        "contentEncoding",
-        "contentLanguage",
-        "contentType",
-        "crc32c",
-        "customTime",
-        "md5Hash",
-        "name",
-        "storageClass",
-    }
+_TEXTS: Final = words(
+    "cacheControl contentDisposition contentEncoding contentLanguage contentType crc32c customTime"
+    " md5Hash name storageClass"
 )
 _FLAGS: Final = frozenset({"eventBasedHold", "temporaryHold"})
-_ACLS: Final = frozenset(
-    {
-        "authenticatedRead",
-        "bucketOwnerFullControl",
-        "bucketOwnerRead",
-        "private",
-        "projectPrivate",
-        "publicRead",
-    }
+_ACLS: Final = words(
+    "authenticatedRead bucketOwnerFullControl bucketOwnerRead private projectPrivate publicRead"
 )
 _CLASSES: Final = frozenset({"ARCHIVE", "COLDLINE", "NEARLINE", "STANDARD"})
 _KMS: Final = re.compile("projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+")
