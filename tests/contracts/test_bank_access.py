@@ -18,6 +18,7 @@ from moorage.contracts.bank import (
     Iban,
     Money,
     PaymentOrder,
+    SortCodeAccount,
     StatementEntry,
     Transaction,
     TransactionPage,
@@ -27,10 +28,11 @@ from moorage.contracts.declared.bank import BankContract
 from moorage.contracts.ref import Ref
 from moorage.errors import InvalidData
 from moorage.packing import pack, unpack
-from moorage.testing.sandbox_scenarios.bank import TRANSFER
+from moorage.testing.sandbox_scenarios.bank import STERLING, TRANSFER
 from moorage.testing.sandboxes.bank.base import RETURN_URL
 
 IBAN = "DE89370400440532013000"
+ACCOUNT = SortCodeAccount(sort_code="20-00-00", number="55779911")
 REF = Ref("berlin_group", "main", "1")
 REQUEST = ConsentRequest(return_url=RETURN_URL)
 
@@ -75,13 +77,69 @@ def test_wrong_periods_and_orders_are_refused() -> None:
         TransactionQuery(since=date(2031, 5, 6), until=date(2031, 5, 5))
     with pytest.raises(InvalidData):
         PaymentOrder(debtor="DE00", transfer=TRANSFER, return_url=RETURN_URL)
+    with pytest.raises(InvalidData, match="needs the IBAN") as excinfo:
+        PaymentOrder(debtor=ACCOUNT, transfer=TRANSFER, return_url=RETURN_URL)
+    assert "debtor" == excinfo.value.field
     with pytest.raises(InvalidData):
         PaymentOrder(debtor=IBAN, transfer=None, return_url=RETURN_URL)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize(
+    "fields, field",
+    [
+        ({"amount": Money("1.00", "EUR")}, "amount"),
+        ({"amount": Money("0.00", "GBP")}, "amount"),
+        ({"amount": Money("-1.00", "GBP")}, "amount"),
+        ({"amount": Money("10000000000000.00", "GBP")}, "amount"),
+        ({"amount": "1.00"}, "amount"),
+        ({"end_to_end_id": "X" * 32}, "end_to_end_id"),
+        ({"end_to_end_id": "a//b"}, "end_to_end_id"),
+        ({"reference": "X" * 19}, "reference"),
+        ({"creditor_name": ""}, "creditor_name"),
+        ({"creditor_account": IBAN}, "creditor_account"),
+        ({"instruction_id": "X" * 36}, "instruction_id"),
+    ],
+)
+def test_wrong_sterling_transfers_are_refused(fields: dict[str, Any], field: str) -> None:
+    """A payment in pounds with a wrong field is refused, and the error names the field."""
+    with pytest.raises(InvalidData) as excinfo:
+        attrs.evolve(STERLING, **fields)
+    assert field == excinfo.value.field
+
+
+@pytest.mark.parametrize(
+    "fields, field",
+    [
+        ({"sort_code": "20-00"}, "sort_code"),
+        ({"sort_code": "20-00-0O"}, "sort_code"),
+        ({"sort_code": 200000}, "sort_code"),
+        ({"number": "5577991"}, "number"),
+        ({"number": "\N{SUPERSCRIPT TWO}5779911"}, "number"),
+        ({"number": "557799111"}, "number"),
+    ],
+)
+def test_wrong_sort_codes_are_refused(fields: dict[str, Any], field: str) -> None:
+    """A sort code has six digits, and an account number eight."""
+    with pytest.raises(InvalidData) as excinfo:
+        attrs.evolve(ACCOUNT, **fields)
+    assert field == excinfo.value.field
+
+
+def test_account_with_a_sort_code_shows_four_digits() -> None:
+    """Separators are left out, and the repr shows only the last digits."""
+    same_account = SortCodeAccount(sort_code="20 00 00", number="55 77 99 11")
+    assert (ACCOUNT, "20000055779911") == (same_account, same_account.value)
+    assert "SortCodeAccount('…9911')" == f"{ACCOUNT!r}"
+    order = PaymentOrder(debtor=ACCOUNT, transfer=STERLING, return_url=RETURN_URL)
+    shown_text = f"{order!r}"
+    for text in ("200000", "55779911", "21325698", "Harbour", "erp.example"):
+        assert text not in shown_text
 
 
 def test_requirements_follow_from_the_arguments() -> None:
     """A named bank, chosen accounts, pending transactions and instant payments need features."""
     order = PaymentOrder(debtor=IBAN, transfer=TRANSFER, return_url=RETURN_URL)
+    sterling = PaymentOrder(debtor=ACCOUNT, transfer=STERLING, return_url=RETURN_URL)
     request = attrs.evolve(REQUEST, institution="B", accounts=[IBAN])
     needs = {
         "plain": needs_of("start_consent", REQUEST),
@@ -91,6 +149,7 @@ def test_requirements_follow_from_the_arguments() -> None:
         "end_to_end": needs_of("transactions", REF, TransactionQuery(end_to_end=True)),
         "pay": needs_of("pay", order, idempotency_key="k"),
         "instant": needs_of("pay", attrs.evolve(order, instant=True), idempotency_key="k"),
+        "sterling": needs_of("pay", sterling, idempotency_key="k"),
         "get_payment": needs_of("get_payment", REF),
     }
     assert {
@@ -101,8 +160,11 @@ def test_requirements_follow_from_the_arguments() -> None:
         "end_to_end": {BankCapability.END_TO_END},
         "pay": {BankCapability.PAY},
         "instant": {BankCapability.PAY, BankCapability.INSTANT},
+        "sterling": {BankCapability.PAY, BankCapability.STERLING},
         "get_payment": {BankCapability.PAY},
     } == needs
+    currencies = [plan("pay", item, idempotency_key="k").currency for item in (order, sterling)]
+    assert ["EUR", "GBP"] == currencies
     assert {"query": TransactionQuery(), "after": REF} == plan(
         "transactions", REF, after=str(REF)
     ).arguments

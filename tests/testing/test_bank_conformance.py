@@ -14,14 +14,19 @@ from moorage.contracts.bank import (
     BankPaymentStatus,
     ConsentStatus,
     EntryStatus,
+    Money,
+    PaymentOrder,
     TransactionPage,
 )
 from moorage.errors import VendorFailed, VendorRejected
 from moorage.testing import bank_conformance as kit
 from moorage.testing import name_of
+from moorage.testing.sandbox_scenarios.bank import TRANSFER
+from moorage.testing.sandboxes.bank.base import IBANS
 from moorage.vendors.bank._berlin_group_errors import classify
 from moorage.vendors.bank.berlin_group import BerlinGroup
 from moorage.vendors.bank.gocardless import GoCardless
+from moorage.vendors.bank.open_banking_uk import OpenBankingUk
 from tests.vendors import bank_subjects
 
 if TYPE_CHECKING:
@@ -32,7 +37,6 @@ if TYPE_CHECKING:
         BankPayment,
         ConsentRequest,
         CurrentBalance,
-        PaymentOrder,
         TransactionQuery,
     )
     from moorage.contracts.ref import Ref
@@ -71,6 +75,16 @@ def as_gocardless(kind: Callable[..., GoCardless]) -> kit.Factory:
 
     def new_subject() -> kit.BankSubject:
         subject = bank_subjects.gocardless()
+        return attrs.evolve(subject, vendor=kind(**_options(subject.vendor)))
+
+    return new_subject
+
+
+def as_uk_bank(kind: Callable[..., OpenBankingUk]) -> kit.Factory:
+    """Return a function that makes a test subject like a UK bank's, with another vendor class."""
+
+    def new_subject() -> kit.BankSubject:
+        subject = bank_subjects.open_banking_uk()
         return attrs.evolve(subject, vendor=kind(**_options(subject.vendor)))
 
     return new_subject
@@ -265,6 +279,32 @@ class _KeylessPaymentsVendor(BerlinGroup):
         return await super().pay(wire, order, key=None)
 
 
+class _PayingOnReturnVendor(BerlinGroup):
+    """A faulty vendor that initiates another payment when the owner returns."""
+
+    async def finish_payment(self, wire: Wire, ref: Ref, returned_url: str, /) -> BankPayment:
+        order = PaymentOrder(debtor=IBANS[0], transfer=TRANSFER, return_url=returned_url)
+        await self.pay(wire, order, key=None)
+        return await self.get_payment(wire, ref)
+
+
+class _EagerVendor(OpenBankingUk):
+    """A faulty vendor that reports a payment that nobody approved as pending."""
+
+    async def finish_payment(self, wire: Wire, ref: Ref, returned_url: str, /) -> BankPayment:
+        assert returned_url.startswith("https://")
+        return await self.get_payment(wire, ref)
+
+
+class _GenerousVendor(OpenBankingUk):
+    """A faulty vendor that pays a penny more."""
+
+    async def pay(self, wire: Wire, order: PaymentOrder, /, *, key: str | None) -> BankPayment:
+        amount = order.transfer.amount + Money("0.01", "GBP")
+        transfer: Any = attrs.evolve(order.transfer, amount=amount)
+        return await super().pay(wire, attrs.evolve(order, transfer=transfer), key=key)
+
+
 class _ConfidentVendor(BerlinGroup):
     """A faulty vendor that reports an initiated payment as settled."""
 
@@ -371,7 +411,11 @@ WRONG = [
     ("a_payment_is_initiated_once", as_bank(_PayingTwiceVendor), "twice"),
     ("a_payment_is_initiated_once", as_bank(_KeylessPaymentsVendor), "more than one payment"),
     ("a_payment_is_initiated_once", as_bank(_ConfidentVendor), "It is settled"),
-    ("a_lost_payment_is_unknown", as_bank(_KeylessPaymentsVendor), "raised ConnectionFailed"),
+    ("a_lost_payment_is_never_repeated", as_bank(_KeylessPaymentsVendor), "ConnectionFailed"),
+    ("a_payment_is_finished_once", as_bank(_PayingOnReturnVendor), "submitted twice"),
+    ("a_lost_submission_is_made_good", as_bank(_PayingOnReturnVendor), "submitted twice"),
+    ("an_unapproved_payment_is_not_submitted", as_uk_bank(_EagerVendor), "was no error"),
+    ("a_sterling_payment_is_exact", as_uk_bank(_GenerousVendor), '"0.01" is not in a request'),
     ("an_unknown_word_is_no_success", as_bank(_CheerfulVendor), "was read as settled"),
     ("a_damaged_answer_is_an_error", as_bank(_SwallowingVendor), "was no error"),
     ("a_refusal_has_its_type", as_bank(_CoarseVendor), "raised AuthenticationFailed"),

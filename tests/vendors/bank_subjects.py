@@ -331,6 +331,12 @@ def uk_consent(status: str, **fields: str) -> Response:
     return reply({"Data": data, "Risk": {}, "Links": {"Self": "https://a.example"}, "Meta": {}})
 
 
+def uk_payment(status: str) -> Response:
+    """Return the answer of a UK bank about a payment, or the consent to one."""
+    data = {"DomesticPaymentId": "1", "ConsentId": "1", "Status": status}
+    return reply({"Data": data, "Links": {"Self": "https://a.example"}, "Meta": {}})
+
+
 def _uk_damage() -> tuple[tuple[str, Response], ...]:
     """Return answers of a UK bank that cannot be read."""
     amounts: tuple[dict[str, Any], ...] = (
@@ -368,6 +374,21 @@ def open_banking_uk() -> BankSubject:
         "auth": ConsentStatus.UNKNOWN,
         "NEWW": ConsentStatus.UNKNOWN,
     }
+    pending = "RCVD PDNG ACTC PATC ACCP ACFC ACSP ACWC ACWP Pending AcceptedSettlementInProcess"
+    settled = "ACSC ACCC AcceptedSettlementCompleted AcceptedCreditSettlementCompleted"
+    payments = {
+        **dict.fromkeys(pending.split(), BankPaymentStatus.PENDING),
+        "AcceptedWithoutPosting": BankPaymentStatus.PENDING,
+        **dict.fromkeys(settled.split(), BankPaymentStatus.SETTLED),
+        **dict.fromkeys(("RJCT", "Rejected"), BankPaymentStatus.REFUSED),
+        **dict.fromkeys(("BLCK", "CANC", "acsc", "AUTH", "NEWW"), BankPaymentStatus.UNKNOWN),
+    }
+    authorised = ("AWAU", "AUTH", "AwaitingAuthorisation", "Authorised")
+    initiations = {
+        **dict.fromkeys(authorised, BankPaymentStatus.PENDING),
+        **dict.fromkeys(("RJCT", "Rejected"), BankPaymentStatus.REFUSED),
+        **dict.fromkeys(("COND", "Consumed", "ACSC", "auth"), BankPaymentStatus.UNKNOWN),
+    }
     refusals: dict[tuple[int, str], type[ConnectorError]] = {
         (401, "TKXP"): ConsentRequired,
         (401, "A_NEW_CODE"): ConsentRequired,
@@ -400,6 +421,8 @@ def open_banking_uk() -> BankSubject:
                 ConsentStatus.EXPIRED,
             ),
         ),
+        payments=tuple((uk_payment(word), status) for word, status in payments.items()),
+        initiations=tuple((uk_payment(word), status) for word, status in initiations.items()),
         damaged=_uk_damage(),
         secrets=(
             "sandbox-owner-token-",

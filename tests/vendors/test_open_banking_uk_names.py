@@ -1,6 +1,8 @@
 """Requests to UK banks, and the sandbox's answers, have the fields of the specification.
 
-The fields are those of the data dictionaries of version 4.0, with their number of occurrences.
+The fields are those of the data dictionaries of version 4.0, with their number of occurrences. The
+dictionary of consents to payments has `Risk` inside `Data`; the structure of requests, and the
+examples of answers, have it beside `Data`.
 """
 
 from __future__ import annotations
@@ -8,13 +10,27 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
+import attrs
+import pytest
+
+from moorage import Hub
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
+from moorage.contracts.bank import CreditorReference, PartyAddress, PaymentOrder
+from moorage.contracts.routes import Account
 from moorage.exporting.recording import recorded_exchanges
 from moorage.testing.fakes.http import as_bytes
-from moorage.testing.sandboxes.bank.open_banking_uk import BASE
+from moorage.testing.sandbox_scenarios.bank import TRANSFER
+from moorage.testing.sandboxes.bank.base import IBANS, RETURN_URL
+from moorage.testing.sandboxes.bank.open_banking_uk import OpenBankingUkSandbox, options_of
+from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.vendors.bank.open_banking_uk import OpenBankingUk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from moorage.domain.http.requests import Request, Response, Timeouts
 
 EXCERPT: Final = Path(__file__).parent / "descriptions" / "open_banking_uk.json"
 OBJECTS: Final[Mapping[str, Mapping[str, str]]] = json.loads(EXCERPT.read_text("utf-8"))["objects"]
@@ -26,11 +42,20 @@ AROUND: Final = {
     "Meta.TotalPages": "0..1",
 }
 """The parts of an answer around its data, by the specification's section on their structure."""
+TOKENS: Final = {"/", "/token"}
+REQUESTS: Final = {
+    "account-access-consents": "OBReadConsent1",
+    "domestic-payment-consents": "OBWriteDomesticConsent4",
+    "domestic-payments": "OBWriteDomestic2",
+}
 ANSWERS: Final = {
     "account-access-consents": "OBReadConsentResponse1",
     "accounts": "OBReadAccount6",
     "balances": "OBReadBalance1",
     "transactions": "OBReadTransaction6",
+    "domestic-payment-consents": "OBWriteDomesticConsentResponse5",
+    "domestic-payments": "OBWriteDomesticResponse5",
+    "funds-confirmation": "OBWriteFundsConfirmationResponse1",
 }
 
 
@@ -48,7 +73,7 @@ def problems(value: Any, fields: Mapping[str, str], path: str = "") -> Iterator[
         if occurrence is None:
             yield f"{prefix}{name} is unknown"
             continue
-        if isinstance(item, list) is not occurrence.endswith("*"):
+        if isinstance(item, list) is occurrence.endswith("..1"):
             yield f"{prefix}{name} has another number of occurrences"
         yield from problems(item, fields, prefix + name)
     for name, occurrence in fields.items():
@@ -57,22 +82,32 @@ def problems(value: Any, fields: Mapping[str, str], path: str = "") -> Iterator[
             yield f"{name} is missing"
 
 
+def mistakes_in(path: str, request: bytes, answer: bytes) -> list[str]:
+    """Return what is wrong in the fields of a request and its answer."""
+    kind = kind_of(path)
+    mistakes: list[str] = []
+    if request:
+        mistakes += problems(json.loads(request), OBJECTS[REQUESTS[kind]])
+    if answer:
+        mistakes += problems(json.loads(answer), {**OBJECTS[ANSWERS[kind]], **AROUND})
+    return mistakes
+
+
+def kind_of(path: str) -> str:
+    """Return the last step of a path that is no id."""
+    return next(part for part in reversed(path.split("/")) if part in ANSWERS)
+
+
 def test_fields_are_those_of_the_specification() -> None:
     """Each request and answer has only fields of the specification, and all mandatory ones."""
     mistakes: list[str] = []
     seen: set[str] = set()
     for exchange in recorded_exchanges("open_banking_uk"):
-        path = exchange.request.path
-        if not path.startswith(BASE) and not path.startswith("/acc"):
+        request, response = exchange.request, exchange.response
+        if request.path in TOKENS:
             continue
-        parts = path.removeprefix(BASE).strip("/").split("/")
-        kind = next(part for part in reversed(parts) if part in ANSWERS)
-        seen.add(f"{exchange.request.method} {kind}")
-        if exchange.request.body:
-            mistakes += problems(json.loads(as_bytes(exchange.request)), OBJECTS["OBReadConsent1"])
-        if exchange.response.body:
-            fields = {**OBJECTS[ANSWERS[kind]], **AROUND}
-            mistakes += problems(exchange.response.json(), fields)
+        seen.add(f"{request.method} {kind_of(request.path)}")
+        mistakes += mistakes_in(request.path, as_bytes(request), response.body)
 
     assert [] == mistakes
     assert {
@@ -82,4 +117,52 @@ def test_fields_are_those_of_the_specification() -> None:
         "GET accounts",
         "GET balances",
         "GET transactions",
+        "POST domestic-payment-consents",
+        "GET domestic-payment-consents",
+        "POST domestic-payments",
+        "GET domestic-payments",
     } == seen
+
+
+class _Recorder(SandboxHttpClient):
+    """A client that remembers the requests to a sandbox, and their answers."""
+
+    def __init__(self, sandbox: OpenBankingUkSandbox) -> None:
+        super().__init__(sandbox)
+        self.exchanges: list[tuple[str, bytes, bytes]] = []
+
+    def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        response = super().send(request, url, timeouts)
+        self.exchanges.append((urlsplit(url).path, as_bytes(request), response.body))
+        return response
+
+
+@pytest.mark.parametrize("funds", [True, None])
+def test_fields_with_funds_and_address_are_those_of_the_specification(funds: bool | None) -> None:
+    """The fields of a confirmation of funds, and of a payment with all details, are specified."""
+    sandbox = OpenBankingUkSandbox()
+    sandbox.payment_interface.funds = funds
+    options: dict[str, Any] = {**options_of(sandbox), "confirm_funds": True}
+    client = _Recorder(sandbox)
+    account = Account("banks", OpenBankingUk(**options))
+    credentials = MemoryCredentialProvider()
+    address = PartyAddress(
+        country="AT", town="Wien", postal_code="1010", street="Ring", building="1", lines=["Hof 2"]
+    )
+    creditor = attrs.evolve(TRANSFER.creditor, bic="BKAUATWW", address=address)
+    reference = CreditorReference("RF18 5390 0754 7034")
+    transfer = attrs.evolve(TRANSFER, creditor=creditor, remittance=reference)
+    order = PaymentOrder(debtor=IBANS[0], transfer=transfer, return_url=RETURN_URL)
+    with Hub([account], http=client, credentials=credentials) as hub:
+        payment = hub.bank().pay(order, idempotency_key="k-1")
+        sandbox.grant(payment.ref.id)
+        hub.bank().finish_payment(payment.ref, sandbox.returned_url(payment.link or ""))
+    exchanges = [item for item in client.exchanges if item[0] != "/token"]
+
+    assert [
+        "domestic-payment-consents",
+        "domestic-payment-consents",
+        "funds-confirmation",
+        "domestic-payments",
+    ] == [kind_of(path) for path, _, _ in exchanges]
+    assert [] == [mistake for item in exchanges for mistake in mistakes_in(*item)]

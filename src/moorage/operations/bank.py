@@ -52,6 +52,29 @@ class Bank:
             self._flows.run(BankFlows.finish_consent, ref, returned_url, timeout=timeout)
         )
 
+    def finish_payment(
+        self, ref: Ref | str, returned_url: str, *, timeout: float | None = None
+    ) -> BankPayment:
+        """Finish a payment when its owner returns from the bank, and get its state.
+
+        Some banks execute a payment only after this call, which takes a code from the URL to which
+        the owner returned; for the others, this is the same as `get_payment`. If the call fails,
+        the bank may have the payment: repeat the call, since the same URL never pays a second
+        time. Store the `ref` of the result, in place of the earlier one.
+
+        Args:
+            ref: reference of the payment, from `pay`.
+            returned_url: complete URL to which the owner returned, with query and fragment.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            InvalidData: the URL does not belong to this payment.
+            ConsentRequired: the owner has not agreed, or the code in the URL has expired.
+        """
+        return run_now(
+            self._flows.run(BankFlows.finish_payment, ref, returned_url, timeout=timeout)
+        )
+
     def start_consent(
         self,
         request: ConsentRequest,
@@ -131,6 +154,8 @@ class Bank:
     ) -> BankPayment:
         """Initiate a payment; the result has the link at which the owner approves it.
 
+        Call `finish_payment` when the owner returns.
+
         Args:
             order: payment to initiate.
             idempotency_key: identifies this payment: a repeat returns the same one, never a second.
@@ -174,6 +199,27 @@ class AsyncBank:
             ConsentRequired: the code in the URL has expired or was used.
         """
         return await self._flows.run(BankFlows.finish_consent, ref, returned_url, timeout=timeout)
+
+    async def finish_payment(
+        self, ref: Ref | str, returned_url: str, *, timeout: float | None = None
+    ) -> BankPayment:
+        """Finish a payment when its owner returns from the bank, and get its state.
+
+        Some banks execute a payment only after this call, which takes a code from the URL to which
+        the owner returned; for the others, this is the same as `get_payment`. If the call fails,
+        the bank may have the payment: repeat the call, since the same URL never pays a second
+        time. Store the `ref` of the result, in place of the earlier one.
+
+        Args:
+            ref: reference of the payment, from `pay`.
+            returned_url: complete URL to which the owner returned, with query and fragment.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            InvalidData: the URL does not belong to this payment.
+            ConsentRequired: the owner has not agreed, or the code in the URL has expired.
+        """
+        return await self._flows.run(BankFlows.finish_payment, ref, returned_url, timeout=timeout)
 
     async def start_consent(
         self,
@@ -253,6 +299,8 @@ class AsyncBank:
         self, order: PaymentOrder, *, idempotency_key: str, timeout: float | None = None
     ) -> BankPayment:
         """Initiate a payment; the result has the link at which the owner approves it.
+
+        Call `finish_payment` when the owner returns.
 
         Args:
             order: payment to initiate.

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from moorage.domain.resilience.classify import (
         vendor_code_and_message as vendor_code_and_message,
     )
+    from moorage.domain.resilience.retry import RetryPolicy as RetryPolicy
     from moorage.domain.secrets.secret import Secret as Secret
     from moorage.domain.secrets.secret import as_secret as as_secret
     from moorage.domain.service.region import Region as Region
@@ -187,6 +188,7 @@ _HOME = {
     "Service": "domain.service.settings",
     "Endpoint": "domain.service.settings",
     "CircuitBreakerConfig": "domain.resilience.circuit",
+    "RetryPolicy": "domain.resilience.retry",
     "Region": "domain.service.region",
     "validate_base_url": "domain.http.urls",
     "Redaction": "domain.http.redaction",

@@ -1,10 +1,11 @@
 """Bank accounts: checked values, SEPA files, statements, matching, and access to accounts.
 
-`iban`, `bic` and `references` contain the checked values. `payment_orders` contains the orders to
-a bank; `pain_writing` and `pain_reading` write and read their files. `statements` contains
-statements of account; `camt` and `mt940` read their files. `matching` matches payments with open
-items. `access` contains the consent of an account's owner, accounts and balances; `account_entries`
-their transactions; `initiation` payments at a bank; and `vendor` the operations of a vendor.
+`iban`, `bic`, `sort_codes` and `references` contain the checked values. `payment_orders` contains
+the orders to a bank; `pain_writing` and `pain_reading` write and read their files. `statements`
+contains statements of account; `camt` and `mt940` read their files. `matching` matches payments
+with open items. `access` contains the consent of an account's owner, accounts and balances;
+`account_entries` their transactions; `initiation` payments at a bank; and `vendor` the operations
+of a vendor.
 Nothing here opens a file, reads a clock, or calls a bank.
 """
 
@@ -50,9 +51,11 @@ from moorage.contracts.bank.payment_orders import (
     MandateAmendment,
     PartyAddress,
     SequenceType,
+    SterlingTransfer,
 )
 from moorage.contracts.bank.references import CreditorId, CreditorReference
 from moorage.contracts.bank.sepa_text import Characters, is_latin, transliterate
+from moorage.contracts.bank.sort_codes import SortCodeAccount
 from moorage.contracts.bank.sources import LARGEST, BankFile, ReadableFile
 from moorage.contracts.bank.statements import (
     AccountBalance,
@@ -114,10 +117,12 @@ __all__ = [
     "PaymentOrder",
     "ReadableFile",
     "SequenceType",
+    "SortCodeAccount",
     "Statement",
     "StatementAccount",
     "StatementEntry",
     "StatementKind",
+    "SterlingTransfer",
     "Transaction",
     "TransactionPage",
     "TransactionQuery",

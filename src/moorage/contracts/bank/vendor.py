@@ -29,12 +29,14 @@ class BankCapability(StrEnum):
     END_TO_END = "end_to_end"
     PAY = "pay"
     INSTANT = "instant"
+    STERLING = "sterling"
 
 
 class BankVendor(Protocol):
     """The operations of a vendor of bank accounts; its `capabilities` list the optional ones.
 
-    A vendor that needs the URL to which an owner returned is a `FinishingVendor`, too.
+    A vendor that needs the URL to which an owner returned is a `FinishingVendor` too, and a
+    `PaymentFinishingVendor` if it needs the URL for payments.
     """
 
     async def start_consent(
@@ -63,3 +65,10 @@ class FinishingVendor(Protocol):
     """A vendor that needs the URL to which the owner returned, such as for a code in it."""
 
     async def finish_consent(self, wire: Wire, ref: Ref, returned_url: str, /) -> BankConsent: ...
+
+
+@runtime_checkable
+class PaymentFinishingVendor(Protocol):
+    """A vendor that submits a payment only after its owner returned, with the URL of the return."""
+
+    async def finish_payment(self, wire: Wire, ref: Ref, returned_url: str, /) -> BankPayment: ...

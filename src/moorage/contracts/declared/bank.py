@@ -8,6 +8,7 @@ from moorage.contracts.bank import access, account_entries, initiation
 from moorage.contracts.bank.access import ConsentRequest
 from moorage.contracts.bank.account_entries import TransactionQuery
 from moorage.contracts.bank.initiation import PaymentOrder
+from moorage.contracts.bank.payment_orders import SterlingTransfer
 from moorage.contracts.bank.vendor import BankCapability
 from moorage.contracts.declaration import (
     Contract,
@@ -37,7 +38,7 @@ class BankContract(Contract):
     kind = "bank"
     capabilities = BankCapability
     values = (access, account_entries, initiation)
-    flows = {"finish_consent": Effect.IMMEDIATE}
+    flows = {"finish_consent": Effect.IMMEDIATE, "finish_payment": Effect.IMMEDIATE}
 
     @changes(deferrable=False)
     def start_consent(
@@ -140,6 +141,8 @@ class BankContract(Contract):
     ) -> Requirements[BankPayment]:
         """Initiate a payment; the result has the link at which the owner approves it.
 
+        Call `finish_payment` when the owner returns.
+
         Args:
             order: payment to initiate.
             idempotency_key: identifies this payment: a repeat returns the same one, never a second.
@@ -151,8 +154,14 @@ class BankContract(Contract):
         """
         check_kind(order, PaymentOrder, "order")
         check_text(idempotency_key, "idempotency_key")
-        instant = (BankCapability.INSTANT,) if order.instant else ()
-        return Requirements(needs=instant, currency="EUR")
+        needs = {
+            BankCapability.INSTANT: order.instant,
+            BankCapability.STERLING: isinstance(order.transfer, SterlingTransfer),
+        }
+        return Requirements(
+            needs={name for name, is_needed in needs.items() if is_needed},
+            currency=order.transfer.amount.currency,
+        )
 
     @reads(target=Target.REFERENCE, needs=BankCapability.PAY)
     def get_payment(

@@ -16,6 +16,8 @@ from moorage.contracts.bank import (
     CreditTransfer,
     Money,
     PaymentOrder,
+    SortCodeAccount,
+    SterlingTransfer,
     TransactionQuery,
 )
 from moorage.contracts.ref import Ref
@@ -26,7 +28,12 @@ from moorage.testing.sandboxes.bank.base import IBANS, OWNER, RETURN_URL
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from moorage.contracts.bank import AccountTransaction, BankConsent, TransactionPage
+    from moorage.contracts.bank import (
+        AccountTransaction,
+        BankConsent,
+        BankPayment,
+        TransactionPage,
+    )
     from moorage.contracts.vendor import Vendor
     from moorage.domain.http.requests import Response
     from moorage.errors import ConnectorError
@@ -40,6 +47,13 @@ TRANSFER: Final = CreditTransfer(
     amount=Money("149.9", "EUR"),
     creditor=BankParty(name="Harbour GmbH", iban="AT61 1904 3002 3457 3201"),
     remittance="Invoice 2031-77",
+)
+STERLING: Final = SterlingTransfer(
+    end_to_end_id="RUN-8-2",
+    amount=Money("1049.05", "GBP"),
+    creditor_name="Harbour Ltd",
+    creditor_account=SortCodeAccount(sort_code="08-08-00", number="21325698"),
+    reference="2031-77",
 )
 
 
@@ -55,6 +69,8 @@ class BankSubject:
         daily: answers by which the vendor says that an account was read too often today.
         consents: answers about a consent, with the status that each must become.
         payments: answers about a payment, with the status that each must become.
+        initiations: answers about a payment that the vendor has not submitted yet, with the status
+            that each must become.
         damaged: operations, such as "balances", each with an answer that must not be read, such as
             one with an amount that is no amount.
         secrets: texts that no repr, error, event or log entry may contain, such as a token.
@@ -72,6 +88,7 @@ class BankSubject:
     daily: tuple[Response, ...]
     consents: tuple[tuple[Response, ConsentStatus], ...]
     payments: tuple[tuple[Response, BankPaymentStatus], ...] = ()
+    initiations: tuple[tuple[Response, BankPaymentStatus], ...] = ()
     damaged: tuple[tuple[str, Response], ...] = ()
     secrets: tuple[str, ...] = attrs.field(repr=False)
     institution: str | None = None
@@ -138,6 +155,22 @@ class Lab(RecordedLab[BankSubject]):
         values: dict[str, Any] = {"debtor": IBANS[0], "transfer": TRANSFER, **fields}
         return PaymentOrder(return_url=RETURN_URL, **values)
 
+    def sterling_order(self, **fields: Any) -> PaymentOrder:
+        """Return an order to pay pounds, from an account that the owner chooses."""
+        return PaymentOrder(return_url=RETURN_URL, transfer=attrs.evolve(STERLING, **fields))
+
+    async def approved(self, order: PaymentOrder, key: str) -> tuple[BankPayment, str]:
+        """Initiate a payment that its owner approves; return it, and the URL of the return."""
+        payment: BankPayment = await self("pay", order, idempotency_key=key)
+        self.bank.approve(payment.ref.id)
+        return payment, self.bank.returned_url(payment.link or "")
+
+    async def paid(self, order: PaymentOrder, key: str = "k-1") -> BankPayment:
+        """Initiate a payment, let the owner approve it, and finish it."""
+        started, url = await self.approved(order, key)
+        payment: BankPayment = await self("finish_payment", str(started.ref), url)
+        return payment
+
     def hidden(self) -> tuple[str, ...]:
         """Return texts that must stay hidden: secrets, account numbers, and the owner."""
         return (*self.subject.secrets, *IBANS, OWNER)
@@ -160,5 +193,8 @@ def calls_by_capability(lab: Lab) -> Mapping[BankCapability, Callable[[], Awaita
         BankCapability.PAY: lambda: lab("pay", lab.order(), idempotency_key="k"),
         BankCapability.INSTANT: lambda: lab(
             "pay", lab.order(instant=True), idempotency_key="k-instant"
+        ),
+        BankCapability.STERLING: lambda: lab(
+            "pay", lab.sterling_order(), idempotency_key="k-sterling"
         ),
     }

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -396,8 +396,11 @@ async def a_payment_is_initiated_once(make: Open) -> None:
         )
 
 
-async def a_lost_payment_is_unknown(make: Open) -> None:
-    """A payment with a lost or unreadable answer is unknown, and never initiated again."""
+async def a_lost_payment_is_never_repeated(make: Open) -> None:
+    """A payment with a lost or unreadable answer is never initiated again.
+
+    It stays unknown, unless the vendor recognises its key: then a repeat returns the payment.
+    """
     async with make() as lab:
         if BankCapability.PAY not in lab.capabilities:
             return
@@ -406,17 +409,114 @@ async def a_lost_payment_is_unknown(make: Open) -> None:
             *[AlteredAnswer(partial(with_body, body)) for body in _MALFORMED],
         ]
         for number, fault in enumerate(faults):
-            lab.sandbox.fail(fault)
-            for _ in range(2):
-                operation = lab("pay", lab.order(), idempotency_key=f"k-{number}")
-                await lab.refused(OutcomeUnknown, operation, f"Fault {number} of a payment")
+            await _require_one_effect(lab, partial(_pay, lab, f"k-{number}"), fault)
             require(lab.bank.payment_count() == number + 1, "A payment was initiated again.")
-        for outage in uncertain_answers(lab.subject.refusals[0][0]):
-            lab.sandbox.fail(outage)
-            for _ in range(2):
-                operation = lab("pay", lab.order(), idempotency_key=f"k-{outage.status}")
-                await lab.refused(OutcomeUnknown, operation, f"HTTP {outage.status}")
-        require(lab.bank.payment_count() == len(faults), "A payment was initiated again.")
+        outages = uncertain_answers(lab.subject.refusals[0][0])
+        for outage in outages:
+            await _require_one_effect(lab, partial(_pay, lab, f"k-{outage.status}"), outage)
+        expected = len(faults) + (len(outages) if _recognises_keys(lab) else 0)
+        require(lab.bank.payment_count() == expected, "A payment was initiated again.")
+
+
+async def _pay(lab: Lab, key: str) -> BankPayment:
+    payment: BankPayment = await lab("pay", lab.order(), idempotency_key=key)
+    return payment
+
+
+def _recognises_keys(lab: Lab) -> bool:
+    return lab.subject.vendor.idempotency is not None
+
+
+async def _require_one_effect(
+    lab: Lab, operation: Callable[[], Awaitable[BankPayment]], fault: Any
+) -> None:
+    """Require the right outcome of a payment whose first answer says nothing, and of a repeat."""
+    lab.sandbox.fail(fault)
+    if not _recognises_keys(lab):
+        for _ in range(2):
+            await lab.refused(OutcomeUnknown, operation(), f"The fault {fault!r}")
+        return
+    error = await lab.refused(ConnectorError, operation(), f"The fault {fault!r}")
+    require(error.may_have_been_processed, f"{fault!r} is said to have had no effect.")
+    status = (await operation()).status
+    require(status is BankPaymentStatus.PENDING, f"A repeat after {fault!r} is {status}.")
+
+
+async def a_payment_is_finished_once(make: Open) -> None:
+    """A payment is submitted once, after its owner has approved it, and has a reference."""
+    async with make() as lab:
+        if BankCapability.PAY not in lab.capabilities:
+            return
+        started, url = await lab.approved(lab.order(), "k-1")
+        for ref in (str(started.ref), started.ref):
+            payment: BankPayment = await lab("finish_payment", ref, url)
+            require(payment.status is BankPaymentStatus.PENDING, f"It is {payment.status}.")
+            require(bool(payment.raw), "The bank's answer is lost.")
+            require(lab.bank.submitted_count() == 1, "A payment was submitted twice.")
+            again: BankPayment = await lab("finish_payment", payment.ref, url)
+            require(again.ref == payment.ref, "A payment has another reference.")
+            looked_up: BankPayment = await lab("get_payment", str(payment.ref))
+            require(looked_up.ref == payment.ref, "A payment has another reference.")
+            require(looked_up.vendor_status == payment.vendor_status, "The status differs.")
+        try:
+            await lab("finish_payment", started.ref, "http://erp.example/#code=secret-code")
+        except InvalidData as error:
+            require("secret-code" not in f"{error!r}", "An error shows the returned URL.")
+        else:
+            raise AssertionError("A URL without TLS is accepted.")
+
+
+async def a_lost_submission_is_made_good(make: Open) -> None:
+    """If the answer to a submission is lost, finishing the payment again submits it only once."""
+    async with make() as lab:
+        if BankCapability.PAY not in lab.capabilities:
+            return
+        started, url = await lab.approved(lab.order(), "k-1")
+        count = len(lab.sandbox.requests)
+        await lab("finish_payment", started.ref, url)
+        steps = len(lab.sandbox.requests) - count
+        for number in range(steps):
+            started, url = await lab.approved(lab.order(), f"k-lost-{number}")
+            lab.sandbox.fail(*[None] * number, Lost())
+            finish = partial(lab, "finish_payment", started.ref, url)
+            await lab.refused(ConnectorError, finish(), "A lost answer")
+            payment: BankPayment = await finish()
+            require(payment.status is BankPaymentStatus.PENDING, f"It is {payment.status}.")
+            require(lab.bank.submitted_count() == number + 2, "A payment was submitted twice.")
+
+
+async def an_unapproved_payment_is_not_submitted(make: Open) -> None:
+    """A payment that its owner refused is refused, and is never submitted."""
+    async with make() as lab:
+        if BankCapability.PAY not in lab.capabilities or not lab.subject.initiations:
+            return
+        payment = await _pay(lab, "k-1")
+        url = lab.bank.returned_url(payment.link or "")
+        finish = partial(lab, "finish_payment", payment.ref, url)
+        await lab.refused(ConsentRequired, finish(), "A payment that nobody approved")
+        lab.bank.refuse(payment.ref.id)
+        for refused in (await finish(), await lab("get_payment", payment.ref)):
+            require(refused.status is BankPaymentStatus.REFUSED, f"It is {refused.status}.")
+        require(lab.bank.submitted_count() == 0, "A refused payment was submitted.")
+
+
+async def a_sterling_payment_is_exact(make: Open) -> None:
+    """A payment in pounds reaches the bank with its exact amount, accounts and reference."""
+    async with make() as lab:
+        if BankCapability.STERLING not in lab.capabilities:
+            return
+        for number, text in enumerate(("0.01", "1049.05", "9999999999999.99")):
+            order = lab.sterling_order(amount=Money(text, "GBP"))
+            count = len(lab.sandbox.requests)
+            payment = await lab.paid(order, f"k-{number}")
+            require(payment.status is BankPaymentStatus.PENDING, f"It is {payment.status}.")
+            bodies = [item.body.decode() for item in lab.sandbox.requests[count:] if item.body]
+            for body in bodies:
+                for value in (f'"{text}"', "08080021325698", "2031-77", "RUN-8-2"):
+                    require(value in body, f"{value} is not in a request.")
+            require(bool(bodies), "Nothing was sent.")
+        other = lab("pay", lab.sterling_order(amount=Money(1, "GBP")), idempotency_key="k-1")
+        await lab.refused(IdempotencyConflict, other, "A key for another amount")
 
 
 async def an_unknown_word_is_no_success(make: Open) -> None:
@@ -424,12 +524,17 @@ async def an_unknown_word_is_no_success(make: Open) -> None:
     async with make() as lab:
         if BankCapability.PAY not in lab.capabilities:
             return
-        ref = (await lab("pay", lab.order(), idempotency_key="k-1")).ref
-        for answer, status in lab.subject.payments:
+        initiated = await _pay(lab, "k-initiated")
+        payment = await lab.paid(lab.order())
+        cases = (
+            *((initiated.ref, *case) for case in lab.subject.initiations),
+            *((payment.ref, *case) for case in lab.subject.payments),
+        )
+        for ref, answer, status in cases:
             lab.sandbox.fail(answer)
-            payment: BankPayment = await lab("get_payment", ref)
-            word = payment.vendor_status
-            require(payment.status is status, f"{word} was read as {payment.status}.")
+            looked_up: BankPayment = await lab("get_payment", ref)
+            word = looked_up.vendor_status
+            require(looked_up.status is status, f"{word} was read as {looked_up.status}.")
 
 
 async def a_damaged_answer_is_an_error(make: Open) -> None:
@@ -536,7 +641,11 @@ _ALL_CHECKS: Final = (
     pending_transactions_are_apart,
     an_unknown_word_is_no_consent,
     a_payment_is_initiated_once,
-    a_lost_payment_is_unknown,
+    a_lost_payment_is_never_repeated,
+    a_payment_is_finished_once,
+    a_lost_submission_is_made_good,
+    an_unapproved_payment_is_not_submitted,
+    a_sterling_payment_is_exact,
     an_unknown_word_is_no_success,
     a_damaged_answer_is_an_error,
     a_refusal_has_its_type,

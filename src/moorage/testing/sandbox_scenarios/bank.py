@@ -15,6 +15,8 @@ from moorage.contracts.bank import (
     CreditTransfer,
     Money,
     PaymentOrder,
+    SortCodeAccount,
+    SterlingTransfer,
     TransactionQuery,
 )
 from moorage.contracts.ref import Ref
@@ -29,6 +31,13 @@ TRANSFER: Final = CreditTransfer(
     amount=Money("149.90", "EUR"),
     creditor=BankParty(name="Harbour GmbH", iban="AT61 1904 3002 3457 3201"),
     remittance="Invoice 2031-77",
+)
+STERLING: Final = SterlingTransfer(
+    end_to_end_id="RUN-8-2",
+    amount=Money("1049.05", "GBP"),
+    creditor_name="Harbour Ltd",
+    creditor_account=SortCodeAccount(sort_code="08-08-00", number="21325698"),
+    reference="2031-77",
 )
 PERIOD: Final = TransactionQuery(since=date(2031, 1, 1), until=date(2031, 12, 31))
 """The period in which sandboxes have transactions."""
@@ -115,10 +124,14 @@ async def _page(vendor: ScenarioVendor, **fields: Any) -> TransactionPage:
 
 
 async def initiate_payment(vendor: ScenarioVendor, **fields: Any) -> Any:
-    """Initiate a payment, and get its state."""
-    order = PaymentOrder(debtor=IBANS[0], transfer=TRANSFER, return_url=RETURN_URL, **fields)
+    """Initiate a payment, finish it when its owner has approved it, and get its state."""
+    values: dict[str, Any] = {"debtor": IBANS[0], "transfer": TRANSFER, **fields}
+    order = PaymentOrder(return_url=RETURN_URL, **values)
     payment = await vendor("pay", order, idempotency_key="run-8-1")
-    return (await vendor("get_payment", payment.ref)).status
+    sandbox: Any = vendor.fixture.sandbox
+    sandbox.approve(payment.ref.id)
+    finished = await vendor("finish_payment", payment.ref, sandbox.returned_url(payment.link or ""))
+    return (await vendor("get_payment", finished.ref)).status
 
 
 BASIC: Final[dict[str, Scenario]] = {
@@ -138,4 +151,5 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     BankCapability.END_TO_END: read_end_to_end,
     BankCapability.PAY: initiate_payment,
     BankCapability.INSTANT: partial(initiate_payment, instant=True),
+    BankCapability.STERLING: partial(initiate_payment, debtor=None, transfer=STERLING),
 }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.bank import NOT_PROVIDED, CreditorReference, CreditTransfer, PaymentOrder
+
+if TYPE_CHECKING:
+    from moorage.contracts.bank import Iban
 
 _NOT_CARRIED: Final = ("instruction_id", "purpose", "ultimate_debtor", "ultimate_creditor")
 """Fields of a payment that the interface does not have for SEPA credit transfers."""
@@ -17,7 +20,8 @@ def payment_body(order: PaymentOrder) -> dict[str, Any]:
     Raises:
         InvalidData: the payment has a field that the bank's interface does not support.
     """
-    transfer = order.transfer
+    # Payments in pounds need a capability that this vendor does not have.
+    transfer, debtor = cast("CreditTransfer", order.transfer), cast("Iban", order.debtor)
     for name in _NOT_CARRIED:
         if getattr(transfer, name) is not None:
             raise sdk.InvalidData(
@@ -31,7 +35,7 @@ def payment_body(order: PaymentOrder) -> dict[str, Any]:
     creditor = transfer.creditor
     fields = {
         "endToEndIdentification": _end_to_end_id(transfer),
-        "debtorAccount": {"iban": order.debtor.value},
+        "debtorAccount": {"iban": debtor.value},
         "instructedAmount": {"currency": "EUR", "amount": str(transfer.amount.amount)},
         "creditorAccount": {"iban": creditor.iban.value},
         "creditorAgent": creditor.bic and creditor.bic.value,

@@ -86,7 +86,10 @@ class BerlinGroup(sdk.ApiVendor):
     name = "berlin_group"
     kinds = ("bank",)
     api_version = "1.3"
-    capabilities = frozenset(BankCapability) - {BankCapability.INSTITUTION}
+    capabilities = frozenset(BankCapability) - {
+        BankCapability.INSTITUTION,
+        BankCapability.STERLING,
+    }
 
     refusals = staticmethod(classify)
 

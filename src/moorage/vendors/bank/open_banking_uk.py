@@ -1,37 +1,61 @@
-"""A bank with the UK's Open Banking Read/Write API, version 4.0 or 3.1: accounts and transactions.
+"""A bank with the UK's Open Banking Read/Write API, version 4.0 or 3.1: accounts and payments.
 
 The owner consents on a page of the bank, and returns with a code in the fragment of the URL (the
 hybrid flow of FAPI 1.0 Advanced). The bank issues an access token and a refresh token for each
-consent; moorage keeps them in the credential store under the consent's reference. A consent has no
-idempotency key: a request that may have created one is not sent again.
+consent; moorage keeps them in the credential store under the consent's reference. A consent to read
+accounts has no idempotency key: a request that may have created one is not sent again. A consent to
+a payment, and the payment itself, have keys that the bank remembers for a day.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import attrs
 
 from moorage import vendor_sdk as sdk
-from moorage.contracts.bank import BankAccount, BankCapability, BankConsent, ConsentStatus
+from moorage.contracts.bank import (
+    BankAccount,
+    BankCapability,
+    BankConsent,
+    BankPayment,
+    BankPaymentStatus,
+    ConsentStatus,
+)
 from moorage.vendors.bank._consent_refs import consent_of, page_of
+from moorage.vendors.bank._open_banking_uk_access import (
+    OWNER,
+    OWNER_SCOPE,
+    PAYER,
+    PAYER_SCOPE,
+    PAYMENTS,
+    UkBankAccess,
+    tokens_of,
+)
 from moorage.vendors.bank._open_banking_uk_answers import (
     read_accounts,
     read_balances,
     read_consent,
     read_page,
 )
+from moorage.vendors.bank._open_banking_uk_errors import GONE_CODES
+from moorage.vendors.bank._open_banking_uk_payments import (
+    CONSUMED,
+    check_funds_of,
+    payment_body,
+    payment_consent_body,
+    read_initiation,
+    read_payment,
+)
 from moorage.vendors.bank._psd2 import quoted_path_step, stable_uuid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from moorage.contracts.bank import (
         ConsentRequest,
         CurrentBalance,
+        PaymentOrder,
         TransactionPage,
         TransactionQuery,
     )
@@ -45,59 +69,14 @@ _PERMISSIONS: Final = (
     "ReadTransactionsDetail",
 )
 _CONSENTS: Final = "/account-access-consents"
-_OWNER: Final = "owner"
-_TOKENS: Final = "tokens"
-_SCOPE: Final = "accounts"
-_OWNER_SCOPE: Final = "openid accounts"
-_RESPONSE_TYPE: Final = "code id_token"
-_ACR: Final = ("urn:openbanking:psd2:sca", "urn:openbanking:psd2:ca")
-_OBJECT_LIFETIME: Final = timedelta(hours=1)
-_IN_URL: Final = ("client_id", "redirect_uri", "response_type", "scope", "state", "nonce")
 _USUAL_DAYS: Final = 90
-_MOST_BANKS: Final = 256
-_ENDED_CODES: Final = """
-    TK01 TKSP TKXP U009 U011 U028 UK.OBIE.Reauthenticate UK.OBIE.Resource.InvalidConsentStatus
-    UK.OBIE.Resource.NotFound
-"""
-_GONE_CODES: Final = frozenset({"U009", "U011", "UK.OBIE.Resource.NotFound"})
-
-
-def _error_words(response: Response) -> tuple[str | None, str | None]:
-    """Return the code and text of a response's first error; the response's own ones without any."""
-    answer = sdk.error_answer(response)
-    error = next(answer.objects("Errors"), sdk.as_answer({}))
-    code = error.text("ErrorCode") or answer.text("Code")
-    return code, sdk.masked_words(error.text("Message") or answer.text("Message"))
-
-
-_REFUSALS: Final = sdk.Refusals(
-    vendor="The bank",
-    codes=sdk.words(sdk.ConsentRequired, _ENDED_CODES),
-    statuses=sdk.error_statuses("400"),
-    read=_error_words,
-)
-_TOKEN_REFUSALS: Final = sdk.Refusals(
-    vendor="The bank",
-    codes={
-        "invalid_grant": sdk.ConsentRequired,
-        **sdk.words(sdk.AuthenticationFailed, "invalid_client unauthorized_client"),
-    },
-    statuses=sdk.error_statuses("400"),
-)
-
-
-def _owner_refusal(request: sdk.Request, response: Response) -> sdk.ConnectorError | None:
-    """Return the error for an owner's rejected access token, which only the owner can replace."""
-    if response.status == 401:
-        code, words = _error_words(response)
-        text = "the access token of the consent is not valid"
-        return sdk.refusal(sdk.ConsentRequired, "The bank", response, code, words, otherwise=text)
-    return _REFUSALS(request, response)
+_PAYMENT_CONSENTS: Final = "/domestic-payment-consents"
+_DOMESTIC_PAYMENTS: Final = "/domestic-payments"
 
 
 @attrs.frozen(kw_only=True)
-class OpenBankingUk(sdk.Vendor):
-    """An access to the accounts at a bank with the UK's Open Banking API.
+class OpenBankingUk(UkBankAccess):
+    """An access to the accounts at a bank with the UK's Open Banking API, and to payments there.
 
     Attributes:
         base_url: URL of the bank's account interface, such as
@@ -112,62 +91,27 @@ class OpenBankingUk(sdk.Vendor):
         algorithm: algorithm of the signatures, for an RSA key "PS256", and for a P-256 key "ES256".
         authentication: the way in which the application authenticates at the token endpoint; with
             "tls_client_auth", by the client certificate of the HTTP client alone.
+        payments_url: URL of the bank's payment interface; by default `base_url` with "pisp" in
+            place of "aisp".
+        signer: application that signs payments, as the trust anchor names it; in the Open Banking
+            directory, the ids of the organisation and of the software statement with a slash
+            between them.
+        trust_anchor: domain of the directory that has the public key of the application.
+        confirm_funds: True to ask the bank before each payment whether the account has enough
+            money, and to submit no payment for which it has not.
     """
 
     name: ClassVar[str] = "open_banking_uk"
     kinds: ClassVar[tuple[str, ...]] = ("bank",)
     api_version: ClassVar[str | None] = "4.0"
-    capabilities: ClassVar[frozenset[str]] = frozenset({BankCapability.PENDING})
-
-    base_url: str
-    issuer: str
-    authorize_url: str
-    token_url: str
-    client_id: str
-    signing_key: sdk.Secret = attrs.field(converter=sdk.as_secret, hash=False)
-    key_id: str
-    algorithm: str = sdk.choice("PS256", "PS256", "ES256", problem="Banks take no other algorithm.")
-    authentication: str = sdk.choice(
-        "private_key_jwt",
-        "private_key_jwt",
-        "tls_client_auth",
-        problem="Banks do not authenticate applications in this way.",
-    )
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse a key that does not fit the algorithm."""
-        try:
-            self._signing().check_key(self.signing_key)
-        except sdk.InvalidData:
-            pass
-        else:
-            return
-        raise sdk.ConfigurationError(
-            f"The signing_key is not a private key for {self.algorithm}.",
-            path="signing_key",
-            remedy="Give an RSA key in PEM for PS256, or a P-256 key for ES256, with no password.",
-        )
-
-    def services(self) -> Mapping[str, sdk.Service]:
-        """The account interface, for the application and for owners, and the token endpoint."""
-        login = urlsplit(self.token_url)
-        nobody = sdk.Credentials.none()
-        return {
-            "": sdk.Service(self.name, self.base_url, needs_credentials=True, classify=_REFUSALS),
-            _OWNER: sdk.Service(
-                self.name, self.base_url, credentials=nobody, classify=_owner_refusal
-            ),
-            _TOKENS: sdk.Service(
-                self.name,
-                f"{login.scheme}://{login.netloc}",
-                credentials=nobody,
-                classify=_TOKEN_REFUSALS,
-            ),
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {
+            BankCapability.PENDING,
+            BankCapability.PAY,
+            BankCapability.INSTANT,
+            BankCapability.STERLING,
         }
-
-    def clients(self) -> Mapping[str, sdk.OAuthClient]:
-        """The application's OAuth client, which gets tokens to manage consents."""
-        return {"": self.client(_SCOPE)}
+    )
 
     async def start_consent(
         self, wire: Wire, request: ConsentRequest, /, *, key: str | None
@@ -181,9 +125,7 @@ class OpenBankingUk(sdk.Vendor):
         }
         body = sdk.merged({"Data": data, "Risk": {}}, sdk.extra_for(self.name, request.extra))
         unique_text = wire.new_id() if key is None else f"{wire.tenant or ''}\n{key}"
-        headers = {"x-fapi-interaction-id": stable_uuid(unique_text)}
-        if request.ip_address is not None:
-            headers["x-fapi-customer-ip-address"] = request.ip_address
+        headers = _request_headers(stable_uuid(unique_text), request.ip_address)
 
         def read(response: Response) -> BankConsent:
             id_ = sdk.read_answer(response).text("Data.ConsentId")
@@ -194,17 +136,16 @@ class OpenBankingUk(sdk.Vendor):
             sdk.Request.post(_CONSENTS, json=body, headers=headers), key=key, parse=read
         )
 
-        def make_query(query: Mapping[str, str]) -> Mapping[str, str]:
-            signed = self._request_object(wire, consent.ref.id, query, request.language)
-            return {**{name: query[name] for name in _IN_URL}, "request": signed}
-
-        link = await _tokens_of(self).begin(wire, consent.ref.id, request.return_url, make_query)
+        id_ = consent.ref.id
+        link = await self.link(
+            wire, OWNER_SCOPE, id_, id_, request.return_url, language=request.language
+        )
         return attrs.evolve(consent, link=link)
 
     async def finish_consent(self, wire: Wire, ref: Ref, returned_url: str, /) -> BankConsent:
         """Exchange the code for the tokens of the consent; get the state if the owner refused."""
         try:
-            await _tokens_of(self).finish(wire, ref.id, returned_url)
+            await tokens_of(self, OWNER_SCOPE).finish(wire, ref.id, returned_url)
         except sdk.ConsentRequired:
             consent = await self.get_consent(wire, ref)
             if consent.status is ConsentStatus.PENDING:
@@ -231,7 +172,7 @@ class OpenBankingUk(sdk.Vendor):
         try:
             await wire.send(request, parse=sdk.check_done)
         except sdk.ConsentRequired as refusal:
-            if refusal.vendor_code not in _GONE_CODES:
+            if refusal.vendor_code not in GONE_CODES:
                 raise
         await wire.store_consent_credentials(ref.id, sdk.Credentials.none())
         return BankConsent(ref=ref, status=ConsentStatus.REVOKED)
@@ -262,6 +203,96 @@ class OpenBankingUk(sdk.Vendor):
         next_page = None if link is None else self._next_page(ref, path, link, response)
         return read_page(response, pending=query.pending, next_page=next_page)
 
+    async def pay(self, wire: Wire, order: PaymentOrder, /, *, key: str | None) -> BankPayment:
+        """Create the consent to a domestic payment, and the link at which its owner agrees.
+
+        Nothing is paid before `finish_payment`.
+        """
+        wire.require_consent_store()
+        number = stable_uuid(wire.new_id() if key is None else f"{wire.tenant or ''}\n{key}")
+        is_old = "/v3." in self.interface_of_payments()
+        body = payment_consent_body(order, number.replace("-", ""), is_old=is_old)
+        body = sdk.merged(body, sdk.extra_for(self.name, order.extra))
+        headers = _request_headers(number, order.ip_address)
+
+        def read(response: Response) -> BankPayment:
+            id_ = sdk.read_answer(response).text("Data.ConsentId")
+            return read_initiation(
+                wire.ref(sdk.required(id_, response, "Data.ConsentId")), response
+            )
+
+        request = self.signed_post(wire, _PAYMENT_CONSENTS, body, headers)
+        payment = await wire.send(request, to=PAYMENTS, key=number, parse=read)
+        consent = payment.ref.id
+        link = await self.link(wire, PAYER_SCOPE, _payer(consent), consent, order.return_url)
+        return attrs.evolve(payment, link=link)
+
+    async def finish_payment(self, wire: Wire, ref: Ref, returned_url: str, /) -> BankPayment:
+        """Submit a payment to which its owner agreed; get the state if the owner refused."""
+        if ref.other("payment") is not None:
+            return await self.get_payment(wire, ref)
+        try:
+            await tokens_of(self, PAYER_SCOPE).finish(wire, _payer(ref.id), returned_url)
+        except sdk.ConsentRequired:
+            payment = await self.get_payment(wire, ref)
+            if payment.status is BankPaymentStatus.PENDING:
+                raise
+            return payment
+        response = await wire.send(self._look_up(wire, ref), to=PAYMENTS)
+        initiated = read_initiation(ref, response)
+        is_consumed = initiated.vendor_status in CONSUMED
+        if initiated.status is not BankPaymentStatus.PENDING and not is_consumed:
+            return initiated
+        try:
+            return await self._submit(wire, ref, response, check_funds=not is_consumed)
+        except sdk.ConsentRequired:
+            # The bank has a payment of this consent, and does not remember its key any more.
+            if is_consumed:
+                return initiated
+            raise
+
+    async def get_payment(self, wire: Wire, ref: Ref, /) -> BankPayment:
+        """Get the state of a payment; before it is submitted, that of its consent."""
+        response = await wire.send(self._look_up(wire, ref), to=PAYMENTS)
+        read = read_initiation if ref.other("payment") is None else read_payment
+        return read(ref, response)
+
+    async def _submit(
+        self, wire: Wire, ref: Ref, consent: Response, *, check_funds: bool
+    ) -> BankPayment:
+        """Submit the payment of a consent, with the details that the bank has for the consent.
+
+        Raises:
+            ConsentRequired: the owner has not agreed, or the payment was submitted before.
+            PaymentDeclined: the account does not have enough money.
+        """
+        tokens = await tokens_of(self, PAYER_SCOPE).current(wire, _payer(ref.id))
+        if tokens is None:
+            raise sdk.ConsentRequired("The owner has not agreed to the payment.")
+        headers = _owner_headers(wire, tokens)
+        if self.confirm_funds and check_funds:
+            path = f"{_PAYMENT_CONSENTS}/{quoted_path_step(ref.id)}/funds-confirmation"
+            funds = await wire.send(sdk.Request.get(path, headers=headers), to=PAYER)
+            check_funds_of(ref, funds)
+        body = payment_body(ref.id, sdk.read_answer(consent), consent)
+
+        def read(response: Response) -> BankPayment:
+            id_ = sdk.read_answer(response).text("Data.DomesticPaymentId")
+            payment = sdk.required(id_, response, "Data.DomesticPaymentId")
+            return read_payment(ref.with_related(payment=payment), response)
+
+        request = self.signed_post(wire, _DOMESTIC_PAYMENTS, body, headers)
+        number = stable_uuid(f"{wire.tenant or ''}\npayment\n{ref.id}")
+        return await wire.send(request, to=PAYER, key=number, parse=read)
+
+    def _look_up(self, wire: Wire, ref: Ref) -> sdk.Request:
+        """The request for the state of a payment, or of its consent before it is submitted."""
+        payment = ref.other("payment")
+        path = f"{_PAYMENT_CONSENTS}/{quoted_path_step(ref.id)}"
+        if payment is not None:
+            path = f"{_DOMESTIC_PAYMENTS}/{quoted_path_step(payment)}"
+        return sdk.Request.get(path, headers=_headers(wire))
+
     async def _read(
         self, wire: Wire, consent: str, path: str, query: list[tuple[str, str]] | None = None
     ) -> Response:
@@ -270,15 +301,15 @@ class OpenBankingUk(sdk.Vendor):
         Raises:
             ConsentRequired: the owner has not agreed, or the consent was revoked.
         """
-        tokens = await _tokens_of(self).current(wire, consent)
+        tokens = await tokens_of(self, OWNER_SCOPE).current(wire, consent)
         if tokens is None:
             state = await self.get_consent(wire, wire.ref(consent))
             raise sdk.ConsentRequired(
                 f"The consent is {state.status}, so its accounts cannot be read.",
                 vendor_code=state.vendor_status,
             )
-        headers = {**_headers(wire), "Authorization": f"Bearer {tokens.access_token.reveal()}"}
-        return await wire.send(sdk.Request.get(path, query=query, headers=headers), to=_OWNER)
+        request = sdk.Request.get(path, query=query, headers=_owner_headers(wire, tokens))
+        return await wire.send(request, to=OWNER)
 
     def _next_page(self, ref: Ref, path: str, link: str, response: Response) -> Ref:
         """The reference of the page behind the bank's link.
@@ -296,60 +327,25 @@ class OpenBankingUk(sdk.Vendor):
             raise sdk.malformed(response, "link to the next page of this account")
         return ref.with_related(page=url.query)
 
-    def client(self, scope: str) -> sdk.OAuthClient:
-        """The OAuth client that requests tokens with this scope."""
-        has_key = self.authentication == "private_key_jwt"
-        return sdk.OAuthClient(
-            server=sdk.AuthorizationServer(
-                token_endpoint=self.token_url,
-                issuer=self.issuer,
-                authorization_endpoint=self.authorize_url,
-            ),
-            client_id=self.client_id,
-            secret=self.signing_key if has_key else None,
-            authentication=sdk.ClientAuthentication(self.authentication),
-            algorithm=self._signing().algorithm if has_key else None,
-            key_id=self.key_id if has_key else None,
-            scope=scope,
-        )
-
-    def _signing(self, **claims: Any) -> sdk.JwtSigning:
-        return sdk.JwtSigning(
-            algorithm=self.algorithm,
-            issuer=self.client_id,
-            audience=self.issuer,
-            lifetime=_OBJECT_LIFETIME,
-            key_id=self.key_id,
-            claims=claims,
-        )
-
-    def _request_object(
-        self, wire: Wire, consent: str, query: Mapping[str, str], language: str | None
-    ) -> str:
-        """The signed parameters of an authorization request, with the id of the consent."""
-        now = wire.now()
-        intent = {"openbanking_intent_id": {"value": consent, "essential": True}}
-        acr = {"acr": {"essential": True, "values": list(_ACR)}}
-        claims: dict[str, Any] = {
-            **query,
-            "nbf": int(now.timestamp()),
-            "claims": {"userinfo": intent, "id_token": {**intent, **acr}},
-            **({} if language is None else {"ui_locales": language.lower()}),
-        }
-        signing = self._signing(**claims)
-        return signing.token(self.signing_key, sdk.SigningContext(now, wire.new_id())).reveal()
-
 
 def _headers(wire: Wire) -> dict[str, str]:
     return {"x-fapi-interaction-id": stable_uuid(wire.new_id()), "Accept": "application/json"}
+
+
+def _request_headers(number: str, ip_address: str | None) -> dict[str, str]:
+    """The headers of a request to which an owner has to agree."""
+    address = {} if ip_address is None else {"x-fapi-customer-ip-address": ip_address}
+    return {"x-fapi-interaction-id": number, **address}
+
+
+def _owner_headers(wire: Wire, tokens: sdk.OAuthCredentials) -> dict[str, str]:
+    return {**_headers(wire), "Authorization": f"Bearer {tokens.access_token.reveal()}"}
 
 
 def _consent_path(ref: Ref) -> str:
     return f"{_CONSENTS}/{quote(ref.id, safe='')}"
 
 
-@lru_cache(maxsize=_MOST_BANKS)
-def _tokens_of(vendor: OpenBankingUk) -> sdk.ConsentTokens:
-    """The source of the owners' tokens at a bank, made once because the check of a key is slow."""
-    client = vendor.client(_OWNER_SCOPE)
-    return sdk.ConsentTokens(client=client, response_type=_RESPONSE_TYPE, service=_TOKENS)
+def _payer(consent: str) -> str:
+    """The name under which the tokens of a consent to a payment are stored."""
+    return f"payment/{consent}"

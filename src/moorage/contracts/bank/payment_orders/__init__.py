@@ -1,10 +1,10 @@
-"""Orders to a bank: SEPA credit transfers and direct debits, as values.
+"""Orders to a bank: SEPA credit transfers and direct debits, and payments in pounds, as values.
 
 Nothing here reads a clock: identifiers, dates and times are arguments, so the same arguments
 always give the same file.
 
-`transfers` contains orders to pay, `debits` orders to collect, `parties` the parties of both, and
-`fields` the validators of their fields.
+`transfers` contains orders to pay, `debits` orders to collect, `parties` the parties of both,
+`sterling` orders to pay pounds, and `fields` the validators of their fields.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from moorage.contracts.bank.payment_orders.debits import (
 )
 from moorage.contracts.bank.payment_orders.fields import NOT_PROVIDED
 from moorage.contracts.bank.payment_orders.parties import BankParty, PartyAddress
+from moorage.contracts.bank.payment_orders.sterling import SterlingTransfer
 from moorage.contracts.bank.payment_orders.transfers import (
     CreditTransfer,
     CreditTransferBatch,
@@ -40,4 +41,5 @@ __all__ = [
     "MandateAmendment",
     "PartyAddress",
     "SequenceType",
+    "SterlingTransfer",
 ]

@@ -110,9 +110,16 @@ class BankSandbox(Sandbox, ABC):
     def consent_count(self) -> int:
         """Return the number of started consents."""
 
+    def approve(self, payment: str) -> None:
+        """Approve the payment with an id, as its owner would do at the bank."""
+
     def payment_count(self) -> int:
         """Return the number of initiated payments."""
         return 0
+
+    def submitted_count(self) -> int:
+        """Return the number of payments that the bank was told to execute."""
+        return self.payment_count()
 
 
 __all__ = ["BALANCES", "BOOKED", "IBANS", "OWNER", "PENDING", "RETURN_URL", "BankSandbox"]

@@ -1,7 +1,8 @@
 """A local sandbox that imitates a bank with the UK's Open Banking API, version 4.0.
 
 The bank checks signed request objects and assertions, has two accounts, and sends two transactions
-per page. An access token belongs to one consent, and a code works once.
+per page. An access token belongs to one consent, and a code works once. Payments are in a file of
+their own.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems, typed, words
+from moorage.testing.sandboxes.bank._open_banking_uk_payments import BASE as PAYMENTS_BASE
+from moorage.testing.sandboxes.bank._open_banking_uk_payments import PaymentInterface
 from moorage.testing.sandboxes.bank.base import (
     BALANCES,
     IBANS,
@@ -48,6 +51,7 @@ _DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\+00:00)?")
 _PAGE: Final = 2
 _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _OPEN: Final = "openid accounts"
+_PAYING: Final = "openid payments"
 _FLOW: Final = "code id_token"
 _NEEDED: Final = words(
     "ReadAccountsDetail ReadBalances ReadTransactionsCredits ReadTransactionsDebits"
@@ -82,7 +86,7 @@ class _Tokens(base.Sandbox):
         self.codes: dict[str, tuple[str, Mapping[str, Any]]] = {}
         self.consents_of_tokens: dict[str, str] = {}
         self.refresh_tokens: dict[str, str] = {}
-        self.client_tokens: set[str] = set()
+        self.client_tokens: dict[str, str] = {}
         self._assertions: set[str] = set()
 
     def routes(self) -> base.Routes:
@@ -94,10 +98,10 @@ class _Tokens(base.Sandbox):
         self._check_client(form)
         kind = form.pop("grant_type", None)
         if kind == "client_credentials":
-            if form != {"scope": "accounts"}:
+            if form.keys() != {"scope"} or form["scope"] not in {"accounts", "payments"}:
                 raise _oauth_error("invalid_scope")
             token = f"sandbox-client-token-{self.number():04d}"
-            self.client_tokens.add(token)
+            self.client_tokens[token] = form["scope"]
             return _granted(token)
         if kind == "authorization_code":
             return self._exchange(form)
@@ -133,8 +137,11 @@ class _Tokens(base.Sandbox):
             or request.get("code_challenge") != _encode(digest)
         ):
             raise _oauth_error("invalid_grant")
-        refresh = f"sandbox-refresh-token-{self.number():04d}"
-        self.refresh_tokens[refresh] = consent
+        scope = request["scope"]
+        fields = {"scope": scope}
+        if scope == _OPEN:
+            fields["refresh_token"] = f"sandbox-refresh-token-{self.number():04d}"
+            self.refresh_tokens[fields["refresh_token"]] = consent
         now = int(datetime.now(UTC).timestamp())
         claims = {
             "iss": ISSUER,
@@ -149,8 +156,7 @@ class _Tokens(base.Sandbox):
         return _granted(
             self._token_of(consent),
             expires_in=self.bank.lifetime,
-            refresh_token=refresh,
-            scope=_OPEN,
+            **fields,
             id_token=".".join((*parts, _encode(b"not checked by clients"))),
         )
 
@@ -169,6 +175,7 @@ class OpenBankingUkSandbox(BankSandbox):
             sandbox cannot see, instead of a signed assertion.
         consents: the consents, by id.
         tokens: the authorization server.
+        payment_interface: the consents to payments, and the payments.
         lifetime: seconds for which an owner's access token is valid.
     """
 
@@ -182,6 +189,7 @@ class OpenBankingUkSandbox(BankSandbox):
 
     def __attrs_post_init__(self) -> None:
         self.tokens = _Tokens(self)
+        self.payment_interface = PaymentInterface(self, _error)
         self.mounts = {"/token": self.tokens}
         self._accounts = {f"{22289 + number}": iban for number, iban in enumerate(IBANS)}
 
@@ -201,6 +209,7 @@ class OpenBankingUkSandbox(BankSandbox):
             f"GET {BASE}/accounts": self._list,
             f"GET {account}/balances": self._balances,
             f"GET {account}/transactions": self._transactions,
+            **self.payment_interface.routes(),
         }
 
     def unknown(self, request: base.SandboxRequest) -> Response:  # noqa: ARG002 - as the base has it
@@ -210,8 +219,13 @@ class OpenBankingUkSandbox(BankSandbox):
     def check_access(self, request: base.SandboxRequest) -> None:
         """Check the token of the application or of an owner, and the id of the request."""
         token = request.bearer() or ""
-        if "/account-access-consents" in request.path:
-            if token not in self.tokens.client_tokens:
+        is_payment = request.path.startswith(PAYMENTS_BASE)
+        if is_payment and self.payment_interface.needs_owner(request):
+            if self.tokens.consents_of_tokens.get(token) not in self.payment_interface.consents:
+                raise base.Refusal(Response(401))
+        elif is_payment or "/account-access-consents" in request.path:
+            scope = "payments" if is_payment else "accounts"
+            if self.tokens.client_tokens.get(token) != scope:
                 raise base.Refusal(Response(401))
         else:
             consent = self.tokens.consents_of_tokens.get(token)
@@ -224,12 +238,15 @@ class OpenBankingUkSandbox(BankSandbox):
             raise _error(400, "U006", "The header is not a UUID.", "x-fapi-interaction-id")
 
     def grant(self, consent: str) -> None:
-        """Authorise a consent."""
-        self.consents[consent]["Status"] = "AUTH"
+        """Authorise a consent, also one to a payment."""
+        self._consent_of_any_kind(consent)["Status"] = "AUTH"
 
     def refuse(self, consent: str) -> None:
-        """Reject a consent."""
-        self.consents[consent]["Status"] = "RJCT"
+        """Reject a consent, also one to a payment."""
+        self._consent_of_any_kind(consent)["Status"] = "RJCT"
+
+    def _consent_of_any_kind(self, consent: str) -> dict[str, Any]:
+        return {**self.consents, **self.payment_interface.consents}[consent]
 
     def expire(self, consent: str) -> None:
         """End a consent."""
@@ -238,6 +255,22 @@ class OpenBankingUkSandbox(BankSandbox):
     def consent_count(self) -> int:
         """Return the number of consents."""
         return len(self.consents)
+
+    def approve(self, payment: str) -> None:
+        """Authorise the consent to a payment."""
+        self.grant(payment)
+
+    def payment_count(self) -> int:
+        """Return the number of consents to payments."""
+        return len(self.payment_interface.consents)
+
+    def submitted_count(self) -> int:
+        """Return the number of payments."""
+        return len(self.payment_interface.payments)
+
+    def set_payment(self, payment: str, status: str) -> None:
+        """Set the status of the payment with an id to an ISO 20022 code."""
+        self.payment_interface.payments[payment]["Status"] = status
 
     def returned_url(self, link: str) -> str:
         """Return the URL to which an owner returns from a link, with a code if they agreed.
@@ -254,17 +287,20 @@ class OpenBankingUkSandbox(BankSandbox):
             and (claims.get("iss"), claims.get("aud")) == (self.client_id, ISSUER)
             and query == {name: claims.get(name) for name in query}
             and query.keys() >= {"client_id", "response_type", "scope"}
-            and (claims.get("scope"), claims.get("response_type")) == (_OPEN, _FLOW)
+            and claims.get("response_type") == _FLOW
             and claims.get("code_challenge_method") == "S256"
             and {"nonce", "state", "redirect_uri", "nbf"} <= claims.keys()
             and claims["exp"] - claims["nbf"] <= 3_600
             and _is_current(claims)
-            and consent.get("value") in self.consents
+            and consent.get("value")
+            in {_OPEN: self.consents, _PAYING: self.payment_interface.consents}.get(
+                claims.get("scope", ""), {}
+            )
         )
         if not is_valid:
             raise AssertionError("The link has no valid request object.")
         fields = {"error": "access_denied"}
-        if self.consents[consent["value"]]["Status"] == "AUTH":
+        if self._consent_of_any_kind(consent["value"])["Status"] == "AUTH":
             code = f"sandbox-code-{self.number():04d}"
             self.tokens.codes[code] = consent["value"], claims
             fields = {"code": code, "id_token": "a.b.c"}
@@ -275,12 +311,25 @@ class OpenBankingUkSandbox(BankSandbox):
         text, _, signature = token.rpartition(".")
         try:
             head, claims = (json.loads(_decode(part)) for part in text.split("."))
-            padding = PSS(MGF1(SHA256()), PSS.DIGEST_LENGTH)
-            key_pair().public_key().verify(_decode(signature), text.encode(), padding, SHA256())
-        except (InvalidSignature, ValueError):
+            is_signed = self.is_signed(text, signature)
+        except ValueError:
             return {}
         is_known = (head.get("alg"), head.get("kid")) == ("PS256", self.key_id)
-        return dict(claims) if is_known else {}
+        return dict(claims) if is_known and is_signed else {}
+
+    def is_signed(self, text: str, signature: str) -> bool:
+        """Return whether the application has signed a text, with PS256.
+
+        Raises:
+            ValueError: the signature is not in Base64.
+        """
+        padding = PSS(MGF1(SHA256()), PSS.DIGEST_LENGTH)
+        public_key = key_pair().public_key()
+        try:
+            public_key.verify(_decode(signature), text.encode(), padding, SHA256())
+        except InvalidSignature:
+            return False
+        return True
 
     def _start(self, request: base.SandboxRequest) -> Response:
         body: dict[str, Any] = request.json()
@@ -471,6 +520,7 @@ def options_of(sandbox: OpenBankingUkSandbox) -> dict[str, str]:
         "client_id": sandbox.client_id,
         "signing_key": sandbox.private_key,
         "key_id": sandbox.key_id,
+        "signer": sandbox.payment_interface.signer,
     }
 
 
