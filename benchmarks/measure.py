@@ -170,7 +170,7 @@ def compare(
     mirrored: bool = False,
     least: int = 1,
 ) -> Table:
-    """Measure candidates against the first one; the bare call's cost, if given, is subtracted.
+    """Measure candidates against the first candidate; the bare call's cost may be subtracted.
 
     With `mirrored`, the blocks of a round run again in the reverse order. A load or a table that
     grows during the round then adds as much to each contender. A block has `least` calls at least,

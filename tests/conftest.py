@@ -209,7 +209,7 @@ def _draw_of_run(config: pytest.Config) -> tuple[Draw, int] | None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None]:
-    """Keep the cases of a test that `--cases` chooses, before pytest makes items of the others."""
+    """Keep the cases of a test that `--cases` chooses, before pytest makes other items."""
     yield
     if (drawn := _draw_of_run(metafunc.config)) is None:
         return

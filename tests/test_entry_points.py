@@ -164,7 +164,7 @@ def test_transport_of_the_host_stays_open(ours: Any) -> None:
 def test_missing_transport_or_one_of_the_other_mode_is_refused(
     vendor: str, opened: Any, words: str
 ) -> None:
-    """A missing transport, or one of the other mode, is refused; the error names the account."""
+    """A missing transport, or one of the wrong mode, is refused; the error names the account."""
     with pytest.raises(ConfigurationError, match=words) as excinfo:
         opened({"vendors": {vendor: {}}})
 

@@ -170,7 +170,7 @@ def test_request_that_may_be_wrong_is_left_to_the_flow() -> None:
 
 
 def test_answer_of_another_holder_wins() -> None:
-    """If another process settled the key meanwhile, its stored response is returned."""
+    """If another process settled the key before, its stored response is returned."""
     scene = FirstCallScene()
 
     def settle() -> None:

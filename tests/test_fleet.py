@@ -21,7 +21,7 @@ def fleet(parts: int, tries: int = 1, patience: float = 0.0) -> Fleet:
 
 
 def test_one_bucket_core_is_fully_occupied() -> None:
-    """One bucket's core is fully occupied, and few calls are served in time."""
+    """One bucket's core is fully occupied, and few calls are served before their deadline."""
     outcome = run(fleet(1), SLOW, 1)
 
     assert outcome.busiest > 0.99
@@ -118,7 +118,7 @@ def test_return_of_a_server_is_no_storm(away: float) -> None:
 
 
 def test_new_connections_queue_on_a_slow_core() -> None:
-    """The last worker waits for the connections of the others, which occupy the core."""
+    """The last worker waits for the connections of all other workers; these occupy the core."""
     slow_fleet, fast = (returns.run(3_200, 10, costs, 1) for costs in (SLOW, Costs()))
 
     assert slow_fleet.last > 3_200 * SLOW.connected > fast.last
@@ -163,7 +163,7 @@ def test_storm_within_the_core_leaves_the_others_nearly_as_fast() -> None:
 
 
 def test_storm_beyond_the_core_is_marked() -> None:
-    """A storm of calls that one core cannot serve delays other callers, and its row says so."""
+    """A storm of calls that one core cannot serve delays other callers; its row is marked."""
     sizes = (5_000, 60_000)
     storms = [TenantStorm(offered=offered, processes=3_200, rate=1_000) for offered in sizes]
     *_, small, large = tenants.table(Costs(), 1, storms)

@@ -1,4 +1,4 @@
-"""Both managers, with real threads, tasks and clocks."""
+"""The sync and async manager, with real threads, tasks and clocks."""
 
 # ruff: noqa: SLF001 - values of any kind, and a look inside
 

@@ -53,7 +53,7 @@ def test_help_of_the_testing_package() -> None:
     ],
 )
 def test_missing_package_names_its_extra(program: str, package: str, extra: str) -> None:
-    """The error says which package is missing, and the command that installs it."""
+    """The error for a missing package contains its name, and the command that installs it."""
     text = run_without_extras(program)
 
     assert f"ImportError: The package {package} is not installed." in text

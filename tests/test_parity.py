@@ -193,7 +193,7 @@ def test_twins_are_awaited(plain: type, twin: type) -> None:
 
 
 def test_managers_are_made_alike() -> None:
-    """Both managers have the same constructor parameters."""
+    """The sync and async manager have the same constructor parameters."""
     plain_parameters, twin_parameters = (
         inspect.signature(kind).parameters.values() for kind in MANAGERS
     )
@@ -207,7 +207,7 @@ def test_managers_are_made_alike() -> None:
 
 
 def test_managers_say_the_same() -> None:
-    """Both managers have the same docstrings."""
+    """The sync and async manager have the same docstrings."""
     sync_members, async_members = (members(kind) for kind in MANAGERS)
     for name in sync_members:
         if not name.startswith("_"):

@@ -73,7 +73,7 @@ class Reader(SwitchableObserver):
 
 
 def run(*observers: Any, calls: int = 2) -> None:
-    """Make successful calls: the first on the general path, the others on the fast path."""
+    """Make successful calls: the first on the general path, all others on the fast path."""
     manager = ConnectorManager([Service("a")], observers=observers)
     manager.run("a", lambda: None)
     for observer in observers:

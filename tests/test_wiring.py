@@ -358,7 +358,7 @@ def test_unsupported_limit_is_refused(
 
 @pytest.mark.parametrize("manager_class, client", MANAGERS)
 def test_supported_limits_are_applied(manager_class: Any, client: Any) -> None:
-    """A client that lacks one time limit still gets the others."""
+    """A client that lacks one time limit still gets all other time limits."""
     steps = Timeouts(connect=1, read=1, pool=1)
     manager_class([Service("vat", timeouts=steps, endpoints=Endpoint("x"))], http=client())
 

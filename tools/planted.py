@@ -59,7 +59,7 @@ class Vendor:
     paths: tuple[str, ...]
 
     def others(self) -> list[str]:
-        """Return the names of the other vendors."""
+        """Return the names of all other vendors."""
         return [name for name in names() if name not in self.name]
 
     def tests(self) -> list[str]:

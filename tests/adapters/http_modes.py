@@ -1,4 +1,4 @@
-"""Both standard-library HTTP clients behind one asynchronous interface."""
+"""The sync and async standard-library HTTP clients behind one asynchronous interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both pyreqwest HTTP clients behind one asynchronous interface."""
+"""The sync and async pyreqwest HTTP clients behind one asynchronous interface."""
 
 from __future__ import annotations
 

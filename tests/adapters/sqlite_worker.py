@@ -67,7 +67,7 @@ def count(path: str, threads: int, times: int) -> None:
 
 
 def increment_counters(path: str) -> None:
-    """Increase two counters over and over, and print the first one after each write."""
+    """Increase two counters over and over, and print the first counter after each write."""
     store = SqliteStorage(path, timeout=30)
     number = 0
     while True:

@@ -354,7 +354,7 @@ def test_forked_child_refuses_the_parents_client(
 
 @async_clients
 def test_each_loop_has_a_client(make: Callable[..., Any]) -> None:
-    """One HTTP client may be used in several event loops, one after the other."""
+    """One HTTP client may be used in several event loops, one loop after another."""
     client = make()
     with VendorServer() as vendor:
         vendor.always(Behaviour(204, {"Connection": "close"}))

@@ -27,7 +27,7 @@ async def raise_error() -> int:
 
 
 def test_a_step_that_raises_ends_the_whole() -> None:
-    """If a step raises, the others are cancelled and no further step starts."""
+    """If a step raises, the other steps are cancelled and no further step starts."""
     ended_steps: list[str] = []
 
     async def hang_until_cancelled() -> int:

@@ -435,7 +435,7 @@ def test_wait_for_a_login_is_bounded() -> None:
 
         asyncio.run(run())
     assert {StorageUnavailable} == {type(item) for item in outcome}
-    assert any("takes too long" in str(item) for item in outcome)
+    assert any("does not end in time" in str(item) for item in outcome)
 
 
 def test_a_client_of_the_hosts_stays_open() -> None:

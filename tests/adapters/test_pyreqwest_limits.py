@@ -541,7 +541,7 @@ async def test_connections_are_reused(make: Make, keep_alive: float, connections
 
 
 def test_several_loops_may_use_one_client() -> None:
-    """One asynchronous client works in several event loops, one after the other."""
+    """One asynchronous client works in several event loops, one loop after another."""
     client = AsyncPyreqwestHttpClient()
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))

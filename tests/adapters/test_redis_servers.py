@@ -92,7 +92,7 @@ def test_invalid_urls_are_refused(mode: str, url: str) -> None:
 
 
 def test_other_clients_are_refused(mode: str) -> None:
-    """A Redis client of the other mode, or any other object, is refused as the address."""
+    """A Redis client of the wrong mode (sync or async), or any other object, is refused."""
     foreign_client: Any = redis.asyncio.Redis() if mode == "sync" else redis.Redis()
     for refused_client in (foreign_client, 6379, None):
         with pytest.raises(ConfigurationError, match="must be a URL or a client of Redis"):

@@ -277,7 +277,7 @@ class AsyncAwayShard(AsyncMemoryStorage):
 
 
 def test_command_waits_for_no_posted_command_of_another_shard() -> None:
-    """A command waits for no posted command of another shard, even if that one is unavailable."""
+    """A command waits for no posted command of another shard, even if that shard is unavailable."""
     shards = {name: SwitchableShard() for name in "abc"}
     store = ShardedStorage(shards, former={name: shards[name] for name in "ab"})
     lost_key, moved, still = (
@@ -426,7 +426,7 @@ def test_maintenance_reaches_the_shards_behind_one_that_fails(action: str) -> No
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_maintenance_continues_after_one_asynchronous_shard_fails(action: str) -> None:
-    """If an asynchronous shard's maintenance fails, the others are still cleaned and closed."""
+    """If an asynchronous shard's maintenance fails, other shards are still cleaned and closed."""
     calls: list[str] = []
 
     async def main() -> None:

@@ -217,7 +217,7 @@ def test_caller_does_not_wait_for_a_batch_that_has_not_begun(
 
 
 def test_caller_with_more_time_joins_the_next_transaction(lab: Lab) -> None:
-    """If a transaction ends at its first caller's deadline, the others join the next one."""
+    """If a transaction ends at its first caller's deadline, the other callers join the next one."""
     store, key = lab.sync_store(), a_key()
     store.execute(Append(0, key))
     with hold_rows(lab, key):
@@ -308,7 +308,7 @@ def test_transaction_without_callers_writes_nothing(lab: Lab) -> None:
 
 
 def test_more_callers_than_a_trip_takes_follow_in_the_next(lab: Lab) -> None:
-    """A transaction takes a limited number of commands; the others go into the next one."""
+    """A transaction includes a limited number of commands; further commands use the next one."""
     key, command_count = a_key(), 2 * _MAX_BATCH + 3
 
     async def run_scenario(store: AsyncSqlStorage) -> None:

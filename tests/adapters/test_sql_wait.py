@@ -81,7 +81,7 @@ class Answers:
         self.said: list[str] = []
 
     async def __call__(self, statements: Sequence[str], until: float, done: list[Any]) -> None:
-        """Answer the statements in order until one fails."""
+        """Respond to the statements in order until one fails."""
         assert until >= 0
         for statement in statements:
             self.said.append(statement)

@@ -314,7 +314,7 @@ def test_file_is_created_at_link_target_if_path_is_broken_symbolic_link(
 
 
 def test_concurrently_created_file_is_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If two processes create the credentials file at once, the first one's file is used."""
+    """If two processes create the credentials file concurrently, the first file is used."""
     link, calls = os.link, list[Any]()
 
     def create_file_first(made: Any, place: Any) -> None:

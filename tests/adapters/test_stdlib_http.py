@@ -364,7 +364,7 @@ def test_connections_of_all_loops_are_counted() -> None:
 
 
 def test_sync_and_async_clients_match() -> None:
-    """Both clients have the same parameters, defaults and docstrings."""
+    """The sync and async clients have the same parameters, defaults and docstrings."""
     plain_signature, async_signature = (
         inspect.signature(kind) for kind in (StdlibHttpClient, AsyncStdlibHttpClient)
     )

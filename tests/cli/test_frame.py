@@ -361,7 +361,7 @@ def test_closed_streams_do_not_fail(arguments: list[str]) -> None:
 
 
 def test_letters_that_are_missing_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """JSON output writes characters that the output's encoding has, and escapes the others."""
+    """JSON output writes characters that the output's encoding has, and escapes all others."""
     for coding, written_json in (("ascii", '"\\u00fc"'), ("utf-8", '"\u00fc"')):
         monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), coding))
         assert written_json == as_json("\u00fc")

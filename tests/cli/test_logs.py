@@ -129,7 +129,7 @@ def test_list_that_stops_at_its_limit_says_how_far_back_it_has_read() -> None:
 
 
 def test_old_calls_are_removed(log: Any, capsys: Any) -> None:
-    """`moorage logs` removes calls older than the given days, and keeps the others."""
+    """`moorage logs` removes calls older than the given days, and keeps newer calls."""
     assert {"removed": 1} == run(capsys, "remove", "--older-than", "30")
     assert [entry(1).id] == [call["id"] for call in run(capsys, "list")["calls"]]
 

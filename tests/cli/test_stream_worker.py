@@ -322,7 +322,7 @@ async def test_unforeseen_failure_of_a_reload_is_refused(
 
 
 async def test_failure_of_a_replaced_pipeline_stops_the_others(module: Any) -> None:
-    """If the new pipeline fails, the others end in an orderly way, and the failure is raised."""
+    """If the new pipeline fails, the other pipelines end in order, and the failure is raised."""
     configure(pipeline("stays", "kept"), pipeline("moves", "old"))
     async with StreamWorker((), 0.01, context()) as worker:
         running = asyncio.create_task(worker.run())

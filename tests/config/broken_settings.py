@@ -208,9 +208,9 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     (
         _rules({**_OPEN}, {**_OPEN, "channels": ["ops"]}, {**_OPEN}),
         {
-            "alerts.rules[1].name": "a name of its own",
+            "alerts.rules[1].name": "a different name",
             "alerts.rules[1].channels": "the unknown channel 'ops'",
-            "alerts.rules[2].name": "a name of its own",
+            "alerts.rules[2].name": "a different name",
         },
     ),
     (
@@ -279,7 +279,7 @@ HIDING_NOTHING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {
             "alerts.rules[0].hold": "seconds",
             "alerts.rules[1].channels": "the unknown channel 'pager'",
-            "alerts.rules[2].name": "a name of its own",
+            "alerts.rules[2].name": "a different name",
             "alerts.rules[2].service": "Did you mean vat?",
         },
     ),

@@ -62,7 +62,7 @@ def test_connector_of_another_package_is_configured(
 
 
 def test_asynchronous_hub_has_asynchronous_connectors(diaries: Any) -> None:
-    """The same connector configuration works in an asynchronous program."""
+    """A connector configuration for a synchronous program works in an asynchronous program."""
 
     async def run() -> Any:
         async with moorage.aopen({"connectors": {"mine": diary()}}) as hub:

@@ -104,9 +104,7 @@ async def test_names_and_dependencies_are_checked(lab: ConnectorsLab) -> None:
     lab.add("base")
     with pytest.raises(ConfigurationError, match="Another connector is named 'base'"):
         lab.add("base")
-    with pytest.raises(
-        ConfigurationError, match="depends on 'stock', which does not exist"
-    ) as error:
+    with pytest.raises(ConfigurationError, match="depends on 'stock'; it does not exist") as error:
         lab.add("shop", "stock")
 
     assert "connectors.shop.depends_on" == error.value.path
@@ -322,7 +320,7 @@ async def test_operation_runs_by_its_name(lab: ConnectorsLab) -> None:
 
 @in_both_modes
 async def test_adding_one_of_thousands_of_connectors_creates_none(lab: ConnectorsLab) -> None:
-    """Adding one of thousands of connectors creates none, and does not touch the others."""
+    """Adding one of thousands of connectors creates none, and does not touch other connectors."""
 
     class UntouchableConnector:
         """A connector that fails the test if anything uses it."""

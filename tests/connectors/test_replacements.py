@@ -287,7 +287,7 @@ class CloseInterrupted(BaseException):
 
 @in_both_modes
 async def test_interrupted_close_closes_the_other_connectors(lab: ConnectorsLab) -> None:
-    """If closing a connector is interrupted, the others are closed before the error is raised."""
+    """If closing a connector is interrupted, all others are closed before the error is raised."""
     lab.add("base")
     lab.add("shop", "base").failure = CloseInterrupted()
     lab.add("till").failure = OSError()

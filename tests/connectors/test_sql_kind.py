@@ -51,7 +51,7 @@ def test_statements_of_a_configuration_are_run_by_name(system: str) -> None:
 
 
 def test_asynchronous_hub_has_the_asynchronous_connector() -> None:
-    """The same `sql` configuration works in an asynchronous hub."""
+    """A `sql` configuration of a synchronous hub works in an asynchronous hub."""
 
     async def run() -> Any:
         async with moorage.aopen(table(url="sqlite://")) as hub:

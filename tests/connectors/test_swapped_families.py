@@ -63,7 +63,7 @@ def program(configuration: dict[str, Any], http: Any) -> list[str]:
 
 
 async def asynchronous_program(configuration: dict[str, Any], http: Any) -> list[str]:
-    """Keep and publish the orders from an event loop, one file after the other."""
+    """Store and publish the orders from an event loop, one file after another."""
     async with moorage.aopen(configuration, http=http) as hub:
         for order in ORDERS.values():
             await hub.connectors.run("events", "publish", {"topic": TOPIC, "payload": order})
@@ -174,7 +174,7 @@ def files_of(kind: str, folder: Path) -> tuple[dict[str, Any], Any]:
 def test_only_the_configuration_names_the_families(
     tmp_path: Path, files: str, queue_kind: str
 ) -> None:
-    """The same program keeps files in a folder or bucket, and publishes to a broker or a table."""
+    """One program keeps files in a folder or bucket, and publishes to a broker or a table."""
     vendor, http = files_of(files, tmp_path)
     with QUEUES[queue_kind]() as (events, payloads):
         configuration = {
@@ -191,7 +191,7 @@ def test_only_the_configuration_names_the_families(
 
 @pytest.mark.parametrize("queue_kind", QUEUES)
 def test_asynchronous_program_fills_a_queue_of_any_family(queue_kind: str) -> None:
-    """The same asynchronous program publishes to a broker or a table."""
+    """One asynchronous program publishes to a broker or a table."""
     with QUEUES[queue_kind]() as (events, payloads):
         asyncio.run(asynchronous_program({"connectors": {"events": events}}, None))
         stored = payloads()

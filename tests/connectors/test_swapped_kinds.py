@@ -195,7 +195,7 @@ PLACES = [
 def test_only_the_configuration_names_the_kinds(
     configuration: Callable[..., Path], database: str, broker: str
 ) -> None:
-    """The same program moves its orders from each database to each broker."""
+    """One program moves its orders from each database to each broker."""
     stock = {"kind": "sql", "url": url_of(database)}
     with BROKERS[broker]() as (events, payloads):
         topics = program(configuration(stock=stock, events=events))
@@ -209,7 +209,7 @@ def test_only_the_configuration_names_the_kinds(
 def test_same_asynchronous_program_publishes_to_each_broker(
     configuration: Callable[..., Path], broker: str
 ) -> None:
-    """The same asynchronous program publishes to each broker."""
+    """One asynchronous program publishes to each broker."""
     with BROKERS[broker]() as (events, payloads):
         path = configuration(stock={"kind": "sql", "url": "sqlite://"}, events=events)
         asyncio.run(asynchronous_program(path))

@@ -43,7 +43,7 @@ def refusal(capabilities: set[str], *methods: str, **attributes: Any) -> Configu
 
 
 def test_method_without_its_capability_is_refused() -> None:
-    """The error contains the method, the capability, and what the author of the vendor can do."""
+    """The error for a method without its capability contains both, and a remedy."""
     error = refusal(set(), "get")
 
     assert (

@@ -138,7 +138,7 @@ _LINES = [
 
 
 def test_journal_entry_becomes_bookings() -> None:
-    """For an entry with one single line on a side, each line of the other side is a booking."""
+    """If an entry has a single line on one side, each line of the other side is a booking."""
     journal = Journal(date=date(2026, 2, 28), narration="Verkauf", lines=tuple(_LINES))
     bookings = datev_bookings(journal, document="RE-1")
     mirrored = Journal(

@@ -37,7 +37,7 @@ def test_generated_files_are_current(tmp_path: Path) -> None:
 
 @EACH_CONTRACT
 def test_users_call_the_declared_operations(kind: str) -> None:
-    """Both hub modes have a contract's declared operations, with the declared parameters."""
+    """The sync and async hub have a contract's declared operations with their parameters."""
     declaration = contract(kind)
     name = kind.capitalize()
     flows = importlib.import_module(f"moorage.operations.{kind}")

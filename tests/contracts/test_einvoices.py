@@ -120,7 +120,7 @@ def test_document_larger_than_the_vendor_takes_is_refused() -> None:
     """A document is refused if it exceeds the vendor's limit; a vendor may have no limit."""
     check_fits(outgoing_invoice(), {})
     check_fits(outgoing_invoice(), {"document_bytes": len(DOCUMENT)})
-    with pytest.raises(InvalidData, match=f"takes {len(DOCUMENT) - 1} at most") as excinfo:
+    with pytest.raises(InvalidData, match=f"accepts at most {len(DOCUMENT) - 1}") as excinfo:
         check_fits(outgoing_invoice(), {"document_bytes": len(DOCUMENT) - 1})
     assert excinfo.value.field == "document"
 

@@ -250,7 +250,7 @@ async def test_moved_key_is_followed_by_other_processes(hub_class: type[Any]) ->
 
 @MODES
 async def test_key_with_another_payload(hub_class: type[Any]) -> None:
-    """The same key with another text message is a conflict."""
+    """Using an idempotency key again with a different text message is a conflict."""
     hub = PigeonHubs().hub(hub_class)
     await send(hub, idempotency_key="k1")
 
@@ -291,7 +291,7 @@ class BusyVendor(PigeonServer):
         self.meanwhile: Callable[[], object] = int
 
     def answer(self, request: SandboxRequest) -> Response:
-        """Run the other caller first, and then answer."""
+        """Run the other caller first, and then respond."""
         concurrent_step, self.meanwhile = self.meanwhile, int
         concurrent_step()
         return super().answer(request)

@@ -291,7 +291,7 @@ class ShippingHubs:
 
 
 def test_route_swaps_vendors() -> None:
-    """The same script returns the same neutral results with either shipping vendor."""
+    """One script returns the same neutral results with either shipping vendor."""
     reports = []
     for vendor in ("easypost", "shippo"):
         shipping = ShippingHubs(Route("shipping", vendor)).hub.shipping()

@@ -346,7 +346,7 @@ def test_closing_by_reference_says_so_if_vendor_lists_no_payment_with_reference(
 
 
 def test_second_person_is_warned_of_an_early_proposal() -> None:
-    """Confirming "not done" too early shows a warning as well; confirming "done" shows none."""
+    """Confirming "not done" too early also shows a warning; confirming "done" shows none."""
     with World() as world:
         world.lose()
         world.clock.advance(WAIT)

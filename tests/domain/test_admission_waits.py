@@ -191,7 +191,7 @@ def test_immediate_grant_has_no_ticket() -> None:
 
 
 def test_returning_one_rate_limit_grant_leaves_others_taken() -> None:
-    """Returning one rate-limit grant leaves the others taken."""
+    """Returning one rate-limit grant does not return the other grants."""
     caller = Caller(gates(None, THREE))
     tickets = [caller.ask(ticketed=True)[3] for _ in range(3)]
     caller.world.execute(GiveBack(caller.gates, tickets[-1]))

@@ -216,7 +216,7 @@ def test_permit_of_an_expired_state_is_ignored() -> None:
 
 
 def test_a_call_may_take_an_hour_to_fail() -> None:
-    """A call that fails after an hour counts in the circuit if no other call came meanwhile."""
+    """A call that fails after an hour counts in the circuit if no other call came in that time."""
     line = Line(failures=1, window=1.0)
     permit = line.enter()
     line.wait(3_600)

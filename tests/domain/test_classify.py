@@ -117,7 +117,7 @@ def test_the_vendors_words_are_in_the_message() -> None:
 def test_vendor_code_and_message_are_found(
     body: Any, code: str | None, message: str | None
 ) -> None:
-    """A vendor's code and message are found in their usual places if they are text."""
+    """A vendor's code and message are found in their usual places if they are strings."""
     assert (code, message) == vendor_code_and_message(answer(body))
 
 

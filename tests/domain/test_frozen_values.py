@@ -42,7 +42,7 @@ class Reference:
 
 @frozen
 class Value:
-    """The same class with the decorator `frozen`."""
+    """The class of these tests with the decorator `frozen`."""
 
     name: str
     token: str = field(default="secret", repr=False)
@@ -158,7 +158,7 @@ class OrderOfAttrs:
 
 @frozen
 class Order:
-    """The same class with the decorator `frozen`."""
+    """The class of these tests with the decorator `frozen`."""
 
     vendors: ClassVar[int] = 3
 

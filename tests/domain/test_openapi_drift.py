@@ -377,7 +377,7 @@ def test_damaged_parts_are_left_out(wrong: Json) -> None:
 
 
 def test_change_that_adds_many_enum_values_names_five_of_them() -> None:
-    """A change that adds many enum values names five of them, and the number of the others."""
+    """A change that adds many enum values names five of them, and the number of further values."""
     words = [f"word{number}" for number in range(9)]
     new_description = changed_description(
         lambda schemas, _: put_keywords(
@@ -392,7 +392,7 @@ def test_change_that_adds_many_enum_values_names_five_of_them() -> None:
 
 
 def entangled_schemas() -> Json:
-    """Return schemas that each refer to all the others."""
+    """Return schemas that each refer to all other schemas."""
     references = [{"$ref": f"#/components/schemas/S{number}"} for number in range(9)]
     return {f"S{number}": {"anyOf": references} for number in range(9)}
 

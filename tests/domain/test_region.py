@@ -147,7 +147,7 @@ def test_equal_weights_make_every_order_equally_likely() -> None:
 
 @pytest.mark.parametrize("heavy", [0, 2])
 def test_second_region_is_evenly_distributed(heavy: int) -> None:
-    """After the region with most weight, the others come second equally often."""
+    """After the region with most weight, the other regions come second equally often."""
     names = NAMES[:3]
     regions = [
         Region(name, f"https://{name}.example", weight=8 if index == heavy else 1)

@@ -150,7 +150,7 @@ def test_derived_keys_are_cached() -> None:
 
 
 def test_derived_key_cache_is_bounded() -> None:
-    """A secret caches sixteen derived values; one more empties the cache except for that one."""
+    """A secret caches sixteen derived values; the seventeenth replaces all of them."""
     secret, chunks = Secret("k"), list[bytes]()
 
     def make_chunk(value: bytes) -> bytes:

@@ -28,7 +28,7 @@ KEY = own_key("key", "bank", None, "k")
 
 
 def test_added_third_shard_takes_third_of_keys() -> None:
-    """An added third shard gets a third of the keys, and no key moves between the others."""
+    """An added third shard gets a third of the keys; no key moves between the existing shards."""
     keys = [own_key("key", "bank", "acme", f"INV-{number}") for number in range(3_000)]
     moves = Counter(
         (location_of([key], OLD, ()).shard, location_of([key], NEW, ()).shard) for key in keys

@@ -1,4 +1,4 @@
-"""Asynchronous classes refuse a synchronous store when they are made, and the other way round."""
+"""Synchronous classes refuse asynchronous stores when they are made, and vice versa."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CIPHER = AesGcmCipher(generate_keys())
 def test_synchronous_store_of_an_asynchronous_class(
     construct: Callable[[Any], object], tmp_path: Path
 ) -> None:
-    """The error states that the store is synchronous, and how to get an asynchronous one."""
+    """The error for a synchronous store states how to get an asynchronous store."""
     with (
         SqliteStorage(tmp_path / "s.db") as store,
         pytest.raises(ConfigurationError, match="SqliteStorage is synchronous") as refused,

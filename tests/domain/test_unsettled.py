@@ -114,7 +114,7 @@ def test_registering_again_discards_look_ups() -> None:
 
 
 def test_nothing_is_recorded_of_an_effect_that_is_not_open() -> None:
-    """A look-up records nothing for an operation that was settled meanwhile."""
+    """A look-up records nothing for an operation that was settled during the look-up."""
     effects = Effects()
     assert not effects.find_nothing(LookupReservation(ours=True, number=1))
     assert LookupReservation(ours=False) == effects.attend()

@@ -291,7 +291,7 @@ def test_vendor_retry_after_becomes_time_at_which_job_is_scheduled_again(
 
 
 def test_procrastinate_worker_is_free_while_a_step_goes_on(erp: Erp, jobs: Jobs) -> None:
-    """A job whose step still runs is scheduled again, and another job is done meanwhile."""
+    """A job whose step still runs is scheduled again, and another job is done in between."""
     release_file = erp.hold("INV-1")
 
     def end_the_step() -> None:

@@ -176,7 +176,7 @@ def test_calls_of_a_batch_are_settled_separately(
 def test_stopped_worker_finishes_its_current_call(
     hub: Hub, vendor: Vendor, store: CountingOutbox
 ) -> None:
-    """A stopped worker finishes its current call, and returns the other entries at once."""
+    """A stopped worker finishes its current call, and releases the other entries immediately."""
     stop = Event()
     outbox = Outbox(store, clock=VirtualClock())
     put_calls(outbox, *range(10))
@@ -193,7 +193,7 @@ def test_stopped_worker_finishes_its_current_call(
 
 
 def test_an_interruption_in_a_batch(hub: Hub, vendor: Vendor, store: CountingOutbox) -> None:
-    """If a batch is interrupted, finished calls are settled, and the others are released."""
+    """If a batch is interrupted, finished calls are settled, and all other calls are released."""
     outbox = Outbox(store, clock=VirtualClock())
     put_calls(outbox, *range(7))
 

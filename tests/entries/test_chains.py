@@ -67,7 +67,7 @@ def refunds(shop: Shop) -> int:
 
 
 def test_call_that_waits_for_another_is_made_in_delivery_after_that_one_is_done(shop: Shop) -> None:
-    """A call that waits for another is made in the delivery after that one is done."""
+    """A call that waits for another is made in the delivery after the other one is done."""
     first = put_charge(shop, key="first")
     second = put_charge(shop, key="second", after=[first])
     assert (EntryState.BLOCKED, None) == (second.state, second.due)

@@ -155,7 +155,7 @@ def test_a_repeat_is_the_same_entry(shop: Shop) -> None:
 
 
 def test_tenants_are_apart(shop: Shop) -> None:
-    """The same webhook for another tenant is stored as another entry."""
+    """A webhook that arrives for two tenants is stored as two entries."""
     options = shop.paid().arguments()
     first = shop.do(shop.inbox.receive, "stripe", **options)
     second = shop.do(shop.inbox.receive, "stripe", tenant="acme", **options)
@@ -297,7 +297,7 @@ def test_foreign_store_errors_become_storage_unavailable(shop: Shop) -> None:
 
 
 def test_stores_have_a_mode(shop: Shop) -> None:
-    """An inbox refuses a store of the other mode, or a value that is not a store, at once."""
+    """An inbox refuses a store of the wrong mode (sync or async), or any other kind of value."""
     other_store: Any = AsyncMemoryInbox() if isinstance(shop.inbox, WebhookInbox) else MemoryInbox()
     with pytest.raises(ConfigurationError, match="but this class needs"):
         type(shop.inbox)(shop.hub, other_store)

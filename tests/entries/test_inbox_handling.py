@@ -206,7 +206,7 @@ def test_round_handles_a_hundred_webhooks(shop: Shop) -> None:
 
 
 def test_only_the_webhooks_of_some_ids_are_handled(shop: Shop) -> None:
-    """If ids are given, only those webhooks are handled; the others stay for a worker."""
+    """If ids are given, only the webhooks with these ids are handled; others wait for a worker."""
     handling = FlakyHandler(shop)
     receive_notice(shop, shop.paid())
     chosen_entry = receive_notice(shop, shop.paid("INV-2"))

@@ -173,7 +173,7 @@ def test_calls_are_sealed(*, is_async: bool) -> None:
 
 
 def test_stores_have_a_mode(shop: Shop) -> None:
-    """An outbox refuses a store of the other mode at once."""
+    """An outbox immediately refuses a store of the wrong mode (sync or async)."""
     other_store: Any = AsyncMemoryOutbox() if isinstance(shop.outbox, Outbox) else MemoryOutbox()
     with pytest.raises(ConfigurationError, match="but this class needs"):
         type(shop.outbox)(other_store)
@@ -522,7 +522,7 @@ def test_a_request_is_put_as_any_call(shop: Shop) -> None:
 
 
 def test_only_the_calls_of_some_ids_are_made(shop: Shop) -> None:
-    """If ids are given, only those calls are made, and the others stay for a worker."""
+    """If ids are given, only the calls with these ids are made; all others wait for a worker."""
     other_entry, own_entry = _put_entry(shop), _put_entry(shop)
     result = _deliver(shop, ids=[own_entry.id, "nobody"])
 

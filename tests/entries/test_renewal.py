@@ -218,7 +218,7 @@ def test_a_late_worker_writes_nothing_over_another() -> None:
 
 
 def test_late_renewal_keeps_an_unclaimed_entry() -> None:
-    """A late renewal succeeds if no other worker has claimed the entry meanwhile."""
+    """A late renewal succeeds if no other worker has claimed the entry before."""
     shared_inbox = SharedInbox()
     process, other_process = shared_inbox.process(), shared_inbox.process()
     shared_inbox.add("a")

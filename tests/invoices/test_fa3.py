@@ -516,7 +516,7 @@ def test_incomplete_file_is_read_without_the_checks() -> None:
 
 
 def test_many_problems_are_counted() -> None:
-    """The error message lists twenty violations, and counts the others."""
+    """The error message lists twenty violations, and counts further violations."""
     with pytest.raises(InvalidData, match=r"and \d+ more"):
         write_fa3(_ksef(lines=[attrs.evolve(LINE, name=None)] * 30))
 

@@ -453,7 +453,7 @@ def test_large_file_is_refused() -> None:
 
 
 def test_many_problems_are_counted() -> None:
-    """The message names twenty violations, and counts the others."""
+    """The message lists twenty violations, and counts further violations."""
     lines = [attrs.evolve(_FREE, name=None) for _ in range(15)]
 
     with pytest.raises(InvalidData, match=r"and \d+ more"):

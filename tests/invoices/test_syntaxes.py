@@ -263,7 +263,7 @@ def test_ubl_needs_a_subject_of_three_letters() -> None:
 def test_gross_price_and_discount_go_together(
     gross: str | None, discount: str | None, expected: tuple[str | None, str | None]
 ) -> None:
-    """Both syntaxes require gross price and discount together, so a missing one is added."""
+    """UBL and CII require gross price and discount together, so a missing one is added."""
     line = attrs.evolve(
         LINE,
         gross_price=None if gross is None else Decimal(gross),

@@ -165,7 +165,7 @@ async def test_early_renewal_respects_retry_after(world: World) -> None:
 
 @sync_and_async
 async def test_postponed_renewal_holds_for_concurrent_readers(world: World) -> None:
-    """A postponed early renewal also holds for a caller that was reading the store meanwhile."""
+    """A postponed early renewal also applies to a caller that is reading the store."""
     stored_credentials = token(1, ago=3530)
     oauth_world = OAuthWorld(world, stored_credentials)
     pending_owners = [OWNER]

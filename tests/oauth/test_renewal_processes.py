@@ -42,7 +42,7 @@ async def test_another_process_is_waited_for(world: World) -> None:
 
 @sync_and_async
 async def test_other_stored_credential_does_not_end_the_renewal(world: World) -> None:
-    """If another kind of credential was stored meanwhile, the token renewal goes on."""
+    """If another kind of credential was stored during a renewal, the token renewal continues."""
     oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world)
 

@@ -164,7 +164,7 @@ class Awaitables:
 
 @GUARDS
 def test_anything_that_can_be_called_is_guarded(make: Callable[[], Any]) -> None:
-    """A guard calls partial functions, bound methods, classes and objects in their own mode."""
+    """A guard calls partial functions, methods, classes and objects, sync or async."""
     part, shop = make(), Shop()
     plain_functions: list[Any] = [
         Callables(),

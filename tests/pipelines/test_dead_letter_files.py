@@ -88,7 +88,7 @@ async def test_torn_line_harms_no_other(tmp_path: Path) -> None:
 
 
 async def test_dropped_letters_are_gone(tmp_path: Path) -> None:
-    """If dead letters are dropped, the others keep their order, and other lines stay."""
+    """If dead letters are dropped, the other letters keep their order, and other lines stay."""
     path = tmp_path / "dead.jsonl"
     file = DeadLetterFile(path)
     path.write_bytes(b"note\n")

@@ -149,7 +149,7 @@ async def test_processed_messages_in_a_late_answer() -> None:
 
 
 async def test_limits_and_messages_that_are_gone() -> None:
-    """A poll respects its limits, and skips a message deleted meanwhile."""
+    """A poll respects its limits, and skips a message that was deleted during the poll."""
     folder = Folder(1, 2, 3, 4)
     folder.gone = {2}
     with ScriptedImap(folder.answer) as server:

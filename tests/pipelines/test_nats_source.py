@@ -414,7 +414,7 @@ async def test_exclusive_source_needs_a_newer_server(server: PrivateNats, stream
 
 @pytest.mark.skipif(NEWER_SERVER is None, reason="NATS_SERVER_2_11 names no server")
 async def test_exclusive_consumer_fails_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An exclusive consumer delivers to one worker, and to the next when that one ends."""
+    """An exclusive consumer delivers to one worker, and to the next when that worker ends."""
     monkeypatch.setattr("tests.support.nats_servers.nats_server", lambda: NEWER_SERVER)
     with PrivateNats() as server:
         await asyncio.to_thread(server.add_stream, "orders")

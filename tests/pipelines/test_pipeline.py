@@ -97,7 +97,7 @@ async def test_order_of_a_key_holds() -> None:
 
 @pytest.mark.parametrize("reports_each_record", [True, False])
 async def test_bad_records_become_dead_letters(reports_each_record: bool) -> None:
-    """Exactly the bad records of a batch become dead letters; the others are written once."""
+    """Exactly the bad records of a batch become dead letters; all others are written once."""
     bad = {0, 7, 8, 250, 499}
     sink, letters = (
         MemorySink(is_bad(bad), reports_each_record=reports_each_record),

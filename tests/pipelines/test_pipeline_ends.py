@@ -123,7 +123,7 @@ async def test_record_that_stays_open_ends_the_other_lanes() -> None:
 
 
 async def test_hanging_sink_is_cut_off() -> None:
-    """A batch that does not end in time after a stop is neither committed nor a dead letter."""
+    """A batch that does not end soon after a stop is neither committed nor a dead letter."""
     begun = asyncio.Event()
 
     async def write_forever(records: Sequence[SinkRecord]) -> None:

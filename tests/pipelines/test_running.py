@@ -125,7 +125,7 @@ def test_process_of_a_program_ends_although_a_thread_hangs() -> None:
 
 
 def test_failure_of_one_ends_the_others() -> None:
-    """If one pipeline fails, its error is raised after the others have stopped cleanly."""
+    """If one pipeline fails, its error is raised after the other pipelines have stopped cleanly."""
     other_pipelines: list[Pipeline] = []
 
     def make_pipelines() -> list[Pipeline]:

@@ -288,7 +288,7 @@ async def test_late_claim_holder_changes_nothing() -> None:
 
 
 async def test_processes_check_the_store_once_each() -> None:
-    """Processes that start together make one store call each, and the first one is the owner."""
+    """Processes that start together make one store call each; the first process is the owner."""
     memory = MemoryStorage(VirtualClock())
     core: Any = _VirtualCore(memory)
     for _ in range(200):

@@ -384,7 +384,7 @@ async def test_cached_tenants_are_bounded(is_async: bool, monkeypatch: pytest.Mo
 
 
 def test_tenant_port_of_the_wrong_mode() -> None:
-    """A tenant port of the other mode, or without its methods, is refused when the hub opens."""
+    """A tenant port of the wrong mode, or without its methods, is refused when the hub opens."""
     with pytest.raises(ConfigurationError, match="but the hub is not"):
         moorage.open({}, tenants=AsyncMemoryTenants())
     with pytest.raises(ConfigurationError, match="but the hub is not"):

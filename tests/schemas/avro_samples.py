@@ -156,7 +156,7 @@ def samples(schema: Any) -> list[Any]:
 
 
 def _ascii(value: bytes) -> bytes:
-    """Return bytes that are a text as well, since Avro reads bytes as a text."""
+    """Return bytes that are also a string, because Avro reads bytes as a string."""
     return bytes(byte & 0x7F for byte in value)
 
 

@@ -102,7 +102,7 @@ class TestAvro:
             _AVRO.encode(value)
 
     def test_refusal_names_the_field_and_no_value(self) -> None:
-        """The error names the field, and does not repeat the value."""
+        """An error about a value contains the field's name, and does not repeat the value."""
         with pytest.raises(InvalidData, match=r"Order\.id") as excinfo:
             _AVRO.encode({"id": "secret", "total": Decimal(1)})
         assert "secret" not in str(excinfo.value)
@@ -193,7 +193,7 @@ class TestJsonSchema:
         ],
     )
     def test_invalid_payload_is_refused(self, data: bytes, problem: str) -> None:
-        """The error names the rule and the place, and does not repeat the value."""
+        """An error about a value contains the rule and the place, and does not repeat the value."""
         with pytest.raises(InvalidData, match=problem) as excinfo:
             _JSON.decode(data)
         assert "payload" == excinfo.value.field

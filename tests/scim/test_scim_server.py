@@ -915,7 +915,7 @@ def test_ids_with_slashes_are_found_by_their_location(id: str) -> None:
     ],
 )
 def test_server_refuses_object_without_store_methods(server: Any, store: Any, words: str) -> None:
-    """A server refuses an object without a store's methods, and a store of the other kind."""
+    """A server refuses an object without a store's methods, and a store of the wrong mode."""
     with pytest.raises(ConfigurationError, match=words) as excinfo:
         server(store, tokens=[TOKEN], base_url=BASE)
 

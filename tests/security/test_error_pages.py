@@ -54,7 +54,7 @@ def test_no_page_mail_or_report_shows_a_secret(
 def test_each_tool_shows_an_unprotected_secret(
     shown: dict[str, dict[str, str]], canaries: Canaries
 ) -> None:
-    """Each error tool does show an unprotected secret, so the other test can detect leaks."""
+    """Each error tool does show an unprotected secret, so a test with it can detect leaks."""
     for case, texts in shown.items():
         if case.startswith("leak"):
             found_names = {

@@ -170,7 +170,7 @@ async def test_renewal_during_a_revalidation(world: World) -> None:
 
 @sync_and_async
 async def test_response_to_a_stale_credential_is_not_cached(world: World) -> None:
-    """The response to a request whose credential was renewed meanwhile is not cached."""
+    """The response to a request whose credential was renewed during the request is not cached."""
 
     def refuse_response(_: Request, response: Response) -> Any:
         return AuthenticationFailed("stale.", status=401) if response.body == b"first" else None

@@ -103,7 +103,7 @@ async def test_final_event_describes_the_last_attempt(
 
 @sync_and_async
 async def test_changed_response_replaces_the_cached_one(world: World) -> None:
-    """If the vendor answers a revalidation with a new response, that one is returned and cached."""
+    """If the vendor answers a revalidation with a new response, it is returned and cached."""
     world.vendor.answers(FRESH_RESPONSE, NEWER)
     manager = world.manager(vat())
     await manager.call("vat", GET)

@@ -257,7 +257,7 @@ async def test_fallback_ignores_foreign_exceptions(world: World) -> None:
 
 @sync_and_async
 async def test_batch_returns_its_results_in_request_order(world: World) -> None:
-    """A batch returns its results in request order, and one error does not stop the others."""
+    """A batch returns its results in request order; an error does not stop the other requests."""
 
     async def by_path(sent: Any) -> int:
         return 200 if sent.path in {"/0", "/2"} else 422

@@ -151,7 +151,7 @@ async def test_slow_attempt_is_reported(world: World, took: float, slow: bool) -
 
 @sync_and_async
 async def test_failing_observer_is_isolated(world: World) -> None:
-    """An observer that raises fails no call, and the other observers get its error."""
+    """An observer that raises fails no call; the other observers get an event about its error."""
 
     def broken_observer(_: Event) -> None:
         raise KeyError("hunter2")

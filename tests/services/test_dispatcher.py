@@ -259,7 +259,7 @@ def test_account_that_is_gone_is_not_replaced() -> None:
         hub.ask(key="k")
 
     assert "sms.vendor" == excinfo.value.path
-    assert "Configure it again" in excinfo.value.remedy
+    assert "Configure the account again" in excinfo.value.remedy
     assert vars(excinfo.value)["_acted"] is True
 
 

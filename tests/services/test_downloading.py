@@ -85,7 +85,7 @@ def download_of(
     options: GetOptions | None = None,
     resumes: bool = True,
 ) -> tuple[DownloadSession, Vendor]:
-    """Return a download that begins with one body and resumes with the others."""
+    """Return a download that begins with one body and resumes with further bodies."""
     vendor = Vendor(*more)
     value: Any = vendor
     return DownloadSession(value, WIRE, options or GetOptions(), first, resumes=resumes), vendor
@@ -151,7 +151,7 @@ def test_progress_resets_the_retries() -> None:
     ids=["no ranges", "no etag", "no length"],
 )
 def test_unresumable_download_fails(changes: dict[str, Any], *, resumes: bool) -> None:
-    """A broken download is not resumed if the object may have changed meanwhile."""
+    """A broken download is not resumed if the object may have changed since its start."""
     first = attrs.evolve(some_bytes(0, DATA[:1], CUT_LINE, DATA), **changes)
     download, vendor = download_of(first, resumes=resumes)
 

@@ -223,7 +223,7 @@ ENDPOINTS = (
 async def test_endpoint_of_a_request(
     world: World, request_: Request, name: str | None, timeout: float
 ) -> None:
-    """A request uses its named endpoint, or the first one that matches its method and path."""
+    """A request uses its named endpoint, or the first endpoint that matches method and path."""
     await world.manager(vat(endpoints=ENDPOINTS)).call("vat", request_, endpoint=name)
 
     assert [timeout] == [requests.timeouts.total for requests in world.vendor.requests]

@@ -121,7 +121,7 @@ async def test_late_holder_gets_the_stored_answer(world: World) -> None:
 
 @sync_and_async
 async def test_late_holders_answer_is_used_by_its_successor(world: World) -> None:
-    """If a caller's lease ends, the caller that took over its key gets the first one's response."""
+    """If a caller's lease ends, the caller that took over its key gets the first response."""
     gates = [world.gate(), world.gate()]
     world.vendor.answers(*(gate.answering(200) for gate in gates))
     manager = over_one_store(world, key_aware_bank())

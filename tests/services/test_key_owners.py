@@ -95,7 +95,7 @@ def test_first_call_with_key_decides_its_account() -> None:
     "names", [("fax", "acme", "order-1"), ("sms", None, "order-1"), ("sms", "acme", "order-2")]
 )
 def test_keys_depend_on_kind_tenant_and_key(names: tuple[Any, ...]) -> None:
-    """The same key of another kind or tenant is owned separately."""
+    """A key that is used for two kinds or tenants has a separate owner for each."""
     dispatcher = VirtualPorts()
     dispatcher.settled(dispatcher.turn(), "a", movable=False)
 

@@ -49,7 +49,7 @@ class Client:
 
 
 class AsyncClient(Client):
-    """The same for an asynchronous manager."""
+    """`Client` for an asynchronous manager."""
 
     async def send(self, request: Request, url: str, timeouts: Any) -> Any:
         """Return the value of the test."""

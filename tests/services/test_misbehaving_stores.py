@@ -63,7 +63,7 @@ class WrongStore:
 
 
 class AsyncWrongStore(WrongStore):
-    """The same for an asynchronous manager."""
+    """`WrongStore` for an asynchronous manager."""
 
     async def execute(self, command: Command[Any], timeout: float | None = None) -> Any:
         """Execute the command."""

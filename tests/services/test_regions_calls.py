@@ -206,7 +206,7 @@ async def test_response_has_its_region(world: World) -> None:
 
 @sync_and_async
 async def test_hedges_start_in_different_regions(world: World) -> None:
-    """Each hedge is sent to another region, or to the first one if no other admits it."""
+    """Each hedge is sent to another region, or to the first region if no other admits it."""
     ap = Region("ap", "https://ap.example", tier=3)
     answers(world, eu=[503], us=[503, 503], ap=[503])
     manager = world.manager(shop(EU, US, ap, hedge=HedgeConfig(0.1, 3), retry=None))

@@ -197,7 +197,7 @@ async def test_deadline_covers_the_body(world: World) -> None:
 @pytest.mark.parametrize("after", [3, 29.999999999, 30])
 @sync_and_async
 async def test_stalled_body_is_a_failure(world: World, after: float) -> None:
-    """If a piece of a body does not come in time, it counts as the vendor's failure."""
+    """If a piece of a body does not come before its timeout, it counts as the vendor's failure."""
     is_late = after == 30
 
     async def advance_before_chunk() -> Exception:

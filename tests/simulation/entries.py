@@ -118,7 +118,7 @@ class Outbox:
         return self.world.date(self.world.now)
 
     def holders(self, lane: str | None, mine: Transaction) -> list[Transaction]:
-        """Return the other open transactions that have written to this lane."""
+        """Return all other open transactions that have written to this lane."""
         return [
             item
             for item in self.open

@@ -268,7 +268,7 @@ def lost_answer_is_repeated(put: Any) -> None:
 
 @bug
 def processed_goes_elsewhere(put: Any) -> None:
-    """Planted bug: a request that one region may have processed is repeated in another."""
+    """Planted bug: a request that one region may have processed is repeated in another region."""
     original = region.regions_to_try
 
     def regions_to_try(*of: Any, **facts: Any) -> Any:

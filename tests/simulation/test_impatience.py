@@ -93,7 +93,7 @@ def simulate_callers(
 @pytest.mark.parametrize("limits", LIMITS)
 @pytest.mark.parametrize("load", [28, 200])
 def test_limit_stays_utilised_when_callers_give_up(load: int, limits: str, patience: str) -> None:
-    """If callers stop waiting for a rate limit, the others still use nine tenths of it."""
+    """If callers stop waiting for a rate limit, the remaining callers use nine tenths of it."""
     departure_times = simulate_callers(LIMITS[limits], steady_arrivals(load), PATIENCE[patience])
     used_cost = sum(cost for time, cost in departure_times if SPAN / 2 <= time < SPAN)
     assert used_cost >= 0.9 * RATE * SPAN / 2

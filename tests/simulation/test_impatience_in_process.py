@@ -288,7 +288,7 @@ def test_cancelled_batches_release_everything(guard: str, order: int) -> None:
 
 
 def test_batch_request_respects_its_timeout() -> None:
-    """A batched request that its rate limit cannot grant in time leaves its token to others."""
+    """A batched request that times out in its rate limit's queue leaves its token to others."""
 
     async def run_batches() -> AbandonedBatches:
         batches = AbandonedBatches(limits=[RateLimitConfig.per_second(RATE, burst=BURST)])

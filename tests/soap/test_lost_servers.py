@@ -19,7 +19,7 @@ both_modes = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "as
 @both_modes
 @pytest.mark.parametrize("port", ["Old", "New"])
 def test_silent_server_ends_with_the_deadline(port: str, is_async: bool) -> None:
-    """A SOAP call without a response in time may have been processed, and is not sent again."""
+    """A SOAP call without a timely response may have been processed, and is not sent again."""
     operation = soap(port=port).operation("PlaceOrder", order=ORDER)
     with new_server(port) as server:
         server.queue(Behaviour(raw=b""), Behaviour(raw=b""))

@@ -97,7 +97,7 @@ def hung_run(socket: str, tmp_path: Path) -> Generator[tuple[str, list[str]]]:
 
 
 def test_container_that_hangs_hides_no_other_run(hung_run: tuple[str, list[str]]) -> None:
-    """A run whose container is not described in time is listed with its known values."""
+    """A run whose container is not described before the timeout is listed with its known values."""
     path, names = hung_run
     platform = DockerPlatform(path, scope=names[0].removesuffix("-a"))
     start_time = monotonic()

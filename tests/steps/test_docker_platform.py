@@ -314,7 +314,7 @@ def test_others_replace_container_if_container_creator_is_stuck(
 
 
 def test_late_creator_starts_nothing(socket: str) -> None:
-    """A creator that was stuck for a long time leaves its container to the others."""
+    """A creator that was stuck for a long time leaves its container to other creators."""
     platform = DockerPlatform(socket)
     spec = RunSpec(name=f"late-{os.getpid()}", step=Step("x", ["true"], image=IMAGE))
     created = platform._create(spec, 60.0)  # noqa: SLF001 - all that a starter did before

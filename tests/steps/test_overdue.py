@@ -41,7 +41,7 @@ class NegligentPlatform(MockPlatform):
         self.stop_times: list[float] = []
 
     def status(self, name: str, timeout: float, /) -> RunStatus | None:
-        """Return the status of a run, and set the program's clock forward meanwhile."""
+        """Return the status of a run, and set the program's clock forward at the same time."""
         self._clock.step_utc(timedelta(days=1))
         return super().status(name, timeout)
 

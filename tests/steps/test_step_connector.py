@@ -103,7 +103,7 @@ def test_key_of_one_step_refuses_another_step(mode: str, tmp_path: Path) -> None
 
 @modes
 def test_hooks_are_called_once(mode: str, tmp_path: Path) -> None:
-    """Both hooks are called once per key, and the second gets the result."""
+    """`pre_execute` and `post_execute` are called once per key; the second gets the result."""
     calls: list[Any] = []
     execute = executor(
         mode,
@@ -650,7 +650,7 @@ def test_result_names_this_output_if_platform_lost_part_of_output(mode: str) -> 
 
 
 class PartlyHangingPlatform(MockPlatform):
-    """A platform that does not respond in time for the run named "a-hung"."""
+    """A platform that does not respond before the timeout for the run named "a-hung"."""
 
     def status(self, name: str, timeout: float, /) -> RunStatus | None:
         """Return the status of a run."""

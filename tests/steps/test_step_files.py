@@ -118,7 +118,7 @@ def test_configured_step_reads_its_inputs_from_storage(tmp_path: Path) -> None:
 
 
 def test_asynchronous_hub_reads_step_inputs_from_the_storage(tmp_path: Path) -> None:
-    """The same holds for an asynchronous hub, and a missing input starts nothing."""
+    """An asynchronous hub reads step inputs from the storage; a missing input starts nothing."""
 
     async def run() -> bytes:
         async with moorage.aopen(configuration(tmp_path)) as hub:

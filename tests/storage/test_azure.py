@@ -185,7 +185,7 @@ def test_earlier_versions_of_blob_can_be_read_and_deleted(
 
 
 def test_copies_keep_unset_options(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """A copy uses the given options, and keeps the source's for the others."""
+    """A copy uses the given options, and keeps the source's values of all other options."""
     put = files.upload("a", b"bytes", PutOptions(content_type="a/b", metadata={"x": "1"}))
     options = PutOptions(metadata={"y": "2"}, tags={"t": "1"}, storage_class="Cool")
     copied_info = files.copy("a", "b", options)

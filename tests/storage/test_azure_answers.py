@@ -88,7 +88,7 @@ def test_azure_error_code_or_status_decides_the_error_class(
 def test_error_has_only_first_line_of_azure_message(
     blob_sandbox: AzureBlobSandbox, files: Storage
 ) -> None:
-    """The error has only the first line of Azure's message; ids and times are in the headers."""
+    """An Azure error has only the first line of the message; ids and times are in the headers."""
     blob_sandbox.fail(azure_refusal("ContainerNotFound", 404, "There is no container."))
     with pytest.raises(VendorRejected) as excinfo:
         files.download("a")

@@ -542,8 +542,8 @@ def test_url_without_known_filesystem_is_refused(options: dict[str, Any], path: 
 @pytest.mark.parametrize(
     "options, path, words",
     [
-        ({"url": "nothing://a"}, "options", "does not take"),
-        ({"url": "sftp://127.0.0.1/a", "options": {"nothing": 1}}, "options", "does not take"),
+        ({"url": "nothing://a"}, "options", "does not accept"),
+        ({"url": "sftp://127.0.0.1/a", "options": {"nothing": 1}}, "options", "does not accept"),
         ({"url": "smb://host/a"}, "url", "not installed"),
     ],
 )

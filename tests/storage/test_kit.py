@@ -152,7 +152,7 @@ def test_other_refusals_do_not_pass() -> None:
 
 
 def test_vendor_without_upload_lists(tmp_path: Path) -> None:
-    """A vendor that cannot list uploads passes the other checks."""
+    """A vendor that cannot list uploads passes all other checks."""
     vendor = folder(tmp_path)
     can = vendor.capabilities - {StorageCapability.STALE_UPLOADS}
     with Hub([Account("files", vendor)]) as hub:

@@ -368,7 +368,7 @@ def test_operating_system_error_is_converted_to_moorage_error(
 
 
 def test_failures_in_a_batch(files: Storage, root: Path) -> None:
-    """In a batch, a failed deletion does not stop the others."""
+    """In a batch, a failed deletion does not stop the other deletions."""
     files.upload("a", b"")
     files.upload("b", b"")
     (root / "link").symlink_to(root / "a")

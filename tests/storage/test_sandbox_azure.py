@@ -407,7 +407,7 @@ def test_copy_without_an_existing_source_is_refused(blob_sandbox: AzureBlobSandb
 
 
 def test_version_can_be_deleted_without_others(blob_sandbox: AzureBlobSandbox) -> None:
-    """A version can be deleted without the others, even the current one."""
+    """A version can be deleted alone, even the current version."""
     put_blob(blob_sandbox)
     first = blob_sandbox.blobs["a"].version
     put_blob(blob_sandbox, body=b"xx")
@@ -458,7 +458,7 @@ def commit(blob_sandbox: AzureBlobSandbox, body: bytes) -> Response:
 def test_block_without_bytes_is_refused(
     blob_sandbox: AzureBlobSandbox, name: str, body: bytes, expected: str
 ) -> None:
-    """A block without bytes, or with a name of another length than the others', is refused."""
+    """A block without bytes, or with a name of another length than earlier blocks, is refused."""
     assert 201 == block(blob_sandbox, BLOCK).status
     assert expected == code(block(blob_sandbox, name, body))
 

@@ -1,4 +1,4 @@
-"""The same storage scenarios have the same result at every vendor."""
+"""Each storage scenario has one result that is common to all vendors."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def test_a_server_hangs_for_so_long() -> None:
     ],
 )
 def test_members_are_changed(members: dict[str, Any]) -> None:
-    """The fault `respond_with` replaces these members of a response, and keeps the others."""
+    """The fault `respond_with` replaces these members of a response, and keeps all others."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()
         server.order(faults.respond_with(**members))

@@ -132,7 +132,7 @@ def answers(spans: Iterable[str]) -> dict[str, Any]:
 
 
 def _calls_of_spans(spans: Iterable[str]) -> tuple[list[ExportedCall], list[ExportedCall]]:
-    """Return the calls with their attempts in order of time, and the other spans."""
+    """Return the calls with their attempts in order of time, and all other spans."""
     by_id: dict[str, ExportedCall] = {}
     children: list[tuple[str, ExportedCall]] = []
     for text in spans:

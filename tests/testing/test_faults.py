@@ -333,7 +333,7 @@ def _calls(world: str, seed: int) -> tuple[list[str], list[float], str]:
 
 
 def test_a_seed_makes_the_whole_pipeline_do_the_same_again() -> None:
-    """The same seed gives all calls the same results, in sync and async mode."""
+    """One seed produces the same results of all calls, in sync and in async mode."""
     first, repeated_calls, async_calls = (
         _calls("sync", 1),
         _calls("sync", 1),
@@ -349,7 +349,7 @@ def test_a_seed_makes_the_whole_pipeline_do_the_same_again() -> None:
 
 
 def test_a_seed_draws_the_same_again() -> None:
-    """The same seed gives the same schedule of faults, and another seed another schedule."""
+    """A seed always produces its schedule of faults, and another seed another schedule."""
     rates: dict[Fault, float] = dict.fromkeys(ALL, 0.1)
     first, repeated_schedule, other_schedule = (
         FaultSchedule.random(seed, rates) for seed in (7, 7, 8)

@@ -391,7 +391,7 @@ def test_every_check_is_named_and_explained() -> None:
 
 
 def test_both_modes_have_the_same_checks() -> None:
-    """Both modes have the same checks, except those that only one mode can pass."""
+    """Sync and async mode have the same checks, except those that only one mode can pass."""
     sync_checks, async_checks = (
         {name_of(check) for check in group} for group in (kit.CHECKS, kit.ASYNC_CHECKS)
     )

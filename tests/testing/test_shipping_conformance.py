@@ -91,7 +91,7 @@ def test_capabilities_that_shipping_vendor_does_not_declare_are_not_checked(
 
 @attrs.frozen(kw_only=True)
 class ForgetfulVendor(Shippo):
-    """A faulty vendor that ignores idempotency keys, so it buys a label for every request."""
+    """A faulty vendor that ignores idempotency keys: it buys a label for every request."""
 
     async def buy(
         self, wire: Wire, rate: Ref, request: RateRequest | None, /, *, key: str
@@ -162,7 +162,7 @@ class WastefulVendor(EasyPost):
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
-        """Request rates, and buy the first one."""
+        """Request rates, and buy the first rate."""
         result = await super().get_rates(wire, request, key=key)
         if result.rates:
             await self.buy(wire, result.rates[0].ref, request, key=wire.new_id())
@@ -281,7 +281,7 @@ class StubbornVendor(EasyPost):
 
 @attrs.frozen(kw_only=True)
 class RebookingVendor(EasyPost):
-    """A faulty vendor that ignores the keys of pickups, so it books one for every request."""
+    """A faulty vendor that ignores the keys of pickups: it books a pickup for every request."""
 
     async def schedule_pickup(self, wire: Wire, request: PickupRequest, /, *, key: str) -> Pickup:
         """Schedule the pickup with a new key."""

@@ -110,7 +110,7 @@ class _EmptiedSink(_Sink):
     """A faulty sink that loses its records if it is flushed during a batch."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
-        """Store the batch, and lose everything if it was flushed meanwhile."""
+        """Store the batch, and lose everything if it was flushed during the storing."""
         self.is_busy = True
         await super().process_batch(records)
         if not self.is_busy:

@@ -239,7 +239,7 @@ async def async_manager(calls: AsyncConnectorManager, request: Request) -> None:
 
 
 def modes(plain: MemoryStorage, async_store: AsyncMemoryStorage, sleeper: Sleeper) -> None:
-    """Passing a port of the other mode is a type error."""
+    """Passing an asynchronous port to a synchronous class, or vice versa, is a type error."""
     services = [Service("vat")]
     ConnectorManager(services, state=plain, sleeper=sleeper)
     AsyncConnectorManager(services, state=async_store)

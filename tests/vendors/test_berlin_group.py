@@ -191,7 +191,7 @@ def test_fields_that_get_lost_are_refused(order: PaymentOrder, field: str) -> No
 
 
 def test_error_has_detail_of_bank_problem() -> None:
-    """The error has the detail of the bank's problem, or else its title."""
+    """An error has the detail of the bank's problem, or else its title."""
     sandbox = BerlinGroupSandbox()
     problem = {"code": "FORMAT_ERROR", "title": "Wrong."}
     for detail, words in (("No such day.", "No such day."), (None, "Wrong.")):

@@ -145,7 +145,7 @@ def test_charge_names_merchant_account_if_one_is_configured() -> None:
 
 
 def test_marks_differ_by_tenant() -> None:
-    """The same key of two tenants gives different marks."""
+    """An idempotency key that two tenants use has a different mark for each tenant."""
     shop = SandboxHub()
     with shop.hub:
         for tenant in ("north", "south"):

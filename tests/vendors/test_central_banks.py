@@ -373,7 +373,7 @@ def test_sandbox_writes_numbers_of_a_locale() -> None:
 
 
 def test_next_bank_is_asked_for_days_before_first_one_rates() -> None:
-    """The next bank is asked for days before the first one's rates, and during an outage."""
+    """For days before the first bank's rates, and during an outage, the next bank is asked."""
     polish, european = NbpSandbox(), EcbSandbox()
     hub = Hub(
         [Account("poland", Nbp(), settings={"retry": None}), Account("europe", Ecb())],

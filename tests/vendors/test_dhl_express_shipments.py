@@ -171,7 +171,7 @@ def test_default_ship_date() -> None:
 
 
 def test_dhl_purchase_that_is_repeated_on_next_day_returns_first_one(shop: SandboxHub) -> None:
-    """A DHL purchase that is repeated on the next day returns the first one."""
+    """A DHL purchase that is repeated on the next day returns the first purchase."""
     first = shop.buy_label_of_order()
     shop.clock.advance(13 * 3_600)
     assert first == shop.buy_label_of_order()

@@ -106,7 +106,7 @@ def test_page_steps_back_over_orders_that_left_the_period() -> None:
 
 
 def test_period_that_became_empty_is_followed_by_the_next() -> None:
-    """If all orders of a period changed meanwhile, the next page lists the changed orders."""
+    """If all orders of a period have changed, the next page lists the changed orders."""
     sandbox = EbaySandbox()
     ids = [sandbox.add_order(1) for _ in range(2)]
     with hub(sandbox) as shop:

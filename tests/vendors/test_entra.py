@@ -217,7 +217,7 @@ def test_numbers_that_entra_has_no_field_for_are_refused(phones: list[Phone]) ->
 
 
 def test_clearing_emails_and_phones_sends_null_or_an_empty_list() -> None:
-    """Clearing emails and phones sends null for single values and an empty list for the others."""
+    """Clearing emails and phones sends null for single values and an empty list for lists."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
     ada = operations.create(ADA, password="long-secret-1").ref

@@ -369,7 +369,7 @@ def test_tracking_has_the_requested_number(shop: Shop) -> None:
 
 
 def test_closed_history_is_no_delivery(shop: Shop) -> None:
-    """The status FINAL does not say how the parcel ended, so it is unknown."""
+    """The status FINAL does not state how the parcel ended, so the outcome is unknown."""
     shop.sandbox.fail(reply({"parcels": [{"unitno": "1", "status": "FINAL"}]}))
     tracking = shop.shipping.track("1", "gls")
 

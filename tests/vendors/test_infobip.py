@@ -326,7 +326,7 @@ def test_message_that_was_sent_cannot_be_cancelled() -> None:
 
 
 def test_repeat_of_a_scheduled_message() -> None:
-    """A repeat of a scheduled message has the same id, so it is the same request."""
+    """A repeat of a scheduled message has the same id, and thus is the same request."""
     sandbox = InfobipSandbox()
     sms = hub(sandbox).sms()
     send_time = datetime.now(UTC) + timedelta(hours=1)

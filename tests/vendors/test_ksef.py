@@ -321,7 +321,7 @@ def test_each_use_needs_a_key() -> None:
     ],
 )
 def test_refusals_quote_ksefs_message(answer: Response, words: str) -> None:
-    """The error has the first problem's description and details, or else the summary."""
+    """A KSeF error has the first problem's description and details, or else the summary."""
     sandbox = KsefSandbox()
     sandbox.fail(*[None] * 6, answer)
     with hub_at(sandbox) as hub, pytest.raises(ConnectorError) as excinfo:

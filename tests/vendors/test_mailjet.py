@@ -203,7 +203,7 @@ def test_own_id_is_the_reference() -> None:
 
 
 def test_same_key_has_the_same_id() -> None:
-    """The same key gives the same id in every process, and another key another id."""
+    """An idempotency key has the same id in every process, and another key has another id."""
     ids = []
     for key in ("INV-1", "INV-1", "INV-2"):
         sandbox, mail_hub = mailjet_hub()

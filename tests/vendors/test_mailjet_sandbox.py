@@ -84,7 +84,7 @@ def test_sandbox_wants_the_right_shape(body: object, code: str) -> None:
 
 
 def test_sandbox_sends_the_others() -> None:
-    """If one of several messages is wrong, the sandbox sends the others."""
+    """If one of several messages is wrong, the sandbox sends all other messages."""
     sandbox, mail_hub = mailjet_hub()
     wrong = {**USUAL, "To": [{"Email": "refused@example.com"}]}
     with pytest.raises(ConnectorError) as excinfo:

@@ -1,4 +1,4 @@
-"""The same payment operations have the same neutral result at each payment vendor."""
+"""Each payment operation has one neutral result that is common to all vendors."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_webhook_id_is_required() -> None:
 
 
 def test_approved_and_expired_orders(shop: SandboxHub) -> None:
-    """An approved PayPal order is pending; one that is not captured in time has ended."""
+    """An approved PayPal order is pending; one that is not captured before its expiry has ended."""
     payment = shop.charged("paypal")
     shop.sandbox.approve(payment.ref.id)
     [approved_event] = shop.webhook_events()

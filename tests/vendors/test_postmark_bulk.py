@@ -54,7 +54,7 @@ def test_bulk_by_template_arrives() -> None:
 
 
 def test_inactive_recipient_of_a_bulk() -> None:
-    """In a Postmark bulk an inactive recipient is refused, and the others get their email."""
+    """In a Postmark bulk an inactive recipient is refused; all other recipients get their email."""
     sandbox, mail_hub = postmark_hub()
     bulk = BulkMessage(
         base=mail(to=()), recipients=["a@example.com", "refused@example.com", "b@example.com"]
@@ -117,7 +117,7 @@ def test_batch_is_answered_for_each(answer: Response) -> None:
 
 
 def test_malformed_entry_of_a_batch() -> None:
-    """A malformed result in a Postmark batch does not affect the others."""
+    """A malformed result in a Postmark batch does not affect other results."""
     sandbox, mail_hub = postmark_hub()
     sandbox.fail(
         reply(

@@ -147,5 +147,5 @@ def test_transaction_without_a_code() -> None:
 
 
 def test_same_text_has_the_same_uuid() -> None:
-    """The same text always gives the same UUID, of version 4."""
+    """Equal strings have equal UUIDs, of version 4."""
     assert "47c83e5d-6074-4333-95d3-fe74bd2abfe8" == stable_uuid("acme\nk-1")

@@ -253,7 +253,7 @@ def test_queries_go_on_while_pages_are_full(hub: Hub, sandbox: QuickBooksSandbox
 
 
 def test_pages_that_repeat_are_an_error(hub: Hub, sandbox: QuickBooksSandbox) -> None:
-    """A query whose second page repeats the first one raises an error."""
+    """A query whose second page repeats the first page raises an error."""
     rows = [{"Id": str(number), "Name": "x"} for number in range(1_000)]
     sandbox.fail(*([reply({"QueryResponse": {"Account": rows}})] * 3))
     with pytest.raises(VendorFailed, match="new record"):
@@ -324,7 +324,7 @@ def test_invoice_without_a_currency_has_no_total(hub: Hub, sandbox: QuickBooksSa
 
 
 def test_a_change_meanwhile_is_followed(hub: Hub, sandbox: QuickBooksSandbox) -> None:
-    """If a record changed meanwhile, it is read and the change is sent once more."""
+    """If a record has changed since it was read, it is read again and the change is sent again."""
     record = sales_invoice(hub)
     sandbox.fail(None, fault("5010"))
     assert InvoiceState.VOID is hub.accounting().void_invoice(record.ref).state
@@ -448,7 +448,7 @@ def test_timeout_is_no_refusal() -> None:
 def test_refused_change_is_tried_again_only_if_record_changed_meanwhile(
     hub: Hub, sandbox: QuickBooksSandbox, codes: list[str]
 ) -> None:
-    """A refused change is tried again only if the record changed meanwhile, and only once."""
+    """A refused change is retried once, only if the record has changed since it was read."""
     contact = hub.accounting().create_contact(Contact(name="Mill Ltd"))
     sandbox.requests.clear()
     sandbox.fail(*[answer for code in codes for answer in (None, fault(code))])

@@ -103,7 +103,7 @@ def test_batch_is_answered_for_each(answer: dict[str, Any]) -> None:
 
 
 def test_malformed_entry_of_a_batch() -> None:
-    """A malformed result in a Resend batch does not affect the others."""
+    """A malformed result in a Resend batch does not affect other results."""
     sandbox, mail_hub = resend_hub()
     batch_entries = ["odd", {"id": 7}, {"id": "."}]
     sandbox.fail(reply({"data": batch_entries, "errors": [{"index": 9}, {"index": 1}]}))

@@ -1,4 +1,4 @@
-"""The same shipping operations have the same neutral result at each shipping vendor."""
+"""Each shipping operation has one neutral result that is common to all vendors."""
 
 from __future__ import annotations
 

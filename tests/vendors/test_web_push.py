@@ -83,7 +83,7 @@ def test_requests_have_the_headers_of_rfc_8030() -> None:
 
 
 def test_a_key_belongs_to_its_tenant() -> None:
-    """The same idempotency key of two tenants gives different encryption keys."""
+    """An idempotency key that two tenants use has a different encryption key for each."""
     sandbox = WebPushSandbox()
     recipient = sandbox.recipient()
     vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT)
@@ -210,7 +210,7 @@ def test_invalid_public_key_is_refused() -> None:
 
 def test_large_notification_is_refused() -> None:
     """A notification of more than a record's bytes is refused before sending."""
-    with pytest.raises(InvalidData, match="takes 3993 at most"):
+    with pytest.raises(InvalidData, match="accepts at most 3993"):
         sent_notifications(None, {"body": "x" * 4_000})
     assert 4_096 >= len(sent_notifications(None, {"body": "x" * 3_960})[0].body)
 

@@ -302,7 +302,7 @@ def test_total_that_cannot_be_compared_is_uncertain(hub: Hub, sandbox: XeroSandb
 
 
 def test_pages_that_repeat_are_an_error(hub: Hub, sandbox: XeroSandbox) -> None:
-    """A search whose second page repeats the first one raises an error."""
+    """A search whose second page repeats the first page raises an error."""
     rows = [{"ContactID": f"c-{number}", "Name": "Mill"} for number in range(100)]
     sandbox.fail(*([reply({"Contacts": rows})] * 3))
     with pytest.raises(VendorFailed, match="new record"):

@@ -206,7 +206,7 @@ def test_replay_with_another_id_is_refused(name: str, spoil: str) -> None:
 
 
 def test_borrowed_id_does_not_block_a_delivery() -> None:
-    """A genuine webhook that carries another webhook's id does not block the other one."""
+    """A genuine webhook that carries another webhook's id does not block that other webhook."""
     receiver = Receiver.of(GITHUB, replay_guard=True)
     own_request, yours_request = GITHUB.send(NOW, 1), GITHUB.send(NOW, 2)
     borrowed_header = {"X-GitHub-Delivery": yours_request.headers["X-GitHub-Delivery"]}

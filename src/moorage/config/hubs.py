@@ -144,7 +144,7 @@ def check_ports(names: Iterable[object], path: str = "") -> None:
             nearest = similar_word(str(name), argument_names)
             hint = "" if nearest is None else f"Did you mean {nearest}? "
             raise ConfigurationError(
-                f"`moorage.open` takes no argument {str(name)!r}.",
+                f"`moorage.open` has no argument {str(name)!r}.",
                 path=path_below(path, str(name)),
                 remedy=f"{hint}Use {', '.join(argument_names)}; the configuration sets the rest.",
             )

@@ -49,7 +49,7 @@ def _is_operation(_: object, field: attrs.Attribute[Any], value: str) -> None:
         if callable(method) and _takes_a_request(method):
             return
     raise ConfigurationError(
-        "No operation of this name takes a request and an idempotency key.",
+        "No operation of this name accepts a request and an idempotency key.",
         path=field.name,
         remedy=f"Write a contract ({', '.join(names)}) and its operation, such as sms.send.",
     )

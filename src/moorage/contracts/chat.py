@@ -172,7 +172,7 @@ def check_fits(message: ChatMessage, limits: Mapping[str, int]) -> None:
             f"The message has {len(message.buttons)} buttons, but the vendor takes"
             f" {limits['buttons']} at most.",
             field="buttons",
-            remedy="Leave some out.",
+            remedy="Remove some buttons.",
         )
 
 

@@ -197,7 +197,7 @@ def _is_document(_: object, attribute: attrs.Attribute[bytes], value: object) ->
         raise InvalidData(
             f"The document has {len(value)} bytes, but an invoice has {_MOST_BYTES} at most.",
             field=attribute.name,
-            remedy="Make its attachments smaller, or give links to them.",
+            remedy="Make the attachments smaller, or send links to them.",
         )
     document_root(value)
 
@@ -283,9 +283,9 @@ def check_fits(invoice: OutgoingInvoice, limits: Mapping[str, int]) -> None:
     maximum = limits.get("document_bytes", size)
     if size > maximum:
         raise InvalidData(
-            f"The document has {size} bytes, but the vendor takes {maximum} at most.",
+            f"The document has {size} bytes, but the vendor accepts at most {maximum}.",
             field="document",
-            remedy="Make its attachments smaller, or give links to them.",
+            remedy="Make the attachments smaller, or send links to them.",
         )
 
 

@@ -344,9 +344,9 @@ def check_fits(message: EmailMessage, people: int, limits: Mapping[str, int]) ->
     """
     if people > limits.get("recipients", people):
         raise InvalidData(
-            f"A message has {people} recipients, but the vendor takes {limits['recipients']}.",
+            f"A message has {people} recipients; the vendor accepts {limits['recipients']}.",
             field="to",
-            remedy="Send it in bulk, so that each recipient gets a message of their own.",
+            remedy="Send it in bulk, so that each recipient gets a separate message.",
         )
     if message.size > limits.get("message_bytes", message.size):
         raise InvalidData(

@@ -267,9 +267,9 @@ def check_fits(person: NewPerson | PersonChanges, limits: Mapping[str, int]) -> 
         size = len(getattr(person, name) or "")
         if size > limits.get(name, size):
             raise InvalidData(
-                f"The {name} has {size} characters, but the vendor takes {limits[name]} at most.",
+                f"The {name} has {size} characters, but the vendor accepts at most {limits[name]}.",
                 field=name,
-                remedy="Give a shorter one.",
+                remedy="Give a shorter value.",
             )
 
 

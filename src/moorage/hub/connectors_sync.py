@@ -325,7 +325,7 @@ class Connectors:
             for dependency in dependencies:
                 if dependency not in self._entries:
                     raise ConfigurationError(
-                        f"The connector {name!r} depends on {dependency!r}, which does not exist.",
+                        f"The connector {name!r} depends on {dependency!r}; it does not exist.",
                         path=f"connectors.{name}.depends_on",
                         remedy="Add that connector first.",
                     )

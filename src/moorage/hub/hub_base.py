@@ -153,7 +153,7 @@ class HubBase:
                 raise ConfigurationError(
                     "This hub was not opened from a configuration file, so it cannot reload.",
                     path="configuration",
-                    remedy="Open it with moorage.open, or pass a new HubConfiguration to reload().",
+                    remedy="Use moorage.open, or pass a new HubConfiguration to reload().",
                 )
             else:
                 origin = origin if source is None else Origin(source, origin.read)

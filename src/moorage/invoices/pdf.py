@@ -154,7 +154,7 @@ def _level(document: bytes) -> str:
         raise InvalidData(
             "The invoice is not a CII document, which ZUGFeRD and Factur-X require.",
             field="invoice",
-            remedy="Write it by write_invoice(..., syntax='cii').",
+            remedy="Write the invoice with write_invoice(..., syntax='cii').",
         )
     parameter = "GuidelineSpecifiedDocumentContextParameter"
     guideline = text_at(root, "ExchangedDocumentContext", parameter, "ID")

@@ -60,7 +60,7 @@ def invoice_metadata(existing: bytes | None, *, name: str, level: str, accept_pl
         raise InvalidData(
             f"The PDF is PDF/A-{part[2]}, which cannot become PDF/A-3.",
             field="pdf",
-            remedy="Write it as PDF/A-3.",
+            remedy="Write the file as PDF/A-3.",
         )
     text = _PART.sub(lambda match: f"{match[1]}3", text)
     bag = _BAG.search(text)

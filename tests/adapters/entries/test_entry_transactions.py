@@ -253,7 +253,7 @@ def test_a_store_without_transactions() -> None:
 
 
 def test_connections_that_are_refused(file: EntryLab, server: EntryLab) -> None:
-    """Outbox.within() refuses an autocommit connection and a connection of the other mode."""
+    """Outbox.within() refuses an autocommit connection, and a sync one for async or vice versa."""
     store = file.outbox()
     with pytest.raises(ConfigurationError, match="runs no statements"):
         store.within(object())

@@ -176,7 +176,7 @@ def test_large_messages_arrive(
 
 
 def test_too_large_message_is_not_sent(mqtt: Callable[..., Lab]) -> None:
-    """In a batch, a message above the broker's size limit fails alone and the others are stored."""
+    """In a batch, a message above the broker's size limit fails alone; all others are stored."""
     with PrivateMosquitto("max_packet_size 1000") as broker, Subscriber(broker.port) as subscriber:
         lab = mqtt(broker.url)
         messages = [Message(b"1"), Message(b"2" * 1000), Message(b"3")]
@@ -284,7 +284,7 @@ def _hang_up_later(proxy: LossyProxy) -> None:
 def test_silence_after_the_message_ends_with_the_attempt(
     mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber, protocol: str
 ) -> None:
-    """A message not acknowledged in time may be stored, and the next one uses a new connection."""
+    """A message without a timely acknowledgement may be stored; the next uses a new connection."""
     with LossyProxy("127.0.0.1", broker.port) as proxy:
         lab = mqtt(f"mqtt://127.0.0.1:{proxy.port}", protocol=protocol)
         lab.publish("orders", Message(b"1"))

@@ -117,7 +117,7 @@ def test_batch_of_many_messages_arrives_in_order(
 def test_message_above_nats_size_limit_is_refused_unsent_in_batch(
     labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
-    """In a batch, a message above NATS's size limit is refused unsent, and the others arrive."""
+    """In a batch, a message above NATS's size limit is refused unsent; all others arrive."""
     lab = labs_of_nats(private_server.url)
     large = Message(b"x" * (1024 * 1024 - 20), headers={"trace-id": "7"})
     results = lab.publish_batch("orders", [Message(b"1"), large, Message(b"2")])

@@ -232,7 +232,7 @@ def _hang_up_later(proxy: LossyProxy) -> None:
 def test_silence_after_the_message_ends_with_the_attempt(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
-    """A message that is not confirmed in time may be stored; later messages can be published."""
+    """A message that is not confirmed before its timeout may be stored; publishing goes on."""
     place = urlsplit(broker.url)
     with LossyProxy(place.hostname or "", place.port or 5672) as proxy:
         lab = rabbit(f"amqp://guest:guest@127.0.0.1:{proxy.port}/")

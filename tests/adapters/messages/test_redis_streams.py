@@ -294,7 +294,7 @@ def _hang_up_later(proxy: LossyProxy) -> None:
 def test_silence_after_the_message_ends_with_the_attempt(
     streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
-    """A message without a reply in time may be stored, and its connection is not used again."""
+    """A message without a reply before its timeout may be stored; its connection is dropped."""
     with LossyProxy("127.0.0.1", _port(private_server)) as proxy:
         lab = streams(_proxied_url(proxy))
         lab.publish("orders", Message(b"1"))

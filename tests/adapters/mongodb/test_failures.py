@@ -155,7 +155,7 @@ def test_certificates_are_verified(labs: Callable[..., Lab], tmp_path: Path) -> 
 def test_caller_that_gets_no_connection_in_time_fails(
     labs: Callable[..., Lab], server: PrivateMongo
 ) -> None:
-    """A caller that gets no connection in time fails, and nothing was sent."""
+    """A caller that gets no connection before its timeout fails, and nothing was sent."""
     with TcpProxy("127.0.0.1", server.port) as proxy:
         lab = labs(server.url(proxy.address[1]), connections=1)
         count = lab.connector.count("orders", {})

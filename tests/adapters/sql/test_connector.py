@@ -393,7 +393,7 @@ def test_broken_idle_connection_is_replaced(labs: Callable[..., Lab], system: st
 
 @each_server
 def test_exhausted_pool_names_the_holders(labs: Callable[..., Lab], system: str) -> None:
-    """A call that gets no pooled connection in time names the operations that hold them."""
+    """A call that gets no pooled connection raises an error that lists the connections' users."""
     lab = labs(system, connections=1)
     refusals: list[BulkheadFull] = []
 

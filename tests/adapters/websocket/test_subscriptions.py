@@ -249,7 +249,7 @@ def test_server_learns_that_a_subscription_is_closed(lab: Lab, killable_server: 
 
 
 def test_server_that_reads_nothing(lab: Lab, server: Server) -> None:
-    """A subscription can be closed in time even if the server reads nothing."""
+    """A subscription can be closed before its timeout even if the server reads nothing."""
     connector = lab.connector(
         server.url,
         codec=JsonRpcMessages(cancel_method="stop"),

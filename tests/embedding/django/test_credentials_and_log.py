@@ -146,7 +146,7 @@ def test_no_migration_is_missing() -> None:
 
 
 def test_rejected_log_entry_is_skipped(alias: str) -> None:
-    """A log entry that the database rejects is dropped, and the others are written."""
+    """A log entry that the database rejects is dropped, and all other entries are written."""
     Call.objects.using(alias).all().delete()
     stored_logger = log.OrmLogger(alias)
     good_entry = integration_log_conformance.entry(1)

@@ -38,7 +38,7 @@ def test_call_inside_a_write_transaction(shop: Shop) -> None:
     """A call inside the host's open write transaction does not wait for a lock."""
 
     def shortest_duration(name: str) -> float:
-        """Return the shortest of several durations, since a busy machine lengthens the others."""
+        """Return the shortest of several durations, because a busy machine lengthens some."""
         duration: list[float] = []
         for number in range(20):
             start_time = perf_counter()

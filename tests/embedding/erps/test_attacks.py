@@ -1,4 +1,4 @@
-"""Both ERPs handle impatient buyers, lost responses, crashes and forgeries.
+"""The Django and Flask ERPs handle impatient buyers, lost responses, crashes and forgeries.
 
 Each ERP runs in its own processes and is attacked in many ways in a row.
 """

@@ -1,4 +1,4 @@
-"""Both ERPs in a real browser: mouse, keyboard, small screen, light and dark mode."""
+"""The Django and Flask ERPs in a real browser: mouse, keyboard, small screen, dark mode."""
 
 from __future__ import annotations
 

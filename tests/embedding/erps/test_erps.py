@@ -39,7 +39,7 @@ def test_erp_names_no_vendor(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_both_erps_have_the_same_configuration(name: str) -> None:
-    """Both ERPs accept the same configuration of accounts and routes."""
+    """The Django and Flask ERPs accept the same configuration of accounts and routes."""
     configuration_text = (EXAMPLES / f"{name}_erp" / "moorage.toml").read_text()
     assert configuration_text == (EXAMPLES / "django_erp" / "moorage.toml").read_text()
 

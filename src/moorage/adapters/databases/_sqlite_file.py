@@ -134,7 +134,7 @@ class StateFile:
             raise ConfigurationError(
                 f"{self.path} is a directory.",
                 path="path",
-                remedy="Use the path of a file, which need not exist yet.",
+                remedy="Use the path of a file; the file need not exist yet.",
             )
         return status.st_dev, status.st_ino
 
@@ -249,7 +249,7 @@ class StateFile:
             raise ConfigurationError(
                 f"{self.path} is another program's database.",
                 path="path",
-                remedy="Use a separate file, which need not exist yet.",
+                remedy="Use a separate file; it need not exist yet.",
             )
         if version > len(MIGRATIONS):
             raise ConfigurationError(

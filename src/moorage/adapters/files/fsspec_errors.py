@@ -84,7 +84,7 @@ def opening_error(error: Exception) -> ConnectorError:
         return filesystem_error(cause, changed=False)
     if isinstance(error, (TypeError, ValueError)):
         return ConfigurationError(
-            f"The filesystem does not take these options ({type(error).__name__}).",
+            f"The filesystem does not accept these options ({type(error).__name__}).",
             path="options",
             remedy="Compare `url`, `options` and `secrets` with the arguments of the protocol's"
             " class in fsspec.",

@@ -67,7 +67,7 @@ def serialized(method: GrpcMethod[Any, Any], limit: int, request: Any) -> bytes:
         raise InvalidData(
             f"The request of {method.name} cannot be written as a message.",
             field="request",
-            remedy="Give a message of the type that the method takes.",
+            remedy="Give a message of the type that the method accepts.",
         )
     if len(data) > limit:
         raise request_too_large_error(len(data), limit)

@@ -208,7 +208,7 @@ class AsyncImapLink(ImapCommands):
             raise InvalidData(
                 "The messages are larger than one fetch may hold in memory.",
                 field="uids",
-                remedy="Fetch fewer at once, or raise `largest`.",
+                remedy="Fetch fewer messages at a time, or raise `largest`.",
             )
         messages = [await self.message(selected, uid, sizes[uid], until) for uid in sorted(sizes)]
         return tuple(message for message in messages if message is not None)

@@ -63,7 +63,7 @@ def _of_driver(error: PyMongoError, progress: Progress, obstacles: str) -> Conne
     if isinstance(error, WaitQueueTimeoutError):
         return PoolExhausted(
             "Every connection of the pool stayed in use for as long as the caller could wait.",
-            remedy="Make the operations that hold them shorter, or raise `connections`.",
+            remedy="Make the operations that use connections shorter, or raise `connections`.",
         )
     if isinstance(error, OperationFailure):
         return _of_server(error, progress)

@@ -314,7 +314,7 @@ def _refusal_error(error: Exception) -> ConnectorError:
     if fault in _TEMPORARY or str(error).startswith("NOGROUP"):
         return ConnectionFailed(
             "Redis cannot serve the stream or its group now.",
-            remedy="The pipeline opens it again, which creates a missing group.",
+            remedy="The pipeline opens the source again, and creates the group if it is missing.",
         )
     if fault in (PublishFault.PASSWORD, PublishFault.PERMISSION):
         return AuthenticationFailed(

@@ -131,7 +131,7 @@ class Session(Generic[P]):
         try:
             if not await self._enter(holder, 2 * self.wire.timeout):
                 raise StorageUnavailable(
-                    f"The login at {self.manager.where} takes too long.",
+                    f"The login at {self.manager.where} does not end in time.",
                     remedy="Check its status, or raise `timeout`.",
                 )
             if self._login is login:

@@ -385,7 +385,7 @@ class Database:
         )
         return BulkheadFull(
             f"All {self.maximum} connections of the pool are in use: {names or 'none is free'}.",
-            remedy="Make the operations that hold them shorter, or raise `connections`.",
+            remedy="Make the operations that use connections shorter, or raise `connections`.",
         )
 
     def attempt(self, holder: str, timeout: float, work: Callable[[Session], R]) -> R:

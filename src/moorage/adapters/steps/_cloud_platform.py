@@ -97,13 +97,13 @@ class CloudRuns:
         """
         if step.workspace.gives_files or step.workspace.takes_files:
             raise InvalidData(
-                f"The step {step.name!r} has files, which a cloud neither lends nor collects.",
+                f"The step {step.name!r} has files; a cloud neither provides nor collects files.",
                 field="workspace",
                 remedy="Leave the files in a storage that the step reads and writes itself.",
             )
         if step.resources.processes is not None:
             raise InvalidData(
-                f"The step {step.name!r} limits its processes, which no cloud can.",
+                f"The step {step.name!r} limits its processes, but no cloud can limit them.",
                 field="resources.processes",
                 remedy="Leave the limit out.",
             )

@@ -193,7 +193,7 @@ class _Ecs:
         """Refuse a step with an image or secrets, or with a command that is too long."""
         if step.image is not None:
             raise InvalidData(
-                f"The step {step.name!r} names an image, which ECS takes from the task definition.",
+                f"The step {step.name!r} names an image; ECS takes it from the task definition.",
                 field="image",
                 remedy="Name the image in the task definition, and leave it out here.",
             )

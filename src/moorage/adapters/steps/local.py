@@ -78,7 +78,7 @@ class LocalPlatform:
     ) -> None:
         if sys.platform != "linux":
             raise ConfigurationError(  # pragma: no cover - only on other systems
-                "Local steps need Linux, which ends a step together with its supervisor.",
+                "Local steps need Linux: only Linux ends a step with its supervisor.",
                 path="type",
                 remedy="Run the step in a container instead.",
             )

@@ -202,7 +202,7 @@ class _Index:
                 raise InvalidData(
                     f"Two open items have the id {item.id!r}.",
                     field=f"open_items[{number}].id",
-                    remedy="Give each item an id of its own.",
+                    remedy="Give each item a different id.",
                 )
             self._order[item.id] = number
             self._add(item)

@@ -235,7 +235,7 @@ def _check_count(addresses: tuple[str, ...], limits: Mapping[str, int]) -> None:
     maximum = limits.get("addresses", len(addresses))
     if not 0 < len(addresses) <= maximum:
         raise InvalidData(
-            f"{len(addresses)} addresses are given, but the vendor takes 1 to {maximum}.",
+            f"{len(addresses)} addresses are given, but the vendor accepts 1 to {maximum}.",
             field="emails",
             remedy="Ask for fewer at once, and for at least one.",
         )

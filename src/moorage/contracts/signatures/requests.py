@@ -308,7 +308,7 @@ def check_fits(request: SignatureRequest, limits: Mapping[str, int]) -> None:
         size = len(getattr(request, name) or "")
         if size > limits.get(name, size):
             raise InvalidData(
-                f"The {name} has {size} characters, but the vendor takes {limits[name]} at most.",
+                f"The {name} has {size} characters, but the vendor accepts at most {limits[name]}.",
                 field=name,
                 remedy="Shorten it.",
             )

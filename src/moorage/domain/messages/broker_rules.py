@@ -249,7 +249,7 @@ def _check_headers(message: Message, rules: BrokerRules) -> None:
         if rules.longest_header is not None and longest_header > rules.longest_header:
             raise InvalidData(
                 f"The header {name[:80]!r} has {longest_header:,} bytes in its name or value, and"
-                f" {rules.title} takes {rules.longest_header:,} at most.",
+                f" {rules.title} accepts at most {rules.longest_header:,}.",
                 field="headers",
                 remedy="Move it into the payload.",
             )

@@ -319,7 +319,7 @@ def unavailable(name: str) -> ConnectorError:
     """Return the error for a consumer that cannot deliver now."""
     return ConnectionFailed(
         f"The consumer {name!r} of NATS was deleted or cannot be reached now.",
-        remedy="The pipeline opens the source again, which creates a missing consumer.",
+        remedy="The pipeline opens the source again, and creates the consumer if it is missing.",
     )
 
 

@@ -102,7 +102,7 @@ def check_for_queue(message: Message, queue: str) -> None:
         raise InvalidData(
             "The payload is empty, or not a text that Amazon SQS can store.",
             field="payload",
-            remedy="Encode it as Base64, and say so in a header.",
+            remedy="Encode the payload as Base64, and state the encoding in a header.",
         )
     if message.key is None:
         if is_fifo(queue):

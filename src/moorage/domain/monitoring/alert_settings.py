@@ -160,7 +160,7 @@ def repeated_rules(rules: Iterable[tuple[str, object]]) -> Iterator[Problem]:
         yield Problem(
             f"{path}.name",
             f"Another alert rule is named {name!r}.",
-            "Give each rule a name of its own.",
+            "Give each rule a different name.",
         )
 
 

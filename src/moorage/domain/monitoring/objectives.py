@@ -113,7 +113,7 @@ def repeated_objectives(objectives: Iterable[tuple[str, object]]) -> Iterator[Pr
         yield Problem(
             f"{path}.name",
             f"Another objective is named {name!r}, so reports could not tell them apart.",
-            "Give each objective a name of its own.",
+            "Give each objective a different name.",
         )
 
 

@@ -123,9 +123,9 @@ def _check_entry(entry: Any) -> tuple[HttpOperation[Any], ...] | HttpOperation[A
     operations = tuple(_check_operation(item) for item in entry)
     if any(operation.safe for operation in operations):
         raise InvalidData(
-            "A change set has an operation that reads, which OData does not allow.",
+            "A change set has an operation that reads. OData does not allow this.",
             field="entries",
-            remedy="Move it out of the list.",
+            remedy="Move the operation out of the list.",
         )
     return operations
 

@@ -91,7 +91,7 @@ def api_operations(document: Document) -> Iterator[ApiOperation]:
                 operation.node.child("operationId").pointer,
                 f"{counts[operation.name]} operations have the operationId"
                 f" {operation.name[:100]!r}.",
-                "Give each operation an operationId of its own.",
+                "Give each operation a different operationId.",
             )
             yield attrs.evolve(operation, problems=(*operation.problems, problem))
 

@@ -64,7 +64,7 @@ class SecurityScheme:
         """
         if self.method is AuthMethod.OAUTH2:
             raise InvalidData(
-                f"The scheme {self.name!r} takes tokens that an authorisation server grants.",
+                f"The scheme {self.name!r} requires tokens that an authorisation server grants.",
                 field="secret",
                 remedy="Use oauth_client(), and give the client to a token refresher.",
             )

@@ -304,7 +304,7 @@ def _is_header(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
         raise ConfigurationError(
             f"The header {value} has another meaning, which a key would replace.",
             path=attribute.name,
-            remedy="Give the header in which the vendor takes keys, such as Idempotency-Key.",
+            remedy="Give the header in which the vendor accepts keys, such as Idempotency-Key.",
         )
 
 

@@ -42,7 +42,7 @@ _LAST_VERSION: Final = (1 << 8 * _VERSION_BYTES) - 1
 
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 _SHAPE: Final = "Write the ring as 'version:key,version:key', each key being 32 bytes in base64."
-_MAKE: Final = "Make one with `generate_keys()` of moorage.adapters.ciphers.aes_gcm."
+_MAKE: Final = "Make a key with `generate_keys()` of moorage.adapters.ciphers.aes_gcm."
 
 
 def _key_pairs(keys: Iterable[tuple[int, Secret]]) -> tuple[tuple[int, Secret], ...]:
@@ -72,7 +72,7 @@ class KeyRing:
             if versions.count(version) > 1:
                 raise _unusable_error(
                     f"Two keys of the ring have the version {version}.",
-                    "Give each key a version of its own, the newest the highest.",
+                    "Give each key a different version, the newest key the highest.",
                 )
 
     @classmethod

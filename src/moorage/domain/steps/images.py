@@ -183,7 +183,7 @@ def _rule(line: str) -> _IgnoreRule | None:
         raise InvalidData(
             f"A pattern of the .dockerignore is longer than {_LONGEST_PATTERN:,} characters.",
             field=".dockerignore",
-            remedy="Write several patterns, each on a line of its own.",
+            remedy="Write several patterns, each on a separate line.",
         )
     try:
         return _IgnoreRule(line.startswith("!"), PathPattern(pattern))

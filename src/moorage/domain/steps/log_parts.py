@@ -126,7 +126,7 @@ class LogParts:
             raise InvalidData(
                 f"The file {log.index!r} in the storage is not the index of a step's log.",
                 field="folder",
-                remedy="Give each step a folder of its own.",
+                remedy="Give each step a different folder.",
             ) from None
 
     def positions(self) -> dict[LogStream, int]:

@@ -450,7 +450,7 @@ class Step:
             )
         if self.workspace.needs_storage:
             raise InvalidData(
-                "A cached step has files in the storage, which can change.",
+                "A cached step has files in the storage, and these can change.",
                 field="workspace",
                 remedy="Give the files by their content, and collect them; or leave `cache` out.",
             )

@@ -51,7 +51,7 @@ class Plans:
                 raise ConfigurationError(
                     f"Two services are named {service.name!r}.",
                     path="services",
-                    remedy="Give each service a name of its own.",
+                    remedy="Give each service a different name.",
                 )
             self.services[service.name] = service
             for endpoint in (None, *service.endpoints):

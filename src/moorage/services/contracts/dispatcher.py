@@ -323,7 +323,7 @@ class Dispatcher:
             error = ConfigurationError(
                 f"This key was used at the account {name!r}, which is no longer configured.",
                 path=f"{operation.kind}.vendor",
-                remedy="Configure it again; another account could repeat the effect.",
+                remedy="Configure the account again; another account could repeat the effect.",
             )
             vars(error).update(_acted=True, may_have_been_processed=True)
             raise error

@@ -191,6 +191,6 @@ def _cancel_entry(entry: E, now: datetime) -> E:
         raise InvalidData(
             f"The entry {entry.id} is done, so it cannot be cancelled.",
             field="id",
-            remedy="Undo what it did in another way, such as with a refund.",
+            remedy="Undo the call's effect in another way, such as with a refund.",
         )
     return cancel_entry(entry, now)

@@ -63,7 +63,7 @@ def content(message: ChatMessage) -> dict[str, Any]:
         text += safe_part
     if len(text) > LONGEST:
         raise sdk.InvalidData(
-            f"The message has {len(text)} characters, but Telegram takes {LONGEST} at most.",
+            f"The message has {len(text)} characters, but Telegram accepts at most {LONGEST}.",
             field="text",
             remedy="Shorten the text, the title or the fields.",
         )

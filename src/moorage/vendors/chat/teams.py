@@ -131,7 +131,7 @@ class Teams(sdk.Vendor):
         size = len(sdk.encode_json(body))
         if size > _MOST_BYTES:
             raise sdk.InvalidData(
-                f"The message has {size} bytes, but Teams takes {_MOST_BYTES} at most.",
+                f"The message has {size} bytes, but Teams accepts at most {_MOST_BYTES}.",
                 field="text",
                 remedy="Shorten the text or the fields, and put a link to the rest into a button.",
             )

@@ -130,7 +130,7 @@ def _text_of(document: bytes) -> str:
         raise sdk.InvalidData(
             "The document is not encoded in UTF-8, which Recommand requires.",
             field="document",
-            remedy="Write it in UTF-8, as write_invoice does.",
+            remedy="Write the document in UTF-8, as write_invoice does.",
         ) from None
 
 

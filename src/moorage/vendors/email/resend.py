@@ -207,7 +207,7 @@ def mail_body(vendor: Resend, message: EmailMessage) -> dict[str, Any]:
     tags = combined_pairs(message.tags, message.metadata, _TAG, "Resend")
     if len(tags) > _MOST_TAGS:
         raise sdk.InvalidData(
-            f"A message has {len(tags)} tags and words of metadata, and Resend takes {_MOST_TAGS}.",
+            f"A message has {len(tags)} tags and metadata words; Resend accepts {_MOST_TAGS}.",
             field="metadata",
             remedy="Give fewer.",
         )

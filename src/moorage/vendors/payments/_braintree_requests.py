@@ -26,7 +26,7 @@ def payment_fields(vendor: Braintree, charge: Charge, order_id: str) -> dict[str
     if charge.amount.currency != vendor.currency:
         raise sdk.InvalidData(
             f"The payment is in {charge.amount.currency}, but the merchant account at"
-            f" Braintree takes {vendor.currency}.",
+            f" Braintree accepts {vendor.currency}.",
             field="amount",
             remedy="Use an account for each currency, and a route with its currency.",
         )

@@ -64,7 +64,7 @@ def check_size(body: bytes, most: int, vendor: str) -> None:
     """
     if len(body) > most:
         raise sdk.InvalidData(
-            f"The notification has {len(body)} bytes, but {vendor} takes {most} at most.",
+            f"The notification has {len(body)} bytes, but {vendor} accepts at most {most}.",
             field="data",
             remedy="Shorten the texts, and let the app fetch the rest.",
         )
