@@ -234,7 +234,7 @@ def test_control_has_no_ratio_in_table_of_differences() -> None:
     """In a table of differences, the control has no ratio."""
     text = page([report(0.98, 1.02, more=True, target={"must": 20, "aim": 8, "more": True})])
 
-    assert "20 µs longer than the first row, and should take at most 8 µs longer." in text
+    assert "20 µs more than the first row, and the target is 8 µs more." in text
     assert "the second time took 1.00 × [0.98, 1.02] of the first." in text
 
 

@@ -12,7 +12,7 @@ PAGE = """# What it costs
 
 ## Limiter alone, sync (processor time)
 
-moorage must take at most 1 × the time of the first row.
+The limit for moorage is 1 × the time of the first row.
 
 | | µs | beside the first |
 |---|---|---|

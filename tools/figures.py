@@ -148,11 +148,11 @@ def _table(name: str, comparison: dict[str, Any], measured: str = "") -> str:
     if target:
         limit, aim = target["must"], target["aim"]
         lines += [
-            f"moorage must take at most {limit:g} µs longer than the first row, "
-            f"and should take at most {aim:g} µs longer."
+            f"The limit for moorage is {limit:g} µs more than the first row, "
+            f"and the target is {aim:g} µs more."
             if target["more"]
-            else f"moorage must take at most {limit:g} × the time of the first row, "
-            f"and should take at most {aim:g} ×."
+            else f"The limit for moorage is {limit:g} × the time of the first row, "
+            f"and the target is {aim:g} ×."
         ]
     day = f" on {measured}" if measured else ""
     rounds = measured_table["rounds"]

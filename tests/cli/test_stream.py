@@ -360,7 +360,7 @@ def test_records_that_are_cut_off_are_told_by_the_exit_code(
 
 
 def test_thread_that_hangs_delays_no_clean_end(private: PrivateRedis) -> None:
-    """The worker exits with 0 in time if all records are done, even if a thread hangs."""
+    """If all records are done, the worker exits with 0 by its deadline, despite a hung thread."""
     sink = '{function = "our_orders:leave_thread"}'
     configure(redis_configuration(private.url, sink, drain="0.01"))
     with redis.Redis.from_url(private.url) as client:

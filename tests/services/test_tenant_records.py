@@ -231,7 +231,7 @@ async def test_process_remembers_reservations_of_limited_number_of_keys(
 
 @sync_and_async
 async def test_claim_under_way_settles_at_the_bound(world: World) -> None:
-    """A running call stores its answer even if its tenant has reached the maximum meanwhile."""
+    """A running call stores its answer even if its tenant has reached the maximum by then."""
     manager = world.manager(bank(), records_per_tenant=2)
 
     async def answer(_: object) -> Response:

@@ -366,7 +366,7 @@ class AuthorizationServer:
         return answer
 
     def _pause(self, seconds: float) -> bool:
-        """Wait for some seconds, or until released; return False if the server stops meanwhile."""
+        """Wait for some seconds, or until released; return False if the server stops first."""
         if not seconds:
             return True
         with self._news:
