@@ -128,7 +128,7 @@ class Body:
 
 
 def test_body_becomes_asynchronous() -> None:
-    """A synchronous response gets an asynchronous body, and otherwise stays the same."""
+    """A synchronous response gets an asynchronous body; all other fields are unchanged."""
     body: Any = Body()
 
     lifted = run_now(incoming_as_async(lambda: body)())

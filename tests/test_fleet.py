@@ -49,7 +49,7 @@ def test_calls_that_wait_for_their_grants_occupy_cores_for_longer() -> None:
 
 
 def test_brokers_that_ask_for_all_workers_of_their_host_keep_limit() -> None:
-    """Brokers that ask for all workers of their host keep the limit, and leave the core idle."""
+    """Brokers that request tokens for all workers of their host keep the limit and an idle core."""
     busy = attrs.evolve(SMALL, patience=0.1, seconds=2.0)
     outcome = brokers.run(busy, SLOW, 1)
 

@@ -48,7 +48,7 @@ def test_the_machines_own_account(is_async: bool) -> None:
 
 @EITHER
 def test_an_account_that_is_refused(is_async: bool) -> None:
-    """If Google refuses a login because of a wrong clock, the error asks to check the clock."""
+    """If Google rejects a login because of a wrong clock, the error advises to check the clock."""
     with Gcp(is_async=is_async) as gcp:
         gcp.lab.now = lambda: gcp.clock.utc().replace(year=2020)
         with pytest.raises(AuthenticationFailed, match=r"invalid_grant.*and the clock") as excinfo:

@@ -99,7 +99,7 @@ def test_threads_share_connections() -> None:
 
 
 def test_forked_child_has_its_own_connections() -> None:
-    """After a fork, parent and child share no connection, and the parent's stays open."""
+    """After a fork, parent and child share no connection; the parent's connections stay open."""
     with VendorServer() as vendor, StdlibHttpClient() as client:
         vendor.always(Behaviour(204))
         client.send(GET, vendor.url, LONG)

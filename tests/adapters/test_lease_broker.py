@@ -432,7 +432,7 @@ def test_only_one_call_is_delayed_if_broker_does_not_reply_in_time(folder: Path)
 
 
 def test_call_without_time_asks_the_store(folder: Path) -> None:
-    """A call whose deadline has passed does not ask the broker."""
+    """A call whose deadline has passed sends no request to the broker."""
     with serve_broker(folder) as server, leasing_store(folder) as store:
         assert store.channels.ask(b"", 0, 0.0) is None
         assert 0 == server.broker.requests

@@ -251,7 +251,7 @@ async def test_open_fails_if_the_server_is_down(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_server_that_ends_while_the_minimum_is_opened(make: MakeLab) -> None:
-    """If the server fails while a pool opens, the opened connections stay and no slot is lost."""
+    """If the server fails while a pool opens, the opened connections remain and no slot is lost."""
     lab = make(minimum=3)
     lab.server.on_connect = lambda: setattr(lab.server, "is_up", len(lab.server.opened) < 2)
     with pytest.raises(ConnectionFailed, match="is down"):

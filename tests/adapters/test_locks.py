@@ -103,7 +103,7 @@ def test_waits_longer_than_threads_can_count() -> None:
 
 
 def test_a_child_holds_nothing() -> None:
-    """A slot that the parent holds is free in a forked child, and stays taken in the parent."""
+    """A slot that the parent holds is free in a forked child, and remains taken in the parent."""
     locks, holder = ThreadLocks(), object()
     locks.acquire("a", holder, slots=1, queue=0, timeout=0)
 

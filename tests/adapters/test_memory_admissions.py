@@ -63,7 +63,7 @@ def question(protections: str, cost: int = 1, tenant: str = "acme") -> Admission
 
 
 class World:
-    """An in-memory store with its own clock, asked through `execute` or a prepared admission."""
+    """An in-memory store with its own clock, used through `execute` or a prepared admission."""
 
     def __init__(self, protections: str, cost: int, *, prepared: bool) -> None:
         self.clock = Clock()

@@ -209,7 +209,7 @@ class RacingCredential:
 
 
 def test_fresh_renewal_is_not_repeated() -> None:
-    """A caller that asks just after another's renewal gets the renewed credential."""
+    """A caller that arrives just after another caller's renewal gets the renewed credential."""
     plain_provider = MemoryCredentialProvider({OWNER: OLD})
     async_provider = AsyncMemoryCredentialProvider({OWNER: OLD})
 

@@ -137,7 +137,7 @@ def test_a_call_with_a_key_is_three_round_trips(
 def test_call_that_waits_for_rate_limit_makes_one_more_round_trip_to_redis(
     server: PrivateRedis, calls: Callable[[], int]
 ) -> None:
-    """A call that waits for a rate limit makes one more round trip to Redis."""
+    """A call that waits for a rate limit needs one more round trip to Redis."""
     slow_service = Service("slow", limits=RateLimitConfig.per_second(50, burst=1))
     reports: list[object] = []
     with (

@@ -397,7 +397,7 @@ def test_single_server_has_no_node_names(mode: str) -> None:
 
 
 def test_single_cluster_node_is_refused(mode: str, cluster: list[PrivateRedis]) -> None:
-    """The error for the address of a single cluster node asks for a redis+cluster:// URL."""
+    """The error for the address of a single cluster node suggests a redis+cluster:// URL."""
     commands = [one_token(f"{{{number}}}") for number in range(40)]
     with (
         SyncStore(mode, cluster[0].url, timeout=PATIENT) as store,

@@ -222,7 +222,7 @@ def test_idle_names_take_no_memory() -> None:
 
 
 def test_holder_object_is_kept_alive() -> None:
-    """Places keeps a reference to each holder, so that no other object can get its id."""
+    """The semaphore keeps a reference to each holder, so that no other object can get its id."""
     places = SlotHolders()
     entered_flags = [places.enter("a", object(), 3) for _ in range(4)]
 

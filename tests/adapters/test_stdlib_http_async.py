@@ -230,7 +230,7 @@ def test_waits_where_loops_cannot_watch_sockets(
 
 @in_loop
 async def test_turn_is_signalled_or_late() -> None:
-    """A caller that has been given its turn does not time out, even with no time left."""
+    """A caller that already has its turn does not time out, even with no time left."""
     waiter = LoopNetwork().waiter()
     waiter.call()
     waiter.call()

@@ -26,7 +26,7 @@ SHOWN = r"a\x1b]0;b\x07\x1b[2J\x9b31m\u202ec\x7f\x00"
     ids=range(5),
 )
 def test_controls_are_escaped(text: str, shown: str) -> None:
-    """Controls and marks of direction become escapes; other text stays as it is."""
+    """Control characters and marks of direction become escapes; all other text is unchanged."""
     assert shown == terminal_text(text)
 
 

@@ -135,7 +135,7 @@ SERVICES = {"graphql": graphql, "json-rpc": json_rpc, "xml-rpc": xml_rpc, "odata
 
 @pytest.fixture(scope="module", params=SERVICES, name="service")
 def _service(request: pytest.FixtureRequest) -> Generator[Service]:
-    """Yield each service in turn."""
+    """Yield each service, one after another."""
     yield from SERVICES[request.param]()
 
 

@@ -19,7 +19,7 @@ REQUEST = b"GET / HTTP/1.0\r\n\r\n"
 
 
 class Clock:
-    """A clock that goes on by a second at each look."""
+    """A clock that advances by a second each time it is read."""
 
     seconds = 0.0
 

@@ -25,7 +25,7 @@ def helps(error: ConfigurationError | InvalidData) -> bool:
 
 @pytest.fixture(autouse=True)
 def every_refusal_helps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Fail a test whose domain error lacks a message, a place or a remedy."""
+    """Fail a test whose domain error lacks a message, a path or a remedy."""
     helpless: list[str] = []
 
     def watch(kind: type[ConfigurationError | InvalidData]) -> None:

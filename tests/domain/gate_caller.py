@@ -40,7 +40,7 @@ def gates(
 
 
 class Caller:
-    """A caller that asks for admission at a circuit, limits and a budget."""
+    """A caller that requests admission from a circuit, limits and a budget."""
 
     def __init__(self, gates: Gates) -> None:
         self.gates = gates

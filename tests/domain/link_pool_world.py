@@ -30,7 +30,7 @@ class PoolWorld:
         self._numbers = itertools.count(1)
 
     def ask(self, holder: object, operation: str = "orders.read") -> int | None:
-        """Ask for a connection; return its number, or None if the holder must wait or open one."""
+        """Request a connection; return its number, or None if the holder must wait or open one."""
         self._decide(link_pool.request_lease, holder, operation)
         return self.link_of(holder)
 
@@ -47,7 +47,7 @@ class PoolWorld:
         return self.ask(holder, operation) or self.open(holder)
 
     def give(self, holder: object, *, reusable: bool = True) -> tuple[object, ...]:
-        """End the holder's lease, or its wait; return the holders that got a connection by it."""
+        """End the holder's lease, or its wait; return the holders that then got a connection."""
         if holder in self.arrivals:
             self.arrivals.remove(holder)
         return self._decide(link_pool.give_back, holder, reusable).woken

@@ -197,7 +197,7 @@ def test_calls_continue_and_keys_are_refused_while_redis_is_down(
 
 
 def test_slow_redis_is_not_an_outage(redis_location: StoreLocation, name: str) -> None:
-    """A reply slower than the store's timeout is awaited, so limits stay shared."""
+    """The store waits for a reply slower than its timeout, so limits remain shared."""
     with _proxy_of(redis_location) as (proxy, location):
         shop = Shop(location, name)
         with shop.store:

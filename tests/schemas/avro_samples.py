@@ -12,7 +12,7 @@ NAMES = ("a", "b", "c")
 
 @st.composite
 def schemas(draw: st.DrawFn, depth: int = 3, counter: list[int] | None = None) -> Any:
-    """Return a schema whose named types are named after their place."""
+    """Return a schema whose named types have names with their path."""
     counter = counter if counter is not None else [0]
     kinds = ["primitive"]
     if depth:

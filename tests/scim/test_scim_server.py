@@ -813,7 +813,7 @@ class NoNulStore(MemoryScimStore):
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_ids_that_no_store_can_have(method: str) -> None:
-    """An id with a NUL character does not exist, and no store is asked for it."""
+    """An id with a NUL character does not exist; no store is queried for it."""
     assert 404 == Driver(NoNulStore())(method, "/Users/a%00b").status
 
 

@@ -253,7 +253,7 @@ async def test_answer_that_cannot_be_read(world: World) -> None:
 
 @sync_and_async
 async def test_hedged_question_reads_every_answer(world: World) -> None:
-    """A hedged operation judges the response to each of its requests."""
+    """A hedged operation classifies the response to each of its requests."""
     world.vendor.answers(*[answer(error="no")] * 2)
     manager = world.manager(erp(hedge=HedgeConfig(0.01)))
     with pytest.raises(VendorRejected):

@@ -1,4 +1,4 @@
-"""A simulated fleet of brokers that lease the tokens of one limit, with processes that ask them.
+"""A simulated fleet of brokers that lease one limit's tokens, and of processes that use them.
 
 The brokers decide by the functions of `moorage broker`, and the store by the commands of the limit
 themselves. The ways of requests and answers, the calls and the faults are drawn from one seed:

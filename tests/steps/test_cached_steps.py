@@ -233,7 +233,7 @@ def test_key_of_a_reused_result_stands_for_its_step(mode: str, tmp_path: Path) -
 
 @modes
 def test_running_step_of_a_key_is_followed(mode: str, tmp_path: Path) -> None:
-    """A key whose run was already started follows that run, whatever the cache contains."""
+    """A call with a key whose run has started follows that run, whatever the cache contains."""
     platform = MockPlatform({"build": [ExecutionResult.success("1"), ExecutionResult.success("2")]})
     execute = executor(mode, platform, f"sqlite:///{tmp_path}/state.db")
     step = Step("build", ["make"], cache=3600)

@@ -272,7 +272,7 @@ def test_each_github_conclusion_has_one_meaning(
 
 
 def test_run_that_needs_approval_is_an_error_and_goes_on(lab: Lab) -> None:
-    """A run that needs approval raises an error with its URL; later the same name follows it."""
+    """A run that needs approval raises an error with its URL; a later call follows the run."""
     fake, settings = lab
     platform = GitHubPlatform(settings)
     platform.start(spec("approve", "exit 4"), 10.0)

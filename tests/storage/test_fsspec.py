@@ -449,7 +449,7 @@ def test_forked_process_reads_and_writes_without_threads_of_its_parent(tmp_path:
 def test_event_loop_that_ended_before_its_operation(
     tmp_path: Path, failing_filesystem: dict[str, Any]
 ) -> None:
-    """A thread whose event loop has ended goes on with the operations of another one."""
+    """A thread whose event loop has ended continues with another event loop's operations."""
     transport = AsyncFsspecTransport(Fsspec(url=f"misbehaving://{tmp_path}"))
     earlier_threads = _fsspec_threads()
 

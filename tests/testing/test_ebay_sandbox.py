@@ -108,7 +108,7 @@ def test_line_is_shipped_once_one_piece_is() -> None:
 
 
 def test_cancelled_order_takes_no_parcel() -> None:
-    """A parcel of a cancelled order is refused, and the order stays cancelled."""
+    """A parcel of a cancelled order is refused, and the order remains cancelled."""
     sandbox = EbaySandbox()
     order = sandbox.add_order(1)
     sandbox.cancel(order)

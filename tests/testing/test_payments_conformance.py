@@ -213,7 +213,7 @@ class VendorThatAsksAgain(Razorpay):
     """A faulty vendor that asks for consent again after the buyer has consented."""
 
     async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
-        """Look up the subscription, and ask its buyer for consent again."""
+        """Look up the subscription, and request its buyer's consent again."""
         current = await Razorpay.get_subscription(wire, ref)
         action = NextAction(type=NextActionType.REDIRECT, url="https://rzp.io/i/1")
         return attrs.evolve(current, next_action=action)

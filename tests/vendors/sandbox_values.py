@@ -88,7 +88,7 @@ _NUMBERS: Final[Mapping[str, tuple[str, ...]]] = {
 VENDORS: Final = (*_SOURCES, *_NUMBERS)
 
 _NOTES: Final = {
-    "adyen": "They are stored methods of a buyer, so pass the `customer` of the charge, too.",
+    "adyen": "They are stored methods of a buyer, so pass the `customer` of the charge as well.",
     "checkout_com": "`token` is in `moorage.testing.sandboxes.payments.checkout_com`.",
     "razorpay": "They are tokens of the customer `cust_ada`.",
     "square": "A card on file (`ccof:…`) belongs to the customer `CUSTOMER0SANDBOX`.",

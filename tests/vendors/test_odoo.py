@@ -302,7 +302,7 @@ def test_lost_answers_are_looked_up_by_the_mark(hub: Hub, sandbox: OdooSandbox) 
 def test_look_up_that_fails_leaves_the_record_unknown(
     hub: Hub, sandbox: OdooSandbox, status: int
 ) -> None:
-    """If the look-up after a lost answer is refused, the outcome stays unknown."""
+    """If the look-up after a lost response is rejected, the outcome remains unknown."""
     sandbox.fail(Lost(), reply({"error": {"code": status, "message": "No."}}, status))
     with pytest.raises(OutcomeUnknown):
         hub.accounting().create_contact(Contact(name="Mill Ltd"), idempotency_key="k-1")

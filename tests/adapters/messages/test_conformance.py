@@ -230,7 +230,7 @@ BROKERS = {"rabbitmq": rabbitmq, "redis-streams": redis_streams, "sqs": amazon_s
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[Server]:
-    """Yield each broker in turn: RabbitMQ, Redis and SQS."""
+    """Yield the brokers RabbitMQ, Redis and SQS, one after another."""
     with UntrustedServer(tmp_path_factory.mktemp("untrusted")) as untrusted:
         yield from BROKERS[request.param](("127.0.0.1", untrusted.port))
 
