@@ -89,7 +89,7 @@ with serve(handler, "127.0.0.1", 0) as server:
 
 
 def other_python() -> None:
-    """Call standard library functions that take about as long as the manager."""
+    """Call standard library functions that need about as much time as the manager."""
     urlencode({"a": "b"})
     json.dumps({"a": [1]}, sort_keys=True)
     posixpath.normpath("/a/b")

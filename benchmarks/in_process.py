@@ -362,7 +362,7 @@ def breaker_async(rounds: int) -> Comparison:
 
 
 class _Vendor:
-    """A vendor in this process that answers at once."""
+    """A vendor in this process that responds immediately."""
 
     def __init__(self, headers: dict[str, str]) -> None:
         self._answer = Response(200, headers, body=json.dumps({"rates": ["1.00"] * 120}).encode())

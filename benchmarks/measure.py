@@ -1,4 +1,4 @@
-"""Measures several candidates in one run, so that other load slows all equally.
+"""Measures several candidates in one run, so that other load slows all of them equally.
 
 Every round runs one block of each contender in a new random order. The cost of the bare call is
 subtracted within the same round. A figure is the median over the rounds, with the interval that 95

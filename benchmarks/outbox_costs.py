@@ -75,7 +75,7 @@ Measured: TypeAlias = tuple[Block, tuple[int, ...]]
 
 
 class _NoVendor:
-    """A vendor in this process that answers at once."""
+    """A vendor in this process that responds immediately."""
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Answer."""

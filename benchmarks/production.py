@@ -88,7 +88,7 @@ _CREDENTIALS: dict[str, Any] = {"credentials": Credentials.bearer("token")}
 
 
 class _Vendor:
-    """A vendor that answers at once."""
+    """A vendor that responds immediately."""
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Answer."""
@@ -154,7 +154,7 @@ class _ReadLog(MemoryIntegrationLogger):
     """A log that computes all fields of an entry when it is written."""
 
     def write(self, entry: IntegrationLog, /) -> None:
-        """Compute the entry's fields, as reading one of them does, and store it."""
+        """Compute the entry's fields, as a reader of the fields would, and store the entry."""
         if entry.status is not IntegrationStatus.SUCCESS:
             raise AssertionError
         super().write(entry)
@@ -338,7 +338,7 @@ def _async_table(
     loop: asyncio.AbstractEventLoop,
     rounds: int,
 ) -> Table:
-    """Compare asynchronous calls with an empty one, and close the event loop."""
+    """Compare asynchronous calls with an empty call, and close the event loop."""
     try:
         return compare(
             async_block(nothing_later, loop),
@@ -350,7 +350,7 @@ def _async_table(
 
 
 def production_functions_async(rounds: int) -> Comparison:
-    """Options around an asynchronous function that returns at once, and one that waits once."""
+    """Options around an asynchronous function that returns immediately or waits once."""
     loop = asyncio.new_event_loop()
 
     def call(options: _Options) -> Callable[[], Awaitable[object]]:

@@ -151,7 +151,7 @@ def _shared_file(rounds: int, share: float, name: str) -> Comparison:
 
 
 def _processes(stack: ExitStack, path: Path, number: int, share: float) -> Block:
-    """Run calls in several processes at once; return a quantile of the processes' costs."""
+    """Run calls in several processes concurrently; return a quantile of the processes' costs."""
     workers = [
         subprocess.Popen(
             [sys.executable, __file__, str(path)],

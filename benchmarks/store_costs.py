@@ -201,7 +201,7 @@ async def _at_once(url: str, service: Service) -> None:
     """Make the calls in tasks of one event loop; the tasks share round trips."""
 
     async def nothing() -> None:
-        """Answer at once."""
+        """Respond immediately."""
 
     async with (
         AsyncRedisStorage(url) as state,

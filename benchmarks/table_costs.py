@@ -76,7 +76,7 @@ class Cost:
 
 
 class _Vendor:
-    """A vendor in this process that answers at once."""
+    """A vendor in this process that responds immediately."""
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Answer."""

@@ -43,7 +43,7 @@ asyncio.run(main())
 
 
 def _script(service: WebService) -> str:
-    """Return the program of a server that gives a service's answer to every request."""
+    """Return the program of a server that responds to every request with a service's answer."""
     fields = f"Content-Type: {service.media_type}\r\nContent-Length: {len(service.answer)}"
     return _SERVER.format(answer=f"HTTP/1.1 200 OK\r\n{fields}\r\n\r\n".encode() + service.answer)
 

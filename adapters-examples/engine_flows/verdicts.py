@@ -29,7 +29,7 @@ class AskPerson:
 
 @attrs.frozen
 class GiveUp:
-    """The flow fails, because a retry of the part would fail too."""
+    """The flow fails, because a retry of the part would also fail."""
 
     reason: str
 

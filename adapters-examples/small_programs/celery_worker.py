@@ -1,4 +1,4 @@
-"""A Celery worker that takes each payment once, however often its task runs.
+"""A Celery worker that charges each payment once, however often its task runs.
 
 celery --app celery_worker worker
 """

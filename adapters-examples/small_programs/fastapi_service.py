@@ -1,4 +1,4 @@
-"""A FastAPI service that takes payments, receives webhooks and reports its health.
+"""A FastAPI service that accepts payments, receives webhooks and reports its health.
 
     uvicorn --factory fastapi_service:create_app
 

@@ -26,7 +26,7 @@ _TIMEOUT: Final = 120.0
 
 @attrs.frozen
 class Framework:
-    """The commands that run an ERP of one framework.
+    """The commands that run the Django or the Flask ERP.
 
     Attributes:
         folder: where it is.
@@ -176,7 +176,7 @@ class Erp:
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Kill all processes of the ERP at once, like a power failure."""
+        """Kill all processes of the ERP together, like a power failure."""
         self._end(signal.SIGKILL)
 
     def _end(self, how: signal.Signals) -> None:

@@ -219,7 +219,7 @@ class VendorSandboxes:
         self._open.close()
 
     def _carry(self) -> None:
-        """Deliver the vendors' webhooks, and repeat refused ones later."""
+        """Deliver the vendors' webhooks, and repeat rejected webhooks later."""
         delivered_counts: dict[str, int] = dict.fromkeys(self.doors, 0)
         pending_deliveries: list[tuple[float, int, Notice]] = []
         while not self._leaving.wait(0.05):

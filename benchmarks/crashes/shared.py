@@ -12,7 +12,7 @@ QUEUE = os.environ["CRASH_QUEUE"]
 
 
 def stop_at(point: str) -> None:
-    """Report this crash point and wait, if it is the chosen one."""
+    """Report this crash point and wait, if it is the chosen crash point."""
     if os.environ.get("CRASH_POINT") == point:
         del os.environ["CRASH_POINT"]
         channel = int(os.environ["CRASH_CHANNEL"])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _call_at_half_open(call: Callable[[Callable[[], None]], object]) -> Observation:
-    """Open the circuit, wait until it half-opens, and let all callers call at once."""
+    """Open the circuit, wait until it half-opens, and let all callers call at the same time."""
     calls: list[float] = []
 
     def raise_error() -> None:

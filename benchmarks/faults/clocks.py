@@ -1,4 +1,4 @@
-"""Clock faults: one clock that is ahead, and one that is set back."""
+"""Clock faults: a clock that is ahead, and a clock that is set back."""
 
 from __future__ import annotations
 

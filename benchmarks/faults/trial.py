@@ -16,7 +16,7 @@ PATIENCE: Final = 10.0
 
 
 class Observation(NamedTuple):
-    """A library's observed behaviour, and whether it is the desired one."""
+    """A library's observed behaviour, and whether it is the desired behaviour."""
 
     text: str
     holds: bool
@@ -30,7 +30,7 @@ class MissingServer(Exception):
 
 
 def call_at_once(call: Callable[[], object]) -> None:
-    """Make a call in many threads at once, and wait until all have ended."""
+    """Make a call in many threads at the same time, and wait until all have ended."""
     start = threading.Barrier(CALLERS)
 
     def caller() -> None:

@@ -74,7 +74,7 @@ class Hosts:
         )
 
     def ask_for_others(self, now: float) -> None:
-        """Grant a call of another tenant; such a call asks the store directly."""
+        """Grant a call of another tenant; such a call uses the store directly."""
         start = max(now / 1e6, self.free_at)
         self.free_at = start + self.costs.granted
         self.worked += self.costs.granted

@@ -49,7 +49,7 @@ class TenantStorm:
 
 @attrs.frozen
 class Effect:
-    """The overload's effect on the other tenants.
+    """The overload's effect on all other tenants.
 
     Attributes:
         p99: the 99th percentile of the seconds from a question of others to its answer.
@@ -138,7 +138,7 @@ def table(costs: Costs, seed: int, storms: list[TenantStorm]) -> list[str]:
 
 
 def _askers(storm: TenantStorm) -> str:
-    """Return who asks the store in a storm."""
+    """Return the callers that use the store in a storm."""
     if storm.has_brokers:
         return f"{storm.processes // WORKERS_PER_HOST:,} brokers"
     return f"{storm.processes:,} processes"

@@ -1,4 +1,4 @@
-"""The ERP's back-office calls, on the code shared by both example ERPs, and their rows."""
+"""The ERP's back-office calls and their rows, on the code shared with the Flask ERP."""
 
 from __future__ import annotations
 

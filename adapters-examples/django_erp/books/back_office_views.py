@@ -88,7 +88,7 @@ def connect_bank(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 @transaction.non_atomic_requests
 def bank_back(request: HttpRequest, slug: str) -> HttpResponse:
-    """Receive the account's owner from the bank, and ask the bank for the decision."""
+    """Receive the account's owner from the bank, and get the owner's decision from the bank."""
     company = get_object_or_404(Company, slug=slug)
     back_office.follow(SentDocument.last(company, "bank", "account"))
     return redirect_to(f"/{slug}/bank/")

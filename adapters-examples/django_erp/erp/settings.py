@@ -1,4 +1,4 @@
-"""The ERP's settings: SQLite by default, or PostgreSQL as `ERP_DATABASE` says."""
+"""The settings: SQLite by default, or the PostgreSQL in `ERP_DATABASE`."""
 
 import os
 from pathlib import Path

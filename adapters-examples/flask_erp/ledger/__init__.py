@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parents[1]
 
 
 def create_app() -> Flask:
-    """Return the ERP application, with SQLite, or PostgreSQL as `ERP_DATABASE` says."""
+    """Return the ERP application, with SQLite, or with the PostgreSQL in `ERP_DATABASE`."""
     app = Flask("ledger", template_folder=str(PAGES / "templates"), static_folder=None)
     app.config["SECRET_KEY"] = os.environ.get("ERP_SECRET_KEY", "an example has no secrets")
     app.config["SESSION_COOKIE_SAMESITE"] = "Lax"

@@ -1,4 +1,4 @@
-"""The ERP's back-office calls, on the code shared by both example ERPs, and their rows.
+"""The ERP's back-office calls and their rows, on the code shared with the Django ERP.
 
 No transaction is open while a vendor is asked; what came of it is written in one of its own.
 """

@@ -79,7 +79,7 @@ def connect_bank(slug: str) -> BaseResponse:
 
 @pages.get("/<slug>/bank/back")
 def bank_back(slug: str) -> BaseResponse:
-    """Receive the account's owner from the bank, and ask the bank for the decision."""
+    """Receive the account's owner from the bank, and get the owner's decision from the bank."""
     company = company_of(slug)
     back_office.follow(SentDocument.last(company.slug, "bank", "account"))
     return redirect_to(f"/{slug}/bank/")

@@ -30,7 +30,7 @@ _PAUSE: Final = 0.5
 @click.command("set-up")
 @with_appcontext
 def set_up() -> None:
-    """Create the tables, and fill empty ones with companies, customers and invoices."""
+    """Create the tables, and fill empty tables with companies, customers and invoices."""
     current_moorage.migrate()
     Base.metadata.create_all(current_app.extensions["books"])
     if session.query(Company).first() is not None:

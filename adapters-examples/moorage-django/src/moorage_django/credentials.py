@@ -40,13 +40,13 @@ class OrmRows:
 
     @translating_errors
     def find(self, about: bytes, /) -> bytes | None:
-        """Return an owner's encrypted text."""
+        """Return an owner's encrypted string."""
         sealed_text = self._rows.filter(pk=_id(about)).values_list("sealed", flat=True).first()
         return None if sealed_text is None else bytes(sealed_text)
 
     @translating_errors
     def put(self, about: bytes, sealed: bytes, /) -> None:
-        """Store an encrypted text."""
+        """Store an encrypted string."""
         tenant, service, _ = unpack_values(about)
         fields = {
             "service": _storable_name(service),
@@ -84,7 +84,7 @@ class OrmRows:
 
     @translating_errors
     def drop(self, about: bytes, /) -> bool:
-        """Delete an owner's encrypted text; return whether there was one."""
+        """Delete an owner's encrypted string; return whether there was one."""
         deleted_rows, _ = self._rows.filter(pk=_id(about)).delete()
         return bool(deleted_rows)
 

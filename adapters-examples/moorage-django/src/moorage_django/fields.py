@@ -12,7 +12,7 @@ from moorage_django.moments import EPOCH, MICROSECOND
 
 
 class _ComparedByBytes(models.Field):
-    """A text that is compared byte by byte; otherwise MySQL and MariaDB ignore case."""
+    """A string that is compared byte by byte; otherwise MySQL and MariaDB ignore case."""
 
     description = "text, compared byte by byte"
 
@@ -32,11 +32,11 @@ class _ComparedByBytes(models.Field):
 
 
 class WordField(_ComparedByBytes, models.CharField):
-    """A short text that is compared byte by byte."""
+    """A short string that is compared byte by byte."""
 
 
 class LongTextField(_ComparedByBytes, models.TextField):
-    """A long text that is compared byte by byte."""
+    """A long string that is compared byte by byte."""
 
 
 WordField.register_lookup(Lower)

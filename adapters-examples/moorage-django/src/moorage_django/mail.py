@@ -45,7 +45,7 @@ class EmailBackend(BaseEmailBackend):
         self._deferred = deferred
 
     def send_messages(self, email_messages: Iterable[Any]) -> int:
-        """Send messages, and return the number of sent ones."""
+        """Send messages, and return the number of sent messages."""
         return sum(
             self._send_message(message) for message in email_messages if message.recipients()
         )

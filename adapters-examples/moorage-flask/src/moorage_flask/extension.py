@@ -1,4 +1,4 @@
-"""The Flask extension: one object for any number of applications and processes."""
+"""The Flask extension: a single object for any number of applications and processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Liveness and readiness pages, if the settings ask for them."""
+"""Liveness and readiness pages, if the settings enable them."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Command(BaseCommand):
     help = "Make the tables, and fill empty books with companies, customers and invoices."
 
     def handle(self, **_: Any) -> None:
-        """Create missing rows, without changing existing ones."""
+        """Create missing rows, without changing existing rows."""
         call_command("migrate", interactive=False, verbosity=0)
         for alias in settings.DATABASES:
             call_command(
