@@ -125,7 +125,11 @@ class _StubbornProvider(AsyncMemoryCredentialProvider):
         (kit.owners_do_not_wait_for_each_other, _QueueingProvider, "had to wait for another"),
         (kit.a_failed_renewal_keeps_the_old_credential, _EagerProvider, "failed with ValueError"),
         (kit.waiting_callers_get_the_error_of_a_renewal, _EagerProvider, "got "),
-        (kit.waiting_callers_get_the_error_of_a_renewal, _QueueingProvider, "share one exception"),
+        (
+            kit.waiting_callers_get_the_error_of_a_renewal,
+            _QueueingProvider,
+            "raise the same exception object",
+        ),
         (kit.a_cancelled_renewal_is_taken_over, _StubbornProvider, "swallowed"),
     ],
 )

@@ -330,7 +330,7 @@ WRONG = [
     ("pages_lose_no_order", as_shopify(_EndlessVendor), "do not come to an end"),
     ("the_next_run_resumes", as_shopify(_ForgetfulVendor), "begins at None"),
     ("a_parcel_leaves_once", as_shopify(_InsistingVendor), "tracking number is lost"),
-    ("a_parcel_leaves_once", as_shopify(_SilentVendor), "was not told"),
+    ("a_parcel_leaves_once", as_shopify(_SilentVendor), "was not notified"),
     ("a_lost_answer_ships_nothing_twice", as_shopify(_HopingVendor), "did not leave"),
     ("a_lost_answer_ships_nothing_twice", as_shopify(_InsistingVendor), "2 parcels left"),
     ("a_parcel_without_number_is_uncertain", as_shopify(_HopingVendor), "was no error"),

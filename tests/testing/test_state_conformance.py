@@ -556,7 +556,7 @@ class _UndoingStore(AsyncNaiveStore):
     [
         (_HalfStore, "one of its keys only"),
         (_RepeatingStore, "executed twice"),
-        (_UndoingStore, "left no mark"),
+        (_UndoingStore, "was not stored"),
     ],
 )
 def test_a_store_that_is_cancelled_badly_is_noticed(store: kit.AsyncFactory, sentence: str) -> None:

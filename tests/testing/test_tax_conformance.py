@@ -295,7 +295,7 @@ WRONG = [
     ("a_registered_number_is_valid", as_vies(_DistrustingVendor), "reported as invalid"),
     ("a_registered_number_is_valid", as_vies(_AstrayVendor), "about another number"),
     ("a_registered_number_is_valid", as_vies(_LocalVendor), "not UTC"),
-    ("a_registered_number_is_valid", as_vies(_ProvingVendor), "nobody asked for it"),
+    ("a_registered_number_is_valid", as_vies(_ProvingVendor), "none was requested"),
     ("a_registered_number_is_valid", as_vies(_FlatteringVendor), "nobody gave any"),
     ("a_registered_number_is_valid", as_vies(_TerseVendor), "own answer is lost"),
     ("a_registered_number_is_valid", as_vies(_NamelessVendor), "name was read as None"),

@@ -296,15 +296,17 @@ async def wrong_settings_are_named(lab: Lab) -> None:
                 isinstance(error, refusal.error),
                 f"{name}: the error is {type(error).__name__}, not {refusal.error.__name__}.",
             )
-            require(bool(error.remedy), f"{name}: the error says not what to do.")
+            require(bool(error.remedy), f"{name}: the error has no remedy.")
             require(not possibly_processed(error), f"{name}: the error leaves the outcome open.")
             require(
                 refusal.because in error.message,
                 f"{name}: the message says nothing of {refusal.because!r}: {error.message}",
             )
             health = await place.health(connector, _LONG)
-            require(not health.is_healthy, f"{name}: the connector is healthy all the same.")
-            require(bool(health.text), f"{name}: its health does not say what is wrong.")
+            require(
+                not health.is_healthy, f"{name}: the connector is nevertheless reported as healthy."
+            )
+            require(bool(health.text), f"{name}: its health does not contain the problem.")
 
 
 def forked_child_has_connections_of_its_own(subject: ConnectorSubject) -> None:

@@ -213,7 +213,10 @@ class Lab:
     async def effects(self, name: str) -> int:
         """Return how often a write has taken effect."""
         count = self.subject.count
-        require(count is not None, "The subject writes, and nothing counts its effects.")
+        require(
+            count is not None,
+            "The subject has writing operations, but no function that counts their effects.",
+        )
         return await in_thread(partial(cast("Callable[[str], int]", count), name))
 
     def check_secret(self, value: object, where: str) -> None:

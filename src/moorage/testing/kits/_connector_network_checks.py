@@ -142,8 +142,11 @@ async def health_says_what_is_wrong(lab: Lab) -> None:
         for fault in (network.cut_connections, network.withhold):
             fault()
             health = await lab.health(connector, lab.subject.timeout)
-            require(not health.is_healthy, "A connector is healthy without its server.")
-            require(bool(health.text), "The health does not say what is wrong.")
+            require(
+                not health.is_healthy,
+                "A connector is reported as healthy while its server is unreachable.",
+            )
+            require(bool(health.text), "The health does not contain the problem.")
             network.restore()
         for _ in range(_MOST_ERRORS):
             health = await lab.health(connector, patience())
@@ -193,7 +196,9 @@ async def closing_ends_a_silent_operation(lab: Lab) -> None:
         while network.requests == requests and not caller.done():  # noqa: ASYNC110 - no event
             await asyncio.sleep(0.001)
         await wait_soon(lab.call(connector.close), "Closing waits for a silent server.")
-        await wait_soon(asyncio.wait([caller]), "An operation outlives its closed connector.")
+        await wait_soon(
+            asyncio.wait([caller]), "An operation succeeded after its connector was closed."
+        )
         error = caller.exception()
         require(
             error is None or isinstance(error, ConnectorError),

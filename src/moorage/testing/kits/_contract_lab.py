@@ -213,7 +213,7 @@ def require_refusal(
     """
     response = getattr(error, "response", None)
     is_complete = response is not None and response.body == with_an_address(refusal).body
-    require(is_complete, f"{step} loses the vendor's answer.")
+    require(is_complete, f"{step} does not contain the vendor's response.")
     require_words(error, refusal, step)
     code = getattr(error, "vendor_code", None)
     require(codes in ((), (code,)), f"{step} has the code {code!r}.")

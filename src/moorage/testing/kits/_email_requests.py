@@ -161,7 +161,7 @@ async def each_text_is_sent_as_written(factory: Factory) -> None:
     require(not written_message.html, "HTML was made up.")
     is_same = _lines(drawn.html) == _lines(f"<p>{_TEXT}</p>")
     require(is_same, "The HTML is not sent as it was written.")
-    require(not (drawn.text or "").strip(), "A text was made up.")
+    require(not (drawn.text or "").strip(), "A text part was sent that the message does not have.")
 
 
 def _lines(text: str | None) -> list[str]:
@@ -267,7 +267,10 @@ async def each_recipient_can_unsubscribe(factory: Factory) -> None:
         link = headers.get("list-unsubscribe")
         require(link == f"<{url}>", f"A message has the link {link!r} to unsubscribe.")
         click = headers.get("list-unsubscribe-post")
-        require(click == "List-Unsubscribe=One-Click", "A message has no link for one click.")
+        require(
+            click == "List-Unsubscribe=One-Click",
+            "A message has no link to unsubscribe with one click.",
+        )
 
 
 async def a_refused_recipient_is_reported(factory: Factory) -> None:

@@ -271,7 +271,7 @@ class Checks:
         entry = await store.add(self._entry(0))
         require(await store.swap(attrs.evolve(entry, fence=1), 0), "The first writer failed.")
         late_entry = attrs.evolve(entry, fence=1, error="late")
-        require(not await store.swap(late_entry, 0), "A late writer was told that it wrote.")
+        require(not await store.swap(late_entry, 0), "A late write was reported as successful.")
         self._require_equal(
             await _single_entry(store, entry.id), attrs.evolve(entry, fence=1), "There is"
         )
@@ -311,7 +311,7 @@ class Checks:
         finished_entry = finish_entry(leased_entry, await store.now())
         require(
             await store.swap(finished_entry, leased_entry.fence),
-            "A renewal kept its own worker's result out.",
+            "After a renewal, the worker's result was not stored.",
         )
         require(
             not await store.swap(renewed_entry, leased_entry.fence),

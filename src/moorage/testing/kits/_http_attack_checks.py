@@ -196,7 +196,10 @@ async def _refused_or_harmless(
         await client.send(Request.get("/", headers=fields), url, PATIENT)
     except ConnectorError as error:
         require(isinstance(error, InvalidData), f"{error!r} does not say what is wrong.")
-        require(len(vendor.requests) == request_count, "A refused request was sent.")
+        require(
+            len(vendor.requests) == request_count,
+            "A request that was refused was sent nevertheless.",
+        )
         return
     for received_webhook in vendor.requests[request_count:]:
         require(

@@ -37,7 +37,7 @@ async def an_answer_comes_back_whole(clients: Clients) -> None:
         require(answer.status == 299, f"299 came back as {answer.status}.")
         require(answer.body == _BYTES, "The body is not what the vendor sent.")
         require(answer.url == f"{vendor.url}/a", f"{answer.url!r} is not what was asked.")
-        require(answer.elapsed > 0, "The answer took no time.")
+        require(answer.elapsed > 0, "The `elapsed` of the response is not above zero.")
         _same_fields(_FIELDS, answer.headers, "of the answer")
 
 
@@ -55,7 +55,10 @@ async def a_request_arrives_as_given(clients: Clients) -> None:
             )
             require(received_webhook.body == body, f"The body of {method} is not what was sent.")
             _same_fields(_FIELDS, received_webhook.headers, f"of {method}")
-            require(len(received_webhook.headers.get_all("host")) == 1, "There is not one Host.")
+            require(
+                len(received_webhook.headers.get_all("host")) == 1,
+                "The request does not have exactly one Host field.",
+            )
 
 
 async def fields_beyond_ascii_are_kept(clients: Clients) -> None:
@@ -152,7 +155,9 @@ async def interim_answers_are_skipped(clients: Clients) -> None:
         answer = await client.send(Request.post("/", body=b"x"), vendor.url, PATIENT)
         require(answer.status == 201, f"{answer.status} came back instead of 201.")
         require(answer.body == b"final", "The body is not the final answer's.")
-        require("link" not in answer.headers, "A field of an interim answer came back.")
+        require(
+            "link" not in answer.headers, "The response has a header field of an interim response."
+        )
 
 
 async def compression_is_undone(clients: Clients) -> None:
@@ -169,7 +174,10 @@ async def compression_is_undone(clients: Clients) -> None:
         vendor.respond(200, {"Content-Encoding": "gzip"}, packed_bytes)
         as_it_is = Request.get("/", headers={"Accept-Encoding": "gzip, identity"})
         answer = await client.send(as_it_is, vendor.url, PATIENT)
-        require(answer.body == packed_bytes, "A body that was wanted as it is came back unpacked.")
+        require(
+            answer.body == packed_bytes,
+            "A body was decompressed although the request asked for the compressed body.",
+        )
 
 
 async def clients_do_not_redirect_retry_or_keep_cookies(clients: Clients) -> None:

@@ -235,7 +235,7 @@ async def a_failing_body_source_has_its_own_error(clients: Clients) -> None:
             failed = await failure_of(call, LocalFailure, because=reason)
             if not chunks:
                 _require_failure(failed, processed=False, because=reason)
-    require(vendor.requests == (), "A body that has no end was taken for one that has.")
+    require(vendor.requests == (), "An incomplete request body was sent as a complete body.")
 
 
 async def a_body_of_wrong_length_is_an_error(clients: Clients) -> None:
@@ -288,7 +288,7 @@ async def stray_bytes_are_no_answer(clients: Clients) -> None:
         second_answer = await client.send(Request.get("/"), vendor.url, PATIENT)
         require(
             (first_answer.body, second_answer.status) == (b"ok", 204),
-            "Stray bytes became an answer.",
+            "Bytes after a response were read as the next response.",
         )
 
 

@@ -64,7 +64,7 @@ async def plain_requests_are_forwarded(clients: Proxied) -> None:
                 )
                 require(
                     "proxy-authorization" not in received_webhook.headers,
-                    "The vendor was told who we are to the proxy.",
+                    "The vendor received the credentials for the proxy.",
                 )
 
 
@@ -98,7 +98,7 @@ async def secure_requests_are_tunnelled(clients: Proxied) -> None:
         for received_webhook in vendor.requests:
             require(
                 "proxy-authorization" not in received_webhook.headers,
-                "The vendor was told who we are to the proxy.",
+                "The vendor received the credentials for the proxy.",
             )
 
 

@@ -37,7 +37,8 @@ async def pieces_of_a_stream_arrive_as_sent(clients: Clients) -> None:
             incoming.read(), AttemptTimeout, because=reason, within=2 * BRIEFLY + GRACE
         )
         require(
-            failed_error.may_have_been_processed, "An answer came, so the request was processed."
+            failed_error.may_have_been_processed,
+            "A response arrived, so the request may have been processed.",
         )
         incoming.close()
 
@@ -74,7 +75,9 @@ async def a_stream_can_be_closed_early(clients: Clients) -> None:
         incoming.close()
         incoming.close()
         await failure_of(
-            incoming.read(), ConnectorError, because="half an answer was taken for all of it."
+            incoming.read(),
+            ConnectorError,
+            because="half of a response was returned as a complete response.",
         )
         answer = await client.send(Request.get("/"), vendor.url, PATIENT)
         require(answer.status == 204, f"204 came back as {answer.status}.")
@@ -91,7 +94,10 @@ async def a_stream_that_is_cut_off_says_so(clients: Clients) -> None:
                 ConnectionFailed,
                 because="it closed in the middle of the body",
             )
-            require(failed_error.may_have_been_processed, "An answer came, so it was processed.")
+            require(
+                failed_error.may_have_been_processed,
+                "A response arrived, so the request may have been processed.",
+            )
             incoming.close()
 
 

@@ -151,7 +151,7 @@ async def disabled_verification_is_warned_about(clients: Trusting) -> None:
         verified_client = clients(Tls())
         require(
             getattr(verified_client, "unverified", None) is None,
-            "A client that verifies denies it.",
+            "A client that verifies TLS has a value in `unverified`.",
         )
         await verified_client.close()
 

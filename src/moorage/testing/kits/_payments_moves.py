@@ -166,7 +166,10 @@ async def a_refund_without_amount_is_of_the_rest(make: Open) -> None:
         try:
             remaining_refund: Refund = await lab("refund", payment.ref, idempotency_key="r-2")
         except VendorRejected:
-            require(request_count == len(lab.sandbox.requests), "It was sent all the same.")
+            require(
+                request_count == len(lab.sandbox.requests),
+                "The refused refund was sent nevertheless.",
+            )
             return
         require(
             remaining_refund.amount == EUROS - part, f"{remaining_refund.amount} was given back."

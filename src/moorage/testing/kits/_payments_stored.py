@@ -74,7 +74,9 @@ async def means_are_stored_and_removed(make: Open) -> None:
         require(means.raw, "The vendor's own words are missing.")
         require(request.source not in f"{request!r}{means!r}", "A source is shown.")
         ids = await _stored_ids(lab, customer)
-        require(ids - ids_before == {means.ref.id}, "Not exactly one means was stored.")
+        require(
+            ids - ids_before == {means.ref.id}, "The number of stored means of payment is not one."
+        )
         require(not await _stored_ids(lab, "somebody-else"), "Others see a buyer's means.")
         removed: StoredMeans = await lab("remove_means", means.ref, idempotency_key="s-2")
         require(removed.state is StoredState.REMOVED, f"Removed means are {removed.state}.")
@@ -121,7 +123,7 @@ async def links_are_created_once(make: Open) -> None:
             except ConnectionFailed:
                 pass
             else:
-                require(False, "A lost answer went unnoticed.")
+                require(False, "A lost response raised no error.")
             link: PaymentLink = await lab("create_link", request, idempotency_key=key)
             _check_same_key(lab, "A repeated request for a link")
             require(link.state is LinkState.OPEN, f"A new link is {link.state}.")

@@ -92,7 +92,8 @@ async def a_subscription_is_created_once(make: Open) -> None:
             item.ref.id for item in (await lab("list_subscriptions", account=FIRST)).items
         }
         require(
-            subscription_ids == ids and len(ids) == steps + 1, "Not one subscription for each key."
+            subscription_ids == ids and len(ids) == steps + 1,
+            "The number of subscriptions is not one per idempotency key.",
         )
         current: Subscription = await lab("get_subscription", created.ref)
         require(current.ref == created.ref, "Another subscription was looked up.")
@@ -217,7 +218,10 @@ async def a_subscription_ends(make: Open) -> None:
             )
             state = ended_subscription.state
             require(state is SubscriptionState.CANCELED, f"A cancelled one is {state}.")
-            require(ended_subscription.next_charge_at is None, "A cancelled one is charged again.")
+            require(
+                ended_subscription.next_charge_at is None,
+                "A cancelled subscription is charged again.",
+            )
         late_call = lab("change_subscription", ref, amount=_AMOUNT, idempotency_key="x-4")
         await lab.refused(VendorRejected, late_call, "A change of a cancelled subscription")
         unknown_ref = attrs.evolve(ref, id="unknown")

@@ -55,7 +55,9 @@ async def rates_are_returned(make: Open) -> None:
         )
         for rate in result.rates:
             require(isinstance(rate.total, Money) and rate.total.minor > 0, "An offer is free.")
-            require(rate.carrier == rate.carrier.lower(), "A carrier has its vendor's name.")
+            require(
+                rate.carrier == rate.carrier.lower(), "A carrier does not have its common name."
+            )
             require(rate.service.startswith(f"{rate.carrier}_"), "A service has no carrier.")
             require(rate.vendor_carrier and rate.vendor_service, "The vendor's words are lost.")
             require(Ref.parse(str(rate.ref)) == rate.ref, "A reference changes as text.")
@@ -147,7 +149,7 @@ async def a_label_is_bought(make: Open) -> None:
         if ShippingCapability.LABEL_AGAIN in lab.capabilities:
             require(shipment.labels == bought_shipment.labels, "It has other labels.")
             repeated_label = await lab("get_label", str(bought_shipment.ref), "pdf")
-            require(repeated_label == label, "The label is another when it is fetched again.")
+            require(repeated_label == label, "The label has other bytes when it is fetched again.")
 
 
 async def an_address_arrives_whole(make: Open) -> None:
@@ -294,10 +296,12 @@ async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
         await lab.refused(ConnectorError, purchase, "A lost answer")
         lab.line.whole = True
         repeated_shipment = await _try_purchase(lab, "k-1")
-        require(lab.sold() == 1, "A lost answer bought another label.")
+        require(lab.sold() == 1, "After a lost response, a second label was bought.")
         finds = ShippingCapability.FIND_LOST_LABEL in lab.capabilities
         if repeated_shipment is not None:
-            require(finds, "A label is found, but its vendor does not declare that it finds one.")
+            require(
+                finds, "A label was found, but the vendor does not declare that it can find labels."
+            )
             is_bought = repeated_shipment.state is ShipmentState.BOUGHT
             require(is_bought, "A bought shipment is not reported as bought.")
             purchase_count = lab.line.purchases
@@ -308,14 +312,14 @@ async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
             is_sent = lab.line.purchases > purchase_count
             require(not is_sent, "The repeat of a purchase that was found is sent to the vendor.")
             return
-        require(not finds, "A label is not found, although its vendor declares that it finds one.")
+        require(not finds, "The vendor declares that it can find a label, but did not find it.")
         purchase = lab("create_shipment", lab.shipment(), idempotency_key="k-1")
         error = await lab.refused(OutcomeUnknown, purchase, "A label that cannot be found")
         require(error.idempotency_key == "k-1", "The key of the purchase is lost.")
         name = lab.subject.vendor.name
         is_told = error.remedy.startswith(f"{name} finds no label whose answer was lost.")
-        require(is_told, "Nobody says that the vendor cannot find the label.")
-        require(lab.sold() == 1, "A lost answer bought another label.")
+        require(is_told, "The error does not state that the vendor cannot find the label.")
+        require(lab.sold() == 1, "After a lost response, a second label was bought.")
 
 
 async def an_interrupted_batch_is_completed(make: Open) -> None:
@@ -349,7 +353,9 @@ async def an_interrupted_batch_is_completed(make: Open) -> None:
                 "A rerun does not settle the purchase that was cut off.",
             )
             expected_count = 5 - len(errors) + lost_count
-            require(lab.sold() == expected_count, "A rerun bought too much, or too little.")
+            require(
+                lab.sold() == expected_count, "A second run bought too many labels, or too few."
+            )
             numbers = {
                 number
                 for result in final_results
@@ -371,11 +377,14 @@ async def a_label_without_its_file_is_bought(make: Open) -> None:
         lab.line.files = False
         shipment: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
         label = shipment.labels[0]
-        require(shipment.state is ShipmentState.BOUGHT, "It is not bought without its file.")
+        require(
+            shipment.state is ShipmentState.BOUGHT,
+            "A shipment whose label file is missing is not reported as bought.",
+        )
         if label.url is None:
             require(label.content, "There is no way to the label.")
             return
-        require(label.content is None, "The label is another than its file.")
+        require(label.content is None, "A label whose file is missing has content.")
         require(str(label.url) not in repr(shipment), "A shipment shows where its label is.")
         lab.line.files = True
         if ShippingCapability.LABEL_AGAIN in lab.capabilities:

@@ -91,7 +91,7 @@ async def calendars_are_listed_once(make: Open) -> None:
         refs = [calendar.ref for calendar in page_items]
         require(len(refs) == len(set(refs)) == 2, f"{len(refs)} calendars are listed.")
         primary = [calendar.ref for calendar in page_items if calendar.primary]
-        require(primary == [lab.calendar], "The default calendar is not told.")
+        require(primary == [lab.calendar], "No calendar is marked as the default calendar.")
         require(
             [item.writable for item in page_items] == [True, False],
             "The calendars have a wrong `writable`.",
@@ -175,7 +175,7 @@ async def a_lost_creation_is_found(make: Open) -> None:
         await lab.write("Another")
         lab.sandbox.fail(Lost())
         event = await lab.write(idempotency_key="k-1")
-        require(event.title == TITLE, "Another event is taken for the lost one.")
+        require(event.title == TITLE, "Another event was returned for the lost response.")
         require(event.ref.id == lab.sandbox.events()[-1].id, "The lost event is not found.")
         count = len(lab.titles())
         for key in ("k-2", "k-2"):
@@ -244,7 +244,9 @@ async def a_version_is_compared(make: Open) -> None:
         lab.sandbox.fail(Lost())
         lost_update = lab("update", first.ref, EventChanges(title="Lost"), version=second.version)
         error = await lab.refused(ConnectionFailed, lost_update, "A lost change of a version")
-        require(error.may_have_been_processed, "A lost change is told as not made.")
+        require(
+            error.may_have_been_processed, "A change with a lost response is reported as not made."
+        )
 
 
 async def recurrence_is_kept(make: Open) -> None:
@@ -274,7 +276,7 @@ async def an_event_is_cancelled(make: Open) -> None:
         for _ in range(2):
             await lab("cancel", str(ref))
             require(lab.titles() == ["Another"], f"Left are {len(lab.titles())} events.")
-        require(lab.sandbox.invitations == 2, "The attendees were not told once.")
+        require(lab.sandbox.invitations == 2, "The attendees were not notified exactly once.")
         await lab("cancel", lab.unknown_event)
         for operation, arguments in (
             ("get", ()),
@@ -332,7 +334,7 @@ async def _all_changes(lab: Lab, after: object = None) -> tuple[list[EventChange
     items = list(page.items)
     while page.next is not None:
         require(len(items) < 20, "A list does not end.")
-        require(page.later is None, "A page that another follows is told as the last.")
+        require(page.later is None, "A page with a next page is reported as the last page.")
         page = await lab("changes", lab.calendar, **MONTH, after=page.next)
         items += page.items
     require(page.later is not None, "The last page has no reference for later.")
@@ -354,7 +356,9 @@ async def busy_times_are_told(make: Open) -> None:
         times = [(item.start, item.end) for item in grace.busy or ()]
         require(times == [moments], f"{len(times)} busy times are told.")
         require(free.busy == (), "Somebody who is free has busy times.")
-        require(nobody.busy is None and bool(nobody.problem), "An unknown address is told as free.")
+        require(
+            nobody.busy is None and bool(nobody.problem), "An unknown address is reported as free."
+        )
         maximum = lab.subject.vendor.limits["addresses"]
         addresses = [f"n{number}@example.com" for number in range(maximum + 1)]
         for wrong_value in (addresses, []):

@@ -100,7 +100,7 @@ async def each_request_is_sent_once(make: Open) -> None:
     """No operation repeats a request itself, whether it succeeds or fails."""
     async with make() as lab:
         await lab("send", lab.message())
-        require(len(lab.sandbox.requests) == 1, "A message took more than one request.")
+        require(len(lab.sandbox.requests) == 1, "A message was sent with more than one request.")
         for answer in (Response(503, body=b"<html></html>"), lab.subject.refusals[0][0]):
             lab.sandbox.fail(answer)
             request_count = len(lab.sandbox.requests)

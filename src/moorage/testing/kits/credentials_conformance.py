@@ -215,7 +215,10 @@ async def waiting_callers_get_the_error_of_a_renewal(factory: AsyncFactory) -> N
     raised_errors = await wait_soon(asyncio.gather(*tasks), _HANGS)
     all_failed = all(isinstance(error, CredentialRefreshFailed) for error in raised_errors)
     require(all_failed, f"Those who waited for a renewal that failed got {raised_errors!r}.")
-    require(len({*map(id, raised_errors)}) == 4, "Those who waited share one exception.")
+    require(
+        len({*map(id, raised_errors)}) == 4,
+        "Callers that waited for one renewal raise the same exception object.",
+    )
 
 
 async def a_cancelled_renewal_is_taken_over(factory: AsyncFactory) -> None:

@@ -216,9 +216,7 @@ async def a_recipient_is_looked_up(make: Open) -> None:
         require(check.raw, "The vendor's answer is lost.")
         for document_type in ("invoice", "credit_note"):
             check = await lab("check_recipient", STRANGER, document_type=document_type)
-            require(
-                not check.can_receive, "An unknown recipient is reported as one who can receive."
-            )
+            require(not check.can_receive, "An unknown recipient is reported as able to receive.")
             require(check.document_type == document_type, "The answer is about another document.")
 
 

@@ -109,7 +109,10 @@ async def a_message_arrives(factory: Factory) -> None:
     require(receipt.ref.account == "mail", "The reference is of another account.")
     require(receipt.status is EmailStatus.QUEUED, f"It is {receipt.status} already.")
     emails = [outcome.email for outcome in receipt.recipients]
-    require(emails == [address.email for address in mail.everybody], "A recipient is not told of.")
+    require(
+        emails == [address.email for address in mail.everybody],
+        "The receipt does not list every recipient.",
+    )
 
 
 def _headers_of(delivered: DeliveredEmail) -> bytes:
@@ -194,7 +197,7 @@ async def a_key_is_used_once(factory: Factory) -> None:
     raised_error = await raised_error_of(send_other(idempotency_key="INV-7"))
     require(isinstance(raised_error, IdempotencyConflict), f"It ended with {raised_error!r}.")
     await lab.hub.email().send_transactional(message(), idempotency_key="INV-8")
-    require(len(lab.delivered) == 2, "Another key was taken for the same.")
+    require(len(lab.delivered) == 2, "Another idempotency key was treated as the same key.")
 
 
 async def a_lost_answer_is_unknown(factory: Factory) -> None:
@@ -259,7 +262,7 @@ async def unsupported_features_are_refused(factory: Factory) -> None:
         require(is_refused, f"{capability} ended with {raised_error!r}.")
         able_vendors = getattr(raised_error, "supported_by", ())
         require(lab.vendor.name not in able_vendors, f"It is said to be able to do {capability}.")
-    require(not lab.delivered, "Something was sent all the same.")
+    require(not lab.delivered, "A refused message was sent nevertheless.")
 
 
 async def failures_have_their_types(factory: Factory) -> None:
@@ -361,7 +364,7 @@ async def a_repeated_bulk_sends_missing_chunks(factory: Factory) -> None:
     is_same = all(
         b.value == a.value for a, b in zip(first_results, second_results, strict=True) if a.ok
     )
-    require(is_same, "A repeat told something else of what was sent before.")
+    require(is_same, "A repeat returned another result than the first call.")
 
 
 async def nothing_personal_is_shown(factory: Factory) -> None:

@@ -188,7 +188,7 @@ async def a_cancelled_waiter_holds_nothing(factory: AsyncFactory) -> None:
     lost_guest, lasting_guest = await _joins(locks, 0), await _joins(locks, 1)
     await _cancel_and_wait(lost_guest)
     locks.release(_NAME, lost_guest)
-    require(not await _enters(locks), "A cancelled caller gave back what it did not have.")
+    require(not await _enters(locks), "A cancelled caller released a slot that it did not have.")
     await _everybody_enters(locks, holder, [lasting_guest])
 
 

@@ -246,7 +246,7 @@ async def a_lost_answer_charges_nothing_twice(make: Open) -> None:
         require(told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "The outcome counts as known.")
         unsettled = Unsettled(charge=lab.order(), idempotency_key="k-1")
         settled_payment = (await lab("settle", [unsettled]))[0].unwrap()
-        require(lab.subject.charged() == 1, "A lost answer was paid for twice.")
+        require(lab.subject.charged() == 1, "After a lost response, the payment was made twice.")
         require(
             settled_payment == await lab("charge", lab.order(), idempotency_key="k-1"),
             "It changed.",
@@ -409,7 +409,7 @@ async def a_possible_payment_stays_at_its_account(make: Open) -> None:
         require(lab.subject.charged() == 1, "It was paid twice.")
         lab.subject.happen()
         refund: Refund = await lab("refund", payment.ref, idempotency_key="r-1")
-        require(refund.ref.account == FIRST, "Another account gave it back.")
+        require(refund.ref.account == FIRST, "Another account refunded the payment.")
 
 
 async def options_arrive(make: Open) -> None:

@@ -223,7 +223,10 @@ async def each_device_has_its_outcome(make: Open) -> None:
         count = len(lab.delivered)
         results = await lab("send_bulk", messages, at_once=1, idempotency_key="batch")
         require(len(lab.delivered) == count + 1, "A repeat sent what had been sent.")
-        require(outcome_of(results[4]) is PushOutcome.UNKNOWN, "A lost one is reported as sent.")
+        require(
+            outcome_of(results[4]) is PushOutcome.UNKNOWN,
+            "A notification with a lost response is reported as sent.",
+        )
 
 
 async def unsupported_features_are_refused(make: Open) -> None:

@@ -151,7 +151,9 @@ async def the_next_run_resumes(make: Open) -> None:
         since = lab.shop.clock + timedelta(hours=1)
         empty: OrderPage = await lab("orders", OrderQuery(updated_since=since))
         require(empty.items == () and empty.next is None, "Old orders are read again.")
-        require(empty.resume_at == since, "A run without orders forgets where it began.")
+        require(
+            empty.resume_at == since, "A page without orders does not resume at the requested time."
+        )
 
 
 async def a_parcel_leaves_once(make: Open) -> None:
@@ -166,7 +168,7 @@ async def a_parcel_leaves_once(make: Open) -> None:
         require(len(parcels) == 1, f"The shop has {len(parcels)} parcels instead of one.")
         require(parcels[0].tracking_number == "1Z999", "The tracking number is lost.")
         require(parcels[0].quantity == 2, "The parcel has another quantity.")
-        require(parcels[0].notified, "The buyer was not told.")
+        require(parcels[0].notified, "The buyer was not notified.")
         shipped: ShopOrder = await lab("get_order", order.ref)
         is_shipped = shipped.fulfilment is OrderFulfilment.FULFILLED
         require(is_shipped, f"A shipped order is reported as {shipped.fulfilment}.")
@@ -217,7 +219,9 @@ async def a_parcel_without_number_is_uncertain(make: Open) -> None:
         if isinstance(errors[-1], InvalidData):
             require(len(lab.sandbox.requests) == request_count, "A refused parcel was sent.")
             return
-        require(len(lab.shop.parcels()) == 1, "A second parcel left after a lost answer.")
+        require(
+            len(lab.shop.parcels()) == 1, "After a lost response, a second parcel was reported."
+        )
 
 
 async def a_part_is_shipped(make: Open) -> None:

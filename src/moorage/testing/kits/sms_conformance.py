@@ -262,7 +262,9 @@ async def each_message_of_a_batch_has_its_result(make: Open) -> None:
         send = partial(lab, "send_bulk", messages, idempotency_key="batch", at_once=1)
         lab.sandbox.fail(answer)
         first_results: list[Result[SmsReceipt]] = await send()
-        require(type(first_results[0].error) is kind, "The one that was refused is not told.")
+        require(
+            type(first_results[0].error) is kind, "The rejected message does not have its error."
+        )
         require(
             [result.error for result in first_results[1:]] == [None, None],
             "One refusal lost others.",
@@ -321,7 +323,10 @@ async def events_are_accepted_if_signed(make: Open) -> None:
         words = {lab.subject.delivered: SmsStatus.DELIVERED, _WORD: SmsStatus.UNKNOWN}
         for word, status in words.items():
             notice = report(receipt.ref.id, word)
-            require(notice.url.startswith(URL), "News does not go where it was wanted.")
+            require(
+                notice.url.startswith(URL),
+                "A delivery report is not sent to the URL of the message.",
+            )
             verifier = lab.hub.webhooks(ACCOUNT, secrets=secret)
             event = lab.hub.events(ACCOUNT, verifier.verify(**notice.arguments())[0])[0]
             require(event.ref == receipt.ref, "News is of another message.")

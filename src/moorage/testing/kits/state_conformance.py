@@ -414,7 +414,9 @@ async def a_cancelled_command_was_executed_or_not(stores: Stores) -> None:
     logs = [state[2] for state in states]
     require(logs[0] == logs[1], "A cancelled command was written to one of its keys only.")
     require(len(set(logs[0])) == len(logs[0]), "A cancelled command was executed twice.")
-    require(set(answered_numbers) <= set(logs[0]), "A command that was answered left no mark.")
+    require(
+        set(answered_numbers) <= set(logs[0]), "A command that returned an answer was not stored."
+    )
 
 
 # --- while time passes -----------------------------------------------------------

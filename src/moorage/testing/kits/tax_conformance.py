@@ -54,7 +54,7 @@ async def a_registered_number_is_valid(make: Open) -> None:
         require(check.valid is True, "A registered number is reported as invalid.")
         require(check.number == lab.subject.number, "The answer is about another number.")
         require(check.checked_at.utcoffset() == timedelta(0), "The time of the check is not UTC.")
-        require(check.proof is None, "There is a proof although nobody asked for it.")
+        require(check.proof is None, "A proof was returned, but none was requested.")
         require(check.matches is None, "Details were compared although nobody gave any.")
         require(check.raw, "The vendor's own answer is lost.")
         for name, expected in lab.subject.business.items():

@@ -73,7 +73,10 @@ async def stored_tables_are_returned(factory: AsyncFactory) -> None:
     require(len(versions) == 1, "The version changes while the tables stay.")
     require(None not in versions, "A tenant that is known has no version.")
     for _ in range(2):
-        require(await _tables(tenants, "acme") == _ONE, "The tables are not given as they are.")
+        require(
+            await _tables(tenants, "acme") == _ONE,
+            "The returned tables differ from the stored tables.",
+        )
 
 
 async def every_change_is_another_version(factory: AsyncFactory) -> None:

@@ -200,7 +200,7 @@ async def a_change_is_seen(factory: AsyncFactory) -> None:
         secrets = await _requested_secrets(provider, None)
         require(
             [*secrets] == [*several_secrets],
-            "Secrets that were replaced are not given as they are now.",
+            "After secrets were replaced, the new secrets are not returned.",
         )
     stored_secrets[_NAME, "acme"] = (_secret(3),)
     require(
