@@ -253,7 +253,7 @@ async def lose_repeated_header(
         (attacks.ambiguous_responses_affect_no_other, content, "was made of an answer with"),
         (attacks.a_protocol_switch_affects_no_other_response, content, "was made of a switch"),
         (streams.a_stream_that_is_cut_off_says_so, content, "is no ConnectionFailed"),
-        (streams.a_stream_can_be_closed_early, content, "is no ConnectorError: half an answer"),
+        (streams.a_stream_can_be_closed_early, content, "is no ConnectorError: half of a response"),
         (kit.async_bodies_are_refused, raise_foreign, "is no InvalidData"),
     ],
 )

@@ -302,7 +302,7 @@ def _unreachable() -> kit.SmsSubject:
 WRONG = [
     ("a_message_is_sent", as_twilio(_SendingTwiceVendor), "twice in a row"),
     ("a_message_is_sent", _unreachable, "not sent once"),
-    ("a_message_is_sent", as_twilio(_EarlyVendor), "as if it were over"),
+    ("a_message_is_sent", as_twilio(_EarlyVendor), "reported as final"),
     ("a_message_is_sent", as_twilio(_TranslatedVendor), "own word is lost"),
     ("a_message_is_sent", as_twilio(_TerseVendor), "own words are missing"),
     ("a_reference_survives_as_text", as_twilio(_AstrayVendor), "another message"),
