@@ -535,4 +535,10 @@ def test_sandbox_checks_what_a_bank_checks() -> None:
     future = {"http://openbanking.org.uk/iat": claims["http://openbanking.org.uk/iat"] + 999}
     late = changed(sandbox, x_jws_signature=f"{head(**future)}..{signature}")
     assert "U016" == late.json()["Errors"][0]["ErrorCode"]
+    sandbox.tokens.client_tokens["of-accounts"] = "accounts"
+    statuses = [
+        changed(sandbox, authorization=f"Bearer {token}").status
+        for token in ("of-accounts", "none")
+    ]
+    assert [403, 401] == statuses
     assert 1 == sandbox.payment_count()

@@ -225,8 +225,9 @@ class OpenBankingUkSandbox(BankSandbox):
                 raise base.Refusal(Response(401))
         elif is_payment or "/account-access-consents" in request.path:
             scope = "payments" if is_payment else "accounts"
-            if self.tokens.client_tokens.get(token) != scope:
-                raise base.Refusal(Response(401))
+            held_scope = self.tokens.client_tokens.get(token)
+            if held_scope != scope:
+                raise base.Refusal(Response(401 if held_scope is None else 403))
         else:
             consent = self.tokens.consents_of_tokens.get(token)
             if consent is None or consent not in self.consents:
