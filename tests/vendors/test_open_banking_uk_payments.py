@@ -500,7 +500,7 @@ def test_refused_token_of_the_application_is_renewed() -> None:
 def changed(sandbox: OpenBankingUkSandbox, **headers: str | None) -> Response:
     """Return the bank's answer to its first request with other headers."""
     first = sandbox.requests[0]
-    fields = dict(first.headers) | {
+    fields = {name.lower(): value for name, value in first.headers.pairs} | {
         name.replace("_", "-"): value for name, value in headers.items()
     }
     sent_fields = {name: value for name, value in fields.items() if value is not None}
