@@ -86,6 +86,10 @@ QUIRKS: Final[Mapping[str, frozenset[str]]] = {
             "body.purchase_units[0].payments.captures[0].supplementary_data is not known.",
         }
     ),
+    # Plaid documents this IBAN as a string; its library expects an object without fields.
+    "plaid": frozenset(
+        {"body.transactions[1].counterparties[0].account_numbers.international.iban is no object."}
+    ),
     # The length of a message, the kind of a look-up and the time that a message is valid are
     # documented so.
     "plivo": frozenset(

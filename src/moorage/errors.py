@@ -724,6 +724,13 @@ class VendorFailed(_ErrorWithAnswer):
     may_have_been_processed = True
     remedy = "Try again later; tell the vendor if it persists."
 
+    def __init__(
+        self, message: str, *, may_have_been_processed: bool = True, **fields: Any
+    ) -> None:
+        super().__init__(message, **fields)
+        if not may_have_been_processed:
+            self.may_have_been_processed = False
+
 
 class WebhookRejected(ConnectorError):
     """A webhook was refused: wrong signature, stale, replayed or malformed; see `reason`.

@@ -68,7 +68,7 @@ def test_reported_failure_certainly_changed_nothing(
     error = sql_error(SqlFault(system, code, SECRET), SqlPhase.SENT)
 
     assert (kind, retryable) == (type(error), error.retryable)
-    assert not getattr(error, "may_have_been_processed", False)
+    assert not error.may_have_been_processed
     assert "hunter2" not in repr(error)
 
 

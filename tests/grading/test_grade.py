@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import attrs
 import pytest
@@ -54,6 +54,13 @@ def kind(**fields: Any) -> Callable[[Evidence], Evidence]:
         return changed_class(good, **fields)
 
     return plant
+
+
+def plant_unknown_capability(good: Evidence) -> Evidence:
+    """Plant a capability that no contract has, which a class cannot declare."""
+    planted = changed_class(good)
+    cast("Any", planted.vendor).capabilities = frozenset({"teleport"})
+    return planted
 
 
 def plant_of(**fields: Any) -> Callable[[Evidence], Evidence]:
@@ -133,7 +140,7 @@ PLANTS: dict[str, Callable[[Evidence], Evidence]] = {
     "contracts": kind(kinds=("payments", "haircuts")),
     "summary": kind(__doc__=""),
     "options": plant_undescribed,
-    "capabilities": kind(capabilities=frozenset({"teleport"})),
+    "capabilities": plant_unknown_capability,
     "limits": kind(limits={"page": 0}),
     "main service": plant_of(services={"other": Service("stripe", "https://a.example")}),
     "https": service(base_url="http://a.example"),

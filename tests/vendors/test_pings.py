@@ -29,7 +29,7 @@ PINGED = (
     *("acrobat_sign", "docusign", "dropbox_sign"),
     *("sendgrid", "postmark", "resend", "mailgun", "mailjet", "sparkpost", "brevo"),
     "mailersend",
-    *("easypost", "shippo", "shipengine"),
+    *("easypost", "royalmail", "shippo", "shipengine"),
     *("s3", "azure_blob"),
     *("woocommerce", "ebay", "amazon_sp_api"),
     *("avalara", "stripe_tax", "taxjar"),

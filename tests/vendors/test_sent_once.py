@@ -58,6 +58,7 @@ READS: Final = (
     "/auth/ksef-token",
     "/auth/token/redeem",
     "/payments/v3/payment-authorization",
+    "/shipping/v1/login",
 )
 """Endings of URLs to which POST requests change nothing."""
 

@@ -69,6 +69,7 @@ ADAPTERS: Final = (
             "moorage.wiring.store_urls:open_storage",
             "moorage.wiring.store_urls:aopen_storage",
             "moorage.wiring.store_urls:open_outbox",
+            "moorage.wiring.store_urls:open_inbox",
             "moorage.wiring.store_urls:open_log",
             "moorage.wiring.store_urls:open_metrics",
             "moorage.wiring.store_urls:open_audit",

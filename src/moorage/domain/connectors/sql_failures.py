@@ -280,6 +280,7 @@ def sql_error(fault: SqlFault, phase: SqlPhase) -> ConnectorError:
     if meaning is _ErrorMeaning.BROKEN:
         return VendorFailed(
             "The database reports an internal failure.",
+            may_have_been_processed=False,
             remedy="Look at the log of the database server.",
             **code,
         )

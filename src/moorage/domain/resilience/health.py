@@ -109,6 +109,6 @@ def may_have_acted(error: Exception) -> bool:
 
     An error response proves that nothing was done. An error of an unknown kind proves nothing.
     """
-    if isinstance(error, (ConnectionFailed, DeadlineExceeded)):
+    if isinstance(error, (ConnectionFailed, DeadlineExceeded, VendorFailed)):
         return error.may_have_been_processed
     return not isinstance(error, (*REFUSED, *UNASKED, RateLimitExceeded))

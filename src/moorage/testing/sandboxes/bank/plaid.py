@@ -145,7 +145,7 @@ class PlaidSandbox(BankSandbox):
         """Link an Item, as happens when its owner agrees."""
         public = f"public-sandbox-{self.uuid()}"
         self._links_of_tokens[public] = consent
-        accounts = [_chosen(id_, iban) for id_, iban in self._accounts.items()]
+        accounts = [{"id": id_, **_chosen(iban)} for id_, iban in self._accounts.items()]
         institution = {"name": "Tartan Bank", "institution_id": "ins_1"}
         added = {"public_token": public, "accounts": accounts, "institution": institution}
         self._end_session(consent, results={**_NO_RESULTS, "item_add_results": [added]})
@@ -302,7 +302,7 @@ class PlaidSandbox(BankSandbox):
     def _account(self, id_: str) -> dict[str, Any]:
         booked, available = (item["balanceAmount"] for item in BALANCES)
         return {
-            **_chosen(id_, self._accounts[id_]),
+            **_chosen(self._accounts[id_]),
             "account_id": id_,
             "balances": {
                 "available": float(available["amount"]),
@@ -319,9 +319,8 @@ class PlaidSandbox(BankSandbox):
         return base.reply({**body, "request_id": f"{self.number():015d}"})
 
 
-def _chosen(id_: str, iban: str) -> dict[str, Any]:
+def _chosen(iban: str) -> dict[str, Any]:
     return {
-        "id": id_,
         "name": "Current account",
         "mask": iban[-4:],
         "type": "depository",
