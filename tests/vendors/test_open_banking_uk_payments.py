@@ -215,6 +215,7 @@ def test_fields_that_are_not_sent_are_refused(fields: dict[str, Any]) -> None:
             ("/open-banking/v3.1/pisp", True),
         ),
         ({"payments_url": f"https://{HOST}/pay/v3.1"}, ("/pay/v3.1", True)),
+        ({"base_url": f"https://{HOST}/aisp/v4.0/aisp"}, ("/aisp/v4.0/pisp", False)),
     ],
 )
 def test_payment_interface_follows_from_the_account_interface(
@@ -326,13 +327,13 @@ def test_keys_of_tenants_differ() -> None:
 def test_bank_recognises_a_key_for_a_day() -> None:
     """Within a day, a repeat gets the present state; the bank then forgets the key."""
     sandbox, store = OpenBankingUkSandbox(), MemoryCredentialProvider()
-    ref, url = approved(sandbox, hub(sandbox, store=store).bank())
+    ref, url = approved(sandbox, hub(sandbox, store=store, confirm_funds=True).bank())
     again = hub(sandbox, store=store).bank().pay(ORDER, idempotency_key="k-1")
     assert (ref, "AUTH") == (again.ref, again.vendor_status)
     hub(sandbox, store=store).bank().finish_payment(ref, url)
     (id_,) = sandbox.payment_interface.payments
     sandbox.set_payment(id_, "ACSP")
-    repeated = hub(sandbox, store=store).bank().finish_payment(ref, url)
+    repeated = hub(sandbox, store=store, confirm_funds=True).bank().finish_payment(ref, url)
     assert ("ACSP", id_) == (repeated.vendor_status, repeated.ref.other("payment"))
 
     sandbox.payment_interface.remembered = timedelta()
@@ -437,8 +438,10 @@ def test_finished_reference_only_looks_up() -> None:
     ref, url = approved(sandbox, bank)
     finished = bank.finish_payment(ref, url)
     count = len(sandbox.requests)
-    assert finished.ref == bank.finish_payment(finished.ref, url).ref
-    assert ["GET"] == [item.method for item in sandbox.requests[count:]]
+    again = bank.finish_payment(finished.ref, url)
+    assert (finished.ref, BankPaymentStatus.PENDING) == (again.ref, again.status)
+    path = f"/open-banking/v4.0/pisp/domestic-payments/{finished.ref.other('payment')}"
+    assert [("GET", path)] == [(item.method, item.path) for item in sandbox.requests[count:]]
 
 
 @pytest.mark.parametrize("body", [{"Initiation": {}}, {"Risk": {}}, {}])
