@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -144,19 +144,21 @@ def test_file_can_be_opened_after_forks_in_two_threads(
     from moorage.adapters.databases import _sqlite_pool  # noqa: PLC0415 - for a shorter second
 
     monkeypatch.setattr(_sqlite_pool, "_FORK_WAIT", 0.001)
-    opening = engine_of(store)._pool._opening  # noqa: SLF001 - nobody else can tell when
     store.execute(Put("old", "a"))
+    # Only this pool pauses: threads of other tests may wait for theirs.
+    pool: Any = engine_of(store)._pool  # noqa: SLF001 - nobody else can tell when
+    pause, resume, opening = pool._pause, pool._resume, pool._opening  # noqa: SLF001 - as above
 
     def fork() -> None:
-        pause_before_fork()
-        resume_after_fork()
+        pause()
+        resume()
 
-    pause_before_fork()
+    pause()
     other_thread = threading.Thread(target=fork)
     other_thread.start()
     other_thread.join()
     was_held = opening.locked()
-    resume_after_fork()
+    resume()
 
     assert (True, False) == (was_held, opening.locked())
 
