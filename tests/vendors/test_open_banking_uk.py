@@ -393,14 +393,16 @@ def test_key_must_fit_the_algorithm() -> None:
     rsa_options: dict[str, Any] = options_of(OpenBankingUkSandbox())
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    OpenBankingUk(**rsa_options | {"signing_key": pem, "algorithm": "ES256"})
-    for wrong, path in (
+    other_key: dict[str, Any] = {"signing_key": pem, "algorithm": "ES256"}
+    OpenBankingUk(**rsa_options | other_key)
+    wrong_options: list[tuple[dict[str, Any], str]] = [
         ({"algorithm": "ES256"}, "signing_key"),
         ({"signing_key": pem}, "signing_key"),
         ({"signing_key": "no key"}, "signing_key"),
         ({"algorithm": "RS256"}, "algorithm"),
         ({"authentication": "client_secret_basic"}, "authentication"),
-    ):
+    ]
+    for wrong, path in wrong_options:
         with pytest.raises(ConfigurationError) as excinfo:
             OpenBankingUk(**rsa_options | wrong)
         assert path == excinfo.value.path

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.untraced
 OVER_HTTP: Final = sorted(set(vendor_names()) - {"smtp", "local_files", "fsspec"})
 WITH_KEYS: Final = {
     *("adyen", "bird", "checkout_com", "mollie", "paypal", "quickbooks", "resend", "square"),
-    *("gocardless_payments", "razorpay", "stripe", "stripe_tax", "usps", "xero"),
+    *("gocardless_payments", "open_banking_uk", "razorpay", "stripe", "stripe_tax", "usps", "xero"),
 }
 BODIES: Final = {
     "empty": ("text/plain", b""),
