@@ -165,7 +165,7 @@ def test_asyncapi_3_payload_may_contain_schema_and_name_of_schema_format(
             {},
             {"address": "a/{b}", "parameters": {"b": {"enum": [1]}}},
             "#/channels/a/parameters/b/enum",
-            "not a list of texts",
+            "not a list of strings",
         ),
         ({}, {"messages": {}}, "#/operations/take", "no message"),
         ({}, {"messages": {"one": 1}}, "#/channels/a/messages/one", "not an object"),
