@@ -255,7 +255,11 @@ def problems(pipeline: Any, name: str = "orders", **connectors: Any) -> list[tup
         ({"sink": {"topic": "c"}}, "sink", "neither connector nor function"),
         ({"source": {"kind": "table"}}, "source.kind", "no kind of source named 'table'"),
         ({"source": {"kind": "file"}}, "source.path", "is missing"),
-        ({"source": {"kind": "file", "path": "a", "format": "xml"}}, "source.format", "choices"),
+        (
+            {"source": {"kind": "file", "path": "a", "format": "xml"}},
+            "source.format",
+            "not an allowed value",
+        ),
         (
             {"source": {"kind": "outbox-table", "connector": "events", "table": "a"}},
             "source.connector",

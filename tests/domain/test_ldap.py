@@ -211,7 +211,7 @@ def test_result_codes_become_errors(code: int) -> None:
     error = ldap_error(LdapResult(code, "secret words"), has_effect=True)
 
     assert type(error) is kind
-    assert is_open is getattr(error, "may_have_been_processed", False)
+    assert is_open is error.may_have_been_processed
     assert "secret" not in repr(error)
     assert error.remedy
 

@@ -198,6 +198,7 @@ def ldap_error(result: LdapResult, *, has_effect: bool) -> ConnectorError:
     if code in _BROKEN:
         return VendorFailed(
             "The server reports an internal failure, or does not understand the request.",
+            may_have_been_processed=False,
             remedy="Look at the log of the server.",
             vendor_code=str(code),
         )

@@ -42,6 +42,9 @@ _ACR: Final = ("urn:openbanking:psd2:sca", "urn:openbanking:psd2:ca")
 _OBJECT_LIFETIME: Final = timedelta(hours=1)
 _IN_URL: Final = ("client_id", "redirect_uri", "response_type", "scope", "state", "nonce")
 _MOST_BANKS: Final = 256
+_ANY_URL: Final = "https://bank.example"
+_PAGES: Final = {"authorize_url": "authorization_endpoint", "token_url": "token_endpoint"}
+"""The parameters of an authorisation server, by the option that has their URL."""
 _PROFILE: Final = (
     "https://openbankinguk.github.io/read-write-api-site3/v4.0/profiles/"
     "read-write-data-api-profile.html"
@@ -82,7 +85,22 @@ class UkBankAccess(sdk.Vendor):
     confirm_funds: bool = False
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a key that does not fit the algorithm."""
+        """Refuse URLs that are unsafe for tokens, and a key that does not fit the algorithm."""
+        for option, endpoint in _PAGES.items():
+            urls: dict[str, Any] = {"token_endpoint": _ANY_URL, endpoint: getattr(self, option)}
+            try:
+                sdk.AuthorizationServer(**urls)
+            except sdk.ConfigurationError:
+                wrong_option = option
+                break
+        else:
+            wrong_option = ""
+        if wrong_option:
+            raise sdk.ConfigurationError(
+                f"The {wrong_option} is not an https:// URL with a host and no user name.",
+                path=wrong_option,
+                remedy="Give the URL that the bank documents.",
+            )
         try:
             self._signing().check_key(self.signing_key)
         except sdk.InvalidData:
