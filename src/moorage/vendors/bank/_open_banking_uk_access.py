@@ -87,20 +87,12 @@ class UkBankAccess(sdk.Vendor):
     def __attrs_post_init__(self) -> None:
         """Refuse URLs that are unsafe for tokens, and a key that does not fit the algorithm."""
         for option, endpoint in _PAGES.items():
-            urls: dict[str, Any] = {"token_endpoint": _ANY_URL, endpoint: getattr(self, option)}
-            try:
-                sdk.AuthorizationServer(**urls)
-            except sdk.ConfigurationError:
-                wrong_option = option
-                break
-        else:
-            wrong_option = ""
-        if wrong_option:
-            raise sdk.ConfigurationError(
-                f"The {wrong_option} is not an https:// URL with a host and no user name.",
-                path=wrong_option,
-                remedy="Give the URL that the bank documents.",
-            )
+            if not _is_safe(endpoint, getattr(self, option)):
+                raise sdk.ConfigurationError(
+                    f"The {option} is not an https:// URL with a host and no user name.",
+                    path=option,
+                    remedy="Give the URL that the bank documents.",
+                )
         try:
             self._signing().check_key(self.signing_key)
         except sdk.InvalidData:
@@ -249,3 +241,13 @@ def tokens_of(vendor: UkBankAccess, scope: str) -> sdk.ConsentTokens:
     """The source of the owners' tokens at a bank, made once because the check of a key is slow."""
     client = vendor.client(scope)
     return sdk.ConsentTokens(client=client, response_type=_RESPONSE_TYPE, service=_TOKENS)
+
+
+def _is_safe(endpoint: str, url: object) -> bool:
+    """Return whether an authorisation server may have this URL for an endpoint."""
+    urls: dict[str, Any] = {"token_endpoint": _ANY_URL, endpoint: url}
+    try:
+        sdk.AuthorizationServer(**urls)
+    except sdk.ConfigurationError:
+        return False
+    return True
