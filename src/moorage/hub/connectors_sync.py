@@ -18,6 +18,7 @@ from moorage.domain.connectors.pool_statistics import ConnectorPool
 from moorage.domain.monitoring.health import HealthState
 from moorage.domain.observation.events import ConnectorChecked
 from moorage.domain.service.operation import HttpOperation
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConfigurationError, ConnectorError, LocalFailure
 from moorage.hub._connector_checks_sync import bounded_sync, every_sync
 from moorage.hub.internals import core_of
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 C = TypeVar("C")
 
 
-class Connectors:
+class Connectors(Uncopyable):
     """The registry of a synchronous program's connectors, by name.
 
     A connector from a configuration is created when it is first used, so an unused connector costs

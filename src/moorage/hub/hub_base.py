@@ -13,6 +13,7 @@ from moorage.contracts.routes import RoutingRequest
 from moorage.domain.observation.events import Reloaded, ReloadFailed
 from moorage.domain.service.safety import Safety
 from moorage.domain.values.durations import seconds
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConfigurationError
 from moorage.hub.hub_runtime import HubClasses, HubRuntime
 from moorage.hub.internals import core_of, ports_of, use_flows
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     ]
 
 
-class HubBase:
+class HubBase(Uncopyable):
     """The methods that the synchronous and the asynchronous hub share; none blocks or awaits."""
 
     _classes: ClassVar[HubClasses]

@@ -10,6 +10,7 @@ from moorage.domain.http.requests import Request
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.functions import check_callable
 from moorage.domain.values.names import name_of
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConfigurationError
 from moorage.runtime import fast_path_async, fast_path_sync
 from moorage.runtime.bridge import (
@@ -83,7 +84,7 @@ class AsyncManagerOptions(AsyncPortOptions, total=False):
     dry_run: bool
 
 
-class _Manager:
+class _Manager(Uncopyable):
     """The code that both managers share, for services and calls; no method blocks or awaits."""
 
     _wired: WiredCore

@@ -11,6 +11,7 @@ from moorage.domain.service.plan import Plan
 from moorage.domain.values.durations import seconds
 from moorage.domain.values.functions import check_callable
 from moorage.domain.values.shared_property import shared_property
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConfigurationError
 from moorage.runtime.bridge import is_async
 from moorage.services.calling.call import Call
@@ -48,7 +49,7 @@ class Execute(Protocol):
         ...
 
 
-class Part:
+class Part(Uncopyable):
     """The base class of parts; a part applies one protection of a service."""
 
     def __init__(

@@ -51,6 +51,7 @@ from moorage.domain.http.transport import Tls
 from moorage.domain.monitoring.health import HealthState
 from moorage.domain.secrets.frames import without_arguments_in_errors, without_frames
 from moorage.domain.service.operation import OperationAttempt
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData, InvalidRequest
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ _ASK_HEALTH: Final = PreparedCall(
 )
 
 
-class GrpcConnector:
+class GrpcConnector(Uncopyable):
     """A connector of a gRPC service, for synchronous programs.
 
     It has one connection, which all calls share. It connects when it is first used.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from moorage.adapters.links.health import health_of
 from moorage.domain.connectors.health import ConnectorHealth, ConnectorVersions
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConnectorError, LocalFailure
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from moorage.ports.connector import AsyncPerformer
 
 
-class AsyncHttpConnector:
+class AsyncHttpConnector(Uncopyable):
     """The named operations of an HTTP service, for asynchronous programs.
 
     The connector uses the connections of the manager's HTTP client, which closes them. The address,

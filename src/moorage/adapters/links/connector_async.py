@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
 from moorage.adapters.links.health import health_of
 from moorage.domain.connectors.health import ConnectorVersions
 from moorage.domain.secrets.frames import without_frames
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.ports.link import AsyncLink
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class AsyncLinkOperation(Generic[R]):
         return f"<{type(self).__name__} {self.name}>"
 
 
-class AsyncLinkConnector(Generic[L]):
+class AsyncLinkConnector(Uncopyable, Generic[L]):
     """A connector whose operations use pooled connections, for asynchronous programs.
 
     Attributes:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
 from moorage.adapters.links.health import health_of
 from moorage.domain.connectors.health import ConnectorVersions
 from moorage.domain.secrets.frames import without_frames
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.ports.link import Link
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class LinkOperation(Generic[R]):
         return f"<{type(self).__name__} {self.name}>"
 
 
-class LinkConnector(Generic[L]):
+class LinkConnector(Uncopyable, Generic[L]):
     """A connector whose operations use pooled connections, for synchronous programs.
 
     Attributes:

@@ -26,6 +26,7 @@ from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.links._turns_async import Scope, Turn
 from moorage.domain.connectors import link_pool
 from moorage.domain.connectors.link_pool import LinkPoolState, PoolConfig
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import AttemptTimeout
 from moorage.ports.link import AsyncLink
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 L = TypeVar("L", bound=AsyncLink)
 
 
-class AsyncLinkPool(Generic[L]):
+class AsyncLinkPool(Uncopyable, Generic[L]):
     """A pool of links to one foreign system, for an asynchronous program.
 
     Callers that find no idle link wait in order of arrival, at most until their own time limit. The

@@ -24,6 +24,7 @@ from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.links._turns_async import Gate, Scope
 from moorage.domain.connectors import link_pool
 from moorage.domain.connectors.pool_statistics import PoolStatistics
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import AttemptTimeout, ConnectorError
 from moorage.ports.link import AsyncLeavingLink
 
@@ -49,7 +50,7 @@ class _Record(Generic[L]):
         self.is_retired = False
 
 
-class AsyncSharedLink(Generic[L]):
+class AsyncSharedLink(Uncopyable, Generic[L]):
     """A link to one foreign system that all callers share.
 
     Args:

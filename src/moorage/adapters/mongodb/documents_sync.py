@@ -21,6 +21,7 @@ from moorage.domain.connectors.mongodb_values import (
 )
 from moorage.domain.connectors.mongodb_writes import MongoBulkResult, MongoUpdated
 from moorage.domain.observation.operation_target import DatabaseTarget
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ R = TypeVar("R")
 _BATCH: Final = 1000
 
 
-class MongoCollections:
+class MongoCollections(Uncopyable):
     """The operations of a connector on the documents of a collection."""
 
     _database_name: str

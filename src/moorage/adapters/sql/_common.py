@@ -16,6 +16,7 @@ from moorage.domain.connectors.named_operation import NamedOperation
 from moorage.domain.connectors.sql_failures import SqlPhase, timeout_error
 from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.secrets.secret import Secret
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConnectorError, InvalidData
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class AsyncSqlOperation(_Described, Generic[R]):
         return await self._connector.attempt(self.name, attempt.timeout, self._work)  # type: ignore[no-any-return, attr-defined]  # the work's
 
 
-class CommonConnector:
+class CommonConnector(Uncopyable):
     """The common code of the synchronous and asynchronous SQL connectors."""
 
     kind = "sql"

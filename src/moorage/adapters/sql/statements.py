@@ -8,7 +8,7 @@ values, by any means, is a new object and not a constant.
 from __future__ import annotations
 
 from inspect import currentframe
-from typing import TYPE_CHECKING, Any, Final, LiteralString, cast
+from typing import TYPE_CHECKING, Any, Final, LiteralString, NoReturn, Self, cast
 
 from moorage.domain.connectors.sql_text import SqlText, read_sql
 from moorage.errors import InvalidData
@@ -45,6 +45,22 @@ class Statement:
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"A statement cannot be changed: {name}.")
+
+    def __copy__(self) -> Self:
+        """Return the statement itself, which never changes."""
+        return self
+
+    def __deepcopy__(self, _: object) -> Self:
+        """Return the statement itself, which never changes."""
+        return self
+
+    def __reduce_ex__(self, _: object) -> NoReturn:
+        raise InvalidData(
+            f"The statement {self.name!r} cannot be pickled, because its text would no longer be a"
+            " literal of the program.",
+            field="statement",
+            remedy="Declare the statement in a module that each process imports.",
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"

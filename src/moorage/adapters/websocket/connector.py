@@ -28,6 +28,7 @@ from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.service.json_rpc_messages import JsonRpcMessages
 from moorage.domain.values.installation import install
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def _shortened_timeout(timeout: float) -> float:
     return max(0.0, timeout - min(_ATTEMPT_MARGIN, timeout / 10))
 
 
-class _Connector:
+class _Connector(Uncopyable):
     """The common code of the synchronous and asynchronous WebSocket connectors."""
 
     kind = "websocket"

@@ -1,0 +1,153 @@
+"""Objects that own connections are neither copied nor pickled; values are."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import pickle
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import (
+    AsyncConnectorManager,
+    AsyncLinkPool,
+    Bulkhead,
+    ConnectorManager,
+    Credentials,
+    InvalidData,
+    LinkPool,
+    PoolConfig,
+    RetryHandler,
+    Secret,
+    Service,
+)
+from moorage.adapters.grpc.connector_async import AsyncGrpcConnector
+from moorage.adapters.grpc.connector_sync import GrpcConnector
+from moorage.adapters.messages.rabbitmq import RabbitMq
+from moorage.adapters.mongodb.connector_async import AsyncMongoConnector
+from moorage.adapters.mongodb.connector_sync import MongoConnector
+from moorage.adapters.sql.connector import AsyncSqlConnector, SqlConnector
+from moorage.adapters.sql.statements import Command, Query
+from moorage.adapters.websocket.connector import AsyncWebSocketConnector, WebSocketConnector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SECRET = "token-4711-very-secret"
+READ = Query("SELECT :x", name="read")
+MAKERS: dict[str, Callable[[], Any]] = {
+    "manager": lambda: ConnectorManager([Service("c")]),
+    "async manager": lambda: AsyncConnectorManager([Service("c")]),
+    "retries": RetryHandler,
+    "bulkhead": lambda: Bulkhead(3),
+    "pool": lambda: LinkPool(lambda _: pytest.fail("never opened"), PoolConfig()),
+    "async pool": lambda: AsyncLinkPool(lambda _: pytest.fail("never opened"), PoolConfig()),
+    "sql": lambda: SqlConnector("sqlite://"),
+    "async sql": lambda: AsyncSqlConnector("sqlite://"),
+    "mongodb": lambda: MongoConnector(f"mongodb://erp:{SECRET}@localhost/erp"),
+    "async mongodb": lambda: AsyncMongoConnector(f"mongodb://erp:{SECRET}@localhost/erp"),
+    "grpc": lambda: GrpcConnector("localhost:1", credentials=Credentials.bearer(SECRET)),
+    "async grpc": lambda: AsyncGrpcConnector("localhost:1"),
+    "websocket": lambda: WebSocketConnector("ws://localhost/"),
+    "async websocket": lambda: AsyncWebSocketConnector("ws://localhost/"),
+    "publisher": lambda: RabbitMq(url=f"amqp://erp:{SECRET}@localhost/").publisher("events"),
+    "async publisher": lambda: RabbitMq(url="amqp://localhost/").async_publisher("events"),
+}
+
+
+def copies() -> dict[str, Callable[[Any], object]]:
+    """Return the functions that would duplicate an object."""
+    return {"copy": copy.copy, "deepcopy": copy.deepcopy, "pickle": pickle.dumps}
+
+
+def check_refused(original: Any) -> None:
+    """Check that an object is neither copied nor pickled, and that the error names its class."""
+    for duplicate in copies().values():
+        with pytest.raises(InvalidData, match=f"^{type(original).__name__} objects cannot be"):
+            duplicate(original)
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_what_owns_connections_is_not_copied(make: Callable[[], Any]) -> None:
+    """A manager, a part, a pool and a connector are neither copied nor pickled."""
+    check_refused(make())
+
+
+def test_hub_and_its_connectors_are_not_copied() -> None:
+    """A hub and its registry of connectors are neither copied nor pickled."""
+    with moorage.open({"connectors": {"stock": {"kind": "sql", "url": "sqlite://"}}}) as hub:
+        for original in (hub, hub.connectors, hub.manager, hub.connectors.get("stock", object)):
+            check_refused(original)
+
+
+def test_used_connector_is_not_copied_and_still_works() -> None:
+    """After its first use, a connector is still not copied, nor are its operations."""
+    with SqlConnector("sqlite://", name="c") as connector:
+        manager = ConnectorManager([Service("c")])
+        assert ((1,),) == manager.perform("c", connector.query(READ, x=1))
+        check_refused(connector)
+        check_refused(manager)
+        for duplicate in (copy.deepcopy, pickle.dumps):
+            with pytest.raises(InvalidData, match="SqlConnector objects cannot be copied"):
+                duplicate(connector.query(READ, x=1))
+        assert ((2,),) == manager.perform("c", connector.query(READ, x=2))
+
+
+def test_copied_pool_cannot_lend_connections_of_another() -> None:
+    """The connections of a used pool stay with this pool."""
+
+    class Link:
+        version = None
+
+        def is_connected(self) -> bool:
+            return True
+
+        def ping(self, timeout: float) -> None:
+            """Do nothing, because nothing is at the other end."""
+
+        def close(self) -> None:
+            """Do nothing, because nothing is at the other end."""
+
+    with LinkPool(lambda _: Link()) as pool:
+        pool.open(1.0)
+        check_refused(pool)
+        with pool.link("use", 1.0) as first, pool.link("use", 1.0) as second:
+            assert first is not second
+
+
+def test_statements_are_copied_and_not_pickled() -> None:
+    """A copy of a statement is the statement; a pickle, which could be forged, is refused."""
+    command = Command("DELETE FROM carts WHERE id = :id", name="carts.delete")
+    for statement in (READ, command):
+        assert statement is copy.copy(statement)
+        assert statement is copy.deepcopy([statement])[0]
+        with pytest.raises(InvalidData, match=f"The statement '{statement.name}' cannot be pickl"):
+            pickle.dumps(statement)
+
+
+def test_settings_are_copied_and_their_secrets_not_pickled() -> None:
+    """Settings and credentials are copied with their secrets, and cannot be pickled."""
+    for settings in (
+        RabbitMq(url=f"amqp://erp:{SECRET}@localhost/"),
+        RabbitMq(url="amqp://erp@localhost/", password=Secret(SECRET)),
+        Credentials.bearer(SECRET),
+    ):
+        assert settings == copy.deepcopy(settings)
+        with pytest.raises(InvalidData, match="A secret cannot be pickled"):
+            pickle.dumps(settings)
+
+
+def test_used_asynchronous_connector_is_not_copied() -> None:
+    """A connector of an event loop is not copied after its first use."""
+
+    async def use() -> None:
+        connector = AsyncSqlConnector("sqlite://", name="c")
+        manager = AsyncConnectorManager([Service("c")])
+        assert ((1,),) == await manager.perform("c", connector.query(READ, x=1))
+        check_refused(connector)
+        check_refused(manager)
+        await connector.close()
+
+    asyncio.run(use())
