@@ -7,9 +7,10 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,9 +38,11 @@ from moorage import (
 from moorage.adapters.credentials.memory import MemoryCredentialProvider
 from moorage.adapters.grpc import _channel
 from moorage.adapters.grpc._calls_sync import state_of
+from moorage.adapters.grpc._channel import ChannelSettings
 from moorage.adapters.grpc.connector_async import AsyncGrpcConnector
 from moorage.adapters.grpc.connector_sync import GrpcConnector
 from moorage.adapters.grpc.kind import GRPC, GrpcSettings
+from moorage.testing import TcpProxy
 from moorage.testing.fakes.http_tls import certificate_files
 from tests.adapters.grpc.grpc_lab import ECHO, Lab, LabServer
 from tests.support.ports import free_port
@@ -373,3 +376,59 @@ def test_retries_belong_to_the_manager(labs: Callable[..., Lab], server: LabServ
     with pytest.raises(VendorRejected):
         lab.call(do="fail", code="ABORTED", name=name)
     assert 1 == lab.call(do="count", of=name)["count"]
+
+
+def test_threads_that_connect_at_once_share_one_connection(
+    server: LabServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If several threads make a channel at the same time, all calls use the same one."""
+    threads = 4
+    make_channel = ChannelSettings.new_channel
+    barrier = Barrier(threads)
+
+    def make_together(settings: ChannelSettings, kind: Any) -> Any:
+        barrier.wait(60.0)
+        return make_channel(settings, kind)
+
+    monkeypatch.setattr(ChannelSettings, "new_channel", make_together)
+    with TcpProxy("127.0.0.1", server.port) as proxy:
+        host, port = proxy.address
+        lab = Lab("sync", f"{host}:{port}")
+        with ThreadPoolExecutor(threads) as executor:
+            answers = list(executor.map(lambda name: lab.call(name=name)["name"], "abcd"))
+        statistics = lab.connector.statistics()
+        assert list("abcd") == answers
+        assert (1, 3) == (statistics.created, statistics.reused)
+        assert 1 == proxy.connections
+        lab.close()
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_callers_that_wait_for_one_connection_count_it_once(server: LabServer, mode: str) -> None:
+    """A connection that two callers waited for is counted once, whichever of them is later."""
+    lab = Lab(mode, server.address)
+    lab.call()
+    current = lab.connector._current  # noqa: SLF001 - the order of two callers is set here
+    current.count_connection(0)
+    assert 1 == lab.connector.statistics().created
+    current.count_connection(1)
+    assert 2 == lab.connector.statistics().created
+    lab.close()
+
+
+def test_connector_that_is_closed_while_it_opens_has_no_connection(
+    server: LabServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connector that is closed while another thread opens it closes the new connection."""
+    make_channel = ChannelSettings.new_channel
+
+    def make_and_close(settings: ChannelSettings, kind: Any) -> Any:
+        connector.close()
+        return make_channel(settings, kind)
+
+    monkeypatch.setattr(ChannelSettings, "new_channel", make_and_close)
+    connector = GrpcConnector(server.address, plaintext=True)
+    connector.open(60.0)
+    assert "idle" == connector.connectivity
+    with pytest.raises(LocalFailure):
+        connector.open(60.0)

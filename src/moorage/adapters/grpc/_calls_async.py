@@ -44,6 +44,48 @@ class Scope:
         )
 
 
+class CurrentChannel:
+    """The one channel of a connector, which is replaced if it cannot be used.
+
+    Attributes:
+        channel: the channel; None before the first use, and after `take`.
+        connections: the number of connections that calls have waited for.
+
+    Args:
+        new_channel: makes a channel, which does not connect yet.
+    """
+
+    def __init__(self, new_channel: Callable[[], Any]) -> None:
+        self._new_channel = new_channel
+        self._scope: Scope | None = None
+        self.channel: Any = None
+        self.connections = 0
+
+    def usable(self) -> tuple[Any, str, bool]:
+        """Return the channel, its state, and whether it is new."""
+        if self._scope is not None and self._scope.check():
+            state = state_of(self.channel)
+            if state != "transient failure":
+                return self.channel, state, False
+        self.channel, self._scope = self._new_channel(), Scope()
+        return self.channel, "idle", True
+
+    def count_connection(self, before: int) -> None:
+        """Count a connection, unless another caller that waited for it has counted it.
+
+        Args:
+            before: the number of connections when the caller began to wait.
+        """
+        if self.connections == before:
+            self.connections += 1
+
+    def take(self) -> Any:
+        """Return the channel and forget it; None if there is none."""
+        channel, self.channel = self.channel, None
+        self._scope = None
+        return channel
+
+
 def state_of(channel: Any) -> str:
     """Return the state of a channel, such as "ready" or "transient failure"."""
     return str(channel.get_state().value[1])

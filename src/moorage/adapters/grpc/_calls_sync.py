@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
+from moorage.adapters.concurrency.forking import ForkSafeLock
 from moorage.adapters.grpc._requests import interrupted
 
 if TYPE_CHECKING:
@@ -34,6 +35,66 @@ class Scope:
     def check(self) -> bool:
         """Check that the channel can be used: a forked child needs a channel of its own."""
         return self._process == os.getpid()
+
+
+class CurrentChannel:
+    """The one channel of a connector, which is replaced if it cannot be used.
+
+    Several threads may find that there is no channel, and each makes one. The first is kept; the
+    others are closed before anything has used them. So nothing is called inside the lock.
+
+    Attributes:
+        channel: the channel; None before the first use, and after `take`.
+        connections: the number of connections that calls have waited for.
+
+    Args:
+        new_channel: makes a channel, which does not connect yet.
+    """
+
+    def __init__(self, new_channel: Callable[[], Any]) -> None:
+        self._new_channel = new_channel
+        self._lock = ForkSafeLock()
+        self._opened: tuple[Any, Scope] | None = None
+        self.connections = 0
+
+    @property
+    def channel(self) -> Any:
+        """The channel; None before the first use, and after `take`."""
+        opened = self._opened
+        return None if opened is None else opened[0]
+
+    def usable(self) -> tuple[Any, str, bool]:
+        """Return the channel, its state, and whether it is new."""
+        while True:
+            opened = self._opened
+            if opened is not None and opened[1].check():
+                state = state_of(opened[0])
+                if state != "transient failure":
+                    return opened[0], state, False
+            made = self._new_channel(), Scope()
+            with self._lock.current:
+                is_kept = self._opened is opened
+                if is_kept:
+                    self._opened = made
+            if is_kept:
+                return made[0], "idle", True
+            made[0].close()
+
+    def count_connection(self, before: int) -> None:
+        """Count a connection, unless another caller that waited for it has counted it.
+
+        Args:
+            before: the number of connections when the caller began to wait.
+        """
+        with self._lock.current:
+            if self.connections == before:
+                self.connections += 1
+
+    def take(self) -> Any:
+        """Return the channel and forget it; None if there is none."""
+        with self._lock.current:
+            opened, self._opened = self._opened, None
+        return None if opened is None else opened[0]
 
 
 def state_of(channel: Any) -> str:

@@ -170,12 +170,11 @@ class AsyncGrpcConnector(Uncopyable):
         self._metadata = metadata_of(metadata or {})
         ((self._key_name, _),) = metadata_of({idempotency_metadata: ""})
         self._max_request_bytes = max_request_bytes
-        self._channel: Any = None
-        self._scope: calls.Scope | None = None
+        self._current = calls.CurrentChannel(partial(self.settings.new_channel, calls.library))
         self._callables: dict[tuple[Any, str, str], Any] = {}
         self._holders: dict[object, None] = {}
-        self._connected = self._handed_out = 0
-        self._was_ready = self._is_doubted = self._is_closed = self.is_reflected = False
+        self._handed_out = 0
+        self._is_doubted = self._is_closed = self.is_reflected = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} at {self.settings.address}>"
@@ -196,14 +195,15 @@ class AsyncGrpcConnector(Uncopyable):
     @property
     def connectivity(self) -> str:
         """The connection state, such as "idle", "connecting", "ready" or "transient failure"."""
-        return "idle" if self._channel is None else calls.state_of(self._channel)
+        channel = self._current.channel
+        return "idle" if channel is None else calls.state_of(channel)
 
     def statistics(self) -> PoolStatistics:
         """Return the statistics of the connection that all calls share."""
         active = int(bool(self._holders))
         return PoolStatistics(
-            created=self._connected,
-            reused=max(0, self._handed_out - self._connected),
+            created=self._current.connections,
+            reused=max(0, self._handed_out - self._current.connections),
             idle=int(not active and self.connectivity == "ready"),
             active=active,
             maximum=1,
@@ -304,7 +304,12 @@ class AsyncGrpcConnector(Uncopyable):
 
     async def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
         """Connect within `timeout` seconds, so that configuration errors appear early."""
-        await self._connected_channel(timeout)
+        holder = object()
+        self._holders[holder] = None
+        try:
+            await self._connected_channel(timeout)
+        finally:
+            await self.leave(holder)
 
     async def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
         """Return the health of the service, as a value.
@@ -499,23 +504,18 @@ class AsyncGrpcConnector(Uncopyable):
         """
         if self._is_closed:
             raise closed_error()
+        connections = self._current.connections
         # A channel that could not connect waits before it tries again, and the manager has waited.
-        is_usable = self._scope is not None and self._scope.check()
-        state = calls.state_of(self._channel) if is_usable else "transient failure"
-        if state == "transient failure":
+        channel, state, is_new = self._current.usable()
+        if is_new:
             self._callables = {}
-            self._channel = self.settings.new_channel(calls.library)
-            self._scope = calls.Scope()
-        channel = self._channel
         is_doubted, self._is_doubted = self._is_doubted, False
         is_ready = state == "ready"
-        self._was_ready = self._was_ready and is_ready
         if is_doubted or not is_ready:
             await self._connect(channel, min(timeout, self.settings.connect_timeout), is_doubted)
-        if not self._was_ready:
+        if not (is_ready and connections):
             # Callers that wait for one connection count it once.
-            self._was_ready = True
-            self._connected += 1
+            self._current.count_connection(connections)
         return channel
 
     async def _connect(self, channel: Any, timeout: float, is_doubted: bool) -> None:  # noqa: FBT001 - private
@@ -575,7 +575,7 @@ class AsyncGrpcConnector(Uncopyable):
         return is_of_code(failure, "UNAUTHENTICATED") and allowed_from < monotonic()
 
     async def _close_channel(self) -> None:
-        channel, self._channel = self._channel, None
-        self._scope, self._callables = None, {}
+        channel = self._current.take()
+        self._callables = {}
         if channel is not None:
             await channel.close()
