@@ -6,6 +6,9 @@ import asyncio
 import gc
 import inspect
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
 import weakref
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -142,3 +145,37 @@ def test_streams_of_pyreqwest_use_the_shared_background_loop() -> None:
     """Threads that stream with pyreqwest wait in the loop that all connectors share."""
     runtime = BackgroundRuntime(cast("Any", None))
     assert background.background_loop() is runtime.run(_running_loop())
+
+
+@pytest.mark.parametrize("use", ["run", "start", "call"])
+def test_background_loop_is_refused_while_python_shuts_down(use: str) -> None:
+    """A finalizer that needs the stopped background thread gets an error instead of waiting."""
+    program = f"""
+        import asyncio, builtins
+        from moorage.adapters.concurrency.background import Background
+
+        background = Background()
+
+        async def work():
+            return "worked"
+
+        class Finalizer:
+            def __del__(self):
+                try:
+                    background.{use}({"print" if use == "call" else "work()"})
+                except Exception as error:
+                    print(type(error).__name__, error.may_have_been_processed)
+
+        print(background.run(work()))
+        builtins.finalizer = finalizer = Finalizer()
+        finalizer.itself = finalizer  # so that it lives until Python collects everything
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert ["worked", "LocalFailure False"] == result.stdout.splitlines()
+    assert not result.stderr

@@ -10,6 +10,8 @@ from os import getpid
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from moorage.errors import LocalFailure
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -24,7 +26,7 @@ class Background:
 
     def run(self, work: Coroutine[Any, Any, R]) -> R:
         """Run a coroutine and wait until it ends; interrupting the caller cancels it."""
-        loop = background_loop()
+        loop = _loop_for(work)
         waiting = _AwaitedWork(loop, work)
         try:
             loop.call_soon_threadsafe(waiting.begin)
@@ -40,7 +42,7 @@ class Background:
 
     def start(self, work: Coroutine[Any, Any, object]) -> None:
         """Start a coroutine without waiting until it ends."""
-        asyncio.run_coroutine_threadsafe(work, background_loop())
+        asyncio.run_coroutine_threadsafe(work, _loop_for(work))
 
 
 class _AwaitedWork(Generic[R]):
@@ -104,7 +106,18 @@ _loops: Final[dict[int, asyncio.AbstractEventLoop]] = {}
 
 
 def background_loop() -> asyncio.AbstractEventLoop:
-    """Return the background event loop of this process, which never ends."""
+    """Return the background event loop of this process, which never ends.
+
+    Raises:
+        LocalFailure: Python is shutting down. It has stopped the loop's thread, for which a caller
+            would wait forever.
+    """
+    if sys.is_finalizing():
+        raise LocalFailure(
+            "Python is shutting down, so the thread of this connection has stopped.",
+            remedy="Make the last calls before the main thread ends, or in a function that is"
+            " registered with `atexit`; not in a `__del__`.",
+        )
     process = getpid()
     loop = _loops.get(process)
     if loop is None:
@@ -117,6 +130,15 @@ def background_loop() -> asyncio.AbstractEventLoop:
             # Another thread has stored its loop first; all connections must belong to the same one.
             new_loop.call_soon_threadsafe(new_loop.stop)
     return loop
+
+
+def _loop_for(work: Coroutine[Any, Any, object]) -> asyncio.AbstractEventLoop:
+    """Return the background event loop; close the coroutine if there is none."""
+    try:
+        return background_loop()
+    except BaseException:
+        work.close()
+        raise
 
 
 def _run_until_stopped(loop: asyncio.AbstractEventLoop) -> None:
