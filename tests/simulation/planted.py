@@ -295,7 +295,7 @@ def sent_is_released(put: Any) -> None:
     def free(key: str, fence: int, *, ttl: int) -> Settle:
         return Settle(key, fence, idempotency.FREE, ttl=ttl)
 
-    put(flows, "abandon", free)
+    put(flows, "abandon_claim", free)
 
 
 @bug

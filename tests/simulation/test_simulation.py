@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -78,6 +78,26 @@ def test_every_planted_bug_of_an_outbox_is_found(bug: PlantedBug) -> None:
             except LawBroken:
                 return
     pytest.fail(f"{bug.name} was not found in {PATIENCE} schedules")
+
+
+def test_planted_bugs_replace_what_exists() -> None:
+    """Each planted bug replaces names that exist, and these have their old values afterwards."""
+    for bug in (*BUGS, *ENTRY_BUGS, *SHARD_BUGS):
+        originals: dict[tuple[Any, str], object] = {}
+
+        def look(
+            owner: Any, name: str, _: object, originals: dict[tuple[Any, str], object] = originals
+        ) -> None:
+            originals[owner, name] = getattr(owner, name)
+
+        bug.plant(look)
+        with bug.planted():
+            changed = [getattr(*place) is not value for place, value in originals.items()]
+        restored = [getattr(*place) is value for place, value in originals.items()]
+
+        assert originals, bug.name
+        assert all(changed), bug.name
+        assert all(restored), bug.name
 
 
 def test_seed_is_reproducible() -> None:
