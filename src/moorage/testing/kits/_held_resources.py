@@ -7,7 +7,7 @@ import gc
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import attrs
 
@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 
 _STATM: Final = Path("/proc/self/statm")
 _PAGE: Final = 4096
+_clear_caches: Final = cast(
+    "Callable[[], object]",
+    getattr(sys, "_clear_internal_caches", None) or getattr(sys, "_clear_type_cache", gc.collect),
+)
+"""Clears Python's caches of attribute look-ups; the function has a new name since Python 3.13.
+
+The caches keep thousands of names. A program that composes a name for each look-up fills them, and
+this is not a leak.
+"""
 
 
 @attrs.frozen
@@ -72,6 +81,7 @@ def memory_after(forget: Callable[[], object] | None) -> ProcessMemory:
     if forget is not None:
         forget()
     gc.collect()
+    _clear_caches()
     return ProcessMemory(
         objects=sys.getallocatedblocks(),
         bytes=int(_STATM.read_text().split()[1]) * _PAGE if _STATM.exists() else 0,
