@@ -56,7 +56,7 @@ _INDENT: Final = 4
 
 @attrs.frozen
 class _Item:
-    """A list item, with its nested items and text."""
+    """A list item of a blueprint, with its text and the items nested in it."""
 
     text: str
     items: list[_Item] = attrs.field(factory=list)
@@ -76,7 +76,7 @@ def declarations_of_blueprint(file: str, text: str) -> Mapping[tuple[str, ...], 
 
 
 def _sections(text: str) -> Iterator[tuple[list[str], list[_Item]]]:
-    """Yield the headings of each section, outermost first, with the items below them."""
+    """Yield the headings around each section, outermost first, with the list items below them."""
     headings: dict[int, str] = {}
     root = _Item("")
     for line in text.splitlines():
@@ -101,7 +101,7 @@ def _sections(text: str) -> Iterator[tuple[list[str], list[_Item]]]:
 
 
 class _Scope:
-    """The types of one file."""
+    """The types that one file declares."""
 
     def __init__(self, file: str) -> None:
         self._file = file
@@ -132,7 +132,7 @@ class _Scope:
         return Fields(tuple(fields), None)
 
     def _type(self, facts: list[str], item: _Item) -> Type:
-        """Return an attribute's type; its items are fields, words or choices."""
+        """Return an attribute's type from its facts and the fields or choices nested below it."""
         kind = next((fact for fact in facts if fact in {"enum", *_NAMES}), "")
         parts = [
             part
@@ -155,7 +155,7 @@ class _Scope:
         return Name(_NAMES[kind], (), (self._file,)) if kind else AnyType()
 
     def _inferred(self, values: list[Json]) -> Type:
-        """Return the type of some examples, in which each field may be missing."""
+        """Return a type inferred from examples, in which each field may be missing."""
         if all(isinstance(value, dict) for value in values):
             names = dict.fromkeys(name for value in values for name in value)
             fields = [

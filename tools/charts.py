@@ -1,4 +1,4 @@
-"""Draws the documentation's tables of benchmark figures as bar charts.
+"""Draws bar charts of the benchmark tables in the documentation.
 
 The page of the figures stays text; the site adds a picture above each of its tables. A bar ends at
 the median, and a line over it shows the interval. Our own rows stand out from the rest.
@@ -59,7 +59,7 @@ def bars(table: str) -> list[ChartBar]:
 
 
 def draw(title: str, rows: list[ChartBar]) -> str:
-    """Return the rows as SVG."""
+    """Return the rows as a bar chart in SVG."""
     scale = (_WIDTH - _NAMES - _FIGURES) / max(row.high for row in rows)
     height = _HEIGHT * len(rows) + 8
     lines: list[str] = []
@@ -93,7 +93,7 @@ def draw(title: str, rows: list[ChartBar]) -> str:
 
 
 class Charts(NamedTuple):
-    """A page with its charts.
+    """A documentation page together with its charts.
 
     Attributes:
         text: the page, which shows them.

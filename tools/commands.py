@@ -69,7 +69,7 @@ def _description(words: str) -> Iterator[str]:
 
 
 def _usage(words: str, app: App) -> str:
-    """Return the line that calls a command: its options, then its positional arguments."""
+    """Return a command's usage line: options first, then positional arguments."""
     options, places = ["[options]"], list[str]()
     for argument in _arguments(app):
         place = _place(argument)
@@ -90,7 +90,7 @@ def _arguments(app: App) -> list[Argument]:
 
 
 def _place(argument: Argument) -> str | None:
-    """Return the name of a positional argument; None for an option."""
+    """Return the placeholder for a positional argument, or None for an option."""
     return None if argument.index is None else _place_name(argument.names[0])
 
 

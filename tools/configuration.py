@@ -48,7 +48,7 @@ def page() -> str:
 
 
 def _sections(name: str, field: Field, inside: dict[str, Table]) -> Iterator[str]:
-    """Return the sections below a top-level name."""
+    """Return the page's sections about a top-level setting and the settings inside it."""
     nested_shape = _nested_shape(field.shape)
     path = f"{name}.<name>" if isinstance(_unwrapped_shape(field.shape), NamedTable) else name
     if isinstance(nested_shape, TableByKind):
@@ -78,7 +78,7 @@ def _settings() -> dict[str, Field]:
 
 
 def _nested_shape(shape: Shape) -> Table | TableByKind | None:
-    """Return the schema of a nested table, single or by name; None for a plain value."""
+    """Return the schema of the table or tables inside a setting; None for a plain value."""
     unwrapped_shape = _unwrapped_shape(shape)
     nested_shape = (
         unwrapped_shape.of if isinstance(unwrapped_shape, NamedTable) else unwrapped_shape

@@ -52,7 +52,7 @@ _ANNOTATIONS: Final = {
 
 
 def read_csdl(text: str) -> Json:
-    """Return the description as OpenAPI."""
+    """Return an OData description as OpenAPI."""
     return _Csdl(ET.fromstring(text)).description()  # noqa: S314 - a file of whoever runs the tool
 
 
@@ -207,7 +207,7 @@ class _Csdl:
         return type_.replace(name, self._name(name))
 
     def _name(self, name: str) -> str:
-        """Return a type's full name, resolving an alias."""
+        """Return the full name of a type, with an alias of its namespace replaced."""
         namespace, _, word = name.rpartition(".")
         return f"{self._aliases.get(namespace, namespace)}.{word}"
 

@@ -1,4 +1,4 @@
-"""Converts other API descriptions to OpenAPI: Google's discovery documents, Amazon's models.
+"""Converts Google's discovery documents, Amazon's models and other descriptions to OpenAPI.
 
 Both formats have what OpenAPI has under other names, so that each rule here is a renaming:
 
@@ -346,7 +346,7 @@ def _form_content(schema: Json) -> Json:
 
 
 def pattern_of(template: str) -> str:
-    """Return a regular expression for the paths of a template.
+    """Return a regular expression for the paths that fit a path template.
 
     A parameter that ends with a plus sign may have slashes.
     """

@@ -1,4 +1,4 @@
-"""Known mistakes of official descriptions, and differences from the vendors' documentation."""
+"""Known mistakes in official API descriptions, and differences from the vendors' pages."""
 
 from __future__ import annotations
 

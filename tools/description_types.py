@@ -90,7 +90,7 @@ def is_package(folder: Path) -> bool:
 
 
 def read_package(folder: Path) -> Json:
-    """Return the description of an unpacked package; its parent folder is the vendor's."""
+    """Return the API description of an unpacked package in a vendor's folder."""
     texts = {
         str(file.relative_to(folder)): file.read_text("utf-8")
         for suffix in (".apib", ".d.ts", ".json", ".md", ".py")
@@ -122,7 +122,7 @@ def _facts_of(folder: Path) -> tuple[str, str | None]:
 
 
 def describe_operations(texts: Mapping[str, str], operations: str) -> Json:
-    """Return the description of operations whose types are declared in some files.
+    """Return a description of these operations, whose types are declared in these files.
 
     Args:
         texts: the files' texts by their names.
@@ -142,7 +142,7 @@ def describe_operations(texts: Mapping[str, str], operations: str) -> Json:
 
 
 class _Types:
-    """The schemas of types, each made at its first reference."""
+    """The schemas of declared types; each is made when it is first referenced."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         self._declarations: dict[tuple[str, ...], Declaration] = {}
@@ -175,7 +175,7 @@ class _Types:
         self._pending: list[tuple[tuple[str, ...], list[Json]]] = []
 
     def operation(self, use: Json) -> Json:
-        """Return an operation made of its known parts: query, body and answer."""
+        """Return an operation with the query, body and answer that the library's types give."""
         parts = self._resolved_schema(use).get("properties", {})
         query = self._resolved_schema(parts.get("query", {}))
         operation: dict[str, Any] = {
@@ -254,7 +254,7 @@ class _Types:
     def _declared(
         self, type_: Type, bound: Mapping[str, Json]
     ) -> tuple[tuple[str, ...], Type] | None:
-        """Return the place and type of a declaration, or of one of its fields.
+        """Return where a type, or a field of it, is declared, and the declared type.
 
         Types generated from OpenAPI refer to each other by `components["schemas"]["Order"]`.
         """
@@ -336,7 +336,7 @@ class _Types:
         return self._schema(declaration.type, parameters)
 
     def _component(self, place: tuple[str, ...], arguments: list[Json]) -> str:
-        """Return the schema's name for a type whose arguments are named types, if any."""
+        """Return the name of the schema for a declared type with these type arguments."""
         key = (*place, *(part["$ref"].rpartition("/")[2] for part in arguments))
         if key not in self._names:
             self._names[key] = name = self._unused_name(".".join(key[1:]))
@@ -345,7 +345,7 @@ class _Types:
         return self._names[key]
 
     def _unused_name(self, name: str) -> str:
-        """Return a name, with a number if it is in use."""
+        """Return this name, followed by a number if it is already in use."""
         numbered_names = (f"{name}-{number}" for number in itertools.count(2))
         return next(
             item for item in itertools.chain((name,), numbered_names) if item not in self.schemas
@@ -422,7 +422,7 @@ class _Types:
         return result
 
     def _resolved_schema(self, schema: Json) -> Json:
-        """Return a schema without references, with the fields of all its parts."""
+        """Return a schema with its references resolved, and with the fields of all its parts."""
         while "$ref" in schema:
             schema = self.schemas[schema["$ref"].rpartition("/")[2]]
         if "allOf" not in schema:
@@ -456,7 +456,7 @@ def _common_length(first: str, second: str) -> int:
 
 
 def _union(schemas: list[Json]) -> Json:
-    """Return the schema for a union of schemas."""
+    """Return the schema of a value that fits one of these schemas."""
     if {} in schemas:
         return {}
     is_nullable = {"type": "null"} in schemas

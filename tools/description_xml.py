@@ -16,7 +16,7 @@ Json: TypeAlias = Any
 def read_xml(
     text: bytes, schema: Json, whole: Callable[[Json], Json], scalar: Callable[[Json, str], Json]
 ) -> Json:
-    """Return the value of an XML document.
+    """Return the value of an XML document, as its schema describes it.
 
     Args:
         text: the document.
@@ -33,7 +33,7 @@ class _XmlReader:
         self._scalar = scalar
 
     def value(self, schema: Json, element: Element) -> Json:
-        """Return the value of an element."""
+        """Return the value of an XML element, as its schema describes it."""
         schema = self._whole(schema)
         if schema.get("type") == "array":
             return [self.value(schema["items"], child) for child in element]

@@ -200,7 +200,7 @@ def response_problems(
 
 
 def problems_of(description: Description, schema: Json, value: Json, side: str) -> list[str]:
-    """Return a value's problems according to a schema.
+    """Return the mistakes in a value, compared with a schema.
 
     Args:
         description: the description that the schema is part of.
@@ -226,7 +226,7 @@ def _content(description: Description, part: Json, parameters: Json) -> Json:
 
 
 def _schema(content: Json, kind: str | None) -> Json:
-    """Return the schema for a media type; all JSON types are equal, and all XML types."""
+    """Return the schema for a media type; all JSON types count as one, and all XML types."""
     name = (kind or "").partition(";")[0]
     for described_type, part in content.items():
         media_type = described_type.partition(";")[0]
@@ -274,7 +274,7 @@ def _steps(name: str, fields: Json) -> tuple[str, ...]:
 def _form_value(
     description: Description, schema: Json, entries: list[tuple[tuple[str, ...], str]]
 ) -> Json:
-    """Return the value of form texts, each given with the parts of its name."""
+    """Return the value of a form, from each string in it and the parts of its field's name."""
     schema = _whole_schema(description, schema)
     if len(entries) == 1 and not entries[0][0]:
         return _scalar(description, schema, entries[0][1])
@@ -296,7 +296,7 @@ def _form_value(
 
 
 def _scalar(description: Description, schema: Json, text: str) -> Json:
-    """Return a form text converted to the schema's first choice that fits, or to a list of it."""
+    """Return a form's string converted to the first type that fits, or to a list of it."""
     for choice in schema.get("anyOf", ()):
         whole_choice = _whole_schema(description, choice)
         value = _read_json(whole_choice, text)
@@ -414,7 +414,7 @@ def _schema_problems(
 
 
 def _misfit(at: str, problems: list[str]) -> tuple[bool, int]:
-    """Return how badly a choice fits a value; another type or kind is worst."""
+    """Return how badly a schema fits a value; a wrong type is worse than other mistakes."""
     kinds = (f"{at} is no ", f"{at}.object cannot ", f"{at}.type cannot ")
     return any(problem.startswith(kinds) for problem in problems), len(problems)
 
@@ -447,7 +447,7 @@ def _wrong_fields(
 
 
 def _chosen_schema(description: Description, schema: Json, value: Json) -> Json:
-    """Return the schema that the discriminator chooses for a value, or the schema itself."""
+    """Return the schema that a value's discriminator field selects, or else the given schema."""
     discriminator = schema.get("discriminator")
     if not isinstance(discriminator, dict) or not isinstance(value, dict):
         return schema
@@ -516,7 +516,7 @@ def exchanges_of(vendor: str) -> tuple[Exchange, ...]:
 
 
 def target_of(exchange: Exchange) -> str:
-    """Return a request's path and query, with the action in an Amazon form."""
+    """Return the path and query of a request, with the action if it is an Amazon form."""
     parts = urlsplit(exchange.url)
     fields = [parts.query] if parts.query else []
     kind = exchange.request.headers.get("content-type") or ""
@@ -529,7 +529,7 @@ def target_of(exchange: Exchange) -> str:
 def operation_of(
     descriptions: list[Description], exchange: Exchange
 ) -> tuple[Description, Operation] | None:
-    """Return the first description of a request's operation; None if there is none.
+    """Return the operation that a request calls, with its description; None if there is none.
 
     Of operations whose paths are the same, the one is returned that fits the request best.
     """
@@ -562,7 +562,7 @@ def check(folder: Path) -> tuple[Counter[str], Counter[str]]:
 
 
 def compare(folder: Path) -> tuple[Counter[tuple[str, str]], Counter[str]]:
-    """Compare a vendor with the descriptions in its folder, and return the differences.
+    """Compare a vendor with the descriptions in its folder, and return the mistakes found.
 
     Returns:
         All problems, with their places, and the operations that are not described, each with its

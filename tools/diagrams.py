@@ -28,7 +28,7 @@ CHARACTER: Final = 6.4
 
 
 class Row(NamedTuple):
-    """A row of a state table, drawn as an arrow."""
+    """A row in a table of states, which is drawn as an arrow."""
 
     state: str
     event: str
@@ -54,7 +54,7 @@ def _node_name(value: str) -> str:
 
 
 def draw(title: str, rows: Iterable[Row], column: int) -> str:
-    """Return a table as SVG, with this distance between columns."""
+    """Return a table of states as SVG, with this distance between its columns."""
     rows = list(rows)
     edge = column // 2 + 4
     states = list(dict.fromkeys(state for row in rows for state in (row.state, row.then)))

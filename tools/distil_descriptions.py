@@ -83,7 +83,7 @@ def _is_sentence(word: object) -> bool:
 
 
 def excerpt(root: Json, source: str, requests: Iterable[tuple[str, str]]) -> Json:
-    """Return the part of a description for some requests; None if there is none.
+    """Return the part of a description that these requests use; None if they use nothing in it.
 
     Args:
         root: the description.
@@ -171,7 +171,7 @@ def json_text(value: Json, levels: int) -> str:
 
 
 def excerpts_of(folder: Path) -> dict[str, str]:
-    """Return the excerpts of a vendor's files as text, by name."""
+    """Return the excerpts of all descriptions in a vendor's folder, as text by file name."""
     requests = {
         (exchange.request.method.value, target_of(exchange))
         for exchange in exchanges_of(folder.name)

@@ -92,7 +92,7 @@ def digest(path: Path) -> str:
 
 
 def product_of(wheel: Path) -> Product:
-    """Return the product described in a wheel's metadata."""
+    """Return what a bill of materials needs to know of the package in a wheel."""
     with ZipFile(wheel) as archive:
         (name,) = (path for path in archive.namelist() if path.endswith(".dist-info/METADATA"))
         fields = message_from_string(archive.read(name).decode())
@@ -115,7 +115,7 @@ def installed_requirements(name: str) -> Sequence[str]:
 
 
 def check_installation(wheel: Path, version: str, extras: Iterable[str]) -> dict[str, Any]:
-    """Install a wheel in a fresh environment, import its modules, and return the report.
+    """Install a wheel in a new environment and import its modules; return the import report.
 
     Raises:
         SystemExit: the installation or the check failed.

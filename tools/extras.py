@@ -24,7 +24,7 @@ FOR_TESTS: Final = frozenset({"pytest"})
 
 
 def defects(core: Mapping[str, Any], reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the defects of extras, from the reports of their environments.
+    """Return the mistakes found in extras, from the reports of the environments they ran in.
 
     Args:
         core: the report of the environment without an extra.
@@ -47,7 +47,7 @@ def defects(core: Mapping[str, Any], reports: Mapping[str, Mapping[str, Any]]) -
 def uncovered_modules(
     core: Mapping[str, Any], reports: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
-    """Return the modules that no single extra can import, each with a missing package."""
+    """Return the modules that cannot be imported with any single extra, and what they lack."""
     absent_packages = dict(core["absent"])
     for report in reports.values():
         absent_packages = {

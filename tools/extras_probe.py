@@ -62,7 +62,7 @@ def problem_of(module: str, name: str = "") -> str:
 
 
 def absent_package(problem: str, installed: frozenset[str]) -> str:
-    """Return the missing package if that is the problem; otherwise ""."""
+    """Return the package whose absence causes an import problem, or "" for another cause."""
     start, _, module_text = problem.partition(": No module named '")
     package = module_text.partition("'")[0].split(".")[0]
     return package if start == "ModuleNotFoundError" and package not in installed else ""

@@ -68,7 +68,7 @@ tables on a quiet machine with the command beside them.
 
 
 def page(reports: Sequence[dict[str, Any]]) -> str:
-    """Return the page for the reports of one or more runs."""
+    """Return the page for the measurement reports of one or more runs."""
     comparisons = {
         name: comparison for report in reports for name, comparison in report["comparisons"].items()
     }
@@ -97,7 +97,7 @@ def page(reports: Sequence[dict[str, Any]]) -> str:
 
 
 def update_page(text: str, report: dict[str, Any]) -> str:
-    """Return the page with its tables replaced by the steady ones of a later report."""
+    """Return the page after replacing its tables by those of a newer report that are steady."""
     opening, *sections = re.split(r"^(?=## )", text, flags=re.MULTILINE)
     tables = {_name_of(section): section for section in sections if _name_of(section)}
     other_sections = [section for section in sections if not _name_of(section)]
@@ -185,7 +185,7 @@ def _figure(figure: dict[str, float], unit: float, form: str, sign: str) -> str:
 
 
 def main(paths: Sequence[Path], *, is_update: bool) -> None:
-    """Write the page from these reports, or only the tables that they have."""
+    """Write the page from these reports, or only replace the tables that the reports have."""
     reports = [json.loads(path.read_text("utf-8")) for path in paths]
     if is_update:
         text = PAGE.read_text("utf-8")

@@ -15,7 +15,7 @@ _ENDING = "-payments"
 
 
 def main(inputs: int, families: Sequence[str]) -> None:
-    """Try this many inputs for each of these families, or for all."""
+    """Send this many damaged webhooks to each of these families of presets, or to all families."""
     for family in families or [*FAMILIES, *(f"{name}{_ENDING}" for name in VENDORS)]:
         start_time, seed = time.perf_counter(), time.time_ns()
         vendor = family.removesuffix(_ENDING)

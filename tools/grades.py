@@ -45,7 +45,7 @@ def page() -> str:
 
 
 def row_of(result: Grade) -> str:
-    """Return a vendor's row."""
+    """Return a vendor's row in the table of grades."""
     failed_rules = ", ".join(finding.rule.name for finding in result.failures)
     page_path = f"vendors/{result.vendor}.md"
     has_page = (PAGE.parent / page_path).exists()
@@ -66,7 +66,7 @@ def rules() -> Iterator[str]:
 
 
 def main(*, check: bool) -> int:
-    """Write or check the page."""
+    """Write the page, or only check that it is current."""
     text = page()
     if not check:
         PAGE.write_text(text, "utf-8")

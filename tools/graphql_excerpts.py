@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 
 class _UsedFields(Visitor):
-    """The fields and arguments used in documents, by type name."""
+    """Collects the fields and arguments that GraphQL documents use, by type name."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ def _text(kind: GraphQLNamedType, used_fields: Mapping[str, set[str]]) -> str:
 
 
 def requests_of(vendor: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return the documents and variables of a vendor's scenarios."""
+    """Return the documents and variables that a vendor's scenarios send."""
     bodies = [json.loads(as_bytes(exchange.request)) for exchange in exchanges_of(vendor)]
     return [(body["query"], body.get("variables", {})) for body in bodies]
 

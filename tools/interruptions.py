@@ -1,4 +1,4 @@
-"""Interrupts calls at random moments, and counts grants that are not released.
+"""Interrupts calls at random moments, and counts slots and keys that stay taken.
 
 A timer raises `KeyboardInterrupt` in the middle of a call, thousands of times, wherever the thread
 happens to be: in the function that is protected, in ours, or in our clean-up. Then we look whether
@@ -43,7 +43,7 @@ def raise_error() -> NoReturn:
 
 
 class Timer:
-    """Raises `KeyboardInterrupt` once, at a random moment of a call."""
+    """A timer that raises `KeyboardInterrupt` once, at a random moment of a call."""
 
     armed = False
 
@@ -71,7 +71,7 @@ TIMER = Timer()
 
 
 def open_circuit(call: Callable[[Callable[[], Any]], object]) -> None:
-    """Open a circuit, and wait until a probe is allowed."""
+    """Open a circuit with a failed call, and wait until it allows a probe."""
     try:
         call(raise_error)
     except ConnectionError:
@@ -83,7 +83,7 @@ def _probes_manager(manager: ConnectorManager) -> bool:
 
 
 def managers() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
-    """Yield circuit probes through a manager's `run`, and checks that their slot is free."""
+    """Yield a probe call through a manager's `run`, and a check for a slot left taken."""
     while True:
         manager = ConnectorManager([Service("s", retry=None, circuit=PROBING)])
         open_circuit(partial(manager.run, "s"))
@@ -95,7 +95,7 @@ def _probes_breaker(breaker: CircuitBreaker) -> bool:
 
 
 def breakers() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
-    """Yield circuit probes through a breaker's `guard`, and checks that their slot is free."""
+    """Yield a probe call through a breaker's `guard`, and a check for a slot left taken."""
     while True:
         breaker = CircuitBreaker(PROBING)
         open_circuit(breaker.call)
@@ -108,7 +108,7 @@ def breakers() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
 
 
 def bulkheads() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
-    """Yield calls through a bulkhead, and checks that its slot is free."""
+    """Yield a call through a bulkhead, and a check for a slot left taken."""
     while True:
         bulkhead = Bulkhead(1)
 
@@ -125,7 +125,7 @@ def bulkheads() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
 def interrupted_slots(
     name: str, kinds: Iterator[tuple[Callable[[], object], Callable[[], bool]]], times: int
 ) -> str:
-    """Return, as text, how many interruptions left a slot taken."""
+    """Interrupt calls this many times; return a line on how many left their slot taken."""
     counts: Counter[str] = Counter()
     call, is_taken = next(kinds)
     for _ in range(times):
@@ -137,7 +137,7 @@ def interrupted_slots(
 
 
 def keys(times: int) -> str:
-    """Return, as text, how many interruptions caused a second effect under the same key."""
+    """Interrupt keyed calls; return a line on how many then had a second effect."""
     guard = Idempotency(timeout=0.01)
     effects: Counter[int] = Counter()
     counts: Counter[str] = Counter()
@@ -162,7 +162,7 @@ def keys(times: int) -> str:
 
 
 def main(times: int) -> None:
-    """Interrupt each case this many times, and print the grants that were not released."""
+    """Interrupt each case this many times, and print the results."""
     signal.signal(signal.SIGALRM, TIMER)
     # An interruption of a destructor is only reported there, as noise of this method.
     sys.unraisablehook = lambda _: None

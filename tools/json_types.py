@@ -1,4 +1,4 @@
-"""Parses the types in JSON Schemas and SCIM schemas into the form of TypeScript types."""
+"""Parses the types in JSON Schemas and SCIM schemas into types as TypeScript has them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TEXTS: Final = frozenset({"binary", "dateTime", "reference"})
 
 
 def declarations_from(file: str, text: str) -> Mapping[tuple[str, ...], Declaration]:
-    """Return the types in a JSON file, by file name and type name.
+    """Return the types in a JSON file, by the name of the file and of the type.
 
     A configuration with comments declares none.
     """
@@ -52,7 +52,7 @@ def declarations_from(file: str, text: str) -> Mapping[tuple[str, ...], Declarat
 
 
 class _Scope:
-    """The types of one file."""
+    """The types that one file declares."""
 
     def __init__(self, file: str) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""Lists the slowest tests, for sharing them between the workers of a run.
+"""Lists the slowest tests, so that the workers of a run can share them evenly.
 
 `python -m tools.long_tests build/tests.xml` reads the report that pytest wrote with `--junitxml`,
 and writes two lists:
@@ -34,7 +34,7 @@ MODULES: Final = Path("tests/shared_modules.txt")
 
 
 def seconds(report: str) -> dict[str, list[float]]:
-    """Return the duration of each test's cases in a report, by pytest's id."""
+    """Return the total seconds of each test in a report, by pytest's id of the test."""
     times: dict[str, list[float]] = defaultdict(list)
     for case in ET.fromstring(report).iter("testcase"):  # noqa: S314 - pytest wrote it
         name = case.get("name", "").partition("[")[0]
@@ -80,7 +80,7 @@ def _id_of(place: str, name: str) -> str:
 
 
 def main(report: Path) -> None:
-    """Write both lists from a report."""
+    """Write the lists of slow tests and of slow modules from a test report."""
     times = seconds(report.read_text(encoding="utf-8"))
     for path, names in ((TESTS, long_tests(times)), (MODULES, shared_modules(times))):
         path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")

@@ -31,7 +31,7 @@ Function: TypeAlias = "ast.FunctionDef | ast.AsyncFunctionDef"
 
 
 class Sink(NamedTuple):
-    """A class or function that takes a message for users.
+    """A class or function that takes an error message as an argument.
 
     Attributes:
         kind: the name of the class of error.
@@ -45,7 +45,7 @@ class Sink(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A message in the source code.
+    """An error message that is written in the source code.
 
     Attributes:
         kind: the class of the error.
@@ -79,7 +79,7 @@ _NAMED: Final = {
 
 
 def messages_of(package: Path) -> list[Message]:
-    """Return the messages of a package's modules, ordered by path."""
+    """Return the error messages in a package's modules, ordered by the modules' paths."""
     paths = sorted(package.rglob("*.py"))
     names = [path.relative_to(package).as_posix() for path in paths]
     modules = [
@@ -97,7 +97,7 @@ class _Call(NamedTuple):
 
 
 class _Module:
-    """A module with its calls, and the values of its names."""
+    """A module with its calls, and with the values that its names may have."""
 
     def __init__(self, name: str, tree: ast.Module) -> None:
         self.name = name
@@ -128,7 +128,7 @@ class _Module:
             self._read(child, inner, is_method=isinstance(child, ast.ClassDef))
 
     def messages(self, sinks: dict[str, Sink]) -> Iterator[Message]:
-        """Yield the module's messages."""
+        """Yield the error messages that are written in the module."""
         for call, function in self.calls:
             sink = sinks.get(_name_of(call.func))
             if sink is None:
@@ -209,7 +209,7 @@ def _all_sinks(modules: list[_Module]) -> dict[str, Sink]:
 def _passed_on(
     function: Function, calls: list[ast.Call], sinks: dict[str, Sink], *, is_method: bool
 ) -> Sink | None:
-    """Return a function as sink if it passes its own argument to another sink."""
+    """Return a function as sink if it passes one of its arguments on as an error message."""
     names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
     names = names[1:] if is_method and names[:1] in (["self"], ["cls"]) else names
     for call in calls:
@@ -223,7 +223,7 @@ def _passed_on(
 
 
 def _passed_name(node: ast.expr | None) -> str | None:
-    """Return the name that is an expression or nearly all of its text."""
+    """Return the variable name that makes up an expression or nearly all of its text."""
     match node:
         case ast.Name(id=name):
             return name

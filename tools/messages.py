@@ -26,7 +26,7 @@ PACKAGES: Final = {
 
 
 class Subject(NamedTuple):
-    """A page of messages about one subject.
+    """A page about the error messages of one subject.
 
     Attributes:
         path: its path in the site, without `.md`.
@@ -193,7 +193,7 @@ _MARKS: Final = re.compile(r"([\\*_<\[\]|~$])")
 
 
 class Row(NamedTuple):
-    """A message on a page.
+    """An error message as a row on a page.
 
     Attributes:
         subject: its page.
@@ -212,7 +212,7 @@ class Row(NamedTuple):
 
 @cache
 def rows() -> tuple[Row, ...]:
-    """Return all messages in page order; each is on one page."""
+    """Return all error messages in the order of the pages; each is on one page."""
     by_text: dict[str, list[Message]] = {}
     for prefix, package in PACKAGES.items():
         for message in messages_of(package):
@@ -228,7 +228,7 @@ def pages() -> dict[str, str]:
 
 
 def search_data() -> str:
-    """Return the search script, with all messages and the error classes' locations."""
+    """Return the search script, with all messages and the pages of the error classes."""
     names = [name for name in vars(errors) if isinstance(getattr(errors, name), type)]
     kinds = [name for name in names if issubclass(getattr(errors, name), errors.ConnectorError)]
     data = {
@@ -249,12 +249,12 @@ def _row(text: str, messages: list[Message]) -> Row:
 
 
 def _remedy(kind: str) -> str:
-    """Return the advice of an error class."""
+    """Return the advice that an error class gives to its reader."""
     return str(getattr(getattr(errors, kind, None), "remedy", ""))
 
 
 def _subject_of(module: str) -> Subject:
-    """Return the subject with the longest prefix of a module's path."""
+    """Return the subject whose module path is the longest prefix of this module's path."""
     lengths = [
         max((len(start) for start in subject.modules if module.startswith(start)), default=-1)
         for subject in SUBJECTS

@@ -89,7 +89,7 @@ class Function:
 
 @frozen
 class Change:
-    """A mutant's source change, independent of mutmut's numbering."""
+    """The change of source that a mutant makes, independent of mutmut's numbering."""
 
     function: str
     was: str
@@ -119,7 +119,7 @@ class Change:
         )
 
     def as_toml(self) -> str:
-        """Return the mutant as a TOML entry, to be completed with an explanation."""
+        """Return the mutant as a TOML entry to which a person adds an explanation."""
         return "\n".join(
             [
                 f"# {self.name}",
@@ -139,7 +139,7 @@ def is_sentence(literal: str) -> bool:
 
 
 def function_of(name: str) -> str:
-    """Return the dotted path of a function from mutmut's mangled name."""
+    """Return the dotted path of a function, from the mangled name that mutmut gives it."""
     module, _, function = mangled_name_from_mutant_name(name).rpartition(".")
     return f"{module}.{function.removeprefix('x_').strip('ǁ').removeprefix('xǁ')}".replace("ǁ", ".")
 
@@ -214,7 +214,7 @@ def make_mutants(workers: int) -> list[Change]:
 
 @frozen
 class BaselineMeasurements:
-    """The tests' costs and reached lines, measured without a mutant."""
+    """The durations of the tests and the lines that they reach, measured without a mutant."""
 
     costs: list[float]
     """How many seconds each test takes."""
@@ -249,7 +249,7 @@ class LineRecorder:
 
 
 class Tests:
-    """Finds the tests nearest to a change.
+    """Finds the tests that are nearest to a changed line.
 
     Args:
         items: the tests.
@@ -308,7 +308,7 @@ class Tests:
 
 
 def costs_of(tests: Iterable[str], spent: Iterable[tuple[str, str, float]]) -> list[float]:
-    """Return each test's duration alone, with its module's setup and teardown.
+    """Return how long each test takes if it runs alone, including its module's setup.
 
     Args:
         tests: their names.

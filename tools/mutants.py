@@ -1,4 +1,4 @@
-"""Mutates moorage's decisions and flows, and checks that a test notices.
+"""Makes mutants of moorage's decisions and flows, and checks that tests notice them.
 
 mutmut makes the mutants, and `mutant_trials` tries them; this script gives the verdict. A mutant
 that its tests do not notice must be explained in `tests/mutants-explained.toml`, by the lines it
@@ -40,7 +40,7 @@ NOTICED = Path("tests/mutants-noticed.txt")
 
 
 def explained() -> set[Change]:
-    """Read the surviving mutants that have an explanation."""
+    """Read the mutants that no test notices and that have an explanation."""
     entries = tomllib.loads(EXPLAINED.read_text("utf-8")).get("survivor", [])
     unexplained_entries = [entry for entry in entries if not entry.get("because")]
     if unexplained_entries:
@@ -49,7 +49,7 @@ def explained() -> set[Change]:
 
 
 def noticed_before() -> set[Function]:
-    """Read the functions whose mutants were all tested in earlier runs."""
+    """Read the functions of which tests noticed every mutant in earlier runs."""
     lines = NOTICED.read_text("utf-8").splitlines() if NOTICED.exists() else []
     pairs = (line.split() for line in lines)
     return {Function(name, digest) for digest, name in pairs}
@@ -58,7 +58,7 @@ def noticed_before() -> set[Function]:
 def noticed_now(
     fates: dict[Change, str], existing: set[Change], before: set[Function]
 ) -> set[Function]:
-    """Return the functions with all mutants tested, in this or earlier runs."""
+    """Return the functions of which tests noticed every mutant, in this or earlier runs."""
     fate_of = {change: fate for change, fate in fates.items() if change not in existing}
     unfinished_functions = {
         change.whole for change, fate in fate_of.items() if fate in {SURVIVED, UNTESTED}
@@ -68,7 +68,7 @@ def noticed_now(
 
 
 def as_table(fates: dict[Change, str], existing: set[Change]) -> str:
-    """Return the counts of each module as a documentation table."""
+    """Return a table for the documentation with the counts of mutants in each module."""
     lines = ["| module | mutants | killed | explained | unexplained |", "|---|---:|---:|---:|---:|"]
     modules: dict[str, Counter[str]] = {}
     for change, fate in fates.items():

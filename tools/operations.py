@@ -1,4 +1,4 @@
-"""Generates the classes for users from the contracts' declarations.
+"""Generates the classes that users call from the declarations of the contracts.
 
 It also generates the table of built-in vendors from the entry points in `pyproject.toml`.
 `python -m tools.operations` writes the files, and `make operations` runs it. A test compares them
@@ -124,7 +124,7 @@ if TYPE_CHECKING:
 
 
 def _by_hand(kind: str) -> _Source | None:
-    """Return the source of a contract's hand-written methods; None if there are none."""
+    """Return the source of a contract's methods written by hand; None if there are none."""
     name = f"{SOURCE.name}.operations._{kind}"
     return None if find_spec(name) is None else _Source(import_module(name))
 
@@ -134,7 +134,7 @@ def _command_lines(lines: Iterable[str]) -> str:
 
 
 def _names(*parts: ast.AST) -> set[str]:
-    """Return the names used in a signature."""
+    """Return the names that occur in these parts of a signature."""
     nodes = (node for part in parts for node in ast.walk(part))
     return {node.id for node in nodes if isinstance(node, ast.Name)}
 

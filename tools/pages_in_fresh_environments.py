@@ -83,7 +83,7 @@ def packages_of(name: str, page_plan: Plan) -> Packages:
 
 
 def build_wheels() -> dict[str, Path]:
-    """Return a new wheel for each of this checkout's packages, by folder name."""
+    """Build a wheel of each package in this checkout, and return them by folder name."""
     wheels: dict[str, Path] = {}
     for folder in DISTRIBUTIONS:
         name = "moorage" if folder == ROOT else folder.name
@@ -97,7 +97,7 @@ def build_wheels() -> dict[str, Path]:
 
 
 def build_environment(packages: Packages, wheels: dict[str, Path]) -> Path:
-    """Return the interpreter of an environment with only these packages."""
+    """Make an environment with only these packages, and return its Python interpreter."""
     folder = packages.folder
     python, stamp = folder / "bin" / "python", folder / "stamp"
     extras = f"[{','.join(packages.extras)}]" if packages.extras else ""
@@ -118,7 +118,7 @@ def _pip(python: Path, *arguments: str | Path) -> None:
 
 
 def follow_page(page: Path, python: Path) -> str:
-    """Execute a page with this Python; return why it fails, or ""."""
+    """Execute a page with this Python; return why it fails, or "" if it succeeds."""
 
     def fresh_environment(page_plan: Plan, notes: Path) -> Environment:
         pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}

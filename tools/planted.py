@@ -46,7 +46,7 @@ LOADED: Final = (
 
 @frozen
 class Vendor:
-    """A vendor, with the files of its module.
+    """A vendor, with the files of its module and of the modules that only it imports.
 
     Attributes:
         name: the stem of its module.

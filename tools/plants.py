@@ -72,7 +72,7 @@ _ZONE: Final = '__import__("datetime").timezone(__import__("datetime").timedelta
 
 @frozen
 class Plant:
-    """An inserted mistake: an edit of a source file.
+    """A mistake to insert into a vendor, as an edit of a source file.
 
     Attributes:
         kind: the sort of mistake.
@@ -93,18 +93,18 @@ class Plant:
     inside: range = range(0)
 
     def applied(self, source: str) -> str:
-        """Return the source with the mistake."""
+        """Return the source after the mistake was inserted."""
         data = source.encode()
         return (data[: self.first] + self.becomes.encode() + data[self.last :]).decode()
 
     def __str__(self) -> str:
-        """Return the place and edit on one line."""
+        """Return the file, the line and the edit in one line of text."""
         edit = f"{self.was} -> {self.becomes}"
         return f"{self.path}:{self.line} [{self.kind}] {' '.join(edit.split())[:150]}"
 
 
 def plants_in(path: str, source: str) -> list[Plant]:
-    """Return all possible mistakes in a module, each of which still compiles."""
+    """Return all mistakes that can be inserted in a module and that still compile."""
     plants = _MistakePlanter(path, source).plants()
     return [plant for plant in plants if _compiles(plant.applied(source))]
 
@@ -177,7 +177,7 @@ class _MistakePlanter:
                     yield self._plant("word", value, other_word)
 
     def _removed_words(self, node: ast.Call) -> Iterator[Plant]:
-        """Yield edits that remove a word from a table of equal names."""
+        """Yield edits that remove a word from a table of words that mean themselves."""
         if self._text(node.func).split(".")[-1] != "same":
             return
         for part in node.args[1:]:
@@ -264,7 +264,7 @@ class _MistakePlanter:
             yield self._plant("unit", node, '"EUR"')
 
     def _operands(self, node: ast.BoolOp) -> Iterator[Plant]:
-        """Yield edits that remove a part of a condition or default."""
+        """Yield edits that remove an operand of a condition, or a default."""
         word = " or " if isinstance(node.op, ast.Or) else " and "
         for operand in node.values:
             if operand is node.values[-1] and self._is_empty_key(node):
@@ -277,7 +277,7 @@ class _MistakePlanter:
             yield self._plant("condition", node, f"({remaining_operands})")
 
     def _is_empty_key(self, node: ast.BoolOp) -> bool:
-        """Return whether a look-up without its default would find nothing either."""
+        """Return whether a default is only an empty key, with which a look-up finds nothing."""
         match self._parents[node], node.values[-1]:
             case ast.Call(func=ast.Attribute(attr="get")), ast.Constant(value=""):
                 return True

@@ -1,4 +1,4 @@
-"""Writes the end of each protection's page: defaults, and two recorded runs.
+"""Writes the last part of each protection's page: its defaults and its recorded runs.
 
 `python -m tools.protections` writes it into the pages. The defaults come from the signatures, their
 meanings from the docstrings, and the pictures from `tools.recorded_runs`.
@@ -105,7 +105,7 @@ PROTECTIONS: Final = (
 
 
 def section(protection: Protection) -> str:
-    """Return the end of a protection's page, as Markdown."""
+    """Return the generated last part of a protection's page, as Markdown."""
     parts = [HEADING, ""]
     for kind, names in protection.settings:
         parts += [*_table(kind, names), ""]
@@ -117,7 +117,7 @@ def section(protection: Protection) -> str:
 
 
 def with_section(text: str, protection: Protection) -> str:
-    """Return a page with its generated end replaced."""
+    """Return a page in which the generated last part is replaced."""
     return f"{text.partition(HEADING)[0].rstrip()}\n\n{section(protection)}"
 
 

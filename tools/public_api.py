@@ -22,7 +22,7 @@ PATH: Final = Path(__file__).parent.parent / "tests" / "public_api.txt"
 
 
 def public_api() -> Iterator[str]:
-    """Yield the lines of the file, sorted by name."""
+    """Yield the lines of the file of signatures, sorted by name."""
     for name in sorted({"open", *moorage.__all__}):
         yield from _lines_of(name, getattr(moorage, name))
 
@@ -45,7 +45,7 @@ def _lines_of(name: str, value: Any) -> Iterator[str]:
 
 
 def _own_members(kind: type) -> dict[str, object]:
-    """Return a class's own members, and those inherited from unexported classes."""
+    """Return a class's members, including those of its base classes that are not exported."""
     members: dict[str, object] = {}
     for base in kind.__mro__[::-1]:
         is_ours = base.__module__.startswith("moorage")
@@ -71,7 +71,7 @@ def _member(name: str, value: object) -> Iterator[str]:
 
 
 def _signature(value: Any) -> str:
-    """Return the names, kinds and defaults of parameters, without types."""
+    """Return the names, kinds and defaults of a function's parameters, without their types."""
     if not callable(value):
         return ""
     parameters = [

@@ -48,14 +48,14 @@ _NO_BASES: Final = frozenset({"ABC", "BaseModel", "Enum", "object", "str"})
 
 
 def declarations_in(file: str, text: str) -> Mapping[tuple[str, ...], Declaration]:
-    """Return a module's types, by file name and type name."""
+    """Return the types in a Python module, by the name of the file and of the type."""
     module = ast.parse(text)
     scope = _Scope(file, "pydantic" in text)
     return {(file, name): part for name, part in scope.declarations(module)}
 
 
 class _Scope:
-    """The types in a module.
+    """The types that a Python module declares.
 
     Args:
         file: the module's file.
@@ -104,7 +104,7 @@ class _Scope:
                     yield Field(name, self.type(part.annotation), required)
 
     def _listed_fields(self, node: ast.ClassDef) -> Iterator[Field]:
-        """Yield the fields listed by Swagger's generator, with types and JSON names."""
+        """Yield the fields in the lists that Swagger's generator writes, with types and names."""
         tables: dict[str, dict[str, str]] = {
             name: ast.literal_eval(part.value)
             for part in node.body
@@ -162,7 +162,7 @@ class _Scope:
 
 
 def _has_default(value: ast.expr | None) -> bool:
-    """Return whether a class field's value is a default."""
+    """Return whether the value that a class gives a field is a default."""
     if isinstance(value, ast.Call):
         words = {keyword.arg for keyword in value.keywords}
         return bool(value.args) or not words.isdisjoint({"default", "default_factory"})

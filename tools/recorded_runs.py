@@ -1,4 +1,4 @@
-"""Records and draws what the protections do in a run.
+"""Records what the protections do in a run, and draws it as a picture.
 
 Each run is a small program in virtual time, with a vendor that follows a script. Its messages are
 those that the program, moorage and the vendor really exchanged, with the events in between.
@@ -54,7 +54,7 @@ _SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 class Answer(NamedTuple):
-    """A vendor's answer in a script.
+    """One answer of a scripted vendor.
 
     Attributes:
         status: its status; 0 if it is lost.
@@ -73,7 +73,7 @@ LOST: Final = Answer(0)
 
 
 class Recorder:
-    """Records the events of a run.
+    """A scripted vendor that records the events of a run.
 
     Attributes:
         rows: what happened, in order.
@@ -94,7 +94,7 @@ class Recorder:
         self._is_real = is_real
 
     def manager(self, credentials: Any = None, **settings: Any) -> AsyncConnectorManager:
-        """Return a manager with one service, and record the service's whole traffic."""
+        """Return a manager with one service, all of whose requests and events are recorded."""
         return AsyncConnectorManager(
             [Service("vat", _URL, **settings)],
             http=self,
@@ -177,7 +177,7 @@ _TEXTS: Final[dict[type[events.Event], str]] = {
 
 
 def _text_of(event: events.Event) -> str | None:
-    """Return the words for an event; None if the messages already show it."""
+    """Return the text for an event in the picture; None if the messages already show it."""
     match event:
         case events.RetryScheduled():
             return f"pause of {event.delay:g} s"
@@ -199,7 +199,7 @@ Play: TypeAlias = "Callable[[Recorder], Coroutine[Any, Any, None]]"
 
 
 class Run(NamedTuple):
-    """A run to be recorded.
+    """A run of calls that is recorded and drawn.
 
     Attributes:
         name: the name of its picture.
@@ -217,7 +217,7 @@ class Run(NamedTuple):
 
 
 def _calls(number: int, request: Request = GET, **settings: Any) -> Play:
-    """Return a run with consecutive calls."""
+    """Return the calls of a run that makes them one after another."""
 
     async def record_calls(recorder: Recorder) -> None:
         async with recorder.manager(**settings) as manager:
@@ -228,7 +228,7 @@ def _calls(number: int, request: Request = GET, **settings: Any) -> Play:
 
 
 def _concurrent_play(number: int, **settings: Any) -> Play:
-    """Return a run with concurrent calls."""
+    """Return the calls of a run that makes them at the same time."""
 
     async def record_calls(recorder: Recorder) -> None:
         async with recorder.manager(**settings) as manager:
@@ -238,7 +238,7 @@ def _concurrent_play(number: int, **settings: Any) -> Play:
 
 
 def _play_with_key(**settings: Any) -> Play:
-    """Return a run that makes a call twice with one key."""
+    """Return the calls of a run that makes the same call twice with one key."""
 
     async def record_calls(recorder: Recorder) -> None:
         async with recorder.manager(**settings) as manager:
@@ -394,7 +394,7 @@ RUNS: Final = (
 
 @cache
 def recorded_rows(run: Run) -> tuple[Row, ...]:
-    """Return the recorded rows of a run."""
+    """Record a run, and return the rows of its picture."""
     recorder = Recorder(run.answers, is_real=run.is_real)
     asyncio.run(run.play(recorder))
     return tuple(recorder.rows)

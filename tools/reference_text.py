@@ -1,4 +1,4 @@
-"""A reference entry: a name's signature, docstring and members."""
+"""Reference entries: the signature, docstring and members of each documented name."""
 
 import enum
 import inspect

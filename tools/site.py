@@ -115,7 +115,7 @@ def sources() -> dict[str, str]:
 
 
 def llms_text(whole: Section) -> str:
-    """Return the list of all pages for programs, in the format of llms.txt."""
+    """Return the list of all pages for programs to read, in the format llms.txt."""
     lines = ["# moorage", "", f"> {ABOUT}", ""]
     for entry in whole.entries:
         pages = entry.pages() if isinstance(entry, Section) else (entry,)
@@ -125,7 +125,7 @@ def llms_text(whole: Section) -> str:
 
 
 def build(target: Path, texts: Mapping[str, str], whole: Section) -> None:
-    """Build a site.
+    """Build a documentation site with Sphinx.
 
     Args:
         target: the folder of the site; what was there is removed.
@@ -194,7 +194,7 @@ _SETTINGS: Final[dict[str, Any]] = {
 
 
 def _section(title: str, entries: list[Any]) -> Section:
-    """Return a section from its part of the navigation file."""
+    """Return a section of the navigation, from its entries in the navigation file."""
     pairs = [pair for entry in entries for pair in entry.items()]
     return Section(
         title,
@@ -212,19 +212,19 @@ def _with_contents(text: str, whole: Section) -> str:
 
 
 def _with_side_bar(whole: Section, _: Any, page: str, __: str, context: Any, ___: Any) -> None:
-    """Make the theme draw our side bar, as its own would contain all pages on each page."""
+    """Give each page our own side bar, as the theme's would list all pages on every page."""
     bar = side_bar(whole, 1, f"{page}.md", context["pathto"])
     context["toctree"] = lambda **_: bar
 
 
 def _with_search(app: Any, page: str, *_: Any) -> None:
-    """Make the search page find messages, by our scripts that run after Sphinx's."""
+    """Make the search page find error messages, with scripts that run after Sphinx's own."""
     for script in _SEARCH_SCRIPTS if page == "search" else ():
         app.add_js_file(script, loading_method="defer")
 
 
 def side_bar(section: Section, level: int, path: str, link: Callable[[str], str]) -> str:
-    """Return a page's side bar: all sections, with the pages of the page's own sections.
+    """Return a page's side bar: all sections of the site, and the pages of its own section.
 
     Args:
         section: the section to draw.

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Supervisor:
-    """A shell that runs commands when its block or this process ends.
+    """A shell that runs commands when its `with` block or this process ends.
 
     The shell reads from a pipe whose other end only this process has. The kernel closes that end
     when the process ends, whatever ended it.

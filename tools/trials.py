@@ -1,4 +1,4 @@
-"""Runs a vendor's tests with one inserted mistake after another.
+"""Tests a vendor with one inserted mistake after another.
 
 Most mistakes are inside functions. One run of pytest collects the tests, and forks for each
 mistake: the child gives the function the bytecode of the changed source, and runs the tests that
@@ -90,7 +90,7 @@ class _Finder(MetaPathFinder):
 
 
 class _TrialRecorder:
-    """A pytest plugin that records each test's cost and the vendor lines that it reaches."""
+    """A pytest plugin that records how long each test takes and which vendor lines it reaches."""
 
     def __init__(self, vendor: Vendor) -> None:
         self._files = {str(Path(path).absolute()): path for path in vendor.paths}
@@ -121,7 +121,7 @@ class _TrialRecorder:
         return self._monitoring.DISABLE
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add the duration of a test's phase."""
+        """Add the duration of one phase of a test to the test's total."""
         self.costs[report.nodeid] += report.duration
         if report.failed:
             self.failed.append(report.nodeid)
@@ -210,7 +210,7 @@ def _run(items: Sequence[pytest.Item]) -> None:
 
 
 def _tests_for(plant: Plant, watch: _TrialRecorder) -> list[str]:
-    """Return the tests that reach a line; all tests if the line runs at import."""
+    """Return the tests that reach the changed line, or all tests if it runs at import."""
     reaching_tests: Iterable[str] = watch.costs
     if plant.inside:
         tests = {
@@ -261,7 +261,7 @@ _OPTIMIZED: Final = 1
 
 
 def _give_bytecode(plant: Plant, functions: Sequence[FunctionType]) -> bool:
-    """Give a function the changed bytecode; return False if it must be imported again."""
+    """Give a function its changed bytecode; return False if the module must be imported again."""
     path = Path(plant.path)
     place = str(path.absolute())
     planted_code = compile(plant.applied(path.read_text("utf-8")), place, "exec", dont_inherit=True)
@@ -358,7 +358,7 @@ class _Session:
 
 
 def _session_output(vendor: Vendor, plants: Sequence[Plant], workers: int) -> Iterator[Any]:
-    """Yield a session's output: measurements, and mistakes with exit codes."""
+    """Run a test session; yield its measurements, then each mistake with its exit code."""
     reading, writing = os.pipe()
 
     def work() -> int:

@@ -30,19 +30,19 @@ _SCOPES: Final = frozenset({"module", "namespace"})
 
 @attrs.frozen
 class AnyType:
-    """A type without information about the JSON value."""
+    """A type that says nothing about the JSON value."""
 
 
 @attrs.frozen
 class Literal:
-    """A type with a single value."""
+    """A type whose only value is this literal."""
 
     value: bool | float | str
 
 
 @attrs.frozen
 class Name:
-    """A use of a named type.
+    """A place where a named type is used.
 
     Attributes:
         name: the name, which may have dots.
@@ -92,7 +92,7 @@ class Keys:
 
 @attrs.frozen
 class Member:
-    """The type of another type's indexed fields, such as `T["id"]`."""
+    """The type of a field of another type, such as `T["id"]`."""
 
     owner: Type
     index: Type
@@ -100,7 +100,7 @@ class Member:
 
 @attrs.frozen
 class MappedType:
-    """A type with one field per name.
+    """A mapped type, which has one field for each of some names.
 
     Attributes:
         parameter: what stands for the name in the type of its field.
@@ -154,7 +154,7 @@ Type: TypeAlias = (
 
 @attrs.frozen
 class Declaration:
-    """A named type.
+    """The declaration of a named type.
 
     Attributes:
         kind: its keyword; that of a value is `const`.
@@ -180,7 +180,7 @@ def declarations_of(file: str, text: str) -> Mapping[tuple[str, ...], Declaratio
 
 
 class _Parser:
-    """A parser with its current position."""
+    """A parser of TypeScript declarations, with its current position."""
 
     def __init__(self, text: str) -> None:
         self._tokens = [match["token"] for match in _TOKEN.finditer(text) if match["token"]]
@@ -219,7 +219,7 @@ class _Parser:
         return token
 
     def _take(self, *tokens: str) -> bool:
-        """Return the next token if it is one of these, and move on."""
+        """If the next token is one of these, move past it; return whether it was."""
         is_next = self._token() in tokens
         self._position += is_next
         return is_next

@@ -121,7 +121,7 @@ _EXCEPTION: Final = "# words: "
 
 
 class Finding(NamedTuple):
-    """A bad wording and its line.
+    """The line and the description of a bad wording.
 
     Attributes:
         path: the file.
@@ -226,7 +226,7 @@ def _articles(nodes: Sequence[ast.AST]) -> Iterator[_Finding]:
 
 
 def _article(word: str) -> str | None:
-    """Return the article for a word; None if it depends on the pronunciation."""
+    """Return the article, `a` or `an`, for a word; None if it depends on how the word is spoken."""
     if re.match(r"\w\b|[A-Z]{2}|\w*\d|[Hh]ttp|ssl", word):
         return None
     if word[0] in "hH":
@@ -242,7 +242,7 @@ def _is_class_name(value: ast.FormattedValue) -> bool:
 
 
 def _messages(node: ast.AST, outer: list[ast.AST]) -> Iterator[_Finding]:
-    """Yield the messages of errors and problems that are not complete sentences.
+    """Yield the error messages that begin in lower case or lack a full stop.
 
     Args:
         node: the tree to look through.
@@ -268,7 +268,7 @@ def _messages(node: ast.AST, outer: list[ast.AST]) -> Iterator[_Finding]:
 
 
 def _outer_literals(message: ast.expr) -> tuple[str | None, str | None]:
-    """Return the literal text at both ends of a message; None where it is computed."""
+    """Return the literal text at the start and end of a message; None where it is computed."""
     if isinstance(message, ast.JoinedStr):
         return _literal_text(message.values[0]), _literal_text(message.values[-1])
     return _literal_text(message), _literal_text(message)
@@ -299,7 +299,7 @@ def _begins_with_name(text: str, outer: list[ast.AST]) -> bool:
 
 
 def _names(nodes: Sequence[ast.AST]) -> Iterator[_Finding]:
-    """Yield verbs and metaphors used as names."""
+    """Yield the names that are verbs or metaphors."""
     for node in nodes:
         if isinstance(node, _Function):
             yield from _values(node)

@@ -35,7 +35,7 @@ def _cells(chosen: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
 
 
 def _run(cluster: Cluster, name: str, fault: str, point: str, python: str) -> dict[str, Any]:
-    """Run one cell, and return its result."""
+    """Run one cell of the crash matrix, and return its result."""
     try:
         if name in peers.QUEUES:
             verdict = peers.run(cluster, python, name, point, fault)

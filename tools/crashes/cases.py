@@ -47,7 +47,7 @@ Put = tuple[str, str, tuple[Any, ...], dict[str, Any]]
 
 @attrs.frozen
 class CrashCase:
-    """A call of the crash matrix.
+    """A call that the crash matrix tests.
 
     Attributes:
         contract: the contract, such as "payments".
@@ -85,7 +85,7 @@ class CrashCase:
         return f"{self.contract}.{self.verb}@{self.vendor}{suffix}"
 
     def fixture(self) -> SandboxFixture:
-        """Return an account in a new sandbox of the vendor."""
+        """Return a new sandbox of the vendor, with the options of an account in it."""
         return fixture_of(self.vendor, Path())
 
     def configuration(
@@ -107,7 +107,7 @@ class CrashCase:
         return tree
 
     def prepare(self, fixture: SandboxFixture) -> tuple[Any, ...]:
-        """Return the arguments that the call needs, such as a payment's reference."""
+        """Prepare what the call needs, such as a payment, and return the call's arguments."""
         if self.prepared is None:
             return ()
         assert fixture.sandbox is not None
@@ -121,7 +121,7 @@ def _order(source: str = "pm_card_visa") -> Callable[[], tuple[Any, ...]]:
 
 
 def _charge_case(verb: str) -> Callable[[Hub, SandboxFixture], tuple[Any, ...]]:
-    """Return a function that makes a payment for a call about it."""
+    """Return a function that makes a payment, which the tested call is then about."""
 
     def pay(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
         order = Charge(ALL_OF_IT, fixture.token, reference="ORDER-1")
@@ -139,7 +139,7 @@ def _approved_payment(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
 
 
 def _schedule_case(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
-    """Return the reference of a text message scheduled for tomorrow."""
+    """Schedule a text message for tomorrow, and return its reference."""
     text = SmsMessage(
         to=NUMBERS[0],
         text="Thank you.",
@@ -230,7 +230,7 @@ def _shipped_ids(sandbox: Any) -> list[str]:
 
 
 def _shipping(vendor: str, effects: Callable[[Any], list[str]], looks: int = 1) -> CrashCase:
-    """Return a case that gets rates before it buys a label."""
+    """Return the case in which rates are read before a label is bought."""
     sells = CrashCase(
         "shipping", "create_shipment", vendor, _parcel, effects, ("label",), looks=looks
     )

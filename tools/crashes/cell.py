@@ -49,7 +49,7 @@ _numbers = itertools.count()
 
 
 class CellError(Exception):
-    """Raised if a cell could not be run and has no result."""
+    """Raised if a cell of the crash matrix could not be run and so has no result."""
 
 
 @attrs.frozen
@@ -90,7 +90,7 @@ class Outcome:
 
 
 class Process:
-    """A process of a cell, connected to the test harness."""
+    """A process of a crash matrix cell, with a connection to the test harness."""
 
     def __init__(self, program: Callable[..., None], *values: Any) -> None:
         self.connection, peer_connection = _fork.Pipe()
@@ -151,14 +151,14 @@ def _migrate(url: str, _: Connection) -> None:
 
 
 def prepare(cluster: Cluster) -> None:
-    """Create the database that every cell copies."""
+    """Create the template database that every cell of the crash matrix copies."""
     process = Process(_migrate, cluster.database(TEMPLATE))
     process.wait_until_ended()
     process.kill()
 
 
 class _Cell:
-    """A cell's processes, in the order in which they run."""
+    """A cell of the crash matrix, which starts its processes one after another."""
 
     def __init__(self, cluster: Cluster, case: CrashCase, point: str, fault: str) -> None:
         self._cluster = cluster
@@ -228,7 +228,7 @@ class _Cell:
             self._cluster.start()
 
     def _succeed(self) -> Any:
-        """Run another worker until nothing changes, and return its report."""
+        """Start another worker, which runs until nothing changes, and return its report."""
         return self._start(programs.successor, self._site, self._hours).hear()
 
     def _has_order(self) -> bool:

@@ -1,4 +1,4 @@
-"""Writes the page of the crash matrix from the stored cells of a run."""
+"""Writes the page about the crash matrix from the stored results of a run."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ python -m tools.crashes --page build/crashes.jsonl
 
 
 def page_of_rows(rows: Iterable[Row]) -> str:
-    """Return the page for a run's rows; a repeated cell's last row counts."""
+    """Return the page for the result rows of a run; if a cell was repeated, its last row counts."""
     latest_rows = {(row["case"], row["fault"], row["point"]): row for row in rows}
     cells = {cell: row["verdict"] for cell, row in latest_rows.items()}
     expected_effects = {case.name: Counter(case.expected) for case in CASES}

@@ -1,4 +1,4 @@
-"""The crash matrix for other task queues, where they have the same crash points.
+"""The crash matrix for other task queues, at the crash points that they have too.
 
 A queue has no point after its settlement or in a renewal that can be reached from outside, so
 those are left out.
@@ -78,7 +78,7 @@ class _Control:
 
 @attrs.frozen
 class _Cell:
-    """One combination of a task queue and a crash, in the table of crash tests."""
+    """One combination of a task queue, a crash point and a fault in the crash matrix."""
 
     _cluster: Cluster
     _python: str
@@ -145,7 +145,7 @@ class _Cell:
             self._cluster.start()
 
     def _count(self) -> int:
-        """Return the number of charges, after giving the workers time."""
+        """Return the number of charges at the vendor, after waiting for the workers."""
         charges = 0
         for _ in range(_POLLS):
             self._vendor.go()

@@ -46,7 +46,7 @@ _OPEN = EntryQuery(states=(EntryState.WAITING, EntryState.CLAIMED), limit=10)
 
 
 class CrashPoint:
-    """Reports to the harness that a process has reached its crash point, and waits there.
+    """A point in a process that reports to the harness when it is reached, and waits there.
 
     Args:
         point: the crash point; None if the process has none.
@@ -59,7 +59,7 @@ class CrashPoint:
         self._lock = Lock()
 
     def stop_at(self, point: str) -> None:
-        """Wait here the first time, if this is the crash point."""
+        """If this is the crash point and it is reached for the first time, wait here."""
         with self._lock:
             if point != self.point:
                 return
@@ -76,7 +76,7 @@ class ShiftedClock:
         self._shift = timedelta(hours=hours)
 
     def nanoseconds(self) -> int:
-        """Return the system's nanoseconds, for durations."""
+        """Return the nanoseconds of the system's clock, which measure durations."""
         return self._system.nanoseconds()
 
     def utc(self) -> datetime:
@@ -99,7 +99,7 @@ class GatedOutbox(SqlOutbox):
     def claim(
         self, limit: int, lease: float, most: int, /, timeout: float | None = None
     ) -> Sequence[OutboxEntry]:
-        """Claim entries, with a crash point."""
+        """Claim entries, then stop if this is the crash point."""
         entries = super().claim(limit, lease, most, timeout)
         if entries:
             self._gate.stop_at("claimed")
@@ -112,13 +112,13 @@ class GatedOutbox(SqlOutbox):
         /,
         timeout: float | None = None,
     ) -> Sequence[bool]:
-        """Store the results of entries, with a crash point."""
+        """Store the results of entries, then stop if this is the crash point."""
         outcomes = super().settle(entries, fences, timeout)
         self._wrote(entries)
         return outcomes
 
     def swap(self, entry: OutboxEntry, fence: int, /, timeout: float | None = None) -> bool:
-        """Store the result of an entry, with a crash point."""
+        """Store the result of one entry, then stop if this is the crash point."""
         is_written = super().swap(entry, fence, timeout)
         self._wrote([entry])
         return is_written
@@ -139,7 +139,7 @@ def migrate(url: str) -> None:
 
 @attrs.frozen
 class CaseSite:
-    """A cell's case, with the URLs for its programs.
+    """The case of a cell, with the database and vendor URLs that its programs use.
 
     Attributes:
         case: the call.
@@ -160,7 +160,7 @@ class CaseSite:
 
 
 def host(site: CaseSite, gate: CrashPoint, hours: int) -> None:
-    """Store an order and its call in one transaction."""
+    """Store an order and the call for it in one transaction."""
     case = site.case
     outbox = Outbox(SqlOutbox(site.database), clock=ShiftedClock(hours))
     # A host that loses its database tells its user, who tries again.
@@ -202,7 +202,7 @@ def vendor(case: CrashCase, point: str | None, harness: Connection) -> None:
 
 
 def worker(site: CaseSite, gate: CrashPoint) -> None:
-    """Make one call, unless another worker has made it."""
+    """Make the call that the outbox holds, unless another worker has made it."""
     answers = count()
 
     def observe(event: Event) -> None:
@@ -221,7 +221,7 @@ def worker(site: CaseSite, gate: CrashPoint) -> None:
 
 
 def successor(site: CaseSite, hours: int, harness: Connection) -> None:
-    """Process entries and payments until nothing changes, and report the final state."""
+    """Process outbox entries and payments until nothing changes, then report the final state."""
     clock = ShiftedClock(hours)
     Vendor.listed_within = 0.0  # a sandbox lists what it has done at once
     hub = moorage.open(site.configuration, clock=clock)

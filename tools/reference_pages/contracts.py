@@ -369,7 +369,7 @@ _PAGES: Final = (
 
 
 def _pages_of_contracts() -> Iterator[Page]:
-    """Yield a page for each contract that the list lacks."""
+    """Yield a page for each contract that has no entry in the list of pages."""
     existing = {page.path for page in _PAGES}
     for kind, title in CONTRACTS.items():
         if kind not in existing:

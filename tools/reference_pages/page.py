@@ -1,4 +1,4 @@
-"""A reference page, and the objects of its names."""
+"""A reference page, and the objects that the names on it stand for."""
 
 import importlib
 import inspect
@@ -10,7 +10,7 @@ import moorage
 
 
 class Page(NamedTuple):
-    """A reference page: path, title, and documented names.
+    """A reference page, with its path, its title and the names that it documents.
 
     A name without a module is one that `moorage` exports; `module:name` is one to import from
     there, `module:*` is everything public that the module defines, and `module:` the module.
@@ -34,7 +34,7 @@ def public_classes(module: ModuleType) -> Iterator[tuple[str, Any]]:
 
 
 def members_of(name: str) -> list[tuple[str, Any]]:
-    """Return the names and objects of an entry on a page."""
+    """Return each name and object that an entry of a page stands for."""
     path, colon, target = name.partition(":")
     if not colon:
         return [(name, getattr(moorage, name))]
