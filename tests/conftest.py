@@ -69,7 +69,7 @@ os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "authority
 
 
 def _memory_folder() -> Path | None:
-    """Return a folder in memory for temporary files; None if memory is scarce.
+    """Return a folder in memory for temporary files, or None if memory is scarce.
 
     A commit of SQLite waits for its disk, and tests make tens of thousands of commits.
     """
@@ -123,7 +123,7 @@ def _is_whole_run(config: pytest.Config) -> bool:
 
 
 def _sharing_worker(config: pytest.Config) -> tuple[int, int] | None:
-    """Return the number of this worker, and how many there are, if they share the whole run."""
+    """Return this test worker's number and their count, if the workers share the whole test run."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
     if not (workers and _is_whole_run(config)):
         return None
@@ -131,7 +131,7 @@ def _sharing_worker(config: pytest.Config) -> tuple[int, int] | None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Ignore the modules that other workers collect, if there are several and all tests run."""
+    """Ignore the test modules that other workers collect, if several workers run all tests."""
     is_module = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
     if not is_module or (sharing := _sharing_worker(config)) is None:
         return None
@@ -141,7 +141,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """Collect without coverage in a worker all of whose modules other workers collect too.
+    """Turn coverage off while a worker collects only modules that other workers collect too.
 
     Lines that run on import are covered there, and to import under the tracer takes twice as long.
     """
@@ -167,7 +167,7 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: list[object]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config) -> SharedModules | None:
-    """Return a scheduler for workers that have collected different modules, if they have."""
+    """If workers have collected different modules, return a scheduler for them."""
     if not _is_whole_run(config):
         return None
     session: Any = config.pluginmanager.get_plugin("session")
@@ -186,7 +186,7 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that bounds the number of cases of each test."""
+    """Add the option that limits how many cases of each test are run."""
     parser.addoption(
         "--cases",
         choices=("all", *DRAWS),
@@ -197,7 +197,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _draw_of_run(config: pytest.Config) -> tuple[Draw, int] | None:
-    """Return the draw that `--cases` names, and its seed; None if the run tries all cases.
+    """Return the random draw set by `--cases`, with its seed, or None if all cases run.
 
     In CI the seed is always the same.
     """
@@ -209,7 +209,7 @@ def _draw_of_run(config: pytest.Config) -> tuple[Draw, int] | None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None]:
-    """Keep the cases of a test that `--cases` chooses, before pytest makes other items."""
+    """Keep only the cases of a test that `--cases` chooses, before pytest creates the items."""
     yield
     if (drawn := _draw_of_run(metafunc.config)) is None:
         return
@@ -255,7 +255,7 @@ def _set_tracers(trace: Any, thread_trace: Any) -> None:
 def _traced_now_and_then(
     run_example: Callable[..., object], tracers: tuple[Any, Any]
 ) -> Callable[..., object]:
-    """Return the test function of a Hypothesis property, tracing only every fifth example."""
+    """Return a Hypothesis property's test function that traces coverage in every fifth example."""
     examples = itertools.count()
 
     @functools.wraps(run_example)
@@ -273,7 +273,7 @@ def _traced_now_and_then(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Run tests that repeat covered code without coverage, because coverage makes them slow.
+    """Run tests that only repeat covered code without coverage, which would slow them down.
 
     That is a test marked `untraced`, and four examples of five of a property.
     """

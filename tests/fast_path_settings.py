@@ -180,7 +180,7 @@ class AsyncClient(Vendor):
 
 
 def error_facts(error: Any) -> Any:
-    """Return the facts about an error, and about its causes, that must be equal on both paths."""
+    """Return those facts of an error and its causes that must be equal on both paths."""
     if not isinstance(error, ConnectorError):
         return type(error), str(error)
     cause = error.__cause__
@@ -200,7 +200,7 @@ def error_facts(error: Any) -> Any:
 
 @attrs.frozen
 class ScenarioOutcome:
-    """The outcome of a scenario.
+    """Results of a scenario, which are compared between the two paths.
 
     It has the results, requests, lookups, pauses, events, log entries, and the final circuits.
     """
@@ -249,7 +249,7 @@ class Setting:
         return self._play([("call", request) for request in requests])
 
     def run(self, number: int) -> ScenarioOutcome:
-        """Call a function this many times."""
+        """Call the scenario's function this many times."""
         return self._play([("run", None)] * number)
 
     def perform(self, number: int, *, repeatable: bool) -> ScenarioOutcome:
@@ -325,7 +325,7 @@ class Setting:
         )
 
     def _circuits(self) -> list[dict[str, Any]]:
-        """Return the arguments that name each circuit of the first service."""
+        """Return the arguments that select each circuit of the first service."""
         service = self.services[0]
         if service.circuit is None:
             return []
@@ -365,7 +365,7 @@ class FindOperation:
 
 
 class StartObserver:
-    """An observer that keeps only the starts of attempts."""
+    """An observer that keeps only the events of started attempts."""
 
     event_classes = (AttemptStarted,)
 
@@ -418,6 +418,6 @@ class FixedRandom:
         return 0.5
 
     def token(self) -> int:
-        """Return the next number."""
+        """Return the next number of a count."""
         self._count += 1
         return self._count

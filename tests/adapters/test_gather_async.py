@@ -1,4 +1,4 @@
-"""Running several steps concurrently in asyncio tasks."""
+"""Tests of running several steps of a call concurrently in asyncio tasks."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ async def echo(item: int) -> int:
 
 
 async def raise_error() -> int:
-    """Raise ZeroDivisionError, as a broken step."""
+    """Raise ZeroDivisionError, as a step with a defect does."""
     raise ZeroDivisionError
 
 
@@ -55,7 +55,7 @@ def test_a_step_that_raises_ends_the_whole() -> None:
 
 
 def test_a_step_that_cancels_itself_cancels_the_caller() -> None:
-    """If a step raises CancelledError by itself, the caller is cancelled instead of waiting."""
+    """If a step raises CancelledError itself, the caller is cancelled and does not wait forever."""
 
     async def cancel() -> int:
         raise asyncio.CancelledError
@@ -68,13 +68,13 @@ def test_a_step_that_cancels_itself_cancels_the_caller() -> None:
 
 
 def test_exception_of_the_judge_is_raised() -> None:
-    """An exception of the `good` function is raised unchanged."""
+    """If the `good` function that judges a step's result raises, that exception is raised."""
     with pytest.raises(ZeroDivisionError):
         asyncio.run(AsyncioGather().first([lambda: echo(0)], stagger=0, good=lambda n: 1 // n > 0))
 
 
 def test_a_loser_may_end_badly() -> None:
-    """If a losing step raises when it is cancelled, the good result is still returned."""
+    """If a losing step raises when it is cancelled, the winner's good result is still returned."""
 
     async def raise_after_cancellation() -> int:
         try:

@@ -37,7 +37,7 @@ class Gcp(ProviderInMode):
 
 @EITHER
 def test_the_machines_own_account(is_async: bool) -> None:
-    """GcpMetadata gets a token from the machine's metadata, or raises AuthenticationFailed."""
+    """GcpMetadata gets its token from the machine's metadata server, else AuthenticationFailed."""
     with Gcp(is_async=is_async) as gcp:
         identity = GcpMetadata(gcp.lab.url)
         assert OLD == gcp.get(gcp.provider(gcp.lab.manager(identity=identity)))
@@ -57,7 +57,7 @@ def test_an_account_that_is_refused(is_async: bool) -> None:
 
 
 def test_an_account_from_its_file(tmp_path: Path) -> None:
-    """A service account is read from Google's key file; the error for other files hides them."""
+    """A service account is read from Google's key file; errors for other files hide the content."""
     path = tmp_path / "account.json"
     fields = {"type": "service_account", "client_email": "us@x", "private_key": PEM}
     path.write_text(json.dumps({**fields, "private_key_id": "1", "token_uri": "https://t.example"}))
@@ -76,7 +76,7 @@ def test_an_account_from_its_file(tmp_path: Path) -> None:
 
 
 def test_an_account_is_checked() -> None:
-    """A service account with an unusable key or token address is refused at construction."""
+    """A service account with an unusable private key or token URL is refused at construction."""
     with pytest.raises(InvalidData):
         GcpServiceAccount("us@x", SECRET)
     with pytest.raises(InvalidData):
@@ -124,7 +124,7 @@ def test_concurrent_creation_of_a_secret(is_async: bool) -> None:
 
 @EITHER
 def test_missing_permission_to_create_is_named(is_async: bool) -> None:
-    """Without permission to create secrets, the error contains the missing permission."""
+    """If the login may not create secrets, the error contains the missing permission."""
     with Gcp(is_async=is_async) as gcp:
         provider = gcp.provider()
         gcp.ask(provider.has, "shop", None)
@@ -139,7 +139,7 @@ def test_missing_permission_to_create_is_named(is_async: bool) -> None:
 
 
 def test_default_address_and_service_account() -> None:
-    """The default endpoint is Google's; the default identity is the machine's service account."""
+    """By default Google's endpoint is used, with the machine's service account as the identity."""
     manager = GcpSecretManager("our-project")
 
     assert "https://secretmanager.googleapis.com" == manager.endpoint

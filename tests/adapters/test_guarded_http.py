@@ -54,7 +54,7 @@ SOCKET_KIND = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
 
 
 class RebindingResolver:
-    """An attacker's resolver: it returns another address at each lookup."""
+    """An attacker's name resolver that returns a different address at each lookup."""
 
     def __init__(self, port: int, *answers: list[str] | None) -> None:
         self._port = port
@@ -62,7 +62,7 @@ class RebindingResolver:
         self.asked = 0
 
     async def resolve(self, host: str, port: int, until: float) -> list[Any]:
-        """Return the next address of the changing host name."""
+        """Return the next of the addresses that the host name has in turn."""
         self.asked += 1
         answer = self._answers.pop(0)
         if answer is None:
@@ -71,7 +71,7 @@ class RebindingResolver:
 
 
 class SyncRebinding(RebindingResolver, ThreadNetwork):
-    """The rebinding resolver for synchronous clients."""
+    """A synchronous HTTP client that uses the rebinding resolver."""
 
 
 class AsyncRebinding(RebindingResolver, LoopNetwork):
@@ -175,7 +175,7 @@ def test_name_without_reachable_address_fails_to_connect(
     drive: Callable[[Coroutine[Any, Any, None]], None],
     make: Callable[[ConnectionSettings, Any], Engine],
 ) -> None:
-    """A host name without addresses, or whose addresses do not listen, raises ConnectionFailed."""
+    """If a host name has no addresses, or none that listens, ConnectionFailed is raised."""
     with VendorServer(port="refusing") as vendor:
         names = network(vendor.address[1], [], [ALLOWED, ALLOWED])
 
@@ -197,7 +197,7 @@ def test_endless_lookup_ends_with_the_connect_timeout(
     drive: Callable[[Coroutine[Any, Any, None]], None],
     make: Callable[[ConnectionSettings, Any], Engine],
 ) -> None:
-    """A name lookup counts towards the connect timeout; its error states that nothing was sent."""
+    """A name lookup counts towards the connect timeout; the timeout error says nothing was sent."""
 
     async def send_once() -> None:
         engine = make(ConnectionSettings(guard=guard(80)), network(80, None))
@@ -233,7 +233,7 @@ def test_aiohttp_sockets_are_guarded() -> None:
     ids=["pyreqwest", "async pyreqwest", "httpx2", "async httpx2", "requests", "aiohttp"],
 )
 def test_unguardable_clients_refuse_a_guard(refuse: Callable[[OutgoingGuard], object]) -> None:
-    """An HTTP client that opens its own connections refuses a guard, and names an alternative."""
+    """An HTTP client that opens its own connections refuses a guard and suggests another client."""
     with pytest.raises(ConfigurationError) as excinfo:
         refuse(OutgoingGuard())
 
@@ -282,7 +282,7 @@ async def test_allowed_networks_are_reachable(make: Make) -> None:
 )
 @with_both_clients
 async def test_guard_with_a_proxy_is_refused(make: Make, options: dict[str, Any]) -> None:
-    """A guard cannot be combined with a proxy, because a proxy resolves names itself."""
+    """A guard together with a proxy is refused, because a proxy looks up host names itself."""
     with pytest.raises(ConfigurationError) as excinfo:
         make(**options)
 
@@ -290,7 +290,7 @@ async def test_guard_with_a_proxy_is_refused(make: Make, options: dict[str, Any]
 
 
 def test_refused_destination_opens_no_circuit() -> None:
-    """A refused destination is not retried, and does not count towards opening the circuit."""
+    """A request to a refused address is not retried, and is not a failure for the circuit."""
     service = Service(
         "hooks", base_url="http://localhost:80", circuit=CircuitBreakerConfig(failures=1)
     )

@@ -62,7 +62,7 @@ def test_a_file_without_a_token(
     is_async: bool,
     tmp_path: Path,
 ) -> None:
-    """The error for a missing, empty or invalid token file shows only its name."""
+    """The error for a missing, empty or invalid token file shows its name, not its content."""
     token = tmp_path / "token"
     if content is not None:
         token.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -98,7 +98,7 @@ def test_a_role_that_is_refused(is_async: bool) -> None:
 
 @EITHER
 def test_given_token_is_renewed(is_async: bool) -> None:
-    """A configured Vault token's lifetime is looked up once, and the token is renewed in time."""
+    """The lifetime of a configured Vault token is looked up once; the token is renewed in time."""
     with Vault(is_async=is_async) as vault:
         provider = vault.logged_in_by(VaultToken(vault.lab.issue("given")))
         for _ in range(3):
@@ -113,7 +113,7 @@ def test_given_token_is_renewed(is_async: bool) -> None:
 
 @EITHER
 def test_a_token_for_ever(is_async: bool) -> None:
-    """A Vault token that never expires, or that may not look itself up, is not renewed."""
+    """A Vault token that never expires, or may not look up its own lifetime, is not renewed."""
     for is_looked in (True, False):
         with Vault(is_async=is_async) as vault:
             vault.lab.tokens.add("root")
@@ -127,7 +127,7 @@ def test_a_token_for_ever(is_async: bool) -> None:
 
 @EITHER
 def test_token_file_of_an_agent(is_async: bool, tmp_path: Path) -> None:
-    """If a Vault agent replaces the token in its file, the file is read again after a rejection."""
+    """If Vault rejects a token whose file its agent has replaced, the file is read again."""
     token = tmp_path / "token"
     with Vault(is_async=is_async) as vault:
         token.write_text(vault.lab.issue("first"))
@@ -140,7 +140,7 @@ def test_token_file_of_an_agent(is_async: bool, tmp_path: Path) -> None:
 
 @EITHER
 def test_a_token_that_cannot_be_renewed(is_async: bool) -> None:
-    """When Vault does not extend a token any more, a new login replaces the token."""
+    """When Vault no longer extends a token, a new login gets another token."""
     for renewable, longest in ((False, 10**9), (True, 3600)):
         with Vault(is_async=is_async) as vault:
             vault.lab.renewable, vault.lab.longest = renewable, longest
@@ -171,7 +171,7 @@ def test_login_and_secrets_use_configured_vault_namespace(is_async: bool) -> Non
 
 @EITHER
 def test_another_mount_and_prefix(is_async: bool) -> None:
-    """The secrets engine may be mounted at any path; a wrong mount has its own error."""
+    """The secrets engine may be mounted at any path; a wrong mount raises an error about it."""
     login = VaultAppRole("our-role", SECRET)
     with Vault(is_async=is_async) as vault:
         vault.lab.mount = "teams/our%20shop"

@@ -109,7 +109,7 @@ def test_work_that_comes_while_the_thread_ends_is_done(other_thread: bool) -> No
 
 
 def test_hurried_thread_does_not_wait_for_its_interval() -> None:
-    """A hurried heartbeat works at once; hurrying it several times has the effect of once."""
+    """A hurried heartbeat works at once; hurrying it several times works as hurrying it once."""
     work = CountedWork(1)
     heartbeat = Heartbeat(work, work.is_work_left, 3_600.0)
     heartbeat.wake()
@@ -121,7 +121,7 @@ def test_hurried_thread_does_not_wait_for_its_interval() -> None:
 
 
 def test_a_thread_that_is_stopped_does_no_more() -> None:
-    """Stopping a heartbeat waits only for work in progress."""
+    """Stopping a heartbeat waits for the work in progress only, and starts no further work."""
     work = CountedWork(10**9)
     heartbeat = Heartbeat(work, work.is_work_left, OFTEN)
     heartbeat.stop()
@@ -191,7 +191,7 @@ def test_a_child_of_a_fork_begins_without_a_thread() -> None:
 
 
 def test_where_no_thread_can_be_started_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """During interpreter shutdown the heartbeat starts no thread, and the call continues."""
+    """During interpreter shutdown the heartbeat starts no thread, and calls still succeed."""
 
     def refuse(self: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")

@@ -44,7 +44,7 @@ def read_response(
 
 
 def outcome(pieces: Iterable[bytes], *, to_head: bool = False) -> object:
-    """Return the result or the exception of `read`, for comparison."""
+    """Return the result of reading a response, or its exception, for comparison."""
     try:
         return read_response(pieces, to_head=to_head)
     except (NotHttp, ResponseCutOff) as error:
@@ -175,7 +175,7 @@ def test_field_that_contradicts_the_body_is_refused(
     ],
 )
 def test_end_of_the_body(answer: bytes, body: bytes, reusable: bool) -> None:
-    """The framing of a response ends its body, and decides if the connection is reusable."""
+    """A response's length headers say where its body ends and if the connection can be reused."""
     head, received_bytes, is_finished, is_reusable = read_response([answer])
 
     assert (body, True, reusable) == (received_bytes, is_finished, is_reusable)
@@ -323,7 +323,7 @@ def test_early_end_is_noticed(answer: bytes) -> None:
 
 
 def test_silent_until_the_first_byte() -> None:
-    """A response reader is `silent` until its first byte arrives."""
+    """A response reader's `silent` is true until the first byte arrives."""
     reader = ResponseReader(LIMITS, to_head=False)
     assert reader.silent
 
@@ -344,7 +344,7 @@ framings = st.sampled_from(["length", "chunked", "close"])
 
 @st.composite
 def valid_responses(draw: st.DrawFn) -> tuple[bytes, bytes, bytes]:
-    """Draw valid responses, with the lines of their header fields and their bodies."""
+    """Draw valid responses, each with its header lines and its body."""
     fields, chunks, framing = draw(headers), draw(bodies), draw(framings)
     body = b"".join(chunks)
     status = b"HTTP/1.1 %d Reason\r\n" % draw(st.sampled_from([200, 201, 404, 500]))
@@ -363,7 +363,7 @@ cuts = st.lists(st.integers(0, 1_000), max_size=12)
 
 @given(valid_responses(), cuts)
 def test_response_round_trip(answer: tuple[bytes, bytes, bytes], places: list[int]) -> None:
-    """Any valid response is read back as written, for any division into pieces."""
+    """Any valid response, divided into any pieces, is read back as it was written."""
     sent_bytes, fields, body = answer
     head, received_bytes, is_finished, _ = read_response(cut_in_pieces(sent_bytes, places))
 
@@ -379,7 +379,7 @@ def test_response_round_trip(answer: tuple[bytes, bytes, bytes], places: list[in
 
 @st.composite
 def broken_responses(draw: st.DrawFn) -> bytes:
-    """Draw responses with one change, omission or insertion."""
+    """Draw responses in which something was changed, left out or inserted."""
     sent_bytes, _, _ = draw(valid_responses())
     for _ in range(draw(st.integers(0, 3))):
         start = draw(st.integers(0, len(sent_bytes)))
@@ -396,7 +396,7 @@ def broken_responses(draw: st.DrawFn) -> bytes:
 @example(OK + b"A: " + b"x" * (2_000 - len(OK) - 7) + b"\r\n\r\n", [1_999], False)
 @example(OK + b"A: " + b"x" * (2_001 - len(OK) - 7) + b"\r\n\r\n", [2_000], False)
 def test_pieces_do_not_change_the_result(sent: bytes, places: list[int], to_head: bool) -> None:
-    """A response has the same result whether it arrives whole, in pieces, or byte by byte."""
+    """A response is read alike whether it arrives whole, in pieces, or byte by byte."""
     whole_outcome = outcome([sent], to_head=to_head)
 
     assert whole_outcome == outcome(cut_in_pieces(sent, places), to_head=to_head)
@@ -425,6 +425,6 @@ def test_arbitrary_bytes_raise_only_own_errors(sent: bytes, places: list[int]) -
 def test_parsed_head_has_the_same_limits(
     status: int, reason: str, fields: list[tuple[str, str]], words: str
 ) -> None:
-    """The head that another library has parsed is refused for the same reasons."""
+    """A response head that another library parsed is refused for the same reasons as raw bytes."""
     with pytest.raises(NotHttp, match=words):
         ResponseReader(LIMITS, to_head=False).begin(status, reason, fields)

@@ -143,7 +143,7 @@ def responses(draw: st.DrawFn) -> bytes:
 
 
 def read_with_moorage(response: bytes, method: str) -> Parsed | str:
-    """Return the response as moorage's reader parses it, or the reason why it is refused."""
+    """Return the response as moorage's reader parses it, or the reason why it refuses it."""
     reader = ResponseReader(LIMITS, to_head=method == "HEAD")
     try:
         reader.feed(response)
@@ -158,7 +158,7 @@ def read_with_moorage(response: bytes, method: str) -> Parsed | str:
 
 
 def of_h11(response: bytes, method: str) -> Parsed | str:
-    """Return the response as h11 parses it, or the reason why it is refused."""
+    """Return the response as h11 parses it, or the reason why h11 refuses it."""
     connection = h11.Connection(h11.CLIENT)
     connection.send(h11.Request(method=method, target="/", headers=[("Host", "vendor.example")]))
     connection.send(h11.EndOfMessage())
@@ -214,7 +214,7 @@ def check(response: bytes, method: str) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("status_line", STATUS_LINES)
 def test_combinations_of_parts_are_read_alike(status_line: bytes) -> None:
-    """Each combination of framing, header field and body is read as by h11."""
+    """Moorage's reader and h11 agree on each combination of body framing, header field and body."""
     heads = [status_line + framing for framing in FRAMINGS] + [
         status_line + field + b"Content-Length: 3\r\n" for field in FIELDS
     ]
@@ -227,13 +227,13 @@ def test_combinations_of_parts_are_read_alike(status_line: bytes) -> None:
 @examples(500)
 @given(responses(), st.sampled_from(["GET", "HEAD"]))
 def test_damaged_responses_are_read_alike(response: bytes, method: str) -> None:
-    """If one byte of a response is changed, moorage's reader and h11 refuse it or read it alike."""
+    """After a change of one byte, moorage's reader and h11 both refuse a response or agree."""
     check(response, method)
 
 
 @pytest.mark.parametrize("reason", STRICTER)
 def test_each_stricter_refusal_has_an_example(reason: str) -> None:
-    """Each reason why only moorage's reader refuses a response has an example that h11 accepts."""
+    """For each reason why only moorage refuses a response, an example exists that h11 accepts."""
     response = EXAMPLES[reason]
 
     assert reason == read_with_moorage(response, "GET")

@@ -30,7 +30,7 @@ CLIENTS = {"requests": RequestsHttpClient, "httpx2": Httpx2HttpClient}
 
 @pytest.fixture(params=CLIENTS)
 def client(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Yield synchronous clients whose own library opens the connections."""
+    """Yield each synchronous client whose own library opens the connections."""
     http_client = CLIENTS[request.param]()
     yield http_client
     http_client.close()
@@ -71,7 +71,7 @@ def vendor_addresses(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_silent_addresses_leave_time_for_the_next(
     client: Any, waited_seconds: list[float], vendor_addresses: list[str]
 ) -> None:
-    """Each address of a host gets a share of the connect timeout, until one responds."""
+    """Each address of a host is tried for a share of the connect timeout, until one responds."""
     vendor_addresses += [*SILENT, "127.0.0.1"]
     with VendorServer() as vendor:
         vendor.respond(200)
@@ -120,7 +120,7 @@ def test_endless_lookup_ends_in_time(client: Any, monkeypatch: pytest.MonkeyPatc
 
 
 def test_connection_class_of_a_session_connects_itself() -> None:
-    """A requests session's own connection class, such as for SOCKS, opens the connections."""
+    """A requests session's own connection class, such as for SOCKS, is used to open connections."""
     hosts: list[str] = []
 
     class Connection(HTTPConnection):

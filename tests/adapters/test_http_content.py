@@ -1,4 +1,4 @@
-"""Decompression of response bodies in pieces of limited size."""
+"""Decompression of response bodies, in chunks of limited size."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def deflate_without_header(data: bytes) -> bytes:
 
 
 def inflate(coding: str, *pieces: bytes) -> bytes:
-    """Return the decompressed content of these compressed chunks."""
+    """Return the decompressed content of chunks that use this content coding."""
     decompressor = decompressor_for(Headers({"Content-Encoding": coding}))
     assert decompressor is not None
     content: list[bytes] = []
@@ -91,7 +91,7 @@ def test_empty_body_needs_no_compressed_form() -> None:
     st.sampled_from(["gzip", "deflate", "bare"]),
 )
 def test_decompression_in_any_chunks(contents: list[bytes], places: list[int], form: str) -> None:
-    """Compressed bytes have the same content for any division into chunks."""
+    """Compressed bytes are decompressed to the same content for any division into chunks."""
     content = b"".join(contents)
     forms: dict[str, Callable[[bytes], bytes]] = {
         "gzip": gzip.compress,

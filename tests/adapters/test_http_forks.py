@@ -38,7 +38,7 @@ def answer_request(received: ReceivedRequest) -> Behaviour:
 
 
 def check(history: list[dict[str, Any]]) -> None:
-    """Check that each call received its own response, or timed out."""
+    """Check that each call either received the response to its own request, or timed out."""
     silent_calls = [call for call in history if call["path"] == "/silent"]
     answered_calls = [call for call in history if call["path"] != "/silent"]
     assert silent_calls

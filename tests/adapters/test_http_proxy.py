@@ -74,7 +74,7 @@ async def test_request_own_proxy_authorization_is_sent_unchanged(make: Make) -> 
 async def test_user_or_password_alone_is_sent(
     make: Make, proxy: Proxy, message: str | None
 ) -> None:
-    """A proxy user name without a password, or a password without a user name, is sent."""
+    """A proxy's user name without a password, or a password without a user name, is sent."""
     with VendorServer() as server:
         server.always(Behaviour(204))
         full_proxy = Proxy(url=server.url, username=proxy.username, password=proxy.password)

@@ -1,4 +1,4 @@
-"""All HTTP clients have the same constructor settings and describe them in the same words."""
+"""All HTTP clients have the same constructor settings, and document them in the same words."""
 
 from __future__ import annotations
 

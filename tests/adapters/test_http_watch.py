@@ -39,7 +39,7 @@ def pair() -> Iterator[Pair]:
 
 
 def watches() -> list[SocketWatch]:
-    """Return a watch of each kind for the running event loop."""
+    """Return a socket watch of each kind for the running event loop."""
     return [EpollWatch(asyncio.get_running_loop()), ReaderWatch()]
 
 
@@ -111,7 +111,7 @@ async def test_old_timer_does_not_wake_a_later_wait(pair: Pair) -> None:
 
 @in_loop
 async def test_timers_do_not_accumulate(pair: Pair) -> None:
-    """Many short waits during a long one leave no extra timers in the event loop."""
+    """Many short waits for a socket during a long one leave no extra timers in the event loop."""
     own_socket, foreign_socket = pair
     loop: Any = asyncio.get_running_loop()
     watch = EpollWatch(loop)

@@ -54,7 +54,7 @@ def _pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 def test_ready_wire_does_not_wait(
     pair: tuple[socket.socket, socket.socket], wait: Callable[..., None], until: float
 ) -> None:
-    """A socket that is writable, or has bytes to read, is ready at once."""
+    """Waiting for a socket that is writable, or has bytes to read, returns at once."""
     own_socket, foreign_socket = pair
     wait(own_socket, until, writing=True)
     foreign_socket.send(b"x")
@@ -67,7 +67,7 @@ def test_wait_ends_at_the_deadline(
     wait: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A wait for a socket ends at its deadline, even if the system is polled repeatedly."""
+    """A wait for a socket ends at its deadline, even if it consists of several shorter polls."""
     monkeypatch.setattr(_http_wait, "_MAX_WAIT", 0.004)
     start = monotonic()
     with pytest.raises(DeadlinePassed):
@@ -77,7 +77,7 @@ def test_wait_ends_at_the_deadline(
 
 
 def test_blocking_flow_that_suspends_is_an_error() -> None:
-    """A coroutine that would need an event loop raises an error in synchronous code."""
+    """If a coroutine needs an event loop in synchronous code, an error is raised."""
 
     class SuspendingAwaitable:
         def __await__(self) -> Generator[None]:
@@ -220,7 +220,7 @@ async def test_end_without_close_notify_is_cut_off(make: Make) -> None:
 
 
 class _TlsPeerNetwork(ThreadNetwork):
-    """A fake network that runs the TLS peer whenever our side waits."""
+    """A fake network in which the TLS peer runs whenever moorage's side waits."""
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         self._sock = sock
@@ -228,7 +228,7 @@ class _TlsPeerNetwork(ThreadNetwork):
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
 
     async def readable(self, sock: socket.socket, until: float) -> None:
-        """Run the TLS peer until our side can continue."""
+        """Run the TLS peer until moorage's side can continue."""
         self.shake_hands()
         self.flush()
         await super().readable(sock, until)
@@ -241,13 +241,13 @@ class _TlsPeerNetwork(ThreadNetwork):
             self.tls.do_handshake()
 
     def flush(self) -> None:
-        """Send the peer's bytes that wait to be sent."""
+        """Send the bytes that the TLS peer has ready."""
         self._sock.sendall(self._outgoing.read())
 
 
 @pytest.fixture(name="ends")
 def _ends(pair: tuple[socket.socket, socket.socket]) -> tuple[TlsWire, _TlsPeerNetwork]:
-    """Return both ends of a TLS connection whose session tickets have not been read."""
+    """Return both ends of a TLS connection with session tickets that were not read yet."""
     server, trusting_context = tls_pair()
     own_socket, foreign_socket = pair
     own_socket.setblocking(False)
@@ -303,7 +303,7 @@ def test_tls_close_notify_is_the_end(
 def test_certificate_error_survives_a_closed_peer(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
-    """The error for a bad certificate has the reason even if the peer closed the connection."""
+    """If a bad certificate ends a handshake, the error says so even if the peer disconnected."""
     server, _ = tls_pair()
     own_socket, foreign_socket = pair
     own_socket.setblocking(False)

@@ -98,7 +98,7 @@ def test_asynchronous_keyring_provider_passes_conformance_kit(check: kit.AsyncCh
 
 @pytest.fixture(name="usual")
 def _usual_keyring() -> Iterator[MemoryKeyring]:
-    """Install a keyring backend that the library finds by itself."""
+    """Install a keyring backend that the keyring library finds by itself."""
     previous_keyring, ring = keyring.get_keyring(), MemoryKeyring()
     keyring.set_keyring(ring)
     yield ring
@@ -118,7 +118,7 @@ def test_default_keyring_is_used(usual: MemoryKeyring, is_async: bool) -> None:
 
 @EITHER
 def test_overtaken_renewal_is_discarded(is_async: bool) -> None:
-    """A credential stored by someone else during a renewal is kept, not the renewed one."""
+    """If someone else stores a credential during a renewal, the renewed one is discarded."""
     ring = MemoryKeyring()
 
     def renew_too_late(*_: object) -> Credentials:
@@ -148,7 +148,7 @@ def test_applications_are_apart(is_async: bool) -> None:
 
 @EITHER
 def test_names_that_would_be_confused(is_async: bool) -> None:
-    """A service or tenant whose keyring name would be ambiguous needs a configured name."""
+    """A service or tenant with an ambiguous keyring name needs a name in the configuration."""
     ring = MemoryKeyring()
     provider = provider_of(ring, is_async=is_async)
     assert not call_provider(provider, "has", "a/b", None)

@@ -1,4 +1,4 @@
-"""Libraries that are loaded by a thread that lasts."""
+"""Libraries are loaded by a thread that does not end."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def loading_thread() -> threading.Thread:
 
 
 def test_main_thread_loads_libraries_itself() -> None:
-    """The main thread lasts as long as the process, so it loads a library itself."""
+    """The main thread loads a library itself, because it lives as long as the process."""
     import_lastingly(_MODULE)
     assert threading.main_thread() is loading_thread()
 
 
 def test_library_of_a_short_thread_is_loaded_by_a_lasting_one() -> None:
-    """A library that a short thread needs is loaded by another thread, which does not end."""
+    """If a short-lived thread needs a library, another thread, which does not end, loads it."""
     for _ in range(2):
         thread = Meanwhile(lambda: import_lastingly(_MODULE))
         thread.come()
@@ -53,7 +53,7 @@ def test_library_of_a_short_thread_is_loaded_by_a_lasting_one() -> None:
 
 
 def test_missing_library_is_reported() -> None:
-    """If a library is missing, the thread that needs it gets the error."""
+    """If a library is missing, the thread that asked for it gets the error."""
     thread = Meanwhile(lambda: import_lastingly("a_missing_library_of_this_test"))
     thread.come()
     with pytest.raises(ImportError, match="a_missing_library"):
@@ -61,7 +61,7 @@ def test_missing_library_is_reported() -> None:
 
 
 def test_library_is_loaded_without_further_threads() -> None:
-    """If the system has no more threads, the thread that needs a library loads it itself."""
+    """If no further thread can be started, the thread that needs a library loads it itself."""
     may_import = threading.Event()
 
     def load() -> threading.Thread:
@@ -100,7 +100,7 @@ print("done")
 
 
 def test_short_threads_call_with_pyreqwest() -> None:
-    """Threads that end after one call can use pyreqwest, also if the first of them loaded it."""
+    """Threads that end after one call can all use pyreqwest, even the one that had it loaded."""
     result = subprocess.run(
         [sys.executable, "-c", _CALLS_IN_SHORT_THREADS], capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""The rate limit lease broker of a machine, and the stores of the processes that use it."""
+"""A machine's broker, which leases rate limit tokens to stores in several processes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class UnreachableStore(AsyncSqliteStorage):
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Yield a folder with a short name; the store may still end a cancelled request in it."""
+    """Yield a folder with a short path; files that a store still creates there do no harm."""
     with TemporaryDirectory(prefix="moor", ignore_cleanup_errors=True) as name:
         yield Path(name)
 
@@ -117,7 +117,7 @@ async def until_requested(broker: LeaseBroker, number: int) -> None:
 def scripted_broker(
     folder: Path, reply: bytes, then: Callable[[], object] = lambda: None
 ) -> Generator[None]:
-    """Serve at the broker's socket with one reply function, called with each question's number.
+    """Serve at the broker's socket, and send the same reply to each request.
 
     `DISCONNECT` ends the connection. An empty reply leaves a question open until the process gives
     up.
@@ -199,7 +199,7 @@ def test_services_that_do_not_opt_in_ask_the_store(folder: Path) -> None:
 
 
 def test_manager_leases_calls_without_circuit(folder: Path) -> None:
-    """A manager gets tokens from the broker for calls without a circuit; else from the store."""
+    """A manager's call without a circuit gets its token from the broker; others use the store."""
     services = [Service("hot", limits=HOT, circuit=None), Service("vat", limits=HOT)]
     with (
         serve_broker(folder) as server,
@@ -265,7 +265,7 @@ def test_question_on_a_lost_connection_has_no_reply() -> None:
 
 
 def test_broker_is_closed_once(folder: Path) -> None:
-    """A broker that does not serve can be closed; closing a serving one ends its open requests."""
+    """An unused broker can be closed; closing a broker that serves ends its open requests."""
 
     async def run() -> None:
         storage = AsyncSqliteStorage(folder / "state.db", timeout=20)
@@ -333,7 +333,7 @@ def test_cancelled_task_withdraws_its_question(folder: Path) -> None:
 
 
 def test_dead_broker_is_replaced_by_the_store(folder: Path) -> None:
-    """While the broker is away the store admits calls; later a new broker does."""
+    """While the broker is away, the store admits calls; a broker that starts later admits them."""
     with leasing_store(folder) as store:
         guard = limiter(store)
         with serve_broker(folder):
@@ -366,7 +366,7 @@ def test_limit_may_be_refused_without_broker(folder: Path) -> None:
 def test_broker_whose_store_is_unavailable_tells_processes_to_use_store_themselves(
     folder: Path,
 ) -> None:
-    """A broker whose store is unavailable makes processes use the store themselves."""
+    """If a broker's store is unavailable, the processes use the store without the broker."""
     with (
         serve_broker(folder, lambda: UnreachableStore(folder / "away.db")) as server,
         leasing_store(folder) as store,
@@ -378,7 +378,7 @@ def test_broker_whose_store_is_unavailable_tells_processes_to_use_store_themselv
 
 
 def test_call_that_cannot_wait_long_enough_is_refused(folder: Path) -> None:
-    """A call that cannot wait long enough is refused, with the retry time from the store."""
+    """A call that cannot wait long enough is refused with the store's retry time."""
     limit = RateLimitConfig(1, per=3_600, burst=1)
     with serve_broker(folder), leasing_store(folder) as store:
         guard = limiter(store, limit=limit)
@@ -401,7 +401,7 @@ def test_call_that_cannot_wait_long_enough_is_refused(folder: Path) -> None:
     ],
 )
 def test_any_other_reply_leads_to_the_store(reply: bytes, folder: Path) -> None:
-    """The store decides if the broker refuses a call that may wait, or sends an invalid reply."""
+    """If the broker's reply is invalid, or refuses a call that may wait, the store decides."""
 
     async def run() -> None:
         inner = AsyncSqliteStorage(folder / "state.db", timeout=20)
@@ -464,7 +464,7 @@ def test_free_connections_are_bounded(folder: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_pause_during_a_wait_reaches_the_waiting(folder: Path) -> None:
-    """If the service is paused while the broker waits for tokens, the store decides its calls."""
+    """If a service is paused while its calls wait for the broker, the store decides them."""
 
     async def run() -> None:
         limit = RateLimitConfig.per_second(4, burst=1)
@@ -538,7 +538,7 @@ LIMIT_KEY = b"{:hot}:limit:x"
 
 
 def test_garbage_ends_its_own_connection_only(folder: Path) -> None:
-    """Garbage, a too long line or a repeated number gets an error; other connections continue."""
+    """Garbage, a too long line or a repeated number gets an error; other connections go on."""
     with serve_broker(folder) as server, leasing_store(folder) as store:
         guard = limiter(store)
         guard.acquire()
@@ -564,7 +564,7 @@ def test_withdrawal_of_an_unknown_question_is_ignored(folder: Path) -> None:
 
 
 def test_connections_and_kinds_are_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Above its limits, a broker refuses connections and sends new limits to the store."""
+    """Above its maximum, a broker refuses connections, and tells callers to use the store."""
     monkeypatch.setattr(lease_broker, "_MOST_KINDS", 1)
     limit = b'{"id":%d,"within":0,"limits":[["{:hot}:limit:%d",1,1000,20,1]]}\n'
     with serve_broker(folder) as server, socket.socket(socket.AF_UNIX) as client:
@@ -638,7 +638,7 @@ def test_second_broker_is_refused_and_a_stale_socket_replaced(folder: Path) -> N
 
 
 def test_other_files_are_never_replaced(folder: Path) -> None:
-    """An unsuitable file, or a folder that is missing or open to everybody, is refused."""
+    """A broker replaces no other file, and uses no folder that is missing or open to everybody."""
     file = folder / "b.sock"
     file.write_text("precious")
     with pytest.raises(ConfigurationError, match="is not a socket"):
@@ -659,14 +659,14 @@ def test_other_files_are_never_replaced(folder: Path) -> None:
 
 @pytest.mark.parametrize("mode", [-1, 0o1000, True, "600"])
 def test_mode_is_checked(mode: Any, folder: Path) -> None:
-    """A file mode out of range is refused for the socket."""
+    """A number that is not a valid file mode is refused as the socket's mode."""
     with pytest.raises(ConfigurationError, match="not a file mode"):
         BrokerSocket(folder / "b.sock", mode)
 
 
 @pytest.mark.parametrize("path", ["", 7, None, "x" * 101, "a\nb", "a\0b", ".", "/", "run/.."])
 def test_path_is_checked(path: Any, folder: Path) -> None:
-    """A path that a socket cannot have is refused."""
+    """A path at which no socket can be created is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         LeasingStorage(SqliteStorage(folder / "s.db"), path, services=["hot"])
     assert "socket" == excinfo.value.path
@@ -680,7 +680,7 @@ def test_services_are_checked(services: Any, folder: Path) -> None:
 
 
 def test_single_service_name_is_accepted(folder: Path) -> None:
-    """A single service name is accepted; the store's `reach` and `repr` are available."""
+    """The broker's services may be a single name; the store has the usual `reach` and `repr`."""
     with leasing_store(folder, services="hot") as store:
         assert "machine" == store.reach
         assert "LeasingStorage" in repr(store)
@@ -706,7 +706,7 @@ def test_in_memory_store_is_refused(folder: Path) -> None:
     "files, connections", [(None, 4_096), (1_048_576, 4_096), (1_024, 832), (192, 1), (10, 1)]
 )
 def test_connections_leave_files_for_the_store(files: int | None, connections: int) -> None:
-    """A broker that may open few files accepts fewer connections."""
+    """The fewer files a broker may open, the fewer connections it accepts."""
     assert connections == lease_broker.most_connections(files)
 
 
@@ -751,7 +751,7 @@ def broker_process(
 
 
 def test_killed_brokers_never_double_tokens(folder: Path) -> None:
-    """However often a broker is killed, all its processes together get no more than the burst."""
+    """However often the broker is killed, all processes together get at most the burst."""
     limit, count = RateLimitConfig.per_hour(60, burst=200), 0
     for _ in range(4):
         with leasing_store(folder) as store:
@@ -810,7 +810,7 @@ def test_killed_broker_is_replaced_by_redis(folder: Path, name: str) -> None:
 
 
 def test_queued_redis_call_is_admitted_through_broker(folder: Path, name: str) -> None:
-    """A call that must wait for its token in Redis is admitted through the broker."""
+    """In Redis, the broker admits a call that must wait for its token, after the wait."""
     limit = RateLimitConfig.per_second(20, burst=1)
     with (
         broker_process(folder, redis_url()),

@@ -86,7 +86,7 @@ async def test_wait_is_bounded_by_the_configuration_too(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_caller_that_got_a_slot_too_late_opens_nothing(make: MakeLab) -> None:
-    """A caller whose timeout has passed when it gets a free slot does not open a connection."""
+    """A caller that gets a free slot only after its timeout does not open a connection."""
     lab = make(maximum=1)
     first, link = await lab.take()
     _, task = await lab.queue()
@@ -163,7 +163,7 @@ async def test_slot_of_a_caller_that_could_not_connect_is_free_again(make: MakeL
 
 @with_both_pools
 async def test_error_in_the_block_keeps_a_link_that_is_connected(make: MakeLab) -> None:
-    """An error in the block keeps the connection if it is still connected."""
+    """After an error in the `with` block, a connection that still works stays in the pool."""
     lab = make()
     lease, link = await lab.take()
     await lab.end(lease, ValueError("refused"))
@@ -173,7 +173,7 @@ async def test_error_in_the_block_keeps_a_link_that_is_connected(make: MakeLab) 
 
 @with_both_pools
 async def test_interruption_of_the_block_closes_the_link(make: MakeLab) -> None:
-    """If the block is interrupted, its connection is closed, since an answer may be half read."""
+    """An interrupted `with` block closes its connection, since an answer may be half read."""
     lab = make()
     lease, link = await lab.take()
     await lab.end(lease, KeyboardInterrupt())
@@ -184,7 +184,7 @@ async def test_interruption_of_the_block_closes_the_link(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_interruption_right_after_opening_closes_the_link(make: MakeLab) -> None:
-    """If the caller is interrupted before it has the link that it opened, the link is closed."""
+    """If a caller is interrupted just after opening a connection, the connection is closed."""
     lab = make()
 
     def interrupt() -> float:
@@ -219,7 +219,7 @@ async def test_interruption_of_a_test_closes_the_link(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_open_opens_the_minimum(make: MakeLab) -> None:
-    """Opening a pool opens its minimum number of connections."""
+    """Opening a pool opens the configured minimum number of connections."""
     lab = make(minimum=3)
     await lab.run(lab.pool.open, 5.0)
     assert 3 == lab.pool.statistics().idle
@@ -251,7 +251,7 @@ async def test_open_fails_if_the_server_is_down(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_server_that_ends_while_the_minimum_is_opened(make: MakeLab) -> None:
-    """If the server fails while a pool opens, the opened connections remain and no slot is lost."""
+    """If the server fails while a pool opens, the pool keeps its connections and loses no slot."""
     lab = make(minimum=3)
     lab.server.on_connect = lambda: setattr(lab.server, "is_up", len(lab.server.opened) < 2)
     with pytest.raises(ConnectionFailed, match="is down"):
@@ -262,7 +262,7 @@ async def test_server_that_ends_while_the_minimum_is_opened(make: MakeLab) -> No
 
 @with_both_pools
 async def test_closing_ends_waits_and_idle_links(make: MakeLab) -> None:
-    """Closing a pool ends waits, and closes a connection in use when it is returned."""
+    """Closing a pool ends all waits; a connection in use is closed when it is returned."""
     lab = make(maximum=1)
     lease, link = await lab.take()
     _, task = await lab.queue()
@@ -337,7 +337,7 @@ async def test_closed_pool_stays_closed_in_a_child(make: MakeLab) -> None:
 
 
 class UncaughtInterruption(BaseException):
-    """A BaseException that no handler of ordinary exceptions catches."""
+    """A BaseException, which handlers of ordinary exceptions do not catch."""
 
 
 def test_pool_in_a_real_child_process() -> None:
@@ -385,7 +385,7 @@ def test_threads_never_share_a_link() -> None:
 
 
 def test_decision_is_made_again_when_another_caller_was_faster() -> None:
-    """A pool decision is made again if another caller has changed the pool in the meantime."""
+    """If another caller changes the pool while a caller decides, the caller decides again."""
     server = LinkServer()
     moments: list[Any] = []
 
@@ -455,7 +455,7 @@ def test_call_before_the_wait_is_not_lost() -> None:
 
 
 def test_call_after_the_wait_changes_nothing() -> None:
-    """Waking a task in the pool's queue after its wait timed out does no harm."""
+    """If a task in the pool's queue is woken after its wait timed out, nothing changes."""
 
     async def run() -> None:
         turn = Turn()
@@ -490,7 +490,7 @@ def test_cancelled_block_closes_its_link() -> None:
 
 
 def test_pool_moves_to_a_new_event_loop() -> None:
-    """A pool closes the connections of a closed event loop; in a new loop it opens new ones."""
+    """When a pool moves to a new event loop, it closes the old loop's connections."""
     server = LinkServer()
     pool = AsyncLinkPool(server.connect_async)
     lost_link = pool.link("lost", 1.0)

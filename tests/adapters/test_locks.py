@@ -35,13 +35,13 @@ def switching_often() -> Generator[None]:
 
 
 def test_conforms_when_threads_switch_often() -> None:
-    """ThreadLocks passes the crowding check under frequent thread switches."""
+    """ThreadLocks passes the kit's check with many callers while threads switch frequently."""
     with switching_often():
         kit.threads_never_exceed_the_limit(ThreadLocks)
 
 
 def test_an_interrupted_caller_holds_nothing() -> None:
-    """A caller interrupted while acquiring a slot holds it only if its call returned."""
+    """If a caller is interrupted while it acquires a slot, no slot stays taken."""
     program = subprocess.run(
         [sys.executable, "-m", "tests.adapters.interrupting"],
         cwd=Path(__file__).parents[2],
@@ -92,7 +92,7 @@ def test_added_slots_admit_waiting_callers() -> None:
 
 
 def test_waits_longer_than_threads_can_count() -> None:
-    """An infinite timeout works, even though Python's thread waits are limited."""
+    """An infinite timeout works, although Python limits how long a thread can wait."""
     locks, holder = ThreadLocks(), object()
     locks.acquire("a", holder, slots=1, queue=0, timeout=0)
     timer = threading.Timer(0.005, locks.release, ["a", holder])
@@ -103,7 +103,7 @@ def test_waits_longer_than_threads_can_count() -> None:
 
 
 def test_a_child_holds_nothing() -> None:
-    """A slot that the parent holds is free in a forked child, and remains taken in the parent."""
+    """A slot that the parent has taken is free in a forked child, and stays taken in the parent."""
     locks, holder = ThreadLocks(), object()
     locks.acquire("a", holder, slots=1, queue=0, timeout=0)
 

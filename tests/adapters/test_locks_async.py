@@ -65,7 +65,7 @@ def test_slots_stay_taken_when_their_event_loop_ends_and_another_one_starts() ->
 
 
 def test_slots_are_not_granted_to_a_closed_loop() -> None:
-    """Waiting tasks of a closed event loop are skipped in the queue."""
+    """When slots become free, tasks of a closed event loop that still wait are skipped."""
     places = SlotHolders()
     locks, holder = AsyncioLocks(places), object()
     loop = asyncio.new_event_loop()

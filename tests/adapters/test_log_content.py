@@ -144,7 +144,7 @@ def test_events_do_not_hold_call_request_and_response_without_integration_log() 
 
 
 def test_size_of_a_waiting_entry() -> None:
-    """`size_of_texts` counts an entry's request, response and error strings as they are stored."""
+    """`size_of_texts` counts the request, response and error strings of a log entry as stored."""
     sizes: list[int] = []
 
     class Log(MemoryIntegrationLogger):
@@ -163,7 +163,7 @@ def test_size_of_a_waiting_entry() -> None:
 
 
 def test_latest_attempt_is_stored() -> None:
-    """After a retry, the log has the response of the last attempt, if there was one."""
+    """After a retry, the log has the response of the last attempt, if it got one."""
     retry = RetryPolicy(max_attempts=2, base_delay=0.0)
     _, response = texts(Request.get("/"), Response(503), Response(404), retry=retry)
     assert response == "HTTP 404"
@@ -175,7 +175,7 @@ def test_latest_attempt_is_stored() -> None:
 
 
 def test_a_call_that_sends_nothing_has_no_content() -> None:
-    """A plain function logs no request, and a repeated idempotency key logs no request either."""
+    """A plain function, or a repeated call that gets a stored answer, logs no request."""
     log = MemoryIntegrationLogger()
     vendor = FakeVendor([Response(200, JSON, b"{}")])
     services = [Service("vat", base_url=BASE, log_content=ALL), Service("f", log_content=ALL)]
@@ -188,7 +188,7 @@ def test_a_call_that_sends_nothing_has_no_content() -> None:
 
 
 def test_a_stream_is_stored_without_its_body() -> None:
-    """A streamed response is logged without body; a failed one with the start of its body."""
+    """A streamed response is logged without its body; an error has the start of its body."""
     for answer, expected in (
         (Response(200, JSON, b"{}"), "HTTP 200\ncontent-type: application/json"),
         (Response(404, JSON, b"{}"), "HTTP 404\ncontent-type: application/json\n\n{}"),
@@ -321,7 +321,7 @@ def test_longest_content_is_stored_by_every_database(lab: Lab) -> None:
 
 
 def test_originals_are_dropped() -> None:
-    """Call content renders its strings once and then drops the originals; it cannot be pickled."""
+    """A call's request and response are rendered once, then dropped; they cannot be pickled."""
     request = Request.post("/", json={"a": 1})
     content = CallContent(ALL, Redaction(), request, BASE, SentCredentials(None, request))
     content.receive(Response(200))
@@ -379,7 +379,7 @@ JWT = (
     ],
 )
 def test_ids_for_the_vendor_are_stored(name: str, value: str, is_shown: bool) -> None:
-    """A long id in a header for ids is shown, and a token or a key there is masked."""
+    """A long id in an id header is shown; a token or key in such a header is masked."""
     (item,) = entries(Request.get("/a"), Response(200, {name: value}), content=ALL)
 
     assert item.response is not None

@@ -132,7 +132,7 @@ def test_no_credential_reaches_an_entry(form: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [200, 400])
 def test_trace_of_the_request_header(status: int) -> None:
-    """The log's trace id comes from the request's `traceparent` header, if there is one."""
+    """The log's trace id comes from the `traceparent` header of the request, if it has one."""
     item = log_entry_of(Request.get("/items/7", headers={"Traceparent": PARENT}), Response(status))
 
     assert TRACE == item.trace_id
@@ -208,7 +208,7 @@ def test_older_table_is_reported_and_migrated(lab: Lab) -> None:
 
 
 def test_older_table_is_extended_where_it_may_be_created(lab: Lab) -> None:
-    """With `create=True`, a log adds missing columns to an older table."""
+    """With `create=True`, opening a log adds the columns that an older table lacks."""
     older_table(lab)
     log = lab.another(create=True, threads=False)
     log.write(entry(3))
@@ -223,7 +223,7 @@ def test_older_table_is_extended_where_it_may_be_created(lab: Lab) -> None:
     "number, sizes", [(1, [1]), (7, [4, 2, 1]), (128, [128]), (203, [128, 64, 8, 2, 1])]
 )
 def test_entries_are_inserted_by_few_different_statements(number: int, sizes: list[int]) -> None:
-    """Log entries are inserted in order, by full statements of 128 rows and smaller ones."""
+    """Log entries are inserted in order, 128 rows in a statement, and the rest in smaller ones."""
     sql = LogSql("sqlite", "moorage_log", '"moorage_log"', ("id", "attempts"))
     statements: list[tuple[str, Any]] = []
 
@@ -240,7 +240,7 @@ def test_entries_are_inserted_by_few_different_statements(number: int, sizes: li
 
 
 def log_rows(log: SqliteIntegrationLogger, path: Path) -> list[tuple[object, ...]]:
-    """Return the rows of a log's table, without their numbers, after a flush."""
+    """Return the rows of a log's table after a flush, without the row numbers."""
     log.flush()
     with closing(sqlite3.connect(path)) as connection:
         names = ", ".join(COLUMNS)
@@ -251,7 +251,7 @@ def log_rows(log: SqliteIntegrationLogger, path: Path) -> list[tuple[object, ...
 def test_successful_call_is_stored_as_same_row_with_or_without_its_complete_entry(
     tenant: str | None, tmp_path: Path
 ) -> None:
-    """A successful call is stored as the same row with or without its complete entry."""
+    """A success is stored as the same row with its complete entry as with its compact record."""
     log = SqliteIntegrationLogger(tmp_path / "log.db", create=True, threads=False)
     other_log = SqliteIntegrationLogger(tmp_path / "other.db", create=True, threads=False)
     memory_log = MemoryIntegrationLogger()
@@ -298,7 +298,7 @@ def test_successful_call_is_stored_as_same_row_with_or_without_its_complete_entr
 def test_file_with_an_index_of_every_status_is_read_and_written(
     status: IntegrationStatus, tmp_path: Path
 ) -> None:
-    """A SQLite log works with an earlier release's status index, even though it has successes."""
+    """A SQLite log still works if its status index, from an earlier release, includes successes."""
     path = tmp_path / "log.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(SqliteIntegrationLogger.ddl())
@@ -365,7 +365,7 @@ class _OwnWrite(SqliteIntegrationLogger):
 
 @pytest.mark.parametrize("of_object", [False, True])
 def test_overridden_write_method_receives_successes(tmp_path: Path, *, of_object: bool) -> None:
-    """If a log's class or object overrides `write`, successes go through that `write` too."""
+    """If a log's class or object overrides `write`, successes also go through that `write`."""
     kind = SqliteIntegrationLogger if of_object else _OwnWrite
     log: Any = kind(tmp_path / "log.db", create=True, threads=False)
     if of_object:
@@ -378,7 +378,7 @@ def test_overridden_write_method_receives_successes(tmp_path: Path, *, of_object
 
 
 def test_pages_of_successes_end_at_the_scan_limit(tmp_path: Path) -> None:
-    """Successes have no index, so one page reads at most `scan_limit` entries."""
+    """A page of successes, which have no index, reads at most `scan_limit` entries."""
     log = SqliteIntegrationLogger(tmp_path / "log.db", create=True, threads=False)
     log.write(attrs.evolve(entry(0), status=IntegrationStatus.SUCCESS))
     for number in range(1, 10):

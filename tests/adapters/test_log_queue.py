@@ -38,7 +38,7 @@ class Table:
         self.written = Event()
 
     def insert(self, entries: Sequence[IntegrationLog]) -> None:
-        """Store log entries in memory, as a table would."""
+        """Store these log entries in memory, in place of a table."""
         self.batches.append(len(entries))
         if self.away:
             raise StorageUnavailable("away", remedy="Start it.")
@@ -49,7 +49,7 @@ class Table:
 
 
 def ids(*numbers: int) -> list[str]:
-    """Return the ids of these log entries."""
+    """Return the ids of the log entries with these numbers."""
     return [entry(number).id for number in numbers]
 
 
@@ -105,7 +105,7 @@ def test_entries_are_written_in_batches() -> None:
     "max_waiting, texts", [(8, {}), (100, {"response": "é" * 10_000})], ids=["entries", "bytes"]
 )
 def test_half_full_queue_is_written_at_once(max_waiting: int, texts: dict[str, str]) -> None:
-    """A burst that fills half of the log's queue does not wait for the next interval."""
+    """When the log's queue is half full, it is written before the next interval."""
     table, most_bytes = Table(), 8 * LONG_SIZE
     queue = LogQueue(
         table.insert, "here", max_waiting=max_waiting, max_bytes=most_bytes, every=3_600.0
@@ -135,7 +135,7 @@ class CountingTimer:
 
 
 def test_unavailable_table_is_not_tried_with_every_entry() -> None:
-    """A half-full log queue hurries its thread once until its entries could be stored."""
+    """A half-full log queue hurries its thread once, not again until its entries are stored."""
     table, timer = Table(), CountingTimer()
     queue = LogQueue(table.insert, "here", max_waiting=4, threads=True)
     queue._timer = timer  # type: ignore[assignment]  # noqa: SLF001 - it counts and starts no thread
@@ -190,7 +190,7 @@ def waiting_ids(queue: LogQueue) -> list[str]:
 
 
 def test_texts_of_a_batch_count_while_it_is_stored() -> None:
-    """Log entries that are being stored still count towards the queue's size."""
+    """Log entries that are just being stored still count towards the queue's size limit."""
 
     def insert(_: Sequence[IntegrationLog]) -> None:
         queue.write(short_entry(9, request=LONG))
@@ -222,7 +222,7 @@ def test_log_entry_that_no_database_can_store_is_dropped() -> None:
 
 
 def test_single_log_entry_larger_than_max_bytes_is_queued_alone() -> None:
-    """A single log entry larger than `max_bytes` is queued alone."""
+    """A log entry larger than `max_bytes` is queued, but all older queued entries are dropped."""
     table = Table()
     queue = LogQueue(table.insert, "here", max_bytes=1, threads=False)
     queue.write(short_entry(1, request=LONG))
@@ -258,7 +258,7 @@ def test_log_entries_are_still_stored_if_thread_that_holds_queue_lock_is_interru
 
 
 def test_a_warning_that_is_an_error_breaks_no_call(caplog: pytest.LogCaptureFixture) -> None:
-    """If warnings are errors, `write` still returns, and the notice of lost entries is logged."""
+    """If warnings are errors, `write` still returns, and a log record reports the lost entries."""
     queue = LogQueue(Table().insert, "here", max_waiting=1, threads=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -301,7 +301,7 @@ def test_refused_batch_waits_as_a_whole(number: int) -> None:
 
 @pytest.mark.parametrize("later, expected", [(1, (2, 3, 9)), (3, (9, 9, 9))])
 def test_newer_entries_take_the_room_of_a_batch(later: int, expected: tuple[int, ...]) -> None:
-    """If a full queue gets log entries while a batch fails, they replace its oldest entries."""
+    """Entries that arrive in a full queue while a batch fails replace the oldest of the batch."""
 
     def insert(_: Sequence[IntegrationLog]) -> None:
         for _number in range(later):
@@ -333,7 +333,7 @@ def test_unstorable_entry_delays_no_other() -> None:
 
 
 def test_successes_are_queued_like_entries() -> None:
-    """Compact records of successes are bounded, dropped, counted and stored like entries."""
+    """Compact records of successes are limited, dropped, counted and stored like log entries."""
     table: list[object] = []
     queue = LogQueue(table.extend, "here", max_waiting=4, threads=False)
 
@@ -348,7 +348,7 @@ def test_successes_are_queued_like_entries() -> None:
 
 
 def test_success_wakes_the_thread() -> None:
-    """A success that arrives as the log's thread ends is still stored."""
+    """A success that is queued just as the log's thread ends is still stored."""
     stored_event = Event()
     queue = LogQueue(lambda _: stored_event.set(), "here", every=0.01)
     for number in range(3):

@@ -59,7 +59,7 @@ def test_records_have_fields(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_level_of_the_logger_counts(caplog: pytest.LogCaptureFixture) -> None:
-    """LoggingObserver creates no record below the logger's level."""
+    """LoggingObserver creates no record with a level lower than the logger's."""
     logger = logging.getLogger("shop.vendors")
     caplog.set_level(logging.ERROR, "shop.vendors")
     manager, _ = manager_of(
@@ -90,7 +90,7 @@ def test_interrupted_call_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_levels_and_fields() -> None:
-    """An opened circuit is logged as a warning, a needed consent as an error."""
+    """LoggingObserver logs an opened circuit as a warning, and a needed consent as an error."""
     opened_event = CircuitChanged(at=NOW, service="erp", circuit="erp", state=CircuitState.OPEN)
     closed_event = CircuitChanged(at=NOW, service="erp", state=CircuitState.CLOSED)
 
@@ -109,7 +109,7 @@ def test_levels_and_fields() -> None:
 
 
 def test_structlog_writes_the_fields() -> None:
-    """Structlog's formatter renders the record fields of LoggingObserver."""
+    """The formatter of structlog shows the fields of the records of LoggingObserver."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(

@@ -234,7 +234,7 @@ def test_one_login_serves_many_requests(subject: ProviderInMode) -> None:
 
 @LOGS_IN
 def test_many_concurrent_callers_cause_one_login(subject: ProviderInMode) -> None:
-    """If many callers need the first login, only one of them logs in."""
+    """If many callers need the first login at once, only one of them logs in."""
     provider, count = subject.provider(), 6
     subject.lab.put(NAMED_MANAGERS[subject.lab.kind][1], "old")
     if subject.is_async:
@@ -262,7 +262,7 @@ def test_many_concurrent_callers_cause_one_login(subject: ProviderInMode) -> Non
 
 @LOGS_IN
 def test_a_token_that_was_revoked_is_replaced(subject: ProviderInMode) -> None:
-    """If the manager refuses a revoked token, the provider logs in again once."""
+    """If the manager refuses a token as revoked, the provider logs in again, once."""
     provider = subject.provider()
     subject.lab.put(NAMED_MANAGERS[subject.lab.kind][1], "old")
     assert OLD == subject.ask(provider.get, *OWNER)
@@ -338,7 +338,7 @@ def test_missing_permission_is_explained(subject: ProviderInMode) -> None:
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 def test_a_manager_that_is_down(subject: ProviderInMode, status: int) -> None:
-    """A status 429 or 5xx of the secret manager raises a retryable StorageUnavailable."""
+    """If the secret manager answers with 429 or 5xx, a retryable StorageUnavailable is raised."""
     subject.lab.server.always(Behaviour(status, body=SECRET.encode()))
     with pytest.raises(StorageUnavailable) as excinfo:
         subject.ask(subject.provider().get, *OWNER)
@@ -369,7 +369,7 @@ def test_an_answer_that_is_nonsense(subject: ProviderInMode, body: bytes) -> Non
 
 
 def test_an_answer_that_is_nonsense_after_a_login(subject: ProviderInMode) -> None:
-    """A response without the secret, after a successful login, raises StorageUnavailable."""
+    """If a response after a successful login lacks the secret, StorageUnavailable is raised."""
     provider = subject.provider()
     subject.ask(provider.has, *OWNER)
     subject.lab.server.always(Behaviour.of_json({"data": {"data": 5}, "payload": {"data": "é"}}))
@@ -439,7 +439,7 @@ def test_wait_for_a_login_is_bounded() -> None:
 
 
 def test_a_client_of_the_hosts_stays_open() -> None:
-    """Closing a provider leaves an HTTP client open that the host passed in."""
+    """Closing a provider does not close an HTTP client that the host passed to it."""
     with LABS["aws"]() as lab, StdlibHttpClient() as http:
         with ManagedCredentialProvider(lab.manager(), http=http) as provider:
             assert not provider.has("shop", None)

@@ -51,7 +51,7 @@ def test_memory_storage_passes_conformance_kit(check: kit.Check) -> None:
 
 @pytest.mark.parametrize("check", [*kit.TIMED_CHECKS, *kit.BOUNDED_CHECKS], ids=name_of)
 def test_conforms_in_time(check: Callable[..., None]) -> None:
-    """MemoryStorage passes the expiry and size checks with a virtual clock."""
+    """MemoryStorage passes the conformance checks of expiry and size with a virtual clock."""
     check(_timed_store)
 
 
@@ -63,7 +63,7 @@ def test_async_memory_storage_passes_conformance_kit(check: kit.AsyncCheck) -> N
 
 @pytest.mark.parametrize("check", [*kit.ASYNC_TIMED_CHECKS, *kit.ASYNC_BOUNDED_CHECKS], ids=name_of)
 def test_conforms_async_in_time(check: Callable[..., Any]) -> None:
-    """AsyncMemoryStorage passes the expiry and size checks with a virtual clock."""
+    """AsyncMemoryStorage passes the conformance checks of expiry and size with a virtual clock."""
     asyncio.run(check(_timed_later))
 
 
@@ -79,7 +79,7 @@ def test_synchronous_and_asynchronous_callers_may_share_a_store() -> None:
 
 
 def test_asynchronous_store_takes_the_same_arguments() -> None:
-    """AsyncMemoryStorage accepts the arguments of MemoryStorage."""
+    """AsyncMemoryStorage accepts the same constructor arguments as MemoryStorage."""
     clock = Clock()
     store = AsyncMemoryStorage(clock=clock, max_entries=1)
     clock.pass_by(1)
@@ -104,7 +104,7 @@ def test_an_empty_store_is_a_store() -> None:
 
 
 class MeddledPut(Put):
-    """A command whose states another writer changes during its first attempt."""
+    """A command whose stored states another writer changes during its first attempt."""
 
     def __init__(self, meddle: Callable[[], object], *keys: str, write: bool = True) -> None:
         super().__init__("mine", *keys)
@@ -113,7 +113,7 @@ class MeddledPut(Put):
         self.saw: list[States] = []
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
-        """Record the states, run the other writer once, and write."""
+        """Record the stored states, run the other writer once, and write."""
         self.saw.append(states)
         if self._meddle:
             self._meddle.pop()()
@@ -266,7 +266,7 @@ class HookedLock:
 def _values_after_interruption(
     store: MemoryStorage, keys: str, happens: Callable[[], object]
 ) -> list[object]:
-    """Return the stored values after a command that wrote was interrupted before it returned."""
+    """Return the stored values after a writing command was interrupted just before it returned."""
     store._lock = HookedLock(happens)  # type: ignore[assignment]  # noqa: SLF001 - nobody else can tell when
     with pytest.raises(Interruption):
         store.execute(Put("mine", *keys))
@@ -290,7 +290,7 @@ def test_new_state_with_a_lost_answer_stays(keys: str) -> None:
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc", "abcd"])
 def test_overwritten_state_is_not_undone(keys: str) -> None:
-    """An interrupted command's write is not undone if the state has changed since."""
+    """If a state has changed since an interrupted command wrote it, the write is not undone."""
     store = MemoryStorage()
     store.execute(Put("old", *keys))
 
@@ -314,7 +314,7 @@ def test_forked_child_does_not_wait_for_locks() -> None:
 
 @pytest.mark.parametrize("step", [timedelta(hours=-1), timedelta(hours=1)])
 def test_steps_of_the_wall_clock_change_nothing(step: timedelta) -> None:
-    """Moving the wall clock by an hour changes no circuit, rate limit or idempotency claim."""
+    """If the wall clock moves by an hour, no circuit, rate limit or idempotency claim changes."""
     outcomes: list[object] = []
     for stepped_duration in (timedelta(0), step):
         clock = Clock()

@@ -1,4 +1,4 @@
-"""Prepared admissions of the in-memory store: circuit, rate limits and retry budget at once."""
+"""Prepared admissions of the in-memory store check circuit, limits and retry budget at once."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class World:
         self.permits: list[Any] = []
 
     def step(self, kind: str, size: float) -> object:
-        """Execute one step of the random walk, and return what it shows."""
+        """Execute one random step, and return its result for comparison."""
         gates = self.admission.gates
         if kind == "time":
             self.clock.pass_by(size)
@@ -104,7 +104,7 @@ class World:
 @pytest.mark.parametrize("cost", [1, 2])
 @pytest.mark.parametrize("protections", PROTECTIONS)
 def test_prepared_admissions_decide_like_the_store(protections: str, cost: int) -> None:
-    """Prepared admissions have the same results and states as `execute`, even if time goes back."""
+    """Prepared admissions give the same results and states as `execute`, even if time goes back."""
     generator = Random(f"{protections} {cost}")
     worlds = [World(protections, cost, prepared=prepared) for prepared in (True, False)]
     kinds = ["ask"] * 12 + ["time"] * 4 + ["at once", "failure", "pause", "force"]
@@ -124,7 +124,7 @@ def test_prepared_admissions_decide_like_the_store(protections: str, cost: int) 
 
 
 class MeddlingClock(Clock):
-    """A clock that runs a function once when it is read, after a command has read its states.
+    """A clock that runs a function once, at the moment when a command has read its states.
 
     `reads` is how often it was read since then.
     """
@@ -176,7 +176,7 @@ def test_overtaken_admission_is_decided_again(protections: str) -> None:
 
 @pytest.mark.parametrize("protections", SIZES)
 def test_two_admissions_at_once_both_count(protections: str) -> None:
-    """If two admissions read the same states, the later one sees the effect of the earlier one."""
+    """If two admissions read the same states at once, the effects of both are counted."""
     keys = question(protections).keys
     store, clock, ask = _store_with_states(protections)
     clock.happens.append(ask)
@@ -190,7 +190,7 @@ def test_two_admissions_at_once_both_count(protections: str) -> None:
 
 @pytest.mark.parametrize("protections", SIZES)
 def test_admission_starts_with_new_states_if_its_states_expire_meanwhile(protections: str) -> None:
-    """If the states expire and are removed meanwhile, the admission starts with new states."""
+    """If an admission's states expire and are removed meanwhile, it starts with new states."""
     store, clock, ask = _store_with_states(protections)
 
     def sweep() -> None:
@@ -234,7 +234,7 @@ class FailingLock:
 
 @pytest.mark.parametrize("protections", SIZES)
 def test_admission_with_a_lost_answer_is_undone(protections: str) -> None:
-    """If an interruption loses the answer, the stored states are unchanged."""
+    """If an interruption loses an admission's result, the stored states are unchanged."""
     store, _, ask = _store_with_states(protections)
     states = store.execute(ReadCommand(*question(protections).keys))
     store._lock = FailingLock()  # type: ignore[assignment]  # noqa: SLF001 - nobody else can tell when

@@ -51,7 +51,7 @@ def test_keys_touched_once_do_not_stay() -> None:
 
 
 def test_a_new_state_sweeps_when_it_is_time() -> None:
-    """Half a minute after the last sweep of expired states, a new state starts another sweep."""
+    """A new state starts a sweep of expired states if the last one was half a minute ago."""
     clock = Clock()
     store = MemoryStorage(clock)
     store.execute(Put("dust", "a", "b", keep_for=1))
@@ -98,7 +98,7 @@ def test_sweep_removes_expired_states_only() -> None:
 
 
 def test_full_store_updates_existing_states() -> None:
-    """In a full store existing states can change; a new state is admitted once there is room."""
+    """In a full store existing states can change; a new state is stored once there is room."""
     store = MemoryStorage(max_entries=3)
     store.execute(Put(1, "a", "b"))
 
@@ -148,7 +148,7 @@ def test_claims_leave_room_for_limits_and_circuits() -> None:
 
 @pytest.mark.parametrize("kind", ["limit", "circuit", "budget", "bulkhead"])
 def test_full_store_drops_the_earliest_expiry(kind: str) -> None:
-    """A full store makes room for a new tenant by dropping the state that expires first."""
+    """A full store makes room for a new tenant by removing the state that would expire first."""
     store = MemoryStorage(max_entries=10)
     keys = [state_key(kind, "vat", f"t{number}") for number in range(40)]
     longest = state_key(kind, "vat", None)
@@ -162,7 +162,7 @@ def test_full_store_drops_the_earliest_expiry(kind: str) -> None:
 
 
 def test_command_with_more_states_than_store_maximum_runs() -> None:
-    """A command with more states than the store's maximum runs, and keeps all its states."""
+    """A command on more states than the store's maximum still runs, and keeps all these states."""
     store = MemoryStorage(max_entries=2)
     keys = [state_key("limit", "vat", None, str(number)) for number in range(3)]
     store.execute(Put("old", *keys[:2], keep_for=1))
@@ -174,7 +174,7 @@ def test_command_with_more_states_than_store_maximum_runs() -> None:
 
 @pytest.mark.untraced
 def test_memory_stays_bounded_under_many_keys_and_tenants() -> None:
-    """With 200,000 keys and tenants, each class of states stays within its maximum."""
+    """After 200,000 keys and tenants, each class of states in the store is within its maximum."""
     store = MemoryStorage(max_entries=1_000)
     refused_claims = 0
     for number in range(200_000):
@@ -189,7 +189,7 @@ def test_memory_stays_bounded_under_many_keys_and_tenants() -> None:
 
 
 def test_a_store_that_fills_up_warns_once() -> None:
-    """The store warns once for each class of states when it is four fifths full."""
+    """When a class of states is four fifths full, the store warns, once for each class."""
     store = MemoryStorage(max_entries=10)
     keys = [state_key("key", "vat", None, str(number)) for number in range(10)]
     with warnings.catch_warnings():
@@ -208,7 +208,7 @@ def test_a_store_that_fills_up_warns_once() -> None:
 
 
 def test_full_store_warns_about_live_states_only() -> None:
-    """Expired states are dropped before the store warns that it is nearly full."""
+    """The store removes expired states first, and warns only if it is then still nearly full."""
     clock = Clock()
     store = MemoryStorage(clock, max_entries=10)
     for number in range(7):
@@ -223,7 +223,7 @@ def test_full_store_warns_about_live_states_only() -> None:
 
 
 class HookedInteger(int):
-    """A number that runs a function when something is first added to it."""
+    """A number that runs a function the first time that something is added to it."""
 
     meddle: list[Callable[[], object]]
 
@@ -235,7 +235,7 @@ class HookedInteger(int):
 
 
 class PlantedState(Put):
-    """A command that writes a state given by the test."""
+    """A command that writes the state that the test has chosen."""
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
         """Write the given state."""
@@ -275,7 +275,7 @@ def test_sweep_of_expired_states_checks_each_state_again_before_it_drops_it(
     ],
 )
 def test_an_idle_key_weighs_little(service: Service, most: int) -> None:
-    """An idle rate limit or circuit takes little memory, including its key."""
+    """An idle rate limit or circuit, together with its key, takes little memory."""
     number = 5_500  # slightly more than a dict's size step, so that it has just grown
     store = MemoryStorage()
     gates = _touch_plan(store, "first", service).gates

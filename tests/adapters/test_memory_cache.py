@@ -31,7 +31,7 @@ def test_async_memory_cache_passes_conformance_kit(check: cache_conformance.Asyn
 
 
 def put_responses(cache: MemoryCache, key: str, *numbers: int, seconds: float = 60.0) -> bool:
-    """Store responses with these numbers in the cache."""
+    """Store one response for each of these numbers in the cache."""
     return cache.store(key, cache.find(key).mark, tuple(map(entry, numbers)), seconds)
 
 
@@ -65,7 +65,7 @@ def test_bytes_are_bounded() -> None:
 
 
 def test_oversized_entry_drops_no_other() -> None:
-    """An entry larger than the cache is not stored, and drops no other entry."""
+    """An entry that is larger than the whole cache is not stored, and removes no other entry."""
     cache = MemoryCache(max_bytes=SIZE + 256)
     put_responses(cache, "a", 1)
     put_responses(cache, "b")
@@ -88,7 +88,7 @@ def test_expired_answer_is_removed() -> None:
 
 
 def test_dropped_change_mark_prevents_storing() -> None:
-    """If the cache has dropped a key's change mark, a response requested earlier is not stored."""
+    """After the cache forgets that a key changed, responses requested earlier are not stored."""
     cache = MemoryCache(max_entries=2)
     first_mark = cache.find("a").mark
     cache.delete("a")
@@ -110,7 +110,7 @@ def test_dropped_change_mark_prevents_storing() -> None:
 def test_answer_requested_before_a_change_is_not_stored(
     steps: list[tuple[str, str]], entries: int
 ) -> None:
-    """In any order of steps, a response requested before a change is not stored in the cache."""
+    """In any order of steps, the cache refuses a response that was requested before a change."""
     cache = MemoryCache(max_entries=entries)
     marks: dict[str, int] = {}
     changed_keys: dict[str, bool] = {}

@@ -36,7 +36,7 @@ def test_async_memory_credential_provider_passes_conformance_kit(check: kit.Asyn
 
 
 def test_provider_constructor_accepts_credentials_of_any_kind() -> None:
-    """The provider's constructor accepts credentials of any kind."""
+    """The provider's constructor accepts credentials of each kind."""
     token = OAuthCredentials(access_token="a")
     provider = MemoryCredentialProvider({OWNER: OLD, ("adyen", None): token})
 
@@ -55,7 +55,7 @@ def test_other_values_are_refused(new: object) -> None:
 
 
 def test_a_renewal_must_give_a_credential() -> None:
-    """A renew function that returns no credential raises, and the old credential stays."""
+    """If a renew function returns no credential, an error is raised, and the old one stays."""
 
     def renew(*_: object) -> Credentials:
         return cast("Credentials", None)
@@ -68,7 +68,7 @@ def test_a_renewal_must_give_a_credential() -> None:
 
 
 def test_refresh_needs_a_renew_function() -> None:
-    """`refresh` without a renew function raises an error that mentions `renew=`."""
+    """`refresh` without a renew function raises an error that mentions the argument `renew=`."""
     plain_provider = MemoryCredentialProvider({OWNER: OLD})
     async_provider = AsyncMemoryCredentialProvider({OWNER: OLD})
 
@@ -105,7 +105,7 @@ def test_failed_renewal_has_a_retry_time(
 
 
 def test_a_failure_keeps_its_cause() -> None:
-    """The renew function's exception is the cause of the error, but is not quoted in its text."""
+    """The renew function's exception is the error's cause, but its text is not in the message."""
 
     def renew(*_: object) -> Credentials:
         raise KeyError("sk_live_secret")
@@ -117,7 +117,7 @@ def test_a_failure_keeps_its_cause() -> None:
 
 
 def test_rotation_beats_a_running_renewal() -> None:
-    """A credential rotated during a renewal is not overwritten by the renewed one."""
+    """A credential that is rotated during a renewal is not replaced by the renewed one."""
 
     def renew(*_: object) -> Credentials:
         provider.rotate(*OWNER, OTHER)
@@ -193,7 +193,7 @@ def test_a_childs_tasks_do_not_wait_for_its_parent() -> None:
 
 
 class RacingCredential:
-    """A credential that looks outdated just before another caller replaces it."""
+    """A credential that seems outdated just before another caller replaces it."""
 
     def __init__(self, replace: Callable[[], None]) -> None:
         self._replace: Callable[[], None] | None = replace

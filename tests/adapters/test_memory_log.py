@@ -29,7 +29,7 @@ def test_async_memory_integration_logger_passes_conformance_kit(check: kit.Async
 
 
 def test_keeps_the_latest() -> None:
-    """Above `max_entries`, the oldest log entries are dropped, and paging ends at them."""
+    """Above `max_entries`, the oldest log entries are dropped, and a listing by pages ends."""
     log = MemoryIntegrationLogger(max_entries=3)
     for number in range(5):
         log.write(kit.entry(number))
@@ -43,7 +43,7 @@ def test_keeps_the_latest() -> None:
 
 
 def test_bytes_are_bounded() -> None:
-    """The oldest log entries are dropped when their strings exceed `max_bytes`."""
+    """When the strings of log entries exceed `max_bytes`, the oldest entries are dropped."""
     log = MemoryIntegrationLogger(max_bytes=50_000)
     texts = [number * 10_000 for number in (1, 2, 3, 0, 4, 9, 0)]
     kept_entries: list[int] = []
@@ -99,20 +99,20 @@ def test_invalid_cursor_is_refused() -> None:
 @pytest.mark.parametrize("bound", ["max_entries", "max_bytes"])
 @pytest.mark.parametrize("value", [0, -1, 1.5])
 def test_needs_a_bound(bound: str, value: int) -> None:
-    """A log limit that is zero, negative or fractional is refused."""
+    """A size limit of the log that is zero, negative or fractional is refused."""
     with pytest.raises(ConfigurationError, match=bound):
         MemoryIntegrationLogger(**{bound: value})
 
 
 def _log_calls(log: MemoryIntegrationLogger, *services: str) -> None:
-    """Make successful calls whose entries the log stores."""
+    """Make successful calls, for which the log stores entries."""
     manager = ConnectorManager([Service(name) for name in {*services}], log=log)
     for service in services:
         manager.run(service, int)
 
 
 def test_entries_of_successes_are_made_when_read() -> None:
-    """Entries of successes are created once, when they are read, in order between other entries."""
+    """The log creates entries of successes when they are first read, in order among the others."""
     log = MemoryIntegrationLogger(max_entries=4)
     log.write(kit.entry(1))
     _log_calls(log, "a", "b", "a", "b", "a")
@@ -127,13 +127,13 @@ def test_entries_of_successes_are_made_when_read() -> None:
 
 
 def test_entry_written_while_entries_are_made_is_kept() -> None:
-    """An entry that a finaliser writes while entries are created is not lost."""
+    """If a finaliser writes an entry while the log creates entries of successes, it is not lost."""
     log = MemoryIntegrationLogger()
     _log_calls(log, "a", "a")
     items: Any = vars(log)["_items"]
 
     class Item(tuple[Any, ...]):
-        """A stored item that writes another entry when it is read."""
+        """A stored item whose reading writes another log entry."""
 
         __slots__ = ()
 
@@ -154,7 +154,7 @@ def test_own_write_receives_every_entry(shared: bool) -> None:
     """A log that overrides `write`, for example to change entries, receives every entry."""
 
     class Masking(MemoryIntegrationLogger):
-        """A log that masks the tenants."""
+        """A log that removes the tenants from its entries."""
 
         def write(self, entry: IntegrationLog, /) -> None:
             """Store the entry without its tenant."""

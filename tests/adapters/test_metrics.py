@@ -37,7 +37,7 @@ ALL = FiguresQuery(by=())
 
 
 class Lab:
-    """A database with a metrics table for one test alone.
+    """A database with a metrics table that only one test uses.
 
     Args:
         kind: one of `KINDS`, or "memory".
@@ -101,7 +101,7 @@ def calls(metrics: Any, **options: Any) -> int:
 
 
 def test_metrics_are_found_by_series_and_time(metrics_lab: Lab) -> None:
-    """Metrics are found by series and time, and count outcomes, attempts, bytes and durations."""
+    """Metrics are found by series and time, with outcomes, attempts, bytes and durations."""
     metrics = metrics_lab.metrics()
     for second in range(0, 180, 10):
         metrics(finished_call(NOON + timedelta(seconds=second), duration=second / 100))
@@ -130,7 +130,7 @@ def test_metrics_are_found_by_series_and_time(metrics_lab: Lab) -> None:
 
 
 def test_several_processes_are_added_up(lab: Lab) -> None:
-    """Each process replaces only its own metrics rows, however often it stores them."""
+    """Each process replaces only its own rows of metrics, however often it stores them."""
     processes = [lab.metrics() for _ in range(3)]
     for number, metrics in enumerate((*processes, *processes)):
         metrics(finished_call(duration=number + 1.0))
@@ -162,7 +162,7 @@ def test_a_manager_counts_its_calls(metrics_lab: Lab) -> None:
 
 
 def test_old_windows_become_longer_ones(metrics_lab: Lab) -> None:
-    """Metrics per minute are merged into hours and days without losing calls, later deleted."""
+    """Metrics per minute are merged into hours, then days, without losing calls; later deleted."""
     first, second = metrics_lab.metrics(), metrics_lab.metrics()
     if metrics_lab.kind == "memory":
         second = first
@@ -192,7 +192,7 @@ def test_old_windows_become_longer_ones(metrics_lab: Lab) -> None:
 
 
 def test_many_rows_are_rolled_up_in_batches(lab: Lab) -> None:
-    """Merging more metrics rows than one transaction takes loses no call."""
+    """If more metrics rows must be merged than one transaction takes, no call is lost."""
     metrics = lab.metrics()
     for minute in range(3):
         for number in range(300):
@@ -233,7 +233,7 @@ def test_several_processes_roll_up_at_once(lab: Lab) -> None:
 
 
 def test_retention_is_an_option(tmp_path: Path) -> None:
-    """Metrics of hours and days are kept for the configured retention time."""
+    """Metrics of hours and days are deleted after the configured retention times."""
     retention = Retention(hours=2 * DAY, days=3 * DAY)
     memory = open_metrics("memory:", retention=retention)
     file = open_metrics(f"sqlite:///{tmp_path}/m.db", create=True, retention=retention)
@@ -272,7 +272,7 @@ def test_missing_table_error(lab: Lab) -> None:
 
 
 def test_unreachable_server_is_reported() -> None:
-    """Querying metrics on an unreachable server raises an error, and counting continues."""
+    """If the server is unreachable, querying metrics raises an error; calls are still counted."""
     metrics = open_metrics("postgresql://nobody@127.0.0.1:9/none", threads=False, timeout=2.0)
     metrics(finished_call())
     with pytest.raises(StorageUnavailable):
@@ -356,7 +356,7 @@ def test_figures_of_a_dead_database_wait() -> None:
 
 
 def test_lost_figures_are_counted_and_reported() -> None:
-    """Above `max_waiting`, the oldest unsaved metrics are dropped, with one warning."""
+    """Above `max_waiting`, the oldest metrics not yet stored are dropped, with one warning."""
     table = Table()
     table.failure = StorageUnavailable("away", remedy="Start it.")
     recorder = table.recorder(max_waiting=2)
@@ -373,7 +373,7 @@ def test_lost_figures_are_counted_and_reported() -> None:
 
 
 def test_an_unusable_table_is_reported_once() -> None:
-    """If the metrics table is unusable, one warning contains the reason."""
+    """If the metrics table is unusable, one warning gives the reason."""
     table = Table()
     table.failure = ConfigurationError("No table.", path="path", remedy="Run `migrate()`.")
     recorder = table.recorder()
@@ -458,7 +458,7 @@ def test_process_end_stores_figures(does: str, expected: int, lab: Lab) -> None:
 
 
 def test_a_killed_process_loses_only_what_waited(lab: Lab) -> None:
-    """If a process is killed, its stored metrics remain; those of the last seconds are lost."""
+    """If a process is killed, only its metrics of the last seconds, not yet stored, are lost."""
     metrics = lab.metrics()
     metrics.migrate()
     with _process(lab, "waits") as process:

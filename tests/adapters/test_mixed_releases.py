@@ -1,4 +1,4 @@
-"""Workers of two releases on the same tables, during a roll-out.
+"""Workers of two releases use the same tables during a roll-out.
 
 A newer release may add columns with defaults, and write states of a version that this one cannot
 read. The tests play its workers by SQL statements. An older release
@@ -42,7 +42,7 @@ BY_NEWER: Final = {"added_later": 7, "defaulted": "by the next"}
 
 
 class SharedDatabase(Database):
-    """A database whose tables workers of two releases use."""
+    """A database whose tables are used by workers of two releases."""
 
     @property
     def states(self) -> str:
@@ -76,7 +76,7 @@ class SharedDatabase(Database):
         )
 
     def copy(self, name: str, **changes: Any) -> None:
-        """Insert a copy of the table's only row, with some other values."""
+        """Insert a copy of the table's only row with these values changed."""
         table = self.table(name)
         with self.engine.begin() as connection:
             row = connection.execute(sqlalchemy.select(table)).mappings().one()
@@ -85,7 +85,7 @@ class SharedDatabase(Database):
             connection.execute(table.insert().values(values | changes))
 
     def values(self, name: str, *columns: str) -> list[tuple[Any, ...]]:
-        """Return the values of columns of all rows, in the order of their numbers."""
+        """Return these columns of all rows, in the order of the rows' numbers."""
         table = self.table(name)
         query = sqlalchemy.select(*(table.c[column] for column in columns))
         if "number" in table.c:
@@ -121,7 +121,7 @@ def _migrated_database(mixed: SharedDatabase) -> Iterator[SharedDatabase]:
 def test_outbox_works_on_newer_tables(
     check: outbox_conformance.Check, tables: SharedDatabase
 ) -> None:
-    """A worker of this release passes the kit for outboxes on tables of the next release."""
+    """A worker of this release passes the outbox kit on tables that the next release migrated."""
     outbox = tables.outbox()
     outbox.remove(EntryQuery())
 
@@ -133,7 +133,7 @@ def test_outbox_works_on_newer_tables(
 def test_inbox_works_on_newer_tables(
     check: inbox_conformance.Check, tables: SharedDatabase
 ) -> None:
-    """A worker of this release passes the kit for inboxes on tables of the next release."""
+    """A worker of this release passes the inbox kit on tables that the next release migrated."""
     inbox = tables.inbox()
     inbox.remove(EntryQuery())
 
@@ -141,7 +141,7 @@ def test_inbox_works_on_newer_tables(
 
 
 def test_log_works_on_newer_tables(tables: SharedDatabase) -> None:
-    """A worker of this release writes and reads the log on tables of the next release."""
+    """A worker of this release writes and reads a log whose table the next release migrated."""
     log = tables.log()
     for number in range(3):
         log.write(integration_log_conformance.entry(number))
@@ -159,7 +159,7 @@ def test_migration_of_an_older_release_keeps_newer_columns(tables: SharedDatabas
 
 
 def settle_due(outbox: Any) -> dict[str, bool]:
-    """Settle all due entries; return for each id whether it succeeded."""
+    """Settle all due entries, and return whether each one succeeded, by its id."""
     return {
         entry.id: outbox.swap(
             attrs.evolve(
@@ -172,7 +172,7 @@ def settle_due(outbox: Any) -> dict[str, bool]:
 
 
 def test_entries_of_the_next_release_are_processed(database: SharedDatabase) -> None:
-    """A worker of this release settles entries of the next one, and keeps their new columns."""
+    """A worker settles entries that the next release stored, and keeps their new columns."""
     outbox = database.outbox()
     outbox.migrate()
     database.extend("outbox")
@@ -268,7 +268,7 @@ class Worker:
 
 @pytest.fixture
 def rolled_out(database: SharedDatabase) -> dict[str, bytes]:
-    """The states of a tenant and of a key, as rewritten by the next release."""
+    """Return the states of a tenant and of a key, as the next release rewrites them."""
     worker = Worker(database)
     assert 1 == worker.granted("moved", calls=1)
     assert 1 == worker.call_with_key("moved")
@@ -279,7 +279,7 @@ def rolled_out(database: SharedDatabase) -> dict[str, bytes]:
 def test_newer_limits_have_substitutes_that_workers_share(
     database: SharedDatabase, rolled_out: dict[str, bytes]
 ) -> None:
-    """Workers that cannot read a limit's state share a substitute that grants the same number."""
+    """Workers that cannot read a limit's newer state share one substitute with the same limit."""
     first, second = Worker(database), Worker(database)
 
     assert 2 == first.granted("moved") + second.granted("moved")
@@ -290,7 +290,7 @@ def test_newer_limits_have_substitutes_that_workers_share(
 def test_newer_states_affect_nothing_else(
     database: SharedDatabase, rolled_out: dict[str, bytes]
 ) -> None:
-    """Other tenants' limits and other keys work as before, and are shared by all workers."""
+    """Limits of other tenants, and other keys, work as before and are shared by all workers."""
     first, second = Worker(database), Worker(database)
 
     assert 2 == first.granted("other", calls=1) + second.granted("other", calls=3)
@@ -299,7 +299,7 @@ def test_newer_states_affect_nothing_else(
 
 
 def test_newer_claim_is_refused(database: SharedDatabase, rolled_out: dict[str, bytes]) -> None:
-    """A call with an idempotency key whose state is unreadable is refused; the state stays."""
+    """A call is refused if its idempotency key has an unreadable state, which stays unchanged."""
     worker = Worker(database)
     with pytest.raises(StateUnavailable) as excinfo:
         worker.call_with_key("moved")

@@ -1,4 +1,4 @@
-"""The NATS bucket of the store for claims: each server error raises an error with a remedy."""
+"""Errors of the NATS bucket that stores claims: each one is raised with a remedy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ScriptedServer:
         self.replies = deque(replies)
 
     def addresses(self) -> list[Any]:
-        """Return the server's addresses."""
+        """Return the fake server's addresses."""
         return [SimpleNamespace(host="nats.example")]
 
     def async_links(self) -> ScriptedServer:
@@ -59,7 +59,7 @@ class ScriptedServer:
 
 
 def bucket(*replies: object) -> Bucket:
-    """Return a bucket on a fake server with these replies."""
+    """Return a bucket on a fake server that sends these replies."""
     settings: Any = ScriptedServer(*replies)
     return Bucket(settings, "keys", 1, ServerClock(monotonic_ns, step=1, every=1), creates=False)
 
@@ -120,12 +120,12 @@ def test_bucket_that_cannot_be_inspected_is_not_used() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"null", b"\xff"])
 def test_a_foreign_reply_is_refused(data: bytes) -> None:
-    """A reply that is not a JSON object is an error without a code."""
+    """A reply that is not a JSON object raises an error without a code."""
     assert Refused(0, "a reply that is not an object") == read_reply(data)
 
 
 def test_an_error_without_a_code_is_refused() -> None:
-    """A JetStream error without its usual fields has the code 0."""
+    """A JetStream error without its usual fields is raised with the code 0."""
     assert Refused(0, "") == read_reply(b'{"error": "no"}')
 
 

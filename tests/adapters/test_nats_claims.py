@@ -93,14 +93,14 @@ def test_async_store_in_time(server: PrivateNats, check: Any) -> None:
 
 
 def claim(key: str, owner: int, *, lease: int = HOUR) -> Claim:
-    """Return the command by which this owner claims a key."""
+    """Return the command with which this owner claims a key."""
     return Claim(
         key, fingerprint=b"f", owner=owner, lease=lease, ttl=DAY, target="", remembered=DAY
     )
 
 
 class LosingLink:
-    """A connection that loses the reply to one write; the write may be stored or overwritten."""
+    """A connection that loses one write's reply; the write may be stored, and overwritten."""
 
     def __init__(self, link: AsyncNatsLink, fates: list[str]) -> None:
         self._link = link
@@ -174,7 +174,7 @@ def test_an_unrepeatable_command_runs_once(
 
 
 def test_an_unknown_outcome_is_an_error(server: PrivateNats) -> None:
-    """A command that must not be repeated raises an error if its outcome cannot be determined."""
+    """If the outcome of a command that must not be repeated stays unknown, an error is raised."""
     command = Append(7, [new_key()])
     assert command.once
     with (
@@ -208,7 +208,7 @@ sys.stdin.read()
 
 
 def test_a_killed_owner_is_replaced_after_its_lease(server: PrivateNats) -> None:
-    """A killed process's claim can be taken by others when its lease ends, and not before."""
+    """The claim of a killed process can be taken over when its lease ends, and not before."""
     for lease, expected in ((HOUR, Verdict.BUSY), (1, Verdict.RUN)):
         key = new_key()
         process = subprocess.Popen(
@@ -226,7 +226,7 @@ def test_a_killed_owner_is_replaced_after_its_lease(server: PrivateNats) -> None
 
 
 def test_expired_states_are_purged(server: PrivateNats) -> None:
-    """Housekeeping deletes only expired states, and none that was written again since."""
+    """Housekeeping deletes expired states, except those that were written again meanwhile."""
     keys = [new_key() for _ in range(3)]
     with NatsStorage(f"{server.url}/purged", timeout=60) as store:
         store.execute(Write({keys[0]: "old"}, keep_for=0))
@@ -245,7 +245,7 @@ def count_stored(server: PrivateNats, stream: str) -> int:
 
 
 def test_a_process_cleans_up_after_many_writes(server: PrivateNats) -> None:
-    """A process that writes much deletes expired states itself, in sync and async mode."""
+    """A process that writes many states deletes expired ones itself, in sync and async mode."""
     with NatsStorage(f"{server.url}/cleaned", timeout=60) as store:
         for _ in range(100):
             store.execute(Write({new_key(): "old"}, keep_for=0))
@@ -310,7 +310,7 @@ def test_deleted_bucket_raises_error_instead_of_being_created_again_without_its_
     ],
 )
 def test_a_bucket_that_may_lose_keys_is_refused(setting: str, value: object) -> None:
-    """A bucket whose settings may lose keys is refused; the error contains the setting's name."""
+    """A bucket with settings that may lose keys is refused; the error names the setting."""
     config = {"storage": "file", "max_msgs_per_subject": 1, "discard": "new", "num_replicas": 3}
     config |= {"max_bytes": 9}
     check_bucket("keys", config, 3)
@@ -351,7 +351,7 @@ def test_a_server_that_is_away_is_named_without_its_password(url: str) -> None:
 
 @pytest.mark.parametrize("url", [7, "nats://host/two words", "nats://host/a/b", "http://host/keys"])
 def test_a_wrong_url_is_refused(url: Any) -> None:
-    """A URL that is not that of a NATS bucket is refused before anything is sent."""
+    """A URL that does not belong to a NATS bucket is refused before anything is sent."""
     with pytest.raises(ConfigurationError):
         NatsStorage(url)
 
@@ -414,7 +414,7 @@ def test_manager_with_nats_bucket_returns_stored_answer_for_repeated_idempotency
 
 
 def test_limits_and_circuits_are_refused() -> None:
-    """A NATS bucket is refused as the state store of services with circuits or rate limits."""
+    """A service with circuits or rate limits refuses a NATS bucket as its state store."""
     store = NatsStorage("nats://host/keys")
     service = Service("shop", base_url="https://shop.example")
     with pytest.raises(ConfigurationError, match="NatsStorage holds claims only") as excinfo:
@@ -428,7 +428,7 @@ def test_limits_and_circuits_are_refused() -> None:
 
 
 def test_a_configuration_names_the_store_of_keys(server: PrivateNats) -> None:
-    """A configuration can name a NATS bucket for idempotency keys beside the state store."""
+    """A configuration can name a NATS bucket for idempotency keys besides the state store."""
     services = {"services": {"shop": {"base_url": "https://shop.example"}}}
     url = f"{server.url}/configured"
     with moorage.open({"state": {"url": "memory:", "keys_url": url}, **services}) as hub:

@@ -13,7 +13,7 @@ from moorage.adapters.notices import give_notice
 
 
 def test_notice_is_a_warning_that_names_its_caller(caplog: pytest.LogCaptureFixture) -> None:
-    """If the program shows warnings, a notice is a warning that names its caller."""
+    """If the program shows warnings, a notice is a warning at the caller's line."""
 
     def notice() -> None:
         give_notice("Something.", stacklevel=2)
@@ -37,7 +37,7 @@ def test_notice_is_logged_where_warnings_are_errors(caplog: pytest.LogCaptureFix
 def test_notice_is_logged_where_showing_a_warning_fails(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the host's own showwarning function raises, the notice still fails no call."""
+    """If the host's own showwarning function raises an error, the call does not fail."""
 
     def show(*_: Any, **__: Any) -> None:
         raise OSError

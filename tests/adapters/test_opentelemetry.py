@@ -83,7 +83,7 @@ class Telemetry:
         )
 
     def spans(self) -> list[Any]:
-        """Return the finished spans in order of their start."""
+        """Return the finished spans, ordered by their start."""
         return sorted(self.spans_out.get_finished_spans(), key=lambda span: span.start_time or 0)
 
     def metrics(self) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def test_call_is_child_span_of_caller_span() -> None:
 
 
 def test_attempts_have_the_ids_of_their_spans() -> None:
-    """Observers after OpenTelemetryObserver see each attempt's trace and span ids."""
+    """Observers that follow OpenTelemetryObserver see the trace and span ids of each attempt."""
     telemetry, attempts = Telemetry(), Attempts()
     manager, _ = manager_of(attempts, *ANSWERS)
     manager.call("erp", READ)
@@ -173,7 +173,7 @@ class Attempts:
 
 
 def test_attempts_with_and_without_names() -> None:
-    """Attempt spans of requests are named by HTTP method; those of functions by the registry."""
+    """The span of a request's attempt has the HTTP method as name; others have a fixed name."""
     telemetry = Telemetry()
     manager, _ = manager_of(telemetry.observer, Response(200), Response(200))
 
@@ -225,7 +225,7 @@ def test_emitted_names_are_registered() -> None:
 
 
 def test_registered_events_are_the_events() -> None:
-    """The telemetry registry lists every event that spans can have, with its fields."""
+    """The telemetry registry lists each event that spans can have, and the event's fields."""
     inherited_fields = {field.name for field in attrs.fields(Event)}
     spans = (Event, CallStarted, CallFinished, AttemptStarted, AttemptFinished)
     listed_events = {
@@ -260,7 +260,7 @@ def test_registered_outcomes_and_reasons_are_all() -> None:
 
 
 def test_outcomes_are_exported() -> None:
-    """Spans of calls and attempts have an attribute for the outcome: nothing, done, or unknown."""
+    """Spans of calls and attempts have an outcome attribute: nothing happened, done, or unknown."""
     telemetry = Telemetry()
     manager, vendor = manager_of(telemetry.observer, retry=None)
     vendor.queue(
@@ -366,7 +366,7 @@ def test_signed_request_covers_the_trace() -> None:
 
 
 def test_sampled_out_call_costs_no_attributes() -> None:
-    """A call that is not sampled has no spans; its request's `traceparent` is marked unsampled."""
+    """A call that is not sampled has no spans, and its request's `traceparent` says so."""
     telemetry = Telemetry(sampler=ALWAYS_OFF)
     manager, vendor = manager_of(telemetry.observer, *ANSWERS)
 
@@ -405,7 +405,7 @@ def test_hedged_attempts_have_spans_of_their_own() -> None:
 
 
 def test_events_of_unknown_calls_are_counted() -> None:
-    """Events of a call whose start was missed create no spans, and are counted."""
+    """If the start of a call was missed, its events create no spans, and are counted."""
     telemetry = Telemetry()
     identity, plan = CallIdentity(0, 0, str), Plan(Service("erp"), None, None)
     started = make_late(AttemptStarted, (identity, plan, 0, 1, 0, None, None))
@@ -449,7 +449,7 @@ def test_events_of_unknown_calls_are_counted() -> None:
 
 
 def test_without_an_sdk_nothing_is_recorded() -> None:
-    """With the OpenTelemetry API but no SDK, calls and requests are unchanged."""
+    """With the OpenTelemetry API but without an SDK, calls and requests do not change."""
     manager, vendor = manager_of(OpenTelemetryObserver(), Response(200))
 
     assert 200 == manager.call("erp", READ).status
@@ -457,7 +457,7 @@ def test_without_an_sdk_nothing_is_recorded() -> None:
 
 
 def test_trace_of_the_caller_is_passed_on_without_an_sdk() -> None:
-    """Without an SDK, requests pass on the caller's trace, and the log stores its id."""
+    """Without an SDK, requests pass on the trace of the caller, and the log stores its trace id."""
     recorder = RecordingObserver()
     observer = OpenTelemetryObserver(tracer_provider=NoOpTracerProvider())
     vendor = FakeVendor()
@@ -537,7 +537,7 @@ def test_metric_attributes_of_call_are_same_whether_they_came_from_cache_or_not(
 
 
 def test_operations_of_contracts_are_measured_apart() -> None:
-    """Calls to different accounts or operations of a contract are separate metric series."""
+    """Calls to different accounts or operations of a contract are counted in separate series."""
     telemetry = Telemetry()
     plan = Plan(Service("erp"), None, None)
     calls = [("payments.charge", "uk"), ("payments.refund", "uk"), ("payments.charge", "de")]

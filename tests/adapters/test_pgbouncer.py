@@ -163,7 +163,7 @@ def test_pool_mode_session_keeps_the_session() -> None:
 
 @pytest.mark.parametrize("query", ["pool_mode=", "pool_mode", "a=1&pool_mode=&b=2"])
 def test_pool_mode_without_a_value_is_refused(query: str) -> None:
-    """A `pool_mode` without a value is refused by name, because SQLAlchemy would ignore it."""
+    """A `pool_mode` without a value is refused, because SQLAlchemy would ignore it."""
     with pytest.raises(ConfigurationError) as excinfo:
         SqlStorage(f"postgresql://host/name?{query}")
 
@@ -236,7 +236,7 @@ def test_async_outbox_conforms(
 
 
 def test_wait_for_entries_is_a_pause(pooler: PrivatePgBouncer, prefix: str) -> None:
-    """Behind PgBouncer, a worker's wait for entries is a pause, because LISTEN needs a session."""
+    """Behind PgBouncer a worker only pauses for new entries, because LISTEN needs a session."""
     with SqlOutbox(entry_url(pooler), prefix=prefix) as store:
         assert not store.wait(0.01)
         assert not store.wait(0.01)
@@ -307,7 +307,7 @@ def test_async_tenants_conform(
 
 
 def _put_tables(tenants: SqlTenants, tenant: str, tables: Mapping[str, Any] | None) -> None:
-    """Store a tenant's configuration tables, or delete the tenant."""
+    """Store the configuration tables of a tenant, or delete the tenant."""
     if tables is None:
         tenants.remove(tenant)
     else:

@@ -63,7 +63,7 @@ class SlowStore:
 
 
 async def run_other_tasks(number: int = 50) -> None:
-    """Give all other tasks several iterations of the event loop."""
+    """Give all other tasks this number of iterations of the event loop."""
     for _ in range(number):
         await asyncio.sleep(0)
 
@@ -83,7 +83,7 @@ def test_posts_are_executed_by_a_task() -> None:
 
 
 def test_settle_waits_for_posts() -> None:
-    """`settle` returns once all posted commands are executed, including those posted meanwhile."""
+    """`settle` returns after all posted commands have run, even those posted while it waits."""
 
     async def run() -> list[int]:
         store = SlowStore()
@@ -109,7 +109,7 @@ def test_posts_without_a_loop_are_kept() -> None:
 
 
 def test_posts_of_an_ended_loop_continue_in_the_next() -> None:
-    """Posted commands of an ended event loop continue in the next one, none lost or repeated."""
+    """When an event loop ends, its posted commands continue in the next one, each exactly once."""
 
     async def run(store: SlowStore) -> None:
         store.may.clear()
@@ -234,7 +234,7 @@ def test_full_queue_drops_the_oldest_commands() -> None:
 
 
 def test_forked_child_drops_its_parents_posts() -> None:
-    """A forked child drops the parent's posted commands; otherwise they would run twice."""
+    """A forked child drops the commands that its parent posted, so that they do not run twice."""
     store = SlowStore()
     store.post(1)
 

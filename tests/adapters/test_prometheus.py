@@ -105,7 +105,7 @@ def test_events_without_a_call_are_counted() -> None:
 
 
 def test_functions_and_interruptions_have_no_status() -> None:
-    """A function's attempt has no HTTP status, and an interrupted call is counted as cancelled."""
+    """A function's attempt is counted without HTTP status, an interrupted call as cancelled."""
     registry = CollectorRegistry()
     manager = ConnectorManager([Service("tax")], observers=[PrometheusObserver(registry)])
 
@@ -142,7 +142,7 @@ def test_lost_entries_are_counted() -> None:
 
 
 def test_tenants_near_their_bound_of_records_are_counted() -> None:
-    """A tenant that reaches 80 % of its records is counted once, without a label of its name."""
+    """A tenant that reaches 80 % of its allowed records is counted once, without its name."""
     registry = CollectorRegistry()
     manager = ConnectorManager(
         [Service("tax")], observers=[PrometheusObserver(registry)], records_per_tenant=10
@@ -161,7 +161,7 @@ def test_tenants_near_their_bound_of_records_are_counted() -> None:
 
 @pytest.mark.untraced
 def test_urls_keys_and_tenants_add_no_series() -> None:
-    """Different paths, keys, ids and tenants create no extra series of metrics."""
+    """Different paths, keys, ids and tenants do not create further series of metrics."""
     registry, reader = CollectorRegistry(), InMemoryMetricReader()
     telemetry = OpenTelemetryObserver(
         meter_provider=MeterProvider([reader], shutdown_on_exit=False),
@@ -225,7 +225,7 @@ def test_no_secret_is_exposed(form: str) -> None:
 
 
 def test_exemplars_name_the_call() -> None:
-    """A call's correlation id is the exemplar of its duration, unless it is too long."""
+    """A call's duration has the call's correlation id as exemplar, unless the id is too long."""
     registry = CollectorRegistry()
     manager = ConnectorManager([Service("tax")], observers=[PrometheusObserver(registry)])
     recorder = RecordingObserver()
@@ -264,7 +264,7 @@ def test_exemplars_are_made_once_a_second() -> None:
 
 @pytest.mark.parametrize("number", [1, 499, 500, 1_234])
 def test_many_successes_are_counted_exactly(number: int) -> None:
-    """However many successes are pending, the metrics include all of them when they are read."""
+    """When metrics are read, they include all successes so far, however many there are."""
     registry, clock = CollectorRegistry(), VirtualClock()
     manager = ConnectorManager(
         [Service("tax")], observers=[PrometheusObserver(registry)], clock=clock
@@ -285,7 +285,7 @@ def test_many_successes_are_counted_exactly(number: int) -> None:
 
 
 def test_successes_of_many_threads_are_all_counted() -> None:
-    """While threads count and others read the metrics, each success is counted exactly once."""
+    """Each success is counted exactly once while threads count and others read the metrics."""
     registry = CollectorRegistry()
     manager = ConnectorManager([Service("tax")], observers=[PrometheusObserver(registry)])
 
@@ -357,20 +357,20 @@ def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class RegistryInUse(CollectorRegistry):
-    """A registry for which another thread makes an observer while it registers metrics."""
+    """A registry in which another thread makes an observer while a metric is being registered."""
 
     def __init__(self) -> None:
         super().__init__()
         self.other_thread = Meanwhile(lambda: PrometheusObserver(self))
 
     def register(self, collector: Any) -> None:
-        """Register a metric, after another thread has come."""
+        """Register a metric, after another thread has begun to make its observer."""
         self.other_thread.come()
         super().register(collector)
 
 
 def test_observers_of_two_threads_share_metrics_of_registry() -> None:
-    """Threads may make observers for one registry at the same time."""
+    """Two threads can make observers for one registry at the same time, and share its metrics."""
     registry = RegistryInUse()
     observer = PrometheusObserver(registry)
     other_observer = registry.other_thread.result()

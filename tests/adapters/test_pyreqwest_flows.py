@@ -73,7 +73,7 @@ class Sink:
 
 
 def pieces() -> Iterator[bytes]:
-    """Yield the chunks of the uploaded body."""
+    """Yield the upload's body in chunks."""
     for _ in range(MEBIBYTES * 16):
         yield bytes(65_536)
 

@@ -52,7 +52,7 @@ def vendor() -> Iterator[VendorServer]:
 
 @contextmanager
 def as_in_a_child() -> Generator[None, None, None]:
-    """Make this process look like a child that was forked after pyreqwest was used."""
+    """Make this process look like a child forked after its parent had used pyreqwest."""
     first = dict(_uses)
     _uses["pid"] = -1
     try:
@@ -64,7 +64,7 @@ def as_in_a_child() -> Generator[None, None, None]:
 
 @with_both_clients
 async def test_fallback_to_the_standard_library(make: Make, vendor: VendorServer) -> None:
-    """In a forked process the pyreqwest client uses the standard library from the first call."""
+    """In a forked process, the pyreqwest client uses the standard library from the first call."""
     client = make(max_connections=7)
     with as_in_a_child():
         with pytest.warns(RuntimeWarning, match="was forked"):
@@ -80,7 +80,7 @@ async def test_fallback_to_the_standard_library(make: Make, vendor: VendorServer
 
 @with_both_clients
 async def test_first_stream_after_a_fork_warns(make: Make, vendor: VendorServer) -> None:
-    """In a forked process, a first call that streams its response warns of the fork too."""
+    """In a forked process, a warning of the fork is issued even if the first call is a stream."""
     client = make()
     with as_in_a_child():
         with pytest.warns(RuntimeWarning, match="was forked"):
@@ -104,7 +104,7 @@ async def test_closed_client_stays_closed_after_a_fork(make: Make, vendor: Vendo
 
 
 def test_refused_runtime_means_a_fork() -> None:
-    """If pyreqwest refuses to start, the process is treated as forked."""
+    """If pyreqwest's runtime refuses to start, the client treats the process as forked."""
 
     def refuse() -> None:
         raise RuntimeError("A runtime was initialized before fork()")
@@ -116,7 +116,7 @@ def test_refused_runtime_means_a_fork() -> None:
 
 @pytest.mark.parametrize("builder", [async_builder, sync_builder])
 def test_child_of_a_loaded_parent_does_not_use_pyreqwest(builder: Callable[[], object]) -> None:
-    """A child process whose parent had loaded pyreqwest does not start pyreqwest's runtime."""
+    """If the parent had loaded pyreqwest, a child process does not start pyreqwest's runtime."""
 
     def run_in_child() -> object:
         try:
@@ -192,7 +192,7 @@ def test_forked_child_falls_back(vendor: VendorServer) -> None:
 
 
 def test_forked_child_falls_back_for_streams(vendor: VendorServer) -> None:
-    """In a forked child a stream uses the standard library too, with the same limits."""
+    """In a forked child, a stream also uses the standard library, with the same limits."""
     client = PyreqwestHttpClient(max_body=50)
     client.open(GET, vendor.url, LONG).close()
 
@@ -224,7 +224,7 @@ def test_warnings_as_errors_break_no_call(vendor: VendorServer) -> None:
 
 
 def test_forked_child_falls_back_in_a_loop(vendor: VendorServer) -> None:
-    """In a forked child the asynchronous client uses the standard library too."""
+    """In a forked child, the asynchronous client also uses the standard library."""
     client, other_client = AsyncPyreqwestHttpClient(), AsyncPyreqwestHttpClient(max_connections=7)
     asyncio.run(_ask(client, vendor.url))
 

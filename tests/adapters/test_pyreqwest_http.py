@@ -52,13 +52,13 @@ def test_asynchronous_pyreqwest_client_with_one_connection_serves_its_callers_in
 
 @pytest.mark.parametrize("check", kit.TRUST_CHECKS, ids=name_of)
 def test_conforms_to_tls_settings(check: kit.TrustCheck) -> None:
-    """The synchronous pyreqwest client follows the TLS settings."""
+    """The synchronous pyreqwest client passes the kit's checks of TLS settings."""
     check(lambda tls: PyreqwestHttpClient(tls=tls))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_TRUST_CHECKS, ids=name_of)
 def test_conforms_to_tls_settings_asynchronously(check: kit.AsyncTrustCheck) -> None:
-    """The asynchronous pyreqwest client follows the TLS settings."""
+    """The asynchronous pyreqwest client passes the kit's checks of TLS settings."""
     asyncio.run(check(lambda tls: AsyncPyreqwestHttpClient(tls=tls)))
 
 

@@ -128,7 +128,7 @@ async def test_non_ascii_fields_are_refused(make: Make) -> None:
 
 @with_both_clients
 async def test_non_ascii_field_does_not_hide_others(make: Make) -> None:
-    """If a response header is not ASCII, the other headers are still returned unchanged."""
+    """If one response header is not ASCII, all other headers are still returned unchanged."""
     fields = (("X-One", "1"), ("X-Name", "Zoë"), ("X-Many", "a"), ("X-Many", "b"))
     async with lab(make) as (vendor, client):
         vendor.respond(200, fields, b"body")
@@ -278,7 +278,7 @@ async def test_write_timeout_of_a_body_in_memory(make: Make) -> None:
 @pytest.mark.parametrize("timeouts", [{"read": 5}, {"write": 5}, {"read": 5, "write": 5}])
 @with_both_clients
 async def test_body_in_memory_arrives_whole(make: Make, timeouts: dict[str, float]) -> None:
-    """A body in memory is sent whole, with its length, under timeouts of single steps."""
+    """With timeouts for single steps, a body in memory is sent whole, with its length."""
     body = bytes(range(256)) * 999 + b"end"
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(), Behaviour())
@@ -336,7 +336,7 @@ async def test_source_that_cannot_be_opened(make: Make) -> None:
 @pytest.mark.parametrize("chunks", [(), (b"one",)])
 @in_loop
 async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
-    """A body source that stalls ends at the total timeout; the error states if any was sent."""
+    """A request body that stalls ends at the total timeout; the error says if any was sent."""
 
     async def source() -> AsyncIterator[bytes]:
         for chunk in chunks:
@@ -352,7 +352,7 @@ async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
 
 
 def test_source_is_read_in_the_callers_thread() -> None:
-    """A synchronous body source is read in the caller's thread, so it delays no other call."""
+    """A synchronous request body is read in its caller's thread, so it delays no other call."""
     start_time, may_continue = Event(), Event()
 
     def blocked_chunks() -> Iterator[bytes]:
@@ -495,7 +495,7 @@ async def test_statistics_count_exchanges(make: Make) -> None:
 
 @with_both_clients
 async def test_closed_idle_connection_is_replaced(make: Make) -> None:
-    """A request on a closed connection is retried, or its error states that it may have arrived."""
+    """If the vendor has closed a connection, its request is retried or may have been processed."""
     request = Request.post("/", body=b"x")
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204, then="close"))
@@ -568,7 +568,7 @@ async def test_async_with_closes() -> None:
 
 @with_both_clients
 async def test_clients_per_connect_timeout_are_bounded(make: Make) -> None:
-    """Inner clients are kept only for the most recently used connect timeouts."""
+    """Only the inner clients of the most recently used connect timeouts are kept."""
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204))
         for connect in range(1, 40):
@@ -641,7 +641,7 @@ def ed448(folder: Path, key: Ed448PrivateKey) -> tuple[str, str]:
 
 
 def test_unknown_exceptions_may_have_been_processed() -> None:
-    """After an unknown exception of pyreqwest, the request counts as sent."""
+    """If pyreqwest raises an unknown exception, the request may have been processed."""
     meaning = meaning_of(ValueError("https://user:secret@vendor.example/"))
 
     assert (True, False, False, "") == (

@@ -35,7 +35,7 @@ OWNERS = [("shop", None), ("shop", "acme-fr"), ("shop-acme", "fr"), ("shop-acme-
 
 
 class CredentialSource:
-    """A source of credentials (environment or file), with its read-only provider in either mode."""
+    """A source of credentials (environment or file) and its read-only provider."""
 
     def __init__(self, kind: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.kind, self.path, self._patch = kind, home / "credentials.toml", monkeypatch
@@ -70,7 +70,7 @@ class CredentialSource:
         new_path.rename(self.path)
 
     def ask(self, verb: str, *options: object) -> Any:
-        """Return the result of the provider's method."""
+        """Return the result of this method of the provider."""
         answer = getattr(self.provider, verb)
         return asyncio.run(answer(*options)) if "async" in self.kind else answer(*options)
 
@@ -83,7 +83,7 @@ def _source(
 
 
 def test_owners_are_separate(place: CredentialSource) -> None:
-    """A credential is found only for the service and tenant that it belongs to."""
+    """A credential is found only for its own service and tenant."""
     for owner in OWNERS:
         assert not place.ask("has", *owner)
         with pytest.raises(CredentialNotFound):
@@ -99,7 +99,7 @@ def test_owners_are_separate(place: CredentialSource) -> None:
 
 
 def test_refresh_reads_again(place: CredentialSource) -> None:
-    """`refresh` returns a credential that was replaced, and fails if it is unchanged."""
+    """`refresh` returns a credential if it was replaced in the source, and fails otherwise."""
     place.put(OWNERS[1], "old")
     with pytest.raises(CredentialRefreshFailed, match="is still the one that was refused"):
         place.ask("refresh", *OWNERS[1], OLD)
@@ -152,7 +152,7 @@ def test_a_variable_may_hold_json(
 
 @pytest.mark.parametrize("text", ['{"secret": "sk_live"', "", "[" * 9, "{" + '"a":[' * 99_999])
 def test_a_variable_that_holds_nothing_readable(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error for an empty variable or broken JSON names the variable."""
+    """If a credential variable is empty or has broken JSON, the error names the variable."""
     monkeypatch.setenv("MOORAGE_CREDENTIAL_SHOP", text)
     with pytest.raises(InvalidData, match="MOORAGE_CREDENTIAL_SHOP") as excinfo:
         EnvironmentCredentialProvider().get("shop", None)
@@ -163,7 +163,7 @@ def test_a_variable_that_holds_nothing_readable(text: str, monkeypatch: pytest.M
 def test_names_that_would_be_confused_have_no_variable(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A service whose variable name would be ambiguous needs a configured name."""
+    """A service with an ambiguous variable name needs a name in the configuration."""
     for variable in (name, name.upper(), name.upper().replace("-", "_").replace(".", "_")):
         monkeypatch.setenv(PREFIX + variable, "old")
         monkeypatch.setenv(PREFIX + "SHOP__" + variable, "old")
@@ -238,7 +238,7 @@ def test_a_file_that_is_gone(place: CredentialSource) -> None:
 
 
 def test_a_file_in_json(tmp_path: Path) -> None:
-    """A credential file's extension decides its format; a syntax error contains the line."""
+    """The extension of a credential file decides its format; syntax errors contain the line."""
     path = tmp_path / "credentials.json"
     path.write_text('{"tenants": {"acme": {"shop": "old"}}}')
     path.chmod(0o600)

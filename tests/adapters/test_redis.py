@@ -1,4 +1,4 @@
-"""The Redis store of shared state: conformance, and its script compared with the Python model."""
+"""The Redis store of shared state passes its kit; its script agrees with the Python model."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def url() -> str:
 
 @pytest.fixture(scope="module")
 def script(url: str) -> Iterator[Redis]:
-    """Yield a Redis server to run the script on, with separate states."""
+    """Yield a Redis server on which the script runs, with states of its own."""
     server = Redis()
     yield server
     server.close()
@@ -90,7 +90,7 @@ def test_the_script_decides_as_the_model(script: Redis, part: int) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("part", range(4))
 def test_the_script_keeps_a_queue_as_the_model(script: Redis, part: int) -> None:
-    """Callers who queue at one limit get the turns and tickets of the Python model."""
+    """The Redis script gives callers in a queue the same turns and tickets as the Python model."""
     compared_cases, seed = 0, part * 1_000_000
     while compared_cases < CASES // 4:
         compared_cases += sum(compare(script, seed, 120, QueueWalk).values())
@@ -98,7 +98,7 @@ def test_the_script_keeps_a_queue_as_the_model(script: Redis, part: int) -> None
 
 
 def test_waiting_and_refused_callers_need_the_scripts_first_half_only() -> None:
-    """In a queue that nobody leaves, no command needs the more expensive full rules."""
+    """While nobody leaves a queue, no command needs the script's expensive second half."""
     rules = b"local function everything()\n"
     assert 1 == SCRIPT.count(rules)
     server = Redis(SCRIPT.replace(rules, rules + b"  error('the full rules')\n"))

@@ -78,7 +78,7 @@ def admission(rule: Any = None) -> Admission:
 
 
 def return_calls(command: Admission) -> list[bytes]:
-    """Return the encoded script calls that return an admission's tokens."""
+    """Return the encoded script calls that give back the tokens of an admission."""
     call = SCRIPT_CALLS.of(GiveBack(command.gates, TICKETS))
     assert call is not None
     return [call.packed]
@@ -87,7 +87,7 @@ def return_calls(command: Admission) -> list[bytes]:
 async def abandon(
     batcher: Batcher, connection: HeldConnection, task: asyncio.Task[Any], *, late: bool
 ) -> None:
-    """Cancel a caller while its command is being executed, or just after the reply has arrived."""
+    """Cancel a caller during its command, or just after the reply has arrived."""
     while not connection.calls:  # noqa: ASYNC110 - the queue goes on by itself
         await asyncio.sleep(0)
     if not late:
@@ -109,7 +109,7 @@ LEAVING = pytest.mark.parametrize("late", [False, True], ids=["in flight", "with
 
 
 def sent_after(command: Command[Any], reply: Callable[[ScriptCall], Any], *, late: bool) -> Any:
-    """Return the encoded calls that the batcher sends after a caller was cancelled."""
+    """Return the encoded script calls that the batcher sends after its caller was cancelled."""
 
     async def run_batches() -> list[bytes]:
         connection = HeldConnection(reply)
@@ -133,7 +133,7 @@ def test_grant_of_a_cancelled_caller_is_returned(*, late: bool) -> None:
 @LEAVING
 @pytest.mark.parametrize("reply", [GRANTED, UNREADABLE], ids=["granted", "unreadable"])
 def test_other_commands_of_cancelled_callers_return_nothing(reply: Any, *, late: bool) -> None:
-    """For a cancelled claim, or an unreadable reply to a cancelled call, nothing is given back."""
+    """If a cancelled caller wanted a claim or gets an unreadable reply, nothing is given back."""
     command = claim(new_key()) if reply is GRANTED else admission()
 
     assert [] == sent_after(command, lambda _: reply, late=late)
@@ -172,7 +172,7 @@ READ = b"\11"
 def looks_after(
     command: Command[Any], *, late: bool, error: type[Exception] | None = None
 ) -> tuple[int, int]:
-    """Return how often states were read for a caller, before and after its cancellation."""
+    """Return how often a caller's command has read states, before and after its cancellation."""
 
     def reply(call: ScriptCall) -> Any:
         if error is not None:
@@ -192,7 +192,7 @@ def looks_after(
 
 @LEAVING
 def test_decided_grant_of_a_cancelled_caller_is_returned(*, late: bool) -> None:
-    """A token that a custom rule granted to a cancelled caller is given back by another command."""
+    """A token that a custom rule granted to a cancelled caller is given back by a new command."""
     command = admission(CustomRule(RateLimitConfig.per_second(1).rule))
 
     assert (1, 1) == looks_after(command, late=late)
@@ -215,7 +215,7 @@ def test_cancelled_command_without_tokens_is_not_undone(kind: type[Count], *, la
 
 @LEAVING
 def test_failed_decision_of_a_cancelled_caller_returns_nothing(*, late: bool) -> None:
-    """If a cancelled caller's connection is lost, its custom command returns no token."""
+    """If a caller is cancelled and its connection is lost, its custom command returns no token."""
     timeout_error = wrong.TimeoutError
 
     assert (1, 0) == looks_after(Count(new_key()), late=late, error=timeout_error)
@@ -244,7 +244,7 @@ def test_caller_cancelled_while_its_command_is_still_queued_sends_nothing() -> N
 
 
 def test_reply_in_the_same_turn_as_the_deadline_arrives() -> None:
-    """A reply that arrives in the same loop iteration as the deadline is returned to its caller."""
+    """A reply that arrives in the same loop iteration as its deadline is returned to the caller."""
 
     async def run_batches() -> Any:
         connection = HeldConnection(lambda _: 7)

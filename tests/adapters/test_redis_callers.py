@@ -49,7 +49,7 @@ def server() -> Iterator[PrivateRedis]:
 
 @pytest.fixture
 def calls(server: PrivateRedis) -> Iterator[Callable[[], int]]:
-    """Return a function that counts the script calls to the server since its last use."""
+    """Return a function that counts the script calls to the server since it was last called."""
     client = redis.Redis(port=server.port)
 
     def calls_since_reset() -> int:
@@ -154,7 +154,7 @@ def test_call_that_waits_for_rate_limit_makes_one_more_round_trip_to_redis(
 def test_callers_of_a_loop_share_round_trips(
     server: PrivateRedis, calls: Callable[[], int]
 ) -> None:
-    """Fifty concurrent callers share round trips to Redis, a tenth each."""
+    """Fifty concurrent callers need at most one round trip to Redis for every ten commands."""
 
     async def fifty() -> int:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
@@ -218,7 +218,7 @@ def test_replies_are_not_mixed_up_after_a_cancellation(server: PrivateRedis) -> 
 
 
 def test_grant_of_a_task_cancelled_in_flight_is_given_back(server: PrivateRedis) -> None:
-    """A caller cancelled while it requests a rate limit slot returns the slot."""
+    """A caller cancelled while it requests a rate limit token gives the token back."""
     limit = RateLimitConfig.per_second(1)
 
     async def next_waits() -> list[int]:
@@ -246,7 +246,7 @@ def test_grant_of_a_task_cancelled_in_flight_is_given_back(server: PrivateRedis)
 
 
 def test_a_loop_that_ends_in_the_middle_leaves_the_store_whole(server: PrivateRedis) -> None:
-    """Tasks cancelled with their event loop do not disturb the store in the next loop."""
+    """If an event loop ends with tasks in the middle of commands, the store works in the next."""
     store = AsyncRedisStorage(server.url, timeout=PATIENT)
     command, count = one_token(new_key()), Count(new_key())
 
@@ -324,7 +324,7 @@ def test_threads_that_share_store_have_their_own_connections(server: PrivateRedi
 
 
 def test_two_processes_decide_alike_over_one_circuit(mode: str, server: PrivateRedis) -> None:
-    """A circuit set through one store is visible through another store on the same server."""
+    """If a circuit is set through one store, another store on the same server shows it."""
     rule, key = CircuitRule(CircuitBreakerConfig()), new_key()
     asking_admission = Admission(Gates(circuit=rule, circuit_key=key), within=0, lease=1)
     with (
@@ -363,7 +363,7 @@ def test_forked_child_has_its_own_connections(mode: str, server: PrivateRedis) -
 
 
 class RacingCount(Count):
-    """A command during which another writer changes the state, a given number of times."""
+    """A command whose state another writer changes a given number of times meanwhile."""
 
     def __init__(self, key: str, url: str, times: int) -> None:
         super().__init__(key)
@@ -371,7 +371,7 @@ class RacingCount(Count):
         self._times = times
 
     def apply(self, states: Any, now: int) -> Any:
-        """Apply the command, after another writer if the test wants that."""
+        """Apply the command; before that, let the other writer write if the test wants it."""
         if self._times:
             self._times -= 1
             with RedisStorage(self._url, timeout=PATIENT) as other_storage:
@@ -386,7 +386,7 @@ def test_overtaken_command_decides_again(mode: str, server: PrivateRedis) -> Non
 
 
 def test_endlessly_overtaken_command_gives_up(mode: str, server: PrivateRedis) -> None:
-    """A command whose state is changed at each attempt raises an error at its timeout."""
+    """If a command's state is changed at each attempt, it raises an error at its timeout."""
     message = "did not answer in time"
     for timeout in (0.05, 0.5, 5):  # on a busy machine a short timeout may pass before any reply
         if "did not answer in time" in message:
@@ -405,7 +405,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 def test_lost_post_is_repeated_only_if_idempotent(server: PrivateRedis) -> None:
-    """A posted command lost on the way is sent again only if it may be repeated."""
+    """A posted command that is lost on its way is sent again only if it may be repeated."""
 
     async def posting() -> int:
         with Proxy(server.port) as proxy:

@@ -52,13 +52,13 @@ class AdvancingClock:
         self.waits: list[float] = []
 
     def monotonic(self) -> float:
-        """Return the elapsed seconds."""
+        """Return the fake time, in seconds."""
         return self.now
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> AdvancingClock:
-    """Replace the clock by one that advances when connecting to a silent address."""
+    """Replace the clock by one that advances only while a silent address is tried."""
     clock = AdvancingClock()
 
     class Socket(socket.socket):
@@ -106,7 +106,7 @@ def test_silent_address_leaves_time_for_the_next(
 def test_silent_address_holds_up_no_task(
     server: PrivateRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While one address of a Redis host is silent, the event loop tries another."""
+    """While one address of a Redis host does not respond, the event loop tries another."""
     port, connect = server.port, asyncio.SelectorEventLoop.sock_connect
 
     async def never(loop: Any, connecting: socket.socket, address: Any) -> None:
@@ -128,7 +128,7 @@ def test_silent_address_holds_up_no_task(
 def test_loop_that_is_not_asyncios_connects_as_usual(
     server: PrivateRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With an event loop that is not asyncio's own, connecting uses no option of asyncio's loop."""
+    """In an event loop other than asyncio's own, connecting uses no special option of asyncio."""
     monkeypatch.setattr(asyncio, "BaseEventLoop", str)
     with SyncStore("async", server.url, timeout=LONG) as store:
         assert 1 == store.execute(Count(new_key()))
@@ -162,7 +162,7 @@ def test_name_without_addresses_cannot_be_reached(monkeypatch: pytest.MonkeyPatc
 def test_name_that_is_looked_up_for_ever_ends_by_the_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A name lookup that never ends fails at the caller's deadline."""
+    """A name lookup that never ends raises an error at the caller's deadline."""
     end_event = threading.Event()
 
     def look_up(host: str, *_: object) -> list[Any]:
@@ -222,7 +222,7 @@ def test_tls_that_trickles_ends_by_the_deadline(mode: str) -> None:
 
 
 def test_sentinels_that_trickle_end_by_the_deadline(mode: str, server: PrivateRedis) -> None:
-    """Sentinels that answer byte by byte fail a command at its timeout."""
+    """If sentinels answer byte by byte, the command fails at its timeout."""
     with Proxy(server.port) as proxy:
         proxy.trickles = True
         url = f"redis+sentinel://127.0.0.1:{proxy.port},127.0.0.1:{proxy.port}/main"

@@ -1,4 +1,4 @@
-"""Failures of the Redis store: every error is moorage's own, and no command runs twice."""
+"""Failures of the Redis store raise moorage's own errors, and no command takes effect twice."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def tokens_taken(store: SyncStore, command: Admission) -> int:
 
 
 def claim(key: str, owner: int = 1) -> Claim:
-    """Return a command that claims a key, and may be executed twice."""
+    """Return a command that claims a key; the command may run twice without harm."""
     return Claim(
         key, fingerprint=b"f", owner=owner, lease=10**7, ttl=10**9, target="", remembered=0
     )
@@ -72,7 +72,7 @@ def claim(key: str, owner: int = 1) -> Claim:
 def test_store_continues_to_work_if_redis_loses_its_states_and_script(
     mode: str, server: PrivateRedis
 ) -> None:
-    """The store continues to work if Redis loses its states and the script."""
+    """If Redis loses its states and its script, the store continues to work."""
     client = redis.Redis(port=server.port)
     with SyncStore(mode, server.url, timeout=PATIENT) as store:
         command = one_token(new_key())
@@ -148,7 +148,7 @@ def test_silent_server_fails_all_callers_together(server: PrivateRedis) -> None:
 
 @pytest.mark.parametrize("stored", [0, 3])
 def test_lost_grant_is_not_repeated(mode: str, stored: int, server: PrivateRedis) -> None:
-    """A token request whose reply was lost is not sent again."""
+    """If the reply to a token request is lost, the request is not sent again."""
     with Proxy(server.port) as proxy, SyncStore(mode, proxy.url, timeout=PATIENT) as store:
         command = one_token(new_key())
         store.execute(command)
@@ -161,7 +161,7 @@ def test_lost_grant_is_not_repeated(mode: str, stored: int, server: PrivateRedis
 
 @pytest.mark.parametrize("stored", [0, 3])
 def test_lost_claim_is_repeated_once(mode: str, stored: int, server: PrivateRedis) -> None:
-    """A claim whose reply was lost is sent again, once."""
+    """If the reply to a claim is lost, the claim is sent again, once."""
     with Proxy(server.port) as proxy, SyncStore(mode, proxy.url, timeout=PATIENT) as store:
         store.execute(claim(new_key()))
         command = claim(new_key())
@@ -176,7 +176,7 @@ def test_lost_claim_is_repeated_once(mode: str, stored: int, server: PrivateRedi
 
 @pytest.mark.parametrize("once", [True, False])
 def test_local_decisions_happen_once(mode: str, once: bool, server: PrivateRedis) -> None:
-    """A write whose reply was lost is repeated only if the command allows it."""
+    """If the reply to a write is lost, the write is repeated only if its command allows it."""
     with Proxy(server.port) as proxy, SyncStore(mode, proxy.url, timeout=PATIENT) as store:
         command = Count(new_key(), once=once)
         store.execute(command)
@@ -506,7 +506,7 @@ def test_a_wrong_password_is_unavailable(mode: str) -> None:
 
 
 def test_minimal_acl_is_enough(mode: str, server: PrivateRedis) -> None:
-    """A Redis user with a few commands on moorage's keys has enough permissions."""
+    """A Redis user who may run only a few commands on moorage's keys has enough permissions."""
     permissions = "on >word ~moorage:* +evalsha +eval +get +set +time +auth"
     with redis.Redis(port=server.port) as client:
         client.execute_command("ACL", "SETUSER", "few", *permissions.split())
@@ -525,7 +525,7 @@ def test_minimal_acl_is_enough(mode: str, server: PrivateRedis) -> None:
 
 
 def test_a_slow_server_is_waited_for(mode: str, server: PrivateRedis) -> None:
-    """A caller's longer timeout replaces the store's own timeout."""
+    """If a caller passes a longer timeout, it applies instead of the store's own."""
     with redis.Redis(port=server.port) as client, SyncStore(mode, server.url, timeout=0.2) as store:
         for command in (one_token(new_key()), Count(new_key())):
             client.client_pause(600)

@@ -1,4 +1,4 @@
-"""Callers that stop waiting for a rate limit in Redis: their slots go to other callers.
+"""If callers stop waiting for a rate limit in Redis, their slots go to other callers.
 
 The tests judge by the times that the store granted, so a slow machine does not fail them.
 """
@@ -64,12 +64,12 @@ def question() -> Admission:
 
 
 def granted_at(tickets: Tickets) -> int:
-    """Return the store's time of a grant, in microseconds."""
+    """Return the store's time at which the tickets were granted, in microseconds."""
     return int(tickets[0][1])
 
 
 def require_use(staying: Sequence[Tickets], newcomers: Sequence[Admitted]) -> None:
-    """Check that the first newcomers get 90 % of the limit, and all callers at most 100 %."""
+    """Check that newcomers use 90 % of the limit at first, and that all callers stay within it."""
     start_time = granted_at(newcomers[0][3]) - newcomers[0][1]
     times = [
         granted_at(tickets) for tickets in (*staying, *(newcomer[3] for newcomer in newcomers))
@@ -89,7 +89,7 @@ ORDERS: Final[dict[str, Callable[[list[int]], list[int]]]] = {
 @pytest.mark.untraced
 @pytest.mark.parametrize("order", ORDERS)
 def test_abandoned_queue_is_granted_again(order: str, mode: str, server: PrivateRedis) -> None:
-    """If 900 of 1,000 queued callers leave, later callers get their slots."""
+    """If 900 of 1,000 callers leave the queue, callers that come later get their slots."""
     command = question()
     with SyncStore(mode, server.url, timeout=PATIENT) as store:
         queue = [store.execute(command)[3] for _ in range(CALLERS)]
@@ -107,7 +107,7 @@ def test_abandoned_queue_is_granted_again(order: str, mode: str, server: Private
 
 
 class RecordingStore:
-    """A store that records the tickets it granted, and those that were given back."""
+    """A store that records which tickets it granted and which were given back."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
@@ -116,19 +116,19 @@ class RecordingStore:
         self.returned: list[Tickets] = []
 
     def record_grant(self, command: Command[Any], answer: Any) -> Any:
-        """Record the tickets of a grant."""
+        """Record the tickets that a grant contains."""
         if isinstance(command, Admission):
             self.answers.append(answer)
         return answer
 
     def post(self, command: Command[Any]) -> None:
-        """Record the tickets that a caller returns."""
+        """Record the tickets that a caller gives back."""
         if isinstance(command, GiveBack):
             self.returned.append(command.tickets)
         self._store.post(command)
 
     def waiting_grants(self) -> list[Tickets]:
-        """Return the grants of callers that still wait."""
+        """Return the grants of callers that are still waiting."""
         return [
             answer[3] for answer in self.answers if answer[3] and answer[3] not in self.returned
         ]
@@ -189,7 +189,7 @@ class GaveUpError(Exception):
 
 
 def test_remaining_tasks_get_the_whole_limit_after_mass_cancellation(server: PrivateRedis) -> None:
-    """If 900 of 1,000 waiting tasks are cancelled, the remaining ones get the whole limit."""
+    """If 900 of 1,000 waiting tasks are cancelled, the remaining tasks get the whole limit."""
 
     async def execute_many() -> tuple[list[Tickets], list[Admitted], int]:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as redis:
@@ -228,7 +228,7 @@ def test_remaining_tasks_get_the_whole_limit_after_mass_cancellation(server: Pri
 
 
 def test_remaining_threads_get_the_whole_limit_if_most_give_up(server: PrivateRedis) -> None:
-    """If 180 of 200 waiting threads stop waiting, the remaining ones get the whole limit."""
+    """If 180 of 200 waiting threads stop waiting, the remaining threads get the whole limit."""
     with RedisStorage(server.url, timeout=PATIENT) as redis:
         store, sleeper = NotedStore(redis), BlockingSleeper()
         limiter = RateLimiter(LIMITS, name=new_key(), storage=store, sleeper=sleeper)
@@ -314,7 +314,7 @@ def test_wrong_command_of_a_cancelled_caller_returns_nothing(server: PrivateRedi
 
 
 def test_cancelled_claim_gives_nothing_back(server: PrivateRedis) -> None:
-    """A claim whose caller is cancelled stays until its lease ends or it is withdrawn."""
+    """If the caller of a claim is cancelled, the claim stays until it is withdrawn or expires."""
 
     async def verdicts_of_claims() -> set[Verdict]:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:

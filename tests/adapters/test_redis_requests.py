@@ -44,7 +44,7 @@ def parts_of(verb: bytes, script: bytes, batch: list[ScriptCall]) -> list[bytes]
 
 
 def read_by_hiredis(packed: bytes) -> Any:
-    """Return the value in these bytes, as Redis's own client library parses it."""
+    """Return the value in these bytes, as hiredis (Redis's own client library) parses it."""
     reader = hiredis.Reader()
     reader.feed(packed)
     value = reader.gets()
@@ -55,7 +55,7 @@ def read_by_hiredis(packed: bytes) -> Any:
 @given(batches())
 @example([ScriptCall((), b"", list, once=False)])
 def test_batch_is_encoded_as_redis_py_does(batch: list[ScriptCall]) -> None:
-    """A batch is encoded as redis-py does, with and without hiredis, and hiredis can parse it."""
+    """A batch is encoded as by redis-py, with and without hiredis, and hiredis can parse it."""
     parts = parts_of(b"EVALSHA", DIGEST, batch)
     untyped_connection: Any = redis.connection
     encode = untyped_connection.Encoder("utf-8", "strict", decode_responses=False).encode
@@ -72,7 +72,7 @@ def test_batch_is_encoded_as_redis_py_does(batch: list[ScriptCall]) -> None:
 
 @given(batches())
 def test_requests_with_the_script_differ_only_in_it(batch: list[ScriptCall]) -> None:
-    """The request for a server without the script has the script's text and the same arguments."""
+    """A request for a server that lacks the script contains the script, and the same arguments."""
     packed_bytes = with_script(request(batch))
 
     assert parts_of(b"EVAL", SCRIPT, batch) == read_by_hiredis(packed_bytes)
@@ -80,7 +80,7 @@ def test_requests_with_the_script_differ_only_in_it(batch: list[ScriptCall]) -> 
 
 @given(batches())
 def test_every_call_of_a_batch_is_sent(batch: list[ScriptCall]) -> None:
-    """The encoded arguments contain each call's keys, and the number of its repetitions."""
+    """The encoded arguments contain each call's keys, and how often the call is repeated."""
     keys, values = arguments(batch)
     sent_calls: list[tuple[tuple[bytes, ...], bytes]] = []
     for positions, times, packed_bytes in zip(

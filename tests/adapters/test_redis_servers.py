@@ -1,4 +1,4 @@
-"""The Redis store with TLS, Sentinel, a cluster, or a client of the host."""
+"""The Redis store with TLS, Sentinel or a cluster, or on a Redis client of the host."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def one_token(key: str) -> Admission:
 
 
 def check_both_paths(store: SyncStore) -> None:
-    """Check that the store runs commands both by script and by compare-and-swap."""
+    """Check that the store runs one command by script, and another by compare-and-swap."""
     command, key = one_token(new_key()), new_key()
     assert Answer.GO is store.execute(command)[0]
     assert [1, 2] == [store.execute(Count(key)) for _ in range(2)]
@@ -216,7 +216,7 @@ def test_the_name_in_a_certificate_is_verified(mode: str, tls_redis: tuple[str, 
 
 
 def test_a_failover_is_followed(mode: str, tmp_path: Path) -> None:
-    """When Sentinel names a new primary server, the next command goes to it."""
+    """When Sentinel names a new primary server, the next command is sent to that server."""
     with (
         PrivateRedis() as primary,
         PrivateRedis("--replicaof", f"127.0.0.1 {primary.port}") as replica,
@@ -298,7 +298,7 @@ def test_store_on_redis_cluster_passes_conformance_kit_for_keys_of_one_node(
 
 
 def at_home(store: Any) -> Any:
-    """Return a store that puts all keys on one node, for the conformance kit."""
+    """Return a store that puts all keys on one cluster node, for the conformance kit."""
     return OneNodeStore(store)
 
 
@@ -389,7 +389,7 @@ def test_keys_of_several_homes_are_refused(mode: str, cluster: list[PrivateRedis
 
 
 def test_single_server_has_no_node_names(mode: str) -> None:
-    """On a single Redis server, commands are not separated by node."""
+    """A single Redis server executes all commands together, without a division by node."""
     with PrivateRedis() as server, SyncStore(mode, server.url, timeout=PATIENT) as store:
         command = Count(new_key())
         store.execute(command)
@@ -439,7 +439,7 @@ def test_evicting_cluster_is_refused(mode: str, cluster: list[PrivateRedis]) -> 
 
 
 def test_slots_that_move_are_followed(mode: str, cluster: list[PrivateRedis]) -> None:
-    """If a slot moves to another node of the cluster, its keys are found there."""
+    """If a slot moves to another cluster node, the keys of the slot are found on that node."""
     with SyncStore(mode, url_of(cluster), timeout=PATIENT) as store:
         count = Count("{moving}:key")
         first = store.execute(count)
@@ -480,7 +480,7 @@ def cluster_of_nobody() -> ClusterPool:
 
 
 def test_wait_for_another_threads_discovery_is_bounded() -> None:
-    """A thread that waits for another thread's node discovery stops waiting at its deadline."""
+    """A thread that waits until another has found the nodes stops waiting at its deadline."""
     links = cluster_of_nobody()
     busy_type = links._loading  # noqa: SLF001 - as another thread holds it
     with busy_type, pytest.raises(UnsentError) as excinfo:
@@ -612,7 +612,7 @@ def test_a_node_that_takes_over_is_followed(
 
 
 def give_slots(cluster: list[PrivateRedis], lost: PrivateRedis, heir: PrivateRedis) -> None:
-    """Assign one node's slots to another on every node, without moving the keys."""
+    """Make every node assign one node's slots to another node, without moving the keys."""
     clients: list[Any] = [redis.Redis(port=node.port) for node in cluster]
     try:
         of_heir = clients[cluster.index(heir)].execute_command("CLUSTER MYID")
@@ -630,7 +630,7 @@ def give_slots(cluster: list[PrivateRedis], lost: PrivateRedis, heir: PrivateRed
 
 
 def test_parts_of_a_limit_are_on_several_nodes(cluster: list[PrivateRedis]) -> None:
-    """A cluster spreads the parts of a limit, and all parts grant the limit's burst together."""
+    """The parts of a limit are spread over a cluster's nodes; together they grant its burst."""
     limit = RateLimitConfig.per_hour(1, burst=40, parts=8)
     service = Service(f"vat-{new_key()}", limits=limit, max_limit_wait=0)
     granted = 0

@@ -55,7 +55,7 @@ def cluster() -> Iterator[list[PrivateRedis]]:
 def test_a_reply_that_trickles_ends_by_the_deadline(
     mode: str, server: PrivateRedis, *, connected: bool
 ) -> None:
-    """A Redis reply that arrives byte by byte ends at the caller's deadline."""
+    """If a Redis reply arrives byte by byte, the command fails at the caller's deadline."""
     with Proxy(server.port) as proxy, SyncStore(mode, proxy.url, timeout=HOUR) as store:
         if connected:
             store.execute(one_token(new_key()), LONG)
@@ -69,7 +69,7 @@ def test_a_reply_that_trickles_ends_by_the_deadline(
 def test_a_node_that_falls_silent_ends_by_the_deadline(
     mode: str, cluster: list[PrivateRedis]
 ) -> None:
-    """A silent cluster node fails only commands on its own keys, at their deadline."""
+    """If a cluster node stops responding, only commands on its keys fail, at their deadlines."""
     home_tags = node_prefixes(cluster)
     silent_redis, *other_redis = cluster
     with SyncStore(mode, url_of(cluster), timeout=HOUR) as store:
@@ -90,7 +90,7 @@ def test_a_node_that_falls_silent_ends_by_the_deadline(
 def test_finding_nodes_leaves_time_to_ask_another_if_one_cluster_node_is_silent(
     cluster: list[PrivateRedis],
 ) -> None:
-    """If one cluster node is silent, finding the nodes leaves time to ask another."""
+    """If one cluster node is silent while nodes are looked up, there is time to ask another."""
     home_tags = node_prefixes(cluster)
     silent_redis, other_redis, _ = cluster
     silent_redis.suspend()
@@ -130,7 +130,7 @@ def test_a_socket_that_may_not_wait_does_not() -> None:
 
 
 def test_a_cluster_without_slots_is_down() -> None:
-    """A node of a cluster without slots raises StorageUnavailable."""
+    """In a cluster without slots, a command raises StorageUnavailable."""
     with (
         PrivateRedis("--cluster-enabled", "yes") as node,
         SyncStore("sync", url_of([node, node]), timeout=LONG) as store,
@@ -141,7 +141,7 @@ def test_a_cluster_without_slots_is_down() -> None:
 
 
 def test_a_cluster_whose_only_node_is_lost_is_unavailable(mode: str) -> None:
-    """If the only known cluster node is lost, it is tried again."""
+    """If the only known cluster node is lost, each command tries it again and fails."""
     with PrivateRedis("--cluster-enabled", "yes") as node:
         with redis.Redis(port=node.port) as client:
             closing_client: Any = client
@@ -157,7 +157,7 @@ def test_a_cluster_whose_only_node_is_lost_is_unavailable(mode: str) -> None:
 
 @pytest.mark.parametrize("kind", [wrong.MovedError, wrong.AskError])
 def test_redirections_are_recognised_by_their_text(kind: type[wrong.AskError]) -> None:
-    """MOVED and ASK replies are recognised by the text of a plain ResponseError."""
+    """A plain ResponseError is recognised as MOVED or ASK by its text."""
     code = kind.__name__.removesuffix("Error").upper()
     redirection = as_redirection(wrong.ResponseError(f"{code} 12182 host:7000"))
 
@@ -166,7 +166,7 @@ def test_redirections_are_recognised_by_their_text(kind: type[wrong.AskError]) -
 
 
 def test_tryagain_reply_is_recognised_by_text_of_plain_response_error() -> None:
-    """A TRYAGAIN reply is recognised by the text of a plain ResponseError."""
+    """A plain ResponseError is recognised as TRYAGAIN by its text."""
     assert isinstance(
         as_redirection(wrong.ResponseError("TRYAGAIN Multiple keys request")), wrong.TryAgainError
     )
@@ -180,7 +180,7 @@ def test_reply_that_is_not_redirection_is_raised_unchanged() -> None:
 
 
 def test_keys_that_are_about_to_move_are_found(cluster: list[PrivateRedis]) -> None:
-    """While a slot moves between nodes, its keys are found; keys on both nodes are refused."""
+    """While a slot moves, its keys are found on either node; a command on both nodes is refused."""
     part = "{about to move}"
     with SyncStore("sync", url_of(cluster), timeout=LONG) as store:
         store.execute(read_command(f"{part}:1"))

@@ -45,7 +45,7 @@ def new_admission(*rules: Any) -> Admission:
 
 
 class CustomLimit:
-    """A custom limit that works like a token bucket, of a class that the script does not know."""
+    """A custom limit that works like a token bucket; the script does not know its class."""
 
     def __init__(self) -> None:
         self._rule = TokenBucket(1, 1_000_000, 2)
@@ -133,7 +133,7 @@ def test_an_old_server_is_refused() -> None:
 
 
 def test_posts_during_an_outage_are_kept() -> None:
-    """Commands posted while Redis is down are executed before the next command after its return."""
+    """Commands posted while Redis is down are executed when it is back, before the next command."""
 
     async def posting() -> Any:
         command, other_admission = new_admission(), new_admission()

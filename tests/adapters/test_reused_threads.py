@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @attrs.define
 class _Job:
-    """A job that notes its thread, and the free threads when it reports its end."""
+    """A job that records its thread, and how many threads are free when it reports its end."""
 
     threads: ReusedThreads
     work: Callable[[], object] = list
@@ -45,7 +45,7 @@ def _start(threads: ReusedThreads, work: Callable[[], object] = list) -> _Job:
 
 
 def test_successive_jobs_share_a_daemon_thread() -> None:
-    """A job that starts when another one has ended runs in the same thread."""
+    """If a job starts after another one has ended, it runs in the same thread."""
     threads = ReusedThreads("test")
     jobs_threads = {_start(threads).thread_after_end() for _ in range(1_000)}
     (thread,) = jobs_threads
@@ -56,7 +56,7 @@ def test_successive_jobs_share_a_daemon_thread() -> None:
 
 
 def test_job_that_hangs_delays_no_other() -> None:
-    """A job does not wait for another, running job; that job keeps its thread."""
+    """If a job hangs, later jobs run in other threads without a delay."""
     threads = ReusedThreads("test")
     may_end = threading.Event()
     hanging = _start(threads, lambda: may_end.wait(60))
@@ -69,7 +69,7 @@ def test_job_that_hangs_delays_no_other() -> None:
 
 
 def test_idle_thread_ends() -> None:
-    """A thread ends after the idle time, and a later job gets a new one."""
+    """A thread without a job ends after the idle time, and a later job gets a new thread."""
     threads = ReusedThreads("test", idle=0.001)
     thread = _start(threads).thread_after_end()
     thread.join(60)

@@ -113,7 +113,7 @@ def keep_secret(cache: SealedCache, key: str = "key") -> bool:
 
 
 def content(storage: MemoryStorage, key: str = "key") -> bytes:
-    """Return the stored bytes of the cached response."""
+    """Return the bytes that the store has for the cached response."""
     looked_entry: CachedAnswers = storage.execute(ReadCachedAnswers(key))
     assert looked_entry.content is not None
     return looked_entry.content
@@ -156,7 +156,7 @@ def test_damaged_content_is_replaced(damage: bytes) -> None:
 
 
 def test_encrypted_non_responses_cannot_be_read() -> None:
-    """Decrypted bytes that are not a response are reported as unreadable."""
+    """Decrypted bytes that are no response are reported as unreadable."""
     storage = MemoryStorage()
     cache = SealedCache(storage, CIPHER)
     assert keep_secret(cache)
@@ -236,7 +236,7 @@ def test_time_is_the_stores() -> None:
 
 
 def test_store_gets_the_remaining_time() -> None:
-    """The store's timeout is the rest of the call's time, but at most `max_wait`."""
+    """The store's timeout is the time that the call has left, but at most `max_wait`."""
     clock = VirtualClock()
     storage = TimedStorage(clock)
     cached_service = Service(

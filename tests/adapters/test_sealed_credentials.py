@@ -25,7 +25,7 @@ CIPHER = AesGcmCipher(generate_keys())
 
 
 class Dictionary:
-    """A table of encrypted strings, kept in a dictionary."""
+    """A table of encrypted strings that is kept in a dictionary."""
 
     def __init__(self) -> None:
         self._kept: dict[bytes, bytes] = {}
@@ -39,7 +39,7 @@ class Dictionary:
         self._kept[about] = sealed
 
     def swap(self, swaps: Sequence[TextReplacement], /) -> int:
-        """Replace an existing text."""
+        """Replace existing strings."""
         stored_chunks = [swap for swap in swaps if self._kept.get(swap.about) == swap.old]
         self._kept.update({item.about: item.new for item in stored_chunks})
         return len(stored_chunks)
@@ -76,7 +76,7 @@ def test_async_sealed_credential_provider_passes_conformance_kit(check: kit.Asyn
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_owners_are_listed_and_deleted(*, is_async: bool) -> None:
-    """Owners of credentials are listed without decrypting, and deleted credentials are gone."""
+    """Owners of credentials are listed without decryption, and deleted credentials are gone."""
     rows = Dictionary()
     plain_provider = SealedCredentialProvider(rows, CIPHER)
     provider: Any = AsyncSealedCredentialProvider(rows, CIPHER) if is_async else plain_provider

@@ -43,7 +43,7 @@ def sections() -> Iterator[ast.With]:
 
 
 def test_a_section_makes_no_call() -> None:
-    """Locked blocks of Places call no code outside the module."""
+    """Locked blocks of the class Places call no code outside their module."""
     section_nodes = [
         part for section in sections() for step in section.body for part in ast.walk(step)
     ]
@@ -67,7 +67,7 @@ class BulkheadModel:
 
 
 class PlacesMachine(RuleBasedStateMachine):
-    """Random arrivals, waits and departures of callers, compared with the simple model."""
+    """Random arrivals, waits and departures at a bulkhead, compared with the simple model."""
 
     callers: Bundle[Waiter] = Bundle("callers")
     names = st.sampled_from(["a", "b"])
@@ -81,7 +81,7 @@ class PlacesMachine(RuleBasedStateMachine):
 
     @rule(target=callers, name=names, places=counts, queue=st.integers(0, 4))
     def come(self, name: str, places: int, queue: int) -> Waiter:
-        """Arrive: take a slot, join the queue, or leave."""
+        """Simulate a caller's arrival: take a slot, join the queue, or leave."""
         room = self.rooms[name]
         waiter = Waiter(name, object(), lambda: self.woken.append(waiter))
         self.places.join(waiter, places, queue)
@@ -96,7 +96,7 @@ class PlacesMachine(RuleBasedStateMachine):
 
     @rule(target=callers, name=names, places=counts)
     def go_straight_in(self, name: str, places: int) -> Waiter:
-        """Enter without waiting, or leave."""
+        """Simulate a caller that enters without waiting, or leaves."""
         room = self.rooms[name]
         waiter = Waiter(name, object(), list)
         is_free = not room.line and len(room.inside) < places
@@ -109,7 +109,7 @@ class PlacesMachine(RuleBasedStateMachine):
 
     @rule(waiter=callers)
     def go_out(self, waiter: Waiter) -> None:
-        """Give back the slot, if the caller has one."""
+        """Simulate a caller's exit: give back its slot, if it has one."""
         name, holder = waiter.held
         self.places.release(name, holder)
         if waiter in self.rooms[name].inside:
@@ -120,7 +120,7 @@ class PlacesMachine(RuleBasedStateMachine):
 
     @rule(waiter=callers)
     def give_up(self, waiter: Waiter) -> None:
-        """Leave the queue, or return a slot granted in the meantime."""
+        """Simulate a caller that leaves the queue, or returns a slot that it was just granted."""
         room = self.rooms[waiter.held[0]]
         self.places.leave(waiter)
         for group in (room.inside, room.line):
@@ -130,7 +130,7 @@ class PlacesMachine(RuleBasedStateMachine):
         room.let_in()
 
     def everybody_settles(self) -> None:
-        """Make each admitted caller check whether more callers can be admitted."""
+        """Make each admitted caller check if more callers can be admitted."""
         while self.woken:
             self.places.settle(self.woken.pop().held[0])
 
@@ -211,7 +211,7 @@ def test_forked_child_starts_empty() -> None:
 
 
 def test_idle_names_take_no_memory() -> None:
-    """Ten thousand bulkhead names used once each leave no memory in use."""
+    """After ten thousand bulkhead names were used once each, they take no memory."""
     places = SlotHolders()
     for number in range(10_000):
         holder = object()

@@ -40,7 +40,7 @@ NAMES = ("memory", "file", "other")
 
 
 class OneTagStore:
-    """A store in which all keys have the same tag, for the conformance kit."""
+    """A store that gives all keys the same tag, for the conformance kit."""
 
     def __init__(self, store: Any, shard: str) -> None:
         number = next(
@@ -134,7 +134,7 @@ def test_servers_conform_as_shards(check: kit.AsyncCheck, postgres: Lab) -> None
 
 
 def claim_of(key: str, owner: int) -> Claim:
-    """Return a claim of a key whose vendor does not honour idempotency keys."""
+    """Return a command that claims a key for a vendor that does not honour idempotency keys."""
     return Claim(
         own_key("key", "bank", None, key),
         fingerprint=b"",
@@ -148,7 +148,7 @@ def claim_of(key: str, owner: int) -> Claim:
 
 
 def test_no_effect_happens_twice_while_a_shard_is_added() -> None:
-    """While a shard is added, a key has one holder and one effect, whoever knows the new shard."""
+    """While a shard is added, a key never has two holders, even among old and new processes."""
     refusals = 0
     for seed in range(150):
         generator, clock = Random(seed), VirtualClock()
@@ -178,7 +178,7 @@ def test_no_effect_happens_twice_while_a_shard_is_added() -> None:
 
 
 def _end_claim(process: ShardedStorage, key: str, fence: int, chance: Random) -> int:
-    """End a claim at random; return for how many fifths of a second nobody else may act."""
+    """End a claim in a random way; return how many fifths of a second it still blocks others."""
     name = own_key("key", "bank", None, key)
     end = chance.choice(("sent", "done", "free", "crash"))
     if end == "free":
@@ -220,7 +220,7 @@ def _name_on(store: Any, shard: str, key_of: Any) -> str:
 
 
 def test_lost_shard_affects_only_its_own_keys() -> None:
-    """While a shard is unavailable, tenants and keys of other shards continue normally."""
+    """While a shard is unavailable, tenants and keys on other shards are not affected."""
     shards = {name: SwitchableShard() for name in "ab"}
     store = ShardedStorage(shards)
     bank = Service("bank", limits=RateLimitConfig(1, 3_600.0, 2), max_limit_wait=0, circuit=None)
@@ -244,7 +244,7 @@ def test_lost_shard_affects_only_its_own_keys() -> None:
 
 
 def test_posted_commands_reach_the_shard_of_their_state() -> None:
-    """A repeatable posted command waits while its former shard is unavailable."""
+    """A posted command that may be repeated waits while its former shard is unavailable."""
     shards = {name: SwitchableShard() for name in "ab"}
     store = ShardedStorage(shards, former={"a": shards["a"]})
     name = _name_on(store, "a, b", lambda name: own_key("key", "bank", None, name))
@@ -277,7 +277,7 @@ class AsyncAwayShard(AsyncMemoryStorage):
 
 
 def test_command_waits_for_no_posted_command_of_another_shard() -> None:
-    """A command waits for no posted command of another shard, even if that shard is unavailable."""
+    """A command does not wait for posted commands of other shards, even of unavailable ones."""
     shards = {name: SwitchableShard() for name in "abc"}
     store = ShardedStorage(shards, former={name: shards[name] for name in "ab"})
     lost_key, moved, still = (
@@ -316,7 +316,7 @@ def test_command_for_other_shards_is_executed_at_once_while_former_shard_hangs()
 
 
 def test_asynchronous_posts_are_executed_before_the_next_command() -> None:
-    """A release posted to an asynchronous store also frees the claim on the former shard."""
+    """If an asynchronous store posts a claim's release, the former shard frees the claim too."""
 
     async def main() -> None:
         shards = {name: AsyncMemoryStorage() for name in "ab"}
@@ -334,7 +334,7 @@ def test_asynchronous_posts_are_executed_before_the_next_command() -> None:
 
 
 def test_router_is_as_durable_and_as_shared_as_its_weakest_shard(tmp_path: Path) -> None:
-    """A sharded store with one in-memory shard is not durable and not shared by processes."""
+    """A sharded store with one shard in memory is neither durable nor shared by processes."""
     file = SqliteStorage(tmp_path / "a.db")
     mixed = ShardedStorage({"a": file, "b": MemoryStorage()})
     assert (True, "machine") == (ShardedStorage({"a": file}).durable, file.reach)
@@ -346,7 +346,7 @@ def test_router_is_as_durable_and_as_shared_as_its_weakest_shard(tmp_path: Path)
 
 
 def test_wrong_shards_are_refused() -> None:
-    """No shards, a changed first shard, and a command with several tags are refused."""
+    """An empty list of shards, a changed first shard, and a command with two tags are refused."""
     store = MemoryStorage()
     with pytest.raises(ConfigurationError, match="no shards"):
         ShardedStorage({})
@@ -373,7 +373,7 @@ class FailingShard(MemoryStorage):
         return 3
 
     def housekeep(self, *, limit: int = 1_000) -> int:
-        """Delete three states, or raise an error."""
+        """Delete three expired states, or raise an error."""
         return self._fail("housekeep")  # type: ignore[no-any-return]  # a number
 
     def migrate(self) -> None:
@@ -393,7 +393,7 @@ class AsyncFailingShard(AsyncMemoryStorage):
         self._shard = FailingShard(name, calls)
 
     async def housekeep(self, *, limit: int = 1_000) -> int:
-        """Delete three states, or raise an error."""
+        """Delete three expired states, or raise an error."""
         return self._shard.housekeep(limit=limit)
 
     async def migrate(self) -> None:

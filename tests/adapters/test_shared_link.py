@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 
 
 class Link:
-    """A fake connection that records whether it ended in good order or was only closed."""
+    """A fake connection that records if it was ended in good order or only closed."""
 
     version = None
 
@@ -52,7 +52,7 @@ class AsyncLink(Link):
 
 
 class Links:
-    """A connect function that opens fake connections, or raises errors."""
+    """A connect function that opens fake connections, or raises prepared errors."""
 
     def __init__(self, *errors: Exception) -> None:
         self.made: list[Link] = []
@@ -62,7 +62,7 @@ class Links:
         self.entered = Event()
 
     def __call__(self, _: float) -> Link:
-        """Open a connection once the gate is open, or raise the next error."""
+        """Open a connection once the test allows it, or raise the next prepared error."""
         self.entered.set()
         self.gate.wait()
         if self.errors:
@@ -153,7 +153,7 @@ def test_failed_opening_fails_for_all_who_waited() -> None:
 
 
 def test_waiting_for_the_opening_has_a_time_limit() -> None:
-    """A caller with a short timeout stops waiting for another caller's connect."""
+    """A caller with a short timeout stops waiting while another caller is still connecting."""
     links = Links()
     links.gate.clear()
     shared_link = SharedLink(links)
@@ -236,7 +236,7 @@ def test_cancelled_opening_leaves_the_opening_to_the_next() -> None:
 
 
 def test_link_of_a_closed_event_loop_is_forgotten() -> None:
-    """A new event loop opens its own shared connection; a second open loop is refused."""
+    """A new event loop opens its own shared connection; a second loop at once is refused."""
     links: list[AsyncLink] = []
 
     async def connect(_: float) -> AsyncLink:
@@ -279,7 +279,7 @@ def test_cancelling_task_that_uses_shared_connection_does_not_close_it() -> None
 
 
 class AsyncLinks:
-    """A connect function for tasks that opens fake connections, or raises errors."""
+    """An asynchronous connect function that opens fake connections, or raises prepared errors."""
 
     def __init__(self, *errors: Exception) -> None:
         self.made: list[AsyncLink] = []
@@ -287,7 +287,7 @@ class AsyncLinks:
         self.gate = asyncio.Event()
 
     async def __call__(self, _: float) -> AsyncLink:
-        """Open a connection once the gate is open, or raise the next error."""
+        """Open a connection once the test allows it, or raise the next prepared error."""
         await self.gate.wait()
         if self.errors:
             raise self.errors.pop(0)
@@ -298,7 +298,7 @@ class AsyncLinks:
 async def start_waiting_tasks(
     shared: AsyncSharedLink[AsyncLink], count: int
 ) -> tuple[asyncio.Task[None], list[asyncio.Task[None]]]:
-    """Return a task that connects, and tasks that wait for it."""
+    """Return a task that is connecting, and tasks that wait for its connection."""
     tasks = [asyncio.create_task(shared.open(10.0)) for _ in range(count + 1)]
     while shared.statistics().waiting < count:  # noqa: ASYNC110 - no event tells of it
         await asyncio.sleep(0)
@@ -428,7 +428,7 @@ def test_two_tasks_may_close_at_once() -> None:
 
 
 def test_event_loop_that_ended_without_a_link_is_forgotten() -> None:
-    """If connecting failed in an event loop that has ended, another loop can connect."""
+    """If an event loop ended after connecting had failed, another event loop can connect."""
     links: list[AsyncLink] = []
     errors: list[Exception] = [REFUSED]
 

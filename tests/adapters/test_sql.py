@@ -82,7 +82,7 @@ def test_conforms_async_in_time(check: kit.AsyncTimedCheck, lab: Lab) -> None:
 
 
 def test_grant_of_a_task_cancelled_in_flight_is_given_back(lab: Lab) -> None:
-    """A caller cancelled while it requests a rate limit slot returns the slot."""
+    """A caller cancelled while it requests a rate limit token gives the token back."""
 
     async def waits_of_cancelled() -> list[int]:
         async with lab.async_store() as store:
@@ -98,13 +98,13 @@ def test_grant_of_a_task_cancelled_in_flight_is_given_back(lab: Lab) -> None:
 
 
 class Recorder:
-    """A recorder of the bytes that a client sends, with a count of their SQL statements."""
+    """A recorder of the bytes that a client sends, which counts the SQL statements in them."""
 
     def __init__(self) -> None:
         self.sent = b""
 
     def sees(self, chunk: bytes) -> None:
-        """Record the sent bytes."""
+        """Record the bytes that were sent."""
         self.sent += chunk
 
     def statements(self, kind: str) -> int:
@@ -121,7 +121,7 @@ class Recorder:
 
 
 def test_a_successful_call_is_four_statements_at_most(lab: Lab) -> None:
-    """A successful call with circuit and limit takes at most four SQL statements."""
+    """A successful call with a circuit and a limit sends at most four SQL statements."""
     recorder = Recorder()
     with Proxy(lab.url, recorder.sees) as proxy:
         storage = lab.sync_store(proxy.url)
@@ -154,7 +154,7 @@ def test_a_new_claim_is_four_statements_and_a_flush_at_most(lab: Lab) -> None:
 
 @pytest.mark.parametrize("locked", [0, 1])
 def test_the_clock_is_read_after_the_wait(lab: Lab, sql_store: SqlStorage, locked: int) -> None:
-    """A command that waited for a locked row uses the time after the wait."""
+    """A command that waits for a locked row uses the time at which the wait ended."""
     keys = [a_key(), a_key()]
     sql_store.execute(Append(1, *keys))
     read_times: list[int] = []
@@ -216,7 +216,7 @@ def _engine(lab: Lab, *listeners: Callable[..., None], **options: Any) -> sqlalc
 
 
 def test_a_claim_outlives_the_hosts_roll_back(lab: Lab) -> None:
-    """A store never takes part in its host's transaction, even on the host's only connection."""
+    """A store has its own transactions, even on the only connection of its host's engine."""
     engine = _engine(lab, pool_size=1, max_overflow=0)
     store, key = lab.sync_store(engine), a_key()
     with engine.connect() as connection:
@@ -246,7 +246,7 @@ def test_host_engine_is_not_changed(lab: Lab) -> None:
 
 
 def test_an_asynchronous_engine_serves_as_well(lab: Lab) -> None:
-    """A store on an AsyncEngine uses its connection settings, but not its pool."""
+    """A store on an AsyncEngine uses the engine's connection settings, but not its pool."""
     driver = "psycopg" if lab.kind == "postgresql" else "asyncmy"
 
     async def use_engine() -> tuple[Any, ...]:
@@ -265,7 +265,7 @@ def test_an_asynchronous_engine_serves_as_well(lab: Lab) -> None:
 
 
 def test_overtaken_insert_decides_again(sql_store: SqlStorage) -> None:
-    """If another process inserts the row first, the command runs again."""
+    """If another process inserts a row meanwhile, the command that found no row runs again."""
     key = a_key()
     command = RacingAppend(lambda: sql_store.execute(Append(1, key)), 2, key)
 

@@ -1,4 +1,4 @@
-"""Combining commands of one process on the same rows into shared transactions."""
+"""Commands of one process on the same rows are combined into shared transactions."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ class InterruptingAppend(Append):
 
 
 class Question(ReadCircuit):
-    """A read-only command that writes if the test wants it to."""
+    """A command declared as read-only, which writes if the test wants it to."""
 
     def __init__(self, key: str, decide: Callable[[States, int], tuple[States, Any]]) -> None:
         self.keys = (key,)
         self._decide = decide
 
     def apply(self, states: States, now: int) -> tuple[States, Any]:
-        """Return the states and the result."""
+        """Return the states, changed if the test wants that, and the result."""
         return self._decide(states, now)
 
 
@@ -142,7 +142,7 @@ def _run_with_store(
 
 
 def test_threads_that_wait_for_a_row_are_decided_together(lab: Lab) -> None:
-    """Commands of threads that wait for a locked row share one transaction."""
+    """While threads wait for a locked row, their commands are combined into one transaction."""
     store, key = lab.sync_store(), a_key()
     store.execute(Append(0, key))
     with hold_rows(lab, key):
@@ -194,7 +194,7 @@ def test_expired_caller_is_removed_from_the_transaction(lab: Lab) -> None:
 def test_caller_does_not_wait_for_a_batch_that_has_not_begun(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A caller that leaves a batch before its transaction begins does not wait for it."""
+    """A caller whose time ends before its shared transaction begins does not wait for it."""
     store, key, waited_seconds = lab.sync_store(), a_key(), list[float]()
     wait = _ThreadSignal.wait
 
@@ -217,7 +217,7 @@ def test_caller_does_not_wait_for_a_batch_that_has_not_begun(
 
 
 def test_caller_with_more_time_joins_the_next_transaction(lab: Lab) -> None:
-    """If a transaction ends at its first caller's deadline, the other callers join the next one."""
+    """If a transaction fails at its first caller's deadline, the other callers try the next one."""
     store, key = lab.sync_store(), a_key()
     store.execute(Append(0, key))
     with hold_rows(lab, key):
@@ -250,7 +250,7 @@ def test_interruption_moves_others_to_another_transaction(lab: Lab) -> None:
 
 @pytest.mark.parametrize("threads", [True, False], ids=["threads", "no threads"])
 def test_other_rows_wait_for_the_next_trip(lab: Lab, *, threads: bool) -> None:
-    """A command that also needs another row goes into the next transaction."""
+    """A command that also needs another row is part of the next transaction."""
     store, key, other_key = lab.sync_store(), a_key(), a_key()
     store.execute(Append(0, key, other_key))
     with ExitStack() as refusal:
@@ -288,7 +288,7 @@ def test_a_cancelled_task_is_taken_out(lab: Lab) -> None:
 
 
 def test_transaction_without_callers_writes_nothing(lab: Lab) -> None:
-    """A transaction whose callers have all left writes nothing."""
+    """A transaction writes nothing if all its callers have left."""
     key, other_key = a_key(), a_key()
 
     async def run_scenario(store: AsyncSqlStorage) -> None:
@@ -308,7 +308,7 @@ def test_transaction_without_callers_writes_nothing(lab: Lab) -> None:
 
 
 def test_more_callers_than_a_trip_takes_follow_in_the_next(lab: Lab) -> None:
-    """A transaction includes a limited number of commands; further commands use the next one."""
+    """A transaction takes a limited number of commands; more commands go into the next one."""
     key, command_count = a_key(), 2 * _MAX_BATCH + 3
 
     async def run_scenario(store: AsyncSqlStorage) -> None:
@@ -326,7 +326,7 @@ def test_more_callers_than_a_trip_takes_follow_in_the_next(lab: Lab) -> None:
 
 
 def test_lost_commit_fails_only_unrepeatable_commands(lab: Lab) -> None:
-    """If the reply to a commit is lost, only commands that must not be repeated fail."""
+    """If the reply to a commit is lost, only those commands fail that must not be repeated."""
     key = a_key()
 
     async def run_scenario(url: sqlalchemy.URL, word: list[bytes]) -> None:
@@ -393,7 +393,7 @@ def _share_row(lab: Lab, store: SqlStorage, key: str) -> None:
 def test_a_far_trip_does_not_end_with_its_first_caller(
     lab: Lab, far_server: sqlalchemy.URL, *, threads: bool
 ) -> None:
-    """On a slow connection, a transaction outlasts its first caller if threads are available."""
+    """On a slow network, a transaction may outlast its first caller if a thread can be started."""
     store, key = lab.sync_store(far_server), a_key()
     store.execute(Append(0, key))
     _share_row(lab, store, key)
@@ -413,7 +413,7 @@ def test_a_far_trip_does_not_end_with_its_first_caller(
 
 
 def test_too_many_shared_rows_are_forgotten() -> None:
-    """The number of rows that are remembered as contended is limited."""
+    """The store remembers only a limited number of rows as contended."""
     rows = ContendedRows(1)
     for id_ in (b"a", b"b", b"c"):
         rows.add(frozenset({id_}))
@@ -435,7 +435,7 @@ def test_reads_wait_for_no_lock(lab: Lab) -> None:
 
 
 def test_a_question_that_changes_something_locks(lab: Lab) -> None:
-    """A read-only command that changes a state after all is repeated with a lock."""
+    """If a command declared as read-only changes a state, it is repeated with a lock."""
     store, key = lab.sync_store(), a_key()
     store.execute(Append(7, key))
 

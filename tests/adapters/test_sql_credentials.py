@@ -37,7 +37,7 @@ DRIVERS = {"postgresql": ("psycopg", "psycopg"), "mariadb": ("pymysql", "asyncmy
 
 
 class Base:
-    """A test database with its own tables, and direct access that bypasses the provider."""
+    """A test database with its own tables, and access to them without the provider."""
 
     def __init__(self, kind: str, *, is_async: bool = False) -> None:
         self.kind, self.is_async = kind, is_async
@@ -62,7 +62,7 @@ class Base:
         return f"{self.prefix}credentials"
 
     def provider(self, cipher: Any = CIPHER, url: Any = None, **options: Any) -> Any:
-        """Return a provider of the mode under test."""
+        """Return a provider in the mode under test, synchronous or asynchronous."""
         kind: Any = AsyncSqlCredentialProvider if self.is_async else SqlCredentialProvider
         fields = {"prefix": self.prefix, "timeout": PATIENCE, **options}
         return kind(url or self.url, cipher, **fields)
@@ -224,7 +224,7 @@ def test_whole_row_copied_to_another_owner_id_is_refused_and_not_re_encrypted(
 def test_undecryptable_rows_say_why(
     tested_base: Base, cipher: AesGcmCipher, cut: int, problem: str, kind: type[Exception]
 ) -> None:
-    """A wrong key, a missing key and truncated bytes have different errors."""
+    """The errors for a wrong key, a missing key and truncated bytes differ."""
     tested_base.ask(tested_base.provider().rotate, *OWNER, OLD)
     (sealed_bytes,) = tested_base.sealed()
     tested_base.run(f"UPDATE {tested_base.table} SET sealed = :it", it=sealed_bytes[:cut])
@@ -282,7 +282,7 @@ def test_reads_and_writes_continue_during_reencryption(tested_base: Base) -> Non
 
 
 def test_overtaken_renewal_is_discarded(tested_base: Base) -> None:
-    """A credential stored by another process during a renewal is kept, not the renewed one."""
+    """If another process stores a credential during a renewal, the renewed one is discarded."""
 
     def renew_too_late(*_: object) -> Credentials:
         tested_base.sync_provider().rotate(*OWNER, OTHER)
@@ -342,7 +342,7 @@ def test_a_host_may_make_the_table(base: Base) -> None:
 
 
 def test_an_engine_of_the_hosts(tested_base: Base) -> None:
-    """A provider uses the connections of a host's engine, but in separate transactions."""
+    """A provider on a host's engine uses its connections, but in separate transactions."""
     driver = tested_base.url.set(
         drivername=f"{tested_base.kind}+{DRIVERS[tested_base.kind][tested_base.is_async]}"
     )
@@ -392,7 +392,7 @@ def test_a_database_that_cannot_be_reached(tested_base: Base) -> None:
 
 
 def test_a_server_that_falls_silent(tested_base: Base) -> None:
-    """A statement that gets no reply fails at its timeout."""
+    """If the database server does not reply, a statement fails at its timeout."""
     tested_base.ask(tested_base.provider().rotate, *OWNER, OLD)
 
     def silence_select(chunk: bytes) -> str | None:

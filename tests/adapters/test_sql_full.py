@@ -1,4 +1,4 @@
-"""A database server without free connections, and stores that release idle connections."""
+"""Database servers without free connections, and stores that close idle connections."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def one_connection(lab: Lab) -> Generator[sqlalchemy.Engine]:
-    """Yield a SQLAlchemy engine whose database user may have only one connection."""
+    """Yield a SQLAlchemy engine with a database user who may have only one connection."""
     name = f"{lab.prefix}one"
     if lab.kind == "postgresql":
         lab.run(f"CREATE ROLE {name} LOGIN CONNECTION LIMIT 1")
@@ -62,7 +62,7 @@ def one_connection(lab: Lab) -> Generator[sqlalchemy.Engine]:
 
 
 def test_full_server_is_waited_for(lab: Lab) -> None:
-    """A command waits until another process releases its connection."""
+    """If the server has no free connection, a command waits until another process frees one."""
     with one_connection(lab) as engine:
         blocker = engine.connect()
         attempts: list[int] = []
@@ -79,7 +79,7 @@ def test_full_server_is_waited_for(lab: Lab) -> None:
 
 
 def test_full_server_is_told(lab: Lab) -> None:
-    """If no connection becomes free, the error is marked as slow and contains a remedy."""
+    """If no connection becomes free in time, the error has `slow` set and contains a remedy."""
     with (
         one_connection(lab) as engine,
         engine.connect(),
@@ -103,7 +103,7 @@ def test_idle_connections_are_closed(lab: Lab) -> None:
 
 
 def test_idle_connections_of_a_loop_are_closed(lab: Lab) -> None:
-    """An asynchronous store closes unused connections while its event loop runs."""
+    """An asynchronous store closes unused connections while its event loop is running."""
 
     async def run() -> None:
         async with lab.async_store() as store:
@@ -140,7 +140,7 @@ def test_only_connections_that_are_idle_for_long_are_closed() -> None:
 
 
 def test_crowded_server_gets_connections_back() -> None:
-    """When processes learn that the server is crowded, about half of them close a connection."""
+    """When the server is crowded, about half of the processes that learn it close a connection."""
     pool = LinkPool()
     given_back = []
     for _ in range(1000):
@@ -164,10 +164,10 @@ def test_store_asks_whether_the_server_is_crowded(lab: Lab) -> None:
 
 
 def test_count_of_connections_is_read() -> None:
-    """The link recognises in the server's reply whether the server is crowded."""
+    """The link reads from the server's reply if the server is crowded."""
 
     class PreparedLink(PostgresLink):
-        """A link with prepared replies."""
+        """A database link with prepared replies."""
 
         def __init__(self) -> None:
             self.answers = deque([b"\1", b"\0"])
@@ -201,7 +201,7 @@ CONNECTIONS, CLIENTS = (100, 120) if os.environ.get("MOORAGE_LONG") else (24, 30
 
 @pytest.mark.untraced
 def test_more_clients_than_connections_are_all_served() -> None:
-    """If a PostgreSQL has fewer connections than clients, every client is eventually served."""
+    """If a PostgreSQL server has fewer connections than clients, each client is served in turn."""
     needs_postgres_programs()
 
     async def client(store: AsyncSqlStorage, number: int, waiting: set[int]) -> None:
@@ -296,7 +296,7 @@ def test_all_processes_return_to_a_restarted_server() -> None:
 
 
 def _pauses(events: list[Event], since: datetime) -> list[tuple[float, float]]:
-    """Return each pause and its limit, in seconds, of the outage that began at a time."""
+    """Return the pauses of an outage that began at this time, each with its limit, in seconds."""
     pauses: list[tuple[float, float]] = []
     for item in events:
         if isinstance(item, StorageLost):
@@ -307,7 +307,7 @@ def _pauses(events: list[Event], since: datetime) -> list[tuple[float, float]]:
 
 
 def _sessions(url: str) -> int:
-    """Return the number of connections that the server has, without this one."""
+    """Return how many connections the server has, not counting the one that asks."""
     with psycopg.connect(url) as connection:
         row = connection.execute(
             "SELECT count(*) FROM pg_stat_activity"

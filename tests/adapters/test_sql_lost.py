@@ -84,7 +84,7 @@ def test_uncommitted_commands_are_retried_asynchronously(lab: Lab) -> None:
 
 @pytest.mark.parametrize("happened", ["before", "after"])
 def test_unknown_outcome_is_not_repeated_otherwise(lab: Lab, happened: str) -> None:
-    """A command that may run only once fails with an unknown outcome if its commit has no reply."""
+    """If a commit has no reply, a command that may run only once fails with an unknown outcome."""
     key = a_key()
     lab.sync_store().execute(Append(1, key))
     with Proxy(lab.url, fail_once(commits(lab.kind), happened)) as proxy:
@@ -191,7 +191,7 @@ def test_posting_command_while_server_is_unreachable_raises_nothing() -> None:
 
 
 def test_posts_during_a_command_wait_for_its_end(sql_store: SqlStorage) -> None:
-    """A command posted while another one runs, as by a finaliser, is executed after it."""
+    """A command that is posted during another one, as by a finaliser, runs after it."""
     key = a_key()
     sql_store.execute(Append(1, key))
 
@@ -220,7 +220,7 @@ def test_failing_post_does_not_stop_others(sql_store: SqlStorage) -> None:
 def test_only_repeatable_posts_survive_an_outage(
     sql_store: SqlStorage, appended: tuple[int, ...], *, once: bool
 ) -> None:
-    """A posted command that failed in an outage runs with the next command if it is repeatable."""
+    """A posted command that fails in an outage is run with the next command, if repeatable."""
     key = a_key()
 
     def raise_error() -> None:
@@ -236,7 +236,7 @@ def test_only_repeatable_posts_survive_an_outage(
 
 
 def test_forked_child_opens_its_own_connections(lab: Lab) -> None:
-    """A forked child opens its own connections, and its end closes none of its parent's."""
+    """A forked child opens its own connections; when it ends, its parent's stay open."""
     store, key = lab.sync_store(), a_key()
     store.execute(Append(1, key))
     previous_backends = lab.backends()
@@ -279,7 +279,7 @@ async def _append(store: AsyncSqlStorage, number: int, key: str) -> None:
 
 
 def test_a_store_is_used_in_two_event_loops_at_once(lab: Lab) -> None:
-    """Two event loops share a store with separate connections, within one common limit."""
+    """Two event loops use one store with separate connections, up to one common maximum."""
     store, key = lab.async_store(connections=2), a_key()
     met_barrier = threading.Barrier(2)
 

@@ -1,4 +1,4 @@
-"""Slow database servers: connections and replies that come late are still used."""
+"""Slow database servers, whose connections and replies are used even if they come late."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _url_through(lab: Lab, proxy: TcpProxy) -> sqlalchemy.URL:
 def test_a_connection_that_comes_late_is_kept_for_the_next_caller(
     lab: Lab, stuck_network: TcpProxy
 ) -> None:
-    """Callers that time out wait for one connection together, and a later caller uses it."""
+    """Callers that time out share one connection attempt, and a later caller uses its result."""
     store, key = lab.sync_store(_url_through(lab, stuck_network)), a_key()
     for _ in range(3):
         with pytest.raises(StorageUnavailable, match="in time"):
@@ -176,7 +176,7 @@ class ControlledConnection:
 
 
 def _late_opening(pool: LinkPool, stored: list[Any], *, age: float = 0.0) -> PendingConnection:
-    """Return a connection attempt whose caller has left."""
+    """Return a connection attempt whose caller no longer waits."""
     opening = PendingConnection(lambda _, link: stored.append(link))
     opening._began -= age  # noqa: SLF001 - no test waits so long
     ControlledConnection(opening)
@@ -185,7 +185,7 @@ def _late_opening(pool: LinkPool, stored: list[Any], *, age: float = 0.0) -> Pen
 
 
 def test_hanging_connections_are_passed_over_up_to_a_limit() -> None:
-    """If a connection attempt hangs, another one is started, up to the limit."""
+    """While a connection attempt hangs, another may be started, up to a maximum."""
     pool, opened_links = LinkPool(), []  # type: ignore[var-annotated]  # of links
     hanging_link = _late_opening(pool, opened_links, age=60)
 
@@ -195,7 +195,7 @@ def test_hanging_connections_are_passed_over_up_to_a_limit() -> None:
 
 
 def test_ended_opening_is_not_waited_for() -> None:
-    """A caller that arrives just after a connection opened uses it."""
+    """A caller that arrives just after a connection was opened uses that connection."""
     pool, opened_links = LinkPool(), []  # type: ignore[var-annotated]  # of links
     opening = _late_opening(pool, opened_links)
 
@@ -260,7 +260,7 @@ def test_finished_opening_is_not_cancelled() -> None:
 
 
 def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck_network: TcpProxy) -> None:
-    """A late reply on a used connection is reported as a slow server."""
+    """If a used connection replies late, the error says that the server is slow."""
     stuck_network.restore()
     store, key = lab.sync_store(_url_through(lab, stuck_network)), a_key()
     store.execute(Append(1, key))
@@ -274,7 +274,7 @@ def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck_network: Tc
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, mode: str) -> None:
-    """A reply that arrives byte by byte ends at the caller's deadline."""
+    """If a reply arrives byte by byte, the command fails at the caller's deadline."""
     key, word = a_key(), [b"never sent"]
 
     def trickle_reply(chunk: bytes) -> str | None:

@@ -83,7 +83,7 @@ def test_process_killed_or_stopped_inside_transaction_does_not_block_others(
 
 @pytest.mark.untraced
 def test_connections_that_are_cut_under_load_lose_nothing(lab: Lab) -> None:
-    """While the server cuts connections, each confirmed write is stored exactly once."""
+    """While the server cuts connections, each write that was confirmed is stored exactly once."""
     store, keys = lab.sync_store(connections=4), [a_key(), a_key()]
     answered_commands: list[int] = []
     other_errors: list[BaseException] = []

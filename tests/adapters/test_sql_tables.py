@@ -112,7 +112,7 @@ def test_housekeeping_takes_several_batches(lab: Lab) -> None:
 
 
 def test_a_hot_row_moves_in_no_index(lab: Lab, sql_store: SqlStorage) -> None:
-    """A frequently written row's expiry time has an index, so the time is rarely updated."""
+    """The expiry time of a frequently written row changes rarely, because it is indexed."""
     key = a_key()
     query = f"SELECT expires FROM {lab.table} WHERE name = :name"
     sql_store.execute(Append(1, key))
@@ -142,14 +142,14 @@ def test_a_claim_is_on_the_disk_when_it_is_answered() -> None:
 
 
 def _journal_position(lab: Lab, which: str) -> int:
-    """Return a position in the server's write-ahead log, in bytes."""
+    """Return this position in the server's write-ahead log, in bytes."""
     ((bytes_,),) = lab.run(f"SELECT pg_wal_lsn_diff({which}, '0/0')::bigint")
     return int(bytes_)
 
 
 @pytest.mark.parametrize("durable", [True, False])
 def test_only_durable_commands_wait_for_the_disk(*, durable: bool) -> None:
-    """A durable command waits for the disk in a separate transaction; other commands do not."""
+    """A durable command has its own transaction and waits for the disk; other commands do not."""
     sent_chunks: list[bytes] = []
     with labs("postgresql") as lab, Proxy(lab.url, sent_chunks.append) as proxy:
         store, key = lab.sync_store(proxy.url), a_key()
@@ -161,7 +161,7 @@ def test_only_durable_commands_wait_for_the_disk(*, durable: bool) -> None:
 
 
 def test_durable_reads_are_on_the_disk() -> None:
-    """A durable read returns only after the commit that it saw is on disk."""
+    """A durable read returns only when the commit whose values it read is on disk."""
     with labs("postgresql") as lab:
         store, key = lab.sync_store(), a_key()
         reader = ReadCommand(key)
@@ -346,7 +346,7 @@ def test_tables_that_are_dropped_in_use_are_an_outage(lab: Lab) -> None:
 
 
 def test_tables_that_cannot_be_made_again_are_an_outage(lab: Lab) -> None:
-    """If dropped tables cannot be created again, StorageUnavailable is raised."""
+    """If dropped tables cannot be created again, commands raise StorageUnavailable."""
     user, prefix, room = (f"{lab.prefix}{name}" for name in ("maker", "unmade_", "room"))
     on_postgresql = lab.kind == "postgresql"
     lab.run(f"CREATE SCHEMA {room}" if on_postgresql else f"CREATE DATABASE {room}")
@@ -405,7 +405,7 @@ def test_failed_migration_names_ddl(lab: Lab) -> None:
 
 @pytest.mark.parametrize("code", [0, 1])
 def test_server_refusals_have_their_code(lab: Lab, code: int) -> None:
-    """A database error has the server's code, but not its text."""
+    """The error for a failed statement contains the server's error code, but not its text."""
     number = {"postgresql": ("P0001", "25006"), "mariadb": (1644, 1290)}[lab.kind][code]
     words = r"in time|reached a read-only server|lost its connection|the commit had no reply"
     prefix = f"{lab.prefix}refusing{code}_"
@@ -461,7 +461,7 @@ def _refuse(lab: Lab, table: str, number: object) -> None:
 
 
 def test_a_state_of_many_megabytes_is_stored(lab: Lab) -> None:
-    """A state larger than the network's buffers can be stored."""
+    """A state larger than the network's buffers can be stored and read."""
     key, big = a_key(), bytes(7_000_000)
     with Proxy(lab.url, lambda _: None, narrow=True) as proxy:
         store = lab.sync_store(proxy.url)
@@ -563,7 +563,7 @@ def test_missing_driver_names_the_extra(
 
 
 def test_a_driver_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A libpq too old for pipelines is refused, with the version to install."""
+    """A libpq too old for pipelines is refused; the error contains the version to install."""
     with labs("postgresql") as lab:
         monkeypatch.setattr("psycopg.pq.version", lambda: 130_009)
 
@@ -572,7 +572,7 @@ def test_a_driver_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_only_databases_that_are_known_have_statements() -> None:
-    """`ddl` and `tables` refuse an unsupported database dialect or metadata."""
+    """`ddl` and `tables` refuse the dialect or metadata of an unsupported database."""
     with pytest.raises(ConfigurationError, match="postgresql, mysql, mariadb"):
         SqlStorage.ddl("oracle")
     with pytest.raises(ConfigurationError, match="MetaData"):

@@ -38,7 +38,7 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 @EACH_WAY
 def test_arrived_bytes_end_the_wait(wait: Wait, ends: tuple[socket.socket, socket.socket]) -> None:
-    """Waiting for a database socket ends when bytes arrive, even if it waits to write."""
+    """Waiting for a database socket ends when bytes arrive, even if the caller waits to write."""
     local_socket, stored_socket = ends
     stored_socket.send(b"x")
 
@@ -99,7 +99,7 @@ class NoConnection:
 
 
 def _link(answers: dict[str, Any], *, at_once: bool = True) -> MysqlLink:
-    """Return a database link to a fake server with these answers."""
+    """Return a database link to a fake server that gives these answers."""
     return MysqlLink(NoConnection(), Answers(answers, at_once=at_once), "states", "meta")
 
 
@@ -111,7 +111,7 @@ def _engine(runtime: OneConnectionRuntime) -> Engine:
 
 
 def test_a_server_whose_clock_stands_still_is_refused() -> None:
-    """A MySQL server with sysdate-is-now is refused: it cannot show the time after a lock."""
+    """A MySQL server with sysdate-is-now is refused, as its time is not that after a lock wait."""
     link = _link({"SELECT": ([(1, 0, 1)], 0)})
 
     with pytest.raises(MissingFeature, match="sysdate-is-now"):
@@ -128,7 +128,7 @@ def test_a_server_that_is_refused_is_named() -> None:
 
 
 def test_new_connection_without_time_is_kept() -> None:
-    """If a caller has no time left after connecting, the next caller uses its connection."""
+    """If a caller's time ends while it connects, the next caller uses its connection."""
     link = _link({"SELECT": ([(VERSION, 0, VERSION + 1)], 0)})
     engine = _engine(OneConnectionRuntime(link))
 
@@ -157,7 +157,7 @@ def test_unrepeatable_operation_with_an_unknown_outcome_is_reported() -> None:
 
 
 def test_answer_committed_for_an_interrupted_caller_is_returned() -> None:
-    """A token that was granted to an interrupted caller is given back."""
+    """A token that was granted to an interrupted caller after its wait is given back."""
     link = _link({"SELECT": ([(VERSION, 0, VERSION + 1)], 0), "(SELECT": ([(None, None, 7)], 0)})
     returned_grants: list[Any] = []
     combiner = Combiner(
@@ -172,7 +172,7 @@ def test_answer_committed_for_an_interrupted_caller_is_returned() -> None:
 
 
 def test_command_that_is_refused_at_its_commit_fails_without_an_unknown_outcome() -> None:
-    """An insert that waits too long for a lock has certainly not happened."""
+    """If an insert waits too long for a lock, it fails and has certainly not taken effect."""
     link = _link(
         {
             "SELECT": ([(VERSION, 0, VERSION + 1)], 0),
@@ -191,7 +191,7 @@ def test_command_that_is_refused_at_its_commit_fails_without_an_unknown_outcome(
 
 @pytest.mark.parametrize("lookup", [1, 2], ids=["before the lookup", "after the lookup"])
 def test_signal_handler_may_use_a_store_that_closes_a_batch(lookup: int) -> None:
-    """A signal handler's command does not join a batch that is already closing."""
+    """A signal handler's command does not join a batch that takes no more commands."""
     link = _link({"SELECT": ([(VERSION, 0, VERSION + 1)], 0), "(SELECT": ([(None, None, 7)], 0)})
     engine = _engine(OneConnectionRuntime(link))
     combiner = Combiner(engine, _ignore_connection)
@@ -241,11 +241,11 @@ class OneConnectionRuntime:
         """Never close the connection."""
 
     def late_error(self, *, slow: bool) -> StorageUnavailable:
-        """Return the error for a late call."""
+        """Return the error for a call that took too long."""
         return StorageUnavailable("late.", slow=slow)
 
     def scope(self) -> None:
-        """Return the same scope for every caller."""
+        """Return None, so that all callers share one scope."""
 
 
 class InterruptingRuntime(OneConnectionRuntime):
@@ -254,17 +254,17 @@ class InterruptingRuntime(OneConnectionRuntime):
     blocks = False
 
     def start_detached(self, flow: Coroutine[Any, Any, None]) -> InterruptingRuntime:
-        """Keep the batch to run it later."""
+        """Keep the batch, so that the test can run it later."""
         self._flow = flow
         return self
 
     def signal(self) -> Interruption:
-        """Return the interrupting signal for the waiting caller."""
+        """Return a signal that interrupts its waiting caller."""
         return Interruption(lambda: run_now(self._flow))
 
 
 class SignalledBatches(dict[bytes, Any]):
-    """A dictionary of batches that sends a signal before or after one lookup."""
+    """A dictionary of batches that raises an operating system signal before or after one lookup."""
 
     def __init__(self, handle: Callable[[], None], lookup: int) -> None:
         super().__init__()
@@ -272,7 +272,7 @@ class SignalledBatches(dict[bytes, Any]):
         self._lookup = lookup
 
     def get(self, key: bytes, default: Any = None) -> Any:
-        """Return a batch, and send a signal at that moment."""
+        """Return a batch, and raise the signal just before or after."""
         batch = super().get(key, default)
         if self._lookup and batch is not None and batch.closed:
             first_lookup, self._lookup = self._lookup == 1, 0
@@ -352,7 +352,7 @@ def test_an_update_that_is_refused_was_not_executed(*, at_once: bool) -> None:
 
 
 def test_empty_rows_may_be_inserted_again() -> None:
-    """A lost commit of rows without a state counts as not executed."""
+    """If the commit that only inserts empty rows has no reply, it counts as not executed."""
     link = _link({"COMMIT": ServerError(2013, "Lost connection")})
 
     with pytest.raises(NotExecuted):
@@ -360,7 +360,7 @@ def test_empty_rows_may_be_inserted_again() -> None:
 
 
 def test_a_reply_is_not_read_after_its_time(ends: tuple[socket.socket, socket.socket]) -> None:
-    """A reply that arrives after the reader's deadline is not read."""
+    """If a reply arrives after the reader's deadline, the reader does not read it."""
     local_socket, stored_socket = ends
     stored_socket.send(b"x")
 
@@ -379,7 +379,7 @@ def test_a_reply_is_not_read_after_its_time(ends: tuple[socket.socket, socket.so
 
 
 class EndedLoops:
-    """A runtime whose earlier event loop has ended, while other event loops begin."""
+    """A runtime in which an earlier event loop has ended while others begin to use the engine."""
 
     def __init__(self) -> None:
         self.loop = "ended"
@@ -390,7 +390,7 @@ class EndedLoops:
         return self.loop
 
     def gone(self, loop: str, /) -> bool:
-        """Return whether a loop has ended, after another one has begun to use the engine."""
+        """Return whether an event loop has ended, after another one has begun to use the engine."""
         if self.loop == "first":
             self.loop = "second"
             assert self.engine is not None
@@ -400,7 +400,7 @@ class EndedLoops:
 
 
 def test_event_loops_that_begin_at_once_forget_an_ended_one() -> None:
-    """Event loops that begin at the same time both forget the connections of an ended loop."""
+    """Two event loops that begin at the same time both discard the connections of an ended one."""
     runtime = EndedLoops()
     engine = runtime.engine = _engine(cast("Any", runtime))
     ended_pool = engine.pool()

@@ -157,7 +157,7 @@ def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
 
 
 def test_a_large_answer_waits_for_the_lock_too(path: Path) -> None:
-    """A command that runs in a thread waits there for a locked file."""
+    """A command that runs in a thread also waits for a locked file in that thread."""
     other_programs: list[OtherProgram] = []
 
     class RacingCommand(ThreadRecordingPut):
@@ -214,7 +214,7 @@ def test_posts_under_a_held_lock_are_executed_later(path: Path) -> None:
 def test_locked_file_delays_command_for_its_timeout_once(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A locked file delays a command for its timeout once, even if posted commands wait too."""
+    """A locked file delays a command by its timeout once, even if posted commands wait too."""
 
     async def use_store() -> float:
         loop = asyncio.get_running_loop()
@@ -328,7 +328,7 @@ def test_asynchronous_store_housekeeping_removes_expired_states_up_to_given_limi
 
 
 def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands now and then start the removal of expired states in a thread."""
+    """From time to time, a command starts the removal of expired states in a thread."""
     monkeypatch.setattr(engine, "MAINTENANCE_INTERVAL", 50)
     clock = VirtualClock()
 
@@ -363,7 +363,7 @@ def limited_command(key: str, claimed: tuple[str, int, str] | None = None) -> Ad
 def test_grant_of_a_task_cancelled_while_a_thread_decides_is_given_back(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A token granted in a thread, to a task that was cancelled, is given back."""
+    """If a thread grants a token to a task that was just cancelled, the token is given back."""
     with SqliteStorage(path) as previous_storage:
         previous_storage.execute(limited_command("limit"))
     start_event, retry = threading.Event(), engine.Engine.retry
@@ -411,7 +411,7 @@ def test_command_of_a_cancelled_task_that_no_thread_began_is_not_run(path: Path)
 def test_grant_of_a_task_cancelled_while_its_claim_goes_to_the_disk_is_given_back(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A task cancelled while its claim is flushed to disk returns its rate limit token."""
+    """If a task is cancelled while its claim is flushed to disk, its token is given back."""
     may, start_event = threading.Event(), threading.Event()
 
     def flush_slowly(_: int) -> None:

@@ -1,4 +1,4 @@
-"""SQLite files of tables that several processes create at the same time."""
+"""SQLite files with tables that several processes create at the same time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class LateStore(SqliteOutbox):
-    """A store whose file another process creates just after this one has not found it."""
+    """A store that does not find its file, which another process then creates at once."""
 
     def _connect(self, *, creates: bool) -> Any:
         try:
@@ -28,12 +28,12 @@ class LateStore(SqliteOutbox):
 
 
 def test_file_that_another_process_creates_meanwhile_is_used(tmp_path: Path) -> None:
-    """A store works if another process creates its file just after this one has missed it."""
+    """If another process creates the file after a store has missed it, the store uses the file."""
     with LateStore(tmp_path / "late.db", create=True) as store:
         assert store.now().tzinfo is UTC
 
 
 def test_file_that_cannot_be_opened_is_reported(tmp_path: Path) -> None:
-    """A file that exists and cannot be opened is an outage of the store."""
+    """If a file exists and cannot be opened, StorageUnavailable is raised."""
     with SqliteOutbox(tmp_path) as store, pytest.raises(StorageUnavailable, match="Allow"):
         store.now()

@@ -97,7 +97,7 @@ def test_credentials_are_shared_by_processes(path: Path) -> None:
 
 
 def test_the_file_shows_nothing(path: Path) -> None:
-    """The credentials file is readable only by its owner, and contains no secret in plain text."""
+    """The credentials file is readable only by its owner, and no secret in it is in plain text."""
     SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, Credentials.bearer("sk_live_secret"))
 
     assert 0o600 == S_IMODE(path.stat().st_mode)
@@ -129,7 +129,7 @@ EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"
 
 
 def reseal_rows(path: Path, *, is_async: bool, **options: Any) -> int:
-    """Return the number of rows that `reseal` encrypted with the newer key."""
+    """Encrypt the rows with the newer key by `reseal`, and return their number."""
     if is_async:
         return asyncio.run(AsyncSqliteCredentialProvider(path, NEWER).reseal(**options))
     return SqliteCredentialProvider(path, NEWER).reseal(**options)
@@ -173,7 +173,7 @@ def test_unreadable_rows_do_not_stop_reencryption(path: Path) -> None:
 
 
 class SlowCipher:
-    """A cipher during whose first encryption another writer changes the row."""
+    """A cipher that lets another writer change the row during its first encryption."""
 
     def __init__(self, write: Any) -> None:
         self._write = write
@@ -189,7 +189,7 @@ class SlowCipher:
 
 
 def test_reencryption_keeps_concurrent_writes(path: Path) -> None:
-    """A credential rotated during its re-encryption keeps the rotated value."""
+    """If a credential is rotated during its re-encryption, the rotated value stays."""
     provider = SqliteCredentialProvider(path, CIPHER)
     provider.rotate(*OWNER, OLD)
     slow_cipher: Any = SlowCipher(lambda: provider.rotate(*OWNER, NEW))
@@ -226,7 +226,7 @@ def test_reads_continue_during_reencryption(path: Path) -> None:
 
 
 def test_renewal_during_reencryption(path: Path) -> None:
-    """A credential that is re-encrypted during its renewal still gets the renewed value."""
+    """If a credential is re-encrypted during its renewal, the renewed value is still stored."""
 
     def renew(*_: object) -> Credentials:
         assert 1 == reseal_rows(path, is_async=False)
@@ -240,7 +240,7 @@ def test_renewal_during_reencryption(path: Path) -> None:
 
 
 def test_overtaken_renewal_is_discarded(path: Path) -> None:
-    """A credential stored by another process during a renewal is kept, not the renewed one."""
+    """If another process stores a credential during a renewal, the renewed one is discarded."""
     other_provider = SqliteCredentialProvider(path, NEWER)
 
     def renew(*_: object) -> Credentials:
@@ -257,7 +257,7 @@ def test_overtaken_renewal_is_discarded(path: Path) -> None:
 
 
 def test_a_renewal_that_cannot_be_kept_has_failed(path: Path) -> None:
-    """A renewal whose new credential cannot be stored raises an error."""
+    """If the new credential of a renewal cannot be stored, the renewal raises an error."""
 
     def renew(*_: object) -> Credentials:
         path.unlink()
@@ -289,7 +289,7 @@ def test_wait_for_a_lock_is_bounded(path: Path) -> None:
 
 
 def test_reading_keeps_a_writers_lock(path: Path) -> None:
-    """A thread that reads does not release the file lock of a thread that writes."""
+    """A thread that reads the file does not release the file lock of a thread that writes it."""
     provider = SqliteCredentialProvider(path, CIPHER)
     provider.rotate(*OWNER, OLD)
     with closing(sqlite3.connect(path, isolation_level=None)) as link:
@@ -345,7 +345,7 @@ def test_database_file_of_another_program_is_refused_and_not_changed(
 
 
 def test_file_created_just_before_is_used(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If another process has just created the credentials file, that file is used."""
+    """If a file appears just before a process creates it, that file is used."""
     from moorage.adapters.sealed import _file as module  # noqa: PLC0415 - patched
 
     identity_of: Any = module._file_identity  # noqa: SLF001 - where the other one is quicker
@@ -373,7 +373,7 @@ def test_options_are_checked(path: Path) -> None:
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_owners_are_listed_and_deleted(tmp_path: Path, *, is_async: bool) -> None:
-    """Owners of credentials are listed without decrypting, and deleted credentials are gone."""
+    """Owners of credentials are listed without decryption, and deleted credentials are gone."""
     path = tmp_path / "credentials.db"
     plain_provider = SqliteCredentialProvider(path, CIPHER)
     provider: Any = AsyncSqliteCredentialProvider(path, CIPHER) if is_async else plain_provider

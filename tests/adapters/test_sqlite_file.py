@@ -178,7 +178,7 @@ def test_write_ahead_log_of_deleted_sqlite_file_is_not_applied_to_new_one(
 
 
 def test_half_made_file_is_replaced(path: Path, store: SqliteStorage) -> None:
-    """An unfinished SQLite file of a crashed process is not used."""
+    """If a process crashes while it creates the SQLite file, the unfinished file is not used."""
     unfinished = path.with_name("state.db-new")
     unfinished.write_bytes(b"SQLite format 3\0 and no more")
 
@@ -199,7 +199,7 @@ def test_empty_file_is_initialised(path: Path, store: SqliteStorage) -> None:
 
 
 def test_a_file_system_that_cannot_be_shared_is_refused() -> None:
-    """A file system without shared memory is refused for SQLite's write-ahead log."""
+    """A file system without shared memory, which the write-ahead log needs, is refused."""
     cursor = sqlite3.connect(":memory:").cursor()  # which has no shared memory either
 
     with pytest.raises(ConfigurationError, match="shared between processes"):
@@ -402,7 +402,7 @@ def test_deleted_file_is_recreated(which: str, path: Path, store: SqliteStorage)
 
 
 def test_durable_commands_check_the_file(path: Path, store: SqliteStorage) -> None:
-    """If the SQLite file was moved away, a durable command writes to a new one."""
+    """If the SQLite file was moved away, a durable command writes to a new file."""
     store.execute(Put("old", "a"))
     path.rename(path.with_name("backup.db"))
     store.execute(DurablePut("claimed", "claim"))

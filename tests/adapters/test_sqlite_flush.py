@@ -1,4 +1,4 @@
-"""Durable commands of the SQLite store wait for the disk."""
+"""Durable commands of the SQLite store return only when they are on disk."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_only_claims_wait_for_the_disk(store: SqliteStorage, flushed: list[int])
 
 
 def test_posts_wait_for_no_disk(store: SqliteStorage, flushed: list[int]) -> None:
-    """Posted commands are not flushed to disk until a durable command follows."""
+    """Posted commands are not flushed to disk by themselves, only with a later durable command."""
     store.post(DurablePut("posted", "a"))
     flushes_after_post = len(flushed)
     store.execute(ReadCommand("a"))
@@ -137,7 +137,7 @@ def test_durable_commands_that_commit_during_flush_share_next_flush(
 
 
 def test_flush_after_the_journal_was_moved(path: Path, store: SqliteStorage) -> None:
-    """Once the last connection is closed, the write-ahead log is gone and needs no flush."""
+    """After the last connection closes, the write-ahead log is gone, and no flush is needed."""
     store.execute(Put("old", "a"))
     store.close()
 

@@ -46,7 +46,7 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 
 
 def test_parent_and_child_use_same_states_after_fork(store: SqliteStorage) -> None:
-    """After a fork, parent and child use the same states, even if the child ends first."""
+    """After a fork, parent and child share the same states, even if the child ends first."""
     store.execute(Put("parent", "a"))
 
     def child() -> list[object]:
@@ -102,7 +102,7 @@ def test_child_of_an_unsafe_fork_refuses_commands(store: SqliteStorage) -> None:
 def test_fork_inside_a_command_does_not_wait_for_ever(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fork inside a command waits only briefly."""
+    """A fork inside a running command does not wait for the command forever."""
     from moorage.adapters.databases import _sqlite_pool  # noqa: PLC0415 - for a shorter second
 
     monkeypatch.setattr(_sqlite_pool, "_FORK_WAIT", 0.001)
@@ -122,7 +122,7 @@ def test_fork_inside_a_command_does_not_wait_for_ever(
 def test_fork_while_the_file_is_opened(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fork while a thread opens the file waits only briefly."""
+    """A fork while another thread opens the file waits only briefly."""
     from moorage.adapters.databases import _sqlite_pool  # noqa: PLC0415 - for a shorter second
 
     monkeypatch.setattr(_sqlite_pool, "_FORK_WAIT", 0.001)

@@ -1,4 +1,4 @@
-"""The SQLite store while another process holds the lock, or its caller is interrupted."""
+"""The SQLite store while another process locks its file, or while its caller is interrupted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class SkippingTime:
-    """A clock whose pauses take no time."""
+    """A fake clock whose pauses take no real time."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -73,7 +73,7 @@ def test_command_waits_for_a_held_lock(path: Path, store: SqliteStorage) -> None
 
 
 def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
-    """Waiting for a locked file ends at the timeout with a remedy; later commands succeed."""
+    """Waiting for a locked file fails at the timeout with a remedy; later commands succeed."""
     with SqliteStorage(path, timeout=0.02) as store:
         store.execute(Put("old", "a"))
         with OtherProgram(path):
@@ -104,7 +104,7 @@ def test_posts_under_a_held_lock_are_kept(path: Path) -> None:
 def test_locked_file_delays_command_for_its_timeout_once(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A locked file delays a command for its timeout once, even if posted commands wait too."""
+    """A locked file delays a command by its timeout once, even if posted commands wait too."""
     clock = SkippingTime()
     monkeypatch.setattr(engine, "time", clock)
     with SqliteStorage(path, timeout=0.5) as store:

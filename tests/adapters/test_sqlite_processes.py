@@ -40,14 +40,14 @@ def _path(tmp_path: Path) -> Path:
 
 @pytest.fixture(name="workers")
 def _workers(path: Path) -> Iterator[Workers]:
-    """Yield a starter of worker processes; the workers end with the test."""
+    """Yield a factory of worker processes, which end with the test."""
     workers = Workers(path)
     yield workers
     workers.end()
 
 
 class Workers:
-    """A starter of worker processes that share a SQLite file."""
+    """A factory of worker processes that share a SQLite file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -79,7 +79,7 @@ def output_of(worker: subprocess.Popen[str]) -> str:
 
 
 def test_concurrent_writes_are_stored_once(path: Path, workers: Workers) -> None:
-    """Eight processes with eight threads each lose no write, even while creating the file."""
+    """Eight processes with eight threads each lose no write, even while they create the file."""
     joint_processes = [workers.start("count", 8, 25) for _ in range(8)]
 
     counts = sorted(
@@ -152,7 +152,7 @@ def store_time(path: Path, clock: VirtualClock) -> int:
 
 
 def test_time_is_anchored_once_per_boot(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within one boot, the store's time ignores changes of the wall clock."""
+    """Between two boots, the store's time ignores changes of the wall clock."""
     fake_reboot(monkeypatch, "first")
     clock = VirtualClock()
     time_before = store_time(path, clock)

@@ -81,7 +81,7 @@ def test_a_state_that_is_used_is_not_forgotten(path: Path) -> None:
 
 
 def test_a_state_that_is_used_costs_the_index_nothing(path: Path, store: SqliteStorage) -> None:
-    """Within the same expiry hour, a write does not update the index."""
+    """If a state's expiry stays within the same hour, a write does not update the index."""
     statements: list[str] = []
     store.execute(Put(0, "a"))
     link = engine_of(store).idle[-1]
@@ -94,7 +94,7 @@ def test_a_state_that_is_used_costs_the_index_nothing(path: Path, store: SqliteS
 
 
 def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands now and then remove expired states and shorten the write-ahead log."""
+    """From time to time, a command removes expired states and shortens the write-ahead log."""
     monkeypatch.setattr(engine, "MAINTENANCE_INTERVAL", 50)
     clock = VirtualClock()
     with SqliteStorage(path, clock=clock) as store:
@@ -120,7 +120,7 @@ def test_failed_pruning_fails_no_command(path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_large_answers_fill_the_journal_sooner(store: SqliteStorage) -> None:
-    """A large write counts as several towards the next shortening of the write-ahead log."""
+    """Large writes cause the write-ahead log to be shortened after fewer commands."""
     store.execute(Put("old", "a"))
     engine_of(store).writes = 0
 

@@ -163,7 +163,7 @@ async def test_connection_is_reused(make: Make) -> None:
 async def test_connection_is_not_kept(
     make: Make, keep_alive: float, fields: dict[str, str]
 ) -> None:
-    """A connection is closed if `keep_alive` is 0 or the vendor announces a short keep-alive."""
+    """A connection is closed if `keep_alive` is 0, or after the vendor's short keep-alive time."""
     async with lab(partial(make, keep_alive=keep_alive)) as (vendor, client):
         vendor.always(Behaviour(204, fields))
         for _ in range(2):
@@ -212,7 +212,7 @@ async def test_reset_connection_is_replaced(make: Make) -> None:
 async def test_reset_at_the_first_byte_is_replaced(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the vendor closed an idle connection, the request is sent over a new one."""
+    """If the vendor closes an idle connection at the first byte, a new connection is used."""
     monkeypatch.setattr(SocketWire, "stale", lambda _: False)
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(204, then="reset"), Behaviour(201))

@@ -79,7 +79,7 @@ async def test_timeout_of_the_source_is_a_source_error() -> None:
 
 
 async def cancelled_soon(call: asyncio.Task[Any]) -> bool:
-    """Return whether the call, cancelled just after its start, ends as cancelled."""
+    """Return whether a call that is cancelled just after its start ends as cancelled."""
     await asyncio.sleep(0.02)
     call.cancel()
     await asyncio.wait([call])
@@ -109,7 +109,7 @@ async def test_reading_can_be_cancelled() -> None:
 @pytest.mark.parametrize("freed_first", [False, True])
 @in_loop
 async def test_waiting_for_a_slot_can_be_cancelled(freed_first: bool) -> None:
-    """A call cancelled while it waits for a connection, or just as it gets one, holds no slot."""
+    """A call that is cancelled while it waits for a connection, or gets one, frees its slot."""
     async with lab(lambda: AsyncStdlibHttpClient(max_connections=1)) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"ab", cut=1))
@@ -230,7 +230,7 @@ def test_waits_where_loops_cannot_watch_sockets(
 
 @in_loop
 async def test_turn_is_signalled_or_late() -> None:
-    """A caller that already has its turn does not time out, even with no time left."""
+    """If a caller's turn has come, it does not time out, even if its time is over."""
     waiter = LoopNetwork().waiter()
     waiter.call()
     waiter.call()

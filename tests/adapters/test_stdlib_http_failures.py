@@ -58,7 +58,7 @@ LARGE = bytes(16_000_000)
 )
 @with_both_clients
 async def test_invalid_urls_are_refused(make: Make, url: str) -> None:
-    """A URL that is not absolute is refused before anything is sent; the error does not show it."""
+    """A relative URL is refused before anything is sent, and the error does not show the URL."""
     client = make()
     with pytest.raises(InvalidData, match="The URL") as excinfo:
         await client.send(GET, url, SOON)
@@ -79,7 +79,7 @@ async def test_invalid_urls_are_refused(make: Make, url: str) -> None:
 )
 @with_both_clients
 async def test_request_target_of_a_url(make: Make, rest: str, target: str, host: str) -> None:
-    """A URL without a path is requested as `/`, and a fragment is not sent."""
+    """For a URL without a path, `/` is requested; a fragment is not sent."""
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204))
         await client.send(GET, f"HTTP://{vendor.url[7:]}{rest}", LONG)
@@ -136,7 +136,7 @@ def test_unverified_client_warns_at_its_line(kind: Callable[..., object]) -> Non
 
 
 class Names:
-    """A host name resolver whose answers are set by a test."""
+    """A host name resolver that gives the addresses which a test sets."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.known: dict[str, Any] = {}
@@ -152,12 +152,12 @@ class Names:
 
 @pytest.fixture(name="names")
 def _names(monkeypatch: pytest.MonkeyPatch) -> Names:
-    """Return a host name resolver whose answers the test sets."""
+    """Return a host name resolver that gives the addresses which the test sets."""
     return Names(monkeypatch)
 
 
 def addresses(*vendors: VendorServer) -> list[tuple[Any, ...]]:
-    """Return the addresses of these servers as a resolver's answer."""
+    """Return the addresses of these servers in the form of a resolver's answer."""
     return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (*vendor.address,)) for vendor in vendors]
 
 
@@ -179,7 +179,7 @@ async def test_every_address_is_tried_in_time(
 
 
 def fail_to_resolve() -> object:
-    """Raise the error of a resolver that does not know the name."""
+    """Raise the error of a resolver that does not know the host name."""
     raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
@@ -236,7 +236,7 @@ async def test_ipv6_address_is_shown_in_brackets(make: Make) -> None:
 
 @with_both_clients
 async def test_expired_total_timeout_sends_nothing(make: Make) -> None:
-    """A total timeout that ends before the call gets a connection sends nothing."""
+    """If the total timeout ends before the call gets a connection, nothing is sent."""
     async with lab(make) as (vendor, client):
         with pytest.raises(AttemptTimeout, match="within the total timeout") as excinfo:
             await client.send(GET, vendor.url, Timeouts(total=1e-9))
@@ -249,7 +249,7 @@ async def test_expired_total_timeout_sends_nothing(make: Make) -> None:
 
 
 def failing_source(error: BaseException, *chunks: object) -> Iterator[Any]:
-    """Return a body source that yields these chunks and then fails."""
+    """Return a request body that yields these chunks and then fails."""
     yield from chunks
     raise error
 
@@ -327,7 +327,7 @@ async def test_partly_sent_request_may_have_been_processed(make: Make) -> None:
 
 @with_both_clients
 async def test_body_in_memory_is_bounded(make: Make) -> None:
-    """A response body above `max_body` raises an error; reading as a stream has no limit."""
+    """A response body above `max_body` raises an error, unless it is read as a stream."""
     async with lab(partial(make, max_body=99)) as (vendor, client):
         for behaviour in (
             Behaviour(body=bytes(100)),
@@ -432,6 +432,6 @@ def test_interrupt_closes_the_connection() -> None:
 
 
 def test_an_exchange_interrupted_in_its_constructor_ends_silently() -> None:
-    """The finaliser of an exchange that has no pool yet raises nothing."""
+    """If an exchange is interrupted in its constructor, its finaliser raises nothing."""
     exchange = Exchange.__new__(Exchange)
     exchange.__del__()

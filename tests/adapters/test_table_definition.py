@@ -40,7 +40,7 @@ OWNER = ("shop", None)
 
 
 class Database:
-    """A test database, and a table prefix that no other test uses.
+    """A test database with a table prefix that no other test uses.
 
     Args:
         kind: one of `KINDS`.
@@ -160,7 +160,7 @@ def test_migration_adds_a_missing_column_of_the_log(database: Database) -> None:
 
 
 def test_creating_store_adds_a_missing_column(database: Database) -> None:
-    """A store opened with `create=True` adds columns that an older table lacks."""
+    """Opening a store with `create=True` adds the columns that an older table lacks."""
     write(database.log(create=True), entry(1))
     database.remove_column("log", "subject")
     log = database.log(create=True)
@@ -251,7 +251,7 @@ def test_migration_refuses_a_foreign_table_of_credentials(server: Database) -> N
 
 
 def test_encrypted_table_gets_a_missing_column(server: Database) -> None:
-    """A migration adds a nullable column to a table of encrypted tenants with rows."""
+    """A migration adds a column without values to a table of encrypted tenants that has rows."""
     tenants = SqlTenants(server.url, CIPHER, prefix=server.prefix)
     tenants.migrate()
     tenants.put("acme", {"mail": {}})

@@ -40,7 +40,7 @@ DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
 
 
 class Lab:
-    """A database with a log table, used by one test only.
+    """A database with a log table that only one test uses.
 
     Args:
         kind: one of `KINDS`.
@@ -164,7 +164,7 @@ def test_log_query_with_invalid_page_cursor_is_refused(cursor: str, file: Lab) -
 
 
 def test_texts_are_kept_as_far_as_a_database_can(lab: Lab) -> None:
-    """A log entry with long text, NUL or lone surrogates is stored and found by a query."""
+    """A log entry with long text, NUL or lone surrogates is stored, and a query finds it."""
     log = lab.log(threads=False)
     odd_tenant = "a\0b\ud800" + "x" * 300
     log.write(entry(0, tenant=odd_tenant, duration=1e-7))
@@ -175,7 +175,7 @@ def test_texts_are_kept_as_far_as_a_database_can(lab: Lab) -> None:
 
 
 def test_old_entries_are_removed_however_many(lab: Lab) -> None:
-    """Old log entries are removed even if they are more than one transaction can remove."""
+    """All old log entries are removed, even if one transaction cannot remove so many."""
     log = lab.log(threads=False)
     for number in range(1_003):
         log.write(entry(number))
@@ -275,7 +275,7 @@ def test_unreachable_server_is_reported(tmp_path: Path) -> None:
     ],
 )
 def test_unstorable_entry_alone_is_lost(change: Any, file: Lab) -> None:
-    """A log entry that no database can store is counted and reported; all others are stored."""
+    """If no database can store a log entry, it is counted and reported; all others are stored."""
     log = file.log(threads=False)
     for number in range(9):
         log.write(entry(number, **change) if number == 4 else entry(number))
@@ -286,7 +286,7 @@ def test_unstorable_entry_alone_is_lost(change: Any, file: Lab) -> None:
 
 
 def test_a_status_is_counted(file: Lab) -> None:
-    """A summary of the log counts entries by status, also if there are only failures."""
+    """A summary of the log counts entries by status, even if all calls failed."""
     log = file.log(threads=False)
     log.write(entry(1, status=IntegrationStatus.FAILED))
 
@@ -345,7 +345,7 @@ def test_stored_log_entries_remain_if_process_is_killed(lab: Lab) -> None:
     ],
 )
 def test_termination_loses_nothing(does: str, code: int, expected: int, lab: Lab) -> None:
-    """SIGTERM still ends the process, after the queued log entries were written if possible."""
+    """SIGTERM ends the process after the queued log entries have been written, if possible."""
     log = lab.log()
     with _process(lab, does) as process:
         assert process.stdout is not None
@@ -368,7 +368,7 @@ def test_full_disk_never_reaches_a_call(file: Lab) -> None:
 def test_a_connection_is_opened_where_no_thread_can_be_started(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """During interpreter shutdown, when no thread can start, queued log entries are written."""
+    """At interpreter shutdown, when no thread can be started, queued log entries are written."""
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")

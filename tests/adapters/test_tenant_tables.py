@@ -22,7 +22,7 @@ def test_secrets_become_texts() -> None:
 
 @pytest.mark.parametrize("tables", [7, [Secret("hunter2")], {"a": {1}}, {"a": float("nan")}])
 def test_unfit_tables_are_refused(tables: object) -> None:
-    """The error for tables that are not a dict, or have values that JSON lacks, hides them."""
+    """Tables that JSON cannot express are refused, and the error does not show their content."""
     with pytest.raises(InvalidData) as excinfo:
         pack_tables(tables)
 

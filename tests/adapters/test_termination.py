@@ -36,7 +36,7 @@ def test_default_effect_is_replaced_once() -> None:
 
 @pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.default_int_handler])
 def test_handler_of_the_host_stays(handler: Any) -> None:
-    """If the host handles or ignores SIGTERM, no handler is installed."""
+    """If the host handles or ignores SIGTERM itself, no handler is installed."""
     signal.signal(signal.SIGTERM, handler)
     assert not termination.before_termination(print)
     assert handler is signal.getsignal(signal.SIGTERM)

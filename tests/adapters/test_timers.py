@@ -14,7 +14,7 @@ TICK = 1 / 256
 
 
 def started_timeout(seconds: float) -> TaskTimeout:
-    """Return a timeout of the running task."""
+    """Return a timeout that was started in the running task."""
     bound = bound_here(seconds)
     assert bound is not None
     return bound

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _without_configuration(tmp_path: Path) -> Iterator[None]:
-    """Run each test in an empty folder, without a configuration file or MOORAGE variables."""
+    """Run each test in an empty folder, and without MOORAGE variables in the environment."""
     previous_environment, local_path = dict(os.environ), Path.cwd()
     for name in ("MOORAGE_CONFIG", "MOORAGE_CREDENTIALS", "MOORAGE_KEYS"):
         os.environ.pop(name, None)

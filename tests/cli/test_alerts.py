@@ -38,7 +38,7 @@ def write_configuration() -> None:
 
 
 def test_open_circuit_triggers_alert() -> None:
-    """An open circuit triggers an alert; it is sent once, and listed until the circuit is reset."""
+    """When a circuit opens, an alert is sent once, and is listed until the circuit is reset."""
     assert (0, "nothing") == (
         command("alerts", "check").code,
         command("alerts", "list").out.strip(),
@@ -56,7 +56,7 @@ def test_open_circuit_triggers_alert() -> None:
 
 
 def test_silenced_alert_is_not_sent() -> None:
-    """A silenced alert is not sent, and the list contains the reason."""
+    """A silenced alert is not sent, and the list shows the reason."""
     command("circuit", "open", "vat")
     assert "silent until" in command("alerts", "silence", "3600", "maintenance").out
     assert 0 == command("alerts", "run", "--once", "--json").result["delivered"]
@@ -66,7 +66,7 @@ def test_silenced_alert_is_not_sent() -> None:
 
 
 def test_channel_that_fails() -> None:
-    """A notification that no channel accepts is shown, and the exit code is 1."""
+    """If no channel accepts a notification, the command shows it, and the exit code is 1."""
     failing_channel = (
         '[services.ops]\nbase_url = "http://127.0.0.1:9"\nretry = { preset = "none" }\n'
     )
@@ -83,7 +83,7 @@ def test_channel_that_fails() -> None:
 
 
 def test_configuration_without_rules() -> None:
-    """Without alert rules in the configuration, the commands print that there are none."""
+    """Without alert rules in the configuration, the commands print that there are no rules."""
     configure('[state]\nurl = "sqlite:///state.db"\n')
     result = command("alerts", "check")
 
@@ -92,7 +92,7 @@ def test_configuration_without_rules() -> None:
 
 
 def test_rules_without_anything_to_measure() -> None:
-    """If no alert is active, `moorage alerts` prints that there is none."""
+    """If no alert is active, `moorage alerts` prints that no alert is active."""
     assert "nothing" == command("alerts", "check").out.strip()
 
 

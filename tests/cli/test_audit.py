@@ -40,7 +40,7 @@ circuit = {{ failures = 3 }}
 
 
 def audited_acts(*words: str) -> list[tuple[str, str]]:
-    """Return the actions and subjects that `moorage audit list` shows."""
+    """Return the action and subject of each record that `moorage audit list` shows."""
     records: list[dict[str, Any]] = command("audit", "list", *words, "--json").result["records"]
     return [(record["act"], record["subject"]) for record in records]
 
@@ -71,7 +71,7 @@ def test_acts_are_listed(trail: Path) -> None:
 
 
 def test_trail_is_sealed_and_verified(trail: Path) -> None:
-    """`audit verify` accepts a sealed trail; a broken link is named, with exit code 1."""
+    """`audit verify` accepts a sealed trail; if a link is broken, it shows it, with exit code 1."""
     command("circuit", "open", "vat")
     seal_result = command("audit", "seal", "--json").result
     command("circuit", "reset", "vat")
@@ -96,7 +96,7 @@ def test_trail_is_sealed_and_verified(trail: Path) -> None:
 
 
 def test_seals_without_their_key_are_counted(trail: Path) -> None:
-    """Seals whose key is missing are not verified, and the output of the command counts them."""
+    """`audit verify` does not check seals whose key is missing, and prints their number."""
     command("audit", "seal")
     text = Path("moorage.toml").read_text()
     Path("moorage.toml").write_text(text.replace('keys = "secret://env/AUDIT_KEYS"\n', ""))
@@ -121,7 +121,7 @@ def test_trail_must_be_configured() -> None:
 
 
 def test_entries_and_credentials_are_recorded(trail: Path) -> None:
-    """The audit trail records dropped calls and changed credentials, without secrets."""
+    """The audit trail records dropped calls and changed credentials, but no secrets."""
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
     from moorage import Outbox, Request  # noqa: PLC0415 - one test only
 
@@ -145,7 +145,7 @@ def test_entries_and_credentials_are_recorded(trail: Path) -> None:
 
 
 def test_dead_store_refuses_the_act(trail: Path) -> None:
-    """An action that cannot be recorded in the audit trail is refused with the reason."""
+    """If the audit trail cannot record an action, the action is refused with the reason."""
     head = trail.with_name(f"{trail.name}.head")
     head.mkdir()
     result = command("circuit", "open", "vat")

@@ -19,7 +19,7 @@ from moorage.cli import main
 
 
 def configuration(**broker: Any) -> dict[str, Any]:
-    """Return a configuration with a leased service."""
+    """Return a configuration with a service that gets its tokens from a broker."""
     return {
         "state": {"url": "sqlite:///state.db"},
         "broker": {"socket": "b.sock", "services": ["hot"]} | broker,
@@ -98,7 +98,7 @@ def test_wrong_settings_are_reported(change: dict[str, Any], path: str) -> None:
 
 
 def test_broker_beside_store_in_memory_is_reported() -> None:
-    """A broker beside a store in memory is reported."""
+    """A broker together with an in-memory store is reported as a mistake."""
     settings = configuration() | {"state": {"url": "memory:"}}
     with pytest.raises(ConfigurationError) as excinfo:
         moorage.open(settings)
@@ -106,7 +106,7 @@ def test_broker_beside_store_in_memory_is_reported() -> None:
 
 
 def test_protections_that_cannot_be_leased_are_reported() -> None:
-    """A leased service with both a circuit and a retry budget gets one problem for each."""
+    """If a service of the broker has a circuit and a retry budget, both are reported."""
     settings = configuration()
     settings["services"] = {"hot": {"retry_budget": {}}, "vat": {}}
     with pytest.raises(ConfigurationError) as excinfo:

@@ -55,7 +55,7 @@ def test_an_answer_is_shown(vat: VendorServer) -> None:
 
 @pytest.mark.parametrize("value", ["--body", "--json-body"])
 def test_a_body_is_sent(vat: VendorServer, value: str, tmp_path: Path) -> None:
-    """`moorage call` sends a body from text, a file or standard input, under its --key."""
+    """`moorage call` sends a body from text, a file or standard input, with the key of --key."""
     (tmp_path / "body.json").write_text('{"a": 1}')
     vat.respond(204)
     text = '{"a": 1}' if value == "--json-body" else "@body.json"
@@ -82,7 +82,7 @@ def test_piped_input_is_sent_as_the_body(vat: VendorServer) -> None:
 
 
 def test_a_refusal_is_shown_with_its_answer(vat: VendorServer) -> None:
-    """The vendor's error response is printed with the error; the exit code is that of its kind."""
+    """If the vendor refuses, its response is printed; the exit code depends on the error's kind."""
     vat.respond_json({"error": "no such rate"}, status=404)
     vat.respond(500, {"Content-Type": "application/json"}, b"{broken")
     people = command("call", "vat", "GET", "/rates/XX")
@@ -158,7 +158,7 @@ def test_credentials_come_from_a_store(vat: VendorServer) -> None:
 
 
 def test_ping_tells_accepted_keys_from_untried_ones() -> None:
-    """`moorage ping` distinguishes an accepted key, a requested token and an untestable account."""
+    """`moorage ping` tells an accepted key, a requested token, and an untestable account apart."""
     stripe, paypal = StripeSandbox(), PayPalSandbox()
     with stripe.serving() as cards, paypal.serving() as wallet, VendorServer() as vat:
         configure(

@@ -43,7 +43,7 @@ limits = {{ rate = 5 }}
 
 @pytest.mark.parametrize("kind", STORES)
 def test_check_lists_everything(kind: str) -> None:
-    """`moorage check` lists accounts, routes, services, client and store, sending nothing."""
+    """`moorage check` lists accounts, routes, services, client and store, and sends nothing."""
     command("housekeep", STORES[kind](), "--migrate")
     with VendorServer() as vendor:
         configure(WHOLE.format(state=STORES[kind](), url=vendor.url))
@@ -99,7 +99,7 @@ def test_unreachable_store_is_reported(table: str) -> None:
 
 
 def test_all_unreachable_stores_are_reported_at_once() -> None:
-    """`moorage check` lists every unreachable store; mistakes change the exit code from 4 to 2."""
+    """`moorage check` lists all unreachable stores; with a mistake, the exit code is 2, not 4."""
     configure(write_toml(_UNREACHABLE))
     result = command("check", "--json")
     configure(write_toml({**_UNREACHABLE, "environments": {"a": {}, "b": {"http": 7}}}))
@@ -130,7 +130,7 @@ def test_stores_that_can_be_used_are_not_reported(tmp_path: Path) -> None:
 
 
 def test_store_of_another_environment_is_reported(tmp_path: Path) -> None:
-    """A store of another environment refuses every call; `check` reports it and changes nothing."""
+    """If a store belongs to another environment, all calls are refused, and `check` reports it."""
     text = f'[state]\nurl = "sqlite:///{tmp_path}/a.db"\nenvironment_id = "{{}}"\n'
     configure(text.format("live"))
     assert 0 == command("check").code
@@ -147,7 +147,7 @@ def test_store_of_another_environment_is_reported(tmp_path: Path) -> None:
 
 
 def test_empty_configuration_is_valid() -> None:
-    """An empty configuration is valid; the report states that circuits are not shared."""
+    """An empty configuration is valid; the report says that circuits are not shared."""
     configure("")
 
     assert "the memory of each process" in command("check").out

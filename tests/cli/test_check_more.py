@@ -34,7 +34,7 @@ def test_plain_secrets_are_warned_of() -> None:
 
 
 def test_overrides_are_listed() -> None:
-    """Each setting that an environment or a variable overrides is listed with its path."""
+    """Each setting that an environment or a variable overrides is listed by its path."""
     configure(
         '[services.vat]\nbase_url = "https://vat.example"\n'
         '[environments.test.services.vat]\nbase_url = "https://test.vat.example"\n'
@@ -52,7 +52,7 @@ def test_overrides_are_listed() -> None:
 
 
 def test_an_earlier_version_is_shown_and_written() -> None:
-    """`check` shows how to convert an old configuration; --write does it and keeps a copy."""
+    """`check` shows how to convert an old configuration; --write converts it and keeps a copy."""
     os.environ["STRIPE"] = "sk_test_hunter2"
     configure(EARLIER)
     result = command("check")
@@ -68,7 +68,7 @@ def test_an_earlier_version_is_shown_and_written() -> None:
 
 
 def test_rewritten_configuration_file_keeps_its_permissions() -> None:
-    """A rewritten configuration file keeps its permissions; no planted link is followed."""
+    """A rewritten configuration file keeps its permissions; a planted link is not followed."""
     os.environ["STRIPE"] = "sk"
     configure(EARLIER)
     Path("moorage.toml").chmod(0o600)
@@ -108,7 +108,7 @@ def test_invalid_tenant_store_is_refused() -> None:
 
 
 def test_unwritable_configurations_are_refused() -> None:
-    """A configuration in another format or a read-only folder is not rewritten, with a reason."""
+    """A configuration in another format, or in a read-only folder, is not rewritten."""
     Path("moorage.json").write_text(
         '{"version": 0, "services": {"vat": {"base_url": "https://a.b"}}}'
     )
@@ -160,7 +160,7 @@ def test_an_environment_may_be_named_by_a_variable(name: str) -> None:
 def test_database_of_another_program_is_no_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A database file of another program is reported at the path of the store's URL."""
+    """If the store's URL leads to another program's database, `check` reports the URL's path."""
     monkeypatch.chdir(tmp_path)
     with closing(sqlite3.connect("shop.db")) as connection, connection:
         connection.execute("CREATE TABLE orders (id)")

@@ -1,4 +1,4 @@
-"""`moorage credentials` manages a store without a secret on any command line or screen."""
+"""`moorage credentials` manages a store without showing a secret or taking one as an argument."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_secret_is_stored_and_deleted(make: Callable[[], str]) -> None:
     ],
 )
 def test_options_choose_the_kind_of_credential(options: list[str], made: Credentials) -> None:
-    """Options of `moorage credentials` choose between a token, a password and an API key."""
+    """The options of `moorage credentials` choose a token, a password or an API key."""
     store = "sqlite:///credentials.db"
     assert (
         0
@@ -101,7 +101,7 @@ def test_a_secret_is_no_argument() -> None:
 
 
 def test_keys_are_replaced() -> None:
-    """Key rotation encrypts the secrets of an older key again with the first key."""
+    """Key rotation encrypts secrets under an older key again, with the first key."""
     store = "sqlite:///credentials.db"
     run_typed("hunter2", "credentials", "set", "crm", "--credentials", store)
     ring = KeyRing.from_environment(os.environ)

@@ -47,7 +47,7 @@ def server() -> Iterator[VendorServer]:
 
 @pytest.fixture
 def outbox(server: VendorServer) -> Outbox:
-    """Return an outbox in a file, and write a configuration that names it."""
+    """Return an outbox in a SQLite file, and write a configuration with this outbox."""
     Path("moorage.toml").write_text(f'[services.shop]\nbase_url = "{server.url}"\n')
     store = SqliteOutbox("calls.db")
     store.migrate()
@@ -55,7 +55,7 @@ def outbox(server: VendorServer) -> Outbox:
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0, **named: Any) -> Any:
-    """Run a command, and return its JSON output."""
+    """Run a command, check its exit code, and return its JSON output."""
     assert main([*words, "--json"], **named) == code
     output = capsys.readouterr()
     document = json.loads(output.out)
@@ -83,7 +83,7 @@ def test_calls_are_made_once(
 def test_payments_are_settled_before_calls_are_made(
     server: VendorServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`outbox run --once` settles the call whose payment an operator closed, and sends nothing."""
+    """`outbox run` settles a call without sending it if an operator has closed its payment."""
     stripe = StripeSandbox()
     Path("moorage.toml").write_text(
         '[state]\nurl = "sqlite:///state.db"\n[payments]\nvendor = "stripe"\n[vendors.stripe]\n'
@@ -172,7 +172,7 @@ def test_calls_are_listed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) ->
 def test_calls_that_wait_for_others_are_listed(
     outbox: Outbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`moorage outbox list` names the calls that a call waits for."""
+    """For each call, `moorage outbox list` shows the calls that it waits for."""
     first = put_call(outbox)
     second = put_call(outbox, after=[first])
     page = run(capsys, "outbox", "list", "--store", URL, "--state", "blocked")
@@ -281,7 +281,7 @@ def test_inbox_commands_list_drop_and_replay_webhooks(capsys: pytest.CaptureFixt
 
 @pytest.mark.usefixtures("outbox")
 def test_stores_that_are_nobodys(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a shared store, `moorage outbox` and `moorage inbox` are refused."""
+    """Without a store that processes share, `moorage outbox` and `moorage inbox` are refused."""
     run(capsys, "outbox", "list", code=2)
     run(capsys, "inbox", "list", "--store", "memory:", code=2)
 
@@ -308,7 +308,7 @@ def test_a_store_that_is_away_for_a_while(
 
 
 class AwayOutbox(SqliteOutbox):
-    """An outbox whose store is unavailable; it stops its worker at the first error."""
+    """An outbox whose store is unavailable; at the first use it also stops its worker."""
 
     def claim(self, *_: Any, **__: Any) -> Any:
         """Send the signal that ends the worker, and fail like an unavailable store."""
@@ -359,7 +359,7 @@ def test_calls_are_paused(outbox: Outbox, capsys: pytest.CaptureFixture[str]) ->
 def test_resuming_names_the_pauses_that_remain(
     outbox: Outbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`outbox resume` ends the pause with the given names, and shows the other pauses."""
+    """`outbox resume` ends the pauses with the given names, and shows all that remain."""
     outbox.pause(reason="incident 7")
     assert main(["outbox", "resume", "shop", "--tenant", "acme", "--store", URL]) == 1
     assert capsys.readouterr().out == (

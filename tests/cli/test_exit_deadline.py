@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def test_deadline_ends_only_a_command_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the time limit the process is ended only while the command is still running."""
+    """The time limit ends the process only if the command is still running."""
     codes: list[int] = []
     waits: list[float] = []
     may_end, has_waited = threading.Event(), threading.Event()

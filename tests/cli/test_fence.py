@@ -48,7 +48,7 @@ def tenants() -> SqliteTenants:
 
 
 def test_neutralize_removes_credentials() -> None:
-    """`neutralize` deletes credentials and tenants of a copied store, and names its owner."""
+    """`neutralize` deletes credentials and tenants of a copied store, and shows its owner."""
     result = command(*STAGING, "neutralize", *MORE, "--yes", "--json")
 
     assert {
@@ -81,7 +81,7 @@ def test_neutralize_refuses_mistakes(arguments: tuple[str, ...], message: str) -
 
 
 def test_nothing_to_act_with() -> None:
-    """`moorage neutralize` without any configured store of credentials or tenants is refused."""
+    """If no store of credentials or tenants is configured, `moorage neutralize` is refused."""
     configure('[state]\nurl = "sqlite:///state.db"\n')
     result = command(*STAGING, "neutralize", "--yes")
 

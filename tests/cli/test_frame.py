@@ -1,4 +1,4 @@
-"""The command line itself: arguments, output, and all ways in which a command can end."""
+"""The command line itself: arguments, output, and how commands end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ OPTIONS = ["--version", "--migrate", "--tenant", "--write", "--timeout", "--issu
 
 @pytest.mark.parametrize("words", COMMANDS)
 def test_command_docstrings_match_the_table(words: str) -> None:
-    """The docstring of each command begins with the command's sentence in the command table."""
+    """Each command's docstring begins with the command's sentence in the table of commands."""
     place, description = COMMANDS[words]
     module, _, name = place.partition(":")
     result = getattr(import_module(module), name).__doc__
@@ -66,7 +66,7 @@ def test_command_docstrings_match_the_table(words: str) -> None:
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(words: str, option: str) -> None:
-    """A number outside of its option's range is refused, and the error states the range."""
+    """A number outside an option's range is refused, and the error contains the range."""
     result = command(*words.split())
 
     assert 2 == result.code
@@ -139,7 +139,7 @@ def test_global_option_works_before_and_after_command() -> None:
 
 
 def test_the_configuration_is_found(tmp_path: Path) -> None:
-    """The configuration is the named file, that of MOORAGE_CONFIG, or the nearest above."""
+    """The configuration is the file given, that of MOORAGE_CONFIG, or the nearest one above."""
     deep_path = tmp_path / "deep" / "deeper"
     deep_path.mkdir(parents=True)
     os.chdir(deep_path)
@@ -208,7 +208,7 @@ def test_tables_are_aligned() -> None:
 
 
 def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without its libraries the command line names the extra to install."""
+    """If its libraries are missing, the command line prints the extra to install."""
     uninstall(monkeypatch, "cyclopts", "moorage.cli.")
     result = command("vendors")
 
@@ -217,7 +217,7 @@ def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_other_import_errors_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only a missing library of the `cli` extra is reported; other import errors are raised."""
+    """A missing library of the `cli` extra is reported; any other import error is raised."""
     uninstall(monkeypatch, "moorage.errors", "moorage.cli.")
     with pytest.raises(ImportError, match=re.escape("moorage.errors")):
         cli.main(["vendors"])
@@ -296,7 +296,7 @@ def test_it_can_be_interrupted() -> None:
 
 
 def test_unencodable_letters_do_not_fail() -> None:
-    """Output in ASCII and undecodable arguments do not make a command fail."""
+    """Output to an ASCII terminal, and undecodable arguments, do not make a command fail."""
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     process = subprocess.run(
         [*MOORAGE, "--help"], capture_output=True, env=environment, check=False
@@ -313,7 +313,7 @@ def test_unencodable_letters_do_not_fail() -> None:
 @pytest.mark.parametrize("coding", ["ascii", "latin-1", "cp1252", "utf-8"])
 @pytest.mark.parametrize("words", [["check", "--json"], ["export", "openapi"]])
 def test_a_document_is_one_in_any_coding(tmp_path: Path, coding: str, words: list[str]) -> None:
-    """In JSON output, characters outside the output's encoding are escaped as JSON requires."""
+    """In JSON output, characters that the output's encoding lacks are escaped as JSON requires."""
     written_path = tmp_path / "moorage.toml"
     written_path.write_text(
         '[services."\U0001f600\u00fc"]\nbase_url = "https://a.example"\n', "utf-8"
@@ -345,7 +345,7 @@ def test_completion_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("arguments", [["check"], ["--help"], ["vendors", "--json"]])
 def test_closed_streams_do_not_fail(arguments: list[str]) -> None:
-    """A command without standard streams ends with the usual code."""
+    """A command whose standard streams are closed ends with the usual exit code."""
     with_streams = subprocess.run([*MOORAGE, *arguments], capture_output=True, check=False)
     closed_process = subprocess.run(
         ["/bin/sh", "-c", '"$@" <&- >&- 2>&-', "sh", *MOORAGE, *arguments],
@@ -361,7 +361,7 @@ def test_closed_streams_do_not_fail(arguments: list[str]) -> None:
 
 
 def test_letters_that_are_missing_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """JSON output writes characters that the output's encoding has, and escapes all others."""
+    """JSON output escapes only those characters that the output's encoding lacks."""
     for coding, written_json in (("ascii", '"\\u00fc"'), ("utf-8", '"\u00fc"')):
         monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), coding))
         assert written_json == as_json("\u00fc")
@@ -380,7 +380,7 @@ def test_missing_streams_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
 @pytest.mark.parametrize("words", ["talk", "refuse", "leave", "mumble"])
 def test_full_disk_is_reported(words: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """If output cannot be written, the command prints an error and has an exit code for it."""
+    """If output cannot be written, the command prints an error and has a special exit code."""
     with Path("/dev/full").open("w") as full_disk, redirect_stdout(full_disk):
         assert 1 == run([words], ENDINGS)
     output = capfd.readouterr().err

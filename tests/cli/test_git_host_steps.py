@@ -1,4 +1,4 @@
-"""`moorage step run` with the git-host platforms, against fake servers."""
+"""`moorage step run` on the platforms of git hosts, against fake servers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def host(request: pytest.FixtureRequest) -> Generator[Any]:
 
 
 def test_step_runs_on_a_git_host(host: Any, tmp_path: Path) -> None:
-    """A configured step runs on the git host, stores its file, and returns its exit code."""
+    """A configured step runs on the git host; its file is stored, and its exit code returned."""
     arguments = ["step", "run", "report", "--key", "r1", "--output", str(tmp_path / "files")]
 
     first, second = command(*arguments), command(*arguments, "--json")

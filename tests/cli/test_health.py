@@ -56,7 +56,7 @@ def test_troubles_are_shown_with_remedies(vendor: VendorServer) -> None:
 
 
 def test_probes_are_made_on_request(vendor: VendorServer) -> None:
-    """`moorage health --probe` first makes the configured probes."""
+    """`moorage health --probe` first runs the configured probes."""
     vendor.respond(503)
     result = command("health", "--probe", "--json").result
 
@@ -82,7 +82,7 @@ def test_no_service_at_all() -> None:
 
 
 def test_regions_have_rows_of_their_own() -> None:
-    """`moorage health` has a row for each region, with its name."""
+    """`moorage health` prints a row for each region, with the region's name."""
     configure(
         "[services.vat]\nregions = [{name = 'eu', base_url = 'http://127.0.0.1:9'},"
         " {name = 'us', base_url = 'http://127.0.0.1:9'}]\n"
@@ -112,7 +112,7 @@ def test_queues_are_watched() -> None:
 
 
 def test_queues_of_the_host() -> None:
-    """Queues of a program that embeds the command line are checked without configuration."""
+    """`moorage health` checks the queues of an embedding program without a configuration."""
     with Hub([]) as hub:
         stores = {"outbox": Outbox(MemoryOutbox()), "inbox": WebhookInbox(hub, MemoryInbox())}
         host = Host(source={"version": 1}, stores=lambda: stores)
@@ -121,7 +121,7 @@ def test_queues_of_the_host() -> None:
 
 
 def test_hub_has_the_settings_and_signals(vendor: VendorServer) -> None:
-    """A hub with a `[health]` table uses its settings, and observes health signals."""
+    """A hub with a `[health]` table uses its settings, and observes signals of health."""
     path = Path("moorage.toml")
     path.write_text(path.read_text() + "[observers]\nlogging = true\n")
     with moorage.open(path) as hub:

@@ -25,13 +25,13 @@ LOST = Behaviour(raw=b"", then="close")
 
 @pytest.fixture
 def vendor() -> Iterator[VendorServer]:
-    """A vendor that does not know idempotency keys."""
+    """Yield a vendor that does not know idempotency keys."""
     with VendorServer() as server:
         yield server
 
 
 def lost_payout(state: str, vendor: VendorServer, log: str = "") -> str:
-    """Lose the answer to a payout under the key `INV-3`; return the name of the service."""
+    """Make a payout under the key `INV-3` whose answer is lost, and return the service's name."""
     command("housekeep", state, "--migrate")
     name = unique("bank")
     configure(
@@ -84,7 +84,7 @@ def test_operator_says_that_it_did_not_happen(
 
 
 def test_outcome_must_be_told(vendor: VendorServer) -> None:
-    """The outcome must be given, and an effect that happened needs the vendor's answer."""
+    """`moorage keys` needs an outcome, and also the vendor's answer if the effect happened."""
     name = lost_payout(STORES["sqlite"](), vendor)
 
     assert "either --done or --not-done" in command("keys", "resolve", name, "INV-3").err
@@ -94,7 +94,7 @@ def test_outcome_must_be_told(vendor: VendorServer) -> None:
 
 
 def test_unknown_key_changes_nothing(vendor: VendorServer) -> None:
-    """A key that nobody used is not settled, and the command fails."""
+    """If nobody used a key, it is not settled, and the command fails."""
     name = lost_payout(STORES["sqlite"](), vendor)
     result = command("keys", "resolve", name, "INV-4", "--done", "--answer", "{}")
     assert 1 == result.code
@@ -102,7 +102,7 @@ def test_unknown_key_changes_nothing(vendor: VendorServer) -> None:
 
 
 def test_result_of_a_function_is_json() -> None:
-    """The result of a function is any JSON value."""
+    """A function's result is given on the command line as any JSON value."""
     state = STORES["sqlite"]()
     command("housekeep", state, "--migrate")
     configure(f'[state]\nurl = "{state}"\n[services.books.retry]\nmax_attempts = 1\n')

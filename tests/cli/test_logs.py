@@ -44,7 +44,7 @@ def log() -> Iterator[Any]:
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
-    """Run a command, and return its JSON result."""
+    """Run a command, check its exit code, and return its JSON result."""
     assert main(["logs", *words, "--json"]) == code
     document = json.loads(capsys.readouterr().out)
     return document["result"] if document["ok"] else document["error"]
@@ -101,7 +101,7 @@ def test_idempotency_key_is_listed_if_a_call_has_one(log: Any, capsys: Any) -> N
 
 
 def test_page_of_moorage_logs_list_says_how_to_get_next_one(log: Any, capsys: Any) -> None:
-    """A page of `moorage logs list` ends with how to get the next one, as text and as JSON."""
+    """A page of `moorage logs list` ends with the command or cursor for the next page."""
     first_page = run(capsys, "list", "--limit", "1")
     second_page = run(capsys, "list", "--after", first_page["next"])
     assert [entry(0).id] == [call["id"] for call in second_page["calls"]]
@@ -144,7 +144,7 @@ def test_json_list_has_every_field(log: Any, capsys: Any) -> None:
 
 
 def test_call_is_shown(log: Any, capsys: Any) -> None:
-    """`moorage logs show` prints all fields of a call, with the contents of each attempt."""
+    """`moorage logs show` prints all fields of a call, with the request and response if stored."""
     second_entry = attrs.evolve(entry(0), started_at=datetime.now(UTC), response=None)
     log.write(second_entry)
     log.flush()
@@ -168,7 +168,7 @@ def test_unknown_call_is_not_shown(log: Any, capsys: Any) -> None:
 
 
 def test_export_as_csv(log: Any, capsys: Any) -> None:
-    """The CSV export has a header and a row for each call; no text can be run as a formula."""
+    """The CSV export has a header and a row for each call; no text is run as a formula."""
     for number, tenant in enumerate(("=1+1", "@x", "-2", "+2", "\t=1", "plain"), 10):
         log.write(attrs.evolve(entry(number), tenant=tenant))
     log.flush()
@@ -257,7 +257,7 @@ def test_export_to_file_that_cannot_be_written_is_refused_as_usage_error(
 
 
 def follow(*words: str) -> subprocess.Popen[str]:
-    """Start `moorage logs --follow`; return once it reads the log."""
+    """Start `moorage logs --follow`, and return its process once it reads the log."""
     command = [sys.executable, "-u", "-m", "moorage", "logs", "follow", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -289,7 +289,7 @@ def test_follow_ends_with_a_signal(number: signal.Signals, log: Any) -> None:
 
 
 def test_follow_ends_with_its_reader(log: Any) -> None:
-    """`moorage logs --follow` ends by itself when nobody reads its output any more."""
+    """If nobody reads its output any more, `moorage logs --follow` ends by itself."""
     with follow() as process:
         assert process.stdout is not None
         process.stdout.close()
@@ -325,7 +325,7 @@ def test_logs_follow_prints_each_call_as_json_line(log: Any, capsys: Any) -> Non
 
 
 def test_follow_shows_lines(log: Any, capsys: Any) -> None:
-    """Without --json, --follow prints the list's columns, with `-` for missing values."""
+    """Without --json, `logs --follow` prints the columns of `list`, with `-` for missing values."""
     follow_ended = Event()
 
     def write() -> None:

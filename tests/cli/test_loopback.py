@@ -1,4 +1,4 @@
-"""The local web page for the redirect after consent serves exactly one request."""
+"""The local web page for the redirect after OAuth consent serves exactly one request."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ GOOD = b"GET /callback?code=c&state=%3Cs%3E HTTP/1.1\r\nHost: HERE\r\n\r\n"
 
 
 def test_one_request_is_taken() -> None:
-    """The page accepts one request, does not show its content, and forbids caching."""
+    """The page accepts one request, does not show the request's content, and forbids caching."""
     with LoopbackListener(0) as listener:
         assert listener.url.startswith("http://127.0.0.1:")
         target, (answer,) = accepted_request(listener, GOOD)

@@ -18,7 +18,7 @@ URL = "sqlite:///metrics.db"
 
 @pytest.fixture
 def _figures() -> None:
-    """Write metrics from an hour and a week ago, and a configuration that names their store."""
+    """Write metrics of calls from an hour and a week ago, and a configuration of their store."""
     Path("moorage.toml").write_text(f'[metrics]\nurl = "{URL}"\n')
     now = datetime.now(UTC)
     with open_metrics(URL, create=True, threads=False) as metrics:
@@ -33,7 +33,7 @@ def _figures() -> None:
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
-    """Run a command, and return its JSON result."""
+    """Run a command, check its exit code, and return its JSON result."""
     assert main(["metrics", *words, "--json"]) == code
     document = json.loads(capsys.readouterr().out)
     return document["result"]["windows"] if document["ok"] else document["error"]
@@ -63,7 +63,7 @@ def test_figures_are_chosen(words: tuple[str, ...], expected: Any, capsys: Any) 
 
 @pytest.mark.usefixtures("_figures")
 def test_programs_get_all_figures(capsys: Any) -> None:
-    """With --json, each window has outcomes, rates and percentiles."""
+    """With --json, each time window has outcomes, rates and percentiles."""
     (window,) = run(capsys, "--service", "stripe", "--window", "1h")
 
     assert 3_600 == window["seconds"]
@@ -109,6 +109,6 @@ def test_wrong_options_are_refused(words: tuple[str, ...], message: str, capsys:
 
 @pytest.mark.parametrize("text", ["", '[metrics]\nurl = "memory:"\n'])
 def test_shared_metrics_are_needed(text: str, capsys: Any) -> None:
-    """Metrics in the memory of another process cannot be shown; the error states this."""
+    """Metrics in another process's memory cannot be shown, and the error says so."""
     Path("moorage.toml").write_text(text)
     assert "--store" == run(capsys, code=2)["path"]

@@ -63,7 +63,7 @@ class Terminal:
         """Do nothing, because nothing is buffered."""
 
     def find(self, pattern: str) -> str:
-        """Wait until the command prints a matching text."""
+        """Wait until the command prints text that matches the pattern."""
         while True:
             match = re.search(pattern, self._said.get(timeout=120))
             if match is not None:
@@ -71,7 +71,7 @@ class Terminal:
 
     @contextlib.contextmanager
     def running_command(self, *arguments: str) -> Generator[None]:
-        """Run a command in a thread, and wait for its end when the block ends."""
+        """Run a command in a thread during a block, and wait for its end after the block."""
 
         def run() -> None:
             with contextlib.redirect_stdout(self):
@@ -190,7 +190,7 @@ def test_a_process_shows_a_code(context: Context) -> None:
 
 
 def test_device_login_with_a_secret(context: Context) -> None:
-    """Login with --device works with a client secret as without."""
+    """`oauth login --device` works with a client secret, too."""
     terminal = Terminal()
     with AuthorizationServer(HERE) as server:
         server.people.interval = 1
@@ -270,7 +270,7 @@ class Browser(webbrowser.BaseBrowser):
 
 @pytest.mark.parametrize("more", [[], ["--device"]])
 def test_a_browser_is_opened_if_asked(context: Context, more: list[str]) -> None:
-    """`moorage oauth login --open` opens the consent page in the browser."""
+    """`moorage oauth login --open` opens the consent page in the user's browser."""
     with AuthorizationServer(PUBLIC) as server:
         server.people.interval = 1
         browser = Browser(server)
@@ -317,7 +317,7 @@ def test_login_times_out(context: Context, capsys: pytest.CaptureFixture[str]) -
 def test_unreachable_database_asks_no_person(
     context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If the token database is unreachable, login fails before the user is asked for consent."""
+    """If the token database is unreachable, login fails before the user is asked to consent."""
     with AuthorizationServer(PUBLIC) as server:
         absent_database = "postgresql://moorage:hunter2@127.0.0.1:1/none"
         assert 1 == main(

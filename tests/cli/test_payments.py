@@ -51,7 +51,7 @@ hub.payments().charge(charge, idempotency_key=key)
 
 
 class KillingSandbox(StripeSandbox):
-    """A vendor that kills the charging process after the charge and before the response."""
+    """A vendor that kills the charging process between the charge and the response."""
 
     def __init__(self) -> None:
         super().__init__(api_key="sk_test_sandbox")
@@ -68,7 +68,7 @@ class KillingSandbox(StripeSandbox):
         return answer
 
     def kill(self, key: str) -> int:
-        """Kill a process during a charge, and return its exit code."""
+        """Kill a process during its charge, and return its exit code."""
         with subprocess.Popen([sys.executable, "-c", CHARGING, key]) as victim:
             self.victim = victim
             self.known.set()
@@ -84,7 +84,7 @@ def listed_payments(key: str) -> list[dict[str, object]]:
 @pytest.mark.untraced
 @pytest.mark.parametrize("make", STORES.values(), ids=STORES)
 def test_payment_of_a_killed_process_is_listed_and_closed(make: Callable[[], str]) -> None:
-    """An operator closes the payment of a killed process, and the buyer is charged once."""
+    """If a process is killed during a charge, an operator closes it, and the buyer pays once."""
     stripe, key = KillingSandbox(), unique("INV")
     state = make()
     command("housekeep", state, "--migrate")
@@ -114,7 +114,7 @@ def test_payment_of_a_killed_process_is_listed_and_closed(make: Callable[[], str
 
 
 def test_settle_command_settles_due_payments() -> None:
-    """`payments settle` settles due payments with unknown outcomes, or prints that none exist."""
+    """`payments settle` settles due payments with unknown outcomes, or says that none exist."""
     stripe = StripeSandbox(api_key="sk_test_sandbox")
     with stripe.serving() as server:
         configuration = WHOLE.format(state="sqlite:///state.db", url=server.url)

@@ -36,7 +36,7 @@ def _diaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_operation_runs_with_arguments_of_json() -> None:
-    """`moorage run` prints the result of the operation as text, or with --json as a value."""
+    """`moorage run` prints an operation's result as text, or with --json as a JSON value."""
     people = command("run", "mine", "greet", "--arguments", ADA)
     result = command("run", "mine", "greet", "--arguments", ADA, "--key", "k1", "--json")
 

@@ -31,7 +31,7 @@ availability = 0.5
 
 @pytest.fixture
 def _figures() -> None:
-    """Write metrics of this month and of an earlier one, and a configuration with objectives."""
+    """Write metrics of this month and an earlier one, and a configuration with objectives."""
     Path("moorage.toml").write_text(f'[metrics]\nurl = "{URL}"\n{OBJECTIVES}')
     now = datetime.now(UTC)
     with open_metrics(URL, create=True, threads=False) as metrics:
@@ -42,7 +42,7 @@ def _figures() -> None:
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
-    """Run a command, and return its JSON result."""
+    """Run a command, check its exit code, and return its JSON result."""
     assert main(["sla", *words, "--json"]) == code
     document = json.loads(capsys.readouterr().out)
     return document["result"]["months"] if document["ok"] else document["error"]

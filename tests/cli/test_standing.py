@@ -46,7 +46,7 @@ def write_configuration(state: str, url: str = "http://127.0.0.1:9") -> str:
 
 @MAKES
 def test_circuit_is_set_for_every_process(make: Callable[[], str]) -> None:
-    """A circuit set by hand applies to all processes, is shown, and ends with a reset."""
+    """A circuit that is set by hand applies to all processes, is shown, and ends with a reset."""
     name = write_configuration(make())
     assert 0 == command("status").code
     opened_circuit = command("circuit", "open", name, "--json")
@@ -90,7 +90,7 @@ def test_operator_can_end_pause_that_vendor_imposed_on_rate_limit(make: Callable
 
 @MAKES
 def test_limits_reset_names_service_and_tenant(make: Callable[[], str]) -> None:
-    """`limits reset` names the service and tenant of the paused limits, and the remaining time."""
+    """`limits reset` shows service, tenant and remaining pause of each limit that it resets."""
     with VendorServer() as vendor:
         name = write_configuration(make(), vendor.url)
         vendor.respond(429, {"Retry-After": "1800"})
@@ -119,7 +119,7 @@ def test_a_limit_that_is_used_up_is_shown(make: Callable[[], str]) -> None:
 
 
 def test_regions_stand_for_themselves() -> None:
-    """`status` shows a row and a circuit for each region, and an exhausted retry budget."""
+    """`status` shows a row and a circuit for each region, and shows exhausted retry budgets."""
     regions = [Region("eu", "http://127.0.0.1:9"), Region("us", "http://127.0.0.1:9")]
     budget = RetryBudget(floor=0, ratio=0.01)
     services = [
@@ -192,7 +192,7 @@ def test_a_page_stays_on_a_terminal() -> None:
 
 
 def test_a_page_ends_with_control_c() -> None:
-    """Ctrl-C ends the status page with the exit code of an interruption."""
+    """Ctrl-C ends the status page with the exit code for interruptions."""
     write_configuration("sqlite:///state.db")
     with terminal("status", "--watch", "--no-color") as shown_terminal:
         shown_terminal.wait_for_text("q to quit")
@@ -202,7 +202,7 @@ def test_a_page_ends_with_control_c() -> None:
 
 
 def test_a_page_needs_a_terminal() -> None:
-    """Without a terminal, `status --watch` is refused, and the error names the alternative."""
+    """Without a terminal, `status --watch` is refused, and the error suggests an alternative."""
     write_configuration("sqlite:///state.db")
 
     assert (2, True) == (
@@ -241,7 +241,7 @@ def test_tables_fit_the_terminal() -> None:
 
 
 def test_unknown_key_refreshes_page_on_status_page() -> None:
-    """On the status page, an unknown key refreshes the page, and no key press is lost."""
+    """On the status page, an unknown key refreshes the page, and all key presses are handled."""
     name = write_configuration("sqlite:///state.db")
     with on_terminal("status", "--watch", "--every", "30") as shown_terminal:
         shown_terminal.wait_for_text(name[:8])

@@ -92,7 +92,7 @@ def _configuration() -> None:
 
 @pytest.fixture(name="cloud")
 def _cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Install a package with the platform type `cloud`, on which the only step runs."""
+    """Install a package with the platform type `cloud`, on which one configured step runs."""
     (tmp_path / "our_clouds.py").write_text(CLOUDS)
     metadata = tmp_path / "our_clouds-1.0.dist-info"
     metadata.mkdir()
@@ -110,12 +110,12 @@ def start(name: str, key: str) -> subprocess.Popen[str]:
 
 
 def follow_run(name: str, key: str) -> subprocess.Popen[str]:
-    """Follow a run in its own process, and return the process after the first line."""
+    """Follow a run in its own process, and return the process after its first line."""
     return begun("logs", name, "--key", key, "--follow")
 
 
 def begun(*arguments: str) -> subprocess.Popen[str]:
-    """Start a command of `moorage step`, and return its process after the first line."""
+    """Start a command of `moorage step`, and return its process after its first line."""
     process = subprocess.Popen(
         [sys.executable, "-m", "moorage", "step", *arguments],
         stdout=subprocess.PIPE,
@@ -128,13 +128,13 @@ def begun(*arguments: str) -> subprocess.Popen[str]:
 
 
 def wait_for_output(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Return the exit code of a process, and the rest of its output."""
+    """Wait for the end of a process, and return its exit code and the rest of its output."""
     output, problems = process.communicate(timeout=120)
     return process.returncode, output, problems
 
 
 def test_output_and_exit_code_are_those_of_the_step() -> None:
-    """`step run` passes both outputs on, masks secrets, and exits with the step's exit code."""
+    """`step run` passes on both outputs, masks secrets, and exits with the step's exit code."""
     Path("name").write_text("Ada\n")
     options = ["--env", "CODE=7", "--env", "GREETING=good day", "--file", "name=name"]
 
@@ -148,7 +148,7 @@ def test_output_and_exit_code_are_those_of_the_step() -> None:
 
 
 def test_repeat_shows_the_result() -> None:
-    """Repeating a key starts nothing, and another step under the same key is refused."""
+    """Repeating a key shows the result and starts nothing; another step with the key is refused."""
     options = ["total", "--key", "g1", "--json"]
     first, second = (
         command("step", "run", *options, "--file", "orders=moorage.toml") for _ in range(2)
@@ -177,7 +177,7 @@ def test_reused_result_is_announced() -> None:
 
 
 def test_end_of_a_long_result_is_shown() -> None:
-    """A repeat shows the output again; of a long output only the end, as --json reports."""
+    """A repeat shows the output again, or only the end of a long one, and --json says so."""
     text = CONFIGURATION + '[steps.count]\ncommand = ["seq", "1", "20000"]\n'
     Path("moorage.toml").write_text(text, encoding="utf-8")
     command("step", "run", "count", "--key", "c1")
@@ -194,7 +194,7 @@ def test_end_of_a_long_result_is_shown() -> None:
 
 
 def test_files_that_were_not_stored_are_named() -> None:
-    """`step run` reads inputs from the storage, and names outputs that are missing."""
+    """`step run` reads input files from the storage, and names output files that are missing."""
     Path("kept/orders").mkdir(parents=True)
     Path("kept/orders/1").write_text("5\n")
 
@@ -217,7 +217,7 @@ def test_files_are_brought_back() -> None:
 
 
 def test_repeat_after_kill_follows_same_run() -> None:
-    """A repeat after a kill follows the same run: every line is shown, and the step ran once."""
+    """If `step run` is killed, a repeat follows the same run and shows all its lines."""
     process = start("wait", "w1")
     process.kill()
     wait_for_output(process)
@@ -321,7 +321,7 @@ def test_steps_are_listed() -> None:
 
 
 def test_running_steps_are_listed_with_their_keys() -> None:
-    """`step list` shows the unsettled runs with their keys."""
+    """`step list` shows each running step with its key."""
     process = start("wait", "w1")
 
     rows = [line.split() for line in command("step", "list").out.splitlines()]
@@ -334,7 +334,7 @@ def test_running_steps_are_listed_with_their_keys() -> None:
 
 @pytest.mark.usefixtures("cloud")
 def test_interruption_before_the_start_runs_nothing() -> None:
-    """Ctrl-C while a step is starting ends the command, since no run exists yet."""
+    """Ctrl-C while a step is starting just ends the command, as there is no run yet."""
     ending = command("step", "run", "greet")
 
     assert (130, "moorage: Interrupted.\n") == (ending.code, ending.err)
@@ -384,7 +384,7 @@ def test_step_list_shows_run_that_its_platform_cannot_describe(tmp_path: Path) -
     ],
 )
 def test_mistakes_are_named(arguments: list[str], message: str) -> None:
-    """A mistaken command runs nothing; the error describes the mistake."""
+    """A command with a mistake runs nothing, and the error describes the mistake."""
     ending = command("step", *arguments)
 
     assert 2 == ending.code

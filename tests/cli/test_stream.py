@@ -115,7 +115,7 @@ dead_letters = {file = "dead.jsonl"}
 
 @pytest.fixture(autouse=True)
 def _program(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Write a Python program, and a configuration with a pipeline that uses it."""
+    """Write a Python program, and a configuration whose pipeline uses it."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     Path("our_orders.py").write_text(APP, encoding="utf-8")
     configure(POLLED)
@@ -155,7 +155,7 @@ def test_pipeline_runs_from_the_configuration() -> None:
 
 
 def test_pipelines_of_the_configuration_have_metrics() -> None:
-    """Configured observers are told about the pipelines that a worker runs."""
+    """The configured observers get the events of the pipelines that a worker runs."""
     observed = POLLED.replace("our_orders:store", "our_orders:measure")
     configure(f"{observed}\n[observers]\nprometheus = true\n")
     assert 0 == start().wait(60)
@@ -190,7 +190,7 @@ def test_pipeline_continues_after_its_stored_position() -> None:
 
 
 def test_dead_letters_are_listed_shown_replayed_and_dropped() -> None:
-    """A replayed dead letter is removed if it succeeds, and becomes a new one if it fails again."""
+    """If a replayed dead letter succeeds, it is removed; if it fails, there is a new one."""
     command("stream", "run")
     [letter] = letters()
     assert ("InvalidData", "Three is broken.", 3, 1) == tuple(
@@ -216,7 +216,7 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped() -> None:
 
 
 def test_payload_that_is_no_text_is_shown_as_base64() -> None:
-    """A dead letter's payload that is not text is shown as Base64, without any loss."""
+    """If a dead letter's payload is not text, it is shown as Base64, without loss."""
     command("stream", "run")
     path = Path("dead.jsonl")
     document = json.loads(path.read_text("utf-8"))
@@ -295,7 +295,7 @@ sink = {sink}
 
 
 def test_signal_drains_a_pipeline_between_streams(private: PrivateRedis) -> None:
-    """Records pass between streams through a transform, and the worker exits with 0 on SIGTERM."""
+    """Records pass from stream to stream through a transform; SIGTERM ends it with exit code 0."""
     configure(
         redis_configuration(
             private.url,
@@ -325,7 +325,7 @@ def test_signal_drains_a_pipeline_between_streams(private: PrivateRedis) -> None
 def test_record_whose_transform_signal_interrupts_is_still_published_and_acknowledged(
     private: PrivateRedis,
 ) -> None:
-    """A record whose transform a signal interrupts is still published and acknowledged."""
+    """If a signal interrupts a transform, its record is still published and acknowledged."""
     configure(
         redis_configuration(
             private.url,
@@ -360,7 +360,7 @@ def test_records_that_are_cut_off_are_told_by_the_exit_code(
 
 
 def test_thread_that_hangs_delays_no_clean_end(private: PrivateRedis) -> None:
-    """If all records are done, the worker exits with 0 by its deadline, despite a hung thread."""
+    """If all records are done, the worker exits with 0 by its deadline, even if a thread hangs."""
     sink = '{function = "our_orders:leave_thread"}'
     configure(redis_configuration(private.url, sink, drain="0.01"))
     with redis.Redis.from_url(private.url) as client:
@@ -381,7 +381,7 @@ def test_failure_of_a_pipeline_is_shown() -> None:
 
 
 def test_worker_that_stopped_reporting_is_silent() -> None:
-    """A worker that died without a last report is listed as silent."""
+    """A worker that died without a last report is listed with the state "silent"."""
     storage = open_storage("sqlite:///state.db")
     report = ReportWorker(control_key("shop"), "dead", {"state": "running"})
     states, _ = report.apply((None,), 1)
@@ -392,7 +392,7 @@ def test_worker_that_stopped_reporting_is_silent() -> None:
 
 
 class StorePipelineState:
-    """A command that stores the given state of a pipeline."""
+    """A command that stores the pipeline state given to it."""
 
     once = False
     durable = True
@@ -402,12 +402,12 @@ class StorePipelineState:
         self.state = state
 
     def apply(self, _: Any, now: int, /) -> tuple[Any, None]:
-        """Return the stored state unchanged."""
+        """Return the state to store, unchanged."""
         return ((now, *self.state[1:]),), None
 
 
 def test_pipeline_runs_without_a_store(private: PrivateRedis) -> None:
-    """A pipeline over a broker runs without a store, but then has no status to show."""
+    """A pipeline over a broker runs without a store, but then its status cannot be shown."""
     text = redis_configuration(private.url, '{function = "our_orders:batches"}')
     configure(text.replace(f'[state]\nurl = "{private.url}"\n', ""))
     with redis.Redis.from_url(private.url) as client:
@@ -420,14 +420,14 @@ def test_pipeline_runs_without_a_store(private: PrivateRedis) -> None:
 
 
 def refused_message(*arguments: str) -> str:
-    """Run a command that is refused, and return its error message."""
+    """Run a command that must be refused, and return its error message."""
     ending: CommandEnding = command("stream", *arguments)
     assert 2 == ending.code
     return ending.err
 
 
 def test_mistakes_are_named() -> None:
-    """A mistake in the command or configuration runs nothing; the error contains its name."""
+    """A mistake in the command or the configuration runs nothing, and the error describes it."""
     assert "There is no pipeline named 'x'." in refused_message("run", "x")
     for name, message in (
         ("our_orders:TEXT", "is not a function"),

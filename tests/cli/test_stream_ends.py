@@ -1,4 +1,4 @@
-"""`moorage stream run` with sources and sinks that the configuration names by kind."""
+"""`moorage stream run` with sources and sinks of each kind that a configuration can name."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def run(sink: str, *more: str) -> None:
 
 
 def execute(statement: str) -> list[Any]:
-    """Execute a statement in the database of the shop, and return its rows."""
+    """Execute a statement in the shop's database, and return the rows of its result."""
     with closing(sqlite3.connect("shop.db")) as shop, shop:
         return shop.execute(statement).fetchall()
 
@@ -96,7 +96,7 @@ def test_rows_are_written_to_a_database() -> None:
 
 
 def test_positions_move_with_the_rows_of_a_configured_sink() -> None:
-    """With checkpoints a row is written once, and `stream reset` moves the position back."""
+    """With checkpoints, a row is written once; `stream reset` moves the position back."""
     execute("CREATE TABLE orders (number integer, note text)")
     sink = (
         '{kind = "sql", connector = "shop", table = "orders", columns = ["number", "note"],'
@@ -156,7 +156,7 @@ def test_records_are_written_to_parquet() -> None:
 
 
 def test_http_endpoint_is_polled(vendor: VendorServer) -> None:
-    """A source of kind `http` delivers an endpoint's items after the stored position."""
+    """A source of kind `http` delivers those items of an endpoint that follow its position."""
     orders = [{"id": number, "at": f"2026-03-01T10:00:0{number}Z"} for number in range(3)]
     vendor.respond_json({"orders": orders})
     vendor.respond_json({"orders": [{"id": 3}]})
@@ -300,7 +300,7 @@ def test_request_is_sent_for_a_batch(vendor: VendorServer) -> None:
 def test_operation_of_a_contract_is_called(
     vendor: VendorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sink of kind `call` sends a text message for each record, through the accounts."""
+    """A sink of kind `call` sends a text message for each record through configured accounts."""
     monkeypatch.setenv("TWILIO_TOKEN", "a-token")
     for number in range(3):
         vendor.respond_json({"sid": f"SM{number}", "status": "queued"}, status=201)
@@ -410,7 +410,7 @@ def test_package_declares_kinds_of_sources_and_sinks_as_entry_points() -> None:
     ],
 )
 def test_entry_point_that_is_not_a_kind_is_refused(sink: str, message: str) -> None:
-    """An entry point that is not a kind, or that uses a reserved name, is refused with its path."""
+    """An entry point that is not a kind, or has a reserved name, is refused with its path."""
     Path("moorage.toml").write_text(f"{STATE}{SOURCE}sink = {sink}\n", encoding="utf-8")
     ending = command("stream", "run")
     assert 2 == ending.code

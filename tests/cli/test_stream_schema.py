@@ -1,4 +1,4 @@
-"""`moorage stream schema`: schemas on the command line."""
+"""The command `moorage stream schema` on the command line."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def configure(schemas: str = "", more: str = "") -> None:
 
 
 def check(file: str, *options: str) -> CommandEnding:
-    """Check a file as the next schema version of the subject orders-value."""
+    """Check a file as the next schema version of the subject `orders-value`."""
     return command("stream", "schema", "check", "shop", "orders-value", file, *options)
 
 
 @pytest.fixture(autouse=True)
 def _files() -> None:
-    """Write schemas."""
+    """Write the schema files."""
     Path("int.avsc").write_text("int")
     Path("long.avsc").write_text("long")
     Path("any.json").write_text("{}")
@@ -43,7 +43,7 @@ def _files() -> None:
 
 
 def test_registry_of_a_service_judges() -> None:
-    """A schema that the registry accepts exits with 0, a refused one with 1 and the reasons."""
+    """If the registry accepts a schema, the exit code is 0; else 1, with the reasons printed."""
     with SchemaRegistryServer("backward") as server:
         server.register("orders-value", Schema("long", SchemaFormat.AVRO))
         configure('schemas = {service = "r"}', f'[services.r]\nbase_url = "{server.url}"')

@@ -73,7 +73,7 @@ SERVICE = '[services.erp]\nbase_url = "https://erp.example"\n'
 
 
 def pipeline(name: str, sink: str) -> str:
-    """Return the table of a pipeline that never ends."""
+    """Return the configuration table of a pipeline that never ends."""
     return (
         f'[pipelines.{name}]\nsource = {{function = "our_stream:after"}}\n'
         f'sink = {{function = "our_stream:{sink}"}}\nretry = {{base_delay = 0.01}}\n'
@@ -88,7 +88,7 @@ def configure(*tables: str, store: str = "sqlite:///state.db") -> None:
 
 
 def write_module(name: str, content: str) -> None:
-    """Write a module of the program."""
+    """Write a Python module of the program."""
     Path(f"{name}.py").write_text(content, encoding="utf-8")
 
 
@@ -165,7 +165,7 @@ ACCOUNT = '[vendors.stripe]\nvolatile_keys = true\ncredentials = "sk_test_1"\n'
 def test_pipeline_differs_if_something_that_it_uses_does(
     table: str, before: str, after: str
 ) -> None:
-    """A changed service, account or setting of the hub changes the pipelines that use it."""
+    """A changed service, account or hub setting counts as a change of the pipelines that use it."""
     safety, http = "[safety]\ndry_run = false\n", "[http]\nmax_connections = 20\n"
     health = '[health]\nexpires = { "a key" = "2030-01-01T00:00:00Z" }\n'
     values: list[dict[str, object]] = []
@@ -180,7 +180,7 @@ def test_pipeline_differs_if_something_that_it_uses_does(
 
 
 async def test_only_changed_pipelines_are_replaced(module: Any) -> None:
-    """SIGHUP replaces a changed pipeline and starts a new one, and touches no other."""
+    """SIGHUP replaces a changed pipeline, starts a new one, and leaves all others running."""
     configure(pipeline("stays", "kept"), pipeline("moves", "old"), pipeline("goes", "kept"))
     async with StreamWorker((), 0.01, context()) as worker:
         running = asyncio.create_task(worker.run())
@@ -211,7 +211,7 @@ async def test_only_changed_pipelines_are_replaced(module: Any) -> None:
 async def test_refused_configuration_leaves_the_pipelines(
     module: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A mistaken configuration changes nothing; the error output and the status show the reason."""
+    """If the new configuration is wrong, nothing changes; stderr and status show the reason."""
     configure(pipeline("moves", "old"))
     async with StreamWorker((), 0.01, context()) as worker:
         running = asyncio.create_task(worker.run())
@@ -322,7 +322,7 @@ async def test_unforeseen_failure_of_a_reload_is_refused(
 
 
 async def test_failure_of_a_replaced_pipeline_stops_the_others(module: Any) -> None:
-    """If the new pipeline fails, the other pipelines end in order, and the failure is raised."""
+    """If a pipeline fails after its replacement, the others end in order, and its error raised."""
     configure(pipeline("stays", "kept"), pipeline("moves", "old"))
     async with StreamWorker((), 0.01, context()) as worker:
         running = asyncio.create_task(worker.run())
@@ -335,7 +335,7 @@ async def test_failure_of_a_replaced_pipeline_stops_the_others(module: Any) -> N
 
 
 def read_page(port: int, page: str) -> tuple[int, str]:
-    """Return the status and the text of a page."""
+    """Return the HTTP status and the text of a page of the worker."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=PATIENCE) as answer:
             return answer.status, answer.read().decode()

@@ -26,13 +26,13 @@ SHOWN = r"a\x1b]0;b\x07\x1b[2J\x9b31m\u202ec\x7f\x00"
     ids=range(5),
 )
 def test_controls_are_escaped(text: str, shown: str) -> None:
-    """Control characters and marks of direction become escapes; all other text is unchanged."""
+    """Control characters and text-direction marks are escaped; all other text is unchanged."""
     assert shown == terminal_text(text)
 
 
 @pytest.mark.parametrize("status", [200, 400])
 def test_an_answer_cannot_control_the_terminal(status: int) -> None:
-    """`moorage call` shows the controls in a vendor's answer as escapes."""
+    """`moorage call` shows control characters in a vendor's response as escapes."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(status, {"Content-Type": "text/plain"}, EVIL.encode()))
         Path("moorage.toml").write_text(f'[services.vat]\nbase_url = "{vendor.url}"\n')
@@ -42,7 +42,7 @@ def test_an_answer_cannot_control_the_terminal(status: int) -> None:
 
 
 def test_an_argument_cannot_control_the_terminal() -> None:
-    """An error shows the controls in an argument as escapes."""
+    """An error message shows control characters in an argument as escapes."""
     result = command("\x1b[2J")
     assert 2 == result.code
     assert r"\x1b[2J" in result.err

@@ -72,7 +72,7 @@ def test_saved_webhooks_are_verified(scheme: str, tmp_path: Path) -> None:
 
 
 def test_signed_output_is_readable() -> None:
-    """The output has one header per line, then the body."""
+    """The output of `webhook sign` has one header per line, then the body."""
     result = command("webhook", "sign", "github", *OURS, "--body", "{}", "--id", "d-1")
 
     assert result.out.splitlines()[-1] == "{}"
@@ -178,7 +178,7 @@ def test_listen_shows_each_webhook(more: list[str]) -> None:
 def test_listener_reads_bodies_of_every_form(
     head: str, body: bytes, status: int, bodies: int
 ) -> None:
-    """The listener reads a body in chunks like one with a length, and refuses a malformed one."""
+    """The listener reads chunked bodies and bodies with a length, and refuses malformed ones."""
     received: list[bytes] = []
 
     def verify(webhook: dict[str, Any]) -> int:
@@ -254,14 +254,14 @@ def test_each_webhook_is_accepted_or_refused_separately(more: list[str]) -> None
 
 
 class OutputThatLeaves(Output):
-    """Standard output whose reader leaves after the line with the listening address."""
+    """A standard output whose reader leaves after the first line, that with the address."""
 
     def __init__(self, nowhere: int) -> None:
         super().__init__()
         self._nowhere = nowhere
 
     def fileno(self) -> int:
-        """Return a file descriptor that can be redirected."""
+        """Return a file descriptor, because the command redirects its output to another one."""
         return self._nowhere
 
     def write(self, text: str) -> int:
@@ -272,7 +272,7 @@ class OutputThatLeaves(Output):
 
 
 def test_listener_ends_when_its_pipe_closes(tmp_path: Path) -> None:
-    """`webhook listen` ends at the first webhook after the reader of its output has left."""
+    """If its output's reader has left, `webhook listen` ends at the next webhook."""
     codes: Queue[int] = Queue()
     with (tmp_path / "nowhere").open("w") as nowhere:
         out = OutputThatLeaves(nowhere.fileno())
@@ -292,7 +292,7 @@ def test_listener_ends_when_its_pipe_closes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
 def test_unverifiable_webhook_is_reported(more: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A webhook whose certificate is unreachable is reported as neither genuine nor forged."""
+    """A webhook whose certificate is unreachable is shown as neither genuine nor forged."""
 
     def fail_to_connect(*_: object, **__: object) -> None:
         raise ConnectionFailed("nobody answers", may_have_been_processed=False)

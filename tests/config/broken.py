@@ -10,27 +10,27 @@ TWILIO: dict[str, Any] = {"account_sid": SID, "credentials": "token", "sender": 
 
 
 def vendor(**fields: Any) -> dict[str, Any]:
-    """Return a configuration whose Twilio account has these fields."""
+    """Return a configuration with a Twilio account that has these fields."""
     return {"vendors": {"twilio": {**TWILIO, **fields}}}
 
 
 def route(**rules: Any) -> dict[str, Any]:
-    """Return a configuration whose text-message route has these rules."""
+    """Return a configuration with a route for text messages that has these rules."""
     return {**vendor(), "sms": {"vendor": "twilio", **rules}}
 
 
 def service(**fields: Any) -> dict[str, Any]:
-    """Return a configuration whose service has these fields."""
+    """Return a configuration with a service that has these fields."""
     return {"services": {"vat": {"base_url": "https://vat.example", **fields}}}
 
 
 def provider(**fields: Any) -> dict[str, Any]:
-    """Return a configuration whose provider of secrets has these fields."""
+    """Return a configuration with a secret provider that has these fields."""
     return {"secrets": {"ours": fields}}
 
 
 def tenants_from(**fields: Any) -> dict[str, Any]:
-    """Return a configuration whose tenant source has these fields."""
+    """Return a configuration with a tenant source that has these fields."""
     keys = f"1:{'A' * 43}="
     return {"tenants_from": {"url": "sqlite:///tenants.db", "keys": keys, **fields}}
 

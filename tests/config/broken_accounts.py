@@ -1,4 +1,4 @@
-"""Broken configurations of accounts, routes and secrets, as rows like `broken_settings`."""
+"""Broken configurations of accounts, routes and secrets, in the form of `broken_settings`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _account(kind: str, **fields: Any) -> dict[str, Any]:
 
 
 def _key(kind: str, key: str, words: str, **fields: Any) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return a table row for an account with invalid credentials."""
+    """Return a row with an account's invalid credentials, their path and the expected problem."""
     return _account(kind, credentials=key, **fields), {f"vendors.{kind}.credentials": words}
 
 

@@ -1,4 +1,4 @@
-"""Broken configurations of all kinds, each with the paths and texts of its problems.
+"""Broken configurations of all kinds, each with the expected paths and texts of its problems.
 
 A row is a configuration that is tried as TOML, JSON and YAML, as in `broken_texts`.
 """

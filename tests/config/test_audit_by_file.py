@@ -1,4 +1,4 @@
-"""The audit trail named by a configuration, and its records of credential use."""
+"""The audit trail that a configuration names, and its records of the use of credentials."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_uses_of_credentials_are_recorded(tmp_path: Path, *, uses: bool) -> None
 
 
 def test_asynchronous_hub_records_uses(tmp_path: Path) -> None:
-    """An asynchronous hub records the use of credentials too."""
+    """An asynchronous hub also records the use of credentials."""
 
     async def call() -> None:
         store = AsyncMemoryCredentialProvider(OWNERS)
@@ -84,7 +84,7 @@ def test_asynchronous_hub_records_uses(tmp_path: Path) -> None:
 def test_uses_of_the_configured_store_are_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The use of credentials from the configured credential store is recorded too."""
+    """The use of credentials from the credential store of the configuration is also recorded."""
     monkeypatch.setenv("MOORAGE_CREDENTIAL_VAT", "canary")
     source = {**source_of(tmp_path, uses=True), "credentials_from": {"url": "environment:"}}
     with moorage.open(source, http=ScriptedHttpClient(vendor())) as hub:

@@ -81,7 +81,7 @@ def test_text_of_an_error_is_bounded() -> None:
 
 
 def test_configuration_error_that_is_created_with_message_and_path_has_one_problem() -> None:
-    """A ConfigurationError that is created with a message and a path has one problem."""
+    """A ConfigurationError created with a message and a path contains one problem."""
     error = ConfigurationError("this is wrong.", path="a.b", remedy="Correct it.")
 
     assert (Problem("a.b", "this is wrong.", "Correct it."),) == error.problems

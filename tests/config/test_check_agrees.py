@@ -1,4 +1,4 @@
-"""`moorage check` and `moorage.open` report the same problems, all at once."""
+"""`moorage check` and `moorage.open` report the same problems, and all of them at once."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def problems_of_opening(path: Path, opened: Any = moorage.open) -> list[dict[str
 
 
 def problems_of_check(path: Path) -> list[dict[str, str]]:
-    """Return the problems that the check behind `moorage check` finds."""
+    """Return the problems that the function behind `moorage check` finds."""
     with pytest.raises(ConfigurationError) as excinfo:
         check(context=Context(config=str(path)))
     document = error_as_dict(excinfo.value)
@@ -143,7 +143,7 @@ def test_there_are_at_least_150_broken_and_18_valid_test_configurations() -> Non
 
 
 def test_every_environment_is_checked() -> None:
-    """With --all-environments, each environment is checked, and the worst result decides."""
+    """With --all-environments, each environment is checked; the worst result is the exit code."""
     path = write_configuration(
         "toml",
         '[services.vat]\nbase_url = "https://vat.example"\n'
@@ -188,7 +188,7 @@ def test_a_program_may_give_the_credentials(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_providers_are_opened_in_the_order_of_their_needs(tmp_path: Path) -> None:
-    """A secret provider is opened after the providers it needs, whatever the order of tables."""
+    """A secret provider is opened after the providers that it needs, in any order of the tables."""
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "deep").write_text("hidden")
     source: dict[str, Any] = {
@@ -235,7 +235,7 @@ def test_a_missing_secret_where_a_text_belongs() -> None:
 def test_directory_without_write_permission_is_refused(
     table: str, url: str, folder_of_everybody: Path
 ) -> None:
-    """A store is refused if the user cannot create its file, or cannot write the existing one."""
+    """A store is refused if the user cannot create its file, or cannot write an existing one."""
     folder = folder_of_everybody
     settings = {"url": url.format(folder)}
     if table.endswith("_from"):
@@ -307,7 +307,7 @@ def test_file_urls_have_one_meaning(url: str, name: str, tmp_path: Path) -> None
     ],
 )
 def test_mistaken_path_is_explained(table: str, url: str, words: str) -> None:
-    """The error for a URL with a mistaken path contains the right form of the URL."""
+    """The error for a URL with a mistaken path shows the right form of the URL."""
     Path("credentials.toml").write_text("")
     path = write_configuration("json", json.dumps({table: {"url": url}}))
     (problem,) = problems_of_opening(path)

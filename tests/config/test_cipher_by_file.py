@@ -1,4 +1,4 @@
-"""Encryption of stored results, as set in a configuration file."""
+"""Encryption of stored results, with keys from a configuration file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SOURCE: dict[str, Any] = {
 
 
 def with_keys(keys: Secret) -> dict[str, Any]:
-    """Return the configuration with other encryption keys."""
+    """Return the configuration with these encryption keys."""
     return {**SOURCE, "cipher": {"keys": keys}}
 
 

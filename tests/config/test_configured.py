@@ -37,7 +37,7 @@ MESSAGE = SmsMessage(to="+4915112345678", text="Hello")
 
 
 def test_configuration_file_that_only_names_vendor_is_valid(tmp_path: Path) -> None:
-    """A configuration file that only names a vendor is valid."""
+    """A configuration file that contains only a vendor's name is valid."""
     path = tmp_path / "moorage.toml"
     path.write_text(f'[vendors.twilio]\naccount_sid = "{SID}"\n')
 
@@ -155,7 +155,7 @@ def test_configuration_opens_asynchronous_hub_as_well_as_synchronous_one() -> No
 def test_a_hub_closes_the_store_that_was_opened_for_it(
     tmp_path: Path, *, is_async: bool, value: bool
 ) -> None:
-    """A hub closes the store that it opened, but not a store that was passed to it."""
+    """A hub closes the store that it opened itself, but not a store that was passed to it."""
     url = f"sqlite:///{tmp_path}/moorage.db"
     configuration = {"state": {"url": url}, "services": {"api": {}}}
     # SQLite deletes its journal when the last connection is closed.
@@ -183,7 +183,7 @@ def test_a_hub_closes_the_store_that_was_opened_for_it(
 
 
 def test_a_setting_that_no_service_has() -> None:
-    """A setting of an account that no service has is refused."""
+    """A setting of an account that is no setting of services is refused."""
     for name in ("tymeout", "name"):
         account = Account("twilio", Twilio(account_sid=SID), settings={name: 3})
         with pytest.raises(ConfigurationError) as excinfo:
@@ -234,7 +234,7 @@ def test_payments_with_a_volatile_store_are_refused(tables: dict[str, Any], path
 
 
 def test_an_account_for_some_tenants_stands_among_all() -> None:
-    """An account for some tenants only is reported under its own name."""
+    """A mistake in an account for some tenants only is reported under that account's name."""
     vendor = Twilio(account_sid=SID)
     account = Account("twilio", vendor, tenants="acme", settings={"tymeout": 3})
     with pytest.raises(ConfigurationError) as excinfo:

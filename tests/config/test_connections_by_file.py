@@ -137,7 +137,7 @@ def _vendor(tmp_path: Path) -> Iterator[VendorServer]:
 def test_trust_proxy_and_pool_by_file(
     vendor: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """TLS trust, proxy and pool settings of a file apply to the HTTP client that the hub owns."""
+    """The hub's own HTTP client uses TLS trust, proxy and pool settings of the configuration."""
     key = (tmp_path / "key.pem").read_text()
     monkeypatch.setenv("KEY", key)
     with ProxyServer(target=vendor.address, credentials=("erp", "s3cret")) as proxy:
@@ -164,7 +164,7 @@ def test_trust_proxy_and_pool_by_file(
 
 
 def test_unverified_by_file(vendor: VendorServer) -> None:
-    """TLS verification can be turned off in a configuration with a reason, and warns."""
+    """A configuration can turn off TLS verification with a stated reason, and causes a warning."""
     source = {
         "services": {"vat": {"base_url": vendor.url}},
         "http": {"tls": {"unverified": "a test bench"}},

@@ -29,7 +29,7 @@ VARIABLE = "MOORAGE_STATE_DIRECTORY"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Return a folder that an environment variable names and that does not exist yet."""
+    """Return a folder that does not exist yet, named by an environment variable."""
     previous_url = os.environ[VARIABLE]
     os.environ[VARIABLE] = str(tmp_path / "a b" / "state")
     yield tmp_path / "a b" / "state"
@@ -67,7 +67,7 @@ def test_second_hub_finds_first_hub_payment_keys_in_default_file(folder: Path) -
 def test_environment_variable_sets_the_file(
     variables: dict[str, str], environment: str | None, url: str
 ) -> None:
-    """An environment variable sets the state folder, and each environment has its own file."""
+    """An environment variable sets the state folder; each environment has its own file in it."""
     assert url == default_url(variables, environment)
 
 
@@ -87,7 +87,7 @@ def test_no_file_without_durable_keys(folder: Path, fields: dict[str, bool] | No
 
 
 def test_store_of_the_program_comes_first(folder: Path) -> None:
-    """If the program passes a state store or a claim store, the default file is not created."""
+    """If the program passes a state store or a claim store, no default file is created."""
     store = open_storage(f"sqlite:///{folder.parent.parent}/own.db")
     result = tables(StripeSandbox())
     for port in ("state", "claims"):
@@ -120,7 +120,7 @@ def test_folder_that_cannot_be_used_is_refused(folder: Path, problem: str) -> No
 
 
 def test_commands_use_the_same_file(folder: Path) -> None:
-    """Commands use the default state file of the program, also before its first start."""
+    """Commands use the same default state file as the program, even before its first start."""
     file = folder.parent.parent / "moorage.toml"
     stripe = '[vendors.stripe]\ncredentials = "sk_test_1"\n'
     file.write_text(f'[payments]\nvendor = "stripe"\n{stripe}')

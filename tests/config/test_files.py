@@ -144,7 +144,7 @@ def test_yaml_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_any_mapping_is_accepted() -> None:
-    """A program may pass a configuration as any mappings, sequences and numbers."""
+    """A program may pass a configuration made of any mapping, sequence and number types."""
     source = MappingProxyType(
         {
             "vendors": {

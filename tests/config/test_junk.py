@@ -1,4 +1,4 @@
-"""Configurations in which any one value is replaced by a meaningless one."""
+"""Configurations in which one value at a time is replaced by a meaningless one."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _plant_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def with_junk(place: tuple[Any, ...], junk: Any) -> Any:
-    """Return the configuration with the value at one path replaced."""
+    """Return the configuration with the value at one path replaced by a meaningless one."""
     if not place:
         return junk
     whole_configuration = copy.deepcopy(WHOLE)
@@ -104,7 +104,7 @@ def with_junk(place: tuple[Any, ...], junk: Any) -> Any:
 def test_junk_raises_configuration_error(
     place: tuple[Any, ...], junk: Any, environment: str | None
 ) -> None:
-    """Any value at any path either loads or raises a ConfigurationError that shows no secrets."""
+    """With any value at any path, a configuration loads or raises an error without secrets."""
     assert PLANTED == os.environ["PLANTED"]
     source = with_junk(place, junk)
     refused_error: ConfigurationError | None = None

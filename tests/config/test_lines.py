@@ -1,4 +1,4 @@
-"""The lines on which the settings of a configuration file stand."""
+"""The line numbers of the settings in a configuration file."""
 
 from __future__ import annotations
 
@@ -103,14 +103,14 @@ def test_lines_of_toml() -> None:
 
 
 def test_lines_end_at_a_mistake() -> None:
-    """A malformed text has the lines of the settings before the mistake."""
+    """In a malformed file, the settings before the mistake still have their line numbers."""
     assert {"a": 1} == lines_of("a = 1\n= 2\nb = 3")
 
 
 @given(TREES)
 @example({"\x1e": [False, False], "\x1f": [False]})
 def test_every_setting_of_json_has_a_line(tree: dict[str, Any]) -> None:
-    """Each setting of a JSON string has a line, which is its own if each has one."""
+    """Each setting of a JSON string has a line, and the lines are in the order of the settings."""
     text = json.dumps(tree, indent=1)
     lines = lines_of(text)
     settings = list(paths(tree))
@@ -136,7 +136,7 @@ def test_every_setting_of_toml_has_a_line(tree: dict[str, Any]) -> None:
     ],
 )
 def test_a_problem_names_its_line(name: str, text: str, tmp_path: Path) -> None:
-    """A problem of a file names the line of the wrong setting, as text and as a value."""
+    """Each problem of a file has the line of the wrong setting, in its text and as an attribute."""
     if name.endswith("yaml"):
         pytest.importorskip("yaml")
     file = tmp_path / name
@@ -150,7 +150,7 @@ def test_a_problem_names_its_line(name: str, text: str, tmp_path: Path) -> None:
 
 
 def test_a_missing_setting_has_the_line_of_its_table(tmp_path: Path) -> None:
-    """A problem of a setting that is not written has the line of the table that lacks it."""
+    """The problem of a missing setting has the line of the table that lacks it."""
     file = tmp_path / "moorage.toml"
     file.write_text("\n[services.a]\nbase_url = 'http://a'\n[vendors.twilio]\n")
     with pytest.raises(ConfigurationError) as excinfo:
@@ -159,7 +159,7 @@ def test_a_missing_setting_has_the_line_of_its_table(tmp_path: Path) -> None:
 
 
 def test_lines_of_overlays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A value of an environment's table has its line there; that of a variable has none."""
+    """A setting of an environment's table has a line; a setting from a variable has none."""
     file = tmp_path / "moorage.toml"
     file.write_text(
         "[services.a]\nbase_url = 'http://a'\ntimeout = 5\n"
@@ -187,7 +187,7 @@ def test_lines_of_overlays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 def test_early_errors_name_the_file(text: str, expected: str, tmp_path: Path) -> None:
-    """An error that ends the reading names the file, and the line of the setting."""
+    """An error that prevents reading contains the file's name and the line."""
     file = tmp_path / "moorage.toml"
     file.write_text(text)
     with pytest.raises(ConfigurationError) as excinfo:
@@ -196,7 +196,7 @@ def test_early_errors_name_the_file(text: str, expected: str, tmp_path: Path) ->
 
 
 def test_paths_are_printable(tmp_path: Path) -> None:
-    """A name in a path has question marks for characters that could control a terminal."""
+    """In a path, question marks replace characters that could control a terminal."""
     file = tmp_path / "moorage.json"
     file.write_text(json.dumps({"services": {"a\ud800\x1b[31m\x9b\u202e\n🦊é": {"base_url": "x"}}}))
     with pytest.raises(ConfigurationError) as excinfo:
@@ -207,7 +207,7 @@ def test_paths_are_printable(tmp_path: Path) -> None:
 
 @pytest.mark.untraced
 def test_many_problems_take_time_in_proportion() -> None:
-    """Eight times as many problems take about eight times as long to collect, not 64."""
+    """Collecting eight times as many problems takes about eight times as long, not 64 times."""
     durations: list[float] = []
     for count in (2_500, 20_000):
         report = Report()
@@ -219,7 +219,7 @@ def test_many_problems_take_time_in_proportion() -> None:
 
 
 def test_problems_without_a_file_have_no_line() -> None:
-    """A problem of a mapping has no line."""
+    """A problem of a configuration passed as a mapping has no line."""
     with pytest.raises(ConfigurationError) as excinfo:
         read_configuration({"services": {"a": {"base_url": "http://a", "timeout": -1}}})
     (problem,) = excinfo.value.problems

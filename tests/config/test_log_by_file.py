@@ -29,7 +29,7 @@ def test_a_hub_writes_the_log_that_is_named(tmp_path: Path) -> None:
 
 
 def test_an_asynchronous_hub_writes_the_log_that_is_named(tmp_path: Path) -> None:
-    """An asynchronous hub closes its configured log too."""
+    """An asynchronous hub also closes its configured log."""
     url = f"sqlite:///{tmp_path}/calls.db"
 
     async def call() -> None:

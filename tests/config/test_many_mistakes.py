@@ -41,7 +41,7 @@ def _opaque(count: int) -> dict[str, Any]:
 
 
 def _function_calls(configuration: dict[str, Any], environment: str | None) -> int:
-    """Return how many functions are called while a wrong configuration is refused."""
+    """Return how many functions are called until a wrong configuration is refused."""
     calls = 0
 
     def count(_frame: object, event: str, _argument: object) -> None:
@@ -83,7 +83,7 @@ def test_only_so_many_words_are_compared() -> None:
 
 
 def test_problem_is_found_at_every_path_around_it() -> None:
-    """A problem is at its own path and at each path around it, but not at similar paths."""
+    """A problem is found at its own path and at each enclosing path, but not at similar paths."""
     report = Report()
     report.add("steps[2].name", "It is wrong.", "Mend it.")
     assert not any(map(report.has_no_problem, ("steps[2].name", "steps[2]", "steps")))
@@ -93,7 +93,7 @@ def test_problem_is_found_at_every_path_around_it() -> None:
 
 
 def test_unreadable_secret_is_excused_once() -> None:
-    """The problem of an unreadable secret leaves its tables clear; another problem does not."""
+    """The problem of an unreadable secret does not count against its tables; other problems do."""
     report = Report()
     report.add("vendors.a.key", "It cannot be read.", "Set it.")
     report.unreadable_placeholder("vendors.a.key")

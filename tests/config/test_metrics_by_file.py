@@ -22,7 +22,7 @@ SERVICES = {"vat": {"base_url": "https://vat.example"}}
 
 
 def calls(url: str) -> list[tuple[str | None, int]]:
-    """Return the stored number of calls of each service."""
+    """Return for each service how many calls are stored."""
     with open_metrics(url) as metrics:
         windows = metrics.figures(FiguresQuery(by="service"))
         return [(window.service, window.figures.calls) for window in windows]
@@ -30,7 +30,7 @@ def calls(url: str) -> list[tuple[str | None, int]]:
 
 @pytest.mark.parametrize("observed", [False, True])
 def test_a_hub_counts_its_calls(observed: bool, tmp_path: Path) -> None:
-    """A hub creates the table of its configured metrics, and stores the figures when it closes."""
+    """A hub creates its configured metrics table, and stores its metrics when it closes."""
     events: list[Event] = []
     url = f"sqlite:///{tmp_path}/metrics.db"
     options: dict[str, Any] = {"observers": [events.append]} if observed else {}
@@ -42,7 +42,7 @@ def test_a_hub_counts_its_calls(observed: bool, tmp_path: Path) -> None:
 
 
 def test_an_asynchronous_hub_counts_its_calls(tmp_path: Path) -> None:
-    """An asynchronous hub closes its configured metrics too."""
+    """An asynchronous hub also closes its configured metrics."""
     url = f"sqlite:///{tmp_path}/metrics.db"
 
     async def call() -> None:

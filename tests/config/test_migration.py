@@ -141,7 +141,7 @@ def test_toml_round_trip(tree: dict[str, Any]) -> None:
 
 
 def test_tables_for_people() -> None:
-    """TOML output has a heading for each table and array of tables, and omits null values."""
+    """TOML output has a heading for each table and array of tables, and leaves out null values."""
     tree = {
         "a": 1,
         "none": None,

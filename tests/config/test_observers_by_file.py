@@ -19,7 +19,7 @@ ALL: dict[str, Any] = dict.fromkeys(("logging", "opentelemetry", "prometheus", "
 
 
 def test_settings_open_observers() -> None:
-    """Each observer setting that is true opens an observer; configured functions follow."""
+    """Each observer setting that is true opens an observer, followed by configured functions."""
     observers = ObserverSettings(**ALL, functions=print).open()
 
     assert [

@@ -130,7 +130,7 @@ def test_aliases_are_shared(tmp_path: Path) -> None:
 def test_plain_words_are_those_of_json(
     text: str, value: object, loader: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """YAML words are text except true, false, null and decimal numbers; keys are text."""
+    """YAML words are strings, except true, false, null and decimal numbers; keys are strings."""
     monkeypatch.setattr(yaml_values, "_LOADER", loader)
     assert value == yaml_value(text)
 
@@ -176,7 +176,7 @@ def test_openapi_file_of_30_mb_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.untraced
 def test_duplicate_operation_ids_are_all_named() -> None:
-    """Ten thousand OpenAPI operations with the same id are ten thousand problems."""
+    """If ten thousand OpenAPI operations have the same id, each one is reported."""
     tree = description({f"/p{number}": {"get": operation("same")} for number in range(10_000)})
     with pytest.raises(DescriptionRefused) as excinfo:
         Service.from_openapi(tree)

@@ -25,7 +25,7 @@ OVERLAID: dict[str, Any] = {
 
 
 def test_environment_tables_are_merged_into_general_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An environment's tables are merged into the general tables; its other values replace them."""
+    """An environment's tables are merged into the general ones; its other values replace theirs."""
     plain_configuration = read_configuration(OVERLAID)
     result = read_configuration(OVERLAID, "production")
     monkeypatch.setenv("MOORAGE_ENVIRONMENT", "production")
@@ -76,7 +76,7 @@ def test_any_environment_name_without_overlays() -> None:
     ],
 )
 def test_invalid_environments_are_refused(environments: Any, path: str, remedy: str) -> None:
-    """An unknown environment, or one that sets a value which must not differ, is refused."""
+    """An unknown environment, or one with a setting that environments cannot change, is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         read_configuration({"environments": environments}, "prodution")
 
@@ -85,7 +85,7 @@ def test_invalid_environments_are_refused(environments: Any, path: str, remedy: 
 
 
 def test_problem_names_the_overlay() -> None:
-    """A problem in an overridden value names the environment or variable that it comes from."""
+    """A problem of an overridden value names the environment or variable of the value."""
     with pytest.raises(ConfigurationError, match=r"\(from the environment production\)"):
         read_configuration(
             {"environments": {"production": {"services": {"a": {"x": {"y": 1}}}}}}, "production"
@@ -93,7 +93,7 @@ def test_problem_names_the_overlay() -> None:
 
 
 def test_variable_overrides_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable overrides a setting, in any case; the expected type decides how it is parsed."""
+    """A variable in upper or lower case overrides a setting, parsed as the setting's type."""
     for name, value in {
         "MOORAGE_STATE__URL": "secret://env/OURS_URL",
         "OURS_URL": "memory:",
@@ -150,7 +150,7 @@ def test_variable_creates_missing_tables(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_unknown_setting_of_a_route_explains_how_to_fail_over() -> None:
-    """An unknown setting of a route, such as `fallback`, is explained: `vendor` accepts a list."""
+    """An unknown route setting, such as `fallback`, is refused with advice to list the vendors."""
     with pytest.raises(ConfigurationError, match="give `vendor` a list") as refused:
         read_configuration({"payments": {"vendor": "stripe", "fallback": "adyen"}})
 

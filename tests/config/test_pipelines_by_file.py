@@ -79,7 +79,7 @@ pipelines:
 
 
 def read_text(folder: Path, text: str, suffix: str) -> Any:
-    """Read a configuration from text in the format of this file ending."""
+    """Read a configuration from text in the format of this file suffix."""
     path = folder / f"moorage.{suffix}"
     path.write_text(text, encoding="utf-8")
     return read_configuration(path)
@@ -184,7 +184,7 @@ def test_kinds_of_connectors_make_sources(
     module: str,
     attributes: dict[str, Any],
 ) -> None:
-    """A connector's kind builds a pipeline's source, with the options of the source's table."""
+    """The kind of a connector builds a pipeline's source from the options in the source's table."""
     source = {"connector": "broker", **options}
     configuration = read_configuration(
         {
@@ -355,7 +355,7 @@ def test_mistakes_have_paths(changes: dict[str, Any], path: str, message: str) -
 
 
 def test_transforms_by_schema_are_read() -> None:
-    """Transforms may be functions or tables, and the schema registry has its own table."""
+    """Transforms may be functions or tables, and the schema registry has a table of its own."""
     transforms = ["shop.orders:priced", {"decode": "confluent"}]
     pipeline = {"source": SOURCE, "sink": SINK, "transforms": transforms}
     tree = {"pipelines": {"orders": {**pipeline, "schemas": {"folder": "schemas"}}}}

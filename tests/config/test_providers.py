@@ -88,7 +88,7 @@ def test_aws_secrets_manager_is_read_with_configured_or_environment_credentials(
 
 
 def test_credentials_in_a_manager_are_read_whole() -> None:
-    """A JSON secret with a `method` is read as credentials, and not sent as a token."""
+    """A JSON secret with a `method` field is read as credentials, and not sent as a token."""
     with lab_with_real_clock(AwsLab()) as lab:
         lab.put("shop", json.dumps({"method": "basic", "username": "me", "secret": "hidden"}))
         table = {"kind": "aws", "region": "eu-central-1", "endpoint": lab.url}
@@ -107,7 +107,7 @@ def test_credentials_in_a_manager_are_read_whole() -> None:
 
 @pytest.mark.parametrize("name", ["shop", "shop#secret"])
 def test_broken_table_in_a_manager_is_not_sent_as_a_token(name: str) -> None:
-    """A secret that begins like a JSON object but is broken is refused, and not shown."""
+    """A secret that begins like a JSON object but is malformed is refused, and not shown."""
     with lab_with_real_clock(AwsLab()) as lab:
         lab.put("shop", '{"method": "basic", "secret": "hidden"')
         table = {"kind": "aws", "region": "eu-central-1", "endpoint": lab.url}
@@ -199,7 +199,7 @@ def test_reference_can_name_encrypted_credentials_of_service(
 
 
 def test_other_names_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A provider can add a prefix to environment variables, or read files from a folder."""
+    """A provider can add a prefix to names of environment variables, or read a folder's files."""
     monkeypatch.setenv("SHOP_KEY", "hidden")
     (tmp_path / "key").write_text("hidden too")
 

@@ -22,7 +22,7 @@ def twilio(**fields: Any) -> Any:
 
 
 def test_texts_are_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A configuration text may contain variables with fallbacks, and an escaped dollar sign."""
+    """A configuration string may contain variables with fallbacks, and escaped dollar signs."""
     monkeypatch.setenv("OURS_SET", "set")
     monkeypatch.setenv("OURS_EMPTY", "")
 
@@ -48,7 +48,7 @@ def test_texts_are_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_variable_becomes_the_fields_type(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A string that consists of one variable becomes a number, boolean or table if needed."""
+    """A string that is just one variable becomes a number, boolean or table if one is needed."""
     monkeypatch.setenv("OURS_TIMEOUT", "7.5")
     monkeypatch.setenv("OURS_SAYS", "007")
     monkeypatch.setenv("OURS_MONEY", "true")
@@ -76,7 +76,7 @@ def test_variable_of_a_wrong_type_is_refused(monkeypatch: pytest.MonkeyPatch, te
 
 
 def test_secrets_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret reference reads an environment variable or file once, and never shows it."""
+    """A secret reference reads a variable or a file once, and never shows the secret."""
     monkeypatch.setenv("OURS_NAME", "OURS_SECRET")
     monkeypatch.setenv("OURS_SECRET", "hidden")
     (tmp_path / "key").write_text("hidden too\n")
@@ -155,7 +155,7 @@ def test_credentials_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_missing_variable_that_occurs_twice_in_one_text_is_one_problem() -> None:
-    """A missing variable that occurs twice in one string is one problem."""
+    """If a missing variable occurs twice in one string, only one problem is reported."""
     with pytest.raises(ConfigurationError) as excinfo:
         twilio(headers={"X-A": "${OURS_UNSET} and ${OURS_UNSET}"})
     (problem,) = excinfo.value.problems
@@ -163,7 +163,7 @@ def test_missing_variable_that_occurs_twice_in_one_text_is_one_problem() -> None
 
 
 def test_value_built_from_an_unreadable_secret_is_not_reported_again() -> None:
-    """If a secret cannot be read, a failure of its placeholder adds no second problem."""
+    """If a secret cannot be read, no second problem is reported for a value that contains it."""
     report = Report()
     stand_in = report.unreadable_placeholder("vendors.ours.account")
     assert REPORTED is report.make_or_report(

@@ -1,4 +1,4 @@
-"""The JSON Schema of configurations accepts valid configurations and rejects malformed ones."""
+"""The JSON Schema accepts valid configurations and rejects malformed ones."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_broken_configurations_do_not_validate(place: int) -> None:
     ids=str,
 )
 def test_loadable_configurations_validate(source: dict[str, Any]) -> None:
-    """A valid configuration matches the JSON Schema, environments included."""
+    """A valid configuration matches the JSON Schema, and so do its environments."""
     assert fits(SCHEMA, SCHEMA, source)
 
 

@@ -124,7 +124,7 @@ BESIDE: Mapping[str, Mapping[str, Any]] = {
 
 
 def _is_function(field: attrs.Attribute[Any]) -> bool:
-    """Return whether a field's annotated type is a function."""
+    """Return whether the annotated type of a field is a function."""
     return re.search(r"Transform|Classify|Fallback|Callable", str(field.type)) is not None
 
 
@@ -132,7 +132,7 @@ FIELDS = [field for field in attrs.fields(Service) if field.init and field.name 
 
 
 def test_every_setting_is_available_in_files() -> None:
-    """A configuration file can set every service setting; entry points name functions."""
+    """A configuration file can set every service setting; functions are named by entry points."""
     assert {field.name for field in FIELDS} == set(SERVICE.fields)
     assert {field.name for field in FIELDS if _is_function(field)} == set(FUNCTIONS)
     assert SAMPLES.keys() == SERVICE.fields.keys() - FUNCTIONS.keys()
@@ -217,7 +217,7 @@ FORMS: list[tuple[Any, Credentials | OAuthCredentials]] = [
 
 @pytest.mark.parametrize("place", range(len(FORMS)))
 def test_credentials_have_every_form(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every kind of credentials can be configured; a str is a JSON object or a bearer token."""
+    """Every kind of credentials can be configured; a string is JSON or a bearer token."""
     written_credentials, credentials = FORMS[place]
     if isinstance(written_credentials, str):
         monkeypatch.setenv("OURS", written_credentials)
@@ -289,7 +289,7 @@ def test_basic_credentials_from_store_or_from_json_are_sent_as_basic(
 
 
 def test_a_secret_of_stored_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reference to stored credentials may replace a secret, but no other string."""
+    """A reference to stored credentials may stand for a secret, but not for any other string."""
     keys = generate_keys()
     monkeypatch.setenv("KEYS", keys.text().reveal())
     store = SqliteCredentialProvider(tmp_path / "c.db", AesGcmCipher(keys))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class ShadeEnum(Enum):
-    """An enumeration, as the type of a test setting."""
+    """An enumeration that is the type of a test setting."""
 
     RED = "red"
     BLUE = "blue"
@@ -74,7 +74,7 @@ class UnusualFields:
 
 
 def test_a_class_is_a_table() -> None:
-    """The table of a class has the types of the class's fields."""
+    """The configuration table of a class has the types of the class's fields."""
     table = table_of(UnusualFields)
 
     assert {
@@ -97,7 +97,7 @@ def test_a_class_is_a_table() -> None:
 
 @attrs.frozen(kw_only=True)
 class QualifiedFields:
-    """A class whose annotations name the module of each type."""
+    """A class whose annotations contain each type's module, too."""
 
     key: moorage.Secret | None = None
     keys: dict[str, moorage.Secret] = attrs.field(factory=dict)
@@ -106,7 +106,7 @@ class QualifiedFields:
 
 
 def test_types_may_be_named_with_their_module() -> None:
-    """`moorage.Secret` is read as `Secret` is, and an enumeration of a module by its values."""
+    """`moorage.Secret` is read like `Secret`, and a module's enumeration by its values."""
     fields = table_of(QualifiedFields).fields
     modes = OneOf(tuple(mode.value for mode in sdk.Mode))
 
@@ -117,7 +117,7 @@ def test_types_may_be_named_with_their_module() -> None:
 
 
 def test_secrets_of_vendors_are_known_as_secrets() -> None:
-    """The configuration knows which vendor options are `Secret`, to find plain secrets."""
+    """The configuration knows which vendor options are secrets, so that plain ones are found."""
     for vendor_name in BUILT_IN:
         vendor: Any = vendor_class(vendor_name)
         shapes = {name: str(field.shape) for name, field in table_of(vendor).fields.items()}

@@ -1,4 +1,4 @@
-"""Stores with shards that a configuration file names."""
+"""Stores with several shards that a configuration file sets."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _open_hub(folder: Path, names: str, former: str = "", settings: tuple[str, s
 
 @pytest.mark.parametrize("settings", [ALL, KEYS])
 def test_keys_are_honoured_when_a_shard_is_added(tmp_path: Path, settings: tuple[str, str]) -> None:
-    """Results and unknown outcomes of all keys are still found after a shard was added."""
+    """After a shard is added, results and unknown outcomes of all keys are still found."""
     keys = [f"k{number}" for number in range(12)]
     calls: list[str] = []
 
@@ -60,7 +60,7 @@ def test_keys_are_honoured_when_a_shard_is_added(tmp_path: Path, settings: tuple
 
 @pytest.mark.parametrize("setting", ["url", "keys_url"])
 def test_an_empty_list_is_refused(setting: str) -> None:
-    """An empty list of stores is refused; it does not mean a store in memory."""
+    """An empty list of stores is refused, and not taken for a store in memory."""
     with pytest.raises(ConfigurationError, match="names no store") as excinfo:
         moorage.open({"services": SERVICES, "state": {setting: []}})
     assert [f"state.{setting}"] == [problem.path for problem in excinfo.value.problems]
@@ -82,7 +82,7 @@ def test_every_shard_is_checked(tmp_path: Path, setting: str) -> None:
 
 @pytest.mark.parametrize("settings", [ALL, KEYS])
 def test_changing_first_store_of_list_is_refused(tmp_path: Path, settings: tuple[str, str]) -> None:
-    """Changing the first store of a list is refused, since it holds the states from before."""
+    """Changing the first store of a list is refused, because it has the earlier states."""
     with pytest.raises(ConfigurationError) as excinfo:
         _open_hub(tmp_path, "ba", "ab", settings)
     assert f"state.{settings[1]}" == excinfo.value.path

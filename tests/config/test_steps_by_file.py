@@ -57,7 +57,7 @@ def _token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def problems(**tables: Any) -> dict[str, str]:
-    """Return a configuration's problems by path."""
+    """Return a configuration's problems, by their paths."""
     with pytest.raises(ConfigurationError) as excinfo:
         read_configuration(tables)
     return {problem.path: f"{problem.found} {problem.remedy}" for problem in excinfo.value.problems}
@@ -113,7 +113,7 @@ def test_hub_runs_configured_steps() -> None:
 
 
 def test_asynchronous_hub_runs_configured_steps() -> None:
-    """An asynchronous hub runs steps too, and extra variables apply to a single run."""
+    """An asynchronous hub also runs configured steps, and a single run may get extra variables."""
     Path("moorage.toml").write_text(TOML, encoding="utf-8")
 
     async def run() -> str:

@@ -105,7 +105,7 @@ def fields_of(kind: type[Any]) -> dict[str, attrs.Attribute[Any]]:
 def wrong_errors(
     kind: type[Any], options: Mapping[str, Any], use: Callable[[Any], object]
 ) -> Iterator[str]:
-    """Yield each option and value whose error is foreign or does not name the option.
+    """Yield each option and value with an error that is not moorage's or does not name the option.
 
     An error about options that belong together may name another option, unless the type is wrong.
     """
@@ -131,7 +131,7 @@ def wrong_errors(
 def configuration_errors(
     kind: type[Any], options: Mapping[str, Any], table: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> Iterator[str]:
-    """Yield each option and value whose configuration problem lacks the option's path."""
+    """Yield each option and value with a configuration problem that lacks the option's path."""
     names = fields_of(kind)
     values = WRONG_TYPES | WRONG_FORMS
     for name, label in [(name, label) for name in names for label in IN_FILES]:

@@ -67,7 +67,7 @@ def outcome(text: str) -> Any:
 
 
 def outcome_in_python(text: str) -> Any:
-    """Return the value or error that PyYAML's Python loader gives."""
+    """Return the value or the error of PyYAML's Python loader for a YAML string."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(yaml_text, "_FAST_LOADER", None)
         return outcome(text)
@@ -77,7 +77,7 @@ def outcome_in_python(text: str) -> Any:
 def test_pyyaml_c_and_python_loaders_read_pyyaml_own_output_as_same_value(
     value: Any, flow: bool
 ) -> None:
-    """PyYAML's C and Python loaders read PyYAML's own output as the same value."""
+    """PyYAML's C and Python loaders read the same value from PyYAML's own output."""
     text = yaml.safe_dump(value, default_flow_style=flow, allow_unicode=True, sort_keys=False)
 
     assert repr(value) == outcome(text) == outcome_in_python(text)

@@ -1,4 +1,4 @@
-"""Test connectors of both modes behind one asynchronous interface, with a journal of calls."""
+"""Test connectors of both modes behind one asynchronous interface, with a record of calls."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Greeting:
         return f"Hello {self.person}".encode()
 
     def translate_error(self, _: Exception, /) -> ConnectorError | None:
-        """Classify no error."""
+        """Return None, so that no error is translated."""
         return None
 
 
@@ -120,7 +120,7 @@ class AsyncRecordingConnector(RecordingConnector):
     greeting = AsyncGreeting
 
     async def open(self, timeout: float, /) -> None:  # type: ignore[override]  # awaited
-        """Open the diary."""
+        """Record that the connector was opened."""
         super().open(timeout)
 
     async def health(self, timeout: float, /) -> ConnectorHealth:  # type: ignore[override]  # awaited
@@ -128,7 +128,7 @@ class AsyncRecordingConnector(RecordingConnector):
         return super().health(timeout)
 
     async def close(self) -> None:  # type: ignore[override]  # awaited
-        """Close the diary."""
+        """Record that the connector was closed."""
         super().close()
 
 
@@ -147,11 +147,11 @@ class ConnectorsLab:
         )
 
     def diary(self, name: str) -> Any:
-        """Return a new diary connector."""
+        """Return a new recording connector."""
         return self.kind(name, self.journal)
 
     def add(self, name: str, *depends_on: str) -> Any:
-        """Add a new diary connector to the registry."""
+        """Add a new recording connector to the registry."""
         diary = self.diary(name)
         self.registry.add(diary, depends_on=depends_on)
         return diary

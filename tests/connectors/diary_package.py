@@ -1,4 +1,4 @@
-"""A package with connector kinds that tests install as if from PyPI."""
+"""A package with connector kinds, which tests install as if it came from PyPI."""
 
 from __future__ import annotations
 

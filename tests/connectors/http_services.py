@@ -17,7 +17,7 @@ type Mutation { add(id: ID!): Order }
 
 
 class GraphQLServer:
-    """A GraphQL service that graphql-core executes, with the orders that were added to it."""
+    """A GraphQL service, executed by graphql-core, that stores the orders added to it."""
 
     def __init__(self) -> None:
         self.added: list[str] = []
@@ -26,7 +26,7 @@ class GraphQLServer:
         self.server.always(self._answer)
 
     def echo(self, _: Any, text: str) -> str:
-        """Return a text."""
+        """Return the given text."""
         return text
 
     def orders(self, _: Any) -> list[dict[str, Any]]:
@@ -34,7 +34,7 @@ class GraphQLServer:
         return [{"id": name, "total": None} for name in self.added]
 
     def broken(self, _: Any) -> str:
-        """Fail."""
+        """Raise an error, as a resolver with a defect does."""
         raise ValueError("the warehouse is closed")
 
     def add(self, _: Any, id: str) -> dict[str, Any]:

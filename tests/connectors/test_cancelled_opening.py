@@ -1,4 +1,4 @@
-"""A connector whose opening is cancelled at any of its waits leaves nothing open.
+"""A connector whose opening is cancelled at any `await` leaves nothing open.
 
 The opening runs in a task that is cancelled at its first wait, then at its second, and so on. What
 is counted afterwards are the tasks of the event loop, and its transports that are not closing.
@@ -27,7 +27,7 @@ PATIENCE = 30.0
 
 
 class CancellingAwait:
-    """An awaitable that wraps another one and cancels the running task at one of its waits.
+    """An awaitable that wraps another one, and cancels the running task at one of its pauses.
 
     Attributes:
         waits: the number of waits so far.
@@ -59,7 +59,7 @@ class CancellingAwait:
 
 
 class CountedTransports:
-    """The transports that an event loop has opened, as its factory of connections counts them."""
+    """The transports that an event loop has opened, counted where connections are created."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.transports: list[Any] = []
@@ -77,7 +77,7 @@ class CountedTransports:
 
 
 async def cancel_everywhere(make: Callable[[], Any]) -> int:
-    """Cancel the opening at each of its waits, and return their number."""
+    """Cancel the opening at each of its pauses in turn, and return how many there are."""
     loop = asyncio.get_running_loop()
     for number in range(1, MOST):
         opened = CountedTransports(loop)

@@ -1,4 +1,4 @@
-"""Connectors in a configuration file: kinds of other packages, settings, order and versions."""
+"""Connectors in a configuration file: kinds from other packages, settings, order and versions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _diaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def diary(**settings: Any) -> dict[str, Any]:
-    """Return the configuration table of a diary connector."""
+    """Return the configuration table of a connector of the kind `diary`."""
     return {"kind": "diary", "pages": 10, **settings}
 
 
@@ -83,7 +83,7 @@ def test_configured_connectors_open_in_order_of_their_dependencies(diaries: Any)
 
 
 def test_connector_has_the_service_of_its_name() -> None:
-    """A connector's protections are those of [services.NAME], or else the defaults."""
+    """A connector's protections are those of the service with its name, or else the defaults."""
     tables = {
         "connectors": {"mine": diary(), "yours": diary()},
         "services": {"mine": {"timeout": 2.0}},
@@ -208,7 +208,7 @@ def test_kind_of_the_wrong_mode_is_refused() -> None:
 
 
 def test_reload_that_changes_connectors_is_refused() -> None:
-    """A reload that changes the connectors is refused; one without changes to them is accepted."""
+    """A reload is refused if it changes the connectors, and accepted otherwise."""
     source = {"connectors": {"mine": diary()}}
     with moorage.open(source) as hub:
         hub.reload({**source, "services": {"vat": {"base_url": "https://vat.example"}}})

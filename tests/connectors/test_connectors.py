@@ -82,7 +82,7 @@ async def test_closed_registry_has_nothing(lab: ConnectorsLab) -> None:
 
 @in_both_modes
 async def test_connector_is_got_by_its_class(lab: ConnectorsLab) -> None:
-    """The registry returns a connector as its own class, or refuses if its class is another."""
+    """The registry returns a connector, unless the caller asks for it as another class."""
     diary = lab.add("base")
     assert diary is lab.registry.get("base", lab.kind)
     assert diary is lab.registry["base"]
@@ -100,7 +100,7 @@ async def test_connector_is_got_by_its_class(lab: ConnectorsLab) -> None:
 
 @in_both_modes
 async def test_names_and_dependencies_are_checked(lab: ConnectorsLab) -> None:
-    """A connector name must be unused, and its dependencies must already exist."""
+    """A connector's name must be unused, and the connectors that it depends on must exist."""
     lab.add("base")
     with pytest.raises(ConfigurationError, match="Another connector is named 'base'"):
         lab.add("base")
@@ -112,7 +112,7 @@ async def test_names_and_dependencies_are_checked(lab: ConnectorsLab) -> None:
 
 @in_both_modes
 async def test_replaced_connector_closes_after_its_last_use(lab: ConnectorsLab) -> None:
-    """A block that uses a replaced connector keeps the old one, closed after its last use."""
+    """A block keeps using a replaced connector, which is closed after its last use."""
     old_connector = lab.add("base")
     first, second = lab.registry.use("base", lab.kind), lab.registry.use("base")
     assert old_connector is await lab.enter(first)
@@ -150,7 +150,7 @@ async def test_connector_that_others_need_is_not_removed(lab: ConnectorsLab) -> 
 
 @in_both_modes
 async def test_connector_in_use_survives_the_end_of_the_registry(lab: ConnectorsLab) -> None:
-    """If a connector is in use when the registry closes, the last block that uses it closes it."""
+    """A connector in use while the registry closes is closed by the last block that uses it."""
     lab.add("base")
     connector_use = lab.registry.use("base")
     await lab.enter(connector_use)
@@ -182,7 +182,7 @@ async def test_declared_connector_is_made_when_it_is_used(lab: ConnectorsLab) ->
 
 @in_both_modes
 async def test_threads_share_the_connector_that_the_first_makes(lab: ConnectorsLab) -> None:
-    """A thread that needs a connector which another is creating waits, and gets the same one."""
+    """If another thread is creating a connector, a thread waits and gets the same connector."""
     asking = Event()
     got: list[Any] = []
 
@@ -265,7 +265,7 @@ async def test_unhealthy_connector_neither_hides_health_of_others_nor_reveals_se
 
 @in_both_modes
 async def test_list_shows_what_is_known(lab: ConnectorsLab) -> None:
-    """The list shows versions, pool and operations of each connector that was created."""
+    """The list shows the version, pool and operations of each connector that was created."""
     lab.add("base")
     lab.add("shop", "base")
     _, shop = lab.registry.descriptions()
@@ -323,7 +323,7 @@ async def test_adding_one_of_thousands_of_connectors_creates_none(lab: Connector
     """Adding one of thousands of connectors creates none, and does not touch other connectors."""
 
     class UntouchableConnector:
-        """A connector that fails the test if anything uses it."""
+        """A connector that fails the test if it is used at all."""
 
     for number in range(5000):
         description = ConnectorDescription(name=f"c{number}", kind="diary")
@@ -376,7 +376,7 @@ def test_unknown_dependencies_do_not_change_the_order() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_forked_child_makes_connector_that_parent_was_making() -> None:
-    """A child that was forked while its parent made a connector can make the connector itself."""
+    """If a fork happens while the parent creates a connector, the child can create it itself."""
     connectors = Connectors(ConnectorManager([Service("diaries")]))
     names: list[str] = []
 

@@ -49,7 +49,7 @@ def configuration(kind: str, url: str, **settings: Any) -> dict[str, Any]:
 
 
 def test_graphql_documents_run_by_name(shop: GraphQLServer, tmp_path: Path) -> None:
-    """A GraphQL document of the configuration runs by name, with its variables as arguments."""
+    """A GraphQL document in the configuration runs by name; its variables are the arguments."""
     schema = tmp_path / "shop.graphql"
     schema.write_text(SDL, "utf-8")
     settings = {"documents": DOCUMENTS, "schema": str(schema)}
@@ -86,7 +86,7 @@ def test_asynchronous_graphql_connector(shop: GraphQLServer) -> None:
 
 
 def test_graphql_connector_may_send_document_hash() -> None:
-    """A GraphQL connector may send a document's hash, and its text if the service asks for it."""
+    """A GraphQL connector may send only a document's hash, and the text if the service wants it."""
     problem = {"message": "unknown", "extensions": {"code": "PERSISTED_QUERY_NOT_FOUND"}}
     with VendorServer() as server:
         server.respond(200, {}, json.dumps({"errors": [problem]}).encode())

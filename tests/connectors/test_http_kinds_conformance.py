@@ -135,7 +135,7 @@ SERVICES = {"graphql": graphql, "json-rpc": json_rpc, "xml-rpc": xml_rpc, "odata
 
 @pytest.fixture(scope="module", params=SERVICES, name="service")
 def _service(request: pytest.FixtureRequest) -> Generator[Service]:
-    """Yield each service, one after another."""
+    """Yield each of the services, one at a time."""
     yield from SERVICES[request.param]()
 
 
@@ -148,7 +148,7 @@ def _refusing(tmp_path_factory: pytest.TempPathFactory) -> Generator[RefusingSer
 
 @pytest.fixture(name="network")
 def _network(service: Service) -> Generator[TcpProxy]:
-    """Yield a TCP proxy between the manager and the service."""
+    """Yield a TCP proxy between a manager and the service."""
     parts = urlsplit(service.url)
     with TcpProxy(parts.hostname or "", parts.port or 0) as proxy:
         yield proxy
@@ -162,7 +162,7 @@ def subject(
     *,
     is_async: bool,
 ) -> connector_conformance.ConnectorSubject:
-    """Return the connector under test, and collect the managers that have to be closed."""
+    """Return the connector under test, and add its manager to the list of those to close."""
     settings = service.kind.settings(**service.settings)
     build: Any = service.kind.build_async if is_async else service.kind.build
     host, port = network.address

@@ -64,7 +64,7 @@ for kind, (library, settings) in libraries.items():
 
 
 def test_kinds_are_described_without_their_libraries() -> None:
-    """Kinds are described without their libraries; using one without its library names it."""
+    """Kinds are described even if their libraries are missing; using one then names its library."""
     finished = subprocess.run(
         [sys.executable, "-c", WITHOUT_LIBRARIES, *sys.path],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Operations that are run by name refuse invalid arguments."""
+"""Operations that are called by name refuse invalid arguments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def depth(value: Any) -> int:
 
 
 def argument_depth(arguments: Mapping[str, Any]) -> int:
-    """Return the depth of an argument; a text is encoded first."""
+    """Return how deeply an argument is nested; a string counts as its encoded form."""
     value = arguments["value"]
     return len(value.encode()) if isinstance(value, str) else depth(value)
 
@@ -55,7 +55,7 @@ def test_arguments_that_are_not_plain_json_are_refused(arguments: Any, problem: 
 
 @in_both_modes
 async def test_name_of_an_operation_that_is_no_text_is_refused(lab: ConnectorsLab) -> None:
-    """The name of an operation must be a str."""
+    """The name of an operation must be a string."""
     lab.add("base")
     with pytest.raises(ConfigurationError, match="has no operation 5"):
         await lab.run(lab.registry.run, "base", 5)

@@ -57,7 +57,7 @@ class SlowGreeting:
         return f"Hello {self.person}".encode()
 
     def translate_error(self, _: Exception, /) -> None:
-        """Classify no error."""
+        """Return None, so that no error is translated."""
 
 
 class AsyncSlowGreeting(SlowGreeting):
@@ -73,7 +73,7 @@ class AsyncSlowGreeting(SlowGreeting):
 
 
 class WatchedConnector(RecordingConnector):
-    """A connector that records each use after it was closed.
+    """A connector that records each use after its close.
 
     Attributes:
         uses, late_uses, ends: the number of uses, of those after its end, and of its ends.
@@ -110,7 +110,7 @@ class AsyncWatchedConnector(WatchedConnector, AsyncRecordingConnector):
 
 
 class Schedule:
-    """Random steps of callers, and of tasks that replace the connector.
+    """Random steps of callers, and of tasks that replace a connector.
 
     Attributes:
         made: all connectors.
@@ -126,7 +126,7 @@ class Schedule:
         registry.add(self.connector(random.Random(seed)))
 
     def connector(self, dice: random.Random) -> WatchedConnector:
-        """Return a new connector, of one of two kinds."""
+        """Return a new connector of the kind `diary` or `ledger`."""
         self.made.append(self.kind(dice.choice(["diary", "ledger"]), dice.randrange(4)))
         return self.made[-1]
 
@@ -158,7 +158,7 @@ class Schedule:
             assert {HealthState.HEALTHY} == {answer.state for answer in answers}
 
     def check(self) -> None:
-        """Check that no call was lost or met a closed connector, and that each was closed once."""
+        """Check that no call was lost or used a closed connector, and that each was closed once."""
         calls = [
             f"Hello {caller}-{number}"
             for caller in range(CALLERS)
@@ -236,7 +236,7 @@ async def test_connector_that_is_replaced_during_its_health_check_is_closed_afte
 
 @in_both_modes
 async def test_block_of_another_class_is_refused(lab: ConnectorsLab) -> None:
-    """A block that requests a connector of another class is refused, and keeps none open."""
+    """A block that asks for a connector as another class is refused, and leaves none in use."""
     lab.add("base")
     with pytest.raises(ConfigurationError, match=r"of the class (Async)?RecordingConnector"):
         await lab.enter(lab.registry.use("base", WatchedConnector))
@@ -264,7 +264,7 @@ async def test_context_manager_cannot_be_entered_again_during_its_block(lab: Con
 
 @in_both_modes
 async def test_connector_that_was_replaced_while_it_was_created(lab: ConnectorsLab) -> None:
-    """A caller who waits for a connector's creation gets the one that replaced it."""
+    """If a connector is replaced while it is created, a waiting caller gets the replacement."""
     new_connector = lab.diary("base")
     replacing: list[Any] = []
 
@@ -287,7 +287,7 @@ class CloseInterrupted(BaseException):
 
 @in_both_modes
 async def test_interrupted_close_closes_the_other_connectors(lab: ConnectorsLab) -> None:
-    """If closing a connector is interrupted, all others are closed before the error is raised."""
+    """If closing a connector is interrupted, the others are closed before the error is raised."""
     lab.add("base")
     lab.add("shop", "base").failure = CloseInterrupted()
     lab.add("till").failure = OSError()

@@ -28,7 +28,7 @@ STATEMENTS = {
 
 
 def table(**settings: Any) -> dict[str, Any]:
-    """Return a configuration with one connector."""
+    """Return a configuration with one `sql` connector."""
     return {"connectors": {"stock": {"kind": "sql", "statements": STATEMENTS, **settings}}}
 
 
@@ -86,7 +86,7 @@ def test_database_is_given_by_fields(tmp_path: Path) -> None:
     ],
 )
 def test_fields_make_the_address(settings: dict[str, Any], address: str) -> None:
-    """Special characters in user, password or database names do not change the database URL."""
+    """Special characters in user, password or database names are escaped in the database URL."""
     assert address == SqlSettings(**settings).address().reveal()
 
 

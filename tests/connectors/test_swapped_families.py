@@ -1,4 +1,4 @@
-"""One program moves to systems of another family after a change of its configuration.
+"""One program works with systems of another family after its configuration is changed.
 
 What is neutral between families are the contract of files, and operations that are run by their
 name with plain JSON. A broker has the operation `publish`, and a database has it once the
@@ -63,7 +63,7 @@ def program(configuration: dict[str, Any], http: Any) -> list[str]:
 
 
 async def asynchronous_program(configuration: dict[str, Any], http: Any) -> list[str]:
-    """Store and publish the orders from an event loop, one file after another."""
+    """Publish the orders from an event loop, one after another, and return the files' names."""
     async with moorage.aopen(configuration, http=http) as hub:
         for order in ORDERS.values():
             await hub.connectors.run("events", "publish", {"topic": TOPIC, "payload": order})
@@ -174,7 +174,7 @@ def files_of(kind: str, folder: Path) -> tuple[dict[str, Any], Any]:
 def test_only_the_configuration_names_the_families(
     tmp_path: Path, files: str, queue_kind: str
 ) -> None:
-    """One program keeps files in a folder or bucket, and publishes to a broker or a table."""
+    """One program stores files in a folder or a bucket, and publishes to a broker or a table."""
     vendor, http = files_of(files, tmp_path)
     with QUEUES[queue_kind]() as (events, payloads):
         configuration = {
@@ -213,7 +213,7 @@ def publisher_of(settings: dict[str, Any], *, is_async: bool) -> Any:
 
 @contextmanager
 def brokers() -> Generator[tuple[list[dict[str, Any]], Callable[[], list[str]]]]:
-    """Yield the settings of brokers of three kinds, and a function that returns all messages."""
+    """Yield the settings of three kinds of brokers, and a function that returns all messages."""
     with stream() as first, queue() as second, jetstream() as third:
         queues = [first, second, third]
 

@@ -1,4 +1,4 @@
-"""One program works with another database and another broker after a change of its configuration.
+"""One program works with another database and broker after its configuration is changed.
 
 The program reads orders from a database, and publishes them to a broker. Only its configuration
 names their kinds. All servers are real but those of Kafka and SQS, for which there is a cluster of
@@ -42,7 +42,7 @@ STATEMENTS = {
 
 
 def program(path: Path) -> list[str]:
-    """Publish the orders of a database to a broker, and return the topics of the receipts."""
+    """Publish the orders of a database to a broker, and return the topics in the receipts."""
     with moorage.open(path) as hub:
         run = hub.connectors.run
         run("stock", "create")
@@ -70,7 +70,7 @@ async def asynchronous_program(path: Path) -> None:
 
 @pytest.fixture(name="configuration")
 def _configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Return a function that writes the configuration of a program; secrets are references."""
+    """Return a function that writes a program's configuration, with secrets as references."""
 
     def value_of(connector: str, key: str, value: str) -> str:
         if key not in {"url", "secret_access_key"}:
@@ -143,7 +143,7 @@ def mqtt() -> Generator[Broker]:
 
 @contextmanager
 def kafka() -> Generator[Broker]:
-    """Yield a cluster of librdkafka."""
+    """Yield a Kafka cluster that librdkafka simulates."""
     with KafkaCluster() as cluster:
         cluster.create(TOPIC)
 
@@ -195,7 +195,7 @@ PLACES = [
 def test_only_the_configuration_names_the_kinds(
     configuration: Callable[..., Path], database: str, broker: str
 ) -> None:
-    """One program moves its orders from each database to each broker."""
+    """One program publishes its orders from each database to each broker."""
     stock = {"kind": "sql", "url": url_of(database)}
     with BROKERS[broker]() as (events, payloads):
         topics = program(configuration(stock=stock, events=events))

@@ -1,4 +1,4 @@
-"""Accounting values that tests of all contracts use."""
+"""Accounting values that the tests of several contracts use."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ MODES = pytest.mark.parametrize("hub_class", [Hub, AsyncHub], ids=["sync", "asyn
 
 
 class PigeonHubs:
-    """Two servers of a fictional SMS vendor, an account at each, and the recorded events."""
+    """Two servers of a fictional SMS vendor, an account at each, and the events of calls."""
 
     def __init__(self, *, keys: bool = True) -> None:
         self.one, self.two = PigeonServer("one.example"), PigeonServer("two.example")
@@ -60,5 +60,5 @@ class PigeonHubs:
 
 
 async def result_of(value: Any) -> Any:
-    """Return the result of a call, awaited if necessary."""
+    """Return the result of a call, awaited if it is awaitable."""
     return await value if inspect.isawaitable(value) else value

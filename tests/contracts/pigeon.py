@@ -1,4 +1,4 @@
-"""A fictional SMS vendor and its server, as another package would define them."""
+"""A fictional SMS vendor and its server, in the form that another package would define."""
 
 # ruff: noqa: D102 - the contract says what its verbs are
 
@@ -73,7 +73,7 @@ class TextMessageVendor(Vendor):
 
 
 class PigeonServer(Sandbox):
-    """The server of the fictional SMS vendor."""
+    """The server of the fictional SMS vendor, which records the messages."""
 
     def __init__(self, host: str = "pigeon.example") -> None:
         super().__init__()

@@ -33,7 +33,7 @@ OperationCall = Callable[[Any], Awaitable[Any]]
 
 
 class VendorReached(Exception):
-    """Raised by the fake vendor to show that it was called."""
+    """The exception by which the fake vendor shows that it was called."""
 
 
 async def _return_later(value: Any) -> Any:
@@ -78,14 +78,14 @@ class RecordingDispatcher:
 
     @property
     def calling(self) -> Any:
-        """Return fake ports that run steps one after another."""
+        """Return fake tools for a call, which run steps one after another."""
         core = SimpleNamespace(
             run_all=self._run_each, settle=_return_later, execute=_record_command, cipher=None
         )
         return SimpleNamespace(core=core)
 
     def rehearses(self, _: Any) -> bool:
-        """Report that the operation is a rehearsal."""
+        """Report that every operation is a rehearsal."""
         return True
 
     async def _run_each(
@@ -95,19 +95,19 @@ class RecordingDispatcher:
         return [await step() for step in steps]
 
     def refusal(self, operation: str, recipients: Any) -> None:
-        """Refuse no recipient."""
+        """Return None, so that no recipient is refused."""
 
     async def execute(
         self, request: Any, perform: Any, *, key: Any = None, timeout: Any = None
     ) -> Any:
-        """Make a fake wire that records the requests which a rehearsal reports."""
+        """Record an operation, and run it with the recording vendor."""
         self._write(request, key, timeout)
         return await perform(self._vendor, self.wire)
 
     async def execute_at(
         self, ref: Any, request: Any, perform: Any, *, key: Any = None, timeout: Any = None
     ) -> Any:
-        """Record the request and the reference, and run the operation at its account."""
+        """Record an operation's request and reference, and run it at the reference's account."""
         self._write(request, key, timeout)
         self.ref = ref
         return await perform(self._vendor, self.wire, Ref.parse(ref))
@@ -139,7 +139,7 @@ class RecordingDispatcher:
 
 
 def record_operation(flows: Any, use: OperationCall) -> RecordingDispatcher:
-    """Run an operation once and return the dispatcher that recorded it."""
+    """Run an operation once, and return the dispatcher that recorded it."""
     dispatcher = RecordingDispatcher()
 
     async def use_flows_of() -> None:
@@ -156,7 +156,7 @@ def record_operation(flows: Any, use: OperationCall) -> RecordingDispatcher:
 
 @attrs.define
 class AnsweringDispatcher(RecordingDispatcher):
-    """A recording dispatcher whose vendor returns an answer."""
+    """A recording dispatcher whose vendor gives an answer that the test sets."""
 
     vendor: Any = None
 
@@ -166,7 +166,7 @@ class AnsweringDispatcher(RecordingDispatcher):
 
 
 def dispatcher_answering(verb: str, answer: Any) -> Any:
-    """Return a dispatcher whose vendor's method of this name always returns this answer."""
+    """Return a dispatcher whose vendor always gives this answer in the method of this name."""
 
     async def give_answer(*_: Any, **__: Any) -> Any:
         return answer

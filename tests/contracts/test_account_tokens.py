@@ -1,4 +1,4 @@
-"""Accounts that fetch their own OAuth tokens, by the OAuth clients that their vendor declares."""
+"""Accounts fetch their own OAuth tokens through the OAuth clients that the vendor declares."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class TokenVendor(Vendor):
 
 
 class HeraldServer(Sandbox):
-    """The fictional vendor's server, with a check of OAuth tokens."""
+    """The fictional vendor's server, which checks OAuth tokens."""
 
     hosts = ("herald.example",)
 
@@ -126,14 +126,14 @@ class HeraldServer(Sandbox):
 def hub(
     kind: type[Any], hall: HeraldServer, vendor: TokenVendor | None = None, **ports: Any
 ) -> Any:
-    """Return a synchronous or asynchronous hub with one account at the fictional vendor."""
+    """Return a sync or async hub with one account at the fictional vendor."""
     client = SandboxHttpClient if kind is Hub else AsyncSandboxHttpClient
     account = Account("main", vendor or TokenVendor())
     return kind([account], [Route("sms", "main")], http=client(hall), **ports)
 
 
 def provider(kind: type[Any], *existing: Any) -> Any:
-    """Return a credential provider, synchronous or asynchronous like the hub."""
+    """Return a credential provider of the same mode as the hub."""
     return (MemoryCredentialProvider if kind is Hub else AsyncMemoryCredentialProvider)(*existing)
 
 
@@ -195,7 +195,7 @@ async def test_other_services_use_the_hosts_credentials(hub_class: type[Any]) ->
 
 @MODES
 async def test_client_credentials_in_the_form(hub_class: type[Any]) -> None:
-    """An account can send its client credentials in the form, and request a scope."""
+    """An account can send its client credentials in the request's form, and ask for a scope."""
     server = HeraldServer(posted=True, scope="cries")
     vendor = TokenVendor(posted=True, scope="cries")
     await result_of(hub(hub_class, server, vendor).sms().send(MESSAGE))
@@ -217,7 +217,7 @@ async def test_refused_client_secret_is_not_shown(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_every_token_refused(hub_class: type[Any]) -> None:
-    """If the vendor refuses a new token, too, AuthenticationFailed is raised."""
+    """If the vendor refuses even a new token, AuthenticationFailed is raised."""
     server = HeraldServer()
     server.fail(reply({}, 401), reply({}, 401))
     with pytest.raises(AuthenticationFailed):
@@ -262,7 +262,7 @@ async def test_missing_token_moves_to_the_next_account(
     ],
 )
 def test_token_endpoint_is_strict(form: dict[str, str], error: str) -> None:
-    """The error of a refused token request has OAuth's error code."""
+    """The error for a refused token request has the error code of OAuth."""
     server = HeraldServer()
     request = Request.post("/", form=form, headers={"Authorization": "Basic ZXJwOmh1c2g="})
     url = "https://herald.example/oauth/token"

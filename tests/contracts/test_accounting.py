@@ -99,13 +99,13 @@ def _invoice_with(**fields: Any) -> BookInvoice:
 
 
 def test_trailing_zeros_do_not_count() -> None:
-    """Zeros beyond the fourth decimal of a price do not count as decimals."""
+    """Zeros after the fourth decimal of a price do not count as decimals."""
     line = attrs.evolve(books.LINE, unit_price=Decimal("1.500000"))
     assert Money("1.50", "EUR") == line.net("EUR")
 
 
 def test_invoice_needs_what_its_fields_need() -> None:
-    """Drafts, items, sales accounts and numbers of invoices need capabilities; bills need fewer."""
+    """Drafts, items, sales accounts and invoice numbers need capabilities; bills need fewer."""
     item_line = BookInvoiceLine(description="x", unit_price=Decimal(1), item="10")
     sale = attrs.evolve(books.INVOICE, lines=[item_line])
     assert frozenset({AccountingCapability.ITEMS}) == sale.needs
@@ -130,7 +130,7 @@ def test_invoice_needs_what_its_fields_need() -> None:
 
 
 def test_numbers_of_contacts_need_a_capability() -> None:
-    """A contact with a number, and a search by number, need a vendor that stores numbers."""
+    """A contact's number, and a search by number, need a vendor that stores numbers."""
     needs = frozenset({AccountingCapability.CONTACT_NUMBERS})
     assert needs == Contact(name="Mill Ltd", number="C-1").needs
     assert needs == ContactQuery(number="C-1").needs

@@ -266,11 +266,11 @@ class RecordingVendor(Vendor):
 
 
 class VendorReached(Exception):
-    """Raised by the fake vendor to show that it was called."""
+    """The exception by which the fake vendor shows that it was called."""
 
 
 def names() -> dict[str, Any]:
-    """Return the names that annotations use but only type checkers import."""
+    """Return the names in annotations that only type checkers import."""
     fields: dict[str, Any] = {}
     for module in (
         "contracts.accounting",
@@ -351,7 +351,7 @@ def is_of(value: object, hint: Any) -> bool:
 async def result_of_call(
     vendor: RecordingVendor, call: Callable[[], Any]
 ) -> tuple[Exception | None, bool]:
-    """Return the error of a call, and whether the call reached the vendor."""
+    """Return the error of a call, and whether the call has reached the vendor."""
     vendor.told.clear()
     try:
         call_result = call()
@@ -367,7 +367,7 @@ async def result_of_call(
 @pytest.mark.parametrize("mode", [Hub, AsyncHub], ids=["sync", "async"])
 @pytest.mark.parametrize("contract, verb", VERBS, ids=lambda name: name)
 def test_wrong_type_is_refused_by_name(contract: str, verb: str, mode: type[Any]) -> None:
-    """An argument of a wrong type is refused by name, and the vendor is not called."""
+    """An argument of a wrong type is refused with its name, and the vendor is not called."""
     flow = getattr(FLOWS[contract], verb)
     module = vars(import_module(flow.__module__))
     hints = get_type_hints(flow, module | names())
@@ -401,7 +401,7 @@ def test_wrong_type_is_refused_by_name(contract: str, verb: str, mode: type[Any]
 
 @pytest.mark.parametrize("reason", list(RefundReason))
 def test_enum_members_may_be_texts(reason: RefundReason) -> None:
-    """An argument given as the text of an enum member reaches the vendor as that member."""
+    """If an argument is the text of an enum member, the vendor gets the member."""
     vendor = RecordingVendor()
     payments = Hub([Account("main", vendor, settings={"volatile_keys": True})]).payments()
     for value in (reason, reason.value):

@@ -1,4 +1,4 @@
-"""`at_once`, the number of concurrent requests, is at least one."""
+"""The argument `at_once`, the number of concurrent requests, is at least one."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ REQUEST = ConsentRequest(return_url=RETURN_URL)
 
 
 def plan(operation: str, *arguments: Any, **named: Any) -> Any:
-    """Return the requirements of an operation."""
+    """Return the requirements that an operation has for its vendor."""
     return BankContract.operations()[operation].plan(BankContract(), *arguments, **named)
 
 
@@ -126,7 +126,7 @@ def test_wrong_sort_codes_are_refused(fields: dict[str, Any], field: str) -> Non
 
 
 def test_account_with_a_sort_code_shows_four_digits() -> None:
-    """Separators are left out, and the repr shows only the last digits."""
+    """In a sort code, separators are removed, and the repr shows only the last four digits."""
     same_account = SortCodeAccount(sort_code="20 00 00", number="55 77 99 11")
     assert (ACCOUNT, "20000055779911") == (same_account, same_account.value)
     assert "SortCodeAccount('…9911')" == f"{ACCOUNT!r}"
@@ -137,7 +137,7 @@ def test_account_with_a_sort_code_shows_four_digits() -> None:
 
 
 def test_requirements_follow_from_the_arguments() -> None:
-    """A named bank, chosen accounts, pending transactions and instant payments need features."""
+    """A named bank, chosen accounts, pending entries and instant payments need capabilities."""
     order = PaymentOrder(debtor=IBAN, transfer=TRANSFER, return_url=RETURN_URL)
     sterling = PaymentOrder(debtor=ACCOUNT, transfer=STERLING, return_url=RETURN_URL)
     request = attrs.evolve(REQUEST, institution="B", accounts=[IBAN])
@@ -187,7 +187,7 @@ def test_other_types_are_refused(
 
 
 def test_values_hide_personal_data_and_can_be_stored() -> None:
-    """A repr shows no link, owner or account number, and values survive being packed."""
+    """A repr shows no link, owner or account number, and each value can be packed and read back."""
     consent = BankConsent(ref=REF, status=ConsentStatus.PENDING, link="https://bank.example/secret")
     account = BankAccount(ref=REF, iban=Iban(IBAN), number=IBAN, owner="Ada", name="Ada's")
     national = attrs.evolve(account, iban=None, number="12345")

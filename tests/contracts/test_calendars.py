@@ -46,7 +46,7 @@ def event(**fields: Any) -> NewEvent:
 
 @given(moment=MOMENTS, zone=ZONES)
 def test_every_moment_exists_in_its_zone(moment: datetime, zone: str) -> None:
-    """A moment's local time exists, is accepted, and has at most one other reading."""
+    """The local time of a moment exists, is accepted, and stands for at most one other moment."""
     local = moment.astimezone(ZoneInfo(zone))
 
     assert time_exists(local)
@@ -80,7 +80,7 @@ def test_stored_times_keep_their_zone(moment: datetime, zone: str) -> None:
     ],
 )
 def test_changes_of_clocks_are_known(local: datetime, *, skipped: bool, twice: bool) -> None:
-    """Local times that a clock change skips or repeats are recognised."""
+    """Local times that a clock change skips or repeats are recognised as such."""
     assert (skipped, twice) == (not time_exists(local), is_ambiguous(local))
 
 
@@ -149,7 +149,7 @@ def test_attendee_needs_an_address(email: Any) -> None:
     ],
 )
 def test_impossible_changes_are_refused(fields: dict[str, Any], field: str) -> None:
-    """Empty changes, only one of start and end, and a field both set and emptied are refused."""
+    """A change is refused if it is empty, has only start or end, or sets and empties a field."""
     with pytest.raises(InvalidData) as excinfo:
         EventChanges(**fields)
 
@@ -157,7 +157,7 @@ def test_impossible_changes_are_refused(fields: dict[str, Any], field: str) -> N
 
 
 def test_changes_name_their_values() -> None:
-    """Changes return the named fields' values: empty lists if emptied, None if not named."""
+    """The values of a change include the fields to clear: attendees as empty, others as None."""
     changes = EventChanges(title="Visit", clear=["attendees", "location", "recurrence"])
 
     assert {
@@ -217,7 +217,7 @@ def test_impossible_rules_are_refused(text: str) -> None:
 
 
 def test_whole_days_may_end_with_a_day() -> None:
-    """A recurring all-day event ends on a date, and an end with a time is refused."""
+    """A recurring all-day event ends on a date; an end with a time is refused."""
     days: dict[str, Any] = {"start": date(2026, 3, 2), "end": date(2026, 3, 3)}
 
     assert event(**days, recurrence="FREQ=DAILY;UNTIL=20260401").recurrence
@@ -232,7 +232,7 @@ def test_unknown_name_of_time_zone_is_read_as_none(name: str | None) -> None:
 
 
 def test_the_zone_of_an_offset_has_no_name() -> None:
-    """UTC and named time zones have a name; a fixed offset has none."""
+    """UTC and named time zones have a name, and a fixed offset has none."""
     moments = (START, START.astimezone(UTC), START.astimezone(timezone(timedelta(hours=1))))
 
     assert ["Europe/Berlin", "UTC", None] == [zone_name(moment) for moment in moments]
@@ -268,7 +268,7 @@ def test_impossible_questions_are_refused(options: dict[str, Any], field: str) -
 
 
 def test_attendees_are_recipients() -> None:
-    """An event with an attendee outside the allowed recipients is held back."""
+    """If an attendee is not an allowed recipient, the event is held back."""
     sandbox = GoogleCalendarSandbox()
     configuration = {
         "vendors": {"google_calendar": {"credentials": sandbox.key_file()}},

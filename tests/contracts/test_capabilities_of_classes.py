@@ -1,4 +1,4 @@
-"""A vendor's class whose capabilities do not agree with its methods is refused when defined."""
+"""If a vendor class's capabilities do not fit its methods, its definition is refused."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Gull(Vendor):
 
 
 async def method(*_: Any, **__: Any) -> None:
-    """Do nothing, as the method of any operation."""
+    """Do nothing, in place of any operation's method."""
 
 
 def refusal(capabilities: set[str], *methods: str, **attributes: Any) -> ConfigurationError:
-    """Return the error of defining a class with these capabilities and methods."""
+    """Return the error that defining a class with these capabilities and methods raises."""
     members = {"capabilities": frozenset(capabilities), **dict.fromkeys(methods, method)}
     with pytest.raises(ConfigurationError) as excinfo:
         type("Tern", (Gull,), {"name": "tern", **members, **attributes})
@@ -70,7 +70,7 @@ def test_capability_without_its_method_is_refused() -> None:
 
 
 def test_unknown_capability_is_refused() -> None:
-    """The error of a misspelt capability names the similar one; otherwise it lists all."""
+    """The error for a misspelt capability names the similar one, or else lists all of them."""
     error = refusal({"lookup"})
     assert (
         "The vendor tern has the capability 'lookup', which is no capability of sms."
@@ -81,19 +81,19 @@ def test_unknown_capability_is_refused() -> None:
 
 
 def test_methods_that_only_flows_call_are_checked() -> None:
-    """The method of an operation that is a flow needs its capability, too."""
+    """A method that only a flow of the SDK calls needs its capability, too."""
     error = refusal(set(), "get_rates", kinds=("shipping",))
 
     assert "not the capability 'rates'" in error.args[0]
 
 
 def test_operations_of_tables_are_checked() -> None:
-    """A method that is made by a table of the SDK is checked as any other."""
+    """A method that a table of the SDK creates is checked like any other method."""
     with pytest.raises(ConfigurationError, match="has the method get, but not the capability"):
 
         @attrs.frozen(kw_only=True)
         class Tern(sdk.ApiVendor):
-            """A vendor with an operation and without its capability."""
+            """A vendor that has an operation but not its capability."""
 
             name = "tern"
             kinds = ("sms",)
@@ -110,12 +110,12 @@ def test_operations_of_tables_are_checked() -> None:
     ],
 )
 def test_classes_that_may_be_right_are_accepted(members: dict[str, Any]) -> None:
-    """Agreeing classes, classes with any method, and contracts of others are accepted."""
+    """A class is accepted if its methods fit or may be any, or if its contract is unknown."""
     assert issubclass(type("Tern", (Gull,), members), Vendor)
 
 
 def test_subclass_may_switch_a_feature_off() -> None:
-    """A subclass may leave out a capability although it inherits or overrides the method."""
+    """A subclass may leave out a capability, even if it inherits or overrides its method."""
     kind = vendor_class("twilio")
     members: dict[str, Any] = {"capabilities": kind.capabilities - {"look_up"}}
 
@@ -124,7 +124,7 @@ def test_subclass_may_switch_a_feature_off() -> None:
 
 
 def test_base_class_without_a_name_is_not_checked() -> None:
-    """A base class of several vendors may have methods whose capabilities its subclasses state."""
+    """A base class without a name may have methods whose capabilities only its subclasses state."""
     base = type("Base", (Vendor,), {"kinds": ("sms",), "get": method})
     members = {"name": "tern", "capabilities": frozenset({"look_up"})}
 
@@ -139,7 +139,7 @@ def test_capabilities_of_our_vendors_agree(name: str) -> None:
 
 @pytest.mark.parametrize("kind", CONTRACTS)
 def test_methods_of_capabilities_are_those_of_vendors(kind: str) -> None:
-    """For each method that needs a capability, some vendor has the method and the capability."""
+    """For each method that needs a capability, some built-in vendor has both."""
     vendors = [vendor for name in vendor_names() if kind in (vendor := vendor_class(name)).kinds]
     verbs = contract(kind).optional_verbs()
 

@@ -18,7 +18,7 @@ MOMENT = datetime(2031, 5, 6, tzinfo=UTC)
 
 
 def test_fields_are_a_table_or_pairs() -> None:
-    """Fields may be a table or a list of pairs, and keep their order."""
+    """Fields may be passed as a table or as a list of pairs, and keep their order."""
     from_table = ChatMessage(text="a", fields={"Order": "1042", "Total": "1.00"})
 
     assert (("Order", "1042"), ("Total", "1.00")) == from_table.fields
@@ -96,7 +96,7 @@ def test_button_needs_a_label() -> None:
 
 
 def test_needs_of_a_message() -> None:
-    """A message needs the capabilities of the fields it uses, and otherwise none."""
+    """A message needs a capability for each special field that it uses, and otherwise none."""
     assert frozenset() == ChatMessage(text="a", title="b", fields={"c": "d"}).needs
     message = ChatMessage(
         text="a", channel="b", silent=True, send_at=MOMENT, buttons=[LinkButton("c", URL)]
@@ -141,7 +141,7 @@ def test_limits_of_a_vendor(limits: dict[str, int], field: str) -> None:
 def test_existing_message_takes_no_channel_and_no_time(
     operation: str, fields: dict[str, Any], field: str
 ) -> None:
-    """A reply names no channel; an edited message has no channel, `silent` or `send_at`."""
+    """A reply has no channel, and an edited message has no channel, `silent` or `send_at`."""
     chat = Hub([]).chat()
     with pytest.raises(InvalidData) as excinfo:
         getattr(chat, operation)(Ref("slack", "team", "1"), ChatMessage(text="a", **fields))

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("value", ["id", "ref", "payment", None])
 def test_person_closes_a_payment_as_done(value: str | None) -> None:
-    """After a payment was closed with a receipt, a repeat returns the receipt and sends nothing."""
+    """If a payment is closed with a receipt, a repeat returns the receipt and sends nothing."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
@@ -70,7 +70,7 @@ def test_person_closes_a_payment_as_done(value: str | None) -> None:
 
 
 def test_closed_payment_is_replayed_to_its_own_request_only() -> None:
-    """After a payment was closed as done, using its key with another amount is a conflict."""
+    """If a payment was closed as done, using its key with another amount is a conflict."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
@@ -129,7 +129,7 @@ def test_declined_payment_may_be_closed_as_not_done() -> None:
 
 
 def test_receipt_without_a_look_up() -> None:
-    """If a closed payment cannot be looked up, it has the requested amount and is pending."""
+    """If a closed payment cannot be looked up, it is pending, with the requested amount."""
     world = PaymentsWorld(UnlistedStripe)
     with world.hub() as hub:
         payments = hub.payments()
@@ -161,7 +161,7 @@ def test_receipt_without_a_look_up() -> None:
 
 
 def test_refund_is_closed_with_refund_own_id() -> None:
-    """A refund is closed with the refund's own id; without an id it is not found."""
+    """A refund is closed with the refund's own id; without that id it is not found."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         payments = hub.payments()
@@ -215,7 +215,7 @@ def test_receipt_of_another_payment_is_refused(key: str, receipt: Any, problem: 
 
 
 class PaymentClosingClient(SandboxHttpClient):
-    """An HTTP client that closes the payment while its look-up is sent."""
+    """An HTTP client that closes a payment while the payment's look-up is sent."""
 
     def __init__(self, world: PaymentsWorld) -> None:
         super().__init__(world.stripe)
@@ -242,7 +242,7 @@ def test_payment_closed_during_its_look_up() -> None:
 
 
 def test_tenants_are_listed_and_closed_apart() -> None:
-    """Two tenants' payments with the same key are closed separately."""
+    """Payments of two tenants with the same key are listed and closed separately."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         for tenant in ("acme", None):
@@ -271,7 +271,7 @@ def test_unreadable_response_cannot_resolve_a_key(answer: Any) -> None:
 def test_payment_that_job_has_settled_is_not_repeated_after_operator_says_not_done(
     kind: type[Stripe],
 ) -> None:
-    """A payment that the job has settled is not repeated after an operator says "not done".
+    """If the job has settled a payment and an operator then says "not done", it is not repeated.
 
     Where the request was sent again, its answer is stored under the service's key as well. Where
     the payment was looked up, that key is still unknown, and only the payment's record protects it.
@@ -294,7 +294,7 @@ class UnclaimableStore:
         self.post = state.post
 
     def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-        """Fail if the command claims a key; else execute it."""
+        """Raise an error if the command claims a key; otherwise execute it."""
         if isinstance(command, Claim):
             raise StorageUnavailable("It is away.")
         return self._state.execute(command, timeout)
@@ -327,7 +327,7 @@ def test_payment_that_was_never_sent_may_be_closed_as_not_done() -> None:
 
 
 def test_closing_as_not_done_is_not_recorded_as_a_call() -> None:
-    """Closing a payment as not done reads its stored answer, and the log omits that read."""
+    """If a payment is closed as not done, the log has no entry for reading its stored answer."""
     world, log = PaymentsWorld(KeylessStripe), MemoryIntegrationLogger()
     with world.hub(log=log) as hub:
         world.lose(hub)

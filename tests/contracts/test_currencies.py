@@ -1,4 +1,4 @@
-"""Exchange rates: exact ratios, and conversions that round only once."""
+"""Exchange rates: exact ratios, and conversions with a single rounding."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ KRONE: Final = table(
 
 
 def test_quotation_is_read_in_both_directions() -> None:
-    """A quotation's exact ratio in both directions respects the number of units."""
+    """A quotation gives an exact ratio in both directions, for its number of units."""
     yen = quotation("JPY", "7.7021", "NOK", 100)
 
     assert Fraction(77021, 1_000_000) == yen.ratio("JPY", "NOK")
@@ -109,7 +109,7 @@ def test_direction_of_quotation_does_not_matter() -> None:
 
 
 def test_amount_is_rounded_once() -> None:
-    """A conversion between two currencies does not round in the base currency."""
+    """A conversion between two currencies is not rounded in the base currency."""
     rates = table("EUR", quotation("EUR", "3", "USD"), quotation("EUR", "300", "JPY"))
 
     assert Money("1", "JPY") == rates.convert(Money("0.01", "USD"), "JPY", rounding=HALF_UP)
@@ -125,7 +125,7 @@ def test_amount_is_rounded_once() -> None:
 def test_fractions_are_rounded_as_decimals_are(
     whole: int, numerator: int, denominator: int, mode: str
 ) -> None:
-    """In each rounding mode a fraction is rounded like a decimal with enough digits."""
+    """In each rounding mode, a fraction is rounded like a decimal number with enough digits."""
     value = whole + Fraction(numerator % denominator, denominator)
     with decimal.localcontext(decimal.Context(prec=60)):
         expected = Decimal(value.numerator) / Decimal(value.denominator)

@@ -1,4 +1,4 @@
-"""DATEV booking batches: written batches are read back, and wrong values are refused."""
+"""DATEV booking batches: written batches can be read back, and wrong values are refused."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ _BOOKINGS = st.builds(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(_BOOKINGS, max_size=5))
 def test_written_batch_is_read_back(bookings: list[DatevBooking]) -> None:
-    """A batch for a fiscal year from July to June is read back, although its days have no year."""
+    """A batch for a fiscal year from July to June is read back, though its days lack the year."""
     batch = _batch(
         fiscal_year=date(2025, 7, 1),
         first=date(2025, 7, 1),
@@ -119,7 +119,7 @@ def test_smallest_batch_has_no_bookings() -> None:
 
 
 def test_leap_day_is_found_in_the_fiscal_year() -> None:
-    """29 February is read with the year of the fiscal year that has this day."""
+    """29 February is read as in that calendar year of the fiscal year which has this day."""
     batch = _batch(
         fiscal_year=date(2027, 7, 1),
         first=date(2027, 7, 1),
@@ -138,7 +138,7 @@ _LINES = [
 
 
 def test_journal_entry_becomes_bookings() -> None:
-    """If an entry has a single line on one side, each line of the other side is a booking."""
+    """If one side of a journal entry has a single line, each line of the other is a booking."""
     journal = Journal(date=date(2026, 2, 28), narration="Verkauf", lines=tuple(_LINES))
     bookings = datev_bookings(journal, document="RE-1")
     mirrored = Journal(
@@ -162,7 +162,7 @@ def test_journal_entry_becomes_bookings() -> None:
 
 
 def test_journal_entry_of_many_to_many_is_refused() -> None:
-    """An entry with several lines on both sides has no single contra account."""
+    """A journal entry with several lines on both sides is refused, as it has no contra account."""
     lines = (
         *_LINES,
         JournalLine(account="4900", debit=Decimal(5)),
@@ -302,7 +302,7 @@ def test_empty_lines_at_the_end_are_ignored() -> None:
 
 
 def test_empty_lines_are_bounded() -> None:
-    """A file with more than a thousand empty lines is refused at the first excess line."""
+    """A file with more than a thousand empty lines is refused as soon as the limit is passed."""
     assert 2 == len(read_datev(BODY + b"\r\n" * 1_000).bookings)
     with pytest.raises(InvalidData, match="follows 1000 other empty lines") as refusal:
         read_datev(BODY + b"\n" * 60_000_000)
@@ -311,7 +311,7 @@ def test_empty_lines_are_bounded() -> None:
 
 
 def test_errors_name_the_line_of_the_file() -> None:
-    """An error names the file line where the row begins, also after empty or broken lines."""
+    """An error contains the file line where its row begins, even after empty or broken lines."""
     header, headings, row, _ = BODY.split(b"\r\n", 3)
     cells = row.split(b";")
     cells[20] = b'"two\r\nlines"'

@@ -1,4 +1,4 @@
-"""Contracts are declared once; files, classes and pages are generated from that."""
+"""Contracts are declared once; files, classes and pages are generated from the declarations."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_generated_files_are_current(tmp_path: Path) -> None:
 
 @EACH_CONTRACT
 def test_users_call_the_declared_operations(kind: str) -> None:
-    """The sync and async hub have a contract's declared operations with their parameters."""
+    """Sync and async hubs have the operations that a contract declares, with their parameters."""
     declaration = contract(kind)
     name = kind.capitalize()
     flows = importlib.import_module(f"moorage.operations.{kind}")
@@ -54,7 +54,7 @@ def test_users_call_the_declared_operations(kind: str) -> None:
 
 @EACH_CONTRACT
 def test_scenarios_exist_for_each_contract(kind: str) -> None:
-    """Each contract has test scenarios for its vendors, and one for each capability."""
+    """Each contract has scenarios that test its vendors, and at least one for each capability."""
     assert BASIC[kind]
     assert set(contract(kind).capabilities) == BY_CAPABILITY[kind].keys()
 

@@ -57,7 +57,7 @@ def test_vendor_gets_all_arguments(name: str) -> None:
 
 
 def test_equal_requests_are_made_once() -> None:
-    """Operations with equal routing properties share one request object."""
+    """Operations with the same properties for routing share one request object."""
     request = shared_request("sms", "send", "acme", frozenset({"media"}), "DE", None)
 
     assert request is shared_request("sms", "send", "acme", frozenset({"media"}), "DE", None)
@@ -87,7 +87,7 @@ PAGES: dict[str, tuple[OperationCall, tuple[Any, ...]]] = {
 
 @pytest.mark.parametrize("name", PAGES)
 def test_vendor_gets_the_start_of_a_page(name: str) -> None:
-    """For a page of a list, the vendor gets the filter and the parsed cursor."""
+    """If a caller asks for a page of a list, the vendor gets the filter and the parsed cursor."""
     use, arguments = PAGES[name]
 
     assert arguments == record_operation(PaymentsFlows, use).told
@@ -119,7 +119,7 @@ class RequestlessVendor(Vendor):
 
 
 def calls_of(use: Callable[[], Any]) -> int:
-    """Return the number of Python function calls during the second of two executions."""
+    """Return how many Python functions are called when an operation is executed again."""
     calls: list[str] = []
 
     def count(frame: FrameType, event: str, _: Any) -> None:
@@ -137,7 +137,7 @@ def calls_of(use: Callable[[], Any]) -> int:
 
 
 def test_declared_operations_take_few_calls() -> None:
-    """A declared operation makes few Python function calls."""
+    """A declared operation calls few Python functions."""
     with closing(Hub([Account("post", RequestlessVendor())])) as hub:
         sms = hub.sms()
         calls = {

@@ -1,4 +1,4 @@
-"""The arguments that each operation passes to the dispatcher: name, capabilities, key, timeout."""
+"""Each operation passes its name, capabilities, key and timeout to the dispatcher."""
 
 from __future__ import annotations
 
@@ -403,7 +403,7 @@ def test_dispatcher_gets_operation_and_needs(flows: Any, operation: str) -> None
 
 
 def test_routes_learn_the_country() -> None:
-    """The dispatcher gets an operation's country code in capital letters."""
+    """The dispatcher gets the country code of an operation, in capital letters."""
     result = {
         name: record_operation(flows, use).country
         for (flows, name), (use, _, _) in PLAIN.items()
@@ -467,7 +467,7 @@ WRONG: dict[str, tuple[Any, OperationCall, str]] = {
 
 @pytest.mark.parametrize("operation", WRONG)
 def test_wrong_values_are_refused(operation: str) -> None:
-    """A value of a wrong type is refused with the name of its field."""
+    """A value of a wrong type is refused with the name of the value's field."""
     flows, use, field = WRONG[operation]
     with pytest.raises(InvalidData) as excinfo:
         record_operation(flows, use)

@@ -1,4 +1,4 @@
-"""Electronic invoices: addresses, documents, limits, and refused arguments."""
+"""Electronic invoices: addresses, documents and limits; wrong arguments are refused."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_wrong_address_is_refused(text: Any, field: str) -> None:
 def test_document_is_recognised(
     document: bytes, syntax: EinvoiceSyntax, document_type: EinvoiceType, needs: set[str]
 ) -> None:
-    """A document's root element decides its syntax and type."""
+    """The root element of a document determines its syntax, type and needed capabilities."""
     invoice = outgoing_invoice(document)
 
     assert (syntax, document_type) == (invoice.syntax, invoice.document_type)
@@ -117,7 +117,7 @@ def test_wrong_document_is_refused(document: Any) -> None:
 
 
 def test_document_larger_than_the_vendor_takes_is_refused() -> None:
-    """A document is refused if it exceeds the vendor's limit; a vendor may have no limit."""
+    """A document above its vendor's size limit is refused; a vendor may have no limit."""
     check_fits(outgoing_invoice(), {})
     check_fits(outgoing_invoice(), {"document_bytes": len(DOCUMENT)})
     with pytest.raises(InvalidData, match=f"accepts at most {len(DOCUMENT) - 1}") as excinfo:

@@ -31,7 +31,7 @@ from moorage.contracts.email_unsubscribe import Unsubscribe
 
 
 def _message_of(made: dict[str, Any]) -> EmailMessage:
-    """Return a message from plain values, such as file names."""
+    """Return a message built from plain values, such as file names."""
     if "attachments" in made:
         made["attachments"] = [Attachment(filename=made["attachments"], content=b"")]
     if "template" in made:
@@ -128,7 +128,7 @@ def test_header_injection_is_refused(where: dict[str, Any], part: str) -> None:
     "name", ["To", "bcc", "Subject", "From", "Content-Type", "Message-ID", "a b", "", "ä", "a:b"]
 )
 def test_headers_with_a_field_are_refused(name: str) -> None:
-    """A header with a field of its own, such as `Subject`, is refused."""
+    """A header that has its own field in a message, such as `Subject`, is refused."""
     with pytest.raises(InvalidData, match="header"):
         EmailMessage(text="Hello.", headers={name: "x"})
 
@@ -276,7 +276,7 @@ def test_invalid_bulks_are_refused(fields: dict[str, Any]) -> None:
 
 
 def test_email_addresses_with_equal_domains_are_equal() -> None:
-    """Two email addresses are equal if their domains are equal, encoded or not."""
+    """Email addresses are equal if their domains are the same in Unicode or ASCII form."""
     with pytest.raises(InvalidData, match="more than once"):
         EmailMessage(text="x", to=["ada@münchen.example", "ada@xn--mnchen-3ya.example"])
 
@@ -290,7 +290,7 @@ def test_recipient_has_an_address_once() -> None:
 
 
 def test_chunks_of_a_bulk() -> None:
-    """A bulk is split into the largest allowed chunks, and one recipient is never split."""
+    """A bulk is split into chunks of the allowed size, and a recipient is never split."""
     many_recipients = [
         BulkRecipient(to=f"a{n}@example.com", cc=f"c{n}@example.com") for n in range(3)
     ]
@@ -357,7 +357,7 @@ def test_email_status_that_may_still_change_is_not_final() -> None:
     ],
 )
 def test_daily_counts_are_added_up(granularity: str, days: list[date]) -> None:
-    """Daily statistics add up to weeks and months; a missing count stays None."""
+    """Daily counts add up to weeks and months, and a missing count stays None."""
     query = StatisticsQuery(
         start=date(2026, 1, 30),
         end=date(2026, 2, 2),
@@ -386,6 +386,6 @@ def test_details_that_email_event_does_not_have_are_empty() -> None:
 
 
 def test_reversed_days_are_refused() -> None:
-    """Statistics are refused if their first day is after the last one."""
+    """Statistics from a day that is later than the last day are refused."""
     with pytest.raises(InvalidData):
         StatisticsQuery(start=date(2026, 1, 2), end=date(2026, 1, 1))

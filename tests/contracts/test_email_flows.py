@@ -1,4 +1,4 @@
-"""Email operations: chunks of a bulk, failover, keys, and a change of vendors."""
+"""Email operations: chunks of a bulk, failover, keys, and a change of the vendor."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class MailHubs:
         self.state = MemoryStorage(self.clock)
 
     def hub(self, *route: str) -> Hub:
-        """Return a hub that sends email by this route."""
+        """Return a hub that sends email through this route."""
         return Hub(
             [
                 Account("sendgrid", sendgrid_vendor(self.sendgrid)),
@@ -134,7 +134,7 @@ def test_larger_chunk_is_split_for_a_smaller_vendor(key: str | None) -> None:
 
 @attrs.frozen(kw_only=True)
 class RecordingMailVendor(Vendor):
-    """A vendor that accepts any number of emails, and records the number per key."""
+    """A vendor that accepts any number of emails, and records how many each key had."""
 
     name: ClassVar[str] = "bag"
     kinds: ClassVar[tuple[str, ...]] = ("email",)
@@ -142,7 +142,7 @@ class RecordingMailVendor(Vendor):
     given: list[tuple[int, str | None]] = attrs.field(factory=list)
 
     def services(self) -> Mapping[str, Service]:
-        """A service that is never called."""
+        """Return a service that is never called."""
         return {"": Service("bag", "https://bag.example", retry=None)}
 
     async def send_bulk(
@@ -177,7 +177,7 @@ def test_default_chunk_size() -> None:
 
 
 def test_keys_of_chunks() -> None:
-    """The keys of chunks and their parts are numbered from one."""
+    """The keys of a bulk's chunks, and of a chunk's parts, are numbered from one."""
     small, state = MailVendorOfTwo(), MemoryStorage()
     Hub([Account("bag", MailVendorOfFive())], state=state).email().send_bulk(
         _bulk(0), idempotency_key="k"
@@ -190,7 +190,7 @@ def test_keys_of_chunks() -> None:
 
 
 def test_chunk_sizes_are_per_tenant() -> None:
-    """The chunk size of one tenant's key does not affect another's."""
+    """The chunk size stored for one tenant's key does not affect the same key of another tenant."""
     large, state = MailVendorOfFive(), MemoryStorage()
     Hub([Account("bag", MailVendorOfTwo())], state=state).email("a").send_bulk(
         _bulk(5), idempotency_key="k"
@@ -262,7 +262,7 @@ def test_tenants_have_their_own_keys() -> None:
 
 
 def test_invalid_address_is_not_validated_remotely() -> None:
-    """An invalid email address is refused without a request."""
+    """An invalid email address is recognised without a request to the vendor."""
     post = MailHubs()
     with pytest.raises(InvalidData):
         post.hub("ses").email().validate_address("nobody")
@@ -270,7 +270,7 @@ def test_invalid_address_is_not_validated_remotely() -> None:
 
 
 def test_missing_sender_is_refused() -> None:
-    """An email without a sender, from an account without a default one, is refused."""
+    """An email without a sender is refused, if its account has no default sender."""
     post = MailHubs()
     for name in ("sendgrid", "ses"):
         with pytest.raises(ConfigurationError, match="sender"):

@@ -1,4 +1,4 @@
-"""Received messages are read however broken they are, and their claims are not trusted."""
+"""Received messages are read however broken they are, and what they claim is not trusted."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_repr_hides_persons_and_contents() -> None:
 
 
 def test_given_fields_win() -> None:
-    """A field that the vendor states is used instead of the header's."""
+    """A field that the vendor states is used, even if the header differs."""
     mail = read_mime(WHOLE, REF, at=NEW_YEAR, id="e1", envelope_sender="bounce@x.example")
 
     assert (NEW_YEAR, "e1", "bounce@x.example") == (mail.at, mail.id, mail.envelope_sender)
@@ -112,7 +112,7 @@ BROKEN: dict[str, tuple[bytes, dict[str, Any]]] = {
 def test_broken_messages_are_read_as_far_as_possible(
     content: bytes, fields: dict[str, Any]
 ) -> None:
-    """A broken message is read as far as possible, so that it is not lost."""
+    """A broken message is read as far as possible, so that it does not get lost."""
     mail = read_mime(content, REF)
 
     assert fields == {name: getattr(mail, name) for name in fields}
@@ -140,7 +140,7 @@ def test_an_excessive_message_is_refused(content: bytes) -> None:
 
 
 def test_a_message_must_be_bytes() -> None:
-    """A message as a str is refused, because its original encoding is lost."""
+    """A message passed as a str is refused, because its original encoding is lost."""
     with pytest.raises(InvalidData, match="must be bytes, not a str"):
         read_mime("Subject: a", REF)  # type: ignore[arg-type]  # wrong on purpose
 
@@ -170,7 +170,7 @@ def test_addresses_in_lists() -> None:
 
 
 def test_escaped_quotes_in_names_of_addresses() -> None:
-    """A name may contain escaped quotes and commas."""
+    """The name before an email address may contain escaped quotes and commas."""
     text = r'"Doe \"J\", Ada" <ada@x.example>, "a\\" <b@x.example>'
 
     assert [("ada@x.example", 'Doe "J", Ada'), ("b@x.example", "a\\")] == [
@@ -185,7 +185,7 @@ def test_hostile_lists_of_addresses_are_read(piece: str) -> None:
 
 
 def test_encoded_word_without_end_stays_text() -> None:
-    """An encoded word without an end stays text, and the text after the last word is kept."""
+    """An encoded word without an end stays as it is, and text after the last word is kept."""
     assert "=?a?b?c" * 20 == header_text("=?a?b?c" * 20)
     assert "ä, b =?a?b?c" == header_text("=?utf-8?q?=C3=A4?=, b =?a?b?c")
 

@@ -32,7 +32,7 @@ ONE_CLICK = {"List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
     ids=["one click", "page", "mail", "both"],
 )
 def test_url_precedes_email_address(fields: dict[str, Any], headers: dict[str, str]) -> None:
-    """The URL precedes the email address, and only a one-click URL adds the second header."""
+    """The URL precedes the email address in the header; only one-click URLs add another header."""
     message = EmailMessage(text="News.", headers={"X-A": "1"}, unsubscribe=Unsubscribe(**fields))
 
     assert {"X-A": "1"} | headers == message.all_headers

@@ -1,4 +1,4 @@
-"""The choice of an account, and failover that never lets two accounts act."""
+"""The choice of an account, and failover in which two accounts never both act."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ MESSAGE = SmsMessage(to="+4915112345678", text="Your parcel is on its way.")
 
 
 def no_connection() -> ConnectionFailed:
-    """Return a new error of a connection that was refused."""
+    """Return a new error for a connection that was refused."""
     return ConnectionFailed("Nobody is there.", may_have_been_processed=False)
 
 
@@ -56,12 +56,12 @@ def anyio_backend() -> str:
 
 
 def shared_store(kind: type[Any], lofts: PigeonHubs) -> Any:
-    """Return a store that several hubs share."""
+    """Return a state store that several hubs share."""
     return (MemoryStorage if kind is Hub else AsyncMemoryStorage)(clock=lofts.clock)
 
 
 async def send(hub: Any, **options: Any) -> str:
-    """Send the message and return the name of the account."""
+    """Send the message, and return the name of the account that sent it."""
     receipt = await result_of(hub.sms().send(MESSAGE, **options))
     account: str = receipt.ref.account
     return account
@@ -103,7 +103,7 @@ async def test_next_account_is_used_if_error_proves_that_operation_had_no_effect
 async def test_possible_effects_stay_with_their_account(
     hub_class: type[Any], key: str | None, why: Any, raised: type[Exception]
 ) -> None:
-    """If an operation may have had an effect before its error, no other account is used."""
+    """If an operation that failed may have had an effect, no other account is used."""
     hubs = PigeonHubs()
     hubs.one.fail(why)
     hub = hubs.hub(hub_class)
@@ -126,7 +126,7 @@ def test_failover_without_observers() -> None:
 
 @MODES
 async def test_last_accounts_error_is_raised(hub_class: type[Any]) -> None:
-    """If every account fails, the last account's error is raised, with that account's name."""
+    """If all accounts fail, the error of the last one is raised, with its name."""
     hubs = PigeonHubs()
     hubs.one.fail(no_connection())
     hubs.two.fail(Response(429))
@@ -151,7 +151,7 @@ async def test_open_circuit_moves_to_the_next_account(hub_class: type[Any]) -> N
 
 @MODES
 async def test_repeat_uses_the_same_account(hub_class: type[Any]) -> None:
-    """A key that moved to the second account stays there, even after the first works again."""
+    """A key that has moved to the second account stays there, even when the first works again."""
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
     hubs.one.fail(no_connection())
@@ -163,7 +163,7 @@ async def test_repeat_uses_the_same_account(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_lost_answer_is_repeated_at_its_account(hub_class: type[Any]) -> None:
-    """A keyed operation whose response was lost is repeated at the same account."""
+    """If the response to an operation with a key is lost, it is repeated at the same account."""
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
     hubs.one.fail(Lost())
@@ -179,7 +179,7 @@ async def test_lost_answer_is_repeated_at_its_account(hub_class: type[Any]) -> N
 
 @MODES
 async def test_harmless_retry_does_not_clear_an_earlier_attempt(hub_class: type[Any]) -> None:
-    """A retry that was not sent does not disprove an effect of the first attempt."""
+    """If a retry was not sent, the first attempt may still have had an effect."""
     hubs = PigeonHubs()
     settings = {"retry": RetryPolicy(2, base_delay=0.1)}
     accounts = [attrs.evolve(account, settings=settings) for account in hubs.accounts]
@@ -224,7 +224,7 @@ async def test_key_survives_a_change_of_routes(
 
 @MODES
 async def test_key_of_a_removed_account(hub_class: type[Any]) -> None:
-    """A key of an account removed from the configuration is not used at another account."""
+    """If a key's account was removed from the configuration, no other account is used for it."""
     hubs = PigeonHubs()
     state = shared_store(hub_class, hubs)
     await send(hubs.hub(hub_class, route=("one",), state=state), idempotency_key="k1")
@@ -238,7 +238,7 @@ async def test_key_of_a_removed_account(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_moved_key_is_followed_by_other_processes(hub_class: type[Any]) -> None:
-    """A process with other routes uses the account to which a key has moved."""
+    """If a key has moved to an account, processes with other routes use that account, too."""
     hubs = PigeonHubs()
     state = shared_store(hub_class, hubs)
     hubs.one.fail(no_connection())
@@ -250,7 +250,7 @@ async def test_moved_key_is_followed_by_other_processes(hub_class: type[Any]) ->
 
 @MODES
 async def test_key_with_another_payload(hub_class: type[Any]) -> None:
-    """Using an idempotency key again with a different text message is a conflict."""
+    """Using an idempotency key again for a text message with another text is a conflict."""
     hub = PigeonHubs().hub(hub_class)
     await send(hub, idempotency_key="k1")
 
@@ -284,21 +284,21 @@ async def test_invalid_keys_are_refused(hub_class: type[Any], key: str) -> None:
 
 
 class BusyVendor(PigeonServer):
-    """A vendor at which another caller uses the same key at the same time."""
+    """A vendor at which another caller uses the same key meanwhile."""
 
     def __init__(self, host: str) -> None:
         super().__init__(host)
         self.meanwhile: Callable[[], object] = int
 
     def answer(self, request: SandboxRequest) -> Response:
-        """Run the other caller first, and then respond."""
+        """Run the other caller first, and then answer the request."""
         concurrent_step, self.meanwhile = self.meanwhile, int
         concurrent_step()
         return super().answer(request)
 
 
 def test_concurrent_callers_of_a_key_wait() -> None:
-    """A caller waits up to its timeout while another caller may be moving the key."""
+    """While another caller may be moving a key, a caller waits, at most until its timeout."""
     hubs = PigeonHubs()
     hubs.one = busy_vendor = BusyVendor("one.example")
     state = shared_store(Hub, hubs)

@@ -101,7 +101,7 @@ JUNK = [
     "kind, usual", VALID_FIELDS, ids=lambda value: getattr(value, "__name__", "")
 )
 def test_fields_are_checked(kind: type[Any], usual: dict[str, Any]) -> None:
-    """After construction, each field of a request has its declared type."""
+    """After construction, each field of a request has the type that it declares."""
     kind(**usual)
     refused_fields: list[str] = []
     hints = get_type_hints(kind, vars(sys.modules[kind.__module__]), NAMES)

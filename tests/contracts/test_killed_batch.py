@@ -30,7 +30,7 @@ class KillingVendor(EasyPostSandbox):
         self.bought = 0
 
     def answer(self, request: SandboxRequest) -> Response:
-        """Sell a label; kill the buyer of the third one."""
+        """Sell a label, but kill the buyer of the third label before it gets the response."""
         response = super().answer(request)
         if request.path.endswith("/buy"):
             self.bought += 1
@@ -46,7 +46,7 @@ def begin(url: str, database: Path, timeout: float) -> subprocess.Popen[bytes]:
 
 
 def test_killed_batch_is_completed(tmp_path: Path) -> None:
-    """In two runs five labels are bought, including the one whose response was lost."""
+    """Two runs buy five labels in all, including the one whose response was lost."""
     sandbox = KillingVendor()
     with sandbox.serving() as server:
         sandbox.files = server.url

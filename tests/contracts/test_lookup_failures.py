@@ -1,4 +1,4 @@
-"""Look-ups that did not settle a payment are recorded with their reason."""
+"""If a look-up does not settle a payment, it is recorded with its reason."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.contracts.unsettled_world import (
 
 
 class _UnlistedStripe(Stripe):
-    """Stripe without support for listing payments."""
+    """A Stripe vendor that can neither list payments nor look them up."""
 
     capabilities: ClassVar[frozenset[str]] = UnlistedStripe.capabilities
 
@@ -38,7 +38,7 @@ def _question(world: PaymentsWorld) -> VendorQuestion | None:
 
 
 def test_vendor_that_cannot_be_reached_gave_no_answer() -> None:
-    """If the vendor cannot be reached, the error, time and number of look-ups are recorded."""
+    """If the vendor cannot be reached, the error, the time and the look-up count are recorded."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
@@ -60,7 +60,7 @@ def test_vendor_that_cannot_be_reached_gave_no_answer() -> None:
 
 @pytest.mark.parametrize("error", [_UNREACHABLE, Response(503), Response(401)])
 def test_failed_repeat_leaves_the_outcome_unknown(error: ConnectionFailed | Response) -> None:
-    """If repeating a payment fails, its outcome stays unknown and the error is recorded."""
+    """If the repeat of a payment fails, the outcome stays unknown and the error is recorded."""
     world = PaymentsWorld()
     with world.hub() as hub:
         world.lose(hub)
@@ -74,7 +74,7 @@ def test_failed_repeat_leaves_the_outcome_unknown(error: ConnectionFailed | Resp
 
 
 def test_payment_that_is_not_listed_is_recorded_as_such() -> None:
-    """If the vendor does not list the payment, that is recorded without an error."""
+    """If the vendor does not list the payment, this is recorded, without an error."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
@@ -92,7 +92,7 @@ def test_payment_that_is_not_listed_is_recorded_as_such() -> None:
 
 
 def test_several_listed_payments_are_recorded_as_such() -> None:
-    """If the vendor lists several matching payments, none is chosen, and that is recorded."""
+    """If the vendor lists several matching payments, none is chosen, and this is recorded."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         hub.payments().charge(ORDER, idempotency_key="another attempt")
@@ -139,7 +139,7 @@ def test_vendor_without_a_list_has_no_time_to_list_a_payment() -> None:
 
 
 def test_refused_question_is_recorded_as_refused() -> None:
-    """If the vendor refuses to list payments, that is recorded."""
+    """If the vendor refuses to list payments, this is recorded."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
@@ -168,7 +168,7 @@ def test_look_ups_are_counted_until_the_outcome_is_known() -> None:
 
 
 def test_lost_repeat_at_a_vendor_without_a_list_gave_no_answer() -> None:
-    """If a vendor cannot list payments and the repeat is lost too, "no answer" is recorded."""
+    """If the repeat is lost and the vendor cannot list payments, "no answer" is recorded."""
     world = PaymentsWorld(_UnlistedStripe)
     with world.hub() as hub:
         world.lose(hub)

@@ -1,4 +1,4 @@
-"""Lost payments at a vendor without keys are looked up and never repeated."""
+"""Lost payments at a vendor without idempotency keys are looked up, and never repeated."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ORDER = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
 
 @attrs.frozen(kw_only=True)
 class StripeWithoutKeys(Stripe):
-    """Stripe without support for idempotency keys."""
+    """A Stripe vendor that does not support idempotency keys."""
 
     def services(self) -> Mapping[str, Service]:
         """Return the API's service without idempotency keys."""
@@ -39,7 +39,7 @@ class StripeWithoutKeys(Stripe):
 
 
 class StripeWithoutLists(StripeWithoutKeys):
-    """Stripe without support for listing payments."""
+    """A Stripe vendor that cannot list payments."""
 
     capabilities = frozenset(PaymentsCapability) - {PaymentsCapability.LIST}
 
@@ -52,7 +52,7 @@ def hub_at(sandbox: StripeSandbox, kind: type[Stripe] = StripeWithoutKeys) -> Hu
 
 
 def lose_response(hub: Hub, sandbox: StripeSandbox, *faults: Lost) -> OutcomeUnknown:
-    """Charge once and lose the response; return the error."""
+    """Make a charge whose response is lost, and return the error."""
     sandbox.fail(*faults or (Lost(),))
     with pytest.raises(OutcomeUnknown) as excinfo:
         hub.payments().charge(ORDER, idempotency_key="INV-7/1")

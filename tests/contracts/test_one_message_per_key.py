@@ -1,4 +1,4 @@
-"""A key sends at most one message, despite failures, repeats and changed routes."""
+"""With one key at most one message is sent, despite failures, repeats and changed routes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FAULTS: list[list[Any]] = [
 
 
 class ProcessKilled(BaseException):
-    """Raised where a real process would be killed."""
+    """The exception that is raised where a real process would be killed."""
 
 
 class KillingStore:

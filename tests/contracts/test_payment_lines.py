@@ -83,7 +83,7 @@ def test_lines_add_up_to_the_amount() -> None:
 
 
 def test_tax_of_untaxed_lines_is_unknown() -> None:
-    """Lines without a tax have an unknown sum of taxes (None), not a sum of zero."""
+    """If lines state no tax, their sum of taxes is unknown (None), not zero."""
     assert total_tax([LineItem("Chair", PRICE)]) is None
     assert Money("0", "EUR") == total_tax([LineItem("Chair", PRICE, tax=PRICE * 0)])
 
@@ -110,7 +110,7 @@ def test_tax_of_untaxed_lines_is_unknown() -> None:
 def test_price_with_tax_is_exact(
     line: LineItem, parts: tuple[str, int, Money, Money | None]
 ) -> None:
-    """A price with tax gives the line's exact total, or the line becomes a single item."""
+    """A price with tax either gives the line's exact total, or the line becomes a single item."""
     item = taxed_line(line)
 
     assert parts == (item.name, item.quantity, item.unit_price, item.tax)
@@ -118,7 +118,7 @@ def test_price_with_tax_is_exact(
 
 
 def test_order_survives_a_store() -> None:
-    """A payment request with addresses and lines is unchanged after it was stored."""
+    """A payment request with addresses and lines can be stored and read back unchanged."""
     charge = Charge(
         Money("32.13", "EUR"), reference="1", lines=[CHAIRS], billing_address=Address(country="DE")
     )

@@ -134,7 +134,7 @@ def test_invalid_charges_are_refused(fields: dict[str, object], field: str) -> N
 
 
 def test_needed_capabilities_of_a_charge() -> None:
-    """The capabilities that a charge needs follow from its unusual fields."""
+    """A charge needs a capability for each unusual field that it has."""
     usual_charge = Charge(EUROS, "tok_visa", reference="INV-1")
     rich = attrs.evolve(
         usual_charge,
@@ -171,7 +171,7 @@ def test_only_new_payments_can_be_unsettled() -> None:
 
 
 def test_reference_with_an_amount() -> None:
-    """A payment's reference contains the requested amount if that is known."""
+    """If the requested amount is known, a payment's reference contains the amount."""
 
     def make_ref(id: str, /, **related: str | None) -> Ref:
         return Ref("stripe", "main", id, {k: v for k, v in related.items() if v})
@@ -296,7 +296,7 @@ def test_pending_payments_are_not_settled() -> None:
     ],
 )
 def test_state_moves_forward(before: str, after: str, at: datetime | None, state: str) -> None:
-    """An event moves a payment's state forward, and back only if it is newer."""
+    """An event moves a payment's state forward, but back only if it is the newer one."""
     existing_payment = captured_payment(PaymentState(before))
 
     assert (
@@ -349,7 +349,7 @@ def test_event_of_another_payment_is_refused() -> None:
 
 
 def test_payment_gets_its_vendor_id() -> None:
-    """A payment known by our own reference gets the id that the vendor assigned."""
+    """A payment that has only our own reference gets the id that the vendor assigned."""
     own_ref = Ref("stripe", "main", "INV-1", {"unnamed": "reference"})
     existing_payment = advance(
         attrs.evolve(captured_payment(PaymentState.PENDING), ref=own_ref),
@@ -361,7 +361,7 @@ def test_payment_gets_its_vendor_id() -> None:
 
 @pytest.mark.parametrize("field", ["amount", "captured"])
 def test_unexpected_amounts_are_refused(field: str) -> None:
-    """An event whose amount is not the expected one raises an error that names the payment."""
+    """If an event's amount is not the expected one, an error is raised that names the payment."""
     for reference, payment_name in (("INV-1", "INV-1"), (None, "pi_1")):
         with pytest.raises(InvalidData) as excinfo:
             event_of(reference=reference, **{field: PART}).expect(EUROS)
@@ -405,7 +405,7 @@ def test_event_without_details_changes_nothing_until_its_payment_is_looked_up() 
 
 
 def test_late_failure_of_a_bank_debit_takes_the_money_back() -> None:
-    """A collected payment fails if the vendor reports so later, with the event's reason."""
+    """If the vendor later reports that a collected payment failed, it fails with that reason."""
     decline = Decline(reason=DeclineReason.INSUFFICIENT_FUNDS, vendor_code="AM04")
     hint = PaymentEvent(id="evt_1", ref=REF, at=LATER_TIME, ask=True, decline=decline)
     failed_payment = captured_payment(PaymentState.FAILED, captured=NO_MONEY, as_of=None)
@@ -423,7 +423,7 @@ def test_late_failure_of_a_bank_debit_takes_the_money_back() -> None:
 
 
 def test_refund_counts_once() -> None:
-    """A repeated refund event counts once; a failed refund does not count."""
+    """If a refund's event is repeated, it counts once; a failed refund does not count."""
     first_payment = advance(captured_payment(), event_of(refund=refund(), at=LATER_TIME))
     repeated_payment = advance(first_payment, event_of(refund=refund(), at=LATER_TIME))
     failed_payment = advance(
@@ -450,7 +450,7 @@ def test_pending_refund_does_not_count_as_refunded_yet() -> None:
 
 
 def test_total_includes_its_refunds() -> None:
-    """Single refunds that a vendor's total already includes are not added again."""
+    """If a vendor's total already includes single refunds, they are not added again."""
     existing_payment = captured_payment(PaymentState.PARTIALLY_REFUNDED, refunded=PART)
 
     assert PART == advance(existing_payment, event_of(refund=refund(), at=LATER_TIME)).refunded
@@ -465,7 +465,7 @@ def test_total_includes_its_refunds() -> None:
 
 
 def test_total_never_shrinks_by_simultaneous_events() -> None:
-    """Of two refund totals with the same time, the larger one is used."""
+    """If two refund totals have the same time, the larger one is used."""
     existing_payment = captured_payment(PaymentState.PARTIALLY_REFUNDED, refunded=PART * 2)
     fields = {"state": PaymentState.PARTIALLY_REFUNDED, "captured": EUROS, "refunded": PART}
 
@@ -476,7 +476,7 @@ def test_total_never_shrinks_by_simultaneous_events() -> None:
 
 
 def test_late_refund_total_counts() -> None:
-    """A refund counts even if its event arrives after a later dispute's."""
+    """A refund counts even if its event arrives after that of a later dispute."""
     existing_payment = captured_payment(PaymentState.DISPUTED)
     earlier_time = NOON - timedelta(minutes=1)
     late_event = advance(
@@ -502,7 +502,7 @@ def test_failed_refund_is_not_revived() -> None:
 
 
 def test_late_step_forward_keeps_the_newer_time() -> None:
-    """An earlier event that moves the state forward does not reset the payment's time."""
+    """If an older event moves the state forward, the payment keeps its newer time."""
     existing_payment = captured_payment(PaymentState.CAPTURED)
     earlier_time = NOON - timedelta(minutes=1)
     later_payment = advance(
@@ -552,7 +552,7 @@ def test_won_dispute_restores_the_state() -> None:
 
 
 def signed_error(error: ConnectorError, *, acted: bool) -> ConnectorError:
-    """Return the error with the details that a call adds to it."""
+    """Return the error with those details that a call adds to it."""
     vars(error).update(_signature=1, _acted=acted)
     return error
 
@@ -589,7 +589,7 @@ def signed_error(error: ConnectorError, *, acted: bool) -> ConnectorError:
 def test_unknown_outcome_is_never_reported_as_not_charged(
     error: BaseException, outcome: str
 ) -> None:
-    """Only an error that proves it may be reported to the buyer as "no money was taken"."""
+    """The buyer is told that no money was taken only if the error proves it."""
     notice = told_buyer(error)
 
     assert BuyerOutcome(outcome) == notice.outcome
@@ -600,7 +600,7 @@ def test_unknown_outcome_is_never_reported_as_not_charged(
 
 @pytest.mark.parametrize("reason", DeclineReason)
 def test_decline_reasons_have_texts(reason: DeclineReason) -> None:
-    """A declined payment's text helps the buyer, and contains nothing useful to a thief."""
+    """The text for a declined payment helps the buyer, and tells a thief nothing useful."""
     notice = told_buyer(PaymentDeclined("no", reason=reason))
 
     assert BuyerOutcome.DECLINED == notice.outcome

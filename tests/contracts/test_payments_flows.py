@@ -40,7 +40,7 @@ from tests.contracts.recording_dispatcher import (
 
 @pytest.mark.parametrize("name", ["x", ""])
 def test_page_of_an_unknown_account(name: str) -> None:
-    """A list from an unknown account is refused with the account's name."""
+    """Listing the payments of an unknown account is refused; the error has its name."""
     dispatcher: Any = SimpleNamespace(directory=SimpleNamespace(accounts={}))
     with pytest.raises(InvalidData, match=f"No account is named '{name}'") as excinfo:
         run_now(PaymentsFlows(dispatcher, None).payments(account=name))
@@ -50,7 +50,7 @@ def test_page_of_an_unknown_account(name: str) -> None:
 
 
 def test_hints_are_looked_up_within_the_timeout() -> None:
-    """The payment of an event without details is looked up within the given timeout."""
+    """An event without details makes the hub look up its payment within the given timeout."""
     events = PaymentEvent(id="e", ref=REF, vendor_type="changed", ask=True)
     dispatcher = record_operation(
         PaymentsFlows, lambda flows: flows.follow_up(events, timeout=TIME)
@@ -73,7 +73,7 @@ def test_hint_becomes_the_payments_event() -> None:
 
 @pytest.mark.parametrize("operation", ["payments", "disputes", "payouts"])
 def test_pages_stay_at_their_account(operation: str) -> None:
-    """The first page of a list comes from the named account, later pages from the cursor's."""
+    """A list's first page comes from the given account, later pages from the cursor's account."""
     first = record_operation(
         PaymentsFlows,
         lambda flows: getattr(flows, operation)(PAYMENTS_SINCE, account="main", timeout=TIME),
@@ -94,7 +94,7 @@ def test_pages_stay_at_their_account(operation: str) -> None:
 
 
 def test_lost_payment_is_looked_up_at_its_account() -> None:
-    """A look-up lists all payments of an account since a time, page by page, within the timeout."""
+    """A look-up reads all payments of the account since a given time, within the timeout."""
     match = Payment(ref=REF, state=PaymentState.CAPTURED, reference=CHARGE.reference)
     other_payment = attrs.evolve(match, reference="INV-2")
     pages = {None: Page((other_payment,), next=REF), REF: Page((match,))}
@@ -176,7 +176,7 @@ KNOWN_REF = REF.with_related(currency="EUR")
 def test_amount_goes_in_the_currency_of_its_payment(
     move: str, ref: Ref, amount: Money | None, *, can_look: bool, looks: int
 ) -> None:
-    """An amount must have its payment's currency; an unknown currency is looked up."""
+    """An amount must have its payment's currency; if that is unknown, the payment is looked up."""
     vendor = RecordingPaymentVendor(amount, looks=can_look)
     dispatcher: Any = AnsweringDispatcher(vendor=vendor)
     run_now(getattr(PaymentsFlows(dispatcher, None), move)(ref, MONEY, idempotency_key="k"))
@@ -255,7 +255,7 @@ def test_moving_money_needs_a_key(use: OperationCall) -> None:
 
 
 def test_routes_see_the_charge() -> None:
-    """Routes by country and currency use the charge's country and currency."""
+    """A route by country or currency uses the country and currency of the charge."""
     home_charge = attrs.evolve(CHARGE, customer=Customer(country="DE"))
     dispatcher = record_operation(
         PaymentsFlows, lambda flows: flows.charge(home_charge, idempotency_key="k", timeout=TIME)

@@ -23,7 +23,7 @@ REF = Ref("scim", "main", "1")
 
 
 def test_changes_survive_a_store() -> None:
-    """Changes with all their fields can be packed and read back."""
+    """Changes of a person, with all their fields, can be packed and read back."""
     changes = PersonChanges(
         user_name="ada",
         emails=["a@example.com"],
@@ -37,7 +37,7 @@ def test_changes_survive_a_store() -> None:
 
 
 def test_only_named_fields_have_value() -> None:
-    """Only named fields have a value; an emptied list is empty, other emptied fields are None."""
+    """Only changed fields have a value: () for an emptied list, None for other emptied fields."""
     changes = PersonChanges(family_name="King", emails=[], clear=["phones", "title"])
 
     assert {
@@ -49,7 +49,7 @@ def test_only_named_fields_have_value() -> None:
 
 
 def test_needs_follow_the_fields() -> None:
-    """A manager and a time zone need their capabilities, even to be emptied."""
+    """A manager and a time zone each need their own capability, even to be emptied."""
     needs = {PeopleCapability.MANAGER, PeopleCapability.TIME_ZONE}
 
     assert needs == NewPerson(user_name="a", manager=REF, time_zone="UTC").needs
@@ -120,6 +120,6 @@ def test_external_id_is_refused_only_by_vendor_whose_maximum_length_it_exceeds()
 
 
 def test_empty_queries_are_refused() -> None:
-    """A filter by an empty text is refused, since vendors interpret it differently."""
+    """A query with an empty text as a filter is refused, since vendors interpret it differently."""
     with pytest.raises(InvalidData):
         PeopleQuery(email="")

@@ -41,7 +41,7 @@ TO = DeviceToken("token")
     ],
 )
 def test_invalid_notifications_are_refused(fields: dict[str, Any], field: str) -> None:
-    """A notification that no device could receive is refused with its field."""
+    """A notification that no device could receive is refused; the error has the field's name."""
     with pytest.raises(errors.InvalidData) as excinfo:
         PushMessage(**dict[str, Any](to=TO, title="T") | fields)
 
@@ -52,7 +52,7 @@ def test_invalid_notifications_are_refused(fields: dict[str, Any], field: str) -
     "make", [lambda: DeviceToken("a b"), lambda: PushTopic("/topics/a"), lambda: PushTopic("")]
 )
 def test_invalid_recipients_are_refused(make: Any) -> None:
-    """A token with spaces, and a topic with forbidden characters, are refused."""
+    """A device token with spaces, and a topic with forbidden characters, are refused."""
     with pytest.raises(errors.InvalidData):
         make()
 
@@ -83,7 +83,7 @@ def test_invalid_keys_are_refused(auth: Any) -> None:
     ],
 )
 def test_only_receipt_counts_as_accepted(error: Exception | None, outcome: str) -> None:
-    """Only a receipt counts as accepted, and every uncertain failure as unknown."""
+    """Only a receipt counts as accepted; a failure that may hide a success counts as unknown."""
     result = Result(PushReceipt(ref=None)) if error is None else Result(error=error)
 
     assert outcome == outcome_of(result)

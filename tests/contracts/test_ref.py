@@ -29,7 +29,7 @@ def test_usual_ids_are_readable() -> None:
 
 
 def test_further_ids_of_a_reference_are_found_by_name() -> None:
-    """Further ids of a reference can be found by name, added and removed."""
+    """Further ids in a reference can be added, found by name, and removed."""
     ref = Ref("paypal", "main", "O-1").with_related(capture="C-2", refund=None)
 
     assert "C-2" == ref.other("capture")

@@ -188,7 +188,7 @@ async def test_rehearsal_of_transports_and_signed_urls(
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 async def test_rehearsal_of_plain_services(is_async: bool) -> None:
-    """During a rehearsal a manager sends only requests with safe methods and without a key."""
+    """During a rehearsal a manager sends only safe requests without an idempotency key."""
     town = ReloadWorld()
     reports: list[Any] = []
     make: Any = AsyncConnectorManager if is_async else ConnectorManager

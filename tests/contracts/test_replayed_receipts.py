@@ -32,7 +32,7 @@ def test_each_receipt_of_a_batch_is_marked() -> None:
 
 
 def test_unregistered_effect_is_unchanged() -> None:
-    """Store commands for an effect that is not registered change nothing."""
+    """Store commands for an operation that is not registered change nothing."""
     store = MemoryStorage()
     effect_key = ("payments", None, "k")
 

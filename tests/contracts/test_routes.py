@@ -52,7 +52,7 @@ def test_accounts_are_tried_in_order() -> None:
 
 @pytest.mark.parametrize("cost", ["cheap", "-1", "NaN", object()])
 def test_cost_must_be_a_price(cost: Any) -> None:
-    """A cost that is not a price is refused by its name."""
+    """A cost that is not a price is refused; the error says which value is wrong."""
     with pytest.raises(ConfigurationError, match="The cost is not a price"):
         account("a", cost=cost)
 
@@ -141,7 +141,7 @@ def test_unable_accounts_are_skipped() -> None:
 
 
 def test_refusal_names_the_missing_capability() -> None:
-    """The error for a missing capability names it, and vendors that have it."""
+    """The error for a missing capability names it, and the vendors that have this capability."""
     directory = Directory(
         [account("a")], supported_by=lambda kind, needs: (f"{kind}-{len(needs)}",)
     )
@@ -157,7 +157,7 @@ def test_refusal_names_the_missing_capability() -> None:
 
 
 def test_refusal_without_an_able_vendor() -> None:
-    """If no vendor has a capability, the error contains no vendor."""
+    """If no vendor has a capability, the error suggests no vendor."""
     with pytest.raises(UnsupportedByVendor) as excinfo:
         chosen_accounts(Directory([account("a")]), needs=frozenset({"fly"}))
 
@@ -166,7 +166,7 @@ def test_refusal_without_an_able_vendor() -> None:
 
 
 def test_account_closed_to_a_tenant() -> None:
-    """An account that is closed to a tenant is skipped."""
+    """An account that a tenant may not use is skipped for that tenant."""
     directory = Directory(
         [account("a"), account("b", tenants=["acme"])], [Route("sms", "b", tenant="acme")]
     )

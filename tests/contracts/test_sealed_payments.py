@@ -91,13 +91,13 @@ class PartialCipher:
     """A cipher that can encrypt everything except the answers of payments."""
 
     def seal(self, plain: bytes, about: bytes, /) -> bytes:
-        """Return the text, or fail if it is the answer of a payment."""
+        """Return the text, or raise an error if it is the answer of a payment."""
         if b"pi_" in plain:
             raise InvalidData(f"{about!r} is too long.")
         return plain
 
     def open(self, sealed: bytes, about: bytes, /) -> bytes:
-        """Return the text."""
+        """Return the text unchanged."""
         assert about
         return sealed
 

@@ -24,7 +24,7 @@ from tests.contracts.unsettled_world import (
 
 
 def test_payment_is_settled_when_a_person_asks() -> None:
-    """If the vendor lists the payment, its key returns the receipt from then on."""
+    """If the vendor lists the payment, repeats with its key return the receipt from then on."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)

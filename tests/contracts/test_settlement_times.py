@@ -147,7 +147,7 @@ def test_listing_time_uses_the_stores_clock() -> None:
 
 
 def test_repeat_restarts_the_listing_time() -> None:
-    """If a request is repeated during a look-up, the listing time starts again."""
+    """If a request is repeated during a look-up, the vendor's listing time starts again."""
     world = PaymentsWorld()
     with world.hub() as hub:
         world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))

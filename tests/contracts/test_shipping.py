@@ -100,7 +100,7 @@ OFFERS = [
     ],
 )
 def test_best_rate_is_chosen(choice: Choice, expected: str | None) -> None:
-    """A rate can be chosen as the cheapest, the fastest or the first that matches."""
+    """A rate is chosen by price or speed, and may be limited by carrier, service, days or price."""
     chosen_rate = choice.of(OFFERS)
 
     assert expected == (None if chosen_rate is None else chosen_rate.service)
@@ -127,7 +127,7 @@ _GRAMS = {"g": Fraction(1), "kg": Fraction(1000), "oz": Fraction("28.349523125")
 def test_converted_weights_are_never_smaller(
     value: Decimal, unit: str, to: str, places: int
 ) -> None:
-    """A weight in converted units is rounded up at its last decimal place."""
+    """A weight converted to another unit is rounded up at its last decimal place."""
     result = convert_measure(value, WeightUnit(unit), WeightUnit(to), decimals=places)
     exact_fraction = Fraction(value) * _GRAMS[unit] / _GRAMS[to]
 
@@ -241,7 +241,7 @@ def test_needed_capabilities_of_a_shipment(fields: dict[str, Any], expected: set
 def test_purchase_needs_no_rates_if_its_rule_names_one_service_and_no_other_limit(
     choice: dict[str, Any], service: str | None
 ) -> None:
-    """A purchase needs no rates if its rule names one service and no other limit."""
+    """A purchase needs no rates if its rule has a single service and no other condition."""
     choose = Choice(**choice)
     request = RateRequest(sender=HOME, recipient=FAR_ADDRESS, parcels=BOX)
     needs = ShipmentRequest(rate_request=request, choose=choose).needs
@@ -250,7 +250,7 @@ def test_purchase_needs_no_rates_if_its_rule_names_one_service_and_no_other_limi
 
 
 def test_recoverable_purchase_needs_a_vendor_that_finds_it() -> None:
-    """A purchase that must be found again needs the capability for it."""
+    """A purchase that must be found again later needs a vendor with the capability for that."""
     request = RateRequest(sender=HOME, recipient=FAR_ADDRESS, parcels=BOX)
 
     assert {"rates", "find_lost_label"} == (
@@ -291,7 +291,7 @@ class ShippingHubs:
 
 
 def test_route_swaps_vendors() -> None:
-    """One script returns the same neutral results with either shipping vendor."""
+    """One script returns the same results with either shipping vendor."""
     reports = []
     for vendor in ("easypost", "shippo"):
         shipping = ShippingHubs(Route("shipping", vendor)).hub.shipping()
@@ -341,7 +341,7 @@ def test_first_able_vendor_is_used() -> None:
 
 
 def test_countries_choose_the_vendor() -> None:
-    """A route for a country decides the vendor of a shipment."""
+    """A route with a country as its condition decides the vendor of a shipment."""
     two = ShippingHubs(
         Route("shipping", "shippo", countries="DE"),
         Route("shipping", "easypost"),
@@ -403,7 +403,7 @@ def test_buying_needs_a_key() -> None:
 
 
 def test_rates_are_repeated_by_key() -> None:
-    """Requesting rates again with the same key returns the same rates."""
+    """Requesting rates again with the same idempotency key returns the same rates."""
     two = ShippingHubs(Route("shipping", "easypost"))
     shipping = two.hub.shipping()
     first = shipping.get_rates(REQUEST, idempotency_key="q-1")
@@ -471,14 +471,14 @@ class ProcessKilled(BaseException):
 
 
 class KillingClient(SandboxHttpClient):
-    """An HTTP client that raises ProcessKilled after this many labels were sold."""
+    """An HTTP client that raises ProcessKilled after a given number of labels was sold."""
 
     def __init__(self, sold: Callable[[], int], last: int, *sandboxes: Sandbox) -> None:
         super().__init__(*sandboxes)
         self._sold, self._last = sold, last
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Send the request, and raise ProcessKilled after the last sale."""
+        """Send the request, and raise ProcessKilled after the last sale that is allowed."""
         response = super().send(request, url, timeouts)
         if self._sold() >= self._last:
             raise ProcessKilled
@@ -487,7 +487,7 @@ class KillingClient(SandboxHttpClient):
 
 @pytest.mark.parametrize("vendor", ["easypost", "shippo"])
 def test_killed_batch_continues_in_another_process(vendor: str, tmp_path: Path) -> None:
-    """If a batch is killed at the third of five labels, a second run buys the missing labels."""
+    """If a process is killed at the third of five labels, a second run buys the missing labels."""
     two = ShippingHubs(Route("shipping", vendor))
     opened_storages: list[SqliteStorage] = []
 

@@ -32,7 +32,7 @@ from tests.contracts.recording_dispatcher import (
 
 @pytest.mark.parametrize("number, carrier, field", [("", "ups", "number"), ("1", "a\n", "carrier")])
 def test_invalid_tracking_arguments_are_refused(number: str, carrier: str, field: str) -> None:
-    """An empty tracking number or carrier is refused with the argument's name."""
+    """An empty tracking number or carrier is refused; the error has the argument's name."""
     with pytest.raises(InvalidData, match=f"The {field} is empty") as excinfo:
         record_operation(ShippingFlows, lambda flows: flows.track(number, carrier))
 
@@ -101,7 +101,7 @@ def test_label_is_converted_only_if_its_format_differs_from_bought_one(
 
 
 def test_label_of_a_parcel() -> None:
-    """A label is found by its parcel's number from one; a missing one raises an error."""
+    """A label is found by its parcel's number, counted from 1; a missing label raises an error."""
     labels = [Label(format=LabelFormat.PDF, tracking_number=number) for number in ("1Z1", "1Z2")]
     flows = ShippingFlows(dispatcher_answering("get_labels", labels), None)
     unbought = ShippingFlows(dispatcher_answering("get_labels", []), None)
@@ -162,7 +162,7 @@ def test_buying_a_rate_sends_its_shipment() -> None:
 
 @pytest.mark.parametrize("capabilities, sources", [({"rates"}, ["rates", "buy"]), ((), ["buy"])])
 def test_named_service_is_bought_without_rates(capabilities: Any, sources: list[str]) -> None:
-    """A named service is bought by its best rate, or by its name at a vendor without rates."""
+    """A named service is bought at its best rate, or by its name if the vendor has no rates."""
     calls: list[tuple[str, Any]] = []
     rate = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY)
 
@@ -189,7 +189,7 @@ def test_named_service_is_bought_without_rates(capabilities: Any, sources: list[
 
 @pytest.mark.parametrize("finds", [True, False])
 def test_unknown_outcome_says_that_vendor_finds_no_label(finds: bool) -> None:
-    """If the vendor has no search, an unknown outcome's error states that no label can be found."""
+    """If the vendor cannot search labels, the error for an unknown outcome says so."""
 
     async def buy(*_: Any, **__: Any) -> None:
         raise OutcomeUnknown("The answer was lost.", remedy="Look up the label.")

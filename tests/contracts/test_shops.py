@@ -38,7 +38,7 @@ def test_values_survive_a_store() -> None:
 
 
 def test_needs_of_a_fulfilment() -> None:
-    """A fulfilment needs a capability only if it covers some of an order's lines."""
+    """A fulfilment needs a capability only if it covers just some of an order's lines."""
     line = FulfilledLine(id="1", quantity=1)
     assert frozenset() == Fulfilment(tracking_number="1Z").needs
     assert {ShopsCapability.PARTIAL_FULFILMENT} == Fulfilment(lines=[line]).needs

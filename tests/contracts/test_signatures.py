@@ -198,7 +198,7 @@ def test_operations_refuse_wrong_arguments(
 
 
 def test_nothing_shows_persons_or_contents() -> None:
-    """No repr shows persons, texts or contents."""
+    """The repr of a signature request or file shows no persons, texts or contents."""
     request = SignatureRequest(**USUAL, message="Please")
     shown_text = f"{request!r}{FILE!r}"
 

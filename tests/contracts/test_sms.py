@@ -58,7 +58,7 @@ def test_invalid_numbers_are_refused(number: Any) -> None:
     ],
 )
 def test_invalid_messages_are_refused(fields: dict[str, Any], field: str) -> None:
-    """An impossible text message is refused with the name of its field."""
+    """An impossible text message is refused; the error has the name of its wrong field."""
     options: dict[str, Any] = {"to": RECIPIENT, "text": "Hello"} | fields
     with pytest.raises(InvalidData) as excinfo:
         SmsMessage(**options)
@@ -88,7 +88,7 @@ def test_needed_capabilities_of_a_message(
 
 
 def test_repr_shows_no_personal_data() -> None:
-    """The repr of no SMS value shows a phone number or a message's text."""
+    """The repr of an SMS value shows neither a phone number nor a message's text."""
     message = SmsMessage(
         to=RECIPIENT, text="a secret", callback_url="https://a.example/?k=a%20secret"
     )
@@ -104,7 +104,7 @@ def test_repr_shows_no_personal_data() -> None:
 
 
 def test_receipts_of_one_message_are_equal() -> None:
-    """Receipts of one message are equal, even if the vendor sent more fields for one of them."""
+    """Receipts of one message are equal, even if the vendor sent more fields for one receipt."""
     receipt = SmsReceipt(ref=REF, status=SmsStatus.SENT, raw={"a": 1})
 
     assert receipt == SmsReceipt(ref=REF, status=SmsStatus.SENT, raw={"a": 2})
@@ -168,7 +168,7 @@ def test_price_is_exact() -> None:
     ),
 )
 def test_number_of_parts(text: str, count: int) -> None:
-    """A text's number of parts follows from its characters, and no character is split."""
+    """The number of SMS parts depends on the text's characters, and no character is split."""
     assert count == segments(text)
 
 
@@ -177,5 +177,5 @@ def test_number_of_parts(text: str, count: int) -> None:
     ids=["empty", "usual", "cyrillic", "emoji", "backtick"],
 )  # fmt: skip
 def test_text_in_gsm_alphabet_is_recognised(text: str, gsm: bool) -> None:
-    """A text in the GSM alphabet is recognised, since a part holds more of its characters."""
+    """A text in the GSM alphabet is recognised, since one SMS part holds more such characters."""
     assert gsm == is_gsm(text)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def test_signed_form_is_rehearsed() -> None:
-    """In a rehearsal a signed form is held back, because it lets others write."""
+    """In a rehearsal a signed upload form is held back, because it lets others write."""
     dispatcher = record_operation(
         StorageFlows,
         lambda flows: flows.signed_post("a", expires=60, smallest=2, largest=5, timeout=TIME),
@@ -126,7 +126,7 @@ class PartCounter(AnsweringDispatcher):
 
     @property
     def calling(self) -> Any:
-        """Return fake ports that record the number of concurrent parts."""
+        """Return fake ports that record how many parts may be sent at once."""
         return SimpleNamespace(core=SimpleNamespace(run_all=self._count, new_id=lambda: "id-1"))
 
     async def _count(self, _: Any, *, at_once: int) -> None:
@@ -150,7 +150,7 @@ def test_default_concurrency_of_an_upload(message: Any, at_once: int) -> None:
 
 
 class SequentialVendor:
-    """A fake vendor that accepts an upload only from its first byte to its last."""
+    """A fake vendor that accepts the data of an upload only in order."""
 
     capabilities = frozenset[str]()
 
@@ -194,11 +194,11 @@ class FailingVendor(SequentialVendor):
     """A fake vendor that fails during an upload, and again when the upload is aborted."""
 
     async def send(self, wire: Any, upload: Upload, pieces: Any, *, resumed: bool) -> str:
-        """Fail in the middle of the upload."""
+        """Raise an error in the middle of the upload."""
         raise ConnectionFailed("cut off while it was sent.")
 
     async def abort(self, wire: Any, upload: Upload) -> None:
-        """Fail again when the upload is aborted."""
+        """Raise another error when the upload is aborted."""
         self.sent.append(("abort", upload))
         raise ConnectionFailed("still away.")
 
@@ -214,7 +214,7 @@ def test_first_error_is_raised_if_aborting_failed_upload_fails_too() -> None:
 
 
 def test_stale_uploads_by_age() -> None:
-    """Unfinished uploads are listed if they have at least this age; unknown ages are left out."""
+    """Unfinished uploads of a given age or older are listed; those of unknown age are left out."""
     day = timedelta(days=1)
     uploads = [
         attrs.evolve(STARTED_UPLOAD, started_at=time)
@@ -229,7 +229,7 @@ def test_stale_uploads_by_age() -> None:
 
 
 def deleting_flows(result: int | None = None) -> tuple[StorageFlows, Any, list[list[str]]]:
-    """Return storage operations at a vendor that deletes one key at a time, and its calls."""
+    """Return storage operations at a vendor that deletes single keys, and the list of its calls."""
     options: list[list[str]] = []
 
     async def delete_many(_: Any, keys: list[str]) -> list[Result[None]]:
@@ -249,7 +249,7 @@ def deleting_flows(result: int | None = None) -> tuple[StorageFlows, Any, list[l
 
 
 def test_vendor_without_batches_deletes_each_key() -> None:
-    """A vendor that cannot delete in batches gets one key at a time, four at once."""
+    """A vendor that cannot delete in batches gets a request for each key, four at a time."""
     flows, dispatcher, value = deleting_flows()
     results = run_now(flows.delete_many(["a", "../b", "c"], timeout=TIME))
 
@@ -280,7 +280,7 @@ def test_list_returns_all_objects_by_default() -> None:
 
 
 def test_exists_is_bounded_by_the_timeout() -> None:
-    """Checking whether an object exists is limited by the timeout."""
+    """The timeout also limits a check whether an object exists."""
     dispatcher = record_operation(StorageFlows, lambda flows: flows.exists(REF, timeout=TIME))
 
     assert ("head", REF) == (dispatcher.operation, dispatcher.ref)

@@ -32,7 +32,7 @@ def item(net: Money | None) -> PayoutItem:
 
 
 def test_transactions_explain_a_payout() -> None:
-    """A payout's unexplained part is its amount minus all net amounts, including refunds."""
+    """The unexplained part of a payout is its amount minus the net amounts of its transactions."""
     items = [item(Money("10.00", "EUR")), item(Money("-2.50", "EUR"))]
 
     assert Money("0.00", "EUR") == unexplained_amount(payout(Money("7.50", "EUR")), items)
@@ -51,7 +51,7 @@ def test_transactions_explain_a_payout() -> None:
 def test_unexplainable_payouts_are_refused(
     amount: Money | None, net: Money | None, message: str
 ) -> None:
-    """A payout without amounts or with mixed currencies has no unexplained part."""
+    """A payout with a missing amount or with mixed currencies is refused."""
     with pytest.raises(InvalidData, match=message):
         unexplained_amount(payout(amount), [item(net)])
 

@@ -55,7 +55,7 @@ WRONG = [
 
 @pytest.mark.parametrize("text", [text for texts in EXAMPLES.values() for text in texts])
 def test_numbers_of_each_country_are_read(text: str) -> None:
-    """A number in its country's format is read, and its text is the compact form."""
+    """A VAT number in its country's format is read, and is written in the compact form."""
     number = VatNumber.parse(text)
     assert text == str(number)
     assert text[:2] == number.prefix
@@ -79,7 +79,7 @@ def test_each_country_has_an_example() -> None:
     ],
 )
 def test_numbers_are_read_as_people_write_them(text: str, compact: str) -> None:
-    """Separators, lower case and other prefixes for Greece and Norway are accepted."""
+    """VAT numbers with separators, lower case or other prefixes for Greece or Norway are read."""
     assert compact == str(VatNumber.parse(text))
 
 
@@ -101,7 +101,7 @@ def test_other_types_are_refused(value: Any) -> None:
 
 
 def test_fields_are_checked() -> None:
-    """A number that is constructed from its parts must also have its country's format."""
+    """A VAT number that is constructed from its parts must also have its country's format."""
     assert VatNumber.parse("DE136695976") == VatNumber("DE", "136695976")
     for prefix, number, field in (("XX", "1", "prefix"), ("DE", "1", "number")):
         with pytest.raises(InvalidData) as excinfo:
@@ -110,7 +110,7 @@ def test_fields_are_checked() -> None:
 
 
 def test_countries_are_those_of_iso() -> None:
-    """The prefixes of Greece and Northern Ireland differ from their ISO country codes."""
+    """The prefixes of VAT numbers of Greece and Northern Ireland differ from their ISO codes."""
     assert ("GR", "GB", "DE") == tuple(
         VatNumber.parse(text).country for text in ("EL123456789", "XI123456789", "DE123456789")
     )
@@ -119,7 +119,7 @@ def test_countries_are_those_of_iso() -> None:
 
 
 def test_each_number_needs_its_register_capability() -> None:
-    """Each number needs its register's capability; Northern Ireland's register is the EU's."""
+    """A VAT number needs its register's capability; Northern Ireland's register is the EU's."""
     assert {
         "DE": TaxCapability.EU_NUMBERS,
         "XI": TaxCapability.EU_NUMBERS,
@@ -129,14 +129,14 @@ def test_each_number_needs_its_register_capability() -> None:
 
 
 def test_numbers_are_hidden_and_can_be_stored() -> None:
-    """A repr shows no number, and a number survives being packed."""
+    """The repr of a VAT number hides it, and a packed number is read back unchanged."""
     number = VatNumber.parse("DE136695976")
     assert "136695976" not in repr(number)
     assert number == unpack(pack(number))
 
 
 def test_trader_needs_a_detail_and_hides_it() -> None:
-    """A trader without details is refused, and its repr shows no details."""
+    """A trader needs at least one detail, and the repr of a trader shows none."""
     with pytest.raises(InvalidData):
         Trader()
     with pytest.raises(InvalidData):
@@ -145,7 +145,7 @@ def test_trader_needs_a_detail_and_hides_it() -> None:
 
 
 def test_requirements_follow_from_the_arguments() -> None:
-    """A requester needs the proof capability, a trader the comparison, a number its register."""
+    """A requester, a trader and the register of a number each need a capability of their own."""
     plan: Any = TaxContract.operations()["check_vat_number"].plan
     trader = Trader(city="Ulm")
     requirements = plan(TaxContract(), "el 123456789", requester="DE136695976", trader=trader)

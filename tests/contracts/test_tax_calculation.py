@@ -39,7 +39,7 @@ def sale(**fields: Any) -> TaxableSale:
 
 
 def calculation(sold: TaxableSale, tax: str, line_tax: str) -> TaxCalculation:
-    """Return a calculation with a tax, and the tax of its line."""
+    """Return a calculation with this total tax, and with this tax on its only line."""
     place = JurisdictionTax(
         name="Germany", level=JurisdictionLevel.COUNTRY, tax=Money(line_tax, "EUR")
     )
@@ -80,7 +80,7 @@ def test_wrong_sales_are_refused(fields: dict[str, Any], field: str) -> None:
 
 
 def test_a_negative_line_is_refused() -> None:
-    """A line with a negative amount is refused; a discount is not a line."""
+    """A sale's line with a negative amount is refused; a discount cannot be a line of its own."""
     with pytest.raises(InvalidData) as excinfo:
         TaxLine(id="1", amount=Money(-1, "EUR"))
     assert "amount" == excinfo.value.field
@@ -104,7 +104,7 @@ def test_sale_needs_calculation_capability() -> None:
 
 
 def test_totals_follow_from_the_prices() -> None:
-    """Tax is added to net prices, and is contained in tax-inclusive prices."""
+    """Tax is added to net prices, and is already contained in tax-inclusive prices."""
     sold = sale(shipping=Money("2.00", "EUR"))
     exclusive = calculation(sold, "2.28", "1.90")
     assert ("12.00 EUR", "14.28 EUR") == (str(exclusive.net), str(exclusive.total))
@@ -117,7 +117,7 @@ def test_totals_follow_from_the_prices() -> None:
 
 
 def test_a_calculation_can_be_stored() -> None:
-    """A calculation survives being packed, and its repr shows no buyer."""
+    """A calculation is unchanged after it was packed and read, and its repr shows no buyer."""
     value = calculation(sale(vat_number="DE136695976"), "1.90", "1.90")
     assert value == unpack(pack(value))
     assert "Ada" not in repr(value)
@@ -155,7 +155,7 @@ def test_reversal_without_parts_reverses_whole_sale() -> None:
     ],
 )
 def test_wrong_reversals_are_refused(fields: dict[str, Any], field: str) -> None:
-    """A reversal with other values, or with amounts in several currencies, is refused."""
+    """A reversal with invalid values, or with amounts in several currencies, is refused."""
     defaults: dict[str, Any] = {"reference": "CN-1", "day": DAY}
     with pytest.raises(InvalidData) as excinfo:
         TaxReversal(**defaults | fields)

@@ -75,7 +75,7 @@ def test_credit_note_of_the_same_quarter_is_subtracted() -> None:
 
 
 def test_correction_of_an_earlier_quarter_stands_apart() -> None:
-    """A credit note for an earlier quarter is a correction by quarter and country, not a line."""
+    """A credit note for an earlier quarter becomes a correction of that quarter, not a line."""
     earlier, first = Quarter("2026-Q2"), Quarter("2026-Q1")
     credit_notes = [
         sale(net="-40.00", tax="-8.00", corrects=earlier),
@@ -104,7 +104,7 @@ def test_correction_of_an_earlier_quarter_stands_apart() -> None:
     ],
 )
 def test_quarter_has_first_and_last_day(text: str, first: date, last: date) -> None:
-    """A quarter has a first and a last day, and is found by both days."""
+    """A quarter has a first and a last day, and each of both days leads to the quarter."""
     quarter = Quarter(text)
 
     assert (first, last, text) == (quarter.first, quarter.last, str(quarter))

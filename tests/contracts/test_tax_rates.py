@@ -57,7 +57,7 @@ def test_rates_of_all_27_member_states_are_those_of_european_commission_database
     ],
 )
 def test_rate_of_a_day(country: str, day: date, rate: str) -> None:
-    """A day's rate is the rate that began most recently."""
+    """The VAT rate of a day is the one that began last, on that day or before."""
     assert Decimal(rate) == standard_rate(country, day)
 
 

@@ -48,7 +48,7 @@ orders = pytest.mark.parametrize("operation", list(ORDERS))
 
 
 def order(hub: Hub, operation: str, **changes: Any) -> Any:
-    """Execute an operation under the key, with these changes to its request."""
+    """Execute an operation with the tests' idempotency key and these changes to its request."""
     request = attrs.evolve(ORDERS[operation], **changes)
     return getattr(hub.payments(), operation)(request, idempotency_key=KEY)
 
@@ -93,7 +93,7 @@ def test_lost_order_is_listed(operation: str) -> None:
 
 
 def test_key_refuses_another_payload_after_lost_first_request() -> None:
-    """After a lost first request, a key refuses another payload, and settles its own."""
+    """If a key's first request was lost, another payload is refused, and its own is settled."""
     world = PaymentsWorld()
     world.stripe.fail(Lost())  # the product
     with world.hub() as hub:
@@ -252,7 +252,7 @@ def test_closed_order_is_replayed_to_its_own_request_only(
 
 @orders
 def test_sealed_order_can_be_closed(operation: str) -> None:
-    """A process without the cipher's keys lists an order without its amount and reference."""
+    """A process without the cipher's keys lists encrypted orders without amount and reference."""
     world = PaymentsWorld()
     with world.hub(cipher=AesGcmCipher(generate_keys())) as hub:
         execute_with_lost_answer(world, hub, operation)

@@ -52,7 +52,7 @@ NEXT_STEPS = {
 
 
 def test_lost_payment_is_listed_in_every_process(payments_world: PaymentsWorld) -> None:
-    """Every process lists unsettled payments with their request, time, and way to be settled."""
+    """Every process lists unsettled payments with their request, time, and way to settle them."""
     with payments_world.hub() as hub, payments_world.hub() as other_hub:
         hub.payments().charge(ORDER, idempotency_key="fine")
         assert [] == other_hub.unsettled_payments()
@@ -182,7 +182,7 @@ def test_declined_payment_is_settled_as_refused() -> None:
 
 
 def test_each_step_on_a_payment_is_listed_and_settled() -> None:
-    """Lost captures, refunds and voids are looked up and settled like charges."""
+    """Captures, refunds and voids whose response is lost are looked up and settled like charges."""
     world = PaymentsWorld()
     with world.hub() as hub:
         payments = hub.payments()
@@ -211,7 +211,7 @@ def test_each_step_on_a_payment_is_listed_and_settled() -> None:
 
 
 def test_settle_needs_no_since_and_settles_the_key() -> None:
-    """A payment can be settled without the time of its first request, and so is its key."""
+    """A payment and its key can be settled without the time of the first request."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
@@ -245,7 +245,7 @@ def test_payment_that_is_still_unknown_when_its_key_expires_is_not_charged_again
 
 
 def test_operation_that_is_looked_up_is_never_sent_twice() -> None:
-    """If a vendor's operation must be looked up, it is never sent twice."""
+    """If a vendor allows no automatic repeat, an operation of unknown outcome is not sent again."""
     world = PaymentsWorld(UnrepeatedStripe, retry=RetryPolicy(max_attempts=3))
     with world.hub() as hub:
         world.lose(hub)
@@ -320,7 +320,7 @@ class ContestedStore:
 
 
 def test_payment_of_another_worker_is_skipped() -> None:
-    """If two workers start at the same moment, only one of them looks up the payment."""
+    """If two workers start at the same moment, only one of the two looks up the payment."""
     world = PaymentsWorld()
     slower_store: Any = ContestedStore(world.state)
     with world.hub() as hub, world.hub(state=slower_store) as worker:
@@ -356,7 +356,7 @@ def test_tenant_that_cannot_be_looked_up_is_left_to_a_person() -> None:
             """A directory of tenant configurations that cannot be reached."""
 
             def version(self, *_: object) -> Any:
-                """Fail, because the directory is unavailable."""
+                """Raise an error, because the directory is unavailable."""
                 raise StorageUnavailable("The tenants are away.")
 
             tables = version

@@ -119,7 +119,7 @@ class RefusingVendor(RecordingVendor):
     first: bool = False
 
     def services(self) -> Mapping[str, Service]:
-        """A service that is never called."""
+        """Return a service that is never called."""
         return {"": Service("refusing", "https://one.example", credentials=Credentials.none())}
 
     def __getattr__(self, verb: str) -> Any:
@@ -250,7 +250,7 @@ async def test_refused_value_goes_to_the_next_account(
 async def test_other_refusals_stay_with_their_account(
     hub_class: type[Any], refusing: Any, raised: type[Exception]
 ) -> None:
-    """After a request, or after another error, the operation stays with its account."""
+    """After a request was sent, or after another kind of error, no other account is tried."""
     hubs = PigeonHubs()
     hubs.one.letters["1"] = {"id": "1"}
     accounts = [Account("one", refusing, settings=CRASHES), hubs.accounts[1]]
@@ -277,7 +277,7 @@ async def test_last_refusal_is_raised(hub_class: type[Any]) -> None:
 @MODES
 @pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
 async def test_unreachable_account_decides_the_error(hub_class: type[Any], key: str | None) -> None:
-    """If the last account refuses a value, the error of an unreachable first account is raised."""
+    """If the first account is unreachable and others refuse a value, the first error is raised."""
     hubs = PigeonHubs()
     hubs.one.fail(NO_CONNECTION)
     accounts = [hubs.accounts[0], Account("two", RefusingVendor(), settings=CRASHES)]

@@ -32,7 +32,7 @@ def test_options_of_a_vendor() -> None:
     ids=["a number", "no name", "a float", "bytes", "an object"],
 )
 def test_options_are_plain(custom: Any, field: str) -> None:
-    """Extra options that are not JSON values are refused with their path."""
+    """Extra options that are not JSON values are refused; the error has their path."""
     with pytest.raises(InvalidData) as excinfo:
         extra_for("twilio", {"twilio": custom})
 
@@ -47,7 +47,7 @@ def test_json_values_are_accepted_in_options_at_every_depth() -> None:
 
 
 def test_options_are_merged_last() -> None:
-    """Options are merged last: tables at every depth are merged, and other values replaced."""
+    """A vendor's extra options come last: they are merged into tables, and replace other values."""
     body: dict[str, Any] = {"a": {"b": 1, "c": {"d": 2}}, "e": [1], "f": 3}
     fields = {"a": {"c": {"g": 4}}, "e": [2], "f": {"h": 5}}
 

@@ -1,4 +1,4 @@
-"""One script that uses all contracts, run with different vendors by configuration alone."""
+"""One script that uses all contracts; only the configuration selects the vendors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def async_results(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
 @pytest.mark.untraced
 @pytest.mark.parametrize("vendors", OTHERS, ids=lambda vendors: "-".join(vendors.values()))
 def test_only_the_configuration_differs(vendors: dict[str, str], tmp_path: Path) -> None:
-    """All sets of vendors have the same neutral results as the first set, in both modes."""
+    """All sets of vendors give the script the same results, with both kinds of hub."""
     expected = sync_results(FIRST, tmp_path / "first")
 
     assert expected == sync_results(vendors, tmp_path / "sync")

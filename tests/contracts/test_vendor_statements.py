@@ -31,7 +31,7 @@ KEYS = VendorKeys(
 
 @attrs.frozen(kw_only=True)
 class Bank(Vendor):
-    """A payment vendor in another package that does not declare that it moves money."""
+    """A payment vendor of another package that does not declare that it moves money."""
 
     name: ClassVar[str] = "bank"
     kinds: ClassVar[tuple[str, ...]] = ("payments",)
@@ -49,7 +49,7 @@ class Bank(Vendor):
         return {"": Service("bank", "https://bank.example", **options), "tokens": Service("tokens")}
 
     async def authorize(self, *_: Any, **__: Any) -> None:
-        """Do nothing; capturing and voiding do the same."""
+        """Do nothing; the methods for capturing and voiding do nothing, either."""
 
     capture = authorize
     void = authorize
@@ -71,13 +71,13 @@ class UndeclaredLookupBank(Bank):
 
 
 class UndeclaredKeysBank(Bank):
-    """A payment vendor that sends keys without declaring their effect."""
+    """A payment vendor that sends idempotency keys without declaring what they do."""
 
     idempotency = None
 
 
 def open_hub(hub: type[Hub | AsyncHub], vendor: Vendor, **settings: Any) -> Hub | AsyncHub:
-    """Open a hub with one account and a store that would lose its keys in a crash."""
+    """Open a hub with one account, and with a store that would lose its keys in a crash."""
     state: Any = MemoryStorage() if hub is Hub else AsyncMemoryStorage()
     return hub([Account("main", vendor, settings=settings)], state=state)
 
@@ -147,7 +147,7 @@ def test_accounts_may_override_the_memory_of_keys() -> None:
 
 @pytest.mark.parametrize("name", vendor_names())
 def test_every_vendor_makes_its_statements(name: str) -> None:
-    """All built-in vendors are valid, and state unknown outcomes only of their effects."""
+    """All built-in vendors are valid, and state unknown outcomes only for their effects."""
     vendor = vendor_class(name)
 
     check_vendor(vendor)
@@ -171,7 +171,7 @@ def test_every_vendor_makes_its_statements(name: str) -> None:
     ],
 )
 def test_statements_are_checked(fields: dict[str, Any], path: str) -> None:
-    """A vendor states the lifetime of its keys as a duration, with a source that documents it."""
+    """A vendor states how long it remembers keys, and names the documentation for it."""
     with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         attrs.evolve(KEYS, **fields)
 
@@ -196,7 +196,7 @@ def test_settings_follow_from_the_statement(repeat: RepeatedKey, replays: bool) 
 def test_incomplete_vendor_of_another_package(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A vendor with incomplete statements is refused with its name."""
+    """A vendor with incomplete statements is refused; the error has the vendor's name."""
     metadata_folder = tmp_path / "bank-1.0.dist-info"
     metadata_folder.mkdir()
     (metadata_folder / "METADATA").write_text("Metadata-Version: 2.1\nName: bank\nVersion: 1.0\n")

@@ -163,7 +163,7 @@ async def test_operation_timeout_limits_all_its_waits_and_requests_together(
 
 @MODES
 async def test_effect_has_the_time_of_its_service(hub_class: type[Any]) -> None:
-    """An operation with a key but no timeout uses its service's timeout."""
+    """With an idempotency key but without a timeout, an operation uses its service's timeout."""
     hubs = PigeonHubs()
 
     async def use_wire(wire: Any) -> None:
@@ -225,7 +225,7 @@ async def test_closing_hub_closes_connections_that_it_opened_itself(hub_class: t
 
 
 def test_unknown_account_is_refused() -> None:
-    """An unknown account is refused with the list of known accounts."""
+    """An unknown account is refused; the error lists the known accounts."""
     with pytest.raises(ConfigurationError, match=r"No account is named 'x'\..*Use one of: pigeon"):
         Hub([Account("pigeon", TextMessageVendor())]).account("x")
     with pytest.raises(ConfigurationError, match="Use one of: none"):

@@ -93,7 +93,7 @@ class PaymentsWorld:
         )
 
     def lose(self, hub: Hub, charge: Charge = ORDER, key: str = KEY) -> None:
-        """Charge once and lose the response."""
+        """Charge once, and lose the vendor's response."""
         self.stripe.fail(Lost())
         with pytest.raises((OutcomeUnknown, ConnectionFailed)):
             hub.payments().charge(charge, idempotency_key=key)

@@ -81,7 +81,7 @@ def vendor_set(vendors: Mapping[str, str], folder: Path) -> VendorSet:
 
 
 def vendor_sets() -> list[dict[str, str]]:
-    """Return several sets of vendors; together they have every vendor that can do the script."""
+    """Return sets of vendors that together contain every vendor that can run the script."""
     by_kind = {
         kind: [
             name

@@ -31,7 +31,7 @@ PAYMENT = "?key=INV-7/1"
 
 
 def state(world: World) -> CircuitState:
-    """Return the state of the circuit of `vat`."""
+    """Return the state of the circuit of the service `vat`."""
     return world.hub.manager.circuit_state("vat").state
 
 
@@ -86,7 +86,7 @@ def test_pause_of_limits_is_ended() -> None:
 
 
 def test_act_without_a_reason_is_refused() -> None:
-    """An action that needs a reason is refused without one, or with one that is too long."""
+    """An action without its required reason, or with one that is too long, is refused."""
     with World() as world:
         visitor = world.visitor()
         assert "Not done. The reason is missing." in visitor.act(CIRCUIT).text
@@ -97,7 +97,7 @@ def test_act_without_a_reason_is_refused() -> None:
 
 
 def test_impossible_action_says_why() -> None:
-    """An impossible action shows the reason, and is not recorded in the audit trail."""
+    """The page of an impossible action shows the reason, and the audit trail does not record it."""
     with World() as world:
         visitor = world.visitor()
         for url in ("/acts/circuit-open?service=bare", "/acts/limits-reset?service=till"):
@@ -118,7 +118,7 @@ def test_act_that_cannot_be_recorded_is_not_done() -> None:
 
 @pytest.mark.parametrize("url", ["/acts/circuit-open", "/acts/entry-drop?box=outbox&id=none"])
 def test_confirmation_of_nothing_is_refused(url: str) -> None:
-    """A confirmation page without a target, or with a removed target, shows this problem."""
+    """A confirmation page whose target is missing or was removed shows what is wrong."""
     with World() as world:
         assert 404 == world.visitor().get(url).status
 
@@ -207,7 +207,7 @@ def test_malformed_forms_are_refused(body: bytes, kind: str, status: int) -> Non
 
 
 def test_values_of_links_are_exact() -> None:
-    """An action applies to the tenant of its link, even if spaces are at the ends of the name."""
+    """An action applies to the tenant of its link, even if its name begins or ends with spaces."""
     link_values = {"service": "vat", "tenant": " acme "}
     assert link_values == ACTS["circuit-open"].values(link_values)
     decision = {"key": " INV-7 ", "receipt": " ch_1 "}
@@ -231,7 +231,7 @@ def test_viewer_may_do_nothing(name: str) -> None:
 
 
 def test_groups_are_permitted_apart() -> None:
-    """A person may act only in the groups of actions that are permitted to them."""
+    """A person may perform an action only if its group of actions is permitted to them."""
     with World() as world:
         world.put_outbox_entry()
         world.dead_webhook()
@@ -246,7 +246,7 @@ def test_groups_are_permitted_apart() -> None:
 
 
 def test_person_can_replay_or_drop_entry() -> None:
-    """A person can replay or drop an entry; the page warns if its outcome is unknown."""
+    """A person can replay or drop an entry of a queue; the page warns of an unknown outcome."""
     with World() as world:
         visitor = world.visitor()
         world.put_outbox_entry()
@@ -289,7 +289,7 @@ def test_dead_letters_are_changed_in_batches_over_a_filter() -> None:
 
 @pytest.mark.parametrize("until", ["", "yesterday", "2030-01-01T00:00:00"])
 def test_batch_needs_its_time(until: str) -> None:
-    """A batch action without a readable time with a time zone is refused."""
+    """A batch action whose time is missing, unreadable or without a time zone is refused."""
     with World() as world:
         assert 404 == world.visitor().get(f"/acts/entries-drop?box=outbox&until={until}").status
 
@@ -333,7 +333,7 @@ def test_batch_action_counts_entries_that_it_could_not_change() -> None:
 
 
 def test_vendor_is_asked_and_settles_the_payment() -> None:
-    """The page can ask the vendor for a payment's outcome; this settles it without a decision."""
+    """The page can ask the vendor for a payment's outcome; then nobody has to decide it."""
     with World() as world:
         world.lose()
         visitor = world.visitor()
@@ -418,7 +418,7 @@ def test_proposal_that_was_changed_or_withdrawn_after_it_was_read_cannot_be_conf
 
 
 def test_old_proposal_does_not_decide_about_a_new_request() -> None:
-    """A proposal from before a payment was sent again is neither shown nor confirmed."""
+    """If a payment is sent again, an older proposal to close it is neither shown nor confirmed."""
     with World(four_eyes=True) as world:
         world.lose()
         world.clock.advance(WAIT)
@@ -473,7 +473,7 @@ def test_one_person_closes_a_payment_where_that_is_configured(done: bool) -> Non
 
 
 def lose_sealed(world: World, cipher: AesGcmCipher | None = None) -> None:
-    """Charge once with encrypted state that the page cannot read, and lose the response."""
+    """Charge once and lose the response; the page cannot decrypt the stored payment."""
     account, cipher = world.account(), cipher or AesGcmCipher(generate_keys())
     ports: Any = {"http": SandboxHttpClient(world.stripe), "state": world.state}
     charge = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
@@ -488,7 +488,7 @@ def lose_sealed(world: World, cipher: AesGcmCipher | None = None) -> None:
 
 @pytest.mark.parametrize("act", ["payment-done", "payment-not-done", "payment-ask"])
 def test_sealed_payment_is_not_decided_without_its_cipher(act: str) -> None:
-    """If a payment's cipher is missing, the page shows this and allows no usual decision."""
+    """If a payment's cipher is missing, the page says so and offers none of the usual decisions."""
     with World(four_eyes=False) as world:
         lose_sealed(world)
         visitor = world.visitor()
@@ -526,7 +526,7 @@ def test_payment_whose_keys_are_lost_is_closed(done: bool, four_eyes: bool) -> N
 
 
 def test_page_says_so_and_offers_only_decision_if_vendor_cannot_be_asked_for_outcome() -> None:
-    """If the vendor cannot be asked for an outcome, the page shows this, and only a decision."""
+    """If the vendor cannot be asked for an outcome, the page says so and offers only a decision."""
     with World(UnlistedStripe) as world:
         world.lose()
         world.clock.advance(WAIT)

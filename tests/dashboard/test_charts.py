@@ -66,7 +66,7 @@ def test_page_charts_the_calls_of_the_last_hours() -> None:
 
 
 def sketch_of(*durations: float) -> Sketch:
-    """Return the distribution of durations in seconds."""
+    """Return the distribution of these durations, which are given in seconds."""
     recorder = SketchRecorder()
     for duration in durations:
         recorder.add(duration)
@@ -106,7 +106,7 @@ def test_percentiles_are_separate_lines() -> None:
     ],
 )
 def test_scale_of_durations_ends_above_the_longest(longest: float, labels: list[str]) -> None:
-    """The scale ends at a round duration, and beyond an hour at the longest one."""
+    """A chart's scale ends at a round duration or, beyond an hour, at the longest duration."""
     html = durations_chart("words", [sketch_of(longest)], ("a", "b")).text
     assert [*labels, "a", "b"] == re.findall("<span>([^<]*)</span>", html)
 
@@ -117,7 +117,7 @@ def test_durations_chart_without_windows_has_no_points() -> None:
 
 
 def test_page_of_a_service_charts_its_durations() -> None:
-    """The text names the percentiles and the slowest window; a table lists them by hour."""
+    """A service's page names its percentiles and slowest window, and lists durations by hour."""
     clock = VirtualClock()
 
     def answer_after(seconds: float) -> Callable[[], None]:

@@ -43,7 +43,7 @@ class TickClock:
 
 
 def visitor_at(world: World, gate: Gate) -> Visitor:
-    """Return a visitor at the dashboard's login."""
+    """Return a visitor of the dashboard who must log in."""
     return Visitor(DashboardApp(world.dashboard, gate.identify))
 
 
@@ -115,7 +115,7 @@ def test_people_log_in_with_their_roles() -> None:
     ],
 )
 def test_wrong_logins_are_refused(form: dict[str, str], environ: dict[str, str]) -> None:
-    """A login with a wrong name, password, origin or form starts no session."""
+    """A login with a wrong name, password, form or origin of the request starts no session."""
     with World() as world:
         visitor = visitor_at(world, Gate(TickClock(), members=members_of(PEOPLE)))
         answer = visitor.post("/login", form, **environ)
@@ -166,7 +166,7 @@ def test_people_with_permission_to_act_can_only_read_with_read_only() -> None:
 
 
 def _asgi(app: DashboardApp, scope: dict[str, Any], chunks: Sequence[bytes | None]) -> list[Any]:
-    """Send a request in chunks to the ASGI application; None is a disconnect."""
+    """Send a request in chunks to the ASGI application; a chunk of None means a disconnect."""
     sent_messages: list[Any] = []
     waiting = list(chunks)
 
@@ -219,7 +219,7 @@ def test_invalid_content_length_means_no_form(length: str) -> None:
 
 
 def test_incomplete_form_is_not_acted_upon() -> None:
-    """A form whose sender leaves before its end changes nothing, over WSGI and ASGI."""
+    """A form whose sender disconnects before its end changes nothing, over WSGI and ASGI."""
     with World() as world:
         confirmation = world.visitor().get("/acts/circuit-open?service=vat").text
         body = urlencode({**form_of(confirmation), "reason": "maintenance"}).encode()
@@ -245,7 +245,7 @@ class SilentBody(io.BytesIO):
     """A body whose sender stays silent for longer than the server waits."""
 
     def read(self, _: int | None = -1, /) -> bytes:
-        """Fail like a socket."""
+        """Raise a timeout error, as a socket with a silent sender does."""
         raise TimeoutError
 
 
@@ -287,13 +287,13 @@ class PrintedText(io.StringIO):
         self.parts: queue.Queue[str] = queue.Queue()
 
     def write(self, text: str) -> int:
-        """Pass the printed text on."""
+        """Pass the printed text on to the thread that waits for it."""
         self.parts.put(text)
         return len(text)
 
 
 def test_command_serves_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    """The command prints a link that opens the page with the log, the inbox and the outbox."""
+    """The command prints a link to the page, which shows the log, the inbox and the outbox."""
     state = f"sqlite:///{tmp_path}/state.db"
     metrics = f"sqlite:///{tmp_path}/metrics.db"
     path = tmp_path / "moorage.toml"
@@ -375,7 +375,7 @@ def test_error_names_the_taken_port() -> None:
 
 
 def test_slow_client_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that closes does not wait for a client that never ends its request."""
+    """A server that is closing does not wait for a client that never ends its request."""
     monkeypatch.setattr("moorage.dashboard.request_stream.CLIENT_TIMEOUT", 3_600.0)
     with World() as world, Server("127.0.0.1", 0, world.app) as server:
         client = socket.create_connection(("127.0.0.1", server.server_port))

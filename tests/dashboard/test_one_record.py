@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def test_entries_of_an_outbox_without_a_trail_are_recorded() -> None:
-    """The hub's trail records actions on an outbox without a trail, and each entry of a batch."""
+    """If an outbox has no audit trail, the hub's trail records each of its changed entries."""
     with World() as world:
         world.put_outbox_entry()
         world.put_outbox_entry("02")
@@ -56,7 +56,7 @@ def test_webhook_is_recorded_with_the_person() -> None:
 def serve_and_act(
     monkeypatch: pytest.MonkeyPatch, config: Path, box: str, entry: str, audit: str | None
 ) -> None:
-    """Hold a circuit open and drop an entry on the page of `moorage dashboard`."""
+    """On the page of `moorage dashboard`, hold a circuit open and drop an entry."""
     output = PrintedText()
     monkeypatch.setattr("sys.stdout", output)
 
@@ -86,7 +86,7 @@ def make_records(url: str) -> list[tuple[str, str, str]]:
 
 
 def test_command_records_each_act_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """`moorage dashboard` records in the configured trail or in that of --audit, never in two."""
+    """`moorage dashboard` records actions in one trail: the configured one or that of --audit."""
     own_url, other_url = f"sqlite:///{tmp_path}/ours.db", f"sqlite:///{tmp_path}/other.db"
     box = f"sqlite:///{tmp_path}/box.db"
     config = tmp_path / "moorage.toml"

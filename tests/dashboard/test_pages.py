@@ -64,7 +64,7 @@ class StrictHtmlParser(HTMLParser):
         self.links: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Accept known elements, without event handlers, styles or foreign links."""
+        """Check that an element is known and has no event handlers, styles or foreign links."""
         assert tag in TAGS
         assert len(attrs) == len({name for name, _ in attrs})
         for name, value in attrs:
@@ -130,7 +130,7 @@ def test_first_page_says_what_needs_a_person() -> None:
 
 
 def test_thousands_of_services_are_found_by_their_names() -> None:
-    """The first page lists a bounded number of services and problems, and finds services."""
+    """The first page lists a bounded number of services and problems, and can search services."""
     services = [Service(f"shop-{number}", circuit=CircuitBreakerConfig()) for number in range(300)]
     with Hub([], services=services) as hub:
         visitor = Visitor(DashboardApp(Dashboard(hub, secret=SECRET), lambda _: ANN))
@@ -242,7 +242,7 @@ def test_calls_are_filtered_and_paged() -> None:
 def test_page_of_calls_that_ended_at_its_limit_does_not_say_that_no_call_matches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A page of calls that ended at its limit does not claim that no call matches."""
+    """If a search for calls ended at its limit, the page does not claim that no call matches."""
     with World() as world:
         scanned_to = world.clock.utc() - timedelta(hours=2)
         page = LogPage(items=(), next="7.8", scanned=50_000, scanned_to=scanned_to)
@@ -258,7 +258,7 @@ def test_page_of_calls_that_ended_at_its_limit_does_not_say_that_no_call_matches
 
 
 def test_page_shows_what_an_installation_has() -> None:
-    """Without a log, queues or services, the pages show that there are none."""
+    """If there is no log, queue or service, the pages say so."""
     with Hub([]) as hub:
         dashboard = Dashboard(hub, secret=SECRET)
         visitor = Visitor(DashboardApp(dashboard, lambda _: ANN))
@@ -270,7 +270,7 @@ def test_page_shows_what_an_installation_has() -> None:
 
 
 def test_unknown_outcomes_of_other_services_are_shown_until_they_are_settled() -> None:
-    """The first page counts keys to settle, and *Unknown outcomes* lists them."""
+    """The first page counts idempotency keys to settle, and *Unknown outcomes* lists them."""
 
     def fail() -> None:
         raise ValueError
@@ -291,7 +291,7 @@ def test_unknown_outcomes_of_other_services_are_shown_until_they_are_settled() -
 
 
 def test_payments_of_the_contract_are_listed_once() -> None:
-    """A payment of the contract is not listed again among the other calls."""
+    """A payment of the payments contract is not listed again among the other calls."""
     with World() as world:
         world.lose()
         world.clock.advance(WAIT)
@@ -305,10 +305,10 @@ class UnavailableStore:
     """A log or a queue whose database is unavailable."""
 
     def write(self, _: object) -> None:
-        """Fail, because the store is unavailable."""
+        """Raise an error, because the store is unavailable."""
 
     def find(self, _: LogQuery) -> Any:
-        """Fail."""
+        """Raise an error, because the store is unavailable."""
         raise StorageUnavailable("The log is away.")
 
     def with_audit(self, _: object) -> UnavailableStore:
@@ -317,7 +317,7 @@ class UnavailableStore:
 
 
 def test_unavailable_store_hides_only_its_section() -> None:
-    """Without a store the first page shows the rest; a page that needs the store shows why not."""
+    """If a store is away, the first page shows the rest; pages that need the store say why not."""
     with Hub([]) as hub:
         log: Any = UnavailableStore()
         dashboard = Dashboard(hub, secret=SECRET, log=log)
@@ -493,7 +493,7 @@ def test_no_secret_is_on_any_page() -> None:
 
 
 def test_viewer_sees_everything_and_no_button() -> None:
-    """A person who may only read sees every page, without the buttons of acts."""
+    """A person who may only read sees every page, without any buttons for actions."""
     with World() as world:
         world.break_circuit()
         world.lose()

@@ -12,7 +12,7 @@ STRIPE = "/acts/queue-pause?box=inbox&target=stripe&subject=ada"
 
 
 def test_queue_is_paused_and_resumed() -> None:
-    """A person can pause a queue and resume it; the page shows the reason, the trail records it."""
+    """A person can pause and resume a queue; the page shows the reason, the trail records it."""
     with World() as world:
         visitor = world.visitor()
         assert "all) until somebody resumes them" in visitor.get(ALL).text
@@ -58,7 +58,7 @@ def test_paused_entry_shows_pause_reason() -> None:
 
 @pytest.mark.parametrize("url", [ALL, "/acts/queue-resume?box=outbox"])
 def test_viewer_pauses_nothing(url: str) -> None:
-    """A person with a read-only role is offered no pause, and is refused one."""
+    """A person with a read-only role sees no button for a pause; a request for one is refused."""
     with World() as world:
         visitor = world.visitor(VIEWER)
         assert "queue-pause" not in visitor.get("/queues").text

@@ -1,4 +1,4 @@
-"""The pages of one payment: when "not done" is safe, what was found, and who decided."""
+"""The pages of one payment: when "not done" is safe, what was found, and who decided it."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_payment_page_says_when_not_done_is_safe_to_choose() -> None:
 
 
 def test_unanswered_questions_prove_nothing() -> None:
-    """If the vendor refuses look-ups past its listing time, the page asks for a decision."""
+    """If the vendor still refuses look-ups after its listing time, the page asks for a decision."""
     with World() as world:
         world.lose()
         visitor = world.visitor()
@@ -115,7 +115,7 @@ def test_page_says_so_if_vendor_lists_several_matching_payments() -> None:
 
 
 def test_vendor_that_repeats_is_asked_before_a_decision() -> None:
-    """If asking the vendor cannot repeat the payment, the page advises to ask the vendor first."""
+    """If asking the vendor cannot repeat the payment, the page advises to ask before deciding."""
     with World(Stripe) as world:
         world.lose()
         world.clock.advance(WAIT)
@@ -233,7 +233,7 @@ def test_payment_closed_as_not_done_stays_closed_until_program_sends_it_again(
 
 
 def test_failed_closing_decides_nothing(tmp_path: Path) -> None:
-    """A failed action is shown as failed, and not as the payment's outcome."""
+    """A failed attempt to close a payment is shown as failed, and not as the payment's outcome."""
     with audited_world(tmp_path, four_eyes=False) as world:
         world.lose()
         trail = world.hub.audit
@@ -283,7 +283,7 @@ class BrokenAudit(FileAudit):
     """An audit trail that can be written but not read."""
 
     def find(self, query: AuditQuery, /) -> AuditPage:
-        """Fail."""
+        """Raise an error, because the trail cannot be read."""
         del query
         raise StorageUnavailable("The disk is away.")
 

@@ -24,14 +24,14 @@ class Clock:
     seconds = 0.0
 
     def __call__(self) -> float:
-        """Return the seconds."""
+        """Return the time in seconds, and advance the clock."""
         self.seconds += 1.0
         return self.seconds
 
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the requests of these tests more time than any test takes."""
+    """Give each request more time than any of these tests takes."""
     monkeypatch.setattr("moorage.dashboard.request_stream.CLIENT_TIMEOUT", 3_600.0)
 
 
@@ -53,7 +53,7 @@ def run_server(app: Any, most: int) -> Generator[Callable[[], socket.socket]]:
 
 
 def answer_ok(_: Any, start_response: Any) -> list[bytes]:
-    """Answer a request."""
+    """Answer a request with status 200."""
     start_response("200 OK", [])
     return []
 

@@ -32,7 +32,7 @@ CHARGES = (
 
 
 def plant(world: World, call: Callable[[], Any], *, done: bool) -> None:
-    """Make a call whose response is lost; unless `done`, its request is lost too."""
+    """Make a call whose response is lost; unless `done`, its request is lost as well."""
     state_before = deepcopy({k: v for k, v in vars(world.stripe).items() if isinstance(v, dict)})
     world.stripe.fail(Lost())
     with pytest.raises(ConnectorError):
@@ -42,7 +42,7 @@ def plant(world: World, call: Callable[[], Any], *, done: bool) -> None:
 
 
 def make_unknown_payments(world: World) -> dict[str, tuple[Callable[[], Any], bool]]:
-    """Make ten payments with unknown outcomes; return which of them the vendor has, by key."""
+    """Make ten payments with unknown outcomes; return by key if the vendor has each of them."""
     payments = world.hub.payments()
     truth: dict[str, tuple[Callable[[], Any], bool]] = {}
 
@@ -73,7 +73,7 @@ def make_unknown_payments(world: World) -> dict[str, tuple[Callable[[], Any], bo
 
 
 def facts_of(page: str) -> dict[str, str]:
-    """Return the evidence that a payment's page shows, by name."""
+    """Return the evidence that a payment's page shows, by the name of each item."""
     pairs = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page)
     return {unescape(name): unescape(re.sub("<[^>]+>", "", value)).strip() for name, value in pairs}
 

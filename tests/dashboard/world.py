@@ -178,7 +178,7 @@ class World:
         return Visitor(self.app, {"who": person.name})
 
     def lose(self, reference: str = "INV-7", key: str = "INV-7/1", amount: str = "20.00") -> None:
-        """Charge once, and lose the response."""
+        """Charge once, and lose the vendor's response."""
         self.stripe.fail(Lost())
         charge = Charge(Money(amount, "EUR"), "pm_card_visa", reference=reference)
         with pytest.raises((OutcomeUnknown, ConnectionFailed)):

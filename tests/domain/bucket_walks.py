@@ -64,7 +64,7 @@ Act: TypeAlias = "tuple[str, int, int, int, bool]"
 
 
 def walk_actions(name: str, number: st.SearchStrategy[int]) -> st.SearchStrategy[Act]:
-    """Return a strategy that draws one kind of action for a random walk."""
+    """Return a strategy that draws actions of one kind for a random walk."""
     return st.tuples(st.just(name), number, st.just(0), st.just(0), st.just(value=False))
 
 
@@ -172,7 +172,7 @@ class BucketWalk:
             self.seen[index] = max(seen_at, self.world.now)
 
     def time(self, index: int) -> int:
-        """Return the time by which a bucket decides; it never goes back."""
+        """Return a bucket's own time, by which it decides; this time never goes back."""
         return self.seen[index] + self.lost[index]
 
     def admit(self, bits: int, cost: int, within: int, *, ticketed: bool) -> None:
@@ -241,7 +241,7 @@ class BucketWalk:
         self.ahead -= back
 
     def advance(self, span: int) -> None:
-        """Advance the time; each caller whose grant is due leaves the queue, or waits again."""
+        """Advance the time; each caller whose grant is due leaves the queue or waits longer."""
         end_time = self.real + span
         while due_callers := [
             caller for caller in self.queue if caller.due + self.late <= end_time
@@ -276,7 +276,7 @@ class BucketWalk:
         pytest.fail("somebody waits for ever")
 
     def check_levels(self) -> None:
-        """Fail if a bucket holds a negative number of tokens, or more than its size."""
+        """Check that no bucket has fewer than zero tokens, or more than its size."""
         for index, rule in enumerate(self.rules):
             state = self.world.cells.get(str(index))
             if state is not None:
@@ -310,7 +310,7 @@ def run(state: BucketWalk, walk: list[Act]) -> None:
 def walk_bucket(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act], *, late: int = 0
 ) -> BucketWalk:
-    """Return the state after a whole random walk."""
+    """Run a whole random walk, and return its final state."""
     state = BucketWalk(configured)
     state.late = late
     run(state, walk)

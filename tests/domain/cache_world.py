@@ -24,12 +24,12 @@ POLICY = CachePolicy()
 
 
 def moment_after(seconds: float) -> datetime:
-    """Return the date and time after this number of seconds."""
+    """Return the tests' fixed time plus this number of seconds."""
     return NOW + timedelta(seconds=seconds)
 
 
 def date(seconds: float) -> str:
-    """Return the time after this number of seconds, as an HTTP date."""
+    """Return the tests' fixed time plus this number of seconds, as an HTTP date."""
     return format_datetime(moment_after(seconds), usegmt=True)
 
 

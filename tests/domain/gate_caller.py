@@ -53,7 +53,7 @@ class Caller:
         return self.world.execute(Admission(self.gates, **details))
 
     def enter(self, **details: Any) -> tuple[int, Permit, tuple[Ticket, ...]]:
-        """Get admission, with a ticket if the caller must wait."""
+        """Get admission; a caller that must wait gets a ticket."""
         answer, wait, permit, tickets = self.ask(**details)
         if answer is Answer.NEEDS_TOKEN:
             self.tokens += 1
@@ -71,7 +71,7 @@ class Caller:
         return self.world.execute(Confirm(self.gates, tickets, permit))
 
     def refused_answer(self, **details: Any) -> tuple[Answer, int]:
-        """Ask for admission, and fail unless it is refused and changes nothing."""
+        """Ask for admission, check that it is refused without a change, and return the answer."""
         self.ask(**details)
         previous_cells = dict(self.world.cells)
         answer, wait, permit, tickets = self.ask(**details)

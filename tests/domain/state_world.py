@@ -27,7 +27,7 @@ class World:
         self.cells: dict[str, State] = {}
 
     def execute(self, command: Command[Answer]) -> Answer:
-        """Run a command; fail if a number of a state is too large for a double."""
+        """Run a command; raise an error if a number in its states is too large for a double."""
         previous_states = tuple(map(self.cells.get, command.keys))
         next_states, answer = command.apply(previous_states, self.now)
         assert len(command.keys) == len(next_states)

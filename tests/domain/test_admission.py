@@ -40,7 +40,7 @@ def test_refusal_by_one_limit_charges_no_other() -> None:
 
 
 def test_open_circuit_takes_no_limit_token() -> None:
-    """If the circuit is open, an attempt takes no rate-limit token, and gets the wait."""
+    """If the circuit is open, an attempt takes no rate-limit token, and learns how long to wait."""
     caller = Caller(gates(TRIPS, EASY))
     _, permit, _ = caller.enter()
     caller.fail(permit)
@@ -88,7 +88,7 @@ def test_queued_probe_is_leased_for_wait_and_attempt() -> None:
 
 
 def test_a_budget_counts_calls_and_spends_retries() -> None:
-    """First attempts earn retries; a spent retry budget returns the begin of the next period."""
+    """First attempts earn retries; a spent retry budget tells when its next period begins."""
     caller = Caller(gates(None, budget=RetryBudget(ratio=0.5, floor=0, period=10.0)))
     for _ in range(2):
         assert Answer.GO is caller.ask()[0]
@@ -146,7 +146,7 @@ def test_keys_are_named_in_order() -> None:
 
 
 def test_only_idempotent_commands_are_repeated() -> None:
-    """Commands that take or report are sent once; those that read or set may be repeated."""
+    """Commands that take or report something are sent once; reads and settings may be repeated."""
     every_gate = gates(TRIPS, ONE)
     rule = every_gate.circuit
     assert rule is not None
@@ -166,7 +166,7 @@ def test_only_idempotent_commands_are_repeated() -> None:
 
 
 def test_only_claim_marks_are_durable() -> None:
-    """A crash may lose recent rate-limit counts, but not the sent mark of a claim."""
+    """A crash may lose recent rate-limit counts, but never the mark that a claim was sent."""
     every_gate = gates(TRIPS, ONE)
     rule = every_gate.circuit
     assert rule is not None
@@ -216,7 +216,7 @@ def test_reports_need_a_circuit() -> None:
 
 
 def test_quorum_counts_reporters() -> None:
-    """For a circuit with a quorum of two, two failures from one process count as one."""
+    """For a circuit with a quorum of two, two failures from the same process count as one."""
     caller = Caller(gates(CircuitBreakerConfig(failures=2, quorum=2)))
     permits = [caller.enter()[1] for _ in range(3)]
     changes = [

@@ -79,7 +79,7 @@ def ask_both_paths(admission: Admission, world: World) -> Admitted:
 @examples(300)
 @given(all_gates, long_lists(acts))
 def test_apply_agrees_with_decide(gates: Gates, walk: list[tuple[str, int, Any]]) -> None:
-    """In every reachable state, an admission's `apply` stores and answers what `decide` does."""
+    """In every reachable state, an admission's `apply` stores and returns the same as `decide`."""
     world = World()
     permits: list[Permit] = []
     for token, (name, number, detail) in enumerate(walk, start=1):
@@ -110,7 +110,7 @@ def test_apply_agrees_with_decide(gates: Gates, walk: list[tuple[str, int, Any]]
 def test_apply_agrees_with_decide_under_a_claim(
     gates: Gates, walk: list[tuple[str, int, Any]]
 ) -> None:
-    """With a claim too, an admission's `apply` stores and answers what `decide` does."""
+    """With a claim too, an admission's `apply` stores and returns the same as `decide`."""
     world = World()
     fencing_token = 0
     plain_admission = Admission(gates, within=0, lease=LEASE)

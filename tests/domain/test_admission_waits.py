@@ -16,7 +16,7 @@ from tests.domain.gate_caller import EASY, ONE, THREE, TRIPS, Caller, gates
 
 
 def test_waiter_is_refused_by_a_circuit_that_opened() -> None:
-    """A caller that queued before the circuit opened is refused when it confirms."""
+    """A caller that waits for a rate limit is refused after its wait if the circuit has opened."""
     caller = Caller(gates(TRIPS, ONE))
     _, permit, _ = caller.enter()
     wait, queue_permit, tickets = caller.enter(within=HOUR)
@@ -43,7 +43,7 @@ def test_waiter_is_refused_by_a_circuit_that_opened() -> None:
 def test_waiter_follows_a_circuit_that_was_set(
     state: CircuitState, expected: tuple[Answer, int]
 ) -> None:
-    """A circuit state set by an operator applies to callers that already queue."""
+    """If an operator sets a circuit's state, this applies to callers that already queue."""
     caller = Caller(gates(TRIPS, ONE))
     caller.enter()
     _, queue_permit, tickets = caller.enter(within=HOUR)
@@ -93,7 +93,7 @@ def test_pause_while_circuit_probe_queues_prolongs_its_lease() -> None:
 
 
 def test_pause_extends_only_the_queued_probes_lease() -> None:
-    """A pause extends the lease of the queued circuit probe, and no other lease."""
+    """A pause extends the lease of the queued circuit probe, but no other lease."""
     config = CircuitBreakerConfig(failures=1, open_for=10.0, probes=2)
     caller = Caller(gates(config, EASY))
     _, permit, _ = caller.enter()
@@ -109,7 +109,7 @@ def test_pause_extends_only_the_queued_probes_lease() -> None:
 
 
 def test_late_probe_loses_its_lease() -> None:
-    """A circuit probe that confirms after its lease is refused."""
+    """A circuit probe that confirms after its lease has ended is refused."""
     caller = Caller(gates(TRIPS, ONE))
     _, permit, _ = caller.enter()
     caller.fail(permit)
@@ -133,7 +133,7 @@ def test_waiter_without_a_circuit() -> None:
 
 
 def test_waiter_without_a_permit() -> None:
-    """If a waiting caller confirms without a probe's permit, no state is written."""
+    """If a waiting caller without a probe's permit confirms, no state is written."""
     caller = Caller(gates(TRIPS, ONE, EASY))
     caller.ask()
     _, _, permit, tickets = caller.ask(within=HOUR)
@@ -143,7 +143,7 @@ def test_waiter_without_a_permit() -> None:
 
 
 def test_waiting_probe_writes_only_the_circuit() -> None:
-    """If a queued circuit probe confirms and must wait on, only the circuit's state is written."""
+    """If a queued circuit probe confirms but must wait longer, only the circuit's state changes."""
     caller = Caller(gates(TRIPS, ONE, EASY))
     _, permit, _ = caller.enter()
     caller.fail(permit)
@@ -172,7 +172,7 @@ def test_giving_back_to_a_forgotten_limit_changes_nothing() -> None:
 
 
 def test_immediate_grant_can_be_given_back() -> None:
-    """With `ticketed`, a rate-limit grant without a wait can be returned too."""
+    """With `ticketed`, a rate-limit grant can be returned even if it needed no wait."""
     caller = Caller(gates(None, ONE))
     _, wait, _, tickets = caller.ask(ticketed=True)
     assert 0 == wait
@@ -191,7 +191,7 @@ def test_immediate_grant_has_no_ticket() -> None:
 
 
 def test_returning_one_rate_limit_grant_leaves_others_taken() -> None:
-    """Returning one rate-limit grant does not return the other grants."""
+    """If one rate-limit grant is returned, the other grants remain taken."""
     caller = Caller(gates(None, THREE))
     tickets = [caller.ask(ticketed=True)[3] for _ in range(3)]
     caller.world.execute(GiveBack(caller.gates, tickets[-1]))
@@ -200,7 +200,7 @@ def test_returning_one_rate_limit_grant_leaves_others_taken() -> None:
 
 
 def test_wait_includes_a_small_step_back() -> None:
-    """After the store's clock stepped back, a grant's wait includes the step."""
+    """If the store's clock stepped back, the wait for a grant includes the size of the step."""
     caller = Caller(gates(None, ONE, EASY))
     caller.ask()
     caller.world.now -= SECOND
@@ -236,7 +236,7 @@ def test_refusal_follows_a_clock_step_back(back: int) -> None:
 
 
 def test_refusals_note_the_time_now_and_then() -> None:
-    """While an open circuit refuses callers, its state is rewritten every few seconds only."""
+    """While an open circuit refuses callers, its state is rewritten only every few seconds."""
     caller = Caller(gates(TRIPS))
     _, permit, _ = caller.enter()
     caller.fail(permit)

@@ -11,7 +11,7 @@ FIRST = Proposal("ann", done=True, receipt="pi_1", reason="It is on the vendor's
 
 
 def test_proposal_is_read_by_every_process() -> None:
-    """Every process can read a stored proposal and its age, under its own key and tenant only."""
+    """Every process can read a stored proposal and its age, but only by its own key and tenant."""
     clock = VirtualClock()
     store = MemoryStorage(clock)
     store.execute(Propose(*SUBJECT, FIRST))
@@ -31,7 +31,7 @@ def test_later_proposal_for_same_operation_replaces_earlier_one() -> None:
 
 
 def test_proposal_is_withdrawn_and_expires() -> None:
-    """A proposal to close an operation ends when it is withdrawn, or after a day."""
+    """A proposal to close an operation ends when somebody withdraws it, or after a day."""
     clock = VirtualClock()
     store = MemoryStorage(clock)
     store.execute(Propose(*SUBJECT, None))
@@ -44,7 +44,7 @@ def test_proposal_is_withdrawn_and_expires() -> None:
 
 
 def test_expired_state_is_not_a_proposal() -> None:
-    """An expired proposal that the store still holds does not count as a proposal."""
+    """An expired proposal that is still in the store does not count as a proposal."""
     command = Propose(*SUBJECT, FIRST)
     (state,), _ = command.apply((None,), 1_000)
     assert state is not None

@@ -19,7 +19,7 @@ def test_asyncapi_descriptions_of_supported_versions_are_read(version: str) -> N
 
 @pytest.mark.parametrize("tree", [{"asyncapi": "1.2.0"}, {"openapi": "3.1.0"}, {"asyncapi": 3}, []])
 def test_other_descriptions_are_refused(tree: Any) -> None:
-    """A description of another kind or version is refused with the supported AsyncAPI versions."""
+    """A description of another kind or version is refused with a list of supported versions."""
     with pytest.raises(DescriptionRefused, match=r"2\.0 to 2\.6"):
         AsyncApi(tree)
 
@@ -237,6 +237,6 @@ def test_asyncapi_server_protocol_decides_kind_of_connector() -> None:
 
 @pytest.mark.parametrize("title, name", [("Shop: Events!", "shop-events"), ("", "events")])
 def test_name_of_the_application(title: str, name: str) -> None:
-    """An AsyncAPI description is named by its title, or by a default name."""
+    """The name of an AsyncAPI description is its title, or else a default name."""
     api = AsyncApi(events(info={"title": title}))
     assert (title or "events", name) == (api.title, api.name)

@@ -178,7 +178,7 @@ def test_audit_record_matches_query_if_it_meets_every_condition(
 
 
 def test_whole_chain_is_verified() -> None:
-    """A complete audit chain verifies without a finding, and its last seal is named."""
+    """A complete audit chain verifies without a finding, and the result contains its last seal."""
     records, head = chain()
     result = verify(records, head=head, keys=KEYS, anchor=AuditHead(4, records[3].hash))
 
@@ -188,7 +188,7 @@ def test_whole_chain_is_verified() -> None:
 
 
 def test_seals_of_other_keys_are_counted() -> None:
-    """Audit verification counts a seal whose key is missing as unverified, not as broken."""
+    """Audit verification counts a seal whose key is missing as unverified, and not as broken."""
     records, head = chain()
     reduced_verification = verify(records, head=head)
     newer_verification = verify(
@@ -227,7 +227,7 @@ def test_first_broken_link_is_named() -> None:
 
 
 def test_rewritten_records_are_found() -> None:
-    """Recomputed hashes of audit records are found by the next record, a seal, or the head."""
+    """If hashes of audit records are recomputed, the next record, a seal or the head shows it."""
     records, head = chain()
     altered_record = rehash(records[1], actor="eve")
     rewriting = rewrite_hashes([records[0], altered_record, *records[2:]], 1)
@@ -259,7 +259,7 @@ def test_anchor_record_number_and_hash_reveals_removed_audit_records() -> None:
 
 
 def test_records_beyond_the_head_were_inserted() -> None:
-    """An audit record after the chain's head is found as inserted."""
+    """An audit record after the chain's head is reported as inserted."""
     records, head = chain()
     (added_record,), _ = linked_records(head, [audited_act(9)])
 
@@ -313,7 +313,7 @@ CHANGES: dict[str, Any] = {
 @examples(400)
 @given(st.lists(ACTS, min_size=1, max_size=8), st.data())
 def test_any_single_alteration_is_found(acts: list[Act], data: st.DataObject) -> None:
-    """A changed value, or a removed, repeated or moved audit record is found."""
+    """A changed, removed, repeated or moved audit record is detected."""
     records, head = extended_chain(AuditHead(), acts, keys=KEYS, every=4)
     place = data.draw(st.integers(0, len(records) - 1))
     kind = data.draw(st.sampled_from(["change", "remove", "repeat", "move"]))

@@ -112,7 +112,7 @@ def test_basic_is_user_and_password_in_utf8(username: str, password: str) -> Non
 
 @given(keys)
 def test_bearer_tokens_replace_the_header(token: str) -> None:
-    """A bearer token of either kind replaces the request's Authorization header."""
+    """A bearer token, fixed or from OAuth, replaces the request's Authorization header."""
     for credentials in (
         Credentials.bearer(token),
         Credentials(method="oauth2", secret=token),
@@ -131,7 +131,7 @@ def test_another_scheme_is_kept() -> None:
 
 @given(keys)
 def test_api_key_is_sent_in_named_header_or_query_parameter(key: str) -> None:
-    """An API key is sent in the named header or query parameter, and replaces its value."""
+    """An API key is sent in the named header or query parameter, and replaces any value there."""
     assert key == authorise(REQUEST, Credentials.api_key(key)).headers["x-api-key"]
     assert key == authorise(REQUEST, Credentials.api_key(key, header="K")).headers["k"]
     sent_request = authorise(REQUEST, Credentials.api_key(key, query="api_key"))
@@ -243,7 +243,7 @@ def test_unsendable_credentials_are_refused(make: Any, field: str) -> None:
 
 
 def test_times_are_aware() -> None:
-    """A credential's expiry is kept in UTC, and refused without a time zone."""
+    """A credential's expiry is stored in UTC; a time without a time zone is refused."""
     east = NOON.astimezone(timezone(timedelta(hours=2)))
     for credentials in (
         Credentials.bearer("t", expires_at=east),

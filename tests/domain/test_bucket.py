@@ -82,7 +82,7 @@ def test_single_token_bucket_stays_within_its_limit_over_any_random_walk(
 
 
 def test_level_after_a_run_is_never_negative() -> None:
-    """In a token bucket, tokens spent before a grant do not count against a later grant."""
+    """Tokens that a bucket's callers spent before a grant do not count against a later grant."""
     waiting_steps = [("admit", 1, cost, 400 * DAY, False) for cost in (2, 3, 1, 1, 1, 2)]
     first, last = ("refund", 0, 0, 0, False), ("admit", 1, 1, 400 * DAY, False)
     later_steps = [last, ("admit", 1, 4, 400 * DAY, False), first, first, last, last, first, last]
@@ -99,7 +99,7 @@ def test_level_after_a_run_is_never_negative() -> None:
 def test_late_callers_add_no_more_than_their_delay(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act], late: int
 ) -> None:
-    """Late callers shift a rate limit's windows by their largest delay at most.
+    """Callers that leave late shift a rate limit's windows by their largest delay at most.
 
     Callers are late because they oversleep, because a clock steps under them, or because a pause
     of one of their limits does not hold the others up.
@@ -125,7 +125,7 @@ def test_late_callers_add_no_more_than_their_delay(
 def test_clock_step_back_adds_no_wait(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act], bits: int, back: int
 ) -> None:
-    """After a clock step back, a bucket's callers wait no longer, or just a small step longer."""
+    """After a clock step back, a bucket's callers wait no longer, or by a small step longer."""
     state = BucketWalk(configured)
     run(state, walk)
     state.step(0)
@@ -212,7 +212,7 @@ def test_a_cancelled_bulk_job_does_not_hold_up_the_queue() -> None:
 @pytest.mark.parametrize("order", ["first", "last", "mixed"])
 @pytest.mark.parametrize("burst", [1, 12])
 def test_long_abandoned_queue_leaves_no_wait(order: str, burst: int) -> None:
-    """After all callers of a long queue gave up, the next caller waits as if alone."""
+    """After all callers of a long queue gave up, the next caller waits as if it were alone."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(20, burst=burst).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
@@ -258,7 +258,7 @@ def test_caller_that_waits_for_its_own_limit_takes_just_one_token_of_shared_limi
 def test_fresh_bucket_decides_exactly_like_stored_one_after_its_time_to_live(
     configured: tuple[float, float, int], walk: list[Act], idle: int, rest: list[Act]
 ) -> None:
-    """After its time to live, a fresh bucket decides exactly like the stored one.
+    """After its time to live, a stored bucket decides exactly like a fresh one.
 
     Once callers have given up, either may keep a token back that the other one would give: their
     runs are cut at other levels, and `highest` promises less than there is.
@@ -315,7 +315,7 @@ def test_ticket_expires_with_its_bucket() -> None:
 
 
 def test_ticket_of_an_expired_bucket_does_not_wait() -> None:
-    """A ticket from before a big clock step back does not wait for that step in a new bucket."""
+    """After its bucket expired, a ticket from before a big clock step back is admitted at once."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
@@ -338,7 +338,7 @@ def test_ticket_of_an_expired_bucket_does_not_wait() -> None:
     ],
 )
 def test_the_next_token_comes_on_time(config: RateLimitConfig, span: int) -> None:
-    """A token bucket's next token comes to the microsecond, at any rate."""
+    """A token bucket's next token comes on time to the microsecond, at any rate."""
     world = World()
     question = Admission(
         Gates(limits=[config.rule], limit_keys=["k"]), within=0, lease=0, costs=(1,)
@@ -386,7 +386,7 @@ def test_pause_delays_the_queue_and_drops_spare_tokens() -> None:
 def test_pause_that_is_ended_by_hand_was_a_shorter_pause(
     queued: int, pause: int, after: int, before: int
 ) -> None:
-    """Ending a bucket's pause leaves the same state as a shorter pause."""
+    """Ending a bucket's pause early leaves the same state as a shorter pause would."""
     rule = RateLimitConfig(2, 1.0, burst=3).rule
 
     def state_before(now: int) -> Any:
@@ -424,7 +424,7 @@ def test_huge_pause_is_clamped() -> None:
 
 
 def test_an_idle_bucket_is_small() -> None:
-    """A token bucket without a queue takes at most 210 bytes beside its key."""
+    """A token bucket without a queue takes at most 210 bytes, without its key."""
     rule = RateLimitConfig.per_second(50, burst=100).rule
     state = None
     for number in range(5):

@@ -22,7 +22,7 @@ def rule() -> TokenBucket:
 
 
 def a_queue(rule: TokenBucket, costs: tuple[int, ...]) -> tuple[Bucket, list[Ticket]]:
-    """Return a bucket emptied at noon, and the tickets of callers that queue since then."""
+    """Return a bucket emptied at noon, and the tickets of callers that have queued since then."""
     state = rule.present(rule.fast_grant(None, NOON, 3), NOON)
     tickets: list[Ticket] = []
     for cost in costs:
@@ -45,7 +45,7 @@ def readable_state(state: State | None) -> list[object]:
 
 
 def test_immediate_grants_store_time_and_level(rule: TokenBucket) -> None:
-    """While tokens last, a bucket's state has its level and the time."""
+    """While a bucket still has tokens, its state consists of its level and the time."""
     one = rule.fast_grant(None, NOON, 1)
     assert one is not None
     assert rule.fast_grant(one, NOON - 1, 1) is None
@@ -89,7 +89,7 @@ def test_leaving_opens_a_gap_that_an_arrival_closes(rule: TokenBucket) -> None:
 
 
 def test_passed_gap_becomes_spare_tokens(rule: TokenBucket) -> None:
-    """The tokens of a passed gap are spare, unless later callers in the queue need them."""
+    """After a gap in the queue has passed, its tokens are spare unless later callers need them."""
     queue, tickets = a_queue(rule, (1,) * 8)
     queue = rule.refund(rule.refund(queue, tickets[1]), tickets[2])
     now = NOON + 4 * SECOND + 1
@@ -111,7 +111,7 @@ def test_passed_gap_becomes_spare_tokens(rule: TokenBucket) -> None:
 
 
 def test_late_refund_does_not_return_overflowed_tokens(rule: TokenBucket) -> None:
-    """A grant returned late adds no token for which the bucket had no room."""
+    """A grant that is returned late adds no tokens that the bucket had no room for."""
     queue, tickets = a_queue(rule, (1,) * 9)
     for ticket in tickets[:3]:
         queue = rule.refund(queue, ticket)

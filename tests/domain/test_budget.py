@@ -37,7 +37,7 @@ steps = st.tuples(st.just("advance"), st.integers(-2 * DAY, -1))
 def test_no_run_of_periods_retries_more_than_its_share(
     budget: RetryBudget, walk: list[tuple[str, int]]
 ) -> None:
-    """Over any periods, retries ≤ ratio · calls + floor · periods."""
+    """In any run of periods, a budget allows at most ratio · calls + floor · periods retries."""
     rule = BudgetRule(budget)
     ratio = Fraction(str(budget.ratio))
     now, state = NOON, rule.present(None, NOON)
@@ -73,7 +73,7 @@ def test_no_run_of_periods_retries_more_than_its_share(
 def test_fresh_retry_budget_decides_exactly_like_stored_one_after_its_time_to_live(
     budget: RetryBudget, walk: list[tuple[str, int]], idle: int
 ) -> None:
-    """After its time to live, a fresh retry budget decides exactly like the stored one."""
+    """After its time to live, a stored retry budget decides exactly like a fresh one."""
     rule = BudgetRule(budget)
     now = NOON
     response: Budget | None = None
@@ -105,7 +105,7 @@ def test_fresh_retry_budget_decides_exactly_like_stored_one_after_its_time_to_li
 
 
 def test_unspent_retries_of_budget_period_may_be_used_in_next_one() -> None:
-    """Unspent retries of a budget's period may be used in the next one, and no later."""
+    """Retries that were not used in a budget's period may be used in the next, but no later."""
     rule = BudgetRule(RetryBudget(ratio=0.5, floor=0, period=1.0))
     state = rule.count_call(rule.count_call(rule.present(None, NOON)))
     early_state, late_state = (
@@ -189,6 +189,6 @@ def test_ratio_is_exact() -> None:
 
 
 def test_attempt_of_a_forgotten_budget_is_not_taken_back() -> None:
-    """Uncounting an attempt of a retry budget that the store has forgotten writes nothing."""
+    """Taking back an attempt from a retry budget that the store has forgotten writes nothing."""
     command = UncountAttempt(BudgetRule(RetryBudget()), "budget:shop")
     assert ((None,), None) == command.apply((None,), NOON)

@@ -217,7 +217,7 @@ def test_a_304_makes_the_answer_fresh_again() -> None:
 
 
 def test_a_304_without_a_date_was_made_just_now() -> None:
-    """A 304 without a date counts as made now, whatever the stored age and date."""
+    """A 304 without a date counts as made now, whatever the age and date of the stored response."""
     cached_entry = entry("max-age=60", {"Age": "50", "Date": date(-50)}).later(100)
     later_entry = new_cache_entry(
         GET, refreshed_response(cached_entry, Response(304)), WHO, moment_after(100), POLICY
@@ -341,7 +341,7 @@ def test_region_base_url_loses_only_its_final_slash(home: str, other: str) -> No
 
 
 def test_url_must_belong_to_the_service() -> None:
-    """A request to a URL of another origin has no key in a service's cache, and is refused."""
+    """A request to another origin has no key in a service's cache, and is refused."""
     one = Service("vat", base_url="https://vat.example/v1")
     request = Request.get("/x", query={"a": 1})
     assert "https://vat.example/v1/x?a=1" == named_url(one, request)
@@ -363,7 +363,7 @@ def sized_entry(number: int, control: str = "max-age=60") -> CacheEntry:
 
 
 def test_oldest_variants_are_dropped_first() -> None:
-    """Beyond the maximum of entries or bytes, a URL's oldest cached response is dropped."""
+    """Above the maximum of entries or bytes, the oldest cached response of a URL is dropped."""
     one, two, three = sized_entry(1), sized_entry(2), sized_entry(3)
     assert (one, two) == entries_to_store(one, (two, three), CachePolicy(max_variants=2))
     assert (one, two) == entries_to_store(one, (two, three), CachePolicy(max_bytes=one.size * 2))
@@ -408,7 +408,7 @@ def test_entry_time_to_live(fields: dict[str, str], policy: CachePolicy, expecte
     st.sampled_from([{}, {"Accept": "a"}, {"Accept": "a", "X": "1"}]),
 )
 def test_inquiry_matches_as_the_rule_does(entries: list[Any], headers: dict[str, str]) -> None:
-    """A cache inquiry that remembers its digests finds the entry that `matching` finds."""
+    """A cache inquiry finds the same entry as `matching`, though it remembers its digests."""
     request = Request.get("/x", headers=headers)
     stored_entries = tuple(
         CacheEntry(
@@ -426,7 +426,7 @@ def test_inquiry_matches_as_the_rule_does(entries: list[Any], headers: dict[str,
 
 
 def test_inquiry_matches_more_selections_than_it_remembers() -> None:
-    """A cache inquiry finds an entry behind many that vary by other headers."""
+    """A cache inquiry finds its entry even after many entries that vary by other headers."""
     request = Request.get("/x", headers={"Accept": "a"})
     names = [(f"x-{number}",) for number in range(20)]
     other_entries = [

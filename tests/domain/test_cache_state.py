@@ -25,7 +25,7 @@ SECOND = 1_000_000
 
 
 def keep(world: World, content: bytes = b"kept", *, mark: int | None = None) -> bool:
-    """Store a response for ten seconds."""
+    """Store a response in the cache for ten seconds."""
     known_mark = world.execute(ReadCachedAnswers("key")).mark if mark is None else mark
     return world.execute(StoreCachedAnswers("key", known_mark, content, 10 * SECOND))
 
@@ -55,7 +55,7 @@ def test_cache_entry_is_returned_with_its_age_until_it_expires() -> None:
 
 
 def test_forgetting_leaves_a_mark() -> None:
-    """A forgotten cache key keeps its mark for longer than any request can last."""
+    """The mark of a forgotten cache key is stored for longer than any request can last."""
     world = World()
     keep(world)
     first_mark = look_up(world).mark
@@ -170,14 +170,14 @@ def test_cached_flag_is_not_stored() -> None:
     ],
 )
 def test_foreign_entries_are_refused(values: tuple[object, ...]) -> None:
-    """Cache entries of another kind or release are refused with a clear message."""
+    """Cache entries of another kind or release are refused with an error that says so."""
     with pytest.raises(InvalidData, match="another release may have written it"):
         unpack_entries(pack_values(values))
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(packed: bytes) -> None:
-    """Any bytes are read as cache entries or refused with InvalidData."""
+    """Any bytes are read as cache entries, or raise InvalidData."""
     try:
         entries = unpack_entries(packed)
     except InvalidData:

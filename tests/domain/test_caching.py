@@ -314,7 +314,7 @@ def test_response_that_states_no_lifetime_has_default_one(
     ],
 )
 def test_age_on_arrival(fields: dict[str, str], elapsed: float, expected: float) -> None:
-    """A response's age counts its server's clock, other caches, and the way here."""
+    """A response's age includes its server's clock, time in other caches, and the transfer."""
     assert expected == entry("max-age=60", fields, elapsed=elapsed).age
 
 
@@ -352,7 +352,7 @@ def test_clock_step_back_makes_nothing_younger(back: float) -> None:
 def test_no_answer_is_used_past_its_lifetime(
     lifetime: int, age: int, skew: int, elapsed: float, rested: float
 ) -> None:
-    """A stored response is fresh only if its lifetime exceeds its age by every clock."""
+    """A stored response is fresh only if its lifetime exceeds its age, measured by any clock."""
     cache_entry = entry(
         f"max-age={lifetime}", {"Age": f"{age}", "Date": date(skew)}, elapsed=elapsed
     )

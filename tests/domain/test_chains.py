@@ -25,7 +25,7 @@ HOUR = timedelta(hours=1)
 
 
 def entry(id: str, state: str = "done", after: str | None = None, **changes: Any) -> OutboxEntry:
-    """Return an entry of a chain in this state."""
+    """Return an entry with this state and these predecessors."""
     fields: dict[str, Any] = {
         "id": id,
         "state": EntryState(state),
@@ -38,7 +38,7 @@ def entry(id: str, state: str = "done", after: str | None = None, **changes: Any
 
 
 def by_id(*entries: OutboxEntry) -> dict[str, OutboxEntry]:
-    """Return entries by id."""
+    """Return these entries as a table by id."""
     return {item.id: item for item in entries}
 
 
@@ -100,7 +100,7 @@ def test_entry_stays_blocked_while_predecessor_may_still_be_done(state: str) -> 
     [("dead", "failed for good"), ("undoing", "failed for good"), ("dropped", "was cancelled")],
 )
 def test_an_entry_is_given_up_with_the_one_before_it(state: str, words: str) -> None:
-    """If a predecessor can never be done, its successor ends with an error that names it."""
+    """If a predecessor can never be done, its successor ends; the error names the predecessor."""
     given_up = unblocked_entry(entry("b", "blocked", "a"), by_id(entry("a", state)), NOW)
     assert given_up is not None
     assert (EntryState.UNDOING, f"The call a before it {words}.") == (
@@ -110,7 +110,7 @@ def test_an_entry_is_given_up_with_the_one_before_it(state: str, words: str) -> 
 
 
 def test_a_missing_predecessor_is_waited_for_an_hour() -> None:
-    """An entry waits an hour for a missing predecessor, because that may be committed late."""
+    """An entry waits an hour for a missing predecessor, which may still be committed."""
     blocked = entry("b", "blocked", "a")
     assert None is unblocked_entry(blocked, {}, NOW + HOUR - timedelta(microseconds=1))
     given_up = unblocked_entry(blocked, {}, NOW + HOUR)
@@ -174,7 +174,7 @@ def test_undos_are_released_newest_first() -> None:
 
 
 def test_undos_that_were_released_before_are_left_alone() -> None:
-    """If a process crashed while releasing undos, the remaining undos are released in order."""
+    """If a process crashes while it releases undos, the others are still released in order."""
     failed = entry("c", "undoing", "b", number=9)
     chain = by_id(
         failed,
@@ -226,7 +226,7 @@ def test_a_cancelled_call_leaves_the_decision_to_a_person() -> None:
 
 
 def test_failed_call_with_a_stored_undo_is_undone() -> None:
-    """A call with a stored undo was done, and is undone even if its state is that of a failure."""
+    """A call with a stored undo was done, so it is undone, even if its state is a failure."""
     failed = entry("b", "undoing", "a", number=2)
     chain = by_id(failed, entry("a", "dead"), entry("b-undo", "prepared", number=3))
     changes = undo_changes(failed, chain, NOW)

@@ -27,7 +27,7 @@ WINDOWS: list[dict[str, Any]] = [
 
 
 def line_with_rules(line: Line, **config: Any) -> Line:
-    """Return another process's view of the same circuit, with other settings."""
+    """Return the same circuit, as another process with other settings uses it."""
     other_line = Line(**config)
     other_line.world, other_line.tokens = line.world, 1_000
     return other_line
@@ -36,7 +36,7 @@ def line_with_rules(line: Line, **config: Any) -> Line:
 @pytest.mark.parametrize("before", WINDOWS)
 @pytest.mark.parametrize("after", WINDOWS)
 def test_open_circuit_stays_open(before: dict[str, Any], after: dict[str, Any]) -> None:
-    """If its window changes, an open circuit still opens for its old time, and then probes."""
+    """If its window changes, an open circuit stays open for its original time, and then probes."""
     line = Line(failures=1, open_for=60.0, **before)
     assert OPEN is line.call()
     line.wait(1)
@@ -80,7 +80,7 @@ def test_failures_count_on() -> None:
 def test_failure_rate_survives_a_window_change(
     before: dict[str, Any], after: dict[str, Any], expected: tuple[int, int]
 ) -> None:
-    """Calls and failures stay counted in another window, except from calls to time."""
+    """A new window keeps the counted calls and failures, unless it counts time instead of calls."""
     line = Line(**RATE, **before)
     for _ in range(4):
         line.call(Outcome.GOOD)
@@ -91,7 +91,7 @@ def test_failure_rate_survives_a_window_change(
 
 
 def test_wider_time_slots_end_at_the_narrow_rule() -> None:
-    """A circuit with a narrow time window forgets calls that a wide window counted in time."""
+    """A circuit with a narrow window forgets calls in time, even if a wider window counted them."""
     line = Line(**RATE, window=3_600.0)
     for _ in range(9):
         line.call()

@@ -42,7 +42,7 @@ class Caller:
 
 
 class RollOut:
-    """One stored rate limit, and callers in processes that configure it differently."""
+    """One stored rate limit, and callers from processes that configure it differently."""
 
     def __init__(self, rules: list[TokenBucket]) -> None:
         self.rules = rules
@@ -74,12 +74,12 @@ class RollOut:
             self.world.execute(GiveBack(caller.gates, caller.tickets))
 
     def pause(self, which: int, span: int) -> None:
-        """Pause the limit by one process's bucket."""
+        """Pause the limit in the way that one process's bucket does."""
         self.was_paused = True
         self.world.execute(Pause(self.gates[which % len(self.gates)], span))
 
     def advance(self, span: int) -> None:
-        """Advance the time; each caller whose time has come leaves, or waits again in a pause."""
+        """Advance the time; callers whose time has come leave, or wait longer in a pause."""
         end_time = self.world.now + span
         while due_callers := [caller for caller in self.queue if caller.promised <= end_time]:
             caller = min(due_callers, key=lambda caller: caller.promised)
@@ -127,7 +127,7 @@ pauses = st.tuples(st.just("pause"), st.integers(0, 2), st.integers(0, 3 * SECON
 def test_windows_and_promises_hold_for_all_rules_together(
     configured: list[tuple[float, float, int]], walk: list[tuple[object, ...]]
 ) -> None:
-    """No window exceeds the larger limit, and no caller waits longer than promised."""
+    """No window exceeds the larger of both limits, and no caller waits longer than promised."""
     state = RollOut([bucket(*values) for values in configured])
     for action in walk:
         match action:
@@ -145,7 +145,7 @@ def test_windows_and_promises_hold_for_all_rules_together(
 
 @pytest.mark.parametrize("within", [0, SECOND])
 def test_roll_out_of_a_smaller_limit_stays_below_the_larger(within: int) -> None:
-    """If half of the processes have 90 calls a second and half 100, no second has over 103."""
+    """If half the processes allow 90 calls a second and half 100, no second has over 103 calls."""
     state = RollOut([bucket(100, 1, 100), bucket(90, 1, 90)])
     for millisecond in range(10_000):
         state.admit(millisecond // 3, 1, within)
@@ -167,7 +167,7 @@ def test_changed_limit_begins_with_the_tokens_that_were_left() -> None:
 
 
 def test_queue_of_the_old_rule_goes_first() -> None:
-    """Callers under the new settings queue behind those under the old, also after a pause."""
+    """Callers under new settings queue behind those under the old ones, also after a pause."""
     state = RollOut([bucket(1, 1, 1), bucket(2, 1, 2)])
     for _ in range(4):
         state.admit(0, 1, FOREVER)
@@ -206,7 +206,7 @@ def test_pause_by_process_with_new_settings_also_delays_callers_queued_under_old
 def test_parts_of_tokens_are_converted_downwards(
     old: tuple[float, float, int], new: tuple[float, float, int]
 ) -> None:
-    """Part of a token, converted to another bucket's units, is never more and hardly less."""
+    """Part of a token is never worth more in another bucket's units, and hardly less."""
     first, second = bucket(*old), bucket(*new)
     for level in (0, 1, first.price // 3, first.price // 2, first.price - 1):
         state = (NOON, first.refill, NOON, level, NOON, 0, 0, (), first.shape)

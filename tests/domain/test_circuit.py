@@ -149,7 +149,7 @@ def test_a_window_of_calls_has_no_clock() -> None:
 
 
 def test_fast_path_serves_calls_of_the_current_slot() -> None:
-    """A circuit's fast path serves each call of the current slot, and no other."""
+    """A circuit's fast path serves the calls of the current time slot, and no others."""
     rule, now = CircuitRule(CircuitBreakerConfig()), NOON + 1
     state = rule.admit(rule.present(None, now), 0, LEASE)[0]
     end_time = NOON + 6 * SECOND
@@ -259,7 +259,7 @@ def test_consecutive_failures_count_in_order_of_admission() -> None:
 
 
 def test_late_failures_join_neighbouring_runs() -> None:
-    """In a circuit, a late failure joins the runs of failures before and after it."""
+    """In a circuit, a late failure joins the runs of failures before and after it in one run."""
     for order in ((2, 3, 4, 1), (3, 4, 1, 2), (4, 3, 2, 1), (1, 2, 4, 3), (1, 4, 2, 3)):
         line = Line(failures=None, consecutive_failures=4)
         calls = [line.enter() for _ in range(4)]

@@ -54,7 +54,7 @@ def test_clock_step_forward_only_ends_the_open_time(ahead: int) -> None:
 
 @pytest.mark.parametrize("back", [SMALL_STEP + 1, 3 * SECOND, HOUR])
 def test_window_survives_a_clock_step_back(back: int) -> None:
-    """Calls that a circuit counted before a clock step back count for their remaining time."""
+    """After a clock step back, the circuit counts earlier calls for the rest of their time."""
     line = Line(failures=None, failure_rate=0.5, minimum_calls=3, window=10.0)
     for outcome in (Outcome.FAILED, Outcome.GOOD, Outcome.NEUTRAL):
         line.call(outcome)
@@ -99,7 +99,7 @@ def test_failures_move_with_their_clock(back: int, wait: int, expected: object) 
 
 
 def test_a_slot_holds_any_number_of_calls() -> None:
-    """A circuit's slot counts up to 2^32 calls."""
+    """Each slot of a circuit's window counts up to 2^32 calls."""
     line = Line(failures=None, failure_rate=0.5)
     line.enter()
     seen_at, quiet_span, mode, gen, slot, _, base, record = line.world.cells["k"]
@@ -184,7 +184,7 @@ def test_durations_may_be_timedeltas() -> None:
 
 @pytest.mark.parametrize("span, most", [(SECOND // 1_000, 260), (SECOND, 760)])
 def test_an_idle_circuit_is_small(span: int, most: int) -> None:
-    """A circuit's state needs some 250 bytes beside its key, and 500 more with a call window."""
+    """A circuit's state needs some 250 bytes without its key, and 500 more with a call window."""
     line = Line()
     for _ in range(300):
         line.world.now += span
@@ -195,7 +195,7 @@ def test_an_idle_circuit_is_small(span: int, most: int) -> None:
 
 
 def _size(value: object, seen: set[int]) -> int:
-    """Return the bytes of a state that are not shared with others."""
+    """Return a state's size in bytes; an object that occurs twice is counted once."""
     if id(value) in seen:
         return 0
     seen.add(id(value))
@@ -239,7 +239,7 @@ def test_circuit_rate_below_one_in_million_is_treated_as_one_in_million(outcome:
 
 
 def test_a_probe_that_answers_when_its_lease_ends_is_late() -> None:
-    """A circuit probe that ends exactly when its lease ends is too late."""
+    """A circuit probe that ends at the very moment when its lease ends is too late."""
     for lead_time, expected in ((1, CLOSED), (0, None)):
         line = Line(failures=1, open_for=10.0)
         line.call()
@@ -271,7 +271,7 @@ def test_call_window_remembers_failures_for_a_day(
 
 
 def test_quorum_in_a_time_window_needs_recent_failures() -> None:
-    """A circuit's quorum counts failures in its time window, or of a day with a window of calls."""
+    """A quorum counts the failures in a time window, or of a day if the window counts calls."""
     share: dict[str, Any] = {"failure_rate": 0.5, "minimum_calls": 1, "quorum": 2}
     for settings, expected in (({"window": 10.0}, None), ({"window_calls": 10}, OPEN)):
         line = Line(failures=None, consecutive_failures=None, **share, **settings)

@@ -307,7 +307,7 @@ endings = st.tuples(
 
 
 class CircuitMachine(RuleBasedStateMachine):
-    """Random calls, clock steps and operators on one circuit, compared with the model."""
+    """Random calls, clock steps and operator actions on one circuit, compared with the model."""
 
     @initialize(config=st.sampled_from(CONFIGS))
     def build(self, config: CircuitBreakerConfig) -> None:
@@ -358,7 +358,7 @@ class CircuitMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.under_way)
     @rule(number=st.integers(0, 30), ending=endings)
     def end(self, number: int, ending: tuple[Outcome, str]) -> None:
-        """End a call of any age; a success in a closed circuit is not reported."""
+        """End a call of any age; do not report a success to a closed circuit."""
         outcome, reporter = ending
         call = self.under_way.pop(-1 - number % len(self.under_way))
         if outcome is Outcome.GOOD and not call.permit[2]:
@@ -398,7 +398,7 @@ class CircuitMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.under_way)
     @rule(number=st.integers(0, 30), report=st.booleans())
     def die(self, number: int, report: bool) -> None:
-        """End a call whose caller died, or return a probe's lease that it never received."""
+        """End a call whose caller died, or return the lease of a probe that never received it."""
         call = self.under_way.pop(number % len(self.under_way))
         if report and call.permit[2]:
             self.judge()
@@ -443,7 +443,7 @@ class CircuitMachine(RuleBasedStateMachine):
 
     @rule(mode=st.sampled_from([CLOSED, FORCED_OPEN, DISABLED]), seldom=st.integers(0, 5))
     def force(self, mode: CircuitState, seldom: int) -> None:
-        """Set the circuit by hand, and reset it."""
+        """Set the circuit's state by hand, and reset it later."""
         if seldom and self.model.mode not in (FORCED_OPEN, DISABLED):
             return
         self.judge()

@@ -117,7 +117,7 @@ def test_the_vendors_words_are_in_the_message() -> None:
 def test_vendor_code_and_message_are_found(
     body: Any, code: str | None, message: str | None
 ) -> None:
-    """A vendor's code and message are found in their usual places if they are strings."""
+    """A vendor's code and message are found in the usual fields if they are strings."""
     assert (code, message) == vendor_code_and_message(answer(body))
 
 
@@ -128,7 +128,7 @@ def test_unreadable_answer_has_no_code_or_message(body: bytes) -> None:
 
 
 class UndecodableBody(bytes):
-    """A body that raises if it is decoded as a whole."""
+    """A body that raises an error if it is decoded as a whole."""
 
     def decode(self, *_: object, **__: object) -> str:
         """Raise an error, since every parser decodes the body first."""
@@ -203,7 +203,7 @@ def test_keys_are_no_codes() -> None:
 
 
 def test_message_without_vendor_message() -> None:
-    """Without a vendor message, the error's sentence is our own text."""
+    """If the vendor sends no message, the error's sentence is our own text."""
     error = classify(Response(400))
 
     assert error is not None

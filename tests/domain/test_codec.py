@@ -37,12 +37,12 @@ def test_state_round_trip(numbers: list[int], seed: int) -> None:
 
 @pytest.mark.parametrize("first", [True, None, "1", b"", 1.0, (1,)])
 def test_only_integers_are_numbers(first: object) -> None:
-    """A boolean in a state is read back as a boolean, not as an integer."""
+    """A boolean in a stored state is read back as a boolean, and not as an integer."""
     assert are_equal_values(unpack(pack((first, 1))), (first, 1))
 
 
 def test_packed_states_decide_like_tuples() -> None:
-    """Circuits, limits, budgets and claims decide from decoded bytes as from tuples."""
+    """Circuits, limits, budgets and claims decide alike from decoded bytes and from tuples."""
     for seed in range(20):
         generator = random.Random(seed)
         walk = CommandWalk(generator, "{codec:it}")

@@ -100,7 +100,7 @@ def test_packed_format_is_stable(stored: AnyCredentials, packed: str) -> None:
 
 
 def test_binary_secret_round_trip() -> None:
-    """A packed secret given as UTF-8 bytes equals the one read back."""
+    """A secret given as UTF-8 bytes is unchanged after it was packed and read back."""
     credentials = Credentials.basic("user", Secret(b"p\xc3\xa9"))
 
     assert credentials == unpack_credentials(pack_credentials(credentials))
@@ -122,7 +122,7 @@ def test_times_are_stored_in_utc() -> None:
 
 @given(st.binary(max_size=100))
 def test_reading_is_total(packed: bytes) -> None:
-    """Any bytes are read as credentials or refused."""
+    """Any bytes are read as credentials, or are refused with an error."""
     try:
         unpack_credentials(packed)
     except InvalidData as error:

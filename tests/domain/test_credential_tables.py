@@ -171,7 +171,7 @@ def test_written_forms_are_read(written: object, expected: object) -> None:
     ],
 )
 def test_errors_do_not_show_the_credential(written: object, problem: str) -> None:
-    """The error for written credentials contains place and reason; no traceback has the secret."""
+    """The error for invalid credentials has place and reason; no traceback shows the secret."""
     with pytest.raises(InvalidData, match=problem) as excinfo:
         read_credentials(written, "here")
 
@@ -278,7 +278,7 @@ def test_binary_refresh_token_is_refused() -> None:
     ],
 )
 def test_unreadable_texts_are_refused(text: str | bytes, problem: str) -> None:
-    """A broken table of credentials, and a string that is no token, are refused with the cause."""
+    """A broken table of credentials, and a string that is no token, are refused with a reason."""
     with pytest.raises(InvalidData, match=problem) as excinfo:
         read_credentials_text(Secret(text), "here")
     assert str(excinfo.value).startswith("here: ")

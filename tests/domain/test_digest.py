@@ -74,7 +74,7 @@ def challenged(*values: str) -> DigestChallenge | None:
     ],
 )
 def test_first_example_of_rfc_7616(algorithm: str | None, response: str) -> None:
-    """Digest reproduces RFC 7616's section 3.9.1, with MD5 if no algorithm is named."""
+    """Digest reproduces the example of RFC 7616's section 3.9.1; MD5 is the default algorithm."""
     fields = respond(
         attrs.evolve(MUFASA, algorithm=algorithm),
         "Mufasa",
@@ -89,7 +89,7 @@ def test_first_example_of_rfc_7616(algorithm: str | None, response: str) -> None
 
 @pytest.mark.parametrize("hashed", [True, False])
 def test_second_example_of_rfc_7616(hashed: bool) -> None:
-    """Digest reproduces RFC 7616's section 3.9.2, with the values of its erratum 4897."""
+    """Digest reproduces RFC 7616's example in section 3.9.2, as corrected by erratum 4897."""
     fields = respond(
         attrs.evolve(JASON, hashes_user=hashed),
         "J\u00e4s\u00f8n Doe",

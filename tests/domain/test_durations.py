@@ -36,7 +36,7 @@ NOT_NUMBERS: list[Any] = [None, "1", True, False, b"1", Decimal(1), Fraction(1),
 
 @given(st.floats(0, FOREVER / SECOND, exclude_min=True))
 def test_seconds_are_float_seconds(value: float) -> None:
-    """A duration in seconds may be any usable number, and is kept unchanged."""
+    """A duration in seconds may be any number above zero, up to the limit, and is unchanged."""
     assert value == seconds(value, "timeout")
 
 
@@ -90,7 +90,7 @@ def test_seconds_are_rounded_up_to_microseconds(value: float) -> None:
 @given(st.integers(0, FOREVER))
 @example(2_199_420_583_474_667)
 def test_whole_microseconds_stay(whole: int) -> None:
-    """Whole microseconds are unchanged after a conversion to float seconds and back."""
+    """Converting whole microseconds to float seconds and back changes nothing."""
     assert whole == micros(whole / SECOND)
 
 

@@ -155,7 +155,7 @@ def _outcome(entry: Entry) -> tuple[EntryState, bool, str]:
 
 @pytest.mark.parametrize("kind", [InboxEntry, OutboxEntry])
 def test_ended_entries_have_time_error_and_hold(kind: type[Entry]) -> None:
-    """An ended entry has its time, its error, and whether it blocks its lane."""
+    """An ended entry stores when and why it ended, and whether it blocks its lane."""
     taken_entry = take_entry(kind(id="e1", target="x", operation="y", added_at=NOW), NOW, 60.0, 3)
     failed_entry = kind(id="e2", target="x", operation="y", added_at=NOW, error="It broke.")
     worn_entry = kind(id="e3", target="x", operation="y", added_at=NOW, attempts=3)
@@ -227,7 +227,7 @@ def test_entry_lease_lasts_until_its_last_microsecond() -> None:
     "due, expected", [(None, NOW), (NOW - timedelta(days=1), NOW), (LATER, LATER)]
 )
 def test_arrival_time_is_the_stores(due: datetime | None, expected: datetime) -> None:
-    """An entry arrives at the store's time, and is due then or later."""
+    """An entry's arrival time is the store's time; the entry is due then or later."""
     arrived_entry = arrive(entry(added_at=LATER + timedelta(days=9), due=due), NOW)
 
     assert (NOW, expected) == (arrived_entry.added_at, arrived_entry.due)
@@ -275,7 +275,7 @@ def test_default_retry_delay(longest: float, expected: float) -> None:
     ],
 )
 def test_query_for_long_waits(changes: dict[str, Any], result: bool) -> None:
-    """`waits_beyond` selects entries that were tried and are due after a time, and no others."""
+    """`waits_beyond` selects only entries that were tried already and are due after a time."""
     assert result is EntryQuery(waits_beyond=LATER).matches(entry(**changes))
 
 

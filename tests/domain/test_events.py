@@ -48,7 +48,7 @@ def example(kind: type[Event]) -> Event:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_events_are_frozen_values(kind: type[Event]) -> None:
-    """An event is immutable, equal to an equal one, and its repr names its class."""
+    """An event is immutable, equals an event with equal fields, and its repr names its class."""
     event = example(kind)
 
     assert example(kind) == event
@@ -76,7 +76,7 @@ def test_attrs_and_pickle_accept_events(kind: type[Event]) -> None:
 
 
 def test_arguments_of_an_event_are_its_fields() -> None:
-    """An event refuses an unknown argument, and needs those without a default."""
+    """An event refuses an unknown argument, and requires each argument without a default."""
     event_type: Any = CallRefused
     with pytest.raises(TypeError, match="CallRefused needs the argument 'retry_after'"):
         event_type(at=NOW, service="vat", error="Refused")
@@ -95,7 +95,7 @@ def test_events_of_different_classes_differ() -> None:
 
 
 def test_identity_needs_an_id_or_a_source_of_ids() -> None:
-    """A call needs an id or a generator of ids; reading the id without either is an error."""
+    """A call needs an id or a generator of ids; without either, reading the id raises an error."""
     identity = CallIdentity(0, 0)
 
     with pytest.raises(AssertionError, match="not created lazily"):

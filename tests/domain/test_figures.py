@@ -94,7 +94,7 @@ def test_outcomes_of_calls(error: Any, flags: Any, expected: Outcome) -> None:
 
 
 def test_rates_of_figures() -> None:
-    """Vendors' rejections lower the success rate only; moorage's own lower no availability."""
+    """A vendor's rejection lowers the success rate only; moorage's own lower no availability."""
     figures = Figures(
         success=90, rejected=2, failed=3, unknown=1, circuit_open=4, refused=5, aborted=7
     )
@@ -125,7 +125,7 @@ ROWS = [row(), row(1, tenant="acme"), row(61), row(61, "vat")]
     ],
 )
 def test_queries_add_up(options: Any, expected: Any) -> None:
-    """A metrics query filters rows, and adds up those that differ only in other fields."""
+    """A metrics query filters rows, and adds up rows that differ only in unrequested fields."""
     windows = grouped_figures(ROWS, FiguresQuery(**options))
 
     assert expected == [(item.service, item.tenant, item.figures.calls) for item in windows]
@@ -147,7 +147,7 @@ def test_windows_have_a_start_and_a_length() -> None:
 
 
 def test_metrics_that_were_rolled_up_to_hour_stay_one_hour() -> None:
-    """Metrics that were rolled up to an hour stay one hour, even in a query by minutes."""
+    """Metrics that were rolled up to hours are not split again by a query for minutes."""
     (window,) = grouped_figures([row(seconds=HOUR)], FiguresQuery(window=60))
 
     assert HOUR == window.seconds
@@ -168,7 +168,7 @@ def test_wrong_queries_are_refused(options: Any) -> None:
 
 
 def test_text_groups_metrics_by_dimensions_that_it_lists() -> None:
-    """A string groups metrics by the dimensions that it lists, as on the command line."""
+    """A string of dimensions groups metrics by these dimensions, as on the command line."""
     assert ("service", "tenant") == FiguresQuery(by="service,tenant").by
 
 
@@ -284,7 +284,7 @@ def test_a_hundred_thousand_tenants_are_few_series() -> None:
 
 
 def test_further_series_are_few() -> None:
-    """Above a metrics limit, further tenants and operations share one series each."""
+    """Above a metrics limit, all further tenants are one series, and all further operations one."""
     recording = RecordedMetrics(1, 100)
     for operation, tenant in (("a", "1"), ("a", "2"), ("a", "3"), ("b", "1"), ("c", "")):
         recording.record(finished_call(operation=operation, tenant=tenant))
@@ -297,7 +297,7 @@ def test_further_series_are_few() -> None:
 
 
 def test_series_of_later_minutes_are_the_same() -> None:
-    """A metrics series stays separate or combined for a whole day."""
+    """For a whole day, a metrics series either stays separate or stays combined with others."""
     recording = RecordedMetrics(1, 100)
     for second in (0, 70, 140):
         for tenant in ("a", "b"):

@@ -159,5 +159,5 @@ def test_streams_are_compared_by_length() -> None:
 
 
 def test_same_fingerprint_is_the_digest_of_no_parts() -> None:
-    """The fingerprint that is written out is the one that earlier releases computed."""
+    """The constant `SAME_FINGERPRINT` equals the digest that earlier releases computed."""
     assert digest([]) == SAME_FINGERPRINT

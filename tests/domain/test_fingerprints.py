@@ -104,7 +104,7 @@ def test_equal_bytes_are_not_digested() -> None:
 
 
 def test_long_content_is_not_kept() -> None:
-    """Long or streamed request content is digested at once, instead of being kept."""
+    """Long or streamed request content is digested at once, and not kept in memory."""
     longest = Request.post("/a", body=b"x" * LONGEST_KEPT)
     assert isinstance(request_fingerprint(longest), Fingerprint)
     longer_request = Request.post("/a", body=b"x" * (LONGEST_KEPT + 1))
@@ -119,7 +119,7 @@ def test_long_content_is_not_kept() -> None:
 
 @pytest.mark.parametrize("payload", [{1: "a"}, {"a": {2}}, object(), bytearray(b"a")])
 def test_payloads_that_cannot_be_compared_are_refused_at_once(payload: object) -> None:
-    """A payload without a fingerprint is refused by the first call, not by a later one."""
+    """A payload without a fingerprint is refused at the first call already."""
     with pytest.raises(InvalidData, match="cannot be compared"):
         compared_payload(payload)
 

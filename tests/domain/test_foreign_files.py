@@ -51,7 +51,7 @@ def test_description_of_a_file_has_name_type_size_and_stamp() -> None:
 
 
 def test_file_key_is_path_below_root() -> None:
-    """A file's key is a path below the root; over HTTP it is percent-encoded."""
+    """The key of a file is its path below the root; over HTTP the path is percent-encoded."""
     assert "/root/a b" == path_of("sftp", "/root", "a b")
     assert "/a" == path_of("sftp", "/", "a")
     assert "a" == path_of("webdav", "", "a")

@@ -90,7 +90,7 @@ def test_guarded_class_leaves_no_frames() -> None:
 
 
 def test_unknown_and_missing_arguments_are_in_no_frame() -> None:
-    """A guarded function's error has no traceback frame with wrong arguments."""
+    """If arguments are wrong, a guarded function's error has no traceback frame with them."""
 
     @without_arguments_in_errors
     def build(name: str, *, password: str) -> str:
@@ -110,7 +110,7 @@ def test_unknown_and_missing_arguments_are_in_no_frame() -> None:
 
 
 def test_errors_that_hold_their_value_become_invalid_data() -> None:
-    """A Python error that contains the refused value becomes InvalidData without a cause."""
+    """If a Python error contains the refused value, InvalidData without a cause replaces it."""
 
     @without_arguments_in_errors
     def build(value: object) -> object:

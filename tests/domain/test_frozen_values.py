@@ -42,7 +42,7 @@ class Reference:
 
 @frozen
 class Value:
-    """The class of these tests with the decorator `frozen`."""
+    """The class under test, made with the decorator `frozen`."""
 
     name: str
     token: str = field(default="secret", repr=False)
@@ -64,7 +64,7 @@ class SingleValue:
 
 @frozen
 class ExtendedValue(Value):
-    """A value with a field more than its base class."""
+    """A value with one field more than its base class."""
 
     size: int = 1
 
@@ -147,18 +147,18 @@ class OrderOfAttrs:
 
     @property
     def parent_name(self) -> str:
-        """The first letter of the parent's repr, by `super()`."""
+        """The first letter of the parent's repr, found with `super()`."""
         return super().__repr__()[:1]
 
     @classmethod
     def heading(cls) -> str:
-        """The name of the class, by `cls`."""
+        """The name of the class, found with `cls`."""
         return cls.__name__
 
 
 @frozen
 class Order:
-    """The class of these tests with the decorator `frozen`."""
+    """The class under test, made with the decorator `frozen`."""
 
     vendors: ClassVar[int] = 3
 
@@ -177,30 +177,30 @@ class Order:
 
     @property
     def parent_name(self) -> str:
-        """The first letter of the parent's repr, by `super()`."""
+        """The first letter of the parent's repr, found with `super()`."""
         return super().__repr__()[:1]
 
     @classmethod
     def heading(cls) -> str:
-        """The name of the class, by `cls`."""
+        """The name of the class, found with `cls`."""
         return cls.__name__
 
 
 @frozen(kw_only=True)
 class PaidOrder(Order):
-    """An order with a field that replaces one of its base class, and a new one."""
+    """An order that replaces a field of its base class, and adds another."""
 
     size: int = 5  # pyright: ignore[reportIncompatibleVariableOverride]  # the subject of a test
     at: int
 
     @property
     def parent_name(self) -> str:
-        """The first letter of the parent's repr, by `super()`."""
+        """The first letter of the parent's repr, found with `super()`."""
         return f"paid {super().parent_name}"
 
     @classmethod
     def heading(cls) -> str:
-        """The name of the class, by `cls`."""
+        """The name of the class, found with `cls`."""
         return f"paid {super().heading()}"
 
     def __repr__(self) -> str:
@@ -330,7 +330,7 @@ ARGUMENTS: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
 def test_values_are_created_as_by_attrs(
     by_position: tuple[Any, ...], by_name: dict[str, Any]
 ) -> None:
-    """Arguments, defaults, factories, converters and `__attrs_post_init__` act as in attrs."""
+    """Arguments, defaults, factories, converters and `__attrs_post_init__` behave as in attrs."""
     expected = OrderOfAttrs(*by_position, **by_name)
     value = Order(*by_position, **by_name)
 
@@ -352,7 +352,7 @@ def test_wrong_arguments_are_refused(by_position: tuple[Any, ...], by_name: dict
 
 
 def test_validators_see_converted_values() -> None:
-    """A validator is called with the value's field, after its conversion."""
+    """A validator gets the field and the value after its conversion."""
     with pytest.raises(ValueError, match=r"^size$"):
         Order("a", size=0)
 

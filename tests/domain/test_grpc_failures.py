@@ -108,7 +108,7 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 
 
 def test_each_type_of_field_is_read() -> None:
-    """Protocol Buffers numbers, fixed sizes and bytes are read; groups and cut fields are not."""
+    """Each type of Protocol Buffers field is read, except groups and fields that are cut off."""
     data = b"\x08\x96\x01" + b"\x15\x01\x02\x03\x04" + b"\x19" + bytes(8) + text_field(4, "ab" * 99)
     assert [
         (1, 150),

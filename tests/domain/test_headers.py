@@ -28,13 +28,13 @@ fields = st.lists(st.tuples(names, values))
 
 @given(fields)
 def test_pairs_are_preserved(pairs: list[tuple[str, str]]) -> None:
-    """Headers preserve the order, repetition and case of their fields."""
+    """Headers preserve the order, the repetitions and the case of their fields."""
     assert tuple(pairs) == Headers(pairs).pairs
 
 
 @given(st.lists(st.tuples(names.map(str.lower), values)))
 def test_parsed_fields_equal_checked_fields(pairs: list[tuple[str, str]]) -> None:
-    """Headers from a parser's fields equal headers from checked fields."""
+    """Headers built from a parser's fields equal headers built from checked fields."""
     headers, entry = (
         Headers(pairs),
         validated_headers((name, f" {value}\t") for name, value in pairs),
@@ -140,7 +140,7 @@ def test_the_order_between_names_does_not_matter() -> None:
 
 
 def test_missing_header_gives_the_default_or_a_key_error() -> None:
-    """A missing header returns the default or False, or raises a KeyError."""
+    """Looking up a missing header returns the default or False, or raises a KeyError."""
     headers = Headers({"A": "1"})
     assert headers.get("B") is None
     assert "x" == headers.get("B", "x")
@@ -169,7 +169,7 @@ def test_mention_ignores_values() -> None:
 
 
 def test_spaces_and_tabs_around_header_value_are_dropped() -> None:
-    """Spaces and tabs around a header value are dropped, and kept inside it."""
+    """Spaces and tabs around a header value are dropped; those inside it are not."""
     assert "a \t b" == Headers({"A": " \ta \t b\t"})["a"]
 
 
@@ -196,7 +196,7 @@ def test_names_are_tokens(name: str) -> None:
 
 @pytest.mark.parametrize("value", [5, None, b"x", ["x"]])
 def test_values_are_str(value: Any) -> None:
-    """A header value that is not text is refused, naming the header."""
+    """A header value that is not text is refused; the error names the header."""
     with pytest.raises(InvalidData) as excinfo:
         Headers({"A": value})
     assert "headers.A" == excinfo.value.field
@@ -261,7 +261,7 @@ def test_parsed_values_lose_only_spaces_and_tabs() -> None:
 
 @pytest.mark.parametrize("value", ["a\nb", 7])
 def test_a_value_that_is_set_and_cannot_be_sent_is_named(value: Any) -> None:
-    """The error for a value that no header can carry names the header."""
+    """The error for a value that cannot be sent in a header names the header."""
     with pytest.raises(InvalidData, match="'X-A'") as excinfo:
         Headers().with_header("X-A", value)
     assert "headers.X-A" == excinfo.value.field

@@ -64,7 +64,7 @@ NOTHING_DONE = GOOD | {
 
 @pytest.mark.parametrize("name", KINDS)
 def test_every_error_has_an_outcome(name: str) -> None:
-    """For a service's health, failures count, rejections are good, and our limits are neutral."""
+    """For a service's health, failures are bad, rejections good, and our own limits neutral."""
     expected = Outcome.NEUTRAL
     if name in FAILED:
         expected = Outcome.FAILED

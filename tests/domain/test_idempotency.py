@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def state_name(key: KeyCaller) -> str:
-    """Return the name of the key's state in the documented table."""
+    """Return the name of the key's state, as the documented table of transitions has it."""
     entry = unexpired(key.world.cells.get(KEY), key.world.now)
     if entry is None:
         return "absent"
@@ -42,7 +42,7 @@ def state_name(key: KeyCaller) -> str:
 
 
 def event(before: str, owner: int, target: str) -> str:
-    """Return the name of a claim in the documented table."""
+    """Return the name of a claim, as the documented table of transitions has it."""
     if before in {"claimed", "sent"}:
         return "claim by its owner" if owner == 1 else "claim by another"
     if before == "unknown":
@@ -121,7 +121,7 @@ def test_repeated_claim_has_the_same_answer() -> None:
 
 
 def test_refused_claims_rarely_write() -> None:
-    """A refused claim of a key changes nothing, but records the time now and then."""
+    """A refused claim of a key changes nothing, except that it sometimes records the time."""
     key = KeyCaller()
     fencing_token = key.claim().fence
     state = key.world.cells[KEY]
@@ -159,7 +159,7 @@ def test_unknown_outcome_is_retried_only_at_vendors_that_honour_keys(target: str
 
 @pytest.mark.parametrize("over, verdict", [(0, Verdict.ASK_AGAIN), (1, Verdict.UNKNOWN)])
 def test_retry_ends_within_the_vendors_memory(over: int, verdict: Verdict) -> None:
-    """A retry's whole lease must end while the vendor still remembers the key."""
+    """A retry is allowed only if its lease ends while the vendor still remembers the key."""
     key = KeyCaller()
     key.claim()
     key.world.now += LEASE
@@ -231,7 +231,7 @@ def test_a_person_settles_an_unknown_key(done: bool, verdict: Verdict, answer: o
 
 
 def test_withdrawing_a_claim() -> None:
-    """A caller that lost the answer to its claim can withdraw that claim only."""
+    """A caller that lost the answer to its claim can withdraw this claim, but no other."""
     key = KeyCaller()
     key.world.execute(Withdraw(KEY, 1, ttl=TTL))
     key.claim()
@@ -248,7 +248,7 @@ def test_withdrawing_a_claim() -> None:
 
 
 def test_mark_sent_command() -> None:
-    """The command MarkSent marks a claim like an admission, and only for its holder."""
+    """The command MarkSent marks a claim as an admission does, and only for its holder."""
     key, other_key = KeyCaller(), KeyCaller()
     fencing_token, other_token = key.claim().fence, other_key.claim().fence
     assert key.world.execute(MarkSent(KEY, fencing_token, "honours"))
@@ -265,7 +265,7 @@ def test_mark_sent_command() -> None:
 
 
 def test_retry_goes_to_the_last_target() -> None:
-    """Only a claim for the target that a key was last sent to may retry it."""
+    """A key may be retried only by a claim for the target to which it was last sent."""
     key = KeyCaller()
     fencing_token = key.claim("forgets").fence
     assert key.mark(fencing_token, "forgets")
@@ -428,7 +428,7 @@ def test_key_cannot_be_resolved_as_never_done_while_its_sent_request_may_still_a
 
 
 def test_retrys_term_ends_within_the_vendors_memory() -> None:
-    """A retry's whole term must end within the vendor's memory, however short its lease."""
+    """A retry is allowed only if its term ends while the vendor remembers the key."""
     key = KeyCaller()
     key.claim_and_send(lease=SHORT, term=LEASE)
     key.world.now += SHORT

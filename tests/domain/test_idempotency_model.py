@@ -54,7 +54,7 @@ class Holder:
 
 
 class KeyMachine(RuleBasedStateMachine):
-    """Random claims, crashes, clock steps and operators on one idempotency key.
+    """Random claims, crashes, clock steps and operator actions on one idempotency key.
 
     `real` is the time that passes for callers and vendors. Each vendor remembers keys longer than
     it says, by the time that the store's clock has lost in steps.
@@ -128,7 +128,7 @@ class KeyMachine(RuleBasedStateMachine):
     # --- the key ----------------------------------------------------------------------------
 
     def state_name(self, time: int) -> str:
-        """Return the name of the key's state in the documented table."""
+        """Return the name of the key's state, as the documented table of transitions has it."""
         if self.stage == "claimed" and time >= self.until:
             return "claimed, lapsed"
         return "unknown" if self.stage == "sent" and time >= self.until else self.stage
@@ -279,7 +279,7 @@ class KeyMachine(RuleBasedStateMachine):
 
     @rule(event=st.booleans(), crash=st.booleans(), later=st.sampled_from([0, LEASE - 1, LEASE]))
     def attempt(self, event: bool, crash: bool, later: int) -> None:
-        """Claim, send and perhaps crash, without anything in between."""
+        """Claim the key, send and perhaps crash, with no other event in between."""
         holders = len(self.holders)
         self.claim(payload=b"one", usual=True, vendor="", again=False)
         if len(self.holders) > holders:
@@ -349,7 +349,7 @@ class KeyMachine(RuleBasedStateMachine):
 
     @rule()
     def resolve(self) -> None:
-        """Look the operation up at the vendor as a person does, and settle the key accordingly."""
+        """Look up the operation at the vendor like a person, and settle the key by the result."""
         time = self.judge()
         done_count = bool(self.effects)
         answer = self.effects[0] if done_count else None

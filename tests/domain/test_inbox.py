@@ -91,7 +91,7 @@ def test_entry_id_prefers_the_replay_guards_mark() -> None:
 
 
 def test_events_round_trip() -> None:
-    """The events of a webhook delivery are read back as verified, with the entry's tenant."""
+    """A webhook delivery's verified events are read back unchanged, with the entry's tenant."""
     message = event(
         data={"a": 1}, time=NOW, covers=frozenset({"body"}), is_forgeable=True, body=b"{}"
     )
@@ -101,7 +101,7 @@ def test_events_round_trip() -> None:
 
 
 def test_foreign_content_is_refused() -> None:
-    """Inbox content of another release or origin is refused with a remedy."""
+    """Inbox content of another release or origin is refused; the error has a remedy."""
     for content in (b"", b"\x02\xc4\x00\x90", b"\x01\xc4\x00\x91\x90", b"\xff"):
         with pytest.raises(InvalidData, match="cannot be read") as excinfo:
             unpack_events(content, None)

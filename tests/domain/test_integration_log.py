@@ -212,7 +212,7 @@ def test_failures_are_all_calls_without_a_result(status: IntegrationStatus) -> N
 @pytest.mark.parametrize("field", ["since", "until"])
 @pytest.mark.parametrize("time", [NOON.replace(tzinfo=None), "yesterday"])
 def test_times_know_their_zone(field: str, time: Any) -> None:
-    """In the log, a time without a zone is refused where it would be compared."""
+    """In the integration log, times without a time zone are refused in queries and in entries."""
     with pytest.raises(InvalidData, match=f"{field} must be an aware"):
         LogQuery(**{field: time})
     with pytest.raises(InvalidData, match="started_at must be an aware"):

@@ -69,7 +69,7 @@ def _endless() -> list[object]:
     "value", [float("nan"), Decimal(1), Secret("x"), "\ud800", {1, 2}, _endless(), b""]
 )
 def test_unencodable_values_are_refused(value: Any) -> None:
-    """A value that JSON cannot hold is refused by field name, without the value."""
+    """The error for a value that JSON cannot hold has the field's name, and not the value."""
     with pytest.raises(InvalidData) as excinfo:
         encode_json(value)
     assert "json" == excinfo.value.field

@@ -49,7 +49,7 @@ def claim_and_ask(gates: Gates, *, owner: int = 9, payload: bytes = b"one") -> K
 
 
 def one_after_another(world: World, gates: Gates, payload: bytes) -> Any:
-    """Return the answer of a claim followed by an admission; None if either is refused."""
+    """Claim a key, then ask for admission; return the answer, or None if either is refused."""
     claim_result = world.execute(claim(9, payload=payload, lease=TERM, term=TERM))
     if claim_result.verdict is Verdict.REPLAY:
         return 0, (GO, 0, None, ()), claim_result.answer
@@ -96,7 +96,7 @@ def apply_event(key: KeyCaller, gates: Gates, event: str) -> None:
 def test_claim_with_admission_is_both_commands(
     gates: Gates, events: list[str], payload: bytes
 ) -> None:
-    """A claim with admission in one command acts like both commands, or changes nothing."""
+    """One command that claims and asks for admission acts like two commands, or changes nothing."""
     key = KeyCaller()
     for event in events:
         apply_event(key, gates, event)
@@ -166,7 +166,7 @@ def test_unsent_key_is_free_again() -> None:
 
 
 def test_unreadable_states_are_named() -> None:
-    """The error for a state of another release names that state."""
+    """The error for a state that another release stored names this state."""
     for position, name in enumerate(("circuit", "limit", KEY)):
         world = World()
         if name != KEY:

@@ -34,7 +34,7 @@ KEYS = [
     ],
 )
 def test_pattern_matches_as_on_a_disk(pattern: str) -> None:
-    """A pattern matches the same keys as Python's glob finds files in a folder."""
+    """A pattern matches the keys that Python's glob would find as files in a folder."""
     with TemporaryDirectory() as name:
         for key in KEYS:
             path = Path(name, key)

@@ -28,7 +28,7 @@ parts = st.tuples(names, names, st.none() | names, st.lists(names, max_size=3))
 def test_no_two_states_share_a_key(
     one: tuple[str, str, str | None, list[str]], other: tuple[str, str, str | None, list[str]]
 ) -> None:
-    """State keys are equal only if kind, service, tenant and parts are equal."""
+    """State keys are equal only if kind, service, tenant and all other parts are equal."""
     is_same = state_key(*one[:3], *one[3]) == state_key(*other[:3], *other[3])
     assert (one == other) is is_same
 
@@ -79,7 +79,7 @@ def test_each_tenant_keys_have_their_own_hash_tag() -> None:
 
 
 def test_ordinary_names_are_readable() -> None:
-    """A state key of ordinary names is readable."""
+    """If its names are ordinary, a state key is readable."""
     assert "{@acme-fr:stripe}:limit:charges.new:0" == state_key(
         "limit", "stripe", "acme-fr", "charges.new", "0"
     )
@@ -94,7 +94,7 @@ def test_printable_names_are_accepted(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "a\n", "\0", "\ud800", "x" * (LONGEST + 1), None, 3, b"a"])
 def test_invalid_names_are_refused(name: object) -> None:
-    """A state key's empty, too long or unprintable name is refused by its field."""
+    """An empty, too long or unprintable name in a state key is refused; the error has its field."""
     with pytest.raises(InvalidData) as excinfo:
         checked_name(name, "tenant")
     assert "tenant" == excinfo.value.field

@@ -110,7 +110,7 @@ def test_late_event_is_the_same_value(kind: type[Event]) -> None:
 
 
 def test_event_of_first_attempt_is_computed_from_facts_of_its_successful_call() -> None:
-    """The event of a first attempt is computed from the facts of its successful call."""
+    """The event of a first attempt is computed from the data of its successful call."""
     identity = CallIdentity(5_000, int(NOON.timestamp()) * 10**9, lambda _: "id-1")
     facts: SuccessFacts = (
         *(identity, PLAN, 2_005_000, 201, "ada", HttpMethod.POST, None),

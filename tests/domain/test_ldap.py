@@ -112,7 +112,7 @@ def test_result_with_referrals_and_a_cookie() -> None:
 
 
 def test_reader_has_no_tag_at_its_end() -> None:
-    """A reader has no next tag at its end."""
+    """At the end of its bytes, an LDAP reader finds no next tag."""
     assert (-1, False) == (BerReader(b"").next_tag(), BerReader(b"").more())
 
 
@@ -150,7 +150,7 @@ def test_empty_names_and_values_of_wrong_types_are_refused() -> None:
 
 
 def test_values_of_an_entry() -> None:
-    """Attribute names ignore case; a partial range, and bytes read as text, are refused."""
+    """Attribute names ignore case; reading a partial range, or bytes as text, is refused."""
     entry = LdapEntry(
         "cn=g",
         {
@@ -177,7 +177,7 @@ def test_values_of_an_entry() -> None:
 
 
 def test_stored_and_plain_results() -> None:
-    """A search result can be packed and unpacked, and JSON has non-text bytes in hex."""
+    """A search result can be packed and unpacked; its JSON contains non-text bytes in hex."""
     result = LdapSearchResult((LdapEntry("cn=a", {"cn": (b"a", b"\xff")}),), ("ldap://b",))
 
     assert result == unpack_result(pack_result(result))
@@ -206,7 +206,7 @@ CODES: dict[int, tuple[type[ConnectorError], bool]] = {
 
 @pytest.mark.parametrize("code", CODES)
 def test_result_codes_become_errors(code: int) -> None:
-    """Each LDAP result code has its error; only code 80 leaves open if a change was made."""
+    """Each LDAP result code has its error; only after code 80 a change may have been made."""
     kind, is_open = CODES[code]
     error = ldap_error(LdapResult(code, "secret words"), has_effect=True)
 

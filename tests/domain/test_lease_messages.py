@@ -43,7 +43,7 @@ def admission(*, circuit: bool = False, **settings: Any) -> Admission:
 
 
 def test_question_keeps_the_limits() -> None:
-    """A question to the broker is read back with its limits and costs."""
+    """The broker reads a question from its bytes with the same limits and costs."""
     kind = kind_of(admission(), ["hot"])
 
     assert kind is not None
@@ -57,7 +57,7 @@ def test_question_keeps_the_limits() -> None:
 
 
 def test_withdrawal_names_the_question() -> None:
-    """A withdrawal is read as a question without limits."""
+    """If a client process withdraws its question, the broker reads a question without limits."""
     assert Question(7, 0, ()) == read_question(withdrawal(7))
 
 
@@ -77,7 +77,7 @@ def test_refused_message_is_an_error_of_the_process() -> None:
 
 
 def test_only_plain_admissions_of_named_services_are_leased() -> None:
-    """The broker serves only plain rate limits of the named services; the store does the rest."""
+    """The broker serves only plain rate limits of the named services; the store serves others."""
     plain_admission = admission()
     daily = (RateLimitConfig.per_calendar_day(5),)
 

@@ -22,7 +22,7 @@ walks = st.lists(st.sampled_from(ACTS), max_size=40)
 
 
 class AttemptList:
-    """A plain list of all attempts, with everything known about each."""
+    """A plain list of all attempts, with all that is known about each attempt."""
 
     def __init__(self) -> None:
         self.attempts: list[dict[str, bool]] = [{}]
@@ -42,7 +42,7 @@ class AttemptList:
 
     @property
     def facts(self) -> tuple[int, bool, bool]:
-        """Return the number of sent attempts, and whether they may have had an effect."""
+        """Return the number of sent attempts, and whether these may have had an effect."""
         departed_attempts = [attempt for attempt in self.attempts if LEAVE in attempt]
         possible_attempts = [attempt for attempt in departed_attempts if len(attempt) == 1]
         last_attempt = self.attempts[-1]
@@ -69,12 +69,12 @@ def ledger_after(ledger: Ledger, act: str) -> Ledger:
 
 
 def facts(ledger: Ledger) -> tuple[int, bool, bool]:
-    """Return the facts of a ledger, in the form of the plain list."""
+    """Return what a ledger states about its attempts, in the same form as the plain list."""
     return ledger.attempts, ledger.may_have_acted, ledger.is_unsent
 
 
 def check_laws(ledger: Ledger, act: str, then: Ledger) -> None:
-    """Fail if a call's ledger breaks one of the laws after an action."""
+    """Check that a call's ledger obeys every law after an action."""
     if ledger.earlier:
         assert then.may_have_acted, "what an earlier attempt may have done stays"
     if ledger.may_have_acted and not then.may_have_acted:

@@ -1,4 +1,4 @@
-"""A rate limit in parts grants what the whole limit would, whichever parts callers use."""
+"""A rate limit that is split into parts grants what the whole would, whichever part is used."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def largest_excess(limit: RateLimitConfig, grants: list[tuple[int, int]]) -> Fra
 
 @pytest.mark.parametrize("parts, burst", [(2, 5), (3, 7), (8, 8), (8, 61), (7, 100)])
 def test_parts_add_up_to_the_whole_limit(parts: int, burst: int) -> None:
-    """The bursts of the parts differ by one at most; their sums are rate and burst of the limit."""
+    """The parts' rates and bursts add up to the limit's, and the bursts differ by at most one."""
     limit = RateLimitConfig(10, 1.0, burst, parts=parts)
     bursts = [rule.burst for rule in limit.rules]
 
@@ -303,7 +303,7 @@ def test_circuit_is_set_in_all_other_parts_if_part_store_is_away(tmp_path: Path)
 
 
 def test_pause_of_a_limiter_holds_in_all_parts() -> None:
-    """A pause of one key stops grants in all its parts, and of no other key."""
+    """A pause of one key of a limiter stops grants in all parts, but not for other keys."""
     limiter = RateLimiter(RateLimitConfig.per_hour(1, burst=80, parts=8))
     limiter.pause(60, key="acme")
 
@@ -331,7 +331,7 @@ def test_all_other_parts_are_paused_if_part_store_is_away(mode: str) -> None:
 @pytest.mark.parametrize("share", [0.25, Fraction(1, 16)])
 @pytest.mark.parametrize("cost", [1, 2])
 def test_parts_of_a_lone_process_share_its_burst(share: float | Fraction, cost: int) -> None:
-    """Without the store, all parts of a process together grant its share of rate and burst."""
+    """Without the store, all parts of a process together grant its share of the limit."""
     clock = VirtualClock()
     limit = RateLimitConfig.per_second(160, burst=32, parts=16, without_store=share)
     plan = Plan(Service("vat", limits=limit, circuit=None), None, None).for_tenant("acme")
@@ -362,7 +362,7 @@ def test_ticket_of_a_lone_process_gives_all_tokens_back() -> None:
 
 
 def test_joint_state_is_that_of_the_most_severe_circuit() -> None:
-    """The joint state of all parts has the worst mode, its earliest end, and summed counts."""
+    """The joint state of all parts has their worst mode, its earliest end, and summed counts."""
 
     def circuit(state: CircuitState, retry_after: float | None) -> CircuitBreakerState:
         return CircuitBreakerState(
@@ -401,7 +401,7 @@ class Ping:
         self.perform = attempts
 
     def translate_error(self, _error: Exception) -> None:
-        """Accept every error unchanged."""
+        """Leave every error as it is."""
 
 
 def services_in_parts() -> list[Service]:

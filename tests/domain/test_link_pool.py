@@ -26,7 +26,7 @@ def test_returned_link_is_reused() -> None:
 
 
 def test_most_recently_used_link_is_reused_first() -> None:
-    """The pool reuses the most recently used connection first, so that others expire."""
+    """The pool reuses the most recently used connection first, so that unused ones expire."""
     pool = PoolWorld()
     _, second = pool.take("a"), pool.take("b")
     pool.give("a")
@@ -228,7 +228,7 @@ def test_pool_opens_as_many_connections_in_advance_as_its_minimum() -> None:
 
 
 def test_discarded_links_are_closed_when_they_are_returned() -> None:
-    """Discarding closes all pooled connections opened so far, those in use on their return."""
+    """Discarding closes idle connections at once, and those in use when they are returned."""
     pool = PoolWorld()
     idle, used_link = pool.take("a"), pool.take("b")
     pool.give("a")
@@ -260,7 +260,7 @@ def test_closed_pool_lends_nothing() -> None:
 
 
 def test_link_for_a_lease_that_is_gone_is_closed() -> None:
-    """A connection opened for a lease that no longer exists, as after a fork, is closed."""
+    """If a lease no longer exists, as after a fork, a connection opened for it is closed."""
     pool = PoolWorld()
     link = pool.open("nobody")
 
@@ -268,7 +268,7 @@ def test_link_for_a_lease_that_is_gone_is_closed() -> None:
 
 
 def test_exhaustion_names_who_holds_connections() -> None:
-    """The error of an exhausted pool lists the operations that hold connections, and since when."""
+    """The error of an exhausted pool lists which operations hold connections, and since when."""
     pool = PoolWorld(maximum=7, max_waiting=0)
     for number in range(7):
         pool.now = float(number)
@@ -371,7 +371,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        """Close idle connections whose time is over."""
+        """Close idle connections whose idle time or lifetime is over."""
         self.pool.sweep()
 
     @rule()

@@ -34,7 +34,7 @@ def test_the_essence_leaves_parameters_out(content_type: str | None, expected: o
     ],
 )
 def test_json_content_types(content_type: str | None, expected: object) -> None:
-    """JSON is recognised by its content type or suffix, whatever the parameters."""
+    """JSON is recognised by its content type or its suffix, whatever the parameters."""
     assert expected is is_json(content_type)
 
 
@@ -60,5 +60,5 @@ def test_json_content_types(content_type: str | None, expected: object) -> None:
     ],
 )
 def test_text_is_decoded_as_declared(content_type: str | None, body: bytes, expected: str) -> None:
-    """Text is decoded by its declared charset if that exists; nothing makes decoding fail."""
+    """Text is decoded by its declared charset if that is known; nothing makes decoding fail."""
     assert expected == decode_body(body, content_type)

@@ -87,7 +87,7 @@ def test_message_made_from_json_has_compact_utf8_and_json_content_type() -> None
     ],
 )
 def test_message_refuses_wrong_fields(fields: dict[str, object], field: str) -> None:
-    """A message with a wrong field is refused under the field's name."""
+    """A message with a wrong field is refused; the error has the field's name."""
     with pytest.raises(InvalidData) as excinfo:
         Message(**fields)  # type: ignore[arg-type]  # the wrong types are the point
     assert excinfo.value.field == field
@@ -133,7 +133,7 @@ def test_topic_is_checked_for_its_length() -> None:
     ],
 )
 def test_message_is_checked_before_it_is_sent(message: Message, field: str) -> None:
-    """A message that the broker cannot take is refused with the wrong field."""
+    """A message that the broker cannot take is refused; the error names the wrong field."""
     with pytest.raises(InvalidData) as excinfo:
         check_message(message, STRICT)
     assert excinfo.value.field == field
@@ -163,7 +163,7 @@ def test_size_counts_payload_key_and_headers() -> None:
 
 
 def test_deduplication_id_depends_on_key_and_position_alone() -> None:
-    """A message's deduplication id is its own id, or a digest of key and position."""
+    """The id for deduplication is a message's own id, or a digest of its key and position."""
     message = Message(b"x")
     assert deduplication_id(Message(b"x", id="7"), "key") == "7"
     assert deduplication_id(message, None) is None
@@ -197,7 +197,7 @@ def test_publishing_is_repeatable_with_ids_alone() -> None:
     most_bytes=st.integers(1, 60),
 )
 def test_batches_keep_order_and_bounds(sizes: list[int], most: int, most_bytes: int) -> None:
-    """Batches have all messages in order; only a single message may exceed the byte limit."""
+    """Batches contain all messages in order; only a single message may exceed the byte limit."""
     rules = attrs.evolve(RULES, most_in_batch=most, most_bytes_in_batch=most_bytes)
     items = [OutgoingMessage("t", Message(b"x" * size)) for size in sizes]
     groups = list(batches(items, rules))
@@ -232,7 +232,7 @@ def test_message_of_plain_json() -> None:
     ],
 )
 def test_message_of_plain_json_refuses_the_rest(arguments: dict[str, object], field: str) -> None:
-    """Plain JSON that describes no message is refused with its mistake."""
+    """Plain JSON that describes no message is refused; the error names the wrong field."""
     with pytest.raises(InvalidData) as excinfo:
         message_of(arguments)
     assert excinfo.value.field == field
@@ -246,7 +246,7 @@ def test_messages_must_be_a_list_of_objects(values: object) -> None:
 
 
 def test_receipts_and_results_as_plain_json() -> None:
-    """As plain JSON, a receipt has the broker's fields, and a result its receipt or error."""
+    """As plain JSON, a receipt has the fields of the broker, and a result its receipt or error."""
     receipt = PublishReceipt(broker="test", topic="t", at=NOW, offset=3, is_duplicate=True)
     plain_fields = {
         "broker": "test",

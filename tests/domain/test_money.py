@@ -25,7 +25,7 @@ ratios = st.lists(
 
 @given(minors, currencies)
 def test_minor_units_are_the_truth(minor: int, currency: str) -> None:
-    """Minor units, amount and text construct the same amount of money."""
+    """An amount of money is the same, whether made from minor units, an amount or text."""
     money = Money.from_minor(minor, currency)
     assert minor == money.minor
     assert money == Money(money.amount, currency) == Money(str(money.amount), currency)
@@ -183,7 +183,7 @@ def test_times_rounds_as_requested(factor: Any, rounding: str, expected: str) ->
     ],
 )
 def test_factors_are_exact(factor: Any, rounding: str, field: str) -> None:
-    """A float factor, an unknown rounding or a result beyond the limit is refused for money."""
+    """For money, a float factor, an unknown rounding or a result above the limit is refused."""
     with pytest.raises(InvalidData) as excinfo:
         Money(1, "EUR").times(factor, rounding=rounding)
     assert field == excinfo.value.field

@@ -272,7 +272,7 @@ def test_invalid_content_type_is_refused() -> None:
 
 @given(cut=st.integers(0, 60), padding=st.binary(max_size=99))
 def test_stream_with_the_boundary_is_refused(cut: int, padding: bytes) -> None:
-    """A file stream that contains the form's boundary is stopped."""
+    """Sending a file stream that contains the form's boundary raises an error."""
     boundary = Request.post("/", files={"n": FormFile("a", stream_opener())}).headers[
         "content-type"
     ]

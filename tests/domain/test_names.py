@@ -1,4 +1,4 @@
-"""The names of functions in messages."""
+"""The names by which messages show functions."""
 
 from __future__ import annotations
 

@@ -67,14 +67,14 @@ def test_delivery_is_read(subject: str, expected: tuple[str, int, int] | None) -
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"\xff", b"1", b'{"error": 1}'])
 def test_answers_without_sense(data: bytes) -> None:
-    """A JetStream answer that is not an object has neither an error nor names."""
+    """A JetStream answer that is not an object has neither an error code nor a list of names."""
     answer = read_answer(data)
     assert error_code(answer) is None
     assert [] == names_in(answer)
 
 
 def test_codes_of_answers() -> None:
-    """A JetStream error has its own code, or else the status."""
+    """A JetStream error is known by its own code, or else by its status."""
     for error, code in (({"err_code": 10059}, 10059), ({"code": 503}, 503), ({"code": "x"}, 0)):
         assert code == error_code(read_answer(json.dumps({"error": error}).encode()))
 
@@ -98,7 +98,7 @@ def test_meaning_of_codes(code: int, kind: type[ConnectorError], is_temporary: b
 
 
 def test_pinned_consumers_need_a_version() -> None:
-    """A consumer that pins one worker needs NATS 2.11, and has other settings than a shared one."""
+    """A consumer that pins one worker needs NATS 2.11 and other settings than a shared one."""
     versions = ("NATS 2.9.10", "NATS 2.11.0", "NATS 3.0.1", None)
     assert [False, True, True, False] == [can_pin(version) for version in versions]
     shared_consumer = ConsumerSettings(

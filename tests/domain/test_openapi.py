@@ -1,4 +1,4 @@
-"""OpenAPI descriptions become services, or each place that cannot be mapped is named."""
+"""OpenAPI descriptions become services, and errors name each place that cannot be mapped."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_server_is_chosen(options: dict[str, Any], url: str) -> None:
 def test_server_that_cannot_be_a_base_url(
     servers: list[Any], options: dict[str, Any], pointer: str
 ) -> None:
-    """A missing or impossible OpenAPI server URL is refused with its place."""
+    """A missing or impossible OpenAPI server URL is refused; the error has its place."""
     assert [pointer] == [*problems_of(description(servers=servers), **options)]
 
 
@@ -223,14 +223,14 @@ def test_client_credentials_become_an_oauth_client() -> None:
     ],
 )
 def test_unsupported_security_is_refused(name: str, pointer: str) -> None:
-    """An OpenAPI security scheme that is not supported is refused with its place."""
+    """An OpenAPI security scheme that is not supported is refused; the error has its place."""
     place = f"#/components/securitySchemes/{name}{pointer}"
     assert [place] == [*problems_of(secured_description({name: []}))]
     assert [place] == [*problems_of(secured_description({"token": []}), security=name)]
 
 
 def test_security_that_most_operations_accept_is_chosen() -> None:
-    """Operations that need another OpenAPI security scheme are refused, or left out on request."""
+    """Operations that need another OpenAPI security scheme are refused, or left out on demand."""
     tree = secured_description(
         {"openid": []},
         {"token": []},
@@ -305,7 +305,7 @@ def test_every_problem_is_named_at_once() -> None:
 
 
 def test_text_of_many_problems_is_bounded() -> None:
-    """The text of many OpenAPI problems names a hundred places; the error has them all."""
+    """An error for many OpenAPI problems shows a hundred places as text, and holds all problems."""
     tree = description({f"/{number}": {"trace": operation(f"t{number}")} for number in range(150)})
     with pytest.raises(DescriptionRefused) as excinfo:
         Service.from_openapi(tree)
@@ -385,7 +385,7 @@ def test_headers_about_limits_are_listed() -> None:
 
 
 def test_headers_that_are_read() -> None:
-    """A documented OpenAPI header is read in each form of its value."""
+    """The name of a rate-limit header decides whether moorage can read it."""
     assert [True, True, False] == [
         is_read(name) for name in ("RateLimit", "RateLimit-Policy", "rate limit")
     ]
@@ -422,7 +422,7 @@ JSON = st.recursive(
     st.dictionaries(st.sampled_from(["servers", "paths", "security", "components", "info"]), JSON)
 )
 def test_any_description_is_mapped_or_refused(parts: dict[str, Any]) -> None:
-    """Any OpenAPI description is mapped to a service, or raises an error with places."""
+    """Any OpenAPI description is mapped to a service, or raises an error that names the places."""
     try:
         service = Service.from_openapi({**description(), **parts})
     except DescriptionRefused as error:

@@ -1,4 +1,4 @@
-"""Only those changes between two versions of an API are reported that affect the program."""
+"""Of the changes between two versions of an API, only those that affect the program are shown."""
 
 from __future__ import annotations
 
@@ -266,7 +266,7 @@ def test_operation_that_only_new_version_describes_is_neither_change_nor_compare
 
 
 def test_description_of_another_version_is_compared() -> None:
-    """A recorded path matches below another base path, such as another version's `/v2`."""
+    """A recorded path also matches below another base path, such as another version's `/v2`."""
     new_description = {**OLD, "servers": [{"url": "https://pay.example/v2"}]}
 
     assert 2 == len(find_drift(new_description, new_description, USAGE).compared)
@@ -367,7 +367,7 @@ def test_document_without_paths_is_refused(wrong: Json) -> None:
 
 @pytest.mark.parametrize("wrong", [None, [], "text", 7, {"$ref": "#/nothing"}, {"$ref": "x.json"}])
 def test_damaged_parts_are_left_out(wrong: Json) -> None:
-    """A malformed part, or a reference to nothing, counts as missing."""
+    """A malformed part of a description, or a reference to nothing, counts as missing."""
     new_description = changed_description(lambda schemas, _: schemas.update(Order=wrong))
 
     assert {("field removed", "request amount"), ("field removed", "request mode")} <= kinds_at(

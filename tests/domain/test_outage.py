@@ -107,7 +107,7 @@ def test_processes_come_back_spread_over_a_second() -> None:
 
 
 def test_slow_probe_delays_the_next() -> None:
-    """After a slow probe of the store, the next one is as much later."""
+    """After a slow probe of the store, the next probe is later by the time that it took."""
     assert 7 * NANOS == extended_outage(None, GONE, 5 * NANOS, 1.0, took=2 * NANOS).until
 
 
@@ -141,7 +141,7 @@ def returning_commands(permit: Any, tickets: Any) -> list[Command[Any]]:
 
 
 def test_commands_on_local_grants_stay_local() -> None:
-    """A command with a permit or ticket granted without the store is handled in this process."""
+    """A command is handled in this process if its permit or ticket was granted without store."""
     permit, ticket = LocalGrant(PERMIT), LocalGrant(TICKET)
 
     assert not any(map(is_local, returning_commands(PERMIT, (TICKET, TICKET))))
@@ -158,7 +158,7 @@ def test_commands_on_local_grants_stay_local() -> None:
 
 
 def test_only_limits_and_circuits_have_a_local_fallback() -> None:
-    """Commands that must be shared or survive a crash have no fallback without the store."""
+    """Without the store, commands that must be shared or survive a crash have no fallback."""
     request = Admission(GATES, within=0, lease=0)
     goes: list[Command[Any]] = [
         request,
@@ -178,7 +178,7 @@ def test_only_limits_and_circuits_have_a_local_fallback() -> None:
 
 
 def test_a_limit_may_refuse_to_go_on() -> None:
-    """An admission with a limit that refuses outages needs the store; a give-back does not."""
+    """If a limit has no local share, admission needs the store, but returning a grant does not."""
     gates = Gates(
         limits=[RateLimitConfig(1).rule] * 2, limit_keys=["a", "b"], shares=[Fraction(1), None]
     )
@@ -233,7 +233,7 @@ def test_share_of_burst_is_never_below_one_call_cost_without_store() -> None:
 
 
 def test_share_commands_use_the_same_share() -> None:
-    """Confirm, give-back and pause act on the local share that issued the ticket."""
+    """Confirming, returning and pausing act on the local share that issued the ticket."""
     config = RateLimitConfig.per_second(8, burst=8, without_store=0.125)
     gates = Gates(limits=[config.rule], limit_keys=["k"], shares=[config.share])
     share = gates.alone()
@@ -284,7 +284,7 @@ def test_claims_have_no_substitute() -> None:
 
 
 def test_a_command_is_moved_to_other_keys() -> None:
-    """Moving a store command to other keys changes a copy's keys only."""
+    """A store command that is moved to other keys becomes a copy; only its keys change."""
     request = Admission(GATES, within=3, lease=4)
     moved_command: Any = with_other_keys(request, {"one": substitute("one")})
 

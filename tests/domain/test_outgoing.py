@@ -146,7 +146,7 @@ def test_a_disguise_changes_nothing(address: IPv4Address, disguise: str) -> None
 
 @given(version_4)
 def test_allowed_networks_are_reachable(address: IPv4Address) -> None:
-    """The guard allows the networks in its settings, in any notation, and no other special one."""
+    """The guard allows the special networks in its settings, in any notation, and no others."""
     guard = OutgoingGuard(networks=["10.1.0.0/16", "::1"])
     inside = address in ip_network("10.1.0.0/16")
 

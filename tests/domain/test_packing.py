@@ -164,7 +164,7 @@ def test_any_bytes_are_values_or_a_value_error(packed: bytes) -> None:
 @pytest.mark.untraced
 @given(st.lists(VALUES, min_size=1).map(tuple), st.data())
 def test_truncated_bytes_raise_an_error(values: tuple[Any, ...], data: st.DataObject) -> None:
-    """Packed values that were cut off raise ValueError, or are read as the first values."""
+    """Packed values that were cut off raise ValueError or are read as the values before the cut."""
     packed_bytes = pack_values(values)
     cut_bytes = packed_bytes[: data.draw(st.integers(0, len(packed_bytes) - 1))]
     try:

@@ -23,7 +23,7 @@ def test_late_pattern_matches_as_a_compiled_one() -> None:
 
 
 def test_invalid_lazily_compiled_pattern_raises_at_its_first_use() -> None:
-    """An invalid lazily compiled pattern raises at its first use, not when it is created."""
+    """A lazily compiled pattern that is invalid raises an error at its first use, not earlier."""
     pattern = late_pattern("(")
 
     with pytest.raises(re.error):

@@ -163,7 +163,7 @@ def self_containing_list() -> list[Any]:
     ids=lambda payload: type(payload).__name__,
 )
 def test_incomparable_payloads_are_refused(payload: Any) -> None:
-    """A payload without a fingerprint is refused with a remedy, and not shown."""
+    """A payload without a fingerprint is refused; the error has a remedy, and not the payload."""
     with pytest.raises(InvalidData) as excinfo:
         payload_fingerprint(payload)
 

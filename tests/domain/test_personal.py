@@ -127,12 +127,12 @@ def seconds(text: str) -> float:
 @pytest.mark.untraced
 @pytest.mark.parametrize("unit", UNITS)
 def test_hostile_text_takes_linear_time(unit: str) -> None:
-    """Masking an eight times longer hostile text takes about eight times as long, not 64."""
+    """Masking hostile text that is eight times longer takes about eight times as long, not 64."""
     assert seconds(unit * (2**17 // len(unit))) < 24 * seconds(unit * (2**14 // len(unit))) + 0.5
 
 
 @pytest.mark.untraced
 def test_a_megabyte_of_hostile_text_is_no_burden() -> None:
-    """Masking a megabyte of mixed hostile text is fast."""
+    """Masking a megabyte of mixed hostile text takes little time."""
     mixture = "".join(start + unit * 100 for unit in UNITS for start in UNITS)
     assert seconds((mixture * 9)[: 2**20]) < 30

@@ -67,7 +67,7 @@ def test_bare_service_has_no_admission() -> None:
     ],
 )
 def test_configured_gates_are_asked_together(options: dict[str, Any], keys: int) -> None:
-    """Circuit, limits and budget are admitted in one command, each under its own key."""
+    """One command asks circuit, limits and budget for admission, each under its own key."""
     plan = plan_of(**options)
 
     assert plan.question is plan.admission
@@ -180,7 +180,7 @@ def test_a_circuit_is_the_services_or_the_endpoints() -> None:
 
 
 def test_changed_rules_keep_their_state_keys() -> None:
-    """Circuit and limit keys do not depend on settings, except for a limit's period."""
+    """The keys of circuits and limits do not depend on settings, except for a limit's period."""
     configs = (CircuitBreakerConfig(), CircuitBreakerConfig(failures=9, window_calls=30))
     assert 1 == len({plan_of(circuit=config).gates.circuit_key for config in configs})
 
@@ -276,7 +276,7 @@ def test_default_headers_do_not_override() -> None:
     ],
 )
 def test_plans_that_need_no_port(fields: dict[str, Any], plain: bool, dresses: bool) -> None:
-    """A plan states if its requests need no port but the provider, and no own classifier."""
+    """A plan knows if its requests need only the credential provider, and no other function."""
     options: dict[str, Any] = {"base_url": "https://x.example"} | fields
     plan = Plan(Service("vat", **options), None, None)
 
@@ -284,7 +284,7 @@ def test_plans_that_need_no_port(fields: dict[str, Any], plain: bool, dresses: b
 
 
 def test_plan_has_the_endpoints_name_and_idempotency() -> None:
-    """A plan has its endpoint's name, and whether its request may be repeated."""
+    """A plan has its endpoint's name, and states whether its request may be repeated."""
     plan = plan_of(Endpoint("search", idempotent=True), tenant="acme")
 
     assert ("search", True, "acme") == (plan.operation, plan.repeatable, plan.tenant)
@@ -372,7 +372,7 @@ def test_region_plans_share_tenant_and_endpoint() -> None:
 
 
 def facts(value: Any) -> Any:
-    """Return all fields of plans, protections and commands, to compare them."""
+    """Return all fields of plans, protections and commands, so that tests can compare them."""
     if isinstance(value, dict):
         return {name: facts(item) for name, item in value.items()}
     if isinstance(value, tuple):

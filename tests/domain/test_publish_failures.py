@@ -118,7 +118,7 @@ def test_sent_messages_may_be_stored_if_publishing_batch_is_interrupted() -> Non
 
 
 def test_each_message_of_batch_has_that_error_if_broker_cannot_be_reached() -> None:
-    """If a broker cannot be reached, each message of a batch has that error."""
+    """If a broker cannot be reached, each message of a batch has the error that says so."""
     error = publish_error(PublishFault.REFUSED, RULES)
     results = complete_results([], error, RULES, sent=0, total=2)
     assert [result.error for result in results] == [error, error]

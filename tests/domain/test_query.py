@@ -46,7 +46,7 @@ def test_query_round_trip(pairs: list[tuple[str, str]]) -> None:
     ],
 )
 def test_values_become_text(given_: Any, expected: Any) -> None:
-    """In a query, None is dropped, a list repeats its name, and booleans are in lower case."""
+    """In a query, None is dropped, a list repeats the name, and booleans are in lower case."""
     actual = as_pairs(given_, "query")
     assert expected == actual
     assert {str} >= {type(text) for pair in actual for text in pair}

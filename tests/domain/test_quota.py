@@ -109,7 +109,7 @@ def test_the_calendar_is_the_calendar() -> None:
     ],
 )
 def test_a_quota_equals_the_naive_model(rule: CalendarQuota, start: int, walk: list[Act]) -> None:
-    """For any admissions, refunds and pauses, a quota answers like a model with dates."""
+    """For any admissions, refunds and pauses, a quota answers like the simple model."""
     world, naive = World(start), SimpleQuota(rule)
     gates = Gates(limits=[rule], limit_keys=["k"])
     queue: list[tuple[int, int, tuple[Ticket, ...]]] = []
@@ -149,7 +149,7 @@ def test_a_quota_equals_the_naive_model(rule: CalendarQuota, start: int, walk: l
 def test_fresh_calendar_quota_decides_exactly_like_stored_one_after_its_time_to_live(
     rule: CalendarQuota, start: int, walk: list[Act], idle: int
 ) -> None:
-    """After its time to live, a fresh calendar quota decides exactly like the stored one."""
+    """After its time to live, a stored calendar quota decides exactly like a fresh one."""
     stored_world, fresh_world = World(start), World()
     gates = Gates(limits=[rule], limit_keys=["k"])
     for round_number in range(2):
@@ -250,7 +250,7 @@ def test_ended_pause_returns_no_quota() -> None:
 
 
 def test_pause_over_a_period_end_keeps_queue_order() -> None:
-    """Callers queued for a day that a pause skips go first after it, and count for that day."""
+    """Callers queued for a day that a pause skips go first after it, and use that day's quota."""
     rule = RateLimitConfig.per_calendar_day(2).rule
     world = World()
     gates = Gates(limits=[rule], limit_keys=["k"])
@@ -370,7 +370,7 @@ def test_rest_of_each_day_quota_is_available_after_queued_callers_gave_up() -> N
 
 
 def test_a_queue_of_months_keeps_a_hundred_days() -> None:
-    """If a quota's queue is longer than a hundred days, the days before the last are full."""
+    """If a quota's queue has a hundred days, every other day before its last one counts as full."""
     rule = CalendarQuota(1, monthly=False)
     midnight = NOON + 12 * HOUR
     state, _ = rule.grant(rule.present(None, NOON), 1, NOON, refundable=False)

@@ -1,4 +1,4 @@
-"""Rate limits as people configure them: exact, or refused with the wrong field named."""
+"""Rate limits as people configure them: stored exactly, or refused with the field's name."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def tokens_per_microsecond(config: RateLimitConfig) -> Fraction:
     ],
 )
 def test_rate_is_an_exact_ratio(config: RateLimitConfig, expected: Fraction, burst: int) -> None:
-    """A rate limit's numbers become the simplest ratio of integers."""
+    """The numbers of a rate limit are reduced to the simplest ratio of integers."""
     assert (expected, burst) == (tokens_per_microsecond(config), config.burst)
 
 
@@ -75,7 +75,7 @@ def test_every_period_has_its_short_form() -> None:
     st.integers(1, 10),
 )
 def test_any_rate_is_close_or_refused(rate: float, per: float, burst: int) -> None:
-    """A compiled rate limit equals its numbers to eleven digits, and is stored exactly."""
+    """A compiled rate limit equals the configured one to eleven digits, and is stored exactly."""
     try:
         rule = RateLimitConfig(rate, per, burst).rule
     except ConfigurationError:
@@ -193,7 +193,7 @@ def test_a_calendar_quota_is_whole() -> None:
 
 
 def assert_refused(path: str, *arguments: Any, **fields: Any) -> None:
-    """Fail unless the rate limit is refused with an error that names the field."""
+    """Check that the rate limit is refused with an error that names the field."""
     with pytest.raises(ConfigurationError) as excinfo:
         RateLimitConfig(*arguments, **fields)
     assert path == excinfo.value.path
@@ -266,7 +266,7 @@ limits = st.lists(
 def test_joint_wait_for_several_limits_satisfies_each_limit(
     taken: list[tuple[RateLimitConfig, list[tuple[int, int]]]], cost: int, less: int
 ) -> None:
-    """The joint wait for several limits satisfies each limit, and is the shortest that does."""
+    """The joint wait for several limits is the shortest that satisfies each limit."""
     rules: list[Rule] = []
     presents: list[State] = []
     for config, takes in taken:

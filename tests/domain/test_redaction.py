@@ -50,7 +50,7 @@ values = st.recursive(
 
 
 def mask_value(value: Any) -> Any:
-    """Return the masked value, computed differently from the code."""
+    """Return the masked value, computed in another way than by the tested code."""
     if isinstance(value, dict):
         return {key: "***" if key in SENSITIVE else mask_value(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -153,7 +153,7 @@ def test_long_text_is_cut() -> None:
 
 
 class UndecodableBody(bytes):
-    """A body that raises if it is decoded as a whole."""
+    """A body that raises an error if it is decoded as a whole."""
 
     def decode(self, *_: object, **__: object) -> str:
         """Raise an error, since the body must not be decoded."""
@@ -183,7 +183,7 @@ def test_masked_url_keeps_its_harmless_parts(url: str, expected: str) -> None:
 
 
 def test_headers_that_hold_credentials_are_masked_whole() -> None:
-    """Headers that hold credentials are masked whole, and others only where they hold any."""
+    """Headers that hold credentials are masked as a whole, and others only where they hold any."""
     headers = Headers(
         [
             ("Accept", "*/*"),
@@ -245,7 +245,7 @@ def seconds(text: str) -> float:
 @pytest.mark.untraced
 @pytest.mark.parametrize("unit", UNITS)
 def test_hostile_text_takes_linear_time(unit: str) -> None:
-    """Masking an eight times longer hostile body takes about eight times as long, not 64."""
+    """Masking a hostile body that is eight times longer takes about eight times as long, not 64."""
     assert seconds(unit * (2**17 // len(unit))) < 24 * seconds(unit * (2**14 // len(unit))) + 0.5
 
 
@@ -332,7 +332,7 @@ def test_a_value_may_have_the_sign_of_a_pair_in_it() -> None:
 
 
 def test_json_is_read_as_json() -> None:
-    """Escapes in JSON hide no sensitive name, in lists and in objects."""
+    """A sensitive name in JSON is recognised despite escapes, in lists and in objects."""
     assert ":1" == Redaction().body(b":1", JSON, 99)
     assert '["***"]' == Redaction().body(b'["jane\\u0040ex.example"]', JSON, 99)
 
@@ -344,7 +344,7 @@ def test_a_cut_shows_as_much_as_it_may() -> None:
 
 
 def test_truncation_after_masking_shows_no_partial_value() -> None:
-    """If masking shortens a string, a value that the cut would halve is still not shown."""
+    """If masking shortens a string, a value that a cut would halve is still not shown."""
     body = "token=" + "a" * 900 + " " + "x " * 296 + " 4111 1111 1111 1111"
     assert "4111" in body[:1512]
     assert "4111 1111 1111 1111" not in body[:1512]
@@ -386,7 +386,7 @@ trees = st.recursive(
 
 
 def at_paths(value: Any, way: tuple[str, ...] = ()) -> Any:
-    """Return the value masked at the paths, computed differently from the code."""
+    """Return the value masked at the paths, computed in another way than by the tested code."""
     if isinstance(value, list):
         return [at_paths(item, way) for item in value]
     if isinstance(value, dict):
@@ -473,5 +473,5 @@ def test_vendor_message_cannot_forge_line_of_log(message: str, line: str) -> Non
 
 @pytest.mark.parametrize("character", ["\x1b", "\x7f", "\x9f", "\u202e"])
 def test_name_of_secret_is_recognised_if_control_characters_interrupt_it(character: str) -> None:
-    """The name of a secret is recognised if control characters interrupt it."""
+    """The name of a secret is recognised even if control characters interrupt it."""
     assert "password=***" == Redaction().words(f"pass{character}word=hunter2", 300)

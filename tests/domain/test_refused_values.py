@@ -35,7 +35,7 @@ VALUES: list[Any] = [KEY, KEY.encode(), [KEY], list(KEY), 10**5_000, -(10**5_000
 )
 @pytest.mark.parametrize("value", VALUES, ids=range(len(VALUES)))
 def test_refused_values_are_shown_briefly(make: Callable[[Any], object], value: Any) -> None:
-    """The error of a refused value is typed, short and printable, and hides a long text."""
+    """The error for a refused value is typed, short and printable, and hides a long text."""
     with pytest.raises(ConnectorError) as excinfo:
         make(value)
     text = str(excinfo.value)

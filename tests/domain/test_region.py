@@ -106,7 +106,7 @@ def test_another_region_may_be_tried_by_default() -> None:
 
 
 def test_shares_are_contiguous() -> None:
-    """A draw at the boundary of two regions' shares selects the second."""
+    """If a draw is at the boundary of two regions' shares, it selects the second region."""
     assert [EU, US, US] == [in_random_order((EU, US), draw)[0] for draw in (0.499, 0.5, 0.999)]
 
 
@@ -165,7 +165,7 @@ def test_second_region_is_evenly_distributed(heavy: int) -> None:
 
 
 def test_full_url_selects_its_region() -> None:
-    """An absolute URL selects the regions of its origin whose base path it is below."""
+    """An absolute URL selects the regions of its origin whose base path contains the URL's path."""
     inner_region = Region("inner", "https://eu.example/api/v2")
     marked_region = Region("marked", "https://eu.example/api/X/")
 

@@ -69,14 +69,14 @@ def test_evolve_changes_named_fields_of_response_and_nothing_else() -> None:
     ],
 )
 def test_nonsense_is_refused(fields: dict[str, Any], field: str) -> None:
-    """A response with an invalid status, body or header is refused; the error contains its name."""
+    """A response with an invalid status, body or header is refused; the error has the field."""
     with pytest.raises(InvalidData) as excinfo:
         Response(**fields)
     assert field == excinfo.value.field
 
 
 def test_body_must_be_bytes() -> None:
-    """A response body that is not bytes is refused by its type, and not shown."""
+    """A response body that is not bytes is refused; the error has its type, not its content."""
     with pytest.raises(InvalidData, match="of type str is not bytes") as excinfo:
         Response(200, body="hidden")  # type: ignore[arg-type]  # what the test is about
     assert "hidden" not in str(excinfo.value)

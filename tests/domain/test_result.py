@@ -52,14 +52,14 @@ def test_results_that_are_created_together_equal_those_of_constructor() -> None:
 
 
 class Values:
-    """Makes the values of a batch, and counts how often."""
+    """A function that makes a batch's values, and counts its calls."""
 
     def __init__(self, *values: int) -> None:
         self.made = 0
         self._values = values
 
     def __call__(self) -> Iterable[int]:
-        """Return the values."""
+        """Count this call, and return the values."""
         self.made += 1
         return self._values
 
@@ -88,7 +88,7 @@ def test_the_first_error_of_results_is_raised() -> None:
 
 
 def test_joined_results_stay_late_if_all_parts_are_late() -> None:
-    """Late results of several batches are joined without being made; others keep their order."""
+    """Lazily made results of several batches are joined without being made; order is preserved."""
     first, second = Values(1), Values(2, 3)
     parts = [Results.of_successes(1, first), Results.of_successes(2, second)]
     results = Results.joined(parts)
@@ -104,7 +104,7 @@ def test_joined_results_stay_late_if_all_parts_are_late() -> None:
 
 
 def test_results_compare_like_a_tuple() -> None:
-    """Late results equal a tuple and other results of the same content, with the same hash."""
+    """Lazily made results equal, and hash like, a tuple or other results of the same content."""
     results, others = Results.of_successes(1, Values(1)), Results([Result(1)])
 
     assert results == others == (Result(1),) != Results([Result(2)])
@@ -114,7 +114,7 @@ def test_results_compare_like_a_tuple() -> None:
 
 
 def test_pickled_results_are_made() -> None:
-    """A pickle of late results has their content, and not the function that makes them."""
+    """A pickle of lazily made results has their content, and not the function that makes them."""
     values = Values(1)
 
     pickled = pickle.dumps(Results.of_successes(1, values))

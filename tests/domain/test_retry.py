@@ -138,7 +138,7 @@ def test_growth_may_be_a_million() -> None:
     ],
 )
 def test_invalid_policies_are_refused(field: str, value: Any) -> None:
-    """An invalid retry setting is refused with its field and a remedy."""
+    """An invalid retry setting is refused; the error has its field and a remedy."""
     with pytest.raises(ConfigurationError) as excinfo:
         RetryPolicy(**{field: value})
 
@@ -212,7 +212,7 @@ def test_only_repeatable_requests_are_retried() -> None:
 
 
 def test_retry_after_is_never_undercut() -> None:
-    """Before a retry, the longer one of the vendor's pause and the policy's delay is used."""
+    """The pause before a retry is the longer one of the vendor's pause and the policy's delay."""
     policy = RetryPolicy(base_delay=4, jitter=Jitter.NONE)
 
     assert [
@@ -365,7 +365,7 @@ def test_decorrelated_delay_is_drawn_between_base_and_three_times_previous_delay
 
 
 def test_growth_has_no_end() -> None:
-    """A retry delay too large for a float is the cap."""
+    """If a retry delay is too large for a float, the cap is used."""
     policy = RetryPolicy(9, 1, 1000, 30, jitter=Jitter.NONE)
 
     assert 30 == delay(policy, 10**6, previous=0, draw=0)
@@ -423,7 +423,7 @@ def test_other_values_than_error_types_are_refused(given_: Any) -> None:
 
 
 def test_lists_the_names_that_are_known() -> None:
-    """An unknown backoff or jitter is refused with the known names."""
+    """An unknown backoff or jitter is refused; the error lists the known names."""
     with pytest.raises(ConfigurationError) as excinfo:
         RetryPolicy(jitter="some")
     assert "Give one of none, full, equal, quarter." == excinfo.value.remedy

@@ -27,7 +27,7 @@ latin = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]))
 
 @given(st.integers(-(10**30), 10**8 - 1))
 def test_seconds_are_never_early(seconds: int) -> None:
-    """A `Retry-After` in seconds is waited for in full, and never below zero."""
+    """A `Retry-After` in seconds is waited for in full; a negative number counts as zero."""
     assert max(seconds, 0) == parse_retry_after(str(seconds), NOW)
 
 
@@ -104,7 +104,7 @@ def test_retry_after_may_be_seconds_a_date_or_a_decimal(
 
 @given(st.text())
 def test_no_text_is_an_error(text: str) -> None:
-    """Any `Retry-After` text becomes a usable number or None."""
+    """Any text of `Retry-After` becomes a usable number or None."""
     wait = parse_retry_after(text, NOW)
     assert wait is None or 0 <= wait <= CENTURY
 

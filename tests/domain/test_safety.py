@@ -75,7 +75,7 @@ def test_pattern_allows_only_its_matches(address: str) -> None:
     "pattern", ["", "*", "a b", "+49x", "a@", "@b", "*.*.com", 5, "a@*", "ü" * 64]
 )
 def test_useless_patterns_are_refused(pattern: Any) -> None:
-    """A recipient pattern that matches nothing or everything is refused with its position."""
+    """A recipient pattern that matches nothing or everything is refused; the error has its path."""
     with pytest.raises(ConfigurationError) as excinfo:
         Safety(recipients=["example.com", pattern])
 
@@ -89,7 +89,7 @@ def test_invalid_domains_match_no_pattern(recipient: str) -> None:
 
 
 def test_refusal_does_not_show_recipients() -> None:
-    """A refused recipient is named by position, not by address."""
+    """The error for a refused recipient shows its position, and not its address."""
     refused_error = Safety(recipients="example.com").refusal(["a@example.com", "b@else.example"])
 
     assert refused_error is not None
@@ -129,7 +129,7 @@ def test_recipients_of_another_type_are_refused(value: Any) -> None:
 @pytest.mark.parametrize("value", ["false", "", "0", 0, 1, "yes"])
 @pytest.mark.parametrize("name", ["dry_run", "live"])
 def test_switches_that_are_texts_or_numbers_are_refused(name: str, value: Any) -> None:
-    """A string of an environment variable is refused, because an empty one would mean False."""
+    """A safety setting must be a bool: an empty environment variable would mean False."""
     with pytest.raises(ConfigurationError) as excinfo:
         Safety(**{name: value})
 

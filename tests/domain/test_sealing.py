@@ -83,7 +83,7 @@ def test_a_ring_that_cannot_be_used_is_refused(text: str, problem: str) -> None:
 
 
 def test_a_ring_is_read_from_a_variable() -> None:
-    """A key ring is read from MOORAGE_KEYS, or from another variable that is named."""
+    """A key ring is read from the variable MOORAGE_KEYS, or from a variable of another name."""
     ring = KeyRing.parse(f"2:{SECOND},1:{TEXT}")
 
     assert ring == KeyRing.from_environment({"MOORAGE_KEYS": f"2:{SECOND},1:{TEXT}\n"})

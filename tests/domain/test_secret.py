@@ -133,7 +133,7 @@ def test_secret_is_immutable() -> None:
 
 
 def test_derived_keys_are_cached() -> None:
-    """A key derived from a secret is computed once per label, and is itself a secret."""
+    """A secret computes a derived key once for each label, and that key is a secret, too."""
     secret, chunks = Secret("k"), list[bytes]()
 
     def make_chunk(value: bytes) -> bytes:

@@ -52,7 +52,7 @@ def test_ordinary_values_are_not_masked(request_: Request) -> None:
 
 
 def test_configuration_errors_quote_no_vendor_and_stay_unmasked() -> None:
-    """Configuration errors quote no vendor and stay unmasked, even among an error's causes."""
+    """Configuration errors are not masked, not even among the causes of another error."""
     sent_request = SentCredentials(Credentials.bearer(SECRET))
     own_error, foreign_error = ConfigurationError(SECRET), VendorFailed(SECRET)
     own_error.__cause__, foreign_error.__cause__ = foreign_error, own_error
@@ -80,7 +80,7 @@ def test_record_of_sent_credentials_keeps_only_its_last_sixteen_entries() -> Non
 
 
 def test_a_recorder_is_taught_the_same_values() -> None:
-    """A cassette recorder gets an attempt's secrets, and the words to mask only as a whole."""
+    """A cassette recorder gets an attempt's secrets, and the values to mask as whole words only."""
     taught: list[set[bytes]] = []
     request = Request.post("/", json={"token": OTHER})
     request = request.with_header("Content-Type", "application/json")

@@ -40,7 +40,7 @@ EU = Region("eu", "https://eu.example")
 
 
 def named_field(error: ConnectorError) -> str | None:
-    """Return the field of an error."""
+    """Return the field that an error names."""
     result: str | None = getattr(error, "path", None) or getattr(error, "field", None)
     return result
 
@@ -212,7 +212,7 @@ OF_ENDPOINTS: list[tuple[str, Any]] = [
 def test_invalid_service_setting_is_refused_by_its_field_with_remedy(
     kind: Any, field: str, value: Any
 ) -> None:
-    """An invalid service setting is refused by its field with a remedy, and not shown."""
+    """The error for an invalid service setting has field and remedy, but not the value."""
     with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         kind("x", **{field: value})
 
@@ -232,7 +232,7 @@ def test_invalid_service_setting_is_refused_by_its_field_with_remedy(
     ],
 )
 def test_each_of_several_is_checked(field: str, value: Any, problem: str | None) -> None:
-    """A service's limits, endpoints and regions need the right type and unique names."""
+    """A service's limits, endpoints and regions must have the right type and unique names."""
     for kind in (Service, rerun_module(service_module).Service):
         if problem is None:
             assert tuple(value) == getattr(kind("x", **{field: value}), field)
@@ -316,7 +316,7 @@ def test_refuses_counts_and_delays_that_are_none(
 
 
 def test_a_bulkhead_may_have_no_queue() -> None:
-    """By default no caller waits for a bulkhead; with a queue, it waits up to its deadline."""
+    """By default nobody waits for a bulkhead; with a queue, a caller waits up to its deadline."""
     config = BulkheadConfig(3)
 
     assert (3, 0, None) == (config.max_concurrent, config.max_waiting, config.max_wait)
@@ -478,7 +478,7 @@ def test_only_an_endpoints_own_setting_is_checked() -> None:
 
 @pytest.mark.parametrize("name", ["Authorization", "X-Api-Key", "cookie"])
 def test_service_with_a_secret_header_is_not_pickled(name: str) -> None:
-    """A service whose header is likely a credential is refused by pickle, and can be copied."""
+    """If a service has a header that is likely a credential, it can be copied but not pickled."""
     service = Service("vat", headers={"Accept": "text/plain", name: "canary"})
 
     with pytest.raises(InvalidData, match=name) as excinfo:

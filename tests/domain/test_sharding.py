@@ -28,7 +28,7 @@ KEY = own_key("key", "bank", None, "k")
 
 
 def test_added_third_shard_takes_third_of_keys() -> None:
-    """An added third shard gets a third of the keys; no key moves between the existing shards."""
+    """An added third shard gets a third of all keys; no key moves between the two older shards."""
     keys = [own_key("key", "bank", "acme", f"INV-{number}") for number in range(3_000)]
     moves = Counter(
         (location_of([key], OLD, ()).shard, location_of([key], NEW, ()).shard) for key in keys
@@ -117,19 +117,19 @@ def test_claim_stays_where_it_may_matter() -> None:
 
 
 class ReadClaim:
-    """A command that reads the claim."""
+    """A command that reads the stored claim."""
 
     keys = (KEY,)
     once = False
     durable = False
 
     def apply(self, states: Any, _: int) -> Any:
-        """Change nothing."""
+        """Leave the claim unchanged."""
         return states, None
 
 
 def test_moved_key_is_refused_to_whoever_does_not_know_the_new_shard() -> None:
-    """After a key has moved, its former shard refuses it while the mark of the move lasts."""
+    """After a key has moved, its former shard refuses it for as long as it remembers the move."""
     shard = Shard()
     assert (False, None) == shard.execute(ExecuteOnFormerShard(claim_of()))
     with pytest.raises(StateUnavailable, match="another layout") as excinfo:

@@ -49,7 +49,7 @@ def test_percentiles_of_a_million_durations() -> None:
 
 @given(durations=DURATIONS, percent=st.sampled_from(PERCENTS))
 def test_sketch_percentile_is_close_to_exact_one(durations: list[float], percent: float) -> None:
-    """A sketch's percentile is close to the exact one; without durations it is None."""
+    """A sketch's percentile is close to the exact one; if there are no durations, it is None."""
     percentile = sketch_of(durations).percentile(percent)
     if durations:
         expected = exact_percentile(sorted(durations), percent)
@@ -119,7 +119,7 @@ def test_a_bucket_twice_is_refused() -> None:
 
 
 def test_buckets_are_bounded() -> None:
-    """In a full sketch very short durations share a bucket, and long durations stay exact."""
+    """In a full sketch very short durations share a bucket; long ones remain precise to 1 %."""
     sketch = sketch_of([1.1**power * 1e-9 for power in range(440)])
 
     assert MAX_BUCKETS > sketch.buckets[-1][0] - sketch.buckets[0][0]
@@ -157,7 +157,7 @@ def test_zeros_are_durations() -> None:
 
 
 def test_durations_within_a_limit_are_counted() -> None:
-    """A sketch counts durations within a limit exactly, unless they are close to it."""
+    """A sketch counts exactly how many durations are within a limit, unless some are near it."""
     sketch = sketch_of([0.1] * 7 + [0.9] * 2 + [3.0])
 
     assert [0, 7, 9, 10] == [sketch.number_within(limit) for limit in (0.05, 0.8, 2.0, 3.0)]

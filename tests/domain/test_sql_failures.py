@@ -117,7 +117,7 @@ def test_lost_connection_leaves_only_sent_work_open(
 def test_failure_to_connect_names_its_cause(
     system: str, code: str | None, words: str, kind: type[ConnectorError], sentence: str
 ) -> None:
-    """A failure to connect to an SQL database is classed by its cause, and nothing was sent."""
+    """A failure to connect to an SQL database is classified by its cause; nothing was sent."""
     error = sql_error(SqlFault(system, code, f"{words} {SECRET}"), SqlPhase.CONNECTING)
 
     assert kind is type(error)

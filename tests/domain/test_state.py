@@ -35,7 +35,7 @@ class Clock:
     """A rule for a state that contains a time."""
 
     def present(self, state: State | None, now: int) -> State | None:
-        """Return the state with its time moved to now."""
+        """Return the state with its time set to now."""
         assert state is not None
         time, back = reading_time(state[0], now)
         return (time, state[1], state[2] - back)
@@ -109,7 +109,7 @@ def test_command_own_error_is_raised_unchanged_if_all_states_of_command_are_read
 
 
 def test_without_rules_what_is_stored_is_unreadable() -> None:
-    """If a command has no rules, its error names an unreadable state only if it has one key."""
+    """For a command without rules, the error names an unreadable state only if there is one key."""
     stored_state = (NOON, DAY)
     for keys, named_key in ((("a",), "a"), (("a", "b"), None)):
         error = misread_state_error(KeyError(), keys, (), (stored_state,) * len(keys), NOON)
@@ -118,7 +118,7 @@ def test_without_rules_what_is_stored_is_unreadable() -> None:
 
 
 def test_wrong_command_is_no_state_of_another_layout() -> None:
-    """A ticket for other limits than the command's raises ValueError, not StateUnavailable."""
+    """A ticket for other limits than those of the command raises ValueError."""
     rule = RateLimitConfig.per_second(5).rule
     gates = Gates(limits=[rule], limit_keys=["limit"])
     state = rule.fast_grant(None, NOON, 1)
@@ -136,7 +136,7 @@ LIMIT: Final = RateLimitConfig.per_second(5).rule
 def test_admission_names_the_state_it_cannot_read(
     circuit: CircuitRule | None, limits: tuple[Any, ...]
 ) -> None:
-    """The error of an admission with an unreadable state names that state."""
+    """If an admission cannot read a state, the error names that state."""
     names = [f"limit {number}" for number in range(len(limits))]
     gates = Gates(circuit=circuit, circuit_key="circuit", limits=limits, limit_keys=names)
     question = Admission(gates, within=0, lease=1, claim=None if gates.rules else ("claim", 1, ""))
@@ -161,7 +161,7 @@ LIMITS: Final = Gates(limits=(LIMIT, LIMIT), limit_keys=["a", "b"])
     ids=lambda command: type(command).__name__,
 )
 def test_command_names_the_state_it_cannot_read(command: Any) -> None:
-    """The error of a pause, or of its end, names the key of an unreadable state."""
+    """If a pause, or the end of a pause, cannot read a state, the error names the state's key."""
     states = (None, (NOON, DAY, 0, "of another layout"))
     with pytest.raises(StateUnavailable, match="another layout") as excinfo:
         command.apply(states, NOON)

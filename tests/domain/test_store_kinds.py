@@ -62,14 +62,14 @@ def test_asynchronous_store_of_a_synchronous_cache() -> None:
 
 
 def test_value_that_is_no_store() -> None:
-    """A value without the method of a store is refused by name."""
+    """A value without a store's method is refused; the error has the method and the type."""
     value: Any = 3
     with pytest.raises(ConfigurationError, match="int has no method `execute`"):
         StateCheckpoints(value)
 
 
 def test_synchronous_log_of_asynchronous_subjects() -> None:
-    """A part of the wrong kind is named by its argument."""
+    """If a log must be asynchronous and is not, the error names its argument."""
 
     class Log:
         def find(self) -> None: ...

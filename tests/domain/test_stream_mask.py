@@ -30,7 +30,7 @@ SHORT = b"x7Kq"
 
 
 def mask_stream(secrets: list[bytes], *parts: bytes) -> bytes:
-    """Return the masked stream of these parts."""
+    """Return the masked stream that these parts become."""
     mask = StreamMask(secrets)
     return b"".join([*(mask.feed(part) for part in parts), mask.finish()])
 
@@ -80,7 +80,7 @@ def test_no_form_leaks_at_any_split(secret: bytes, form: str) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("form", ["plain", "base64 at 0", "hex", "url"])
 def test_secret_broken_by_a_line_break_is_masked(form: str) -> None:
-    """A secret that is broken over two lines is masked, and the two lines keep their ends."""
+    """A secret that is broken over two lines is masked, and both line ends remain."""
     written_form = forms(TOKEN)[form]
     for end in (b"\n", b"\r\n"):
         for cut in range(1, len(written_form)):

@@ -31,7 +31,7 @@ KEY = records_key("acme")
 def reserve(
     world: World, *, bound: int = 10, number: int = 1, life: int = DAY, forced: bool = False
 ) -> Reservation:
-    """Reserve places for one tenant's records."""
+    """Reserve places for the records of one tenant."""
     return world.execute(Reserve("acme", bound=bound, number=number, life=life, forced=forced))
 
 
@@ -98,12 +98,12 @@ def test_refused_reservation_says_when_next_place_becomes_free() -> None:
 
 
 def test_first_reservation_has_no_wait() -> None:
-    """A first reservation has no time of a next free place."""
+    """The result of a first reservation has no time at which the next place becomes free."""
     assert 0 == reserve(World()).wait
 
 
 def test_reservation_may_take_fewer_places_than_requested() -> None:
-    """A reservation may take fewer places than requested, at most 1/512 of the free ones."""
+    """A reservation gets at most 1/512 of the free places, but at least one place."""
     world = World()
 
     assert 100 == reserve(world, bound=100_000, number=100).granted
@@ -188,7 +188,7 @@ def test_there_are_never_fewer_counted_places_than_unexpired_records(
 
 
 def test_state_has_a_bounded_number_of_ends() -> None:
-    """A state stores at most 256 expiry times; further places may end later, never earlier."""
+    """A state stores at most 256 expiry times; further places may expire later, never earlier."""
     world = World()
     lives = [2**power + part * 2**power // 32 for power in range(22, 36) for part in range(32)]
     for life in lives:

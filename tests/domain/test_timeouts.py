@@ -39,7 +39,7 @@ def test_a_timedelta_is_seconds() -> None:
     "bound", [0, -1, float("inf"), float("nan"), True, "5", timedelta(0), timedelta(-1)]
 )
 def test_only_positive_finite_durations(name: str, bound: Any) -> None:
-    """A step's timeout that is not a positive finite duration is refused by its name."""
+    """A step's timeout that is not a positive finite duration is refused; the error names it."""
     with pytest.raises(ConfigurationError) as excinfo:
         Timeouts(**{name: bound})
     assert name == excinfo.value.path

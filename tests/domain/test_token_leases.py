@@ -59,7 +59,7 @@ def test_tokens_expire_with_their_lease() -> None:
 
 
 def test_answer_later_than_a_lease_serves_only_waiting_calls() -> None:
-    """A late answer's tokens go to the waiting calls, and to no other call."""
+    """If an answer comes late, its tokens go to the waiting calls, and to no other call."""
     lease = after_call(asking_lease(1, within=LONGEST_WAIT), 2, LONGEST_WAIT, 0, MOST).lease
     step = after_grant(lease, 5, sent=0, now=LEASE + 1, most=MOST)
 
@@ -134,7 +134,7 @@ def test_broker_remembers_a_refusal_for_at_most_a_second() -> None:
 
 
 def test_wait_refuses_impatient_calls_at_once() -> None:
-    """If tokens come after a delay, calls that cannot wait so long are refused at once."""
+    """If tokens come only after a delay, calls that cannot wait so long are refused at once."""
     lease = after_call(asking_lease(1), 2, 500_000, 0, MOST).lease
     step = after_delayed_grant(lease, 100_000, 10)
 

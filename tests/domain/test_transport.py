@@ -221,7 +221,7 @@ def test_invalid_proxy_urls_are_refused(url: str) -> None:
 
 
 def test_proxy_url_with_credentials_is_refused() -> None:
-    """A proxy URL with a user name is refused where the URL would be shown."""
+    """Where a proxy's URL would be shown, a URL with a user name is refused."""
     with pytest.raises(ConfigurationError, match="has a user name in it"):
         Proxy(url="http://me:word@proxy.example")
 
@@ -262,7 +262,7 @@ def test_colon_in_proxy_user_name_is_refused(username: str) -> None:
     ],
 )
 def test_some_hosts_are_reached_directly(bypass: Any, host: str, *, served: bool) -> None:
-    """A proxy bypass by name covers subdomains; one by address or network compares values."""
+    """A proxy bypass by name covers subdomains; one by address or network compares addresses."""
     assert served is Proxy.at("http://proxy.example", bypass=bypass).serves(host)
 
 

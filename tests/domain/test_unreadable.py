@@ -52,7 +52,7 @@ def test_a_promise_of_json_is_checked(
 
 
 class UndecodableBody(bytes):
-    """A body that raises if it is decoded as a whole."""
+    """A body that raises an error if it is decoded as a whole."""
 
     def decode(self, *_: object, **__: object) -> str:
         """Raise an error, since every parser decodes the body first."""

@@ -144,7 +144,7 @@ def test_earlier_holder_removes_operation_only_if_its_outcome_is_certain() -> No
 
 
 def test_questions_are_counted_and_the_latest_is_kept() -> None:
-    """The register records the last look-up's time and result, and the number of look-ups."""
+    """The register records time and result of the last look-up, and the number of look-ups."""
     effects = Effects()
     effects.register()
     effects.clock.advance(9)

@@ -146,7 +146,7 @@ def test_invalid_paths_are_refused(path: Any) -> None:
     ],
 )
 def test_dot_segments_are_refused(path: str) -> None:
-    """A path with a segment `.` or `..` is refused with a remedy, whether encoded or not."""
+    """A path with a segment `.` or `..`, encoded or not, is refused; the error has a remedy."""
     with pytest.raises(InvalidData, match=r"segment '\.' or '\.\.'") as excinfo:
         Request.get(path)
     assert "path" == excinfo.value.field

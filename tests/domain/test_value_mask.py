@@ -128,7 +128,7 @@ def test_short_fragments_of_a_secret_are_shown() -> None:
 
 
 def test_damaged_copy_of_a_long_secret_is_masked_on_both_sides() -> None:
-    """Both halves of a long secret are masked if a text repeats it with one wrong character."""
+    """If a text repeats a long secret with one wrong character, both halves are masked."""
     secret = hashlib.sha512(b"a key").hexdigest().encode()
     mask = value_mask([secret])
     for position in (20, 64, 100):
@@ -144,7 +144,7 @@ def test_word_that_secret_begins_or_ends_with_is_not_masked_elsewhere() -> None:
 
 
 def test_key_files_are_known_by_their_keys() -> None:
-    """If the secret is a key file, its key is masked in other texts, but not its other lines."""
+    """If a secret is a key file, its key is masked in other texts; its other lines are not."""
     key = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ"
     armoured = f"-----BEGIN PRIVATE KEY-----\n{key[:26]}\n{key[26:]}\n-----END PRIVATE KEY-----\n"
     nested_key_file = {"type": "service_account", "list": [{"private_key": armoured}], "port": 1}
@@ -156,7 +156,7 @@ def test_key_files_are_known_by_their_keys() -> None:
 
 
 def test_masks_are_not_masked_again() -> None:
-    """Without secrets a text is unchanged, and masks are not masked again."""
+    """Without secrets a text is unchanged, and a mask in a text is not masked again."""
     assert b"text" == value_mask([])(b"text")
     assert MASK == masked_text(MASK, value_mask([PLAIN.encode()]))
     assert f"{MASK}{MASK}" == masked_text(f"{PLAIN}{PLAIN}", value_mask([PLAIN.encode()]))
@@ -174,7 +174,7 @@ def test_many_short_words_are_masked() -> None:
 
 
 def test_secrets_with_a_common_part_are_masked_to_their_ends() -> None:
-    """If secrets begin alike, end alike or are alike in the middle, each is masked completely."""
+    """Secrets that begin alike, end alike or share their middle are each masked completely."""
     secrets = [
         f"{before}tenant01{after}".encode()
         for before in ("", "a", "key-of-", "other-key-of-")

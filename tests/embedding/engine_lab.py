@@ -1,4 +1,4 @@
-"""An ERP whose flow runs in workflow engines: its vendor, its books and its hub."""
+"""An ERP for workflow engines: its vendor, its books (the accounting) and its hub."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Recorder(SandboxHttpClient):
 
 
 class Erp:
-    """The system of one test: its vendor, its books and its hub.
+    """The ERP of one test: its vendor, its books and its hub.
 
     Attributes:
         stripe: the sandbox of the payment vendor.
@@ -86,7 +86,7 @@ class Erp:
         self.use()
 
     def use(self) -> None:
-        """Make the flow use this system from now on."""
+        """Make the flow use this ERP from now on."""
         order_flow.hub.cache_clear()
         order_flow.ports.update(self._options)
 
@@ -98,7 +98,7 @@ class Erp:
         return go_path
 
     def book_rows(self) -> list[tuple[str, str]]:
-        """Return the rows of the books."""
+        """Return the rows of the ERP's books."""
         with closing(sqlite3.connect(self._books)) as books:
             return books.execute("SELECT number, payment FROM books").fetchall()
 
@@ -107,7 +107,7 @@ class Erp:
         order_flow.hub().close_payment("order INV-1/payment", done=True)
 
     def close(self) -> None:
-        """Close the hub of this test."""
+        """Close the hub that belongs to this test."""
         order_flow.hub().close()
         order_flow.hub.cache_clear()
         order_flow.ports.clear()

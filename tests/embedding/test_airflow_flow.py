@@ -88,7 +88,7 @@ def test_airflow_sends_the_same_as_the_flow_alone(erp: Erp, tmp_path: Path, run:
 
 
 def test_vendor_retry_after_becomes_trigger_that_continues_task(erp: Erp, run: Any) -> None:
-    """A vendor's Retry-After becomes a trigger that continues the task."""
+    """A vendor's Retry-After becomes an Airflow trigger that continues the task later."""
     busy(erp)
     assert "success" == run(*ORDER)[0]
     assert 2 == len(erp.http.sent)

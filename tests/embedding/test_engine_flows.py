@@ -362,7 +362,7 @@ def test_vendor_retry_after_becomes_durable_pause_of_workflow(
 def test_dbos_workflow_asks_for_a_step_that_goes_on(
     erp: Erp, expected: list[SentRequest], dbos_engine: Any
 ) -> None:
-    """While a step runs, the workflow is in a durable pause between two short parts."""
+    """While a step runs, the workflow is in a durable pause between two short parts of the flow."""
     release_file = erp.hold("INV-1")
     handle = dbos_engine.DBOS.start_workflow(dbos_engine.close, *ORDER)
     wait_until(lambda: len(dbos_engine.DBOS.list_workflow_steps(handle.workflow_id)) > 1)
@@ -372,7 +372,7 @@ def test_dbos_workflow_asks_for_a_step_that_goes_on(
 
 
 def test_dbos_waits_for_a_person_after_an_unknown_outcome(keyless: Erp, dbos_engine: Any) -> None:
-    """The workflow shows what it waits for, repeats nothing, and continues with the decision."""
+    """After an unknown outcome the workflow waits, repeats nothing, and follows the decision."""
     dbos = dbos_engine.DBOS
     keyless.stripe.fail(Lost())
     handle = dbos.start_workflow(dbos_engine.close, *ORDER)
@@ -444,7 +444,7 @@ def test_vendor_retry_after_becomes_delay_of_activity_next_attempt(
 def test_temporal_does_not_repeat_unknown_and_refused_parts(
     keyless: Erp, temporal_engine: Any
 ) -> None:
-    """Temporal does not retry a part with an unknown outcome or a rejection."""
+    """Temporal does not retry a part of the flow that was refused or has an unknown outcome."""
     from temporalio.exceptions import ApplicationError  # noqa: PLC0415 - optional
 
     keyless.stripe.fail(Lost())
@@ -549,7 +549,7 @@ def test_temporal_workflow_id_replaces_a_missing_order_number(
 
 
 def test_temporal_workflow_waits_for_a_person(keyless: Erp, temporal_engine: Any) -> None:
-    """The workflow shows what it waits for, repeats nothing, and continues with the signal."""
+    """After an unknown outcome the workflow waits, repeats nothing, and follows the signal."""
     asyncio.run(_decided_workflow(keyless, temporal_engine))
     assert 1 == len(keyless.book_rows()) == len(keyless.stripe.charges)
 
@@ -690,7 +690,7 @@ def test_restate_waits_as_long_as_the_vendor_says(
 def test_restate_workflow_asks_for_a_step_that_goes_on(
     erp: Erp, expected: list[SentRequest], workflows: Workflows
 ) -> None:
-    """While a step runs, the workflow sleeps between two short parts."""
+    """While a step runs, the workflow sleeps between two short parts of the flow."""
     release_file = erp.hold("INV-1")
     workflows.ask("held", "run/send", ORDER)
     runs = order_flow.hub().steps.get("here").runs
@@ -702,14 +702,14 @@ def test_restate_workflow_asks_for_a_step_that_goes_on(
 
 
 def age(run: RunStatus) -> timedelta:
-    """Return how long a run has lasted."""
+    """Return how long ago a run began."""
     return timedelta() if run.started_at is None else datetime.now(UTC) - run.started_at
 
 
 def test_restate_waits_for_a_person_after_an_unknown_outcome(
     keyless: Erp, workflows: Workflows
 ) -> None:
-    """The workflow shows what it waits for, repeats nothing, and continues with the decision."""
+    """After an unknown outcome the workflow waits, repeats nothing, and follows the decision."""
     keyless.stripe.fail(Lost())
     workflows.ask("unknown", "run/send", ORDER)
     decision, reason = workflows.decision("unknown")

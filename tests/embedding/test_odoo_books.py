@@ -140,7 +140,7 @@ def test_a_wrong_key_is_refused(odoo: OdooServer) -> None:
 
 @pytest.mark.parametrize("tables", [False, True])
 def test_each_change_is_found_once(odoo: OdooServer, *, tables: bool) -> None:
-    """Each poll returns new changes, including those of the same second or visible late."""
+    """Each poll finds new changes, also of the same second, or if they became visible late."""
     with opened_hub(odoo, tables=tables) as hub:
         books = open_books(hub, ACCOUNT)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Vendor:
-    """Appends the key of each call to a file."""
+    """A vendor that appends the key of each call to a file."""
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)

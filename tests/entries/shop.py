@@ -156,7 +156,7 @@ class Shop:
         self.clock.advance(seconds)
 
     def time_after(self, seconds: float) -> Any:
-        """Return the time after this many seconds."""
+        """Return the clock's time plus this many seconds."""
         return self.clock.utc() + timedelta(seconds=seconds)
 
     def paid(self, reference: str = "INV-1") -> Notice:

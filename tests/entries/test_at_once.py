@@ -40,7 +40,7 @@ class Vendor:
         self._does = does
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Answer a call."""
+        """Answer a call as this vendor."""
         number = number_of(request)
         self.calls.append(number)
         self._does(number)
@@ -48,13 +48,13 @@ class Vendor:
 
 
 class AsyncVendor:
-    """The asynchronous variant of `Vendor`."""
+    """A vendor like `Vendor`, with asynchronous methods."""
 
     def __init__(self, does: Callable[[int], Awaitable[object]]) -> None:
         self._does = does
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Answer a call."""
+        """Answer a call as this vendor."""
         await self._does(number_of(request))
         return Response(200)
 

@@ -70,7 +70,7 @@ class Vendor:
 
 
 class AsyncVendor(Vendor):
-    """The asynchronous variant of `Vendor`."""
+    """A vendor like `Vendor`, with asynchronous methods."""
 
     async def send(self, *options: Any) -> Response:  # type: ignore[override]  # of the other mode
         """Answer a call of the outbox."""
@@ -260,7 +260,7 @@ def test_a_store_that_is_lost_in_a_batch(hub: Hub, store: CountingOutbox) -> Non
 
 
 class OvertakenOutbox:
-    """A store whose claims always belong to another worker."""
+    """A store in which each claimed entry already belongs to another worker."""
 
     def __init__(self, store: Any, claim: Any) -> None:
         self._store = store
@@ -352,7 +352,7 @@ def test_cancelling_a_call_that_just_began(store: CountingOutbox) -> None:
     pages = iter([seen_entry])
 
     class OutdatedStore(OvertakenOutbox):
-        """A store whose first result is outdated."""
+        """A store whose first answer about an entry is outdated."""
 
         def find(self, query: EntryQuery, /) -> Any:
             page = store.find(query)

@@ -47,7 +47,7 @@ def put_charge(shop: Shop, charge: Charge = CHARGE, **options: Any) -> Any:
 
 
 def deliver(shop: Shop, rounds: int = 1, **options: Any) -> Any:
-    """Deliver several times; return the result of the last round."""
+    """Run this many rounds of delivery; return the result of the last one."""
     for _ in range(rounds - 1):
         shop.do(shop.outbox.deliver, shop.hub, **options)
     return shop.do(shop.outbox.deliver, shop.hub, **options)
@@ -59,7 +59,7 @@ def stored_entry_of(shop: Shop, id: str) -> Any:
 
 
 def refunds(shop: Shop) -> int:
-    """Return the number of refunds at the vendor."""
+    """Return the number of refunds that the vendor has made."""
     return len(shop.stripe.refunds)
 
 
@@ -104,7 +104,7 @@ def test_a_call_whose_predecessor_fails_is_given_up_and_listed(shop: Shop) -> No
 
 
 def test_replayed_call_waits_for_its_predecessors_again(shop: Shop) -> None:
-    """A replayed call waits for its predecessors again, even for a cancelled one."""
+    """A replayed call waits for its predecessors again, and fails if one of them was cancelled."""
     first = put_charge(shop, DECLINED)
     second = put_charge(shop, after=[first])
     deliver(shop, 3)
@@ -154,7 +154,7 @@ def test_requests_wait_for_calls_of_contracts(shop: Shop) -> None:
 def test_invalid_chains_are_refused_at_once(
     shop: Shop, options: dict[str, Any], field: str
 ) -> None:
-    """An invalid predecessor or undo is refused by `put`, and nothing is stored."""
+    """`put` refuses a call with an invalid predecessor or undo, and stores nothing."""
     with pytest.raises(InvalidData) as excinfo:
         put_charge(shop, **options)
     assert field == excinfo.value.field
@@ -169,7 +169,7 @@ def test_call_that_would_wait_for_itself_is_refused(shop: Shop) -> None:
 
 
 def test_from_answer_is_only_valid_in_an_undo(shop: Shop) -> None:
-    """A call refers to a part of an answer only in its undo; elsewhere this is refused."""
+    """A call can refer to a part of another call's answer only in its undo."""
     with pytest.raises(InvalidData, match="only in a call that undoes"):
         shop.do(shop.outbox.put, "payments", "refund", FromAnswer("ref"))
 
@@ -249,7 +249,7 @@ def test_an_undo_that_fails_is_tried_again_until_a_person_must_help(shop: Shop) 
 
 
 def test_an_undo_that_cannot_be_built_is_listed(shop: Shop) -> None:
-    """If the answer lacks the named part, the undo is dead and listed, and the call stays done."""
+    """If the answer lacks a part that the undo needs, the undo is dead; its call stays done."""
     first = put_charge(shop, undo=Undo("payments", "refund", [FromAnswer("nothing")]))
     second = put_charge(shop, after=[first])
     assert 1 == deliver(shop).done
@@ -322,7 +322,7 @@ def test_more_waiting_calls_than_a_round_looks_at() -> None:
 
 
 class ErpVendor:
-    """A vendor whose result is named in the request's body, and which records its effects."""
+    """A vendor that does what a request's body asks for, and records its effects."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -353,7 +353,7 @@ class FragileOutbox(MemoryOutbox):
             raise StorageUnavailable("The worker died here.")
 
     def swap(self, entry: Any, fence: int, /) -> bool:
-        """Replace an entry; the process may die just before or after that."""
+        """Replace an entry; the write may fail, as if the process died before or after it."""
         self._fail()
         is_written = super().swap(entry, fence)
         self._fail()
@@ -362,7 +362,7 @@ class FragileOutbox(MemoryOutbox):
 
 @attrs.frozen
 class Plan:
-    """A call of a generated chain.
+    """One call of a generated chain, with its outcome and its predecessors.
 
     Attributes:
         outcome: what the vendor does with it.
@@ -402,7 +402,7 @@ def positions_before(plan: list[Plan], number: int) -> set[int]:
 
 @attrs.frozen
 class ChainEnd:
-    """The end of a generated chain.
+    """The results of a generated chain after it has ended.
 
     Attributes:
         states: the state of each call, by its position.

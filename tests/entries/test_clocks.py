@@ -42,7 +42,7 @@ class OffsetClock(VirtualClock):
 
 
 def _shop_elsewhere(shop: Shop, skew: timedelta) -> Shop:
-    """Return the shop as another machine with a wrong clock would open it."""
+    """Return the shop as a machine with a wrong clock would open it."""
     other_shop = Shop(is_async=shop.is_async, clock=OffsetClock(shop.clock, skew))
     other_shop.received, other_shop.sent = shop.received, shop.sent
     other_shop.inbox = other_shop.inbox_over(shop.received)
@@ -90,7 +90,7 @@ def test_a_span_is_counted_by_the_store(shop: Shop, skew: timedelta) -> None:
 
 @SKEWS
 def test_absolute_times_are_the_stores(shop: Shop, skew: timedelta) -> None:
-    """An absolute start time means the same from hosts with different clocks."""
+    """An absolute start time means the same moment on hosts with different clocks."""
     entry = _put_entry(_shop_elsewhere(shop, skew), not_before=shop.time_after(300))
 
     assert shop.time_after(300) == entry.due
@@ -149,7 +149,7 @@ def test_leases_end_by_the_stores_clock(shop: Shop, skew: timedelta) -> None:
 
 
 def _die(worker: Shop) -> None:
-    """Take the due entries, as a worker that dies before it processes them."""
+    """Claim the due entries, like a worker that dies before it processes them."""
 
     def interrupt(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
@@ -175,7 +175,7 @@ def test_retry_at_is_in_the_callers_clock(shop: Shop, skew: timedelta) -> None:
 
 @SKEWS
 def test_retry_after_is_a_span(shop: Shop, skew: timedelta) -> None:
-    """After `Retry-After` a worker waits that long, regardless of its own clock."""
+    """A worker waits as long as `Retry-After` says, regardless of its own clock."""
     _put_entry(shop)
     worker = _shop_elsewhere(shop, skew)
     worker.stripe.fail(reply({}, 429, Retry_After="120"))
@@ -221,7 +221,7 @@ def test_an_absurd_pause_is_bounded(shop: Shop, message: str) -> None:
 
 
 def test_outbox_caps_retry_at(shop: Shop) -> None:
-    """The outbox limits the `retry_at` of an error, for errors from any source."""
+    """The outbox waits at most an hour, even if an error's `retry_at` is later."""
     _put_entry(shop)
     _refuse_payments(shop.hub, seconds=1_795_392_000)
     (worked_entry,) = _deliver(shop).worked
@@ -274,7 +274,7 @@ def test_unusually_long_waits_are_listed_as_stuck(shop: Shop) -> None:
 
 
 def test_webhooks_may_be_stuck(shop: Shop) -> None:
-    """The inbox lists dead webhooks as stuck, like the outbox its calls."""
+    """The inbox lists dead webhooks as stuck, as the outbox lists dead calls."""
     entry = shop.do(shop.inbox.receive, "stripe", **shop.paid().arguments())
     assert () == shop.do(shop.inbox.stuck).items
     stored_entry = shop.received.find(EntryQuery(id=entry.id)).items[0]
@@ -306,7 +306,7 @@ def test_a_housekeepers_clock_forgets_nothing_early(shop: Shop, skew: timedelta)
 
 
 def test_memorys_clock_is_not_set(shop: Shop) -> None:
-    """A step of the wall clock does not affect entries in memory."""
+    """An outbox in memory does not notice that the computer's clock is set."""
     entry = _put_entry(shop, not_before=timedelta(minutes=1))
     shop.clock.step_utc(HOUR)
     assert 0 == len(_deliver(shop))

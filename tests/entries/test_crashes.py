@@ -1,4 +1,4 @@
-"""Cells of the crash matrix, and the verdict on each cell."""
+"""Crashes of workers in every combination of case, point and fault, and their verdicts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def cluster() -> Iterator[Cluster]:
 def test_after_crash_there_is_one_effect(
     cluster: Cluster, case: CrashCase, point: str, fault: str, verdict: str
 ) -> None:
-    """After a crash there is one effect; only a vendor without keys needs a person's decision."""
+    """After each crash a call has one effect; only a vendor without keys may need a person."""
     outcome = run(cluster, case, point, fault)
     assert (verdict, 1) == (outcome.verdict(case), outcome.effects.total())
     assert outcome.is_right(case)

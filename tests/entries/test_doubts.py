@@ -103,7 +103,7 @@ class KeylessShop:
         return Hub([account], sleeper=VirtualSleeper(self.clock), **common_options)
 
     def outbox_with(self, **options: Any) -> Any:
-        """Return an outbox of the same mode over the same store."""
+        """Return another outbox over the same store, sync or async like the first."""
         kind: Any = AsyncOutbox if self.is_async else Outbox
         return kind(self.store, clock=self.clock, **options)
 
@@ -112,7 +112,7 @@ class KeylessShop:
             self.calls.append(event)
 
     async def do(self, verb: Any, *values: Any, **options: Any) -> Any:
-        """Return the result of a synchronous or asynchronous method."""
+        """Call a synchronous or asynchronous method, and return its result."""
         answer = verb(*values, **options)
         return await answer if self.is_async else answer
 
@@ -133,7 +133,7 @@ class KeylessShop:
         return str(result.state.value)
 
     async def paid(self, entry: Any) -> None:
-        """Close the payment of an entry as made, like an operator."""
+        """Record, as an operator does, that the payment of an entry was made."""
         await self.do(self.hub.close_payment, entry.key, done=True)
 
 
@@ -169,7 +169,7 @@ def test_job_settles_the_entry_of_a_payment(keyless_shop: KeylessShop) -> None:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Any, Any]]:
-    """Yield a kind of store, with the URLs of its entries and its state."""
+    """Yield a kind of store, with one URL for its entries and one for its state."""
     if request.param == "sqlite":
         yield "sqlite", (tmp_path / "calls.db", tmp_path / "state.db"), {}
         return
@@ -216,7 +216,7 @@ def test_entry_is_settled_in_every_store(
 
 
 def test_stored_refusal_ends_the_entry(keyless_shop: KeylessShop) -> None:
-    """If a payment is declined for another caller with the same key, the outbox entry also ends."""
+    """If another caller learns that a payment with the same key is declined, its entry ends too."""
 
     async def body() -> None:
         entry = await keyless_shop.doubted(DECLINED)
@@ -231,7 +231,7 @@ def test_stored_refusal_ends_the_entry(keyless_shop: KeylessShop) -> None:
 
 
 def test_payment_closed_as_not_done_is_left_to_a_person(keyless_shop: KeylessShop) -> None:
-    """If an operator closes a payment as not made, its outbox entry waits for a person."""
+    """If an operator records that a payment was not made, its outbox entry waits for a person."""
 
     async def body() -> None:
         entry = await keyless_shop.doubted()
@@ -321,7 +321,7 @@ def test_dry_run_settles_no_outbox_entry(keyless_shop: KeylessShop) -> None:
 
 
 def test_store_that_is_away_loses_nothing_that_was_done(keyless_shop: KeylessShop) -> None:
-    """Delivery returns the delivered calls even if the payment register is unavailable."""
+    """If the payment register is unavailable, a delivery still returns the calls that it made."""
 
     async def body() -> None:
         entry = await keyless_shop.doubted()

@@ -126,7 +126,7 @@ def test_stored_calls_have_another_name() -> None:
 
 
 def test_failed_work_marks_its_span() -> None:
-    """The span of failed work has the error's class, but not its message."""
+    """The span of a failed call or webhook has the error's class, but not its message."""
     spans, vendor = Spans(), FakeVendor()
     vendor.queue(Response(400, body=b"canary"))
     outbox = Outbox(MemoryOutbox(), tracing=spans.tracing)
@@ -196,7 +196,7 @@ def test_names_of_entry_spans_are_registered() -> None:
 
 
 def test_host_tracing_follows_the_program() -> None:
-    """A call put inside the program's span stores its trace context; without one, nothing."""
+    """A call stores the trace context of the span in which it is put, and none without a span."""
     outbox = Outbox(MemoryOutbox())
     request = Request.post("/invoices", json={})
     assert outbox.put_request("erp", request).trace is None
@@ -246,7 +246,7 @@ def test_without_the_package_an_entry_has_no_context(monkeypatch: pytest.MonkeyP
 
 
 def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If tracing is wanted without OpenTelemetry, the error contains the extra to install."""
+    """If tracing is wanted without OpenTelemetry, the error states which extra to install."""
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", None)
 
     with pytest.raises(ConfigurationError, match=r"opentelemetry-api.*\[opentelemetry\]"):
@@ -266,7 +266,7 @@ def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_headers_of_a_trace(headers: Any, trace: Any) -> None:
-    """One `traceparent` header of a valid length is read, with its `tracestate` if that fits."""
+    """A single `traceparent` of valid length is read, and `tracestate` if it is not too long."""
     expected = TraceContext(PARENT, trace) if isinstance(trace, str) else trace
     assert expected == trace_of(headers)
 

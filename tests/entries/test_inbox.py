@@ -1,4 +1,4 @@
-"""Webhooks are stored when they arrive, and handled until a handler succeeds."""
+"""Webhooks are stored when they arrive, and retried until a handler succeeds."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_webhook_is_written_down_and_then_handled(shop: Shop) -> None:
 
 
 def test_handlers_have_kinds(shop: Shop) -> None:
-    """A handler gets the events of its contract, or whole webhooks, and nothing else."""
+    """A handler gets either the events of its contract or whole webhooks, and nothing else."""
     kinds = ("payments", PaymentEvent, "webhook", WebhookEvent, "email")
     handlers = [FlakyHandler(shop, kind) for kind in kinds]
     receive_notice(shop, shop.paid())
@@ -121,7 +121,7 @@ def test_uninterpretable_webhooks_are_accepted(shop: Shop) -> None:
 
 
 def test_a_long_name_is_a_lane(shop: Shop) -> None:
-    """A webhook name longer than the store allows still gets its own lane."""
+    """A webhook whose name is longer than the store allows still gets its own lane."""
     shop.paid()
     (intent,) = shop.stripe.intents.values()
     shop.stripe.emit_event("payment_intent.succeeded", {**intent, "id": "pi_" + "x" * 300})
@@ -142,7 +142,7 @@ def test_vendor_names_are_made_storable(shop: Shop) -> None:
 
 
 def test_a_repeat_is_the_same_entry(shop: Shop) -> None:
-    """A repeated webhook is recognised by its id in any state, and handled only once."""
+    """A repeated webhook is recognised by its id, whatever its state, and handled only once."""
     handling = FlakyHandler(shop)
     notice = shop.paid()
     first = receive_notice(shop, notice)
@@ -355,7 +355,7 @@ def test_worker_follows_link_that_confirms_subscription(shop: Shop) -> None:
 
 
 class RecordingVerifier:
-    """A verifier that accepts and records everything."""
+    """A verifier that accepts every webhook and records it."""
 
     accepted = ""
     only_hints = False
@@ -393,7 +393,7 @@ def test_all_of_a_request_is_verified(shop: Shop, verb: str) -> None:
 
 
 def test_text_that_a_vendor_wants(shop: Shop) -> None:
-    """If a vendor expects a certain text as success, the response has that text."""
+    """If a vendor expects a certain text in a success response, the response has that text."""
     adyen = AdyenSandbox()
     vendor = Adyen(merchant_account=adyen.merchant_account, credentials=adyen.api_key)
     main = Account("main", vendor, settings={"volatile_keys": True})

@@ -106,7 +106,7 @@ def test_webhook_that_kills_workers_is_dead(shop: Shop) -> None:
 
 
 def test_late_worker_marks_nothing_done(shop: Shop) -> None:
-    """A worker past its lease does not mark a webhook done that another worker has taken."""
+    """A worker whose lease is over does not mark a webhook done that another worker has taken."""
 
     @shop.inbox.on("payments")  # type: ignore[untyped-decorator]  # the inbox is of either mode
     def handle(event: Any, entry: Any) -> None:

@@ -68,7 +68,7 @@ def _stored_entry(shop: Shop, id: str) -> Any:
 
 
 def test_a_call_is_written_down_and_then_made(shop: Shop) -> None:
-    """A call is stored first, and reaches the vendor once, when the outbox is delivered."""
+    """A call is stored first, and reaches the vendor once, when the outbox delivers it."""
     entry = _put_entry(shop)
     assert ("payments", "charge", EntryState.WAITING) == (entry.contract, entry.verb, entry.state)
     assert {} == shop.stripe.charges
@@ -134,7 +134,7 @@ def test_options_are_checked_and_kept(shop: Shop) -> None:
 
 
 def test_a_key_of_the_callers_own_is_refused(shop: Shop) -> None:
-    """A call with its own `idempotency_key` is refused; the remedy is to use `key`."""
+    """A call with its own `idempotency_key` is refused; the error says to use `key` instead."""
     with pytest.raises(InvalidData, match="chooses the idempotency key") as excinfo:
         _put_entry(shop, idempotency_key="mine")
     assert "key=" in excinfo.value.remedy
@@ -183,7 +183,7 @@ def test_stores_have_a_mode(shop: Shop) -> None:
 
 
 def test_a_call_is_not_made_before_its_time(shop: Shop) -> None:
-    """A call is not made before `not_before`, and lower priority numbers are made first."""
+    """A call is not made before `not_before`, and a lower priority number goes first."""
     late_entry = _put_entry(shop, not_before=shop.time_after(60))
     entry = _put_entry(shop, DECLINED)
     assert [(entry.id, "dead")] == _states(_deliver(shop))
@@ -364,7 +364,7 @@ def test_unknown_outcomes_are_held(*, is_async: bool) -> None:
 
 
 def test_decisions_use_the_latest_entry(shop: Shop) -> None:
-    """If an entry changes between read and write, the decision about it is made again."""
+    """If an entry changes between read and write, the outbox reads it and decides again."""
     entry = _put_entry(shop)
 
     class ContestedOutbox(MemoryOutbox):
@@ -387,7 +387,7 @@ def test_decisions_use_the_latest_entry(shop: Shop) -> None:
 
 
 def test_fate_of_each_error() -> None:
-    """After final errors a call is given up, after unknown outcomes held, else retried."""
+    """A final error gives a call up, an unknown outcome holds it, and other errors retry it."""
     outcomes = [
         fate_of(error).value
         for error in (
@@ -405,7 +405,7 @@ def test_fate_of_each_error() -> None:
 
 
 def test_worst_result_decides_fate_of_batch(shop: Shop) -> None:
-    """The worst result decides the fate of a batch: unknown, then retryable, then refused."""
+    """The worst result decides what happens to a batch: unknown, then retryable, then refused."""
     final_error, retryable_error, unknown_error = (
         InvalidData("x"),
         VendorFailed("x"),
@@ -438,7 +438,7 @@ def test_worst_result_decides_fate_of_batch(shop: Shop) -> None:
 
 
 def test_replaying_batch_sends_only_refused_part_again(tmp_path: Path) -> None:
-    """Replaying a batch sends only the refused part again."""
+    """Replaying a batch sends only the messages that were refused."""
     fixture = fixture_of("twilio", tmp_path)
     twilio: Any = fixture.sandbox
     account = {**fixture.options, "volatile_keys": True}
@@ -481,7 +481,7 @@ def test_subject_of_a_call(shop: Shop) -> None:
 @pytest.mark.parametrize("field", ["subject", "tenant"])
 @pytest.mark.parametrize("name", ["x" * 256, "a\0b", "a\ud800b"])
 def test_names_fit_into_every_store(shop: Shop, field: str, name: str) -> None:
-    """A name that some store could not hold is refused when the call is put."""
+    """A name that any supported store could not hold is refused when the call is put."""
     options: dict[str, Any] = {field: name}
     with pytest.raises(InvalidData, match=field):
         _put_entry(shop, **options)

@@ -1,4 +1,4 @@
-"""Renewal of the leases of webhooks and calls, and workers that are late."""
+"""Renewal of the leases of webhooks and calls, and workers that come too late."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SharedInbox:
         self.meanwhile: Callable[[], None] = _do_nothing
 
     def shelf(self) -> EntryStore[Any]:
-        """Return the store's methods, which fail while the store is made unavailable."""
+        """Return the store's methods, which fail while the test makes the store unavailable."""
 
         def verb(name: str) -> Any:
             async def call_store(*value: Any) -> Any:
@@ -133,7 +133,7 @@ def _do_nothing() -> None:
 
 
 def test_entry_lease_is_renewed_while_its_handler_runs() -> None:
-    """An entry's lease is renewed while its handler runs, even for a hundred leases."""
+    """An entry's lease is renewed while its handler runs, even for a hundred times its length."""
     shared_inbox = SharedInbox()
     process, other_process = shared_inbox.process(), shared_inbox.process()
     shared_inbox.add("a")
@@ -175,7 +175,7 @@ def test_a_dead_worker_is_replaced_when_its_lease_is_over() -> None:
 
 
 def test_a_worker_that_was_interrupted_renews_nothing_more() -> None:
-    """An interrupted worker does not renew its entry; another worker claims it after the lease."""
+    """An interrupted worker does not renew its lease; another worker claims the entry after it."""
     shared_inbox = SharedInbox()
     process, other_process = shared_inbox.process(), shared_inbox.process()
     shared_inbox.add("a")
@@ -191,7 +191,7 @@ def test_a_worker_that_was_interrupted_renews_nothing_more() -> None:
 
 
 def test_a_late_worker_writes_nothing_over_another() -> None:
-    """A stalled worker whose entry another has taken can neither renew nor write its result."""
+    """A stalled worker whose entry another worker has taken neither renews nor stores anything."""
     shared_inbox = SharedInbox()
     process, other_process = shared_inbox.process(), shared_inbox.process()
     shared_inbox.add("a")
@@ -238,7 +238,7 @@ def test_late_renewal_keeps_an_unclaimed_entry() -> None:
 
 
 def test_outage_loses_no_entry() -> None:
-    """A failed renewal is repeated at the next heartbeat, and the result is stored."""
+    """A renewal that fails is repeated at the next heartbeat, so the result is still stored."""
     shared_inbox = SharedInbox()
     process = shared_inbox.process()
     shared_inbox.add("a")
@@ -264,7 +264,7 @@ def test_a_short_handler_makes_no_renewal() -> None:
 
 
 def test_a_longer_lease_is_renewed_less_often() -> None:
-    """A longer lease is renewed less often: after a sixth of it has passed."""
+    """A lease of a minute is renewed only every ten seconds: after a sixth of it has passed."""
     shared_inbox = SharedInbox()
     process = shared_inbox.process(lease=60.0)
     shared_inbox.add("a")
@@ -369,7 +369,7 @@ def _span(seconds: float) -> timedelta:
 
 
 def test_a_round_asks_the_store_only_for_as_long_as_the_lease_lasts() -> None:
-    """A round of renewals waits for a slow store only as long as the leases last."""
+    """A round of lease renewals waits for a slow store only as long as the leases last."""
     shared_inbox = SharedInbox()
     shared_inbox.add("a")
     reports: list[float] = []

@@ -181,7 +181,7 @@ def test_tenants_are_separate(shop: Shop) -> None:
 
 
 def test_stores_are_optional(shop: Shop) -> None:
-    """Stores that are not given are skipped."""
+    """The API for personal data skips stores that are not given."""
     result = shop.do(subjects(shop, everything=False).find, subject=ADA)
     assert (1, ()) == (len(result.log), result.inbox)
     assert 1 == shop.do(subjects(shop, everything=False).erase, subject=ADA).log
@@ -199,7 +199,7 @@ def test_missing_subject_is_refused(shop: Shop, verb: str) -> None:
 
 
 def test_every_api_takes_a_subject(shop: Shop) -> None:
-    """Every contract's API stores the subject of its calls, and refuses an invalid one."""
+    """Each contract's API stores the subject of a call, and refuses an invalid subject."""
     hub = shop.hub
     manager = hub.manager
     for contract_api in (hub.email, hub.payments, hub.sms, hub.storage, hub.shipping):
@@ -215,7 +215,7 @@ def test_credentials_of_a_tenant_go_with_it(
     tmp_path: Path,
     is_async: bool,
 ) -> None:
-    """The export of a tenant lists its credentials; a subject has none."""
+    """The export of a tenant lists its credentials; the export of a subject lists none."""
     options = tmp_path / "credentials.db", AesGcmCipher(generate_keys())
     stored_provider = SqliteCredentialProvider(*options)
     for tenant in ("acme", "globex", None):

@@ -1,4 +1,4 @@
-"""Workers that are killed at any step: calls are made in order, and never again once done.
+"""Workers may be killed at any step: calls keep their order, and done calls are not repeated.
 
 The wall clocks of the workers are set anew again and again, and change nothing.
 """
@@ -151,7 +151,7 @@ class StoreWalk:
             assert stored_entry.state in excess_states, "in order"
 
     def finish(self) -> None:
-        """Run workers that are not killed until nothing is left to take."""
+        """Run workers that are not killed until no entry is left."""
         for _ in range(4 * (TRIES + 1)):
             self.clock.advance(LEASE + 60.0)
             self.work(-1, fails=False)

@@ -36,7 +36,7 @@ class WaitRecorder(Event):
 
 
 def emptying_step(*rounds: str) -> Callable[[], str]:
-    """Return a worker's step that reports these results, and then finds nothing to do."""
+    """Return a worker's step that reports these results in turn, and then finds nothing to do."""
     remaining_rounds = list(rounds)
     return lambda: remaining_rounds.pop(0) if remaining_rounds else ""
 
@@ -85,7 +85,7 @@ def test_invalid_pause_is_refused() -> None:
 
 
 def test_stopping_needs_the_main_thread() -> None:
-    """Installing signal handlers outside the main thread raises an error with this reason."""
+    """Installing signal handlers outside the main thread fails, and the error says why."""
     results: list[Exception] = []
 
     def try_stopping() -> None:
@@ -158,7 +158,7 @@ def test_foreign_signal_handlers_are_kept(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_stop_is_an_event() -> None:
-    """The stop object for signals can be waited for, set and cleared like an event."""
+    """The object that signals set can be waited for, set and cleared like an event."""
     with stopping() as stop:
         assert not stop.wait(0.0)
         stop.set()
@@ -187,7 +187,7 @@ def test_signals_at_any_time() -> None:
 
 
 def test_idle_function_waits_for_pause_without_work() -> None:
-    """Without work, the idle function waits for the pause; it may raise for a failed store."""
+    """If there is no work, the idle function waits; it may raise an error if the store fails."""
     stop, pauses = WaitRecorder(), list[float]()
 
     def idle(seconds: float) -> None:

@@ -28,7 +28,7 @@ USED = re.compile(r"\{\{(\w+)\}\}")
 
 
 def at_sandbox(vendor: str, folder: Path) -> dict[str, Any]:
-    """Return an account at a sandbox, as a configuration would define it."""
+    """Return the configuration of an account whose vendor is a sandbox."""
     fixture = fixture_of(vendor, folder)
     fixture.close()
     return {"vendors": {vendor: fixture.options}}
@@ -110,7 +110,7 @@ def test_every_vendor_is_exported(vendor: str, tmp_path: Path) -> None:
 
 
 def test_vendor_without_http_is_named(tmp_path: Path) -> None:
-    """An account whose vendor does not use HTTP is named beside an empty collection."""
+    """An account whose vendor does not use HTTP is listed beside an empty collection."""
     description = describe_requests(read_configuration(at_sandbox("local_files", tmp_path)))
 
     assert () == description.sent
@@ -158,7 +158,7 @@ def _full_export(tmp_path_factory: pytest.TempPathFactory) -> Description:
 
 
 def test_no_secret_is_exported(exported: Description) -> None:
-    """No secret of a configuration is in either export format, encoded or not."""
+    """Neither export format contains a secret of the configuration, in plain or encoded form."""
     for document in (postman(exported), openapi(exported)):
         text = json.dumps(document)
         assert PLANTED not in text
@@ -179,7 +179,7 @@ def test_environment_variables_are_not_exported(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_other_settings_are_values(exported: Description) -> None:
-    """Settings that are not secret are exported as the values of variables."""
+    """Settings that are not secret are exported as variables with their values."""
     assert "+4930123456" == exported.variables["texts_sender"]
     assert "shop@example.com" == exported.variables["mail_sender"]
     assert "https://mail.proxy.example/resend" == exported.variables["mail_url"]
@@ -219,7 +219,7 @@ def test_exported_requests_match_the_vendors(exported: Description) -> None:
 def test_vendor_without_a_sandbox_account_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A vendor without a sandbox account is listed, with a remedy."""
+    """A vendor without a sandbox account is listed, and the listing says what to do."""
     install(
         tmp_path,
         monkeypatch,
@@ -356,7 +356,7 @@ def test_token_in_an_accounts_url_is_not_exported() -> None:
     ],
 )
 def test_schemas_match_the_examples(values: list[Any], shape: dict[str, Any]) -> None:
-    """An exported schema accepts the recorded values and rejects others."""
+    """The exported schema of a field describes the recorded values of that field."""
     assert shape == shape_of(values)
 
 

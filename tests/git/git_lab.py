@@ -44,12 +44,12 @@ def git(*arguments: str, folder: Path) -> str:
 
 @attrs.frozen
 class Repository:
-    """A repository with commits, and a bare one beside it."""
+    """A repository with commits, and a bare repository beside it."""
 
     folder: Path
 
     def commit(self, text: str, branch: str = "main") -> str:
-        """Add a commit to a branch of the bare repository, and return its name."""
+        """Add a commit to a branch of the bare repository, and return the commit's id."""
         tree = self._tree(text)
         refs = git("for-each-ref", f"refs/heads/{branch}", folder=self.folder)
         parents = ["-p", f"refs/heads/{branch}"] if refs else []
@@ -58,7 +58,7 @@ class Repository:
         return commit
 
     def refs(self) -> dict[str, str]:
-        """Return the refs and their objects."""
+        """Return the id of the object at each ref."""
         lines = git("for-each-ref", "--format=%(refname) %(objectname)", folder=self.folder)
         return dict(line.split(" ") for line in lines.split("\n") if line)
 
@@ -154,7 +154,7 @@ def over_https(folder: Path) -> Generator[GitOverHttps]:
 
 @contextmanager
 def daemon(root: Path) -> Generator[str]:
-    """Yield the URL of a `git daemon`."""
+    """Run a `git daemon`, and yield its URL."""
     port = free_port()
     root.mkdir(parents=True, exist_ok=True)
     options = ["--export-all", "--enable=receive-pack", "--reuseaddr", "--listen=127.0.0.1"]

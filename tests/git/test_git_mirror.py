@@ -1,4 +1,4 @@
-"""Mirrors of git repositories, with the real program and real servers."""
+"""Mirrors of git repositories, tested with the real git and real servers."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_mirror_copies_exact_refs(tmp_path: Path, source: Repository) -> None:
 
 
 def test_ref_given_by_its_full_name_is_mirrored_alone(tmp_path: Path, source: Repository) -> None:
-    """A ref given by its full name is mirrored alone; the error for a missing one names it."""
+    """A ref given by its full name is mirrored alone; if it is missing, the error has the name."""
     target = bare_repository(tmp_path / "target.git")
     source.commit("other", "other")
     mirror = GitMirror(
@@ -323,7 +323,7 @@ def test_mirror_over_ssh(tmp_path: Path, source: Repository) -> None:
 
 
 def test_silent_server_ends_in_time(tmp_path: Path, source: Repository) -> None:
-    """A server that never answers is given up at the time limit, and git is ended."""
+    """If a server never answers, the mirror fails at its time limit and git is stopped."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(1)
@@ -353,7 +353,7 @@ def test_run_waits_for_another_no_longer_than_its_time(tmp_path: Path, source: R
 
 
 def test_output_is_bounded(tmp_path: Path) -> None:
-    """The beginning of endless output is kept, and the program is killed at its limit."""
+    """Of too much output only the beginning is kept, and the program is killed."""
     program = tmp_path / "git"
     program.write_text("#!/bin/sh\nhead -c 9000000 /dev/zero\n")
     program.chmod(0o755)
@@ -439,7 +439,7 @@ def test_options_of_a_mirror_have_their_types(name: str, value: Any, tmp_path: P
 
 
 def test_machine_own_list_of_known_hosts_is_not_read() -> None:
-    """The machine's own list of known hosts is not read; a path with spaces names one file."""
+    """SSH reads only the configured list of known hosts, even if its path contains a space."""
     remote = GitRemote(url="ssh://git.example/a.git", known_hosts="/my keys/known_hosts")
     command = shlex.split(remote.ssh_command())
 
@@ -466,7 +466,7 @@ def test_mirror_folder_may_be_relative(
 
 
 def test_line_breaks_in_refs_end_no_line(tmp_path: Path, source: Repository) -> None:
-    """The report keeps refs whose names contain a Unicode line separator."""
+    """A Unicode line separator in a ref's name does not split the name in the report."""
     git("branch", "a\u2028b", "main", folder=source.folder)
     target = bare_repository(tmp_path / "target.git")
     report = GitMirror(
@@ -492,7 +492,7 @@ def test_cut_output_ends_with_no_part_of_the_token(tmp_path: Path) -> None:
 def test_error_names_setting_to_change_if_path_is_too_long_for_socket(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If a path is too long for a socket, the error contains the setting to change."""
+    """If a path is too long for a socket, the error says which setting to change."""
     folder = tmp_path / ("l" * 120)
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
@@ -514,7 +514,7 @@ def test_unsafe_refs_are_refused(tmp_path: Path, source: Repository, ref: str) -
 
 
 def test_wrong_places_are_named(tmp_path: Path, source: Repository) -> None:
-    """The errors for an unwritable folder and for a missing program name them."""
+    """The error for an unwritable folder is typed, and the one for a missing program names it."""
     (tmp_path / "file").touch()
     mirror = GitMirror(
         folder=tmp_path / "file" / "m", source=local_remote(source), target=local_remote(source)

@@ -1,4 +1,4 @@
-"""Each rule for vendors passes for a good vendor, and catches a planted violation."""
+"""A good vendor passes each grading rule, and the rule catches a violation that a test plants."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def changed_class(good: Evidence, **fields: Any) -> Evidence:
 
 
 def kind(**fields: Any) -> Callable[[Evidence], Evidence]:
-    """Return a function that plants changes of the vendor's class into the evidence."""
+    """Return a function that replaces attributes of the vendor's class in the evidence."""
 
     def plant(good: Evidence) -> Evidence:
         return changed_class(good, **fields)
@@ -64,28 +64,28 @@ def plant_unknown_capability(good: Evidence) -> Evidence:
 
 
 def plant_of(**fields: Any) -> Callable[[Evidence], Evidence]:
-    """Return a function that plants these fields into the evidence."""
+    """Return a function that replaces these fields of the evidence."""
     return lambda good: attrs.evolve(good, **fields)
 
 
 def service(**fields: Any) -> Callable[[Evidence], Evidence]:
-    """Return a function that plants changes of the main service into the evidence."""
+    """Return a function that replaces fields of the vendor's main service in the evidence."""
     return lambda good: attrs.evolve(good, services={"": attrs.evolve(good.services[""], **fields)})
 
 
 def source(text: str) -> Callable[[Evidence], Evidence]:
-    """Return a function that plants a module with this source code into the evidence."""
+    """Return a function that adds a module with this source code to the evidence."""
     module = SourceModule("planted", __file__, ast.parse(text), text)
     return lambda good: attrs.evolve(good, modules=(*good.modules, module))
 
 
 def fault(name: str, **fields: Any) -> Callable[[Evidence], Evidence]:
-    """Return a function that plants another outcome of a fault into the evidence."""
+    """Return a function that replaces the outcome of one injected fault in the evidence."""
     return lambda good: attrs.evolve(good, faults={**good.faults, name: Outcome(**fields)})
 
 
 def amount(name: str, sent: str) -> Callable[[Evidence], Evidence]:
-    """Return a function that plants an amount that was sent in a wrong unit."""
+    """Return a function that plants a sent amount, for example in a wrong unit."""
     outcome = Outcome(requests=1, bodies=sent)
     return lambda good: attrs.evolve(good, amounts={**good.amounts, name: outcome})
 
@@ -122,7 +122,7 @@ def plant_revealing_vendor(good: Evidence) -> Evidence:
 
 
 def unused_operation(good: Evidence) -> Evidence:
-    """Plant an operation that no test scenario requests."""
+    """Plant an operation of the vendor that no test scenario uses."""
     return changed_class(good, extra=Sinch.get_batch)
 
 
@@ -216,7 +216,7 @@ def test_planted_violation_is_caught(name: str, good: Evidence) -> None:
 
 
 def test_stated_key_may_be_in_the_query_but_no_other_secret() -> None:
-    """A key that a vendor states with `query_key` is accepted in its parameter, and only there."""
+    """A key that a vendor declares with `query_key` may be in that URL parameter only."""
     postnord = evidence_of("postnord")
     [key] = postnord.secrets
     elsewhere = attrs.evolve(
@@ -233,7 +233,7 @@ def test_stated_key_may_be_in_the_query_but_no_other_secret() -> None:
 
 
 def test_tier_follows_from_the_rules(good: Evidence) -> None:
-    """A vendor's tier is the highest one whose rules, and those of lower tiers, all hold."""
+    """A vendor's tier is the highest one whose rules, and the rules of lower tiers, it passes."""
     plants = {
         Tier.NONE: PLANTS["https"],
         Tier.BRONZE: PLANTS["circuits"],
@@ -247,7 +247,7 @@ def test_tier_follows_from_the_rules(good: Evidence) -> None:
 
 
 def test_rules_of_others_do_not_concern_a_vendor() -> None:
-    """A vendor that does not speak HTTP passes the rules about HTTP, and has no evidence of it."""
+    """Rules about HTTP do not concern a vendor that does not use HTTP."""
     evidence = evidence_of("local_files")
     results = {finding.rule.name: finding.result for finding in grade(evidence).findings}
 
@@ -257,14 +257,14 @@ def test_rules_of_others_do_not_concern_a_vendor() -> None:
 
 
 def test_evidence_has_every_fault(good: Evidence) -> None:
-    """The evidence has the outcome of each fault, capability and amount."""
+    """The evidence has an outcome for each injected fault, each capability and each test amount."""
     assert {*FAULTS, ECHO} == good.faults.keys()
     assert good.capabilities
     assert {"yen", "dinar", "huge"} == good.amounts.keys()
 
 
 def test_vendor_without_a_sandbox_is_graded(good: Evidence) -> None:
-    """A vendor without a sandbox has no tier, since nothing proves its statements."""
+    """A vendor without a sandbox has no tier, since nothing proves what it declares."""
     evidence = Evidence(name=GOOD, vendor=good.vendor, modules=modules_of(good.vendor))
 
     assert Tier.NONE is grade(evidence).tier
@@ -293,7 +293,7 @@ def test_unknown_vendor_is_refused() -> None:
 
 
 def test_page_has_the_rules_and_grades() -> None:
-    """The page of grades lists every rule, and each vendor's row agrees with its grade."""
+    """The page of grades lists every rule, and a vendor's row states the vendor's grade."""
     text = PAGE.read_text("utf-8")
 
     assert text.endswith("\n".join(rules()))

@@ -87,7 +87,7 @@ def write_description(folder: Path, name: str, description: object) -> str:
 
 
 def source_line(place: str) -> str:
-    """Return the line of code at a place such as moorage/vendors/sms/sinch.py:7."""
+    """Return the line of code at a location such as moorage/vendors/sms/sinch.py:7."""
     path, _, number = place.rpartition(":")
     root = Path(moorage.__file__).parent.parent
     return (root / path).read_text("utf-8").splitlines()[int(number) - 1]
@@ -132,7 +132,7 @@ def test_change_that_breaks_nothing_succeeds(tmp_path: Path) -> None:
 
 
 def test_removed_operation_is_shown_with_the_line_of_its_path(facts: VendorFacts) -> None:
-    """A removed operation is reported at the line of its path, an unknown one at the first line."""
+    """A removed operation is reported at its path's line, or else at the module's first line."""
     new_description = {**OLD, "paths": {BATCHES: OLD["paths"][BATCHES]}}
     change = vendor_drift(facts, "sinch", OLD, new_description).changes[0]
     unknown = Change(kind=ChangeKind.OPERATION_REMOVED, operation="GET /a", sentence="It is gone.")
@@ -153,7 +153,7 @@ def test_removed_enum_value_is_reported_at_line_of_table_that_contains_it(
 
 
 def test_description_of_somebody_else_is_refused(facts: VendorFacts) -> None:
-    """A description without any of the vendor's operations, or with an unknown host, is refused."""
+    """A description is refused if it has none of the vendor's operations or an unknown host."""
     with pytest.raises(ConfigurationError, match="--vendor"):
         vendor_drift(facts, "sinch", {"paths": {"/a": {}}}, {"paths": {}})
     with pytest.raises(ConfigurationError, match="--vendor"):
@@ -169,7 +169,7 @@ def test_vendor_is_chosen_by_its_host() -> None:
 
 
 def test_names_in_forms_and_bodies_are_recorded() -> None:
-    """Names with brackets, repeated names and nested fields are recorded as dotted paths."""
+    """Fields that a vendor sends in forms and bodies are recorded, nested ones as dotted paths."""
     stripe, adyen = facts_of("stripe").usage, facts_of("adyen").usage
     intents, payments = ("POST", "/v1/payment_intents"), ("POST", "/v72/payments")
 
@@ -178,7 +178,7 @@ def test_names_in_forms_and_bodies_are_recorded() -> None:
 
 
 def test_docstrings_and_sentences_are_no_facts() -> None:
-    """Names, and the parts of dotted ones, are facts; docstrings, errors and sentences are not."""
+    """Names in a vendor's code are collected, but not docstrings, error messages or sentences."""
     texts = texts_of(modules_of(vendor_class("sinch")))
 
     assert {"body.message", "message", "Aborted", "statuses"} <= texts.keys()

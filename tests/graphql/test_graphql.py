@@ -54,7 +54,7 @@ def shop(**options: Any) -> Service:
 
 
 def answer(data: object, *problems: dict[str, Any], **extensions: Any) -> Response:
-    """Return a response of a GraphQL service."""
+    """Return a GraphQL response with this data."""
     body: dict[str, Any] = {"data": data}
     if problems:
         body["errors"] = list(problems)
@@ -99,7 +99,7 @@ async def test_failed_query_is_repeated_and_a_mutation_is_not(world: World, fail
 
 @sync_and_async
 async def test_mutation_with_key_that_service_honours_is_retried(world: World) -> None:
-    """A mutation with a key that the service honours is retried, and its response is replayed."""
+    """A mutation with a key that the service honours is retried; a repeat gets its response."""
     world.vendor.answers(503, answer({"add": {"id": "7"}}))
     service = shop(idempotency_header="Idempotency-Key", idempotency_memory=3600.0)
     manager = world.manager(service)
@@ -117,7 +117,7 @@ async def test_mutation_with_key_that_service_honours_is_retried(world: World) -
 
 @sync_and_async
 async def test_lost_mutation_under_a_key(world: World) -> None:
-    """After a failure a keyed mutation's outcome is unknown; after a rejection it is known."""
+    """If a mutation with a key fails, its outcome is unknown; if it is rejected, it is known."""
     failure, refusal = problem("INTERNAL_SERVER_ERROR"), problem("BAD_USER_INPUT")
     world.vendor.answers(answer(None, failure), answer({"add": None}, refusal))
     manager = world.manager(shop())
@@ -173,7 +173,7 @@ def test_error_of_a_code(code: str | None, kind: type[ConnectorError]) -> None:
 def test_failure_with_a_body_of_graphql(
     status: int, code: str | None, kind: type[ConnectorError]
 ) -> None:
-    """The GraphQL error code decides the error class, or else the HTTP status."""
+    """The GraphQL error code decides the error class; without a code, the HTTP status does."""
     error = failure_of(Response(status, body=answer(None, problem(code)).body))
 
     assert kind is type(error)
@@ -186,7 +186,7 @@ def test_failure_with_a_body_of_graphql(
 
 
 def test_message_of_the_service_is_shown() -> None:
-    """The text of an error has the service's message, bounded and without secrets, as over REST."""
+    """The error shows the service's message, shortened and without secrets, as with REST."""
 
     def refusal(message: object) -> Any:
         return refusal_of(answer(None, {"message": message}))
@@ -207,13 +207,13 @@ def test_message_of_the_service_is_shown() -> None:
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"message": "no"}', b'{"errors": []}'])
 def test_failure_without_a_body_of_graphql(body: bytes) -> None:
-    """For a response that is not GraphQL, the HTTP status alone decides."""
+    """If a response is not GraphQL, the HTTP status alone decides the error class."""
     assert failure_of(Response(400, body=body)) is None
 
 
 @sync_and_async
 async def test_refused_mutation_did_not_happen(world: World) -> None:
-    """A mutation refused by status and code frees its key; a failure leaves its outcome unknown."""
+    """A mutation rejected with status 400 did not happen; after a 500 its outcome is unknown."""
     refusal = Response(400, body=answer(None, problem("BAD_USER_INPUT")).body)
     failure = Response(500, body=answer(None, problem("BAD_USER_INPUT")).body)
     world.vendor.answers(refusal, failure)
@@ -237,7 +237,7 @@ async def test_refused_mutation_did_not_happen(world: World) -> None:
 def test_mutation_that_failed_while_it_was_executed(
     body: object, kind: type[ConnectorError] | None
 ) -> None:
-    """A mutation error without a code leaves the outcome unknown if it was executed."""
+    """If a mutation fails without an error code after it began, its outcome is unknown."""
     error = refusal_of_mutation(Response(200, body=json.dumps(body).encode()))
 
     assert kind is (None if error is None else type(error))
@@ -257,7 +257,7 @@ def test_code_of_other_services() -> None:
 
 
 def test_partial_graphql_result_is_returned_with_its_errors() -> None:
-    """A partial GraphQL result is returned with its errors; asking for complete data raises one."""
+    """A partial GraphQL result is returned with its errors; `whole_data` raises such an error."""
     denied = problem("FORBIDDEN", path=["orders", 0, "price"])
     response = answer({"orders": [{"price": None}]}, denied, cost=3)
 
@@ -295,7 +295,7 @@ def test_partial_graphql_result_is_returned_with_its_errors() -> None:
     ],
 )
 def test_pause_that_a_service_asks_for(response: Response, pause: float | None) -> None:
-    """The pause comes from the response: in seconds, or from cost and restore rate."""
+    """The pause is read from the response, as seconds or as cost and restore rate."""
     error = refusal_of(response)
     assert error is not None
     assert pause == error.vendor_retry_after
@@ -311,7 +311,7 @@ def test_answer_that_is_not_graphql(body: bytes) -> None:
 
 
 def pages_of(*connection: tuple[str, Any]) -> GraphQLAnswer:
-    """Return a response with a connection below "shop"."""
+    """Return a response that has a GraphQL connection below "shop"."""
     return GraphQLAnswer({"shop": {"orders": dict(connection)}})
 
 

@@ -44,7 +44,7 @@ class DocumentStore:
         return answer
 
     def _answer(self, sent: SentRequest) -> Response:
-        """Answer with the document's text, or with the error for an unknown document."""
+        """Return data for a known document, or the error for an unknown one."""
         body = json.loads(bytes(sent.request.body))  # type: ignore[arg-type]  # JSON is sent as bytes
         self.bodies.append(body)
         code = body["extensions"]["persistedQuery"]["sha256Hash"]

@@ -98,7 +98,7 @@ def test_number_of_remembered_documents_is_bounded(monkeypatch: pytest.MonkeyPat
 
 
 def test_without_graphql_core_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without graphql-core, the error contains the extra to install."""
+    """Without graphql-core, the error states which extra to install."""
     uninstall(monkeypatch, "graphql")
     with pytest.raises(ConfigurationError, match="not installed") as excinfo:
         GraphQLSchema.from_sdl(SDL)

@@ -63,7 +63,7 @@ def server() -> Generator[WebSocketServer]:
 
 
 def test_subscription_goes_on(server: WebSocketServer) -> None:
-    """After a lost connection, a subscription continues from its last mark on a new connection."""
+    """After a lost connection, a subscription continues after the last message it received."""
     policy = ReconnectPolicy(first=0.01, longest=0.01)
     with WebSocketConnector(server.url, name="shop", codec=CODEC, reconnect=policy) as connector:
         watch = connector.subscribe(
@@ -115,7 +115,7 @@ def test_message_of_another_protocol(message: str) -> None:
     ],
 )
 def test_codes_of_closed_connections(code: int, kind: type[Exception]) -> None:
-    """Each close code of the protocol has an error, unless the outcome of a message is unknown."""
+    """Each close code of the protocol has an error, unless a sent message's outcome is unknown."""
     assert kind is type(CODEC.closing_error(code, "", was_sent=False))
     assert CODEC.closing_error(code, "", was_sent=True) is None
     assert CODEC.closing_error(4999, "", was_sent=False) is None

@@ -92,7 +92,7 @@ class StoreLocation:
         return AsyncSqlStorage(self.where, timeout=self.timeout, prefix=self.prefix)
 
     def _members(self, stores: Iterable[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the shards and the former shards by name."""
+        """Return the current and the former shards, each by its name."""
         shards = {item.kind: store for item, store in zip(self.shards, stores, strict=True)}
         return shards, dict([*shards.items()][: self.former])
 
@@ -133,7 +133,7 @@ class AsyncRecordingStore(RecordingStore):
 
 @contextmanager
 def _record_command(command: Command[Any], *, posted: bool = False) -> Generator[dict[str, Any]]:
-    """Record a command while it runs, if a listener is set."""
+    """Record a command while it runs, if the test listens to commands."""
     # An admission has short cuts, which are classes of their own.
     kind = Admission if isinstance(command, Admission) else type(command)
     trip = {"what": kind.__name__, "began": now(), "posted": posted, "failed": True}
@@ -148,7 +148,7 @@ def _record_command(command: Command[Any], *, posted: bool = False) -> Generator
 
 
 def _record_answer(trip: dict[str, Any], command: Command[Any], answer: Any) -> None:
-    """Add decision, wait and tickets of an answer to the record of its command."""
+    """Add an answer's decision, wait and tickets to the record of the store command."""
     if isinstance(command, (Admission, Confirm)):
         trip |= {"answer": int(answer[0]), "wait": answer[1] * 1000}
     if isinstance(command, Admission):

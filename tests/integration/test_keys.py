@@ -1,4 +1,4 @@
-"""An idempotency key has one effect across all processes."""
+"""Across all processes, an idempotency key has its effect only once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_racing_processes_act_once_per_key(
     vendor: VendorServer,
     request: pytest.FixtureRequest,
 ) -> None:
-    """If processes use one key at once, the vendor gets one request and all get its response.
+    """If several processes use a key at once, one request is sent and all get its response.
 
     That holds also if keys are in a separate store.
     """

@@ -55,7 +55,7 @@ class Bank:
         self.effects: dict[str, int] = {}
 
     def answer(self, received: ReceivedRequest) -> Behaviour:
-        """Act unless the key is known; never send the first response for a key."""
+        """Act on requests without a key and once per key; leave the first request unanswered."""
         path = received.path
         key = received.headers.get("idempotency-key")
         with self._lock:
@@ -115,7 +115,7 @@ class KilledProcess:
 def killed_processes(
     pool: WorkerPool, request: pytest.FixtureRequest
 ) -> Iterator[dict[str, KilledProcess]]:
-    """Kill one process for each store, all prepared together so that leases run in parallel."""
+    """Kill one process for each store; all are prepared together, so that their leases overlap."""
     fields = {}
     with VendorServer() as vendor:
         for name, kinds in SETS.items():

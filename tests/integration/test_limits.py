@@ -27,7 +27,7 @@ RATE, BURST = 100, 10
 def test_no_window_exceeds_the_rate_limit(
     pool: WorkerPool, location: StoreLocation, name: str, scenario: str
 ) -> None:
-    """In every window, all processes together get at most burst + rate · t grants.
+    """In any period of length t, all processes together get at most burst + rate · t grants.
 
     Their clocks differ by hours.
     """
@@ -57,7 +57,7 @@ def test_no_window_exceeds_the_rate_limit(
 
 
 def _grant(call: Told) -> tuple[int, int]:
-    """Return the earliest and the latest possible time of a granted call.
+    """Return the earliest and the latest time at which a granted call may have been allowed.
 
     The store read its clock between the start and the end of the command, and the grant is that
     much later.
@@ -70,7 +70,7 @@ def _grant(call: Told) -> tuple[int, int]:
 def test_parts_together_keep_the_rate_limit(
     pool: WorkerPool, kind: str, name: str, request: pytest.FixtureRequest
 ) -> None:
-    """In every window, the parts of a limit together grant at most burst + rate · t."""
+    """In any period of length t, a limit's parts together grant at most burst + rate · t calls."""
     location: StoreLocation = request.getfixturevalue(f"{kind}_location")
     limit = RateLimitConfig.per_second(RATE, burst=12, parts=6)
     service = Service(name, limits=limit, circuit=None, timeout=60)
@@ -83,7 +83,7 @@ def test_parts_together_keep_the_rate_limit(
 def test_roll_out_of_a_smaller_limit_keeps_the_larger_one(
     pool: WorkerPool, redis_location: StoreLocation, name: str
 ) -> None:
-    """While some processes have 90 calls a second instead of 100, no second has over 103."""
+    """While processes use limits of 100 or 90 calls a second, no second has over 103 calls."""
     jobs = [
         Job(
             scenario="call",
@@ -159,7 +159,7 @@ def test_no_process_sends_before_pause_ends_after_one_process_receives_429(
 
 
 def _last_command(call: Told) -> Told:
-    """Return the last store command before a call."""
+    """Return the last store command that was sent before a call."""
     requests: list[Told] = [
         trip for trip in call["trips"] if trip["what"] in {"Admission", "Confirm"}
     ]

@@ -24,7 +24,7 @@ KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application
 
 
 class PostgresLink:
-    """A psycopg connection as a pooled link."""
+    """A psycopg connection, used as the link of a pool."""
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
@@ -47,7 +47,7 @@ class PostgresLink:
 
 
 class AsyncPostgresLink(PostgresLink):
-    """An asynchronous psycopg connection as a pooled link."""
+    """An asynchronous psycopg connection, used as the link of a pool."""
 
     async def ping(self, timeout: float, /) -> None:  # type: ignore[override]  # awaited
         try:
@@ -70,7 +70,7 @@ def kill_all(address: dict[str, Any]) -> int:
 
 
 def wait_for_sleep(address: dict[str, Any]) -> None:
-    """Wait until the server runs the statement of a test that sleeps."""
+    """Wait until the server runs the test's sleeping statement."""
     with psycopg.connect(postgres_url(), autocommit=True) as admin:
         end = time.monotonic() + 60
         while not admin.execute(SLEEPING, (address["application_name"],)).fetchall():
@@ -143,7 +143,7 @@ def test_cancelled_statement_costs_its_connection_only(address: dict[str, Any]) 
 
 
 def test_forked_child_opens_its_own_connection(address: dict[str, Any]) -> None:
-    """A forked child opens its own connection, and its end leaves the parent's usable."""
+    """A forked child opens its own connection; when the child ends, the parent's still works."""
     with LinkPool(lambda _: PostgresLink(psycopg.connect(**address))) as pool:
         with pool.link("parent", 20.0) as link:
             parent = link.connection.info.backend_pid

@@ -59,7 +59,7 @@ def bucket(moto: MotoServer, request: pytest.FixtureRequest) -> str:
 
 
 def configuration(moto: MotoServer, bucket: str = "none", **changed: str) -> dict[str, Any]:
-    """Return a configuration of all Amazon vendors at this server."""
+    """Return a configuration of all Amazon vendors that uses this moto server."""
     options = {
         "region": REGION,
         "access_key_id": moto.key.id,
@@ -93,7 +93,7 @@ def run_in_mode(
 
 @IN_BOTH
 def test_sns_publishes_a_message(moto: MotoServer, is_async: bool) -> None:
-    """SNS accepts any letters and attributes, and publishes once per key."""
+    """SNS accepts any letters and attributes, and publishes a message once per idempotency key."""
     text = SmsMessage(
         to=TO,
         text="Grüße & 50 % = ½\n你好 +1",
@@ -172,7 +172,7 @@ def test_wrong_key_is_refused(moto: MotoServer, kind: str, changed: dict[str, st
 
 @pytest.mark.parametrize("capability", sorted(S3.capabilities))
 def test_s3_capabilities_hold(moto: MotoServer, bucket: str, capability: str) -> None:
-    """Each capability that S3 declares also works at an independent emulator."""
+    """Each capability that the S3 vendor declares also works at an independent emulator."""
     fixture = SandboxFixture(options={}, vendor_values={"storage_class": "STANDARD_IA"})
 
     async def use_hub(hub: Any) -> Any:

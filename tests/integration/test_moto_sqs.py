@@ -31,7 +31,7 @@ def moto() -> Iterator[MotoServer]:
 
 
 def settings(moto: MotoServer, secret: str | None = None) -> AmazonSqs:
-    """Return the settings of a connector to this server."""
+    """Return the settings with which a connector uses this moto server."""
     return AmazonSqs(
         region=REGION,
         account=ACCOUNT,

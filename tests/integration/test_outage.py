@@ -94,11 +94,11 @@ class Shop:
         )
 
     def heard(self, kind: type[Event]) -> int:
-        """Return the number of events of a kind."""
+        """Return the number of events of this kind that were emitted."""
         return sum(isinstance(event, kind) for event in self._heard)
 
     def call(self, times: int = 20) -> list[dict[str, Any]]:
-        """Call without a key, and return the store commands of the call.
+        """Make calls without a key, and return their store commands.
 
         Whatever the store does, each call is admitted and answered.
         """
@@ -118,7 +118,7 @@ class Shop:
         return self._trips
 
     def pay(self, key: str, **options: Any) -> str:
-        """Call with a key; the response has the number of the effect."""
+        """Make a call with a key; its response has the number of the effect."""
 
         def function() -> str:
             effects = self.effects.setdefault(key, [])
@@ -128,7 +128,7 @@ class Shop:
         return self._manager.run(self._name, function, idempotency_key=key, **options)
 
     def recover(self) -> None:
-        """Call until the store is available again."""
+        """Make calls until the store is available again."""
         recoveries_before = self.heard(StorageRecovered)
 
         def recovered() -> bool:
@@ -141,7 +141,7 @@ class Shop:
 def _survives(
     shop: Shop, away: Callable[[], None], back: Callable[[], None], *, keeps: bool
 ) -> None:
-    """Check the behaviour during any outage; `keeps` means that the store keeps its data."""
+    """Check calls around an outage; `keeps` says that the store does not lose its data."""
     shop.call()
     assert "effect 0 of before" == shop.pay("before")
     away()
@@ -323,7 +323,7 @@ def test_lost_replies_free_the_probe_slot(redis_location: StoreLocation, name: s
 def test_key_store_works_while_the_state_store_fails(
     redis_location: StoreLocation, sqlite_location: StoreLocation, name: str
 ) -> None:
-    """Limits fall back to memory, while a key in its own store still has one effect."""
+    """While the state store fails, limits are kept in memory, and keys in their own store work."""
     with _proxy_of(redis_location) as (proxy, location), sqlite_location.open() as claims:
         shop = Shop(location, name, claims)
         with shop.store:

@@ -23,7 +23,7 @@ RATE = 500
 
 @attrs.frozen
 class QueuedCall:
-    """A task's call: its earliest, latest and arrival time, and its ticket from the store."""
+    """One task's call: its earliest and latest slot, its arrival time, and its ticket."""
 
     first: int
     last: int
@@ -32,7 +32,7 @@ class QueuedCall:
 
 
 async def _queue(location: StoreLocation, name: str) -> list[QueuedCall]:
-    """Make all tasks call at once."""
+    """Make all tasks start their calls at the same time."""
     service = Service(
         name, limits=RateLimitConfig.per_second(RATE, burst=1), circuit=None, timeout=600
     )

@@ -67,7 +67,7 @@ def service(name: str, eu: VendorServer, us: VendorServer, **options: Any) -> Se
 
 
 def answer(service: Service, request: Request, *, is_async: bool, **options: Any) -> Response:
-    """Call with a manager of sync or async mode and default settings."""
+    """Make a call with a sync or async manager that has default settings."""
     if not is_async:
         with ConnectorManager([service]) as manager:
             return manager.call(service.name, request, **options)
@@ -207,7 +207,7 @@ def test_key_stays_in_its_region(
     eu: VendorServer,
     standby_region: VendorServer,
 ) -> None:
-    """If one process loses a response, another repeats its key in the same region only."""
+    """If one process gets no response, another repeats the key in the same region only."""
     eu.queue(HANGS_UP)
     first_service = service(name, eu, standby_region, retry=None, circuit=None)
     first = Job(scenario="call", services=(first_service,), state=location, path="/orders", key="k")

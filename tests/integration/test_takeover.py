@@ -58,7 +58,7 @@ class Bank:
 
 @attrs.frozen
 class Race:
-    """A process with calls at two vendors, with and without keys, and callers that wait."""
+    """A process that calls two vendors, one of which knows keys, and callers that wait for it."""
 
     honoured: Service
     other: Service
@@ -107,7 +107,7 @@ def race(
 
 
 def end_of_the_lease(location: StoreLocation, service: Service) -> int:
-    """Return the nanosecond at which the lease of the key has ended at the latest."""
+    """Return the time in nanoseconds when the lease of the key has certainly ended."""
     claim = Claim(
         Plan(service, None, None).claim_key(KEY),
         fingerprint=digest([]),
@@ -143,7 +143,7 @@ class _RemainingLease:
 def test_dead_holder_is_replaced_after_its_lease(
     pool: WorkerPool, location: StoreLocation, vendor: VendorServer, name: str, is_async: bool
 ) -> None:
-    """Another process takes over a dead process's key once the lease is over, a living one's never.
+    """A dead process's key is taken over once its lease ends; a living process's key never is.
 
     One of the waiters repeats the request at a vendor that knows keys, and all get that response.
     At a vendor without keys the waiters learn that the outcome is unknown, and nothing is sent
@@ -182,7 +182,7 @@ def test_paused_holder_and_its_successor_agree(
     vendor: VendorServer,
     name: str,
 ) -> None:
-    """A paused process and the one that took over its key agree on the response.
+    """A paused process and the process that took over its key return the same response.
 
     At a vendor without keys nobody else has sent anything, and the holder's response counts.
     """

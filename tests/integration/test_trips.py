@@ -46,7 +46,7 @@ def _call(manager: ConnectorManager, name: str, kind: str, times: int) -> None:
 def _commands_of_call(
     service: Service, kind: str, state: StateStorage, claims: StateStorage | None = None
 ) -> list[str]:
-    """Return the commands of one call after a first one, optionally after a wait."""
+    """Return the store commands of one call after a first call, if asked one that had to wait."""
     noted_trips: list[dict[str, Any]] = []
 
     def call_has_waited() -> bool:
@@ -65,7 +65,7 @@ def _commands_of_call(
 
 @pytest.mark.parametrize("kind", TRIPS)
 def test_store_commands_of_a_call(location: StoreLocation, name: str, kind: str) -> None:
-    """A call needs one store command, one more after a wait, and two for its idempotency key."""
+    """A call needs one store command, one more after a wait, and two more for a key."""
     with location.open() as store:
         assert TRIPS[kind] == _commands_of_call(_service(name, kind), kind, store)
 

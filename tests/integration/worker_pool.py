@@ -134,7 +134,7 @@ class WorkerPool:
         return workers
 
     def work(self, *jobs: Job) -> list[Told]:
-        """Run all jobs at the same time; return all reports, calls in order of their start."""
+        """Run all jobs at the same time; return all reports, with calls ordered by their start."""
         workers = self.prepare_workers(list(jobs))
         for hand in workers:
             hand.go()

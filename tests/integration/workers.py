@@ -95,7 +95,7 @@ class Job:
 
 
 def report(**happened: Any) -> None:
-    """Print a report at once, so that it survives the end of this process."""
+    """Print a report at once, so that it is kept if this process is killed."""
     line = json.dumps(happened).encode() + b"\n"
     with _writing:
         while line:
@@ -202,14 +202,14 @@ class CallReport:
 
 
 class FailureSchedule:
-    """Decides which calls of a function fail."""
+    """The schedule that decides which calls of a function fail."""
 
     def __init__(self, every: int) -> None:
         self._every = every
         self._count = 0
 
     def take(self) -> None:
-        """Fail if this call is due to fail."""
+        """Raise an error if this call is due to fail."""
         self._count += 1
         if self._every and not self._count % self._every:
             raise VendorFailed("the vendor is down.")
@@ -242,7 +242,7 @@ def _call_once(job: Job, manager: ConnectorManager, turns: FailureSchedule) -> N
 
 
 def call(job: Job) -> None:
-    """Make this many calls in each of several threads."""
+    """Make the job's number of calls in each of several threads."""
     turns = FailureSchedule(job.fails)
     warm, ready_event = Barrier(job.threads + 1), Event()
 
@@ -268,7 +268,7 @@ def call(job: Job) -> None:
 
 
 def call_async(job: Job) -> None:
-    """Make this many calls in each of several tasks."""
+    """Make the job's number of calls in each of several tasks."""
     asyncio.run(_call_async(job))
 
 
@@ -305,7 +305,7 @@ async def _call_async(job: Job) -> None:
 
 
 def repeat(job: Job) -> None:
-    """Call each service once under the job's key, all at the same time."""
+    """Call all services of a job at the same time, each once under the job's key."""
     if job.is_async:
         asyncio.run(_repeat_async(job))
         return
@@ -353,7 +353,7 @@ def _keyed_request(name: str) -> Request:
 
 
 def hold_calls(job: Job) -> None:
-    """Keep several calls in progress until killed: one circuit probe, and one call per key."""
+    """Keep calls in progress until this process is killed: one circuit probe, one call per key."""
     probe, *keyed_services = job.services
     inner_event = Event()
 
@@ -382,7 +382,7 @@ def hold_calls(job: Job) -> None:
 
 
 def claims(job: Job) -> None:
-    """Make calls with a new key each time, from several threads."""
+    """Make calls from several threads, each call with a new key."""
 
     def call_in_thread(manager: ConnectorManager, thread: int) -> None:
         for number in range(job.calls):
@@ -412,7 +412,7 @@ def claims(job: Job) -> None:
 
 
 def claim(job: Job) -> None:
-    """Claim one key after another, and report each completed one."""
+    """Make calls with one new key after another, and report each completed key."""
     with open_manager(job) as manager:
         begin()
         numbers = iter(range(10**9))
@@ -430,7 +430,7 @@ def claim(job: Job) -> None:
 
 
 def fork(job: Job) -> None:
-    """Use the store, fork, and use it in every child and in the parent."""
+    """Use the store, fork, and use the store in every child and in the parent."""
     with open_manager(job) as manager:
         turns = FailureSchedule(0)
         begin()
@@ -457,7 +457,7 @@ def fork(job: Job) -> None:
 
 
 def _in_child(job: Job, manager: ConnectorManager) -> None:
-    """Use the store in a forked child, and exit in any case."""
+    """Use the store in a forked child; the child then exits, whatever happens."""
     code = 1
     try:
         _use_manager(job, manager)
@@ -469,7 +469,7 @@ def _in_child(job: Job, manager: ConnectorManager) -> None:
 
 
 def _use_manager(job: Job, manager: ConnectorManager) -> None:
-    """Call, with and without a key, in this thread and in another."""
+    """Make calls with and without a key, in this thread and in another one."""
 
     def use_manager() -> None:
         turns = FailureSchedule(0)

@@ -19,7 +19,7 @@ PAGES: Final = (
 
 
 def stream(content: bytes, fields: str = "") -> bytes:
-    """Return a stream with these fields."""
+    """Return a PDF stream with this content and these dictionary entries."""
     return b"<< %s /Length %d >>\nstream\n%s\nendstream" % (
         fields.encode(),
         len(content),
@@ -28,7 +28,7 @@ def stream(content: bytes, fields: str = "") -> bytes:
 
 
 def catalog(fields: str = "") -> bytes:
-    """Return a catalog with metadata and further fields."""
+    """Return a PDF catalog with metadata and these further entries."""
     return f"<< /Type /Catalog /Pages 2 0 R /Metadata 4 0 R {fields} >>".encode()
 
 

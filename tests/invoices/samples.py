@@ -192,7 +192,7 @@ def full_invoice() -> Invoice:
 
 
 def with_field(value: Any, path: str, new: Any) -> Any:
-    """The value with one field replaced; a path is like 'lines[0].quantity'."""
+    """The invoice with one field replaced; its path has a form like 'lines[0].quantity'."""
     head, _, remainder = path.partition(".")
     parts = re.fullmatch(r"(\w+)(?:\[(\d+)\])?", head)
     assert parts is not None
@@ -210,7 +210,7 @@ def with_field(value: Any, path: str, new: Any) -> Any:
 def received_invoice(
     writer: Callable[[Invoice], bytes], old: str, new: str, **fields: Any
 ) -> Invoice:
-    """Return the invoice of a written document in which one text is replaced."""
+    """Write an invoice, replace one text of the document, and return the invoice read from it."""
     body = writer(small_invoice(**fields))
     assert old.encode() in body
     reader = read_ubl if writer is write_ubl else read_cii

@@ -1,4 +1,4 @@
-"""Damaged files of national formats are refused with an error of moorage, and never another one."""
+"""Damaged files of national formats are read, or refused with an error of moorage."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ READERS: list[tuple[Callable[[bytes], Any], bytes]] = [
 
 @st.composite
 def _damages(draw: st.DrawFn, body: bytes) -> bytes:
-    """A file in which one to three texts or elements are replaced, repeated or missing."""
+    """The file with one to three texts or elements replaced, repeated or removed."""
     pattern = rb"(?<=[>;])[^<>;]*(?=[<;])|<(\w+)>[^<]*</\1>"
     for _ in range(draw(st.integers(1, 3))):
         places = [match.span() for match in re.finditer(pattern, body)]

@@ -65,7 +65,7 @@ LINE = InvoiceLine(
 
 
 def _ksef(**fields: Any) -> KsefInvoice:
-    """A valid invoice; fields of the invoice and of the file."""
+    """A valid FA(3) invoice; arguments are fields of the invoice or the file."""
     details: dict[str, Any] = {"created_at": NOW}
     details |= {name: fields.pop(name) for name in list(fields) if hasattr(KsefInvoice, name)}
     values: dict[str, Any] = {
@@ -197,7 +197,7 @@ def _invoices(draw: st.DrawFn) -> KsefInvoice:
 @settings(max_examples=60, deadline=None)
 @given(_invoices())
 def test_written_file_fits_the_schema_and_is_read_back(ksef: KsefInvoice) -> None:
-    """Every invoice becomes a file that fits the schema; reading and writing keep its bytes."""
+    """Each invoice becomes a file that fits the schema; reading and rewriting keeps its bytes."""
     body = write_fa3(ksef)
     received_invoice = read_fa3(body)
 
@@ -258,7 +258,7 @@ def test_buyer_is_identified_by_its_country(vat_id: str | None, element: str) ->
 
 
 def test_reverse_charge_at_home_and_abroad_differ() -> None:
-    """Reverse charge has one rate for Polish buyers, another for all others, and a note."""
+    """With reverse charge, the rate depends on whether the buyer is Polish, and a note is added."""
     lines = [_line("AE", "0")]
     domestic = write_fa3(_ksef(lines=lines))
     abroad = write_fa3(_ksef(lines=lines, buyer=attrs.evolve(BUYER, vat_id="DE123456789")))
@@ -272,7 +272,7 @@ def test_reverse_charge_at_home_and_abroad_differ() -> None:
 
 
 def test_supply_within_the_eu_has_the_sellers_prefix() -> None:
-    """A supply within the EU has the seller's country prefix and the period of the supply."""
+    """A supply within the EU has the seller's country prefix and states its period."""
     body = write_fa3(
         _ksef(
             lines=[_line("K", "0")],
@@ -289,7 +289,7 @@ def test_supply_within_the_eu_has_the_sellers_prefix() -> None:
 
 
 def test_credit_note_has_negative_amounts() -> None:
-    """A credit note becomes a correction with the differences, and names the corrected invoice."""
+    """A credit note is written as a correction with the differences, and names its invoice."""
     ksef = _ksef(
         type_code="381",
         preceding=[PrecedingInvoice(number="FV/1", issue_date=date(2026, 11, 1))],
@@ -309,7 +309,7 @@ def test_credit_note_has_negative_amounts() -> None:
 
 
 def test_foreign_currency_states_vat_in_zloty() -> None:
-    """VAT of a foreign currency is converted with the exchange rate."""
+    """An invoice in a foreign currency also states its VAT in zloty, by the exchange rate."""
     body = write_fa3(_ksef(currency="EUR", exchange_rate=Decimal("4.25")))
 
     assert b"<P_14_1>6.89</P_14_1><P_14_1W>29.28</P_14_1W>" in body
@@ -345,7 +345,7 @@ def test_means_of_payment_without_untdid_4461_code_is_read_as_zzz_with_its_name(
 
 
 def test_accounts_without_means_are_read() -> None:
-    """A payment may have only accounts, or only a means of payment."""
+    """A file may state only bank accounts, or only a means of payment."""
     account = b"<RachunekBankowy><NrRB>PL61109010140000071219812874</NrRB></RachunekBankowy>"
     body = write_fa3(_ksef(due_date=date(2026, 12, 9)))
     body = body.replace(b"</Platnosc>", account + b"</Platnosc>")
@@ -357,7 +357,7 @@ def test_accounts_without_means_are_read() -> None:
 
 
 def test_repeated_elements_are_read_once() -> None:
-    """Of several contacts and due dates, the first is read."""
+    """If a file has several contacts or due dates, only the first is read."""
     body = write_fa3(full_ksef())
     for tag in (b"DaneKontaktowe", b"TerminPlatnosci", b"Umowy", b"Zamowienia"):
         start, end = body.index(b"<%s>" % tag), body.index(b"</%s>" % tag) + len(tag) + 3
@@ -378,7 +378,7 @@ def test_line_with_only_amount_is_read_as_one_unit_at_this_price() -> None:
 
 
 def test_line_with_gross_price_is_read_without_vat() -> None:
-    """A line may state its price and amount with VAT, and the rate of its currency."""
+    """A line whose price and amount include VAT is read with its price and amount without VAT."""
     body = write_fa3(_ksef(currency="EUR", exchange_rate=Decimal("4.25")))
     body = body.replace(b"<KursWalutyZ>4.25</KursWalutyZ>", b"")
     body = body.replace(b"<P_9A>9.99</P_9A>", b"<P_9B>12.29</P_9B>")
@@ -478,7 +478,7 @@ SPOILED: list[tuple[str, str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize("rule,field,fields", SPOILED)
 def test_spoiled_invoice_is_refused(rule: str, field: str, fields: dict[str, Any]) -> None:
-    """An invoice that violates a rule is not written; the violation names element and field."""
+    """An invoice that violates a rule is not written; the error names the element and field."""
     ksef = _ksef(**fields)
 
     assert (rule, field) in _rules(ksef)
@@ -497,7 +497,7 @@ def test_wrong_total_is_refused() -> None:
 
 
 def test_unknown_rate_is_read_without_the_checks() -> None:
-    """A VAT rate that FA(3) lacks is refused; with checks turned off its category is unknown."""
+    """A VAT rate unknown to FA(3) is refused; without checks, its category is read as unknown."""
     body = write_fa3(_ksef()).replace(b"<P_12>23<", b"<P_12>19<")
 
     assert ("P_12", "lines[0].rate") in _rules(body)
@@ -516,7 +516,7 @@ def test_incomplete_file_is_read_without_the_checks() -> None:
 
 
 def test_many_problems_are_counted() -> None:
-    """The error message lists twenty violations, and counts further violations."""
+    """The error message lists twenty violations, and states how many more there are."""
     with pytest.raises(InvalidData, match=r"and \d+ more"):
         write_fa3(_ksef(lines=[attrs.evolve(LINE, name=None)] * 30))
 
@@ -561,7 +561,7 @@ WRONG: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize("field,value", WRONG)
 def test_fields_of_wrong_types_are_refused(field: str, value: Any) -> None:
-    """A field of a wrong type is refused with its name."""
+    """A field of a wrong type is refused; the error names the field."""
     with pytest.raises(InvalidData) as refusal:
         attrs.evolve(_ksef(), **{field: value})
 
@@ -569,7 +569,7 @@ def test_fields_of_wrong_types_are_refused(field: str, value: Any) -> None:
 
 
 def test_only_invoices_are_written() -> None:
-    """Any value but an invoice is refused."""
+    """`write_fa3` refuses a value that is not a KSeF invoice."""
     with pytest.raises(InvalidData, match="KsefInvoice"):
         write_fa3("invoice")  # type: ignore[arg-type] # the mistake
 
@@ -592,7 +592,7 @@ def test_number_has_a_check_sum(text: str, is_valid: bool) -> None:
 
 
 def upo(document: bytes, heading: str = "") -> bytes:
-    """A receipt for one file."""
+    """A KSeF receipt for one file."""
     digest = b64encode(sha256(document).digest()).decode()
     return (
         '<Potwierdzenie xmlns="http://upo.schematy.mf.gov.pl/KSeF/v4-3">'
@@ -607,7 +607,7 @@ def upo(document: bytes, heading: str = "") -> bytes:
 
 
 def test_receipt_proves_which_file_was_accepted() -> None:
-    """A KSeF receipt has the number of each file, and finds a file's number by its bytes."""
+    """A KSeF receipt states each file's number, which can be found by the file's bytes."""
     document = write_fa3(_ksef())
     pages = "<OpisPotwierdzenia><Strona>1</Strona><LiczbaStron>2</LiczbaStron></OpisPotwierdzenia>"
     receipt = read_upo(upo(document, pages))
@@ -643,7 +643,7 @@ BAD_RECEIPTS: list[tuple[bytes, bytes, str]] = [
 
 @pytest.mark.parametrize("old,new,words", BAD_RECEIPTS)
 def test_other_receipts_are_refused(old: bytes, new: bytes, words: str) -> None:
-    """An incomplete receipt is refused; the error contains the missing element."""
+    """An incomplete receipt is refused; the error names the missing element."""
     body = upo(b"x")
     assert old in body
 

@@ -171,7 +171,7 @@ def test_every_field_survives() -> None:
 
 
 def test_account_of_the_buyer_is_the_reference_for_the_administration() -> None:
-    """The seller's RiferimentoAmministrazione is BT-19; the buyer's reference has no element."""
+    """The seller's RiferimentoAmministrazione carries BT-19; the buyer's reference is left out."""
     text = write_fatturapa(small_fattura(accounting_cost="UFF-1", buyer_reference="BR-1")).decode()
 
     assert "<RiferimentoAmministrazione>UFF-1</RiferimentoAmministrazione>" in text
@@ -180,7 +180,7 @@ def test_account_of_the_buyer_is_the_reference_for_the_administration() -> None:
 
 @pytest.mark.parametrize("element", [b"DatiOrdineAcquisto", b"DatiContratto", b"DatiRicezione"])
 def test_codes_are_read_from_each_related_document(element: bytes) -> None:
-    """CUP and CIG codes may be part of the order, the contract or the receipt."""
+    """CUP and CIG codes are read from the order, the contract or the receipt."""
     body = write_fatturapa(small_fattura(project="C12D34", tender="Z123"))
     received_invoice = read_fatturapa(body.replace(b"DatiOrdineAcquisto", element))
 
@@ -216,7 +216,7 @@ def test_public_office_is_addressed_by_its_endpoint() -> None:
 
 
 def test_foreign_buyer_gets_the_code_for_abroad() -> None:
-    """A buyer abroad has no code and no Italian postal code."""
+    """For a buyer abroad, the file has the code for foreign buyers and no Italian postal code."""
     address = PostalAddress(
         line1="Markt 2", city="Bonn", postal_code="53111", region="NRW", country="DE"
     )
@@ -233,7 +233,7 @@ def test_foreign_buyer_gets_the_code_for_abroad() -> None:
 
 
 def test_split_payment_leaves_the_vat_to_the_state() -> None:
-    """With vat_due 'S' the payment is without VAT, and the amount due is read back with it."""
+    """With vat_due 'S' the payment excludes the VAT; the amount due is read back with the VAT."""
     fattura = small_fattura(vat_due="S", payment=PaymentInstructions(code="58"))
     body = write_fatturapa(fattura)
     received_invoice = read_fatturapa(body)
@@ -253,7 +253,7 @@ def test_means_of_payment_without_a_code_are_named_by_their_text() -> None:
 
 
 def test_long_notes_are_split() -> None:
-    """A note of more than 200 characters becomes several."""
+    """A note of more than 200 characters is split into several notes."""
     received_invoice = read_fatturapa(write_fatturapa(small_fattura(notes=[Note("x" * 450)])))
 
     assert [len(note.text or "") for note in received_invoice.invoice.notes] == [200, 200, 50]
@@ -277,7 +277,7 @@ def test_percentage_of_a_line_is_read_as_an_amount() -> None:
 
 
 def test_natural_person_is_read_by_both_names() -> None:
-    """The names of a natural person are joined, and the house number follows the street."""
+    """First and last name of a person are joined, and the house number follows the street."""
     body = write_fatturapa(small_fattura())
     body = body.replace(
         b"<Denominazione>Beta Srl</Denominazione>", b"<Nome>Ada</Nome><Cognome>Neri</Cognome>"
@@ -357,7 +357,7 @@ SPOILED_INVOICES: list[tuple[str, str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize("rule, field, fields", SPOILED_INVOICES)
 def test_spoiled_invoice_is_refused(rule: str, field: str, fields: dict[str, Any]) -> None:
-    """An invoice that fails a check is not written; the violation names check and field."""
+    """An invoice that fails a check is not written; the error names the check and the field."""
     fattura = small_fattura(**fields)
 
     assert (rule, field) in _codes(fattura)
@@ -428,7 +428,7 @@ def test_other_documents_are_refused(body: bytes, words: str) -> None:
 
 
 def test_file_with_several_invoices_is_refused() -> None:
-    """A file with several invoices is refused; the remedy is to split it."""
+    """A file with several invoices is refused; the error says to split it."""
     body = write_fatturapa(small_fattura())
     start, end = body.index(b"<FatturaElettronicaBody>"), body.index(b"</p:")
 
@@ -453,7 +453,7 @@ def test_large_file_is_refused() -> None:
 
 
 def test_many_problems_are_counted() -> None:
-    """The message lists twenty violations, and counts further violations."""
+    """The error message lists twenty violations, and states how many more there are."""
     lines = [attrs.evolve(_FREE, name=None) for _ in range(15)]
 
     with pytest.raises(InvalidData, match=r"and \d+ more"):
@@ -461,7 +461,7 @@ def test_many_problems_are_counted() -> None:
 
 
 def test_file_name_is_made_of_transmitter_and_progressive() -> None:
-    """The name of a file has the transmitter and one to five letters or digits."""
+    """A file's name consists of the transmitter and a code of one to five letters or digits."""
     assert small_fattura().file_name == "IT01234567890_00001.xml"
     with pytest.raises(InvalidData, match="00001"):
         _ = small_fattura(progressive="2026/00001").file_name
@@ -492,7 +492,7 @@ WRONG_FIELDS: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize("field, value", WRONG_FIELDS)
 def test_fields_of_wrong_types_are_refused(field: str, value: Any) -> None:
-    """A field of a wrong type or form is refused with its name."""
+    """A field of a wrong type or form is refused; the error names the field."""
     with pytest.raises(InvalidData) as refusal:
         attrs.evolve(small_fattura(), **{field: value})
 
@@ -500,13 +500,13 @@ def test_fields_of_wrong_types_are_refused(field: str, value: Any) -> None:
 
 
 def test_only_invoices_are_written() -> None:
-    """Any value but an invoice is refused."""
+    """`write_fatturapa` refuses a value that is not a FatturaPA invoice."""
     with pytest.raises(InvalidData, match="FatturaPa"):
         write_fatturapa("invoice")  # type: ignore[arg-type] # the mistake
 
 
 def test_exemption_reasons_belong_to_their_nature() -> None:
-    """A VAT category's exemption reason is written as the law that its summary names."""
+    """The reason for a VAT exemption is written, and read back as the reason of its category."""
     line = attrs.evolve(LINE, vat_category="G", vat_rate=None)
     exemptions = [VatExemption(category="G", reason="Art. 8"), VatExemption(reason_code="x")]
     received_invoice = read_fatturapa(
@@ -517,7 +517,7 @@ def test_exemption_reasons_belong_to_their_nature() -> None:
 
 
 def test_withholding_of_wrong_type_is_refused() -> None:
-    """A withholding without its type is refused with the field."""
+    """A withholding without a type is refused; the error names the field."""
     fattura = small_fattura(
         withholdings=[Withholding(amount=Decimal(1), rate=Decimal(20), reason="A")]
     )
@@ -579,7 +579,7 @@ def test_each_notice_of_sdi_is_read_as_state_of_sent_invoice(
 
 
 def test_rejection_names_its_reasons() -> None:
-    """A rejection has the SdI's codes; a time without a zone is left out."""
+    """A rejection by the SdI is read with its error codes; a time without a zone is left out."""
     notice = read_sdi_notice(
         _notice(
             "NotificaScarto",
@@ -605,7 +605,7 @@ BAD_NOTICES = [
 
 @pytest.mark.parametrize("body, words", BAD_NOTICES)
 def test_other_notices_are_refused(body: bytes, words: str) -> None:
-    """An incomplete notice to the sender is refused."""
+    """A notice of the SdI to the sender is refused if it is incomplete."""
     with pytest.raises(InvalidData, match=words):
         read_sdi_notice(body)
 
@@ -636,7 +636,7 @@ def test_older_preceding_invoice_is_accepted() -> None:
 
 
 def test_value_can_be_pickled() -> None:
-    """An invoice goes through a queue of another process, and its repr shows no party."""
+    """An invoice can be sent to another process through a queue, and its repr shows no party."""
     value = full_fattura()
 
     assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301 - made by the test

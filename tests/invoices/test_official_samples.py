@@ -91,7 +91,7 @@ def _cases(folder: Path) -> Iterator[tuple[str, bytes, list[tuple[str, str]]]]:
 
 
 def _results(folder: str, profile: Profile) -> Counter[str]:
-    """Count the expected errors that are reported, or missed, or refused while reading."""
+    """Count the expected errors by result: reported, missed, or refused while the file is read."""
     ids = {rule.id for rule in profile.rules}
     counts: Counter[str] = Counter()
     for _, body, rules in _cases(FOLDER / folder):

@@ -1,4 +1,4 @@
-"""Invoices are checked before they become values that a vendor sends."""
+"""Invoices are checked before they become documents that a vendor sends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.invoices.samples import BUYER, small_invoice
 
 
 def test_invoice_goes_to_its_buyer() -> None:
-    """An invoice becomes a document for Peppol, to the buyer's electronic address."""
+    """An invoice becomes a Peppol document that is addressed to the buyer's electronic address."""
     outgoing = outgoing_invoice(small_invoice())
 
     assert write_invoice(small_invoice(), PEPPOL) == outgoing.document
@@ -35,7 +35,7 @@ def test_document_keeps_its_bytes_and_its_syntax() -> None:
 
 
 def test_invoice_is_written_in_the_syntax() -> None:
-    """The syntax and the profile are those of the document."""
+    """An outgoing invoice is written in the requested syntax and profile."""
     outgoing = outgoing_invoice(small_invoice(), profile=EN16931, syntax="cii")
 
     assert write_invoice(small_invoice(), syntax="cii") == outgoing.document

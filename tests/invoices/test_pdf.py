@@ -68,7 +68,7 @@ def test_embedded_invoice_is_read_again(pdf: bytes) -> None:
 
 
 def test_catalog_and_file_are_described() -> None:
-    """The catalog, the specification and the file have the entries that PDF/A-3 requires."""
+    """The catalog, the file specification and the embedded file have the entries of PDF/A-3."""
     embedded_pdf = PdfFile(embed_in(table_pdf(usual_objects("/Lang (de)"), "/Info 3 0 R")))
     root = embedded_pdf.fields(embedded_pdf.trailer["Root"])
     (specification,) = embedded_pdf.items(root["AF"])
@@ -93,7 +93,7 @@ def test_catalog_and_file_are_described() -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_level_is_that_of_the_document(level: str) -> None:
-    """The level and the relationship follow from the specification identifier."""
+    """The invoice's specification identifier decides conformance level and relationship."""
     identifier, relationship = LEVELS[level]
     document = CII.replace(b">urn:cen.eu:en16931:2017<", f">{identifier}<".encode())
     embedded_pdf = embed_in(SHAPES[0], document)
@@ -206,7 +206,7 @@ def test_unfit_invoice_is_refused(invoice: Any, options: dict[str, Any], field: 
 
 
 def test_name_in_utf_8_is_read() -> None:
-    """A name that is written in UTF-8, as PDF 2.0 allows, is read."""
+    """A file name that is written in UTF-8, as PDF 2.0 allows, is read."""
     specification = b"<< /F (\xef\xbb\xbffactur-x.xml) /EF << /F 6 0 R >> >>"
     pdf = table_pdf([*usual_objects("/AF [5 0 R]"), specification, stream(b"<a/>")])
 

@@ -140,7 +140,7 @@ SPOILED_PEPPOL = [
 def test_spoiled_invoice_is_refused_by_peppol(
     rule: str, field: str, path: str, value: object
 ) -> None:
-    """Each rule of Peppol names the field that violates it."""
+    """A violation of each Peppol rule is reported with the field that violates it."""
     valid = _drafts(PEPPOL)["full"]
 
     assert not [item for item in validate(valid, PEPPOL) if item.rule == rule]
@@ -249,7 +249,7 @@ RECOMMENDED = [
 def test_spoiled_invoice_is_refused_by_xrechnung(
     rule: str, field: str, draft: str, path: str, value: object
 ) -> None:
-    """Each rule of XRechnung names the field that violates it."""
+    """A violation of each XRechnung rule is reported with the field that violates it."""
     valid = _drafts(XRECHNUNG)[draft]
 
     assert rule not in {item.rule for item in validate(valid, XRECHNUNG)}
@@ -263,7 +263,7 @@ def test_spoiled_invoice_is_refused_by_xrechnung(
 def test_recommendation_is_reported_but_not_enforced(
     rule: str, field: str, draft: str, path: str, value: object
 ) -> None:
-    """A rule that XRechnung only recommends is reported, and `check` accepts the invoice."""
+    """A violated recommendation of XRechnung is reported, but `check` accepts the invoice."""
     valid = _drafts(XRECHNUNG)[draft]
     spoiled = with_field(valid, path, value)
     other_rules = {item.rule for item in validate(valid, XRECHNUNG)}
@@ -275,7 +275,7 @@ def test_recommendation_is_reported_but_not_enforced(
 
 
 def test_recommendations_alone_are_accepted() -> None:
-    """An invoice that only ignores recommendations is written."""
+    """An invoice that violates only recommendations is written."""
     invoice = attrs.evolve(PLAIN, delivery=None)
 
     assert [item.rule for item in validate(invoice, XRECHNUNG)] == ["BR-DE-TMP-32"]
@@ -327,7 +327,7 @@ def test_several_notes_are_for_german_parties() -> None:
 
 
 def test_period_of_a_line_may_be_open() -> None:
-    """A line's period is compared with the invoice's only where both periods have a day."""
+    """Starts or ends of a line's and an invoice's period are compared only if both are given."""
     line = attrs.evolve(LINE, period=Period(start=date(2026, 11, 1)))
     period = Period(end=date(2026, 11, 30))
 

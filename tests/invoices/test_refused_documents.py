@@ -79,7 +79,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("body", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_and_foreign_documents_are_refused(body: bytes) -> None:
-    """A document with a DTD, of another kind, or that is not XML, has a typed error."""
+    """A document with a DTD, of another kind, or that is not XML raises a typed error."""
     with pytest.raises(InvalidData):
         read_ubl(body)
 
@@ -166,7 +166,7 @@ GARBAGE = [
 def test_unreadable_element_is_named(
     writer: Callable[[Invoice], bytes], old: bytes, new: bytes, field: str
 ) -> None:
-    """An element that cannot be read has a typed error with its path."""
+    """An element that cannot be read raises a typed error with its path."""
     body = writer(small_invoice())
     assert old in body
 
@@ -229,6 +229,6 @@ def test_numbers_of_an_unusual_size_are_refused(number: str) -> None:
 
 @pytest.mark.untraced
 def test_document_of_too_many_elements_is_refused() -> None:
-    """Small elements take much more memory than their bytes, so their number is bounded."""
+    """A document with too many elements is refused, since small elements need much memory."""
     with pytest.raises(InvalidData, match="too many elements"):
         read_ubl(b"<Invoice>" + b"<a/>" * 500_000 + b"</Invoice>")

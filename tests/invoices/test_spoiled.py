@@ -108,7 +108,7 @@ MISSING = [
 
 @pytest.mark.parametrize("rule, field", MISSING)
 def test_missing_field_is_named(rule: str, field: str) -> None:
-    """A missing field violates its rule, which names the field."""
+    """A missing field violates its rule, and the violation names the field."""
     assert (rule, field) in _violated_rules(with_field(STATED, field, None))
 
 
@@ -205,7 +205,7 @@ SPOILED = [
 
 @pytest.mark.parametrize("rule, field, path, value", SPOILED)
 def test_spoiled_field_is_named(rule: str, field: str, path: str, value: object) -> None:
-    """A wrong value violates its rule, which names the field."""
+    """A wrong value violates its rule, and the violation names the field."""
     assert (rule, field) in _violated_rules(with_field(STATED, path, value))
 
 

@@ -137,7 +137,7 @@ def test_every_field_survives(syntax: Syntax) -> None:
 
 
 def test_equal_invoices_give_equal_bytes() -> None:
-    """Trailing zeros of numbers make no difference."""
+    """Invoices whose numbers differ only in trailing zeros are written as equal bytes."""
     line = attrs.evolve(LINE, quantity=Decimal("3.000"), net_price=Decimal("9.990"))
 
     assert write_ubl(small_invoice(lines=[line])) == write_ubl(small_invoice())
@@ -204,7 +204,7 @@ def test_cii_is_written_as_the_schema_orders() -> None:
 
 
 def test_ubl_writes_credit_note_as_credit_note() -> None:
-    """UBL writes a credit note as CreditNote, with its due date and project elsewhere."""
+    """UBL writes a credit note as CreditNote, which has due date and project in other elements."""
     note = small_invoice(type_code="381", project="P-7")
     body = write_ubl(note)
 
@@ -286,7 +286,7 @@ def test_cii_writes_groups_that_its_schema_requires() -> None:
 
 
 def test_missing_total_of_vat_is_that_of_the_categories() -> None:
-    """CII may leave the total VAT out; it is the sum of the categories."""
+    """If a CII document lacks the total VAT, it is the sum over the categories."""
     total = b'<ram:TaxTotalAmount currencyID="EUR">5.69</ram:TaxTotalAmount>'
     body = write_cii(small_invoice())
     assert total in body
@@ -310,7 +310,7 @@ def test_missing_total_of_vat_is_that_of_the_categories() -> None:
     ],
 )
 def test_wrong_types_are_refused(path: str, value: Any) -> None:
-    """A field refuses values that XML cannot carry exactly."""
+    """A field refuses a value that XML cannot represent exactly."""
     with pytest.raises(InvalidData) as excinfo:
         small_invoice(**{path: value})
 
@@ -397,7 +397,7 @@ def test_creditor_identifier_needs_no_seller() -> None:
 
 
 def test_contact_may_be_a_department() -> None:
-    """A CII contact with a department's name in place of a person's gets this name."""
+    """If a CII contact has a department's name but no person's, this name is read."""
     read_back = received_invoice(write_cii, "PersonName", "DepartmentName")
 
     assert read_back.seller is not None
@@ -417,7 +417,7 @@ def test_other_taxes_are_not_vat() -> None:
 
 
 def test_same_currency_for_vat_is_read_and_reported() -> None:
-    """A tax currency equal to the invoice's own has its own total; Peppol refuses it."""
+    """If the tax currency is the invoice's own, it has its own total, which Peppol refuses."""
     other = '<cac:TaxTotal><cbc:TaxAmount currencyID="EUR">5.69</cbc:TaxAmount></cac:TaxTotal>'
     read_back = received_invoice(
         write_ubl,
@@ -431,7 +431,7 @@ def test_same_currency_for_vat_is_read_and_reported() -> None:
 
 
 def test_base_quantity_of_the_gross_price_counts() -> None:
-    """CII may state the base quantity with the gross price only."""
+    """CII may state the base quantity with the gross price alone, and it is read."""
     read_back = received_invoice(
         write_cii,
         "<ram:NetPriceProductTradePrice>",
@@ -470,7 +470,7 @@ def test_line_without_a_price_has_no_net_amount() -> None:
 
 
 def test_totals_do_not_depend_on_the_decimal_context() -> None:
-    """A caller's decimal context with few digits changes no amount and no rule."""
+    """A caller's decimal context with few digits changes no amount and no result of a rule."""
     allowance = AllowanceCharge(
         amount=Decimal("1234.56"), reason="Deal", vat_category="S", vat_rate=Decimal(19)
     )
@@ -495,7 +495,7 @@ def test_large_amounts_keep_their_cents() -> None:
 
 @pytest.mark.parametrize("function", [validate, write_invoice, write_ubl, write_cii])
 def test_arguments_of_a_wrong_type_are_named(function: Any) -> None:
-    """A text is refused in place of an invoice or a profile."""
+    """A str in place of an invoice or a profile is refused; the error names the argument."""
     for arguments, field in ((("x",), "invoice"), ((small_invoice(), "peppol"), "profile")):
         with pytest.raises(InvalidData) as excinfo:
             function(*arguments)

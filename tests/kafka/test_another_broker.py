@@ -69,7 +69,7 @@ def publish(server: PrivateTansu, topic: str, total: int) -> list[PublishReceipt
 
 
 def read(server: PrivateTansu, topic: str, total: int) -> list[SinkRecord]:
-    """Read records in a pipeline that stops, and commits, after this many."""
+    """Read records in a pipeline that stops after this many and commits them."""
     records: list[SinkRecord] = []
 
     async def run() -> None:
@@ -87,7 +87,7 @@ def read(server: PrivateTansu, topic: str, total: int) -> list[SinkRecord]:
 
 
 def test_each_record_is_read_at_its_receipt_position(server: PrivateTansu, topic: str) -> None:
-    """Each record is read at its receipt's position, and records of one key in their order."""
+    """Each record is read at its receipt's position, and records with one key keep their order."""
     receipts = publish(server, topic, TOTAL)
     records = read(server, topic, TOTAL)
 
@@ -102,7 +102,7 @@ def test_each_record_is_read_at_its_receipt_position(server: PrivateTansu, topic
 
 
 def test_next_member_goes_on_after_the_committed_records(server: PrivateTansu, topic: str) -> None:
-    """After a pipeline ends cleanly its positions are committed, so the next repeats nothing."""
+    """A pipeline that ends cleanly commits its positions, so the next one repeats no record."""
     publish(server, topic, 10)
     first = read(server, topic, 10)
     publish(server, topic, 10)

@@ -110,7 +110,7 @@ def test_message_too_large_for_librdkafka_is_refused(cluster: KafkaCluster, is_a
 def test_topic_that_cannot_be_used_is_refused_before_anything_is_sent(
     cluster: KafkaCluster, code: int, kind: type[ConnectorError], is_async: bool
 ) -> None:
-    """A topic that is missing, forbidden or without leader raises a typed error without a wait."""
+    """A missing, forbidden or leaderless topic raises a typed error at once."""
     cluster.fail_topic(TOPIC, code)
     with KafkaLab(cluster.servers, is_async=is_async) as lab:
         with pytest.raises(kind) as caught:
@@ -158,7 +158,7 @@ def test_lost_acknowledgements_are_repeated_without_duplicates(
 def test_message_in_flight_at_the_deadline_may_be_stored(
     cluster: KafkaCluster, is_async: bool
 ) -> None:
-    """After a late acknowledgement the outcome is unknown; the next call has a new producer."""
+    """If no acknowledgement comes in time, the outcome is unknown and the producer is replaced."""
     with KafkaLab(cluster.servers, is_async=is_async) as lab:
         lab.publish(TOPIC, Message(b"1"))
         cluster.set_delay(2_000)
@@ -174,7 +174,7 @@ def test_message_in_flight_at_the_deadline_may_be_stored(
 
 @IN_BOTH_MODES
 def test_nothing_is_sent_after_a_call_has_ended(cluster: KafkaCluster, is_async: bool) -> None:
-    """A message that waited for a broker at its deadline is not sent when the broker returns."""
+    """A message still waiting for a broker at its deadline is not sent when the broker returns."""
     with KafkaLab(cluster.servers, is_async=is_async) as lab:
         lab.publish(TOPIC, Message(b"1"))
         cluster.set_down(is_down=True)
@@ -406,7 +406,7 @@ def test_producer_that_is_closed_stops_waiting_for_the_cluster() -> None:
 
 
 def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without confluent-kafka, the error contains the extra to install."""
+    """Without confluent-kafka, the error states which extra to install."""
     monkeypatch.setattr(sys, "path", [])
     for make in (Kafka(servers="one:9092").publisher, Kafka(servers="one:9092").async_publisher):
         with pytest.raises(ConfigurationError, match="kafka"):

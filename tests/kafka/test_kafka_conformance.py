@@ -25,7 +25,7 @@ PASSWORD = "open-sesame"
 
 
 class ClusterNetwork:
-    """The network faults that a mock cluster can show by itself."""
+    """The network faults that a mock cluster can simulate by itself."""
 
     def __init__(self, cluster: KafkaCluster) -> None:
         self._cluster = cluster
@@ -37,13 +37,13 @@ class ClusterNetwork:
         return self._cluster.requests
 
     def withhold(self) -> None:
-        """Answer nothing for a minute."""
+        """Make the cluster answer no request for a minute."""
         self._cluster.set_delay(60_000)
 
     withhold_responses = withhold
 
     def cut_connections(self) -> None:
-        """Close the connections, and refuse new connections."""
+        """Make the cluster close its connections and refuse new ones."""
         self._cluster.set_down(is_down=True)
 
     def cut_after(self, responses: int) -> None:
@@ -51,7 +51,7 @@ class ClusterNetwork:
         raise AssertionError("the mock cluster cannot count its responses")
 
     def restore(self) -> None:
-        """Answer at once, and accept connections."""
+        """Make the cluster answer at once and accept connections again."""
         self._cluster.set_delay(0)
         self._cluster.set_down(is_down=False)
 
@@ -130,13 +130,13 @@ NOT_BY_ITSELF = {"connection_cut_at_each_point", "unanswered_write_is_unknown"}
 
 
 def applicable(checks: Iterable[Any]) -> list[Any]:
-    """Return the checks whose faults the mock cluster can show."""
+    """Return the checks whose faults the mock cluster can simulate."""
     return [check for check in checks if name_of(check) not in NOT_BY_ITSELF]
 
 
 @pytest.mark.parametrize("check", applicable(connector_conformance.NETWORK_CHECKS), ids=name_of)
 def test_synchronous_connector_with_faults(check: connector_conformance.Check) -> None:
-    """The synchronous Kafka connector passes the checks of a broken network."""
+    """With network faults, the synchronous Kafka connector passes the checks of the kit."""
     with KafkaCluster(orders=4, noise=4) as cluster:
         check(subject(cluster, is_async=False, network=ClusterNetwork(cluster)))
 
@@ -145,6 +145,6 @@ def test_synchronous_connector_with_faults(check: connector_conformance.Check) -
     "check", applicable(connector_conformance.ASYNC_NETWORK_CHECKS), ids=name_of
 )
 def test_asynchronous_connector_with_faults(check: connector_conformance.AsyncCheck) -> None:
-    """The asynchronous Kafka connector passes the checks of a broken network."""
+    """With network faults, the asynchronous Kafka connector passes the checks of the kit."""
     with KafkaCluster(orders=4, noise=4) as cluster:
         asyncio.run(check(subject(cluster, is_async=True, network=ClusterNetwork(cluster))))

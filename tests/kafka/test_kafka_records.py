@@ -33,7 +33,7 @@ class StoredMessage:
         return [("trace", b"7")]
 
     def timestamp(self) -> tuple[int, int]:
-        """Return that there is no time."""
+        """Return the value for a message without a timestamp."""
         return 0, 0
 
     def value(self) -> bytes:
@@ -51,7 +51,7 @@ class UnreadableMessage(StoredMessage):
     """A message whose headers the Kafka client cannot decode."""
 
     def headers(self) -> None:
-        """Fail as the Kafka client does."""
+        """Raise the error that the Kafka client raises."""
         raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
 
 
@@ -76,7 +76,7 @@ def test_record_has_the_fields_of_its_message() -> None:
 
 @pytest.mark.parametrize("is_one_topic", [True, False])
 def test_runs_of_partitions(is_one_topic: bool) -> None:
-    """A batch has a run for each change of the partition; without messages it has none."""
+    """A batch has a new run at each change of the partition; an empty batch has no run."""
     messages = [StoredMessage(partition=number, offset=n) for n, number in enumerate([1, 1, 2, 1])]
     batch = records_of(messages, is_one_topic=is_one_topic)
     assert [(("orders", 1), [1, 1]), (("orders", 2), [1]), (("orders", 1), [1])] == [
@@ -87,6 +87,6 @@ def test_runs_of_partitions(is_one_topic: bool) -> None:
 
 
 def test_runs_of_topics() -> None:
-    """Partitions of two topics with the same number are two runs."""
+    """Partitions with the same number in two topics belong to two runs."""
     batch = records_of([StoredMessage("orders"), StoredMessage("parcels")])
     assert [("orders", 3), ("parcels", 3)] == [run.place for run in batch.runs]

@@ -1,4 +1,4 @@
-"""The decisions of Kafka transactions: which messages are open, and what a failure means."""
+"""The decisions in Kafka transactions: which messages to publish, and what an error means."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MESSAGES = [message("a", 3), message("b", 9), message("a", 4)]
 
 
 def test_positions_after_messages() -> None:
-    """The positions of a transaction are those after the last record of each partition."""
+    """A transaction commits, for each partition, the position after its last record."""
     assert {"a": 4, "b": 9} == positions_after(MESSAGES)
     assert {} == positions_after([])
 
@@ -63,7 +63,7 @@ def test_committed_positions_are_not_moved_again() -> None:
     ],
 )
 def test_meaning_of_failures(name: str, kind: type[ConnectorError], is_temporary: bool) -> None:
-    """The error for an aborted transaction is temporary, unless worker or message are at fault."""
+    """An aborted transaction raises a temporary error, unless worker or message are at fault."""
     error = transaction_error(name, "out")
     assert (kind, is_temporary) == (type(error), error.retryable)
 

@@ -54,7 +54,7 @@ def test_revoked_partition_has_nothing_to_commit() -> None:
 
 
 def test_sent_positions_are_not_due_again() -> None:
-    """Positions whose commit has no answer are not sent twice, and later positions are sent."""
+    """While a commit has no answer, its positions are not sent again, but later ones are."""
     positions: UncommittedPositions[object] = UncommittedPositions()
     positions.add({A: 4, B: 3})
     positions.take_due(7)

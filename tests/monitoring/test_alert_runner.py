@@ -71,13 +71,13 @@ class HubTeam:
         return Hub([], services=services, state=self.state, clock=self.clock, **self.options)
 
     def take(self, delivery: AlertDelivery) -> None:
-        """Receive an alert, or refuse it."""
+        """Receive an alert, or refuse it if the test wants that."""
         if self.broken:
             raise OSError("password=swordfish")
         self.sent.append(delivery)
 
     def runner(self, hub: Hub, *rules: AlertRule, **options: Any) -> AlertRunner:
-        """Return an alert runner with this channel alone."""
+        """Return an alert runner with the test's channel only."""
         settings = AlertSettings(rules=rules or [OPEN])
         return AlertRunner(hub, settings, channels={"team": self.take}, **options)
 
@@ -163,7 +163,7 @@ def _die(_: AlertDelivery) -> None:
 
 
 def test_silence_is_shared() -> None:
-    """A silence set by one process applies to all, and has a reason."""
+    """A silence set by one process applies to all processes until it ends."""
     team = HubTeam()
     with team.hub() as first, team.hub() as second:
         silence = team.runner(second).silence(timedelta(hours=1), "maintenance", rule="open")
@@ -184,15 +184,15 @@ class BrokenStorage:
     """A store that always fails."""
 
     def execute(self, *_: object) -> None:
-        """Fail, because the store is unavailable."""
+        """Raise an error, because the store is unavailable."""
         raise StorageUnavailable("The disk is gone.")
 
     def post(self, *_: object) -> None:
-        """Fail, because the store is unavailable."""
+        """Raise an error, because the store is unavailable."""
 
 
 def test_lost_store_is_reported() -> None:
-    """If the store is lost, alerts continue in memory, so that they can report the loss."""
+    """If the store is lost, alerts are evaluated in memory, so that they can report the loss."""
     team = HubTeam(BrokenStorage())
     with team.hub() as hub:
         runner = team.runner(hub, AlertRule(name="store", when="store_unreachable"))
@@ -206,7 +206,7 @@ def test_lost_store_is_reported() -> None:
 
 
 def test_metrics_are_read_over_rule_window() -> None:
-    """Metrics are read over the rule's window; after a failed read the rule is not measured."""
+    """Metrics are read over the rule's time window; after a failed read it has no measurement."""
     team = HubTeam()
     queries: list[FigureQuery] = []
     answers: list[CallFigures | Exception] = [
@@ -288,7 +288,7 @@ def test_figures_come_from_metrics() -> None:
 
 
 def test_runner_goes_on_until_it_is_stopped() -> None:
-    """A runner evaluates until it is stopped, and reports each result."""
+    """A runner evaluates its rules until it is stopped, and reports each result."""
     stop = StopEvent()
     results: list[bool] = []
 
@@ -341,7 +341,7 @@ def test_alerts_are_logged_by_default(severity: str, caplog: pytest.LogCaptureFi
 
 
 def test_webhook_is_signed() -> None:
-    """A webhook goes through the hub's own protections, and its receiver can verify it."""
+    """A webhook alert is sent with the hub's own protections, and its receiver can verify it."""
     with VendorServer() as receiver:
         receiver.always(Behaviour(204))
         services = [Service("vat", "http://127.0.0.1:9"), Service("ops", receiver.url)]
@@ -406,7 +406,7 @@ def test_alerts_are_sent_as_text_messages_through_hub_account() -> None:
 
 
 def test_alerts_are_posted_into_named_channels_of_chat() -> None:
-    """Alerts are posted into the named channels of a chat, or into that of the account."""
+    """Alerts are posted into the named chat channels, or into the account's own channel."""
     sandbox = SlackSandbox()
     account = {"kind": "slack", "credentials": sandbox.token, "channel": "orders"}
     for channels in (["C0000000001"], []):

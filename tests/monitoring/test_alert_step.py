@@ -37,7 +37,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def rule(**fields: Any) -> AlertRule:
-    """Return a rule about the error rate, with these fields changed."""
+    """Return an alert rule about the error rate, with these fields changed."""
     options: dict[str, Any] = {"name": "failing", "when": "error_rate", "above": 0.5, **fields}
     return AlertRule(**options)
 
@@ -120,7 +120,7 @@ def test_alert_is_repeated() -> None:
 
 
 def test_during_silence_no_alert_is_sent() -> None:
-    """During a silence no alert is sent; if the state has changed, an alert follows afterwards."""
+    """During a silence no alert is sent; a change of state in that time is sent afterwards."""
     line = Line(rule(repeat=0))
     line.silences = (Silence(until=NOW + 3.5 * MINUTE, reason="maintenance", subject="vat"),)
 
@@ -304,7 +304,7 @@ FIGURES = CallFigures(calls=200, error_rate=0.02, p50=0.1, p90=0.3, p95=0.5, p99
 def test_figures_are_measured(
     fields: dict[str, Any], figures: CallFigures, value: float | None, text: str
 ) -> None:
-    """Metrics become a value and a sentence; with too few calls nothing is judged."""
+    """Metrics become a measured value and a sentence; too few calls give no value."""
     measurement = from_figures(rule(**fields), (figures,))
 
     assert (value, "all calls") == (measurement.value, measurement.subject)

@@ -33,7 +33,7 @@ FAILING = AlertRule(name="failing", when="error_rate", above=0.4, minimum_calls=
 
 
 def test_alert_fires_once_and_recovers() -> None:
-    """Functions, asynchronous functions and webhooks each receive every alert change once."""
+    """Functions, async functions and webhooks as channels each receive every change once."""
 
     async def main() -> list[str]:
         deliveries: list[str] = []
@@ -68,7 +68,7 @@ def test_alert_fires_once_and_recovers() -> None:
 
 
 def test_channel_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
-    """If an asynchronous channel fails, the alert is sent again; the log omits its message."""
+    """If an asynchronous channel fails, the alert is sent again; the error's text is not logged."""
 
     async def main() -> tuple[AlertRound, AlertRound]:
         is_broken = True

@@ -1,4 +1,4 @@
-"""Liveness and readiness over HTTP, served by real servers."""
+"""Liveness and readiness pages over HTTP, served by real servers."""
 
 from __future__ import annotations
 

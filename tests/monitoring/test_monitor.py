@@ -173,7 +173,7 @@ def test_probe_that_counts_opens_the_circuit(vendor: VendorServer) -> None:
 
 
 def test_probe_counts_against_limits_and_never_waits(vendor: VendorServer) -> None:
-    """A probe counts against the rate limit like a call, and is skipped if none is left."""
+    """A probe uses the rate limit like a call, and is skipped if the limit is used up."""
     limits = [RateLimitConfig.per_hour(1, burst=1)]
     clock = VirtualClock()
     with ConnectorManager([Service("vat", vendor.url, limits=limits)], clock=clock) as manager:
@@ -259,7 +259,7 @@ def test_probe_that_cannot_be_made(services: list[Service], probe: Probe, messag
 
 
 def test_probe_of_a_service_that_is_gone(vendor: VendorServer) -> None:
-    """After a reload without its service, a probe is skipped."""
+    """After a reload that removes its service, a probe is skipped."""
     with ConnectorManager([Service("vat", vendor.url)]) as manager:
         monitor = HealthMonitor(manager, settings=settings())
         manager.reload([Service("bank", vendor.url)])
@@ -273,11 +273,11 @@ class BrokenStorage:
     """A store that always fails."""
 
     def execute(self, *_: object) -> None:
-        """Fail, because the store is unavailable."""
+        """Raise an error, because the store is unavailable."""
         raise StorageUnavailable("The disk is gone.")
 
     def post(self, *_: object) -> None:
-        """Fail, because the store is unavailable."""
+        """Raise an error, because the store is unavailable."""
 
 
 def test_unreachable_store_is_told_once_for_all_services(vendor: VendorServer) -> None:
@@ -339,7 +339,7 @@ def test_queue_that_cannot_be_read() -> None:
 
 
 def test_signals_are_found_among_observers(vendor: VendorServer) -> None:
-    """Reported problems of stores, tokens and the log lower the health until they end."""
+    """Problems that stores, tokens and the log report lower the health until they end."""
     signals = HealthSignals()
     clock = VirtualClock(NOW)
     with ConnectorManager(
@@ -370,7 +370,7 @@ def test_signals_are_found_among_observers(vendor: VendorServer) -> None:
 
 
 def test_tenant_near_its_bound_is_reported() -> None:
-    """A tenant at 80 % of its records degrades the health until fewer are in use."""
+    """A tenant that uses 80 % of its allowed records degrades the health until it uses fewer."""
     clock = VirtualClock(NOW)
     service = Service("vat", idempotency_ttl=3_600)
     with ConnectorManager(
@@ -401,7 +401,7 @@ def test_tenant_near_its_bound_is_reported() -> None:
 def test_monitor_of_a_tenant_counts_the_records_of_other_processes(
     tenant: str, bound: int | None, amount: float | None
 ) -> None:
-    """A monitor for a tenant reports its records though another process met the bound."""
+    """A tenant's monitor reports its stored records, even if other processes wrote them."""
     state = MemoryStorage()
     with ConnectorManager([Service("vat")], records_per_tenant=10, state=state) as manager:
         for number in range(9):
@@ -416,7 +416,7 @@ def test_monitor_of_a_tenant_counts_the_records_of_other_processes(
 
 
 def test_last_count_of_records_stands_while_the_store_is_away() -> None:
-    """A tenant near its bound is reported with its last known count during an outage."""
+    """If the store is unavailable, a tenant near its bound is reported with its last count."""
 
     class BrokenStorage(MemoryStorage):
         """A store that answers no command."""
@@ -434,7 +434,7 @@ def test_last_count_of_records_stands_while_the_store_is_away() -> None:
 
 
 def test_unsettled_payments_are_counted() -> None:
-    """A payment with an unknown outcome is reported once no caller works on it."""
+    """A payment with an unknown outcome is reported as soon as no caller works on it."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         monitor = HealthMonitor(hub)
@@ -489,19 +489,19 @@ class UnreadableLog(WriteOnlyLog):
     """An integration log whose database does not answer."""
 
     def find(self, query: LogQuery, /) -> LogPage:
-        """Refuse to search."""
+        """Raise an error instead of searching."""
         raise StorageUnavailable("The database does not answer.")
 
 
 @pytest.mark.parametrize("log", [UnreadableLog(), WriteOnlyLog()], ids=["unreadable", "write-only"])
 def test_log_that_cannot_be_read_hides_no_other_reason(log: Any) -> None:
-    """A log that cannot be searched does not make the check of the health fail."""
+    """If the integration log cannot be searched, the health check still succeeds."""
     with ConnectorManager([Service("vat", "http://127.0.0.1:9")], log=log) as manager:
         assert HealthState.HEALTHY is HealthMonitor(manager).check().state
 
 
 def test_thread_checks_inside_the_with_block(vendor: VendorServer) -> None:
-    """Inside its `with` block a monitor checks and probes in a thread that ends with it."""
+    """In its `with` block, a monitor checks and probes in a thread, which ends with the block."""
     vendor.always(Behaviour(200))
     with ConnectorManager([Service("vat", vendor.url)]) as manager:
         monitor = HealthMonitor(manager, settings=settings(jitter=0.0, every=0.01), every=0.01)
@@ -519,7 +519,7 @@ class FailingSignals(HealthSignals):
     broken = True
 
     def read(self, now: datetime) -> Any:
-        """Return the signals, or fail."""
+        """Return the signals, or raise an error if the test wants that."""
         if self.broken:
             raise RuntimeError("password=swordfish")
         return super().read(now)
@@ -570,7 +570,7 @@ def test_asynchronous_monitor_checks_and_probes_in_task(vendor: VendorServer) ->
 
 
 def test_end_of_a_certificate(tmp_path: Path) -> None:
-    """The end of a certificate is read from a file or from PEM text."""
+    """The expiry date of a certificate is read from a file or from PEM text."""
     content = AUTHORITY.read_bytes()
     (expiry,) = certificate_expiries(AUTHORITY, "authority")
 

@@ -59,7 +59,7 @@ def test_probe_is_not_due_early() -> None:
 
 
 def test_failures_are_counted_in_a_row() -> None:
-    """Consecutive failures are counted, a success resets them; local limits change nothing."""
+    """Failures in a row are counted and a success resets them; local refusals change nothing."""
     state = initial_state(PROBE, 0.0, 0.0)
     assert None is reading_of(PROBE, state)
     state = state_after(PROBE, state, VendorFailed("It failed."), 0.0, 0.5)
@@ -113,6 +113,6 @@ def test_probe_is_checked(fields: dict[str, Any]) -> None:
 
 
 def test_path_is_a_get() -> None:
-    """A probe given as a path is a GET request to it."""
+    """A probe that is given as a path sends a GET request to this path."""
     assert Request.get("/health") == PROBE.request
     assert Request.head("/x") == Probe(service="vat", request=Request.head("/x")).request

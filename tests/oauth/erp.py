@@ -42,7 +42,7 @@ class Erp:
         self.manager: Any = None
 
     def http(self, tls: Tls | None = None) -> Any:
-        """Return a synchronous or asynchronous HTTP client, like the host."""
+        """Return a synchronous or asynchronous HTTP client, in the mode of the host."""
         http_client: Any = (
             AsyncStdlibHttpClient(tls=tls) if self.is_async else StdlibHttpClient(tls=tls)
         )

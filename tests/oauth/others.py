@@ -49,12 +49,12 @@ class OtherProcess:
         self._fence = self._store.execute(claim).fence
 
     def asks(self) -> None:
-        """Record that the other process sends its token request."""
+        """Record in the store that the other process has sent its token request."""
         assert self._store.execute(MarkSent(self._key, self._fence, TOKENS))
 
 
 async def error_of(pending: Any, kind: type[Exception] = CredentialRefreshFailed) -> Any:
-    """Return the error that an awaitable raises."""
+    """Return the error that is raised when this is awaited."""
     with pytest.raises(kind) as excinfo:
         await pending
     assert type(excinfo.value) is kind

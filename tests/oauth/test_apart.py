@@ -81,7 +81,7 @@ def test_a_call_ends_in_time_and_the_renewal_later() -> None:
 
 
 def test_renewal_in_a_thread_returns_its_result() -> None:
-    """A token renewal in a background thread returns its token or error to the caller."""
+    """An error of a token renewal in a background thread reaches the caller."""
     vendor = FakeVendor()
     vendor.queue(Response(400, {}, b'{"error": "invalid_client"}'))
     http = ScriptedHttpClient(vendor)

@@ -232,7 +232,7 @@ async def test_each_jwt_bearer_token_request_carries_new_assertion(
 @pytest.mark.parametrize("issuer", ["hr", "erp"])
 @in_both
 async def test_client_and_grant_have_separate_assertions(erp: Erp, issuer: str) -> None:
-    """The client's assertion and the grant's assertion differ, even with the same issuer."""
+    """Client and grant each have their own assertion, even if both have the same issuer."""
     with AuthorizationServer(registered_client("RS256")) as server:
         grant = vouching_grant(server, "ES256", issuer=issuer)
         erp.use_client(server, client_of_server(server, grant=grant, **signs_with("RS256")))

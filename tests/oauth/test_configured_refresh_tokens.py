@@ -86,7 +86,7 @@ async def test_configured_refresh_token_is_used_when_its_replacement_has_ended(
 
 @sync_and_async
 async def test_ended_replacement_is_not_sent_again(world: World) -> None:
-    """A stored refresh token that the server refused is not sent again, the configured one is."""
+    """A stored refresh token that the server refused is not sent again; the configured one is."""
     oauth_world = OAuthWorld(world, token(1, ago=2 * HOUR))
     oauth_world.vendor.answers(GONE, GONE)
     error = await error_of(oauth_world.refresher(CONFIGURED).get(*OWNER))
@@ -100,7 +100,7 @@ async def test_ended_replacement_is_not_sent_again(world: World) -> None:
 
 @sync_and_async
 async def test_replacement_is_not_sent_while_a_request_with_it_may_run(world: World) -> None:
-    """A replaced refresh token that a dead process sent is sent once more, after that request."""
+    """A refresh token that a dead process may have sent is sent again only after that request."""
     stored = token(1, ago=2 * HOUR)
     oauth_world = OAuthWorld(world, stored)
     OtherProcess(world, stored).asks()

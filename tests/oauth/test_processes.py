@@ -113,7 +113,7 @@ def begin(process: Any) -> None:
 
 
 def endings(processes: list[Any]) -> Counter[str]:
-    """Return the counted results of the calls of several child processes."""
+    """Return how often each result occurred in the calls of these child processes."""
     total: Counter[str] = Counter()
     for process in processes:
         total.update(json.loads(process.stdout.readline()))

@@ -18,7 +18,7 @@ ASKS = 'DPoP error="use_dpop_nonce"'
 
 
 def held_by(erp: Erp, *vendors: VendorServer, base: str = "") -> None:
-    """Give a host a DPoP-bound token for these vendors."""
+    """Give the host a DPoP-bound token to use with these vendors."""
     bound = OAuthCredentials(access_token="t", token_type="DPoP", dpop_key=proof_key())
     erp.use_token(bound, *(f"{vendor.url}{base}" for vendor in vendors))
 
@@ -68,7 +68,7 @@ async def test_proof_url_is_the_received_url(erp: Erp, path: str, base: str) -> 
 @pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
 @in_both
 async def test_a_proof_names_the_method_that_arrives(erp: Erp, method: str) -> None:
-    """A DPoP proof names the request's method exactly as in the request line."""
+    """A DPoP proof states the request's method exactly as it arrives at the server."""
     with VendorServer() as vendor:
         vendor.always(lambda _: Behaviour(200))
         held_by(erp, vendor)

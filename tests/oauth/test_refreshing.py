@@ -185,7 +185,7 @@ async def test_postponed_renewal_holds_for_concurrent_readers(world: World) -> N
 
 
 def test_postponed_token_is_fresh_until_it_is_past() -> None:
-    """A cached token can be postponed only when it is due for renewal, and until it expires."""
+    """If the renewal of a token is postponed, the token is used until then, or until it expires."""
     held_token = CachedToken(token(1), Span(10.0, 20.0), now=0, believed=5.0)
     seconds = 10**9
     held_token.postpone_renewal(15 * seconds)
@@ -537,7 +537,7 @@ async def test_clients_may_differ_by_tenant(world: World) -> None:
 
 @sync_and_async
 async def test_every_verb_finds_the_tenants_client(world: World) -> None:
-    """Refreshing a token and checking for one use the tenant's own client."""
+    """Refreshing a token, and checking that one exists, use the tenant's own client."""
     oauth_world = OAuthWorld(world)
     oauth_world.vendor.answers(grants(2))
     refresher = oauth_world.refresher({OWNER: client(grant=ClientCredentials())})

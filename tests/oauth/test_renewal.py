@@ -296,7 +296,7 @@ async def test_token_treated_as_stolen_ends_the_grant(world: World) -> None:
 @pytest.mark.parametrize("life", [60, 3600], ids=["a minute", "an hour"])
 @sync_and_async
 async def test_lost_answers_without_rotation_do_not_add_up(world: World, life: int) -> None:
-    """For a refresh token that does not rotate, responses lost earlier do not count."""
+    """If a refresh token does not rotate, earlier lost responses do not count."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher()
     for number in (2, 3):

@@ -311,7 +311,7 @@ async def test_a_claim_that_was_lost_is_not_used(world: World) -> None:
 
 @sync_and_async
 async def test_store_hears_how_long_a_renewal_may_take(world: World) -> None:
-    """Store commands of a renewal time out with their caller or, later, with the claim."""
+    """A renewal's store commands time out with the caller or, after the request, with the claim."""
     oauth_world = OAuthWorld(world, PAST)
     storage = TimedStorage(world.clock)
     oauth_world.vendor.answers(grants(2))
@@ -329,7 +329,7 @@ async def test_store_hears_how_long_a_renewal_may_take(world: World) -> None:
 
 @sync_and_async
 async def test_claim_on_non_rotating_refresh_token_is_not_marked_as_sent(world: World) -> None:
-    """The claim on a non-rotating refresh token is not marked as sent: it blocks for one lease.
+    """The claim on a refresh token that does not rotate blocks others for one lease only.
 
     A rotating refresh token is marked each time.
     """

@@ -32,7 +32,7 @@ PLAIN_RETRY = RetryPolicy(max_attempts=3, base_delay=1.0, jitter="none")
 
 
 class Vault:
-    """A credential store that can be made to fail."""
+    """A credential store that a test can make fail."""
 
     def __init__(self, world: World) -> None:
         self._world = world

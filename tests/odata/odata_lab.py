@@ -15,7 +15,7 @@ ERP = OData(ROOT)
 
 
 class Caller:
-    """Performs operations with a new manager of one mode."""
+    """A caller that performs each operation with a new manager of one mode."""
 
     def __init__(self, server: VendorServer, *, is_async: bool) -> None:
         self.server = server

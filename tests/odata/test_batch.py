@@ -158,7 +158,7 @@ def test_garbage_is_the_failure_of_the_service(response: Response) -> None:
 
 
 def test_unusual_but_valid_multipart_answers_are_accepted() -> None:
-    """Quoted boundaries, text before the parts and missing blank lines are accepted."""
+    """A batch response with quoted boundaries, a preamble or no blank lines is accepted."""
     content = batch_of([ERP.delete("Orders", 1, etag="*")], "")
     raw = b"before\r\n--b \r\n\r\nHTTP/1.1 204 No Content\r\nETag: x\r\n--b--\r\nafter"
     (result,) = content.read(answer(raw, 'multipart/mixed; charset=utf-8; boundary="b"'))
@@ -166,7 +166,7 @@ def test_unusual_but_valid_multipart_answers_are_accepted() -> None:
 
 
 def test_operation_whose_part_of_response_is_unreadable_fails_alone() -> None:
-    """An operation whose part of the response is unreadable fails alone."""
+    """If one part of a batch response is unreadable, only the operation of this part fails."""
     content = batch_of([ERP.get("Orders", 1), ERP.count("Orders")], "")
     bad, good = content.read(answer(part(body=b"x") + part(body=b"3") + END))
     assert isinstance(bad.error, VendorFailed)

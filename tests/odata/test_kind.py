@@ -165,6 +165,6 @@ def test_values_that_json_lacks(server: ODataServer) -> None:
 
 
 def test_wrong_setting_of_odata_connector_is_refused_with_its_path() -> None:
-    """A wrong setting of an OData connector is refused with its path."""
+    """If a setting of an OData connector is wrong, the error contains the setting's path."""
     with pytest.raises(ConfigurationError, match=r"connectors\.erp"):
         moorage.open(configuration("https://erp.example", pth="/odata"))

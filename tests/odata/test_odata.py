@@ -145,7 +145,7 @@ def test_wrong_names_are_refused(name: Any) -> None:
 
 
 def test_entity_is_created_changed_and_deleted(caller: Caller) -> None:
-    """Changing or deleting an entity needs its current ETag, and another one is refused."""
+    """An entity is changed or deleted only with its current ETag; any other is refused."""
     created = caller.perform(ERP.create("Orders", {"Name": "cog", "Pieces": 1}))
     assert (4, 'W/"1"') == (created.data["ID"], created.etag)
     changed_entity = caller.perform(
@@ -176,7 +176,7 @@ def test_wrong_etag_is_refused(etag: Any) -> None:
 
 
 def test_actions_and_functions(caller: Caller) -> None:
-    """Functions read and actions change data, both bound and unbound."""
+    """OData functions read data and actions change it, both bound and unbound."""
     assert 19 == caller.perform(ERP.function("Total"))
     assert 16 == caller.perform(ERP.function("Total", {"least": 4}))
     approve = ERP.action("Sales.Approve", {"by": "Ada"}, entity_set="Orders", key=1)
@@ -192,7 +192,7 @@ def test_actions_and_functions(caller: Caller) -> None:
 
 
 def test_problem_of_the_service(caller: Caller) -> None:
-    """A typed error has the OData error's code, message and details."""
+    """An error of the service becomes a typed error with OData's code, message and details."""
     with pytest.raises(InvalidRequest) as excinfo:
         caller.perform(ERP.create("Orders", {"Pieces": -1}))
 
@@ -326,7 +326,7 @@ GARBAGE = [b"", b"x", b"[]", b"{}", b"null", b"[" * 100_000, b"\xff\xfe", b'{"va
 
 @pytest.mark.parametrize("body", GARBAGE)
 def test_garbage_is_the_failure_of_the_service(body: bytes) -> None:
-    """A response that is not OData is an error that must not be retried."""
+    """A response that is not OData raises an error that is not retryable."""
     for read in (read_page, read_count):
         with pytest.raises(VendorFailed) as excinfo:
             read(Response(200, body=body))
@@ -338,7 +338,7 @@ def test_garbage_is_the_failure_of_the_service(body: bytes) -> None:
 
 
 def test_numbers_and_control_information() -> None:
-    """Counts may be strings; a `value` beside other fields stays part of its object."""
+    """Counts may be strings, and a field `value` among other fields stays part of its object."""
     page = read_page(Response(200, body=b'{"value":[],"@odata.count":"12","@odata.nextLink":3}'))
     assert (12, None) == (page.count, page.next_link)
     assert read_page(Response(200, body=b'{"value":[],"@odata.count":true}')).count is None

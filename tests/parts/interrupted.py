@@ -52,7 +52,7 @@ def interrupt_at(
 
 
 class _PointCounter:
-    """Counts the points that the running code passes, and raises at one of them."""
+    """A counter of the points that running code passes, which raises an error at one of them."""
 
     def __init__(self, at: int, look: Callable[[], object]) -> None:
         self._look = look
@@ -62,7 +62,7 @@ class _PointCounter:
         self._went_on: set[FrameType] = set()
 
     def trace(self, frame: FrameType, event: str, _: object) -> Any:
-        """Count one step of the running code, and raise if it is the chosen one."""
+        """Count one step of the running code, and raise an error if it is the chosen step."""
         if event == "call":
             frame.f_trace_opcodes = True
             if frame.f_back is not None and frame.f_code.co_name != "__init__":

@@ -49,7 +49,7 @@ class SignalStorm:
         signal.signal(signal.SIGALRM, self._strike)
 
     def is_running(self) -> bool:
-        """Return whether the test's time is not yet over."""
+        """Return whether the test's time has not run out yet."""
         return time.monotonic() < self._end
 
     def _strike(self, *_: object) -> None:

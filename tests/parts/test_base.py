@@ -1,4 +1,4 @@
-"""Behaviour that all parts share: names, stores, clocks, observers and their modes."""
+"""Behaviour that all parts share: names, stores, clocks, observers, and sync and async mode."""
 
 import asyncio
 from datetime import timedelta
@@ -138,7 +138,7 @@ def test_observers_are_plain_functions() -> None:
 
 @pytest.mark.parametrize("name", ["sleeper", "async_sleeper"])
 def test_sleepers_have_their_mode(name: str) -> None:
-    """A sleeper of the wrong mode is refused when a part is created."""
+    """A sleeper that does not fit its part's mode is refused when the part is created."""
     clock = Clock()
     wrong_sleeper: Any = {"sleeper": AsyncSleeper(clock), "async_sleeper": clock}[name]
 
@@ -161,7 +161,7 @@ def test_uncallable_functions_are_refused(part: object, use: str) -> None:
 
 
 def test_idempotency_refuses_uncallable_functions() -> None:
-    """The key, the payload and the action that a part gets must be functions."""
+    """The key, payload and action functions of the idempotency part must be functions."""
     wrong_argument: Any = 5
     part = Idempotency()
     uses: list[tuple[str, Any]] = [

@@ -48,7 +48,7 @@ def until_waiting(places: SlotHolders, callers: int) -> None:
     ],
 )
 def test_invalid_settings_are_refused(path: str, options: tuple[Any, ...]) -> None:
-    """A bulkhead without slots, or with an impossible wait, is refused with the option's name."""
+    """A bulkhead without slots or with an invalid wait is refused; the error names the option."""
     with pytest.raises(ConfigurationError) as excinfo:
         Bulkhead(*options[:2], **dict(zip(["max_wait"], options[2:], strict=False)))
 
@@ -171,7 +171,7 @@ def test_tasks_wait_in_order_of_arrival_past_the_cancelled() -> None:
 
 @pytest.mark.parametrize("wait", [None, 0.002])
 def test_queue_is_bounded(wait: float | None) -> None:
-    """A call is refused at once if the queue is full, and later if it has waited too long."""
+    """A call is refused at once if the queue is full, and otherwise after the longest wait."""
     places = SlotHolders()
     bulkhead = Bulkhead(1, 1, max_wait=wait, locks=ThreadLocks(places))
     results: list[Any] = []

@@ -240,7 +240,7 @@ def test_fifty_threads_call_at_once() -> None:
 
 @pytest.mark.parametrize("probes", [1, 3])
 def test_threads_are_never_more_than_probes(probes: int) -> None:
-    """Of 16 threads at once, a half-open circuit admits exactly as many as it allows probes."""
+    """When 16 threads call at once, a half-open circuit admits as many as probes are allowed."""
     breaker = half_open(Clock(), probes=probes)
     all_barrier = threading.Barrier(16)
 
@@ -263,7 +263,7 @@ def test_threads_are_never_more_than_probes(probes: int) -> None:
 def test_tasks_are_never_more_than_probes(
     probes: int, store: Callable[[Clock], MemoryStorage | DistantStore]
 ) -> None:
-    """At most as many tasks run as probes are allowed, while the circuit opens repeatedly."""
+    """While the circuit opens repeatedly, no more tasks run at once than probes are allowed."""
     clock = Clock()
     config = CircuitBreakerConfig(
         failures=1, open_for=1, open_growth=1, probes=probes, successes=MANY
@@ -338,7 +338,7 @@ def test_a_cancelled_call_is_not_counted() -> None:
 
 @pytest.mark.parametrize("error", [None, FunctionFailure])
 def test_cancelled_probe_frees_its_slot(error: type[Exception] | None) -> None:
-    """A probe's task that is cancelled at any point frees its slot in a slow store."""
+    """A probe whose task is cancelled at any point frees its slot, even in a slow store."""
 
     async def call_breaker() -> None:
         await asyncio.sleep(0)
@@ -486,7 +486,7 @@ def test_function_that_returns_none_counts_as_success() -> None:
 
 
 def test_error_is_not_lost_with_a_full_store() -> None:
-    """If the store is too full for a failure, the caller still gets its function's error."""
+    """If the store is too full to record a failure, the caller still gets its function's error."""
     clock = Clock()
     storage = MemoryStorage(clock, max_entries=1)
     breaker = CircuitBreaker(clock=clock, storage=storage)

@@ -60,7 +60,7 @@ class AnyAttribute:
 @GUARDS
 @EVERY_USE
 def test_returns_the_functions_value(make: Callable[[], Any], use: Callable[..., Any]) -> None:
-    """Each way of using a guard returns the function's value, also None and falsy values."""
+    """However a guard is used, it returns the function's value, even None or a falsy value."""
     part = make()
 
     values: list[Any] = [42, None, 0, "", [], print, CustomAwaitable, AnyAttribute()]
@@ -201,7 +201,7 @@ async def generate_later() -> AsyncIterator[int]:
 @GUARDS
 @pytest.mark.parametrize("function", [generate, generate_later, functools.partial(generate)])
 def test_generators_are_refused(make: Callable[[], Any], function: Callable[..., Any]) -> None:
-    """A guard refuses a generator function by name, as its body would run after the guard."""
+    """A guard refuses a generator function, since its body would run only after the guard."""
     part = make()
 
     for use in (part, part.call):
@@ -247,7 +247,7 @@ def test_plain_functions_are_refused_where_all_is_awaited(
 
 @GUARDS
 def test_guards_nest_and_are_shared(make: Callable[[], Any]) -> None:
-    """A guard may be entered again inside its own block, independently of the first entry."""
+    """A guard may be entered again inside its own block; each entry is independent."""
     part = make()
 
     with part.guard(), part.guard():

@@ -132,7 +132,7 @@ def test_final_refusals_are_stored(use: Callable[..., Any]) -> None:
 @EVERY_USE
 @pytest.mark.parametrize("key", ["", " k", "k ", "a\nb", "ü", "k" * 256, None, 7, b"k"], ids=repr)
 def test_invalid_keys_are_refused(use: Callable[..., Any], key: Any) -> None:
-    """An invalid key is refused with the argument's name."""
+    """An invalid key is refused, and the error names the argument."""
     part, shop = keeper(), Shop()
 
     with pytest.raises(InvalidData) as excinfo:
@@ -208,7 +208,7 @@ def test_nothing_runs_without_the_store() -> None:
 
 
 def test_names_keep_keys_apart() -> None:
-    """Parts with different names have separate keys; with the same name and store they share."""
+    """Parts with different names have separate keys; those with equal name and store share keys."""
     store, shop = PlainStore(), Shop()
     first, second, other_idempotency = (
         Idempotency(name=name, storage=store) for name in ("a", "a", "b")

@@ -82,7 +82,7 @@ async def generate_later() -> AsyncIterator[int]:
 
 @pytest.mark.parametrize("function", [generate, generate_later])
 def test_generators_are_refused(function: Callable[..., Any]) -> None:
-    """A generator function is refused by name, because its body would run unprotected."""
+    """A generator function is refused, because its body would run unprotected."""
     part = keeper()
 
     uses: list[Any] = [part(lambda: "k"), lambda function: part.call("k", function)]
@@ -103,7 +103,7 @@ def test_awaitables_are_refused_where_nothing_awaits() -> None:
 
 
 def test_synchronous_function_in_asynchronous_use_leaves_the_key_unknown() -> None:
-    """If a function ran before it was refused for its mode, its key is unknown."""
+    """If a function is refused for its mode only after it ran, the key's outcome is unknown."""
     part, shop = keeper(), Shop()
     sync_function: Any = shop.sell
 
@@ -133,7 +133,7 @@ async def translate(_: object) -> object:
 @pytest.mark.parametrize("field", ["encode", "decode"])
 @pytest.mark.parametrize("wrong", [5, None, translate])
 def test_invalid_codecs_are_refused(field: str, wrong: object) -> None:
-    """A codec that is not a synchronous function is refused with its option's name."""
+    """A codec that is not a synchronous function is refused, and the error names the option."""
     options: Any = {field: wrong}
     with pytest.raises(ConfigurationError) as excinfo:
         Idempotency(**options)

@@ -49,7 +49,7 @@ def test_other_errors_leave_the_key_unknown(use: Callable[..., Any]) -> None:
 @BOTH
 @pytest.mark.parametrize("error", [VendorFailed("?"), ConnectionFailed("?")], ids=repr)
 def test_known_unknown_outcome_is_raised_at_once(use: Callable[..., Any], error: Exception) -> None:
-    """If an error states that the outcome is open, the first caller gets OutcomeUnknown."""
+    """If an error states that the outcome is unknown, even the first caller gets OutcomeUnknown."""
     part, shop = keeper(), Shop()
     shop.fails = error
 
@@ -90,7 +90,7 @@ def test_option_nothing_done_may_be_single_exception_class() -> None:
 
 @BOTH
 def test_an_unknown_key_is_resolved_by_a_person(use: Callable[..., Any]) -> None:
-    """An operator can resolve a key as done, with a result, or as never done."""
+    """An operator can record that a key's call was done, with a result, or was never done."""
     part, shop = keeper(), Shop()
     shop.fails = FunctionFailure()
 
@@ -139,7 +139,7 @@ def test_function_that_honours_keys_is_called_again(use: Callable[..., Any]) -> 
 def test_a_cancelled_task_frees_the_key_or_makes_it_unknown(
     store: type[DistantStore] | None,
 ) -> None:
-    """A task that is cancelled at any point leaves its key free or unknown."""
+    """If a task is cancelled at any point, its key is free or its outcome is unknown."""
 
     async def cancel(steps: int) -> bool:
         part, shop = Idempotency(storage=store() if store else None), Shop()

@@ -99,7 +99,7 @@ FAST = RateLimitConfig.per_second(10, burst=100)
 
 
 def begin_fetch(leases: Leases, key: str | None = None) -> HeldTokens:
-    """Begin to fetch a lease of tokens, and return it."""
+    """Begin to fetch a lease of rate-limit tokens, and return the lease."""
     held_key = leases.may_fetch(key, 1, 0)
     assert held_key is not None
     return held_key
@@ -114,7 +114,7 @@ def test_process_fetches_five_tokens_at_once(store: Any) -> None:
 
 
 def test_cost_is_taken_from_the_lease(store: Any) -> None:
-    """Calls with a higher cost use up a lease sooner, and its rest is not kept."""
+    """Calls with a higher cost use up a lease sooner; an insufficient rest is dropped."""
     process = Process(clock_of(store), store, FAST)
     for _ in range(3):
         process.acquire(2)

@@ -118,7 +118,7 @@ def test_a_public_client_consents(mode: str) -> None:
 
 @IN_BOTH
 def test_a_consent_survives_a_cookie(mode: str) -> None:
-    """Another process can finish a consent if it has the sealed text."""
+    """Another process can finish a consent if it has the consent's encrypted text."""
     cipher = AesGcmCipher(generate_keys())
     with AuthorizationServer() as server:
         url, pending = async_consent(mode, server).begin(REDIRECT)
@@ -189,7 +189,7 @@ def test_another_server_is_refused(mode: str) -> None:
 
 @IN_BOTH
 def test_a_code_works_once(mode: str) -> None:
-    """If the server reports that a code was used already, a new consent is required."""
+    """If the server reports that a code was already used, the person must consent again."""
     with AuthorizationServer() as server:
         consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT)
@@ -237,7 +237,7 @@ def test_code_is_repeated_after_a_server_error(mode: str, fault: Fault) -> None:
 
 @IN_BOTH
 def test_long_retry_after_is_passed_on(mode: str) -> None:
-    """If `Retry-After` is too long to wait, the error passes it on."""
+    """If `Retry-After` is too long to wait, the error carries its time."""
     with AuthorizationServer() as server:
         consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT)
@@ -252,7 +252,7 @@ def test_long_retry_after_is_passed_on(mode: str) -> None:
 
 @IN_BOTH
 def test_a_server_that_is_away(mode: str) -> None:
-    """After a refused connection the code was not used, and consent can be finished later."""
+    """If the connection is refused, the code is not used and the consent can be finished later."""
     with AuthorizationServer() as server:
         consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 class ConsentWithEvents:
-    """A consent for which something happens to the device during each sleep."""
+    """A consent in which the test makes something happen during each pause."""
 
     def __init__(
         self, mode: str, server: AuthorizationServer, clock: Clock, **changes: Any
@@ -188,7 +188,7 @@ def test_timeout_is_retryable(mode: str) -> None:
 
 @IN_BOTH
 def test_timeout_ends_a_running_poll(mode: str) -> None:
-    """The timeout also ends a poll that is being sent."""
+    """The timeout also ends a poll whose request is in progress."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)

@@ -62,7 +62,7 @@ class RecordingStorage(MemoryStorage):
 
 
 class Hub:
-    """Creates token refreshers of one mode with a shared vault, store and clock, one per use."""
+    """A factory of token refreshers, one for each use, over a shared vault, store and clock."""
 
     def __init__(
         self,
@@ -121,11 +121,11 @@ class Hub:
         return asyncio.run(run_async())
 
     def get(self) -> OAuthCredentials:
-        """Get the token, as another process."""
+        """Get the token with a new refresher, like another process."""
         return self.run(lambda tokens: tokens.get(CRM, None))  # type: ignore[no-any-return]  # `run` returns what the function does
 
     def revoke(self) -> None:
-        """Revoke the token, as another process."""
+        """Revoke the token with a new refresher, like another process."""
         self.run(lambda tokens: tokens.revoke(CRM))
 
     def keep(self, *, stale: bool = False) -> OAuthCredentials:
@@ -278,7 +278,7 @@ def test_lost_renewal_is_revoked(mode: str) -> None:
 
 @IN_BOTH
 def test_revocation_waits_for_a_renewal(mode: str) -> None:
-    """While another process renews the token, revocation waits up to its timeout."""
+    """While another process renews the token, revocation waits for it, at most for its timeout."""
     with AuthorizationServer() as server:
         hub = Hub(mode, server)
         hub.clock.advance(100)
@@ -299,7 +299,7 @@ def test_revocation_waits_for_a_renewal(mode: str) -> None:
 
 @IN_BOTH
 def test_revocation_wait_is_bounded(mode: str) -> None:
-    """Revocation waits for the rest of the other process's claim, at most for its timeout."""
+    """Revocation waits until another process's claim ends, but no longer than its own timeout."""
     with AuthorizationServer() as server:
         hub = Hub(mode, server, patience=0.02)
         _hold_claim(hub, hub.keep(), 0.01)
@@ -390,7 +390,7 @@ def test_impossible_revocations_are_refused(mode: str) -> None:
 
 @IN_BOTH
 def test_store_hears_how_long_a_revocation_may_take(mode: str) -> None:
-    """The store gets the revocation's timeout for the claim, and the renewal's for its end."""
+    """The store gets the revocation's timeout for the claim, and the renewal's to end it."""
     with AuthorizationServer() as server:
         hub = Hub(mode, server)
         hub.keep()

@@ -163,7 +163,7 @@ def test_a_call_may_cost_more(limiter_use: LimiterUse) -> None:
 
 @BOTH
 def test_limits_grant_together(limiter_use: LimiterUse) -> None:
-    """A call needs a token of each limit; if one limit refuses, no limit is charged."""
+    """A call needs a token of each limit; if one limit refuses, no limit loses a token."""
     clock = Clock()
     quick_config = RateLimitConfig.per_second(1, burst=10)
     slow_config = RateLimitConfig.per_minute(1, burst=2)
@@ -250,7 +250,7 @@ def test_pause_holds_for_every_caller(limiter_use: LimiterUse) -> None:
 
 @pytest.mark.parametrize("patient", [True, False])
 def test_pause_reaches_waiting_callers(patient: bool) -> None:
-    """A caller whose wait ends during a pause waits on, or is refused if that is too long."""
+    """If a caller's wait ends during a pause, it waits until the pause ends, or is refused."""
 
     class PausingClock(Clock):
         def sleep(self, seconds: float, /) -> None:
@@ -443,7 +443,7 @@ def test_rate_limiter_accepts_quota_per_calendar_day() -> None:
 
 
 def test_limiters_share_a_store() -> None:
-    """Limiters with the same name and store share a bucket for each key."""
+    """Limiters with the same name and store share one bucket of tokens for each key."""
     store = PlainStore(Clock())
     first, second = (
         RateLimiter(RateLimitConfig.per_second(1), storage=store, clock=store.clock)
@@ -458,7 +458,7 @@ def test_limiters_share_a_store() -> None:
 @pytest.mark.parametrize("limits", [1, 2, 3])
 @pytest.mark.parametrize("meanwhile", [0, 1])
 def test_lost_queued_grant_is_taken_back(limits: int, meanwhile: int) -> None:
-    """If the reply with a queued grant is interrupted, only that grant is returned.
+    """If the store's reply to a queued caller is interrupted, only this caller's grant is returned.
 
     Unless somebody queued behind it in the meantime: their grant counts on it.
     """
@@ -485,7 +485,7 @@ def test_lost_queued_grant_is_taken_back(limits: int, meanwhile: int) -> None:
 
 
 def test_lost_immediate_grant_is_spent() -> None:
-    """If the reply with an immediate grant is interrupted, its token stays spent."""
+    """If the store's reply grants a token at once but is interrupted, the token stays spent."""
     store = MemoryStorage(Clock())
     lock = vars(store)["_lock"] = FragileLock()
     limiter = RateLimiter(*EQUAL_LIMITS, storage=store)
@@ -550,7 +550,7 @@ def test_an_interruption_anywhere_gives_back(limiter_use: LimiterUse, verb: str)
 @pytest.mark.parametrize("wrong", ["", "a\n", "x" * 513, 5, [], b"k"], ids=repr)
 @BOTH
 def test_invalid_keys_are_refused(limiter_use: LimiterUse, wrong: Any) -> None:
-    """All methods of a limiter refuse an invalid key with the argument's name."""
+    """All methods of a limiter refuse an invalid key; the error names the argument."""
     limiter = limiter_use(RateLimiter(RateLimitConfig(10)))
     uses: list[Callable[[], Any]] = [
         lambda: limiter.acquire(key=wrong),
@@ -566,7 +566,7 @@ def test_invalid_keys_are_refused(limiter_use: LimiterUse, wrong: Any) -> None:
 
 @BOTH
 def test_refuses_a_cost_that_has_no_hash(limiter_use: LimiterUse) -> None:
-    """A list is refused as the cost of a call, even if it cannot be hashed."""
+    """A cost that is a list is refused, although a list cannot be hashed."""
     wrong_cost: Any = []
     with pytest.raises(InvalidData) as excinfo:
         limiter_use(RateLimiter(RateLimitConfig(10))).acquire(wrong_cost)

@@ -101,7 +101,7 @@ def test_tries_until_it_succeeds(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_three_attempts_are_three_attempts(use: Callable[..., Any]) -> None:
-    """After the last attempt, its error is raised unchanged."""
+    """After the last attempt, the error of this attempt is raised unchanged."""
     errors = [FunctionFailure(), FunctionFailure(), FunctionFailure(), FunctionFailure()]
     function = FailingFunction(*errors)
 
@@ -113,7 +113,7 @@ def test_three_attempts_are_three_attempts(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_success_costs_no_pause(use: Callable[..., Any]) -> None:
-    """A function that succeeds at once is called once, also if it returns None."""
+    """A function that succeeds at once is called only once, even if it returns None."""
     clock = Clock()
 
     values: list[Any] = [1, None, []]
@@ -194,7 +194,7 @@ def test_time_is_shared_by_all_attempts(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_oversleeping_ends_the_retries(use: Callable[..., Any]) -> None:
-    """If a pause lasts past the deadline, no attempt follows."""
+    """If a pause takes longer than planned and passes the deadline, no attempt follows."""
 
     class OversleepingClock(Clock):
         def sleep(self, seconds: float, /) -> None:
@@ -236,7 +236,7 @@ def test_deadline_error_states_possible_effects(
 
 @EVERY_USE
 def test_retry_at_is_respected(use: Callable[..., Any]) -> None:
-    """No retry comes before the error's `retry_at`, and none at all if that is too late."""
+    """No retry comes before the error's `retry_at`; if that is after the deadline, none comes."""
     clock = Clock()
     early_retry, late_retry = START + timedelta(seconds=20), START + timedelta(seconds=100)
 
@@ -312,7 +312,7 @@ def test_spreads_its_pauses(backoff: Backoff) -> None:
 
 
 def test_threads_count_apart() -> None:
-    """Threads that share one retry handler each get all their attempts."""
+    """Threads that share one retry handler do not use up each other's attempts."""
     retry = handler(Clock())
     functions = [FailingFunction(*[FunctionFailure()] * number) for number in range(4)] * 5
 
@@ -327,7 +327,7 @@ def test_threads_count_apart() -> None:
 
 
 def test_tasks_count_apart() -> None:
-    """Tasks that share one retry handler each get all their attempts, in each way of using it."""
+    """Tasks that share one retry handler do not use up each other's attempts."""
     retry = RetryHandler(RetryPolicy(base_delay=0))
 
     async def attempt(function: FailingFunction) -> int:
@@ -408,7 +408,7 @@ async def generate_later() -> AsyncIterator[int]:
 
 @pytest.mark.parametrize("function", [generate, generate_later])
 def test_generators_are_refused(function: Callable[..., Any]) -> None:
-    """A generator function is refused by name, because its body cannot be repeated."""
+    """A retry handler refuses a generator function, because its body cannot be repeated."""
     retry = RetryHandler()
 
     for use in (retry, retry.call):

@@ -19,7 +19,7 @@ START = datetime(2031, 5, 6, tzinfo=UTC)
 
 
 class FunctionFailure(Exception):
-    """The error that the called function of a test raises."""
+    """The error that a test's function raises."""
 
 
 class Clock(VirtualClock):
@@ -45,7 +45,7 @@ class AsyncSleeper:
 
 
 class StandingClock(Clock):
-    """A clock that moves only on request, and for which sleepers wait."""
+    """A clock that moves only when the test asks, while sleepers wait for it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class PlainStore:
 
 
 class DistantStore(PlainStore):
-    """An asynchronous store that suspends its tasks before and after each command."""
+    """An asynchronous store that suspends the calling task before and after each command."""
 
     async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
         await asyncio.sleep(0)

@@ -45,7 +45,7 @@ class Revocations(list[object]):
 
 
 async def read_count(source: Any, count: int) -> list[SinkRecord]:
-    """Return records of an open source as soon as there are this many."""
+    """Return the records of an open source once it has delivered at least this many."""
     records: list[SinkRecord] = []
     async with asyncio.timeout(60.0):
         while len(records) < count:
@@ -83,7 +83,7 @@ def check_killed_workers(
     deaths: int = 3,
     repeats: int = 60,
 ) -> int:
-    """Kill workers at random moments, and check that every record has its effect.
+    """Kill workers at random moments, and check that every record is processed.
 
     Args:
         arguments: the kind of the broker, its URL, and the queue or stream.
@@ -134,7 +134,7 @@ async def check_restarted_broker(
     stop: Callable[[], object],
     start: Callable[[], object],
 ) -> None:
-    """Restart the broker under a pipeline; check that all records arrive, and pauses are kept."""
+    """Restart the broker under a pipeline; check that all records arrive and that retries pause."""
     sink = MemorySink()
     attempts: list[float] = []
     connect = source.open

@@ -42,10 +42,10 @@ def store(records: list[SinkRecord]) -> None:
 
 
 class AnnouncingSink(BatchSink):
-    """A sink that prints a line when the pipeline runs, so that a test can send a signal."""
+    """A sink that prints a line when it opens, so that a test knows when to send a signal."""
 
     async def open(self) -> None:
-        """Print a line."""
+        """Print that the pipeline runs."""
         sys.stdout.write("running\n")
         sys.stdout.flush()
 

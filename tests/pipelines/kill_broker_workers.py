@@ -1,4 +1,4 @@
-"""Kills workers of pipelines at random moments, for several seeds and brokers.
+"""A program that kills workers of pipelines at random moments, for several seeds and brokers.
 
     python -m tests.pipelines.kill_broker_workers [SEEDS] [FIRST] [BROKER ...]
 

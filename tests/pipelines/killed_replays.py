@@ -65,13 +65,13 @@ def replay(file: DeadLetterFile, processed: Path) -> None:
 
 
 class KilledAtLine:
-    """A trace function that kills the process at the n-th line of the modules that write files."""
+    """A trace function that kills the process at the n-th executed line of file-writing modules."""
 
     def __init__(self, line: int) -> None:
         self._left = line
 
     def trace(self, frame: FrameType, event: str, _: Any) -> Any:
-        """Count a line."""
+        """Count one executed line, and kill the process at the chosen one."""
         if frame.f_code.co_filename not in _MODULES:
             return None
         if event == "line":

@@ -12,7 +12,7 @@ from moorage.adapters.files.parquet_sink import ParquetSink
 
 
 async def write(folder: Path, position: Path, number: int) -> None:
-    """Write batches from a number on, and store the next number after each flush."""
+    """Write batches of numbers from a first number on; after each flush, store the next number."""
     sink = ParquetSink(folder, "orders", records=70)
     await sink.open()
     while True:

@@ -49,7 +49,7 @@ class Database:
         return connector
 
     async def run(self, text: str, **parameters: Any) -> Any:
-        """Execute a statement, and return its rows or their number."""
+        """Execute a statement, and return its rows or the number of changed rows."""
         statement = configured_statement("test", text, repeatable=False)
         perform: Any = self.connector.query if statement.safe else self.connector.execute
         return await finish(self.manager.perform("sql", perform(statement, **parameters)))

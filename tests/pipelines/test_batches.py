@@ -41,7 +41,7 @@ def test_halving_failed_batch_finds_exactly_bad_records(count: int, data: st.Dat
 
 
 def test_batch_ends_at_its_limits() -> None:
-    """A batch ends before the record that exceeds its byte limit, and at its record limit."""
+    """A batch ends at its record limit, or before the record that would exceed its byte limit."""
     limits = BatchLimits(records=2, size=10)
     assert 1 == BatchSize().fitting([99, 1], 100, limits)
     assert 0 == BatchSize(1, 9).fitting([2], 2, limits)

@@ -84,11 +84,11 @@ class Subject:
     has_effect_once: bool
 
     def record(self, number: int, /) -> SinkRecord:
-        """Return a record with a number."""
+        """Return a record that contains this number."""
         return _record(number)
 
     def bad_record(self, number: int, /) -> SinkRecord | None:
-        """Return a record with a negative number, which the service refuses."""
+        """Return a record that contains a negative number, which the service refuses."""
         return _record(-number)
 
     async def stored(self) -> list[int]:

@@ -208,7 +208,7 @@ async def test_position_can_be_moved() -> None:
 
 
 async def test_record_without_an_offset_is_refused() -> None:
-    """A polled record without an offset stops the pipeline, as no position could follow it."""
+    """A polled record without an offset stops the pipeline, which could not store its position."""
     checkpoints = StateCheckpoints(aopen_storage("memory:"))
     source = PollingSource("numbers", lambda _: [SourceRecord(b"1")], checkpoints)
     with pytest.raises(InvalidData, match="has no offset"):
@@ -237,7 +237,7 @@ async def test_second_worker_stops_the_first() -> None:
 
 
 async def ignore_records(_: Any) -> None:
-    """Do nothing."""
+    """Ignore the records."""
 
 
 async def test_interval_passes_between_empty_answers() -> None:

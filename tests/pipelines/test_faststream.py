@@ -77,7 +77,7 @@ async def test_success_passes_through() -> None:
 
 
 async def test_message_at_fault_is_a_dead_letter() -> None:
-    """A bad message becomes a dead letter, and nothing is published for it."""
+    """A bad message becomes a dead letter, and no result of it is published."""
     shop = Shop(raising_in_turn(InvalidData("There is no such order.")))
     await shop.publish(5, headers={"trace": "abc"}, correlation_id="m-1")
     assert ([5], []) == (shop.calls, shop.answers)
@@ -97,7 +97,7 @@ async def test_message_at_fault_is_a_dead_letter() -> None:
 
 
 async def test_payload_that_does_not_fit_the_handler_is_a_dead_letter() -> None:
-    """A message that FastStream cannot convert to the handler's argument is a dead letter."""
+    """If FastStream cannot convert a message for the handler, it becomes a dead letter."""
     shop = Shop(raising_in_turn(None))
     await shop.publish("no number")
     assert ([], 1) == (shop.calls, len(shop.letters.letters))
@@ -122,7 +122,7 @@ async def test_temporary_failure_that_lasts_has_the_chosen_consequence() -> None
 
 
 async def test_other_errors_reach_faststream() -> None:
-    """An error that a retry cannot help is raised at once, like FastStream's own signals."""
+    """An error that no retry can solve is raised at once, and so are FastStream's own signals."""
     shop = Shop(raising_in_turn(AuthenticationFailed("A wrong password.")))
     with pytest.raises(AuthenticationFailed):
         await shop.publish(5)
@@ -197,7 +197,7 @@ async def test_topic_is_messages_if_broker_does_not_report_message_topic() -> No
     ],
 )
 def test_wrong_options_are_refused(arguments: dict[str, Any], path: str) -> None:
-    """Each wrong option is refused with its name."""
+    """A wrong option is refused, and the error names it."""
     options: dict[str, Any] = {"dead_letters": MemoryDeadLetters(), "name": "shop", **arguments}
     with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         DeadLetterMiddleware(**options)

@@ -44,7 +44,7 @@ class Subject:
     has_effect_once: bool = False
 
     def record(self, number: int, /) -> SinkRecord:
-        """Return a record with a number."""
+        """Return a record that contains this number."""
         return _record(number, "a")
 
     def bad_record(self, number: int, /) -> SinkRecord | None:
@@ -52,7 +52,7 @@ class Subject:
         return _bad_record(b"no JSON")
 
     async def stored(self) -> list[int]:
-        """Return the numbers in the files."""
+        """Return the numbers that are in the sink's files."""
         lines = [line for path in _files(self.folder) for line in path.read_text().splitlines()]
         return [
             json.loads(line)["number"] if line.startswith("{") else int(line.partition(",")[0])

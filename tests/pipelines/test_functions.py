@@ -40,7 +40,7 @@ async def test_synchronous_function_runs_in_a_thread() -> None:
 
 
 async def test_function_of_a_batch() -> None:
-    """A batch function gets a list of records; its result or error is the sink's."""
+    """A batch function gets a list of records; its result or error counts for the whole batch."""
     batches: list[list[SinkRecord]] = []
 
     def store(records: list[SinkRecord]) -> list[Result[object]]:
@@ -79,7 +79,7 @@ def test_sink_without_a_function() -> None:
 
 
 async def test_thread_is_not_waited_for_if_its_caller_is_cancelled() -> None:
-    """If its caller is cancelled, a thread is not waited for."""
+    """If the caller of a thread is cancelled, nobody waits for the thread."""
     begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
 
     def wait_for_release() -> None:

@@ -53,7 +53,7 @@ BASE = "https://shop.example/v1"
 
 
 class Shop:
-    """A fake manager whose service responds with the result of a function of the parameters."""
+    """A fake manager; its service computes each response from the request's parameters."""
 
     def __init__(self, answer: Callable[[dict[str, str]], Any]) -> None:
         self.answer = answer
@@ -87,7 +87,7 @@ def ids(records: Sequence[SourceRecord]) -> list[Any]:
 
 
 async def drained_records(polling: HttpPolling, offset: Offset | None = None) -> list[SourceRecord]:
-    """Return all records after a position, until a response has no new records."""
+    """Return all records after a position, reading until a response has no new records."""
     records: list[SourceRecord] = []
     while new_records := await polling.after(offset):
         records += new_records
@@ -110,7 +110,7 @@ async def test_only_new_records_of_a_list_are_delivered() -> None:
 
 
 async def test_records_have_the_key_and_the_id_of_their_fields() -> None:
-    """Field paths with dots lead to the list, the ids and the keys of records."""
+    """Paths with dots select the list of records, their ids and their keys in a response."""
     body = {"data": {"orders": [{"meta": {"id": "a"}, "customer": {"id": 7}}, {"meta": {"id": 2}}]}}
     options = endpoint(items="data.orders", id="meta.id", key="customer.id")
     records = await HttpPolling(Shop(answering(body)), options).after(None)
@@ -140,7 +140,7 @@ async def test_cursor_leads_from_page_to_page() -> None:
 
 
 async def test_source_continues_in_the_middle_of_a_page() -> None:
-    """A new source reads its position's page again, without the records before the position."""
+    """A new source reads the page of its position again, and skips the records before it."""
     pages: dict[str | None, Any] = {
         "a": {"orders": [{"id": 1}, {"id": 2}, {"id": 3}], "next": "b"},
         "b": {"orders": [{"id": 4}], "next": None},
@@ -154,7 +154,7 @@ async def test_source_continues_in_the_middle_of_a_page() -> None:
 
 
 async def test_known_page_leads_to_the_next_at_once() -> None:
-    """A page without new records is skipped within one call."""
+    """If a page has no new records, the next page is read within the same call."""
     pages: dict[str | None, Any] = {
         None: {"orders": [{"id": 1}], "next": None},
         "b": {"orders": [{"id": 2}], "next": False},
@@ -445,7 +445,7 @@ async def test_position_of_another_source_is_refused(offset: Offset) -> None:
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], path: str) -> None:
-    """Each wrong option is refused with its name."""
+    """A wrong option is refused, and the error names it."""
     values: dict[str, Any] = {"service": "shop", "path": "/orders"} | options
     with pytest.raises(ConfigurationError) as excinfo:
         PolledEndpoint(**values)
@@ -516,7 +516,7 @@ def test_no_record_is_lost_or_repeated(
 def test_position_that_was_written_is_read_again(
     count: int, digests: list[str], newest: int | None, by_time: bool, mark: str | None
 ) -> None:
-    """A position that was written is read again."""
+    """A position that was written is read back unchanged."""
     options = endpoint(**({"since": "a", "time": "b"} if by_time else {}))
     remembered = dict.fromkeys(digests, 0)
     page = None if by_time else "p"
@@ -586,7 +586,7 @@ async def test_source_passes_source_conformance_kit_with_real_server(
 
 
 async def test_pipeline_goes_on_after_a_limit_of_the_vendor() -> None:
-    """A 429 with Retry-After is waited for as long as the vendor asks, and nothing is lost."""
+    """After a 429 with Retry-After the pipeline waits as long as asked, and loses nothing."""
     with VendorServer() as server:
         serve(server, [{"id": number} for number in range(7)])
         server.respond(429, {"Retry-After": "0"})

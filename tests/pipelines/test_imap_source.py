@@ -44,7 +44,7 @@ class Folder:
         self.permanent = "\\Seen \\*"
 
     def answer(self, line: str) -> bytes | None:
-        """Return the response to a command."""
+        """Return the server's response to a command."""
         if line.startswith("SELECT"):
             codes = f"[PERMANENTFLAGS ({self.permanent})]", f"[UIDVALIDITY {self.validity}]"
             return b"".join(f"* OK {code} x\r\n".encode() for code in codes) + b"TAG OK\r\n"
@@ -65,7 +65,7 @@ class Folder:
 
 
 async def open_source(source: ImapSource) -> Revocations:
-    """Open a source, and return the list of its revocations."""
+    """Open a source, and return the list in which its revocations will appear."""
     revocations = Revocations()
     await source.open(revocations)
     return revocations
@@ -77,7 +77,7 @@ def uids(records: Sequence[SinkRecord]) -> list[Any]:
 
 
 async def test_new_numbers_make_deliveries_void() -> None:
-    """If the folder's UIDs change, old deliveries cannot be committed, and all come again."""
+    """If a folder's UIDs change, old deliveries cannot be committed and all mails come again."""
     folder = Folder(1, 2)
     with ScriptedImap(folder.answer) as server:
         source = ImapSource(server.settings())
@@ -116,7 +116,7 @@ async def test_deliveries_outlive_their_connection() -> None:
 
 
 async def test_processed_messages_in_a_late_answer() -> None:
-    """A message marked while the server searches is not delivered again."""
+    """A message that is marked as processed while the server searches is not delivered again."""
     folder = Folder(1)
     searching, marked = threading.Event(), threading.Event()
 
@@ -164,7 +164,7 @@ async def test_limits_and_messages_that_are_gone() -> None:
 
 
 async def test_released_messages_come_again_in_order() -> None:
-    """Released messages are delivered before others."""
+    """Released messages are delivered again before any others, in order."""
     folder = Folder(1, 2, 3)
     with ScriptedImap(folder.answer) as server:
         source = ImapSource(server.settings())
@@ -181,7 +181,7 @@ async def test_released_messages_come_again_in_order() -> None:
 
 
 async def test_server_without_idle() -> None:
-    """If a server does not support IDLE, the source polls it again."""
+    """If a server does not support IDLE, the source polls it at intervals."""
     folder = Folder()
     with ScriptedImap(folder.answer) as server:
         source = ImapSource(server.settings(), pause=0.01)

@@ -95,7 +95,7 @@ async def publish(
 
 
 async def read(reader: KafkaSource, count: int) -> list[SinkRecord]:
-    """Poll until there are this many records."""
+    """Poll the source until it has returned this many records."""
     records: list[SinkRecord] = []
     async with asyncio.timeout(120):
         while len(records) < count:
@@ -130,7 +130,7 @@ async def test_record_of_a_published_message(cluster: KafkaCluster) -> None:
 
 
 async def test_messages_of_other_programs(cluster: KafkaCluster) -> None:
-    """Kafka messages without value, or with odd headers, are read with these as attributes."""
+    """A Kafka message's missing value or odd headers are read as attributes of the record."""
     import confluent_kafka  # noqa: PLC0415 - only where it is installed
 
     producer = confluent_kafka.Producer({"bootstrap.servers": cluster.servers})
@@ -195,7 +195,7 @@ async def test_cancelled_poll_loses_nothing(cluster: KafkaCluster) -> None:
 
 @pytest.mark.parametrize("assignor", ["cooperative-sticky", "range"])
 async def test_revoked_before_others_get_a_partition(cluster: KafkaCluster, assignor: str) -> None:
-    """A member can commit while it loses a partition, and the next continues after that."""
+    """A member that loses a partition can still commit, and the next one continues after that."""
     await publish(cluster, *numbered_records(200))
     first, second = source(cluster, assignor=assignor), source(cluster, assignor=assignor)
     records: list[SinkRecord] = []
@@ -281,7 +281,7 @@ async def test_lost_partitions_are_not_committed(cluster: KafkaCluster) -> None:
 async def test_member_that_has_no_room_to_read_for_longer_than_limit_keeps_its_partitions(
     cluster: KafkaCluster,
 ) -> None:
-    """A member that has no room to read for longer than the limit keeps its partitions."""
+    """A member keeps its partitions, even if it has no room to read for longer than the limit."""
     await publish(cluster, *numbered_records(20))
     reader = source(cluster, options={"max.poll.interval.ms": 3_000})
     seen = Revocations()
@@ -313,7 +313,7 @@ async def test_topics_that_match_a_pattern_are_found(cluster: KafkaCluster) -> N
 
 
 async def test_position_can_be_moved(cluster: KafkaCluster) -> None:
-    """After seeking, a partition continues at the new offset, assigned before or not."""
+    """After a seek, a partition continues at the new offset, even if it was not assigned before."""
     await publish(cluster, *(Message(str(number), key="one") for number in range(5)))
     for assignor in ("cooperative-sticky", "range"):
         reader = source(cluster, group=assignor, assignor=assignor)
@@ -386,7 +386,7 @@ async def test_commit_that_is_refused_for_a_time(cluster: KafkaCluster) -> None:
 
 
 async def test_leaving_member_repeats_a_refused_commit(cluster: KafkaCluster) -> None:
-    """A member that leaves tries again to commit, as a rebalancing group refuses it at first."""
+    """A leaving member repeats its commit, since a rebalancing group refuses the first one."""
     await publish(cluster, *(Message(str(number), key="one") for number in range(3)))
     reader = source(cluster, options={"auto.commit.interval.ms": 86_400_000})
     await reader.open(Revocations())
@@ -467,7 +467,7 @@ def test_wrong_argument_of_kafka_source_is_refused(arguments: dict[str, Any], pa
 
 
 async def test_pattern_and_options_that_librdkafka_refuses(cluster: KafkaCluster) -> None:
-    """A topic pattern or option that librdkafka refuses is a final error."""
+    """If librdkafka refuses a topic pattern or an option, the error is final."""
     with pytest.raises(ConfigurationError, match="refused the group"):
         await source(cluster, "^(").open(Revocations())
     with pytest.raises(ConfigurationError, match="refused by librdkafka"):
@@ -475,7 +475,7 @@ async def test_pattern_and_options_that_librdkafka_refuses(cluster: KafkaCluster
 
 
 async def test_wrong_password_is_final_and_not_shown() -> None:
-    """A password that the cluster refuses is a final error that does not show it."""
+    """If the cluster refuses the password, the error is final and does not show the password."""
     # The mock cluster knows no passwords: it ends the connection of a client that sends one.
     with KafkaCluster(orders=1) as cluster:
         settings = Kafka(
@@ -521,7 +521,7 @@ async def test_use_before_it_is_open(cluster: KafkaCluster) -> None:
 
 
 async def test_cluster_that_is_away(cluster: KafkaCluster) -> None:
-    """An unreachable cluster is a temporary error; reopening continues as the same member."""
+    """If no cluster is reachable, the error is temporary; reopening keeps the same member."""
     await publish(cluster, *numbered_records(4))
     reader = source(cluster, connect_timeout=1.0)
     seen = Revocations()
@@ -669,7 +669,7 @@ async def test_rebalance_between_pipelines_repeats_little() -> None:
 
 
 def test_killed_worker_loses_nothing(cluster: KafkaCluster, tmp_path: Path) -> None:
-    """After kill -9 at random moments each record has its effect, in few attempts."""
+    """After kill -9 at random moments each record is processed, in few attempts."""
     messages = 600
     asyncio.run(publish(cluster, *numbered_records(messages)))
     file = tmp_path / "effects.db"

@@ -57,7 +57,7 @@ COUNT = 60
 
 @pytest.fixture
 def broker() -> Generator[TransactionalKafka]:
-    """Yield a broker with a topic of four partitions to read, and one to publish to."""
+    """Yield a broker with one topic of four partitions to read and one topic to publish to."""
     with TransactionalKafka(orders=4, invoices=2) as broker:
         yield broker
 
@@ -73,7 +73,7 @@ def publish(broker: TransactionalKafka, count: int = COUNT, topic: str = "orders
 
 
 def source(broker: TransactionalKafka, id: str | None = "billing-1", **options: Any) -> KafkaSource:
-    """Return a source with transactions."""
+    """Return a Kafka source that takes part in transactions."""
     settings = Kafka(
         servers=broker.servers,
         options=FAST | options.pop("options", {}),
@@ -116,7 +116,7 @@ def is_committed(broker: TransactionalKafka, count: int = COUNT) -> Callable[[],
 
 
 async def test_messages_and_positions_are_committed_together(broker: TransactionalKafka) -> None:
-    """A pipeline in transactions publishes each record once, with its key, and moves positions."""
+    """Each record is published once with its key, and positions move in the same transaction."""
     publish(broker)
     report = await run(pipeline(broker), is_committed(broker))
     assert report.is_clean
@@ -389,7 +389,7 @@ async def test_outcome_that_cannot_be_asked_for(broker: TransactionalKafka) -> N
 
 
 def test_transactions_need_non_empty_id_at_source(broker: TransactionalKafka) -> None:
-    """Transactions need a non-empty id at the source, and a single lane."""
+    """Transactions need a non-empty id at the source, and a pipeline with a single lane."""
     with pytest.raises(ConfigurationError, match="The transactional id is empty"):
         source(broker, "")
     with pytest.raises(ConfigurationError, match="has no transactions"):
@@ -451,7 +451,7 @@ def test_transactional_sink_is_refused_with_non_transactional_source(
 
 
 async def test_close_does_not_wait_for_a_silent_broker(broker: TransactionalKafka) -> None:
-    """A pipeline whose commit hangs ends after its drain time, and its records come later."""
+    """A pipeline whose commit hangs ends after its drain time; its records are read again later."""
     publish(broker)
     silent = threading.Event()
     requested = threading.Event()
@@ -506,7 +506,7 @@ def test_killed_within_a_transaction(
     is_carried_out: bool,
     broker: TransactionalKafka,
 ) -> None:
-    """If a worker is killed at any step of a transaction, each message is there exactly once."""
+    """If a worker is killed at any step of a transaction, each message is published once."""
     publish(broker)
     requested = threading.Event()
     seen: list[int] = []
@@ -536,7 +536,7 @@ def test_killed_within_a_transaction(
 
 
 def kill_at_random(broker: TransactionalKafka, chance: random.Random, count: int) -> None:
-    """Kill two workers at random moments, and check that each message is there exactly once."""
+    """Kill two workers at random moments, and check that each message is published exactly once."""
     publish(broker, count)
     for _ in range(2):
         worker = _worker(broker)

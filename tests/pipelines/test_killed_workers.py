@@ -31,5 +31,5 @@ def servers() -> Generator[Servers]:
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("broker", BROKERS)
 def test_killed_workers_lose_nothing(broker: str, seed: int, servers: Servers) -> None:
-    """After kill -9 at random moments each message has its effect, and few are repeated."""
+    """After kill -9 at random moments each message is processed, and few are repeated."""
     run(broker, seed, servers)

@@ -148,7 +148,7 @@ async def test_older_protocol_has_payloads_only(broker: PrivateMosquitto, topic:
 async def test_messages_wait_for_a_worker_that_is_away(
     broker: PrivateMosquitto, topic: str, qos: int
 ) -> None:
-    """The broker keeps messages for a worker that is away, and those that it did not commit."""
+    """The broker keeps messages for an absent worker, including those not committed before."""
     await (await open_source(broker, topic, qos=qos)).close()
     await publish(broker, topic, messages(4), qos=qos)
     reader = await open_source(broker, topic, qos=qos)
@@ -165,7 +165,7 @@ async def test_messages_wait_for_a_worker_that_is_away(
 
 
 async def test_acknowledgements_are_in_order(broker: PrivateMosquitto, topic: str) -> None:
-    """A message done early frees no room before the earlier messages, except at closing."""
+    """A message that is done early frees room only after the earlier ones, except at closing."""
     reader = await open_source(broker, topic, prefetch=3)
     await publish(broker, topic, messages(5))
     records = await read_count(reader, 3)
@@ -206,7 +206,7 @@ async def test_group_shares_messages(broker: PrivateMosquitto, topic: str) -> No
 
 
 async def test_retained_message_comes_once(broker: PrivateMosquitto, topic: str) -> None:
-    """A retained message comes with a new subscription, and not with each connection."""
+    """A retained message is delivered for a new subscription, not for each new connection."""
     await publish(broker, topic, [Message("kept")], retain=True)
     reader = await open_source(broker, topic)
     await reader.commit(await read_count(reader, 1))
@@ -234,7 +234,7 @@ async def test_opening_source_again_voids_all_deliveries(
 
 
 async def test_worker_stops_if_broker_says_that_another_client_has_begun_with_its_id() -> None:
-    """A worker stops if, according to the broker, another client has begun with its id."""
+    """If the broker says that another client has taken over the worker's id, the worker stops."""
     accepted, taken_over = bytes([0x90, 4, 0, 1, 0, 1]), bytes([0xE0, 1, 0x8E])
 
     def answer(packet: int, _: int) -> bytes | None:
@@ -254,7 +254,7 @@ async def test_worker_stops_if_broker_says_that_another_client_has_begun_with_it
 
 
 async def test_topic_that_is_not_utf8_ends_the_connection() -> None:
-    """A message whose topic is not UTF-8 is a lost connection, and not a reader that is silent."""
+    """If a message's topic is not UTF-8, the connection counts as lost and no reader hangs."""
     accepted = bytes([0x90, 4, 0, 1, 0, 1])
     message = bytes([0x32, 7, 0, 1, 0xFF, 0, 1, 0]) + b"x"
 
@@ -276,7 +276,7 @@ async def test_topic_that_is_not_utf8_ends_the_connection() -> None:
 async def test_messages_without_acknowledgement_are_bounded(
     broker: PrivateMosquitto, topic: str
 ) -> None:
-    """A flood of QoS 0 messages waits in the network, and is read when there is room."""
+    """If many QoS 0 messages arrive, they wait in the network until there is room for them."""
     reader = await open_source(broker, topic, prefetch=1)
     await asyncio.to_thread(publish_plainly, broker, topic, 3_000, 10, 0)
     inner: Any = reader
@@ -305,7 +305,7 @@ async def test_slow_sink_keeps_the_backlog_at_the_broker(
 async def test_stopping_pipeline_commits_its_running_batch(
     broker: PrivateMosquitto, topic: str
 ) -> None:
-    """A stopping pipeline commits its running batch; the rest waits for its client id."""
+    """A stopping pipeline commits its running batch; the other messages wait for its client id."""
     begun, may_continue = asyncio.Event(), asyncio.Event()
     stored: list[str] = []
 
@@ -346,7 +346,7 @@ async def test_prefetch_holds_whatever_the_broker_sends(
 
 
 def test_killed_worker_loses_nothing(broker: PrivateMosquitto, topic: str, tmp_path: Path) -> None:
-    """After kill -9 at random moments each message has its effect."""
+    """After kill -9 at random moments each message is processed."""
 
     async def prepare() -> None:
         await (await open_source(broker, topic, client_id=f"worker-of-{topic}")).close()
@@ -358,7 +358,7 @@ def test_killed_worker_loses_nothing(broker: PrivateMosquitto, topic: str, tmp_p
 
 
 async def test_pipeline_survives_restart_of_broker(topic: str) -> None:
-    """A pipeline survives a restart of the broker, and pauses between its attempts."""
+    """If the broker restarts, the pipeline goes on, and pauses between its attempts to connect."""
     with PrivateMosquitto(is_persistent=True) as broker:
         await (await open_source(broker, topic)).close()
         reader = source(broker, topic)
@@ -407,7 +407,7 @@ async def test_subscription_that_the_broker_refuses_is_an_error(
 
 
 async def test_lost_connection_is_temporary(broker: PrivateMosquitto, topic: str) -> None:
-    """If the broker dies, polls and commits raise a temporary error, and closing works."""
+    """If the broker dies, polls and commits fail temporarily, and the source can be closed."""
     with PrivateMosquitto() as mortal:
         reader = await open_source(mortal, topic)
         await publish(mortal, topic, messages(1))
@@ -455,20 +455,20 @@ def test_wrong_arguments_of_mqtt_source_are_refused_before_anything_is_connected
 
 
 def test_filters_of_a_group() -> None:
-    """The filters of a group name it; wildcards stand for whole levels."""
+    """A group's topic filters contain its name; a wildcard stands for whole levels."""
     topics = ["a/+/b", "#", "/", "+", "$SYS/x"]
     assert tuple(topics) == topic_filters(topics, None)
     assert ("$share/g/a/#",) == topic_filters(["a/#"], "g")
 
 
 def test_fields_of_odd_properties() -> None:
-    """Of repeated properties the first is used, and one without a name is kept."""
+    """If a property is repeated, the first is used; a property without a name is kept."""
     fields = record_fields(None, [("", "1"), ("message-id", "a"), ("message-id", "b")])
     assert (None, "a", [("(unnamed)", "1")]) == (fields["key"], fields["id"], fields["attributes"])
 
 
 def test_meaning_of_codes() -> None:
-    """A lost right or a client id in use stops a source; any other end is temporary."""
+    """A lost right or a client id in use stops a source; every other code is a temporary error."""
     codes = (None, 0x8B, 0x87, 0x8E)
     assert [True, True, False, False] == [end_error(code).retryable for code in codes]
     subscription = MqttSubscription(filters=("a",), qos=1, prefetch=1, expiry=NEVER)

@@ -167,7 +167,7 @@ async def test_message_of_another_program(server: PrivateNats, stream: str) -> N
 async def test_released_messages_go_to_another_worker_at_once(
     server: PrivateNats, stream: str
 ) -> None:
-    """Released messages go to a waiting worker in order, though the first requested more."""
+    """Released messages go to a waiting worker in order, even if the first one requested more."""
     await publish(server, stream, messages(10))
     first, second = source(server, stream), source(server, stream)
     await first.open(Revocations())
@@ -245,7 +245,7 @@ async def test_only_the_named_stream_is_read(server: PrivateNats, stream: str) -
 
 
 async def test_new_consumer_begins_where_it_shall(server: PrivateNats, stream: str) -> None:
-    """A new group begins with new messages if configured; an existing one continues."""
+    """A new group can begin with new messages; an existing group continues where it was."""
     await publish(server, stream, messages(3))
     reader = source(server, stream, start="new")
     await reader.open(Revocations())
@@ -262,7 +262,7 @@ async def test_new_consumer_begins_where_it_shall(server: PrivateNats, stream: s
 
 
 async def test_deliveries_are_counted_and_limited(server: PrivateNats, stream: str) -> None:
-    """Each delivery has its number, and a message is not delivered beyond the limit."""
+    """Each delivery is numbered, and a message is delivered no more often than the limit."""
     await publish(server, stream, messages(1))
     reader = source(server, stream, max_deliveries=3)
     await reader.open(Revocations())
@@ -278,7 +278,7 @@ async def test_deliveries_are_counted_and_limited(server: PrivateNats, stream: s
 async def test_late_message_is_not_delivered_twice_to_a_worker(
     server: PrivateNats, stream: str
 ) -> None:
-    """A message that is still being processed after `ack_wait` is not delivered to its worker."""
+    """If processing takes longer than `ack_wait`, this worker does not get the message again."""
     await publish(server, stream, messages(1))
     reader = source(server, stream, ack_wait=0.3)
     await reader.open(Revocations())
@@ -375,7 +375,7 @@ async def test_deleted_consumer_is_created_again(server: PrivateNats, stream: st
 
 
 async def test_existing_consumer_is_used_or_refused(server: PrivateNats, stream: str) -> None:
-    """A consumer adopts changed limits; one with another subject or kind is refused."""
+    """An existing consumer gets changed limits; one with another subject or kind is refused."""
     for number in (5, 7):
         reader = source(server, stream, max_unacknowledged=number)
         await reader.open(Revocations())
@@ -495,7 +495,7 @@ async def test_slow_sink_keeps_the_backlog_in_the_stream(server: PrivateNats, st
 
 
 def test_killed_worker_loses_nothing(server: PrivateNats, stream: str, tmp_path: Path) -> None:
-    """After kill -9 at random moments each message has its effect."""
+    """After kill -9 at random moments each message is processed."""
     asyncio.run(publish(server, stream, messages(600)))
     name = consumer_name("workers", stream)
 
@@ -507,7 +507,7 @@ def test_killed_worker_loses_nothing(server: PrivateNats, stream: str, tmp_path:
 
 
 async def test_pipeline_survives_restart_of_server() -> None:
-    """A pipeline survives a restart of the server, and pauses between its attempts."""
+    """If the server restarts, the pipeline goes on, and pauses between its attempts to connect."""
     with PrivateNats() as server:
         await asyncio.to_thread(server.add_stream, "orders")
         await check_restarted_broker(
@@ -535,7 +535,7 @@ async def test_silent_server_does_not_hold_up_closing(server: PrivateNats, strea
 
 
 async def test_cancelled_opening_leaves_no_connection(stream: str, server: PrivateNats) -> None:
-    """If opening is cancelled while the server is silent, opening can be repeated."""
+    """If opening is cancelled while the server is silent, the source can be opened again."""
     reader = source(server, stream)
     server.suspend()
     try:

@@ -46,7 +46,7 @@ async def _put(made: Database, *values: str, key: str | None = None) -> None:
 
 @each_system
 async def test_rows_arrive_in_their_order(system: str, tmp_path: Path) -> None:
-    """All outbox rows arrive in pages with keys and ids, and new rows after the position."""
+    """All outbox rows arrive in pages with their keys and ids; later, new rows follow."""
     async with database(system, tmp_path) as made:
         await made.run(TABLES[system])
         outbox = OutboxTable(made.manager, made.connector, "outbox", limit=2)
@@ -85,7 +85,7 @@ async def test_row_of_an_earlier_id_that_commits_later_is_not_lost(tmp_path: Pat
 
 
 async def test_order_of_a_key_is_that_of_its_commits(tmp_path: Path) -> None:
-    """Rows of one key arrive in the order of their commits, even if their ids are not."""
+    """Rows with one key arrive in the order of their commits, even if their ids do not."""
     async with database("postgresql", tmp_path) as made:
         await made.run(TABLES["postgresql"])
         outbox = OutboxTable(made.manager, made.connector, "outbox")

@@ -57,7 +57,7 @@ class Subject:
     has_effect_once: bool = False
 
     def record(self, number: int, /) -> SinkRecord:
-        """Return a record with a number."""
+        """Return a record that contains this number."""
         return _record(number)
 
     def bad_record(self, number: int, /) -> SinkRecord | None:
@@ -65,7 +65,7 @@ class Subject:
         return _record(str(number))
 
     async def stored(self) -> list[int]:
-        """Return the numbers in complete files and in the sink's flushed part."""
+        """Return the numbers in the sink's complete files and in its flushed part file."""
         copy = self.folder / "copy"
         copy.mkdir()
         for path in self.folder.iterdir():
@@ -164,7 +164,7 @@ async def test_record_that_does_not_fit_is_at_fault(
 async def test_first_record_without_columns_is_at_fault(
     payload: bytes, problem: str, tmp_path: Path
 ) -> None:
-    """A record without fields defines no columns, so nothing is written."""
+    """If the first record has no fields, it defines no columns and nothing is written."""
     results = await ParquetSink(tmp_path, "orders").process_batch([SinkRecord(payload, topic="t")])
     assert results is not None
     assert problem in str(results[0].error)
@@ -172,7 +172,7 @@ async def test_first_record_without_columns_is_at_fault(
 
 
 async def test_files_are_completed_by_number_size_and_age(tmp_path: Path) -> None:
-    """A file with enough records, of enough bytes or old enough is completed."""
+    """A file is completed when it has enough records, enough bytes, or is old enough."""
     now = [0.0]
     sink = ParquetSink(tmp_path, "orders", records=3, size=400, age=60, clock=lambda: now[0])
     await sink.process_batch([_record(number) for number in range(3)])
@@ -188,7 +188,7 @@ async def test_files_are_completed_by_number_size_and_age(tmp_path: Path) -> Non
 
 
 async def test_part_of_a_process_that_died_is_completed(tmp_path: Path) -> None:
-    """The part file of a dead process becomes a file, even if half of that file exists."""
+    """The part file of a dead process is completed, even if half of the final file exists."""
     other_folder = tmp_path / "elsewhere"
     other_folder.mkdir()
     dead = ParquetSink(other_folder, "orders")
@@ -218,7 +218,7 @@ async def test_part_of_another_program_is_an_error(tmp_path: Path) -> None:
 
 
 async def test_full_disk_loses_and_repeats_nothing(tmp_path: Path) -> None:
-    """If a file cannot be completed, its rows stay in the part until a later flush can."""
+    """If a file cannot be completed, its rows stay in the part file until a later flush."""
     sink = ParquetSink(tmp_path, "orders", records=1_000, compression="none")
     records = [_record(number, note=f"{number:050}") for number in range(999)]
     await sink.process_batch(records)
@@ -258,7 +258,7 @@ async def test_full_disk_loses_and_repeats_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], path: str, tmp_path: Path) -> None:
-    """Each wrong option is refused with its name."""
+    """A wrong option is refused, and the error names it."""
     with pytest.raises(ConfigurationError) as excinfo:
         ParquetSink(tmp_path, "orders", **options)
     assert path == excinfo.value.path
@@ -267,7 +267,7 @@ def test_wrong_options_are_refused(options: dict[str, Any], path: str, tmp_path:
 async def test_error_names_the_missing_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without pyarrow, the sink's error contains the extra to install."""
+    """Without pyarrow, the sink's error states which extra to install."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ConfigurationError, match=r"\[parquet\]"):
         ParquetSink(tmp_path, "orders")

@@ -176,7 +176,7 @@ async def test_final_error_stops_the_pipeline() -> None:
 
 @pytest.mark.parametrize("exhausted", ["retry", "stop"])
 async def test_lasting_outage_of_the_sink(exhausted: str) -> None:
-    """A temporary failure that outlasts the retries is waited for, or stops the pipeline."""
+    """If a temporary failure outlasts the retries, the pipeline waits or stops, as configured."""
     failures = [ConnectionFailed("away") for _ in range(10)]
     source = MemorySource(make_records(3))
     sink = MemorySink(lambda _: failures.pop() if failures else None)
@@ -192,7 +192,7 @@ async def test_lasting_outage_of_the_sink(exhausted: str) -> None:
 
 
 async def test_sink_may_say_when_to_come_back() -> None:
-    """The pipeline observes a pause that the sink requests, up to the policy's maximum."""
+    """If a sink requests a pause, the pipeline waits that long, up to the policy's maximum."""
     errors: list[Exception] = [RateLimitExceeded("later")]
     errors[0].retry_at = None  # type: ignore[attr-defined]  # it names no time
     sink = MemorySink(lambda _: errors.pop() if errors else None)
@@ -237,7 +237,7 @@ async def test_only_records_that_failed_temporarily_are_sent_again() -> None:
 
 @pytest.mark.parametrize("results", [[], [Result(), Result()]])
 async def test_wrong_number_of_results(results: list[Result[object]]) -> None:
-    """A sink with a wrong number of results stops the pipeline with an explanation."""
+    """If a sink returns a wrong number of results, the pipeline stops with an explanation."""
     source = MemorySource(make_records(1))
     pipeline = Pipeline("orders", source, BatchSink(lambda _: results), config=config())
     with pytest.raises(LocalFailure, match=f"{len(results)} results for 1 records"):
@@ -340,7 +340,7 @@ async def test_source_that_refuses(method: Literal["open", "poll", "commit"]) ->
 
 
 async def test_sink_that_can_never_work() -> None:
-    """A sink with a wrong configuration stops the pipeline before anything is read."""
+    """If the sink's configuration is wrong, the pipeline stops before it reads anything."""
 
     class FailingSink(MemorySink):
         async def open(self) -> None:
@@ -353,7 +353,7 @@ async def test_sink_that_can_never_work() -> None:
 
 
 async def test_revoked_partition_is_not_committed() -> None:
-    """A running batch of a revoked partition is committed; its other records are not processed."""
+    """If a partition is revoked, its running batch is committed; its other records do not begin."""
     begun, may_end = asyncio.Event(), asyncio.Event()
     seen: list[object] = []
 
@@ -431,7 +431,7 @@ async def test_revoked_batch_is_not_tried_again() -> None:
 
 
 async def test_void_deliveries_are_forgotten_at_once() -> None:
-    """After a lost connection, deliveries from before it are not acknowledged."""
+    """After a lost connection, records delivered before it are not acknowledged."""
     begun, may_end = asyncio.Event(), asyncio.Event()
 
     async def store(records: Sequence[SinkRecord]) -> None:
@@ -515,7 +515,7 @@ async def test_batch_does_not_wait_for_ever(is_endless: bool, wait: float) -> No
 
 
 async def test_lanes_run_at_the_same_time() -> None:
-    """Batches of different lanes run at the same time, and records without a key are spread."""
+    """Batches of different lanes run at once; records without a key are spread over the lanes."""
     at_once = most = 0
 
     async def store(records: Sequence[SinkRecord]) -> None:
@@ -605,14 +605,14 @@ class ForgetfulSource(MemorySource):
         return records
 
     async def commit(self, _: Sequence[SinkRecord], /) -> None:
-        """Keep nothing."""
+        """Do nothing, so that no record is kept."""
 
 
 class ForgetfulSink(MemorySink):
-    """A sink that keeps nothing."""
+    """A sink that keeps no records."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> Sequence[Result[object]]:
-        """Keep nothing."""
+        """Do nothing, so that no record is kept."""
         return [Result(None)] * len(records)
 
 

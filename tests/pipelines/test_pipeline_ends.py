@@ -65,7 +65,7 @@ def _lane_records(lanes: Sequence[int]) -> list[SinkRecord]:
 
 @pytest.mark.parametrize("wait", [0.0, 3600.0], ids=["at once", "while a batch is filled"])
 async def test_stop_processes_the_records_before_those_of_other_lanes(wait: float) -> None:
-    """A stop still processes the records without which begun records could not be committed."""
+    """After a stop, earlier records are still processed if begun ones need them for a commit."""
     records = _lane_records([1, 0, 1, 1] if wait else [0, 0, 1, 0, 0, 1, 1])
     begun, may_end = asyncio.Event(), asyncio.Event()
     stored: list[Any] = []

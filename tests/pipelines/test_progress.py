@@ -1,4 +1,4 @@
-"""The progress of a pipeline through a partition: commits never pass a gap."""
+"""The progress of a pipeline through a partition: a commit never passes an open record."""
 
 from typing import Literal
 

@@ -155,7 +155,7 @@ async def test_deliveries_are_counted(arguments: dict[str, Any] | None) -> None:
 
 
 async def test_released_messages_go_to_another_consumer(broker: Broker) -> None:
-    """A released message is delivered to another consumer, in order."""
+    """Released messages are delivered to another consumer, in order."""
     await publish(broker, messages(3))
     first, second = source(broker), source(broker)
     await first.open(Revocations())
@@ -209,7 +209,7 @@ async def test_slow_sink_keeps_the_backlog_in_the_queue(broker: Broker) -> None:
 
 
 async def test_deleted_queue_ends_the_delivery(broker: Broker) -> None:
-    """A queue deleted during delivery is a temporary error; at the next opening it is missing."""
+    """If the queue is deleted, polls fail temporarily; the next opening reports it as missing."""
     reader = source(broker)
     await reader.open(Revocations())
     broker.channel.queue_delete(broker.queue)
@@ -236,7 +236,7 @@ async def test_queue_with_exclusive_consumer_cannot_be_read_by_second_one_until_
 
 
 async def test_single_active_consumer_fails_over() -> None:
-    """A queue with a single active consumer delivers to the next one when it ends."""
+    """When a queue's single active consumer ends, the queue delivers to the next one."""
     arguments = {"x-single-active-consumer": True}
     with closing(Broker(rabbitmq_url(), arguments)) as broker:
         first, second = source(broker), source(broker)
@@ -314,14 +314,14 @@ async def test_stopping_pipeline_ends_its_running_batch(broker: Broker) -> None:
 
 
 def test_killed_worker_loses_nothing(broker: Broker, tmp_path: Path) -> None:
-    """After kill -9 at random moments each message has its effect."""
+    """After kill -9 at random moments each message is processed."""
     asyncio.run(publish(broker, messages(600)))
     arguments = ("rabbitmq", broker.url, broker.queue)
     check_killed_workers(arguments, tmp_path / "effects", 600, lambda: count(broker) == 0)
 
 
 async def test_pipeline_survives_restart_of_broker(private_server: PrivateRabbitMq) -> None:
-    """A pipeline survives a restart of the broker, and pauses between its attempts."""
+    """If the broker restarts, the pipeline goes on, and pauses between its attempts to connect."""
     with closing(Broker(private_server.url, QUORUM)) as broker:
         await check_restarted_broker(
             source(broker),
@@ -357,7 +357,7 @@ async def test_each_wrong_or_missing_setting_raises_specific_error_that_shows_no
 
 
 async def test_lost_connection_is_temporary(broker: Broker) -> None:
-    """After a lost connection polls and commits raise a temporary error; deliveries are void."""
+    """After a lost connection, polls and commits fail temporarily; old deliveries are void."""
     url = urlsplit(broker.url)
     await publish(broker, messages(1))
     with LossyProxy(url.hostname or "", url.port or 5672) as proxy:
@@ -454,7 +454,7 @@ def test_acknowledgements_never_pass_an_open_delivery(
 
 
 async def test_open_delivery_is_not_acknowledged_with_others(broker: Broker) -> None:
-    """An open delivery between acknowledged deliveries is the only one that is redelivered."""
+    """If only one delivery among others is not acknowledged, only this one is delivered again."""
     for number in range(6):
         broker.channel.basic_publish("", broker.queue, str(number).encode())
     reader = source(broker)

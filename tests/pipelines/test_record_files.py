@@ -33,7 +33,7 @@ def _append(path: Path, text: str) -> None:
 
 
 def _all_records(file: RecordFile, position: Any = None) -> list[SourceRecord]:
-    """Return all records after a position, fetch by fetch."""
+    """Return all records after a position, by fetching until none is left."""
     records: list[SourceRecord] = []
     while new_records := file.after(position):
         records += new_records
@@ -108,7 +108,7 @@ def test_shorter_file_is_read_from_its_beginning(tmp_path: Path) -> None:
 
 
 def test_csv_rows_are_objects(tmp_path: Path) -> None:
-    """CSV rows become objects named by the header; quoted line ends belong to a value."""
+    """CSV rows become objects with the header's names; quoted line ends belong to a value."""
     path = tmp_path / "orders.csv"
     file = RecordFile(path, "csv")
     path.touch()

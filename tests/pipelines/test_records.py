@@ -20,7 +20,7 @@ from moorage.domain.pipelines.records import (
 
 
 def test_record_of_json() -> None:
-    """A record made from a value has its JSON as payload, and returns the value."""
+    """A record made from a value has the value's JSON as payload, and returns the value."""
     record = SourceRecord.of_json({"order": 7}, key="customer", attributes={"trace": "1"})
     assert b'{"order":7}' == record.payload
     assert {"order": 7} == record.json()
@@ -115,7 +115,7 @@ def test_no_records_of_columns() -> None:
 
 
 def made_of(texts: Sequence[bytes]) -> list[SinkRecord]:
-    """Return the records of payloads, built lazily as a source does."""
+    """Return lazy records with these payloads, built as a source builds them."""
     return checked_records(texts, topic=["orders"] * len(texts))
 
 

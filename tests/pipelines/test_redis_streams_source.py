@@ -69,7 +69,7 @@ def source(
 
 
 async def fail_on_revocation(_: Any) -> None:
-    """Fail, because Redis revokes no entry before it is acknowledged."""
+    """Fail the test, because Redis revokes no entry before it is acknowledged."""
     raise AssertionError
 
 
@@ -133,7 +133,7 @@ async def test_polls_are_bounded(private_server: PrivateRedis, server: Any) -> N
 
 
 async def test_source_can_read_several_streams(private_server: PrivateRedis, server: Any) -> None:
-    """A source can read several streams, and acknowledges each entry in its own."""
+    """A source can read several streams, and acknowledges each entry in the entry's stream."""
     for stream in ("orders", "returns"):
         await publish(private_server, Message(stream), stream=stream)
     reader = source(private_server, "orders", "returns")
@@ -166,7 +166,7 @@ async def test_consumer_gets_back_what_it_left(private_server: PrivateRedis, ser
 
 
 async def test_abandoned_entries_go_to_others(private_server: PrivateRedis, server: Any) -> None:
-    """Entries that a consumer does not extend are claimed by others; released ones immediately."""
+    """If a consumer does not extend its entries, others claim them; released ones at once."""
     await publish(private_server, Message("0"), Message("1"))
     first, second = (
         source(private_server, claim_after=3600.0),
@@ -201,7 +201,7 @@ async def test_deleted_entries_are_left_out(private_server: PrivateRedis, server
 
 
 async def test_lag_counts_all_streams(private_server: PrivateRedis, server: Any) -> None:
-    """The lag counts all streams, including delivered entries; None if Redis cannot count."""
+    """The lag covers all streams and unacknowledged entries, and is None if Redis cannot count."""
     await publish(private_server, *(Message(str(number)) for number in range(3)))
     server.xadd("returns", {"payload": "9"})
     reader = source(private_server, "orders", "returns")
@@ -242,7 +242,7 @@ async def test_group_for_new_entries(private_server: PrivateRedis, server: Any) 
 
 
 async def test_deleted_group_is_created_again(private_server: PrivateRedis, server: Any) -> None:
-    """A deleted consumer group is a temporary error; the next opening creates the group."""
+    """If the consumer group is deleted, the error is temporary, and the next opening creates it."""
     await publish(private_server, Message("0"))
     reader = source(private_server)
     await reader.open(fail_on_revocation)
@@ -312,7 +312,7 @@ async def test_server_is_killed_and_comes_back(tmp_path: Any) -> None:
 
 
 def has_effects(server: Any, count: int) -> bool:
-    """Return whether the sink has written this many records."""
+    """Return whether the sink has written at least this many records."""
     return bool(server.hlen("effects") >= count)
 
 
@@ -326,7 +326,7 @@ def start_worker(private_server: PrivateRedis, kind: str = "store") -> subproces
 
 
 def test_killed_worker_loses_nothing(private_server: PrivateRedis, server: Any) -> None:
-    """After kill -9 at random moments each record has its effect, and few are repeated."""
+    """After kill -9 at random moments each record is processed, and few are repeated."""
     messages = 600
     for number in range(messages):
         server.xadd("orders", {"payload": str(number), "moorage-key": f"k{number % 7}"})
@@ -351,7 +351,7 @@ def test_killed_worker_loses_nothing(private_server: PrivateRedis, server: Any) 
 
 
 def test_worker_with_a_hanging_sink_ends_in_time(private_server: PrivateRedis, server: Any) -> None:
-    """SIGTERM ends a worker whose sink hangs, with the exit code for cut-off records."""
+    """SIGTERM ends a worker whose sink hangs; its exit code says that records were cut off."""
     server.xadd("orders", {"payload": "1"})
     worker = start_worker(private_server, "hang")
     wait_until(lambda: server.hlen("effects") == 1, "the worker's effect")
@@ -362,7 +362,7 @@ def test_worker_with_a_hanging_sink_ends_in_time(private_server: PrivateRedis, s
 
 
 async def test_lost_connection_is_temporary(private_server: PrivateRedis, server: Any) -> None:
-    """A connection that the server closes is a temporary error; the next opening repairs it."""
+    """If the server closes the connection, the error is temporary; the next opening reconnects."""
     await publish(private_server, Message("0"))
     reader = source(private_server)
     await reader.open(fail_on_revocation)

@@ -35,12 +35,12 @@ def _number(record: SinkRecord) -> int:
 
 
 def record_sink(stored: list[int]) -> SinkConnector:
-    """Return a sink made from a synchronous function."""
+    """Return a sink made from a synchronous function for single records."""
     return RecordSink(lambda record: stored.append(_number(record)))
 
 
 def async_sink(stored: list[int]) -> SinkConnector:
-    """Return a sink made from an asynchronous function."""
+    """Return a sink made from an asynchronous function for single records."""
 
     async def store(record: SinkRecord) -> None:
         await asyncio.sleep(0)
@@ -81,11 +81,11 @@ class Subject:
     has_effect_once: bool = False
 
     def record(self, number: int, /) -> SinkRecord:
-        """Return a record with a number."""
+        """Return a record that contains this number."""
         return SinkRecord.of_json(number, topic="numbers", offset=number)
 
     def bad_record(self, number: int, /) -> SinkRecord | None:
-        """Return a record with a negative number."""
+        """Return a record that contains a negative number, which the sink refuses."""
         return self.record(-number)
 
     async def stored(self) -> list[int]:

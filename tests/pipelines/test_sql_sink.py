@@ -53,7 +53,7 @@ class SqlSubject:
     has_effect_once: bool = True
 
     def record(self, number: int, /) -> SinkRecord:
-        """Return a record with a number."""
+        """Return a record that contains this number."""
         return order(number)
 
     def bad_record(self, number: int, /) -> SinkRecord | None:
@@ -67,7 +67,7 @@ class SqlSubject:
 
 
 class JsonSubject(SqlSubject):
-    """A SQL sink that gets one record without a value for a required column."""
+    """A SQL sink with a required column, for which a bad record has no value."""
 
     def bad_record(self, number: int, /) -> SinkRecord | None:
         """Return a record without a note."""
@@ -120,7 +120,7 @@ async def test_row_with_the_same_key_is_replaced(system: str, tmp_path: Path) ->
 
 @each_system
 async def test_key_alone_is_inserted_once(system: str, tmp_path: Path) -> None:
-    """A table that consists of key columns only keeps one row per key."""
+    """If a table has only key columns, it keeps one row per key."""
     async with database(system, tmp_path) as made:
         await made.run(ORDERS)
         sink = SqlSink(made.manager, made.connector, "orders", columns=["number"], key=["number"])
@@ -283,11 +283,11 @@ async def test_each_record_is_written_exactly_once(system: str, tmp_path: Path) 
 
 
 async def _commit_nothing(*_: object) -> None:
-    """Commit nothing, as if the process had died before."""
+    """Do nothing, as if the process had died before the commit."""
 
 
 class _Crash(ConfigurationError):
-    """Raised instead of killing the process."""
+    """The exception that a test raises in place of killing the process."""
 
 
 def _ending_at(crash_at: int | None, record: SinkRecord) -> SinkRecord:

@@ -194,7 +194,7 @@ class UnsteadyInbox(AsyncMemoryInbox):
     hangs: asyncio.Event | None = None
 
     async def due(self, limit: int, /) -> tuple[InboxEntry, ...]:
-        """Return the due entries, or fail or hang."""
+        """Return the due entries; fail or hang if the test wants that."""
         if self.is_away:
             raise StorageUnavailable("It is away.")
         if self.hangs is not None:
@@ -224,7 +224,7 @@ async def test_cancelled_poll_loses_nothing(hub: AsyncHub) -> None:
 
 
 async def test_store_that_is_away_is_a_temporary_error(hub: AsyncHub) -> None:
-    """If the store is unavailable, a poll raises a temporary error, and closing works."""
+    """If the store is unavailable, a poll raises a temporary error and the source can be closed."""
     store = UnsteadyInbox(MemoryInbox())
     source = WebhookSource(make_inbox(hub, store))
     await source.open(ignore)
@@ -304,5 +304,5 @@ async def test_killed_worker_loses_no_webhook(hub: AsyncHub, tmp_path: Path) -> 
 
 
 def _has_count(file: Path, count: int) -> bool:
-    """Return whether a file has this many different lines."""
+    """Return whether a file has at least this many different lines."""
     return len(set(file.read_text().split())) >= count

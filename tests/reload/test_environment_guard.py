@@ -64,7 +64,7 @@ def anyio_backend() -> str:
 
 
 def hub(town: ReloadWorld, storage: Any, environment: str | None, *, is_async: bool) -> Any:
-    """Return a hub of an environment, with one service."""
+    """Return a hub that belongs to an environment and has one service."""
     make: Any = AsyncHub if is_async else Hub
     return make(
         [],
@@ -113,7 +113,7 @@ async def _return_one() -> int:
 
 @EITHER
 async def test_rearm_allows_the_environment(is_async: bool) -> None:
-    """After `rearm` an environment may send; the owner still may, and a third may not."""
+    """After `rearm` a second environment may send too; the owner still may, and a third may not."""
     world, memory = ReloadWorld(), MemoryStorage()
     storage: Any = AsyncMemoryStorage(memory) if is_async else memory
     first = hub(world, storage, "production", is_async=is_async)
@@ -136,7 +136,7 @@ async def test_rearm_allows_the_environment(is_async: bool) -> None:
 
 @EITHER
 async def test_environment_is_checked_once(is_async: bool) -> None:
-    """A process checks the environment before its first call only, and never without a name."""
+    """A process checks the environment only before its first call, and never if it has no name."""
     world, memory = ReloadWorld(), MemoryStorage()
     claims: list[Any] = []
 
@@ -159,7 +159,7 @@ async def test_environment_is_checked_once(is_async: bool) -> None:
 
 @EITHER
 async def test_status_does_not_rearm(is_async: bool) -> None:
-    """Reading the status of a copied store does not allow it to send."""
+    """Reading the status of a copied store does not allow the copy to send."""
     world, memory = ReloadWorld(), MemoryStorage()
     storage: Any = AsyncMemoryStorage(memory) if is_async else memory
     await result_of((arearm if is_async else rearm)(storage, "production"))
@@ -212,7 +212,7 @@ async def test_check_is_repeated_until_the_store_replies(is_async: bool) -> None
 
 
 class _VirtualCore:
-    """An environment guard's store access with a virtual clock, whose store may fail."""
+    """The store access of an environment guard, with a virtual clock and a store that may fail."""
 
     def __init__(self, memory: Any, *, takes: float = 0.0) -> None:
         self.memory = memory
@@ -234,7 +234,7 @@ class _VirtualCore:
 
 
 def _claim_fence(memory: MemoryStorage) -> Any:
-    """Claim the record for ten seconds, as an earlier release does before writing."""
+    """Claim the owner's record for ten seconds, as an earlier release does before it writes."""
     return memory.execute(
         Claim(
             "{:moorage}:fence:home",
@@ -273,7 +273,7 @@ async def test_guard_does_not_wait_for_claim_of_killed_process(whose: str | None
 
 
 async def test_late_claim_holder_changes_nothing() -> None:
-    """An earlier release that writes after its claim has expired changes nothing."""
+    """An earlier release that writes after its claim has expired does not change the record."""
     memory = MemoryStorage(VirtualClock())
     claim_answer = _claim_fence(memory)
     core: Any = _VirtualCore(memory)
@@ -313,7 +313,7 @@ async def test_each_check_gets_the_remaining_time() -> None:
 
 
 async def test_failed_checks_take_a_tenth_of_the_time() -> None:
-    """After a failed check of half a second, the next check waits four and a half seconds."""
+    """After a failed check that took half a second, the next one comes 4.5 seconds later."""
     core: Any = _VirtualCore(None, takes=0.5)
     guard = EnvironmentGuard(core, "production")
 
@@ -359,7 +359,7 @@ async def test_environment_of_the_configuration(
     monkeypatch: pytest.MonkeyPatch,
     is_async: bool,
 ) -> None:
-    """A configuration's environment detects a copy of production's database elsewhere."""
+    """The environment in a configuration reveals that a database is a copy of production's."""
     monkeypatch.delenv("MOORAGE_ENVIRONMENT", raising=False)
     services = {"vat": {"base_url": "https://vat.example"}}
 
@@ -457,7 +457,7 @@ async def test_every_kind_of_store_keeps_name_of_its_owning_environment(
 
 @EITHER
 async def test_copy_of_production_is_disarmed(tmp_path: Path, is_async: bool) -> None:
-    """`neutralize` deletes and counts credentials, tenants and pending entries of a copy."""
+    """`neutralize` deletes a copy's credentials, tenants and pending entries, and counts them."""
     credential_store: Any = SqliteCredentialProvider(tmp_path / "c.db", CIPHER)
     credential_store.rotate("stripe", None, Credentials.bearer("token"))
     credential_store.rotate("stripe", "acme", Credentials.bearer("token"))

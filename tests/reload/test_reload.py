@@ -105,7 +105,7 @@ async def test_invalid_file_is_not_applied(
 
 @EITHER
 async def test_reload_can_name_another_file_or_mapping(tmp_path: Path, is_async: bool) -> None:
-    """A reload can name another file or mapping, which later reloads read."""
+    """A reload may be given another file or mapping, and later reloads read this one."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     hub = world.open(path, is_async=is_async)
     other_path = services(tmp_path / "other.toml", vat="https://two.example")
@@ -163,7 +163,7 @@ async def test_store_cannot_change(tmp_path: Path, is_async: bool) -> None:
 
 @EITHER
 async def test_bound_of_tenants_records_is_of_the_configuration(is_async: bool) -> None:
-    """The configuration bounds tenants' records, unless the program does; a reload cannot."""
+    """The configuration limits tenants' records unless the program does; a reload cannot."""
     bounded: dict[str, Any] = {"state": {"url": "memory:", "records_per_tenant": 7}}
     hub = ReloadWorld().open(bounded, is_async=is_async)
     assert 7 == hub.manager._wired.core.tenant_records.bound  # noqa: SLF001 - as built
@@ -203,7 +203,7 @@ async def test_monitoring_cannot_change(
     other: dict[str, Any],
     path: str,
 ) -> None:
-    """A reload with other rules of health or alerts, or other objectives, is refused."""
+    """A reload that changes the rules of health or alerts, or the objectives, is refused."""
     base = {
         "services": {"vat": {"base_url": "https://vat.example"}},
         "metrics": {"url": f"sqlite:///{tmp_path}/metrics.db"},
@@ -305,7 +305,7 @@ def test_hosts_store_wins() -> None:
 
 @EITHER
 async def test_service_state_survives_a_reload(is_async: bool) -> None:
-    """Circuits, limits and keys survive a reload."""
+    """The states of circuits, limits and keys survive a reload."""
     world = ReloadWorld()
 
     def source(timeout: float) -> dict[str, Any]:

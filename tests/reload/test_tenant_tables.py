@@ -56,7 +56,7 @@ def in_database(kind: str, *, is_async: bool) -> Generator[Any]:
 
 
 def store_and_delete(tenants: Any) -> None:
-    """Store two tenants and delete all."""
+    """Store two tenants, and then delete all tenants."""
     call_verb(tenants.put, "acme", {"sms": {"vendor": "twilio"}})
     call_verb(tenants.put, "brass", {})
 
@@ -93,7 +93,7 @@ def test_unreachable_database_error(make: Any) -> None:
 
 @pytest.mark.parametrize("kind", [SqlTenants, AsyncSqlTenants])
 def test_hosts_migrations_create_the_table(kind: type[SqlTenants | AsyncSqlTenants]) -> None:
-    """The table is part of the host's metadata once, for its migrations to create."""
+    """The tenants' table is in the host's metadata once, for the host's migrations to create."""
     custom = sqlalchemy.MetaData()
     table = kind.tables_of(custom, prefix="erp_", schema="vault")
 
@@ -106,7 +106,7 @@ def test_hosts_migrations_create_the_table(kind: type[SqlTenants | AsyncSqlTenan
 def test_missing_library_is_named(
     make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error for a missing database library names the extra that installs it."""
+    """If a database library is missing, the error states which extra installs it."""
     rooms = "tenants", "sealed", "databases"
     uninstall(monkeypatch, "sqlalchemy", *(f"moorage.adapters.{room}." for room in rooms))
 

@@ -110,7 +110,7 @@ async def test_new_processes_accept_and_handle_a_webhook(is_async: bool) -> None
 
 @EITHER
 async def test_replaced_webhook_secret_is_used(is_async: bool) -> None:
-    """A replaced secret is in use within seconds, even if only webhooks arrive."""
+    """A replaced webhook secret is in use within seconds, even if only webhooks arrive."""
     local_processes = Processes(is_async=is_async)
     _, inbox = local_processes.start()
     await result_of(inbox.receive("acme.stripe", **local_processes.delivery()))
@@ -136,7 +136,7 @@ async def test_unknown_account_name(is_async: bool) -> None:
 
 @EITHER
 async def test_invalid_tenant_is_not_a_missing_account(is_async: bool) -> None:
-    """For an invalid tenant the response is 500, so that the vendor repeats its webhook."""
+    """A webhook for an invalid tenant gets the response 500, so that the vendor repeats it."""
     local_processes = Processes(is_async=is_async)
     local_processes.tenants.put("acme", {"vendors": {"stripe": {"speed": 5}}})
     hub, inbox = local_processes.start()
@@ -151,7 +151,7 @@ async def test_invalid_tenant_is_not_a_missing_account(is_async: bool) -> None:
 
 @EITHER
 async def test_webhook_during_an_outage_of_tenants(is_async: bool) -> None:
-    """While tenants are unavailable the vendor is asked to repeat its webhook."""
+    """While the tenants' source is unavailable, a vendor is asked to repeat its webhook."""
     local_processes = Processes(is_async=is_async)
     hub, inbox = local_processes.start()
     local_processes.broken = OSError("away")
@@ -194,7 +194,7 @@ async def test_hub_without_a_tenant_source(is_async: bool) -> None:
 
 
 def test_synchronous_hub_looks_up_an_unknown_account() -> None:
-    """A synchronous hub loads an unknown account when its verifier is first used."""
+    """A synchronous hub loads an unknown account when the account's verifier is first used."""
     local_processes = Processes(is_async=False)
     hub, _ = local_processes.start()
 

@@ -155,7 +155,7 @@ async def test_changed_account_is_used_without_a_restart(is_async: bool) -> None
 
 @EITHER
 async def test_look_ups_are_cached(is_async: bool) -> None:
-    """Tenants, known or not, are looked up again after the refresh interval, and once only."""
+    """Known and unknown tenants are looked up once per refresh interval."""
     world = TenantWorld(is_async=is_async)
     world.tenants.put("acme", {})
     for _ in range(3):
@@ -171,7 +171,7 @@ async def test_look_ups_are_cached(is_async: bool) -> None:
 
 @EITHER
 async def test_unknown_or_invalid_tenant(is_async: bool) -> None:
-    """An unknown or invalid tenant raises an error with its path; other tenants work."""
+    """An unknown or invalid tenant raises an error with the tenant's path; other tenants work."""
     world = TenantWorld(is_async=is_async)
     world.tenants.put("fine", {})
     world.tenants.put("acme", {"vendors": {"twilio": {"speed": 5}}})
@@ -415,7 +415,7 @@ async def test_tenant_source_in_the_configuration(tmp_path: Path, is_async: bool
 
 @pytest.mark.parametrize("make", [open_tenants, aopen_tenants])
 def test_unsupported_tenant_urls(make: Callable[..., Any]) -> None:
-    """A URL that cannot hold tenants is refused with its path."""
+    """A store URL that cannot hold tenants is refused, with the setting's path in the error."""
     for url in ("redis://here", "memory:", "sqlite:///", "nothing"):
         with pytest.raises(ConfigurationError) as excinfo:
             make(url, RING.text())

@@ -60,7 +60,7 @@ class EventRecorder:
 
 @EITHER
 async def test_manual_check_for_changes(tmp_path: Path, is_async: bool) -> None:
-    """An unchanged configuration file is not read; an invalid one is reported once."""
+    """A check does not read an unchanged configuration file, and reports an invalid one once."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     hub = world.open(path, is_async=is_async)
     watch = hub.watch()
@@ -178,7 +178,7 @@ async def test_signal_handled_outside_python_is_refused(
     is_async: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A signal with a handler from outside Python is refused, as it could not be restored."""
+    """A signal whose handler is not Python's is refused, as the handler could not be restored."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     watch = world.open(path, is_async=is_async).watch(signals=[signal.SIGUSR1, signal.SIGHUP])
     previous_handlers = signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGHUP)

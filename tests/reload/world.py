@@ -40,7 +40,7 @@ class ReloadWorld:
         return Response(200, {}, url.encode())
 
     def wait_for(self, count: int) -> None:
-        """Wait until this many requests were sent."""
+        """Wait until at least this many requests were sent."""
         with self._counted:
             assert self._counted.wait_for(lambda: len(self.sent) >= count, 30)
 
@@ -88,7 +88,7 @@ async def result_of(value: Any) -> Any:
 
 
 def services(path: Path, **urls: str) -> Path:
-    """Write a file with these services, replacing the previous one."""
+    """Write a configuration file with these services, and replace the previous file."""
     lines = [f'[services.{name}]\nbase_url = "{url}"' for name, url in urls.items()]
     new_path = path.with_suffix(".new")
     new_path.write_text("\n".join(lines), encoding="utf-8")

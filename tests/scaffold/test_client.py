@@ -196,7 +196,7 @@ def generated_client(tmp_path: Path, name: str, **options: Any) -> Path:
 
 
 def run(folder: Path, *command: str) -> str:
-    """Run a program of this environment in a folder, and return its output."""
+    """Run a Python program in a folder, and return its output."""
     finished = subprocess.run(
         [sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -205,7 +205,7 @@ def run(folder: Path, *command: str) -> str:
 
 
 def test_client_passes_its_tests_types_and_format(tmp_path: Path) -> None:
-    """The generated package passes its own tests, strict types, and the formatter."""
+    """The generated package passes its own tests, strict type checks and the formatter."""
     folder = generated_client(tmp_path, "shop")
     plugins = ("cacheprovider", "django", "hypothesispytest", "pytest_cov", "randomly", "xdist")
     assert " passed" in run(folder, "pytest", "-q", *(f"-pno:{plugin}" for plugin in plugins))
@@ -307,7 +307,7 @@ def test_circle_without_an_object_is_refused() -> None:
 
 
 def test_command_writes_the_client(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`moorage scaffold client` writes the package, and names what cannot be mapped."""
+    """`moorage scaffold client` writes the package, and lists what it cannot map."""
     file = tmp_path / "shop.json"
     file.write_text(json.dumps(SHOP))
     folder = tmp_path / "client"

@@ -1,4 +1,4 @@
-"""Layout and names in generated modules: as a formatter writes them, valid and unique."""
+"""Generated modules have a formatter's layout, and names that are valid and unique."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_literal_has_the_usual_quotes(text: str, code: str) -> None:
 def test_long_fields_are_broken(
     name: str, annotation: str, value: str | Group, lines: list[str]
 ) -> None:
-    """A field definition that is too long is broken at brackets, which are added if necessary."""
+    """A field definition that is too long is split at brackets, which are added if needed."""
     assert lines == [*assigned_field(name, annotation, value)][: len(lines)]
 
 

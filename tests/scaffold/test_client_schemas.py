@@ -85,7 +85,7 @@ def models(*schemas: Any, **options: Any) -> str:
 
 
 def problems(*operations: dict[str, Any], **options: Any) -> dict[str, str]:
-    """Return the problems of a client with these operations, by place."""
+    """Return the problems of a client with these operations, by their places in the description."""
     with pytest.raises(DescriptionRefused) as excinfo:
         files_of(*operations, **options)
     return {problem.path: problem.found for problem in excinfo.value.problems}
@@ -122,7 +122,7 @@ def problems(*operations: dict[str, Any], **options: Any) -> dict[str, str]:
     ],
 )
 def test_annotations_of_answers(schema: Any, annotation: str) -> None:
-    """The function of an operation is annotated with the type of its response."""
+    """An operation's function is annotated with the type of the operation's response."""
     text = functions(operation("call", responses={"200": in_json(schema)}))
     assert f"read=json_answer({annotation})," in text
 
@@ -166,7 +166,7 @@ def test_further_members_have_the_type_of_a_class_below(
 
 
 def test_discriminators_name_the_classes_that_have_the_member() -> None:
-    """A discriminator names each class that has its property; otherwise there is none."""
+    """A discriminator lists each class that has its property; if one lacks it, none is used."""
     by_kind = {"propertyName": "kind", "mapping": {"c": "Card", "other": "Other"}}
     text = models({"oneOf": [CARD, CASH], "discriminator": by_kind})
     assert 'Kinds("kind", {"c": "Card", "Cash": "Cash"})' in text

@@ -63,7 +63,7 @@ def test_readme_says_what_each_capability_needs(kind: str, row: str) -> None:
 
 
 def test_body_has_no_fields_whose_use_is_refused_until_vendor_states_capability() -> None:
-    """A body has no fields whose use is refused until the vendor states a capability."""
+    """A request body omits fields that are refused until the vendor states a capability."""
     code = vendor_from_declaration("blue-bird", "signatures")["src/blue_bird_vendor/vendor.py"]
 
     assert "value.email" in code

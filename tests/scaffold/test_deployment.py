@@ -50,7 +50,7 @@ def _configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def configure(text: str) -> None:
-    """Write the configuration."""
+    """Write this text as the configuration."""
     Path("moorage.toml").write_text(text, encoding="utf-8")
 
 
@@ -145,7 +145,7 @@ def test_environment_is_that_of_the_command() -> None:
 
 
 def test_environment_decides_what_workers_need() -> None:
-    """The state, the drain, the pipelines and the variables are those of the environment."""
+    """The environment decides the state store, the drain time, the pipelines and the variables."""
     configure(f"""{CONFIGURATION.replace("postgresql://${DB_USER}@db/erp", "sqlite:///state.db")}
 [environments.live.state]
 url = "redis://${{REDIS_HOST}}/0"
@@ -194,7 +194,7 @@ def test_secrets_of_configured_providers_are_named() -> None:
 
 
 def test_odd_names_stay_in_their_lines() -> None:
-    """The name of an environment is one word of the unit, and that of a pipeline one of a line."""
+    """An environment's name stays one word of the unit, and a pipeline's name stays in its line."""
     name = 'a "live" \\100% one'
     configure(f"{CONFIGURATION}\n[environments.{json.dumps(name)}]\n")
     command("scaffold", "systemd", "shop", "--environment", name)
@@ -217,7 +217,7 @@ def secret_keys(pod: dict[str, Any]) -> dict[str, bool]:
 
 
 def unit(path: str) -> configparser.RawConfigParser:
-    """Return the sections of a unit file; of a repeated setting, the last value."""
+    """Return a unit file's sections; if a setting is repeated, its last value counts."""
     parser = configparser.RawConfigParser(strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # as its documentation does
     parser.read(path)

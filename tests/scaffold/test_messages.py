@@ -1,4 +1,4 @@
-"""Generated message packages are typed, tested and deterministic, and messages round-trip."""
+"""Generated message packages are typed, tested and deterministic, and read their own messages."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ SHOP = events(
 
 
 def run(folder: Path, *command: str) -> str:
-    """Run a program of this environment in a folder, and return its output."""
+    """Run a Python program in a folder, and return its output."""
     finished = subprocess.run(
         [sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -104,7 +104,7 @@ def files(tree: dict[str, Any], **options: Any) -> dict[str, str]:
 
 
 def test_package_passes_its_tests_types_and_format(tmp_path: Path) -> None:
-    """The generated package passes its own tests, strict types, and the formatter."""
+    """The generated package passes its own tests, strict type checks and the formatter."""
     write(files(SHOP), tmp_path / "shop")
     plugins = ("cacheprovider", "django", "hypothesispytest", "pytest_cov", "randomly", "xdist")
     folder = tmp_path / "shop"
@@ -240,7 +240,7 @@ def test_message_that_needs_an_incomplete_class_is_refused() -> None:
 
 
 def test_alternatives_that_nothing_tells_apart_are_refused() -> None:
-    """Several messages of one receiving operation must all be JSON, to be told apart."""
+    """Several messages of one receiving operation must all be JSON, or they are refused."""
     tree = with_message({"contentType": "text/plain"})
     tree["channels"]["a"]["messages"]["three"] = {}
     with pytest.raises(DescriptionRefused, match="cannot be distinguished"):
@@ -260,7 +260,7 @@ def test_description_without_operations_is_refused() -> None:
 
 
 def test_command_writes_the_messages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`moorage scaffold messages` writes the package, and names what cannot be mapped."""
+    """`moorage scaffold messages` writes the package, and lists what it cannot map."""
     file = tmp_path / "shop.json"
     file.write_text(json.dumps(SHOP))
     folder = tmp_path / "messages"

@@ -74,7 +74,7 @@ def test_scaffolded_tests_pass(kind: str, choice: str | None, tmp_path: Path) ->
 @given(NAMES)
 @pytest.mark.parametrize("kind, choice", MADE)
 def test_any_valid_name_works(kind: str, choice: str | None, name: str) -> None:
-    """Code and tables of any valid project name are valid, without another project's name."""
+    """For any valid project name, code and tables are valid and contain no other project's name."""
     texts = scaffold(kind, name, choice)
     for path, text in texts.items():
         assert "acme" not in (path + text).lower()
@@ -86,7 +86,7 @@ def test_any_valid_name_works(kind: str, choice: str | None, name: str) -> None:
 
 
 def test_scaffolded_vendors_pass_strict_types(tmp_path: Path) -> None:
-    """The package of every scaffolded vendor has types that mypy accepts in its strict mode."""
+    """Every scaffolded vendor's package passes mypy in strict mode."""
     pytest.importorskip("mypy")
     for contract in CONTRACTS:
         write(scaffold("vendor", f"{contract}_bird", contract), tmp_path, force=True)
@@ -104,7 +104,7 @@ def test_scaffolded_vendors_pass_strict_types(tmp_path: Path) -> None:
 def test_scaffolded_vendor_conforms(
     contract: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The scaffolded vendor has its declared capabilities at its sandbox."""
+    """At its sandbox, the scaffolded vendor passes the tests of the capabilities it declares."""
     write(scaffold("vendor", f"{contract}_bird", contract), tmp_path)
     monkeypatch.syspath_prepend(tmp_path / "src")
     package = f"{contract}_bird_vendor"
@@ -210,7 +210,7 @@ def test_broken_link_counts_as_a_file(tmp_path: Path) -> None:
 
 
 def test_error_explains_that_a_file_is_in_the_place_of_a_folder(tmp_path: Path) -> None:
-    """If a file is in the place of a folder, the error states this in one sentence."""
+    """If a file exists where a folder is needed, the error states this in one sentence."""
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ConfigurationError, match="cannot be written"):
         write({"folder/a.txt": "new"}, tmp_path / "file")

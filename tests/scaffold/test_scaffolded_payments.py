@@ -53,7 +53,7 @@ def test_killed_charge_at_a_scaffolded_vendor_happens_once(
     with sandbox.serving() as server:
 
         def kill_before_the_answer(received: Any) -> Any:
-            """Charge, and kill the process before it gets the response."""
+            """Make the charge, and kill the process before it gets the response."""
             keys.append(received.headers["idempotency-key"])
             behaviour = sandbox.behave(received)
             is_started.wait()

@@ -100,7 +100,7 @@ def _changed_fields(draw: Any, old: list[dict[str, Any]]) -> list[dict[str, Any]
 
 
 def data(schema: Any) -> st.SearchStrategy[Any]:
-    """Return a strategy for data of a schema, in each of its branches and symbols."""
+    """Return a strategy for data of a schema, drawn from all its branches and symbols."""
     if isinstance(schema, list):
         return st.one_of([data(branch).map(_with_branch_name(branch)) for branch in schema])
     if isinstance(schema, str):
@@ -156,7 +156,7 @@ def samples(schema: Any) -> list[Any]:
 
 
 def _ascii(value: bytes) -> bytes:
-    """Return bytes that are also a string, because Avro reads bytes as a string."""
+    """Return bytes that are ASCII, because Avro can read bytes as a string."""
     return bytes(byte & 0x7F for byte in value)
 
 

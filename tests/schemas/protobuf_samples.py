@@ -33,7 +33,7 @@ def add_field(
 
 
 def order(*fields: tuple[Any, ...], **more: Any) -> descriptor_pb2.FileDescriptorProto:
-    """Return a file with a message Order that has these fields: names, numbers and types."""
+    """Return a file with a message Order that has these fields, each as name, number and type."""
     file = file_of(**more)
     message = file.message_type.add(name="Order")
     for name, number, kind, *options in fields:
@@ -42,7 +42,7 @@ def order(*fields: tuple[Any, ...], **more: Any) -> descriptor_pb2.FileDescripto
 
 
 def schema_of(*files: descriptor_pb2.FileDescriptorProto) -> Schema:
-    """Return the schema with one file, or with several of which the last is its own."""
+    """Return a schema of one file, or of several files of which the last is the schema's own."""
     data = files[0].SerializeToString()
     if len(files) > 1:
         data = descriptor_pb2.FileDescriptorSet(file=files).SerializeToString()

@@ -16,7 +16,7 @@ MANAGERS: list[AsyncConnectorManager] = []
 
 
 def confluent_client(server: SchemaRegistryServer, **settings: Any) -> ConfluentSchemaRegistry:
-    """Return a client of a registry's server."""
+    """Return a client for this server of a schema registry."""
     service = Service("schemas", base_url=server.url, retry=_QUICK, circuit=None, **settings)
     MANAGERS.append(AsyncConnectorManager([service]))
     return ConfluentSchemaRegistry(MANAGERS[-1], "schemas")

@@ -148,7 +148,7 @@ def test_schema_is_compatible_with_itself(schema: Any) -> None:
     ],
 )
 def test_incompatibilities_are_named(reader: Any, writer: Any, expected: list[str]) -> None:
-    """Each incompatibility names its place and its reason."""
+    """Each incompatibility is reported with its place and its reason."""
     assert expected == problems(reader, writer)
 
 
@@ -161,7 +161,7 @@ def test_recursive_types_are_compared_once() -> None:
 
 
 def test_formats_are_not_mixed() -> None:
-    """A schema of another format is never compatible."""
+    """Schemas of different formats are never compatible."""
     other = CompleteSchema(Schema("{}", "json"))
     expected = (Incompatibility("", "The schemas have the formats avro and json."),)
     assert expected == read_incompatibilities(avro("int"), other)
@@ -198,7 +198,7 @@ def test_references_define_names() -> None:
     ],
 )
 def test_wrong_schema_is_refused(schema: Any, problem: str) -> None:
-    """A string that is not an Avro schema raises InvalidData with the place."""
+    """A string that is not an Avro schema raises InvalidData with the place of the fault."""
     with pytest.raises(InvalidData, match=problem):
         avro_type(avro(schema))
 
@@ -223,7 +223,7 @@ def test_long_chain_of_types_is_refused() -> None:
 
 
 def test_bare_name_is_a_schema() -> None:
-    """The name of a type without quotation marks is a schema, as registries store it."""
+    """A type's name without quotation marks is a schema, as registries store it."""
     assert "string" == avro_type(CompleteSchema(Schema("string", "avro"))).kind
 
 
@@ -244,7 +244,7 @@ def test_recursion_and_empty_items_are_found() -> None:
 
 
 def test_values_that_take_no_bytes_are_counted() -> None:
-    """Empty values are counted through records, and not through arrays, maps and unions."""
+    """Values without bytes are counted through records, but not through arrays, maps or unions."""
     pair = record({"name": "a", "type": "null"}, {"name": "b", "type": record(name="P")})
     double_record = record({"name": "c", "type": pair}, {"name": "d", "type": "Order"}, name="Q")
     usual_schema = record(

@@ -22,7 +22,7 @@ from tests.schemas.protobuf_samples import add_field, complete, file_of, order, 
 
 
 def codec(schema: Any, kind: str, *parts: tuple[str, Any], **options: Any) -> Any:
-    """Return the codec of a schema that is JSON."""
+    """Return the codec for a schema that is written in JSON."""
     references = tuple((name, Schema(json.dumps(part), kind)) for name, part in parts)
     return codec_of(CompleteSchema(Schema(json.dumps(schema), kind), references), **options)
 
@@ -43,10 +43,10 @@ TREE = {"type": "record", "name": "Tree", "fields": [{"name": "next", "type": ["
 
 
 class TestAvro:
-    """Avro with fastavro."""
+    """Tests of the Avro codec with fastavro."""
 
     def test_value_returns(self) -> None:
-        """A value is decoded as it was encoded, and defaults are filled in."""
+        """An encoded value is decoded unchanged, and missing fields get their defaults."""
         avro = codec(ORDER, "avro")
         data = avro.encode({"id": 7, "total": Decimal("1.50")})
         assert {"id": 7, "note": None, "total": Decimal("1.50")} == avro.decode(data)
@@ -74,7 +74,7 @@ class TestAvro:
 
     @given(st.binary(max_size=40))
     def test_any_bytes_are_data_or_invalid(self, data: bytes) -> None:
-        """Bytes of any content lead to a value or to InvalidData."""
+        """Any bytes are decoded to a value, or raise InvalidData."""
         for avro in (_AVRO, _TREE):
             try:
                 avro.decode(data)
@@ -174,10 +174,10 @@ _JSON = codec(
 
 
 class TestJsonSchema:
-    """JSON Schema with jsonschema-rs."""
+    """Tests of the JSON Schema codec with jsonschema-rs."""
 
     def test_value_returns(self) -> None:
-        """A valid value is decoded as it was encoded."""
+        """A valid value is encoded and decoded unchanged."""
         assert {"id": 7, "é": [1.5]} == _JSON.decode(_JSON.encode({"id": 7, "é": [1.5]}))
 
     @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ class TestJsonSchema:
 
 
 class TestProtobuf:
-    """Protobuf with descriptors."""
+    """Tests of the Protobuf codec with descriptors."""
 
     def test_value_returns(self) -> None:
         """Numbers, bytes, enum members, maps, lists and nested messages are read back unchanged."""
@@ -280,7 +280,7 @@ class TestProtobuf:
         assert {"order_id": 0, "notes": [], "state": "NEW", "prices": {}} == result
 
     def test_frame_names_the_message(self) -> None:
-        """A record with a schema header names its message type, and the chosen type is written."""
+        """A record's schema header selects the message type to read; the chosen type is written."""
         file = order(("line", 1, "message", {"type_name": ".shop.Line"}))
         add_field(file.message_type.add(name="Line"), "a", 1, "int32")
         schema = complete(file)
@@ -301,7 +301,7 @@ class TestProtobuf:
 
     @given(st.binary(max_size=30))
     def test_any_bytes_are_a_message_or_invalid(self, data: bytes) -> None:
-        """Bytes of any content lead to fields or to InvalidData."""
+        """Any bytes are decoded to fields, or raise InvalidData."""
         for read in (_PROTOBUF.decode, _PROTOBUF.decode_framed):
             try:
                 read(data)
@@ -348,7 +348,7 @@ _PROTOBUF = ProtobufCodec(CompleteSchema(schema_of(files()[1])))
 def test_missing_library_is_named(
     kind: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the library of a format, the error contains the extra to install."""
+    """Without the library of a schema format, the error states which extra to install."""
     monkeypatch.setitem(sys.modules, f"moorage.adapters.schemas.{module}", None)
     with pytest.raises(ConfigurationError, match="not installed") as excinfo:
         codec("int", kind)

@@ -1,4 +1,4 @@
-"""Pipelines that a configuration builds with transforms by schema."""
+"""Pipelines from a configuration whose transforms decode and encode by schemas."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _texts(folder: Path) -> list[str]:
 
 
 def _write(folder: Path) -> Path:
-    """Write a folder of schemas."""
+    """Write schemas into a folder, and return the folder."""
     for subject, name, text in (("old", "1@1.avsc", "int"), ("numbers", "1.json", "{}")):
         (folder / subject).mkdir(parents=True)
         (folder / subject / name).write_text(text)
@@ -53,13 +53,13 @@ def _write(folder: Path) -> Path:
 
 
 async def test_schemas_of_a_folder(tmp_path: Path) -> None:
-    """Records are decoded and encoded by the schemas of a folder."""
+    """Records are decoded and encoded with schemas from a folder."""
     schemas = _write(tmp_path / "schemas")
     assert ["7\n"] == await _lines({"folder": str(schemas)}, tmp_path)
 
 
 async def test_schemas_of_a_service(tmp_path: Path) -> None:
-    """Records are decoded and encoded by the schemas of a service."""
+    """Records are decoded and encoded with schemas from a registry service."""
     with SchemaRegistryServer() as server:
         server.register("old", Schema("int", SchemaFormat.AVRO))
         server.register("numbers", Schema("{}", SchemaFormat.JSON))
@@ -69,7 +69,7 @@ async def test_schemas_of_a_service(tmp_path: Path) -> None:
 
 
 async def test_missing_folder_has_its_path(tmp_path: Path) -> None:
-    """A folder that does not exist is refused with its path in the configuration."""
+    """If the folder does not exist, the error has the setting's path in the configuration."""
     with pytest.raises(ConfigurationError) as excinfo:
         await _lines({"folder": str(tmp_path / "nowhere")}, tmp_path)
     assert "pipelines.orders.schemas.folder" == excinfo.value.path

@@ -66,7 +66,7 @@ def test_long_chain_without_a_circle() -> None:
 
 
 def test_slow_growth_is_limited() -> None:
-    """Checks that grow with each level by a constant number are limited to a hundred levels."""
+    """If checks grow by a constant number with each level, a hundred levels are accepted."""
     schema = {
         "$defs": {"line": {"properties": {"a": {"$ref": "#/$defs/line"}}}},
         "properties": {"a": {"allOf": [AGAIN, {"$ref": "#/$defs/line"}]}},

@@ -1,4 +1,4 @@
-"""The comparison of JSON Schemas; jsonschema-rs validates their documents."""
+"""JSON Schemas are compared, and jsonschema-rs validates documents to check the result."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def problems(reader: Any, writer: Any) -> list[str]:
 
 @st.composite
 def _pairs(draw: st.DrawFn) -> tuple[Any, Any]:
-    """Return a writer and a reader, often with the same rules."""
+    """Return a writer's and a reader's schema, often with the same rules."""
     writer = draw(SCHEMAS)
     if isinstance(writer, dict) and draw(st.booleans()):
         reader = {key: value for key, value in writer.items() if draw(st.booleans())}
@@ -209,7 +209,7 @@ def _order(**changes: Any) -> dict[str, Any]:
     ],
 )
 def test_incompatibilities_are_named(reader: Any, writer: Any, expected: list[str]) -> None:
-    """Each incompatibility has its place and reason; parts that cannot be judged are reported."""
+    """Each incompatibility has its place and reason; parts that cannot be compared are reported."""
     assert expected == problems(reader, writer)
 
 
@@ -224,7 +224,7 @@ def test_ignored_rules_make_findings_uncertain() -> None:
 
 
 def test_recursive_schema_is_compared_once() -> None:
-    """References of a schema to itself and to its definitions are followed."""
+    """A schema's references to itself and to its own definitions are followed."""
     tree = {
         "type": "object",
         "properties": {"next": {"$ref": "#"}, "x": {"$ref": "#/$defs/x~1y", "title": "X"}},
@@ -246,7 +246,7 @@ def doubling_schema(keyword: str, times: int, leaf: dict[str, Any]) -> dict[str,
 
 
 def test_nested_parts_are_compared_once() -> None:
-    """Parts that refer to each other many times are judged as if they did so once."""
+    """If parts refer to each other many times, each part is compared only once."""
     reader = doubling_schema("allOf", 8, {"type": "string"})
     writer = doubling_schema("allOf", 8, {"type": "integer"})
     [problem] = problems(reader, writer)
@@ -284,7 +284,7 @@ def test_countless_combinations_are_not_judged(keyword: str) -> None:
     ],
 )
 def test_reference_that_cannot_be_followed_is_not_judged(schema: Any) -> None:
-    """A reference to something unknown is reported as a part that cannot be judged."""
+    """A reference to an unknown document is reported as a part that cannot be compared."""
     reader, writer = complete(schema, other={"x": True}), complete({"type": "object"})
     assert any("reference" in problem.problem for problem in read_incompatibilities(reader, writer))
 

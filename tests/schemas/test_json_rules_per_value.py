@@ -34,18 +34,18 @@ from moorage.domain.schemas.json_rules_per_value import MOST, rules_per_value
     ],
 )
 def test_parts_that_apply_to_one_value_are_counted(schema: Any, expected: int) -> None:
-    """References and alternatives apply to the same value, properties and items to other values."""
+    """References and alternatives count for the same value; properties and items do not."""
     assert expected == rules_per_value([("", schema)])
 
 
 def test_registered_references_count() -> None:
-    """A reference to another document counts the rules of that document."""
+    """If a schema refers to another document, the rules of that document count too."""
     other: tuple[str, Any] = ("https://e.com/money.json", {"oneOf": [{}, {}]})
     assert 5 == rules_per_value([("", {"items": {"allOf": [{"$ref": other[0]}]}}), other])
 
 
 def test_long_chains_are_counted() -> None:
-    """Thousands of parts that each refer twice to the next one have the largest count."""
+    """If thousands of parts each refer twice to the next one, the count is the largest number."""
     parts: dict[str, Any] = {"0": {}}
     for number in range(5_000):
         part = {"$ref": f"#/$defs/{number}"}

@@ -91,7 +91,7 @@ async def deliver(
 @pytest.mark.parametrize("schema", [AVRO, JSON, PROTOBUF])
 @pytest.mark.parametrize("wire_format", ["confluent", "plain"])
 async def test_records_return_through_both_wire_formats(schema: Schema, wire_format: str) -> None:
-    """A value that is encoded by a schema of a registry's server is decoded again."""
+    """A value that is encoded with a schema from a registry's server is decoded unchanged."""
     with SchemaRegistryServer() as server:
         registry = confluent_client(server)
         await registry.register("orders", schema)
@@ -110,7 +110,7 @@ async def test_records_return_through_both_wire_formats(schema: Schema, wire_for
 
 
 async def test_invalid_records_become_dead_letters_with_their_bytes() -> None:
-    """A record that does not fit its schema, or names an unknown one, is a dead letter as read."""
+    """A record that does not fit its schema, or has an unknown one, is an unchanged dead letter."""
     registry = MemorySchemaRegistry()
     id = await registry.register("orders", AVRO)
     payloads = [b"nonsense", add_frame(id, b""), add_frame(77, b"\2"), add_frame(id, b"\2"), b""]
@@ -202,7 +202,7 @@ async def test_refusal_of_the_registry_stops_the_pipeline() -> None:
 
 @pytest.mark.parametrize("make", [SchemaEncoder, SchemaDecoder])
 async def test_missing_subject_stops_the_pipeline(make: Any) -> None:
-    """If the settings name a missing subject or version, the pipeline stops."""
+    """If a subject or version in the settings does not exist, the pipeline stops."""
     for version, problem in ((None, "the latest version"), (7, "version 7")):
         transform = make(MemorySchemaRegistry(), wire_format="plain", subject="x", version=version)
         with pytest.raises(
@@ -302,7 +302,7 @@ async def test_fetch_continues_for_other_tasks_if_task_that_began_fetch_is_cance
 
 
 async def test_least_used_schema_is_forgotten() -> None:
-    """The cache keeps at most the limit of values, those that were used most recently."""
+    """The cache keeps only as many schemas as its limit allows: the most recently used ones."""
     fetches: SharedFetches[str] = SharedFetches(2, 10.0, lambda: 0.0)
     fetched: list[str] = []
 

@@ -1,4 +1,4 @@
-"""The comparison of Protobuf schemas; protobuf writes and reads their messages."""
+"""Protobuf schemas are compared, and protobuf writes and reads messages to check the result."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _with_enum(syntax: str, *numbers: int, nested: bool = False) -> Any:
 
 
 def test_closed_enumeration_must_have_each_number() -> None:
-    """A closed enumeration needs all numbers of the writer; an open one keeps any."""
+    """A reader's closed enumeration needs all numbers of the writer; an open one accepts any."""
     closed, wider = _with_enum("proto2", 0), _with_enum("proto2", 0, 1)
     expected = ["shop.Order.state: The reader's enumeration lacks the number 1."]
     assert expected == problems(closed, wider)
@@ -146,7 +146,7 @@ def _with_line(type_name: str = ".shop.Line", **fields: str) -> Any:
 
 
 def test_messages_of_fields_are_compared() -> None:
-    """The messages of fields are compared too, also if a message contains itself."""
+    """The message types of fields are compared too, even if a message contains itself."""
     assert [] == problems(_with_line(a="int64"), _with_line(a="int32"))
     expected = ["shop.Line.a: The reader expects int32; the writer has string."]
     assert expected == problems(_with_line(a="int32"), _with_line(a="string"))
@@ -174,7 +174,7 @@ def test_common_messages_are_the_same() -> None:
 
 
 def test_editions_are_not_judged() -> None:
-    """Files with edition features are not judged, since features change the meaning of fields."""
+    """Files with edition features are not compared, since features change what fields mean."""
     file = order(syntax="editions")
     file.edition = descriptor_pb2.EDITION_2023
     [result] = read_incompatibilities(complete(file), complete(file))
@@ -223,7 +223,7 @@ def test_reference_has_the_path_of_the_import() -> None:
     "text", ["syntax = 'proto3';", "AAAA", b64encode(b"\n\1a\n\2").decode(), "Cg=="]
 )
 def test_text_without_descriptors_is_refused(text: str) -> None:
-    """A string, such as that of a .proto file, raises InvalidData."""
+    """A string without descriptors, such as a .proto file's text, raises InvalidData."""
     schema = CompleteSchema(Schema(text, "protobuf"))
     with pytest.raises(InvalidData, match="compiled descriptors"):
         ProtobufFiles.of(schema)

@@ -1,4 +1,4 @@
-"""Registries: in memory, in a folder, and behind the HTTP API of Confluent."""
+"""Schema registries in memory, in a folder, and behind Confluent's HTTP API."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def test_what_is_missing_is_not_found(registry: Any) -> None:
 
 @pytest.mark.parametrize("id", [0, -1, 2**31, True, "1"])
 async def test_impossible_numbers_and_subjects_are_refused(registry: Any, id: Any) -> None:
-    """Impossible ids, versions and subjects raise ConfigurationError."""
+    """Ids, versions and subjects that no registry can have raise ConfigurationError."""
     for question in (registry.schema(id), registry.version("a", id), registry.version("")):
         with pytest.raises(ConfigurationError):
             await question
@@ -134,7 +134,7 @@ async def test_confluent_refusals_have_types(server: SchemaRegistryServer) -> No
 
 
 async def test_each_schema_format_is_sent_by_name(server: SchemaRegistryServer) -> None:
-    """Each schema format is sent by name, and Protobuf schemas are requested as descriptors."""
+    """A schema is sent with its format's name; Protobuf schemas are requested as descriptors."""
     registry = confluent_client(server)
     for schema in (Schema("{}", SchemaFormat.JSON), schema_of(order())):
         id = await registry.register("a", schema)
@@ -233,7 +233,7 @@ def _folder(path: Path, files: dict[str, bytes]) -> Path:
 
 
 async def test_folder_has_versions(tmp_path: Path) -> None:
-    """Each file of a folder is a schema version, with an id if its name contains one."""
+    """Each file in a folder is one version of a schema, with an id if the file's name has one."""
     file = order(("a", 1, "int32"))
     files = {"1.avsc": b"int", "2@7.avsc": b"long", "3.json": b"{}"}
     registry = FolderSchemaRegistry(
@@ -262,6 +262,6 @@ async def test_folder_has_versions(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_folder_is_refused(tmp_path: Path, files: dict[str, bytes], problem: str) -> None:
-    """A folder whose files cannot be read raises ConfigurationError with the file."""
+    """If a file of a schema folder cannot be read, ConfigurationError is raised with its name."""
     with pytest.raises(ConfigurationError, match=problem):
         FolderSchemaRegistry(_folder(tmp_path, files))

@@ -24,13 +24,13 @@ JSON_TYPE = {"Content-Type": "application/vnd.schemaregistry.v1+json"}
 
 @pytest.fixture
 def server() -> Iterator[SchemaRegistryServer]:
-    """A registry whose subjects must stay compatible."""
+    """A registry whose subjects must keep their schemas compatible."""
     with SchemaRegistryServer("full") as registry:
         yield registry
 
 
 def answer(server: SchemaRegistryServer, path: str, body: bytes | None = None) -> tuple[int, Any]:
-    """Return the status of an answer and its document."""
+    """Return the status and the document of the server's response."""
     request = Request(server.url + path, body, JSON_TYPE)  # noqa: S310 - on this machine
     try:
         with urlopen(request) as response:  # noqa: S310 - on this machine

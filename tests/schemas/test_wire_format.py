@@ -30,7 +30,7 @@ def test_message_indexes_return(indexes: list[int], data: bytes) -> None:
 
 @given(st.binary(max_size=12))
 def test_any_bytes_are_a_frame_or_invalid(data: bytes) -> None:
-    """Bytes of any content are read, or raise InvalidData."""
+    """Any bytes are read as a payload with a header, or raise InvalidData."""
     for read in (read_frame, without_indexes):
         try:
             read(data)
@@ -73,7 +73,7 @@ def _holds(promise: str, new: str, *earlier: str) -> bool:
 
 
 def test_promises_ask_in_their_direction() -> None:
-    """With `backward` the new schema is the reader, with `forward` an earlier one, `full` both."""
+    """With `backward` the new schema reads, with `forward` an earlier one, with `full` both."""
     assert _holds("backward", "long", "int")
     assert not _holds("backward", "int", "long")
     assert _holds("forward", "int", "long")
@@ -85,7 +85,7 @@ def test_promises_ask_in_their_direction() -> None:
 
 
 def test_transitive_promises_ask_all_versions() -> None:
-    """Only a transitive compatibility level considers versions before the last."""
+    """Only transitive compatibility levels also check versions before the last."""
     assert _holds("backward", "long", "string", "int")
     assert not _holds("backward_transitive", "long", "string", "int")
     assert not _holds("forward_transitive", "int", "string", "long")

@@ -1,1 +1,1 @@
-"""The SCIM server."""
+"""Tests of the SCIM server."""

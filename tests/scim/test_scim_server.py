@@ -1,4 +1,4 @@
-"""The SCIM server: requests of Entra, of Okta and of moorage's own vendor."""
+"""The SCIM server is tested with requests as Entra, Okta and moorage's own vendor send them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ ADA: dict[str, Any] = {
 
 
 class Driver:
-    """Sends requests to a server with a store in memory."""
+    """A client that sends requests to a SCIM server with a store in memory."""
 
     def __init__(self, store: Any = None, *, lenient: bool = True) -> None:
         self.store = MemoryScimStore() if store is None else store
@@ -70,18 +70,18 @@ class Driver:
         )
 
     def json(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
-        """Send a request that succeeds, and return the parsed body."""
+        """Send a request, check that it succeeds, and return the parsed body."""
         answer = self(method, path, body, **options)
         assert answer.status in {200, 201}, answer.body
         return json.loads(answer.body)
 
     def patch(self, path: str, *operations: dict[str, Any]) -> Any:
-        """Send a PATCH that succeeds, and return the resource."""
+        """Send a PATCH, check that it succeeds, and return the resource."""
         return self.json("PATCH", path, patch_body(*operations))
 
 
 def patch_body(*operations: Any) -> dict[str, Any]:
-    """Return the body of a PATCH."""
+    """Return the body of a PATCH with these operations."""
     schemas = ["urn:ietf:params:scim:api:messages:2.0:PatchOp"]
     return {"schemas": schemas, "Operations": list(operations)}
 
@@ -105,7 +105,7 @@ class ServerClient:
         return Response(answer.status, dict(answer.headers), answer.body, url=url)
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Any:
-        """Refuse streams, which the vendor does not use."""
+        """Raise an error, because the vendor uses no streams."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -217,7 +217,7 @@ def test_requests_of_entra_are_understood() -> None:
 
 
 def test_requests_of_okta_are_understood() -> None:
-    """Okta's look-ups, replacements without a path and whole groups work."""
+    """Okta's look-ups, replacements without a path, and replacements of whole groups work."""
     driver = Driver(lenient=False)
     user = driver.json("POST", "/Users", {**ADA, "password": "x1y2z3", "locale": "en-US"})
     path = f"/Users/{user['id']}"
@@ -277,7 +277,7 @@ def test_requests_of_okta_are_understood() -> None:
     ],
 )
 def test_impossible_operations_are_refused(operation: Any, word: str) -> None:
-    """An impossible operation is refused with SCIM's error type, and nothing changes."""
+    """An invalid PATCH operation is refused with SCIM's error type, and nothing changes."""
     driver = Driver(lenient=False)
     user = driver.json("POST", "/Users", ADA)
     path = f"/Users/{user['id']}"
@@ -333,7 +333,7 @@ def test_impossible_operations_are_refused(operation: Any, word: str) -> None:
 def test_operations_change_what_they_name(
     operation: dict[str, Any], expected: Mapping[str, Any]
 ) -> None:
-    """Each form of path adds, replaces or removes what it names, and nothing else."""
+    """Each form of path adds, replaces or removes exactly the part that it selects."""
     driver = Driver()
     user = driver.json("POST", "/Users", {**ADA, "title": "Analyst"})
     changed_answer = driver.patch(f"/Users/{user['id']}", operation)
@@ -530,7 +530,7 @@ def test_impossible_bodies_of_changes_are_refused(body: Any) -> None:
 
 
 def test_descriptions_say_what_server_can_do() -> None:
-    """The descriptions list the server's features, and each attribute that the server knows."""
+    """The server's descriptions list its features and each attribute that it knows."""
     driver = Driver()
     configuration = driver.json("GET", "/ServiceProviderConfig")
     types = driver.json("GET", "/ResourceTypes")
@@ -563,7 +563,7 @@ def test_wrong_tokens_are_refused(text: str | None) -> None:
 
 
 def test_several_tokens_are_accepted() -> None:
-    """The next token is accepted beside the current one while the token is being changed."""
+    """While the token is being changed, the server accepts both the current and the next one."""
     server = ScimServer(MemoryScimStore(), tokens=["one", moorage.Secret("two")], base_url=BASE)
     single = ScimServer(MemoryScimStore(), tokens="one", base_url=BASE)
 
@@ -784,7 +784,7 @@ def test_parts_of_a_list_without_entries(*, lenient: bool) -> None:
 
 
 def test_conditions_have_the_types_of_their_attributes() -> None:
-    """Entra's text "True" finds a primary entry, and no entry gets a value of a wrong type."""
+    """Entra's text "True" matches a primary entry, and no entry gets a value of a wrong type."""
     driver = Driver()
     path = f"/Users/{driver.json('POST', '/Users', {'userName': 'ada'})['id']}"
     operation = {"op": "add", "path": 'roles[primary eq "True"].value', "value": "admin"}
@@ -867,7 +867,7 @@ class _AsyncPerson(_Person):
     async def get(  # type: ignore[override] # the other kind of store
         self, kind: ScimKind, id: str, /
     ) -> ScimResource | None:
-        """Return the person, if it is the one who is wanted."""
+        """Return the person if the id is theirs."""
         return _Person.get(self, kind, id)
 
     find = create = replace = delete = get  # type: ignore[assignment] # the other kind of store
@@ -923,7 +923,7 @@ def test_server_refuses_object_without_store_methods(server: Any, store: Any, wo
 
 
 def test_members_are_added_once() -> None:
-    """Members that a group has, and those that a request repeats, are added once."""
+    """Members that a group already has, or that a request repeats, are added only once."""
     driver = Driver()
     path = f"/Groups/{driver.json('POST', '/Groups', {'displayName': 'g'})['id']}"
     members = [{"value": "1"}, {"value": "2"}, {"value": "1"}, {"display": "x"}, {"display": "x"}]
@@ -965,7 +965,7 @@ def test_arguments_of_the_wrong_type_are_the_hosts(field: str, value: Any) -> No
 
 
 def test_headers_may_come_from_any_iterable() -> None:
-    """The headers may be an iterator of two-item lists."""
+    """A request's headers may be an iterator of two-item lists."""
     headers = iter([["Authorization", f"Bearer {TOKEN}"]])
     arguments: Any = {"headers": headers}
     assert 200 == Driver().server.answer("GET", "/Users", **arguments).status

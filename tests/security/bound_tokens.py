@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _answer(received: ReceivedRequest) -> Behaviour:
-    """Return the response that the path names, repeating everything that was sent."""
+    """Return the response that the path asks for, with everything that was sent."""
     path_end = received.target.partition("?")[0].rpartition("/")[2]
     if path_end == "reset":
         return Behaviour(raw=b"", then="reset")

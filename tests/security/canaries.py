@@ -60,7 +60,7 @@ class Canaries:
         return {name for form, name in self._forms.items() if form in text}
 
     def search(self, where: str, value: object) -> list[str]:
-        """Return the places of canaries in a value, as printed or tracked."""
+        """Search a value, as it is printed or tracked, and return where canaries are in it."""
         fields: dict[str, None] = {}
         for path, text in revealed_texts(value, where):
             for name in sorted(self.heard(text)):
@@ -167,5 +167,5 @@ def frames(trace: TracebackType | None) -> Iterator[FrameType]:
 
 
 def file_contents(folder: Path) -> Iterable[tuple[str, bytes]]:
-    """Return the content of every file below a folder."""
+    """Return the content of every file in a folder and its subfolders."""
     return [(path.name, path.read_bytes()) for path in folder.rglob("*") if path.is_file()]

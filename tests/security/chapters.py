@@ -71,7 +71,7 @@ class ForeignError(Exception):
 
 
 def script(vendor: VendorServer, day: Observations) -> None:
-    """Return a vendor's response as the path says, repeating the request."""
+    """Make a vendor respond as each path says; its responses repeat the request."""
     add_secret = day.plant
     key = add_secret("echoed-token", "sk_live_4eC39HqLyjWDarjtT1zdp7dc")
     secret_words = {
@@ -194,7 +194,7 @@ def _all_credentials(day: Observations) -> dict[str, Credentials | OAuthCredenti
 
 
 async def _credentials(day: Observations, vendor: VendorServer) -> None:
-    """Make calls with each kind of credentials: accepted, refused and unanswered."""
+    """Make calls with each kind of credentials, which are accepted, refused or not answered."""
     existing_credentials = _all_credentials(day)
     services = [
         service_of(
@@ -273,7 +273,7 @@ async def _failures(day: Observations, vendor: VendorServer) -> None:
 
 
 def _hook(day: Observations, text: str) -> Any:
-    """A user function that raises an error with a message."""
+    """Return a function of a user that raises an error, for sync or async mode."""
 
     def raise_foreign_error(*_: object) -> None:
         raise ForeignError("the hook failed")

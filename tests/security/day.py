@@ -47,11 +47,11 @@ class Observations:
         self.closing: list[Any] = []
 
     def pick(self, sync_value: Any, async_value: Any) -> Any:
-        """Return the argument for this mode."""
+        """Return one of these values: the first in sync mode, the second in async mode."""
         return async_value if self.is_async else sync_value
 
     def keep(self, name: str, value: object) -> None:
-        """Collect a value under a name, for the search for secrets."""
+        """Collect a value under a name, so that it is searched for secrets."""
         self.seen.append((name, value))
 
     def manager(self, *services: Service, **ports: Any) -> Any:
@@ -117,7 +117,7 @@ async def observed_calls(
 
 
 def vars_of(value: Any) -> dict[str, object]:
-    """Return a value in the form in which other programs store it."""
+    """Return a value's attributes in the form in which other programs store them."""
     return {field.name: getattr(value, field.name) for field in value.__attrs_attrs__}
 
 

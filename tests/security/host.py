@@ -94,7 +94,7 @@ async def _given_up(service: str, case: str) -> None:
 
 
 def fail_with_secret(case: str, way: str) -> None:
-    """Fail with a secret in a local variable, to test the tools themselves."""
+    """Raise an error while a local variable has a secret, to test the tools themselves."""
     sight = HiddenSecrets.secrets["sight"]
     if sight:
         raise LookupError(sight)
@@ -148,7 +148,7 @@ def error_tool_output(case: str, way: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """Fail in every way, and print the output of all error tools."""
+    """Make every failing call in every way, and print the output of all error tools."""
     HiddenSecrets.secrets = json.load(sys.stdin)
     settings.configure(
         DEBUG=True,

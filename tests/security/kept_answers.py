@@ -19,7 +19,7 @@ class FailingStore:
     """A store whose error message repeats its command."""
 
     def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-        """Fail."""
+        """Raise an error that repeats the command."""
         raise LookupError(command.keys)
 
     def post(self, command: Any, /) -> None:
@@ -30,7 +30,7 @@ class AsyncFailingStore(FailingStore):
     """An asynchronous store whose error message repeats its command."""
 
     async def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-        """Fail."""
+        """Raise an error that repeats the command."""
         raise LookupError(command.keys)
 
 

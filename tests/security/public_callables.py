@@ -78,7 +78,7 @@ def parameters(made: Callable[..., Any]) -> list[inspect.Parameter]:
 
 
 def takes_secret(made: Callable[..., Any]) -> bool:
-    """Return whether a parameter is, or may contain, a secret."""
+    """Return whether a callable has a parameter that is, or may contain, a secret."""
     return any(
         is_sensitive(parameter.name)
         or parameter.name in _ADDRESSES

@@ -36,7 +36,7 @@ _REFUSED = ("grant", "client", "nonce")
 
 
 def _answer(received: ReceivedRequest) -> Behaviour:
-    """Return the response that the path names, repeating everything that was sent."""
+    """Return the response that the path asks for, with everything that was sent."""
     path_end = received.target.rpartition("/")[2]
     sent_form = received.body.decode()
     result = {"error_description": f"{sent_form} {received.headers.get('Authorization')}"}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @pytest.mark.untraced
 @pytest.mark.parametrize("mode", MODES)
 def test_calls_show_no_secret(mode: str, tmp_path: Path) -> None:
-    """No call of the simulated day shows a secret in logs, events, errors or other output."""
+    """No simulated call shows a secret in logs, events, errors or other output."""
     canaries = Canaries()
     folder = tmp_path / "kept"
     folder.mkdir()
@@ -61,7 +61,7 @@ def test_calls_show_no_secret(mode: str, tmp_path: Path) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("mode", MODES)
 def test_everything_that_watches_shows_no_secret(mode: str, tmp_path: Path) -> None:
-    """No credential is in spans, metrics, log records, the log with its contents, or its exports.
+    """Spans, metrics, log records and the stored log with its exports contain no credential.
 
     Contents keep values that neither a name nor a rule gives away; these are no credentials.
     """
@@ -186,7 +186,7 @@ def test_planted_leak_is_found() -> None:
 
 
 def test_frames_are_removed_from_errors() -> None:
-    """Frames are removed from an error and its causes, but not from the host's own error."""
+    """Frames are removed from moorage's error and its causes, but not from the host's own error."""
     host = raised_error(lambda: frame_of_ours("", LookupError("the host's")))
     cause = raised_error(lambda: frame_of_ours("", KeyError("ours")))
     single_error = raised_error(lambda: frame_of_ours("", ValueError("in a group")))

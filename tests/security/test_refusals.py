@@ -1,4 +1,4 @@
-"""Errors for wrong calls contain no secret, neither in their text nor in their frames."""
+"""Errors for misused functions contain no secret, neither in their text nor in their frames."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ async def stored_calls(day: Observations, stores: Any, cipher: Cipher | None) ->
 def secrets_in_store(
     mode: str, folder: Path, stores: Any, cipher: Cipher | None
 ) -> tuple[list[str], int, Observations]:
-    """Return the secrets found in a store after the calls, and the amount of data."""
+    """Make calls, and return the secrets found in the store and the amount of stored data."""
     canaries = Canaries()
     day = Observations(canaries, mode, folder)
     day.plant("card", CARD)

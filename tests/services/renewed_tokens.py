@@ -17,7 +17,7 @@ def vat(**options: object) -> Service:
 
 
 class Provider:
-    """A credential provider that renews bearer tokens: `token-1` after `token-0`, and so on."""
+    """A credential provider whose bearer token is `token-0`, then `token-1`, and so on."""
 
     def __init__(self, world: World) -> None:
         self._world = world

@@ -1,4 +1,4 @@
-"""Admission of calls: rate limits, pauses and waiting, through the whole pipeline."""
+"""Rate limits, pauses and waiting of calls, tested through the whole pipeline of a call."""
 
 # ruff: noqa: SLF001 - a look inside
 
@@ -130,7 +130,7 @@ async def test_limit_refusal_is_not_retried(world: World) -> None:
 
 @sync_and_async
 async def test_service_and_endpoint_limits_are_taken_together(world: World) -> None:
-    """A call takes one token each from its service's and its endpoint's limit, or no token."""
+    """A call takes one token from its service's limit and one from its endpoint's, or none."""
     slow_endpoint = Endpoint("slow", path="/slow", limits=RateLimitConfig(1, per=100))
     manager = world.manager(
         vat(limits=RateLimitConfig(1, per=10, burst=2), endpoints=slow_endpoint, max_limit_wait=0)
@@ -273,7 +273,7 @@ async def test_refusal_names_service_and_endpoint(
 
 @sync_and_async
 async def test_pause_raises_a_rate_limit_error(world: World) -> None:
-    """After a vendor's pause, the error is RateLimitExceeded and not CircuitBreakerOpen."""
+    """If a vendor's pause ends a call, the error is RateLimitExceeded, not CircuitBreakerOpen."""
     manager = world.manager(vat(limits=RateLimitConfig(1, per=60), retry=None))
     world.vendor.answers(Response(429, headers={"Retry-After": "9" * 20}))
 
@@ -324,7 +324,7 @@ async def test_long_pause_is_capped_for_every_caller(
 
 @sync_and_async
 async def test_reset_limits_ends_a_pause(world: World) -> None:
-    """After `reset_limits` calls continue at the limit's own rate, and an event reports it."""
+    """After `reset_limits`, calls continue at the limit's own rate; an event reports the reset."""
     service = vat(limits=RateLimitConfig(1), retry=None, timeout=10)
     world.vendor.answers(Response(429, {"Retry-After": "1800"}))
     manager, second_manager = world.watched(service), world.manager(service)

@@ -51,7 +51,7 @@ async def test_circuit_opens_after_failures(world: World) -> None:
 
 @sync_and_async
 async def test_circuit_opens_between_attempts(world: World) -> None:
-    """If the circuit opens between attempts, the call's error has the failure as its cause."""
+    """If the circuit opens between two attempts, the error has the last failure as its cause."""
     world.vendor.otherwise = 503
     policy = RetryPolicy(5, 1.0, jitter=Jitter.NONE)
     service = vat(circuit=CircuitBreakerConfig(failures=2, open_for=30), retry=policy)
@@ -150,7 +150,7 @@ async def test_endpoints_may_have_separate_circuits(world: World) -> None:
 
 @sync_and_async
 async def test_endpoint_is_matched_per_request(world: World) -> None:
-    """A request without an endpoint does not affect the endpoint that the next request matches."""
+    """The endpoint of each request is found anew, whatever the request before it matched."""
     slow_endpoint = Endpoint("slow", path="/slow", timeout=7.0)
     manager = world.manager(vat(circuit=None, retry=None, endpoints=slow_endpoint, timeout=3.0))
     for path in ("/rates", "/slow", "/rates"):
@@ -174,7 +174,7 @@ async def test_slow_responses_open_the_circuit(world: World) -> None:
 
 @sync_and_async
 async def test_slow_functions_open_the_circuit(world: World) -> None:
-    """The circuit counts a function that exceeds the limit as slow, also if the function fails."""
+    """A function that exceeds the time limit counts as slow for the circuit, even if it fails."""
     circuit = CircuitBreakerConfig(slow_call=1, minimum_calls=2, slow_call_rate=1.0)
     manager = world.manager(vat(circuit=circuit))
 

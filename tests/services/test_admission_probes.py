@@ -162,7 +162,7 @@ async def test_probe_outcome_counts_despite_a_late_interruption(world: World) ->
 
 @sync_and_async
 async def test_unsent_probe_does_not_close_the_circuit(world: World) -> None:
-    """A half-open circuit is not closed by a call that found no credential."""
+    """If a probe's call finds no credential, the half-open circuit does not close."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
     await fail_calls(world, manager)
     world.clock.advance(10)
@@ -177,7 +177,7 @@ async def test_unsent_probe_does_not_close_the_circuit(world: World) -> None:
 
 @sync_and_async
 async def test_credential_refusal_does_not_close_a_half_open_circuit(world: World) -> None:
-    """A half-open circuit is not closed because a secret manager refused access."""
+    """If a secret manager refuses access, a half-open circuit does not close."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
     await fail_calls(world, manager)
     world.clock.advance(10)

@@ -144,7 +144,7 @@ async def test_retry_after_is_not_shortened_by_a_longer_backoff(world: World) ->
 
 @sync_and_async
 async def test_retry_after_above_the_cap_ends_the_call(world: World) -> None:
-    """A `Retry-After` above the policy's maximum ends the call, and the error has its length."""
+    """If `Retry-After` exceeds the policy's maximum, the call ends with an error that states it."""
     world.vendor.otherwise = Response(429, {"Retry-After": "3600"})
 
     with pytest.raises(RateLimitExceeded) as excinfo:
@@ -167,7 +167,7 @@ async def test_last_error_has_retry_after(world: World) -> None:
 
 @sync_and_async
 async def test_reset_time_works_like_retry_after(world: World) -> None:
-    """A 429 with only the reset time of its rate limit is retried at that time."""
+    """If a 429 states only when its rate limit is reset, the request is retried at that time."""
     limit_headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "12"}
     world.vendor.answers(Response(429, limit_headers))
 
@@ -324,7 +324,7 @@ async def test_reopenable_body_is_repeated(world: World) -> None:
 
 @sync_and_async
 async def test_all_calls_of_service_share_its_retry_budget(world: World) -> None:
-    """All calls of a service share its retry budget, and the error of a refused retry names it."""
+    """All calls of a service share its retry budget; if it refuses a retry, the error says so."""
     world.vendor.otherwise = 503
     budget = RetryBudget(ratio=0.1, floor=2, period=60)
     manager = world.manager(vat(retry=RetryPolicy(3, 0), retry_budget=budget))
@@ -342,7 +342,7 @@ async def test_all_calls_of_service_share_its_retry_budget(world: World) -> None
 
 @sync_and_async
 async def test_first_attempt_takes_nothing_from_retry_budget(world: World) -> None:
-    """A first attempt uses nothing of the retry budget, also in a call with its own timeout."""
+    """A first attempt uses up no retry budget, even in a call with its own timeout."""
     manager = world.manager(vat(retry_budget=RetryBudget(ratio=0.1, floor=1, period=60)))
 
     for _ in range(3):
@@ -393,7 +393,7 @@ async def test_deadline_bounds_attempts_and_pauses(world: World) -> None:
 
 @sync_and_async
 async def test_attempt_timeout_is_capped_by_the_deadline(world: World) -> None:
-    """An attempt's timeout is the shorter one of its own and the remaining time."""
+    """An attempt's timeout is its own or the call's remaining time, whichever is shorter."""
     world.vendor.otherwise = world.answer_after(3.0, 503)
     manager = world.manager(vat(attempt_timeout=8))
 
@@ -434,7 +434,7 @@ async def test_attempt_timeout_and_deadline_have_different_errors(
 
 @sync_and_async
 async def test_retry_uses_the_last_nanosecond(world: World) -> None:
-    """A retry is made if its pause leaves at least a nanosecond before the deadline."""
+    """A retry is made if at least a nanosecond remains before the deadline after its pause."""
     world.vendor.answers(503)
 
     assert 200 == (await world.manager(vat()).call("vat", GET, timeout=1.000000001)).status

@@ -187,7 +187,7 @@ async def test_unsent_write_keeps_the_cache(world: World) -> None:
 
 @sync_and_async
 async def test_refused_repeat_of_a_possible_write(world: World) -> None:
-    """If the repeat of a write with an unknown outcome is rejected, that error is raised."""
+    """If a write's outcome is unknown and its repeat is rejected, the rejection is raised."""
     world.vendor.answers(ConnectionFailed("cut off"))
     service = vat(
         idempotency_header="Idempotency-Key",

@@ -43,7 +43,7 @@ HMAC = HmacSigning(signs="{url}", headers={"S": "{signature}"})
 
 
 def whoami(one: SentRequest) -> Any:
-    """Make a vendor that answers with the name of the caller's credentials."""
+    """Make a vendor respond with the name of the caller's credentials."""
     person_name = one.header("authorization") or one.url.partition("?")[2] or "nobody"
 
     async def answer(_: SentRequest) -> Response:
@@ -101,7 +101,7 @@ async def test_services_share_no_cached_responses(world: World) -> None:
 async def test_credentials_share_no_cached_responses(
     world: World, one: Credentials, other: Credentials | None
 ) -> None:
-    """Services that share a cache never return a response that another credential got."""
+    """Services that share a cache never return a response fetched with another credential."""
     world.vendor.answers(FRESH_RESPONSE, NEWER)
     cache = world.of_mode(FaultyCache(world))
     managers = [

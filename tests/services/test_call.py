@@ -77,7 +77,7 @@ async def test_wall_time_is_rounded_up(world: World, after: int, microseconds: i
 def test_deadline_error_names_the_callers_timeout(
     timeout: float | None, span: float, message: str
 ) -> None:
-    """A step of an operation names the timeout that the caller gave, not the rest of it."""
+    """A deadline error in an operation's step states the caller's timeout, not the rest of it."""
     call = Call(Plan(Service("stripe"), None, None), 0, int(span * 1e9))
     if timeout is not None:
         call.contract = ContractCall("payments.charge", "stripe", "stripe", timeout=timeout)
@@ -95,7 +95,7 @@ def under_way() -> Call:
 
 @pytest.mark.parametrize("name", ["ledger", "attempts", "may_have_acted", "is_unsent"])
 def test_facts_of_a_call_cannot_be_set(name: str) -> None:
-    """The recorded facts of a call cannot be set from outside."""
+    """The recorded effects of a call cannot be set from outside."""
     with pytest.raises(AttributeError):
         setattr(under_way(), name, 0)
 
@@ -118,7 +118,7 @@ def test_only_module_of_calls_replaces_call_ledger() -> None:
 
 
 def test_errors_state_possible_effects_correctly() -> None:
-    """After a refused connection or a refusal, the call's ledger says that nothing was done."""
+    """After a refused connection or a rejection, the call's record says that nothing was done."""
     unsent_call, refused_call, lost_call = under_way(), under_way(), under_way()
 
     unsent_call.weigh_effects(ConnectionFailed("no route", may_have_been_processed=False))
@@ -146,7 +146,7 @@ def test_a_racer_starts_with_the_facts_of_its_call() -> None:
 
 
 def test_a_new_call_has_done_nothing() -> None:
-    """A call that has sent nothing has an empty ledger."""
+    """A call that has sent nothing has an empty record of effects."""
     call = Call(Plan(Service("vat"), None, None), 0, 1)
     call.begin_attempt()
 

@@ -274,7 +274,7 @@ async def test_batch_returns_its_results_in_request_order(world: World) -> None:
 
 @sync_and_async
 async def test_errors_become_results_of_a_batch(world: World) -> None:
-    """An invalid request or a failing transform becomes the result of its item in the batch."""
+    """If an item of a batch is invalid or its transform fails, the error is this item's result."""
 
     def fail_on_bad_path(request: Request) -> Request:
         if request.path == "/bad":

@@ -151,7 +151,7 @@ async def test_slow_attempt_is_reported(world: World, took: float, slow: bool) -
 
 @sync_and_async
 async def test_failing_observer_is_isolated(world: World) -> None:
-    """An observer that raises fails no call; the other observers get an event about its error."""
+    """If an observer raises an error, no call fails, and other observers get an event about it."""
 
     def broken_observer(_: Event) -> None:
         raise KeyError("hunter2")
@@ -206,7 +206,7 @@ async def test_integration_log_is_observer_that_records_result_of_each_call(worl
 
 @sync_and_async
 async def test_final_event_has_status_and_code(world: World) -> None:
-    """The last event of a call has the vendor's error code and the last status."""
+    """A call's last event has the vendor's error code and the status of the last response."""
     world.vendor.answers(Response(422, {"Content-Type": "application/json"}, b'{"code": "E1"}'))
     manager = world.watched(vat())
 

@@ -108,7 +108,7 @@ async def test_decorated_function_keeps_its_name_and_arguments(world: World) -> 
     remaining_errors = [OSError()]
 
     async def add(one: int, *, two: int) -> int:
-        """Add."""
+        """Add the second number to the first."""
         for error in remaining_errors:
             remaining_errors.remove(error)
             raise error
@@ -124,7 +124,7 @@ async def test_decorated_function_keeps_its_name_and_arguments(world: World) -> 
 
 @sync_and_async
 async def test_generators_are_refused(world: World) -> None:
-    """A generator function is refused by name, because its body would run unprotected."""
+    """A generator function is refused, because its body would run unprotected."""
 
     def lines() -> Any:
         yield 1
@@ -298,7 +298,7 @@ async def test_fast_path_function_failures_count(world: World) -> None:
 
 @sync_and_async
 async def test_fast_path_function_refusals_do_not_count(world: World) -> None:
-    """On the fast path, InvalidRequest counts as a successful call, BulkheadFull not at all."""
+    """On the fast path the circuit counts InvalidRequest as a success, BulkheadFull not at all."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=1)))
     await manager.run("vat", world.do_nothing)
 

@@ -157,7 +157,7 @@ async def test_cost_above_the_burst_is_refused(world: World) -> None:
 
 @sync_and_async
 async def test_errors_name_their_call(world: World) -> None:
-    """Every error has its call id, service, number of attempts and a remedy."""
+    """Every error has its call's id, service and number of attempts, and a remedy."""
     world.vendor.otherwise = 503
     service = vat(endpoints=Endpoint("rates", path="/rates"), retry=RetryPolicy(2, 0))
 

@@ -35,7 +35,7 @@ REF = Ref("gocardless", "banks", "c-1")
 
 
 async def _stored_consent(wire: Wire, ref: Ref) -> BankConsent:
-    """Return the stored token of a consent as its vendor's word; store one if there is none."""
+    """Return a consent that shows its stored token as the vendor's word; store one if missing."""
     stored = await wire.consent_credentials(ref.id)
     if stored is None:
         await wire.store_consent_credentials(ref.id, Credentials.bearer("token-1"))
@@ -49,7 +49,7 @@ class KeepingVendor(GoCardless):
     """A vendor whose account has an OAuth client, and whose consents have tokens."""
 
     async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
-        """Return a consent with its stored token as the vendor's word."""
+        """Return a consent that shows its stored token as the vendor's word."""
         return await _stored_consent(wire, ref)
 
 
@@ -57,7 +57,7 @@ class KeepingBank(BerlinGroup):
     """A vendor that has no OAuth client, and gives a token for each consent."""
 
     async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
-        """Return a consent with its stored token as the vendor's word."""
+        """Return a consent that shows its stored token as the vendor's word."""
         return await _stored_consent(wire, ref)
 
 
@@ -129,7 +129,7 @@ def test_asynchronous_consent_needs_a_store(provider: Any) -> None:
 
 
 class BrokenProvider(MemoryCredentialProvider):
-    """A provider whose store fails with a foreign exception that contains the credential."""
+    """A provider whose store fails with another library's error, which contains the credential."""
 
     def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
         """Raise an error whose text contains the credential."""

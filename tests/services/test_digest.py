@@ -51,7 +51,7 @@ def challenge(nonce: str, *, more: str = "") -> Response:
 
 
 def fields(sent: SentRequest) -> dict[str, str]:
-    """Return the fields of a request's digest response; empty if it has none."""
+    """Return the fields of a request's digest, or nothing if it has none."""
     return read_parameters((sent.header("Authorization") or "").removeprefix("Digest "))
 
 
@@ -68,11 +68,11 @@ class RenewingProvider:
         self.number = 0
 
     async def get(self, _: str, __: str | None, /) -> Any:
-        """Return the current password."""
+        """Return the current user name and password."""
         return Credentials.digest("erp", f"secret-{self.number}")
 
     async def refresh(self, _: str, __: str | None, ___: object, /) -> Any:
-        """Return the next password."""
+        """Return the user name with the next password."""
         self.number += 1
         return Credentials.digest("erp", f"secret-{self.number}")
 
@@ -115,7 +115,7 @@ async def test_later_requests_use_the_same_nonce(world: World) -> None:
 @pytest.mark.parametrize("refusal", [challenge("n-2"), challenge("n-1", more=", stale=true")])
 @sync_and_async
 async def test_expired_nonce_is_replaced(world: World, refusal: Response) -> None:
-    """After a new or stale nonce, requests count from one again."""
+    """If the vendor sends a new nonce or calls the old one stale, the count begins at one."""
     world.vendor.answers(challenge("n-1"), 200, refusal, 200)
     manager = world.manager(gate(limits=RateLimitConfig.per_second(9)))
 
@@ -159,7 +159,7 @@ async def test_wrong_password_is_refused_after_one_response(world: World) -> Non
 
 @sync_and_async
 async def test_refused_known_nonce_is_a_wrong_password(world: World) -> None:
-    """A 401 for the nonce that was just used, and is not stale, ends the call."""
+    """If a known nonce is refused and not stale, the password is wrong and the call ends."""
     world.vendor.answers(challenge("n-1"), 200, challenge("n-1"))
     manager = world.manager(gate())
     await manager.call("gate", GET)
@@ -197,7 +197,7 @@ async def test_challenge_of_another_scheme_is_a_refusal(world: World) -> None:
 
 @sync_and_async
 async def test_credentials_of_the_request_are_not_sent(world: World) -> None:
-    """An Authorization header from the caller replaces the service's password."""
+    """If the caller sets an Authorization header, it is sent in place of the service's password."""
     world.vendor.answers(challenge("n-1"), 200)
     request = Request.get("/plates", headers={"Authorization": "Basic stray"})
 

@@ -80,7 +80,7 @@ class Hub(RecordingPorts):
         return SimpleNamespace(services=services)
 
     async def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-        """Record claims, and execute the command in the memory store."""
+        """Record the command if it claims a key, and execute it in the memory store."""
         if isinstance(command, Claim):
             self.claims.append(command)
         return self.memory.execute(command, timeout)
@@ -103,7 +103,7 @@ class Hub(RecordingPorts):
         self.events.append(event)
 
     async def perform_and_record(self, vendor: Any, wire: Any, *results: Any) -> tuple[Any, ...]:
-        """Send a request, record the account, and raise its configured error if any."""
+        """Send a request and record its account; raise the account's configured error, if any."""
         await wire.send(GET)
         self.asked.append(wire.account)
         if wire.account in self.fails:
@@ -223,7 +223,7 @@ def test_errors_name_their_account() -> None:
 
 @pytest.mark.parametrize("timeout, sent", [(None, 30.0), (7.0, 7.0)])
 def test_key_stays_where_its_effect_is(timeout: float | None, sent: float) -> None:
-    """An idempotency key moves to another account only until its effect is done."""
+    """An idempotency key moves to another account only as long as it has had no effect."""
     hub = Hub("one", "two")
     hub.fails["one"] = harmless_error()
     assert ("two's",) == hub.ask(key="k", timeout=timeout)

@@ -40,7 +40,7 @@ class ScriptedBody:
         self.settled = False
 
     async def read(self) -> bytes:
-        """Return the next piece."""
+        """Return the next piece of the body, or raise the next error."""
         piece = self._pieces.popleft() if self._pieces else b""
         if isinstance(piece, Exception):
             raise piece
@@ -85,7 +85,7 @@ def download_of(
     options: GetOptions | None = None,
     resumes: bool = True,
 ) -> tuple[DownloadSession, Vendor]:
-    """Return a download that begins with one body and resumes with further bodies."""
+    """Return a download that begins with one body, and continues with the others if interrupted."""
     vendor = Vendor(*more)
     value: Any = vendor
     return DownloadSession(value, WIRE, options or GetOptions(), first, resumes=resumes), vendor

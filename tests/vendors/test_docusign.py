@@ -56,7 +56,7 @@ LEASE = SignatureDocument(name="Lease.PDF", content=PDF)
 
 
 def request(signer: dict[str, Any] | None = None, **fields: Any) -> SignatureRequest:
-    """Return a request to Ada."""
+    """Return a request that asks Ada to sign a lease."""
     signers = [Signer(**ADA, **(signer or {}))]
     defaults: dict[str, Any] = {"subject": "Lease", "documents": [LEASE], "signers": signers}
     return SignatureRequest(**defaults | fields)
@@ -71,7 +71,7 @@ def hub_and_sandbox(**options: Any) -> tuple[Hub, DocusignSandbox]:
 
 
 def test_documents_are_sent_in_docusigns_format() -> None:
-    """An envelope has the documents, the signers, their tabs, and numbers as texts."""
+    """An envelope is sent with its documents, signers and tabs; all numbers are strings."""
     places = [SignaturePlace(anchor="/sn1/", x=10, y=-5), SignaturePlace(page=2, x=100, y=640)]
     signer = {"order": 2, "phone": "+4915112345678", "embedded": True, "signature_places": places}
     body = envelope_body(
@@ -190,7 +190,7 @@ def test_a_past_day_is_refused(days: int) -> None:
 
 
 def test_a_repeat_on_the_next_day_is_the_same_envelope() -> None:
-    """A repeat on a later day counts as the same request, though fewer days are left."""
+    """A request repeated on a later day is the same request, though it expires in fewer days."""
     clock = VirtualClock()
     sandbox = DocusignSandbox()
     vendor = Docusign(credentials=sandbox.token, account_id=sandbox.account_id)
@@ -208,7 +208,7 @@ def test_a_repeat_on_the_next_day_is_the_same_envelope() -> None:
 
 
 def test_the_look_up_is_by_the_transaction_id() -> None:
-    """After a lost answer, the envelope is searched by its transaction id, not by the key."""
+    """After a lost answer, moorage asks DocuSign for the envelope with this transaction id."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         sandbox.fail(Lost())
@@ -222,7 +222,7 @@ def test_the_look_up_is_by_the_transaction_id() -> None:
 
 
 def test_an_entry_of_another_transaction_is_not_taken() -> None:
-    """A search result with another transaction id leaves the outcome unknown."""
+    """If a search returns only an envelope of another transaction, the outcome is unknown."""
     hub, sandbox = hub_and_sandbox()
     other = {"envelopeId": "1", "transactionId": "other", "status": "sent"}
     sandbox.fail(Lost(), reply({"envelopes": [other]}))
@@ -236,7 +236,7 @@ def _ref(id_: str, /, **_: str | None) -> Ref:
 
 @pytest.mark.parametrize("name", ["envelopes", "envelopeTransactionStatuses"])
 def test_the_found_envelope_has_its_state(name: str) -> None:
-    """An envelope found after a lost answer has its id and state, in both of DocuSign's lists."""
+    """After a lost answer, the envelope's id and state are found in either of DocuSign's lists."""
     entry = {"envelopeId": "1", "transactionId": "m", "status": "sent"}
     answer = {name: [{"transactionId": "m"}, entry]}
     receipt = read_found(_ref, "m", reply(answer))
@@ -246,7 +246,7 @@ def test_the_found_envelope_has_its_state(name: str) -> None:
 
 
 def test_a_receipt_has_its_time() -> None:
-    """The receipt of a new envelope has its state, and the time of that state."""
+    """The receipt of a new envelope has the envelope's state, and the time of that state."""
     answer = {"envelopeId": "1", "status": "sent", "statusDateTime": "2031-05-06T07:08:09.0000000Z"}
     receipt = read_receipt(_ref, reply(answer))
 
@@ -391,7 +391,7 @@ def test_a_webhook_without_an_envelope_is_no_event() -> None:
 
 
 def application() -> tuple[dict[str, Any], DocusignSandbox]:
-    """Return the options of an application with a private key, and its sandbox."""
+    """Return the account options of an application with a private key, and a matching sandbox."""
     key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -406,7 +406,7 @@ def application() -> tuple[dict[str, Any], DocusignSandbox]:
 
 
 def test_an_application_gets_tokens_by_a_jwt() -> None:
-    """An application with a private key gets its own tokens, but only with consent."""
+    """An application with a private key requests its own tokens, but needs the user's consent."""
     options, sandbox = application()
     with Hub([Account("main", Docusign(**options))], http=SandboxHttpClient(sandbox)) as hub:
         receipt = hub.signatures().send(request())
@@ -454,7 +454,7 @@ def test_an_application_is_complete(options: dict[str, str]) -> None:
     ],
 )
 def test_the_sandbox_is_strict(change: dict[str, str], kind: type[Exception]) -> None:
-    """The sandbox refuses a missing anchor and a wrong token."""
+    """The sandbox refuses a request with a missing anchor or a wrong token."""
     hub, sandbox = hub_and_sandbox()
     sandbox.token = change.get("token", sandbox.token)
     place = SignaturePlace(anchor=change.get("anchor", "/sn1/"))
@@ -545,7 +545,7 @@ def test_the_sandbox_refuses_an_unsigned_assertion(assertion: str) -> None:
 
 
 def test_a_page_of_another_host_is_no_answer() -> None:
-    """A success status without JSON is a failure."""
+    """An answer with a success status but without JSON is a failure of DocuSign."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(Response(200, body=b"<html></html>"))
     with hub, pytest.raises(VendorFailed):

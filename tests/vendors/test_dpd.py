@@ -91,7 +91,7 @@ class Shop:
         return [item for item in self.sandbox.requests if item.path == f"/shipping/v1/{path}"]
 
     def lose(self, behaviour: Any) -> None:
-        """Replaces the answer to the next request that follows a login."""
+        """Replace the answer to the next request that follows a login."""
         self.sandbox.fail(AlteredAnswer(lambda response: response), behaviour)
 
 
@@ -170,7 +170,7 @@ def test_request_for_a_label() -> None:
 
 
 def test_request_without_optional_fields(shop: Shop) -> None:
-    """A shipment without reference, dimensions, date and numbers of the customer has none."""
+    """Without reference, dimensions, date and customer numbers, no such fields are sent."""
     shop.buy(reference=None, parcels=Parcel(weight=1))
     [body] = shop.sent("shipment")[0].json()
 
@@ -230,7 +230,7 @@ def test_lost_login_is_no_unknown_outcome(shop: Shop) -> None:
 
 
 def test_lost_answer_stays_unknown(shop: Shop) -> None:
-    """A lost answer stays unknown under its key, and nothing is bought twice."""
+    """After a lost answer the key's outcome stays unknown, and a repeat buys nothing."""
     shop.lose(Lost())
     for _ in range(3):
         with pytest.raises(OutcomeUnknown) as caught:
@@ -241,7 +241,7 @@ def test_lost_answer_stays_unknown(shop: Shop) -> None:
 
 
 def test_timeout_of_a_company_stays_unknown(shop: Shop) -> None:
-    """A timeout behind the META-API, at the company, may have bought a label: nothing is repeated.
+    """If the company behind the META-API times out, a label may be bought: nothing is repeated.
 
     The META-API reports it with the status 408.
     """
@@ -256,7 +256,7 @@ def test_timeout_of_a_company_stays_unknown(shop: Shop) -> None:
 
 
 def test_answer_that_another_program_expects_has_number_and_label(shop: Shop) -> None:
-    """The answer that another program expects has the number and the label."""
+    """The number and the label are read from an answer that another program's tests recorded."""
     shop.lose(reply({**RECORDED, "warningMessage": "The weight was rounded."}))
     bought = shop.buy()
 
@@ -281,7 +281,7 @@ def test_answer_without_a_label_is_a_purchase(shop: Shop) -> None:
 
 
 def test_label_is_retrieved_by_both_numbers(shop: Shop) -> None:
-    """A label is retrieved by both numbers, in PDF on the paper of the purchase."""
+    """A label is retrieved by shipment and parcel number; a look-up asks for PDF, as bought."""
     ref = shop.buy(label_size="A6").ref
     label = shop.shipping.get_label(str(ref), "epl")
     shipment = shop.shipping.get_shipment(ref)
@@ -300,7 +300,7 @@ def test_label_is_retrieved_by_both_numbers(shop: Shop) -> None:
 
 
 def test_label_again_names_the_customer() -> None:
-    """A customer's numbers are sent with the request for a label too."""
+    """A request for a label also contains the customer's numbers."""
     shop = Shop(customer_id="123456789")
     shop.shipping.get_label(shop.buy().ref)
 
@@ -308,7 +308,7 @@ def test_label_again_names_the_customer() -> None:
 
 
 def test_retrieval_without_a_label(shop: Shop) -> None:
-    """An answer without a label is a failure for `get_label`, and a shipment without a label."""
+    """If the answer has no label, `get_label` fails; `get_shipment` returns no labels."""
     ref = shop.buy().ref
     shop.lose(reply({"label": {}}))
     with pytest.raises(VendorFailed, match=r"label\.base64Data"):
@@ -335,7 +335,7 @@ def test_unknown_parcel_is_refused(shop: Shop) -> None:
 def test_label_that_dpd_cannot_make_is_not_bought(
     shop: Shop, fields: dict[str, Any], words: str
 ) -> None:
-    """Another address for returns and another paper are refused before anything is sent."""
+    """A separate return address, and an unsupported paper, are refused before anything is sent."""
     with pytest.raises(UnsupportedByVendor, match=words):
         shop.buy(**fields)
 
@@ -357,13 +357,13 @@ def test_long_references_are_refused(shop: Shop, fields: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("number", ["1", "DE", 1], ids=["short", "letters", "int"])
 def test_wrong_business_unit_is_refused(number: Any) -> None:
-    """A company has a number of three digits."""
+    """A business unit that is not a number of three digits is refused."""
     with pytest.raises(ConfigurationError, match="not the number of a company"):
         Dpd(login="me", business_unit=number)
 
 
 def test_mode_is_that_of_the_url() -> None:
-    """The URL says whether labels are real."""
+    """The account's URL decides whether labels are real."""
     test = "https://api-preprod.dpsin.dpdgroup.com:8443"
 
     assert [Mode.LIVE, Mode.TEST, None] == [
@@ -373,7 +373,7 @@ def test_mode_is_that_of_the_url() -> None:
 
 
 def test_account_hides_its_login() -> None:
-    """An account's repr shows neither its login nor the numbers of the customer."""
+    """An account's repr shows neither the login nor the customer's numbers."""
     vendor = Dpd(
         login="jack",
         credentials="word-1",

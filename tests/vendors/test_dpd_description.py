@@ -1,4 +1,4 @@
-"""DPD's requests and answers have the names of its description.
+"""DPD's requests and answers use only the field names of DPD's API description.
 
 The names are those of the description "META-API Shipment" 2.30.48 of 2025-11-18.
 """
@@ -64,7 +64,7 @@ QUERY: Final = frozenset({"LabelPrintFormat", "LabelPaperFormat"})
 
 
 def test_each_name_in_request_or_in_sandbox_answer_is_one_that_dpd_knows() -> None:
-    """Each name in a request or in the sandbox's answer is one that DPD knows."""
+    """Each field name in a request or in the sandbox's answer is one that DPD knows."""
     seen: set[str] = set()
     problems: list[str] = []
     for exchange in recorded_exchanges("dpd"):

@@ -46,7 +46,7 @@ LEASE = SignatureDocument(name="lease.pdf", content=PDF)
 
 
 def request(*signers: Signer, **fields: Any) -> SignatureRequest:
-    """Return a request, by default to Ada."""
+    """Return a signature request, by default to Ada."""
     defaults: dict[str, Any] = {
         "subject": "Lease",
         "documents": [LEASE],
@@ -128,7 +128,7 @@ def test_documents_are_sent_in_dropbox_signs_format() -> None:
 def test_each_way_of_requesting_signatures_has_its_own_path(
     embedded: bool, template: str | None, path: str
 ) -> None:
-    """Requests by email, for embedded signers and from templates each have their own path."""
+    """Requests by email, to embedded signers and from templates each have their own URL path."""
     role = None if template is None else ROLE
     signer = Signer(**ADA, embedded=embedded, role=role)
     documents = [LEASE] if template is None else []
@@ -179,7 +179,7 @@ def test_embedded_signers_need_an_app() -> None:
 
 
 def test_the_look_up_is_by_metadata() -> None:
-    """After a lost answer, the request is searched by the mark in its metadata."""
+    """After a lost answer, the request is searched for by a mark in its metadata."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         sandbox.fail(Lost())
@@ -233,7 +233,7 @@ def test_states_of_signatures(word: str, signer: SignerStatus, status: EnvelopeS
 
 
 def test_viewed_and_expired_requests() -> None:
-    """A request that its signer opened is viewed, and one after its last day is expired."""
+    """A request that a signer has opened is viewed; a request after its last day is expired."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         day = datetime.now(UTC).date() + timedelta(days=2)
@@ -248,7 +248,7 @@ def test_viewed_and_expired_requests() -> None:
 
 
 def test_nobody_is_reminded_of_request_that_nobody_has_to_sign_any_more() -> None:
-    """Nobody is reminded of a request that nobody has to sign any more."""
+    """If nobody has to sign a request any more, no reminder is sent."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
@@ -260,7 +260,7 @@ def test_nobody_is_reminded_of_request_that_nobody_has_to_sign_any_more() -> Non
 
 
 def test_reminders_name_the_signer() -> None:
-    """A reminder names each signer whose turn it is."""
+    """A reminder is sent to each signer whose turn it is."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request(Signer(**ADA), Signer(**GRACE))).ref
@@ -282,7 +282,7 @@ def test_a_refused_cancellation_is_an_error() -> None:
 
 
 def test_links_are_for_a_frame() -> None:
-    """A signing link has an expiry, and a return URL is refused, since links are for frames."""
+    """A signing link has an expiry; a return URL is refused, since links open in frames only."""
     hub, _ = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request(Signer(**ADA, embedded=True))).ref
@@ -295,7 +295,7 @@ def test_links_are_for_a_frame() -> None:
 
 
 def signature(id_: str | None) -> Response:
-    """Return a request with a signature of Ada that has this id."""
+    """Return a signature request in which Ada's signature has this id."""
     item = {"signature_id": id_, "signer_email_address": ADA["email"]}
     return dropbox_sign_request("1", "awaiting_signature", signatures=[item])
 
@@ -319,7 +319,7 @@ def test_link_of_a_signature_without_an_id() -> None:
 
 
 def test_files_under_preparation_may_come_later() -> None:
-    """A file that is still being prepared is a failure that may be retried."""
+    """If a file is still being prepared, the download fails and may be retried."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(dropbox_sign_error("conflict", 409))
     with hub, pytest.raises(VendorFailed) as failed:
@@ -338,7 +338,7 @@ def test_a_past_day_is_refused() -> None:
 
 
 def test_a_webhook_without_a_request_is_no_event() -> None:
-    """A callback about something else, such as the test of the URL, gives no event."""
+    """A callback about something else, such as Dropbox Sign's test of the URL, gives no event."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
@@ -352,7 +352,7 @@ def test_a_webhook_without_a_request_is_no_event() -> None:
 
 @pytest.mark.parametrize("test_mode, mode", [(True, Mode.TEST), (False, Mode.LIVE)])
 def test_the_mode_is_an_option(test_mode: bool, mode: Mode) -> None:
-    """The account's option decides whether requests are legally binding or tests."""
+    """The account's `test_mode` option decides whether requests are legally binding."""
     assert DropboxSign(credentials="k", test_mode=test_mode).mode() is mode
 
 
@@ -368,7 +368,7 @@ def test_the_sandbox_is_strict() -> None:
 
 
 def test_another_list_is_not_taken() -> None:
-    """A search result with another mark leaves the outcome unknown."""
+    """If a search returns only a request with another mark, the outcome is unknown."""
     hub, sandbox = hub_and_sandbox()
     other = {"signature_request_id": "1", "metadata": {"moorage_key": "other"}}
     sandbox.fail(Lost(), reply({"signature_requests": [other]}))
@@ -391,7 +391,7 @@ def test_another_list_is_not_taken() -> None:
 def test_the_sandbox_answers_as_dropbox_sign_does(
     method: str, path: str, query: tuple[tuple[str, str], ...], status: int
 ) -> None:
-    """The sandbox refuses wrong requests, and lists nothing without a query."""
+    """The sandbox refuses wrong requests, and returns an empty list if no query is given."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         names = {name: hub.signatures().send(request()).ref.id for name in ("id", "complete")}
@@ -417,7 +417,7 @@ def test_only_a_signer_in_turn_signs() -> None:
 
 
 def test_signers_of_one_place_sign_in_any_order() -> None:
-    """Signers with the next order number get emails after all earlier signers have signed."""
+    """Signers get their emails only after all signers with lower order numbers have signed."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         third = Signer(name="Mary", email="mary@example.com", order=2)

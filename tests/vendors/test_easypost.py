@@ -229,7 +229,7 @@ def test_unreadable_rate_becomes_a_message(shop: SandboxHub) -> None:
 def test_services_have_the_names_that_every_vendor_shares(
     shop: SandboxHub, carrier: str, service: str, expected: str
 ) -> None:
-    """Carriers and services of EasyPost have a neutral name beside EasyPost's own."""
+    """Each carrier and service of EasyPost has a vendor-neutral name beside EasyPost's own."""
     rate = {"id": "r", "carrier": carrier, "service": service, "rate": "1", "currency": "USD"}
     shop.sandbox.fail(reply({"id": "shp_1", "rates": [rate]}, 201))
     offer = shop.shipping.get_rates(REQUEST).rates[0]
@@ -242,7 +242,7 @@ def test_services_have_the_names_that_every_vendor_shares(
 
 
 def test_malformed_shipment_is_no_offer(shop: SandboxHub) -> None:
-    """An EasyPost shipment without an id is a failure in each operation."""
+    """An EasyPost answer with a shipment that has no id is a failure, in each operation."""
     shop.sandbox.fail(reply({"rates": []}, 201))
     with pytest.raises(VendorFailed):
         shop.shipping.get_rates(REQUEST)
@@ -260,7 +260,7 @@ def test_purchase_without_a_label_is_no_success(shop: SandboxHub) -> None:
 
 
 def test_shipment_is_bought_once(shop: SandboxHub) -> None:
-    """A second key for a bought rate returns its label, and no other rate is bought."""
+    """A bought shipment returns its label for a second key; another rate of it is not bought."""
     rates = shop.shipping.get_rates(REQUEST).rates
     first = shop.shipping.create_shipment(rates[0], idempotency_key="k-1")
     same_shipment = shop.shipping.create_shipment(rates[0].ref, idempotency_key="k-2")
@@ -272,7 +272,7 @@ def test_shipment_is_bought_once(shop: SandboxHub) -> None:
 
 
 def test_only_rates_can_be_bought(shop: SandboxHub) -> None:
-    """EasyPost refuses a reference that is not of a rate before anything is sent."""
+    """EasyPost refuses a reference that is not a rate's reference, before anything is sent."""
     with pytest.raises(InvalidData):
         shop.shipping.create_shipment("easypost:easypost:rate_1", idempotency_key="k-1")
     assert [] == shop.sandbox.requests
@@ -300,7 +300,7 @@ def test_carrier_timeout_is_temporary(shop: SandboxHub, code: str) -> None:
 
 
 def test_lost_purchase_is_found(shop: SandboxHub) -> None:
-    """A repeated EasyPost purchase with a lost response returns the bought shipment."""
+    """If an EasyPost purchase lost its answer, repeating it returns the bought shipment."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(Lost())
     with pytest.raises(Exception, match="lost"):
@@ -363,7 +363,7 @@ def test_unbought_shipment_is_quoted(shop: SandboxHub) -> None:
 def test_refund_at_easypost_has_carrier_decision_as_state(
     shop: SandboxHub, word: str, cancelled: CancelState, state: ShipmentState
 ) -> None:
-    """A refund at EasyPost has the carrier's decision as state, and its original word."""
+    """An EasyPost refund's state follows the carrier's decision; EasyPost's word is kept."""
     shipment = shop.buy_label_of_order()
     shop.sandbox.settle_refund(shipment.ref.id, word)
     result = shop.shipping.cancel(shipment.ref)
@@ -401,7 +401,7 @@ def test_label_that_cannot_be_converted_is_refused(shop: SandboxHub) -> None:
 
 
 def test_easypost_label_in_unknown_format_is_kept(shop: SandboxHub) -> None:
-    """An EasyPost label in an unknown format is kept, with EasyPost's name for the format."""
+    """An EasyPost label in an unknown format is returned, with EasyPost's name for the format."""
     bought_shipment = shop.buy_label_of_order()
     shipment = shop.sandbox.shipments[bought_shipment.ref.id]
     shipment["postage_label"]["label_file_type"] = "text/dpl"
@@ -460,7 +460,7 @@ def test_foreign_numbers_are_tracked(shop: SandboxHub, number: str, status: Trac
 
 
 def test_invalid_number_is_refused(shop: SandboxHub) -> None:
-    """EasyPost refuses an untrackable number, and an invalid one is not sent."""
+    """EasyPost refuses a number that it cannot track; an invalid number is not even sent."""
     with pytest.raises(VendorRejected) as excinfo:
         shop.shipping.track("1Z", "a carrier of its own")
     assert "TRACKER.CREATE.ERROR" == excinfo.value.vendor_code
@@ -485,7 +485,7 @@ def test_incomplete_trackers(shop: SandboxHub) -> None:
 
 
 def test_tracking_events_are_sorted(shop: SandboxHub) -> None:
-    """EasyPost tracking events are sorted by time; the first delivery has the delivery time."""
+    """EasyPost's tracking events are sorted by time; the earliest delivery sets `delivered_at`."""
     tracking_details = [
         {"status": "delivered", "datetime": "2030-01-04T08:00:00Z"},
         {"status": "delivered"},
@@ -543,7 +543,7 @@ def test_address_changes_are_listed(shop: SandboxHub) -> None:
 
 
 def test_address_that_was_not_checked_is_unknown(shop: SandboxHub) -> None:
-    """EasyPost's response without a delivery check leaves an address unknown."""
+    """If EasyPost's response has no delivery check, the verdict on the address is unknown."""
     shop.sandbox.fail(reply({"country": "US", "verifications": {}}, 201))
     checked_result = shop.shipping.validate_address(THERE)
 

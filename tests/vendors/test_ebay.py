@@ -52,7 +52,7 @@ def line(status: str, **fields: Any) -> dict[str, Any]:
 
 
 def test_request_of_a_list() -> None:
-    """The list asks for changes since a time in UTC, at most 200 per page."""
+    """A request for orders asks for changes since a time in UTC, at most 200 per page."""
     sandbox = EbaySandbox()
     start = datetime(2031, 5, 6, 9, 8, 9, tzinfo=timezone(timedelta(hours=2)))
     with hub(sandbox) as shop:
@@ -87,7 +87,7 @@ def test_pages_read_periods_that_have_ended() -> None:
 
 
 def test_page_steps_back_over_orders_that_left_the_period() -> None:
-    """If orders leave the period between two pages, the next offset is smaller by as many."""
+    """If orders leave the period between two pages, the next offset shrinks by their number."""
     sandbox = EbaySandbox()
     sandbox.still = True
     ids = [sandbox.add_order(1) for _ in range(6)]
@@ -143,7 +143,7 @@ def test_page_without_its_orders_is_an_error(answer: dict[str, Any]) -> None:
 
 
 def test_requests_of_a_parcel() -> None:
-    """A first parcel reads the order once and sends one fulfilment."""
+    """The first parcel of an order reads the order once and sends one fulfilment."""
     sandbox = EbaySandbox()
     order = sandbox.add_order(2, 1)
     with hub(sandbox) as shop:
@@ -183,7 +183,7 @@ def test_carrier_and_number_are_sent_together(parcel: Fulfilment, expected: dict
 
 
 def test_rest_of_an_order_is_shipped() -> None:
-    """A parcel of a partly shipped order has the lines that are left."""
+    """A parcel of a partly shipped order contains the lines that are not shipped yet."""
     sandbox = EbaySandbox()
     order = ebay_order(
         fulfillmentHrefs=["https://api.ebay.com/1"],
@@ -198,7 +198,7 @@ def test_rest_of_an_order_is_shipped() -> None:
 
 
 def test_parcel_that_ebay_has_already_is_not_reported_again() -> None:
-    """A parcel with a tracking number that eBay already has returns the existing receipt."""
+    """A parcel whose tracking number eBay already has is not sent; its receipt is returned."""
     sandbox = EbaySandbox()
     order = sandbox.add_order(1)
     with hub(sandbox) as shop:
@@ -228,7 +228,7 @@ def test_cancelled_order_is_not_shipped() -> None:
 
 
 def test_parcel_without_number_whose_answer_was_lost_is_uncertain() -> None:
-    """A lost parcel without a tracking number cannot be found, and is not sent again."""
+    """If a parcel without a tracking number loses its answer, it is not found or sent again."""
     sandbox = EbaySandbox()
     order = sandbox.add_order(1)
     sandbox.fail(None, Lost())
@@ -275,7 +275,7 @@ def test_order_whose_lines_cannot_be_read_is_not_shipped(lines: Any) -> None:
 
 
 def test_lines_of_an_order() -> None:
-    """A discounted line has its discounted total, and an exact unit price or none."""
+    """A discounted line has its discounted total, and a unit price only if it is exact."""
     sandbox = EbaySandbox()
     nine = {"value": "9.00", "currency": "EUR"}
     sandbox.fail(
@@ -343,7 +343,7 @@ def test_item_without_a_price_and_a_published_offer() -> None:
 
 
 def test_stock_is_the_smaller_of_item_and_offer() -> None:
-    """An item's stock is the smaller of its inventory quantity and its offer's."""
+    """An item's stock is the smaller of two quantities: the inventory's and the offer's."""
     sandbox = EbaySandbox()
     offer = {"offerId": "1", "sku": "A", "availableQuantity": 9}
     item = {"availability": {"shipToLocationAvailability": {"quantity": 4}}}
@@ -370,7 +370,7 @@ def test_refused_search_is_no_empty_page() -> None:
 
 
 def test_requests_of_stock_and_price() -> None:
-    """Stock is set at item and offer, and the exact price at the offer."""
+    """The stock is set on the item and the offer, and the exact price on the offer."""
     sandbox = EbaySandbox()
     done = reply({"responses": [{"offerId": "8001", "sku": "ROPE-10", "statusCode": 200}]})
     sandbox.fail(done, done)
@@ -420,7 +420,7 @@ def test_stock_needs_the_number_of_the_item() -> None:
 
 
 def test_cancellation_is_unsupported() -> None:
-    """EBay refunds the buyer of a cancelled order, so cancelling is refused before a request."""
+    """Cancelling is refused before a request, because eBay itself refunds cancelled orders."""
     sandbox = EbaySandbox()
     with hub(sandbox) as shop, pytest.raises(UnsupportedByVendor):
         shop.shops().cancel(ref("1"))

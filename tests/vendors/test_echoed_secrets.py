@@ -56,7 +56,7 @@ LISTS: Final = ("alerts", "debugInfo", "errors", "messages", "notifications", "w
 
 
 def json_body(secret: str) -> bytes:
-    """Return a JSON error that repeats a secret in the fields of many vendors."""
+    """Return a JSON error that repeats a secret in fields that many vendors use."""
     problem: dict[str, Any] = dict.fromkeys(FIELDS, f"No: {secret}")
     lists = {name: [problem] for name in LISTS}
     nested = {"response": lists, "fault": problem, "error": {**problem, **lists}}
@@ -102,7 +102,7 @@ class EchoingHttpClient:
         self.echoed = False
 
     def echo_at(self, number: int, response: Response | None = None) -> None:
-        """Answer the n-th request from now on, and all later ones, with an echo.
+        """Answer the n-th request from now on, and all later ones, with a response that echoes.
 
         Without a response, the echo repeats the access tokens that the request contains.
         """
@@ -149,7 +149,7 @@ class EchoingTransport:
 
 
 def account_of(name: str, fixture: SandboxFixture) -> Account:
-    """Return an account with every kind of secret that its vendor accepts."""
+    """Return an account that has a secret in every option for secrets that its vendor has."""
     kind = cast("Any", vendor_class(name))
     fields = {field.name for field in attrs.fields(kind)}
     options = {**fixture.options, **FURTHER_OPTIONS.get(name, {})}
@@ -190,7 +190,7 @@ def revealed_text(value: object) -> str:
 
 
 def scenarios_of(name: str) -> Iterator[tuple[str, Any]]:
-    """Yield the example calls that a vendor supports, each with its contract."""
+    """Yield each example call that a vendor supports, with the contract that it belongs to."""
     kind = vendor_class(name)
     for contract in kind.kinds:
         for scenario in BASIC[contract].values():
@@ -201,7 +201,7 @@ def scenarios_of(name: str) -> Iterator[tuple[str, Any]]:
 
 
 def echoes(secrets: list[str]) -> Iterator[Response]:
-    """Yield responses that repeat these secrets, with each status and kind of body."""
+    """Yield responses that repeat these secrets, for each error status and type of body."""
     for status in cycle(STATUSES):
         for body in BODIES:
             yield echo(" and ".join(secrets), status, body)

@@ -46,7 +46,7 @@ def recommand_hub(sandbox: RecommandSandbox) -> Hub:
 
 
 def make_ref(id: str, /, **_: str | None) -> Ref:
-    """Return a reference of an id."""
+    """Return a reference with this id."""
     return Ref("storecove", "main", id)
 
 
@@ -72,7 +72,7 @@ def test_key_becomes_a_guid_that_is_always_the_same() -> None:
 
 
 def test_storecove_gets_syntax_of_each_document() -> None:
-    """Storecove gets the syntax of each document."""
+    """Storecove gets the name of each document's syntax."""
     sandbox = StorecoveSandbox()
     with storecove_hub(sandbox) as hub:
         hub.einvoices().send(outgoing_invoice(CII))
@@ -93,7 +93,7 @@ def test_storecove_gets_syntax_of_each_document() -> None:
     ],
 )
 def test_schemes_have_storecoves_names(address: str, name: str) -> None:
-    """The code of a scheme is sent as Storecove's name."""
+    """A participant scheme's code is sent as Storecove's name for the scheme."""
     assert name == scheme_of(ElectronicAddress.parse(address), "recipient")
 
 
@@ -190,7 +190,7 @@ def test_parts_of_a_received_document() -> None:
 
 @pytest.mark.parametrize("status, kind", [(422, VendorFailed), (400, InvalidRequest)])
 def test_refusal_without_a_reason(status: int, kind: type[Exception]) -> None:
-    """With status 422, a refusal without a reason is a failure: the document may be sent."""
+    """A 422 refusal without a reason is a vendor failure, since the document may have been sent."""
     answer = reply({"success": False, "errors": {"root": [NO_REASON]}}, status)
     error = classify(Request.post("/send"), answer)
 
@@ -237,7 +237,7 @@ def test_only_documents_of_the_company_are_listed() -> None:
 
 @pytest.mark.parametrize("documents", [None, {}, "x", 3])
 def test_answer_without_a_list_is_no_empty_inbox(documents: object) -> None:
-    """A list of documents that is not a list is an error, not an empty inbox."""
+    """If the answer has no list of documents, an error is raised, not an empty inbox returned."""
     sandbox = RecommandSandbox()
     sandbox.fail(reply({"success": True, "documents": documents}))
     with recommand_hub(sandbox) as hub, pytest.raises(VendorFailed, match="documents"):
@@ -286,7 +286,7 @@ BODY: dict[str, Any] = {
     ],
 )
 def test_sandbox_of_storecove_is_strict(path: str, body: Any, status: int) -> None:
-    """The sandbox refuses what the description does not allow."""
+    """The Storecove sandbox refuses what Storecove's API description does not allow."""
     sandbox = StorecoveSandbox()
     assert status == status_of_post(sandbox, f"/api/v2{path}", body, f"Bearer {sandbox.token}")
 
@@ -321,7 +321,7 @@ SUPPORT = "verify-document-support"
     ],
 )
 def test_sandbox_of_recommand_is_strict(path: str, body: Any, status: int) -> None:
-    """The sandbox refuses what the published schema does not allow."""
+    """The Recommand sandbox refuses what Recommand's published schema does not allow."""
     sandbox = RecommandSandbox()
     key = b64encode(f"{sandbox.api_key}:{sandbox.secret}".encode()).decode()
     assert status == status_of_post(sandbox, f"/api/v1/{path}", body, f"Basic {key}")
@@ -329,14 +329,14 @@ def test_sandbox_of_recommand_is_strict(path: str, body: Any, status: int) -> No
 
 
 def status_of_post(sandbox: Sandbox, path: str, body: Any, authorization: str) -> int:
-    """Return the status of the sandbox's answer to a POST."""
+    """Return the status with which the sandbox answers a POST request."""
     headers = Headers({"Content-Type": "application/json", "Authorization": authorization})
     request = SandboxRequest("POST", "", path, (), headers, encode_json(body))
     return sandbox.answer(request).status
 
 
 def test_api_key_is_not_shown() -> None:
-    """Neither the API key nor its secret is shown with the account."""
+    """The account's repr shows neither the API key nor its secret."""
     vendor = Recommand(api_key="key-canary", credentials="secret-canary", company_id="c")
 
     assert "canary" not in repr(vendor)

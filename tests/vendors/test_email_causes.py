@@ -1,4 +1,4 @@
-"""Email vendors' reasons of a failure have common words; events name the mail program."""
+"""Failure reasons of all email vendors have common names; events name the mail program."""
 
 from __future__ import annotations
 

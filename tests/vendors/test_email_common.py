@@ -1,4 +1,4 @@
-"""Helpers that all email vendors share: names of tags and metadata, and bare addresses."""
+"""Helpers that all email vendors share, for tags, metadata and bare addresses."""
 
 from __future__ import annotations
 
@@ -44,5 +44,5 @@ def test_tags_and_metadata_round_trip(tags: list[str], metadata: dict[str, str])
     ],
 )
 def test_display_name_is_removed_from_address(written: str | None, address: str | None) -> None:
-    """A display name is removed from an address; other texts stay unchanged."""
+    """The display name is removed from an address; a text without one stays unchanged."""
     assert address == bare_address(written)

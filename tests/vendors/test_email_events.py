@@ -125,7 +125,7 @@ WEBHOOKS: dict[str, Callable[[SandboxRequest], WebhookEvent]] = {
 
 
 def test_each_email_vendor_that_supports_tags_has_webhook_in_this_module() -> None:
-    """Each email vendor that supports tags has a webhook in this module."""
+    """Each email vendor that supports tags has an example webhook in this module."""
     tagging_vendors = {
         name
         for name in vendor_names()

@@ -52,7 +52,7 @@ def test_request_that_cancels(vendor: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("vendor", ["brevo", "mailersend", "sparkpost"])
 def test_lost_cancellation_is_not_repeated(vendor: str, tmp_path: Path) -> None:
-    """A cancellation with a lost answer is not retried, since the vendor would refuse it."""
+    """A cancellation is not repeated after a lost answer, since the vendor refuses a second one."""
     sandbox, hub = hub_of(vendor, tmp_path)
     ref = send_scheduled(hub)
     sandbox.fail(Lost())
@@ -81,7 +81,7 @@ def test_lost_cancellation_at_resend_is_looked_up(tmp_path: Path) -> None:
     ],
 )
 def test_last_event_at_resend(event: str, status: EmailStatus, tmp_path: Path) -> None:
-    """The last event of a message at Resend is the status of message and recipients."""
+    """At Resend the last event of a message sets the status of the message and its recipients."""
     sandbox, hub = hub_of("resend", tmp_path)
     sandbox.fail(reply({"id": "m-1", "to": ["Ada <ada@example.com>"], "last_event": event}))
     receipt = hub.email().get("resend:resend:m-1")
@@ -130,7 +130,7 @@ def test_events_at_postmark(
     people: list[EmailStatus],
     tmp_path: Path,
 ) -> None:
-    """At Postmark each recipient has the status of its latest event; the message combines all."""
+    """At Postmark each recipient's status is that of the latest event; the message combines all."""
     sandbox, hub = hub_of("postmark", tmp_path)
     recipients = ["ada@example.com", "bob@example.com"]
     message = {"MessageID": "m-1", "Status": status, "Recipients": recipients}

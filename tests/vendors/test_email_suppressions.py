@@ -1,4 +1,4 @@
-"""Email vendors' suppressed addresses: lists, pages, additions and removals."""
+"""Lists, pages, additions and removals of the addresses that email vendors suppress."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_each_address_of_long_list_is_on_exactly_one_page(vendor: str, tmp_path:
 
 @pytest.mark.parametrize("vendor", ADDED)
 def test_request_that_adds(vendor: str, tmp_path: Path) -> None:
-    """An address is added by the vendor's own request."""
+    """An address is added to the suppression list by the request that the vendor documents."""
     sandbox, hub = hub_of(vendor, tmp_path)
     hub.email().add_suppression(f"Ada <{ADA}>")
     [request] = sandbox.requests
@@ -232,7 +232,7 @@ def test_other_refusals_of_a_removal_are_errors(tmp_path: Path) -> None:
 
 
 def test_mailgun_hides_the_address_in_a_cursor(tmp_path: Path) -> None:
-    """The text of Mailgun's cursor hides the address in it."""
+    """The text of Mailgun's page cursor does not show the address that is in it."""
     sandbox, hub = hub_of("mailgun", tmp_path)
     sandbox.suppressions[ADA] = "bounces"
 

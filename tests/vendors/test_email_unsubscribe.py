@@ -40,14 +40,14 @@ PLACES: dict[str, tuple[str, Any]] = {
 
 
 def body_value(body: Any, path: str) -> Any:
-    """Return the value at a path of a request's body."""
+    """Return the value at a dotted path in a request's body."""
     for name in path.split("."):
         body = body[int(name)] if name.isdigit() else body[name]
     return body
 
 
 def send(vendor: str, folder: Path) -> bytes:
-    """Send a message that offers to unsubscribe; return the body of the only request."""
+    """Send a message with an unsubscribe link, and return the body of the only request."""
     fixture = fixture_of(vendor, folder)
     assert fixture.sandbox is not None
     http = SandboxHttpClient(fixture.sandbox)

@@ -17,7 +17,7 @@ WITH_MANY = "sendgrid"
 
 
 def smallest_bulk(vendor: str, many: int) -> int:
-    """Return the smallest number of recipients that needs two requests, at most `many`."""
+    """Return how many recipients, at most `many`, make a bulk need two requests."""
     batch = vendor_class(vendor).limits.get("batch", many)
     return min(many, batch + 1)
 

@@ -50,7 +50,7 @@ def ref(id_: str) -> Ref:
 
 
 def test_list_requests_fields_that_moorage_reads() -> None:
-    """A list requests the fields that moorage reads, and a filter with escaped quotes."""
+    """A list requests only fields that moorage reads, and quotes in its filter are escaped."""
     sandbox = EntraSandbox()
     query = PeopleQuery(user_name="o'n@example.com", email="x'y", external_id="7")
     people(sandbox).find(query)
@@ -102,7 +102,7 @@ def test_member_is_removed_by_its_link() -> None:
 
 
 def test_members_have_their_kinds() -> None:
-    """A member is a person or a group by its type, and otherwise of unknown kind."""
+    """A member's type decides whether it is a person, a group, or of unknown kind."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
     operations.find()
@@ -127,7 +127,7 @@ def test_group_of_no_member_must_exist() -> None:
 
 
 def test_created_person_has_the_fields_of_the_request() -> None:
-    """A created person takes fields that the answer lacks from the request."""
+    """A created person takes the fields that are missing in the answer from the request."""
     body = {"userPrincipalName": "a@x", "mobilePhone": "2", "jobTitle": "Analyst", "mail": "m@x"}
     person = read_created(body, _ref, reply({"id": "1", "mail": "other@x"}))
 
@@ -144,7 +144,7 @@ def _ref(id_: str, /, **_: str | None) -> Ref:
     [(Response(404), "HTTP 404"), (reply({"error": {"code": "Gone"}}, 404), "Gone")],
 )
 def test_refusal_without_message(answer: Response, words: str) -> None:
-    """The error for a response without a text has Graph's code, or else the HTTP status."""
+    """If an error response has no text, the error has Graph's code or else the HTTP status."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
     operations.find()
@@ -165,7 +165,7 @@ def test_refused_member_is_no_member() -> None:
 
 @pytest.mark.parametrize("operation", ["delete", "remove_member"])
 def test_only_a_missing_object_counts_as_removed(operation: str) -> None:
-    """An error response other than 404 raises its error."""
+    """Only a 404 counts as removed; another error response raises its error."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
     operations.find()
@@ -176,7 +176,7 @@ def test_only_a_missing_object_counts_as_removed(operation: str) -> None:
 
 @pytest.mark.parametrize("link", ["https://evil.example/v1.0/users?$skiptoken=1", 7])
 def test_link_to_another_server_is_not_followed(link: object) -> None:
-    """A link to the next page at another server is a malformed response."""
+    """A response whose next-page link goes to another server is malformed."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
     operations.find()

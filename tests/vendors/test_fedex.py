@@ -39,7 +39,7 @@ def _shop() -> SandboxHub:
 
 
 def shipment_request(request: RateRequest) -> dict[str, Any]:
-    """Return the JSON body that buys a shipment from FedEx."""
+    """Return the shipment as it is in the JSON body of a FedEx purchase."""
     body: dict[str, Any] = shipment_body(
         request,
         "FEDEX_GROUND",
@@ -51,7 +51,7 @@ def shipment_request(request: RateRequest) -> dict[str, Any]:
 
 
 def test_rate_request_has_no_names_or_streets() -> None:
-    """A rate request to FedEx has places and parcels, but no names or streets."""
+    """A rate request to FedEx has cities, postcodes and parcels, but no names or streets."""
     body = rates_body(attrs.evolve(REQUEST, ship_date=date(2030, 1, 2)), "740561073", "PICKUP")
 
     assert {
@@ -219,7 +219,7 @@ def test_fedex_customs_lines_have_exact_sums() -> None:
 
 
 def test_price_of_a_piece_is_in_the_units_of_its_currency() -> None:
-    """A customs value in yen that is not a multiple of the pieces has no price per piece."""
+    """A customs value in yen that the pieces do not divide evenly has no price per piece."""
     yen = attrs.evolve(SHIRTS, value=Money("102", "JPY"), quantity=4)
     customs = Customs(items=[yen, attrs.evolve(yen, quantity=2)], signer="Steve Brule")
     body = shipment_request(attrs.evolve(REQUEST, customs=customs))["customsClearanceDetail"]

@@ -1,4 +1,4 @@
-"""FedEx: authentication, error responses and errors, in the sandbox too."""
+"""FedEx: authentication, error responses and the sandbox's refusals."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _shop() -> SandboxHub:
 def test_error_codes_come_before_the_status(
     shop: SandboxHub, status: int, code: str | None, kind: type[ConnectorError]
 ) -> None:
-    """The code in the body of a FedEx error decides its class before the status does."""
+    """A FedEx error's class follows from the code in its body, or else from the status."""
     shop.wire.planned[RATES] = [reply({"errors": [{"code": code, "message": "No."}]}, status)]
     with pytest.raises(kind, match=r"No\.") as excinfo:
         shop.shipping.get_rates(REQUEST)

@@ -125,7 +125,7 @@ def test_fedex_returns_label_in_requested_format(shop: SandboxHub, wish: str, im
 
 
 def test_several_parcels_have_a_label_each_and_are_cancelled_together(shop: SandboxHub) -> None:
-    """The parcels of a FedEx shipment share its first number in later operations."""
+    """A FedEx shipment's parcels have one label each, and are cancelled by its first number."""
     shipment = shop.buy_label_of_order(parcels=[PARCEL, PARCEL, PARCEL])
 
     assert 3 == len(set(shipment.tracking_numbers)) == len(shipment.labels)
@@ -168,7 +168,7 @@ def test_failed_cancellation_is_an_error(shop: SandboxHub) -> None:
 
 
 def test_incomplete_purchase_answers(shop: SandboxHub) -> None:
-    """Documents, warnings and unusual labels of FedEx are kept; a missing price is None."""
+    """FedEx's documents, warnings and unusual labels are returned; a missing price is None."""
     document = {"contentType": "LABEL", "docType": "SVG", "url": "https://fedex.example/l"}
     auxiliary_document = {"contentType": "AUXILIARY"}
     sold_shipment = {
@@ -203,7 +203,7 @@ def test_incomplete_purchase_answers(shop: SandboxHub) -> None:
 
 
 def test_lost_purchase_is_found_by_its_mark(shop: SandboxHub) -> None:
-    """A FedEx purchase with a lost response is found by its reference, without its label."""
+    """After a lost answer, a FedEx purchase is found by its mark, but without its label."""
     shop.wire.planned[SHIP] = [Lost()]
     result = shop.buy_label_of_order(parcels=[PARCEL, PARCEL], ship_date=date(2130, 1, 2))
 
@@ -233,7 +233,7 @@ def test_lost_purchase_is_found_by_its_mark(shop: SandboxHub) -> None:
     ids=["outage", "none", "odd", "list", "empty"],
 )
 def test_lost_purchase_that_is_not_found_is_unknown(shop: SandboxHub, answer: Response) -> None:
-    """A lost FedEx purchase that cannot be found has an unknown outcome."""
+    """If a lost FedEx purchase is not found, its outcome is unknown."""
     shop.wire.planned[SHIP] = [Response(503)]
     shop.wire.planned[FIND] = [answer]
     with pytest.raises(OutcomeUnknown):

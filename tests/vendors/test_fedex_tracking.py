@@ -93,7 +93,7 @@ def test_fedex_tracking_without_times_or_places_is_read_as_far_as_possible(
 
 
 def test_delivery_time_from_the_event(shop: SandboxHub) -> None:
-    """FedEx's delivery time is taken from the event if it is nowhere else."""
+    """FedEx's delivery time is taken from the delivery event if the answer has no other."""
     events = [{"eventType": "DL", "derivedStatusCode": "DL", "date": "2030-01-05T09:00:00+00:00"}]
     shop.wire.planned[TRACK] = [tracked(latestStatusDetail={"code": "DL"}, scanEvents=events)]
 
@@ -149,7 +149,7 @@ def test_address_that_fedex_cannot_resolve_or_deliver_to_is_not_valid(
 
 
 def test_address_is_suggested_as_it_is_resolved(shop: SandboxHub) -> None:
-    """The suggested address has FedEx's street and code, and the given name."""
+    """The suggested address has FedEx's street and postcode, and the name that was given."""
     message = {"code": "SUITE.NUMBER.REQUIRED", "message": "Which?"}
     shop.wire.planned[RESOLVE] = [
         address_response(

@@ -28,7 +28,7 @@ TOKEN = DeviceToken("cR3g1s7r4t10n:APA91b-1")
 
 
 def refused_field(**fields: Any) -> str:
-    """Return the field for which a notification is refused before sending."""
+    """Send an invalid notification; return the field that the error names."""
     sandbox = FirebaseSandbox()
     vendor = Firebase(credentials=sandbox.key_file())
     message = PushMessage(**dict[str, Any](to=TOKEN, title="T") | fields)
@@ -90,7 +90,7 @@ def test_message_is_in_firebases_format() -> None:
 
 
 def test_silent_message_shows_nothing() -> None:
-    """A silent message has no notification, and wakes Apple's apps in the background."""
+    """A silent message shows nothing to the user, and wakes Apple's apps in the background."""
     assert {
         "topic": "orders",
         "data": {"a": "1"},
@@ -118,7 +118,7 @@ def test_large_messages_are_refused() -> None:
 
 @pytest.mark.parametrize("code", [None, "THIRD_PARTY_AUTH_ERROR"])
 def test_refused_credentials_are_told(code: str | None) -> None:
-    """Refused credentials, ours or those for Apple, raise AuthenticationFailed."""
+    """If Firebase or Apple refuses the credentials, AuthenticationFailed is raised."""
     answer = firebase_error(401, "UNAUTHENTICATED", code)
 
     error = classify(Request.get("/"), answer)
@@ -127,7 +127,7 @@ def test_refused_credentials_are_told(code: str | None) -> None:
 
 
 def test_firebase_outage_keeps_its_known_code() -> None:
-    """A Firebase outage keeps its known code; without a code the status decides."""
+    """A Firebase outage keeps Firebase's code if it is known; otherwise the status decides."""
     error = classify(Request.get("/"), firebase_error(500, "INTERNAL"))
     assert isinstance(error, VendorFailed)
     assert "INTERNAL" == error.vendor_code

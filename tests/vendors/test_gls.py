@@ -1,4 +1,4 @@
-"""GLS: allowed products, labels, their search, tracking, cancellation and error responses."""
+"""GLS: allowed products, labels, lost labels, tracking, cancellation and error responses."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Shop:
         return [item.json() for item in self.sandbox.requests if item.path == path]
 
     def refused(self, answer: Response) -> Any:
-        """Return the error when tracking is answered like this."""
+        """Return the error that tracking raises when GLS answers like this."""
         self.sandbox.fail(answer)
         with pytest.raises(ConnectorError) as caught:
             self.shipping.track("1", "gls")
@@ -129,7 +129,7 @@ def _shop() -> Shop:
 
 
 def test_rates_are_the_allowed_products_at_the_prices_of_the_contract(shop: Shop) -> None:
-    """A rate is a product that GLS takes there, at the account's price."""
+    """A rate is a product that GLS allows for the shipment, at the account's price."""
     rates = shop.shipping.get_rates(REQUEST).rates
 
     assert [
@@ -146,7 +146,7 @@ def test_rates_are_the_allowed_products_at_the_prices_of_the_contract(shop: Shop
 
 
 def test_product_without_a_price_or_permission_is_not_offered() -> None:
-    """A product is offered only with a price of the account, and if GLS allows it."""
+    """A product is offered only if GLS allows it and the account has a price for it."""
     shop = Shop(express_price=None, currency="CHF")
     assert [Money("4.90", "CHF")] == [rate.total for rate in shop.shipping.get_rates(REQUEST).rates]
 
@@ -163,7 +163,7 @@ def test_product_without_a_price_or_permission_is_not_offered() -> None:
 
 
 def test_request_for_a_label(shop: Shop) -> None:
-    """A label request has both addresses, the weight in kilograms, and a mark of the key."""
+    """A label request has both addresses, the weight in kilograms, and a mark made from the key."""
     bought = shop.buy(ship_date=date(2030, 1, 2))
     [body] = shop.bodies(SHIPMENTS)
     [unit] = body["Shipment"].pop("ShipmentUnit")
@@ -238,7 +238,7 @@ def test_parcel_reference_options_and_layout() -> None:
 
 
 def _content(shop: Shop, *arguments: Any) -> bytes:
-    """Return the bytes of a label that is printed again."""
+    """Print a label again, and return its bytes."""
     return shop.shipping.get_label(*arguments).content or b""
 
 
@@ -260,7 +260,7 @@ def test_shipment_without_reference_is_sent_without_one(shop: Shop) -> None:
 def test_label_that_gls_cannot_make_is_not_ordered(
     shop: Shop, fields: dict[str, Any], kind: type[Exception], words: str
 ) -> None:
-    """Another address for returns, and a long reference, are refused before the order."""
+    """A separate return address, and a long reference, are refused before the label is ordered."""
     with pytest.raises(kind, match=words):
         shop.buy(**fields)
 
@@ -276,7 +276,7 @@ def test_label_in_epl_is_not_printed_again(shop: Shop) -> None:
 
 
 def test_label_may_be_a_text_or_a_list(shop: Shop) -> None:
-    """A label is read from the single text of real answers, and from the described list."""
+    """A label is read from a single string, as GLS sends it, and from a list, as GLS describes."""
     ref = attrs.evolve(shop.buy().ref, related={})
     for data in ("JVBERg==", ["JVBERg=="]):
         parcel = {"TrackID": ref.id, "ParcelNumber": "936000000019"}
@@ -288,7 +288,7 @@ def test_label_may_be_a_text_or_a_list(shop: Shop) -> None:
 
 
 def test_lost_label_is_found_by_its_mark(shop: Shop) -> None:
-    """If the answer to an order is lost, the label is searched by its mark, and printed again."""
+    """After a lost answer the label is searched for by its mark, and printed again."""
     shop.sandbox.fail(None, Lost())
     bought = shop.buy()
     [search] = shop.bodies(f"{BACKEND}/tracking/parcels")
@@ -328,7 +328,7 @@ def test_label_that_is_not_found_has_an_unknown_outcome(shop: Shop, items: list[
     ids=["day", "track id"],
 )
 def test_found_parcel_may_lack_a_field(shop: Shop, field: str, reprints: list[Any]) -> None:
-    """A parcel found without a day is printed without it; without a track id it is not printed."""
+    """A found parcel without a day is printed without it, one without a track id not at all."""
 
     def without_field(response: Response) -> Response:
         items = response.json()["UnitItems"]
@@ -369,7 +369,7 @@ def test_tracking_has_the_requested_number(shop: Shop) -> None:
 
 
 def test_closed_history_is_no_delivery(shop: Shop) -> None:
-    """The status FINAL does not state how the parcel ended, so the outcome is unknown."""
+    """GLS's status FINAL does not say how the parcel ended, so the tracking status is unknown."""
     shop.sandbox.fail(reply({"parcels": [{"unitno": "1", "status": "FINAL"}]}))
     tracking = shop.shipping.track("1", "gls")
 
@@ -410,7 +410,7 @@ def test_shipment_that_tracking_does_not_know_yet_has_its_label(shop: Shop) -> N
 
 
 def test_reference_without_a_parcel_number_is_read_by_its_track_id(shop: Shop) -> None:
-    """A shipment whose reference has no parcel number has its track id as the number."""
+    """If a reference has no parcel number, the shipment's track id is used as the number."""
     ref = attrs.evolve(shop.buy().ref, related={})
     shop.shipping.cancel(ref)
 
@@ -418,7 +418,7 @@ def test_reference_without_a_parcel_number_is_read_by_its_track_id(shop: Shop) -
 
 
 def test_shipment_with_another_refusal_is_not_read(shop: Shop) -> None:
-    """Any error except "unknown number" is raised."""
+    """When a shipment is read, any error except for an unknown number is raised."""
     bought = shop.buy()
     shop.sandbox.fail(reply({"parcels": [{"errorCode": "E_400_01", "errorMessage": "Bad"}]}))
 
@@ -462,7 +462,7 @@ def test_cancelled_shipment_has_no_label(shop: Shop) -> None:
     ids=["pending", "described name", "error"],
 )
 def test_word_of_a_cancellation(shop: Shop, answer: dict[str, str], state: CancelState) -> None:
-    """Each word is read under both spellings of its name; ERROR is not an approval."""
+    """GLS's cancel result is read under two spellings of its field; ERROR is no approval."""
     ref = shop.buy().ref
     shop.sandbox.fail(reply({"TrackID": ref.id, **answer}))
 
@@ -525,7 +525,7 @@ def test_refusal_has_its_code_and_text(shop: Shop, name: str) -> None:
 
 
 def test_secret_in_a_header_is_masked(shop: Shop) -> None:
-    """A secret that GLS repeats in the header with its text is not shown."""
+    """If GLS repeats a secret in a header, the error does not show it."""
     words = "The header Authorization: Bearer abcdefghijklmnop is wrong."
     error = shop.refused(Response(400, {"error": "COMMON", "message": words}))
 
@@ -543,7 +543,7 @@ def test_secret_in_a_header_is_masked(shop: Shop) -> None:
     ids=["parcel_price", "express_price", "currency", "zebra_template"],
 )
 def test_wrong_option_is_refused(options: dict[str, Any], words: str) -> None:
-    """A price, a currency and a layout are checked when the account is made."""
+    """The account refuses an invalid price, currency or layout when it is made."""
     with pytest.raises(ConfigurationError, match=words):
         gls_vendor(GlsSandbox(), **options)
 
@@ -558,12 +558,12 @@ def test_wrong_option_is_refused(options: dict[str, Any], words: str) -> None:
     ids=["live", "test", "unknown"],
 )
 def test_mode_follows_the_url(url: str, mode: str | None) -> None:
-    """The account is live or in test mode by GLS's URL."""
+    """GLS's URL decides whether the account is live or in test mode."""
     assert mode == gls_vendor(GlsSandbox(), base_url=url).mode()
 
 
 def test_sandbox_refuses_what_gls_refuses(shop: Shop) -> None:
-    """The sandbox refuses another media type, an unknown contract, and no token."""
+    """The sandbox refuses another media type, an unknown contract, and a missing token."""
     shop.buy()
     order, sent = shop.bodies(SHIPMENTS)[0], shop.sandbox.requests[-1].headers
     wrong_contract = {**order["Shipment"], "Shipper": {"ContactID": "another"}}

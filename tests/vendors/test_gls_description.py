@@ -1,4 +1,4 @@
-"""GLS's requests and answers have the names of its description, as other programs correct them.
+"""GLS's requests and answers use the field names of GLS's description, or corrections in use.
 
 The names are those of GLS's public descriptions of ShipIT and of Track And Trace 1.0.7. Where other
 programs that are in use spell a name in another way, the list has their spelling: ZIPCode, eMail
@@ -126,7 +126,7 @@ class RecordingClient(SandboxHttpClient):
 
 
 def test_each_name_in_request_or_in_sandbox_answer_is_one_that_gls_knows() -> None:
-    """Each name in a request or in the sandbox's answer is one that GLS knows."""
+    """Each field name in a request or in the sandbox's answer is one that GLS knows."""
     seen: set[str] = set()
     problems: list[str] = []
     for exchange in recorded_exchanges("gls"):
@@ -144,7 +144,7 @@ def test_each_name_in_request_or_in_sandbox_answer_is_one_that_gls_knows() -> No
 
 
 def test_search_for_label_whose_answer_was_lost_has_names_that_gls_knows() -> None:
-    """The search for a label whose answer was lost has names that GLS knows."""
+    """The search for a lost label uses only field names that GLS knows."""
     sandbox = GlsSandbox()
     sandbox.fail(None, Lost())
     account = Account("gls", gls_vendor(sandbox), settings={"retry": None})

@@ -46,7 +46,7 @@ def hub(sandbox: GoCardlessSandbox, **options: Any) -> Hub:
 
 
 def test_requests_of_a_consent() -> None:
-    """A consent creates an agreement with its terms, and a requisition with the return URL."""
+    """To begin a consent, moorage creates an agreement with terms, and a requisition with a URL."""
     sandbox = GoCardlessSandbox()
     request = attrs.evolve(REQUEST, days=30, language="de", institution=BANK)
     bank = hub(sandbox, institution=None, history_days=60).bank()
@@ -95,7 +95,7 @@ def test_wrong_secret_is_refused() -> None:
 
 
 def test_id_and_key_belong_together() -> None:
-    """A secret id without its key is refused; without both, the provider is used."""
+    """A secret id without its key is refused; without either, the credential provider is used."""
     with pytest.raises(ConfigurationError, match="one is missing"):
         GoCardless(secret_id="1")
     assert {} == GoCardless().clients()
@@ -135,7 +135,7 @@ def test_wrong_terms_name_the_field() -> None:
 
 
 def test_refusal_has_all_its_details() -> None:
-    """An error contains summary and detail, or the text of each wrong field."""
+    """An error has GoCardless' summary and detail, or the text for each wrong field."""
     sandbox = GoCardlessSandbox()
     fields: dict[str, Any] = {"access_scope": [{"detail": "Wrong."}], "redirect": ["Missing."]}
     sandbox.fail(reply({"summary": "Invalid ID", "detail": "No UUID."}, 400), reply(fields, 400))
@@ -164,7 +164,7 @@ def test_identifier_of_a_transaction(fields: dict[str, Any], id_: str | None) ->
 
 
 def test_period_is_sent() -> None:
-    """The days of a query are sent only if the caller names them."""
+    """The first and last day of a query are sent only if the caller gives them."""
     sandbox = GoCardlessSandbox()
     bank = hub(sandbox).bank()
     consent = bank.start_consent(REQUEST)
@@ -234,7 +234,7 @@ def test_sandbox_refuses_a_reference_twice() -> None:
 
 
 def raw(path: str, token: str | None = None) -> Response:
-    """Return the response of a sandbox to a request."""
+    """Return a sandbox's response to a GET request for this path."""
     sandbox = GoCardlessSandbox()
     sandbox.tokens.granted.add("good")
     sandbox.requisitions["r"] = {"status": "LN", "accounts": [path.split("/")[4]], "agreement": "a"}

@@ -56,7 +56,7 @@ def _shop() -> Iterator[SandboxHub]:
 
 
 def test_request_of_a_payment(shop: SandboxHub) -> None:
-    """A payment against a mandate is sent in minor units, with the key and the version."""
+    """A payment against a mandate is sent in minor units, with its key and the API version."""
     payment = shop.pay(
         description="Masks",
         statement_descriptor="ACME 2041",
@@ -109,7 +109,7 @@ def test_request_of_a_payment(shop: SandboxHub) -> None:
 def test_states_of_a_payment(
     shop: SandboxHub, status: str, state: str, captured: bool | None
 ) -> None:
-    """Each GoCardless status has a state, and only collected money counts as captured."""
+    """Each GoCardless status becomes a payment state; only collected money counts as captured."""
     ref = shop.pay().ref
     shop.sandbox.payments[ref.id]["status"] = status
 
@@ -153,7 +153,7 @@ def test_payments_without_authorization(shop: SandboxHub) -> None:
 
 
 def test_lost_payment_is_found_by_its_key(shop: SandboxHub) -> None:
-    """Repeating a lost payment with its key returns the payment that was created."""
+    """After a lost answer, repeating a payment with its key returns the payment made before."""
     shop.sandbox.fail(Lost())
     with pytest.raises(ConnectionFailed):
         shop.payments.charge(order(), idempotency_key="k")
@@ -176,7 +176,7 @@ def test_retry_after_lost_answer_returns_first_payment() -> None:
 
 
 def test_key_of_another_payment_is_refused(shop: SandboxHub) -> None:
-    """A key with which GoCardless has a payment of another amount is a conflict."""
+    """A key that GoCardless already has for a payment of another amount raises a conflict."""
     shop.payments.charge(order(), idempotency_key="k")
     other_shop = SandboxHub()
     other_shop.sandbox.payments = shop.sandbox.payments
@@ -194,7 +194,7 @@ def test_key_of_another_payment_is_refused(shop: SandboxHub) -> None:
 
 
 def test_payment_is_cancelled_until_it_is_submitted(shop: SandboxHub) -> None:
-    """A pending payment can be voided, also twice; a submitted one is refused."""
+    """A pending payment can be voided, even twice; voiding a submitted one is refused."""
     ref, late_ref = shop.pay().ref, shop.pay().ref
     void = shop.payments.void(ref, idempotency_key="v-1")
     repeated_void = shop.payments.void(ref, idempotency_key="v-2")
@@ -209,7 +209,7 @@ def test_payment_is_cancelled_until_it_is_submitted(shop: SandboxHub) -> None:
 
 
 def test_refunds_confirm_the_total(shop: SandboxHub) -> None:
-    """A refund confirms the total of all refunds; without an amount it refunds the rest."""
+    """A refund tells GoCardless the total of all refunds; without an amount it refunds the rest."""
     ref = shop.collect().ref
     first_refund = shop.payments.refund(ref, PART, idempotency_key="r-1", reason="duplicate")
     first_body = shop.sent_body()
@@ -243,7 +243,7 @@ def test_refunds_confirm_the_total(shop: SandboxHub) -> None:
 
 
 def test_lost_refund_confirms_the_same_total(shop: SandboxHub) -> None:
-    """Repeating a lost refund sends the same total again, and refunds once."""
+    """After a lost answer, a repeated refund sends the same total, so money returns only once."""
     ref = shop.collect().ref
     shop.sandbox.fail(None, Lost())
     with pytest.raises(ConnectionFailed):
@@ -268,7 +268,7 @@ def test_lost_refund_confirms_the_same_total(shop: SandboxHub) -> None:
     ],
 )
 def test_states_of_a_refund(shop: SandboxHub, status: str, state: str) -> None:
-    """Each GoCardless status of a refund has a state."""
+    """Each GoCardless status of a refund is translated to a state."""
     refund = shop.payments.refund(shop.collect().ref, PART, idempotency_key="r-1")
     shop.sandbox.refunds[refund.ref.id]["status"] = status
 
@@ -343,7 +343,7 @@ def test_description_and_currency_of_a_billing_request(shop: SandboxHub) -> None
 
 
 def test_payment_page_for_a_known_customer(shop: SandboxHub) -> None:
-    """A billing request names a known customer, and does not repeat the customer's details."""
+    """For a known customer, a billing request has the customer's id and no further details."""
     customer = Customer(id="CU_ADA", email="ada@erp.example")
     shop.payments.create_intent(order(source=None, customer=customer), idempotency_key=PAGE_KEY)
 
@@ -352,7 +352,7 @@ def test_payment_page_for_a_known_customer(shop: SandboxHub) -> None:
 
 
 def test_abandoned_page_is_a_decline(shop: SandboxHub) -> None:
-    """A cancelled billing request is a decline by the buyer; a void cancels an open request."""
+    """A cancelled billing request is a decline by the buyer; voiding cancels an open one."""
     abandoned = shop.payments.create_intent(order(source=None), idempotency_key="p-1")
     unused = shop.payments.create_intent(order(source=None), idempotency_key="p-2")
     shop.sandbox.visit(abandoned.ref.id, agrees=False)
@@ -368,7 +368,7 @@ def test_abandoned_page_is_a_decline(shop: SandboxHub) -> None:
 
 
 def test_mandates_of_a_customer(shop: SandboxHub) -> None:
-    """Chargeable mandates are listed; cancelling one twice is no error."""
+    """A customer's chargeable mandates are listed; removing a mandate twice is no error."""
     (mandate,) = shop.payments.stored_means("CU_ADA").items
     pending = shop.pay().ref
     removed = shop.payments.remove_means(mandate.ref, idempotency_key="m-1")
@@ -429,7 +429,7 @@ def test_lists_are_filtered_and_paged(shop: SandboxHub) -> None:
 def test_refusal_has_error_of_its_type(
     shop: SandboxHub, answer: Response, kind: type[Exception], code: str | None
 ) -> None:
-    """An error response raises the error of its type, with the code of its first entry."""
+    """The type of an error response decides the error; its first entry gives the code."""
     shop.sandbox.fail(answer)
     with pytest.raises(kind) as excinfo:
         shop.pay()
@@ -489,7 +489,7 @@ def test_webhooks_of_refunds_payouts_pages_and_chargebacks(shop: SandboxHub) -> 
 
 
 def test_webhooks_of_other_resources_are_ignored(shop: SandboxHub) -> None:
-    """A webhook about a mandate gives no payment event; a refund's may name its payment."""
+    """A webhook about a mandate gives no event; a webhook about a refund may name the payment."""
     shop.sandbox._notify("mandates", "active", {"mandate": MANDATE})  # noqa: SLF001 - no step sends it
     shop.sandbox._notify("refunds", "levitated", {"refund": "RF1", "payment": "PM1"})  # noqa: SLF001 - no step sends it
     shop.sandbox._notify("exports", "paid", {"payout": "PO1"})  # noqa: SLF001 - no step sends it
@@ -564,7 +564,7 @@ def test_refused_mandate_stays(shop: SandboxHub) -> None:
 
 
 def test_payment_of_a_subscription_in_its_currency() -> None:
-    """The subscription reference of a payment has the payment's currency."""
+    """A payment's reference to its subscription has the payment's currency."""
 
     def ref(id: str, /, **related: str | None) -> Ref:
         named = {name: text for name, text in related.items() if text is not None}

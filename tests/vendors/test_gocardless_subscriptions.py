@@ -66,7 +66,7 @@ def shop() -> SandboxHub:
 
 
 def test_subscription_has_interval_mandate_start_and_reference() -> None:
-    """A GoCardless subscription has the interval unit, mandate, start day and reference."""
+    """A GoCardless subscription is sent with interval unit, mandate, start day and reference."""
     account = shop()
     start = datetime(2100, 1, 1, 23, 30, tzinfo=UTC).astimezone()
     created = account.subscribe(
@@ -114,7 +114,7 @@ def test_subscription_without_start_is_active() -> None:
 
 
 def test_fields_that_gocardless_returns() -> None:
-    """The documented subscription of GoCardless is read."""
+    """The subscription that GoCardless' documentation shows is read with all its fields."""
     subscription = subscription_of(ref, Answer(DOCUMENTED), NOW)
 
     assert subscription is not None
@@ -152,7 +152,7 @@ def test_sandbox_returns_the_documented_fields() -> None:
     ],
 )
 def test_subscription_status_has_a_state(status: str, state: str) -> None:
-    """Each status of GoCardless has a state; a subscription that has ended has no next charge."""
+    """Each GoCardless status is translated; a subscription that has ended has no next charge."""
     subscription = subscription_of(ref, Answer({**DOCUMENTED, "status": status}), NOW)
 
     assert subscription is not None
@@ -174,7 +174,7 @@ def test_subscription_status_has_a_state(status: str, state: str) -> None:
 def test_subscription_interval_is_read(
     changes: dict[str, Any], interval: BillingInterval | None
 ) -> None:
-    """GoCardless' intervals are read, and an unknown one is None."""
+    """GoCardless' intervals are translated; an unknown interval becomes None."""
     subscription = subscription_of(ref, Answer({**DOCUMENTED, **changes}), NOW)
 
     assert subscription is not None
@@ -212,7 +212,7 @@ def test_no_upcoming_payment() -> None:
     ],
 )
 def test_refused_before_sending(fields: dict[str, Any], field: str) -> None:
-    """An interval of days or of more than a year, and another currency, are refused."""
+    """Intervals of days or of more than a year, and another currency, are refused unsent."""
     account = shop()
     with pytest.raises(InvalidData) as excinfo:
         account.subscribe(**fields)
@@ -227,7 +227,7 @@ def test_mandate_that_cannot_be_charged() -> None:
 
 
 def test_change_and_cancellation() -> None:
-    """GoCardless gets the new amount of a changed subscription, and its cancellation."""
+    """A changed amount, and later a cancellation, of a subscription are sent to GoCardless."""
     account = shop()
     created = account.subscribe()
     account.payments.change_subscription(
@@ -300,7 +300,7 @@ def test_charge_that_failed() -> None:
 
 
 def test_end_is_reported() -> None:
-    """The event of a subscription's end has its own reference."""
+    """The event of a subscription's end has the subscription's id and the caller's reference."""
     account = shop()
     created = account.subscribe()
     account.payments.cancel_subscription(created.ref, idempotency_key="2")

@@ -53,7 +53,7 @@ CALENDAR = Ref("google_calendar", "calendars", "ada@example.com")
 
 
 def hub_at(sandbox: GoogleCalendarSandbox) -> Hub:
-    """Return a hub with the sandbox's account."""
+    """Return a hub with an account at the sandbox."""
     vendor = GoogleCalendar(credentials=sandbox.key_file(), user=sandbox.calendar)
     settings = {"retry": None, "circuit": None}
     account = Account("calendars", vendor, settings=settings)
@@ -142,7 +142,7 @@ def test_each_time_is_sent_and_read_exactly(moment: datetime, zone: str) -> None
 
 
 def test_values_that_the_calendar_adds_later_are_unknown() -> None:
-    """Values that Google adds later, and malformed ones, are read as unknown or left out."""
+    """Values that Google may add later, and malformed values, become unknown or are left out."""
     event = read(
         status="paused",
         start={"dateTime": "soon"},
@@ -220,7 +220,7 @@ def test_next_page_and_later_changes_are_of_the_same_calendar() -> None:
 
 
 def test_malformed_time_or_day_is_none() -> None:
-    """A malformed time or day is None; any number of decimals is read."""
+    """A malformed time or day is read as None; a time may have any number of decimals."""
     for text in (None, "x", "0001-01-01T00:00+23:00"):
         assert None is moment_of(text)
     assert datetime(2026, 3, 2, 9, 0, 0, 123_456, tzinfo=UTC) == moment_of(
@@ -231,7 +231,7 @@ def test_malformed_time_or_day_is_none() -> None:
 
 
 def test_wrong_references_are_refused() -> None:
-    """A calendar's reference is refused in place of an event's or of earlier changes'."""
+    """A calendar's reference is refused where one of an event or of earlier changes is needed."""
     sandbox = GoogleCalendarSandbox()
     times: dict[str, Any] = {"start": START, "end": END}
     with hub_at(sandbox) as hub:

@@ -30,7 +30,7 @@ USERS = "/admin/directory/v1/users"
 
 @pytest.fixture(scope="module")
 def vendor() -> GoogleWorkspace:
-    """Return an account; it is shared, since checking its key is slow."""
+    """Return an account that all tests of the module share, because checking its key is slow."""
     sandbox = GoogleWorkspaceSandbox()
     return GoogleWorkspace(credentials=sandbox.key_file(), administrator=sandbox.administrator)
 
@@ -44,7 +44,7 @@ def people(vendor: GoogleWorkspace, sandbox: GoogleWorkspaceSandbox) -> Any:
 def test_person_lists_are_read_and_sent_back_to_change_one_entry_of_list(
     vendor: GoogleWorkspace,
 ) -> None:
-    """To change one entry of a list, the person's lists are read and sent back."""
+    """To change one entry of a person's lists, the lists are read first and sent back whole."""
     sandbox = GoogleWorkspaceSandbox()
     operations = people(vendor, sandbox)
     ref = operations.create(ADA, password="secret-1").ref
@@ -100,7 +100,7 @@ def test_list_is_not_replaced_after_an_empty_answer(vendor: GoogleWorkspace) -> 
 
 @pytest.mark.parametrize("body", [{}, {"kind": "admin#directory#user"}, []])
 def test_change_with_an_empty_answer_is_not_done(body: object, vendor: GoogleWorkspace) -> None:
-    """A change whose answer is no person or member is a failure, not a success."""
+    """If a change is answered with neither a person nor a member, it is a failure."""
     sandbox = GoogleWorkspaceSandbox()
     operations = people(vendor, sandbox)
     ref = operations.create(ADA, password="secret-1").ref
@@ -169,7 +169,7 @@ def test_members_without_an_id_are_left_out(vendor: GoogleWorkspace) -> None:
 
 @pytest.mark.parametrize("operation", ["delete", "remove_member"])
 def test_only_a_missing_object_counts_as_removed(operation: str, vendor: GoogleWorkspace) -> None:
-    """An error response other than 404 raises its error."""
+    """Only a 404 counts as removed; another error response raises its error."""
     sandbox = GoogleWorkspaceSandbox()
     ref = Ref("google_workspace", "main", "1")
     operations = people(vendor, sandbox)

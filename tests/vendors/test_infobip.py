@@ -47,7 +47,7 @@ SEND, READ = Request.post("/sms/3/messages", json={}), Request.get("/sms/3/logs"
 
 
 def message_of(**fields: Any) -> dict[str, Any]:
-    """Return the only message in the body of a request, for a message with these fields."""
+    """Return the only message in the request body that a message with these fields makes."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     body = message_body(VENDOR, SmsMessage(**options), None)
     assert {"messages"} == body.keys()
@@ -57,7 +57,7 @@ def message_of(**fields: Any) -> dict[str, Any]:
 
 
 def read_sent(**status: Any) -> SmsReceipt:
-    """Return the receipt that is read from the response to a message with this status."""
+    """Return the receipt that is read from a send response with this status."""
     receipt = {"messageId": "m-1", "status": status}
     return Infobip.post_message.read(REFS.ref, reply({"messages": [receipt]}))
 
@@ -136,7 +136,7 @@ def test_message_of_a_request(fields: dict[str, Any], expected: dict[str, Any]) 
 
 
 def test_scheduled_message_has_same_id_as_its_bulk_at_infobip() -> None:
-    """A scheduled message has the same id as its bulk at Infobip."""
+    """A scheduled message has the same id as Infobip's bulk that contains it."""
     message = SmsMessage(
         to=TO, text="Hello", send_at=MOMENT.astimezone(timezone(timedelta(hours=2)))
     )
@@ -148,7 +148,7 @@ def test_scheduled_message_has_same_id_as_its_bulk_at_infobip() -> None:
 
 
 def test_sender_may_be_left_to_the_account() -> None:
-    """A message without a sender leaves the choice of a sender to Infobip."""
+    """If a message has no sender, Infobip chooses the sender."""
     vendor = attrs.evolve(VENDOR, sender=None)
     body = message_body(vendor, SmsMessage(to=TO, text="Hello"), None)
 
@@ -183,7 +183,7 @@ def test_url_path_of_a_message() -> None:
     ],
 )
 def test_status_of_a_message(group: str, name: str, status: SmsStatus) -> None:
-    """Each Infobip status group is translated alike in responses, logs and webhooks."""
+    """Each Infobip status group has the same meaning in responses, logs and webhooks."""
     fields = {"groupName": group, "name": name}
     webhook: Any = type("Webhook", (), {"data": {"messageId": "m-1", "status": fields}, "id": "e"})
     (event,) = VENDOR.events(webhook, REFS.ref)
@@ -231,7 +231,7 @@ def test_message_without_status_is_unknown() -> None:
     ],
 )
 def test_fields_of_a_log(fields: dict[str, Any], expected: dict[str, Any]) -> None:
-    """The fields of a log entry are read; the price is the sum of all parts."""
+    """The fields of a log entry are read; the price is the sum over all parts of the message."""
     receipt = read_entry(**fields)
 
     assert expected == {name: getattr(receipt, name) for name in expected}
@@ -239,7 +239,7 @@ def test_fields_of_a_log(fields: dict[str, Any], expected: dict[str, Any]) -> No
 
 
 def test_success_without_an_id_is_malformed() -> None:
-    """A success without an id is malformed, and an empty log means no message."""
+    """A success without a message id is malformed; an empty log means that no message exists."""
     with pytest.raises(VendorFailed, match=r"messages\.0\.messageId"):
         Infobip.post_message.read(REFS.ref, reply({"bulkId": "b-1", "messages": [{}]}))
     with pytest.raises(VendorFailed, match="bulkId"):
@@ -263,7 +263,7 @@ def test_success_without_an_id_is_malformed() -> None:
     ],
 )
 def test_status_of_a_bulk(word: str, status: SmsStatus) -> None:
-    """Each bulk status is translated, and an unknown one is kept."""
+    """Each bulk status is translated; an unknown status keeps Infobip's word."""
     receipt = Infobip.get_bulk.read(REFS.ref, reply({"bulkId": "b-1", "status": word}))
 
     assert (status, word, REFS.ref("b-1")) == (receipt.status, receipt.vendor_status, receipt.ref)
@@ -406,7 +406,7 @@ def test_rejected_message_is_a_refusal() -> None:
 def test_rejection_has_name_of_its_status_as_code(
     status: dict[str, str], code: str, words: str | None
 ) -> None:
-    """A rejection has the name of its status as the code, and its description without numbers."""
+    """A rejection has the status's name as code, and its description without phone numbers."""
     error: Any = classify(SEND, reply({"messages": [{"messageId": "m", "status": status}]}))
 
     assert (VendorRejected, code, words) == (type(error), error.vendor_code, error.vendor_message)
@@ -531,7 +531,7 @@ def test_incoming_message_has_its_sender_text_and_time() -> None:
 
 
 def test_reports_of_a_batch() -> None:
-    """A webhook with several reports gives an event of each, with different ids."""
+    """A webhook with several reports gives one event for each, with different ids."""
     sandbox = InfobipSandbox()
     own_hub = hub(sandbox)
     sms = own_hub.sms()
@@ -560,7 +560,7 @@ def test_reports_of_a_batch() -> None:
     ],
 )
 def test_types_of_webhooks(word: str, kind: str) -> None:
-    """Statuses that webhooks report have neutral types, and others keep their own."""
+    """Common statuses in webhooks have vendor-neutral event types; others keep Infobip's."""
     sandbox = InfobipSandbox()
     own_hub = hub(sandbox)
     receipt = own_hub.sms().send(SmsMessage(to=TO, text="Hi"))

@@ -100,7 +100,7 @@ def test_neither_token_nor_invoice_is_readable_in_request() -> None:
 
 
 def test_invoices_have_keys_of_their_own() -> None:
-    """Repeating a request with its key sends the same encrypted bytes; others differ."""
+    """A repeat with the same key sends the same ciphertext; other requests send different ones."""
     ciphertexts = []
     for key in ("k-1", "k-1", "k-2", None, None):
         sandbox = KsefSandbox()
@@ -177,7 +177,7 @@ def test_wrong_token_is_refused() -> None:
 
 
 def test_token_of_another_business_is_refused() -> None:
-    """A token is refused for another business's tax number."""
+    """KSeF refuses a token that is used with another business's tax number."""
     sandbox = KsefSandbox()
     vendor = Ksef(credentials=sandbox.token, nip="5252248481")
     with (
@@ -254,7 +254,7 @@ def test_certificate_that_is_not_valid_now_encrypts_nothing(days: tuple[int, int
 def other_certificate(
     key: RSAPrivateKey, algorithm: bytes = b"", *, days: tuple[int, int] = (0, 0)
 ) -> str:
-    """Return a certificate of a key, valid for days from now.
+    """Return a certificate for a key, valid from now for this number of days.
 
     Args:
         key: key of the certificate.
@@ -273,7 +273,7 @@ def other_certificate(
 
 @pytest.mark.parametrize("bits, algorithm", [(1024, b""), (2048, b"\x63")])
 def test_keys_that_cannot_take_a_token_are_not_used(bits: int, algorithm: bytes) -> None:
-    """A key that is too short, or of an unknown algorithm, is not used."""
+    """A certificate whose key is too short or of an unknown algorithm is not used."""
     certificate = other_certificate(generate_private_key(65_537, bits), algorithm)
 
     assert not is_usable(certificate)
@@ -293,7 +293,7 @@ def test_extra_options_do_not_replace_the_invoice(name: str) -> None:
 
 @pytest.mark.parametrize("certificate", ["", "ä", "AAAA"])
 def test_other_texts_are_no_certificates(certificate: str) -> None:
-    """A certificate that is not valid Base64 is not used."""
+    """A text that is not a certificate in Base64 is not used."""
     assert not is_usable(certificate)
 
 
@@ -347,7 +347,7 @@ def test_tenants_have_keys_of_their_own() -> None:
 
 
 def test_lost_answer_leaves_one_invoice() -> None:
-    """After a lost answer a repeat sends nothing, and another key sends a known duplicate."""
+    """After a lost answer a repeat sends nothing; under another key KSeF reports a duplicate."""
     sandbox = KsefSandbox()
     with hub_at(sandbox) as hub:
         einvoices = hub.einvoices()
@@ -388,7 +388,7 @@ def test_accepted_invoice_has_its_number_and_can_be_downloaded() -> None:
 
 
 def test_failed_check_has_its_reason() -> None:
-    """An invoice that fails KSeF's check has failed, with KSeF's words."""
+    """An invoice that fails KSeF's check has the state failed, and KSeF's words as reason."""
     sandbox = KsefSandbox()
     with hub_at(sandbox) as hub:
         sent = hub.einvoices().send(INVOICE)
@@ -399,7 +399,7 @@ def test_failed_check_has_its_reason() -> None:
 
 
 def test_references_without_a_session_have_no_state() -> None:
-    """A received invoice's number is refused in place of a sent invoice's reference."""
+    """A received invoice's number is refused where a sent invoice's reference is needed."""
     sandbox = KsefSandbox()
     with hub_at(sandbox) as hub, pytest.raises(InvalidData, match="that was sent") as excinfo:
         hub.einvoices().get("ksef:main:1")
@@ -432,7 +432,7 @@ def test_states_of_unknown_invoices_are_refused(session: str | None, number: str
     ],
 )
 def test_environments_have_modes(url: str, mode: Mode | None) -> None:
-    """The production environment is live, the test and demo environments are not."""
+    """KSeF's production environment is live; its test and demo environments are not."""
     assert mode is Ksef(credentials="a", nip="5260250274", base_url=url).mode()
 
 
@@ -465,7 +465,7 @@ def outcome_with_token(sandbox: KsefSandbox, token: str, path: str, body: Any) -
 
 
 def sandbox_with_invoice() -> tuple[KsefSandbox, list[tuple[str, Any]]]:
-    """Return a sandbox that got an invoice, and the requests' bodies."""
+    """Return a sandbox that got an invoice, with the bodies of all requests for it."""
     sandbox = KsefSandbox()
     with hub_at(sandbox) as hub:
         hub.einvoices().send(INVOICE)

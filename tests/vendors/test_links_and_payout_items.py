@@ -37,7 +37,7 @@ def ref(id: str, /, **_: str | None) -> Ref:
 
 
 def test_stripe_link_is_paid_once() -> None:
-    """A paid Stripe payment link is paid, even if Stripe still calls it active."""
+    """A Stripe payment link that was paid has the state paid, even if Stripe calls it active."""
     shop = stripe_account.SandboxHub()
     link = shop.payments.create_link(LINK, idempotency_key="1")
     shop.sandbox.use_link(link.ref.id)
@@ -65,7 +65,7 @@ def test_adyen_link_needs_a_short_reference() -> None:
 
 
 def test_mollie_link_has_the_reference_in_its_description() -> None:
-    """The description of a Mollie payment link begins with the reference, and is cut off."""
+    """A Mollie payment link's description begins with the reference and is cut to a length."""
     body = mollie_link_body(LinkRequest(EUROS, reference="INV-1", description="x" * 300))
 
     assert ("INV-1: xxx", 255) == (body["description"][:10], len(body["description"]))
@@ -110,7 +110,7 @@ def test_stripe_transaction_has_a_kind(fields: dict[str, Any], kind: str | None)
 
 
 def test_stripe_transaction_charge_without_payment_intent_is_itself_payment() -> None:
-    """A Stripe transaction's charge without a payment intent is itself the payment."""
+    """If a charge in a Stripe payout has no payment intent, the charge itself is the payment."""
     source = {"object": "charge", "id": "ch_1"}
     item = payout_item_of(ref, Answer({"id": "txn_1", "type": "charge", "source": source}))
 
@@ -152,7 +152,7 @@ def test_repeat_of_a_lost_adyen_removal_succeeds() -> None:
 def test_mollie_mandate_that_is_gone_was_revoked(
     status: int, attempts: int, *, was_revoked: bool
 ) -> None:
-    """Removing a Mollie mandate succeeds if it is gone, or missing after a lost answer."""
+    """Removing a Mollie mandate succeeds if it was revoked, or is missing after a lost answer."""
     error = VendorRejected("No.", status=status)
     error.attempts = attempts
 
@@ -160,7 +160,7 @@ def test_mollie_mandate_that_is_gone_was_revoked(
 
 
 def test_adyen_link_that_is_closed_stays_closed() -> None:
-    """Closing a closed Adyen link returns it again."""
+    """Closing an Adyen link that is already closed returns the closed link."""
     shop = adyen_account.SandboxHub()
     link = shop.payments.create_link(LINK, idempotency_key="1")
     shop.payments.close_link(link.ref, idempotency_key="2")

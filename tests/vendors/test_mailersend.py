@@ -118,7 +118,7 @@ def test_only_requested_setting_of_tracking_is_sent_to_mailersend(wish: bool) ->
 
 
 def test_receipt_of_email_with_time_says_that_it_is_scheduled() -> None:
-    """The receipt of an email with a time says that it is scheduled."""
+    """The receipt of an email that has a sending time says that the email is scheduled."""
     _, mail_hub = mailersend_hub()
     receipt = mail_hub.email().send_transactional(mail(send_at=datetime(2030, 1, 1, tzinfo=UTC)))
 
@@ -144,7 +144,7 @@ def test_template_has_values_for_each_recipient() -> None:
 
 
 def test_unknown_template_is_refused() -> None:
-    """The error for an unknown template names the field at MailerSend."""
+    """The error for an unknown template names the field as MailerSend calls it."""
     _, mail_hub = mailersend_hub()
     mail_hub.email().send_transactional(mail(template=TemplateRef("welcome", {"a": 1})))
     with pytest.raises(InvalidRequest) as excinfo:
@@ -203,7 +203,7 @@ def test_file_alone_has_a_text() -> None:
 
 
 def test_missing_sender_is_refused() -> None:
-    """An email without a sender, from an account without one, is refused for MailerSend."""
+    """If neither the email nor the account has a sender, the email is refused for MailerSend."""
     with pytest.raises(ConfigurationError, match="sender"):
         mail_body(MailerSend(), mail(from_=None))
 
@@ -222,7 +222,7 @@ def test_token_comes_from_the_provider() -> None:
 
 
 def test_suppressed_recipients_are_reported() -> None:
-    """An email to several is accepted by MailerSend if any recipient is not suppressed."""
+    """MailerSend accepts an email to several people if at least one is not suppressed."""
     sandbox, mail_hub = mailersend_hub()
     value = mail(to=["ada@example.com", "Suppressed@example.com"], cc="carol@example.com")
     receipt = mail_hub.email().send_transactional(value)
@@ -279,7 +279,7 @@ def test_success_without_an_id_is_malformed(answer: Response, name: str) -> None
 
 
 def test_bulk_is_a_request_for_each() -> None:
-    """Each recipient of a MailerSend bulk has a request and a result of their own."""
+    """In a MailerSend bulk, each recipient has a separate request and a separate result."""
     sandbox, mail_hub = mailersend_hub()
     base = mail(to=(), template=TemplateRef("welcome", {"a": 1}))
     recipients: list[BulkRecipient | str] = [
@@ -325,7 +325,7 @@ def test_bulk_is_a_request_for_each() -> None:
 def test_errors_are_classified(
     status: int, body: dict[str, Any], kind: type[Any], code: str | None
 ) -> None:
-    """The status of a MailerSend error decides its class; its number or field is kept."""
+    """The status of a MailerSend error decides its class; its number or field is its code."""
     error: Any = REFUSALS(Request.post("/"), reply(body, status))
 
     assert type(error) is kind
@@ -334,7 +334,7 @@ def test_errors_are_classified(
 
 
 def test_text_of_mailersend_error_has_all_its_sentences() -> None:
-    """The text of a MailerSend error has all its sentences, without addresses."""
+    """The error has all sentences of MailerSend's text, without email addresses."""
     errors = {"to.0.email": ["ada@example.com is wrong.", "Really."], "text": ["Missing."]}
     error: Any = REFUSALS(Request.post("/"), reply({"message": "no", "errors": errors}, 422))
 
@@ -414,7 +414,7 @@ def test_mailersend_daily_counts_have_contract_names() -> None:
 
 
 def test_time_of_statistics_may_be_a_number() -> None:
-    """A day of MailerSend's statistics may be a time since 1970."""
+    """A day in MailerSend's statistics may be given as seconds since 1970."""
     sandbox, mail_hub = mailersend_hub()
     sandbox.fail(reply({"data": {"stats": [{"date": "1772323200", "sent": "3"}]}}))
     result = mail_hub.email().get_statistics(MARCH)

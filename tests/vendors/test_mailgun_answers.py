@@ -37,7 +37,7 @@ from tests.vendors.mailgun_account import mailgun_hub
     ],
 )
 def test_refusal_is_classified(status: int, words: str, kind: type[Any]) -> None:
-    """Mailgun error responses are classified by status and text, such as an unverified domain."""
+    """Status and text of a Mailgun error decide its class, as for an unverified domain."""
     sandbox, mail_hub = mailgun_hub()
     sandbox.fail(*[reply({"message": words}, status)] * 3)
     with pytest.raises(kind) as excinfo:

@@ -59,7 +59,7 @@ def test_bulk_without_variables_hides_recipients() -> None:
 
 
 def test_bulk_metadata_is_per_recipient() -> None:
-    """Each recipient's metadata are in the events of a Mailgun bulk."""
+    """In a Mailgun bulk, each recipient's events have that recipient's metadata."""
     sandbox, mail_hub = mailgun_hub()
     bulk = BulkMessage(
         base=mail(to=()),
@@ -95,7 +95,7 @@ def test_bulk_metadata_is_per_recipient() -> None:
     ],
 )
 def test_some_bulks_need_one_request_each(base: dict[str, Any], recipients: list[Any]) -> None:
-    """Copies, headers and templates make a Mailgun bulk one request per recipient."""
+    """With copies, headers or a template, a Mailgun bulk is sent as one request per recipient."""
     sandbox, mail_hub = mailgun_hub()
     bulk = BulkMessage(base=mail(to=(), **base), recipients=recipients)
     results = mail_hub.email().send_bulk(bulk, idempotency_key="news")

@@ -75,7 +75,7 @@ OURS: Json = {
 
 
 def _fields_of_form(request: SandboxRequest) -> dict[str, Any]:
-    """Return a form's fields as the API description types them: some are lists."""
+    """Return a form's fields with the types of Mailgun's API description; some are lists."""
     form, repeated_fields = read_form(request), {"to", "cc", "bcc", "o:tag"}
     fields: dict[str, Any] = {
         name: value for name, value in form.fields if name not in repeated_fields
@@ -87,7 +87,7 @@ def _fields_of_form(request: SandboxRequest) -> dict[str, Any]:
 
 
 def _as_json(message: Json) -> Json:
-    """Return an API description whose form is described as a JSON object."""
+    """Return the API description, with its form fields also described as JSON."""
     request = message["paths"][
         next(path for path in message["paths"] if path.endswith("}/messages"))
     ]

@@ -119,7 +119,7 @@ def test_opens_and_clicks_are_tracked_as_message_says(
 
 
 def test_fields_of_a_template() -> None:
-    """A template is named by its number and gets the message's data, but no texts."""
+    """A template is sent as a number with the message's data, but without texts."""
     template = TemplateRef("42", {"total": [1]})
 
     assert {
@@ -163,7 +163,7 @@ def test_unsupported_values_are_refused(changes: dict[str, Any], field: str) -> 
 
 
 def test_missing_sender_is_refused() -> None:
-    """A message without a sender, from an account without one, is refused."""
+    """If neither the message nor the account has a sender, the message is refused."""
     with pytest.raises(ConfigurationError, match="sender"):
         body_of(mail(from_=None))
 
@@ -203,7 +203,7 @@ def test_own_id_is_the_reference() -> None:
 
 
 def test_same_key_has_the_same_id() -> None:
-    """An idempotency key has the same id in every process, and another key has another id."""
+    """An idempotency key gives the same message id in every process; other keys give others."""
     ids = []
     for key in ("INV-1", "INV-1", "INV-2"):
         sandbox, mail_hub = mailjet_hub()
@@ -226,7 +226,7 @@ def test_message_with_template_is_accepted() -> None:
 
 
 def answer_with_error(code: str | None) -> dict[str, Any]:
-    """Return an answer with one message that has an error."""
+    """Return an answer that reports an error for its only message."""
     error = {"ErrorMessage": "no"} | ({} if code is None else {"ErrorCode": code})
     return {"Messages": [{"Status": "error", "Errors": [error]}]}
 
@@ -251,7 +251,7 @@ def answer_with_error(code: str | None) -> dict[str, Any]:
 def test_mailjet_error_code_decides_its_class_before_status_does(
     status: int, code: str | None, kind: type[Any]
 ) -> None:
-    """A Mailjet error's code decides its class before the status does."""
+    """A Mailjet error's class follows from its code, or else from the status."""
     document = {"ErrorMessage": "no"} | ({} if code is None else {"ErrorCode": code})
     for body in (answer_with_error(code), document):
         raised: Any = classify(Request.post("/v3.1/send"), reply(body, status))
@@ -268,7 +268,7 @@ def test_key_that_may_not_read_statistics_is_refused_as_unauthorized() -> None:
 
 
 def test_success_with_an_error_is_a_refusal() -> None:
-    """A 200 whose message has an error raises an error."""
+    """An answer with status 200 that reports an error for its message raises an error."""
     raised: Any = classify(Request.post("/v3.1/send"), reply(answer_with_error("mj-0013")))
 
     assert (VendorRejected, "mj-0013", "no") == (
@@ -318,7 +318,7 @@ def test_success_without_an_id_is_malformed(answer: object) -> None:
 
 
 def test_bulk_is_a_request_for_each() -> None:
-    """Each recipient of a bulk has a separate request with their own values."""
+    """In a bulk, each recipient has a separate request with the recipient's own values."""
     sandbox, mail_hub = mailjet_hub()
     base = mail(to=(), template=TemplateRef("7", {"a": 1}), metadata={"m": "0"})
     recipient = BulkRecipient(to="a@example.com", data={"b": {"c": 2}}, metadata={"m": "1"})
@@ -339,7 +339,7 @@ def test_bulk_is_a_request_for_each() -> None:
 
 
 def test_lost_answer_of_a_bulk() -> None:
-    """If one answer of a bulk is lost, that recipient's outcome is unknown and not repeated."""
+    """If a bulk loses one recipient's answer, the outcome is unknown and nothing is repeated."""
     sandbox, mail_hub = mailjet_hub()
     sandbox.fail(Lost())
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])

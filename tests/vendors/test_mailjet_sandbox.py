@@ -74,7 +74,7 @@ def test_sandbox_is_strict(change: dict[str, Any], code: str) -> None:
     ],
 )
 def test_sandbox_wants_the_right_shape(body: object, code: str) -> None:
-    """The sandbox takes a list of 1 to 50 messages."""
+    """The Mailjet sandbox accepts only a list of 1 to 50 messages."""
     _, mail_hub = mailjet_hub()
     with pytest.raises(ConnectorError) as excinfo:
         mail_hub.manager.call("mail", Request.post(PATH, json=body))
@@ -99,7 +99,7 @@ def test_sandbox_sends_the_others() -> None:
     "change", [{"CounterResolution": "Hour"}, {"CounterTiming": "x"}, {"Limit": "1001"}, {"x": "1"}]
 )
 def test_sandbox_refuses_unknown_filters(change: dict[str, str]) -> None:
-    """The sandbox accepts daily statistics of the API key, and refuses unknown filters."""
+    """The sandbox accepts a request for daily statistics, but refuses unknown filters."""
     _, mail_hub = mailjet_hub()
     query = {
         "CounterSource": "APIKey",

@@ -158,7 +158,7 @@ def test_tags_and_metadata_that_mailtrap_drops_are_refused_before_sending(
 
 
 def test_custom_variables_of_1000_bytes_are_sent() -> None:
-    """Custom variables of 1000 bytes, the id of the message among them, are sent."""
+    """Custom variables of 1000 bytes in total, including the message's id, are sent."""
     around = len('{"moorage_id":"id-1","note":""}')
     body = body_of(mail(metadata={"note": "x" * (1_000 - around)}))
     assert 1_000 - around == len(body["custom_variables"]["note"])
@@ -167,7 +167,7 @@ def test_custom_variables_of_1000_bytes_are_sent() -> None:
 
 
 def test_message_needs_a_sender() -> None:
-    """The account's sender is used if the message names none, and one of them is necessary."""
+    """The account's sender is used if the message has none; without either, it is refused."""
     body = body_of(mail(from_=None), sender="shop@acme.example")
     assert {"email": "shop@acme.example"} == body["from"]
     with pytest.raises(ConfigurationError):
@@ -184,7 +184,7 @@ def test_stream_is_the_url() -> None:
 
 
 def test_key_decides_the_id() -> None:
-    """The id of a message follows from its idempotency key, and comes back with its events."""
+    """A message's id is made from its idempotency key, and its events have the same id."""
     sandbox, mail_hub = mailtrap_hub()
     receipt = mail_hub.email().send_transactional(mail(cc="bob@example.com"), idempotency_key="k")
     variables = sandbox.delivered[0].raw["custom_variables"]
@@ -199,7 +199,7 @@ def test_key_decides_the_id() -> None:
 
 
 def bulk(*emails: str) -> BulkMessage:
-    """Return a message to each of these addresses."""
+    """Return a bulk message to these addresses."""
     return BulkMessage(
         base=mail(text="Hello {{name}}.", to=()),
         recipients=[BulkRecipient(to=email, data={"name": email[:3]}) for email in emails],
@@ -207,7 +207,7 @@ def bulk(*emails: str) -> BulkMessage:
 
 
 def test_bulk_is_one_request() -> None:
-    """A bulk is one request; a refused message is the result of its recipient alone."""
+    """A bulk is one request; if one message is refused, only its recipient gets the error."""
     sandbox, mail_hub = mailtrap_hub()
     first, refused, last = mail_hub.email().send_bulk(
         bulk("ada@example.com", "refused@example.com", "bob@example.com"), idempotency_key="b"
@@ -297,7 +297,7 @@ def test_result_that_cannot_be_read() -> None:
 def test_refusal_has_mailtrap_sentences(
     status: int, answer: Any, error: type[Exception], words: str
 ) -> None:
-    """An error response has Mailtrap's sentences, in each of their forms."""
+    """The error for each form of Mailtrap's error response has Mailtrap's sentences."""
     sandbox, mail_hub = mailtrap_hub()
     sandbox.fail(reply(answer, status))
     with pytest.raises(error, match=words) as excinfo:

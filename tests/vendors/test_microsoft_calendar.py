@@ -60,7 +60,7 @@ CALENDAR = Ref("microsoft_calendar", "calendars", "AAMkAGVmMDEzMTM4")
 
 
 def vendor_at(sandbox: MicrosoftCalendarSandbox) -> MicrosoftCalendar:
-    """Return the sandbox's account."""
+    """Return the options of an account at the sandbox."""
     return MicrosoftCalendar(
         user=sandbox.user,
         directory=sandbox.directory,
@@ -70,7 +70,7 @@ def vendor_at(sandbox: MicrosoftCalendarSandbox) -> MicrosoftCalendar:
 
 
 def hub_at(sandbox: MicrosoftCalendarSandbox) -> Hub:
-    """Return a hub with the sandbox's account."""
+    """Return a hub with an account at the sandbox."""
     settings = {"retry": None, "circuit": None}
     account = Account("calendars", vendor_at(sandbox), settings=settings)
     return Hub([account], http=SandboxHttpClient(sandbox))
@@ -134,7 +134,7 @@ def test_event_is_in_graphs_format() -> None:
 
 
 def test_changes_are_in_graphs_format() -> None:
-    """A change sends the named fields, and null or empty values for cleared ones."""
+    """A change sends the fields it names; a cleared field is sent as null or empty."""
     days: dict[str, Any] = {"start": date(2026, 3, 2), "end": date(2026, 3, 3)}
     changes = EventChanges(title="T", **days, attendees=[Attendee("a@b.example")])
 
@@ -171,7 +171,7 @@ def test_each_time_is_sent_and_read_exactly(moment: datetime, zone: str) -> None
 
 
 def test_series_at_an_ambiguous_time_is_refused() -> None:
-    """A local time that occurs twice is sent in UTC, and refused for a series."""
+    """A local time that occurs twice is sent in UTC; a series at such a time is refused."""
     assert {"dateTime": "2026-10-25T01:30:00", "timeZone": "UTC"} == time_body(
         BACK, "start", is_series=False
     )
@@ -200,7 +200,7 @@ def test_each_supported_recurrence_rule_is_read_back_as_it_was_sent(rule: str) -
     ],
 )
 def test_missing_parts_follow_from_the_start(rule: str, pattern: Mapping[str, Any]) -> None:
-    """A recurrence rule without days takes those of the first occurrence."""
+    """A recurrence rule that names no days uses the days of the first occurrence."""
     body = recurrence(rule)["pattern"]
 
     assert pattern == {name: body[name] for name in pattern}
@@ -279,7 +279,7 @@ def test_last_day_ends_in_utc_in_series_with_unknown_time_zone() -> None:
 
 
 def test_values_that_the_calendar_adds_later_are_unknown() -> None:
-    """Values that Graph adds later, and malformed ones, are read as unknown or left out."""
+    """Values that Graph may add later, and malformed values, become unknown or are left out."""
     event = read(
         start={"dateTime": "soon"},
         end=7,
@@ -317,7 +317,7 @@ def test_code_of_an_expired_reference_is_recognised() -> None:
 
 
 def test_wrong_references_are_refused() -> None:
-    """A calendar's reference is refused in place of an event's or of earlier changes'."""
+    """A calendar's reference is refused where one of an event or of earlier changes is needed."""
     sandbox = MicrosoftCalendarSandbox()
     times: dict[str, Any] = {"start": START, "end": END}
     other = Attendee("a@b.example", kind=AttendeeKind.OTHER)
@@ -333,7 +333,7 @@ def test_wrong_references_are_refused() -> None:
 
 
 def test_answers_that_say_nothing_are_errors() -> None:
-    """A link to another server, a list without links, and no schedules are malformed."""
+    """A link to another server, a list without links, and missing schedules are malformed."""
     sandbox = MicrosoftCalendarSandbox()
     times: dict[str, Any] = {"start": START, "end": END}
     elsewhere = {"value": [], "@odata.nextLink": "https://evil.example/v1.0"}
@@ -436,7 +436,7 @@ def test_sandbox_refuses_what_graph_refuses(method: str, path: str, body: Any, s
     [({"Prefer": 'outlook.timezone="UTC"'}, 401), ({"Authorization": "Bearer t"}, 400)],
 )
 def test_sandbox_needs_a_token_and_a_zone(fields: dict[str, str], status: int) -> None:
-    """The sandbox refuses a request without a token, or without the wanted time zone."""
+    """The sandbox refuses a request that has no token or does not state a time zone."""
     sandbox = MicrosoftCalendarSandbox()
     sandbox.tokens._good.add("t")  # noqa: SLF001 - a token without its request
     url = "https://graph.microsoft.com/v1.0/users/ada@example.com/calendars"

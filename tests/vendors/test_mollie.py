@@ -81,7 +81,7 @@ def test_every_field_of_a_charge_is_sent() -> None:
     ],
 )
 def test_payment_source_fields(source: str | None, fields: dict[str, Any]) -> None:
-    """Methods, tokens and mandates are sent to Mollie; without any the buyer chooses."""
+    """A method, token or mandate is sent to Mollie; if none is given, the buyer chooses."""
     body = payment_body(Mollie(return_url=BACK), order(source))
 
     assert fields == {
@@ -157,7 +157,7 @@ def test_tenants_share_no_keys(shop: SandboxHub) -> None:
 
 
 def test_buyer_chooses_the_method(shop: SandboxHub) -> None:
-    """A payment without a method leads to Mollie's page, and is complete when the buyer returns."""
+    """Without a method the buyer is sent to Mollie's page, and the payment completes on return."""
     intent = shop.payments.create_intent(order(None), idempotency_key=shop.key())
     action = intent.next_action
     assert action is not None
@@ -207,7 +207,7 @@ def test_mollie_payment_is_pending_until_money_arrives(shop: SandboxHub) -> None
 
 
 def test_card_with_3d_secure(shop: SandboxHub) -> None:
-    """A card payment whose bank asks the buyer is pending; another one is paid at once."""
+    """A card payment is pending if the bank asks the buyer; otherwise it is paid at once."""
     assert PaymentState.REQUIRES_ACTION == shop.pay("tkn_3dsecure").state
     paid_payment = shop.pay()
 

@@ -62,12 +62,12 @@ def payment(**fields: Any) -> Payment:
     ids=str,
 )
 def test_incomplete_answers_are_none(reader: Callable[..., object], message: Json) -> None:
-    """A Mollie response without id, status, amount or payment is read as None."""
+    """If a Mollie response lacks id, status, amount or payment, its result is None."""
     assert reader(ref, as_answer(message)) is None
 
 
 def test_unknown_status_is_kept() -> None:
-    """An unknown status of Mollie is kept in Mollie's word, and totals are None."""
+    """An unknown Mollie status keeps Mollie's word, and the payment's totals are None."""
     result = payment(status="teleported", later={"x": 1})
 
     assert (PaymentState.UNKNOWN, "teleported") == (result.state, result.vendor_state)
@@ -81,7 +81,7 @@ def test_open_payment_without_a_page_is_pending() -> None:
 
 
 def test_paid_mollie_payment_is_captured() -> None:
-    """A paid Mollie payment is captured, in part if its captures say so."""
+    """A paid Mollie payment counts as captured, and only in part if its captures say so."""
     smaller_amount = {"currency": "EUR", "value": "100.00"}
 
     assert EUROS == payment().captured
@@ -154,7 +154,7 @@ PAY, BACK_AGAIN = Request.post("/v2/payments"), Request.post("/v2/payments/tr_1/
 def test_error_bodies_come_before_the_status(
     request_: Request, answer: Response, kind: type[Exception]
 ) -> None:
-    """The body of a Mollie error decides its class before the status does."""
+    """A Mollie error's class follows from its body, or else from the status."""
     assert kind is type(classify(request_, answer))
 
 
@@ -172,7 +172,7 @@ def test_error_bodies_come_before_the_status(
     ],
 )
 def test_other_mollie_answers_are_classified_by_status(request_: Request, answer: Response) -> None:
-    """A response about a failed payment is no error; an unknown body is left to the status."""
+    """A response about a failed payment is no error; for an unknown body the status decides."""
     assert classify(request_, answer) is None
 
 

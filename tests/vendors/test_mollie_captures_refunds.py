@@ -94,7 +94,7 @@ def test_final_capture_of_whole_rest_succeeds_at_mollie(shop: SandboxHub) -> Non
 
 
 def test_capture_with_a_lost_release_is_repeated(shop: SandboxHub) -> None:
-    """A repeated key captures nothing twice at Mollie, and releases the rest."""
+    """A repeat with the same key captures nothing again at Mollie, but releases the rest."""
     authorization, key = shop.hold(), shop.key()
     shop.sandbox.fail(SlowAnswer(0.0), Lost())
     with pytest.raises(ConnectionFailed):
@@ -131,7 +131,7 @@ def test_open_payment_is_cancelled(shop: SandboxHub) -> None:
 
 
 def test_lost_cancellation_is_repeated(shop: SandboxHub) -> None:
-    """If the response to a cancellation was lost, the repeat learns that it succeeded."""
+    """If a cancellation's response is lost, the repeat finds that the payment is cancelled."""
     payment, key = shop.pay("ideal"), shop.key()
     shop.sandbox.fail(SlowAnswer(0.0), Lost())
     with pytest.raises(ConnectionFailed):
@@ -160,7 +160,7 @@ def test_paid_payment_cannot_be_voided(shop: SandboxHub) -> None:
 
 
 def test_unclear_outcome_is_unknown(shop: SandboxHub) -> None:
-    """If a cancelled Mollie payment is still open, the outcome is unknown."""
+    """If Mollie confirms a cancellation but the payment is still open, the outcome is unknown."""
     payment = shop.pay("ideal")
     shop.sandbox.fail(reply({"status": 422}, 422), reply(shop.sandbox.payments[payment.ref.id]))
 
@@ -207,7 +207,7 @@ def test_mollie_refund_is_pending_until_money_arrives(shop: SandboxHub, success:
 
 
 def test_refund_is_found_by_its_payment(shop: SandboxHub) -> None:
-    """A Mollie refund's id that lacks the payment's id is refused before a request is sent."""
+    """The id of a Mollie refund without its payment's id is refused before a request is sent."""
     with pytest.raises(InvalidData):
         shop.payments.get_refund("mollie:main:re_1")
 
@@ -247,7 +247,7 @@ def test_chargeback_takes_the_money(shop: SandboxHub) -> None:
 @pytest.mark.parametrize("operation", ["capture", "refund"])
 @pytest.mark.parametrize("answer", [{}, [], {"id": "x"}, {"paymentId": "tr_1"}], ids=str)
 def test_malformed_success_is_a_failure(shop: SandboxHub, operation: str, answer: Json) -> None:
-    """A success of Mollie without the expected fields fails with an unknown outcome."""
+    """If a Mollie success lacks the expected fields, the call fails and its outcome is unknown."""
     payment = shop.hold()
     shop.sandbox.fail(reply(answer, 201))
 

@@ -157,7 +157,7 @@ def test_checker_finds_mistakes(path: str, body: Json, wrong: str) -> None:
 
 
 def test_checker_handles_optional_types() -> None:
-    """A field that is described as a text or null must not be a number."""
+    """The checker reports a number in a field that is described as a string or null."""
     body = {"amount": {"currency": "EUR", "value": "1"}, "description": "x", "redirectUrl": 1}
 
     assert ["body.redirectUrl is no string or null."] == problems(

@@ -42,7 +42,7 @@ def test_webhook_asks_for_a_look_up(shop: SandboxHub) -> None:
 
 
 def test_every_webhook_of_a_payment_is_let_in(shop: SandboxHub) -> None:
-    """All webhooks of a Mollie payment are equal, and all are accepted."""
+    """All webhooks of a Mollie payment have the same content, and each is accepted."""
     payment = shop.pay("ideal")
     shop.sandbox.visit(payment.ref.id)
     shop.refund(payment)
@@ -74,7 +74,7 @@ def test_forged_webhook_changes_nothing(shop: SandboxHub) -> None:
 
 
 def test_only_events_are_followed_up(shop: SandboxHub) -> None:
-    """Following up a value that is not an event is refused with the argument's name."""
+    """A follow-up of a value that is not an event is refused, and the error names the argument."""
     with pytest.raises(InvalidData):
         shop.payments.follow_up("tr_1")  # type: ignore[arg-type]  # what is refused
 
@@ -104,7 +104,7 @@ def test_mollie_webhook_of_newer_kind_names_payment(data: object, payload: objec
 
 
 def test_event_id_differs_from_the_payment_id() -> None:
-    """The id of a payment does not identify a Mollie event."""
+    """A Mollie event's id differs from the payment's id."""
     fields = {"id": "tr_1"}
     result = WebhookEvent(
         vendor="mollie-classic", id="tr_1", type="x", vendor_type="x", data=fields, payload=fields

@@ -76,7 +76,7 @@ def test_sandbox_refuses_invalid_payments(body: object, field: str) -> None:
 
 
 def test_sandbox_refuses_impossible_operations() -> None:
-    """The Mollie sandbox refuses missing, forbidden and impossible operations."""
+    """The Mollie sandbox refuses operations that are unknown, forbidden or impossible."""
     sandbox = MollieSandbox()
     sandbox.customers.add("cst_new")
     paid_response = reply_to(
@@ -108,7 +108,7 @@ def test_sandbox_refuses_impossible_operations() -> None:
 
 
 def test_sandbox_repeats_answers_by_key() -> None:
-    """Mollie repeats the response of a key, also an error response, and refuses another request."""
+    """Mollie repeats its response for a used key, even an error; another request is refused."""
     sandbox = MollieSandbox()
     key = {"Idempotency-Key": "k"}
     first = reply_to(sandbox, "POST", "/v2/payments", payment_body(), **key)

@@ -68,7 +68,7 @@ def sandbox() -> OdooSandbox:
 
 @pytest.fixture
 def vendor(sandbox: OdooSandbox) -> Odoo:
-    """Return an account at the sandbox."""
+    """Return the options of an account at the sandbox."""
     return Odoo(
         base_url="https://shop.odoo.example",
         database=DATABASE,
@@ -86,7 +86,7 @@ def hub(sandbox: OdooSandbox, vendor: Odoo) -> Iterator[Hub]:
 
 
 def calls(sandbox: OdooSandbox) -> list[tuple[Any, ...]]:
-    """Return the model, method, arguments and options of each call."""
+    """Return the model, method, arguments and options of each call that the sandbox got."""
     return [tuple(item.json()["params"]["args"][3:]) for item in sandbox.requests]
 
 
@@ -97,7 +97,7 @@ def sales_invoice(hub: Hub, **options: Any) -> Any:
 
 
 def test_call_has_the_account_and_the_key(hub: Hub, sandbox: OdooSandbox) -> None:
-    """A call of a method names the database, the user and the key."""
+    """A call of an Odoo method contains the database, the user and the API key."""
     hub.accounting().accounts()
     fields = ["code", "name", "account_type", "currency_id"]
     options = {"fields": fields, "order": "id"}
@@ -233,7 +233,7 @@ def test_payment_is_made_by_the_form(hub: Hub, sandbox: OdooSandbox) -> None:
 def test_invoice_is_read_in_full(
     hub: Hub, sandbox: OdooSandbox, fields: dict[str, Any], state: InvoiceState, word: str | None
 ) -> None:
-    """An invoice's state follows from its state and payment state, and amounts are exact."""
+    """Odoo's state and payment state give an invoice's state, and amounts are exact."""
     item = {
         "id": 7,
         "name": "BILL/7",
@@ -254,7 +254,7 @@ def test_invoice_is_read_in_full(
 
 
 def test_move_of_another_type_has_no_invoice_kind(hub: Hub, sandbox: OdooSandbox) -> None:
-    """A move of another type has no invoice kind, and a draft has no number."""
+    """An Odoo move that is not an invoice has no invoice kind, and a draft has no number."""
     item = {"id": 7, "name": "/", "move_type": "out_refund", "state": "draft"}
     sandbox.fail(odoo_result([item]))
     record = hub.accounting().get_invoice(INVOICE)
@@ -262,7 +262,7 @@ def test_move_of_another_type_has_no_invoice_kind(hub: Hub, sandbox: OdooSandbox
 
 
 def test_accounts_and_taxes_are_read(hub: Hub, sandbox: OdooSandbox) -> None:
-    """An account's class follows from the start of its type; only percentage taxes have rates."""
+    """The first part of Odoo's account type gives the class; only percentage taxes have rates."""
     accounts = hub.accounting().accounts()
     expected_accounts = [
         ("1", "101401", AccountClass.ASSET, "EUR"),
@@ -282,7 +282,7 @@ def test_accounts_and_taxes_are_read(hub: Hub, sandbox: OdooSandbox) -> None:
 
 
 def test_lost_answers_are_looked_up_by_the_mark(hub: Hub, sandbox: OdooSandbox) -> None:
-    """After a lost answer, the only record with the key's mark is the result."""
+    """After a lost answer, the one record that has the key's mark is returned."""
     sandbox.fail(Lost())
     contact = hub.accounting().create_contact(Contact(name="Mill Ltd"), idempotency_key="k-1")
     assert ["101"] == [contact.ref.id]
@@ -342,7 +342,7 @@ def test_lost_answer_of_posting_is_looked_up(hub: Hub, sandbox: OdooSandbox) -> 
 
 
 def test_posted_entry_is_not_posted_again(hub: Hub, sandbox: OdooSandbox) -> None:
-    """Repeating a journal entry with its key reads it, and does not post it again."""
+    """Repeating a journal entry with its key returns the entry, and does not post it again."""
     first = hub.accounting().post_journal(books.JOURNAL, idempotency_key="k-1")
     repeat = hub.accounting().post_journal(books.JOURNAL, idempotency_key="k-1")
     assert first.ref == repeat.ref
@@ -351,7 +351,7 @@ def test_posted_entry_is_not_posted_again(hub: Hub, sandbox: OdooSandbox) -> Non
 
 
 def test_missing_records_are_errors(hub: Hub, sandbox: OdooSandbox) -> None:
-    """A missing record, and an unknown name, are errors."""
+    """A missing record, an unknown currency and an unknown account raise an error."""
     with pytest.raises(VendorRejected) as excinfo:
         hub.accounting().get_invoice(INVOICE)
     assert "MissingError" == excinfo.value.vendor_code
@@ -366,7 +366,7 @@ def test_missing_records_are_errors(hub: Hub, sandbox: OdooSandbox) -> None:
 
 
 def test_unknown_state_or_account_type_is_unknown() -> None:
-    """An unknown state or account type is unknown, and keeps Odoo's word."""
+    """An unknown state or account type becomes unknown, and Odoo's word is kept."""
     entry = read_entry(_ref, as_answer({"id": 1, "state": "frozen"}))
     account = read_account(as_answer({"id": 1, "name": "Gold", "account_type": "metal_gold"}))
     nameless_account = read_account(as_answer({"id": 1}))
@@ -418,7 +418,7 @@ def test_contacts_are_found_by_each_detail(hub: Hub, sandbox: OdooSandbox) -> No
 
 @pytest.mark.parametrize("field", ["account", "item", "tax_rate"])
 def test_ids_are_whole_numbers(hub: Hub, sandbox: OdooSandbox, field: str) -> None:
-    """An id that is not a whole number is refused with the name of its field."""
+    """If an id is not a whole number, the error names its field."""
     contact = hub.accounting().create_contact(Contact(name="Mill Ltd"))
     changes: dict[str, Any] = {field: "4.5"}
     line = attrs.evolve(LINE, **changes)

@@ -1,4 +1,4 @@
-"""Calls to Odoo and sandbox records have the fields that a real Odoo 18 reported.
+"""Calls to Odoo, and the sandbox's records, have only fields that a real Odoo 18 reported.
 
 A library for .NET generated its classes from the fields of its Odoo; the excerpt has the names and
 types of those that moorage uses.
@@ -36,7 +36,7 @@ PATTERNS: Final = {
 
 
 def problems_of(model: str, values: Mapping[str, Any], *, is_record: bool) -> Iterator[str]:
-    """Yield the fields of a record whose name or type differs from the model."""
+    """Yield a message for each value whose name or type does not match Odoo's model."""
     for name, value in values.items():
         kind, _, relation = MODELS[model].get(name, "").partition(" ")
         if not kind:
@@ -49,7 +49,7 @@ def problems_of(model: str, values: Mapping[str, Any], *, is_record: bool) -> It
 
 
 def fits(kind: str, value: Any, *, is_record: bool) -> bool:
-    """Return whether a value suits a field's type; False stands for an empty field."""
+    """Return whether a value suits a field's type; Odoo writes False for an empty field."""
     if kind == "boolean":
         return isinstance(value, bool)
     if value is False:

@@ -46,7 +46,7 @@ PAGE: Final = Path(__file__).parents[2] / "docs" / "vendor-descriptions.md"
 
 
 def texts_in(node: Any) -> Iterator[str]:
-    """Yield the names and texts of a JSON value."""
+    """Yield each name and each string in a JSON value."""
     if isinstance(node, str):
         yield node
     elif isinstance(node, dict):
@@ -69,7 +69,7 @@ def test_vendor_and_sandbox_match_the_description(vendor: str) -> None:
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_each_quirk_occurs(vendor: str) -> None:
-    """Each listed quirk of a vendor's description still occurs."""
+    """Each listed deviation from a vendor's API description still occurs."""
     problems, _ = compare(EXCERPTS / vendor)
 
     assert set() == QUIRKS.get(vendor, frozenset()) - {problem for _, problem in problems}
@@ -101,7 +101,7 @@ def test_sources_are_stated() -> None:
 
 
 def test_every_vendor_has_a_source_or_a_reason() -> None:
-    """The page of sources has each documented vendor once, with a source or a reason."""
+    """The page of sources lists each documented vendor once, with a source or a reason for none."""
     pages = sorted(file.stem for file in (PAGE.parent / "vendors").glob("*.md"))
 
     assert pages == sorted(re.findall(r"(?m)^\| \[([a-z_0-9]+)\]", PAGE.read_text("utf-8")))

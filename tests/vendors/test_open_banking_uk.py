@@ -1,4 +1,4 @@
-"""UK banks: request objects, codes, tokens of consents, and answers of the specification."""
+"""UK banks: signed request objects, codes, tokens of consents, and the specified answers."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ PERIOD = TransactionQuery(since=date(2017, 1, 1), until=date(2031, 12, 31), pend
 
 
 def hub(sandbox: OpenBankingUkSandbox, *, store: Any = None, **options: Any) -> Hub:
-    """Return a hub with an access to a UK bank."""
+    """Return a hub with an account for a UK bank."""
     fields: dict[str, Any] = {**options_of(sandbox), **options}
     account = Account("banks", OpenBankingUk(**fields), settings={"retry": None, "circuit": None})
     credentials = MemoryCredentialProvider() if store is None else store
@@ -64,7 +64,7 @@ def hub(sandbox: OpenBankingUkSandbox, *, store: Any = None, **options: Any) -> 
 
 
 def finished(sandbox: OpenBankingUkSandbox, bank: Any) -> BankConsent:
-    """Return a consent to which its owner has agreed, after the owner's return."""
+    """Return a consent after its owner has agreed at the bank and returned."""
     consent = bank.start_consent(REQUEST)
     sandbox.grant(consent.ref.id)
     result: BankConsent = bank.finish_consent(consent.ref, sandbox.returned_url(consent.link))
@@ -77,7 +77,7 @@ def parameters(link: str | None) -> dict[str, str]:
 
 
 def test_consent_asks_for_accounts_balances_and_transactions() -> None:
-    """A consent has the permissions that moorage reads, its end, and the owner's address."""
+    """A consent is sent with its permissions, its end, and the owner's IP address."""
     sandbox = OpenBankingUkSandbox()
     extra = {"open_banking_uk": {"Data": {"TransactionFromDateTime": "2031-01-01T00:00:00+00:00"}}}
     request = attrs.evolve(REQUEST, days=10, extra=extra)
@@ -144,7 +144,7 @@ def test_link_has_a_signed_request_object() -> None:
 
 
 def test_repeat_of_a_consent_has_the_same_link() -> None:
-    """A repeat of `start_consent` returns the stored link, and none after the owner's return."""
+    """Repeating `start_consent` returns the stored link, or no link once the owner has returned."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     consent, again = (bank.start_consent(REQUEST, idempotency_key="k-1") for _ in range(2))
@@ -157,7 +157,7 @@ def test_repeat_of_a_consent_has_the_same_link() -> None:
 
 
 def test_tokens_are_kept_under_the_consent() -> None:
-    """The code is exchanged once; the tokens are stored for tenant and consent, and hidden."""
+    """The code is exchanged once; its tokens are stored by tenant and consent, and not shown."""
     sandbox, store = OpenBankingUkSandbox(), MemoryCredentialProvider()
     bank = hub(sandbox, store=store).bank("acme")
     consent = finished(sandbox, bank)
@@ -175,7 +175,7 @@ def test_tokens_are_kept_under_the_consent() -> None:
 
 
 def test_consent_is_pending_until_the_owner_returns() -> None:
-    """A consent that was only authorised at the bank is pending, and gives no accounts."""
+    """Until the owner returns, a consent that was authorised at the bank is pending."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     ref = bank.start_consent(REQUEST).ref
@@ -191,7 +191,7 @@ def test_consent_is_pending_until_the_owner_returns() -> None:
     "fragment", ["code=1&state=of-another-owner", "code=1", "response=a.b.c", "", "code=1&code=2"]
 )
 def test_url_of_another_consent_is_refused(fragment: str) -> None:
-    """A URL whose state is not that of the consent is refused before anything is sent."""
+    """A return URL with another consent's state is refused before anything is sent."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     consent = bank.start_consent(REQUEST)
@@ -204,7 +204,7 @@ def test_url_of_another_consent_is_refused(fragment: str) -> None:
 
 
 def test_code_may_be_in_the_query() -> None:
-    """A bank may return the code in the query, beside parameters of the application's own."""
+    """A bank may return the code in the query, beside the application's own parameters."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     consent = bank.start_consent(REQUEST)
@@ -215,7 +215,7 @@ def test_code_may_be_in_the_query() -> None:
 
 
 def test_refused_consent_is_told_from_one_that_is_open() -> None:
-    """An owner's refusal is the bank's state; while the bank has none, the consent is required."""
+    """A consent is refused only if the bank says so; otherwise ConsentRequired is raised."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     consent = bank.start_consent(REQUEST)
@@ -228,7 +228,7 @@ def test_refused_consent_is_told_from_one_that_is_open() -> None:
 
 
 def test_error_of_the_configuration_is_no_refusal() -> None:
-    """An error in the URL that the owner did not cause is raised as such."""
+    """An error in the return URL that the owner did not cause raises its own error."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     consent = bank.start_consent(REQUEST)
@@ -271,7 +271,7 @@ def with_claims(response: Response, **changed: object) -> Response:
     ],
 )
 def test_id_token_must_belong_to_the_consent(changed: dict[str, str] | None, words: str) -> None:
-    """Tokens are not stored if the ID token beside them is missing or of another consent."""
+    """If the ID token is missing or is of another consent, no tokens are stored."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     consent = bank.start_consent(REQUEST)
@@ -304,7 +304,7 @@ def test_unreadable_token_is_an_error() -> None:
 
 
 def test_expired_token_is_renewed() -> None:
-    """An expired access token is renewed by the consent's refresh token; that token is kept."""
+    """The consent's refresh token renews an expired access token, and is kept."""
     sandbox, store = OpenBankingUkSandbox(), MemoryCredentialProvider()
     sandbox.lifetime = 1
     bank = hub(sandbox, store=store).bank()
@@ -325,7 +325,7 @@ def test_expired_token_is_renewed() -> None:
 
 @pytest.mark.parametrize("has_refresh_token", [True, False])
 def test_token_that_cannot_be_renewed_needs_a_consent(has_refresh_token: bool) -> None:
-    """Without a refresh token, or with one that the bank refuses, the owner has to agree again."""
+    """If the refresh token is missing or refused, the owner has to agree again."""
     sandbox, store = OpenBankingUkSandbox(), MemoryCredentialProvider()
     sandbox.lifetime = 1
     bank = hub(sandbox, store=store).bank()
@@ -341,7 +341,7 @@ def test_token_that_cannot_be_renewed_needs_a_consent(has_refresh_token: bool) -
 
 
 class _RenewedMeanwhile(MemoryCredentialProvider):
-    """A store in which another process puts newer tokens after each reading of old ones."""
+    """A store that simulates another process: it gets newer tokens after old ones are read."""
 
     newer: Credentials | OAuthCredentials | None = None
 
@@ -353,7 +353,7 @@ class _RenewedMeanwhile(MemoryCredentialProvider):
 
 
 def test_tokens_renewed_by_another_process_are_used() -> None:
-    """If the refresh token was used by another process, its newer tokens are used."""
+    """If another process has used the refresh token, the newer tokens that it stored are used."""
     sandbox, store = OpenBankingUkSandbox(), _RenewedMeanwhile()
     sandbox.lifetime = 1
     bank = hub(sandbox, store=store).bank()
@@ -409,7 +409,7 @@ def test_key_must_fit_the_algorithm() -> None:
 
 
 def test_application_with_a_wrong_id_is_told_so() -> None:
-    """A client that the token endpoint does not know is an error of authentication."""
+    """If the token endpoint does not know the client, an authentication error is raised."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     consent = bank.start_consent(REQUEST)
@@ -422,7 +422,7 @@ def test_application_with_a_wrong_id_is_told_so() -> None:
 
 
 def test_revocation_deletes_consent_and_tokens() -> None:
-    """A revoked consent is deleted at the bank, has no tokens, and stays known as revoked."""
+    """Revoking deletes the consent at the bank and its tokens, and the state stays revoked."""
     sandbox, store = OpenBankingUkSandbox(), MemoryCredentialProvider()
     bank = hub(sandbox, store=store).bank()
     ref = finished(sandbox, bank).ref
@@ -438,7 +438,7 @@ def test_revocation_deletes_consent_and_tokens() -> None:
 
 
 def test_state_of_a_finished_consent() -> None:
-    """The words of both versions are read, and a consent whose time is over has expired."""
+    """The states of both API versions are read; a consent whose period is over has expired."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     ref = finished(sandbox, bank).ref
@@ -500,7 +500,7 @@ def answer(name: str, *items: dict[str, Any], **links: str) -> Response:
 
 
 def test_account_with_a_sort_code() -> None:
-    """An account without an IBAN has its sort code and number, and the name of its owner."""
+    """An account without an IBAN has the sort code, the account number and the owner's name."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     ref = finished(sandbox, bank).ref
@@ -527,7 +527,7 @@ def test_account_with_a_sort_code() -> None:
 
 
 def test_balances_with_and_without_credit() -> None:
-    """A debit balance is negative; a credit line that is included in the amount is told."""
+    """A debit balance is negative; `with_credit` says if the amount includes a credit line."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     account = bank.accounts(finished(sandbox, bank).ref)[0].ref
@@ -558,7 +558,7 @@ def test_balances_with_and_without_credit() -> None:
 
 
 def test_transactions_of_both_versions() -> None:
-    """Booked and pending transactions are apart; others are no transactions of the account."""
+    """Booked and pending transactions are listed apart; entries of another status are left out."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     account = bank.accounts(finished(sandbox, bank).ref)[0].ref
@@ -594,7 +594,7 @@ def test_transactions_of_both_versions() -> None:
     ],
 )
 def test_link_to_another_page_is_refused(link: str) -> None:
-    """A link to the next page must lead to the transactions of the same account."""
+    """A link to the next page is refused unless it leads to the same account's transactions."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     account = bank.accounts(finished(sandbox, bank).ref)[0].ref
@@ -605,7 +605,7 @@ def test_link_to_another_page_is_refused(link: str) -> None:
 
 
 def test_period_is_in_days() -> None:
-    """The period begins at the first second of a day, and ends at the last one."""
+    """A query begins at the first second of its first day, and ends at the last of its last day."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     account = bank.accounts(finished(sandbox, bank).ref)[0].ref
@@ -621,7 +621,7 @@ def test_period_is_in_days() -> None:
 
 
 def test_refusal_without_a_body_needs_a_consent() -> None:
-    """A bank that refuses an owner's token without a body has to be asked by the owner again."""
+    """A refusal of the owner's token without a body means that the owner has to agree again."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     ref = finished(sandbox, bank).ref

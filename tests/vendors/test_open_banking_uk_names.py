@@ -60,7 +60,7 @@ ANSWERS: Final = {
 
 
 def problems(value: Any, fields: Mapping[str, str], path: str = "") -> Iterator[str]:
-    """Yield the fields of a value that are unknown, missing, or wrongly a list or not."""
+    """Yield the fields that are unknown, missing, or wrongly repeated."""
     if isinstance(value, list):
         for item in value:
             yield from problems(item, fields, path)
@@ -83,7 +83,7 @@ def problems(value: Any, fields: Mapping[str, str], path: str = "") -> Iterator[
 
 
 def mistakes_in(path: str, request: bytes, answer: bytes) -> list[str]:
-    """Return what is wrong in the fields of a request and its answer."""
+    """Return the mistakes in the fields of a request and its answer."""
     kind = kind_of(path)
     mistakes: list[str] = []
     if request:
@@ -94,7 +94,7 @@ def mistakes_in(path: str, request: bytes, answer: bytes) -> list[str]:
 
 
 def kind_of(path: str) -> str:
-    """Return the last step of a path that is no id."""
+    """Return the last part of a URL path that names a kind of object, not an id."""
     return next(part for part in reversed(path.split("/")) if part in ANSWERS)
 
 
@@ -139,7 +139,7 @@ class _Recorder(SandboxHttpClient):
 
 @pytest.mark.parametrize("funds", [True, None])
 def test_fields_with_funds_and_address_are_those_of_the_specification(funds: bool | None) -> None:
-    """The fields of a confirmation of funds, and of a payment with all details, are specified."""
+    """Confirmations of funds and detailed payments have only fields of the specification."""
     sandbox = OpenBankingUkSandbox()
     sandbox.payment_interface.funds = funds
     options: dict[str, Any] = {**options_of(sandbox), "confirm_funds": True}

@@ -66,7 +66,7 @@ NUMBER = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def hub(sandbox: OpenBankingUkSandbox, *, store: Any = None, **options: Any) -> Hub:
-    """Return a hub with an access to a UK bank, which remembers no earlier hub's keys."""
+    """Return a new hub with an account for a UK bank; it has no earlier hub's stored keys."""
     fields: dict[str, Any] = {**options_of(sandbox), **options}
     account = Account("banks", OpenBankingUk(**fields), settings={"retry": None, "circuit": None})
     credentials = MemoryCredentialProvider() if store is None else store
@@ -74,19 +74,19 @@ def hub(sandbox: OpenBankingUkSandbox, *, store: Any = None, **options: Any) -> 
 
 
 def approved(sandbox: OpenBankingUkSandbox, bank: Any, key: str = "k-1") -> tuple[Any, str]:
-    """Return the reference of a payment that its owner approved, and the URL of the return."""
+    """Approve a payment as its owner; return its reference and the URL of the owner's return."""
     payment = bank.pay(ORDER, idempotency_key=key)
     sandbox.grant(payment.ref.id)
     return payment.ref, sandbox.returned_url(payment.link)
 
 
 def body_of(order: PaymentOrder, *, is_old: bool = False) -> Any:
-    """Return the details of a payment as a UK bank gets them."""
+    """Return the payment details that a UK bank gets for this order."""
     return payment_consent_body(order, "i-1", is_old=is_old)["Data"]["Initiation"]
 
 
 def test_consent_to_a_sterling_payment() -> None:
-    """The consent has the exact amount, both accounts, the reference, and stable numbers."""
+    """A consent has the exact amount, both accounts, the reference, and ids that stay the same."""
     sandbox = OpenBankingUkSandbox()
     extra = {"open_banking_uk": {"Risk": {"PaymentContextCode": "TransferToThirdParty"}}}
     order = attrs.evolve(ORDER, extra=extra)
@@ -127,7 +127,7 @@ def test_consent_to_a_sterling_payment() -> None:
 
 
 def test_schemes_of_payments() -> None:
-    """The scheme is that of the currency; for usual payments in pounds, the bank chooses it."""
+    """The currency decides the payment scheme; for normal sterling payments the bank chooses it."""
     orders = [
         attrs.evolve(order, instant=fast) for order in (SEPA, ORDER) for fast in (False, True)
     ]
@@ -179,7 +179,7 @@ def test_payment_in_euros_has_bank_address_and_text() -> None:
 
 
 def test_version_3_has_remittance_as_texts() -> None:
-    """Version 3.1 has single texts for remittance, and no bank of the creditor."""
+    """In version 3.1, remittance fields are single strings, and the creditor's bank is not sent."""
     plain = attrs.evolve(TRANSFER, remittance=None)
     creditor = attrs.evolve(TRANSFER.creditor, bic="BKAUATWW")
     assert {"Reference": "2031-77"} == body_of(ORDER, is_old=True)["RemittanceInformation"]
@@ -197,7 +197,7 @@ def test_version_3_has_remittance_as_texts() -> None:
     [{"purpose": "SALA"}, {"ultimate_debtor": "Ada"}, {"ultimate_creditor": "Ada"}],
 )
 def test_fields_that_are_not_sent_are_refused(fields: dict[str, Any]) -> None:
-    """A field that moorage does not send is refused before anything is sent."""
+    """A payment with a field that moorage cannot send is refused before anything is sent."""
     sandbox = OpenBankingUkSandbox()
     transfer = attrs.evolve(TRANSFER, **fields)
     with pytest.raises(InvalidData) as excinfo:
@@ -221,7 +221,7 @@ def test_fields_that_are_not_sent_are_refused(fields: dict[str, Any]) -> None:
 def test_payment_interface_follows_from_the_account_interface(
     options: dict[str, str], urls: tuple[str, bool]
 ) -> None:
-    """The payment interface is beside that of accounts, unless the account names another."""
+    """The payment URL is next to the account URL, unless the account option gives another one."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox, **options).bank()
     consent = uk_payment("AWAU")
@@ -316,7 +316,7 @@ def test_payment_has_the_details_of_its_consent() -> None:
 
 
 def test_keys_of_tenants_differ() -> None:
-    """Two tenants with the same key have different payments."""
+    """Two tenants that use the same key make different payments."""
     sandbox = OpenBankingUkSandbox()
     own_hub = hub(sandbox)
     for tenant in ("acme", "blue"):
@@ -325,7 +325,7 @@ def test_keys_of_tenants_differ() -> None:
 
 
 def test_bank_recognises_a_key_for_a_day() -> None:
-    """Within a day, a repeat gets the present state; the bank then forgets the key."""
+    """Within a day a repeated key returns the current state; then the bank forgets the key."""
     sandbox, store = OpenBankingUkSandbox(), MemoryCredentialProvider()
     ref, url = approved(sandbox, hub(sandbox, store=store, confirm_funds=True).bank())
     again = hub(sandbox, store=store).bank().pay(ORDER, idempotency_key="k-1")
@@ -343,7 +343,7 @@ def test_bank_recognises_a_key_for_a_day() -> None:
 
 
 def test_bank_refuses_a_key_with_another_body() -> None:
-    """A key with another body is refused by the bank, and changes nothing."""
+    """The bank refuses a used key with another body, and nothing changes."""
     sandbox = OpenBankingUkSandbox()
     hub(sandbox).bank().pay(ORDER, idempotency_key="k-1")
     before = json.dumps(sandbox.payment_interface.consents)
@@ -369,7 +369,7 @@ def test_repeats_wait_for_a_second() -> None:
 
 
 def test_funds_are_confirmed_before_the_payment() -> None:
-    """With `confirm_funds`, a payment without enough money is not submitted, and may be later."""
+    """With `confirm_funds`, a payment is submitted only when there is enough money for it."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox, confirm_funds=True).bank()
     ref, url = approved(sandbox, bank)
@@ -389,7 +389,7 @@ def test_funds_are_confirmed_before_the_payment() -> None:
 
 @pytest.mark.parametrize("confirm_funds", [True, False])
 def test_unknown_funds_do_not_stop_a_payment(confirm_funds: bool) -> None:
-    """A bank that does not know whether there is enough money gets the payment."""
+    """If the bank does not know whether there is enough money, the payment is submitted."""
     sandbox = OpenBankingUkSandbox()
     sandbox.payment_interface.funds = None
     bank = hub(sandbox, confirm_funds=confirm_funds).bank()
@@ -409,7 +409,7 @@ def test_refused_payment_is_not_submitted() -> None:
 
 
 def test_url_of_another_payment_is_refused() -> None:
-    """A URL whose state is not that of the payment submits nothing."""
+    """A return URL with another payment's state submits nothing."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     ref, _ = approved(sandbox, bank, "k-1")
@@ -420,7 +420,7 @@ def test_url_of_another_payment_is_refused() -> None:
 
 
 def test_payment_without_the_owner_is_not_submitted() -> None:
-    """Without tokens, such as in another store, or with expired ones, the owner has to agree."""
+    """If the owner's tokens are missing or expired, the payment needs the owner's consent again."""
     sandbox, store = OpenBankingUkSandbox(), MemoryCredentialProvider()
     ref, url = approved(sandbox, hub(sandbox, store=store).bank())
     with pytest.raises(ConsentRequired, match="has not agreed"):
@@ -432,7 +432,7 @@ def test_payment_without_the_owner_is_not_submitted() -> None:
 
 
 def test_finished_reference_only_looks_up() -> None:
-    """Finishing a payment with the reference of its result only gets the state."""
+    """Finishing a payment that was already submitted only reads its state."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     ref, url = approved(sandbox, bank)
@@ -489,7 +489,7 @@ def test_refusals_of_payments(status: int, code: str | None, kind: type[Exceptio
 
 
 def test_refused_token_of_the_application_is_renewed() -> None:
-    """A 401 for the application's own token is no question to the owner."""
+    """After a 401 the application renews its own token; the owner is not asked to agree again."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     ref = bank.pay(ORDER, idempotency_key="k-1").ref
@@ -501,7 +501,7 @@ def test_refused_token_of_the_application_is_renewed() -> None:
 
 
 def changed(sandbox: OpenBankingUkSandbox, **headers: str | None) -> Response:
-    """Return the bank's answer to its first request with other headers."""
+    """Return the bank's answer to its first request, sent with other headers."""
     first = sandbox.requests[0]
     fields = {name.lower(): value for name, value in first.headers.pairs} | {
         name.replace("_", "-"): value for name, value in headers.items()

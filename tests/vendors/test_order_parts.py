@@ -69,7 +69,7 @@ def order(source: str | None = "tok_visa", **fields: Any) -> Charge:
 
 
 def sent_by(subject: PaymentsSubject, charge: Charge) -> Any:
-    """Return the body that a vendor sends for a charge with addresses and lines."""
+    """Return the request body that a vendor gets for a charge with addresses and lines."""
     settings = {"volatile_keys": True}
     account = Account("main", subject.vendor, settings=settings)
     with Hub([account], http=SandboxHttpClient(subject.sandbox)) as hub:
@@ -127,7 +127,7 @@ def test_stripe_prefers_the_customers_details() -> None:
 
 @pytest.mark.parametrize("source", ["pm_1", "ctoken_1", None])
 def test_stripe_refuses_a_billing_address_that_it_would_drop(source: str | None) -> None:
-    """For an existing Stripe payment method, a billing address is refused."""
+    """A billing address for a stored Stripe payment method is refused, as Stripe would drop it."""
     with pytest.raises(UnsupportedByVendor) as excinfo:
         intent_body(order(source))
     assert ("billing_address",) == excinfo.value.capabilities
@@ -158,7 +158,7 @@ def test_stripe_ships_to_a_company() -> None:
 
 
 def test_stripe_link_has_the_sum_of_its_lines() -> None:
-    """A link with two lines has their sum as its amount, and none if a line is missing."""
+    """A payment link's amount is the sum of its lines, or None if a line is missing."""
     items: list[dict[str, Any]] = [
         {"amount_total": 2380, "currency": "eur"},
         {"amount_total": 2500, "currency": "eur"},
@@ -229,7 +229,7 @@ def test_adyen_gets_house_number_from_anywhere_in_line(
 
 @pytest.mark.parametrize("name", ["line1", "city", "postal_code"])
 def test_adyen_refuses_an_incomplete_address(name: str) -> None:
-    """An address without a field that Adyen requires is refused by the field's name."""
+    """If an address lacks a field that Adyen requires, the error names that field."""
     fields: dict[str, Any] = {"line1": "Main Street 1", "city": "Berlin", "postal_code": "10999"}
     address = Address(country="DE", **{**fields, name: None})
     with pytest.raises(InvalidData) as excinfo:
@@ -284,7 +284,7 @@ def test_mollie_gets_addresses_with_names() -> None:
     ],
 )
 def test_mollie_refuses_what_it_cannot_take(fields: dict[str, Any], field: str) -> None:
-    """Mollie refuses an incomplete address, a tax without rate, or a long number unsent."""
+    """Incomplete addresses, taxes without a rate and long item numbers are not sent to Mollie."""
     with pytest.raises(InvalidData) as excinfo:
         mollie_fields(order(**fields))
     assert field == excinfo.value.field
@@ -353,7 +353,7 @@ def test_paypal_delivery_needs_no_recipient() -> None:
 
 @pytest.mark.parametrize("source", ["venmo:1", "paypal:1"])
 def test_paypal_refuses_a_billing_address_that_it_would_drop(source: str) -> None:
-    """For a stored PayPal account a billing address is refused, since PayPal knows it."""
+    """For a stored PayPal account a billing address is refused, as PayPal has its own."""
     with pytest.raises(UnsupportedByVendor) as excinfo:
         order_body(order(source), "CAPTURE", None)
     assert ("billing_address",) == excinfo.value.capabilities
@@ -386,7 +386,7 @@ def test_paypal_refuses_long_texts(fields: dict[str, Any]) -> None:
     ids=["divisible", "not divisible", "discount"],
 )
 def test_unit_price_includes_tax_that_can_be_divided(line: LineItem, taxed: TaxedLine) -> None:
-    """Unit prices include tax; items that cannot be divided exactly become one item."""
+    """Unit prices include tax; if a total cannot be divided exactly, the items become one item."""
     assert taxed == taxed_line(line)
 
 
@@ -419,7 +419,7 @@ CHECKOUT_ADDRESS: Final = {
 
 
 def test_checkout_com_order() -> None:
-    """Checkout.com gets the card's address, the delivery, and prices that include tax."""
+    """Checkout.com gets the card's address, the delivery address, and prices that include tax."""
     subject = checkout_com()
     body = sent_by(subject, order(subject.pays))
 

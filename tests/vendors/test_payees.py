@@ -60,7 +60,7 @@ def test_stripe_receives_minor_units_account_and_reference() -> None:
 
 
 def test_stripe_transfer_that_came_back() -> None:
-    """A transfer that was reversed at Stripe is cancelled."""
+    """If Stripe has reversed a transfer, the transfer's state is cancelled."""
     shop = SandboxHub(stripe)
     transfer = PayeeTransfer(EUROS, "acct_1", reference="1")
     sent = shop.payments.pay_payee(transfer, idempotency_key="1")
@@ -70,7 +70,7 @@ def test_stripe_transfer_that_came_back() -> None:
 
 
 def test_stripe_pays_accounts_only() -> None:
-    """Stripe pays only connected accounts; another payee is refused before sending."""
+    """Only a connected account can be paid by Stripe; another payee is refused before sending."""
     with pytest.raises(InvalidData, match="connected accounts only") as excinfo:
         transfer_body(TRANSFER)
     assert "payee" == excinfo.value.field
@@ -85,7 +85,7 @@ def test_stripe_sandbox_refuses_a_transfer_of_nothing() -> None:
 
 
 def test_paypal_gets_a_batch_of_one_item_named_by_the_key() -> None:
-    """PayPal gets a batch of one item; the batch id is made from the key."""
+    """PayPal gets a batch with one item; the batch id is made from the idempotency key."""
     shop = SandboxHub(paypal)
     sent = shop.payments.pay_payee(TRANSFER, idempotency_key="1")
     body = shop.sandbox.requests[-1].json()
@@ -131,7 +131,7 @@ def test_paypal_pays_accounts() -> None:
     ],
 )
 def test_paypal_item_has_a_state(status: str, state: PayoutState) -> None:
-    """A PayPal payout has its item's state; an unknown word is kept as unknown."""
+    """A PayPal payout has the state of its item; a status that is not known becomes unknown."""
     shop = SandboxHub(paypal)
     sent = shop.payments.pay_payee(TRANSFER, idempotency_key="1")
     shop.sandbox.payees.batches[sent.ref.id]["items"][0] |= {
@@ -197,7 +197,7 @@ def test_unknown_payout_is_refused() -> None:
     ],
 )
 def test_wrong_transfer_is_refused(fields: dict[str, Any], field: str) -> None:
-    """A transfer with a wrong field is refused with the name of the field."""
+    """If a field of a transfer is wrong, the error names the field."""
     values: dict[str, Any] = {"amount": EUROS, "payee": "acct_1", "reference": "1", **fields}
     with pytest.raises(InvalidData) as excinfo:
         PayeeTransfer(**values)
@@ -205,7 +205,7 @@ def test_wrong_transfer_is_refused(fields: dict[str, Any], field: str) -> None:
 
 
 def test_payee_id_in_place_of_transfer_is_refused() -> None:
-    """A payee's id in place of a transfer is refused."""
+    """A payee's id is refused where a transfer's id is needed."""
     payments: Any = SandboxHub(stripe).payments
     with pytest.raises(InvalidData, match="transfer"):
         payments.pay_payee("acct_1", idempotency_key="1")

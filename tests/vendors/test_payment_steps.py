@@ -30,7 +30,7 @@ MUCH = Money("500.00", "EUR")
 
 
 class SandboxHub:
-    """Payments at a vendor's sandbox in sync or async mode; the vendor decides requests at once."""
+    """Payments at a vendor's sandbox that decides at once, used in sync or async mode."""
 
     def __init__(self, vendor: str, mode: str, folder: Path) -> None:
         self.fixture: SandboxFixture = fixture_of(vendor, folder)
@@ -116,7 +116,7 @@ def run(check: Callable[[], Awaitable[None]]) -> None:
 def test_step_in_the_wrong_state_is_rejected(
     vendor: str, step: Step, mode: str, tmp_path: Path
 ) -> None:
-    """An operation in the wrong state raises VendorRejected, at once or by a later webhook."""
+    """An operation in a wrong state raises VendorRejected, or is pending at Adyen."""
 
     async def check() -> None:
         state, verb, value = step
@@ -190,7 +190,7 @@ def test_whole_refund_is_repeated_under_its_key(vendor: str, mode: str, tmp_path
 @MODES
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_reason_may_be_a_text(vendor: str, mode: str, tmp_path: Path) -> None:
-    """A refund's reason may be a text, and an empty one is refused at each vendor."""
+    """A refund's reason may be a plain string, but not an empty one, at each vendor."""
 
     async def check() -> None:
         shop = SandboxHub(vendor, mode, tmp_path)

@@ -1,4 +1,4 @@
-"""Each payment operation has one neutral result that is common to all vendors."""
+"""Each payment operation has the same vendor-neutral result at all vendors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SandboxAccount:
         self._number = 0
 
     def __call__(self, operation: str, *arguments: Any) -> Any:
-        """Return the result of a payment operation with a new key."""
+        """Run a payment operation with a new key, and return its result."""
         self._number += 1
         key = f"INV-1/{self._number}"
         result = getattr(self.payments, operation)(*arguments, idempotency_key=key)
@@ -73,7 +73,7 @@ class SandboxAccount:
         return payment.ref
 
     def unknown(self) -> Ref:
-        """Return a reference in the vendor's form to a payment that does not exist."""
+        """Return a reference that has the vendor's form, but belongs to no payment."""
         can_hold = PaymentsCapability.AUTHORIZE in self.subject.vendor.capabilities
         ref = self.held() if can_hold else self.paid()
         return attrs.evolve(ref, id=f"{ref.id[:-3]}AAA", related={})

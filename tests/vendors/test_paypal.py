@@ -50,7 +50,7 @@ def test_base_url_is_live_sandbox_or_configured() -> None:
 
 
 def test_app_needs_id_and_secret() -> None:
-    """A PayPal account with only an app id or only a secret is refused, naming the missing one."""
+    """If a PayPal account has only an app id or only a secret, the error names the missing one."""
     with pytest.raises(ConfigurationError) as excinfo:
         PayPal(client_id="a")
     assert "client_secret" == excinfo.value.path
@@ -67,7 +67,7 @@ def test_sandbox_has_no_live_url() -> None:
 
 
 def test_secret_needs_https() -> None:
-    """A configuration that would send PayPal's secret without TLS is refused with its path."""
+    """A setting that would send PayPal's secret without TLS is refused; the error has its path."""
     vendor_settings = {"client_id": "a", "client_secret": "b", "base_url": "http://paypal.example"}
     with pytest.raises(ConfigurationError, match="not HTTPS") as excinfo:
         moorage.open({"vendors": {"paypal": vendor_settings}})
@@ -151,7 +151,7 @@ def test_fields_of_an_order(shop: SandboxHub) -> None:
 
 
 def test_headers_of_the_account() -> None:
-    """An account may add headers, and the request for a full response is still sent."""
+    """An account may add headers; the header that asks for a full response is sent anyway."""
     shop = SandboxHub({"headers": {PARTNER: "ACME"}})
     with shop.hub:
         shop.payments.void(shop.authorized().ref, idempotency_key="v-1")
@@ -266,7 +266,7 @@ def test_each_kind_of_payment_source_is_sent_in_paypal_form(
 def test_intent_leaves_the_payment_method_to_the_buyer(
     fields: dict[str, Any], sent: dict[str, Any] | None, shop: SandboxHub
 ) -> None:
-    """A PayPal intent is not paid yet, even with a stored method: the buyer must approve."""
+    """A PayPal intent is not paid yet, even with a stored method, until the buyer approves it."""
     charge = order("card:visa-1", **fields)
     payment = shop.payments.create_intent(charge, idempotency_key="k")
 
@@ -300,7 +300,7 @@ def test_invalid_charges_are_refused_before_sending(
 
 
 def test_only_cards_are_confirmed(shop: SandboxHub) -> None:
-    """Wallets at PayPal refuse a request for confirmation by the bank."""
+    """A request that the buyer's bank confirms a payment is refused for PayPal wallets."""
     with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.charged("paypal", three_ds=ThreeDs.ALWAYS)
 
@@ -309,7 +309,7 @@ def test_only_cards_are_confirmed(shop: SandboxHub) -> None:
 
 
 def test_long_and_tenants_keys_are_digests(shop: SandboxHub) -> None:
-    """PayPal gets a key that is too long, or a tenant's, as its digest."""
+    """A key that is too long, or that belongs to a tenant, is sent to PayPal as its digest."""
     shop.payments.charge(order(), idempotency_key="k" * 109)
     assert 64 == len(shop.last_request().headers.get("PayPal-Request-Id") or "")
     shop.hub.payments(tenant="acme").charge(order(), idempotency_key="k")

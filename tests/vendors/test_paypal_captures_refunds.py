@@ -131,7 +131,7 @@ def test_void_is_idempotent_without_a_key(shop: SandboxHub) -> None:
 
 
 def test_lost_void_is_repeated() -> None:
-    """A PayPal void whose response was lost is repeated, and its error counts as success."""
+    """After a lost answer a PayPal void is sent again; PayPal's error then counts as success."""
     shop = SandboxHub({"retry": RetryPolicy(2, base_delay=0.001)})
     with shop.hub:
         payment = shop.authorized()
@@ -214,7 +214,7 @@ def test_paypal_refund_that_was_made_elsewhere_is_read_without_its_payment(
 
 
 def test_refunds_of_several_captures(shop: SandboxHub) -> None:
-    """A PayPal refund goes to its own capture, or to the first that is large enough."""
+    """A PayPal refund goes to the capture it names, or to the first that is large enough."""
     payment = shop.authorized()
     small_capture = shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
     large_capture = shop.payments.capture(payment.ref, TEN * 3, idempotency_key="c-2")

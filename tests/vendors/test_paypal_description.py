@@ -71,7 +71,7 @@ ORDER = fields(
 
 
 def path(schema: Json) -> Json:
-    """Return a path that accepts this body."""
+    """Return an API path that accepts this request body."""
     return {"post": {"requestBody": {"content": {"application/json": {"schema": schema}}}}}
 
 

@@ -72,7 +72,7 @@ def events_of(kind: str, data: Any) -> list[PaymentEvent]:
 
 
 def test_webhook_is_certified(shop: SandboxHub) -> None:
-    """A PayPal webhook needs a signature over exactly this webhook, by PayPal's certificate."""
+    """A PayPal webhook is accepted only with a signature over itself by PayPal's certificate."""
     payment = shop.charged()
     [notice] = shop.sandbox.sent
     [event] = shop.read(notice)
@@ -92,7 +92,7 @@ def test_webhook_is_certified(shop: SandboxHub) -> None:
 
 
 def test_webhook_id_is_required() -> None:
-    """A verifier without PayPal's webhook id raises an error that asks for the id."""
+    """If a verifier has no PayPal webhook id, the error asks for the id."""
     with (
         Hub([Account("main", PayPal(), settings={"volatile_keys": True})]) as hub,
         pytest.raises(ConfigurationError, match="webhook_id"),
@@ -101,7 +101,7 @@ def test_webhook_id_is_required() -> None:
 
 
 def test_approved_and_expired_orders(shop: SandboxHub) -> None:
-    """An approved PayPal order is pending; one that is not captured before its expiry has ended."""
+    """An approved PayPal order is pending; an order that expires before its capture has ended."""
     payment = shop.charged("paypal")
     shop.sandbox.approve(payment.ref.id)
     [approved_event] = shop.webhook_events()
@@ -114,7 +114,7 @@ def test_approved_and_expired_orders(shop: SandboxHub) -> None:
 
 
 def test_dispute_and_its_end(shop: SandboxHub) -> None:
-    """A PayPal dispute names the capture, by which its payment is found."""
+    """A PayPal dispute contains the capture's id, by which its payment is found."""
     payment = shop.charged()
     result = shop.sandbox.dispute(payment.captures[0].ref.id)
     event = shop.webhook_events()[-1]
@@ -160,7 +160,7 @@ def test_order_events_have_totals(shop: SandboxHub) -> None:
 
 
 def test_capture_that_was_declined() -> None:
-    """The event of a failed PayPal capture has the reason, and fails an uncaptured payment."""
+    """The event of a failed PayPal capture has the reason, and the uncaptured payment fails."""
     fields = {"id": "3C1", "status": "DECLINED", "amount": AMOUNT, "links": [ORDER_UP]}
     [event] = events_of(
         "PAYMENT.CAPTURE.DENIED", {**fields, "processor_response": {"response_code": "5120"}}
@@ -174,7 +174,7 @@ def test_capture_that_was_declined() -> None:
 
 
 def test_reference_of_an_event() -> None:
-    """A PayPal event names the order if it can, and else the capture."""
+    """A PayPal event has the order's reference if possible, and else the capture's."""
     capture: dict[str, Any] = {"id": "3C1", "status": "COMPLETED", "amount": AMOUNT}
     related_ids = {"supplementary_data": {"related_ids": {"order_id": "5O2"}}}
     [by_ids] = events_of("PAYMENT.CAPTURE.COMPLETED", {**capture, **related_ids})
@@ -195,7 +195,7 @@ def test_reference_of_an_event() -> None:
 
 
 def test_refund_by_hand(shop: SandboxHub) -> None:
-    """The payment of a PayPal refund that names only its capture is looked up."""
+    """If a PayPal refund names only its capture, its payment is found by a look-up."""
     payment = shop.charged()
     shop.payments.refund(payment.ref, EUROS, idempotency_key="r-1")
     [refund] = shop.sandbox.refunds.values()
@@ -227,7 +227,7 @@ def test_paypal_reversal_event_contains_refund() -> None:
 
 
 def test_host_reference_is_not_mistaken_for_a_refund_mark() -> None:
-    """A host's reference that looks like one of our refund marks is not mistaken for one."""
+    """A caller's reference that looks like a refund mark of moorage is not mistaken for one."""
     fields = {"id": "3C1", "status": "COMPLETED", "amount": AMOUNT, "custom_id": "order-1001"}
     [event] = events_of("PAYMENT.CAPTURE.COMPLETED", fields)
 
@@ -332,7 +332,7 @@ def test_paypal_issues_about_buyer_payment_method_are_declines(
 
 @pytest.mark.parametrize("status", [409, 422])
 def test_request_in_progress(status: int) -> None:
-    """A repeat while PayPal still handles the first request counts as in progress."""
+    """A repeat counts as in progress while PayPal still handles the first request."""
     for issue in ("PREVIOUS_REQUEST_IN_PROGRESS", "ORDER_COMPLETION_IN_PROGRESS"):
         error = classify(Request.post("/"), paypal_refusal(status, "X", issue))
         assert isinstance(error, IdempotencyInProgress)
@@ -381,7 +381,7 @@ def test_looking_up_a_declined_order_is_no_decline() -> None:
 
 
 def test_outage_and_a_throttle(shop: SandboxHub) -> None:
-    """PayPal outages and rate limits have their own errors; a rate limit charged nobody."""
+    """PayPal outages and rate limits raise their own errors; a rate limit means no charge."""
     shop.sandbox.fail(paypal_refusal(503, "SERVICE_UNAVAILABLE"))
     with pytest.raises(VendorFailed) as excinfo:
         shop.charged()

@@ -89,14 +89,14 @@ def test_redirected_authorisation_is_completed(shop: SandboxHub) -> None:
 
 
 def test_return_from_another_payment_is_refused(shop: SandboxHub) -> None:
-    """A buyer who returns from another PayPal payment does not complete this one."""
+    """If a buyer returns from another PayPal payment, this one is not completed."""
     payment = shop.charged("paypal")
     with pytest.raises(InvalidData, match="another payment"):
         shop.payments.complete(payment.ref, {"token": "other"}, idempotency_key="back")
 
 
 def test_decline_after_the_return(shop: SandboxHub) -> None:
-    """A decline after the buyer's return from PayPal names the payment, on repeats too."""
+    """A decline after the buyer's return from PayPal names the payment, even when repeated."""
     payment = shop.charged("card:confirms-1")
     return_parameters = shop.sandbox.approve(payment.ref.id)
     shop.sandbox.orders[payment.ref.id]["payment_source"]["card"]["vault_id"] = "declined-5120"
@@ -109,7 +109,7 @@ def test_decline_after_the_return(shop: SandboxHub) -> None:
 
 
 def test_decline_of_paypal_wallet_has_paypal_issue(shop: SandboxHub) -> None:
-    """The decline of a PayPal wallet has PayPal's issue, and no reference without an order."""
+    """A PayPal wallet's decline has PayPal's issue; without an order it has no reference."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.charged("paypal:refused-1")
 
@@ -118,7 +118,7 @@ def test_decline_of_paypal_wallet_has_paypal_issue(shop: SandboxHub) -> None:
 
 
 def test_refusal_after_the_buyer_is_back(shop: SandboxHub) -> None:
-    """A PayPal error response without an order id is about the order being completed."""
+    """If a PayPal error has no order id, it is about the order that is being completed."""
     payment = shop.charged("card:confirms-1")
     return_parameters = shop.sandbox.approve(payment.ref.id)
     shop.sandbox.orders[payment.ref.id]["payment_source"] = {"paypal": {"vault_id": "refused-1"}}
@@ -155,7 +155,7 @@ def test_completed_order_with_a_declined_card_has_failed(shop: SandboxHub) -> No
     ],
 )
 def test_malformed_orders_are_failures(body: object, shop: SandboxHub) -> None:
-    """A PayPal response without an order fails with an unknown outcome."""
+    """If a PayPal response has no order, the call fails and its outcome is unknown."""
     shop.sandbox.fail(reply(body))
     with pytest.raises(VendorFailed):
         shop.charged()
@@ -232,7 +232,7 @@ def test_order_may_lack_a_payment_method(shop: SandboxHub) -> None:
 def test_state_of_paypal_order_follows_from_its_authorisation(
     status: str, state: PaymentState, shop: SandboxHub
 ) -> None:
-    """The state of a PayPal order follows from its authorisation."""
+    """The state of a PayPal order follows from the state of its authorisation."""
     payment = shop.authorized()
     [fields] = shop.sandbox.authorizations.values()
     fields["status"] = status

@@ -70,7 +70,7 @@ def test_disputes_come_in_pages(shop: SandboxHub) -> None:
 def test_each_paypal_dispute_status_has_state(
     fields: dict[str, str], state: DisputeState, shop: SandboxHub
 ) -> None:
-    """Each PayPal dispute status has a state, and an unknown status is kept."""
+    """Each PayPal dispute status has a state; an unknown status keeps PayPal's word."""
     items = [{"dispute_id": "PP-1", **fields}, {"dispute_id": "PP-2"}, "garbage"]
     shop.sandbox.fail(reply({"items": items}))
     [dispute] = shop.payments.disputes().items
@@ -79,7 +79,7 @@ def test_each_paypal_dispute_status_has_state(
 
 
 def test_strange_link_to_the_next_page_ends_the_list(shop: SandboxHub) -> None:
-    """A link to the next page without its parameter, even if it is no URL, is no next page."""
+    """A next-page link that lacks its parameter, or is no URL, ends the list."""
     links = [{"rel": "next", "href": "http://[?page=2"}]
     shop.sandbox.fail(reply({"items": [], "links": links}))
 
@@ -106,7 +106,7 @@ def test_paypal_payments_are_listed_by_capture(shop: SandboxHub) -> None:
 
 
 def test_report_is_read_page_by_page(shop: SandboxHub) -> None:
-    """A PayPal report continues page by page, and then by periods of 31 days."""
+    """A PayPal report is read page by page, in periods of 31 days."""
     for _ in range(3):
         shop.charged()
     now = datetime.now(UTC)
@@ -131,7 +131,7 @@ def test_report_is_read_page_by_page(shop: SandboxHub) -> None:
 
 
 def test_payment_between_two_report_spans_is_listed_once(shop: SandboxHub) -> None:
-    """A payment in the last second of a PayPal report's period is listed once."""
+    """A payment in the last second of one PayPal report period is not listed in the next again."""
     end = datetime(2031, 5, 6, tzinfo=UTC)
     span_boundary = end - timedelta(days=31)
 

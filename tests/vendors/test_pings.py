@@ -51,7 +51,7 @@ def vendor_and_sandbox(name: str, folder: Path) -> tuple[Vendor, Any]:
 
 
 def calling(vendor: Vendor, fixture: Any) -> ConnectorManager:
-    """Return a manager of the vendor's main service at its sandbox."""
+    """Return a manager that calls the vendor's main service at its sandbox."""
     service = attrs.evolve(vendor.services()[""], name="pinged", volatile_keys=True)
     return ConnectorManager([service], http=SandboxHttpClient(fixture.sandbox))
 

@@ -41,7 +41,7 @@ TOKEN = f"access-sandbox-{1:036d}"
 
 
 def hub(sandbox: PlaidSandbox, *, store: Any = None, **options: Any) -> Hub:
-    """Return a hub with one access to Plaid."""
+    """Return a hub with one account at Plaid."""
     fields: dict[str, Any] = {
         "client_id": sandbox.client_id,
         "credentials": sandbox.secret,
@@ -61,7 +61,7 @@ def granted(sandbox: PlaidSandbox, bank: Any, **fields: Any) -> Any:
 
 
 def test_request_of_a_link() -> None:
-    """A consent creates a Hosted Link; the link's user is derived from the idempotency key."""
+    """To begin a consent, a Hosted Link is made for a user derived from the idempotency key."""
     sandbox, other = PlaidSandbox(), PlaidSandbox()
     request = attrs.evolve(
         REQUEST, language="DE", extra={"plaid": {"webhook": "https://a.example"}}
@@ -85,7 +85,7 @@ def test_request_of_a_link() -> None:
 
 
 def test_token_is_kept_under_the_consent() -> None:
-    """The token is exchanged once, kept for tenant and consent, and in no reference or repr."""
+    """A token is exchanged once and stored by tenant and consent; no reference or repr shows it."""
     sandbox, store = PlaidSandbox(), MemoryCredentialProvider()
     bank = hub(sandbox, store=store).bank("acme")
     ref = granted(sandbox, bank)
@@ -113,7 +113,7 @@ def test_consent_of_another_tenant_gives_nothing() -> None:
 
 @pytest.mark.parametrize("is_read_only", [True, False])
 def test_consent_needs_a_store_of_credentials(is_read_only: bool) -> None:
-    """Without a credential provider that stores anything, nothing is sent."""
+    """If no credential provider can store tokens, nothing is sent."""
     sandbox = PlaidSandbox()
     vendor = Plaid(
         client_id=sandbox.client_id, credentials=sandbox.secret, client_name="E", countries="DE"
@@ -148,7 +148,7 @@ def test_revoked_consent_has_no_token() -> None:
 
 
 def test_revoked_link_is_not_followed_up() -> None:
-    """An owner who agrees after the revocation of an open link grants nothing."""
+    """If an owner agrees after an open link was revoked, nothing is granted."""
     sandbox = PlaidSandbox()
     bank = hub(sandbox).bank()
     ref = bank.start_consent(REQUEST).ref
@@ -173,7 +173,7 @@ def test_removed_item_counts_as_revoked() -> None:
 
 
 def test_page_of_a_proxy_revokes_nothing() -> None:
-    """An HTML page in place of Plaid's answer leaves the consent and its token as they are."""
+    """If a proxy's HTML page comes instead of Plaid's answer, the consent keeps its token."""
     sandbox = PlaidSandbox()
     bank = hub(sandbox).bank()
     ref = granted(sandbox, bank)
@@ -186,7 +186,7 @@ def test_page_of_a_proxy_revokes_nothing() -> None:
 
 
 def test_token_of_an_old_link_is_used() -> None:
-    """A session with the result in its earlier form grants the consent, too."""
+    """A link session in Plaid's earlier format also grants the consent."""
     sandbox = PlaidSandbox()
     bank = hub(sandbox).bank()
     ref = granted(sandbox, bank)
@@ -196,7 +196,7 @@ def test_token_of_an_old_link_is_used() -> None:
 
 
 def test_spent_token_needs_a_new_consent() -> None:
-    """A public token that has expired cannot be exchanged, so the owner has to agree again."""
+    """If a public token has expired before its exchange, the owner has to agree again."""
     sandbox = PlaidSandbox()
     bank = hub(sandbox).bank()
     ref = granted(sandbox, bank)
@@ -239,7 +239,7 @@ def test_faster_caller_exchanges_the_token() -> None:
 def test_error_of_an_item_is_the_state(
     code: str, reason: str | None, status: ConsentStatus
 ) -> None:
-    """The error of an Item gives the state of its consent; an unknown one is no consent."""
+    """An Item's error sets the consent's state; an unknown error means that there is no consent."""
     sandbox = PlaidSandbox()
     bank = hub(sandbox).bank()
     ref = granted(sandbox, bank)
@@ -257,7 +257,7 @@ def test_granted_consent_has_last_day_that_plaid_states_for_its_item() -> None:
 
 
 def listed(answer: dict[str, Any] | None = None, **options: Any) -> tuple[BankAccount, ...]:
-    """Return the accounts of a consent, with another answer about their numbers."""
+    """Return a consent's accounts; `answer` replaces Plaid's answer about account numbers."""
     sandbox = PlaidSandbox()
     bank = hub(sandbox, **options).bank()
     ref = granted(sandbox, bank)
@@ -269,7 +269,7 @@ def listed(answer: dict[str, Any] | None = None, **options: Any) -> tuple[BankAc
 
 
 def test_account_has_its_iban_and_bic() -> None:
-    """An account has its IBAN and BIC, or the number that its country has."""
+    """An account has its IBAN and BIC, or the account number that is usual in its country."""
     first = listed()[0]
     assert (IBANS[0], IBANS[0], "COBADEFFXXX", "EUR", "Current account") == (
         str(first.iban and first.iban.value),
@@ -294,7 +294,7 @@ def test_account_numbers_are_optional() -> None:
 
 
 def test_debt_is_negative() -> None:
-    """A debt of a credit card is a negative balance; unstated balances are missing."""
+    """A credit card debt is a negative balance; balances that Plaid does not state are missing."""
     sandbox = PlaidSandbox()
     bank = hub(sandbox).bank()
     account = bank.accounts(granted(sandbox, bank))[0].ref
@@ -345,7 +345,7 @@ def test_page_without_transactions_is_the_last() -> None:
 
 
 def test_parties_of_a_transfer() -> None:
-    """A payer and a payee go before the counterparty that Plaid found in the text."""
+    """A named payer or payee is preferred to the counterparty that Plaid found in the text."""
 
     def with_parties(response: Any) -> Any:
         body = response.json()
@@ -368,7 +368,7 @@ def test_parties_of_a_transfer() -> None:
 
 
 def test_mode_and_countries() -> None:
-    """The URL decides about live or test mode, and countries are codes of two capitals."""
+    """The URL decides between live and test mode; countries are codes of two capital letters."""
     fields: dict[str, Any] = {"client_id": "1", "client_name": "E", "countries": "GB"}
     names = ("production.plaid.com", "sandbox.plaid.com", "plaid.example")
     urls: list[dict[str, Any]] = [{"base_url": f"https://{name}"} for name in names]
@@ -386,7 +386,7 @@ def test_wrong_secret_is_refused() -> None:
 
 
 def raw(sandbox: PlaidSandbox, path: str, body: dict[str, Any], **headers: str) -> str:
-    """Return the error code of a sandbox for a request."""
+    """Return the error code with which a sandbox answers a request."""
     usual = {
         "PLAID-CLIENT-ID": sandbox.client_id,
         "PLAID-SECRET": sandbox.secret,

@@ -64,7 +64,7 @@ def read_message(refs: Any, response: Response) -> SmsReceipt:
 
 
 def read_number(response: Response) -> NumberCheck:
-    """Return the number look-up that is read from a Plivo response."""
+    """Return the result of a number look-up that is read from a Plivo response."""
     return Plivo.validate_number.read(REFS.ref, response)
 
 
@@ -122,7 +122,7 @@ def test_body_of_a_message(fields: dict[str, Any], expected: dict[str, Any]) -> 
 
 
 def test_sender_is_required() -> None:
-    """A message without a sender or a pool of senders is refused for Plivo."""
+    """A message that has neither a sender nor a pool of senders is refused for Plivo."""
     vendor = attrs.evolve(VENDOR, sender=None)
     message = SmsMessage(to=TO, text="Hello")
 
@@ -154,7 +154,7 @@ def test_sender_is_required() -> None:
     ],
 )
 def test_fields_of_a_read_message(table: dict[str, Any], fields: dict[str, Any]) -> None:
-    """The fields of a Plivo message are read, and unknown statuses are kept."""
+    """The fields of a Plivo message are read; an unknown status keeps Plivo's word."""
     receipt = read_message(REFS, reply({"message_uuid": "u-1"} | table))
 
     assert fields == {name: getattr(receipt, name) for name in fields}
@@ -162,14 +162,14 @@ def test_fields_of_a_read_message(table: dict[str, Any], fields: dict[str, Any])
 
 
 def test_success_without_an_id_is_malformed() -> None:
-    """A success of Plivo without a message UUID is a malformed response."""
+    """A successful Plivo answer that has no message UUID is malformed."""
     with pytest.raises(VendorFailed, match="no message_uuid"):
         read_message(REFS, reply({"message_state": "queued"}))
 
 
 @pytest.mark.parametrize("uuids", [[], [1], "u-1", None, {}])
 def test_queued_message_without_an_id_is_a_failure(uuids: Any) -> None:
-    """A message that Plivo queued without an id fails with an unknown outcome."""
+    """If Plivo queues a message without an id, the call fails and the outcome is unknown."""
     sandbox = PlivoSandbox()
     sandbox.fail(reply({"message": "message(s) queued", "message_uuid": uuids}, 202))
     with pytest.raises(VendorFailed, match="no message_uuid") as excinfo:
@@ -209,7 +209,7 @@ def test_fields_of_a_number(kind: str | None, line: LineType) -> None:
 
 
 def test_unknown_number_is_invalid() -> None:
-    """A number that Plivo does not know is invalid, and another 404 is an error."""
+    """A number that Plivo does not know counts as invalid; any other 404 is an error."""
     sandbox = PlivoSandbox()
     sms = hub(sandbox).sms()
     result = sms.validate_number("+15005550001")
@@ -288,7 +288,7 @@ def test_credentials_may_be_left_to_the_provider() -> None:
 
 
 def test_message_is_looked_up() -> None:
-    """A Plivo message can be looked up, and a missing one is refused."""
+    """A Plivo message can be looked up; looking up a missing message is refused."""
     sandbox = PlivoSandbox()
     sms = hub(sandbox).sms()
     receipt = sms.send(SmsMessage(to=TO, text="Hi", callback_url="https://a.example/cb"))
@@ -303,7 +303,7 @@ def test_message_is_looked_up() -> None:
 
 
 def test_plivo_balance_may_have_more_decimals_than_cent() -> None:
-    """A Plivo balance may have more decimals than a cent; an unreadable one fails."""
+    """A Plivo balance may have more decimals than a cent; an unreadable balance is a failure."""
     sandbox = PlivoSandbox()
     sms = hub(sandbox).sms()
 
@@ -356,7 +356,7 @@ def test_older_signature_needs_a_setting() -> None:
 
 @pytest.mark.parametrize("version", [1, 4, "3", True, None])
 def test_signature_has_a_version(version: Any) -> None:
-    """Plivo's signature versions 2 and 3 are accepted, and no others."""
+    """Only versions 2 and 3 of Plivo's webhook signatures are accepted."""
     with pytest.raises(ConfigurationError) as excinfo:
         attrs.evolve(VENDOR, webhook_version=version)
 
@@ -371,7 +371,7 @@ def test_plivo_webhook_that_is_not_about_message_gives_no_events() -> None:
 
 
 def test_signature_of_plivos_own_library() -> None:
-    """A signature from the tests of Plivo's own library is accepted."""
+    """A signature that is taken from the tests of Plivo's own library is accepted."""
     for name in ("X-Plivo-Signature-V2", "X-Plivo-Signature-Ma-V2"):
         signature = "ehV3IKhLysWBxC1sy8INm0qGoQYdYsHwuoKjsX7FsXc="
         receiver = Receiver(preset("plivo-v2"), "my_auth_token", parameters={}, replay_guard=False)
@@ -440,7 +440,7 @@ def test_sandbox_refuses_other_tokens() -> None:
 
 
 def test_sandbox_refuses_invalid_requests() -> None:
-    """The Plivo sandbox refuses missing resources, other bodies and empty look-ups."""
+    """The Plivo sandbox refuses missing resources, malformed bodies and empty look-ups."""
     client = SandboxHttpClient(sandbox := PlivoSandbox())
     headers = {
         "Authorization": "Basic "

@@ -101,7 +101,7 @@ def test_by_default_click_tracking_follows_settings_of_postmark_server(
     ],
 )
 def test_template_is_named_by_its_alias_or_number(id_: str, field: str, value: object) -> None:
-    """A Postmark template is named by alias or number, with its data, even if empty."""
+    """A Postmark template is sent by alias or number, with its data, even if they are empty."""
     body = mail_body(Postmark(), mail(template=TemplateRef(id_)))
 
     assert value == body[field]
@@ -135,7 +135,7 @@ def test_unknown_template_is_refused() -> None:
     ],
 )
 def test_too_many_tags_are_refused(changes: dict[str, Any], field: str) -> None:
-    """Postmark refuses more than one tag, or ten metadata entries, before sending."""
+    """More than one tag, or more than ten metadata entries, are refused before sending."""
     sandbox, mail_hub = postmark_hub()
     with pytest.raises(InvalidData) as excinfo:
         mail_hub.email().send_transactional(mail(**changes))
@@ -145,7 +145,7 @@ def test_too_many_tags_are_refused(changes: dict[str, Any], field: str) -> None:
 
 
 def test_missing_sender_is_refused() -> None:
-    """An email without a sender, from an account without one, is refused for Postmark."""
+    """If neither the email nor the account has a sender, the email is refused for Postmark."""
     with pytest.raises(ConfigurationError, match="sender"):
         mail_body(Postmark(), mail(from_=None))
 
@@ -162,7 +162,7 @@ def test_token_comes_from_the_provider() -> None:
 
 
 def test_inactive_recipients_are_reported() -> None:
-    """An email to several is accepted by Postmark if any recipient is active."""
+    """Postmark accepts an email to several people if at least one of them is active."""
     sandbox, mail_hub = postmark_hub()
     value = mail(to=["ada@example.com", "Refused@example.com"], cc="carol@example.com")
     receipt = mail_hub.email().send_transactional(value)

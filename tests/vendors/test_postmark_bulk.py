@@ -70,7 +70,7 @@ def test_inactive_recipient_of_a_bulk() -> None:
 
 
 def test_large_bulk_goes_in_several_requests() -> None:
-    """A Postmark bulk above 50 MB is split into requests with their own keys."""
+    """A Postmark bulk above 50 MB is split into several requests, each with its own key."""
     sandbox, mail_hub = postmark_hub()
     file = Attachment(filename="a.pdf", content=bytes(6_000_000), content_type="application/pdf")
     bulk = BulkMessage(
@@ -106,7 +106,7 @@ def test_request_that_fails_loses_no_other() -> None:
     "answer", [reply([]), reply([{"ErrorCode": 0, "MessageID": "m"}]), reply({}), reply(["x", "y"])]
 )
 def test_batch_is_answered_for_each(answer: Response) -> None:
-    """A Postmark batch without a result for each email has an unknown outcome."""
+    """If a Postmark batch lacks a result for any email, the outcome is unknown."""
     sandbox, mail_hub = postmark_hub()
     sandbox.fail(answer)
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])

@@ -63,7 +63,7 @@ def test_sandbox_is_strict(change: dict[str, Any], code: str) -> None:
     ],
 )
 def test_sandbox_wants_the_right_shape(path: str, body: object, code: str) -> None:
-    """Postmark needs a list for a batch, and an object for one with templates."""
+    """Postmark needs a list for a plain batch, and an object for a batch with templates."""
     _, mail_hub = postmark_hub()
     with pytest.raises(InvalidRequest) as excinfo:
         mail_hub.manager.call("mail", Request.post(path, json=body))

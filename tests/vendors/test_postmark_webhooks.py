@@ -120,7 +120,7 @@ def test_webhooks_have_a_password() -> None:
 
 
 def test_deliveries_in_the_same_second_are_told_apart() -> None:
-    """Deliveries by Postmark to several recipients in one second have different ids."""
+    """Postmark's webhooks of two deliveries in the same second have different ids."""
     sandbox, mail_hub = postmark_hub()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)
     ids: set[str] = set()
@@ -163,7 +163,7 @@ def test_manual_suppression_is_a_valid_webhook() -> None:
     ],
 )
 def test_event_has_its_time_and_person(record: str, moment: str, person: str) -> None:
-    """Each kind of Postmark record has its time and person in different fields."""
+    """The time and the recipient are read from each kind of Postmark record."""
     _, mail_hub = postmark_hub()
     payload = {
         "MessageID": "m-1",

@@ -114,7 +114,7 @@ TRACKED: Final[dict[str, Any]] = {
 
 
 def tracking(*shipments: dict[str, Any], **fields: Any) -> Any:
-    """Return an answer of Track & Trace."""
+    """Return an answer of PostNord's Track & Trace API."""
     return reply({"TrackingInformationResponse": {"shipments": [*shipments], **fields}})
 
 
@@ -141,7 +141,7 @@ class Shop:
         return self.shipping.create_shipment(request, idempotency_key=key)
 
     def bodies(self) -> list[Any]:
-        """Return the bodies of the purchases."""
+        """Return the bodies of the purchase requests."""
         return [item.json() for item in self.sandbox.requests if item.method == "POST"]
 
 
@@ -234,7 +234,7 @@ def test_request_for_a_label() -> None:
 
 
 def test_request_without_optional_fields(shop: Shop) -> None:
-    """A company without a name is its own name; no reference and no dimensions are sent."""
+    """Without a person the company's name is sent; no reference and no dimensions are sent."""
     company = Address(
         company="Swan AB", line1="Strandvägen 5", city="Kiruna", postal_code="98131", country="SE"
     )
@@ -255,7 +255,7 @@ def test_reference_of_the_parcel_precedes_that_of_the_request(shop: Shop) -> Non
 
 
 def test_key_is_in_the_query_alone(shop: Shop) -> None:
-    """Each request has the key as its parameter `apikey`, and no other part has it."""
+    """The key is in each request's `apikey` parameter and in no other part of the request."""
     shop.buy(label_size="A5")
     shop.shipping.track("00370724000000000001", "PostNord")
 
@@ -270,7 +270,7 @@ def test_key_is_in_the_query_alone(shop: Shop) -> None:
 
 
 def test_repeat_on_the_next_day_is_the_same_label(shop: Shop) -> None:
-    """A key is repeated on the next day without a second label."""
+    """A purchase repeated with its key on the next day returns the same label."""
     shop.clock.advance(43_200)
     bought = shop.buy()
     shop.clock.advance(43_200)
@@ -291,7 +291,7 @@ def test_repeat_on_the_next_day_is_the_same_label(shop: Shop) -> None:
 def test_label_that_postnord_cannot_make_is_not_bought(
     shop: Shop, fields: dict[str, Any], words: str
 ) -> None:
-    """Another address for returns, format or paper is refused before anything is sent."""
+    """A separate return address, and an unknown format or paper, are refused before sending."""
     with pytest.raises(UnsupportedByVendor, match=words):
         shop.buy(**fields)
 
@@ -307,7 +307,7 @@ def test_long_reference_is_refused(shop: Shop) -> None:
 
 
 def test_lost_answer_stays_unknown(shop: Shop) -> None:
-    """A lost answer stays unknown under its key, and nothing is bought twice."""
+    """After a lost answer the key's outcome stays unknown, and a repeat buys nothing."""
     shop.sandbox.fail(Lost())
     for _ in range(3):
         with pytest.raises(OutcomeUnknown) as caught:
@@ -318,7 +318,7 @@ def test_lost_answer_stays_unknown(shop: Shop) -> None:
 
 
 def test_recorded_booking_has_number_label_and_tracking_page(shop: Shop) -> None:
-    """A recorded booking has its number, label and tracking page."""
+    """A booking answer that was recorded has its number, its label and its tracking page."""
     shop.sandbox.fail(reply(BOOKED))
     bought = shop.buy()
 
@@ -341,7 +341,7 @@ def test_booking_without_a_readable_label_is_a_purchase(
 
 
 def test_label_in_zpl_is_postnord_text_in_utf8(shop: Shop) -> None:
-    """A label in ZPL is PostNord's text in UTF-8."""
+    """A ZPL label has PostNord's text as UTF-8 bytes."""
     text = "^LL1520\n^CI28\n^XA^FDGöteborg^FS^XZ"
     printout = {"encoding": "none", "data": text}
     shop.sandbox.fail(reply({**BOOKED, "labelPrintout": [{"printout": printout}]}))
@@ -350,7 +350,7 @@ def test_label_in_zpl_is_postnord_text_in_utf8(shop: Shop) -> None:
 
 
 def test_recorded_tracking_has_all_events_and_the_delivery(shop: Shop) -> None:
-    """A recorded tracking has all events from the oldest, the place, and the delivery."""
+    """A recorded tracking answer has all events, oldest first, the place and the delivery."""
     other = {"shipmentId": "1", "items": [{"itemId": "1", "status": "CREATED"}]}
     shop.sandbox.fail(tracking(other, TRACKED))
     parcel = shop.shipping.track("00373500454541020957", "postnord")
@@ -378,7 +378,7 @@ def test_recorded_tracking_has_all_events_and_the_delivery(shop: Shop) -> None:
 
 
 def test_parcel_without_events_is_tracked(shop: Shop) -> None:
-    """A parcel whose events are not known yet has a status."""
+    """If a parcel's events are not known yet, the parcel still has its status."""
     item = {"itemId": "1234567890", "status": "EN_ROUTE"}
     shop.sandbox.fail(tracking({"items": [item]}))
     parcel = shop.shipping.track("1234567890", "postnord")
@@ -400,7 +400,7 @@ def test_shipment_that_is_not_tracked_yet_is_unknown(shop: Shop) -> None:
 
 
 def test_parcel_that_postnord_does_not_know_is_refused_with_postnord_fault(shop: Shop) -> None:
-    """A parcel that PostNord does not know is refused with PostNord's fault, if it has one."""
+    """An unknown parcel is refused, with PostNord's fault code if the answer has one."""
     fault = {"faultCode": "T-1", "explanationText": "No shipment found", "paramValues": []}
     shop.sandbox.fail(tracking(compositeFault={"faults": [fault]}))
     with pytest.raises(VendorRejected, match="No shipment found") as caught:
@@ -412,7 +412,7 @@ def test_parcel_that_postnord_does_not_know_is_refused_with_postnord_fault(shop:
 
 
 def test_key_without_the_api_is_refused(shop: Shop) -> None:
-    """PostNord's gateway refuses a key for one API; the error does not show the key."""
+    """If PostNord's gateway refuses the key, the error does not show the key."""
     shop.sandbox.api_key = "another"
     with pytest.raises(AuthenticationFailed, match="Invalid API Key") as caught:
         shop.buy()
@@ -422,7 +422,7 @@ def test_key_without_the_api_is_refused(shop: Shop) -> None:
 
 
 def test_refusal_without_a_fault_has_its_message(shop: Shop) -> None:
-    """An error response that names no fault has PostNord's general message."""
+    """If an error response has no fault, the error has PostNord's general message."""
     shop.sandbox.fail(reply({"message": "Query parameter missing"}, 400))
     with pytest.raises(InvalidRequest, match="Query parameter missing") as caught:
         shop.buy()
@@ -431,7 +431,7 @@ def test_refusal_without_a_fault_has_its_message(shop: Shop) -> None:
 
 
 def test_mode_is_that_of_the_url() -> None:
-    """The URL says whether labels are real."""
+    """The account's URL decides whether labels are real."""
     urls: tuple[dict[str, str], ...] = (
         {},
         {"base_url": "https://atapi2.postnord.com"},
@@ -444,13 +444,13 @@ def test_mode_is_that_of_the_url() -> None:
 
 
 def test_unknown_country_of_the_contract_is_refused() -> None:
-    """A country without PostNord is refused with the configuration."""
+    """The account refuses a contract country in which PostNord does not work."""
     with pytest.raises(ConfigurationError, match="no country with this code"):
         PostNord(customer_number="1", application_id=1, issuer="SE")
 
 
 @pytest.mark.parametrize("page", ["", "http://a.example", "the manual"])
 def test_key_in_the_query_needs_a_page(page: str) -> None:
-    """A key in the query needs the https address of the page that requires it."""
+    """A key may be sent in the query only with the https URL of a page that requires it."""
     with pytest.raises(ConfigurationError, match="needs the page"):
         query_key("apikey", documentation=page)

@@ -1,4 +1,4 @@
-"""PostNord's requests and answers have the names of its descriptions.
+"""PostNord's requests and answers use only the field names of PostNord's API descriptions.
 
 The names are those of the descriptions of the booking 3.5.29.1, and of "PostNord Track & Trace API
 v7 - FindByIdentifier - Public" 1.0.1.
@@ -106,7 +106,7 @@ QUERY: Final = frozenset({"apikey", "paperSize"})
 
 
 def test_each_name_in_request_or_in_sandbox_answer_is_one_that_postnord_knows() -> None:
-    """Each name in a request or in the sandbox's answer is one that PostNord knows."""
+    """Each field name in a request or in the sandbox's answer is one that PostNord knows."""
     seen: set[str] = set()
     problems: list[str] = []
     for exchange in recorded_exchanges("postnord"):

@@ -111,7 +111,7 @@ def test_identifiers_of_a_transaction() -> None:
 
 
 def test_days_are_read_from_times() -> None:
-    """If a bank sends times, the booking day is the date in the bank's own time zone."""
+    """If a bank sends times, the booking day is the date in the time's own offset."""
     (item,) = read(
         {
             "bookingDateTime": "2031-05-06T23:30:00+02:00",
@@ -129,7 +129,7 @@ def test_invalid_iban_or_bic_is_none() -> None:
 
 
 def test_kinds_of_balances() -> None:
-    """Each balance type of the standard has a kind."""
+    """Each balance type of the standard has a kind in the contract."""
     assert {
         "closingBooked": "booked",
         "interimBooked": "booked",
@@ -142,7 +142,7 @@ def test_kinds_of_balances() -> None:
 
 
 def test_transaction_without_a_code() -> None:
-    """A transaction without a code has the code None."""
+    """A transaction without a bank code has the code None."""
     assert None is read({})[0].entry.code
 
 

@@ -54,12 +54,12 @@ OPERATIONS: Final = {
 
 
 def make_ref(id_: str, /, **_: str | None) -> Ref:
-    """Return a reference to a document."""
+    """Return a reference to a document with this id."""
     return Ref("recommand", "main", id_)
 
 
 def test_arrival_is_read() -> None:
-    """The published webhook gives an event of the document that it names."""
+    """Recommand's published webhook gives an event for the document in it."""
     vendor = Recommand(api_key="a", company_id="c")
     event = WebhookEvent(vendor="recommand", id="1", type="x", vendor_type="x", data=ARRIVAL)
     (arrival,) = vendor.events(event, make_ref)
@@ -104,7 +104,7 @@ def test_recorded_state_is_read(word: str, status: EinvoiceStatus) -> None:
 
 
 def test_each_request_is_one_that_other_clients_send() -> None:
-    """Each request is one that other clients send, with the same fields of a document."""
+    """Each request is also one of another client, with the same fields for a document."""
     operations: set[str] = set()
     for exchange in exchanges_of("recommand"):
         path = re.sub(r"doc_\w+", "doc", urlsplit(exchange.url).path)

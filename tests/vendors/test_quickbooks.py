@@ -207,7 +207,7 @@ def test_creation_has_a_request_id(hub: Hub, sandbox: QuickBooksSandbox) -> None
 
 
 def test_payments_are_linked(hub: Hub, sandbox: QuickBooksSandbox) -> None:
-    """A payment names the invoice or bill, the contact and the account."""
+    """A payment is sent with the invoice or bill, the contact and the account."""
     record = sales_invoice(hub)
     hub.accounting().record_payment(record.ref, PAYMENT)
     linked = {"TxnId": record.ref.id, "TxnType": "Invoice"}
@@ -261,7 +261,7 @@ def test_pages_that_repeat_are_an_error(hub: Hub, sandbox: QuickBooksSandbox) ->
 
 
 def test_several_rates_are_no_percentage(hub: Hub, sandbox: QuickBooksSandbox) -> None:
-    """A tax code with two rates has no percentage; purchase codes have their own rate's."""
+    """A sales tax code with two rates has no percentage; a purchase code has its own rate."""
     two_rates = {"TaxRateDetail": [{"TaxRateRef": {"value": id_}} for id_ in ("7", "8")]}
     only = {"TaxRateDetail": [{"TaxRateRef": {"value": "8"}}]}
     codes = [
@@ -314,7 +314,7 @@ def test_invoice_is_read_in_full(
 
 
 def test_invoice_without_a_currency_has_no_total(hub: Hub, sandbox: QuickBooksSandbox) -> None:
-    """An answer without a currency has no total, except after a creation."""
+    """Without a currency in the answer a record has no total, except if it was just created."""
     item = {"Id": "9", "SyncToken": "0", "TotalAmt": 119.87, "Balance": 119.87}
     sandbox.fail(reply({"Invoice": item}))
     assert hub.accounting().get_invoice("quickbooks:books:9?type=invoice").total is None
@@ -349,7 +349,7 @@ def test_a_change_meanwhile_is_followed(hub: Hub, sandbox: QuickBooksSandbox) ->
 def test_bill_of_another_total_that_cannot_be_deleted_is_unknown(
     hub: Hub, sandbox: QuickBooksSandbox
 ) -> None:
-    """If a created bill has a wrong total and cannot be deleted, the error names it."""
+    """If a created bill has a wrong total and cannot be deleted, the error names the bill."""
     supplier = Contact(name="Well Ltd", role=ContactRole.SUPPLIER)
     contact = hub.accounting().create_contact(supplier)
     line = attrs.evolve(ITEM_LINE, account="2", item=None)
@@ -426,7 +426,7 @@ def test_events_are_cloud_events(
     ],
 )
 def test_refusal_without_message(answer: Response, words: str) -> None:
-    """An error response without a text has its code, or else its status."""
+    """The error for a response without a text has QuickBooks' code or else the HTTP status."""
     assert words in str(classify(Request.get("/"), answer))
 
 
@@ -440,7 +440,7 @@ def test_409_without_code_and_text_may_mean_that_first_request_is_still_running(
 
 
 def test_timeout_is_no_refusal() -> None:
-    """A timeout is not a rejection, whatever text it has."""
+    """A timeout is never a rejection, whatever its text says."""
     assert None is classify(Request.post("/"), fault("6240", status=408))
 
 
@@ -491,7 +491,7 @@ def test_ids_are_numbers(hub: Hub, sandbox: QuickBooksSandbox) -> None:
 
 
 def test_options_and_mode() -> None:
-    """The realm id must be a number, and the URL decides the mode."""
+    """The realm id must be a number; the URL decides between live and test mode."""
     with pytest.raises(ConfigurationError):
         QuickBooks(realm_id="abc")
     vendor = QuickBooks(realm_id=REALM)

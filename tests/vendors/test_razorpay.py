@@ -58,14 +58,14 @@ def _shop() -> Iterator[SandboxHub]:
 
 
 def decline_of(shop: SandboxHub, token: str) -> PaymentDeclined:
-    """Return the error for charging a token, always with the same key."""
+    """Return the decline that is raised when a token is charged, always with the same key."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.payments.charge(order(source=token), idempotency_key="k")
     return excinfo.value
 
 
 def test_requests_of_a_charge(shop: SandboxHub) -> None:
-    """A token is charged for a new order; the order's payment is captured immediately."""
+    """To charge a token, an order is created, and its payment is captured immediately."""
     payment = shop.pay(metadata={"order": "7"}, extra={"razorpay": {"description": "Masks"}})
     order_id = next(iter(shop.sandbox.orders))
     notes = {"order": "7", "reference": "INV-2041"}
@@ -163,7 +163,7 @@ def test_declined_token_names_its_payment(
 
 
 def test_payment_that_fails_after_it_was_accepted_is_a_decline(shop: SandboxHub) -> None:
-    """The page's tables have at most one row for each vendor that sends such answers, in order."""
+    """If an accepted payment then turns out to have failed, its decline is raised."""
 
     def as_failed(response: Response) -> Response:
         body = {"status": "failed", "error_reason": "insufficient_funds"}
@@ -256,7 +256,7 @@ def test_whole_payments_are_captured(shop: SandboxHub) -> None:
 
 
 def test_lost_capture_is_found(shop: SandboxHub) -> None:
-    """A repeat of a lost capture returns the captured payment."""
+    """Repeating a capture after a lost answer returns the captured payment."""
     ref = shop.hold().ref
     shop.sandbox.fail(None, Lost())
     with pytest.raises(ConnectionFailed):
@@ -301,7 +301,7 @@ def test_refunds_have_keys_of_their_own(shop: SandboxHub) -> None:
 
 
 def test_lost_refund_is_repeated_with_its_key(shop: SandboxHub) -> None:
-    """Repeating a lost refund sends the same key, and refunds once."""
+    """A refund repeated after a lost answer sends the same key, and money returns only once."""
     ref = shop.pay().ref
     shop.sandbox.fail(Lost())
     with pytest.raises(ConnectionFailed):
@@ -315,7 +315,7 @@ def test_lost_refund_is_repeated_with_its_key(shop: SandboxHub) -> None:
     "status, state", [("pending", "pending"), ("failed", "failed"), ("levitated", "unknown")]
 )
 def test_states_of_a_refund(shop: SandboxHub, status: str, state: str) -> None:
-    """Each Razorpay status of a refund has a state."""
+    """Each Razorpay status of a refund is translated to a state."""
     refund = shop.payments.refund(shop.pay().ref, PART, idempotency_key="r-1")
     shop.sandbox.refunds[refund.ref.id]["status"] = status
 
@@ -323,7 +323,7 @@ def test_states_of_a_refund(shop: SandboxHub, status: str, state: str) -> None:
 
 
 def test_intent_is_an_order_for_the_checkout(shop: SandboxHub) -> None:
-    """An intent creates an order, with the options for Razorpay's Checkout."""
+    """An intent creates an order, and returns the options for Razorpay's Checkout form."""
     intent = shop.payments.create_intent(
         order(source=None, store_method=True, description="Masks"), idempotency_key="i-1"
     )
@@ -351,7 +351,7 @@ def test_intent_is_an_order_for_the_checkout(shop: SandboxHub) -> None:
 
 
 def test_unpaid_order_is_looked_up_once(shop: SandboxHub) -> None:
-    """An order is read with its payments, and an unknown status is UNKNOWN."""
+    """An order is looked up with its payments; an unknown status has the state UNKNOWN."""
     intent = shop.payments.create_intent(order(source=None), idempotency_key="i-1")
     shop.sandbox.orders[intent.ref.id]["status"] = "levitated"
     before = len(shop.sandbox.requests)
@@ -374,7 +374,7 @@ def test_payment_without_a_part_is_left_out(shop: SandboxHub, missing: str) -> N
 
 
 def test_buyer_pays_an_intent_at_the_second_attempt(shop: SandboxHub) -> None:
-    """A failed attempt is a decline; once the buyer has paid, the order has its payment."""
+    """A failed attempt is a decline; once the buyer pays, the order shows the payment."""
     intent = shop.payments.create_intent(order(source=None), idempotency_key="i-1")
     shop.sandbox.visit(intent.ref.id, reason="payment_cancelled")
     with pytest.raises(PaymentDeclined) as excinfo:
@@ -510,7 +510,7 @@ def test_refused_link_is_refused(shop: SandboxHub) -> None:
 def test_each_razorpay_error_has_its_class(
     shop: SandboxHub, answer: Response, kind: type[Exception]
 ) -> None:
-    """Each Razorpay error has its class."""
+    """Each Razorpay error response raises the error class that fits it."""
     shop.sandbox.fail(answer)
     with pytest.raises(kind) as excinfo:
         shop.pay()
@@ -546,7 +546,7 @@ def test_mode_by_the_key(key_id: str, mode: Mode) -> None:
 
 
 def test_wrong_key_id_is_refused() -> None:
-    """A secret given instead of the key id is refused."""
+    """If the secret is given in place of the key id, the account is refused."""
     with pytest.raises(ConfigurationError, match="id of an API key of Razorpay"):
         Razorpay(key_id="razorpay-secret")
 
@@ -580,7 +580,7 @@ def test_link_without_a_page_to_return_to() -> None:
 
 @pytest.mark.parametrize("id_", ["²", "x"])
 def test_reference_of_no_page_begins_the_list(shop: SandboxHub, id_: str) -> None:
-    """A page reference that no list returned begins at the first page."""
+    """For a page reference that no list returned, the list begins at its first page."""
     payment = shop.pay()
 
     assert [payment.ref] == [

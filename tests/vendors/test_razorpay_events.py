@@ -87,7 +87,7 @@ def test_event_of_a_failed_payment(shop: SandboxHub) -> None:
 def test_events_of_a_dispute(
     shop: SandboxHub, status: str, state: DisputeState, payment_state: PaymentState | None
 ) -> None:
-    """A payment is disputed while the buyer may get the money back."""
+    """A payment counts as disputed while the buyer may still get the money back."""
     payment = shop.pay()
     shop.sandbox.dispute(payment.ref.id, status)
     event = shop.webhook_events()[-1]

@@ -66,7 +66,7 @@ def test_list_is_of_objects() -> None:
 
 
 def test_object_is_read() -> None:
-    """A JSON object is returned unchanged, and any other value as an empty object."""
+    """A JSON object is returned unchanged; any other value becomes an empty object."""
     assert "1" == read_answer(Response(200, body=b'{"a": 1}')).text("a")
     assert not as_answer(None)
     assert as_answer({"a": 1})
@@ -74,7 +74,7 @@ def test_object_is_read() -> None:
 
 
 def test_error_names_the_missing_field() -> None:
-    """The error for a missing field that each success must have names that field."""
+    """If a success lacks a field that it must have, the error names the field."""
     assert "has no sid" in str(malformed(Response(201), "sid"))
 
 
@@ -114,7 +114,7 @@ def test_fields_are_read_by_type(how: str, path: str, expected: object) -> None:
 
 
 def test_nested_objects_are_read() -> None:
-    """Nested objects of a response are read in turn, and other values are skipped."""
+    """Objects nested in a response are read in turn; values that are no objects are skipped."""
     body = Answer(BODY)
 
     assert "x" == body.object("inner.deep").text("name")
@@ -160,7 +160,7 @@ def test_number_is_exact(value: object, expected: Decimal | None) -> None:
     ],
 )
 def test_amount_is_read_as_money(amount: object, currency: object, expected: Money | None) -> None:
-    """An amount in a response is read as money if it is valid in its currency."""
+    """An amount in a response is read as money only if it is valid in its currency."""
     assert expected == as_money(amount, currency)
 
 
@@ -208,7 +208,7 @@ def test_amount_in_minor_units_is_converted_by_decimals_of_its_currency(
     ids=ascii,
 )
 def test_times_are_read(value: object, expected: datetime | None) -> None:
-    """Times in each format that vendors use are read as UTC."""
+    """Times in each format that vendors use are read and converted to UTC."""
     result = as_time(value)
 
     assert expected == result

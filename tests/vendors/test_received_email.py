@@ -192,7 +192,7 @@ VENDORS: dict[str, tuple[Vendor, Callable[..., WebhookEvent]]] = {
 
 
 def received_message(vendor: str, **changes: Any) -> ReceivedEmail:
-    """Return the message in a vendor's webhook, with these fields changed."""
+    """Return the message that is read from a vendor's webhook, after changing these fields."""
     instance, webhook = VENDORS[vendor]
     [event] = hub(instance).events("mail", webhook(**changes))
     assert isinstance(event, ReceivedEmail)
@@ -224,7 +224,7 @@ def test_a_received_message_is_the_same_at_every_vendor(vendor: str) -> None:
 
 @pytest.mark.parametrize("vendor", ["mailgun", "postmark", "sendgrid"])
 def test_file_of_a_received_message_has_bytes_type_and_content_id(vendor: str) -> None:
-    """A file of a received message has its bytes, its type and the id that the HTML uses."""
+    """An attached file is read with its bytes, its type and the id that the HTML refers to."""
     [file] = received_message(vendor).files
 
     assert ("a.pdf", "application/pdf", b"%PDF-1.7\r\n--x") == (
@@ -284,7 +284,7 @@ def test_headers_have_no_control_characters(vendor: str, changes: dict[str, Any]
 
 
 def test_other_checks_of_message_are_read_for_each_vendor() -> None:
-    """Other checks of a message are read for each vendor, and unknown results are UNKNOWN."""
+    """Each vendor's other checks of a message are read; an unknown result becomes UNKNOWN."""
     ses, sendgrid = received_message("amazon_ses").checks, received_message("sendgrid").checks
     postmark = received_message("postmark").checks
 
@@ -305,7 +305,7 @@ def test_other_checks_of_message_are_read_for_each_vendor() -> None:
 
 
 def test_a_forged_header_is_not_the_vendors() -> None:
-    """If the sender forged the vendor's own header, the check is unknown, not passed."""
+    """If the sender forged the vendor's header, the check's result is unknown, not passed."""
     rows = [*HEADERS.items(), ("X-Mailgun-Spf", "Fail"), ("X-Mailgun-Spf", "Pass")]
     mail = received_message("mailgun", **{"message-headers": json.dumps(rows)})
     lower_headers = [
@@ -319,7 +319,7 @@ def test_a_forged_header_is_not_the_vendors() -> None:
 
 @pytest.mark.parametrize("vendor, field", [("mailgun", "body-mime"), ("sendgrid", "email")])
 def test_raw_messages_are_read(vendor: str, field: str) -> None:
-    """A form that contains the raw MIME message gives the same message."""
+    """A webhook form that contains the raw MIME message gives the same received message."""
     mail = received_message(vendor, **{field: MIME, "headers": None})
 
     assert ("Order", "Two, please.") == (mail.subject, mail.text)
@@ -343,7 +343,7 @@ def test_stored_files_of_mailgun_have_urls() -> None:
 
 
 def test_message_that_amazon_ses_stores_in_bucket_has_its_location() -> None:
-    """A message that Amazon SES stores in a bucket has its location."""
+    """If Amazon SES stores a message in a bucket, the message has its location there."""
     action = {"type": "S3", "bucketName": "mail", "objectKey": "in/1"}
     mail = received_message("amazon_ses", content=None, receipt={"action": action})
 
@@ -391,7 +391,7 @@ def test_garbage_in_single_fields_loses_no_message(vendor: str, changes: dict[st
 
 
 def test_events_stay_events() -> None:
-    """An account for event webhooks still converts events; an unknown setting is refused."""
+    """An account for event webhooks still gets events; an unknown setting is refused."""
     fields = {"event": "open", "sg_message_id": "abc", "email": "ada@example.com"}
     [event] = hub(SendGrid()).events("mail", _webhook(fields, vendor="sendgrid"))
 
@@ -411,7 +411,7 @@ def test_events_stay_events() -> None:
     ],
 )
 def test_content_of_webhooks_chooses_the_scheme(content: str, scheme: str) -> None:
-    """The content setting decides the signature scheme of the webhooks."""
+    """The account's content setting decides which signature scheme verifies its webhooks."""
     assert scheme == SendGrid(webhook_content=content).webhook_verification()["scheme"]
 
 

@@ -1,4 +1,4 @@
-"""A received text message has the number that it was sent to, and its pictures' URLs."""
+"""A received text message has the number it was sent to, and the URLs of its pictures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def event_of(vendor: Vendor, payload: dict[str, Any], kind: str = "") -> Any:
 
 
 def test_received_message_names_your_number_and_pictures() -> None:
-    """A received message has the receiving number, and the URLs of its files."""
+    """A received message has the number it was sent to, and the URLs of its files."""
     fields = {"MessageSid": "SM1", "SmsStatus": "received", "From": THEIRS, "To": YOURS}
     event = event_of(TWILIO, {**fields, **PICTURES})
 
@@ -54,7 +54,7 @@ def test_report_of_a_sent_message_names_no_number() -> None:
 
 @pytest.mark.parametrize("kind, to", [("sms.received", YOURS), ("sms.delivered", None)])
 def test_bird_names_your_number(kind: str, to: str | None) -> None:
-    """Bird's event of a received message has the receiving number."""
+    """Bird's event of a received message has the number it was sent to."""
     event = event_of(Bird(region="eu1"), {"sms_id": "s1", "from": THEIRS, "to": YOURS}, kind)
 
     assert to == event.to
@@ -81,7 +81,7 @@ INCOMING: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("vendor", INCOMING)
 def test_your_number_is_international(vendor: str, tmp_path: Path) -> None:
-    """The receiving number has a plus, even if the vendor leaves it out."""
+    """The number a message was sent to begins with a plus, even if the vendor omits it."""
     instance = vendor_class(vendor)(**fixture_of(vendor, tmp_path).options)
     event = event_of(instance, INCOMING[vendor])
 

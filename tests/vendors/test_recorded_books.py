@@ -1,4 +1,4 @@
-"""Odoo's records are compared with records in other projects' tests."""
+"""The Odoo sandbox's records are compared with records in other projects' tests."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def kind_of(value: Any) -> Any:
 
 
 def records_of(model: str) -> list[dict[str, Any]]:
-    """Return the sandbox's records of a model in the scenarios."""
+    """Return the records of this model that the sandbox returned in the scenarios."""
     records: list[dict[str, Any]] = []
     for exchange in exchanges_of("odoo"):
         arguments = json.loads(as_bytes(exchange.request))["params"]["args"]

@@ -1,4 +1,4 @@
-"""Central banks' requests and answers are compared with those in other projects."""
+"""Requests to central banks, and their answers, are compared with other projects' recordings."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_recorded_answer_is_read(name: str) -> None:
 
 @at_each
 def test_sandbox_has_the_fields_of_the_recorded_answer(name: str) -> None:
-    """The sandbox's answer has the same columns or names as a recorded one."""
+    """The sandbox's answer has the same columns or field names as a recorded answer."""
     recorded_answer = RECORDINGS[name].answer
     answer = exchanges_of(name)[0].response.body.removeprefix(b"\xef\xbb\xbf")
     if recorded_answer.startswith(b"["):

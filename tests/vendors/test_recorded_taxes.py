@@ -83,7 +83,7 @@ def order_sale(**fields: Any) -> TaxableSale:
 
 
 def order_calculation(**fields: Any) -> TaxCalculation:
-    """Return the calculation of the recorded order, at a TaxJar account."""
+    """Return the tax calculation of the recorded order, for a TaxJar account."""
     sold = order_sale(**fields)
     line = LineTax(id="1", net=sold.lines[0].amount, tax=dollars("0.95"))
     ref = Ref("taxjar", "taxjar", "taxes")
@@ -118,7 +118,7 @@ def test_a_taken_id_of_taxjar_is_compared() -> None:
 
 
 def test_a_recorded_refund_of_taxjar_is_read() -> None:
-    """TaxJar gets a refund's amounts as negative numbers, and the refund's tax is negative."""
+    """A refund sends TaxJar negative amounts, and the refund's tax is read as negative."""
     hub, sandbox = hub_of(taxjar)
     reversal = TaxReversal(reference="321", day=DAY)
     with hub:
@@ -213,7 +213,7 @@ def test_a_published_transaction_of_stripe_is_read() -> None:
 
 
 def test_parts_of_a_published_transaction_are_reversed() -> None:
-    """The lines to reverse are found by their references, and named by Stripe's ids."""
+    """The caller's references select the lines to reverse; Stripe gets its own line ids."""
     hub, sandbox = hub_of(stripe_tax)
     ref = Ref("stripe_tax", "stripe_tax", "tax_1", {"currency": "USD"})
     part = ReversedAmount(amount=dollars("14.99"), tax=dollars("1.48"))

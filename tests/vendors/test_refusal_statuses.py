@@ -1,4 +1,4 @@
-"""If a vendor's 429 or 409 proves that a request was not carried out."""
+"""Answers 429 and 409 of each vendor: whether they prove that a request was not carried out."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ with_each = pytest.mark.parametrize("body", BODIES)
 
 
 def classified_error(name: str, status: int, body: str, folder: Path) -> list[ConnectorError]:
-    """Return the error for a response to a POST, at each of a vendor's services."""
+    """Return the error that each service of a vendor raises for a response to a POST."""
     worded = ("application/json", json.dumps(WORDED).encode())
     kind, content = BODIES.get(body, worded)
     request, response = Request.post("/"), Response(status, {"Content-Type": kind}, content)
@@ -88,7 +88,7 @@ def test_429_proves_that_nothing_was_done(name: str, body: str, tmp_path: Path) 
 @at_each
 @with_each
 def test_bare_409_refuses_unless_a_key_may_be_in_use(name: str, body: str, tmp_path: Path) -> None:
-    """A 409 without a reason may concern a running request if the vendor honours keys."""
+    """A 409 without a reason may mean that the key is in use, if the vendor honours keys."""
     errors = classified_error(name, 409, body, tmp_path)
     kinds = {IdempotencyInProgress if name in WITH_KEYS else VendorRejected}
     if name in WITHOUT_KEYS_TOO:
@@ -104,7 +104,7 @@ def test_bare_409_refuses_unless_a_key_may_be_in_use(name: str, body: str, tmp_p
 def test_timed_out_request_may_have_been_carried_out(
     name: str, body: str, status: int, tmp_path: Path
 ) -> None:
-    """A 408 or 425 is never a rejection, and the request may be repeated."""
+    """A 408 or 425 is never a rejection: the request may have acted, and may be retried."""
     for error in classified_error(name, status, body, tmp_path):
         assert isinstance(error, VendorFailed)
         assert error.retryable
@@ -112,7 +112,7 @@ def test_timed_out_request_may_have_been_carried_out(
 
 
 def test_vendors_with_keys_are_listed() -> None:
-    """The list of vendors that honour keys is complete."""
+    """The test's list of vendors that honour idempotency keys is complete."""
     assert WITH_KEYS == {name for name in OVER_HTTP if vendor_class(name).idempotency is not None}
 
 
@@ -121,7 +121,7 @@ def test_vendors_with_keys_are_listed() -> None:
     [("## Turned away: 429", OVER_HTTP), ("## A conflict: 409", sorted(WITH_KEYS))],
 )
 def test_tables_of_the_page_list_vendors(title: str, vendors: list[str]) -> None:
-    """The page's tables have at most one row for each vendor that can answer so, in order."""
+    """Each table on the page lists vendors once, in order, and only ones that can answer so."""
     listed_vendors = rows(title)
 
     assert len(listed_vendors) > 5

@@ -202,7 +202,7 @@ def test_key_comes_from_the_provider() -> None:
     ],
 )
 def test_error_names_are_classified(status: int, name: str, kind: type[Any]) -> None:
-    """The name of a Resend error decides its class, or else the status."""
+    """The name of a Resend error decides its class; for an unknown name the status decides."""
     error: Any = classify(Request.get("/"), reply({"name": name, "message": "no"}, status))
 
     assert type(error) is kind

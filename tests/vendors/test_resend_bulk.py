@@ -31,7 +31,7 @@ def test_bulk_template_data_is_merged() -> None:
 
 
 def test_lost_batch_is_retried_with_its_key() -> None:
-    """A Resend batch with a lost response is sent again, and delivered once."""
+    """After a lost answer a Resend batch is sent again with its key, and delivered once."""
     sandbox, mail_hub = resend_hub()
     sandbox.fail(Lost())
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])
@@ -44,7 +44,7 @@ def test_lost_batch_is_retried_with_its_key() -> None:
 
 
 def test_refused_message_of_a_bulk() -> None:
-    """In a Resend batch the error of one email affects no other."""
+    """If one email of a Resend batch has an error, the others are still sent."""
     sandbox, mail_hub = resend_hub()
     bulk = BulkMessage(
         base=mail(to=()), recipients=["a@example.com", "refused@example.com", "b@example.com"]
@@ -61,7 +61,7 @@ def test_refused_message_of_a_bulk() -> None:
 
 
 def test_files_of_a_bulk_go_one_by_one() -> None:
-    """Emails of a Resend bulk with files are sent one by one, each with its own key."""
+    """Emails with files in a Resend bulk are sent one by one, each with its own key."""
     sandbox, mail_hub = resend_hub()
     bulk = BulkMessage(
         base=mail(to=(), attachments=[PDF], text="Dear {{name}}"),

@@ -73,7 +73,7 @@ def test_sandbox_is_strict(change: dict[str, Any], name: str) -> None:
     ],
 )
 def test_sandbox_wants_the_right_shape(path: str, body: object, name: str) -> None:
-    """A Resend batch that is not permissive fails as a whole."""
+    """If one email of a strict Resend batch is wrong, the whole batch fails."""
     sandbox, mail_hub = resend_hub()
     with pytest.raises(InvalidRequest) as excinfo:
         mail_hub.manager.call("mail", Request.post(path, json=body))
@@ -110,7 +110,7 @@ def test_strict_batch_that_is_right_is_taken() -> None:
     ],
 )
 def test_key_at_resend_has_maximum_length(headers: dict[str, str], kind: type[Any]) -> None:
-    """A key at Resend has a maximum length, and belongs to one request body."""
+    """A key for Resend has a maximum length, and cannot be reused with another body."""
     _, mail_hub = resend_hub()
     send = partial(mail_hub.manager.call, "mail")
     send(Request.post("/emails", json=USUAL, headers={"Idempotency-Key": "taken"}))

@@ -82,7 +82,7 @@ def test_webhooks_are_signed_and_become_events() -> None:
 def test_each_resend_event_has_its_status(
     table: dict[str, Any], status: EmailStatus, code: str | None, url: str | None
 ) -> None:
-    """Each Resend event has its status, and an unknown one is kept as unknown."""
+    """Each Resend event has its status; an unknown event has the status unknown."""
     webhook = WebhookEvent(vendor="svix", id="e1", type="x", vendor_type="x", payload=table)
     [event] = resend_hub()[1].events("mail", webhook)
 

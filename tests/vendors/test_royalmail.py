@@ -1,4 +1,4 @@
-"""Royal Mail: orders with labels, their search, deletion and error responses."""
+"""Royal Mail: orders with labels, lost orders, deletion and error responses."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_order_has_the_recipient_the_parcel_and_a_mark(shop: Shop) -> None:
 
 
 def test_order_date_is_the_day_of_the_purchase(shop: Shop) -> None:
-    """An order without a date of handing over has today's date, and no planned date."""
+    """An order without a handover date has today's date, and no planned date."""
     shop.buy(parcels=Parcel(weight="0.1"), reference=None)
     [order] = shop.orders()
 
@@ -159,7 +159,7 @@ def test_order_date_is_the_day_of_the_purchase(shop: Shop) -> None:
 
 
 def test_repeat_on_the_next_day_is_the_same_order(shop: Shop) -> None:
-    """A key is repeated on the next day without a second order."""
+    """A purchase repeated with its key on the next day makes no second order."""
     shop.clock.advance(43_200)
     bought = shop.buy()
     shop.clock.advance(43_200)
@@ -170,7 +170,7 @@ def test_repeat_on_the_next_day_is_the_same_order(shop: Shop) -> None:
 
 @pytest.mark.parametrize("service", ["royalmail_sd1_olp", "SD1OLP", "royalmail_sd1olp"])
 def test_service_is_sent_as_royal_mail_code(shop: Shop, service: str) -> None:
-    """A service is sent as Royal Mail's code, and returned as our word."""
+    """A service is sent as Royal Mail's code, and returned under moorage's name."""
     assert "royalmail_sd1_olp" == shop.buy(service=service).service
     assert "SD1OLP" == shop.orders()[0]["postageDetails"]["serviceCode"]
 
@@ -244,7 +244,7 @@ def test_order_that_royal_mail_cannot_take_is_not_sent(
 
 
 def test_longest_reference_is_taken(shop: Shop) -> None:
-    """A reference of 27 characters and the mark have the 40 characters of an order."""
+    """A reference of 27 characters, with the mark added, fills the 40 characters of an order."""
     shop.buy(reference="x" * 27)
 
     assert 40 == len(shop.orders()[0]["orderReference"])
@@ -261,7 +261,7 @@ def test_order_without_a_label_is_deleted(shop: Shop) -> None:
 
 
 def test_refusal_stays_a_refusal_if_its_order_cannot_be_deleted(shop: Shop) -> None:
-    """A failed deletion of an order without a label does not replace the original error."""
+    """If an order without a label cannot be deleted, the original error is raised anyway."""
     shop.sandbox.fail(None, Response(503))
     with pytest.raises(VendorRejected, match="The label could not be generated"):
         shop.buy(recipient=attrs.evolve(THERE, postal_code="00002"))
@@ -270,7 +270,7 @@ def test_refusal_stays_a_refusal_if_its_order_cannot_be_deleted(shop: Shop) -> N
 
 
 def test_lost_label_is_found_by_the_reference_of_its_order(shop: Shop) -> None:
-    """If the answer is lost, the order is searched by its reference, and its label fetched."""
+    """After a lost answer, the order is searched for by its reference, and its label fetched."""
     shop.sandbox.fail(Lost())
     bought = shop.buy(reference="a;b")
     reference = shop.orders()[0]["orderReference"]
@@ -307,7 +307,7 @@ def test_label_that_is_no_pdf_is_not_returned(shop: Shop) -> None:
 
 
 def test_order_may_lack_its_label_and_number(shop: Shop) -> None:
-    """An order of a service without tracking, or without a label in the answer, is bought."""
+    """An order whose answer has no label and no tracking number counts as bought."""
 
     def bare(response: Response) -> Response:
         body = response.json()
@@ -323,7 +323,7 @@ def test_order_may_lack_its_label_and_number(shop: Shop) -> None:
 
 
 def test_number_of_the_package_is_the_tracking_number(shop: Shop) -> None:
-    """If the order has no tracking number, that of its package is returned."""
+    """If an order has no tracking number, its package's number is used."""
 
     def on_the_package(response: Response) -> Response:
         body = response.json()
@@ -351,7 +351,7 @@ def test_deleted_order_is_a_cancelled_shipment(shop: Shop) -> None:
 
 
 def test_other_refusals_are_no_cancellation(shop: Shop) -> None:
-    """An error response other than a missing order is raised, for a look and for a cancellation."""
+    """Reading or cancelling an order raises any error that is not about a missing order."""
     bought = shop.buy()
     for call in (shop.shipping.get_shipment, shop.shipping.cancel):
         shop.sandbox.fail(reply([{"code": "Invalid", "message": "It is wrong."}], 400))
@@ -379,7 +379,7 @@ def test_http_404_without_body_means_that_order_was_deleted(shop: Shop) -> None:
 
 
 def test_empty_list_of_errors_has_no_code(shop: Shop) -> None:
-    """An error response with an empty list is raised without a code."""
+    """An error response whose list of errors is empty raises an error without a code."""
     shop.sandbox.fail(reply([], 400))
     with pytest.raises(InvalidRequest) as caught:
         shop.buy()
@@ -388,6 +388,6 @@ def test_empty_list_of_errors_has_no_code(shop: Shop) -> None:
 
 
 def test_unknown_package_format_is_refused() -> None:
-    """A package format that Royal Mail does not have is refused with the configuration."""
+    """The account refuses a package format that Royal Mail does not have."""
     with pytest.raises(ConnectorError, match="no package format"):
         RoyalMail(package_format="crate")

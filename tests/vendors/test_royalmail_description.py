@@ -1,4 +1,4 @@
-"""Royal Mail's requests and answers have the names of its description.
+"""Royal Mail's requests and answers use only the field names of Royal Mail's API description.
 
 The names are those of the description "ChannelShipper & Royal Mail Public API" 1.0.0.
 """
@@ -69,7 +69,7 @@ ANSWERS: Final[dict[str, Shape]] = {"POST": CREATED, "GET": FOUND, "DELETE": DEL
 
 
 def test_each_name_in_request_or_in_sandbox_answer_is_one_that_royal_mail_knows() -> None:
-    """Each name in a request or in the sandbox's answer is one that Royal Mail knows."""
+    """Each field name in a request or in the sandbox's answer is one that Royal Mail knows."""
     seen: set[str] = set()
     problems: list[str] = []
     for exchange in recorded_exchanges("royalmail"):

@@ -73,7 +73,7 @@ def test_change_is_a_patch_of_the_named_fields() -> None:
 
 
 def test_lists_are_read_and_their_version_is_compared() -> None:
-    """Changing a list keeps its entries' other parts, and requires the version that was read."""
+    """Changing a list keeps other fields of its entries, and sends the version that was read."""
     sandbox = ScimSandbox()
     operations = people(sandbox)
     person = operations.create(ADA)
@@ -128,7 +128,7 @@ def test_account_is_not_replaced_by_an_empty_one(body: dict[str, str]) -> None:
 
 
 def test_type_of_a_phone_that_is_no_text() -> None:
-    """If a phone's type at the server is not a text, it gets the type of the change."""
+    """If the phone's type on the server is not a string, the phone gets the new type."""
     sandbox = ScimSandbox()
     operations = people(sandbox)
     person = operations.create(ADA)
@@ -201,7 +201,7 @@ def test_persons_who_do_not_match_are_left_out_if_server_ignores_filter() -> Non
 
 
 def test_pages_continue_by_their_index() -> None:
-    """The next page begins after the last entry; another list's reference is refused."""
+    """The next page begins after the last entry; the reference of another list is refused."""
     sandbox = ScimSandbox()
     operations = people(sandbox)
     sandbox.fail(reply({"totalResults": 3, "Resources": [{"id": "1", "userName": "a"}]}))
@@ -242,7 +242,7 @@ def test_pages_of_groups() -> None:
     [(Response(404), "HTTP 404"), (reply({"scimType": "noTarget"}, 400), "noTarget")],
 )
 def test_refusal_without_message(answer: Response, words: str) -> None:
-    """An error response without a text has its code, or else its status."""
+    """The error for a response without a text has the server's code or else the HTTP status."""
     sandbox = ScimSandbox()
     sandbox.fail(answer)
     with pytest.raises(VendorRejected, match=words):
@@ -262,7 +262,7 @@ def test_account_with_a_hostile_id_is_unreadable(id_: str) -> None:
 
 
 def test_schemas_of_a_replaced_account() -> None:
-    """A replaced account keeps its schemas, with the schema of the department once."""
+    """A replaced account keeps its schemas; the schema for departments is in it only once."""
     current = {"schemas": ["urn:x"], "userName": "ada"}
     named = {"schemas": ["urn:x", ENTERPRISE], ENTERPRISE: {"costCenter": "7"}}
 

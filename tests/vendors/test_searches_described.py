@@ -63,7 +63,7 @@ class Recorder(SandboxHttpClient):
 
 
 def send(hub: Hub, _: Any, __: str) -> None:
-    """Send a document for signature, with a key."""
+    """Send a document for signature, with an idempotency key."""
     request = SignatureRequest(
         subject="Lease",
         documents=[SignatureDocument(name="Lease.pdf", content=PDF)],
@@ -73,7 +73,7 @@ def send(hub: Hub, _: Any, __: str) -> None:
 
 
 def fulfil(hub: Hub, sandbox: Any, vendor: str) -> None:
-    """Report a parcel of an order, with a key."""
+    """Report a parcel of an order, with an idempotency key."""
     order = Ref(vendor, vendor, sandbox.add_order(1), {"currency": "EUR"})
     parcel = Fulfilment(carrier="DHL", tracking_number="1Z999AA", notify=True)
     hub.shops().fulfil(order, parcel, idempotency_key="k")
@@ -89,7 +89,7 @@ SEARCHES: Final[dict[str, tuple[Callable[[Hub, Any, str], None], str]]] = {
 
 
 def exchanges_with_a_loss(vendor: str, position: int, folder: Path) -> list[Exchange]:
-    """Return an operation's requests if the answer at this position is lost."""
+    """Return an operation's requests and answers when the answer at this position is lost."""
     fixture = fixture_of(vendor, folder)
     kind = vendor_class(vendor)
     names = {field.name for field in attrs.fields(cast("Any", kind))}

@@ -107,7 +107,7 @@ def test_sendgrid_email_with_template_has_no_contents() -> None:
 
 
 def test_sendgrid_refuses_more_than_ten_tags_before_sending() -> None:
-    """SendGrid refuses more than ten tags before sending."""
+    """An email with more than ten tags is refused for SendGrid before sending."""
     with pytest.raises(InvalidData, match="11 tags"):
         _body(mail(tags=[f"t{number}" for number in range(11)]))
 
@@ -164,7 +164,7 @@ def test_bulk_may_be_html_alone() -> None:
 
 
 def test_sandbox_mode_receipt() -> None:
-    """In SendGrid's sandbox mode the receipt says that nothing was sent."""
+    """In SendGrid's sandbox mode, a warning in the receipt says that nothing was sent."""
     sandbox = SendGridSandbox()
     vendor = SendGrid(credentials=sandbox.api_key, sandbox=True)
     receipt = hub(vendor, sandbox).email().send_transactional(mail())
@@ -243,7 +243,7 @@ def test_check_without_a_verdict_is_malformed(answer: dict[str, Any]) -> None:
 
 
 def test_daily_statistics_are_paged() -> None:
-    """SendGrid statistics are requested for all days, and have the contract's names."""
+    """SendGrid's daily statistics are read for all days, under the contract's names."""
     sandbox = SendGridSandbox()
     first = date(2024, 1, 1)
     sandbox.days = [
@@ -304,7 +304,7 @@ def test_errors_have_code_and_text(
     ],
 )
 def test_other_errors_are_classified_by_status(response: Response) -> None:
-    """A SendGrid error without SendGrid's form is classified by its status."""
+    """An error response without SendGrid's usual form is classified by its status."""
     assert None is classify(Request.get("/"), response)
 
 
@@ -379,7 +379,7 @@ def test_message_id_has_no_server_names(result: str, gate: str, id_: str) -> Non
 
 
 def test_emails_that_one_sendgrid_server_dropped_have_different_references() -> None:
-    """Emails that one SendGrid server dropped have different references."""
+    """Emails that the same SendGrid server dropped have different references."""
     mail_hub = hub(sendgrid_vendor(SendGridSandbox()), SendGridSandbox())
     reports = [
         _event(event="dropped", sg_message_id="filter0093p1las1.9128.5717FB8127.0"),
@@ -428,7 +428,7 @@ def test_only_202_is_a_success(status: int) -> None:
 
 
 def test_202_without_an_id() -> None:
-    """A SendGrid 202 without an id gives a warning and a receipt with an id from the key."""
+    """If SendGrid's 202 has no id, the receipt has a warning and an id made from the key."""
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])
@@ -482,7 +482,7 @@ def test_deferred_mail_is_not_permanent() -> None:
 
 
 def test_event_is_of_the_message_that_was_sent() -> None:
-    """A SendGrid event has the id of its email's receipt."""
+    """A SendGrid event has the same id as the receipt of its email."""
     sandbox = SendGridSandbox()
     mail_hub = hub(sendgrid_vendor(sandbox), sandbox)
     receipt = mail_hub.email().send_transactional(mail())
@@ -557,7 +557,7 @@ def test_sandbox_listens_on_a_port() -> None:
 
 
 def test_statistics_are_requested_by_the_day() -> None:
-    """Statistics are requested by day, and each number has the contract's name."""
+    """Statistics are requested by day, and each count has the contract's name."""
     sandbox = SendGridSandbox()
     sandbox.days = [
         {
@@ -593,7 +593,7 @@ def test_statistics_are_requested_by_the_day() -> None:
 
 
 def test_receipts_without_an_id_are_named_by_their_key() -> None:
-    """The id `sandbox` is for a message that was only checked; a missing id comes from the key."""
+    """A message that was only checked has the id `sandbox`; a missing id is made from the key."""
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
     dry = {"sendgrid": {"mail_settings": {"sandbox_mode": {"enable": True}}}}

@@ -1,4 +1,4 @@
-"""Each operation sends each request once, and a repeat with its key sends no write again."""
+"""Each operation sends each request once; repeating it with its key writes nothing again."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class RecordingHttpClient:
 
 
 def as_replayed(result: Any) -> Any:
-    """Return a result, or a list of results, as not replayed, for comparison."""
+    """Return the result or results marked as not replayed, so that they can be compared."""
     if isinstance(result, list):
         return [as_replayed(item.value) for item in result]
     return attrs.evolve(result, replayed=False) if hasattr(result, "replayed") else result
@@ -127,7 +127,7 @@ class RepeatingVendor(ScenarioVendor):
     repeated: list[str] = attrs.field(factory=list)
 
     async def __call__(self, operation: str, *arguments: Any, **named: Any) -> Any:
-        """Call an operation with a key, and call it again unchanged."""
+        """Call an operation with a key twice, and compare requests and results."""
         call = getattr(self.operations, operation)
         self.client.sent.clear()
         if "idempotency_key" not in inspect.signature(call).parameters:

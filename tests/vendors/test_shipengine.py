@@ -155,7 +155,7 @@ def test_options_are_sent() -> None:
 
 
 def test_customs_lines_have_unit_values() -> None:
-    """A customs line whose value cannot be divided evenly is split into two lines."""
+    """A customs line whose value its pieces do not divide evenly is split into two lines."""
     customs = Customs(
         items=[SHIRTS],
         signer="Steve Brule",
@@ -195,7 +195,7 @@ def test_customs_lines_have_unit_values() -> None:
 def test_each_kind_of_contents_has_shipengine_word(
     contents: Contents, word: str, why: str | None
 ) -> None:
-    """Each kind of contents has ShipEngine's word; others are sent with an explanation."""
+    """Contents for which ShipEngine has no word are sent as other, with an explanation."""
     even_contents = attrs.evolve(SHIRTS, quantity=2)
     customs = Customs(items=[even_contents], signer="Steve Brule", contents=contents)
     shipment = shipment_request(attrs.evolve(REQUEST, customs=customs))

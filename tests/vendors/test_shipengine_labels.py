@@ -37,7 +37,7 @@ def _shop() -> SandboxHub:
 
 
 def test_all_carriers_are_asked_unless_some_are_named() -> None:
-    """All connected carriers of ShipEngine give rates, unless the account names some."""
+    """All connected ShipEngine carriers are asked for rates, unless the account names some."""
     listing, carrier_shop = SandboxHub(), SandboxHub(carriers=["se-100"])
     listing.shipping.get_rates(REQUEST)
     carrier_shop.shipping.get_rates(REQUEST)
@@ -152,7 +152,7 @@ def test_label_is_returned_in_another_format_only_if_shipengine_has_it(shop: San
 
 
 def test_shipengine_label_in_unknown_format_has_shipengine_link(shop: SandboxHub) -> None:
-    """A ShipEngine label in an unknown format has ShipEngine's link."""
+    """A ShipEngine label in an unknown format is returned as a link."""
     shipment = shop.buy_label_of_order()
     label = shop.sandbox.labels[shipment.ref.id]
     label |= {"label_format": "svg", "status": "on_ice", "form_download": {"href": "https://f"}}
@@ -185,7 +185,7 @@ def test_label_that_comes_later_is_pending(shop: SandboxHub) -> None:
 
 
 def test_lost_purchase_is_found_by_its_mark(shop: SandboxHub) -> None:
-    """A ShipEngine purchase with a lost response is found by its mark among the labels."""
+    """After a lost answer, a ShipEngine purchase is found by its mark among the labels."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned[shop.buying(rate.ref.id)] = [Lost()]
     result = shop.shipping.create_shipment(rate, idempotency_key="order-1")
@@ -217,7 +217,7 @@ def test_lost_purchase_is_found_by_its_mark(shop: SandboxHub) -> None:
     ids=["none", "unmarked", "odd", "list", "failed"],
 )
 def test_lost_purchase_that_is_not_found_is_unknown(shop: SandboxHub, listed: object) -> None:
-    """A lost ShipEngine purchase that cannot be found has an unknown outcome."""
+    """If a lost ShipEngine purchase is not found, its outcome is unknown."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned[shop.buying(rate.ref.id)] = [Response(503)]
     shop.wire.planned["GET /v1/labels"] = [reply(listed)]
@@ -237,7 +237,7 @@ def test_long_key_is_sent_as_a_digest(shop: SandboxHub) -> None:
 
 
 def test_only_rates_can_be_bought(shop: SandboxHub) -> None:
-    """ShipEngine refuses a reference that is not of a rate before anything is sent."""
+    """For a purchase, a reference that is not a rate's is refused before anything is sent."""
     with pytest.raises(InvalidData):
         shop.shipping.create_shipment("shipengine:shipengine:se-1", idempotency_key="k-1")
     with pytest.raises(VendorRejected) as excinfo:
@@ -248,7 +248,7 @@ def test_only_rates_can_be_bought(shop: SandboxHub) -> None:
 
 
 def test_voiding_shipengine_label_again_reports_it_as_void(shop: SandboxHub) -> None:
-    """Voiding a ShipEngine label again reports it as void; a pending refund is requested."""
+    """A voided ShipEngine label stays void when voided again; a pending refund means CANCELING."""
     shipment = shop.buy_label_of_order()
     first, second = shop.shipping.cancel(shipment.ref), shop.shipping.cancel(shipment.ref)
 

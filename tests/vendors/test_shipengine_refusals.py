@@ -1,4 +1,4 @@
-"""ShipEngine: authentication, error responses and errors, in the sandbox too."""
+"""ShipEngine: authentication, error responses and the sandbox's refusals."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _shop() -> SandboxHub:
 def test_error_codes_come_before_the_status(
     shop: SandboxHub, status: int, error: dict[str, str], kind: type[ConnectorError] | None
 ) -> None:
-    """The code in the body of a ShipEngine error decides its class before the status does."""
+    """A ShipEngine error's class follows from the code in its body, or else from the status."""
     shop.sandbox.fail(reply({"errors": [{**error, "message": "No."}]}, status))
     if kind is None:
         assert TrackingStatus.UNKNOWN is shop.shipping.track("1", "usps").status
@@ -156,7 +156,7 @@ def test_sandbox_is_strict(
 
 @pytest.mark.parametrize("side", ["ship_from", "ship_to"])
 def test_sandbox_refuses_an_address_without_a_name(shop: SandboxHub, side: str) -> None:
-    """ShipEngine needs the name of a person or company; the error names the address."""
+    """ShipEngine requires a person's or company's name; its error says which address lacks it."""
     body = json.loads(json.dumps(GOOD))
     for name in ("name", "company_name"):
         body["shipment"][side].pop(name, None)
@@ -168,7 +168,7 @@ def test_sandbox_refuses_an_address_without_a_name(shop: SandboxHub, side: str) 
 
 
 def test_sandbox_refuses_invalid_requests(shop: SandboxHub) -> None:
-    """The ShipEngine sandbox refuses a missing key, an unknown path and a key sent for a file."""
+    """The sandbox refuses a missing key, an unknown path, and a key sent with a file request."""
     shop.buy_label_of_order()
     [path, *_] = shop.sandbox.contents
     long_request = Request.post("/v1/labels/rates/se-3", json={"custom_field1": "k" * 101})
@@ -183,7 +183,7 @@ def test_sandbox_refuses_invalid_requests(shop: SandboxHub) -> None:
 
 
 def test_sandbox_sells_a_label_without_a_mark(shop: SandboxHub) -> None:
-    """A label bought by another program, without our mark, has no field for it."""
+    """A label that another program bought has no field for moorage's mark."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     response = response_to(shop.sandbox, Request.post(f"/v1/labels/rates/{rate.ref.id}", json={}))
 

@@ -57,7 +57,7 @@ JUNK = [b"{}", b"[]", b"null", b"", b"<html>", b'{"id": {}, "pickup_id": [], "ob
 
 
 class Line(SandboxHttpClient):
-    """A client that lets planned requests fail, by method and path prefix, in order."""
+    """A client that returns planned responses, in order, for given methods and path prefixes."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         super().__init__(sandbox)
@@ -131,13 +131,13 @@ def ref(id: str = "1", account: str = "a") -> Ref:
     ],
 )
 def test_impossible_pickups_are_refused(fields: dict[str, Any], problem: str) -> None:
-    """A pickup without shipments, of several accounts or without a time span is refused."""
+    """A pickup without shipments, for several accounts, or without a time span is refused."""
     with pytest.raises(InvalidData, match=problem):
         attrs.evolve(pickup([ref()]), **fields)
 
 
 def test_pickup_names_each_shipment_once() -> None:
-    """A shipment named twice is picked up once; several shipments need another capability."""
+    """A shipment listed twice is picked up once; several shipments need an extra capability."""
     assert (ref(),) == pickup([ref(), ref()]).shipments
     assert {ShippingCapability.PICKUP} == pickup([ref()]).needs
     assert {ShippingCapability.PICKUP, ShippingCapability.PICKUP_SEVERAL} == (
@@ -146,7 +146,7 @@ def test_pickup_names_each_shipment_once() -> None:
 
 
 def test_service_point_needs_its_capability() -> None:
-    """A shipment to a service point needs a vendor with that capability."""
+    """A shipment to a service point is refused unless the vendor has that capability."""
     request = RateRequest(sender=SHOP, recipient=ADA, parcels=PARCEL, service_point="7")
     assert {ShippingCapability.SERVICE_POINTS} == request.needs
 
@@ -256,7 +256,7 @@ def test_lost_pickup_that_is_not_found_is_unknown(name: str) -> None:
 
 
 def test_lost_pickup_is_not_mistaken_for_one_of_other_labels() -> None:
-    """A lost pickup is not mistaken for one of other labels, or for a cancelled one."""
+    """A pickup of other labels, or a cancelled one, is not mistaken for the lost pickup."""
     shop = SandboxHub("shipengine")
     first, second = shop.buy_label_of_order("1"), shop.buy_label_of_order("2")
     cancelled = shop.schedule(pickup([second]), "a")
@@ -363,7 +363,7 @@ def test_lost_manifest_is_looked_up(shop: SandboxHub) -> None:
 
 
 def test_lost_manifest_that_is_not_found_is_unknown(shop: SandboxHub) -> None:
-    """A lost manifest that cannot be found has an unknown outcome."""
+    """If a lost manifest is not found, its outcome is unknown."""
     refs = [shop.buy_label_of_order("1"), shop.buy_label_of_order("2")]
     shop.manifest(refs[0], key="other")
     searched = "/v2/shipments" if shop.name == "easypost" else MANIFESTS[shop.name]
@@ -440,7 +440,7 @@ def test_service_points_are_read_with_care() -> None:
 
 
 def test_service_points_are_searched_by_address() -> None:
-    """ShipEngine gets the address, its carriers and the limit, but no person's name."""
+    """A search for service points sends the address, carriers and limit, but no person's name."""
     address = Address(name="Ada", line1="1 Near Street", postal_code="1000", country="BE")
     assert {
         "address": {"address_line1": "1 Near Street", "postal_code": "1000", "country_code": "BE"},

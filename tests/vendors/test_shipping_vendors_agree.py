@@ -1,4 +1,4 @@
-"""Each shipping operation has one neutral result that is common to all vendors."""
+"""Each shipping operation has the same vendor-neutral result at all vendors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def _bought_label(lab: Lab) -> Shipment:
 
 
 def _unknown_ref(ref: Ref) -> Ref:
-    """Return a reference in the vendor's form to something that does not exist."""
+    """Return a reference that has the vendor's form, but belongs to nothing that exists."""
     digits = "".join("9" if letter.isdigit() else letter for letter in ref.id)
     return attrs.evolve(ref, id=digits)
 
@@ -51,7 +51,7 @@ async def _delivered_shipment(lab: Lab) -> Shipment:
 
 
 async def purchase(lab: Lab) -> object:
-    """A bought shipment has a number and its label."""
+    """A bought shipment has a tracking number and a label."""
     shipment = await _bought_label(lab)
     formats = [label.format for label in shipment.labels]
     return shipment.state, len(shipment.tracking_numbers), formats
@@ -89,7 +89,7 @@ async def unknown_shipment(lab: Lab) -> object:
 
 
 async def label_of_an_unknown_shipment(lab: Lab) -> object:
-    """A shipment that the vendor does not know has no label."""
+    """A label of a shipment that the vendor does not know is refused."""
     return await lab("get_label", _unknown_ref((await _bought_label(lab)).ref))
 
 
@@ -127,7 +127,7 @@ async def tracking_after_the_cancellation(lab: Lab) -> object:
 
 
 async def label_after_the_cancellation(lab: Lab) -> object:
-    """A cancelled shipment keeps its label."""
+    """After its cancellation a shipment can still return its label."""
     ref = (await _bought_label(lab)).ref
     await lab("cancel", ref)
     return (await lab("get_label", ref)).format

@@ -67,7 +67,7 @@ REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=PARCEL)
 
 
 class Wire(SandboxHttpClient):
-    """An HTTP client that sends requests to the sandbox, or returns planned responses by path."""
+    """An HTTP client that returns a planned response for some paths, else the sandbox's."""
 
     def __init__(self, sandbox: ShippoSandbox) -> None:
         super().__init__(sandbox)
@@ -270,7 +270,7 @@ def test_purchase_is_returned_with_one_label_if_shippo_cannot_list_other_labels(
 
 
 def test_unlisted_parcels_are_cancelled_by_reference(shop: SandboxHub) -> None:
-    """If Shippo cannot list the parcels, the known transaction is cancelled."""
+    """If Shippo cannot list a shipment's parcels, only the known transaction is cancelled."""
     shipment = shop.buy_label_of_order(parcels=[PARCEL, PARCEL])
     shop.wire.planned["GET /transactions"] = [reply({"results": []})]
     shop.shipping.cancel(shipment.ref)
@@ -300,7 +300,7 @@ def test_label_that_comes_later_is_pending(shop: SandboxHub) -> None:
 
 
 def test_label_that_fails_later(shop: SandboxHub) -> None:
-    """A Shippo label that fails later has the state failed, with the reason."""
+    """A Shippo label that is refused after it was pending has the state failed, with the reason."""
     shop.sandbox.slow = True
     shipment = shop.buy_label_of_order()
     shop.sandbox.finish(shipment.ref.id, "ERROR")
@@ -310,7 +310,7 @@ def test_label_that_fails_later(shop: SandboxHub) -> None:
 
 
 def test_new_status_is_kept(shop: SandboxHub) -> None:
-    """An unknown status of Shippo is kept as unknown, with Shippo's name for it."""
+    """An unknown Shippo status becomes the state unknown, beside Shippo's own word."""
     shipment = shop.buy_label_of_order()
     shop.sandbox.transactions[shipment.ref.id] |= {
         "status": "ON_ICE",
@@ -326,7 +326,7 @@ def test_new_status_is_kept(shop: SandboxHub) -> None:
 
 
 def test_lost_purchase_is_found_by_its_mark(shop: SandboxHub) -> None:
-    """A Shippo purchase with a lost response is found by its mark among the transactions."""
+    """After a lost answer, a Shippo purchase is found by its mark among the transactions."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned["POST /transactions"] = [Lost()]
     result = shop.shipping.create_shipment(rate, idempotency_key="order-1")
@@ -337,7 +337,7 @@ def test_lost_purchase_is_found_by_its_mark(shop: SandboxHub) -> None:
 
 
 def test_lost_purchase_that_is_not_found_is_unknown(shop: SandboxHub) -> None:
-    """A lost Shippo purchase that cannot be found has an unknown outcome."""
+    """If a lost Shippo purchase is not found, its outcome is unknown."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned["POST /transactions"] = [Response(503)]
     with pytest.raises(OutcomeUnknown):
@@ -362,7 +362,7 @@ def test_long_key_has_a_short_mark() -> None:
 
 
 def test_only_rates_can_be_bought(shop: SandboxHub) -> None:
-    """Shippo refuses a reference that is not of a rate before anything is sent."""
+    """For a purchase, a reference that is not a rate's is refused before anything is sent."""
     with pytest.raises(InvalidData):
         shop.shipping.create_shipment("shippo:shippo:1", idempotency_key="k-1")
     assert [] == shop.sandbox.requests
@@ -397,7 +397,7 @@ def test_unreadable_rates_become_messages(shop: SandboxHub) -> None:
 def test_wrong_fields_are_named(
     shop: SandboxHub, answer: dict[str, Any], code: str | None, words: str | None
 ) -> None:
-    """The error of a Shippo request with wrong fields names the first of them."""
+    """If Shippo refuses several wrong fields, the error names the first of them."""
     shop.sandbox.fail(reply(answer, 400))
     with pytest.raises(InvalidRequest) as excinfo:
         shop.shipping.get_rates(REQUEST)
@@ -435,7 +435,7 @@ def test_requesting_shippo_refund_again_returns_carrier_decision(
 
 
 def test_refund_of_a_new_kind_is_unknown(shop: SandboxHub) -> None:
-    """An unknown status of a Shippo refund is kept as unknown."""
+    """A Shippo refund with an unknown status has the state unknown."""
     shipment = shop.buy_label_of_order()
     shop.wire.planned["POST /refunds"] = [reply({"status": "PONDERED"}, 201)]
     result = shop.shipping.cancel(shipment.ref)
@@ -455,7 +455,7 @@ def test_unbought_shipment_cannot_be_cancelled(shop: SandboxHub) -> None:
 
 
 def test_shippo_converts_no_labels(shop: SandboxHub) -> None:
-    """Shippo converts no labels; the format of a bare reference is looked up."""
+    """Shippo converts no labels; if a reference lacks the label's format, it is looked up."""
     shipment = shop.buy_label_of_order()
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.get_label(shipment.ref, "zpl")
@@ -545,7 +545,7 @@ def test_country_name_is_no_change(shop: SandboxHub) -> None:
 
 
 def test_address_changes_are_listed(shop: SandboxHub) -> None:
-    """Shippo's corrections of an address are listed; an unchecked address is unknown."""
+    """Shippo's corrections of an address are listed; for an unchecked address it is unknown."""
     valid_result = {"is_valid": True, "messages": []}
     fields = {
         "street1": "2967 Filbert Drive",
@@ -571,7 +571,7 @@ def event(kind: str, **data: Any) -> WebhookEvent:
 
 
 def test_refunded_shippo_label_gives_event(shop: SandboxHub) -> None:
-    """A refunded Shippo label gives an event; an unknown status has no state."""
+    """A refunded Shippo label gives an event; for an unknown status the event has no state."""
     bought_event = event("transaction_updated", object_id="t1", status="REFUNDED")
     (result,) = shop.hub.events("shippo", bought_event)
 

@@ -69,7 +69,7 @@ def parcels_answer(*parts: tuple[str, int], more: bool = False) -> Response:
 
 
 def test_request_of_a_parcel() -> None:
-    """A parcel is sent with its tracking, and with the part of the order that is left."""
+    """A parcel is sent with its tracking and with the order's lines that are not shipped yet."""
     sandbox = ShopifySandbox()
     order = sandbox.add_order(2)
     with hub(sandbox) as shop:
@@ -89,7 +89,7 @@ def test_request_of_a_parcel() -> None:
 
 
 def test_request_of_a_stock() -> None:
-    """A stock change sends the expected quantity, or null, and a new key."""
+    """A stock change sends the expected quantity, or null, and a new idempotency key."""
     sandbox = ShopifySandbox()
     with hub(sandbox, location=LOCATION) as shop:
         item = shop.shops().find_items(SKU).items[0]
@@ -173,7 +173,7 @@ def test_pause_of_a_throttled_request() -> None:
     ],
 )
 def test_parcel_of_all_needs_all_parts(parts: list[tuple[str, int]], more: bool, code: str) -> None:
-    """A parcel of everything is refused if some parts of the order may not be shipped."""
+    """A parcel with everything is refused if parts of the order must not be shipped."""
     sandbox = ShopifySandbox()
     sandbox.fail(parcels_answer(*parts, more=more))
     with hub(sandbox) as shop, pytest.raises(VendorRejected) as excinfo:
@@ -212,7 +212,7 @@ def test_line_that_is_split_over_several_parts_is_shipped_from_each_part_that_is
 
 
 def test_cancellation_that_a_repeat_finds_done() -> None:
-    """If a refused cancellation finds the order cancelled, it counts as done."""
+    """If a refused cancellation finds that the order is already cancelled, it counts as done."""
     sandbox = ShopifySandbox()
     order = sandbox.add_order(1)
     problem = {"code": "INVALID", "field": None, "message": "The order is cancelled."}
@@ -248,7 +248,7 @@ def test_incomplete_order_is_an_error(order: dict[str, Any]) -> None:
 
 
 def test_incomplete_parcels_are_an_error() -> None:
-    """An order without its fulfilments is an error, and no parcel is sent."""
+    """An order that lacks its list of fulfilments is an error, and no parcel is sent."""
     sandbox = ShopifySandbox()
     sandbox.fail(reply({"data": {"order": {"id": "o"}}}))
     with hub(sandbox) as shop, pytest.raises(VendorFailed, match="fulfillments"):
@@ -259,7 +259,7 @@ def test_incomplete_parcels_are_an_error() -> None:
 
 
 def test_failed_fulfilment_is_not_the_same_parcel() -> None:
-    """A parcel is found by its tracking number only if it has the same lines and is active."""
+    """A parcel counts as sent if an active one has its tracking number and the same lines."""
     sandbox = ShopifySandbox()
     order = sandbox.add_order(3)
     line = FulfilledLine(id=order.replace("/Order/", "/LineItem/") + "1", quantity=1)
@@ -276,7 +276,7 @@ def test_failed_fulfilment_is_not_the_same_parcel() -> None:
 
 
 def test_price_has_all_its_decimals() -> None:
-    """A price in dinars is read and sent with three decimals, if that is the shop's currency."""
+    """If a shop's currency is the dinar, prices are read and sent with three decimals."""
     sandbox = ShopifySandbox()
     item = {
         "id": "v",
@@ -315,7 +315,7 @@ def test_page_without_a_list_is_an_error(name: str) -> None:
 
 
 def test_shipped_order_is_not_sent_for_cancellation() -> None:
-    """Cancelling a partly shipped order is refused after a look-up, before it is sent."""
+    """Cancelling a partly shipped order is refused: it is looked up, but nothing is cancelled."""
     sandbox = ShopifySandbox()
     state = {"id": "o", "cancelledAt": None, "displayFulfillmentStatus": "PARTIALLY_FULFILLED"}
     sandbox.fail(reply({"data": {"order": state}}))
@@ -377,7 +377,7 @@ def test_next_page_keeps_the_filter() -> None:
 
 @pytest.mark.parametrize("name", ["", "Harbour", "harbour.myshopify.com", "a/b"])
 def test_shop_is_a_name(name: str) -> None:
-    """A shop's name is the first part of its address."""
+    """A shop's name must be the first part of the shop's host name."""
     with pytest.raises(ConfigurationError, match="not the name of a shop"):
         Shopify(shop=name)
 

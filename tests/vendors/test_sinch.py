@@ -162,7 +162,7 @@ def test_url_path_of_a_message() -> None:
 
 
 def test_sender_may_be_left_to_the_service_plan() -> None:
-    """A message without any sender is left to the default originator of the service plan."""
+    """For a message without a sender, Sinch uses the service plan's default originator."""
     request: Any = Sinch.send.request(
         attrs.evolve(VENDOR, sender=None), SmsMessage(to=TO, text="Hello")
     )
@@ -210,7 +210,7 @@ def test_second_medium_is_refused() -> None:
     ],
 )
 def test_status_of_a_batch(fields: dict[str, Any], status: SmsStatus) -> None:
-    """A Sinch batch is cancelled, scheduled if its time is in the future, or else queued."""
+    """A Sinch batch is cancelled, scheduled if its sending time is ahead, or else queued."""
     receipt = read_batch(**fields)
 
     assert (status, None, REFS.ref("01B")) == (receipt.status, receipt.vendor_status, receipt.ref)
@@ -238,7 +238,7 @@ def test_status_of_a_batch(fields: dict[str, Any], status: SmsStatus) -> None:
 def test_state_in_a_report(
     state: dict[str, Any], status: SmsStatus, error_code: str | None
 ) -> None:
-    """Each state of a delivery report has its meaning, and an unknown one is kept."""
+    """Each state of a delivery report is translated; an unknown state keeps Sinch's word."""
     receipt = read_report(state)
 
     assert (status, state["status"]) == (receipt.status, receipt.vendor_status)
@@ -259,7 +259,7 @@ def test_report_about_several_recipients_has_no_state() -> None:
 
 
 def test_success_without_an_id_is_malformed() -> None:
-    """A success of Sinch without an id is a malformed response."""
+    """A successful Sinch answer that has no id is malformed."""
     with pytest.raises(VendorFailed, match="no id"):
         Sinch.send.read(REFS.ref, reply({"canceled": False}, 201))
     with pytest.raises(VendorFailed, match="no batch_id"):
@@ -318,7 +318,7 @@ def test_delivered_message_stays_delivered_after_cancelling() -> None:
 
 
 def test_validity_is_refused() -> None:
-    """A validity is refused, because Sinch expects a point in time, and repeats would change it."""
+    """A validity is refused: Sinch needs a point in time, which would differ at each repeat."""
     sandbox = SinchSandbox()
     with pytest.raises(UnsupportedByVendor):
         hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi", validity=timedelta(hours=1)))
@@ -383,7 +383,7 @@ def test_errors_are_classified_by_status(
     ],
 )
 def test_words_of_a_refusal(fields: dict[str, str], words: str | None) -> None:
-    """The text of an error response is Sinch's, cut off, or else a default text."""
+    """The error has Sinch's text, cut to a length, or else a default text."""
     error: Any = classify(SEND, reply(fields, 400))
 
     assert fields.get("code") == error.vendor_code
@@ -450,7 +450,7 @@ def test_events_of_a_report() -> None:
 
 
 def test_reports_have_different_ids() -> None:
-    """Each report of a message has its own event id, and a repeated webhook the same."""
+    """Each report of a message has an event id of its own; a repeated webhook has the same id."""
     sandbox = SinchSandbox()
     receipt = hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi"))
     notices = [
@@ -492,7 +492,7 @@ def test_incoming_message_has_its_sender_text_and_time(
 
 
 def test_webhook_of_incoming_message_is_verified_and_read() -> None:
-    """The webhook of an incoming message is verified and read, with its neutral type."""
+    """The webhook of an incoming message is verified, and its event has the neutral type."""
     sandbox = SinchSandbox()
     own_hub = hub(sandbox)
     notice = sandbox.receive(TO, "Yes & no", url="https://a.example/in?shop=1")
@@ -520,7 +520,7 @@ def test_webhook_of_incoming_message_is_verified_and_read() -> None:
     ],
 )
 def test_types_of_webhooks(word: str, kind: str) -> None:
-    """Each state in a webhook has a neutral type, and an unknown state keeps Sinch's."""
+    """Each state in a webhook has a neutral event type; an unknown state keeps Sinch's word."""
     sandbox = SinchSandbox()
     own_hub = hub(sandbox)
     receipt = own_hub.sms().send(SmsMessage(to=TO, text="Hi"))
@@ -533,7 +533,7 @@ def test_types_of_webhooks(word: str, kind: str) -> None:
 
 
 def test_report_about_a_picture() -> None:
-    """A report about a media message has its neutral type too."""
+    """The event of a report about a media message has the neutral type, too."""
     sandbox = SinchSandbox()
     own_hub = hub(sandbox)
     receipt = own_hub.sms().send(SmsMessage(to=TO, text="Hi", media=["https://a.example/1"]))
@@ -562,7 +562,7 @@ def test_changed_signature_is_refused(part: str) -> None:
 
 
 def test_late_webhook_is_accepted_within_a_day() -> None:
-    """A Sinch webhook may be one day old, since Sinch retries that long, but not two."""
+    """Sinch retries webhooks for a day: one that is a day old is accepted, one of two days not."""
     sandbox = SinchSandbox()
     verifier = hub(sandbox).webhooks("texts", secrets=sandbox.webhook_secret)
     now = datetime.now(UTC)
@@ -619,7 +619,7 @@ def test_sandbox_is_strict(change: dict[str, Any]) -> None:
 
 
 def test_report_needs_an_address() -> None:
-    """The sandbox refuses reports without an address to send them to."""
+    """The sandbox refuses to send reports if it has no URL to send them to."""
     sandbox = SinchSandbox()
     message = SmsMessage(to=TO, text="Hi", extra={"sinch": {"delivery_report": "full"}})
     with pytest.raises(VendorRejected, match="URL") as excinfo:
@@ -643,7 +643,7 @@ def test_message_to_a_test_number_fails_as_documented(to: str, kind: type[Connec
 
 
 def test_sandbox_refuses_strangers() -> None:
-    """The Sinch sandbox refuses a wrong token, and another service plan."""
+    """The Sinch sandbox refuses a wrong token and a wrong service plan."""
     sandbox = SinchSandbox()
     own_options = {"service_plan_id": sandbox.service_plan_id, "credentials": sandbox.api_token}
     for change in ({"credentials": "another token"}, {"service_plan_id": "another-plan"}):
@@ -656,7 +656,7 @@ def test_sandbox_refuses_strangers() -> None:
 
 
 def test_sandbox_refuses_invalid_requests() -> None:
-    """The Sinch sandbox refuses unknown paths, other bodies, pages and types of reports."""
+    """The Sinch sandbox refuses unknown paths, malformed bodies, wrong pages and report types."""
     sandbox = SinchSandbox()
     id_ = hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi")).ref.id
     client = SandboxHttpClient(sandbox)

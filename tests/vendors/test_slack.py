@@ -168,7 +168,7 @@ def test_time_of_sending_is_limited(days: int, code: str) -> None:
     ],
 )
 def test_refusals_of_channels(channel: str, kind: type[Any], code: str) -> None:
-    """Each kind of unusable channel is refused with its own code."""
+    """Each reason why a channel cannot be used is refused with its own code."""
     with pytest.raises(kind) as excinfo:
         hub(SlackSandbox()).chat().send(attrs.evolve(HELLO, channel=channel))
     assert (kind, code) == (type(excinfo.value), excinfo.value.vendor_code)
@@ -198,7 +198,7 @@ def test_unknown_code_is_a_refusal_with_slacks_messages() -> None:
 
 
 def test_slack_error_codes_have_these_four_classes() -> None:
-    """Slack's error codes have these four classes, and uncertain codes are failures."""
+    """Slack's error codes have one of four error classes; uncertain codes count as failures."""
     assert {AuthenticationFailed, InvalidRequest, RateLimitExceeded, VendorFailed} == {
         *ERRORS.values()
     }
@@ -285,13 +285,13 @@ def test_message_that_is_too_long_for_slack_is_refused_before_it_is_sent(
 
 
 def test_silent_message_is_refused() -> None:
-    """A silent message is refused, since Slack has none."""
+    """A silent message is refused, since Slack has no silent messages."""
     with pytest.raises(UnsupportedByVendor):
         hub(SlackSandbox()).chat().send(attrs.evolve(HELLO, silent=True))
 
 
 def test_answers_and_special_events() -> None:
-    """A reply has its thread, a bot's message is automatic, and edits give no event."""
+    """A reply's event has its thread, a bot's message is marked as such; edits give no event."""
     sandbox = SlackSandbox()
     team = hub(sandbox)
     verifier = team.webhooks("team", secrets=sandbox.signing_secret)

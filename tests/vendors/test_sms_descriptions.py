@@ -69,7 +69,7 @@ def all_form_fields() -> list[tuple[str, str]]:
 
 
 def test_every_field_is_described() -> None:
-    """Each sent field is in Twilio's description, in Twilio's form."""
+    """Each sent form field is in Twilio's API description, and its value has the described form."""
     sent_fields = all_form_fields()
 
     assert FIELDS.keys() == {name for name, _ in sent_fields}

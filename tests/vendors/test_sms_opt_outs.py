@@ -27,7 +27,7 @@ def hub_of(vendor: str, folder: Path) -> tuple[Any, Any]:
 
 
 def all_numbers(hub: Any) -> list[str]:
-    """Return the numbers of all pages."""
+    """Return the phone numbers on all pages."""
     page = hub.sms().opt_outs()
     numbers = [opt_out.number for opt_out in page.items]
     while page.next is not None:
@@ -37,7 +37,7 @@ def all_numbers(hub: Any) -> list[str]:
 
 
 def test_sns_names_its_actions(tmp_path: Path) -> None:
-    """Each operation uses its SNS action; the action's fields begin with a small letter."""
+    """Each operation calls its SNS action, whose field names begin with a small letter."""
     sandbox, hub = hub_of("amazon_sns", tmp_path)
     sandbox.opted_out = [TO]
     before = [opt_out.number for opt_out in hub.sms().find_opt_outs(TO)]
@@ -53,7 +53,7 @@ def test_sns_names_its_actions(tmp_path: Path) -> None:
 
 
 def test_pages_of_sns(tmp_path: Path) -> None:
-    """Each number of a long list at SNS is on exactly one page."""
+    """Each phone number of a long list at SNS is on exactly one page."""
     sandbox, hub = hub_of("amazon_sns", tmp_path)
     sandbox.opted_out = [f"+1555000{number:04d}" for number in range(201)]
 
@@ -61,7 +61,7 @@ def test_pages_of_sns(tmp_path: Path) -> None:
 
 
 def test_pages_of_bird(tmp_path: Path) -> None:
-    """Each number of a long list at Bird is on exactly one page."""
+    """Each phone number of a long list at Bird is on exactly one page."""
     sandbox, hub = hub_of("bird", tmp_path)
     numbers = [f"+1555000{number:04d}" for number in range(101)]
     sandbox.opt_outs = {(number, SENDER): "keyword_stop" for number in numbers}
@@ -91,7 +91,7 @@ def test_bird_removes_each_sender(tmp_path: Path) -> None:
 
 
 def test_bird_keeps_an_opt_out_by_text_message(tmp_path: Path) -> None:
-    """Bird refuses to remove an opt-out that its owner made by a text message."""
+    """Bird refuses to remove an opt-out that the phone's owner made by text message."""
     sandbox, hub = hub_of("bird", tmp_path)
     sandbox.opt_outs = {(TO, SENDER): "keyword_stop"}
     with pytest.raises(VendorRejected):

@@ -105,7 +105,7 @@ def hub_of(vendor: str, folder: Path, **options: Any) -> tuple[Any, Any]:
 
 
 def content(request: SandboxRequest) -> dict[str, Any]:
-    """Return the fields of a request's form or JSON."""
+    """Return the fields in a request's form or JSON body."""
     if (request.headers.get("content-type") or "").startswith("application/json"):
         fields: dict[str, Any] = json.loads(request.body)
         return fields
@@ -114,7 +114,7 @@ def content(request: SandboxRequest) -> dict[str, Any]:
 
 @pytest.mark.parametrize("vendor, channel", STARTS)
 def test_request_of_a_code(vendor: str, channel: str, tmp_path: Path) -> None:
-    """A code is requested in the vendor's form, by text message or by call."""
+    """The request for a code has the vendor's form, for a text message or a call."""
     sandbox, hub = hub_of(vendor, tmp_path)
     hub.sms().start_verification(VerificationRequest(to=TO, channel=channel))
     [request] = sandbox.requests
@@ -124,7 +124,7 @@ def test_request_of_a_code(vendor: str, channel: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("vendor", CHECKS)
 def test_request_of_a_check(vendor: str, tmp_path: Path) -> None:
-    """A code is checked by its verification's id, or at Bird by the number."""
+    """A code is checked by the verification's id, but at Bird by the phone number."""
     sandbox, hub = hub_of(vendor, tmp_path)
     ref = hub.sms().start_verification(VerificationRequest(to=TO)).ref
     count = len(sandbox.requests)
@@ -183,7 +183,7 @@ def test_bird_approves_only_the_verification_of_the_reference(tmp_path: Path) ->
     ],
 )
 def test_missing_setting_is_named(vendor: str, option: str, tmp_path: Path) -> None:
-    """An account without the setting for codes is refused by its name before sending."""
+    """If an account lacks the setting for codes, the error names it before anything is sent."""
     sandbox, hub = hub_of(vendor, tmp_path, **{option: ...})
     with pytest.raises(ConfigurationError, match=option) as excinfo:
         hub.sms().start_verification(VerificationRequest(to=TO))
@@ -210,7 +210,7 @@ def test_too_many_codes_to_one_number_are_refusal(tmp_path: Path) -> None:
 
 
 def test_vonage_refuses_a_second_code_at_once(tmp_path: Path) -> None:
-    """Vonage refuses a second code to a number, with Vonage's title in the error."""
+    """Vonage refuses a second code to the same number; the error has Vonage's title."""
     sandbox, hub = hub_of("vonage", tmp_path)
     words = "Concurrent verifications to the same number are not allowed"
     sandbox.fail(reply({"title": "Conflict", "detail": words}, 409))
@@ -282,7 +282,7 @@ def test_repeated_code_is_masked(vendor: str, answer: Any, tmp_path: Path) -> No
 def test_entered_text_does_not_change_a_refusal(
     vendor: str, code: str, answer: moorage.Response, status: VerificationStatus, tmp_path: Path
 ) -> None:
-    """An error response is read the same, even if the entered code is part of its text."""
+    """An error response is classified the same if its text contains the entered code."""
     sandbox, hub = hub_of(vendor, tmp_path)
     sandbox.fail(answer)
     ref = moorage.Ref(vendor, vendor, "ID")
@@ -291,7 +291,7 @@ def test_entered_text_does_not_change_a_refusal(
 
 
 def test_repeated_code_is_masked_in_an_outage(tmp_path: Path) -> None:
-    """A code that is repeated in an outage's error is masked too."""
+    """If an outage's response repeats the code, the code is masked in the error too."""
     sandbox, hub = hub_of("twilio", tmp_path)
     sandbox.fail(reply({"message": "No service for 918273"}, 503))
     with pytest.raises(VendorFailed) as excinfo:
@@ -315,7 +315,7 @@ def test_plivo_takes_no_code_for_a_session_that_is_over(tmp_path: Path) -> None:
 
 
 def test_plivo_refusal_of_another_kind_is_an_error(tmp_path: Path) -> None:
-    """Only Plivo's invalid request means a wrong code."""
+    """Only Plivo's error for an invalid request means a wrong code; others are raised."""
     sandbox, hub = hub_of("plivo", tmp_path)
     session = reply({"session_uuid": "ID", "recipient": TO, "status": "in-progress"})
     sandbox.fail(session, reply({"error": "not found"}, 404))

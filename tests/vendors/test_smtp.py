@@ -1,4 +1,4 @@
-"""SMTP: the messages that are written, and the replies of servers."""
+"""SMTP: the messages that moorage writes, and the replies of servers."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_each_kind_of_content_has_its_place_in_mime_tree_of_email(
 
 
 def test_email_of_html_alone_has_no_empty_text_beside_it() -> None:
-    """An email of HTML alone has no empty text beside it; one of files alone has one."""
+    """An email with only HTML has no empty text part; an email with only files has one."""
     written_bytes = mime_bytes(_message(text=None, html="<p>"), SHOP, "<1@example.com>")
     assert b"text/plain" not in written_bytes
     files_alone = _message(text=None, attachments=[_image()])
@@ -147,7 +147,7 @@ def test_parameters_of_an_attachment_are_kept() -> None:
     ids=["subject", "header", "name", "wide-name", "file"],
 )
 def test_line_break_in_encoded_word_is_refused(fields: dict[str, Any]) -> None:
-    """A line break in an encoded word is refused, or stays encoded.
+    """An encoded word that contains a line break is refused, or stays encoded.
 
     Older versions of Python write such a word decoded, so there it is refused.
     """
@@ -171,7 +171,7 @@ def test_line_endings_become_crlf(kind: str) -> None:
 
 
 def test_internationalised_address_is_written_in_utf_8() -> None:
-    """An internationalised address makes the email's headers UTF-8."""
+    """If an address is internationalised, the email's headers are written in UTF-8."""
     message = _message(to="zoë@münchen.example", reply_to="ä@example.com")
     written_bytes = mime_bytes(message, SHOP, "<1@example.com>")
 
@@ -221,7 +221,7 @@ def test_refused_recipients_are_reported() -> None:
 
 
 def test_failures_are_reported_to_the_envelope_sender() -> None:
-    """The sender of the SMTP envelope may differ from the email's."""
+    """The sender of the SMTP envelope may differ from the sender in the email."""
     with SmtpSandbox() as sandbox:
         email = hub(smtp_vendor(sandbox)).email()
         email.send_transactional(_message(envelope_sender="bounces@example.com"))
@@ -255,7 +255,7 @@ def test_internationalised_address_needs_smtputf8() -> None:
     ],
 )
 def test_reply_codes_are_classified(words: str, kind: type[Any], code: str) -> None:
-    """The reply code of an SMTP server decides the error, before and after the email."""
+    """An SMTP server's reply code decides the error, before and after the email is sent."""
     with SmtpSandbox() as sandbox:
         email = hub(smtp_vendor(sandbox)).email()
         sandbox.taken = words
@@ -317,7 +317,7 @@ def test_temporary_refusal_keeps_the_key_free() -> None:
 
 @pytest.mark.parametrize("words", ["554 5.3.2 Closed", "421 4.3.2 Full"])
 def test_refused_greeting_is_reported(words: str) -> None:
-    """An error response instead of the greeting raises an error with the server's text."""
+    """If the server greets with an error, the error that is raised has the server's text."""
     with SmtpSandbox() as sandbox:
         sandbox.greeting = words
         with pytest.raises((VendorRejected, VendorFailed)) as excinfo:
@@ -327,7 +327,7 @@ def test_refused_greeting_is_reported(words: str) -> None:
 
 
 def test_sender_may_be_refused() -> None:
-    """A refused sender raises an error with the server's text."""
+    """If the server refuses the sender, the error has the server's text."""
     with SmtpSandbox() as sandbox:
         email = hub(smtp_vendor(sandbox)).email()
         with pytest.raises(InvalidRequest, match=r"553 5\.1\.8"):
@@ -376,7 +376,7 @@ def test_password_comes_from_the_provider() -> None:
 def test_oauth_token_is_sent_to_smtp_server_in_form_of_google_and_microsoft(
     token: str, arrives: bool
 ) -> None:
-    """An OAuth token is sent to the SMTP server in the form of Google and Microsoft."""
+    """An OAuth token is sent to the SMTP server in the form that Google and Microsoft use."""
     provider = MemoryCredentialProvider()
     provider.rotate("mail", None, OAuthCredentials(access_token=token))
     with SmtpSandbox() as sandbox:
@@ -467,7 +467,7 @@ def test_disconnect_before_the_message_processed_nothing() -> None:
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], path: str) -> None:
-    """An open connection to another machine, an incomplete login or a wrong time is refused."""
+    """Unencrypted remote connections, incomplete logins and wrong times are refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         Smtp(host="mail.example.com", **options)
     assert path == excinfo.value.path
@@ -475,7 +475,7 @@ def test_wrong_options_are_refused(options: dict[str, Any], path: str) -> None:
 
 
 def test_host_may_be_an_address_of_ipv6() -> None:
-    """The host of an SMTP server is a name or IP address, also of IPv6, but no URL."""
+    """The host of an SMTP server is a name or an IPv4 or IPv6 address, but not a URL."""
     assert "2001:db8::25" == Smtp(host="2001:db8::25").host
     with pytest.raises(ConfigurationError, match="not the name or the address"):
         Smtp(host="smtp://mail.example")
@@ -489,7 +489,7 @@ def test_ports_follow_from_how_connections_are_protected() -> None:
 
 
 def test_missing_sender_is_refused() -> None:
-    """An email without a sender, from an account without one, is refused."""
+    """If neither the email nor the account has a sender, the email is refused."""
     with SmtpSandbox() as sandbox, pytest.raises(ConfigurationError, match="no sender") as excinfo:
         hub(smtp_vendor(sandbox)).email().send_transactional(EmailMessage(to="a@b.c", text="x"))
     assert "sender" == excinfo.value.path
@@ -506,7 +506,7 @@ def test_sandbox_refuses_unknown_commands() -> None:
 
 
 def test_minimal_message_is_read() -> None:
-    """The SMTP sandbox reads an email with the fewest possible headers."""
+    """The SMTP sandbox reads an email that has only the necessary headers."""
     result = read_message(b"From: a@b.c\r\nSubject: x\r\n\r\nHi\r\n", ("d@e.f",))
 
     assert ((), ("d@e.f",), None) == (result.to, result.bcc, result.sender_name)

@@ -36,7 +36,7 @@ USER: Final = ("erp", "pässword of the ERP")
 
 
 class Inbox:
-    """Keeps the envelope and the content of each message, and refuses one recipient."""
+    """A server handler that keeps each message with its envelope, and refuses one recipient."""
 
     def __init__(self) -> None:
         self.envelopes: list[Any] = []
@@ -53,7 +53,7 @@ class Inbox:
     async def handle_DATA(  # noqa: N802 - the name of the hook
         self, _server: Any, _session: Any, envelope: Any
     ) -> str:
-        """Keep the message."""
+        """Keep the message and its envelope."""
         self.envelopes.append(envelope)
         return "250 2.0.0 Queued"
 
@@ -66,7 +66,7 @@ def is_known(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data:
 
 @contextmanager
 def server(password: str = USER[1], **options: Any) -> Generator[tuple[Inbox, Email]]:
-    """Yield the inbox of a server that requires TLS and a login, and the email of a hub."""
+    """Yield the inbox of a server with TLS and login, and the email operations of a hub."""
     server_context, client_context = tls_pair()
     inbox = Inbox()
     controller = controllers.Controller(
@@ -131,7 +131,7 @@ def test_email_arrives_after_tls_and_login() -> None:
 
 
 def test_password_outside_ascii_needs_plain() -> None:
-    """A non-ASCII password is not sent to a server without a mechanism for UTF-8."""
+    """A non-ASCII password is not sent to a server that offers no login mechanism for UTF-8."""
     with (
         server(auth_exclude_mechanism=["PLAIN"]) as (inbox, email),
         pytest.raises(ConfigurationError, match="outside ASCII"),
@@ -162,7 +162,7 @@ def test_refused_recipient_is_reported() -> None:
 
 @pytest.mark.parametrize("is_able", [True, False])
 def test_internationalised_address_needs_a_server_with_the_extension(*, is_able: bool) -> None:
-    """An address outside ASCII is sent in UTF-8, if the server announces SMTPUTF8."""
+    """A non-ASCII address is sent in UTF-8, if the server announces SMTPUTF8."""
     with server(enable_SMTPUTF8=is_able) as (inbox, email):
         if is_able:
             email.send_transactional(message(to="zoë@example.com"))

@@ -42,7 +42,7 @@ FILES = [
 
 
 def test_fields_of_a_message() -> None:
-    """Each field of an email has its place in the transmission."""
+    """Each field of an email has its own place in SparkPost's transmission."""
     body = mail_body(
         SparkPost(transactional=False),
         mail(
@@ -110,7 +110,7 @@ def test_fields_of_a_short_message() -> None:
 
 
 def test_fields_of_a_template() -> None:
-    """A template is named, filled with data, and sent from the message's sender."""
+    """A template is sent by name, with its data, from the message's sender."""
     message = mail(
         reply_to="a@example.com",
         template=TemplateRef("welcome", {"total": [1]}),
@@ -168,7 +168,7 @@ def test_long_tag_is_accepted() -> None:
 
 
 def test_missing_sender_is_refused() -> None:
-    """A message without a sender, from an account without one, is refused."""
+    """If neither the message nor the account has a sender, the message is refused."""
     with pytest.raises(ConfigurationError, match="sender"):
         mail_body(SparkPost(), mail(from_=None))
 
@@ -198,7 +198,7 @@ def test_braces_are_not_taken_for_placeholders(text: str) -> None:
 
 
 def test_quotes_in_names_are_escaped() -> None:
-    """A quote or backslash in a name does not end it."""
+    """A quote or backslash inside a display name does not end the name."""
     sandbox, mail_hub = sparkpost_hub()
     people = [EmailAddress("ada@example.com", name='A "B" \\ C'), "bob@example.com"]
     mail_hub.email().send_transactional(mail(to=people))
@@ -267,7 +267,7 @@ def test_refused_recipients_without_a_reason_are_counted() -> None:
 
 
 def test_200_that_accepts_no_recipient_is_refusal() -> None:
-    """A 200 that accepts no recipient raises an error with the first reason."""
+    """A 200 answer that accepts no recipient raises an error with the first reason."""
     sandbox, mail_hub = sparkpost_hub()
     errors = [{"message": "required field is missing", "description": "address", "code": "1400"}]
     counts = {"id": "1", "total_accepted_recipients": 0, "total_rejected_recipients": 1}
@@ -314,7 +314,7 @@ def test_200_that_accepts_no_recipient_is_refusal() -> None:
 def test_sparkpost_error_code_decides_its_class_before_status_does(
     status: int, code: str | None, kind: type[Any]
 ) -> None:
-    """A SparkPost error's code decides its class before the status does, and is kept."""
+    """A SparkPost error's class follows from its code, or else the status; the code is kept."""
     error = {"message": "no", "description": "because"} | ({} if code is None else {"code": code})
     raised: Any = classify(Request.post("/"), reply({"errors": [error]}, status))
 
@@ -367,7 +367,7 @@ def test_spent_limit_of_requests_or_of_messages_raises_rate_limit_exceeded(perso
 
 
 def test_bulk_is_a_transmission_for_each() -> None:
-    """Each recipient of a bulk has a separate transmission with their own values."""
+    """In a bulk, each recipient has a separate transmission with the recipient's own values."""
     sandbox, mail_hub = sparkpost_hub()
     base = mail(to=(), template=TemplateRef("welcome", {"a": 1}), metadata={"m": "0"})
     recipient = BulkRecipient(to="a@example.com", data={"b": {"c": 2}}, metadata={"m": "1"})
@@ -393,7 +393,7 @@ def test_bulk_is_a_transmission_for_each() -> None:
 
 
 def test_lost_answer_of_a_bulk() -> None:
-    """If one answer of a bulk is lost, that recipient's outcome is unknown and not repeated."""
+    """If a bulk loses one recipient's answer, the outcome is unknown and nothing is repeated."""
     sandbox, mail_hub = sparkpost_hub()
     sandbox.fail(Lost())
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])
@@ -420,7 +420,7 @@ def test_each_region_has_its_host(region: str, host: str) -> None:
 
 
 def test_subaccount_is_named_in_header() -> None:
-    """A subaccount is named in a header."""
+    """The number of a subaccount is sent in a request header."""
     sandbox, mail_hub = sparkpost_hub(subaccount="123")
     mail_hub.email().send_transactional(mail())
 
@@ -431,7 +431,7 @@ def test_subaccount_is_named_in_header() -> None:
     "options", [{"region": "asia"}, {"subaccount": "x"}, {"webhook_auth": "none"}]
 )
 def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
-    """An unknown region, subaccount or authentication is an error of the configuration."""
+    """An unknown region, subaccount or authentication raises a configuration error."""
     with pytest.raises(ConfigurationError) as excinfo:
         SparkPost(**options)
 
@@ -457,7 +457,7 @@ def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
 def test_each_result_of_sparkpost_address_check_has_verdict(
     *, email: str, verdict: Verdict, word: str, score: str, reason: str | None
 ) -> None:
-    """Each result of a SparkPost address check has a verdict."""
+    """Each result of SparkPost's address check is translated to a verdict."""
     _, mail_hub = sparkpost_hub()
     check = mail_hub.email().validate_address(email)
 
@@ -469,7 +469,7 @@ def test_each_result_of_sparkpost_address_check_has_verdict(
 
 
 def test_typing_error_has_a_suggestion() -> None:
-    """A misspelt domain has a suggestion, and the address is percent-encoded in the path."""
+    """For a misspelt domain an address is suggested; the URL's path has the address escaped."""
     sandbox, mail_hub = sparkpost_hub()
     check = mail_hub.email().validate_address("info@gmial.example")
     mail_hub.email().validate_address("a/b+c@example.com")
@@ -480,7 +480,7 @@ def test_typing_error_has_a_suggestion() -> None:
 
 
 def test_unknown_words_of_an_address_check() -> None:
-    """An unknown verdict is kept, a missing score is None, and a missing verdict is an error."""
+    """An unknown verdict's word is kept, a missing score is None, a missing verdict is an error."""
     sandbox, mail_hub = sparkpost_hub()
     sandbox.fail(reply({"results": {"result": "lovely"}}), reply({"results": {}}))
     check = mail_hub.email().validate_address("ada@example.com")

@@ -82,7 +82,7 @@ def test_sandbox_is_strict(change: dict[str, Any], status: int, code: str | None
 
 
 def test_sandbox_fills_in_placeholders() -> None:
-    """Placeholders are filled in unless a message turns this off, and escaped in the HTML."""
+    """Placeholders are filled in, with HTML escaped, unless the message turns this off."""
     sandbox, mail_hub = sparkpost_hub()
     body = {
         **USUAL,
@@ -104,7 +104,7 @@ def test_sandbox_fills_in_placeholders() -> None:
     [{"precision": "hour"}, {"from": "2026-03-01T00:01"}, {"to": "2026-03-01"}, {"x": "1"}],
 )
 def test_sandbox_refuses_unknown_periods(change: dict[str, str]) -> None:
-    """The sandbox refuses statistics other than whole days."""
+    """The sandbox refuses statistics for periods that are not whole days."""
     _, mail_hub = sparkpost_hub()
     query = {
         "from": "2026-03-01T00:00",
@@ -121,7 +121,7 @@ def test_sandbox_refuses_unknown_periods(change: dict[str, str]) -> None:
 
 
 def test_sandbox_checks_the_syntax_of_addresses() -> None:
-    """An address without a domain has an invalid syntax."""
+    """The address check reports an address without a domain as invalid in syntax."""
     _, mail_hub = sparkpost_hub()
     path = "/api/v1/recipient-validation/single/nobody"
     answer = mail_hub.manager.call("mail", Request.get(path)).json()

@@ -60,7 +60,7 @@ CLASSES: list[tuple[str, EmailStatus, bool | None]] = [
 
 
 def events_of(group: str, **fields: Any) -> Any:
-    """Return the email events of one item of a batch."""
+    """Return the email events that are read from one item of a webhook batch."""
     item = {"msys": {group: fields}}
     webhook = WebhookEvent(vendor="sparkpost", id="e1", type="x", vendor_type="x", payload=item)
     return sparkpost_hub()[1].events("mail", webhook)
@@ -75,7 +75,7 @@ def test_kinds_of_events(
     code: str | None,
     permanent: bool | None,
 ) -> None:
-    """Each kind of event has its status."""
+    """Each kind of SparkPost event has its status."""
     [event] = events_of("track_event", type=kind, transmission_id="7", **fields)
 
     assert (status, kind, code, permanent) == (
@@ -113,7 +113,7 @@ def test_classes_of_bounces(
     ],
 )
 def test_other_items_give_no_events(payload: object) -> None:
-    """A test, received mail, and an item without a transmission give no events."""
+    """Webhook items for tests, for received mail, or without a transmission give no events."""
     webhook = WebhookEvent(vendor="sparkpost", id="e1", type="x", vendor_type="x", payload=payload)
 
     assert () == sparkpost_hub()[1].events("mail", webhook)
@@ -240,7 +240,7 @@ def test_time_may_be_written_as_text() -> None:
 
 
 def test_test_of_a_webhook_is_valid() -> None:
-    """The test that SparkPost sends when a webhook is made is verified, and is about no email."""
+    """SparkPost's test of a new webhook is verified, although it is about no email."""
     sandbox, mail_hub = sparkpost_hub()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)
     [webhook] = verifier.verify(**sandbox.event_notice(URL, {}).arguments())

@@ -94,7 +94,7 @@ def test_too_long_fields_are_refused(fields: dict[str, Any], field: str) -> None
 
 @pytest.mark.parametrize("customer", [None, Customer(email="a@b.example")], ids=["none", "no id"])
 def test_card_on_file_needs_a_customer(customer: Customer | None) -> None:
-    """A stored card at Square needs its Square customer."""
+    """A charge of a stored card at Square needs the id of the card's customer."""
     with pytest.raises(InvalidData) as excinfo:
         payment_body(Square(), order("ccof:1", customer=customer), autocomplete=True)
 
@@ -238,7 +238,7 @@ def test_pending_direct_debit(shop: SandboxHub, success: bool) -> None:
 
 
 def test_lost_payment_is_settled(shop: SandboxHub) -> None:
-    """A Square payment with a lost response is requested again with its key."""
+    """After a lost answer, a Square payment is requested again with its key."""
     shop.sandbox.fail(Lost())
     declined_charge = order("cnon:card-nonce-declined")
     with pytest.raises(ConnectionFailed):

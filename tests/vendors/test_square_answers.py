@@ -162,7 +162,7 @@ def test_webhook_of_another_url_is_refused(shop: SandboxHub) -> None:
 def test_square_response_without_id_or_state_is_read_as_none(
     reader: Callable[[MakeRef, Answer], object], message: Json
 ) -> None:
-    """A Square response without id or state is read as None."""
+    """If a Square response lacks id or state, its result is None."""
     assert reader(ref, as_answer(message)) is None
 
 
@@ -179,7 +179,7 @@ def payment(**fields: Any) -> Payment:
 
 
 def test_unknown_status_is_kept() -> None:
-    """An unknown status of Square is kept in Square's word, and totals are None."""
+    """An unknown Square status keeps Square's word, and the payment's totals are None."""
     result = payment(status="TELEPORTED", later={"x": 1})
 
     assert (PaymentState.UNKNOWN, "TELEPORTED") == (result.state, result.vendor_state)
@@ -200,7 +200,7 @@ def test_failed_square_payment_without_error_has_reason_other() -> None:
 
 
 def test_tip_is_part_of_the_captured_amount() -> None:
-    """The captured amount of a Square payment includes the tip, and a wallet is named."""
+    """The captured amount of a Square payment includes the tip, and the wallet's name is read."""
     result = payment(
         amount_money={"amount": 90, "currency": "EUR"},
         approved_money={"amount": 90, "currency": "EUR"},
@@ -214,7 +214,7 @@ def test_tip_is_part_of_the_captured_amount() -> None:
 
 
 def test_payout_keeps_its_id_and_unknown_word_of_square() -> None:
-    """A payout keeps its id and an unknown word of Square."""
+    """A payout has Square's id; an unknown status keeps Square's word."""
     payout = payout_of(ref, as_answer({"id": "po-1", "status": "TELEPORTED"}))
     assert payout is not None
     assert (ref("po-1"), PayoutState.UNKNOWN, "TELEPORTED") == (
@@ -225,7 +225,7 @@ def test_payout_keeps_its_id_and_unknown_word_of_square() -> None:
 
 
 def test_dispute_without_a_payment() -> None:
-    """Square disputes and refunds without a payment can be read, and give no events."""
+    """Square disputes and refunds that name no payment can be read, and give no events."""
     dispute = dispute_of(ref, as_answer({"dispute_id": "d", "state": "NEW"}))
     assert dispute is not None
     assert (ref("d"), None, DisputeState.UNKNOWN) == (dispute.ref, dispute.payment, dispute.state)
@@ -272,7 +272,7 @@ FAILED = {"id": "p1", "status": "FAILED", "card_details": {"errors": [{"code": "
     ],
 )
 def test_error_codes_come_before_the_status(answer: Response, kind: type[Exception]) -> None:
-    """The category and code of a Square error decide its class before the status does."""
+    """A Square error's class follows from its category and code, or else from the status."""
     assert kind is type(classify(PAY, answer))
 
 
@@ -295,7 +295,7 @@ def test_other_errors_are_classified_by_status(request_: Request, answer: Respon
 
 
 def test_failure_at_once_is_a_decline() -> None:
-    """A Square payment that was created and failed is a decline with its reference."""
+    """A Square payment that fails when it is created is a decline with its reference."""
     error = classify(PAY, reply({"payment": FAILED}))
 
     assert isinstance(error, PaymentDeclined)

@@ -55,7 +55,7 @@ def test_full_capture_at_square_captures_the_authorised_amount(shop: SandboxHub)
 
 
 def test_partial_capture_changes_the_amount_first(shop: SandboxHub) -> None:
-    """For a partial capture the Square payment is changed to that amount and completed."""
+    """For a partial capture, the Square payment's amount is changed first, then it is completed."""
     authorization = shop.hold()
     key = shop.key()
     for _ in range(2):
@@ -75,7 +75,7 @@ def test_partial_capture_changes_the_amount_first(shop: SandboxHub) -> None:
 
 @pytest.mark.parametrize("lost", [1, 2, 3])
 def test_capture_whose_answer_was_lost_is_done_once(shop: SandboxHub, lost: int) -> None:
-    """A repeated capture happens once at Square, whichever response was lost."""
+    """A Square capture happens once when it is repeated, whichever answer was lost."""
     authorization, key = shop.hold(), shop.key()
     shop.sandbox.fail(*[SlowAnswer(0.0)] * (lost - 1), Lost())
     with pytest.raises(ConnectionFailed) as excinfo:
@@ -116,7 +116,7 @@ def test_another_key_or_amount_does_not_capture_square_payment_again(shop: Sandb
 def test_square_payment_that_was_completed_meanwhile_with_another_amount_is_refused(
     shop: SandboxHub,
 ) -> None:
-    """A Square payment that was completed meanwhile with another amount is refused."""
+    """If a Square payment was completed meanwhile with another amount, the capture is refused."""
     authorization, key = shop.hold(), shop.key()
     shop.sandbox.fail(SlowAnswer(0.0), ConnectionFailed("Nobody is there."))
     with pytest.raises(ConnectionFailed):
@@ -194,7 +194,7 @@ def test_refund_without_an_amount_is_of_the_rest(shop: SandboxHub) -> None:
 
 
 def test_uncaptured_payment_cannot_be_refunded(shop: SandboxHub) -> None:
-    """The error of a rejected refund has Square's own code."""
+    """A refund of an uncaptured payment raises an error with Square's own code."""
     with pytest.raises(VendorRejected) as excinfo:
         shop.refund(shop.hold(), PART)
 
@@ -204,7 +204,7 @@ def test_uncaptured_payment_cannot_be_refunded(shop: SandboxHub) -> None:
 @pytest.mark.parametrize("answer", [{}, [], {"payment": []}, {"payment": {"id": "x"}}], ids=str)
 @pytest.mark.parametrize("verb", ["charge", "void", "refund"])
 def test_malformed_success_is_a_failure(shop: SandboxHub, verb: str, answer: Json) -> None:
-    """A success of Square without the expected fields fails with an unknown outcome."""
+    """If a Square success lacks the expected fields, the call fails and its outcome is unknown."""
     options = (order(),) if verb == "charge" else (shop.hold().ref,)
     if verb == "refund":
         options = (*options, PART)

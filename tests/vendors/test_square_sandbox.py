@@ -74,7 +74,7 @@ def test_sandbox_refuses_invalid_payments(body: object, code: str) -> None:
 
 
 def test_sandbox_refuses_impossible_operations() -> None:
-    """The Square sandbox refuses missing, forbidden and impossible operations."""
+    """The Square sandbox refuses operations that are unknown, forbidden or impossible."""
     sandbox = SquareSandbox()
     held_payment = reply_to(sandbox, "POST", "/v2/payments", paying(autocomplete=False)).json()[
         "payment"
@@ -121,7 +121,7 @@ def test_sandbox_refuses_impossible_operations() -> None:
 
 
 def test_sandbox_repeats_answers_by_key() -> None:
-    """Square repeats the first response to an idempotency key, and refuses other data for it."""
+    """Square repeats its first response to a key, and refuses the key with other data."""
     sandbox = SquareSandbox()
     first, repeated_response = (
         reply_to(sandbox, "POST", "/v2/payments", paying()) for _ in range(2)

@@ -33,7 +33,7 @@ def stripe_request(source: str, **fields: Any) -> StoreRequest:
 
 
 def test_stripe_stores_no_card_token() -> None:
-    """Stripe refuses to store a single-use card token, before anything is sent."""
+    """A request to store a single-use card token at Stripe is refused before sending."""
     with pytest.raises(InvalidData, match="without a payment"):
         setup_body(stripe_request("tok_visa"))
 
@@ -63,7 +63,7 @@ def test_stripe_waits_for_the_bank() -> None:
 
 
 def test_stripe_payment_methods_are_stored_for_a_customer() -> None:
-    """A Stripe method attached to a customer is stored, and a detached one is removed."""
+    """A Stripe method is stored if it belongs to a customer, and removed if it is detached."""
     body = {"id": "pm_1", "type": "card", "customer": "cus_ada"}
     stored = stored_of(ref, Answer(body))
     removed = stored_of(ref, Answer({**body, "customer": None}))
@@ -114,7 +114,7 @@ def test_stored_bank_account_shows_last_digits_of_its_iban() -> None:
     "name, shop", [("adyen", adyen_account.SandboxHub), ("mollie", mollie_account.SandboxHub)]
 )
 def test_removal_needs_the_whole_reference(name: str, shop: Any) -> None:
-    """Removing a means of payment needs the customer's id at some vendors."""
+    """At some vendors, removing a stored payment method needs the customer's id."""
     with pytest.raises(InvalidData) as excinfo:
         shop().payments.remove_means(Ref(name, "main", "1"), idempotency_key="1")
     assert "ref" == excinfo.value.field
@@ -129,7 +129,7 @@ def test_removal_has_an_empty_answer(read: Any) -> None:
 
 
 def test_adyen_lists_only_lists() -> None:
-    """Adyen's stored methods must be a list; a missing list is empty."""
+    """Adyen's stored methods must be a list; if it is missing, the result is empty."""
     shop = adyen_account.SandboxHub()
     shop.sandbox.fail(reply({"storedPaymentMethods": {}}))
 

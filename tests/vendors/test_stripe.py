@@ -58,7 +58,7 @@ def test_charge_needs_a_source(shop: SandboxHub) -> None:
 
 @pytest.mark.parametrize("existing", [b"x" * 2_001, b".."], ids=["long", "step"])
 def test_invalid_id_is_an_unknown_outcome(shop: SandboxHub, existing: bytes) -> None:
-    """A success of Stripe with an invalid id fails with an unknown outcome."""
+    """If a Stripe success has an invalid id, the call fails and its outcome is unknown."""
     body = b'{"id": "%s", "status": "succeeded", "amount": 14990, "currency": "eur"}' % existing
     shop.sandbox.fail(Response(200, {"Content-Type": "application/json"}, body=body))
 
@@ -86,7 +86,7 @@ def test_confirmed_payment_is_complete(shop: SandboxHub) -> None:
 
 
 def test_unconfirmed_payment_fails(shop: SandboxHub) -> None:
-    """A Stripe payment whose buyer fails the bank's authentication is declined."""
+    """If the buyer fails the bank's authentication, a Stripe payment is declined."""
     payment = shop.payments.charge(
         order("pm_card_authenticationRequired"), idempotency_key=shop.key()
     )
@@ -104,7 +104,7 @@ def test_unconfirmed_payment_fails(shop: SandboxHub) -> None:
 
 
 def test_return_from_another_payment(shop: SandboxHub) -> None:
-    """The return from another Stripe payment does not complete this one."""
+    """If a buyer returns from another Stripe payment, this one is not completed."""
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
 
     with pytest.raises(InvalidData):
@@ -128,7 +128,7 @@ def test_intent_is_confirmed_when_it_is_completed(shop: SandboxHub) -> None:
 
 
 def test_off_session_payment_that_needs_the_buyer_is_declined(shop: SandboxHub) -> None:
-    """A Stripe payment without the buyer present that needs authentication is declined."""
+    """A Stripe payment that needs authentication while the buyer is absent is declined."""
     charge = order("pm_card_authenticationRequired", off_session=True)
 
     with pytest.raises(PaymentDeclined) as excinfo:
@@ -219,7 +219,7 @@ def test_reason_that_stripe_does_not_know_is_left_out(shop: SandboxHub) -> None:
 
 
 def test_missing_currency_is_looked_up(shop: SandboxHub) -> None:
-    """The currency of a Stripe reference without one is looked up."""
+    """If a Stripe reference has no currency, the currency is looked up."""
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
     bare_ref = Ref("stripe", "main", payment.ref.id)
 
@@ -245,7 +245,7 @@ def test_payments_are_listed(shop: SandboxHub) -> None:
 
 
 def test_unknown_account_is_refused(shop: SandboxHub) -> None:
-    """A list from an account that is not configured raises an error with its name."""
+    """Listing payments of an account that is not configured raises an error with its name."""
     with pytest.raises(InvalidData) as excinfo:
         shop.payments.payouts(account="other")
 

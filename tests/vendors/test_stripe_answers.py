@@ -49,13 +49,13 @@ def _shop() -> Iterator[SandboxHub]:
 def test_stripe_response_without_id_or_status_is_read_as_none(
     reader: Callable[[MakeRef, Answer], object],
 ) -> None:
-    """A Stripe response without id or status is read as None."""
+    """If a Stripe response lacks id or status, its result is None."""
     assert reader(ref, as_answer({})) is None
     assert reader(ref, as_answer({"id": "x"})) is None
 
 
 def test_payout_keeps_unknown_word_of_stripe() -> None:
-    """A payout keeps an unknown word of Stripe."""
+    """A payout whose status is unknown keeps Stripe's word."""
     payout = payout_of(ref, as_answer({"id": "po_1", "status": "teleported"}))
     assert payout is not None
     assert (ref("po_1"), PayoutState.UNKNOWN, "teleported") == (
@@ -83,7 +83,7 @@ def intent(**fields: Any) -> Payment:
 
 
 def test_unknown_values_are_kept() -> None:
-    """Unknown statuses, actions and declines of Stripe are kept in Stripe's words."""
+    """Unknown statuses, actions and decline codes keep Stripe's words."""
     payment = intent(
         status="teleported",
         next_action={"type": "dance", "dance": {"steps": 3}},
@@ -175,7 +175,7 @@ def test_charge_without_an_intent_is_itself() -> None:
     ],
 )
 def test_status_decides_for_pending_debit(status: str, state: PaymentState) -> None:
-    """The status decides for a pending debit, because Stripe calls it captured."""
+    """A pending debit's state follows from its status, because Stripe calls it captured."""
     charge_object = {"object": "charge", "id": "ch_1", "amount": 14990, "currency": "eur"}
     charge_object |= {
         "captured": True,
@@ -218,7 +218,7 @@ def error_response(status: int, **error: Any) -> Response:
     ],
 )
 def test_error_codes_come_before_the_status(answer: Response, kind: type[Exception]) -> None:
-    """The type and code of a Stripe error decide its class before the status does."""
+    """A Stripe error's class follows from its type and code, or else from the status."""
     assert kind is type(classify(Request.post("/"), answer))
 
 
@@ -258,7 +258,7 @@ def test_stripe_decline_without_payment_has_no_reference(shop: SandboxHub) -> No
 
 
 def test_missing_payment_affects_no_other(shop: SandboxHub) -> None:
-    """Each of several payments to settle has its own result, also if another is missing."""
+    """Each of several payments to settle has its own result, even if another one is missing."""
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
     missing_payment, result = shop.payments.settle(["stripe:main:pi_0", payment.ref])
 

@@ -1,4 +1,4 @@
-"""Stripe's webhooks give the same payment, whatever their order."""
+"""Stripe's webhooks lead to the same payment, whatever order they arrive in."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def failed(data: dict[str, Any]) -> WebhookEvent:
 
 
 def test_events_have_our_reference() -> None:
-    """The event of a Stripe payment whose response was lost has our own reference."""
+    """If a Stripe payment's answer was lost, its event has our own reference for it."""
     _, events = story(given_up)
 
     assert {"INV-1"} == {event.reference for event in events}
@@ -155,7 +155,7 @@ def test_events_in_any_order_give_the_same_payment(
     back: Money,
     data: st.DataObject,
 ) -> None:
-    """Late and repeated Stripe events lead to the same payment in any order."""
+    """Stripe events that are late, repeated or in another order lead to the same payment."""
     payment, events = story(what)
     repeated_events = events + data.draw(st.lists(st.sampled_from(events), max_size=5))
     for event in data.draw(st.permutations(repeated_events)):

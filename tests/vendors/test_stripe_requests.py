@@ -94,7 +94,7 @@ def test_every_field_of_a_charge_is_sent() -> None:
     ],
 )
 def test_payment_source_fields(source: str | None, fields: dict[str, Any]) -> None:
-    """Each kind of token is sent in its own field to Stripe."""
+    """Each kind of payment token is sent to Stripe in its own field."""
     body = intent_body(order(source))
 
     names = ("payment_method", "confirmation_token", "payment_method_data")
@@ -119,7 +119,7 @@ def test_each_request_to_stripe_has_api_version_and_idempotency_key(shop: Sandbo
 
 
 def test_connected_stripe_account_is_named_in_header() -> None:
-    """A connected Stripe account is named in a header; without a key the provider is used."""
+    """A connected Stripe account is sent in a header; without a key the provider is used."""
     service = Stripe(connected="acct_1").services()[""]
 
     assert "acct_1" == service.headers.get("Stripe-Account")

@@ -43,7 +43,7 @@ def form_of(request: Any) -> dict[str, str]:
 
 
 def test_stripe_gets_product() -> None:
-    """Stripe gets a product, and a subscription to it that is paid at once or refused."""
+    """Stripe gets a product and a subscription to it, whose first charge must succeed."""
     shop = SandboxHub(stripe)
     created = shop.subscribe(
         interval=BillingInterval(IntervalUnit.WEEK, 2),
@@ -143,7 +143,7 @@ def test_stripe_item_without_a_field_is_malformed(name: str) -> None:
 
 
 def test_stripe_cancels_at_the_end_of_the_period() -> None:
-    """Stripe gets a flag to cancel later, and a deletion to cancel at once."""
+    """A later cancellation sends Stripe a flag, and an immediate one deletes the subscription."""
     shop = SandboxHub(stripe)
     created = shop.subscribe()
     ending = shop.payments.cancel_subscription(created.ref, at_period_end=True, idempotency_key="2")
@@ -180,7 +180,7 @@ def test_stripe_lists_subscriptions_in_all_states() -> None:
 
 
 def test_stripe_reports_charges_and_the_end() -> None:
-    """Webhooks of Stripe report the first charge, a renewal, a failure, and the end."""
+    """Stripe's webhooks report a subscription's first charge, renewal, failed charge and end."""
     shop = SandboxHub(stripe)
     created = shop.subscribe()
     shop.sandbox.billing.renew(created.ref.id)
@@ -201,7 +201,7 @@ def test_stripe_reports_charges_and_the_end() -> None:
 
 
 def test_stripe_charge_refers_to_a_subscription_in_its_currency() -> None:
-    """An invoice's subscription reference has the invoice's currency."""
+    """The reference from an invoice to its subscription has the invoice's currency."""
     body = Answer(
         {
             "id": "in_1",
@@ -217,7 +217,7 @@ def test_stripe_charge_refers_to_a_subscription_in_its_currency() -> None:
 
 
 def test_stripe_shortens_long_keys_of_both_requests() -> None:
-    """A long key gives Stripe two different keys of 255 characters each."""
+    """A long key gives Stripe two different keys of at most 255 characters each."""
     shop = SandboxHub(stripe)
     shop.payments.create_subscription(shop.request(), idempotency_key="k" * 250)
     keys = [request.headers["idempotency-key"] for request in shop.sandbox.requests[-2:]]
@@ -264,7 +264,7 @@ def test_stripe_subscription_that_ends_much_later_is_charged_before() -> None:
     "recurring", [{}, {"interval": "eon", "interval_count": 1}, {"interval": "day"}]
 )
 def test_stripe_interval_may_be_unknown(recurring: dict[str, Any]) -> None:
-    """An interval in words that moorage does not know is None."""
+    """An interval that Stripe states in words that moorage does not know is None."""
     item = {"price": {"recurring": recurring}}
     body = Answer({"id": "sub_1", "status": "active", "items": {"data": [item]}})
     subscription = subscription_of(ref, body)
@@ -287,7 +287,7 @@ def test_late_stripe_event_has_the_state_of_its_time() -> None:
 
 
 def test_malformed_stripe_events_are_none() -> None:
-    """A subscription without a status, and an invoice without one, give no events."""
+    """A subscription without a status gives no event, and neither does such an invoice."""
     invoice = {
         "id": "in_1",
         "currency": "eur",
@@ -342,7 +342,7 @@ def test_mollie_receives_interval_mandate_day_and_webhook_url() -> None:
 
 
 def test_mollie_change_and_cancellation() -> None:
-    """Mollie receives the new amount, and a deletion."""
+    """Mollie gets the new amount of a changed subscription, and a deletion to cancel it."""
     shop = SandboxHub(mollie)
     created = shop.subscribe()
     shop.payments.change_subscription(created.ref, amount=Money("30", "EUR"), idempotency_key="2")
@@ -406,7 +406,7 @@ def test_mollie_charge_is_not_reported_before_it_is_over() -> None:
     [({"source": "creditcard"}, "source"), ({"interval": BillingInterval("week", 53)}, "interval")],
 )
 def test_mollie_refuses_before_sending(fields: dict[str, Any], field: str) -> None:
-    """For Mollie, a source that is no mandate and an interval over a year are refused."""
+    """For Mollie, a source that is not a mandate, or an interval over a year, is refused unsent."""
     shop = SandboxHub(mollie)
     with pytest.raises(InvalidData) as excinfo:
         shop.subscribe(**fields)
@@ -415,7 +415,7 @@ def test_mollie_refuses_before_sending(fields: dict[str, Any], field: str) -> No
 
 
 def test_mollie_needs_the_complete_reference() -> None:
-    """A reference without the customer is refused before anything is sent."""
+    """A Mollie reference without its customer is refused before anything is sent."""
     shop = SandboxHub(mollie)
     with pytest.raises(InvalidData, match="names no customer"):
         shop.payments.get_subscription(Ref("mollie", "main", "sub_1"))
@@ -455,7 +455,7 @@ def test_mollie_subscription_has_a_state(status: str, state: str) -> None:
     ],
 )
 def test_mollie_intervals_are_read(text: str, interval: BillingInterval | None) -> None:
-    """Mollie's intervals are read, and an unknown one is None."""
+    """Mollie's intervals are translated; an unknown interval becomes None."""
     body = {"id": "sub_1", "customerId": "cst_1", "status": "active", "interval": text}
     subscription = mollie_subscription(ref, Answer(body), FAR)
 
@@ -490,7 +490,7 @@ def test_mollie_subscription_without_customer_is_malformed_response() -> None:
     ],
 )
 def test_wrong_subscription_is_refused(fields: dict[str, Any], field: str) -> None:
-    """A subscription with a wrong field is refused with the name of the field."""
+    """If a field of a subscription is wrong, the error names the field."""
     with pytest.raises(InvalidData) as excinfo:
         SandboxHub(stripe).request(**fields)
     assert field == excinfo.value.field
@@ -500,7 +500,7 @@ def test_wrong_subscription_is_refused(fields: dict[str, Any], field: str) -> No
     "unit, count, field", [("eon", 1, "unit"), ("day", 0, "count"), ("day", 1.5, "count")]
 )
 def test_wrong_interval_is_refused(unit: str, count: Any, field: str) -> None:
-    """An interval in an unknown unit, or of no units, is refused."""
+    """An interval with an unknown unit, or with a count of zero, is refused."""
     with pytest.raises(InvalidData) as excinfo:
         BillingInterval(unit, count)
     assert field == excinfo.value.field
@@ -527,7 +527,7 @@ def test_wrong_change_is_refused(fields: dict[str, Any], field: str) -> None:
 
 
 def test_wrong_cancellation_is_refused() -> None:
-    """Cancelling with a text in place of the flag is refused."""
+    """Cancelling with a string in place of the true-or-false flag is refused."""
     payments: Any = SandboxHub(stripe).payments
     with pytest.raises(InvalidData, match="at_period_end"):
         payments.cancel_subscription(ref("sub_1"), at_period_end="yes", idempotency_key="1")
@@ -547,7 +547,7 @@ def test_wrong_cancellation_is_refused() -> None:
     ],
 )
 def test_stripe_sandbox_refuses_wrong_subscriptions(fields: dict[str, str | None]) -> None:
-    """Stripe's sandbox refuses what Stripe refuses."""
+    """Stripe's sandbox refuses a subscription that Stripe would refuse."""
     shop = SandboxHub(stripe)
     created = shop.subscribe()
     all_fields = {**form_of(shop.sandbox.requests[-1]), **fields}
@@ -577,7 +577,7 @@ def test_stripe_sandbox_refuses_wrong_products_and_items() -> None:
     ],
 )
 def test_mollie_sandbox_refuses_wrong_subscriptions(options: dict[str, Any]) -> None:
-    """Mollie's sandbox refuses what Mollie refuses."""
+    """Mollie's sandbox refuses a subscription that Mollie would refuse."""
     with pytest.raises(InvalidRequest):
         SandboxHub(mollie).subscribe(extra={"mollie": options})
 

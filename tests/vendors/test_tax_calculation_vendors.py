@@ -1,4 +1,4 @@
-"""Each vendor that calculates taxes passes the conformance kit, and all agree."""
+"""Each vendor that calculates taxes passes the conformance kit, and their results agree."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_each_vendor_gives_same_taxes_and_same_errors_for_same_calls(
 
 
 def test_route_calls_the_vendor_with_the_needed_capability() -> None:
-    """Of a route's vendors, the one with the needed capability is called."""
+    """A tax route calls the vendor that has the needed capability."""
     vies, stripe = ViesSandbox(), StripeTaxSandbox()
     configuration = {
         "tax": {"vendor": ["vies", "stripe_tax"]},
@@ -122,7 +122,7 @@ def test_route_calls_the_vendor_with_the_needed_capability() -> None:
 
 
 def test_an_inclusive_sale_names_the_vendors_that_can() -> None:
-    """A vendor without inclusive prices refuses them, and the error names one that has them."""
+    """A vendor without prices that include tax refuses them; the error names one that has them."""
     hub, sandbox = hub_of(taxjar)
     with hub, pytest.raises(UnsupportedByVendor) as excinfo:
         hub.tax().calculate(german_sale(inclusive=True))
@@ -145,7 +145,7 @@ def test_a_route_may_have_any_country() -> None:
 
 
 def test_stripe_reads_all_pages_of_lines() -> None:
-    """Stripe's tax lines are read from all pages, and reversed from all pages."""
+    """Stripe's tax lines are read from all pages, for a calculation and for a reversal."""
     hub, sandbox = hub_of(stripe_tax)
     lines = [TaxLine(id=f"line {number}", amount=dollars("1.00")) for number in range(212)]
     with hub:
@@ -165,7 +165,7 @@ def test_stripe_reads_all_pages_of_lines() -> None:
 
 
 def test_a_page_without_rows_is_refused() -> None:
-    """A page without rows that says that more follow is an error, not an endless loop."""
+    """An empty page that claims that more pages follow is an error, not an endless loop."""
     hub, sandbox = hub_of(stripe_tax)
     lines = [TaxLine(id=str(number), amount=dollars("1.00")) for number in range(11)]
     empty = Response(200, {"Content-Type": "application/json"}, b'{"data": [], "has_more": true}')
@@ -183,7 +183,7 @@ def test_a_page_without_rows_is_refused() -> None:
     ],
 )
 def test_a_key_in_use_at_stripe_has_its_error(answer: Response, kind: type[Exception]) -> None:
-    """Stripe's error about a key is distinguished from its error about a sale."""
+    """A Stripe error about an idempotency key is told apart from one about a sale."""
     hub, sandbox = hub_of(stripe_tax)
     with hub:
         calculation = hub.tax().calculate(sale())
@@ -238,7 +238,7 @@ def test_vendors_know_their_system() -> None:
 
 
 def test_taxjar_calculates_by_the_rules_of_today() -> None:
-    """TaxJar cannot calculate for another day, so such a sale is refused before sending."""
+    """A sale on another day than today is refused unsent, as TaxJar uses only today's rules."""
     hub, sandbox = hub_of(taxjar)
     day = datetime.now(UTC).date() - timedelta(days=9)
     with hub, pytest.raises(InvalidData) as excinfo:
@@ -260,7 +260,7 @@ def test_taxjar_records_no_sale_without_a_region() -> None:
 
 
 def test_an_amount_of_taxjar_is_exact() -> None:
-    """If a line's quantity does not divide its amount, a discount corrects the remainder."""
+    """If a line's quantity does not divide its amount, a discount makes up the difference."""
     hub, sandbox = hub_of(taxjar)
     line = TaxLine(id="1", amount=dollars("100.00"), quantity=7)
     with hub:
@@ -301,7 +301,7 @@ def test_the_repeat_of_a_recorded_sale_is_the_same_record() -> None:
 
 
 def test_a_refund_repeats_the_addresses_of_its_order() -> None:
-    """A refund has the addresses, exemption and tax codes of its order."""
+    """A refund sends the addresses, exemption and tax codes of its order again."""
     hub, sandbox = hub_of(taxjar)
     line = TaxLine(id="1", amount=dollars("10.00"), tax_code="20010")
     with hub:
@@ -344,7 +344,7 @@ def test_a_reference_of_something_else_is_refused() -> None:
 def test_avalara_refuses_text_that_is_too_long_before_sending(
     fields: dict[str, Any], name: str
 ) -> None:
-    """A text that is too long, and a line with the shipment's number, are refused unsent."""
+    """For Avalara, a text that is too long and the line id `shipping` are refused unsent."""
     hub, sandbox = hub_of(avalara)
     with hub, pytest.raises(InvalidData) as excinfo:
         hub.tax().calculate(sale(**fields))
@@ -352,7 +352,7 @@ def test_avalara_refuses_text_that_is_too_long_before_sending(
 
 
 def test_avalara_records_the_whole_tax() -> None:
-    """The first line is recorded with the tax that belongs to no line."""
+    """Tax that belongs to no line is recorded at Avalara with the first line."""
     hub, sandbox = hub_of(avalara)
     with hub:
         calculation = attrs.evolve(hub.tax().calculate(sale()), tax=dollars("1.18"))
@@ -373,7 +373,7 @@ def test_avalara_records_the_whole_tax() -> None:
     ],
 )
 def test_another_document_of_avalara_is_no_record(fields: dict[str, Any]) -> None:
-    """An answer about another document, or with another tax, is an error."""
+    """If Avalara answers about another document, or with another tax, an error is raised."""
     defaults = {"code": "INV-2041", "status": "Committed", "currencyCode": "USD", "totalTax": 1.16}
     hub, sandbox = hub_of(avalara)
     with hub:
@@ -387,7 +387,7 @@ def test_another_document_of_avalara_is_no_record(fields: dict[str, Any]) -> Non
     "fields", [{"type": "ReturnInvoice"}, {"code": "x"}, {"customerVendorCode": None}]
 )
 def test_avalara_reverses_the_invoice_that_it_read(fields: dict[str, Any]) -> None:
-    """The transaction in the tests of Avalara's library can be reversed; a different one cannot."""
+    """Avalara's published test transaction can be reversed, but not one that differs from it."""
     hub, sandbox = hub_of(avalara)
     code = "8f8084cb-d8d4-418a-bdbb-131f7254e09b"
     ref = Ref("avalara", "avalara", code, {"currency": "USD"})
@@ -409,7 +409,7 @@ def test_avalara_reverses_the_invoice_that_it_read(fields: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("fields", [{"account": "a:b"}, {"company": ""}, {"company": "C" * 26}])
 def test_broken_options_of_avalara(fields: dict[str, str]) -> None:
-    """An account id that is not a number, and a wrong company code, are refused."""
+    """An Avalara account id that is not a number, and a wrong company code, are refused."""
     with pytest.raises(ConfigurationError):
         Avalara(**{"account": "1", "company": "DEFAULT", **fields})
 
@@ -423,5 +423,5 @@ def test_broken_options_of_avalara(fields: dict[str, str]) -> None:
     ],
 )
 def test_mode_of_avalara(base_url: str, mode: Mode | None) -> None:
-    """Avalara's URL decides the mode."""
+    """Avalara's URL decides between test and live mode."""
     assert mode == Avalara(account="1", company="DEFAULT", base_url=base_url).mode()

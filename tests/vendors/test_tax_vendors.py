@@ -57,7 +57,7 @@ def test_tax_vendor_conforms_async(check: AsyncCheck, subject: Factory) -> None:
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 def test_vendor_is_reached_over_a_socket(subject: Factory) -> None:
-    """A number is checked over a real connection."""
+    """A VAT number is checked over a real connection."""
     new_subject = subject()
     vendor: Any = new_subject.vendor
     path = vendor.base_url.partition("://")[2].partition("/")[2]
@@ -68,7 +68,7 @@ def test_vendor_is_reached_over_a_socket(subject: Factory) -> None:
 
 
 def open_all(**tax: Any) -> tuple[moorage.Hub, dict[str, Any]]:
-    """Return a hub with the three vendors on one route, and their sandboxes."""
+    """Return a hub with the three VAT number vendors on one route, and their sandboxes."""
     application = HmrcSandbox()
     sandboxes = {"vies": ViesSandbox(), "hmrc": application, "brreg": BrregSandbox()}
     configuration = {
@@ -109,7 +109,7 @@ def test_a_number_without_a_vendor_is_refused_before_sending() -> None:
 
 
 def test_requester_is_refused_for_norwegian_number() -> None:
-    """A requester is refused for a Norwegian number, since there is no proof to get."""
+    """A check of a Norwegian number for a requester is refused, since there is no proof."""
     hub, sandboxes = open_all()
     with hub, pytest.raises(UnsupportedByVendor):
         hub.tax().check_vat_number(NUMBERS["brreg"], requester=NUMBERS["hmrc"])
@@ -130,7 +130,7 @@ def test_routes_match_the_country_of_a_number() -> None:
 
 
 def test_unavailable_member_state_opens_its_own_circuit_only() -> None:
-    """An unavailable member state opens its own circuit only; others are still checked."""
+    """An unavailable member state opens only its own circuit; other states are still checked."""
     vies, clock = ViesSandbox(), VirtualClock()
     vies.unavailable.add("DE")
     with Hub(
@@ -169,7 +169,7 @@ def test_failed_vies_check_is_retried_although_it_is_post() -> None:
     [("DE", "DE000000301"), ("AT", "ATU00000301"), ("NL", "NL000000301B01"), ("XI", "XI000000301")],
 )
 def test_magic_numbers_of_the_sandbox(state: str, number: str) -> None:
-    """The sandbox of VIES answers its magic numbers as an outage in any member state."""
+    """For VIES's magic numbers, the sandbox reports an outage of the member state."""
     with Hub(
         [Account("vies", Vies(), settings={"retry": None})], http=SandboxHttpClient(ViesSandbox())
     ) as hub:
@@ -180,7 +180,7 @@ def test_magic_numbers_of_the_sandbox(state: str, number: str) -> None:
 
 
 def test_hmrc_without_a_consultation_number_is_no_success() -> None:
-    """If HMRC's answer to a requester has no proof, an error is raised."""
+    """If HMRC's answer lacks the proof for the requester, an error is raised."""
     sandbox = HmrcSandbox()
     vendor = Hmrc(client_id=sandbox.client_id, client_secret=sandbox.client_secret)
     with Hub(
@@ -213,7 +213,7 @@ def test_client_id_without_secret_is_refused() -> None:
 
 
 def test_brreg_search_must_agree_that_an_entity_is_unknown() -> None:
-    """After a 404, the search must confirm that the entity does not exist."""
+    """After a 404 an entity counts as unknown only if a search does not find it either."""
     for search in (reply({}), reply({"page": {"totalElements": 1}})):
         sandbox = BrregSandbox()
         sandbox.fail(None, search)
@@ -264,7 +264,7 @@ def test_contradictory_answer_of_vies_is_no_verdict(fields: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("name", ["countryCode", "vatNumber"])
 def test_vies_names_the_field_of_another_number(name: str) -> None:
-    """A VIES answer about another number raises an error that names the different field."""
+    """If VIES answers about another number, the error names the field that differs."""
     for value in ("XX", None):
         sandbox = ViesSandbox()
         sandbox.fail(tax_subjects.vies_answer(**{name: value}))
@@ -306,7 +306,7 @@ def test_url_decides_whether_checks_go_to_hmrc_test_system(url: str, mode: Mode 
 
 
 def test_vies_messages_are_kept_without_numbers() -> None:
-    """A VIES message is kept, without the VAT number in it."""
+    """The error has VIES's message, without the VAT number that is in it."""
     sandbox = ViesSandbox()
     sandbox.fail(tax_subjects.vies_says("VOW-ERR-2600", 400, "FR40303265045 is malformed"))
     with (

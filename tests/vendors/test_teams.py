@@ -33,7 +33,7 @@ PATH = "/powerautomate/automations/direct/workflows"
 
 
 def hub(sandbox: TeamsSandbox, url: str | None = None) -> Hub:
-    """Return a hub with one workflow of Teams."""
+    """Return a hub with one Teams workflow."""
     vendor = Teams(webhook_url=url or sandbox.webhook_url)
     account = Account("team", vendor, settings={"retry": None})
     return Hub([account], http=SandboxHttpClient(sandbox))
@@ -125,7 +125,7 @@ def test_size_is_limited_to_28_kilobytes() -> None:
 
 
 def test_accepted_is_not_sent() -> None:
-    """A message is accepted without a reference, and sent only once per key."""
+    """Teams accepts a message but returns no reference; a repeat with the key sends nothing."""
     sandbox = TeamsSandbox()
     chat = hub(sandbox).chat()
     receipts = [chat.send(HELLO, idempotency_key="k") for _ in range(2)]
@@ -179,7 +179,7 @@ def test_neither_repr_nor_errors_show_signature_in_url() -> None:
 
 
 def test_each_kind_of_teams_refusal_has_its_own_error() -> None:
-    """A wrong signature, a missing workflow and too many messages have their own errors."""
+    """A wrong signature, a missing workflow and too many messages each raise their own error."""
     sandbox = TeamsSandbox()
     with pytest.raises(AuthenticationFailed, match="no valid signature"):
         hub(sandbox, sandbox.webhook_url + "x").chat().send(HELLO)

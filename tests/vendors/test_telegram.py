@@ -119,7 +119,7 @@ def test_paths_and_bodies() -> None:
     ],
 )
 def test_refusals_of_chats(channel: str, kind: type[Any], status: int) -> None:
-    """Each kind of unusable chat is refused with its own status."""
+    """Each reason why a chat cannot be used is refused with its own status."""
     with pytest.raises(kind) as excinfo:
         hub(TelegramSandbox()).chat().send(attrs.evolve(HELLO, channel=channel))
     assert (kind, status) == (type(excinfo.value), excinfo.value.status)
@@ -128,7 +128,7 @@ def test_refusals_of_chats(channel: str, kind: type[Any], status: int) -> None:
 
 
 def test_only_a_rate_limit_asks_for_a_pause() -> None:
-    """A wait is read only from a rate-limit error."""
+    """The time to wait is read only from the error for a rate limit."""
     sandbox = TelegramSandbox()
     body = {"ok": False, "error_code": 400, "description": "No", "parameters": {"retry_after": 5}}
     sandbox.fail(reply(body, 400))
@@ -172,7 +172,7 @@ def test_reference_needs_a_number(id_: str) -> None:
 
 
 def test_edited_message_gives_no_event() -> None:
-    """An edited message gives no event, and a bot's message is automatic."""
+    """An edited message gives no event, and a bot's message is marked as automatic."""
     sandbox = TelegramSandbox()
     team = hub(sandbox)
     verifier = team.webhooks("team", secrets=sandbox.secret_token)
@@ -208,7 +208,7 @@ def test_post_in_a_channel_is_a_message_of_the_channel() -> None:
 
 
 def test_incoming_message_can_be_answered() -> None:
-    """A reply to an event's message is sent to that message."""
+    """A reply to an event's message is sent as a reply to that message."""
     sandbox = TelegramSandbox()
     team = hub(sandbox)
     verifier = team.webhooks("team", secrets=sandbox.secret_token)
@@ -245,14 +245,14 @@ def test_token_comes_from_a_credential_provider() -> None:
 
 
 def test_wrong_token_is_refused() -> None:
-    """A wrong token raises an authentication error that does not show it."""
+    """A wrong token raises an authentication error that does not show the token."""
     with pytest.raises(AuthenticationFailed) as excinfo:
         hub(TelegramSandbox(), credentials="110201543:another-token").chat().send(HELLO)
     assert "another-token" not in f"{excinfo.value!r}{vars(excinfo.value)}"
 
 
 def test_error_of_a_connection_does_not_show_the_token() -> None:
-    """An HTTP client's error that quotes the URL is masked, with its causes."""
+    """If an HTTP client's error quotes the URL, the token is masked in it and in its causes."""
     sandbox = TelegramSandbox()
     url = f"https://api.telegram.org/bot{sandbox.token}/sendMessage"
     quoted_url = url.replace(":", "%3A")
@@ -268,7 +268,7 @@ def test_error_of_a_connection_does_not_show_the_token() -> None:
 
 
 def test_error_that_a_vendor_class_makes_is_masked() -> None:
-    """An error that the vendor's own code raises after a request is masked too."""
+    """The token is also masked in an error that the vendor's own code raises after a request."""
 
     class RecordingTelegram(Telegram):
         async def send(self, wire: Any, message: Any, /, *, key: str | None) -> Any:

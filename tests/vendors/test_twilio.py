@@ -62,7 +62,7 @@ def read_message(refs: Any, response: Response) -> SmsReceipt:
 
 
 def read_number(response: Response) -> NumberCheck:
-    """Return the number look-up that is read from a Twilio response."""
+    """Return the result of a number look-up that is read from a Twilio response."""
     return Twilio.validate_number.read(REFS.ref, response)
 
 
@@ -149,7 +149,7 @@ def test_time_is_sent_in_utc() -> None:
     ],
 )  # fmt: skip
 def test_fields_of_a_read_message(body: dict[str, Any], fields: dict[str, Any]) -> None:
-    """The fields of a Twilio message are read, and unknown statuses are kept."""
+    """The fields of a Twilio message are read; an unknown status keeps Twilio's word."""
     receipt = read_message(REFS, reply({"sid": "SM1"} | body, 201))
 
     assert fields == {name: getattr(receipt, name) for name in fields}
@@ -157,7 +157,7 @@ def test_fields_of_a_read_message(body: dict[str, Any], fields: dict[str, Any]) 
 
 
 def test_success_without_an_id_is_malformed() -> None:
-    """A success of Twilio without a message SID is a malformed response."""
+    """A successful Twilio answer that has no message SID is malformed."""
     with pytest.raises(VendorFailed, match="no sid"):
         read_message(REFS, reply({"status": "queued"}, 201))
 
@@ -220,7 +220,7 @@ def test_twilio_look_up_of_invalid_number_returns_reasons() -> None:
 def test_error_codes_come_before_the_status(
     status: int, code: int | None, kind: type[ConnectorError] | None
 ) -> None:
-    """The code of a Twilio error decides its class before the status does."""
+    """A Twilio error's class follows from its code, or else from the status."""
     words = "To +15005550001 is bad"
     answer = reply({"code": code, "message": words}, status)
     error: Any = classify(Request.get("/"), answer)
@@ -280,7 +280,7 @@ def test_sent_message_cannot_be_cancelled() -> None:
 
 
 def test_twilio_balance_may_have_more_decimals_than_cent() -> None:
-    """A Twilio balance may have more decimals than a cent; one without a currency fails."""
+    """A Twilio balance may have more decimals than a cent; without a currency it is a failure."""
     sandbox = TwilioSandbox()
     sms = texts(sandbox)
 
@@ -338,7 +338,7 @@ def test_outage_is_classified_by_status() -> None:
 
 
 def test_look_up_asks_twilio_for_kind_of_line() -> None:
-    """A look-up asks Twilio for the kind of the line, and for the country of a national number."""
+    """A look-up asks Twilio for the line type, and sends the country of a national number."""
     sandbox = TwilioSandbox()
     texts(sandbox).validate_number("2125551234", country="US")
 
@@ -348,7 +348,7 @@ def test_look_up_asks_twilio_for_kind_of_line() -> None:
 
 
 def test_message_of_media_alone_has_no_text() -> None:
-    """A message with media and no text has no field for a text."""
+    """A message that has media but no text is sent without a text field."""
     message = SmsMessage(to=TO, text="", media=["https://erp.example/a.png"])
 
     assert "Body" not in dict(message_form(VENDOR, message))

@@ -1,4 +1,4 @@
-"""No vendor module treats an unknown word as a success."""
+"""No vendor module reads an unknown status word as a success."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SUCCESSES: Final = {
 
 
 def is_success(node: ast.expr) -> bool:
-    """Return whether an expression is a state that stands for success."""
+    """Return whether an expression names a state that means success."""
     return (
         isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
@@ -47,7 +47,7 @@ def is_success(node: ast.expr) -> bool:
 
 
 def default_success_lines(source: str) -> Iterator[int]:
-    """Yield each line whose default, or both of whose alternatives, is a success."""
+    """Yield each source line with a success as its default, or in both cases of a condition."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Call(func=ast.Attribute(attr="get"), args=[_, default], lineno=line):
@@ -64,7 +64,7 @@ def default_success_lines(source: str) -> Iterator[int]:
     "path", sorted(VENDORS.rglob("*.py")), ids=lambda path: f"{path.relative_to(VENDORS)}"
 )
 def test_unknown_status_never_means_success(path: Path) -> None:
-    """No table's default is a success, and no condition succeeds in both cases."""
+    """No default of a status table is a success, and no condition gives a success in both cases."""
     assert [] == list(default_success_lines(path.read_text("utf-8")))
 
 

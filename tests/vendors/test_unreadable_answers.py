@@ -1,4 +1,4 @@
-"""Responses to a bulk that cannot be read, and responses that may be empty."""
+"""Bulk responses that cannot be read, and responses that may be empty."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ UNREAD: Result[Any] = Result(error=malformed(ANSWER))
 
 
 class Wire:
-    """A stand-in for an account that makes references, as a parser needs."""
+    """A stand-in for the account that makes references for a response parser."""
 
     account = "main"
 
@@ -44,7 +44,7 @@ class Wire:
 
 
 def test_wholly_unreadable_bulk_is_unknown() -> None:
-    """A bulk without any readable result has an unknown outcome."""
+    """If no result of a bulk can be read, its outcome is unknown."""
     with pytest.raises(VendorFailed):
         check_some_readable([UNREAD, UNREAD], ANSWER)
 
@@ -52,7 +52,7 @@ def test_wholly_unreadable_bulk_is_unknown() -> None:
 
 
 def test_entries_without_a_status_are_unknown() -> None:
-    """A bulk at Amazon SES whose entries have no status has an unknown outcome."""
+    """If the entries of an Amazon SES bulk have no status, its outcome is unknown."""
     wire: Any = Wire()
     people = [BulkRecipient(to=f"{name}@example.com") for name in ("ada", "bob")]
     base = EmailMessage(subject="Hello", text="Hello")
@@ -65,7 +65,7 @@ def test_entries_without_a_status_are_unknown() -> None:
 
 
 def test_answer_without_read_fields_is_no_page_or_list() -> None:
-    """If no field is read, a successful answer may be empty or an object, but not HTML."""
+    """A success of which nothing is read may be empty or an object, but not HTML or a list."""
     check_done(Response(202))
     check_done(reply({"id": "tr_1"}))
     with pytest.raises(VendorFailed):
@@ -78,13 +78,13 @@ class ProxyHttpClient(SandboxHttpClient):
     """A sandbox client that answers each write with a proxy's HTML page."""
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Return the sandbox's answer for reads and tokens, and else the HTML page."""
+        """Return an HTML page for each write; return the sandbox's answer for reads and tokens."""
         if request.method.safe or "/token" in url:
             return super().send(request, url, timeouts)
         return Response(200, {"Content-Type": "text/html"}, b"<html>Please sign in.</html>")
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> ScriptedIncoming:
-        """Return the same answer as a stream."""
+        """Return the answer of `send` as a stream."""
         return ScriptedIncoming(self.send(request, url, timeouts))
 
 

@@ -21,7 +21,7 @@ def _shop() -> SandboxHub:
 
 
 def shipment_request(**fields: Any) -> Any:
-    """Return the JSON body that buys a shipment from UPS."""
+    """Return the shipment as it is in the JSON body of a UPS purchase."""
     request = attrs.evolve(REQUEST, **fields)
     body = shipment_body(
         request, OFFER, account="A1B2C3", goods="Merchandise", marked="key-1", day=DAY
@@ -54,7 +54,7 @@ def test_parcel_uses_its_countrys_units() -> None:
 
 
 def test_sender_is_the_shipper() -> None:
-    """For UPS the sender is the shipper, unless returns go elsewhere."""
+    """The sender is UPS's shipper, unless the shipment has another return address."""
     shipment = shipment_request()
     assert {
         "Name": "Acme",
@@ -107,7 +107,7 @@ def test_signatures_and_references_belong_to_packages_in_domestic_ups_shipments(
 
 
 def test_no_options_by_default() -> None:
-    """A UPS shipment without options sends none, and a text that is too long is refused."""
+    """A UPS shipment without options sends none, and a reference that is too long is refused."""
     shipment = shipment_request()
 
     assert "ShipmentServiceOptions" not in shipment
@@ -163,7 +163,7 @@ def test_customs_become_an_invoice() -> None:
 
 
 def test_description_of_goods_has_three_lines_at_most() -> None:
-    """UPS gets three lines of 35 characters about goods, and no more of a longer text."""
+    """UPS gets at most three lines of 35 characters about the goods; the rest is cut off."""
     item = attrs.evolve(CUSTOMS.items[0], description="a" * 35 + "b" * 35 + "c" * 35 + "d")
     shipment = shipment_request(recipient=AWAY, customs=attrs.evolve(CUSTOMS, items=[item]))
     products = shipment["ShipmentServiceOptions"]["InternationalForms"]["Product"]
@@ -172,7 +172,7 @@ def test_description_of_goods_has_three_lines_at_most() -> None:
 
 
 def test_invoice_needs_a_number(shop: SandboxHub) -> None:
-    """A UPS invoice has our reference as its number; only Canada needs the total value too."""
+    """A UPS invoice has our reference as number; the total value is sent only for Canada."""
     german = attrs.evolve(AWAY, country="DE", region=None)
     customs = attrs.evolve(CUSTOMS, invoice_number=None, contents="other", explanation="Exhibition")
     shipment = shipment_request(

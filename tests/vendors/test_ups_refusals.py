@@ -1,4 +1,4 @@
-"""UPS: authentication, error responses and errors, in the sandbox too."""
+"""UPS: authentication, error responses and the sandbox's refusals."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def recover(label: LabelFormat = LabelFormat.PDF, **which: Any) -> Request:
     ],
 )
 def test_sandbox_is_as_strict_as_ups(shop: SandboxHub, query: Request, code: str) -> None:
-    """The UPS sandbox refuses unknown, missing and mistyped fields, and what UPS refuses."""
+    """The UPS sandbox refuses unknown, missing and mistyped fields, and other wrong requests."""
     answer = response_to(shop, query)
 
     assert 400 <= answer.status < 500

@@ -55,7 +55,7 @@ def test_rates_have_the_negotiated_price(shop: SandboxHub) -> None:
 
 
 def test_unreadable_rate_becomes_a_message(shop: SandboxHub) -> None:
-    """A UPS rate with an unreadable price becomes a message; an unknown service is kept."""
+    """A UPS rate with an unreadable price becomes a message; an unknown service keeps its code."""
     rated_shipments = [
         {"Service": {"Code": "03"}, "TotalCharges": {"MonetaryValue": "free"}},
         {
@@ -133,7 +133,7 @@ def test_label_in_pdf_is_recovered_at_once(shop: SandboxHub) -> None:
 
 
 def test_labels_from_purchase_are_kept_if_ups_recovers_no_labels(shop: SandboxHub) -> None:
-    """If UPS recovers no labels, the labels from the purchase are kept."""
+    """If UPS does not return the labels again, those from the purchase are returned."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     results = {
         "ShipmentIdentificationNumber": "1Z1",
@@ -157,7 +157,7 @@ def test_labels_from_purchase_are_kept_if_ups_recovers_no_labels(shop: SandboxHu
 
 @pytest.mark.parametrize("form", ["zpl", "epl", "pdf"])
 def test_lost_purchase_is_found_with_its_label(shop: SandboxHub, form: str) -> None:
-    """A UPS purchase with a lost response is found by its mark, with its label."""
+    """After a lost answer, a UPS purchase is found by its mark, with its label."""
     rate = shop.shipping.get_rates(attrs.evolve(REQUEST, label=form)).rates[0]
     shop.sandbox.fail(Lost())
     result = shop.shipping.create_shipment(rate, idempotency_key="k-1")
@@ -176,7 +176,7 @@ def test_lost_purchase_is_found_with_its_label(shop: SandboxHub, form: str) -> N
 
 @pytest.mark.parametrize("odd", [reply({}), reply({}, 500), reply({"LabelRecoveryResponse": 1})])
 def test_unfound_purchase_is_unknown(shop: SandboxHub, odd: Response) -> None:
-    """A lost UPS purchase that cannot be found has an unknown outcome."""
+    """If a lost UPS purchase is not found, its outcome is unknown."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(Lost(), odd)
     with pytest.raises(OutcomeUnknown):
@@ -239,7 +239,7 @@ def test_void_shipment_has_no_labels(shop: SandboxHub) -> None:
 
 
 def test_unclear_void_is_unknown(shop: SandboxHub) -> None:
-    """A UPS response that does not confirm the void leaves the cancellation unknown."""
+    """If UPS does not confirm a void, the state of the cancellation is unknown."""
     shipment = shop.buy_label_of_order()
     shop.sandbox.fail(reply({"VoidShipmentResponse": {"SummaryResult": {"Status": {"Code": "0"}}}}))
     returned_result = shop.shipping.cancel(shipment.ref)

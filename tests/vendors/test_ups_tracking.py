@@ -19,7 +19,7 @@ def _shop() -> SandboxHub:
 
 
 def test_tracking_events_are_in_order(shop: SandboxHub) -> None:
-    """UPS tracking events are in UTC and in order."""
+    """UPS's tracking events are in UTC and sorted by time."""
     shipment = shop.buy_label_of_order()
     for kind in ("I", "O", "D"):
         shop.sandbox.move(shipment.tracking_numbers[0], kind, "SR")
@@ -64,7 +64,7 @@ def test_ups_tracking_event_without_time_or_place_is_read_as_far_as_possible(
 
 
 def test_only_ups_numbers_are_tracked(shop: SandboxHub) -> None:
-    """Tracking numbers of other carriers are refused before sending, and unknown ones by UPS."""
+    """Another carrier's tracking number is refused unsent; UPS refuses unknown numbers itself."""
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.track("1", "usps")
     assert [] == shop.sandbox.requests
@@ -74,7 +74,7 @@ def test_only_ups_numbers_are_tracked(shop: SandboxHub) -> None:
 
 
 def test_address_changes_are_listed(shop: SandboxHub) -> None:
-    """UPS lists the corrected parts of an address, and says if it is residential."""
+    """UPS's corrections of an address are listed, and whether the address is residential."""
     checked_result = shop.shipping.validate_address(THERE)
 
     assert (AddressVerdict.CORRECTED, ("postal_code",), True) == (
@@ -97,7 +97,7 @@ def test_address_changes_are_listed(shop: SandboxHub) -> None:
 
 
 def test_ambiguous_and_invalid_addresses(shop: SandboxHub) -> None:
-    """An address that is ambiguous for UPS is unknown; one without candidates is invalid."""
+    """An address that UPS finds ambiguous is unknown; one that UPS cannot find is invalid."""
     shop.sandbox.fail(reply({"XAVResponse": {"AmbiguousAddressIndicator": "", "Candidate": [{}]}}))
     checked_result = shop.shipping.validate_address(THERE)
     assert (AddressVerdict.UNKNOWN, None, 1) == (

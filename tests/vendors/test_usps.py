@@ -139,7 +139,7 @@ def _shop() -> Shop:
 
 
 def test_rates_are_of_usual_mail_in_own_packaging(shop: Shop) -> None:
-    """Only rates for parcels in own packaging are returned, not for books or flat envelopes."""
+    """Only rates for parcels in the sender's packaging are returned, not for books or envelopes."""
     result = shop.shipping.get_rates(REQUEST)
     ground, priority, express = result.rates
 
@@ -182,7 +182,7 @@ def test_request_for_rates(shop: Shop) -> None:
 
 
 def test_account_chooses_mail_classes_and_prices() -> None:
-    """An account may offer other mail classes, and have retail prices."""
+    """The account's options choose the mail classes, and between commercial and retail prices."""
     shop = Shop(mail_classes=["LIBRARY_MAIL"], price_type="RETAIL")
     [rate] = shop.shipping.get_rates(REQUEST).rates
 
@@ -197,7 +197,7 @@ def test_account_chooses_mail_classes_and_prices() -> None:
     "signature, code, price", [("anybody", 921, "9.52"), ("adult", 922, "14.97")]
 )
 def test_signature_is_an_extra_service(shop: Shop, signature: str, code: int, price: str) -> None:
-    """A signature is requested with the rates and the label, and its price is included."""
+    """A signature is sent in the requests for rates and label, and its price is included."""
     rates = shop.shipping.get_rates(attrs.evolve(REQUEST, signature=Signature(signature))).rates
     bought = shop.buy(signature=Signature(signature))
 
@@ -234,7 +234,7 @@ def test_rates_that_are_left_out(shop: Shop, answer: Any, text: str) -> None:
 
 
 def test_rate_without_the_signature_is_left_out(shop: Shop) -> None:
-    """If a signature is requested, a rate without one is left out."""
+    """If a signature is requested, rates that include no signature are left out."""
     shop.shipping.get_rates(REQUEST)
     shop.sandbox.fail(reply(_options(extraServices=[{"extraService": "920"}])))
 
@@ -391,7 +391,7 @@ def test_label_is_not_returned_again(shop: Shop) -> None:
 
 
 def test_payment_without_a_token_is_malformed(shop: Shop) -> None:
-    """Without the authorization of a payment no label is bought."""
+    """If USPS gives no payment authorization, no label is bought."""
     shop.shipping.get_rates(REQUEST)
     rate = shop.shipping.get_rates(attrs.evolve(REQUEST, reference="2")).rates[0]
     shop.sandbox.fail(reply({"roles": []}))
@@ -405,7 +405,7 @@ def test_payment_without_a_token_is_malformed(shop: Shop) -> None:
 def test_lost_answer_is_requested_again_for_an_hour(
     shop: Shop, *, seconds: float, is_repeated: bool
 ) -> None:
-    """A purchase whose answer was lost is repeated for an hour; later its outcome is unknown."""
+    """After a lost answer a purchase can be repeated for an hour; then its outcome is unknown."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.payments.add("t")
     shop.sandbox.fail(reply({"paymentAuthorizationToken": "t"}))
@@ -485,7 +485,7 @@ def test_parcels_of_others_are_not_tracked(shop: Shop) -> None:
 
 
 def test_shipment_that_the_tracking_does_not_know(shop: Shop) -> None:
-    """A shipment that the tracking does not know has an unknown state, and keeps its number."""
+    """A shipment that USPS cannot track has an unknown state, and keeps its number."""
     bought = shop.buy()
     shop.sandbox.tracks.clear()
     shipment = shop.shipping.get_shipment(bought.ref)
@@ -588,7 +588,7 @@ def response_to(shop: Shop, request: Request, **headers: str) -> Response:
 
 
 def code_of(response: Response) -> str:
-    """Return USPS's code of an error response."""
+    """Return USPS's error code from an error response."""
     return str(response.json()["error"]["errors"][0]["code"])
 
 
@@ -620,7 +620,7 @@ def test_sandbox_is_strict(
 
 
 def test_sandbox_returns_same_label_for_repeated_key(shop: Shop) -> None:
-    """The sandbox returns the same label for a repeated key, and refuses another request."""
+    """The sandbox returns the same label for a repeated key, and refuses it for another request."""
     shop.buy()
     body, [key] = shop.bodies(LABEL)[0], shop.sandbox.labels
     valid_headers = {**GOOD, "X_Idempotency_Key": key}

@@ -1,4 +1,4 @@
-"""USPS's requests and answers use the field names of a library made from its description.
+"""USPS's requests and answers use the field names of a library made from USPS's description.
 
 The names are those of the classes of apimatic-usps-sdk 1.0.0 (MIT).
 """
@@ -120,7 +120,7 @@ SHAPES: Final[dict[str, tuple[Shape | None, Shape]]] = {
 
 
 def unknown_names(value: Any, shape: Shape, path: str = "") -> Iterator[str]:
-    """Yield the path of each name in a body that a shape does not have."""
+    """Yield the path of each field name in a body that is not among the known names."""
     if isinstance(value, list):
         for item in value:
             yield from unknown_names(item, shape, path)
@@ -133,7 +133,7 @@ def unknown_names(value: Any, shape: Shape, path: str = "") -> Iterator[str]:
 
 
 def test_each_name_in_request_or_in_sandbox_answer_is_one_of_library_classes() -> None:
-    """Each name in a request or in the sandbox's answer is one of the library's classes."""
+    """Each field name in a request or in the sandbox's answer is one of the library's."""
     seen: set[str] = set()
     problems: list[str] = []
     for exchange in recorded_exchanges("usps"):
@@ -153,7 +153,7 @@ def test_each_name_in_request_or_in_sandbox_answer_is_one_of_library_classes() -
 
 
 def test_unknown_names_are_found() -> None:
-    """A name that the library does not have is found at each depth."""
+    """A field name that the library lacks is found at each depth of the body."""
     body = {"roles": [{"roleName": "PAYER", "crid": "1"}], "token": "t"}
 
     assert ["x.roles.crid", "x.token"] == [*unknown_names(body, PAYMENT, "x")]

@@ -9,7 +9,7 @@ from tests.vendors.vendor_tables import TABLES, lines_of, vendors
 
 @pytest.mark.parametrize("vendor", vendors())
 def test_tables_are_those_of_the_vendor(vendor: str) -> None:
-    """A changed word, meaning, path, limit or capability in a vendor's tables is noticed.
+    """If a word, meaning, path, limit or capability in a vendor's tables changes, a test fails.
 
     After a change on purpose, `python -m tests.vendors.vendor_tables` writes the tables anew.
     """
@@ -19,7 +19,7 @@ def test_tables_are_those_of_the_vendor(vendor: str) -> None:
 
 
 def test_every_table_is_of_a_vendor() -> None:
-    """There is exactly one stored list for each vendor."""
+    """There is exactly one stored list of table entries for each vendor."""
     assert {vendor.replace("/", "-") for vendor in vendors()} == {
         path.stem for path in TABLES.glob("*.txt")
     }

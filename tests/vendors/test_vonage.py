@@ -47,7 +47,7 @@ def refused_part(status: str) -> dict[str, str]:
 
 
 def parts(*fields: dict[str, str]) -> Response:
-    """Return a Vonage response with these parts."""
+    """Return a Vonage response with these results of message parts."""
     return reply({"message-count": str(len(fields)), "messages": [*fields]})
 
 
@@ -59,7 +59,7 @@ def hub(sandbox: VonageSandbox) -> Hub:
 
 
 def read_number(response: Response) -> NumberCheck:
-    """Return the number look-up that is read from a Vonage response."""
+    """Return the result of a number look-up that is read from a Vonage response."""
     return Vonage.validate_number.read(REFS.ref, response)
 
 
@@ -138,7 +138,7 @@ def test_partly_refused_message(order: int) -> None:
     ids=["none", "empty", "nameless", "half"],
 )
 def test_parts_without_names_are_malformed(messages: list[dict[str, str]]) -> None:
-    """A part that Vonage accepted without an id has an unknown outcome."""
+    """If Vonage accepts a part without giving an id, the outcome is unknown."""
     answer = parts(*messages)
 
     assert classify(SEND, answer) is None
@@ -207,7 +207,7 @@ def test_other_errors_are_classified_by_status(answer: Response) -> None:
 def test_look_up_is_refused_in_the_body(
     status: int | None, kind: type[ConnectorError] | None
 ) -> None:
-    """The error of a Vonage number look-up is also in the body."""
+    """Vonage reports the error of a number look-up in the body, too."""
     for words in ("status_message", "error_text"):
         error: Any = classify(LOOK_UP, reply({"status": status, words: "447700900000 failed"}))
 
@@ -302,7 +302,7 @@ def test_without_its_own_secret_vonage_account_uses_credential_provider() -> Non
 def test_delivery_receipt_names_its_part(
     word: str, code: str, status: SmsStatus, sent_as: str
 ) -> None:
-    """A delivery receipt names its part, in each form that Vonage sends."""
+    """A delivery receipt has the id of its message part, in each form that Vonage sends."""
     sandbox = VonageSandbox()
     own_hub = hub(sandbox)
     message = SmsMessage(to=TO, text="a" * 161, callback_url=CALLBACK, reference="a=b&c")

@@ -38,12 +38,12 @@ POINT = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8p
 
 
 def subscription(endpoint: str = "https://push.example/s/1", point: str = POINT) -> Any:
-    """Return the subscription of the browser in RFC 8291."""
+    """Return the browser subscription of RFC 8291's example."""
     return BrowserSubscription(endpoint=endpoint, p256dh=point, auth=AUTH)
 
 
 def sent_notifications(key: str | None, *fields: dict[str, Any]) -> list[SandboxRequest]:
-    """Return the requests that send notifications with these fields."""
+    """Send a notification with these fields; return the requests."""
     sandbox = WebPushSandbox()
     recipient = sandbox.recipient()
     vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT)
@@ -83,7 +83,7 @@ def test_requests_have_the_headers_of_rfc_8030() -> None:
 
 
 def test_a_key_belongs_to_its_tenant() -> None:
-    """An idempotency key that two tenants use has a different encryption key for each."""
+    """If two tenants use the same idempotency key, their encryption keys differ."""
     sandbox = WebPushSandbox()
     recipient = sandbox.recipient()
     vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT)
@@ -99,7 +99,7 @@ def test_a_key_belongs_to_its_tenant() -> None:
 
 
 def test_every_endpoint_of_a_push_service_is_known() -> None:
-    """The account may call all named push services, with paths of one to five parts."""
+    """An account may call all known push services, with URL paths of one to five parts."""
     sandbox = WebPushSandbox()
     origins = ("https://push.example", "https://other.example/")
     vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT, push_services=origins)
@@ -194,7 +194,7 @@ def test_timeout_of_a_push_service_is_no_refusal() -> None:
 
 
 def test_invalid_public_key_is_refused() -> None:
-    """A browser's public key that is not on the curve is refused by its field."""
+    """If a browser's public key is not on the curve, the error names its field."""
     point = urlsafe_b64encode(b"\x04" + bytes(64)).rstrip(b"=").decode()
     sandbox = WebPushSandbox()
     recipient = subscription("https://updates.push.services.mozilla.com/wpush/v2/a", point)
@@ -209,7 +209,7 @@ def test_invalid_public_key_is_refused() -> None:
 
 
 def test_large_notification_is_refused() -> None:
-    """A notification of more than a record's bytes is refused before sending."""
+    """A notification that does not fit in one encrypted record is refused before sending."""
     with pytest.raises(InvalidData, match="accepts at most 3993"):
         sent_notifications(None, {"body": "x" * 4_000})
     assert 4_096 >= len(sent_notifications(None, {"body": "x" * 3_960})[0].body)
@@ -227,7 +227,7 @@ def test_keys_of_tools_are_accepted() -> None:
 
 
 def test_subscription_is_read_from_a_browsers_json() -> None:
-    """A subscription is read from its JSON; damaged ones are refused."""
+    """A subscription is read from the browser's JSON; a damaged one is refused."""
     keys = {"p256dh": POINT, "auth": AUTH}
     fields = {"endpoint": "https://push.example/s/1", "expirationTime": None, "keys": keys}
 

@@ -49,7 +49,7 @@ def ref(id_: str) -> Ref:
 
 
 def test_request_of_a_list() -> None:
-    """The list begins a second earlier, in UTC, since WooCommerce excludes the time itself."""
+    """A list of orders begins a second earlier, since WooCommerce excludes the given time."""
     sandbox = WooCommerceSandbox()
     start = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
     with hub(sandbox) as shop:
@@ -65,7 +65,7 @@ def test_request_of_a_list() -> None:
 
 
 def test_pages_of_orders_changed_in_one_second_exclude_those_already_read() -> None:
-    """Pages of orders changed in one second exclude those already read; then time moves on."""
+    """If many orders changed in one second, further pages exclude those that were already read."""
     sandbox = WooCommerceSandbox()
     sandbox.still = True
     ids = [sandbox.add_order(1) for _ in range(3)]
@@ -131,7 +131,7 @@ def test_requests_of_a_parcel() -> None:
 
 @pytest.mark.parametrize("lost", [2, 3])
 def test_note_is_written_once(lost: int) -> None:
-    """A note whose answer was lost is found, and not written again."""
+    """After a lost answer, an order's note is looked up and not written again."""
     sandbox = WooCommerceSandbox()
     order = sandbox.add_order(1)
     sandbox.fail(*([None] * lost), Lost())
@@ -146,7 +146,7 @@ def test_note_is_written_once(lost: int) -> None:
 
 
 def test_note_that_cannot_be_found_is_uncertain() -> None:
-    """If a lost note cannot be found, its outcome is unknown."""
+    """If a note whose answer was lost is not found, the outcome is unknown."""
     sandbox = WooCommerceSandbox()
     order = sandbox.add_order(1)
     sandbox.fail(None, None, None, Lost(), reply([]))
@@ -207,7 +207,7 @@ def test_shop_that_keeps_another_status() -> None:
 
 
 def test_request_of_a_refund() -> None:
-    """A refund is looked up by its key, and sent with amount, reason and key."""
+    """A refund is first looked up by its key, then sent with amount, reason and key."""
     sandbox = WooCommerceSandbox()
     order = sandbox.add_order(2)
     with hub(sandbox) as shop:
@@ -307,7 +307,7 @@ def test_canceled_order_is_not_cancelled_again() -> None:
 
 
 def test_refused_refund_is_uncertain() -> None:
-    """A refund that fails with HTTP 500 may have been paid by the plugin."""
+    """If a refund fails with HTTP 500, its outcome is unknown: a plugin may have paid it."""
     sandbox = WooCommerceSandbox()
     order = sandbox.add_order(1)
     with hub(sandbox) as shop, pytest.raises(OutcomeUnknown):
@@ -316,7 +316,7 @@ def test_refused_refund_is_uncertain() -> None:
 
 
 def test_variation_is_below_its_product() -> None:
-    """A product's variation is changed by its path below the product."""
+    """A product's variation is changed at its URL path below the product."""
     sandbox = WooCommerceSandbox()
     with hub(sandbox) as shop:
         item = shop.shops().find_items("ROPE-20").items[0]
@@ -327,7 +327,7 @@ def test_variation_is_below_its_product() -> None:
 
 
 def test_pages_of_items() -> None:
-    """A page of items that is not the last one names the next one."""
+    """A page of items that is not the last one has a reference to the next page."""
     sandbox = WooCommerceSandbox()
     link = '<https://shop.example/wp-json/wc/v3/products?page=2>; rel="next"'
     item = {"id": 1, "type": "simple", "parent_id": 0, "sku": "A"}
@@ -395,7 +395,7 @@ def test_currency_is_a_code() -> None:
 
 
 def test_keys_are_not_shown() -> None:
-    """The account's repr shows neither part of the key."""
+    """The account's repr shows neither the key nor its secret."""
     vendor = WooCommerce(
         base_url="https://shop.example",
         consumer_key="ck_canary",

@@ -178,7 +178,7 @@ def test_journal_body_has_signs() -> None:
 
 
 def test_requests_name_the_organisation_and_the_key(hub: Hub, sandbox: XeroSandbox) -> None:
-    """A creation is a PUT with the key, the organisation and the price precision."""
+    """A creation is a PUT with the key, the organisation's id and four decimals for prices."""
     contact = hub.accounting().create_contact(Contact(name="Mill Ltd"), idempotency_key="k" * 200)
     request = sandbox.requests[-1]
     assert ("PUT", "/api.xro/2.0/Contacts") == (request.method, request.path)
@@ -271,7 +271,7 @@ def test_lost_answer_of_a_void_is_looked_up(hub: Hub, sandbox: XeroSandbox) -> N
 
 
 def test_contacts_are_searched_page_by_page(hub: Hub, sandbox: XeroSandbox) -> None:
-    """A search reads further pages while they are full, and filters exact matches."""
+    """A search reads the next page after each full page, and keeps only exact matches."""
     for number in range(101):
         id_ = f"c-{number:03d}"
         sandbox.contacts[id_] = {
@@ -378,7 +378,7 @@ def test_record_with_errors_is_refused(name: str, fields: dict[str, Any]) -> Non
     ],
 )
 def test_refusal_text_has_all_problems_of_all_records(body: dict[str, Any], words: str) -> None:
-    """An error response's text has all problems of all records, or else the message or title."""
+    """The error's text has all problems of all records, or else Xero's message or title."""
     assert f"Xero refused: {words}" in str(classify(Request.get("/Contacts"), reply(body, 400)))
 
 
@@ -399,7 +399,7 @@ def test_unknown_state_of_a_journal(hub: Hub, sandbox: XeroSandbox) -> None:
 
 
 def test_rows_without_an_id_are_left_out(hub: Hub, sandbox: XeroSandbox) -> None:
-    """Accounts and taxes without an id are left out; an account without a code has its id."""
+    """Accounts and taxes without an id are left out; an account without a code uses its id."""
     sandbox.fail(reply({"Accounts": [{"Name": "x"}, {"AccountID": UUID, "Status": "ACTIVE"}]}))
     accounts = hub.accounting().accounts()
     assert [(UUID, UUID, None)] == [(item.id, item.name, item.code) for item in accounts]
@@ -427,7 +427,7 @@ def test_changes_of_invoices_and_contacts_give_events(hub: Hub, sandbox: XeroSan
 
 
 def test_intent_to_receive_is_verified_without_events(sandbox: XeroSandbox) -> None:
-    """Xero's signed check of a webhook is accepted, and gives no events."""
+    """Xero's signed test request is accepted, and gives no events."""
     verifier = WebhookVerifier("xero", secrets=sandbox.webhook_key)
     notice = sandbox.check_intent(url="https://erp.example/hooks")
     assert [] == [*verifier.verify(**notice.arguments())]
@@ -437,7 +437,7 @@ def test_intent_to_receive_is_verified_without_events(sandbox: XeroSandbox) -> N
 
 
 def test_refusal_that_is_not_json_has_its_status_as_code(hub: Hub, sandbox: XeroSandbox) -> None:
-    """An error response that is not JSON has its status as the code."""
+    """The error for a response that is not JSON has the HTTP status as its code."""
     sandbox.fail(Response(418, body=b"<html></html>"))
     with pytest.raises(VendorRejected) as excinfo:
         hub.accounting().accounts()
@@ -453,11 +453,11 @@ def test_refusal_that_is_not_json_has_its_status_as_code(hub: Hub, sandbox: Xero
     ],
 )
 def test_incomplete_options_are_refused(options: dict[str, str]) -> None:
-    """A missing organisation id, and a client id without a secret, are refused."""
+    """An account without an organisation id, or with a client id but no secret, is refused."""
     with pytest.raises(ConfigurationError):
         Xero(**options)
 
 
 def test_without_a_client_the_provider_supplies_the_token() -> None:
-    """Without a client id, an account has no OAuth client."""
+    """Without a client id, an account has no OAuth client, and the provider gives the token."""
     assert {} == Xero(tenant_id=TENANT).clients()

@@ -74,7 +74,7 @@ def _assigned_names(body: Iterable[ast.stmt]) -> Iterator[str]:
 
 
 def _lines(path: str, value: object) -> Iterator[str]:
-    """Yield lines for a value that consists of constants."""
+    """Yield a line for each constant in a value."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _lines(f"{path} {_word(key) or repr(key)}", item)
@@ -119,7 +119,7 @@ def _word(value: Any) -> str | None:
 
 
 def main() -> None:
-    """Write the files with the tables of all vendors."""
+    """Write a file of table entries for each vendor."""
     for vendor in vendors():
         path = TABLES / f"{vendor.replace('/', '-')}.txt"
         path.write_text("".join(f"{line}\n" for line in lines_of(vendor)), "utf-8")

@@ -54,7 +54,7 @@ _BODIES: Final = (
 
 
 def mutations(dice: random.Random, sent: SentWebhook) -> SentWebhook:
-    """Return the webhook, damaged once or several times."""
+    """Return the webhook after it was damaged in one or several random ways."""
     for _ in range(dice.choice((1, 1, 1, 2, 5))):
         sent = dice.choice(_WAYS)(dice, sent)
     return sent

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 class Endpoint:
-    """The webhook endpoint that all test servers share, with its last result."""
+    """The webhook endpoint that all test servers share, with the result of its last request."""
 
     def __init__(self) -> None:
         self.receiver = Receiver.of(BY_NAME["github"])
@@ -139,7 +139,7 @@ def flask_view(_: str) -> flask.Response:
 
 
 async def starlette_view(request: Request) -> Response:
-    """A Starlette endpoint, and so a FastAPI one, that receives webhooks."""
+    """A Starlette endpoint that receives webhooks, and that also serves FastAPI."""
     if ENDPOINT.before:
         await ENDPOINT.before(request)
     reply = await ENDPOINT.aanswer(lambda: from_starlette(request, limit=ENDPOINT.limit))

@@ -37,7 +37,7 @@ def curve() -> ec.EllipticCurvePrivateKey:
 
 @functools.cache
 def rsa_key(number: int = 0) -> rsa.RSAPrivateKey:
-    """Return an RSA key, generated once per process, because generating one is slow."""
+    """Return the RSA key with this number, made only once per process because this is slow."""
     del number
     return rsa.generate_private_key(65537, 2048)
 

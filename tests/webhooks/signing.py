@@ -84,7 +84,7 @@ def iso(now: datetime) -> str:
 def over_body(
     header: str, write: Callable[[bytes], str], payload: Callable[[int], object], **more: str
 ) -> Callable[[datetime, int], SentWebhook]:
-    """Return a sender that signs the body, in one header."""
+    """Return a function that makes webhooks with a signature of the body in one header."""
 
     def send(_: datetime, number: int) -> SentWebhook:
         body = as_json(payload(number))
@@ -97,7 +97,7 @@ def over_body(
 
 
 def standard(headers: str, prefix: str = "v1,") -> Callable[[datetime, int], SentWebhook]:
-    """Return a sender that signs as in Standard Webhooks."""
+    """Return a function that makes webhooks signed by the Standard Webhooks rules."""
 
     def send(now: datetime, number: int) -> SentWebhook:
         body = as_json(
@@ -121,7 +121,7 @@ def standard(headers: str, prefix: str = "v1,") -> Callable[[datetime, int], Sen
 def stamping_sender(
     header: str, form: str, payload: Callable[[int], object], separator: str = "."
 ) -> Callable[[datetime, int], SentWebhook]:
-    """Return a sender that puts time and signature into one header, as Stripe does."""
+    """Return a function that makes webhooks with time and signature in one header, as by Stripe."""
 
     def send(now: datetime, number: int) -> SentWebhook:
         body = as_json(payload(number))
@@ -134,7 +134,7 @@ def stamping_sender(
 def versioned_sender(
     header: str, time: str, payload: Callable[[int], object]
 ) -> Callable[[datetime, int], SentWebhook]:
-    """Return a sender that signs with a version prefix, as Slack and Zoom do."""
+    """Return a function that makes webhooks with a version before the signature, as by Slack."""
 
     def send(now: datetime, number: int) -> SentWebhook:
         body = as_json(payload(number))
@@ -145,7 +145,7 @@ def versioned_sender(
 
 
 def twilio(name: str) -> Callable[[datetime, int], SentWebhook]:
-    """Return a sender of Twilio webhooks; they sign the URL and the sorted form."""
+    """Return a function that makes Twilio webhooks, which sign the URL and the sorted form."""
 
     def send(_: datetime, number: int) -> SentWebhook:
         form = {"MessageSid": f"SM{number}", "MessageStatus": "delivered", "From": "+15005550006"}
@@ -163,7 +163,7 @@ def twilio(name: str) -> Callable[[datetime, int], SentWebhook]:
 
 
 def plivo(version: str) -> Callable[[datetime, int], SentWebhook]:
-    """Return a sender of Plivo webhooks; they sign URL, nonce and, in version 3, the form."""
+    """Return a function that makes Plivo webhooks; they sign URL, nonce and, in version 3, form."""
 
     def send(_: datetime, number: int) -> SentWebhook:
         nonce = f"{number:020d}"
@@ -395,7 +395,7 @@ def paypal(now: datetime, number: int) -> SentWebhook:
 
 
 def sns(version: str, **changes: str) -> Callable[[datetime, int], SentWebhook]:
-    """Return a sender of Amazon SNS messages; they sign some fields, one per line."""
+    """Return a function that makes Amazon SNS messages, which sign some fields, one per line."""
 
     def send(now: datetime, number: int) -> SentWebhook:
         message = {
@@ -493,7 +493,7 @@ def plaid(now: datetime, number: int) -> SentWebhook:
 def with_token(
     headers: Mapping[str, str], payload: Callable[[int], object], url: str = URL
 ) -> Callable[[datetime, int], SentWebhook]:
-    """Return a sender whose headers carry a fixed token instead of a signature."""
+    """Return a function that makes webhooks with a fixed token in place of a signature."""
     return lambda _, number: SentWebhook(
         headers={**headers}, body=as_json(payload(number)), url=url
     )

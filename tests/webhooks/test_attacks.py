@@ -111,7 +111,7 @@ def test_line_break_or_unusual_space_in_webhook_signature_makes_it_invalid(space
 
 
 def test_white_space_between_marks_changes_nothing() -> None:
-    """Blanks between a signature header's parts are not signed, and make no new delivery."""
+    """Blanks between the parts of a signature header do not make a replay a new delivery."""
     receiver = Receiver.of(STRIPE, replay_guard=True)
     sent_request = STRIPE.send(NOW, 1)
     receiver.done(receiver.verify(sent_request))

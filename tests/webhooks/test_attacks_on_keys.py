@@ -58,7 +58,7 @@ def forged_token(header: dict[str, Any], sign: Any) -> str:
     ids=str,
 )
 def test_a_token_that_brings_its_own_key(more: dict[str, Any]) -> None:
-    """Keys, key addresses, key names and algorithms in a webhook's own token are not used."""
+    """A verifier ignores keys, key addresses and algorithms that a webhook's own token states."""
     numbers = keys.curve().public_key().public_numbers()
     public = keys.jwk(keys.curve()).encode()
     ways = (

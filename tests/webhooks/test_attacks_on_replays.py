@@ -64,7 +64,7 @@ def test_message_that_amazon_sns_signed_for_another_customer_topic_is_refused(hi
 
 
 def test_other_splits_of_adyen_colon_joined_signed_text_count_as_same_event() -> None:
-    """Other splits of Adyen's colon-joined signed text count as the same event."""
+    """Adyen items whose fields differ, but whose joined signed text is equal, are one event."""
     receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True)
     reference = str(adyen_item(1)["pspReference"])
     content = f"{reference}::TestMerchant:INV-7:INV-8:1130:EUR:AUTHORISATION:true"
@@ -126,7 +126,7 @@ def test_forged_item_anywhere_in_batch_of_webhook_events_makes_whole_batch_inval
 
 
 def test_only_last_one_counts_if_field_occurs_twice_in_signed_json_item() -> None:
-    """If a field occurs twice in a signed JSON item, only the last one counts."""
+    """If a field occurs twice in a signed JSON item, only its last value counts."""
     good_bytes, evil = as_json(adyen_item(1)), as_json(adyen_item(1) | {"success": "false"})
     for first, second, reason in ((evil, good_bytes, None), (good_bytes, evil, "signature")):
         body = (
@@ -142,7 +142,7 @@ def test_only_last_one_counts_if_field_occurs_twice_in_signed_json_item() -> Non
 
 
 def guards(*places: tuple[str, str | None]) -> list[tuple[Receiver, str | None]]:
-    """Return receivers for these endpoints and tenants that share one store and secret."""
+    """Return receivers for these endpoints and tenants; all share one store and one secret."""
     clock = VirtualClock(NOW)
     store = MemoryStorage(clock=clock)
     secrets = StaticWebhookSecrets(dict.fromkeys((tenant for _, tenant in places), SECRET))

@@ -62,7 +62,7 @@ def test_form_body_gives_its_fields_as_payload() -> None:
 
 @pytest.mark.parametrize("kind", [FORM, "text/plain", "application/json", ""])
 def test_no_header_decides_how_a_body_is_read(kind: str) -> None:
-    """A replay with another Content-Type is recognised, since that header is not signed."""
+    """If only the Content-Type of a repeated webhook differs, it is still refused as a replay."""
     for name in ("github", "twilio", "slack", "stripe", "svix"):
         sender = BY_NAME[name]
         receiver = Receiver.of(sender, replay_guard=True)

@@ -174,7 +174,7 @@ def test_rebuilt_presets_refuse_foreign_webhooks(name: str, sent: SentWebhook, r
 
 @pytest.mark.parametrize("name, way", [("twilio", "sha1"), ("twilio-shared-key", "sha256")])
 def test_a_body_that_is_no_form_is_signed_by_its_digest(name: str, way: str) -> None:
-    """Twilio's signed URL contains the digest of a body that is not a form; it is required."""
+    """If a body is not a form, Twilio's signed URL must contain the digest of the body."""
     body = b'{"MessageStatus": "sent"}'
 
     def signed_webhook(query: str) -> SentWebhook:

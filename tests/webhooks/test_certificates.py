@@ -95,7 +95,7 @@ def test_invalid_certificates_are_refused(body: bytes) -> None:
 
 
 def test_a_vendor_that_fails_is_no_forgery() -> None:
-    """If a certificate cannot be fetched, the webhook is neither accepted nor refused."""
+    """If a certificate cannot be fetched, VendorFailed is raised; the webhook is not refused."""
     for links in (Links(status=500), Links(b"x" * 100_000)):
         with pytest.raises(VendorFailed) as excinfo:
             Receiver.of(BY_NAME["paypal"], links=links).verify(paypal(NOW, 1))
@@ -138,7 +138,7 @@ def test_pinned_client_certificate_is_accepted_in_each_proxy_header_format() -> 
 
 @pytest.mark.parametrize("late, reason", [(0, None), (1, "certificate")])
 def test_a_pinned_client_vouches_for_each_item(late: int, reason: str | None) -> None:
-    """If every item of a webhook is signed, the client certificate must be valid for each item."""
+    """If each item of a webhook is signed, an expired client certificate makes it invalid."""
     end_bytes = keys.certificate(keys.rsa_key(), ends=NOW)
     scheme = WebhookScheme(
         name="own",

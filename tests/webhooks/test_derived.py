@@ -143,7 +143,7 @@ AT = {"timestamp": "{json:at}", "tolerance": 300}
     ],
 )
 def test_insecure_schemes_are_refused(fields: dict[str, Any], problem: str | None) -> None:
-    """A webhook scheme without protection is refused with its name and the reason."""
+    """If a webhook scheme gives no protection, the error has its name and the reason."""
     if problem is None:
         assert "own" == scheme(**fields).name
         return
@@ -184,7 +184,7 @@ def test_template_lists_its_placeholders_by_source_and_name(
     ],
 )
 def test_unknown_placeholders_are_refused(text: str, shown: str) -> None:
-    """An unknown placeholder in a template is refused, shortened, with a list of known ones."""
+    """If a template has an unknown placeholder, the error shows it, cut, and the known ones."""
     with pytest.raises(ConfigurationError) as excinfo:
         Template(text)
 
@@ -252,7 +252,7 @@ def test_invalid_tolerance_is_refused() -> None:
 
 
 def test_unclosed_braces_are_refused() -> None:
-    """An unclosed brace in a template is refused, with the template shortened."""
+    """If a brace in a template is not closed, the error shows the template, cut to a length."""
     with pytest.raises(ConfigurationError, match="has an unclosed brace") as excinfo:
         scheme(prefix="{" + "v" * 99)
 

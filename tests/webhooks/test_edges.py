@@ -48,7 +48,7 @@ def test_a_place_of_bytes_is_read_as_text() -> None:
 
 
 def test_separator_of_a_missing_placeholder_is_dropped() -> None:
-    """If an optional placeholder of a template is missing, the separator beside it is dropped."""
+    """If an optional placeholder has no value, the separator beside it is left out."""
     scene = TemplateValues(delivery(), {"a": "x", "b": "\ty"}, {}, [])
     assert "x" == Template("{json:a}.{json:c?}").read(scene)
     assert "X" == Template("{json:x}.{json:c?}").read(
@@ -58,7 +58,7 @@ def test_separator_of_a_missing_placeholder_is_dropped() -> None:
 
 
 def test_a_header_that_differs_from_itself_is_named() -> None:
-    """A webhook with two different values of a needed header is refused with the header's name."""
+    """If a needed header has two different values, the error names the header."""
     repeated_delivery = Delivery([("X-Sig", "a"), ("X-Sig", "b")], b"", names=frozenset({"x-sig"}))
     with pytest.raises(WebhookRejected, match="x-sig occurs more than once"):
         repeated_delivery.header("x-sig")
@@ -114,13 +114,13 @@ def test_invalid_secrets_are_refused(algorithm: WebhookAlgorithm, secret: bytes)
 @pytest.mark.parametrize("form", [SecretForm.TEXT, SecretForm.SHA1, SecretForm.NFKD])
 @pytest.mark.parametrize("text", [" key", "key\n"])
 def test_a_text_with_white_space_around_it_is_no_key(form: SecretForm, text: str) -> None:
-    """A webhook key with a stray newline is refused, instead of making every signature wrong."""
+    """A webhook key that begins or ends with white space is refused."""
     assert hmac_key(Secret(text.strip()), form) is not None
     assert hmac_key(Secret(text), form) is None
 
 
 def test_zero_key_counts_as_empty() -> None:
-    """An HMAC key of zero bytes is refused like an empty key; any other byte makes a key."""
+    """An HMAC key of zero bytes only is refused like an empty key; other keys are accepted."""
     for byte in range(256):
         key = bytes([byte]) * 2
         existing_bytes = None if byte == 0 else key
@@ -162,7 +162,7 @@ def test_certificate_is_valid_from_its_first_second_through_its_last() -> None:
 
 
 def test_older_releases_tell_times_without_a_zone() -> None:
-    """Old cryptography releases return certificate times in UTC, without a zone."""
+    """Certificate times that old cryptography releases return without a zone are read as UTC."""
     begins, end_time = NOW - timedelta(days=1), NOW + timedelta(days=1)
     older_certificate: Any = SimpleNamespace(
         not_valid_before=begins.replace(tzinfo=None), not_valid_after=end_time.replace(tzinfo=None)
@@ -273,5 +273,5 @@ def test_misspelt_placeholder_in_template_is_refused_with_nearest_valid_name(wro
     ],
 )
 def test_a_port_is_written_out_or_left_off(url: str, *, written: bool, expected: str) -> None:
-    """A signed URL is rewritten always or never with its port, as the scheme requires."""
+    """A signed URL is written with or without its port, as the scheme requires."""
     assert expected == urls_by_port(url, written=written)

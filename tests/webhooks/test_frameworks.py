@@ -176,7 +176,7 @@ class _AsyncUnavailableStore(_UnreachableStore):
 def test_forged_repeated_and_failed_webhooks_get_different_statuses(
     host: str, framework_servers: Hosts
 ) -> None:
-    """Forged, repeated and unfinished webhooks, and a failing handler, get different statuses."""
+    """Forged, repeated and unfinished webhooks and failed handlers each get another status."""
     receiver = ENDPOINT.receives("github")
     sent_request = of_github(b'{"a":1}')
     forged_request = attrs.evolve(sent_request, body=b'{"a":2}')

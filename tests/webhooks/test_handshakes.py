@@ -29,7 +29,7 @@ def signed_question(name: str, payload: object) -> SentWebhook:
 
 @pytest.mark.parametrize("name", ["slack", "zoom"])
 def test_list_is_no_challenge(name: str) -> None:
-    """A signed webhook with a JSON list is an event without a challenge."""
+    """A signed webhook that is a JSON list is read as an event, not as a challenge."""
     (event,) = Receiver.of(BY_NAME[name]).verify(signed_question(name, [1]))
     assert (None, [1]) == (event.reply, event.payload)
 
@@ -159,7 +159,7 @@ def test_braintree_gets_its_challenge_signed() -> None:
 
 
 def test_a_handshake_is_of_its_tenant() -> None:
-    """For a Braintree challenge, the secret of the endpoint's tenant is requested."""
+    """A Braintree challenge is answered with the secret of the endpoint's tenant."""
     provider = ChangingSecrets("a key")
     receiver = Receiver.of(
         BY_NAME["braintree"], secret=provider, name="pay", parameters={"public_key": "p"}

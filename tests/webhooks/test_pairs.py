@@ -1,4 +1,4 @@
-"""The webhook scheme that signs all fields but one, sorted, as Vonage does."""
+"""The webhook scheme that signs all fields but one in sorted order, as Vonage does."""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ def test_a_replay_is_refused(sender: Sender, is_async: bool) -> None:
 @TOLD_APART
 @IN_BOTH
 def test_a_replay_gets_the_answer_of_the_first(sender: Sender, is_async: bool) -> None:
-    """A webhook that was handled before gets the text that its vendor expects, and status 200."""
+    """The reply to a webhook that was already handled is status 200 and the vendor's text."""
     receiver = Receiver.of(sender, is_async=is_async, replay_guard=True)
     events = receiver.verify(sender.send(NOW, 7))
     with pytest.raises(WebhookRejected) as excinfo:
@@ -233,7 +233,7 @@ def test_a_replay_gets_the_answer_of_the_first(sender: Sender, is_async: bool) -
 
 @IN_BOTH
 def test_hints_are_never_replays(is_async: bool) -> None:
-    """Mollie's classic webhook, a mere hint to fetch a payment, is never refused as a replay."""
+    """Mollie's classic webhook only names a payment, so it is never refused as a replay."""
     sender = BY_NAME["mollie-classic"]
     receiver = Receiver.of(sender, is_async=is_async, replay_guard=True)
     for _ in range(2):

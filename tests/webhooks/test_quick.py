@@ -248,7 +248,7 @@ def test_valid_signature_among_several_in_webhook_header_is_accepted_in_any_posi
     ids=repr,
 )
 def test_complex_schemes_have_no_fast_path(fields: dict[str, Any]) -> None:
-    """A webhook scheme with more features is left to the full verifier."""
+    """Webhook schemes with more features have no fast path, and use the full verifier."""
     assert quick_verifier(own_scheme(**fields), (Secret(SECRET),), {}, 5.0) is None
 
 
@@ -326,7 +326,7 @@ def unread_event(**more: Any) -> WebhookEvent:
 
 
 def test_lazy_events_are_values() -> None:
-    """A lazily parsed event equals, prints, copies and pickles like a parsed one."""
+    """A lazily parsed event is equal to a parsed one, and prints, copies and pickles like it."""
     read = unread_event()
     assert read.type
     assert read == unread_event()

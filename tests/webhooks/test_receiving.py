@@ -32,7 +32,7 @@ class TricklingStream(io.RawIOBase):
         self.read_so_far = 0
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return at most seven bytes."""
+        """Return the next bytes, seven at most."""
         piece, self._rest = self._rest[: min(size, 7)], self._rest[min(size, 7) :]
         self.read_so_far += len(piece)
         if not piece and self._error is not None:

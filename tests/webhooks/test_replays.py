@@ -109,7 +109,7 @@ def test_a_delivery_is_remembered_as_long_as_its_time_is_accepted(name: str) -> 
 
 @pytest.mark.parametrize("name, least", [("paypal", 2 * 73 * 3_600), ("stripe", 600)])
 def test_remembering_for_less_than_a_delivery_is_accepted_is_refused(name: str, least: int) -> None:
-    """A replay guard that remembers for less than the time tolerance allows is refused."""
+    """A replay guard that forgets deliveries before their times become invalid is refused."""
     sender = BY_NAME[name]
     for remembered in (least, timedelta(seconds=least - 1)):
         with pytest.raises(ConfigurationError, match="could be handled twice") as excinfo:
@@ -122,7 +122,7 @@ def test_remembering_for_less_than_a_delivery_is_accepted_is_refused(name: str, 
 
 
 def test_a_tolerance_of_a_lifetime_is_remembered_for_a_lifetime() -> None:
-    """A time tolerance and a replay memory of a hundred years work."""
+    """A time tolerance of a hundred years works, with a replay memory as long."""
     century = timedelta(days=36_500)
     receiver = Receiver.of(STRIPE, replay_guard=True, tolerance=century, remembered=century)
 
@@ -178,7 +178,7 @@ def test_claim_names_the_endpoint() -> None:
 
 @IN_BOTH
 def test_receive_settles_by_how_it_ends(is_async: bool) -> None:
-    """A `receive` block that ends marks the webhook as handled; one that raises releases it."""
+    """A `receive` block that ends normally marks the webhook as handled; an error releases it."""
     receiver = Receiver.of(GITHUB, replay_guard=True, is_async=is_async)
     sent_request = GITHUB.send(NOW, 1)
 

@@ -14,7 +14,7 @@ from moorage.domain.webhooks.replies import reply_to
 
 
 def test_http_status_of_errors() -> None:
-    """Each webhook error has the HTTP status that vendors expect, without details for a forger."""
+    """Each webhook error has the HTTP status that vendors expect, and gives forgers no details."""
     repeated_error = WebhookRejected("again", reason="replayed")
     held_error = WebhookRejected("held", reason="replayed", retryable=True)
     for status, error in (

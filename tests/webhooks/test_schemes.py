@@ -1,4 +1,4 @@
-"""Custom webhook schemes: their signatures, keys and ids, and the settings they refuse."""
+"""Custom webhook schemes: signatures, keys and ids, and settings that are refused."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_braces_and_literals() -> None:
 
 
 def signature_of(write: Callable[[bytes], str], name: str, body: bytes) -> str:
-    """Return an HMAC of the body by this hash, in the encoding of `write`."""
+    """Return the body's HMAC by this hash, in the encoding that `write` makes."""
     return write(mac(SECRET, body, name))
 
 

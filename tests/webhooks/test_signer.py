@@ -15,7 +15,7 @@ from tests.webhooks.world import NOW, Receiver
 
 
 def test_signed_webhooks_are_accepted() -> None:
-    """With two secrets, a webhook from the signer is accepted with either of them."""
+    """With two secrets, a webhook from the signer is accepted by a verifier with either one."""
     old_text, new_text = generate_webhook_secret(), generate_webhook_secret()
     body = b'{"type": "a.b", "data": {"id": 1}}'
     time = NOW.astimezone(timezone(timedelta(hours=5)))

@@ -119,7 +119,7 @@ def test_tables_leave_out_defaults() -> None:
     ids=repr,
 )
 def test_table_errors_have_the_path(wrong: Any, path: str, message: str) -> None:
-    """A mistake in a webhook scheme's table is refused with its path and a valid alternative."""
+    """The error for a mistake in a scheme's table has its path and a valid alternative."""
     with pytest.raises(ConfigurationError) as excinfo:
         WebhookScheme.from_table(LEAST | wrong, path="webhooks.own")
 

@@ -17,7 +17,7 @@ from tests.webhooks.world import NOW, Receiver
 
 
 def test_a_time_that_is_no_text_is_refused() -> None:
-    """If the whole webhook body is the timestamp, a body that is not text is refused."""
+    """If a scheme takes the whole body as timestamp, a body that is not text is refused."""
     scheme = own_scheme(timestamp="{body}", tolerance=300)
     assert "malformed" == Receiver(scheme, SECRET).reason_of_refusal(signed_webhook(b"\xff"))
 

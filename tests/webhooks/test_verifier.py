@@ -176,7 +176,7 @@ def test_the_tolerance_can_be_another() -> None:
     "off, reason, remedy", [(-301, "stale", "webhooks sooner"), (301, "future", "it again later")]
 )
 def test_time_errors_name_the_endpoint_and_the_remedy(off: int, reason: str, remedy: str) -> None:
-    """A webhook refused for its time gets an error that names the endpoint and a remedy."""
+    """The error for a webhook's wrong time names the endpoint and a remedy."""
     receiver = Receiver.of(STRIPE, name="shop")
     with pytest.raises(WebhookRejected) as excinfo:
         receiver.verify(STRIPE.send(NOW + timedelta(seconds=off), 1))
@@ -265,7 +265,7 @@ def test_twilio_forms_whose_concatenated_fields_are_same_count_as_same_delivery(
 
 
 def test_observers_are_told_of_accepted_and_refused_webhooks() -> None:
-    """Observers are told of accepted and refused webhooks, without secrets or bodies."""
+    """Observers get an event for accepted and refused webhooks, without secrets or bodies."""
     observer = RecordingObserver()
     secrets = StaticWebhookSecrets({"acme": SECRET})
     receiver = Receiver.of(GITHUB, secret=secrets, observers=[observer], name="hub")
@@ -293,7 +293,7 @@ def test_an_event_is_of_the_tenant_that_was_named() -> None:
 
 
 def test_events_have_the_tenant_for_every_scheme() -> None:
-    """Observers are told a webhook's tenant even for a scheme without a fast path."""
+    """The events for observers have the tenant, even for a scheme without a fast path."""
     observer, twilio = RecordingObserver(), BY_NAME["twilio"]
     secrets = StaticWebhookSecrets({"acme": twilio.secret})
     Receiver.of(twilio, secret=secrets, observers=[observer]).verify(

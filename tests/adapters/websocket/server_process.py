@@ -23,7 +23,7 @@ TOKEN = "token-of-the-orders-4711"
 
 
 class Orders:
-    """The server's handlers: a request's method `x` calls `on_x`."""
+    """A server with a handler `on_x` for each request method `x`."""
 
     def __init__(self, effects: Path) -> None:
         self._effects = effects
@@ -86,11 +86,11 @@ class Orders:
         await self.reply(connection, request, result="late")
 
     async def on_garbage(self, connection: ServerConnection, request: Any, parameters: Any) -> None:
-        """Send a message that is not JSON."""
+        """Send a message that is not valid JSON."""
         await connection.send("<html>")
 
     async def on_last(self, connection: ServerConnection, request: Any, parameters: Any) -> None:
-        """Send a reply and a message that is not JSON, in one packet."""
+        """Send a reply and then a message that is not valid JSON, in one network packet."""
         reply = {"jsonrpc": "2.0", "id": request["id"], "result": "last"}
         connection.protocol.send_text(json.dumps(reply).encode())
         connection.protocol.send_text(b"<html>")
@@ -117,7 +117,7 @@ class Orders:
         connection.transport.pause_reading()
 
     async def on_watch(self, connection: ServerConnection, request: Any, parameters: Any) -> None:
-        """Send the numbers after the mark; after `cut_after` of them, abort the connection."""
+        """Send the numbers after the given mark; abort the connection after `cut_after` numbers."""
         await self.reply(connection, request, result="ok")
         begin = int(parameters.get("mark", 0)) + 1
         for number in range(begin, parameters["until"] + 1):

@@ -1,4 +1,4 @@
-"""The WebSocket connector passes the conformance kit of connectors, with a real server."""
+"""The WebSocket connector passes the connectors' conformance kit, with a real server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ASYNC_CHECKS = connector_conformance.ASYNC_CHECKS + connector_conformance.ASYNC_
 
 @pytest.fixture(scope="module", autouse=True)
 def _first_use(server: Server) -> None:
-    """Connect once first, because the background event loop opens files for the whole process."""
+    """Connect once beforehand, because the background event loop opens files for the process."""
     with WebSocketConnector(server.url) as connector:
         connector.open(30.0)
 

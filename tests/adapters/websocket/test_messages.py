@@ -24,10 +24,10 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class ConfirmationMessages(JsonRpcMessages):
-    """A codec for a protocol with separate messages for confirmation, reply and end."""
+    """A codec for a protocol that confirms, answers and ends each request in separate messages."""
 
     def read(self, message: str | bytes, /) -> Arrival:
-        """Return the meaning of a message by its `kind`."""
+        """Return the meaning of a message, as its `kind` field says."""
         body = json.loads(message)
         identity, kind = str(body["id"]), body["kind"]
         if kind == "reply":
@@ -45,7 +45,7 @@ def confirm(message: str) -> list[str]:
 
 
 def test_request_that_is_confirmed_before_its_reply(lab: Lab) -> None:
-    """A request that is confirmed first waits for its reply; the later end message is ignored."""
+    """A caller whose request is confirmed first waits for the reply; the end message is ignored."""
     with WebSocketServer(confirm) as server:
         connector = lab.connector(server.url, codec=ConfirmationMessages())
         replies = [lab.request(connector, method) for method in ("first", "second")]
@@ -55,7 +55,7 @@ def test_request_that_is_confirmed_before_its_reply(lab: Lab) -> None:
 
 
 def test_request_that_ends_without_a_reply(lab: Lab) -> None:
-    """If a request ends without a reply, the error states this; the connection stays usable."""
+    """If a request ends without a reply, the error says so; the connection stays usable."""
     with WebSocketServer(confirm) as server:
         connector = lab.connector(server.url, codec=ConfirmationMessages())
         with pytest.raises(VendorFailed, match="without a reply") as excinfo:
@@ -97,7 +97,7 @@ class Greeting(JsonRpcMessages):
     """A codec that sends an opening message."""
 
     def opening(self) -> str:
-        """Return a notification, a message without a reply."""
+        """Return a notification, which is a message that gets no reply."""
         return '{"method": "hello"}'
 
 

@@ -1,4 +1,4 @@
-"""TLS, credentials, error responses and forks."""
+"""Opening WebSocket connections: TLS, credentials, error responses and forks."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def _values_of_frames(error: BaseException) -> str:
 def test_nothing_was_processed_if_server_refuses_handshake(
     lab: Lab, server: Server, status: int, kind: Any
 ) -> None:
-    """If the server refuses the handshake, nothing was processed; Retry-After is reported."""
+    """If the server refuses the handshake, nothing was processed; the error has its Retry-After."""
     connector = lab.connector(f"{server.url}/status/{status}")
     with pytest.raises(kind, match=f"HTTP {status}") as excinfo:
         lab.change(connector, "echo")
@@ -183,7 +183,7 @@ class Listener:
         self.url = f"ws://127.0.0.1:{self._socket.getsockname()[1]}"
 
     def serve(self, number: int) -> None:
-        """Accept and answer this number of connections."""
+        """Accept this number of connections, and answer each."""
         for _ in range(number):
             connection, _ = self._socket.accept()
             with connection:
@@ -304,7 +304,7 @@ def test_forked_child_opens_its_own_connection(server: Server) -> None:
 
 
 def test_forked_child_has_no_waiting_callers() -> None:
-    """In a forked child, no caller of the parent still waits for the connection."""
+    """In a forked child, no caller of the parent counts as waiting for the connection."""
     listener = Listener(None)
     connector = WebSocketConnector(listener.url, connect_timeout=600.0)
 
@@ -376,7 +376,7 @@ def test_callers_share_the_opening(server: Server) -> None:
 
 
 def test_caller_waits_no_longer_than_its_time_for_the_opening_of_another() -> None:
-    """A caller with a short timeout stops waiting while another one is still connecting."""
+    """A caller with a short timeout stops waiting while another caller is still connecting."""
     listener = Listener(None)
 
     async def use_connector() -> int:
@@ -412,14 +412,14 @@ def test_connection_after_a_fork_in_the_same_event_loop(server: Server) -> None:
 
 
 class WelcomeMessages(JsonRpcMessages):
-    """A codec whose opening message the server confirms, and which then sends a message."""
+    """A codec whose opening message the server confirms; the codec then sends another message."""
 
     def opening(self) -> Any:
         """Return a request that gets a reply."""
         return '{"method": "echo", "id": 999}'
 
     def read(self, message: str | bytes, /) -> Any:
-        """Recognise the confirmation, and answer it."""
+        """Recognise the server's confirmation, and answer it."""
         arrival = super().read(message)
         if arrival.id != "999":
             return arrival
@@ -449,7 +449,7 @@ class CloseCodeMessages(JsonRpcMessages):
 
 
 def test_connection_that_ends_before_it_is_accepted(lab: Lab, server: Server) -> None:
-    """If the server closes the connection while it opens, its close code decides the error."""
+    """If the server closes the connection during opening, its close code determines the error."""
     connector = lab.connector(server.url, codec=CloseCodeMessages())
     with pytest.raises(AuthenticationFailed, match="The code is 4401"):
         lab.change(connector, "echo")

@@ -71,7 +71,7 @@ class NumberMessages(JsonRpcMessages):
 
 
 def test_message_that_cannot_be_sent_fails_at_once(lab: Lab, server: Server) -> None:
-    """A codec's message of a wrong type raises its error, long before the timeout."""
+    """If a codec returns a message of a wrong type, an error is raised long before the timeout."""
     connector = lab.connector(server.url, codec=NumberMessages())
     lab.finish(connector.open(30.0))
     with pytest.raises(TypeError):
@@ -204,7 +204,7 @@ def test_payload_that_cannot_be_written(lab: Lab, server: Server) -> None:
 
 
 def test_health_is_healthy_with_ping_duration(lab: Lab, killable_server: Server) -> None:
-    """Health is healthy with the ping's duration, or unavailable with a remedy."""
+    """Health is healthy with the ping's duration; if the server is down, it has a remedy."""
     connector = lab.connector(killable_server.url)
     healthy = lab.finish(connector.health(30.0))
     assert (HealthState.HEALTHY, True) == (healthy.state, healthy.seconds is not None)
@@ -249,7 +249,7 @@ def test_closed_websocket_connector_refuses_requests(lab: Lab, server: Server) -
 
 
 def test_lost_connection_is_opened_after_a_pause(lab: Lab, killable_server: Server) -> None:
-    """A request during a long reconnect delay fails at once, with the time to retry."""
+    """During a long pause before reconnecting, a request fails at once with the time to retry."""
     policy = ReconnectPolicy(first=1000.0, longest=1000.0)
     connector = lab.connector(killable_server.url, reconnect=policy)
     killable_server.kill()

@@ -115,7 +115,7 @@ def test_begin_after_a_mark(lab: Lab, server: Server) -> None:
 
 
 def test_messages_without_marks(lab: Lab, server: Server) -> None:
-    """A subscription without marks raises if its connection is lost, unless `gaps` is allowed."""
+    """If a subscription without marks loses its connection, it raises, unless `gaps` is allowed."""
     connector = lab.connector(server.url)
     strict = lab.subscribe(connector, until=9, marks=False, cut_after=2)
     lenient = lab.subscribe(connector, {"gaps": True}, until=9, marks=False, cut_after=2)
@@ -152,7 +152,7 @@ def test_subscription_with_full_buffer_continues_later_from_its_last_mark(
 
 
 def test_slow_consumer_without_marks(lab: Lab, server: Server) -> None:
-    """A subscription without marks raises if its buffer is full, after the buffered messages."""
+    """If the buffer of a subscription without marks is full, reading raises after its messages."""
     connector = lab.connector(server.url, buffer_bytes=50_000)
     subscription = lab.subscribe(connector, until=500, padding=1000, marks=False)
     wait_until(
@@ -212,7 +212,7 @@ class Revocation:
         return self._of_mode(Credentials.bearer(token))
 
     def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """Return the same credential, since there is no other."""
+        """Return the same credential, since there is no new one."""
         return self._of_mode(stale)
 
     def _of_mode(self, value: Any) -> Any:

@@ -62,14 +62,14 @@ class Lab:
         )
 
     def connector(self, url: str | Secret, **settings: Any) -> Any:
-        """Return a new connector of this mode."""
+        """Return a new WebSocket connector of this mode."""
         kind: Any = WebSocketConnector if self.loop is None else AsyncWebSocketConnector
         connector = kind(url, **{"name": "orders", "reconnect": AT_ONCE, **settings})
         self.made.append(connector)
         return connector
 
     def finish(self, value: Any) -> Any:
-        """Return the value; in the asynchronous mode, the result of awaiting it."""
+        """Return the value; in the asynchronous mode, await it and return the result."""
         return value if self.loop is None else self.loop.run_until_complete(value)
 
     def perform(self, operation: Any, **options: Any) -> Any:

@@ -47,7 +47,7 @@ def entry(
     status: str = "<Cd>BOOK</Cd>",
     text: str = "",
 ) -> str:
-    """Return the XML of an entry (version 08); `more` precedes the status, as a reversal does."""
+    """Return the XML of an entry (version 08), with the XML in `more` before its status."""
     return (
         f'<Ntry><NtryRef>N-1</NtryRef><Amt Ccy="EUR">{amount}</Amt><CdtDbtInd>{sign}</CdtDbtInd>'
         f"{more}<Sts>{status}</Sts><BookgDt><Dt>2026-11-25</Dt></BookgDt>"

@@ -1,4 +1,4 @@
-"""A check of SEPA files against facts from ISO 20022's schemas.
+"""A check of SEPA files against a list of elements from ISO 20022's schemas.
 
 A line of a table has the path of an element and its content: `sequence` or `choice` with the names
 of its elements (`?` may be missing, `+` and `*` may be repeated, `{0,2}` so often), or a type with
@@ -18,7 +18,7 @@ _TIMES = {None: (1, 1), "?": (0, 1), "+": (1, 10**9), "*": (0, 10**9)}
 
 
 def table(version: str, folder: Path = _TABLES) -> dict[str, str]:
-    """Return the content of each element of a version, by its path."""
+    """Return the content that a version allows in each element, by the element's path."""
     lines = (folder / f"{version}.txt").read_text("utf-8").splitlines()
     return {path: content for path, _, content in (line.partition(" ") for line in lines)}
 
@@ -33,7 +33,7 @@ def faults(document: bytes, version: str) -> list[str]:
 
 
 def element_faults(element: ET.Element, path: str, space: str, facts: dict[str, str]) -> list[str]:
-    """Return every difference between an element and the facts for its namespace."""
+    """Return every difference between an element and what its schema allows."""
     content = facts.get(path)
     if content is None:
         return [f"{path}: unknown element"]

@@ -65,7 +65,7 @@ def test_a_statement_is_read() -> None:
 
 
 def test_an_old_statement_is_read() -> None:
-    """Version 02 names banks, parties, amounts and the status differently, and is read."""
+    """A statement of version 02, which names many elements differently, is read."""
     statement = _only_statement(examples.OLD_STATEMENT)
 
     (line,) = statement.entries
@@ -102,7 +102,7 @@ def test_reports_and_notifications_are_read(message: str, kind: str, word: State
 
 
 def test_a_batch_has_its_payments() -> None:
-    """A batch entry names the batch, and each of its payments may have its own sign."""
+    """A batch entry has the batch's id; each of its payments may have its own sign."""
     details = (
         "<NtryDtls><Btch><MsgId>RUN-1</MsgId><PmtInfId>B-1</PmtInfId><NbOfTxs>2</NbOfTxs>"
         '<TtlAmt Ccy="EUR">30.00</TtlAmt></Btch>'
@@ -121,7 +121,7 @@ def test_a_batch_has_its_payments() -> None:
 
 
 def test_references_of_payments_tell_the_batch() -> None:
-    """If no element names the batch, the payments' references do."""
+    """If no element contains the batch's id, it is read from the references of the payments."""
     payment = "<TxDtls><Refs><MsgId>RUN-1</MsgId><PmtInfId>{}</PmtInfId></Refs></TxDtls>"
     same, different = (
         f"<NtryDtls>{payment.format(first)}{payment.format('B-1')}</NtryDtls>"
@@ -170,7 +170,7 @@ def test_an_unknown_status_is_unknown(status: str, word: str) -> None:
 
 
 def test_sums_are_checked() -> None:
-    """A statement whose entries do not give the closing balance is refused, or read on demand."""
+    """If entries do not add up to the closing balance, a statement is refused, or read if asked."""
     content = document(head() + balance("OPBD", "1.00") + balance("CLBD", "4.00") + entry("2.00"))
 
     with pytest.raises(InvalidData, match=r"1\.00 EUR") as excinfo:
@@ -305,7 +305,7 @@ def test_document_types_are_refused(declaration: bytes) -> None:
 
 
 def test_hostile_shapes_are_refused() -> None:
-    """A file with too many or too deeply nested elements is refused."""
+    """A file with too many elements, or too deeply nested ones, is refused."""
     with pytest.raises(InvalidData, match="nested"):
         read_camt(document(head() + "<a>" * 100 + "</a>" * 100))
     with pytest.raises(InvalidData, match="more elements"):
@@ -314,7 +314,7 @@ def test_hostile_shapes_are_refused() -> None:
 
 @given(st.integers(0, len(examples.STATEMENT) - 12))
 def test_truncated_files_are_refused(length: int) -> None:
-    """A file that was cut off anywhere is refused with an error of moorage."""
+    """A file that was cut off at any place is refused with a moorage error."""
     with pytest.raises(InvalidData) as excinfo:
         read_camt(examples.STATEMENT[:length])
 
@@ -323,14 +323,14 @@ def test_truncated_files_are_refused(length: int) -> None:
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_refused_as_bank_files(content: bytes) -> None:
-    """Arbitrary bytes are read, or refused with an error of moorage."""
+    """Arbitrary bytes are read, or refused with a moorage error."""
     with pytest.raises(InvalidData):
         read_camt(content)
 
 
 @given(st.data())
 def test_any_change_is_a_statement_or_refused(data: st.DataObject) -> None:
-    """A file with some changed bytes is read, or refused with an error of moorage."""
+    """A file with some changed bytes is read, or refused with a moorage error."""
     content = bytearray(examples.STATEMENT)
     for place, byte in data.draw(
         st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=8)
@@ -353,7 +353,7 @@ def test_files_are_read_in_pieces_up_to_a_limit() -> None:
 
 
 def test_elements_of_other_standards_are_skipped() -> None:
-    """Elements of supplementary data with the same names are not read as entries."""
+    """Elements of supplementary data that are named like entries are not read as entries."""
     foreign = '<x:Ntry xmlns:x="urn:x">5</x:Ntry><Ntry xmlns=""/>'
     supplement = f"<SplmtryData><Envlp>{foreign}</Envlp></SplmtryData>"
     content = document(head() + entry("59.90") + supplement)
@@ -362,7 +362,7 @@ def test_elements_of_other_standards_are_skipped() -> None:
 
 
 def test_prefixes_are_accepted() -> None:
-    """A document may have a prefix before each name."""
+    """In a document, each name may have a namespace prefix."""
     content = examples.STATEMENT.decode().replace("<", "<b:").replace("<b:/", "</b:")
     content = content.replace("<b:?", "<?").replace("xmlns=", "xmlns:b=")
 

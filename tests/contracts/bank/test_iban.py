@@ -59,7 +59,7 @@ def test_registered_examples_are_accepted(text: str) -> None:
 
 @given(st.sampled_from(REGISTERED), st.data())
 def test_a_wrong_character_is_noticed(text: str, data: st.DataObject) -> None:
-    """Replacing one character by another of its class makes the number invalid."""
+    """If a character is replaced by another of its class, the account number becomes invalid."""
     place = data.draw(st.integers(2, len(text) - 1))
     letters = string.digits if text[place].isdigit() else string.ascii_uppercase
     other = data.draw(st.sampled_from(letters).filter(lambda letter: letter != text[place]))
@@ -99,7 +99,7 @@ def test_wrong_account_numbers_are_refused(text: Any, message: str) -> None:
 
 @given(st.text() | st.binary() | st.none() | st.integers())
 def test_any_value_is_checked(value: Any) -> None:
-    """Any value is either accepted as an account number or refused as an invalid one."""
+    """Any value is either accepted as an account number, or refused as an invalid one."""
     for kind in (Iban, Bic, CreditorReference, CreditorId):
         try:
             kind(value)
@@ -108,7 +108,7 @@ def test_any_value_is_checked(value: Any) -> None:
 
 
 def test_repr_hides_the_number() -> None:
-    """An account number's repr and text show only the country and the last four characters."""
+    """An account number's repr and str show only the country and the last four characters."""
     assert "Iban('DE…3000')" == repr(Iban("DE89370400440532013000"))
     assert "Iban('DE…3000')" == str(Iban("DE89370400440532013000"))
 

@@ -43,7 +43,7 @@ def _entry(amount: str | None = "100.00", *, entry: Any = None, **fields: Any) -
 
 
 def _decision(result: MatchResult) -> tuple[str, str, list[str]]:
-    """Return the name of the result list, the reason and the item ids of the only payment."""
+    """Return the result list with the only payment, the reason, and the ids of its items."""
     for name in ("matched", "ambiguous", "unmatched"):
         for payment in getattr(result, name):
             return name, payment.reason, [item.id for item in payment.items]
@@ -187,7 +187,7 @@ INVOICE = _item("A", invoice_number="RE-2026/0815")
 def test_payment_is_matched_by_identifier_and_its_amount(
     payment: dict[str, Any], items: list[OpenItem], decision: tuple[str, str, list[str]]
 ) -> None:
-    """A payment is matched by an identifier and its amount; weaker evidence makes it ambiguous."""
+    """A payment matches by identifier and amount; weaker evidence makes the match ambiguous."""
     entry = _entry(payment.pop("amount", "100.00"), **payment)
     result = match([entry], items)
 
@@ -264,7 +264,7 @@ _ITEMS = st.lists(
 def test_order_does_not_matter(
     entries: list[StatementEntry], items: list[OpenItem], random: Any
 ) -> None:
-    """Every payment is in one list, no item is settled twice, and input order is irrelevant."""
+    """Each payment is in one result list; no item is settled twice; input order does not matter."""
     result = match(entries, items)
     payments = [*result.matched, *result.ambiguous, *result.unmatched]
     settled_ids = [item.id for payment in result.matched for item in payment.items]

@@ -25,7 +25,7 @@ IBAN = "DE89370400440532013000"
 
 
 def _file(*lines: str, opening: str = "C261124EUR0,00", closing: str = "C261125EUR0,00") -> bytes:
-    """Return a file with one statement: these lines between its balances."""
+    """Return a file with one statement that has these lines between its balances."""
     return "\r\n".join(
         (
             ":20:STARTUMS",
@@ -56,7 +56,7 @@ def _only_statement(source: bytes, **options: Any) -> Statement:
 
 
 def _entry(line: str, *details: str) -> StatementEntry:
-    """Return the entry of a line :61: with these lines in its :86:."""
+    """Return the entry of a line :61: that is followed by these lines in a field :86:."""
     (entry,) = _only_statement(_file(f":61:{line}", *details), check_sums=False).entries
     return entry
 
@@ -81,7 +81,7 @@ def test_expected_entries_are_pending(mark: str, amount: str) -> None:
 
 
 def test_a_german_statement_is_read() -> None:
-    """Germany's structure of field 86 gives the party, the identifiers and the text."""
+    """In Germany's form of field 86, the party, the identifiers and the text are found."""
     statement = _only_statement(GERMAN)
 
     assert ("STARTUMS", 231, 1, "EUR") == (
@@ -132,7 +132,7 @@ def test_german_texts_without_keywords_are_text() -> None:
 
 
 def test_full_parts_of_a_text_are_joined() -> None:
-    """Text parts are joined directly after a full part, and with a space after a shorter one."""
+    """A text part of full length is joined to the next directly, a shorter one with a space."""
     payment = _details(
         ":86:166?20SVWZ+12345678901234567890AB?21CD word?22other?23EREF+PAY?24-1",
     )
@@ -149,7 +149,7 @@ def test_returns_have_a_reason() -> None:
 
 
 def test_other_separators_are_accepted() -> None:
-    """The character after the code separates the parts, and keywords may follow directly."""
+    """The character after the code separates the parts; a keyword may follow it directly."""
     payment = _details(
         ":86:166>00GUTSCHRIFT>20EREF+PAY-1 SVWZ+Danke>60 sehr>31DE02120300000000202051"
     )
@@ -159,7 +159,7 @@ def test_other_separators_are_accepted() -> None:
 
 
 def test_iso_keywords_are_read() -> None:
-    """Keywords between slashes give the party, the identifiers and the text."""
+    """From keywords between slashes, the party, the identifiers and the text are read."""
     payment = _details(
         ":86:/TRTP/SEPA OVERBOEKING/IBAN/NL91ABNA0417164300/BIC/ABNANL2A",
         "/NAME/Bakker BV/REMI/Factuur 2026-08",
@@ -253,14 +253,14 @@ def test_signs_of_entries(line: str, amount: str, reversal: bool) -> None:
     ],
 )
 def test_days_of_entries(line: str, booked_on: date | None, value_on: date) -> None:
-    """An entry's booking date has no year; the date nearest to the value date is chosen."""
+    """A booking date has no year; the year that brings it nearest to the value date is taken."""
     entry = _entry(line)
 
     assert (booked_on, value_on) == (entry.booked_on, entry.value_on)
 
 
 def test_references_of_entries() -> None:
-    """The customer's and the bank's references are read from the line, the text from below it."""
+    """The customer's and the bank's references are read from the line, the text from the next."""
     entry = _entry("2611251125C1,NTRFRUN-1//BANK-1\r\nCard transaction")
 
     assert ("BANK-1", "Card transaction") == (entry.bank_reference, entry.text)
@@ -330,7 +330,7 @@ def test_page_of_statement_may_have_intermediate_balances() -> None:
 
 
 def test_sums_are_checked() -> None:
-    """A statement whose entries do not give the closing balance is refused, or read on demand."""
+    """If entries do not add up to the closing balance, a statement is refused, or read if asked."""
     content = GERMAN.replace(b"C59,90", b"C58,90")
 
     with pytest.raises(InvalidData, match=r"1\.00 EUR") as excinfo:
@@ -379,14 +379,14 @@ def test_other_files_are_refused(source: bytes) -> None:
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_refused_as_bank_files(content: bytes) -> None:
-    """Arbitrary bytes are read, or refused with a typed error."""
+    """Arbitrary bytes are read, or refused with a moorage error."""
     with pytest.raises(InvalidData):
         read_mt940(content)
 
 
 @given(st.data())
 def test_any_change_is_a_statement_or_refused(data: st.DataObject) -> None:
-    """A file with some changed bytes is read, or refused with a typed error."""
+    """A file with some changed bytes is read, or refused with a moorage error."""
     content = bytearray(GERMAN)
     for place, byte in data.draw(
         st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=8)
@@ -402,7 +402,7 @@ def test_any_change_is_a_statement_or_refused(data: st.DataObject) -> None:
 
 @given(st.integers(0, len(GERMAN) - 9))
 def test_truncated_files_are_refused(length: int) -> None:
-    """A file that was cut off within a statement is refused with an error of moorage."""
+    """A file that was cut off within a statement is refused with a moorage error."""
     with pytest.raises(InvalidData) as excinfo:
         read_mt940(GERMAN[:length])
 

@@ -55,7 +55,7 @@ def _file(*payments: CreditTransfer) -> CreditTransferFile:
 
 @pytest.mark.parametrize("version", TRANSFERS)
 def test_transfers_keep_to_the_schema(version: str) -> None:
-    """A credit transfer file with every field has the schema's elements in its order."""
+    """A credit transfer file with every field has the schema's elements in the schema's order."""
     content = write_credit_transfers(orders.transfers_with_everything(), version=version)
 
     assert [] == faults(content, version)
@@ -63,7 +63,7 @@ def test_transfers_keep_to_the_schema(version: str) -> None:
 
 @pytest.mark.parametrize("version", DEBITS)
 def test_debits_keep_to_the_schema(version: str) -> None:
-    """A direct debit file with every field has the schema's elements in its order."""
+    """A direct debit file with every field has the schema's elements in the schema's order."""
     content = write_direct_debits(orders.debits_with_everything(), version=version)
 
     assert [] == faults(content, version)
@@ -83,7 +83,7 @@ def test_debits_keep_to_the_schema(version: str) -> None:
     ],
 )
 def test_schema_facts_notice_faults(old: bytes, new: bytes) -> None:
-    """The schema check reports a document that was changed."""
+    """The check against the schema reports a document into which a fault was inserted."""
     content = write_credit_transfers(orders.transfers_with_everything())
 
     assert old in content
@@ -115,7 +115,7 @@ def test_debits_are_read_as_written(order: DirectDebitFile) -> None:
 @pytest.mark.untraced
 @given(orders.transfer_files)
 def test_old_transfers_are_read_as_written(order: CreditTransferFile) -> None:
-    """An older version of a SEPA file differs only in addresses, written as lines there."""
+    """An older version of a SEPA file differs only in addresses, which it writes as lines."""
     try:
         content = write_credit_transfers(order, version="pain.001.001.03")
     except InvalidData as error:
@@ -140,7 +140,7 @@ def test_old_debits_are_read_as_written() -> None:
 
 
 def test_control_sums_are_exact() -> None:
-    """Counts and sums of the file and of each batch are those of the payments."""
+    """The counts and sums of a file and of each batch agree with the payments."""
     root = ET.fromstring(write_credit_transfers(orders.transfers_with_everything()))  # noqa: S314 - written above
 
     space = "{*}"
@@ -176,7 +176,7 @@ def test_file_time_is_one_that_caller_passed() -> None:
 
 
 def test_naive_time_is_written_without_a_zone() -> None:
-    """A time without a zone is the bank's local time, as ISO 20022 reads it."""
+    """A time without a zone is the bank's local time, as ISO 20022 says."""
     content = write_credit_transfers(
         orders.transfers_with_everything(created=datetime(2026, 11, 25, 9, 30))  # noqa: DTZ001 - the test is about it
     )
@@ -264,7 +264,7 @@ def test_other_characters_are_refused_with_their_field() -> None:
 
 
 def test_spaces_at_the_ends_are_refused_or_cut() -> None:
-    """A text with a space at either end is refused; transliteration removes the space."""
+    """A text with a space at either end is refused, unless transliteration removes the space."""
     order = _file(_payment(creditor=attrs.evolve(CREDITOR, name=" Bakker ")))
 
     with pytest.raises(InvalidData, match="begins or ends"):
@@ -282,7 +282,7 @@ def test_another_message_is_refused() -> None:
 
 
 def test_transliterated_texts_keep_to_their_length() -> None:
-    """A text that exceeds its maximum length after transliteration is refused."""
+    """If a text is too long after transliteration, it is refused."""
     order = _file(_payment(creditor=attrs.evolve(CREDITOR, name="ß" * 40)))
 
     with pytest.raises(InvalidData, match="80 characters"):
@@ -391,7 +391,7 @@ def test_changed_files_are_refused(old: bytes, new: bytes, field: str | None) ->
 
 @given(st.data())
 def test_any_change_is_an_order_or_refused(data: st.DataObject) -> None:
-    """Changed and arbitrary bytes are read, or refused with an error of moorage."""
+    """Changed or arbitrary bytes are read, or refused with a moorage error."""
     content = bytearray(write_direct_debits(orders.debits_with_everything()))
     for place, byte in data.draw(
         st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=8)
@@ -417,7 +417,7 @@ def test_truncated_files_are_refused(length: int) -> None:
 
 
 def test_an_example_of_a_credit_transfer_is_literal() -> None:
-    """A short file is written with exactly these bytes."""
+    """A short file of a credit transfer is written with exactly the expected bytes."""
     order = attrs.evolve(_file(), initiator="Acme GmbH")
 
     assert (

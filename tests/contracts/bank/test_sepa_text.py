@@ -32,7 +32,7 @@ from moorage.contracts.bank import is_latin, transliterate
     ],
 )
 def test_texts_are_transliterated(text: str, latin: str) -> None:
-    """Letters become Latin letters, signs become similar signs, and anything else becomes a dot."""
+    """Letters become Latin letters, signs similar signs, and all other characters dots."""
     assert latin == transliterate(text)
 
 
@@ -47,12 +47,12 @@ def test_transliterated_texts_are_latin(text: str) -> None:
 
 @given(st.text("ABCxyz0189/-?:().,'+"))
 def test_latin_texts_stay(text: str) -> None:
-    """A text of the Latin set is not changed."""
+    """A text in the Latin set is not changed."""
     assert is_latin(text)
     assert text == transliterate(text)
 
 
 @pytest.mark.parametrize("character", 'äß€&@_"%*#!$<>;=[]{}|\\~`^\t\n\x00')
 def test_other_characters_are_not_latin(character: str) -> None:
-    """Characters that some banks refuse are not in the Latin set."""
+    """Characters that some banks refuse do not count as Latin."""
     assert not is_latin(f"a{character}b")

@@ -176,7 +176,7 @@ def test_a_scope_is_a_list() -> None:
 
 
 def test_a_client_shows_no_secret() -> None:
-    """An OAuth client's repr shows no key, its grant's included, and a client cannot be pickled."""
+    """An OAuth client's repr shows no key, not even its grant's; a client cannot be pickled."""
     grant = JwtBearer(JwtSigning(algorithm="HS256"), "key-of-grant")
     oauth_client = client(
         secret="hunter2", grant=grant, dpop_key=P256, parameters={"assertion_key": "tell-tale"}

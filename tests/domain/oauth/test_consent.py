@@ -43,7 +43,7 @@ BACK = "https://erp.example/callback"
 
 
 def client_of(**changes: Any) -> OAuthClient:
-    """Return a public OAuth client of a server that sends its issuer."""
+    """Return a public OAuth client of a server that sends its issuer in callbacks."""
     metadata: dict[str, Any] = {
         "token_endpoint": f"{ISSUER}/token",
         "issuer": ISSUER,
@@ -148,7 +148,7 @@ def test_extra_parameters_are_merged() -> None:
 
 
 def test_dpop_clients_send_the_key_thumbprint() -> None:
-    """A client with a DPoP key sends its thumbprint in the consent URL (RFC 9449, section 10)."""
+    """A client with a DPoP key sends the key's thumbprint in the consent URL (RFC 9449)."""
     key = proof_key()
     proving = OAuthClient(server=client_of().server, client_id="erp", dpop_key=key)
     proof_token = proof(Secret(key), "GET", ISSUER, SigningContext(NOW, "id-1")).reveal()
@@ -305,7 +305,7 @@ def test_callback_size_limits() -> None:
 
 
 def test_issuer_may_be_missing_if_not_promised() -> None:
-    """A callback may lack `iss` if the server does not promise it, but not name another issuer."""
+    """A callback may lack `iss` if the server promises none, but may not name another issuer."""
     client = client_of(authorization_response_iss_parameter_supported=False)
     _, pending = begun_consent(client)
 

@@ -83,7 +83,7 @@ def test_codes_are_short_and_long(code: str) -> None:
     ],
 )
 def test_numbers_have_bounds(changes: dict[str, Any], expected: tuple[float, float]) -> None:
-    """A missing or invalid number in a device response becomes the default; others are clamped."""
+    """A missing or invalid number in a device response becomes the default; others get clamped."""
     consent = answer(**changes)
 
     assert isinstance(consent, DeviceConsent)
@@ -100,7 +100,7 @@ def test_no_pause_is_without_end() -> None:
 
 
 def test_an_older_name_is_known() -> None:
-    """The draft's name `verification_url` is accepted in a device response."""
+    """The older name `verification_url` of a draft is accepted in a device response."""
     consent = answer(verification_uri=None, verification_url="https://login.example/d")
 
     assert isinstance(consent, DeviceConsent)
@@ -171,7 +171,7 @@ def test_polling_sends_device_code_grant_type_of_rfc_8628() -> None:
 
 
 def refused_request(why: Refusal, code: str, wait: float | None = None) -> Refused:
-    """Return a refused token request of this kind."""
+    """Return a token request that was refused for this reason."""
     return Refused(why=why, code=code, wait=wait)
 
 

@@ -125,7 +125,7 @@ def test_url_claim_is_normalised(url: str, expected: str) -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"])), st.text("a?#&=%é", max_size=9))
 def test_url_claim_is_the_url_sent(path: str, value: str) -> None:
-    """For any path and query, a DPoP proof names the URL as sent, up to the query, in ASCII."""
+    """For any path and query, a DPoP proof has the URL as sent, without the query, in ASCII."""
     request = Request.get(f"/{path}", query={"q": value})
     url = join_url("https://api.example/v1", request)
 
@@ -183,7 +183,7 @@ def _with_password() -> str:
     ids=["no PEM", "P-384", "secp256k1", "Ed25519", "RSA", "with a password"],
 )
 def test_only_p256_makes_proofs(wrong: str) -> None:
-    """A DPoP key that is not on P-256 is refused by its field name, and never shown."""
+    """A DPoP key that is not on P-256 is refused; the error has the field's name, not the key."""
     canaries = Canaries()
     canaries.plant("key", wrong.splitlines()[len(wrong.splitlines()) > 1])
     calls: dict[str, Callable[[], object]] = {

@@ -85,7 +85,7 @@ def test_token_that_expires_before_its_issue_is_past() -> None:
     ],
 )
 def test_freshness_over_time(elapsed: float, expected: Freshness) -> None:
-    """A token is fresh, then due, then past; each boundary belongs to the later state."""
+    """A token is first fresh, then due, then past; at each boundary the later state begins."""
     assert expected is Span(10.0, 20.0).after(elapsed)
 
 

@@ -30,12 +30,12 @@ LEAST_CONSENT = PendingConsent(
 
 @pytest.mark.parametrize("pending", [WHOLE_CONSENT, LEAST_CONSENT])
 def test_table_round_trip(pending: PendingConsent) -> None:
-    """A pending consent survives a session that stores JSON."""
+    """A pending consent is unchanged after it was stored as JSON in a session."""
     assert pending == PendingConsent.from_table(json.loads(json.dumps(pending.table())))
 
 
 def test_sealed_round_trip() -> None:
-    """A pending consent survives an encrypted cookie."""
+    """A pending consent is unchanged after it was stored in an encrypted cookie."""
     cipher = AesGcmCipher(generate_keys())
     text = WHOLE_CONSENT.sealed(cipher)
 

@@ -27,7 +27,7 @@ METADATA: dict[str, Any] = {
 
 
 def test_metadata_are_read() -> None:
-    """Known members of OAuth metadata are read under their own names, and others ignored."""
+    """Known members of OAuth metadata are read under their own names; others are ignored."""
     server = AuthorizationServer.from_metadata(ISSUER, METADATA)
 
     assert ISSUER == server.issuer

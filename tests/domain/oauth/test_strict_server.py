@@ -93,7 +93,7 @@ def members(answer: Response) -> dict[str, Any]:
 def test_every_client_authentication_is_accepted(
     registered: dict[str, Any], options: dict[str, Any]
 ) -> None:
-    """Each OAuth client authentication works twice, with any characters in id and secret."""
+    """Each OAuth client authentication method works twice, with any characters in id and secret."""
     with AuthorizationServer(Client(**registered)) as server:
         fields: dict[str, Any] = {"client_id": "erp", "scope": "read"} | options
         client = OAuthClient(server=server.token_url, **fields)

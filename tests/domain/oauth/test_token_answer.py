@@ -143,7 +143,7 @@ def test_missing_refresh_token_keeps_the_old(empty: object) -> None:
     ids=repr,
 )
 def test_lifetime_is_a_number_or_text(lifetime: object, seconds: float) -> None:
-    """A token's lifetime may be a number or numeric text, and is at most ten years."""
+    """A token's lifetime may be a number or a numeric text; ten years are the maximum."""
     assert NOON + timedelta(seconds=seconds) == granted_credentials(expires_in=lifetime).expires_at
 
 
@@ -233,7 +233,7 @@ def test_form_encoded_answers_are_read(options: str) -> None:
     ids=repr,
 )
 def test_refusals_are_classified(members: object, status: int, expected: Refusal) -> None:
-    """A token error's code counts before its status; an unreadable 200 counts as lost."""
+    """A token error is classified by its code before its status; an unreadable 200 is lost."""
     result = read_answer(members, status)
 
     assert isinstance(result, Refused)
@@ -278,7 +278,7 @@ def test_requested_nonce_is_read() -> None:
     ids=repr,
 )
 def test_a_refusal_is_quoted(members: object, code: str, words: str) -> None:
-    """A token error keeps the OAuth code and description; an invalid code becomes the status."""
+    """A token error keeps the OAuth code and description; the status replaces an invalid code."""
     result = read_answer(members, 400)
 
     assert isinstance(result, Refused)
@@ -345,7 +345,7 @@ def test_every_answer_is_read(body: bytes, status: int, kind: str) -> None:
 
 
 class UndecodableBody(bytes):
-    """A body that raises if it is decoded as a whole."""
+    """A body that raises an error if it is decoded as a whole."""
 
     def decode(self, *_: object, **__: object) -> str:
         """Raise an error, since every parser decodes the body first."""

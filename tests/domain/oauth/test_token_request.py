@@ -91,7 +91,7 @@ def test_basic_is_form_encoded_first() -> None:
 def test_form_authentication_sends_no_header(
     options: dict[str, Any], expected: dict[str, str]
 ) -> None:
-    """Without Basic, the token request's form names the client, and no header does."""
+    """Without Basic, the client's name is in the form of the token request, and in no header."""
     request, _ = token_request(client(**options), ASKED_FIELDS, NOON)
 
     assert dict(ASKED_FIELDS) | expected == form_of(request)
@@ -152,7 +152,7 @@ def test_client_assertion_claims(options: dict[str, Any], algorithm: str) -> Non
 
 
 def test_dpop_clients_send_a_proof() -> None:
-    """A client with a DPoP key sends a proof with its token request, and a known nonce."""
+    """A client with a DPoP key sends a proof with its token request, with the nonce if known."""
     oauth_client = client(dpop_key=P256)
     first, _ = token_request(oauth_client, ASKED_FIELDS, NOON)
     second, _ = token_request(oauth_client, ASKED_FIELDS, NOON, nonce="show-me")
@@ -200,7 +200,7 @@ def test_request_repr_shows_no_secret() -> None:
 
 
 def test_hidden_secrets_of_a_renewal() -> None:
-    """A renewal lists the client's secret, refresh token and subject token as values to mask."""
+    """A renewal lists its values to mask: client secret, refresh token and subject token."""
     credentials = OAuthCredentials(access_token="a", refresh_token="r")
     question = TokenQuestion(client(secret="s"), credentials, Secret("t"))
 

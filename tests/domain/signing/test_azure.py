@@ -70,7 +70,7 @@ def test_example_request_in_azure_documentation_gets_documented_signature() -> N
 
 
 def test_standard_fields_are_in_order() -> None:
-    """Azure signs standard headers in its own order, and a length only for a body."""
+    """Azure signs standard headers in its own order, and the length only if there is a body."""
     headers = {
         "Content-Encoding": "gzip",
         "Content-Language": "de",
@@ -101,7 +101,7 @@ def test_stream_length_is_signed(length: int | None, length_field: str) -> None:
 
 
 def test_x_ms_fields_are_sorted_as_azure_sorts() -> None:
-    """In Azure's order of `x-ms` headers, dashes are ignored, and `_` precedes other characters."""
+    """Azure's order of `x-ms` headers ignores dashes, and `_` precedes other characters."""
     headers = [
         ("x-ms-meta-a1", "3"),
         ("x-ms-meta-ab", "4"),
@@ -149,7 +149,7 @@ def test_a_parameter_without_a_value() -> None:
 
 
 def test_signing_again_replaces_the_signature() -> None:
-    """A request that is signed for Azure again has a new signature and no date of its own."""
+    """A request that is signed for Azure again gets a new signature and the new date."""
     first_request = with_signature(Request.get("/c", headers={"Date": "long ago"}))
     later_context = SigningContext(datetime(2015, 6, 27, tzinfo=UTC), "nonce")
 

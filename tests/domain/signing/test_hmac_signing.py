@@ -173,7 +173,7 @@ def test_added_query_parameter_is_in_the_signed_url() -> None:
     ],
 )
 def test_writes_the_time(form: str, written: str) -> None:
-    """A signing timestamp is written in each configured form."""
+    """A signing timestamp is written in the configured form."""
     signing = HmacSigning(
         signs="", headers={"T": "{timestamp}", "S": "{signature}"}, timestamp=form
     )
@@ -262,6 +262,6 @@ def test_only_empty_keys_are_refused() -> None:
 
 
 def test_repr_hides_the_key_id() -> None:
-    """A signing's repr does not show the key id, since some vendors put a secret there."""
+    """The repr of an HMAC signing hides the key id, since some vendors put a secret there."""
     signing = HmacSigning(signs="", headers={"S": "{signature}"}, key_id="h1dden")
     assert "h1dden" not in repr(signing)

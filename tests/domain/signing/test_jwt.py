@@ -98,7 +98,7 @@ def test_signs_as_rfc_7515_does_with_rsa() -> None:
 
 
 def test_signs_with_rsa_pss() -> None:
-    """A PS256 signature has a salt as long as the hash (RFC 7518, section 3.5), and verifies."""
+    """A PS256 signature has a salt as long as its hash (RFC 7518, 3.5), and can be verified."""
     token = compact(JwtAlgorithm.PS256, RSA, b'{"alg":"PS256"}', CLAIMS).reveal()
     text, _, signature = token.rpartition(".")
     assert f"eyJhbGciOiJQUzI1NiJ9.{ENCODED}" == text
@@ -107,7 +107,7 @@ def test_signs_with_rsa_pss() -> None:
 
 
 def test_ecdsa_example_of_rfc_7515() -> None:
-    """An ECDSA-signed JWT has the signed text of RFC 7515's appendix A.3, and verifies."""
+    """An ECDSA-signed JWT has the text of RFC 7515's appendix A.3, and can be verified."""
     token = compact(JwtAlgorithm.ES256, _pem(P256), b'{"alg":"ES256"}', CLAIMS).reveal()
     text, _, own_signature = token.rpartition(".")
     assert f"eyJhbGciOiJFUzI1NiJ9.{ENCODED}" == text
@@ -217,7 +217,7 @@ def test_refuses_a_key_of_another_kind(algorithm: str, key: Secret, needed: str)
 
 
 def test_a_key_is_looked_through_once() -> None:
-    """An RSA key is checked once, when it is passed in, and not at every signature."""
+    """An RSA key is checked once, when it is passed in, and not again at every signature."""
     sound = _rsa().private_numbers()
     numbers = rsa.RSAPrivateNumbers(
         sound.p,
@@ -272,7 +272,7 @@ def test_reserved_claims_are_refused(name: str) -> None:
 
 
 def test_repr_hides_claims() -> None:
-    """A JWT signing's repr does not show the claims."""
+    """The repr of a JWT signing does not show the claims."""
     signing = JwtSigning(algorithm="HS256", claims={"a": "h1dden"})
     assert "h1dden" not in repr(signing)
     assert hash(signing) == hash(JwtSigning(algorithm="HS256"))

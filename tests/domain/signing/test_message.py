@@ -58,7 +58,7 @@ def _signature_base(signing: MessageSignature, request: Request, base: str = BAS
 
 @pytest.mark.parametrize("case", RFC["cases"], ids=lambda case: str(case["label"]))
 def test_signs_as_the_rfc_does(case: dict[str, Any]) -> None:
-    """HTTP message signatures reproduce the examples of RFC 9421; random ones verify."""
+    """HTTP message signatures reproduce the examples of RFC 9421; random ones can be verified."""
     signing = MessageSignature(
         components=case["components"],
         key_id=case["key"],
@@ -100,13 +100,13 @@ def test_signature_is_of_the_base() -> None:
 
 
 def test_algorithm_of_tokens_is_refused() -> None:
-    """RFC 9421 does not have RSA-PSS with SHA-256, so it signs no message."""
+    """A message signature with RSA-PSS and SHA-256 is refused, since RFC 9421 does not have it."""
     with pytest.raises(InvalidData, match="do not have RSA-PSS with SHA-256"):
         _simple_signature("@method", algorithm="rsa-pss-sha256")
 
 
 def test_signs_with_ecdsa() -> None:
-    """An ECDSA message signature has both numbers in 32 bytes each."""
+    """An ECDSA message signature contains both of its numbers, in 32 bytes each."""
     signing = _simple_signature("@method", algorithm="ecdsa-p256-sha256")
     key, url, context = _key("test-key-ecc-p256"), f"{BASE}/", SigningContext(AT, "n-1")
     signing.check_key(key)
@@ -192,7 +192,7 @@ def test_signature_parameters_are_in_order() -> None:
 
 
 def test_missing_content_digest_is_added() -> None:
-    """A signed Content-Digest that is missing is computed from the body, unless that streams."""
+    """A signed Content-Digest that is missing is computed from the body, unless it is streamed."""
     signing = _simple_signature("content-digest")
     plain_request = Request.post("/", body=b'{"hello": "world"}')
     signed_request = signing.sign(plain_request, BASE, Secret("k"), SigningContext(AT, ""))
@@ -279,7 +279,7 @@ def test_invalid_component_is_shown_shortened(options: dict[str, Any]) -> None:
 
 
 def test_repr_hides_the_key_id() -> None:
-    """A message signing's repr does not show the key id, since some vendors put a secret there."""
+    """The repr of a message signing hides the key id, since some vendors put a secret there."""
     assert "h1dden" not in repr(_simple_signature(key_id="h1dden"))
     with pytest.raises(InvalidData):
         _simple_signature().check_key(Secret(""))

@@ -65,7 +65,7 @@ def _signature(request: Request) -> str:
 
 @pytest.mark.parametrize("case", VECTORS, ids=lambda case: str(case["name"]))
 def test_each_request_of_aws_suite_gets_published_signature(case: dict[str, Any]) -> None:
-    """Each request of AWS's suite gets the published signature, and its token if it has one."""
+    """Each request of AWS's suite gets the published signature, and its token if there is one."""
     signing, request, url = _suite(case)
     if case["hash_header"]:
         body = request.body
@@ -350,7 +350,7 @@ def test_settings_with_stray_characters_are_refused(field: str, value: str) -> N
 
 
 def test_repr_and_tracebacks_hide_secrets() -> None:
-    """An AWS signing's repr has neither key id nor token, and no traceback shows the key."""
+    """An AWS signing's repr shows neither key id nor token, and no traceback shows the key."""
     signing = AwsSigV4(access_key_id="h1dden", region="r", service="s", session_token="h1dden")
     assert "h1dden" not in repr(signing)
     assert hash(signing) is not None
@@ -364,7 +364,7 @@ def test_repr_and_tracebacks_hide_secrets() -> None:
 
 @pytest.mark.parametrize("name", ["sign_session_token", "normalise_path", "encode_path_twice"])
 def test_a_text_is_no_switch(name: str) -> None:
-    """A string such as "false" switches nothing on."""
+    """A string such as "false" is refused for a setting that is True or False."""
     options: dict[str, Any] = {name: "false"}
     with pytest.raises(ConfigurationError, match=f"{name} is neither True nor False"):
         AwsSigV4(access_key_id="AKID", region="eu-central-1", service="ses", **options)

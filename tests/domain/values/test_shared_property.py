@@ -23,7 +23,7 @@ class Harbour:
 
     @shared_property
     def pilot(self) -> object:
-        """The pilot."""
+        """The pilot, computed at the first use."""
         if not self.others:
             # As if another thread had come in between, which computes the value first.
             self.others.append(None)
@@ -32,7 +32,7 @@ class Harbour:
 
 
 def test_value_that_was_kept_first_stays() -> None:
-    """If two threads compute the value at the same time, both get the value stored first."""
+    """If two threads compute a shared property at once, both get the value stored first."""
     harbour = Harbour()
     assert harbour.pilot is harbour.others[0]
     assert harbour.pilot is harbour.others[0]

@@ -16,7 +16,7 @@ class _Ship:
 
 
 def test_table_has_values_of_living_objects() -> None:
-    """A table has the values of the objects that exist; the latest value of an object stays."""
+    """A table has the values of the objects that still exist, and each object's latest value."""
     table: WeakTable[_Ship, int] = WeakTable()
     first, second, third = _Ship(), _Ship(), _Ship()
     table[first], table[second], table[third] = 0, 1, 2

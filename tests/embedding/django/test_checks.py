@@ -89,7 +89,7 @@ def test_project_without_settings_gets_message_that_names_setting_to_add() -> No
 def test_check_warns_if_nothing_is_encrypted_for_lack_of_keys(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Without keys nothing is encrypted, and a check warns about that."""
+    """Without encryption keys nothing is encrypted, and a check warns about that."""
     monkeypatch.delenv("MOORAGE_KEYS", raising=False)
 
     assert {"W004"} == check_ids(KEYS=None)
@@ -160,7 +160,7 @@ def test_checking_database_names_tables_that_are_missing() -> None:
 
 
 def test_hint_of_missing_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The hint names a command that prints new keys in plain text."""
+    """The hint about missing keys names a command that prints new keys in plain text."""
     monkeypatch.delenv("MOORAGE_KEYS", raising=False)
     with override_settings(MOORAGE={**RIGHT, "KEYS": None}):
         (warning,) = [item for item in settings_are_right() if item.id == "moorage.W004"]

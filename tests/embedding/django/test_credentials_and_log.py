@@ -51,7 +51,7 @@ CIPHER = AesGcmCipher(generate_keys())
 def test_credential_provider_passes_conformance_kit_of_its_port(
     check: credentials_conformance.Check, alias: str
 ) -> None:
-    """The credential provider passes the conformance kit of its port."""
+    """The Django credential provider passes the conformance kit for credential providers."""
 
     def new_provider(renew: Renew) -> SealedCredentialProvider:
         Credential.objects.using(alias).all().delete()
@@ -62,7 +62,7 @@ def test_credential_provider_passes_conformance_kit_of_its_port(
 
 @pytest.mark.parametrize("check", credentials_conformance.ASYNC_CHECKS, ids=name_of)
 def test_async_credentials_conform(check: credentials_conformance.AsyncCheck, alias: str) -> None:
-    """The asynchronous credential provider passes the conformance kit of its port."""
+    """The asynchronous Django credential provider passes the kit for credential providers."""
 
     def new_provider(renew: Any) -> AsyncSealedCredentialProvider:
         Credential.objects.using(alias).all().delete()
@@ -76,7 +76,7 @@ def test_async_credentials_conform(check: credentials_conformance.AsyncCheck, al
 def test_integration_log_passes_conformance_kit_of_its_port(
     check: integration_log_conformance.Check, alias: str
 ) -> None:
-    """The integration log passes the conformance kit of its port."""
+    """The Django integration log passes the conformance kit for integration logs."""
 
     def new_logger() -> log.OrmLogger:
         Call.objects.using(alias).all().delete()
@@ -88,7 +88,7 @@ def test_integration_log_passes_conformance_kit_of_its_port(
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", integration_log_conformance.ASYNC_CHECKS, ids=name_of)
 def test_async_log_conforms(check: integration_log_conformance.AsyncCheck, alias: str) -> None:
-    """The asynchronous integration log passes the conformance kit of its port."""
+    """The asynchronous Django integration log passes the conformance kit for integration logs."""
 
     def new_logger() -> log.AsyncOrmLogger:
         Call.objects.using(alias).all().delete()
@@ -99,7 +99,7 @@ def test_async_log_conforms(check: integration_log_conformance.AsyncCheck, alias
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_key_rotation_reseals_everything(alias: str, is_async: bool) -> None:
-    """Key rotation encrypts every row again, page by page, and all rows still open."""
+    """Key rotation encrypts every row again, page by page, and all rows can be decrypted."""
     Credential.objects.using(alias).all().delete()
     older_ring = generate_keys()
     previous_provider = SealedCredentialProvider(

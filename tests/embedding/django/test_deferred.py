@@ -54,7 +54,7 @@ def test_worker_makes_the_call() -> None:
 
 
 def test_key_makes_a_call_unique(shop: Shop) -> None:
-    """Two deferred calls with one key are made once."""
+    """Two deferred calls with the same idempotency key are made once."""
     for _ in range(2):
         after_commit("payments", "charge", order(), key="INV-1")
 
@@ -91,7 +91,7 @@ def test_failed_delivery_is_logged(shop: Shop, caplog: pytest.LogCaptureFixture)
 def test_foreign_error_is_logged_without_message(
     shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log names a foreign error but not its message, which may hold a secret."""
+    """An error of another library is logged by its class, since its message may hold a secret."""
 
     def raise_error() -> None:
         raise RuntimeError("hunter2")

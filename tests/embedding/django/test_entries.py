@@ -29,27 +29,27 @@ pytestmark = pytest.mark.usefixtures("allow_sync_in_a_loop")
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)
 def test_inbox_passes_conformance_kit_of_its_port(check: Check, host_database: str) -> None:
-    """The inbox passes the conformance kit of its port."""
+    """The Django inbox passes the conformance kit for inboxes."""
     check(store_factory(Webhook, OrmInbox, host_database))
 
 
 @pytest.mark.parametrize("check", inbox_conformance.ASYNC_CHECKS, ids=name_of)
 def test_async_inbox_conforms(check: AsyncCheck, host_database: str) -> None:
-    """The asynchronous inbox passes the conformance kit of its port."""
+    """The asynchronous Django inbox passes the conformance kit for inboxes."""
     asyncio.run(check(store_factory(Webhook, AsyncOrmInbox, host_database)))
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
 def test_outbox_passes_conformance_kit_of_its_port(check: Check, host_database: str) -> None:
-    """The outbox passes the conformance kit of its port."""
+    """The Django outbox passes the conformance kit for outboxes."""
     check(store_factory(Deferred, OrmOutbox, host_database))
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", outbox_conformance.ASYNC_CHECKS, ids=name_of)
 def test_async_outbox_conforms(check: AsyncCheck, host_database: str) -> None:
-    """The asynchronous outbox passes the conformance kit of its port."""
+    """The asynchronous Django outbox passes the conformance kit for outboxes."""
     asyncio.run(check(store_factory(Deferred, AsyncOrmOutbox, host_database)))
 
 
@@ -128,7 +128,7 @@ def call(name: str) -> OutboxEntry:
 
 
 def store_factory(table: Any, kind: Callable[[str], Any], alias: str) -> Callable[[], Any]:
-    """Return a factory of empty stores."""
+    """Return a factory that makes empty stores."""
 
     def new_store() -> Any:
         table.objects.using(alias).all().delete()

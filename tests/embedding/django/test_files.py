@@ -76,7 +76,7 @@ def test_send_mail_sends_through_vendor_and_returns_number_of_messages_sent(
 
 
 def test_all_fields_of_a_message(vendors: Vendors) -> None:
-    """Alternatives, attachments, images, copies, reply addresses and headers arrive."""
+    """Alternatives, attachments, images, copies, reply addresses and headers reach the vendor."""
     message = EmailMultiAlternatives(
         "Your order",
         "Thank you.",

@@ -25,7 +25,7 @@ def shop() -> Generator[Shop]:
 
 
 def test_health_pages_report_the_state(shop: Shop) -> None:
-    """The pages show if the process is alive and ready, and why not."""
+    """The health pages show whether the process is alive and ready, and if not, why."""
     client = Client()
     assert {"state": "alive"} == client.get("/health/live").json()
     ready_response = client.get("/health/ready")

@@ -42,7 +42,7 @@ def shop() -> Generator[Shop]:
 
 
 def rows(alias: str) -> int:
-    """Return the number of entries in the database."""
+    """Return the number of log entries in the database."""
     return Call.objects.using(alias).count()
 
 
@@ -138,7 +138,7 @@ def test_rejected_entry_does_not_block_others(alias: str) -> None:
 
 
 def test_log_is_ordered_by_time(alias: str) -> None:
-    """Pages of the log are ordered by the time of the call, not of the write."""
+    """Pages of the log are ordered by the time of each call, not by the time of writing."""
     Call.objects.using(alias).all().delete()
     log = OrmLogger(alias, threads=False)
     late_entry, early_entry = (
@@ -180,7 +180,7 @@ def _threads() -> set[str]:
 
 
 def test_unknown_field_of_a_log_entry_is_dropped() -> None:
-    """An unknown field from a newer moorage loses no entry, and the checks name the field."""
+    """A log entry with a newer moorage's unknown field is not lost; the checks name the field."""
 
     @attrs.frozen(kw_only=True)
     class NewerLog(IntegrationLog):
@@ -206,7 +206,7 @@ def test_reading_one_page_of_log_uses_single_index(alias: str) -> None:
 
 
 def test_lost_entries_are_counted() -> None:
-    """A full queue drops its oldest entry, counts it and warns the first time."""
+    """A full queue drops its oldest entry, counts this, and warns the first time."""
     log = OrmLogger(BARE_NAME, threads=False)
     for number in range(MOST):
         log.write(integration_log_conformance.entry(number % 9))

@@ -91,7 +91,7 @@ def _postgresql_settings() -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", ["sqlite", "file", "postgresql"])
 def test_test_databases_have_only_their_tables(tmp_path: Path, kind: str) -> None:
-    """The host's migrations run in the host's database only, and all is removed afterwards."""
+    """The host's migrations run only in the host's database; everything is removed afterwards."""
     host: dict[str, Any] = {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(tmp_path / "erp.sqlite3"),

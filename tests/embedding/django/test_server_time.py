@@ -1,4 +1,4 @@
-"""Times come from the database server, not from this machine."""
+"""The time of stored data is that of the database server, not of this machine."""
 
 from __future__ import annotations
 

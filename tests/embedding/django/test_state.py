@@ -36,7 +36,7 @@ def store(alias: str) -> OrmStorage:
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_store_passes_conformance_kit_of_its_port(check: kit.Check, store: OrmStorage) -> None:
-    """The store passes the conformance kit of its port."""
+    """The Django state store passes the conformance kit for stores."""
     check(lambda: store)
 
 
@@ -48,7 +48,7 @@ def test_conforms_in_time(check: kit.TimedCheck, store: OrmStorage) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_store_conforms(check: kit.AsyncCheck, alias: str) -> None:
-    """The asynchronous store passes the conformance kit of its port."""
+    """The asynchronous Django state store passes the conformance kit for stores."""
 
     async def run_check() -> None:
         store = AsyncOrmStorage(alias)

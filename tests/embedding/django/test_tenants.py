@@ -38,7 +38,7 @@ CIPHER = AesGcmCipher(generate_keys())
 
 
 def factory(alias: str, kind: Callable[[OrmTenants], Any]) -> Callable[[], tuple[Any, Any]]:
-    """Return a factory of empty tables of tenants."""
+    """Return a factory that makes empty tables of tenants."""
 
     def new_stores() -> tuple[Any, Any]:
         Tenant.objects.using(alias).all().delete()
@@ -60,14 +60,14 @@ def factory(alias: str, kind: Callable[[OrmTenants], Any]) -> Callable[[], tuple
 def test_table_of_tenants_passes_conformance_kit_of_its_port(
     check: tenants_conformance.Check, host_database: str
 ) -> None:
-    """The table of tenants passes the conformance kit of its port."""
+    """The Django table of tenants passes the conformance kit for tenant directories."""
     check(factory(host_database, lambda plain: plain))
 
 
 @pytest.mark.usefixtures("allow_sync_in_a_loop")
 @pytest.mark.parametrize("check", tenants_conformance.ASYNC_CHECKS, ids=name_of)
 def test_async_tenants_conform(check: tenants_conformance.AsyncCheck, host_database: str) -> None:
-    """The asynchronous table of tenants passes the conformance kit of its port."""
+    """The asynchronous Django table of tenants passes the kit for tenant directories."""
     asyncio.run(check(factory(host_database, AsyncOrmTenants)))
 
 
@@ -97,7 +97,7 @@ def test_new_tenant_is_used_without_a_restart(shop: Shop) -> None:
 
 
 def test_tenant_tables_may_have_secrets(shop: Shop) -> None:
-    """A `Secret` in a tenant's tables is stored as text; other types are refused, unshown."""
+    """A `Secret` in a tenant's tables is stored as text; other types are refused and not shown."""
     tenants = OrmTenants(AesGcmCipher(KeyRing.parse(KEYS)))
     tenants.put("acme", tables(Secret(shop.sandbox.api_key)))
 

@@ -11,7 +11,7 @@ from moorage.hub.inbox import EntryQuery
 
 
 def open_inbox(name: str) -> tuple[Any, Any]:
-    """Return a demo ERP's inbox, and the context in which to use the inbox."""
+    """Return the inbox of a demo ERP, and the context in which to use the inbox."""
     if name == "django":
         os.environ["DJANGO_SETTINGS_MODULE"] = "erp.settings"
         import django  # noqa: PLC0415 - one framework of the two

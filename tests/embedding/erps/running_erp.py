@@ -58,7 +58,7 @@ BANK_LINES: Final = {"django": "books_bankline", "flask": "bank_line"}
 
 
 def seed() -> dict[str, Any]:
-    """Fill the ERP's database with a company and two dozen invoices for each tenant."""
+    """Return the data for a new ERP's database, such as companies, customers and invoices."""
     fields: dict[str, Any] = json.loads((EXAMPLES / "erp_pages" / "seed.json").read_text())
     model, customer = fields["companies"][0], fields["customers"][0]
     for slug in ("amnesia", "hasty", "brisk"):

@@ -261,7 +261,7 @@ def foreign_payments(site: RunningErp) -> None:
 
 
 def webhook_of_a_lost_response(site: RunningErp) -> None:
-    """The webhook of a payment whose response was lost is matched by the ERP's reference."""
+    """The ERP's reference matches the webhook to a payment whose response was lost."""
     charged_before, sent_count = site.charged, len(site.street.stripe.sent)
     site.street.stripe.fail(SlowAnswer(site.patience["brisk"] + 2.0))
     page = site.buyer.pay("/brisk/invoices/brisk-4/", "Visa")

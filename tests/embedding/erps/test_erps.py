@@ -28,7 +28,7 @@ NAMES = ["django", "flask"]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_erp_names_no_vendor(name: str) -> None:
-    """The code that calls vendors is short, and no part of an ERP names a vendor."""
+    """The code that calls vendors is short, and no file of an ERP contains a vendor's name."""
     assert 150 > len((EXAMPLES / VENDOR_CALLS[name]).read_text().splitlines())
     sources = [*(EXAMPLES / f"{name}_erp").rglob("*.py"), *(EXAMPLES / "erp_pages").rglob("*.html")]
     assert len(sources) > 10

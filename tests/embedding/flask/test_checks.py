@@ -1,4 +1,4 @@
-"""Mistakes in an application's settings are named before they cause harm."""
+"""Findings about an application's settings report mistakes before they cause harm."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_missing_shared_store(environment: dict[str, str], severe: bool) -> None
 
 @pytest.mark.parametrize("setting", ["STATE", "ASIDE"])
 def test_state_is_outside_the_hosts_file(setting: str, tmp_path: Path) -> None:
-    """State that calls wait for is not stored in the host's SQLite file."""
+    """If a setting puts stored state into the host's SQLite file, a finding reports that."""
     file = f"{tmp_path / 'erp.db'}"
     text = f"sqlite:///{file}" if setting == "STATE" else file
     settings: dict[str, Any] = {"KEYS": KEYS, setting: text}

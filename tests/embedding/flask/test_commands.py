@@ -144,7 +144,7 @@ def test_other_commands_use_the_application_configuration_and_store(database_url
 
 
 def test_unknown_command_is_refused_with_exit_status_of_failure(sqlite_url: str) -> None:
-    """An unknown command is refused with an exit status of failure."""
+    """An unknown command is refused, and the exit status reports a failure."""
     shop = Shop(sqlite_url)
     output = run(shop, "fly")
     shop.close()

@@ -119,7 +119,7 @@ def test_setting_session_may_name_source_of_sessions(sqlite_url: str) -> None:
 
 @pytest.mark.parametrize("value", [42, "mysql+nothing://host/name", "no url"])
 def test_invalid_database_is_refused_with_name_of_setting(value: object) -> None:
-    """An invalid database is refused with the name of the setting."""
+    """An invalid database is refused; the error has the name of the setting."""
     with pytest.raises(ConfigurationError) as raised:
         host_of(Settings(configuration={}, database=value))
 
@@ -206,7 +206,7 @@ def test_forked_child_process_opens_its_own_connections(shop: Shop) -> None:
 
 
 def test_invalid_page_token(shop: Shop) -> None:
-    """An invalid page token is refused with the name of its field."""
+    """An invalid page token is refused; the error has the name of its field."""
     with pytest.raises(InvalidData) as raised:
         shop.moorage.log.find(LogQuery(after="yesterday"))
 

@@ -10,7 +10,7 @@ from tests.embedding.flask.shop import Shop
 
 
 def test_health_pages_report_the_state(sqlite_url: str) -> None:
-    """The pages show if the process is alive and ready, and why not."""
+    """The health pages show whether the process is alive and ready, and if not, why."""
     with closing(Shop(sqlite_url, HEALTH=True)) as shop:
         shop.moored.migrate()
         client = shop.client()

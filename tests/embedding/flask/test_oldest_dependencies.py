@@ -52,7 +52,7 @@ def test_state_in_redis(any_database_url: str) -> None:
 def test_redis_store_passes_conformance_kit_of_its_port_with_old_client(
     check: state_conformance.Check,
 ) -> None:
-    """The Redis store passes the conformance kit of its port with the old client."""
+    """With the old client, the Redis store passes the conformance kit for stores."""
     with RedisStorage(redis_url(), timeout=10.0, prefix=f"older-{uuid4().hex}:") as store:
         check(lambda: store)
 
@@ -60,7 +60,7 @@ def test_redis_store_passes_conformance_kit_of_its_port_with_old_client(
 @older
 @pytest.mark.parametrize("check", state_conformance.ASYNC_CHECKS, ids=name_of)
 def test_async_redis_conforms(check: state_conformance.AsyncCheck) -> None:
-    """The asynchronous Redis store passes the conformance kit with the old client."""
+    """With the old client, the asynchronous Redis store passes the conformance kit for stores."""
     prefix = f"older-{uuid4().hex}:"
     asyncio.run(check(lambda: AsyncRedisStorage(redis_url(), timeout=10.0, prefix=prefix)))
 
@@ -77,7 +77,7 @@ def test_database_server_cannot_hold_state_without_the_state_setting(postgresql_
 
 @older
 def test_credentials_and_tenants_need_a_file(postgresql_url: str, tmp_path: Path) -> None:
-    """Credentials and tenants are stored in the `ASIDE` file, and the error names that setting."""
+    """Credentials and tenants need a file; if the setting `ASIDE` is missing, an error names it."""
     with closing(Shop(postgresql_url, KEYS=Secret(KEYS))) as shop:
         assert ["credentials-in-memory"] == [finding.name for finding in findings(shop.moored, {})]
     with (

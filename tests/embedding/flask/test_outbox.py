@@ -28,7 +28,7 @@ def put_charge(shop: Shop, key: str = "INV-1") -> OutboxEntry:
 
 
 def deliver_all(shop: Shop) -> int:
-    """Run the worker; fail unless all calls succeed; return their number."""
+    """Run the worker, check that all calls succeed, and return their number."""
     rounds = worker.deliver(shop.moored)
     assert all(len(item) == item.done for item in rounds)
     return sum(map(len, rounds))

@@ -1,4 +1,4 @@
-"""The Flask extension's adapters pass the conformance kits in SQLite and PostgreSQL."""
+"""The Flask extension's stores pass the conformance kits in SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def test_session_with_several_databases(sqlite_url: str, tmp_path: Path) -> None
 
 
 def test_state_has_its_own_connections(sql_url: str) -> None:
-    """State has its own connections, to the host's server or to a file beside the host's file."""
+    """The state has its own connections, to the host's server or to a file beside the host's."""
     with closing(Shop(sql_url)) as shop:
         kind = type(shop.moored.stores.state)
 
@@ -237,7 +237,7 @@ def test_credentials_are_encrypted_and_shared(sql_url: str) -> None:
 
 
 def test_credentials_need_keys(database_url: str) -> None:
-    """Without a key no credentials are stored."""
+    """Without an encryption key no credentials are stored."""
     with closing(Shop(database_url)) as shop:
         assert None is shop.moored.stores.credentials
 
@@ -257,7 +257,7 @@ def test_new_tenant_is_used_without_a_restart(sql_url: str) -> None:
 
 
 def test_tenants_need_keys(sqlite_url: str) -> None:
-    """Without a key no accounts of tenants are stored."""
+    """Without an encryption key no accounts of tenants are stored."""
     with closing(Shop(sqlite_url, TENANTS=True)) as shop:
         with pytest.raises(ConfigurationError) as excinfo:
             _ = shop.moorage.hub
@@ -392,7 +392,7 @@ def test_end_of_a_request_without_a_database(tmp_path: Path) -> None:
 
 
 def test_log_is_ordered_by_time(fresh_tables: Fresh) -> None:
-    """Pages of the log are ordered by the time of the call, not of the write."""
+    """Pages of the log are ordered by the time of each call, not by the time of writing."""
     database, prefix = fresh_tables()
     log = log_in(database, prefix=prefix, threads=False)
     late_entry, early_entry = (
@@ -417,7 +417,7 @@ PATIENCE = 30.0
 
 
 def rows(database: Database, prefix: str) -> int:
-    """Return the number of entries in the database."""
+    """Return the number of log entries in the database."""
     with database.begin() as connection:
         count_query = sqlalchemy.select(sqlalchemy.func.count()).select_from(
             tables(prefix=prefix).log
@@ -439,7 +439,7 @@ def test_missing_database_or_tables(postgresql_url: str) -> None:
 
 
 def test_older_table_is_reported_and_migrated(any_database_url: str) -> None:
-    """A table without newer columns is refused with its remedy, and extended by `create`."""
+    """A table without newer columns is refused with a remedy, and `create` adds the columns."""
     newer_columns = {"vendor", "account", "trace_id", "method", "route", "error_message", "request"}
     prefix = f"m{uuid4().hex[:8]}_"
     log_table = tables(prefix=prefix).log
@@ -472,7 +472,7 @@ def test_older_table_is_reported_and_migrated(any_database_url: str) -> None:
 
 
 def test_unknown_field_of_a_log_entry_is_dropped(fresh_tables: Fresh) -> None:
-    """An unknown field from a newer moorage loses no entry."""
+    """A log entry with an unknown field from a newer moorage is not lost."""
 
     @attrs.frozen(kw_only=True)
     class NewerLog(IntegrationLog):
@@ -533,7 +533,7 @@ def test_cipher_of_the_configuration_is_used(monkeypatch: pytest.MonkeyPatch) ->
 
 
 class _InterruptedPlaces:
-    """Locations whose first look-up is interrupted by another thread that opens the store."""
+    """Locations whose first look-up is interrupted: another thread opens the store in between."""
 
     aside = None
 
@@ -544,7 +544,7 @@ class _InterruptedPlaces:
 
     @property
     def memory(self) -> bool:
-        """True: everything is in memory."""
+        """True, because everything is in memory."""
         if not self.seen_by_other:
             self.seen_by_other.append(None)
             self.seen_by_other[0] = getattr(self.stores, self._name)

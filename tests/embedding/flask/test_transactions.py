@@ -51,7 +51,7 @@ def test_webhook_during_a_write_transaction(shop_in_transaction: Shop) -> None:
 
 
 def test_charge_survives_a_rollback(shop: Shop) -> None:
-    """A key survives the host's rollback, so repeating the call sends no request."""
+    """An idempotency key survives the host's rollback, so repeating the call sends no request."""
     with shop.app.app_context():
         first = charge(shop)
         shop.sessions.rollback()
