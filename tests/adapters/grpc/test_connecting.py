@@ -22,10 +22,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from moorage import (
+    AttemptTimeout,
     AuthenticationFailed,
     ConfigurationError,
     ConnectionFailed,
     Credentials,
+    DeadlineExceeded,
     InvalidData,
     LocalFailure,
     OperationAttempt,
@@ -432,3 +434,16 @@ def test_connector_that_is_closed_while_it_opens_has_no_connection(
     assert "idle" == connector.connectivity
     with pytest.raises(LocalFailure):
         connector.open(60.0)
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_call_that_only_waited_for_a_connection_did_nothing(server: LabServer, mode: str) -> None:
+    """If a server is silent until the deadline of a call, the call certainly sent no request."""
+    with TcpProxy("127.0.0.1", server.port) as proxy:
+        proxy.withhold()
+        host, port = proxy.address
+        lab = Lab(mode, f"{host}:{port}")
+        with pytest.raises((AttemptTimeout, DeadlineExceeded)) as excinfo:
+            lab.perform(lab.connector.call(ECHO, {"name": "x"}), timeout=0.5)
+        assert excinfo.value.may_have_been_processed is False
+        lab.close()

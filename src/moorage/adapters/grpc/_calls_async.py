@@ -91,6 +91,24 @@ def state_of(channel: Any) -> str:
     return str(channel.get_state().value[1])
 
 
+async def ask(send: Any, request: bytes, timeout: float) -> bytes:
+    """Make a call within `timeout` seconds, and return its answer.
+
+    A timer of the event loop ends the call, because it goes off before a later timer of the same
+    loop, such as that of the caller's deadline. grpcio's own timer may be later than both.
+
+    Raises:
+        RpcError: the call failed, or took longer.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            answer: bytes = await send(request, timeout=timeout)
+            return answer
+    except TimeoutError:
+        empty = grpc.aio.Metadata()
+    raise grpc.aio.AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, empty, empty)
+
+
 def _is_async(requests: Any) -> bool:
     return isinstance(requests, AsyncIterable)
 

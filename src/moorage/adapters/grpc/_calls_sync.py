@@ -108,6 +108,16 @@ def state_of(channel: Any) -> str:
     return _STATES[state]
 
 
+def ask(send: Any, request: bytes, timeout: float) -> bytes:
+    """Make a call within `timeout` seconds, and return its answer.
+
+    Raises:
+        RpcError: the call failed, or took longer.
+    """
+    answer: bytes = send(request, timeout=timeout)
+    return answer
+
+
 def is_cancelled() -> bool:
     """Return False, because a synchronous call is never cancelled from outside."""
     return False

@@ -64,6 +64,9 @@ if TYPE_CHECKING:
 
 A = TypeVar("A")
 
+_ATTEMPT_MARGIN: Final = 0.01
+"""Seconds, at most a tenth of the attempt, in which the failure of connecting is reported."""
+
 _CONNECT_TIMEOUT: Final = 5.0
 _MAX_BYTES: Final = 4 * 1024 * 1024
 _KEEPALIVE_TIMEOUT: Final = 20.0
@@ -407,7 +410,9 @@ class AsyncGrpcConnector(Uncopyable):
     ) -> Any:
         """Send a call with its credentials; if the server refuses stale ones, send it once more."""
         until, tenant = monotonic() + attempt.timeout, attempt.tenant
-        channel = await self._connected_channel(attempt.timeout)
+        # The attempt itself says that it could not connect, before the manager ends it.
+        margin = min(_ATTEMPT_MARGIN, attempt.timeout / 10)
+        channel = await self._connected_channel(attempt.timeout - margin)
         self._handed_out += 1
         send = self._stream if call.method.streams_answers else self._answer
         stale, authorization = None, self._fixed
@@ -528,7 +533,7 @@ class AsyncGrpcConnector(Uncopyable):
                 state of the channel does not show that yet.
         """
         try:
-            await self._callable(channel, "unary_unary", HEALTH)(b"", timeout=timeout)
+            await calls.ask(self._callable(channel, "unary_unary", HEALTH), b"", timeout)
         except grpc.RpcError as error:
             fault = fault_of(error)
         else:
