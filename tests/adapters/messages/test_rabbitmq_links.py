@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import subprocess
+import sys
+import textwrap
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -219,3 +222,41 @@ def test_connection_that_does_not_close_in_time_is_cut_off() -> None:
     asyncio.run(close_connection(connection, 0.0))
 
     assert connection.is_aborted
+
+
+def test_lost_connection_prints_nothing(broker: Broker) -> None:
+    """If an event loop loses its connection, a program without log handlers prints no traceback."""
+    host, port = urlsplit(broker.url).hostname, urlsplit(broker.url).port or 5672
+    program = f"""
+        import asyncio
+        from moorage import AsyncConnectorManager, ConnectorError, Message, Service
+        from moorage.adapters.messages.rabbitmq import RabbitMq
+        from moorage.testing import TcpProxy
+
+        async def main(proxy):
+            url = "amqp://guest:guest@{{}}:{{}}/".format(*proxy.address)
+            publisher = RabbitMq(url=url).async_publisher("events")
+            manager = AsyncConnectorManager([Service("events")])
+            publish = lambda: manager.perform(
+                "events", publisher.publish({broker.queue!r}, Message("x"))
+            )
+            await publish()
+            proxy.cut_connections()
+            try:
+                await publish()
+            except ConnectorError as error:
+                print(type(error).__name__)
+            await publisher.close()
+
+        with TcpProxy({host!r}, {port}) as proxy:
+            asyncio.run(main(proxy))
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert "ConnectionFailed\n" == result.stdout
+    assert not result.stderr

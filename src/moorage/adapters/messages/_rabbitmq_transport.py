@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from aio_pika import Connection
@@ -16,6 +17,10 @@ _LARGEST_FRAME: Final = 134_217_728
 """The bytes of the largest message; a server may be set up to send that in one frame."""
 
 _BUFFERED: Final = 65_536
+
+# aiormq logs a traceback for each lost connection, which the callers learn from their errors. In a
+# program without log handlers, Python would print it.
+logging.getLogger("aiormq").addHandler(logging.NullHandler())
 
 
 class BoundedConnection(Connection):
