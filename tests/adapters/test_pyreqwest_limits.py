@@ -6,9 +6,11 @@ import asyncio
 import gc
 import gzip
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from threading import Event
+from socket import create_server
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -300,6 +302,36 @@ async def test_early_response_ends_sending(make: Make, body: BodyStream | bytes)
         vendor.queue(Behaviour(413, reads="head"))
         timeouts = Timeouts(read=5, write=5, total=20)
         assert 413 == (await client.send(request, vendor.url, timeouts)).status
+
+
+@pytest.mark.parametrize("body", [BodyStream.of(lambda: [LARGE] * 9), LARGE * 9])
+def test_upload_whose_event_loop_has_ended_warns_of_nothing(body: BodyStream | bytes) -> None:
+    """If a vendor reads on after the event loop has ended, the abandoned request ends silently."""
+    may_read_on, is_over = Event(), Event()
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.recv(1)
+            may_read_on.wait(120)
+            while connection.recv(1_000_000):
+                pass
+        is_over.set()
+
+    async def send_until_timeout() -> None:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with AsyncPyreqwestHttpClient() as client:
+            with pytest.raises(AttemptTimeout, match=r"the write timeout of 0.1"):
+                await client.send(Request.put("/", body=body), url, Timeouts(write=0.1, total=100))
+
+    with create_server(("127.0.0.1", 0)) as listener:
+        server = Thread(target=serve)
+        server.start()
+        asyncio.run(send_until_timeout())
+        may_read_on.set()
+        assert is_over.wait(120)
+        server.join()
+    gc.collect()
 
 
 # --- request bodies ----------------------------------------------------------

@@ -33,12 +33,13 @@ from moorage.adapters.http.pyreqwest._messages import (
     headers_of,
 )
 from moorage.adapters.http.pyreqwest._timeouts import PIECE_SIZE
+from moorage.adapters.http.pyreqwest._upload import UploadPieces
 from moorage.adapters.http.pyreqwest._waiting import leave_async
 from moorage.adapters.http.stdlib._exchange_base import ExchangeBase
 from moorage.domain.http.requests import BodyStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from moorage.adapters.http.connections._pool import Pool
     from moorage.adapters.http.connections._request import Upload
@@ -97,7 +98,7 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
     async def start(self, request: Request, *, streamed: bool) -> None:
         """Send the request, in pieces if it is streamed, and read the head of its response."""
         fields, body = fields_of(request), request.body
-        pieces: AsyncIterator[bytes] | None = None
+        pieces: AsyncGenerator[bytes] | None = None
         timeouts, runtime = self._timeouts, self._runtime
         if isinstance(body, BodyStream):
             upload = await runtime.perform(self._open_body(body, framed=False))
@@ -122,7 +123,7 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
             if timeouts.total is not None:
                 builder = builder.timeout(timeouts.remaining(self._deadline - monotonic()))
             if pieces is not None:
-                builder = builder.body_stream(pieces)
+                builder = builder.body_stream(UploadPieces(pieces))
             elif body:
                 builder = builder.body_bytes(body)
             await self._enter(builder.streamed_read_buffer_limit(0).build_streamed())
@@ -178,7 +179,7 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
         except DeadlinePassed:
             raise self.no_slot() from None
 
-    async def _pieces(self, upload: Upload) -> AsyncIterator[bytes]:
+    async def _pieces(self, upload: Upload) -> AsyncGenerator[bytes]:
         """Yield the pieces of the body whenever pyreqwest can send one."""
         piece = upload.first
         try:
@@ -194,7 +195,7 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
             raise
         self._end_of_body()
 
-    async def _pieces_in_memory(self, body: bytes) -> AsyncIterator[bytes]:
+    async def _pieces_in_memory(self, body: bytes) -> AsyncGenerator[bytes]:
         """Yield the pieces of a body in memory, without waiting.
 
         Without a write timeout it is one piece.
