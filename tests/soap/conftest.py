@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.ports import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 def spyne(request: pytest.FixtureRequest) -> Generator[str]:
     """Yield a server of spyne, which shares no code with zeep."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.spyne_server", request.param],
+        [sys.executable, "-m", "tests.support.spyne_server", request.param, str(free_port())],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

@@ -62,12 +62,13 @@ class _Handler(WSGIRequestHandler):
 
 
 def main() -> None:
-    """Print the port, and serve until the process is killed."""
+    """Print the port of the second argument, and serve there until the process is killed."""
     protocol = soap.Soap12 if sys.argv[1] == "1.2" else soap.Soap11
     application = spyne.Application(
         [Invoices], "urn:spyne", in_protocol=protocol(validator="lxml"), out_protocol=protocol()
     )
-    server = make_server("127.0.0.1", 0, wsgi.WsgiApplication(application), handler_class=_Handler)
+    port, web_application = int(sys.argv[2]), wsgi.WsgiApplication(application)
+    server = make_server("127.0.0.1", port, web_application, handler_class=_Handler)
     sys.stdout.write(f"{server.server_port}\n")
     sys.stdout.flush()
     server.serve_forever()

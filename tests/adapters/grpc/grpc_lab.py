@@ -14,6 +14,7 @@ from moorage import AsyncConnectorManager, ConnectorManager, RetryPolicy, Servic
 from moorage.adapters.grpc.connector_async import AsyncGrpcConnector
 from moorage.adapters.grpc.connector_sync import GrpcConnector
 from moorage.adapters.grpc.methods import GrpcMethod
+from tests.support.ports import free_port
 
 SCRIPT = Path(__file__).with_name("lab_server.py")
 
@@ -37,15 +38,24 @@ CHAT = method("Chat", streams_requests=True, streams_answers=True)
 
 
 class LabServer:
-    """A gRPC server that runs in a separate process."""
+    """A gRPC server that runs in a separate process.
 
-    def __init__(self, folder: Path | None = None, **environment: str) -> None:
-        command = [sys.executable, str(SCRIPT), *([] if folder is None else [str(folder)])]
+    No other program gets the server's port after its end, so that it can be started there again.
+    """
+
+    def __init__(
+        self, folder: Path | None = None, *, port: int | None = None, **environment: str
+    ) -> None:
+        self.port = free_port() if port is None else port
+        command = [sys.executable, str(SCRIPT), str(self.port)]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
+            [*command, *([] if folder is None else [str(folder)])],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
         )
         assert self.process.stdout is not None
-        self.port = int(self.process.stdout.readline())
+        assert self.process.stdout.readline(), "the server ended at once"
 
     @property
     def address(self) -> str:

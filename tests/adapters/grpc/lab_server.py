@@ -1,8 +1,9 @@
 """A gRPC server for the connector's tests, run as a separate process.
 
-The server prints its port. Requests and answers are JSON; a request's `do` names the action. If the
-argument is a folder with `server.pem`, `server.key` and optionally `client-ca.pem`, the server uses
-TLS. It also serves `shop.Orders`, and reflection unless MOORAGE_LAB_NO_REFLECTION is set.
+The first argument is the port, which the server prints once it serves. If the second argument is a
+folder with `server.pem`, `server.key` and optionally `client-ca.pem`, the server uses TLS. Requests
+and answers are JSON; a request's `do` names the action. The server also serves `shop.Orders`, and
+reflection unless MOORAGE_LAB_NO_REFLECTION is set.
 """
 
 from __future__ import annotations
@@ -152,8 +153,8 @@ class TokenGuard(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic i
         return self._refusal
 
 
-def main(folder: Path | None) -> None:
-    """Serve until the process is killed."""
+def main(number: str, folder: Path | None) -> None:
+    """Serve on a port until the process is killed."""
     token = os.environ.get("MOORAGE_LAB_TOKEN")
     server = grpc.server(
         ThreadPoolExecutor(16),
@@ -171,7 +172,7 @@ def main(folder: Path | None) -> None:
     servicer.set("", health_pb2.HealthCheckResponse.SERVING)
     if "MOORAGE_LAB_NO_HEALTH" not in os.environ:
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    address = f"127.0.0.1:{os.environ.get('MOORAGE_LAB_PORT', '0')}"
+    address = f"127.0.0.1:{number}"
     if folder is None:
         port = server.add_insecure_port(address)
     else:
@@ -191,4 +192,4 @@ def main(folder: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    main(sys.argv[1], Path(sys.argv[2]) if len(sys.argv) > 2 else None)

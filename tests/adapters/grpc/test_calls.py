@@ -181,7 +181,7 @@ def test_a_restarted_server_serves_the_next_call(
     with pytest.raises(ConnectionFailed) as caught:
         lab.call()
     assert not caught.value.may_have_been_processed
-    servers(MOORAGE_LAB_PORT=str(first.port))
+    servers(port=first.port)
     policy = RetryPolicy(max_attempts=50, base_delay=0.1, max_delay=0.3)
     lab.protect(Service("lab", timeout=60.0, retry=policy, circuit=None))
     lab.call()

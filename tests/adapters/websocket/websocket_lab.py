@@ -11,6 +11,7 @@ from typing import Any
 from moorage import AsyncConnectorManager, ConnectorManager, RetryPolicy, Secret, Service
 from moorage.adapters.websocket.connector import AsyncWebSocketConnector, WebSocketConnector
 from moorage.domain.connectors.reconnecting import ReconnectPolicy
+from tests.support.ports import free_port
 
 AT_ONCE = ReconnectPolicy(first=0.01, longest=0.05, patience=60.0)
 _SCRIPT = Path(__file__).with_name("server_process.py")
@@ -22,7 +23,8 @@ class Server:
     def __init__(self, effects: Path, *files: str) -> None:
         self.effects = effects
         self._files = files
-        self.port = 0
+        # No other program gets this port while the server is down.
+        self.port = free_port()
         self.start()
 
     def start(self) -> None:
@@ -30,7 +32,7 @@ class Server:
         command = [sys.executable, str(_SCRIPT), str(self.port), str(self.effects), *self._files]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        self.port = int(self._process.stdout.readline())
+        assert self._process.stdout.readline(), "the server ended at once"
 
     @property
     def url(self) -> str:
