@@ -82,7 +82,7 @@ def _rebuild_error(kind: type[E], args: tuple[Any, ...], fields: dict[str, Any])
 
 
 def _own_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of an error, with a list of notes that only this error has."""
+    """Return an error's fields; the list of notes is copied, so that no other error shares it."""
     notes = fields.get("__notes__")
     return fields if notes is None else {**fields, "__notes__": [*notes]}
 
@@ -176,7 +176,7 @@ class ConnectorError(Exception):
         self._request_id = request_id
 
     def derive_request_id(self, make: Callable[[Any], str], argument: object) -> None:
-        """Derive the correlation id from this argument at its first reading; calls set it so."""
+        """Set the function and argument that compute the correlation id when it is first read."""
         self._request_id = make, argument
 
     @property
@@ -287,7 +287,7 @@ class Problem(NamedTuple):
 
 
 def _list_of(count: str, problems: Sequence[Problem]) -> str:
-    """Return the text of an error that reports these problems, of bounded length."""
+    """Return the text of an error that reports these problems; of many, only the first ones."""
     lines = [f"  {problem}" for problem in problems[:_SHOWN_PROBLEMS]]
     if len(problems) > _SHOWN_PROBLEMS:
         lines.append(f"  {len(problems) - _SHOWN_PROBLEMS} more are in `problems`.")
@@ -326,7 +326,7 @@ class ConfigurationError(ConnectorError):
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """All problems, as values."""
+        """All problems that this error reports, as objects."""
         return self._others or (Problem(self.path or "", self.message, self.remedy),)
 
     def __str__(self) -> str:
@@ -763,7 +763,7 @@ class StorageUnavailable(ConnectorError):
 
 
 class StateUnavailable(StorageUnavailable):
-    """The store answers, but one stored state is unusable, such as one of a newer release.
+    """The store answers, but a stored state cannot be used, such as one of a newer release.
 
     `key` is the key that the state is stored under, if that is known.
     """

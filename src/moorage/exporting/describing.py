@@ -150,7 +150,7 @@ def _server(url: str, services: Mapping[str, Service]) -> str | None:
 
 
 def _public_names(vendor: Vendor, owner: str) -> dict[str, str]:
-    """Return an account's non-secret options by variable."""
+    """Return an account's options that are not secret, keyed by the names of their variables."""
     fields = attrs.fields(cast("Any", type(vendor)))
     options = {field.name: getattr(vendor, field.name) for field in fields}
     texts = {
@@ -221,7 +221,7 @@ def _of_endpoint(
 
 
 def _identity(service: Service) -> tuple[Pairs, Pairs, dict[str, str]]:
-    """Return a service's credentials and fixed headers as variables without values."""
+    """Return a service's credentials and fixed headers, each replaced by an empty variable."""
     names = {name: variable(service.name, name) for name in service.headers}
     headers = [(name, variable_in_braces(variable_name)) for name, variable_name in names.items()]
     query: list[tuple[str, str]] = []

@@ -30,7 +30,7 @@ _UNSAID: Final = frozenset({"host", "content-length", "accept-encoding", "connec
 
 
 def texts_of(value: Any, *path: str) -> Iterator[tuple[str, str]]:
-    """Yield each text in an account's options, with its variable's name."""
+    """Yield each string in an account's options, with the name of the variable that replaces it."""
     if isinstance(value, str) and len(value) >= _MIN_LENGTH:
         yield value, variable(*path)
     elif is_object(value):

@@ -19,7 +19,7 @@ _BRACED: Final = re.compile(r"\{(\w+)(\*?)\}")
 def path_of(
     path: str, route: str | None, base: str, owner: str, variables: Mapping[str, str]
 ) -> tuple[Path, dict[str, str]]:
-    """Return the pieces of a path below a base URL, and its variables with values.
+    """Return the segments of a path below a base URL, and the values of its variable segments.
 
     Args:
         path: the path as it was sent.

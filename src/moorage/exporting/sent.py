@@ -74,7 +74,7 @@ class Description:
 
 
 def variable(*parts: str) -> str:
-    """Return a variable name that all tools accept."""
+    """Join some words into a variable name that all export tools accept."""
     return _NO_NAME.sub("_", "_".join(part for part in parts if part)).strip("_").lower()
 
 

@@ -107,7 +107,7 @@ def described_hosts(description: object) -> frozenset[str]:
 
 
 def _names_host(vendor: str, hosts: frozenset[str]) -> bool:
-    """Return whether a vendor's source contains a host name, or the name without its region."""
+    """Return whether a vendor's source contains one of these hosts, or one without its region."""
     texts = texts_of(modules_of(vendor_class(vendor)))
     return any(
         urlsplit(text).netloc in hosts
@@ -164,7 +164,7 @@ def _fields(exchange: Exchange) -> Iterator[str]:
 
 
 def _with_dots(name: str) -> Iterator[str]:
-    """Yield a bracketed form field's name as dotted path, and its parents' paths."""
+    """Yield a bracketed form field's name as a dotted path, then the paths of its parents."""
     dotted = _BRACKETS.sub(lambda match: "[]" if match[1].isdigit() else f".{match[1]}", name)
     parts = dotted.split(".")
     for number in range(len(parts)):

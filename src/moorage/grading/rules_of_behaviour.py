@@ -95,7 +95,7 @@ def _silent_refusals(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _fault(name: str, *kinds: type[ConnectorError]) -> Callable[[Evidence], Iterator[Violation]]:
-    """Return a check that a fault raises one of these errors, or that a repeat succeeds."""
+    """Return a check that a simulated fault raises one of these errors, or a repeat succeeds."""
 
     def check_evidence(evidence: Evidence) -> Iterator[Violation]:
         outcome = evidence.faults.get(name)

@@ -233,7 +233,7 @@ def _unknown_words(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _defaults(call: ast.Call) -> Iterator[ast.expr]:
-    """Yield the default of a table look-up, used for unknown words."""
+    """Yield the default value that a table look-up gives for words that it does not know."""
     if not isinstance(call.func, ast.Attribute):
         return
     if call.func.attr == "get" and len(call.args) == 2:

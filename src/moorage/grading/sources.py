@@ -1,4 +1,4 @@
-"""A vendor's modules, with the line numbers of the texts in them.
+"""A vendor's modules, with the line numbers of the strings in them.
 
 The field names and words of an API that a vendor uses are string literals in its modules: in
 tables, readings and bodies. So the literals show which parts of the API are used, and where.
@@ -102,7 +102,7 @@ def shown_path(path: str) -> str:
 
 
 def texts_of(modules: tuple[SourceModule, ...]) -> Mapping[str, Line]:
-    """Return the names and words in a vendor's modules, each with its first line.
+    """Return the names and words in a vendor's modules, each with the line where it first occurs.
 
     A dotted path, a name with brackets and a text of several words are included as a whole and in
     parts. Docstrings and sentences are left out.

@@ -138,7 +138,7 @@ class AsyncRunReader:
         return core_of(self._manager).nanoseconds() >= began + patience * 1e9
 
     def _running(self, status: RunStatus) -> StepRunning:
-        """Return the error for a run that has not ended, with the time to ask again."""
+        """Return the error that says that a run has not ended, and when to ask again."""
         now = core_of(self._manager).utc()
         age = 0.0 if status.started_at is None else (now - status.started_at).total_seconds()
         name = status.name if status.step is None else status.step
@@ -148,7 +148,7 @@ class AsyncRunReader:
         )
 
     async def read(self, name: str, following: FollowedRun, writer: AsyncLogWriter) -> bool:
-        """Read the next part of each output, and return whether there was anything new."""
+        """Read the next part of each output stream, and return whether there was anything new."""
         is_new = False
         for stream in STREAMS:
             if stream not in following.ended:
@@ -169,7 +169,7 @@ class AsyncRunReader:
     async def _stop_overdue(
         self, spec: RunSpec | None, status: RunStatus, stop_at: int | None
     ) -> int | None:
-        """Stop a run that its platform should have ended, if this reader settles it.
+        """Stop a run that its platform should have ended by now, if this reader may settle it.
 
         Returns:
             The time of the next attempt to stop the run; None if it is not known yet.

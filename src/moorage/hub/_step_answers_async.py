@@ -1,4 +1,4 @@
-"""Functions that steps of an asynchronous program call once per key."""
+"""Functions that the steps of an asynchronous program call only once for each key."""
 
 from __future__ import annotations
 

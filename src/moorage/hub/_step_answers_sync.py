@@ -1,4 +1,4 @@
-"""Functions that steps of a synchronous program call once per key."""
+"""Functions that the steps of a synchronous program call only once for each key."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class StepCache:
-    """Stores the successful results of steps with a `cache`, in the manager's store of keys.
+    """Stores the results of successful steps that set `cache`, in the store of idempotency keys.
 
     Args:
         manager: the manager with the store.

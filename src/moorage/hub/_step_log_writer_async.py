@@ -66,7 +66,7 @@ class AsyncLogWriter:
             return {}
 
     async def write(self, lines: Sequence[LogLine], *, is_end: bool = False) -> None:
-        """Write lines; at the end of the run, also write a storage file that is not full yet."""
+        """Write lines; when the run has ended, also write a storage file that is not full yet."""
         try:
             if self._log is not None and lines:
                 self._log.write(lines)

@@ -219,7 +219,7 @@ class AlertFlows:
 
 
 def figures_of(hub: Hub | AsyncHub, rules: tuple[AlertRule, ...]) -> Figures:
-    """Return a function that returns the metrics for alert rules, stored or counted in the log.
+    """Return a function that gets the call figures for alert rules, from the metrics or the log.
 
     Raises:
         ConfigurationError: a rule needs figures, and the hub has neither metrics nor a log.
@@ -245,7 +245,7 @@ def figures_of(hub: Hub | AsyncHub, rules: tuple[AlertRule, ...]) -> Figures:
 async def _from_metrics(
     metrics: Any, utc: Callable[[], datetime], query: FigureQuery
 ) -> CallFigures:
-    """Return the figures of calls of all processes, in whole minutes, from the metrics."""
+    """Return the figures of all processes' calls from the stored metrics, in whole minutes."""
     windows = await await_if_needed(
         metrics.figures(
             FiguresQuery(

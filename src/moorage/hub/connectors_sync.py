@@ -89,7 +89,7 @@ class Connectors(Uncopyable):
         self._register(_Entry(description, build))
 
     def replace(self, connector: Connector) -> None:
-        """Replace the connector of the same name; new blocks get the new connector.
+        """Replace the connector of the same name; later `with` blocks get the new connector.
 
         Blocks that use the old connector continue to use it, and the last of them closes it.
 
@@ -106,7 +106,7 @@ class Connectors(Uncopyable):
         _close(unused)
 
     def remove(self, name: str) -> None:
-        """Remove a connector from the registry, and close it after its last block has ended.
+        """Remove a connector from the registry, and close it when its last `with` block ends.
 
         Raises:
             ConfigurationError: there is no such connector, or others depend on it.
@@ -458,7 +458,7 @@ class ConnectorUse(Generic[C]):
 
 
 class _Entry:
-    """A connector in the registry, with the number of blocks that use it."""
+    """A connector in the registry, with the number of `with` blocks that use it now."""
 
     __slots__ = ("build", "building", "connector", "description", "is_retired", "users")
 
@@ -509,7 +509,7 @@ def _checked_class(name: str, connector: object, kind: type[C | object]) -> C:
 
 
 def _payload(operation: object, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the payload that repeats of a key are compared by; None for HTTP operations."""
+    """Return the payload by which repeats of an idempotency key are compared; None for HTTP."""
     return None if isinstance(operation, HttpOperation) else dict(arguments)
 
 

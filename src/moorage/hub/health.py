@@ -129,7 +129,7 @@ class _Monitor:
 
 
 def _find_calls(log: Any) -> Callable[[LogQuery], Awaitable[LogPage]] | None:
-    """Return a function that awaits a page of a log; None if the log can only be written."""
+    """Return an awaitable function that reads a page of a log; None if the log is write-only."""
     if not hasattr(log, "find"):
         return None
 
@@ -142,7 +142,7 @@ def _find_calls(log: Any) -> Callable[[LogQuery], Awaitable[LogPage]] | None:
 
 
 def _signals_of(manager: Any) -> HealthSignals:
-    """Return the manager's observer of health problems, or an empty one."""
+    """Return the manager's observer of health problems, or a new empty one if it has none."""
     observers = ports_of(manager).observers
     return next(
         (observer for observer in observers if isinstance(observer, HealthSignals)),
@@ -151,7 +151,7 @@ def _signals_of(manager: Any) -> HealthSignals:
 
 
 def _ping(hub: Hub | AsyncHub | None, service: str) -> Request | None:
-    """Return the harmless request that tests whether an account's vendor answers, if any."""
+    """Return a harmless request to test if an account's vendor answers; None without one."""
     if hub is None:
         return None
     try:
@@ -161,7 +161,7 @@ def _ping(hub: Hub | AsyncHub | None, service: str) -> Request | None:
 
 
 class HealthMonitor(_Monitor):
-    """Assesses the health of a hub from its stores, with a reason for each problem.
+    """Assesses the health of a hub from its stores, and states a reason for each problem.
 
     Use it as a context manager, so that a thread checks and probes until the block ends; or call
     `check` yourself.

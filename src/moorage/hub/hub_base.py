@@ -106,7 +106,7 @@ class HubBase(Uncopyable):
     def look_up_tenants(
         self, tenants: Any, read: ReadTenant, *, every: float | timedelta = 5.0
     ) -> None:
-        """Use a source of tenants from now on, and look used tenants up again at intervals.
+        """Use this source of tenants from now on, and look up each tenant again at intervals.
 
         Args:
             tenants: the port that looks them up: `Tenants`, or `AsyncTenants` for an
@@ -240,7 +240,7 @@ class HubBase(Uncopyable):
         country: str | None = None,
         currency: str | None = None,
     ) -> tuple[Account, ...]:
-        """Return the accounts for a contract's operations at present, the preferred one first.
+        """Return the accounts that a contract's operations use now, the preferred one first.
 
         A page may depend on the account, for example to show the payment form of its vendor.
 

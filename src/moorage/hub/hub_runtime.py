@@ -205,7 +205,7 @@ class HubRuntime:
 
 
 def _routes_of(routes: Iterable[Route], accounts: Mapping[str, Account]) -> Iterable[Route]:
-    """Yield the routes to these accounts, restricted to these accounts."""
+    """Yield the routes that use these accounts, with all other accounts removed from them."""
     for route in routes:
         names = tuple(name for name in route.accounts if name in accounts)
         if names:

@@ -240,7 +240,7 @@ class AsyncWebhookInbox(_Inbox):
 
 
 def _events() -> dict[str, type]:
-    """Return the class of events that each kind of handler receives."""
+    """Return the class of events that each kind of inbox handler receives."""
     contract_events = ((kind, contract(kind).event) for kind in sorted(CONTRACTS))
     return {kind: event for kind, event in contract_events if event} | {"webhook": WebhookEvent}
 

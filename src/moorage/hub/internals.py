@@ -52,7 +52,7 @@ def prepared_calling(
     credentials: Any = None,
     places: Mapping[str, str] | None = None,
 ) -> CallOperations:
-    """Return checked call operations for other services of a manager, not used yet.
+    """Check a manager's new services, and return call operations that are not used yet.
 
     Args:
         manager: the manager.

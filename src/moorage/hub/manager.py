@@ -124,7 +124,7 @@ class _Manager(Uncopyable):
         credentials: Any = None,
         places: Mapping[str, str] | None = None,
     ) -> CallOperations:
-        """Return checked call operations for other services, which are not used yet.
+        """Check new services, and return their call operations, which are not used yet.
 
         Args:
             services: the services that may be called.

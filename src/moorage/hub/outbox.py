@@ -378,7 +378,7 @@ def _check_call(contract: str, verb: str, values: tuple[Any, ...], options: dict
 
 
 def _is_argument_error(error: AttributeError | TypeError, values: Sequence[Any]) -> bool:
-    """Return whether a call's arguments caused an error, rather than a defect of moorage."""
+    """Return whether an error comes from a call's arguments, and not from a defect of moorage."""
     if isinstance(error, AttributeError):
         sequences: list[Any] = [value for value in values if isinstance(value, (list, tuple))]
         elements = [argument for value in sequences for argument in value]

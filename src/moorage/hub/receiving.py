@@ -220,7 +220,7 @@ def _buffer_django(request: Any, limit: int) -> None:
 
 
 def _framework_value(take: Callable[[], Any]) -> Any:
-    """Return a web framework's value; convert the framework's errors to moorage's."""
+    """Return a value from a web framework; turn the framework's errors into moorage's."""
     try:
         return take()
     except Exception as error:  # noqa: BLE001 - distinguished by the names of the framework's classes

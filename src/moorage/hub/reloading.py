@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 
 async def run_in_thread_if_needed(work: Callable[[], R]) -> R:
-    """Run a synchronous function, in a thread if an event loop is running."""
+    """Run a synchronous function; use a thread if an asyncio event loop is running."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:  # the event loop of another library
@@ -95,7 +95,7 @@ class _WatchedFile:
         return previous_bytes != self._read
 
     def _is_unchanged(self) -> bool:
-        """Return whether the file has not changed since the last call, so no one is writing."""
+        """Return whether the file is the same as at the last call, so that no one is writing it."""
         last_content, self._seen = self._seen, self._content()
         return last_content == self._seen
 

@@ -23,7 +23,7 @@ __all__ = ["BudgetStatus", "LimitStatus", "ServiceStatus", "service_statuses"]
 def service_statuses(
     hub: Hub, tenant: str | None = None, services: tuple[str, ...] | None = None
 ) -> list[ServiceStatus]:
-    """Return the status of each service, one per region if it has regions.
+    """Return the status of each service; a service with regions gets one status per region.
 
     Args:
         hub: the hub of the services.

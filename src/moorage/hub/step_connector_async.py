@@ -187,7 +187,7 @@ class AsyncStepConnector:
             await run_later(core_of(self._manager).settle(self._before(step)))
 
     async def post_execute(self, step: Step, result: ExecutionResult) -> None:
-        """Called once per key, after the step has ended in any way."""
+        """Called once per key, after the step has ended, whether it succeeded or not."""
         if self._after is not None:
             await run_later(core_of(self._manager).settle(self._after(step, result)))
 
@@ -507,7 +507,7 @@ class AsyncStepConnector:
             )
 
     async def _reused(self, step: Step, key: str, tenant: str | None) -> ExecutionResult | None:
-        """Return the stored result of an equal step as the result of this key.
+        """Return the stored result of an equal step, and store it as the result of this key too.
 
         If the key already has a run or a result of its own, that is used instead.
         """
@@ -630,7 +630,7 @@ class AsyncStepConnector:
         draft: ExecutionResult,
         mask: Masker,
     ) -> ExecutionResult:
-        """Store the output files of a success; the result keeps those that cannot be stored.
+        """Store the output files of a successful step; unstored files stay in the result.
 
         Several followers may do so, because each stores the same files under the same keys.
         """
@@ -694,7 +694,7 @@ class _Start:
         return (await self.platform.start(self.spec, attempt.timeout)).name
 
     def translate_error(self, error: Exception) -> ConnectorError | None:
-        """Return moorage's error for an exception that a platform should not have raised."""
+        """Convert an exception that the platform should not have raised to moorage's error."""
         return LocalFailure(
             f"The platform raised {type(error).__name__}.",
             may_have_been_processed=True,

@@ -142,7 +142,7 @@ class AsyncStepManager:
         return type_of_step(step, registered=sorted(self._factories), all_types=self.list())
 
     def list(self) -> tuple[ConnectorType, ...]:
-        """Return all types that can be used, in order."""
+        """Return all types of connectors that can run steps, in alphabetical order."""
         return tuple(sorted({*self._factories, *map(ConnectorType, platform_kind_names())}))
 
     def stats(self) -> Mapping[str, int]:

@@ -95,7 +95,7 @@ class WebhookSource:
         self._is_open = True
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
-        """Return the records of webhooks that are due."""
+        """Return the pipeline records of webhooks that are due."""
         time = asyncio.get_running_loop().time
         deadline = time() + limits.wait
         while not self._ready:
@@ -115,7 +115,7 @@ class WebhookSource:
         return records
 
     async def _take_records(self, limit: int) -> None:
-        """Take webhooks and make records of them; a cancelled call is continued later."""
+        """Take webhooks and make records of them; after a cancellation, the next call continues."""
         if self._claiming is None:
             self._claiming = asyncio.create_task(self._flows.claim(limit))
         try:

@@ -102,7 +102,7 @@ def at_times(
 
 
 def _without_signals(idle: Callable[[float], object]) -> Callable[[float], object]:
-    """Return a wait function that ignores an unavailable store; the next step reports it."""
+    """Return a wait function that ignores an unavailable store, which the next step reports."""
 
     def wait(seconds: float) -> None:
         with suppress(StorageUnavailable):

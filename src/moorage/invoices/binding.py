@@ -301,7 +301,7 @@ class Group:
 
 @attrs.frozen
 class SpecialElement:
-    """A table entry that special functions read and write."""
+    """A table entry whose XML elements special functions read and write."""
 
     reading: Callable[[XmlElement, Fields, ElementPlace], None]
     writing: Callable[[Any, str | None], Iterator[str]]
@@ -349,7 +349,7 @@ def only_child(
 
 
 def split_sums(totals: Fields, fields: Fields) -> None:
-    """Move prepaid and rounding amounts to the invoice's fields, and make totals of the rest."""
+    """Move the prepaid and rounding amounts to the invoice's fields; make totals of the others."""
     fields["prepaid"] = totals.pop("prepaid", None)
     fields["rounding"] = totals.pop("rounding", None)
     fields["stated_totals"] = Totals(**totals)
@@ -357,7 +357,7 @@ def split_sums(totals: Fields, fields: Fields) -> None:
 
 
 def stated_sums(invoice: Invoice) -> SimpleNamespace:
-    """Return the stated totals, with the other amounts in the same element."""
+    """Return the stated totals, with the other amounts that share their XML element."""
     totals = invoice.stated_totals or Totals()
     return SimpleNamespace(
         **{field.name: getattr(totals, field.name) for field in attrs.fields(Totals)},
@@ -386,7 +386,7 @@ def merge_fields(
 
 
 def text_at(element: XmlElement, *names: str) -> str | None:
-    """Return the stripped text at a path of first children; None if there is none."""
+    """Follow a path of first children; return the element's stripped text, or None without it."""
     for name in names:
         child = next(element.all(name), None)
         if child is None:

@@ -55,7 +55,7 @@ def needed_field(rule: str, field: str, noun: str) -> Rule:
 
 
 def value_at(value: Any, path: str) -> Any:
-    """Return the value at a path such as 'seller.address'; None if a part of the path is None."""
+    """Return the value at a path such as 'seller.address'; None if any value on it is None."""
     for name in path.split("."):
         value = None if value is None else getattr(value, name)
     return value
@@ -208,7 +208,7 @@ _ALLOWANCES: Final = (
 
 
 def _is_another(invoice: Invoice) -> bool:
-    """Return whether the payee has a name and differs from the seller."""
+    """Return True if the payee is missing, or has a name and differs from the seller."""
     payee, seller = invoice.payee, invoice.seller
     if payee is None:
         return True
@@ -313,7 +313,7 @@ _PAYMENT: Final = (
 
 
 def _has_description(field: str) -> Callable[[Any], bool]:
-    """Return the condition that an embedded document has this field."""
+    """Return the condition that this field is set if a document is embedded."""
     return lambda item: item.content is None or getattr(item, field) is not None
 
 
@@ -358,7 +358,7 @@ _REFERENCES: Final = (
 
 
 def _is_same_currency(invoice: Invoice) -> bool:
-    """Return whether the VAT in the tax currency merely repeats the stated total VAT."""
+    """Return whether the tax currency is the invoice's, and the total VAT is stated."""
     return (
         invoice.tax_currency == invoice.currency
         and value_at(invoice, "stated_totals.vat") is not None
@@ -432,7 +432,7 @@ def _gross_adds_up(invoice: Invoice) -> bool:
 
 
 def _has_sum(field: str, holds: Callable[[Invoice], bool]) -> Callable[[Invoice], bool]:
-    """Return the condition that allowances or charges, if any, have a correct stated sum."""
+    """Return the condition that allowances or charges, if there are any, have a correct total."""
 
     def is_met(invoice: Invoice) -> bool:
         stated_totals = invoice.stated_totals

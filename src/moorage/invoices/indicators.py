@@ -26,7 +26,7 @@ CHARGE: Final = frozenset({"true", "1"})
 
 
 def has_indicator(words: frozenset[str], *path: str) -> Callable[[XmlElement], bool]:
-    """Return a function that tests whether an element has one of these indicators at a path."""
+    """Return a test whether the text at a path in an element is one of these indicators."""
     return lambda element: text_at(element, *path) in words
 
 

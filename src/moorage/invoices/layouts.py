@@ -1,4 +1,4 @@
-"""Fields with the path and format of their XML element, and tables made of them."""
+"""Declares fields with the path and format of their XML element, and makes tables of them."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ class PdfFile:
 
     @property
     def size(self) -> int:
-        """The number that follows the highest object number."""
+        """The number that follows the highest object number in the file."""
         stated_size = self.trailer.get("Size")
         size = stated_size.whole if isinstance(stated_size, PdfNumber) else None
         return max(size or 0, max(self._places, default=0) + 1)
@@ -124,12 +124,12 @@ class PdfFile:
             self._depth -= 1
 
     def fields(self, value: PdfValue) -> dict[str, Any]:
-        """Return the dictionary that a value is or refers to; an empty one if there is none."""
+        """Return the dictionary that a value is or refers to; an empty one for other values."""
         target = self.resolve(value)
         return target if isinstance(target, dict) else {}
 
     def items(self, value: PdfValue) -> list[Any]:
-        """Return the array that a value is or refers to; an empty one if there is none."""
+        """Return the array that a value is or refers to; an empty list for other values."""
         target = self.resolve(value)
         return target if isinstance(target, list) else []
 

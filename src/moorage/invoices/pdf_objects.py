@@ -32,13 +32,13 @@ _PLAIN_NAME: Final = re.compile(r"[!-\"$-'*-.0-;=?-Z\\^-z|~]")
 
 
 class PdfName(str):
-    """A name, such as Type, without its slash."""
+    """A PDF name, such as Type, without its slash."""
 
     __slots__ = ()
 
 
 class PdfNumber(str):
-    """A number in the notation of the file."""
+    """A PDF number, in the notation that the file uses."""
 
     __slots__ = ()
 
@@ -76,7 +76,7 @@ def _give_up(problem: str) -> NoReturn:
 
 
 class Reader:
-    """Reads successive values of a file, up to a maximum number.
+    """Reads one PDF value after another from a file, up to a maximum number of values.
 
     Attributes:
         data: the file.
@@ -95,7 +95,7 @@ class Reader:
         self.count_bytes(self.position - start)
 
     def count_bytes(self, count: int) -> None:
-        """Count bytes that are read, since shared long texts may be read repeatedly."""
+        """Count bytes towards the reading limit, because shared texts may be read repeatedly."""
         self._budget[0] -= count // _BYTES_OF_A_VALUE
         self._check_budget()
 
@@ -113,7 +113,7 @@ class Reader:
         return _give_up("a number is missing") if whole_part is None else whole_part
 
     def value(self, depth: int = 0) -> PdfValue:
-        """Read a value."""
+        """Read the next PDF value from the file."""
         self._count(depth)
         self.skip()
         data, position = self.data, self.position
@@ -199,7 +199,7 @@ class Reader:
 
 
 def _match_end(pattern: re.Pattern[bytes], data: bytes, position: int) -> int:
-    """Return the end of a pattern's match at this position."""
+    """Return the position at which a pattern's match ends that starts at this position."""
     return cast("re.Match[bytes]", pattern.match(data, position)).end()
 
 
@@ -213,7 +213,7 @@ def _unescape(match: re.Match[bytes]) -> bytes:
 
 
 def write_value(value: PdfValue) -> bytes:
-    """Return the bytes of a value in a file."""
+    """Return the bytes by which a PDF file represents a value."""
     if value is None or isinstance(value, bool):
         return {None: b"null", True: b"true", False: b"false"}[value]
     if isinstance(value, PdfName):

@@ -57,7 +57,7 @@ def _is_german(invoice: Invoice) -> bool:
 
 
 def _percentage_error(item: Any) -> Fraction:
-    """Return how far an amount differs from its percentage of the base amount."""
+    """Return how far an amount is from the stated percentage of its base amount."""
     if item.percent is None or item.base_amount is None:
         return Fraction(0)
     expected = Fraction(item.base_amount) * Fraction(item.percent) / 100
@@ -77,7 +77,7 @@ def _line_error(line: InvoiceLine) -> Fraction:
 def _inexact_amounts(
     scope: Scope, field: str, error: Callable[[Any], Fraction], huf_slack: Fraction
 ) -> Callable[[Invoice], Iterator[str]]:
-    """Return a search for amounts whose error is larger than rounding can cause."""
+    """Return a search for amounts whose deviation is larger than rounding can cause."""
 
     def search(invoice: Invoice) -> Iterator[str]:
         slack = huf_slack if invoice.currency == "HUF" else _SLACK
@@ -204,7 +204,7 @@ def _identifiers(invoice: Invoice) -> Iterator[tuple[str, Identifier]]:
 
 
 def _has_format(scheme: str, is_valid: Callable[[str], bool]) -> Callable[[Any], bool]:
-    """Return the condition that an identifier has the format that its scheme prescribes."""
+    """Return the condition that an identifier of this scheme has the scheme's format."""
     return lambda identifier: identifier.scheme != scheme or is_valid(identifier.value or "")
 
 

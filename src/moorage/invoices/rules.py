@@ -92,12 +92,12 @@ def raise_violations(violations: Iterable[Violation], problem: str, function: st
 
 
 def invoice_search(field: str, holds: Callable[[Invoice], bool]) -> Search:
-    """Return a search that checks the whole invoice, and reports `field`."""
+    """Return a search that checks the whole invoice, and reports `field` if the check fails."""
     return lambda invoice: () if holds(invoice) else (field,)
 
 
 def value_search(scope: Scope, field: str, holds: Callable[[Any], bool]) -> Search:
-    """Return a search that checks each value in a scope, and reports its `field`."""
+    """Return a search that checks each value in a scope, and reports the `field` of wrong ones."""
     return lambda invoice: (
         ".".join(filter(None, (path, field))) for path, value in scope(invoice) if not holds(value)
     )
@@ -166,7 +166,7 @@ def totals(invoice: Invoice) -> Iterator[tuple[str, Any]]:
 
 
 def of_lines(field: str) -> Scope:
-    """Return the scope of all values in a tuple field of invoice lines."""
+    """Return a scope that yields all values in a tuple field of the invoice lines."""
 
     def values(invoice: Invoice) -> Iterator[tuple[str, Any]]:
         for path, line in lines(invoice):
@@ -176,7 +176,7 @@ def of_lines(field: str) -> Scope:
 
 
 def scope_of(field: str) -> Scope:
-    """Return the scope of the value at a path such as 'seller.address'; empty if it is None."""
+    """Return a scope that yields the value at a path such as 'seller.address'; nothing for None."""
 
     def values(invoice: Invoice) -> Iterator[tuple[str, Any]]:
         value: Any = invoice

@@ -54,7 +54,7 @@ class _Category:
 
     @property
     def by_rate(self) -> bool:
-        """Return whether the breakdown has one part for each rate."""
+        """Return whether the VAT breakdown has a separate part for each rate of this category."""
         return self.rates in {"positive", "any"}
 
 
@@ -81,7 +81,7 @@ def _values_of_category(scope: Scope, code: str) -> Scope:
 
 
 def _is_broken_down(category: _Category) -> Callable[[Invoice], bool]:
-    """Return the condition that the breakdown has the category if it is used."""
+    """Return the condition that a category used in the invoice also occurs in its VAT breakdown."""
 
     def is_met(invoice: Invoice) -> bool:
         parts = sum(1 for _ in _values_of_category(breakdown_parts, category.code)(invoice))
@@ -97,7 +97,7 @@ def _is_broken_down(category: _Category) -> Callable[[Invoice], bool]:
 
 
 def _missing_party(category: _Category, invoice: Invoice) -> str | None:
-    """Return the field of an identifier that is missing or forbidden; None if there is none."""
+    """Return the identifier field that is wrongly missing or present; None if all is right."""
     seller, buyer, agent = invoice.seller, invoice.buyer, invoice.tax_representative
     seller_vat = seller is not None and seller.vat_id is not None
     agent_vat = agent is not None and agent.vat_id is not None
@@ -146,7 +146,7 @@ def _rate_fits(category: _Category) -> Callable[[Any], bool]:
 
 
 def _taxable_sum(category: _Category, part: VatBreakdown, invoice: Invoice) -> Fraction:
-    """Return the sum of all amounts with the category, and with the rate if parts are by rate."""
+    """Return the sum of all amounts in a VAT category, at the part's rate if rates are separate."""
 
     def fits_category(value: Any) -> bool:
         return value.vat_category == category.code and (
@@ -282,7 +282,7 @@ def _delivery_placed(invoice: Invoice) -> bool:
 
 
 def _only_outside(scope: Scope) -> Callable[[Invoice], Iterator[str]]:
-    """Return a search for other categories next to 'not subject to VAT'."""
+    """Return a search for VAT categories that may not occur beside 'not subject to VAT'."""
 
     def search(invoice: Invoice) -> Iterator[str]:
         if not _has_category(breakdown_parts, "O", invoice):

@@ -43,7 +43,7 @@ _DEBITS: Final = frozenset({"59"})
 
 
 def _is_taxed(invoice: Invoice) -> bool:
-    """Return whether the seller has a tax identifier, if the invoice requires one."""
+    """Return whether the seller or an agent has the tax identifier that VAT categories require."""
     used_codes = {
         value.vat_category for scope in (lines, allowances, charges) for _, value in scope(invoice)
     }
@@ -84,7 +84,7 @@ def _is_iban(text: str | None) -> bool:
 
 
 def _groups(payment: PaymentInstructions) -> set[str]:
-    """Return the names of the field groups that a payment has."""
+    """Return the names of the groups of details that a payment states, such as "card"."""
     groups = {
         "accounts": bool(payment.accounts),
         "card": payment.card is not None,
@@ -94,17 +94,17 @@ def _groups(payment: PaymentInstructions) -> set[str]:
 
 
 def _has_group(group: str, means: frozenset[str]) -> Callable[[Any], bool]:
-    """Return the condition that a payment by these means has a group of fields."""
+    """Return the condition that a payment by these means states this group of details."""
     return lambda payment: payment.code not in means or group in _groups(payment)
 
 
 def _has_no_other(group: str, means: frozenset[str]) -> Callable[[Any], bool]:
-    """Return the condition that a payment by these means has no other group of fields."""
+    """Return the condition that a payment by these means states no other group of details."""
     return lambda payment: payment.code not in means or _groups(payment) <= {group}
 
 
 def _payment_rules() -> Iterator[Rule]:
-    """Yield the rules that a payment has the fields of its means of payment, and no others."""
+    """Yield the rules that a payment states the details of its means of payment, and no others."""
     for number, means, group, noun in (
         (23, _TRANSFERS, "accounts", "credit transfer"),
         (24, _CARDS, "card", "card payment"),

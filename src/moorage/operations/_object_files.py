@@ -163,7 +163,7 @@ class _ReadPosition:
         return self.info.size is not None and self.position >= self.info.size
 
     def taken(self, piece: bytes, size: int) -> bytes:
-        """Return the first bytes of a piece, and keep the rest for the next read."""
+        """Return the first bytes of a piece, and store the others for the next read."""
         part = piece if size < 0 else piece[:size]
         self.rest = piece[len(part) :]
         self.position += len(part)

@@ -94,17 +94,17 @@ class Part(Uncopyable):
 
     @functools.cached_property
     def _execute(self) -> Execute:
-        """Run a command in the synchronous store, and return its result."""
+        """The function that runs a command in the synchronous store and returns its result."""
         return self._sync_core.ask  # type: ignore[return-value]  # a synchronous core has it
 
     @functools.cached_property
     def _ask(self) -> Ask:
-        """Ask the synchronous store for an admission with the rules of this part's plan."""
+        """The function that asks the synchronous store to admit a call by this part's rules."""
         return admission_function(self._plan.question, self._sync_core)  # type: ignore[return-value]  # a synchronous core has one
 
     @functools.cached_property
     def _ask_later(self) -> Ask | None:
-        """Ask a store for an admission in asynchronous code; None if it must be awaited.
+        """The function that asks an asynchronous store to admit a call; None if it must be awaited.
 
         The admission has the rules of this part's plan.
         """

@@ -41,7 +41,7 @@ class Guard(Part, ABC, Generic[T]):
 
     @abstractmethod
     def _ticket(self) -> T:
-        """Return an empty ticket, which will record the permits and slots of one entry."""
+        """Return an empty ticket: the record of the permits and slots that one entry will take."""
 
     @abstractmethod
     def _enter(self, ticket: T, /) -> None:

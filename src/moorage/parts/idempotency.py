@@ -43,7 +43,7 @@ copied = copy_function(copy.deepcopy)
 
 @attrs.frozen
 class IdempotentResult(Generic[R]):
-    """The value of a call, with a flag that is True if an earlier call had stored it."""
+    """The value of a call, with a flag that is True if the value comes from an earlier call."""
 
     value: R
     replayed: bool
@@ -112,7 +112,7 @@ class Idempotency(Part):
         )
 
     def call(self, key: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call `function` once for `key`; the arguments are the payload of the key."""
+        """Call `function` once for `key`; repeats of the key must have the same arguments."""
         return self._call(key, [[*args], kwargs], function, *args, **kwargs)
 
     def answer(
@@ -128,7 +128,7 @@ class Idempotency(Part):
     async def aanswer(
         self, key: str, function: Callable[[], Coroutine[Any, Any, R]], /, *, payload: object
     ) -> IdempotentResult[R]:
-        """Call `function` once for `key`, comparing `payload`; asynchronous."""
+        """Call `function` once for `key`, whose repeats need an equal `payload`; asynchronous."""
         check_callable(function, "function")
         result: IdempotentResult[R] = value_of(
             await self._run_once(

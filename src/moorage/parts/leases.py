@@ -1,4 +1,4 @@
-"""Leases of tokens: a limiter takes several tokens from the store in advance.
+"""Leases of rate-limit tokens: a limiter takes several tokens from the store in advance.
 
 Laws:
 
@@ -77,7 +77,7 @@ class Leases:
         return tokens_left >= 0
 
     def may_fetch(self, key: str | None, cost: int, now: int) -> HeldTokens | None:
-        """Return the key's lease if this caller should request a new one; otherwise None.
+        """Return the key's lease if this caller should request a new lease; otherwise None.
 
         The caller then reports the result with `store_lease`.
         """
@@ -91,7 +91,7 @@ class Leases:
         return lease if fetches else None
 
     def store_lease(self, held: HeldTokens, cost: int, now: int, *, granted: bool) -> None:
-        """Store the remaining tokens of a new lease, or note that the store refused the lease.
+        """Store the remaining tokens of a new lease, or record that the store refused to lease.
 
         A lease that was dropped meanwhile stays dropped, with its tokens.
         """

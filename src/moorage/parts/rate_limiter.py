@@ -231,7 +231,7 @@ class RateLimiter(Guard[None]):
         cost: int,
         timeout: float | timedelta | None,
     ) -> bool:
-        """Lease tokens from the store, and spend `cost` of them; return False if it refuses."""
+        """Lease tokens and spend `cost` of them; return False if the store refuses the lease."""
         lease = leases.may_fetch(key, cost, core.nanoseconds())
         if lease is None:
             return False
@@ -262,7 +262,7 @@ class RateLimiter(Guard[None]):
         raise refusal(core, self._new_call(core, timeout), answer, wait)
 
     async def _pause(self, core: Core, delay: float | timedelta, key: str | None) -> None:
-        """Pause every part of the limits, and drop the tokens that this process has leased."""
+        """Pause every part into which the limits are split; drop this process's leased tokens."""
         pause = micros(seconds(delay, "delay"))
         pauses = [
             Pause(self._question_for(key, 1, part).gates, pause) for part in range(self._parts)

@@ -126,7 +126,7 @@ class WebhookVerifier(Part):
 
     @property
     def _fixed_secrets(self) -> Callable[[str | None], tuple[Secret, ...]] | None:
-        """Return a function that looks up a tenant's secrets, if the secrets cannot change."""
+        """Return a function that looks up a tenant's secrets; None if the secrets may change."""
         return self._secrets.kept if type(self._secrets) is StaticWebhookSecrets else None
 
     @property
@@ -136,7 +136,7 @@ class WebhookVerifier(Part):
 
     @property
     def only_hints(self) -> bool:
-        """True if equal webhooks are not repeats, since each only reports that data changed."""
+        """True if equal webhooks are separate events, as each only reports that data changed."""
         return self._endpoint.scheme.only_hints
 
     @functools.cached_property

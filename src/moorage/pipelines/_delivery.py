@@ -136,7 +136,7 @@ class BatchDelivery:
     async def _sink_results(
         self, group: list[PendingRun], records: Sequence[SinkRecord]
     ) -> Sequence[Result[object]] | None:
-        """Return the sink's results for a group; raise its error if all are temporary failures.
+        """Return the sink's results for a group; raise the first error if all are temporary ones.
 
         A group with records that were revoked since it was formed is not tried, and has no results.
         """
@@ -158,7 +158,7 @@ class BatchDelivery:
         return results
 
     def _mark_processed(self, runs: Sequence[PendingRun]) -> list[PendingRun]:
-        """Mark records as processed by the sink, so that none is tried again."""
+        """Mark records as processed by the sink, so that none of them is delivered again."""
         if runs:
             self.numbers.processed += sum([len(run.sizes) for run in runs])
             self.numbers.dead_letters_in_a_row = 0
@@ -168,7 +168,7 @@ class BatchDelivery:
     async def _settle_results(
         self, group: list[PendingRun], results: Sequence[Result[object]]
     ) -> list[PendingRun]:
-        """Mark records as done by the sink's results; return those to retry."""
+        """Mark records as done according to the sink's results; return those to retry."""
         remaining_records = group[len(results) :]
         failures = [
             (n, result.error) for n, result in enumerate(results) if result.error is not None
@@ -223,5 +223,5 @@ class BatchDelivery:
 
 
 def _runs_of_one_record(runs: Sequence[PendingRun]) -> list[PendingRun]:
-    """Return a run of its own for each record, so that each can be settled alone."""
+    """Split runs of records into runs of one record each, so that each can be settled alone."""
     return [single_run for run in runs for single_run in run.singles()]

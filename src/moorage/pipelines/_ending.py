@@ -28,7 +28,7 @@ _CANCEL_SHARE: Final = 0.75
 
 
 class EndTimeLimit:
-    """The time left for a pipeline's end, which its last steps share.
+    """The time that is left for the end of a pipeline, and that its last steps share.
 
     The remaining time is divided equally among the remaining steps, so that a step which hangs
     leaves time for the others. The time begins with the first step.

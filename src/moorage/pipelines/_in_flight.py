@@ -59,7 +59,7 @@ class RecordsInFlight:
         self._less = asyncio.Event()
 
     def admit(self, records: Sequence[SinkRecord]) -> list[PendingRun]:
-        """Add records that the source delivered, and return them as pending runs."""
+        """Add records that the source delivered; return them as runs of pending records."""
         admitted_runs: list[PendingRun] = []
         for place, run, sizes in runs_of(records):
             progress = self._partitions.get(place)
@@ -71,7 +71,7 @@ class RecordsInFlight:
         return admitted_runs
 
     def begin(self, runs: Iterable[PendingRun]) -> list[PendingRun]:
-        """Mark runs as begun; return those of partitions that are not revoked."""
+        """Mark runs of records as begun, and return them; leave out those of revoked partitions."""
         revoked_partitions = self._revoking
         begun_runs = list(filterfalse(is_done, runs))
         if revoked_partitions:
@@ -119,7 +119,7 @@ class RecordsInFlight:
         )
 
     async def wait_for_room(self) -> PollLimits:
-        """Wait until more records may be read; return the limits for reading."""
+        """Wait until more records may be read, and return how many may be read."""
         config = self._config
         while self._is_full():
             self._less.clear()
@@ -138,7 +138,7 @@ class RecordsInFlight:
         )
 
     async def end_batches(self, partitions: Sequence[Partition], seconds: float) -> None:
-        """Begin no further records of revoked partitions; wait briefly for those begun."""
+        """Begin no more records of revoked partitions; wait briefly for records that have begun."""
         self._revoking |= frozenset(partitions)
         try:
             async with asyncio.timeout(seconds):

@@ -52,7 +52,7 @@ class Lane:
         self._changed.set()
 
     def stop(self, needed_until: Mapping[PartitionProgress, int]) -> None:
-        """End the lane's loop after its current batch and the records that are still needed.
+        """End the lane's loop after its current batch and the queued records that are still needed.
 
         Args:
             needed_until: the position in each partition before which all records are needed.
@@ -62,7 +62,7 @@ class Lane:
         self._changed.set()
 
     async def run(self) -> None:
-        """Deliver batches until the lane is complete, or stopped and without needed records."""
+        """Deliver batches until the lane is complete, or is stopped and needs no more records."""
         while batch := await self._next_batch():
             await self._delivery.deliver(batch)
             # Waiting for the next batch must not keep this one in memory.
@@ -135,7 +135,7 @@ class Lanes:
                 self._put_by_key(run)
 
     def _put_by_key(self, run: PendingRun) -> None:
-        """Split a run of records by their lanes, and put the parts into the lanes."""
+        """Split a run of records by the lanes of their keys, and put each part into its lane."""
         lanes: list[Lane] = []
         for record in run.records:
             lane = self._lane_of(record.key)
@@ -172,5 +172,5 @@ class Lanes:
 
 
 def _is_before(run: PendingRun, needed_until: Mapping[PartitionProgress, int]) -> bool:
-    """Return whether a run is before the position until which its partition is needed."""
+    """Return whether a run of records begins before the position up to which records are needed."""
     return run.start < needed_until.get(run.progress, 0)

@@ -81,7 +81,7 @@ def _with_idempotency_key(
     *,
     returns: Callable[[Any], Any] = lambda value: value,
 ) -> Callable[[Any], Any]:
-    """Return a function that passes a record or batch and its key to an operation."""
+    """Return a function that passes a record or batch to an operation, with its idempotency key."""
     if is_async(operation):
 
         async def call(subject: Any) -> Any:

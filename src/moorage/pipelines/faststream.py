@@ -105,7 +105,7 @@ class DeadLetterMiddleware:
 
 
 class _MessageMiddleware(BaseMiddleware[Any, Any]):
-    """The middleware while one message is handled."""
+    """The middleware of one message, which exists while the message is handled."""
 
     def __init__(self, settings: DeadLetterMiddleware, msg: Any, context: ContextRepo) -> None:
         super().__init__(msg, context=context)
@@ -119,7 +119,7 @@ class _MessageMiddleware(BaseMiddleware[Any, Any]):
 
 
 def _consequence_of(error: Exception, policy: RetryPolicy) -> Verdict:
-    """Return the consequence of a handler's error; raise FastStream's own signals."""
+    """Return what a pipeline does after a handler's error; stop for FastStream's own signals."""
     return Verdict.STOP if isinstance(error, IgnoredException) else verdict(error, policy)
 
 

@@ -83,7 +83,7 @@ def is_async(function: Any) -> bool:
 
 
 def threaded_function(function: Callable[[Any], T]) -> Callable[[Any], Awaitable[T]]:
-    """Return an asynchronous function that runs a synchronous one in a thread."""
+    """Return an asynchronous function that runs a synchronous function in a thread."""
 
     async def call(argument: Any) -> T:
         return await run_in_thread(lambda: function(argument))

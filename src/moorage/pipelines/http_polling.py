@@ -81,7 +81,7 @@ class HttpPolling:
         )
 
     async def _fetch_page(self) -> tuple[list[SourceRecord], bool]:
-        """Fetch a page; return its new records, and whether it lists no records at all."""
+        """Fetch a page; return its new records, and whether the page lists no records at all."""
         endpoint, position = self._endpoint, self._position
         start_time = since_of(endpoint, position.base)
         request = page_request(endpoint, position.page, start_time)

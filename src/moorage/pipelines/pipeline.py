@@ -211,7 +211,7 @@ class Pipeline:
         return asyncio.create_task(self._stop_on_failure(work))
 
     async def _stop_on_failure(self, work: Awaitable[object]) -> None:
-        """Await one of the pipeline's loops; stop the pipeline if the loop fails."""
+        """Wait for one of the pipeline's loops to end; stop the pipeline if the loop fails."""
         try:
             await work
         except PipelineStopping:

@@ -1,4 +1,4 @@
-"""Pipelines that report to a shared store, and pause if the store contains a pause."""
+"""Pipelines that report to a shared store, and pause while the store says so."""
 
 from __future__ import annotations
 

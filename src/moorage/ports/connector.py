@@ -119,7 +119,7 @@ class AsyncPerformer(Protocol):
 
 @attrs.frozen(kw_only=True)
 class KindSource:
-    """The kind of pipeline source that connectors of one kind offer.
+    """The kind of pipeline source that the connectors of one kind can be turned into.
 
     Attributes:
         options: the class of its options, made with attrs. Each field is a setting of

@@ -21,7 +21,7 @@ class EntryTracing(Protocol):
     def sending(
         self, queue: str, entry: Entry, incoming: TraceContext | None, /
     ) -> AbstractContextManager[TraceContext | None]:
-        """Open a span while an entry is stored, and return the context to store with the entry.
+        """Open a span while an entry is stored; return the trace context to store with the entry.
 
         Args:
             queue: "inbox" or "outbox".

@@ -90,7 +90,7 @@ class SourceConnector(Protocol):
         ...
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
-        """Tell the source that these records are still being processed."""
+        """Tell the source that these records are still being processed, to extend their lease."""
         ...
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Line(Protocol):
-    """The access to network and files that a secret manager's client gets from its caller.
+    """The network and file access that a secret manager's client gets from its caller.
 
     `send` sends a request to a base URL with these credentials, and returns any answer; without an
     answer it raises StorageUnavailable. `read` returns the content of a small file of secrets

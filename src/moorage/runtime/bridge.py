@@ -64,7 +64,7 @@ class SuspendedError(RuntimeError):
 
 
 def run_now(flow: Coroutine[Any, Any, R]) -> R:
-    """Run a flow whose ports never suspend, and return what it returns."""
+    """Run a flow whose ports never suspend it, and return the flow's result."""
     try:
         flow.send(None)
     except StopIteration as stop:
@@ -77,7 +77,7 @@ def run_now(flow: Coroutine[Any, Any, R]) -> R:
 
 
 def run_later(flow: Coroutine[Any, Any, R]) -> Coroutine[Any, Any, R]:
-    """Return the flow unchanged, for the caller to await: the asynchronous twin of `run_now`."""
+    """Return the flow unchanged, for the caller to await; the async counterpart of `run_now`."""
     return flow
 
 
@@ -92,7 +92,7 @@ def as_async(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
 
 
 def as_step(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
-    """Mark a synchronous function, so that `gathered_sync` runs its partial calls directly.
+    """Mark a synchronous function, so that `gathered_sync` calls its partials without a flow.
 
     Its type is that of the asynchronous function that it replaces.
     """
@@ -192,7 +192,7 @@ def _no_event_loop(error: Exception) -> ConnectorError | None:
 
 
 def without_errors(post: Callable[[Command[Any]], None]) -> Callable[[Command[Any]], None]:
-    """Return a `post` that never raises; a claim that it cannot release ends with its lease."""
+    """Return a `post` that never raises an error; a claim that it fails to release then expires."""
 
     def post_result(command: Command[Any], /) -> None:
         with suppress(Exception):
@@ -225,7 +225,7 @@ class _AsyncIncoming:
 def incoming_as_async(
     verb: Callable[P, Incoming],
 ) -> Callable[P, Coroutine[Any, Any, AsyncIncoming]]:
-    """Return an async `open` that calls a synchronous one; reading the body is async too."""
+    """Return an async version of an HTTP client's `open`; the answer's body is read async too."""
 
     async def lifted_call(*args: P.args, **kwargs: P.kwargs) -> AsyncIncoming:
         incoming: Any = verb(*args, **kwargs)
@@ -238,7 +238,7 @@ def incoming_as_async(
 def blocking_method(
     flow: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[Any, P], R]:
-    """Turn a flow into a synchronous method of a class whose `_flows` has it.
+    """Turn a flow into a synchronous method; the class's `_flows` must have a flow of that name.
 
     Names, parameters, defaults and docstring are the flow's.
     """
@@ -253,7 +253,7 @@ def blocking_method(
 def async_method(
     flow: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]:
-    """Turn a flow into an asynchronous method of a class whose `_flows` has it."""
+    """Turn a flow into an asynchronous method; the class's `_flows` must have that flow."""
 
     @functools.wraps(flow)
     async def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -326,7 +326,7 @@ def refuse_awaitable(value: R) -> R:
 
 
 async def settle_sync(value: R) -> R:
-    """Return the value that a user's function returned in synchronous code."""
+    """Return the value that a user's function returned in synchronous code; refuse awaitables."""
     return refuse_awaitable(value)
 
 
@@ -336,7 +336,7 @@ async def settle_async(value: Any) -> Any:
 
 
 async def within_sync(pending: Awaitable[R], seconds: float) -> R:
-    """Return the result of a synchronous port, which may read its time limit from `allowance`."""
+    """Return a synchronous port's result; the port may read its time limit from `allowance`."""
     token = _allowed.set(seconds)
     try:
         return await pending
@@ -345,7 +345,7 @@ async def within_sync(pending: Awaitable[R], seconds: float) -> R:
 
 
 def allowance() -> float | None:
-    """Return the seconds that a port's caller can wait; None if there is no limit."""
+    """Return for how many seconds a port's caller can wait; None if there is no limit."""
     return _allowed.get()
 
 
@@ -360,7 +360,7 @@ def _timers() -> tuple[Callable[[float], TaskTimeout | None], type[BaseException
 
 
 async def within_async(pending: Awaitable[R], until: float, nanoseconds: Callable[[], int]) -> R:
-    """Return an awaitable's value, or cancel the awaitable when its time is over.
+    """Await a value and return it; cancel the awaitable when its time is over.
 
     It is started here, and bounded only when it suspends, because nothing can cancel it before.
     Only a task of asyncio's can be cancelled. Outside of asyncio this function warns, and waits
@@ -387,7 +387,7 @@ async def within_async(pending: Awaitable[R], until: float, nanoseconds: Callabl
 def rest_within(
     steps: Coroutine[Any, Any, R], first_yield: Any, until: float, nanoseconds: Callable[[], int]
 ) -> Generator[Any, Any, R]:
-    """Limit the rest of a coroutine like `within_async`, after its yield of `first_yield`."""
+    """Limit the time of a coroutine like `within_async`, after it has yielded `first_yield`."""
     bound_here, cancelled_class = _timers()
     seconds = (until - nanoseconds()) / 1e9
     time_bound = bound_here(seconds) if seconds < _ENDLESS else None
@@ -421,7 +421,7 @@ def rest_within(
 
 
 def _is_no_timeout() -> bool:
-    """Return False, because without a time limit a cancellation came from elsewhere."""
+    """Return False, because without a time limit a cancellation must have another cause."""
     return False
 
 
@@ -444,7 +444,7 @@ async def as_coroutine(pending: Awaitable[R]) -> R:
 def limited_by(
     nanoseconds: Callable[[], int],
 ) -> Callable[[Awaitable[R], float], Coroutine[Any, Any, R]]:
-    """Return a function like `within_async` with a limit in seconds from now."""
+    """Return a version of `within_async` that takes a limit in seconds from now."""
 
     def within_deadline(pending: Awaitable[R], seconds: float) -> Coroutine[Any, Any, R]:
         return within_async(pending, nanoseconds() + seconds * 1e9, nanoseconds)
@@ -541,7 +541,7 @@ def value_async(  # noqa: PLR0917 - a tuple of them would cost more
 
 
 def _end_of_attempt(plan: Plan, began: int, call: Call | None) -> float:
-    """Return the end of a first attempt's time limit, in local-clock nanoseconds."""
+    """Return the time at which a first attempt's limit ends, in nanoseconds of the local clock."""
     end, start = began + plan.span, began
     if call is not None:
         end, start = call.deadline, call.attempt_started or began
@@ -559,7 +559,7 @@ def not_awaitable_error(function: object) -> ConfigurationError:
 
 
 def gathered_sync(verb: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """Adapt a synchronous `Gather` for flows: each step runs in a thread."""
+    """Adapt a synchronous `Gather` so that flows can use it; each step runs in a thread."""
 
     async def gather(steps: Any, /, **options: Any) -> Any:
         return verb([_function_of_step(step) for step in steps], **options)
@@ -568,7 +568,7 @@ def gathered_sync(verb: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any,
 
 
 def _function_of_step(step: Callable[[], Coroutine[Any, Any, R]]) -> Callable[[], R]:
-    """Return a function for a step, without a coroutine if the step is synchronous."""
+    """Return a plain function that runs a step; a synchronous step needs no coroutine."""
     function = getattr(step, "func", None)
     if hasattr(function, _NEEDS_NO_FLOW):
         return cast("Callable[[], R]", step)

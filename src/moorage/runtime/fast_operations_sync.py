@@ -1,4 +1,4 @@
-"""The fast path of synchronous operations: the first attempt of a call that nothing delays.
+"""The fast path of synchronous operations, for a first attempt that nothing delays.
 
 It works like the fast path of functions. Calls that have an idempotency key, or need a slot of a
 bulkhead, are made by the flow instead.
@@ -37,7 +37,7 @@ def perform(
     operation: Operation[R],
     options: CallOptions,
 ) -> R:
-    """Perform an operation whose call needs no further port."""
+    """Perform an operation whose call uses no ports besides those of the fast path."""
     core = flows.core
     call = flows.begin_operation(plan, operation, options)
     start_time = call.started
@@ -95,7 +95,7 @@ def exchange(
     operation: HttpOperation[R],
     options: CallOptions,
 ) -> R:
-    """Send the request of an HTTP operation, and return the result in the answer."""
+    """Send the request of an HTTP operation, and return the operation's result from the answer."""
     call = flows.begin_exchange(plan, operation, options)
     read_answer = call.parse = AnswerReader(operation.read)
     return read_answer(fast_path_sync.call(flows, send, plan, operation.request, call))

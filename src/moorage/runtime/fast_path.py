@@ -76,7 +76,7 @@ def outgoing_request(
 
 
 def credentials_lookup(core: Core, state: Call) -> Flow[object]:
-    """Ask the credential provider for a call's credentials, for as long as the call has time."""
+    """Ask the credential provider for credentials, within the time that the call has left."""
     plan = state.plan
     lookup = core.get_credentials(plan.service.name, plan.tenant)
     return core.within(lookup, state.remaining(core) / 1e9)
@@ -116,7 +116,7 @@ def time_limits(core: Core, state: Call) -> Timeouts:
 def first_attempt(
     plan: Plan, arrived: Ending, sent: Request, url: str, begun: FirstAttempt | None
 ) -> FirstAttempt:
-    """Return a first attempt and its result; `begun` has the credentials, if any."""
+    """Return a first attempt and its result; `begun` contains the credentials, if there are any."""
     credentials = None if begun is None else begun.credentials
     return FirstAttempt(arrived, _sent_request(plan, sent, url, credentials), credentials)
 
@@ -189,7 +189,7 @@ def end_refused_call(  # noqa: PLR0917 - the state of a call that may have no st
 
 
 def has_lost_time(core: Core, plan: Plan, began: int, call: Call | None) -> bool:
-    """Return whether the store's answer took so long that the attempt gets less time."""
+    """Return whether the store's answer took so long that the attempt's time limit is reduced."""
     duration = core.nanoseconds() - began
     return duration > plan.slack or (
         call is not None and duration > (call.deadline - began) >> SLACK
@@ -218,7 +218,7 @@ def is_final_success(core: Core, plan: Plan, response: Response) -> bool:
 
 
 def has_result(state: Call | None, response: Response) -> bool:
-    """Return whether a successful answer has the result of its HTTP operation, if it has one.
+    """Return whether a successful answer yields a result, if its operation expects one.
 
     If not, the flow judges the answer again, and says what is wrong with it.
     """
@@ -234,7 +234,7 @@ def has_result(state: Call | None, response: Response) -> bool:
 
 
 def as_connector_error(error: Exception) -> ConnectorError:
-    """Return the error of an HTTP client as an error of this package."""
+    """Return moorage's error for an error of an HTTP client."""
     return error if isinstance(error, ConnectorError) else http_failure(error)
 
 

@@ -310,7 +310,7 @@ async def call_keyed(  # noqa: PLR0917 - those of `call`, and its key
     key: str,
     options: CallOptions,
 ) -> Response:
-    """Send a request with an idempotency key, if the store answers without waiting."""
+    """Send a request with an idempotency key if the store need not be awaited."""
     owner = next(local_owners)
     state, protection = flows.begin_request(plan, request, key, options)
     fence = 0
@@ -403,7 +403,7 @@ async def run_keyed(  # noqa: PLR0917 - those of `run`, and its key
     payload: object,
     options: CallOptions,
 ) -> R:
-    """Call a function with an idempotency key, if the store answers without waiting."""
+    """Call a function with an idempotency key if the store need not be awaited."""
     owner = next(local_owners)
     call, protection = flows.begin_function(plan, payload, key, options)
     fence = 0

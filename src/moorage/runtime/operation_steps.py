@@ -102,7 +102,7 @@ def fast_plan(
     endpoint: str | None,
     operation: DescribedOperation | HttpOperation[Any],
 ) -> Plan | None:
-    """Return the plan of an operation for the fast path; None if it cannot take it.
+    """Return an operation's plan for the fast path; None if the operation cannot use that path.
 
     Return None if the flow must decide.
     """
@@ -127,7 +127,7 @@ def fast_exchange_plan(
     endpoint: str | None,
     operation: HttpOperation[Any],
 ) -> Plan | None:
-    """Return the plan of an HTTP operation for the fast path; None if the flow must decide.
+    """Return an HTTP operation's plan for the fast path; None if the slow path must decide.
 
     A request with secrets, or with a new body for each attempt, is prepared by the flow.
     """

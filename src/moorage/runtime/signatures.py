@@ -50,7 +50,7 @@ def with_keywords(options: type, defaults: Mapping[str, Any]) -> Callable[[F], F
 
 
 def with_arguments_of(twin: type) -> Callable[[K], K]:
-    """Append the arguments in a synchronous class's docstring to that of its asynchronous twin."""
+    """Copy the documentation of arguments from a synchronous class to its asynchronous version."""
 
     def add_docstring(kind: K) -> K:
         _, heading, arguments = (inspect.getdoc(twin) or "").partition(_ARGUMENTS)

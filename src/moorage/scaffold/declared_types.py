@@ -90,7 +90,7 @@ class DeclaredOperation:
 
 
 def too_complex(name: str) -> ConfigurationError:
-    """Return the error of a contract that the template of vendors cannot express."""
+    """Return the error for a contract that is too complex for the template of vendors."""
     return ConfigurationError(
         f"{name} is too complex to write a vendor from the declaration of its contract.",
         path="choice",
@@ -271,7 +271,7 @@ def _default(default: Any) -> Any:
 def _is_optional(
     basic_calls: Iterable[ScenarioCall], call: ScenarioCall, field: tuple[Any, str]
 ) -> bool:
-    """Return whether a basic call that also sets a field of a call would need more."""
+    """Return whether a basic call would need further capabilities if it also set this field."""
     kind, name = field
     for basic_call in basic_calls:
         for parameter, value in basic_call.arguments.items():

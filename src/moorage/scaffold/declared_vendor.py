@@ -54,7 +54,7 @@ _OF_SDK: Final = frozenset({Money, Ref})
 
 
 def declared_parts(kind: str) -> dict[str, str]:
-    """Return the texts that replace the places in the template, by place.
+    """Return the texts that replace the placeholders in the template of a vendor, by placeholder.
 
     Raises:
         ConfigurationError: the contract has an operation or a value that the template cannot
@@ -98,7 +98,7 @@ def _capability_rows(kind: str, declared: DeclaredContract) -> Iterator[str]:
 
 
 def _statement(kind: str, declared: DeclaredContract) -> str:
-    """Return the line that states the capabilities; nothing if there are none."""
+    """Return the line that declares the vendor's capabilities; empty if there are none."""
     class_name = contract(kind).capabilities.__name__
     members = (contract(kind).capabilities(item) for item in declared.needs)
     names = ", ".join(f"{class_name}.{member.name}" for member in members)
@@ -160,7 +160,7 @@ def _method(declared: DeclaredContract, operation: DeclaredOperation) -> str:
 
 
 def _body(declared: DeclaredContract, operation: DeclaredOperation) -> str:
-    """Return the function that makes the body of an operation; nothing if it has no body."""
+    """Return the code of the function that makes an operation's request body; "" without a body."""
     fields = _sent_fields(declared, operation)
     if not fields:
         return ""
@@ -177,7 +177,7 @@ def _body(declared: DeclaredContract, operation: DeclaredOperation) -> str:
 
 
 def _object(declared: DeclaredContract, kind: Any, annotation: str) -> str:
-    """Return the function that makes the object for a value in a body."""
+    """Return the code of a function that turns a value into a JSON object of a request body."""
     article = "An" if kind.__name__[0] in "AEIOU" else "A"
     return (
         f"\ndef {_function(kind)}(value: {annotation}) -> dict[str, Any]:\n"
@@ -206,7 +206,7 @@ def annotation(field: ValueField) -> str:
 
 
 def _sent_fields(declared: DeclaredContract, operation: DeclaredOperation) -> dict[str, str]:
-    """Return the expressions of a body's fields, by name."""
+    """Return the code that makes each field of a request body, by the field's name."""
     fields: dict[str, str] = {}
     is_only_value = len(operation.values) == 1 and not operation.named
     for item in (*operation.values, *operation.named):
@@ -232,7 +232,7 @@ def _required_members(declared: DeclaredContract, kind: Any) -> list[ValueField]
 
 
 def sent_field(expression: str, field: ValueField) -> dict[str, str]:
-    """Return the expression that sends a field, by its name; empty if its type has no JSON form."""
+    """Return the code that sends a field, by its name; empty if its type has no JSON form."""
     sent_value = _sent_value(expression, field.type)
     if sent_value is None:
         return {}
@@ -248,7 +248,7 @@ def sent_field(expression: str, field: ValueField) -> dict[str, str]:
 
 
 def _sent_value(expression: str, kind: Any) -> str | None:
-    """Return the expression that sends a value; None if its type has no usual form in JSON."""
+    """Return the code that turns a value into JSON; None if its type has no usual JSON form."""
     if kind in {str, int, float, bool} or is_word(kind):
         return expression
     if kind in _SENT:
@@ -264,7 +264,7 @@ def _sent_value(expression: str, kind: Any) -> str | None:
 
 
 def _sent_kinds(declared: DeclaredContract) -> dict[Any, str]:
-    """Return the classes of the values inside bodies, innermost first, as types of parameters."""
+    """Return the classes of values inside request bodies, innermost first, as parameter types."""
     kinds: dict[Any, str] = {}
 
     def add(field: ValueField, *, is_body: bool) -> None:
@@ -309,7 +309,7 @@ def _reading(kind: Any) -> str:
 
 
 def _row(kind: Any, field: ValueField) -> str | None:
-    """Return the expression that reads a field; None to leave the field at its default."""
+    """Return the code that reads a field; None if the field keeps its default value."""
     name = field.name
     if field.type is Ref and field.required:
         return 'sdk.ref_at("id")'
@@ -346,19 +346,19 @@ def _word_row(name: str, kind: Any) -> str:
 
 
 def _entry(name: str, items: list[str]) -> str:
-    """Return an entry of a dictionary, with one of its items in each line."""
+    """Return the code of a dictionary entry, with each of its items on a line of its own."""
     lines = "".join(f"        {item},\n" for item in items)
     return f'    "{name}": {{\n{lines}    }},' if lines else f'    "{name}": {{}},'
 
 
 def _examples(operation: DeclaredOperation) -> list[str]:
-    """Return the fields of an answer with examples of their values."""
+    """Return the code of an example answer's fields, each with an example value."""
     examples = {field.name: _example(field.type) for field in fields_of(operation.result)}
     return [f'"{name}": {example}' for name, example in examples.items() if example]
 
 
 def _example(kind: Any) -> str | None:
-    """Return an example of a value; None for a type without one."""
+    """Return the code of an example value; None for a type that has no example."""
     if (item_type := item_of(kind)) is not None:
         item = _example(item_type)
         return item and f"[{item}]"

@@ -63,7 +63,7 @@ def scaffold(kind: str, name: str, choice: str | None = None) -> dict[str, str]:
 
 
 def vendor_from_declaration(name: str, contract: str) -> dict[str, str]:
-    """Return the texts of a vendor that follow from the declaration of its contract, by path.
+    """Return the texts of a vendor's files, made from its contract's declaration, by path.
 
     Raises:
         ConfigurationError: the name is invalid, or the contract has operations or values that are
@@ -79,7 +79,7 @@ def vendor_from_declaration(name: str, contract: str) -> dict[str, str]:
 
 
 def _named_texts(name: str, folders: Iterable[str], parts: Mapping[str, str]) -> dict[str, str]:
-    """Return the texts of templates with the name of the new module.
+    """Return the texts of templates, with the name of the new module filled in.
 
     Args:
         name: the name of the new module.

@@ -17,7 +17,7 @@ _SCHEMA: Final = "urn:ietf:params:scim:schemas:core:2.0:"
 
 
 def list_page(items: Sequence[Mapping[str, Any]], total: int, start: int) -> dict[str, Any]:
-    """Return a page of a list; `start` counts from 1."""
+    """Return a SCIM document with one page of a list; `start` counts from 1."""
     return {
         "schemas": [LIST],
         "totalResults": total,

@@ -32,7 +32,7 @@ _EXACT: Final = frozenset({"externalId", "id", "value"})
 
 @frozen(kw_only=True)
 class ScimCondition:
-    """A condition of a filter: an attribute must have a value.
+    """A condition of a filter: an attribute must have the given value.
 
     Attributes:
         path: name of the attribute and, if any, of its part, such as ("emails", "value").

@@ -72,7 +72,7 @@ def _operations_of(body: Any) -> list[Any]:
 
 
 def _steps_of(operation: Any) -> Iterator[tuple[str, str, Any]]:
-    """Yield verb, path and value of each step; without a path, one step for each key."""
+    """Yield each step's verb, path and value; a change without a path gives a step for each key."""
     fields = operation if is_object(operation) else {}
     verb, path, value = (fields.get(name) for name in ("op", "path", "value"))
     if not isinstance(verb, str) or verb.lower() not in _OPERATIONS:
@@ -126,7 +126,7 @@ def _attribute_of(kind: ScimKind, path: AttributePath) -> Any:
 
 
 def _shape_of(shape: Any, path: AttributePath) -> Any:
-    """Return the type of the target's value; of one entry if the path selects entries."""
+    """Return the type of the value to change; the type of one entry if the path selects entries."""
     if is_list(shape) and (path.conditions or path.part):
         entry_shape: Any = shape[0]
         shape = entry_shape
@@ -181,7 +181,7 @@ def _join_entries(entries: list[Any], new_entries: list[Any]) -> list[Any]:
 
 
 def _key_of(entry: Mapping[str, Any]) -> Any:
-    """Return the value by which entries are compared; without a value, all parts."""
+    """Return the value by which entries are compared; if an entry has none, all its parts."""
     value = entry.get("value")
     return tuple(sorted(entry.items())) if value is None else value
 

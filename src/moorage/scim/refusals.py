@@ -8,7 +8,7 @@ ERROR: Final = "urn:ietf:params:scim:api:messages:2.0:Error"
 
 
 class ScimRefusal(Exception):
-    """Raised to refuse a request; the server converts it to an answer.
+    """Raised to refuse a request; the server converts it to an error response.
 
     Attributes:
         status: HTTP status of the answer.

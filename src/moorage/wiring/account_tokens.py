@@ -1,4 +1,4 @@
-"""Credentials of accounts: OAuth tokens from moorage, all others from the host's provider."""
+"""Credentials of accounts: moorage gets OAuth tokens itself; the host's provider has the others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class AccountTokens:
-    """A provider of accounts' OAuth tokens; other credentials come from the host's provider.
+    """Provides accounts' OAuth tokens; all other credentials come from the host's provider.
 
     Args:
         tokens: the provider of the OAuth tokens.

@@ -92,7 +92,7 @@ def _with_secrets(service: Service, owners: object) -> Service:
 
 
 def _with_account_settings(service: Service, account: Account, name: str) -> Service:
-    """Return a service with the account's settings, except that it cannot deny to move money."""
+    """Return a service with its account's settings; they cannot claim that it moves no money."""
     field_names = {field.name for field in fields_of(Service) if field.init}
     settings = dict(account.settings)
     if moves_money(type(account.vendor)):
@@ -131,7 +131,7 @@ def clients_of(accounts: Iterable[Account]) -> dict[str, OAuthClient]:
 def transports_of(
     accounts: Iterable[Account], existing: Mapping[str, Any], *, prefix: str
 ) -> dict[str, Any]:
-    """Return the transport of each account that needs one, the host's or an installed one.
+    """Return the transport of each account that needs one: the host's, or an installed one.
 
     Raises:
         ConfigurationError: neither the host nor a package provides the transport.

@@ -1,4 +1,4 @@
-"""The vendors of moorage itself, which need no search through installed packages.
+"""The vendors that moorage itself contains, which are found without searching other packages.
 
 `importlib.metadata` reads the metadata of every package, which takes as long as half of a hub's
 start. The generated table `vendor_classes` repeats the entry points of `pyproject.toml`, which

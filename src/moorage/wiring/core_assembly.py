@@ -54,7 +54,7 @@ _CACHE: Final = (("find", 1), ("store", 4), ("delete", 1))
 
 @frozen
 class WiredCore:
-    """A core with the adapters that it was built from.
+    """A core, together with the adapters from which it was built.
 
     Attributes:
         core: the ports of a manager.
@@ -77,7 +77,7 @@ class WiredCore:
         return evolve(self.core, **self.credential_verbs(credentials))
 
     def default_http(self) -> Any:
-        """The default HTTP client, if it was used and the application passed no other."""
+        """The default HTTP client if it was used; None if the application passed its own."""
         return self.http.created() if isinstance(self.http, defaults.LazyAdapter) else None
 
 
@@ -162,7 +162,7 @@ def async_core(ports: Ports) -> WiredCore:
 
 
 def audit_verb(audit: Any, *, is_async: bool) -> Callable[..., Any] | None:
-    """Return the function that records a manual action; None without an audit trail."""
+    """Return the function that writes a manual action to the audit trail; None without a trail."""
     if audit is None:
         return None
     record = _verb(audit, "record", "audit")
@@ -207,7 +207,7 @@ def _async_credential_verbs(credentials: Any) -> dict[str, Any]:
 
 
 def _writing_verb(provider: Any) -> Callable[..., Any] | None:
-    """Return the `rotate` of a credential provider; None if the provider stores nothing."""
+    """Return the `rotate` method of a credential provider; None if it cannot store credentials."""
     return None if getattr(provider, "read_only", False) else getattr(provider, "rotate", None)
 
 
@@ -277,7 +277,7 @@ def _with_cache(core: Core, ports: Ports, guard: Callable[[Any], Any]) -> Core:
 
 
 def _slots(locks: Any) -> Callable[[], Slots] | None:
-    """Return a function that returns how these locks take and release a slot without waiting.
+    """Return a function that finds the locks' methods to take and free a slot without waiting.
 
     It is None if they may have to wait.
     """

@@ -44,7 +44,7 @@ def is_ours(adapter: object) -> bool:
 
 
 class Reporter:
-    """The name under which this process reports, which is different in a forked process."""
+    """The name under which this process reports statistics; a forked process gets a new one."""
 
     def __init__(self, token: Callable[[], int]) -> None:
         self._token = token

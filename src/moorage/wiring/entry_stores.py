@@ -1,4 +1,4 @@
-"""Adapters of entry stores for synchronous and asynchronous flows."""
+"""Gives the flows the methods of synchronous and asynchronous entry stores."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _accepts_timeout(verb: Callable[..., Any]) -> bool:
 
 
 def _with_remaining_time(verb: Callable[..., Any], left: Callable[[], float]) -> Callable[..., Any]:
-    """Return a method that receives the remaining seconds on each call."""
+    """Return a method that passes on the seconds that remain at each call."""
 
     def call_with_timeout(*arguments: Any) -> Any:
         return verb(*arguments, timeout=left())

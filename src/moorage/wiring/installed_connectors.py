@@ -23,7 +23,7 @@ _BUILT_IN: Final = {"sql": EntryPoint("sql", "moorage.adapters.sql.kind:SQL", GR
 
 
 def connector_kind_names() -> tuple[str, ...]:
-    """Return the names of all kinds, in order."""
+    """Return the names of all kinds of connectors, in order."""
     return tuple(sorted({*_BUILT_IN, *installed_entry_points(GROUP)}))
 
 

@@ -1,4 +1,4 @@
-"""The installed kinds of platforms for steps: those of moorage, and those of other packages."""
+"""The installed kinds of platforms that steps can use: moorage's and those of other packages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _BUILT_IN: Final = {
 
 
 def platform_kind_names() -> tuple[str, ...]:
-    """Return the names of all kinds, in order."""
+    """Return the names of all kinds of platforms, in order."""
     return tuple(sorted({*_BUILT_IN, *installed_entry_points(GROUP)}))
 
 

@@ -30,7 +30,7 @@ def installed_entry_points(group: str) -> dict[str, EntryPoint]:
 
 @lru_cache(maxsize=16)
 def _entry_points(group: str, _: tuple[str, ...]) -> dict[str, EntryPoint]:
-    """Return the entry points of a group; a search through all packages takes milliseconds."""
+    """Return the entry points of a group, found by a slow search through all packages."""
     from importlib.metadata import entry_points
 
     return {point.name: point for point in entry_points(group=group)}
@@ -99,7 +99,7 @@ def vendor_class(name: str, path: str = "vendor") -> type[Vendor]:
 
 
 def webhook_scheme(name: str) -> WebhookScheme:
-    """Return the webhook scheme with this name, from a preset or another package.
+    """Return the webhook scheme with this name, built in or from another package.
 
     Raises:
         ConfigurationError: there is no such scheme, or its entry point names another object.

@@ -135,7 +135,7 @@ class Observers:
                 self._here.frame = frame[1]
 
     def listeners(self) -> SuccessListeners:
-        """Return the observers of a call that starts now, to be used until the call fails.
+        """Return the observers that a starting call notifies until it fails.
 
         If the `current_event_classes` of one of them fails, all receive the classes in their
         attribute `event_classes`.
@@ -156,7 +156,7 @@ class Observers:
         return listeners
 
     def notify_success(self, listeners: SuccessListeners, facts: SuccessFacts) -> None:
-        """Tell a call's listeners that its first attempt, and so the call, succeeded.
+        """Tell the listeners of a call that the call succeeded at its first attempt.
 
         Args:
             listeners: the listeners that the call had when it started.
@@ -196,7 +196,7 @@ class Observers:
                 self._here.frame = frame[1]
 
     def _listeners_of(self, wishes: tuple[tuple[type[Event], ...], ...]) -> SuccessListeners:
-        """Return the listeners, given the event classes of each changing observer; reuse them."""
+        """Return the listeners for the event classes that observers now want, from a cache."""
         listeners = self._listeners.get(wishes)
         if listeners is None:
             listeners = self._listeners_with(wishes)
@@ -205,7 +205,7 @@ class Observers:
         return listeners
 
     def _listeners_with(self, wishes: tuple[tuple[type[Event], ...], ...]) -> SuccessListeners:
-        """Return the listeners, given the event classes of each changing observer, if any."""
+        """Return the listeners for the event classes that observers want now, if any."""
         momentary = {
             id(observer): kinds
             for (observer, _), kinds in zip(self._momentary, wishes, strict=False)
@@ -244,7 +244,7 @@ class Observers:
         return request if headers is request.headers else request.with_only_headers(headers)
 
     def trace_headers(self, event: AttemptStarted) -> tuple[tuple[str, str], ...]:
-        """Return the trace headers of an attempt; an observer that fails adds nothing."""
+        """Return an attempt's trace headers from the observers; a failing observer adds none."""
         pairs: list[tuple[str, str]] = []
         for observer in self._tracers:
             if _is_inside(self._here.frame, observer):
@@ -300,7 +300,7 @@ class Observers:
 
 
 class _ObserversByClass(dict[type[Event], "tuple[Observer, ...]"]):
-    """The observers for each class of events, determined when its first event is emitted."""
+    """The observers for each class of event, found when the first event of the class occurs."""
 
     def __init__(self, wishes: Iterable[_Wish]) -> None:
         super().__init__()
@@ -323,7 +323,7 @@ _Frame: TypeAlias = "list[Any]"
 
 
 class _Here(local):
-    """The observer that the current thread is notifying.
+    """Remembers which observer the current thread is notifying.
 
     Attributes:
         frame: the frame of the observer, in which there is no observer between two events.
@@ -348,7 +348,7 @@ def _idle_observers(frame: _Frame, observers: Iterable[Any]) -> list[Any]:
 
 
 def _idle_end_listeners(frame: _Frame, listeners: SuccessListeners) -> tuple[Any, Any]:
-    """Return the listeners for ends of calls that are not running in this thread."""
+    """Return those listeners for finished calls that this thread is not already running."""
     end_listeners = tuple(pair for pair in listeners.ends if not _is_inside(frame, pair[0]))
     return tuple(_idle_observers(frame, listeners.attempt_ends)), end_listeners
 
@@ -367,7 +367,7 @@ def _is_no_failure(event: Event) -> bool:
 
 
 def _accepted_events(observer: Observer) -> tuple[tuple[type[Event], ...], bool]:
-    """Return the event classes that an observer accepts, and whether only of failures."""
+    """Return the event classes that an observer accepts, and whether it wants only failures."""
     # Read statically first, because a stand-in may have every attribute that it is asked for.
     plain_observer = getattr(observer, "__func__", observer)
     kinds: Any = (Event,)
@@ -386,7 +386,7 @@ def _accepted_events(observer: Observer) -> tuple[tuple[type[Event], ...], bool]
 
 
 class UnobservedFailure:
-    """A warning if an observer fails and no other observer could report that."""
+    """Warns that an observer failed, if no other observer could report that."""
 
     def __init__(self) -> None:
         self._warned: set[tuple[str, str]] = set()
@@ -445,7 +445,7 @@ class LogObserver:
             self._report(event.at, None if event_facts is None else event_facts[2])
 
     def read_success(self, facts: SuccessFacts, /) -> None:
-        """Write the log entry of a call whose first attempt succeeded."""
+        """Write the log entry of a call whose first attempt succeeded, from the given details."""
         identity = facts[0]
         if identity.trace_id is None:
             # An attribute that stays at its default takes no memory.
@@ -456,7 +456,7 @@ class LogObserver:
             self._report(identity.moment(facts[2]), facts[2])
 
     def _write_success_entry(self, facts: SuccessFacts) -> int:
-        """Write the entry of a success, and return the number of lost entries."""
+        """Write the log entry of a successful call, and return the number of lost entries."""
         self._write(self._success_entry(facts))
         return self._log.lost if self._counts else 0
 
@@ -480,7 +480,7 @@ class LogObserver:
 
 
 def _success_writer(log: Any) -> Callable[[SuccessFacts], int] | None:
-    """Return the log's function that writes successes from facts; None if it has none.
+    """Return the log's function that writes successes from call details; None if it has none.
 
     If a subclass or the object overrides `write`, every entry must be written by it. If the log
     counts lost entries, and the class with the function does not, the function would not report

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 else:
 
     class OptionTable:
-        """A `TypedDict` for type checkers only; a real one would compile annotations on import."""
+        """Stands in for `TypedDict` at run time, because a real one would be slow to import."""
 
         def __init_subclass__(cls, *, total: bool = True) -> None:
-            """Accept the keyword of a `TypedDict`."""
+            """Accept the keyword argument `total`, as `TypedDict` does."""
 
 
 class _PortOptions(OptionTable, total=False):
@@ -143,7 +143,7 @@ _PLAIN: Final = {
 
 
 def check_sync_or_async(ports: Ports, *, is_async: bool) -> None:
-    """Refuse a synchronous port for an asynchronous manager, and the reverse."""
+    """Refuse a port of the other mode: synchronous in an async manager, or the reverse."""
     for name, verbs in _AWAITED.items():
         port = getattr(ports, name)
         if port is not None:
@@ -172,7 +172,7 @@ def check_sync_or_async(ports: Ports, *, is_async: bool) -> None:
 
 
 def check_verb(port: object, name: str, verb: str) -> None:
-    """Refuse a port that lacks one of its methods."""
+    """Refuse a port that does not have a required method."""
     if not callable(getattr(port, verb, None)):
         raise ConfigurationError(
             f"{type(port).__name__} has no `{verb}`.",

@@ -27,7 +27,7 @@ _renewals_of_stores: Final[WeakValueDictionary[tuple[int, int], Renewals]] = Wea
 
 
 def claim_renewals(core: Core, store: Any, clock: Any, *, is_async: bool) -> Renewals | NoRenewals:
-    """Return the renewer of a store's claims; it runs commands with `core`."""
+    """Return the renewer for the leases of a store's claims; it runs commands with `core`."""
     if getattr(store, "reach", None) == "process":
         return NoRenewals()
     with _making.current:
@@ -51,7 +51,7 @@ _renewals_of_entry_stores: Final[WeakValueDictionary[int, EntryRenewals]] = Weak
 def entry_renewals(
     core: Core, storage: Any, entry_store: EntryStore[Any], *, is_async: bool
 ) -> EntryRenewals:
-    """Return the renewer of a store's entries; `entry_store` has the store's methods."""
+    """Return the renewer for the leases of a store's entries, which uses its methods."""
     with _making.current:
         renewals = _renewals_of_entry_stores.get(id(storage))
         if renewals is None:

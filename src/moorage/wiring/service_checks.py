@@ -1,4 +1,4 @@
-"""Checks whether a manager's functions, HTTP client and key store suit its services."""
+"""Checks whether a manager's functions, HTTP client and key store meet its services' needs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _OF_HUBS: Final = "Name a durable store, such as state.url = 'sqlite:///moorage.
 def check_steps(
     services: Iterable[Service], http: object, places: Mapping[str, str] = _NOWHERE
 ) -> None:
-    """Refuse a time limit for a step of an attempt if the HTTP client cannot keep it."""
+    """Refuse a time limit for a step, such as connecting, that the HTTP client cannot keep."""
     missing_steps: frozenset[str] = getattr(http, "lacks", frozenset())
     if not missing_steps:
         return
@@ -96,7 +96,7 @@ def check_money(
 def check_guards(
     services: Iterable[Service], state: object, places: Mapping[str, str] = _NOWHERE
 ) -> None:
-    """Refuse limits and circuits if the store for states can store only idempotency claims."""
+    """Refuse limits and circuits if the state store can store only idempotency claims."""
     if not getattr(state, "claims_only", False):
         return
     name = type(state).__name__.removeprefix("Async")

@@ -176,7 +176,7 @@ def url_of_shards(urls: Sequence[str], former: Sequence[str] = ()) -> str | None
 
 @_with_url
 def urls_of_shards(url: str) -> tuple[str, ...]:
-    """Return the URLs of all shards of a store, including former ones; or its only URL."""
+    """Return the URLs of a store's shards, including former ones; or a single store's URL."""
     if not url.startswith(_SHARDS):
         return (url,)
     urls, former_urls = json.loads(url.removeprefix(_SHARDS))
@@ -497,7 +497,7 @@ def _opened_credentials(url: str, keys: Secret | None, prefix: str, options: dic
 
 @_with_url
 def is_sealed(url: str) -> bool:
-    """Return whether a URL is that of a store with credentials sealed with keys."""
+    """Return whether a URL is that of a store whose credentials are encrypted with keys."""
     base = url.partition("://")[0].partition("+")[0]
     is_database = "://" in url and _HOMES.get(base, ("",))[0] == "state.sql"
     return is_database or sqlite_path(url) is not None
@@ -544,7 +544,7 @@ def _without_options(url: str, path: str | None) -> str | None:
 
 @contextmanager
 def _errors_at(path: str) -> Generator[None]:
-    """A context manager that adds the URL's place in the configuration to errors."""
+    """A context manager that adds to errors where in the configuration the URL is."""
     try:
         yield
     except ConfigurationError as error:

@@ -35,7 +35,7 @@ _DECISIONS: Final = frozenset(map(int, Answer))
 
 
 def _is_admitted(answer: object) -> bool:
-    """Return whether a value can be the answer to an admission."""
+    """Return whether a value has a type that an admission may return."""
     match answer:
         case (int(decision), int(), None | tuple(), tuple()) if isinstance(answer, tuple):
             return decision in _DECISIONS
@@ -44,7 +44,7 @@ def _is_admitted(answer: object) -> bool:
 
 
 def _checked_answer(command: object, answer: Any) -> Any:
-    """Return a store's answer to a command.
+    """Return a store's answer to a command, after checking its type.
 
     Raises:
         StorageUnavailable: a decision about a call is of a wrong type.
@@ -64,7 +64,7 @@ def _checked_answer(command: object, answer: Any) -> Any:
 
 
 def _with_checked_answers(execute: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the `execute` of a synchronous store, with its decisions checked."""
+    """Return a synchronous store's method `execute`, which then checks the store's answers."""
 
     def checked_execute(command: Any, timeout: float | None) -> Any:
         return _checked_answer(command, execute(command, timeout))
@@ -73,7 +73,7 @@ def _with_checked_answers(execute: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _with_checked_async_answers(execute: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the `execute` of an asynchronous store, with its decisions checked."""
+    """Return an asynchronous store's method `execute`, which then checks the store's answers."""
 
     async def checked_execute(command: Any, timeout: float | None) -> Any:
         return _checked_answer(command, await execute(command, timeout))
@@ -121,7 +121,7 @@ def with_stores(
     state: Any,
     verbs: Callable[[Any], dict[str, Any]],
 ) -> tuple[Core, Any]:
-    """Return the core with its stores for state and keys, each with a fallback."""
+    """Return the core with its stores for shared state and for keys, each with a fallback."""
     is_async = verbs is async_store_verbs
     if ports.claims is not None and getattr(ports.state, "claims_only", False):
         raise ConfigurationError(
@@ -162,7 +162,7 @@ def _may_hold_bytes(core: Core, claims: Any) -> bool:
 
 
 def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
-    """Return the core with a fallback for outages of its store, and a memory of its rejections."""
+    """Return the core with a fallback for outages of its store, and a memory of rejections."""
     if _is_memory(state):
         return core
     from moorage.services.state.refusals import Refusals
@@ -221,7 +221,7 @@ def _memory_module() -> Any:
 
 
 def _is_memory(state: object) -> bool:
-    """Return whether a store is the one in memory, which never waits."""
+    """Return whether a store is the in-memory one, which never has to wait."""
     memory = _memory_module()
     return memory is not None and isinstance(
         state, (memory.MemoryStorage, memory.AsyncMemoryStorage)

@@ -25,7 +25,7 @@ _PLAIN: Final = "a1"
 
 
 def made_of(owner: Owner, make: Callable[[Owner], Made], place: str) -> Made:
-    """Return the object that `make` creates for the owner of options.
+    """Return what `make` creates from an owner's options; errors name the option at fault.
 
     Args:
         owner: the vendor or the settings whose fields are the options.

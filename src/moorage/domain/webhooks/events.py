@@ -125,7 +125,7 @@ def claim_event(event: WebhookEvent, claim: tuple[str, int]) -> None:
 
 
 def read_time(text: str | None, form: TimeForm) -> datetime | None:
-    """Return the time in a string in the vendor's format; None if there is none."""
+    """Return the time that a string states in the vendor's format; None if it states none."""
     if text is None or len(text) > _MAX_LENGTH:
         return None
     try:

@@ -51,7 +51,7 @@ def asked_unsigned(
 
 
 def expected_answer(handshake: Handshake | None, delivery: Delivery) -> WebhookReply | None:
-    """Return the answer that the vendor expects to each webhook; None if any success is enough."""
+    """Return the reply that the vendor expects to each webhook; None if any success will do."""
     if handshake is not Handshake.ADOBE:
         return None
     client_id = delivery.header(ADOBE_HEADER)
@@ -79,7 +79,7 @@ def answer_to_question(
 
 
 def confirmation(handshake: Handshake | None, payload: object) -> str | None:
-    """Return the link in a webhook that confirms its subscription; None without one.
+    """Return the link that confirms a webhook subscription; None if the webhook asks for none.
 
     Return None if the payload asks for no confirmation.
     """

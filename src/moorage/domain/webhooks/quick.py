@@ -222,7 +222,7 @@ def _signature_reader(
 def _signature_checker(
     plan: _Plan, states: list[tuple[Any, Any]], write: Callable[[Any], str]
 ) -> Callable[[dict[str, str], bytes, list[str]], bool]:
-    """Return a function that checks whether a key made any of a webhook's signatures."""
+    """Return a function that checks whether a secret made one of a webhook's signatures."""
     from hmac import compare_digest  # noqa: PLC0415 - loads OpenSSL
 
     head_template, tail_template = plan.before, plan.after

@@ -57,7 +57,7 @@ def _name(value: str) -> str:
 @with_careful_constructor
 @attrs.frozen(kw_only=True)
 class WebhookScheme:
-    """A vendor's signature scheme for webhooks, and the places of event id, type and time.
+    """A vendor's webhook signature scheme, with the paths of an event's id, type and time.
 
     Most fields are templates: strings with the places `{body}`, `{body_sha256}`, `{body_crc32}`,
     `{url}`, `{method}`, `{sorted_form}`; with an argument `{header:…}`, `{query:…}`, `{form:…}`,

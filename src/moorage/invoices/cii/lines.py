@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def _read_gross_quantity(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
-    """Read the base quantity of the gross price if the net price has none."""
+    """Read the base quantity from the gross price if the net price states none."""
     element = next(parent.all("GrossPriceProductTradePrice"), None)
     if element is not None and fields.get("base_quantity") is None:
         _BASE_QUANTITY.read(element, fields, place.inside("GrossPriceProductTradePrice"))

@@ -195,7 +195,7 @@ def _line(line: DetailLine) -> InvoiceLine:
 
 
 def discount_steps(line: DetailLine) -> list[tuple[Discount, Fraction]]:
-    """Return the discounts and surcharges of a line, each with its amount per unit.
+    """Return the discounts and surcharges of a line, each with its amount for one unit.
 
     A percentage applies to the price after the earlier discounts.
     """

@@ -35,7 +35,7 @@ class SdiCheck:
 
 
 def violations(document: Document) -> Iterator[Violation]:
-    """Yield the violated checks: those of the schema, then those of the content."""
+    """Yield violations of the file's schema, then violations of the SdI's content checks."""
     for fault in faults(document):
         problem = (
             f"The element {fault.element} is missing."

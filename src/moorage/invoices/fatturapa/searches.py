@@ -33,7 +33,7 @@ def _is_zero(rate: Decimal | None) -> bool:
 
 
 def without_nature(name: str) -> Search:
-    """Search a list for entries with a rate of zero but no nature (reason for no VAT)."""
+    """Return a search of a list for zero rates without a nature (reason for no VAT)."""
     return lambda document: (
         f"{name}[{number}].nature"
         for number, item in enumerate(getattr(document, name))
@@ -42,7 +42,7 @@ def without_nature(name: str) -> Search:
 
 
 def with_nature(name: str) -> Search:
-    """Search a list for entries that charge VAT but have a nature (reason for no VAT)."""
+    """Return a search of a list for entries with both VAT and a nature (reason for no VAT)."""
     return lambda document: (
         f"{name}[{number}].nature"
         for number, item in enumerate(getattr(document, name))
@@ -51,7 +51,7 @@ def with_nature(name: str) -> Search:
 
 
 def generic_natures(document: Document) -> Iterator[str]:
-    """Yield natures (reasons for no VAT) without a required sub-code, such as N3 for N3.1."""
+    """Yield the fields of natures (reasons for no VAT) without the sub-code that they need."""
     for name in ("lines", "summaries", "funds"):
         for number, item in enumerate(getattr(document, name)):
             if item.nature in _NOT_GENERIC:
@@ -59,26 +59,26 @@ def generic_natures(document: Document) -> Iterator[str]:
 
 
 def no_withholding(document: Document) -> Iterator[str]:
-    """Yield the missing withholding tax if lines are subject to it."""
+    """Yield the withholdings field if it is empty though lines are subject to withholding tax."""
     if not document.withholdings and any(line.withheld for line in document.lines):
         yield "withholdings"
 
 
 def no_fund_withholding(document: Document) -> Iterator[str]:
-    """Yield the missing withholding tax if pension fund contributions are subject to it."""
+    """Yield the withholdings field if it is empty though pension contributions need the tax."""
     if not document.withholdings and any(fund.withheld for fund in document.funds):
         yield "withholdings"
 
 
 def no_buyer_id(document: Document) -> Iterator[str]:
-    """Yield the buyer's identifiers if all are missing."""
+    """Yield the field of the buyer's VAT code if the buyer has neither a VAT nor a fiscal code."""
     buyer = document.buyer
     if buyer is not None and buyer.vat_code is None and buyer.fiscal_code is None:
         yield "buyer.vat_code"
 
 
 def before_preceding(document: Document) -> Iterator[str]:
-    """Yield the date of the document if a preceding invoice has a later date."""
+    """Yield the field of the invoice's date if a preceding invoice has a later date."""
     for item in document.preceding:
         if document.day is not None and item.day is not None and document.day < item.day:
             yield "day"
@@ -94,33 +94,33 @@ def _natures(document: Document) -> set[str | None]:
 
 
 def rate_without_summary(document: Document) -> Iterator[str]:
-    """Yield the summaries if the rate of a line or fund lacks one."""
+    """Yield the field of the VAT summaries if a line's or fund's rate has no summary."""
     if _rates(document) - {item.rate for item in document.summaries}:
         yield "summaries"
 
 
 def summary_without_line(document: Document) -> Iterator[str]:
-    """Yield the rates of summaries that no line and no fund uses."""
+    """Yield the fields of summary rates that no line and no pension fund uses."""
     for number, item in enumerate(document.summaries):
         if item.rate not in _rates(document):
             yield f"summaries[{number}].rate"
 
 
 def natures_differ(document: Document) -> Iterator[str]:
-    """Yield the summaries if their natures (reasons for no VAT) differ from the lines'."""
+    """Yield the summaries' field if their natures (reasons for no VAT) differ from the lines'."""
     if _natures(document) != {item.nature for item in document.summaries}:
         yield "summaries"
 
 
 def split_reverse(document: Document) -> Iterator[str]:
-    """Yield the summaries with both reverse charge and split payment."""
+    """Yield the fields of VAT summaries that combine reverse charge and split payment."""
     for number, item in enumerate(document.summaries):
         if item.due == "S" and (item.nature or "").startswith("N6"):
             yield f"summaries[{number}].due"
 
 
 def wrong_tax(document: Document) -> Iterator[str]:
-    """Yield the summaries whose VAT is not the taxable amount times the rate."""
+    """Yield the tax fields of VAT summaries whose tax is not the taxable amount times the rate."""
     for number, item in enumerate(document.summaries):
         if None not in {item.tax, item.taxable, item.rate} and _tax_differs(item):
             yield f"summaries[{number}].tax"
@@ -132,7 +132,7 @@ def _tax_differs(item: VatSummary) -> bool:
 
 
 def wrong_taxable(document: Document) -> Iterator[str]:
-    """Yield the summaries if a taxable amount is not the sum of its lines."""
+    """Yield the field of the VAT summaries if a taxable amount is not the sum of its lines."""
     for rate in {item.rate for item in document.summaries} & _rates(document):
         stated_sum = exact_sum(item.taxable for item in document.summaries if item.rate == rate)
         amounts = [line.total for line in document.lines if line.rate == rate]
@@ -144,7 +144,7 @@ def wrong_taxable(document: Document) -> Iterator[str]:
 
 
 def wrong_line_total(document: Document) -> Iterator[str]:
-    """Yield the lines whose total is not quantity times price."""
+    """Yield the fields of line totals that are not quantity times price."""
     for number, line in enumerate(document.lines):
         if None not in {line.total, line.price} and _total_differs(line):
             yield f"lines[{number}].total"
@@ -160,7 +160,7 @@ def _total_differs(line: DetailLine) -> bool:
 
 
 def no_percentage(document: Document) -> Iterator[str]:
-    """Yield rates between 0 and 1, which are probably fractions instead of percentages."""
+    """Yield the fields of rates between 0 and 1, which are probably fractions, not percentages."""
     for name in ("lines", "summaries", "funds"):
         for number, item in enumerate(getattr(document, name)):
             if item.rate is not None and 0 < item.rate < 1:
@@ -168,20 +168,20 @@ def no_percentage(document: Document) -> Iterator[str]:
 
 
 def number_without_digit(document: Document) -> Iterator[str]:
-    """Yield the number of the invoice if it has no digit."""
+    """Yield the field of the invoice's number if the number contains no digit."""
     if document.number is not None and not any("0" <= letter <= "9" for letter in document.number):
         yield "number"
 
 
 def code_of_other_format(document: Document) -> Iterator[str]:
-    """Yield the recipient's code if its length is that of the other file format."""
+    """Yield the field of the recipient's code if its length does not fit the file's format."""
     length = {"FPA12": 6, "FPR12": 7}.get(document.format or "")
     if length is not None and document.recipient_code and len(document.recipient_code) != length:
         yield "recipient_code"
 
 
 def discounts_without_amount(document: Document) -> Iterator[str]:
-    """Yield the discounts with neither percentage nor amount."""
+    """Yield the fields of discounts that state neither a percentage nor an amount."""
     for number, line in enumerate(document.lines):
         for position, item in enumerate(line.discounts):
             if item.percent is None and item.amount is None:
@@ -193,27 +193,27 @@ def _vat(person: TaxPerson | None) -> tuple[str | None, str | None]:
 
 
 def same_parties(document: Document) -> Iterator[str]:
-    """Yield the buyer if it equals the seller and this document type forbids that."""
+    """Yield the buyer's VAT field if buyer and seller are equal though this document forbids it."""
     seller = _vat(document.seller)
     if document.type in _OTHER_PARTIES and None not in seller and seller == _vat(document.buyer):
         yield "buyer.vat_code"
 
 
 def different_parties(document: Document) -> Iterator[str]:
-    """Yield the buyer if it differs from the seller and this document type forbids that."""
+    """Yield the buyer's VAT field if buyer and seller differ though this document forbids it."""
     buyer = _vat(document.buyer)
     if document.type in _SAME_PARTY and None not in buyer and buyer != _vat(document.seller):
         yield "buyer.vat_code"
 
 
 def italian_seller(document: Document) -> Iterator[str]:
-    """Yield the seller if it is Italian and this document type requires a foreign seller."""
+    """Yield the seller's country field if an Italian seller is forbidden for this document type."""
     if document.type in _FOREIGN_SELLER and _vat(document.seller)[0] == "IT":
         yield "seller.vat_country"
 
 
 def ceiling_without_vat(document: Document) -> Iterator[str]:
-    """Yield rates of zero in a document of type TD21, in which VAT is required."""
+    """Yield the fields of zero rates in a document of type TD21, in which VAT is required."""
     if document.type == "TD21":
         for number, line in enumerate(document.lines):
             if _is_zero(line.rate):
@@ -221,20 +221,20 @@ def ceiling_without_vat(document: Document) -> Iterator[str]:
 
 
 def buyer_without_vat(document: Document) -> Iterator[str]:
-    """Yield the buyer's VAT identifier if it is required and missing."""
+    """Yield the field of the buyer's VAT code if it is missing but this document requires it."""
     if document.type in _BUYER_WITH_VAT and _vat(document.buyer)[1] is None:
         yield "buyer.vat_code"
 
 
 def no_italian(document: Document) -> Iterator[str]:
-    """Yield the buyer if no party is Italian."""
+    """Yield the buyer's country field if neither the seller nor the buyer is Italian."""
     countries = {_vat(document.seller)[0], _vat(document.buyer)[0]}
     if None not in countries and "IT" not in countries:
         yield "buyer.vat_country"
 
 
 def no_name(document: Document) -> Iterator[str]:
-    """Yield the missing names of parties."""
+    """Yield the name field of each party that has no name."""
     for name in ("seller", "buyer", "representative"):
         person = getattr(document, name)
         if person is not None and not person.name and None in {person.first_name, person.last_name}:
@@ -242,7 +242,7 @@ def no_name(document: Document) -> Iterator[str]:
 
 
 def no_seller_id(document: Document) -> Iterator[str]:
-    """Yield the missing identifiers of the seller."""
+    """Yield the fields of the seller's identifiers that are missing."""
     seller = document.seller
     if seller is not None:
         for name in ("vat_country", "vat_code", "regime"):
@@ -251,7 +251,7 @@ def no_seller_id(document: Document) -> Iterator[str]:
 
 
 def no_place(document: Document) -> Iterator[str]:
-    """Yield the missing addresses of parties."""
+    """Yield the address field of each party that has no address."""
     for name in ("seller", "buyer"):
         person = getattr(document, name)
         if person is not None and person.place is None:
@@ -259,7 +259,7 @@ def no_place(document: Document) -> Iterator[str]:
 
 
 def empty_lists(document: Document) -> Iterator[str]:
-    """Yield the lists of lines and summaries that are empty."""
+    """Yield the names of those lists, lines and summaries, that are empty."""
     for name in ("lines", "summaries"):
         if not getattr(document, name):
             yield name

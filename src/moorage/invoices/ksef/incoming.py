@@ -126,7 +126,7 @@ def _party(person: FaPerson | None) -> Party | None:
 
 
 def _net_part(amount: Decimal | None, rate: VatRate | None) -> Fraction | None:
-    """Return the amount without VAT for an amount with VAT."""
+    """Return the amount without VAT, computed from an amount that includes VAT."""
     if amount is None:
         return None
     percent = Fraction(0) if rate is None else Fraction(rate.rate)
@@ -134,7 +134,7 @@ def _net_part(amount: Decimal | None, rate: VatRate | None) -> Fraction | None:
 
 
 def _line(line: FaLine) -> InvoiceLine:
-    """Return an invoice line, negative if it describes the state before a correction."""
+    """Return an invoice line; it is negative if it shows a line as it was before a correction."""
     rate = BY_WORD.get(line.rate or "")
     net, price = line.net, line.price
     if net is None and (part := _net_part(line.gross, rate)) is not None:
@@ -181,7 +181,7 @@ def _totals(document: FaDocument, prepaid: Decimal, reason: str | None) -> Total
 
 
 def _breakdown(document: FaDocument, reason: str | None) -> Iterator[VatBreakdown]:
-    """Yield the VAT breakdown; a sum of two rates gets the rate of its first line."""
+    """Yield the VAT breakdown; a sum that covers two rates is stated at its first line's rate."""
     done_numbers: set[str] = set()
     for word in dict.fromkeys(line.rate for line in document.lines if line.rate is not None):
         rate = BY_WORD.get(word)

@@ -27,7 +27,7 @@ _EITHER: Final = "[12]"
 
 
 def _token(path: str, most: int, *, needed: bool = False) -> Any:
-    """Make a field for words that are separated by single spaces."""
+    """Make a field for a text of words that are separated by single spaces."""
     return text_at(path, rf"(?=.{{1,{most}}}$)\S+(?: \S+)*", needed=needed)
 
 

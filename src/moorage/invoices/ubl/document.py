@@ -73,7 +73,7 @@ def _is_project(element: XmlElement) -> bool:
 
 
 def _document(root: str) -> tuple[Node, ...]:
-    """Return the table of Invoice or CreditNote, in the order of its schema."""
+    """Return the element table of an Invoice or a CreditNote, in the order of its schema."""
     invoice = root == "Invoice"
     tax_point = FieldEntry("cbc:TaxPointDate", "tax_point_date", DAY)
     due_date = FieldEntry("cbc:DueDate", "due_date", DAY)

@@ -33,7 +33,7 @@ def is_vat(element: XmlElement) -> bool:
 
 
 def is_object(element: XmlElement) -> bool:
-    """Return whether a reference is the identifier of an invoice's or a line's object."""
+    """Return whether a reference states the object to which an invoice or a line refers."""
     return text_at(element, "DocumentTypeCode") == "130"
 
 

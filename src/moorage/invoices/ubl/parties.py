@@ -114,7 +114,7 @@ TAX_REPRESENTATIVE: Final[tuple[Node, ...]] = (NAME, address("cac:PostalAddress"
 
 
 def wrapped_party(tag: str, field: str) -> SpecialElement:
-    """Return the table entry of a party within another element, which may be empty."""
+    """Return the table entry of a party inside a wrapper element that may be empty."""
     party_group = Group("cac:Party", field, Party, _PARTY)
 
     def read_element(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:

@@ -202,7 +202,7 @@ def _body(operation: ApiOperation, document: Document, schemas: Schemas, hint: s
 
 
 def _styles(content: Node) -> list[tuple[str, str]]:
-    """Return the styles of form fields that differ from the default notation."""
+    """Return the styles of those form fields whose notation is not the default."""
     styles: list[tuple[str, str]] = []
     for name, encoding in content.child("encoding").children():
         style = encoding.text("style")

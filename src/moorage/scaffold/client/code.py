@@ -38,7 +38,7 @@ _TEXTS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
 
 
 def models_module(declared: Iterable[ObjectClass | EnumClass | UnionAlias], title: str) -> str:
-    """Return the module of classes: enumerations, then objects, then unions."""
+    """Return the text of the module of classes: enumerations, then objects, then unions."""
     declarations = sorted(declared, key=lambda item: (_rank(item), item.name))
     unions = [item for item in declared if isinstance(item, UnionAlias)]
     lines: list[str] = []
@@ -57,7 +57,7 @@ def models_module(declared: Iterable[ObjectClass | EnumClass | UnionAlias], titl
 
 
 def operations_module(calls: Sequence[Call], title: str, *, checks: bool) -> str:
-    """Return the module with a function for each operation."""
+    """Return the text of the module with a function for each operation."""
     lines = ["", *laid_out(string_list(call.name for call in calls), before="__all__ = ")]
     for call in calls:
         lines += ["", "", *_call_lines(call, checks=checks)]
@@ -84,7 +84,7 @@ def module_text(
     *,
     imports_models: bool = False,
 ) -> str:
-    """Return a module's text, including the imports that its body needs.
+    """Return the text of a module, including the imports that its body needs.
 
     Args:
         about: the docstring of the module.
@@ -278,12 +278,12 @@ def _content_part(body: Body) -> Group:
 
 
 def _local_annotation(annotation: str) -> str:
-    """Return an annotation as written in the classes' own module."""
+    """Return a type annotation as it is written in the module that defines the classes."""
     return _MARKED.sub(r"\1", annotation)
 
 
 def prefixed_annotation(annotation: str) -> str:
-    """Return an annotation as written in other modules."""
+    """Return a type annotation as it is written outside the module of the classes."""
     return _MARKED.sub(r"models.\1", annotation)
 
 

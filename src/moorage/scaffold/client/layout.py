@@ -29,7 +29,7 @@ Part: TypeAlias = "str | Group"
 
 
 def flat(part: Part) -> str:
-    """Return an expression as one line."""
+    """Return an expression of code as one line."""
     if isinstance(part, str):
         return part
     items = ", ".join(map(flat, part.items))
@@ -37,7 +37,7 @@ def flat(part: Part) -> str:
 
 
 def laid_out(part: Part, *, indent: int = 0, before: str = "", after: str = "") -> Iterator[str]:
-    """Yield the lines of an expression.
+    """Yield the lines of an expression of code, broken to fit the width.
 
     Args:
         part: the part.

@@ -36,7 +36,7 @@ _SDK_NAMES: Final = (
 def messages_module(
     makers: Sequence[MakeFunction], readers: Sequence[ReadFunction], title: str, *, checks: bool
 ) -> str:
-    """Return the module with the channels and a function for each message.
+    """Return the text of the module with the channels and a function for each message.
 
     Args:
         makers: the functions that make messages.
@@ -60,7 +60,7 @@ def messages_module(
 
 
 def channel_names(operations: Sequence[ChannelOperation]) -> Mapping[str, str]:
-    """Return the constants' names for channels, by channel name."""
+    """Return the names of the constants for channels, by channel name."""
     taken_names: set[str] = set()
     channels = dict.fromkeys(operation.channel for operation in operations)
     return {channel: unique(member_name(channel), taken_names) for channel in channels}

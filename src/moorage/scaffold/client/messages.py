@@ -162,7 +162,7 @@ def read_function(operation: ChannelOperation, schemas: Schemas, taken: set[str]
 
 
 def _part_kind(values: tuple[str, ...] | None) -> Kind:
-    """Return the annotation for a part of a topic."""
+    """Return the type annotation for a variable part of a topic."""
     limits = () if values is None else (f"OneOf({', '.join(map(literal, values))})",)
     return Kind("str", limits)
 

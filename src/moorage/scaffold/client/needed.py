@@ -18,7 +18,7 @@ _MARKED: Final = re.compile(r"«(\w+)»")
 def needed_declarations(
     kinds: Iterable[str], schemas: Schemas
 ) -> list[ObjectClass | EnumClass | UnionAlias]:
-    """Return the declarations that annotations need, in order."""
+    """Return the declarations of the classes that annotations need, in order."""
     names = needed_names(kinds, schemas) or set()
     return [declaration for name, declaration in schemas.declared.items() if name in names]
 

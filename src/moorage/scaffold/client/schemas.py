@@ -54,7 +54,7 @@ class Kind:
 
     @property
     def annotation(self) -> str:
-        """The annotation with null."""
+        """The type annotation, with None added if the schema allows null."""
         return f"{self.text} | None" if self.nullable and self.text != _ANY else self.text
 
     @property
@@ -279,7 +279,7 @@ class Schemas:
         return self._declared_object(node, hint, members, required, additional)
 
     def _all_parts(self, node: Node, depth: int) -> list[Node]:
-        """Return the schemas that `allOf` merges, the outermost last."""
+        """Return the schemas that `allOf` merges; the one that contains the others comes last."""
         node = self._document.resolved(node)
         if depth > _MAX_DEPTH or not is_object(node.value):
             raise refusal(node.pointer, "allOf is circular or malformed.", "Correct it.")
@@ -365,7 +365,7 @@ class Schemas:
 
 
 def _other_choices(node: Node, values: list[Any], *, nullable: bool) -> Kind:
-    """Return the annotation of an enumeration with values other than strings."""
+    """Return the annotation of an enumeration that has values other than strings."""
     kinds = {bool: "bool", int: "int", str: "str"}
     if len(values) > _MOST_MEMBERS or not all(type(item) in kinds for item in values):
         types = _types_of(node)
@@ -423,7 +423,7 @@ def _number(value: Any) -> str | None:
 
 
 def _types_of(node: Node) -> list[str]:
-    """Return the types of a schema without null."""
+    """Return the types that a schema allows, leaving out null."""
     types = node.child("type").value
     names = types if is_list(types) else [types]
     return [str(name) for name in names if name is not None and name != "null"]

@@ -159,7 +159,7 @@ async def execute_for_parts(
     commands: Iterable[Command[Result]],
     time_left: Callable[[], float | None] = lambda: None,
 ) -> list[Result]:
-    """Execute a command for each part of the limits, and return the answers.
+    """Execute one command for each part into which limits are split; return the results.
 
     If the store of one part is unreachable, the other parts are asked nevertheless, and then the
     first error is raised.

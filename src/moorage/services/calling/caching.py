@@ -94,7 +94,7 @@ _BROKEN_STATUSES: Final = frozenset({None, 500, 502, 503, 504})
 
 @attrs.define(eq=False, kw_only=True)
 class CacheLookup:
-    """The lookup of a request in the cache, and its result.
+    """One lookup of a request in the cache, with the answer that it found, if any.
 
     Attributes:
         request: the request in the form in which it is sent, without credentials and validators.
@@ -210,7 +210,7 @@ class CachedExchange(Exchange):
         )
 
     def _cache_inquiry(self, request: Request) -> CacheInquiry:
-        """Return the parts of a request that decide about its cache entry: key, caller, headers.
+        """Return the parts of a request that select its cache entry: cache key, caller and headers.
 
         The lookup is remembered, unless the credential may change or is in the request itself.
         """
@@ -269,7 +269,7 @@ class CachedExchange(Exchange):
         entry: CacheEntry,
         attempts: Callable[[], Flow[Ending]],
     ) -> Ending:
-        """Return the stored answer if another caller revalidates it already; else revalidate it."""
+        """Revalidate the stored answer; if another caller already does so, return it unchanged."""
         core = self._core
         place = f"revalidate:{lookup.key}:{lookup.who.hex()}"
         try:

@@ -147,7 +147,7 @@ class Call:
 
     @property
     def is_open_ended(self) -> bool:
-        """True if an attempt may use all remaining time, during which it keeps its probe.
+        """True if an attempt may use all the call's remaining time, and keeps its probe until then.
 
         A function that cannot be cancelled may, if the call has more time than its service gives;
         an HTTP client ends an attempt earlier.
@@ -225,7 +225,7 @@ class Call:
         return racer
 
     def join(self, racers: Iterable[Call]) -> None:
-        """Record the effects that the concurrent requests of this attempt may have had."""
+        """Add up the effects that this attempt's concurrent requests may have had at the vendor."""
         self._ledger = self._ledger.join([racer.ledger for racer in racers])
 
     def send(self, sent: SentCredentials) -> None:

@@ -526,7 +526,7 @@ class LateExchange:
 
 
 def is_sure_to_leave(plan: Plan, request: Request) -> bool:
-    """Return whether the exchange of this request can certainly be prepared."""
+    """Return whether the preparation of this request for sending certainly succeeds."""
     return (
         plan.base_url is not None
         and type(request.body) is bytes

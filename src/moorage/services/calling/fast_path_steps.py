@@ -58,7 +58,7 @@ CallOptions: TypeAlias = "tuple[float | None, str | None, str | None]"
 
 @lru_cache(maxsize=1024)
 def _contract_without_target(operation: str, system: str, service: str) -> ContractCall:
-    """Return the operation's data for events, shared by many calls without a target."""
+    """Return an operation's data for events; equal calls without a target share one object."""
     return ContractCall(operation, system, service)
 
 
@@ -169,7 +169,7 @@ class FastPathSteps(CallLifecycle):
     def begin_request(
         self, plan: Plan, request: Request, key: str, options: CallOptions
     ) -> tuple[Call, KeyedUse]:
-        """Return the state of a request's call, and its protection by an idempotency key."""
+        """Return a request's call state, and the object that guards it with an idempotency key."""
         call = self.begin(plan, options, key)
         call.request = request
         call.repeatable = is_repeatable(plan, request)
@@ -191,7 +191,7 @@ class FastPathSteps(CallLifecycle):
     def begin_function(
         self, plan: Plan, payload: object, key: str, options: CallOptions
     ) -> tuple[Call, KeyedUse]:
-        """Return the state of a function's call, and its protection by an idempotency key."""
+        """Return a function's call state, and the object that guards it with an idempotency key."""
         call = self.begin(plan, options, key)
         try:
             compare = compared_payload if self.core.compares_bytes else payload_fingerprint

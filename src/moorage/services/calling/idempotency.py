@@ -296,7 +296,7 @@ async def _claim(core: Core, call: Call, once: KeyedUse, owner: int) -> tuple[Cl
 
 
 async def _ask(core: Core, call: Call, once: KeyedUse, owner: int) -> tuple[ClaimResult, int]:
-    """Claim the key; if several regions may have used it, try each region's claim.
+    """Claim the key; if several regions may have used the key, claim it for each region in turn.
 
     Return the claim, and the end of its lease in nanoseconds of the local clock.
     """
@@ -486,7 +486,7 @@ def _settle_at_once(
 
 
 def _is_final(error: Exception, call: Call, once: KeyedUse) -> TypeGuard[VendorRejected]:
-    """Return whether the service refused the request so clearly that retries are useless.
+    """Return whether the service refused the request so clearly that no retry can help.
 
     After an attempt with a lost answer, only a vendor that honours keys can refuse for good, or a
     refusal that is conclusive. A conflict may mean that a vendor that honours keys is still working

@@ -221,7 +221,7 @@ class CallLifecycle(ManualOperations):
         self.core.notify(call.finished_event(self.core, failure, cancelled=failure is None))
 
     def _attempts(self, call: Call, step: AttemptStep) -> Flow[Ending]:
-        """Run the attempts, within the cache's step if the service has a cache policy."""
+        """Run the attempts; if the service has a cache policy, the cache may answer instead."""
         if call.cache is None:
             return self._run_in_bulkhead(call, step)
         return call.cache.run_attempts(call, lambda: self._run_in_bulkhead(call, step))

@@ -147,7 +147,7 @@ class Plans:
 
     @contextmanager
     def named(self, service: object, endpoint: object) -> Generator[None, None, None]:
-        """A context manager that adds the service and the operation to errors of its block."""
+        """A context manager that adds the service and operation to errors raised in its block."""
         try:
             yield
         except ConnectorError as error:
@@ -176,7 +176,7 @@ def admission_function(admission: Admission, core: Core) -> Ask | None:
 
 
 def _prepare_gates(plan: Plan, core: Core) -> None:
-    """Give a plan and its parts the functions that admit their attempts and take their slots.
+    """Give a plan, or each part of it, the functions that admit attempts and take slots.
 
     The plans of all tenants share them.
     """

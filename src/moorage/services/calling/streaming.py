@@ -196,7 +196,7 @@ class Stream:
 
 
 def _checked_incoming(incoming: AsyncIncoming) -> AsyncIncoming:
-    """Return an answer of the HTTP client that can be read.
+    """Return an HTTP client's answer after checking that it can be read as a stream.
 
     Raises:
         ConnectionFailed: the HTTP client returned something else.

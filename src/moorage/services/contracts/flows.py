@@ -112,7 +112,7 @@ class Flows(Contract):
 
     @classmethod
     def _account_flow(cls, operation: ContractOperation) -> Callable[..., Coroutine[Any, Any, Any]]:
-        """Return a method for operations at the account that is named or gave earlier pages."""
+        """Return a method for operations at a named account, or at that of the earlier pages."""
         is_page = operation.target is Target.PAGE
 
         @wraps(operation.plan)

@@ -46,7 +46,7 @@ class LiveConfiguration:
         return tenant_account or self.dispatcher.directory.accounts.get(name)
 
     async def find_account(self, name: str) -> Account | None:
-        """Return the account of this name; if necessary, look up the tenant in its name."""
+        """Return the account of this name; look up the tenant in the name if necessary."""
         general, tenant = self.dispatcher, _tenant_of(name)
         general_account = general.directory.accounts.get(name)
         if (

@@ -6,7 +6,7 @@ from moorage.errors import InvalidData
 
 
 def check_reason(reason: str) -> None:
-    """Refuse to close a payment without its evidence and without a reason.
+    """Refuse an empty reason for closing a payment whose stored data cannot be decrypted.
 
     Raises:
         InvalidData: the reason is empty.
@@ -22,7 +22,7 @@ def check_reason(reason: str) -> None:
 
 
 def readable_here(operation: str) -> InvalidData:
-    """Return the error for closing a payment as unreadable that this process can read."""
+    """Return the error for a payment reported as unreadable that this process can read."""
     return InvalidData(
         f"What is stored about this {operation} can be read here, so that its keys are not lost.",
         field="keys_lost",

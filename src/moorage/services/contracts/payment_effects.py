@@ -230,7 +230,7 @@ class PaymentEffects:
             self._core.post(EndHolding(KIND, self._tenant, key, number=number, held=held_effects))
 
     def _replayed_receipt(self, registered: Registration, key: str) -> Any:
-        """Return the receipt that a person entered when settling the payment."""
+        """Return the stored receipt of a payment that was settled as done, marked as a replay."""
         return as_replay(stored_receipt(self._core, self._tenant, key, registered.answer))
 
 

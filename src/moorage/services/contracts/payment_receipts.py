@@ -51,7 +51,7 @@ def receipt_not_found_error(message: str, account: str) -> InvalidData:
 
 
 def listing_sentence(matches: list[Payment]) -> str:
-    """Return the sentence that a vendor lists no matching payment, or several."""
+    """Return a sentence that says that a vendor lists no matching payment, or several."""
     if not matches:
         return "The vendor lists no payment with the reference and the amount of this one."
     ids = ", ".join(match.ref.id for match in matches)

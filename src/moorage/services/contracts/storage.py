@@ -421,7 +421,7 @@ class StorageFlows(Flows, StorageContract):
         *,
         effect: bool | None = None,
     ) -> R:
-        """Execute an operation at the account of the object's reference or the configured one."""
+        """Execute an operation at the account that a reference names, or that routing chooses."""
         operation = attrs.evolve(self._request(verb, needs), effect=effect)
         if isinstance(key, Ref):
 

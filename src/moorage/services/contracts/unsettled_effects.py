@@ -78,7 +78,7 @@ class UnsettledEffect:
         )
 
     def _listed_within(self, accounts: list[Account]) -> float | None:
-        """Return the seconds until all vendors list a payment; None if one lists none."""
+        """Return after how many seconds all vendors list a payment; None if one never does."""
         if not (accounts and self.is_charge and _all_list(accounts)):
             return None
         return max(account.vendor.listed_within for account in accounts)

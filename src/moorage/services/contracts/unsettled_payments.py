@@ -450,7 +450,7 @@ def _manual_act(
 
 
 def _result_of(unknown: ConnectorError, error: ConnectorError) -> _Result:
-    """Return the reason why a look-up at an account proved nothing, and its error.
+    """Return the reason why looking a payment up at an account proved nothing, and the error.
 
     Args:
         unknown: the error that the look-up raises if the account cannot be searched.

@@ -290,7 +290,7 @@ class VendorWire:
 
     @property
     def replayed(self) -> bool:
-        """True if every step with an idempotency key is one of an earlier call.
+        """True if each step with an idempotency key has repeated a step of an earlier call.
 
         The step got the stored answer, or its outcome was unknown before and nothing was sent.
         """

@@ -44,7 +44,7 @@ class OutageProbe:
         return True
 
     def is_slow(self, began: int, bound: float | None) -> bool:
-        """Return whether a store that did not respond before the deadline may only be slow."""
+        """Return whether a store that missed the deadline may be slow, and not unreachable."""
         now = self._core.nanoseconds()
         silent_time = None if self.answered is None else now - self.answered
         return is_slow(now - began, bound, silent_time)

@@ -258,7 +258,7 @@ class EntryRenewals(_RenewalRounds[HeldEntry]):
     def _bounded_store(
         self, entries: Iterable[HeldEntry], began: int, timeout: float
     ) -> EntryStore[Any]:
-        """Return the store's methods with a time limit: the first lease's end, or `timeout`."""
+        """Return the store, limited to the end of the first lease, or of `timeout` if later."""
         end = max(began + int(timeout * 1e9), min(claim.until for claim in entries))
         return self._store.within(lambda: max(0.0, (end - self._nanoseconds()) / 1e9))
 

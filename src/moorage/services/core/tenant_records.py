@@ -94,7 +94,7 @@ class _Refusal(NamedTuple):
 
 
 class _Stock:
-    """The reserved places for one tenant's records of one lifetime.
+    """The places that are reserved for a tenant's records of the same lifetime.
 
     Attributes:
         places: the places; each thread takes one at a time.
@@ -195,7 +195,7 @@ class TenantRecords:
         return claim_result
 
     async def _claim_uncounted(self, claim: CountedClaim, command: Claim) -> ClaimResult:
-        """Claim a key without a reserved place; count its record if its life begins again."""
+        """Claim a key without reserving a place; count the record if its life begins anew."""
         core, lifetime = claim.core, claim.life
         claim_result: ClaimResult = await core.execute(command, claim.time_left())
         if claim_result.verdict in _NEWLY_RECORDED and not self._has_reserved_place(claim):
@@ -286,7 +286,7 @@ class TenantRecords:
         return taken_place
 
     def _reserved_stock(self, claim: CountedClaim) -> _Stock:
-        """Return the reserved places of a tenant for records of one lifetime."""
+        """Return the places that are reserved for those records of a tenant with this lifetime."""
         key = (claim.tenant, claim.life)
         stock = self._stocks.get(key)
         if stock is not None:

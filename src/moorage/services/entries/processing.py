@@ -453,7 +453,7 @@ class EntryProcessing(EntryManagement[E]):
                     self._renewals.stop_renewing(batch.leases.pop(item.id))
 
     async def _due_entry(self, id: str) -> Sequence[E]:
-        """Return the entry with this id in a list, if it is due; otherwise an empty list."""
+        """Return a list with the entry of this id if it is due; otherwise an empty list."""
         now = await self.store.now()
         candidates = (await self.store.find(EntryQuery(id=id, limit=1))).items
         return [

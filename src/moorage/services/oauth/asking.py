@@ -126,7 +126,7 @@ class AuthorizationServerRequests:
 async def fetch(
     core: Core, request: Request, url: str, timeouts: Timeouts, largest: int
 ) -> Response | ConnectorError:
-    """Send a request; return the answer, or an error, also for answers over `largest` bytes.
+    """Send a request; return the answer, or an error if it fails or exceeds `largest` bytes.
 
     Errors are returned instead of raised, so that no traceback contains the request.
     """

@@ -170,7 +170,7 @@ class TokenRefreshFlows:
             self._failed.pop(owner, None)
 
     async def _read(self, owner: Owner, client: OAuthClient) -> Any:
-        """Return the stored token; None if a new one can be requested without a person."""
+        """Return the stored token; None if none is stored and no person is needed for a new one."""
         try:
             return await self._renewal.stored(owner)
         except CredentialNotFound:

@@ -133,7 +133,7 @@ class Refusals:
         )
 
     def _forget(self, command: Command[Any]) -> None:
-        """Forget the rejections because of states that a command may change."""
+        """Forget the rejections that are based on states which a command may change."""
         if self._refusals:
             for key in command.keys:
                 self._refusals.pop(key, None)

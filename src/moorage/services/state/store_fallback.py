@@ -105,7 +105,7 @@ class StoreFallback:
             self._core.post(self._without_unreadable_states(command))
 
     def next_probe(self, command: Command[Any]) -> int | None:
-        """Return when the unavailable node of a command is probed again; otherwise None.
+        """Return when a command's failed node is probed again; None if its node is available.
 
         The time is nanoseconds of the local clock.
         """

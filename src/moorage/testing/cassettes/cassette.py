@@ -143,7 +143,7 @@ class Cassette:
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """The recorded requests that were not replayed, one line each."""
+        """The recorded requests that were not replayed, each described in one line."""
         with self._lock:
             return tuple(self._exchanges[index].sent.summary for index in self._left)
 

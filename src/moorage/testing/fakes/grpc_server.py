@@ -240,7 +240,7 @@ class GrpcServer:
 
 
 class _Handlers:
-    """The method of grpc's `GenericRpcHandler`, which cannot be a base without the package."""
+    """Has the method of grpc's `GenericRpcHandler`, which cannot be a base class without grpc."""
 
     def __init__(self, handler: Callable[[str], Any]) -> None:
         self._handler = handler

@@ -130,7 +130,7 @@ class VendorServer:
             return tuple(self._requests)
 
     def forget_requests(self) -> None:
-        """Forget the requests that were read, so that their memory disturbs no measurement."""
+        """Forget the recorded requests, so that their memory does not distort measurements."""
         with self._changed:
             self._requests.clear()
 

@@ -160,17 +160,17 @@ class MemorySource:
         return records
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
-        """Record committed records, for the test."""
+        """Note which records the pipeline committed, so that the test can check them."""
         self._raise("commit")
         self.committed += records
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
-        """Record released records, for the test."""
+        """Note which records the pipeline released, so that the test can check them."""
         self._raise("release")
         self.released += records
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
-        """Record extended records, for the test."""
+        """Note which records' leases the pipeline extended, so that the test can check them."""
         self.extended = list(records)
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
@@ -249,7 +249,7 @@ class MemorySink:
         return results
 
     async def flush(self) -> None:
-        """Count the flush, for the test."""
+        """Count how often the sink was flushed, so that the test can check it."""
         self.flushes += 1
 
     async def close(self) -> None:
@@ -269,7 +269,7 @@ class MemoryDeadLetters:
         self._failures: list[Exception] = []
 
     def fail(self, *errors: Exception) -> None:
-        """Make the next dead letters fail with these errors."""
+        """Make the store raise these errors, one for each of the next dead letters."""
         self._failures += errors
 
     async def add(self, letter: DeadLetter, /) -> None:

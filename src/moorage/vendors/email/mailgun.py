@@ -56,7 +56,7 @@ _SCHEMES: Final = {"events": "mailgun", "received": "mailgun-inbound"}
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer whose status does not show the error."""
+    """Return the error for an answer whose status code does not reveal it."""
     if sdk.is_success(response.status):
         return _greeting_error(response)
     error = sdk.error_answer(response)
@@ -132,7 +132,7 @@ class Mailgun(EmailVendor):
     base_url: str | None = None
 
     def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the options; None if unknown."""
+        """Return live or test mode, as the options say; None if unknown."""
         return sdk.Mode.TEST if self.test_mode else None
 
     @property
@@ -171,7 +171,7 @@ class Mailgun(EmailVendor):
         return await statistics(wire, self.domain, query)
 
     async def suppressions(self, wire: sdk.Wire, after: sdk.Ref | None, /) -> SuppressionPage:
-        """Get a page of the domain's suppressed addresses, list by list."""
+        """Get a page of the domain's suppressed addresses, one suppression list after another."""
         return await list_suppressed(wire, self.domain, after)
 
     async def add_suppression(self, wire: sdk.Wire, address: EmailAddress, /) -> None:

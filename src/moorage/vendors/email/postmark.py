@@ -239,7 +239,7 @@ def _contents(message: EmailMessage) -> dict[str, Any]:
 
 
 def _model(message: EmailMessage) -> dict[str, Any]:
-    """The values of a template; Postmark requires them even if empty."""
+    """The values for a template's placeholders; Postmark requires this field even if empty."""
     template = message.template
     return {} if template is None else {"TemplateModel": dict(template.data)}
 
@@ -313,7 +313,7 @@ def read_entry(
 
 
 def read_days(response: sdk.Response, names: Mapping[str, str]) -> list[tuple[date, EmailCounts]]:
-    """Parse the counters in a list of days."""
+    """Parse the daily counts of messages."""
     body = sdk.read_answer(response)
     if not sdk.is_list(body.value("Days")):
         raise sdk.malformed(response, "Days")

@@ -92,11 +92,11 @@ class SendGrid(EmailVendor):
     base_url: str = "https://api.sendgrid.com"
 
     def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the options; None if unknown."""
+        """Return live or test mode, as the options say; None if unknown."""
         return sdk.Mode.TEST if self.sandbox else None
 
     def services(self) -> Mapping[str, sdk.Service]:
-        """The API, once with the API key and once with the key for address checks."""
+        """The API as two services: one with the main key, one with the key for address checks."""
         main, key = super().services()[""], self.validation_credentials
         if key is None:
             return {"": main, _VALIDATIONS: main}

@@ -200,7 +200,7 @@ class Smtp(sdk.Vendor):
 
 
 def message_id(wire: sdk.Wire, sender: EmailAddress, key: str | None) -> str:
-    """The Message-ID; the same key of a tenant gives the same id."""
+    """The Message-ID header; a repeated idempotency key of a tenant gives the same value."""
     return f"<{derived_message_id(wire, key)}@{sender.wire.rpartition('@')[2]}>"
 
 

@@ -181,7 +181,7 @@ def mail_body(vendor: SparkPost, message: EmailMessage) -> dict[str, Any]:
 
 
 def _recipients(message: EmailMessage) -> list[dict[str, Any]]:
-    """All recipients of the message; if there are several, they share one `To` header."""
+    """All recipients of the message; if there are several, one `To` header lists all of them."""
     if len(message.everybody) == 1:
         return [{"address": _address(message.to[0])}]
     header = in_utf8(message.to)

@@ -202,7 +202,7 @@ def _payment_means(body: sdk.Answer) -> MeansOfPayment | None:
 
 
 def read_flat(body: sdk.Answer, name: str) -> dict[str, str]:
-    """A table of texts with dots in their names."""
+    """Return the non-empty texts in a table whose keys contain dots, such as "a.b"."""
     field = body.value(name)
     table: dict[str, Any] = field if sdk.is_object(field) else {}
     return {key: value for key, value in table.items() if isinstance(value, str) and value}

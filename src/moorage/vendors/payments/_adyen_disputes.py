@@ -22,7 +22,7 @@ _KEY: Final = 64
 
 
 async def accept_dispute(wire: sdk.Wire, ref: sdk.Ref, merchant_account: str, key: str) -> Dispute:
-    """Accept a dispute under a key; Adyen offers no look-up of an earlier acceptance."""
+    """Accept a dispute with an idempotency key; Adyen cannot show if it was accepted before."""
     body = {"merchantAccountCode": merchant_account, "disputePspReference": ref.id}
     dispute: Dispute = await wire.send(
         sdk.Request.post(_ACCEPT, json=body),

@@ -65,7 +65,7 @@ _NO_PAYMENT: Final = frozenset({"REPORT_AVAILABLE"})
 
 
 def read_events(event: WebhookEvent, make: MakeRef, *, once: bool) -> tuple[PaymentEvent, ...]:
-    """Convert a notification to an event; an unknown type has no state.
+    """Convert a notification to an event; an event of unknown type gets no payment state.
 
     Args:
         event: the notification.

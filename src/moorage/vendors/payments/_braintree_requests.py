@@ -1,4 +1,4 @@
-"""Input fields for Braintree, marks derived from keys, ids, and pages of lists."""
+"""Helpers for Braintree: input fields, marks from idempotency keys, ids and pages of lists."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def payment_fields(vendor: Braintree, charge: Charge, order_id: str) -> dict[str
 
 
 def mark_of(wire: sdk.Wire, key: str) -> str:
-    """The mark derived from an idempotency key; equal keys give equal marks."""
+    """A short mark computed from the tenant and an idempotency key; equal keys give equal marks."""
     return sha256(f"{wire.tenant or ''}\n{key}".encode()).hexdigest()[:16]
 
 

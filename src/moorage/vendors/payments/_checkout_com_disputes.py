@@ -1,4 +1,4 @@
-"""Answers to disputes at Checkout.com."""
+"""Responses to disputes at Checkout.com: acceptance and evidence."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
 
 
 def _authorization_changes(event: WebhookEvent, money: Money, code: str) -> dict[str, Any]:
-    """The changes by an authorisation; a look-up request if code and type contradict each other."""
+    """The payment's changes by an authorisation; a look-up request if code and type disagree."""
     is_approved = code.startswith(_APPROVED)
     if is_approved is not (event.vendor_type == _APPROVAL):
         return {"ask": True}
@@ -123,7 +123,7 @@ def _dispute_events(event: WebhookEvent, key: str, make: MakeRef) -> tuple[Payme
 
 
 def _move_changes(event: WebhookEvent, payment: Ref, money: Money, make: MakeRef) -> dict[str, Any]:
-    """The changes by a capture, refund or void; a look-up request if the totals are missing."""
+    """Payment changes by a capture, refund or void; a look-up request if totals are missing."""
     body = as_answer(event.data)
     code = body.text("response_code") or ""
     authorized = authorized_total(body, money.currency)

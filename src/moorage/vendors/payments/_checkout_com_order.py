@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def order_fields(charge: Charge) -> dict[str, Any]:
-    """The delivery and the lines of a payment."""
+    """The delivery details and the order lines of a payment."""
     address = charge.shipping_address
     fields: dict[str, Any] = {"items": [_item_body(line) for line in charge.lines]}
     if address is not None:

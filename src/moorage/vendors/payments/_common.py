@@ -58,7 +58,7 @@ def url_of(*parts: str) -> str:
 async def with_payment_reference(
     wire: sdk.Wire, requested: Money | None, sending: Awaitable[A], *, payment_id: str | None = None
 ) -> A:
-    """Send a request; if it is declined, add the payment's reference to the error.
+    """Send a request; if the payment is declined, the error contains the payment's reference.
 
     Args:
         wire: makes the reference.
@@ -101,7 +101,7 @@ def short_text(text: str | None, most: int, *, vendor: str, field: str) -> str |
 
 
 async def executed_once(step: Awaitable[D], look_up: Callable[[], Awaitable[D]], done: str) -> D:
-    """The result of a step that the vendor executes once and refuses afterwards.
+    """Return the result of a step that the vendor executes once and then refuses to repeat.
 
     An earlier request, whose answer was lost, may have executed the step.
 
@@ -166,7 +166,7 @@ def is_within(query: PaymentQuery, created_at: datetime | None) -> bool:
 
 
 def reason_by_code(codes: Mapping[DeclineReason, str]) -> dict[str, DeclineReason]:
-    """A vendor's codes, each with its reason.
+    """Map each of a vendor's decline codes to its decline reason.
 
     Args:
         codes: the codes for each reason, separated by white space.
@@ -178,7 +178,7 @@ def reason_by_code(codes: Mapping[DeclineReason, str]) -> dict[str, DeclineReaso
 
 
 def events_of(webhook: sdk.WebhookEvent, event: PaymentEvent | None) -> tuple[PaymentEvent, ...]:
-    """The events of a webhook: this event with the webhook's id, time and type, or none."""
+    """The given event with the webhook's id, time and type, as a tuple; empty if there is none."""
     if event is None:
         return ()
     return (

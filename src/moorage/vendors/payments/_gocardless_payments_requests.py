@@ -77,7 +77,7 @@ def amount_fields(amount: sdk.Money) -> dict[str, Any]:
 
 
 def _metadata(charge: Charge) -> dict[str, str]:
-    """Our reference, and the texts of the charge."""
+    """The caller's texts for the payment, and the charge's reference."""
     metadata = {**charge.metadata, "reference": charge.reference}
     if len(metadata) > MOST_TEXTS or "reference" in charge.metadata:
         raise sdk.InvalidData(

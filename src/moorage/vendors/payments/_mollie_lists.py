@@ -24,7 +24,7 @@ async def listed(
     after: sdk.Ref | None,
     read_one: Callable[[sdk.MakeRef, sdk.Answer], Any],
 ) -> Page[Any]:
-    """A page of a list, filtered by time here because Mollie cannot."""
+    """A page of a list; moorage filters it by time, because Mollie cannot."""
     filters = {
         "limit": min(query.limit, LONGEST_PAGE),
         "from": None if after is None else after.id,

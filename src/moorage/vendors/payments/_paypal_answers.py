@@ -142,7 +142,7 @@ def order_id(body: Answer) -> str | None:
 
 
 def refunded_order(body: Answer) -> str | None:
-    """The order of a refund, from its `custom_id`; other objects' `custom_id` is the caller's."""
+    """A refund's order id, as stated or from `custom_id`, where moorage stores it; else None."""
     custom_id = body.text("custom_id") or ""
     embedded_order_id = (
         custom_id.removeprefix(REFUND_PREFIX) if custom_id.startswith(REFUND_PREFIX) else None
@@ -255,7 +255,7 @@ def _order_state(status: str, authorization: Answer, captures: list[Answer]) -> 
 
 
 def _completed_total(moves: Iterable[Capture | Refund], amount: Money) -> Money:
-    """The total of successful items."""
+    """The total of the captures or refunds that succeeded."""
     completed_amounts = (move.amount for move in moves if move.state is MoveState.SUCCEEDED)
     matching_amounts = (
         item for item in completed_amounts if item is not None and item.currency == amount.currency

@@ -86,7 +86,7 @@ async def accept_dispute(wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> Disput
 async def submit_evidence(
     wire: sdk.Wire, ref: sdk.Ref, evidence: DisputeEvidence, /, *, key: str
 ) -> Dispute:
-    """Provide evidence, which PayPal accepts while it waits for the seller.
+    """Provide evidence for a dispute; PayPal accepts it only while it waits for the seller.
 
     If PayPal refuses, an earlier request may have provided it: then the dispute is under review
     with the same evidence.

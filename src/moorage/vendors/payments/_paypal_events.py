@@ -113,7 +113,7 @@ def _refund_event(make: sdk.MakeRef, body: sdk.Answer, _: str) -> PaymentEvent |
 
 
 def _reversed_event(make: sdk.MakeRef, body: sdk.Answer, kind: str) -> PaymentEvent | None:
-    """The event for money that PayPal took back, reported with a refund or a capture."""
+    """The event for money that PayPal took back from the seller, by a refund or a capture."""
     payment = _payment(make, order_id(body))
     if payment is None or capture_id(body) is not None:
         return _refund_event(make, body, kind)
@@ -141,7 +141,7 @@ def _payment(make: sdk.MakeRef, order: str | None, **related: str | None) -> sdk
 
 
 def _of_capture(make: sdk.MakeRef, capture: str | None) -> sdk.Ref | None:
-    """A payment known only by its capture, with which `get` finds it."""
+    """A payment of which only a capture is known; `get` finds the payment by that capture."""
     return None if capture is None else make(capture, capture=capture)
 
 
@@ -212,7 +212,7 @@ def declined_error(decline: Decline, payment: str | None, **details: Any) -> sdk
 
 
 def _decline_error(body: sdk.Answer, response: sdk.Response) -> sdk.PaymentDeclined | None:
-    """True if an order is complete although its capture or authorisation was declined."""
+    """The error for an order whose last capture or authorisation was declined; otherwise None."""
     payments = body.object("purchase_units.0.payments")
     tries = [*payments.objects("authorizations"), *payments.objects("captures")]
     if not tries or tries[-1].text("status") not in _REFUSED_STATUSES:

@@ -17,7 +17,7 @@ _MAX_LENGTH: Final = 127
 
 
 def unit_fields(charge: Charge) -> dict[str, Any]:
-    """The amount, delivery and lines of an order."""
+    """The amount, delivery details and lines of an order."""
     address = charge.shipping_address
     fields: dict[str, Any] = {
         "amount": amount_body(charge.amount) | _breakdown(charge.lines),
@@ -88,7 +88,7 @@ def _breakdown(lines: tuple[LineItem, ...]) -> dict[str, Any]:
 
 
 def _item_body(line: LineItem) -> dict[str, Any]:
-    """A line of an order; PayPal takes tax per item, so the tax is only in the order's sum."""
+    """A line of an order without its tax, because PayPal takes tax only per piece, not per line."""
     fields = {
         "name": short_text(line.name, _MAX_LENGTH, vendor="PayPal", field="lines.name"),
         "sku": short_text(line.sku, _MAX_LENGTH, vendor="PayPal", field="lines.sku"),

@@ -81,7 +81,7 @@ def _is_large_enough(taken: Money | None, amount: Money) -> bool:
 
 
 async def _order_id(wire: sdk.Wire, ref: sdk.Ref) -> str:
-    """The order's id from a reference, which may name one of its captures."""
+    """The id of an order, from a reference to the order or to one of its captures."""
     order = ref.other("order")
     if order is not None or ref.other("capture") != ref.id:
         return order or ref.id

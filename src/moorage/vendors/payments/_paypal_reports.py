@@ -82,7 +82,7 @@ async def reported(
     after: sdk.Ref | None,
     read_one: Callable[[sdk.MakeRef, sdk.Answer], Any],
 ) -> Page[Any]:
-    """A page of the report, with converted transactions."""
+    """A page of the report, with its transactions converted."""
     stretch = stretch_of(query, after, wire.now())
     request = sdk.Request.get("/v1/reporting/transactions", query=stretch.query(query.limit))
     response = await wire.send(request)
@@ -106,7 +106,7 @@ async def reported(
 
 
 def stretch_of(query: PaymentQuery, after: sdk.Ref | None, now: datetime) -> ReportPage:
-    """The period to request; without a start, the last 31 days.
+    """The period that a report request covers; without a start, the last 31 days.
 
     Raises:
         InvalidData: the cursor is not the `next` of a page of this report.

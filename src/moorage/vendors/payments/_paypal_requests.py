@@ -87,7 +87,7 @@ def _source(charge: Charge, return_url: str | None) -> dict[str, Any]:
 
 
 def _payment_source(charge: Charge, return_url: str | None) -> tuple[str, str, dict[str, Any]]:
-    """The kind of a source, its id if stored, and the buyer's return URL."""
+    """The type of the payment source, its id if it is stored, and the buyer's return URL."""
     kind, _, vault_id = (charge.source or "").partition(":")
     if kind not in _SOURCES or (kind != "paypal" and not vault_id):
         raise InvalidData(
@@ -121,7 +121,7 @@ def _context(return_url: str | None) -> dict[str, Any] | None:
 
 
 def _buyer(charge: Charge, kind: str) -> dict[str, Any]:
-    """The known fields of the buyer, and the storing of the payment method."""
+    """The buyer's known details, and the request to store the payment method if wanted."""
     customer, means = charge.customer, dict[str, Any]()
     if customer is not None and customer.email is not None and kind == "paypal":
         means["email_address"] = customer.email

@@ -170,7 +170,7 @@ async def list_subscriptions(
 
 
 async def _id_of_new(wire: sdk.Wire, path: str, body: dict[str, Any], key: str) -> str:
-    """Create an object with its own key, and return its id."""
+    """Create an object, with an idempotency key for this object only, and return its id."""
     vendor_key = sdk.key_for_vendor(wire, key, KEY)
     new_id: str = await wire.send(posted(path, body), key=vendor_key, parse=_read_id)
     return new_id
@@ -326,7 +326,7 @@ def _sequence_of(subscription: Subscription) -> int | None:
 
 
 def _read_approval(response: sdk.Response) -> NextAction | None:
-    """Parse the buyer's approval page in the answer to a change."""
+    """Parse the answer to a change; it may contain a page where the buyer approves the change."""
     return _approval_in(sdk.read_answer(response))
 
 

@@ -308,7 +308,7 @@ def token_of(ref: sdk.MakeRef, body: sdk.Answer, customer: str) -> StoredMeans |
 
 
 def removed(ref: sdk.Ref, response: sdk.Response) -> StoredMeans:
-    """The deleted token."""
+    """The stored payment method after its token was deleted."""
     body = sdk.read_answer(response)
     if body.flag("deleted") is not True:
         raise sdk.malformed(response, "deleted")

@@ -1,4 +1,4 @@
-"""Events from Razorpay's webhooks; their objects have the state at the time of the event."""
+"""Events from Razorpay's webhooks, which contain objects as they were when the event occurred."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _RETURNED: Final = frozenset({DisputeState.WON, DisputeState.CLOSED, DisputeStat
 def read_events(
     event: sdk.WebhookEvent, make: sdk.MakeRef, settlement_currency: str
 ) -> tuple[PaymentEvent, ...]:
-    """Convert a webhook to its object's event; none without a known object."""
+    """Convert a webhook to an event about the object in it; no event if the object is unknown."""
     payload = sdk.as_answer(event.data)
     payment = payment_of(make, payload.object("payment.entity"))
     refund = refund_of(make, payload.object("refund.entity"))

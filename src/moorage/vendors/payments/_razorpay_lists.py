@@ -46,7 +46,7 @@ async def get_page(
     read_one: Callable[[sdk.MakeRef, sdk.Answer], R | None],
     **filters: str,
 ) -> Page[R]:
-    """Get a page of a list, starting at an item number.
+    """Get a page of a list that begins after a given number of items.
 
     Args:
         wire: sends the request.
@@ -100,7 +100,7 @@ async def paid_by(wire: sdk.Wire, order: sdk.Ref) -> str | None:
 
 
 async def payment_before(wire: sdk.Wire, ref: sdk.Ref, key: str) -> Payment:
-    """The payment's state at the time of this key's first use."""
+    """The payment as it was when the idempotency key was used for the first time."""
     request = sdk.Request.get(url_of(PAYMENTS, ref.id))
     parse = partial(read_payment, wire)
     return await wire.send(request, key=sdk.part_key(key, "before"), parse=parse)

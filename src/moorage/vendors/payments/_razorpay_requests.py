@@ -96,7 +96,7 @@ def recurring_fields(charge: Charge, order: str) -> dict[str, Any]:
 
 
 def notes_of(reference: str, metadata: Mapping[str, str]) -> dict[str, str]:
-    """The texts stored with a payment, including your reference."""
+    """The texts stored with a payment; the caller's reference is one of them."""
     notes = {**metadata, "reference": reference}
     is_too_long = any(len(text) > _LONGEST_NOTE for text in notes.values())
     if "reference" in metadata or len(notes) > MOST_NOTES or is_too_long:

@@ -124,7 +124,7 @@ async def cancel_subscription(wire: sdk.Wire, ref: sdk.Ref, key: str) -> Subscri
 
 
 def list_of(ref: sdk.MakeRef, response: sdk.Response) -> list[Subscription]:
-    """Parse a list of subscriptions, which has no amounts."""
+    """Parse a list of subscriptions; Razorpay's lists have no amounts."""
     items = read_items(ref, subscription_of, response)
     return [item for item in items if item is not None]
 
@@ -296,7 +296,7 @@ def _interval_of(plan: sdk.Answer) -> BillingInterval | None:
 
 
 def subscription_event(subscription: Subscription, payment: Payment | None) -> PaymentEvent:
-    """The event with a subscription's reported state, and its charge if reported.
+    """The event with a reported subscription's state, and with its charge if that is reported.
 
     Args:
         subscription: the subscription.

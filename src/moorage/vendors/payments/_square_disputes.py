@@ -1,4 +1,4 @@
-"""Answers to disputes at Square."""
+"""Responses to disputes at Square: acceptance and evidence."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def accept_dispute(wire: Wire, ref: Ref, /, *, key: str) -> Dispute:
 async def submit_evidence(
     wire: Wire, ref: Ref, evidence: DisputeEvidence, /, *, key: str
 ) -> Dispute:
-    """Store the texts of the evidence, and submit them to the bank together.
+    """Store the texts of the evidence, then submit them all to the bank.
 
     For a dispute under review, Square stores no text, unless its key was used before. So a dispute
     under review whose submission is refused already has these texts.

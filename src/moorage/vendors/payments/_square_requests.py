@@ -1,4 +1,4 @@
-"""Requests to Square: bodies with a key that makes them execute once, and list parameters."""
+"""Requests to Square: bodies with an idempotency key, and the parameters of lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers to disputes at Stripe."""
+"""Responses to disputes at Stripe: acceptance and evidence."""
 
 from __future__ import annotations
 

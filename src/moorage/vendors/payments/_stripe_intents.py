@@ -21,7 +21,7 @@ INTENTS: Final = "/v1/payment_intents"
 async def pay(
     wire: sdk.Wire, path: str, body: Mapping[str, Any], amount: Money | None, key: str
 ) -> Payment:
-    """Send a payment request; if it is declined, add the payment's reference to the error."""
+    """Send a payment request; if the payment is declined, the error contains its reference."""
     return await with_payment_reference(
         wire, amount, send_once_per_key(wire, path, body, key, read_payment)
     )

@@ -35,7 +35,7 @@ def _address_body(address: Address) -> dict[str, Any]:
 
 
 def order_fields(charge: Charge) -> dict[str, Any]:
-    """The delivery and the lines of a payment.
+    """The delivery details and the order lines of a payment.
 
     Raises:
         InvalidData: the address of the delivery names neither a person nor a company.

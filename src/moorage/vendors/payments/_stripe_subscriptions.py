@@ -130,7 +130,7 @@ def _subscription_body(request: SubscriptionRequest, product: str) -> dict[str, 
 
 
 def _price(amount: Money, item: sdk.Answer, response: sdk.Response) -> dict[str, Any]:
-    """A new price for an item's product and interval."""
+    """The fields of a new price for a subscription item, with the item's product and interval."""
     price = item.object("price")
     unit = sdk.required(price.text("recurring.interval"), response, "recurring.interval")
     return {

@@ -129,7 +129,7 @@ class Adyen(sdk.Vendor):
     base_url: str | None = None
 
     def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the options; None if unknown."""
+        """Return live or test mode, as the options say; None if unknown."""
         if self.base_url is not None:
             return None
         return sdk.Mode.TEST if self.live_url_prefix is None else sdk.Mode.LIVE

@@ -117,7 +117,7 @@ class Braintree(sdk.ApiVendor):
     base_url: str = _LIVE
 
     def webhook_verification(self) -> Mapping[str, Any]:
-        """The public key with which Braintree's signatures begin."""
+        """The webhook's signature scheme, and the public key that Braintree's signatures name."""
         return {"scheme": self.webhook, "parameters": {"public_key": self.public_key}}
 
     async def authorize(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -131,7 +131,7 @@ class Braintree(sdk.ApiVendor):
     async def _pay(
         self, wire: sdk.Wire, charge: Charge, key: str, document: str, name: str
     ) -> Payment:
-        """Return the payment of an earlier attempt with this key, or request a new one."""
+        """Find the payment that an earlier attempt made with this key, or request a new payment."""
         order_id = f"{charge.reference}/{mark_of(wire, key)}"
         request = documents.mutation(document, payment_fields(self, charge, order_id))
         payment = await self._payment_of_order(wire, order_id)
@@ -220,7 +220,7 @@ class Braintree(sdk.ApiVendor):
         reason: RefundReason | None,
         key: str,
     ) -> Refund:
-        """Refund a settled payment, or what is not refunded yet."""
+        """Refund a settled payment; without an amount, refund all that is not refunded yet."""
         refunded_amount = amount or refundable_rest(await self._payment_before(wire, ref, key))
         order_id = f"refund/{mark_of(wire, key)}"
         search = documents.query(
@@ -315,7 +315,7 @@ class Braintree(sdk.ApiVendor):
         return payments[0] if payments else None
 
     async def _payment_before(self, wire: sdk.Wire, ref: sdk.Ref, key: str) -> Payment:
-        """The payment's state at the time of this key's first use."""
+        """The payment as it was when the idempotency key was used for the first time."""
         request = documents.query(documents.GET, id=await node_of(wire, ref))
         return await wire.send(
             request, key=sdk.part_key(key, "before"), parse=partial(_transaction_in_answer, wire)

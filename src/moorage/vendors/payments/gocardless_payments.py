@@ -179,7 +179,7 @@ class GoCardlessPayments(sdk.ApiVendor):
         return payment
 
     async def void(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> Void:
-        """Cancel a payment not yet submitted to the banks, or an unused page."""
+        """Cancel a payment not yet submitted to the banks, or a payment page not used yet."""
         is_request = ref.id.startswith(_REQUEST_ID)
         path, parse = (_REQUESTS, read_request) if is_request else (_PAYMENTS, read_payment)
         payment = await cancel_object(wire, path, ref, key, parse, look_up=self.get)
@@ -195,7 +195,7 @@ class GoCardlessPayments(sdk.ApiVendor):
         reason: RefundReason | None,
         key: str,
     ) -> Refund:
-        """Refund a collected payment, or what is not refunded yet."""
+        """Refund a collected payment; without an amount, refund all that is not refunded yet."""
         request = sdk.Request.get(url_of(_PAYMENTS, ref.id))
         # A repeat must confirm the same total.
         first_key = sdk.key_for_vendor(wire, sdk.part_key(key, "before"), LONGEST_KEY)
@@ -213,7 +213,7 @@ class GoCardlessPayments(sdk.ApiVendor):
         return attrs.evolve(refund, payment=ref)
 
     async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Payment:
-        """Get a payment; for a page, the buyer's payment on it."""
+        """Get a payment; for a reference to a payment page, get the payment made on that page."""
         if not ref.id.startswith(_REQUEST_ID):
             return await get_object(wire, _PAYMENTS, ref.id, read_current)
         payment = await get_object(wire, _REQUESTS, ref.id, read_request)
@@ -246,7 +246,7 @@ class GoCardlessPayments(sdk.ApiVendor):
         return await list_objects(wire, _MANDATES, filters, after, mandate_of)
 
     async def remove_means(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> StoredMeans:
-        """Cancel a mandate; GoCardless also cancels its unsubmitted payments."""
+        """Cancel a mandate; GoCardless also cancels its payments not yet submitted to the banks."""
         return await cancel_object(wire, _MANDATES, ref, key, read_mandate, look_up=_found_mandate)
 
     async def create_subscription(

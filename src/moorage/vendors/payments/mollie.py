@@ -197,7 +197,7 @@ class Mollie(sdk.ApiVendor):
         reason: RefundReason | None,
         key: str,
     ) -> Refund:
-        """Refund a payment, or what is not refunded yet."""
+        """Refund a payment; without an amount, refund all that is not refunded yet."""
         refunded_amount = amount or await _refundable(wire, ref, key)
         body = refund_body(ref, refunded_amount, reason)
         request = sdk.Request.post(_url_of(ref.id, "refunds"), json=body)

@@ -278,7 +278,7 @@ async def _try_payment(
     *,
     known_order: str | None = None,
 ) -> Payment:
-    """Send a payment request; if it is declined, add the payment's reference to the error."""
+    """Send a payment request; if the payment is declined, the error contains its reference."""
     parse = partial(read_payment, wire)
     sending = wire.send(request, key=sdk.key_for_vendor(wire, key, KEY), parse=parse)
     return await with_payment_reference(wire, amount, sending, payment_id=known_order)

@@ -155,7 +155,7 @@ class Razorpay(ApiVendor):
     base_url: str = "https://api.razorpay.com"
 
     def mode(self) -> Mode | None:
-        """Live or test mode, by the key's id."""
+        """Return live or test mode, by the prefix of the key's id."""
         return AccountMode.LIVE if self.key_id.startswith("rzp_live_") else AccountMode.TEST
 
     async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -260,7 +260,7 @@ class Razorpay(ApiVendor):
         reason: RefundReason | None,
         key: str,
     ) -> Refund:
-        """Refund a payment, or what is not refunded yet."""
+        """Refund a payment; without an amount, refund all that is not refunded yet."""
         refunded_amount = amount or refundable_rest(
             await razorpay_lists.payment_before(wire, ref, key)
         )

@@ -200,7 +200,7 @@ class Square(sdk.ApiVendor):
         reason: RefundReason | None,
         key: str,
     ) -> Refund:
-        """Refund a payment, or what is not refunded yet."""
+        """Refund a payment; without an amount, refund all that is not refunded yet."""
         body = {
             "payment_id": ref.id,
             "amount_money": amount_body(
@@ -230,7 +230,7 @@ class Square(sdk.ApiVendor):
     async def disputes(
         self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
     ) -> Page[Dispute]:
-        """List disputes, in pages of Square's size."""
+        """List disputes, on pages whose size Square chooses."""
         return await self._page(wire, square_disputes.DISPUTES, query, after, dispute_of)
 
     get_dispute = staticmethod(square_disputes.get_dispute)
@@ -325,7 +325,7 @@ async def _payment_after_move(wire: sdk.Wire, request: sdk.Request, key: str) ->
 
 
 async def _payment_before(wire: sdk.Wire, ref: sdk.Ref, key: str) -> Payment:
-    """The payment's state at the time of this key's first use."""
+    """The payment as it was when the idempotency key was used for the first time."""
     request = sdk.Request.get(url_of(PAYMENTS, ref.id))
     return await wire.send(
         request, key=sdk.part_key(key, "before"), parse=partial(read_payment, wire)

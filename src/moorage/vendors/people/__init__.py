@@ -1,1 +1,1 @@
-"""Directories of people."""
+"""Vendors of people directories."""

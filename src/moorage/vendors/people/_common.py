@@ -1,4 +1,4 @@
-"""Helpers of directories: references, look-ups after lost answers, and phone kinds."""
+"""Helpers of people directories: references, look-ups after lost answers, and kinds of phones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KINDS: Final = {
 
 
 def phone_kind(word: object) -> PhoneKind:
-    """The kind of a phone number, from the directory's word."""
+    """The kind of a phone number, from the word that the directory uses for it."""
     return _KINDS.get(str(word).lower(), PhoneKind.OTHER)
 
 
@@ -69,7 +69,7 @@ def check_named(person: NewPerson, *names: str) -> None:
 
 
 def required_password(password: sdk.Secret | None, vendor: str) -> str:
-    """The initial password of a person, which the vendor requires.
+    """The initial password for a person, after checking that there is one.
 
     Raises:
         InvalidData: the person has no password.
@@ -86,7 +86,7 @@ def required_password(password: sdk.Secret | None, vendor: str) -> str:
 async def created_account(
     creating: Awaitable[Person], look_up: Callable[[], Awaitable[Person | None]], person: NewPerson
 ) -> Person:
-    """The new person's account; if the answer was lost, the account with the same names.
+    """Return a new person's account; if the answer was lost, look the account up by its names.
 
     An account with the same user name counts as the new one only if it also has your own id of the
     person, because the user name may belong to somebody else.
@@ -107,7 +107,7 @@ async def created_account(
 
 
 def is_same_person(account: Person, person: NewPerson) -> bool:
-    """True if an account has a person's user name and your own id of the person."""
+    """True if an account has a person's user name and the person's id in your own system."""
     return (
         account.user_name.casefold() == person.user_name.casefold()
         and person.external_id is not None

@@ -126,7 +126,7 @@ def read_user(ref: MakeRef, response: Response) -> Person:
 
 
 def read_created(body: Mapping[str, Any], ref: MakeRef, response: Response) -> Person:
-    """The person from the answer about a new user, which lacks some of the set fields.
+    """The person from the answer about a new user; fields missing in the answer are added.
 
     Args:
         body: fields of the request.
@@ -139,7 +139,7 @@ def read_created(body: Mapping[str, Any], ref: MakeRef, response: Response) -> P
 
 
 def user_of(ref: MakeRef, answer: Answer, response: Response) -> Person:
-    """The person of a user."""
+    """Convert a user of Graph to a person."""
     id_ = sdk.required(answer.text("id"), response, "id")
     fields: dict[str, Any] = {
         name: answer.text(field) for name, field in _FIELDS.items() if name != "active"
@@ -161,7 +161,7 @@ def user_of(ref: MakeRef, answer: Answer, response: Response) -> Person:
 
 
 def group_of(ref: MakeRef, answer: Answer, response: Response) -> Group:
-    """The group in a list entry."""
+    """Convert a list entry to a group."""
     id_ = sdk.required(answer.text("id"), response, "id")
     return Group(
         ref=ref(id_), name=answer.text("displayName"), email=answer.text("mail"), raw=answer.raw
@@ -169,14 +169,14 @@ def group_of(ref: MakeRef, answer: Answer, response: Response) -> Group:
 
 
 def member_of(ref: MakeRef, answer: Answer, response: Response) -> Member:
-    """The member in a list entry."""
+    """Convert a list entry to a member."""
     id_ = sdk.required(answer.text("id"), response, "id")
     kind = _MEMBER_KINDS.get(str(answer.raw.get("@odata.type")), MemberKind.UNKNOWN)
     return Member(ref=ref(id_), kind=kind, raw=answer.raw)
 
 
 def next_of(ref: MakeRef, answer: Answer, base_url: str, response: Response) -> Ref | None:
-    """The next page's reference: the path and query of Microsoft's link.
+    """The reference to the next page: the path and query of the link in Microsoft's answer.
 
     Raises:
         VendorFailed: the link leads to another server.

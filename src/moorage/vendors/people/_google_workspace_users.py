@@ -78,7 +78,7 @@ def _quoted_text(text: str) -> str:
 def user_body(
     values: Mapping[str, Any], current: Mapping[str, Any], manager: str | None
 ) -> dict[str, Any]:
-    """The request fields for a change of a user; unrelated list entries are kept.
+    """The request fields for a change of a user; the user's other list entries are kept.
 
     Args:
         values: new value of each named field, None or empty for a field to empty.
@@ -145,7 +145,7 @@ def _phones(phones: Sequence[Phone], current: Any) -> list[dict[str, Any]]:
 def _organizations(
     values: Mapping[str, Any], organizations: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """The organizations, with the primary one's title or department changed."""
+    """The user's organizations, with a new title or department in the primary one."""
     number = next(
         (index for index, item in enumerate(organizations) if item.get("primary") is True), 0
     )
@@ -162,7 +162,7 @@ def _organizations(
 def _with_replaced(
     entry: dict[str, Any] | None, current: list[dict[str, Any]], type_: str
 ) -> list[dict[str, Any]]:
-    """The entries of a list, with all entries of one type replaced by this entry."""
+    """A list in which this entry replaces all entries of its type."""
     other_entries = [item for item in current if item.get("type") != type_]
     return other_entries if entry is None else [entry, *other_entries]
 
@@ -184,7 +184,7 @@ def read_user(ref: MakeRef, response: Response) -> Person:
 
 
 def user_of(ref: MakeRef, answer: Answer, response: Response) -> Person:
-    """The person of a user."""
+    """Convert a user of Google to a person."""
     id_ = sdk.required(answer.text("id"), response, "id")
     user_name = sdk.required(answer.text("primaryEmail"), response, "primaryEmail")
     suspended = answer.flag("suspended")
@@ -221,13 +221,13 @@ def user_of(ref: MakeRef, answer: Answer, response: Response) -> Person:
 
 
 def _marked_value(answer: Answer, name: str, mark: str, mark_value: str, value: str) -> str | None:
-    """The value of a list's first entry with a certain mark."""
+    """The value of a list's first entry in which a field has the wanted content."""
     entries = (item.text(value) for item in answer.objects(name) if item.text(mark) == mark_value)
     return next((item for item in entries if item), None)
 
 
 def group_of(ref: MakeRef, answer: Answer, response: Response) -> Group:
-    """The group in a list entry."""
+    """Convert a list entry to a group."""
     id_ = sdk.required(answer.text("id"), response, "id")
     return Group(ref=ref(id_), name=answer.text("name"), email=answer.text("email"), raw=answer.raw)
 

@@ -81,7 +81,7 @@ def read_person(ref: MakeRef, response: Response) -> Person:
 
 
 def person_of(ref: MakeRef, answer: Answer, response: Response, *, listed: bool = False) -> Person:
-    """The person of a resource.
+    """Convert a SCIM resource to a person.
 
     Args:
         ref: makes references.
@@ -119,7 +119,7 @@ def person_of(ref: MakeRef, answer: Answer, response: Response, *, listed: bool 
 
 
 def group_of(ref: MakeRef, answer: Answer, response: Response) -> Group:
-    """The group of a resource."""
+    """Convert a SCIM resource to a group."""
     id_ = sdk.required(answer.text("id"), response, "id")
     return Group(ref=ref(id_), name=answer.text("displayName"), raw=answer.raw)
 

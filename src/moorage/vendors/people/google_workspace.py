@@ -67,7 +67,7 @@ class GoogleWorkspace(sdk.GoogleVendor):
     base_url: str = "https://admin.googleapis.com"
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a service account's key without an administrator to act for."""
+        """Refuse a service account's key without the administrator for whom it acts."""
         if self.credentials is not None and self.administrator is None:
             raise sdk.ConfigurationError(
                 "The service account needs an administrator to act as.",
@@ -175,7 +175,7 @@ class GoogleWorkspace(sdk.GoogleVendor):
         )
 
     async def add_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
-        """Add a member by the current address."""
+        """Add a member to a group by the member's current email address."""
         address = await self._address(wire, member)
         body = {"email": address, "role": "MEMBER"}
         request = sdk.Request.post(f"{_group_path(ref.id)}/members", json=body)

@@ -134,7 +134,7 @@ class Scim(sdk.ApiVendor):
                 raise
 
     async def groups(self, wire: Wire, after: Ref | None, /) -> GroupPage:
-        """List groups, without their members."""
+        """List groups without their members."""
         start = _start(after)
         pairs = {
             "startIndex": str(start),

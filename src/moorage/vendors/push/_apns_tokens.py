@@ -19,20 +19,20 @@ current_tokens: Final[dict[tuple[str, str, str, int], sdk.Secret]] = {}
 
 
 def period_start(seconds: int) -> int:
-    """The start of the 40-minute period of a time; both in seconds since 1970."""
+    """The start of the 40-minute period that contains a time; both in seconds since 1970."""
     return seconds - seconds % PERIOD
 
 
 @attrs.frozen(kw_only=True)
 class ProviderToken(sdk.JwtSigning):
-    """Signs one token per 40 minutes for all attempts, as Apple requires.
+    """Signs one token per 40 minutes and uses it for all requests, as Apple requires.
 
     The threads of a process share one token for each key. The token is dated to the beginning of
     its period, so it does not depend on the time of the first attempt.
     """
 
     def token(self, key: sdk.Secret, context: sdk.SigningContext) -> sdk.Secret:
-        """Return the current period's token, which the period's first attempt signs."""
+        """Return the current period's token, which is signed at the first request of the period."""
         issued_at = period_start(int(context.now.timestamp()))
         digest = sha256(key.reveal_bytes()).hexdigest()
         name = (digest, str(self.issuer), str(self.key_id), issued_at)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def filled(**fields: Any) -> dict[str, Any]:
-    """The non-empty fields: None and empty tables are left out."""
+    """The non-empty fields of a table; None and empty tables are left out."""
     return {name: value for name, value in fields.items() if value is not None and value != {}}
 
 
@@ -32,7 +32,7 @@ def short_key(key: str | None, *, form: re.Pattern[str], most: int) -> str | Non
 
 
 def is_urgent(message: PushMessage) -> bool:
-    """True if a notification wakes the device; silent notifications do not."""
+    """True if a notification is delivered at once and wakes the device; silent ones are not."""
     return message.priority is PushPriority.HIGH and not message.silent
 
 

@@ -46,7 +46,7 @@ class Sender(NamedTuple):
 
     @classmethod
     def derived(cls, secret: Secret, *parts: bytes) -> Sender:
-        """Derive the salt and key pair from a secret and all data that identify a notification.
+        """Derive the salt and key pair from a secret and from all details of a notification.
 
         So the same notification under the same idempotency key has the same bytes, and any other
         notification has another key pair.
@@ -115,7 +115,7 @@ class VapidSigning(sdk.JwtSigning):
     """Signs each attempt with a token for its push service (RFC 8292)."""
 
     def sign(self, request: Request, url: str, key: Secret, context: sdk.SigningContext) -> Request:
-        """Return the request with the token and its public key."""
+        """Return the request with a signed token and the public key that verifies it."""
         parts = urlsplit(url)
         audience = f"{parts.scheme}://{parts.netloc}"
         token = attrs.evolve(self, audience=audience, lifetime=_LIFETIME).token(key, context)

@@ -75,7 +75,7 @@ _REASONS: Final[Mapping[str, type[Any]]] = {
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer, with the time since which Apple knows a token to be invalid."""
+    """Return the error for an answer, with the time at which Apple found a token invalid."""
     if response.status < 400 or response.status >= 500 or response.status == _TIMEOUT:
         return None
     answer = sdk.error_answer(response)
@@ -111,7 +111,7 @@ def content(message: PushMessage) -> dict[str, Any]:
 
 
 def headers(message: PushMessage, topic: str, id: str, now: datetime) -> dict[str, str]:
-    """The headers that control a notification's delivery.
+    """The request headers that control the delivery of a notification.
 
     Args:
         message: notification to send.

@@ -43,7 +43,7 @@ _CODES: Final[Mapping[str, type[Any]]] = {
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer; Firebase's own detail overrides Google's general status."""
+    """Return the error for an answer; Firebase's error code takes precedence over the status."""
     if sdk.is_success(response.status) or response.status == _TIMEOUT:
         return None
     error = sdk.error_answer(response).object("error")
@@ -60,7 +60,7 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
 
 
 def aps(message: PushMessage) -> dict[str, Any]:
-    """Apple's dictionary `aps`; its texts override the texts for all devices."""
+    """Apple's dictionary `aps`; texts for Apple devices override the texts for all devices."""
     if message.silent:
         return {"content-available": 1}
     return filled(

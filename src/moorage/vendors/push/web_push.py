@@ -40,7 +40,7 @@ _STATUSES: Final[Mapping[int, type[Any]]] = {
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer."""
+    """Return the error for an answer."""
     status = response.status
     if sdk.is_success(status) or status >= 500 or status == _TIMEOUT:
         return None
@@ -124,7 +124,7 @@ class WebPush(sdk.Vendor):
     )
 
     def services(self) -> Mapping[str, Service]:
-        """The push services, each a region with its own circuit."""
+        """One service whose regions are the browsers' push services, each with its own circuit."""
         regions = [sdk.Region(origin.partition("://")[2], origin) for origin in self.push_services]
         signing = VapidSigning(algorithm="ES256", subject=self.contact)
         credentials = sdk.Credentials.signed(signing, self.private_key)

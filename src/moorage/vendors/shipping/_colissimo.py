@@ -83,7 +83,7 @@ def label_body(request: RateRequest, code: str, zebra_format: str, day: date) ->
 
 
 def _address(address: Address) -> dict[str, Any]:
-    """An address; its street is Colissimo's second line."""
+    """An address in Colissimo's format, with the street in its second address line."""
     fields = {
         "companyName": address.company,
         "lastName": address.name,
@@ -101,7 +101,7 @@ def _address(address: Address) -> dict[str, Any]:
 
 
 def _answer_parts(response: sdk.Response) -> dict[str, bytes]:
-    """The parts of an answer by their names; empty if it has no parts."""
+    """The parts of a multipart answer by their names; empty if the answer has only one part."""
     boundary = _BOUNDARY.match(response.body)
     parts: dict[str, bytes] = {}
     for part in [] if boundary is None else response.body.split(boundary[1])[1:]:
@@ -113,7 +113,7 @@ def _answer_parts(response: sdk.Response) -> dict[str, bytes]:
 
 
 def _infos(response: sdk.Response, parts: dict[str, bytes]) -> sdk.Answer:
-    """The JSON object of an answer, which may be one of its parts."""
+    """The JSON object in an answer, which may be only one of the answer's parts."""
     if "jsonInfos" not in parts:
         return sdk.error_answer(response)
     try:
@@ -180,7 +180,7 @@ def tracked_shipment(ref: sdk.Ref, tracking: Tracking | None) -> Shipment:
 
 
 def read_tracking(number: str, response: sdk.Response) -> Tracking:
-    """Parse the progress of a parcel; its latest event decides."""
+    """Parse the progress of a parcel; the latest event determines its state."""
     shipment = sdk.read_answer(response).object("shipment")
     events = in_order(
         TrackingEvent(

@@ -71,7 +71,7 @@ def _unit_word(text: str) -> str:
 
 
 def carrier_word(text: str | None) -> str:
-    """A carrier's name, spelled alike for all vendors."""
+    """Return a carrier's name in the same spelling for all vendors."""
     compact_name = re.sub(r"[^a-z0-9]+", "", (text or "").lower())
     return _CARRIERS.get(
         compact_name, compact_name if compact_name.isalpha() else _unit_word(text or "")
@@ -79,7 +79,7 @@ def carrier_word(text: str | None) -> str:
 
 
 def service_word(carrier: str, text: str | None) -> str:
-    """The name of a carrier's service, spelled alike for all vendors."""
+    """Return the name of a carrier's service in the same spelling for all vendors."""
     word = _unit_word(text or "")
     word = word if word.startswith(f"{carrier}_") else f"{carrier}_{word}"
     return _SERVICES.get(word, word)
@@ -109,7 +109,7 @@ def listed_texts(body: sdk.Answer, path: str) -> tuple[str, ...]:
 
 
 def texts(value: Any) -> Any:
-    """A string or several as a tuple; other values are left unchanged, to be refused later."""
+    """Return a text, or several, as a tuple; other values are unchanged and refused later."""
     if isinstance(value, str):
         return (value,)
     is_series = isinstance(value, (list, tuple, set, frozenset))
@@ -117,7 +117,7 @@ def texts(value: Any) -> Any:
 
 
 def filled(body: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """The fields that have a value."""
+    """The fields that have a value, without the empty ones."""
     return {name: value for name, value in body if value is not None}
 
 
@@ -140,7 +140,7 @@ def as_number(value: Decimal) -> int | float:
 
 
 def kind_of(status: int) -> Kind:
-    """The error for a status, if the body contains no code."""
+    """The type of error for a status, used if the body contains no error code."""
     return sdk.VendorFailed if status >= 500 else _KINDS.get(status, sdk.VendorRejected)
 
 
@@ -192,7 +192,7 @@ def in_order(events: Iterable[TrackingEvent]) -> tuple[TrackingEvent, ...]:
 
 
 def arrival(events: Iterable[TrackingEvent]) -> datetime | None:
-    """The time of the first delivery event with a time."""
+    """The time of arrival: that of the first delivery event that states a time."""
     times = [event.at for event in events if event.status is TrackingStatus.DELIVERED and event.at]
     return min(times, default=None)
 
@@ -212,7 +212,7 @@ async def fetched_label(wire: sdk.Wire, url: str) -> bytes | None:
 
 
 def country_of(country: str | None, address: Address) -> str:
-    """The country code in an answer, or else the given code."""
+    """The country code in an answer, or the given code if there is none."""
     return country if country is not None and _COUNTRY.fullmatch(country) else address.country
 
 
@@ -239,7 +239,7 @@ def decoded_base64(text: str | None) -> bytes | None:
 
 
 def search_mark(wire: sdk.Wire, key: str) -> str:
-    """The search mark of a purchase, a reference by which the carrier can find it.
+    """The search mark of a purchase: a reference by which the carrier can find the purchase again.
 
     The mark is a digest of the key, so that it never equals the caller's own reference.
     """
@@ -292,7 +292,7 @@ def check_carrier(carrier: str, requested_carrier: str) -> None:
 
 
 def required_request(request: RateRequest | None) -> RateRequest:
-    """The shipment of a rate, for a carrier that does not store rates.
+    """The shipment that a rate is for; a carrier that does not store its rates needs it.
 
     Raises:
         UnsupportedByVendor: only the reference of the rate is known.
@@ -306,7 +306,7 @@ def required_request(request: RateRequest | None) -> RateRequest:
 
 
 def order_lines_per_parcel(item: CustomsItem) -> Iterator[tuple[int, sdk.Money]]:
-    """Numbers of pieces with one piece's value; two lines if the total does not divide evenly."""
+    """Split a customs line by value per piece; two lines if the value is not divisible evenly."""
     unit_price, remainder = divmod(item.value.minor, item.quantity)
     for count, minor in ((item.quantity - remainder, unit_price), (remainder, unit_price + 1)):
         if count:
@@ -338,7 +338,7 @@ async def send_dated_request(
     key: str | None,
     parse: Callable[[sdk.Response], R],
 ) -> R:
-    """Send a request that contains a date; a repeat on the next day keeps the first date."""
+    """Send a request that contains today's date; a repeat on a later day keeps the first date."""
     try:
         return await wire.send(request_for(request.ship_date or today), key=key, parse=parse)
     except sdk.IdempotencyConflict:
@@ -348,7 +348,7 @@ async def send_dated_request(
 
 
 def required_dimensions(parcel: Parcel, number: int) -> tuple[Decimal, Decimal, Decimal]:
-    """A parcel's dimensions, for a carrier that requires them.
+    """The dimensions of a parcel, after checking that they are given, as the carrier requires.
 
     Raises:
         InvalidData: the parcel has no dimensions.
@@ -365,7 +365,7 @@ def required_dimensions(parcel: Parcel, number: int) -> tuple[Decimal, Decimal, 
 def place_at(
     body: sdk.Answer, city: str, region: str, postal_code: str, *countries: str
 ) -> Place | None:
-    """The place of a tracking event; None if it is missing.
+    """The place of a tracking event as text; None if the event has no place.
 
     Args:
         body: the vendor's place.

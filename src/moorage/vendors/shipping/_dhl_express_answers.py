@@ -108,7 +108,7 @@ def read_rates(wire: sdk.Wire, response: sdk.Response) -> RateResult:
 
 
 def _billed_price(body: sdk.Answer, path: str) -> sdk.Money | None:
-    """The price in the billing currency."""
+    """The price in the currency in which DHL bills the account."""
     for item in body.objects(path):
         price = sdk.as_money(item.value("price"), item.value("priceCurrency"))
         if item.text("currencyType") == "BILLC" and price is not None and price.minor > 0:
@@ -170,7 +170,7 @@ def _labels(body: sdk.Answer, numbers: tuple[str, ...]) -> Iterator[Label]:
 
 
 def recovered_shipment(wire: sdk.Wire, body: sdk.Answer, offer: sdk.Ref) -> Shipment:
-    """A bought shipment without label, found by tracking."""
+    """A bought shipment that was found by tracking, and so has no label."""
     return attrs.evolve(
         tracked_shipment(wire, body),
         service=offer.other("service"),
@@ -180,7 +180,7 @@ def recovered_shipment(wire: sdk.Wire, body: sdk.Answer, offer: sdk.Ref) -> Ship
 
 
 def tracked_shipment(wire: sdk.Wire, body: sdk.Answer) -> Shipment:
-    """A shipment, from its tracking."""
+    """Convert the tracking of a shipment to a shipment."""
     number = body.text("shipmentTrackingNumber") or ""
     pieces = [text for piece in body.objects("pieces") if (text := piece.text("trackingNumber"))]
     return Shipment(
@@ -194,7 +194,7 @@ def tracked_shipment(wire: sdk.Wire, body: sdk.Answer) -> Shipment:
 
 
 def read_track(body: sdk.Answer, number: str) -> Tracking:
-    """The progress of a shipment."""
+    """Parse the progress of a shipment."""
     events = in_order(_event(event) for event in body.objects("events"))
     last_event = events[-1] if events else TrackingEvent(status=TrackingStatus.PRE_TRANSIT)
     signatories = [text for event in body.objects("events") if (text := event.text("signedBy"))]
@@ -238,7 +238,7 @@ def address_query(address: Address) -> dict[str, str]:
 
 
 def read_address(response: sdk.Response, address: Address) -> AddressResult:
-    """Parse whether DHL delivers to a place, and DHL's spelling of the place."""
+    """Parse whether DHL delivers to a place, and the place's name as DHL spells it."""
     body = sdk.read_answer(response)
     if "address" not in body.raw:
         raise sdk.malformed(response, "address")
@@ -267,12 +267,12 @@ def read_address(response: sdk.Response, address: Address) -> AddressResult:
 
 
 def no_address(address: Address, *why: CarrierMessage) -> AddressResult:
-    """The result for a place without delivery by DHL."""
+    """The result of an address check if DHL does not deliver to the place."""
     return AddressResult(verdict=AddressVerdict.INVALID, given=address, messages=why)
 
 
 def refused_address(address: Address, error: sdk.VendorRejected) -> AddressResult:
-    """The result for a place unknown to DHL."""
+    """The result of an address check if DHL does not know the place."""
     return no_address(address, _message(error.vendor_message, error.vendor_code))
 
 

@@ -117,7 +117,7 @@ def _value_body(money: Money) -> dict[str, Any]:
 
 
 def handover_time(day: date, ready: time, offset: str) -> str:
-    """The handover time of a shipment, in the sender's local time."""
+    """The time at which the carrier gets a shipment, in the sender's local time."""
     return f"{day}T{ready:%H:%M:%S} GMT{offset}"
 
 

@@ -30,7 +30,7 @@ _STATE: Final = 2
 
 
 def label_query(label: LabelFormat, size: LabelSize | None) -> dict[str, str]:
-    """The query parameters for the file format and the paper size of a label.
+    """The query parameters that choose the file format and the paper size of a label.
 
     Raises:
         UnsupportedByVendor: DPD has no such paper.
@@ -109,7 +109,7 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
 
 
 def bearer_header(response: sdk.Response) -> dict[str, str]:
-    """The header with the token of a login."""
+    """The header that carries the token from a login's answer."""
     token = sdk.required(response.headers.get(_GRANTED), response, _GRANTED)
     return {"Authorization": f"Bearer {token}"}
 
@@ -137,7 +137,7 @@ def read_shipment(
 
 
 def bought_shipment(ref: sdk.Ref, labels: tuple[Label, ...], **fields: Any) -> Shipment:
-    """A shipment that was bought."""
+    """A shipment that was bought, with its reference and labels."""
     return Shipment(
         ref=ref,
         state=ShipmentState.BOUGHT,

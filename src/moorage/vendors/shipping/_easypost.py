@@ -102,7 +102,7 @@ def address_body(address: Address) -> dict[str, Any]:
 
 
 def _in_two_lines(address: Address) -> Address:
-    """An address in EasyPost's format, which has two address lines."""
+    """The fields of an address, squeezed into EasyPost's two address lines."""
     if not address.line3:
         return address
     line2 = ", ".join(line for line in (address.line2, address.line3) if line)
@@ -237,7 +237,7 @@ def read_label(
 
 
 def read_tracker(body: sdk.Answer) -> Tracking:
-    """Parse a tracker."""
+    """Parse a tracker, which follows one parcel."""
     status = body.text("status")
     carrier = body.text("carrier")
     events = in_order(

@@ -75,7 +75,7 @@ async def cancel_pickup(wire: sdk.Wire, ref: sdk.Ref, /) -> Pickup:
 async def create_manifest(
     wire: sdk.Wire, shipments: tuple[sdk.Ref, ...], /, *, key: str
 ) -> Manifest:
-    """Create a scan form; if the answer is lost, search the first shipment's form."""
+    """Create a scan form; if the answer is lost, look for the form of the first shipment."""
     body = {"scan_form": {"shipments": [{"id": ref.id} for ref in shipments]}}
     try:
         form = await wire.send(

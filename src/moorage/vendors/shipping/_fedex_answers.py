@@ -97,7 +97,7 @@ def _price(body: sdk.Answer, kind: str) -> sdk.Money | None:
 
 
 def read_alerts(body: sdk.Answer, path: str = "output.alerts") -> tuple[CarrierMessage, ...]:
-    """FedEx's further messages."""
+    """Parse the additional messages in FedEx's answer."""
     return tuple(
         CarrierMessage(carrier=CARRIER, code=item.text("code"), text=item.text("message"))
         for item in body.objects(path)
@@ -146,7 +146,7 @@ def read_shipment(wire: sdk.Wire, response: sdk.Response) -> Shipment:
 
 
 def bought_ref(wire: sdk.Wire, master: str, numbers: list[str]) -> sdk.Ref:
-    """The reference of a bought shipment, with the numbers of all parcels if several."""
+    """A bought shipment's reference; if there are several parcels, it contains their numbers."""
     return wire.ref(master, parcels=",".join(numbers) if len(numbers) > 1 else None)
 
 
@@ -225,7 +225,7 @@ def _address(resolved: sdk.Answer, address: Address) -> Address:
 
 
 def _deliverable(address: sdk.Answer, country: str) -> bool | None:
-    """True if the address was resolved; in the US, to a point of delivery."""
+    """True if FedEx found the address; in the US, it must be an exact delivery point."""
     is_resolved, point = address.flag("attributes.Resolved"), address.flag("attributes.DPV")
     return point if is_resolved and country == "US" and point is not None else is_resolved
 

@@ -39,7 +39,7 @@ _PLACES: Final = 2
 
 
 def account_body(number: str) -> dict[str, Any]:
-    """The paying account."""
+    """The FedEx account that pays."""
     return {"value": number}
 
 
@@ -185,7 +185,7 @@ def _package(request: RateRequest, parcel: Parcel) -> dict[str, Any]:
 
 
 def _weight(request: RateRequest, value: Decimal, unit: WeightUnit) -> dict[str, Any]:
-    """A weight in the shipment's common unit."""
+    """A weight in the unit used for the whole shipment."""
     metric = request.parcels[0].weight_unit in _METRIC
     stated_unit = WeightUnit.KILOGRAM if metric else WeightUnit.POUND
     return {
@@ -219,7 +219,7 @@ def _commodity(request: RateRequest, item: CustomsItem) -> dict[str, Any]:
 
 
 def _piece_value(item: CustomsItem) -> dict[str, Any] | None:
-    """The value per piece if the total divides evenly; the total is always stated."""
+    """The value per piece if the total is divisible evenly; the total value is always stated."""
     unit_price, remainder = divmod(item.value.minor, item.quantity)
     return None if remainder else _money(Money.from_minor(unit_price, item.value.currency))
 

@@ -1,4 +1,4 @@
-"""Parsing of FedEx's tracking, and of shipments found by their numbers."""
+"""Parsing of FedEx's tracking answers, and of shipments found by their tracking numbers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _STATUSES: Final = {
 
 
 def recovered_shipment(wire: sdk.Wire, tracks: list[sdk.Answer], service: str) -> Shipment:
-    """A bought shipment after a lost answer: its numbers without labels."""
+    """A shipment found after the answer to its purchase was lost; it has numbers but no labels."""
     numbers = [number for item in tracks if (number := tracking_number(item))]
     warning = CarrierMessage(
         carrier=CARRIER, text="The label was lost with its answer: cancel this, and buy another."
@@ -50,7 +50,7 @@ def recovered_shipment(wire: sdk.Wire, tracks: list[sdk.Answer], service: str) -
 
 
 def tracked_shipment(ref: sdk.Ref, tracking: Tracking) -> Shipment:
-    """A shipment from its tracking, without its labels."""
+    """Convert FedEx's tracking of a shipment to a shipment without labels."""
     states = {TrackingStatus.CANCELED: ShipmentState.CANCELED}
     default_state = ShipmentState.UNKNOWN if is_unheard_of(tracking) else ShipmentState.BOUGHT
     return Shipment(
@@ -64,7 +64,7 @@ def tracked_shipment(ref: sdk.Ref, tracking: Tracking) -> Shipment:
 
 
 def read_tracks(response: sdk.Response) -> list[sdk.Answer]:
-    """Parse the tracking of numbers, including unknown numbers."""
+    """Parse the tracking results of the requested tracking numbers, including unknown ones."""
     body = sdk.read_answer(response)
     if not body.object("output"):
         raise sdk.malformed(response, "output")
@@ -81,7 +81,7 @@ def tracking_number(track: sdk.Answer) -> str | None:
 
 
 def is_unheard_of(tracking: Tracking) -> bool:
-    """True if FedEx does not know the number yet, such as for a new label."""
+    """True if FedEx does not know the tracking number yet, for example because it is new."""
     return (tracking.vendor_status or "").endswith(_NOT_FOUND)
 
 
@@ -130,7 +130,7 @@ def _event(body: sdk.Answer) -> TrackingEvent:
 
 
 def unheard_of(track: sdk.Answer, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error for an unknown tracking number; FedEx reports it in a successful answer."""
+    """Return the error for an unknown tracking number, which FedEx reports with status 200."""
     error = track.object("error")
     if not error:
         return None

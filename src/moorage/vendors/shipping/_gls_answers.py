@@ -66,7 +66,7 @@ _CANCELLATIONS: Final = {
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer: by ShipIT's headers, or by the body of the other APIs."""
+    """Return the error for an answer: ShipIT reports it in headers, other APIs in the body."""
     body = error_answer(response)
     if is_success(response.status):
         parcel = body.object("parcels.0")
@@ -103,7 +103,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 
 def read_rates(wire: Wire, prices: Mapping[str, Money], response: Response) -> RateResult:
-    """Parse the allowed products, and add the prices of the contract."""
+    """Parse the products that GLS offers, and add the prices of the sender's contract."""
     body = read_answer(response)
     if not is_list(body.value("AllowedServices")):
         raise malformed(response, "AllowedServices")
@@ -162,7 +162,7 @@ def bought_shipment(ref: Ref, labels: tuple[Label, ...]) -> Shipment:
 
 
 def found_parcel(mark: str, response: Response) -> tuple[str, str | None]:
-    """The track id of the parcel with a mark, and the day of its label.
+    """The track id of the parcel with a search mark, and the day on which its label was made.
 
     Raises:
         VendorFailed: no parcel has it.

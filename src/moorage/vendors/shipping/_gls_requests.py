@@ -38,7 +38,7 @@ def services_request(request: RateRequest, contact_id: str) -> Request:
 def label_request(
     request: RateRequest, rate: Ref, contact_id: str, mark: str, zebra_template: str
 ) -> Request:
-    """The request that orders a label, with the mark by which it can be found.
+    """The request that orders a label; it contains the search mark that finds the label again.
 
     Raises:
         UnsupportedByVendor: the request has another address for returns.
@@ -73,7 +73,7 @@ def label_request(
 def reprint_request(
     track_id: str, day: str | None, label: LabelFormat, zebra_template: str
 ) -> Request:
-    """The request that prints the label of a day again.
+    """The request that prints a label again; it contains the day on which the label was made.
 
     Raises:
         UnsupportedByVendor: GLS has no labels in this format.
@@ -87,7 +87,7 @@ def reprint_request(
 
 
 def search_request(mark: str, since: date, until: date) -> Request:
-    """The request for the parcels with a mark."""
+    """The request for the parcels that have this search mark."""
     body = {
         "ShipmentUnitReference": mark,
         "DateFrom": f"{since.isoformat()}T00:00:00Z",
@@ -98,7 +98,7 @@ def search_request(mark: str, since: date, until: date) -> Request:
 
 
 def track_request(kind: str, number: str) -> Request:
-    """The request for the progress of a parcel, by a kind of number."""
+    """The request for a parcel's progress; the parcel is given by a number of a certain kind."""
     return Request.get(f"/track-and-trace-v1/tracking/simple/{kind}/{quote(number, safe='')}")
 
 
@@ -125,7 +125,7 @@ def _location(address: Address) -> dict[str, Any]:
 
 
 def _party(address: Address) -> dict[str, Any]:
-    """A sender or recipient; further lines of the address take the place of a third name."""
+    """A sender or recipient; further address lines are sent in the field for a third name."""
     names = [name for name in (address.company, address.name) if name]
     fields = {
         "Name1": next(iter(names), None),

@@ -149,7 +149,7 @@ def _item(parcel: Parcel) -> dict[str, Any]:
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer: of PostNord's gateway, of a request, or of a booking."""
+    """Return the error for an answer of PostNord's gateway, of a request, or of a booking."""
     body, kind = sdk.error_answer(response), kind_of(response.status)
     if sdk.is_success(response.status):
         body, kind = body.object(f"{_BOOKING}.errorResponse"), sdk.VendorRejected

@@ -52,7 +52,7 @@ _MARK: Final = 12
 
 
 def order_path(identifier: str) -> str:
-    """The path of an order, by its number or its quoted reference."""
+    """The path of an order, which is given by its number or by its reference in quotes."""
     return f"{ORDERS}/{quote(identifier, safe='')}"
 
 
@@ -145,7 +145,7 @@ def _package(parcel: Parcel, package_format: str, customs: Customs | None) -> di
 
 
 def _contents(customs: Customs) -> Iterator[dict[str, Any]]:
-    """The goods. The article number is not sent: it would change the product in the account."""
+    """The goods, without article numbers, which would change the products in the account."""
     for item in customs.items:
         weight = convert_measure(
             item.weight / item.quantity, item.weight_unit, WeightUnit.GRAM, decimals=0
@@ -166,7 +166,7 @@ def _contents(customs: Customs) -> Iterator[dict[str, Any]]:
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer: of an order, of its label, or of the whole request."""
+    """Return the error for an answer: about an order, its label, or the whole request."""
     body = error_object(response)
     if sdk.is_success(response.status):
         problem = next((item for path in _PROBLEMS if (item := body.object(path))), None)
@@ -227,7 +227,7 @@ def pdf_label(content: bytes, number: str | None) -> Label:
 
 
 def deleted_shipment(ref: sdk.Ref, error: sdk.VendorRejected) -> Shipment:
-    """A shipment whose order Click & Drop does not have any more."""
+    """A shipment whose order no longer exists in Click & Drop."""
     number = ref.other("number")
     return Shipment(
         ref=ref,

@@ -135,7 +135,7 @@ def _message(body: sdk.Answer) -> CarrierMessage:
 
 
 def price(body: sdk.Answer, first: str, *others: str) -> sdk.Money | None:
-    """The sum of amounts; the first is required; None if it cannot be computed."""
+    """The sum of several amounts, of which the first must exist; None if there is no valid sum."""
     amounts_sent = [body.object(name) for name in (first, *others)]
     amounts = [
         sdk.as_money(item.value("amount"), item.value("currency"))

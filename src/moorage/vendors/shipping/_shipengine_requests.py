@@ -151,7 +151,7 @@ def money_body(money: Money) -> dict[str, Any]:
 
 
 def customs_body(customs: Customs) -> dict[str, Any]:
-    """A customs declaration in ShipEngine's format, without goods, which parcels contain."""
+    """A customs declaration in ShipEngine's format; the goods are not in it but in the parcels."""
     if customs.eel_pfc is not None:
         raise UnsupportedByVendor("ShipEngine takes no exemption from filing (eel_pfc).")
     contents, explanation = _CONTENTS.get(customs.contents, (customs.contents.value, None))

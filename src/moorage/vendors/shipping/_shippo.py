@@ -115,7 +115,7 @@ def _plain_measure(value: Decimal, unit: WeightUnit | LengthUnit) -> str:
 
 
 def transaction_mark(key: str) -> str:
-    """The search mark that identifies a key's transaction."""
+    """The search mark by which the transaction of an idempotency key can be found."""
     if len(key) <= _MARKED:
         return key
     content = key.encode()
@@ -245,7 +245,7 @@ def read_offer(body: sdk.Answer) -> tuple[str | None, str | None, Any]:
 
 
 def read_messages(body: sdk.Answer, path: str = "messages") -> tuple[CarrierMessage, ...]:
-    """Further messages of the carriers."""
+    """Parse the carriers' additional messages."""
     return tuple(
         CarrierMessage(
             carrier=carrier_word(item.text("source")) or None,

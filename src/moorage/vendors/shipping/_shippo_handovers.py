@@ -46,7 +46,7 @@ def pickup_body(request: PickupRequest, carrier_account: str, key: str) -> dict[
 
 
 async def schedule_pickup(wire: sdk.Wire, request: PickupRequest, /, *, key: str) -> Pickup:
-    """Schedule a pickup; after a lost answer it stays unknown, as Shippo lists no pickups."""
+    """Schedule a pickup; Shippo lists no pickups, so a lost answer leaves the outcome unknown."""
     offers = [await _offer(wire, ref) for ref in request.shipments]
     body = pickup_body(request, _common_text(offers, "carrier_account"), key)
     booked = await wire.send(
@@ -77,7 +77,7 @@ async def schedule_pickup(wire: sdk.Wire, request: PickupRequest, /, *, key: str
 async def create_manifest(
     wire: sdk.Wire, shipments: tuple[sdk.Ref, ...], /, *, key: str
 ) -> Manifest:
-    """Create a manifest; if the answer is lost, search the transactions' manifest."""
+    """Create a manifest; if the answer is lost, look for the manifest of these labels."""
     offers = [await _offer(wire, ref) for ref in shipments]
     response = await wire.send(sdk.Request.get(_path("shipments", _text(offers[0], "shipment"))))
     shipment = sdk.read_answer(response)
@@ -139,7 +139,7 @@ def _text(offer: sdk.Answer, field: str) -> str:
 
 
 def _common_text(offers: list[sdk.Answer], field: str) -> str:
-    """The text that all these rates have in a field; raise an error if they differ.
+    """The text that all these rates have in a field; raise an error if the texts differ.
 
     Raises:
         InvalidData: the texts differ.

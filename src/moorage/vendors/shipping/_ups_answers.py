@@ -166,7 +166,7 @@ def read_labels(body: sdk.Answer, path: str, image: str, format: str) -> tuple[L
 
 
 def recovered(response: sdk.Response) -> tuple[str | None, tuple[Label, ...]]:
-    """The shipment of recovered labels, and these labels."""
+    """Parse the shipment whose labels were recovered, together with these labels."""
     body = sdk.read_answer(response).object("LabelRecoveryResponse")
     labels = read_labels(body, "LabelResults", "LabelImage", "LabelImageFormat")
     numbers = [label.tracking_number for label in labels if label.tracking_number]
@@ -177,7 +177,7 @@ def recovered(response: sdk.Response) -> tuple[str | None, tuple[Label, ...]]:
 def bought_shipment(
     wire: sdk.Wire, number: str, labels: tuple[Label, ...], offer: sdk.Ref | None = None
 ) -> Shipment:
-    """A bought shipment; its rate is added if known."""
+    """A bought shipment, with the rate at which it was bought if that is known."""
     numbers = tuple(label.tracking_number for label in labels if label.tracking_number)
     label_format = labels[0].format if labels else LabelFormat.UNKNOWN
     rate_details = {} if offer is None else dict(offer.related)

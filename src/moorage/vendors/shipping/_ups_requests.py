@@ -72,7 +72,7 @@ def _address(address: Address) -> dict[str, Any]:
 
 
 def _party(address: Address) -> dict[str, Any]:
-    """A party's name and address."""
+    """A sender's or recipient's name and address."""
     fields = {
         "Name": address.company or address.name,
         "AttentionName": address.name or address.company,
@@ -82,7 +82,7 @@ def _party(address: Address) -> dict[str, Any]:
 
 
 def _reachable(address: Address) -> dict[str, Any]:
-    """A party's name, address and contact."""
+    """A sender's or recipient's name, address and contact details."""
     digits = re.sub(r"\D", "", address.phone or "")
     return {**_party(address), "Phone": {"Number": digits}} if digits else _party(address)
 
@@ -90,7 +90,7 @@ def _reachable(address: Address) -> dict[str, Any]:
 def _parties(
     request: RateRequest, account: str, party: Callable[[Address], dict[str, Any]]
 ) -> dict[str, Any]:
-    """The account with its return address, the recipient, and the sender."""
+    """The parties of a shipment: the account with its return address, recipient and sender."""
     goal = party(request.recipient)
     if request.recipient.residential:
         goal["Address"]["ResidentialAddressIndicator"] = _EMPTY_TAG
@@ -299,7 +299,7 @@ def shipment_body(
 
 
 def _total(request: RateRequest, customs: Customs) -> dict[str, str] | None:
-    """The total value of the goods, if UPS requires it besides the invoice."""
+    """The total value of the goods, if UPS requires it in addition to the invoice."""
     if (request.sender.country, request.recipient.country) not in _TOTALLED:
         return None
     worth = declared_value(customs)
@@ -307,7 +307,7 @@ def _total(request: RateRequest, customs: Customs) -> dict[str, str] | None:
 
 
 def recovery_body(label: LabelFormat, identification: dict[str, Any]) -> dict[str, Any]:
-    """The request that recovers bought labels."""
+    """The request that gets the labels of a bought shipment again."""
     code = FORMATS.get(label)
     if code is None:
         raise sdk.UnsupportedByVendor(f"UPS prints no labels as {label}.")
@@ -318,7 +318,7 @@ def recovery_body(label: LabelFormat, identification: dict[str, Any]) -> dict[st
 
 
 def by_mark(marked: str, account: str) -> dict[str, Any]:
-    """The request that searches a shipment by its mark."""
+    """The request that searches for a shipment by its search mark."""
     return {"ReferenceValues": {"ReferenceNumber": {"Value": marked}, "ShipperNumber": account}}
 
 

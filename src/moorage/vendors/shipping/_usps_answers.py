@@ -139,7 +139,7 @@ def _message(text: str | None, code: str | None = None) -> CarrierMessage:
 
 
 def read_token(response: sdk.Response) -> str:
-    """The authorization for the payment of a label."""
+    """Parse the authorization that is needed to pay for a label."""
     path = "paymentAuthorizationToken"
     return sdk.required(sdk.read_answer(response).text(path), response, path)
 

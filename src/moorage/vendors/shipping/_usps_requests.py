@@ -94,7 +94,7 @@ def address_query(address: Address) -> dict[str, str | None]:
 
 
 def party(address: Address, field: str) -> dict[str, Any]:
-    """A sender or recipient; without a company, the whole name takes its place."""
+    """A sender or recipient; without a company, the person's name is sent in its place."""
     if address.company is None:
         return filled({"firm": address.name, **_place(address, field)}.items())
     first_name, _, last_name = (address.name or "").strip().rpartition(" ")
@@ -107,7 +107,7 @@ def party(address: Address, field: str) -> dict[str, Any]:
 
 
 def zip_of(address: Address, field: str) -> tuple[str, str | None]:
-    """The five digits of a ZIP code, and its four further digits if any.
+    """The five digits of a ZIP code, and its four additional digits if it has them.
 
     Raises:
         UnsupportedByVendor: the address is in another country.

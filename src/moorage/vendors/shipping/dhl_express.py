@@ -185,7 +185,7 @@ class DhlExpress(sdk.ApiVendor):
         label: LabelFormat | None,  # noqa: ARG002 - nothing is sent
         /,
     ) -> tuple[Label, ...]:
-        """Raise an error, because DHL returns a label only with its purchase."""
+        """Raise an error, because DHL returns the label only in the answer to the purchase."""
         raise sdk.UnsupportedByVendor("DHL Express returns a label only with its purchase.")
 
     async def track(self, wire: sdk.Wire, number: str, carrier: str, /) -> Tracking:
@@ -208,16 +208,16 @@ class DhlExpress(sdk.ApiVendor):
             return refused_address(address, error)
 
     def _today(self, wire: sdk.Wire) -> date:
-        """The current date where shipments are handed over."""
+        """Today's date at the place where shipments are handed over to DHL."""
         timezone = datetime.strptime(self.utc_offset, "%z").tzinfo or UTC
         return wire.now().astimezone(timezone).date()
 
     def _planned(self, day: date) -> str:
-        """The handover time on a date."""
+        """The time on a date at which DHL gets the shipment."""
         return handover_time(day, self.ready, self.utc_offset)
 
     async def _shipment_with_mark(self, wire: sdk.Wire, marked: str) -> sdk.Answer | None:
-        """The shipment with this mark; None if there is none or the search failed."""
+        """The shipment with this search mark; None if there is none or the search failed."""
         today = self._today(wire)
         query = {
             "shipmentReference": marked,
@@ -242,7 +242,7 @@ def _tracking_number(body: sdk.Answer) -> str | None:
 
 
 async def _track_shipment(wire: sdk.Wire, number: str) -> sdk.Answer:
-    """The tracking of a shipment; before the handover, DHL shows a separate view."""
+    """The tracking of a shipment; before DHL gets the shipment, a separate request is needed."""
     try:
         response = await _ask(wire, number, "all-checkpoints")
     except sdk.VendorRejected as error:

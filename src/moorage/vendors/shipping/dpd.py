@@ -80,18 +80,18 @@ class Dpd(sdk.ApiVendor):
     base_url: str = _LIVE
 
     def services(self) -> Mapping[str, sdk.Service]:
-        """The service of labels, which takes a token, and the login that grants it."""
+        """The service for labels, which needs a token, and the login service that grants it."""
         labels = sdk.Service(
             self.name, self.base_url, credentials=sdk.Credentials.none(), classify=classify
         )
         return {"": labels, _LOGIN: super().services()[""]}
 
     def settings(self) -> Mapping[str, Any]:
-        """The headers of the login."""
+        """The request headers that contain the login data."""
         return {"headers": {"X-DPD-LOGIN": self.login, "X-DPD-BUCODE": self.business_unit}}
 
     def customer(self) -> dict[str, str]:
-        """The customer's numbers, by DPD's names."""
+        """The customer's numbers, named as DPD names them."""
         numbers = {"customerAccountNumber": self.account_number, "customerID": self.customer_id}
         return filled(numbers.items())
 

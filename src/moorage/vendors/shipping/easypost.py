@@ -107,7 +107,7 @@ class EasyPost(sdk.ApiVendor):
     )
 
     def services(self) -> Mapping[str, sdk.Service]:
-        """The API, and the host of label files."""
+        """The service of the API, and the service that downloads label files."""
         return {**super().services(), LABELS: label_service(self.name, self.label_hosts)}
 
     async def get_rates(

@@ -132,13 +132,13 @@ class FedEx(sdk.Vendor):
         return "" if self.tracking_client_id is None else _TRACKING
 
     def mode(self) -> sdk.Mode | None:
-        """Live or test mode, by the options; None if unknown."""
+        """Return live or test mode, as the options say; None if unknown."""
         return sdk.mode_of_url(
             self._api_url, live="https://apis.fedex.com", test="https://apis-sandbox.fedex.com"
         )
 
     def services(self) -> Mapping[str, sdk.Service]:
-        """The APIs; tracking has its own services if another project is configured for it."""
+        """The APIs' services; tracking has its own if another project is configured for it."""
         api = sdk.Service(
             CARRIER,
             self._api_url,
@@ -149,7 +149,7 @@ class FedEx(sdk.Vendor):
         return {"": api, self._tracker: api}
 
     def clients(self) -> Mapping[str, sdk.OAuthClient]:
-        """The OAuth clients of the projects."""
+        """The OAuth clients, one for each configured FedEx project."""
         pairs = {
             "": (self.client_id, self.credentials),
             _TRACKING: (self.tracking_client_id, self.tracking_credentials),
@@ -215,7 +215,7 @@ class FedEx(sdk.Vendor):
         label: LabelFormat | None,  # noqa: ARG002 - nothing is sent
         /,
     ) -> tuple[Label, ...]:
-        """Raise an error, because FedEx returns a label only with its purchase."""
+        """Raise an error, because FedEx returns labels only in the answer to the purchase."""
         raise sdk.UnsupportedByVendor("FedEx returns a label only with its purchase.")
 
     async def track(self, wire: sdk.Wire, number: str, carrier: str, /) -> Tracking:
@@ -237,7 +237,7 @@ class FedEx(sdk.Vendor):
         return tracking
 
     async def cancel(self, wire: sdk.Wire, ref: sdk.Ref, /) -> CancelResult:
-        """Cancel all parcels of a shipment; an earlier cancellation is reported."""
+        """Cancel all parcels of a shipment; if they are cancelled already, report that."""
         body = {
             "accountNumber": account_body(self.account_number),
             "trackingNumber": ref.id,
@@ -280,7 +280,7 @@ class FedEx(sdk.Vendor):
     async def _parcels_with_mark(
         self, wire: sdk.Wire, marked: str, planned: date | None
     ) -> list[sdk.Answer]:
-        """The parcels with this mark; empty if there are none or the search failed."""
+        """The parcels with this search mark; empty if there are none or the search failed."""
         today = wire.now().date()
         body = {
             "includeDetailedScans": False,

@@ -107,7 +107,7 @@ class Gls(sdk.OAuthVendor):
     base_url: str = _LIVE
 
     def prices(self) -> dict[str, Money]:
-        """The prices of the contract, by GLS's name of the product."""
+        """The prices in the sender's contract, by GLS's product names."""
         texts = {"PARCEL": self.parcel_price, "EXPRESS": self.express_price}
         return {
             product: sdk.Money(text, self.currency)
@@ -118,7 +118,7 @@ class Gls(sdk.OAuthVendor):
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
-        """List the products that GLS takes there, at the prices of the contract."""
+        """List the products that GLS offers for a shipment, at the prices of the contract."""
         parse = partial(read_rates, wire, self.prices())
         return await wire.send(services_request(request, self.contact_id), key=key, parse=parse)
 
@@ -176,7 +176,7 @@ class Gls(sdk.OAuthVendor):
         return read_track(await wire.send(track_request("trackids", number)), number)
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
-        """Track a shipment that was bought here."""
+        """Track a shipment bought with this account."""
         response = await wire.send(track_request("references", ref.id))
         return read_track(response, ref.other("number") or ref.id)
 

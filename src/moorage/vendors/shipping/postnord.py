@@ -79,7 +79,7 @@ class PostNord(sdk.ApiVendor):
     base_url: str = _LIVE
 
     def agreement(self) -> dict[str, Any]:
-        """The application and the sender's contract, by PostNord's names."""
+        """The ids of the application and of the sender's contract, named as PostNord names them."""
         return {
             "application": {"applicationId": self.application_id, "name": "moorage"},
             "issuerCode": self.issuer,

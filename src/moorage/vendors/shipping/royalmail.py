@@ -104,7 +104,7 @@ class RoyalMail(sdk.ApiVendor):
             return attrs.evolve(shipment, labels=labels)
 
     async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Shipment:
-        """Get a shipment with its label; Click & Drop forgets a cancelled one."""
+        """Get a shipment with its label; Click & Drop no longer knows a cancelled shipment."""
         parse = partial(read_order, wire, ref.other("service"))
         try:
             shipment = await wire.send(sdk.Request.get(order_path(ref.id)), parse=parse)

@@ -96,7 +96,7 @@ class ShipEngine(sdk.ApiVendor):
     )
 
     def services(self) -> Mapping[str, sdk.Service]:
-        """The API, and the host of label files."""
+        """The service of the API, and the service that downloads label files."""
         return {**super().services(), LABELS: label_service(self.name, self.label_hosts)}
 
     async def get_rates(
@@ -178,7 +178,7 @@ class ShipEngine(sdk.ApiVendor):
         )
 
     async def cancel(self, wire: sdk.Wire, ref: sdk.Ref, /) -> CancelResult:
-        """Void a label; an earlier void is reported."""
+        """Void a label; if it is void already, report that."""
         status = "approved"
         try:
             response = await wire.send(sdk.Request.put(f"{_path(ref)}/void"))
@@ -254,7 +254,7 @@ def _identified_answer(response: sdk.Response) -> sdk.Answer:
 
 
 async def _marked_label(wire: sdk.Wire, rate: str, mark: str) -> sdk.Answer | None:
-    """The label of a rate with this mark; None if there is none or the search failed."""
+    """The label of a rate with this search mark; None if there is none or the search failed."""
     query = {"rate_id": rate, "page_size": "100", "sort_by": "created_at", "sort_dir": "desc"}
     try:
         listing = sdk.read_answer(await wire.send(sdk.Request.get("/v1/labels", query=query)))
@@ -299,7 +299,7 @@ async def _shipment(wire: sdk.Wire, bought: sdk.Answer) -> Shipment:
 
 
 def _tracked_parts(bought: sdk.Answer) -> list[sdk.Answer]:
-    """The parts with a tracking number: the parcels if there are several, or the shipment."""
+    """The objects with a tracking number: the parcels if there are several, or the shipment."""
     label_answers = [
         package for package in bought.objects("packages") if package.text("tracking_number")
     ]

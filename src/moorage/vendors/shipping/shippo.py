@@ -96,7 +96,7 @@ class Shippo(sdk.ApiVendor):
     )
 
     def services(self) -> Mapping[str, sdk.Service]:
-        """The API, and the host of label files."""
+        """The service of the API, and the service that downloads label files."""
         return {**super().services(), LABELS: label_service(self.name, self.label_hosts)}
 
     async def get_rates(
@@ -180,7 +180,7 @@ class Shippo(sdk.ApiVendor):
         return await self.track(wire, number, carrier)
 
     async def cancel(self, wire: sdk.Wire, ref: sdk.Ref, /) -> CancelResult:
-        """Request a refund for every label; an earlier request's state is returned."""
+        """Request a refund for every label; for an earlier request, return its state."""
         transaction_ids = [ref.id]
         if ref.other("parcels") is not None:
             transactions = await _transactions_of(wire, ref.other("rate"))
@@ -252,7 +252,7 @@ async def _transactions_of(wire: sdk.Wire, rate: str | None) -> list[sdk.Answer]
 
 
 async def _marked_transaction(wire: sdk.Wire, rate: str, marked: str) -> sdk.Answer | None:
-    """The transaction with this mark; None if there is none or the search failed."""
+    """The transaction with this search mark; None if there is none or the search failed."""
     try:
         transactions = await _transactions_of(wire, rate)
     except sdk.ConnectorError:

@@ -229,7 +229,7 @@ async def _try_recovery(
 
 
 async def _in_pdf(wire: sdk.Wire, bought: Shipment) -> Shipment:
-    """The shipment with PDF labels; with images if UPS returns no PDF."""
+    """The shipment with PDF labels, or with image labels if UPS returns no PDF."""
     recovered_label = await _try_recovery(wire, LabelFormat.PDF, {"TrackingNumber": bought.ref.id})
     if recovered_label is None or not recovered_label[1]:
         return bought

@@ -158,7 +158,7 @@ class Usps(sdk.OAuthVendor):
         label: LabelFormat | None,  # noqa: ARG002 - nothing is sent
         /,
     ) -> tuple[Label, ...]:
-        """Raise an error, because moorage does not use the few reprints that USPS allows."""
+        """Raise an error, because USPS allows few reprints and moorage uses none of them."""
         raise sdk.UnsupportedByVendor("USPS returns a label with its purchase.")
 
     async def track(self, wire: sdk.Wire, number: str, carrier: str, /) -> Tracking:

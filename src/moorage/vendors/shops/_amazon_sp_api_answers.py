@@ -60,7 +60,7 @@ REFUSALS: Final = sdk.Refusals(
 
 
 def money_at(answer: sdk.Answer, name: str) -> sdk.Money | None:
-    """An amount; None if it is missing."""
+    """The amount of money in a field; None if it is missing."""
     amount = answer.object(name)
     return sdk.as_money(amount.value("amount"), amount.value("currencyCode"))
 
@@ -74,7 +74,7 @@ def _subtotal(proceeds: sdk.Answer, kind: str) -> sdk.Money | None:
 
 
 def _line_total(proceeds: sdk.Answer) -> sdk.Money | None:
-    """A line's price after discount; None if its share of a discount is unknown."""
+    """The price of an order line after its discount; None if the line's discount is unknown."""
     total = _subtotal(proceeds, "ITEM")
     discounts = [part for part in proceeds.objects("breakdowns") if part.text("type") == "DISCOUNT"]
     for part in discounts:
@@ -103,7 +103,7 @@ def _line(answer: sdk.Answer, response: sdk.Response) -> OrderLine:
 
 
 def _payment(answer: sdk.Answer, word: str) -> OrderPayment:
-    """The payment's state; Amazon states only payment methods."""
+    """The state of an order's payment; Amazon states only the payment methods."""
     payment = _PAYMENTS.get(word, OrderPayment.UNKNOWN)
     if payment is not OrderPayment.AUTHORIZED:
         return payment
@@ -165,7 +165,7 @@ def read_order(ref: sdk.MakeRef, response: sdk.Response, answer: sdk.Answer) -> 
 
 @attrs.frozen
 class OrderParcels:
-    """An order's unshipped quantities, and the parcels that Amazon knows.
+    """The quantities of an order that are left to ship, and the parcels that Amazon knows.
 
     Attributes:
         marketplace: id of the order's marketplace; None if the answer lacks it.
@@ -184,7 +184,7 @@ class OrderParcels:
     response: sdk.Response
 
     def check_shippable(self) -> None:
-        """Refuse an order that the seller cannot ship, or not any more.
+        """Refuse an order that the seller cannot ship, or cannot ship any more.
 
         Raises:
             VendorRejected: the order is not ready, cancelled, shipped, or shipped by Amazon.
@@ -199,7 +199,7 @@ class OrderParcels:
 
 
 def read_parcels(response: sdk.Response) -> OrderParcels:
-    """An order's unshipped quantities, and its parcels.
+    """Parse the quantities of an order that are left to ship, and its parcels.
 
     Raises:
         VendorFailed: the answer lacks the lines or their quantities.
@@ -266,7 +266,7 @@ def read_item(ref: sdk.MakeRef, response: sdk.Response, marketplace: str) -> Sho
 
 
 def _marketplace_part(answer: sdk.Answer, name: str, marketplace: str) -> sdk.Answer:
-    """The marketplace's part of a list; an empty part if there is none."""
+    """The entry for the marketplace in a list; an empty entry if there is none."""
     for part in answer.objects(name):
         if part.text("marketplaceId") == marketplace:
             return part

@@ -20,14 +20,14 @@ _LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def address_of(country: str | None, **fields: Any) -> Address | None:
-    """An address; None without a country, because it cannot be delivered to."""
+    """Return an address; None if it has no country, because nothing can be delivered there."""
     if country is None or _COUNTRY.fullmatch(country) is None:
         return None
     return Address(country=country, **fields)
 
 
 def full_name(*parts: str | None) -> str | None:
-    """The joined parts of a name; None if all are empty."""
+    """Join the parts of a person's name; None if all are empty."""
     return " ".join(part for part in parts if part) or None
 
 
@@ -44,7 +44,7 @@ def nearest_valid_time(at: datetime) -> datetime:
 async def found_or_unknown(
     unknown_outcome: sdk.OutcomeUnknown, look_up: Callable[[], Awaitable[R | None]]
 ) -> R:
-    """The result of a step after a lost answer, looked up at the shop.
+    """Look up the result of a step at the shop, after the answer to the step was lost.
 
     Args:
         unknown_outcome: error of the step.

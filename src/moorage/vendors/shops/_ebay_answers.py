@@ -65,7 +65,7 @@ REFUSALS: Final = sdk.Refusals(
 
 
 def check_updated(response: Response, offer: str) -> Answer:
-    """Check that an offer was updated; the answer has a status for each part.
+    """Check that an offer was updated; the answer has one status for each updated object.
 
     Raises:
         VendorRejected: eBay refused a part.
@@ -91,7 +91,7 @@ def _refused_part(response: Response, part: Answer, status: int) -> ConnectorErr
 
 
 def amount_at(answer: Answer, name: str) -> Money | None:
-    """An amount; None if it is missing."""
+    """The amount of money in a field; None if it is missing."""
     amount = answer.object(name)
     return sdk.as_money(amount.value("value"), amount.value("currency"))
 
@@ -193,7 +193,7 @@ def read_order(ref: MakeRef, response: Response, answer: Answer) -> ShopOrder:
 
 
 def read_item(ref: MakeRef, response: Response, offer: Answer, item: Answer) -> ShopItem:
-    """An offer of an item; its stock is the smaller quantity of offer and item."""
+    """Convert an offer; its stock is the smaller of the offer's and the item's quantities."""
     price = amount_at(offer.object("pricingSummary"), "price")
     stocks = (
         offer.integer("availableQuantity"),

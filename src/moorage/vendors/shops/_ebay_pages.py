@@ -73,7 +73,7 @@ class OrderCursor:
 
     @property
     def related(self) -> dict[str, str | None]:
-        """The cursor as a reference's related ids."""
+        """The cursor's values, as further ids to be stored in a reference."""
         return {
             "since": None if self.since is None else _utc_text(self.since),
             "until": None if self.until is None else _utc_text(self.until),
@@ -82,7 +82,7 @@ class OrderCursor:
         }
 
     def after(self, changes: Iterable[datetime], count: int, total: int) -> OrderCursor | None:
-        """The next page's cursor; None if no orders are left.
+        """The cursor for the next page; None if no more orders exist.
 
         Args:
             changes: times of the last changes on this page.

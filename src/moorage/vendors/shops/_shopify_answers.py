@@ -108,7 +108,7 @@ def _refusal(
 
 
 def _pause(cost: sdk.Answer) -> float | None:
-    """The seconds until Shopify's rate limit allows the same request again."""
+    """The seconds to wait until Shopify's rate limit allows the same request again."""
     needed, points_left, rate = (
         cost.decimal(path)
         for path in (
@@ -123,7 +123,7 @@ def _pause(cost: sdk.Answer) -> float | None:
 
 
 def required_object(response: sdk.Response, path: str) -> sdk.Answer:
-    """An object that was requested by its id.
+    """The object in an answer, which must exist because its id was requested.
 
     Raises:
         VendorRejected: the shop has no object with this id.

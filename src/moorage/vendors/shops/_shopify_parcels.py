@@ -1,4 +1,4 @@
-"""An order's parcels at Shopify, and its items left to ship."""
+"""The parcels of a Shopify order, and its items that are not shipped yet."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ENDED_STATUSES: Final = frozenset({"CANCELLED", "ERROR", "FAILURE"})
 
 @attrs.frozen
 class Parcels:
-    """An order's fulfilments and fulfilment orders, with their answer."""
+    """The fulfilments and fulfilment orders of an order, with the answer that contained them."""
 
     order: Answer
     response: Response
@@ -57,7 +57,7 @@ def earlier_parcel(ref: Ref, parcels: Parcels, fulfilment: Fulfilment) -> Fulfil
 
 
 def parcel_input(parcels: Parcels, fulfilment: Fulfilment) -> dict[str, Any]:
-    """The `FulfillmentInput` of a parcel.
+    """The `FulfillmentInput` that describes a parcel.
 
     Raises:
         VendorRejected: the order does not have that much left to ship.
@@ -115,7 +115,7 @@ def _named_lines(parcels: Parcels, fulfilment: Fulfilment) -> list[dict[str, Any
 
 
 def _parcel_line(item: Answer, quantities: dict[str, int]) -> Mapping[str, Any]:
-    """The parcel's quantity of a fulfilment order line; it is subtracted from `quantities`."""
+    """The quantity of an order line that goes into the parcel; it is taken from `quantities`."""
     line = item.text("lineItem.id") or ""
     quantity = min(item.integer("remainingQuantity") or 0, quantities.get(line, 0))
     if quantity:

@@ -49,7 +49,7 @@ _WHOLE: Final = frozenset({OrderFulfilment.UNFULFILLED, OrderFulfilment.ON_HOLD}
 
 
 def payment_of(answer: Answer, status: str) -> OrderPayment:
-    """The payment's state, derived from the status, a date and the refunds."""
+    """The state of the payment, derived from the order's status, payment date and refunds."""
     if status == "refunded":
         return OrderPayment.REFUNDED
     if answer.text("date_paid_gmt") is None:

@@ -1,4 +1,4 @@
-"""The cursor of WooCommerce's order list: a time, and the orders already read of its second."""
+"""The cursor of WooCommerce's order list: a second, and the orders of it that were read."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class OrderCursor:
 
     @property
     def filters(self) -> dict[str, str]:
-        """The list parameters; `modified_after` excludes the named second."""
+        """The list parameters; `modified_after` excludes the second that it contains."""
         filters = {"exclude": ",".join(self.seen)} if self.seen else {}
         if self.since is not None:
             filters["modified_after"] = written_time(nearest_valid_time(self.since) - _SECOND)
@@ -57,7 +57,7 @@ class OrderCursor:
 
     @property
     def related(self) -> dict[str, str | None]:
-        """The cursor as a reference's related ids."""
+        """The cursor's values, as further ids to be stored in a reference."""
         return {
             "since": None if self.since is None else self.since.isoformat(),
             "seen": ",".join(self.seen),
@@ -65,14 +65,14 @@ class OrderCursor:
         }
 
     def resume_at(self, orders: tuple[ShopOrder, ...]) -> datetime | None:
-        """The latest change that was read, or the start if there was none."""
+        """The time of the latest change that was read, or the start if nothing was read."""
         times = [order.updated_at for order in orders if order.updated_at is not None]
         if self.latest is not None:
             times.append(self.latest)
         return max(times) if times else self.since
 
     def after(self, orders: tuple[ShopOrder, ...], *, is_last: bool) -> OrderCursor | None:
-        """The next page's cursor; None if no orders are left."""
+        """The cursor for the next page; None if no more orders exist."""
         latest_change = self.resume_at(orders)
         if latest_change is None or (is_last and not self.seen):
             return None

@@ -133,7 +133,7 @@ class AmazonSpApi(sdk.ApiVendor):
         return self.base_url or f"https://{_URL.format(region=self.region)}"
 
     def mode(self) -> Mode | None:
-        """Live or test mode, by the URL; None if unknown."""
+        """Return live or test mode, as the URL shows; None if unknown."""
         host = _URL.format(region=self.region)
         return sdk.mode_of_url(self.api_url, live=f"https://{host}", test=f"https://sandbox.{host}")
 
@@ -365,7 +365,7 @@ def _receipt(ref: Ref, id_: str, raw: Any) -> FulfilmentReceipt:
 
 
 def _reference_of(wire: Wire, key: str) -> str:
-    """A parcel's number in its order; the same key gives the same number."""
+    """A parcel's number within its order; the same idempotency key gives the same number."""
     unique_hash = sha256(f"{wire.tenant or ''}\n{key}".encode()).digest()
     return str(int.from_bytes(unique_hash[:8]) % _MOST_REFERENCES + 1)
 

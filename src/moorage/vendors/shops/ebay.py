@@ -184,7 +184,7 @@ class Ebay(sdk.ApiVendor):
 
 @attrs.frozen
 class _Order:
-    """An order's lines, with their answer."""
+    """The lines of an order, with the answer that contained them."""
 
     answer: Answer
     response: Response
@@ -215,7 +215,7 @@ def _read_lines(response: Response) -> _Order:
 
 
 def _lines_left(order: _Order) -> list[dict[str, Any]]:
-    """An order's unshipped lines with their quantities.
+    """The lines of an order that are not shipped yet, with their quantities.
 
     Raises:
         VendorRejected: everything is shipped.

@@ -115,7 +115,7 @@ class Shopify(sdk.ApiVendor):
     async def fulfil(
         self, wire: Wire, ref: Ref, fulfilment: Fulfilment, /, *, key: str
     ) -> FulfilmentReceipt:
-        """Create a fulfilment of the remaining items, unless the order has this parcel."""
+        """Create a fulfilment of the remaining items, unless the order already has this parcel."""
         look_up = documents.request(documents.PARCELS, {"id": ref.id})
         parcels = await wire.send(look_up, key=sdk.part_key(key, "parcels"), parse=read_parcels)
         receipt = earlier_parcel(ref, parcels, fulfilment)
@@ -279,7 +279,7 @@ def _cancel_receipt(ref: Ref, order: Answer) -> CancelReceipt:
 
 
 def _related_id(ref: Ref, name: str) -> str:
-    """A related id of a variant, such as its product's.
+    """An id in a variant's reference, such as the id of its product.
 
     Raises:
         InvalidData: the reference does not come from an item that `find_items` returned.

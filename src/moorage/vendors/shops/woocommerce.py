@@ -96,7 +96,7 @@ class WooCommerce(sdk.ApiVendor):
     parcel_note: str = "Your parcel is on its way: {carrier} {number} {url}"
 
     async def orders(self, wire: Wire, query: OrderQuery, after: Ref | None, /) -> OrderPage:
-        """A page of orders; the cursor is the last change's time, with its orders.
+        """A page of orders; its cursor is the time of the last change and the orders read of it.
 
         The cursor contains the ids of the orders of that time that were already read. Numbered
         pages could skip orders: an order that changes meanwhile moves the others up.
@@ -274,7 +274,7 @@ def _with_status(response: Response) -> Answer:
 
 
 def _check_status(impossible: frozenset[str], response: Response) -> str:
-    """The status of an order.
+    """The status of an order; raise an error if it makes the operation impossible.
 
     Raises:
         VendorRejected: the status does not allow the next step.
@@ -324,7 +324,7 @@ def _read_refund(ref: Ref, currency: str, response: Response, answer: Answer) ->
 
 
 async def _refund_of(wire: Wire, ref: Ref, mark: str) -> tuple[Response, Answer] | None:
-    """The order's refund with this key; None if there is none."""
+    """The order's refund that was made with this key; None if there is none."""
     request = sdk.Request.get(f"{_order_path(ref)}/refunds", query={"per_page": "100"})
     response = await wire.send(request)
     refunds = sdk.read_answers(response)

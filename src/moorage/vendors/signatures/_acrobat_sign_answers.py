@@ -164,7 +164,7 @@ def read_agreement(ref: Ref, response: Response) -> tuple[Answer, str | None]:
 
 
 def read_list(name: str, response: Response) -> tuple[Answer, ...]:
-    """The members of a list, which must be in the answer."""
+    """The entries of a list, which must be in the answer."""
     answer = sdk.read_answer(response)
     if not isinstance(answer.raw.get(name), list):
         raise sdk.malformed(response, name)
@@ -172,7 +172,7 @@ def read_list(name: str, response: Response) -> tuple[Answer, ...]:
 
 
 def status_of(agreement: Answer, events: Sequence[Answer] = ()) -> EnvelopeStatus:
-    """An agreement's state; for a cancelled one, with the reason in the last event."""
+    """The state of an agreement; if it is cancelled, with the reason in the last event."""
     word = agreement.text("status") or ""
     if word == CANCELLED:
         ends = [ENDS[type_] for event in events if (type_ := event.text("type") or "") in ENDS]
@@ -181,7 +181,7 @@ def status_of(agreement: Answer, events: Sequence[Answer] = ()) -> EnvelopeStatu
 
 
 def members_in(sets: Sequence[Answer]) -> list[tuple[Answer, Answer]]:
-    """An agreement's current members, each with its participant set."""
+    """The people who currently take part in an agreement, each with their participant set."""
     return [
         (group, member)
         for group in sets
@@ -242,7 +242,7 @@ def _signer_state(group: Answer, member: Answer, events: Sequence[Answer]) -> Si
 def envelope_of(
     ref: Ref, agreement: Answer, sets: Sequence[Answer], events: Sequence[Answer]
 ) -> Envelope:
-    """An agreement's state, from its three answers."""
+    """The state of an agreement, from the answers to three requests."""
     events = sorted(events, key=lambda event: event.text("date") or "")
     status = status_of(agreement, events)
     signers = tuple(_signer_state(*pair, events) for pair in members_in(sets))

@@ -1,4 +1,4 @@
-"""Helpers of signature vendors: search marks of envelopes, days and files."""
+"""Helpers of signature vendors: search marks of envelopes, expiry days and files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def sent_once(
     send: Callable[[], Awaitable[SignatureReceipt]],
     look_up: Callable[[], Awaitable[SignatureReceipt | None]],
 ) -> SignatureReceipt:
-    """The receipt of an envelope; after a lost answer it is looked up, not sent again.
+    """Send an envelope and return its receipt; if the answer is lost, look the envelope up.
 
     Args:
         send: sends the envelope under its key.

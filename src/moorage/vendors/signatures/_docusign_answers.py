@@ -83,7 +83,7 @@ REFUSALS: Final = sdk.Refusals(
 
 
 def status_at(answer: Answer, path: str) -> EnvelopeStatus:
-    """An envelope's state, from DocuSign's word at a path in the answer."""
+    """The state of an envelope, from the status text at this path in the answer."""
     return STATUSES.get((answer.text(path) or "").lower(), EnvelopeStatus.UNKNOWN)
 
 
@@ -100,7 +100,7 @@ def read_receipt(ref: MakeRef, response: Response) -> SignatureReceipt:
 
 
 def read_change(ref: Ref, status: EnvelopeStatus | None, response: Response) -> SignatureReceipt:
-    """The receipt of a change of an envelope.
+    """The receipt after an envelope was changed.
 
     DocuSign may state errors of single parts in a successful answer.
     """
@@ -112,7 +112,7 @@ def read_change(ref: Ref, status: EnvelopeStatus | None, response: Response) -> 
 
 
 def read_found(ref: MakeRef, mark: str, response: Response) -> SignatureReceipt | None:
-    """The receipt of the envelope with a mark; None if there is none."""
+    """The receipt of the envelope with this search mark; None if there is none."""
     answer = sdk.read_answer(response)
     entries = [
         *answer.objects("envelopeTransactionStatuses"),

@@ -1,4 +1,4 @@
-"""Requests to DocuSign: envelope definitions, in which numbers are texts."""
+"""Requests to DocuSign: envelope definitions, in which numbers are written as strings."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _person(signer: Signer, request: SignatureRequest) -> dict[str, Any]:
 
 
 def _email(request: SignatureRequest) -> dict[str, Any] | None:
-    """A signer's email in another language, for which DocuSign needs all its texts."""
+    """A signer's email in the requested language, with its subject and text; None without one."""
     if request.language is None:
         return None
     language = _LANGUAGES.get(request.language, request.language.replace("-", "_"))

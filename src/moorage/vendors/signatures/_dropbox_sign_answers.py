@@ -94,7 +94,7 @@ def status_of(request: sdk.Answer) -> EnvelopeStatus:
 
 
 def awaited_signatures(request: sdk.Answer) -> list[sdk.Answer]:
-    """The signatures due now: the unsigned ones that come first in the order."""
+    """The signatures that are due now: those whose turn it is by the signing order."""
     signatures = [
         item for item in request.objects("signatures") if item.text("status_code") == _AWAITING
     ]
@@ -141,7 +141,7 @@ def read_receipt(ref: sdk.MakeRef, response: sdk.Response) -> SignatureReceipt:
 
 
 def read_found(ref: sdk.MakeRef, mark: str, response: sdk.Response) -> SignatureReceipt | None:
-    """The receipt of the request with a mark; None if there is none."""
+    """The receipt of the request with this search mark; None if there is none."""
     answer = sdk.read_answer(response)
     for request in answer.objects("signature_requests"):
         id_ = request.text("signature_request_id")

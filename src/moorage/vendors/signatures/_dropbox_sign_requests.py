@@ -17,7 +17,7 @@ _HEIGHT: Final = 40
 
 
 def request_path(request: SignatureRequest) -> str:
-    """The path for a request: by email or embedded, with or without template.
+    """The URL path for a signature request; it depends on embedding and on templates.
 
     Raises:
         InvalidData: some signers get emails, and others sign inside an application.
@@ -64,7 +64,7 @@ def request_fields(
 
 
 def form_fields(fields: dict[str, Any]) -> list[tuple[str, str]]:
-    """Fields in Dropbox Sign's format for forms with files."""
+    """Convert fields to the format that Dropbox Sign requires in forms with files."""
     return [(name, _as_text(value)) for name, value in fields.items() if value is not None]
 
 

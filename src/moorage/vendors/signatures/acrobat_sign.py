@@ -99,7 +99,7 @@ class AcrobatSign(sdk.ApiVendor):
     )
 
     def settings(self) -> Mapping[str, Any]:
-        """The header with the user."""
+        """The header that names the user for whom the requests are made."""
         return {"headers": {} if self.api_user is None else {"x-api-user": self.api_user}}
 
     async def send(
@@ -126,7 +126,7 @@ class AcrobatSign(sdk.ApiVendor):
         return await sent_once(sending, partial(_look_up, wire, mark))
 
     async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Envelope:
-        """Get an agreement with members and events, by three requests."""
+        """Get an agreement with its participants and events, by three requests."""
         agreement, _ = await _agreement(wire, ref)
         return await _envelope(wire, ref, agreement)
 
@@ -144,7 +144,7 @@ class AcrobatSign(sdk.ApiVendor):
         return SignatureReceipt(ref=ref, status=status, raw=raw)
 
     async def void(self, wire: sdk.Wire, ref: sdk.Ref, reason: str | None, /) -> SignatureReceipt:
-        """Cancel an agreement; one already cancelled by its sender counts as voided."""
+        """Cancel an agreement; one that its sender has already cancelled counts as voided."""
         agreement, version = await _agreement(wire, ref)
         if agreement.text("status") == CANCELLED:
             envelope = await _envelope(wire, ref, agreement)
@@ -228,7 +228,7 @@ async def _envelope(wire: sdk.Wire, ref: sdk.Ref, agreement: sdk.Answer) -> Enve
 
 
 async def _look_up(wire: sdk.Wire, mark: str) -> SignatureReceipt | None:
-    """The receipt of the agreement with a mark, found by reading the listed agreements."""
+    """The receipt of the agreement with a search mark, which is found by reading all agreements."""
     query = {"externalId": mark, "showHiddenAgreements": "true"}
     for id_ in await wire.send(sdk.Request.get("/agreements", query=query), parse=read_ids):
         ref = wire.ref(id_)

@@ -162,7 +162,7 @@ class Docusign(sdk.ApiVendor):
         return await wire.send(request, parse=partial(read_envelope, ref))
 
     async def remind(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str | None) -> SignatureReceipt:
-        """Send the emails again to signers whose turn it is."""
+        """Send the email again to every signer whose turn it is."""
         request = sdk.Request.put(self._path(ref), query={"resend_envelope": "true"}, json={})
         return await wire.send(
             request.evolve(idempotent=False), key=key, parse=partial(read_change, ref, None)

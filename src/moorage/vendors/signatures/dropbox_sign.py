@@ -94,7 +94,7 @@ class DropboxSign(sdk.ApiVendor):
     base_url: str = "https://api.hellosign.com/v3"
 
     def mode(self) -> sdk.Mode | None:
-        """Test mode if the option `test_mode` is set."""
+        """Return test mode if the option `test_mode` is set, otherwise live mode."""
         return sdk.Mode.TEST if self.test_mode else sdk.Mode.LIVE
 
     async def send(
@@ -174,7 +174,7 @@ class DropboxSign(sdk.ApiVendor):
     async def signing_link(
         self, wire: sdk.Wire, ref: sdk.Ref, email: str, return_url: str | None, /
     ) -> SigningLink:
-        """Make an embedded signer's link, which the page opens in a frame."""
+        """Make an embedded signer's link, which your page opens in a frame."""
         if return_url is not None:
             raise sdk.InvalidData(
                 "Dropbox Sign shows the page in a frame, and accepts no return_url.",

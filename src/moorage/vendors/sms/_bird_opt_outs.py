@@ -1,4 +1,4 @@
-"""Opt-outs of a Bird workspace, which are pairs of a number and a sender."""
+"""Opt-outs of a Bird workspace; each one is for one phone number and one sender."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def list_opt_outs(wire: sdk.Wire, after: sdk.Ref | None, /) -> OptOutPage:
 
 
 async def opt_outs_of(wire: sdk.Wire, number: str, /) -> tuple[OptOut, ...]:
-    """The opt-outs of a number, one for each sender."""
+    """The opt-outs of a phone number, one for each sender."""
     return _read(wire, *await _entries(wire, {"destination": number}))
 
 

@@ -36,7 +36,7 @@ def sender_of(message: SmsMessage, usual: str | None, vendor: str) -> str:
 
 
 def international(path: str) -> Callable[[sdk.Answer], str | None]:
-    """A conversion that restores a number's plus; names and short numbers stay unchanged."""
+    """Return a function that adds the missing plus to a phone number; other senders are kept."""
 
     def read(fields: sdk.Answer) -> str | None:
         sender = fields.text(path)
@@ -48,7 +48,7 @@ def international(path: str) -> Callable[[sdk.Answer], str | None]:
 
 
 def as_field(value: Any) -> str:
-    """A value as form field text."""
+    """Return a value as the text of a form field."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -59,7 +59,7 @@ def as_price(amount: object, currency: str | None) -> Price | None:
 
 
 def price(amount: str, currency: str) -> Callable[[sdk.Answer], Price | None]:
-    """A conversion of a price; `currency` is a path, or a currency code in capitals."""
+    """Return a function that reads a price; `currency` is a path, or a code in capitals."""
     if currency.isupper():
         return lambda fields: as_price(fields.value(amount), currency)
     return lambda fields: as_price(fields.value(amount), fields.text(currency))

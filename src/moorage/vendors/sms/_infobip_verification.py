@@ -21,7 +21,7 @@ def _code_status(fields: sdk.Answer) -> VerificationStatus:
 
 
 def pin_status(fields: sdk.Answer) -> VerificationStatus:
-    """The verification's status after a code was entered."""
+    """The verification's status after Infobip checked a code."""
     is_verified = fields.flag("verified")
     if is_verified is None:
         return VerificationStatus.UNKNOWN

@@ -1,4 +1,4 @@
-"""Numbers that have opted out of an Amazon SNS account's messages."""
+"""Phone numbers that have opted out of the messages of an Amazon SNS account."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ANSWERS: Final = {"true": True, "false": False}
 async def _result(
     wire: sdk.Wire, action: str, **fields: str
 ) -> tuple[sdk.XmlElement, sdk.Response]:
-    """Perform a repeatable action, and return its result."""
+    """Call an action of the API that may be repeated, and return its result."""
     request = sdk.Request.post("/", form={"Action": action, "Version": VERSION, **fields})
     response = await wire.send(request.evolve(idempotent=True))
     name = f"{action}Result"
@@ -31,7 +31,7 @@ async def _result(
 
 
 async def list_opt_outs(wire: sdk.Wire, after: sdk.Ref | None, /) -> OptOutPage:
-    """A page of the numbers."""
+    """A page of the phone numbers that opted out."""
     token = {} if after is None else {"nextToken": after.id}
     result, _ = await _result(wire, _LIST, **token)
     lists = result.all("phoneNumbers")
@@ -44,7 +44,7 @@ async def list_opt_outs(wire: sdk.Wire, after: sdk.Ref | None, /) -> OptOutPage:
 
 
 async def opt_outs_of(wire: sdk.Wire, number: str, /) -> tuple[OptOut, ...]:
-    """The opt-out of a number, if there is one."""
+    """The opt-out of a phone number, if there is one."""
     result, response = await _result(wire, _ASK, phoneNumber=number)
     has_opted_out = _ANSWERS.get(result.text("isOptedOut") or "")
     if has_opted_out is None:
@@ -53,5 +53,5 @@ async def opt_outs_of(wire: sdk.Wire, number: str, /) -> tuple[OptOut, ...]:
 
 
 async def opt_in(wire: sdk.Wire, number: str, /) -> None:
-    """Remove the opt-out of a number."""
+    """Remove the opt-out of a phone number."""
     await _result(wire, _OPT_IN, phoneNumber=number)

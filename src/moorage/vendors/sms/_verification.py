@@ -1,4 +1,4 @@
-"""Verification codes of SMS vendors: settings, numbers, and error responses that are results."""
+"""Helpers for SMS verification codes: settings, numbers, and errors that are results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OPEN_STATUSES: Final = frozenset({408, 425})
 
 @attrs.frozen
 class CodeMaskingClassifier:
-    """A classifier that masks the entered code where an error response repeats it.
+    """Masks the code that a user entered in error responses that repeat it.
 
     A code of digits is too short to be masked like a credential. It is masked after the error
     response was read, because an entered code may equal one of the vendor's own error codes.
@@ -35,7 +35,7 @@ class CodeMaskingClassifier:
     classify: Callable[[Request, Response], ConnectorError | None]
 
     def __call__(self, request: Request, response: Response, /) -> ConnectorError | None:
-        """Return the error for a response, without the code; None to judge by status alone."""
+        """Return the error for a response with its code masked; None to use only the status."""
         error = self.classify(request, response)
         match = _CODE.search(request.body) if isinstance(request.body, bytes) else None
         if match is None or sdk.is_success(response.status):
@@ -57,7 +57,7 @@ class CodeMaskingClassifier:
 
 
 def _mask(error: ConnectorError, code: re.Pattern[str], masked_response: Response) -> None:
-    """Mask an entered code in an error's message, but not in the vendor's own error code."""
+    """Mask an entered code in an error's message, but leave the vendor's error code unchanged."""
     error.args = (code.sub(_MASK, error.message),)
     words: str | None = getattr(error, "vendor_message", None)
     fields = {
@@ -70,7 +70,7 @@ def _mask(error: ConnectorError, code: re.Pattern[str], masked_response: Respons
 
 
 def needed_option(value: str | None, name: str, vendor: str, meaning: str) -> str:
-    """An account option that verification codes need.
+    """Return an account option, after checking that it is set, as verification codes need it.
 
     Raises:
         ConfigurationError: the account has no such option.
@@ -85,7 +85,7 @@ def needed_option(value: str | None, name: str, vendor: str, meaning: str) -> st
 
 
 def read_fields(_: MakeRef, response: Response) -> Answer:
-    """The fields of an answer, for an operation with its own conversion."""
+    """The fields of an answer, for an operation that converts them itself."""
     return sdk.read_answer(response)
 
 
@@ -104,7 +104,7 @@ def check_same_number(stated: str | None, to: str, vendor: str) -> None:
 
 
 def refused(ref: sdk.Ref, refusal: sdk.VendorRejected, status: VerificationStatus) -> Verification:
-    """The verification's state after a refused check."""
+    """The verification's state after the vendor refused to check a code."""
     raw = None if refusal.response is None else sdk.error_answer(refusal.response).raw
     code = refusal.vendor_code or (None if refusal.status is None else str(refusal.status))
     return Verification(ref=ref, status=status, vendor_status=code, raw=raw)

@@ -140,7 +140,7 @@ def message_form(vendor: AmazonSns, message: SmsMessage) -> dict[str, str]:
 
 
 def read_receipt(wire: sdk.Wire, response: sdk.Response) -> SmsReceipt:
-    """Parse the receipt of an accepted message: its id alone."""
+    """Parse the receipt of an accepted message, which contains only an id."""
     root = _read_xml(response)
     result = None if root is None else next(root.all("PublishResult"), None)
     id_ = None if result is None else result.text("MessageId")

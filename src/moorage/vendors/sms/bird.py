@@ -232,7 +232,7 @@ class Bird(sdk.ApiVendor):
     async def check_verification(
         self, wire: sdk.Wire, ref: sdk.Ref, code: sdk.Secret, /, *, to: str
     ) -> Verification:
-        """Check the number's last code; if `ref` is an older verification, it has ended."""
+        """Check the code last sent to a number; an older verification has ended."""
         try:
             fields = await self.post_check(wire, to, code=code)
         except sdk.VendorRejected as refusal:

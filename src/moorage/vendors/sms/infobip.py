@@ -141,7 +141,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
 
 
 def _status(path: str) -> Callable[[sdk.Answer], SmsStatus]:
-    """A conversion of a status, by its name or else its group."""
+    """Return a function that reads a status from its name, or else from its group."""
 
     def read(fields: sdk.Answer) -> SmsStatus:
         status = fields.object(path)
@@ -291,7 +291,7 @@ class Infobip(sdk.ApiVendor):
     )
 
     async def send(self, wire: sdk.Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
-        """Send a message, or schedule it under its own id."""
+        """Send a message, or schedule it with an id that moorage chooses."""
         id_ = None if message.send_at is None else _own_id(wire, key)
         receipt: SmsReceipt = await self.post_message(
             wire, message_body(self, message, id_), key=key
@@ -300,7 +300,7 @@ class Infobip(sdk.ApiVendor):
         return attrs.evolve(receipt, status=SmsStatus.SCHEDULED) if is_scheduled else receipt
 
     async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> SmsReceipt:
-        """Read a message's log; a scheduled message has none yet, so read its bulk."""
+        """Read a message's log; for a scheduled message, which has no log yet, read its bulk."""
         receipt: SmsReceipt | None = await self.get_log(wire, ref)
         if receipt is not None and receipt.ref.id != ref.id:
             raise sdk.VendorFailed(

@@ -234,7 +234,7 @@ class Plivo(sdk.ApiVendor):
     async def check_verification(
         self, wire: sdk.Wire, ref: sdk.Ref, code: sdk.Secret, /, *, to: str
     ) -> Verification:
-        """Check a code, after reading the session's number and state."""
+        """Check a code, after getting the phone number and state of the verification."""
         session = await self.get_session(wire, ref)
         check_same_number(session.text("recipient"), to, "Plivo")
         word = session.text("status")

@@ -94,7 +94,7 @@ def _look_up_query(_vendor: Twilio, _number: str, country: str | None) -> dict[s
 
 
 def _auth(vendor: Twilio, secret: sdk.Secret) -> sdk.Credentials:
-    """Basic authentication with the account or one of its API keys."""
+    """Basic authentication; the user name is the API key's id if there is one, or the account's."""
     return sdk.Credentials.basic(vendor.api_key or vendor.account_sid, secret)
 
 

@@ -57,7 +57,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
 
 
 def _failure_details(request: sdk.Request, response: sdk.Response) -> tuple[str | None, str | None]:
-    """The code and text of a failure; without a body, the code is in a header."""
+    """The code and text of a failure; if the answer has no body, the code from its header."""
     code = response.header("x-ms-error-code")
     if code is None and request.method == "HEAD" and response.status == 404:
         code = "BlobNotFound"
@@ -116,7 +116,7 @@ _DELEGATION_FIELDS: Final = {
 
 @attrs.frozen
 class DelegationKey:
-    """A user delegation key, which Azure issues to a client of Entra ID.
+    """A key for signing on a user's behalf, which Azure issues to a client of Entra ID.
 
     Attributes:
         key: the key in base64.
@@ -181,7 +181,7 @@ def info(wire: sdk.Wire, key: str, headers: sdk.Headers, **overrides: Any) -> Ob
 def put(
     wire: sdk.Wire, key: str, response: sdk.Response, stored: sdk.Headers, **overrides: Any
 ) -> ObjectInfo:
-    """The properties of a blob just stored with these options."""
+    """The properties of a blob that was just stored with these options."""
     return info(
         wire,
         key,
@@ -198,7 +198,7 @@ def put(
 
 
 def _checksums(headers: sdk.Headers) -> tuple[Checksum, ...]:
-    """The whole blob's checksum; for a range, the answer may state the range's checksum."""
+    """The checksum of the whole blob; if a range was requested, an answer may state another one."""
     is_partial = "content-range" in headers
     md5 = headers.get("x-ms-blob-content-md5") or (
         None if is_partial else headers.get("content-md5")
@@ -216,7 +216,7 @@ def _metadata(headers: sdk.Headers) -> dict[str, str]:
 
 
 def _child_text(name: str) -> str:
-    """The original name of metadata that was renamed to a valid C# identifier."""
+    """The original name of a metadata entry; Azure allows only names that are C# identifiers."""
     return name.removeprefix("_").replace("_", "-")
 
 
@@ -260,7 +260,7 @@ def _listed_object(wire: sdk.Wire, key: str, element: sdk.XmlElement) -> ObjectI
 
 
 def _name(element: sdk.XmlElement) -> str | None:
-    """A blob's name, decoded where XML could not contain it."""
+    """The name of a blob, decoded if it contains characters that XML does not allow."""
     name = next(element.all("Name"), None)
     if name is None or not name.content:
         return None

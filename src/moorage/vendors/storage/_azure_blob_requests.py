@@ -84,7 +84,7 @@ class ContainerUrls:
 
 
 def metadata(table: Mapping[str, str]) -> Fields:
-    """Metadata as headers named by valid C# identifiers, with dashes as underscores."""
+    """Metadata as headers whose names are valid C# identifiers; dashes become underscores."""
     return {f"{META}{_quoted_name(name)}": _value(text) for name, text in table.items()}
 
 
@@ -181,7 +181,7 @@ def copy(source: str, path: str, options: PutOptions | None) -> Request:
 
 
 def restated_headers(path: str, copied: ObjectInfo, options: PutOptions) -> list[Request]:
-    """The headers that restate properties for a copy."""
+    """The headers that repeat a blob's properties in a request for a copy."""
     if_match_headers = without_empty({"If-Match": copied.etag and quoted_etag(copied.etag)})
     md5 = next((checksum.base64 for checksum in copied.checksums), None)
     # Properties that are not stated here are removed, but the checksum must stay.
@@ -199,7 +199,7 @@ def restated_headers(path: str, copied: ObjectInfo, options: PutOptions) -> list
 
 
 def delegation(now: datetime, until: datetime) -> Request:
-    """The request for a user delegation key; a repeat returns the same key."""
+    """The request for a user delegation key; if it is repeated, Azure returns the same key."""
     # It is valid from before now, in case our clock is ahead, and for a week at most.
     key_start = max(now - _CLOCK_TOLERANCE, until - _LONGEST_KEY_LIFETIME)
     times = xml_element("Start", moment(key_start)) + xml_element("Expiry", moment(until))
@@ -230,7 +230,7 @@ def blocks(path: str) -> Request:
 
 
 def commit(path: str, names: Sequence[str], options: PutOptions, stored_fields: Fields) -> Request:
-    """The request that commits blocks as a blob; a repeat finds them committed."""
+    """The request that makes a blob of uploaded blocks; a repeat finds them committed already."""
     block_list = "".join(xml_element("Latest", name) for name in names)
     body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{block_list}</BlockList>'.encode()
     checksum = options.checksum

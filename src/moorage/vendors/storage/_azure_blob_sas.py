@@ -20,7 +20,7 @@ _PERMISSIONS: Final = {"GET": "r", "HEAD": "r", "PUT": "w", "DELETE": "d"}
 
 @attrs.frozen(kw_only=True)
 class Grant:
-    """The permissions of a signed URL.
+    """The permissions that a signed URL grants.
 
     Attributes:
         url: URL of the blob.
@@ -47,7 +47,7 @@ class Grant:
         return headers
 
     def signed(self, leading: tuple[str, ...], sign: Callable[[str], str], **more: str) -> str:
-        """The URL with its signature.
+        """Return the URL with its signature.
 
         Args:
             leading: lines that identify the signer, which follow the resource.
@@ -94,5 +94,5 @@ class Grant:
 
 
 def moment(time: datetime) -> str:
-    """A time in Azure's format."""
+    """Return a time in Azure's format."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

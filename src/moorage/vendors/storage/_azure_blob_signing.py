@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 async def signed(wire: sdk.Wire, account: str, grant: Grant) -> str:
-    """The signed URL.
+    """Return the signed URL for a permission.
 
     Raises:
         ConfigurationError: the credentials are neither a key of an account nor a token.
@@ -36,7 +36,7 @@ async def signed(wire: sdk.Wire, account: str, grant: Grant) -> str:
 
 
 async def _delegated_url(wire: sdk.Wire, account: str, grant: Grant) -> str:
-    """The URL signed with a delegation key from Azure."""
+    """Return a URL that is signed with a delegation key from Azure."""
     key = delegation_key(await wire.send(delegation(wire.now(), grant.until)))
     signing = sdk.AzureSharedKey(account=account)
     return grant.signed(

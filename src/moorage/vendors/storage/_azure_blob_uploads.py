@@ -29,7 +29,7 @@ _TAG: Final = re.compile(r"[0-9a-f]{20}")
 
 @attrs.frozen
 class BlockUpload:
-    """An upload's state, kept in its reference because Azure does not store it.
+    """The state of an upload, stored in its reference because Azure does not store it.
 
     Attributes:
         tag: text in the names of this upload's blocks.
@@ -46,7 +46,7 @@ class BlockUpload:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse the text made by `id`.
+        """Parse the text that the method `id` makes.
 
         Raises:
             InvalidData: the text is malformed.
@@ -69,7 +69,7 @@ class BlockUpload:
         return f"{self.tag}.{urlsafe_b64encode(encode_json(self.kept)).decode()}"
 
     def block(self, number: int, md5: str) -> str:
-        """A block's name; all names have the same length, as Azure requires."""
+        """The name of a block; all names are equally long, as Azure requires."""
         return b64encode(f"{md5}.{number:05}.{self.tag}".encode()).decode()
 
     def blocks(self, parts: Iterable[Part]) -> list[str]:
@@ -77,7 +77,7 @@ class BlockUpload:
         return [self.block(part.number, part.etag) for part in parts]
 
     def part(self, block: str, size: int) -> Part | None:
-        """The part that a block's name identifies; None if it is of another upload."""
+        """The part whose block has this name; None if the block belongs to another upload."""
         match = _NAME.fullmatch(_plain_url(block))
         if match is None or match[3] != self.tag:
             return None
@@ -85,7 +85,7 @@ class BlockUpload:
 
 
 def part(number: int, size: int, checksum: Checksum) -> Part:
-    """An upload's part that Azure has stored."""
+    """A part of an upload, as stored by Azure."""
     return Part(number=number, size=size, etag=checksum.value, checksum=checksum)
 
 

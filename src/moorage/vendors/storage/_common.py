@@ -32,12 +32,12 @@ gzip is accepted.
 
 
 def without_empty(fields: Mapping[str, str | None]) -> Fields:
-    """The fields that have a value."""
+    """The fields that have a value, without the empty ones."""
     return {name: value for name, value in fields.items() if value}
 
 
 def put_if(options: PutOptions) -> Fields:
-    """An upload's conditions as headers."""
+    """The headers for the conditions of an upload."""
     return without_empty(
         {
             "If-Match": options.if_match and quoted_etag(options.if_match),
@@ -47,7 +47,7 @@ def put_if(options: PutOptions) -> Fields:
 
 
 def get_if(options: GetOptions) -> Fields:
-    """A download's conditions as headers."""
+    """The headers for the conditions of a download."""
     modified_since, unmodified_since = options.if_modified_since, options.if_unmodified_since
     return without_empty(
         {
@@ -66,7 +66,7 @@ def get_if(options: GetOptions) -> Fields:
 def with_vendor_options(
     fields: Fields, vendor: str, extra: Mapping[str, Mapping[str, Any]]
 ) -> Fields:
-    """Headers with the vendor's own options, which override the others."""
+    """Headers to which the vendor's own options are added; these override equal names."""
     for name, value in sdk.extra_for(vendor, extra).items():
         if not isinstance(value, str):
             raise sdk.InvalidData(
@@ -80,13 +80,13 @@ def with_vendor_options(
 
 
 def header_text(text: str) -> str:
-    """Metadata as header values; non-ASCII or encoded-looking text is encoded by RFC 2047."""
+    """Metadata as header values; text that is not ASCII or looks encoded is encoded by RFC 2047."""
     is_plain = text.isascii() and _ENCODED.fullmatch(text) is None
     return text if is_plain else encoded_word(text)
 
 
 def encoded_word(text: str) -> str:
-    """Metadata encoded by RFC 2047 in any case."""
+    """Encode a metadata text by RFC 2047, even if it is plain ASCII."""
     return f"=?UTF-8?B?{b64encode(text.encode()).decode()}?="
 
 
@@ -110,12 +110,12 @@ def bare_etag(text: str | None) -> str | None:
 
 
 def byte_count(text: str | None) -> int | None:
-    """A number of bytes."""
+    """Return a number of bytes from a text."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def stored_encoding(text: str | None) -> str | None:
-    """An object's stored encoding, without the transfer encoding that some vendors include."""
+    """An object's content encoding, without a transfer encoding that some vendors add to it."""
     names = [name.strip() for name in (text or "").split(",")]
     return ", ".join(name for name in names if name not in {"", "aws-chunked", "identity"}) or None
 
@@ -141,7 +141,7 @@ def root(response: sdk.Response, *names: str) -> sdk.XmlElement:
 
 
 def identified(info: ObjectInfo, response: sdk.Response) -> ObjectInfo:
-    """An object's properties; every vendor's answer contains an ETag.
+    """Return an object's properties, after checking that they contain an ETag.
 
     Raises:
         VendorFailed: there is no ETag, as in the page of a proxy or a captive portal.
@@ -167,7 +167,7 @@ def opened(
     *,
     etag_is_certain: bool = True,
 ) -> OpenedObject:
-    """An object whose headers have arrived.
+    """Return an object whose headers have arrived and whose body can be read.
 
     Args:
         arriving: the answer.
@@ -206,7 +206,7 @@ def opened(
 
 
 def content_range(headers: sdk.Headers) -> tuple[int, int, int | None] | None:
-    """The first byte, length and total size in a content range."""
+    """The first byte, the length and the total size that a Content-Range header states."""
     match = _RANGE.fullmatch(headers.get("content-range", ""))
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""Download conditions, checked here for vendors that do not support them."""
+"""Conditions of downloads, which moorage checks itself if a vendor does not support them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def is_wanted(stored: ObjectInfo, options: GetOptions) -> bool:
 
 
 class EmptyAnswer:
-    """An empty answer."""
+    """A vendor's answer without a body."""
 
     status = 304
     headers = Headers()

@@ -114,7 +114,7 @@ class FilesVendor(Vendor):
     async def complete(
         self, wire: Wire, upload: Upload, parts: Sequence[Part], options: PutOptions, /
     ) -> ObjectInfo:
-        """Make a file from the parts."""
+        """Make a file from its stored parts."""
         part_etags = [(part.number, part.etag) for part in parts]
         conditions = _conditions(options)
         return info(
@@ -134,7 +134,7 @@ class FilesVendor(Vendor):
 
 
 class _FileReader:
-    """A file's bytes, read on demand."""
+    """Reads the bytes of a file when they are needed."""
 
     status = 200
     headers = Headers()

@@ -48,7 +48,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
 
 
 def _error_class(request: sdk.Request, response: sdk.Response) -> type[sdk.ConnectorError]:
-    """The error for a reason, or else for a status."""
+    """The class of error for Google's reason, or else for the status."""
     reason, status = _reason(response), response.status
     if reason in _RETRYABLE_REASONS or status == 429:
         return sdk.RateLimitExceeded
@@ -137,7 +137,7 @@ def _checksums(*, crc32c: str | None, md5: str | None) -> tuple[Checksum, ...]:
 
 
 def opened(wire: sdk.Wire, key: str, headers: sdk.Headers) -> ObjectInfo:
-    """The properties of a downloaded object, from the headers.
+    """The properties of a downloaded object, from the answer's headers.
 
     They state less than the object's resource: headers such as the content type may describe the
     answer instead of the stored object.
@@ -194,7 +194,7 @@ def session(response: sdk.Response) -> str:
 
 
 def stored_size(response: sdk.Response) -> int | None:
-    """The number of stored bytes; None if the answer is the completed object.
+    """The number of bytes that Google has stored; None if the object is complete.
 
     Raises:
         VendorFailed: the answer states the number in an unknown format.

@@ -40,7 +40,7 @@ def _uploads(bucket: str) -> str:
 
 
 def generation(etag: str | None, field: str) -> str | None:
-    """The object generation in an ETag returned by moorage.
+    """The generation of an object, from an ETag that moorage returned.
 
     Raises:
         InvalidData: the ETag is not a generation, and Google would misinterpret it.
@@ -61,7 +61,7 @@ def _precondition(options: PutOptions) -> str | None:
 
 
 def _upload_parameters(options: PutOptions) -> Query:
-    """An upload's query parameters: visibility, key and conditions."""
+    """An upload's query parameters: visibility, object key and conditions."""
     return {
         "predefinedAcl": options.visibility and _ACLS[options.visibility],
         "kmsKeyName": options.encryption,
@@ -85,7 +85,7 @@ def _resource(options: PutOptions, **more: str) -> dict[str, Any]:
 
 
 def put(bucket: str, key: str, data: bytes, options: PutOptions, boundary: str) -> Request:
-    """The request that stores an object; Google checks the stated MD5."""
+    """The request that stores an object; Google checks the MD5 that is stated in it."""
     md5 = Checksum.of(ChecksumAlgorithm.MD5, data).base64
     resource = encode_json(_resource(options, name=key, md5Hash=md5))
     kind = options.content_type or "application/octet-stream"

@@ -18,7 +18,7 @@ _IN_A_ROW: Final = 3
 
 
 class Chunks:
-    """An upload's source in chunks, sized as Google requires.
+    """An upload's data in chunks of the sizes that Google requires.
 
     Args:
         pieces: source of the bytes.
@@ -54,7 +54,7 @@ class Chunks:
 
 
 class Session:
-    """An upload's progress; after a lost answer, it is read from Google.
+    """An upload's progress; if an answer is lost, the progress is requested from Google.
 
     Args:
         wire: sends the requests.
@@ -93,7 +93,7 @@ class Session:
             await self._pause_before_retry(idle_count)
 
     async def _try_request(self, request: sdk.Request) -> Exception | None:
-        """Send a chunk; after an interruption, read the progress and return the error."""
+        """Send a chunk; if this is interrupted, get the progress and return the error."""
         try:
             await self._send(request)
         except (sdk.ConnectionFailed, sdk.RateLimitExceeded, sdk.VendorFailed) as error:
@@ -106,7 +106,7 @@ class Session:
         return cut
 
     async def _pause_before_retry(self, idle: int) -> None:
-        """Pause before a retry, except the first, because Google has just answered."""
+        """Pause before a retry, except the first, which follows an answer of Google's at once."""
         if self.object is None and idle > 1:
             await self._wire.sleep(2.0 ** (idle - 2))
 

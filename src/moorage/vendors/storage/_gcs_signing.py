@@ -96,13 +96,13 @@ def signer_of(credentials: sdk.Secret) -> Signer:
 
 
 def signed_headers(options: UrlOptions) -> dict[str, str]:
-    """The headers that a request with a signed URL must send."""
+    """The headers that must be sent in a request with a signed URL."""
     content_type = options.content_type if options.method == "PUT" else None
     return {} if content_type is None else {"Content-Type": content_type}
 
 
 def _response_parameters(options: UrlOptions) -> dict[str, str]:
-    """The query parameters by which a signed URL sets answer headers."""
+    """The query parameters of a signed URL that set headers of the answer."""
     if options.method not in {"GET", "HEAD"}:
         return {}
     response_headers = {

@@ -47,7 +47,7 @@ _BUCKET: Final = frozenset({"NoSuchBucket", "InvalidBucketName"})
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer's body, which may be a failure despite status 200."""
+    """Return the error in an answer's body; the body may report a failure despite status 200."""
     if sdk.is_success(response.status) and b"<Error>" not in response.body[:1_000]:
         return None
     code, words, region = _failure_details(request, response)
@@ -67,7 +67,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
 
 
 def _replaces(request: sdk.Request) -> bool:
-    """True if a request replaces the object with this ETag, and is not a copy."""
+    """True if a request replaces an object only if it has this ETag, and is not a copy."""
     headers = request.headers
     is_reading = request.method in {"GET", "HEAD"}
     return "if-match" in headers and "x-amz-copy-source" not in headers and not is_reading
@@ -76,7 +76,7 @@ def _replaces(request: sdk.Request) -> bool:
 def _failure_details(
     request: sdk.Request, response: sdk.Response
 ) -> tuple[str | None, str | None, str | None]:
-    """A failure's code, text and region; an answer to HEAD has only a status."""
+    """The code, text and region of a failure; an answer to HEAD has only a status."""
     try:
         error = sdk.read_xml(response.body)
     except sdk.NotXmlError:

@@ -53,7 +53,7 @@ def object_headers(options: PutOptions) -> Fields:
 
 
 def proof(data: bytes, algorithm: ChecksumAlgorithm | None) -> tuple[Checksum | None, Fields]:
-    """A body's checksum, and the headers that state it."""
+    """Return a checksum of a request's body, and the headers that state the checksum."""
     sha = Checksum.of(ChecksumAlgorithm.SHA256, data)
     fields = {"x-amz-content-sha256": sha.value}
     if algorithm is None:
@@ -77,7 +77,7 @@ def get(key: str, options: GetOptions) -> Request:
 
 
 def shared(key: str, options: UrlOptions) -> Request:
-    """The request that a signed URL permits."""
+    """The request that a signed URL allows others to send."""
     gives = options.method in {"PUT", "DELETE"}
     headers = without_empty(
         {"Content-Type": options.content_type if options.method == "PUT" else None}

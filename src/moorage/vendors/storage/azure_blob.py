@@ -117,7 +117,7 @@ class AzureBlob(sdk.Vendor):
     authority: str = attrs.field(default=_AUTHORITY, converter=_plain_url)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an incomplete client, or a key together with a client."""
+        """Refuse an incomplete OAuth client, or an account key together with a client."""
         client = self.directory, self.client_id, self.client_secret
         if any(client) and not all(client):
             raise sdk.ConfigurationError(
@@ -133,7 +133,7 @@ class AzureBlob(sdk.Vendor):
             )
 
     def ping(self) -> sdk.Request:
-        """Request the name of one blob, to check the account."""
+        """Request the name of one blob, to check that the account works."""
         return requests.listed(self._urls.path, "", delimiter=None, cursor=None, limit=1)
 
     def services(self) -> Mapping[str, sdk.Service]:
@@ -196,7 +196,7 @@ class AzureBlob(sdk.Vendor):
     async def _stored_if_equal(
         self, wire: sdk.Wire, key: str, error: sdk.VendorRejected, checksum: Checksum
     ) -> ObjectInfo:
-        """The stored blob if it has the same bytes; otherwise raise the vendor's error."""
+        """The stored blob if its bytes equal the new ones; otherwise raise the vendor's error."""
         try:
             stored_info = await self.head(wire, key, version=None)
         except sdk.VendorRejected:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _as_secrets(values: Any) -> Any:
-    """Return a table's values as secrets; other values unchanged, to be refused later."""
+    """Return the table with its values as secrets; a value of another type is refused later."""
     return {name: as_secret(values[name]) for name in values} if is_object(values) else values
 
 
@@ -47,5 +47,5 @@ class Fsspec(FilesVendor):
     secrets: dict[str, Secret] = attrs.field(factory=no_options, converter=_as_secrets)
 
     def services(self) -> Mapping[str, Service]:
-        """The service that protects the folder, with time to join many parts."""
+        """The service that protects access to the folder; it has time to join many parts."""
         return {"": Service("fsspec", timeout=600.0, attempt_timeout=300.0)}

@@ -55,7 +55,7 @@ def _is_bucket(_: object, __: object, value: Any) -> None:
 
 
 def _is_of_google(endpoint: str) -> bool:
-    """True for Google itself, which states a download's generation, unlike emulators."""
+    """True for Google's own servers, which state a download's generation; emulators do not."""
     host = urlsplit(endpoint).hostname or ""
     return host == "googleapis.com" or host.endswith(".googleapis.com")
 
@@ -88,7 +88,7 @@ class Gcs(sdk.GoogleVendor):
     endpoint: str = attrs.field(default=_GOOGLE, converter=sdk.validate_base_url)
 
     def settings(self) -> Mapping[str, Any]:
-        """Timeouts for large objects, and the secret ids of uploads."""
+        """The timeouts for large objects, and the hiding of upload ids, which are secret."""
         return {"timeout": 120.0, "attempt_timeout": 60.0, "redaction": _SESSIONS}
 
     # --- objects -----------------------------------------------------------
@@ -108,7 +108,7 @@ class Gcs(sdk.GoogleVendor):
         return answers.stored(wire, response, key)
 
     async def open(self, wire: sdk.Wire, key: str, options: GetOptions, /) -> OpenedObject:
-        """Download an object or a range; conditions that Google lacks are checked before."""
+        """Download an object or a range; moorage checks conditions that Google does not support."""
         conditions = (options.if_modified_since, options.if_unmodified_since)
         if any(conditions) or options.if_none_match == "*":
             stored_info = await self.head(wire, key, version=options.version)
@@ -270,7 +270,7 @@ class Gcs(sdk.GoogleVendor):
     async def _stored_if_equal(
         self, wire: sdk.Wire, key: str, data: bytes, error: sdk.VendorRejected
     ) -> ObjectInfo:
-        """The stored object if it has the same bytes; otherwise raise the vendor's error."""
+        """The stored object if its bytes equal the new ones; otherwise raise the vendor's error."""
         try:
             existing_object = await self.head(wire, key, version=None)
         except sdk.VendorRejected:

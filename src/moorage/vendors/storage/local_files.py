@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def _text(value: Any) -> Any:
-    """Return a path as text; other values unchanged, to be refused later."""
+    """Return a path as text; a value of another type is unchanged and refused later."""
     return str(value) if isinstance(value, PurePath) else value
 
 
@@ -61,7 +61,7 @@ class LocalFiles(FilesVendor):
     )
 
     def services(self) -> Mapping[str, sdk.Service]:
-        """The service that protects the folder, with time to join many parts."""
+        """The service that protects access to the folder; it has time to join many parts."""
         return {"": sdk.Service("local_files", timeout=600.0)}
 
     # --- URLs --------------------------------------------------------------

@@ -74,7 +74,7 @@ def _is_supported_algorithm(_: object, __: object, value: Any) -> None:
 
 
 def _usual_style(vendor: S3) -> bool:
-    """True if URLs have the bucket in their path, for hosts without a matching certificate."""
+    """True if the URL's path must contain the bucket: with an endpoint or a dot in its name."""
     return vendor.endpoint is not None or "." in str(vendor.bucket)
 
 
@@ -145,7 +145,7 @@ class S3(Vendor):
         return urlunsplit(parts._replace(netloc=f"{self.bucket}.{parts.netloc}"))
 
     def ping(self) -> Request:
-        """Request the name of one object, to check the account."""
+        """Request the name of one object, to check that the account works."""
         return Request.get("/", query={"list-type": "2", "max-keys": "1"})
 
     def services(self) -> Mapping[str, Service]:
@@ -372,7 +372,7 @@ class S3(Vendor):
         checksum: Checksum | None = None,
         parts: Sequence[Part] = (),
     ) -> ObjectInfo:
-        """The stored object if it has the same bytes; otherwise raise the vendor's error."""
+        """The stored object if its bytes equal the new ones; otherwise raise the vendor's error."""
         try:
             stored_info = await self.head(wire, key, version=None)
         except VendorRejected:
@@ -385,7 +385,7 @@ class S3(Vendor):
 
 
 def _combined_etag(parts: Sequence[Part]) -> str | None:
-    """The ETag of an object made from these parts, where ETags are MD5 sums."""
+    """The ETag of an object made from these parts, for vendors whose ETags are MD5 sums."""
     try:
         digests = b"".join(bytes.fromhex(part.etag) for part in parts)
     except ValueError:

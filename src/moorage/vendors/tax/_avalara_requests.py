@@ -1,4 +1,4 @@
-"""AvaTax transactions: fields of sales and credit notes, and documents created once."""
+"""AvaTax transactions: fields of invoices and credit notes, and their creation once per code."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _common_fields(company: str, sale: TaxableSale) -> dict[str, Any]:
 
 
 def _line_fields(sale: TaxableSale) -> list[dict[str, Any]]:
-    """Each line's number, quantity, amount and tax code, as stated in the sale."""
+    """The fields of each line: number, quantity, amount and tax code, as in the sale."""
     lines: list[dict[str, Any]] = []
     for line in sale.lines:
         if line.id == SHIPPING:
@@ -114,7 +114,7 @@ def _line_fields(sale: TaxableSale) -> list[dict[str, Any]]:
 
 
 def order_body(company: str, sale: TaxableSale) -> dict[str, Any]:
-    """Return the fields of a request that only calculates, which AvaTax does not store."""
+    """Return the fields of a request that only calculates tax and that AvaTax does not store."""
     included = {"taxIncluded": True} if sale.inclusive else {}
     body = {
         "type": ORDER,
@@ -202,7 +202,7 @@ def return_body(
 def _reversed_parts(
     rows: Mapping[str, sdk.Answer], ref: sdk.Ref, reversal: TaxReversal
 ) -> dict[str, tuple[sdk.Money, sdk.Money]]:
-    """The net amount and tax of each reversed part, by line number."""
+    """The net amount and tax of each line part to be reversed, by line number."""
     parts = dict(reversal.lines)
     if reversal.shipping is not None:
         parts[SHIPPING] = reversal.shipping
@@ -217,7 +217,7 @@ def _reversed_parts(
 
 
 def _places(invoice: sdk.Answer) -> dict[str, dict[str, str]]:
-    """An invoice's addresses, in the form of a request."""
+    """The addresses of an invoice in the format of a request."""
     addresses = {item.text("id"): item for item in invoice.objects("addresses")}
     names = {"shipFrom": "originAddressId", "shipTo": "destinationAddressId"}
     return {
@@ -257,7 +257,7 @@ def _is_taken(refusal: sdk.VendorRejected) -> bool:
 
 
 def _is_same(response: sdk.Response, body: Mapping[str, Any]) -> bool:
-    """True if a final document has the same day, amounts and taxes as a request."""
+    """True if a final document has the date, amounts and taxes that a request asks for."""
     document = sdk.read_answer(response)
     currency = body["currencyCode"]
     lines = {

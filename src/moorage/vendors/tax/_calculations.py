@@ -23,7 +23,7 @@ def street_of(address: Address) -> str | None:
 
 
 def exact_number(amount: sdk.Money | Decimal) -> int | float:
-    """An amount in major units, as an exact JSON number.
+    """Return an amount in major units, as a JSON number without rounding.
 
     Raises:
         InvalidData: the amount has more digits than such a number can have.
@@ -43,7 +43,7 @@ def exact_number(amount: sdk.Money | Decimal) -> int | float:
 
 
 def check_decimals(vendor: str, currency: str) -> None:
-    """Refuse a currency that a vendor would round to other decimals.
+    """Refuse a currency whose amounts a vendor would round to other decimals than usual.
 
     Raises:
         InvalidData: the currency does not have two decimals.
@@ -57,7 +57,7 @@ def check_decimals(vendor: str, currency: str) -> None:
 
 
 def currency_at(ref: sdk.Ref, reversal: TaxReversal) -> str:
-    """A recorded sale's currency, which its reversal must use.
+    """The currency of a recorded sale; a reversal must have the same one.
 
     Raises:
         InvalidData: the reference does not name a recorded sale, or a part is in another currency.
@@ -79,7 +79,7 @@ def currency_at(ref: sdk.Ref, reversal: TaxReversal) -> str:
 
 
 def unknown_line(id_: str) -> sdk.InvalidData:
-    """The error for reversing a line that the recorded sale lacks."""
+    """The error for the reversal of a line that is not in the recorded sale."""
     return sdk.InvalidData(
         f"The recorded sale has no line {id_[:80]!r}.",
         field="lines",

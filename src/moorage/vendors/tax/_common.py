@@ -26,7 +26,7 @@ def as_lines(parts: Iterable[str | None]) -> str | None:
 
 
 def check_answered(response: sdk.Response, requested: str, answered: str | None, name: str) -> None:
-    """Refuse an answer about a number other than the requested one.
+    """Refuse an answer that is about a VAT number other than the requested one.
 
     Args:
         response: the answer.
@@ -42,7 +42,7 @@ def check_answered(response: sdk.Response, requested: str, answered: str | None,
 
 
 def check_requester(requester: VatNumber | None, register: TaxCapability, remedy: str) -> None:
-    """Refuse a requester of another register, because this register gives no proof to them."""
+    """Refuse a requester from another register, as this register gives them no proof of a check."""
     if requester is not None and requester.needs is not register:
         raise sdk.InvalidData(
             f"A requester whose VAT number begins with {requester.prefix} gets no proof from this"

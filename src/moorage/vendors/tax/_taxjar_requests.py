@@ -33,7 +33,7 @@ _EXEMPTIONS: Final = {
 
 
 class Records(NamedTuple):
-    """A kind of record, with its path and its name in answers."""
+    """A type of record at TaxJar (orders or refunds), with its path and its name in answers."""
 
     path: str
     name: str
@@ -61,7 +61,7 @@ def _place_of(direction: str, address: Address | None) -> dict[str, Any]:
 
 
 def _line_fields(line: TaxLine) -> dict[str, Any]:
-    """A line's fields: a unit price, and a discount if the total does not divide evenly."""
+    """A line's fields: a unit price, and a discount if the total is not divisible evenly."""
     quantity, minor = line.quantity, line.amount.minor
     price = -(-minor // quantity)
     currency = line.amount.currency
@@ -75,7 +75,7 @@ def _line_fields(line: TaxLine) -> dict[str, Any]:
 
 
 def sale_body(sale: TaxableSale) -> dict[str, Any]:
-    """The fields common to a sale's calculation and order."""
+    """The fields that a calculation and a recorded order of a sale have in common."""
     body = {
         **_place_of("from", sale.ship_from),
         **_place_of("to", sale.ship_to),
@@ -146,7 +146,7 @@ async def create(
 async def _taken(
     wire: sdk.Wire, records: Records, body: Mapping[str, Any], refusal: sdk.VendorRejected
 ) -> sdk.Response:
-    """The existing record with the id, if it has the same content; otherwise raise the error."""
+    """The existing record with this id if its content is the same; otherwise raise the error."""
     is_taken = _TAKEN_WORDS in (refusal.vendor_message or "").lower()
     if refusal.status != _TAKEN_STATUS or not is_taken:
         raise refusal
@@ -157,7 +157,7 @@ async def _taken(
 
 
 def _is_same(record: sdk.Answer, body: Mapping[str, Any]) -> bool:
-    """True if a record has a request's amounts, day and lines, ignoring signs."""
+    """True if a record has the amounts, date and lines of a request, ignoring signs."""
     day = (record.text("transaction_date") or "")[:10].replace("/", "-")
     original = body.get("transaction_reference_id")
     return (

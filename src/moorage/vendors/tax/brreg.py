@@ -59,7 +59,7 @@ class Brreg(sdk.HttpVendor):
         requester: VatNumber | None,  # noqa: ARG002 - no capability of the register allows one
         trader: Trader | None,  # noqa: ARG002 - no capability of the register allows one
     ) -> VatCheck:
-        """Ask the register whether an entity is registered for VAT."""
+        """Ask the register whether an organisation is registered for VAT."""
         id_ = number.number.removesuffix("MVA")
         try:
             response = await wire.send(sdk.Request.get(f"/enheter/{id_}"))
@@ -86,7 +86,7 @@ class Brreg(sdk.HttpVendor):
 
 
 async def _absence(wire: sdk.Wire, id_: str, refusal: sdk.VendorRejected) -> sdk.Response:
-    """Return the result for a missing entity; other error responses are raised again."""
+    """Return the result for an unknown organisation; raise other error responses again."""
     if refusal.status == _REMOVED and refusal.response is not None:
         check_answered(refusal.response, id_, sdk.error_answer(refusal.response).text(_ID), _ID)
         return refusal.response

@@ -277,7 +277,7 @@ def _checked_transaction(reference: str, response: sdk.Response) -> sdk.Response
 
 
 async def _line_ids(wire: sdk.Wire, ref: sdk.Ref) -> dict[str, str]:
-    """Stripe's line ids of a transaction, by line reference."""
+    """Stripe's ids of a transaction's lines, by the references of the lines."""
     path = f"{_TRANSACTIONS}/{quote(ref.id, safe='')}/line_items"
     rows = await _rows(wire, path, {"limit": _PAGE}, [])
     return {row.text("reference") or "": row.text("id") or "" for row in rows}
@@ -286,7 +286,7 @@ async def _line_ids(wire: sdk.Wire, ref: sdk.Ref) -> dict[str, str]:
 async def _rows(
     wire: sdk.Wire, path: str, query: Mapping[str, Any], rows: list[sdk.Answer]
 ) -> list[sdk.Answer]:
-    """All rows of a list, the first of which were already read."""
+    """All entries of a list, of which the first ones were read before."""
     has_more = True
     while has_more:
         page_query = {"starting_after": rows[-1].text("id")} if rows else {}

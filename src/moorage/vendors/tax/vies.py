@@ -53,7 +53,7 @@ _MATCHES: Final = {"VALID": TraderMatch.MATCH, "INVALID": TraderMatch.MISMATCH}
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer's body, whatever the status; None if there is none."""
+    """Return the error in an answer's body, regardless of the status; None if there is none."""
     body = sdk.error_answer(response)
     problem = next(body.objects("errorWrappers"), sdk.Answer({}))
     verdict = body.text("userError")
@@ -81,7 +81,7 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
 def check_body(
     number: VatNumber, requester: VatNumber | None, trader: Trader | None
 ) -> dict[str, Any]:
-    """The body that checks a number."""
+    """The body of a request that checks a VAT number."""
     body: dict[str, Any] = {"countryCode": number.prefix, "vatNumber": number.number}
     if requester is not None:
         body |= {
@@ -144,7 +144,7 @@ class Vies(sdk.HttpVendor):
         requester: VatNumber | None,
         trader: Trader | None,
     ) -> VatCheck:
-        """Check a number at its member state."""
+        """Check a VAT number at the tax authority of its member state."""
         check_requester(
             requester,
             TaxCapability.EU_NUMBERS,

@@ -99,7 +99,7 @@ _SPARKPOST_GROUPS: Final = ("message_event", "track_event", "gen_event", "unsubs
 
 
 def _of_sparkpost(field: str) -> str:
-    """Return the place of a field of SparkPost's event, below the name of the event's group."""
+    """Return a template that finds a field of a SparkPost event in any of its event groups."""
     return "".join(f"{{json:msys.{group}.{field}?}}" for group in _SPARKPOST_GROUPS)
 
 
