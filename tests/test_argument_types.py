@@ -65,7 +65,7 @@ CALLS: Final[dict[str, Callable[[Any], object]]] = {
 
 @pytest.mark.parametrize("name", CALLS)
 def test_argument_of_a_wrong_type_is_refused(name: str) -> None:
-    """Whatever the type of an argument is, a call returns or raises an error of moorage."""
+    """Whatever the types of its arguments are, a call returns or raises an error of moorage."""
     refusals = list[ConnectorError]()
     for value in WRONG:
         try:
@@ -78,7 +78,7 @@ def test_argument_of_a_wrong_type_is_refused(name: str) -> None:
 
 
 def test_unknown_and_missing_arguments_are_type_errors() -> None:
-    """An argument that is missing or has an unknown name is reported as Python does."""
+    """A missing argument, or one with an unknown name, raises Python's own TypeError."""
     with pytest.raises(TypeError, match="missing"):
         Credentials.basic("ann")  # type: ignore[call-arg]  # that is what is wrong
     with pytest.raises(TypeError, match="colour"):
@@ -86,7 +86,7 @@ def test_unknown_and_missing_arguments_are_type_errors() -> None:
 
 
 def test_refusal_names_the_argument() -> None:
-    """The error of a wrong argument names the argument, and what to give."""
+    """The error for a wrong argument has the argument's name and says what to pass."""
     with pytest.raises(InvalidData, match="pending must be a PendingConsent, not a dict"):
         OAuthConsent(CLIENT).finish("?code=1", {})  # type: ignore[arg-type]  # that is what is wrong
     with pytest.raises(ConfigurationError, match="can be set by hand"):

@@ -39,7 +39,7 @@ ONCE = RetryPolicy.none()
 
 
 def within_async(pending: Awaitable[R], seconds: float) -> Coroutine[Any, Any, R]:
-    """Await something with a time limit in seconds."""
+    """Return a coroutine that awaits something for at most this many seconds."""
     return within_later_until(pending, monotonic_ns() + seconds * 1e9, monotonic_ns)
 
 
@@ -47,7 +47,7 @@ class LoopClock:
     """The clock of the running event loop."""
 
     def nanoseconds(self) -> int:
-        """Return the loop's time; 0 before it runs."""
+        """Return the loop's time in nanoseconds, or 0 before the loop runs."""
         try:
             return int(asyncio.get_running_loop().time() * 1e9)
         except RuntimeError:
@@ -88,7 +88,7 @@ class HangingProvider:
 
 
 async def drop(request: Request) -> Request:
-    """A request transform that never returns."""
+    """Never return, as a request transform that hangs."""
     return await wait_forever()  # type: ignore[no-any-return]  # never returns
 
 
@@ -141,7 +141,7 @@ def test_timeout_error_that_function_itself_raises_is_not_mistaken_for_time_limi
 
 @coroutine
 def collect_answers(*items: Any) -> Generator[Any, Any, list[Any]]:
-    """Yield each item, as a coroutine does to an event loop, and return the replies."""
+    """Yield each item, as a coroutine does to its event loop; return the replies to them."""
     answers: list[Any] = []
     for item in items:
         answer = yield item
@@ -337,7 +337,7 @@ def test_limits_share_a_timer(suspends: bool, number: int) -> None:
 
 
 def test_limits_end_in_the_order_of_their_time() -> None:
-    """A later call with a shorter time limit is cancelled before an earlier one with a longer."""
+    """A call with a shorter time limit is cancelled first, even if it began later."""
     ended_limits: list[float] = []
 
     async def run_bounded(seconds: float) -> None:

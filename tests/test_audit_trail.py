@@ -57,7 +57,7 @@ def test_actor_is_the_systems_user(tmp_path: Path) -> None:
 
 
 def test_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A system user without a name is recorded by number."""
+    """If the system's user has no name, the user's number is recorded."""
 
     def raise_unknown_user() -> NoReturn:
         raise KeyError
@@ -67,7 +67,7 @@ def test_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_seal_is_made_and_verified(tmp_path: Path) -> None:
-    """The result of sealing can be stored elsewhere, and shows if records were cut off later."""
+    """An audit trail's seal can be stored elsewhere, and shows if records are later cut off."""
     trail = AuditTrail(FileAudit(tmp_path / "trail"), keys=KEYS.text())
     trail.record("note", "1")
     sealing = trail.seal()
@@ -133,7 +133,7 @@ def test_no_key_is_shown(tmp_path: Path) -> None:
 
 
 def test_warnings_may_be_errors(tmp_path: Path) -> None:
-    """If a host turns warnings into errors, acts still succeed with a failed audit record."""
+    """Even if a host turns warnings into errors, an act succeeds although its record fails."""
     trail = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"), required=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

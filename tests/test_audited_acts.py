@@ -45,7 +45,7 @@ BY = {"actor": "ada", "reason": "incident 7"}
 
 
 class AuditedManager:
-    """A manager of one mode, with the audit trail of its acts."""
+    """A manager in one mode, and the audit trail of what people do with it."""
 
     def __init__(self, folder: Path, *, is_async: bool) -> None:
         self.trail = AuditTrail(FileAudit(folder / "trail"))
@@ -76,7 +76,7 @@ def audited_manager(request: pytest.FixtureRequest, tmp_path: Path) -> AuditedMa
 
 
 def test_acts_on_services(audited_manager: AuditedManager) -> None:
-    """Changes of circuits, limits and keys are recorded with the state before."""
+    """If a person changes a circuit, a limit or a key, the state before is recorded too."""
     manager = audited_manager.manager()
     for state in (CircuitState.FORCED_OPEN, CircuitState.DISABLED, CircuitState.CLOSED):
         audited_manager.do(manager.set_circuit, "vat", state, **BY)
@@ -99,7 +99,7 @@ def test_acts_on_services(audited_manager: AuditedManager) -> None:
 def test_act_that_cannot_be_recorded_is_not_done(
     audited_manager: AuditedManager, tmp_path: Path
 ) -> None:
-    """If the audit store is down, circuits stay unchanged, and calls continue."""
+    """If the audit store is down, circuits cannot be changed by hand, and calls continue."""
     audited_manager.trail = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"))
     manager = audited_manager.manager()
 
@@ -260,7 +260,7 @@ def test_wrong_settings_are_refused(tmp_path: Path, table: str, path: str) -> No
 
 
 def test_port_must_be_synchronous() -> None:
-    """An audit port with an asynchronous `record` is refused; the error contains its name."""
+    """An audit port with an asynchronous `record` is refused, and the error names the port."""
 
     class AsyncAuditPort:
         """An audit port whose `record` is asynchronous."""

@@ -40,7 +40,7 @@ class FakeBlock:
         self.sizes: list[int] = []
 
     def __call__(self, calls: int, read: object) -> float:
-        """Return the seconds without running anything."""
+        """Return how long the calls would take, without making them."""
         self.sizes.append(calls)
         extra_seconds, self._first = self._first, 0.0
         return extra_seconds + calls * self._seconds * (1 + self._dice.uniform(-1, 1) * self._noise)
@@ -176,7 +176,7 @@ def test_ratios_are_computed_within_round() -> None:
 
 
 def test_load_that_grows_during_mirrored_rounds_leaves_the_control_alone() -> None:
-    """Blocks run in one order and then reversed, so growing load slows all equally."""
+    """If blocks run in one order and then in reverse, growing load slows all of them equally."""
     slowdown = count(1000)
 
     def slower_each_time(calls: int, read: object) -> float:
@@ -191,7 +191,7 @@ def test_load_that_grows_during_mirrored_rounds_leaves_the_control_alone() -> No
 
 
 def test_one_outlier_changes_neither_median_nor_its_interval() -> None:
-    """One outlier changes neither the median nor its interval."""
+    """One outlier changes neither the median nor the confidence interval."""
     figure = summary([1.0, 2.0, 3.0, 4.0, 100.0], random.Random(1))
 
     assert figure.median == 3.0
@@ -208,7 +208,7 @@ def test_steady_table_is_printed_with_its_command() -> None:
 
 
 def test_unsteady_table_is_named_without_its_figures() -> None:
-    """The page says that an unsteady table was left out, without its figures."""
+    """If a table is unsteady, the page says that it was left out, and shows no figures."""
     text = page([report(0.32, 0.48)])
 
     assert "| `some_table` | 0.40 × [0.32, 0.48] | `make bench BENCH_ARGS=some_table` |" in text
@@ -231,7 +231,7 @@ def test_last_report_of_a_table_counts() -> None:
 
 
 def test_control_has_no_ratio_in_table_of_differences() -> None:
-    """In a table of differences, the control has no ratio."""
+    """If a table shows differences, its control has no ratio."""
     text = page([report(0.98, 1.02, more=True, target={"must": 20, "aim": 8, "more": True})])
 
     assert "20 µs more than the first row, and the target is 8 µs more." in text
@@ -284,7 +284,7 @@ def test_every_table_of_the_page_has_a_steady_control() -> None:
 
 @pytest.mark.parametrize("make", [graphql, odata, json_rpc, xml_rpc, soap])
 def test_library_and_moorage_return_the_same(make: Callable[[], WebService]) -> None:
-    """The rows of a web service compare calls that return the same value."""
+    """In the table about a web service, all compared calls return the same value."""
     service = make()
     answer = Response(200, {"Content-Type": service.media_type}, service.answer)
     vendor = ScriptedHttpClient(FakeVendor(answer))

@@ -60,11 +60,11 @@ class Flows:
         return first + second
 
     async def fail(self, error: BaseException) -> None:
-        """Fail."""
+        """Raise the given error."""
         raise error
 
     async def suspend(self) -> None:
-        """Suspend in an awaitable that the bridge does not know."""
+        """Suspend in an awaitable that the code under test does not know."""
         try:
             await asyncio.sleep(0)
         finally:
@@ -128,7 +128,7 @@ class Body:
 
 
 def test_body_becomes_asynchronous() -> None:
-    """A synchronous response gets an asynchronous body; all other fields are unchanged."""
+    """A synchronous response is converted to one with an asynchronous body and the same fields."""
     body: Any = Body()
 
     lifted = run_now(incoming_as_async(lambda: body)())
@@ -139,7 +139,7 @@ def test_body_becomes_asynchronous() -> None:
 
 
 def moorage_error(error: Exception) -> VendorFailed:
-    """Return a moorage error made from a foreign one."""
+    """Return an error of moorage that replaces a foreign one."""
     return VendorFailed(f"was {type(error).__name__}")
 
 
@@ -154,7 +154,7 @@ def moorage_error(error: Exception) -> VendorFailed:
     ids=repr,
 )
 def test_guarded_method_converts_foreign_errors(error: BaseException, raised: str | None) -> None:
-    """A guarded method converts foreign errors, but neither moorage's nor interruptions."""
+    """A guarded method converts foreign errors, but no moorage errors and no interruptions."""
 
     def fail() -> None:
         raise error
@@ -176,7 +176,7 @@ def test_guarded_method_returns_its_value() -> None:
 
 
 def test_post_without_errors_raises_only_interruptions() -> None:
-    """A guarded `post` ignores errors, and raises only interruptions."""
+    """A guarded `post` suppresses errors, but raises interruptions."""
     posted_commands: list[object] = []
     failures = iter([OSError(), KeyboardInterrupt()])
 
@@ -322,7 +322,7 @@ async def generate_later() -> Any:
 
 @pytest.mark.parametrize("function", [generate, generate_later, functools.partial(generate)])
 def test_generators_are_refused(function: Callable[..., Any]) -> None:
-    """A generator function, whose body would run after the call, is refused."""
+    """A generator function is refused, because its body would run only after the call."""
     for refuse in (refuse_generator, is_async):
         with pytest.raises(ConfigurationError, match="generate") as excinfo:
             refuse(function)
@@ -330,7 +330,7 @@ def test_generators_are_refused(function: Callable[..., Any]) -> None:
 
 
 def test_awaitable_in_sync_code_is_refused() -> None:
-    """An awaitable result in synchronous code is refused, and a coroutine is closed."""
+    """If synchronous code gets an awaitable, that is refused, and a coroutine is closed."""
     coroutine = async_example()
 
     for awaitable in (coroutine, CustomAwaitable()):
@@ -355,12 +355,12 @@ def test_result_may_be_awaitable() -> None:
 
 
 def under_way() -> Call:
-    """Return a call in progress, as a step needs it."""
+    """Return a call in progress, which a step takes as its argument."""
     return Call(Plan(Service("v"), None, None), 0, 1)
 
 
 def step_outcome(step: Any) -> Any:
-    """Return the outcome of a synchronous step."""
+    """Run a synchronous step, and return its outcome."""
     call = under_way()
     ending = run_now(step(call))
     assert call.may_have_acted
@@ -368,7 +368,7 @@ def step_outcome(step: Any) -> Any:
 
 
 def stepped_later(function: Callable[[], Any]) -> Any:
-    """Return the outcome of an asynchronous step."""
+    """Run a function as an asynchronous step, and return its outcome."""
     core = async_core(Ports()).core
     plan = Plan(Service("vat"), None, None)
 
@@ -439,7 +439,7 @@ class WatchableError(Exception):
 
 
 def test_error_is_in_no_reference_cycle() -> None:
-    """An error without references is freed at once, as no reference cycle keeps it."""
+    """An error is freed as soon as nothing refers to it, since it is in no reference cycle."""
 
     def fail() -> None:
         raise WatchableError
@@ -483,7 +483,7 @@ def test_flows_are_gathered_in_threads() -> None:
 
 
 def test_gathered_steps_of_marked_functions_are_unchanged() -> None:
-    """A partial call of a function that needs no coroutine is run as it is."""
+    """If a step's function needs no coroutine, the step is run unchanged."""
     step = functools.partial(as_step(functools.partial(divmod, 7)), 2)
 
     def run_all(steps: list[Any]) -> list[object]:
@@ -494,7 +494,7 @@ def test_gathered_steps_of_marked_functions_are_unchanged() -> None:
 
 
 def test_gathered_calls_lifted_functions_directly() -> None:
-    """A step that calls a lifted function becomes a call of the function, without a coroutine."""
+    """A step with a function made asynchronous calls the original function, without a coroutine."""
 
     def add(first: int, second: int) -> int:
         return first + second

@@ -76,7 +76,7 @@ def with_dates(fields: dict[str, str]) -> dict[str, str]:
 
 
 def versions(*fields: dict[str, str]) -> Any:
-    """Return a server function whose resource answers 304 to conditional requests."""
+    """Return a server function that gives conditional requests a 304 response."""
     value = iter(fields)
 
     def answer(received: ReceivedRequest) -> Behaviour:
@@ -227,7 +227,7 @@ def test_second_request_is_answered_as_the_caching_rfcs_require(
 
 @BOTH
 def test_revalidated_response_is_fresh(mode: str, vendor: VendorServer) -> None:
-    """A 304 with a new lifetime makes the response fresh for all later calls."""
+    """If a 304 has a new lifetime, the cached response is fresh for all later calls."""
     vendor.always(versions({"ETag": '"1"', "X-Kept": "1"}))
 
     _, confirmed_response, reused_response = calls(mode, service(vendor), GET, GET, GET)
@@ -265,7 +265,7 @@ def test_write_invalidates_its_url(mode: str, vendor: VendorServer) -> None:
 
 
 def test_managers_share_a_file_cache(vendor: VendorServer, tmp_path: Path) -> None:
-    """Managers of sync and async mode use each other's entries for the same credential."""
+    """With the same credential, sync and async managers use each other's responses in files."""
     cipher = AesGcmCipher(generate_keys())
     vendor.always(Behaviour(200, {"Cache-Control": "max-age=60"}, b"a secret"))
     path = tmp_path / "cache.db"
@@ -288,7 +288,7 @@ def test_managers_share_a_file_cache(vendor: VendorServer, tmp_path: Path) -> No
 
 
 def test_managers_share_a_memory_cache(vendor: VendorServer) -> None:
-    """Managers of sync and async mode use each other's entries in memory."""
+    """Sync and async managers use each other's cached responses in memory."""
     vendor.always(Behaviour(200, {"Cache-Control": "max-age=60"}))
     memory = MemoryCache()
 

@@ -1,4 +1,4 @@
-"""Operation, key, vendor and account of a call in its events, log entries and errors."""
+"""Events, log entries and errors state a call's operation, key, vendor and account."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_observer_without_event_classes_gets_no_attempt_started_event() -> None:
 
 
 def test_extra_requests_are_numbered() -> None:
-    """The extra requests of a hedged read have attempt numbers of their own."""
+    """Events number the requests of a hedged read: 0 for the first, 1 for the extra one."""
     vendor, attempts = FakeVendor(), Attempts()
     vendor.queue(Response(503), Response(200))
     service = Service("erp", base_url=BASE, hedge=HedgeConfig(delay=0.001), retry=None)

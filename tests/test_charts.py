@@ -1,4 +1,4 @@
-"""The charts of the site show the figures of their tables."""
+"""Each chart on the site shows the values of the table below it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ The limit for moorage is 1 × the time of the first row.
 
 
 def test_bars_are_the_rows_with_figures() -> None:
-    """A chart has the rows of its table, without the control."""
+    """A chart has a bar for each row of its table, except the control row."""
     expected = [
         ChartBar("limits <a & b>", 4.0, 3.0, 8.0, is_ours=False),
         ChartBar("moorage", 2.0, 1.9, 2.1, is_ours=True),

@@ -27,12 +27,12 @@ SERVICE = Service("bank", circuit=None, retry=None)
 
 
 def renewals(manager: Any) -> Any:
-    """Return the renewals of a manager."""
+    """Return the object that renews a manager's idempotency claims."""
     return core_of(manager).renewals
 
 
 class RecordingStore:
-    """A foreign store over a file, which records its commands."""
+    """A store of another package, kept in a file, that records its commands."""
 
     def __init__(self, path: Path) -> None:
         self.store = SqliteStorage(path)
@@ -50,7 +50,7 @@ class RecordingStore:
 
 
 class AsyncRecordingStore:
-    """An asynchronous foreign store, which records its commands."""
+    """An asynchronous store of another package that records its commands."""
 
     def __init__(self, path: Path) -> None:
         self.store = AsyncSqliteStorage(path)
@@ -176,18 +176,18 @@ class StoreInUse:
 
     @property
     def mixes_tags(self) -> bool:
-        """False, after another thread has come."""
+        """Return False after another thread has begun to use the store."""
         self.other_thread.come()
         return False
 
     @property
     def shortest_lease(self) -> float:
-        """A lease in seconds, after another thread has come."""
+        """Return a lease in seconds after another thread has begun to use the store."""
         self.other_thread.come()
         return 10.0
 
     def read_renewals(self) -> Any:
-        """Return the renewals of claims in this store."""
+        """Return the object that renews the claims in this store."""
         return claim_renewals(self.core, self, None, is_async=False)
 
 
@@ -195,12 +195,12 @@ class EntryStoreInUse(StoreInUse):
     """A store of entries that another thread begins to use while its properties are read."""
 
     def read_renewals(self) -> Any:
-        """Return the renewals of entries in this store."""
+        """Return the object that renews the leases of the entries in this store."""
         return entry_renewals(self.core, self, cast("Any", None), is_async=False)
 
 
 @pytest.mark.parametrize("kind", [StoreInUse, EntryStoreInUse])
 def test_managers_of_two_threads_share_renewals_of_store(kind: type[StoreInUse]) -> None:
-    """Threads that begin to use a store at the same time share what renews its leases."""
+    """Threads that begin to use a store at the same time share one object that renews leases."""
     store = kind()
     assert store.read_renewals() is store.other_thread.result()

@@ -8,7 +8,7 @@ MODULES = ["test_first.py", "part/test_second.py"]
 
 
 def test_modules_are_compiled_without_being_run(tmp_path: Path) -> None:
-    """Compiling leaves no module uncompiled, also what a module imports, and runs no test."""
+    """All modules are compiled, also those that they import, and no test is run."""
     (tmp_path / "part").mkdir()
     (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\n")
     (tmp_path / "helper.py").write_text("VALUE = 1\n")

@@ -31,7 +31,7 @@ QUICK = (
 
 @pytest.mark.parametrize("fault", QUICK, ids=lambda fault: fault.__name__)
 def test_moorage_stands_the_fault(fault: Callable[[], dict[str, Any]]) -> None:
-    """Moorage behaves under each fault as the fault requires."""
+    """Moorage withstands each fault of the comparison."""
     trials = [trial for library, trial in fault().items() if library.startswith("moorage")]
 
     assert trials
@@ -46,7 +46,7 @@ def test_observation_can_fail(
     """The program prints NO for a library that does not withstand a fault."""
 
     def broken_rules() -> dict[str, Any]:
-        """Nothing breaks."""
+        """Return a library that does not withstand the fault."""
         return {"a library": lambda: Observation("it breaks", holds=False)}
 
     monkeypatch.setattr(correctness, "FAULTS", (broken_rules,))
@@ -75,7 +75,7 @@ def test_fault_without_its_server_is_named(
 
 
 def test_page_has_every_fault() -> None:
-    """The page tells every fault and the command that runs it, and that moorage stands it."""
+    """The page shows each fault with its command, and says that moorage withstands it."""
     text = PAGE.read_text("utf-8")
     for fault in FAULTS:
         command = f"Run it: `make correctness FAULTS={fault.__name__}`"

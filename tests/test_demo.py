@@ -59,7 +59,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 class Output:
-    """The output and the report of one demo run."""
+    """The printed output and the HTML report of one demo run."""
 
     def __init__(self, folder: Path) -> None:
         self.report = folder / "reports" / "demo.html"
@@ -77,7 +77,7 @@ def _full_output(tmp_path_factory: pytest.TempPathFactory) -> Output:
 
 @pytest.fixture(name="output")
 def _demo_output(whole: Output) -> str:
-    """Return the demo's output without a terminal."""
+    """Return the text that the demo prints when its output is not a terminal."""
     assert () == whole.wrong
     return whole.text
 
@@ -137,7 +137,7 @@ class LinkParser(HTMLParser):
 
 
 def test_report_is_self_contained_and_holds_no_secret(whole: Output, output: str) -> None:
-    """The demo's report loads nothing, has a dot for each attempt of a call, and no secret."""
+    """The demo's report loads nothing, has a dot for each call attempt, and shows no secret."""
     assert str(whole.report) in output
     assert [whole.report.as_uri()] == whole.shown
     text = whole.report.read_text("utf-8")

@@ -198,7 +198,7 @@ CSDL = """<edmx:Edmx xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx"><edmx
 
 
 def templates(description: Description, method: str, target: str) -> list[str]:
-    """Return the templates that describe a request."""
+    """Return the path templates of the described operations that match a request."""
     return [operation.template for operation in description.operations(method, target)]
 
 
@@ -215,7 +215,7 @@ def response_of(description: Description, method: str, target: str, status: str 
 
 
 def test_openapi_stays_as_it_is() -> None:
-    """A description in OpenAPI's form is not changed."""
+    """A description that is already in OpenAPI's form is not changed."""
     root: Any = {"paths": {"/a": {}}}
 
     assert root is as_openapi(root)
@@ -233,7 +233,7 @@ def test_discovery_document_describes_paths_and_uploads() -> None:
 
 
 def test_discovery_document_describes_bodies() -> None:
-    """A field is required for the methods that its annotations name, and has its described type."""
+    """In a discovery document, annotations say which methods require a field."""
     description = Description(as_openapi(DISCOVERY))
     schema = body_of(description, "POST", "/files/v1/b/acme/o")
     document = {"name": "a", "parent": {"labels": {"x": 1}}}
@@ -246,7 +246,7 @@ def test_discovery_document_describes_bodies() -> None:
 
 
 def test_discovery_document_describes_queries_and_downloads() -> None:
-    """A repeated parameter is a list, an upload states its kind, and a download may be any file."""
+    """Discovery documents describe repeated parameters, upload types and downloads of any type."""
     description = Description(as_openapi(DISCOVERY))
     (upload,) = description.operations("POST", "/upload/b/acme/o")
     (download,) = description.operations("GET", "/files/v1/o/a.txt")
@@ -271,7 +271,7 @@ def test_operations_with_same_path_have_labels() -> None:
 
 
 def test_service_model_describes_headers() -> None:
-    """A header is checked by its member's words and requirement, and a time as text."""
+    """A header's value and presence are checked against the service model; its time is text."""
     description = Description(as_openapi(MODEL))
     put, copy = description.operations("PUT", "/a.txt")
     headers = {"x-amz-class": "WARM", "x-amz-until": "2026", "x-amz-other": "1", "x-amz-date": "2"}
@@ -302,7 +302,7 @@ def test_service_model_describes_xml() -> None:
 
 
 def test_time_in_json_is_a_number() -> None:
-    """A time of a model with JSON is a number in bodies."""
+    """If a service model uses JSON, a time in a body is a number."""
     model = {**MODEL, "metadata": {"apiVersion": "1", "protocol": "rest-json"}}
 
     assert {"type": "number"} == as_openapi(model)["components"]["schemas"]["Time"]
@@ -342,7 +342,7 @@ QUERY_MODEL: Any = {
 
 
 def test_form_names_the_operation_of_an_older_service() -> None:
-    """Operations at one path are chosen by the form's action, and may have no input or result."""
+    """A form's action chooses among operations at one path, which may have no input or result."""
     description = Description(as_openapi(QUERY_MODEL))
 
     assert ["/?Action=Stop#Stop"] == templates(description, "POST", "/?Action=Stop")
@@ -377,7 +377,7 @@ def test_lists_and_tables_of_a_form_are_numbered(form: str, problems: list[str])
 
 
 def test_azure_paths_need_what_their_operations_require() -> None:
-    """In Azure's paths the query is a label, and required parameters choose the operation."""
+    """Azure operations with the same path are told apart by their query and required parameters."""
     description = Description(as_openapi(AZURE))
 
     assert ["/{container}?comp=list#comp=list&flat"] == templates(
@@ -430,7 +430,7 @@ def test_odata_describes_bodies() -> None:
 
 
 def test_odata_describes_results() -> None:
-    """An OData collection is in `value`, with links; an action's parameters are its request."""
+    """OData collections have their items in `value`; an action's parameters are its request."""
     description = Description(read_csdl(CSDL))
     users = response_of(description, "GET", "/v1.0/users")
     page = {"value": [{"age": 1, "names": ["Ada"]}], "@odata.nextLink": "https://a.example"}

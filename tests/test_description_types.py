@@ -1,4 +1,4 @@
-"""Types of libraries and schemas are read as API descriptions."""
+"""Types in libraries' source code and in schemas are read as API descriptions."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ WORD = {"type": "string"}
 
 
 def schema_of(expression: str) -> tuple[Description, Any]:
-    """Return a description, and the schema in it of a type in terms of the library's types."""
+    """Return the description that is made from a TypeScript type, and the type's schema in it."""
     root = describe_operations(
         LIBRARY, f'interface Operations {{ "GET /a": {{ answer: {expression} }} }}'
     )
@@ -261,7 +261,7 @@ CARD = {"kind": "card", "id": "1", "number": "2", "expires-at": "", "owner": {},
     ],
 )
 def test_type_is_read(expression: str, value: Any, problems: list[str]) -> None:
-    """A response value is checked as TypeScript would, except that fields may be missing."""
+    """A response is checked against its TypeScript type, except that fields may be missing."""
     description, schema = schema_of(expression)
 
     assert problems == problems_of(description, schema, value, "readOnly")
@@ -281,7 +281,7 @@ def test_type_is_read(expression: str, value: Any, problems: list[str]) -> None:
     ],
 )
 def test_missing_fields_of_requests_are_problems(expression: str, problems: list[str]) -> None:
-    """A request must have the fields that its type requires, and a response need not."""
+    """A request must have all fields that its type requires; a response may lack them."""
     description, schema = schema_of(expression)
 
     assert problems == problems_of(description, schema, {}, "writeOnly")
@@ -305,7 +305,7 @@ def test_fields_of_mapped_types_are_optional_on_all_levels() -> None:
 
 
 def test_operations_use_declared_types() -> None:
-    """A misspelt type in the operations raises an error, since it would allow any value."""
+    """An operation with a misspelt type raises an error, as it would otherwise allow any value."""
     with pytest.raises(LookupError, match="No file declares Crad"):
         schema_of("Crad[]")
 
@@ -340,7 +340,7 @@ def test_package_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_project_of_maven_is_read(
     licence: str, name: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A project of Maven has the version and the licence of its `pom.xml`."""
+    """A Maven project is described with the version and licence in its `pom.xml`."""
     package = tmp_path / "acme" / "acme-java"
     (package / "docs").mkdir(parents=True)
     (package / "docs" / "Sailor.md").write_text(LIBRARY["docs/Sailor.md"], "utf-8")

@@ -67,7 +67,7 @@ def changed_balance_schema(**properties: Any) -> Any:
 
 
 def folder_of(place: Path, schema: Any) -> Path:
-    """Create a folder with Twilio's description."""
+    """Create a folder that contains Twilio's OpenAPI description."""
     folder = place / "official" / "twilio"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "api.json").write_text(json.dumps(describe_operation(schema)), "utf-8")
@@ -75,7 +75,7 @@ def folder_of(place: Path, schema: Any) -> Path:
 
 
 def test_matching_sandbox_has_no_problems(tmp_path: Path) -> None:
-    """A sandbox that answers as described has no problems; undescribed operations are listed."""
+    """A sandbox that answers as described has no problems; operations not described are listed."""
     wrong_counts, missing_counts = check(folder_of(tmp_path, BALANCE))
 
     assert {} == wrong_counts
@@ -139,7 +139,7 @@ def test_field_of_a_response_may_be_missing_in_a_request() -> None:
 
 
 def test_request_is_checked(tmp_path: Path) -> None:
-    """Query and form of a request are checked against their schemas."""
+    """A request's query and form are checked against their schemas."""
     folder = folder_of(tmp_path, BALANCE)
     form = {
         "type": "object",
@@ -175,14 +175,14 @@ def test_request_is_checked(tmp_path: Path) -> None:
 
 
 def sent_exchange(body: bytes, kind: str, headers: Mapping[str, str] | None = None) -> Exchange:
-    """Return an exchange in which this body was sent."""
+    """Return a recorded request with this body, content type and headers."""
     url = "https://api.example/orders"
     request = Request.post(url, body=body, headers={"Content-Type": kind, **(headers or {})})
     return attrs.evolve(exchanges_of("twilio")[0], url=url, request=request)
 
 
 def orders(schema: Any, kind: str) -> tuple[Description, Operation]:
-    """Return a description of `POST /orders` with this schema for its body, and that operation."""
+    """Return a description of `POST /orders` with this body schema, and the operation itself."""
     parts = {"requestBody": {"content": {kind: {"schema": schema}}}, "responses": {}}
     description = Description({"paths": {"/orders": {"post": parts}}, "s": {"Card": CARD}})
     (operation,) = description.operations("POST", "/orders")
@@ -203,7 +203,7 @@ FORM: Any = {
 
 
 def test_form_in_parts_is_checked() -> None:
-    """Fields of a multipart form are read as described; a list may be one field or several."""
+    """Fields of a multipart form are checked; a list may be one field or several."""
     fields = {
         "title": "A",
         "test": "1",
@@ -254,7 +254,7 @@ NESTED: Any = {
     ],
 )
 def test_nested_form_is_checked(text: str, expected: list[str]) -> None:
-    """Names with brackets become objects and lists; a text is read as the first type that fits."""
+    """Form names with brackets become objects and lists; a value gets the first type that fits."""
     kind = "application/x-www-form-urlencoded"
 
     assert expected == request_problems(*orders(NESTED, kind), sent_exchange(text.encode(), kind))
@@ -262,7 +262,7 @@ def test_nested_form_is_checked(text: str, expected: list[str]) -> None:
 
 @pytest.mark.parametrize("text, problem", [("true", []), ("yes", ["body.test is no boolean."])])
 def test_boolean_in_a_form_is_checked(text: str, problem: list[str]) -> None:
-    """A boolean in a form is written as one of the usual words."""
+    """A boolean in a form must be written as one of the usual words."""
     kind = "application/x-www-form-urlencoded"
 
     assert problem == request_problems(
@@ -298,7 +298,7 @@ def test_xml_is_checked() -> None:
 
 
 def test_xml_that_is_a_text_has_no_structure() -> None:
-    """A document whose schema is a text is not parsed."""
+    """An XML document whose schema is a text is not parsed."""
     description, operation = orders(TEXT, "application/xml")
 
     assert [] == request_problems(description, operation, sent_exchange(b"<a>", "application/xml"))
@@ -328,7 +328,7 @@ def test_files_may_have_any_content() -> None:
 
 
 def test_missing_definition_allows_anything() -> None:
-    """A reference to nothing allows any value, because the description says nothing about it."""
+    """A schema reference that leads nowhere allows any value."""
     schema = {"type": "object", "properties": {"a": {"$ref": "#/s/Missing/inner"}}}
     description, _ = orders(schema, "application/json")
 
@@ -369,7 +369,7 @@ def test_discriminator_chooses_the_schema(value: Any, expected: list[str]) -> No
 
 
 def test_excerpt_keeps_discriminator_property_and_schemas() -> None:
-    """An excerpt keeps a discriminator's property and schemas, and no text of it."""
+    """An excerpt keeps a discriminator's property and schemas, but not its prose."""
     choice = {"propertyName": "currency", "mapping": {"USD": "#/s/Dollars"}, "note": "Long."}
     root = describe_operation({**BALANCE, "discriminator": choice})
     root["s"]["Dollars"] = TEXT
@@ -414,7 +414,7 @@ def test_excerpt_has_what_is_in_use() -> None:
 def test_excerpts_are_as_good_as_the_whole(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Checks against excerpts find the same problems, and a changed description is noticed."""
+    """Excerpts lead to the same problems as whole descriptions, and a changed one is noticed."""
     official = folder_of(tmp_path, {**BALANCE, "required": ["debt"]}).parent
     target = tmp_path / "excerpts"
 

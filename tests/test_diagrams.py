@@ -35,7 +35,7 @@ def _texts(picture: ET.Element, kinds: str) -> list[str]:
 
 
 def test_every_picture_is_checked() -> None:
-    """Every diagram has a table in this test module."""
+    """Every diagram has its state table in this test module."""
     assert TABLES.keys() == PICTURES.keys()
 
 

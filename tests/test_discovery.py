@@ -39,7 +39,7 @@ BOTH = pytest.mark.parametrize("find", [discover, discover_async], ids=["sync", 
 @BOTH
 @pytest.mark.parametrize("path", ["", "/tenant"])
 def test_server_is_found(find: Callable[..., Found], path: str) -> None:
-    """From the issuer all endpoints are found with one request, even if it has a path."""
+    """One request finds all endpoints of the issuer's server, even if its URL has a path."""
     with AuthorizationServer(issuer_path=path) as server:
         result = find(server.issuer)
 

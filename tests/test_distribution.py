@@ -1,4 +1,4 @@
-"""The bill of materials, and the comparison of two builds."""
+"""The tools for the bill of materials, and for the comparison of two builds."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def bill_of(product: Product = PRODUCT) -> str:
 
 
 def run_step(name: str, tag: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
-    """Run the command of a step of the workflow in a folder, for a tag."""
+    """Run one step of the release workflow in a folder, for a tag."""
     steps = yaml.safe_load(WORKFLOW.read_text("utf-8"))["jobs"]["build"]["steps"]
     (command,) = [step["run"] for step in steps if step.get("name") == name]
     environment = {"GITHUB_REF_NAME": tag, "PATH": "/usr/bin:/bin"}
@@ -52,7 +52,7 @@ def run_step(name: str, tag: str, folder: Path) -> subprocess.CompletedProcess[b
 
 
 def test_bill_lists_what_is_installed() -> None:
-    """The bill lists the core as required, extras as optional, and the dependencies of each."""
+    """The bill lists the core as required, extras as optional, and what each of them depends on."""
     document = json.loads(bill_of())
 
     assert [
@@ -70,7 +70,7 @@ def test_bill_lists_what_is_installed() -> None:
 
 
 def test_bill_is_the_same_for_the_same_wheel() -> None:
-    """The bill of a wheel is always the same, and another wheel's has another serial number."""
+    """The same wheel always gives the same bill, and another wheel gives another serial number."""
     other = json.loads(bill_of(attrs.evolve(PRODUCT, digest="1" * 64)))
 
     assert bill_of() == bill_of()
@@ -78,7 +78,7 @@ def test_bill_is_the_same_for_the_same_wheel() -> None:
 
 
 def test_required_package_needs_a_version() -> None:
-    """A required package that is missing from the constraints is an error that names it."""
+    """If a required package is missing from the constraints, an error names the package."""
     with pytest.raises(LookupError, match=r"no version of attrs\. Refresh constraints\.txt"):
         bill(PRODUCT, {}, lambda _: ())
 
@@ -89,7 +89,7 @@ def test_constraints_are_read() -> None:
 
 
 def test_differing_builds_are_named(tmp_path: Path) -> None:
-    """A file that differs between two builds, or is missing from one, is named."""
+    """The error names each file that differs between two builds or is missing from one."""
     for folder, text in (("1", "a"), ("2", "b")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "moorage.whl").write_text(text)

@@ -21,7 +21,7 @@ MANY = [f"tests/test_a.py::test_many[{number}]" for number in range(103)]
 def _drawn(
     cases: Iterable[str], seed: int, long: Container[str] = (), draw: Draw = FEW
 ) -> set[str]:
-    """Return the chosen cases of all tests of a run, as the plugin does."""
+    """Return the test cases that one run chooses, as the pytest plugin chooses them."""
     chosen: dict[bool, set[str]] = {True: set(), False: set()}
     by_test = groupby(sorted(cases), lambda case: case.partition("[")[0])
     for test, its_cases in by_test:
@@ -31,20 +31,20 @@ def _drawn(
 
 
 def test_test_with_few_cases_runs_all_of_them() -> None:
-    """A test with few cases runs all of them, and a test without cases always runs."""
+    """All cases of a test with few cases run, and a test without cases always runs."""
     few_ids = ["tests/test_a.py::test_one", *(f"tests/test_b.py::test_few[{n}]" for n in range(2))]
     assert set(few_ids) == _drawn(few_ids, seed=1)
 
 
 def test_a_share_of_many_is_drawn() -> None:
-    """Of many cases a share is drawn, the same for a seed in any order of collection."""
+    """Of many cases a share is chosen; a seed chooses the same ones in any collection order."""
     first = _drawn(MANY, seed=1)
     assert len(first) == 2 + 101 // 12
     assert first == _drawn(reversed(MANY), seed=1)
 
 
 def test_every_case_is_drawn_by_some_seed() -> None:
-    """Another seed draws other cases, so that repeated runs cover all."""
+    """Different seeds choose different cases, so that repeated runs cover all cases."""
     assert set(MANY) == set().union(*(_drawn(MANY, seed) for seed in range(150)))
 
 
@@ -60,7 +60,7 @@ def test_every_value_of_a_parameter_has_a_chosen_case() -> None:
 
 
 def test_few_long_cases_are_drawn() -> None:
-    """A third of the cases of all long tests runs, and each case with some seed."""
+    """A third of all cases of long tests runs, and every case runs with some seed."""
     long_ids = {f"tests/test_{file}.py::test_{n}" for file in "ab" for n in range(7)}
     cases = [f"{test}[{n}]" for test in sorted(long_ids) for n in range(1, 4)] + MANY
 
@@ -71,7 +71,7 @@ def test_few_long_cases_are_drawn() -> None:
 
 
 def test_one_case_of_each_test_is_drawn() -> None:
-    """The smallest draw has one case of each test, more of those with many, and all in the end."""
+    """The smallest choice has a case of each test, and all seeds together choose every case."""
     pair = [f"tests/test_b.py::test_pair[{side}]" for side in ("left", "right")]
     long_ids = {f"tests/test_c.py::test_{n}" for n in range(19)}
     cases = [*pair, *MANY, *sorted(long_ids)]
@@ -84,7 +84,7 @@ def test_one_case_of_each_test_is_drawn() -> None:
 
 
 def test_both_modes_are_drawn() -> None:
-    """The smallest draw tries each test with synchronous and with asynchronous calls."""
+    """The smallest choice runs each test with synchronous and with asynchronous calls."""
     cases = [
         f"tests/test_a.py::test_call[{mode}-{store}]"
         for mode in ("sync", "async")
@@ -111,7 +111,7 @@ def test_long_tests_exist() -> None:
 
 
 def test_long_tests_are_listed_from_a_report() -> None:
-    """Tests whose cases take more than a share of the run are listed by their pytest ids."""
+    """Tests whose cases take more than a given share of the run are listed by pytest id."""
     report = """<testsuites><testsuite>
         <testcase classname="tests.a.test_b" name="test_long[1]" time="90" />
         <testcase classname="tests.a.test_c.TestC" name="runTest" time="900" />
@@ -124,7 +124,7 @@ def test_long_tests_are_listed_from_a_report() -> None:
 
 
 def test_tests_that_share_a_dear_fixture_are_long() -> None:
-    """A test is long if another test of its module took long to make what both use."""
+    """A test is long if a test in its module took long to create the fixture that both use."""
     times = {f"tests/test_{n}.py::test_a": [1.0] * 9 for n in range(600)}
     times["tests/test_site.py::test_first"] = [90.0]
     times["tests/test_site.py::test_second"] = [0.1]
@@ -132,7 +132,7 @@ def test_tests_that_share_a_dear_fixture_are_long() -> None:
 
 
 def test_modules_of_many_short_tests_are_shared() -> None:
-    """A module that takes long as a whole is shared by all workers, without long tests."""
+    """A module that takes long as a whole is split among all workers, without its long tests."""
     times = {f"tests/test_{n}.py::test_a": [1.0] * 9 for n in range(6_000)}
     times["tests/test_many.py::test_b"] = [1.0] * 9_000
     assert not listed(times)

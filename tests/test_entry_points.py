@@ -112,7 +112,7 @@ text = ours_points:text
 
 @pytest.fixture(autouse=True, name="ours")
 def _own_entry_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Make a package with entry points look installed."""
+    """Make a package with entry points appear to be installed."""
     (tmp_path / "ours_points.py").write_text(MODULE)
     metadata_folder = tmp_path / "ours_points-1.0.dist-info"
     metadata_folder.mkdir()
@@ -172,7 +172,7 @@ def test_missing_transport_or_one_of_the_other_mode_is_refused(
 
 
 def test_store_of_another_package_is_named_by_its_url() -> None:
-    """A URL scheme selects an installed package's store; a broken one is reported."""
+    """A URL scheme selects an installed package's store; one that cannot be loaded is reported."""
     assert "MemoryStorage" == type(open_storage("ours://here")).__name__
     assert "AsyncMemoryStorage" == type(aopen_storage("ours://here")).__name__
     with moorage.open({"state": {"url": "ours://here"}}):

@@ -23,7 +23,7 @@ SOON = datetime(2031, 5, 6, 7, 8, 9, 10_000, tzinfo=UTC)
 
 
 def error_tree() -> dict[str, str | None]:
-    """Return the error classes in the module docstring's tree, with their parents."""
+    """Return each error class in the tree of the module docstring, with its parent."""
     assert errors.__doc__
     tree = errors.__doc__.split("\n\n")[1]
     ancestors: list[str] = []
@@ -68,7 +68,7 @@ class VendorDecline(errors.PaymentDeclined):
 
 
 def test_tree_is_as_drawn() -> None:
-    """The tree in the docstring has every error class at its place, and no others."""
+    """The tree in the docstring shows every error class under its parent, and no other class."""
     for value in vars(errors).values():
         if isinstance(value, type) and issubclass(value, BaseException):
             assert issubclass(value, ConnectorError)
@@ -249,7 +249,7 @@ def test_correlation_id_is_made_when_it_is_read() -> None:
 
 
 def test_long_names_and_messages_do_not_make_a_long_text() -> None:
-    """The text of an error is bounded, and its attributes are complete."""
+    """The text of an error is shortened, but its attributes are kept whole."""
     name = "n" * 100_000
     error = errors.ConnectionFailed(f"{name} ends", service=name, operation=name, remedy=name)
 
@@ -260,7 +260,7 @@ def test_long_names_and_messages_do_not_make_a_long_text() -> None:
 
 
 def test_time_to_come_back_that_no_calendar_has_is_shown_as_last_one_of_calendar() -> None:
-    """A time to come back that no calendar has is shown as the last one of the calendar."""
+    """A retry time too far away for any calendar is shown as the calendar's last time."""
     core = sync_core(Ports()).core
     error = errors.RateLimitExceeded("wait.")
     error.due = core.moment, 10**30

@@ -35,12 +35,12 @@ def names_for_type_checkers() -> dict[str, str]:
 
 
 def test_types_and_names_agree() -> None:
-    """Type checkers see exactly the exported names."""
+    """Type checkers see exactly the names that the package exports."""
     assert set(names_for_type_checkers()) == set(EXPORTS)
 
 
 def test_everything_is_where_type_checkers_look() -> None:
-    """Each export is the same object that type checkers see."""
+    """Each export is the same object as the one that type checkers see."""
     for name, home_directory in names_for_type_checkers().items():
         assert getattr(importlib.import_module(home_directory), name) is getattr(moorage, name)
 
@@ -64,7 +64,7 @@ def test_exports_are_cached() -> None:
 
 
 def test_unknown_names_are_named() -> None:
-    """A misspelt export raises the usual error."""
+    """Using a misspelt export raises the usual AttributeError with the name."""
     with pytest.raises(AttributeError, match="'moorage' has no attribute 'Monkey'"):
         _ = moorage.Monkey  # type: ignore[attr-defined]  # misspelt on purpose
 
@@ -111,7 +111,7 @@ def test_methods_are_documented(name: str) -> None:
 
 
 def test_operations_are_loaded_by_name() -> None:
-    """The operations module lists the operations of every contract, and has no other name."""
+    """The operations module lists the operations of every contract, and nothing else."""
     operations = importlib.import_module("moorage.operations")
     contracts = ("Email", "Payments", "Shipping", "Sms", "Storage")
 

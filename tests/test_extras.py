@@ -1,4 +1,4 @@
-"""Calls behave the same with and without each extra that does not concern them."""
+"""An extra feature that a call does not need does not change how the call behaves."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ ANSWERS = (
 
 @attrs.frozen(kw_only=True)
 class UnusedExtra:
-    """An extra of a service, a manager or a call, set so that no call of the test needs it.
+    """An extra setting of a service, a manager or a call, which no call of the test needs.
 
     Attributes:
         service: the settings of the service.
@@ -118,20 +118,20 @@ def _setting(mode: str, answers: list[tuple[str, float]], extra: UnusedExtra) ->
 
 
 def _facts(story: ScenarioOutcome) -> Any:
-    """Return what a caller, the vendor and the stored states have seen of a scenario."""
+    """Return all that the caller, the vendor and the store observed in a scenario."""
     requests = [(request.method, url) for request, url, _ in story.got]
     return [_without_region(end) for end in story.ends], requests, story.slept, story.circuits
 
 
 def _without_region(end: Any) -> Any:
-    """Return a result, or the facts of an error without the region that its message names."""
+    """Return a result, or an error's details without the region that its message contains."""
     if not isinstance(end, tuple):
         return end
     return tuple(fact.replace("v in eu:", "v:") if isinstance(fact, str) else fact for fact in end)
 
 
 def _answers(extra: UnusedExtra) -> st.SearchStrategy[list[tuple[str, float]]]:
-    """Return a strategy of a vendor's answers, each with the seconds that it takes."""
+    """Return a strategy that draws a vendor's responses, each with a duration in seconds."""
     takes = st.sampled_from([0.0, 0.0, 0.5, 31.0])
     return st.lists(st.tuples(st.sampled_from(extra.answers), takes), max_size=8)
 
@@ -142,7 +142,7 @@ def _answers(extra: UnusedExtra) -> st.SearchStrategy[list[tuple[str, float]]]:
 @settings(max_examples=12)
 @given(data=st.data())
 def test_function_ends_alike_with_an_extra(mode: str, name: str, data: st.DataObject) -> None:
-    """An extra that a function does not need changes no result, attempt, wait or state."""
+    """An unneeded extra setting changes no result, attempt, wait or state of a function call."""
     extra = EXTRAS[name]
     answers = data.draw(_answers(extra))
     bare_calls = _setting(mode, answers, UnusedExtra()).run(CALLS)
@@ -155,7 +155,7 @@ def test_function_ends_alike_with_an_extra(mode: str, name: str, data: st.DataOb
 @settings(max_examples=12)
 @given(data=st.data())
 def test_request_ends_alike_with_an_extra(mode: str, name: str, data: st.DataObject) -> None:
-    """An extra that a request does not need changes no result, request, wait or state."""
+    """An unneeded extra setting changes no result, attempt, wait or state of a request."""
     extra = (EXTRAS | OF_REQUESTS)[name]
     answers = data.draw(_answers(extra))
     requests = [Request.get(f"/rates/{number}") for number in range(CALLS)]

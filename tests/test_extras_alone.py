@@ -1,4 +1,4 @@
-"""The check of each optional dependency alone: what modules import of it, and what is wrong."""
+"""Checks that moorage works when only one optional dependency is installed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ REDIS = {
 
 
 def test_imports_at_run_time_are_named() -> None:
-    """Imports in functions and by a literal name count, but not those for type checkers."""
+    """Imports inside functions and by literal name are found; those for type checkers are not."""
     assert {
         ("importlib", "import_module"),
         ("typing", "TYPE_CHECKING"),
@@ -54,7 +54,7 @@ def test_imports_at_run_time_are_named() -> None:
 
 
 def test_reason_is_given_for_module_or_name_that_cannot_be_imported() -> None:
-    """The reason is given for a module or name that cannot be imported; a submodule is a name."""
+    """A module or name that cannot be imported is reported with the reason."""
     assert "" == problem_of("colorsys", "hls_to_rgb") == problem_of("json", "tool")
     assert "ModuleNotFoundError: No module named 'no_such_package'" == problem_of(
         "no_such_package.inner"
@@ -65,7 +65,7 @@ def test_reason_is_given_for_module_or_name_that_cannot_be_imported() -> None:
 def test_missing_package_is_found_behind_the_error_that_names_its_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If an error names the extra of a missing package, its cause is the problem."""
+    """If an error names the extra of a missing package, the error's cause is reported."""
     lines = [
         "from moorage.domain.values.installation import optional_module",
         'optional_module("no_such_package", "none")',
@@ -85,7 +85,7 @@ def test_missing_package_is_found_behind_the_error_that_names_its_extra(
     ],
 )
 def test_absent_package_is_no_defect(problem: str, package: str) -> None:
-    """A package that is not installed is absent; a missing part of an installed one is a defect."""
+    """A package that is not installed is no defect; a missing part of an installed one is."""
     assert package == absent_package(problem, frozenset({"attrs"}))
 
 

@@ -1,4 +1,4 @@
-"""Connector operations on the fast path, which leaves some to the general path."""
+"""Connector operations on the fast path, and cases that it leaves to the general path."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class CallInterrupted(BaseException):
 
 @attrs.frozen
 class ScriptedOperation:
-    """A connector operation whose attempts do what the test says."""
+    """A connector operation whose attempts end as the test says."""
 
     work: Callable[[OperationAttempt], Any]
     repeatable: bool = True
@@ -164,7 +164,7 @@ def _is_the_same_each_time(field: attrs.Attribute[Any], _: object) -> bool:
 def test_fast_path_emits_the_events_of_the_flow(
     labs: Callable[..., Lab], options: dict[str, Any]
 ) -> None:
-    """The first call, which has no plan yet, and the next ones emit the same events."""
+    """The first call, for which no plan is prepared yet, emits the same events as later ones."""
     observer = EventList()
     lab = labs(observers=[observer])
     observer.events = []
@@ -182,7 +182,7 @@ def test_fast_path_emits_the_events_of_the_flow(
 
 
 def test_failures_emit_the_events_of_the_flow(labs: Callable[..., Lab]) -> None:
-    """A failed and repeated operation emits the same events, whether its plan is new or not."""
+    """A failed and retried operation emits the same events, with a new plan or a prepared one."""
     observer = EventList()
     lab = labs(observers=[observer], retry=RetryPolicy(2, 0))
     emitted: list[Any] = []
@@ -194,7 +194,7 @@ def test_failures_emit_the_events_of_the_flow(labs: Callable[..., Lab]) -> None:
 
 
 def test_observed_operation_names_its_target(labs: Callable[..., Lab]) -> None:
-    """An event of an observed operation has the destination that the operation names."""
+    """The events of an observed operation contain the destination that the operation states."""
     observer = EventList()
     lab = labs(observers=[observer])
     observer.events = []
@@ -213,7 +213,7 @@ def test_timeout_of_a_call_limits_its_attempt(labs: Callable[..., Lab]) -> None:
 
 
 def test_invalid_timeout_is_refused(labs: Callable[..., Lab]) -> None:
-    """A call with an invalid timeout is refused before its attempt, and the error is complete."""
+    """A call with an invalid timeout is refused before its first attempt."""
     lab = labs()
     with pytest.raises(ConfigurationError) as excinfo:
         lab.perform(2, timeout=-1.0, request_id="r1")
@@ -221,7 +221,7 @@ def test_invalid_timeout_is_refused(labs: Callable[..., Lab]) -> None:
 
 
 def test_interrupted_operation_has_ended_for_observers(labs: Callable[..., Lab]) -> None:
-    """An observer gets the end of an interrupted operation once, with an unknown outcome."""
+    """An observer is told once that an interrupted operation ended, with an unknown outcome."""
     observer = EventList()
     lab = labs(observers=[observer])
     observer.events = []
@@ -232,14 +232,14 @@ def test_interrupted_operation_has_ended_for_observers(labs: Callable[..., Lab])
 
 
 def test_operation_waits_for_a_limit(labs: Callable[..., Lab]) -> None:
-    """An operation that a rate limit delays waits, and then succeeds."""
+    """If a rate limit delays an operation, the operation waits and then succeeds."""
     lab = labs(limits=(RateLimitConfig.per_second(1),))
     assert [lab.perform(2), lab.perform(3)] == [2, 3]
     assert lab.clock.slept
 
 
 def test_operation_is_refused_by_a_limit(labs: Callable[..., Lab]) -> None:
-    """A rate limit refuses an operation that may not wait; the error contains its name."""
+    """A rate limit refuses an operation that may not wait; the error names the limit."""
     lab = labs(limits=(RateLimitConfig.per_second(1),), max_limit_wait=0)
     with pytest.raises(RateLimitExceeded) as excinfo:
         lab.perform(2)
@@ -248,7 +248,7 @@ def test_operation_is_refused_by_a_limit(labs: Callable[..., Lab]) -> None:
 
 
 def test_operation_is_refused_by_a_circuit(labs: Callable[..., Lab]) -> None:
-    """A failed operation counts for the circuit, which then refuses the next one."""
+    """A failed operation is counted by the circuit, which then refuses the next operation."""
     lab = labs(circuit=CircuitBreakerConfig(failures=1))
     with pytest.raises(VendorFailed):
         lab.perform(raise_error(OSError()))
@@ -327,7 +327,7 @@ def test_endpoint_that_was_not_called_yet_applies(labs: Callable[..., Lab]) -> N
 
 
 def test_operation_attempt_has_tenant_of_its_call(labs: Callable[..., Lab]) -> None:
-    """An operation's attempt has the tenant of its call, and no key."""
+    """An operation's attempt knows the tenant of its call, and has no idempotency key."""
     lab = labs()
     for _ in range(2):
         lab.perform(2, tenant="acme")
@@ -361,7 +361,7 @@ def test_dry_run_performs_safe_operations_only() -> None:
 
 
 def test_members_of_an_instance_are_enough() -> None:
-    """An operation may have its methods as instance attributes."""
+    """An operation may have its methods as instance attributes instead of class methods."""
 
     class ValueWithDictionary:
         def __init__(self) -> None:
@@ -378,7 +378,7 @@ def test_members_of_an_instance_are_enough() -> None:
 
 
 def test_late_operation_is_cancelled_and_may_have_happened() -> None:
-    """An asynchronous operation is cancelled at its timeout, and may have taken effect."""
+    """An asynchronous operation is cancelled at its timeout, with an unknown outcome."""
 
     async def exceed_deadline(kind: type[ConnectorError], **settings: Any) -> None:
         manager = AsyncConnectorManager([Service("v", retry=None, circuit=None, **settings)])

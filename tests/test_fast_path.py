@@ -139,7 +139,7 @@ def _setting(mode: str, data: st.DataObject, **rules: Any) -> Setting:
 
 
 def _check(play: Callable[[Setting], ScenarioOutcome], setting: Setting) -> None:
-    """Compare a scenario on the fast and the general path, with and without observers."""
+    """Check that a scenario ends the same on both paths, with and without observers."""
     alone, observed_run = play(setting), play(attrs.evolve(setting, observed=True))
     slow_run = play(attrs.evolve(setting, observed=True, fast=False))
 
@@ -207,7 +207,7 @@ class _SlowProvider:
         self.lookups = 0
 
     async def get(self, *_: object) -> Credentials:
-        """Return a token, or wait."""
+        """Return a token at the first lookup, and never return at the second."""
         self.lookups += 1
         if self.lookups > 1:
             await asyncio.Event().wait()
@@ -220,7 +220,7 @@ class _SlowProvider:
 
 @pytest.mark.parametrize("options", [{}, {"idempotency_key": "k"}], ids=["no key", "key"])
 def test_endless_lookup_ends_with_the_call(options: dict[str, str]) -> None:
-    """A call that waits for its credentials ends at its deadline, and has sent nothing."""
+    """If a credential lookup never ends, the call ends at its deadline, without sending."""
     client = AsyncClient(Clock(), [])
     provider: Any = _SlowProvider()
     service = Service("v", base_url=BASE, needs_credentials=True)
@@ -428,7 +428,7 @@ def test_fast_path_emits_the_events_that_are_observed(
 def test_interrupted_observer_receives_the_end_of_its_call_once(
     bulkhead: BulkheadConfig | None,
 ) -> None:
-    """The end of a call that succeeded is not emitted again if its observer is interrupted."""
+    """If an observer is interrupted at the end of a call, the event is not emitted again."""
     reports: list[str] = []
 
     def observe(event: Event) -> None:
@@ -523,7 +523,7 @@ def test_stopped_function_frees_its_slot() -> None:
 
 
 def test_refused_call_has_an_id_of_its_start() -> None:
-    """A refused call's id is created when it is read, but sorts by the call's start."""
+    """A refused call's id is created only when it is read, but sorts by the call's start."""
     limit = RateLimitConfig.per_minute(2)
     service = Service("vat", limits=limit, max_limit_wait=0, retry=None)
     clock = Clock()

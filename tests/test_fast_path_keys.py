@@ -1,4 +1,4 @@
-"""Idempotency keys on the fast path, and calls that it leaves to the general path."""
+"""Idempotency keys on the fast path, and keyed calls that it leaves to the general path."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class FirstCallScene:
         return self.manager.call("v", POST, idempotency_key="k")
 
     def act(self, verb: str) -> object:
-        """Send a request with a key, or run a function under it."""
+        """Send a request with an idempotency key, or run a function under the key."""
         if verb == "call":
             return self.pay()
         return self.manager.run("v", self.client.send, idempotency_key="k")
@@ -191,7 +191,7 @@ def test_answer_of_another_holder_wins() -> None:
 
 
 def test_answer_that_cannot_be_stored_is_returned() -> None:
-    """If a response cannot be stored, it is still returned; only a repeat raises an error."""
+    """If a response cannot be stored, it is returned anyway, but a repeat raises an error."""
     scene = FirstCallScene()
 
     def spoil() -> None:
@@ -216,7 +216,7 @@ def test_sealed_answer_is_replayed() -> None:
 
 @pytest.mark.parametrize("verb", ["call", "run"])
 def test_interruption_in_the_store_frees_the_key(verb: str) -> None:
-    """If the store's reply to a claim is lost, the claim is withdrawn, as nothing was sent."""
+    """If a call is interrupted while it claims its key, the key is free, as nothing was sent."""
     scene = FirstCallScene()
     scene.store.interrupted = KeyAdmission
     with pytest.raises(CallInterrupted):
@@ -229,7 +229,7 @@ def test_interruption_in_the_store_frees_the_key(verb: str) -> None:
 
 @pytest.mark.parametrize("verb", ["call", "run"])
 def test_interruption_after_the_answer_loses_nothing(verb: str) -> None:
-    """A response that was stored before an interruption is returned to a repeat."""
+    """If a call is interrupted after its response was stored, a repeat returns the response."""
     scene = FirstCallScene()
     scene.store.interrupted = Settle
 
@@ -286,7 +286,7 @@ class ReversingCipher:
 
 
 def test_keys_end_alike_with_synchronous_and_asynchronous_managers() -> None:
-    """With an asynchronous manager, keys replay and end as with a synchronous one."""
+    """Asynchronous managers replay and settle keys as synchronous managers do."""
     failures: list[BaseException] = [
         ConnectionFailed("refused.", may_have_been_processed=False),
         CallInterrupted(),

@@ -1,4 +1,4 @@
-"""The model of a fleet: a limit in parts serves what one core cannot, never more than allowed."""
+"""A model of many workers that share one rate limit, split into parts on several cores."""
 
 import attrs
 import pytest
@@ -16,12 +16,12 @@ MEASURED = Costs(granted=29.5e-6, refused=23.7e-6)
 
 
 def fleet(parts: int, tries: int = 1, patience: float = 0.0) -> Fleet:
-    """Return the small fleet with other settings."""
+    """Return the example fleet of workers with these settings changed."""
     return attrs.evolve(SMALL, parts=parts, tries=tries, patience=patience)
 
 
 def test_one_bucket_core_is_fully_occupied() -> None:
-    """One bucket's core is fully occupied, and few calls are served before their deadline."""
+    """A limit in one bucket keeps one core fully busy, and few calls are served in time."""
     outcome = run(fleet(1), SLOW, 1)
 
     assert outcome.busiest > 0.99
@@ -29,7 +29,7 @@ def test_one_bucket_core_is_fully_occupied() -> None:
 
 
 def test_parts_serve_a_hot_limit_on_several_cores() -> None:
-    """In eight parts nearly all that the limit allows is served, with no token in excess."""
+    """A limit split into eight parts serves nearly all that it allows, and never more."""
     outcome = run(fleet(8), SLOW, 1)
 
     assert outcome.goodput > 0.97
@@ -39,17 +39,17 @@ def test_parts_serve_a_hot_limit_on_several_cores() -> None:
 
 
 def test_refused_call_that_asks_second_part_uses_more_time_of_cores() -> None:
-    """A refused call that asks a second part uses more time of the cores."""
+    """A refused call that also asks a second part of the limit uses more processor time."""
     assert run(fleet(8, tries=2), SLOW, 1).busiest > run(fleet(8), SLOW, 1).busiest
 
 
 def test_calls_that_wait_for_their_grants_occupy_cores_for_longer() -> None:
-    """Calls that wait for their grants occupy the cores for longer."""
+    """Calls that wait to be admitted occupy the cores for longer."""
     assert run(fleet(8, patience=0.2), SLOW, 1).busiest > run(fleet(8), SLOW, 1).busiest
 
 
 def test_brokers_that_ask_for_all_workers_of_their_host_keep_limit() -> None:
-    """Brokers that request tokens for all workers of their host keep the limit and an idle core."""
+    """Brokers that ask for tokens for all workers of their host keep the limit, and spare cores."""
     busy = attrs.evolve(SMALL, patience=0.1, seconds=2.0)
     outcome = brokers.run(busy, SLOW, 1)
 
@@ -61,7 +61,7 @@ def test_brokers_that_ask_for_all_workers_of_their_host_keep_limit() -> None:
 @pytest.mark.parametrize("offered", [8_000, 12_000])
 @pytest.mark.parametrize("kills", [0, 40])
 def test_leases_exceed_the_limit_by_their_bound_at_most(offered: int, kills: int) -> None:
-    """In no window brokers exceed the limit by over 1 % of a second's tokens, even if killed."""
+    """Brokers never exceed the limit by over 1 % of a second's tokens, even if some are killed."""
     busy = attrs.evolve(SMALL, offered=offered, burst=100, seconds=1.0)
     outcome = brokers.run(busy, Costs(), 2, kills=kills)
 
@@ -70,7 +70,7 @@ def test_leases_exceed_the_limit_by_their_bound_at_most(offered: int, kills: int
 
 
 def test_hosts_get_equal_shares_of_leases() -> None:
-    """If hosts ask equally often, 95 % of them get a share within 10 % of the mean."""
+    """If hosts ask equally often, 95 % of them get a share of tokens within 10 % of the mean."""
     busy = attrs.evolve(SMALL, patience=0.1, seconds=2.0)
 
     assert brokers.run(busy, Costs(), 1).unfair <= 0.1
@@ -92,7 +92,7 @@ def test_table_marks_a_core_that_is_too_busy() -> None:
 
 
 def test_start_of_a_fleet_is_shared_by_the_cores() -> None:
-    """Workers that start together are served by all cores at once."""
+    """When all workers start together, all cores share the work of serving them."""
     assert seconds_to_start(800, 1, SLOW) == 4 * seconds_to_start(800, 4, SLOW)
     assert 0.2 < seconds_to_start(3_200, 1, Costs()) < 1
 
@@ -113,7 +113,7 @@ def test_each_worker_has_reconnected_and_got_reply_within_second_after_redis_ret
 @pytest.mark.untraced
 @pytest.mark.parametrize("away", [1, 3, 10, 60])
 def test_return_of_a_server_is_no_storm(away: float) -> None:
-    """After an outage, no tenth of a second has a third of all new connections."""
+    """After an outage, no tenth of a second has a third of all new connections, or more."""
     assert returns.run(3_200, away, Costs(), 1).most < 3_200 / 3
 
 
@@ -126,7 +126,7 @@ def test_new_connections_queue_on_a_slow_core() -> None:
 
 
 def test_number_of_parts_keeps_each_core_below_80_percent_load() -> None:
-    """The number of parts keeps each core below 80 % load, and is at least one."""
+    """The number of parts is at least one, and large enough to keep each core below 80 % load."""
     assert [1, 1, 2, 3] == [parts_needed(calls, 20e-6) for calls in (1, 40_000, 40_001, 100_000)]
 
 
@@ -134,7 +134,7 @@ def test_number_of_parts_keeps_each_core_below_80_percent_load() -> None:
 def test_p99_of_others_grows_at_most_1_5_times_while_32_processes_send_storm_of_calls(
     rate: int,
 ) -> None:
-    """While 32 processes send a storm of calls, the p99 of others grows at most 1.5 times."""
+    """While 32 processes send a storm of calls, other callers' p99 grows at most 1.5 times."""
     without_storm = tenants.run(TenantStorm(), MEASURED, 1)
     storm = tenants.run(TenantStorm(offered=30_000, rate=rate), MEASURED, 1)
 
@@ -145,7 +145,7 @@ def test_p99_of_others_grows_at_most_1_5_times_while_32_processes_send_storm_of_
 
 @pytest.mark.parametrize("rate", [1, 10, 100])
 def test_brokers_protect_the_others_from_a_storm_of_many_processes(rate: int) -> None:
-    """While 3,200 processes storm through brokers, the p99 of others grows at most 1.5 times."""
+    """While 3,200 processes send a storm through brokers, others' p99 grows at most 1.5 times."""
     storm = TenantStorm(offered=30_000, processes=3_200, rate=rate, has_brokers=True, seconds=2.0)
     effect = tenants.run(storm, MEASURED, 1)
 
@@ -155,7 +155,7 @@ def test_brokers_protect_the_others_from_a_storm_of_many_processes(rate: int) ->
 
 
 def test_storm_within_the_core_leaves_the_others_nearly_as_fast() -> None:
-    """While a core is half busy with refusals, the p99 of other callers grows at most 1.5 times."""
+    """If refusals keep a core half busy, the p99 of other callers grows at most 1.5 times."""
     storm = tenants.run(TenantStorm(offered=20_000, processes=3_200), Costs(), 1)
 
     assert 0.4 < storm.busy < 0.5

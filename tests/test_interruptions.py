@@ -1,4 +1,4 @@
-"""Whole calls, interrupted at every point at which a signal may arrive."""
+"""Calls that are interrupted at each point at which a signal may arrive."""
 
 import functools
 import itertools
@@ -33,7 +33,7 @@ def raise_error() -> None:
 
 
 def protected_manager(clock: Clock, **protections: Any) -> ConnectorManager:
-    """Return a manager of one service with these protections."""
+    """Return a manager with one service that has these protections."""
     options: dict[str, Any] = {"circuit": None, "retry": None, "timeout": 60}
     return ConnectorManager([Service("v", **options | protections)], clock=clock, sleeper=clock)
 
@@ -101,7 +101,7 @@ class SuccessfulClient:
 @interrupted.UNTIDY
 @pytest.mark.parametrize("waits", [False, True])
 def test_interrupted_request_releases_its_grant(waits: bool) -> None:
-    """A request interrupted at any point loses at most its own rate-limit token."""
+    """A request interrupted at any point uses up at most one rate-limit token."""
     strikes = 0
     for point in itertools.count():
         clock, start_time = Clock(), list[int]()
@@ -142,7 +142,7 @@ class CountingClient:
 @interrupted.UNTIDY
 @pytest.mark.parametrize("verb", ["call", "run"])
 def test_interrupted_key_acts_once(verb: str) -> None:
-    """A call interrupted at any point takes effect at most once; without effect its key is free."""
+    """A call interrupted at any point acts at most once; if it did not act, its key is free."""
     outcomes: list[str] = []
     for point in itertools.count():
         clock, client = Clock(), CountingClient()
@@ -177,7 +177,7 @@ def test_interrupted_key_acts_once(verb: str) -> None:
 
 @interrupted.UNTIDY
 def test_interrupted_replay_is_repeated() -> None:
-    """If a replay is interrupted at any point, its stored response remains."""
+    """If a replay is interrupted at any point, the stored response can still be replayed."""
     strikes = 0
     client = CountingClient()
     manager = ConnectorManager([Service("v", base_url="https://v.example")], http=client)
@@ -193,7 +193,7 @@ def test_interrupted_replay_is_repeated() -> None:
 
 
 def test_interrupted_fast_path_releases_its_grant() -> None:
-    """A fast-path function that is interrupted at any point releases unused grants."""
+    """A fast-path function that is interrupted at any point returns its unused permits."""
     clock = Clock()
     manager = protected_manager(clock, limits=(RateLimitConfig.per_second(1),))
     manager.run("v", int)
@@ -222,7 +222,7 @@ COMBINATIONS = [
 @interrupted.UNTIDY
 @pytest.mark.parametrize("stages", COMBINATIONS, ids=" ".join)
 def test_interrupted_function_disturbs_no_other(stages: tuple[str, ...]) -> None:
-    """With any combination of stages, a call interrupted at any point takes one token at most."""
+    """With any protections, a call interrupted at any point uses up at most one token."""
     protections: dict[str, Any] = {}
     for name in stages:
         protections |= STAGES[name]

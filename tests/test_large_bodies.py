@@ -57,7 +57,7 @@ class HeldExecutor(ThreadPoolExecutor):
 
 
 def in_a_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    """Run a test in its own event loop."""
+    """Run an asynchronous test in its own event loop."""
 
     @functools.wraps(test)
     def run() -> None:
@@ -133,7 +133,7 @@ def test_fingerprint_is_computed_in_calling_thread_outside_asyncio() -> None:
 
 
 def test_synchronous_calls_digest_large_bodies_too() -> None:
-    """A synchronous call with a large body recognises a repeat."""
+    """A synchronous call with a large body is recognised if it is repeated."""
 
     class SyncVendor:
         def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:

@@ -48,7 +48,7 @@ SERVICE = Service(
 
 
 def clients() -> tuple[Any, Any]:
-    """Yield a vendor with an HTTP client for sync and for async mode."""
+    """Return a fake vendor for sync mode and one for async mode, each used as an HTTP client."""
     return SyncPort(World(SYNC).vendor), World(ASYNC).vendor
 
 
@@ -156,7 +156,7 @@ def test_fifty_functions_run_at_once() -> None:
 
 
 def test_threads_and_tasks_share_a_store() -> None:
-    """A key used by many threads and tasks at once has one effect and one response."""
+    """If many threads and tasks use one key at once, there is one effect and one response."""
     store = MemoryStorage()
     effects: list[int] = []
     plain_manager = ConnectorManager([SERVICE], state=store)
@@ -264,7 +264,7 @@ def test_services_must_be_iterable(manager_class: Any, wrong: Any) -> None:
 @pytest.mark.parametrize("manager_class", [ConnectorManager, AsyncConnectorManager])
 @pytest.mark.parametrize("wrong", [print, None])
 def test_observers_must_be_iterable(manager_class: Any, wrong: Any) -> None:
-    """A single observer, or None, instead of an iterable is refused."""
+    """A single observer, or None, is refused in place of an iterable of observers."""
     with pytest.raises(ConfigurationError) as excinfo:
         manager_class([], observers=wrong)
 
@@ -278,7 +278,7 @@ FOREIGN = (ValueError("foreign"),) if sys.version_info < (3, 12) else ()
 # Here and not with the services, because mutants are called through frames of their own.
 @sync_and_async
 async def test_error_leaves_no_cycle(world: World) -> None:
-    """An error without references is freed at once, as no traceback frame keeps it."""
+    """An error that nobody refers to is freed at once, as no traceback frame keeps it."""
     manager = world.manager(SERVICE)
     gc.collect()
     gc.disable()
@@ -299,7 +299,7 @@ async def test_error_leaves_no_cycle(world: World) -> None:
 
 
 class DeclaredStorage:
-    """A memory store that is declared durable, or not."""
+    """A memory store that says of itself whether it is durable."""
 
     def __init__(self, *, durable: bool = True) -> None:
         self.durable = durable
@@ -322,7 +322,7 @@ def test_money_needs_keys_that_outlive_a_crash() -> None:
 
 
 def test_service_that_moves_money_needs_durable_store_of_keys() -> None:
-    """A service that moves money needs a durable store of keys, or `volatile_keys`."""
+    """A service that moves money needs a durable key store, or the setting `volatile_keys`."""
     ConnectorManager([MOVING], state=DeclaredStorage())
     ConnectorManager([MOVING], state=DeclaredStorage(durable=False), claims=DeclaredStorage())
     ConnectorManager([Service("bank", moves_money=True, volatile_keys=True)])
@@ -348,6 +348,6 @@ def test_invalid_subject_is_refused_on_fast_path(subject: Any) -> None:
 
 @pytest.mark.parametrize("kind", [ConnectorManager, AsyncConnectorManager, Hub])
 def test_wrong_keyword_argument_is_refused_by_its_name(kind: Any) -> None:
-    """A wrong keyword argument is refused by its name, and the error lists the valid ones."""
+    """An unknown keyword argument is refused with its name and a list of the valid ones."""
     with pytest.raises(TypeError, match=r"unexpected keyword argument 'storage'. Use .*state"):
         kind([], storage=MemoryStorage())

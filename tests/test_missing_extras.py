@@ -1,4 +1,4 @@
-"""Names whose extra is not installed appear in help(), and their errors name the extra."""
+"""Names that need a missing extra appear in `help()`, and their errors name the extra."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run_without_extras(program: str) -> str:
 
 
 def test_help_of_the_testing_package() -> None:
-    """help(moorage.testing) describes all names, also those that need an extra."""
+    """`help(moorage.testing)` describes all names, also those that need a missing extra."""
     text = run_without_extras(
         "import pydoc; print(pydoc.plain(pydoc.render_doc('moorage.testing')))"
     )

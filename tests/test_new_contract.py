@@ -1,4 +1,4 @@
-"""Adding a contract takes its own files, and a line or two in three others."""
+"""Adding a contract needs only its own files, and a line or two in three other files."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_checks_of_all_contracts_accept_it(project: Path) -> None:
 
 
 def test_lists_of_the_project_stay_right(project: Path) -> None:
-    """No other list, page or count has to be changed for a new contract and its vendor."""
+    """For a new contract and its vendor, no other list, page or count has to be changed."""
     run(project, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", *LISTS)
 
 

@@ -64,7 +64,7 @@ def test_observer_that_raised_error_still_gets_next_event() -> None:
 
 
 def test_lone_observer_that_fails_is_warned_of() -> None:
-    """If the only observer fails, a warning appears, once per error."""
+    """If the only observer fails, a warning is logged once for each error."""
 
     def exporter(_: Event) -> None:
         raise RuntimeError("my exporter has a bug")
@@ -80,7 +80,7 @@ def test_lone_observer_that_fails_is_warned_of() -> None:
 
 
 def test_other_observer_gets_an_event_if_an_observer_fails() -> None:
-    """If an observer fails, another one gets an event; if that fails too, a warning appears."""
+    """If one observer fails, another gets an event about it; if both fail, a warning appears."""
     seen_events: list[Any] = []
 
     def fail_on_event(_: Event) -> None:
@@ -130,7 +130,7 @@ class SelectiveObserver:
 def test_observer_receives_the_events_it_declares(
     observer: SelectiveObserver, expected: list[str]
 ) -> None:
-    """An observer with `event_classes` or `failures_only` gets only these events."""
+    """An observer with `event_classes` or `failures_only` gets only the events that it chose."""
 
     def fail_on_event(_: Event) -> None:
         raise ValueError
@@ -146,7 +146,7 @@ def test_observer_receives_the_events_it_declares(
 
 
 def test_observer_with_failures_only_gets_no_event_of_success() -> None:
-    """An observer with `failures_only` gets no event of a success, even if another one does."""
+    """An observer with `failures_only` gets no success events, even if another observer does."""
     everything, failures = SelectiveObserver(), SelectiveObserver(failures_only=True)
     manager = ConnectorManager([Service("a")], observers=[everything, failures])
 
@@ -220,7 +220,7 @@ def test_observer_can_be_notified_by_several_threads_at_once() -> None:
     "event_classes", [("CallFinished",), (int,), ("CallFinished", CallFinished)]
 )
 def test_observer_declares_classes_of_events(event_classes: Any) -> None:
-    """An observer whose `event_classes` is not event classes is refused."""
+    """An observer is refused if its `event_classes` contains anything but event classes."""
     with pytest.raises(ConfigurationError, match="SelectiveObserver must have classes"):
         ConnectorManager([Service("a")], observers=[SelectiveObserver(event_classes)])
 
@@ -242,7 +242,7 @@ def test_ids_of_the_host_are_made_at_the_start() -> None:
 
 
 def test_id_sorts_by_the_start_of_its_call() -> None:
-    """An id that is created late still has the start time of its call."""
+    """A call's id that is created late still contains the start time of the call."""
     log = MemoryIntegrationLogger()
     manager = ConnectorManager([Service("a")], log=log)
     manager.run("a", lambda: None)
@@ -252,7 +252,7 @@ def test_id_sorts_by_the_start_of_its_call() -> None:
 
 
 class Tracer:
-    """An observer that adds a header to requests, and sends one when an attempt begins.
+    """An observer that adds a header to requests, and sends a request when an attempt begins.
 
     Attributes:
         started: the services whose attempts began.
@@ -276,7 +276,7 @@ class Tracer:
 
 
 def test_requests_that_tracing_observer_sends_itself_have_none_of_its_headers() -> None:
-    """Requests that a tracing observer sends itself have none of its headers."""
+    """A request that a tracing observer sends itself gets none of the observer's headers."""
     vendor, tracer = FakeVendor(), Tracer()
     vendor.always(Response(200))
     base = "https://vendor.example"

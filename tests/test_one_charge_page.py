@@ -28,7 +28,7 @@ ROW: Final = re.compile(
 
 
 class LocalStripe:
-    """An HTTP client of the standard library that finds Stripe at a local server."""
+    """An HTTP client of the standard library that sends Stripe's requests to a local server."""
 
     def __init__(self, url: str) -> None:
         self._client = StdlibHttpClient()
@@ -41,7 +41,7 @@ class LocalStripe:
         )
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Any:
-        """Fail, because a charge does not stream."""
+        """Raise an error, because a charge does not stream."""
         raise AssertionError(url)
 
     def close(self) -> None:

@@ -54,7 +54,7 @@ print(json.dumps({"loaded": loaded, "threads": _thread._count()}))
 
 @pytest.fixture(scope="module", name="fresh")
 def _fresh_import() -> dict[str, object]:
-    """Run `import moorage` in a new interpreter, and return its report."""
+    """Run `import moorage` in a new interpreter, and return a report about the import."""
     answer = subprocess.run(
         [sys.executable, "-I", "-S", "-c", PROBE, *filter(None, sys.path)],
         capture_output=True,
@@ -66,12 +66,12 @@ def _fresh_import() -> dict[str, object]:
 
 
 def test_ships_its_types() -> None:
-    """The package contains the marker `py.typed`."""
+    """The package contains the marker file `py.typed`."""
     assert resources.files(moorage).joinpath("py.typed").is_file()
 
 
 def test_installed_package_names_its_version_and_python() -> None:
-    """An installed moorage names itself, its version and the Python it needs."""
+    """The metadata of an installed moorage state its name, version and required Python."""
     result = metadata.metadata("moorage")
 
     assert "moorage" == result["Name"]
@@ -80,7 +80,7 @@ def test_installed_package_names_its_version_and_python() -> None:
 
 
 def test_core_dependencies_have_no_caps() -> None:
-    """There are exactly three dependencies, each with a lower bound only."""
+    """The core has exactly three dependencies, and each has only a lower version bound."""
     core = [line for line in metadata.requires("moorage") or () if "extra" not in line]
 
     assert ["attrs>=23.1", "cryptography>=41", "python-ulid>=1.0"] == sorted(core)
@@ -121,7 +121,7 @@ def test_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_every_export_resolves_under_eventlet() -> None:
-    """Each name can be imported after eventlet has removed from `select` what it cannot replace."""
+    """Each export can be imported even after eventlet removed parts of the module `select`."""
     program = (
         "import select\n"
         "for name in ('poll', 'epoll', 'devpoll', 'kqueue', 'kevent'):\n"

@@ -23,7 +23,7 @@ FOLLOWED = [page for page in PAGES if blocks(page.read_text("utf-8"))]
 @pytest.mark.untraced
 @pytest.mark.parametrize("page", FOLLOWED, ids=_page_title)
 def test_page_is_complete(page: Path, tmp_path: Path) -> None:
-    """Following a page as printed gives the shown output, with nothing else needed."""
+    """Following a page as printed needs nothing else, and gives the output that it shows."""
     follow(_page_title(page), page.read_text("utf-8"), tmp_path)
 
 
@@ -124,7 +124,7 @@ WORD += "ord"
 
 
 def test_files_commands_and_python_go_together(tmp_path: Path) -> None:
-    """Files are written, commands are run, and Python sees the terminal's variables."""
+    """A page's files are written, its commands run, and its Python sees the shell's variables."""
     follow("page.md", FILES + GOOD, tmp_path)
 
 

@@ -37,7 +37,7 @@ MODEED = {
 
 
 def ports_in_pairs() -> Iterator[tuple[type, type]]:
-    """Return each port with its asynchronous twin."""
+    """Return each synchronous port with its asynchronous variant."""
     for result in pkgutil.iter_modules(ports.__path__):
         module = importlib.import_module(f"{ports.__name__}.{result.name}")
         for name, async_port in vars(module).items():
@@ -46,7 +46,7 @@ def ports_in_pairs() -> Iterator[tuple[type, type]]:
 
 
 def providers_in_pairs() -> Iterator[tuple[type, type]]:
-    """Return each credential provider with its asynchronous twin."""
+    """Return each synchronous credential provider with its asynchronous variant."""
     for match in pkgutil.iter_modules(adapters.__path__):
         if match.name.startswith("_") or not match.name.endswith("_credentials"):
             continue
@@ -270,7 +270,7 @@ def test_protection_accepts_each_port_in_both_modes(part: type) -> None:
 
 
 def test_entry_is_of_both_modes() -> None:
-    """The result of `guard` works with both `with` and `async with`."""
+    """The context manager that `guard` returns works with both `with` and `async with`."""
     for name in ("__enter__", "__exit__"):
         sync_method, async_method = getattr(Entry, name), getattr(Entry, MODEED[name])
         assert parameters_of(sync_method) == parameters_of(async_method)

@@ -1,4 +1,4 @@
-"""The verdict on a test run against a deliberately planted mistake."""
+"""The verdict on a test run against code with a deliberately planted mistake."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_planted_mistake_counts_as_caught_if_tests_fail(exit_code: int, expected
 
 
 def test_a_vendor_that_cannot_be_imported_differs() -> None:
-    """A planted mistake that breaks the vendor's import is caught like one in its tables."""
+    """A planted mistake that breaks a vendor's import counts as caught."""
 
     def raise_import_error() -> list[str]:
         raise ValueError("zip() argument 2 is shorter than argument 1")

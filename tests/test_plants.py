@@ -1,4 +1,4 @@
-"""The mistakes that `tools.plants` inserts into vendors."""
+"""The mistakes that the tool `tools.plants` inserts into vendors' code."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_mistake_is_planted(kind: str, was: str, becomes: str) -> None:
 
 
 def test_an_error_is_swallowed_and_a_zone_is_another() -> None:
-    """Raised errors, time zones and parts of conditions can each be replaced by a mistake."""
+    """Mistakes can be planted in raised errors, time zones and parts of conditions."""
     plants = plants_in("vendor.py", SOURCE)
 
     assert ["pass"] == [mutation.becomes for mutation in plants if mutation.kind == "swallowed"]

@@ -1,4 +1,4 @@
-"""Private servers of benchmarks and the crash matrix end with the process that started them."""
+"""Private servers that benchmarks and the crash matrix start end with their process."""
 
 from __future__ import annotations
 

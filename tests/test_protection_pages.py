@@ -1,4 +1,4 @@
-"""Each protection's page has its defaults, recorded runs, and the harm of going without it."""
+"""The page of each protection shows its defaults, its recorded runs, and the harm without it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_page_ends_with_code_defaults_and_runs(protection: Protection) -> None:
 
 @pytest.mark.parametrize("protection", PROTECTIONS, ids=lambda protection: protection.page)
 def test_harm_and_cure_are_shown(protection: Protection) -> None:
-    """A page runs the program without and with the protection, and both print different results."""
+    """A page runs its program with and without the protection, with different results."""
     text = (FOLDER / f"{protection.page}.md").read_text("utf-8").partition(HARM)[2]
     results = re.findall(r"# → (.+)", text)
 
@@ -32,7 +32,7 @@ def test_harm_and_cure_are_shown(protection: Protection) -> None:
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
 def test_run_ends_with_the_programs_result(run: Run) -> None:
-    """A recorded run contains calls or deliveries, and its last step returns to the program."""
+    """A recorded run contains calls or deliveries, and ends with the result for the program."""
     rows = recorded_rows(run)
 
     assert {CODE, MOORAGE, VENDOR} <= {name for row in rows for name in (row.state, row.then)}
@@ -41,7 +41,7 @@ def test_run_ends_with_the_programs_result(run: Run) -> None:
 
 
 def test_each_run_of_protection_has_happy_and_unhappy_recording() -> None:
-    """Each run of a protection has a happy and an unhappy recording, and belongs to one page."""
+    """Each run of a protection has a recording of success and one of failure, on one page."""
     names = [name for protection in PROTECTIONS for name in protection.runs]
 
     assert sorted(run.name for run in RUNS) == sorted(

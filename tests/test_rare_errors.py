@@ -1,4 +1,4 @@
-"""Rare errors: names that do not exist, and unusable routes."""
+"""Rare errors, such as for names that do not exist and for unusable routes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_module_has_no_other_names() -> None:
 
 
 def test_general_account_for_one_tenant_has_general_path() -> None:
-    """A general account for one tenant has a general path, and a tenant's own account its own."""
+    """An account's path names a tenant only if the account is the tenant's own."""
     assert "vendors.main" == path_of(Account("main", MAIL, tenants=ACME))
     assert "tenants.acme.vendors.main" == path_of(Account("acme.main", MAIL, tenants=ACME))
 
@@ -74,7 +74,7 @@ def test_unknown_vendor_is_refused(name: str, message: str) -> None:
 
 @pytest.mark.parametrize("use", [scenarios.download_part, scenarios.copy])
 def test_missing_capability_is_refused_first(use: Any) -> None:
-    """An operation without its capability is refused before anything else is done."""
+    """An operation that the vendor does not support is refused before anything else is done."""
     requests = []
 
     class At:

@@ -82,7 +82,7 @@ _NOT_FOR_HOSTS = {
 
 
 def test_every_adapter_is_described(written: dict[str, str]) -> None:
-    """Each store, source, sink, observer and the like that a host can create has an entry."""
+    """Each store, source, sink, observer and similar class for hosts is in the reference."""
     headings = _headings(written)
     names = set[str]()
     for package in (adapters, pipelines):
@@ -96,7 +96,7 @@ def test_every_adapter_is_described(written: dict[str, str]) -> None:
 
 
 def test_everything_that_the_pages_import_is_described(written: dict[str, str]) -> None:
-    """Each class and function that a page of the documentation imports has an entry."""
+    """Each class and function that a documentation page imports is in the reference."""
     headings = _headings(written)
     pages = [page for page in PAGE_FILES if "decisions" not in page.parts]
     imports = {

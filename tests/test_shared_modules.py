@@ -1,4 +1,4 @@
-"""The distribution of tests to workers that have collected different modules."""
+"""The distribution of tests to test workers that have collected different modules."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Worker:
         self.shutting_down = False
 
     def send_runtest_some(self, places: list[int]) -> None:
-        """Receive tests."""
+        """Receive the tests to run."""
         assert not self.shutting_down
         self.received += places
 
@@ -49,7 +49,7 @@ class Worker:
 
 
 def started_scheduler(number: int) -> tuple[SharedModules, list[Worker], list[int]]:
-    """Return a scheduler with workers that have collected their tests."""
+    """Return a scheduler whose workers have collected their tests."""
     totals: list[int] = []
     scheduler = SharedModules(number, totals.append)
     workers = [Worker(n) for n in range(number)]
@@ -64,7 +64,7 @@ def started_scheduler(number: int) -> tuple[SharedModules, list[Worker], list[in
 
 
 def run_all(scheduler: SharedModules, workers: list[Worker], random: Random) -> None:
-    """Run the tests of the workers, each at its own pace."""
+    """Run the tests of all workers, each worker at its own pace."""
     for worker in random.choices(workers, k=999):
         worker.step(scheduler)
     while any(worker.step(scheduler) for worker in workers):
@@ -74,7 +74,7 @@ def run_all(scheduler: SharedModules, workers: list[Worker], random: Random) -> 
 @pytest.mark.parametrize("number", [1, 2, 4])
 @pytest.mark.parametrize("seed", range(20))
 def test_each_test_runs_once(number: int, seed: int) -> None:
-    """All tests run once, whatever the pace of the workers, and then all workers have ended."""
+    """All tests run once, whatever the workers' pace, and then all workers end."""
     scheduler, workers, totals = started_scheduler(number)
     expected = {test for worker in workers for test in worker.tests}
     assert [len(expected)] == totals
@@ -89,7 +89,7 @@ def test_each_test_runs_once(number: int, seed: int) -> None:
 
 
 def test_idle_workers_help() -> None:
-    """A worker without tests takes modules of other workers, and at last halves of them."""
+    """A worker without tests takes whole modules of other workers, and at last half modules."""
     scheduler, (first, second), _ = started_scheduler(2)
     while first.step(scheduler):
         pass
@@ -110,7 +110,7 @@ def test_module_stays_together() -> None:
 
 
 def test_tests_of_a_crashed_worker_are_run_by_others() -> None:
-    """The test that a crashed worker was running is named, and others take over its module."""
+    """The test that a worker crashed in is reported, and other workers run its other tests."""
     scheduler, (first, second, third), _ = started_scheduler(3)
     while len(second.received) > 1 and "long" not in second.tests[second.received[1]]:
         second.step(scheduler)
@@ -125,7 +125,7 @@ def test_tests_of_a_crashed_worker_are_run_by_others() -> None:
 
 
 def test_each_module_is_collected() -> None:
-    """Each module is collected by one worker of the first half, or by all if it takes long."""
+    """One worker of the first half collects each module, but all workers collect long modules."""
     for module in ("tests/test_manager.py", "tests/test_graph.py", "tests/test_flow.py"):
         collecting = [worker for worker in range(5) if is_collected(module, worker, 5)]
         assert len(collecting) == 1

@@ -117,7 +117,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
 
 class Results(NamedTuple):
-    """The results of a search for each query, best first.
+    """The search results for each query, best first.
 
     Attributes:
         pages: results of the whole search.
@@ -129,7 +129,7 @@ class Results(NamedTuple):
 
 
 def search_site(folder: Path, pages: Iterable[str], texts: Iterable[str] = ()) -> Results:
-    """Return the results of the built site's search scripts."""
+    """Return what the built site's search finds for these texts."""
     queries = json.dumps({"pages": [*pages], "messages": [*texts]})
     command = [node(), str(_SEARCH), str(folder)]
     result = subprocess.run(command, input=queries, capture_output=True, text=True, check=True)
@@ -145,12 +145,12 @@ def _plain_words(text: str) -> str:
 
 
 def _differ_in_values_only(row: messages.Row, other: messages.Row) -> bool:
-    """Return whether two messages differ only in their values."""
+    """Return whether two error messages differ only in the values that they contain."""
     return _plain_words(row.text) == _plain_words(other.text)
 
 
 def _first_words(row: messages.Row) -> str:
-    """Return the first words that no value interrupts, or the message if it has too few of them."""
+    """Return a message's first words before any value, or all of it if these are too few."""
     parts = [re.findall(r"\S*\w\S*", part) for part in row.text.split(HOLE)]
     first = next((part for part in parts if len(part) >= _FEW_WORDS), None)
     return _with_values(row) if first is None else " ".join(first[:_FIRST_WORDS])
@@ -187,7 +187,7 @@ def test_site_builds_without_warnings_and_loads_nothing_from_elsewhere(built: Pa
 
 @pytest.mark.parametrize("argument", ["--help", "-h", "--strict"])
 def test_options_are_no_folders(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """An option is explained or refused, and never taken for the folder of the site."""
+    """A command-line option is explained or refused, and never taken for the site's folder."""
     with pytest.raises(SystemExit):
         site.main([argument])
 
@@ -196,7 +196,7 @@ def test_options_are_no_folders(argument: str, capsys: pytest.CaptureFixture[str
 
 
 def test_search_finds_every_error(built: Path) -> None:
-    """A search for an error class, alone or in a traceback, finds its remedy first."""
+    """A search for an error class, alone or in a traceback, finds the error's remedy first."""
     data = json.loads(messages.search_data().removeprefix("var MESSAGES = ").rstrip(";\n"))
     names = data["classes"]
     lines = [f"moorage.errors.{name}: vat: 17" for name in names]
@@ -210,7 +210,7 @@ def test_search_finds_every_error(built: Path) -> None:
 
 
 def test_search_finds_every_message(built: Path) -> None:
-    """A search for a message, by its first words or as in a traceback, finds its row first."""
+    """A search for an error message, even in a traceback, finds its row in the table first."""
     rows = messages.rows()
     by_place = {_row_place(row): row for row in rows}
     beginnings = [_first_words(row) for row in rows]
@@ -235,7 +235,7 @@ def test_search_finds_every_message(built: Path) -> None:
 
 
 def test_messages_come_before_pages(built: Path) -> None:
-    """The whole search returns a message's row, and the row is on the page."""
+    """The search of the site returns an error message's row first, and the page has this row."""
     rows = messages.rows()[::_SAMPLE]
 
     results = search_site(built, map(_as_raised, rows), map(_as_raised, rows))

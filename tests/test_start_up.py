@@ -115,7 +115,7 @@ moorage.open({
 
 
 def loaded_modules(code: str, probe_text: str = PROBE) -> list[str]:
-    """Return the names that the probe prints about this code in an empty interpreter."""
+    """Return the modules that this code loads in a new interpreter."""
     probe = subprocess.run(
         [sys.executable, "-I", "-S", "-W", "ignore", "-c", probe_text.replace("{code}", code)]
         + [path for path in sys.path if path],
@@ -173,7 +173,7 @@ def test_hub_loads_only_the_contract_of_its_vendor() -> None:
 
 
 def test_values_of_a_start_are_made_without_attrs() -> None:
-    """The immutable values loaded at a start are those of `frozen_values.frozen`.
+    """The immutable values that a start loads are made by `frozen_values.frozen`, not by attrs.
 
     attrs would compile source text for their methods, which takes a fifth of the start.
     """

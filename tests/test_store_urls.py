@@ -60,7 +60,7 @@ def test_url_names_a_store(url: str) -> None:
 
 
 def test_shard_name_depends_on_its_address_alone(tmp_path: Path) -> None:
-    """A shard's name depends on its address alone, so a password or a driver can change."""
+    """A shard's name depends only on its address, so its password or driver can be changed."""
     file = f"sqlite:///{tmp_path}/a.db"
     url = url_of_shards([file, "postgresql://u:secret@host/name?sslmode=require"], [file])
     assert url is not None
@@ -86,7 +86,7 @@ def test_shard_name_depends_on_its_address_alone(tmp_path: Path) -> None:
     ],
 )
 def test_spellings_of_one_address_name_one_shard(spelling: str, another: str) -> None:
-    """Default ports, TLS, capitals or a login in a store's address do not change its shard."""
+    """Default ports, TLS, upper case and logins in a store's address do not change its shard."""
     url = url_of_shards([spelling, "memory:"], [another])
     assert url is not None
     store = open_storage(url)
@@ -96,7 +96,7 @@ def test_spellings_of_one_address_name_one_shard(spelling: str, another: str) ->
 
 
 def test_different_databases_of_one_server_are_different_shards() -> None:
-    """A database's number or name, with its capitals, is part of a shard's name."""
+    """A shard's name contains the number or name of its database, in upper and lower case."""
     urls = ["redis://a", "redis://a/10", "redis://a/1", "mysql://a/x", "mysql://a/X"]
     url = url_of_shards(urls)
     assert url is not None
@@ -205,7 +205,7 @@ ENTRIES = tuple(f"moorage.adapters.{room}." for room in ("databases", "tables", 
 
 @pytest.mark.parametrize("opens", [open_inbox, open_outbox, open_log])
 def test_missing_library_of_entries_is_named(opens: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error for a missing library of an entry store names the library and its extra."""
+    """If an entry store's library is missing, the error names the library and its extra."""
     uninstall(monkeypatch, "sqlalchemy", *ENTRIES)
     with pytest.raises(ConfigurationError, match="needs sqlalchemy") as excinfo:
         opens("mariadb://me:secret@host/name")
@@ -214,7 +214,7 @@ def test_missing_library_of_entries_is_named(opens: Any, monkeypatch: pytest.Mon
 
 
 def test_scheme_of_the_hosts() -> None:
-    """A host's own URL scheme opens its store in both modes, but cannot replace a built-in one."""
+    """A URL scheme of the host opens the host's store, but cannot replace a built-in scheme."""
     serve("own", lambda url, *, is_async: (url, is_async))
     serve("redis", lambda url, *, is_async: (url, is_async))
 
@@ -228,7 +228,7 @@ def test_scheme_of_the_hosts() -> None:
     "name", [name for name in dir(store_urls) if name.startswith(("open_", "aopen_"))]
 )
 def test_url_of_another_type_is_refused(name: str, url: Any) -> None:
-    """A URL that is not a str is refused with an example, for each kind of store."""
+    """A store URL that is not a str is refused, and the error shows a valid example."""
     keys = {"keys": generate_keys()} if "tenants" in name else {}
     with pytest.raises(ConfigurationError) as excinfo:
         getattr(store_urls, name)(url, **keys)

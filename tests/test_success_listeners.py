@@ -1,4 +1,4 @@
-"""Observers that choose at the start of each call which events of a success they want."""
+"""Observers that choose, for each call, which events they want if the call succeeds."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class SwitchableObserver:
 
 
 class Reader(SwitchableObserver):
-    """An observer that reads the facts of a success."""
+    """An observer that reads the details of a successful call."""
 
     def __init__(self, read: Callable[[SuccessFacts], object] | None = None) -> None:
         super().__init__(*ALL)
@@ -66,7 +66,7 @@ class Reader(SwitchableObserver):
         self.facts: list[SuccessFacts] = []
 
     def read_success(self, facts: SuccessFacts, /) -> None:
-        """Record the facts."""
+        """Record the details of the success."""
         self.facts.append(facts)
         if self.read is not None:
             self.read(facts)
@@ -132,7 +132,7 @@ def test_chosen_event_classes_apply_to_requests_and_to_asynchronous_functions(
 
 
 def test_observer_without_a_wish_receives_failures() -> None:
-    """An observer that wants no events of successes still gets the end of a failed call."""
+    """An observer that wants no events of successes still gets the event of a failed call's end."""
     observer = SwitchableObserver()
     manager = ConnectorManager([Service("a", retry=None)], observers=[observer])
     manager.run("a", lambda: None)
@@ -175,7 +175,7 @@ def test_observer_gets_all_its_event_classes_if_current_event_classes_is_invalid
 
 
 def test_many_combinations_of_wishes_are_answered() -> None:
-    """If too many different choices are made to be cached, observers still get their events."""
+    """If observers choose too many different sets of events to be cached, they still get them."""
     observer = SwitchableObserver()
     manager = ConnectorManager([Service("a")], observers=[observer])
     manager.run("a", lambda: None)
@@ -189,7 +189,7 @@ def test_many_combinations_of_wishes_are_answered() -> None:
 
 
 def test_observer_with_read_success_gets_call_start() -> None:
-    """An observer with `read_success` gets a call's start, and then the facts of its success."""
+    """An observer with `read_success` gets the call's start, and then details of its success."""
     reader, other = Reader(), RecordingObserver()
 
     run(reader, other)
@@ -201,7 +201,7 @@ def test_observer_with_read_success_gets_call_start() -> None:
 
 
 def test_failing_reader_is_reported() -> None:
-    """If `read_success` raises, the call succeeds, and other observers get an event."""
+    """If `read_success` raises an error, the call succeeds, and other observers are told."""
 
     def raise_error(_: SuccessFacts) -> None:
         raise ValueError
@@ -234,7 +234,7 @@ def test_failing_listener_is_reported_with_the_facts_of_its_call() -> None:
 
 
 def test_reader_of_successes_gets_no_facts_of_its_own_calls() -> None:
-    """If `read_success` makes calls itself, the observer gets no facts of those calls."""
+    """If `read_success` makes calls itself, the observer gets no details of those calls."""
     reader = Reader(lambda _: manager.run("b", lambda: None))
     manager = ConnectorManager([Service("a"), Service("b")], observers=[reader])
     for _ in range(3):
@@ -248,7 +248,7 @@ def test_reader_of_successes_gets_no_facts_of_its_own_calls() -> None:
 
 
 def test_unheard_call_has_an_id_of_its_own() -> None:
-    """A call that no observer watches gets its id when it fails, the same in error and log."""
+    """A call without observers gets an id when it fails, the same in the error and in the log."""
     observer, log = SwitchableObserver(), MemoryIntegrationLogger()
     manager = ConnectorManager([Service("a", retry=None)], observers=[observer], log=log)
     silent_manager = ConnectorManager(
@@ -278,7 +278,7 @@ def test_unheard_call_has_an_id_of_its_own() -> None:
 def test_logger_below_its_level_gets_no_events(
     level: int, expected: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """For a success, LoggingObserver writes what the logger's level allowed at the call's start."""
+    """The logger's level at the start of a call decides what is logged about its success."""
     logger = logging.getLogger("shop.listeners")
     manager = ConnectorManager([Service("a")], observers=[LoggingObserver(logger)])
     manager.run("a", lambda: None)

@@ -24,7 +24,7 @@ def manager() -> ConnectorManager:
 
 
 def test_call_inside_a_loop_is_warned_of_once() -> None:
-    """The first synchronous call inside an event loop warns, and names the alternative."""
+    """The first synchronous call inside an event loop causes a warning with the alternative."""
     calling = manager()
 
     async def call_in_loop() -> None:
@@ -39,7 +39,7 @@ def test_call_inside_a_loop_is_warned_of_once() -> None:
 
 
 def test_real_client_is_watched_on_every_call() -> None:
-    """A service first called outside an event loop still causes a warning inside one."""
+    """Inside an event loop a service causes a warning, even if first called outside of it."""
     with VendorServer() as vendor, ConnectorManager([Service("a", base_url=vendor.url)]) as calling:
         vendor.always(Behaviour.of_json({}))
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""A vendor of another package is found after `pip install`, without a change to moorage."""
+"""A vendor from another package is found after `pip install`, without changing moorage."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module", name="python")
 def _python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an interpreter in which the package is installed from a wheel."""
+    """Return a Python interpreter in which the example package is installed from a wheel."""
     folder = tmp_path_factory.mktemp("somebody")
     venv.create(folder / "venv")
     python = folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
@@ -78,7 +78,7 @@ def run(python: Path, *arguments: str, cwd: Path | None = None) -> str:
 
 
 def test_installed_vendor_is_used(python: Path) -> None:
-    """An installed vendor's name in a configuration is enough to send, once per key."""
+    """Naming an installed vendor in a configuration suffices to send messages, once per key."""
     expected = {
         "receipts": ["acme:acme:M000001"] * 2,
         "sent": 1,

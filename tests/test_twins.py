@@ -20,7 +20,7 @@ def test_twins_are_current(source: str) -> None:
 
 
 def test_twin_awaits_nothing() -> None:
-    """A generated module has no `async`, `await` or awaitable type, and calls sync helpers."""
+    """A generated module contains no `async` or `await`, and calls synchronous helpers."""
     source = (
         "async def get(read: Callable[[], Awaitable[R]]) -> R:\n"
         '    """Call an asynchronous function."""\n'
@@ -37,7 +37,7 @@ def test_twin_awaits_nothing() -> None:
 
 
 def test_twin_drops_the_mode_from_names_of_classes_and_of_context_managers() -> None:
-    """The generated variant of `AsyncPool` is `Pool`, with a plain `with` block."""
+    """`AsyncPool` becomes `Pool` in the generated module, and is used with a plain `with`."""
     source = "class AsyncPool:\n    async def __aenter__(self) -> AsyncLink: ...\n"
 
     assert "class Pool:\n    def __enter__(self) -> Link: ...\n" == twins.twin(source)
@@ -46,7 +46,7 @@ def test_twin_drops_the_mode_from_names_of_classes_and_of_context_managers() -> 
 def test_stale_twins_are_named_and_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`--check` names an outdated generated module, and without it the tool writes the module."""
+    """`--check` reports an outdated generated module; without it, the tool writes the module."""
     (tmp_path / "a_async.py").write_text("async def a() -> None: ...\n", encoding="utf-8")
     (tmp_path / "a_sync.py").write_text("", encoding="utf-8")
     modules = {str(tmp_path / "a_async.py"): str(tmp_path / "a_sync.py")}

@@ -22,7 +22,7 @@ VALUES = {module.__name__ for kind in CONTRACTS for module in contract(kind).val
 
 
 def _names_for_type_checkers() -> dict[str, str]:
-    """Return each name that type checkers see, with its module."""
+    """Return each name that type checkers see, with the module that defines it."""
     return {
         name.asname or "": statement.module or ""
         for node in ast.parse(SOURCE.read_text("utf-8")).body
@@ -43,7 +43,7 @@ def _imported_modules(file: Path) -> set[str]:
 
 
 def test_types_and_names_agree() -> None:
-    """Type checkers see exactly the listed names, as the same objects."""
+    """Type checkers see exactly the listed names, each as the object that it is at run time."""
     typed_names = _names_for_type_checkers()
 
     assert set(vendor_sdk.__all__) == set(typed_names)
@@ -85,7 +85,7 @@ def test_name_that_moorage_also_exports_is_same_object() -> None:
     "file", [*VENDORS.rglob("*.py"), *OUTSIDER.rglob("vendor.py")], ids=lambda file: file.stem
 )
 def test_vendors_import_only_what_is_promised(file: Path) -> None:
-    """Built-in vendors import only this module, contract values, and modules of their contract."""
+    """Built-in vendors import only this module, contract values, and their contract's modules."""
     own_package = f"moorage.vendors.{file.parent.name}"
     packages = {value.rpartition(".")[0] for value in VALUES} - {"moorage.contracts"}
 

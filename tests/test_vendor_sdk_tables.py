@@ -1,4 +1,4 @@
-"""The tables of `moorage.vendor_sdk`: options, services, operations, readings and refusals."""
+"""The tables that a vendor is declared with: options, services, operations, responses, errors."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class Wire:
     async def send(
         self, request: sdk.Request, *, parse: Callable[..., Any] | None = None, **more: Any
     ) -> Any:
-        """Record the request, and return the response or its interpretation."""
+        """Record the request, and return the response, parsed if a function is given."""
         self.sent = {"request": request, **more}
         if isinstance(self.answer, sdk.ConnectorError):
             raise self.answer
@@ -223,7 +223,7 @@ def test_reads_without_a_key() -> None:
 
 
 def test_function_reads_an_answer() -> None:
-    """A function can parse a response, with and without a key."""
+    """A function can parse a response of an operation with or without a key."""
     wire: Any = Wire(sdk.Response(200, body=b"7"))
 
     assert (REFS.ref("t1"), 7) == asyncio.run(REEF.measure(wire, REFS.ref("t1")))
@@ -242,12 +242,12 @@ WHEN = sdk.when(sdk.flag("good"), sdk.text("note"), State.SHUT)
     ],
 )
 def test_condition_chooses_the_value(fields: dict[str, Any], value: object) -> None:
-    """A conditional row gives one of two values, each a row or a constant."""
+    """A conditional field takes one of two values, each from the response or a constant."""
     assert value == WHEN(sdk.as_answer(fields))
 
 
 def test_webhook_is_read_by_a_table() -> None:
-    """A webhook becomes an event by its table; without an id or a table it becomes none."""
+    """A table turns a webhook into an event, or into none if it has no id or no table."""
     webhook = sdk.WebhookEvent(
         vendor="reef", id="e1", type="thing", vendor_type="thing", data={"thing": "t1"}
     )
@@ -296,7 +296,7 @@ def test_methods_of_requests() -> None:
     ],
 )
 def test_wrong_readings_are_refused_at_once(rows: dict[str, Any], message: str) -> None:
-    """A reading with an unknown field, or without a required one, is refused when created."""
+    """A response table with an unknown field, or without a required one, is refused at once."""
     with pytest.raises(TypeError, match=message):
         sdk.Reading(ExampleObject, **rows)
 
@@ -325,7 +325,7 @@ class Price:
 
 @attrs.frozen(kw_only=True)
 class Shelf:
-    """A value with other values inside."""
+    """A value that contains other values."""
 
     price: Price
     label: Price | None = None
@@ -344,7 +344,7 @@ SHELF = sdk.Reading(
 
 
 def test_reading_reads_nested_values() -> None:
-    """A reading contains values of other readings, single ones and tuples, and decoded bytes."""
+    """A response table can contain tables for nested values, lists of them, and decoded bytes."""
     things = [{"id": "t1"}, {"state": "open"}, "no object"]
     price = {"amount": "1.50"}
 
@@ -356,27 +356,27 @@ def test_reading_reads_nested_values() -> None:
 
 @pytest.mark.parametrize("scan", ["", "?", None, 7])
 def test_nested_values_may_be_missing(scan: object) -> None:
-    """A nested value that is missing or refused is None, a missing list is empty."""
+    """A nested value that is missing or refused is read as None, and a missing list as empty."""
     answer = json_answer(price={"amount": "1"}, label={"amount": "much"}, things={}, scan=scan)
 
     assert Shelf(price=Price("1")) == SHELF.parse(REFS.ref, answer)
 
 
 def test_refused_value_is_a_failure_of_the_vendor() -> None:
-    """A value that the class refuses is an error of the vendor; an event with it is skipped."""
+    """A response with a value that the class refuses is an error; such an event is skipped."""
     with pytest.raises(sdk.VendorFailed, match="has no amount"):
         PRICE.parse(REFS.ref, json_answer(amount="much"))
     assert () == PRICE.parse_if_complete(REFS.ref, sdk.as_answer({"amount": "much"}))
 
 
 def test_required_nested_value_is_required() -> None:
-    """An answer without a nested value that the class requires is an error, which names it."""
+    """A response without a required nested value is an error, which names the value."""
     with pytest.raises(sdk.VendorFailed, match="has no price"):
         SHELF.parse(REFS.ref, json_answer(price={"amount": "much"}))
 
 
 def test_operation_with_several_subjects() -> None:
-    """Further arguments of an operation are passed to the function that makes its body."""
+    """An operation passes its further arguments to the function that creates its body."""
 
     def body(_: ExampleVendor, ref: sdk.Ref, note: str | None) -> dict[str, Any]:
         return {"of": ref.id, "note": note}
@@ -391,7 +391,7 @@ def test_operation_with_several_subjects() -> None:
 
 
 def test_caller_supplies_some_fields_of_reading_and_constants_others() -> None:
-    """The caller supplies some fields of a reading and constants others; `raw` can be read."""
+    """A response table takes some fields from the caller and some from constants."""
     reading = sdk.Reading(
         ExampleObject,
         supplied=("note",),
@@ -413,7 +413,7 @@ def test_caller_supplies_some_fields_of_reading_and_constants_others() -> None:
 
 
 def test_services_and_ping_of_an_account() -> None:
-    """An account has a service for each URL, with secret, settings and classification."""
+    """An account has a service for each URL, with its secret, settings and error classes."""
     services = attrs.evolve(REEF, credentials="s3cret").services()
 
     assert {"": "https://api.reef.example", "files": "https://files.reef.example"} == {
@@ -461,14 +461,14 @@ def test_wrong_options_are_refused(
 
 
 def test_options_may_be_left_out() -> None:
-    """An option with the default None accepts None."""
+    """An account option whose default is None accepts None."""
     assert ExampleVendor(owner="a", parent=None).parent is None
     assert REEF.parent is None
     assert "ab" == ExampleVendor(owner="a", parent="ab").parent
 
 
 def test_words_of_a_text_are_a_set() -> None:
-    """The words of a text, on however many lines, are a set."""
+    """The words of a text with any number of lines become a set."""
     assert sdk.word_set("a b\n c") == {"a", "b", "c"}
 
 
@@ -480,7 +480,7 @@ def test_members_are_listed_by_value() -> None:
 
 
 def test_words_turns_text_with_several_codes_into_table_for_one_meaning() -> None:
-    """`words` turns a text with several codes into a table for one meaning."""
+    """`words` turns a text with several codes into a table that gives all of them one meaning."""
     assert {"a": 1, "b": 1} == sdk.words(1, "a b")
     assert {"open": State.OPEN} == sdk.same(State, "open")
     assert {word.value: word for word in State} == sdk.same(State)
@@ -512,7 +512,7 @@ GET, POST = sdk.Request.get("/"), sdk.Request.post("/")
 def test_refusals_by_table(
     request_: sdk.Request, status: int, fields: dict[str, str], expected: type
 ) -> None:
-    """The first refusal table that has the code or status decides the error class."""
+    """The first error table that contains the code or status decides the error class."""
     assert expected is type(REFUSALS(request_, json_answer(status, **fields)))
 
 
@@ -521,7 +521,7 @@ def test_refusals_by_table(
     [(200, {"code": "c1"}), (500, {"code": "c1"}), (408, {"code": "c1"}), (400, {})],
 )
 def test_answers_that_are_left_to_the_service(status: int, fields: dict[str, str]) -> None:
-    """Successes, server failures, excluded statuses and responses without text give no error."""
+    """Successes, server errors, excluded statuses and responses without text are no refusals."""
     assert REFUSALS(POST, json_answer(status, **fields)) is None
 
 
@@ -534,7 +534,7 @@ def test_answer_without_a_code_may_be_left() -> None:
 
 
 def test_supplied_fields_have_any_name() -> None:
-    """The caller can supply a field with the name of a reading's argument, such as `ref`."""
+    """A field that the caller supplies may have the name of a table argument, such as `ref`."""
     reading = sdk.Reading(ObjectEvent, supplied=("id", "ref"))
     ref = REFS.ref("t2")
 
@@ -544,7 +544,7 @@ def test_supplied_fields_have_any_name() -> None:
 
 
 def test_usual_statuses_of_errors() -> None:
-    """Each status in the table has its error, and a 429 is always a rate-limit error."""
+    """Each HTTP status in the table has its error class, and 429 is always a rate-limit error."""
     limit, login = {429: sdk.RateLimitExceeded}, sdk.AuthenticationFailed
 
     assert {400: sdk.InvalidRequest, 401: login, **limit} == sdk.error_statuses("400")
@@ -556,7 +556,7 @@ def test_usual_statuses_of_errors() -> None:
 
 
 def test_error_of_a_refusal() -> None:
-    """The error of a refusal has the masked message, the code and the response."""
+    """A refusal's error has the masked message, the code and the response."""
     error: Any = REFUSALS(POST, json_answer(402, code="c1", message="no 7"))
 
     assert "Reef refused: no *" in str(error)
@@ -603,7 +603,7 @@ class OAuthExample(sdk.OAuthVendor):
 
 @attrs.frozen(kw_only=True)
 class ExampleByUrl(sdk.ApiVendor):
-    """An example vendor whose test system has a URL of its own."""
+    """An example vendor whose test system has its own URL."""
 
     name = "atoll"
     kinds = ("sms",)
@@ -616,7 +616,7 @@ class ExampleByUrl(sdk.ApiVendor):
 
 @attrs.frozen(kw_only=True)
 class ExampleByKey(sdk.ApiVendor):
-    """An example vendor whose keys tell live from test mode."""
+    """An example vendor whose keys show whether an account is live or for tests."""
 
     name = "atoll"
     kinds = ("sms",)
@@ -639,7 +639,7 @@ class ExampleByKey(sdk.ApiVendor):
     ],
 )
 def test_mode_of_an_account(vendor: sdk.Vendor, mode: sdk.Mode | None) -> None:
-    """The URL or the secret of an account tells its mode, if the vendor says how."""
+    """An account's URL or secret tells whether it is live or for tests, if the vendor says how."""
     assert vendor.mode() is mode
 
 
@@ -649,7 +649,7 @@ def test_vendor_without_credentials_is_an_http_vendor() -> None:
 
 
 def test_oauth_vendor_has_a_client_if_the_account_has_credentials() -> None:
-    """The client has the class's path, scope and authentication; without credentials it is None."""
+    """An OAuth vendor gets an OAuth client only if its account has credentials."""
     client = OAuthExample(client_id="c", client_secret="s", shop="x").clients()[""]
     service = OAuthExample().services()[""]
 

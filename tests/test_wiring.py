@@ -58,7 +58,7 @@ class Provider:
 
 
 def port(world: World, name: str) -> Any:
-    """Return an asynchronous port of this name."""
+    """Return the asynchronous adapter for the port of this name."""
     return {
         "http": world.vendor,
         "state": world.store,
@@ -105,7 +105,7 @@ class AsyncLog:
     """A log whose asynchronous `write` would never be awaited."""
 
     async def write(self, _: object, /) -> None:
-        """Fail, since it is never awaited."""
+        """Raise an error, since it is never awaited."""
 
 
 @pytest.mark.parametrize("manager_class", [ConnectorManager, AsyncConnectorManager])
@@ -118,7 +118,7 @@ def test_some_ports_are_always_synchronous(manager_class: Any) -> None:
 
 
 async def observe(_: Event) -> None:
-    """Fail, since it is never called."""
+    """Raise an error, since it is never called."""
 
 
 @pytest.mark.parametrize("observer", [observe, "print", None])
@@ -179,7 +179,7 @@ class ProviderWithoutRenewal:
 
 @sync_and_async
 async def test_verb_is_missed_when_it_is_used(world: World) -> None:
-    """Only the first stream raises an error for a client that cannot stream."""
+    """A client that cannot stream causes an error only when a stream is first opened."""
     manager = world.manager(SERVICE, http=world.of_mode(ClientWithoutStreams()))
 
     assert 200 == (await manager.call("vat", GET)).status
@@ -314,7 +314,7 @@ def test_lock_that_another_thread_held_during_fork_does_not_block_child() -> Non
 
 @pytest.mark.parametrize("core", [sync_core(Ports()).core, async_core(Ports()).core])
 def test_forked_child_reports_under_its_own_name(core: Any) -> None:
-    """A forked child reports under its own name, so that it counts for a circuit's quorum."""
+    """A forked child reports under its own name, so that a circuit counts it separately."""
     name = core.reporter()
     assert name == core.reporter()
     assert name != in_a_child(core.reporter)
@@ -348,7 +348,7 @@ MANAGERS = [(ConnectorManager, UnboundedClient), (AsyncConnectorManager, AsyncUn
 def test_unsupported_limit_is_refused(
     manager_class: Any, client: Any, setting: dict[str, Any]
 ) -> None:
-    """A time limit that the client does not support is refused, naming clients that do."""
+    """If a client does not support a time limit, the limit is refused; the remedy names others."""
     with pytest.raises(ConfigurationError, match=r"(Async)?Unbounded\w* cannot limit") as excinfo:
         manager_class([Service("vat", **setting)], http=client())
 
@@ -388,5 +388,5 @@ assert stores._is_memory(memory.MemoryStorage()) and stores._is_memory(memory.As
 
 
 def test_manager_is_made_while_another_thread_imports_the_store_in_memory() -> None:
-    """After each line of the module, a value that is not an in-memory store is recognised."""
+    """While a thread still imports the in-memory store, other stores are not mistaken for it."""
     subprocess.run([sys.executable, "-c", _IMPORT_IN_STEPS], check=True)

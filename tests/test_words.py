@@ -104,7 +104,7 @@ def test_word_that_has_to_stay_can_be_kept_with_comment_that_gives_reason() -> N
 def test_reported_line_is_that_of_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The reported line is that of the sentence, and the command fails."""
+    """The reported line is the one where the bad sentence begins, and the command fails."""
     file = tmp_path / "thing.py"
     text = '"""A thing.\n\nIt is a THING.\n"""\n\n\ndef f(told):\n    """Do."""\n'
     file.write_text(text.replace("THING", "item"))
@@ -126,7 +126,7 @@ def test_checked_folders_exist() -> None:
 def test_arguments_that_are_no_python_files_are_told(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A page, or a file that does not exist, is named with what to give instead."""
+    """For an argument that is no existing Python file, the error says what to give instead."""
     (tmp_path / "page.md").write_text("# It's a page, no Python", encoding="utf-8")
 
     assert 2 == words.main([str(tmp_path / name)])

@@ -1,4 +1,4 @@
-"""Builds HTTP adapters for requests, httpx2, aiohttp and others, on own or borrowed clients."""
+"""Builds HTTP adapters for requests, httpx2, aiohttp and more, with their own or passed clients."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _TlsContextAdapter(HTTPAdapter):
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
 
     def cert_verify(self, conn: object, url: object, verify: object, cert: object) -> None:
-        """Leave the TLS context unchanged."""
+        """Do nothing, so that the TLS context stays unchanged."""
 
 
 def session(context: ssl.SSLContext | None = None) -> requests.Session:

@@ -1,4 +1,4 @@
-"""Fixtures with test databases that several test modules use."""
+"""Fixtures that give several test modules their test databases."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def sql_store(lab: Lab) -> SqlStorage:
-    """Return a store with timeouts long enough for a busy machine."""
+    """Return a store whose timeouts are long enough even on a busy machine."""
     return lab.sync_store()

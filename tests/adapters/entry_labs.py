@@ -89,7 +89,7 @@ class EntryLab:
         return store
 
     def driver(self) -> Any:
-        """Open a plain driver connection, as an application without a framework does."""
+        """Open a plain driver connection, such as an application without a framework uses."""
         new_connection = self.engine.raw_connection()
         connection = new_connection.driver_connection
         new_connection.detach()

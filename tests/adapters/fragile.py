@@ -4,11 +4,11 @@ from __future__ import annotations
 
 
 class Interruption(BaseException):
-    """The exception that the test lock raises."""
+    """The exception that the test lock raises when it is released."""
 
 
 class FragileLock:
-    """A single-threaded lock whose release raises, like a signal handler, after some releases."""
+    """A lock whose release raises an exception, as a signal handler can, after some releases."""
 
     def __init__(self) -> None:
         self.releases: int | None = None

@@ -1,4 +1,4 @@
-"""The sync and async standard-library HTTP clients behind one asynchronous interface."""
+"""Gives the sync and async HTTP clients of the standard library one asynchronous interface."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
 
 
 def with_both_clients(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run an asynchronous test with the constructor of each client."""
+    """Run an asynchronous test twice, once with each client's constructor."""
     client_makers = [sync_in_threads, AsyncStdlibHttpClient]
     run = in_loop(test)
     return pytest.mark.parametrize("make", client_makers, ids=["sync", "async"])(run)  # type: ignore[no-any-return]  # it is `run`

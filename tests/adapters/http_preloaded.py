@@ -19,7 +19,7 @@ outcome(driven, URL, "/preloaded", PATIENT)
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
-    """Call the vendor over HTTP, and return the outcome as the response."""
+    """Call the vendor over HTTP, and answer with the outcome of the call."""
     path = environ["PATH_INFO"]
     timeouts = Timeouts(total=SECONDS_BOUND) if path == "/silent" else PATIENT
     body = json.dumps(outcome(driven, URL, path, timeouts)).encode()

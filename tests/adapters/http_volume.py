@@ -30,7 +30,7 @@ def peak() -> int:
 
 
 def pieces(size: int) -> Iterator[bytes]:
-    """Yield this number of bytes in pieces."""
+    """Yield a body of this many bytes, piece by piece."""
     for _ in range(size // len(PIECE)):
         yield PIECE
 

@@ -20,7 +20,7 @@ LIMIT: Final = RateLimitConfig.per_second(1)
 
 
 class CustomRule:
-    """A wrapper around a rate limit rule, of a class that stores do not know."""
+    """A wrapper around a rate limit rule; stores do not know its class."""
 
     def __init__(self, rule: Rule) -> None:
         self._rule = rule
@@ -32,7 +32,7 @@ class CustomRule:
 async def waits_of_the_next(
     store: AsyncStateStorage, turns: Iterable[int], rule: Rule = LIMIT.rule
 ) -> list[int]:
-    """Return the waits, in microseconds, of the next caller of a limit of one call a second.
+    """Return how long the next caller waits at a limit of one call a second, in microseconds.
 
     Each wait is measured after one granted call and one waiting caller that was cancelled after a
     number of event loop turns. Cancellations that came too late are left out.

@@ -1,4 +1,4 @@
-"""A program that interrupts callers of locks at random moments, and counts leaked slots.
+"""A program that interrupts threads that use locks at random moments, and counts leaked slots.
 
 Tests run this as a separate program, because a signal inside a tracing tool, such as one that
 measures coverage, would break that tool.

@@ -1,4 +1,4 @@
-"""A connection pool of sync or async mode behind one asynchronous interface, with a fake server."""
+"""A sync or async connection pool behind one asynchronous interface, with a fake server."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class LinkServer:
 
 
 class FakeLink:
-    """A fake synchronous connection that counts how often it was closed."""
+    """A fake synchronous connection that counts the calls of its `close`."""
 
     version = "fake 1.0"
 
@@ -94,7 +94,7 @@ class FakeLink:
         self.server.pings += 1
 
     def close(self) -> None:
-        """Close the connection and count the calls of close."""
+        """Close the connection and count this call."""
         self.closed += 1
         if self.fails_to_close:
             raise OSError("already gone")
@@ -128,7 +128,7 @@ class PoolLab:
         return await asyncio.to_thread(method, *arguments)
 
     def loan(self, operation: str = "orders.read", timeout: float = 60.0) -> Any:
-        """Return a context manager that borrows a connection, not yet entered."""
+        """Return a context manager that will borrow a connection when it is entered."""
         return self.pool.link(operation, timeout)
 
     async def begin(self, loan: Any) -> FakeLink:
@@ -148,7 +148,7 @@ class PoolLab:
         return lease, await self.begin(lease)
 
     async def queue(self, operation: str = "orders.read") -> tuple[Any, asyncio.Task[FakeLink]]:
-        """Start to borrow from an exhausted pool; return the context manager and waiting task."""
+        """Start to borrow from a pool without free connections; return the waiting task too."""
         lease, count = self.loan(operation), self.pool.statistics().waiting
         task = asyncio.ensure_future(self.begin(lease))
         while self.pool.statistics().waiting == count:  # noqa: ASYNC110 - no event tells of it
@@ -159,7 +159,7 @@ class PoolLab:
 def with_both_pools(
     test: Callable[..., Coroutine[Any, Any, None]],
 ) -> Callable[..., None]:
-    """Run a test with the PoolLab constructor of sync and of async mode."""
+    """Run a test twice, with the PoolLab constructors of the sync and the async mode."""
 
     @wraps(test)
     def run(*, is_async: bool) -> None:

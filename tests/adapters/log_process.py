@@ -1,4 +1,4 @@
-"""A process with an integration log that then ends normally, forks, or is killed.
+"""A process that uses an integration log, and then ends normally, forks, or is killed.
 
 The arguments are the log's URL, the prefix of its table, and the name of the function to run.
 """
@@ -55,7 +55,7 @@ def forks_by_multiprocessing(open_: Callable[..., Any]) -> None:
 
 
 def forks_by_celery(open_: Callable[..., Any]) -> None:
-    """Queue a log entry here, and another in a child process that ends as Celery's do."""
+    """Queue a log entry here, and another in a child process that ends like a Celery worker."""
     from celery.concurrency.prefork import process_destructor  # noqa: PLC0415 - optional
 
     log = open_(every=3_600.0)
@@ -101,7 +101,7 @@ def flushes_at_the_signal(open_: Callable[..., Any]) -> None:
 
 
 def fills_the_disk(open_: Callable[..., Any]) -> None:
-    """Make calls while the log file cannot grow, and print how they ended."""
+    """Make calls while the log file cannot grow, and print the calls' outcomes."""
     lost_events: list[LogEntriesLost] = []
 
     def observer(event: Event, /) -> None:

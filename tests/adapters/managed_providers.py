@@ -23,7 +23,7 @@ EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"
 
 
 class ProviderInMode:
-    """A fake secret manager and its providers in one mode; closing it closes the providers."""
+    """A fake secret manager and its providers in one mode; it closes the providers with itself."""
 
     def __init__(self, lab: Lab, *, is_async: bool) -> None:
         self.lab, self.is_async = lab, is_async
@@ -49,7 +49,7 @@ class ProviderInMode:
         return provider
 
     def ask(self, verb: Any, *options: object) -> Any:
-        """Return the result of a synchronous or asynchronous method."""
+        """Call a synchronous or asynchronous method and return its result."""
         return asyncio.run(verb(*options)) if self.is_async else verb(*options)
 
     def get(self, provider: Any, tenant: str | None = None) -> Any:

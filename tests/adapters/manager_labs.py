@@ -69,7 +69,7 @@ class Lab:
         return self.server.url
 
     def manager(self, **options: Any) -> Any:
-        """Return a client of this secret manager, as configured in the test."""
+        """Return a client of this secret manager with the configuration of the test."""
         raise NotImplementedError
 
     def handle(self, request: ReceivedRequest) -> Behaviour:
@@ -92,7 +92,7 @@ class Lab:
         self.tokens.clear()
 
     def refuse(self, what: str, behaviour: Behaviour) -> Behaviour:
-        """Record a complaint about a request that moorage must not send; return the response."""
+        """Record that moorage sent a request that it must not send; return the response."""
         self.complaints.append(what)
         return behaviour
 
@@ -282,7 +282,7 @@ class AwsLab(Lab):
         return json_behaviour({"Name": name, "SecretString": secret})
 
     def _unsigned(self, request: ReceivedRequest) -> str | None:
-        """Return the fault of a request's AWS signature, or None if it is valid."""
+        """Return what is wrong with a request's AWS signature, or None if it is valid."""
         scheme, _, signature_parts = request.headers.get("authorization", "").partition(" ")
         if scheme != "AWS4-HMAC-SHA256":
             return "MissingAuthenticationTokenException"

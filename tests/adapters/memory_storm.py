@@ -24,7 +24,7 @@ _LONG: Final = 10**12
 
 
 class Number:
-    """A command that writes its number to all of its keys."""
+    """A command that writes its own number to all of its keys."""
 
     once = False
     durable = False
@@ -47,7 +47,7 @@ class ReadCommand(Number):
 
 
 class InterruptedStore:
-    """A store under interruption, commands with several keys, and a count of violations."""
+    """A store whose commands are interrupted, commands with several keys, and a violation count."""
 
     def __init__(self) -> None:
         self.store = MemoryStorage(max_entries=10**7)
@@ -57,12 +57,12 @@ class InterruptedStore:
         self.round = 0
 
     def post(self) -> None:
-        """Post a command, like a signal handler or a finaliser."""
+        """Post a command to the store, as a signal handler or a finaliser does."""
         self.posted += 1
         self.store.post(Number(-1, "posted", f"posted {self.posted}"))
 
     def work(self) -> None:
-        """Write to new and to existing states, one to four keys at once."""
+        """Run commands that write one to four keys at once, new and existing ones."""
         number = self.round = self.round + 1
         keys = [f"{number // 4} {place}" for place in range(4)]
         for size in (1, 2, 3, 4):
@@ -72,7 +72,7 @@ class InterruptedStore:
         self.store.execute(Number(number, "three a", "three b", "three c"))
 
     def check(self) -> None:
-        """Count the commands that wrote only some of their keys."""
+        """Count the commands that wrote some of their keys but not all."""
         for keys in (("two a", "two b"), ("three a", "three b", "three c")):
             states = self.store.execute(ReadCommand(0, *keys))
             self.torn += len({state and state[2] for state in states}) > 1

@@ -42,7 +42,7 @@ def ends(open_: Callable[..., Any]) -> None:
 
 
 def forks(open_: Callable[..., Any]) -> None:
-    """Leave a call in memory, and fork a child that counts another call."""
+    """Leave one call's metrics in memory, and fork a child that counts another call."""
     metrics = open_(every=3_600.0)
     metrics(finished_call())
     child = os.fork()

@@ -1,4 +1,4 @@
-"""A connector manager with one observer, and a fake vendor with scripted responses."""
+"""A manager with one observer, and a fake vendor whose responses a test prepares."""
 
 from __future__ import annotations
 

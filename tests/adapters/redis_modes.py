@@ -17,7 +17,7 @@ DAY = 86_400_000_000
 
 
 class SyncStore:
-    """A wrapper that calls an asynchronous store's methods synchronously."""
+    """Makes the methods of an asynchronous store synchronous."""
 
     def __init__(self, mode: str, where: object, **options: Any) -> None:
         self.store: Any
@@ -27,7 +27,7 @@ class SyncStore:
             self.store, self._runner = AsyncRedisStorage(where, **options), asyncio.Runner()
 
     def execute(self, command: Command[Answer], timeout: float | None = None) -> Answer:
-        """Run one command on its states, and return its result."""
+        """Run a command on the states that it needs, and return its result."""
         return self._result_of(self.store.execute(command, timeout))  # type: ignore[no-any-return]  # as it answers
 
     def post(self, command: Command[Any]) -> None:
@@ -73,7 +73,7 @@ class SyncStore:
 
 
 class Count:
-    """A command that increases a number, of a kind that the Redis script does not know."""
+    """A command that increases a number; the Redis script does not know this kind of command."""
 
     durable = False
 

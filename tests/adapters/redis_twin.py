@@ -108,7 +108,7 @@ class Redis:
 
 
 class RandomWalk:
-    """A random walk of commands under one configuration, with a clock that may jump."""
+    """A random series of commands under one configuration, with a clock that may jump."""
 
     def __init__(self, chance: Random) -> None:
         self.chance = chance
@@ -188,7 +188,7 @@ class RandomWalk:
         )
 
     def step(self) -> Command[Any]:
-        """Advance the clock, expire or change some states, and draw a random command."""
+        """Advance the clock, expire or change some states, and choose a random command."""
         generator = self.chance
         if self.follow and generator.random() < 0.8:
             self.now += generator.choice((0, 0, 1, 999))
@@ -219,7 +219,7 @@ class RandomWalk:
         return generator.choice(draws)()
 
     def note(self, command: Command[Any], answer: Any) -> None:
-        """Record a command's result, and draw the next command."""
+        """Record a command's result, and choose the next command."""
         if isinstance(command, Admission) and answer[0] is Answer.NEEDS_TOKEN:
             self.follow.append(command.evolve(token=self.chance.choice(_TOKENS)))
         if isinstance(command, Admission) and answer[2] and answer[2][2]:
@@ -243,18 +243,18 @@ class RandomWalk:
             self.fences = [*self.fences[-3:], answer.fence]
 
     def _change_limits(self) -> None:
-        """Go on with the limits of another process, once in a while."""
+        """Sometimes continue with the limits that another process would use."""
         if self.chance.random() < 0.2:
             self.gates = self.chance.choice(self.every_gates)
 
     def _probe(self) -> None:
-        """Move the clock close to the end of the circuit's open time."""
+        """Move the clock close to the time at which an open circuit allows a probe."""
         state = self.states.get("circuit")
         if state is not None and state[2] == OPEN:
             self.now = state[7][10] + self.chance.choice((-1, 0, 1, 1_000))
 
     def _to_an_edge(self) -> None:
-        """Move the clock to an expiry or window boundary, or a microsecond beside it."""
+        """Move the clock to an expiry or a window's boundary, or a microsecond before or after."""
         edges = [DAY * (self.now // DAY + 1)]
         for key, state in self.states.items():
             edges.append(state[0] + state[1])
@@ -271,7 +271,7 @@ class RandomWalk:
         self.now = self.chance.choice(near_edges or edges) + self.chance.choice((-1, 0, 0, 1))
 
     def _disturb(self) -> None:
-        """Put the circuit into a state that usually only a long history reaches."""
+        """Give the circuit a state that it usually reaches only after many commands."""
         generator = self.chance
         state = self.states.get("circuit")
         if state is None or self.gates.circuit is None:
@@ -306,7 +306,7 @@ class RandomWalk:
         self._to_a_rule(self.gates.circuit, edge)
 
     def _to_a_rule(self, rule: CircuitRule, edge: int) -> None:
-        """Advance to the moment at which one more failure or probe changes the circuit's state."""
+        """Move the clock so that one more failure or probe changes the circuit's state."""
         generator = self.chance
         seen_at, quiet_time, mode, gen, slot, total, base, stored_record = self.states["circuit"]
         record = list(stored_record)
@@ -419,7 +419,7 @@ class RandomWalk:
 
 
 class QueueWalk(RandomWalk):
-    """A random walk of callers that queue at one limit, under a clock that mostly moves forward."""
+    """A random series of callers that queue at one limit; the clock mostly moves forward."""
 
     def __init__(self, chance: Random) -> None:
         super().__init__(chance)
@@ -440,7 +440,7 @@ class QueueWalk(RandomWalk):
         self.costs = chance.choice(((1,), (1, 1, 1, 2), (1, 3)))
 
     def step(self) -> Command[Any]:
-        """Advance the clock a little, and draw a command of a caller at the limit."""
+        """Advance the clock a little, and choose a command of a caller at the limit."""
         generator = self.chance
         self.now += generator.choice((0, 0, 1, 999, 10_000, 100_000, SECOND, 3 * SECOND))
         if generator.random() < 0.02:
@@ -463,7 +463,7 @@ class QueueWalk(RandomWalk):
 
 
 def pack_slots(slots: Any) -> bytes:
-    """Return a circuit window's slots in their stored form."""
+    """Return the slots of a circuit's window as they are stored."""
     from moorage.domain.resilience.circuit import _packed_slots  # noqa: PLC0415 - the model's own
 
     return _packed_slots(slots)
@@ -472,7 +472,7 @@ def pack_slots(slots: Any) -> bytes:
 def compare(
     server: Redis, seed: int, steps: int, walk_type: type[RandomWalk] = RandomWalk
 ) -> dict[str, int]:
-    """Check that script and model agree along a random walk; return the count of each command."""
+    """Check that script and model agree on random commands; return the count of each command."""
     walk = walk_type(Random(seed))
     command_counts: dict[str, int] = {}
     for step in range(steps):

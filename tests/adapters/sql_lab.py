@@ -33,7 +33,7 @@ _DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
 
 
 class Append:
-    """A command that appends a number under each of its keys, and returns the earlier values."""
+    """A command that appends a number to the value of each key, and returns the earlier values."""
 
     once = True
     durable = False
@@ -133,7 +133,7 @@ class Lab:
         return AsyncSqlStorage(self.url if url is None else url, **options)
 
     def run(self, statement: str, *, before: str = "", **values: Any) -> list[Any]:
-        """Run a statement in the database without the store, and return its rows."""
+        """Run a statement directly in the database, and return its rows."""
         with self.engine.begin() as connection:
             if before:
                 connection.execute(sqlalchemy.text(before))
@@ -167,7 +167,7 @@ class Lab:
             time.sleep(0.15 if self.kind == "mariadb" else 0.005)
 
     def backends(self) -> list[int]:
-        """Return the server's ids of all connections of a store."""
+        """Return the ids that the server has for all connections of a store."""
         text = (
             "SELECT pid FROM pg_stat_activity WHERE application_name = :name"
             if self.kind == "postgresql"
@@ -176,7 +176,7 @@ class Lab:
         return [number for (number,) in self.run(text, name=self.prefix)]
 
     def terminate(self) -> int:
-        """Close every connection of a store at the server; return their number."""
+        """Close all connections of a store at the server; return how many there were."""
         word = "SELECT pg_terminate_backend(:n)" if self.kind == "postgresql" else "KILL :n"
         backends = self.backends()
         for number in backends:
@@ -313,13 +313,13 @@ def labs(kind: str) -> Generator[Lab]:
 
 
 def engine_of(store: SqlStorage | AsyncSqlStorage) -> Engine:
-    """Return the engine of a store, in which a test can see the connections."""
+    """Return the engine of a store, whose connections a test can then inspect."""
     return store._engine  # noqa: SLF001 - a store does not show them
 
 
 @contextlib.contextmanager
 def hold_rows(lab: Lab, *keys: str) -> Generator[sqlalchemy.Connection]:
-    """Lock the rows of these keys in a transaction during the block."""
+    """Hold row locks on these keys in a transaction during the block."""
     with lab.engine.connect() as connection:
         for key in keys:
             results = connection.execute(

@@ -1,4 +1,4 @@
-"""A process that appends under keys that other processes write at the same time."""
+"""A process that appends to keys to which other processes write at the same time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EACH = 40
 
 
 def append(url: str, prefix: str, process: int, keys: list[str]) -> None:
-    """Append from several threads, each time under several keys in varying order."""
+    """Append from several threads, each time to several keys in another order."""
     store = SqlStorage(url, prefix=prefix, timeout=PATIENCE, connections=THREADS)
     history: list[object] = []
     errors: list[str] = []

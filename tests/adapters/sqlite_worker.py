@@ -37,7 +37,7 @@ class Add:
 
 
 class ShiftedClock:
-    """The system's clocks, with a wall clock that is wrong by some hours."""
+    """The system's clocks, except that the wall clock is wrong by some hours."""
 
     def __init__(self, hours: float) -> None:
         self.nanoseconds = SystemClock().nanoseconds
@@ -87,7 +87,7 @@ class SignalInterruption(BaseException):
 
 
 def add_while_interrupted(path: str) -> None:
-    """Add while signals interrupt; print the number of interruptions and of locks left over."""
+    """Add while signals interrupt; print the number of interruptions and of locks still held."""
 
     def strike(*_: object) -> None:
         raise SignalInterruption

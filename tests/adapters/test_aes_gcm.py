@@ -62,7 +62,7 @@ GOLDEN = bytes.fromhex(
 def test_underlying_aes_gcm_library_reproduces_published_test_vectors(
     key: str, nonce: str, plain: str, extra: str, sealed: str
 ) -> None:
-    """The underlying AES-GCM library reproduces the published test vectors."""
+    """The AES-GCM library that moorage uses reproduces the published test vectors."""
     cipher = AESGCM(bytes.fromhex(key))
     arguments = bytes.fromhex(nonce), bytes.fromhex(plain), bytes.fromhex(extra)
 
@@ -82,7 +82,7 @@ def test_format_is_stable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @given(st.binary(max_size=2000), st.binary(max_size=80))
 def test_encryption_round_trip(plain: bytes, of: bytes) -> None:
-    """Any bytes decrypt to the original, and encrypting twice produces different bytes."""
+    """Encrypted bytes decrypt to the original, and encrypting twice produces different bytes."""
     first_bytes, repeated_bytes = CIPHER.seal(plain, of), CIPHER.seal(plain, of)
 
     assert plain == CIPHER.open(first_bytes, of) == CIPHER.open(repeated_bytes, of)
@@ -92,7 +92,7 @@ def test_encryption_round_trip(plain: bytes, of: bytes) -> None:
 
 
 def test_every_flipped_bit_is_noticed() -> None:
-    """Changing any single bit of the encrypted bytes is detected, including the header's."""
+    """If any single bit of the encrypted bytes or their header is changed, decryption fails."""
     for bit in range(8 * len(SEALED)):
         changed_bytes = bytearray(SEALED)
         changed_bytes[bit // 8] ^= 1 << bit % 8
@@ -127,7 +127,7 @@ def test_text_is_bound_to_its_place(tenant: str | None, service: str, name: str)
 
 
 def test_a_key_is_replaced_while_others_read() -> None:
-    """A new key encrypts, older keys still decrypt, and data of an older key can be found."""
+    """A new key encrypts; older keys still decrypt, and bytes that they encrypted are found."""
     ring = generate_keys(RING)
     newer_cipher = AesGcmCipher(ring)
     sealed_bytes = newer_cipher.seal(PLAIN_SECRET, PLACE)
@@ -145,7 +145,7 @@ def test_a_key_is_replaced_while_others_read() -> None:
 
 
 def test_keys_are_new_each_time() -> None:
-    """Generated key rings differ, and their first key version is 1."""
+    """Each generated key ring has another key, and its first key has version 1."""
     ring, other_ring = generate_keys(), generate_keys()
 
     assert ring != other_ring
@@ -153,7 +153,7 @@ def test_keys_are_new_each_time() -> None:
 
 
 def test_different_first_keys_are_reported() -> None:
-    """Decrypting with another host's key has its own error, different from damaged bytes."""
+    """Decryption with another host's key raises an error that differs from that for damage."""
     cipher, other_cipher = AesGcmCipher(generate_keys()), AesGcmCipher(generate_keys())
 
     with pytest.raises(ConfigurationError, match="than the one in the ring"):
@@ -181,7 +181,7 @@ def test_encryption_errors_do_not_show_the_text(
     of: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The error of a failed encryption and its traceback frames do not show the plaintext."""
+    """If encryption fails, neither the error nor its traceback's frames show the plaintext."""
     monkeypatch.setattr(aes_gcm, "LONGEST", 100)
     with pytest.raises(InvalidData, match="Only bytes can be sealed, and at most 100") as excinfo:
         CIPHER.seal(plain, of)

@@ -143,7 +143,7 @@ def test_trail_is_kept(lab: AuditLab) -> None:
 
 
 def test_records_are_found(lab: AuditLab) -> None:
-    """Filters and pages of audit records work the same in each store, and are case-sensitive."""
+    """Filters and pages of audit records give the same results in each store; case matters."""
     filled_trail(lab)
     records = list(lab.store.records())
     start = records[0].time
@@ -170,7 +170,7 @@ def test_records_are_found(lab: AuditLab) -> None:
 
 @pytest.mark.parametrize("name", ["act", "subject", "actor", "reason", "previous", "hash"])
 def test_alteration_is_found(lab: AuditLab, name: str) -> None:
-    """Verification reports a changed audit record by its number."""
+    """If an audit record was changed, verification reports its number."""
     trail = filled_trail(lab)
     lab.change(3, name, "x")
 
@@ -183,7 +183,7 @@ def test_alteration_is_found(lab: AuditLab, name: str) -> None:
     "number, fault", [(1, Fault.REMOVED), (4, Fault.REMOVED), (7, Fault.CUT_OFF)]
 )
 def test_removal_is_found(lab: AuditLab, number: int, fault: Fault) -> None:
-    """Verification reports a missing audit record by its number, including the last one."""
+    """If an audit record is missing, even the last one, verification reports its number."""
     trail = filled_trail(lab)
     lab.remove(number)
 
@@ -193,7 +193,7 @@ def test_removal_is_found(lab: AuditLab, number: int, fault: Fault) -> None:
 
 
 def test_damaged_end_is_not_continued(lab: AuditLab) -> None:
-    """An audit trail without its last record refuses new records, so that the gap stays visible."""
+    """An audit trail that lost its last record refuses new ones, so that the gap stays visible."""
     trail = filled_trail(lab)
     lab.remove(7)
 
@@ -231,7 +231,7 @@ def test_processes_keep_one_chain(lab: AuditLab) -> None:
 
 
 def test_values_of_other_types_are_found(tmp_path: Path) -> None:
-    """Verification reports a value whose SQLite type differs from its column's type as altered."""
+    """If a value's type in SQLite differs from its column's type, verification reports a change."""
     for column in ("acted_at", "subject", "state_after"):
         lab = AuditLab("sqlite", tmp_path)
         trail = filled_trail(lab)
@@ -272,7 +272,7 @@ def _text(lab: AuditLab) -> list[bytes]:
 
 
 def test_crash_leaves_the_chain_whole(file: AuditLab) -> None:
-    """After a crash, the trail continues from records that the head file does not yet name."""
+    """After a crash, the trail continues after records that the head file does not contain yet."""
     trail = filled_trail(file)
     head = file.path.with_name(f"{file.path.name}.head")
     earlier_bytes = head.read_bytes()
@@ -292,7 +292,7 @@ def test_crash_leaves_the_chain_whole(file: AuditLab) -> None:
 
 
 def test_first_record_survives_a_crash(file: AuditLab) -> None:
-    """If a crash prevented writing the head file, the trail continues from its first record."""
+    """If a crash left no head file, the audit trail continues after its first record."""
     trail = AuditTrail(file.store)
     trail.record("note", "1", actor="ada")
     file.path.with_name(f"{file.path.name}.head").unlink()
@@ -303,7 +303,7 @@ def test_first_record_survives_a_crash(file: AuditLab) -> None:
 
 @pytest.mark.parametrize("change", [{"number": 9}, {"actor": "eve"}])
 def test_records_after_the_head_must_continue_it(file: AuditLab, change: dict[str, Any]) -> None:
-    """Lines after the head record that do not continue the hash chain are not part of the trail."""
+    """Lines after the head record belong to the trail only if they continue its hash chain."""
     trail = filled_trail(file)
     head = file.path.with_name(f"{file.path.name}.head")
     earlier_bytes = head.read_bytes()
@@ -323,7 +323,7 @@ def test_records_after_the_head_must_continue_it(file: AuditLab, change: dict[st
     "line", [b"nonsense\n", b"[]\n", b'{"number": 2}\n', b'{"number": 1, "number": 2}\n']
 )
 def test_lines_that_are_no_records_are_found(file: AuditLab, line: bytes) -> None:
-    """Verification reports an unreadable line of the audit file as altered."""
+    """If a line of the audit file is unreadable, verification reports it as altered."""
     trail = filled_trail(file)
     lines = _text(file)
     lines[1] = line
@@ -335,7 +335,7 @@ def test_lines_that_are_no_records_are_found(file: AuditLab, line: bytes) -> Non
 
 
 def test_spaces_and_types_are_found(file: AuditLab) -> None:
-    """Verification reports a record whose JSON is only formatted differently as altered."""
+    """If a record's JSON was only formatted differently, verification reports it as altered."""
     trail = filled_trail(file)
     whole_chunks = _text(file)
     for changed_bytes in (
@@ -349,7 +349,7 @@ def test_spaces_and_types_are_found(file: AuditLab) -> None:
 
 
 def test_unreadable_head_is_refused(file: AuditLab) -> None:
-    """A head file of the audit trail with invalid content is refused by name."""
+    """If the audit trail's head file has invalid content, the error contains the file's name."""
     trail = filled_trail(file)
     head = file.path.with_name(f"{file.path.name}.head")
     for text in ("{", "[]", '{"other": 1}'):
@@ -359,7 +359,7 @@ def test_unreadable_head_is_refused(file: AuditLab) -> None:
 
 
 def test_removed_file_is_refused(file: AuditLab) -> None:
-    """A missing audit file whose head file still exists is reported as damage."""
+    """If the audit file is missing but its head file exists, this is reported as damage."""
     trail = filled_trail(file)
     file.path.unlink()
 
@@ -391,7 +391,7 @@ def test_other_urls_are_refused(url: str) -> None:
 
 
 def test_record_has_a_genesis(tmp_path: Path) -> None:
-    """The first audit record's previous hash is the fixed genesis value."""
+    """The first audit record contains a fixed value in place of an earlier record's hash."""
     store = FileAudit(tmp_path / "trail")
     AuditTrail(store).record("note", "1", actor="ada")
     (record,) = store.records()

@@ -25,7 +25,7 @@ FIRST, SECOND = Credentials.bearer("canary-first"), Credentials.bearer("canary-s
 
 
 class AuditedUses:
-    """An audited credential provider of one mode, and the audit records that it writes."""
+    """A credential provider with an audit trail in one mode, and the records that it writes."""
 
     def __init__(self, trail: AuditTrail, *, is_async: bool) -> None:
         self.trail = trail
@@ -55,7 +55,7 @@ class AuditedUses:
 
     @property
     def records(self) -> list[tuple[str, str]]:
-        """Return the act and subject of each audit record, oldest first."""
+        """Return the action and the subject of each audit record, oldest first."""
         return [(item.act, item.subject) for item in reversed(self.trail.find().items)]
 
 
@@ -84,7 +84,7 @@ def test_uses_are_recorded_without_an_entry_for_each_call(
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_unrecorded_credentials_are_not_handed_out(tmp_path: Path, *, is_async: bool) -> None:
-    """Credentials that cannot be recorded are not returned, unless the audit trail is optional."""
+    """If their use cannot be recorded, credentials are withheld, unless the trail is optional."""
     dead_trail = FileAudit(tmp_path / "nowhere" / "trail")
     uses = AuditedUses(AuditTrail(dead_trail), is_async=is_async)
     for verb, values in (("get", ()), ("refresh", (FIRST,)), ("rotate", (SECOND,))):
@@ -96,7 +96,7 @@ def test_unrecorded_credentials_are_not_handed_out(tmp_path: Path, *, is_async: 
 
 
 def test_memory_of_owners_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond a limit, credential owners are forgotten and recorded again at their next read."""
+    """Credential owners beyond a limit are forgotten, so their next read is recorded again."""
     monkeypatch.setattr(audited, "_MOST_OWNERS", 1)
     uses = AuditedUses(AuditTrail(FileAudit(tmp_path / "trail")), is_async=False)
     for tenant in (None, "acme", None):

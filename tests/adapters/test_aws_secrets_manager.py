@@ -47,7 +47,7 @@ class Aws(ProviderInMode):
 
 @EITHER
 def test_keys_from_variables(is_async: bool) -> None:
-    """Access keys and session token in environment variables need no metadata request."""
+    """If the environment variables contain the access keys, no metadata is requested."""
     with Aws(is_async=is_async) as aws:
         aws.lab.keys["ASIATEMP"] = (SECRET, "a-session")
         keys = {"AWS_ACCESS_KEY_ID": "ASIATEMP", "AWS_SECRET_ACCESS_KEY": SECRET}
@@ -59,7 +59,7 @@ def test_keys_from_variables(is_async: bool) -> None:
 
 @EITHER
 def test_keys_of_a_container(is_async: bool, tmp_path: Path) -> None:
-    """A container's keys are requested with its authorization token, from a variable or a file."""
+    """A container's keys are requested with its token, which is in a variable or a file."""
     proof = tmp_path / "proof"
     proof.write_text("proof of the pod\n")
     with Aws(is_async=is_async) as aws:
@@ -76,7 +76,7 @@ def test_keys_of_a_container(is_async: bool, tmp_path: Path) -> None:
 
 
 def test_container_credentials_need_tls_or_a_local_url() -> None:
-    """Without TLS, container credentials come only from this machine or AWS's own addresses."""
+    """Credentials for containers need TLS, except from this machine or AWS's own addresses."""
     with Aws(is_async=False) as aws:
         for container_url in ("http://evil.example/keys", "ftp://127.0.0.1/", "//169.254.170.3"):
             with pytest.raises(ConfigurationError, match="without TLS"):
@@ -174,7 +174,7 @@ def test_metadata_that_is_refused(answers: list[Behaviour], is_async: bool) -> N
     ],
 )
 def test_metadata_that_is_nonsense(broken: dict[str, str], is_async: bool) -> None:
-    """Incomplete access keys from the metadata service are not used."""
+    """If the metadata service returns incomplete access keys, they are not used."""
     with Aws(is_async=is_async) as aws:
         provider = aws.instance()
         aws.lab.server.queue(
@@ -214,7 +214,7 @@ def test_aws_error_code_decides_exception(
     kind: type[ConnectorError],
     is_async: bool,
 ) -> None:
-    """AWS's error code decides the exception, since most errors have status 400."""
+    """AWS's error code decides which exception is raised, because most errors have status 400."""
     with Aws(is_async=is_async) as aws:
         aws.lab.server.always(Behaviour.of_json({**fields, "message": SECRET}, status=status))
         with pytest.raises(kind) as excinfo:
@@ -224,7 +224,7 @@ def test_aws_error_code_decides_exception(
 
 @EITHER
 def test_the_word_may_stand_in_a_header(is_async: bool) -> None:
-    """AWS's error code is read from a header if a proxy removed the response body."""
+    """If a proxy removed the response's body, AWS's error code is read from a header."""
     with Aws(is_async=is_async) as aws:
         error_headers = {"x-amzn-ErrorType": "ResourceNotFoundException:http://internal/"}
         aws.lab.server.always(Behaviour(400, error_headers))
@@ -232,7 +232,7 @@ def test_the_word_may_stand_in_a_header(is_async: bool) -> None:
 
 
 def test_a_wrong_secret_is_refused() -> None:
-    """The fake AWS service rejects wrong signatures and wrong clocks."""
+    """The fake AWS service refuses requests with wrong signatures or wrong times."""
     with Aws(is_async=False) as aws:
         wrong_manager = aws.lab.manager(identity=AwsKeys("AKIDGIVEN", "s3cr3t-of-theirs"))
         with pytest.raises(AuthenticationFailed, match=r"InvalidSignature.*and the clock"):

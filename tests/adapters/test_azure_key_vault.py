@@ -43,7 +43,7 @@ def test_the_machines_own_identity(is_async: bool) -> None:
 
 @EITHER
 def test_an_application_that_is_refused(is_async: bool) -> None:
-    """A wrong client secret and a wrong tenant directory have their own errors."""
+    """A wrong client secret and an unknown tenant directory each raise their own error."""
     with Azure(is_async=is_async) as azure:
         wrong_client = AzureClient("our-app", "s3cr3t-of-theirs", authority=azure.lab.url)
         with pytest.raises(
@@ -81,7 +81,7 @@ def test_a_resource_is_above_its_vault(resource: str) -> None:
 
 @EITHER
 def test_a_vault_that_names_no_directory(is_async: bool) -> None:
-    """A vault without a challenge is refused; both challenge formats are accepted."""
+    """A vault whose challenge is missing or has no directory is refused; both formats work."""
     with Azure(is_async=is_async) as azure:
         azure.lab.directory = "https://login.windows.net/"
         with pytest.raises(ConfigurationError, match="does not contain it"):
@@ -99,7 +99,7 @@ def test_a_vault_that_names_no_directory(is_async: bool) -> None:
 
 @EITHER
 def test_a_secret_goes_to_its_authority_only(is_async: bool) -> None:
-    """The client secret is sent only to the configured authority, whatever the vault names."""
+    """The client secret goes only to the configured authority, even if the vault names another."""
     with Azure(is_async=is_async) as azure, AzureLab() as other_lab:
         azure.lab.directory = f"{other_lab.url}/our-directory"
         assert OLD == azure.get(azure.provider())
@@ -108,7 +108,7 @@ def test_a_secret_goes_to_its_authority_only(is_async: bool) -> None:
 
 @EITHER
 def test_reading_disabled_secret_is_refused(is_async: bool) -> None:
-    """Reading a disabled secret is refused, and the error has Azure's code."""
+    """If a secret is disabled, reading it is refused, and the error has Azure's code."""
     with Azure(is_async=is_async) as azure:
         azure.lab.disabled.add(NAME)
         with pytest.raises(AuthenticationFailed, match="enable moorage-shop") as excinfo:
@@ -118,7 +118,7 @@ def test_reading_disabled_secret_is_refused(is_async: bool) -> None:
 
 @EITHER
 def test_a_token_service_that_is_down(is_async: bool) -> None:
-    """An outage of Microsoft's token service raises StorageUnavailable."""
+    """If Microsoft's token service is down, StorageUnavailable is raised."""
     with Azure(is_async=is_async) as azure:
         azure.lab.server.queue(Behaviour(503), path="/our-directory/oauth2/v2.0/token")
         with pytest.raises(StorageUnavailable, match="Microsoft's token service"):

@@ -63,7 +63,7 @@ class Interruption(BaseException):
 
 
 def test_interrupted_caller_cancels_its_coroutine() -> None:
-    """Interrupting a caller cancels its coroutine, and the loop continues to run."""
+    """If a caller is interrupted, its coroutine is cancelled, and the loop continues to run."""
     cancelled: list[bool] = []
     own_thread = threading.get_ident()
 
@@ -91,7 +91,7 @@ def test_interrupted_caller_cancels_its_coroutine() -> None:
 
 
 def test_coroutine_whose_caller_is_interrupted_before_it_has_begun_is_closed() -> None:
-    """A coroutine whose caller is interrupted before it has begun is closed."""
+    """If a caller is interrupted before its coroutine has begun, the coroutine is closed."""
     starts: list[bool] = []
 
     async def run_task() -> None:
@@ -106,7 +106,7 @@ def test_coroutine_whose_caller_is_interrupted_before_it_has_begun_is_closed() -
 
 
 def test_cancelled_coroutine_is_an_error_of_its_caller() -> None:
-    """A coroutine that is cancelled from elsewhere raises an error that a thread can handle."""
+    """If others cancel a coroutine, its caller gets an error that a thread can handle."""
 
     async def run_task() -> None:
         task = asyncio.current_task()
@@ -119,7 +119,7 @@ def test_cancelled_coroutine_is_an_error_of_its_caller() -> None:
 
 
 def test_exception_reaches_the_caller_and_is_freed() -> None:
-    """A coroutine's exception reaches its caller, and nothing keeps it alive afterwards."""
+    """The exception of a coroutine reaches its caller, and is not kept alive afterwards."""
 
     class FailedError(Exception):
         pass

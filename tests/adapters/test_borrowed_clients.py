@@ -63,12 +63,12 @@ def in_threads(make: Callable[..., Any], **settings: Any) -> AsyncHttpClient:
 
 
 def each_client(test: Callable[..., Any]) -> Callable[..., Any]:
-    """Parametrize a test with every HTTP adapter; synchronous ones run in threads."""
+    """Run a test with every HTTP adapter; synchronous adapters run in threads."""
     return _parametrized_test(SYNC, ASYNC, test)
 
 
 def each_borrowed(test: Callable[..., Any]) -> Callable[..., Any]:
-    """Parametrize a test with every adapter on a borrowed client; synchronous ones in threads."""
+    """Run a test with every adapter that borrows a client; synchronous ones run in threads."""
     return _parametrized_test(SYNC_BORROWED, ASYNC_BORROWED, test)
 
 
@@ -88,7 +88,7 @@ def _parametrized_test(
 
 
 def test_borrowed_httpx2_client_is_not_changed() -> None:
-    """A borrowed httpx2 client's headers and cookies are not sent, and it stays open."""
+    """A borrowed httpx2 client stays open, and its headers and cookies are not sent."""
     with VendorServer() as vendor, client() as value:
         value.headers["X-Theirs"] = "1"
         value.cookies.set("theirs", "1")
@@ -106,7 +106,7 @@ def test_borrowed_httpx2_client_is_not_changed() -> None:
 
 
 def test_borrowed_requests_session_is_not_changed() -> None:
-    """A borrowed requests session's headers and cookies are not sent."""
+    """The headers and cookies of a borrowed requests session are not sent."""
     with VendorServer() as vendor, session() as value:
         value.headers["X-Theirs"] = "1"
         value.cookies.set("theirs", "1")
@@ -123,7 +123,7 @@ def test_borrowed_requests_session_is_not_changed() -> None:
 
 @in_loop
 async def test_borrowed_aiohttp_session_is_not_changed() -> None:
-    """A borrowed aiohttp session's headers and cookies are not sent, and it stays open."""
+    """A borrowed aiohttp session stays open, and its headers and cookies are not sent."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(204, {"Set-Cookie": "a=b; Path=/"}))
         connector = aiohttp.TCPConnector(ssl=system_context())
@@ -146,7 +146,7 @@ async def test_borrowed_aiohttp_session_is_not_changed() -> None:
 
 @each_borrowed
 async def test_client_from_a_factory_is_closed(make: Callable[[], AsyncHttpClient]) -> None:
-    """A client created by the host's function is closed with the adapter, not before."""
+    """A client made by the host's function is closed together with the adapter, not before."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(body=b"x" * 99_999))
         own_client = make()
@@ -164,7 +164,7 @@ async def test_client_from_a_factory_is_closed(make: Callable[[], AsyncHttpClien
 
 
 def test_closed_httpx2_client_is_refused() -> None:
-    """Sending through a httpx2 client that the host has closed raises ConnectionFailed."""
+    """If the host has closed a httpx2 client, sending through it raises ConnectionFailed."""
     value = client()
     own_client = Httpx2HttpClient(client=value)
     value.close()
@@ -177,7 +177,7 @@ def test_closed_httpx2_client_is_refused() -> None:
 
 @in_loop
 async def test_closed_async_client_is_refused() -> None:
-    """Sending through an asynchronous client that the host has closed raises ConnectionFailed."""
+    """If the host has closed an asynchronous client, sending through it raises ConnectionFailed."""
     single_client, other_session = async_client(), async_session()
     own_clients = [
         AsyncHttpx2HttpClient(client=single_client),
@@ -235,7 +235,7 @@ async def test_unverified_aiohttp_session_is_refused() -> None:
 
 
 def test_hidden_unverified_client_is_refused_when_connecting() -> None:
-    """A client that hides its missing certificate verification is refused when it connects."""
+    """If a client hides that it does not verify certificates, it is refused when it connects."""
     server, _ = tls_pair()
     anybody_context = tls_pair()[1]
     anybody_context.check_hostname = False
@@ -336,7 +336,7 @@ def test_forked_child_creates_its_own_client_and_connections(make: Callable[[], 
 def test_forked_child_refuses_the_parents_client(
     give: Callable[[], Any], take: Callable[[Any], Any]
 ) -> None:
-    """A forked child refuses a borrowed client whose connections its parent still uses."""
+    """A forked child refuses a borrowed client because its parent still uses the connections."""
     with VendorServer() as vendor, give() as value:
         vendor.always(Behaviour(204))
         borrowed_client = take(value)
@@ -417,7 +417,7 @@ async def test_keep_alive_of_idle_connections(
 async def test_abandoned_response_frees_its_slot(
     make: Callable[..., AsyncHttpClient],
 ) -> None:
-    """An abandoned response loses its connection, but frees its pool slot."""
+    """If a response is abandoned, its connection is closed and its pool slot becomes free."""
     async with lab(partial(make, max_connections=1)) as (vendor, own_client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
@@ -541,7 +541,7 @@ def test_session_uses_its_environment_proxy(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_socks_proxy_is_transparent() -> None:
-    """A SOCKS proxy of a borrowed requests session is transparent to the request."""
+    """If a borrowed session's SOCKS proxy is unreachable, the error says nothing was processed."""
     with session() as value:
         value.proxies = {"http": "socks5://127.0.0.1:1"}
         own_client = RequestsHttpClient(session=value)
@@ -551,7 +551,7 @@ def test_socks_proxy_is_transparent() -> None:
 
 
 def test_session_adapter_without_connections_is_refused() -> None:
-    """A borrowed session whose custom adapter has no connections is refused."""
+    """A borrowed session is refused if its custom adapter has no connections."""
 
     class PoollessAdapter(BaseAdapter):
         """A requests adapter that sends requests without urllib3's connections."""
@@ -566,7 +566,7 @@ def test_session_adapter_without_connections_is_refused() -> None:
 
 
 def test_full_blocking_pool_is_waited_for() -> None:
-    """If a borrowed session's blocking pool is full, the call waits until the pool timeout."""
+    """If the blocking pool of a borrowed session is full, the call waits up to the pool timeout."""
     with VendorServer() as vendor, session() as value:
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
         value.mount("http://", HTTPAdapter(pool_maxsize=1, pool_block=True))
@@ -583,7 +583,7 @@ def test_full_blocking_pool_is_waited_for() -> None:
 
 @in_loop
 async def test_aiohttp_refuses_non_ascii_fields() -> None:
-    """A non-ASCII header field that aiohttp would send as UTF-8 is refused."""
+    """A header field that is not ASCII is refused, because aiohttp would send it as UTF-8."""
     async with lab(AsyncAiohttpHttpClient) as (vendor, own_client):
         request = Request.get("/", headers={"X-Name": "Zoë"})
         with pytest.raises(InvalidData, match="X-Name") as excinfo:
@@ -594,7 +594,7 @@ async def test_aiohttp_refuses_non_ascii_fields() -> None:
 
 @in_loop
 async def test_endless_chunk_extension_ends_at_the_timeout() -> None:
-    """An endless chunk extension in a response ends at the timeout."""
+    """If a chunk extension in a response never ends, the call ends at its timeout."""
     async with lab(AsyncAiohttpHttpClient) as (vendor, own_client):
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;"
         vendor.queue(Behaviour(raw=head, repeat=b"x" * 999))
@@ -605,7 +605,7 @@ async def test_endless_chunk_extension_ends_at_the_timeout() -> None:
 
 @in_loop
 async def test_too_large_body_is_refused_however_it_is_delimited() -> None:
-    """A body above the limit is refused, whether its length is announced or in chunks."""
+    """A body above the size limit is refused, with a Content-Length or in chunks."""
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
     async with lab(partial(AsyncAiohttpHttpClient, max_body=2)) as (vendor, own_client):
         vendor.queue(Behaviour(body=b"abc"), Behaviour(raw=chunked), Behaviour(body=b"ab"))
@@ -617,7 +617,7 @@ async def test_too_large_body_is_refused_however_it_is_delimited() -> None:
 
 @in_loop
 async def test_traces_of_the_session_see_requests() -> None:
-    """The functions that trace the host's session are called for moorage's requests."""
+    """The functions with which the host traces its session also see moorage's requests."""
     starts: list[str] = []
 
     async def note_start(_: object, __: object, details: aiohttp.TraceRequestStartParams) -> None:
@@ -654,7 +654,7 @@ async def test_replaced_session_receives_requests() -> None:
 
 @in_loop
 async def test_cancelled_call_closes_the_connection_that_it_looked_at() -> None:
-    """Cancelling a call while it checks an idle connection frees the call's pool slot."""
+    """If a call is cancelled while it checks an idle connection, its pool slot becomes free."""
     with VendorServer() as vendor:
         own_client = AsyncAiohttpHttpClient()
         vendor.queue(Behaviour(204, then="close"), Behaviour(204))

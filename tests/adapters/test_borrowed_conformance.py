@@ -1,4 +1,4 @@
-"""The httpx2, requests and aiohttp adapters pass the HTTP client's conformance kit."""
+"""Checks that the adapters for httpx2, requests and aiohttp pass the HTTP conformance kit."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ LEAVES = {
 
 @pytest.fixture(scope="module", autouse=True)
 def _freeze_objects() -> None:
-    """Exclude existing objects from garbage collection, to keep it fast after each test."""
+    """Exclude existing objects from garbage collection, so that it is fast after each test."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
 def _collect_connections(request: pytest.FixtureRequest) -> Generator[None, None, None]:
-    """Collect connections that aiohttp left open, so that no later test fails because of them."""
+    """Collect connections that aiohttp left open, so that they cannot make a later test fail."""
     yield
     if "aiohttp" in request.node.name:
         with warnings.catch_warnings():
@@ -48,7 +48,7 @@ def _collect_connections(request: pytest.FixtureRequest) -> Generator[None, None
 def cases(
     kinds: dict[str, Callable[..., Any]], checks: Iterable[Callable[..., Any]]
 ) -> pytest.MarkDecorator:
-    """Parametrize a test by library and check, without the checks that a library cannot pass."""
+    """Run a test with each library and check, except the checks that a library cannot pass."""
     return pytest.mark.parametrize(
         "make, check",
         [
@@ -104,13 +104,13 @@ def test_conforms_with_one_connection(make: Callable[..., Any], check: kit.Check
 def test_conforms_asynchronously_with_one_connection(
     make: Callable[..., Any], check: kit.AsyncCheck
 ) -> None:
-    """An asynchronous HTTP client limited to one connection serves its callers in turn."""
+    """An asynchronous HTTP client with a single connection serves its callers one after another."""
     asyncio.run(check(partial(make, max_connections=1)))
 
 
 @cases(SYNC_BORROWED, kit.TLS_CHECKS)
 def test_conforms_with_tls(make: Callable[..., Any], check: kit.TlsCheck) -> None:
-    """A synchronous adapter on a borrowed client verifies servers' certificates."""
+    """If a synchronous adapter borrows a client, servers' certificates are verified."""
     check(make)
 
 
@@ -118,13 +118,13 @@ def test_conforms_with_tls(make: Callable[..., Any], check: kit.TlsCheck) -> Non
 def test_conforms_asynchronously_with_tls(
     make: Callable[..., Any], check: kit.AsyncTlsCheck
 ) -> None:
-    """An asynchronous adapter on a borrowed client verifies servers' certificates."""
+    """If an asynchronous adapter borrows a client, servers' certificates are verified."""
     asyncio.run(check(make))
 
 
 @cases(SYNC, kit.TRUST_CHECKS)
 def test_conforms_with_trust(make: Callable[..., Any], check: kit.TrustCheck) -> None:
-    """A synchronous HTTP client uses the configured authorities and client certificate."""
+    """A synchronous HTTP client uses the configured TLS authorities and client certificate."""
     check(lambda tls: make(tls=tls))
 
 
@@ -132,7 +132,7 @@ def test_conforms_with_trust(make: Callable[..., Any], check: kit.TrustCheck) ->
 def test_conforms_asynchronously_with_trust(
     make: Callable[..., Any], check: kit.AsyncTrustCheck
 ) -> None:
-    """An asynchronous HTTP client uses the configured authorities and client certificate."""
+    """An asynchronous HTTP client uses the configured TLS authorities and client certificate."""
     asyncio.run(check(lambda tls: make(tls=tls)))
 
 

@@ -1,4 +1,4 @@
-"""Classification of every httpx2 and aiohttp exception."""
+"""Classification of all exceptions of httpx2 and aiohttp as errors of moorage."""
 
 from __future__ import annotations
 
@@ -121,19 +121,19 @@ def exceptions_of(library: ModuleType) -> dict[str, type[Exception]]:
 
 
 def without_constructor(kind: type[Exception]) -> Exception:
-    """Return an exception without calling its constructor."""
+    """Return an exception that was made without calling its constructor."""
     return kind.__new__(kind)
 
 
 def sync_exchange() -> LibraryExchange:
-    """Return an HTTP exchange through httpx2."""
+    """Return one exchange of an HTTP request and response through httpx2."""
     return _httpx2_exchanges.SyncHttpx2Exchange(
         OUTGOING, httpx2.MockTransport(_refuse_any_call), allow_unverified=False
     )
 
 
 def async_exchange() -> LibraryExchange:
-    """Return an HTTP exchange through aiohttp."""
+    """Return one exchange of an HTTP request and response through aiohttp."""
     session: Any = None
     return _aiohttp_exchange.AiohttpExchange(OUTGOING, session, set(), None)
 
@@ -199,14 +199,14 @@ def test_timeouts_of_steps_are_positive() -> None:
 
 
 def test_exchange_has_the_interface_of_a_wire() -> None:
-    """An HTTP exchange has the attributes that the connection pool reads of an idle connection."""
+    """An HTTP exchange has the attributes that the pool reads when it checks an idle connection."""
     exchange = sync_exchange()
 
     assert (1, None, True) == (exchange.written, exchange.glance(), exchange.stale())
 
 
 def test_urllib3_staleness_check_does_not_wait() -> None:
-    """Checking a urllib3 connection for staleness does not block."""
+    """The check of whether a urllib3 connection is stale does not wait."""
     with VendorServer() as vendor, PoolManager() as manager:
         vendor.queue(Behaviour(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", then="close"))
         host, port = vendor.address
@@ -224,6 +224,6 @@ def test_urllib3_staleness_check_does_not_wait() -> None:
 
 
 def test_line_break_in_a_field_is_refused() -> None:
-    """A response header value with a line break is refused as not HTTP."""
+    """If a response header's value contains a line break, the response is refused as not HTTP."""
     with pytest.raises(NotHttp, match="malformed header field"):
         sync_exchange().encode_head(200, b"OK", [(b"A", b"x\r\nB: y")])

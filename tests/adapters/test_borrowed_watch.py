@@ -17,7 +17,7 @@ PATIENCE = 20.0
 
 
 def test_timer_expires_in_another_thread() -> None:
-    """If a block exceeds its time limit, the watchdog calls the timer's function in a thread."""
+    """If a block exceeds its time limit, the watchdog's thread calls the timer's function."""
     watch, expired_event = Watchdog(), Event()
     with watch.limit(monotonic() + 0.01, expired_event.set) as timer:
         assert expired_event.wait(PATIENCE)
@@ -36,7 +36,7 @@ def test_earliest_timer_expires_first() -> None:
 
 
 def test_timer_does_not_expire_after_its_block() -> None:
-    """The watchdog never calls a timer's function after the block has ended."""
+    """After a block has ended, the watchdog never calls the function of its timer."""
     watch, early_event, other_event = Watchdog(), Event(), Event()
     with watch.limit(monotonic() + 0.02, early_event.set):
         pass
@@ -46,7 +46,7 @@ def test_timer_does_not_expire_after_its_block() -> None:
 
 
 def test_timer_can_be_moved() -> None:
-    """A watchdog timer without a deadline can be given one later."""
+    """A deadline can be set later for a watchdog timer that has none."""
     watch, expired_event = Watchdog(), Event()
     with watch.limit(inf, expired_event.set) as timer:
         watch.move(timer, monotonic())
@@ -54,7 +54,7 @@ def test_timer_can_be_moved() -> None:
 
 
 def test_thread_ends_and_restarts() -> None:
-    """The watchdog thread ends when idle, and the next timer starts another."""
+    """The watchdog thread ends when there are no timers, and the next timer starts a new one."""
     watch = Watchdog(linger=0.01)
     for _ in range(2):
         previous_threads = set(threading.enumerate())

@@ -63,7 +63,7 @@ class CacheInMode:
         self._is_async = is_async
 
     def ask(self, verb: Callable[..., Any], *options: object) -> Any:
-        """Return the result of a synchronous or asynchronous method."""
+        """Call a synchronous or asynchronous method and return its result."""
         return asyncio.run(verb(*options)) if self._is_async else verb(*options)
 
     def get(self, service: str = "stripe", tenant: str | None = "acme") -> Any:
@@ -72,7 +72,7 @@ class CacheInMode:
 
     @property
     def hits_and_misses(self) -> tuple[int, int]:
-        """Return the numbers of cache hits and misses."""
+        """Return the number of cache hits and the number of misses."""
         return self.cached.hits, self.cached.misses
 
 
@@ -81,7 +81,7 @@ EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"
 
 @EITHER
 def test_cached_until_its_time_to_live(is_async: bool) -> None:
-    """A credential changed elsewhere is seen once the cached one's time to live has passed."""
+    """If a credential is changed elsewhere, this is seen when the cached one has expired."""
     cache = CacheInMode(is_async=is_async, ttl=10)
 
     assert OLD == cache.get()
@@ -120,7 +120,7 @@ def test_missing_credentials_are_not_cached(is_async: bool) -> None:
 
 @EITHER
 def test_has_uses_the_cache(is_async: bool) -> None:
-    """The cache answers `has` from a cached credential, and asks the provider once it expired."""
+    """The cache answers `has` from a cached credential; once it expires, it asks the provider."""
     cache = CacheInMode(is_async=is_async, ttl=10)
     requests: list[object] = []
 
@@ -185,7 +185,7 @@ def make_unavailable(cache_in_mode: CacheInMode) -> Any:
 
 @EITHER
 def test_an_outage_is_bridged(is_async: bool) -> None:
-    """During an outage, an expired cached credential is used for the grace time."""
+    """During an outage, the cache returns an expired credential until the grace time is over."""
     cache = CacheInMode(is_async=is_async, ttl=10, grace=60)
     cache.get()
     provider = make_unavailable(cache)
@@ -211,7 +211,7 @@ def test_an_outage_is_bridged(is_async: bool) -> None:
 @EITHER
 @pytest.mark.parametrize("error", [AuthenticationFailed("no"), CredentialNotFound("no")])
 def test_refusals_are_not_bridged_by_the_cache(error: Exception, is_async: bool) -> None:
-    """If the provider refuses or has no credential, no expired cached credential is returned."""
+    """If the provider refuses or has no credential, the cache returns no expired one."""
     cache = CacheInMode(is_async=is_async, ttl=10, grace=60)
     cache.get()
     make_unavailable(cache).error = error
@@ -222,7 +222,7 @@ def test_refusals_are_not_bridged_by_the_cache(error: Exception, is_async: bool)
 
 @EITHER
 def test_storage_unavailable_is_raised_during_outage_without_grace_time(is_async: bool) -> None:
-    """During an outage without a grace time, StorageUnavailable is raised."""
+    """If an outage happens and there is no grace time, StorageUnavailable is raised."""
     for options, owner in (({}, OWNER), ({"grace": 60}, ("adyen", None))):
         cache = CacheInMode(is_async=is_async, ttl=10, **options)
         cache.get()
@@ -240,7 +240,7 @@ class RacingProvider:
         self.behind = MemoryCredentialProvider({OWNER: OLD})
 
     def get(self, service: str, tenant: str | None, /) -> Credentials:
-        """Return the stored credential; the first time, change it before returning."""
+        """Return the stored credential; at the first call, change it just before returning."""
         result: Credentials = self.behind.get(service, tenant)
         if result == OLD:
             self.cached.rotate(service, tenant, NEW)
@@ -276,7 +276,7 @@ def test_a_change_that_failed_may_have_happened() -> None:
 
 
 def test_a_child_does_not_inherit_a_lock() -> None:
-    """A forked child is not blocked by a cache lock that was held during the fork."""
+    """If a cache lock is held during a fork, the forked child is not blocked by it."""
     cached_provider = CachedCredentials(MemoryCredentialProvider({OWNER: OLD}))
     with cached_provider._cache._lock.current:  # noqa: SLF001 - as a thread that the child does not have
         restart_in_child()
@@ -287,7 +287,7 @@ def test_a_child_does_not_inherit_a_lock() -> None:
     "options, path", [({"ttl": 0}, "ttl"), ({"grace": -1}, "grace"), ({"most": 0}, "most")]
 )
 def test_options_are_checked(options: dict[str, Any], path: str) -> None:
-    """A cache with zero time to live, negative grace or zero size is refused."""
+    """A cache with a zero time to live, a negative grace time or a zero size is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         CachedCredentials(MemoryCredentialProvider(), **options)
     assert path == excinfo.value.path

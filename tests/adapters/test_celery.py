@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Celery forks on
 
 
 def answer_request(received: ReceivedRequest) -> Behaviour:
-    """Answer as the vendor: echo the path, never answer, or never finish the answer."""
+    """Answer like a vendor: repeat the path, never answer, or never finish the answer."""
     if received.path == "/silent":
         return Behaviour(raw=b"")
     if received.path == "/dripping":
@@ -80,7 +80,7 @@ def outcomes_of(home: Path, *paths: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("client", [DEFAULT, PYREQWEST], ids=["default", "pyreqwest"])
 def test_tasks_of_a_prefork_worker_go_on(client: str, tmp_path: Path) -> None:
-    """Tasks of a forked Celery worker use new connections, and end in time."""
+    """Tasks of a forked Celery worker use new connections, and end within their time limits."""
     pytest.importorskip("celery")
     with VendorServer() as vendor:
         vendor.always(answer_request)

@@ -37,12 +37,12 @@ def test_tokens_are_numbers_that_differ() -> None:
 
 
 def test_two_generators_differ() -> None:
-    """Two random generators of one process draw different values."""
+    """Two random number generators in one process produce different values."""
     assert SystemRandomness().fraction() != SystemRandomness().fraction()
 
 
 def test_fork_reseeds_the_generator() -> None:
-    """A random generator in a forked child does not continue its parent's sequence."""
+    """In a forked child, a random generator does not continue its parent's sequence."""
     randomness, twin = SystemRandomness(Random(1)), Random(1)
     first_fraction = randomness.fraction()
 
@@ -53,7 +53,7 @@ def test_fork_reseeds_the_generator() -> None:
 
 
 def test_forked_child_draws_other_random_numbers() -> None:
-    """After a fork, parent and child draw other fractions and tokens."""
+    """After a fork, parent and child produce different random fractions and tokens."""
     randomness = SystemRandomness()
 
     fraction, token = in_a_child(lambda: (randomness.fraction(), randomness.token()))

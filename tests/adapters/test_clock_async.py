@@ -23,7 +23,7 @@ def test_asyncio_sleeper_passes_conformance_kit(check: kit.AsyncSleeperCheck) ->
 
 
 class _HastyLoop(asyncio.SelectorEventLoop):
-    """An event loop that rounds its timers down to whole milliseconds, as some do."""
+    """An event loop that, like some real ones, rounds its timers down to whole milliseconds."""
 
     def call_later(
         self,
@@ -36,7 +36,7 @@ class _HastyLoop(asyncio.SelectorEventLoop):
 
 
 def test_never_early_in_a_hasty_loop() -> None:
-    """An event loop that wakes a task too early does not shorten its sleep."""
+    """If an event loop wakes a task too early, the task's sleep is still not shorter."""
 
     async def sleep_for() -> int:
         clock = SystemClock()

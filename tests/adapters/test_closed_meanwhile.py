@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class SqliteLinkInUse(Link):
-    """A connection whose pool is closed as soon as somebody has looked whether it is stale."""
+    """A connection whose pool is closed as soon as the connection was checked for staleness."""
 
     pool: Pool | None = None
 
@@ -49,7 +49,7 @@ class SqliteLinkInUse(Link):
 
 
 def test_sqlite_connection_that_returns_during_close_is_closed() -> None:
-    """A SQLite connection that is given back while its pool is closed is closed too."""
+    """If a SQLite connection is given back while its pool is being closed, it is closed too."""
     pool = Pool()
     link = SqliteLinkInUse(sqlite3.connect(":memory:"), None)
     pool.open(lambda: link)
@@ -70,25 +70,25 @@ class LinkOfPool:
 
 
 class PoolInUse(LinkPool):
-    """A pool of a store that is closed before a connection is back in the pool."""
+    """A store's pool that is closed just before a connection returns to it."""
 
     engine: Engine
 
     def gives_back_now(self) -> bool:
-        """Return False, after the store was closed."""
+        """Close the store, then return False."""
         self.engine.close()
         return False
 
 
 class OneScope:
-    """A runtime with one scope."""
+    """A runtime that has only one scope."""
 
     def scope(self) -> None:
         """Return the scope."""
 
 
 def test_sql_connection_that_returns_during_close_is_closed() -> None:
-    """A connection that is given back while its SQL store is closed is closed too."""
+    """If a connection is given back while its SQL store is being closed, it is closed too."""
     engine = Engine(
         cast("Any", OneScope()), names=Names("db", "t", ""), timeout=1, connections=1, create=False
     )
@@ -113,7 +113,7 @@ class FakeMongoClient:
 
 
 def test_mongo_client_that_is_made_during_close_is_closed() -> None:
-    """A MongoDB connector that another thread closes during its first use leaves no client open."""
+    """If another thread closes a MongoDB connector during its first use, no client stays open."""
     connector = MongoConnector("mongodb://db.example/shop")
     other_thread = Meanwhile(connector.close)
     client = FakeMongoClient()
@@ -135,13 +135,13 @@ def test_mongo_client_that_is_made_during_close_is_closed() -> None:
 
 
 class LoopInUse:
-    """An event loop while another loop begins to use the same connections."""
+    """An event loop that lets another loop begin to use the same connections."""
 
     def __init__(self, channels: AsyncChannels) -> None:
         self._channels = channels
 
     def is_closed(self) -> bool:
-        """Return False, after another event loop has begun."""
+        """Start to use the connections in another event loop, then return False."""
         self._channels._of_loops[cast("Any", object())] = cast("Any", None)
         return False
 
@@ -154,7 +154,7 @@ def test_event_loops_begin_to_use_broker_at_once(tmp_path: Path) -> None:
 
 
 def test_shards_may_get_commands_while_they_are_closed() -> None:
-    """Commands may be posted to further shards while the store runs the queued ones and closes."""
+    """While a store of shards runs queued commands and closes, it may still get new commands."""
     store = AsyncShardedStorage({"a": AsyncMemoryStorage(), "b": AsyncMemoryStorage()})
     settled: list[str] = []
 

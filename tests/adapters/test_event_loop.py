@@ -1,4 +1,4 @@
-"""Asynchronous classes outside of an event loop of asyncio, for example under Trio."""
+"""Asynchronous classes used without asyncio's event loop, for example under Trio."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _vendor() -> Iterator[VendorServer]:
 
 
 def run_without_loop(flow: Awaitable[Any]) -> Any:
-    """Run an awaitable up to its first suspension, as another library than asyncio would."""
+    """Run an awaitable until it first waits, as a library other than asyncio would."""
     return flow.__await__().send(None)
 
 
@@ -52,7 +52,7 @@ def manager_of(vendor: VendorServer, **options: Any) -> AsyncConnectorManager:
 
 
 async def fail_once(retry: RetryHandler) -> None:
-    """Call a function that fails, and retry it."""
+    """Call a function that fails, through the given retry handler."""
 
     async def raise_error() -> None:
         raise OSError

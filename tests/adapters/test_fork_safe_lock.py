@@ -1,4 +1,4 @@
-"""Locks that a forked child can take, whoever held them in the parent."""
+"""Locks that a forked child can take, even if a thread of the parent held them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.adapters.forked import in_a_child
 
 
 def test_one_thread_at_a_time_holds_the_lock() -> None:
-    """The lock is held during a `with` block, and free after it, also if the block fails."""
+    """A lock is held during its `with` block and free afterwards, even if the block raises."""
     lock = ForkSafeLock()
     with lock.current:
         assert lock.current.locked()
@@ -23,7 +23,7 @@ def test_one_thread_at_a_time_holds_the_lock() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_block_that_forks_ends_in_child() -> None:
-    """A child can take the lock in a block in which it was forked, and the block ends there too."""
+    """A child forked within a lock's block can take the lock, and the block ends in the child."""
     lock = ForkSafeLock()
 
     def use_in_child() -> tuple[bool, bool]:
@@ -39,7 +39,7 @@ def test_block_that_forks_ends_in_child() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_lock_of_another_thread_is_free_in_child() -> None:
-    """A lock that another thread held during the fork is free in the child, not in the parent."""
+    """If another thread holds a lock during a fork, the lock is free in the child only."""
     lock = ForkSafeLock()
     is_held, may_end = threading.Event(), threading.Event()
 

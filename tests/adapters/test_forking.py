@@ -118,7 +118,7 @@ print({(owner.pauses, owner.resumes) for owner in owners})
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_fork_pauses_objects_once_after_first_use_in_two_threads() -> None:
-    """A fork pauses each object once, even if two threads registered the first objects at once."""
+    """If two threads register the first objects at once, a fork still pauses each object once."""
     result = subprocess.run(
         [sys.executable, "-c", _FORK_AFTER_FIRST_USE], capture_output=True, text=True, check=True
     )
@@ -137,7 +137,7 @@ def test_module_counts_as_inherited_if_it_was_loaded_before_fork() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_child_inherits_loaded_modules() -> None:
-    """In a forked child, the parent's modules count as inherited and its own do not."""
+    """In a forked child, modules loaded by the parent count as inherited; its own do not."""
 
     def list_imported() -> object:
         sys.modules["loaded by the child"] = sys

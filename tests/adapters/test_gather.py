@@ -29,7 +29,7 @@ def one_thread_to_spare() -> Callable[[Callable[[], None]], bool]:
 
 
 def four_steps() -> list[Callable[[], int]]:
-    """Return four functions that return their numbers."""
+    """Return four functions; each returns its own number."""
     return [partial(int, number) for number in range(4)]
 
 
@@ -44,7 +44,7 @@ def test_every_step_runs_without_enough_threads(
 
 
 def test_quick_steps_need_no_thread() -> None:
-    """Threads are started while the caller's thread runs steps, and none once all are done."""
+    """Threads start while the caller's thread runs steps; once all steps are done, none starts."""
     later_steps: list[Callable[[], None]] = []
     started_steps: list[Callable[[], None]] = []
 
@@ -60,7 +60,7 @@ def test_quick_steps_need_no_thread() -> None:
 
 @pytest.mark.parametrize("at_once, thread_count", [(2, 1), (4, 3), (9, 3)])
 def test_no_more_threads_than_steps(at_once: int, thread_count: int) -> None:
-    """The caller's thread runs one step, so each further step gets at most one thread."""
+    """The caller's thread runs one step, so there are at most as many threads as other steps."""
     started_steps: list[Callable[[], None]] = []
 
     def start(run: Callable[[], None]) -> bool:
@@ -102,7 +102,7 @@ def test_single_step_runs_in_caller_thread() -> None:
 
 
 def test_no_thread_is_kept() -> None:
-    """The threads that ran concurrent steps have ended when the result is returned."""
+    """When the result is returned, the threads that ran the steps have ended."""
     joint_barrier = threading.Barrier(4)
 
     def wait_for_all() -> threading.Thread:
@@ -141,7 +141,7 @@ def test_threads_keep_no_process_alive() -> None:
 
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_a_step_that_raises_raises_in_the_caller(at_once: int) -> None:
-    """An exception of a step is raised in the caller, and no further step starts."""
+    """If a step raises, the caller gets its exception, and no further step starts."""
     started_steps: list[int] = []
 
     def raise_error() -> None:
@@ -154,7 +154,7 @@ def test_a_step_that_raises_raises_in_the_caller(at_once: int) -> None:
 
 
 def test_the_first_step_that_raises_raises_in_the_caller() -> None:
-    """In ThreadGather.first, an exception of a step is raised in the caller."""
+    """If a step of ThreadGather.first raises, the caller gets its exception."""
     with pytest.raises(ZeroDivisionError):
         ThreadGather().first([lambda: 1 // 0, lambda: 1], stagger=9, good=bool)
 
@@ -171,7 +171,7 @@ class _Interruption(Exception):
 
 @pytest.mark.parametrize("verb", ["run_all", "first"])
 def test_an_interruption_does_not_wait_for_steps(verb: str) -> None:
-    """A signal handler's exception is raised at once, without waiting for running steps."""
+    """If a signal handler raises, its exception is raised at once, even if steps still run."""
     gate, own_thread = threading.Event(), threading.get_ident()
 
     def interrupt(*_: object) -> None:

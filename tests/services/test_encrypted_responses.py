@@ -38,7 +38,7 @@ async def test_encrypted_response_is_replayed(world: World) -> None:
 
 @sync_and_async
 async def test_encrypted_refusal_is_replayed(world: World) -> None:
-    """A repeated key replays its error from encrypted storage."""
+    """If a key's first call raised an error, a repeat raises it again from encrypted storage."""
     world.vendor.answers(Response(400, {}, b'{"code": "told-code"}'))
     manager = world.manager(BANK, state=world.of_mode(world.store), cipher=CIPHER)
 
@@ -106,7 +106,7 @@ OTHER_ANSWERS = [
     "plan, key", [*((plan, "k") for plan in OTHER_ANSWERS), (OTHER_ANSWERS[0], "k2")]
 )
 def test_encrypted_response_is_bound_to_its_key(plan: Plan, key: str) -> None:
-    """An encrypted response cannot be opened for another tenant, service or key."""
+    """A response encrypted for one tenant, service or key cannot be decrypted for another."""
     home_plan = Plan(BANK, None, None)
     stored_answer = seal_answer(CIPHER, home_plan, "k", ("value", SECRET_ANSWER))
 
@@ -119,7 +119,7 @@ def test_encrypted_response_is_bound_to_its_key(plan: Plan, key: str) -> None:
 
 @sync_and_async
 async def test_manual_resolution_is_encrypted(world: World) -> None:
-    """The response with which an operator resolves an unknown key is encrypted too."""
+    """If an operator resolves an unknown key with a response, that response is encrypted too."""
     world.vendor.answers(world.never_answer())
     state = world.of_mode(world.store)
     manager = world.manager(BANK, state=state, cipher=CIPHER)

@@ -52,7 +52,7 @@ async def test_default_headers_fill_gaps(world: World) -> None:
 
 @sync_and_async
 async def test_missing_base_url_error(world: World) -> None:
-    """A service without a base URL refuses requests."""
+    """A request to a service without a base URL raises an error."""
     with pytest.raises(ConfigurationError) as excinfo:
         await world.manager(Service("vat")).call("vat", GET)
 
@@ -105,7 +105,7 @@ async def test_foreign_origin_takes_no_token(world: World) -> None:
 async def test_status_codes_have_error_classes(
     world: World, status: int, kind: type[Exception]
 ) -> None:
-    """Each failing status raises its own error class, with the status and the whole response."""
+    """Each failing status raises its own error class; the error has the status and the response."""
     world.vendor.answers(status)
 
     with pytest.raises(kind) as excinfo:
@@ -133,7 +133,7 @@ def classify_declined(request: Request, response: Response) -> PaymentDeclined |
 
 @sync_and_async
 async def test_classifier_precedes_the_status(world: World) -> None:
-    """A service's classifier runs before the status is judged, and may find an error in a 200."""
+    """A service's classifier runs before the status is checked, so it can reject a 200 response."""
     world.vendor.answers(Response(200, body=b"no"), Response(404, body=b"no"), 404, 200)
     manager = world.manager(vat(classify=classify_declined))
 
@@ -145,7 +145,7 @@ async def test_classifier_precedes_the_status(world: World) -> None:
 
 @sync_and_async
 async def test_classifier_with_a_wrong_result(world: World) -> None:
-    """If a classifier returns something other than an error of moorage, the error names it."""
+    """If a classifier returns anything but an error of moorage, the error states its type."""
 
     def agree(*_: object) -> Any:
         return True
@@ -231,7 +231,7 @@ async def test_endpoint_of_a_request(
 
 @sync_and_async
 async def test_functions_have_no_matched_endpoint(world: World) -> None:
-    """The endpoint that matched an earlier request's path does not apply to a later function."""
+    """An endpoint that matched a request's path does not apply to a function called later."""
     service = vat(endpoints=Endpoint("rates", path="/rates", retry=RetryPolicy(5, 0)))
     manager = world.manager(service)
     await manager.call("vat", GET)

@@ -66,7 +66,7 @@ async def test_credentials_are_applied_to_the_request(
 
 @sync_and_async
 async def test_provider_gets_the_tenant(world: World) -> None:
-    """A service without its own credentials gets the tenant's from the provider, once per call."""
+    """If a service has no credentials, the provider gives the tenant's, once per call."""
     provider = Provider(world)
     world.vendor.answers(503)
     service = vat(needs_credentials=True, retry=RetryPolicy(2, 0))

@@ -170,13 +170,13 @@ async def test_waiting_for_a_renewal_ends_with_the_deadline(
 
 
 def single_use_chunks() -> Iterator[bytes]:
-    """Yield the only chunk of a body that can be read once."""
+    """Yield one chunk, as a request body that can be read only once."""
     yield b"all of it"
 
 
 @sync_and_async
 async def test_single_use_body_is_not_resent_after_a_renewal(world: World) -> None:
-    """A request with a single-use body is not repeated, but the new credential is kept."""
+    """After a 401, a single-use body is not sent again, but the renewed credential is kept."""
     provider = Provider(world)
     world.vendor.answers(401)
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
@@ -189,7 +189,7 @@ async def test_single_use_body_is_not_resent_after_a_renewal(world: World) -> No
 
 @sync_and_async
 async def test_useless_renewals_become_rare(world: World) -> None:
-    """A service that also refuses renewed credentials makes the pauses between renewals longer."""
+    """If a service also refuses renewed credentials, the pauses between renewals get longer."""
     provider = Provider(world)
     world.vendor.otherwise = 401
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
@@ -208,7 +208,7 @@ async def test_useless_renewals_become_rare(world: World) -> None:
 
 @sync_and_async
 async def test_accepted_credential_resets_the_renewal_delay(world: World) -> None:
-    """After an accepted credential, the next rejection causes a renewal without a pause."""
+    """Once a credential was accepted, the next 401 causes a renewal without a pause."""
     provider = Provider(world)
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
     for _ in range(3):

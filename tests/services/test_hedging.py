@@ -1,4 +1,4 @@
-"""Hedged reads: a second request is sent if the first response is slow."""
+"""Hedged reads: a second request is sent if the response to the first is slow."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def vat(**options: object) -> Service:
 async def race(
     world: World, manager: AwaitedManager, request: Request = GET, **options: Any
 ) -> Any:
-    """Start a call whose first request waits at a gate until a hedge is sent; return both."""
+    """Start a call whose first request hangs until a hedge is sent; return call and gate."""
     gate = world.gate()
     world.vendor.answers(gate.answering(options.pop("first", Response(200, body=b"first"))))
 
@@ -153,7 +153,7 @@ async def test_hedges_are_recorded(world: World) -> None:
 
 @sync_and_async
 async def test_pause_from_a_hedge_is_kept(world: World) -> None:
-    """A 429 to a hedge pauses the vendor for every caller."""
+    """If a hedge gets a 429, the vendor is paused for every caller."""
     world.vendor.answers(503, Response(429, {"Retry-After": "30"}))
     manager = world.manager(vat(limits=RateLimitConfig(100), max_limit_wait=1))
 
@@ -207,7 +207,7 @@ async def test_hedges_share_one_renewal(world: World) -> None:
 
 @sync_and_async
 async def test_attempt_is_repeated_after_a_renewal(world: World) -> None:
-    """If every hedge is refused and one renewed the credential, the attempt is repeated."""
+    """If all hedges are refused but one renewed the credential, the attempt is repeated."""
 
     class Provider:
         def __init__(self) -> None:
@@ -284,7 +284,7 @@ async def test_hedging_of_an_endpoint(world: World) -> None:
 
 @sync_and_async
 async def test_late_loser_is_ignored(world: World) -> None:
-    """The late outcome of the slower hedged request does not affect the call."""
+    """If the slower hedged request fails after the call has ended, the call is not affected."""
     manager = world.watched(vat())
     started_call, gate = await race(world, manager, first=Response(429, {"Retry-After": "60"}))
     response = await started_call.result()

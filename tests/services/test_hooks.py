@@ -39,7 +39,7 @@ def other_calls_error() -> ConnectionFailed:
 
 
 def raising_hook(make: Callable[[], Exception]) -> Callable[..., Any]:
-    """Return a hook that raises this error."""
+    """Return a hook that raises an error made by this function."""
 
     def hook(*_: object) -> Any:
         raise make()
@@ -54,7 +54,7 @@ def raising_hook(make: Callable[[], Exception]) -> Callable[..., Any]:
 async def test_failing_response_transform_repeats_no_effect(
     world: World, make: Callable[[], Exception]
 ) -> None:
-    """If a response transform raises, the POST is not repeated."""
+    """If a response transform raises an error, the POST request is not sent again."""
     manager = world.manager(pay(response_transforms=raising_hook(make)))
 
     with pytest.raises(type(make())):
@@ -86,7 +86,7 @@ async def test_failing_hook_leaves_the_key_unknown(world: World, hook: dict[str,
 
 @sync_and_async
 async def test_error_of_a_nested_call_proves_nothing(world: World) -> None:
-    """If a function acts and then a call inside it fails, its key's outcome is unknown."""
+    """If a function acts and a nested call then fails, the outcome of its key is unknown."""
     world.vendor.otherwise = other_calls_error()
     manager = world.manager(pay(), Service("other", "https://other.example", retry=None))
     effects: list[int] = []
@@ -132,7 +132,7 @@ async def test_failing_fallback_keeps_the_first_error(world: World) -> None:
 
 @sync_and_async
 async def test_text_is_not_a_sequence_of_keys(world: World) -> None:
-    """A string is refused as a batch's keys, and an unknown service is named at once."""
+    """A string is refused as a batch's keys, and the error for an unknown service has its name."""
     manager = world.manager(pay())
 
     with pytest.raises(InvalidData, match="idempotency_keys"):

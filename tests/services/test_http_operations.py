@@ -1,4 +1,4 @@
-"""HTTP operations, whose response bodies decide about retries and circuits like a status does."""
+"""HTTP operations: an error in the response body affects retries and circuits like a status."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ URL = "https://erp.example"
 
 
 def refusal_of(response: Response) -> ConnectorError | None:
-    """Return the error that a response body of this test's vendor reports, if any."""
+    """Return the error that a fake vendor's response body reports, or None."""
     errors: dict[str, Callable[[], ConnectorError]] = {
         "busy": lambda: VendorFailed("The vendor is busy.", retryable=True),
         "throttled": lambda: RateLimitExceeded("The vendor throttles.", by_vendor=True),
@@ -102,7 +102,7 @@ async def test_operation_returns_value_read_from_response(world: World) -> None:
 @pytest.mark.parametrize("key", [None, "k"])
 @sync_and_async
 async def test_answer_is_read_once(world: World, key: str | None) -> None:
-    """Each answer is read once, and the caller gets the value that was read."""
+    """Each response is parsed only once, and the caller gets the parsed value."""
     world.vendor.answers(answer(total=1), answer(total=2))
     answers: list[dict[str, Any]] = []
 
@@ -139,7 +139,7 @@ async def test_requests_that_need_preparation(world: World, changes: dict[str, A
 
 @sync_and_async
 async def test_operation_waits_for_a_slot(world: World) -> None:
-    """A bulkhead of the service applies to its HTTP operations."""
+    """A service's bulkhead limits its HTTP operations too."""
     world.vendor.answers(answer(total=1))
     manager = world.manager(erp(bulkhead=BulkheadConfig(max_concurrent=1)))
 
@@ -148,7 +148,7 @@ async def test_operation_waits_for_a_slot(world: World) -> None:
 
 @sync_and_async
 async def test_operation_of_a_divided_limit(world: World) -> None:
-    """A limit that is divided into parts admits an operation in one of them."""
+    """When a limit is split into parts, an operation uses the share of only one part."""
     world.vendor.answers(*[answer(total=1)] * 2)
     manager = world.manager(erp(limits=RateLimitConfig(1000, parts=2)))
 
@@ -157,7 +157,7 @@ async def test_operation_of_a_divided_limit(world: World) -> None:
 
 @sync_and_async
 async def test_endpoint_that_is_no_name(world: World) -> None:
-    """An endpoint that cannot be a name is refused before anything is sent."""
+    """An endpoint with an invalid name is refused before anything is sent."""
     wrong_name: Any = []
     with pytest.raises(InvalidData, match="no endpoint"):
         await world.manager(erp()).perform("erp", operation(), endpoint=wrong_name)
@@ -181,7 +181,7 @@ async def test_refusal_in_a_successful_answer(world: World, word: str) -> None:
 @pytest.mark.parametrize("word", ["busy", "throttled"])
 @sync_and_async
 async def test_question_is_repeated(world: World, word: str) -> None:
-    """A safe operation is retried after a failure in the response body."""
+    """A safe operation is retried if the response body reports a failure."""
     world.vendor.answers(answer(error=word), answer(total=2))
 
     assert 2 == await world.manager(erp()).perform("erp", question())
@@ -204,7 +204,7 @@ async def test_pause_that_a_body_asks_for(world: World) -> None:
 
 @sync_and_async
 async def test_failures_in_bodies_open_the_circuit(world: World) -> None:
-    """The circuit counts errors in the response bodies, whatever the status."""
+    """Errors in response bodies count in the circuit, whatever the HTTP status is."""
     world.vendor.answers(*[answer(error="busy")] * 30)
     manager = world.manager(erp(retry=None))
     for _ in range(30):
@@ -298,7 +298,7 @@ async def test_rehearsal_sends_only_safe_operations(world: World, safe: bool) ->
 
 @sync_and_async
 async def test_payload_of_an_http_operation(world: World) -> None:
-    """A payload for an HTTP operation is refused; a repeated key is compared by its request."""
+    """A payload is refused for an HTTP operation; repeats of a key are compared by request."""
     manager = world.manager(erp())
     with pytest.raises(InvalidData) as excinfo:
         await manager.perform("erp", operation(), idempotency_key="k", payload={"a": 1})
@@ -308,7 +308,7 @@ async def test_payload_of_an_http_operation(world: World) -> None:
 
 @sync_and_async
 async def test_hook_that_returns_no_error(world: World) -> None:
-    """A `refusal` hook that returns no error of moorage raises ConfigurationError."""
+    """If a `refusal` hook returns anything but an error of moorage, an error is raised."""
     world.vendor.answers(answer(total=1))
     manager = world.manager(erp())
     with pytest.raises(ConfigurationError, match="refusal"):
@@ -324,7 +324,7 @@ def test_safety_follows_the_method() -> None:
 
 
 def test_operations_are_safe_or_not() -> None:
-    """A string is not taken for the statement that an operation changes nothing."""
+    """A string is refused where an operation must say True or False about being safe."""
     not_a_switch: Any = "false"
     with pytest.raises(ConfigurationError, match="safe is neither True nor False"):
         HttpOperation(

@@ -1,4 +1,4 @@
-"""Calls with an idempotency key have one effect, through the whole pipeline."""
+"""A call with an idempotency key has only one effect, whatever its repeats and failures."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_stored_response_expires(world: World) -> None:
 
 
 def declined_error(_: Request, __: Response) -> PaymentDeclined:
-    """Return an error as a vendor's own classifier returns it."""
+    """Return an error, as a vendor's own classifier does for a declined payment."""
     error = PaymentDeclined("the card was declined.", vendor_code="51", status=402)
     error.add_note("try another card")
     return error
@@ -146,7 +146,7 @@ async def test_key_is_free_after_our_own_refusal(world: World) -> None:
 @pytest.mark.parametrize("state", ["done", "refused", "free", "unknown", "in progress"])
 @sync_and_async
 async def test_another_payload_is_a_conflict_in_every_state(world: World, state: str) -> None:
-    """A key that is used with another payload is refused, whatever its first call's outcome."""
+    """If a key is reused with another payload, it is refused, whatever the first call's outcome."""
     gate = world.gate()
     answers: dict[str, Any] = {
         "done": 200,
@@ -264,7 +264,7 @@ async def test_payload_without_a_fingerprint_is_refused(world: World) -> None:
 
 @sync_and_async
 async def test_repeat_waits_for_the_first_caller(world: World) -> None:
-    """A repeat of a key waits while the first call is running, and gets its response."""
+    """A repeat of a key waits while the first call is running, and gets that call's response."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(201, body=b"charged")))
     manager = world.manager(bank())

@@ -26,7 +26,7 @@ from tests.support.modes import AwaitedManager, World, sync_and_async
 
 
 async def under_a_key(manager: AwaitedManager, *errors: Exception, **options: Any) -> None:
-    """Make a call with a key whose attempts raise these errors; KeyError means nothing was done."""
+    """Make a keyed call whose attempts raise these errors; KeyError proves nothing was done."""
     core, plans = manager.manager._flows.core, manager.manager._flows.plans
     plan = plans.find("bank", None, None)
     call = Call(plan, core.nanoseconds(), plan.span)
@@ -79,7 +79,7 @@ async def test_error_of_retry_does_not_prove_that_attempt_before_it_did_nothing(
 
 @sync_and_async
 async def test_another_target_does_not_know_the_key(world: World) -> None:
-    """A key with an unknown outcome at one account of a vendor is not repeated at another."""
+    """If a key's outcome at one account is unknown, the call is not repeated at another account."""
     manager = over_one_store(world, bank())
 
     with pytest.raises(OSError):  # noqa: PT011 - the very one

@@ -34,7 +34,7 @@ from tests.support.modes import World, sync_and_async
 
 @sync_and_async
 async def test_uncopyable_result_is_returned_once(world: World) -> None:
-    """If a result cannot be stored, a repeated call raises an error and has no second effect."""
+    """If a result cannot be stored, a repeat raises an error and does not call the function."""
     manager = world.watched(bank())
     lock = threading.Lock()
 
@@ -54,7 +54,7 @@ async def test_uncopyable_result_is_returned_once(world: World) -> None:
 
 
 class CopyableOnce:
-    """A value whose copies succeed or raise as the test says."""
+    """A value that can be copied or raises an error, as the test decides."""
 
     def __init__(self, *copies: Exception | None) -> None:
         self._copies = list(copies)
@@ -166,7 +166,7 @@ async def test_refused_response_is_returned(
 
 @sync_and_async
 async def test_response_is_stored_again(world: World) -> None:
-    """If storing a response fails, it is posted to the store a second time."""
+    """If storing a response fails, moorage posts it to the store a second time."""
     manager = over_one_store(world, bank())
     world.store.fails_at[3] = StorageUnavailable("away")
 
@@ -212,7 +212,7 @@ async def test_foreign_store_errors_become_storage_unavailable(world: World) -> 
 
 @sync_and_async
 async def test_failing_post_hides_no_error(world: World) -> None:
-    """If the store's `post` raises, which is not allowed, the call still raises its own error."""
+    """If the store's `post` raises an error, which it must not, the call's own error is raised."""
     manager = over_one_store(world, bank())
     world.store.post_fails = ValueError("closed")
     world.store.fails_at[1] = StorageUnavailable("away")
@@ -248,7 +248,7 @@ async def test_claim_is_marked_without_other_protection(
 
 @sync_and_async
 async def test_store_with_nodes_gets_keys_of_one_tag_at_a_time(world: World) -> None:
-    """In a store that needs keys of one tag per command, MarkSent is a separate command."""
+    """If a store takes keys of only one tag per command, MarkSent is sent as its own command."""
     world.store.mixes_tags = False
     manager = over_one_store(world, bank(circuit=CircuitBreakerConfig()))
 

@@ -1,4 +1,4 @@
-"""Idempotency keys after crashes and lost responses, and resolving keys by hand."""
+"""Idempotency keys after crashes and lost responses, and keys that an operator resolves."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_crash_before_sending_frees_the_key(world: World) -> None:
 
 @sync_and_async
 async def test_crash_after_sending_is_unknown(world: World) -> None:
-    """At a vendor without keys, a request that was sent before a crash is not repeated."""
+    """If a caller crashes after sending to a vendor without keys, the request is not repeated."""
     manager = over_one_store(world, bank())
     await crash(world, manager, sent=True)
     world.clock.advance(LEASE)
@@ -74,7 +74,7 @@ async def test_crash_after_sending_is_unknown(world: World) -> None:
 
 @sync_and_async
 async def test_crash_is_repaired_at_a_vendor_that_honours_keys(world: World) -> None:
-    """At a vendor that honours keys, a request sent before a crash is repeated unchanged."""
+    """If a caller crashes after sending to a vendor that honours keys, the request is repeated."""
     manager = over_one_store(world, key_aware_bank())
     await crash(world, manager, sent=True)
     world.clock.advance(LEASE)
@@ -100,7 +100,7 @@ async def test_no_repeat_after_the_vendor_forgets_keys(world: World) -> None:
 
 @sync_and_async
 async def test_late_holder_gets_the_stored_answer(world: World) -> None:
-    """A caller whose lease has ended cannot overwrite the answer of the caller that took over."""
+    """If a key was taken over after a caller's lease, that caller gets the new owner's response."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"late")), Response(200, body=b"kept"))
     manager = over_one_store(world, key_aware_bank())
@@ -121,7 +121,7 @@ async def test_late_holder_gets_the_stored_answer(world: World) -> None:
 
 @sync_and_async
 async def test_late_holders_answer_is_used_by_its_successor(world: World) -> None:
-    """If a caller's lease ends, the caller that took over its key gets the first response."""
+    """If two callers send under a key after a lease ends, both get the response that came first."""
     gates = [world.gate(), world.gate()]
     world.vendor.answers(*(gate.answering(200) for gate in gates))
     manager = over_one_store(world, key_aware_bank())
@@ -151,7 +151,7 @@ async def test_late_holders_answer_is_used_by_its_successor(world: World) -> Non
 async def test_late_refusal_does_not_replace_response_that_another_caller_stored_under_key(
     world: World,
 ) -> None:
-    """A late error response does not replace the response that another caller stored."""
+    """A late error does not replace the response that another caller has stored under the key."""
     gate = world.gate()
     world.vendor.answers(gate.answering(422), Response(200, body=b"kept"))
     manager = over_one_store(world, key_aware_bank())
@@ -235,7 +235,7 @@ async def test_missing_credential_leaves_the_key_free(world: World) -> None:
 @pytest.mark.parametrize("answer", [503, AttemptTimeout("late"), ConnectionFailed("cut off")])
 @sync_and_async
 async def test_lost_response_is_unknown(world: World, answer: Any) -> None:
-    """If a request was sent and its response lost, its key is neither done nor free."""
+    """If a request was sent and its response was lost, its key's outcome is unknown."""
     world.vendor.answers(answer)
     manager = world.manager(bank())
 
@@ -251,7 +251,7 @@ async def test_lost_response_is_unknown(world: World, answer: Any) -> None:
 
 @sync_and_async
 async def test_vendor_that_honours_keys_is_asked_again(world: World) -> None:
-    """If the vendor honours keys, its error is raised, and a repeat is sent to it again."""
+    """After an error of a vendor that honours keys, a repeat of the key is sent to it again."""
     world.vendor.answers(503)
     manager = world.manager(key_aware_bank())
 
@@ -344,7 +344,7 @@ async def test_refusal_of_a_keyed_repeat_is_final(world: World) -> None:
 
 @sync_and_async
 async def test_refusal_of_an_unkeyed_repeat_is_not_final(world: World) -> None:
-    """If the repeat of a PUT is refused, the first attempt may still have had its effect."""
+    """If a PUT without a key is repeated and refused, its first attempt may have had an effect."""
     world.vendor.answers(AttemptTimeout("late"), 412)
     manager = world.manager(bank(retry=RetryPolicy(2, 0)))
     put = Request.put("/orders/7", json={"n": 1})
@@ -477,7 +477,7 @@ async def test_requests_key_resolved_with_another_value(world: World) -> None:
 
 @sync_and_async
 async def test_only_unknown_keys_are_resolved(world: World) -> None:
-    """Resolving a new or completed key raises an error, and an unknown service is named."""
+    """Only unknown keys can be resolved; the error for an unknown service has its name."""
     manager = world.manager(bank())
     assert not await manager.resolve_key("bank", "k", done=False)
     await charge(manager)

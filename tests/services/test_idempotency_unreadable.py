@@ -70,7 +70,7 @@ async def test_unreadable_response_is_retried(world: World) -> None:
 async def test_unreadable_answer_needs_resolving_without_vendor_keys(
     world: World, answer: Response
 ) -> None:
-    """At a vendor without keys, an unreadable response leaves the key to an operator."""
+    """If a vendor without keys sends an unreadable response, an operator must resolve the key."""
     world.vendor.answers(answer, DONE_CHARGE)
     manager = over_one_store(world, bank(retry=RetryPolicy(max_attempts=2)))
 
@@ -125,7 +125,7 @@ async def test_classifier_may_call_a_success_unreadable(world: World) -> None:
 @pytest.mark.parametrize("status", [409, 422])
 @sync_and_async
 async def test_refused_key_leaves_the_outcome_unknown(world: World, status: int) -> None:
-    """If a vendor rejects a used key, the outcome of the first request stays unknown."""
+    """If a vendor rejects a key that was sent before, the first request's outcome stays unknown."""
     world.vendor.answers(Response(500), Response(status), Response(status))
     manager = over_one_store(world, key_aware_bank(idempotency_replays=False))
 

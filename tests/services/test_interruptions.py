@@ -105,7 +105,7 @@ def every_interruption(
 
 
 def in_every_mode(body: Any) -> Any:
-    """Run a test with each mode of calls and each exception that can interrupt them."""
+    """Run a test in every mode (sync, async) and with every exception that can interrupt a call."""
     body = pytest.mark.parametrize("error", ERRORS)(body)
     return pytest.mark.parametrize("mode", ["sync", "async", "async, distant store"])(body)
 
@@ -282,7 +282,7 @@ def test_interruption_is_neutral(mode: str, error: type[BaseException]) -> None:
 
 @in_every_mode
 def test_interrupted_wait_frees_its_slot(mode: str, error: type[BaseException]) -> None:
-    """If a caller is interrupted while waiting for a rate limit, its slot is used by others."""
+    """If a caller is interrupted while waiting for a rate limit, another caller gets its slot."""
 
     def prepare_call(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(

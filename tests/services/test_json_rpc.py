@@ -127,7 +127,7 @@ def test_error_of_a_code(
 
 
 def test_error_message_comes_from_data() -> None:
-    """An error's message comes from `data`, which is more precise, if `data` has a message."""
+    """An error's text is the message in `data`, which is more precise, if there is one."""
     error = refusal_of(error_response(200, message="The partner has open invoices."))
     assert "The partner has open invoices." == getattr(error, "vendor_message", None)
 

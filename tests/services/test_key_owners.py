@@ -67,17 +67,17 @@ class VirtualPorts:
         return self._tokens
 
     def fraction(self) -> float:
-        """Return a fixed number as random."""
+        """Return a fixed number in place of a random one."""
         return 0.5
 
     def turn(self, *names: Any, seconds: float = 1.0) -> KeyOwnership:
-        """Return an ownership object for this kind, tenant and key."""
+        """Return the ownership of a key, for this kind of call, tenant and key."""
         kind, tenant, key = names or ("sms", "acme", "order-1")
         core: Any = self
         return KeyOwnership(core, kind, tenant, key, remembered=KEEP, seconds=seconds)
 
     def settled(self, turn: KeyOwnership, first: str, *, movable: bool) -> tuple[str, bool]:
-        """Return the recorded account of a key, and whether the key may still move."""
+        """Record a key's account; return the recorded one, and whether the key may move."""
         results: tuple[str, bool] = run_plain(turn.record_owner(first, movable=movable))
         return results
 
@@ -95,7 +95,7 @@ def test_first_call_with_key_decides_its_account() -> None:
     "names", [("fax", "acme", "order-1"), ("sms", None, "order-1"), ("sms", "acme", "order-2")]
 )
 def test_keys_depend_on_kind_tenant_and_key(names: tuple[Any, ...]) -> None:
-    """A key that is used for two kinds or tenants has a separate owner for each."""
+    """The same key used for two kinds of call or two tenants has a separate owner for each."""
     dispatcher = VirtualPorts()
     dispatcher.settled(dispatcher.turn(), "a", movable=False)
 
@@ -103,7 +103,7 @@ def test_keys_depend_on_kind_tenant_and_key(names: tuple[Any, ...]) -> None:
 
 
 def test_key_owners_expire() -> None:
-    """A key's owner is forgotten when the account forgets the key."""
+    """A key's owner is forgotten after the time for which the account remembers keys."""
     dispatcher = VirtualPorts()
     dispatcher.settled(dispatcher.turn(), "a", movable=False)
     dispatcher.clock.advance(KEEP - 1)
@@ -163,7 +163,7 @@ def test_claim_is_released_once() -> None:
 
 
 def test_held_claim_is_awaited() -> None:
-    """A waiting caller polls less and less often, and its error says when the claim ends."""
+    """A waiting caller polls more and more rarely, and its error says when the claim ends."""
     dispatcher = VirtualPorts()
     dispatcher.settled(dispatcher.turn(seconds=20.0), "a", movable=True)
     dispatcher.clock.advance(2)
@@ -206,7 +206,7 @@ def test_no_look_up_at_the_end_of_the_wait() -> None:
 
 
 def test_overtaken_caller_gets_the_recorded_owner() -> None:
-    """If a caller's claim expires, it uses the account that another caller has recorded."""
+    """If a caller's claim expires, the caller uses the account that another one has recorded."""
     dispatcher = VirtualPorts()
 
     def claim_first(command: Any) -> None:
@@ -251,12 +251,12 @@ class SharedPorts(VirtualPorts):
         return self.hearts[-1]
 
     def lapse(self) -> None:
-        """Advance the time by a lease without any renewal."""
+        """Advance the time by one lease during which no claim is renewed."""
         self.clock.advance(LEASE / 1e6)
 
 
 def test_claim_is_renewed_while_its_holder_lives() -> None:
-    """Other callers wait while a claim is renewed, and at most one lease after the last renewal."""
+    """Others wait while a claim is renewed, and at most one lease after its last renewal."""
     dispatcher = SharedPorts()
     turn = dispatcher.turn(seconds=30.0)
     dispatcher.settled(turn, "a", movable=True)

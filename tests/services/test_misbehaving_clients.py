@@ -1,4 +1,4 @@
-"""HTTP clients that return something else than their port promises."""
+"""HTTP clients that return values which their port does not allow."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ MODES = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"]
 
 
 class Client:
-    """An HTTP client that returns whatever a test makes."""
+    """An HTTP client that returns whatever value the test chooses."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
         self.sent = 0
 
     def send(self, request: Request, url: str, timeouts: Any) -> Any:
-        """Return the value of the test."""
+        """Return the value that the test chose."""
         del request, url, timeouts
         self.sent += 1
         return self._make()
@@ -52,7 +52,7 @@ class AsyncClient(Client):
     """`Client` for an asynchronous manager."""
 
     async def send(self, request: Request, url: str, timeouts: Any) -> Any:
-        """Return the value of the test."""
+        """Return the value that the test chose."""
         return Client.send(self, request, url, timeouts)
 
     open = send
@@ -62,7 +62,7 @@ class AsyncClient(Client):
 
 
 class Incoming:
-    """An answer that is read in pieces, which need not be bytes."""
+    """A fake streamed response, whose pieces need not be bytes."""
 
     def __init__(
         self, *pieces: Any, status: Any = 200, headers: Any = None, is_async: bool = False
@@ -83,7 +83,7 @@ class Incoming:
         return self._read()
 
     def close(self) -> None:
-        """Note that the answer was closed."""
+        """Record that the response was closed."""
         self.closed = True
 
 
@@ -92,7 +92,7 @@ def _async_client(make: Callable[[], Any]) -> Any:
 
 
 def calls(make: Callable[[], Any], key: str | None, *, is_async: bool) -> tuple[list[Any], int]:
-    """Return how two calls end, the second on the fast path, and how often one was sent."""
+    """Make two calls, the second on the fast path; return their results and the requests sent."""
     ends: list[Any] = []
     client: Any = _async_client(make) if is_async else Client(make)
 
@@ -118,7 +118,7 @@ def calls(make: Callable[[], Any], key: str | None, *, is_async: bool) -> tuple[
 
 
 def streamed(make: Callable[[], Any], *, is_async: bool) -> tuple[list[Any], BaseException | None]:
-    """Return the pieces of a streamed answer, and the error at its end."""
+    """Return the pieces of a streamed response, and the error that ended it."""
     pieces: list[Any] = []
     service = Service("shop", "https://shop.example", retry=None, bulkhead=BulkheadConfig(1))
 
@@ -147,7 +147,7 @@ def streamed(make: Callable[[], Any], *, is_async: bool) -> tuple[list[Any], Bas
 @MODES
 @pytest.mark.parametrize("value", [None, 200, "ok", (200, b""), POST, Response, ValueError()])
 def test_client_without_a_response(value: object, *, is_async: bool) -> None:
-    """A client that returns no Response fails the call with an error that names the type."""
+    """If a client returns no Response, the call fails with an error that names the wrong type."""
     ends, sent = calls(lambda: value, None, is_async=is_async)
 
     assert 2 == sent
@@ -160,7 +160,7 @@ def test_client_without_a_response(value: object, *, is_async: bool) -> None:
 
 @MODES
 def test_key_of_a_client_without_a_response_stays_unknown(*, is_async: bool) -> None:
-    """A keyed request without a Response is not sent again, because it may have been processed."""
+    """If a keyed request gets no Response, it is not repeated, as it may have been processed."""
     ends, sent = calls(lambda: None, "order-7", is_async=is_async)
 
     assert 1 == sent
@@ -171,7 +171,7 @@ def test_key_of_a_client_without_a_response_stays_unknown(*, is_async: bool) -> 
 @pytest.mark.parametrize("key", [None, "order-7"])
 @pytest.mark.parametrize("status", [100, 101, 199])
 def test_interim_status_is_no_success(status: int, key: str | None, *, is_async: bool) -> None:
-    """A status below 200 is a failure on every path, with a key and without."""
+    """A status below 200 is a failure on the fast and the normal path, with and without a key."""
     ends, _ = calls(lambda: Response(status), key, is_async=is_async)
 
     expected = VendorFailed if key is None else OutcomeUnknown
@@ -181,7 +181,7 @@ def test_interim_status_is_no_success(status: int, key: str | None, *, is_async:
 @MODES
 @pytest.mark.parametrize("value", [None, 200, Response(200, body=b"all")])
 def test_stream_needs_an_incoming_answer(value: object, *, is_async: bool) -> None:
-    """A stream whose client returns no readable answer fails with an error that names the type."""
+    """If a client returns something that cannot be streamed, the error names its type."""
     pieces, error = streamed(lambda: value, is_async=is_async)
 
     assert [] == pieces
@@ -192,7 +192,7 @@ def test_stream_needs_an_incoming_answer(value: object, *, is_async: bool) -> No
 @MODES
 @pytest.mark.parametrize("head", [{"status": "200"}, {"status": None}, {"headers": {"a": "b"}}])
 def test_stream_needs_a_status_and_headers(head: dict[str, Any], *, is_async: bool) -> None:
-    """A streamed answer with a wrong status or headers is refused and closed."""
+    """A streamed response with an invalid status or invalid headers is refused and closed."""
     answer = Incoming(b"all", is_async=is_async, **head)
 
     pieces, error = streamed(lambda: answer, is_async=is_async)
@@ -206,7 +206,7 @@ def test_stream_needs_a_status_and_headers(head: dict[str, Any], *, is_async: bo
 @MODES
 @pytest.mark.parametrize("piece", [None, "text", 5, [1], bytearray(b"x")])
 def test_piece_of_a_stream_must_be_bytes(piece: object, *, is_async: bool) -> None:
-    """A piece of another type is an error and not the end of the answer."""
+    """A piece of a stream that is not bytes raises an error; it does not end the stream."""
     answer = Incoming(b"begin", piece, is_async=is_async)
 
     pieces, error = streamed(lambda: answer, is_async=is_async)
@@ -220,7 +220,7 @@ def test_piece_of_a_stream_must_be_bytes(piece: object, *, is_async: bool) -> No
 @MODES
 @pytest.mark.parametrize("piece", [ValueError("a secret"), "text"])
 def test_body_of_a_failure_that_cannot_be_read(piece: object, *, is_async: bool) -> None:
-    """An exception of the client while a failure's body is read becomes one of moorage's."""
+    """If a client fails while an error's body is read, an error of moorage is raised."""
     answer = Incoming(piece, status=404, is_async=is_async)
 
     pieces, error = streamed(lambda: answer, is_async=is_async)

@@ -1,4 +1,4 @@
-"""Stores that answer commands with values of wrong types."""
+"""Stores that respond to commands with values of wrong types."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ GARBAGE = pytest.mark.parametrize(
 
 
 class WrongStore:
-    """A store that executes each command, and returns `value` instead of one kind's answers."""
+    """A store that executes all commands, but returns `value` for one kind of command."""
 
     durable = False
 
@@ -58,7 +58,7 @@ class WrongStore:
         return self._value if isinstance(command, self._kind) else answer
 
     def post(self, command: Command[Any]) -> None:
-        """Execute the command without returning its answer."""
+        """Execute the command without returning its result."""
         self._memory.post(command)
 
 
@@ -73,7 +73,7 @@ class AsyncWrongStore(WrongStore):
 def ends(
     kind: type, value: object, key: str | None, *, is_async: bool
 ) -> tuple[list[Any], list[int]]:
-    """Return how two calls of a function end, and the effects of the function."""
+    """Return how two calls of a function end, and the effects that the function had."""
     effects: list[int] = []
     results: list[Any] = []
 
@@ -109,7 +109,7 @@ def ends(
 @MODES
 @GARBAGE
 def test_claim_of_a_wrong_type_refuses_the_call(value: object, *, is_async: bool) -> None:
-    """Without a decision about its idempotency key, a call has no effect."""
+    """If the store's response to a key's claim is invalid, the function is not called."""
     results, effects = ends(Claim, value, "order-7", is_async=is_async)
 
     assert [] == effects
@@ -122,7 +122,7 @@ def test_claim_of_a_wrong_type_refuses_the_call(value: object, *, is_async: bool
 @MODES
 @GARBAGE
 def test_admission_of_a_wrong_type_is_an_outage(value: object, *, is_async: bool) -> None:
-    """Without a decision about an admission, calls continue with the limits of this process."""
+    """If the store's response to an admission is invalid, the limits in memory apply."""
     results, effects = ends(Admission, value, None, is_async=is_async)
 
     assert ([1, 2], [1, 1]) == (results, effects)
@@ -131,7 +131,7 @@ def test_admission_of_a_wrong_type_is_an_outage(value: object, *, is_async: bool
 @MODES
 @GARBAGE
 def test_settlement_of_a_wrong_type_repeats_nothing(value: object, *, is_async: bool) -> None:
-    """If the store does not confirm that an answer is stored, the effect still happens once."""
+    """If the store does not confirm that a result was stored, the effect still happens once."""
     results, effects = ends(Settle, value, "order-7", is_async=is_async)
 
     assert ([1, 1], [1]) == (results, effects)

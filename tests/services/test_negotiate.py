@@ -32,7 +32,7 @@ BOOKS = Service(
 
 
 class Tokens:
-    """A negotiator that returns or raises the given items in turn."""
+    """A negotiator that returns the given items in turn, or raises those that are errors."""
 
     def __init__(self, *items: Any) -> None:
         self.items = list(items)
@@ -86,7 +86,7 @@ async def test_refused_token_is_an_authentication_failure(world: World) -> None:
 )
 @sync_and_async
 async def test_call_without_a_token_is_not_sent(world: World, item: Any, message: str) -> None:
-    """If the negotiator fails, nothing is sent, and the error does not quote it."""
+    """If the negotiator fails, nothing is sent, and the error does not contain its text."""
     manager = world.manager(BOOKS, negotiator=world.of_mode(Tokens(item)))
 
     with pytest.raises(CredentialNotFound, match=message) as excinfo:
@@ -98,6 +98,6 @@ async def test_call_without_a_token_is_not_sent(world: World, item: Any, message
 
 @sync_and_async
 async def test_negotiator_lacks_its_method(world: World) -> None:
-    """A negotiator without a method `token` is refused when the manager is created."""
+    """A negotiator without a `token` method is refused when the manager is created."""
     with pytest.raises(ConfigurationError, match="has no `token`"):
         world.manager(BOOKS, negotiator=object())

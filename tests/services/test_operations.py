@@ -98,7 +98,7 @@ class Trial:
 
 @sync_and_async
 async def test_result_is_returned(world: World) -> None:
-    """An operation's result is returned, and its attempt knows its number and time limit."""
+    """An operation's result is returned; each attempt has a number and a time limit."""
     trial = Trial(world, timeout=7.0)
 
     assert 1 == await trial.perform("erp", trial.insert())
@@ -176,7 +176,7 @@ async def test_events_name_the_operation(world: World) -> None:
 
 @sync_and_async
 async def test_endpoint_of_the_same_name_applies(world: World) -> None:
-    """Endpoint settings apply to the operation with the endpoint's name only."""
+    """An endpoint's settings apply only to the operation of the same name."""
     endpoints = [Endpoint("orders.insert", limits=[RateLimitConfig(1)])]
     trial = Trial(world, endpoints=endpoints)
     for name in ("orders.insert", "orders.select", "orders.select", "orders.insert"):
@@ -288,7 +288,7 @@ async def test_object_that_is_no_operation(world: World) -> None:
 
 @sync_and_async
 async def test_operation_of_the_wrong_mode_is_refused(world: World) -> None:
-    """A synchronous call refuses an awaitable result, and an asynchronous call any other."""
+    """Synchronous calls refuse operations that return awaitables; asynchronous calls need them."""
 
     async def run_later(_: OperationAttempt) -> None:
         pass
@@ -337,7 +337,7 @@ def test_late_operation_is_cancelled(mode: str) -> None:
     ],
 )
 def test_contradictory_key_settings(options: dict[str, Any], path: str) -> None:
-    """`honours_keys` without `idempotency_memory`, or against the key header, is refused."""
+    """`honours_keys` is refused without `idempotency_memory`, or if a key header contradicts it."""
     with pytest.raises(ConfigurationError) as excinfo:
         Service("erp", **options)
     assert path == excinfo.value.path

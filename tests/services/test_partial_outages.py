@@ -1,4 +1,4 @@
-"""Outages of a store that are partial: one node, one state, or slow answers."""
+"""Partial outages of a store: one node fails, one state is unusable, or answers are slow."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def vat(**options: object) -> Service:
 
 
 def sharing_manager(world: World, *services: Service) -> AwaitedManager:
-    """Return a manager over a store that can fail, in the mode of the test's world."""
+    """Return a manager, synchronous or asynchronous, over a store that can fail."""
     return world.watched(*services, state=world.of_mode(world.store))
 
 
@@ -59,7 +59,7 @@ def events_of(world: World, kind: type) -> list[Any]:
 
 
 async def count_admitted_calls(manager: AwaitedManager, tenant: str, times: int = 5) -> int:
-    """Return the number of calls that a tenant's rate limit admits."""
+    """Make this many calls; return how many of them the tenant's rate limit admits."""
     count = 0
     for _ in range(times):
         try:
@@ -90,7 +90,7 @@ class Cluster:
 
 
 class StateCorruption:
-    """Makes states of the store unusable if their key contains one of the given parts."""
+    """Makes states of the store unusable if their keys contain given strings."""
 
     def __init__(self, world: World, *parts: str, tells_key: bool = True) -> None:
         self.parts = parts
@@ -251,7 +251,7 @@ async def test_unusable_state_is_tried_again(world: World) -> None:
 
 @sync_and_async
 async def test_unnamed_unusable_state(world: World) -> None:
-    """If the store does not name the unusable state, all states of the command are substituted."""
+    """If the store does not say which state is unusable, all the command's states are replaced."""
     StateCorruption(world, ":circuit", tells_key=False)
     workers = [sharing_manager(world, vat(circuit=CircuitBreakerConfig())) for _ in range(2)]
 
@@ -261,7 +261,7 @@ async def test_unnamed_unusable_state(world: World) -> None:
 
 @sync_and_async
 async def test_memory_replaces_unusable_substitutes(world: World) -> None:
-    """If the substitute states are unusable too, the process counts in memory."""
+    """If the substitute states are unusable too, the process keeps its counts in memory."""
 
     async def refuse(command: Command[Any]) -> None:
         raise StateUnavailable(NEWER, key=command.keys[0])
@@ -312,7 +312,7 @@ async def test_unusable_circuit_cannot_be_set_by_hand(world: World) -> None:
 
 @sync_and_async
 async def test_unusable_state_proves_that_the_store_works(world: World) -> None:
-    """A store that answers that a state is unusable is not down any more."""
+    """If a store responds that a state is unusable, the store no longer counts as down."""
     worker = sharing_manager(world, vat())
     world.store.is_away = NODE_AWAY
     await count_admitted_calls(worker, "b", 1)
@@ -345,7 +345,7 @@ async def test_remembered_unusable_states_are_bounded(world: World) -> None:
 
 @sync_and_async
 async def test_interrupted_call_releases_in_the_substitute(world: World) -> None:
-    """An interrupted call releases its slot in the store that counted the slot."""
+    """An interrupted call releases its slot in the state that had counted it."""
     StateCorruption(world, ":circuit")
     world.vendor.answers(Interruption())
     worker = sharing_manager(world, vat(circuit=CircuitBreakerConfig()))
@@ -442,7 +442,7 @@ async def test_limit_continues_with_its_share(world: World) -> None:
 
 
 class SlowStore:
-    """Makes the store slow, or fail when its caller's time is over."""
+    """Makes the store slow; a command fails if its caller's time ends first."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -474,7 +474,7 @@ async def test_slow_store_is_awaited(world: World) -> None:
 
 @sync_and_async
 async def test_silent_store_leaves_time_for_the_call(world: World) -> None:
-    """A call waits for a silent store for a part of its time, and never over ten seconds."""
+    """If a store is silent, a call waits only part of its time, and never over ten seconds."""
     slow_store = SlowStore(world)
     slow_store.delay = 1_000
     for timeout, longest_wait in ((0.2, 0.15), (8, 6.0), (600, 10.0)):
@@ -498,7 +498,7 @@ async def test_calls_that_need_the_store_wait_until_the_deadline(world: World) -
 
 @sync_and_async
 async def test_store_that_answers_others_is_not_down(world: World) -> None:
-    """A store that answered another call just now counts as slow; a silent one as down."""
+    """If a store just answered another call, it counts as slow and not as down."""
     slow_store = SlowStore(world)
     worker = sharing_manager(world, vat(timeout=4, limits=RateLimitConfig(9)))
     await worker.call("vat", GET)

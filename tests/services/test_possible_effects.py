@@ -19,12 +19,12 @@ from moorage import (
 
 
 def lost_answer() -> ConnectionFailed:
-    """Return a new error of an answer that was lost."""
+    """Return a new error that reports a lost response."""
     return ConnectionFailed("The answer was lost.")
 
 
 def refused_connection() -> ConnectionFailed:
-    """Return a new error of a connection that nobody accepted."""
+    """Return a new error that reports a refused connection."""
     return ConnectionFailed("Nobody listens.", may_have_been_processed=False)
 
 
@@ -52,7 +52,7 @@ def test_error_of_a_call_says_whether_it_may_have_been_processed(
 
 
 def test_earlier_attempt_counts() -> None:
-    """A lost answer counts, although a later attempt certainly did not reach the vendor."""
+    """If an earlier attempt's response was lost, the call may have been processed."""
     last_error = refused_connection()
     errors = [last_error, lost_answer()]
 
@@ -68,7 +68,7 @@ def test_earlier_attempt_counts() -> None:
 
 
 def test_only_errors_of_lost_answers_are_doubtful_on_their_own() -> None:
-    """Errors that no call signed are doubtful only if an answer can have been lost."""
+    """An error made outside a call is uncertain only if it can mean a lost response."""
     classes = [
         kind
         for kind in vars(moorage.errors).values()

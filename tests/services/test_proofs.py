@@ -50,7 +50,7 @@ def bound_token(token: str = "token-0") -> OAuthCredentials:
 
 
 def vat(**options: object) -> Service:
-    """Return a service with only a bound token, unless a test passes other settings."""
+    """Return a service with a key-bound token, unless a test passes other settings."""
     fields = {
         "base_url": "https://vat.example/v1",
         "circuit": None,
@@ -188,7 +188,7 @@ async def test_repeated_nonce_requests_end(world: World) -> None:
 @pytest.mark.parametrize("nonce", [None, "", "n" * 1_000_000, "n\u00e9", 'a"b', "a\\b", "a b"])
 @sync_and_async
 async def test_missing_or_invalid_nonce_is_not_sent(world: World, nonce: str | None) -> None:
-    """A server's request for a nonce without a valid nonce ends the call."""
+    """If the server requests a nonce but sends no valid one, the call fails."""
     world.vendor.answers(nonce_demand(nonce))
     manager = world.manager(vat())
 
@@ -219,7 +219,7 @@ async def test_refused_proof_renews_nothing(world: World, message: str) -> None:
 
 @sync_and_async
 async def test_refused_bound_token_is_renewed(world: World) -> None:
-    """A 401 renews the token, unless the response blames the proof."""
+    """A 401 renews the token, unless the response says that the proof was wrong."""
     world.vendor.answers(
         nonce_demand("n-1", 'DPoP error="invalid_token"'), nonce_demand("n-2"), 200
     )
@@ -265,7 +265,7 @@ async def test_nonce_request_proves_that_nothing_was_done(world: World) -> None:
 
 @sync_and_async
 async def test_nonce_request_under_an_idempotency_key(world: World) -> None:
-    """With an idempotency key, one claim covers the two requests, and the response is stored."""
+    """A keyed request and its repeat with a nonce share one claim, and the response is stored."""
     world.vendor.answers(nonce_demand("n-1"), 201)
     manager = world.manager(vat(idempotency_header="Idempotency-Key", idempotency_memory=86_400))
 
@@ -291,13 +291,13 @@ async def test_refusal_after_a_nonce_request_is_final(world: World) -> None:
 
 
 def single_use_chunks() -> Iterator[bytes]:
-    """Yield the only chunk of a body that can be read once."""
+    """Yield one chunk, as a request body that can be read only once."""
     yield b"all of it"
 
 
 @sync_and_async
 async def test_single_use_body_is_not_resent_with_a_nonce(world: World) -> None:
-    """A request with a single-use body is not repeated for a nonce, which the next one uses."""
+    """A single-use body is not sent again with a nonce, but the next request uses the nonce."""
     world.vendor.answers(nonce_demand("n-1"))
     manager = world.manager(vat())
 
@@ -315,7 +315,7 @@ async def test_single_use_body_is_not_resent_with_a_nonce(world: World) -> None:
 
 @sync_and_async
 async def test_hooks_do_not_see_nonce_requests(world: World) -> None:
-    """Transforms and classifiers see no request for a nonce, except a second one in a row."""
+    """Hooks do not see a server's request for a nonce, unless it is the second in a row."""
     statuses: list[int] = []
 
     def observe(answer: Any) -> Any:
@@ -425,7 +425,7 @@ async def test_probe_may_be_asked_for_a_nonce(world: World) -> None:
 
 
 def test_nonces_are_bounded() -> None:
-    """Nonces are remembered for a limited number of origins, always including the newest."""
+    """Nonces of a limited number of origins are remembered; the newest are never dropped."""
     nonces = Nonces()
     for number in range(5_000):
         url = f"https://n{number}.example/"

@@ -132,7 +132,7 @@ async def test_circuit_that_another_process_closes_by_hand_admits_calls_second_l
 
 @sync_and_async
 async def test_circuit_opened_by_hand_is_remembered_as_such(world: World) -> None:
-    """A remembered rejection shows that a person opened the circuit."""
+    """If a person opened the circuit, a remembered rejection says so."""
     manager = manager_on_shared_store(world)
     await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
     before = admissions(world)

@@ -70,7 +70,7 @@ async def test_refused_connection_moves_on_at_once(world: World, request_: Reque
 
 @sync_and_async
 async def test_failover_needs_no_time_for_a_pause(world: World) -> None:
-    """A call with less time than a pause still tries another region at once."""
+    """If a call has too little time for a pause, it still tries another region at once."""
     answers(world, eu=[REFUSED_CONNECTION])
     manager = world.manager(shop())
 
@@ -119,7 +119,7 @@ async def test_second_attempt_at_a_region_pauses(world: World) -> None:
 
 @sync_and_async
 async def test_untried_regions_come_first(world: World) -> None:
-    """A call tries new regions before it repeats one."""
+    """A call tries all other regions before it repeats one."""
     answers(world, eu=[REFUSED_CONNECTION], us=[REFUSED_CONNECTION])
     ap = Region("ap", "https://ap.example/v1", tier=3)
     manager = world.manager(shop(EU, US, ap))

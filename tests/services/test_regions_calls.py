@@ -87,7 +87,7 @@ async def test_region_credentials_precede_the_provider(world: World) -> None:
 
 @sync_and_async
 async def test_error_of_another_service_gets_no_region(world: World) -> None:
-    """An error that names another service gets no region of the called service."""
+    """If an error names another service, the called service's region is not added to it."""
 
     def asks(_: Request) -> Request:
         raise ConnectionFailed("refused.", service="other")
@@ -154,7 +154,7 @@ async def test_stream_fails_over(world: World) -> None:
 
 @sync_and_async
 async def test_broken_stream_counts_for_its_region(world: World) -> None:
-    """A stream's outcome counts in the circuit of the region that sent the body."""
+    """If a stream breaks off, the circuit of the region that sent the body counts a failure."""
     answers(world, eu=[PiecewiseBody(200, (), b"half", CUT_OFF)])
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
@@ -272,7 +272,7 @@ async def test_hedge_does_not_wait_for_a_limit(world: World) -> None:
 
 @sync_and_async
 async def test_functions_need_a_service_without_regions(world: World) -> None:
-    """A service with several regions refuses functions."""
+    """Calls of functions are refused for a service with several regions."""
     manager = world.watched(shop())
 
     with pytest.raises(ConfigurationError, match="A function cannot run in a region") as excinfo:

@@ -119,7 +119,7 @@ async def test_all_regions_open(world: World) -> None:
 
 @sync_and_async
 async def test_all_regions_opened_by_hand(world: World) -> None:
-    """If all regions were opened by hand, the error has no time to retry."""
+    """If all regions were opened by hand, the error does not say when to retry."""
     manager = world.watched(shop())
     await open_circuits(manager, "eu", "us")
 
@@ -218,7 +218,7 @@ async def test_each_attempt_looks_for_another_region(world: World) -> None:
 
 @sync_and_async
 async def test_circuit_by_hand_needs_the_region(world: World) -> None:
-    """Setting a circuit by hand requires the name of an existing region."""
+    """A circuit can be set by hand only with the name of an existing region."""
     manager = world.manager(shop(), Service("vat", "https://vat.example"))
 
     for service, region, problem, remedy in (
@@ -235,7 +235,7 @@ async def test_circuit_by_hand_needs_the_region(world: World) -> None:
 
 @sync_and_async
 async def test_regions_go_on_without_their_store(world: World) -> None:
-    """While the store is down each process tracks the health of regions on its own."""
+    """While the store is down, each process keeps its own record of the regions' health."""
     answers(world, eu=[503])
     store = world.of_mode(world.store)
     manager = world.manager(shop(circuit=OPENS_AT_ONCE, retry=None), state=store)

@@ -31,7 +31,7 @@ from tests.support.modes import World, sync_and_async
 
 @sync_and_async
 async def test_keyed_call_without_retries(world: World) -> None:
-    """A keyed call whose retry budget is used up is sent once and no second time."""
+    """If the retry budget is used up, a keyed call is sent only once."""
     answers(world, eu=[REFUSED_CONNECTION])
     budget = RetryBudget(ratio=0.01, floor=0)
     manager = world.manager(shop(retry_budget=budget, **HONOURED))

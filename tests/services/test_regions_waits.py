@@ -157,7 +157,7 @@ async def test_circuit_that_opens_during_a_wait_moves_the_call(world: World) -> 
 
 @sync_and_async
 async def test_no_attempt_begins_after_the_deadline(world: World) -> None:
-    """Failover stays within the deadline of the call."""
+    """No attempt in another region begins after the call's deadline."""
     answers(world, eu=[world.answer_after(4.5, 503)])
     manager = world.manager(shop())
 

@@ -68,12 +68,12 @@ class SharedWorld:
         )
 
     def stores(self, *, apart: bool) -> dict[str, Any]:
-        """Return the store as one for everything, or with a separate one for claims."""
+        """Return one store for everything, or a separate one for claims."""
         store = self.world.of_mode(self.world.store)
         return {"claims": store, "state": self.world.state()} if apart else {"state": store}
 
     def hold_claim(self, renewals: Renewals, key: str) -> HeldClaim:
-        """Return a new claim that this process renews."""
+        """Claim this key, and return the claim, which this process renews."""
         claim_answer = self.world.store.memory.execute(_claim(key))
         held_claim = HeldClaim(
             key, claim_answer.fence, ttl=TTL, until=self.world.clock.nanoseconds() + CLAIM_LEASE
@@ -152,7 +152,7 @@ async def test_claim_lasts_as_long_as_its_holder(world: World) -> None:
 
 @sync_and_async
 async def test_dead_holder_is_replaced_after_its_lease(world: World) -> None:
-    """If a caller dies at a vendor with keys, a waiting caller takes over after the lease."""
+    """If a caller dies and the vendor honours keys, a waiting caller takes over after its lease."""
     gates = world.gate(), world.gate()
     world.vendor.answers(gates[0].answering(200), Response(200, body=b"again"))
     shared_world = SharedWorld(world)
@@ -174,7 +174,7 @@ async def test_dead_holder_is_replaced_after_its_lease(world: World) -> None:
 async def test_dead_holder_leaves_an_unknown_outcome(
     world: World,
 ) -> None:
-    """If a caller seems dead, nothing is sent again, and its late response is still stored.
+    """If a caller seems dead, its request is not repeated, and its late response is still stored.
 
     That nothing is found proves nothing yet, as the request may be under way for a while.
     """
@@ -244,7 +244,7 @@ async def test_caller_whose_claim_expires_and_is_taken_over_before_admission_sen
 @pytest.mark.parametrize("apart", [False, True])
 @sync_and_async
 async def test_late_claim_is_renewed_before_sending(world: World, apart: bool) -> None:
-    """A caller that renews its claim late, but before anyone took over, sends its request."""
+    """If a caller renews its claim late, but nobody took it over, it sends its request."""
     shared_world = SharedWorld(world)
 
     def pause_world(request: Request) -> Request:

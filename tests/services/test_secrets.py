@@ -43,7 +43,7 @@ ECHO = b'{"code": "E1", "message": "password=cnry-answer", "secret": "cnry-answe
 
 
 def shown_text(value: object) -> str:
-    """Return all text that printing a value or its parts shows."""
+    """Return the text that appears when a value, its parts or its traceback are printed."""
     parts = [repr(value), str(value)]
     if isinstance(value, BaseException):
         parts += traceback.format_exception(value)
@@ -67,13 +67,13 @@ class Provider:
         self.fails = False
 
     async def get(self, *_: object) -> Credentials:
-        """Return the secret, or fail with it."""
+        """Return the secret, or raise an error that contains it."""
         if self.fails:
             raise FOREIGN
         return Credentials.bearer("cnry-token")
 
     async def refresh(self, *_: object) -> Credentials:
-        """Fail."""
+        """Raise an error that contains the secret."""
         raise FOREIGN
 
 

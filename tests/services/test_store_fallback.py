@@ -49,7 +49,7 @@ def vat(**options: object) -> Service:
 
 
 def sharing_manager(world: World, *services: Service, **ports: Any) -> AwaitedManager:
-    """Return a manager over a store that can fail, in the mode of the test's world."""
+    """Return a manager, synchronous or asynchronous, over a store that can fail."""
     return world.watched(*services, state=world.of_mode(world.store), **ports)
 
 
@@ -166,7 +166,7 @@ async def test_outcomes_of_local_grants_are_not_posted(world: World) -> None:
 
 @sync_and_async
 async def test_local_grants_are_given_back_locally(world: World) -> None:
-    """An interrupted call that was admitted from memory is released only in memory."""
+    """A call admitted from memory, then interrupted, is released only in memory."""
     world.store.is_away = STORE_AWAY
     world.vendor.answers(Interruption())
     manager = sharing_manager(world, vat())
@@ -199,7 +199,7 @@ async def test_interrupted_local_wait_frees_its_slot(world: World) -> None:
 
 @sync_and_async
 async def test_expiring_states_are_not_posted_while_the_store_is_down(world: World) -> None:
-    """While the store is down, states that expire there by themselves are not posted."""
+    """While the store is down, outcomes that would expire there anyway are not sent to it."""
     manager = sharing_manager(world, vat(limits=RateLimitConfig(1)))
     await manager.call("vat", GET)
 
@@ -343,7 +343,7 @@ async def test_probe_interval_doubles(world: World) -> None:
 
 @sync_and_async
 async def test_probe_interval_has_jitter(world: World) -> None:
-    """The interval to the next probe is shortened at random, to no less than its half."""
+    """Each interval between probes is shortened at random, but at most by half."""
     world.store.is_away = STORE_AWAY
     for draw in (0.0, 0.999):
         world.chance.draw = draw

@@ -69,7 +69,7 @@ async def state(manager: AwaitedManager) -> tuple[CircuitState, int, int]:
 
 @sync_and_async
 async def test_body_is_streamed(world: World) -> None:
-    """A stream's status and headers come first; its reads return pieces, and at the end b""."""
+    """A stream gives its status and headers first, then the body's pieces, and b"" at the end."""
     world.vendor.answers(PiecewiseBody(206, {"Content-Type": "text/csv"}, b"a,", b"b"))
 
     async with await world.manager(shop()).stream("shop", GET) as stream:
@@ -94,7 +94,7 @@ async def test_stream_respects_retry_after(world: World) -> None:
 
 @sync_and_async
 async def test_only_opening_a_stream_is_retried(world: World) -> None:
-    """A failing response to a stream request is retried; a body that breaks off is not."""
+    """If a stream fails to open, it is retried; if its body breaks off, it is not."""
     world.vendor.answers(503, PiecewiseBody(200, (), b"a", ConnectionFailed("cut off")))
     manager = world.manager(shop(retry=RetryPolicy(3, 0)))
 
@@ -143,7 +143,7 @@ async def test_error_body_is_read_in_part(world: World) -> None:
 
 @sync_and_async
 async def test_error_body_is_read_to_the_limit(world: World) -> None:
-    """An error body is read up to the limit of kept bytes."""
+    """An error's body is read up to the number of bytes that an error keeps."""
     world.vendor.answers(PiecewiseBody(500, (), b"x" * 65_535, b"y", b"z"))
 
     with pytest.raises(VendorFailed) as excinfo:
@@ -243,7 +243,7 @@ async def test_broken_error_body_is_a_connection_failure(
 
 @sync_and_async
 async def test_our_own_error_in_a_body_is_neutral(world: World) -> None:
-    """An error of moorage while reading that is not the vendor's does not count in the circuit."""
+    """If an error of moorage that is not the vendor's ends a body, the circuit ignores it."""
     world.vendor.answers(PiecewiseBody(200, (), InvalidData("no chunk")))
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
@@ -333,7 +333,7 @@ async def test_probe_slot_is_held_until_the_last_byte(world: World) -> None:
 
 @sync_and_async
 async def test_leaving_early_is_neutral(world: World) -> None:
-    """A stream closed before the last byte counts as neutral, and frees its probe slot."""
+    """If a stream is closed early, the circuit counts nothing, and its probe slot is free."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
     await half_open(world, manager)
     world.vendor.answers(PiecewiseBody(200, (), b"a", b"b"))
@@ -360,7 +360,7 @@ async def test_error_of_the_reader_is_neutral(world: World) -> None:
 
 @sync_and_async
 async def test_slow_headers_count_as_slow(world: World) -> None:
-    """A stream with slow headers counts as slow at the end of its body."""
+    """If a stream's headers came slowly, the call counts as slow once the body has ended."""
     circuit = CircuitBreakerConfig(slow_call=1, slow_call_rate=1.0, minimum_calls=1)
     manager = world.manager(shop(circuit=circuit))
     world.vendor.answers(world.answer_after(2.0, PiecewiseBody(200, (), b"a")))
@@ -401,7 +401,7 @@ async def test_unopened_stream_holds_no_slot(world: World) -> None:
 
 @sync_and_async
 async def test_time_limits_of_a_stream(world: World) -> None:
-    """Headers and pieces get an attempt's time each; the whole body gets the call's time."""
+    """Headers and each piece must come within an attempt's time, the body within the call's."""
     manager = world.manager(shop(attempt_timeout=2, timeout=60))
 
     await manager.stream("shop", GET)
@@ -485,7 +485,7 @@ async def test_401_of_a_stream_renews_the_credential(world: World) -> None:
 
 @sync_and_async
 async def test_used_up_allowance_of_a_stream_pauses(world: World) -> None:
-    """A stream whose headers report no remaining allowance delays the next call."""
+    """If a stream's headers say that no requests are left, the next call waits."""
     world.vendor.answers(
         PiecewiseBody(200, {"RateLimit-Remaining": "0", "RateLimit-Reset": "9"}),
     )
@@ -507,7 +507,7 @@ async def test_stream_has_no_fallback(world: World) -> None:
 
 @sync_and_async
 async def test_unsendable_streams_are_refused(world: World) -> None:
-    """A stream with a single-use body and retries, without a request or a base URL is refused."""
+    """A stream needs a request and a base URL, and with retries a body that can be sent again."""
     manager = world.watched(shop(retry=RetryPolicy(2, 0)), Service("bare"))
 
     with pytest.raises(InvalidData) as excinfo:
@@ -557,7 +557,7 @@ async def test_final_event_of_a_stream(
     error: str | None,
     cancelled: bool,
 ) -> None:
-    """The end event of a broken stream has its error; that of a closed one says cancelled."""
+    """A broken stream's end event has the error; a closed stream's end event says cancelled."""
     world.vendor.answers(PiecewiseBody(200, (), piece))
     manager = world.watched(shop())
 
@@ -614,7 +614,7 @@ async def test_interruption_after_the_headers_ends_the_stream(world: World) -> N
 
 @sync_and_async
 async def test_interrupted_read_ends_the_stream(world: World) -> None:
-    """An interrupted read of a probe's stream frees its slot and connection, and is neutral."""
+    """If a probe's stream is interrupted, it frees slot and connection, and is not counted."""
     service = shop(circuit=OPENS_AT_ONCE, bulkhead=BulkheadConfig(1))
     manager = world.manager(service)
     await half_open(world, manager)

@@ -52,7 +52,7 @@ def records_used(world: World) -> int:
 
 @sync_and_async
 async def test_new_key_at_the_bound_is_not_sent(world: World) -> None:
-    """At its maximum, a tenant gets an error with the numbers, and nothing is sent or stored."""
+    """At its maximum, a tenant gets an error with the counts, and nothing is sent or stored."""
     world.vendor.answers(*[CHARGED] * 3)
     manager = world.manager(bank(), records_per_tenant=3)
     await charges(manager, 3)
@@ -128,7 +128,7 @@ async def test_stored_answers_are_replayed_at_the_bound(world: World) -> None:
 
 @sync_and_async
 async def test_freed_key_is_claimed_at_the_bound(world: World) -> None:
-    """At the maximum, a key whose first call certainly did nothing can still be used again."""
+    """At the maximum, a key whose first call proved that nothing was done can be used again."""
     world.vendor.answers(Response(503), CHARGED)
     manager = world.manager(
         bank(idempotency_header="Idempotency-Key", idempotency_memory=86_400), records_per_tenant=1
@@ -162,7 +162,7 @@ async def test_retries_of_a_key_count_once(world: World) -> None:
 
 @sync_and_async
 async def test_retries_at_the_bound_count_once_in_a_while(world: World) -> None:
-    """At the maximum, repeated use of a freed key adds at most one record per time step."""
+    """At the maximum, repeats of a freed key add at most one record in each period."""
     manager = world.manager(key_aware_bank(), records_per_tenant=1)
     # The place beyond the bound replaces the one within it; its own end is not known.
     for wait, count in ((0, 1), (0, 1), (7_200, 1), (0, 1), (7_200, 2), (0, 2)):
@@ -175,7 +175,7 @@ async def test_retries_at_the_bound_count_once_in_a_while(world: World) -> None:
 
 @sync_and_async
 async def test_key_keeps_its_place_when_the_claim_gets_no_answer(world: World) -> None:
-    """Repeats of a key whose claim got no reply share one reservation."""
+    """If the claim of a key gets no reply, its repeats use the record reserved at first."""
     manager = world.manager(
         key_aware_bank(), state=world.of_mode(world.store), records_per_tenant=10
     )
@@ -196,7 +196,7 @@ async def test_key_keeps_its_place_when_the_claim_gets_no_answer(world: World) -
 async def test_slow_reservation_leaves_only_remaining_time_to_claim_that_follows_it(
     world: World,
 ) -> None:
-    """A slow reservation leaves only the remaining time to the claim that follows it."""
+    """If reserving a record is slow, the claim that follows gets only the remaining time."""
     manager = world.manager(
         bank(timeout=30), state=world.of_mode(world.store), records_per_tenant=10
     )
@@ -218,7 +218,7 @@ async def test_slow_reservation_leaves_only_remaining_time_to_claim_that_follows
 async def test_process_remembers_reservations_of_limited_number_of_keys(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process remembers the reservations of a limited number of keys; others count again."""
+    """A process remembers only so many keys with reserved records; others are counted again."""
     monkeypatch.setattr(tenant_records, "_MAX_TAKEN", 1)
     manager = world.manager(key_aware_bank(), records_per_tenant=10)
     for key in ("a", "b", "a"):
@@ -286,7 +286,7 @@ async def test_tenant_count_is_requested_only_once_second_however_many_calls_are
 
 @sync_and_async
 async def test_places_are_reserved_in_growing_numbers(world: World) -> None:
-    """Reservations double in number for a busy tenant; unused reservations are returned."""
+    """For a busy tenant, each reservation is twice as large; unused records are returned."""
     manager = world.manager(bank(), state=world.of_mode(world.store), records_per_tenant=10**6)
     world.vendor.answers(*[CHARGED] * 101)
     await charges(manager, 100)
@@ -302,7 +302,7 @@ async def test_places_are_reserved_in_growing_numbers(world: World) -> None:
 
 @sync_and_async
 async def test_observers_get_one_event_when_tenant_reaches_80_percent(world: World) -> None:
-    """Observers get one event when a tenant reaches 80 %, and another only after it fell below."""
+    """When a tenant reaches 80 % of its maximum, observers get one event until it falls below."""
     world.vendor.answers(*[CHARGED] * 20)
     manager = world.watched(bank(idempotency_ttl=100), records_per_tenant=10)
 
@@ -391,7 +391,7 @@ async def test_forked_child_does_not_use_its_parent_reservations(world: World) -
 
 @pytest.mark.parametrize("bound", [0, -1, 1.5, True, "100"])
 def test_bound_must_be_a_positive_integer(bound: Any) -> None:
-    """A `records_per_tenant` that is not a positive integer is refused by name."""
+    """If `records_per_tenant` is not a positive integer, the error contains that name."""
     with pytest.raises(ConfigurationError) as excinfo:
         ConnectorManager([bank()], records_per_tenant=bound)
 

@@ -1,4 +1,4 @@
-"""Parallel uploads of an object's parts: each part is sent once, and none after the end."""
+"""Parallel uploads of an object's parts: each is sent once, and none after the source's end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def part(number: int, data: bytes) -> Part:
 
 
 class UploadCore:
-    """A fake core that runs the next worker as soon as another one releases the read lock."""
+    """A fake core; when one worker releases the read lock, it runs the next."""
 
     def __init__(self, *, grants: bool = True) -> None:
         self.turns: list[tuple[str, dict[str, Any]]] = []
@@ -116,7 +116,7 @@ def upload_function(
 
 
 def test_every_part_is_sent_once_and_listed_in_order() -> None:
-    """Each worker reads the next part of the source, and none reads after its end."""
+    """Several workers read parts in turn; each part is sent once, and all are listed in order."""
     pieces = ScriptedSource(b"aa", b"bb", b"cc", b"d")
     send, vendor, core = upload_function(pieces)
 
@@ -144,7 +144,7 @@ def test_only_one_worker_of_upload_reads_source_at_time() -> None:
 
 
 def test_part_that_is_stored_with_same_checksum_is_not_sent_again() -> None:
-    """A part that is stored with the same checksum is not sent again; another one is replaced."""
+    """If a stored part has the same checksum, it is not sent again; otherwise it is replaced."""
     send, vendor, _ = upload_function(
         ScriptedSource(b"aa", b"bb", b"c"), part(1, b"aa"), part(2, b"xx")
     )

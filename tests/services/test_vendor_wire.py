@@ -1,4 +1,4 @@
-"""The object through which a vendor's operation sends requests, and its remaining time."""
+"""The object through which a vendor's operation sends requests and learns its remaining time."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class RecordingPorts:
     def reading(
         self, parse: Any, witness: Any, _use: Any = None, contract: Any = None
     ) -> RecordingPorts:
-        """Record the parser, and return the fake core."""
+        """Record the parser and the contract, and return the fake core."""
         self.contracts.append(contract)
         self.readers.append((parse, witness))
         return self
@@ -72,7 +72,7 @@ class RecordingPorts:
         return "stream"
 
     async def run(self, *options: Any, **named: Any) -> tuple[Any, Any]:
-        """Record a call of a function and return the prepared ending."""
+        """Record a call of a function; return the prepared result or error."""
         self.told.append(("run", *options, named))
         return self.ending
 
@@ -126,7 +126,7 @@ class RecordingPorts:
 
 
 def test_services_have_names() -> None:
-    """A vendor's only service has the account's name; several have it as their prefix."""
+    """A vendor's only service is named like its account; several are named account.service."""
     assert ("main", "main.pen") == (service_name("main", ""), service_name("main", "pen"))
 
 
@@ -288,7 +288,7 @@ def test_operation_knows_its_account_tenant_and_time() -> None:
 
 @pytest.mark.parametrize("id_", ["", ".", "..", "a" * 3_000, "\ud800"])
 def test_invalid_id_of_an_answer_is_the_vendors_failure(id_: str) -> None:
-    """An invalid id is InvalidData before a request was sent, and VendorFailed afterwards."""
+    """An invalid id raises InvalidData before a request was sent, and VendorFailed afterwards."""
     wire = RecordingPorts().wire()
     with pytest.raises(InvalidData):
         wire.ref(id_)
@@ -319,7 +319,7 @@ def test_rehearsal_raises_dry_run_with_the_request(way: str, what: object, named
 
 
 def test_errors_are_masked_while_others_send() -> None:
-    """While an error is masked, another thread may send credentials, which are masked too."""
+    """Credentials that another thread sends while an error is masked are masked in it too."""
     calling = RecordingPorts()
     wire = calling.wire()
     run_plain(wire.send(GET))

@@ -1,4 +1,4 @@
-"""XML-RPC services behind the protections of a manager, and as connectors."""
+"""XML-RPC services that are called through a manager, and configured as connectors."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ SCALARS = (
     )
 )
 def test_any_value_is_written_or_refused(value: Any) -> None:
-    """Python's own XML-RPC parser reads all values that moorage writes."""
+    """Python's own XML-RPC parser reads back each value that moorage does not refuse."""
     try:
         body = method_call("x", [value])
     except InvalidData:
@@ -181,7 +181,7 @@ def test_fault_code_decides_class_of_error(
 
 
 def test_failure_is_repeated_if_that_is_harmless(server: XmlRpcServer) -> None:
-    """A safe call is retried after a failure; a keyed call's outcome is then unknown."""
+    """A failed call is retried if it is safe or repeatable; other keyed calls become unknown."""
     with pytest.raises(VendorFailed):
         perform(server, ODOO.call("fail", [1, "x"], safe=True))
     assert 3 == len(server.calls)
@@ -340,7 +340,7 @@ def test_moorage_run_calls_method_of_xml_rpc_service(
 
 
 def test_account_that_is_not_whole() -> None:
-    """An Odoo account needs a database, a user id and a password."""
+    """An Odoo account without a database, a user id or a password is refused."""
     table = {"kind": "xml-rpc", "database": "shop"}
     with pytest.raises(ConfigurationError, match="lacks user_id"):
         moorage.open({"connectors": {"odoo": table}})

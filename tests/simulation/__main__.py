@@ -19,7 +19,7 @@ CHUNK = 500
 
 
 def chunk(first: int, *, is_spread: bool) -> tuple[int, list[str]]:
-    """Simulate a chunk of seeds; return the number of steps and the seeds that broke a law."""
+    """Simulate some seeds; return the number of steps, and a line for each broken law."""
     steps, violations = 0, []
     for seed in range(first, first + CHUNK):
         try:

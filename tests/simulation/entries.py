@@ -148,13 +148,13 @@ class Outbox:
         return arrive(entry, self.now())
 
     def commit(self, transaction: Transaction) -> None:
-        """Make the transaction's writes visible."""
+        """Commit the transaction, so that others see what it wrote."""
         self.open.remove(transaction)
         self.rows |= {row.id: row for row in transaction.rows}
         self.rows = dict(sorted(self.rows.items(), key=lambda item: item[1].number))
 
     def find(self, who: str, query: EntryQuery) -> EntryPage[Entry]:
-        """Return the matching entries, and record which claim the worker has seen."""
+        """Return the matching entries, and record when the claim that the worker saw was made."""
         if query.id in self.claims:
             self.looks[who, query.id] = self.claims[query.id][-1].at
         return EntryPage(items=tuple(row for row in self.rows.values() if query.matches(row)))
@@ -230,7 +230,7 @@ def _heart_of(name: str) -> str:
 def store_for(
     outbox: Outbox, worker: Worker, transaction: Transaction | None
 ) -> EntryStore[OutboxEntry]:
-    """Return a process's access to the outbox store, which may fail and may lose replies."""
+    """Return one process's outbox store, whose commands may fail or lose their replies."""
     world = outbox.world
 
     async def ask_store(what: str, act: Any) -> Any:

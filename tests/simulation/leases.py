@@ -33,7 +33,7 @@ _LONGEST_TRAVEL = 3_000
 
 @attrs.define
 class _Broker:
-    """The broker of a machine; each restart begins another life."""
+    """The broker of a machine; each restart begins a new life of it."""
 
     lease: TokenLease = attrs.Factory(TokenLease)
     life: int = 0
@@ -42,7 +42,7 @@ class _Broker:
 
 @attrs.frozen
 class _Request:
-    """A request of a broker to the store.
+    """A request that a broker sends to the store.
 
     Attributes:
         host: the broker.
@@ -57,12 +57,12 @@ class _Request:
     sent: int
 
     def is_lost(self) -> bool:
-        """Return whether the broker has been replaced."""
+        """Return whether the broker that sent the request has been replaced since."""
         return self.host.life != self.life
 
 
 class LeaseWorld:
-    """A run of the fleet.
+    """One simulated run of the fleet, with its calls, messages and faults.
 
     Args:
         seed: the seed of everything that happens.
@@ -95,7 +95,7 @@ class LeaseWorld:
         self._schedule()
 
     def _schedule(self) -> None:
-        """Draw the calls and the faults from outside."""
+        """Draw the random calls and faults of this run."""
         generator = self.dice
         calls = int(self.rate * generator.uniform(0.3, 2.0))
         for call in range(calls):
@@ -116,11 +116,11 @@ class LeaseWorld:
         heappush(self._events, (time, self._numbers, event))
 
     def _travel_time(self) -> int:
-        """Draw the travel time of a message."""
+        """Draw the random time that a message takes."""
         return self.dice.randrange(1, _LONGEST_TRAVEL + 1)
 
     def run(self) -> None:
-        """Run until nothing is left to happen."""
+        """Run until no event is left in the schedule."""
         while self._events:
             self.now, _, event = heappop(self._events)
             event()
@@ -143,7 +143,7 @@ class LeaseWorld:
             )
 
     def _kill(self, host: _Broker) -> None:
-        """Replace a broker; its processes ask the store."""
+        """Replace a broker by a new one; the calls that waited for it ask the store instead."""
         self.faults.add("killed")
         host.lease, host.life = TokenLease(), host.life + 1
         calls, host.waiting = host.waiting, set()
@@ -156,7 +156,7 @@ class LeaseWorld:
         self.pauses.append((self.now, self.now + 100_000))
 
     def _ask_store(self, call: int) -> None:
-        """Asks the store for a process, for one token, without a wait."""
+        """Ask the store for one token on behalf of a call, without waiting."""
         answer, *_ = self._command(Admission(self._gates, within=0, lease=0))
         self.answered[call] += 1
         if answer is Answer.GO:
@@ -184,7 +184,7 @@ class LeaseWorld:
             self._do(host, leases.next_step(host.lease, self.now, self.burst))
 
     def _request(self, request: _Request, within: int) -> None:
-        """Decides in the store about a request that has arrived."""
+        """Decide in the store about a broker's request that has arrived."""
         admission = Admission(self._gates, within=within, lease=0, costs=(request.number,))
         answer, wait, _, tickets = self._command(admission)
         if answer is Answer.GO:
@@ -193,7 +193,7 @@ class LeaseWorld:
             self._reply(request, partial(self._refused, request, wait))
 
     def _reply(self, request: _Request, act: Callable[[], None]) -> None:
-        """Send an answer of the store to a broker, or lose it."""
+        """Send the store's reply to a broker, or lose the reply."""
         if not self.dice.randrange(50):
             self.faults.add("lost")
             self._at(self.now + 50_000, partial(self._failed, request))
@@ -201,7 +201,7 @@ class LeaseWorld:
             self._at(self.now + self._travel_time(), act)
 
     def _failed(self, request: _Request) -> None:
-        """Asks the store for the processes of a broker whose request failed."""
+        """If a broker's request failed, ask the store for each call that waits for it."""
         host = request.host
         if not request.is_lost():
             host.lease, calls = leases.after_failure(host.lease)
@@ -218,7 +218,7 @@ class LeaseWorld:
             )
 
     def _granted(self, request: _Request, wait: int, tickets: Any) -> None:
-        """Makes a broker use its tokens, or wait for their time."""
+        """Make a broker use its tokens, or wait until they become valid."""
         host = request.host
         if request.is_lost():
             return
@@ -230,7 +230,7 @@ class LeaseWorld:
             self._do(host, leases.after_grant(host.lease, number, sent_at, self.now, self.burst))
 
     def _confirm(self, request: _Request, tickets: Any) -> None:
-        """Ask the store whether tokens that were waited for may be used."""
+        """Ask the store whether tokens may be used after the wait for them."""
         if not request.is_lost():
             confirmation = attrs.evolve(request, sent=self.now)
             self._at(
@@ -243,7 +243,7 @@ class LeaseWorld:
 
 
 def broken_law(world: LeaseWorld) -> str | None:
-    """Return the law that a run has broken, as a sentence; None if it kept all."""
+    """Return the law that a run has broken, as a sentence, or None if it broke none."""
     latest = LEASE + _LONGEST_TRAVEL
     level = highest = 0.0
     last = START

@@ -78,7 +78,7 @@ def entry_bug(plant: Callable[[Callable[[Any, str, Any], None]], None]) -> None:
 
 
 def shard_bug(plant: Callable[[Callable[[Any, str, Any], None]], None]) -> None:
-    """Register a deliberate bug of shards, or of limits in parts."""
+    """Register a deliberate bug of shards, or of limits that are split into parts."""
     SHARD_BUGS.append(PlantedBug(plant.__name__, plant))
 
 
@@ -119,7 +119,7 @@ def lease_never_expires(put: Any) -> None:
 
 @bug
 def tokens_lost_on_cancel(put: Any) -> None:
-    """Planted bug: a cancelled wait returns none of its rate-limit tokens."""
+    """Planted bug: a cancelled wait for a rate limit returns none of its tokens."""
     put(GiveBack, "apply", lambda self, states, now: (states, None))
 
 
@@ -151,7 +151,7 @@ def time_lost_on_cancel(put: Any) -> None:
 
 @bug
 def outcome_of_another_generation(put: Any) -> None:
-    """Planted bug: a late report counts in the circuit's current generation."""
+    """Planted bug: a late report of an old circuit generation counts in the current one."""
     original = CircuitRule.record
 
     def record(self: CircuitRule, circuit: Any, permit: Any, outcome: Any, reporter: str) -> Any:
@@ -413,7 +413,7 @@ def transactions_overtake(put: Any) -> None:
 
 @entry_bug
 def offers_are_believed(put: Any) -> None:
-    """Planted bug: a worker claims a listed entry, even if its owner has renewed the claim."""
+    """Planted bug: a worker claims a listed entry, even if its claim was renewed since."""
 
     async def is_held(*_: Any) -> bool:
         return False

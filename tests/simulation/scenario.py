@@ -33,7 +33,7 @@ SLACK = 2_000_000
 
 
 class LawBroken(AssertionError):
-    """A simulated schedule broke a law of the protocol; carries the history that led to it."""
+    """A simulated schedule broke a law of the protocol; the error has the history up to then."""
 
 
 @attrs.define
@@ -52,7 +52,7 @@ class CallRecord:
 
 @attrs.define
 class Grant:
-    """One grant of the rate limiter, in the order of requests.
+    """One grant of the rate limiter; grants are listed in the order of their requests.
 
     It counts once its holder has `left` with it; a holder may be interrupted before.
     """
@@ -184,7 +184,7 @@ class CommandWitness:
             self.left_in_pause.append(f"{who} at {now}")
 
     def _check_given_back(self, now: int, command: GiveBack) -> None:
-        """Check that the next caller may use the slot of a cancelled caller, if it is still ahead.
+        """Check that the slot of a cancelled caller, if still to come, goes to the next caller.
 
         A caller that was late for a grant when a pause began has no slot behind it.
         """
@@ -295,7 +295,7 @@ def draw_profile(dice: random.Random) -> Profile:
 
 
 def draw_faults(dice: random.Random, likely: tuple[str, ...]) -> Faults:
-    """Return the probabilities of at least two kinds of fault, drawn at random."""
+    """Return a random probability for each kind of fault; at least two kinds can occur."""
     names = [field.name for field in attrs.fields(Faults)]
     fault_names = {*dice.sample(names, dice.randint(2, 5)), *likely}
     return Faults(**{name: dice.choice((5, 20, 60)) for name in sorted(fault_names)})
@@ -323,7 +323,7 @@ def draw_regions(seed: int, vendor: Vendor) -> dict[str, Any]:
 
 
 def in_parts(limits: tuple[RateLimitConfig, ...], parts: int) -> tuple[RateLimitConfig, ...]:
-    """Return limits in so many parts, whose bursts suffice for a call in each."""
+    """Return limits split into this many parts, each with a burst of at least one call."""
     return tuple(
         attrs.evolve(limit, parts=parts, burst=max(limit.burst, parts)) for limit in limits
     )
@@ -546,7 +546,7 @@ def probes_within_cap(schedule: Schedule) -> str | None:
 
 
 def bucket_bound(schedule: Schedule) -> str | None:
-    """In every window, the rate limiter grants at most burst + rate · t tokens."""
+    """In every window of t seconds, the rate limiter grants at most burst + rate · t tokens."""
     if schedule.stepped:
         return None
     times = sorted(

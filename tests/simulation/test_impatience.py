@@ -46,7 +46,7 @@ PATIENCE: dict[str, Patience] = {
 
 
 def steady_arrivals(load: float) -> list[float]:
-    """Return random arrival times at this rate per second."""
+    """Return random arrival times with this average number per second."""
     generator, time, times = random.Random(1), 0.0, []
     while time < SPAN:
         time += generator.expovariate(load)
@@ -110,7 +110,7 @@ def test_limit_stays_utilised_with_costly_calls() -> None:
 
 @pytest.mark.parametrize("limits", ["one", "two"])
 def test_limit_stays_utilised_after_bursts(limits: str) -> None:
-    """After bursts of 300 callers that stop waiting within three seconds, a limit stays used."""
+    """After bursts of 300 callers that soon give up, a rate limit is still used almost fully."""
     arrivals = [item * 1.5 for item in range(14) for _ in range(300)]
     departure_times = simulate_callers(LIMITS[limits], arrivals, PATIENCE["at random"])
     used_cost = sum(cost for time, cost in departure_times if 10 <= time < 20)

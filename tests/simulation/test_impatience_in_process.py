@@ -47,7 +47,7 @@ PATIENCE: dict[str, Patience] = {
 
 
 class BulkheadVisits:
-    """Tasks that visit a bulkhead, and the outcome of each."""
+    """Tasks that each wait for a slot of a bulkhead, and the outcome of each."""
 
     def __init__(self, *, max_wait: float | None = LONGEST) -> None:
         self.places = SlotHolders()
@@ -78,7 +78,7 @@ class BulkheadVisits:
 
 
 async def start_visits(times: list[float], visit: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Start a visit at each of these times, and wait for all of them to end."""
+    """Start a visit of the bulkhead at each of these times, and wait until all have ended."""
     loop, tasks = asyncio.get_running_loop(), []
     for time in times:
         await asyncio.sleep(time - loop.time())
@@ -87,7 +87,7 @@ async def start_visits(times: list[float], visit: Callable[[], Coroutine[Any, An
 
 
 def steady_arrivals(load: float) -> list[float]:
-    """Return random arrival times at this rate per second."""
+    """Return random arrival times with this average number per second."""
     generator, time, times = random.Random(1), 0.0, []
     while time < SPAN:
         time += generator.expovariate(load)

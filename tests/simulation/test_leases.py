@@ -1,4 +1,4 @@
-"""Brokers of leases under every interleaving and fault that a seed can choose."""
+"""Brokers of leases, simulated with every order of steps and every fault that a seed can choose."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def law_broken_by(seed: int) -> str | None:
 
 @pytest.mark.parametrize("part", range(4))
 def test_no_schedule_breaks_a_law(part: int) -> None:
-    """Whatever is killed or lost, no window has more calls than the bound, and each is answered."""
+    """Whatever fails, no window has more calls than its limit, and each call is answered."""
     faults: set[str] = set()
     for seed in range(part, SCHEDULES, 4):
         world = LeaseWorld(seed)
@@ -42,7 +42,7 @@ def test_no_schedule_breaks_a_law(part: int) -> None:
 
 
 def _tokens_that_stay(right: Callable[..., Any]) -> Callable[..., Any]:
-    """Planted bug: tokens may be used for ten leases."""
+    """Planted bug: tokens may be used for ten times the length of a lease."""
 
     def after_grant(lease: Any, number: int, sent: int, now: int, most: int) -> Any:
         return right(lease, number, sent + 9 * leases.LEASE, now, most)
@@ -51,7 +51,7 @@ def _tokens_that_stay(right: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _tokens_used_twice(right: Callable[..., Any]) -> Callable[..., Any]:
-    """Planted bug: an answer's tokens are counted twice."""
+    """Planted bug: the tokens that the store grants are counted twice."""
 
     def after_grant(lease: Any, number: int, sent: int, now: int, most: int) -> Any:
         return right(lease, 2 * number, sent, now, most)
@@ -60,7 +60,7 @@ def _tokens_used_twice(right: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _waits_forgotten(_: Callable[..., Any]) -> Callable[..., Any]:
-    """Planted bug: calls that gave up are forgotten together with those behind them."""
+    """Planted bug: when a call gives up, the broker also forgets the calls that wait behind it."""
 
     def after_leaving(lease: Any, calls: frozenset[int], now: int, most: int) -> Any:
         waiting = tuple(item for item in lease.waiting if item.call < min(calls))

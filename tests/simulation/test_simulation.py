@@ -1,4 +1,4 @@
-"""Tests of the call protocol under every interleaving and fault that a seed can choose."""
+"""The call protocol, simulated with every order of steps and every fault that a seed can choose."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_broken_law_has_its_history() -> None:
 
 @pytest.mark.parametrize("part", range(4))
 def test_no_schedule_over_shards_breaks_a_law(part: int) -> None:
-    """Over shards, one of which some processes do not know yet, and parts, every law is kept."""
+    """Although some processes do not know a new shard and limits are split, no law is broken."""
     spread_schedules = moved_keys = schedules_in_parts = 0
     for seed in range(part, SCHEDULES, 4):
         schedule = simulate(seed, is_spread=True)

@@ -117,19 +117,19 @@ class Worker:
 
 @attrs.frozen
 class Shards:
-    """The names of a store's shards, and of former shards whose keys may still matter."""
+    """The shards of a store, and former shards, some of whose keys may still be used."""
 
     names: tuple[str, ...]
     former: tuple[str, ...] = ()
 
     def location(self, command: Command[Any]) -> Location:
-        """Return the shard of a command's states."""
+        """Return the shard that has the states of a command."""
         return location_of(command.keys, self.names, self.former)
 
 
 @attrs.define
 class Store:
-    """The simulated shared state store, or several shards with clocks of their own."""
+    """The simulated shared state store: one shard, or several with different clocks."""
 
     of_shard: dict[str, dict[str, State]] = attrs.field(factory=lambda: {"": {}})
     offset: int = 0
@@ -387,7 +387,7 @@ class World:
         return core
 
     async def _execute(self, worker: Worker, command: Command[Any], timeout: float | None) -> Any:
-        """Run a command on the shard that has its states, and before on the former one."""
+        """Run a command on the shard that has its states, after trying the former shard, if any."""
         shard, former_shard = self._location(worker, command)
         if former_shard is None:
             return await self._execute_on(worker, shard, shard, command, timeout)
@@ -404,7 +404,7 @@ class World:
     async def _execute_on(
         self, worker: Worker, node: str, shard: str, command: Command[Any], timeout: float | None
     ) -> Any:
-        """Run a command on a shard, which counts as an answer of a node with outages of its own."""
+        """Run a command on a shard; the answer counts for a node, which has its own outages."""
         name = f"{type(command).__name__} {shard}".rstrip()
         await self._hinder(worker, node, name, timeout)
         answer = await SchedulerStep(name, lambda: self._ask(worker, command, shard))
@@ -490,7 +490,7 @@ class SimulatedClock:
 
 
 def _with_memory(core: Core, next_probe: Callable[[Command[Any]], int | None]) -> Core:
-    """Return the core with a memory of its store's rejections."""
+    """Return the core with a memory of rejections, so that it asks the store less often."""
     refusals = Refusals(core.execute, core.post, next_probe, core.nanoseconds)
     return attrs.evolve(core, execute=refusals.execute, post=refusals.post)
 
@@ -505,7 +505,7 @@ async def _missing_flow() -> None:
 
 @attrs.define
 class Vendor:
-    """The simulated vendor, and the only witness of effects.
+    """The simulated vendor, which alone records the effects of calls.
 
     `remembers` is for how many seconds it honours keys; 0 if it does not. Each region remembers
     keys by itself, unless keys count `everywhere`. The region that is `away` cannot be relied upon

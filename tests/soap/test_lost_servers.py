@@ -1,4 +1,4 @@
-"""SOAP servers that are silent, hang up, or are killed during a call."""
+"""SOAP servers that do not respond, close the connection, or are killed during a call."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_silent_server_ends_with_the_deadline(port: str, is_async: bool) -> None
 def test_server_killed_in_the_middle_of_a_call(
     spyne: str, options: dict[str, Any], is_async: bool
 ) -> None:
-    """A SOAP call whose server is killed has an unknown outcome; a later call is not sent."""
+    """If a SOAP server is killed during a call, the outcome is unknown, and it is not repeated."""
     service = Soap(wsdl=fetch(spyne, "/?wsdl"))
     kind = OutcomeUnknown if options else ConnectionFailed
     with pytest.raises(kind) as excinfo:

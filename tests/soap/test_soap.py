@@ -68,7 +68,7 @@ def port_of(server: SoapServer) -> str:
 
 
 def body_of(order: dict[str, Any]) -> bytes:
-    """Return the arguments of an order."""
+    """Return a SOAP call's arguments for an order."""
     body = soap().operation("PlaceOrder", order=order).request.body
     assert isinstance(body, bytes)
     return body
@@ -214,7 +214,7 @@ def test_soap_headers_that_wsdl_declares_are_sent_before_those_of_ws_security(
 
 
 def security_of(body: bytes) -> dict[str, Any]:
-    """Return the texts of the WS-Security token in a request."""
+    """Return the text values of the WS-Security token in a request."""
     names = ("Username", "Password", "Nonce", "Created")
     root = etree.fromstring(body)
     return {name: root.findtext(f".//{{*}}UsernameToken/{{*}}{name}") for name in names}
@@ -322,7 +322,7 @@ def test_fault_with_another_status(soap11_server: SoapServer, status: int, kind:
 
 
 def test_only_operations_declared_safe_or_repeatable_are_retried(soap11_server: SoapServer) -> None:
-    """Only operations declared safe or repeatable are retried; a key's outcome is then unknown."""
+    """Only safe or repeatable operations are retried; other keyed ones become unknown."""
     arguments = {"order": ORDER, "code": "Server"}
     for options, number in (({}, 1), ({"safe": ["PlaceOrder"]}, 3),
                             ({"repeatable": ["PlaceOrder"]}, 3)):  # fmt: skip
@@ -418,7 +418,7 @@ def test_soap_response_beyond_size_limit_is_refused(monkeypatch: pytest.MonkeyPa
 
 
 def test_fault_is_no_result() -> None:
-    """Reading the result of a SOAP fault raises an error."""
+    """Reading the result of an operation raises an error if the response is a SOAP fault."""
     body = envelope("<e:Fault><faultcode/><faultstring/></e:Fault>")
     with pytest.raises(VendorFailed):
         soap().operation("Hello").read(Response(200, body=body))
@@ -454,7 +454,7 @@ def test_another_soap_library_server_accepts_requests(spyne: str, is_async: bool
 
 
 def test_dates_are_not_times() -> None:
-    """A datetime is refused as a date, and bytes are accepted for hexadecimal digits."""
+    """A datetime is refused where a date is needed, and bytes may replace hexadecimal digits."""
     builtins = zeep("xsd.types.builtins")
     assert date(2026, 1, 2) == single_value(builtins.Date(), date(2026, 1, 2))
     with pytest.raises(ValueError, match="not a date"):

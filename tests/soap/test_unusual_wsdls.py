@@ -23,7 +23,7 @@ PART = b'<message name="in"><part name="text" element="t:call"/></message>'
 
 
 def document(tmp_path: Path, types: str, *, has_parts: bool = True) -> Soap:
-    """Return a document-style service with these types."""
+    """Return a document-style SOAP service whose WSDL has these XML Schema types."""
     text = wsdl(types, part='element="t:call"', style="document")
     if not has_parts:
         text = text.replace(PART, b'<message name="in"/>')

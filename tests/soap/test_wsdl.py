@@ -1,4 +1,4 @@
-"""Loading WSDLs from files and services, and the documents that they may not load."""
+"""Loading WSDLs from files and services, and documents that a WSDL is not allowed to load."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_foreign_host_is_not_asked(
 
 
 def test_same_host_is_asked(host: VendorServer) -> None:
-    """Documents of the same host are loaded once each, even if they refer to each other."""
+    """A WSDL's documents on its own host are loaded once each, even if they import each other."""
     host.respond(200, {}, importing_wsdl("schemas/o.xsd"))
     back = b'<import namespace="urn:u" schemaLocation="u.xsd"/><element'
     host.respond(200, {}, SCHEMA.replace(b"<element", back), path="/quotes/schemas/o.xsd")
@@ -148,7 +148,7 @@ def test_document_with_dtd_or_other_than_xml_is_refused(host: VendorServer, body
     "body", [b"<html/>", wsdl(part='type="t:absent"'), wsdl(part='element="t:absent"')]
 )
 def test_not_a_wsdl(host: VendorServer, body: bytes) -> None:
-    """A web page instead of a WSDL, and a WSDL with mistakes, are refused with a reason."""
+    """A web page, or a WSDL with mistakes, is refused as a WSDL, and the error says why."""
     host.respond(200, {}, body)
     with pytest.raises(ConfigurationError, match=r"cannot be read|no service") as excinfo:
         Soap(wsdl=fetch(host.url, "/a?wsdl"))
@@ -265,7 +265,7 @@ def answer(content: str) -> Response:
 
 
 def test_references_within_response_are_followed(tmp_path: Path) -> None:
-    """References within a response are followed, unless they multiply it or never end."""
+    """References within a response are followed, unless they are endless or enlarge it too much."""
     service = Soap(wsdl=wsdl_of(tmp_path, wsdl(ENCODED, part='type="t:pair"')))
     read = service.operation("echo", text={"a": "1", "b": "2"}).read
     body = '<r><text href="#1"/></r><m id="1"><a>1</a><b>2</b></m>'

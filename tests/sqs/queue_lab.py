@@ -1,4 +1,4 @@
-"""SQS sandboxes, with a connector of sync and of async mode and its manager."""
+"""An SQS sandbox, with a synchronous or asynchronous connector and its manager."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class QueueLab(PublisherLab):
 
 
 def sandbox_lab(sandbox: AmazonSqsSandbox, *, is_async: bool, **service: Any) -> QueueLab:
-    """Return a lab whose connector has the keys of the sandbox."""
+    """Return a lab whose connector signs with the sandbox's keys."""
     client: Any = AsyncSandboxHttpClient if is_async else SandboxHttpClient
     settings = AmazonSqs(
         region=sandbox.region,

@@ -1,4 +1,4 @@
-"""Connectors of Amazon SQS in a configuration."""
+"""Connectors of Amazon SQS that are created from a configuration."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_configuration_makes_a_connector_of_each_mode(monkeypatch: Any) -> None:
 
 
 def test_package_does_not_load_the_connector_unless_it_is_used() -> None:
-    """Importing moorage, or opening a hub without connectors, imports nothing of SQS."""
+    """Neither importing moorage nor opening a hub without connectors imports the SQS connector."""
     code = (
         "import sys, moorage; moorage.open({}).close();"
         " sys.exit(any('sqs' in name for name in sys.modules))"

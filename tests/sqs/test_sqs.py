@@ -90,7 +90,7 @@ def test_message_is_stored_with_its_attributes(is_async: bool) -> None:
 
 @IN_BOTH_MODES
 def test_fifo_queue_stores_a_repeated_id_once(is_async: bool) -> None:
-    """A FIFO queue deduplicates by the message id, and its receipt has a sequence number."""
+    """A FIFO queue detects repeated message ids; a message's receipt has a sequence number."""
     queues = sandbox()
     message = Message(b"1", key="customer-1", id="order-1")
     with sandbox_lab(queues, is_async=is_async) as lab:
@@ -124,7 +124,7 @@ def test_lost_answer_is_repeated_only_with_an_id_of_a_fifo_queue(is_async: bool)
 
 @IN_BOTH_MODES
 def test_batch_has_a_result_for_each_message(is_async: bool) -> None:
-    """A batch of 25 messages is sent in three requests; a refused message stops no other."""
+    """A batch of 25 messages is sent in three requests; a refused one does not stop the others."""
     queues = sandbox()
     messages = [Message(f"m{number}") for number in range(25)]
     messages[13] = Message(b"\xff\xfe")
@@ -302,7 +302,7 @@ def test_failed_opening_is_reported(is_async: bool) -> None:
 def test_messages_that_a_queue_cannot_take_are_refused(
     queue: str, fields: dict[str, Any], field: str
 ) -> None:
-    """A message that SQS would refuse or change is refused; the error contains the field's name."""
+    """A message that SQS would refuse or alter is refused, and the error names its wrong field."""
     with sandbox_lab(sandbox(), is_async=False) as lab, pytest.raises(InvalidData) as excinfo:
         lab.publish(queue, Message(**fields))
     assert excinfo.value.field == field
@@ -411,7 +411,7 @@ def test_answer_without_lists_leaves_every_outcome_open() -> None:
 
 
 def test_server_fault_of_a_message_leaves_its_outcome_open() -> None:
-    """If SQS fails to store a message for its own reasons, that counts as a failure of SQS."""
+    """If SQS cannot store a message through its own fault, the message's result is VendorFailed."""
     items = [OutgoingMessage(QUEUE, Message(b"1"))]
     answer = {"Failed": [{"Id": "0", "SenderFault": False, "Code": "InternalError"}]}
     (result,) = batch_results(items, answer, AT)

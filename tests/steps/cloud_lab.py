@@ -1,4 +1,4 @@
-"""Common parts of the fake clouds, whose steps are local processes."""
+"""Common parts of the fake clouds, which run steps as local processes."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Reply(NamedTuple):
-    """A response of a fake host: status, body and further headers."""
+    """A response of a fake git host: status, body and further headers."""
 
     status: int
     body: bytes = b""

@@ -126,7 +126,7 @@ class FakeGitHub:
         return reply._replace(headers=(("ETag", tag),)) if message.method == "GET" else reply
 
     def stored(self, message: Message) -> Reply:
-        """Return the response of the log and artifact storage, which is another host."""
+        """Return a response of the separate host that stores logs and artifacts."""
         self.downloads.append(dict(message.headers))
         if message.query.get("sig") != "signed":
             return Reply(403)

@@ -110,7 +110,7 @@ def unknown_fields(value: Any, shape: Any, path: str = "") -> list[str]:
 
 
 def expand_variables(text: str) -> str:
-    """Return an argument or variable value as Kubernetes would expand it for a container.
+    """Return a text in which variables are expanded as Kubernetes does it for a container.
 
     `$$` becomes `$`, and a reference to a variable its value, for which `?` stands here.
     """
@@ -118,7 +118,7 @@ def expand_variables(text: str) -> str:
 
 
 class FakeCluster:
-    """The objects of a fake cluster, and the states that its pods take.
+    """The objects of a fake cluster, and the states through which its pods go.
 
     Attributes:
         pods: the status of the pod of each Job, by its name; None if there is no pod.
@@ -225,7 +225,7 @@ def ended_pod(code: int, reason: str = "Completed", why: str | None = None) -> d
 
 
 def reading_pod(code: int, *, reason: str | None = None, **reader: Any) -> dict[str, Any]:
-    """Return the status of a pod whose step has ended, and whose second container reads files."""
+    """Return the status of a pod whose step has ended while a second container reads its files."""
     pod = ended_pod(code)
     return {
         **pod_state("Failed" if code else "Pending", reason),

@@ -1,4 +1,4 @@
-"""A local image registry with injected faults, for tests of pulls.
+"""A local image registry that can fail on purpose, for tests of pulling images.
 
 It speaks the pulling part of the OCI distribution protocol
 (github.com/opencontainers/distribution-spec, spec.md, read 2026-11).
@@ -100,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_GET(self) -> None:
-        """Send a manifest or a blob, or the next fault."""
+        """Send a manifest or a blob, or the next planned fault."""
         registry, path = self.registry, self.path
         login = registry.login and f"Basic {b64encode(registry.login.encode()).decode()}"
         if login and self.headers["Authorization"] != login:

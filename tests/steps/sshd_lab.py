@@ -37,13 +37,13 @@ MaxStartups 200
 
 @attrs.frozen
 class Sshd:
-    """A running sshd: its port, and the folder of its keys."""
+    """A running SSH server: its port, and the folder of its keys."""
 
     port: int
     folder: Path
 
     def platform(self, runs: Path, port: int | None = None, **options: str) -> SshPlatform:
-        """Return a platform whose runs are in a folder."""
+        """Return a platform that stores its runs in a folder of this server."""
         arguments = {
             "user": getpass.getuser(),
             "known_hosts": f"{self.folder}/known_hosts",

@@ -1,4 +1,4 @@
-"""A program that runs one step of a local platform, and keeps its output in a storage of files."""
+"""A program that runs one step on a local platform, and stores its output as files."""
 
 import sys
 

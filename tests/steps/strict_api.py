@@ -83,7 +83,7 @@ class StrictApi:
     def wrong_request(
         self, key: str, path: Mapping[str, str], query: Mapping[str, str], body: Any
     ) -> list[str]:
-        """Return the parts of a request that the API would not accept."""
+        """Return what the API would not accept in a request."""
         described = self.operations[key]
         wrong_fields: list[str] = []
         for name, text in path.items():
@@ -107,7 +107,7 @@ class StrictApi:
         return wrong_fields + mistakes({} if body is None else body, described["body"])
 
     def wrong_answer(self, key: str, status: int, document: Any) -> list[str]:
-        """Return the parts of a response that the API would not send."""
+        """Return what the API would never send in a response."""
         answers = self.operations[key]["answers"]
         if status >= 400:
             return []
@@ -117,7 +117,7 @@ class StrictApi:
 
 
 def _match_path(shape: list[str], parts: list[str], multi: Any) -> dict[str, str] | None:
-    """Return the parameters of a path that matches a template, or None."""
+    """Return a path's parameters if it matches a template; otherwise return None."""
     parameters: dict[str, str] = {}
     for index, piece in enumerate(shape):
         if index >= len(parts):

@@ -44,7 +44,7 @@ def vendor() -> FakeVendor:
 
 
 def function(vendor: FakeVendor, name: str = "report", **options: Any) -> LambdaFunction:
-    """Return a Lambda function at the scripted vendor."""
+    """Return a Lambda function that the scripted vendor runs."""
     settings = LambdaSettings(region="eu-central-1", **KEYS)
     return LambdaFunction(settings, name, http=ScriptedHttpClient(vendor), **options)
 
@@ -82,7 +82,7 @@ def test_invocation_returns_the_result_and_the_log(vendor: FakeVendor) -> None:
 
 
 def test_failed_function_is_a_result(vendor: FakeVendor, tmp_path: Path) -> None:
-    """A failed function gives a failed result, which a repeat of the key returns unchanged."""
+    """If a function fails, the result is a failed one, and a repeat of the key returns the same."""
     error = {"errorMessage": "no rows", "errorType": "ValueError"}
     vendor.respond_json(error, headers={"X-Amz-Function-Error": "Unhandled"})
     protected = manager(state=SqliteStorage(str(tmp_path / "state.db")))
@@ -116,7 +116,7 @@ def test_queued_event_cannot_be_followed(vendor: FakeVendor) -> None:
 
 
 def test_lost_answer_is_not_repeated(vendor: FakeVendor) -> None:
-    """A lost invocation is repeated only if repeating it has the same effect."""
+    """A lost invocation is repeated only if the function is declared safe."""
     lost_error = ConnectionFailed("lost", may_have_been_processed=True)
     vendor.queue(lost_error)
     with pytest.raises(OutcomeUnknown):

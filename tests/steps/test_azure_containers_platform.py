@@ -65,7 +65,7 @@ def spec(name: str, step: Step = STEP) -> RunSpec:
 def test_platform_passes_conformance_kit_as_far_as_azure_allows(
     check: platform_conformance.Check, cloud: FakeAzure, *, shell_limit: bool
 ) -> None:
-    """The platform passes the conformance kit as far as Azure allows, with any time limiter."""
+    """The platform passes the kit within Azure's limits, with and without a shell limit."""
     check(
         platform_conformance.PlatformSubject(
             make=lambda: cloud.platform(shell_limit=shell_limit), image="erp:1", limits=LIMITS
@@ -149,12 +149,12 @@ def test_states_are_distinguished(described: dict[str, Any], expected: object) -
 
 
 def test_groups_of_others_are_no_runs() -> None:
-    """A group that moorage did not create is not listed as a run."""
+    """A container group that moorage did not create is not listed as a run."""
     assert group_run(group("Running"), datetime(2030, 1, 1, tzinfo=UTC)) is None
 
 
 def test_log_is_read_line_by_line() -> None:
-    """Only complete lines are read until the end, and a long log is read in parts."""
+    """Until a run ends, only complete lines of its log are read; a long log is read in parts."""
     assert LogChunk(b"a\n", "2", False) == log_rest(b"a\nto", "", is_last=False)
     assert LogChunk(b"", "2", False) == log_rest(b"a\nto", "2", is_last=False)
     assert LogChunk(b"torn", "6", True) == log_rest(b"a\ntorn", "2", is_last=True)
@@ -211,7 +211,7 @@ def test_all_pages_of_runs_are_listed(cloud: FakeAzure) -> None:
 
 
 def test_failures_are_typed(cloud: FakeAzure) -> None:
-    """A missing image or right is named, and a link to another host is not followed."""
+    """The error for a missing image or right names it; links to other hosts are not followed."""
     platform = cloud.platform()
     platform.runs(9.0)
     image = json_response(

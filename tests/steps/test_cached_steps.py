@@ -123,7 +123,7 @@ def test_keys_are_separate_by_service_platform_and_tenant() -> None:
     ],
 )
 def test_other_ends_are_not_cacheable(result: ExecutionResult) -> None:
-    """A failure, stop, timeout, hook error or missing file is never reused."""
+    """A failure, a stop, a timeout, a hook error or a missing file makes a result not reusable."""
     assert not is_cacheable(STEP, result)
     assert is_cacheable(STEP, ExecutionResult(exit_code=0, files={"c.csv": b"", "d.csv": b""}))
 
@@ -163,7 +163,7 @@ def test_age_can_be_a_timedelta() -> None:
 
 @modes
 def test_equal_step_is_not_run_again(mode: str, tmp_path: Path) -> None:
-    """Another key gets the first run's result with its files and output, marked as reused."""
+    """For another key with an equal step, the first run's result is reused, and marked so."""
     execute = executor(mode, LocalPlatform(tmp_path / "runs"), f"sqlite:///{tmp_path}/state.db")
     counter = tmp_path / "counter"
     step = Step(

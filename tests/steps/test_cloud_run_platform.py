@@ -120,7 +120,7 @@ def test_lines_of_json_are_documents() -> None:
 
 
 def test_job_has_limits_and_references_to_secrets(cloud: FakeCloudRun) -> None:
-    """The job has the step's limits, and references to its secrets in Secret Manager."""
+    """A Cloud Run job has its step's limits and refers to its secrets in Secret Manager."""
     platform = cloud.platform(
         secrets={"TOKEN": "erp-token"}, service_account="erp@acme.iam.gserviceaccount.com"
     )
@@ -156,7 +156,7 @@ def test_same_name_finds_job_if_response_to_start_is_lost(cloud: FakeCloudRun) -
 
 
 def test_job_without_an_execution_is_not_cancelled(cloud: FakeCloudRun) -> None:
-    """A job without an execution is starting; a job under deletion is not a run."""
+    """A job without an execution counts as starting, and a job that is being deleted as no run."""
     platform = cloud.platform()
     platform.start(spec("run-1"), 9.0)
     cloud.changes["run-1"] = {"job": {"latestCreatedExecution": {}}}
@@ -221,7 +221,7 @@ def test_all_pages_of_runs_are_listed(cloud: FakeCloudRun) -> None:
 def test_each_output_is_read_rarely_while_last_entries_of_ended_execution_may_appear(
     cloud: FakeCloudRun,
 ) -> None:
-    """While the last entries of an ended execution may appear, each output is read rarely."""
+    """After an execution has ended, each output is read rarely until its last entries appear."""
     clock = VirtualClock()
     platform = cloud.platform(clock, pace=5.0)
     platform.start(spec("run-1"), 9.0)
@@ -265,7 +265,7 @@ def test_all_pages_of_a_log_are_read(cloud: FakeCloudRun) -> None:
 
 
 def test_failures_are_typed(cloud: FakeCloudRun, tmp_path: Path) -> None:
-    """A missing right is named, and a response in another form is an error."""
+    """The error for a missing right has its name, and a malformed response raises an error."""
     platform = cloud.platform()
     platform.runs(9.0)
     denied = json_response({"error": {"status": "PERMISSION_DENIED", "message": "no right"}}, 403)

@@ -123,7 +123,7 @@ def test_no_step_outlives_its_limit_although_we_are_dead(tmp_path: Path) -> None
 
 
 def test_killed_supervisor_is_an_unknown_outcome(tmp_path: Path) -> None:
-    """A step ends with its killed supervisor; its outcome is unknown, and it is not repeated."""
+    """If a step's supervisor is killed, the step ends with an unknown outcome, without a repeat."""
     counter, platform = tmp_path / "counter", LocalPlatform(tmp_path / "runs")
     manager = ConnectorManager([Service("steps")])
     connector = StepConnector(platform, manager)
@@ -213,5 +213,5 @@ def test_janitor_needs_a_shared_store(tmp_path: Path) -> None:
 
 
 def test_outcomes_are_named() -> None:
-    """Each outcome of a step has the name with which results are stored."""
+    """Results are stored with fixed names for the outcomes of a step."""
     assert {"success", "failure", "cancelled", "deadline"} == {item.value for item in StepOutcome}

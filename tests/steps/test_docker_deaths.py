@@ -1,4 +1,4 @@
-"""A step runs once, whichever request is the last of its killed starter."""
+"""A step runs once, whichever of its starter's requests is the last before a kill."""
 
 from __future__ import annotations
 

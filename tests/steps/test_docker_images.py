@@ -78,7 +78,7 @@ def step(image: str) -> Step:
 
 
 def test_missing_image_is_pulled_once(socket: str, shop: Registry) -> None:
-    """A step pulls an image that the Engine does not have; the next one finds it there."""
+    """A step pulls an image that the Engine lacks; the next step does not pull it again."""
     connector = StepConnector(DockerPlatform(socket), manager())
 
     results = [connector.execute_step(step(shop.image)) for _ in range(2)]
@@ -122,7 +122,7 @@ def test_broken_registry_is_a_failure(socket: str, shop: Registry) -> None:
 
 @pytest.mark.parametrize("name", ["erp:2", "other"])
 def test_unknown_image_is_refused(socket: str, shop: Registry, name: str) -> None:
-    """An image or tag that the registry lacks is refused soon, after one request."""
+    """An image or tag that the registry lacks is refused soon, without retries."""
     connector = StepConnector(DockerPlatform(socket), manager(attempts=5))
     start_time = monotonic()
 
@@ -170,7 +170,7 @@ def test_private_image_needs_its_login(socket: str, shop: Registry) -> None:
 
 
 def test_login_of_another_registry_is_not_sent(shop: Registry) -> None:
-    """A login is sent only to its own registry; Docker Hub's for images without a registry."""
+    """A login is sent only to its own registry; an image without a registry is at Docker Hub."""
     login = RegistryLogin(server="docker.io", user="erp", password=Secret("p"))
 
     assert {} == login.pull_header(shop.image)
@@ -200,7 +200,7 @@ def test_pull_is_an_operation(socket: str, shop: Registry) -> None:
 
 
 def context(folder: Path, dockerfile: str, **files: str) -> Path:
-    """Return a folder with a Dockerfile, and files whose names have `_` for `/`."""
+    """Return a folder with a Dockerfile and the given files; `_` in their names stands for `/`."""
     (folder / "Dockerfile").write_text(dockerfile)
     for name, text in files.items():
         path = folder / name.replace("_", "/")
@@ -210,7 +210,7 @@ def context(folder: Path, dockerfile: str, **files: str) -> Path:
 
 
 def test_image_is_built_and_runs(socket: str, tmp_path: Path) -> None:
-    """A Dockerfile with its context is built; steps see the image's files and arguments."""
+    """An image is built from a Dockerfile and its context; steps see its files and arguments."""
     folder = context(
         tmp_path,
         f"FROM {IMAGE}\nARG MONTH\nENV MONTH=$MONTH\nCOPY . /erp/\nRUN echo built for $MONTH\n",
@@ -254,7 +254,7 @@ def test_error_of_a_log_ends_the_build_unchanged(
 
 
 def test_stage_and_name_of_a_dockerfile(socket: str, tmp_path: Path) -> None:
-    """A build may stop at a stage of a Dockerfile with another name."""
+    """A build can use a Dockerfile with another name, and stop at one of its stages."""
     context(tmp_path, "FROM nothing\n")
     stages = f"FROM {IMAGE} AS first\nENV STAGE=1\nFROM {IMAGE}\nRUN false\n"
     (tmp_path / "docker").mkdir()
@@ -300,7 +300,7 @@ def test_failed_build_is_refused(socket: str, tmp_path: Path, dockerfile: str, w
 
 @pytest.mark.parametrize("work", ["sleep 60", "while :; do echo busy; sleep 0.01; done"])
 def test_slow_build_is_cut_off(socket: str, tmp_path: Path, work: str) -> None:
-    """A build that exceeds its service's timeout is an error, silent or not."""
+    """A build that exceeds its service's timeout is cut off, with or without output."""
     folder = context(tmp_path, f"FROM {IMAGE}\nRUN {work}\n")
     build = DockerImages(socket).build(folder, "localhost/slow:1")
 
@@ -347,14 +347,14 @@ def test_wrong_builds_are_refused_before_they_begin(tmp_path: Path) -> None:
 def test_last_pattern_that_matches_path_or_one_of_its_folders_decides(
     lines: str, ignored: list[str], others: list[str]
 ) -> None:
-    """The last pattern that matches a path or one of its folders decides, as in Docker."""
+    """Of the patterns that match a path or one of its folders, the last decides, as in Docker."""
     rules = IgnoredFiles.of(lines, {"Dockerfile", ".dockerignore"})
 
     assert ignored == [path for path in [*ignored, *others] if rules.ignores(path)]
 
 
 def test_wrong_pattern_is_named() -> None:
-    """An invalid pattern is named in the error, and one longer than any path is refused."""
+    """The error for an invalid pattern contains it; a pattern longer than any path is refused."""
     with pytest.raises(InvalidData, match=r"\[z-a\]"):
         IgnoredFiles.of("a\n[z-a]\n", ())
     with pytest.raises(InvalidData, match="4,096 characters"):

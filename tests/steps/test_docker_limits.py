@@ -67,7 +67,7 @@ def program(folder: Path, script: str) -> str:
 
 @pytest.mark.parametrize("script", ["exit 1", "cat > /dev/null; exit 1"])
 def test_step_without_a_watchdog_does_not_start(script: str, socket: str, tmp_path: Path) -> None:
-    """If its watchdog fails at once, the start fails before the step runs, and may be retried."""
+    """If its watchdog fails at once, a step does not start, and the start may be retried."""
     platform = DockerPlatform(socket, python=program(tmp_path, script))
     spec = RunSpec(name=f"alone-{os.getpid()}", step=Step("x", ["true"], image=IMAGE))
 
@@ -148,7 +148,7 @@ def test_follower_replaces_a_watchdog_that_was_killed(socket: str, tmp_path: Pat
 def test_restart_replaces_a_watchdog_that_died_with_its_follower(
     socket: str, tmp_path: Path
 ) -> None:
-    """If watchdog and follower were killed, the next look at the run restores its limit."""
+    """If watchdog and follower were killed, the next status request restores the time limit."""
     folder = tmp_path / "records"
     spec = RunSpec(
         name=f"both-{os.getpid()}", step=Step("x", ENDLESS, image=IMAGE, timeout=5.0, grace=5.0)
@@ -170,7 +170,7 @@ def test_restart_replaces_a_watchdog_that_died_with_its_follower(
 def test_run_found_again_without_a_watchdog_record_gets_a_watchdog(
     socket: str, tmp_path: Path
 ) -> None:
-    """A program in a new container cannot see the old records, and restores the time limit."""
+    """A program that cannot see the old watchdog records restores a run's time limit."""
     first, second = tmp_path / "first", tmp_path / "second"
     spec = RunSpec(
         name=f"moved-{os.getpid()}", step=Step("x", ENDLESS, image=IMAGE, timeout=4.0, grace=5.0)
@@ -214,7 +214,7 @@ def test_folder_that_is_not_private_gets_no_records(kind: str, tmp_path: Path) -
 def test_container_whose_watchdog_has_record_gets_second_watchdog_without_record(
     tmp_path: Path,
 ) -> None:
-    """A container whose watchdog has a record gets a second watchdog without a record."""
+    """If a container's watchdog has a record already, a second watchdog gets none."""
     requests: list[str] = []
     with scripted_engine(
         tmp_path, container_state("running"), container_state("exited"), requests=requests
@@ -302,7 +302,7 @@ def test_stopping_container_that_was_only_created_ends_its_run(
 
 
 def test_stop_that_races_with_start_always_ends_run_as_stopped(socket: str) -> None:
-    """A stop that races with a start always ends the run as stopped."""
+    """If a stop and a start happen at the same time, the run always ends as stopped."""
     platform = DockerPlatform(socket)
     step = Step("x", ["sh", "-c", "trap 'exit 0' TERM; sleep 600 & wait"], image=IMAGE, grace=0)
     with ThreadPoolExecutor(2) as threads:
@@ -323,7 +323,7 @@ def test_stop_that_races_with_start_always_ends_run_as_stopped(socket: str) -> N
 
 
 class OvertakenPlatform(DockerPlatform):
-    """A platform in which a start, the end and the removal of a container overtake a stop."""
+    """A platform whose container starts, ends and is removed while it is being stopped."""
 
     def _tombstone(self, status: RunStatus, timeout: float) -> dict[str, Any]:
         tombstone = super()._tombstone(status, timeout)
@@ -337,7 +337,7 @@ class OvertakenPlatform(DockerPlatform):
 def test_stopping_run_that_is_over_and_removed_leaves_no_stopped_run_under_its_name(
     socket: str,
 ) -> None:
-    """Stopping a run that is over and removed leaves no stopped run under its name."""
+    """If a run has ended and was removed during its stop, no stopped run stays under its name."""
     platform = OvertakenPlatform(socket)
     spec = RunSpec(name=f"overtaken-{os.getpid()}", step=Step("x", ["true"], image=IMAGE))
     created_run(platform, spec)
@@ -348,7 +348,7 @@ def test_stopping_run_that_is_over_and_removed_leaves_no_stopped_run_under_its_n
 
 
 def test_stop_that_ends_while_the_name_is_free_is_an_error(tmp_path: Path) -> None:
-    """If the name is taken and freed until the stop times out, the outcome is an error."""
+    """If another run keeps taking and freeing a name until a stop times out, an error is raised."""
     created = {
         "Id": "c",
         "Image": "i",
@@ -428,7 +428,7 @@ def test_mark_without_a_time_is_a_failure(tmp_path: Path) -> None:
 
 
 def test_container_of_a_dead_starter_is_removed(tmp_path: Path) -> None:
-    """A container without a name for an hour is removed; a newer one is not."""
+    """If a container was created but unnamed for over an hour, it is removed; a newer one stays."""
     drafts = [{"Names": [f"/draft-{age}"], "Created": 10_000 - age} for age in (3601, 3599)]
     requests: list[str] = []
     time = {"SystemTime": "1970-01-01T03:46:40.123456789+01:00"}
@@ -441,14 +441,14 @@ def test_container_of_a_dead_starter_is_removed(tmp_path: Path) -> None:
 
 
 def test_container_without_a_name_is_no_run(tmp_path: Path) -> None:
-    """A container under removal has lost its name, and hides no other run."""
+    """A container that is being removed has no name, and is not listed as a run."""
     items = [{"Names": None, "Created": 1}, {"Names": [], "Created": 1}]
     with scripted_engine(tmp_path, (200, items)) as path:
         assert not DockerPlatform(path).runs(60.0)
 
 
 def test_container_in_preparation_stays(socket: str) -> None:
-    """Listing a real Engine's runs leaves a container alone that is still being prepared."""
+    """When a real Engine's runs are listed, a container that is still being prepared stays."""
     platform, body = DockerPlatform(socket, scope="drafts"), {"Image": IMAGE, "Cmd": ["true"]}
     labels = {"moorage.scope": "drafts"}
     name = f"draft-{os.getpid()}"
@@ -497,7 +497,7 @@ class UnawareEngine:
 
 
 def test_late_knowledge_of_a_lack_of_memory(socket: str, tmp_path: Path) -> None:
-    """The reason is correct even if the Engine reports a lack of memory after the end."""
+    """If the Engine reports a lack of memory only after the end, the reason is still correct."""
     if is_podman(socket):
         pytest.skip("Podman 4.3 has no event for a lack of memory where cgroups have version 1")
     UnawareEngine(str(tmp_path / "unaware.sock"), socket)

@@ -1,4 +1,4 @@
-"""A list of runs is complete, whatever a single container does."""
+"""A list of runs is complete, even if the Engine does not respond about one container."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class HangingProxy:
 
 @pytest.fixture
 def hung_run(socket: str, tmp_path: Path) -> Generator[tuple[str, list[str]]]:
-    """Yield an Engine with three running steps, the second of which it does not describe."""
+    """Yield an Engine with three running steps, which does not respond about the second one."""
     scope = f"hung-{os.getpid()}"
     names = [f"{scope}-{letter}" for letter in "abc"]
     platform = DockerPlatform(socket, scope=scope)
@@ -97,7 +97,7 @@ def hung_run(socket: str, tmp_path: Path) -> Generator[tuple[str, list[str]]]:
 
 
 def test_container_that_hangs_hides_no_other_run(hung_run: tuple[str, list[str]]) -> None:
-    """A run whose container is not described before the timeout is listed with its known values."""
+    """If a container is not described before the timeout, its run is listed with what is known."""
     path, names = hung_run
     platform = DockerPlatform(path, scope=names[0].removesuffix("-a"))
     start_time = monotonic()

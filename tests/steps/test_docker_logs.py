@@ -96,7 +96,7 @@ def test_large_log_is_read_over_one_connection(tmp_path: Path) -> None:
 
 
 def test_log_that_was_opened_before_the_end_is_not_the_last(tmp_path: Path) -> None:
-    """A connection shows the log as of its opening, so a later connection brings the rest."""
+    """A log response opened before the run's end is not taken as complete."""
     with serve_logs(tmp_path) as (server, logs):
         mark, chunk_ends = "", []
         for is_over in (False, True, True, True):
@@ -108,7 +108,7 @@ def test_log_that_was_opened_before_the_end_is_not_the_last(tmp_path: Path) -> N
 
 
 def test_complete_entries_before_cut_are_returned(tmp_path: Path) -> None:
-    """Complete entries before a cut are returned; a cut without entries is an error."""
+    """If a log is cut, its complete entries are returned; if it has none, an error is raised."""
     with serve_logs(tmp_path) as (server, logs):
         server.is_cut = True
         first = logs.read("c", "stdout", "", 60.0, is_over=True)
@@ -122,7 +122,7 @@ def test_complete_entries_before_cut_are_returned(tmp_path: Path) -> None:
 
 
 def test_few_connections_stay_open(tmp_path: Path) -> None:
-    """Of many logs that are not read further, the oldest connections are closed."""
+    """If many logs are read in part, the connections that were opened first are closed."""
     with serve_logs(tmp_path) as (server, logs):
         names = [f"c{number}" for number in range(20)]
         marks = {name: logs.read(name, "stdout", "", 60.0, is_over=True).mark for name in names}
@@ -138,7 +138,7 @@ def test_few_connections_stay_open(tmp_path: Path) -> None:
 
 
 class GrowingLog:
-    """A fake Engine whose log has one more entry at each request for an output.
+    """A fake Engine whose log grows by one entry with each request for it.
 
     Podman shows what is after a time, and Docker also what is of this time.
 
@@ -180,7 +180,7 @@ class GrowingLog:
 
 
 def test_podman_log_has_each_byte_once(tmp_path: Path) -> None:
-    """Entries with equal times, times with UTC offsets, and partial lines are kept unchanged."""
+    """A Podman log is read without changes, despite equal times, UTC offsets and partial lines."""
     moment = "2030-01-01T00:00:00.00000000{}-08:00"
     log = [
         *((moment.format(1), entry) for entry in (b"a\n", b"a\n", b"begin of a line, ")),

@@ -212,7 +212,7 @@ def test_absent_engine_is_named(tmp_path: Path) -> None:
 
 
 def test_followers_of_one_key_get_one_result(socket: str, tmp_path: Path) -> None:
-    """While the first follower removes the container, all others get its result and its lines."""
+    """If one of several followers removes the run's container, all get the result and lines."""
     step = Step("x", ["sh", "-c", "echo rows; sleep 1; exit 4"], image=IMAGE)
 
     def follow(number: int) -> tuple[int, str, list[str]]:
@@ -296,7 +296,7 @@ def test_other_user_can_write_to_the_working_directory(socket: str) -> None:
 def test_others_replace_container_if_container_creator_is_stuck(
     socket: str, files: dict[str, bytes]
 ) -> None:
-    """If a container's creator is stuck, others replace the container, which then cannot start."""
+    """If a container's creator hangs, others replace it, and the creator then starts nothing."""
     platform = DockerPlatform(socket)
     step = Step("x", ["echo", "once"], image=IMAGE, workspace=Workspace(files=files))
     spec = RunSpec(name=f"made-{os.getpid()}-{len(files)}", step=step)
@@ -314,7 +314,7 @@ def test_others_replace_container_if_container_creator_is_stuck(
 
 
 def test_late_creator_starts_nothing(socket: str) -> None:
-    """A creator that was stuck for a long time leaves its container to other creators."""
+    """If a creator was stuck for a long time, it does not start its container."""
     platform = DockerPlatform(socket)
     spec = RunSpec(name=f"late-{os.getpid()}", step=Step("x", ["true"], image=IMAGE))
     created = platform._create(spec, 60.0)  # noqa: SLF001 - all that a starter did before
@@ -520,7 +520,7 @@ def test_cut_connections_lose_no_line(socket: str, tmp_path: Path) -> None:
 
 
 class CuttingProxy:
-    """A proxy between a program and an Engine that cuts 20 log responses in pieces."""
+    """A proxy between a program and an Engine that cuts the connection in 20 log responses."""
 
     def __init__(self, path: str, target: str) -> None:
         self.cuts = 0

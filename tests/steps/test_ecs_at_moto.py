@@ -60,7 +60,7 @@ def settings(moto: MotoServer) -> EcsSettings:
 
 
 def test_another_program_finds_task_of_name(settings: EcsSettings) -> None:
-    """Another program finds the task of a name, and does not start a second one."""
+    """Another program finds the task of a run's name, and does not start a second one."""
     spec = RunSpec(name="run-1", step=STEP, labels={"key": "report-2030-01"})
     first = EcsPlatform(settings).start(spec, 10.0)
 

@@ -73,7 +73,7 @@ def spec(name: str, step: Step = STEP) -> RunSpec:
 def test_platform_passes_conformance_kit_as_far_as_ecs_allows(
     check: platform_conformance.Check, cloud: FakeEcs, *, shell_limit: bool
 ) -> None:
-    """The platform passes the conformance kit as far as ECS allows, with any time limiter."""
+    """The platform passes the kit within ECS's limits, with and without a shell limit."""
     check(
         platform_conformance.PlatformSubject(
             make=lambda: cloud.platform(AheadClock(), shell_limit=shell_limit), limits=LIMITS
@@ -124,7 +124,7 @@ def test_ends_are_distinguished(task: Mapping[str, Any], expected: object) -> No
 
 
 def test_task_names_the_image_and_the_problem() -> None:
-    """The metadata of a task that could not start contain the reason."""
+    """If a task could not start, its metadata contain the image and the reason."""
     note = CloudRunNote.of(spec("run-1"))
     task = {
         "taskArn": "arn",
@@ -214,7 +214,7 @@ def test_task_without_room_may_be_tried_again(cloud: FakeEcs) -> None:
 
 
 def test_started_task_may_appear_late(cloud: FakeEcs) -> None:
-    """A task that ECS does not list yet counts as started for a minute."""
+    """For a minute, a task that ECS does not list yet still counts as started."""
     clock = VirtualClock(datetime.now(UTC))
     platform = cloud.platform(clock)
     status = platform.start(spec("run-1"), 9.0)
@@ -226,7 +226,7 @@ def test_started_task_may_appear_late(cloud: FakeEcs) -> None:
 
 
 def test_status_and_log_requests_keep_their_rate(cloud: FakeEcs) -> None:
-    """Frequent looks at a run are answered without new requests to ECS."""
+    """If a run is polled often, most polls are answered without a request to ECS."""
     clock = VirtualClock(datetime.now(UTC))
     platform = cloud.platform(clock, pace=5.0)
     platform.start(spec("run-1", attrs.evolve(STEP, command=["sleep", "60"])), 9.0)

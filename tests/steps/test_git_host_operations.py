@@ -114,7 +114,7 @@ def test_upload_elsewhere_gets_no_token(
 def test_statuses_and_checks_of_github(
     hub: tuple[FakeGitHub, GitHubSettings], manager: ConnectorManager
 ) -> None:
-    """A commit status is set, and a check with one key is created once and then updated."""
+    """A commit status is set on GitHub; a check is created once per key and then updated."""
     fake, settings = hub
     repository = GitHubRepository(settings)
 

@@ -47,7 +47,7 @@ Files = tuple["Path", "Path"]
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """Yield a certificate and its key."""
+    """Yield the paths of a certificate and its key."""
     return certificate_files(tmp_path_factory.mktemp("tls"))
 
 
@@ -102,7 +102,7 @@ def sending_api(files: Files, parts: Iterator[bytes]) -> Generator[GitHostApi]:
 
 
 def endless(head: bytes, part: bytes) -> Iterator[bytes]:
-    """Yield the parts of a response that never ends."""
+    """Yield the first part of a response, then the same part without end."""
     yield head
     while True:
         yield part
@@ -145,7 +145,7 @@ def test_unreadable_redirect_is_an_error(files: Files, place: str) -> None:
 @pytest.mark.parametrize("name", ["Retry-After", "X-RateLimit-Reset"])
 @pytest.mark.parametrize("value", ["\xb2", "9" * 30, "9" * 5000, "-1", "soon", "9999999999"])
 def test_odd_pause_is_a_pause(files: Files, name: str, value: str) -> None:
-    """An impossible Retry-After still counts as a pause."""
+    """An invalid Retry-After still causes a pause."""
     reply = Reply(429, b"{}", ((name, value),))
     with answering_api(files, reply) as api, pytest.raises(RateLimitExceeded) as limited:
         api.ask("GET", "/x", 5.0)
@@ -204,7 +204,7 @@ def test_message_of_a_refusal_is_plain(files: Files, body: bytes) -> None:
 def test_status_of_another_form_is_an_error(
     hub: tuple[FakeGitHub, GitHubSettings], operation: str, document: Any
 ) -> None:
-    """A response that does not match GitHub's description may be read at the next try."""
+    """If a response does not match GitHub's description, the error may be retried."""
     fake, settings = hub
     fake.refs["refs/tags/moorage/default/odd"] = "0" * 40
     fake.failures = [(operation, 200, document, {})]
@@ -216,7 +216,7 @@ def test_status_of_another_form_is_an_error(
 
 
 def test_operation_of_another_form_is_an_error(hub: tuple[FakeGitHub, GitHubSettings]) -> None:
-    """A release response without its fields raises an error."""
+    """If the response to a release lacks fields, an error is raised."""
     fake, settings = hub
     fake.failures = [("releases/tags", 200, {"id": 5}, {})]
     manager = ConnectorManager([Service("git", retry=None)])
@@ -261,7 +261,7 @@ def _archive(method: int) -> bytes:
     changes=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=6),
 )
 def test_broken_archive_has_no_file(method: int, changes: list[tuple[int, int]]) -> None:
-    """A file of a damaged archive is either read completely or missing."""
+    """From a damaged archive, a file is read either completely or not at all."""
     archive = bytearray(_archive(method))
     for place, byte in changes:
         archive[place % len(archive)] = byte

@@ -140,7 +140,7 @@ def test_lost_answer_of_a_dispatch_finds_the_run(lab: Lab, *, is_silent: bool) -
 
 @pytest.mark.parametrize("cut", ["POST /repos/{owner}/{repo}/git/refs", "PATCH"])
 def test_lost_answers_of_a_claim_change_nothing(lab: Lab, cut: str) -> None:
-    """If the response to a claim is lost, the claim is read back; its owner continues."""
+    """If the response to a run's claim is lost, the claim is read again, and the start goes on."""
     fake, settings = lab
     name = f"cut-{cut[:5].strip().lower()}"
     fake.cuts = [cut]
@@ -186,7 +186,7 @@ def test_killed_program_finds_its_run(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_run_that_never_appears_is_lost(lab: Lab) -> None:
-    """A dispatch without a run has an unknown outcome, and is not repeated."""
+    """If a dispatched run never appears, its outcome is unknown, and it is not repeated."""
     fake, settings = lab
     settings = attrs.evolve(settings, lost_after=1.0)
     fake.failures = [("dispatches", 502, {"message": "bad gateway"}, {})]
@@ -212,7 +212,7 @@ def test_run_that_never_appears_is_lost(lab: Lab) -> None:
 def test_refused_dispatch_gives_the_claim_back(
     lab: Lab, status: int, body: dict[str, Any], headers: dict[str, str], error: type[Exception]
 ) -> None:
-    """An error response proves that nothing was started; the same key may start the run later."""
+    """If GitHub refuses a dispatch, nothing has started; the same key can start the run later."""
     fake, settings = lab
     platform, name = GitHubPlatform(settings), f"refused-{status}-{len(headers)}-{error.__name__}"
     fake.failures = [("dispatches", status, body, headers)]
@@ -226,7 +226,7 @@ def test_refused_dispatch_gives_the_claim_back(
 
 
 def test_workflow_without_the_input_is_explained(lab: Lab) -> None:
-    """A workflow that lacks the inputs is refused, and the error names the needed inputs."""
+    """If a workflow lacks the needed inputs, the step is refused, and the error names them."""
     platform = GitHubPlatform(attrs.evolve(lab[1], run_input="run_name"))
 
     with pytest.raises(InvalidRequest) as excinfo:
@@ -272,7 +272,7 @@ def test_each_github_conclusion_has_one_meaning(
 
 
 def test_run_that_needs_approval_is_an_error_and_goes_on(lab: Lab) -> None:
-    """A run that needs approval raises an error with its URL; a later call follows the run."""
+    """If a run needs approval, an error with its URL is raised; a later call follows the run."""
     fake, settings = lab
     platform = GitHubPlatform(settings)
     platform.start(spec("approve", "exit 4"), 10.0)

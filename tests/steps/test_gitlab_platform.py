@@ -174,7 +174,7 @@ def test_killed_program_finds_its_run(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_run_that_never_appears_is_lost(lab: Lab) -> None:
-    """A missing pipeline has an unknown outcome, and is not repeated."""
+    """If a pipeline never appears, its outcome is unknown, and it is not started again."""
     fake, settings = lab
     platform = GitLabPlatform(attrs.evolve(settings, lost_after=1.0))
     fake.failures = [("/pipeline", 502, {"message": "bad gateway"}, {})]
@@ -198,7 +198,7 @@ def test_run_that_never_appears_is_lost(lab: Lab) -> None:
 def test_refused_pipeline_gives_the_claim_back(
     lab: Lab, status: int, body: Any, headers: dict[str, str], error: type[Exception]
 ) -> None:
-    """An error response proves that nothing was started; the same key may start the run later."""
+    """If GitLab refuses a pipeline, nothing has started, and the same key can start it later."""
     fake, settings = lab
     platform, name = GitLabPlatform(settings), f"refused-{status}"
     fake.failures = [("POST /projects/{id}/pipeline", status, body, headers)]
@@ -244,7 +244,7 @@ def test_each_gitlab_status_has_one_meaning(
 def test_trace_is_followed_live(
     lab: Lab, tmp_path: Path, *, has_ranges: bool, has_stamps: bool
 ) -> None:
-    """A growing trace is read from the mark on, whether or not GitLab supports ranges."""
+    """A growing job log is read on from the mark, whether or not GitLab supports ranges."""
     fake, settings = lab
     fake.has_ranges, fake.has_stamps = has_ranges, has_stamps
     gate = tmp_path / "go"

@@ -1,4 +1,4 @@
-"""The values of runs on git hosts: notes, ends, and log lines."""
+"""Runs on git hosts: their notes, how they end, and their log lines."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_strings_of_other_programs_are_not_parsed_as_run_notes(text: str) -> Non
     ],
 )
 def test_notes_with_other_types_are_no_notes(fields: dict[str, Any]) -> None:
-    """A note that no program claimed a run with is ignored, so reading a run cannot fail."""
+    """A run note whose fields have wrong types is ignored, so reading a run cannot fail."""
     assert RunNote.unpacked(NOTE.changed(**fields).packed()) is None
 
 
@@ -96,7 +96,7 @@ def test_limits_begin_with_the_run() -> None:
 
 
 def test_run_cancelled_by_moorage_at_its_limit_timed_out() -> None:
-    """A run cancelled by moorage at its limit timed out; any other cancelled run was stopped."""
+    """If moorage cancels a run at its limit, it timed out; any other cancelled run was stopped."""
     run = RUN._replace(phase=RunPhase.ENDED, reason=EndReason.STOPPED, exit_code=137)
 
     assert EndReason.STOPPED is hosted_status(NOTE, run).reason

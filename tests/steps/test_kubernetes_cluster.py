@@ -53,7 +53,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def cluster_object() -> dict[str, Any]:
-    """Return the object that describes the cluster."""
+    """Return the description of the cluster from the settings file."""
     return dict(json.loads(Path(os.environ[_VARIABLE]).read_text("utf-8")))
 
 
@@ -178,7 +178,7 @@ def test_documented_role_suffices(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing", range(len(ROLE)))
 def test_missing_right_is_named(missing: int, tmp_path: Path) -> None:
-    """`check_access` names a right that the account lacks and the cluster then refuses."""
+    """If the account lacks a right, `check_access` names it, and the cluster refuses the step."""
     rules = [rule for number, rule in enumerate(ROLE) if number != missing]
     runner = account(f"lacking-{missing}-{time_ns():x}", rules, tmp_path)
 
@@ -190,7 +190,7 @@ def test_missing_right_is_named(missing: int, tmp_path: Path) -> None:
 
 
 def test_claims_outlive_their_steps(tmp_path: Path) -> None:
-    """A step finds the files that an earlier step wrote into a claim's volume."""
+    """If steps share a volume claim, a step finds the files that an earlier step wrote."""
     name = f"data-{time_ns():x}"
     common = {"storageClassName": name, "accessModes": ["ReadWriteOnce"]}
     folder = tmp_path / "volume"
@@ -308,7 +308,7 @@ def test_deadline_keeps_the_output() -> None:
 
 
 def test_labels_select_the_pods_of_steps() -> None:
-    """A network policy can select the pods by their scope label."""
+    """A network policy can select the pods of steps by their scope label."""
     scoped = platform(scope=f"scope-{time_ns():x}")
     started = spec("true")
     scoped.start(started, 60.0)

@@ -191,7 +191,7 @@ def test_successful_step_output_files_are_written_to_second_log(lab: Lab, tmp_pa
 
 
 def test_run_ends_when_its_files_are_read(lab: Lab) -> None:
-    """A success ends once its files were read or cannot be read; a failure ends at once."""
+    """A successful run ends once its files were or cannot be read; a failed one ends at once."""
     fake, platform = lab
     platform.start(spec(step=LEAVING), 10.0)
     problem = {"reason": "ImagePullBackOff", "message": "not found"}
@@ -309,7 +309,7 @@ def test_missing_image_is_refused_at_the_start(lab: Lab) -> None:
 
 
 def test_start_does_not_wait_for_a_node(lab: Lab) -> None:
-    """A pod without a node is starting; stopping it ends its Job, which has no limit yet."""
+    """A pod without a node counts as starting, and can be stopped before it has a time limit."""
     fake, platform = lab
     fake.pods["run-1"] = {"phase": "Pending"}
 
@@ -337,7 +337,7 @@ def test_stopping_run_sets_its_time_limit_to_past(lab: Lab) -> None:
 
 
 def test_run_that_exceeded_its_limit_is_not_stopped(lab: Lab) -> None:
-    """A stop during the end at the limit changes nothing; the end is reported as a timeout."""
+    """If a run is already being ended at its limit, a stop changes nothing: it timed out."""
     fake, platform = lab
     platform.start(spec(), 10.0)
     fake.pods["run-1"] = pod_state("Failed", "DeadlineExceeded", running={"startedAt": _BEGUN})
@@ -353,7 +353,7 @@ def test_run_that_exceeded_its_limit_is_not_stopped(lab: Lab) -> None:
 
 
 def test_text_of_a_node_without_the_log_is_no_output(lab: Lab) -> None:
-    """A node's error text instead of a deleted pod's log is not read as output."""
+    """If a node sends an error text instead of a deleted pod's log, it is not read as output."""
     fake, platform = lab
     platform.start(spec(), 10.0)
     fake.logs["run-1"] = (
@@ -369,7 +369,7 @@ def test_text_of_a_node_without_the_log_is_no_output(lab: Lab) -> None:
 
 
 def test_answer_that_was_cut_is_a_failed_connection(lab: Lab) -> None:
-    """A connection that ends in the middle of a response raises a retryable error."""
+    """If a connection ends in the middle of a response, a retryable error is raised."""
     fake, platform = lab
     fake.failures = [(200, {"Content-Length": "1000"}, b'{"items": [')]
 
@@ -380,7 +380,7 @@ def test_answer_that_was_cut_is_a_failed_connection(lab: Lab) -> None:
 
 
 def test_output_is_read_once_across_marks(lab: Lab) -> None:
-    """Entries with equal times are read once, wherever a read was cut."""
+    """Log entries with equal times are read only once, even if a read ends between them."""
     fake, platform = lab
     platform.start(spec(), 10.0)
     assert LogChunk(b"", "", False) == platform.logs("run-1", "stdout", "", 10.0)
@@ -439,7 +439,7 @@ def test_failures_are_typed(lab: Lab) -> None:
 
 @pytest.mark.parametrize("pause", ["²", "9" * 400, "soon", "-1"])
 def test_pause_of_any_form_is_typed(lab: Lab, pause: str) -> None:
-    """A pause that is malformed or too long still raises the typed error."""
+    """A malformed or too long Retry-After still leads to the error type of its status."""
     fake, platform = lab
     fake.failures = [(429, {"Retry-After": pause}, b"{}")]
     with pytest.raises(RateLimitExceeded) as paused:
@@ -457,7 +457,7 @@ def test_rights_are_checked(lab: Lab) -> None:
 
 
 def test_wrong_settings_are_named(lab: Lab, tmp_path: Path) -> None:
-    """A wrong server, certificate, authority or token is refused with its name."""
+    """An invalid server, certificate, authority or token raises an error."""
     settings = lab[1]._settings  # noqa: SLF001 - to change one of them
     wrong_options: tuple[dict[str, Any], ...] = (
         {"server": "http://x"},
@@ -487,7 +487,7 @@ def test_wrong_settings_are_named(lab: Lab, tmp_path: Path) -> None:
     ],
 )
 def test_steps_that_no_job_can_run_are_refused(options: dict[str, Any]) -> None:
-    """A step without an image, with unread files, or with a process limit is refused."""
+    """A step without an image, with files that are not read, or with a process limit is refused."""
     platform = KubernetesPlatform(KubernetesSettings(ca_file=None))
     with pytest.raises(InvalidData):
         platform.validate(attrs.evolve(STEP, **options))

@@ -41,12 +41,12 @@ class NegligentPlatform(MockPlatform):
         self.stop_times: list[float] = []
 
     def status(self, name: str, timeout: float, /) -> RunStatus | None:
-        """Return the status of a run, and set the program's clock forward at the same time."""
+        """Return the status of a run, after setting the program's clock forward by a day."""
         self._clock.step_utc(timedelta(days=1))
         return super().status(name, timeout)
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:
-        """Fail the first time, and later stop a run."""
+        """Raise an error the first time; stop the run after that."""
         self.stop_times.append(self._clock.nanoseconds() / 1e9)
         if len(self.stop_times) == 1:
             raise ConnectionFailed("It does not answer.")
@@ -55,7 +55,7 @@ class NegligentPlatform(MockPlatform):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_overdue_run_is_stopped_by_the_time_that_it_was_followed(mode: str) -> None:
-    """Neither a clock change nor a platform's different date stops a run early."""
+    """A run is stopped at its limit, not earlier, even if clocks change or differ."""
     clock = VirtualClock()
     platform = NegligentPlatform(clock)
 

@@ -83,7 +83,7 @@ def test_limit_kills_the_command(shell: list[str]) -> None:
 
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
 def test_limit_lets_the_command_clean_up(shell: list[str]) -> None:
-    """At the limit a command gets its grace period, and the end is still a timeout."""
+    """At the limit, a command gets its grace period to clean up, and still counts as timed out."""
     running = process(
         shell, "trap 'echo cleaned; exit 0' TERM; sleep 600 & wait", timeout=0.1, grace=600.0
     )
@@ -124,7 +124,7 @@ def test_step_whose_starter_is_dead_ends_at_its_limit(make: Any, tmp_path: Path)
     ],
 )
 def test_early_end_is_no_deadline(code: int, seconds: float | None, reason: EndReason) -> None:
-    """A command that returns the shell's timeout code long before the limit is no timeout."""
+    """If a command itself returns the shell's timeout code early, it did not time out."""
     status = RunStatus(
         name="x",
         phase=RunPhase.ENDED,

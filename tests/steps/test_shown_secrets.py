@@ -17,7 +17,7 @@ def test_a_plain_text_is_not_shown() -> None:
 
 
 def test_an_error_shows_references_only() -> None:
-    """The error of a missing secret shows its reference, but not a string that is none."""
+    """The error for a missing secret shows its reference, but no text that is not a reference."""
     with pytest.raises(CredentialNotFound, match="secret://vault/a") as excinfo:
         referenced_secret("secret://vault/a")
     assert "secret://env/NAME" in excinfo.value.remedy

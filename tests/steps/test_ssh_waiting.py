@@ -1,4 +1,4 @@
-"""Waiting for the pipes of `ssh`, with and without poll."""
+"""Waiting for the pipes of the program `ssh`, with the system call poll and without."""
 
 from __future__ import annotations
 

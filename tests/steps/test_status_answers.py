@@ -1,4 +1,4 @@
-"""A cached status of a run is used once for each output."""
+"""The noted status of a run is returned once for each of its outputs."""
 
 from moorage.domain.steps.status_answers import LatestStatusAnswers
 
@@ -16,7 +16,7 @@ def test_noted_status_is_returned_once_per_output() -> None:
 
 
 def test_unused_answers_are_dropped() -> None:
-    """Statuses that are never taken use bounded memory."""
+    """Only a limited number of noted statuses is kept, so unused ones do not fill the memory."""
     answers = LatestStatusAnswers()
     for number in range(2000):
         answers.note(f"run-{number}", is_over=True)

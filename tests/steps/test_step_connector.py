@@ -1,4 +1,4 @@
-"""A step is started once per key, found again, followed to its end, and settled once."""
+"""Per key, a step is started once, found again, followed to its end, and its result stored once."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ modes = pytest.mark.parametrize("mode", MODES)
 
 @modes
 def test_result_of_a_process(mode: str, tmp_path: Path) -> None:
-    """A step's result has its exit code, stdout, stderr and the way in which the step ended."""
+    """A step's result has its exit code, stdout and stderr, and says how the step ended."""
     execute = executor(mode, LocalPlatform(tmp_path))
 
     result = execute(Step("report", ["sh", "-c", "echo out; echo err >&2; exit 7"]))
@@ -87,7 +87,7 @@ def test_settled_step_is_not_repeated(mode: str, tmp_path: Path) -> None:
 
 @modes
 def test_key_of_one_step_refuses_another_step(mode: str, tmp_path: Path) -> None:
-    """A key of one step refuses another step, even if only the platform knows the first."""
+    """A key used for one step is refused for another, even if only the platform knows the first."""
     platform = MockPlatform(endless=["a"])
     first, second = Step("a", ["true"]), Step("b", ["true"])
     platform.start(RunSpec(name=run_name("steps", None, "k"), step=first), 1.0)
@@ -148,7 +148,7 @@ def hanging_hook(mode: str, released: Event) -> Callable[..., object]:
 def test_hook_that_never_returns_stands_beside_the_result(
     mode: str, outcome: StepOutcome, tmp_path: Path
 ) -> None:
-    """A hook after a timeout or stop is abandoned at its limit, once per key."""
+    """After a timeout or stop, a hook that does not end is abandoned at its limit, once per key."""
     released = Event()
     end_status = ExecutionResult(exit_code=143, outcome=outcome)
     execute = executor(
@@ -172,7 +172,7 @@ def test_hook_that_never_returns_stands_beside_the_result(
 def test_first_hook_that_never_returns_keeps_the_step_from_starting(
     mode: str, tmp_path: Path
 ) -> None:
-    """If the first hook never returns, the key starts nothing, at each repeat too."""
+    """If the first hook never returns, the step does not start, even if the key is repeated."""
     platform, released = MockPlatform(), Event()
     execute = executor(
         mode,
@@ -204,7 +204,7 @@ def test_synchronous_hook_runs_in_its_caller_thread_without_limit(mode: str) -> 
 
 
 def test_hook_of_a_cancelled_caller_is_cancelled(tmp_path: Path) -> None:
-    """A hook is cancelled with its caller, and a repeat reports its outcome as unknown."""
+    """If a caller is cancelled, its hook is too, and a repeat reports the hook as unknown."""
     calls: list[str] = []
 
     async def call() -> ExecutionResult:
@@ -259,7 +259,7 @@ def test_hook_that_runs_on_after_its_limit_does_not_delay_its_caller() -> None:
 
 @modes
 def test_first_hook_can_refuse(mode: str, tmp_path: Path) -> None:
-    """An error in the first hook prevents the start of the step, at each repeat too."""
+    """If the first hook raises an error, the step does not start, even if the key is repeated."""
     platform = MockPlatform()
 
     def refuse(_: Step) -> None:
@@ -274,7 +274,7 @@ def test_first_hook_can_refuse(mode: str, tmp_path: Path) -> None:
 
 @modes
 def test_removed_run_is_an_unknown_outcome(mode: str, tmp_path: Path) -> None:
-    """A run removed before its end was recorded has an unknown outcome, at each repeat too."""
+    """If a run is removed before its end is recorded, its outcome stays unknown in each repeat."""
     platform = MockPlatform()
     original = platform.start
 
@@ -312,7 +312,7 @@ def test_log_gets_each_line(mode: str, tmp_path: Path) -> None:
 
 @modes
 def test_stopped_step_is_recorded(mode: str, tmp_path: Path) -> None:
-    """A manual stop is recorded with its step; a stop that cannot be recorded is not made."""
+    """A manual stop is recorded with its step; if it cannot be recorded, it is not done."""
     trail = AuditTrail(FileAudit(tmp_path / "trail"))
     platform = MockPlatform(endless=["a"])
     labels = {"key": "k", "tenant": "acme"}
@@ -351,7 +351,7 @@ def stop_run(mode: str, platform: MockPlatform, trail: AuditTrail, **options: An
 
 
 class RacingPlatform:
-    """A platform on which another follower settles the run during a chosen look."""
+    """A platform on which, at a chosen status request, another follower stores the run's result."""
 
     def __init__(self, platform: LocalPlatform, looks: int, settle: Callable[[], object]) -> None:
         self._platform = platform
@@ -362,7 +362,7 @@ class RacingPlatform:
         return getattr(self._platform, name)
 
     def status(self, name: str, timeout: float, /) -> RunStatus | None:
-        """Return the status after the other follower has settled the run."""
+        """Return the status; at the chosen request, let another follower store the result."""
         self._looks -= 1
         if self._looks == 0:
             self._settle()
@@ -398,7 +398,7 @@ def test_follower_whose_run_is_removed_by_another_one_still_gets_each_line_once(
 
 
 class EndReportingPlatform(MockPlatform):
-    """A platform with one endless run that reports ends as scripted.
+    """A platform with one endless run, which reports the run's end as a script says.
 
     A run has ended once the last item of the script was reported.
     """
@@ -423,7 +423,7 @@ class EndReportingPlatform(MockPlatform):
 
 @modes
 def test_pause_ends_when_run_ends(mode: str) -> None:
-    """A pause ends when the run ends; an early or missing report changes nothing."""
+    """A pause between polls ends when the run ends; early, failed or missing reports do no harm."""
     platform = EndReportingPlatform(True, ConnectionFailed("x"), False, True)
 
     result = executor(mode, platform)(Step("a", ["true"]))
@@ -434,7 +434,7 @@ def test_pause_ends_when_run_ends(mode: str) -> None:
 
 
 def test_pauses_that_end_with_the_run_grow_faster() -> None:
-    """Pauses for a quiet run grow to half a second, faster if its end is reported."""
+    """Pauses for a quiet run grow to half a second, and faster if the platform reports its end."""
     quiet = [True, *[False] * 9]
     assert 0.02 == pause_after([True]) == pause_after([True], ends_with_run=True)
     assert pause_after(quiet) < 0.05
@@ -445,7 +445,7 @@ def test_pauses_that_end_with_the_run_grow_faster() -> None:
 def test_result_says_so_if_removed_run_had_more_output_than_its_result_keeps(
     mode: str, tmp_path: Path
 ) -> None:
-    """If a removed run had more output than its result keeps, the result says so."""
+    """If a removed run had more output than is kept, its result says so."""
     url = f"sqlite:///{tmp_path}/state.db"
     execute = executor(mode, LocalPlatform(tmp_path / "runs"), url)
     step = Step("talk", ["seq", "1", "20000"])
@@ -462,7 +462,7 @@ def test_result_says_so_if_removed_run_had_more_output_than_its_result_keeps(
 
 @modes
 def test_broken_log_changes_nothing(mode: str) -> None:
-    """A log function that raises gets no more lines, and the result reports the error."""
+    """If a log function raises an error, it gets no more lines, and the result has the error."""
 
     def raise_error(_: LogLine) -> None:
         raise OSError("disk full")
@@ -565,7 +565,7 @@ def test_names_of_runs() -> None:
 
 
 def test_asynchronous_clean_up_stops_orphans_only(tmp_path: Path) -> None:
-    """A run of this store without a follower is stopped; another store's run is left alone."""
+    """A clean-up stops runs of its own store that nobody follows, and no other store's runs."""
     platform = MockPlatform(endless=["job"])
 
     async def clean_up() -> list[str]:
@@ -585,7 +585,7 @@ def test_asynchronous_clean_up_stops_orphans_only(tmp_path: Path) -> None:
 
 
 class SlowStartPlatform(MockPlatform):
-    """A platform whose runs are created, but started only by a second start.
+    """A platform that creates a run at the first start and starts it only at the second.
 
     Args:
         before_start: called in the middle of each start.
@@ -633,14 +633,14 @@ class ForgetfulPlatform(MockPlatform):
     """A platform that has lost part of the standard output."""
 
     def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return part of the output."""
+        """Return a part of the output; for stdout, also report a gap."""
         chunk = super().logs(name, stream, mark, timeout)
         return chunk._replace(has_gap=stream == "stdout")
 
 
 @modes
 def test_result_names_this_output_if_platform_lost_part_of_output(mode: str) -> None:
-    """If a platform lost part of an output, the result names this output."""
+    """If a platform lost part of an output, the result says which output that is."""
     execute = executor(mode, ForgetfulPlatform())
 
     result = execute(Step("job", ["rows"]), idempotency_key="k")
@@ -653,14 +653,14 @@ class PartlyHangingPlatform(MockPlatform):
     """A platform that does not respond before the timeout for the run named "a-hung"."""
 
     def status(self, name: str, timeout: float, /) -> RunStatus | None:
-        """Return the status of a run."""
+        """Return the status of a run; for the run "a-hung", raise a timeout."""
         if name == "a-hung":
             raise AttemptTimeout("The platform did not answer in time.")
         return super().status(name, timeout)
 
 
 def test_clean_up_stops_the_others_of_a_run_that_hangs(tmp_path: Path) -> None:
-    """If one run cannot be looked at, all others are stopped before the error is raised."""
+    """If one run's status cannot be read, the others are stopped before the error is raised."""
     platform = PartlyHangingPlatform(endless=["job"])
     state = open_storage(f"sqlite:///{tmp_path}/state.db")
     connector = StepConnector(platform, ConnectorManager([Service("steps")], state=state))
@@ -703,7 +703,7 @@ def test_asynchronous_clean_up_needs_a_shared_store() -> None:
 
 @modes
 def test_caller_need_not_wait_for_the_end(mode: str, tmp_path: Path) -> None:
-    """A caller that does not wait gets a time to retry, and the same key finds the run."""
+    """A caller that does not wait learns when to retry, and finds the run with the same key."""
     platform = LocalPlatform(tmp_path / "runs")
     execute = executor(mode, platform, f"sqlite:///{tmp_path}/state.db")
     go_path = tmp_path / "go"
@@ -748,7 +748,7 @@ class UnreachablePlatform(MockPlatform):
 
 
 def test_pauses_between_polls_follow_the_age_of_a_run() -> None:
-    """Polling uses at most a twentieth of a run's age, but is frequent enough for a janitor."""
+    """Pauses between polls are a twentieth of the run's age, but from 1 to 15 seconds long."""
     assert [1.0, 1.0, 5.0, 15.0] == [pause_between_polls(age) for age in (-9.0, 3.0, 100.0, 1e9)]
 
 

@@ -47,7 +47,7 @@ SUM = Step(
 
 
 class Files:
-    """A storage in memory that fails for some keys."""
+    """A storage in memory that fails to write certain keys."""
 
     def __init__(self, **contents: bytes) -> None:
         self.contents = {f"{name}.csv": content for name, content in contents.items()}
@@ -133,7 +133,7 @@ def test_asynchronous_hub_reads_step_inputs_from_the_storage(tmp_path: Path) -> 
 
 
 def test_large_input_is_refused(tmp_path: Path) -> None:
-    """An input file larger than a workspace may be is not read further, and is refused."""
+    """If an input file exceeds a workspace's size, reading stops, and the step is refused."""
     with moorage.open(configuration(tmp_path)) as hub:
         hub.storage().upload("large", b"x" * 4096)
         files = StorageFiles(hub.storage)
@@ -187,7 +187,7 @@ def test_failed_step_stores_nothing(mode: str, tmp_path: Path) -> None:
 
 @modes
 def test_inputs_are_read_once_per_run(mode: str, tmp_path: Path) -> None:
-    """A run that is found again, or is settled, does not read its inputs again."""
+    """A run that is found again, or has a stored result, does not read its inputs again."""
     url = f"sqlite:///{tmp_path}/state.db"
     step = Step("a", ["true"], workspace=Workspace(inputs={"x": "x.csv"}))
     files, platform = Files(x=b"1"), MockPlatform()
@@ -219,10 +219,10 @@ def test_settled_outputs_are_stored_once(mode: str, tmp_path: Path) -> None:
 
 
 class PlatformThatKeepsRuns(MockPlatform):
-    """A platform that keeps its runs."""
+    """A platform that does not remove its runs."""
 
     def remove(self, name: str, timeout: float, /) -> None:
-        """Do nothing."""
+        """Keep the run."""
 
 
 @modes
@@ -243,7 +243,7 @@ def test_step_with_inputs_needs_a_storage(mode: str, tmp_path: Path) -> None:
     ],
 )
 def test_wrong_files_are_refused(fields: Any) -> None:
-    """A path outside the workspace, a non-text key and a repeated file are refused."""
+    """A path outside the workspace, a key that is not a string and a repeated file are refused."""
     with pytest.raises(InvalidData):
         Workspace(**fields)
 

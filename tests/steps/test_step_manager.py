@@ -83,7 +83,7 @@ def test_factory_may_make_a_connector() -> None:
 
 
 def test_types_follow_from_steps() -> None:
-    """A step names its type, or uses the only platform, or its image decides."""
+    """If a step has no type, the only platform is used; of several, its image decides."""
     steps = managed_steps()
     steps.register("one", MockPlatform)
     assert "one" == steps.determine_connector_type(Step("x", ["true"], image="a:1"))
@@ -119,7 +119,7 @@ def test_asynchronous_step_manager_runs_steps_in_event_loop() -> None:
 
 
 def test_defined_steps_run_by_their_names(tmp_path: Path) -> None:
-    """A defined step runs by its name, and collects its own files and those of the call.
+    """A defined step runs by its name, and collects its own output files and those of the call.
 
     Its output can be read without following it, and its result later without running it.
     """
@@ -153,7 +153,7 @@ def test_defined_steps_run_by_their_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("until_end", [False, True])
 def test_output_is_read_without_following(tmp_path: Path, until_end: bool) -> None:
-    """A run's output can be read so far or to its end, without settling the run."""
+    """A run's output can be read so far or to its end, without its result being stored."""
     lines: list[LogLine] = []
     platform = LocalPlatform(tmp_path)
     step = Step("talk", ["sh", "-c", "echo $$; printf torn"], secrets={"S": Secret("secret")})
@@ -248,7 +248,7 @@ def test_tails_are_bounded() -> None:
 
 
 def test_references_of_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret reference names an environment variable, or a file without its last line break."""
+    """A secret reference names an environment variable, or a file, whose last line break is cut."""
     monkeypatch.setenv("STEP_TOKEN", "from-environment")
     (tmp_path / "token").write_bytes(b"from-file\n")
 
@@ -257,7 +257,7 @@ def test_references_of_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_results_are_values() -> None:
-    """A result is a success or a failure, and adding facts returns a new result."""
+    """A result is a success or a failure; adding metadata to it returns a new result."""
     result = ExecutionResult.failure(5, stderr="no", host="a").with_metadata(host="b", cpu=1)
 
     assert (5, "no", {"host": "b", "cpu": 1}) == (result.exit_code, result.stderr, result.metadata)

@@ -64,13 +64,13 @@ class Storage:
         self.wrote(key)
 
     def output(self, stream: str = "stdout") -> bytes:
-        """Return the content of all files of an output."""
+        """Return the content of all files of stdout or stderr."""
         keys = sorted(key for key in self.contents if f"/{stream}/" in key)
         return b"".join(self.contents[key] for key in keys)
 
 
 def lines_and_pieces() -> Iterator[LogLine]:
-    """Yield lines, the second of which comes in pieces and the last of which is incomplete."""
+    """Yield log lines: the second comes in pieces, and the last is incomplete."""
     yield LogLine("stdout", 1, b"one")
     for piece in (b"lo", b"ng", b""):
         yield LogLine("stdout", 2, piece, is_whole=False)
@@ -81,7 +81,7 @@ def lines_and_pieces() -> Iterator[LogLine]:
 
 @pytest.mark.parametrize("is_counted", [True, False])
 def test_each_byte_is_stored_once_wherever_a_process_dies(*, is_counted: bool) -> None:
-    """A follower continues after the stored index, even within a line, and counts no file twice."""
+    """A follower continues after the stored position, even within a line, and repeats no byte."""
     lines = list(lines_and_pieces())
     for cut in range(len(lines) + 1):
         storage = Storage()
@@ -139,7 +139,7 @@ def test_output_is_stored_while_the_step_runs(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_log_that_cannot_be_stored_changes_no_result(mode: str) -> None:
-    """A storage failure, or a foreign index, does not change the step's result."""
+    """If the log cannot be stored, or its index is not moorage's, the step still succeeds."""
 
     def raise_error(key: str) -> None:
         raise VendorFailed("The storage is full.")
@@ -156,7 +156,7 @@ def test_log_that_cannot_be_stored_changes_no_result(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_stored_log_wants_a_storage(mode: str) -> None:
-    """A connector without a storage refuses a stored log before it starts anything."""
+    """Without a storage, a connector refuses to store a log before it starts anything."""
     platform = MockPlatform()
     with pytest.raises(ConfigurationError, match="its connector has none"):
         executor(mode, platform)(STEP, log=LOG)
@@ -164,7 +164,7 @@ def test_stored_log_wants_a_storage(mode: str) -> None:
 
 
 class SilentPlatform(MockPlatform):
-    """A platform whose run never ends, and which fails after some looks.
+    """A platform whose run never ends, and whose status requests fail after a while.
 
     Attributes:
         looks_left: the number of looks that it still answers.
@@ -180,7 +180,7 @@ class SilentPlatform(MockPlatform):
         self._ends_silence = ends_silence
 
     def status(self, name: str, timeout: float, /) -> RunStatus | None:
-        """Return the status of a run, or fail."""
+        """Return the status of a run; later fail, or stop the run once its lines are stored."""
         if self.looks_left < 1:
             if not self._ends_silence():
                 raise self._failure
@@ -192,7 +192,7 @@ class SilentPlatform(MockPlatform):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_lines_are_stored_although_the_platform_is_silent(mode: str) -> None:
-    """Lines are stored by age even while the platform fails, before that error is raised."""
+    """Lines are stored once they are old, even while the platform fails."""
     storage = Storage()
     silence = ConnectionFailed("It does not answer.")
     platform = SilentPlatform(silence, lambda: storage.output() == b"one\n")

@@ -1,4 +1,4 @@
-"""Azure Blob Storage for tests: hubs over its sandbox in both modes, and scripted responses."""
+"""Helpers for tests of Azure Blob Storage: hubs over its sandbox, and scripted responses."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def async_over_azure(made: AzureBlobSandbox, **options: Any) -> AsyncHub:
 
 
 def usual_answers(count: int) -> list[Any]:
-    """Return a script that answers this many requests normally."""
+    """Return a script with which the sandbox handles this many requests normally."""
     return [None] * count
 
 

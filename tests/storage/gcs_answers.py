@@ -19,7 +19,7 @@ DATA = bytes_of(3 * STEP + 100)
 
 
 def spans(gcs_sandbox: GcsSandbox) -> list[str]:
-    """Return the byte range of each upload chunk; `*/*` stands for a status query."""
+    """Return the byte range of each upload chunk, or `*/*` for a query of the upload's status."""
     reports = (
         request.headers.get("content-range")
         for request in gcs_sandbox.requests
@@ -29,7 +29,7 @@ def spans(gcs_sandbox: GcsSandbox) -> list[str]:
 
 
 def usual_answers(count: int) -> list[Any]:
-    """Return a script that answers this many requests normally."""
+    """Return a script with which the sandbox handles this many requests normally."""
     return [None] * count
 
 

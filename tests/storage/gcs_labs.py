@@ -1,4 +1,4 @@
-"""Google Cloud Storage for tests: hubs over its sandbox, in sync and async mode."""
+"""Helpers for tests of Google Cloud Storage: hubs over its sandbox, in sync and async mode."""
 
 from __future__ import annotations
 

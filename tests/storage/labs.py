@@ -1,4 +1,4 @@
-"""Storage for tests: hubs over the S3 sandbox and over a local folder, in sync and async mode."""
+"""Helpers for storage tests: hubs over the S3 sandbox and a local folder, sync and async."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def blob_sandbox() -> Iterator[AzureBlobSandbox]:
 
 @pytest.fixture
 def files(blob_sandbox: AzureBlobSandbox) -> Iterator[Storage]:
-    """Return the storage operations of the hub."""
+    """Return the storage operations of a hub over the sandbox."""
     with over_azure(blob_sandbox) as hub:
         yield hub.storage()
 
@@ -116,7 +116,7 @@ def test_keys_that_azure_changes(blob_sandbox: AzureBlobSandbox, files: Storage,
 
 
 def test_bytes_from_the_end(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """Azure has no ranges from the end, so the size of the blob is requested first."""
+    """Azure cannot read a range from the end, so the blob's size is requested first."""
     etag = files.upload("a", DATA).etag
     blob_sandbox.requests.clear()
 

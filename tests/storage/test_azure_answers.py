@@ -36,7 +36,7 @@ def blob_sandbox() -> Iterator[AzureBlobSandbox]:
 
 @pytest.fixture
 def files(blob_sandbox: AzureBlobSandbox) -> Iterator[Storage]:
-    """Return the storage operations of the hub."""
+    """Return the storage operations of a hub over the sandbox."""
     with over_azure(blob_sandbox) as hub:
         yield hub.storage()
 

@@ -40,7 +40,7 @@ def blob_sandbox() -> Iterator[AzureBlobSandbox]:
 
 @pytest.fixture
 def files(blob_sandbox: AzureBlobSandbox) -> Iterator[Storage]:
-    """Return the storage operations of the hub."""
+    """Return the storage operations of a hub over the sandbox."""
     with over_azure(blob_sandbox) as hub:
         yield hub.storage()
 
@@ -49,7 +49,7 @@ def files(blob_sandbox: AzureBlobSandbox) -> Iterator[Storage]:
 
 
 def test_every_block_has_its_checksum(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """Each block has its MD5 as name and checksum, and the block list has a checksum, too."""
+    """Each block has its MD5 in its name and as a checksum; the block list has a checksum too."""
     options = PutOptions(checksum=Checksum.of("md5", DATA), encryption="acme-scope")
     info = files.upload("a", DATA, options, part_size=PART, at_once=1)
 
@@ -125,7 +125,7 @@ def test_expired_blocks_restart_the_upload(blob_sandbox: AzureBlobSandbox, files
 
 
 def test_concurrent_uploads_are_independent(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """Two uploads of one key have separate blocks, and the later one fails."""
+    """Two uploads of one key have separate blocks; the one that ends later fails."""
     upload, two = files.start_upload("a"), files.start_upload("a")
     blob_sandbox.fail(*usual_answers(5), *[ConnectionFailed("down")] * 3)
     with pytest.raises(ConnectionFailed):

@@ -122,7 +122,7 @@ def problems(request: SandboxRequest, operations: dict[str, Operation]) -> list[
 
 @pytest.fixture(scope="module")
 def all_kinds_of_requests() -> list[SandboxRequest]:
-    """Send at least one request of each kind."""
+    """Send at least one request for each operation, and return all requests."""
     data = bytes_of(2 * PART)
     stored_options = PutOptions(
         content_type="a/b",
@@ -173,7 +173,7 @@ def test_requests_have_all_fields_that_azure_description_requires(
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_mistakes_are_noticed(all_kinds_of_requests: list[SandboxRequest], index: int) -> None:
-    """An unknown parameter and a missing one are each reported."""
+    """If a request has an unknown parameter or lacks a required one, each is reported."""
     name = operation_of(all_kinds_of_requests[index])
     mistaken_operations = {**DISTILLED, name: operation_with(required=("new",))}
 

@@ -39,7 +39,7 @@ def blob_sandbox() -> Iterator[AzureBlobSandbox]:
 
 @pytest.fixture
 def files(blob_sandbox: AzureBlobSandbox) -> Iterator[Storage]:
-    """Return the storage operations of the hub."""
+    """Return the storage operations of a hub over the sandbox."""
     with over_azure(blob_sandbox) as hub:
         yield hub.storage()
 
@@ -215,7 +215,7 @@ def test_invalid_options_are_refused(options: dict[str, Any], path: str) -> None
 
 
 def test_container_name_root_is_valid(blob_sandbox: AzureBlobSandbox) -> None:
-    """The container name `$root` is valid, and secrets are not in the representation."""
+    """The container name `$root` is valid, and the vendor's repr shows no secrets."""
     vendor = AzureBlob(account="acmefiles", container="$root", credentials="a2V5LWh1c2g=")
 
     assert "https://acmefiles.blob.core.windows.net" == vendor.endpoint

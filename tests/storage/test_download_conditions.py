@@ -1,4 +1,4 @@
-"""Time conditions of downloads are compared by whole seconds, like HTTP dates."""
+"""Time conditions of downloads ignore fractions of a second, like HTTP dates."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_files_of_another_library_are_objects(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("cksum") is None, reason="install coreutils")
 def test_a_program_has_the_same_bytes(tmp_path: Path) -> None:
-    """The program `cksum` has the same sum for the file as for the bytes that were uploaded."""
+    """The program `cksum` prints the same checksum for a file as for the bytes uploaded to it."""
     data = bytes(range(256)) * 1_000
     with Hub([Account("files", folder(tmp_path))]) as hub:
         hub.storage().upload("a.bin", data)

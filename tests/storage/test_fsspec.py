@@ -52,7 +52,7 @@ KINDS = ("sftp", "ftp", "webdav")
 
 
 class MisbehavingFilesystem(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
-    """A local filesystem on which single operations fail or stall."""
+    """A local filesystem on which chosen operations fail or never end."""
 
     protocol = "misbehaving"
     cachable = False
@@ -100,7 +100,7 @@ register_implementation("misbehaving", MisbehavingFilesystem, clobber=True)
 
 @pytest.fixture
 def failing_filesystem() -> Iterator[dict[str, Any]]:
-    """The failing operations of the filesystem; the value None makes an operation stall."""
+    """Yield the operations that fail, each with its error; with None, an operation never ends."""
     MisbehavingFilesystem.stalled.clear()
     MisbehavingFilesystem.may_continue.clear()
     yield MisbehavingFilesystem.failing
@@ -161,7 +161,7 @@ def test_filesystem_that_replaces_nothing(
 def test_folder_that_another_process_makes(
     files: Storage, failing_filesystem: dict[str, Any]
 ) -> None:
-    """A folder that another process creates at the same time is used; other failures raise."""
+    """If another process creates the same folder meanwhile, it is used; other failures raise."""
     failing_filesystem["mkdir"] = FileExistsError()
     files.upload("in/a", b"bytes")
     assert b"bytes" == files.download("in/a").read_all()
@@ -175,7 +175,7 @@ def test_folder_that_cannot_be_made(files: Storage, tmp_path: Path) -> None:
 
 
 def test_folders_are_not_files(files: Storage) -> None:
-    """A key below a file, or in the place of a folder, is refused; a folder is not a file."""
+    """A key below a file or equal to a folder is refused, and a folder does not count as a file."""
     files.upload("a/b", b"")
     for key in ("a", "a/b/c"):
         with pytest.raises(InvalidRequest):
@@ -396,7 +396,7 @@ def _open_files() -> int:
 
 
 def test_successive_operations_share_a_thread(tmp_path: Path) -> None:
-    """Ten thousand operations leave no more than one thread, which ends with its transport."""
+    """Ten thousand operations need only one thread at most, which ends with its transport."""
     earlier_threads = _fsspec_threads()
     transport = FsspecTransport(Fsspec(url=f"memory://{tmp_path}"))
     transport.put("a", b"bytes", {}, (None, None))
@@ -475,7 +475,7 @@ def test_event_loop_that_ended_before_its_operation(
 def test_exit_in_an_operation_is_raised_in_its_caller(
     tmp_path: Path, failing_filesystem: dict[str, Any]
 ) -> None:
-    """An exception that is no `Exception` is raised in the caller, and ends no thread."""
+    """If an exception is not an `Exception`, the caller gets it, and the thread goes on."""
     transport = FsspecTransport(Fsspec(url=f"misbehaving://{tmp_path}"))
     failing_filesystem["info"] = SystemExit("No.")
     with pytest.raises(SystemExit, match="No"):
@@ -531,7 +531,7 @@ def test_asynchronous_transport_closes(tmp_path: Path) -> None:
     ],
 )
 def test_url_without_known_filesystem_is_refused(options: dict[str, Any], path: str) -> None:
-    """A URL without a known filesystem, and a misplaced secret, are refused without showing it."""
+    """An unknown filesystem or a misplaced secret in a URL is refused without showing it."""
     with pytest.raises(ConfigurationError) as excinfo:
         Hub([Account("files", Fsspec(**options))])
     assert path == excinfo.value.path
@@ -577,6 +577,6 @@ def test_configuration_with_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_conditional_write_is_refused(files: Storage) -> None:
-    """A conditional write is refused before anything is sent, as fsspec lacks it."""
+    """The library fsspec has no conditional writes, so they are refused before anything is sent."""
     with pytest.raises(UnsupportedByVendor):
         files.upload("a", b"", PutOptions(if_none_match="*"))

@@ -34,11 +34,11 @@ query, so it cuts the name there, although the client has encoded it."""
 
 
 class SMBException(Exception):
-    """The base class of smbprotocol 1.17's errors."""
+    """Stands in for smbprotocol 1.17's base class of errors."""
 
 
 class SMBOSError(OSError, SMBException):
-    """The only class that smbprotocol 1.17 uses for refused calls."""
+    """Stands in for the only class that smbprotocol 1.17 uses for refused calls."""
 
 
 class ForeignErrors(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types

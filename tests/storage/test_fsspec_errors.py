@@ -42,17 +42,17 @@ FTP_REFUSAL, FTP_FAILURE, FTP_NONSENSE = (
 
 
 class HttpRefusal(Exception):
-    """An HTTP error as aiohttp raises it."""
+    """Stands in for an HTTP error of aiohttp."""
 
     status = 429
 
 
 class SMBException(Exception):
-    """The base class of smbprotocol 1.17's errors."""
+    """Stands in for smbprotocol 1.17's base class of errors."""
 
 
 class SMBOSError(OSError, SMBException):
-    """The only class that smbprotocol 1.17 uses for refused calls."""
+    """Stands in for the only class that smbprotocol 1.17 uses for refused calls."""
 
     def __init__(self, number: int, ntstatus: int = 0) -> None:
         super().__init__(number, "canary")
@@ -161,7 +161,7 @@ def test_unreachable_server_of_smb_is_no_wrong_option() -> None:
 
 
 def test_only_the_expected_error_is_passed_over() -> None:
-    """Only the expected error, also as SMB's class, is suppressed; others are raised."""
+    """Only the expected error is suppressed, also if SMB reports it; others are raised."""
     with passing_over(FileNotFoundError):
         raise SMBOSError(errno.ENOENT)
     with pytest.raises(SMBOSError), passing_over(FileNotFoundError):

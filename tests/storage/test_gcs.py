@@ -34,7 +34,7 @@ KMS = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
 
 @pytest.fixture
 def files(gcs_sandbox: GcsSandbox) -> Iterator[Storage]:
-    """Return the storage operations of the hub."""
+    """Return the storage operations of a hub over the sandbox."""
     with over_gcs(gcs_sandbox) as hub:
         yield hub.storage()
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def files(gcs_sandbox: GcsSandbox) -> Iterator[Storage]:
-    """Return the storage operations of the hub."""
+    """Return the storage operations of a hub over the sandbox."""
     with over_gcs(gcs_sandbox) as hub:
         yield hub.storage()
 
@@ -86,7 +86,7 @@ class _Provider:
 
 
 def test_credentials_of_a_provider(gcs_sandbox: GcsSandbox) -> None:
-    """Service-account credentials from the provider can sign URLs; others cannot."""
+    """A provider's service-account credentials can sign URLs; other credentials cannot."""
     key = json.loads(gcs_sandbox.key_file())
     signing = JwtSigning(algorithm="RS256", issuer=key["client_email"])
     credentials = Credentials.signed(signing, key["private_key"])

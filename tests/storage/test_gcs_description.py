@@ -111,7 +111,7 @@ def as_openapi(message: Json) -> Json:
 
 
 def resource_in_request(made: GcsSandbox, request: SandboxRequest) -> Json:
-    """Return the object resource in a request, if there is one."""
+    """Return the object's properties that a request contains, or None."""
     if request.headers.get("content-type", "").startswith("multipart/related"):
         spooled = Spool(made.folder)
         spooled.write(request.body)

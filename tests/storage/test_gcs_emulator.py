@@ -75,7 +75,7 @@ def port() -> Iterator[int]:
 
 @pytest.fixture
 def files(port: int) -> Iterator[Storage]:
-    """Return the storage operations of the hub."""
+    """Return the storage operations of a hub over the emulator."""
     vendor = Gcs(bucket="sandbox-bucket", endpoint=f"http://127.0.0.1:{port}")
     account = Account("gcs", vendor, settings={"retry": QUICK, "circuit": None})
     with Hub([account], credentials=_EmulatorCredentials()) as hub:

@@ -1,4 +1,4 @@
-"""Google Cloud Storage: requests and errors, tested without sending any."""
+"""Google Cloud Storage: requests and errors, tested without sending any requests."""
 
 from __future__ import annotations
 

@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def files(gcs_sandbox: GcsSandbox) -> Iterator[Storage]:
-    """Return the storage operations of the hub."""
+    """Return the storage operations of a hub over the sandbox."""
     with over_gcs(gcs_sandbox) as hub:
         yield hub.storage()
 
 
 def test_chunks_have_length_that_google_requires(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """Chunks have the length that Google requires, for any part sizes, and none is sent twice."""
+    """Whatever the part size, chunks have a length that Google allows, and none is sent twice."""
     info = files.upload("a", DATA, part_size=100_000)
     assert len(DATA) == info.size
     whole_size = len(DATA)
@@ -163,7 +163,7 @@ def test_308_is_progress_for_uploads_only() -> None:
 
 
 def test_lost_bytes_cannot_be_sent_again(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """If bytes that were stored before disappear at Google, the upload fails."""
+    """If Google loses bytes that it had stored, the upload fails."""
     less_response = Response(200, {"X-HTTP-Status-Code-Override": "308"})
     gcs_sandbox.fail(*usual_answers(2), less_response)
     with pytest.raises(VendorFailed, match="now has 0"):
@@ -171,7 +171,7 @@ def test_lost_bytes_cannot_be_sent_again(gcs_sandbox: GcsSandbox, files: Storage
 
 
 def test_object_that_comes_too_early(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """A response that claims completion before all bytes were sent is an error."""
+    """A response that claims an upload is complete before all bytes were sent is an error."""
     gcs_sandbox.fail(*usual_answers(1), Response(200, body=b'{"generation": "1"}'))
     with pytest.raises(VendorFailed, match="Range"):
         files.upload("a", DATA, part_size=STEP)
@@ -196,7 +196,7 @@ def test_invalid_progress_range_is_refused(
 def test_object_stored_with_wrong_size_or_checksum_is_deleted(
     gcs_sandbox: GcsSandbox, files: Storage, wrong: dict[str, str]
 ) -> None:
-    """An object stored with a wrong size or checksum is deleted, by its generation."""
+    """If an object is stored with a wrong size or checksum, this generation of it is deleted."""
     previous_info = files.upload("a", b"before")
     fields = {"generation": "77", "size": str(len(DATA)), **wrong}
     gcs_sandbox.fail(*usual_answers(4), Response(200, body=json.dumps(fields).encode()))
@@ -260,7 +260,7 @@ def test_abort_sends_one_request(gcs_sandbox: GcsSandbox, files: Storage) -> Non
 
 
 def test_upload_without_a_session_url(gcs_sandbox: GcsSandbox, files: Storage) -> None:
-    """A response that starts an upload without a session URL is an error."""
+    """If the response that starts an upload has no session URL, an error is raised."""
     places = ("https://x/?upload=1", "http://[x", "?upload_id=")
     gcs_sandbox.fail(Response(200), *(Response(200, {"Location": place}) for place in places))
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""The storage conformance kit detects wrong vendors."""
+"""The storage conformance kit detects faulty vendors."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class _RefusingVendor:
 
 
 def test_other_refusals_do_not_pass() -> None:
-    """An error response that raises another error than expected fails the kit."""
+    """A vendor that refuses a request with another error than expected fails the kit."""
     check = next(check for check in kit.CHECKS if name_of(check) == "bad_keys_are_refused")
     with pytest.raises(AssertionError, match="It raised ConfigurationError"):
         check(lambda: kit.Subject(_RefusingVendor()))
@@ -162,7 +162,7 @@ def test_vendor_without_upload_lists(tmp_path: Path) -> None:
 
 
 def test_sources_that_break_must_matter() -> None:
-    """A vendor that ignores errors of the upload's source fails the kit."""
+    """A vendor that ignores errors of the data source of an upload fails the kit."""
 
     async def flow() -> None:
         class _VendorIgnoringConditions(_SilentVendor):

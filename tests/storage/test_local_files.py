@@ -74,7 +74,7 @@ def test_invalid_keys_are_refused(files: Storage, root: Path, key: str) -> None:
 def test_no_symbolic_link_leads_out_of_folder(
     files: Storage, root: Path, tmp_path: Path, key: str
 ) -> None:
-    """No symbolic link leads out of the folder, for reading or writing."""
+    """No file outside the folder can be read or written through a symbolic link."""
     files.upload("a", b"")
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -93,7 +93,7 @@ def test_no_symbolic_link_leads_out_of_folder(
 
 
 def test_file_path_follows_from_the_key(files: Storage, root: Path) -> None:
-    """The path of a file follows from its key, and deleting it leaves no other files."""
+    """A file's path follows from its key; once it is deleted, no other files are left."""
     files.upload("in/a.txt", b"bytes")
     assert b"bytes" == (root / "in" / "a.txt").read_bytes()
     assert [] == list((root / ".moorage" / "coming").iterdir())
@@ -135,7 +135,7 @@ def test_broken_metadata_is_ignored(files: Storage, root: Path) -> None:
 def test_file_whose_bytes_changed_on_disk_fails_at_end_of_its_download(
     files: Storage, root: Path
 ) -> None:
-    """A file whose bytes changed on the disk fails at the end of its download."""
+    """If a file's bytes changed on the disk, its download fails at the end."""
     files.upload("a", b"good")
     result = (root / "a").stat()
     with (root / "a").open("r+b") as file:
@@ -156,7 +156,7 @@ def test_file_that_is_truncated_during_download_raises_error(files: Storage, roo
 
 
 def test_open_download_survives_a_replacement(files: Storage) -> None:
-    """A download in progress continues with the old file after a replacement."""
+    """If a file is replaced, a download in progress goes on with the old file."""
     files.upload("a", DATA * 500)
     with files.download("a") as download:
         first = download.read()
@@ -180,7 +180,7 @@ def test_keys_that_collide_with_files_or_folders_are_refused(files: Storage, key
 
 
 def test_damaged_part_fails_completion_of_upload(files: Storage, root: Path) -> None:
-    """A damaged part fails the completion of an upload; a part sent again replaces it."""
+    """If a part is damaged, the upload cannot be completed; sending the part again replaces it."""
     start_upload = files.start_upload("a")
     with pytest.raises(RuntimeError, match="broke"):
         files.upload("a", _breaking_stream(DATA[::-1]), part_size=PART, resume=start_upload.ref)
@@ -277,7 +277,7 @@ def test_no_partial_file_is_left_if_disk_is_full(tmp_path: Path) -> None:
 
 @interrupted.UNTIDY
 def test_interrupted_writing_leaves_no_partial_file(tmp_path: Path) -> None:
-    """Wherever Ctrl-C interrupts the writing of a file, there is the old content or the new."""
+    """If Ctrl-C interrupts a write at any point, the file has the old content or the new."""
     target = tmp_path / "a"
     target.write_bytes(b"old")
 
@@ -354,7 +354,7 @@ def test_signing_needs_a_key_and_a_url(root: Path) -> None:
 def test_operating_system_error_is_converted_to_moorage_error(
     error: OSError, kind: type[ConnectorError], retryable: bool
 ) -> None:
-    """An operating-system error is converted to a moorage error, without the path."""
+    """An operating-system error is converted to a moorage error that does not show the path."""
 
     @mapping_errors
     def raise_system_error() -> None:
@@ -378,7 +378,7 @@ def test_failures_in_a_batch(files: Storage, root: Path) -> None:
 def test_download_to_file_that_fails_leaves_existing_file_unchanged(
     files: Storage, tmp_path: Path
 ) -> None:
-    """A download to a file that fails leaves the existing file unchanged."""
+    """If a download to a file fails, the existing file stays unchanged."""
     target = tmp_path / "target"
     files.upload("a", b"new")
     files.download_to(target, "a")
@@ -392,7 +392,7 @@ def test_download_to_file_that_fails_leaves_existing_file_unchanged(
 
 
 def test_processes_share_a_folder(root: Path) -> None:
-    """Processes that share a folder see each other's files, and conditional writes hold."""
+    """Processes that share a folder see each other's files, and their conditional writes work."""
     single_folder, two = LocalFolder(folder(root)), LocalFolder(folder(root))
     put = single_folder.put("a", b"x", {"content_type": "a/b"}, (None, "*"))
     assert put == two.head("a")

@@ -45,7 +45,7 @@ def local_files(root: Path) -> Generator[Storage]:
 
 @pytest.fixture(params=["s3", "local"])
 def files(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
-    """Return the storage operations of S3 in memory, and those of a local folder."""
+    """Return the storage operations of S3 in memory, or those of a local folder."""
     with ExitStack() as scope:
         if request.param == "local":
             yield scope.enter_context(local_files(tmp_path / "files"))
@@ -114,7 +114,7 @@ def test_pages_of_long_folders_are_joined() -> None:
 
 
 def test_file_is_read_from_any_position(files: Storage) -> None:
-    """Reading an object as a file gives its bytes, in order, after seeking, and as an archive."""
+    """An object opened as a file can be read in order, from any position, and as an archive."""
     files.upload("data", DATA)
     with files.open("data") as file:
         assert (True, True) == (file.seekable(), file.readable())
@@ -194,7 +194,7 @@ def test_file_is_stored_when_it_is_closed(files: Storage) -> None:
 
 
 def test_file_is_not_stored_after_an_exception(files: Storage) -> None:
-    """A file whose `with` block raises, or that is never closed, is not stored."""
+    """If a file's `with` block raises an error, or if it is never closed, it is not stored."""
     file = files.open("new", "wb")
 
     def write_and_fail() -> None:
@@ -226,7 +226,7 @@ def test_text_is_read_back_as_written(files: Storage) -> None:
 
 
 def test_text_is_not_stored_after_an_exception(files: Storage) -> None:
-    """A text is not stored if its block raises, it cannot be encoded, or it is never closed."""
+    """A text file is not stored if its block fails, it cannot be encoded, or it is never closed."""
     file = files.open("new", "w", encoding="ascii")
 
     def write_and_fail() -> None:
@@ -243,7 +243,7 @@ def test_text_is_not_stored_after_an_exception(files: Storage) -> None:
 
 
 def test_nothing_is_stored_if_closing_cannot_write_text_completely(files: Storage) -> None:
-    """If closing cannot write a text completely, nothing is stored."""
+    """If a text cannot be written completely when its file is closed, nothing is stored."""
 
     class FullDisk(_object_files.ObjectWriter):
         def write(self, data: ReadableBuffer, /) -> int:
@@ -281,7 +281,7 @@ def test_stored_text_includes_bytes_that_its_encoding_holds_back(
 
 
 def test_asynchronous_text_behaves_like_synchronous_text() -> None:
-    """An asynchronous text behaves like a synchronous text."""
+    """An asynchronous text file behaves like a synchronous one."""
     line = "ä€😀" * _object_files.PIECE + "\n"
 
     async def use_files(hub: AsyncHub) -> None:
@@ -383,7 +383,7 @@ def test_mistakes_are_refused_before_anything_is_sent(files: Storage) -> None:
 
 
 def test_asynchronous_files_and_folders() -> None:
-    """The asynchronous file and folder operations have the results of the synchronous ones."""
+    """Asynchronous file and folder operations have the same results as synchronous ones."""
 
     async def use_files(hub: AsyncHub) -> None:
         files = hub.storage()

@@ -1,4 +1,4 @@
-"""Compressed objects are downloaded unchanged, although HTTP clients can decompress."""
+"""Compressed objects are downloaded as stored, although HTTP clients could decompress them."""
 
 from __future__ import annotations
 

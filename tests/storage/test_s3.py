@@ -47,7 +47,7 @@ def s3_sandbox() -> Iterator[S3Sandbox]:
 
 @pytest.fixture
 def files(s3_sandbox: S3Sandbox) -> Iterator[Storage]:
-    """Return the storage operations of the hub."""
+    """Return the storage operations of a hub over the sandbox."""
     with over_s3(s3_sandbox) as hub:
         yield hub.storage()
 
@@ -64,7 +64,7 @@ def test_upload_whose_last_response_was_lost_is_found_to_be_complete(
 
 
 def usual_answers(count: int) -> list[Any]:
-    """Return a script in which this many requests are answered normally."""
+    """Return a script with which the sandbox handles this many requests normally."""
     return [None] * count
 
 
@@ -99,7 +99,7 @@ def error_500() -> Response:
 
 
 def test_aborted_upload_cannot_be_resumed(s3_sandbox: S3Sandbox, files: Storage) -> None:
-    """An aborted upload is not taken for complete because another object has its key."""
+    """If an upload was aborted, another object with its key does not make it look complete."""
     files.upload("a", b"another's")
     start_upload = files.start_upload("a")
     lost_response = Response(404, body=error_xml("NoSuchUpload"))
@@ -116,7 +116,7 @@ def test_aborted_upload_cannot_be_resumed(s3_sandbox: S3Sandbox, files: Storage)
 
 
 def test_etags_that_are_no_sums(s3_sandbox: S3Sandbox) -> None:
-    """An ETag that is not an MD5 does not prove that a lost upload is complete."""
+    """An ETag that is not an MD5 does not prove that an upload with a lost response is complete."""
     with over_s3(s3_sandbox, checksum=None) as hub:
         files = hub.storage()
         part = Response(200, {"ETag": '"opaque"'})
@@ -149,7 +149,7 @@ def test_failure_in_a_success(s3_sandbox: S3Sandbox, files: Storage) -> None:
 def test_successful_response_without_required_content_fails(
     s3_sandbox: S3Sandbox, files: Storage, before: int, answer: Response
 ) -> None:
-    """A successful response without the required content fails, and nothing is left."""
+    """If a successful response lacks required content, the call fails and leaves nothing."""
     s3_sandbox.fail(*usual_answers(before), answer)
     with pytest.raises(VendorFailed):
         files.upload("a", DATA, part_size=PART, at_once=1)
@@ -461,7 +461,7 @@ class _Provider:
 
 
 def test_credentials_of_a_provider(s3_sandbox: S3Sandbox) -> None:
-    """The credential provider can supply complete S3 credentials, also for signing URLs."""
+    """The credential provider can supply all S3 credentials, and they can also sign URLs."""
     signing = AwsSigV4(access_key_id=s3_sandbox.key.id, region=s3_sandbox.region, service="s3")
     good_credentials = Credentials.signed(signing, s3_sandbox.key.secret)
     vendor = s3(s3_sandbox, access_key_id=None, credentials=None, session_token=None)

@@ -1,4 +1,4 @@
-"""S3: requests and responses, tested without sending any."""
+"""S3: requests and responses, tested without sending any requests."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ class _RefBuilder:
 
 
 def test_invalid_headers_are_none() -> None:
-    """An invalid length, range or checksum is None."""
+    """An invalid length, range or checksum is read as None."""
     fields = Headers(
         {"Content-Length": "many", "Content-Range": "bytes */7", "x-amz-checksum-sha256": "?"}
     )
@@ -296,7 +296,7 @@ def test_signed_download_sets_headers_of_its_response(
     "method, code", [("PUT", "PreconditionFailed"), ("GET", "NoSuchKey"), ("HEAD", "NoSuchKey")]
 )
 def test_missing_object_of_a_condition(method: str, code: str) -> None:
-    """Replacing a missing object fails its condition; reading it finds no object."""
+    """If a missing object is to be replaced, the condition fails; if read, it is not found."""
     request = Request(method, "/a", headers={"If-Match": '"1"'})
     body = b"" if method == "HEAD" else error_xml("NoSuchKey", "No.")
     error = answers.classify(request, Response(404, body=body))

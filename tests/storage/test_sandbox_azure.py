@@ -42,7 +42,7 @@ def blob_sandbox() -> Iterator[AzureBlobSandbox]:
 def arriving_request(
     blob_sandbox: AzureBlobSandbox, request: Request, url: str, **other: str
 ) -> SandboxRequest:
-    """Return a request as it arrives, with some headers changed after signing."""
+    """Return a signed request as it arrives, with some headers changed after signing."""
     parts = urlsplit(url)
     query = tuple(parse_qsl(parts.query, keep_blank_values=True))
     headers = request.with_headers(other).headers

@@ -77,7 +77,7 @@ def send_signed(gcs_sandbox: GcsSandbox, request: Request) -> Response:
 
 
 def reason(response: Response) -> str | None:
-    """Return the reason of an error response; None for a success."""
+    """Return the reason that an error response states, or None for a success."""
     return response.json()["error"]["errors"][0]["reason"] if response.status >= 400 else None
 
 
@@ -149,7 +149,7 @@ def related_upload(
 
 
 def chunk(span: str, data: bytes = b"", **headers: str) -> Request:
-    """Return the request for a chunk of the first upload."""
+    """Return the request for a chunk of the upload that was started first."""
     query = {"uploadType": "resumable", "upload_id": "ABPtcP-1"}
     return Request.put(UPLOAD, query=query, headers={"Content-Range": span, **headers}, body=data)
 
@@ -216,7 +216,7 @@ def test_sandbox_refuses_invalid_requests(
 
 
 def test_chunks_that_come_again(gcs_sandbox: GcsSandbox) -> None:
-    """A repeated chunk adds only its new bytes; an upload with missing bytes is not completed."""
+    """A repeated chunk adds only its new bytes; an upload that lacks bytes is not completed."""
     start = Request.post(UPLOAD, query={"uploadType": "resumable"}, json={"name": "long"})
     send_signed(gcs_sandbox, start)
     assert 308 == send_signed(gcs_sandbox, chunk(f"bytes 0-{STEP - 1}/*", b"a" * STEP)).status

@@ -46,7 +46,7 @@ def request_signer(s3_sandbox: S3Sandbox, **options: Any) -> AwsSigV4:
 def arriving_request(
     s3_sandbox: S3Sandbox, request: Request, url: str, **other: str
 ) -> SandboxRequest:
-    """Return a request as it arrives, with some headers changed after signing."""
+    """Return a signed request as it arrives, with some headers changed after signing."""
     parts = urlsplit(url)
     query = tuple(parse_qsl(parts.query, keep_blank_values=True))
     headers = request.with_headers(other).headers
@@ -295,7 +295,7 @@ def test_forms_of_others(s3_sandbox: S3Sandbox) -> None:
 
 
 def test_faults_over_a_socket() -> None:
-    """Planned faults work over a socket: a lost response, and a failed connection."""
+    """Planned faults, such as a lost response or a failed connection, also work over a socket."""
     with sandbox() as new_sandbox, over_socket(new_sandbox) as hub:
         new_sandbox.fail(Lost())
         assert 1 == hub.storage().upload("a", b"x").size
@@ -307,7 +307,7 @@ def test_faults_over_a_socket() -> None:
 
 
 def test_tags_are_counted(s3_sandbox: S3Sandbox) -> None:
-    """Stored tags are not returned by HEAD, only their number."""
+    """A HEAD response has the number of an object's tags, but not the tags."""
     send_signed(s3_sandbox, Request.put("/a", headers={"x-amz-tagging": "a=b&c=d"}))
     result = send_signed(s3_sandbox, Request.head("/a"))
     assert ("2", None) == (result.header("x-amz-tagging-count"), result.header("x-amz-tagging"))

@@ -59,7 +59,7 @@ DATA = bytes_of(3 * PART + 100)
 
 @pytest.fixture
 def files() -> Iterator[Storage]:
-    """Return the storage operations of the hub."""
+    """Return the storage operations of a hub."""
     with sandbox() as new_sandbox, over_s3(new_sandbox) as hub:
         yield hub.storage()
 
@@ -112,7 +112,7 @@ _GIVES = "The source yields {}, not bytes.", "Open the file in binary mode"
 def test_invalid_sources_are_refused(
     files: Storage, source: Callable[[], Any], kind: str, words: tuple[str, str]
 ) -> None:
-    """A source that provides no bytes is refused, and the error names its type."""
+    """If a source provides no bytes, it is refused, and the error names the source's type."""
     result, remedy = words
     with pytest.raises(InvalidData) as excinfo:
         files.upload("a", source())
@@ -157,7 +157,7 @@ class _IterableOnly:
 
 
 def test_asynchronous_files_and_iterables_can_be_uploaded() -> None:
-    """Asynchronous files and iterables can be uploaded; a file opened by the upload is closed."""
+    """Asynchronous files and iterables can be uploaded; files that the upload opens are closed."""
     file = _AwaitedFile()
 
     async def open_file() -> _AwaitedFile:
@@ -176,7 +176,7 @@ def test_asynchronous_files_and_iterables_can_be_uploaded() -> None:
 
 
 def test_download_to_a_file(tmp_path: Path) -> None:
-    """A download appears under its file name only once it is complete, in sync and async mode."""
+    """In sync and async mode, a file appears under its name only once its download is complete."""
     target = tmp_path / "a"
 
     async def flow(made: S3Sandbox) -> None:
@@ -241,7 +241,7 @@ def test_invalid_values_are_refused(make: Callable[[], object]) -> None:
 
 
 def test_sizes_of_parts() -> None:
-    """Upload parts are as large as the vendor's maximum number of parts requires."""
+    """If an object is large, its parts grow, so that the vendor's maximum number is enough."""
     eight = 8 * 1024 * 1024
     assert [eight, eight, 7, 2 * eight] == [
         part_size(None),
@@ -307,7 +307,7 @@ _HOUR = timedelta(hours=1)
 
 
 def test_resumed_with_other_parts(files: Storage) -> None:
-    """A resumed upload without a part size keeps the size of the stored parts if that is larger."""
+    """A resumed upload without a part size uses the stored parts' size, if that is larger."""
     start_upload = files.start_upload("a")
     assert len(DATA) == files.upload("a", DATA, resume=start_upload.ref).size
 
@@ -367,7 +367,7 @@ def test_unsupported_options_are_refused(tmp_path: Path) -> None:
 
 
 class _NoLocks:
-    """Locks that never admit an upload."""
+    """Locks that no upload can acquire."""
 
     def acquire(self, name: str, holder: object, /, **_: Any) -> bool:
         return not name.startswith("upload ")

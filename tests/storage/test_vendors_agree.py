@@ -1,4 +1,4 @@
-"""Each storage scenario has one result that is common to all vendors."""
+"""In each storage scenario, all vendors give the same result."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def identity_is_no_encoding(files: Storage) -> object:
 
 
 def metadata_that_looks_encoded(files: Storage) -> object:
-    """Return metadata whose values look encoded, are empty, or contain separators."""
+    """Store metadata with values that look encoded, are empty or have separators; return it."""
     metadata = {"x": "=?UTF-8?B?YWJj?=", "y": 'a, b; "c" %25', "z": "", "1-a": "ü"}
     files.upload("a", CONTENT, PutOptions(metadata=metadata))
     return dict(files.head("a").metadata)
@@ -170,7 +170,7 @@ def unchanged_object(files: Storage) -> object:
 
 
 def unchanged_at_any_etag(files: Storage) -> object:
-    """Download an object on the condition that no object has its key, and return the result."""
+    """Download an existing object on the condition that none exists; return whether it was sent."""
     files.upload("a", CONTENT)
     return files.download("a", if_none_match="*").modified
 
@@ -437,7 +437,7 @@ DIFFERENCES: Final[dict[Callable[[Storage], object], dict[str, object]]] = {
 def test_result_is_the_same_at_every_vendor(
     scenario: Callable[[Storage], object], vendor: str, tmp_path: Path
 ) -> None:
-    """A scenario has the same result at every vendor, except for differences on the page."""
+    """Scenarios give the same result at every vendor, except for the documented differences."""
     expected = DIFFERENCES.get(scenario, {}).get(vendor, SCENARIOS[scenario])
     with empty_storage(vendor, tmp_path / "files") as files:
         if isinstance(expected, Refusal):

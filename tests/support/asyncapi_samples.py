@@ -6,7 +6,7 @@ from typing import Any
 
 
 def events(operations: dict[str, Any] | None = None, **parts: Any) -> dict[str, Any]:
-    """Return a description of a shop's events with these operations, in version 3."""
+    """Return an AsyncAPI 3 description of a shop's events with these operations."""
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Shop events", "version": "1"},

@@ -211,7 +211,7 @@ class Signer:
         header: Mapping[str, Any] | None = None,
         **claims: Any,
     ) -> dict[str, str]:
-        """Return the header field with a proof of possession.
+        """Return a header field with a proof that the client has the key.
 
         Args:
             method: the request's method.

@@ -74,12 +74,12 @@ def cut_answer(short: int = 10) -> Fault:
 
 
 def unread_request() -> Fault:
-    """Return a fault: reset the connection without reading the body or acting."""
+    """Return a fault: reset the connection without reading the body or handling the request."""
     return Fault(name="unread", read=False, processed=False, change=lambda _: None)
 
 
 def late_answer(seconds: float, *, processed: bool = False) -> Fault:
-    """Return a fault: wait before or after acting, and then respond.
+    """Return a fault: wait before or after handling the request, then respond.
 
     It is done even for a client that has left meanwhile. `AuthorizationServer.release` ends the
     wait at once.

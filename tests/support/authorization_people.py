@@ -61,7 +61,7 @@ class Device:
 def granted_scope(
     client: Client, request: str | None, most: tuple[str, ...] | None = None
 ) -> tuple[str, ...]:
-    """Return the scope that a request gets; raise a Refusal if it asks for too much."""
+    """Return the scope that a request gets; raise a Refusal if the request asks for too much."""
     allowed_scopes = tuple(sorted(client.scopes)) if most is None else most
     scope = allowed_scopes if request is None else tuple(sorted(set(request.split(" "))))
     if not set(scope) <= set(allowed_scopes):

@@ -1,4 +1,4 @@
-"""Checking the proofs with which a client shows its identity and its possession of a token.
+"""Checks how clients prove their identity, and that they have the key of a token.
 
 Client authentication follows RFC 6749 (section 2.3), RFC 7523 (section 3) and RFC 8705; proofs of
 possession follow RFC 9449. An assertion or proof can be used once.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Records:
-    """Records all requests in the order in which they were decided.
+    """Records all requests in the order in which the server decided them.
 
     Attributes:
         requests: the requests to the token endpoint.
@@ -29,7 +29,7 @@ class Records:
         self._busy = 0
 
     def arrive(self, path: str) -> None:
-        """Record the arrival of a request whose head was read."""
+        """Record that a request's head was read."""
         if path == "/token":
             self.arrived += 1
             self._busy += 1

@@ -107,7 +107,7 @@ class Authority:
                 return self.device(call)
 
     def _well_known(self) -> set[str]:
-        """Return the paths of the metadata by RFC 8414 and by OpenID."""
+        """Return the paths at which RFC 8414 and OpenID place the metadata."""
         path = self.issuer.removeprefix(self.url)
         return {
             f"/.well-known/oauth-authorization-server{path}",

@@ -157,7 +157,7 @@ class AuthorizationServer:
 
     @property
     def metadata_url(self) -> str:
-        """Return the URL of the metadata by RFC 8414."""
+        """Return the URL at which RFC 8414 places the metadata."""
         return f"{self.url}/.well-known/oauth-authorization-server{self._issuer_path}"
 
     # --- what it is told ---------------------------------------------------
@@ -180,7 +180,7 @@ class AuthorizationServer:
         return Tokens(value["access_token"], value["refresh_token"])
 
     def order(self, *faults: Fault, path: str = "/token") -> None:
-        """Inject each of these faults once, in order, into the next requests to a path."""
+        """Inject these faults, one each, into the next requests to a path."""
         with self._news:
             self._faults[path].extend(faults)
 
@@ -229,13 +229,13 @@ class AuthorizationServer:
 
     @property
     def requests(self) -> tuple[TokenRequest, ...]:
-        """Return the token requests in the order in which they were decided."""
+        """Return the token requests in the order in which the server decided them."""
         with self._news:
             return tuple(self._records.requests)
 
     @property
     def resources(self) -> tuple[ResourceRequest, ...]:
-        """Return the requests for the protected resource, in the order of being decided."""
+        """Return the requests for the resource, in the order in which they were decided."""
         with self._news:
             return tuple(self._records.resources)
 
@@ -347,7 +347,7 @@ class AuthorizationServer:
             self._records.leave(path)
 
     def answer(self, call: Call, path: str, fault: Fault | None) -> Answer | None:
-        """Answer a request; None means to disconnect."""
+        """Return the response to a request, or None to disconnect."""
         if fault is not None and not self._pause(fault.before):
             return None
         if fault is not None and fault.before:

@@ -121,7 +121,7 @@ class Ledger:
     def family(
         self, client: Client, subject: str, scope: Iterable[str], binding: Binding
     ) -> Family:
-        """Create a family without tokens.
+        """Create a family of tokens for one grant, without tokens so far.
 
         A confidential client's refresh tokens are bound to the client, not to a key
         (RFC 9449, section 5).
@@ -147,7 +147,7 @@ class Ledger:
         scope: tuple[str, ...] | None = None,
         targets: tuple[str, ...] = (),
     ) -> dict[str, Any]:
-        """Issue an access token, and return it as members of a response."""
+        """Issue an access token, and return the members of the response that contain it."""
         text = f"at-{len(self.access) + 1}-{secrets.token_urlsafe(18)}"
         self.access[text] = AccessToken(
             number=len(self.access) + 1,
@@ -165,7 +165,7 @@ class Ledger:
         }
 
     def renewal(self, family: Family, now: datetime) -> dict[str, Any]:
-        """Issue a refresh token, and return it as a member of a response."""
+        """Issue a refresh token, and return the member of the response that contains it."""
         family.renewable = True
         text = f"rt-{len(self.refresh) + 1}-{secrets.token_urlsafe(18)}"
         lifetime = self.refresh_lifetime
@@ -177,7 +177,7 @@ class Ledger:
         return {"refresh_token": text}
 
     def usable(self, text: str, client: Client, binding: Binding, now: datetime) -> RefreshToken:
-        """Return the refresh token with this text, for its client; reuse revokes its family."""
+        """Return a client's refresh token by its text; if it was used before, revoke its family."""
         token = self.refresh.get(text)
         if token is None or token.family.client.id != client.id:
             raise Refusal("invalid_grant", "there is no such refresh token for this client")
@@ -202,7 +202,7 @@ class Ledger:
         return token.family.live and token.uses == 0
 
     def use(self, token: RefreshToken, now: datetime) -> dict[str, Any]:
-        """Use a refresh token, and revoke it if tokens rotate; return the next one."""
+        """If tokens rotate, mark a refresh token as used, and return the next one."""
         if not self.rotating:
             return {}
         token.uses += 1

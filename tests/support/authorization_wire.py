@@ -1,4 +1,4 @@
-"""The authorisation server's HTTP/1.1 listener, with persistent connections, one thread each."""
+"""The authorisation server's HTTP/1.1 listener; each connection persists and has a thread."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ResponseSource(Protocol):
         ...
 
     def answer(self, call: Call, path: str, fault: Fault | None) -> Answer | None:
-        """Answer a request; None means to disconnect."""
+        """Return the response to a request, or None to disconnect."""
         ...
 
     def dismiss(self, path: str) -> None:
@@ -93,7 +93,7 @@ class Listener(ThreadingHTTPServer):
             del self._open[current_thread()]
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Ignore lost connections; other exceptions are raised at the end."""
+        """Ignore lost connections; keep other exceptions, which are raised when the server ends."""
         error = sys.exception()
         if error is not None and not isinstance(error, OSError):
             self.mistakes.append(error)
@@ -164,7 +164,7 @@ class _Conversation(BaseHTTPRequestHandler):
         self._say(answer)
 
     def _body(self) -> bytes | None:
-        """Return the request's body; None without a known length."""
+        """Return the request's body, or None if its length is unknown or too large."""
         length = self.headers.get("Content-Length", "0")
         if (
             "Transfer-Encoding" in self.headers

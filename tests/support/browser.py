@@ -50,13 +50,13 @@ class Browser:
         self._at = f"/session/{session}"
 
     def open(self, url: str) -> None:
-        """Open a page, wait until it has loaded, and forget the earlier page's console."""
+        """Open a page, wait until it is loaded, and drop the earlier page's console output."""
         self._console()
         self._do("POST", "/url", {"url": url})
 
     @property
     def url(self) -> str:
-        """Return the URL of the server."""
+        """Return the URL of the page that is open."""
         return str(self._do("GET", "/url"))
 
     @property
@@ -70,7 +70,7 @@ class Browser:
         return str(self.ask("return document.body ? document.body.innerText : ''"))
 
     def reads(self, text: str) -> bool:
-        """Return whether this text is on the page, waiting a while for it."""
+        """Return whether this text appears on the page within a short time."""
         end_time = time.monotonic() + _TIMEOUT
         while text not in self.text:
             if time.monotonic() > end_time:
@@ -79,7 +79,7 @@ class Browser:
         return True
 
     def click(self, css: str, text: str = "") -> None:
-        """Click the first element that matches and contains this text."""
+        """Click the first element that matches the CSS selector and contains this text."""
         elements = self._do("POST", "/elements", {"using": "css selector", "value": css})
         for element in elements:
             place = f"/element/{element[_ELEMENT]}"
@@ -110,7 +110,7 @@ class Browser:
         return str(self.ask("return getComputedStyle(document.activeElement).outlineStyle"))
 
     def tab_to(self, text: str) -> None:
-        """Press Tab until the element with this text has the focus, which must be visible."""
+        """Press Tab until the element with this text has the focus; its focus must be visible."""
         for _ in range(40):
             self.press(TAB)
             if text in self.focused:

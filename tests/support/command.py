@@ -41,7 +41,7 @@ class CommandEnding:
 
     @property
     def result(self) -> dict[str, Any]:
-        """Return the result in the JSON output."""
+        """Return the command's result, which is a part of its JSON output."""
         fields: dict[str, Any] = self.document["result"]
         return fields
 
@@ -68,7 +68,7 @@ def run_typed(text: str, *arguments: str) -> CommandEnding:
 
 
 def run_talkative() -> None:
-    """Run a command that prints more than its reader reads."""
+    """Run a command that prints more than the other end of its pipe reads."""
     sys.exit(run(["talk"], ENDINGS))
 
 

@@ -1,4 +1,4 @@
-"""Compiles what all workers import, before they start.
+"""Compiles the modules that all test workers import before the workers start.
 
 In a new checkout, nothing is compiled. Several workers that start together would each compile the
 modules that all of them import, which takes longer than to run them.

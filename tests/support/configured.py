@@ -1,4 +1,4 @@
-"""Configuration files for commands under test, and names in shared stores."""
+"""Configuration files for commands under test, and unique names for shared stores."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Draw(NamedTuple):
-    """The part of all cases that a run tries.
+    """The share of all test cases that one run tries.
 
     Attributes:
         least: the number of cases that every test tries, or all if it has fewer.
@@ -48,7 +48,7 @@ def long_tests() -> frozenset[str]:
 
 
 def chosen_cases(cases: Iterable[str], seed: int, draw: Draw, *, is_long: bool) -> set[str]:
-    """Return the ids of the cases to run of one test: the first in a random order.
+    """Return the ids of one test's cases to run: the first ones in a random order.
 
     Args:
         cases: ids such as `tests/test_manager.py::test_call[async-redis]`.
@@ -66,7 +66,7 @@ def chosen_cases(cases: Iterable[str], seed: int, draw: Draw, *, is_long: bool) 
 
 
 def chosen_long_cases(cases: Iterable[str], seed: int, draw: Draw) -> set[str]:
-    """Return the ids of the cases to run, of the chosen cases of all long tests."""
+    """Return which of the cases that were chosen from all long tests are run."""
     ordered_ids = _ordered_by_chance(cases, seed)
     return set(ordered_ids[: 1 + max(0, len(ordered_ids) - 1) // draw.long_share])
 
@@ -81,7 +81,7 @@ def _parameters(case: str) -> frozenset[str]:
 
 
 def _covering_cases(cases: list[str], parameters: Container[str] | None) -> list[str]:
-    """Return the cases with one of these parameters that no earlier case has."""
+    """Return cases that together contain each of these parameters, if any case has it."""
     by_case = [(case, _parameters(case)) for case in cases]
     counts = Counter(parameter for _, names in by_case for parameter in names)
     missing = {

@@ -1,4 +1,4 @@
-"""The number of Hypothesis examples of a property, relative to the profile's number."""
+"""Sets how many Hypothesis examples a property gets, in proportion to the profile's number."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _USUAL = 100
 
 
 def examples(count: int) -> settings:
-    """Return settings with this many examples where other properties have a hundred.
+    """Return settings with this many examples, where the usual number is a hundred.
 
     A profile with fewer than a hundred examples reduces this number in proportion, but not below
     ten.

@@ -11,5 +11,5 @@ _PACKAGE: Final = Path(moorage.__file__).parent
 
 
 def is_of_moorage(file: str) -> bool:
-    """Return whether a frame's file is moorage's, whatever the folder around it is called."""
+    """Return whether a frame's file belongs to moorage, whatever the name of the outer folder."""
     return Path(file).is_relative_to(_PACKAGE)

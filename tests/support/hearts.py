@@ -26,5 +26,5 @@ class ManualHeartbeat:
         return True
 
     def wake(self) -> None:
-        """Count the calls."""
+        """Count how often this method is called."""
         self.woken += 1

@@ -193,7 +193,7 @@ class FakeMailboxes:
 
 
 class ScriptedImap:
-    """An IMAP server that responds to each line by a function, and records the lines.
+    """An IMAP server that responds to each line as a function says, and records the lines.
 
     Args:
         answer: returns the reply to a line without its tag, or None for a standard one. In it

@@ -66,7 +66,7 @@ class KafkaCluster:
         self._library.rd_kafka_mock_broker_set_rtt(self._cluster, 1, milliseconds)
 
     def track_requests(self) -> None:
-        """Record requests from now on, for `requests`."""
+        """Record requests from now on, so that `requests` can count them."""
         self._library.rd_kafka_mock_start_request_tracking(self._cluster)
 
     @property
@@ -95,7 +95,7 @@ class KafkaCluster:
         self._library.rd_kafka_mock_clear_request_errors(self._cluster, request)
 
     def messages(self, topic: str, count: int) -> list[Any]:
-        """Return a topic's messages once there are this many."""
+        """Wait until a topic has this many messages, and return them."""
         from confluent_kafka import Consumer  # noqa: PLC0415 - only where it is installed
 
         consumer = Consumer(
@@ -139,7 +139,7 @@ class KafkaCluster:
         return sum(end[1] for end in end_events if end is not None)
 
     def committed(self, group: str, topic: str) -> list[int]:
-        """Return the positions that a group has committed for each partition of a topic."""
+        """Return the offsets that a group has committed for each partition of a topic."""
         from confluent_kafka import Consumer, TopicPartition  # noqa: PLC0415 - only where it is installed
 
         consumer = Consumer({"bootstrap.servers": self.servers, "group.id": group, "log_level": 0})

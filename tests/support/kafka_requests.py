@@ -58,11 +58,11 @@ class Reader:
         return taken_bytes
 
     def count(self) -> int:
-        """Read the length of a compact array."""
+        """Read the number of items in a compact array."""
         return self._varint() - 1
 
     def text(self) -> str | None:
-        """Read a text, which may be missing."""
+        """Read a string, which may be null."""
         size = self._varint() - 1 if self.is_flexible else self.i16()
         return None if size < 0 else self._take(size).decode()
 
@@ -71,7 +71,7 @@ class Reader:
         return self._take(max(0, self.i32()))
 
     def tags(self) -> None:
-        """Skip the tagged fields of a flexible version."""
+        """Skip the tagged fields, which only flexible versions of a request have."""
         if self.is_flexible:
             for _ in range(self._varint()):
                 self._varint()
@@ -118,11 +118,11 @@ class Writer:
         return self
 
     def count(self, number: int) -> Self:
-        """Write the length of a compact array."""
+        """Write the number of items in a compact array."""
         return self._varint(number + 1)
 
     def text(self, text: str | None) -> Self:
-        """Write a text, which may be missing."""
+        """Write a string, which may be null."""
         content = None if text is None else text.encode()
         size = -1 if content is None else len(content)
         if self.is_flexible:
@@ -139,7 +139,7 @@ class Writer:
         return self
 
     def tags(self) -> Self:
-        """Write that there are no tagged fields, in a flexible version."""
+        """Write an empty list of tagged fields, if the version is flexible."""
         return self._varint(0) if self.is_flexible else self
 
 

@@ -12,7 +12,7 @@ Shape = dict[str, Any]
 
 
 def unknown_names(value: Any, shape: Shape, path: str = "") -> Iterator[str]:
-    """Yield the path of each name in a value that a shape does not have."""
+    """Yield the path of each name in a JSON value that the expected shape lacks."""
     if isinstance(value, list):
         for item in value:
             yield from unknown_names(item, shape, path)

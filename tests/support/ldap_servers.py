@@ -23,7 +23,7 @@ READER, READER_PASSWORD = "uid=reader,dc=example", "battery-staple-0815"
 
 
 class PrivateSlapd:
-    """A private OpenLDAP server with an empty directory, whose user has all rights.
+    """A private OpenLDAP server with an empty directory, and a user with all rights.
 
     Another user may read everything but passwords, and change nothing. Clients without a name may
     authenticate, and nothing else.
@@ -83,7 +83,7 @@ class PrivateSlapd:
         return Ldap(**{**standard, **settings})
 
     def perform(self, make: Any) -> Any:
-        """Perform an operation on its own connection; `make` gets the connector."""
+        """Perform an operation on a new connection; `make` creates it from the connector."""
         manager = ConnectorManager([Service("ldap")])
         with LdapConnector(self.settings()) as connector:
             return manager.perform("ldap", make(connector))

@@ -1,4 +1,4 @@
-"""Runs the body of a service's test in every mode.
+"""Runs the body of a service's test in every mode: synchronous, asynchronous and others.
 
 `@sync_and_async` runs an `async def` body with a `World` of each mode: in the synchronous one
 nothing suspends and background work runs in threads; in the asynchronous ones it runs in tasks of
@@ -113,18 +113,18 @@ class World:
             await asyncio.sleep(0)
 
     def event(self) -> Any:
-        """Return an event of this mode."""
+        """Return an event in the style of this mode, which threads or tasks can wait for."""
         return asyncio.Event() if self.is_awaited else threading.Event()
 
     async def wait(self, event: Any) -> None:
-        """Wait for an event of this mode."""
+        """Wait until this event is set."""
         if self.is_awaited:
             await asyncio.wait_for(event.wait(), PATIENCE)
         else:
             assert event.wait(PATIENCE), "nobody came"
 
     def awaitable(self, step: Callable[[], Any]) -> Callable[[], Any]:
-        """Return a step of the Gather port as an asynchronous function."""
+        """Return a step of the Gather port as an asynchronous function in every mode."""
         if self.is_awaited:
             return step
 
@@ -147,11 +147,11 @@ class World:
     # --- what is called ---
 
     def of_mode(self, port: Any) -> Any:
-        """Return an asynchronous port in this world's mode."""
+        """Return an asynchronous port converted to this world's mode."""
         return port if self.is_awaited else SyncPort(port)
 
     def manager(self, *services: Any, **ports: Any) -> AwaitedManager:
-        """Return a manager of this mode over this world; ports can be replaced."""
+        """Return a manager of this mode with this world's ports, each of which can be replaced."""
         options: dict[str, Any] = {
             "http": self.of_mode(self.vendor),
             "state": self.state(),
@@ -172,13 +172,13 @@ class World:
         return self.manager(*services, observers=[self.events.append], **ports)
 
     def state(self) -> Any:
-        """Return this world's store, in its mode."""
+        """Return this world's store, converted to its mode."""
         if self.mode == ASYNC:
             return AsyncMemoryStorage(self.store.memory)
         return self.of_mode(self.store)
 
     def gate(self) -> WorkGate:
-        """Return a gate at which a call can be paused."""
+        """Return a gate that pauses a call until the test opens it."""
         return WorkGate(self)
 
     def event_names(self) -> list[str]:
@@ -218,7 +218,7 @@ class _Suspension:
 
 
 class AwaitedManager:
-    """A manager whose calls a test awaits in every mode."""
+    """A manager whose calls a test can await, whatever the mode is."""
 
     def __init__(self, world: World, manager: Any) -> None:
         self.world = world
@@ -244,7 +244,7 @@ class AwaitedManager:
         return await value if self.world.is_awaited else value
 
     def plain(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function in this world's mode."""
+        """Return the function converted to this world's mode."""
         if self.world.is_awaited:
             return function
 
@@ -256,13 +256,13 @@ class AwaitedManager:
         return sync_call
 
     async def stream(self, *args: Any, **kwargs: Any) -> StreamedResponse:
-        """Return a streamed response whose methods are awaitable, also over a synchronous one."""
+        """Return a streamed response whose methods can be awaited, whatever the mode is."""
         value = self.manager.stream(*args, **kwargs)
         return StreamedResponse(self.world, await value if self.world.is_awaited else value)
 
 
 class StreamedResponse:
-    """A streamed response whose methods are awaitable, also over a synchronous one."""
+    """A streamed response whose methods can be awaited, whatever the mode is."""
 
     def __init__(self, world: World, answer: Any) -> None:
         self._world = world

@@ -113,7 +113,7 @@ def end_client(client: Client) -> None:
 
 
 class Subscriber:
-    """A subscriber to a topic of a broker, by default to all topics.
+    """A client that subscribes to a topic of a broker, by default to all topics.
 
     Args:
         port: the port of the broker.
@@ -141,14 +141,14 @@ class Subscriber:
         self._client.subscribe([(self._topic, 2), (MARK, 2)])
 
     def messages(self) -> list[Any]:
-        """Return the messages that the broker received so far, in order."""
+        """Return the messages that the subscriber has received so far, in order."""
         marks = self._marks()
         self._client.publish(MARK, qos=2)
         wait_until(lambda: self._marks() > marks, "receiving the last message")
         return [message for message in self._messages if message.topic != MARK]
 
     def payloads(self) -> list[bytes]:
-        """Return the payloads of these messages."""
+        """Return the payloads of the messages received so far."""
         return [message.payload for message in self.messages()]
 
     def _marks(self) -> int:

@@ -32,7 +32,7 @@ class ODataRefusal(Exception):
 
 
 class ODataService:
-    """A fake OData service with entities `orders`, by id."""
+    """A fake OData service with the entity set `orders`, in which each order has an id."""
 
     def __init__(self) -> None:
         self.orders: dict[int, dict[str, Any]] = {}
@@ -78,7 +78,7 @@ class ODataService:
     def perform(
         self, method: str, target: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        """Handle a request, or raise `ODataRefusal`."""
+        """Return the response to a request, or raise `ODataRefusal`."""
         place = urlsplit(target)
         # The path is decoded once; a quote in a key is doubled.
         path = unquote(place.path).removeprefix(ROOT).strip("/")
@@ -142,7 +142,7 @@ class ODataService:
         return self.entity(number, headers, 200)
 
     def check_version(self, number: int, headers: dict[str, str]) -> None:
-        """Refuse a change without the entity's current version."""
+        """Raise an error if a change does not state the entity's current version."""
         etag = headers.get("if-match")
         if etag is None:
             raise ODataRefusal(428, "PreconditionRequired", "Send If-Match.")

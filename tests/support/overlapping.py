@@ -34,7 +34,7 @@ def entry(name: str, lane: str | None) -> OutboxEntry:
 
 
 def fresh_entry(name: str, lane: str | None) -> OutboxEntry:
-    """Return an outbox entry for this subject with an id that was never used.
+    """Return a due outbox entry for this subject, with an id that was never used.
 
     MariaDB keeps a removed row for a while, and locks the ids beside it when its id comes again.
     """
@@ -55,13 +55,13 @@ def add_in_thread(begin: Begin, *names: str, lane: str | None) -> Thread:
 
 
 def offered_entries(store: Any) -> list[str]:
-    """Return the entries that a worker could claim now, read on a separate connection."""
+    """Return the subjects of the entries that a worker could claim now, on another connection."""
     with ThreadPoolExecutor(1) as worker:
         return worker.submit(lambda: [entry.subject for entry in store.due(9)]).result()
 
 
 def check_that_later_ones_wait(begin: Begin, store: Any) -> None:
-    """Check that later entries of a lane wait while an earlier one's transaction is open."""
+    """Check that while an entry's transaction is open, later entries of its lane wait."""
     with begin() as first:
         first.add(fresh_entry("first", "INV-1"))
         second = add_in_thread(begin, "second", lane="INV-1")
@@ -75,7 +75,7 @@ def check_that_later_ones_wait(begin: Begin, store: Any) -> None:
 
 
 def check_that_a_rollback_holds_up_nobody(begin: Begin, store: Any) -> None:
-    """Check that after a rollback the next entry of the lane can be taken."""
+    """Check that after a rollback, the lane's next entry can be claimed."""
     threads: list[Thread] = []
 
     def give_up() -> None:
@@ -92,7 +92,7 @@ def check_that_a_rollback_holds_up_nobody(begin: Begin, store: Any) -> None:
 
 
 def check_that_others_do_not_wait(begin: Begin, store: Any) -> None:
-    """Check that entries of other lanes, or without one, are taken during a transaction."""
+    """Check that during a transaction, entries of other lanes, or of none, can be claimed."""
     with begin() as first:
         first.add(fresh_entry("first", "INV-1"))
         add_in_thread(begin, "other", lane="INV-2").join()
@@ -101,7 +101,7 @@ def check_that_others_do_not_wait(begin: Begin, store: Any) -> None:
 
 
 def check_that_nobody_waits_for_a_repeat(begin: Begin, store: Any) -> None:
-    """Check that adding an existing entry again does not block others until the commit."""
+    """Check that a transaction that adds an existing entry again does not make others wait."""
     existing_entry = fresh_entry("known", None)
     store.add(existing_entry)
     with begin() as first:
@@ -112,7 +112,7 @@ def check_that_nobody_waits_for_a_repeat(begin: Begin, store: Any) -> None:
 
 
 def check_that_many_come_in_order(begin: Begin, store: Any) -> None:
-    """Check that no entry is visible before an earlier one of its lane, with many writers."""
+    """Check that with many writers, an entry is never visible before earlier ones of its lane."""
     threads = [
         add_in_thread(begin, *(f"{thread}-{number}" for number in range(8)), lane="INV-1")
         for thread in range(6)

@@ -65,7 +65,7 @@ class Shell:
 
 
 def matches(shown: list[str], printed: str) -> bool:
-    """Compare output line by line; `…` matches anything, or any lines if it stands alone."""
+    """Compare output line by line; `…` stands for any text, and alone on a line for any lines."""
     if not shown:
         return True
     pattern = r"\n".join(

@@ -86,7 +86,7 @@ def blocks(text: str) -> list[Block]:
 
 
 class Plan(NamedTuple):
-    """The steps with which a reader follows a page.
+    """The steps that a reader of a page takes, and the packages that they need.
 
     Attributes:
         steps: one mapping for each, as `tests.support.page_interpreter` takes them.

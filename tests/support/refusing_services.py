@@ -1,4 +1,4 @@
-"""Wrong addresses of HTTP services, for the connector conformance kit."""
+"""Addresses of HTTP services that refuse clients, for the connector conformance kit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RefusingServices:
         self.untrusted = untrusted
 
     def refusals(self, make: Callable[[Any], Any]) -> dict[str, connector_conformance.Refusal]:
-        """Return a connector's wrong addresses, with the error for each."""
+        """Return a connector's refusing addresses, each with the error that must follow."""
 
         def refusal(
             base_url: str, error: type[Any], because: str = ""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def registered_charge(key: str, charge: Charge) -> RegisterOperation:
-    """Return the command that registers a charge by the account `stripe`."""
+    """Return the command that registers a charge at the account `stripe`."""
     return RegisterOperation(
         "payments",
         None,

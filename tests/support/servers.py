@@ -1,4 +1,4 @@
-"""Finds the servers that tests need; without one, tests are skipped, or fail in CI.
+"""Finds servers that tests need; if one is missing, tests are skipped, or fail in CI.
 
 An environment variable can name each server; otherwise its usual location is searched.
 """

@@ -37,13 +37,13 @@ def collects_share(worker: int, workers: int) -> bool:
 
 
 def _shares(workers: int) -> int:
-    """Return the number of workers that collect a share of the modules that are not long."""
+    """Return how many workers share the collection of the modules that are not long."""
     return (workers + 1) // 2
 
 
 @cache
 def long_modules() -> dict[str, int]:
-    """Return the indices of the modules that all workers collect, in starting order."""
+    """Return the modules that all workers collect, each with its position in the starting order."""
     modules = _LONG_MODULES.read_text(encoding="utf-8").split()
     return {module: place for place, module in enumerate(modules)}
 
@@ -167,7 +167,7 @@ class SharedModules:
             node.send_runtest_some(places)
 
     def _next(self, node: Any) -> str | None:
-        """Take a worker's next test: from its own module, another module, or another worker's."""
+        """Take a worker's next test from its current module, a queued module, or another worker."""
         tests = self._current[node]
         if not tests:
             tests = self._modules.popleft() if self._modules else self._half()

@@ -6,7 +6,7 @@ import os
 
 
 def slowness() -> float:
-    """Return how many times longer a program takes than on an idle machine, at least 1.
+    """Return how many times slower this machine is than an idle one, at least 1.
 
     A machine that runs tests in parallel, as is usual, still counts as idle.
     """

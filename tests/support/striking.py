@@ -22,7 +22,7 @@ class SignalInterruption(BaseException):
 def interrupt_while_waiting(
     act: Callable[[], object], *, once: Callable[[], object] = lambda: True
 ) -> None:
-    """Raise an error from a signal handler while moorage waits; it must reach the caller.
+    """Raise an error from a signal handler while moorage waits, and check that the caller gets it.
 
     Args:
         act: begins to wait.

@@ -88,7 +88,7 @@ def test_invalid_authorization_headers_are_refused() -> None:
 
 
 def test_authorization_comes_once() -> None:
-    """Two Authorization headers are refused, at the token endpoint and at the resource."""
+    """A request with two Authorization headers is refused by token endpoint and resource."""
     with AuthorizationServer() as server:
         address = HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]))
         statuses = []
@@ -142,7 +142,7 @@ def test_clients_must_use_their_method() -> None:
 
 
 def test_one_method_at_a_time() -> None:
-    """Two authentication methods, or two client ids, in one request are refused."""
+    """A request with two authentication methods or two client ids is refused."""
     with AuthorizationServer() as server:
         authorization = basic("erp", "s3cr3t")
         assertion = {"client_assertion_type": CLIENT_ASSERTION, "client_assertion": "a.b.c"}
@@ -173,7 +173,7 @@ def test_client_without_secret_may_refresh_tokens() -> None:
 
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256", "PS256", "EdDSA"])
 def test_private_key_jwt(algorithm: str) -> None:
-    """A client assertion is accepted whose audience is the token endpoint or the issuer."""
+    """A client assertion may name the token endpoint or the issuer as its audience."""
     signer = Signer(algorithm)
     client = Client(method="private_key_jwt", key=signer.public, key_id="k1")
     with AuthorizationServer(client, issuer_path="/tenant") as server:

@@ -49,7 +49,7 @@ def test_faults_are_done_once_and_in_order() -> None:
 
 
 def test_an_answer_is_lost_after_the_rotation() -> None:
-    """A request whose response is lost has taken effect, so repeating it reuses the token."""
+    """A request has taken effect even if its response is lost, so its repeat reuses the token."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         _, refresh = server.seed()
@@ -65,7 +65,7 @@ def test_an_answer_is_lost_after_the_rotation() -> None:
 
 
 def test_an_answer_is_cut() -> None:
-    """A request whose response is cut off has taken effect."""
+    """A request has taken effect even if its response is cut off."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()
         server.order(faults.cut_answer(7))
@@ -109,7 +109,7 @@ def test_a_connection_is_reset_unread() -> None:
 def test_hanging_request_waits_before_or_after_it_takes_effect(
     *, processed: bool, rotations: int
 ) -> None:
-    """A hanging request waits before or after it takes effect, until it is released."""
+    """A hanging request waits until it is released, either before or after it takes effect."""
     with AuthorizationServer() as server, ThreadPoolExecutor(1) as pool:
         _, refresh = server.seed()
         server.order(faults.late_answer(600, processed=processed))
@@ -124,7 +124,7 @@ def test_hanging_request_waits_before_or_after_it_takes_effect(
 
 
 def test_time_passes_while_a_server_hangs() -> None:
-    """A hanging request is decided by the time of its decision, not of its arrival."""
+    """A hanging request is judged by the time at which it is decided, not when it arrived."""
     with AuthorizationServer(refresh_lifetime=60) as server, ThreadPoolExecutor(1) as pool:
         _, refresh = server.seed()
         server.order(faults.late_answer(600))
@@ -149,7 +149,7 @@ def test_a_server_that_hangs_may_close() -> None:
 
 
 def test_a_server_hangs_for_so_long() -> None:
-    """A hanging request ends by itself after its time."""
+    """A request that hangs for a limited time goes on by itself after it."""
     with AuthorizationServer() as server:
         server.order(faults.late_answer(0.01), faults.late_answer(0.01, processed=True))
         replies = [Caller(server).token(CLIENT) for _ in range(2)]
@@ -228,7 +228,7 @@ def test_answers_are_odd() -> None:
 
 
 def test_redirecting_fault_names_another_url() -> None:
-    """The redirecting fault names another URL, and the request has no effect."""
+    """The redirecting fault sends the client to another URL, and the request has no effect."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()
         server.order(faults.redirect_to("https://evil.example/token", status=307))

@@ -157,7 +157,7 @@ def test_unknown_clients_get_no_redirect() -> None:
 
 
 def test_person_can_refuse_consent() -> None:
-    """A person's refusal, and a client without permission, each redirect with an error."""
+    """If a person refuses, or the client lacks permission, the redirect contains an error."""
     forbidden_client = Client(id="robot", redirect_uris=(BACK,), grants=frozenset({CLIENT}))
     with AuthorizationServer(PUBLIC, forbidden_client) as server:
         server.people.approve = False
@@ -203,7 +203,7 @@ def test_client_that_may_not_refresh_gets_only_access_token_for_its_code() -> No
 
 
 def test_a_lie_about_the_issuer_reaches_people() -> None:
-    """If the server claims a wrong issuer, its redirects contain that issuer, too."""
+    """If the server claims a wrong issuer, its redirects contain that wrong issuer."""
     with AuthorizationServer(PUBLIC) as server:
         server.claimed_issuer = "https://evil.example"
 
@@ -211,7 +211,7 @@ def test_a_lie_about_the_issuer_reaches_people() -> None:
 
 
 def test_a_code_may_be_bound_to_a_key() -> None:
-    """A code requested with a key's thumbprint can be used only with a proof of that key."""
+    """If a code was requested with a key's thumbprint, only a proof of that key can redeem it."""
     key, other_key = Signer(), Signer()
     with AuthorizationServer(PUBLIC) as server:
         caller, url = Caller(server), server.token_url
@@ -233,7 +233,7 @@ def begin(server: AuthorizationServer, **form: str) -> Reply:
 
 
 def test_a_device_waits_for_a_person() -> None:
-    """A device has to poll until a person agrees, and then gets both tokens once."""
+    """A device has to poll until a person agrees, and then gets both tokens, but only once."""
     with AuthorizationServer(PUBLIC) as server:
         caller = Caller(server)
         result = begin(server, scope="read").members
@@ -286,7 +286,7 @@ def test_a_device_may_be_refused_or_too_late() -> None:
 
 
 def test_beginning_with_a_device_is_for_clients() -> None:
-    """Unknown clients, too large scopes, and clients without the grant start no device login."""
+    """Unknown clients, excessive scopes and clients without this grant start no device login."""
     robot = Client(id="robot", method="none", grants=frozenset({CODE}))
     with AuthorizationServer(PUBLIC, robot) as server:
         replies = [

@@ -29,7 +29,7 @@ def refusal_of(reply: Reply) -> tuple[int, str]:
 
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256", "PS256", "EdDSA"])
 def test_a_token_is_bound_to_a_key(algorithm: str) -> None:
-    """A token requested with a proof is bound to its key; the resource then requires proofs."""
+    """A token requested with a proof is bound to the proof's key, and works only with proofs."""
     key = Signer(algorithm)
     with AuthorizationServer() as server:
         caller = Caller(server)
@@ -83,7 +83,7 @@ def test_a_token_is_bound_to_a_key(algorithm: str) -> None:
     ],
 )
 def test_proofs_are_read_strictly(claims: dict[str, Any], header: dict[str, Any], why: str) -> None:
-    """A proof for another request, outside its time or with another key in it is refused."""
+    """A proof is refused if it is for another request or time, or has another key in it."""
     key = Signer()
     with AuthorizationServer(clock=VirtualClock(START)) as server:
         proof = key.proof("POST", server.token_url, START, header=header, **claims)
@@ -94,7 +94,7 @@ def test_proofs_are_read_strictly(claims: dict[str, Any], header: dict[str, Any]
 
 
 def test_url_in_proof_has_no_query() -> None:
-    """The URL in a proof has no query, even if the request has one."""
+    """The URL in a proof must have no query, even if the request's URL has one."""
     key = Signer()
     with AuthorizationServer() as server:
         caller, now = Caller(server), server.now()
@@ -116,7 +116,7 @@ def test_url_in_proof_has_no_query() -> None:
 
 
 def test_request_with_two_proofs_is_refused() -> None:
-    """A request with two proofs, or with a proof that is not a token, is refused."""
+    """A request with two proofs, or with a proof that is not a JWT, is refused."""
     key = Signer()
     with AuthorizationServer() as server:
         url, now = server.token_url, server.now()
@@ -266,7 +266,7 @@ def test_nonces_are_asked_for() -> None:
 
 
 def test_nonces_are_renewed() -> None:
-    """A response contains the next nonce; the previous one stays valid unless renewed abruptly."""
+    """A response has the next nonce; the previous one stays valid, unless renewal is abrupt."""
     key = Signer()
     with AuthorizationServer(nonces=True) as server:
         caller = Caller(server)

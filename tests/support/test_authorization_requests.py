@@ -1,4 +1,4 @@
-"""The strictness of the authorization server with requests."""
+"""The strictness of the authorization server in checking requests."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_grant_type_for_which_client_is_not_registered_is_refused() -> None:
 
 
 def test_tokens_are_exchanged() -> None:
-    """A token exchange gives a token with the same subject and no larger scope."""
+    """A token exchange returns a token with the same subject and at most the same scope."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         access, refresh = server.seed(scope="read")

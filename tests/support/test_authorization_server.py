@@ -83,7 +83,7 @@ def test_a_reused_token_ends_its_family() -> None:
 
 
 def test_grace_forgives_so_many_replays() -> None:
-    """A used refresh token works as often as the grace setting allows; then it counts as reuse."""
+    """A used refresh token works again as often as the grace setting allows, then is refused."""
     with AuthorizationServer(grace=2) as server:
         caller = Caller(server)
         _, refresh = server.seed()
@@ -97,7 +97,7 @@ def test_grace_forgives_so_many_replays() -> None:
 
 
 def test_a_server_may_not_rotate() -> None:
-    """Without rotation a refresh token stays valid, and no new one is issued."""
+    """If the server does not rotate refresh tokens, they stay valid, and no new ones are issued."""
     with AuthorizationServer(rotating=False) as server:
         caller = Caller(server)
         _, refresh = server.seed()
@@ -129,7 +129,7 @@ def test_usable_refresh_tokens() -> None:
 
 
 def test_a_refused_refresh_uses_nothing_up() -> None:
-    """A refresh refused for its scope or target does not use up the token."""
+    """If a refresh is refused for its scope or target, the refresh token is not used up."""
     with AuthorizationServer() as server:
         server.authority.targets = frozenset({"https://vat.example/"})
         caller = Caller(server)
@@ -147,7 +147,7 @@ def test_a_refused_refresh_uses_nothing_up() -> None:
 
 
 def test_refreshing_with_narrower_scope_affects_only_that_access_token() -> None:
-    """Refreshing with a narrower scope affects only that access token."""
+    """A refresh with a narrower scope affects only the access token that it returns."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         _, refresh = server.seed(scope="read write")

@@ -25,7 +25,7 @@ class TimedStorage(MemoryStorage):
         self.slow = 0.0
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
-        """Record the timeout, let the store's delay pass, and run the command."""
+        """Record the timeout, advance the clock by the store's delay, and run the command."""
         self.timeouts.append((type(command).__name__, timeout))
         if self.slow:
             self.clock.advance(self.slow)

@@ -398,7 +398,7 @@ class TransactionalKafka:
                 answer.i16(0).i32(number).i32(1).i32(1).i32(1).i32(1).i32(1)
 
     def _request_8(self, request: Reader, answer: Writer, code: int) -> None:
-        """Handle OffsetCommit: store positions."""
+        """Handle OffsetCommit: store the offsets of a group."""
         group, generation, member = str(request.text()), request.i32(), str(request.text())
         request.i64()
         with self._lock:
@@ -422,7 +422,7 @@ class TransactionalKafka:
         return _REBALANCING if group.state == "completing" else 0
 
     def _request_9(self, request: Reader, answer: Writer, _: int) -> None:
-        """Handle OffsetFetch: return committed positions."""
+        """Handle OffsetFetch: return the offsets that a group has committed."""
         group = str(request.text())
         answer.i32(topics := request.i32())
         for _ in range(topics):
@@ -595,7 +595,7 @@ class TransactionalKafka:
                     answer.i32(number).i16(error)
 
     def _request_25(self, request: Reader, answer: Writer, code: int) -> None:
-        """Handle AddOffsetsToTxn: add a group's positions to a transaction."""
+        """Handle AddOffsetsToTxn: add a group's offsets to a transaction."""
         with self._lock:
             transaction, error = self._transaction(request)
             error = code or error
@@ -630,7 +630,7 @@ class TransactionalKafka:
         self._lock.notify_all()
 
     def _request_28(self, request: Reader, answer: Writer, code: int) -> None:
-        """Handle TxnOffsetCommit: keep a group's positions until their transaction commits."""
+        """Handle TxnOffsetCommit: hold a group's offsets back until their transaction commits."""
         transactional_id, group = str(request.text()), str(request.text())
         producer, epoch = request.i64(), request.i16()
         generation, member = request.i32(), str(request.text())

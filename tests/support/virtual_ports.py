@@ -98,7 +98,7 @@ class SentRequest:
 
 
 class WorkGate:
-    """A point at which background work waits until the test opens it."""
+    """A point at which calls or background work wait until the test opens it."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -106,12 +106,12 @@ class WorkGate:
         self._opened = world.event()
 
     async def stand(self) -> None:
-        """Report that this point was reached, and wait until the gate opens."""
+        """Report that the gate was reached, and wait until it opens."""
         self._reached.set()
         await self._world.wait(self._opened)
 
     def answering(self, answer: object) -> Callable[[SentRequest], Awaitable[object]]:
-        """Return a scripted response that arrives when the gate opens."""
+        """Return a vendor's scripted response that arrives only when the gate opens."""
 
         async def answer_when_open(_: SentRequest) -> object:
             await self.stand()
@@ -120,7 +120,7 @@ class WorkGate:
         return answer_when_open
 
     async def reached(self) -> None:
-        """Wait until background work has reached the gate."""
+        """Wait until a call or background work has reached the gate."""
         await self._world.wait(self._reached)
 
     def open(self) -> None:

@@ -21,7 +21,7 @@ PATIENCE = 120.0
 
 
 def run_plain(flow: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine that never suspends, without an event loop."""
+    """Run, without an event loop, a coroutine that never suspends."""
     try:
         flow.send(None)
     except StopIteration as stop:
@@ -177,7 +177,7 @@ class BackgroundWork:
 
 
 class SyncPort:
-    """A synchronous port that runs an asynchronous one, which never suspends."""
+    """A synchronous port that runs the methods of an asynchronous one, which never suspend."""
 
     def __init__(self, port: Any) -> None:
         self.port = port

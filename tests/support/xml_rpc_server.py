@@ -1,4 +1,4 @@
-"""An XML-RPC server with the methods of Odoo's API, from Python's standard library."""
+"""An XML-RPC server with methods of Odoo's API, built on Python's standard library."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class XmlRpcServer:
     def execute(
         self, database: str, user: int, password: str, model: str, method: str, *rest: Any
     ) -> Any:
-        """Execute a method of a model, like Odoo."""
+        """Respond to a call of a model's method as Odoo does."""
         self.calls.append((database, user, model, method, *rest))
         if password != PASSWORD:
             raise Fault(3, "Access Denied")

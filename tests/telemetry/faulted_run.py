@@ -52,14 +52,14 @@ _CALLER: Final[ContextVar[CallRecord]] = ContextVar("caller")
 
 
 class LoopClock:
-    """The clock of the running event loop, whose time is virtual."""
+    """A clock that shows the virtual time of the running event loop."""
 
     def nanoseconds(self) -> int:
-        """Return the loop's time."""
+        """Return the loop's time in nanoseconds."""
         return round(asyncio.get_running_loop().time() * 1e9)
 
     def utc(self) -> datetime:
-        """Return the date and time."""
+        """Return the loop's time as a date and time."""
         return START + timedelta(microseconds=self.nanoseconds() // 1000)
 
 
@@ -67,7 +67,7 @@ class LoopSleeper:
     """A sleeper that waits in the running event loop's virtual time."""
 
     async def sleep(self, seconds: float, /) -> None:
-        """Wait in virtual time."""
+        """Wait for this many seconds of virtual time."""
         await asyncio.sleep(seconds)
 
 
@@ -95,7 +95,7 @@ class CallRecord:
 
     @property
     def outcome(self) -> str:
-        """Return the call's outcome, as an ideal observer of its requests knows it."""
+        """Return the outcome of the call that follows from what its requests really did."""
         outcomes = {outcome for _, outcome in self.sent}
         if self.error is None:
             return "done" if outcomes else "nothing"
@@ -168,7 +168,7 @@ class FaultyVendor:
         raise AssertionError(url)
 
     async def close(self) -> None:
-        """Close nothing."""
+        """Do nothing, since there is nothing to close."""
 
 
 def _services() -> list[Service]:
@@ -362,7 +362,7 @@ class FaultedRun:
         await self._reads("tiles", number)
 
     async def _tax(self, number: int) -> None:
-        """Three callers, each of which calls every two seconds."""
+        """Make calls with three callers, each of which calls every two seconds."""
 
         async def caller(first: int) -> None:
             for index in range(first, number, 3):
@@ -477,12 +477,12 @@ def truth_of(run: FaultedRun) -> dict[str, Any]:
 
 
 def _held_seconds(records: Iterable[CallRecord]) -> float:
-    """Return the seconds of calls during which no vendor was working."""
+    """Return the seconds during which calls waited while no vendor worked on them."""
     return sum(record.duration - record.busy for record in records)
 
 
 def _orders_with_two_effects(records: Iterable[CallRecord]) -> list[str]:
-    """Return the orders with two possible effects: under two keys, or in two calls without one."""
+    """Return orders that may have two effects: under two keys, or by two calls without a key."""
     effects: defaultdict[str, set[object]] = defaultdict(set)
     for record in records:
         for key, outcome in record.sent:

@@ -200,7 +200,7 @@ def _end_of_wait(call: ExportedCall, wait: SpanEvent) -> float:
 def _automatic_changes(
     changes: Iterable[tuple[float, dict[str, Any], ExportedCall]],
 ) -> dict[str, list[str]]:
-    """Return the orders of the calls that opened, reopened and closed circuits."""
+    """Return the orders of calls that opened, reopened or closed circuits automatically."""
     changes_by_kind: dict[str, list[str]] = {"opened": [], "opened again": [], "closed": []}
     states: dict[str, str] = {}
     for _, attributes, span in changes:
@@ -216,7 +216,7 @@ def _automatic_changes(
 
 
 def _orders_with_two_effects(calls: Iterable[ExportedCall], service: str) -> list[str]:
-    """Return the orders that may have had two effects, by the rules of the registry."""
+    """Return orders that may have had two effects: under two keys, or by two calls without one."""
     effects: defaultdict[str, set[object]] = defaultdict(set)
     for call in calls:
         if call["service"] == service and any(

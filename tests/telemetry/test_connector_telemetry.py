@@ -100,7 +100,7 @@ def named_lab() -> Generator[Lab]:
 
 
 def test_spans_of_statements_follow_the_conventions(lab: Lab) -> None:
-    """A statement's span is named by its summary, and has its text without values."""
+    """A statement's span is named by the statement's summary, and has its text without values."""
     lab.sql(lab.database.execute(CREATE))
     lab.sql(lab.database.execute(INSERT, id=1, name=CANARY))
     lab.sql(lab.database.query(FIND, id=1))
@@ -126,7 +126,7 @@ def test_spans_of_statements_follow_the_conventions(lab: Lab) -> None:
 
 
 def test_batch_and_transaction_have_no_text(lab: Lab) -> None:
-    """The span of a batch has its size, and that of a transaction only the database's name."""
+    """A batch's span has the batch's size; a transaction's is named by the database only."""
     lab.sql(lab.database.execute(CREATE))
     rows = [(INSERT, {"id": number, "name": CANARY}) for number in range(3)]
     lab.sql(lab.database.batch(*rows, name="customers.load"))
@@ -162,7 +162,7 @@ def test_failed_statement_has_the_code_of_the_database(lab: Lab) -> None:
 
 
 def test_publications_follow_the_conventions(lab: Lab) -> None:
-    """The span of a publication names broker and destination, but not the message's content."""
+    """The span of a published message names broker and destination, but has no message content."""
     lab.publish(lab.publisher.publish("orders", Message(CANARY, key=CANARY, id="m-1")))
     lab.publish(lab.publisher.publish_batch("orders", [Message("a"), Message("b")]))
 
@@ -337,7 +337,7 @@ def test_targets_name_the_server() -> None:
 
 
 def test_prometheus_reads_pools_when_asked() -> None:
-    """Prometheus reads the pools' numbers at the moment of each scrape."""
+    """At each scrape, Prometheus reads how many connections the pools have at that moment."""
     registry = CollectorRegistry()
     observer = PrometheusObserver(registry)
     manager = ConnectorManager([Service("erp", circuit=None)], observers=[observer])
@@ -361,7 +361,7 @@ def test_prometheus_reads_pools_when_asked() -> None:
 
 
 def test_multiprocess_mode_sums_pools(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In multiprocess mode, pool numbers are written at attempts and health checks."""
+    """In multiprocess mode, the pools' metrics are written at attempts and health checks."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     registry = CollectorRegistry()
     observer = PrometheusObserver(registry)
@@ -395,7 +395,7 @@ class BrokenPools:
     """A connector registry whose pools cannot be read."""
 
     def pools(self) -> tuple[ConnectorPool, ...]:
-        """Fail, because the pools cannot be read."""
+        """Raise an error, because the pools cannot be read."""
         raise RuntimeError(CANARY)
 
 
@@ -406,7 +406,7 @@ def check_event(state: str, text: str | None = None) -> ConnectorChecked:
 
 
 def test_pools_with_one_name_are_added_up() -> None:
-    """Pools with one name are added up; failing sources and deleted ones are left out."""
+    """Pools with the same name are added up; sources that fail or were deleted are left out."""
     readings = PoolReadings()
     one = FixedPools(ConnectorPool("erp", "sql", PoolStatistics(idle=1, active=2, maximum=3)))
     two = FixedPools(ConnectorPool("erp", "sql", PoolStatistics(idle=4, waiting=1, maximum=5)))
@@ -436,7 +436,7 @@ class SilentConnector:
         """Return None, because there is no pool."""
 
     async def open(self, timeout: float, /) -> None:
-        """Open nothing."""
+        """Do nothing, because there is nothing to open."""
 
     async def health(self, timeout: float, /) -> ConnectorHealth:
         """Return that the server does not answer."""
@@ -446,11 +446,11 @@ class SilentConnector:
         )
 
     async def close(self) -> None:
-        """Close nothing."""
+        """Do nothing, because there is nothing to close."""
 
 
 def test_checks_are_events_in_asynchronous_programs() -> None:
-    """An asynchronous health check emits an event with its state; a disabled connector none."""
+    """An asynchronous health check emits an event with the connector's state."""
     events: list[Any] = []
 
     async def run() -> None:

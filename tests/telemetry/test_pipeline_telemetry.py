@@ -34,7 +34,7 @@ LABELS = {"pipeline": "orders"}
 
 
 class Outage:
-    """A function that refuses the third record, and the fifth record once."""
+    """A function that refuses the third record always, and the fifth record once."""
 
     def __init__(self) -> None:
         self._is_over = False
@@ -51,7 +51,7 @@ class Outage:
 
 
 def faulty() -> Pipeline:
-    """Return a pipeline of ten records in batches of one, with a dead letter and a retry."""
+    """Return a pipeline of ten records, of which one becomes a dead letter and one is retried."""
     return Pipeline(
         "orders",
         MemorySource(make_records(10)),
@@ -107,7 +107,7 @@ def test_prometheus_reads_pipelines_when_asked() -> None:
 
 
 def test_opentelemetry_reads_pipelines_when_asked() -> None:
-    """Each OpenTelemetry metric of a pipeline is in the registry, with the pipeline's name only."""
+    """The registry has each OpenTelemetry metric of a pipeline; its only attribute is the name."""
     telemetry = Telemetry()
     manager = ConnectorManager([Service("erp")], observers=[telemetry.observer, print])
     pipeline = faulty()
@@ -139,7 +139,7 @@ def test_opentelemetry_reads_pipelines_when_asked() -> None:
 
 
 def test_lag_is_metric_while_source_can_tell_it() -> None:
-    """The lag is a metric while the source can tell it, and missing otherwise, never zero."""
+    """As long as a source knows its lag, it is a metric; otherwise the metric is missing, not 0."""
     registry, telemetry = CollectorRegistry(), Telemetry()
     manager = ConnectorManager([Service("erp")], observers=[telemetry.observer])
     observer, pipeline = PrometheusObserver(registry), FixedPipeline(lag=7)
@@ -153,7 +153,7 @@ def test_lag_is_metric_while_source_can_tell_it() -> None:
 
 
 def test_pause_shows_in_metric_of_its_own() -> None:
-    """A pause shows in a metric of its own, which the alert about idle pipelines exempts."""
+    """A pause has its own metric, so that the alert about idle pipelines can leave it out."""
     registry = CollectorRegistry()
     observer = PrometheusObserver(registry)
     pipeline = FixedPipeline(state=PipelineState.PAUSED)
@@ -182,7 +182,7 @@ def test_names_of_prometheus_are_registered() -> None:
 
 
 def test_numbers_of_pipelines_with_one_name_are_added() -> None:
-    """Numbers of pipelines with one name are added; the name counts as running if all run."""
+    """Statistics of pipelines with one name are added up; they count as running if all run."""
     readings = PipelineReadings()
     running = FixedPipeline(state=PipelineState.RUNNING, received=2, processing_duration=0.5)
     lost_pipeline = FixedPipeline(

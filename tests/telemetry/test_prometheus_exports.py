@@ -96,13 +96,13 @@ class BusyPools:
 
 
 class BusyPipeline:
-    """A pipeline whose source fails in the later part of the run, with new dead letters."""
+    """A pipeline whose source fails later in the run, while dead letters are added."""
 
     name = "orders"
     samples = 0
 
     def statistics(self) -> PipelineStatistics:
-        """Return numbers that grow with each sample."""
+        """Return statistics that grow with each sample."""
         is_lost = self.samples > 4
         return PipelineStatistics(
             state=PipelineState.RECONNECTING if is_lost else PipelineState.RUNNING,
@@ -157,7 +157,7 @@ def alerts() -> dict[str, str]:
 
 
 def _values(server: tuple[Prometheus, datetime], expression: str) -> list[Any]:
-    """Return the series of an expression during the run and for a while after it."""
+    """Return the time series of an expression during the run and for a while after it."""
     prometheus_of_run, end = server
     result: list[Any] = prometheus_of_run.get(
         "query_range",
@@ -171,7 +171,7 @@ def _values(server: tuple[Prometheus, datetime], expression: str) -> list[Any]:
 
 @pytest.mark.parametrize("title", expressions())
 def test_expressions_have_values(title: str, server: tuple[Prometheus, datetime]) -> None:
-    """Every dashboard expression and recording rule has values for the run."""
+    """Every dashboard expression and recording rule has values during the run."""
     series = _values(server, expressions()[title])
 
     numbers = {float(value) for line in series for _, value in line["values"]}
@@ -243,7 +243,7 @@ def test_exemplars_are_scraped(tmp_path: Path) -> None:
 
 
 def test_panels_do_not_overlap() -> None:
-    """Each dashboard panel has its own place and id."""
+    """Each dashboard panel has a position and an id that no other panel has."""
     panels = grafana_dashboard()["panels"]
 
     assert len(panels) == len({panel["id"] for panel in panels})

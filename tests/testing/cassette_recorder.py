@@ -31,7 +31,7 @@ class Recorder:
         self.vendor = FakeVendor()
 
     def cassette(self, mode: Mode = "once", **options: Any) -> Cassette:
-        """Return a cassette with this recorder's file."""
+        """Return a cassette that uses this recorder's file."""
         return Cassette(self.path, mode=mode, **options)
 
     def client(self, cassette: Cassette) -> SyncOrAsync:

@@ -53,7 +53,7 @@ class LedgerServer:
         self._thread.start()
 
     def count(self, text: str) -> int:
-        """Return the number of times that a text was added."""
+        """Return how often a text was added."""
         with self._lock:
             return self.entries[text]
 
@@ -279,7 +279,7 @@ class Ledger:
 
     @property
     def operations(self) -> Mapping[str, NamedOperation]:
-        """Return the operation that adds a text, by name."""
+        """Return the operation that adds a text, keyed by its name."""
         return {
             "add": NamedOperation(
                 name="add",
@@ -306,7 +306,7 @@ class Ledger:
         self.pool.open(timeout)
 
     def health(self, timeout: float, /) -> Any:
-        """Return the connector's health, by an echo."""
+        """Return the connector's health, which is checked with an echo."""
         start_time = monotonic()
         try:
             self.send("echo health", "health", timeout)
@@ -315,7 +315,7 @@ class Ledger:
         return self.healthy(start_time, None)
 
     def healthy(self, begun: float, error: ConnectorError | None) -> ConnectorHealth:
-        """Return the health that follows from an echo's error, or from no error."""
+        """Return the health that an echo's error shows, or good health if there is none."""
         return ConnectorHealth(
             connector=self.name,
             at=datetime.now(UTC),
@@ -351,7 +351,7 @@ class AsyncLedger(Ledger):
         await self.pool.open(timeout)
 
     async def health(self, timeout: float, /) -> ConnectorHealth:
-        """Return the connector's health, by an echo."""
+        """Return the connector's health, which is checked with an echo."""
         start_time = monotonic()
         try:
             async with asyncio.timeout(timeout):

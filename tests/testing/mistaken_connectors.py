@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def spoil_statistics(statistics: PoolStatistics | None, **numbers: int) -> PoolStatistics | None:
-    """Return the statistics with these numbers changed; None stays None."""
+    """Return the pool statistics with these values changed, or None if there are none."""
     return statistics and attrs.evolve(statistics, **numbers)
 
 
@@ -345,7 +345,7 @@ class CallsAllTheSameConnector(Ledger):
 
 
 class NeverSureConnector(Ledger):
-    """A faulty connector whose errors always report an unknown outcome."""
+    """A faulty connector whose errors always say that the outcome is unknown."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         try:
@@ -386,7 +386,7 @@ class NeedsManyResponsesConnector(Ledger):
 
 
 class HangsWhenCutConnector(Ledger):
-    """A faulty connector whose operation never ends after its connection was lost."""
+    """A faulty connector whose operations never end after their connection was lost."""
 
     over = Event()
 
@@ -455,7 +455,7 @@ class SwallowsCancellationConnector(AsyncLedger):
 
 
 class ReusesCancelledLinksConnector(AsyncLedger):
-    """A faulty connector that reuses a connection whose response is still to come."""
+    """A faulty connector that reuses a connection although an earlier response may still arrive."""
 
     link: Any = None
 

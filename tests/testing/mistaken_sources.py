@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class TopicSource(MemorySource):
-    """A correct source of a topic in memory, whose connection a test can break."""
+    """A correct source that reads an in-memory topic, and whose connection a test can break."""
 
     published = 0
 
@@ -46,12 +46,12 @@ class TopicSource(MemorySource):
         )
 
     def interrupt(self) -> None:
-        """Make the next poll fail."""
+        """Make the next poll raise an error."""
         self.fail(ConnectionFailed("The connection was lost."))
 
 
 class ReleasingSource(TopicSource):
-    """A correct source that delivers released records again at once."""
+    """A correct source that at once delivers again each record that is released."""
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
         await super().release(records)
@@ -103,7 +103,7 @@ class InventsSource(TopicSource):
 
 
 class FillsSource(TopicSource):
-    """A faulty source that waits until a poll is full."""
+    """A faulty source that makes each poll wait until it has all the records that it may return."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         if limits.wait > 1:
@@ -169,7 +169,7 @@ class SerialSource(TopicSource):
 
 
 class ImpatientSource(TopicSource):
-    """A faulty source that ends a waiting poll at a commit."""
+    """A faulty source that ends a waiting poll as soon as records are committed."""
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
         await super().commit(records)
@@ -186,7 +186,7 @@ class ReleasesAllSource(ReleasingSource):
 
 
 class ClaimsSource(TopicSource):
-    """A faulty source that delivers records again although they were extended."""
+    """A faulty source that redelivers records although their processing time was extended."""
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
         self._waiting += records
@@ -233,14 +233,14 @@ class NeverOpensAgainSource(TopicSource):
 
 
 class EndsSource(TopicSource):
-    """A faulty source that reports its end as soon as it has no records."""
+    """A faulty source that reports the end of its data as soon as it has no records."""
 
     def __init__(self, *arguments: Any, **_: Any) -> None:
         super().__init__(*arguments)
 
 
 class EndsEarlySource(TopicSource):
-    """A faulty source that reports its end once its first records are committed."""
+    """A faulty source that reports the end of its data once its first records are committed."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         return None if self.committed else await super().poll(limits)

@@ -1,4 +1,4 @@
-"""Helper that runs one test in both modes, synchronous and asynchronous."""
+"""Helper that runs one test with synchronous and with asynchronous code."""
 
 from __future__ import annotations
 

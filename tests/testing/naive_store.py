@@ -70,7 +70,7 @@ class NaiveStore:
         return self.cells.get(key)
 
     def write(self, states: dict[str, State | None], now: int) -> None:
-        """Store all of the states, or raise if they do not fit."""
+        """Store all of the states, or raise an error if the store is too full for them."""
         written_states = {key: state for key, state in states.items() if state is not None}
         if len(self.cells | written_states) > self.bound:
             self.forget(now)

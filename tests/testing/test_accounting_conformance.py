@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def as_quickbooks(kind: Callable[..., Vendor]) -> kit.Factory:
-    """Return a function that makes a test subject like QuickBooks', with another vendor class."""
+    """Return a function that makes a test subject of QuickBooks with another vendor class."""
 
     def new_subject() -> kit.AccountingSubject:
         subject = accounting_subjects.quickbooks()
@@ -43,7 +43,7 @@ def as_quickbooks(kind: Callable[..., Vendor]) -> kit.Factory:
 
 
 def as_odoo(kind: Callable[..., Vendor]) -> kit.Factory:
-    """Return a function that makes a test subject like Odoo's, with another vendor class."""
+    """Return a function that makes a test subject of Odoo with another vendor class."""
 
     def new_subject() -> kit.AccountingSubject:
         subject = accounting_subjects.odoo()
@@ -79,7 +79,7 @@ class _KeylessFilesVendor(QuickBooks):
 
 
 class _InsistingVendor(Odoo):
-    """A faulty vendor that creates a record again if the response was lost."""
+    """A faulty vendor that creates a record again if the first response was lost."""
 
     async def _recover_id(self, *values: Any, **__: Any) -> int:
         wire, model, *_ = values
@@ -202,7 +202,7 @@ class _BottomlessVendor(QuickBooks):
 
 
 class _UnclassedVendor(QuickBooks):
-    """A faulty vendor that drops the class of accounts."""
+    """A faulty vendor that does not read the class of an account."""
 
     async def accounts(self, *values: Any) -> Any:
         records = await super().accounts(*values)
@@ -231,7 +231,7 @@ class _ImpatientVendor(Odoo):
 
 
 class _BlindVendor(Odoo):
-    """A faulty vendor that accepts another record's reference as an invoice's."""
+    """A faulty vendor that accepts a reference to another kind of record as an invoice's."""
 
     async def get_invoice(self, *values: Any) -> Any:
         wire, ref = values
@@ -256,7 +256,7 @@ class _TalkativeVendor(QuickBooks):
 
 
 class _IndiscreetVendor(QuickBooks):
-    """A faulty vendor whose records show a name."""
+    """A faulty vendor whose records show a person's name."""
 
     async def create_contact(self, *values: Any, key: str | None) -> Any:
         record = await super().create_contact(*values, key=key)
@@ -278,7 +278,7 @@ class _DeafVendor(QuickBooks):
 
 
 def _forgeable_subject() -> kit.AccountingSubject:
-    """Return a subject whose webhook secret the kit's forger knows."""
+    """Return a test subject whose webhooks the kit can forge, as it knows their secret."""
     sandbox = QuickBooksSandbox(verifier_token=OTHER_SECRET)
     subject = accounting_subjects.quickbooks()
     return attrs.evolve(

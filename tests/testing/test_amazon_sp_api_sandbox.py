@@ -48,7 +48,7 @@ def answer(
 
 
 def parcel(sandbox: AmazonSpApiSandbox, order: str, **details: Any) -> tuple[str, dict[str, Any]]:
-    """Return path and body of a confirmation for a parcel with one piece of the first line."""
+    """Return the path and body that confirm a parcel with one piece of an order's first line."""
     items = answer(sandbox, "GET", f"{ORDERS}/{order}")[1]["order"]["orderItems"]
     fields = {
         "packageReferenceId": "1",
@@ -75,7 +75,7 @@ def parcel(sandbox: AmazonSpApiSandbox, order: str, **details: Any) -> tuple[str
     ],
 )
 def test_wrong_parameters_of_a_list_are_refused(query: dict[str, str]) -> None:
-    """A list without a time, or with a wrong parameter or token, is refused."""
+    """A request for a list without a time, or with a wrong parameter or token, is refused."""
     sandbox = AmazonSpApiSandbox()
     sandbox.add_order(1)
     status, content = answer(sandbox, "GET", ORDERS, query=query)
@@ -83,7 +83,7 @@ def test_wrong_parameters_of_a_list_are_refused(query: dict[str, str]) -> None:
 
 
 def test_token_belongs_to_the_other_parameters() -> None:
-    """A page token is refused together with another period than its own."""
+    """A page token is refused if it is sent with a different period than its own."""
     sandbox = AmazonSpApiSandbox()
     for _ in range(2):
         sandbox.add_order(1)
@@ -96,7 +96,7 @@ def test_token_belongs_to_the_other_parameters() -> None:
 
 
 def test_orders_have_the_requested_data_only() -> None:
-    """An order contains its buyer and payment only if these are requested."""
+    """An order contains its buyer and payment only if the request asks for them."""
     sandbox = AmazonSpApiSandbox()
     path = f"{ORDERS}/{sandbox.add_order(1)}"
     plain_order = answer(sandbox, "GET", path)[1]["order"]
@@ -119,7 +119,7 @@ def test_orders_have_the_requested_data_only() -> None:
     ],
 )
 def test_wrong_parcel_is_refused(details: dict[str, Any]) -> None:
-    """A parcel with a wrong number, time, line or field is refused."""
+    """A parcel is refused if its number, time, line or one of its fields is wrong."""
     sandbox = AmazonSpApiSandbox()
     path, body = parcel(sandbox, sandbox.add_order(1), **details)
     status, content = answer(sandbox, "POST", path, body)
@@ -128,7 +128,7 @@ def test_wrong_parcel_is_refused(details: dict[str, Any]) -> None:
 
 
 def test_parcel_with_an_earlier_number_changes_it() -> None:
-    """A parcel with an earlier parcel's number replaces that parcel."""
+    """A parcel with the number of an earlier parcel replaces that parcel."""
     sandbox = AmazonSpApiSandbox()
     order = sandbox.add_order(2)
     path, body = parcel(sandbox, order)
@@ -148,7 +148,7 @@ def test_parcel_with_an_earlier_number_changes_it() -> None:
 
 @pytest.mark.parametrize("state", ["PENDING", "CANCELLED", "SHIPPED"])
 def test_order_that_is_not_to_be_shipped_takes_no_parcel(state: str) -> None:
-    """A parcel for an order that is not ready, cancelled or already shipped is refused."""
+    """A parcel is refused if its order is not ready, cancelled or already shipped."""
     sandbox = AmazonSpApiSandbox()
     order = sandbox.add_order(1)
     sandbox.set_state(order, state)
@@ -170,7 +170,7 @@ def test_order_that_is_not_to_be_shipped_takes_no_parcel(state: str) -> None:
     ],
 )
 def test_wrong_attribute_is_not_accepted(kind: str, patch: dict[str, Any]) -> None:
-    """A wrong attribute gets HTTP 200 with INVALID, and changes nothing."""
+    """A wrong attribute of a listing gets HTTP 200 with INVALID, and changes nothing."""
     sandbox = AmazonSpApiSandbox()
     query = {"marketplaceIds": MARKETPLACE}
     body = {"productType": kind, "patches": [patch]}
@@ -219,7 +219,7 @@ def test_price_of_another_marketplace_is_not_accepted() -> None:
 def test_wrong_request_of_a_listing_is_refused(
     method: str, path: str, body: Any, query: dict[str, str]
 ) -> None:
-    """A request for another marketplace, or with unknown data or paths, is refused."""
+    """A listing request for another marketplace, or with unknown data or path, is refused."""
     assert 400 == answer(AmazonSpApiSandbox(), method, path, body, query=query)[0]
 
 
@@ -249,7 +249,7 @@ def test_wrong_token_or_missing_resource_is_refused(
     ],
 )
 def test_token_needs_the_refresh_token_of_the_seller(form: dict[str, str], status: int) -> None:
-    """A token is granted for the seller's refresh token, which does not change."""
+    """The seller's refresh token, which does not change, yields an access token."""
     sandbox = AmazonSpApiSandbox()
     fields = {
         "grant_type": "refresh_token",

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 def as_bank(kind: Callable[..., BerlinGroup]) -> kit.Factory:
-    """Return a function that makes a test subject like a bank's, with another vendor class."""
+    """Return a function that makes a test subject of a bank with another vendor class."""
 
     def new_subject() -> kit.BankSubject:
         subject = bank_subjects.berlin_group()
@@ -56,7 +56,7 @@ def as_bank(kind: Callable[..., BerlinGroup]) -> kit.Factory:
 
 
 def with_unstated(*names: str) -> kit.Factory:
-    """Return a function that makes a subject that is said to lack fields, which its vendor has."""
+    """Return a function that makes a test subject said to lack fields that its vendor has."""
 
     def new_subject() -> kit.BankSubject:
         return attrs.evolve(bank_subjects.berlin_group(), unstated=frozenset(names))
@@ -71,7 +71,7 @@ def as_plaid_with_owner() -> kit.BankSubject:
 
 
 def as_gocardless(kind: Callable[..., GoCardless]) -> kit.Factory:
-    """Return a function that makes a test subject like GoCardless', with another vendor class."""
+    """Return a function that makes a test subject of GoCardless with another vendor class."""
 
     def new_subject() -> kit.BankSubject:
         subject = bank_subjects.gocardless()
@@ -81,7 +81,7 @@ def as_gocardless(kind: Callable[..., GoCardless]) -> kit.Factory:
 
 
 def as_uk_bank(kind: Callable[..., OpenBankingUk]) -> kit.Factory:
-    """Return a function that makes a test subject like a UK bank's, with another vendor class."""
+    """Return a function that makes a test subject of a UK bank with another vendor class."""
 
     def new_subject() -> kit.BankSubject:
         subject = bank_subjects.open_banking_uk()
@@ -112,7 +112,7 @@ class _HastyVendor(BerlinGroup):
 
 
 class _OnceVendor(BerlinGroup):
-    """A faulty vendor that does not know the state of a consent whose owner has returned."""
+    """A faulty vendor that reports a consent as unknown after its account owner has returned."""
 
     async def finish_consent(self, wire: Wire, ref: Ref, returned_url: str, /) -> BankConsent:
         assert returned_url.startswith("https://")
@@ -121,7 +121,7 @@ class _OnceVendor(BerlinGroup):
 
 
 class _IdleVendor(BerlinGroup):
-    """A faulty vendor that reports a revocation without requesting it."""
+    """A faulty vendor that reports a consent as revoked without asking the bank to revoke it."""
 
     async def revoke_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
         return BankConsent(ref=ref, status=ConsentStatus.REVOKED)
@@ -138,7 +138,7 @@ class _KeylessConsentsVendor(BerlinGroup):
 
 
 class _OpenVendor(GoCardless):
-    """A faulty vendor that returns no accounts instead of an error for a missing consent."""
+    """A faulty vendor that returns no accounts, rather than an error, if the consent is missing."""
 
     async def accounts(self, wire: Wire, ref: Ref, /) -> tuple[BankAccount, ...]:
         try:
@@ -172,7 +172,7 @@ class _OptimistVendor(BerlinGroup):
 
 
 class _PagesVendor(BerlinGroup):
-    """A faulty vendor of transactions whose pages a subclass changes."""
+    """A faulty vendor whose pages of transactions a subclass changes."""
 
     async def transactions(
         self, wire: Wire, ref: Ref, query: TransactionQuery, /, *, after: Ref | None
@@ -219,7 +219,7 @@ class _TogetherVendor(_PagesVendor):
 
 
 class _SettledVendor(_PagesVendor):
-    """A faulty vendor that reports pending transactions with the status booked."""
+    """A faulty vendor that reports pending transactions as booked."""
 
     def damage_page(self, page: TransactionPage) -> TransactionPage:
         return attrs.evolve(
@@ -232,7 +232,7 @@ class _SettledVendor(_PagesVendor):
 
 
 class _MuteVendor(_PagesVendor):
-    """A faulty vendor that drops the payments inside entries."""
+    """A faulty vendor that drops the separate payments inside a booked entry."""
 
     def damage_page(self, page: TransactionPage) -> TransactionPage:
         def without_text(item: Any) -> Any:
@@ -243,13 +243,13 @@ class _MuteVendor(_PagesVendor):
 
 
 class _InventiveVendor(BerlinGroup):
-    """A faulty vendor that does not declare the end-to-end identifiers that it reads."""
+    """A faulty vendor that reads end-to-end identifiers without declaring that it does."""
 
     capabilities = BerlinGroup.capabilities - {BankCapability.END_TO_END}
 
 
 class _ForgetfulVendor(GoCardless):
-    """A faulty vendor that declares end-to-end identifiers, and loses them."""
+    """A faulty vendor that declares that it reads end-to-end identifiers, and drops them."""
 
     async def transactions(
         self, wire: Wire, ref: Ref, query: TransactionQuery, /, *, after: Ref | None
@@ -289,7 +289,7 @@ class _PayingOnReturnVendor(BerlinGroup):
 
 
 class _EagerVendor(OpenBankingUk):
-    """A faulty vendor that reports a payment that nobody approved as pending."""
+    """A faulty vendor that reports a payment as pending before anybody approved it."""
 
     async def finish_payment(self, wire: Wire, ref: Ref, returned_url: str, /) -> BankPayment:
         assert returned_url.startswith("https://")
@@ -333,7 +333,7 @@ class _SwallowingVendor(BerlinGroup):
 
 
 class _CoarseVendor(BerlinGroup):
-    """A faulty vendor that classifies its bank's errors only by status."""
+    """A faulty vendor that classifies its bank's errors by the HTTP status alone."""
 
     def services(self) -> Mapping[str, Service]:
         return {
@@ -343,13 +343,13 @@ class _CoarseVendor(BerlinGroup):
 
 
 def _with_words(error: Any, words: str) -> Any:
-    """Return an error response's error with this text instead of the vendor's."""
+    """Return a copy of an error response's error with this text instead of the vendor's."""
     text = error and f"The bank refused: {words}"
     return error and type(error)(text, response=error.response, vendor_code=error.vendor_code)
 
 
 class _WordlessVendor(BerlinGroup):
-    """A faulty vendor that drops its bank's error text."""
+    """A faulty vendor that drops the text of its bank's errors."""
 
     def services(self) -> Mapping[str, Service]:
         def refuse(request: Request, response: Response) -> Any:
@@ -359,7 +359,7 @@ class _WordlessVendor(BerlinGroup):
 
 
 class _IndiscreetVendor(BerlinGroup):
-    """A faulty vendor that shows its bank's whole response."""
+    """A faulty vendor whose errors show the bank's whole response."""
 
     def services(self) -> Mapping[str, Service]:
         def refuse(request: Request, response: Response) -> Any:
@@ -430,6 +430,6 @@ PLAIN = {name_of(check): check for check in kit.CHECKS}
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
 def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
-    """A vendor of bank accounts with one fault fails the check for that fault."""
+    """A bank vendor with one fault fails the check that looks for this fault."""
     with pytest.raises(AssertionError, match=sentence):
         PLAIN[check](wrong)

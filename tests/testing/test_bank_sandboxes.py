@@ -1,4 +1,4 @@
-"""The sandboxes of banks, as an application embeds them."""
+"""The sandboxes of banks, as an application uses them in its tests."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_account_shows_the_given_transactions(subject: Callable[[], BankSubject]
 
 
 def test_bank_sends_owners_to_a_page_of_the_test() -> None:
-    """A consent's link leads to the configured page, and the sandbox knows the return URL."""
+    """A consent's link leads to the configured page, and the sandbox knows where owners return."""
     bank_subject = SUBJECTS[0]()
     sandbox = bank_subject.sandbox
     assert isinstance(sandbox, BerlinGroupSandbox)

@@ -1,4 +1,4 @@
-"""Behaviours of a local server that respond with JSON."""
+"""Behaviours that make a local server respond with JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from moorage.testing import Behaviour
     ],
 )
 def test_json_takes_the_options_of_a_behaviour(options: dict[str, Any]) -> None:
-    """A response with JSON can be late, slow or cut, like every other response."""
+    """A JSON response can be late, slow or cut off, like every other response."""
     plain = Behaviour.of_json({"id": 1}, status=201, headers={"X-Id": "1"})
     late = Behaviour.of_json({"id": 1}, status=201, headers={"X-Id": "1"}, **options)
 
@@ -30,7 +30,7 @@ def test_json_takes_the_options_of_a_behaviour(options: dict[str, Any]) -> None:
 
 
 def test_json_takes_every_option_that_does_not_replace_the_body() -> None:
-    """`of_json` has a parameter for each attribute, except for those with bytes of the response."""
+    """`of_json` has a parameter for each attribute of a response, except those for its bytes."""
     names = {field.name for field in attrs.fields(Behaviour)} - {"body", "raw", "repeat"}
     parameters = set(inspect.signature(Behaviour.of_json).parameters) - {"value"}
 

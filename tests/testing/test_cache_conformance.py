@@ -159,7 +159,7 @@ class _FrozenCache(AsyncMemoryCache):
 
 
 class _GrowingYoungerCache(AsyncMemoryCache):
-    """A faulty cache whose responses get younger."""
+    """A faulty cache that reports lower ages as its responses get older."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -219,7 +219,7 @@ class _HoldingEveryKeyCache(AsyncMemoryCache):
 
 
 class _AgedCache(AsyncMemoryCache):
-    """A faulty cache that reports each response as hours old."""
+    """A faulty cache that reports each response as hours old, even a new one."""
 
     async def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         result = await super().find(key, timeout)
@@ -263,7 +263,7 @@ def test_notices_a_wrong_cache(
 
 
 class _UnmarkedCache(MemoryCache):
-    """A faulty cache that ignores removals during a store operation."""
+    """A faulty cache that ignores removals that happen while it stores a response."""
 
     def store(
         self,
@@ -304,7 +304,7 @@ class _StingyCache(MemoryCache):
 
 
 class _MuteCache(MemoryCache):
-    """A faulty cache that stores responses and never returns them."""
+    """A faulty cache that stores responses, but never returns them."""
 
     def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         return super().find(key, timeout)._replace(entries=())
@@ -320,6 +320,6 @@ class _MuteCache(MemoryCache):
     ],
 )
 def test_notices_thread_unsafe_caches(wrong: type[MemoryCache], sentence: str) -> None:
-    """A cache that is not thread-safe fails its check."""
+    """A cache that is not thread-safe fails the check for threads."""
     with pytest.raises(AssertionError, match=sentence):
         kit.many_threads_may_use_it(wrong)

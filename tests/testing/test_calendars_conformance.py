@@ -74,7 +74,7 @@ class _UnversionedVendor(GoogleCalendar):
 
 
 class _ForgetfulVendor(GoogleCalendar):
-    """A faulty vendor that starts each list from the beginning."""
+    """A faulty vendor that starts the list of changes from the beginning each time."""
 
     async def changes(
         self, wire: Wire, ref: Ref, /, *, start: datetime, end: datetime, after: Ref | None
@@ -83,7 +83,7 @@ class _ForgetfulVendor(GoogleCalendar):
 
 
 class _OptimisticVendor(GoogleCalendar):
-    """A faulty vendor that reports an unknown person as free."""
+    """A faulty vendor that reports a person whom it does not know as free."""
 
     async def free_busy(
         self, wire: Wire, emails: tuple[str, ...], /, *, start: datetime, end: datetime
@@ -100,7 +100,7 @@ class _CarelessVendor(GoogleCalendar):
 
 
 class _UnclassifiedVendor(GoogleCalendar):
-    """A faulty vendor that does not distinguish error responses."""
+    """A faulty vendor that raises the same error for all error responses."""
 
     def services(self) -> Mapping[str, Service]:
         services = super().services()

@@ -128,7 +128,7 @@ def test_recording_needs_a_client(recorder: Recorder) -> None:
 
 
 def test_cassette_that_is_closed_sends_and_replays_nothing(recorder: Recorder) -> None:
-    """A cassette that is closed sends and replays nothing."""
+    """A closed cassette sends no request and replays no response."""
     client = recorder.client(recorder.cassette())
     await_if_needed(client.close())
 
@@ -251,7 +251,7 @@ def test_a_streamed_request_is_read_before_it_is_sent(recorder: Recorder) -> Non
 def test_the_same_request_is_found(
     recorder: Recorder, recorded: tuple[Request, str], requests: tuple[Request, str]
 ) -> None:
-    """Requests are matched without host, credentials, and the order and layout of their parts."""
+    """Requests match even if their host, credentials, or order and layout of parts differ."""
     recorder.vendor.always(Response(200))
     recorder.record(recorded)
 
@@ -302,7 +302,7 @@ def test_exchanges_are_replayed_once(recorder: Recorder) -> None:
 
 
 def test_without_a_tape_every_request_is_refused(recorder: Recorder) -> None:
-    """If the cassette file is missing, only the first request raises an error."""
+    """If the cassette file is missing, a replay refuses the first request with an error."""
     with pytest.raises(
         NotRecorded, match=r"not recorded in vat\.json, which has 0 exchanges"
     ) as info:

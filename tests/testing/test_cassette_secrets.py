@@ -157,7 +157,7 @@ def test_secrets_in_all_places_are_masked(recorder: Recorder) -> None:
 
 
 def test_masked_exchanges_can_be_replayed(recorder: Recorder) -> None:
-    """Masked exchanges match the same requests, and masked JSON is still valid."""
+    """A masked exchange matches the same requests as before, and masked JSON stays valid."""
     _with_canaries(recorder)
 
     answers = recorder.replay(*SENT, redaction=RULES, secrets=SECRETS)
@@ -303,7 +303,7 @@ def _echo(request: Request, url: str) -> Response:
 def test_a_key_under_an_unknown_name_is_not_written(
     recorder: Recorder, requests: tuple[Request, str]
 ) -> None:
-    """Values that look like secrets in headers, queries and bot URLs are masked."""
+    """Values that look like secrets are masked in headers, queries and URLs of bots."""
     recorder.vendor.always(
         _echo if KEY in repr(requests) or TOKEN in requests[1] else Response(400)
     )
@@ -314,7 +314,7 @@ def test_a_key_under_an_unknown_name_is_not_written(
 
 
 def test_a_query_stays_readable_and_tells_values_apart(recorder: Recorder) -> None:
-    """Words, numbers and dates are recorded unmasked, and masked values stay distinct."""
+    """Words, numbers and dates are not masked, and different masked values stay different."""
     plain_url = "/a?status=paid&limit=100&from=2026-01-31&to=2026-01-31T10:00:00Z&fields=&flag"
     first, second = "/a?customer=cus_9s6XKzkNRiz8i3", "/a?customer=cus_NffrFeUfNV2Hib"
     recorder.vendor.queue(*map(Response, (200, 201, 202)))
@@ -327,7 +327,7 @@ def test_a_query_stays_readable_and_tells_values_apart(recorder: Recorder) -> No
 
 
 def test_ordinary_headers_are_recorded(recorder: Recorder) -> None:
-    """Headers of HTTP itself and with correlation ids are not masked."""
+    """The usual headers of HTTP, and headers with correlation ids, are not masked."""
     plain_fields = {
         "Accept": "text/html",
         "If-None-Match": '"v1"',
@@ -342,7 +342,7 @@ def test_ordinary_headers_are_recorded(recorder: Recorder) -> None:
 
 
 def test_older_unmasked_cassette_is_replayed(recorder: Recorder) -> None:
-    """Cassettes from before a value was masked can still be replayed."""
+    """A cassette that was recorded before a value was masked can still be replayed."""
     recorder.path.parent.mkdir()
     request = {"method": "GET", "url": f"{HOST}/a?customer=cus_9s6XKzkNRiz8i3", "body": {}}
     tape = {"version": 1, "exchanges": [{"request": request, "answer": {"status": 200}}]}

@@ -1,4 +1,4 @@
-"""Random numbers that a test determines in advance."""
+"""Random numbers whose values a test sets in advance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def test_fractions_follow_their_script() -> None:
-    """Scripted random fractions come in the given order, and then from the start again."""
+    """Random fractions set by a test come in the given order, and then from the start again."""
     randomness: Randomness = ScriptedRandomness([0.0, 0.25, 0.75])
 
     assert [0.0, 0.25, 0.75, 0.0] == [randomness.fraction() for _ in range(4)]
@@ -33,14 +33,14 @@ def test_invalid_fractions_are_refused(fractions: list[float]) -> None:
 
 
 def test_tokens_are_counted() -> None:
-    """Random tokens are the numbers one, two, three and so on."""
+    """A test's random tokens are consecutive numbers, counted up from the first one."""
     randomness: Randomness = ScriptedRandomness(first_token=7)
 
     assert [7, 8, 9] == [randomness.token() for _ in range(3)]
 
 
 def test_ids_are_counted() -> None:
-    """Ids are counted, and sort in the order of their creation."""
+    """A test's ids are counted up, and sort in the order of their creation."""
     ids: Ids = SequentialIds("call-")
 
     assert ["call-000001", "call-000002"] == [ids.new(), ids.new()]

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 def as_slack(kind: Callable[..., Slack]) -> kit.Factory:
-    """Return a function that makes a test subject like Slack's, with another vendor class."""
+    """Return a function that makes a test subject of Slack with another vendor class."""
 
     def new_subject() -> kit.ChatSubject:
         subject = chat_subjects.slack()
@@ -51,7 +51,7 @@ def as_slack(kind: Callable[..., Slack]) -> kit.Factory:
 
 
 def as_telegram(kind: Callable[..., Telegram]) -> kit.Factory:
-    """Return a function that makes a test subject like Telegram's, with another vendor class."""
+    """Return a function that makes a test subject of Telegram with another vendor class."""
 
     def new_subject() -> kit.ChatSubject:
         subject = chat_subjects.telegram()
@@ -62,7 +62,7 @@ def as_telegram(kind: Callable[..., Telegram]) -> kit.Factory:
 
 
 def as_teams(kind: Callable[..., Teams]) -> kit.Factory:
-    """Return a function that makes a test subject like Teams', with another vendor class."""
+    """Return a function that makes a test subject of Teams with another vendor class."""
 
     def new_subject() -> kit.ChatSubject:
         subject = chat_subjects.teams()
@@ -74,14 +74,14 @@ def as_teams(kind: Callable[..., Teams]) -> kit.Factory:
 
 @attrs.frozen(kw_only=True)
 class LesserVendor(Slack):
-    """A correct vendor that can only send to its account's channel."""
+    """A correct chat vendor that can only send messages to its account's channel."""
 
     capabilities = frozenset()
     webhook = None  # type: ignore[assignment]  # every vendor may have none
 
 
 def minimal_subject() -> kit.ChatSubject:
-    """Return a test subject without optional features and webhooks."""
+    """Return a test subject whose vendor has no optional features and no webhooks."""
     subject = as_slack(LesserVendor)()
     return attrs.evolve(subject, receive=None, webhook_secret=None, requests=(), answers=())
 
@@ -176,7 +176,7 @@ class _MarkedVendor(Slack):
 
 
 class _MarkedNotificationVendor(Slack):
-    """A faulty vendor that does not escape the notification."""
+    """A faulty vendor that does not escape the text of the notification."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
         options = {"text": message.text}
@@ -240,7 +240,7 @@ class _OtherThreadVendor(Slack):
 
 
 class _NestedVendor(Slack):
-    """A faulty vendor that replies to a reply by its own timestamp."""
+    """A faulty vendor that answers a reply by the reply's timestamp, not by its thread's."""
 
     async def reply(
         self, wire: Wire, ref: Ref, message: ChatMessage, /, *, key: str | None
@@ -317,7 +317,7 @@ class _TalkativeVendor(Telegram):
 
 
 class _InReferencesVendor(Telegram):
-    """A faulty vendor that puts the token into references."""
+    """A faulty vendor that puts the secret token into references."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
         receipt = await super().send(wire, message, key=key)
@@ -335,7 +335,7 @@ class _OpenUrlVendor(Teams):
 
 
 class _CheerfulVendor(Slack):
-    """A faulty vendor that reads every webhook as a bot's message."""
+    """A faulty vendor that reads every webhook as a message from a bot."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ChatEvent, ...]:
         return tuple(attrs.evolve(item, automatic=True) for item in super().events(event, ref))
@@ -365,7 +365,7 @@ class _ForgetfulVendor(Slack):
 
 
 class _WrongPlaceVendor(Telegram):
-    """A faulty vendor that sends the token in a header instead of the path."""
+    """A faulty vendor that sends the secret token in a header instead of the path."""
 
     def services(self) -> Mapping[str, Service]:
         credentials = Credentials.bearer(self.credentials or "none")
@@ -376,7 +376,7 @@ class _WrongPlaceVendor(Telegram):
 
 
 def _forgeable_subject() -> kit.ChatSubject:
-    """Return a test subject whose webhook secret the kit's forger knows."""
+    """Return a test subject whose webhooks the kit can forge, as it knows their secret."""
     sandbox = SlackSandbox(signing_secret=OTHER_SECRET)
     subject = chat_subjects.slack()
     return attrs.evolve(

@@ -39,7 +39,7 @@ def test_wrong_payments_are_refused(body: Any, code: str) -> None:
 
 @pytest.mark.parametrize("minor, currency", [(1_001, "KWD"), (150, "CLP"), (10**9, "EUR")])
 def test_amounts_that_are_no_payment_are_refused(minor: int, currency: str) -> None:
-    """Dinars must end in 0 and Chilean pesos in 00, and nine digits are the maximum."""
+    """Dinar amounts must end in 0, Chilean pesos in 00, and nine digits are the maximum."""
     with pytest.raises(Refusal):
         check_amount(minor, currency)
     assert 1_000 == check_amount(1_000, currency)

@@ -28,12 +28,12 @@ from moorage.testing.kits.checks import waiting_at_most as at_most
 
 
 def test_a_check_is_named_by_its_function() -> None:
-    """A report shows the function's name."""
+    """A report shows a check under the name of its function."""
     assert "require" == name_of(require)
 
 
 def test_a_broken_rule_is_a_sentence() -> None:
-    """`require` raises an error with the given sentence for an empty list, and else nothing."""
+    """`require` raises an error with the given sentence if a list is empty, and only then."""
     require([1], "Never said")
 
     with pytest.raises(AssertionError, match="Said once"):
@@ -51,7 +51,7 @@ def test_soon_fails_after_its_time() -> None:
 
 
 class HangingLab(ContractLab[Any]):
-    """A lab of a vendor whose operations never end."""
+    """A fake test lab of a vendor whose operations never end."""
 
     contract = "payments"
 
@@ -76,7 +76,7 @@ class HangingHub(AsyncHub):
 
 
 def test_a_hanging_operation_is_named() -> None:
-    """A contract's kit names the operation that hangs, and how long it waited."""
+    """A kit's error names the operation that hangs, and says how long the kit waited."""
     sandbox = SimpleNamespace(requests=[], fault_count=0)
     subject = SimpleNamespace(sandbox=sandbox, vendor=SimpleNamespace(capabilities=frozenset()))
     lab = HangingLab(subject, HangingHub())
@@ -86,14 +86,14 @@ def test_a_hanging_operation_is_named() -> None:
 
 
 class SteadyControl(Control):
-    """A measurement that reports no time lost by the machine."""
+    """A time measurement which reports that the machine was never too busy."""
 
     def _measure(self) -> None:
         """Measure nothing, so that no lost time is reported."""
 
 
 class BusyMachine(Control):
-    """A measurement that reports that the machine lost a second."""
+    """A time measurement which reports that the machine was too busy for a second."""
 
     def _measure(self) -> None:
         self.lost = 1.0
@@ -101,7 +101,7 @@ class BusyMachine(Control):
 
 @pytest.mark.parametrize("late, tries", [(0, 1), (1, 2), (2, 3), (9, 3)])
 def test_late_checks_are_retried(late: int, tries: int) -> None:
-    """A check that is too late is retried twice, and then fails."""
+    """A check that takes too long is tried three times, and then fails."""
     seen_words: list[str] = []
 
     async def a_check(word: str) -> None:
@@ -119,7 +119,7 @@ def test_late_checks_are_retried(late: int, tries: int) -> None:
 
 
 def test_failed_checks_are_not_retried() -> None:
-    """A check that fails for a reason other than time is not retried."""
+    """A check that fails for a reason other than its duration is not retried."""
     runs: list[int] = []
 
     async def a_check() -> None:
@@ -154,7 +154,7 @@ def test_a_failure_on_a_busy_machine_is_tried_again(error: Exception, failures: 
     "wall, used, expected", [(0.02, 0.0, 0.0), (0.024, 0.0, 0.0), (0.52, 0.0, 0.5), (0.52, 0.5, 0)]
 )
 def test_time_withheld_from_a_nap(wall: float, used: float, expected: float) -> None:
-    """Lost time excludes the pause, the process's own work, and a timer's usual delay."""
+    """Lost time does not include the pause, the process's own work and a timer's usual delay."""
     assert pytest.approx(expected) == withheld_seconds(wall, used)
 
 
@@ -168,7 +168,7 @@ def test_a_control_measures_until_its_block_ends() -> None:
 
 
 def test_a_call_in_a_thread_answers_or_raises() -> None:
-    """A blocking call runs in another thread, and its result or error is returned."""
+    """A blocking call runs in another thread, and its caller gets its result or error."""
     assert threading.get_ident() != asyncio.run(in_thread(threading.get_ident))
     with pytest.raises(ZeroDivisionError):
         asyncio.run(in_thread(lambda: 1 // 0))
@@ -208,7 +208,7 @@ def test_waiting_for_a_flag_ends() -> None:
 
 
 def test_check_runs_with_a_wrapped_adapter() -> None:
-    """A check with a wrapped factory keeps its name and gets the wrapped adapter."""
+    """A check keeps its name if its factory is wrapped, and gets the wrapped adapter."""
     factory_results: list[int] = []
 
     async def a_check(factory: Callable[[], int]) -> None:

@@ -36,13 +36,13 @@ def test_virtual_clock_passes_conformance_checks_of_clocks(check: kit.Check) -> 
 def test_sleeper_that_advances_clock_passes_conformance_checks_of_sleepers(
     check: kit.SleeperCheck,
 ) -> None:
-    """A sleeper that advances the clock passes the conformance checks of sleepers."""
+    """A sleeper that advances a virtual clock passes the conformance checks of sleepers."""
     check(clock_and_sleeper)
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_SLEEPER_CHECKS, ids=name_of)
 def test_async_sleeper_conforms(check: kit.AsyncSleeperCheck) -> None:
-    """A sleeper that waits until the clock jumps passes the conformance checks of sleepers."""
+    """A sleeper that waits for a clock's jump passes the conformance checks of sleepers."""
     asyncio.run(check(jumping_clock))
 
 
@@ -76,7 +76,7 @@ def test_wall_time_can_be_set(hours: int) -> None:
 
 
 def test_alarms_ring_in_order() -> None:
-    """Alarms ring once, in order, each at its own time; cancelled alarms never ring."""
+    """Alarms ring once, in order of their times; a cancelled alarm never rings."""
     clock, ring_times = VirtualClock(), list[int]()
 
     def ring() -> None:
@@ -117,7 +117,7 @@ def test_sleeps_are_remembered() -> None:
 
 
 def test_tasks_wake_when_the_clock_is_advanced() -> None:
-    """A sleeping task wakes when the clock reaches its time, and not earlier."""
+    """A sleeping task wakes when the clock reaches the task's waking time, and not earlier."""
 
     async def sleep_for() -> list[bool]:
         clock = VirtualClock()
@@ -168,7 +168,7 @@ def test_a_sleeper_may_be_cancelled_as_it_is_woken() -> None:
 
 
 def test_the_clock_jumps_from_nap_to_nap() -> None:
-    """Many sleeps of an hour take no real time, and each task sees the time it slept."""
+    """On a jumping clock, sleeps of an hour take no real time, yet each task sees an hour pass."""
     clock, sleeper = jumping_clock()
     nap_ends: list[tuple[str, float]] = []
 

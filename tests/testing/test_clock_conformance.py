@@ -69,7 +69,7 @@ class _UncancellableClock:
 
 
 def test_notices_a_sleep_that_is_early() -> None:
-    """A sleeper that does not sleep fails its check."""
+    """A sleeper that returns without sleeping fails its check."""
     with pytest.raises(AssertionError, match="took only"):
         kit.sleep_is_never_early(lambda: (SystemClock(), _SleeplessClock()))
 

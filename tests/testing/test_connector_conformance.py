@@ -87,7 +87,7 @@ def _proxy(server: LedgerServer) -> Generator[TcpProxy]:
 def subject_of(
     server: LedgerServer, proxy: TcpProxy | None, kind: type[Ledger], **settings: Any
 ) -> kit.ConnectorSubject:
-    """Describe a connector of this class to the conformance kit."""
+    """Return the description of a connector of this class that the conformance kit needs."""
     address = server.address if proxy is None else proxy.address
     nobody = ("127.0.0.1", free_port())
     subject = kit.ConnectorSubject(
@@ -145,7 +145,7 @@ class _ReadOnly(Ledger):
 def test_connector_that_only_reads_passes(
     check: kit.Check, server: LedgerServer, proxy: TcpProxy
 ) -> None:
-    """A connector without writes, statistics, secret or named operations can pass."""
+    """A connector without writes, statistics, secrets or named operations passes the kit."""
     only_reads: dict[str, Any] = {
         "write": None,
         "count": None,
@@ -167,19 +167,19 @@ class _TakesOptionalArgument(Ledger):
 
 
 def test_operation_without_required_arguments_passes(server: LedgerServer) -> None:
-    """An operation without required arguments need not refuse a call without arguments."""
+    """A correct operation without required arguments may accept a call without arguments."""
     lab = Lab(subject_of(server, None, _TakesOptionalArgument), is_async=False)
     asyncio.run(checks.description_connects_nowhere(lab))
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_connector_without_a_network_passes(check: kit.Check, server: LedgerServer) -> None:
-    """Checks that need no network pass without one."""
+    """The checks that need no network pass if the kit is given no network."""
     check(subject_of(server, None, Ledger))
 
 
 def test_network_checks_demand_a_network(server: LedgerServer) -> None:
-    """Checks that need a network fail without one."""
+    """The checks that need a network fail if the kit is given none."""
     with pytest.raises(AssertionError, match="has no network"):
         kit.NETWORK_CHECKS[0](subject_of(server, None, Ledger))
 

@@ -1,4 +1,4 @@
-"""Vendors pass the kit that follows from their contract's declaration, and mistakes do not."""
+"""Vendors pass the kit that follows from their contract's declaration; faulty vendors fail it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FIRST = [
 
 
 def make_subject(contract: str, kind: type[Vendor], folder: Path, **fields: Any) -> ContractSubject:
-    """Return a vendor with a new sandbox."""
+    """Return a test subject whose vendor is connected to a new sandbox."""
     return ContractSubject(
         contract=contract, kind=kind, fixture=fixture_of(kind.name, folder), **fields
     )
@@ -69,29 +69,29 @@ def test_a_vendor_of_each_contract_conforms_async(
 
 
 def sinch(**changes: Any) -> type[Vendor]:
-    """Return a class of Sinch with mistakes."""
+    """Return a faulty vendor class, made of Sinch's class with these methods replaced."""
     return type("MistakenSinch", (Sinch,), {"__slots__": (), **changes})
 
 
 async def get_with_other_parameters(_: Sinch, __: sdk.Wire) -> None:
-    """Get a message that nothing names."""
+    """Get a message, with names of parameters that the contract does not have."""
 
 
 async def get_with_a_keyword(_: Sinch, wire: sdk.Wire, *, ref: sdk.Ref) -> None:
-    """Get a message that a keyword names."""
+    """Get a message, with a keyword parameter where the contract has a positional one."""
 
 
 def get_at_once(_: Sinch, __: sdk.Wire, ___: sdk.Ref) -> None:
-    """Get a message without awaiting the wire."""
+    """Get a message without waiting for the vendor's response."""
 
 
 async def send_nothing(_: Sinch, __: sdk.Wire, ___: Any, /, *, key: str | None) -> Any:
-    """Return the result of a sent message without sending it."""
+    """Return the result of a sent message without having sent the message."""
     return SmsReceipt(ref=sdk.Ref("sinch", "sinch", "1"), status=SmsStatus.SENT)
 
 
 async def send_twice(vendor: Sinch, wire: sdk.Wire, message: Any, /, *, key: str | None) -> Any:
-    """Send a message again after a lost answer."""
+    """Send a message again if its response was lost."""
     try:
         return await Sinch.send.__get__(vendor, Sinch)(wire, message, key=key)
     except sdk.ConnectionFailed:
@@ -100,27 +100,27 @@ async def send_twice(vendor: Sinch, wire: sdk.Wire, message: Any, /, *, key: str
 
 
 def refuse_everything(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """Report each failure as a rejection, with everything that the vendor wrote."""
+    """Report each failure as a rejection, with the vendor's whole response in its text."""
     return None if response.status < 300 else sdk.VendorRejected(response.text, status=400)
 
 
 def read_anything(ref: sdk.MakeRef, _: sdk.Response) -> SmsReceipt:
-    """Take any answer for a success."""
+    """Read any response as a success."""
     return SmsReceipt(ref=ref("1"), status=SmsStatus.SENT)
 
 
 async def find_no_balance(_: Sinch, __: sdk.Wire) -> SimpleNamespace:
-    """Report no balance."""
+    """Return None instead of the account's balance."""
     return SimpleNamespace(amount=None)
 
 
 def show_everything(vendor: Sinch) -> str:
-    """Show an account with its secret."""
+    """Return a text that shows an account's secret."""
     return f"Sinch({vendor.credentials and vendor.credentials.reveal()})"
 
 
 def fail_on_events(*_: object) -> Any:
-    """Expect data that a webhook need not have."""
+    """Raise an error for a webhook without data that is optional."""
     raise KeyError("id")
 
 
@@ -143,7 +143,7 @@ MISTAKES: dict[str, Callable[[], type[Vendor]]] = {
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_mistakes_are_noticed(name: str, tmp_path: Path) -> None:
-    """A vendor with a mistake fails the check for it."""
+    """A vendor with one mistake fails the check that looks for this mistake."""
     (check,) = (check for check in contract_conformance.CHECKS if name_of(check) == name)
 
     with pytest.raises((AssertionError, KeyError, sdk.ConnectorError)):
@@ -151,7 +151,7 @@ def test_mistakes_are_noticed(name: str, tmp_path: Path) -> None:
 
 
 def test_repeated_requests_are_noticed(tmp_path: Path) -> None:
-    """A vendor that sends a message again after a lost answer fails."""
+    """A vendor that sends a message again after its response was lost fails the kit."""
     (check,) = (
         check
         for check in contract_conformance.CHECKS
@@ -164,7 +164,7 @@ def test_repeated_requests_are_noticed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", [get_with_a_keyword, get_at_once])
 def test_other_parameters_are_noticed(method: Callable[..., Any]) -> None:
-    """A keyword in the place of a positional parameter is noticed, and so is a plain method."""
+    """A method with a wrong parameter kind, or one that is not asynchronous, fails the kit."""
     operation = contract("sms").operations()["get"]
 
     with pytest.raises(AssertionError):
@@ -172,7 +172,7 @@ def test_other_parameters_are_noticed(method: Callable[..., Any]) -> None:
 
 
 def test_wrong_classes_of_refusals_are_noticed(tmp_path: Path) -> None:
-    """A refusal whose error has another class fails, and one whose error has another code."""
+    """A refusal that raises a wrong error class, or an error with a wrong code, fails the kit."""
     (check,) = (
         check
         for check in contract_conformance.CHECKS
@@ -198,7 +198,7 @@ def test_wrong_classes_of_refusals_are_noticed(tmp_path: Path) -> None:
 
 
 def test_operations_of_other_contracts_are_unknown(tmp_path: Path) -> None:
-    """A lab has the operations of its contract as methods, and no others."""
+    """A contract's lab has a method for each operation of the contract, and no others."""
     lab = contract_conformance.DeclaredLab.with_sync_hub(
         lambda: make_subject("sms", Sinch, tmp_path)
     )

@@ -71,7 +71,7 @@ class _EagerProvider(AsyncMemoryCredentialProvider):
 
 
 class _QueueingProvider(_EagerProvider):
-    """A faulty provider that renews sequentially, and shares one error object among callers."""
+    """A faulty provider that renews once for each caller in turn, and reuses one error object."""
 
     def __init__(self, *, renew: kit.AsyncRenew) -> None:
         super().__init__(renew=renew)

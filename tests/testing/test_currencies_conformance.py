@@ -1,4 +1,4 @@
-"""The conformance kit of vendors of exchange rates passes correct ones, and finds faulty ones."""
+"""The conformance kit of exchange-rate vendors passes correct ones, and finds faulty ones."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ class LesserVendor(Ecb):
 
 
 def as_ecb(kind: type[Ecb]) -> kit.Factory:
-    """Return a function that makes a test subject like the ECB's, with another vendor class."""
+    """Return a function that makes a test subject of the ECB with another vendor class."""
     return lambda: currencies_subjects.ecb(kind)
 
 
 def as_nbp(kind: type[Nbp]) -> kit.Factory:
-    """Return a function that makes a test subject like NBP's, with another vendor class."""
+    """Return a function that makes a test subject of NBP with another vendor class."""
     return lambda: currencies_subjects.nbp(kind)
 
 
 def as_norges_bank(kind: type[NorgesBank]) -> kit.Factory:
-    """Return a function that makes a subject like Norges Bank's, with another vendor class."""
+    """Return a function that makes a test subject of Norges Bank with another vendor class."""
     return lambda: currencies_subjects.norges_bank(kind)
 
 
 def minimal_subject() -> kit.CurrenciesSubject:
-    """Return a test subject without historical rates."""
+    """Return a test subject whose vendor has no historical rates."""
     return attrs.evolve(currencies_subjects.ecb(LesserVendor), answers=())
 
 
@@ -71,7 +71,7 @@ def test_vendor_that_has_only_latest_rates_passes_all_checks_asynchronously(
 def with_quotations(
     table: ExchangeRates, change: Callable[[ExchangeRate], ExchangeRate]
 ) -> ExchangeRates:
-    """Return a table with every quotation changed by a function."""
+    """Return a copy of a table of rates, with each quotation changed by a function."""
     return attrs.evolve(table, quotations=[change(item) for item in table.quotations])
 
 
@@ -89,7 +89,7 @@ class _InvertedVendor(Ecb):
 
 
 class _SingleVendor(NorgesBank):
-    """A faulty vendor that ignores the number of units of a price."""
+    """A faulty vendor that ignores for how many units of a currency a price is."""
 
     def read_tables(self, response: Response) -> Any:
         for table in super().read_tables(response):
@@ -110,7 +110,7 @@ class _DividedVendor(NorgesBank):
 
 
 class _ReciprocalVendor(Ecb):
-    """A faulty vendor that rounds the inverse of its prices."""
+    """A faulty vendor that inverts its prices and rounds the result."""
 
     def read_tables(self, response: Response) -> Any:
         for table in super().read_tables(response):
@@ -125,7 +125,7 @@ class _ReciprocalVendor(Ecb):
 
 
 class _RoundedVendor(Nbp):
-    """A faulty vendor that rounds to four decimals."""
+    """A faulty vendor that rounds rates to four decimals."""
 
     def read_tables(self, response: Response) -> Any:
         for table in super().read_tables(response):
@@ -159,7 +159,7 @@ class _TodayRelabelledVendor(Ecb):
 
 
 class _OldestVendor(Ecb):
-    """A faulty vendor that returns the first table of the response instead of the last."""
+    """A faulty vendor that returns a response's first table of rates instead of the last one."""
 
     def read_tables(self, response: Response) -> Any:
         tables = sorted(super().read_tables(response), key=lambda table: table.day)
@@ -167,7 +167,7 @@ class _OldestVendor(Ecb):
 
 
 class _PatientVendor(Ecb):
-    """A faulty vendor that searches for earlier rates for months."""
+    """A faulty vendor that looks for earlier rates as far back as months."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
         for weeks in range(12):
@@ -183,7 +183,7 @@ class _PatientVendor(Ecb):
 
 
 class _ImpatientVendor(Ecb):
-    """A faulty vendor whose search does not reach ten days back."""
+    """A faulty vendor that looks for earlier rates less than ten days back."""
 
     def read_tables(self, response: Response) -> Any:
         tables = list(super().read_tables(response))
@@ -227,14 +227,14 @@ class _ScarceVendor(Ecb):
 
 
 class _TerseVendor(Ecb):
-    """A faulty vendor that drops the vendor's entries."""
+    """A faulty vendor that does not keep the vendor's original entries."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
         return attrs.evolve(await super().rates(wire, day), raw=None)
 
 
 class _AnonymousVendor(Nbp):
-    """A faulty vendor that drops the table's number."""
+    """A faulty vendor that does not keep the number of a table of rates."""
 
     def read_tables(self, response: Response) -> Any:
         for table in super().read_tables(response):
@@ -242,7 +242,7 @@ class _AnonymousVendor(Nbp):
 
 
 class _NumberedVendor(Nbp):
-    """A faulty vendor that returns a wrong table number."""
+    """A faulty vendor that returns a wrong number for a table of rates."""
 
     def read_tables(self, response: Response) -> Any:
         for table in super().read_tables(response):
@@ -250,7 +250,7 @@ class _NumberedVendor(Nbp):
 
 
 class _ForeignVendor(Ecb):
-    """A faulty vendor that names another base currency."""
+    """A faulty vendor that states a wrong base currency."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
         rate = ExchangeRate(currency="USD", price=Decimal(1), price_currency="PLN")
@@ -260,7 +260,7 @@ class _ForeignVendor(Ecb):
 
 
 class _ClassifyingVendor(Ecb):
-    """A faulty vendor that classifies error responses by its own method."""
+    """A faulty vendor that classifies error responses with a method of its own."""
 
     def error_of(self, request: Request, response: Response) -> ConnectorError | None:
         raise NotImplementedError
@@ -273,7 +273,7 @@ class _ClassifyingVendor(Ecb):
 
 
 class _AccusingVendor(_ClassifyingVendor):
-    """A faulty vendor that blames credentials, although it needs none."""
+    """A faulty vendor whose errors blame credentials, although it needs none."""
 
     def error_of(self, request: Request, response: Response) -> ConnectorError | None:
         is_refused = 400 <= response.status < 500
@@ -281,7 +281,7 @@ class _AccusingVendor(_ClassifyingVendor):
 
 
 class _BriefVendor(_ClassifyingVendor):
-    """A faulty vendor whose errors lack the response."""
+    """A faulty vendor whose errors do not contain the response."""
 
     def error_of(self, request: Request, response: Response) -> ConnectorError | None:
         judge = Ecb.services(self)[""].classify
@@ -306,7 +306,7 @@ class _UnstorableVendor(Ecb):
 
 @attrs.frozen(kw_only=True)
 class _CarelessRates(ExchangeRates):
-    """Rates that are rounded before an amount is multiplied."""
+    """Faulty rates that are rounded before an amount is multiplied by them."""
 
     def convert(self, money: Money, into: str, *, rounding: str) -> Money:
         rate = self.decimal(money.currency, into, decimals=4, rounding=rounding)
@@ -315,7 +315,7 @@ class _CarelessRates(ExchangeRates):
 
 
 class _CarelessVendor(Ecb):
-    """A faulty vendor whose rates round twice."""
+    """A faulty vendor whose rates are rounded twice."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
         table = await super().rates(wire, day)
@@ -367,6 +367,6 @@ PLAIN: Final = {name_of(check): check for check in kit.CHECKS}
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
 def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
-    """A vendor of exchange rates with one fault fails the check for that fault."""
+    """An exchange-rate vendor with one fault fails the check that looks for this fault."""
     with pytest.raises((AssertionError, ConnectorError), match=sentence):
         PLAIN[check](wrong)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def as_storecove(kind: Callable[..., Storecove]) -> kit.Factory:
-    """Return a function that makes a test subject like Storecove's, with another class."""
+    """Return a function that makes a test subject of Storecove with another vendor class."""
 
     def new_subject() -> kit.EinvoicesSubject:
         subject = einvoices_subjects.storecove()
@@ -51,7 +51,7 @@ def as_storecove(kind: Callable[..., Storecove]) -> kit.Factory:
 
 
 def as_recommand(kind: Callable[..., Recommand]) -> kit.Factory:
-    """Return a function that makes a test subject like Recommand's, with another class."""
+    """Return a function that makes a test subject of Recommand with another vendor class."""
 
     def new_subject() -> kit.EinvoicesSubject:
         subject = einvoices_subjects.recommand()
@@ -72,20 +72,20 @@ class LesserVendor(Recommand):
 
 
 def minimal_subject() -> kit.EinvoicesSubject:
-    """Return a test subject without optional features."""
+    """Return a test subject whose vendor has no optional features."""
     subject = as_recommand(LesserVendor)()
     return attrs.evolve(subject, requests=(), answers=(), malformed=())
 
 
 @attrs.frozen(kw_only=True)
 class ListingVendor(Recommand):
-    """A correct vendor that lists received invoices, but does not give their documents."""
+    """A correct vendor that lists received invoices, but cannot download their documents."""
 
     capabilities = frozenset({EinvoiceCapability.UBL, EinvoiceCapability.INBOX})
 
 
 def test_vendor_that_only_lists_received_invoices_passes_their_check() -> None:
-    """The list of received invoices is checked without a download of their documents."""
+    """A vendor that only lists received invoices passes the check without downloading documents."""
     check = next(check for check in kit.CHECKS if name_of(check) == "an_invoice_arrives")
     check(as_recommand(ListingVendor))
 
@@ -106,7 +106,7 @@ def test_vendor_without_optional_features_passes_all_checks_asynchronously(
 
 
 class _SendingVendor(Storecove):
-    """A base class for faulty vendors, which gives subclasses the original way to send."""
+    """A base class for faulty vendors that keeps the original way of sending for its subclasses."""
 
     async def again(self, wire: Wire, invoice: OutgoingInvoice, key: str | None) -> SentInvoice:
         """Send an invoice the way Storecove does."""
@@ -165,7 +165,7 @@ class _RewritingVendor(_SendingVendor):
 
 
 class _AstrayVendor(_SendingVendor):
-    """A faulty vendor that sends to another recipient."""
+    """A faulty vendor that sends each invoice to a wrong recipient."""
 
     async def send(
         self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
@@ -174,7 +174,7 @@ class _AstrayVendor(_SendingVendor):
 
 
 class _OptionlessVendor(_SendingVendor):
-    """A faulty vendor that loses options."""
+    """A faulty vendor that drops the options of an invoice."""
 
     async def send(
         self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
@@ -219,7 +219,7 @@ class _UnclassifiedVendor(Storecove):
 
 
 class _CertainVendor(Recommand):
-    """A faulty vendor that reports a lost response as a rejection."""
+    """A faulty vendor that reports an invoice as rejected if the response was lost."""
 
     refusals: ClassVar[Any] = Storecove.refusals
 
@@ -235,7 +235,7 @@ class _WelcomingVendor(Storecove):
 
 
 class _TrustingVendor(Recommand):
-    """A faulty vendor that reads an unreadable response as an empty list or as yes."""
+    """A faulty vendor that reads an unreadable response as an empty list or as a yes."""
 
     async def list_received(self, wire: Wire, /) -> EinvoiceInbox:
         try:
@@ -269,7 +269,7 @@ class _CuttingVendor(Recommand):
 
 
 class _EveryWordVendor(Storecove):
-    """A faulty vendor that reads every state as delivered."""
+    """A faulty vendor that reports an invoice as delivered, whatever its state."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EinvoiceEvent, ...]:
         return tuple(
@@ -293,7 +293,7 @@ class _ShoutingVendor(Storecove):
 
 
 def as_ksef(kind: Callable[..., Ksef]) -> kit.Factory:
-    """Return a function that makes a test subject like KSeF's, with another class."""
+    """Return a function that makes a test subject of KSeF with another vendor class."""
 
     def new_subject() -> kit.EinvoicesSubject:
         subject = einvoices_subjects.ksef()
@@ -304,7 +304,7 @@ def as_ksef(kind: Callable[..., Ksef]) -> kit.Factory:
 
 
 class _OwnSessionsVendor(Ksef):
-    """A faulty vendor whose repeats open a new session, and so get other references."""
+    """A faulty vendor that repeats a send in a new session, and so gets another reference."""
 
     async def send(
         self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
@@ -314,7 +314,7 @@ class _OwnSessionsVendor(Ksef):
 
 
 class _ExtraLoginVendor(Ksef):
-    """A faulty vendor that logs in once too often before sending."""
+    """A faulty vendor that logs in once more than needed before it sends."""
 
     async def send(
         self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
@@ -338,7 +338,7 @@ class _UnnumberedVendor(Ksef):
 
 
 class _ShowsTokenVendor(Ksef):
-    """A faulty vendor that shows its token."""
+    """A faulty vendor that shows its secret token."""
 
     def __repr__(self) -> str:
         return f"Ksef({self.credentials.reveal()})"
@@ -395,7 +395,7 @@ PLAIN = {name_of(check): check for check in kit.CHECKS}
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
 def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
-    """A vendor with one fault fails the check for that fault."""
+    """An e-invoice vendor with one fault fails the check that looks for this fault."""
     with pytest.raises(AssertionError, match=sentence):
         PLAIN[check](wrong)
 
@@ -413,7 +413,7 @@ def test_request_for_operation_that_vendor_cannot_do_fails_check() -> None:
 
 
 def test_notices_a_delivery_without_a_webhook() -> None:
-    """A vendor with webhooks that sends none for a delivery fails the check."""
+    """A vendor that declares webhooks, but sends none for a delivery, fails the check."""
 
     def new_subject() -> kit.EinvoicesSubject:
         return attrs.evolve(einvoices_subjects.storecove(), deliver=lambda _: None)

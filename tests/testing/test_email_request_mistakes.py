@@ -1,4 +1,4 @@
-"""The conformance kit of email vendors finds lost keys and recipients, and changed emails."""
+"""The conformance kit of email vendors finds vendors that drop keys or change emails."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _KeylessVendor(_ChangingVendor):
 
 
 class _NumberedVendor(_ChangingVendor):
-    """A faulty vendor that sends another key at each repeat."""
+    """A faulty vendor that sends a different key at each repeat of an email."""
 
     def changed_key(self, key: str | None) -> str | None:
         return key and f"{key}-{next(_NUMBERS)}"
@@ -119,7 +119,7 @@ class _TrimmingVendor(_ChangingVendor):
 
 
 class _DrawingVendor(_ChangingVendor):
-    """A faulty vendor that turns the text into HTML."""
+    """A faulty vendor that turns a plain text into HTML."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, html=message.html or message.text)
@@ -148,7 +148,7 @@ class _HeadlessVendor(_ChangingVendor):
 
 
 class _CopylessVendor(_ChangingVendor):
-    """A faulty vendor that loses the copies of a bulk."""
+    """A faulty vendor that drops the copies (Cc and Bcc) of a bulk email."""
 
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
@@ -158,7 +158,7 @@ class _CopylessVendor(_ChangingVendor):
 
 
 class _SwallowingVendor(_ChangingVendor):
-    """A faulty vendor that reports refused recipients of a bulk as sent."""
+    """A faulty vendor that reports the refused recipients of a bulk email as sent."""
 
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
@@ -169,7 +169,7 @@ class _SwallowingVendor(_ChangingVendor):
 
 
 class _TalkativeVendor(_ChangingVendor):
-    """A faulty vendor whose errors quote the whole response."""
+    """A faulty vendor whose error texts quote the whole response."""
 
     async def send_transactional(
         self, wire: Wire, message: EmailMessage, /, *, key: str | None
@@ -219,6 +219,6 @@ CHECKS = {name_of(check): check for check in kit.ASYNC_CHECKS}
     ],
 )
 def test_notices_a_wrong_request(check: str, wrong: type[Resend], sentence: str) -> None:
-    """An email vendor that sends something wrong fails the check for it."""
+    """An email vendor that sends a faulty request fails the check that looks for this fault."""
     with pytest.raises(AssertionError, match=sentence):
         asyncio.run(CHECKS[check](lambda: _lab(wrong)))

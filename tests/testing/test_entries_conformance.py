@@ -31,10 +31,10 @@ class OverwritingStore(MemoryInbox):
 
 
 class TrustingStore(MemoryInbox):
-    """A faulty store that uses its callers' clocks."""
+    """A faulty store that takes the time from its callers' clocks."""
 
     def add(self, entry: Any, /) -> Any:
-        """Add the entry with the caller's times."""
+        """Add the entry with the times of the caller's clock."""
         added_entry = super().add(entry)
         self._entries[entry.id] = attrs.evolve(entry, number=added_entry.number)
         return self._entries[entry.id]
@@ -49,10 +49,10 @@ class HastyStore(MemoryInbox):
 
 
 class EarlyStore(MemoryInbox):
-    """A faulty store that returns entries that are not due yet."""
+    """A faulty store that returns entries before they are due."""
 
     def due(self, limit: int, /) -> Any:
-        """Return all entries with a due time."""
+        """Return all entries that have a due time, even in the future."""
         entries = self._entries.values()
         return tuple(entry for entry in entries if entry.due is not None)[:limit]
 
@@ -76,7 +76,7 @@ class UnfencedStore(MemoryInbox):
 
 
 class StrictTokenInbox(MemoryInbox):
-    """A store that requires a higher fencing token at each write."""
+    """An inbox store that requires a higher fencing token at each write."""
 
     def swap(self, entry: Any, fence: int, /) -> bool:
         """Replace the entry if its fencing token is higher."""
@@ -87,7 +87,7 @@ class EndlessStore(MemoryInbox):
     """A faulty store that reports a next page after the last one."""
 
     def find(self, query: Any, /) -> Any:
-        """Return a page that always has a next one."""
+        """Return a page that claims to be followed by another one."""
         page = super().find(query)
         return EntryPage(items=page.items, next=page.next or "0")
 
@@ -104,7 +104,7 @@ class SparingStore(MemoryInbox):
 
 
 class SingleThreadOutboxStore(MemoryOutbox):
-    """A faulty store that works for one thread only."""
+    """A faulty store that loses writes if several threads use it."""
 
     def swap(self, entry: Any, fence: int, /) -> bool:
         """Replace the entry without checking for other writers."""
@@ -133,14 +133,14 @@ class SingleThreadOutboxStore(MemoryOutbox):
     ],
 )
 def test_notices_a_faulty_entry_store(broken: Any, check: str) -> None:
-    """Each fault of an entry store fails the check for it."""
+    """An entry store with one fault fails the check that looks for this fault."""
     (the_check,) = [item for item in inbox_conformance.CHECKS if name_of(item) == check]
     with pytest.raises(AssertionError):
         the_check(broken)
 
 
 def test_outbox_kit_finds_the_same_faults() -> None:
-    """The kit for outgoing calls finds faults like the kit for webhooks."""
+    """The kit for outbox stores finds the same faults as the kit for inbox stores."""
     names = [name_of(check) for check in inbox_conformance.CHECKS]
     assert names == [name_of(check) for check in outbox_conformance.CHECKS]
     late_check = outbox_conformance.CHECKS[names.index("concurrent_threads_replace_an_entry_once")]
@@ -149,7 +149,7 @@ def test_outbox_kit_finds_the_same_faults() -> None:
 
 
 def test_asynchronous_stores_are_checked_with_tasks() -> None:
-    """An asynchronous entry store is checked with concurrent tasks."""
+    """An asynchronous entry store is checked with several tasks at the same time."""
     names = {name_of(check) for check in inbox_conformance.ASYNC_CHECKS}
     assert {"concurrent_tasks_add_an_entry_once", "concurrent_tasks_replace_an_entry_once"} <= names
     for check in inbox_conformance.ASYNC_CHECKS:

@@ -91,7 +91,7 @@ def _world(request: pytest.FixtureRequest) -> _World:
 
 
 def test_without_a_fault_nothing_is_changed(world: _World) -> None:
-    """Without a scheduled fault, the vendor answers normally, also after the schedule's end."""
+    """Without a scheduled fault, or after the schedule's end, the vendor answers normally."""
     network = world.network(None)
 
     answers = [await_if_needed(network.send(GET, URL, OPEN_ENDED)) for _ in range(3)]
@@ -113,7 +113,7 @@ def test_without_a_fault_nothing_is_changed(world: _World) -> None:
 def test_each_connection_fault_raises_error_that_real_client_can_raise(
     world: _World, fault: Fault, kind: type[ConnectionFailed], processed: int, may_have_been: object
 ) -> None:
-    """Each connection fault raises the error that a real client can raise."""
+    """Each fault of a connection raises an error that a real client can raise, too."""
     with pytest.raises(ConnectionFailed) as info:
         await_if_needed(world.network(fault).send(GET, URL, WITHIN_5))
 
@@ -156,7 +156,7 @@ def test_garbage_raises_vendor_failed(world: _World, verb: str) -> None:
 def test_busy_or_broken_vendor_answers(
     world: _World, fault: Fault, status: int, retry_after: str | None
 ) -> None:
-    """A busy or broken vendor does nothing; its pause is respected in full."""
+    """A busy or broken vendor does nothing, and clients wait as long as its response asks."""
     network = world.network(fault, fault)
 
     whole_response = await_if_needed(network.send(GET, URL, OPEN_ENDED))
@@ -173,7 +173,7 @@ def test_busy_or_broken_vendor_answers(
 @pytest.mark.parametrize("verb", ["send", "open"])
 @pytest.mark.parametrize("timeouts", [OPEN_ENDED, WITHIN_5])
 def test_a_delay_in_time_only_takes_time(world: _World, verb: str, timeouts: Timeouts) -> None:
-    """A late response that comes before the timeout is returned."""
+    """A response that is late, but before the timeout, is returned."""
     answer = await_if_needed(getattr(world.network(Delay(4.5)), verb)(GET, URL, timeouts))
 
     assert (200, [4.5]) == (answer.status, world.sleeper.slept)
@@ -213,7 +213,7 @@ def test_body_is_cut_at_the_given_byte(world: _World) -> None:
 
 
 def test_a_body_that_is_shorter_is_cut_all_the_same(world: _World) -> None:
-    """A response body that is shorter than the scheduled cut never ends normally."""
+    """A response body that is shorter than the scheduled cut also ends with a lost connection."""
     incoming = await_if_needed(world.network(CutMidBody(after=99)).open(GET, URL, OPEN_ENDED))
     assert b"12345" == await_if_needed(incoming.read())
 
@@ -265,7 +265,7 @@ def test_an_answer_that_is_lost_is_closed(world: _World) -> None:
 
 
 def test_network_wraps_any_client(world: _World) -> None:
-    """The network accepts a client in place of a vendor, and closes it."""
+    """The network accepts an HTTP client in place of a fake vendor, and closes it."""
     client: Any = ScriptedHttpClient(world.vendor)
     if world.network_of is AsyncFaultNetwork:
         client = AsyncScriptedHttpClient(world.vendor)
@@ -333,7 +333,7 @@ def _calls(world: str, seed: int) -> tuple[list[str], list[float], str]:
 
 
 def test_a_seed_makes_the_whole_pipeline_do_the_same_again() -> None:
-    """One seed produces the same results of all calls, in sync and in async mode."""
+    """Calls with the same seed give the same results, in sync and in async mode."""
     first, repeated_calls, async_calls = (
         _calls("sync", 1),
         _calls("sync", 1),
@@ -349,7 +349,7 @@ def test_a_seed_makes_the_whole_pipeline_do_the_same_again() -> None:
 
 
 def test_a_seed_draws_the_same_again() -> None:
-    """A seed always produces its schedule of faults, and another seed another schedule."""
+    """A seed always gives the same schedule of faults, and another seed gives another one."""
     rates: dict[Fault, float] = dict.fromkeys(ALL, 0.1)
     first, repeated_schedule, other_schedule = (
         FaultSchedule.random(seed, rates) for seed in (7, 7, 8)

@@ -24,7 +24,7 @@ class _ShuffledGatherer(AsyncioGather):
 
 
 class _InventiveGatherer(AsyncioGather):
-    """A faulty gatherer that returns a result for no steps."""
+    """A faulty gatherer that returns a result although it was given no steps."""
 
     async def run_all(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
@@ -66,7 +66,7 @@ class _SerialGatherer(AsyncioGather):
 
 
 class _EagerGatherer(AsyncioGather):
-    """A faulty gatherer that starts all steps of a race at once."""
+    """A faulty gatherer that starts all racing steps at once."""
 
     async def first(
         self,
@@ -114,7 +114,7 @@ class _DetachedGatherer(AsyncioGather):
 
 
 class _StubbornGatherer(AsyncioGather):
-    """A faulty gatherer that returns when it is cancelled."""
+    """A faulty gatherer that returns a result when it is cancelled."""
 
     async def run_all(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int

@@ -37,7 +37,7 @@ def answer_of(
 
 
 def problem_of(response: Response) -> tuple[int, str]:
-    """Return the status of an error response, with its reason or its field."""
+    """Return an error response's status, with the reason or the field that it names."""
     entry = response.json()["error"]["errors"][0]
     return response.status, entry.get("reason") or entry["field"]
 
@@ -89,7 +89,7 @@ def test_requests_need_a_version() -> None:
 
 
 def test_steps_in_the_wrong_state_are_refused() -> None:
-    """A refund needs a collected payment and the right total; ended objects stay ended."""
+    """Refunds need a collected payment and the right total; an ended object stays ended."""
     sandbox = GoCardlessPaymentsSandbox()
     created = answer_of(sandbox, "POST", "/payments", {"payments": PAYMENT}).json()["payments"]
     page = {"billing_requests": {"payment_request": ORDER}}
@@ -123,7 +123,7 @@ def test_objects_without_a_key_are_created_each_time() -> None:
 
 
 def test_only_new_refunds_and_payments_in_euros_move_on() -> None:
-    """A failed payment stays as it is, and a payout contains only euros."""
+    """A failed payment does not change again, and a payout contains only payments in euros."""
     sandbox = GoCardlessPaymentsSandbox()
     pounds = sandbox.authorise("CU_BOB", scheme="bacs")
     for mandate, currency in (("MD_SANDBOX", "EUR"), (pounds, "GBP")):

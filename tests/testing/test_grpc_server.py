@@ -41,7 +41,7 @@ def server() -> Generator[GrpcServer]:
 
 @pytest.fixture
 def perform(server: GrpcServer) -> Generator[Callable[..., Any]]:
-    """Run operations of a connector at the server, without retries."""
+    """Yield a function that runs a connector's operations at the server, without retries."""
     service = Service("lab", timeout=60.0, retry=RetryPolicy.none(), circuit=None)
     connector = GrpcConnector(server.address, plaintext=True, name="lab")
     with ConnectorManager([service]) as manager, connector:
@@ -54,7 +54,7 @@ def perform(server: GrpcServer) -> Generator[Callable[..., Any]]:
 
 
 def test_functions_are_methods(server: GrpcServer, perform: Callable[..., Any]) -> None:
-    """A function answers calls of a gRPC method, and the server records the requests."""
+    """A gRPC method is a Python function, and the server records its requests."""
     assert {"name": "a"} == perform(ECHO, {"name": "a"}, metadata={"trace": "t"})
 
     (request,) = server.received
@@ -68,7 +68,7 @@ def test_functions_are_methods(server: GrpcServer, perform: Callable[..., Any]) 
 def test_grpc_method_function_gets_iterator_of_request_stream(
     server: GrpcServer, perform: Callable[..., Any]
 ) -> None:
-    """A gRPC method's function gets the iterator of a request stream, and may yield answers."""
+    """A gRPC method's function gets an iterator of a streamed request, and may yield responses."""
 
     def count(request: dict[str, int]) -> Iterator[int]:
         yield from range(request["to"])
@@ -99,7 +99,7 @@ def test_functions_take_messages(server: GrpcServer, perform: Callable[..., Any]
 
 
 def test_a_status_ends_calls(server: GrpcServer, perform: Callable[..., Any]) -> None:
-    """A gRPC method's function can raise a status, and a test can plan one for the next calls."""
+    """A gRPC method can raise a status, and a test can set a status for the next calls."""
 
     def refuse(_: Any) -> Any:
         raise GrpcStatus("NOT_FOUND", "no such order")

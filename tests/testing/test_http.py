@@ -67,7 +67,7 @@ def test_answers_for_a_path_come_first() -> None:
 
 
 def test_a_function_sees_the_request_and_the_url() -> None:
-    """A function as response gets the sent request with its URL."""
+    """If the response is a function, it gets the request that was sent, with its URL."""
     seen_requests: list[tuple[Request, str]] = []
 
     def answer(request: Request, url: str) -> Response:
@@ -87,7 +87,7 @@ def test_response_has_requested_url() -> None:
 
 
 def test_errors_are_copied_each_time() -> None:
-    """Changes that a caller makes to a raised error do not affect later ones."""
+    """If a caller changes a raised error, later errors are not affected."""
     vendor = FakeVendor(ConnectionFailed("gone", may_have_been_processed=False))
 
     caught_errors: list[ConnectionFailed] = []
@@ -111,7 +111,7 @@ def test_an_interruption_is_raised_as_it_is() -> None:
 
 
 def test_unscripted_request_is_an_error() -> None:
-    """A request without a prepared response raises a masked error that is not retried."""
+    """A request without a prepared response raises an error that hides secrets, without retry."""
     vendor = FakeVendor()
 
     with pytest.raises(UnexpectedRequest, match=r"GET https://x.example/a\?token=\*\*\*") as info:
@@ -221,7 +221,7 @@ def test_the_plain_client_refuses_an_async_body() -> None:
 def test_a_source_that_fails_is_a_failed_connection(
     client_of: Callable[..., Any], read: int
 ) -> None:
-    """If the source of a body fails, the error tells whether bytes may have been sent."""
+    """If reading the source of a body fails, the error tells whether bytes may have been sent."""
 
     def failing_source() -> Iterator[bytes]:
         yield from [b"x"] * read
@@ -238,7 +238,7 @@ def test_a_source_that_fails_is_a_failed_connection(
 
 @both_clients
 def test_a_body_that_was_read_before_is_refused(client_of: Callable[..., Any]) -> None:
-    """If a body was read before, its own error is raised unchanged."""
+    """A body that was already read cannot be sent, and the body's own error is raised."""
     client, request = client_of(FakeVendor(Response(200))), Request.post("/", body=iter([b"x"]))
     await_if_needed(client.send(request, URL, TIMEOUTS))
 
@@ -247,7 +247,7 @@ def test_a_body_that_was_read_before_is_refused(client_of: Callable[..., Any]) -
 
 
 def test_fake_vendor_does_not_read_bodies() -> None:
-    """The fake vendor refuses a body that no client has read."""
+    """The fake vendor refuses a request whose body no client has read."""
     with pytest.raises(InvalidData, match="not been read"):
         _answer(FakeVendor(), request=Request.post("/", body=BodyStream.of(iter([b"x"]))))
 
@@ -285,7 +285,7 @@ def test_closed_streams_cannot_be_read(client_of: Callable[..., Any]) -> None:
 
 @both_clients
 def test_a_piece_has_a_size(client_of: Callable[..., Any]) -> None:
-    """A piece size of zero is refused."""
+    """A size of zero for the pieces of a response is refused."""
     client = client_of(FakeVendor(Response(200)), piece=0)
 
     with pytest.raises(InvalidData, match="never ends"):

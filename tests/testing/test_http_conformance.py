@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class FaultyClient:
-    """A correct HTTP client with one fault added."""
+    """An HTTP client with one fault, added to a correct client."""
 
     def __init__(self, habit: Spoil, client: AsyncHttpClient | None = None) -> None:
         self._client = client or AsyncStdlibHttpClient()
@@ -126,7 +126,7 @@ async def content(_: Send, __: Request, url: str, ___: Timeouts) -> Response:
 
 
 async def end_late(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Fault: raise the timeout's error too late."""
+    """Fault: raise the error of a timeout too late."""
     try:
         return await send(request, url, timeouts)
     finally:
@@ -173,14 +173,14 @@ async def return_body(send: Send, request: Request, url: str, timeouts: Timeouts
 
 
 async def follow_redirects(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Fault: follow redirects."""
+    """Fault: follow a redirect instead of returning it."""
     answer = await send(request, url, timeouts)
     location = answer.headers.get("location", "")
     return await send(request, location, timeouts) if location.startswith("http") else answer
 
 
 async def fail_without_reason(_: Send, __: Request, url: str, ___: Timeouts) -> Response:
-    """Fault: raise errors without a reason, whatever the TLS settings."""
+    """Fault: raise connection errors without a reason, whatever the TLS settings."""
     raise ConnectionFailed(f"{len(url)} letters could not be sent.")
 
 
@@ -264,14 +264,14 @@ def test_notices_a_faulty_http_client(check: kit.AsyncCheck, habit: Spoil, sente
 
 
 async def quote_url(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
-    """Encode characters that a URL must not contain."""
+    """Encode characters that are not allowed in a URL, then send the request."""
     return await send(request, quote(url, safe=":/?=&%"), timeouts)
 
 
 async def refuse_other_encodings(
     send: Send, request: Request, url: str, timeouts: Timeouts
 ) -> Response:
-    """Refuse a response whose headers are not ASCII."""
+    """Send the request, and refuse a response whose headers are not ASCII."""
     answer = await send(request, url, timeouts)
     if "".join(answer.headers.values()).isascii():
         return answer
@@ -298,12 +298,12 @@ def test_notices_ignored_tls_settings(check: kit.AsyncTrustCheck) -> None:
 
 
 def directly(_: Proxy, tls: Tls) -> AsyncHttpClient:
-    """Return an HTTP client that ignores its proxy."""
+    """Return an HTTP client that uses no proxy."""
     return AsyncStdlibHttpClient(tls=tls)
 
 
 def client_without_user_agent(proxy: Proxy, tls: Tls) -> AsyncHttpClient:
-    """Return a client without a user agent that ignores the proxy's exceptions."""
+    """Return a client that sends no user agent, and ignores which hosts need no proxy."""
     return AsyncStdlibHttpClient(proxy=proxy.url, tls=tls)
 
 
@@ -316,7 +316,7 @@ def client_without_verification(proxy: Proxy, _: Tls) -> AsyncHttpClient:
 
 
 def client_with_unsure_errors(proxy: Proxy, tls: Tls) -> AsyncHttpClient:
-    """Return a client whose errors always report an unknown outcome."""
+    """Return a client whose errors always say that the outcome is unknown."""
     return FaultyClient(claim_unknown_outcome, AsyncStdlibHttpClient(proxy=proxy, tls=tls))
 
 
@@ -340,13 +340,13 @@ def client_with_unsure_errors(proxy: Proxy, tls: Tls) -> AsyncHttpClient:
 def test_notices_misused_proxies(
     check: kit.AsyncProxyCheck, clients: kit.AsyncProxyFactory
 ) -> None:
-    """An HTTP client that misuses a proxy fails."""
+    """An HTTP client that uses a proxy wrongly fails the check."""
     with pytest.raises((AssertionError, ConnectorError)):
         asyncio.run(check(clients))
 
 
 def client_without_guard(_: OutgoingGuard, tls: Tls) -> AsyncHttpClient:
-    """Return a client without a guard for outgoing connections."""
+    """Return a client that does not guard its outgoing connections."""
     return AsyncStdlibHttpClient(tls=tls)
 
 
@@ -365,7 +365,7 @@ def client_refusing_allowed_addresses(guard: OutgoingGuard, _: Tls) -> AsyncHttp
     ],
 )
 def test_notices_broken_guards(check: kit.AsyncGuardCheck, clients: kit.AsyncGuardFactory) -> None:
-    """A client that connects to forbidden addresses, or refuses allowed ones, fails."""
+    """A client that connects to forbidden addresses, or refuses allowed ones, fails the check."""
     with pytest.raises((AssertionError, ConnectorError)):
         asyncio.run(check(clients))
 
@@ -391,7 +391,7 @@ def test_every_check_is_named_and_explained() -> None:
 
 
 def test_both_modes_have_the_same_checks() -> None:
-    """Sync and async mode have the same checks, except those that only one mode can pass."""
+    """Both modes have the same checks, except those that only one mode can pass."""
     sync_checks, async_checks = (
         {name_of(check) for check in group} for group in (kit.CHECKS, kit.ASYNC_CHECKS)
     )

@@ -10,7 +10,7 @@ from moorage.testing import ProxyServer
 
 
 def test_connection_without_a_request_is_ignored() -> None:
-    """The proxy does not count a connection without a request as a request."""
+    """A connection to the proxy without a request is not counted as a request."""
     with ProxyServer(target=("127.0.0.1", 9)) as proxy:
         with socket.create_connection(proxy.address):
             pass
@@ -20,7 +20,7 @@ def test_connection_without_a_request_is_ignored() -> None:
 
 
 def test_waits_are_bounded() -> None:
-    """Waiting for requests that never come raises an error with their number."""
+    """If connections do not end in time, waiting for them raises an error with their number."""
     with ProxyServer(target=("127.0.0.1", 9)) as proxy:
         proxy.patience = 0.01
         with pytest.raises(AssertionError, match="2 connections did not end"):

@@ -88,7 +88,7 @@ def test_server_reuses_a_port() -> None:
 
 
 def test_ordinary_answers_are_ordinary(vendor: VendorServer) -> None:
-    """Python's own HTTP client can read the responses of the server."""
+    """Python's own HTTP client can read the server's responses."""
     vendor.respond(201, {"X": "y"}, b"made")
     vendor.respond_json({"a": 1}, status=202, headers={"X": "y"})
 
@@ -98,7 +98,7 @@ def test_ordinary_answers_are_ordinary(vendor: VendorServer) -> None:
 
 
 def test_queued_answers_come_in_order(vendor: VendorServer) -> None:
-    """The queue for a path is used first, then the common queue, then standing responses."""
+    """A path's own queue of responses comes first, then the common queue, then standing ones."""
     vendor.queue(Behaviour(201), Behaviour(202))
     vendor.queue(Behaviour(203), path="/own")
     vendor.always(Behaviour(204))
@@ -110,7 +110,7 @@ def test_queued_answers_come_in_order(vendor: VendorServer) -> None:
 
 
 def test_unscripted_requests_fail(vendor: VendorServer) -> None:
-    """A request without a scripted answer gets 501 with an explanation."""
+    """A request without a prepared response gets status 501 with an explanation."""
     assert (501, b"Nothing is scripted for GET /a?b") == read_response(vendor, "GET", "/a?b")
 
 
@@ -155,7 +155,7 @@ def test_unscripted_requests_fail(vendor: VendorServer) -> None:
 def test_an_answer_is_sent_to_the_byte(
     vendor: VendorServer, behaviour: Behaviour, method: bytes, answer: bytes
 ) -> None:
-    """A scripted response behaviour is sent byte for byte."""
+    """A prepared response is sent byte for byte."""
     vendor.queue(behaviour)
 
     assert answer == exchange_bytes(vendor, GET.replace(b"GET", method))
@@ -279,7 +279,7 @@ def test_server_resets_the_connection(vendor: VendorServer) -> None:
 
 @pytest.mark.parametrize("delay", [0.0, 0.05])
 def test_server_closes_before_it_reads(vendor: VendorServer, delay: float) -> None:
-    """The server can answer or close before the client has sent anything."""
+    """The server can respond or close the connection before the client has sent anything."""
     vendor.queue(Behaviour(raw=b"?", reads="nothing", then="close", delay=delay))
     start = time.monotonic()
     with connect(vendor) as sock:
@@ -289,7 +289,7 @@ def test_server_closes_before_it_reads(vendor: VendorServer, delay: float) -> No
 
 
 def test_server_leaves_the_body_unread(vendor: VendorServer) -> None:
-    """A server that stops reading blocks a client that writes, and never continues."""
+    """If the server stops reading, a client that is sending a body is blocked for good."""
     vendor.queue(Behaviour(413, reads="head"))
     with connect(vendor) as sock:
         sock.sendall(b"POST /x HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n")
@@ -303,7 +303,7 @@ def test_server_leaves_the_body_unread(vendor: VendorServer) -> None:
 
 @pytest.mark.parametrize("pause", [0.0, 0.001])
 def test_server_sends_an_endless_body(vendor: VendorServer, pause: float) -> None:
-    """A server can repeat a behaviour until the client leaves, and then serve others."""
+    """The server can repeat a response until the client leaves, and then serve other clients."""
     vendor.queue(Behaviour(raw=b"a", repeat=b"b" * 9_999, pause=pause))
     with connect(vendor) as sock:
         sock.sendall(GET)
@@ -314,7 +314,7 @@ def test_server_sends_an_endless_body(vendor: VendorServer, pause: float) -> Non
 
 
 def test_started_server_can_be_entered() -> None:
-    """A started server keeps its port in a `with` block, and is closed after it."""
+    """A started server keeps its port in a `with` block, and is closed at the block's end."""
     vendor = VendorServer().start()
     address = vendor.address
 
@@ -326,7 +326,7 @@ def test_started_server_can_be_entered() -> None:
 
 
 def test_port_can_refuse_connections() -> None:
-    """A port that refuses connections is used by no other program."""
+    """No other program can use a port that refuses connections."""
     with VendorServer(port="refusing") as vendor, pytest.raises(ConnectionRefusedError):
         connect(vendor)
 
@@ -385,7 +385,7 @@ def test_client_that_trusts_server_certificate_can_connect() -> None:
 
 
 def test_failed_handshakes_are_survived() -> None:
-    """A failed TLS handshake closes only its own connection."""
+    """A failed TLS handshake closes only its own connection; the server keeps running."""
     server, _ = tls_pair("vendor.example")
     with VendorServer(tls=server) as vendor:
         with contextlib.suppress(OSError):  # in whichever way it notices
@@ -398,7 +398,7 @@ def test_failed_handshakes_are_survived() -> None:
 
 
 def test_repr_of_a_behaviour() -> None:
-    """The repr of a scripted response leaves out defaults and shortens large bodies."""
+    """The repr of a prepared response leaves out default values and shortens large bodies."""
     assert "Behaviour()" == repr(Behaviour())
     representation = repr(Behaviour(body=gzip.compress(b"x" * 99_999), then="close"))
     assert "then='close'" in representation

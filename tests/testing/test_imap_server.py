@@ -1,4 +1,4 @@
-"""The fake mailbox over IMAP, with and without TLS, and the waits of its clients."""
+"""The fake IMAP mailbox, with and without TLS, and clients that wait for messages."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_unknown_certificate_is_refused(tmp_path: Path) -> None:
 
 
 def test_idle_reports_message_that_arrived_since_search(mailbox: Mailbox) -> None:
-    """IDLE reports a message that arrived since the search, and later ones at once."""
+    """IDLE reports a message that arrived since the last search, and later messages at once."""
     raw = socket.create_connection(("127.0.0.1", mailbox.server.port), 60)
     client = (
         raw
@@ -112,7 +112,7 @@ def test_idle_reports_message_that_arrived_since_search(mailbox: Mailbox) -> Non
 
 
 def test_waiting_source_is_woken_by_each_message(mailbox: Mailbox) -> None:
-    """A waiting source is woken by each message, and flags the committed ones."""
+    """Each new message wakes a waiting source, and each committed message gets a flag."""
 
     async def numbers() -> list[Any]:
         limits = PollLimits(10, 1_000_000, 60.0)
@@ -132,7 +132,7 @@ def test_waiting_source_is_woken_by_each_message(mailbox: Mailbox) -> None:
 
 
 def test_dropped_clients_may_connect_again(mailbox: Mailbox) -> None:
-    """A connection that the server drops is replaced by the next operation."""
+    """If the server drops a connection, the next operation opens a new one."""
     manager = ConnectorManager([Service("imap")])
     with ImapConnector(mailbox.settings) as connector:
         manager.perform("imap", connector.search())

@@ -64,7 +64,7 @@ class _GenerousLog(AsyncMemoryIntegrationLogger):
 
 
 class _CountingLog(AsyncMemoryIntegrationLogger):
-    """A faulty log whose page cursors count entries, so that new ones shift them."""
+    """A faulty log that pages by counting entries, so that new entries shift the pages."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
         skip = int(query.after or 0)
@@ -75,14 +75,14 @@ class _CountingLog(AsyncMemoryIntegrationLogger):
 
 
 class _TirelessLog(AsyncMemoryIntegrationLogger):
-    """A faulty log that ignores the limit of entries to be searched for a page."""
+    """A faulty log that ignores how many entries it may search for a page."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
         return await super().find(attrs.evolve(query, scan_limit=1_000))
 
 
 class _ShortSightedLog(AsyncMemoryIntegrationLogger):
-    """A faulty log that summarises only one page."""
+    """A faulty log that summarises only the first page of entries."""
 
     async def summarise(self, query: LogQuery, /) -> LogSummary:
         return summarise((await self.find(query)).items)
@@ -113,13 +113,13 @@ def test_notices_a_wrong_log(
 
 
 class _CopyingLog(MemoryIntegrationLogger):
-    """A faulty log that drops entries, because it considers all of them equal."""
+    """A faulty log that drops an entry if it looks equal to another one."""
 
     def write(self, entry: IntegrationLog, /) -> None:
         super().write(attrs.evolve(entry, id="call-0000"))
 
 
 def test_notices_lost_entries_of_threads() -> None:
-    """An integration log that loses entries of concurrent threads fails."""
+    """An integration log that loses entries of concurrent threads fails the check."""
     with pytest.raises(AssertionError, match="200 became 200"):
         kit.many_threads_may_write(_CopyingLog)

@@ -1,4 +1,4 @@
-"""The conformance kits find a reference whose id is in no request or response."""
+"""The conformance kits find references whose id was in no request and no response."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def refund(id: str, payment: str, raw: object) -> Refund:
-    """Return a refund with these ids and this response of the vendor."""
+    """Return a refund with these ids and the vendor's response."""
     return Refund(
         ref=Ref("stripe", "main", id),
         payment=Ref("stripe", "main", payment),
@@ -36,7 +36,7 @@ REQUEST = SandboxRequest("GET", "api.example", "/payments/pay%2F1", (), Headers(
 
 
 def test_references_of_vendor_and_caller_are_accepted() -> None:
-    """An id may come from the vendor's response, also in parts, or from a request."""
+    """An id may come from a request, or from the vendor's response, even in parts."""
     require_known_references(refund("ref_1", "pay/1", {"id": "ref_1"}), [REQUEST])
     require_known_references([refund("A:B", "pay/1", {"ids": ["B", "A"]})], [REQUEST])
 
@@ -57,20 +57,20 @@ class MisreadingVendor(Stripe):
     """A faulty vendor that reads the id of a refund wrong."""
 
     async def refund(self, wire: Wire, *arguments: Any, **named: Any) -> Refund:
-        """Refund, and return a wrong reference."""
+        """Make a refund, and return a wrong reference to it."""
         refund = await super().refund(wire, *arguments, **named)
         return attrs.evolve(refund, ref=wire.ref(f"{refund.ref.id}x"))
 
 
 def misreading_subject() -> kit.PaymentsSubject:
-    """Return a test subject like Stripe's with a vendor that reads ids wrong."""
+    """Return a test subject of Stripe whose vendor reads ids wrong."""
     subject = payments_subjects.stripe()
     sandbox: Any = subject.sandbox
     return attrs.evolve(subject, vendor=MisreadingVendor(credentials=sandbox.api_key))
 
 
 def test_a_vendor_that_misreads_an_id_is_noticed() -> None:
-    """A vendor whose refunds have wrong references fails the checks that refund."""
+    """A vendor whose refunds have wrong references fails each check that makes a refund."""
     checks = {name_of(check): check for check in kit.CHECKS}
     with pytest.raises(AssertionError, match="in no answer"):
         checks["money_is_refunded_in_parts"](misreading_subject)

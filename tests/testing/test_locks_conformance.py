@@ -21,7 +21,7 @@ class _AllInLocks(AsyncioLocks):
 
 
 class _NobodyInLocks(AsyncioLocks):
-    """Faulty locks that grant no slot."""
+    """Faulty locks that never grant a slot."""
 
     async def acquire(
         self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
@@ -30,7 +30,7 @@ class _NobodyInLocks(AsyncioLocks):
 
 
 class _OneNameLocks(AsyncioLocks):
-    """Faulty locks that use one name for everything."""
+    """Faulty locks that treat all lock names as the same."""
 
     async def acquire(
         self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
@@ -76,7 +76,7 @@ class _RoomyLocks(AsyncioLocks):
 
 
 class _HastyLocks(AsyncioLocks):
-    """Faulty locks that let no caller wait."""
+    """Faulty locks that refuse at once instead of letting callers wait."""
 
     async def acquire(
         self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
@@ -85,7 +85,7 @@ class _HastyLocks(AsyncioLocks):
 
 
 class _UnqueuedLocks(AsyncioLocks):
-    """Faulty locks without a queue: their callers poll instead."""
+    """Faulty locks without a queue, whose callers have to ask again and again."""
 
     async def acquire(
         self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float

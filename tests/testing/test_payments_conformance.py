@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class SlowVendor(Stripe):
-    """A correct vendor that accepts every request, confirms by webhook and lists nothing."""
+    """A correct vendor that accepts all requests, confirms them by webhook and has no lists."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset()
 
@@ -84,10 +84,10 @@ class SlowVendor(Stripe):
 
 @attrs.frozen(kw_only=True)
 class CarelessVendor(Stripe):
-    """A faulty vendor that reports each payment as captured, without a next action."""
+    """A faulty vendor that reports every payment as captured, without the buyer's next step."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Charge, and report a capture without a next action."""
+        """Charge, and report the payment as captured, without the buyer's next step."""
         finished_payment = await Stripe.charge(self, wire, charge, key=key)
         return attrs.evolve(finished_payment, next_action=None)
 
@@ -97,7 +97,7 @@ class HopefulVendor(Stripe):
     """A faulty vendor that reports a refused charge as captured."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Charge, and report a capture even after an error response."""
+        """Charge, and report the payment as captured even after an error response."""
         try:
             return await Stripe.charge(self, wire, charge, key=key)
         except VendorRejected:
@@ -114,13 +114,13 @@ class ForgetfulVendor(Stripe):
         return await Stripe.charge(self, wire, bare_charge, key=key)
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
-        """Create a link without the lines of the order."""
+        """Create a payment link without the order's lines."""
         return await Stripe.create_link(wire, attrs.evolve(link, lines=()), key=key)
 
 
 @attrs.frozen(kw_only=True)
 class MeekVendor(Stripe):
-    """A faulty vendor that accepts disputes instead of answering them, and mixes up keys."""
+    """A faulty vendor that accepts disputes instead of contesting them, and mixes up keys."""
 
     async def submit_evidence(
         self,
@@ -131,7 +131,7 @@ class MeekVendor(Stripe):
         *,
         key: str,
     ) -> Dispute:
-        """Accept the dispute."""
+        """Accept the dispute instead of sending the evidence."""
         return await Stripe.accept_dispute(wire, ref, key=key)
 
     async def accept_dispute(self, wire: Wire, ref: Ref, /, *, key: str) -> Dispute:
@@ -168,7 +168,7 @@ class NegligentVendor(Stripe):
         return await Stripe.cancel_subscription(wire, ref, at_period_end=True, key=key)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """Return no events of failed charges."""
+        """Return a webhook's events, but none for failed charges."""
         if event.vendor_type == "invoice.payment_failed":
             return ()
         return Stripe.events(self, event, ref)
@@ -186,7 +186,7 @@ class OptimisticVendor(Stripe):
 
 @attrs.frozen(kw_only=True)
 class VendorWithoutConsentPage(Razorpay):
-    """A faulty vendor that returns no consent page for the buyer."""
+    """A faulty vendor that does not return the page on which the buyer consents."""
 
     async def create_subscription(
         self, wire: Wire, request: SubscriptionRequest, /, *, key: str

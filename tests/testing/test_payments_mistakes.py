@@ -58,7 +58,7 @@ class HopefulVendor(Stripe):
 
 @attrs.frozen(kw_only=True)
 class HopefulLookupVendor(Stripe):
-    """A faulty vendor that reports an unknown status as a success in a look-up."""
+    """A faulty vendor that, when a payment is looked up, reports an unknown status as a success."""
 
     async def get(self, wire: Wire, ref: Any, /) -> Payment:
         """Look up the payment, and report an unknown status as captured."""
@@ -79,7 +79,7 @@ class HastyRefundVendor(Stripe):
     """A faulty vendor that reports pending refunds as paid out."""
 
     async def refund(self, *options: Any, **named: Any) -> Refund:
-        """Refund, and report success."""
+        """Refund, and report the refund as paid out."""
         refund = await Stripe.refund(self, *options, **named)
         return attrs.evolve(refund, state=MoveState.SUCCEEDED)
 
@@ -97,7 +97,7 @@ class CoarseVendor(Stripe):
 
 @attrs.frozen(kw_only=True)
 class PinningVendor(Stripe):
-    """A faulty vendor that stores an unreadable success response under its key."""
+    """A faulty vendor that stores a success response that it cannot read under its key."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Charge without reading the response before it is stored."""
@@ -112,7 +112,7 @@ class BelievingVendor(Stripe):
     """A faulty vendor that reads every payment webhook as a capture."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """Return the events with the state changed to captured."""
+        """Return the webhook's events, with all payments changed to captured."""
         payment_events = Stripe.events(self, event, ref)
         return tuple(attrs.evolve(item, state=PaymentState.CAPTURED) for item in payment_events)
 
@@ -122,7 +122,7 @@ class BelievingRefundsVendor(Stripe):
     """A faulty vendor that reads every refund webhook as paid out."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """Return the events with the state of refunds changed to succeeded."""
+        """Return the webhook's events, with all refunds changed to succeeded."""
         payment_events = Stripe.events(self, event, ref)
         return tuple(
             attrs.evolve(
@@ -137,7 +137,7 @@ class CoarseAmountsVendor(Stripe):
     """A faulty vendor that reads every webhook amount with two decimals."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-        """Return the events with a tenfold amount."""
+        """Return the webhook's events, with each amount ten times as high."""
         payment_events = Stripe.events(self, event, ref)
         return tuple(
             attrs.evolve(item, amount=item.amount and item.amount * 10) for item in payment_events
@@ -217,7 +217,7 @@ class GrossPayoutsVendor(Stripe):
     ],
 )
 def test_a_mistake_is_found(kind: type[Stripe], check: str) -> None:
-    """A payment vendor with one of these faults fails, synchronously and asynchronously."""
+    """A payment vendor with one of these faults fails the check, in sync and in async mode."""
 
     def subject() -> kit.PaymentsSubject:
         subject = stripe()
@@ -256,7 +256,7 @@ def test_a_currency_may_be_refused() -> None:
 
 
 def test_amount_beyond_the_vendors_limit_must_be_refused() -> None:
-    """A vendor that sends an amount above its own stated limit fails the check."""
+    """A vendor fails the check if it sends an amount above the limit that it states."""
 
     def subject() -> kit.PaymentsSubject:
         return attrs.evolve(stripe(), largest=999_999_999)

@@ -1,4 +1,4 @@
-"""The conformance kit of payment vendors finds lost keys, repeats and incomplete lists."""
+"""The conformance kit of payment vendors finds dropped keys, repeats and incomplete lists."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NUMBERS = count()
 
 
 class _KeylessWire:
-    """A wire that sends requests without their idempotency key."""
+    """A connection that sends requests without their idempotency key."""
 
     def __init__(self, wire: Any) -> None:
         self._wire = wire
@@ -37,7 +37,7 @@ class _KeylessWire:
 
 
 class _VerboseWire(_KeylessWire):
-    """A wire that lengthens each idempotency key."""
+    """A connection that lengthens each idempotency key."""
 
     async def send(self, request: Any, **named: Any) -> Any:
         """Send the request with a longer key."""
@@ -98,7 +98,7 @@ class ForgetfulVendor(Mollie):
 
 @attrs.frozen(kw_only=True)
 class EndlessVendor(Mollie):
-    """A faulty vendor that returns to the first page after the last."""
+    """A faulty vendor whose last page of payments leads to the first page again."""
 
     async def payments(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
@@ -120,7 +120,7 @@ class EndlessVendor(Mollie):
     ],
 )
 def test_a_mistake_is_found(kind: type[Mollie], check: str, message: str) -> None:
-    """A payment vendor with one of these faults fails, synchronously and asynchronously."""
+    """A payment vendor with one of these faults fails the check, in sync and in async mode."""
 
     def subject() -> kit.PaymentsSubject:
         subject = mollie()

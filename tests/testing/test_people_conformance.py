@@ -1,4 +1,4 @@
-"""The conformance kit for directories passes correct ones, and finds faulty ones."""
+"""The conformance kit for people directories passes correct vendors, and finds faulty ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def as_scim(kind: Callable[..., Scim]) -> kit.Factory:
-    """Return a function that makes a test subject like SCIM's, with another vendor class."""
+    """Return a function that makes a test subject of SCIM with another vendor class."""
 
     def new_subject() -> kit.PeopleSubject:
         subject = people_subjects.scim()
@@ -47,7 +47,7 @@ def as_scim(kind: Callable[..., Scim]) -> kit.Factory:
 
 
 def as_google(kind: Callable[..., GoogleWorkspace]) -> kit.Factory:
-    """Return a function that makes a test subject like Google's, with another vendor class."""
+    """Return a function that makes a test subject of Google with another vendor class."""
 
     def new_subject() -> kit.PeopleSubject:
         subject = people_subjects.google_workspace()
@@ -59,7 +59,7 @@ def as_google(kind: Callable[..., GoogleWorkspace]) -> kit.Factory:
 
 
 def as_entra(kind: Callable[..., Entra]) -> kit.Factory:
-    """Return a function that makes a test subject like Microsoft's, with another vendor class."""
+    """Return a function that makes a test subject of Microsoft with another vendor class."""
 
     def new_subject() -> kit.PeopleSubject:
         subject = people_subjects.entra()
@@ -104,7 +104,7 @@ class CreatesAgainVendor(GoogleWorkspace):
 
 @attrs.frozen(kw_only=True)
 class TakesNamesakesVendor(Scim):
-    """A faulty vendor that takes any account with the user name for the lost one."""
+    """A faulty vendor that takes any account with the same user name for the one just created."""
 
     async def create(
         self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
@@ -122,17 +122,17 @@ class TakesNamesakesVendor(Scim):
 
 @attrs.frozen(kw_only=True)
 class ForgetsVendor(Scim):
-    """A faulty vendor that never looks up a lost creation."""
+    """A faulty vendor that never looks for an account whose creation response was lost."""
 
     async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
-        """Return no person by user name."""
+        """Return no person for a search by user name."""
         page = await super().find(wire, query, after)
         return PersonPage(items=()) if query.user_name else page
 
 
 @attrs.frozen(kw_only=True)
 class LosesPasswordVendor(Scim):
-    """A vendor that does not send the password."""
+    """A faulty vendor that does not send the password."""
 
     async def create(
         self,
@@ -143,7 +143,7 @@ class LosesPasswordVendor(Scim):
         password: Secret | None,
         key: str | None,
     ) -> Person:
-        """Create without the password."""
+        """Create the account without the password."""
         return await super().create(wire, person, password=None, key=key)
 
 
@@ -162,7 +162,7 @@ class AlwaysActiveVendor(Scim):
 
 @attrs.frozen(kw_only=True)
 class UnkeyedVendor(GoogleWorkspace):
-    """A faulty vendor that ignores the idempotency key and hides the conflict."""
+    """A faulty vendor that sends no idempotency key, and hides the conflict of a repeat."""
 
     async def create(
         self,
@@ -173,7 +173,7 @@ class UnkeyedVendor(GoogleWorkspace):
         password: Secret | None,
         key: str | None,
     ) -> Person:
-        """Create without the key."""
+        """Create the account without the key."""
         try:
             return await super().create(wire, person, password=password, key=None)
         except sdk.AlreadyExists:
@@ -182,7 +182,7 @@ class UnkeyedVendor(GoogleWorkspace):
 
 @attrs.frozen(kw_only=True)
 class ReplacesVendor(Scim):
-    """A faulty vendor that replaces the whole account with the fields that it knows."""
+    """A faulty vendor that replaces a whole account, and so drops fields that it does not know."""
 
     async def change(
         self, wire: Wire, ref: Ref, changes: PersonChanges, /, *, version: str | None
@@ -251,7 +251,7 @@ class DeletesOnceVendor(Scim):
     """A faulty vendor that raises an error if the account is already deleted."""
 
     async def delete(self, wire: Wire, ref: Ref, /) -> None:
-        """Delete the account, and raise every refusal."""
+        """Delete the account, and raise the vendor's error even if it is already deleted."""
         await wire.send(sdk.Request.delete(f"/Users/{ref.id}"))
 
 
@@ -266,7 +266,7 @@ class OnePageVendor(Scim):
 
 @attrs.frozen(kw_only=True)
 class UnfilteredVendor(Scim):
-    """A vendor that ignores filters."""
+    """A faulty vendor that ignores the filters of a search."""
 
     async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
         """Return all people, ignoring the filter."""
@@ -291,7 +291,7 @@ class JoinsOnceVendor(GoogleWorkspace):
     """A faulty vendor that raises an error if the person is already a member."""
 
     async def add_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
-        """Add the member, and raise every refusal."""
+        """Add the member, and raise the vendor's error even if the person is already a member."""
         address = (await self.get(wire, member)).user_name
         path = f"/admin/directory/v1/groups/{ref.id}/members"
         await wire.send(sdk.Request.post(path, json={"email": address}))
@@ -299,7 +299,7 @@ class JoinsOnceVendor(GoogleWorkspace):
 
 @attrs.frozen(kw_only=True)
 class LeavesAnythingVendor(GoogleWorkspace):
-    """A faulty vendor that treats a missing group as one without the member."""
+    """A faulty vendor that treats a missing group as a group without the member."""
 
     async def remove_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
         """Remove the member, and ignore a missing group."""
@@ -311,7 +311,7 @@ class LeavesAnythingVendor(GoogleWorkspace):
 
 @attrs.frozen(kw_only=True)
 class DeletesMembersVendor(Entra):
-    """A vendor that removes a member by deleting the account."""
+    """A faulty vendor that removes a member by deleting the person's account."""
 
     async def remove_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
         """Delete the account."""
@@ -321,12 +321,12 @@ class DeletesMembersVendor(Entra):
 
 @attrs.frozen(kw_only=True)
 class TellsAllVendor(Scim):
-    """A faulty vendor whose results contain the request."""
+    """A faulty vendor whose results contain the request, with the password."""
 
     async def create(
         self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
     ) -> Person:
-        """Create, and return the password."""
+        """Create the account, and return a result that shows the password."""
         created = await super().create(wire, person, password=password, key=key)
         words = "" if password is None else password.reveal()
         return attrs.evolve(created, raw={**created.raw, "password": words})
@@ -346,7 +346,7 @@ class DropsExtraVendor(Scim):
     async def create(
         self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
     ) -> Person:
-        """Create without the options."""
+        """Create the account without the vendor-specific options."""
         plain_person = attrs.evolve(person, extra={})
         return await super().create(wire, plain_person, password=password, key=key)
 
@@ -356,7 +356,7 @@ class UnlimitedVendor(Scim):
     """A faulty vendor that reports a rate limit as a failure."""
 
     def services(self) -> Mapping[str, Service]:
-        """Return the services with classification by status."""
+        """Return the services, with errors classified by status alone."""
 
         def classify(request: sdk.Request, response: sdk.Response) -> ConnectorError | None:
             if response.status == 429:
@@ -416,7 +416,7 @@ CHECKS = {name_of(check): check for check in kit.CHECKS}
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
 def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
-    """A directory with one fault fails the check for that fault."""
+    """A people-directory vendor with one fault fails the check that looks for this fault."""
     with pytest.raises(AssertionError, match=sentence):
         CHECKS[check](wrong)
 
@@ -425,7 +425,7 @@ def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -
 def test_notices_a_needless_error(
     check: str, wrong: kit.Factory, error: type[ConnectorError]
 ) -> None:
-    """A directory that raises an unneeded error fails the check."""
+    """A people-directory vendor that raises a needless error fails the check."""
     with pytest.raises(error):
         CHECKS[check](wrong)
 

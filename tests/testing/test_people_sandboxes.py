@@ -1,4 +1,4 @@
-"""The sandboxes of directories refuse what the real ones would refuse."""
+"""The sandboxes of people directories refuse what the real vendors would refuse."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def send_request(
 
 
 def scim(line: str, body: Any = None, **options: Any) -> int:
-    """Return the status of a request to a SCIM server with one user."""
+    """Send a request to a SCIM server with one user, and return the response's status."""
     sandbox = ScimSandbox(token="good")
     options = {"content_type": "application/scim+json", **options}
     send_request(sandbox, "POST /scim/v2/Users", SCIM_ADA, content_type="application/scim+json")
@@ -67,7 +67,7 @@ def scim(line: str, body: Any = None, **options: Any) -> int:
 
 
 def google(line: str, body: Any = None, **options: Any) -> int:
-    """Return the status of a request to Google with one user."""
+    """Send a request to Google's sandbox with one user, and return the response's status."""
     sandbox = GoogleWorkspaceSandbox()
     sandbox.tokens._good.add("good")  # noqa: SLF001 - one of our own
     send_request(sandbox, "POST /admin/directory/v1/users", GOOGLE_ADA)
@@ -77,7 +77,7 @@ def google(line: str, body: Any = None, **options: Any) -> int:
 
 
 def graph(line: str, body: Any = None, **options: Any) -> int:
-    """Return the status of a request to Microsoft Graph with one user."""
+    """Send a request to Microsoft Graph's sandbox with one user, and return the status."""
     sandbox = EntraSandbox()
     sandbox.tokens._good.add("good")  # noqa: SLF001 - one of our own
     send_request(sandbox, "POST /v1.0/users", GRAPH_ADA)

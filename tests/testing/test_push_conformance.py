@@ -57,7 +57,7 @@ class _ConfidentVendor(Firebase):
 
 
 class _UnclassifiedVendor(Firebase):
-    """A faulty vendor that does not distinguish an expired token from other error responses."""
+    """A faulty vendor that raises the same error for an expired token as for other refusals."""
 
     def services(self) -> Mapping[str, Service]:
         services = super().services()

@@ -85,7 +85,7 @@ def test_circuits_go_by_the_virtual_clock(
     moorage_vendor: FakeVendor,
     moorage_clock: VirtualClock,
 ) -> None:
-    """In the manager fixture, an open circuit allows a probe once the clock was advanced."""
+    """With the manager fixture, an open circuit allows a probe once the test moves the clock."""
     manager = moorage_manager([VAT])
     moorage_vendor.respond(500)
     moorage_vendor.respond(500)
@@ -106,7 +106,7 @@ def test_ports_can_be_replaced(
     moorage_vendor: FakeVendor,
     moorage_observer: RecordingObserver,
 ) -> None:
-    """A port that a test passes to the manager fixture replaces the default."""
+    """An adapter that a test passes to the manager fixture replaces the default adapter."""
     moorage_vendor.respond(200)
 
     moorage_manager([VAT], ids=SequentialIds("mine-")).call("vat", Request.get("/"))
@@ -115,14 +115,14 @@ def test_ports_can_be_replaced(
 
 
 def test_a_vendor_on_a_real_port(vendor_server: VendorServer) -> None:
-    """The server fixture's server runs during the test."""
+    """The server fixture provides a local server that runs during the test."""
     vendor_server.respond(204)
 
     assert vendor_server.url.startswith("http://127.0.0.1:")
 
 
 def test_a_cassette_is_only_replayed_by_default(moorage_cassette: Cassette) -> None:
-    """By default the cassette fixture only replays."""
+    """By default, the cassette fixture replays a recording and records nothing."""
     assert not moorage_cassette.recording
     name = "test_a_cassette_is_only_replayed_by_default.json"
     assert (

@@ -46,7 +46,7 @@ def problem_of(response: Response) -> str:
 
 
 def paid_order(sandbox: RazorpaySandbox, *, capture: bool) -> dict[str, Any]:
-    """Return a payment of a new order."""
+    """Create an order, and return a payment for it."""
     fields = ORDER | {"payment_capture": capture}
     order = answer_of(sandbox, "POST", "/v1/orders", fields).json()
     return sandbox.visit(order["id"])
@@ -89,7 +89,7 @@ def test_wrong_requests_are_refused(path: str, body: object, problem: str) -> No
     ],
 )
 def test_wrong_payments_with_a_token_are_refused(changes: dict[str, Any], problem: str) -> None:
-    """A token is charged for the amount of an order, with all details of its customer."""
+    """A payment by token must have its order's amount and all details of its customer."""
     sandbox = RazorpaySandbox()
     sandbox.store("cust_ada", "token_new", "initiated")
     order = answer_of(sandbox, "POST", "/v1/orders", ORDER).json()
@@ -105,7 +105,7 @@ def test_wrong_payments_with_a_token_are_refused(changes: dict[str, Any], proble
 
 
 def test_steps_in_the_wrong_state_are_refused() -> None:
-    """Only whole authorised payments are captured, and only captured ones refunded."""
+    """Only an authorised payment can be captured, in full, and only a captured one refunded."""
     sandbox = RazorpaySandbox()
     held_payment, captured_payment = (
         paid_order(sandbox, capture=capture) for capture in (False, True)
@@ -131,7 +131,7 @@ def test_steps_in_the_wrong_state_are_refused() -> None:
 
 
 def test_links_and_tokens_end_once() -> None:
-    """The second cancellation of a link and the second deletion of a token are refused."""
+    """A link cannot be cancelled twice, and a token cannot be deleted twice."""
     sandbox = RazorpaySandbox()
     link = answer_of(sandbox, "POST", "/v1/payment_links", LINK).json()
     path, token = f"/v1/payment_links/{link['id']}/cancel", "/v1/customers/cust_ada/tokens"
@@ -147,7 +147,7 @@ def test_links_and_tokens_end_once() -> None:
 
 
 def test_subscription_with_impossible_dates_or_changes_is_refused() -> None:
-    """A start in the past, a missing end and impossible changes are refused."""
+    """A subscription with a past start, no end or impossible changes is refused."""
     sandbox = RazorpaySandbox(now=lambda: 1_000_000)
     plan = answer_of(sandbox, "POST", "/v1/plans", PLAN).json()["id"]
     fields = {"plan_id": plan, "total_count": 2}

@@ -1,4 +1,4 @@
-"""The base of all vendor sandboxes: routes, faults, sockets and webhooks."""
+"""The base class of all vendor sandboxes: routes, faults, sockets and webhooks."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class NamedThingsSandbox(Sandbox):
 
 
 def manager(shelf: NamedThingsSandbox, url: str = "https://shelf.example") -> ConnectorManager:
-    """Return a manager that reaches the sandbox in memory."""
+    """Return a manager whose requests go to the sandbox in memory."""
     service = Service("shelf", url, retry=None)
     return ConnectorManager([service], http=SandboxHttpClient(shelf))
 
@@ -84,7 +84,7 @@ def put_request(name: str) -> Request:
 
 
 class ShelfSandbox(Sandbox):
-    """A sandbox whose arguments and state are declared."""
+    """A sandbox that declares its constructor's arguments and its state as class attributes."""
 
     hosts = ("shelf.example",)
 
@@ -94,13 +94,13 @@ class ShelfSandbox(Sandbox):
 
 
 class LargeShelfSandbox(ShelfSandbox):
-    """A sandbox that has the arguments of its base, and one more."""
+    """A sandbox that has its base class's arguments, and one more."""
 
     large: bool = True
 
 
 class UnlabelledShelfSandbox(Sandbox):
-    """A sandbox that tells the type of a name, and no value."""
+    """A sandbox with an annotated name that has no value."""
 
     label: str
 
@@ -131,7 +131,7 @@ def test_annotated_names_are_arguments_of_a_sandbox() -> None:
 
 
 def test_annotated_name_without_a_value_is_no_argument() -> None:
-    """A name that is annotated and has no value does not become an argument."""
+    """An annotated name without a value does not become a constructor argument."""
     make: Callable[[], Sandbox] = cast("Any", UnlabelledShelfSandbox)
     shelf = make()
     assert not hasattr(shelf, "label")
@@ -176,7 +176,7 @@ def test_sandbox_without_routes_refuses_all_requests() -> None:
 
 
 class TokenSandbox(Sandbox):
-    """A sandbox with one route that needs a token, and one that does not."""
+    """A sandbox with one route that needs a secret token, and one that does not."""
 
     open_routes = frozenset({"GET /{shop}/status"})
 
@@ -221,7 +221,7 @@ def _raise_refusal() -> Response:
 
 
 def test_a_response_is_repeated_for_its_key() -> None:
-    """A repeated key gets the first response, marked; with another request it is a conflict."""
+    """A repeated key gets the first response, marked as a repeat; another request is a conflict."""
     replays = Replays(lambda: Refusal(reply("Another.", 409)), headers={"Replayed": "yes"})
     first = replays.respond("k", "a", lambda: reply(1))
     repeated_response = replays.respond("k", "a", lambda: reply(2))
@@ -234,7 +234,7 @@ def test_a_response_is_repeated_for_its_key() -> None:
 
 
 def test_a_key_without_a_conflict_repeats_whatever_is_sent() -> None:
-    """A sandbox that refuses no conflicts ignores the content of a repeated request."""
+    """If a sandbox has no key conflicts, a repeated key gets its response whatever is sent."""
     replays = Replays()
 
     assert [1, 1] == [
@@ -257,7 +257,7 @@ def test_a_key_without_a_conflict_repeats_whatever_is_sent() -> None:
 def test_a_handler_repeats_the_response_of_a_key(
     *, by_path: bool, key: str | None, answers: list[int]
 ) -> None:
-    """A sandbox repeats the response of a key, and refuses other content and invalid keys."""
+    """For a repeated key, a route's method repeats the response, but refuses other content."""
 
     class KeyedSandbox(Sandbox):
         hosts = ("api.example",)
@@ -333,7 +333,7 @@ def test_caller_of_a_request(header: str | None, messages: list[object]) -> None
 
 
 def test_planned_faults_of_sandbox_come_once() -> None:
-    """Planned faults of a sandbox come once, in order; a lost response follows the effect."""
+    """Planned faults come once each, in order; a response is lost after the request's effect."""
     sandbox = NamedThingsSandbox()
     sandbox.fail(Response(503), ConnectionFailed("Gone."), Lost())
     with manager(sandbox) as calls:
@@ -347,7 +347,7 @@ def test_planned_faults_of_sandbox_come_once() -> None:
 
 
 def test_answers_may_be_slow() -> None:
-    """A slow response is awaited up to the timeout, and the request has its effect anyway."""
+    """A client waits for a slow response until its timeout; the request has its effect anyway."""
     sandbox = NamedThingsSandbox()
     service = Service("shelf", "https://shelf.example", retry=None, attempt_timeout=2.0)
     with ConnectorManager([service], http=SandboxHttpClient(sandbox)) as calls:
@@ -407,7 +407,7 @@ def test_an_answer_may_be_streamed() -> None:
 
 
 def test_sandbox_listens_on_a_socket() -> None:
-    """A sandbox can be reached over a connection; it closes the connection to lose a response."""
+    """A sandbox listens on a socket, and closes the connection to simulate a lost response."""
     sandbox = NamedThingsSandbox()
     with sandbox.serving() as server:
         service = Service("shelf", server.url, retry=None)
@@ -441,13 +441,13 @@ def test_a_webhook_is_delivered(path: str) -> None:
 
 
 def test_a_webhook_may_go_by_tls() -> None:
-    """A sandbox does not send a webhook for an https URL without TLS."""
+    """A sandbox refuses to send a webhook for an https URL over a connection without TLS."""
     with VendorServer() as server, pytest.raises((OSError, http.client.HTTPException)):
         Notice(url=server.url.replace("http:", "https:")).deliver()
 
 
 def test_a_webhook_is_given_to_a_verifier() -> None:
-    """A sandbox's webhook has the arguments of a verifier; its repr hides body and signature."""
+    """A verifier accepts a sandbox's webhook, whose repr hides the body and the signature."""
     notice = Notice(url="https://a.example", headers={"X": "s3"}, body=b"s4", method="PUT")
     options = {"url": "https://a.example", "headers": {"X": "s3"}, "body": b"s4", "method": "PUT"}
 
@@ -457,7 +457,7 @@ def test_a_webhook_is_given_to_a_verifier() -> None:
 
 
 def test_bare_status_is_no_fault() -> None:
-    """A fault that a sandbox cannot simulate is refused when a test plans it."""
+    """A test that plans a fault which a sandbox cannot simulate gets an error at once."""
     invalid_fault: Any = 503
 
     with pytest.raises(InvalidData, match="cannot answer with 503"):

@@ -25,7 +25,7 @@ PAYMENT: dict[str, Json] = {
 
 
 class Client:
-    """A client that sends requests to the sandbox like an application."""
+    """A client that sends requests to the sandbox as an application does."""
 
     def __init__(self, **options: Any) -> None:
         self.sandbox = AdyenSandbox(**options)
@@ -54,7 +54,7 @@ class Client:
         return self.post(f"/payments/{psp}/{verb}", body)
 
     def settled_events(self) -> list[tuple[str, str, str]]:
-        """Return the event, success and reason of each new webhook."""
+        """Return the event, the success and the reason that each new webhook contains."""
         items = [notification_item(item.body) for item in self.sandbox.settle()]
         return [(item["eventCode"], item["success"], item["reason"]) for item in items]
 
@@ -115,7 +115,7 @@ def test_adyen_documented_test_values_select_payment_outcome(
 
 
 def test_adyen_reports_refused_payment_by_webhook() -> None:
-    """Adyen reports a refused payment by webhook, with the reason."""
+    """Adyen reports a refused payment by webhook, with the reason for the refusal."""
     client = Client()
     client.pay(paymentMethod={"holderName": "CARD_EXPIRED"})
     assert [("AUTHORISATION", "false", "Expired Card")] == client.settled_events()
@@ -123,7 +123,7 @@ def test_adyen_reports_refused_payment_by_webhook() -> None:
 
 @pytest.mark.parametrize("manual", ["true", "false"])
 def test_received_payment_is_authorised_later(manual: str) -> None:
-    """An Adyen payment with the result `Received` is authorised by its webhook."""
+    """An Adyen payment with the result `Received` is authorised later, by webhook."""
     client = Client()
     body = {"paymentMethod": {"holderName": "PENDING"}}
     psp = client.pay(**body, additionalData={"manualCapture": manual})["pspReference"]
@@ -200,7 +200,7 @@ def test_first_response_is_repeated_for_a_key() -> None:
 
 
 def test_a_refusal_is_kept_for_a_key() -> None:
-    """Adyen repeats an error response under its key, but does not store an unreadable request."""
+    """Adyen repeats an error response for its key, but stores none for an unreadable request."""
     client = Client()
     assert (422, "130") == code(client.post("/payments", {**PAYMENT, "reference": ""}, key="k-1"))
     assert (422, "130") == code(client.post("/payments", {**PAYMENT, "reference": ""}, key="k-1"))
@@ -217,7 +217,7 @@ def test_adyen_permanently_refuses_key_that_is_used_with_another_request() -> No
 
 
 def test_a_key_that_is_busy_is_refused_for_now() -> None:
-    """Adyen refuses a key whose first request is still running, and permits a later retry."""
+    """Adyen refuses a key while its first request is running, and accepts it again later."""
     client = Client()
     client.sandbox.busy("k-1")
     assert (409, "704") == code(client.post("/payments", PAYMENT, key="k-1"))
@@ -274,7 +274,7 @@ def test_impossible_operations_fail_by_webhook(moves: Json, why: str) -> None:
 
 @pytest.mark.parametrize("verb, value", [("captures", 1), ("refunds", 1)])
 def test_another_currency_fails(verb: str, value: int) -> None:
-    """At Adyen an operation in another currency fails."""
+    """At Adyen an operation in a currency other than the payment's fails."""
     client = Client()
     psp = client.pay()["pspReference"]
     client.move(psp, "captures", 100)
@@ -287,7 +287,7 @@ def test_another_currency_fails(verb: str, value: int) -> None:
 
 
 def test_support_may_allow_several_captures() -> None:
-    """At Adyen an account with several captures can capture the rest later."""
+    """At Adyen an account that may capture in several steps can capture the rest later."""
     client = Client(multiple_captures=True)
     psp = client.pay()["pspReference"]
     client.move(psp, "captures", 1)
@@ -375,14 +375,14 @@ def test_card_holder_passes_3d_secure_natively_or_by_redirect_at_adyen(
 
 
 def test_unknown_redirect_result_is_refused() -> None:
-    """Adyen completes no payment for an unknown redirect result."""
+    """Adyen completes no payment if the result of the redirect is unknown."""
     client = Client()
     body = {"details": {"redirectResult": "X"}}
     assert (422, "14_018") == code(client.post("/payments/details", body))
 
 
 def test_events_of_a_payment() -> None:
-    """The Adyen sandbox sends a webhook for a payment's event."""
+    """The Adyen sandbox sends a webhook for each event of a payment."""
     client = Client()
     psp = client.pay()["pspReference"]
     notice = client.sandbox.happens(

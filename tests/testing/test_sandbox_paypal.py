@@ -26,7 +26,7 @@ ORDER = {"intent": "AUTHORIZE", "purchase_units": [UNIT], "payment_source": VISA
 
 
 class Client:
-    """A client that sends requests to the sandbox like an application."""
+    """A client that sends requests to the sandbox as an application does."""
 
     def __init__(self) -> None:
         self.sandbox = PayPalSandbox()
@@ -73,7 +73,7 @@ class Client:
 
 @pytest.fixture(name="client")
 def _client() -> Client:
-    """Return a client of a new sandbox."""
+    """Return a client that sends requests to a new sandbox."""
     return Client()
 
 
@@ -133,7 +133,7 @@ def unit(**fields: Json) -> Json:
     ],
 )
 def test_invalid_orders_are_refused(body: Json, message: Json, client: Client) -> None:
-    """PayPal refuses missing, misspelt or malformed fields."""
+    """PayPal refuses an order with missing, misspelt or malformed fields."""
     assert message == issue(client.post("/v2/checkout/orders", body, key="k"))
     assert {} == client.sandbox.orders
 
@@ -160,7 +160,7 @@ def test_answers_are_minimal_by_default(client: Client) -> None:
 
 
 def test_approved_order_follows_its_intent(client: Client) -> None:
-    """PayPal completes an approved order once, by the method of its intent."""
+    """PayPal completes an approved order only once, and only in the way that its intent says."""
     plain_order = {"intent": "CAPTURE", "purchase_units": [UNIT]}
     order = client.post("/v2/checkout/orders", plain_order)[1]
     assert ("CREATED", "approve") == (order["status"], order["links"][-1]["rel"])
@@ -181,7 +181,7 @@ def euros(value: str) -> Json:
 
 
 def test_captures_that_are_refused(client: Client) -> None:
-    """At PayPal a capture may slightly exceed its authorisation while that is open."""
+    """A PayPal capture may slightly exceed its authorisation, while the authorisation is open."""
     path = client.new_authorization_path()
     dollars = {"amount": {"currency_code": "USD", "value": "1.00"}}
     larger_capture = client.post(f"{path}/capture", euros("172.39"))
@@ -214,7 +214,7 @@ def test_refunds_that_are_refused(client: Client) -> None:
 
 
 def test_lists_that_are_refused(client: Client) -> None:
-    """PayPal lists at most fifty disputes per page, and checks the parameters."""
+    """PayPal lists at most fifty disputes per page, and checks a list's parameters."""
     path = "/v1/customer/disputes"
     assert (400, "INVALID_PARAMETER") == issue(client.ask("GET", path, since="x"))
     assert (400, "INVALID_PARAMETER_VALUE") == issue(client.ask("GET", path, page_size=51))
@@ -253,7 +253,7 @@ def test_over_a_socket() -> None:
 
 
 def test_paypal_authorisation_cannot_be_voided_after_its_final_capture(client: Client) -> None:
-    """After its final capture, a PayPal authorisation cannot be voided, even with a rest left."""
+    """After its final capture, a PayPal authorisation cannot be voided, even if some is left."""
     path = client.new_authorization_path()
     client.post(f"{path}/capture", {"amount": {**AMOUNT, "value": "1.00"}, "final_capture": True})
 

@@ -219,7 +219,7 @@ def test_shippo_needs_a_country() -> None:
 
 @pytest.mark.parametrize("weight, offers", [("31", 3), ("32", 0)])
 def test_too_heavy_a_parcel_is_not_offered(weight: str, offers: int) -> None:
-    """For a parcel that is too heavy, both vendors return no rates but a reason."""
+    """For a parcel that is too heavy, both vendors return a reason instead of rates."""
     body = {
         "address_from": HOME,
         "address_to": AWAY,

@@ -122,7 +122,7 @@ def test_vonage_refuses_invalid_messages(form: dict[str, str], statuses: list[st
 
 
 def test_vonage_refuses_other_secrets() -> None:
-    """Vonage refuses a wrong secret in each of its APIs in that API's own way."""
+    """Each of Vonage's APIs refuses a wrong secret in its own way."""
     sandbox = VonageSandbox()
     credentials = (sandbox.api_key, "other")
 
@@ -149,7 +149,7 @@ def test_vonage_refuses_other_secrets() -> None:
     ids=str,
 )
 def test_vonage_looks_up(query: dict[str, str], status: int) -> None:
-    """A number look-up at Vonage has a status, and has a number only if one was found."""
+    """A Vonage number look-up returns a status, and returns a number only if it found one."""
     result = vonage(VonageSandbox(), Request.get("/ni/standard/json", query=query))
 
     assert status == result["status"]
@@ -170,7 +170,7 @@ def test_vonage_looks_up(query: dict[str, str], status: int) -> None:
     ids=str,
 )
 def test_twilio_looks_up(number: str, query: dict[str, str], expected: tuple[object, ...]) -> None:
-    """A number belongs to the country of its calling code, or of the query if it is national."""
+    """A number belongs to its calling code's country, or to the query's if it is national."""
     sandbox = TwilioSandbox()
     request = Request.get(f"/v2/PhoneNumbers/{number}", query=query)
     result = send_request(sandbox, request, (sandbox.account_sid, sandbox.auth_token)).json()

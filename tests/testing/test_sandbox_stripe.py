@@ -1,4 +1,4 @@
-"""The Stripe sandbox refuses and stores the same as Stripe."""
+"""The Stripe sandbox refuses what Stripe refuses, and stores what Stripe stores."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Caller:
         self.http = SandboxHttpClient(self.sandbox)
 
     def ask(self, request: Request, **headers: str | None) -> Response:
-        """Send a request with the usual headers, or with others."""
+        """Send a request with the usual headers or the given ones."""
         default_headers: dict[str, str | None] = {
             "Authorization": f"Bearer {self.sandbox.api_key}",
             "Stripe-Version": API_VERSION,
@@ -68,7 +68,7 @@ class Caller:
 
 @pytest.fixture(name="caller")
 def _caller() -> Caller:
-    """Return a client with a new sandbox."""
+    """Return a client that sends requests to a new sandbox."""
     return Caller()
 
 
@@ -125,7 +125,7 @@ def test_restricted_key_can_read(caller: Caller) -> None:
 
 
 def test_stripe_repeats_the_response_of_a_key(caller: Caller) -> None:
-    """Stripe repeats the first response to a key, and refuses other parameters."""
+    """Stripe repeats the first response to a key, and refuses the key for other parameters."""
     first = caller.post(AT, PAID, Idempotency_Key="k")
     repeated_response = caller.post(AT, PAID, Idempotency_Key="k")
     conflict_error = caller.refusal_of(AT, USUAL, Idempotency_Key="k")

@@ -27,7 +27,7 @@ AWAITED = {name_of(check): check for check in kit.ASYNC_CHECKS}
 
 
 class _SmallStore(MemoryScimStore):
-    """A correct store that keeps only the required data."""
+    """A correct store that keeps only the data that it must keep."""
 
     def create(self, kind: ScimKind, content: Mapping[str, Any], /) -> ScimResource:
         return super().create(kind, _kept_attributes(content))
@@ -58,7 +58,7 @@ class _BusyStore(MemoryScimStore):
 @pytest.mark.parametrize("store", [MemoryScimStore, _SmallStore, _BusyStore])
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_good_stores_conform(check: kit.Check, store: kit.Factory) -> None:
-    """Correct stores pass all checks, even if they keep little or are busy."""
+    """Correct stores pass all checks, even if they keep little data or are busy."""
     check(store)
 
 
@@ -126,7 +126,7 @@ class _VersionlessStore(MemoryScimStore):
 
 
 class _MergingStore(MemoryScimStore):
-    """A faulty store that keeps attributes that a change leaves out."""
+    """A faulty store that keeps attributes which a replacement leaves out."""
 
     def replace(
         self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
@@ -137,7 +137,7 @@ class _MergingStore(MemoryScimStore):
 
 
 class _RefusingStore(MemoryScimStore):
-    """A faulty store that changes nothing."""
+    """A faulty store that ignores every change."""
 
     def replace(
         self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
@@ -146,7 +146,7 @@ class _RefusingStore(MemoryScimStore):
 
 
 class _SharingStore(MemoryScimStore):
-    """A faulty store that keeps the caller's own mutable content."""
+    """A faulty store that stores its caller's mutable objects without copying them."""
 
     def create(self, kind: ScimKind, content: Mapping[str, Any], /) -> ScimResource:
         resource = attrs.evolve(super().create(kind, content), content=content)
@@ -170,14 +170,14 @@ class _KeepingStore(MemoryScimStore):
 
 
 class _OffByOneStore(MemoryScimStore):
-    """A faulty store whose pages count from one."""
+    """A faulty store that counts entries from one, so that its pages start one entry too early."""
 
     def find(self, kind: ScimKind, conditions: Any, start: int, count: int, /) -> ScimMatches:
         return super().find(kind, conditions, max(0, start - 1), count)
 
 
 class _PageTotalsStore(MemoryScimStore):
-    """A faulty store that reports the count of a page as the total."""
+    """A faulty store that reports a page's number of people as the total."""
 
     def find(self, kind: ScimKind, conditions: Any, start: int, count: int, /) -> ScimMatches:
         page = super().find(kind, conditions, start, count)
@@ -225,13 +225,13 @@ WRONG: list[tuple[str, Callable[[], Any], str]] = [
 
 @pytest.mark.parametrize("check, store, sentence", WRONG)
 def test_notices_a_wrong_store(check: str, store: kit.Factory, sentence: str) -> None:
-    """A store with one fault fails the check for that fault."""
+    """A SCIM store with one fault fails the check that looks for this fault."""
     with pytest.raises(AssertionError, match=sentence):
         PLAIN[check](store)
 
 
 class _RacingStore(AsyncMemoryScimStore):
-    """A faulty asynchronous store that pauses between check and change."""
+    """A faulty asynchronous store that pauses between the version check and the change."""
 
     async def replace(
         self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
@@ -251,7 +251,7 @@ def test_notices_a_race() -> None:
 
 
 def test_errors_of_a_store_are_raised() -> None:
-    """An error that does not belong to the port is raised unchanged."""
+    """An error that is not part of the store interface is raised unchanged."""
 
     class FailingScimStore(MemoryScimStore):
         def replace(self, *_: Any) -> ScimResource | None:

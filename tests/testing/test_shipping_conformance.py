@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 def as_easypost(kind: type[EasyPost]) -> kit.Factory:
-    """Return a function that makes a test subject like EasyPost's, with another vendor class."""
+    """Return a function that makes a test subject of EasyPost with another vendor class."""
 
     def new_subject() -> kit.ShippingSubject:
         subject = shipping_subjects.easypost()
@@ -58,7 +58,7 @@ def as_easypost(kind: type[EasyPost]) -> kit.Factory:
 
 
 def as_shippo(kind: type[Shippo]) -> kit.Factory:
-    """Return a function that makes a test subject like Shippo's, with another vendor class."""
+    """Return a function that makes a test subject of Shippo with another vendor class."""
 
     def new_subject() -> kit.ShippingSubject:
         subject = shipping_subjects.shippo()
@@ -70,7 +70,7 @@ def as_shippo(kind: type[Shippo]) -> kit.Factory:
 
 @attrs.frozen(kw_only=True)
 class LesserVendor(EasyPost):
-    """A correct vendor that can only quote prices, and sell labels that it finds again."""
+    """A correct vendor that can only quote prices, sell labels, and find its labels again."""
 
     capabilities = frozenset({ShippingCapability.RATES, ShippingCapability.FIND_LOST_LABEL})
     webhook = None  # type: ignore[assignment]  # every vendor may have none
@@ -85,7 +85,7 @@ def minimal_subject() -> kit.ShippingSubject:
 def test_capabilities_that_shipping_vendor_does_not_declare_are_not_checked(
     check: kit.Check,
 ) -> None:
-    """Capabilities that a shipping vendor does not declare are not checked."""
+    """The kit does not check capabilities that a shipping vendor does not declare."""
     check(minimal_subject)
 
 
@@ -116,7 +116,7 @@ class TrustingVendor(EasyPost):
 
 @attrs.frozen(kw_only=True)
 class ShowingAddressesVendor(EasyPost):
-    """A faulty vendor that shows addresses in its results."""
+    """A faulty vendor whose results show a recipient's name."""
 
     async def buy(
         self, wire: Wire, rate: Ref, request: RateRequest | None, /, *, key: str
@@ -171,10 +171,10 @@ class WastefulVendor(EasyPost):
 
 @attrs.frozen(kw_only=True)
 class WrongVendor(EasyPost):
-    """A faulty vendor that reports wrong states, formats and verdicts."""
+    """A faulty vendor that reports wrong states, label formats and address checks."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
-        """Return the shipment as bought."""
+        """Return the shipment with the state changed to bought."""
         return attrs.evolve(await super().get(wire, ref), state=ShipmentState.BOUGHT)
 
     async def get_labels(
@@ -185,28 +185,28 @@ class WrongVendor(EasyPost):
         return tuple(attrs.evolve(label, format=LabelFormat.PNG) for label in labels)
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
-        """Return the tracking as in transit."""
+        """Return the tracking result with the state changed to in transit."""
         tracking = await super().track_shipment(wire, ref)
         return attrs.evolve(tracking, status=TrackingStatus.IN_TRANSIT)
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
-        """Return the cancellation as rejected."""
+        """Return the cancellation with the state changed to rejected."""
         return attrs.evolve(await super().cancel(wire, ref), state=CancelState.REJECTED)
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
-        """Return the address as valid."""
+        """Return the address marked as valid."""
         address_check = await super().validate_address(wire, address)
         return attrs.evolve(address_check, verdict=AddressVerdict.VALID)
 
 
 def forged_secret_subject() -> kit.ShippingSubject:
-    """Return a test subject whose webhook secret the kit's forger knows."""
+    """Return a test subject whose webhooks the kit can forge, as it knows their secret."""
     subject = shipping_subjects.easypost()
     return attrs.evolve(subject, webhook_secret="another secret, also long enough")
 
 
 def open_handed() -> kit.ShippingSubject:
-    """Return a test subject whose postal code for refused labels is accepted."""
+    """Return a test subject whose postal code for refused labels is accepted after all."""
     return attrs.evolve(shipping_subjects.easypost(), no_label="90277")
 
 
@@ -225,7 +225,7 @@ class NarrowVendor(EasyPost):
 
 @attrs.frozen(kw_only=True)
 class ExchangingVendor(EasyPost):
-    """A faulty vendor that declares goods in another currency."""
+    """A faulty vendor that declares goods in a wrong currency."""
 
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
@@ -240,7 +240,7 @@ class ExchangingVendor(EasyPost):
 
 @attrs.frozen(kw_only=True)
 class OverinsuringVendor(Shippo):
-    """A faulty vendor that insures in another currency."""
+    """A faulty vendor that insures parcels in a wrong currency."""
 
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
@@ -264,10 +264,10 @@ class ReconsideringVendor(EasyPost):
 
 @attrs.frozen(kw_only=True)
 class StubbornVendor(EasyPost):
-    """A faulty vendor that leaves cancelled pickups scheduled, and returns no manifest forms."""
+    """A faulty vendor that does not cancel pickups, and returns no manifest forms."""
 
     async def cancel_pickup(self, wire: Wire, ref: Ref, /) -> Pickup:
-        """Cancel the pickup, but report it as scheduled."""
+        """Cancel the pickup, but report that it is still scheduled."""
         cancelled = await super().cancel_pickup(wire, ref)
         return attrs.evolve(cancelled, state=PickupState.SCHEDULED)
 
@@ -281,7 +281,7 @@ class StubbornVendor(EasyPost):
 
 @attrs.frozen(kw_only=True)
 class RebookingVendor(EasyPost):
-    """A faulty vendor that ignores the keys of pickups: it books a pickup for every request."""
+    """A faulty vendor that ignores the keys of pickups, and so books one for every request."""
 
     async def schedule_pickup(self, wire: Wire, request: PickupRequest, /, *, key: str) -> Pickup:
         """Schedule the pickup with a new key."""
@@ -309,7 +309,7 @@ class RevealingVendor(EasyPost):
 
 
 def indirect_subject() -> kit.ShippingSubject:
-    """Return a test subject like ShipEngine's, with a faulty vendor."""
+    """Return a test subject of ShipEngine with a faulty vendor."""
     subject = shipengine()
     sandbox: Any = subject.sandbox
     return attrs.evolve(subject, vendor=RoundaboutVendor(credentials=sandbox.api_key))
@@ -344,7 +344,7 @@ def indirect_subject() -> kit.ShippingSubject:
     ],
 )
 def test_notices_broken_vendors(factory: kit.Factory, check: str) -> None:
-    """A shipping vendor with one fault fails the check for that fault, in sync and async mode."""
+    """A shipping vendor with one fault fails the check for it, in sync and in async mode."""
     sync_check = {name_of(check): check for check in kit.CHECKS}
     async_checks = {name_of(check): check for check in kit.ASYNC_CHECKS}
     with pytest.raises(AssertionError):
@@ -354,7 +354,7 @@ def test_notices_broken_vendors(factory: kit.Factory, check: str) -> None:
 
 
 def test_notices_unverified_webhooks() -> None:
-    """A shipping vendor that accepts signatures of others fails."""
+    """A shipping vendor that accepts webhooks with forged signatures fails the check."""
     checks = {name_of(check): check for check in kit.CHECKS}
     with pytest.raises(Exception, match=r"signature|believed"):
         checks["events_are_accepted_if_signed"](forged_secret_subject)

@@ -1,4 +1,4 @@
-"""The conformance kit of shipping notices capabilities that a vendor declares wrongly."""
+"""The conformance kit of shipping vendors finds capabilities that are declared wrongly."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ BY_NAME: Final = {name_of(check): check for check in CHECKS}
 
 
 class FindingColissimo(Colissimo):
-    """A vendor that declares a search for labels and has none."""
+    """A faulty vendor that declares a search for labels, but has none."""
 
     capabilities = Colissimo.capabilities | {ShippingCapability.FIND_LOST_LABEL}
 
 
 class PdfColissimo(Colissimo):
-    """A vendor that prints ZPL and does not declare it."""
+    """A faulty vendor that prints labels in ZPL without declaring it."""
 
     capabilities = Colissimo.capabilities - {ShippingCapability.LABEL_ZPL}
 
 
 class SilentRoyalMail(RoyalMail):
-    """A vendor that finds lost labels and does not declare it."""
+    """A faulty vendor that finds lost labels without declaring it."""
 
     capabilities = RoyalMail.capabilities - {ShippingCapability.FIND_LOST_LABEL}
 
 
 class ZebraRoyalMail(RoyalMail):
-    """A vendor that declares labels in ZPL and prints none."""
+    """A faulty vendor that declares labels in ZPL, but prints none."""
 
     capabilities = RoyalMail.capabilities | {ShippingCapability.LABEL_ZPL}
 
 
 def colissimo_as(kind: type[Colissimo]) -> ShippingSubject:
-    """Return Colissimo's test subject with another class of vendor."""
+    """Return a test subject of Colissimo with another vendor class."""
     subject = colissimo()
     fields = attrs.fields_dict(Colissimo)
     options = {name: getattr(subject.vendor, name) for name in fields}
@@ -55,7 +55,7 @@ def colissimo_as(kind: type[Colissimo]) -> ShippingSubject:
 
 
 def royalmail_as(kind: type[RoyalMail]) -> ShippingSubject:
-    """Return Royal Mail's test subject with another class of vendor."""
+    """Return a test subject of Royal Mail with another vendor class."""
     subject = royalmail()
     return attrs.evolve(subject, vendor=kind(credentials=subject.secret))
 
@@ -76,7 +76,7 @@ def test_search_must_be_declared() -> None:
 
 
 def test_declared_prices_must_exist() -> None:
-    """A vendor that declares prices and has none cannot be defined."""
+    """A vendor class that declares prices but has none cannot be defined."""
     capabilities = Colissimo.capabilities | {ShippingCapability.RATES}
 
     with pytest.raises(ConfigurationError, match="not the method get_rates"):
@@ -90,6 +90,6 @@ def test_declared_zpl_must_be_printed() -> None:
 
 
 def test_undeclared_zpl_is_refused() -> None:
-    """A vendor that does not declare ZPL is never asked for it, so the kit passes."""
+    """The kit never requests ZPL from a vendor that does not declare it."""
     for check in ("a_label_is_converted_or_refused", "unsupported_features_are_refused"):
         BY_NAME[check](lambda: colissimo_as(PdfColissimo))

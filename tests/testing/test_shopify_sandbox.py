@@ -24,7 +24,7 @@ def _send(sandbox: ShopifySandbox, request: Request) -> Response:
 
 
 def test_other_paths_and_tokens_are_refused() -> None:
-    """An unknown path and a wrong token get Shopify's statuses."""
+    """Shopify's sandbox answers an unknown path and a wrong token with Shopify's statuses."""
     sandbox = ShopifySandbox()
     headers = {"X-Shopify-Access-Token": sandbox.token}
     request = Request.get("/admin/none", headers=headers)
@@ -35,7 +35,7 @@ def test_other_paths_and_tokens_are_refused() -> None:
 
 
 def test_empty_bucket_throttles() -> None:
-    """A query without points left is throttled, with the rate at which points return."""
+    """A query without enough points left is throttled, and is told how fast points return."""
     sandbox = ShopifySandbox()
     sandbox.drain()
     answer = _post(sandbox, {"query": "query { shop { id } }"}).json()

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def as_shopify(kind: type[Shopify]) -> kit.Factory:
-    """Return a function that makes a test subject like Shopify's, with another vendor class."""
+    """Return a function that makes a test subject of Shopify with another vendor class."""
 
     def new_subject() -> kit.ShopsSubject:
         subject = shops_subjects.shopify()
@@ -48,7 +48,7 @@ def as_shopify(kind: type[Shopify]) -> kit.Factory:
 
 
 def as_woocommerce(kind: type[WooCommerce]) -> kit.Factory:
-    """Return a function that makes a test subject like WooCommerce's, with another class."""
+    """Return a function that makes a test subject of WooCommerce with another vendor class."""
 
     def new_subject() -> kit.ShopsSubject:
         subject = shops_subjects.woocommerce()
@@ -82,7 +82,7 @@ def test_vendor_without_optional_features_passes_all_checks_asynchronously(
 
 
 class _ReadingVendor(Shopify):
-    """A faulty vendor that changes each order."""
+    """A faulty vendor that changes each order after it was read."""
 
     def changed(self, order: ShopOrder) -> ShopOrder:
         raise NotImplementedError
@@ -92,7 +92,7 @@ class _ReadingVendor(Shopify):
 
 
 class _HundredfoldVendor(_ReadingVendor):
-    """A faulty vendor that reads euros as cents."""
+    """A faulty vendor that reads amounts in euros as if they were in cents."""
 
     def changed(self, order: ShopOrder) -> ShopOrder:
         total = order.total
@@ -116,14 +116,14 @@ class _TrustingVendor(_ReadingVendor):
 
 
 class _TerseVendor(_ReadingVendor):
-    """A faulty vendor that drops the vendor's response."""
+    """A faulty vendor that drops the vendor's response from an order."""
 
     def changed(self, order: ShopOrder) -> ShopOrder:
         return attrs.evolve(order, raw=None)
 
 
 class _LinelessVendor(_ReadingVendor):
-    """A faulty vendor that drops the second line."""
+    """A faulty vendor that drops an order's second line."""
 
     def changed(self, order: ShopOrder) -> ShopOrder:
         return attrs.evolve(order, lines=order.lines[:1])
@@ -146,7 +146,7 @@ class _ShowingVendor(_ReadingVendor):
 
 
 class _ShowingSecretsVendor(Shopify):
-    """A faulty vendor that shows its token."""
+    """A faulty vendor that shows its secret token."""
 
     def __repr__(self) -> str:
         return f"Shopify({self.credentials and self.credentials.reveal()})"
@@ -192,7 +192,7 @@ class _SwallowingVendor(Shopify):
 
 
 class _SilentVendor(Shopify):
-    """A faulty vendor that does not notify the buyer."""
+    """A faulty vendor that does not notify the buyer of a shipment."""
 
     async def fulfil(
         self, wire: Wire, ref: Ref, fulfilment: Fulfilment, /, *, key: str
@@ -218,7 +218,7 @@ class _OnceVendor(Shopify):
 
 
 class _BlindVendor(Shopify):
-    """A faulty vendor that ignores the expected stock."""
+    """A faulty vendor that ignores the stock that the caller expects."""
 
     async def set_stock(self, wire: Wire, ref: Ref, quantity: int, /, **options: Any) -> Any:
         return await super().set_stock(wire, ref, quantity, **{**options, "expected": None})
@@ -240,7 +240,7 @@ class _CarelessVendor(Shopify):
 
 
 class _LooseVendor(Shopify):
-    """A faulty vendor that finds items with a similar number."""
+    """A faulty vendor that also finds items whose numbers are only similar."""
 
     async def find_items(self, wire: Wire, sku: str, after: Ref | None, /) -> ItemPage:
         return await super().find_items(wire, "ROPE-10", after)
@@ -254,7 +254,7 @@ class _ForgetfulVendor(Shopify):
 
 
 class _EndlessVendor(Shopify):
-    """A faulty vendor whose pages do not end."""
+    """A faulty vendor whose list of pages never ends."""
 
     async def orders(self, wire: Wire, query: Any, after: Ref | None, /) -> OrderPage:
         page = await super().orders(wire, query, after)
@@ -262,7 +262,7 @@ class _EndlessVendor(Shopify):
 
 
 class _NumberingVendor(WooCommerce):
-    """A faulty vendor that uses page numbers, although changed orders shift the pages."""
+    """A faulty vendor that pages by number, so that changed orders shift the pages."""
 
     async def orders(self, wire: Wire, query: Any, after: Ref | None, /) -> OrderPage:
         number = 0 if after is None else int(after.id)
@@ -282,14 +282,14 @@ class _PayingVendor(WooCommerce):
 
 
 class _RoundingVendor(WooCommerce):
-    """A faulty vendor that refunds whole euros."""
+    """A faulty vendor that refunds a rounded amount."""
 
     async def refund(self, wire: Wire, ref: Ref, amount: Money, /, **options: Any) -> ShopRefund:
         return await super().refund(wire, ref, Money("4.00", "EUR"), **options)
 
 
 class _TwiceVendor(WooCommerce):
-    """A faulty vendor that sets a price twice."""
+    """A faulty vendor that sends each price twice."""
 
     async def set_price(self, wire: Wire, ref: Ref, price: Money, /) -> PriceReceipt:
         await super().set_price(wire, ref, price)
@@ -297,7 +297,7 @@ class _TwiceVendor(WooCommerce):
 
 
 class _DeafVendor(Shopify):
-    """A faulty vendor that drops events."""
+    """A faulty vendor that drops the events of webhooks."""
 
     def events(self, event: Any, ref: Any) -> tuple[Any, ...]:
         return super().events(event, ref)[1:]
@@ -356,11 +356,11 @@ PLAIN = {name_of(check): check for check in kit.CHECKS}
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
 def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
-    """A vendor with one fault fails the check for that fault."""
+    """A shop vendor with one fault fails the check that looks for this fault."""
     with pytest.raises(AssertionError, match=sentence):
         PLAIN[check](wrong)
 
 
 def test_vendor_without_optional_features_declares_none() -> None:
-    """A vendor without optional features declares none, so the kit checks its error responses."""
+    """The vendor without optional features declares no capability."""
     assert LesserVendor.capabilities.isdisjoint(ShopsCapability)

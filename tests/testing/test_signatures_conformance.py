@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def as_docusign(kind: Callable[..., Docusign]) -> kit.Factory:
-    """Return a function that makes a test subject like DocuSign's, with another vendor class."""
+    """Return a function that makes a test subject of DocuSign with another vendor class."""
 
     def new_subject() -> kit.SignaturesSubject:
         subject = signatures_subjects.docusign()
@@ -49,7 +49,7 @@ def as_docusign(kind: Callable[..., Docusign]) -> kit.Factory:
 
 
 def as_dropbox_sign(kind: Callable[..., DropboxSign]) -> kit.Factory:
-    """Return a function that makes a test subject like Dropbox Sign's, with another class."""
+    """Return a function that makes a test subject of Dropbox Sign with another vendor class."""
 
     def new_subject() -> kit.SignaturesSubject:
         subject = signatures_subjects.dropbox_sign()
@@ -170,7 +170,7 @@ class _DoneVendor(Docusign):
 
 
 class _FollowingVendor(Docusign):
-    """A base class for faulty vendors that change each state."""
+    """A base class for faulty vendors that change the state of each envelope."""
 
     def changed(self, envelope: Envelope) -> Envelope:
         raise NotImplementedError
@@ -196,14 +196,14 @@ class _EarlyVendor(_FollowingVendor):
 
 
 class _ReasonlessVendor(_FollowingVendor):
-    """A faulty vendor that loses the reason for declining."""
+    """A faulty vendor that drops the signer's reason for declining."""
 
     def changed(self, envelope: Envelope) -> Envelope:
         return attrs.evolve(envelope, reason=None)
 
 
 class _ImpatientVendor(_FollowingVendor):
-    """A faulty vendor that reports every signer's turn as reached."""
+    """A faulty vendor that reports a signer whose turn is still to come as asked to sign."""
 
     def changed(self, envelope: Envelope) -> Envelope:
         signers = [
@@ -226,7 +226,7 @@ class _MistakenVendor(Docusign):
 
 
 class _HastyVendor(DropboxSign):
-    """A faulty vendor that reports a request as void too early."""
+    """A faulty vendor that reports an envelope as void before it is."""
 
     async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt:
         receipt = await super().void(wire, ref, reason)
@@ -244,7 +244,7 @@ class _LenientVendor(Docusign):
 
 
 class _WithoutReasonVendor(Docusign):
-    """A faulty vendor that loses the reason for voiding."""
+    """A faulty vendor that drops the reason for voiding an envelope."""
 
     async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt:
         return await super().void(wire, ref, None)
@@ -258,7 +258,7 @@ class _KeylessRemindersVendor(DropboxSign):
 
 
 class _OpenLinksVendor(Docusign):
-    """A faulty vendor that creates a signing link for anyone."""
+    """A faulty vendor that creates a signing link for any person."""
 
     async def signing_link(
         self, wire: Wire, ref: Ref, email: str, return_url: str | None, /
@@ -267,7 +267,7 @@ class _OpenLinksVendor(Docusign):
 
 
 class _PagesVendor(Docusign):
-    """A faulty vendor that reads an HTML page as a file."""
+    """A faulty vendor that returns a file although it got an HTML page."""
 
     async def download(self, wire: Wire, ref: Ref, /) -> SignedFile:
         try:
@@ -297,7 +297,7 @@ class _LosingVendor(DropboxSign):
 
 
 class _TellingVendor(Docusign):
-    """A faulty vendor that puts the token into references."""
+    """A faulty vendor that puts the secret token into references."""
 
     async def send(
         self, wire: Wire, request: SignatureRequest, /, *, key: str | None
@@ -332,7 +332,7 @@ class _DeafVendor(Docusign):
 
 
 class _CheerfulVendor(DropboxSign):
-    """A faulty vendor that reads every webhook as completion."""
+    """A faulty vendor that reads every webhook as the completion of an envelope."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SignatureEvent, ...]:
         completed = SignatureEventType.COMPLETED
@@ -340,7 +340,7 @@ class _CheerfulVendor(DropboxSign):
 
 
 def _forgeable_subject() -> kit.SignaturesSubject:
-    """Return a test subject whose webhook secret the kit's forger knows."""
+    """Return a test subject whose webhooks the kit can forge, as it knows their secret."""
     subject = signatures_subjects.docusign()
     sandbox: Any = subject.sandbox
     sandbox.connect_key = OTHER_SECRET
@@ -382,12 +382,12 @@ PLAIN = {name_of(check): check for check in kit.CHECKS}
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
 def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
-    """A vendor with one fault fails the check for that fault."""
+    """A signature vendor with one fault fails the check that looks for this fault."""
     with pytest.raises(AssertionError, match=sentence):
         PLAIN[check](wrong)
 
 
 def test_notices_a_vendor_without_a_look_up() -> None:
-    """A vendor that does not look up a lost envelope fails with the unknown outcome."""
+    """A vendor that does not look up an envelope after a lost response fails the check."""
     with pytest.raises(OutcomeUnknown):
         PLAIN["a_lost_answer_is_looked_up"](as_docusign(_WithoutSearchVendor))

@@ -55,7 +55,7 @@ class _ForgetfulSink(_Sink):
     """A faulty sink that reports success without storing a batch."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
-        """Check the batch, but store nothing."""
+        """Check the batch, and report success, but store nothing."""
         [_number(record) for record in records]
 
 
@@ -69,10 +69,10 @@ class _TalkativeSink(_Sink):
 
 
 class _PartialSink(_Sink):
-    """A faulty sink that has stored some records when a batch fails."""
+    """A faulty sink that keeps some records of a batch that fails."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
-        """Store the records up to the bad one, and fail."""
+        """Store the records before the bad one, and raise an error."""
         for record in records:
             self.stored.append(_number(record))
 
@@ -95,7 +95,7 @@ class _RepeatingSink(_Sink):
 
 
 class _InterruptibleSink(_Sink):
-    """A faulty sink that stores nothing more after an interrupted batch."""
+    """A faulty sink that stores nothing more after a batch was interrupted."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
         """Store the batch, unless an earlier one was interrupted."""
@@ -144,7 +144,7 @@ class _Subject:
         return SinkRecord.of_json(number, topic="numbers", offset=number)
 
     def bad_record(self, number: int, /) -> SinkRecord | None:
-        """Return a record that a sink refuses, if sinks refuse records."""
+        """Return a record that this kind of sink refuses, if there is one."""
         return self.record(-number) if self.has_bad_records else None
 
     async def stored(self) -> list[int]:
@@ -169,7 +169,7 @@ def test_good_sink_passes(check: kit.Check) -> None:
 
 @pytest.mark.parametrize("check", kit.CHECKS)
 def test_sink_with_fewer_promises_passes(check: kit.Check) -> None:
-    """A sink that stores a record at every delivery passes if it declares so."""
+    """A sink that stores a record again at each delivery passes if it declares this."""
     asyncio.run(check(_factory(_RepeatingSink, has_effect_once=False, has_bad_records=False)))
 
 

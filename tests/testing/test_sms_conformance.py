@@ -48,7 +48,7 @@ KEYS = VendorKeys(
 
 @attrs.frozen(kw_only=True)
 class LesserVendor(Vonage):
-    """A correct vendor that can only send, and honours idempotency keys."""
+    """A correct vendor that can only send messages, and honours idempotency keys."""
 
     capabilities = frozenset()
     webhook = None  # type: ignore[assignment]  # every vendor may have none
@@ -69,7 +69,7 @@ def minimal_subject() -> kit.SmsSubject:
 
 
 def as_vonage(kind: Callable[..., Vonage]) -> kit.Factory:
-    """Return a function that makes a test subject like Vonage's, with another vendor class."""
+    """Return a function that makes a test subject of Vonage with another vendor class."""
 
     def new_subject() -> kit.SmsSubject:
         subject = sms_subjects.vonage()
@@ -81,7 +81,7 @@ def as_vonage(kind: Callable[..., Vonage]) -> kit.Factory:
 
 
 def as_twilio(kind: Callable[..., Twilio]) -> kit.Factory:
-    """Return a function that makes a test subject like Twilio's, with another vendor class."""
+    """Return a function that makes a test subject of Twilio with another vendor class."""
 
     def new_subject() -> kit.SmsSubject:
         subject = sms_subjects.twilio()
@@ -193,14 +193,14 @@ class _HastyVendor(Twilio):
 
 
 class _DeafVendor(Twilio):
-    """A faulty vendor that reports a cancellation without requesting it."""
+    """A faulty vendor that reports a message as cancelled without requesting it."""
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
         return await self.get(wire, ref)
 
 
 class _AstrayVendor(Twilio):
-    """A faulty vendor that returns the reference of another message."""
+    """A faulty vendor that returns another message's reference."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
         return attrs.evolve(await super().get(wire, ref), ref=wire.ref("SM0"))
@@ -283,7 +283,7 @@ class _ResoluteVendor(_ClassifyingVendor):
 
 
 def _forgeable_subject() -> kit.SmsSubject:
-    """Return a test subject whose webhook secret the kit's forger knows."""
+    """Return a test subject whose webhooks the kit can forge, as it knows their secret."""
     sandbox = VonageSandbox(signature_secret=OTHER_SECRET)
     subject = sms_subjects.vonage()
     return attrs.evolve(
@@ -295,7 +295,7 @@ def _forgeable_subject() -> kit.SmsSubject:
 
 
 def _unreachable() -> kit.SmsSubject:
-    """Return a test subject whose sandbox does not count messages."""
+    """Return a test subject that always says that its sandbox got no message."""
     return attrs.evolve(sms_subjects.vonage(), sent=lambda: 0)
 
 

@@ -1,4 +1,4 @@
-"""The conformance kit of SMS vendors finds lost keys, repeats, and wrong texts and units."""
+"""The conformance kit of SMS vendors finds dropped keys, repeats, and wrong texts and units."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NUMBERS = count()
 
 
 class _KeyChangingWire:
-    """A wire that changes the idempotency key of each request."""
+    """A connection that changes the idempotency key of each request."""
 
     def __init__(self, wire: Any, change: Callable[[str], str | None]) -> None:
         self._wire = wire
@@ -68,7 +68,7 @@ class _KeylessVendor(_ChangedKeysVendor):
 
 
 class _NumberedVendor(_ChangedKeysVendor):
-    """A faulty vendor that sends another key at each repeat."""
+    """A faulty vendor that sends a different key at each repeat of a message."""
 
     def changed_key(self, key: str) -> str | None:
         return f"{key}-{next(_NUMBERS)}"
@@ -198,7 +198,7 @@ def _as_bird(kind: type[Bird]) -> kit.Factory:
 
 
 def _with_other_code() -> kit.SmsSubject:
-    """Return a test subject like Twilio's with a wrong error code for its error response."""
+    """Return a test subject of Twilio that expects a wrong error code of its error response."""
     subject = twilio()
     answer, error_type, *_ = subject.refusals[0]
     return attrs.evolve(subject, refusals=((answer, error_type, "21610"),))

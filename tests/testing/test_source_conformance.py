@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 
 def subject_of(topic: TopicSource, **changes: Any) -> source_conformance.SourceSubject:
-    """Describe an in-memory topic to the conformance kit."""
+    """Return the description of an in-memory topic that the conformance kit needs."""
     subject = source_conformance.SourceSubject(
         make=lambda: topic,
         publish=topic.publish,
@@ -116,7 +116,7 @@ MISTAKES: dict[Callable[..., TopicSource], tuple[Any, str]] = {
 
 @pytest.mark.parametrize("kind", MISTAKES, ids=name_of)
 def test_mistake_is_noticed(kind: Callable[..., TopicSource]) -> None:
-    """A source with a fault fails the check for that fault, and the error describes it."""
+    """A faulty source fails the check that looks for its fault, and the error describes it."""
     check, words = MISTAKES[kind]
     each = kind in (SerialSource, ReleasesAllSource, ClaimsSource, ImpatientSource)
     topic = kind(
@@ -131,20 +131,20 @@ def test_mistake_is_noticed(kind: Callable[..., TopicSource]) -> None:
 
 @pytest.mark.parametrize("kind", [FixedSource, ScatteredSource], ids=name_of)
 def test_position_that_cannot_be_moved_is_fine(kind: type[TopicSource]) -> None:
-    """A source without support for seeking passes."""
+    """A source that cannot move its position passes the checks."""
     topic = kind([], is_endless=True)
     asyncio.run(checks.positions_are_kept_or_moved(subject_of(topic)))
 
 
 def test_ended_pipeline_is_noticed() -> None:
-    """A source that ends early fails, because records are missing."""
+    """A source that ends before its last record fails the check."""
     topic = EndsEarlySource([], is_endless=True)
     with pytest.raises(AssertionError, match="lost the messages"):
         asyncio.run(checks.pipeline_keeps_the_order_of_keys(subject_of(topic)))
 
 
 def test_source_that_opens_late_passes() -> None:
-    """A source that fails to open for some time passes."""
+    """A source that cannot be opened for some time, and then can, passes the checks."""
     topic = TopicSource([], is_endless=True)
 
     def interrupt() -> None:

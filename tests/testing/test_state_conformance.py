@@ -31,7 +31,7 @@ Answer: TypeAlias = Any
 
 @attrs.frozen
 class Retry:
-    """A command result of a store that contains a duration."""
+    """A command's result that contains a duration."""
 
     after: float
 
@@ -49,25 +49,25 @@ def _timed_execute(store: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_a_store_that_is_right_passes(check: kit.Check) -> None:
-    """A synchronous store with one lock around all commands passes."""
+    """A correct synchronous store with one lock around all commands passes the checks."""
     check(NaiveStore)
 
 
 @pytest.mark.parametrize("check", [*kit.TIMED_CHECKS, *kit.BOUNDED_CHECKS], ids=name_of)
 def test_a_store_that_is_right_passes_in_time(check: Callable[..., None]) -> None:
-    """A synchronous store that removes expired states only when it is full passes."""
+    """A correct synchronous store that removes expired states only when full passes the checks."""
     check(_timed_execute(NaiveStore))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_an_awaited_store_that_is_right_passes(check: kit.AsyncCheck) -> None:
-    """An asynchronous store with one lock for all tasks passes."""
+    """A correct asynchronous store with one lock for all tasks passes the checks."""
     asyncio.run(check(AsyncNaiveStore))
 
 
 @pytest.mark.parametrize("check", [*kit.ASYNC_TIMED_CHECKS, *kit.ASYNC_BOUNDED_CHECKS], ids=name_of)
 def test_an_awaited_store_that_is_right_passes_in_time(check: Callable[..., Any]) -> None:
-    """An asynchronous store that removes expired states only when it is full passes."""
+    """A correct asynchronous store that removes expired states only when full passes the checks."""
     asyncio.run(check(_timed_execute(AsyncNaiveStore)))
 
 
@@ -107,7 +107,7 @@ class UnstableCommand:
 
 
 def test_a_decision_may_be_made_at_any_moment_of_its_span() -> None:
-    """The kit accepts a result for any moment between a command's start and end."""
+    """The kit accepts a result that is right at any moment between a command's start and end."""
     span = (SECOND - 1, 2 * SECOND)
     require_decision("a run", UnstableCommand(), (None,), ("second", (None,)), span)
 
@@ -160,7 +160,7 @@ class _FoldingStore(NaiveStore):
 
 
 class _ForgetfulStore(NaiveStore):
-    """A faulty store that loses the third state of a command."""
+    """A faulty store that drops the third state that a command writes."""
 
     def write(self, states: dict[str, State | None], now: int) -> None:
         super().write(dict(list(states.items())[:2]), now)
@@ -188,7 +188,7 @@ class _SilentStore(NaiveStore):
 
 
 class _FractionalStore(NaiveStore):
-    """A faulty store whose clock returns fractions."""
+    """A faulty store whose clock returns fractions instead of integers."""
 
     def now(self) -> int:
         return super().now() / 1  # type: ignore[return-value]  # which is what is wrong
@@ -209,14 +209,14 @@ class _YoungStore(NaiveStore):
 
 
 class _DeafStore(NaiveStore):
-    """A faulty store that drops posted commands."""
+    """A faulty store that drops commands given to `post`."""
 
     def post(self, command: Command[Any], /) -> None:
         """Drop the command."""
 
 
 class _LoudStore(NaiveStore):
-    """A faulty store whose `post` raises."""
+    """A faulty store whose `post` raises an error."""
 
     def post(self, command: Command[Any], /) -> None:
         self.execute(command)
@@ -255,7 +255,7 @@ class _EarlyStore(NaiveStore):
 
 
 class _WritingBackStore(NaiveStore):
-    """A faulty store that writes unchanged states over those of other writers."""
+    """A faulty store that writes unchanged states back, over those of other writers."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         while True:
@@ -383,7 +383,7 @@ class _ForeverStore(NaiveStore):
 
 
 class _SoonerStore(NaiveStore):
-    """A faulty store that waits equally long for every caller."""
+    """A faulty store that ignores timeouts, and lets every caller wait equally long."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         return super().execute(command, 0.2)
@@ -412,7 +412,7 @@ class _LaxStore(NaiveStore):
 
 
 class _VagueStore(NaiveStore):
-    """A faulty store whose error names another state than the unreadable one."""
+    """A faulty store whose error names a wrong state as the unreadable one."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
@@ -422,7 +422,7 @@ class _VagueStore(NaiveStore):
 
 
 class _UntoldStore(NaiveStore):
-    """A faulty store that accepts no timeout."""
+    """A faulty store whose `execute` has no parameter for a timeout."""
 
     def execute(self, command: Command[Any], /) -> Answer:  # type: ignore[override]  # which is what is wrong
         return super().execute(command)
@@ -492,7 +492,7 @@ def test_a_store_that_waits_too_long_is_noticed(store: Plain) -> None:
 
 
 def test_a_store_that_hangs_is_given_up() -> None:
-    """A command that never ends fails its check after a time limit."""
+    """If a command never ends, its check fails after a time limit."""
     (check,) = (c for c in kit.CHECKS if name_of(c) == "commands_happen_one_after_another")
 
     with waiting_at_most(0.01), pytest.raises(AssertionError, match="never came back"):
@@ -541,7 +541,7 @@ class _RepeatingStore(AsyncNaiveStore):
 
 
 class _UndoingStore(AsyncNaiveStore):
-    """A faulty store that undoes everything if the last command is cancelled."""
+    """A faulty store that undoes all earlier commands if the last one is cancelled."""
 
     async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
@@ -560,7 +560,7 @@ class _UndoingStore(AsyncNaiveStore):
     ],
 )
 def test_a_store_that_is_cancelled_badly_is_noticed(store: kit.AsyncFactory, sentence: str) -> None:
-    """A store that executes a cancelled command partly, twice or not at all fails."""
+    """A store that runs a cancelled command partly, twice or not at all fails the check."""
     with pytest.raises(AssertionError, match=sentence):
         asyncio.run(kit.ASYNC_CHECKS[-1](store))
 
@@ -574,7 +574,7 @@ def _append_result(number: int, *keys: str, **details: Any) -> AppendResult:
 
 
 def test_any_common_order_is_accepted() -> None:
-    """Any order of two concurrent commands is accepted if it is the same for both keys."""
+    """Two concurrent commands may run in any order that is the same for both keys."""
     appended = _append_result(1, "a", "b")
     two = _append_result(2, "b", "a", found=((1,), (1,)))
 
@@ -635,5 +635,5 @@ def test_notices_impossible_orders(
 def test_answers_may_differ_by_the_time_that_passed(
     one: object, other: object, *, is_near: bool
 ) -> None:
-    """Durations in two answers may differ by the time that passed; other values may not."""
+    """Durations in two results may differ by the time between them; other values may not differ."""
     assert is_near is are_nearly_equal(one, other, 2)

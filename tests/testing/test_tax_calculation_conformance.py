@@ -1,4 +1,4 @@
-"""The conformance kit for vendors that calculate taxes finds faulty vendors."""
+"""The conformance kit of tax-calculation vendors finds faulty vendors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def as_stripe(kind: Callable[..., StripeTax]) -> kit.Factory:
-    """Return a function that makes a test subject like Stripe Tax's, with another vendor class."""
+    """Return a function that makes a test subject of Stripe Tax with another vendor class."""
 
     def new_subject() -> kit.TaxCalculationSubject:
         subject = subjects.stripe_tax()
@@ -37,7 +37,7 @@ def as_stripe(kind: Callable[..., StripeTax]) -> kit.Factory:
 
 
 def as_avalara(kind: Callable[..., Avalara]) -> kit.Factory:
-    """Return a function that makes a test subject like Avalara's, with another vendor class."""
+    """Return a function that makes a test subject of Avalara with another vendor class."""
 
     def new_subject() -> kit.TaxCalculationSubject:
         subject = subjects.avalara()
@@ -48,7 +48,7 @@ def as_avalara(kind: Callable[..., Avalara]) -> kit.Factory:
 
 
 def as_taxjar(kind: Callable[..., TaxJar]) -> kit.Factory:
-    """Return a function that makes a test subject like TaxJar's, with another vendor class."""
+    """Return a function that makes a test subject of TaxJar with another vendor class."""
 
     def new_subject() -> kit.TaxCalculationSubject:
         subject = subjects.taxjar()
@@ -65,7 +65,7 @@ class LesserVendor(TaxJar):
 
 
 def minimal_subject() -> kit.TaxCalculationSubject:
-    """Return a test subject with few capabilities."""
+    """Return a test subject whose vendor has few capabilities."""
     return attrs.evolve(as_taxjar(LesserVendor)(), requests=(), answers=())
 
 
@@ -86,7 +86,7 @@ class _ChangingVendor(StripeTax):
 
 
 class _TaxlessVendor(_ChangingVendor):
-    """A faulty vendor whose lines have no tax."""
+    """A faulty vendor that calculates no tax for a sale's lines."""
 
     def changed(self, calculation: TaxCalculation) -> TaxCalculation:
         lines = [attrs.evolve(line, tax=line.tax * 0) for line in calculation.lines]
@@ -103,7 +103,7 @@ class _NetVendor(_ChangingVendor):
 
 
 class _RawlessVendor(_ChangingVendor):
-    """A faulty vendor that drops the vendor's response."""
+    """A faulty vendor that drops the vendor's response from a calculation."""
 
     def changed(self, calculation: TaxCalculation) -> TaxCalculation:
         return attrs.evolve(calculation, raw=None)
@@ -132,7 +132,7 @@ class _KeylessVendor(StripeTax):
 
 
 class _RecalculatingVendor(StripeTax):
-    """A faulty vendor that reports another tax than it recorded."""
+    """A faulty vendor that reports a tax different from the one that it recorded."""
 
     async def record(self, wire: Wire, calculation: TaxCalculation, /, *, key: str) -> TaxRecord:
         record = await super().record(wire, calculation, key=key)
@@ -150,7 +150,7 @@ class _PositiveVendor(StripeTax):
 
 
 class _GrossVendor(Avalara):
-    """A faulty vendor that reverses gross amounts as if they contained no tax."""
+    """A faulty vendor that, in a reversal, treats gross amounts as if they contained no tax."""
 
     async def reverse(
         self, wire: Wire, ref: Ref, reversal: TaxReversal, /, *, key: str
@@ -169,7 +169,7 @@ class _TellingVendor(TaxJar):
 
 
 class _ShowingVendor(StripeTax):
-    """A faulty vendor whose repr shows its account."""
+    """A faulty vendor whose repr shows its account number."""
 
     def __repr__(self) -> str:
         assert self.credentials is not None
@@ -197,6 +197,6 @@ PLAIN: dict[str, Any] = {name_of(check): check for check in kit.CHECKS}
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
 def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
-    """A vendor with one fault fails the check for that fault."""
+    """A tax-calculation vendor with one fault fails the check that looks for this fault."""
     with pytest.raises(AssertionError, match=sentence):
         PLAIN[check](wrong)

@@ -34,17 +34,17 @@ if TYPE_CHECKING:
 
 
 def as_vies(kind: Callable[..., Vies]) -> kit.Factory:
-    """Return a function that makes a test subject like VIES's, with another vendor class."""
+    """Return a function that makes a test subject of VIES with another vendor class."""
     return lambda: attrs.evolve(tax_subjects.vies(), vendor=kind())
 
 
 def as_brreg(kind: Callable[..., Brreg]) -> kit.Factory:
-    """Return a function that makes a test subject like Brreg's, with another vendor class."""
+    """Return a function that makes a test subject of Brreg with another vendor class."""
     return lambda: attrs.evolve(tax_subjects.brreg(), vendor=kind())
 
 
 def as_hmrc(kind: Callable[..., Hmrc]) -> kit.Factory:
-    """Return a function that makes a test subject like HMRC's, with another vendor class."""
+    """Return a function that makes a test subject of HMRC with another vendor class."""
 
     def new_subject() -> kit.TaxSubject:
         subject = tax_subjects.hmrc()
@@ -57,13 +57,13 @@ def as_hmrc(kind: Callable[..., Hmrc]) -> kit.Factory:
 
 @attrs.frozen(kw_only=True)
 class LesserVendor(Vies):
-    """A correct vendor without proofs and comparisons."""
+    """A correct vendor that gives no proof of a check and compares no details."""
 
     capabilities = frozenset({TaxCapability.EU_NUMBERS})
 
 
 def minimal_subject() -> kit.TaxSubject:
-    """Return a test subject with few capabilities."""
+    """Return a test subject whose vendor has few capabilities."""
     return attrs.evolve(
         as_vies(LesserVendor)(), requester=None, foreign_requester=None, requests=(), answers=()
     )
@@ -86,7 +86,7 @@ def test_vendor_with_few_capabilities_passes_all_checks_asynchronously(
 
 
 class _CheckingVendor(Vies):
-    """A base class for faulty vendors that change each check."""
+    """A base class for faulty vendors that change the result of each check."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         raise NotImplementedError
@@ -96,28 +96,28 @@ class _CheckingVendor(Vies):
 
 
 class _TrustingVendor(_CheckingVendor):
-    """A faulty vendor that reports each number as valid."""
+    """A faulty vendor that reports each VAT number as valid."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, valid=True)
 
 
 class _DistrustingVendor(_CheckingVendor):
-    """A faulty vendor that reports each number as invalid."""
+    """A faulty vendor that reports each VAT number as invalid."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, valid=False)
 
 
 class _ProoflessVendor(_CheckingVendor):
-    """A faulty vendor that drops the proof."""
+    """A faulty vendor that drops the proof of a check."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, proof=None)
 
 
 class _ProvingVendor(_CheckingVendor):
-    """A faulty vendor that invents a proof."""
+    """A faulty vendor that invents the proof of a check."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, proof="made up")
@@ -131,14 +131,14 @@ class _NamelessVendor(_CheckingVendor):
 
 
 class _TerseVendor(_CheckingVendor):
-    """A faulty vendor that drops the vendor's response."""
+    """A faulty vendor that drops the vendor's response from a check."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, raw=None)
 
 
 class _LocalVendor(_CheckingVendor):
-    """A faulty vendor whose times are not in UTC."""
+    """A faulty vendor whose times of checks are not in UTC."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         moment = (check.checked_at + timedelta(hours=2)).replace(tzinfo=None)
@@ -146,21 +146,21 @@ class _LocalVendor(_CheckingVendor):
 
 
 class _AstrayVendor(_CheckingVendor):
-    """A faulty vendor whose checks name another number."""
+    """A faulty vendor whose check results contain a wrong VAT number."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, number=VatNumber.parse("DE000000001"))
 
 
 class _FlatteringVendor(_CheckingVendor):
-    """A faulty vendor that reports every detail as a match."""
+    """A faulty vendor that reports that every detail of the business matches."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, matches=TraderMatches(name=TraderMatch.MATCH))
 
 
 class _ComparingVendor(_FlatteringVendor):
-    """A faulty vendor that reports matches only if details are given."""
+    """A faulty vendor that reports that all details match, if any details are given."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return check if check.matches is None else super().changed_check(check)
@@ -168,14 +168,14 @@ class _ComparingVendor(_FlatteringVendor):
 
 @attrs.frozen(kw_only=True)
 class _RevealingCheck(VatCheck):
-    """A check that shows the name of the business."""
+    """A check result that shows the name of the business."""
 
     def __repr__(self) -> str:
         return f"VatCheck({self.name})"
 
 
 class _ShowingVendor(_CheckingVendor):
-    """A faulty vendor whose checks show the business."""
+    """A faulty vendor whose check results show the name of the business."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return _RevealingCheck(
@@ -223,7 +223,7 @@ class _VendorThatReadsErrorsAsUnknownNumber(Hmrc):
 
 
 class _HastyRegisterVendor(Brreg):
-    """A faulty vendor that reads each 404 as an unknown entity."""
+    """A faulty vendor that reads each 404 as a business that does not exist."""
 
     async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
         try:
@@ -242,7 +242,7 @@ class _TwiceVendor(Vies):
 
 
 class _AloneVendor(Vies):
-    """A faulty vendor that does not send the requester's number."""
+    """A faulty vendor that does not send the VAT number of the requester."""
 
     async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
         return await super().check_vat_number(wire, number, **{**options, "requester": None})
@@ -287,7 +287,7 @@ class _FinalVendor(_ClassifyingVendor):
 
 
 def _other_number() -> kit.TaxSubject:
-    """Return a test subject whose response about another number shows its own number."""
+    """Return a test subject whose response about another number contains the first number."""
     return attrs.evolve(tax_subjects.vies(), other=tax_subjects.vies_answer())
 
 
@@ -334,13 +334,13 @@ PLAIN = {name_of(check): check for check in kit.CHECKS}
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
 def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
-    """A vendor with one fault fails the check for that fault."""
+    """A VAT vendor with one fault fails the check that looks for this fault."""
     with pytest.raises(AssertionError, match=sentence):
         PLAIN[check](wrong)
 
 
 def test_request_that_is_sent_for_feature_which_vendor_lacks_fails_check() -> None:
-    """A request that is sent for a feature which the vendor lacks fails the check."""
+    """A vendor that sends a request for a feature which it lacks fails the check."""
 
     def new_subject() -> kit.TaxSubject:
         subject = minimal_subject()

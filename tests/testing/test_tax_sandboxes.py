@@ -1,4 +1,4 @@
-"""The sandboxes of vendors that calculate taxes are as strict as the vendors."""
+"""The sandboxes of tax-calculation vendors are as strict as the vendors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ORDER: Final[dict[str, Any]] = {
 def stripe_answer(
     sandbox: StripeTaxSandbox, path: str, fields: dict[str, Any], **headers: str
 ) -> Response:
-    """Return the sandbox's response to a form; None values are omitted."""
+    """Return the sandbox's response to a form, without the fields that are None."""
     defaults = {
         "Authorization": f"Bearer {sandbox.api_key}",
         "Stripe-Version": "2025-09-30.clover",
@@ -65,7 +65,7 @@ def stripe_answer(
 def taxjar_answer(
     sandbox: TaxJarSandbox, path: str, body: dict[str, Any] | None, **headers: str
 ) -> Response:
-    """Return the sandbox's response to a JSON body, or to a GET request without one."""
+    """Return the sandbox's response to a JSON body, or to a GET request if there is no body."""
     fields = {
         "Authorization": f"Bearer {sandbox.api_key}",
         "x-api-version": "2022-01-24",
@@ -111,7 +111,7 @@ def test_taxes_are_rounded_half_up() -> None:
     ],
 )
 def test_stripe_refuses_a_wrong_calculation(changes: dict[str, Any]) -> None:
-    """Unknown fields, wrong values and unknown places are refused with HTTP 400."""
+    """Stripe refuses unknown fields, wrong values and unknown places with HTTP 400."""
     sandbox = StripeTaxSandbox()
     assert 200 == stripe_answer(sandbox, "calculations", CALCULATE).status
     assert 400 == stripe_answer(sandbox, "calculations", CALCULATE | changes).status

@@ -1,4 +1,4 @@
-"""The TCP proxy for tests: it cuts, delays and holds back data of connections."""
+"""The TCP proxy for tests, which cuts connections, and delays or holds back their data."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_data_is_forwarded_and_requests_are_counted(echo: tuple[str, int]) -> No
 
 
 def test_delayed_response_comes_later(echo: tuple[str, int]) -> None:
-    """A response that the proxy delays arrives complete, after the delay."""
+    """If the proxy delays a response, the response arrives complete after the delay."""
     with TcpProxy(*echo) as proxy, socket.create_connection(proxy.address) as client:
         proxy.delay_responses(0.05)
         begin = monotonic()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TableProvider:
-    """A correct provider that reads a table of webhook secrets at each call."""
+    """A correct provider that looks up webhook secrets in a table at each call."""
 
     def __init__(self, stored: kit.StoredSecrets) -> None:
         self.kept = stored
@@ -48,7 +48,7 @@ class AsyncTableProvider(TableProvider):
 
 
 def by_tenant(stored: kit.StoredSecrets) -> dict[str | None, Sequence[Secret]]:
-    """Return the secrets of the only endpoint, by tenant."""
+    """Return the secrets of the only endpoint, grouped by tenant."""
     return {tenant: secrets for (_, tenant), secrets in stored.items()}
 
 
@@ -95,14 +95,14 @@ class _BackwardProvider(TableProvider):
 
 
 class _TextTableProvider(TableProvider):
-    """A faulty provider that returns plain strings."""
+    """A faulty provider that returns secrets as plain strings."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Any:
         return [item.reveal_bytes() for item in super().get(name, tenant, key_id)]
 
 
 class _CommunalProvider(TableProvider):
-    """A faulty provider that gives secrets without a tenant to all tenants."""
+    """A faulty provider that gives all tenants the secrets that belong to no tenant."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         try:
@@ -125,7 +125,7 @@ class _CarelessProvider(TableProvider):
 
 
 class _NewestProvider(TableProvider):
-    """A faulty provider that returns the secrets that were stored last, whatever the tenant."""
+    """A faulty provider that returns the last stored secrets, whatever the tenant."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         super().get(name, tenant, key_id)
@@ -147,7 +147,7 @@ class _SilentProvider(TableProvider):
 
 
 class _RawProvider(TableProvider):
-    """A faulty provider that raises the KeyError of its table."""
+    """A faulty provider that raises the KeyError of its table unchanged."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         return self.kept[name, tenant]
@@ -170,7 +170,7 @@ class _TalkativeProvider(TableProvider):
 
 
 class _StrictProvider(TableProvider):
-    """A faulty provider that raises an error for an unknown key id."""
+    """A faulty provider that raises an error if any key id is given."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         if key_id is not None:
@@ -276,6 +276,6 @@ def test_notices_a_wrong_provider(check: str, wrong: kit.Factory, sentence: str)
 
 
 def test_notices_hanging_providers() -> None:
-    """A webhook secret provider that never answers fails."""
+    """A webhook secret provider that never returns fails the check."""
     with waiting_at_most(0.1), pytest.raises(AssertionError, match="come to an end"):
         asyncio.run(kit.all_valid_secrets_are_returned(_HangingTableProvider))

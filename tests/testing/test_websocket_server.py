@@ -1,4 +1,4 @@
-"""The WebSocket server that users' tests run."""
+"""The WebSocket server that moorage offers to its users' tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AT_ONCE = ReconnectPolicy(first=0.01, longest=0.05, patience=60.0)
 
 
 def echo(message: str) -> str | None:
-    """Return the params of a request, and nothing for a notification."""
+    """Return the `params` of a request, or nothing for a notification."""
     request = json.loads(message)
     if "id" not in request:
         return None
@@ -35,7 +35,7 @@ def notification(subscription: str, number: int) -> str:
 
 @pytest.fixture
 def server() -> Generator[WebSocketServer]:
-    """Run a server that answers each request with the request's params."""
+    """Run a server that responds to each request with the request's `params`."""
     with WebSocketServer(echo) as running:
         yield running
 
@@ -48,7 +48,7 @@ def request(connector: WebSocketConnector, parameters: Any) -> Any:
 
 
 def test_answers_and_received_messages(server: WebSocketServer) -> None:
-    """The WebSocket server responds by its function, and records the messages in order."""
+    """The WebSocket server responds with its function's result, and records messages in order."""
     with WebSocketConnector(server.url) as connector:
         assert [[1], [2]] == [request(connector, [number]) for number in (1, 2)]
 

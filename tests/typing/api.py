@@ -85,7 +85,7 @@ class Shop:
 
 
 async def guards(breaker: CircuitBreaker, limiter: RateLimiter, bulkhead: Bulkhead) -> None:
-    """Protections keep names, parameters and results of functions, decorators and blocks."""
+    """Type checkers see that protections keep a function's parameters and result type."""
     for part in (breaker, limiter, bulkhead):
         assert_type(part.call(price, "tea", amount=2), float)
         assert_type(await part.call(price_later, "tea", amount=2), float)
@@ -106,7 +106,7 @@ async def guards(breaker: CircuitBreaker, limiter: RateLimiter, bulkhead: Bulkhe
 
 
 async def circuit_breaker(breaker: CircuitBreaker) -> None:
-    """A circuit breaker has a typed state, and can be set by hand."""
+    """Type checkers see the type of a circuit breaker's state, which can be set by hand."""
     assert_type(breaker.state(), CircuitBreakerState)
     assert_type(await breaker.astate(), CircuitBreakerState)
     assert_type(breaker.state().state, CircuitState)
@@ -120,7 +120,7 @@ async def circuit_breaker(breaker: CircuitBreaker) -> None:
 
 
 async def rate_limiter(limiter: RateLimiter) -> None:
-    """A rate limiter can be awaited, tried and reserved."""
+    """A rate limiter can be awaited, tried without waiting, and reserved in advance."""
     limiter.acquire(2, key="a", timeout=1)
     await limiter.aacquire(2, key="a", timeout=timedelta(seconds=1))
     assert_type(limiter.try_acquire(), bool)
@@ -138,7 +138,7 @@ async def rate_limiter(limiter: RateLimiter) -> None:
 
 
 async def retry_handler(retry: RetryHandler, shop: Shop) -> None:
-    """A retry handler keeps a function's name, parameters and result type."""
+    """A retry handler keeps the parameters and the result type of a function."""
     assert_type(retry.call(price, "tea"), float)
     assert_type(await retry.call(price_later, "tea"), float)
     assert_type(retry(price)("tea"), float)
@@ -160,7 +160,7 @@ async def retry_handler(retry: RetryHandler, shop: Shop) -> None:
 
 
 async def idempotency(once: Idempotency) -> None:
-    """An idempotency object keeps the type of its function's result."""
+    """An idempotency object keeps its function's result type."""
     assert_type(once.call("key", price, "tea", amount=2), float)
     assert_type(await once.call("key", price_later, "tea"), float)
     assert_type(once.answer("key", lambda: 3, payload=1), IdempotentResult[int])
@@ -179,7 +179,7 @@ async def idempotency(once: Idempotency) -> None:
 
 
 async def later_number() -> int:
-    """Return a number; asynchronous."""
+    """Return a number asynchronously."""
     return 3
 
 
@@ -187,7 +187,7 @@ async def later_number() -> int:
 
 
 def manager(calls: ConnectorManager, request: Request) -> None:
-    """A synchronous manager returns the type of the called function."""
+    """A synchronous manager's call has the result type of the called function."""
     assert_type(calls.call("vat", request), Response)
     assert_type(
         calls.call(
@@ -219,7 +219,7 @@ def manager(calls: ConnectorManager, request: Request) -> None:
 
 
 async def async_manager(calls: AsyncConnectorManager, request: Request) -> None:
-    """An asynchronous manager returns the awaited type of the called function."""
+    """An asynchronous manager's call has the awaited result type of the called function."""
     assert_type(await calls.call("vat", request, tenant="acme"), Response)
     assert_type(await calls.run("vat", later_number), int)
     assert_type(await calls.stream("vat", request), AsyncStreamedAnswer)
@@ -274,7 +274,7 @@ def observers() -> None:
 
 
 def errors(error: ConnectorError, declined: PaymentDeclined) -> None:
-    """Errors have typed fields, and are caught by class."""
+    """Error classes have typed fields, and an `except` block sees the caught class."""
     assert_type(error.retryable, bool)
     assert_type(error.service, str | None)
     assert_type(error.attempts, int)
@@ -288,7 +288,7 @@ def errors(error: ConnectorError, declined: PaymentDeclined) -> None:
 
 
 async def connectors(manager: ConnectorManager, async_manager: AsyncConnectorManager) -> None:
-    """The result type of a connector operation is kept by the manager."""
+    """A manager keeps the result type of a connector operation."""
     method: moorage.GrpcMethod[str, int] = moorage.GrpcMethod(
         path="/shop.Orders/Count", serialize=str.encode, deserialize=int.from_bytes, safe=True
     )
@@ -318,7 +318,7 @@ async def connectors(manager: ConnectorManager, async_manager: AsyncConnectorMan
 
 
 def rename_in_transaction(transaction: Transaction) -> str:
-    """A function that runs in a transaction."""
+    """An example function that runs in a transaction."""
     return str(transaction)
 
 
@@ -331,7 +331,7 @@ def exports() -> None:
 
 
 def shapes(breaker: CircuitBreaker, retry: RetryHandler) -> None:
-    """A decorated function is accepted wherever the function itself is."""
+    """A decorated function has the same type as the function itself."""
     plain_breaker: Callable[[str], float] = breaker(price)
     async_retry: Callable[[str], Coroutine[Any, Any, float]] = retry(price_later)
     wrong_function: Callable[[int], float] = breaker(price)  # type: ignore[arg-type]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def xero_error(message: str, status: int = 400, **headers: str) -> Response:
-    """Return a validation error of Xero."""
+    """Return an error response of Xero with a validation error."""
     content = {
         "ErrorNumber": 10,
         "Type": "ValidationException",
@@ -36,20 +36,20 @@ def xero_error(message: str, status: int = 400, **headers: str) -> Response:
 
 
 def fault(code: str, kind: str = "ValidationFault", status: int = 400) -> Response:
-    """Return a fault of QuickBooks."""
+    """Return an error response of QuickBooks."""
     problem = {"Message": "This did not work.", "Detail": "Try another.", "code": code}
     return reply({"Fault": {"Error": [problem], "type": kind}, "time": "2031-05-06"}, status)
 
 
 def odoo_error(name: str, message: str = "This did not work.") -> Response:
-    """Return an error of Odoo."""
+    """Return an error response of Odoo."""
     data = {"name": name, "message": message, "arguments": [message], "context": {}, "debug": ""}
     error = {"code": 200, "message": "Odoo Server Error", "data": data}
     return reply({"jsonrpc": "2.0", "id": 1, "error": error})
 
 
 def odoo_result(result: Any) -> Response:
-    """Return an answer of Odoo."""
+    """Return a successful response of Odoo with this result."""
     return reply({"jsonrpc": "2.0", "id": 1, "result": result})
 
 
@@ -94,7 +94,7 @@ def xero() -> AccountingSubject:
 
 
 def limit_headers(fields: dict[str, str]) -> dict[str, str]:
-    """Return headers whose names have hyphens."""
+    """Return these fields as headers, with hyphens in place of underscores."""
     return {name.replace("_", "-"): value for name, value in fields.items()}
 
 

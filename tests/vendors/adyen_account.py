@@ -30,7 +30,7 @@ BACK = "https://erp.example/back"
 
 
 def charge(source: str = "APPROVED", amount: Money = EUR_149, **fields: Any) -> Charge:
-    """Return a charge; its source makes the sandbox give the payment a particular outcome."""
+    """Return a charge whose source makes the sandbox give the payment a certain outcome."""
     fields = {"reference": "INV-2041", "customer": BUYER, **fields}
     return Charge(amount, source, **fields)
 

@@ -1,4 +1,4 @@
-"""Attacks on payment vendors' webhooks: damaged and hostile ones are sent to an inbox.
+"""Attacks on payment vendors, by sending damaged and hostile webhooks to an inbox.
 
 Genuine webhooks of a vendor's sandbox are damaged in bits, pieces, headers and URLs. The inbox
 stores one or refuses it by an error of its own, and it stores none whose signed content changed.
@@ -105,12 +105,12 @@ class AttackedInbox:
             subject.dispute(payment.ref.id)
 
     def received(self, sent: SentWebhook) -> tuple[WebhookEvent, ...]:
-        """Give a webhook to the inbox; return its events."""
+        """Give a webhook to the inbox, and return the events that it yields."""
         entry = self.inbox.receive("main", **sent.arguments())
         return self.inbox.webhooks(entry)
 
     def damage(self, dice: random.Random) -> bool:
-        """Give one damaged webhook to the inbox; return whether it was stored.
+        """Give a damaged webhook to the inbox, and return whether it was stored.
 
         Raises:
             AssertionError: it was, and is not what the vendor signed; or a look-up does not decide.
@@ -127,7 +127,7 @@ class AttackedInbox:
         return True
 
     def convert_hostile(self, dice: random.Random) -> None:
-        """Convert the event of a genuine webhook after some of its values were replaced."""
+        """Replace some values in the event of a genuine webhook, and convert the event."""
         event = dice.choice(self.events)
         payload, data = event.payload, event.data
         for _ in range(dice.choice((1, 1, 2, 4))):
@@ -135,7 +135,7 @@ class AttackedInbox:
         self.convert(attrs.evolve(event, payload=payload, data=data))
 
     def convert(self, webhook: WebhookEvent) -> None:
-        """Convert a webhook, and follow its events up, with errors of moorage only.
+        """Convert a webhook and follow up its events; only moorage's errors may be raised.
 
         Raises:
             AssertionError: an event of an unsigned webhook says more than the look-up.
@@ -161,7 +161,7 @@ class AttackedInbox:
 
 
 def _with_replaced_part(dice: random.Random, value: Any) -> Any:
-    """Return a JSON value in which one part is replaced."""
+    """Return a copy of a JSON value with one part replaced."""
     if isinstance(value, dict) and value and dice.random() < 0.9:
         name = dice.choice([*value])
         if dice.random() < 0.1:

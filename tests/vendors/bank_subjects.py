@@ -1,4 +1,4 @@
-"""Test subjects of the vendors of bank accounts, for the conformance kit."""
+"""Test subjects of the bank vendors for the conformance kit."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BASE_URL: Final = f"https://{HOST}{BASE}"
 
 
 def damaged_answers() -> tuple[tuple[str, Response], ...]:
-    """Return answers in the format of NextGenPSD2 whose amounts cannot be read."""
+    """Return responses in the NextGenPSD2 format with amounts that cannot be read."""
     balances = [reply({"balances": [{"balanceAmount": amount}]}) for amount in WRONG_AMOUNTS]
     lists: list[dict[str, Any]] = [
         {"booked": [{"transactionAmount": amount}]} for amount in WRONG_AMOUNTS
@@ -232,13 +232,13 @@ def plaid_says(code: str, status: int = 400) -> Response:
 
 
 def plaid_link(*sessions: dict[str, Any], expiration: str = "2131-01-01T00:00:00Z") -> Response:
-    """Return a link of Plaid with these sessions."""
+    """Return Plaid's response about a link with these sessions."""
     fields = {"link_token": "link-1", "created_at": None, "expiration": expiration}
     return reply({**fields, "link_sessions": list(sessions)})
 
 
 def _plaid_damage() -> tuple[tuple[str, Response], ...]:
-    """Return answers in the format of Plaid that cannot be read."""
+    """Return responses in Plaid's format that cannot be read."""
     amounts: tuple[dict[str, Any], ...] = (
         {"iso_currency_code": "EUR", "amount": "1,50"},
         {"iso_currency_code": "EUR", "amount": 1.505},
@@ -320,25 +320,25 @@ def plaid() -> BankSubject:
 
 
 def uk_bank_says(status: int, code: str | None, message: str = "No.") -> Response:
-    """Return an error response of a UK bank; one of version 3.1 has a name in place of a code."""
+    """Return an error response of a UK bank, with the error's code or, in version 3.1, its name."""
     error = {"Message": message, **({"ErrorCode": code} if code else {})}
     return reply({"Id": "1", "Errors": [error]}, status)
 
 
 def uk_consent(status: str, **fields: str) -> Response:
-    """Return the answer of a UK bank about a consent."""
+    """Return a UK bank's response about a consent."""
     data = {"ConsentId": "1", "Status": status, **fields}
     return reply({"Data": data, "Risk": {}, "Links": {"Self": "https://a.example"}, "Meta": {}})
 
 
 def uk_payment(status: str) -> Response:
-    """Return the answer of a UK bank about a payment, or the consent to one."""
+    """Return a UK bank's response about a payment, or about the consent to it."""
     data = {"DomesticPaymentId": "1", "ConsentId": "1", "Status": status}
     return reply({"Data": data, "Links": {"Self": "https://a.example"}, "Meta": {}})
 
 
 def _uk_damage() -> tuple[tuple[str, Response], ...]:
-    """Return answers of a UK bank that cannot be read."""
+    """Return responses of a UK bank that cannot be read."""
     amounts: tuple[dict[str, Any], ...] = (
         {"Amount": {"Amount": "1,50", "Currency": "GBP"}, "CreditDebitIndicator": "Credit"},
         {"Amount": {"Amount": "-1.50", "Currency": "GBP"}, "CreditDebitIndicator": "Credit"},

@@ -21,7 +21,7 @@ SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
 
 
 def order(**fields: Any) -> Charge:
-    """Return a charge for an invoice with the nonce of the sandbox."""
+    """Return a charge for an invoice, to be paid with the sandbox's payment nonce."""
     values: dict[str, Any] = {"amount": EUROS, "source": "fake-valid-nonce", "reference": "INV-1"}
     return Charge(**values | fields)
 
@@ -57,7 +57,7 @@ class SandboxHub:
         return f"k-{self.number}"
 
     def pay(self, **fields: Any) -> Payment:
-        """Charge a means of payment."""
+        """Charge a payment method."""
         return self.payments.charge(order(**fields), idempotency_key=self.key())
 
     def hold(self, **fields: Any) -> Payment:
@@ -65,13 +65,13 @@ class SandboxHub:
         return self.payments.authorize(order(**fields), idempotency_key=self.key())
 
     def settled(self, **fields: Any) -> Payment:
-        """Charge a means of payment, and settle it."""
+        """Charge a payment method, and settle the payment."""
         payment = self.pay(**fields)
         self.sandbox.settle()
         return payment
 
     def sent(self, name: str) -> list[Any]:
-        """Return the variables of each request of an operation with this name."""
+        """Return the variables of each sent request of the GraphQL operation with this name."""
         bodies = [request.json() for request in self.sandbox.requests]
         return [body["variables"] for body in bodies if f" {name}(" in body["query"][:40]]
 

@@ -1,4 +1,4 @@
-"""Test subjects of the vendors of calendars, with facts from their documentation."""
+"""Test subjects of the calendar vendors, with values from their documentation."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ ONLY_OF_GOOGLE: Final = (
 
 
 def google_error(status: int, reason: str, **headers: str) -> Response:
-    """Return an error in Google's format."""
+    """Return an error response in Google's format."""
     entry = {"domain": "global", "reason": reason, "message": "Refused."}
     error = {"code": status, "message": "Refused.", "errors": [entry]}
     return reply({"error": error}, status, **headers)
 
 
 def graph_error(status: int, code: str, **headers: str) -> Response:
-    """Return an error in the format of Microsoft Graph."""
+    """Return an error response in the format of Microsoft Graph."""
     error: dict[str, Any] = {"code": code, "message": "Refused.", "innerError": {}}
     return reply({"error": error}, status, **headers)
 

@@ -30,17 +30,17 @@ BUTTON: Final = LinkButton("Open", "https://erp.example/1")
 
 
 def slack_error(code: str, status: int = 200, **headers: str) -> Response:
-    """Return an error of Slack."""
+    """Return an error response of Slack."""
     return reply({"ok": False, "error": code}, status, **headers)
 
 
 def telegram_error(status: int, words: str, **more: object) -> Response:
-    """Return an error of Telegram."""
+    """Return an error response of Telegram."""
     return reply({"ok": False, "error_code": status, "description": words, **more}, status)
 
 
 def teams_error(status: int, code: str, **headers: str) -> Response:
-    """Return an error of a workflow."""
+    """Return an error response of a Teams workflow."""
     return reply({"error": {"code": code, "message": "This did not work."}}, status, **headers)
 
 

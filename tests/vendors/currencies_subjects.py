@@ -1,4 +1,4 @@
-"""Test subjects of central banks for the conformance kit of vendors of exchange rates."""
+"""Test subjects of central banks for the conformance kit of exchange-rate vendors."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ NORGES_BANK_HEADER: Final = (
 
 
 def ecb_row(currency: str, day: str, price: str) -> str:
-    """Return a row of the ECB's CSV."""
+    """Return a row of the ECB's CSV response."""
     return f"EXR.D.{currency}.EUR.SP00.A,D,{currency},EUR,SP00,A,{day},{price}"
 
 
 def norges_bank_row(currency: str, decimals: int, multiplier: int, day: str, price: str) -> str:
-    """Return a row of Norges Bank's CSV."""
+    """Return a row of Norges Bank's CSV response."""
     return (
         f"B;Business;{currency};Name;NOK;Norwegian krone;SP;Spot;{decimals};false;{multiplier};"
         f"Units;C;ECB concertation time 14:15 CET;{day};{price}"
@@ -58,7 +58,7 @@ def norges_bank_row(currency: str, decimals: int, multiplier: int, day: str, pri
 
 
 def subject_of(vendor: Vendor, sandbox: CurrencySandbox, **fields: Any) -> CurrenciesSubject:
-    """Return the test subject of a vendor at a sandbox."""
+    """Return a test subject of a vendor that is connected to a sandbox."""
     return CurrenciesSubject(
         vendor=vendor,
         sandbox=sandbox,

@@ -86,7 +86,7 @@ class SandboxHub:
         self.shipping: Shipping = self.hub.shipping()
 
     def buy_label_of_order(self, key: str = "order-1", **fields: Any) -> Shipment:
-        """Buy a label and return the shipment."""
+        """Buy a label for the example order, and return the shipment."""
         request = attrs.evolve(REQUEST, **fields)
         return self.shipping.create_shipment(
             ShipmentRequest(rate_request=request), idempotency_key=key

@@ -133,7 +133,7 @@ def storecove() -> EinvoicesSubject:
 
 
 def recommand_sent(status: str, failure: str | None = None) -> Response:
-    """Return Recommand's answer to a document that it sent."""
+    """Return Recommand's response to a request to send a document."""
     delivery = {
         "channel": "peppol",
         "address": RECIPIENT,
@@ -275,7 +275,7 @@ def ksef_error(status: int, code: int | None = None) -> Response:
 
 
 def ksef_state(code: int, **fields: Any) -> Response:
-    """Return the state of an invoice in KSeF."""
+    """Return KSeF's response with the state of an invoice."""
     status = {"code": code, "description": f"Status {code}", "details": ["Powód"]}
     return reply({"referenceNumber": "EE-1", "status": status, **fields})
 

@@ -1,4 +1,4 @@
-"""Helpers for tests of email vendors: a message, and hubs with one account."""
+"""Helpers for tests of email vendors: an example email, and hubs with one account."""
 
 from __future__ import annotations
 
@@ -48,6 +48,6 @@ def mail(**changes: Any) -> EmailMessage:
 
 
 def lose_next_response(sandbox: Sandbox) -> str:
-    """Make the sandbox accept the next email and lose its response; return the recipient."""
+    """Make the sandbox lose its response to the next email; return the email's recipient."""
     sandbox.fail(Lost())
     return "ada@example.com"

@@ -25,7 +25,7 @@ SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
 
 
 def order(**fields: Any) -> Charge:
-    """Return a charge for an invoice against the sandbox's mandate."""
+    """Return a charge for an invoice, to be collected under the sandbox's mandate."""
     values: dict[str, Any] = {"amount": EUROS, "source": MANDATE, "reference": "INV-2041"}
     return Charge(**values | fields)
 
@@ -71,7 +71,7 @@ class SandboxHub:
         return self.payments.get(ref)
 
     def sent_body(self, number: int = -1) -> Json:
-        """Return the JSON body of a request to the sandbox; by default of the last one."""
+        """Return the JSON body of one request to the sandbox, or of the last one by default."""
         return json.loads(self.sandbox.requests[number].body)
 
     def webhook_events(self) -> list[PaymentEvent]:

@@ -79,7 +79,7 @@ class SandboxHub:
         return json.loads(self.sandbox.requests[-1].body)
 
     def paths(self) -> list[str]:
-        """Return the method and the last path segment of each request so far."""
+        """Return each request so far as its method and the last segment of its path."""
         return [
             f"{request.method} {request.path.rpartition('/')[2]}"
             for request in self.sandbox.requests

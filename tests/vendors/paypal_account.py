@@ -71,7 +71,7 @@ class SandboxHub:
         return self.sandbox.requests[-1]
 
     def read(self, notice: Notice) -> list[PaymentEvent]:
-        """Return the events of a webhook."""
+        """Return the events that are read from a webhook."""
         verifier = self.hub.webhooks("main", replay_guard=False)
         results = verifier.verify(**notice.arguments())
         return [event for webhook in results for event in self.hub.events("main", webhook)]
@@ -81,7 +81,7 @@ class SandboxHub:
         return [event for notice in self.sandbox.sent for event in self.read(notice)]
 
     def payment_after_events(self, payment: Payment) -> Payment:
-        """Return the payment in its state after all its events."""
+        """Return the payment in the state that it has after all its webhook events."""
         for event in self.webhook_events():
             if event.ref.id == payment.ref.id:
                 payment = advance(payment, event)

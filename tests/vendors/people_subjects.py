@@ -1,4 +1,4 @@
-"""Test subjects of the directories of people, with facts from their documentation."""
+"""Test subjects of people directories, with values from their documentation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PHONES: Final = (Phone("+49 30 1"), Phone("+49 151 1", PhoneKind.MOBILE))
 
 
 def scim_error(status: int, scim_type: str | None = None, **headers: str) -> Response:
-    """Return an error in the format of RFC 7644."""
+    """Return an error response in the format of RFC 7644."""
     body: dict[str, Any] = {
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],
         "status": str(status),
@@ -44,14 +44,14 @@ def scim_error(status: int, scim_type: str | None = None, **headers: str) -> Res
 
 
 def google_error(status: int, reason: str, **headers: str) -> Response:
-    """Return an error in Google's format."""
+    """Return an error response in Google's format."""
     entry = {"domain": "global", "reason": reason, "message": "Refused."}
     error = {"code": status, "message": "Refused.", "errors": [entry]}
     return reply({"error": error}, status, **headers)
 
 
 def graph_error(status: int, code: str, *details: str, **headers: str) -> Response:
-    """Return an error in the format of Microsoft Graph."""
+    """Return an error response in the format of Microsoft Graph."""
     error: dict[str, Any] = {"code": code, "message": "Refused.", "innerError": {}}
     if details:
         error["details"] = [{"code": detail, "target": "mail"} for detail in details]
@@ -64,7 +64,7 @@ def scim() -> PeopleSubject:
 
 
 def scim_without_patch() -> PeopleSubject:
-    """Return a subject whose SCIM server cannot change parts of a resource."""
+    """Return a SCIM test subject whose server cannot change parts of a resource."""
     return _scim(ScimSandbox(patch=False))
 
 

@@ -26,14 +26,14 @@ DETAIL = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 
 
 def firebase_error(status: int, word: str, code: str | None = None, **headers: str) -> Response:
-    """Return an error of Firebase."""
+    """Return an error response of Firebase."""
     details = [] if code is None else [{"@type": DETAIL, "errorCode": code}]
     error = {"code": status, "message": "It failed.", "status": word, "details": details}
     return reply({"error": error}, status, **headers)
 
 
 def with_other_detail(answer: Response) -> Response:
-    """Return an error of Firebase whose error code belongs to another Google product."""
+    """Return an error response of Firebase with an error code of another Google product."""
     return with_values({DETAIL: "type.googleapis.com/google.rpc.ErrorInfo"}, answer)
 
 
@@ -88,7 +88,7 @@ def web_push() -> PushSubject:
 
 
 def apple_error(status: int, reason: str, **headers: str) -> Response:
-    """Return an error of Apple's push service."""
+    """Return an error response of Apple's push service."""
     return reply({"reason": reason}, status, **headers)
 
 

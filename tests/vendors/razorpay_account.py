@@ -25,7 +25,7 @@ SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
 
 
 def order(**fields: Any) -> Charge:
-    """Return a charge for an invoice with the sandbox's token."""
+    """Return a charge for an invoice, to be paid with the sandbox's token."""
     values: dict[str, Any] = {
         "amount": RUPEES,
         "source": TOKEN,
@@ -66,11 +66,11 @@ class SandboxHub:
         return f"k-{self.number}"
 
     def pay(self, **fields: Any) -> Payment:
-        """Charge a token."""
+        """Charge the payment method that a token stands for."""
         return self.payments.charge(order(**fields), idempotency_key=self.key())
 
     def hold(self, **fields: Any) -> Payment:
-        """Authorise an amount with a token."""
+        """Authorise an amount on the payment method that a token stands for."""
         return self.payments.authorize(order(**fields), idempotency_key=self.key())
 
     def writes(self) -> list[tuple[str, Json]]:

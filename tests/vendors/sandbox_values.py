@@ -96,7 +96,7 @@ _NOTES: Final = {
 
 
 def table(vendor: str) -> str:
-    """Return the section of a vendor's page, with the result of each test value."""
+    """Return the test-value section of a vendor's page, with the result of each test value."""
     is_payment = vendor in _SOURCES
     column = "`source` of a charge" if is_payment else "`to` of a message"
     about = f"moorage's sandbox of this vendor gives these results. {_NOTES.get(vendor, '')}"
@@ -107,7 +107,7 @@ def table(vendor: str) -> str:
 
 
 def section(vendor: str) -> str:
-    """Return the section of test values on a vendor's page; an empty text without one."""
+    """Return the test-value section of a vendor's page, or an empty text if it has none."""
     match = _SECTION.search((PAGES / f"{vendor}.md").read_text("utf-8"))
     return "" if match is None else match[0]
 
@@ -134,7 +134,7 @@ def _result(vendor: str, value: str) -> str:
 
 
 def _use(hub: Hub, fixture: SandboxFixture, value: str) -> str:
-    """Charge a source, or send a text message to a number; return the state of the result."""
+    """Charge a source or text a number, and return the state of the payment or message."""
     if value.startswith("+"):
         message = SmsMessage(to=value, text="Your parcel is on its way.")
         return hub.sms().send(message, idempotency_key="INV-1/1").status

@@ -70,12 +70,12 @@ FULL: dict[str, Any] = {
 
 
 def woo_says(status: int, code: str, message: str = "It is refused.") -> Response:
-    """Return an error of WooCommerce."""
+    """Return an error response of WooCommerce."""
     return reply({"code": code, "message": message, "data": {"status": status}}, status)
 
 
 def woo_order(**fields: Any) -> Response:
-    """Return WooCommerce's answer about an order."""
+    """Return WooCommerce's response with an order."""
     defaults = {
         "id": 1,
         "status": "processing",
@@ -91,7 +91,7 @@ def woo_order(**fields: Any) -> Response:
 
 
 def full_woo_order() -> tuple[Response, dict[str, Any]]:
-    """Return WooCommerce's answer with all fields of an order, and the values to read from it."""
+    """Return WooCommerce's order with all fields, and the values to be read from it."""
     address = {
         "first_name": "Ada",
         "last_name": "Quayle",
@@ -124,7 +124,7 @@ def full_woo_order() -> tuple[Response, dict[str, Any]]:
 
 
 def full_shopify_order() -> tuple[Response, dict[str, Any]]:
-    """Return Shopify's answer with all fields of an order, and the values to read from it."""
+    """Return Shopify's order with all fields, and the values to be read from it."""
     address = {
         "firstName": "Ada",
         "lastName": "Quayle",
@@ -246,13 +246,13 @@ def woocommerce() -> ShopsSubject:
 
 
 def shopify_says(code: str | None, message: str = "It is refused.") -> Response:
-    """Return an error of Shopify, with the HTTP status of a success."""
+    """Return an error response of Shopify, which has the HTTP status of a success."""
     extensions = {} if code is None else {"extensions": {"code": code}}
     return reply({"errors": [{"message": message, **extensions}]})
 
 
 def shopify_order(**fields: Any) -> Response:
-    """Return Shopify's answer about an order."""
+    """Return Shopify's response with an order."""
     money = {"amount": "10.0", "currencyCode": "EUR"}
     defaults = {
         "id": "gid://shopify/Order/1",
@@ -335,13 +335,13 @@ def shopify() -> ShopsSubject:
 
 
 def ebay_says(status: int, code: int | None, message: str = "It is refused.") -> Response:
-    """Return an error of eBay."""
+    """Return an error response of eBay."""
     error = {"errorId": code, "domain": "API_FULFILLMENT", "longMessage": message}
     return reply({"errors": [error]}, status)
 
 
 def ebay_order(**fields: Any) -> Response:
-    """Return eBay's answer about an order."""
+    """Return eBay's response with an order."""
     defaults = {
         "orderId": "1",
         "lastModifiedDate": "2031-05-06T07:08:09.000Z",
@@ -359,7 +359,7 @@ def _dinars(value: str) -> dict[str, str]:
 
 
 def full_ebay_order() -> tuple[Response, dict[str, Any]]:
-    """Return eBay's answer with all fields of an order, and the values to read from it."""
+    """Return eBay's order with all fields, and the values to be read from it."""
     receiver = {
         "fullName": "Ada Quayle",
         "companyName": "Quayle Ltd",
@@ -482,12 +482,12 @@ def ebay() -> ShopsSubject:
 
 
 def amazon_says(status: int, code: str | None, message: str = "It is refused.") -> Response:
-    """Return an error of Amazon."""
+    """Return an error response of Amazon."""
     return reply({"errors": [{"code": code, "message": message, "details": ""}]}, status)
 
 
 def amazon_order(word: str | None = "UNSHIPPED", **fields: Any) -> Response:
-    """Return Amazon's answer about an order."""
+    """Return Amazon's response with an order in this state."""
     defaults = {
         "orderId": "1",
         "lastUpdatedTime": "2031-05-06T07:08:09.000Z",
@@ -499,7 +499,7 @@ def amazon_order(word: str | None = "UNSHIPPED", **fields: Any) -> Response:
 
 
 def full_amazon_order() -> tuple[Response, dict[str, Any]]:
-    """Return Amazon's answer with all fields of an order, and the values to read from it."""
+    """Return Amazon's order with all fields, and the values to be read from it."""
 
     def dinars(amount: str) -> dict[str, str]:
         return {"amount": amount, "currencyCode": "KWD"}

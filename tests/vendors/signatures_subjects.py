@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 
 def docusign_error(code: str, status: int = 400, **headers: str) -> Response:
-    """Return an error of DocuSign."""
+    """Return an error response of DocuSign."""
     return reply({"errorCode": code, "message": "This did not work."}, status, **headers)
 
 
 def docusign_envelope(id_: str, status: str, **signer: Any) -> Response:
-    """Return an envelope of DocuSign with one signer."""
+    """Return DocuSign's response with an envelope that has one signer."""
     person = {"email": "ada@example.com", "name": "Ada", "status": status, **signer}
     recipients = {"signers": [person]}
     return reply({"envelopeId": id_, "status": status, "recipients": recipients})
@@ -97,13 +97,13 @@ def docusign() -> SignaturesSubject:
 
 
 def dropbox_sign_error(name: str, status: int, **headers: str) -> Response:
-    """Return an error of Dropbox Sign."""
+    """Return an error response of Dropbox Sign."""
     error = {"error_msg": "This did not work.", "error_name": name}
     return reply({"error": error}, status, **headers)
 
 
 def dropbox_sign_request(id_: str, status: str, **fields: Any) -> Response:
-    """Return a request of Dropbox Sign with one signature."""
+    """Return Dropbox Sign's response with a request that has one signature."""
     signature = {
         "signature_id": "5",
         "signer_email_address": "ada@example.com",
@@ -155,14 +155,14 @@ def dropbox_sign() -> SignaturesSubject:
 
 
 def acrobat_sign_error(code: str, status: int, **headers: str) -> Response:
-    """Return an error of Acrobat Sign."""
+    """Return an error response of Acrobat Sign."""
     return reply({"code": code, "message": "This did not work."}, status, **headers)
 
 
 def acrobat_sign_agreement(
     id_: str, status: str, signer: str, *events: dict[str, Any], **fields: Any
 ) -> tuple[Response, Response, Response]:
-    """Return an agreement of Acrobat Sign with one signer: the answers to three requests."""
+    """Return Acrobat Sign's three responses that describe an agreement with one signer."""
     member = {"id": "5", "email": "ada@example.com", "status": "ACTIVE"}
     group = {"name": "Ada", "status": signer, "memberInfos": [member]}
     return (

@@ -53,7 +53,7 @@ class SandboxHub:
         return f"k-{self.number}"
 
     def sent_form(self) -> dict[str, str]:
-        """Return the form of the last request to the sandbox."""
+        """Return the form fields of the last request to the sandbox."""
         return dict(self.sandbox.requests[-1].form)
 
     def webhook_events(self) -> list[PaymentEvent]:
@@ -67,7 +67,7 @@ class SandboxHub:
         ]
 
     def payment_after_events(self, payment: Payment) -> Payment:
-        """Return the payment in its state after all its events."""
+        """Return the payment in the state that it has after all its webhook events."""
         for event in self.webhook_events():
             if event.ref.id == payment.ref.id:
                 payment = advance(payment, event)

@@ -23,7 +23,7 @@ MONTHLY: Final = BillingInterval("month")
 
 
 def ref(id: str, /, **others: str | None) -> Ref:
-    """Return a reference at an account."""
+    """Return a reference to an object in the test account."""
     return Ref("stripe", "main", id, {name: text for name, text in others.items() if text})
 
 
@@ -51,7 +51,7 @@ class SandboxHub:
         return self.payments.create_subscription(self.request(**fields), idempotency_key="1")
 
     def events(self) -> list[PaymentEvent]:
-        """Return the events of all webhooks so far, followed up."""
+        """Return the events of all webhooks so far, after follow-up requests to the vendor."""
         verifier = self.hub.webhooks(
             "main", secrets=self.subject.webhook_secret, replay_guard=False
         )

@@ -1,4 +1,4 @@
-"""Test subjects of the vendors that calculate taxes, for the conformance kit."""
+"""Test subjects of the tax-calculation vendors for the conformance kit."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def dollars(amount: str) -> Money:
 
 
 def sale_of(amount: str, shipping: str, currency: str = "USD", **fields: Any) -> TaxableSale:
-    """Return a sale of today with one line with the id 1."""
+    """Return a sale of today with a single line, whose id is 1."""
     lines = [TaxLine(id="1", amount=Money(amount, currency))]
     return sale(lines=lines, shipping=Money(shipping, currency), **fields)
 
@@ -68,12 +68,12 @@ PIZZA: Final = sale(
 
 
 def stripe_says(status: int, **error: str) -> Any:
-    """Return an error of Stripe."""
+    """Return an error response of Stripe."""
     return reply({"error": error}, status)
 
 
 def pizza_answer(**fields: Any) -> Any:
-    """Return the calculation in Stripe's published fixtures, with these fields changed.
+    """Return the tax calculation from Stripe's published examples, with these fields changed.
 
     The fixture's line has no taxes; they are here in the form of Stripe's description.
     """
@@ -293,12 +293,12 @@ def stripe_tax() -> TaxCalculationSubject:
 
 
 def taxjar_says(status: int, error: str, detail: str) -> Any:
-    """Return an error of TaxJar."""
+    """Return an error response of TaxJar."""
     return reply({"status": status, "error": error, "detail": detail}, status)
 
 
 def ramsey_answer(**fields: Any) -> Any:
-    """Return TaxJar's published answer about an order of 16.50, with these fields changed."""
+    """Return TaxJar's published response for an order of 16.50, with these fields changed."""
     rates = {"combined_tax_rate": 0.07, "state_sales_tax_rate": 0.07}
     zeros = {
         f"{level}_{name}": 0
@@ -351,7 +351,7 @@ def ramsey_answer(**fields: Any) -> Any:
 
 
 def ontario_answer() -> Any:
-    """Return TaxJar's published answer about an order of 26.95 to Canada."""
+    """Return TaxJar's published response for an order of 26.95 to Canada."""
     line: dict[str, Any] = {
         "gst_tax_rate": 0.05,
         "pst_tax_rate": 0.08,
@@ -555,7 +555,7 @@ IDEMPOTENCY_ERROR: Final = (
 
 
 def avalara_says(status: int, code: str, number: int, message: str, description: str = "") -> Any:
-    """Return an error of AvaTax."""
+    """Return an error response of AvaTax."""
     detail = {"code": code, "number": number, "message": message, "description": description}
     error = {"code": code, "target": "Unknown", "details": [detail]}
     return reply({"error": error}, status)

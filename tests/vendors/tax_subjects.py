@@ -32,13 +32,13 @@ MOMENT: Final = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 
 def vies_says(code: str, status: int = 200, message: str | None = None) -> Response:
-    """Return an error of VIES."""
+    """Return an error response of VIES."""
     problem = {"error": code} | ({} if message is None else {"message": message})
     return reply({"actionSucceed": False, "errorWrappers": [problem]}, status)
 
 
 def vies_answer(**fields: Any) -> Response:
-    """Return an answer of VIES about the French number."""
+    """Return VIES's response about the French VAT number."""
     defaults = {"countryCode": "FR", "vatNumber": "40303265045", "valid": True}
     return reply({**defaults, "requestDate": "2031-05-06T07:08:09.000Z", **fields})
 
@@ -149,12 +149,12 @@ def vies() -> TaxSubject:
 
 
 def hmrc_says(status: int, code: str, message: str = "GB553557881 is refused") -> Response:
-    """Return an error response of HMRC with a number in it."""
+    """Return an error response of HMRC that contains a VAT number."""
     return reply({"code": code, "message": message}, status)
 
 
 def hmrc_answer(number: str = "553557881", **fields: Any) -> Response:
-    """Return an answer of HMRC."""
+    """Return HMRC's response about a VAT number."""
     target = {"name": "Quay Ltd", "vatNumber": number, "address": {"line1": "1 Quay"}}
     return reply({"target": target, "processingDate": "2031-05-06T08:08:09+01:00", **fields})
 

@@ -1,4 +1,4 @@
-"""Acrobat Sign's requests and answers, in the form of Adobe's documentation."""
+"""Acrobat Sign's requests and responses, in the form that Adobe documents."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ BASE_URL = "https://api.na1.adobesign.com/api/rest/v6"
 
 
 def request(*signers: Signer, **fields: Any) -> SignatureRequest:
-    """Return a request, by default to Ada."""
+    """Return a signature request, by default with Ada as its signer."""
     defaults: dict[str, Any] = {
         "subject": "Lease",
         "documents": [LEASE],
@@ -56,7 +56,7 @@ def request(*signers: Signer, **fields: Any) -> SignatureRequest:
 
 
 def hub_and_sandbox(**options: Any) -> tuple[Hub, AcrobatSignSandbox]:
-    """Return a hub with an account at a new sandbox."""
+    """Return a hub with an account at a new sandbox, and the sandbox."""
     sandbox = AcrobatSignSandbox()
     fields = {"credentials": sandbox.token, "base_url": BASE_URL, **options}
     account = Account("main", AcrobatSign(**fields), settings={"retry": None, "circuit": None})
@@ -69,7 +69,7 @@ def event(type_: str, email: str = "ada@example.com", **fields: Any) -> dict[str
 
 
 def test_agreements_are_sent_in_adobes_format() -> None:
-    """An agreement has its files, its signers in order without gaps, and times in Adobe's form."""
+    """An agreement is sent with its files, signers numbered in order, and Adobe's time format."""
     signers = [
         Signer(**ADA, order=2, phone="+4915112345678"),
         Signer(**GRACE, order=5),
@@ -163,7 +163,7 @@ def test_what_adobe_has_no_words_for_is_refused(made: SignatureRequest, field: s
 
 
 def test_files_are_uploaded_first() -> None:
-    """Each document is uploaded with its name, byte by byte, and the agreement names its id."""
+    """Each document is uploaded byte for byte; the agreement then refers to it by its id."""
     other = SignatureDocument(name="plan.pdf", content=PDF)
     hub, sandbox = hub_and_sandbox(api_user="email:me@erp.example")
     with hub:
@@ -210,7 +210,7 @@ def test_a_refused_upload_sends_nothing() -> None:
 
 
 def test_a_repeat_sends_the_uploaded_file() -> None:
-    """A repeat after an unknown outcome uploads no document and sends no agreement again."""
+    """A repeat after an unknown outcome uploads no document and sends no second agreement."""
     hub, sandbox = hub_and_sandbox()
     sandbox.is_search_late = True
     sandbox.fail(None, Lost())
@@ -238,7 +238,7 @@ def test_the_look_up_is_by_external_id() -> None:
 
 
 def test_another_agreement_is_not_taken() -> None:
-    """An agreement in the list with another external id leaves the outcome unknown."""
+    """If only agreements with other external ids are found, the outcome stays unknown."""
     hub, sandbox = hub_and_sandbox()
     listed = reply({"userAgreementList": [{"id": "1"}, {}]})
     other = reply({"id": "1", "status": "SIGNED", "externalId": {"id": "another"}})
@@ -268,7 +268,7 @@ def test_another_agreement_is_not_taken() -> None:
 def test_states_of_agreements(
     word: str, events: tuple[dict[str, Any], ...], status: EnvelopeStatus
 ) -> None:
-    """Each status of Adobe is translated; the history says why an agreement was cancelled."""
+    """Each Adobe status becomes a contract status; the history says why it was cancelled."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(*acrobat_sign_agreement("1", word, "WAITING_FOR_MY_SIGNATURE", *events))
     with hub:
@@ -303,7 +303,7 @@ def test_states_of_agreements(
 def test_states_of_signers(
     word: str, events: tuple[dict[str, Any], ...], status: SignerStatus
 ) -> None:
-    """Each status of a signer at Adobe is translated, together with the signer's own events."""
+    """A signer's Adobe status becomes a contract status, with the help of the signer's events."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(*acrobat_sign_agreement("1", "OUT_FOR_SIGNATURE", word, *events))
     with hub:
@@ -314,7 +314,7 @@ def test_states_of_signers(
 
 
 def test_times_and_reasons_are_read() -> None:
-    """The times of an agreement and of its last signature are read, and the reason of its end."""
+    """The time of an agreement, of its last signature and the reason for its end are read."""
     hub, sandbox = hub_and_sandbox()
     answers = acrobat_sign_agreement(
         "1",
@@ -350,7 +350,7 @@ def test_replaced_signers_are_left_out() -> None:
 
 
 def test_an_answer_without_its_list_is_no_success() -> None:
-    """An answer without the signers does not count as an agreement without signers."""
+    """A response without a list of signers does not count as an agreement without signers."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(acrobat_sign_agreement("1", "SIGNED", "")[0], reply({}))
     with hub, pytest.raises(VendorFailed):
@@ -373,7 +373,7 @@ def test_an_expired_agreement_is_expired() -> None:
 
 
 def test_reminders_name_the_members() -> None:
-    """A reminder names the ids of the members whose turn it is."""
+    """A reminder contains the ids of the members whose turn it is."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request(Signer(**ADA), Signer(**GRACE))).ref
@@ -385,7 +385,7 @@ def test_reminders_name_the_members() -> None:
 
 
 def test_cancellations_have_the_version() -> None:
-    """A cancellation sends the version that was read, and notifies the signers."""
+    """To cancel, the version that was read is sent, and the signers are notified."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
@@ -423,7 +423,7 @@ def test_a_declined_agreement_is_not_voided() -> None:
 
 
 def test_a_cancellation_without_a_version_is_refused_by_adobe() -> None:
-    """If the agreement's answer has no version, a void is sent without one and refused by Adobe."""
+    """If Adobe's response has no version, a void is sent without one, and Adobe refuses it."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
@@ -464,7 +464,7 @@ def test_an_agreement_under_preparation_may_come_later() -> None:
 
 
 def test_a_wrong_access_point_is_no_access() -> None:
-    """An error code for another account's access point raises AuthenticationFailed."""
+    """An error code about another account's access point raises AuthenticationFailed."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(acrobat_sign_error("INVALID_API_ACCESS_POINT", 400))
     with hub, pytest.raises(AuthenticationFailed):
@@ -557,7 +557,7 @@ def inbox_of(sandbox: AcrobatSignSandbox) -> WebhookInbox:
 
 
 def test_check_of_the_url_is_answered_with_the_client_id() -> None:
-    """Adobe's check of the webhook URL gets the client id back; a forged token gets nothing."""
+    """Adobe's check of the webhook URL gets the client id back; a forged check gets nothing."""
     sandbox = AcrobatSignSandbox()
     inbox = inbox_of(sandbox)
     url = f"https://erp.example/hooks?token={sandbox.webhook_token}"
@@ -573,7 +573,7 @@ def test_check_of_the_url_is_answered_with_the_client_id() -> None:
 
 @pytest.mark.parametrize("client_id", [None, "a b", "<script>", "a\r\nSet-Cookie: b", "x" * 300])
 def test_client_id_that_is_no_word_is_not_repeated(client_id: str | None) -> None:
-    """With an invalid client id a check is refused; a webhook is accepted without an echo."""
+    """A check with an invalid client id is refused; a webhook with one is accepted without echo."""
     sandbox = AcrobatSignSandbox()
     inbox = inbox_of(sandbox)
     url = f"https://erp.example/hooks?token={sandbox.webhook_token}"
@@ -587,7 +587,7 @@ def test_client_id_that_is_no_word_is_not_repeated(client_id: str | None) -> Non
 
 
 def test_webhook_is_answered_with_the_client_id_each_time() -> None:
-    """A webhook and its repeat get the same answer, and are stored once."""
+    """A webhook and its repeat get the same response, and only one is stored."""
     sandbox = AcrobatSignSandbox()
     hub = Hub(
         [Account("main", AcrobatSign(credentials=sandbox.token, base_url=BASE_URL))],

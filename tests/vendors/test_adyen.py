@@ -143,7 +143,7 @@ def test_refund_above_the_charge_fails(shop: SandboxHub) -> None:
 
 
 def test_all_of_a_payment_is_refunded(shop: SandboxHub) -> None:
-    """A refund at Adyen without an amount returns the amount in the payment's reference."""
+    """A refund at Adyen without an amount refunds the amount in the payment's reference."""
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     refund = shop.payments.refund(payment.ref, idempotency_key="k-2")
     assert EUR_149 == refund.amount
@@ -240,7 +240,7 @@ def test_error_for_wrong_card_has_no_reference(shop: SandboxHub) -> None:
 
 
 def test_buyer_who_cancels_has_declined() -> None:
-    """At Adyen a cancellation without a reason counts as the buyer's own."""
+    """If a payment at Adyen is cancelled without a reason, the buyer counts as its canceller."""
     error = classify(Request.post("/"), reply({"resultCode": "Cancelled"}))
     assert isinstance(error, PaymentDeclined)
     assert DeclineReason.CANCELED_BY_BUYER == error.reason
@@ -259,7 +259,7 @@ def test_buyer_who_cancels_has_declined() -> None:
 def test_decline_reason_by_code_or_text(
     code: str | None, words: str | None, expected: Json
 ) -> None:
-    """The reason of a decline at Adyen follows from its code, and without one from its text."""
+    """A decline's reason at Adyen follows from its code, or from its text if it has no code."""
     decline = decline_of(code, words)
     assert expected == (decline.vendor_code, decline.reason)
 
@@ -276,7 +276,7 @@ def test_received_payment_is_pending(shop: SandboxHub) -> None:
 
 
 def test_redirected_payment_is_completed(shop: SandboxHub) -> None:
-    """A redirected payment at Adyen is known by our own reference until the buyer returns."""
+    """Until the buyer returns, a redirected Adyen payment is identified by our own reference."""
     payment = shop.payments.charge(charge(IDEAL), idempotency_key="k-1")
     assert (PaymentState.REQUIRES_ACTION, "INV-2041") == (payment.state, payment.ref.id)
     assert payment.next_action is not None
@@ -299,7 +299,7 @@ def test_redirected_payment_is_completed(shop: SandboxHub) -> None:
 
 
 def test_redirected_payment_may_be_declined(shop: SandboxHub) -> None:
-    """A redirected Adyen payment that was refused is declined when the buyer returns."""
+    """If Adyen refused a redirected payment, it counts as declined once the buyer returns."""
     payment = shop.payments.authorize(charge(IDEAL), idempotency_key="k-1")
     (psp,) = shop.sandbox.payments
     return_parameters = shop.sandbox.buyer_returns(psp, "SHOPPER_CANCELLED")
@@ -312,14 +312,14 @@ def test_redirected_payment_may_be_declined(shop: SandboxHub) -> None:
 
 
 def test_return_without_adyens_fields_is_refused(shop: SandboxHub) -> None:
-    """A redirected Adyen payment cannot be completed without Adyen's return parameters."""
+    """A redirected Adyen payment cannot be completed without the parameters that Adyen returns."""
     with pytest.raises(InvalidData):
         shop.payments.complete(Ref("adyen", "shop", "SBX1"), {"order": "7"}, idempotency_key="k-2")
     assert [] == shop.sandbox.requests
 
 
 def test_payment_data_is_returned() -> None:
-    """Adyen's `paymentData` of older redirects is sent when a payment is completed."""
+    """If an older Adyen redirect gave `paymentData`, it is sent when the payment is completed."""
     expected = {"details": {"redirectResult": "X"}, "paymentData": "Y"}
     assert expected == details_body({"redirectResult": "X", "paymentData": "Y"})
 

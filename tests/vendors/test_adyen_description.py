@@ -114,7 +114,7 @@ OURS: Json = {
 
 
 def _all_requests() -> SandboxHub:
-    """Return a shop that has sent each kind of request to Adyen."""
+    """Return a hub that has sent each kind of request to Adyen."""
     shop = SandboxHub(multiple_captures=True)
     pay = shop.payments
     buyer = Customer(
@@ -177,5 +177,5 @@ def test_requests_match_our_excerpt() -> None:
     ids=["path", "missing", "type", "unknown"],
 )
 def test_checker_finds_mistakes(path: str, body: Json, problem: str) -> None:
-    """A request that Adyen's API description does not allow is reported."""
+    """The check reports a request that Adyen's API description does not allow."""
     assert [problem] == problems(OURS, "POST", path, body)

@@ -52,7 +52,7 @@ def test_malformed_success_is_a_failure(shop: SandboxHub, body: Json) -> None:
 
 
 def test_capture_without_a_reference_is_a_failure(shop: SandboxHub) -> None:
-    """A response to a capture without a reference is a failure at Adyen."""
+    """If Adyen's response to a capture has no reference, that is a failure."""
     nameless_reply = reply({"status": "received"}, 201)
     shop.sandbox.fail(nameless_reply, nameless_reply)
     with pytest.raises(VendorFailed):
@@ -60,7 +60,7 @@ def test_capture_without_a_reference_is_a_failure(shop: SandboxHub) -> None:
 
 
 def test_unknown_states_are_kept(shop: SandboxHub) -> None:
-    """An unknown result code of Adyen gives the state UNKNOWN, and is kept."""
+    """An unknown result code of Adyen gives the state UNKNOWN, and the code is kept."""
     shop.sandbox.fail(
         reply({"resultCode": "Levitated", "pspReference": "S", "more": [1]}),
         reply({"status": "pondered", "pspReference": "T"}, 201),
@@ -77,7 +77,7 @@ def test_unknown_states_are_kept(shop: SandboxHub) -> None:
 
 
 def test_partially_authorised_payment_has_the_authorised_amount(shop: SandboxHub) -> None:
-    """If Adyen authorises only a part, the payment has that amount."""
+    """If Adyen authorises only a part of a payment, the payment has the authorised amount."""
     body = {
         "resultCode": "PartiallyAuthorised",
         "pspReference": "S",
@@ -144,7 +144,7 @@ def error(status: int, code: str, kind: str, **headers: str) -> Response:
 def test_error_codes_come_before_the_status(
     shop: SandboxHub, response: Response, kind: type[ConnectorError]
 ) -> None:
-    """The code and type of an Adyen error decide its class before the status does."""
+    """An Adyen error's class follows from its code and type, and only then from the status."""
     shop.sandbox.fail(response, response)
     with pytest.raises(ConnectorError) as excinfo:
         shop.payments.charge(charge(), idempotency_key="k-1")

@@ -29,7 +29,7 @@ def shop() -> SandboxHub:
 
 @pytest.fixture
 def psp(shop: SandboxHub) -> str:
-    """Return Adyen's reference of a captured payment."""
+    """Return Adyen's own reference to a captured payment."""
     return shop.payments.charge(charge(), idempotency_key="k-1").ref.id
 
 
@@ -107,7 +107,7 @@ def test_failed_refund_is_undone(shop: SandboxHub) -> None:
 def test_payment_events_have_states(
     shop: SandboxHub, psp: str, event: str, fields: Json, state: Json
 ) -> None:
-    """Each Adyen event gives the payment its state."""
+    """Each Adyen event gives the payment the state that it stands for."""
     events = shop.happens(event, psp, by="SBX9", **fields)
     assert (state, event, psp) == (events.state, events.vendor_type, events.ref.id)
 
@@ -157,7 +157,7 @@ def test_chargebacks_are_disputes(
 
 
 def test_event_names_its_payment_and_currency() -> None:
-    """The reference of the payment that an Adyen event changes has the event's currency."""
+    """The payment reference in an Adyen event has the event's currency."""
     item = {
         "pspReference": "SBX9",
         "originalReference": "SBX1",
@@ -170,7 +170,7 @@ def test_event_names_its_payment_and_currency() -> None:
 
 
 def test_dispute_without_a_payment(shop: SandboxHub, psp: str) -> None:
-    """An Adyen dispute that names no payment is still reported."""
+    """An Adyen dispute is reported even if it does not say which payment it concerns."""
     events = shop.happens("SECOND_CHARGEBACK", psp, reason="why")
     assert events.dispute is not None
     assert (None, None, "why") == (events.state, events.dispute.payment, events.dispute.reason)
@@ -182,7 +182,7 @@ def test_adyen_notification_about_report_gives_no_payment_event(shop: SandboxHub
 
 
 def test_late_notification_rewinds_nothing(shop: SandboxHub) -> None:
-    """An Adyen authorisation event that arrives after the capture changes nothing."""
+    """If an Adyen authorisation event arrives after the capture, it changes nothing."""
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")
     shop.payments.capture(payment.ref, idempotency_key="k-2")
     authorised_event, captured = shop.webhook_events()
@@ -198,7 +198,7 @@ def test_forged_notification_is_refused(shop: SandboxHub, psp: str) -> None:
 
 
 def test_dispute_that_is_won_gives_the_payment_back(shop: SandboxHub) -> None:
-    """After an Adyen dispute is won, the payment has its previous state."""
+    """After an Adyen dispute is won, the payment has the state again that it had before."""
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     lost_payment = advance(payment, shop.happens("CHARGEBACK", payment.ref.id, by="SBX9"))
     won_payment = advance(
@@ -208,7 +208,7 @@ def test_dispute_that_is_won_gives_the_payment_back(shop: SandboxHub) -> None:
 
 
 def test_payment_of_a_buyer_who_does_not_return(shop: SandboxHub) -> None:
-    """The event of an Adyen payment whose buyer never returned has our own reference."""
+    """If an Adyen buyer never returned, the event of the payment has our own reference."""
     payment = shop.payments.charge(charge(IDEAL), idempotency_key="k-1")
     (psp,) = shop.sandbox.payments
     shop.sandbox.buyer_returns(psp)
@@ -223,7 +223,7 @@ def test_payment_of_a_buyer_who_does_not_return(shop: SandboxHub) -> None:
 
 
 def test_event_of_another_payment_is_refused(shop: SandboxHub) -> None:
-    """An Adyen event of another payment is refused, also for a payment without an id."""
+    """A payment refuses an Adyen event of another payment, even if it has no id itself."""
     unnamed_payment = shop.payments.charge(charge(IDEAL, reference="A"), idempotency_key="k-1")
     shop.payments.charge(charge(reference="B"), idempotency_key="k-2")
     (events,) = shop.webhook_events()

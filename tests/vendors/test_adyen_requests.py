@@ -146,7 +146,7 @@ def test_invalid_charges_are_refused_before_sending(
 
 
 def test_all_missing_values_are_reported_at_once() -> None:
-    """A charge that lacks the return URL and the customer is refused with both."""
+    """A charge without return URL and customer is refused with an error about both."""
     order = charge(customer=None)
     with pytest.raises(InvalidData, match=r"returnUrl.*belongs to a buyer") as refused:
         payment_body(Adyen(merchant_account="A"), order, taken=True)
@@ -191,7 +191,7 @@ def test_invalid_url_prefix_is_refused() -> None:
 
 
 def test_prefix_selects_the_live_platform() -> None:
-    """A payment goes to Adyen's live platform if the account has a live prefix."""
+    """A payment goes to Adyen's live platform if the account has a live URL prefix."""
     live_shop = SandboxHub(live_url_prefix="acme")
     assert PaymentState.CAPTURED == live_shop.payments.charge(charge(), idempotency_key="k").state
     assert "/checkout/v72/payments" == live_shop.sandbox.requests[0].path
@@ -210,7 +210,7 @@ def test_secrets_and_buyers_are_not_shown() -> None:
 
 
 def test_payment_over_a_socket() -> None:
-    """A payment at the Adyen sandbox works over a real connection."""
+    """A payment at the Adyen sandbox also works over a real connection."""
     sandbox = AdyenSandbox()
     with sandbox.serving() as server:
         account = Account("shop", vendor(base_url=server.url), settings={"volatile_keys": True})

@@ -52,7 +52,7 @@ METRICS = (
 
 
 def test_fields_of_a_message() -> None:
-    """Each field of an email has its place in the request body for Amazon SES."""
+    """Each field of an email appears where Amazon SES expects it in the request body."""
     body = mail_body(
         mail(
             cc="cc@example.com",
@@ -99,7 +99,7 @@ def test_fields_of_a_message() -> None:
 
 
 def test_template_is_named_or_located() -> None:
-    """A template of Amazon SES is named by its name or its ARN."""
+    """A template of Amazon SES is sent as its name or as its ARN."""
     arn = "arn:aws:ses:eu-central-1:1:template/welcome"
     template_body = mail_body(mail(template=TemplateRef("welcome", {"a": 1})), None, None)
     located_body = mail_body(mail(template=TemplateRef(arn)), None, None)
@@ -118,7 +118,7 @@ def test_tags_that_ses_would_refuse_are_refused_here(words: dict[str, Any]) -> N
 
 
 def test_bulk_is_a_template_in_the_request() -> None:
-    """A bulk is sent to Amazon SES as an inline template, with each recipient's data."""
+    """A bulk email is sent to Amazon SES as an inline template, with each recipient's data."""
     base = mail(to=(), subject="{{ n }}", text="{{#if}} {{n}}", html="<b>{{n}}</b>", tags=["t"])
     custom_recipient = BulkRecipient(to="a@example.com", data={"n": "<"}, headers={"X-B": "2"})
     bulk = BulkMessage(base=base, recipients=[custom_recipient])
@@ -149,7 +149,7 @@ def test_placeholders_are_in_alphabetical_order() -> None:
 
 
 def test_bulk_may_be_html_or_files_alone() -> None:
-    """The template of an SES bulk contains only those parts that the email has."""
+    """The template of an SES bulk email contains only the parts that the email has."""
     html = BulkMessage(base=mail(to=(), text=None, html="<p>"), recipients=["a@example.com"])
     file = Attachment(filename="a.txt", content=b"x")
     files = BulkMessage(
@@ -164,7 +164,7 @@ def test_bulk_may_be_html_or_files_alone() -> None:
 
 
 def test_results_of_a_bulk_are_separate() -> None:
-    """A failed entry of a bulk at Amazon SES has its own error, with the vendor's code."""
+    """A failed entry of an SES bulk email has its own error, with the vendor's code."""
     sandbox = AmazonSesSandbox()
     people = [
         f"{person_name}@example.com" for person_name in ("ada", "refused", "throttled", "outage")
@@ -197,7 +197,7 @@ def test_results_of_a_bulk_are_separate() -> None:
     ],
 )
 def test_failed_bulk_entry_is_an_error(entry: dict[str, Any], kind: type[Any]) -> None:
-    """A bulk entry without a success status and an id is an error."""
+    """A bulk email's entry without a success status and an id is an error."""
     sandbox = AmazonSesSandbox()
     sandbox.fail(reply({"BulkEmailEntryResults": [entry]}))
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com"])
@@ -207,7 +207,7 @@ def test_failed_bulk_entry_is_an_error(entry: dict[str, Any], kind: type[Any]) -
 
 
 def test_bulk_with_missing_results_is_malformed() -> None:
-    """A bulk with fewer results than recipients is a malformed response."""
+    """If a bulk email's response has fewer results than recipients, it is malformed."""
     sandbox = AmazonSesSandbox()
     sandbox.fail(reply({"BulkEmailEntryResults": []}))
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com"])
@@ -263,7 +263,7 @@ def test_check_without_a_verdict_is_malformed() -> None:
 
 
 def test_metrics_are_counted() -> None:
-    """Daily metrics of Amazon SES are counted by the contract's names, for requested days only."""
+    """Amazon SES's daily metrics are counted under the contract's names, for the requested days."""
     sandbox = AmazonSesSandbox()
     sandbox.metrics = {
         "SEND": [(datetime(2026, 1, day, tzinfo=UTC), 10) for day in (1, 2, 3, 4)],
@@ -277,7 +277,7 @@ def test_metrics_are_counted() -> None:
 
 
 def test_metrics_of_another_name_or_time_are_left_out() -> None:
-    """Metrics of Amazon SES with an unknown name or time are ignored."""
+    """A metric of Amazon SES with an unknown name or time is ignored."""
     sandbox = AmazonSesSandbox()
     results = [
         {"Id": "NEW", "Timestamps": [1767312000], "Values": [1]},
@@ -294,7 +294,7 @@ def test_metrics_of_another_name_or_time_are_left_out() -> None:
     "code, kind", [("ACCESS_DENIED", AuthenticationFailed), ("INTERNAL_FAILURE", VendorFailed)]
 )
 def test_metrics_that_are_missing_are_an_error(code: str, kind: type[Exception]) -> None:
-    """Incomplete metrics of Amazon SES raise an error."""
+    """If metrics of Amazon SES are incomplete, an error is raised."""
     sandbox = AmazonSesSandbox()
     sandbox.broken_metrics = code
     query = StatisticsQuery(start=date(2026, 1, 2), end=date(2026, 1, 3))
@@ -333,7 +333,7 @@ def test_error_names_are_classified(status: int, name: str, kind: type[Any]) -> 
     ],
 )
 def test_name_of_an_error_is_found(response: Response, code: str | None) -> None:
-    """The name of an Amazon SES error is read from a header or the body, and may be missing."""
+    """The name of an Amazon SES error is read from a header or the body, if it is there."""
     assert code == error_code(response)
 
 
@@ -368,7 +368,7 @@ MAIL = {
 
 
 def test_bounce_names_its_recipients() -> None:
-    """The event of a bounce names the recipients, with the reason for each."""
+    """The event of a bounce contains its recipients, with the reason for each."""
     bounce = {
         "bounceType": "Permanent",
         "timestamp": "2026-03-01T12:00:01Z",
@@ -416,7 +416,7 @@ def test_event_of_delayed_email_has_reason() -> None:
 
 
 def test_event_without_a_recipient() -> None:
-    """An event without a recipient still belongs to its email."""
+    """An event without a recipient is still assigned to its email."""
     (result,) = _events({"eventType": "Send", "mail": {"messageId": "m1"}})
 
     assert ("n1", EmailStatus.SENT, None) == (result.id, result.status, result.email)
@@ -449,7 +449,7 @@ def test_events_have_the_contracts_names(
 def test_other_kinds_of_notifications_of_amazon_ses_give_no_events(
     event: dict[str, Any] | str | None,
 ) -> None:
-    """Other kinds of notifications of Amazon SES give no events."""
+    """A notification of Amazon SES of any other kind gives no events."""
     assert () == _events(event)
 
 
@@ -559,7 +559,7 @@ def test_sandbox_listens_on_a_port() -> None:
 
 
 def test_all_metrics_are_requested_by_the_day_in_utc() -> None:
-    """The request for statistics names each metric, from midnight to midnight in UTC."""
+    """A request for statistics asks for each metric, from midnight to midnight in UTC."""
     sandbox = AmazonSesSandbox()
     query = StatisticsQuery(start=date(2026, 1, 2), end=date(2026, 1, 3))
     hub(ses_vendor(sandbox), sandbox).email().get_statistics(query)
@@ -577,7 +577,7 @@ def test_all_metrics_are_requested_by_the_day_in_utc() -> None:
 
 
 def test_each_metric_of_amazon_ses_adds_to_exactly_one_of_contract_numbers() -> None:
-    """Each metric of Amazon SES adds to exactly one of the contract's numbers."""
+    """Each metric of Amazon SES is counted in exactly one of the contract's totals."""
     sandbox = AmazonSesSandbox()
     sandbox.metrics = {
         name: [(datetime(2026, 1, 2, tzinfo=UTC), 2**number)] for number, name in enumerate(METRICS)
@@ -592,7 +592,7 @@ def test_each_metric_of_amazon_ses_adds_to_exactly_one_of_contract_numbers() -> 
 
 
 def test_receipts_have_the_ids_of_their_messages() -> None:
-    """Each receipt, also each of a bulk, has the id that Amazon SES gave its message."""
+    """Each receipt, also of a bulk email, has the id that Amazon SES gave its message."""
     sandbox = AmazonSesSandbox()
     email = hub(ses_vendor(sandbox), sandbox).email()
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])
@@ -606,7 +606,7 @@ def test_receipts_have_the_ids_of_their_messages() -> None:
 
 
 def test_address_check_lists_exactly_problems_of_which_amazon_ses_is_confident() -> None:
-    """An address check lists exactly the problems of which Amazon SES is confident."""
+    """An address check lists only the problems that Amazon SES reports with high confidence."""
     sandbox = AmazonSesSandbox()
     names = ["HasValidSyntax", "HasValidDnsRecords", "MailboxExists"]
     evaluations = {

@@ -44,7 +44,7 @@ def form(**fields: Any) -> dict[str, str]:
 
 
 def attributes(sent: dict[str, str]) -> dict[str, tuple[str, str]]:
-    """Return the type and value of each message attribute, by name."""
+    """Return the type and value of each sent message attribute, keyed by its name."""
     entries = [name.removesuffix(".Name") for name in sent if name.endswith(".Name")]
     return {
         sent[f"{index}.Name"]: (sent[f"{index}.Value.DataType"], sent[f"{index}.Value.StringValue"])
@@ -159,7 +159,7 @@ def test_success_without_an_id_is_malformed(inside: str) -> None:
     "body", [b"", b"{}", b"<", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", b"<a>" * 50]
 )
 def test_unreadable_success_of_amazon_sns_fails(body: bytes) -> None:
-    """An unreadable success of Amazon SNS fails; an unreadable error counts by its status."""
+    """A success of SNS that is unreadable fails; an unreadable error is classified by status."""
     with pytest.raises(VendorFailed, match="no MessageId"):
         read_receipt(REFS, Response(200, body=body))
     assert classify(SEND, Response(400, body=body)) is None
@@ -186,7 +186,7 @@ def test_unreadable_success_of_amazon_sns_fails(body: bytes) -> None:
 def test_error_codes_come_before_the_status(
     status: int, code: str, kind: type[ConnectorError] | None
 ) -> None:
-    """The code of an SNS error decides its class before the status, and the number is masked."""
+    """An SNS error's class follows from its code first, and the phone number in it is masked."""
     error: Any = classify(SEND, sns_says(status, code))
 
     assert kind == (None if error is None else type(error))
@@ -198,7 +198,7 @@ def test_error_codes_come_before_the_status(
 
 @pytest.mark.parametrize("body", [b"<ErrorResponse/>", b"<E><Error/></E>", b"<html></html>"])
 def test_other_errors_are_classified_by_status(body: bytes) -> None:
-    """An error without a code of Amazon SNS is classified by its status."""
+    """An error of Amazon SNS without a code is classified by its status."""
     assert classify(SEND, Response(400, body=body)) is None
 
 
@@ -216,7 +216,7 @@ def test_account_service_and_signature() -> None:
 
 
 def test_any_letters_are_sent_unchanged() -> None:
-    """Letters, symbols and line breaks of a text are signed and sent unchanged."""
+    """Letters, symbols and line breaks of a message are signed and sent unchanged."""
     sandbox = AmazonSnsSandbox()
     text = "Grüße & 50 % = ½\n你好 +1"
     hub(sandbox).sms().send(SmsMessage(to=TO, text=text, sender="ACME"))
@@ -320,7 +320,7 @@ def service_model() -> Any:
 
 
 def test_fields_are_as_described() -> None:
-    """AWS's description of SNS and the sandbox contain each field that is sent."""
+    """Each sent field occurs in AWS's description of SNS and in the sandbox."""
     result = service_model()
     members = set(result["shapes"]["PublishInput"]["members"])
     value = set(result["shapes"]["MessageAttributeValue"]["members"])
@@ -338,7 +338,7 @@ def test_fields_are_as_described() -> None:
 
 
 def test_documented_errors_are_classified() -> None:
-    """Each documented error of publishing by SNS has an error class."""
+    """Each error that SNS documents for publishing has an error class."""
     result = service_model()
     shapes = [
         result["shapes"][error["shape"]] for error in result["operations"]["Publish"]["errors"]

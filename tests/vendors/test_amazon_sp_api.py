@@ -53,7 +53,7 @@ def line(**fields: Any) -> dict[str, Any]:
 
 
 def part(kind: str, amount: str, *details: tuple[str, str, str]) -> dict[str, Any]:
-    """Return a category of an order's proceeds, with subtypes, amounts and currencies."""
+    """Return a category of an order's proceeds, with its subtypes, amounts and currencies."""
     return {
         "type": kind,
         "subtotal": {"amount": amount, "currencyCode": "EUR"},
@@ -65,7 +65,7 @@ def part(kind: str, amount: str, *details: tuple[str, str, str]) -> dict[str, An
 
 
 def test_request_of_a_list() -> None:
-    """The list asks for changes since a time in UTC, at most 100 per page, in one marketplace."""
+    """A list request asks for changes since a UTC time in one marketplace, 100 per page at most."""
     sandbox = AmazonSpApiSandbox()
     start = datetime(2031, 5, 6, 9, 8, 9, tzinfo=timezone(timedelta(hours=2)))
     with hub(sandbox) as shop:
@@ -90,7 +90,7 @@ def test_list_without_a_time_begins_two_years_ago() -> None:
 
 
 def test_after_last_page_of_period_comes_page_of_orders_that_changed_since_page_one() -> None:
-    """After the last page of a period comes a page of the orders that changed since page one."""
+    """After a period's last page comes a page with the orders that changed since the first page."""
     sandbox = AmazonSpApiSandbox()
     ids = [sandbox.add_order(1) for _ in range(3)]
     start = sandbox.clock - timedelta(hours=1)
@@ -109,7 +109,7 @@ def test_after_last_page_of_period_comes_page_of_orders_that_changed_since_page_
 
 
 def test_latest_change_on_page_is_end_if_amazon_page_has_no_end_of_its_period() -> None:
-    """If Amazon's page has no end of its period, the latest change on the page is the end."""
+    """If Amazon's page does not state the end of its period, the latest change on it is the end."""
     sandbox = AmazonSpApiSandbox()
     order = amazon_order().json()["order"]
     sandbox.fail(reply({"orders": [order]}), reply({"orders": []}))
@@ -201,7 +201,7 @@ def test_parcels_of_an_order_have_their_own_numbers() -> None:
 
 
 def test_parcel_that_amazon_has_already_is_not_confirmed_again() -> None:
-    """A parcel with a tracking number that Amazon already has returns the existing receipt."""
+    """A parcel whose tracking number Amazon already has gives the existing receipt."""
     sandbox = AmazonSpApiSandbox()
     order = ref(sandbox.add_order(1))
     with hub(sandbox) as shop:
@@ -215,7 +215,7 @@ def test_parcel_that_amazon_has_already_is_not_confirmed_again() -> None:
 
 
 def test_lost_confirmation_is_found_by_parcel_own_number() -> None:
-    """A lost confirmation is found by the parcel's own number, whatever the tracking number."""
+    """After a lost confirmation, a parcel is found by its own number, not its tracking number."""
     sandbox = AmazonSpApiSandbox()
     order = ref(sandbox.add_order(1))
     with hub(sandbox) as shop:
@@ -244,7 +244,7 @@ def test_lost_confirmation_is_found_by_parcel_own_number() -> None:
 def test_order_that_the_seller_does_not_ship_takes_no_parcel(
     state: str, shipper: str, code: str
 ) -> None:
-    """An order that is not ready, has ended, or is shipped by Amazon takes no parcel."""
+    """An order that is not ready, has ended, or is shipped by Amazon accepts no parcel."""
     sandbox = AmazonSpApiSandbox()
     order = sandbox.add_order(1)
     sandbox.set_state(order, state, shipper=shipper)
@@ -266,7 +266,7 @@ def test_parcel_of_order_whose_lines_are_all_shipped_is_refused() -> None:
 
 
 def test_order_without_a_marketplace_is_of_the_accounts() -> None:
-    """A parcel of an order without a marketplace is confirmed in the account's marketplace."""
+    """If an order has no marketplace, its parcel is confirmed in the account's marketplace."""
     sandbox = AmazonSpApiSandbox()
     sandbox.fail(amazon_order(orderItems=[line()]), Response(204))
     with hub(sandbox) as shop:
@@ -284,7 +284,7 @@ def test_order_without_a_marketplace_is_of_the_accounts() -> None:
     ],
 )
 def test_order_whose_lines_cannot_be_read_is_not_shipped(order: dict[str, Any]) -> None:
-    """An order without readable lines and parcels is an error."""
+    """An order whose lines or parcels cannot be read raises an error, and is not shipped."""
     sandbox = AmazonSpApiSandbox()
     sandbox.fail(amazon_order(**order))
     with hub(sandbox) as shop, pytest.raises(ConnectorError):
@@ -302,7 +302,7 @@ def test_confirmation_with_a_content_is_no_receipt() -> None:
 
 
 def test_lines_of_an_order() -> None:
-    """An order line's total has its discount subtracted, or is None if the discount is unknown."""
+    """An order line's total is reduced by its discount, or is None if the discount is unknown."""
     sandbox = AmazonSpApiSandbox()
     item = part("ITEM", "9.00")
     proceeds = [
@@ -342,7 +342,7 @@ def test_incomplete_order_is_an_error(order: dict[str, Any]) -> None:
 
 
 def test_item_in_amazons_warehouses() -> None:
-    """An item that Amazon stocks, without the seller's own offer, has neither price nor stock."""
+    """An item that Amazon stocks, without an offer by the seller, has no price and no stock."""
     sandbox = AmazonSpApiSandbox()
     with hub(sandbox) as shop:
         item = shop.shops().find_items("ROPE-20").items[0]
@@ -391,7 +391,7 @@ def test_refused_search_is_no_empty_page() -> None:
 
 
 def test_requests_of_stock_and_price() -> None:
-    """Stock and price are merged into Amazon's listing; the path contains the encoded SKU."""
+    """Stock and price changes are merged into Amazon's listing, under the encoded SKU."""
     sandbox = AmazonSpApiSandbox()
     done = reply({"sku": "A/1", "status": "ACCEPTED", "submissionId": "1"})
     sandbox.fail(done, done, done)
@@ -440,7 +440,7 @@ def test_price_that_no_number_is_exactly_is_refused() -> None:
 def test_change_that_was_not_accepted_is_an_error(
     answer: dict[str, Any], error: type[ConnectorError]
 ) -> None:
-    """Only a change that Amazon accepted for processing is a success."""
+    """A change is a success only if Amazon accepted it for processing."""
     sandbox = AmazonSpApiSandbox()
     sandbox.fail(reply(answer))
     with hub(sandbox) as shop, pytest.raises(error):
@@ -448,7 +448,7 @@ def test_change_that_was_not_accepted_is_an_error(
 
 
 def test_change_needs_the_type_of_the_product() -> None:
-    """An item's reference without a product type is refused before a request."""
+    """If an item's reference lacks the product type, its change is refused before a request."""
     sandbox = AmazonSpApiSandbox()
     with hub(sandbox) as shop, pytest.raises(InvalidData, match="type of its product"):
         shop.shops().set_stock(Ref("amazon_sp_api", "shop", "A"), 7)
@@ -503,7 +503,7 @@ def test_part_of_an_authorisation_is_refused(missing: str) -> None:
 def test_url_and_mode_follow_from_the_region(
     options: dict[str, str], url: str, mode: Mode | None
 ) -> None:
-    """The region decides the account's URL, and the URL its mode."""
+    """The region decides the account's URL, and the URL decides between test and live mode."""
     vendor = AmazonSpApi(**NAMES, **options)
     assert (url, mode) == (vendor.services()[""].base_url, vendor.mode())
 

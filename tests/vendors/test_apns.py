@@ -59,19 +59,19 @@ def sent_notifications(
 
 
 def signing() -> ProviderToken:
-    """Return the account's signing of provider tokens."""
+    """Return the object that signs the account's provider tokens."""
     return ProviderToken(algorithm="ES256", issuer="TEAM567890", key_id="KEY4567890")
 
 
 def claims(token: Secret) -> dict[str, Any]:
-    """Return the claims of a provider token."""
+    """Return the claims that a provider token contains."""
     part = token.reveal().split(".")[1]
     fields: dict[str, Any] = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     return fields
 
 
 def test_payload_is_in_apples_format() -> None:
-    """Each field is sent under Apple's name; the app's own data are beside Apple's `aps` object."""
+    """Each field has Apple's name, and the app's own data is beside Apple's `aps` object."""
     message = PushMessage(
         to=TOKEN,
         title="T",
@@ -99,7 +99,7 @@ def test_payload_is_in_apples_format() -> None:
 
 
 def test_headers_say_how_it_is_delivered() -> None:
-    """Type, priority, expiration and collapse id follow from the fields of a notification."""
+    """A notification's fields decide the headers for type, priority, expiry and collapse id."""
     alert = PushMessage(
         to=TOKEN, title="T", collapse_key="order 1042", time_to_live=timedelta(hours=1)
     )
@@ -136,7 +136,7 @@ def test_id_follows_from_the_key() -> None:
 
 
 def test_token_changes_once_in_a_period() -> None:
-    """A provider token stays the same for a period of 40 minutes; then a new one is made."""
+    """A provider token is used for 40 minutes; then a new one is made."""
     key = Secret(ApnsSandbox().private_key)
     start = datetime.fromtimestamp(period_start(int(NOW.timestamp())), UTC)
     moments = [timedelta(0), timedelta(seconds=PERIOD - 1), timedelta(seconds=PERIOD)]
@@ -194,14 +194,14 @@ def test_sandbox_refuses_wrong_tokens_and_headers_with_apple_reasons() -> None:
 
 
 def signing_at(sandbox: ApnsSandbox, request: SandboxRequest, moved: timedelta, key: Secret) -> str:
-    """Return a provider token with a given key, issued this much later than the request's."""
+    """Return a provider token with this key, issued this much later than the request's token."""
     issued = claims(Secret(request.headers["authorization"].partition(" ")[2]))["iat"]
     dated = issued + int(moved.total_seconds())
     return signed_token(key, sandbox.team_id, sandbox.key_id, dated).reveal()
 
 
 def reason_for(sandbox: ApnsSandbox, path: str, fields: dict[str, str], body: bytes) -> str:
-    """Return the reason with which the sandbox refuses a request."""
+    """Return the reason that the sandbox gives for refusing a request."""
     client = SandboxHttpClient(sandbox)
     request = Request.post(path, headers=fields, body=body)
     timeouts = moorage.Timeouts()
@@ -219,7 +219,7 @@ def reason_for(sandbox: ApnsSandbox, path: str, fields: dict[str, str], body: by
     ],
 )
 def test_impossible_notifications_are_refused(fields: dict[str, Any], field: str) -> None:
-    """A foreign device token, a reserved name or too many bytes are refused before sending."""
+    """A notification with a foreign device token, a reserved name or too many bytes is refused."""
     sandbox = ApnsSandbox()
     with pytest.raises(InvalidData) as excinfo:
         sent_notifications(sandbox, None, fields)
@@ -228,7 +228,7 @@ def test_impossible_notifications_are_refused(fields: dict[str, Any], field: str
 
 
 def test_data_may_be_named_image_without_an_image() -> None:
-    """The name `image` is free for your own data if the notification has no image."""
+    """The app's own data may have the name `image` if the notification has no image."""
     (request,) = sent_notifications(ApnsSandbox(), None, {"data": {"image": "1"}})
 
     assert "1" == request.json()["image"]
@@ -244,7 +244,7 @@ def test_data_may_be_named_image_without_an_image() -> None:
     ],
 )
 def test_end_of_a_token_is_dated(timestamp: object, since: datetime | None) -> None:
-    """The error for an expired device token says since when, if Apple says so."""
+    """The error for an expired device token says since when it is expired, if Apple says so."""
     answer = reply({"reason": "Unregistered", "timestamp": timestamp}, 410)
     error: Any = classify(Request.post("/"), answer)
 
@@ -253,13 +253,13 @@ def test_end_of_a_token_is_dated(timestamp: object, since: datetime | None) -> N
 
 @pytest.mark.parametrize("answer", [Response(408), Response(500), Response(404), Response(200)])
 def test_other_answers_are_left_to_the_service(answer: Response) -> None:
-    """The classifier leaves successes, outages, timeouts and answers without a reason undecided."""
+    """The classifier gives no error for successes, outages, timeouts and reasonless responses."""
     assert None is classify(Request.post("/"), answer)
 
 
 @pytest.mark.parametrize("status", [200, 202])
 def test_page_of_a_proxy_is_no_acceptance(status: int) -> None:
-    """A page of HTML, or a success unlike Apple's, is not reported as accepted."""
+    """An HTML page, or a success unlike Apple's, does not count as an accepted notification."""
     sandbox = ApnsSandbox()
     sandbox.fail(Response(status, {"Content-Type": "text/html"}, b"<html></html>"))
     with pytest.raises(VendorFailed):
@@ -277,7 +277,7 @@ def test_page_of_a_proxy_is_no_acceptance(status: int) -> None:
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
-    """A wrong key, id or bundle id is refused when the account is created, and is named."""
+    """A wrong key, id or bundle id is refused when the account is created; the error names it."""
     with pytest.raises(ConfigurationError) as excinfo:
         vendor_at(ApnsSandbox(), **options)
 
@@ -308,7 +308,7 @@ def test_client_without_http2_is_refused() -> None:
 
 
 def test_client_with_http2_is_accepted() -> None:
-    """The setting `http.http2`, and any client that may speak HTTP/2, is accepted."""
+    """A hub with Apple's push service accepts any HTTP client that can use HTTP/2."""
     configuration = {"vendors": {"apns": account_options(ApnsSandbox())}}
 
     moorage.open({**configuration, "http": {"http2": True, "max_body": 1_000}}).close()

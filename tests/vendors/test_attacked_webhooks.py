@@ -25,7 +25,7 @@ EACH = pytest.mark.parametrize("name", VENDORS)
 @EACH
 @pytest.mark.untraced
 def test_damaged_and_hostile_webhooks(name: str) -> None:
-    """A damaged webhook is never stored as another; hostile values raise only moorage's errors."""
+    """A damaged webhook is never stored as a different one, and hostile values do no harm."""
     stored_count = attack(name, 300)
 
     assert 0 < stored_count < 300
@@ -33,13 +33,13 @@ def test_damaged_and_hostile_webhooks(name: str) -> None:
 
 @EACH
 def test_damaged_webhooks_under_the_tracer(name: str) -> None:
-    """A sample of damaged webhooks of each vendor is refused, or stored with its signed content."""
+    """A few damaged webhooks of each vendor are refused, or stored with their signed content."""
     assert attack(name, 10, seed=1) <= 10
 
 
 @EACH
 def test_forged_webhook_is_not_stored(name: str) -> None:
-    """A webhook with another secret, or another signed content, is answered with 401."""
+    """A webhook signed with another secret, or for other content, gets the status 401."""
     attacked = AttackedInbox(name)
     stored = attacked.inbox.find(EntryQuery()).items
     genuine = attacked.sent[0]

@@ -1,4 +1,4 @@
-"""Each vendor of bank accounts passes the conformance kit, synchronously and asynchronously."""
+"""Each bank vendor passes the conformance kit, synchronously and asynchronously."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("check", bank_conformance.CHECKS, ids=name_of)
 def test_bank_vendor_conforms(check: Check, subject: Factory) -> None:
-    """Each vendor of bank accounts passes the conformance kit with a synchronous hub."""
+    """Each bank vendor passes the conformance kit with a synchronous hub."""
     check(subject)
 
 
@@ -25,5 +25,5 @@ def test_bank_vendor_conforms(check: Check, subject: Factory) -> None:
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("check", bank_conformance.ASYNC_CHECKS, ids=name_of)
 def test_bank_vendor_conforms_async(check: AsyncCheck, subject: Factory) -> None:
-    """Each vendor of bank accounts passes the conformance kit with an asynchronous hub."""
+    """Each bank vendor passes the conformance kit with an asynchronous hub."""
     asyncio.run(check(subject))

@@ -1,4 +1,4 @@
-"""A bank in NextGenPSD2: the requests that it gets, its pages, and its batches."""
+"""A bank's NextGenPSD2 interface: the requests to it, its pages, and its batches."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ ACCOUNT = Ref("berlin_group", "bank", "a/1", {"consent": "c-1"})
 
 
 def hub(sandbox: BerlinGroupSandbox, **options: Any) -> Hub:
-    """Return a hub with one access to a bank."""
+    """Return a hub with one account at a bank."""
     fields: dict[str, Any] = {
         "base_url": BASE_URL,
         "credentials": sandbox.token,
@@ -153,7 +153,7 @@ def test_request_of_a_payment() -> None:
 
 
 def test_options_in_the_banks_format() -> None:
-    """An extra option for Berlin Group is sent in the body; another vendor's is left out."""
+    """Extra options for Berlin Group are sent in the body; other vendors' options are left out."""
     sandbox = BerlinGroupSandbox()
     extra: Any = {"berlin_group": {"chargeBearer": "SLEV"}, "gocardless": {"ssn": "1"}}
     hub(sandbox).bank().pay(attrs.evolve(ORDER, extra=extra), idempotency_key="k")
@@ -183,7 +183,7 @@ def test_body_without_optional_fields() -> None:
     ],
 )
 def test_fields_that_get_lost_are_refused(order: PaymentOrder, field: str) -> None:
-    """A field of a payment that the interface lacks is refused before anything is sent."""
+    """A payment with a field that the interface lacks is refused before anything is sent."""
     sandbox = BerlinGroupSandbox()
     with pytest.raises(InvalidData) as caught:
         hub(sandbox).bank().pay(order, idempotency_key="k")
@@ -191,7 +191,7 @@ def test_fields_that_get_lost_are_refused(order: PaymentOrder, field: str) -> No
 
 
 def test_error_has_detail_of_bank_problem() -> None:
-    """An error has the detail of the bank's problem, or else its title."""
+    """An error has the detail of the problem that the bank reports, or else its title."""
     sandbox = BerlinGroupSandbox()
     problem = {"code": "FORMAT_ERROR", "title": "Wrong."}
     for detail, words in (("No such day.", "No such day."), (None, "Wrong.")):
@@ -238,7 +238,7 @@ def test_account_of_several_currencies() -> None:
 
 @pytest.mark.parametrize("body", [{"accounts": {}}, {"accounts": [{"iban": IBANS[0]}]}])
 def test_accounts_without_an_id_are_malformed(body: dict[str, Any]) -> None:
-    """A list without accounts, and an account without an id, raise an error."""
+    """A response without a list of accounts, or with an account without an id, raises an error."""
     sandbox = BerlinGroupSandbox()
     sandbox.fail(reply(body))
     with pytest.raises(VendorFailed):
@@ -282,7 +282,7 @@ def test_link_to_the_next_page_is_followed(link: str) -> None:
     ],
 )
 def test_link_that_leads_elsewhere_is_an_error(link: str) -> None:
-    """A link to another host or account, without a page, or malformed, is not followed."""
+    """A link to another host or account, to no page, or in a wrong form is not followed."""
     sandbox = BerlinGroupSandbox()
     sandbox.fail(page(link=link))
     with pytest.raises(VendorFailed, match="next page"):
@@ -290,7 +290,7 @@ def test_link_that_leads_elsewhere_is_an_error(link: str) -> None:
 
 
 def test_wrong_references_are_refused() -> None:
-    """An account without its consent, and another account's page, are refused."""
+    """An account reference without its consent, and a page of another account, are refused."""
     bank = hub(BerlinGroupSandbox()).bank()
     with pytest.raises(InvalidData, match="which consent"):
         bank.balances("berlin_group:bank:1")
@@ -310,7 +310,7 @@ def test_identifiers_of_the_bank() -> None:
 
 
 def test_default_period_is_of_90_days() -> None:
-    """Without a first day, the booked transactions of the last 90 days are read."""
+    """If no first day is given, the booked transactions of the last 90 days are read."""
     sandbox = BerlinGroupSandbox()
     sandbox.fail(page())
     hub(sandbox).bank().transactions(ACCOUNT)
@@ -327,7 +327,7 @@ def test_refused_revocation_is_an_error() -> None:
 
 
 def test_lost_payment_is_not_sent_again() -> None:
-    """A payment without a key fails after a lost answer, and one with a key is unknown."""
+    """After a lost response, a payment's outcome is unknown, and a consent request has failed."""
     sandbox = BerlinGroupSandbox()
     sandbox.fail(Lost())
     with pytest.raises(OutcomeUnknown):
@@ -358,7 +358,7 @@ def test_sandbox_refuses_wrong_consents(fields: dict[str, Any], code: str) -> No
 
 
 def raw(path: str, method: str = "GET", body: object = None, **headers: str) -> Any:
-    """Return the error code with which a sandbox refuses a request."""
+    """Send a request to a sandbox, and return the error code of its refusal."""
     sandbox = BerlinGroupSandbox()
     sandbox.consents["c"] = {"consentStatus": "valid"}
     defaults = {
@@ -422,7 +422,7 @@ def test_sandbox_refuses_wrong_requests() -> None:
 
 
 def test_payment_is_looked_up_under_its_own_product_only() -> None:
-    """A payment is looked up under its own product only, and a test can set its status."""
+    """A payment is found only under its own product, and a test can set its status."""
     sandbox = BerlinGroupSandbox()
     bank = hub(sandbox).bank()
     payment = bank.pay(ORDER, idempotency_key="k")

@@ -91,7 +91,7 @@ DESCRIPTION = {
 
 
 def message_body(vendor: Bird, message: SmsMessage) -> Any:
-    """Return the JSON body of the request that sends a message."""
+    """Return the JSON body of the request that sends a message through Bird."""
     content: Any = Bird.send.request(vendor, message).body
     return json.loads(content)
 
@@ -107,7 +107,7 @@ def read_number(response: Response) -> NumberCheck:
 
 
 def body(**fields: Any) -> dict[str, Any]:
-    """Return the JSON body for a message with these fields."""
+    """Return the JSON body that Bird gets for a message with these fields."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     message: dict[str, Any] = message_body(VENDOR, SmsMessage(**options))
     return message
@@ -141,7 +141,7 @@ def hub(sandbox: BirdSandbox, **settings: Any) -> Hub:
     ids=["plain", "sender", "reference", "options", "smart"],
 )
 def test_body_of_a_message(fields: dict[str, Any], expected: dict[str, Any]) -> None:
-    """A message is sent in Bird's terms, and extra options are applied last."""
+    """A message is sent with Bird's field names, and extra options are applied last."""
     common_fields = {"to": TO, "from": "Acme", "text": "Hello", "category": "transactional"}
 
     assert common_fields | expected == body(**fields)
@@ -149,7 +149,7 @@ def test_body_of_a_message(fields: dict[str, Any], expected: dict[str, Any]) -> 
 
 
 def test_stored_template_of_bird_is_option() -> None:
-    """A stored template of Bird is an option, and removes the fields that it excludes."""
+    """A Bird template is sent by an extra option, which can also remove fields by setting None."""
     without = dict.fromkeys(("from", "text", "category"))
     template = {"slug": "bird_otp_verification", "parameters": {"code": "1234"}}
     sent_body = body(extra={"bird": {"template": template, **without}})
@@ -216,7 +216,7 @@ def test_success_without_an_id_is_malformed() -> None:
     ],
 )
 def test_fields_of_a_number(kind: str | None, line: LineType) -> None:
-    """The fields of Bird's number look-up are read; an unknown line type becomes unknown."""
+    """The fields of a Bird number look-up are read; a new line type becomes UNKNOWN."""
     fields = {"phone_number": TO, "country_code": "DE", "line_type": kind}
     result = read_number(reply(fields | {"network_info": {"carrier_name": "Telekom"}}))
 
@@ -232,7 +232,7 @@ def test_fields_of_a_number(kind: str | None, line: LineType) -> None:
 
 
 def test_number_that_bird_refuses_is_invalid() -> None:
-    """A number that Bird refuses is invalid, and other error responses raise their errors."""
+    """A number that Bird refuses counts as invalid, and other error responses raise errors."""
     sandbox = BirdSandbox()
     sms = hub(sandbox).sms()
     result = sms.validate_number("+15005550001")
@@ -290,7 +290,7 @@ def test_number_is_looked_up_in_international_form() -> None:
 def test_error_types_come_before_the_status(
     status: int, kind: str, code: str, expected: type[ConnectorError] | None
 ) -> None:
-    """The type of a Bird error decides its class before the status, and the number is masked."""
+    """A Bird error's class follows from its type first, and the phone number in it is masked."""
     error: Any = classify(SEND, bird_says(status, kind, code))
 
     assert expected == (None if error is None else type(error))
@@ -325,14 +325,14 @@ def test_unknown_category_is_refused(category: Any) -> None:
 
 
 def test_region_decides_the_url() -> None:
-    """The region decides Bird's URL, and an account without a key uses the provider."""
+    """The region decides Bird's URL, and an account without a key uses the credential provider."""
     service = VENDOR.services()[""]
 
     assert ("https://eu1.platform.bird.com", True) == (service.base_url, service.needs_credentials)
 
 
 def test_lost_answer_is_retried_with_its_key() -> None:
-    """A message whose response from Bird was lost is sent once."""
+    """If Bird's response to a message is lost, a retry with its key sends no second message."""
     sandbox = BirdSandbox()
     sms = hub(sandbox).sms()
     sandbox.fail(Lost())
@@ -347,7 +347,7 @@ def test_lost_answer_is_retried_with_its_key() -> None:
 
 
 def test_sandbox_repeats_responses_and_refusals_by_key() -> None:
-    """The Bird sandbox repeats successes and error responses by key, and refuses other requests."""
+    """The Bird sandbox repeats a key's response or error, and refuses other requests with it."""
     sandbox = BirdSandbox()
     client = SandboxHttpClient(sandbox)
 
@@ -409,7 +409,7 @@ def test_incoming_message_has_its_sender_text_and_time() -> None:
 
 
 def test_event_of_failed_bird_message_has_its_code_and_no_sender() -> None:
-    """The event of a failed Bird message has its code and no sender."""
+    """The event of a failed Bird message has its error code and no sender."""
     sandbox = BirdSandbox()
     own_hub = hub(sandbox)
     receipt = own_hub.sms().send(SmsMessage(to=TO, text="Hi"))
@@ -475,7 +475,7 @@ def test_message_to_a_test_number_fails_as_documented(to: str, kind: type[Connec
 
 
 def test_sandbox_refuses_strangers_and_invalid_bodies() -> None:
-    """The Bird sandbox refuses an unknown key, and a body that is not an object."""
+    """The Bird sandbox refuses an unknown API key, and a body that is not an object."""
     sandbox = BirdSandbox()
     client = SandboxHttpClient(sandbox)
     url = "https://eu1.platform.bird.com/v1/sms/messages"

@@ -1,4 +1,4 @@
-"""Payments at Braintree: marks of keys, captures, voids, refunds, lists, the vault and errors."""
+"""Payments at Braintree: key marks, captures, voids, refunds, lists, stored methods, errors."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def _shop() -> Iterator[SandboxHub]:
 
 
 def mark(key: str) -> str:
-    """Return the mark of a key in an order id: 16 hexadecimal digits of its hash."""
+    """Return the mark that a key leaves in an order id: 16 hexadecimal digits of its hash."""
     return sha256(f"\n{key}".encode()).hexdigest()[:16]
 
 
 def changed_transaction(**fields: Any) -> AlteredAnswer:
-    """Return a fault that changes fields of the first transaction of an answer."""
+    """Return a planned fault that changes fields of the first transaction in a response."""
 
     def change(response: Response) -> Response:
         body = response.json()
@@ -78,7 +78,7 @@ def changed_transaction(**fields: Any) -> AlteredAnswer:
 
 
 def test_requests_of_a_charge(shop: SandboxHub) -> None:
-    """A charge's order id contains a mark of its key; the vendor searches the mark first."""
+    """A charge's order id contains a mark of its key, and this mark is searched before charging."""
     payment = shop.pay(
         customer=Customer(id="Y3VzdG9tZXI", email="ada@erp.example", phone="+49301234"),
         metadata={"order": "7"},
@@ -135,7 +135,7 @@ def test_requests_of_a_charge(shop: SandboxHub) -> None:
 
 
 def test_charge_names_merchant_account_if_one_is_configured() -> None:
-    """A charge names the merchant account if one is configured."""
+    """A charge contains the merchant account if one is configured."""
     shop = SandboxHub(merchant_account_id="euros")
     with shop.hub:
         shop.pay()
@@ -183,7 +183,7 @@ def test_charge_is_refused_before_it_is_sent(
 def test_failed_transaction_is_decline(
     shop: SandboxHub, source: str, reason: DeclineReason, code: str
 ) -> None:
-    """A failed transaction is a decline, also if the charge is repeated with its key."""
+    """A failed transaction is a decline, even if the charge is repeated with its key."""
     declined_payment: str | None = None
     for _ in range(2):
         with pytest.raises(PaymentDeclined) as excinfo:
@@ -199,7 +199,7 @@ def test_failed_transaction_is_decline(
 
 
 def test_decline_without_a_reason(shop: SandboxHub) -> None:
-    """A failed transaction without a reason is declined with its status as the reason."""
+    """A failed transaction without a reason is a decline with the status as its reason."""
     shop.sandbox.fail(None, changed_transaction(status="FAILED", statusHistory=[]))
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.pay()
@@ -211,7 +211,7 @@ def test_decline_without_a_reason(shop: SandboxHub) -> None:
     "lost, kind", [("l", ConnectionFailed), (".l", OutcomeUnknown)], ids=["search", "charge"]
 )
 def test_lost_charge_is_paid_once(shop: SandboxHub, lost: str, kind: type[ConnectorError]) -> None:
-    """Whichever answer is lost, repeating a charge with its key returns the only payment."""
+    """Whichever response is lost, repeating a charge with its key returns the only payment."""
     shop.sandbox.fail(*[Lost() if letter == "l" else None for letter in lost])
     with pytest.raises(kind):
         shop.payments.charge(order(), idempotency_key="k")
@@ -222,7 +222,7 @@ def test_lost_charge_is_paid_once(shop: SandboxHub, lost: str, kind: type[Connec
 
 
 def test_repeat_finds_a_decline_whose_answer_was_lost(shop: SandboxHub) -> None:
-    """A decline whose answer was lost is found by its mark, and not tried again."""
+    """A decline whose response was lost is found by its mark, and not charged again."""
     source = "fake-processor-declined-2001-nonce"
     shop.sandbox.fail(None, Lost())
     with pytest.raises(OutcomeUnknown):
@@ -236,7 +236,7 @@ def test_repeat_finds_a_decline_whose_answer_was_lost(shop: SandboxHub) -> None:
 
 
 def test_charge_that_no_search_finds_is_not_made_again(shop: SandboxHub) -> None:
-    """While a search does not find a lost charge, its outcome is unknown and nothing is charged."""
+    """While no search finds a lost charge, its outcome is unknown, and nothing is charged."""
     shop.sandbox.hides = True
     shop.sandbox.fail(None, Lost())
     for _ in range(2):
@@ -320,7 +320,7 @@ def test_capture_of_everything(shop: SandboxHub) -> None:
 
 
 def test_lost_capture_is_found(shop: SandboxHub) -> None:
-    """A repeat of a lost capture is refused by Braintree, and returns the captured payment."""
+    """If a lost capture is repeated, Braintree refuses it, and the captured payment is returned."""
     authorization = shop.hold()
     shop.sandbox.fail(None, Lost())
     with pytest.raises(ConnectionFailed):
@@ -356,7 +356,7 @@ def test_authorised_payment_is_voided(shop: SandboxHub) -> None:
 
 
 def test_lost_void_is_found(shop: SandboxHub) -> None:
-    """A repeat of a lost void returns the voided payment."""
+    """If a lost void is repeated, the voided payment is returned."""
     authorization = shop.hold()
     shop.sandbox.fail(None, Lost())
     with pytest.raises(ConnectionFailed):
@@ -403,7 +403,7 @@ def test_payment_that_settles_during_a_void_is_not_voided(shop: SandboxHub) -> N
 
 
 def test_refused_reversal_raises_error(shop: SandboxHub) -> None:
-    """A refused reversal raises an error, and the payment stays authorised."""
+    """If a reversal is refused, an error is raised, and the payment stays authorised."""
     authorization = shop.hold()
     refused = errors("reverseTransaction", "It cannot be voided.", "VALIDATION", "91504")
     shop.sandbox.fail(None, refused.response)
@@ -414,7 +414,7 @@ def test_refused_reversal_raises_error(shop: SandboxHub) -> None:
 
 
 def test_part_and_then_rest_of_a_payment_are_refunded(shop: SandboxHub) -> None:
-    """A part and then the rest of a payment are refunded, each with its key's mark."""
+    """First a part and then the rest of a payment are refunded, each with the mark of its key."""
     payment = shop.settled()
     part = shop.payments.refund(
         payment.ref, PART, idempotency_key="r-1", reason=RefundReason.REQUESTED_BY_CUSTOMER
@@ -450,7 +450,7 @@ def test_refund_before_settlement_is_refused(shop: SandboxHub) -> None:
 
 
 def test_lost_refund_is_found_by_its_mark(shop: SandboxHub) -> None:
-    """Repeating a lost refund returns that refund, and refunds nothing more."""
+    """If a lost refund is repeated, that refund is returned, and nothing more is refunded."""
     payment = shop.settled()
     shop.sandbox.fail(None, Lost())
     with pytest.raises(OutcomeUnknown):
@@ -471,7 +471,7 @@ def test_lost_refund_is_found_by_its_mark(shop: SandboxHub) -> None:
     ],
 )
 def test_states_of_a_refund(shop: SandboxHub, status: str, state: str) -> None:
-    """Each Braintree status of a refund has a state."""
+    """Each Braintree status of a refund becomes a state."""
     refund = shop.payments.refund(shop.settled().ref, PART, idempotency_key="r-1")
     [record] = shop.sandbox.refunds.values()
     record["status"] = status
@@ -496,7 +496,7 @@ def test_states_of_a_refund(shop: SandboxHub, status: str, state: str) -> None:
 def test_states_of_a_payment(
     shop: SandboxHub, status: str, state: str, captured: str | None
 ) -> None:
-    """Each Braintree status of a payment has a state; an unknown status has no amounts."""
+    """Each Braintree status of a payment becomes a state; an unknown status has no amounts."""
     ref = shop.hold().ref
     [transaction] = shop.sandbox.transactions.values()
     transaction["status"] = status
@@ -507,7 +507,7 @@ def test_states_of_a_payment(
 
 
 def test_payment_is_found_by_the_id_of_webhooks(shop: SandboxHub) -> None:
-    """A reference without the GraphQL id is looked up first."""
+    """A payment reference without the GraphQL id is looked up to find that id."""
     payment = shop.pay()
     second_payment = shop.payments.get(Ref("braintree", "main", payment.ref.id))
 
@@ -517,7 +517,7 @@ def test_payment_is_found_by_the_id_of_webhooks(shop: SandboxHub) -> None:
 
 @pytest.mark.parametrize("has_node", [True, False])
 def test_payment_that_does_not_exist_is_refused(shop: SandboxHub, *, has_node: bool) -> None:
-    """Getting a missing payment fails, whether Braintree responds with a null node or an error."""
+    """Getting a missing payment raises an error, whether Braintree returns null or an error."""
     ref = shop.pay().ref
     shop.sandbox.transactions.clear()
     if has_node:
@@ -532,7 +532,7 @@ def test_payment_that_does_not_exist_is_refused(shop: SandboxHub, *, has_node: b
 def test_answer_without_transaction_is_malformed_response(
     shop: SandboxHub, answer: dict[str, Any]
 ) -> None:
-    """An answer without a transaction is a malformed response."""
+    """A response without a transaction is malformed."""
     ref = shop.pay().ref
     shop.sandbox.fail(reply(answer))
     with pytest.raises(VendorFailed):
@@ -562,14 +562,14 @@ def test_list_of_payments(shop: SandboxHub) -> None:
 
 
 def test_list_without_edges_is_malformed_response(shop: SandboxHub) -> None:
-    """A list without edges is a malformed response, and not an empty list."""
+    """A response without the list's edges is malformed, and does not count as an empty list."""
     shop.sandbox.fail(reply({"data": {"search": {"transactions": {"edges": None}}}}))
     with pytest.raises(VendorFailed):
         shop.payments.payments(PaymentQuery())
 
 
 def test_stored_means_of_payment_are_listed_charged_and_removed(shop: SandboxHub) -> None:
-    """Stored means of payment are listed, charged, and removed once."""
+    """Stored payment methods are listed and charged, and can be removed only once."""
     [means] = shop.payments.stored_means("ada-1").items
     payment = shop.pay(source=means.ref.id)
     removed = shop.payments.remove_means(means.ref, idempotency_key="m-1")
@@ -584,7 +584,7 @@ def test_stored_means_of_payment_are_listed_charged_and_removed(shop: SandboxHub
 
 
 def test_customer_without_a_node_has_no_means(shop: SandboxHub) -> None:
-    """A customer whose node is null has no stored means of payment."""
+    """A customer whose node is null has no stored payment methods."""
     shop.sandbox.fail(reply({"data": {"node": None}}))
 
     assert () == shop.payments.stored_means("ada-1").items
@@ -612,7 +612,7 @@ def test_refusals_of_other_operations(
 
 
 def test_removal_without_a_result_is_malformed(shop: SandboxHub) -> None:
-    """An answer to a removal that lacks the result of the removal is a malformed response."""
+    """A response to a removal that does not contain its result is malformed."""
     shop.sandbox.fail(reply({"data": {}}))
     with pytest.raises(VendorFailed):
         shop.payments.remove_means(Ref("braintree", "main", VAULTED), idempotency_key="m-1")
@@ -654,7 +654,7 @@ def test_refused_charge_raises_error_of_its_class_and_code(
     ids=["internal", "unavailable", "new", "classless", "status", "empty"],
 )
 def test_after_failure_charge_may_have_been_made(shop: SandboxHub, response: Response) -> None:
-    """After a failure a charge may have been made; a failed query has no effect."""
+    """After a failure a charge may have been made, but a failed query has changed nothing."""
     shop.sandbox.fail(None, response)
     with pytest.raises(OutcomeUnknown):
         shop.pay()
@@ -664,7 +664,7 @@ def test_after_failure_charge_may_have_been_made(shop: SandboxHub, response: Res
 
 
 def test_status_of_a_refusal(shop: SandboxHub) -> None:
-    """An error response may also have an HTTP status such as 401."""
+    """An error response of Braintree may also have an HTTP status such as 401."""
     shop.sandbox.fail(reply({"errors": [{"message": "No."}]}, 401))
     with pytest.raises(AuthenticationFailed):
         shop.pay()

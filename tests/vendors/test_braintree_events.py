@@ -1,4 +1,4 @@
-"""Webhooks of Braintree: which of them are about a payment."""
+"""Webhooks of Braintree, of which only some are about a payment."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _shop() -> Iterator[SandboxHub]:
 
 
 def received_events(shop: SandboxHub, kind: str, subject: str) -> list[PaymentEvent]:
-    """Return the events of a webhook of this kind, with this subject in XML."""
+    """Return the events of a webhook of this kind, with this XML content."""
     document = f"<notification><kind>{kind}</kind>{subject}</notification>"
     payload = f"{b64encode(document.encode()).decode()}\n"
     key = sha1(shop.sandbox.private_key.encode()).digest()  # noqa: S324 - the vendor's own way
@@ -40,7 +40,7 @@ def received_events(shop: SandboxHub, kind: str, subject: str) -> list[PaymentEv
 
 
 def test_settlement_asks_for_the_payment(shop: SandboxHub) -> None:
-    """The webhook of a settlement asks the program to look up the payment that it names."""
+    """The event of a settlement tells the program to look up the settled payment."""
     payment = shop.settled()
     [event] = shop.webhook_events()
     settled_payment = shop.payments.get(event.ref)
@@ -71,7 +71,7 @@ def test_webhook_of_declined_settlement_gives_event_of_its_payment(shop: Sandbox
 
 
 def test_failed_refund_is_no_event_of_a_payment(shop: SandboxHub) -> None:
-    """The webhook of a failed refund contains the refund and no payment, so it is no event."""
+    """The webhook of a failed refund does not contain the payment, so it gives no event."""
     payment = shop.settled()
     shop.payments.refund(payment.ref, PART, idempotency_key="r-1")
     shop.sandbox.settle(success=False)
@@ -81,7 +81,7 @@ def test_failed_refund_is_no_event_of_a_payment(shop: SandboxHub) -> None:
 
 
 def test_dispute_names_its_transaction(shop: SandboxHub) -> None:
-    """The webhook of a dispute is about the disputed payment."""
+    """The event of a dispute is about the disputed payment."""
     subject = "<subject><dispute><id>d1</id><transaction><id>tr1</id></transaction></dispute>"
 
     assert ["tr1"] == [

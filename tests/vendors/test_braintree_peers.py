@@ -1,4 +1,4 @@
-"""Braintree's GraphQL operations agree with those of another payment library.
+"""Braintree's GraphQL operations agree with those in another payment library.
 
 The names are those of the documents and types of Hyperswitch, which are under the Apache licence.
 Its documents select less than moorage's, so only what both have is compared.
@@ -34,7 +34,7 @@ PAYMENT: Final = {
 
 
 def under(prefix: str, names: set[str]) -> set[str]:
-    """Return the names below a path prefix."""
+    """Return the names below a prefix of paths."""
     return {f"{prefix}.{name}" for name in names}
 
 
@@ -89,7 +89,7 @@ OTHER_INPUTS: Final[Mapping[str, set[str]]] = {
 
 
 def selected_paths(node: Any, prefix: str = "") -> Iterator[str]:
-    """Yield the path of each selected field; inline fragments add nothing to a path."""
+    """Yield the path of each selected field, in which inline fragments do not appear."""
     for part in node.selection_set.selections:
         name = prefix
         if isinstance(part, graphql.FieldNode):
@@ -110,7 +110,7 @@ def sent_paths(value: Any, prefix: str = "") -> Iterator[str]:
 
 
 def operations() -> list[tuple[graphql.OperationDefinitionNode, dict[str, Any]]]:
-    """Return each GraphQL operation of the scenarios, with its variables."""
+    """Return each GraphQL operation that the scenarios send, with its variables."""
     results: list[tuple[graphql.OperationDefinitionNode, dict[str, Any]]] = []
     for exchange in exchanges_of("braintree"):
         body = json.loads(as_bytes(exchange.request))
@@ -121,7 +121,7 @@ def operations() -> list[tuple[graphql.OperationDefinitionNode, dict[str, Any]]]
 
 
 def type_of_input(definition: graphql.OperationDefinitionNode) -> str | None:
-    """Return the type of the variable `input`; None if the operation has none."""
+    """Return the type of an operation's variable `input`, or None if it has none."""
     types = {
         part.variable.name.value: graphql.print_ast(part.type).rstrip("!")
         for part in definition.variable_definitions or ()
@@ -131,7 +131,7 @@ def type_of_input(definition: graphql.OperationDefinitionNode) -> str | None:
 
 @pytest.mark.parametrize("field", ANSWERS)
 def test_documents_select_what_others_select(field: str) -> None:
-    """For each kind of record, every field that the other library reads is selected here too."""
+    """For each kind of record, all fields that the other library reads are also selected here."""
     paths: set[str] = set()
     for definition, _ in operations():
         for root in definition.selection_set.selections:

@@ -39,7 +39,7 @@ ALLOWED = (
 
 
 def test_fields_of_a_message() -> None:
-    """Each field of an email has its place in the request body for Brevo."""
+    """Each field of an email appears where Brevo expects it in the request body."""
     body = mail_body(
         Brevo(),
         mail(
@@ -75,7 +75,7 @@ def test_fields_of_a_message() -> None:
 
 
 def test_request_of_a_message() -> None:
-    """An email is posted to Brevo with the key in its own header."""
+    """An email is posted to Brevo with the API key in Brevo's own header."""
     sandbox, mail_hub = brevo_hub()
     receipt = mail_hub.email().send_transactional(mail())
     [request] = sandbox.requests
@@ -100,7 +100,7 @@ def test_request_of_a_message() -> None:
 
 
 def test_brevo_answers_scheduled_email_with_202() -> None:
-    """Brevo answers a scheduled email with 202, and its receipt says so."""
+    """Brevo answers a scheduled email with 202, and its receipt says that it is scheduled."""
     sandbox, mail_hub = brevo_hub()
     moment = datetime(2030, 1, 1, tzinfo=UTC)
     receipt = mail_hub.email().send_transactional(mail(send_at=moment))
@@ -138,7 +138,7 @@ def test_name_that_brevo_would_lose_is_encoded(name: str, sent_name: str) -> Non
 
 
 def test_template_has_a_number_and_parameters() -> None:
-    """A Brevo template is sent by its number, with its data and without texts."""
+    """A Brevo template is sent as its number, with its data and without texts."""
     template = TemplateRef("7", {"total": [1]})
     body = mail_body(Brevo(), mail(subject="", html="<p>", template=template))
 
@@ -184,7 +184,7 @@ def test_unknown_template_is_refused() -> None:
     ],
 )
 def test_message_that_brevo_does_not_accept(changes: dict[str, Any], field: str) -> None:
-    """A message that Brevo does not accept is refused before sending, with the field's name."""
+    """A message that Brevo does not accept is refused before sending; the error names the field."""
     sandbox, mail_hub = brevo_hub()
     with pytest.raises(InvalidData) as excinfo:
         mail_hub.email().send_transactional(mail(**changes))
@@ -201,7 +201,7 @@ def test_message_that_brevo_does_not_accept(changes: dict[str, Any], field: str)
 def test_error_about_brevo_metadata_says_if_characters_are_invalid_or_header_has_name(
     headers: dict[str, str], sentence: str
 ) -> None:
-    """The error about Brevo metadata says if characters are invalid or a header has the name."""
+    """The error about Brevo metadata says if characters are invalid or a header has their name."""
     with pytest.raises(InvalidData, match=sentence):
         mail_body(Brevo(), mail(metadata={"a": "ü"}, headers=headers))
 
@@ -226,7 +226,7 @@ def test_error_about_brevo_metadata_says_if_characters_are_invalid_or_header_has
     ],
 )
 def test_file_that_brevo_accepts(filename: str, content_type: str) -> None:
-    """Each ending in Brevo's list is accepted, with the type that belongs to it."""
+    """Each file ending in Brevo's list is accepted, with the content type that belongs to it."""
     sandbox, mail_hub = brevo_hub()
     file = Attachment(filename=filename, content=b"\x00", content_type=content_type)
     mail_hub.email().send_transactional(mail(attachments=[file]))
@@ -236,14 +236,14 @@ def test_file_that_brevo_accepts(filename: str, content_type: str) -> None:
 
 @pytest.mark.parametrize("ending", ["css", "gif", "htm", "html", "ics", "jpeg", "jpg", "zip"])
 def test_type_that_belongs_to_another_ending(ending: str) -> None:
-    """A file whose content type does not suit its file name's ending is refused for Brevo."""
+    """A file is refused for Brevo if its content type does not suit the ending of its name."""
     file = Attachment(filename=f"a.{ending}", content=b"", content_type="application/pdf")
     with pytest.raises(InvalidData, match=rf"ends in \.{ending}"):
         mail_body(Brevo(), mail(attachments=[file]))
 
 
 def test_file_alone_has_a_text() -> None:
-    """An email of files alone is sent to Brevo with a space as its text."""
+    """An email that consists only of files is sent to Brevo with a space as its text."""
     file = Attachment(filename="a.pdf", content=b"")
     body = mail_body(Brevo(), mail(text=None, attachments=[file]))
 
@@ -290,7 +290,7 @@ def test_key_comes_from_the_provider() -> None:
     ],
 )
 def test_errors_are_classified(status: int, code: str, kind: type[Any]) -> None:
-    """The status and the code of a Brevo error decide its class, and the code is kept."""
+    """A Brevo error's class follows from its status and code, and the code is kept."""
     response = reply({"code": code, "message": "no: ada@example.com"}, status)
     error: Any = REFUSALS(Request.post("/"), response)
 
@@ -302,7 +302,7 @@ def test_errors_are_classified(status: int, code: str, kind: type[Any]) -> None:
 
 
 def test_key_without_permission_cannot_read() -> None:
-    """A 403 to a request that only reads is about the key, and not about a message."""
+    """A 403 to a request that only reads is about the API key, not about a message."""
     response = reply({"code": "permission_denied", "message": "no"}, 403)
 
     assert isinstance(REFUSALS(Request.get("/"), response), AuthenticationFailed)
@@ -310,7 +310,7 @@ def test_key_without_permission_cannot_read() -> None:
 
 @pytest.mark.parametrize("response", [Response(503, body=b"x"), Response(403), reply({}, 201)])
 def test_other_answers_are_judged_by_status(response: Response) -> None:
-    """A Brevo answer without a code and a message is judged by its status."""
+    """A Brevo response without a code and a message is classified by its status."""
     assert None is REFUSALS(Request.post("/"), response)
 
 
@@ -338,7 +338,7 @@ def test_success_without_an_id_is_malformed(answer: object) -> None:
 
 
 def test_brevo_daily_counts_have_contract_names() -> None:
-    """Brevo's daily counts have the contract's names."""
+    """Brevo's daily counts are returned under the contract's names."""
     sandbox, mail_hub = brevo_hub()
     sandbox.days = [
         {"date": "2026-02-28", "requests": 1_000},
@@ -394,7 +394,7 @@ def test_brevo_daily_counts_have_contract_names() -> None:
 
 @pytest.mark.parametrize("days, offsets", [(30, [0]), (31, [0, 30]), (75, [0, 30, 60])])
 def test_long_statistics_have_pages(days: int, offsets: list[int]) -> None:
-    """A long range of days is read from Brevo in pages of thirty, each once."""
+    """A long range of days is read from Brevo in pages of thirty days, each page once."""
     sandbox, mail_hub = brevo_hub()
     first = date(2026, 1, 1)
     sandbox.days = [
@@ -409,7 +409,7 @@ def test_long_statistics_have_pages(days: int, offsets: list[int]) -> None:
 
 
 def test_account_without_statistics() -> None:
-    """A Brevo answer without reports has no rows."""
+    """A Brevo response without reports gives no rows of statistics."""
     sandbox, mail_hub = brevo_hub()
     sandbox.fail(reply({}))
 

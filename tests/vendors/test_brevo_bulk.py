@@ -1,4 +1,4 @@
-"""Bulk emails at Brevo are sent as versions of one message."""
+"""Bulk emails at Brevo, which are sent as versions of one message."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PEOPLE = ["a@example.com", "b@example.com"]
 
 
 def test_versions_have_only_differing_fields() -> None:
-    """A bulk has the common fields once, and for each recipient only those that differ."""
+    """A bulk email has its common fields once, and for each recipient only the differing ones."""
     base = mail(
         to=(),
         subject="For {{name}}",
@@ -67,7 +67,7 @@ def test_versions_have_only_differing_fields() -> None:
 
 
 def test_template_data_are_merged() -> None:
-    """In a Brevo bulk, common template data are merged with each recipient's."""
+    """In a Brevo bulk email, common template data are merged with each recipient's data."""
     base = mail(to=(), subject="", template=TemplateRef("7", {"a": 1}))
     ada = BulkRecipient(to="ada@example.com", data={"b": {"c": 2}})
     body = bulk_body(Brevo(), BulkMessage(base=base, recipients=[ada, "bob@example.com"]))
@@ -81,7 +81,7 @@ def test_template_data_are_merged() -> None:
 
 @pytest.mark.parametrize("field", ["subject", "textContent"])
 def test_recipient_whose_text_is_empty_does_not_get_text_with_its_placeholder(field: str) -> None:
-    """A recipient whose text is empty does not get the text with its placeholder."""
+    """If a recipient's text is empty, the text with the placeholder is not sent instead."""
     base = mail(to=(), subject="{{word}}", text="{{word}}", html="<p>")
     bulk = BulkMessage(base=base, recipients=[BulkRecipient(to=PEOPLE[0], data={"word": ""})])
 
@@ -89,7 +89,7 @@ def test_recipient_whose_text_is_empty_does_not_get_text_with_its_placeholder(fi
 
 
 def test_each_recipient_has_an_id() -> None:
-    """Each recipient of a Brevo bulk has a receipt with an id of its own, in order."""
+    """Each recipient of a Brevo bulk email has a receipt with its own id, in order."""
     sandbox, mail_hub = brevo_hub()
     results = mail_hub.email().send_bulk(BulkMessage(base=mail(to=()), recipients=PEOPLE))
     receipts = [result.unwrap() for result in results]
@@ -103,7 +103,7 @@ def test_each_recipient_has_an_id() -> None:
 
 
 def test_wrong_recipient_refuses_the_request() -> None:
-    """One wrong recipient makes Brevo refuse the whole request, and nobody gets an email."""
+    """If one recipient is wrong, Brevo refuses the whole request, and nobody gets an email."""
     sandbox, mail_hub = brevo_hub()
     bulk = BulkMessage(base=mail(to=()), recipients=[*PEOPLE, "refused@example.com"])
     results = mail_hub.email().send_bulk(bulk)
@@ -118,7 +118,7 @@ def _sizes(sandbox: Any) -> list[int]:
 
 
 def test_many_copies_need_several_requests() -> None:
-    """A request to Brevo has at most 1000 addresses, copies included."""
+    """A request to Brevo has at most 1000 addresses, including those of copies."""
     sandbox, mail_hub = brevo_hub()
     recipients = [
         BulkRecipient(
@@ -134,7 +134,7 @@ def test_many_copies_need_several_requests() -> None:
 
 
 def test_long_texts_need_several_requests() -> None:
-    """A Brevo bulk with long texts of each recipient's own is split by its size."""
+    """If each recipient has a long text, a Brevo bulk email is split by its size."""
     sandbox, mail_hub = brevo_hub()
     people = [f"person{number}@example.com" for number in range(3)]
     text = "x" * 6_000_000
@@ -150,7 +150,7 @@ def test_long_texts_need_several_requests() -> None:
 
 
 def test_request_that_fails_loses_no_other() -> None:
-    """A failed request of a split Brevo bulk does not affect the other requests."""
+    """If a Brevo bulk email is split, a failed request does not affect the other requests."""
     sandbox, mail_hub = brevo_hub()
     base = mail(to=(), text="x" * 8_000_000 + "{{name}}")
     people = [BulkRecipient(to=person, data={"name": "A"}) for person in PEOPLE]
@@ -161,7 +161,7 @@ def test_request_that_fails_loses_no_other() -> None:
 
 
 def test_lost_answer_is_not_repeated() -> None:
-    """A Brevo bulk whose answer was lost is unknown, and not sent again."""
+    """After a lost response, a Brevo bulk email's outcome is unknown, and it is not sent again."""
     sandbox, mail_hub = brevo_hub()
     bulk = BulkMessage(base=mail(to=()), recipients=PEOPLE)
     sandbox.fail(Lost())
@@ -193,7 +193,7 @@ def test_bulk_is_answered_for_each(answer: Response) -> None:
 
 
 def test_file_that_brevo_refuses() -> None:
-    """A Brevo bulk with a file of a forbidden type is refused before sending."""
+    """A Brevo bulk email with a file of a forbidden type is refused before sending."""
     sandbox, mail_hub = brevo_hub()
     base = mail(to=(), attachments=[Attachment(filename="a.exe", content=b"")])
     results = mail_hub.email().send_bulk(BulkMessage(base=base, recipients=PEOPLE))

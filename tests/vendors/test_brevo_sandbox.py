@@ -98,7 +98,7 @@ def test_file_at_a_url_is_accepted() -> None:
 
 
 def test_template_needs_no_sender() -> None:
-    """Without a template Brevo needs a sender, a subject and a text."""
+    """An email to Brevo needs a sender, a subject and a text, unless it has a template."""
     _, mail_hub = brevo_hub()
     with pytest.raises(InvalidRequest, match="sender is missing"):
         mail_hub.manager.call(
@@ -118,14 +118,14 @@ def test_template_needs_no_sender() -> None:
     ],
 )
 def test_statistics_are_checked(query: dict[str, str]) -> None:
-    """The Brevo sandbox refuses unknown parameters, pages of more than 30 and half a range."""
+    """Brevo's sandbox refuses unknown parameters, pages of over 30 days and half a range."""
     _, mail_hub = brevo_hub()
     with pytest.raises(InvalidRequest):
         mail_hub.manager.call("mail", Request.get("/v3/smtp/statistics/reports", query=query))
 
 
 def test_statistics_begin_with_the_newest_day() -> None:
-    """Brevo's statistics begin with the newest of at most ten days unless told otherwise."""
+    """Brevo's statistics are those of the latest ten days, newest first, unless told otherwise."""
     sandbox, mail_hub = brevo_hub()
     sandbox.days = [{"date": f"2026-03-{day:02}"} for day in range(1, 13)]
     query = {"startDate": "2026-03-01", "endDate": "2026-03-31"}

@@ -47,7 +47,7 @@ def _webhook(payload: object) -> WebhookEvent:
 def test_each_of_brevo_words_for_event_has_its_status(
     *, word: str, status: EmailStatus, permanent: bool | None, type_: str
 ) -> None:
-    """Each of Brevo's words for an event has its status, in the webhook and in its event."""
+    """Each Brevo word for an event becomes a status, in the webhook and in the event."""
     sandbox, mail_hub = brevo_hub()
     notice = sandbox.event_notice(
         URL, {"event": word, "message-id": ID, "email": "ada@example.com"}
@@ -103,7 +103,7 @@ def test_event_has_all_fields() -> None:
     ],
 )
 def test_time_of_an_event(times: dict[str, Any], at: datetime | None) -> None:
-    """A Brevo event has its time in seconds or milliseconds; without one in UTC it has none."""
+    """A Brevo event's time is read from seconds or milliseconds; without a UTC time it has none."""
     payload = {"event": "opened", "message-id": ID, **times}
     [event] = brevo_hub()[1].events("mail", _webhook(payload))
 
@@ -115,7 +115,7 @@ def test_time_of_an_event(times: dict[str, Any], at: datetime | None) -> None:
     [({"tag": ["one"]}, ("one",)), ({"tag": "Welcome template"}, ()), ({"tags": "one"}, ())],
 )
 def test_tags_are_lists(fields: dict[str, Any], tags: tuple[str, ...]) -> None:
-    """A single tag in a Brevo event is the template's name, and not a tag of the message."""
+    """In a Brevo event, a single tag is the template's name, and is not a tag of the message."""
     [event] = brevo_hub()[1].events("mail", _webhook({"event": "x", "message-id": ID, **fields}))
 
     assert tags == event.tags
@@ -123,7 +123,7 @@ def test_tags_are_lists(fields: dict[str, Any], tags: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("text", ["some_custom_header", "[1]", "{", "[" * 100_000, None, 7])
 def test_foreign_metadata_are_ignored(text: object) -> None:
-    """A header that does not come from metadata is ignored without an error."""
+    """A Brevo header that moorage did not create from metadata is ignored."""
     payload = {"event": "x", "message-id": ID, "X-Mailin-custom": text}
     [event] = brevo_hub()[1].events("mail", _webhook(payload))
 
@@ -146,7 +146,7 @@ def test_brevo_webhooks_about_campaigns_and_lists_give_no_events(payload: object
 
 
 def test_event_names_the_sent_message() -> None:
-    """An event has the same reference as the receipt, with or without brackets around the id."""
+    """A Brevo event has its receipt's reference, with or without brackets around the id."""
     sandbox, mail_hub = brevo_hub()
     receipt = mail_hub.email().send_transactional(mail())
     for id_ in (receipt.ref.id, f"<{receipt.ref.id}>"):
@@ -157,7 +157,7 @@ def test_event_names_the_sent_message() -> None:
 
 
 def test_webhooks_have_a_token() -> None:
-    """A Brevo webhook needs the token of the webhook; a password in its place is refused."""
+    """A Brevo webhook needs the account's token; a password in its place is refused."""
     sandbox, mail_hub = brevo_hub()
     event = {"event": "delivered", "message-id": ID, "ts_event": 1_772_366_400}
     verifier = mail_hub.webhooks("mail", secrets=sandbox.webhook_token)
@@ -174,7 +174,7 @@ def test_webhooks_have_a_token() -> None:
 
 
 def test_webhooks_have_a_password() -> None:
-    """An account whose webhooks have a password in their URL accepts these and no tokens."""
+    """If an account's webhooks have a password in their URL, these are accepted, but no tokens."""
     sandbox, mail_hub = brevo_hub(webhook_authentication="basic")
     event = {"event": "delivered", "message-id": ID}
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)
@@ -190,7 +190,7 @@ def test_webhooks_have_a_password() -> None:
 
 
 def test_events_of_one_brevo_message_have_different_ids() -> None:
-    """Events of one Brevo message have different ids, and a repeat is refused."""
+    """Several events of one Brevo message have different ids, and a repeated event is refused."""
     sandbox, mail_hub = brevo_hub()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.webhook_token)
     ids: set[str] = set()

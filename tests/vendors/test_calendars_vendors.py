@@ -1,4 +1,4 @@
-"""Each vendor of calendars passes the conformance kit, synchronously and asynchronously."""
+"""Each calendar vendor passes the conformance kit, synchronously and asynchronously."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("check", calendars_conformance.CHECKS, ids=name_of)
 def test_calendars_vendor_conforms(check: Check, subject: Factory) -> None:
-    """Each vendor of calendars passes the conformance kit with a synchronous hub."""
+    """Each calendar vendor passes the conformance kit with a synchronous hub."""
     check(subject)
 
 
@@ -25,5 +25,5 @@ def test_calendars_vendor_conforms(check: Check, subject: Factory) -> None:
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("check", calendars_conformance.ASYNC_CHECKS, ids=name_of)
 def test_calendars_vendor_conforms_async(check: AsyncCheck, subject: Factory) -> None:
-    """Each vendor of calendars passes the conformance kit with an asynchronous hub."""
+    """Each calendar vendor passes the conformance kit with an asynchronous hub."""
     asyncio.run(check(subject))

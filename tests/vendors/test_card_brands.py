@@ -1,4 +1,4 @@
-"""The brand of a card has the same name at all payment vendors."""
+"""The name of a card's brand is the same at all payment vendors."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_payment_with_a_visa_card_has_the_same_brand_at_every_vendor(make: Facto
 
 @pytest.mark.parametrize("brand", WORDS)
 def test_spellings_and_other_names_of_brand_are_normalised(brand: str) -> None:
-    """Spellings and other names of a brand are normalised; unknown names are kept."""
+    """Different spellings and names of a card brand become one name; unknown brands are kept."""
     for word in WORDS[brand].split():
         spaced_word = word.replace("-", " ")
         assert brand == card_brand(spaced_word) == MeansOfPayment(brand=spaced_word).brand

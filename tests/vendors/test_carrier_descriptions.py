@@ -143,12 +143,12 @@ def list_schema(items: Json) -> Json:
 
 
 def text(most: int = 10_000, *words: str) -> Json:
-    """Return the schema of a text of at most this length."""
+    """Return the schema of a text with a maximum length."""
     return {"type": "string", "maxLength": most, **({"enum": list(words)} if words else {})}
 
 
 def paths(bodies: Mapping[str, Json]) -> Json:
-    """Return a description of these requests."""
+    """Return an API description that consists of these requests."""
     return {
         "paths": {
             path: {"post": {"requestBody": {"content": {"application/json": {"schema": body}}}}}

@@ -150,7 +150,7 @@ def test_today_may_have_no_rates_yet(name: str) -> None:
     ],
 )
 def test_day_of_the_banks(moment: str, day: str) -> None:
-    """The current day follows Central European time, including summer time."""
+    """A bank's current day is that of Central European time, including summer time."""
     now = datetime.fromisoformat(moment).replace(tzinfo=UTC)
 
     assert date.fromisoformat(day) == central_european_day(now)
@@ -247,7 +247,7 @@ def test_unreadable_answer_is_an_error(name: str, answer: Response) -> None:
 
 
 def test_number_of_decimals_decides_what_a_comma_is() -> None:
-    """A comma before three digits is a thousands separator if the series has fewer decimals."""
+    """A comma before three digits separates thousands if the series has fewer decimals."""
     sandbox = NorgesBankSandbox()
     sandbox.fail(csv(NORGES_BANK_HEADER, norges_bank_row("CHF", 2, 2, "2022-02-25", "12,345,678")))
     with hub_of("norges_bank", sandbox) as hub:
@@ -259,7 +259,7 @@ def test_number_of_decimals_decides_what_a_comma_is() -> None:
 
 @pytest.mark.parametrize("price", ["0.0000273", "0.00000001", "16142.1", "123456.123456789"])
 def test_prices_of_nbp_have_their_digits(price: str) -> None:
-    """A JSON number of NBP keeps all its digits, even if it is very small."""
+    """A JSON number in NBP's response keeps all its digits, even if it is very small."""
     sandbox = NbpSandbox()
     sandbox.publish(FRIDAY, {"IDR": price})
     with hub_of("nbp", sandbox) as hub:
@@ -283,7 +283,7 @@ def test_refusal_of_nbp_quotes_its_message() -> None:
 
 @at_each
 def test_each_magic_day_of_sandbox_causes_its_documented_error(name: str) -> None:
-    """Each magic day of a sandbox causes its documented error."""
+    """Each special day of a sandbox causes the error that is documented for it."""
     with hub_of(name, BANKS[name][1]()) as hub:
         with pytest.raises(VendorFailed):
             hub.currencies().rates(date(2004, 7, 13))
@@ -357,7 +357,7 @@ def test_sandbox_takes_no_credentials(name: str) -> None:
 
 
 def test_sandbox_writes_numbers_of_a_locale() -> None:
-    """Norges Bank's sandbox groups digits in English, and uses a decimal comma in Norwegian."""
+    """Norges Bank's sandbox groups digits in English, and writes a decimal comma in Norwegian."""
     sandbox = NorgesBankSandbox()
     sandbox.publish(FRIDAY, {"CHF": "1174.10", "EUR": "10.0000"})
     client = SandboxHttpClient(sandbox)
@@ -373,7 +373,7 @@ def test_sandbox_writes_numbers_of_a_locale() -> None:
 
 
 def test_next_bank_is_asked_for_days_before_first_one_rates() -> None:
-    """For days before the first bank's rates, and during an outage, the next bank is asked."""
+    """For days before the first bank's rates, and during its outage, the next bank is asked."""
     polish, european = NbpSandbox(), EcbSandbox()
     hub = Hub(
         [Account("poland", Nbp(), settings={"retry": None}), Account("europe", Ecb())],
@@ -391,7 +391,7 @@ def test_next_bank_is_asked_for_days_before_first_one_rates() -> None:
 
 
 def test_table_has_the_official_number() -> None:
-    """The source of NBP's rates is the number of its table."""
+    """NBP's rates state the official number of their table as their source."""
     with hub_of("nbp", NbpSandbox()) as hub:
         result = hub.currencies().rates(FRIDAY)
 

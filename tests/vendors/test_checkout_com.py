@@ -1,4 +1,4 @@
-"""Payments at Checkout.com: requests, answers, error responses and disputes."""
+"""Payments at Checkout.com: requests, responses, errors and disputes."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_request_of_a_payment(shop: SandboxHub) -> None:
 
 
 def test_stored_card_is_charged_without_the_buyer(shop: SandboxHub) -> None:
-    """A stored card is charged by its id as a merchant-initiated payment."""
+    """A stored card is charged by its id, as a payment that the merchant initiates."""
     card = shop.sandbox.store("cus_ada")
     payment = shop.pay(card, off_session=True)
 
@@ -108,7 +108,7 @@ def test_stored_card_is_charged_without_the_buyer(shop: SandboxHub) -> None:
 
 
 def test_card_of_the_first_payment_is_stored(shop: SandboxHub) -> None:
-    """The card of a payment with store_method is listed for its customer, and can be removed."""
+    """With `store_method`, a payment's card is listed for its customer, and can be removed."""
     shop.sandbox.customers["cus_ada"] = {}
     payment = shop.pay(store_method=True, customer=Customer(id="cus_ada"))
     (stored,) = shop.payments.stored_means("cus_ada").items
@@ -131,7 +131,7 @@ def test_card_of_the_first_payment_is_stored(shop: SandboxHub) -> None:
     "attempts, status, expected", [(1, 404, False), (2, 404, True), (2, 403, False)]
 )
 def test_card_that_is_gone_was_removed(attempts: int, status: int, *, expected: bool) -> None:
-    """If a retry finds the card missing, an earlier attempt removed it."""
+    """If a retried removal finds the card missing, an earlier attempt removed it."""
     error = VendorRejected("No.", status=status)
     error.attempts = attempts
     assert expected is was_removed(error)
@@ -164,7 +164,7 @@ def test_payment_confirmed_by_the_buyer(shop: SandboxHub) -> None:
 
 
 def test_payment_declined_after_the_return(shop: SandboxHub) -> None:
-    """A payment that is declined after the buyer's return raises the bank's reason."""
+    """If a payment is declined after the buyer's return, the error has the bank's reason."""
     payment = shop.hold(token("3ds"))
     shop.sandbox.visit(payment.ref.id, code="20051")
 
@@ -182,7 +182,7 @@ def test_payment_declined_after_the_return(shop: SandboxHub) -> None:
 
 
 def test_expired_payment_is_declined_with_its_status(shop: SandboxHub) -> None:
-    """A payment that expired without an authorisation is declined with its status as code."""
+    """A payment that expired unauthorised counts as declined, with its status as the code."""
     payment = shop.hold(token("3ds"))
     shop.sandbox.payments[payment.ref.id].status = "Expired"
 
@@ -202,7 +202,7 @@ def test_expired_payment_is_declined_with_its_status(shop: SandboxHub) -> None:
     ],
 )
 def test_decline_has_a_reason(shop: SandboxHub, code: str, reason: DeclineReason) -> None:
-    """The response code of a declined payment gives the reason, and its payment can be read."""
+    """A declined payment's response code gives the reason, and the payment can be read."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.pay(token(code))
 
@@ -230,7 +230,7 @@ def test_captures_in_parts(shop: SandboxHub) -> None:
 
 
 def test_refund_of_the_rest_is_the_same_when_repeated(shop: SandboxHub) -> None:
-    """A refund without an amount refunds the rest, with its reason, once per key."""
+    """A refund without an amount refunds the rest, once per key, and states its reason."""
     payment = shop.pay()
     shop.sandbox.settle()
     shop.payments.refund(payment.ref, PART, idempotency_key="r-1")
@@ -248,7 +248,7 @@ def test_refund_of_the_rest_is_the_same_when_repeated(shop: SandboxHub) -> None:
 
 
 def test_void_after_a_capture_is_refused(shop: SandboxHub) -> None:
-    """Voiding a captured payment raises Checkout.com's refusal."""
+    """If a captured payment is voided, Checkout.com's error is raised."""
     payment = shop.pay("ideal")
     with pytest.raises(VendorRejected):
         shop.payments.void(payment.ref, idempotency_key="v-0")
@@ -283,7 +283,7 @@ def test_long_reference_is_refused(shop: SandboxHub) -> None:
 
 
 def test_url_of_an_account() -> None:
-    """The account's prefix comes before the host, and the host decides test or live mode."""
+    """The account's prefix is part of the host name, and the host decides test or live mode."""
     live = CheckoutCom(prefix="vkuhvk4v")
     test = CheckoutCom(prefix="pl-vkuhvk4v", base_url=SANDBOX_URL)
 
@@ -432,7 +432,7 @@ def test_answer_without_required_field_is_failure_of_vendor(
 
 
 def test_items_without_an_id_are_left_out() -> None:
-    """A dispute or card that cannot be read is left out; a removal must have an empty answer."""
+    """An unreadable dispute or card is left out; a response to a removal must be empty."""
     assert dispute_of(ref, as_answer({"id": "dsp_1"})) is None
     assert stored_of(ref, as_answer({"id": "src_1"}), "cus_1") is None
     unnamed = dispute_of(ref, as_answer({"id": "dsp_1", "status": "levitated"}))
@@ -443,7 +443,7 @@ def test_items_without_an_id_are_left_out() -> None:
 
 
 def test_state_without_balances(shop: SandboxHub) -> None:
-    """A payment without stated balances has the totals that follow from its status."""
+    """A payment whose response has no balances gets the totals that follow from its status."""
     payment = shop.pay()
 
     def changed_payment(**fields: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Requests to Checkout.com, and answers of its sandbox, match Checkout.com's API description."""
+"""Checkout.com's requests, and its sandbox's responses, match its API description."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ ACCEPTED: Final = _schema("action_id", action_id=TEXT, _links=_schema("payment",
 
 
 def _all_requests() -> tuple[SandboxHub, dict[str, Json]]:
-    """Return a shop that has sent each kind of request, and some answers."""
+    """Return a hub that has sent each kind of request, and some of the responses."""
     shop = SandboxHub(processing_channel_id="pc_hpswyyx23geezflc2ocz3exn4y")
     shop.sandbox.store("cus_ada")
     buyer = Customer(id="cus_ada", email="ada@erp.example", name="Ada", ip="203.0.113.7")

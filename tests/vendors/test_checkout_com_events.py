@@ -1,4 +1,4 @@
-"""Checkout.com's webhooks as payment events."""
+"""Checkout.com's webhooks, and the payment events that they become."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def events_of(kind: str, **fields: Any) -> tuple[PaymentEvent, ...]:
 
 
 def test_capture_event_has_the_totals() -> None:
-    """The event of a capture has the capture, the payment's totals and its state."""
+    """The event of a capture contains the capture, and the payment's totals and state."""
     (event,) = events_of("payment_captured")
 
     assert (PaymentState.CAPTURED, EUROS, EUROS) == (event.state, event.captured, event.authorized)
@@ -67,7 +67,7 @@ def test_capture_event_has_the_totals() -> None:
 
 
 def test_totals_are_in_the_currency_of_the_payment() -> None:
-    """The totals and the capture of a webhook are in the payment's currency, such as yen."""
+    """A webhook's totals and capture are read in the payment's currency, such as yen."""
     balances = {**BALANCES, "total_authorized": 500, "total_captured": 500, "total_refunded": 1}
     (event,) = events_of(
         "payment_captured",
@@ -132,7 +132,7 @@ def test_void_ends_an_uncaptured_payment(
 
 
 def test_decline_has_its_reason() -> None:
-    """The webhook of a declined payment has the reason and its reference."""
+    """The event of a declined payment has the decline's reason and the payment's reference."""
     (event,) = events_of(
         "payment_declined", response_code="20051", response_summary="Funds", reference="INV-1"
     )
@@ -156,7 +156,7 @@ def test_decline_has_its_reason() -> None:
 def test_dispute_webhook_names_its_payment(
     kind: str, state: DisputeState, *, is_taken: bool
 ) -> None:
-    """A dispute's webhook names its payment; the payment is disputed while the money is away."""
+    """A dispute's event has its payment, which is disputed only while the money is taken away."""
     (event,) = events_of(
         kind,
         id="dsp_1",
@@ -211,19 +211,19 @@ def test_dispute_of_a_payment_ends_with_its_money() -> None:
     ],
 )
 def test_incomplete_webhook_asks_for_the_payment(kind: str, fields: dict[str, Any]) -> None:
-    """A webhook without totals, or of another type, gives an event that asks for a look-up."""
+    """A webhook without totals, or of another type, gives an event that demands a look-up."""
     (event,) = events_of(kind, **fields)
     assert (True, None, "pay_1") == (event.ask, event.state, event.ref.id)
 
 
 @pytest.mark.parametrize("key", [None, "dsp_1", "sub_1"])
 def test_webhook_of_something_else_is_no_event(key: str | None) -> None:
-    """A webhook that names no payment gives no event."""
+    """A webhook that contains no payment id gives no event."""
     assert () == events_of("dispute_lost", id=key)
 
 
 def test_declined_payment_has_failed() -> None:
-    """A payment that is declined after the buyer's return has an event with state failed."""
+    """If a payment is declined after the buyer's return, its event has the state failed."""
     shop = SandboxHub()
     with shop.hub:
         payment = shop.hold("ideal")

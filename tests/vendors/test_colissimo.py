@@ -1,4 +1,4 @@
-"""Colissimo: labels in parts, lost answers, tracking and error responses."""
+"""Colissimo: multipart labels, lost responses, tracking and error responses."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Shop:
         self.shipping = hub.shipping()
 
     def request(self, service: str = "colissimo_dom", **fields: Any) -> ShipmentRequest:
-        """Return the purchase of a label."""
+        """Return a request to buy a label."""
         rate_request = attrs.evolve(REQUEST, **fields)
         return ShipmentRequest(rate_request=rate_request, choose=Choice(services=[service]))
 
@@ -116,7 +116,7 @@ class Shop:
         return self.shipping.create_shipment(self.request(**fields), idempotency_key=key)
 
     def bodies(self) -> list[Any]:
-        """Return the bodies of the purchases."""
+        """Return the bodies of the purchase requests so far."""
         return [item.json() for item in self.sandbox.requests if item.method == "POST"]
 
 
@@ -127,7 +127,7 @@ def _shop() -> Shop:
 
 
 def test_request_for_a_label(shop: Shop) -> None:
-    """A purchase has the weight and both addresses, each with its street in the second line."""
+    """A purchase has the weight, and both addresses with the street in the second line."""
     bought = shop.buy(ship_date=date(2030, 1, 2))
 
     assert [
@@ -193,7 +193,7 @@ def test_options_and_the_format_of_the_account() -> None:
 
 
 def test_request_without_a_reference_or_date(shop: Shop) -> None:
-    """A shipment without reference and date has none, and is deposited today."""
+    """A shipment without a reference is sent without one, and one without a date is for today."""
     shop.buy(reference=None)
     service = shop.bodies()[0]["letter"]["service"]
 
@@ -202,7 +202,7 @@ def test_request_without_a_reference_or_date(shop: Shop) -> None:
 
 
 def test_repeat_on_the_next_day_is_the_same_label(shop: Shop) -> None:
-    """A key is repeated on the next day without a second label."""
+    """If a key is repeated on the next day, no second label is bought."""
     shop.clock.advance(43_200)
     bought = shop.buy()
     shop.clock.advance(43_200)
@@ -219,7 +219,7 @@ def test_repeat_on_the_next_day_is_the_same_label(shop: Shop) -> None:
 def test_label_that_colissimo_cannot_make_is_not_bought(
     shop: Shop, fields: dict[str, Any], words: str
 ) -> None:
-    """Another address for returns and another format are refused before anything is sent."""
+    """A different return address, or a wrong format, is refused before anything is sent."""
     with pytest.raises(UnsupportedByVendor, match=words):
         shop.buy(**fields)
 
@@ -227,7 +227,7 @@ def test_label_that_colissimo_cannot_make_is_not_bought(
 
 
 def test_lost_answer_stays_unknown(shop: Shop) -> None:
-    """A lost answer stays unknown under its key, and nothing is bought twice."""
+    """After a lost response, a key's outcome stays unknown, and nothing is bought twice."""
     shop.sandbox.fail(Lost())
     for _ in range(3):
         with pytest.raises(OutcomeUnknown) as caught:
@@ -240,7 +240,7 @@ def test_lost_answer_stays_unknown(shop: Shop) -> None:
 
 
 def test_purchase_that_must_be_found_again_is_refused(shop: Shop) -> None:
-    """A purchase that asks for a label that can be found is refused before anything is sent."""
+    """A purchase that must have a recoverable label is refused before anything is sent."""
     request = attrs.evolve(shop.request(), recoverable=True)
     with pytest.raises(UnsupportedByVendor) as caught:
         shop.shipping.create_shipment(request, idempotency_key="k-1")
@@ -249,7 +249,7 @@ def test_purchase_that_must_be_found_again_is_refused(shop: Shop) -> None:
 
 
 def test_answer_without_a_label_is_a_purchase(shop: Shop) -> None:
-    """If the answer has a parcel number and no label, the shipment is bought without a label."""
+    """If the response has a parcel number but no label, the shipment has no label."""
 
     def without_label(response: Response) -> Response:
         return response.evolve(body=response.body.replace(b"<label>", b"<cn23>"))
@@ -279,7 +279,7 @@ def test_label_is_returned_byte_for_byte(shop: Shop) -> None:
 
 
 def test_recorded_refusal_in_parts(shop: Shop) -> None:
-    """A recorded error has its code and text; a wrong key raises AuthenticationFailed."""
+    """A recorded error keeps its code and text, and a wrong key raises AuthenticationFailed."""
     shop.sandbox.fail(Response(400, body=RECORDED.encode()))
     with pytest.raises(AuthenticationFailed, match="Identifiant incorrect") as caught:
         shop.buy()
@@ -297,7 +297,7 @@ def test_recorded_refusal_in_parts(shop: Shop) -> None:
     ids=["json", "name", "blank line"],
 )
 def test_damaged_parts_have_no_code(shop: Shop, body: bytes) -> None:
-    """An error response whose parts cannot be read is raised by its status."""
+    """If a multipart error response cannot be read, its status decides the error."""
     shop.sandbox.fail(Response(400, body=body))
     with pytest.raises(InvalidRequest) as caught:
         shop.buy()
@@ -306,7 +306,7 @@ def test_damaged_parts_have_no_code(shop: Shop, body: bytes) -> None:
 
 
 def test_recorded_tracking_has_all_events_from_oldest(shop: Shop) -> None:
-    """A recorded tracking has all events from the oldest, and the delivery."""
+    """A recorded tracking response gives all events, from the oldest on, and the delivery."""
     shop.sandbox.fail(reply(DELIVERED))
     tracking = shop.shipping.track("EW112720413FR", "Colissimo")
     request = shop.sandbox.requests[-1]
@@ -334,14 +334,14 @@ def test_recorded_tracking_has_all_events_from_oldest(shop: Shop) -> None:
 
 
 def test_tracking_without_events_cannot_be_read(shop: Shop) -> None:
-    """An answer of the tracking without events is a failure."""
+    """A tracking response without events is a failure."""
     shop.sandbox.fail(reply({"returnCode": 200, "shipment": {"event": []}}))
     with pytest.raises(VendorFailed, match="event"):
         shop.shipping.track("1", "colissimo")
 
 
 def test_shipment_that_is_not_tracked_yet_is_unknown(shop: Shop) -> None:
-    """A shipment that the tracking does not know yet keeps its number and service."""
+    """If tracking does not know a shipment yet, it keeps its number and service."""
     ref = shop.buy().ref
     missing = {"returnCode": 404, "returnMessage": "Introuvable", "idShip": ref.id}
     shop.sandbox.fail(reply(missing, 404))
@@ -360,7 +360,7 @@ def test_shipment_that_is_not_tracked_yet_is_unknown(shop: Shop) -> None:
 
 
 def test_other_refusals_of_the_tracking_are_raised(shop: Shop) -> None:
-    """An error response of the tracking's gateway is raised with its code."""
+    """If the gateway of the tracking refuses a request, the error has the gateway's code."""
     ref = shop.buy().ref
     shop.sandbox.fail(reply({"code": "INVALID", "message": "It is wrong."}, 400))
     with pytest.raises(InvalidRequest, match="It is wrong") as caught:
@@ -377,6 +377,6 @@ def test_tracking_needs_credentials_from_provider_without_tracking_key() -> None
 
 
 def test_unknown_zebra_format_is_refused() -> None:
-    """A format that Colissimo does not have is refused with the configuration."""
+    """A label format that Colissimo does not have is refused in the configuration."""
     with pytest.raises(ConnectorError, match="no format of labels"):
         Colissimo(zebra_format="ZPL")

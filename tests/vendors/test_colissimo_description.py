@@ -1,4 +1,4 @@
-"""Colissimo's requests and answers have the names that other programs know.
+"""Colissimo's requests and responses use only names that other programs use, too.
 
 The names are those of the requests and answers of karrio, and of La Poste's own plugin for Magento.
 """
@@ -55,7 +55,7 @@ TRACKED: Final[Shape] = {
 
 
 def test_each_name_in_request_or_in_sandbox_answer_is_one_that_other_programs_know() -> None:
-    """Each name in a request or in the sandbox's answer is one that other programs know."""
+    """Each name in a request or in the sandbox's response is one that other programs use."""
     seen: set[str] = set()
     problems: list[str] = []
     for exchange in recorded_exchanges("colissimo"):

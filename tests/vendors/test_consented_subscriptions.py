@@ -1,4 +1,4 @@
-"""Subscriptions to which the buyer must consent, in each vendor's requests and answers."""
+"""Subscriptions that need the buyer's consent, in each vendor's requests and responses."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class ConsentShop(SandboxHub):
     """A shop whose buyers consent to their subscriptions."""
 
     def request(self, **fields: Any) -> SubscriptionRequest:
-        """Return a monthly subscription without a source."""
+        """Return a monthly subscription request without a payment method."""
         values: dict[str, Any] = {
             "amount": TEN,
             "interval": BillingInterval("month"),
@@ -155,7 +155,7 @@ class ConsentShop(SandboxHub):
 
 
 def test_vendor_must_charge_the_source_or_ask_the_buyer() -> None:
-    """A subscription with a source, or one that needs consent, needs the vendor's capability."""
+    """A vendor must support charging a given payment method, or else asking the buyer's consent."""
     monthly = BillingInterval("month")
     ada = Customer(id="cus_ada")
     stored = SubscriptionRequest(TEN, monthly, "pm_1", customer=ada, reference="SUB-7")
@@ -170,7 +170,7 @@ def test_vendor_must_charge_the_source_or_ask_the_buyer() -> None:
 
 @pytest.mark.parametrize("customer", [None, Customer(email="ada@erp.example"), Customer(id="")])
 def test_source_needs_its_customer(customer: Customer | None) -> None:
-    """A stored means of payment without the vendor's id of its buyer is refused."""
+    """A stored payment method without the vendor's id of its buyer is refused."""
     with pytest.raises(InvalidData) as excinfo:
         SubscriptionRequest(
             TEN, BillingInterval("month"), "pm_1", customer=customer, reference="SUB-7"
@@ -180,7 +180,7 @@ def test_source_needs_its_customer(customer: Customer | None) -> None:
 
 
 def test_vendor_without_a_page_refuses_a_request_without_a_source() -> None:
-    """Stripe charges stored means of payment only; the error names vendors that ask the buyer."""
+    """Stripe charges only stored payment methods; the error names vendors that ask the buyer."""
     shop = SandboxHub(stripe)
     with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.subscribe(source=None)
@@ -192,7 +192,7 @@ def test_vendor_without_a_page_refuses_a_request_without_a_source() -> None:
 
 @BOTH
 def test_vendor_with_a_page_refuses_a_source(make: Callable[[], PaymentsSubject]) -> None:
-    """PayPal and Razorpay refuse a stored means of payment before anything is sent."""
+    """PayPal and Razorpay refuse a stored payment method before anything is sent."""
     shop = ConsentShop(make)
     with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.subscribe(source="token", customer=Customer(id="1"))
@@ -221,7 +221,7 @@ def test_interval_that_the_vendor_does_not_charge_at(
 
 
 def test_razorpay_receives_plan() -> None:
-    """Razorpay receives a plan, and a subscription to it of thirty years."""
+    """Razorpay receives a plan, and a subscription to this plan for thirty years."""
     shop = ConsentShop(razorpay)
     created = shop.subscribe(
         interval=BillingInterval(IntervalUnit.WEEK, 2),
@@ -361,7 +361,7 @@ def test_razorpay_refuses_a_change_without_consent() -> None:
 
 @pytest.mark.parametrize("lost", [0, 1, 2])
 def test_razorpay_creates_one_after_a_lost_answer(lost: int) -> None:
-    """Whichever answer is lost, repeating the request returns the one subscription."""
+    """Whichever response is lost, a repeated request returns the one subscription."""
     shop = ConsentShop(razorpay)
     shop.sandbox.fail(*[SlowAnswer(0.0)] * lost, Lost())
     with pytest.raises(ConnectionFailed):
@@ -388,7 +388,7 @@ def test_razorpay_creates_one_after_a_lost_answer(lost: int) -> None:
     ],
 )
 def test_razorpay_status_becomes_state(status: str, state: SubscriptionState) -> None:
-    """Each documented Razorpay status has a state, and only a waiting one a next action."""
+    """Each documented Razorpay status becomes a state; only a waiting one has a next action."""
     subscription = razorpay_subscription(ref, Answer({**RAZORPAY, "status": status}))
 
     assert subscription is not None
@@ -397,7 +397,7 @@ def test_razorpay_status_becomes_state(status: str, state: SubscriptionState) ->
 
 
 def test_razorpay_documented_subscription_is_read() -> None:
-    """Razorpay's documented subscription is read."""
+    """The subscription in Razorpay's documentation is read."""
     subscription = razorpay_subscription(ref, Answer(RAZORPAY))
 
     assert subscription is not None
@@ -430,7 +430,7 @@ def test_razorpay_without_a_field_is_malformed(name: str) -> None:
     ],
 )
 def test_quarter_is_three_months(period: str, count: Any, interval: BillingInterval | None) -> None:
-    """A quarter is three months, and an unknown interval is None."""
+    """A quarter is read as three months, and an unknown interval as None."""
     shop = ConsentShop(razorpay)
     new_subscription = shop.begin()
     (plan,) = shop.sandbox.billing.plans.values()
@@ -460,7 +460,7 @@ def test_razorpay_plan_without_a_field_is_malformed(body: Any) -> None:
 
 
 def test_razorpay_events_have_subscription_state() -> None:
-    """Razorpay events have the subscription's state, and the events of a charge its payment."""
+    """Razorpay events have the subscription's state, and events of charges also the payment."""
     shop = ConsentShop(razorpay)
     new_subscription = shop.begin()
     shop.sandbox.renew(new_subscription.ref.id, success=False)
@@ -507,7 +507,7 @@ def test_razorpay_list_goes_by_page() -> None:
 
 
 def test_paypal_receives_product_plan_and_subscription_with_keys() -> None:
-    """PayPal receives a product, a plan without an end, and a subscription, each with a key."""
+    """PayPal receives a product, an endless plan and a subscription, each with its own key."""
     shop = ConsentShop(paypal)
     created = shop.subscribe(
         interval=BillingInterval(IntervalUnit.WEEK, 2),
@@ -574,7 +574,7 @@ def test_paypal_receives_product_plan_and_subscription_with_keys() -> None:
 
 
 def test_paypal_needs_a_return_url() -> None:
-    """Without a URL that the buyer returns to, nothing is sent."""
+    """Without a URL to which the buyer returns, nothing is sent to PayPal."""
     shop = ConsentShop(paypal)
     with pytest.raises(InvalidData, match="no return_url"):
         shop.subscribe(return_url=None)
@@ -621,7 +621,7 @@ def test_paypal_change_waits_for_the_buyer() -> None:
 
 
 def test_paypal_change_returns_to_the_accounts_url() -> None:
-    """To approve a change, the buyer returns to the account's return URL."""
+    """After approving a change, the buyer returns to the account's return URL."""
     subject = paypal()
     account: Any = subject.vendor
     vendor = attrs.evolve(account, return_url="https://erp.example/changed")
@@ -688,7 +688,7 @@ def test_paypal_cannot_cancel_subscription_that_its_buyer_has_not_approved() -> 
     ],
 )
 def test_paypal_status_becomes_state(status: str, state: SubscriptionState) -> None:
-    """Each documented status has a state."""
+    """Each documented PayPal status becomes a state."""
     subscription = paypal_subscription(ref, Answer({**PAYPAL, "status": status}), NOW)
 
     assert subscription is not None
@@ -699,7 +699,7 @@ def test_paypal_status_becomes_state(status: str, state: SubscriptionState) -> N
 
 
 def test_paypal_documented_subscription_is_read() -> None:
-    """PayPal's documented subscription is read, with its plan if the answer contains one."""
+    """The subscription in PayPal's documentation is read, with its plan if it is included."""
     subscription = paypal_subscription(ref, Answer(PAYPAL), NOW)
     with_plan = paypal_subscription(ref, Answer({**PAYPAL, "plan": PLAN}), NOW)
 
@@ -746,7 +746,7 @@ def test_interval_without_count_has_count_one(
 
 
 def test_paypal_trial_and_failure() -> None:
-    """A PayPal start in the future is a trial, and after a failed charge it is past due."""
+    """A PayPal subscription is a trial before its start, and past due after a failed charge."""
     subscription = paypal_subscription(ref, Answer(PAYPAL), datetime(2023, 4, 1, tzinfo=UTC))
     info = {**PAYPAL["billing_info"], "failed_payments_count": 1}
     failed = paypal_subscription(ref, Answer({**PAYPAL, "billing_info": info}), NOW)
@@ -775,7 +775,7 @@ def test_paypal_event_without_time_gives_no_event() -> None:
 
 
 def test_paypal_failed_charge() -> None:
-    """A failed PayPal charge is identified by its time, and not reported without one."""
+    """A failed PayPal charge is identified by its time, and is not reported if it has none."""
     kind = "BILLING.SUBSCRIPTION.PAYMENT.FAILED"
     failure = {
         "amount": {"currency_code": "GBP", "value": "10.0"},
@@ -847,7 +847,7 @@ def test_paypal_sale_that_belongs_to_subscription_is_reported_as_its_charge(
     ],
 )
 def test_paypal_other_sales_are_no_charges(kind: str, change: Any) -> None:
-    """A PayPal sale that is not completed, or of no subscription, is not reported."""
+    """A PayPal sale that is not completed, or has no subscription, is not reported."""
     assert sale_event(ref, Answer({**SALE, **change}), kind) is None
 
 
@@ -874,7 +874,7 @@ def test_paypal_list_goes_by_page() -> None:
 
 
 def test_paypal_list_is_malformed() -> None:
-    """A PayPal answer whose subscriptions are not a list is a malformed response."""
+    """A PayPal response whose subscriptions are not a list is malformed."""
     shop = ConsentShop(paypal)
     shop.payments.list_subscriptions()
     shop.sandbox.fail(AlteredAnswer(lambda answer: answer.evolve(body=b'{"subscriptions": 1}')))

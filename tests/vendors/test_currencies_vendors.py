@@ -1,4 +1,4 @@
-"""Every vendor of exchange rates passes the conformance kit."""
+"""Every exchange-rate vendor passes the conformance kit."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ at_each = pytest.mark.parametrize("make", SUBJECTS.values(), ids=SUBJECTS)
 def test_vendor_of_exchange_rates_passes_each_check_synchronously(
     check: kit.Check, make: kit.Factory
 ) -> None:
-    """A vendor of exchange rates passes each check synchronously."""
+    """An exchange-rate vendor passes each check synchronously."""
     check(make)
 
 
 @at_each
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_vendor_conforms_asynchronously(check: kit.AsyncCheck, make: kit.Factory) -> None:
-    """A vendor of exchange rates passes each check asynchronously."""
+    """An exchange-rate vendor passes each check asynchronously."""
     asyncio.run(check(make))

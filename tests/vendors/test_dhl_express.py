@@ -151,7 +151,7 @@ def test_customs_lines_are_per_piece() -> None:
 
 
 def test_long_texts_of_customs_are_shortened() -> None:
-    """A customs signer is cut off at 35 characters, and the reason for export at 30."""
+    """The name of a customs signer is cut off at 35 characters, and the export reason at 30."""
     customs = Customs(items=[SHIRTS], signer="s" * 36, explanation="e" * 31, invoice_number="INV-1")
     declaration = shipment_request(customs=customs)["content"]["exportDeclaration"]
 
@@ -180,7 +180,7 @@ def test_unsendable_values_are_refused() -> None:
 
 
 def test_domestic_shipment_has_the_accounts_description(shop: SandboxHub) -> None:
-    """A DHL shipment without customs has the account's description of goods."""
+    """A DHL shipment without customs data has the account's description of goods."""
     at_home = SandboxHub(goods="Spare parts")
     at_home.buy_label_of_order(customs=None, recipient=attrs.evolve(THERE, country="US"))
 
@@ -194,7 +194,7 @@ def test_domestic_shipment_has_the_accounts_description(shop: SandboxHub) -> Non
 
 
 def test_dhl_gets_our_own_reference_first() -> None:
-    """DHL gets our own reference first, then the look-up mark; too long ones are refused."""
+    """DHL gets our own reference first, then the look-up mark; a reference too long is refused."""
     body = shipment_request(reference="order 7", parcels=attrs.evolve(PARCEL, reference="box 1"))
 
     assert [
@@ -209,7 +209,7 @@ def test_dhl_gets_our_own_reference_first() -> None:
 
 
 def test_label_is_written_on_paper_that_dhl_has() -> None:
-    """DHL has templates for A4 and A6 labels; other sizes are refused before sending."""
+    """DHL has label templates for A4 and A6; other label sizes are refused before sending."""
     image = shipment_request(label_size=LabelSize.A4)["outputImageProperties"]
 
     assert {
@@ -230,7 +230,7 @@ def test_label_is_written_on_paper_that_dhl_has() -> None:
 
 
 def test_options_are_put_into_the_body_that_they_name(shop: SandboxHub) -> None:
-    """An extra option names the DHL request, rating or purchase, to which it is added."""
+    """An extra option for DHL states whether it is added to the rate request or the purchase."""
     extra_options = {"dhl_express": {"shipment": {"content": {"description": "Shelf 7"}}}}
     shop.buy_label_of_order(extra=extra_options)
 

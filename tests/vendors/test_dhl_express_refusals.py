@@ -1,4 +1,4 @@
-"""DHL Express: authentication, error responses and errors, in the sandbox too."""
+"""DHL Express and its sandbox: authentication, error responses and errors."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_account_is_checked() -> None:
 
 
 def test_secret_may_come_from_a_provider() -> None:
-    """Without its own secret a DHL account uses the provider; its repr shows no secret."""
+    """A DHL account without its own secret uses the credential provider; reprs hide the secret."""
     (service,) = DhlExpress(account_number="123456789").services().values()
     assert (True, None) == (service.needs_credentials, service.credentials)
     vendor = DhlExpress(account_number="123456789", username="key-of-ours", credentials="hush-hush")

@@ -66,7 +66,7 @@ def test_rate_has_dhl_express_number_of_days_in_transit(shop: SandboxHub) -> Non
 
 
 def test_no_product_is_no_error(shop: SandboxHub) -> None:
-    """If DHL has no product for a shipment there are no rates; other errors are raised."""
+    """If DHL has no product for a shipment, there are no rates; an unreadable response fails."""
     shop.sandbox.fail(reply({"products": []}))
     result = shop.shipping.get_rates(REQUEST)
     shop.sandbox.fail(reply({}))
@@ -149,7 +149,7 @@ def test_unfound_purchase_is_unknown(shop: SandboxHub, odd: Response) -> None:
 
 
 def test_own_reference_is_not_a_mark(shop: SandboxHub) -> None:
-    """A DHL shipment whose own reference equals the key is not mistaken for the lost one."""
+    """A DHL shipment whose own reference equals the key is not taken for a lost purchase."""
     shop.buy_label_of_order("another", reference="k-1")
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(ConnectionFailed("The request was lost."))
@@ -223,7 +223,7 @@ def test_price_without_decimals_stays_exact(shop: SandboxHub) -> None:
 
 
 def test_products_without_code_or_price_are_no_rates(shop: SandboxHub) -> None:
-    """A product that lacks its code or its price becomes a message; an answer without any fails."""
+    """A product without a code or a price becomes a message; a response without products fails."""
     price = {"currencyType": "BILLC", "priceCurrency": "EUR", "price": 9}
     shop.sandbox.fail(reply({"products": [{"totalPrice": [price]}, {"productCode": "Y"}]}))
     result = shop.shipping.get_rates(REQUEST)

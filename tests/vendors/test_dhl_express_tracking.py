@@ -47,7 +47,7 @@ def test_dhl_tracking_event_without_time_or_place_is_read_as_far_as_possible(
 
 
 def test_only_dhl_numbers_are_tracked(shop: SandboxHub) -> None:
-    """Tracking numbers of other carriers are refused before sending, and unknown ones by DHL."""
+    """Other carriers' numbers are refused before sending, and unknown ones are refused by DHL."""
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.track("1Z", "ups")
     assert [] == shop.sandbox.requests
@@ -83,7 +83,7 @@ def test_address_check_compares_places(shop: SandboxHub) -> None:
 
 
 def test_address_without_known_place_is_invalid(shop: SandboxHub) -> None:
-    """An address without a known place is invalid; a malformed DHL response is a failure."""
+    """An address in an unknown place is invalid; a malformed DHL response is a failure."""
     shop.sandbox.fail(reply({"address": [], "warnings": ["There is no such code."]}))
     checked_result = shop.shipping.validate_address(THERE)
     assert (AddressVerdict.INVALID, "There is no such code.") == (

@@ -1,4 +1,4 @@
-"""Answers to disputes: evidence and acceptance, in each payment vendor's requests."""
+"""Answers to disputes (evidence or acceptance), in each payment vendor's requests."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ class SandboxHub:
         return Hub(self.accounts, http=SandboxHttpClient(self.sandbox))
 
     def ref(self, id: str) -> Ref:
-        """Return the reference of a dispute."""
+        """Return a reference to the dispute with this id."""
         return Ref(self.subject.vendor.name, "main", id)
 
     def new_dispute(self) -> Ref:
-        """Return the reference of a new dispute."""
+        """Create a dispute, and return a reference to it."""
         order = Charge(
             Money("20.00", "EUR"), self.subject.pays, reference="1", return_url="https://a.example/"
         )
@@ -67,14 +67,14 @@ class SandboxHub:
         return self.ref(self.subject.dispute(payment.ref.id))
 
     def sent(self, evidence: DisputeEvidence) -> list[SandboxRequest]:
-        """Return the requests by which evidence is submitted."""
+        """Return the requests that submit evidence."""
         ref, before = self.new_dispute(), len(self.sandbox.requests)
         self.payments.submit_evidence(ref, evidence, idempotency_key="2")
         return self.sandbox.requests[before:]
 
 
 def test_stripe_receives_texts_in_its_fields() -> None:
-    """Stripe receives the texts in its fields, and submits them with the same request."""
+    """Stripe receives each text in its own field, and the same request submits the evidence."""
     (request,) = SandboxHub(stripe).sent(EVIDENCE)
 
     assert {
@@ -87,7 +87,7 @@ def test_stripe_receives_texts_in_its_fields() -> None:
 
 
 def test_stripe_accepts_a_dispute_by_closing_it() -> None:
-    """A dispute that is accepted at Stripe is lost."""
+    """A dispute that is accepted at Stripe becomes lost."""
     shop = SandboxHub(stripe)
     ref = shop.new_dispute()
     dispute = shop.payments.accept_dispute(ref, idempotency_key="2")
@@ -97,7 +97,7 @@ def test_stripe_accepts_a_dispute_by_closing_it() -> None:
 
 
 def test_adyen_accepts_a_dispute_under_a_key() -> None:
-    """Adyen's Disputes API receives the dispute and the merchant account, with a key."""
+    """Adyen's Disputes API receives the dispute, the merchant account and an idempotency key."""
     shop = SandboxHub(adyen)
     ref = shop.new_dispute()
     dispute = shop.payments.accept_dispute(ref, idempotency_key="2")
@@ -113,7 +113,7 @@ def test_adyen_accepts_a_dispute_under_a_key() -> None:
 
 
 def test_adyen_refuses_a_dispute_that_is_over() -> None:
-    """If Adyen's successful answer says that a dispute was not accepted, an error is raised."""
+    """If Adyen answers with a success that a dispute was not accepted, an error is raised."""
     shop = SandboxHub(adyen)
     ref = shop.new_dispute()
     shop.payments.accept_dispute(ref, idempotency_key="2")
@@ -155,7 +155,7 @@ def test_adyen_has_separate_hosts_for_payments_and_disputes(options: Any, urls: 
 
 
 def test_square_stores_each_evidence_text_by_its_type() -> None:
-    """Square stores each evidence text by its type, with a key for each, and submits all."""
+    """Square stores each evidence text by type, with its own key, and then submits all texts."""
     *texts, submission = SandboxHub(square).sent(EVIDENCE)
     bodies = [request.json() for request in texts]
 
@@ -172,7 +172,7 @@ def test_square_stores_each_evidence_text_by_its_type() -> None:
 
 
 def test_checkout_com_evidence() -> None:
-    """Checkout.com stores the texts and submits them; then the dispute is read."""
+    """Checkout.com stores the texts and submits them; then the dispute is looked up."""
     texts, submission, look_up = SandboxHub(checkout_com).sent(EVIDENCE)
 
     assert {
@@ -189,7 +189,7 @@ def test_checkout_com_evidence() -> None:
 
 @pytest.mark.parametrize("make", [stripe, square, checkout_com])
 def test_dispute_names_its_payment(make: Callable[[], PaymentsSubject]) -> None:
-    """A dispute that is looked up names the same payment as in the list of disputes."""
+    """A dispute has the same payment if it is looked up as in the list of disputes."""
     shop = SandboxHub(make)
     ref = shop.new_dispute()
     (listed,) = shop.payments.disputes().items
@@ -239,7 +239,7 @@ def test_paypal_gets_proof_of_fulfilment_if_carrier_is_known() -> None:
 
 
 def test_paypal_accepts_the_claim_of_a_dispute() -> None:
-    """A dispute whose claim is accepted at PayPal is decided for the buyer."""
+    """If a dispute is accepted at PayPal, it is decided for the buyer."""
     shop = SandboxHub(paypal)
     ref = shop.new_dispute()
     dispute = shop.payments.accept_dispute(ref, idempotency_key="2")
@@ -321,7 +321,7 @@ def test_paypal_sandbox_refuses_wrong_answers(request_: Request) -> None:
     ],
 )
 def test_evidence_that_is_too_long_for_paypal(evidence: DisputeEvidence, field: str) -> None:
-    """A text that PayPal does not take is refused before anything is sent."""
+    """A text that is too long for PayPal is refused before anything is sent."""
     shop = SandboxHub(paypal)
     with pytest.raises(InvalidData) as excinfo:
         shop.payments.submit_evidence(shop.ref("1"), evidence, idempotency_key="1")
@@ -346,7 +346,7 @@ def test_submitting_different_evidence_is_refused_while_dispute_is_under_review(
 
 @pytest.mark.parametrize("make", [square, checkout_com])
 def test_long_evidence_is_refused(make: Callable[[], PaymentsSubject]) -> None:
-    """A text that the vendor would cut off is refused before anything is sent."""
+    """A text that is too long for the vendor is refused before anything is sent."""
     shop = SandboxHub(make)
     evidence = DisputeEvidence("x" * 501)
     with pytest.raises(InvalidData, match="at most 500 characters") as excinfo:
@@ -367,14 +367,14 @@ def test_long_evidence_is_refused(make: Callable[[], PaymentsSubject]) -> None:
     ],
 )
 def test_wrong_evidence_is_refused(fields: dict[str, Any]) -> None:
-    """Evidence with a wrong text is refused with the name of the field."""
+    """If evidence has a wrong text, the error contains the name of the field."""
     with pytest.raises(InvalidData) as excinfo:
         DisputeEvidence(**{"explanation": "The buyer signed.", **fields})
     assert [excinfo.value.field] == list(fields)
 
 
 def test_evidence_must_be_evidence() -> None:
-    """Evidence must be an Evidence, not a text, and its repr shows no details."""
+    """Evidence must be an `Evidence` object, not a text, and its repr shows no details."""
     shop = SandboxHub(stripe)
     with pytest.raises(InvalidData, match="evidence"):
         shop.payments.submit_evidence(shop.ref("1"), "signed", idempotency_key="1")  # type: ignore[arg-type]  # wrong on purpose
@@ -392,12 +392,12 @@ def test_unknown_dispute_is_refused(make: Callable[[], PaymentsSubject]) -> None
 
 
 def with_content(response: Response) -> Response:
-    """Return the response with a body that Checkout.com never sends."""
+    """Return the response with a body, which Checkout.com never sends."""
     return response.evolve(body=b"{}")
 
 
 def test_checkout_com_answer_with_content_is_no_success() -> None:
-    """A Checkout.com answer with content is a failure, since its successes have none."""
+    """A Checkout.com response with a body is a failure, since its successes have none."""
     shop = SandboxHub(checkout_com)
     ref = shop.new_dispute()
     shop.sandbox.fail(AlteredAnswer(with_content))
@@ -415,7 +415,7 @@ def test_square_evidence_without_an_id_is_no_success() -> None:
 
 
 def test_checkout_com_sandbox_submits_no_empty_evidence() -> None:
-    """Checkout.com's sandbox does not submit evidence that was not stored before."""
+    """Checkout.com's sandbox refuses to submit evidence if none was stored before."""
     shop = SandboxHub(checkout_com)
     ref = shop.new_dispute()
     manager = shop.hub.manager

@@ -77,7 +77,7 @@ async def _check_store(check: Any, lab: EntryLab, made: str, empty: Callable[[],
 
 
 def test_claims_are_taken_together(lab: EntryLab) -> None:
-    """A worker claims several entries in order, but no entry that another worker has claimed."""
+    """A worker claims several entries at once, in order, but none that another worker claimed."""
     store = lab.outbox()
     for name in "abcde":
         store.add(entry(name))
@@ -178,7 +178,7 @@ def test_claim_skips_rows_that_another_worker_has_locked_instead_of_waiting_for_
 def test_concurrent_transactions_keep_the_order_within_a_lane(
     check: Callable[[Begin, Any], None], server: EntryLab, isolation: str
 ) -> None:
-    """Concurrent transactions keep the order within a lane and do not block other lanes."""
+    """Concurrent transactions keep the order of entries in a lane and do not block other lanes."""
     engine = server.engine.execution_options(isolation_level=isolation)
     store = server.outbox()
 
@@ -207,7 +207,7 @@ def test_many_lanes_hold_few_locks(server: EntryLab) -> None:
 
 
 def test_a_table_of_lanes_that_is_missing(server: EntryLab) -> None:
-    """Tables of an earlier release without a lane table are reported before an entry is added."""
+    """If tables of an earlier release lack the lane table, adding an entry advises `migrate()`."""
     prefix = f"{server.prefix}earlier_"
     with open_outbox(server.url, prefix=prefix, create=True) as store:
         store.due(1)

@@ -74,7 +74,7 @@ def test_ddl_creates_the_tables(lab: EntryLab) -> None:
 
 @pytest.mark.parametrize("part", [{"prefix": 'a"b'}, {"prefix": "1"}])
 def test_names_of_tables(lab: EntryLab, part: dict[str, str]) -> None:
-    """A table prefix that is not a valid identifier is refused."""
+    """A prefix for table names that is not a valid identifier is refused."""
     with pytest.raises(ConfigurationError, match="is not valid"):
         open_inbox(lab.url, **part)
 
@@ -156,7 +156,7 @@ def test_files_that_cannot_be(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("open_it", [open_inbox, open_outbox, aopen_outbox])
 def test_urls_without_entries(open_it: Callable[[str], Any]) -> None:
-    """A store URL without inbox or outbox support is refused; a memory URL supports both."""
+    """A URL of a store without inbox or outbox is refused; a memory URL supports both."""
     with pytest.raises(ConfigurationError, match="The scheme 'redis' cannot be used for an"):
         open_it("redis://host/0")
     assert open_it("memory:").reach == "process"

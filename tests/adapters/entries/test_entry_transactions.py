@@ -148,7 +148,7 @@ def test_async_connection_to_a_file(file: EntryLab) -> None:
 
 
 def test_rows_of_the_hosts_kind(server: EntryLab, file: EntryLab) -> None:
-    """An entry can be added on a host's connection that has a row factory of its own."""
+    """An entry can be added on the host's connection even if it has its own row factory."""
     with closing(sqlite3.connect(file.file)) as connection:
         connection.row_factory = sqlite3.Row
         assert file.outbox().within(connection).add(entry("a")).id == "a"
@@ -168,7 +168,7 @@ def test_a_repeat_in_the_hosts_transaction(lab: EntryLab) -> None:
 
 
 def test_a_repeat_that_the_hosts_snapshot_does_not_show(server: EntryLab) -> None:
-    """Adding an id again returns the entry that was committed after the host's snapshot began."""
+    """If an id was committed after the host's snapshot began, adding it returns that entry."""
     store = server.outbox()
     with Session(server.engine) as session:
         connection = session.connection()
@@ -246,14 +246,14 @@ def test_the_async_outbox_writes_in_a_transaction(server: EntryLab) -> None:
 
 
 def test_a_store_without_transactions() -> None:
-    """The error of a store without transaction support names the stores that have it."""
+    """If a store has no transaction support, the error names the stores that have it."""
     with pytest.raises(ConfigurationError) as excinfo:
         Outbox(MemoryOutbox()).within(object())
     assert "SqliteOutbox or SqlOutbox" in str(excinfo.value.remedy)
 
 
 def test_connections_that_are_refused(file: EntryLab, server: EntryLab) -> None:
-    """Outbox.within() refuses an autocommit connection, and a sync one for async or vice versa."""
+    """Outbox.within() refuses an autocommit connection, and a connection of the wrong kind."""
     store = file.outbox()
     with pytest.raises(ConfigurationError, match="runs no statements"):
         store.within(object())
@@ -282,7 +282,7 @@ def test_connections_that_are_refused(file: EntryLab, server: EntryLab) -> None:
 
 
 def test_missing_table_in_a_host_transaction_is_named(tmp_path: Path) -> None:
-    """In a host's transaction a store creates no tables; its error advises to run `migrate()`."""
+    """A store creates no tables in a host's transaction; its error advises to run `migrate()`."""
     path = tmp_path / "app.db"
     store = SqliteOutbox(path, create=True)
     with closing(sqlite3.connect(path)) as connection:

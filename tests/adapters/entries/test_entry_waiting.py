@@ -66,7 +66,7 @@ def test_short_wait_on_a_new_connection(server: EntryLab) -> None:
 
 
 def test_a_wait_outlives_its_connection(server: EntryLab) -> None:
-    """If a worker's connection is lost during a wait, it reconnects and still sees new entries."""
+    """If a worker loses its connection while it waits, it reconnects and still sees new entries."""
     if server.kind != "postgresql":
         pytest.skip("nobody is woken in MariaDB: run the case of PostgreSQL")
     url = f"{server.url}?application_name={server.prefix}"
@@ -87,7 +87,7 @@ def test_a_wait_outlives_its_connection(server: EntryLab) -> None:
 def test_the_time_of_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boot: str | None
 ) -> None:
-    """A SQLite store's time never goes back; without the boot id it uses the wall clock."""
+    """A SQLite store's time never goes back; if the boot id is unknown, it uses the wall clock."""
     clock = VirtualClock()
     path = tmp_path / "a.db"
     with SqliteOutbox(path, create=True, clock=clock) as store:

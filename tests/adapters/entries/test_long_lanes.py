@@ -1,4 +1,4 @@
-"""Outbox entries that are due, behind many entries that must wait, in every database."""
+"""Due outbox entries behind many entries that must wait, in every kind of database."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def ids(entries: Any) -> list[str]:
 
 
 def filled_outbox(lab: EntryLab, lane: str, **changes: Any) -> Any:
-    """Return an outbox with a lane of many entries; the first entry is not due for an hour."""
+    """Return an outbox with many entries in one lane, of which the first is due in an hour."""
     outbox = lab.outbox()
     first = outbox.add(entry("first", lane=lane, **changes))
     later_time = attrs.evolve(first, due=outbox.now() + timedelta(hours=1), fence=1)
@@ -49,7 +49,7 @@ def test_only_the_first_of_each_long_lane_is_due(lab: EntryLab) -> None:
 
 @pytest.mark.parametrize("limit", [1, 3, MANY])
 def test_entries_behind_a_held_lane_are_due(lab: EntryLab, limit: int) -> None:
-    """If the first due entries are all held, the free entries behind them are found."""
+    """If the first due entries all wait for held lanes, the free entries behind them are found."""
     outbox = filled_outbox(lab, "held", priority=1)
     outbox.add(entry("free"))
     outbox.add(entry("other", lane="other"))
@@ -61,7 +61,7 @@ def test_entries_behind_a_held_lane_are_due(lab: EntryLab, limit: int) -> None:
 
 
 def test_pauses_hold_entries_behind_a_held_lane(lab: EntryLab) -> None:
-    """A pause also holds the entries that are found behind a held lane."""
+    """A pause also applies to the entries that are found behind a held lane."""
     outbox = filled_outbox(lab, "held")
     outbox.add(entry("free"))
     outbox.add(entry("other", lane="other", tenant="acme"))

@@ -21,7 +21,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def server() -> Generator[LabServer]:
-    """Yield a shared gRPC server; tests must not kill it."""
+    """Yield a gRPC server that several tests share and must not kill."""
     server = LabServer()
     yield server
     server.kill()

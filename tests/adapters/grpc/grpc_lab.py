@@ -71,7 +71,7 @@ class LabServer:
 
 
 class Lab:
-    """A gRPC connector with its manager, in sync or async mode, called synchronously in both."""
+    """A gRPC connector and its manager in sync or async mode; tests call both synchronously."""
 
     def __init__(
         self,
@@ -92,12 +92,12 @@ class Lab:
         self.protect(service or SERVICE)
 
     def protect(self, service: Service) -> None:
-        """Replace the manager's configuration with this service's protections."""
+        """Configure the manager with the protections of this service."""
         kind: Any = AsyncConnectorManager if self.is_async else ConnectorManager
         self.manager: Any = kind([service])
 
     def run(self, value: Any) -> Any:
-        """Return the value, or the result of running it if it is a coroutine."""
+        """Return a value; if it is a coroutine, run it and return its result."""
         return self.loop.run_until_complete(value) if self.is_async else value
 
     def perform(self, operation: Any, **options: Any) -> Any:

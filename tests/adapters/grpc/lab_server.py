@@ -73,7 +73,7 @@ def echo(request: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def count(request: dict[str, Any], context: Any) -> Iterator[dict[str, Any]]:
-    """Stream numbers; at the number `at`, perform the action in the request."""
+    """Stream numbers; when the number `at` is reached, perform the requested action."""
     for number in range(request.get("answers", 3)):
         if number == request.get("at"):
             perform_action(request, context)
@@ -81,7 +81,7 @@ def count(request: dict[str, Any], context: Any) -> Iterator[dict[str, Any]]:
 
 
 def collect(requests: Iterator[dict[str, Any]], context: Any) -> dict[str, Any]:
-    """Answer with the names of all requests."""
+    """Return the names of all streamed requests in one answer."""
     received = []
     for request in requests:
         perform_action(request, context)
@@ -132,7 +132,7 @@ servicer = health.HealthServicer()
 
 
 class TokenGuard(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs alone
-    """An interceptor that refuses calls without the right token.
+    """An interceptor that refuses calls that do not carry the right token.
 
     Args:
         token: the token.

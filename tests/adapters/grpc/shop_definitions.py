@@ -13,7 +13,7 @@ PUT: Final = "shop.Orders/Put"
 
 
 def files() -> list[descriptor_pb2.FileDescriptorProto]:
-    """Return the file descriptors, each after the files that it imports."""
+    """Return the file descriptors in order, so that each follows the files that it imports."""
     stamp = descriptor_pb2.FileDescriptorProto()
     timestamp_pb2.DESCRIPTOR.CopyToProto(stamp)
     types = descriptor_pb2.FileDescriptorProto(

@@ -46,7 +46,7 @@ def test_a_call_returns_the_answer_and_passes_its_deadline_on(lab: Lab) -> None:
 
 
 def test_all_streams_carry_their_messages(lab: Lab) -> None:
-    """Unary, client-streaming, server-streaming and bidirectional calls carry all messages."""
+    """All four types of calls, unary and streaming, carry all their messages."""
     collected = lab.perform(lab.connector.call(COLLECT, [{"name": "a"}, {"name": "b"}]))
     counted = lab.answers(lab.perform(lab.connector.stream(COUNT, {"answers": 3})))
     chatted = lab.answers(lab.perform(lab.connector.stream(CHAT, [{"name": "c"}, {"name": "d"}])))
@@ -79,7 +79,7 @@ def test_all_streams_carry_their_messages(lab: Lab) -> None:
     ],
 )
 def test_a_status_becomes_an_error(lab: Lab, code: str, kind: type[Exception]) -> None:
-    """Each gRPC status code raises its moorage error, without the server's text in the message."""
+    """Each gRPC status code raises its own moorage error, whose message hides the server's text."""
     with pytest.raises(kind) as caught:
         lab.call(do="fail", code=code, text="failed to connect to all addresses")
 
@@ -113,7 +113,7 @@ def test_a_read_is_repeated_and_a_write_is_not(labs: Callable[..., Lab], server:
 def test_server_pushback_metadata_delays_next_attempt(
     labs: Callable[..., Lab], server: LabServer
 ) -> None:
-    """A server's pushback metadata delays the next attempt; a negative value forbids it."""
+    """The server's pushback metadata delays the next attempt; a negative value forbids retries."""
     policy = RetryPolicy(max_attempts=2, base_delay=0.0)
     lab = labs(server.address, service=Service("lab", timeout=20.0, retry=policy, circuit=None))
     limited = {"do": "fail", "code": "RESOURCE_EXHAUSTED"}
@@ -127,7 +127,7 @@ def test_server_pushback_metadata_delays_next_attempt(
 
 
 def test_a_silent_server_ends_with_the_deadline(lab: Lab) -> None:
-    """A call without an answer ends at its deadline, and may have been processed."""
+    """A call without an answer ends at its deadline; the error says it may have been processed."""
     with pytest.raises(DeadlineExceeded) as caught:
         lab.perform(lab.connector.call(ECHO, {"do": "sleep", "seconds": 30}), timeout=0.3)
     assert caught.value.may_have_been_processed
@@ -136,7 +136,7 @@ def test_a_silent_server_ends_with_the_deadline(lab: Lab) -> None:
 def test_a_server_that_dies_during_a_call_leaves_the_outcome_open(
     labs: Callable[..., Lab], servers: Callable[..., LabServer]
 ) -> None:
-    """A call may have been processed if its server is killed; the next call was not sent."""
+    """If the server is killed during a call, its outcome is unknown; a later call is not sent."""
     lab = labs(servers().address)
     with pytest.raises(ConnectionFailed) as caught:
         lab.call(do="die")
@@ -150,7 +150,7 @@ def test_a_server_that_dies_during_a_call_leaves_the_outcome_open(
 def test_a_write_under_a_key_has_an_unknown_outcome(
     labs: Callable[..., Lab], servers: Callable[..., LabServer]
 ) -> None:
-    """Losing the answer to a write with an idempotency key raises OutcomeUnknown."""
+    """If the answer to a write with an idempotency key is lost, OutcomeUnknown is raised."""
     lab = labs(servers().address)
     operation = lab.connector.call(ECHO, {"do": "die"})
     with pytest.raises(OutcomeUnknown):
@@ -160,7 +160,7 @@ def test_a_write_under_a_key_has_an_unknown_outcome(
 def test_a_key_is_sent_where_the_service_honours_keys(
     labs: Callable[..., Lab], server: LabServer
 ) -> None:
-    """If the service honours idempotency keys, the key is sent in the call's metadata."""
+    """If the service honours idempotency keys, a call's metadata contains the key."""
     service = Service("lab", honours_keys=True, idempotency_memory=86_400.0)
     lab = labs(server.address, service=service, idempotency_metadata="X-Key", metadata={"App": "t"})
     answer = lab.perform(lab.connector.call(ECHO, {}), idempotency_key="order-7")
@@ -192,7 +192,7 @@ def test_a_restarted_server_serves_the_next_call(
 
 
 def test_large_messages_are_typed_errors(labs: Callable[..., Lab], server: LabServer) -> None:
-    """A request above the size limit is not sent; an answer above it raises a typed error."""
+    """A request above the size limit is not sent; an answer above it raises an error."""
     lab = labs(server.address, max_request_bytes=1000, max_answer_bytes=1000)
     with pytest.raises(InvalidRequest, match="sends at most 1000"):
         lab.call(name="x" * 1000)
@@ -205,7 +205,7 @@ def test_large_messages_are_typed_errors(labs: Callable[..., Lab], server: LabSe
 
 
 def test_messages_that_cannot_be_written_or_read(lab: Lab) -> None:
-    """A request that cannot be serialized is not sent; an unreadable answer is a failure."""
+    """A request that cannot be serialized is not sent; an unreadable answer fails the call."""
     with pytest.raises(InvalidData, match=r"Lab\.Echo cannot be written"):
         lab.perform(lab.connector.call(ECHO, {"name": object()}))
     with pytest.raises(VendorFailed, match="cannot be read as the type"):
@@ -220,7 +220,7 @@ def test_messages_that_cannot_be_written_or_read(lab: Lab) -> None:
 
 
 def test_requests_that_fail_end_the_call(lab: Lab) -> None:
-    """If the request iterator raises, the call fails and may have been processed."""
+    """If the iterator of requests raises, the call fails; the server may have processed it."""
 
     class FailingIterator:
         def __iter__(self) -> Any:
@@ -237,7 +237,7 @@ def test_requests_that_fail_end_the_call(lab: Lab) -> None:
 
 
 def test_methods_are_used_as_they_are_declared(lab: Lab) -> None:
-    """`call` refuses streaming methods, `stream` unary methods; both refuse one-shot iterators."""
+    """`call` refuses streaming methods, `stream` unary ones; both refuse one-shot iterators."""
     with pytest.raises(InvalidData, match="answers with a stream"):
         lab.connector.call(COUNT, {})
     with pytest.raises(InvalidData, match="one answer"):
@@ -247,7 +247,7 @@ def test_methods_are_used_as_they_are_declared(lab: Lab) -> None:
 
 
 def test_a_stream_waits_for_each_answer_only_so_long(lab: Lab) -> None:
-    """The attempt's time limit applies to each answer of a stream; an error ends the stream."""
+    """Each answer of a stream must arrive within the attempt's time limit; else the stream ends."""
     operation = lab.connector.stream(COUNT, {"do": "sleep", "seconds": 30, "at": 2})
     stream = lab.run(operation.perform(OperationAttempt(1, 1.0)))
     with pytest.raises(AttemptTimeout):
@@ -297,7 +297,7 @@ def test_server_that_reports_not_serving_is_unavailable(
 
 
 def test_foreign_exceptions_are_judged_by_their_kind(lab: Lab) -> None:
-    """Time-outs and grpcio errors are converted to moorage errors; unknown exceptions are not."""
+    """Time-outs and grpcio's errors become moorage errors; unknown exceptions stay unchanged."""
     operation = lab.connector.call(ECHO, {})
     assert isinstance(operation.translate_error(TimeoutError()), AttemptTimeout)
     assert operation.translate_error(KeyError("x")) is None
@@ -307,7 +307,7 @@ def test_foreign_exceptions_are_judged_by_their_kind(lab: Lab) -> None:
 
 
 def test_a_server_may_refuse_a_stream_of_requests(lab: Lab) -> None:
-    """A server error ends a call that streams its requests."""
+    """A call that streams its requests fails if the server answers with an error."""
     refusal = {"do": "fail", "code": "NOT_FOUND"}
     for operation in (
         lab.connector.call(COLLECT, [refusal]),

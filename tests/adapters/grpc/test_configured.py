@@ -48,7 +48,7 @@ def test_a_configuration_names_a_connector(server: LabServer, monkeypatch: Any) 
 
 
 def test_files_of_certificates_are_settings(server: LabServer, tmp_path: Path) -> None:
-    """A configuration with certificate files but without TLS is refused with the setting's path."""
+    """If a configuration has certificate files but no TLS, the error names the setting's path."""
     config = configuration(server, authorities=str(tmp_path / "ca.pem"))
     with moorage.open(config) as hub, pytest.raises(ConfigurationError, match="without TLS"):
         hub.connectors.get("orders", GrpcConnector)
@@ -68,7 +68,7 @@ def test_generated_classes_make_a_method(lab: Lab) -> None:
 
 
 def test_a_definition_says_what_may_be_repeated() -> None:
-    """A method's `idempotency_level` in the descriptors sets whether it is safe or repeatable."""
+    """The `idempotency_level` in its descriptor decides whether a method is safe or repeatable."""
     file = descriptor_pb2.FileDescriptorProto(name="shop.proto", package="shop", syntax="proto3")
     file.message_type.add(name="Order")
     service = file.service.add(name="Orders")
@@ -102,7 +102,7 @@ def test_a_path_has_a_form() -> None:
 
 @pytest.mark.parametrize("name", ["safe", "repeatable", "streams_requests", "streams_answers"])
 def test_a_text_is_no_switch(name: str) -> None:
-    """A string such as "false" does not make a method safe, repeatable or streaming."""
+    """A string such as "false" is not accepted as a flag of a method."""
     options: dict[str, Any] = {name: "false"}
     with pytest.raises(ConfigurationError, match=f"{name} is neither True nor False"):
         GrpcMethod(path="/shop.Orders/Get", serialize=bytes, deserialize=bytes, **options)

@@ -1,4 +1,4 @@
-"""The gRPC connector passes the conformance kit of connectors, with a real server."""
+"""Checks that the gRPC connector passes the connector conformance kit with a real server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WRONG = f"{SECRET}-no-more"
 
 @pytest.fixture(scope="module", autouse=True)
 def _first_use(server: LabServer) -> None:
-    """Call a server in both modes first, because grpcio opens process-wide files on first use."""
+    """Call a server in both modes first, because grpcio opens process-wide files then."""
     for mode in ("sync", "async"):
         lab = Lab(mode, server.address)
         lab.call()

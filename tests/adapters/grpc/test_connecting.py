@@ -107,7 +107,7 @@ def test_an_untrusted_server_gets_no_request(
     tmp_path: Path,
     trust: str,
 ) -> None:
-    """If a server's certificate is not trusted, the error states that no request was sent."""
+    """If the connector does not trust the server's certificate, the error says nothing was sent."""
     server = server_with_token[0]
     tls = None if trust == "system" else Tls(authorities=str(identity(tmp_path, "other")[0]))
     lab = labs(server.address, plaintext=False, tls=tls, credentials=Credentials.bearer(TOKEN))
@@ -129,7 +129,7 @@ def test_certificates_that_cannot_be_read(labs: Callable[..., Lab], tmp_path: Pa
 
 
 def test_no_server_is_a_failure_before_anything_is_sent(labs: Callable[..., Lab]) -> None:
-    """A closed port and an unknown host raise different errors; both state that nothing is sent."""
+    """A closed port and an unknown host raise different errors, which say that nothing was sent."""
     cases = {
         f"127.0.0.1:{free_port()}": ("Nothing accepts", True),
         "no-such-host.invalid:443": ("host of the gRPC service is unknown", False),
@@ -158,7 +158,7 @@ def test_a_silent_port_ends_with_the_time_for_connecting(labs: Callable[..., Lab
 
 
 def test_a_server_of_another_protocol_is_recognised(labs: Callable[..., Lab]) -> None:
-    """The error for a server that speaks HTTP/1 states that no request was sent."""
+    """If a server speaks HTTP/1, the error states that no request was sent."""
     with closing(socket.socket()) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -218,7 +218,7 @@ def test_stale_credentials_are_renewed_once(
 def test_refused_renewed_credentials_are_not_renewed_again_and_again(
     labs: Callable[..., Lab], server: LabServer, mode: str
 ) -> None:
-    """A server that refuses renewed credentials too does not cause a renewal on every call."""
+    """If a server also refuses renewed credentials, they are not renewed on every call."""
     tokens, renewals = provider(mode, "old", "new")
     lab = labs(server.address, credentials=tokens)
     for _ in range(3):
@@ -277,7 +277,7 @@ def test_settings_that_cannot_work_are_refused(
 
 
 def test_metadata_that_cannot_be_sent_are_refused(lab: Lab) -> None:
-    """Reserved names, and values with line ends, are refused as metadata."""
+    """Metadata with reserved names, or with line breaks in values, are refused."""
     for metadata in ({"grpc-timeout": "1S"}, {"Host": "x"}, {"a b": "x"}):
         with pytest.raises(InvalidData, match="a name that gRPC"):
             lab.connector.call(ECHO, {}, metadata=metadata)
@@ -297,7 +297,7 @@ def test_keepalive_and_options_reach_the_library(
 
 
 def test_asynchronous_connector_refuses_second_running_event_loop(server: LabServer) -> None:
-    """An asynchronous connector refuses a second running event loop, but not one after another."""
+    """An asynchronous connector may be used in several event loops, but not in two at once."""
 
     async def perform() -> Any:
         return await connector.call(ECHO, {"name": "bolt"}).perform(OperationAttempt(1, 5.0))
@@ -319,7 +319,7 @@ def test_asynchronous_connector_refuses_second_running_event_loop(server: LabSer
 def test_forked_child_needs_grpc_enable_fork_support_to_call_grpc(
     server: LabServer, support: str, result: str
 ) -> None:
-    """A forked child needs GRPC_ENABLE_FORK_SUPPORT to call gRPC; else it gets LocalFailure."""
+    """A forked child can call gRPC only with GRPC_ENABLE_FORK_SUPPORT, or it gets LocalFailure."""
     program = [sys.executable, str(Path(__file__).with_name("forking.py")), server.address]
     environment = {
         **os.environ,
@@ -331,7 +331,7 @@ def test_forked_child_needs_grpc_enable_fork_support_to_call_grpc(
 
 
 def test_only_a_fork_after_the_first_use_is_refused() -> None:
-    """Use in a second process is refused unless grpcio's fork support is enabled."""
+    """A fork after the first use is refused, unless grpcio's fork support is enabled."""
     _channel.check_forks({1}, "")
     _channel.check_forks({1, 2}, "True")
     with pytest.raises(LocalFailure, match="survive a fork"):
@@ -347,7 +347,7 @@ def test_a_missing_library_is_named(build: Any, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_state_that_the_library_does_not_tell_counts_as_ready() -> None:
-    """A channel that cannot report its connectivity state counts as ready."""
+    """A gRPC channel that does not report its state counts as ready."""
     assert "ready" == state_of(object())
 
 
@@ -371,7 +371,7 @@ def test_a_connector_is_a_context(server: LabServer) -> None:
 
 
 def test_retries_belong_to_the_manager(labs: Callable[..., Lab], server: LabServer) -> None:
-    """The grpcio library sends each attempt once, however often the manager retries."""
+    """The manager alone retries: grpcio sends each attempt only once."""
     policy = RetryPolicy(max_attempts=4, base_delay=0.0)
     lab = labs(server.address, service=Service("lab", timeout=20.0, retry=policy, circuit=None))
     name = f"once-{id(lab)}"

@@ -1,4 +1,4 @@
-"""Interceptors that protect calls of gRPC stubs, with errors of both grpcio and moorage."""
+"""Interceptors that protect calls of gRPC stubs; their errors are both grpcio's and moorage's."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ KINDS = {ECHO: "unary_unary", COUNT: "unary_stream", COLLECT: "stream_unary", CH
 
 
 class Stubs:
-    """Stubs of the test server over an intercepted channel, in sync or async mode."""
+    """Stubs that call the test server through the interceptors, in sync or async mode."""
 
     def __init__(self, mode: str, address: str, service: Service, **facts: Any) -> None:
         self.is_async = mode == "async"
@@ -134,7 +134,7 @@ def failing_request(
 
 
 def test_all_kinds_of_calls_pass(stubs: Callable[..., Stubs]) -> None:
-    """Unary and streaming calls pass requests, answers, metadata and the remaining time."""
+    """Unary and streaming calls pass on requests, answers, metadata and the remaining time."""
     made = stubs()
     answer = made.call(ECHO, {"name": "a"}, timeout=7.0, metadata=(("trace", "t"),))
 
@@ -173,7 +173,7 @@ def test_an_error_is_of_both_libraries(stubs: Callable[..., Stubs]) -> None:
 
 
 def test_a_safe_call_is_repeated_and_another_is_not(stubs: Callable[..., Stubs]) -> None:
-    """The method's path decides whether a call is retried after a lost answer."""
+    """After a lost answer, a call is retried only if its method is set as safe or repeatable."""
     made, other = stubs(safe=["lab.Lab/Echo"]), stubs(repeatable=["/lab.Lab/Count"])
     name = f"repeat-{id(made)}"
     assert name == made.call(ECHO, failing_request(name, times=2))["name"]
@@ -197,7 +197,7 @@ def test_generated_descriptor_idempotency_level_decides_whether_stub_call_is_ret
 
 
 def test_a_stream_of_requests_is_sent_once(stubs: Callable[..., Stubs]) -> None:
-    """A call with an iterator of requests is not retried, since part of it was consumed."""
+    """A call that sends an iterator of requests is not retried, because it was partly consumed."""
     made = stubs(safe=[COLLECT])
     name = f"once-{id(made)}"
     requests = iter([failing_request(name, "RESOURCE_EXHAUSTED"), {"name": "rest"}])
@@ -226,7 +226,7 @@ def test_protections_hold_calls_back(stubs: Callable[..., Stubs]) -> None:
 
 
 def test_a_slow_server_ends_a_call_in_time(stubs: Callable[..., Stubs]) -> None:
-    """The timeout limits a single answer, and a stream's first answer."""
+    """The timeout limits the wait for a single answer, and for the first answer of a stream."""
     made = stubs()
     for call in (partial(made.call, ECHO), partial(made.answers, COUNT)):
         with pytest.raises(ConnectorError) as caught:
@@ -271,7 +271,7 @@ def test_a_future_has_ended(server: LabServer) -> None:
 
 
 def test_stream_that_program_drops_unread_is_cancelled(server: LabServer) -> None:
-    """A stream that the program drops unread is cancelled."""
+    """If the program drops a stream without reading it, the stream is cancelled."""
     made = Stubs("sync", server.address, RETRIED)
     stream = made.stub(COUNT)({"do": "sleep", "seconds": 60, "at": 1})
     assert {"number": 0} == next(stream)
@@ -314,7 +314,7 @@ def test_requests_that_are_written_are_refused(server: LabServer) -> None:
     ],
 )
 def test_an_error_of_moorage_has_a_code(error: ConnectorError, code: str) -> None:
-    """A moorage error without a server status has the gRPC code of its class."""
+    """A moorage error that did not come from the server has the gRPC code of its class."""
     converted = rpc_error(error, is_async=False)
 
     assert grpc.StatusCode[code] is converted.code()

@@ -43,7 +43,7 @@ def test_an_answer_has_its_metadata(lab: Lab) -> None:
 
 
 def test_a_repeat_of_a_key_is_told_the_message(labs: Callable[..., Lab], server: LabServer) -> None:
-    """A protobuf answer, with or without metadata, is stored and returned for a repeated key."""
+    """A protobuf answer, even one with metadata, is stored and returned when a key is repeated."""
     lab = labs(server.address, service=Service("lab", timeout=20.0, circuit=None))
     method: GrpcMethod[Any, Any] = GrpcMethod.of("/shop.Orders/Put", ORDER, ORDER)
     for make in (lab.connector.call, lab.connector.call_with_metadata):
@@ -58,7 +58,7 @@ def test_a_repeat_of_a_key_is_told_the_message(labs: Callable[..., Lab], server:
 
 
 def test_metadata_are_sent_as_texts_and_bytes(lab: Lab) -> None:
-    """Metadata names that end in -bin need bytes; all other names need strings."""
+    """Names of metadata that end in -bin require bytes; all other names require strings."""
     operation = lab.connector.call(ECHO, {}, metadata={"trace-bin": b"\x00", "trace": "a"})
     assert "a" == lab.perform(operation)["metadata"]["trace"]
     for wrong in ({"trace-bin": "a"}, {"trace": b"a"}):
@@ -70,7 +70,7 @@ def test_metadata_are_sent_as_texts_and_bytes(lab: Lab) -> None:
 def test_an_error_does_not_repeat_the_credential(
     labs: Callable[..., Lab], server: LabServer, code: str
 ) -> None:
-    """If a server repeats the credential in its error message, reason or details, it is masked."""
+    """A credential that a server repeats in its error message, reason or details is masked."""
     secret = "token-4711-very-secret"
     lab = labs(server.address, credentials=Credentials.bearer(secret))
     named = bytes([len(secret)]) + secret.encode()
@@ -104,7 +104,7 @@ def _any_message(name: str, value: bytes) -> bytes:
 def test_a_pause_is_read_of_the_trailing_metadata(
     lab: Lab, trailers: dict[str, str], pause: float | None
 ) -> None:
-    """Trailing `retry-after` metadata sets the retry delay if gRPC's own pushback is absent."""
+    """Without gRPC's own pushback, `retry-after` in the trailing metadata sets the retry delay."""
     lab.protect(Service("lab", timeout=20.0, retry=RetryPolicy(max_attempts=1), circuit=None))
     with pytest.raises(ConnectorError) as caught:
         lab.call(do="fail", code="RESOURCE_EXHAUSTED", trailers=trailers)

@@ -1,4 +1,4 @@
-"""Calling gRPC methods with plain JSON, by server reflection or descriptors from a file."""
+"""Calls of gRPC methods with plain JSON; the descriptors come from the server or a file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def descriptors() -> GrpcDescriptors:
 
 
 def test_a_server_lists_its_methods(lab: Lab) -> None:
-    """Reflection returns the methods, their request fields, and which of them may be repeated."""
+    """Reflection returns the methods, their request fields, and which methods can be repeated."""
     described: GrpcDescriptors = lab.perform(lab.connector.reflect())
 
     assert "shop.Orders" in described.services
@@ -49,7 +49,7 @@ def test_a_server_lists_its_methods(lab: Lab) -> None:
 
 
 def test_a_method_is_called_by_its_name(lab: Lab) -> None:
-    """A method called by name takes and returns plain JSON, by the server's descriptors."""
+    """A gRPC method can be called by its name with plain JSON, using the server's descriptors."""
     first = lab.connector.call_by_name("/shop.Orders/Get", ORDER)
     assert (False, False, "Orders.Get") == (first.safe, first.repeatable, first.name)
     assert FOUND == lab.perform(first)
@@ -61,7 +61,7 @@ def test_a_method_is_called_by_its_name(lab: Lab) -> None:
 
 
 def test_descriptions_make_methods_for_streams(lab: Lab, descriptors: GrpcDescriptors) -> None:
-    """A server-streaming method made from descriptors is opened with the connector's `stream`."""
+    """A server-streaming method that is made from descriptors is opened by the method `stream`."""
     method = descriptors.method(shop.WATCH, safe=True)
     stream = lab.perform(lab.connector.stream(method, {"orderId": "7"}))
 
@@ -71,7 +71,7 @@ def test_descriptions_make_methods_for_streams(lab: Lab, descriptors: GrpcDescri
 def test_a_method_with_streams_is_not_called_by_name(
     labs: Callable[..., Lab], server: LabServer, descriptors: GrpcDescriptors
 ) -> None:
-    """`call_by_name` refuses a streaming method; with local descriptors nothing is sent."""
+    """`call_by_name` refuses a streaming method; if it has local descriptors, it sends nothing."""
     with pytest.raises(InvalidData, match="has streams"):
         labs(server.address, descriptors=descriptors).connector.call_by_name(shop.WATCH, {})
     lab = labs(server.address)
@@ -83,7 +83,7 @@ def test_a_method_with_streams_is_not_called_by_name(
 def test_a_wrong_request_names_its_field(
     labs: Callable[..., Lab], server: LabServer, descriptors: GrpcDescriptors
 ) -> None:
-    """The error for a wrong field type in a request names only the field; nothing is sent."""
+    """If a request's field has a wrong type, the error names only the field; nothing is sent."""
     connector = labs(server.address, descriptors=descriptors).connector
     with pytest.raises(InvalidData, match=r"'colour'.*orderId, notes") as caught:
         connector.call_by_name(shop.GET, {"colour": "red-4711"})
@@ -100,7 +100,7 @@ def test_a_wrong_request_names_its_field(
 def test_error_for_server_without_reflection_asks_for_file_of_descriptors(
     servers: Callable[..., LabServer], labs: Callable[..., Lab]
 ) -> None:
-    """The error for a server without reflection asks for a file of descriptors."""
+    """If a server has no reflection, the error asks for a file of descriptors."""
     lab = labs(servers(MOORAGE_LAB_NO_REFLECTION="1").address)
     with pytest.raises(InvalidRequest, match=r"no reflection.*`descriptors`"):
         lab.perform(lab.connector.call_by_name(shop.GET, {}))

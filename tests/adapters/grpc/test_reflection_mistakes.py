@@ -22,7 +22,7 @@ SERVICES = ("shop.Orders",)
 
 
 class RawMessage:
-    """A message class whose content is its bytes, for requests and answers that are not parsed."""
+    """A message class that keeps its bytes, for requests and answers that need no parsing."""
 
     FromString = staticmethod(bytes)
     SerializeToString = staticmethod(bytes)
@@ -36,7 +36,7 @@ def field(number: int, value: bytes) -> bytes:
 
 
 class Reflection:
-    """A reflection service whose answers the test specifies.
+    """A reflection service that gives the answers that a test prepared.
 
     Attributes:
         questions: the reflection requests received so far.
@@ -53,7 +53,7 @@ class Reflection:
         services: tuple[str, ...] = SERVICES,
         path: str = reflection.PATHS[0],
     ) -> None:
-        """Answer with the descriptor files that `files` returns for a symbol or file name."""
+        """Answer with the files that `files` returns for the requested symbol or file name."""
 
         def answers(questions: Iterator[bytes]) -> Iterator[bytes]:
             for question in questions:
@@ -105,7 +105,7 @@ def _server() -> Generator[Reflection]:
 
 @pytest.fixture(name="reflected")
 def _reflect(server: Reflection, labs: Callable[..., Lab]) -> Callable[[], GrpcDescriptors]:
-    """Return a function that asks the server for its descriptors, in sync and async mode."""
+    """Return a function that asks the server for its descriptors, in either mode."""
     lab = labs(server.address)
 
     def reflect_descriptors() -> GrpcDescriptors:
@@ -116,7 +116,7 @@ def _reflect(server: Reflection, labs: Callable[..., Lab]) -> Callable[[], GrpcD
 
 
 def one_file(name: str) -> list[bytes]:
-    """Return the single file that has this name or contains the service, without its imports."""
+    """Return the only file that has this name or defines the service, without its imports."""
     return [FILES["shop/orders.proto" if name == "shop.Orders" else name]]
 
 
@@ -124,7 +124,7 @@ def one_file(name: str) -> list[bytes]:
 def test_imports_are_asked_for(
     server: Reflection, reflected: Callable[[], GrpcDescriptors], path: str
 ) -> None:
-    """Imports are requested one by one, with either version of the reflection protocol."""
+    """Imported files are requested one by one, in both versions of the reflection protocol."""
     server.answer(one_file, path=path)
 
     assert (shop.GET, shop.PUT, shop.WATCH) == reflected().methods
@@ -157,7 +157,7 @@ def test_descriptions_that_are_no_use_are_refused(
     files: Callable[[str], list[bytes]],
     problem: str,
 ) -> None:
-    """The error for unusable reflection answers asks for a descriptor file."""
+    """If reflection's answers are unusable, the error asks for a descriptor file."""
     server.answer(files)
     with pytest.raises(VendorFailed, match=f"{problem}.*`descriptors`"):
         reflected()
@@ -187,7 +187,7 @@ def test_given_descriptions_stay(server: Reflection, labs: Callable[..., Lab]) -
 
 
 def test_exceptions_of_grpcio_are_judged(labs: Callable[..., Lab]) -> None:
-    """Reflection and call-by-name operations convert time-outs, but not unknown exceptions."""
+    """Operations that use reflection convert time-outs, but not unknown exceptions."""
     connector = labs("127.0.0.1:1").connector
     for operation in (connector.reflect(), connector.call_by_name(shop.GET, {})):
         error: Any = operation.translate_error(TimeoutError())

@@ -1,4 +1,4 @@
-"""The IMAP connector passes the conformance kit of connectors, with a real server and the fake."""
+"""Checks that the IMAP connector passes the connector conformance kit, on real and fake servers."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def subject(
 def test_synchronous_imap_connector_passes_checks_without_network_faults(
     server: PrivateDovecot, check: connector_conformance.Check
 ) -> None:
-    """The synchronous IMAP connector passes the checks without network faults."""
+    """The synchronous IMAP connector passes the checks that need no network faults."""
     check(subject(ImapConnector, server, None))
 
 
@@ -102,7 +102,7 @@ def test_synchronous_imap_connector_passes_checks_without_network_faults(
 def test_fake_server_for_users_tests_lets_connector_pass_checks_of_real_one(
     check: connector_conformance.Check,
 ) -> None:
-    """The fake server for users' tests lets the connector pass the checks of a real one."""
+    """The connector passes the conformance checks on the fake server that users' tests use."""
     with FakeMailboxes() as server:
         check(subject(ImapConnector, server, None))
 
@@ -111,7 +111,7 @@ def test_fake_server_for_users_tests_lets_connector_pass_checks_of_real_one(
 def test_asynchronous_imap_connector_passes_checks_without_network_faults(
     server: PrivateDovecot, check: connector_conformance.AsyncCheck
 ) -> None:
-    """The asynchronous IMAP connector passes the checks without network faults."""
+    """The asynchronous IMAP connector passes the checks that need no network faults."""
     asyncio.run(check(subject(AsyncImapConnector, server, None)))
 
 
@@ -119,7 +119,7 @@ def test_asynchronous_imap_connector_passes_checks_without_network_faults(
 def test_synchronous_connector_with_faults(
     server: PrivateDovecot, proxy: TcpProxy, check: connector_conformance.Check
 ) -> None:
-    """The synchronous IMAP connector passes the checks of a failing network."""
+    """The synchronous IMAP connector passes the checks in which the network fails."""
     check(subject(ImapConnector, server, proxy))
 
 
@@ -127,7 +127,7 @@ def test_synchronous_connector_with_faults(
 def test_asynchronous_connector_with_faults(
     server: PrivateDovecot, proxy: TcpProxy, check: connector_conformance.AsyncCheck
 ) -> None:
-    """The asynchronous IMAP connector passes the checks of a failing network."""
+    """The asynchronous IMAP connector passes the checks in which the network fails."""
     asyncio.run(check(subject(AsyncImapConnector, server, proxy)))
 
 
@@ -135,6 +135,6 @@ def test_asynchronous_connector_with_faults(
 def test_encrypted_connector_with_faults(
     server: PrivateDovecot, proxy: TcpProxy, check: connector_conformance.Check
 ) -> None:
-    """The IMAP connector passes the checks of a failing network over an encrypted connection."""
+    """With an encrypted connection, the IMAP connector passes the checks of network failures."""
     settings = {"start_tls": True, "authorities": str(server.certificate)}
     check(subject(ImapConnector, server, proxy, **settings))

@@ -51,14 +51,14 @@ SECOND = b"From: grace@example.org\r\nSubject: =?utf-8?q?Caf=C3=A9?=\r\n\r\nSeco
 
 
 class Mailbox(ConnectorInMode):
-    """A connector of a mailbox with the manager that performs its operations, in one mode."""
+    """An IMAP connector of one mailbox with the manager that runs its operations, in one mode."""
 
     def __init__(self, settings: Imap, *, is_async: bool = False, provider: Any = None) -> None:
         kind: Any = AsyncImapConnector if is_async else ImapConnector
         super().__init__(kind(settings, provider=provider), "imap")
 
     def error(self, operation: Any, kind: type[ConnectorError]) -> Any:
-        """Return the error of an operation, after checking that it does not show the password."""
+        """Run an operation that fails; return its error, after checking that it has no password."""
         error = super().error(operation, kind)
         assert PASSWORD not in repr(error)
         return error
@@ -85,7 +85,7 @@ def _mailboxes(
 def test_search_fetch_flag_and_move(
     mailboxes: PrivateDovecot | FakeMailboxes, *, is_async: bool
 ) -> None:
-    """The IMAP connector finds messages, reads them without marking them, flags and moves them."""
+    """The IMAP connector finds, flags and moves messages, and reads them without marking them."""
     user = f"flow-{is_async}"
     mailboxes.create(user, "Entwürfe")
     mailboxes.add(user, FIRST, SECOND)
@@ -139,7 +139,7 @@ def test_each_kind_of_search_condition_finds_matching_messages(
 
 
 def test_only_header_of_too_large_message_is_fetched(server: PrivateDovecot) -> None:
-    """Only the header of a too large message is fetched; too many bytes in all are refused."""
+    """Of a too large message only the header is fetched; too many bytes in total are refused."""
     server.add("large", FIRST, SECOND + b"x" * 3000, SECOND)
     with Mailbox(server.settings("large", largest=300)) as mailbox:
         messages = mailbox.perform(mailbox.connector.fetch([1, 2, 3]))
@@ -152,7 +152,7 @@ def test_only_header_of_too_large_message_is_fetched(server: PrivateDovecot) -> 
 
 
 def test_results_are_stored_under_a_key(server: PrivateDovecot) -> None:
-    """The result of an operation with an idempotency key is stored and returned on a repeat."""
+    """An operation's result is stored under its idempotency key and returned for a repeat."""
     server.add("stored", FIRST)
     with Mailbox(server.settings("stored")) as mailbox:
         imap = mailbox.connector
@@ -238,7 +238,7 @@ def test_asynchronous_program_can_open_imap_connector_from_configuration(
 def test_wrong_argument_of_operation_by_name_is_refused_before_anything_is_sent(
     operation: str, arguments: dict[str, Any], field: str
 ) -> None:
-    """A wrong argument of an operation by name is refused before anything is sent."""
+    """A wrong argument of an operation by name is refused, and nothing is sent."""
     connector = ImapConnector(Imap(url="imaps://mail.invalid", user="ada", password="x"))
 
     with pytest.raises(InvalidData) as caught:
@@ -251,7 +251,7 @@ def test_wrong_argument_of_operation_by_name_is_refused_before_anything_is_sent(
 
 
 def test_wrong_header_name() -> None:
-    """A text with a space is refused as the name of a header field in a search condition."""
+    """A search condition refuses a header field name that contains a space."""
     with pytest.raises(InvalidData, match="not the name"):
         header_contains("a b", "x")
 
@@ -346,7 +346,7 @@ class Passwords:
 
 
 def test_password_that_cannot_be_renewed() -> None:
-    """A refused password raises an error at once if the provider has no other password."""
+    """If a password is refused and the provider has no other one, an error is raised at once."""
     refuse = b"TAG NO no\r\n"
     with ScriptedImap(lambda line: refuse if "AUTHENTICATE" in line else None) as server:
         provider = Passwords(Credentials.basic("bob", "guess-0815"))
@@ -374,7 +374,7 @@ def test_provider_without_credentials() -> None:
     [("", 'LOGIN "ada" "correct-horse-4711"'), ("LOGINDISABLED", None)],
 )
 def test_login_without_sasl(capabilities: str, line: str | None) -> None:
-    """Without SASL the password is sent by LOGIN, unless the server forbids LOGIN."""
+    """Without SASL, the connector sends the password by LOGIN, unless the server forbids LOGIN."""
     with ScriptedImap(lambda _: None, capabilities=capabilities) as server:
         with Mailbox(server.settings()) as mailbox:
             if line is None:
@@ -400,7 +400,7 @@ def test_login_without_sasl(capabilities: str, line: str | None) -> None:
 def test_greeting_that_refuses_the_client_raises_an_error(
     greeting: bytes, message: str | None, *, start_tls: bool
 ) -> None:
-    """A greeting that refuses the client, or claims a login before STARTTLS, raises an error."""
+    """If a greeting refuses the client, or claims a login before STARTTLS, an error is raised."""
 
     def answer(line: str) -> bytes | None:
         return b"TAG OK\r\n* OK injected\r\n" if line == "STARTTLS" else None
@@ -417,7 +417,7 @@ def test_greeting_that_refuses_the_client_raises_an_error(
 
 
 def test_move_without_its_extension() -> None:
-    """Without the MOVE extension, a move copies and deletes; without UIDPLUS too, it is refused."""
+    """Without the MOVE extension, messages are copied and deleted; without UIDPLUS too, refused."""
     with ScriptedImap(lambda _: None, capabilities="UIDPLUS") as server:
         with Mailbox(server.settings()) as mailbox:
             mailbox.perform(mailbox.connector.move([1, 2, 5], "Done"))
@@ -455,7 +455,7 @@ REPLIES: dict[str, tuple[bytes, type[ConnectorError]]] = {
 
 @pytest.mark.parametrize("name", REPLIES)
 def test_refusals_and_malformed_replies_become_errors(name: str) -> None:
-    """Each error response and each malformed reply of the server raises a moorage error."""
+    """Each error response and each malformed reply of an IMAP server raises a moorage error."""
     reply, kind = REPLIES[name]
     with (
         ScriptedImap(lambda line: reply if "SEARCH" in line else None) as server,
@@ -484,7 +484,7 @@ def test_lost_reply_to_a_change() -> None:
     ],
 )
 def test_folders_that_cannot_be_opened(reply: bytes, kind: type[ConnectorError]) -> None:
-    """Selecting a missing folder, or a folder without stable uids, is refused."""
+    """The connector refuses to select a missing folder, or a folder without stable uids."""
     with (
         ScriptedImap(lambda line: reply if "SELECT" in line else None) as server,
         Mailbox(server.settings()) as mailbox,
@@ -493,7 +493,7 @@ def test_folders_that_cannot_be_opened(reply: bytes, kind: type[ConnectorError])
 
 
 def test_uids_of_earlier_uidvalidity_are_refused() -> None:
-    """Uids of an earlier UIDVALIDITY are refused, and nothing is changed."""
+    """Uids from before the folder's UIDVALIDITY changed are refused, and nothing is changed."""
     with ScriptedImap(lambda _: None) as server, Mailbox(server.settings()) as mailbox:
         error = mailbox.error(mailbox.connector.flag([1], validity=6, add=["x"]), ChangesExpired)
 
@@ -515,7 +515,7 @@ FETCHES: dict[str, tuple[bytes, type[ConnectorError] | None]] = {
 
 @pytest.mark.parametrize("name", FETCHES)
 def test_reply_with_different_uid_is_refused(name: str) -> None:
-    """A reply with a different uid is refused; a message without a valid date has no date."""
+    """A reply about another uid is refused; a message without a valid date gets no date."""
     reply, kind = FETCHES[name]
 
     def answer(line: str) -> bytes | None:
@@ -536,7 +536,7 @@ def test_reply_with_different_uid_is_refused(name: str) -> None:
 def test_idle_connection_on_which_server_sent_bye_or_garbage_is_replaced_before_reuse(
     *, is_async: bool
 ) -> None:
-    """An idle connection on which the server sent BYE or garbage is replaced before reuse."""
+    """An idle connection that received BYE or garbage from the server is replaced before reuse."""
     farewells = iter([b"TAG OK\r\n* 3 EXISTS\r\n", b"TAG OK\r\n* BYE\r\n", b"TAG OK\r\n* )\r\n"])
     with (
         ScriptedImap(lambda line: next(farewells, None) if "SEARCH" in line else None) as server,
@@ -551,7 +551,7 @@ def test_idle_connection_on_which_server_sent_bye_or_garbage_is_replaced_before_
 
 @MODES
 def test_opening_and_health(server: PrivateDovecot, *, is_async: bool) -> None:
-    """`open` raises if the server is down, and `health` returns the problem as a value."""
+    """If the server is down, `open` raises an error, and `health` returns the problem."""
     with Mailbox(server.settings("health"), is_async=is_async) as mailbox:
         mailbox.run(lambda: mailbox.connector.open(60.0))
         assert mailbox.run(lambda: mailbox.connector.health(60.0)).is_healthy
@@ -564,7 +564,7 @@ def test_opening_and_health(server: PrivateDovecot, *, is_async: bool) -> None:
 
 @pytest.mark.parametrize("greeting", [b"", b"* OK ready\r\n"])
 def test_cancelled_while_opening(greeting: bytes) -> None:
-    """Cancelling a connector's `open` leaves no connection open."""
+    """If `open` is cancelled, the connector leaves no connection open."""
 
     async def cancel() -> bool:
         accepted, closed = asyncio.Event(), asyncio.Event()

@@ -1,4 +1,4 @@
-"""Test helpers for the LDAP connector: a directory in one mode, and scripted servers."""
+"""Test helpers for the LDAP connector: a connector in one mode, and scripted servers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Directory(ConnectorInMode):
         super().__init__((AsyncLdapConnector if is_async else LdapConnector)(settings), "ldap")
 
     def add_people(self, *names: str) -> None:
-        """Add people to the directory."""
+        """Add entries of people to the directory."""
         ldap = self.connector
         self.perform(ldap.add(PEOPLE, {"objectClass": "organizationalUnit", "ou": "people"}))
         for number, name in enumerate(names):
@@ -76,7 +76,7 @@ DONE = bytes([0x0A, 1, 0, 4, 0, 4, 0])
 
 
 def message(kind: int, content: bytes, number: int = 1) -> bytes:
-    """Return an encoded LDAP message of a server."""
+    """Return an encoded LDAP message, as a server sends it."""
     operation = bytes([kind, len(content)]) + content
     body = bytes([2, 1, number]) + operation
     return bytes([0x30, len(body)]) + body

@@ -1,4 +1,4 @@
-"""The LDAP connector passes the conformance kit of connectors, with a real server."""
+"""Checks that the LDAP connector passes the connector conformance kit with a real server."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def subject(
 def test_synchronous_ldap_connector_passes_checks_without_network_faults(
     server: PrivateSlapd, check: connector_conformance.Check
 ) -> None:
-    """The synchronous LDAP connector passes the checks without network faults."""
+    """The synchronous LDAP connector passes the checks that need no network faults."""
     check(subject(LdapConnector, server, None))
 
 
@@ -110,7 +110,7 @@ def test_synchronous_ldap_connector_passes_checks_without_network_faults(
 def test_asynchronous_ldap_connector_passes_checks_without_network_faults(
     server: PrivateSlapd, check: connector_conformance.AsyncCheck
 ) -> None:
-    """The asynchronous LDAP connector passes the checks without network faults."""
+    """The asynchronous LDAP connector passes the checks that need no network faults."""
     asyncio.run(check(subject(AsyncLdapConnector, server, None)))
 
 
@@ -118,7 +118,7 @@ def test_asynchronous_ldap_connector_passes_checks_without_network_faults(
 def test_synchronous_connector_with_faults(
     server: PrivateSlapd, proxy: TcpProxy, check: connector_conformance.Check
 ) -> None:
-    """The synchronous LDAP connector passes the checks of a failing network."""
+    """The synchronous LDAP connector passes the checks in which the network fails."""
     check(subject(LdapConnector, server, proxy))
 
 
@@ -126,7 +126,7 @@ def test_synchronous_connector_with_faults(
 def test_asynchronous_connector_with_faults(
     server: PrivateSlapd, proxy: TcpProxy, check: connector_conformance.AsyncCheck
 ) -> None:
-    """The asynchronous LDAP connector passes the checks of a failing network."""
+    """The asynchronous LDAP connector passes the checks in which the network fails."""
     asyncio.run(check(subject(AsyncLdapConnector, server, proxy)))
 
 
@@ -134,6 +134,6 @@ def test_asynchronous_connector_with_faults(
 def test_encrypted_connector_with_faults(
     server: PrivateSlapd, proxy: TcpProxy, check: connector_conformance.Check
 ) -> None:
-    """The LDAP connector passes the checks of a failing network over an encrypted connection."""
+    """With an encrypted connection, the LDAP connector passes the checks of network failures."""
     settings = {"start_tls": True, "authorities": str(server.certificate)}
     check(subject(LdapConnector, server, proxy, **settings))

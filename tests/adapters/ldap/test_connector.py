@@ -63,7 +63,7 @@ def _slapd() -> Generator[PrivateSlapd]:
 
 @pytest.fixture(name="settings", params=["slapd", "fake"])
 def _settings(request: pytest.FixtureRequest) -> Generator[Ldap]:
-    """Yield the settings of an empty directory of each server."""
+    """Yield the settings for an empty directory on each server."""
     if request.param == "slapd":
         slapd = request.getfixturevalue("slapd")
         yield slapd.settings()
@@ -137,7 +137,7 @@ def test_ordering_conditions() -> None:
 
 
 def test_values_never_become_syntax(directory: Directory) -> None:
-    """A value with special characters of names and filters is matched literally."""
+    """Special characters of names and filters in a value are matched literally."""
     directory.add_people("ada", HARD)
 
     assert [HARD] == found(directory, equals("uid", HARD))
@@ -189,7 +189,7 @@ def test_entry_is_moved_below_another_parent(directory: Directory) -> None:
 
 @pytest.mark.parametrize("pages", [True, False])
 def test_pages_and_limit(settings: Ldap, *, pages: bool) -> None:
-    """A search returns all entries over several pages, or as many as its limit."""
+    """A search returns all entries, over several pages, or no more entries than its limit."""
     names = [f"p{number:02}" for number in range(25)]
     with Directory(attrs.evolve(settings, page=7)) as directory:
         connector = directory.connector
@@ -204,7 +204,7 @@ def test_pages_and_limit(settings: Ldap, *, pages: bool) -> None:
 
 
 def test_stream_yields_all_entries_and_may_end_early(settings: Ldap) -> None:
-    """A stream yields all entries, returns its connection to the pool, and may end early."""
+    """A stream yields all entries; if it ends early, its connection still returns to the pool."""
     names = [f"p{number:02}" for number in range(25)]
     with Directory(attrs.evolve(settings, page=7, connections=1)) as directory:
         connector = directory.connector
@@ -322,7 +322,7 @@ def test_killed_server_comes_back() -> None:
 
 
 def test_result_is_stored_under_a_key(directory: Directory) -> None:
-    """The result of a search with an idempotency key is stored and returned on a repeat."""
+    """A search's result is stored under its idempotency key and returned for a repeat."""
     directory.add_people("ada")
     search = directory.connector.search(equals("uid", "ada"), base=PEOPLE)
 
@@ -399,7 +399,7 @@ def test_operations_by_name(settings: Ldap) -> None:
 def test_wrong_argument_of_operation_by_name_is_refused_before_anything_is_sent(
     operation: str, arguments: dict[str, Any], field: str
 ) -> None:
-    """A wrong argument of an operation by name is refused before anything is sent."""
+    """A wrong argument of an operation by name is refused, and nothing is sent."""
     connector = LdapConnector(Ldap(url="ldap://directory.invalid"))
 
     with pytest.raises(InvalidData) as caught:
@@ -444,7 +444,7 @@ def test_settings_that_contradict_each_other_or_lack_credentials_are_refused(
 
 
 def test_operation_names_its_target() -> None:
-    """Telemetry shows an operation's server and base; an unknown exception is not converted."""
+    """Telemetry shows an operation's server and base; unknown exceptions stay unchanged."""
     ldap = LdapConnector(Ldap(url="ldap://directory.example", base=BASE))
     other = LdapConnector(Ldap(url="ldap://directory.example:1389"))
 
@@ -479,7 +479,7 @@ def test_asynchronous_program_can_open_ldap_connector_from_configuration() -> No
 
 
 def test_refusals_of_the_fake(slapd: PrivateSlapd) -> None:
-    """The fake server refuses what a real one refuses, with the same codes."""
+    """The fake server refuses the same operations as a real one, with the same result codes."""
     with LdapServer({BASE: {"o": "Example"}}) as server:
         codes = []
         fake = Ldap(url=server.url, start_tls=False, base=BASE)

@@ -56,7 +56,7 @@ def test_malformed_response_raises_error(name: str) -> None:
 @pytest.mark.parametrize("response", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_change_without_a_result(response: bytes, *, is_async: bool) -> None:
-    """If the result of a change is missing or malformed, the change may have been made."""
+    """If the result of a change is missing or malformed, the error says it may have happened."""
     with ScriptedServer(response) as server:
         settings = Ldap(url=server.url, start_tls=False)
         with Directory(settings, is_async=is_async) as directory:
@@ -66,7 +66,7 @@ def test_change_without_a_result(response: bytes, *, is_async: bool) -> None:
 
 
 def test_malformed_response_to_a_login() -> None:
-    """If the login's response is garbage, the error states that the change was not made."""
+    """If the response to the login is garbage, the error states that the change was not made."""
     with ScriptedServer(b"HTTP/1.1 400 Bad Request\r\n\r\n") as server:
         settings = Ldap(url=server.url, user=USER, password=PASSWORD, start_tls=False)
         with Directory(settings) as directory:
@@ -90,7 +90,7 @@ def test_malformed_response_in_a_stream(*, is_async: bool) -> None:
 
 
 def test_references_are_not_followed() -> None:
-    """The URLs of other servers are returned in the result, and the connector ignores them."""
+    """URLs that refer to other servers are returned in the result, but never followed."""
     reference = message(0x73, b"\x04\x08ldap://b")
     with (
         ScriptedServer(reference + message(0x65, DONE)) as server,
@@ -102,7 +102,7 @@ def test_references_are_not_followed() -> None:
 
 
 def test_more_entries_than_a_page() -> None:
-    """If a server sends more entries than a page allows, the connection is cut."""
+    """If a server sends more entries than a page may have, the connection is closed."""
     entry = message(0x64, b"\x04\x01a\x30\x00")
     with (
         ScriptedServer(entry * 1000) as server,
@@ -115,7 +115,7 @@ def test_more_entries_than_a_page() -> None:
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_result_larger_than_allowed(*, is_async: bool) -> None:
-    """A search whose entries are larger than allowed is refused."""
+    """A search is refused if its entries are larger in total than allowed."""
     entries = {f"cn={number},{BASE}": {"cn": str(number) * 900} for number in range(9)}
     with LdapServer({BASE: {"o": "Example"}, **entries}) as server:
         settings = Ldap(url=server.url, start_tls=False, page=2, largest=4000, base=BASE)
@@ -126,7 +126,7 @@ def test_result_larger_than_allowed(*, is_async: bool) -> None:
 
 
 def test_bytes_before_encryption_are_refused() -> None:
-    """Bytes that arrive together with the StartTLS response end the connection."""
+    """If bytes arrive together with the StartTLS response, the connection is closed."""
     response = message(0x78, DONE) + message(0x61, DONE, number=2)
     with ScriptedServer(response) as server:
         settings = Ldap(url=server.url, user=USER, password=PASSWORD)
@@ -148,7 +148,7 @@ def test_no_start_tls() -> None:
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_opening_and_health(*, is_async: bool) -> None:
-    """`open` raises if the server is down, and `health` returns the problem as a value."""
+    """If the server is down, `open` raises an error, and `health` returns the problem."""
     with LdapServer(
         {BASE: {"o": "Example", "vendorName": "Acme"}, "": {"vendorName": "Acme"}}
     ) as server:
@@ -171,7 +171,7 @@ def test_opening_and_health(*, is_async: bool) -> None:
 
 
 def test_wrong_certificate_file() -> None:
-    """The error for a missing file of TLS authorities names the setting."""
+    """If the file of TLS authorities is missing, the error names the setting."""
     with (
         LdapServer() as server,
         Directory(Ldap(url=server.url, authorities="missing.pem")) as directory,
@@ -182,7 +182,7 @@ def test_wrong_certificate_file() -> None:
 
 
 def test_host_that_is_no_name() -> None:
-    """A host name that DNS cannot contain raises the error of an unknown host."""
+    """A host name that is invalid in DNS raises the same error as an unknown host."""
     with Directory(Ldap(url=f"ldap://{'x' * 80}.example")) as directory:
         error = directory.error(directory.connector.search(), ConnectionFailed)
 
@@ -191,7 +191,7 @@ def test_host_that_is_no_name() -> None:
 
 @pytest.mark.parametrize("name", ["bind", "StartTLS", "LDAPS"])
 def test_cancelled_while_opening(name: str) -> None:
-    """Cancelling a connector's `open` leaves no connection open."""
+    """If `open` is cancelled, the connector leaves no connection open."""
 
     async def cancel() -> bool:
         closed = asyncio.Event()
@@ -226,7 +226,7 @@ def test_cancelled_while_opening(name: str) -> None:
 
 
 def test_check_of_a_password_that_the_server_cannot_make() -> None:
-    """A password check raises an error if the server's result code is not "wrong password"."""
+    """A check of a password raises an error for result codes other than "wrong password"."""
     with (
         LdapServer({BASE: {"userPassword": "x"}}) as server,
         Directory(Ldap(url=server.url, start_tls=False)) as directory,

@@ -1,4 +1,4 @@
-"""Fixtures with message publishers of sync and async mode."""
+"""Fixtures that make message publishers in sync and async mode."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def memory_lab(labs: Callable[..., Lab]) -> Callable[..., Lab]:
 
 @pytest.fixture
 def broker() -> Generator[Broker]:
-    """Yield a queue of the shared RabbitMQ server."""
+    """Yield a queue on the RabbitMQ server that the tests share."""
     broker = Broker(rabbitmq_url())
     yield broker
     broker.close()

@@ -39,7 +39,7 @@ class Lab:
         )
 
     def perform(self, operation: Any, **options: Any) -> Any:
-        """Perform an operation under the protections of the service."""
+        """Perform an operation, which the manager protects."""
         return self.finish(self.manager.perform("events", operation, **options))
 
     def publish(self, topic: str, message: Any, **options: Any) -> Any:
@@ -51,7 +51,7 @@ class Lab:
         return self.perform(self.publisher.publish_batch(topic, messages), **options)
 
     def finish(self, value: Any) -> Any:
-        """Return the value; in the asynchronous mode, the result of awaiting it."""
+        """Return a value; in asynchronous mode, await it and return its result."""
         return value if self.loop is None else self.loop.run_until_complete(value)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Publishers to RabbitMQ, Redis Streams and Amazon SQS pass the conformance kit of connectors.
+"""Checks that publishers to RabbitMQ, Redis Streams and SQS pass the connector conformance kit.
 
 Publishing to a second queue stands in for the read operation that the kit needs.
 """
@@ -236,7 +236,7 @@ def server(
 
 
 async def run_check(check: Any, server: Server, network: TcpProxy) -> None:
-    """Run an asynchronous check after a first call that opens the HTTP client's selector."""
+    """Run an asynchronous check, after a call in advance that opens the HTTP client's selector."""
     if server.is_http:
         publisher = server.settings(*server.address).async_publisher("connector")
         message = Message(b"first")
@@ -284,7 +284,7 @@ def subject(
 
 
 def leave_out(check: Any, server: Server) -> None:
-    """Skip the check of a silent server, because a connector over HTTP cannot pass it."""
+    """Skip the check with a silent server, because connectors that use HTTP cannot pass it."""
     if server.is_http and name_of(check) == OPEN_OVER_HTTP:
         pytest.skip("a server of HTTP says nothing before the request")
 
@@ -313,5 +313,5 @@ def test_an_asynchronous_publisher_passes(check: Any, server: Server, network: T
 
 @pytest.mark.parametrize("check", connector_conformance.FORK_CHECKS, ids=name_of)
 def test_a_forked_publisher_passes(check: Any, server: Server, network: TcpProxy) -> None:
-    """A publisher in a forked child has its own connections."""
+    """A publisher in a forked child opens its own connections."""
     check(subject(server, network, is_async=False))

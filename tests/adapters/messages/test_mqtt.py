@@ -117,7 +117,7 @@ def test_message_without_extras_has_no_properties(
 def test_message_of_the_old_version_is_topic_and_payload(
     mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber
 ) -> None:
-    """MQTT 3.1.1 omits the content type, and refuses a message with a key, an id or headers."""
+    """MQTT 3.1.1 omits the content type; a message with a key, an id or headers is refused."""
     lab = mqtt(broker.url, protocol="3.1.1")
     lab.publish("orders", Message.of_json([1]))
     assert subscriber.payloads() == [b"[1]"]
@@ -155,7 +155,7 @@ def test_header_that_cannot_be_sent(mqtt: Callable[..., Lab], headers: dict[str,
 def test_longest_names_arrive(
     mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber
 ) -> None:
-    """A header name and value of the greatest allowed length arrive unchanged."""
+    """A header whose name and value have the greatest allowed length arrives unchanged."""
     lab = mqtt(broker.url)
     lab.publish("t", Message(b"1", headers={"h" * 65_535: "v" * 65_535}))
     [message] = subscriber.messages()
@@ -240,7 +240,7 @@ def test_topic_without_permission(
     ],
 )
 def test_connection_that_cannot_be_opened(mqtt: Callable[..., Lab], url: str, words: str) -> None:
-    """Each reason for a failed MQTT connection has its own error, and nothing was sent."""
+    """Each reason for a failed MQTT connection has its own error, which says nothing was sent."""
     lab = mqtt(url)
     with pytest.raises(ConnectionFailed, match=words) as caught:
         lab.finish(lab.publisher.open(PATIENCE))
@@ -248,7 +248,7 @@ def test_connection_that_cannot_be_opened(mqtt: Callable[..., Lab], url: str, wo
 
 
 def test_silent_server_is_given_up_in_time(mqtt: Callable[..., Lab]) -> None:
-    """A broker that never answers is given up after the connect timeout."""
+    """If a broker never answers, the publisher gives up after the connect timeout."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         lab = mqtt(f"mqtt://127.0.0.1:{listener.getsockname()[1]}", connect_timeout=0.1)
         with pytest.raises(ConnectionFailed, match="did not accept a connection in time"):
@@ -259,7 +259,7 @@ def test_silent_server_is_given_up_in_time(mqtt: Callable[..., Lab]) -> None:
 def test_lost_acknowledgement_leaves_the_outcome_open(
     mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber, protocol: str
 ) -> None:
-    """A message whose acknowledgement is lost with the connection is not sent again."""
+    """If the connection is lost before a message is acknowledged, the message is not sent again."""
     with LossyProxy("127.0.0.1", broker.port) as proxy:
         lab = mqtt(f"mqtt://127.0.0.1:{proxy.port}", protocol=protocol)
         for options, kind in (({}, ConnectionFailed), ({"idempotency_key": "k"}, OutcomeUnknown)):
@@ -284,7 +284,7 @@ def _hang_up_later(proxy: LossyProxy) -> None:
 def test_silence_after_the_message_ends_with_the_attempt(
     mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber, protocol: str
 ) -> None:
-    """A message without a timely acknowledgement may be stored; the next uses a new connection."""
+    """A message not acknowledged in time may be stored; the next one uses a new connection."""
     with LossyProxy("127.0.0.1", broker.port) as proxy:
         lab = mqtt(f"mqtt://127.0.0.1:{proxy.port}", protocol=protocol)
         lab.publish("orders", Message(b"1"))
@@ -446,14 +446,14 @@ def test_tls_is_verified(mqtt: Callable[..., Lab], tmp_path: Path, protocol: str
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, Any], path: str) -> None:
-    """Invalid MQTT settings are refused under the name of the setting."""
+    """Invalid MQTT settings are refused; the error contains the setting's name."""
     with pytest.raises(ConfigurationError) as caught:
         Mqtt(**settings)
     assert caught.value.path == path
 
 
 def test_address_has_everything() -> None:
-    """An MQTT URL contains host, port, user and password; the password may be a setting instead."""
+    """An MQTT URL may contain host, port, user and password; the password may be a setting."""
     address = Mqtt(url=Secret("mqtts://shop:p%40ss@mqtt.example")).address()
     assert (address.host, address.port, address.user) == ("mqtt.example", 8883, "shop")
     assert address.password == Secret("p@ss")
@@ -462,5 +462,5 @@ def test_address_has_everything() -> None:
 
 
 def test_errors_of_mqtt_are_errors_of_moorage() -> None:
-    """The MQTT settings convert no exceptions that are already moorage errors."""
+    """Exceptions that already are moorage errors are not converted by the MQTT settings."""
     assert Mqtt(url=Secret("mqtt://mqtt.example")).translate_error(ConnectorError("x")) is None

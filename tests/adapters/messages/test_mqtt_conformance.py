@@ -1,4 +1,4 @@
-"""The MQTT connector passes the conformance kit of connectors, in both modes and versions."""
+"""Checks that the MQTT connector passes the connector conformance kit, in both modes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class BrokerSetup:
         self._untrusted = untrusted
 
     def subject(self, protocol: str, *, is_async: bool) -> kit.ConnectorSubject:
-        """Return the connector under test; publishing to a second topic stands in for a read."""
+        """Return the connector under test; its checks publish to a second topic as a read."""
 
         def make_subject_of(url: str, password: str = PASSWORD) -> Callable[[Any], Any]:
             settings: Any = Mqtt

@@ -23,7 +23,7 @@ FLOODS = {
 
 @pytest.mark.parametrize("flood", FLOODS)
 def test_flood_ends_at_the_deadline(mqtt: Callable[..., Lab], flood: str) -> None:
-    """If a broker floods a new connection with packets, it is closed at the deadline."""
+    """If a broker floods a new connection with packets, the client closes it at the deadline."""
     with flooding_server(FLOODS[flood]) as (port, sent):
         lab = mqtt(
             f"mqtt://127.0.0.1:{port}",

@@ -1,4 +1,4 @@
-"""Broker answers that Mosquitto never gives, sent by a scripted MQTT broker."""
+"""Answers that Mosquitto never gives, but a scripted MQTT broker does."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PUBLISH, RELEASE, PING = 0x30, 0x60, 0xC0
 
 
 def answering(*codes: int | None) -> Callable[[int, int], bytes]:
-    """Return an answer function that acknowledges QoS 1 messages with these reason codes."""
+    """Return a function that acknowledges QoS 1 messages with these reason codes in turn."""
     rest = list(codes)
     return lambda kind, number: (
         acknowledgement(0x40, number, rest.pop(0)) if kind == PUBLISH else b""
@@ -53,7 +53,7 @@ def failure_of(lab: Lab, **options: Any) -> ConnectorError:
 
 @pytest.mark.parametrize("code", [None, 0x00, 0x10])
 def test_codes_of_success(mqtt: Callable[..., Lab], code: int | None) -> None:
-    """Reason codes for success, including "no matching subscribers", become a receipt."""
+    """If a reason code means success, even "no matching subscribers", the caller gets a receipt."""
     with ScriptedBroker(answer=answering(code)) as broker:
         assert mqtt(broker.url).publish("orders", Message(b"1")).topic == "orders"
 
@@ -113,7 +113,7 @@ def test_release_that_fails_leaves_the_outcome_open(mqtt: Callable[..., Lab]) ->
 
 @pytest.mark.parametrize("qos", [1, 2])
 def test_receive_maximum_is_kept(mqtt: Callable[..., Lab], qos: int) -> None:
-    """No more unacknowledged messages are sent than the broker's Receive Maximum allows."""
+    """The publisher keeps to the broker's Receive Maximum, which limits unacknowledged messages."""
     greeting = connack(properties=b"\x21\x00\x02")
     with ScriptedBroker(greeting, answer=answering(None, *[None] * 9)) as broker:
         silent = ScriptedBroker(greeting)
@@ -129,7 +129,7 @@ def test_receive_maximum_is_kept(mqtt: Callable[..., Lab], qos: int) -> None:
 
 
 def test_batch_that_is_interrupted_tells_what_was_sent() -> None:
-    """In an interrupted batch, messages are stored, possibly stored or certainly not stored."""
+    """An interrupted batch's results say which messages are stored, may be stored, or are not."""
 
     def answer(_: int, number: int) -> bytes | None:
         if number == 1:
@@ -166,7 +166,7 @@ def test_batch_that_is_interrupted_tells_what_was_sent() -> None:
 def test_reason_with_which_the_broker_leaves(
     code: int | None, number: int, publication: Publication
 ) -> None:
-    """A broker's disconnect reason rules out storage only if one single message was in flight."""
+    """A reason to disconnect proves a message unstored only if no other message was in flight."""
     end = b"\xe0\x00" if code is None else bytes([0xE0, 2, code, 0])
     with ScriptedBroker(answer=lambda *_: end) as broker:
         link = connect(Mqtt(url=Secret(broker.url)), 5.0)
@@ -200,7 +200,7 @@ def test_reason_with_which_the_broker_leaves(
 def test_session_that_is_not_accepted(
     mqtt: Callable[..., Lab], greeting: bytes, protocol: str, kind: type[Exception], words: str
 ) -> None:
-    """Each reason to refuse an MQTT connection has its own error, and nothing was processed."""
+    """Each reason to refuse an MQTT connection raises its own error; nothing was processed."""
     with ScriptedBroker(greeting) as broker:
         lab = mqtt(broker.url, protocol=protocol, qos=2, retain=True)
         with pytest.raises(kind, match=words):
@@ -209,7 +209,7 @@ def test_session_that_is_not_accepted(
 
 
 def test_garbage_after_a_message_leaves_the_outcome_open(mqtt: Callable[..., Lab]) -> None:
-    """Bytes that are not valid MQTT end the connection, and the message may have been stored."""
+    """If a broker sends bytes that are not MQTT, the connection ends; the message may be stored."""
     for garbage in (b"\x20\x01\x00", b"\x40\x01\x00", b"\x00\x00", b"\x40\xff\xff\xff\xff\xff"):
         with ScriptedBroker(answer=lambda *_, reply=garbage: reply) as broker:
             error = failure_of(mqtt(broker.url), timeout=0.5)
@@ -230,7 +230,7 @@ def test_acknowledgement_of_another_message_is_ignored(mqtt: Callable[..., Lab])
 
 
 def test_broker_that_is_slow_is_asked_for_a_sign_of_life(mqtt: Callable[..., Lab]) -> None:
-    """While a message waits longer than the keepalive, the client pings the broker."""
+    """While the client waits for longer than the keepalive, it pings the broker."""
     waiting: list[int] = []
 
     def answer(kind: int, number: int) -> bytes:
@@ -245,7 +245,7 @@ def test_broker_that_is_slow_is_asked_for_a_sign_of_life(mqtt: Callable[..., Lab
 
 
 def test_broker_that_shows_no_sign_of_life_is_given_up(mqtt: Callable[..., Lab]) -> None:
-    """If a broker answers nothing for twice the keepalive, the attempt ends early."""
+    """If a broker sends nothing for twice the keepalive, the attempt ends before its timeout."""
     with ScriptedBroker() as broker:
         lab = mqtt(broker.url, keepalive=1)
         error = failure_of(lab, timeout=60.0)
@@ -268,7 +268,7 @@ def test_connection_that_was_idle_too_long_is_replaced() -> None:
 def test_health_of_a_broker_without_sign_of_life(
     mqtt: Callable[..., Lab], reply: bytes | None
 ) -> None:
-    """A broker that does not answer a ping, or hangs up, is unhealthy."""
+    """A broker that does not answer a ping, or closes the connection, is unhealthy."""
     with ScriptedBroker(answer=lambda *_: reply) as broker:
         lab = mqtt(broker.url)
         lab.finish(lab.publisher.open(5.0))
@@ -277,7 +277,7 @@ def test_health_of_a_broker_without_sign_of_life(
 
 
 def test_interruption_of_a_sign_of_life_closes_the_connection() -> None:
-    """Ctrl-C during a ping closes the MQTT connection."""
+    """If Ctrl-C comes during a ping, the MQTT connection is closed."""
     with ScriptedBroker() as broker:
         link = connect(Mqtt(url=Secret(broker.url)), 5.0)
 
@@ -292,7 +292,7 @@ def test_interruption_of_a_sign_of_life_closes_the_connection() -> None:
 
 @pytest.mark.parametrize("user, flags", [("", 0x02), ("shop@", 0x82), ("shop:open-sesame@", 0xC2)])
 def test_session_begins_clean_with_the_user_that_is_named(user: str, flags: int) -> None:
-    """An MQTT session starts clean; an unset user name or password is not sent."""
+    """An MQTT session starts clean, and without a user name or password that is not set."""
     for protocol, properties in (("5", b""), ("3.1.1", None)):
         with ScriptedBroker(connack(properties=properties)) as broker:
             url = broker.url.replace("//", f"//{user}")
@@ -301,7 +301,7 @@ def test_session_begins_clean_with_the_user_that_is_named(user: str, flags: int)
 
 
 def test_message_that_cannot_leave_is_not_stored() -> None:
-    """If no byte of a message could be sent, the message is certainly not stored."""
+    """If no byte of a message was sent, the error states that the message is not stored."""
     with ScriptedBroker() as broker:
         link = connect(Mqtt(url=Secret(broker.url)), 5.0)
         vars(vars(link)["_link"])["_wire"].hang_up()
@@ -312,7 +312,7 @@ def test_message_that_cannot_leave_is_not_stored() -> None:
 
 
 def test_exception_of_the_library_ends_the_session() -> None:
-    """An exception that an older paho raises for invalid MQTT bytes ends the session."""
+    """If an older paho raises an exception for invalid MQTT bytes, the session ends."""
     session = MqttSession(Mqtt(url=Secret("mqtt://mqtt.example")), "client")
 
     def raise_error() -> None:
@@ -324,7 +324,7 @@ def test_exception_of_the_library_ends_the_session() -> None:
 
 
 def test_message_that_is_torn_may_be_stored() -> None:
-    """If only part of a message was sent before the timeout, it may be stored."""
+    """If a message was only partly sent before the timeout, the error says it may be stored."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         accepted = pool.submit(_accept_and_fall_silent, listener)
         link = connect(Mqtt(url=Secret(f"mqtt://127.0.0.1:{listener.getsockname()[1]}")), 5.0)

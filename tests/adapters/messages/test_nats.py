@@ -1,4 +1,4 @@
-"""Publishing to NATS JetStream in sync and async mode, with private servers and a lossy proxy."""
+"""Publishing to NATS JetStream in both modes, with private servers and a proxy that loses data."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_batch_of_many_messages_arrives_in_order(
 def test_message_above_nats_size_limit_is_refused_unsent_in_batch(
     labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
-    """In a batch, a message above NATS's size limit is refused unsent; all others arrive."""
+    """A message of a batch above NATS's size limit is refused and not sent; all others arrive."""
     lab = labs_of_nats(private_server.url)
     large = Message(b"x" * (1024 * 1024 - 20), headers={"trace-id": "7"})
     results = lab.publish_batch("orders", [Message(b"1"), large, Message(b"2")])
@@ -130,7 +130,7 @@ def test_message_above_nats_size_limit_is_refused_unsent_in_batch(
 def test_subject_without_a_stream(
     labs_of_nats: Callable[..., Lab], private_server: PrivateNats
 ) -> None:
-    """Publishing to a subject without a stream fails at once, and nothing is stored."""
+    """Publishing to a subject that no stream covers fails at once, and nothing is stored."""
     lab = labs_of_nats(private_server.url)
     with pytest.raises(TopicNotFound, match="no stream for the subject 'nobody'"):
         lab.publish("nobody", Message(b"1"))
@@ -155,7 +155,7 @@ def test_missing_stream_is_created_if_that_is_wanted(
 def test_stream_that_cannot_be_created(
     labs_of_nats: Callable[..., Lab], private_server: PrivateNats
 ) -> None:
-    """If JetStream refuses to create the stream, or is not available, nothing was stored."""
+    """If JetStream refuses a new stream or is unavailable, the error says nothing was stored."""
     with pytest.raises(ConnectionFailed, match="no leader for the stream") as caught:
         labs_of_nats(private_server.url, creates_streams=True, replicas=3).publish(
             "x", Message(b"1")
@@ -182,7 +182,7 @@ def test_expectations_of_a_message_are_kept(
 def test_full_stream_refuses_messages(
     labs_of_nats: Callable[..., Lab], private_server: PrivateNats
 ) -> None:
-    """A message to a full stream is retried, and is certainly not stored."""
+    """If a stream is full, a message is retried; its error states that it is not stored."""
     private_server.add_stream("full", max_msgs=1, discard="new")
     lab = labs_of_nats(private_server.url)
     lab.publish("full", Message(b"1"))
@@ -252,7 +252,7 @@ def test_connection_that_cannot_be_opened(
     kind: type[ConnectorError],
     words: str,
 ) -> None:
-    """Each reason for a failed NATS connection has its own error without the password."""
+    """Each reason for a failed NATS connection raises its own error without the password."""
     lab = labs_of_nats(url.format(place=server_with_users.url.removeprefix("nats://")))
     with pytest.raises(kind, match=words) as caught:
         lab.finish(lab.publisher.open(5.0))
@@ -266,14 +266,14 @@ def test_connection_that_cannot_be_opened(
 def test_first_nats_server_that_accepts_a_connection_is_used(
     labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
-    """Of several NATS server URLs, the first that accepts a connection is used."""
+    """Of several NATS server URLs, the publisher uses the first that accepts a connection."""
     lab = labs_of_nats(f"nats://127.0.0.1:1,{private_server.url}")
     assert lab.publish("orders", Message(b"1"))
 
 
 @pytest.mark.parametrize("greeting", [b"", b"SSH-2.0\r\n", b"INFO {\r\n", b"INFO {}\r\n+OK\r\n"])
 def test_stranger_at_the_port(labs_of_nats: Callable[..., Lab], greeting: bytes) -> None:
-    """A server that hangs up or does not speak NATS raises an error, and nothing was stored."""
+    """If a server hangs up or does not speak NATS, the error states that nothing was stored."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         lab = labs_of_nats(f"nats://127.0.0.1:{listener.getsockname()[1]}")
         pool.submit(_greet, listener, greeting)
@@ -288,7 +288,7 @@ def _greet(listener: socket.socket, greeting: bytes) -> None:
 
 
 def test_silent_server_is_given_up_in_time(labs_of_nats: Callable[..., Lab]) -> None:
-    """A NATS server that never answers is given up after the connect timeout."""
+    """If a NATS server never answers, the publisher gives up after the connect timeout."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         lab = labs_of_nats(f"nats://127.0.0.1:{port}", connect_timeout=0.1)
@@ -299,7 +299,7 @@ def test_silent_server_is_given_up_in_time(labs_of_nats: Callable[..., Lab]) -> 
 def test_lost_acknowledgement_leaves_the_outcome_open(
     labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
-    """A message without an id whose reply is lost with the connection is not sent again."""
+    """If the connection is lost before the reply, a message without an id is not sent again."""
     with LossyProxy("127.0.0.1", private_server.port) as proxy:
         lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}")
         for options, kind in (({}, ConnectionFailed), ({"idempotency_key": "k"}, OutcomeUnknown)):
@@ -311,7 +311,7 @@ def test_lost_acknowledgement_leaves_the_outcome_open(
 
 
 class _hanging_up:  # noqa: N801 - a context manager
-    """Drop the server's replies at the proxy, and hang up after the next request."""
+    """A context in which the proxy drops the replies and hangs up after the next request."""
 
     def __init__(self, proxy: LossyProxy) -> None:
         self._proxy = proxy
@@ -337,7 +337,7 @@ class _hanging_up:  # noqa: N801 - a context manager
 def test_repeat_within_the_window_is_a_duplicate(
     labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
-    """A message with an id is sent again after a lost reply, and the stream stores it once."""
+    """A message with an id is sent again if the reply is lost; the stream still stores it once."""
     with LossyProxy("127.0.0.1", private_server.port) as proxy:
         lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}", duplicate_window=120.0)
         lab.publish("orders", Message(b"1"))
@@ -350,7 +350,7 @@ def test_repeat_within_the_window_is_a_duplicate(
 def test_late_repeat_is_not_sent(
     labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
-    """A message that may be stored is not sent again after the stream's duplicate window."""
+    """After the stream's duplicate window, a message that may be stored is not sent again."""
     with LossyProxy("127.0.0.1", private_server.port) as proxy:
         lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}", duplicate_window=1e-6)
         lab.publish("orders", Message(b"1"))
@@ -363,7 +363,7 @@ def test_late_repeat_is_not_sent(
 def test_key_becomes_the_id(
     labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
-    """If the service honours idempotency keys, a digest of the key is the message's id."""
+    """If the service honours idempotency keys, the message id is a digest of the key."""
     service = {"honours_keys": True, "idempotency_memory": 120.0}
     lab = labs_of_nats(private_server.url, duplicate_window=120.0, service=service)
     receipt = lab.publish("orders", Message(b"1"), idempotency_key=WRONG)
@@ -388,7 +388,7 @@ def test_shorter_memory_of_a_stream_is_reported(
 def test_silence_after_the_message_ends_with_the_attempt(
     labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
-    """A message without a reply before the timeout may be stored."""
+    """If no reply to a message comes before the timeout, the error says it may be stored."""
     with LossyProxy("127.0.0.1", private_server.port) as proxy:
         lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}")
         lab.publish("orders", Message(b"1"))
@@ -402,7 +402,7 @@ def test_silence_after_the_message_ends_with_the_attempt(
 
 
 def test_stuck_connection_is_replaced(labs_of_nats: Callable[..., Lab]) -> None:
-    """Unsent bytes for a suspended server are dropped together with the connection."""
+    """If the server is suspended, the connection is dropped together with its unsent bytes."""
     with PrivateNats() as server:
         server.add_stream("orders", max_bytes=1 << 30)
         lab = labs_of_nats(server.url)
@@ -417,7 +417,7 @@ def test_stuck_connection_is_replaced(labs_of_nats: Callable[..., Lab]) -> None:
 
 
 def test_restarted_server_is_used_again(labs_of_nats: Callable[..., Lab]) -> None:
-    """Nothing is buffered while a NATS server is down, and publishing works after its restart."""
+    """While a NATS server is down, no message is buffered; after its restart publishing works."""
     with PrivateNats() as server:
         server.add_stream("orders")
         lab = labs_of_nats(server.url)
@@ -432,7 +432,7 @@ def test_restarted_server_is_used_again(labs_of_nats: Callable[..., Lab]) -> Non
 
 
 def test_server_killed_before_its_reply(labs_of_nats: Callable[..., Lab]) -> None:
-    """A message that a killed server had received may be stored, and its caller fails at once."""
+    """If a killed server had received a message, the caller fails at once; it may be stored."""
     with PrivateNats() as server, LossyProxy("127.0.0.1", server.port) as proxy:
         server.add_stream("orders")
         lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}")
@@ -453,7 +453,7 @@ def _kill_later(server: PrivateNats, proxy: LossyProxy) -> None:
 def test_cancelled_message_leaves_the_connection_to_others(
     private_server: PrivateNats, stream: str
 ) -> None:
-    """Cancelling a task that waits for a reply leaves the NATS connection usable for others."""
+    """If a task that waits for a reply is cancelled, others can still use the NATS connection."""
 
     async def run() -> None:
         with LossyProxy("127.0.0.1", private_server.port) as proxy:
@@ -505,7 +505,7 @@ def test_cancelled_opening_raises_the_cancellation() -> None:
 
 
 def test_cancelled_opening_does_not_wait_for_a_silent_server() -> None:
-    """Cancelled at any moment, connecting to NATS ends long before its timeout."""
+    """If connecting to NATS is cancelled at any moment, it ends long before its timeout."""
 
     async def run(iterations: int, url: Secret) -> None:
         settings = Nats(url=url, connect_timeout=3_600.0)
@@ -573,7 +573,7 @@ def test_configuration_names_nats(private_server: PrivateNats, stream: str) -> N
 
 
 def test_telemetry_names_a_single_server() -> None:
-    """Telemetry names the NATS server only if the settings have exactly one."""
+    """Telemetry contains the NATS server's name only if the settings have exactly one server."""
     assert ("::1", 4222) == Nats(url=Secret("nats://[::1]")).server
     assert Nats(url=Secret("nats://one.example,nats://two.example")).server is None
 
@@ -595,7 +595,7 @@ def test_telemetry_names_a_single_server() -> None:
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, Any], path: str) -> None:
-    """Invalid NATS settings are refused under the name of the setting."""
+    """Invalid NATS settings are refused; the error contains the setting's name."""
     with pytest.raises(ConfigurationError) as caught:
         Nats(**settings)
     assert path == caught.value.path

@@ -1,4 +1,4 @@
-"""The NATS connector passes the conformance kit of connectors."""
+"""Checks that the NATS connector passes the conformance kit of connectors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _proxy(server: PrivateNats) -> Generator[TcpProxy]:
 def subject(
     server: PrivateNats, proxy: TcpProxy, *, is_async: bool
 ) -> connector_conformance.ConnectorSubject:
-    """Return the connector under test; publishing to a second stream stands in for a read."""
+    """Return the connector under test; its checks publish to a second stream instead of reading."""
 
     def make_subject_of(url: str) -> Callable[[Any], Any]:
         settings: Any = Nats(url=url)

@@ -1,4 +1,4 @@
-"""NATS connections: login with a credentials file, pings, and lost or closed connections."""
+"""NATS connections: login with a credentials file, pings, and connections that end."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_api_has_another_prefix(lab: Callable[..., Lab]) -> None:
 
 
 def test_user_that_may_not_create_streams(lab: Callable[..., Lab]) -> None:
-    """If the user has no permission for the JetStream API, nothing was stored."""
+    """If the user may not use the JetStream API, the error states that nothing was stored."""
     users = '{user: shop, password: pw, permissions: {publish: "orders", subscribe: "_INBOX.>"}}'
     with PrivateNats(f"authorization {{ users: [{users}] }}") as server:
         made = lab(server.url.replace("://", "://shop:pw@"), creates_streams=True)
@@ -90,7 +90,7 @@ def test_stream_that_was_deleted_has_no_memory(
 
 
 def test_silent_server_is_unhealthy(lab: Callable[..., Lab], private_server: PrivateNats) -> None:
-    """Health is unavailable if the server stops answering on an open connection."""
+    """If the server stops answering on an open connection, health reports it as unavailable."""
     with LossyProxy("127.0.0.1", private_server.port) as proxy:
         made = lab(f"nats://127.0.0.1:{proxy.port}")
         made.finish(made.publisher.open(5.0))
@@ -121,7 +121,7 @@ def test_connection_that_ends_while_a_sign_of_life_is_awaited(private_server: Pr
 def test_late_answer_to_a_ping_leaves_the_connection_usable(
     private_server: PrivateNats, is_cancelled: bool
 ) -> None:
-    """A connection still publishes after the late answer to a ping that its caller gave up."""
+    """After a late answer to a ping that its caller gave up, the connection can still publish."""
 
     async def run() -> None:
         with TcpProxy("127.0.0.1", private_server.port) as proxy:
@@ -150,7 +150,7 @@ def test_late_answer_to_a_ping_leaves_the_connection_usable(
 
 
 def test_ended_connection_sends_nothing(private_server: PrivateNats) -> None:
-    """Publishing on a closed connection fails, and the message was certainly not sent."""
+    """Publishing on a closed connection fails; the error states that the message was not sent."""
 
     async def run() -> None:
         link = await connect_nats_async(Nats(url=Secret(private_server.url)), 5.0)

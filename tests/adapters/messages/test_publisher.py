@@ -51,7 +51,7 @@ def test_publish_returns_a_receipt(memory_lab: Callable[..., Lab]) -> None:
 
 
 def test_message_is_repeated_only_if_it_was_not_stored(memory_lab: Callable[..., Lab]) -> None:
-    """An unsent message is retried; a message whose acknowledgement is lost is not."""
+    """An unsent message is retried; if only its acknowledgement was lost, it is not retried."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
     broker.fail(UNSENT, times=2)
@@ -66,7 +66,7 @@ def test_message_is_repeated_only_if_it_was_not_stored(memory_lab: Callable[...,
 def test_lost_acknowledgement_of_a_keyed_message_is_an_unknown_outcome(
     memory_lab: Callable[..., Lab],
 ) -> None:
-    """A message with an idempotency key whose acknowledgement is lost raises OutcomeUnknown."""
+    """If a message with an idempotency key loses its acknowledgement, OutcomeUnknown is raised."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
     broker.lose_acknowledgements()
@@ -78,7 +78,7 @@ def test_lost_acknowledgement_of_a_keyed_message_is_an_unknown_outcome(
 def test_message_with_an_id_is_repeated_where_the_broker_recognises_it(
     memory_lab: Callable[..., Lab],
 ) -> None:
-    """A message with an id is retried if the broker deduplicates, and reported as a duplicate."""
+    """If the broker deduplicates, a message with an id is retried and reported as a duplicate."""
     broker = MemoryBroker(deduplicates=True)
     lab = memory_lab(broker)
     broker.lose_acknowledgements()
@@ -128,7 +128,7 @@ def test_batch_is_retried_as_whole_if_none_of_its_messages_was_stored(
 
 
 class FragileLink(MemoryLink):
-    """A broker link that raises an exception at a ping, or when one message is published."""
+    """A connection to a broker that raises an exception at a ping, or for one of the messages."""
 
     def __init__(self, broker: MemoryBroker, content: bytes, error: Exception) -> None:
         super().__init__(broker)
@@ -157,7 +157,7 @@ class FragileLink(MemoryLink):
 def fragile(
     broker: MemoryBroker, content: bytes, error: Exception
 ) -> Callable[[bool], MessagePublisher | AsyncMessagePublisher]:
-    """Return a function that makes publishers whose links raise an exception for one message."""
+    """Return a function that makes publishers whose connections fail with one message."""
 
     async def connect(_: float) -> AsyncMemoryLink:
         return AsyncMemoryLink(FragileLink(broker, content, error))
@@ -177,7 +177,7 @@ def fragile(
 
 
 def test_lost_connection_in_the_middle_of_a_batch(labs: Callable[..., Lab]) -> None:
-    """If the connection is lost in a batch, earlier groups are stored, and later groups are not."""
+    """If the connection is lost during a batch, groups sent earlier are stored, later ones not."""
     broker = MemoryBroker(rules=attrs.evolve(RULES, most_in_batch=1))
     lab = labs(fragile(broker, b"2", LOST))
     results = lab.publish_batch("orders", [Message(b"1"), Message(b"2"), Message(b"3")])
@@ -205,7 +205,7 @@ def test_message_or_topic_that_breaks_broker_rules_is_refused_before_anything_is
 
 
 def test_broker_that_is_down(memory_lab: Callable[..., Lab]) -> None:
-    """While the broker is down, publishing and health fail; both work again when it is up."""
+    """While the broker is down, publishing and health checks fail; later both work again."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
     assert lab.finish(lab.publisher.open(1.0)) is None
@@ -238,7 +238,7 @@ def test_broker_that_goes_down_loses_open_connections() -> None:
 
 
 def test_health_reports_a_concern(memory_lab: Callable[..., Lab]) -> None:
-    """Health is healthy if the broker answers, and degraded if the broker reports a concern."""
+    """A broker that answers is healthy; if it also reports a concern, its health is degraded."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
     health = lab.finish(lab.publisher.health(1.0))
@@ -250,7 +250,7 @@ def test_health_reports_a_concern(memory_lab: Callable[..., Lab]) -> None:
 
 
 def test_exceptions_are_judged_by_the_broker(labs: Callable[..., Lab]) -> None:
-    """An exception of the client library becomes a moorage error without the exception's text."""
+    """Exceptions of a client library become moorage errors, which do not contain their text."""
     lab = labs(fragile(MemoryBroker(), b"1", KeyError("hunter2")))
     with pytest.raises(AuthenticationFailed) as caught:
         lab.publish("orders", Message(b"1"))
@@ -260,7 +260,7 @@ def test_exceptions_are_judged_by_the_broker(labs: Callable[..., Lab]) -> None:
 
 
 def test_exceeded_time_leaves_the_outcome_open(labs: Callable[..., Lab]) -> None:
-    """If a link raises TimeoutError, the message may have been sent."""
+    """If a connection raises TimeoutError, the error states that the message may have been sent."""
     lab = labs(fragile(MemoryBroker(), b"1", TimeoutError()))
     with pytest.raises(AttemptTimeout, match="did not acknowledge in time") as caught:
         lab.publish("orders", Message(b"1"))
@@ -311,7 +311,7 @@ def test_closed_publisher_publishes_nothing(memory_lab: Callable[..., Lab]) -> N
 
 
 def test_message_telemetry_target_has_its_id_and_size(rabbit: Callable[..., Lab]) -> None:
-    """A message's telemetry target has its id and size; a batch's target has a message count."""
+    """Telemetry shows a message's id and size, and the number of messages of a batch."""
     lab = rabbit("amqp://mq.example:5673/", exchange="shop")
     single = lab.publisher.publish("orders", Message(b"12", id="7")).target
     batch = lab.publisher.publish_batch("orders", [Message(b"1"), Message(b"2")]).target

@@ -81,7 +81,7 @@ def test_message_arrives_with_everything(rabbit: Callable[..., Lab], broker: Bro
 
 
 def test_exchange_routes_by_topic(rabbit: Callable[..., Lab], broker: Broker) -> None:
-    """With an `exchange` setting, the topic is the routing key; the receipt names the exchange."""
+    """If an `exchange` is set, the topic is the routing key; the receipt contains the exchange."""
     exchange = f"{broker.queue}-exchange"
     broker.channel.exchange_declare(exchange, "topic")
     broker.channel.queue_bind(broker.queue, exchange, "orders.*")
@@ -102,7 +102,7 @@ def test_exchange_routes_by_topic(rabbit: Callable[..., Lab], broker: Broker) ->
 def test_batch_whose_exchange_was_deleted_may_be_stored(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
-    """If RabbitMQ closes the channel during a batch, its messages may have been stored."""
+    """If RabbitMQ closes the channel in a batch, the error states that messages may be stored."""
     exchange = f"{broker.queue}-exchange"
     broker.channel.exchange_declare(exchange, "fanout")
     broker.channel.queue_bind(broker.queue, exchange)
@@ -118,7 +118,7 @@ def test_batch_whose_exchange_was_deleted_may_be_stored(
 def test_message_without_a_queue_is_dropped_if_that_is_wanted(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
-    """With `mandatory=False`, an unroutable message is confirmed and dropped."""
+    """With `mandatory=False`, a message that no queue receives is confirmed and dropped."""
     lab = rabbit(broker.url, mandatory=False)
     assert lab.publish(f"{broker.queue}-missing", Message(b"1")).topic.endswith("missing")
 
@@ -137,7 +137,7 @@ def test_batch_of_many_messages_arrives_in_order(
 def test_full_queue_rejects_a_message_of_a_batch(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
-    """A full queue rejects single messages of a batch; their results contain the rejection."""
+    """If a queue is full, it rejects single messages of a batch; their results say so."""
     queue = f"{broker.queue}-full"
     arguments = {"x-max-length": 2, "x-overflow": "reject-publish"}
     broker.channel.queue_declare(queue, arguments=arguments)
@@ -171,7 +171,7 @@ def test_connection_that_cannot_be_opened(
     kind: type[ConnectorError],
     words: str,
 ) -> None:
-    """Each reason for a failed RabbitMQ connection has its own error without the password."""
+    """Each reason for a failed RabbitMQ connection raises its own error without the password."""
     parts = urlsplit(rabbitmq_url())
     place = {
         "scheme": "amqp",
@@ -193,7 +193,7 @@ def test_connection_that_cannot_be_opened(
 
 
 def test_silent_server_is_given_up_in_time(rabbit: Callable[..., Lab]) -> None:
-    """A RabbitMQ server that never answers is given up after the connect timeout."""
+    """If a RabbitMQ server never answers, the publisher gives up after the connect timeout."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         lab = rabbit(f"amqp://127.0.0.1:{server.getsockname()[1]}/", connect_timeout=0.1)
         with pytest.raises(ConnectionFailed, match="did not accept a connection in time"):
@@ -207,7 +207,7 @@ LONG: Final = b"2" * 1000
 def test_lost_confirmation_leaves_the_outcome_open(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
-    """A message whose confirmation is lost with the connection is not sent again."""
+    """If the connection is lost before a message's confirmation, the message is not sent again."""
     place = urlsplit(broker.url)
     with LossyProxy(place.hostname or "", place.port or 5672) as proxy:
         lab = rabbit(f"amqp://guest:guest@127.0.0.1:{proxy.port}/")
@@ -232,7 +232,7 @@ def _hang_up_later(proxy: LossyProxy) -> None:
 def test_silence_after_the_message_ends_with_the_attempt(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
-    """A message that is not confirmed before its timeout may be stored; publishing goes on."""
+    """A message not confirmed before its timeout may be stored; publishing continues."""
     place = urlsplit(broker.url)
     with LossyProxy(place.hostname or "", place.port or 5672) as proxy:
         lab = rabbit(f"amqp://guest:guest@127.0.0.1:{proxy.port}/")
@@ -359,7 +359,7 @@ def test_connections_end_with_the_publisher(rabbit: Callable[..., Lab], broker: 
     ],
 )
 def test_wrong_settings_are_refused(settings: dict[str, str], path: str) -> None:
-    """Invalid RabbitMQ settings are refused under the name of the setting."""
+    """Invalid RabbitMQ settings are refused; the error contains the setting's name."""
     with pytest.raises(ConfigurationError) as caught:
         RabbitMq(**settings)  # type: ignore[arg-type]  # the converter makes secrets
     assert caught.value.path == path
@@ -385,7 +385,7 @@ def test_unreadable_authorities_are_a_configuration_error(rabbit: Callable[..., 
 
 
 def test_missing_library_is_named(mode: str) -> None:
-    """Without pika or aio-pika installed, the error contains the name of the extra to install."""
+    """If pika or aio-pika is not installed, the error contains the name of the extra to install."""
     settings = RabbitMq(url=Secret("amqp://host"))
     search_path, sys.path = sys.path, []
     try:

@@ -1,4 +1,4 @@
-"""Conversion of pika's and aio-pika's exceptions to publishing faults, without a server."""
+"""Conversion of the exceptions of pika and aio-pika to moorage's faults, without a server."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from moorage.domain.messages.publish_failures import PublishFault
     ],
 )
 def test_failure_of_a_message(error: Exception, fault: PublishFault | None) -> None:
-    """An exception of pika or aio-pika while publishing is converted to the matching fault."""
+    """If pika or aio-pika raises while publishing, the exception becomes the matching fault."""
     assert rabbitmq_fault(error) is fault
     assert (RabbitMq(url=Secret("amqp://host")).translate_error(error) is None) is (fault is None)
 
@@ -62,7 +62,7 @@ def test_failure_of_a_message(error: Exception, fault: PublishFault | None) -> N
     ],
 )
 def test_failure_of_a_connection(error: Exception, fault: PublishFault | None) -> None:
-    """An exception of pika or aio-pika while connecting is converted to the matching fault."""
+    """If pika or aio-pika raises while connecting, the exception becomes the matching fault."""
     assert rabbitmq_fault(error, is_connecting=True) is fault
     assert (connecting_error(error) is None) is (fault is None)
 
@@ -76,7 +76,7 @@ def test_innermost_cause_decides() -> None:
 
 
 def test_collected_connection_leaves_no_coroutine_behind() -> None:
-    """A connection that was never opened starts nothing when another thread collects it."""
+    """If another thread collects a connection that was never opened, no coroutine is started."""
 
     async def unopened_connection() -> BoundedConnection:
         return BoundedConnection("amqp://127.0.0.1:1/")

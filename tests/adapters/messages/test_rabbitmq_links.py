@@ -1,4 +1,4 @@
-"""RabbitMQ connections below the publisher's own checks, in sync and async mode."""
+"""Connections to RabbitMQ without the publisher's own checks, in sync and async mode."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Interruption(BaseException):
 
 
 def proxy_before(broker: Broker, *, mute_at: bytes | None = None) -> LossyProxy:
-    """Return a proxy in front of the queue's RabbitMQ server."""
+    """Return a proxy in front of the RabbitMQ server that has this queue."""
     parts = urlsplit(broker.url)
     return LossyProxy(parts.hostname or "", parts.port or 5672, mute_at=mute_at)
 
@@ -54,7 +54,7 @@ def url_of(proxy: LossyProxy) -> str:
 def test_message_that_cannot_be_encoded_leaves_the_connection_usable(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
-    """A topic that the client library cannot encode is not sent, and later messages are sent."""
+    """If the library cannot encode a topic, nothing is sent, and later messages are sent."""
     lab = rabbit(broker.url)
     wrong, right_link = (
         OutgoingMessage("\ud800", Message(b"1")),
@@ -71,7 +71,7 @@ def test_message_that_cannot_be_encoded_leaves_the_connection_usable(
 
 @pytest.mark.parametrize("letter", [b"A", b"\0", b"\xff"])
 def test_endless_garbage_is_refused(rabbit: Callable[..., Lab], letter: bytes) -> None:
-    """A server whose garbage announces a huge frame is left before the deadline."""
+    """If a server's garbage announces a huge frame, the connection ends before the deadline."""
     with flooding_server(letter * 65_536) as (port, sent):
         url = f"amqp://guest:guest@127.0.0.1:{port}/"
         lab = rabbit(url, service={"retry": RetryPolicy.none()}, connect_timeout=600.0)
@@ -83,7 +83,7 @@ def test_endless_garbage_is_refused(rabbit: Callable[..., Lab], letter: bytes) -
 
 
 def test_endless_heartbeats_end_at_the_deadline(rabbit: Callable[..., Lab]) -> None:
-    """A server that sends frames endlessly cannot delay a caller past the deadline."""
+    """If a server sends frames endlessly, the caller still gets an error at the deadline."""
     with flooding_server(b"\x08\0\0\0\0\0\0\xce" * 8_192) as (port, sent):
         url = f"amqp://guest:guest@127.0.0.1:{port}/"
         lab = rabbit(url, service={"retry": RetryPolicy.none()}, connect_timeout=0.5)
@@ -95,7 +95,7 @@ def test_endless_heartbeats_end_at_the_deadline(rabbit: Callable[..., Lab]) -> N
 
 
 def test_partial_socket_write_is_continued() -> None:
-    """The event loop writes what the socket accepts at once, and the rest as soon as it can."""
+    """The event loop writes as many bytes as the socket accepts, and the rest when it can."""
     loop: Any = _SocketLoop()
     loop.activate_poller()
     near_socket, far_socket = socket.socketpair()
@@ -135,7 +135,7 @@ def test_partial_socket_write_is_continued() -> None:
 def test_batch_without_confirmations_may_be_stored(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
-    """In a batch that times out before the confirmations, each message may be stored."""
+    """If a batch times out before its confirmations, each of its messages may be stored."""
     items = [OutgoingMessage(broker.queue, Message(text)) for text in ("1", "2")]
     with proxy_before(broker) as proxy:
         lab = rabbit(broker.url)

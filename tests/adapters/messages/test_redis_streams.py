@@ -1,4 +1,4 @@
-"""Publishing to Redis Streams in sync and async mode, with private servers and a lossy proxy."""
+"""Publishing to Redis Streams in both modes, with private servers and a proxy that loses data."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def private_server() -> Generator[PrivateRedis]:
 
 @pytest.fixture
 def server(private_server: PrivateRedis) -> Generator[redis.Redis]:
-    """Return a client of the emptied private server; its limits are lifted after the test."""
+    """Return a client of the emptied private server; after the test, remove its limits."""
     client: Any = redis.Redis.from_url(private_server.url)
     client.flushall()
     yield client
@@ -165,7 +165,7 @@ def test_key_of_another_type_is_no_stream(
 def test_full_server_refuses_messages(
     streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
-    """A message that Redis has no memory for is retried, and is certainly not stored."""
+    """If Redis has no memory for a message, it is retried; the error states it is not stored."""
     lab = streams(private_server.url)
     server.config_set("maxmemory", "1")
     with pytest.raises(ConnectionFailed, match="no room for the message") as caught:
@@ -189,7 +189,7 @@ def test_replica_refuses_messages(
 def test_user_without_permission(
     streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
-    """A user without permission for XADD is refused; one without INFO can publish."""
+    """A user without permission for XADD cannot publish; a user without INFO can."""
     client: Any = server
     client.execute_command("ACL", "SETUSER", "reader", "on", ">pw", "~*", "+ping")
     client.execute_command("ACL", "SETUSER", "writer", "on", ">pw", "~*", "+xadd", "+select")
@@ -218,7 +218,7 @@ def test_connection_that_cannot_be_opened(
     kind: type[ConnectorError],
     words: str,
 ) -> None:
-    """Each reason for a failed Redis connection has its own error without the password."""
+    """Each reason for a failed Redis connection raises its own error without the password."""
     address = private_server.url.removeprefix("redis://").partition("/")[0]
     lab = streams(place.format(place=address))
     with pytest.raises(kind, match=words) as caught:
@@ -231,7 +231,7 @@ def test_connection_that_cannot_be_opened(
 
 
 def test_silent_server_is_given_up_in_time(streams: Callable[..., Lab]) -> None:
-    """A Redis server that never answers is given up after the connect timeout."""
+    """If a Redis server never answers, the publisher gives up after the connect timeout."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         lab = streams(f"redis://127.0.0.1:{listener.getsockname()[1]}/", connect_timeout=0.1)
         with pytest.raises(ConnectionFailed, match="did not accept a connection in time"):
@@ -266,7 +266,7 @@ def _proxied_url(proxy: LossyProxy) -> str:
 def test_lost_acknowledgement_leaves_the_outcome_open(
     streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
-    """A message whose reply is lost with the connection is not sent again."""
+    """If the connection is lost before the reply, a message is not sent again."""
     with LossyProxy("127.0.0.1", _port(private_server)) as proxy:
         lab = streams(_proxied_url(proxy))
         for options, kind in (({}, ConnectionFailed), ({"idempotency_key": "k"}, OutcomeUnknown)):
@@ -294,7 +294,7 @@ def _hang_up_later(proxy: LossyProxy) -> None:
 def test_silence_after_the_message_ends_with_the_attempt(
     streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
-    """A message without a reply before its timeout may be stored; its connection is dropped."""
+    """A message without a timely reply may be stored; its connection is closed."""
     with LossyProxy("127.0.0.1", _port(private_server)) as proxy:
         lab = streams(_proxied_url(proxy))
         lab.publish("orders", Message(b"1"))
@@ -363,7 +363,7 @@ def test_cancelled_opening_leaves_no_connection() -> None:
 
 
 def test_interrupted_opening_leaves_no_connection(private_server: PrivateRedis) -> None:
-    """Ctrl-C while the client reads the Redis version closes the connection."""
+    """If Ctrl-C comes while the client reads the Redis version, the connection is closed."""
     with LossyProxy("127.0.0.1", private_server.port, mute_at=b"INFO") as proxy:
         url = Secret(f"redis://127.0.0.1:{proxy.port}/0")
         settings = RedisStreams(url=url, connect_timeout=60.0)
@@ -390,7 +390,7 @@ def test_configuration_names_redis(private_server: PrivateRedis, server: redis.R
 def test_interrupted_message_closes_its_connection(
     private_server: PrivateRedis, server: redis.Redis
 ) -> None:
-    """Ctrl-C during a batch closes the connection, because its replies are unread."""
+    """If Ctrl-C comes during a batch, the connection is closed, because replies are unread."""
     link = connect(RedisStreams(url=Secret(private_server.url)), 5.0)
     items = outgoing_messages("orders", [Message(b"1"), Message(b"2")], RULES, None)
     with pytest.raises(KeyboardInterrupt):
@@ -400,7 +400,7 @@ def test_interrupted_message_closes_its_connection(
 
 
 class _InterruptingSequence(Sequence[OutgoingMessage]):
-    """A sequence of messages that raises KeyboardInterrupt when it is read a second time."""
+    """A sequence of messages that raises KeyboardInterrupt at the second reading."""
 
     def __init__(self, items: Sequence[OutgoingMessage]) -> None:
         self._items = items
@@ -450,14 +450,14 @@ def test_tls_is_verified(streams: Callable[..., Lab], tmp_path: Path) -> None:
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, Any], path: str) -> None:
-    """An invalid Redis URL or other setting is refused under the name of the setting."""
+    """An invalid Redis URL or other setting is refused; the error contains the setting's name."""
     with pytest.raises(ConfigurationError) as caught:
         RedisStreams(**settings)
     assert caught.value.path == path
 
 
 def test_address_has_everything() -> None:
-    """A Redis URL has host, port, database, user and password; the password may be separate."""
+    """A Redis URL has host, port, database, user and password; a setting can state the password."""
     address = RedisStreams(url=Secret("rediss://shop:p%40ss@redis.example:7000/3")).address()
     assert (address.host, address.port, address.path) == ("redis.example", 7000, "3")
     assert (address.user, address.tls is not None) == ("shop", True)
@@ -476,7 +476,7 @@ def test_address_has_everything() -> None:
     ],
 )
 def test_meaning_of_refusals(classes: list[str], text: str, fault: PublishFault) -> None:
-    """A Redis error's class decides its fault; otherwise the first word of its text does."""
+    """The class of a Redis error decides its fault, or else the first word of its text does."""
     assert refusal(classes, text) is fault
 
 
@@ -492,7 +492,7 @@ def test_commands_are_encoded_as_length_prefixed_words() -> None:
 
 
 def test_commands_with_many_ids_are_packed_like_others() -> None:
-    """A command encoded piecewise for many ids has the same bytes as one encoded at once."""
+    """A command for many ids, encoded piece by piece, has the same bytes as one encoded at once."""
     words = ["XACK", "strömung", "billing"]
     for texts in ([], ["1-1"], ["1-1", "1-2", "1-10", "1-11", "2-1"], ["2-1", "0", "JUSTID"]):
         assert pack_commands([[*words, *texts]]) == [packed_list(words, texts)]

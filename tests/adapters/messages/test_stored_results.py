@@ -77,7 +77,7 @@ def test_repeat_of_a_key_gets_the_results_of_the_batch(lab: Lab) -> None:
 
 
 def round_trip(value: object) -> Any:
-    """Return the value after a round trip through the store's encoding."""
+    """Return a value after the store has encoded and decoded it."""
     return unpack_values(pack_values((value,)))[0]
 
 
@@ -87,7 +87,7 @@ def test_receipt_survives_its_storage() -> None:
 
 
 def test_errors_of_a_batch_survive_their_storage() -> None:
-    """A stored batch keeps moorage errors with their text, and other exceptions by class only."""
+    """When a batch is stored, moorage errors keep their text; other exceptions keep their class."""
     results = (
         Result(RECEIPT),
         Result[PublishReceipt](error=TopicNotFound("No such topic.")),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _sockets() -> Generator[None]:
-    """Remove the sockets of asynchronous pymongo clients that were closed while connecting.
+    """Remove the sockets that asynchronous pymongo clients leave if closed while connecting.
 
     Otherwise the warning that such a socket was not closed fails a later test.
     """
@@ -36,7 +36,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def server() -> Generator[PrivateMongo]:
-    """Yield a shared MongoDB server; tests must not kill it."""
+    """Yield a MongoDB server that several tests share and must not kill."""
     with PrivateMongo() as server:
         yield server
 

@@ -14,7 +14,7 @@ SERVICE = Service("erp", timeout=20.0, retry=RetryPolicy(max_attempts=1), circui
 
 
 class Lab:
-    """A MongoDB connector with its manager, in sync or async mode, called synchronously in both."""
+    """A MongoDB connector and its manager in sync or async mode; tests call both synchronously."""
 
     def __init__(self, mode: str, url: str, *, service: Service = SERVICE, **settings: Any) -> None:
         self.is_async = mode == "async"
@@ -30,7 +30,7 @@ class Lab:
         return f"erp_{uuid4().hex[:8]}"
 
     def run(self, value: Any) -> Any:
-        """Return the value, or the result of running it if it is a coroutine."""
+        """Return a value; if it is a coroutine, run it and return its result."""
         return self.loop.run_until_complete(value) if self.loop else value
 
     def perform(self, operation: Any, **options: Any) -> Any:

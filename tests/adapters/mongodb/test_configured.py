@@ -126,14 +126,14 @@ def test_wrong_settings_are_named(kind: Any, settings: dict[str, Any], path: str
 
 
 def test_files_for_tls_need_tls() -> None:
-    """A configuration with TLS files but without TLS is refused."""
+    """If a configuration has files for TLS but no TLS, it is refused."""
     config = configuration(url="mongodb://db.example/erp", tls_authorities="ca.pem")
     with pytest.raises(ConfigurationError, match="TLS is not demanded"):
         moorage.open(config)
 
 
 def test_telemetry_names_mongodb_server_only_if_url_has_exactly_one() -> None:
-    """Telemetry names the MongoDB server only if the URL has exactly one."""
+    """Telemetry contains the MongoDB server's name only if the URL has exactly one server."""
     urls = {
         "mongodb://db.example/erp": ("db.example", None),
         "mongodb://db.example:27018/erp": ("db.example", 27018),
@@ -148,7 +148,7 @@ def test_telemetry_names_mongodb_server_only_if_url_has_exactly_one() -> None:
 
 
 def test_the_library_is_named_if_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without pymongo installed, the error contains the name of the package to install."""
+    """If pymongo is not installed, the error contains the name of the package to install."""
     monkeypatch.setitem(sys.modules, "pymongo", None)
     with (
         moorage.open(configuration(url="mongodb://db.example/erp")) as hub,

@@ -1,4 +1,4 @@
-"""The MongoDB connector passes the conformance kit of connectors, with a real server."""
+"""Checks that the MongoDB connector passes the connector conformance kit with a real server."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def subject(
 def test_synchronous_mongodb_connector_passes_checks_without_network_faults(
     server: PrivateMongo, check: connector_conformance.Check
 ) -> None:
-    """The synchronous MongoDB connector passes the checks without network faults."""
+    """The synchronous MongoDB connector passes the checks that need no network faults."""
     check(subject(MongoConnector, server, None))
 
 
@@ -94,7 +94,7 @@ def test_synchronous_mongodb_connector_passes_checks_without_network_faults(
 def test_asynchronous_mongodb_connector_passes_checks_without_network_faults(
     server: PrivateMongo, check: connector_conformance.AsyncCheck
 ) -> None:
-    """The asynchronous MongoDB connector passes the checks without network faults."""
+    """The asynchronous MongoDB connector passes the checks that need no network faults."""
     asyncio.run(check(subject(AsyncMongoConnector, server, None)))
 
 

@@ -60,7 +60,7 @@ def test_documents_are_written_and_read(lab: Lab) -> None:
 
 
 def test_a_document_gets_its_id_with_the_operation(lab: Lab) -> None:
-    """All attempts of one insert use the same document id, and values keep their types."""
+    """All attempts of an insert use the same document id; stored values keep their types."""
     now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     operation = lab.connector.insert_one("orders", {"at": now, "total": Decimal128("1.10")})
     identity = lab.perform(operation)
@@ -101,7 +101,7 @@ def test_a_bulk_write_has_several_steps(lab: Lab) -> None:
 
 
 def test_error_of_failed_bulk_write_says_how_many_documents_were_changed_before(lab: Lab) -> None:
-    """The error of a failed bulk write contains the number of documents changed before."""
+    """The error of a failed bulk write states how many documents were changed before it failed."""
     document = MongoInsert({"_id": 1})
     with pytest.raises(VendorRejected, match=r"1 document was changed before") as excinfo:
         lab.do("bulk_write", "orders", [document, document])
@@ -156,7 +156,7 @@ def test_a_conflict_undoes_a_transaction(lab: Lab) -> None:
 def test_transaction_refuses_other_connectors_operations(
     lab: Lab, labs: Callable[..., Lab], server: PrivateMongo
 ) -> None:
-    """A transaction refuses other connectors' operations, and any after its end."""
+    """A transaction refuses operations of other connectors, and all operations after its end."""
     other = labs(server.url()).connector.count("orders", {})
     for operation in (other, lab.connector.watch()):
         with pytest.raises(InvalidData) as excinfo:
@@ -222,7 +222,7 @@ def test_a_stream_ends_with_its_collection(lab: Lab, server: PrivateMongo) -> No
 
 
 def test_iteration_waits_for_a_change(lab: Lab, server: PrivateMongo) -> None:
-    """Iterating a change stream continues after server replies without a change."""
+    """Iterating a change stream goes on even if the server replies without a change."""
     lab.do("insert_one", "orders", {"_id": 0})
     stream = lab.do("watch", "orders", wait=0.01)
     answers: list[Any] = []
@@ -241,7 +241,7 @@ def test_iteration_waits_for_a_change(lab: Lab, server: PrivateMongo) -> None:
 
 
 def test_a_wrong_token_is_refused(lab: Lab) -> None:
-    """A change stream after an unknown token is refused."""
+    """If a change stream is to continue after an unknown token, it is refused."""
     with pytest.raises(VendorRejected):
         lab.do("watch", "orders", after="no-token")
 
@@ -249,7 +249,7 @@ def test_a_wrong_token_is_refused(lab: Lab) -> None:
 def test_repeating_idempotency_key_returns_stored_result(
     labs: Callable[..., Lab], server: PrivateMongo
 ) -> None:
-    """Repeating an idempotency key returns the stored result, with MongoDB's types."""
+    """A repeated idempotency key returns the stored result, whose values keep MongoDB's types."""
     lab = labs(server.url(database=Lab.new_name()))
     connector = lab.connector
     insert = connector.insert_one("orders", {"total": 1})
@@ -279,7 +279,7 @@ def _empty_work(lab: Lab) -> Any:
 
 
 def test_reads_are_repeated_and_writes_are_not(lab: Lab) -> None:
-    """Reads may be repeated; a write may only with `repeatable=True`."""
+    """Reads may be repeated; writes only if they are marked with `repeatable=True`."""
     connector = lab.connector
     assert connector.find("orders", {}).repeatable
     writes = [
@@ -319,7 +319,7 @@ def test_names_that_the_server_refuses(lab: Lab) -> None:
 
 
 def test_closing_and_health(lab: Lab) -> None:
-    """A connector knows the server's version after a health check; once closed it refuses calls."""
+    """A health check finds the server's version; once closed, a connector refuses calls."""
     before: Any = lab.connector.versions
     assert before.server is None
     assert lab.run(lab.connector.health(20.0)).is_healthy
@@ -348,7 +348,7 @@ def test_blocks_close_connectors(mode: str, server: PrivateMongo) -> None:
 
 
 def test_a_connector_belongs_to_an_event_loop(server: PrivateMongo) -> None:
-    """An asynchronous MongoDB connector refuses a second event loop."""
+    """An asynchronous MongoDB connector refuses to be used in a second event loop."""
     connector = AsyncMongoConnector(server.url())
     operation = connector.count("orders", {})
 

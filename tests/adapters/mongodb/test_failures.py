@@ -80,7 +80,7 @@ def test_codes_of_the_server_are_errors(
 def test_write_that_too_few_servers_confirmed_may_have_been_processed(
     lab: Lab, server: PrivateMongo
 ) -> None:
-    """A write that too few servers confirmed may have been processed."""
+    """If too few servers confirm a write, the error states that it may have been processed."""
     for code, kind in ((100, ConnectionFailed), (64, AttemptTimeout)):
         concern = {"code": code, "errmsg": "waiting", "errInfo": {"wtimeout": code == 64}}
         operations = [
@@ -97,7 +97,7 @@ def test_write_that_too_few_servers_confirmed_may_have_been_processed(
 
 
 def test_an_idempotency_key_stops_repeats(labs: Callable[..., Lab], server: PrivateMongo) -> None:
-    """A write whose reply is lost is not retried, and its key raises OutcomeUnknown."""
+    """A write that loses its reply is not retried; if it has a key, OutcomeUnknown is raised."""
     lab = labs(server.url(database=Lab.new_name()), service=THREE)
     lab.do("insert_one", "orders", {"_id": 0})
     insert = lab.connector.insert_one("orders", {"_id": 1})
@@ -119,7 +119,7 @@ def test_a_read_is_repeated(labs: Callable[..., Lab], server: PrivateMongo) -> N
 
 
 def test_a_lost_commit_leaves_the_outcome_open(lab: Lab, server: PrivateMongo) -> None:
-    """A transaction that loses its commit's reply may have happened; before that it has not."""
+    """If a commit's reply is lost, the transaction may have happened; before, it has not."""
     lab.do("insert_one", "orders", {"_id": 0})
     insert = lab.connector.insert_one("orders", {"_id": 1})
     with (
@@ -137,7 +137,7 @@ def test_a_lost_commit_leaves_the_outcome_open(lab: Lab, server: PrivateMongo) -
 
 
 def test_certificates_are_verified(labs: Callable[..., Lab], tmp_path: Path) -> None:
-    """A MongoDB server's certificate must be from the given authority; else nothing is sent."""
+    """If a MongoDB server's certificate is not from the given authority, nothing is sent."""
     certificate, key = certificate_files(tmp_path, "127.0.0.1")
     pem_path = tmp_path / "both.pem"
     pem_path.write_bytes(certificate.read_bytes() + key.read_bytes())
@@ -202,7 +202,7 @@ def test_a_restarted_server_is_used_again(labs: Callable[..., Lab], private: Pri
 def test_a_stream_of_changes_breaks_with_its_server(
     labs: Callable[..., Lab], private: PrivateMongo
 ) -> None:
-    """A change stream whose server is lost raises; a new one continues after its token."""
+    """If a change stream loses its server, it raises; a new one continues after its token."""
     lab = labs(private.url())
     lab.do("insert_one", "orders", {"_id": 0})
     stream = lab.do("watch", "orders", wait=0.05)

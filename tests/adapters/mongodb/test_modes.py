@@ -30,7 +30,7 @@ def test_operation_result_or_exception_reaches_its_caller() -> None:
 
 @pytest.mark.parametrize("ends_in_failure", [False, True])
 def test_ignored_cancellation_is_repeated(ends_in_failure: bool) -> None:
-    """An operation that ignores a cancellation is cancelled again, whatever it ends with."""
+    """If an operation ignores a cancellation, it is cancelled again, however it then ends."""
     ignored_cancellations: list[int] = []
 
     async def ignore_cancellation(begun: asyncio.Event) -> None:

@@ -20,7 +20,7 @@ ORDERS = [{"_id": number, "total": number * 10} for number in range(25)]
 
 
 def read(lab: Lab, *arguments: Any, most: int | None = None, **options: Any) -> list[Any]:
-    """Return the documents of a stream; with `most`, leave the stream after that many documents."""
+    """Return a stream's documents; if `most` is given, leave the stream after so many."""
     operation = lab.connector.stream("orders", *arguments, **options)
     documents: list[Any] = []
 
@@ -44,7 +44,7 @@ def read(lab: Lab, *arguments: Any, most: int | None = None, **options: Any) -> 
 
 @pytest.mark.parametrize("batch", [1, 7, 25, 1000])
 def test_all_documents_arrive_in_order(lab: Lab, batch: int) -> None:
-    """A stream has every document once and in order, whatever the size of its batches."""
+    """A stream yields every document once and in order, whatever its batch size is."""
     lab.do("insert_many", "orders", ORDERS)
     assert ORDERS == read(lab, {}, sort={"_id": 1}, batch=batch)
 

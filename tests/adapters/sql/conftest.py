@@ -1,4 +1,4 @@
-"""Fixtures for the SQL connector's tests: databases that each have their own schema."""
+"""Fixtures for the tests of the SQL connector: databases, each with its own schema."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ FIND = Query("SELECT note FROM moorage_orders WHERE id IN :ids ORDER BY id", nam
 
 
 def url_of(system: str, database: str | None = None) -> str:
-    """Return the URL of a test database; `database` replaces the database's name."""
+    """Return the URL of a test database; a given `database` replaces the name in the URL."""
     if system == "sqlite":
         return "sqlite://"
     url = make_url(postgres_url() if system == "postgresql" else mariadb_url())
@@ -124,7 +124,7 @@ class Administrator:
 
 
 class _AsyncTransaction:
-    """A synchronous transaction behind the asynchronous interface, so tests are written once."""
+    """Gives a synchronous transaction the asynchronous interface, so each test is written once."""
 
     def __init__(self, transaction: Any) -> None:
         self._transaction = transaction
@@ -167,22 +167,22 @@ class Lab:
             self.manager = AsyncConnectorManager([service])
 
     def perform(self, operation: Any, **options: Any) -> Any:
-        """Perform an operation under the protections of the service."""
+        """Perform an operation, which the manager protects."""
         return self.finish(self.manager.perform("sql", operation, **options))
 
     def finish(self, value: Any) -> Any:
-        """Return the value; in the asynchronous mode, the result of awaiting it."""
+        """Return a value; in asynchronous mode, await it and return its result."""
         return value if self.loop is None else self.loop.run_until_complete(value)
 
     def transaction(self, work: Any, **settings: Any) -> Any:
-        """Run an asynchronous function in a transaction of sync or async mode."""
+        """Run an asynchronous function within a transaction, in the mode of the connector."""
         function = (
             work if self.loop is not None else lambda tx: run_now(work(_AsyncTransaction(tx)))
         )
         return self.perform(self.connector.transaction(function, name="work", **settings))
 
     def first_rows(self, operation: Any, number: int) -> list[Any]:
-        """Return the first rows of a stream, and leave the stream."""
+        """Return the first rows of a stream without reading the others."""
 
         async def take() -> list[Any]:
             async with await self.manager.perform("sql", operation) as rows:

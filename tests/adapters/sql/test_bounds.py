@@ -38,7 +38,7 @@ def fill(lab: Lab, rows: int) -> None:
 
 @each_system
 def test_endless_result_is_refused(labs: Callable[..., Lab], system: str) -> None:
-    """An endless query is refused at the limit, and the next operation works."""
+    """If a query's result is endless, it is refused at the limit; the next operation works."""
     lab = labs(system, most_rows=5_000, most_bytes=2_000_000)
     with pytest.raises(InvalidRequest) as excinfo:
         lab.query(ENDLESS[system], low=1)
@@ -124,7 +124,7 @@ def test_command_with_many_rows_was_performed(labs: Callable[..., Lab]) -> None:
 
 
 def test_refused_result_keeps_other_connections(labs: Callable[..., Lab]) -> None:
-    """PostgreSQL's connection survives a result that is refused after it was read completely."""
+    """If a result is refused after it was read completely, PostgreSQL's connection stays open."""
     lab = labs("postgresql", most_rows=10)
     fill(lab, 20)
     before = lab.query(SESSION["postgresql"])
@@ -134,7 +134,7 @@ def test_refused_result_keeps_other_connections(labs: Callable[..., Lab]) -> Non
 
 
 def test_bytes_are_unknown_without_tcp() -> None:
-    """The received bytes of a connection are not counted if it does not use TCP."""
+    """If a connection does not use TCP, its received bytes are not counted."""
     own_socket, other_socket = socket.socketpair()
     with own_socket, other_socket:
         other_socket.send(b"hello")

@@ -1,4 +1,4 @@
-"""The SQL connectors of PostgreSQL, MariaDB and SQLite pass the conformance kit of connectors."""
+"""Checks that the SQL connectors of three databases pass the connector conformance kit."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ EVIL = "x'; DROP TABLE moorage_orders; -- \\ \" ` %s %(id)s :id {0} $1 ?"
 
 @each_system
 def test_rows_come_back_as_immutable_values(labs: Callable[..., Lab], system: str) -> None:
-    """Executing a command returns the number of changed rows; a query returns immutable rows."""
+    """A command returns the number of changed rows; a query returns rows that cannot be changed."""
     lab = labs(system)
     assert 1 == lab.execute(INSERT, id=1, note="bolt")
     assert 1 == lab.execute(INSERT, id=2, note=None)
@@ -98,7 +98,7 @@ def test_parameter_value_that_looks_like_sql_is_stored_unchanged(
 def test_parameters_are_checked(
     labs: Callable[..., Lab], system: str, parameters: dict[str, Any]
 ) -> None:
-    """Missing, unknown and non-plain parameters are refused before anything is sent."""
+    """Missing and unknown parameters, and values of other types, are refused before sending."""
     lab = labs(system)
     with pytest.raises(InvalidData) as excinfo:
         lab.connector.execute(INSERT, **parameters)
@@ -151,7 +151,7 @@ def test_failure_inside_savepoint_undoes_only_savepoint_block(
 
 @each_system
 def test_rows_are_written_together(labs: Callable[..., Lab], system: str) -> None:
-    """`execute_each` writes all rows or none."""
+    """`execute_each` writes either all rows or none of them."""
     lab = labs(system)
     rows = [{"id": number, "note": "a"} for number in range(1, 4)]
 
@@ -253,7 +253,7 @@ def test_stream_ends_with_its_rows(labs: Callable[..., Lab], system: str) -> Non
 
 @each_system
 def test_change_cannot_be_streamed(labs: Callable[..., Lab], system: str) -> None:
-    """Streaming a command, or in batches of zero rows, is refused."""
+    """A command cannot be streamed, and no stream can have batches of zero rows."""
     lab = labs(system)
     with pytest.raises(InvalidData, match="not a query"):
         lab.connector.stream(INSERT, id=1, note="a")
@@ -263,7 +263,7 @@ def test_change_cannot_be_streamed(labs: Callable[..., Lab], system: str) -> Non
 
 @each_server
 def test_server_ends_a_slow_statement(labs: Callable[..., Lab], system: str) -> None:
-    """The server cancels a slow statement before the call's deadline; the connection survives."""
+    """The server cancels a slow statement before the call's deadline; the connection stays open."""
     lab = labs(system, connections=1)
     session = lab.session()
     with pytest.raises((DeadlineExceeded, ConnectionFailed)) as excinfo:
@@ -290,7 +290,7 @@ def test_sqlite_ends_a_slow_statement(labs: Callable[..., Lab]) -> None:
 
 
 def kill_during_statement(system: str, session: int) -> Thread:
-    """End the session while it executes its next statement, from another thread."""
+    """End the session from another thread, while it executes its next statement."""
     administrator = Administrator(system)
 
     def kill() -> None:
@@ -306,7 +306,7 @@ def kill_during_statement(system: str, session: int) -> Thread:
 def test_read_is_repeated_after_its_session_was_killed(
     labs: Callable[..., Lab], system: str
 ) -> None:
-    """A query whose session is killed is retried on another connection."""
+    """If the session of a query is killed, the query is retried on another connection."""
     lab = labs(system, connections=1)
     session = lab.session()
     killer = kill_during_statement(system, session)
@@ -320,7 +320,7 @@ def test_read_is_repeated_after_its_session_was_killed(
 def test_write_is_not_repeated_after_its_session_was_killed(
     labs: Callable[..., Lab], system: str
 ) -> None:
-    """A command whose session is killed may have been processed, so it is not retried."""
+    """If the session of a command is killed, it may have been processed, so it is not retried."""
     lab = labs(system, connections=1)
     killer = kill_during_statement(system, lab.session())
     with pytest.raises(ConnectionFailed) as excinfo:
@@ -335,7 +335,7 @@ def test_write_is_not_repeated_after_its_session_was_killed(
 def test_keyed_write_is_unknown_after_its_session_was_killed(
     labs: Callable[..., Lab], system: str
 ) -> None:
-    """A command with an idempotency key whose session is killed raises OutcomeUnknown."""
+    """If a command with an idempotency key loses its session, it raises OutcomeUnknown."""
     lab = labs(system, connections=1)
     killer = kill_during_statement(system, lab.session())
     slow = lab.connector.execute(SLOW_INSERT[system], id=1, seconds=60)
@@ -350,7 +350,7 @@ def test_keyed_write_is_unknown_after_its_session_was_killed(
 def test_killed_transaction_is_repeated_before_its_commit(
     labs: Callable[..., Lab], system: str
 ) -> None:
-    """A transaction whose session is killed before COMMIT is retried."""
+    """If a transaction's session is killed before COMMIT, the transaction is retried."""
     lab = labs(system, connections=1)
     killers = [kill_during_statement(system, lab.session())]
     attempts: list[int] = []
@@ -393,7 +393,7 @@ def test_broken_idle_connection_is_replaced(labs: Callable[..., Lab], system: st
 
 @each_server
 def test_exhausted_pool_names_the_holders(labs: Callable[..., Lab], system: str) -> None:
-    """A call that gets no pooled connection raises an error that lists the connections' users."""
+    """If the pool has no free connection, the call's error lists who uses the connections."""
     lab = labs(system, connections=1)
     refusals: list[BulkheadFull] = []
 
@@ -435,7 +435,7 @@ def test_ten_thousand_operations_reuse_their_connections(
 
 @each_server
 def test_cancelling_call_leaves_no_busy_session_behind(system: str) -> None:
-    """Cancelling a call leaves no busy session behind, and the connector stays usable."""
+    """After a call is cancelled, no session stays busy, and the connector stays usable."""
     administrator = Administrator(system)
     lab = Lab(system, "async", connections=1)
     session = lab.session()
@@ -459,7 +459,7 @@ def test_cancelling_call_leaves_no_busy_session_behind(system: str) -> None:
 
 @each_server
 def test_unknown_database_is_refused(mode: str, system: str) -> None:
-    """A missing database raises VendorRejected without a retry."""
+    """A missing database raises VendorRejected, and the call is not retried."""
     lab = Lab(system, mode, url=url_of(system, "moorage_missing"))
     with pytest.raises(VendorRejected, match="no such database") as excinfo:
         lab.query(LIST)
@@ -470,7 +470,7 @@ def test_unknown_database_is_refused(mode: str, system: str) -> None:
 
 @each_server
 def test_unknown_host_is_named_as_the_cause(mode: str, system: str) -> None:
-    """The error for an unknown database host states this cause, and does not show the password."""
+    """If a database host is unknown, the error says so and does not show the password."""
     url = f"{system}://user:hunter2@database.invalid/test"
     lab = Lab(system, mode, url=url)
     with pytest.raises(ConnectionFailed, match="host") as excinfo:
@@ -485,7 +485,7 @@ def test_unknown_host_is_named_as_the_cause(mode: str, system: str) -> None:
 
 
 def test_wrong_password_is_refused(mode: str) -> None:
-    """A wrong database password is refused without a retry, and is not shown."""
+    """A wrong database password is refused without a retry, and the error does not show it."""
     administrator = Administrator("mariadb")
     user = f"moorage_{os.getpid()}"
     administrator.ask(f"CREATE OR REPLACE USER {user} IDENTIFIED BY 'right'")
@@ -516,7 +516,7 @@ def test_tls_that_the_server_does_not_offer_is_refused(mode: str, system: str) -
 
 @each_server
 def test_silent_host_costs_no_more_than_the_call(mode: str, system: str) -> None:
-    """A database host that accepts the connection but never answers is given up at the deadline."""
+    """If a database host accepts a connection but never answers, the call ends at its deadline."""
     port = free_port()
     with socket.create_server(("127.0.0.1", port)):
         lab = Lab(system, mode, url=f"{system}://user:hunter2@127.0.0.1:{port}/test")
@@ -527,7 +527,7 @@ def test_silent_host_costs_no_more_than_the_call(mode: str, system: str) -> None
 
 @each_server
 def test_statement_that_does_not_fit_is_refused(labs: Callable[..., Lab], system: str) -> None:
-    """A missing table or a value out of range is refused without a retry."""
+    """A statement on a missing table, or with a value out of range, is refused without a retry."""
     lab = labs(system)
     missing = Query("SELECT id FROM moorage_missing", name="missing")
     with pytest.raises(InvalidRequest) as excinfo:
@@ -539,7 +539,7 @@ def test_statement_that_does_not_fit_is_refused(labs: Callable[..., Lab], system
 
 
 def test_forked_child_process_opens_its_own_connections_and_leaves_its_parent_alone() -> None:
-    """A forked child process opens its own connections and leaves its parent's alone."""
+    """A forked child opens its own connections and does not use those of its parent."""
     lab = Lab("postgresql", "sync", connections=1)
     session = lab.session()
     childs_session = in_a_child(lab.session)
@@ -621,7 +621,7 @@ def test_wrong_url_is_refused_without_its_text(url: str) -> None:
 
 
 def test_other_event_loop_is_refused() -> None:
-    """An asynchronous SQL connector refuses a second event loop."""
+    """An asynchronous SQL connector refuses to be used in a second event loop."""
     lab = Lab("sqlite", "async")
     lab.query(Query("SELECT 1", name="one"))
     with pytest.raises(ConnectorError, match="another event loop"):
@@ -630,7 +630,7 @@ def test_other_event_loop_is_refused() -> None:
 
 
 def test_double_quotes_are_refused_for_mysql(labs: Callable[..., Lab]) -> None:
-    """For MySQL, a name in double quotes is refused, because MySQL may read it as a string."""
+    """MySQL may read a name in double quotes as a string, so such a name is refused for MySQL."""
     lab = labs("mariadb")
     with pytest.raises(InvalidData, match="double quotes"):
         lab.connector.query(Query('SELECT "id" FROM moorage_orders', name="quoted"))
@@ -642,7 +642,7 @@ def test_each_server_in_tests_has_query_for_its_session_id() -> None:
 
 
 def test_refused_stream_keeps_a_database_in_memory(mode: str) -> None:
-    """A refused streaming query leaves an in-memory database intact."""
+    """If a streaming query is refused, an in-memory database keeps its rows."""
     lab = Lab("sqlite", mode)
     lab.execute(CREATE)
     lab.execute(INSERT, id=1, note="a")
@@ -659,7 +659,7 @@ def test_refused_stream_keeps_a_database_in_memory(mode: str) -> None:
 def test_refused_streaming_query_returns_its_connection_to_pool(
     labs: Callable[..., Lab], system: str
 ) -> None:
-    """A refused streaming query returns its connection to the pool."""
+    """If a streaming query is refused, its connection returns to the pool."""
     lab = labs(system, connections=1)
     session = lab.session()
     missing = Query("SELECT id FROM moorage_missing", name="missing")

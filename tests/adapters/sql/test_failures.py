@@ -80,7 +80,7 @@ def connector(manager: ConnectorManager) -> Generator[SqlConnector]:
 
 
 def test_expressions_have_parameters(manager: ConnectorManager, connector: SqlConnector) -> None:
-    """An SQLAlchemy expression takes list parameters, and enumeration members as their values."""
+    """An SQLAlchemy expression accepts lists as parameters; enumeration members become values."""
     for number, note in ((1, Paint.RED), (2, "bolt")):
         manager.perform("sql", connector.execute(INSERT, id=number, note=note))
 
@@ -107,7 +107,7 @@ def test_pool_without_connections() -> None:
 
 
 def test_stream_that_cannot_be_opened(manager: ConnectorManager, connector: SqlConnector) -> None:
-    """Streaming from a missing table fails at opening, and the connector stays usable."""
+    """Streaming from a missing table fails when the stream opens; the connector stays usable."""
     with pytest.raises(ConnectorError):
         manager.perform("sql", connector.stream(MISSING))
 
@@ -131,7 +131,7 @@ def test_asynchronous_stream_that_cannot_be_opened() -> None:
 def test_interrupted_work_closes_its_connection(
     manager: ConnectorManager, connector: SqlConnector
 ) -> None:
-    """KeyboardInterrupt in a transaction is raised, and its connection is not used again."""
+    """KeyboardInterrupt in a transaction reaches the caller; its connection is not used again."""
 
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt
@@ -151,7 +151,7 @@ def test_interrupted_work_closes_its_connection(
     ],
 )
 def test_tls_that_a_driver_cannot_use(url: str, tls: Tls, path: str) -> None:
-    """TLS settings that the driver cannot use are refused, such as for SQLite."""
+    """TLS settings that a driver cannot use are refused, for example those for SQLite."""
     with pytest.raises(ConfigurationError) as excinfo:
         SqlConnector(url, tls=tls)
     assert path == excinfo.value.path
@@ -167,7 +167,7 @@ def test_tls_that_a_driver_cannot_use(url: str, tls: Tls, path: str) -> None:
 def test_missing_driver_is_named(
     monkeypatch: pytest.MonkeyPatch, url: str, library: str, extra: str
 ) -> None:
-    """Without the database driver installed, the connector's error states the extra to install."""
+    """If the database driver is not installed, the error contains the extra to install."""
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ConfigurationError, match=f"needs {library}") as excinfo:
         SqlConnector(url)
@@ -190,7 +190,7 @@ def test_missing_driver_is_named(
 def test_wrong_options_in_the_url_are_named(
     connector: type[SqlConnector | AsyncSqlConnector], url: str, problem: str
 ) -> None:
-    """A URL option that the driver does not support is refused when the connector is made."""
+    """If a URL has an option that the driver does not support, making the connector fails."""
     with pytest.raises(ConfigurationError, match=problem) as excinfo:
         connector(url)
     assert "url" == excinfo.value.path
@@ -233,7 +233,7 @@ def test_login_without_the_demanded_tls() -> None:
     ],
 )
 def test_time_limit_of_a_statement(system: str, is_mariadb: bool, statement: str) -> None:
-    """The statement timeout uses each database system's own setting."""
+    """The time limit of a statement is set by the setting that each database system has for it."""
     assert statement == limit_statement(SimpleNamespace(name=system, is_mariadb=is_mariadb), 1500)
 
 
@@ -254,7 +254,7 @@ def with_cause(error: Exception, cause: Exception) -> Exception:
 )
 @pytest.mark.parametrize("system", ["postgresql", "mysql", "sqlite"])
 def test_errors_of_a_driver(error: Exception, kind: type[ConnectorError], system: str) -> None:
-    """A driver's exception becomes a moorage error; any other exception is not converted."""
+    """The exceptions of a database driver become moorage errors; others stay unchanged."""
     assert isinstance(judge(error, system, SqlPhase.SENT), kind)
     assert judge(KeyError("x"), system, SqlPhase.SENT) is None
 
@@ -262,7 +262,7 @@ def test_errors_of_a_driver(error: Exception, kind: type[ConnectorError], system
 def test_stream_that_fails_between_its_rows(
     manager: ConnectorManager, connector: SqlConnector
 ) -> None:
-    """A stream yields the rows before a row that the database cannot compute, then raises."""
+    """If the database cannot compute a row, the stream yields the rows before it, then raises."""
     for number in (3, 2, 1, -(2**63)):
         manager.perform("sql", connector.execute(INSERT, id=number, note=None))
     rows: list[Any] = []
@@ -279,7 +279,7 @@ def test_stream_that_fails_between_its_rows(
 
 
 def test_stream_that_is_left_early(manager: ConnectorManager, connector: SqlConnector) -> None:
-    """A stream that is left early frees its connection at the end of its block."""
+    """If a stream is left early, its connection is free at the end of the stream's block."""
     for number in (1, 2, 3):
         manager.perform("sql", connector.execute(INSERT, id=number, note=None))
     with manager.perform("sql", connector.stream(ABSOLUTE, batch=1)) as stream:
@@ -289,7 +289,7 @@ def test_stream_that_is_left_early(manager: ConnectorManager, connector: SqlConn
 
 
 def test_mysql_context_of_tls(tmp_path: Path) -> None:
-    """TLS settings become the SSL context of a MySQL driver."""
+    """The TLS settings are used in the SSL context of a MySQL driver."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "erp")])
     certificate = (
@@ -320,7 +320,7 @@ def test_ddl_is_refused() -> None:
 
 
 def test_misuse_of_a_driver() -> None:
-    """A MySQL driver's exception without an error code is an InvalidRequest."""
+    """If a MySQL driver's exception has no error code, it becomes an InvalidRequest."""
     error = pymysql.ProgrammingError("cursor closed")
     assert isinstance(judge(error, "mysql", SqlPhase.SENT), InvalidRequest)
 

@@ -1,4 +1,4 @@
-"""SQL connector work interrupted by a cancelled task, a lost session or a close."""
+"""Work of the SQL connector that a cancelled task, a lost session or a close interrupts."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def cancel_when_busy(
 def test_cancelling_transaction_frees_its_connection(
     system: str, administrator: Administrator
 ) -> None:
-    """Cancelling a transaction frees its connection, and the connector stays usable."""
+    """If a transaction is cancelled, its connection becomes free; the connector stays usable."""
     lab = Lab(system, "async", connections=1)
 
     async def sleep(transaction: Any) -> None:
@@ -87,7 +87,7 @@ def test_cancelling_transaction_frees_its_connection(
 
 
 def test_interrupted_stream_closes_its_connection(mode: str) -> None:
-    """An interruption while a stream is opened is raised, and the stream's connection is closed."""
+    """If opening a stream is interrupted, the interruption is raised and the connection closed."""
     lab = Lab("sqlite", mode, connections=1)
     one = Query("SELECT 1", name="one")
     interruption = KeyboardInterrupt if mode == "sync" else asyncio.CancelledError
@@ -111,7 +111,7 @@ def test_interrupted_stream_closes_its_connection(mode: str) -> None:
 def test_session_lost_during_a_stream_is_an_error(
     labs: Callable[..., Lab], system: str, administrator: Administrator
 ) -> None:
-    """A stream whose session is lost before the last row raises, and frees its connection."""
+    """A stream that loses its session before the last row raises, and frees its connection."""
     lab = labs(system, connections=1)
     for number in (1, 2, 3):
         lab.execute(INSERT, id=number, note="a")
@@ -174,7 +174,7 @@ def test_leaving_stream_early_raises_nothing_even_if_its_session_was_lost(
 def test_exception_of_the_function_outlives_its_session(
     labs: Callable[..., Lab], system: str, administrator: Administrator
 ) -> None:
-    """An exception of the transaction function is raised unchanged even if ROLLBACK fails."""
+    """If a transaction's function raises and ROLLBACK fails too, the function's error is raised."""
     lab = labs(system, connections=1)
     session, failure = lab.session(), KeyError("a defect")
 
@@ -202,7 +202,7 @@ def test_isolation_level_is_that_of_the_transaction(
     isolation: str,
     notes: list[str],
 ) -> None:
-    """The isolation level decides whether a transaction sees rows committed by another."""
+    """The isolation level decides if a transaction sees rows that another one has committed."""
     lab = labs(system)
     schema = lab.query(SCHEMA[system])[0].name
     lab.execute(INSERT, id=1, note="a")
@@ -217,7 +217,7 @@ def test_isolation_level_is_that_of_the_transaction(
 
 
 def test_connector_in_memory_is_closed_during_its_work() -> None:
-    """Closing a connector during an in-memory transaction lets the transaction finish."""
+    """If a connector is closed during an in-memory transaction, the transaction still finishes."""
     manager = ConnectorManager([Service("sql", retry=None)])
     connector = SqlConnector("sqlite://")
 
@@ -249,6 +249,6 @@ def test_child_process_starts_with_an_empty_pool(tmp_path: Path) -> None:
 
 
 def test_connection_without_an_end_waits_for_the_server() -> None:
-    """A PunctualConnection, which is a psycopg connection, works without a timeout."""
+    """A PunctualConnection, a kind of psycopg connection, also works without a timeout."""
     with PunctualConnection.connect(url_of("postgresql")) as connection:
         assert (1,) == connection.execute("SELECT 1").fetchone()

@@ -1,4 +1,4 @@
-"""Connections of SQL connectors stay open between operations, and are replaced in time."""
+"""SQL connections stay open between operations, and are replaced when they are old or lost."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def open_connections() -> Generator[list[Any]]:
 
 
 def keep_driver_of(lab: Lab, open_connections: list[Any]) -> None:
-    """Add the driver's connection that the next operation uses to the list."""
+    """Add to the list the driver's connection that the next operation will use."""
 
     def run_transaction(transaction: Any) -> int:
         open_connections.append(transaction._session.link.connection.connection.driver_connection)  # noqa: SLF001 - no other way
@@ -76,7 +76,7 @@ def keep_driver_of(lab: Lab, open_connections: list[Any]) -> None:
 def test_caller_consecutive_operations_all_use_same_connection(
     labs: Callable[..., Lab], system: str
 ) -> None:
-    """A caller's consecutive operations all use the same connection."""
+    """The consecutive operations of a caller all use the same connection."""
     lab = labs(system, connections=5)
     sessions = {lab.session() for _ in range(20)}
     statistics: PoolStatistics = lab.connector.statistics()
@@ -88,7 +88,7 @@ def test_caller_consecutive_operations_all_use_same_connection(
 
 @each_server
 def test_refused_statement_leaves_the_connection(labs: Callable[..., Lab], system: str) -> None:
-    """A connection is used again after the database refused a statement."""
+    """If the database refuses a statement, the connection is used again."""
     lab = labs(system, connections=1)
     session = lab.session()
     lab.execute(INSERT, id=1, note="a")
@@ -101,14 +101,14 @@ def test_refused_statement_leaves_the_connection(labs: Callable[..., Lab], syste
 
 @each_server
 def test_old_connection_is_replaced(labs: Callable[..., Lab], system: str) -> None:
-    """A connection that has reached its lifetime is closed, and another one is opened."""
+    """A connection that has reached its maximum age is closed and replaced."""
     lab = labs(system, connections=1, lifetime=0.0)
     assert lab.session() != lab.session()
     assert 1 == lab.connector.statistics().idle
 
 
 def test_database_in_memory_outlives_the_lifetime(labs: Callable[..., Lab]) -> None:
-    """An in-memory database keeps its rows even after the connection lifetime has passed."""
+    """An in-memory database keeps its rows even when its connection has passed its maximum age."""
     lab = labs("sqlite", lifetime=0.0)
     lab.execute(INSERT, id=1, note="a")
     assert [(1, "a")] == [tuple(row) for row in lab.query(LIST)]
@@ -116,7 +116,7 @@ def test_database_in_memory_outlives_the_lifetime(labs: Callable[..., Lab]) -> N
 
 @each_server
 def test_working_idle_connection_is_kept(labs: Callable[..., Lab], system: str) -> None:
-    """With `check_idle=True`, a connection is kept after the deadline of its last operation."""
+    """With `check_idle=True`, a connection stays open after its last operation's deadline."""
     lab = labs(system, connections=1, check_idle=True)
     end = monotonic() + 0.2
     operation = lab.connector.query(SESSION[system])
@@ -129,7 +129,7 @@ def test_working_idle_connection_is_kept(labs: Callable[..., Lab], system: str) 
 
 @each_server
 def test_check_of_a_silent_server_ends_in_time(mode: str, system: str) -> None:
-    """With `check_idle=True`, an operation whose server is silent fails at its deadline."""
+    """With `check_idle=True`, an operation on a silent server fails at its deadline."""
     url = make_url(url_of(system))
     port = url.port or {"postgresql": 5432, "mariadb": 3306}[system]
     with TcpProxy(url.host or "127.0.0.1", port) as proxy:
@@ -149,7 +149,7 @@ def test_check_of_a_silent_server_ends_in_time(mode: str, system: str) -> None:
 
 @each_server
 def test_lost_connection_casts_doubt_on_the_others(labs: Callable[..., Lab], system: str) -> None:
-    """After one lost connection, connections opened before it are not used any more."""
+    """After one connection was lost, connections that were opened before it are not used again."""
     lab = labs(system, connections=2)
 
     async def nested(transaction: Any) -> int:
@@ -197,7 +197,7 @@ def test_child_forked_during_a_transaction(
 def test_interrupting_forked_child_transaction_does_not_end_its_parent_session(
     labs: Callable[..., Lab], system: str, open_connections: list[Any]
 ) -> None:
-    """Interrupting a forked child's transaction does not end its parent's session."""
+    """Interrupting the transaction of a forked child does not end its parent's session."""
     lab = labs(system, connections=1)
     keep_driver_of(lab, open_connections)
     parents = lab.session()
@@ -239,7 +239,7 @@ def test_forgotten_connector_is_collected_quietly(mode: str, open_connections: l
 
 @each_server
 def test_names_may_be_repeated_in_a_statement(labs: Callable[..., Lab], system: str) -> None:
-    """A parameter may be used several times in a statement, and percent signs stay literal."""
+    """A statement may use a parameter several times, and its percent signs stay as they are."""
     lab = labs(system)
     query = Query(
         "SELECT 7 % 4 AS rest, CAST(:b AS char(1)) AS b, CAST(:a AS char(1)) AS a,"
@@ -253,7 +253,7 @@ def test_names_may_be_repeated_in_a_statement(labs: Callable[..., Lab], system: 
 def test_dropped_connector_leaves_no_open_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    """A dropped SQLite connector, or one that could not connect, causes no ResourceWarning."""
+    """A SQLite connector that is dropped, or could not connect, causes no ResourceWarning."""
     warned: list[Any] = []
     monkeypatch.setattr(sys, "unraisablehook", warned.append)
     connector = SqlConnector(f"sqlite:///{tmp_path}{place}" if place else "sqlite://")

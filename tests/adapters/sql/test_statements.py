@@ -1,4 +1,4 @@
-"""Declared SQL statements accept no text that could contain a value."""
+"""Declared SQL statements refuse texts that could contain a value."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_usual_statements_are_accepted(text: str) -> None:
     ],
 )
 def test_values_in_a_text_are_refused(text: str, reason: str) -> None:
-    """A statement with a literal, comment or second statement is refused, and not shown."""
+    """A statement with a literal, comment or second statement is refused; the error hides it."""
     with pytest.raises(InvalidData, match=reason) as excinfo:
         read_sql(text)
 
@@ -88,7 +88,7 @@ def test_values_in_a_text_are_refused(text: str, reason: str) -> None:
     ],
 )
 def test_values_in_definitions_have_another_cure(text: str, first: str) -> None:
-    """CREATE, ALTER and DROP take no parameters, so their error recommends none."""
+    """CREATE, ALTER and DROP cannot have parameters, so their error does not recommend any."""
     with pytest.raises(InvalidData) as excinfo:
         read_sql(text)
 
@@ -105,7 +105,7 @@ def test_definitions_without_values_are_accepted() -> None:
 
 
 def test_parameters_and_lists_are_found() -> None:
-    """The parameters of a statement are found, and parameters after IN are lists."""
+    """The statement's parameters are found, and those after IN are recognised as lists."""
     sql = read_sql("SELECT id FROM orders WHERE id IN (:ids) AND kind IN :kinds AND total > :low")
 
     assert {"ids", "kinds", "low"} == set(sql.parameters)
@@ -114,7 +114,7 @@ def test_parameters_and_lists_are_found() -> None:
 
 @given(st.text(alphabet=string.printable, max_size=40))
 def test_no_quote_or_second_statement_survives(tail: str) -> None:
-    """No accepted statement has a quoted value, a comment or a semicolon outside a quoted name."""
+    """Accepted statements have no quoted value or comment, and ";" only within a quoted name."""
     try:
         sql = read_sql(f"SELECT id FROM orders WHERE status = :status {tail}")
     except InvalidData:
@@ -193,7 +193,7 @@ def test_text_put_together_is_refused(
 
 
 def test_text_of_another_function_is_refused() -> None:
-    """A statement text passed on through a function's argument is refused."""
+    """A statement whose text comes from a function's argument is refused."""
 
     def declare(text: str) -> object:
         return Query(text, name="orders.find")  # pyright: ignore[reportArgumentType]  # the door that is tried

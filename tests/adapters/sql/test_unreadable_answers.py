@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class GarblingProxy(TcpServer):
-    """A proxy in front of a server that can replace the server's bytes.
+    """A proxy that can replace the bytes which the server sends.
 
     Attributes:
         garbage: what it says instead; None if it passes on what the server says.
@@ -100,7 +100,7 @@ def test_garbage_while_connecting(lab: Lab, proxy: tuple[str, GarblingProxy]) ->
 def test_statement_with_unreadable_answer_may_have_been_executed(
     lab: Lab, proxy: tuple[str, GarblingProxy]
 ) -> None:
-    """A statement with an unreadable answer may have been executed; its connection is closed."""
+    """If an answer is unreadable, the statement may have been executed; the connection closes."""
     server = proxy[1]
     ((first,),) = lab.perform(lab.connector.query(SESSION[lab.system]))
     # It is a packet without content, which comes when a packet of this number is due.

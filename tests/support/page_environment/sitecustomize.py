@@ -1,4 +1,4 @@
-"""Hides installed packages from a Python interpreter, to imitate a smaller environment.
+"""Hides installed packages from a Python interpreter, as if fewer were installed.
 
 The environment variable `PAGE_PACKAGES` is the path of a JSON file with the names of the
 packages and of the modules that are not there.

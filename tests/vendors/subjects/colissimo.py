@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def colissimo_says(status: int, code: str) -> Response:
-    """Return an error response of Colissimo without parts."""
+    """Return an error response of Colissimo that is not a multipart message."""
     message = {"id": code, "type": "ERROR", "messageContent": "It is refused."}
     return reply({"messages": [message], "labelV2Response": None}, status)
 

@@ -21,7 +21,7 @@ def dpd_says(status: int, code: str) -> Response:
 
 
 def _stay(number: str, word: str) -> None:
-    """Do nothing, because the META-API tracks no parcels."""
+    """Do nothing, because DPD's META-API tracks no parcels."""
 
 
 def dpd() -> ShippingSubject:

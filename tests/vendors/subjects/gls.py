@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def gls_says(status: int, code: str) -> Response:
-    """Return an error response of the gateway before GLS's APIs."""
+    """Return an error response of the gateway in front of GLS's APIs."""
     return reply(
         {"fault": {"faultstring": "It is refused.", "detail": {"errorcode": code}}}, status
     )
 
 
 def gls_vendor(sandbox: GlsSandbox, **options: Any) -> Gls:
-    """Return the GLS vendor with the credentials of the sandbox, and prices."""
+    """Return the GLS vendor with the sandbox's credentials, and with a list of prices."""
     values: dict[str, Any] = {"parcel_price": "4.90", "express_price": "12.50", **options}
     return Gls(
         client_id=sandbox.client_id,

@@ -27,7 +27,7 @@ def refusal(status: int, detail: str = "No.", **more: str) -> Response:
 
 
 def amount_of_request(request: SandboxRequest) -> int:
-    """Return the amount of a request, in minor units."""
+    """Return the amount that a request asks for, in minor units."""
     amount = request.json()["amount"]
     return Money(amount["value"], amount["currency"]).minor
 

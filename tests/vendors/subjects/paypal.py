@@ -24,7 +24,7 @@ def paypal_refusal(status: int, name: str, issue: str | None = None, field: str 
 
 
 def amount_of_order(request: SandboxRequest) -> int:
-    """Return the amount of a requested order, in minor units."""
+    """Return the amount of an order that a request creates, in minor units."""
     amount = request.json()["purchase_units"][0]["amount"]
     return Money(amount["value"], amount["currency_code"]).minor
 

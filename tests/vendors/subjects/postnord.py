@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def postnord_says(status: int, code: str) -> Response:
-    """Return an error response of PostNord; with a successful status, one inside a booking."""
+    """Return an error response of PostNord, or, for a success status, a booking with an error."""
     fault = {"faultCode": code, "explanationText": "It is refused."}
     problem = {"message": "Refused", "compositeFault": {"faults": [fault]}}
     booking = {"idInformation": [{"status": "FAIL", "errorResponse": problem}]}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def _key_of(request: SandboxRequest) -> str | None:
-    """Return the key of a refund, or the unique name of a link."""
+    """Return a request's identifier: the key of a refund, or the unique name of a link."""
     if request.path.endswith("/payment_links"):
         return str(request.json()["reference_id"])
     return request.headers.get("x-refund-idempotency")

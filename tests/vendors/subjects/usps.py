@@ -25,7 +25,7 @@ def usps_says(status: int, code: str) -> Response:
 
 
 def usps_vendor(sandbox: UspsSandbox, **options: Any) -> Usps:
-    """Return the USPS vendor with the credentials and numbers of the sandbox."""
+    """Return the USPS vendor with the sandbox's credentials and account numbers."""
     return Usps(
         client_id=sandbox.client_id,
         client_secret=sandbox.client_secret,
