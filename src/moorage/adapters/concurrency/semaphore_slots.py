@@ -4,8 +4,8 @@ The laws of this file:
 
 1. Every change is one *section* under one lock, and a section makes no call, loops nowhere and
    creates no container. So no other code runs inside a section: no signal handler, no garbage
-   collector and thus no finaliser (which may return a slot), and no thread switch while the lock is
-   held. An interruption happens before a section or after it.
+   collector and thus no finaliser (which may return a slot). An interruption happens before a
+   section or after it.
 2. A slot that is freed is given to the next waiter within the same section.
 3. A waiter that got a slot is woken, even if the section's end is interrupted.
 4. While a caller waits for a semaphore, one of its slots is taken; so the holder of that slot will
@@ -14,14 +14,14 @@ The laws of this file:
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.concurrency.sections import new_section_lock, release_if_held
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
+    from moorage.adapters.concurrency.sections import SectionLock
 
 OUTSIDE: Final = 0
 WAITING: Final = 1
@@ -65,7 +65,7 @@ class SlotHolders:
     The latest caller determines the number of slots of a name.
     """
 
-    def __init__(self, lock: Callable[[], AbstractContextManager[object]] = Lock) -> None:
+    def __init__(self, lock: Callable[[], SectionLock] = new_section_lock) -> None:
         self._new_lock = lock
         self._forget()
         in_child(self, SlotHolders._forget)
@@ -85,8 +85,14 @@ class SlotHolders:
         held_slots, taken_counts, key = self._held, self._taken, id(holder)
         entry = (name, holder)
         is_inside = False
+        section = self._section
         try:
-            with self._section:
+            try:
+                section.acquire()
+            except BaseException:
+                release_if_held(section)
+                raise
+            try:
                 if key in held_slots:
                     is_inside = True
                 elif name not in self._queues:
@@ -99,6 +105,8 @@ class SlotHolders:
                         held_slots[key] = entry
                         taken_counts[name] += 1
                         is_inside = True
+            finally:
+                section.release()
         except BaseException:
             self.settle(name, holder)
             raise
@@ -108,7 +116,13 @@ class SlotHolders:
         """Give back the holder's slot, if it has one; `settle` decides if anybody waits for it."""
         held_slots, taken_counts, key = self._held, self._taken, id(holder)
         is_queue = False
-        with self._section:
+        section = self._section
+        try:
+            section.acquire()
+        except BaseException:
+            release_if_held(section)
+            raise
+        try:
             if name in self._queues:
                 is_queue = True
             elif key in held_slots and held_slots[key][0] == name:
@@ -117,6 +131,8 @@ class SlotHolders:
                     del taken_counts[name]
                 else:
                     taken_counts[name] -= 1
+        finally:
+            section.release()
         if is_queue:
             self.settle(name, holder)
 

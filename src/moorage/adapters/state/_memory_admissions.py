@@ -14,8 +14,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.domain.resilience.admission import AT_ONCE, CIRCUIT_OPEN, GO
-from moorage.domain.state.commands import MISREAD, SMALL_STEP
+from moorage.adapters.concurrency.sections import release_if_held
+from moorage.adapters.state._inlined_admission import for_circuit_and_bucket
+from moorage.domain.resilience.admission import AT_ONCE, GO, refusal_by_open_circuit
+from moorage.domain.resilience.bucket import TokenBucket
+from moorage.domain.state.commands import MISREAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,27 +43,13 @@ def prepared_admission(store: MemoryStorage, admission: Admission) -> Ask:
     rules += zip([limit.fast_grant for limit in gates.limits], admission.costs, strict=True)
     if gates.budget is not None:
         rules.append((gates.budget.fast_count_call, 0))
+    limit = gates.limits[0] if gates.limits else None
+    if gates.circuit is not None and isinstance(limit, TokenBucket) and len(rules) == 2:
+        return for_circuit_and_bucket(store, gates.circuit, limit, admission.costs[0])
     prepare: Any = _BY_STATES.get(len(rules))
     if prepare is None:
         return store.execute
     return prepare(store, rules, gates.circuit)  # type: ignore[no-any-return]  # an Ask
-
-
-def _refusal(circuit: CircuitRule | None, states: tuple[State, ...], now: int) -> Admitted | None:
-    """Return the answer of an open circuit; None if `execute` must decide.
-
-    A state of long ago, or one of a time that is to come, has to be brought to the present.
-    """
-    if circuit is None:
-        return None
-    try:
-        closed_for = circuit.refusal_time(states[0], now)
-        for state in states[1:]:
-            if not -SMALL_STEP <= state[0] - now <= SMALL_STEP:
-                return None
-    except MISREAD:
-        return None
-    return (CIRCUIT_OPEN, closed_for, None, ()) if closed_for else None
 
 
 def _for_one(store: MemoryStorage, rules: Rules, circuit: CircuitRule | None, /) -> Ask:
@@ -72,20 +61,30 @@ def _for_one(store: MemoryStorage, rules: Rules, circuit: CircuitRule | None, /)
         (key,) = admission.keys
         try:
             state = cells[key]
-            now = (nanoseconds() + offset) // 1000
+            now = nanoseconds() // 1000 + offset
             next_state = rule(state, now, cost)
         except MISREAD:
             return store.execute(admission, timeout)
         if next_state is None:
-            return _refusal(circuit, (state,), now) or store.execute(admission, timeout)
+            return refusal_by_open_circuit(circuit, (state,), now) or store.execute(
+                admission, timeout
+            )
         answer = (GO, 0, (next_state[3], next_state[5], 0), ()) if has_circuit else AT_ONCE
+        lock = store._lock
         try:
-            with store._lock:
+            try:
+                lock.acquire()
+            except BaseException:
+                release_if_held(lock)
+                raise
+            try:
                 if cells[key] is state:
                     cells[key] = next_state
                     return answer
-        except KeyError:
-            pass
+            except KeyError:
+                pass
+            finally:
+                lock.release()
         except BaseException:
             store._undo(admission.keys, (state,), (next_state,))
             raise
@@ -103,23 +102,31 @@ def _for_two(store: MemoryStorage, rules: Rules, circuit: CircuitRule | None, /)
         key_1, key_2 = admission.keys
         try:
             state_1, state_2 = cells[key_1], cells[key_2]
-            now = (nanoseconds() + offset) // 1000
+            now = nanoseconds() // 1000 + offset
             after_1 = rule_1(state_1, now, cost_1)
             after_2 = None if after_1 is None else rule_2(state_2, now, cost_2)
         except MISREAD:
             return store.execute(admission, timeout)
         if after_1 is None or after_2 is None:
-            refusal = _refusal(circuit, (state_1, state_2), now)
+            refusal = refusal_by_open_circuit(circuit, (state_1, state_2), now)
             return refusal or store.execute(admission, timeout)
         answer = (GO, 0, (after_1[3], after_1[5], 0), ()) if has_circuit else AT_ONCE
+        lock = store._lock
         try:
-            with store._lock:
+            try:
+                lock.acquire()
+            except BaseException:
+                release_if_held(lock)
+                raise
+            try:
                 if cells[key_1] is state_1 and cells[key_2] is state_2:
                     cells[key_1] = after_1
                     cells[key_2] = after_2
                     return answer
-        except KeyError:
-            pass
+            except KeyError:
+                pass
+            finally:
+                lock.release()
         except BaseException:
             store._undo(admission.keys, (state_1, state_2), (after_1, after_2))
             raise
@@ -137,7 +144,7 @@ def _for_three(store: MemoryStorage, rules: Rules, circuit: CircuitRule | None, 
         key_1, key_2, key_3 = admission.keys
         try:
             state_1, state_2, state_3 = cells[key_1], cells[key_2], cells[key_3]
-            now = (nanoseconds() + offset) // 1000
+            now = nanoseconds() // 1000 + offset
             after_1 = rule_1(state_1, now, cost_1)
             after_2 = None if after_1 is None else rule_2(state_2, now, cost_2)
             after_3 = None if after_2 is None else rule_3(state_3, now, cost_3)
@@ -146,15 +153,23 @@ def _for_three(store: MemoryStorage, rules: Rules, circuit: CircuitRule | None, 
         if after_1 is None or after_2 is None or after_3 is None:
             return store.execute(admission, timeout)
         answer = (GO, 0, (after_1[3], after_1[5], 0), ()) if has_circuit else AT_ONCE
+        lock = store._lock
         try:
-            with store._lock:
+            try:
+                lock.acquire()
+            except BaseException:
+                release_if_held(lock)
+                raise
+            try:
                 if cells[key_1] is state_1 and cells[key_2] is state_2 and cells[key_3] is state_3:
                     cells[key_1] = after_1
                     cells[key_2] = after_2
                     cells[key_3] = after_3
                     return answer
-        except KeyError:
-            pass
+            except KeyError:
+                pass
+            finally:
+                lock.release()
         except BaseException:
             store._undo(admission.keys, (state_1, state_2, state_3), (after_1, after_2, after_3))
             raise

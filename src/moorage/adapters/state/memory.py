@@ -19,11 +19,11 @@ from __future__ import annotations
 
 from collections import Counter
 from heapq import nsmallest
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.adapters.clocks.system import SystemClock
 from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.concurrency.sections import new_section_lock, release_if_held
 from moorage.adapters.notices import give_notice
 from moorage.domain.state.keys import CLASSES, GUARDS, class_of
 from moorage.domain.values.durations import count
@@ -66,7 +66,7 @@ class MemoryStorage:
     def __init__(self, clock: Clock | None = None, *, max_entries: int = 100_000) -> None:
         clock = SystemClock() if clock is None else clock
         self._nanoseconds = clock.nanoseconds
-        self._offset = int(clock.utc().timestamp() * 1e9) - clock.nanoseconds()
+        self._offset = int(clock.utc().timestamp() * 1e6) - clock.nanoseconds() // 1000
         self._cells: dict[str, State] = {}
         self._counts = dict.fromkeys(CLASSES, 0)
         self._warned: set[str] = set()
@@ -78,7 +78,7 @@ class MemoryStorage:
 
     def _restart_after_fork(self) -> None:
         # In a forked child, a thread that no longer exists may have held the old lock.
-        self._lock = Lock()
+        self._lock = new_section_lock()
 
     def __len__(self) -> int:
         return len(self._cells)
@@ -89,7 +89,7 @@ class MemoryStorage:
 
     def now(self) -> int:
         """The store's time, in microseconds since the Unix epoch."""
-        return (self._nanoseconds() + self._offset) // 1000
+        return self._nanoseconds() // 1000 + self._offset
 
     def execute(
         self,
@@ -106,17 +106,25 @@ class MemoryStorage:
                 state_before = cells.get(key)
                 if state_before is None:
                     return self._apply_new(command, key)
-                now = (self._nanoseconds() + self._offset) // 1000
+                now = self._nanoseconds() // 1000 + self._offset
                 (state_after,), answer = command.apply((state_before,), now)
                 if state_after is state_before:
                     return answer
+                lock = self._lock
                 try:
-                    with self._lock:
+                    try:
+                        lock.acquire()
+                    except BaseException:
+                        release_if_held(lock)
+                        raise
+                    try:
                         if cells[key] is state_before:
                             cells[key] = state_after  # type: ignore[assignment]  # no command deletes
                             return answer
-                except KeyError:
-                    continue
+                    except KeyError:
+                        continue
+                    finally:
+                        lock.release()
                 except BaseException:
                     self._undo(keys, (state_before,), (state_after,))
                     raise
@@ -136,7 +144,7 @@ class MemoryStorage:
         """Run a command whose only state does not exist."""
         cells, counts, name = self._cells, self._counts, class_of(key)
         number = counts[name]
-        now = (self._nanoseconds() + self._offset) // 1000
+        now = self._nanoseconds() // 1000 + self._offset
         if now >= self._sweep_at or (number + 1) * 5 >= self._max_entries * 4:
             return self._apply_any(command)
         (state,), answer = command.apply((None,), now)
@@ -160,18 +168,26 @@ class MemoryStorage:
                 first_state, second_state = cells[first_key], cells[second_key]
             except KeyError:
                 return self._apply_any(command)
-            now = (self._nanoseconds() + self._offset) // 1000
+            now = self._nanoseconds() // 1000 + self._offset
             (new_first, new_second), answer = command.apply((first_state, second_state), now)
             if new_first is first_state and new_second is second_state:
                 return answer
+            lock = self._lock
             try:
-                with self._lock:
+                try:
+                    lock.acquire()
+                except BaseException:
+                    release_if_held(lock)
+                    raise
+                try:
                     if cells[first_key] is first_state and cells[second_key] is second_state:
                         cells[first_key] = new_first  # type: ignore[assignment]  # no command deletes
                         cells[second_key] = new_second  # type: ignore[assignment]  # no command deletes
                         return answer
-            except KeyError:
-                continue
+                except KeyError:
+                    continue
+                finally:
+                    lock.release()
             except BaseException:
                 self._undo(
                     (first_key, second_key), (first_state, second_state), (new_first, new_second)
@@ -191,14 +207,20 @@ class MemoryStorage:
                 )
             except KeyError:
                 return self._apply_any(command)
-            now = (self._nanoseconds() + self._offset) // 1000
+            now = self._nanoseconds() // 1000 + self._offset
             (new_first, new_second, new_third), answer = command.apply(
                 (first_state, second_state, third_state), now
             )
             if new_first is first_state and new_second is second_state and new_third is third_state:
                 return answer
+            lock = self._lock
             try:
-                with self._lock:
+                try:
+                    lock.acquire()
+                except BaseException:
+                    release_if_held(lock)
+                    raise
+                try:
                     if (
                         cells[first_key] is first_state
                         and cells[second_key] is second_state
@@ -208,8 +230,10 @@ class MemoryStorage:
                         cells[second_key] = new_second  # type: ignore[assignment]  # no command deletes
                         cells[third_key] = new_third  # type: ignore[assignment]  # no command deletes
                         return answer
-            except KeyError:
-                continue
+                except KeyError:
+                    continue
+                finally:
+                    lock.release()
             except BaseException:
                 self._undo(
                     (first_key, second_key, third_key),
@@ -228,7 +252,7 @@ class MemoryStorage:
             first_state, middle_state, number = cells[first_key], cells[middle_key], counts[name]
         except KeyError:
             return self._apply_any(command)
-        now = (self._nanoseconds() + self._offset) // 1000
+        now = self._nanoseconds() // 1000 + self._offset
         if now >= self._sweep_at or (number + 1) * 5 >= self._max_entries * 4:
             return self._apply_any(command)
         states_before: States = (
@@ -238,21 +262,28 @@ class MemoryStorage:
         new_first, new_middle, new_state = states[0], states[-2], states[-1]
         new_count = number + 1
         if new_state is not None:
+            lock = self._lock
             try:
-                with self._lock:
-                    if (
-                        cells[first_key] is first_state
-                        and cells[middle_key] is middle_state
-                        and new_key not in cells
-                        and counts[name] == number
-                    ):
-                        cells[first_key] = new_first  # type: ignore[assignment]  # no command deletes
-                        cells[middle_key] = new_middle  # type: ignore[assignment]  # no command deletes
-                        cells[new_key] = new_state
-                        counts[name] = new_count
-                        return answer
+                lock.acquire()
+            except BaseException:
+                release_if_held(lock)
+                raise
+            try:
+                if (
+                    cells[first_key] is first_state
+                    and cells[middle_key] is middle_state
+                    and new_key not in cells
+                    and counts[name] == number
+                ):
+                    cells[first_key] = new_first  # type: ignore[assignment]  # no command deletes
+                    cells[middle_key] = new_middle  # type: ignore[assignment]  # no command deletes
+                    cells[new_key] = new_state
+                    counts[name] = new_count
+                    return answer
             except KeyError:
                 pass
+            finally:
+                lock.release()
         return self._apply_any(command)
 
     def post(self, command: Command[Any], /) -> None:

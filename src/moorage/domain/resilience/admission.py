@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.domain.idempotency import claims as idempotency
 from moorage.domain.resilience.rate_limit import checked_cost, joint_wait
-from moorage.domain.state.commands import MISREAD, misread_state_error, with_times_moved_back
+from moorage.domain.state.commands import (
+    MISREAD,
+    SMALL_STEP,
+    misread_state_error,
+    with_times_moved_back,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +60,25 @@ Admitted: TypeAlias = "tuple[Answer, int, Permit | None, tuple[Ticket, ...]]"
 
 AT_ONCE: Final[Admitted] = (GO, 0, None, ())
 """An admission without a wait, with nothing to give back."""
+
+
+def refusal_by_open_circuit(
+    circuit: CircuitRule | None, states: States, now: int
+) -> Admitted | None:
+    """Return the answer of an open circuit; None if the full rule has to decide.
+
+    A state of long ago, or one of a time that is to come, has to be brought to the present.
+    """
+    if circuit is None:
+        return None
+    try:
+        closed_for = circuit.refusal_time(states[0], now)
+        for state in states[1:]:
+            if not -SMALL_STEP <= state[0] - now <= SMALL_STEP:
+                return None
+    except MISREAD:
+        return None
+    return (CIRCUIT_OPEN, closed_for, None, ()) if closed_for else None
 
 
 class Gates:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from moorage.errors import StorageUnavailable
 
 _FIRST_PAUSE: Final = 250_000_000
-_MAX_MICROSECONDS: Final = 600_000_000
+_LONGEST_PAUSE: Final = 600_000_000
 _MOST_STEPS: Final = 16
 _SHARE: Final = 0.75
 _MAX_SECONDS: Final = 10.0
@@ -69,7 +69,7 @@ def extended_outage(
     sooner than after the same time again.
     """
     probes = 0 if before is None else before.probes + 1
-    pause = min(_MAX_MICROSECONDS, _FIRST_PAUSE << min(probes, _MOST_STEPS))
+    pause = min(_LONGEST_PAUSE, _FIRST_PAUSE << min(probes, _MOST_STEPS))
     # Processes that lost the store at the same time must not all return at the same time.
     end_time = now + max(int(pause * (0.5 + draw / 2)), took)
     return Outage(error, now if before is None else before.since, end_time, probes)
