@@ -29,8 +29,9 @@ _HUNDRED_YEARS: Final = FOREVER // SECOND
 
 def seconds(value: float | timedelta, field: str, *, zero: bool = False) -> float:
     """Return a value as finite float seconds, above zero unless `zero` allows zero."""
-    if type(value) is float and 0.0 < value <= _HUNDRED_YEARS:
-        return value  # a timeout of each call is checked
+    kind = type(value)
+    if (kind is float or kind is int) and 0 < value <= _HUNDRED_YEARS:  # type: ignore[operator]  # pyright: ignore[reportOperatorIssue]  # a timedelta is neither
+        return float(value)  # type: ignore[arg-type]  # a timeout of each call is checked
     value = plain_seconds(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigurationError(
