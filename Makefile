@@ -85,6 +85,7 @@ lint: $(VENV)/.stamp
 	@$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/python -m tools.words
 	@$(VENV)/bin/python -m tools.twins --check
+	@$(VENV)/bin/python -m tools.inlined --check
 
 .PHONY: types
 types: $(VENV)/.stamp
@@ -110,6 +111,7 @@ format: $(VENV)/.stamp  ## Format the code and apply the safe fixes
 	@$(VENV)/bin/ruff format
 	@$(VENV)/bin/ruff check --fix
 	@$(VENV)/bin/python -m tools.twins
+	@$(VENV)/bin/python -m tools.inlined
 	@$(VENV)/bin/ruff format
 
 .PHONY: test-oldest

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import twins
+from tools import inlined, twins
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,6 +17,11 @@ def test_twins_are_current(source: str) -> None:
     twin_source = (ROOT / twins.MODULES[source]).read_text(encoding="utf-8")
 
     assert twins.twin((ROOT / source).read_text(encoding="utf-8")) == twin_source
+
+
+def test_inlined_rules_are_current() -> None:
+    """The admission that contains the text of both rules is up to date with the rules."""
+    assert inlined.main(check=True) == 0
 
 
 def test_twin_awaits_nothing() -> None:

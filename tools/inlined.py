@@ -104,8 +104,8 @@ class _Inlining(ast.NodeTransformer):
         rule = function_in(module, method)
         number = value.func.id.removeprefix("rule")
         parameters = [argument.arg for argument in (*rule.args.posonlyargs, *rule.args.args)][1:]
-        given = [ast.unparse(argument) for argument in value.args]
-        names = dict(zip(parameters, given, strict=True))
+        argument_texts = [ast.unparse(argument) for argument in value.args]
+        names = dict(zip(parameters, argument_texts, strict=True))
         for inner in ast.walk(rule):
             if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store) and inner.id != "_":
                 names.setdefault(inner.id, inner.id + number)

@@ -1,24 +1,76 @@
-"""A test lock that raises an exception when it is released."""
+"""Test locks that raise an exception when they are taken or released, as a signal handler may."""
 
 from __future__ import annotations
 
+from threading import RLock
+
 
 class Interruption(BaseException):
-    """The exception that the test lock raises when it is released."""
+    """The exception that the test locks raise."""
 
 
-class FragileLock:
-    """A lock whose release raises an exception, as a signal handler can, after some releases."""
+class UncontendedLock:
+    """A lock for a single thread, which is always free."""
+
+    def acquire(self) -> None:
+        """Do nothing, because the lock is always free."""
+
+    def release(self) -> None:
+        """Do nothing, because nobody waits for the lock."""
+
+    def _is_owned(self) -> bool:
+        return False
+
+    def __enter__(self) -> None:
+        """Take the lock."""
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+class FragileLock(UncontendedLock):
+    """A single-threaded lock whose release raises, like a signal handler, after some releases."""
 
     def __init__(self) -> None:
         self.releases: int | None = None
 
-    def __enter__(self) -> None:
-        """Do nothing, because the lock is always free."""
-
-    def __exit__(self, *_: object) -> None:
+    def release(self) -> None:
+        """Raise an exception if this is the chosen release."""
         if self.releases is not None:
             self.releases -= 1
             if not self.releases:
                 self.releases = None
                 raise Interruption
+
+
+class TakenLock:
+    """A real lock whose `acquire` raises once it has taken the lock, as an interruption may."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+
+    def acquire(self) -> None:
+        """Take the lock, and raise an exception."""
+        self._lock.acquire()
+        raise Interruption
+
+    def release(self) -> None:
+        """Give the lock back."""
+        self._lock.release()
+
+    def __enter__(self) -> None:
+        """Take the lock; a `with` statement cannot be interrupted here."""
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def _is_owned(self) -> bool:
+        return self.is_taken
+
+    @property
+    def is_taken(self) -> bool:
+        """True if this thread has taken the lock and not given it back."""
+        is_owned: bool = self._lock._is_owned()  # type: ignore[attr-defined]  # noqa: SLF001 - as in `release_if_held`
+        return is_owned

@@ -14,7 +14,7 @@ from moorage.adapters.concurrency.semaphore_slots import SlotHolders
 from moorage.testing import locks_conformance as kit
 from moorage.testing.kits.checks import name_of
 from tests.adapters.forked import in_a_child
-from tests.adapters.fragile import FragileLock, Interruption
+from tests.adapters.fragile import FragileLock, Interruption, TakenLock
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
@@ -69,6 +69,20 @@ def test_interrupted_wait_leaves_the_queue(releases: int) -> None:
 
     locks.release("a", holder)
     assert set() == places.names()
+
+
+@pytest.mark.parametrize("method", ["enter", "release"])
+def test_interruption_before_a_section_frees_its_lock(method: str) -> None:
+    """A caller interrupted directly after it took the lock of the slots frees the lock."""
+    lock, holder = TakenLock(), object()
+    slots = SlotHolders(lambda: lock)
+    arguments = ("a", holder, 1) if method == "enter" else ("a", holder)
+
+    with pytest.raises(Interruption):
+        getattr(slots, method)(*arguments)
+
+    assert not lock.is_taken
+    assert set() == slots.names()
 
 
 def test_added_slots_admit_waiting_callers() -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Barrier, Thread
+from threading import Barrier, RLock, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +23,7 @@ from moorage.domain.values.durations import SECOND
 from moorage.errors import ConfigurationError, StorageUnavailable
 from moorage.testing import state_conformance as kit
 from moorage.testing.kits.checks import name_of
+from tests.adapters.fragile import Interruption, TakenLock, UncontendedLock
 from tests.adapters.memory_commands import Clock, Put, ReadCommand, claim_of, values
 
 if TYPE_CHECKING:
@@ -244,30 +245,42 @@ def test_interrupted_command_takes_effect_completely_or_not_at_all(kind: str) ->
     assert (0, 0) == (torn, miscounted)
 
 
-class Interruption(BaseException):
-    """The exception that a signal handler raises."""
-
-
-class HookedLock:
+class HookedLock(UncontendedLock):
     """A lock that runs a function and raises when it is released."""
 
     def __init__(self, *happens: Callable[[], object]) -> None:
         self._happens = [*happens]
 
-    def __enter__(self) -> None:
-        """Do nothing, because the lock is always free."""
-
-    def __exit__(self, *_: object) -> None:
+    def release(self) -> None:
+        """Run the next function, and raise an exception; do nothing if no function is left."""
         if self._happens:
             self._happens.pop()()
             raise Interruption
+
+
+class HandledLock(UncontendedLock):
+    """A re-entrant lock that a signal handler follows: it runs once, after the first `acquire`."""
+
+    def __init__(self, handler: Callable[[], object]) -> None:
+        self._handlers = [handler]
+        self._lock = RLock()
+
+    def acquire(self) -> None:
+        """Take the lock, and run the handler if it has not run yet."""
+        self._lock.acquire()
+        if self._handlers:
+            self._handlers.pop()()
+
+    def release(self) -> None:
+        """Give the lock back."""
+        self._lock.release()
 
 
 def _values_after_interruption(
     store: MemoryStorage, keys: str, happens: Callable[[], object]
 ) -> list[object]:
     """Return the stored values after a writing command was interrupted just before it returned."""
-    store._lock = HookedLock(happens)  # type: ignore[assignment]  # noqa: SLF001 - nobody else can tell when
+    store._lock = HookedLock(happens)  # noqa: SLF001 - nobody else can tell when
     with pytest.raises(Interruption):
         store.execute(Put("mine", *keys))
     return values(store, *keys)
@@ -280,6 +293,33 @@ def test_write_with_a_lost_answer_is_undone(keys: str) -> None:
     store.execute(Put("old", *keys))
 
     assert ["old"] * len(keys) == _values_after_interruption(store, keys, list)
+
+
+@pytest.mark.parametrize("keys, new", [("a", ""), ("ab", ""), ("abc", ""), ("ab", "n")])
+def test_interruption_before_a_write_frees_the_lock(keys: str, new: str) -> None:
+    """A command interrupted directly after it took the lock writes nothing, and frees the lock."""
+    store = MemoryStorage()
+    store.execute(Put("old", *keys))
+    lock = TakenLock()
+    store._lock = lock  # noqa: SLF001 - nobody else can tell when
+
+    with pytest.raises(Interruption):
+        store.execute(Put("mine", *keys, *new))
+
+    assert not lock.is_taken
+    assert ["old"] * len(keys) == values(store, *keys)
+
+
+@pytest.mark.parametrize("keys", ["a", "ab", "abc"])
+def test_signal_handler_may_use_the_store_at_any_moment(keys: str) -> None:
+    """A signal handler that runs a command directly after another took the lock does not wait."""
+    store = MemoryStorage()
+    store.execute(Put("old", *keys))
+    store._lock = HandledLock(lambda: store.execute(Put("theirs", *keys)))  # noqa: SLF001 - nobody else can tell when
+
+    store.execute(Put("mine", *keys))
+
+    assert ["mine"] * len(keys) == values(store, *keys)
 
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc", "abcd"])

@@ -20,6 +20,7 @@ from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.resilience.circuit import CircuitState, Outcome
 from moorage.domain.resilience.gate_commands import Pause, Report, SetCircuit
 from moorage.domain.service.plan import Plan
+from tests.adapters.fragile import FragileLock, Interruption, TakenLock
 from tests.adapters.memory_commands import Clock, Put, ReadCommand
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ PROTECTIONS: dict[str, dict[str, Any]] = {
     "limit": {"limits": (LIMIT,)},
     "calendar": {"limits": (DAILY,)},
     "circuit, limit": {"circuit": CIRCUIT, "limits": (LIMIT,)},
+    "circuit by calls, limit": {"circuit": BY_CALLS, "limits": (LIMIT,)},
+    "circuit, calendar": {"circuit": CIRCUIT, "limits": (DAILY,)},
     "two limits": {"limits": (LIMIT, HOURLY)},
     "limit, budget": {"limits": (LIMIT,), "retry_budget": BUDGET},
     "circuit, two limits": {"circuit": CIRCUIT, "limits": (LIMIT, HOURLY)},
@@ -214,34 +217,33 @@ def test_unreadable_state_is_reported(protections: str) -> None:
         ask()
 
 
-class Interruption(BaseException):
-    """The exception that a signal handler raises."""
-
-
-class FailingLock:
-    """A lock that raises when it is released for the first time."""
-
-    is_open = False
-
-    def __enter__(self) -> None:
-        """Do nothing, because the lock is always free."""
-
-    def __exit__(self, *_: object) -> None:
-        if not self.is_open:
-            self.is_open = True
-            raise Interruption
-
-
 @pytest.mark.parametrize("protections", SIZES)
 def test_admission_with_a_lost_answer_is_undone(protections: str) -> None:
     """If an interruption loses an admission's result, the stored states are unchanged."""
     store, _, ask = _store_with_states(protections)
     states = store.execute(ReadCommand(*question(protections).keys))
-    store._lock = FailingLock()  # type: ignore[assignment]  # noqa: SLF001 - nobody else can tell when
+    lock = FragileLock()
+    lock.releases = 1
+    store._lock = lock  # noqa: SLF001 - nobody else can tell when
 
     with pytest.raises(Interruption):
         ask()
 
+    assert states == store.execute(ReadCommand(*question(protections).keys))
+
+
+@pytest.mark.parametrize("protections", [*SIZES[:3], "two limits"])
+def test_interruption_before_an_admission_frees_the_lock(protections: str) -> None:
+    """An admission interrupted directly after it took the lock changes nothing, and frees it."""
+    store, _, ask = _store_with_states(protections)
+    states = store.execute(ReadCommand(*question(protections).keys))
+    lock = TakenLock()
+    store._lock = lock  # noqa: SLF001 - nobody else can tell when
+
+    with pytest.raises(Interruption):
+        ask()
+
+    assert not lock.is_taken
     assert states == store.execute(ReadCommand(*question(protections).keys))
 
 

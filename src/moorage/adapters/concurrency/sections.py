@@ -14,8 +14,8 @@ section, so the lock is re-entrant; and it may raise, so the lock may have to be
     finally:
         lock.release()
 
-The first `except` knows that this thread has the lock only if `acquire` took it just now: a thread
-that holds the lock already never waits for it, so its `acquire` cannot fail before it took the lock.
+If `acquire` fails and the thread holds the lock, this `acquire` took it: a thread that had the lock
+before does not wait for it, and only a wait fails before the lock is taken.
 """
 
 from __future__ import annotations
@@ -37,6 +37,10 @@ class SectionLock(Protocol):
     def release(self) -> None:
         """Give the lock back, once for each `acquire`."""
         ...
+
+    def __enter__(self) -> Any: ...
+
+    def __exit__(self, *error: object) -> None: ...
 
     def _is_owned(self) -> bool: ...
 

@@ -21,6 +21,7 @@ from moorage.adapters.concurrency.sections import new_section_lock, release_if_h
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
     from moorage.adapters.concurrency.sections import SectionLock
 
 OUTSIDE: Final = 0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from threading import RLock
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.concurrency.sections import new_section_lock, release_if_held
 from moorage.domain.observation.integration_log import (
     full_success_entry,
     size_of_texts,
@@ -60,7 +60,7 @@ class MemoryIntegrationLogger:
 
     def _start_lock(self) -> None:
         # A thread of the parent may have held the lock during the fork.
-        self._lock = RLock()
+        self._lock = new_section_lock()
         self._bytes = sum(size for _, _, size in self._items)
 
     def write(self, entry: IntegrationLog, /) -> None:
@@ -89,12 +89,20 @@ class MemoryIntegrationLogger:
         max_entries = self._max_entries
 
         def write_facts(facts: SuccessFacts, /) -> int:
-            with self._lock:
+            lock = self._lock
+            try:
+                lock.acquire()
+            except BaseException:
+                release_if_held(lock)
+                raise
+            try:
                 items = self._items
                 number = self._number = self._number + 1
                 items.append((number, facts, 0))
                 if len(items) > max_entries:
                     self._bytes -= items.popleft()[2]
+            finally:
+                lock.release()
             return 0
 
         # A `write` of a subclass must not be bypassed.

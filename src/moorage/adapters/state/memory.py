@@ -91,7 +91,7 @@ class MemoryStorage:
         """The store's time, in microseconds since the Unix epoch."""
         return self._nanoseconds() // 1000 + self._offset
 
-    def execute(
+    def execute(  # noqa: C901 - many calls run it, and a section takes no function
         self,
         command: Command[Answer],
         /,

@@ -63,7 +63,7 @@ AT_ONCE: Final[Admitted] = (GO, 0, None, ())
 
 
 def refusal_by_open_circuit(
-    circuit: CircuitRule | None, states: States, now: int
+    circuit: CircuitRule | None, states: tuple[State, ...], now: int
 ) -> Admitted | None:
     """Return the answer of an open circuit; None if the full rule has to decide.
 
