@@ -90,7 +90,7 @@ def reading(
     drop: Callable[[str], Awaitable[object]],
     names: count[int],
 ) -> Block:
-    """Return a block that fills a queue or topic, and measures only reading from it."""
+    """Return a function that fills a queue or topic, then measures only the reading from it."""
 
     def block(calls: int, clock: Read) -> float:
         name = f"moorage-bench-{uuid4().hex[:8]}-{next(names)}"
@@ -158,7 +158,7 @@ def publishing_rows(
 
 
 def pipeline_rabbitmq(rounds: int) -> Comparison:
-    """Records of 1 KiB from a RabbitMQ queue to an empty sink, acknowledged."""
+    """Measure reading 1 KiB records from a RabbitMQ queue into an empty sink, acknowledged."""
 
     async def fill(queue: str, calls: int) -> None:
         connection = pika.BlockingConnection(pika.URLParameters(RABBITMQ))
@@ -200,7 +200,7 @@ def pipeline_rabbitmq(rounds: int) -> Comparison:
 
 
 def pipeline_nats(rounds: int) -> Comparison:
-    """Records of 1 KiB from a NATS stream to an empty sink, acknowledged."""
+    """Measure reading 1 KiB records from a NATS stream into an empty sink, acknowledging them."""
 
     async def fill(subject: str, calls: int) -> None:
         async with await nats.connect(NATS) as client:
@@ -251,7 +251,7 @@ def pipeline_nats(rounds: int) -> Comparison:
 
 
 def pipeline_kafka(rounds: int) -> Comparison:
-    """Records of 1 KiB from a Kafka topic to an empty sink, committed, at a steady rate.
+    """Measure reading 1 KiB records from a Kafka topic into an empty sink, at a steady rate.
 
     Each block reads a topic with many records and one with few. The difference is the cost of the
     further records, without joining the group, the first fetch and leaving.
@@ -264,7 +264,7 @@ def pipeline_kafka(rounds: int) -> Comparison:
 
 
 def pipeline_kafka_start(rounds: int) -> Comparison:
-    """The fixed cost of reading: join a Kafka group, read 500 records of 1 KiB, and leave."""
+    """Measure the fixed cost of reading: join a Kafka group, read 500 records of 1 KiB, leave."""
     with server(_KAFKA) as port:
         servers = f"127.0.0.1:{port}"
         _fill_topics(servers)
@@ -273,7 +273,7 @@ def pipeline_kafka_start(rounds: int) -> Comparison:
 
 
 def _kafka_rows(block: Callable[[_Reading], Block], rounds: int) -> Any:
-    """Measure reading with the bare client and with a pipeline, and reading all fields."""
+    """Measure reading with the bare client, with a pipeline, and with use of every record field."""
     contenders = {
         "confluent-kafka": partial(_consume, use=confluent_kafka.Message.value),
         "moorage": partial(_consume_with_moorage, use=None),
@@ -291,7 +291,7 @@ def _kafka_rows(block: Callable[[_Reading], Block], rounds: int) -> Any:
 
 
 def _steady_block(servers: str, read: _Reading) -> Block:
-    """Return a block of one call, the time of a further record."""
+    """Return a function that measures the time of reading one further record."""
 
     def block(_: int, clock: Read) -> float:
         few, many = (_seconds(read, servers, topic, clock) for topic in _TOPICS)
@@ -301,7 +301,7 @@ def _steady_block(servers: str, read: _Reading) -> Block:
 
 
 def _start_block(servers: str, read: _Reading) -> Block:
-    """Return a block of one call: a read of the topic with few records."""
+    """Return a function that measures reading the topic that has only few records."""
 
     def block(_: int, clock: Read) -> float:
         return _seconds(read, servers, "few", clock)
@@ -371,13 +371,13 @@ def _consume_in_thread(
 
 
 def _read_fields(message: Any) -> None:
-    """Read all fields of a Kafka message that a pipeline's record has."""
+    """Read every field of a Kafka message that a pipeline's record also has."""
     message.topic(), message.partition(), message.offset(), message.timestamp()
     message.value(), message.key(), message.headers()
 
 
 def _publishing(publish: Callable[[int], Awaitable[object]], runner: asyncio.Runner) -> Block:
-    """Return a block that publishes messages in batches."""
+    """Return a function that measures publishing messages in batches."""
 
     def block(calls: int, clock: Read) -> float:
         async def time_calls() -> float:
@@ -392,7 +392,7 @@ def _publishing(publish: Callable[[int], Awaitable[object]], runner: asyncio.Run
 
 
 def publish_redis(rounds: int) -> Comparison:
-    """Messages of 1 KiB added to a Redis stream in batches, per message."""
+    """Measure adding messages of 1 KiB to a Redis stream in batches, per message."""
     topic = f"moorage-bench-{uuid4().hex}"
     client: Any = redis.Redis.from_url(REDIS)
     publisher = RedisStreams(url=REDIS, longest_stream=1_000).publisher("events")
@@ -421,7 +421,7 @@ def publish_redis(rounds: int) -> Comparison:
 
 
 def publish_rabbitmq(rounds: int) -> Comparison:
-    """Messages of 1 KiB confirmed by RabbitMQ in batches, per message, asynchronous."""
+    """Measure publishing 1 KiB messages to RabbitMQ in confirmed batches, asynchronously."""
     queue = f"moorage-bench-{uuid4().hex}"
     publisher = RabbitMq(url=RABBITMQ).async_publisher("events")
     manager = AsyncConnectorManager([Service("events")])
@@ -457,7 +457,7 @@ def publish_rabbitmq(rounds: int) -> Comparison:
 
 
 def publish_nats(rounds: int) -> Comparison:
-    """Messages of 1 KiB stored by JetStream in batches, per message, asynchronous."""
+    """Measure publishing 1 KiB messages to JetStream in batches, asynchronously, per message."""
     subject = f"moorage-bench-{uuid4().hex}"
     publisher = Nats(url=NATS).async_publisher("events")
     manager = AsyncConnectorManager([Service("events")])
@@ -493,7 +493,7 @@ def publish_nats(rounds: int) -> Comparison:
 
 
 def publish_kafka(rounds: int) -> Comparison:
-    """Messages of 1 KiB acknowledged by a Kafka cluster in batches, per message."""
+    """Measure publishing 1 KiB messages to a Kafka cluster in batches, per message."""
     with server(_KAFKA) as port:
         servers = f"127.0.0.1:{port}"
         options = {"bootstrap.servers": servers, "enable.idempotence": True, "linger.ms": 0}

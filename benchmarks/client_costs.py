@@ -76,7 +76,7 @@ def _bare_aiohttp(url: str, session: aiohttp.ClientSession) -> Callable[[], Awai
 
 
 def http_client(url: str, trust: ssl.SSLContext | None) -> Callable[[], object]:
-    """A GET request by the standard library's `http.client` over one connection."""
+    """Return a function that makes a GET request with `http.client` over one connection."""
     locations = urlsplit(url)
     connection = (
         http.client.HTTPConnection(locations.netloc, timeout=SECONDS)
@@ -188,7 +188,7 @@ def _async(rounds: int, clock: Clock, *, secure: bool) -> Comparison:
 
 
 def _vendor(stack: ExitStack, *, secure: bool) -> tuple[str, Tls | None, ssl.SSLContext | None]:
-    """Yield a URL, and the certificate authority to trust."""
+    """Start a vendor; return its URL, and the certificate authority to trust over TLS."""
     if not secure:
         return f"{stack.enter_context(Vendor())}/rates", None, None
     folder = Path(stack.enter_context(TemporaryDirectory()))
@@ -201,7 +201,7 @@ def _vendor(stack: ExitStack, *, secure: bool) -> tuple[str, Tls | None, ssl.SSL
 def _concurrent_calls(
     ask: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLoop
 ) -> Block:
-    """Return a block of this many concurrent calls."""
+    """Return a function that measures this many concurrent calls."""
 
     def block(calls: int, read: Read) -> float:
         calls_per_task = max(1, calls // AT_ONCE)
@@ -221,27 +221,27 @@ def _concurrent_calls(
 
 
 def http_clients(rounds: int) -> Comparison:
-    """Time per call of one thread with consecutive calls."""
+    """Measure the time per call of one thread that makes consecutive calls."""
     return _sync(rounds, ELAPSED, secure=False)
 
 
 def http_clients_processor(rounds: int) -> Comparison:
-    """The client process's processor time for one thread with consecutive calls."""
+    """Measure the client process's processor time for one thread with consecutive calls."""
     return _sync(rounds, PROCESSOR, secure=False)
 
 
 def http_clients_tls(rounds: int) -> Comparison:
-    """Time per call of one thread over TLS."""
+    """Measure the time per call of one thread over TLS."""
     return _sync(rounds, ELAPSED, secure=True)
 
 
 def http_clients_tls_processor(rounds: int) -> Comparison:
-    """The client process's processor time for one thread over TLS."""
+    """Measure the client process's processor time for one thread over TLS."""
     return _sync(rounds, PROCESSOR, secure=True)
 
 
 def http_uploads(rounds: int) -> Comparison:
-    """Processor time for sending a body of 1 MB from memory."""
+    """Measure the processor time for sending a body of 1 MB from memory."""
     body = bytes(1_000_000)
     request, timeout = Request.put("/rates", body=body), timedelta(seconds=SECONDS)
     step_timeouts = Timeouts(total=SECONDS, connect=3.0, read=5.0)
@@ -274,7 +274,7 @@ def http_uploads(rounds: int) -> Comparison:
 
 
 def http_pyreqwest(rounds: int) -> Comparison:
-    """The client process's processor time for one thread's exchanges through pyreqwest."""
+    """Measure the client process's processor time for one thread's calls through pyreqwest."""
     with Vendor() as base_url:
         url = f"{base_url}/rates"
         contenders = [
@@ -288,7 +288,7 @@ def http_pyreqwest(rounds: int) -> Comparison:
 
 
 def http_pyreqwest_async(rounds: int) -> Comparison:
-    """The client process's processor time for fifty concurrent exchanges through pyreqwest."""
+    """Measure the client process's processor time for fifty concurrent calls through pyreqwest."""
     loop = asyncio.new_event_loop()
     with Vendor() as base_url:
         url = f"{base_url}/rates"
@@ -310,7 +310,7 @@ def http_pyreqwest_async(rounds: int) -> Comparison:
 
 
 def http_aiohttp(rounds: int) -> Comparison:
-    """The client process's processor time for fifty concurrent exchanges through aiohttp."""
+    """Measure the client process's processor time for fifty concurrent calls through aiohttp."""
     loop = asyncio.new_event_loop()
     with Vendor() as base_url:
         url = f"{base_url}/rates"
@@ -335,22 +335,22 @@ def http_aiohttp(rounds: int) -> Comparison:
 
 
 def http_clients_async(rounds: int) -> Comparison:
-    """Time per call of one event loop with fifty concurrent calls."""
+    """Measure the time per call of one event loop with fifty concurrent calls."""
     return _async(rounds, ELAPSED, secure=False)
 
 
 def http_clients_async_processor(rounds: int) -> Comparison:
-    """The client process's processor time for an event loop with fifty concurrent calls."""
+    """Measure the client process's processor time for a loop with fifty concurrent calls."""
     return _async(rounds, PROCESSOR, secure=False)
 
 
 def http_clients_async_tls(rounds: int) -> Comparison:
-    """Time per call of one event loop over TLS."""
+    """Measure the time per call of one event loop over TLS."""
     return _async(rounds, ELAPSED, secure=True)
 
 
 def http_clients_async_tls_processor(rounds: int) -> Comparison:
-    """The client process's processor time for one event loop over TLS."""
+    """Measure the client process's processor time for one event loop over TLS."""
     return _async(rounds, PROCESSOR, secure=True)
 
 

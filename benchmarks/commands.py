@@ -47,7 +47,7 @@ _HUB: Final = (
 
 
 def import_time(rounds: int) -> Comparison:
-    """The time of importing moorage and tenacity, without Python's own start."""
+    """Measure importing moorage and tenacity, compared with the start of the interpreter."""
     contenders = {
         "the interpreter": ("-c", "pass"),
         "import tenacity": ("-c", "import tenacity"),
@@ -61,7 +61,7 @@ def import_time(rounds: int) -> Comparison:
 
 
 def command_start(rounds: int) -> Comparison:
-    """The start of the commands that people wait for most often."""
+    """Measure the start of the commands that people wait for most often."""
     words = ("--version", "--help", "check")
     contenders = {"the interpreter": ("-c", "pass")} | {
         f"moorage {word}": ("-m", "moorage", word) for word in words
@@ -70,7 +70,7 @@ def command_start(rounds: int) -> Comparison:
 
 
 def command_help(rounds: int) -> Comparison:
-    """The help of every command."""
+    """Measure how long each command takes to print its help."""
     contenders = {"the interpreter": ("-c", "pass")} | {
         f"moorage {word} --help": ("-m", "moorage", word, "--help") for word in COMMANDS
     }

@@ -116,7 +116,7 @@ def sync_rows(
     *,
     peers: Mapping[str, Callable[[], object]] | None = None,
 ) -> Any:
-    """Return the rows of a synchronous library, alone and with two managers.
+    """Return the table rows of a synchronous library, used alone and through two managers.
 
     Args:
         library: the name of the library.
@@ -163,7 +163,7 @@ def async_rows(
     *,
     loop: asyncio.AbstractEventLoop,
 ) -> Any:
-    """Return the rows of an asynchronous library, alone and with two managers."""
+    """Return the table rows of an asynchronous library, used alone and through two managers."""
     manager = AsyncConnectorManager([service])
     log = AsyncMemoryIntegrationLogger(MemoryIntegrationLogger())
     production = AsyncConnectorManager([service], observers=usual_observers(), log=log)
@@ -196,7 +196,7 @@ _ECHO: Final[GrpcMethod[bytes, bytes]] = GrpcMethod(
 
 
 def grpc_connector(rounds: int) -> Comparison:
-    """A gRPC call, per call."""
+    """Measure one gRPC call."""
     with server(_GRPC_SERVER) as port, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         untyped: Any = channel
         send = untyped.unary_unary(_ECHO.path)
@@ -212,7 +212,7 @@ def grpc_connector(rounds: int) -> Comparison:
 
 
 def grpc_connector_async(rounds: int) -> Comparison:
-    """A gRPC call, per call, asynchronous."""
+    """Measure one gRPC call of an asynchronous program."""
     with server(_GRPC_SERVER) as port, asyncio.Runner() as runner:
 
         async def open_connection() -> tuple[Any, Any]:
@@ -235,7 +235,7 @@ def grpc_connector_async(rounds: int) -> Comparison:
 
 
 def sqlite_connector(rounds: int) -> Comparison:
-    """A SQLite query, per call."""
+    """Measure one SQLite query."""
     with TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder) / 'a.db'}"
         rows = _query_rows(url, url, rounds)
@@ -243,14 +243,14 @@ def sqlite_connector(rounds: int) -> Comparison:
 
 
 def postgresql_connector(rounds: int) -> Comparison:
-    """A PostgreSQL query, per call."""
+    """Measure one PostgreSQL query."""
     url = sqlalchemy.make_url(POSTGRES).set(drivername="postgresql+psycopg")
     rows = _query_rows(url, POSTGRES, rounds)
     return Comparison("a query of PostgreSQL through the SQL connector", rows, TARGET)
 
 
 def _query_rows(peers_url: str | sqlalchemy.URL, url: str, rounds: int) -> Any:
-    """Return the rows of a query with SQLAlchemy; its pool lends a connection per query."""
+    """Return the table rows of a query; SQLAlchemy's pool lends a connection for each query."""
     engine = sqlalchemy.create_engine(peers_url, isolation_level="AUTOCOMMIT")
     text = sqlalchemy.text("SELECT 1 AS one, :word AS word")
     query = Query("SELECT 1 AS one, :word AS word", name="one")
@@ -272,7 +272,7 @@ def _query_rows(peers_url: str | sqlalchemy.URL, url: str, rounds: int) -> Any:
 
 
 def sql_rows(rounds: int) -> Comparison:
-    """Rows read while the server sends them, per statement of 2,000 rows."""
+    """Measure reading rows while the server sends them, per statement of 2,000 rows."""
     url = sqlalchemy.make_url(POSTGRES).set(drivername="postgresql+psycopg")
     engine = sqlalchemy.create_engine(url)
     statement = "SELECT n, n * 2 AS m FROM generate_series(1, 2000) AS n"
@@ -294,7 +294,7 @@ def sql_rows(rounds: int) -> Comparison:
 
 
 def websocket_connector(rounds: int) -> Comparison:
-    """A request and its reply over a WebSocket connection, per request.
+    """Measure a request and its reply over a WebSocket connection.
 
     The asynchronous client of the library, which a connector needs for messages that the server
     sends unasked, is measured beside it as a thread uses it that has no event loop of its own.
@@ -348,7 +348,7 @@ def _background_loop() -> Generator[Callable[[Coroutine[Any, Any, Any]], Any]]:
 
 
 def websocket_connector_async(rounds: int) -> Comparison:
-    """A request and its reply over a WebSocket connection, per request, asynchronous."""
+    """Measure a request and its reply over a WebSocket connection, in an asynchronous program."""
     with server(_WEBSOCKET_SERVER) as port, asyncio.Runner() as runner:
         url = f"ws://127.0.0.1:{port}"
 
@@ -376,7 +376,7 @@ def websocket_connector_async(rounds: int) -> Comparison:
 
 
 def rabbitmq_connector(rounds: int) -> Comparison:
-    """A message confirmed by RabbitMQ, per message."""
+    """Measure publishing one message to RabbitMQ until its confirmation."""
     connection = pika.BlockingConnection(pika.URLParameters(RABBITMQ))
     channel = connection.channel()
     # A short queue: the messages that it has no room for are dropped, and confirmed.
@@ -399,7 +399,7 @@ def rabbitmq_connector(rounds: int) -> Comparison:
 
 
 def kafka_connector(rounds: int) -> Comparison:
-    """A message stored by librdkafka's mock cluster, per message."""
+    """Measure publishing one message until librdkafka's mock cluster has stored it."""
     cluster = confluent_kafka.Producer({"bootstrap.servers": "-", "test.mock.num.brokers": 1})
     metadata = cluster.list_topics(timeout=10.0)
     servers = ",".join(f"{item.host}:{item.port}" for item in metadata.brokers.values())

@@ -1,4 +1,4 @@
-"""Several libraries under the same fault, and the outcomes.
+"""Runs several libraries under the same fault, and reports how each behaves.
 
 `make correctness` runs all faults, and `make correctness FAULTS=lost_answer` one of them. With
 `--page FILE` it writes the page of the documentation.
@@ -62,7 +62,7 @@ as its documentation shows; some libraries have a setting that avoids the fault,
 
 
 def observations(fault: Callable[[], dict[str, Any]]) -> Iterator[tuple[str, Observation]]:
-    """Yield each participating library's observation under a fault."""
+    """Yield each library's name and its observed behaviour under a fault."""
     for library, trial in fault().items():
         yield library, trial()
 

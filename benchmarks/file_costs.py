@@ -39,7 +39,7 @@ def _comparison(
     rounds: int,
     peers: Mapping[str, Vendor] | None = None,
 ) -> Any:
-    """Return the rows of a call with fsspec alone, and with two hubs for the same folder."""
+    """Return the table rows of a call with fsspec alone, and with two hubs for the same folder."""
     library: Any = fsspec
     filesystem, root = library.core.url_to_fs(url)
     path = f"{root}/alone.csv"
@@ -94,19 +94,19 @@ def _write(files: Any) -> object:
 
 
 def files_memory_read(rounds: int) -> Comparison:
-    """Reading a file of 1 KiB from memory, per file."""
+    """Measure reading a file of 1 KiB from memory."""
     rows = _comparison(f"memory://{uuid4().hex}", _read_alone, _read, rounds)
     return Comparison("a file of fsspec in memory is read", rows, TARGET)
 
 
 def files_memory_write(rounds: int) -> Comparison:
-    """Writing a file of 1 KiB to memory, per file."""
+    """Measure writing a file of 1 KiB to memory."""
     rows = _comparison(f"memory://{uuid4().hex}", _write_alone, _write, rounds)
     return Comparison("a file of fsspec in memory is written", rows, TARGET)
 
 
 def files_disk_read(rounds: int) -> Comparison:
-    """Reading a file of 1 KiB from a local folder, per file."""
+    """Measure reading a file of 1 KiB from a local folder."""
     with TemporaryDirectory() as folder:
         local = {"moorage, the vendor local_files": LocalFiles(root=f"{folder}/local")}
         rows = _comparison(f"file://{folder}/fsspec", _read_alone, _read, rounds, local)
@@ -114,7 +114,7 @@ def files_disk_read(rounds: int) -> Comparison:
 
 
 def files_disk_write(rounds: int) -> Comparison:
-    """Writing a file of 1 KiB to a local folder, per file."""
+    """Measure writing a file of 1 KiB to a local folder."""
     with TemporaryDirectory() as folder:
         local = {"moorage, the vendor local_files": LocalFiles(root=f"{folder}/local")}
         rows = _comparison(f"file://{folder}/fsspec", _write_alone, _write, rounds, local)

@@ -109,22 +109,22 @@ def _async(rounds: int, clock: Clock) -> Comparison:
 
 
 def manager_over_client(rounds: int) -> Comparison:
-    """`ConnectorManager.call` compared with its HTTP client alone."""
+    """Compare `ConnectorManager.call` with its HTTP client alone."""
     return _sync(rounds, ELAPSED)
 
 
 def manager_over_client_processor(rounds: int) -> Comparison:
-    """`ConnectorManager.call` compared with its HTTP client alone, in processor time."""
+    """Compare `ConnectorManager.call` with its HTTP client alone, in processor time."""
     return _sync(rounds, PROCESSOR)
 
 
 def manager_over_client_async(rounds: int) -> Comparison:
-    """`AsyncConnectorManager.call` compared with its HTTP client alone."""
+    """Compare `AsyncConnectorManager.call` with its HTTP client alone."""
     return _async(rounds, ELAPSED)
 
 
 def manager_over_client_async_processor(rounds: int) -> Comparison:
-    """`AsyncConnectorManager.call` compared with its HTTP client alone, in processor time."""
+    """Compare `AsyncConnectorManager.call` with its HTTP client alone, in processor time."""
     return _async(rounds, PROCESSOR)
 
 

@@ -56,11 +56,11 @@ AHEAD = 1_000_000_000
 
 
 def call_alone() -> None:
-    """Do nothing; the direct call of this function is the baseline."""
+    """Do nothing; calling this function directly is the baseline of the comparison."""
 
 
 async def nothing_later() -> None:
-    """Do nothing asynchronously; awaiting this function is the baseline."""
+    """Do nothing asynchronously; awaiting this function is the baseline of the comparison."""
 
 
 def _wide_limit() -> RateLimitConfig:
@@ -83,7 +83,7 @@ def _redress_retry() -> redress.Retry:
 
 
 def cheapest_peers() -> Callable[[], object]:
-    """The fastest breaker, limiter, retry and deadline of other libraries, around no work."""
+    """Return an empty call behind other libraries' fastest breaker, limiter, retry and deadline."""
     hit = _limits()
     breaker = purgatory.SyncCircuitBreakerFactory()
     policy = redress.Policy(retry=_redress_retry())
@@ -101,7 +101,7 @@ def cheapest_peers() -> Callable[[], object]:
 
 
 def usual_peers(work: Callable[[], object] = call_alone) -> Callable[[], object]:
-    """The packages usually combined: a retry, a circuit breaker and a limiter."""
+    """Wrap a function in the packages usually combined: a retry, a circuit breaker, a limiter."""
     hit = _limits()
     breaker = pybreaker.CircuitBreaker(fail_max=5)
 
@@ -115,7 +115,7 @@ def usual_peers(work: Callable[[], object] = call_alone) -> Callable[[], object]
 
 
 def cheapest_async_peers() -> Callable[[], Awaitable[object]]:
-    """The fastest breaker, limiter, retry and deadline of other libraries, for tasks."""
+    """Return an empty asynchronous call behind other libraries' fastest protections for tasks."""
     hit = _limits()
     breaker = purgatory.AsyncCircuitBreakerFactory()
     policy = redress.AsyncPolicy(
@@ -140,7 +140,7 @@ def cheapest_async_peers() -> Callable[[], Awaitable[object]]:
 
 
 def full_stack(rounds: int) -> Comparison:
-    """Breaker, limiter, retry and deadline together, synchronous."""
+    """Measure breaker, limiter, retry and deadline together around a synchronous function."""
     manager = ConnectorManager([Service("ours", limits=_wide_limit())])
     return Comparison(
         "full stack, sync",
@@ -158,7 +158,7 @@ def full_stack(rounds: int) -> Comparison:
 
 
 def full_stack_async(rounds: int) -> Comparison:
-    """Breaker, limiter, retry and deadline together, asynchronous."""
+    """Measure breaker, limiter, retry and deadline together around an asynchronous function."""
     loop = asyncio.new_event_loop()
     hit_limits = _limits()
     breaker = aiobreaker.CircuitBreaker(fail_max=5)
@@ -188,7 +188,7 @@ def full_stack_async(rounds: int) -> Comparison:
 
 
 def breaker_alone(rounds: int) -> Comparison:
-    """A call through a closed circuit."""
+    """Measure a call through a closed circuit."""
     windowed_breaker = redress.Policy(circuit_breaker=redress.CircuitBreaker())
     factory = purgatory.SyncCircuitBreakerFactory()
 
@@ -220,7 +220,7 @@ def breaker_alone(rounds: int) -> Comparison:
 
 
 def limiter_alone(rounds: int) -> Comparison:
-    """A call with a free token of a rate limiter."""
+    """Measure a call for which a rate limiter has a free token."""
     gcra = throttled.Throttled(
         key="key",
         using=throttled.RateLimiterType.GCRA.value,
@@ -249,7 +249,7 @@ def limiter_alone(rounds: int) -> Comparison:
 
 
 def retry_alone(rounds: int) -> Comparison:
-    """A call with retries that succeeds at the first attempt."""
+    """Measure a call with retries that succeeds at the first attempt."""
     policy = redress.Policy(retry=_redress_retry())
     stamina_function = stamina.retry(on=OSError, attempts=3, timeout=30.0)(call_alone)
     retry = RetryHandler()
@@ -269,7 +269,7 @@ def retry_alone(rounds: int) -> Comparison:
 
 
 def rejection(rounds: int) -> Comparison:
-    """A call that an open circuit refuses, compared with raising and catching an error."""
+    """Compare a call that an open circuit refuses with raising and catching an error."""
 
     def raise_and_catch() -> None:
         try:
@@ -326,7 +326,7 @@ def rejection(rounds: int) -> Comparison:
 
 
 def breaker_async(rounds: int) -> Comparison:
-    """An asynchronous function behind a closed circuit."""
+    """Measure an asynchronous function behind a closed circuit."""
     loop = asyncio.new_event_loop()
     factory = purgatory.AsyncCircuitBreakerFactory()
 
@@ -368,7 +368,7 @@ class _Vendor:
         self._answer = Response(200, headers, body=json.dumps({"rates": ["1.00"] * 120}).encode())
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Answer."""
+        """Respond to the request immediately."""
         return self._answer
 
 
@@ -459,17 +459,17 @@ def lookups(rounds: int) -> Comparison:
 
 
 def contention_peer(rounds: int) -> Comparison:
-    """Four threads on one key of another library's limiter, compared with one thread."""
+    """Compare four threads on one key of another library's limiter with one thread."""
     return _contention("limits", _limits(), rounds)
 
 
 def contention_limiter(rounds: int) -> Comparison:
-    """Four threads on one key of moorage's limiter, compared with one thread."""
+    """Compare four threads on one key of moorage's limiter with one thread."""
     return _contention("moorage limiter", RateLimiter(_wide_limit()).try_acquire, rounds)
 
 
 def contention_full_stack(rounds: int) -> Comparison:
-    """Four threads on one service, compared with one thread."""
+    """Compare four threads that call one service with one thread."""
     manager = ConnectorManager([Service("ours", limits=_wide_limit())])
     return _contention("moorage full stack", lambda: manager.run("ours", call_alone), rounds)
 
@@ -511,7 +511,7 @@ def _threads(call: Callable[[], object], number: int) -> Block:
 
 
 def memory() -> dict[str, float]:
-    """Bytes per idle key, including the key and its share of the table."""
+    """Return the bytes of memory per idle key, including the key and its share of the table."""
     keys = 20_000
     return {
         "moorage limiter": _bytes(lambda: _limiter_keys(keys)) / keys,

@@ -89,7 +89,7 @@ def fill(path: Path, number: int, now: datetime) -> None:
 
 
 def filters(number: int, now: datetime) -> dict[str, list[dict[str, Any]]]:
-    """Return the filters by field: frequent, rare and matching nothing."""
+    """Return the filters for each field: some match many entries, some few, some none."""
     half = now - _STEP * (number // 2)
     hour = timedelta(hours=1)
     return {
@@ -125,7 +125,7 @@ def queries(filters: dict[str, list[dict[str, Any]]]) -> Iterable[tuple[str, Log
 
 
 def times(read: Callable[[], object]) -> list[float]:
-    """Return the milliseconds of processor time of repeated reads."""
+    """Repeat a read, and return the milliseconds of processor time of each repetition."""
     durations: list[float] = []
     for _ in range(_ROUNDS):
         start_time = time.process_time()
@@ -137,7 +137,7 @@ def times(read: Callable[[], object]) -> list[float]:
 def measure(
     find: Callable[[LogQuery], LogPage], queries: Iterable[tuple[str, LogQuery]]
 ) -> dict[str, list[float]]:
-    """Return the times of reading each query's first and next page, by its filters."""
+    """Return the times of reading each query's first and next page, grouped by filter name."""
     durations: dict[str, list[float]] = {}
     for name, query in queries:
         durations.setdefault(name, []).extend(times(partial(find, query)))
@@ -149,7 +149,7 @@ def measure(
 
 
 def row(name: str, taken: Sequence[float]) -> str:
-    """Return a line with the median, the 95th percentile and the maximum of the times."""
+    """Return a table line with the median, the 95th percentile and the maximum of the times."""
     ordered = sorted(taken)
     percentile_95 = ordered[len(ordered) * 95 // 100]
     return f"{name:28} {statistics.median(ordered):8.2f} {percentile_95:8.2f} {ordered[-1]:8.2f}"

@@ -80,7 +80,7 @@ class Figure:
 
 @attrs.frozen
 class Row:
-    """A candidate's seconds per call, with ratio and difference to the reference."""
+    """A candidate's seconds per call, and their ratio to and difference from the reference's."""
 
     name: str
     cost: Figure
@@ -90,7 +90,7 @@ class Row:
 
 @attrs.frozen
 class Table:
-    """The rows of one measurement: the reference first, and last its repetition as a control."""
+    """The rows of one measurement: first the reference, last the reference again as a control."""
 
     rows: list[Row]
     clock: str
@@ -99,7 +99,7 @@ class Table:
 
 @attrs.frozen
 class Target:
-    """The highest permitted ratio to the reference, and the intended ratio.
+    """The highest allowed cost and the intended cost, both as ratios to the reference.
 
     With `more`, both are microseconds on top of the reference instead.
     """
@@ -130,7 +130,7 @@ def is_steady(low: float, high: float) -> bool:
 
 
 def sync_block(function: Callable[[], object]) -> Block:
-    """Return a block of synchronous calls."""
+    """Return a function that measures a number of synchronous calls."""
 
     def block(calls: int, read: Read) -> float:
         numbers = range(calls)
@@ -145,7 +145,7 @@ def sync_block(function: Callable[[], object]) -> Block:
 def async_block(
     function: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLoop
 ) -> Block:
-    """Return a block of consecutive asynchronous calls in a task of `loop`."""
+    """Return a function that measures consecutive asynchronous calls in a task of `loop`."""
 
     def block(calls: int, read: Read) -> float:
         async def timed_run() -> float:
@@ -170,7 +170,7 @@ def compare(
     mirrored: bool = False,
     least: int = 1,
 ) -> Table:
-    """Measure candidates against the first candidate; the bare call's cost may be subtracted.
+    """Compare candidates with the first one; the cost of a bare call can be subtracted from all.
 
     With `mirrored`, the blocks of a round run again in the reverse order. A load or a table that
     grows during the round then adds as much to each contender. A block has `least` calls at least,

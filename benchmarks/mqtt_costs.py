@@ -65,7 +65,7 @@ def _publish(client: Any, topic: str, size: int) -> None:
 
 
 def pipeline_mqtt(rounds: int) -> Comparison:
-    """Records of 1 KiB from an MQTT topic to an empty sink, acknowledged."""
+    """Measure reading 1 KiB records from an MQTT topic into an empty sink, acknowledging them."""
     with servers.mosquitto() as port:
 
         async def fill(topic: str, calls: int) -> None:
@@ -109,7 +109,7 @@ def pipeline_mqtt(rounds: int) -> Comparison:
 
 
 def publish_mqtt(rounds: int) -> Comparison:
-    """Messages of 1 KiB acknowledged by an MQTT broker in batches, per message."""
+    """Measure publishing 1 KiB messages to an MQTT broker in batches, per acknowledged message."""
     topic = f"moorage-bench-{uuid4().hex}"
     with servers.mosquitto() as port, _client_thread(_connected_client(port, "bench", 0)) as client:
         publisher = Mqtt(url=f"mqtt://127.0.0.1:{port}").publisher("events")

@@ -78,7 +78,7 @@ class _NoVendor:
     """A vendor in this process that responds immediately."""
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Answer."""
+        """Respond to the request immediately."""
         return Response(200)
 
 
@@ -131,7 +131,7 @@ def _procrastinate(url: str, send: Send, stack: ExitStack, *, delivery_only: boo
 
     @worker.task(name="send")
     async def send_later(number: int) -> None:
-        """Send calls in the worker's only task."""
+        """Make the calls, as the only task of the worker."""
         send(number)
 
     connection = stack.enter_context(psycopg.connect(url))
@@ -178,13 +178,13 @@ def _celery(
 
     @app.task(name="send", ignore_result=True)
     def send_later(number: int) -> None:
-        """Send a call, and count it."""
+        """Make a call, and count it as finished."""
         send(number)
         finished_calls.release()
 
     @app.task(name="wait", ignore_result=True)
     def wait_for_all() -> None:
-        """Delay the worker's next calls until all are queued."""
+        """Make the worker wait with its next calls until all are queued."""
         begin.wait()
 
     stack.enter_context(
@@ -306,13 +306,13 @@ def _compare(
 
 
 def _with_servers(block: Block, servers: tuple[int, ...]) -> Block:
-    """Return the block, measured in processor time of this process and its servers."""
+    """Wrap a block so that it measures the processor time of this process and of its servers."""
     seconds = ProcessorTime(*servers)
     return lambda calls, _: block(calls, seconds)
 
 
 def outbox_in_postgresql(rounds: int) -> Comparison:
-    """From the transaction to the settled call, sent over HTTP."""
+    """Measure an outbox call over HTTP, from the transaction until the call is settled."""
     names = (PROCRASTINATE, CELERY, WITH_PAST, OURS)
     with Vendor() as url, StdlibHttpClient() as http:
         table = _compare(rounds, names, http, url)
@@ -327,17 +327,17 @@ def _durable(rounds: int, peer: str) -> Comparison:
 
 
 def outbox_durable_redis(rounds: int) -> Comparison:
-    """From the transaction to the settled call, with servers that write to disk before replying."""
+    """Measure outbox calls against Celery on Redis; all servers write to disk before replying."""
     return _durable(rounds, DURABLE_CELERY)
 
 
 def outbox_durable_rabbitmq(rounds: int) -> Comparison:
-    """From the transaction to the settled call, and a broker that confirms durable messages."""
+    """Measure outbox calls against Celery on RabbitMQ, which confirms durable messages."""
     return _durable(rounds, CELERY_OVER_RABBITMQ)
 
 
 def outbox_beside_settled(rounds: int) -> Comparison:
-    """From the transaction to the settled call, in a table with settled calls and a new table."""
+    """Compare an outbox table that already has settled calls with a new table."""
     # The reference and its control write to one table, so both tables get as many calls.
     names = (OURS, WITH_PAST, WITH_PAST_AGAIN)
     with Vendor() as url, StdlibHttpClient() as http:
@@ -354,12 +354,12 @@ def _deliveries(rounds: int, *, elapsed: bool) -> Comparison:
 
 
 def outbox_deliveries(rounds: int) -> Comparison:
-    """Deliveries of stored calls to a vendor without cost."""
+    """Measure the delivery of stored calls to a vendor that itself costs no time."""
     return _deliveries(rounds, elapsed=False)
 
 
 def outbox_deliveries_elapsed(rounds: int) -> Comparison:
-    """Deliveries of stored calls in elapsed time, to show one worker's rate."""
+    """Measure the delivery of stored calls in elapsed time, to show the rate of one worker."""
     return _deliveries(rounds, elapsed=True)
 
 

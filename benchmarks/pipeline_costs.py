@@ -123,7 +123,7 @@ async def run_pipeline(
 def _filled_block(
     url: str, consume: Callable[[str, int], Coroutine[Any, Any, None]], names: count[int]
 ) -> Block:
-    """Return a block that fills a stream, and measures only reading from it."""
+    """Return a function that fills a stream, then measures only the reading from it."""
     client = redis_sync.Redis.from_url(url)
 
     def block(calls: int, read: Read) -> float:
@@ -175,7 +175,7 @@ def reading_rows(
 
 
 def pipeline_redis(rounds: int) -> Comparison:
-    """Records of 1 KiB from a Redis stream to an empty sink, acknowledged."""
+    """Measure reading 1 KiB records from a Redis stream into an empty sink, acknowledging them."""
     with servers.redis(tcp=True) as (url, _):
 
         async def run_library_alone(stream: str, calls: int) -> None:
@@ -233,7 +233,7 @@ def _entries(reply: Any) -> Sequence[Any]:
 
 
 def pipeline_lanes(rounds: int) -> Comparison:
-    """Thirty-two lanes with a handler of ten milliseconds, and as many bare tasks."""
+    """Compare thirty-two lanes, whose handler takes ten milliseconds, with as many bare tasks."""
 
     async def ideal_lanes(calls: int) -> None:
         numbers = iter(range(calls))

@@ -56,7 +56,7 @@ class PostgresLink:
 
 
 def per_second(borrow: Callable[[], AbstractContextManager[Any]]) -> float:
-    """Return the statements per second of all callers together."""
+    """Return how many statements all callers together run per second."""
     end, counts = monotonic() + SECONDS, [0] * CALLERS
 
     def call(number: int) -> None:

@@ -72,7 +72,7 @@ class _Vendor:
         self._seconds = seconds
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Wait, then answer."""
+        """Wait as long as the vendor takes, then respond."""
         if self._seconds:
             time.sleep(self._seconds)
         return Response(200)
@@ -93,7 +93,7 @@ def _redis(path: Path) -> Iterator[None]:
 
 
 def _tenants(path: Path) -> int:
-    """Return the number of states in Redis; 0 if it is unavailable."""
+    """Return the number of tenants' states in Redis; 0 if Redis is unavailable."""
     with suppress(RedisIsAway), Redis(unix_socket_path=str(path)) as observer:
         return int(observer.dbsize())
     return 0
@@ -114,7 +114,7 @@ def _call_forever(url: str, tenant: str) -> None:
 
 
 def _wait_for_all(path: Path, workers: list[ForkProcess]) -> None:
-    """Wait until Redis has a state of each worker."""
+    """Wait until Redis has stored one state for each worker."""
     while _tenants(path) < len(workers):
         time.sleep(0.01)
         if not all(worker.is_alive() for worker in workers):
@@ -153,7 +153,7 @@ def seconds_to_return(processes: int, away: float) -> float:
 
 
 def _deliver(url: str, vendor: _Vendor, control: Connection) -> None:
-    """Deliver due calls from the start signal until none are left."""
+    """Wait for the start signal, then deliver due calls until none are left."""
     service = Service("shop", base_url="https://shop.example", retry=RetryPolicy(max_attempts=1))
     storage = MemoryStorage(max_entries=2 * _WAITING)
     with Hub([], services=[service], http=vendor, state=storage) as hub, SqlOutbox(url) as store:
@@ -197,7 +197,7 @@ def calls_a_second(url: str, workers: int, vendor: _Vendor) -> float:
 
 
 def _insert(number: int, prefix: str, **columns: str) -> str:
-    """Return a statement that inserts entries with other values in these columns."""
+    """Return an SQL statement that inserts entries; `columns` replaces their usual values."""
     values = {
         "id": f"'{prefix}-' || n",
         "target": "'shop'",
@@ -222,7 +222,7 @@ def _insert(number: int, prefix: str, **columns: str) -> str:
 
 
 def seconds_to_find_due_entries(url: str) -> dict[str, float]:
-    """Return the median time in which a store finds 100 due entries, by kind of table."""
+    """Return the median seconds in which a store finds 100 due entries, by the table's content."""
     due = f"{_DUE:,} due of {_DUE + _SETTLED:,}"
     in_orders = f"{_IN_LANES:,} waiting in {_LANES} orders, of {_IN_LANES + _SETTLED:,}"
     settled_values = {"state": "'done'", "due": "NULL", "holds": "false", "settled_at": "n"}

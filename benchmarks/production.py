@@ -91,7 +91,7 @@ class _Vendor:
     """A vendor that responds immediately."""
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Answer."""
+        """Respond to the request immediately."""
         return _ANSWER
 
 
@@ -114,7 +114,7 @@ def _service(url: str | None, **options: Any) -> Service:
 
 
 def _calls(stack: ExitStack, url: str, http: HttpClient | None) -> dict[str, Callable[[], object]]:
-    """Return a call for each production option."""
+    """Return, for each production option, a function that makes a call with that option."""
     numbers = iter(range(10**9))
 
     def managed(service: Service, **ports: Any) -> ConnectorManager:
@@ -151,7 +151,7 @@ def _calls(stack: ExitStack, url: str, http: HttpClient | None) -> dict[str, Cal
 
 
 class _ReadLog(MemoryIntegrationLogger):
-    """A log that computes all fields of an entry when it is written."""
+    """A log that computes all fields of each entry already when the entry is written."""
 
     def write(self, entry: IntegrationLog, /) -> None:
         """Compute the entry's fields, as a reader of the fields would, and store the entry."""
@@ -162,7 +162,7 @@ class _ReadLog(MemoryIntegrationLogger):
 
 @attrs.frozen(kw_only=True)
 class _Options:
-    """The service settings, the ports and the time-out of the calls of a measurement."""
+    """The service settings, ports and timeout of the calls in one measurement."""
 
     service: dict[str, Any] = attrs.field(factory=dict)
     ports: dict[str, Any] = attrs.field(factory=dict)
@@ -205,7 +205,7 @@ def _function_rows() -> dict[str, _Options]:
 
 
 def production_functions(rounds: int) -> Comparison:
-    """Production options around an empty function."""
+    """Measure production options around an empty function."""
     numbers = iter(range(10**9))
     plain_manager = ConnectorManager([_service(None)], state=MemoryStorage(max_entries=10**7))
 
@@ -235,7 +235,7 @@ def production_functions(rounds: int) -> Comparison:
 
 
 def production_observers(rounds: int) -> Comparison:
-    """Each observer around an empty function; OpenTelemetry has no SDK.
+    """Measure each observer around an empty function; OpenTelemetry runs without its SDK.
 
     A block with the log ends when its thread has stored all entries, so its rows include the work
     of that thread. The blocks are as long as it lets entries wait while there are so many calls.
@@ -267,7 +267,7 @@ def production_observers(rounds: int) -> Comparison:
 
 
 def production_observers_http(rounds: int) -> Comparison:
-    """Three observers and the log around a real exchange, in the client process's work.
+    """Measure three observers and the log around a real HTTP call, in processor time.
 
     As above, a block with the log ends when its entries are stored.
     """
@@ -298,12 +298,12 @@ def production_observers_http(rounds: int) -> Comparison:
 
 
 def usual_observers() -> list[Observer]:
-    """Return the three observers together."""
+    """Return the three usual observers in one list."""
     return [observer for row in _observers().values() for observer in row]
 
 
 def _observers() -> dict[str, list[Observer]]:
-    """Return no observer, and then each of the three."""
+    """Return the observers of each measured case: first none, then each of the three alone."""
     return {
         "moorage": [],
         "moorage with standard logging": [LoggingObserver(logging.getLogger("moorage.benchmark"))],
@@ -321,7 +321,7 @@ def _log_file(stack: ExitStack) -> SqliteIntegrationLogger:
 
 
 def _stored_block(call: Callable[[], object], flush: Callable[[], None]) -> Block:
-    """Return a block of calls that ends when their log entries are stored."""
+    """Return a function that measures calls until their log entries are stored."""
     calls_block = sync_block(call)
 
     def block(calls: int, read: Read) -> float:
@@ -350,7 +350,7 @@ def _async_table(
 
 
 def production_functions_async(rounds: int) -> Comparison:
-    """Options around an asynchronous function that returns immediately or waits once."""
+    """Measure options around an asynchronous function that returns immediately or waits once."""
     loop = asyncio.new_event_loop()
 
     def call(options: _Options) -> Callable[[], Awaitable[object]]:
@@ -391,7 +391,7 @@ class _AwaitedStore:
 
 
 def production_awaited(rounds: int) -> Comparison:
-    """An asynchronous function with its limit and circuit in a store that must be awaited."""
+    """Measure an asynchronous function whose limit and circuit are in a store to be awaited."""
     loop = asyncio.new_event_loop()
     observers = [_observer, lambda _: None, lambda _: None]
 
@@ -414,7 +414,7 @@ def production_awaited(rounds: int) -> Comparison:
 
 
 def production_waits(rounds: int) -> Comparison:
-    """The default timeout around an asynchronous function that waits once."""
+    """Measure the default timeout around an asynchronous function that waits once."""
     loop = asyncio.new_event_loop()
     manager = AsyncConnectorManager([_service(None)])
 
@@ -442,7 +442,7 @@ def production_waits(rounds: int) -> Comparison:
 
 
 def production_calls(rounds: int) -> Comparison:
-    """Options around a request to a vendor in the same process."""
+    """Measure production options around a request to a vendor in the same process."""
     with ExitStack() as stack:
         calls = _calls(stack, "https://vendor.example", _Vendor())  # type: ignore[arg-type]  # only `send` is called
         table = compare(
@@ -452,7 +452,7 @@ def production_calls(rounds: int) -> Comparison:
 
 
 def production_keys(rounds: int) -> Comparison:
-    """Idempotency keys by store, in the client process's work."""
+    """Measure idempotency keys in each kind of store, in the client's processor time."""
     numbers = iter(range(10**9))
 
     def with_key(manager: ConnectorManager) -> Callable[[], object]:
@@ -480,12 +480,12 @@ def production_keys(rounds: int) -> Comparison:
 
 
 def production_http(rounds: int) -> Comparison:
-    """Options around a real exchange."""
+    """Measure production options around a real HTTP call."""
     return _http(rounds, ELAPSED)
 
 
 def production_http_processor(rounds: int) -> Comparison:
-    """Options around a real exchange, in the client process's work."""
+    """Measure production options around a real HTTP call, in the client's processor time."""
     return _http(rounds, PROCESSOR)
 
 

@@ -69,7 +69,7 @@ def mongodb() -> Generator[str]:
 
 
 def mongodb_connector(rounds: int) -> Comparison:
-    """Finding a MongoDB document by id, per call."""
+    """Measure finding one MongoDB document by its id."""
     with mongodb() as url, pymongo.MongoClient[dict[str, Any]](url) as client:
         collection = client["bench"]["orders"]
         collection.insert_one({"_id": 1, "status": "open"})
@@ -85,7 +85,7 @@ def mongodb_connector(rounds: int) -> Comparison:
 
 
 def redis_streams_connector(rounds: int) -> Comparison:
-    """Adding a message to a Redis stream, per message."""
+    """Measure adding one message to a Redis stream."""
     stream = f"moorage-bench-{uuid4().hex}"
     library: Any = redis.Redis
     client = library.from_url(REDIS)
@@ -104,7 +104,7 @@ def redis_streams_connector(rounds: int) -> Comparison:
 
 
 def nats_connector_async(rounds: int) -> Comparison:
-    """Publishing a message to JetStream with the asynchronous connector, per message."""
+    """Measure publishing one message to JetStream with the asynchronous connector."""
     subject = f"moorage-bench-{uuid4().hex}"
     with asyncio.Runner() as runner:
 
@@ -134,7 +134,7 @@ def nats_connector_async(rounds: int) -> Comparison:
 
 
 def mqtt_connector(rounds: int) -> Comparison:
-    """A message acknowledged by an MQTT broker, per message."""
+    """Measure publishing one message until an MQTT broker acknowledges it."""
     client = paho.mqtt.client.Client(CallbackAPIVersion.VERSION2)
     client.connect("127.0.0.1")
     client.loop_start()

@@ -76,7 +76,7 @@ def _service(name: str, **more: Any) -> Service:
 
 
 def redis_full_stack(rounds: int) -> Comparison:
-    """Limiter, breaker and retry together, without and with a shared retry budget."""
+    """Measure limiter, breaker and retry together, without and with a shared retry budget."""
     client = redis.Redis.from_url(URL)
     with RedisStorage(URL, timeout=PATIENT) as state:
         manager = ConnectorManager(
@@ -110,7 +110,7 @@ def redis_full_stack(rounds: int) -> Comparison:
 
 
 def redis_limiter(rounds: int) -> Comparison:
-    """A call with a free token of a rate limiter."""
+    """Measure a call for which a rate limiter has a free token."""
     client = redis.Redis.from_url(URL)
     gcra = throttled.Throttled(
         key="moorage-bench",
@@ -139,7 +139,7 @@ def redis_limiter(rounds: int) -> Comparison:
 
 
 def redis_lease(rounds: int) -> Comparison:
-    """A token of a lease for which the process fetches twenty tokens at a time."""
+    """Measure a limiter's token from a lease; the process fetches twenty tokens at a time."""
     client = redis.Redis.from_url(URL)
     with RedisStorage(URL, timeout=PATIENT) as state:
         limit = RateLimitConfig.per_second(PLENTY, burst=AHEAD)
@@ -161,7 +161,7 @@ def redis_lease(rounds: int) -> Comparison:
 
 
 def redis_together(rounds: int) -> Comparison:
-    """Fifty concurrent callers in one loop, compared with one INCRBY at a time."""
+    """Compare fifty concurrent callers in one loop with one INCRBY at a time."""
     loop = asyncio.new_event_loop()
     client = redis.asyncio.Redis.from_url(URL)
     state = AsyncRedisStorage(URL, timeout=PATIENT)
@@ -195,7 +195,7 @@ def redis_together(rounds: int) -> Comparison:
 def _concurrent_calls(
     function: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLoop
 ) -> Block:
-    """Return a block of calls in fifty concurrent tasks."""
+    """Return a function that measures calls in fifty concurrent tasks."""
 
     async def caller(calls: int) -> None:
         for _ in range(calls):

@@ -136,7 +136,7 @@ def _write(report: dict[str, Any], path: Path, start: float) -> None:
 
 
 def comparison_text(name: str, comparison: Comparison) -> str:
-    """Return a comparison as text, or a sentence that it was not steady."""
+    """Return a comparison as text; if it was not steady, only a sentence that says so."""
     rows, target = comparison.table.rows, comparison.target
     control = rows[-1].ratio
     head = f"{name}: {comparison.title} ({comparison.table.clock})"

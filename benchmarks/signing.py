@@ -27,7 +27,7 @@ _FIELDS = {
 
 
 def aws_signature(rounds: int) -> Comparison:
-    """AWS Signature Version 4 of a 1 KB request, computed anew as for a retry."""
+    """Measure signing a 1 KB request with AWS Signature Version 4, anew for each call."""
     body = os.urandom(1024)
     their_request = AWSRequest(method="POST", url=_URL, data=body, headers=dict(_FIELDS))
     our_request = Request.post("/", body=body, headers=_FIELDS)
@@ -54,7 +54,7 @@ def aws_signature(rounds: int) -> Comparison:
 
 
 def kept_credential(rounds: int) -> Comparison:
-    """A credential cached in the process, compared with the memory provider."""
+    """Compare reading a credential cached in the process with reading the memory provider."""
     provider = MemoryCredentialProvider({("erp", None): Credentials.bearer("token")})
     stored_credentials = CachedCredentials(provider)
     return Comparison(

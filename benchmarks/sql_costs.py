@@ -77,7 +77,7 @@ def _update(cursor: psycopg.Cursor[Any], *, durable: bool = True) -> Callable[[]
 
 
 def over_postgresql(rounds: int) -> Comparison:
-    """All protections over PostgreSQL, per successful call."""
+    """Measure a successful call with all protections over PostgreSQL."""
     with (
         psycopg.connect(POSTGRES, autocommit=True) as connection,
         psycopg.connect(POSTGRES, autocommit=True) as other_connection,
@@ -108,7 +108,7 @@ def over_postgresql(rounds: int) -> Comparison:
 
 
 def over_postgresql_async(rounds: int) -> Comparison:
-    """All protections over PostgreSQL, per successful asynchronous call."""
+    """Measure a successful asynchronous call with all protections over PostgreSQL."""
     loop = asyncio.new_event_loop()
     store = AsyncSqlStorage(POSTGRES, prefix=PREFIX, timeout=5, create=True)
 
@@ -153,7 +153,7 @@ def over_postgresql_async(rounds: int) -> Comparison:
 
 
 def over_mariadb(rounds: int) -> Comparison:
-    """All protections over MariaDB, per successful call; here each commit waits for the disk."""
+    """Measure a call with all protections over MariaDB, where each commit waits for the disk."""
     url = sqlalchemy.make_url(MARIADB)
     connection = pymysql.connect(
         host=url.host,
@@ -183,7 +183,7 @@ def over_mariadb(rounds: int) -> Comparison:
 
 
 def sql_connector(rounds: int) -> Comparison:
-    """A query through the SQL connector and through SQLAlchemy alone, in processor time."""
+    """Compare a query through the SQL connector with SQLAlchemy alone, in processor time."""
     url = sqlalchemy.make_url(POSTGRES).set(drivername="postgresql+psycopg")
     engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
     text = sqlalchemy.text("SELECT 1 AS one, :word AS word")

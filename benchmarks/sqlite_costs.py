@@ -55,7 +55,7 @@ def _transaction(path: Path) -> Callable[[], object]:
 
 
 def limiter_in_a_file(rounds: int) -> Comparison:
-    """A call with a free token of a rate limiter in a SQLite file."""
+    """Measure a call for which a rate limiter in a SQLite file has a free token."""
     from pyrate_limiter import (  # noqa: PLC0415 - worker processes do not need this library
         Duration,
         Limiter,
@@ -88,17 +88,17 @@ def limiter_in_a_file(rounds: int) -> Comparison:
 
 
 def sqlite_calls(rounds: int) -> Comparison:
-    """The median call with all protections, in processes that share one SQLite file."""
+    """Measure the median call with all protections, in processes that share one SQLite file."""
     return _shared_file(rounds, 0.5, "median")
 
 
 def sqlite_slow_calls(rounds: int) -> Comparison:
-    """The 99th percentile of calls with all protections, in processes sharing a SQLite file."""
+    """Measure the 99th percentile of calls with all protections, in processes sharing a file."""
     return _shared_file(rounds, 0.99, "99th percentile")
 
 
 def sqlite_keys(rounds: int) -> Comparison:
-    """Claim and settle an idempotency key, with a disk flush for each."""
+    """Measure claiming and settling an idempotency key, with a disk flush for each."""
     with (
         tempfile.TemporaryDirectory() as folder,
         SqliteStorage(Path(folder) / "claims.db") as store,

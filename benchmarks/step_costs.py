@@ -39,17 +39,17 @@ _BOUND: Final = Target(1.05, 1.02)
 
 
 def docker_step(rounds: int) -> Comparison:
-    """The time of a step that works for five seconds."""
+    """Measure the time of a step that works for five seconds."""
     return _comparison("a step of 5 s in a Docker container", 5.0, rounds, ELAPSED, _BOUND)
 
 
 def docker_short_step(rounds: int) -> Comparison:
-    """The time of a step that works for one second."""
+    """Measure the time of a step that works for one second."""
     return _comparison("a step of 1 s in a Docker container", 1.0, rounds, ELAPSED, None)
 
 
 def docker_step_work(rounds: int) -> Comparison:
-    """The processor time of the process that follows a step of five seconds."""
+    """Measure the processor time of the process that follows a step of five seconds."""
     return _comparison("a step of 5 s in a Docker container", 5.0, rounds, PROCESSOR, None)
 
 
@@ -74,7 +74,7 @@ def _comparison(
 
 @contextmanager
 def _client(socket: str, command: list[str]) -> Iterator[Any]:
-    """Yield blocks of steps run by the bare client."""
+    """Yield a function that measures steps run by the bare client."""
     loop = asyncio.new_event_loop()
 
     async def connect() -> aiodocker.Docker:

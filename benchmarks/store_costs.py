@@ -1,4 +1,4 @@
-"""Redis's processor time per call, by which the possible calls per second can be computed.
+"""Redis's processor time per call, from which the possible calls per second follow.
 
     make store-costs
 

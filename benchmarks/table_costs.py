@@ -1,4 +1,4 @@
-"""The time, log and space that a call costs a PostgreSQL server.
+"""The processor time and the bytes of log and table that a call costs a PostgreSQL server.
 
     make table-costs
 
@@ -79,12 +79,12 @@ class _Vendor:
     """A vendor in this process that responds immediately."""
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Answer."""
+        """Respond to the request immediately."""
         return Response(200)
 
 
 def least_use(readings: list[ServerUse]) -> ServerUse:
-    """Return the least time, and the median log length.
+    """Return the shortest processor time and the median log length of several readings.
 
     Other programs make a time longer. The log has whole pages after each checkpoint, and other
     readings have none of them.
@@ -127,7 +127,7 @@ def costs() -> list[Cost]:
 def _kinds(
     url: str, connection: psycopg.Connection, stack: ExitStack
 ) -> dict[str, Callable[[], object]]:
-    """Return for each kind of call a function that makes a reading's number of calls."""
+    """Return, for each kind of call, a function that makes as many calls as one reading needs."""
     state = stack.enter_context(SqlStorage(url))
     state.migrate()
     store = stack.enter_context(SqlOutbox(url, create=True))
@@ -159,7 +159,7 @@ def _kinds(
 
 
 def _repeat_call(call: Callable[[], object]) -> Callable[[], None]:
-    """Return a function that makes a reading's number of calls."""
+    """Return a function that repeats a call as often as one reading needs."""
 
     def make_calls() -> None:
         for _ in range(_CALLS):

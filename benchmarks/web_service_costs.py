@@ -49,7 +49,7 @@ def _script(service: WebService) -> str:
 
 
 def _comparison(service: WebService, rounds: int) -> Comparison:
-    """Compare a call of a service with the library's, per call."""
+    """Compare a call of a web service through moorage with the usual library's call."""
     with server(_script(service)) as port, StdlibHttpClient() as client:
         url = f"http://127.0.0.1:{port}"
 
@@ -67,27 +67,27 @@ def _comparison(service: WebService, rounds: int) -> Comparison:
 
 
 def graphql_connector(rounds: int) -> Comparison:
-    """A GraphQL query, per call."""
+    """Measure one GraphQL query."""
     return _comparison(graphql(), rounds)
 
 
 def odata_connector(rounds: int) -> Comparison:
-    """Reading an OData entity by its key, per call."""
+    """Measure reading one OData entity by its key."""
     return _comparison(odata(), rounds)
 
 
 def json_rpc_connector(rounds: int) -> Comparison:
-    """A call of a JSON-RPC method, per call."""
+    """Measure one call of a JSON-RPC method."""
     return _comparison(json_rpc(), rounds)
 
 
 def xml_rpc_connector(rounds: int) -> Comparison:
-    """A call of an XML-RPC method, per call."""
+    """Measure one call of an XML-RPC method."""
     return _comparison(xml_rpc(), rounds)
 
 
 def soap_connector(rounds: int) -> Comparison:
-    """A SOAP operation, per call."""
+    """Measure one SOAP operation."""
     return _comparison(soap(), rounds)
 
 

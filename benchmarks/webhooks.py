@@ -90,7 +90,7 @@ def _signed_for_stripe(body: bytes) -> str:
 
 
 def _signature(size: str, rounds: int) -> Comparison:
-    """Compare how two libraries verify a signature."""
+    """Compare how fast two libraries verify the same signature."""
     body = _body(size)
     text, content = _signed_for_stripe(body), body.decode()
     verify_header = stripe.WebhookSignature.verify_header
@@ -154,7 +154,7 @@ def _standard(size: str, rounds: int, *, read: bool) -> Comparison:
 def _moorage_contender(
     scheme: str, headers: dict[str, str], body: bytes, *, among: bool = False, read: bool = True
 ) -> Contender:
-    """Return moorage without its replay guard, because the other libraries have none.
+    """Return moorage as a candidate without its replay guard, because the others have none.
 
     A run takes a while, so the tolerance is a day, as it is for the others where it can be set.
     """
@@ -174,7 +174,7 @@ def _moorage_contender(
 
 
 def _guarded_contender(scheme: str, headers: dict[str, str], body: bytes) -> Contender:
-    """Return moorage with its replay guard in memory; the guard claims and releases a delivery."""
+    """Return moorage as a candidate that claims and releases each delivery in a replay guard."""
     verifier = WebhookVerifier(scheme, _SECRET, tolerance=_DAY)
     value = _USUAL | headers
 

@@ -104,7 +104,7 @@ def accounts(hub: Hub, kind: str, slug: str) -> list[str]:
 
 
 def outcome_of(send: Callable[[], Any]) -> Outcome:
-    """Send something, and return its outcome; in doubt "unknown", never "not_sent"."""
+    """Call a function that sends something, and return its outcome: "unknown" if in doubt."""
     try:
         result = send()
     except IdempotencyInProgress:
@@ -205,7 +205,7 @@ def orders(hub: Hub, slug: str, since: datetime | None) -> Iterator[ShopOrder]:
 
 
 def order_fields(order: ShopOrder) -> dict[str, Any]:
-    """Return the fields of an order's row, except its reference."""
+    """Return the columns of an order's row, except its reference."""
     address = order.shipping_address or order.billing_address
     return {
         "number": order.number or order.ref.id,

@@ -20,7 +20,7 @@ _MONTH: Final = 30 * 86_400.0
 
 @DBOS.step()
 def attempt(part: str, order: list[str], key: str, payment: str) -> dict[str, Any]:
-    """Try a part once; return its result, or what must happen before the next try.
+    """Try one part of the flow once; return its result, or what must happen before the next try.
 
     The decision is a result of the step, so that a recovered workflow decides the same.
     """
@@ -37,7 +37,7 @@ def attempt(part: str, order: list[str], key: str, payment: str) -> dict[str, An
 
 
 def durable(part: str, order: Order, key: str, payment: str = "") -> str:
-    """Try a part until it is done, pausing as each failed try requires."""
+    """Try one part of the flow until it is done, pausing as each failed try requires."""
     while True:
         outcome = attempt(part, list(attrs.astuple(order)), key, payment)
         if "value" in outcome:

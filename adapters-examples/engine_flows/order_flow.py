@@ -46,7 +46,7 @@ class StepFailedError(Exception):
 
 
 def poll(part: str, order: Order, key: str, payment: str = "") -> str:
-    """Perform one part; a step is followed for only a few seconds, to free the worker.
+    """Perform one part of the flow; follow a running step for only seconds, to free the worker.
 
     Raises:
         StepRunning: the step goes on; the same call finds it again.
@@ -78,7 +78,7 @@ def perform(
 
 
 def close_order(order: Order, key: str, run: Callable[..., str] = perform) -> str:
-    """Perform all parts through `run`, and return the payment's reference."""
+    """Perform all parts of the flow through `run`, and return the payment's reference."""
     run("invoice", order, key)
     payment = run("payment", order, key)
     return run("booking", order, key, payment)

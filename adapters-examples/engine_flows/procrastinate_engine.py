@@ -23,7 +23,7 @@ app = App(connector=PsycopgConnector(conninfo=os.environ.get("DATABASE_URL", "")
 
 
 class RetryAtStrategy(BaseRetryStrategy):
-    """Retries a job only for errors of moorage for which that may help.
+    """Retries a job only after an error of moorage that a retry may cure.
 
     A job of unknown outcome fails. When a person has settled the payment, `procrastinate` starts
     the failed job again, with the same id.

@@ -47,7 +47,7 @@ async def waits_for(ctx: restate.WorkflowSharedContext) -> list[str] | None:
 async def durable(
     ctx: restate.WorkflowContext, part: str, order: Order, key: str, payment: str = ""
 ) -> str:
-    """Try a part until it is done, pausing as each failed try requires.
+    """Try one part of the flow until it is done, pausing as each failed try requires.
 
     The result of a try is journalled, also that of a failed one, so that Restate retries nothing.
     """
@@ -73,7 +73,7 @@ async def durable(
 
 
 def outcome(part: str, order: Order, key: str, payment: str) -> dict[str, Any]:
-    """Try a part once; return its result, or what must happen before the next try."""
+    """Try one part of the flow once; return its result, or what must happen before the next try."""
     try:
         return {"value": poll(part, order, key, payment)}
     except ConnectorError as error:

@@ -40,7 +40,7 @@ class CloseOrder:
 
     @workflow.run
     async def run(self, number: str | None, amount: str, token: str) -> str:
-        """Perform all parts; the workflow id replaces a missing order number."""
+        """Perform all parts of the flow; the workflow id replaces a missing order number."""
         id = workflow.info().workflow_id
         key, order = flow_key(number, host=id), [number or id, amount, token]
         await self._durable("invoice", order, key, "")

@@ -53,7 +53,7 @@ class Invoice:
     changed_at: datetime
 
     def charge(self, source: str) -> Charge:
-        """Return the payment of the open amount, for any payment vendor.
+        """Return the charge for the open amount, for any payment vendor.
 
         Args:
             source: the vendor's token of the means of payment.

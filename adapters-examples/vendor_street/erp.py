@@ -137,11 +137,11 @@ class Erp:
         self.run(street, *self.framework.set_up)
 
     def run(self, street: VendorSandboxes, *command: str) -> None:
-        """Run a Python command to its end."""
+        """Run a Python command of the ERP, and wait until it ends."""
         self.output(street, *command)
 
     def output(self, street: VendorSandboxes, *command: str) -> str:
-        """Run a Python command to its end, and return its output."""
+        """Run a Python command of the ERP until it ends, and return its output."""
         arguments, environment = [sys.executable, *command], self.environment(street)
         process = subprocess.run(
             arguments, cwd=self.home, env=environment, stdout=subprocess.PIPE, check=True
@@ -149,7 +149,7 @@ class Erp:
         return process.stdout.decode()
 
     def office(self, street: VendorSandboxes) -> None:
-        """Do all due background work once."""
+        """Do all due background work of the ERP once."""
         self.run(street, *self.framework.office, "--once")
 
     def serve(self, street: VendorSandboxes, kind: str = "wsgi", *, working: bool = False) -> None:

@@ -58,7 +58,7 @@ class VendorBehaviour:
         self.delay = 8.0
 
     def trouble(self, how: str) -> None:
-        """Set a vendor's failure: a lost or slow next answer, busy, down, or well again."""
+        """Set how a vendor fails: lost or slow next answer, busy, down; or let it work again."""
         if how == "lose":
             self.sandbox.fail(Lost())
         elif how == "slow":

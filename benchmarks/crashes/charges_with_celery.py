@@ -1,4 +1,4 @@
-"""Celery over Redis in the crash matrix: a host that requests a charge, and a worker."""
+"""Celery over Redis in the crash matrix: a program that requests a charge, and a worker."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""DBOS over PostgreSQL in the crash matrix: a host that requests a charge, and a worker."""
+"""DBOS over PostgreSQL in the crash matrix: a program that requests a charge, and a worker."""
 
 import sys
 import time

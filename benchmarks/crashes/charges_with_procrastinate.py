@@ -1,4 +1,4 @@
-"""Procrastinate over PostgreSQL in the crash matrix: a requesting host, and a worker."""
+"""Procrastinate over PostgreSQL in the crash matrix: a requesting program, and a worker."""
 
 import sys
 

@@ -58,7 +58,7 @@ class Hosts:
         self._numbers = 0
 
     def at(self, time: float, host: int, event: Callable[[int], None]) -> None:
-        """Schedule a function; it is called with its time."""
+        """Schedule a function for a time; it is later called with that time."""
         self._numbers += 1
         heappush(self.events, (int(time), self._numbers, host, event))
 
@@ -81,7 +81,7 @@ class Hosts:
         self.others.append(self.free_at - now / 1e6)
 
     def kill(self, host: int, _: int) -> None:
-        """Replace a host's broker; its tokens are lost."""
+        """Replace a host's broker by a new one; the old one's tokens are lost."""
         broker = self.brokers[host]
         broker.lease, broker.life, broker.wake = TokenLease(), broker.life + 1, 0
 

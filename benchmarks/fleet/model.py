@@ -25,7 +25,7 @@ DEADLINE: Final = 1.0
 
 @attrs.frozen(kw_only=True)
 class Costs:
-    """The processor seconds of each kind of call, on Redis's core unless stated.
+    """The processor seconds that each kind of call costs, on Redis's core unless stated.
 
     Attributes:
         granted: a call that is granted at once.
@@ -127,7 +127,7 @@ def run(fleet: Fleet, costs: Costs, seed: int) -> Outcome:
 def outcome_of(
     fleet: Fleet, grants: list[float], in_time: Counter[int], *, busiest: float
 ) -> Outcome:
-    """Return a run's outcome from the times of grants and each host's timely calls."""
+    """Compute a run's outcome from the times of its grants and each host's calls in time."""
     possible = min(fleet.offered * fleet.seconds, fleet.burst + fleet.limit * fleet.seconds)
     return Outcome(
         goodput=sum(in_time.values()) / possible,
@@ -147,7 +147,7 @@ def seconds_to_start(workers: int, cores: int, costs: Costs) -> float:
 
 
 def _excess(grants: list[float], fleet: Fleet) -> float:
-    """Return by how many tokens the worst time span exceeds burst + limit · t; 0 if none does."""
+    """Return the most tokens that any time span got beyond burst + limit · t; 0 if none did."""
     level = highest = last = 0.0
     for time in sorted(grants):
         level = max(0.0, level - (time - last) * fleet.limit) + 1

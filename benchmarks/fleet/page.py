@@ -64,7 +64,7 @@ def table(costs: Costs, seed: int, fleets: list[Fleet]) -> list[str]:
 
 
 def _store_name(fleet: Fleet) -> str:
-    """Return the name of the store that a fleet's workers use."""
+    """Return a table's words for a fleet's store: a broker, or its number of parts and tries."""
     if fleet.has_brokers:
         return "a broker"
     parts = "1 part" if fleet.parts == 1 else f"{fleet.parts} parts"
@@ -72,7 +72,7 @@ def _store_name(fleet: Fleet) -> str:
 
 
 def parts_needed(calls: int, cost: float) -> int:
-    """Return how many parts keep each core below 80 % at this call rate."""
+    """Return how many parts a limit needs at this call rate to keep each core below 80 %."""
     return max(1, ceil(calls * cost / MOST_OF_A_CORE))
 
 
@@ -135,6 +135,6 @@ def report(costs: Costs, seed: int, fleets: list[Fleet], storms: list[TenantStor
 
 
 def page_with_tables(page: str, tables: str) -> str:
-    """Return the page with these tables between its two marks."""
+    """Return the page with these tables between its begin mark and its end mark."""
     page_start, _, after_begin = page.partition(BEGIN)
     return f"{page_start}{BEGIN}\n\n{tables}\n\n{END}{after_begin.partition(END)[2]}"

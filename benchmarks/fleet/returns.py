@@ -28,7 +28,7 @@ _SPAN: Final = 0.1
 
 @attrs.frozen
 class Return:
-    """The return of a Redis server.
+    """The measured effects of a Redis server's return after an outage.
 
     Attributes:
         last: the seconds from the server's return until the last worker has an answer.

@@ -28,7 +28,7 @@ WITHIN: Final = 1.5
 
 @attrs.frozen(kw_only=True)
 class TenantStorm:
-    """Tenants on one core, and another tenant's overload.
+    """Tenants that share one core, and another tenant that overloads it.
 
     Attributes:
         others: the calls a second of all other tenants.
@@ -49,7 +49,7 @@ class TenantStorm:
 
 @attrs.frozen
 class Effect:
-    """The overload's effect on all other tenants.
+    """The effect of one tenant's overload on all other tenants.
 
     Attributes:
         p99: the 99th percentile of the seconds from a question of others to its answer.
@@ -138,7 +138,7 @@ def table(costs: Costs, seed: int, storms: list[TenantStorm]) -> list[str]:
 
 
 def _askers(storm: TenantStorm) -> str:
-    """Return the callers that use the store in a storm."""
+    """Return the number and kind of the callers that use the store in a storm, as text."""
     if storm.has_brokers:
         return f"{storm.processes // WORKERS_PER_HOST:,} brokers"
     return f"{storm.processes:,} processes"

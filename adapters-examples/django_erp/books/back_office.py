@@ -46,7 +46,7 @@ def follow(row: SentDocument | None) -> None:
 
 
 def read_account(row: SentDocument) -> None:
-    """Read the bank account, and mark the invoices as paid that its transactions pay."""
+    """Read the bank account, and mark every invoice as paid that its transactions pay."""
     company = row.company
     due_invoices = Invoice.objects.filter(company=company).select_related("company")
     open_invoices = [invoice for invoice in due_invoices if invoice.following]

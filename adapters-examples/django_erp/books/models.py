@@ -43,13 +43,13 @@ def row_number(text: str | None) -> int:
 
 
 def in_words(text: str | None) -> str:
-    """Return a carrier's word in readable form."""
+    """Return a carrier's word, such as "dhl_express", in readable form: "DHL express"."""
     carrier, _, remaining_words = (text or "").partition("_")
     return f"{carrier.upper()} {remaining_words.replace('_', ' ')}".strip()
 
 
 def state_of(payment: PaymentState) -> str:
-    """Return the state of an attempt for a state of its payment."""
+    """Convert the state of a payment to the state of its attempt."""
     return _OF_PAYMENTS.get(payment, "paid")
 
 
@@ -127,7 +127,7 @@ class Invoice(models.Model):
 
     @property
     def following(self) -> int | None:
-        """The number of the possible next attempt; a failed attempt keeps its number."""
+        """The next attempt's number, if possible; it is new only after a declined attempt."""
         last_attempt = self.last
         if self.state == "paid":
             return None
@@ -179,7 +179,7 @@ class Attempt(models.Model):
 
     @classmethod
     def of(cls, account: str, payment_id: str, reference: str | None) -> Attempt | None:
-        """Return the attempt of a payment and account; None if there is none."""
+        """Return the attempt that made a payment in an account; None if there is none."""
         attempts_of_account = cls.objects.filter(account=account)
         invoice, _, number = (reference or "").rpartition("-")
         attempts_by_reference = attempts_of_account.filter(
@@ -195,17 +195,17 @@ class Attempt(models.Model):
 
     @property
     def reference(self) -> str:
-        """The attempt's reference, here and at the vendor."""
+        """The reference of the payment attempt, both in the ERP and at the vendor."""
         return f"{self.invoice.number}-{self.number}"
 
     @property
     def held(self) -> bool:
-        """True if the outcome is still unknown."""
+        """True if the outcome of the payment attempt is still unknown."""
         return self.state in HELD
 
     @property
     def text(self) -> str:
-        """The text for the buyer."""
+        """The text that tells the buyer how the payment attempt stands."""
         return self.told or _TEXTS.get(self.state, "")
 
     def advance(self, state: str, **fields: Any) -> bool:
@@ -270,7 +270,7 @@ class SentDocument(models.Model):
 
     @classmethod
     def last(cls, company: Company, kind: str, subject: str) -> SentDocument | None:
-        """Return the last row about a subject."""
+        """Return the newest row for a subject, such as an invoice or customer."""
         rows = cls.objects.filter(company=company, kind=kind, subject=subject)
         return rows.select_related("company").order_by("number").last()
 
@@ -293,7 +293,7 @@ class SentDocument(models.Model):
 
     @property
     def text(self) -> str:
-        """The text for people."""
+        """The text that tells people how the document stands."""
         return self.told or TEXTS["open"]
 
     @property

@@ -161,7 +161,7 @@ def pay(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 
 
 def _start_attempt(request: HttpRequest, invoice: Invoice) -> Attempt | None:
-    """Return a form's attempt, after storing it."""
+    """Return the attempt that a form starts, storing it if it is new; None if there is none."""
     attempt_number, means_id = (row_number(request.POST.get(name)) for name in ("attempt", "means"))
     means = next((value for value in vendor_calls.means(invoice) if value.pk == means_id), None)
     with transaction.atomic():
@@ -263,7 +263,7 @@ def explain_failure(get_response: Callable[[HttpRequest], HttpResponse]) -> Any:
 
 
 def is_paying(path: str) -> bool:
-    """Return whether a failure at this URL may concern a payment."""
+    """Return whether a failure of the page at this URL may concern a payment."""
     return path.endswith(("/pay", "/look-up")) or "/back/" in path
 
 

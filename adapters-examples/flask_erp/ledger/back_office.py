@@ -52,7 +52,7 @@ def follow(row: SentDocument | None) -> None:
 
 
 def read_account(row: SentDocument) -> None:
-    """Read the bank account, and mark the invoices as paid that its transactions pay."""
+    """Read the bank account, and mark every invoice as paid that its transactions pay."""
     slug = row.company_slug
     invoices = session.query(Invoice).filter_by(company_slug=slug).all()
     open_invoices = [invoice for invoice in invoices if invoice.following]

@@ -83,13 +83,13 @@ def row_number(text: str | None) -> int:
 
 
 def in_words(text: str | None) -> str:
-    """Return a carrier's word in readable form."""
+    """Return a carrier's word, such as "dhl_express", in readable form: "DHL express"."""
     carrier, _, remaining_words = (text or "").partition("_")
     return f"{carrier.upper()} {remaining_words.replace('_', ' ')}".strip()
 
 
 def state_of(payment: PaymentState) -> str:
-    """Return the state of an attempt for a state of its payment."""
+    """Convert the state of a payment to the state of its attempt."""
     return _OF_PAYMENTS.get(payment, "paid")
 
 
@@ -172,7 +172,7 @@ class Invoice(Base):
 
     @property
     def following(self) -> int | None:
-        """The number of the possible next attempt; a failed attempt keeps its number."""
+        """The next attempt's number, if possible; it is new only after a declined attempt."""
         last_attempt = self.last
         if self.state == "paid":
             return None
@@ -225,7 +225,7 @@ class Attempt(Base):
 
     @classmethod
     def of(cls, account: str, payment_id: str, reference: str | None) -> Attempt | None:
-        """Return the attempt of a payment and account; None if there is none."""
+        """Return the attempt that made a payment in an account; None if there is none."""
         attempts_of_account = session.query(cls).filter_by(account=account)
         invoice, _, number = (reference or "").rpartition("-")
         attempts_by_reference = attempts_of_account.join(Invoice).filter(
@@ -246,17 +246,17 @@ class Attempt(Base):
 
     @property
     def reference(self) -> str:
-        """The attempt's reference, here and at the vendor."""
+        """The reference of the payment attempt, both in the ERP and at the vendor."""
         return f"{self.invoice.number}-{self.number}"
 
     @property
     def held(self) -> bool:
-        """True if the outcome is still unknown."""
+        """True if the outcome of the payment attempt is still unknown."""
         return self.state in HELD
 
     @property
     def text(self) -> str:
-        """The text for the buyer."""
+        """The text that tells the buyer how the payment attempt stands."""
         return self.told or _TEXTS.get(self.state, "")
 
     def advance(self, state: str, **fields: str) -> bool:
@@ -324,7 +324,7 @@ class SentDocument(Base):
 
     @classmethod
     def last(cls, slug: str, kind: str, subject: str) -> SentDocument | None:
-        """Return the last row about a subject."""
+        """Return the newest row for a subject, such as an invoice or customer."""
         rows = session.query(cls).filter_by(company_slug=slug, kind=kind, subject=subject)
         return rows.order_by(cls.number.desc()).first()
 
@@ -347,7 +347,7 @@ class SentDocument(Base):
 
     @property
     def text(self) -> str:
-        """The text for people."""
+        """The text that tells people how the document stands."""
         return self.told or TEXTS["open"]
 
     @property

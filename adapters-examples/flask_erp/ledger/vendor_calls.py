@@ -76,7 +76,7 @@ def offers(invoice: Invoice) -> tuple[Rate, ...]:
 
 
 def buy_label(invoice: Invoice, offer: str) -> None:
-    """Buy the label of a rate once."""
+    """Buy the shipping label for a chosen rate, once only."""
     session.commit()
     shipping = moorage.hub.shipping(invoice.company.slug)
     shipment = shipping.create_shipment(offer, idempotency_key=f"{invoice.number}/label")

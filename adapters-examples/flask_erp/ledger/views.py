@@ -190,7 +190,7 @@ def pay(slug: str, number: str) -> BaseResponse:
 
 
 def _start_attempt(invoice: Invoice) -> Attempt | None:
-    """Return a form's attempt, after storing it."""
+    """Return the attempt that a form starts, storing it if it is new; None if there is none."""
     attempt_number, means_id = (row_number(request.form.get(name)) for name in ("attempt", "means"))
     means = next((value for value in vendor_calls.means(invoice) if value.id == means_id), None)
     session.scalar(select(Invoice).filter_by(id=invoice.id).with_for_update(of=Invoice))
@@ -314,7 +314,7 @@ def company_of(slug: str) -> Company:
 
 
 def invoice_of(slug: str, number: str) -> Invoice:
-    """Return a company's invoice; raise Http404 if there is none."""
+    """Return a company's invoice; respond with 404 if there is none."""
     invoice_query = select(Invoice).filter_by(company_slug=slug, number=number)
     return session.scalar(invoice_query) or abort(404)
 

@@ -33,7 +33,7 @@ class NulRefusingAdmin(admin.ModelAdmin):
     """
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Return whether a filter of an address may be used; Django 4.2 passes no request."""
+        """Return whether a page's URL may use this filter; Django 4.2 passes no request."""
         optional = () if request is None else (request,)
         return "\0" not in value and super().lookup_allowed(lookup, value, *optional)
 
@@ -152,7 +152,7 @@ def _recording_change(request: HttpRequest, change: Callable[..., Any]) -> Calla
 
 
 class TenantForm(forms.ModelForm):
-    """A tenant's tables as JSON; possible secrets are masked, and kept if unchanged."""
+    """A form for a tenant's tables as JSON; it masks secrets, and keeps them if unchanged."""
 
     tables = forms.JSONField(widget=forms.Textarea(attrs={"rows": 24, "cols": 80}))
 

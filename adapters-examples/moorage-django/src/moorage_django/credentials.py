@@ -58,7 +58,7 @@ class OrmRows:
 
     @translating_errors
     def swap(self, swaps: Sequence[TextReplacement], /) -> int:
-        """Replace strings that have not changed since they were read, locking rows in order."""
+        """Replace strings unless they changed since they were read; rows are locked in id order."""
         ordered_swaps = sorted(
             (_id(identity), old_bytes, new_bytes) for identity, old_bytes, new_bytes in swaps
         )

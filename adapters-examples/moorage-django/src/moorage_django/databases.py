@@ -32,7 +32,7 @@ _SQLITE: Final = "django.db.backends.sqlite3"
 
 
 def beside(host: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `DATABASES["moorage"]` for the project's database settings.
+    """Return the settings for `DATABASES["moorage"]`, made from the project's database settings.
 
     Beside PostgreSQL, MariaDB or MySQL it is the same database through a connection of its own.
     Beside a file of SQLite it is another file: `erp.sqlite3` has `erp.moorage.sqlite3`. A test
@@ -58,11 +58,11 @@ class Router:
     """
 
     def db_for_read(self, model: Any, **_: object) -> str | None:
-        """Return the alias for reading."""
+        """Return the alias from which a table is read; None leaves the choice to Django."""
         return _home_database(model)
 
     def db_for_write(self, model: Any, **_: object) -> str | None:
-        """Return the alias for writing."""
+        """Return the alias to which a table is written; None leaves the choice to Django."""
         return _home_database(model)
 
     def allow_migrate(

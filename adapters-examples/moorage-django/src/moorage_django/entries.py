@@ -29,7 +29,7 @@ class _ConnectionSource:
 
     @translating_errors
     def lend(self, work: Callable[[Any], A], /) -> A:
-        """Call a function in a transaction; it joins an open one of the project."""
+        """Call a function in a transaction; if the project has one open, use that one."""
         with transaction.atomic(using=self._alias, savepoint=False):
             return work(connections[self._alias])
 

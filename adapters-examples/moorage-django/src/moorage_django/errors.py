@@ -39,7 +39,7 @@ def translating_errors(verb: Callable[P, Answer]) -> Callable[P, Answer]:
 
 
 def meaning(error: Exception) -> ConnectorError:
-    """Return the moorage error for a Django error, without the driver's frames."""
+    """Return the moorage error for a Django error, without the database driver's traceback."""
     if isinstance(error, SynchronousOnlyOperation):
         return ConfigurationError(
             "The synchronous hub was called in an event loop.",

@@ -62,7 +62,7 @@ _CALLED: Final = {"id": "call"}
 def kept_fields(
     entry: type[Any], columns: Iterable[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return an entry's fields with columns, and those without.
+    """Return the names of an entry's fields that have a column, and of those that have none.
 
     A newer moorage may have fields of which this release knows nothing: the rest is kept.
     """
@@ -230,7 +230,7 @@ def _entry(row: Call) -> IntegrationLog:
 
 @attrs.frozen
 class _Rows:
-    """A database's rows, as `read_page` needs them.
+    """Reads rows of the log's table in the way that `read_page` needs.
 
     Attributes:
         alias: of the database.

@@ -21,7 +21,7 @@ _NOW: Final = {
 
 
 def micros_in(alias: str, *, besides: str = "") -> int:
-    """Return the time of an alias's database, in microseconds since 1970.
+    """Return the current time of an alias's database, in microseconds since 1970.
 
     A server is asked; the time of a file is that of its machine.
 
@@ -41,5 +41,5 @@ def micros_in(alias: str, *, besides: str = "") -> int:
 
 @translating_errors
 def now_in(alias: str) -> datetime:
-    """Return the time of an alias's database."""
+    """Return the current time of an alias's database."""
     return EPOCH + micros_in(alias) * MICROSECOND

@@ -82,7 +82,7 @@ class Process:
         )
 
     def outbox(self) -> Outbox:
-        """The admin page of the outbox."""
+        """The outbox of calls that are made after the project's transaction commits."""
         return self._made_once(
             "outbox", lambda: Outbox(OrmOutbox(), cipher=stores.cipher_of(project_settings()))
         )

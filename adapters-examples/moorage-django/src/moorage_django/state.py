@@ -81,7 +81,7 @@ class _CommandAttempt:
         self.deciding = True
 
     def run(self) -> Any:
-        """Lock the rows, decide and write."""
+        """Lock the rows, apply the command to them, and write the results."""
         self._prepare()
         while True:
             try:
@@ -216,7 +216,7 @@ class OrmStorage:
         return "machine" if connections[self.alias].vendor == "sqlite" else "network"
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command on its states, and return the answer."""
+        """Run one command on the states that it concerns, and return the command's result."""
         deadline = inf if timeout is None else time.monotonic() + timeout
         outage = self.settle(deadline)
         if outage is not None:
@@ -237,7 +237,7 @@ class OrmStorage:
             self.settle()
 
     def keep(self, command: Command[Any]) -> None:
-        """Keep a command for `settle` or the next command."""
+        """Store a command until `settle` or the next command runs it."""
         self._kept.append(command)
 
     def settle(self, until: float = inf) -> StorageUnavailable | None:

@@ -81,7 +81,7 @@ def require_cipher(cipher: Cipher | None) -> Cipher:
 
 
 def configured_parts(picked: ProjectSettings) -> Configured:
-    """Return the configuration."""
+    """Read and return moorage's configuration, as the project's settings give it."""
     return read_configuration(picked.configuration, picked.environment)
 
 
@@ -102,7 +102,7 @@ def cipher_of(picked: ProjectSettings) -> Cipher | None:
 
 
 def stored_items(picked: ProjectSettings) -> dict[str, Any]:
-    """Return the stored items that a copied database could act on, by name."""
+    """Return, by name, the kinds of stored data on which a copy of the database could act."""
     return {
         "webhooks": _Rows(Webhook.objects.all()),
         "calls": _Rows(Deferred.objects.all()),

@@ -41,6 +41,6 @@ def _subjects() -> Subjects:
 
 
 def _credentials(subject: str | None, tenant: str | None) -> QuerySet[Credential]:
-    """Return no credentials, because they belong to tenants instead of subjects."""
+    """Return a tenant's credentials; none for a subject, because only tenants have credentials."""
     rows = Credential.objects.using(project_settings().database)
     return rows.none() if tenant is None or subject is not None else rows.filter(tenant=tenant)

@@ -91,7 +91,7 @@ class AsyncOrmTenants:
 
 
 def masked_tables(tables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return tables for display, with all account texts masked as possible secrets."""
+    """Return tables for display, with every text in an account masked as a possible secret."""
     vendors = tables.get("vendors", {})
     return {**tables, "vendors": _mask_secrets(vendors)} if vendors else dict(tables)
 

@@ -25,7 +25,7 @@ async def in_thread(
 
 
 def closing_connection(alias: str, function: Callable[P, Answer]) -> Callable[P, Answer]:
-    """Wrap a function so that it closes its thread's connection, since no request's end does."""
+    """Wrap a function so that it closes its thread's connection, which no request would close."""
 
     @wraps(function)
     def close_after(*args: P.args, **named: P.kwargs) -> Answer:
@@ -38,7 +38,7 @@ def closing_connection(alias: str, function: Callable[P, Answer]) -> Callable[P,
 
 
 def gather() -> ThreadGather:
-    """Return a gather whose threads close their connections before they end."""
+    """Return a `ThreadGather` whose threads close their database connections before they end."""
     return ThreadGather(start=lambda work: daemon(_close_afterwards(work)))
 
 

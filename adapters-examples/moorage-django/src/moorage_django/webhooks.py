@@ -37,7 +37,7 @@ def on(kind: type | str) -> Callable[[F], F]:
 
 
 def handled_by(inbox: WebhookInbox) -> WebhookInbox:
-    """Return an inbox with all registered handlers."""
+    """Add all registered webhook handlers to an inbox, and return the inbox."""
     for kind, handler in _registered:
         inbox.on(kind)(_atomic(handler))
     return inbox

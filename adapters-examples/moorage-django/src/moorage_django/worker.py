@@ -63,7 +63,7 @@ def settle() -> list[SettledPayment]:
 
 
 def steps(at_once: int = 1) -> list[Step]:
-    """Yield steps: a webhook, one or several calls, and from time to time housekeeping.
+    """Yield the worker's steps: handle a webhook, make some calls, and now and then clean up.
 
     Args:
         at_once: how many calls are made at the same time.

@@ -25,7 +25,7 @@ _UNWELL = 1
 
 
 class _Group(AppGroup):
-    """This package's commands, and all others of moorage's command line."""
+    """A command group with this package's commands and all others of moorage's command line."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return super().get_command(ctx, cmd_name) or _passed_on(cmd_name)

@@ -136,7 +136,7 @@ class MoorageObjects:
 
     @property
     def inline(self) -> tuple[Problem, ...]:
-        """The problems of secrets that are written in the settings themselves."""
+        """The problems found in the settings: secrets that are written there as plain text."""
         return self._configured.inline
 
     @property

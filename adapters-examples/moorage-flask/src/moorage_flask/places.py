@@ -31,7 +31,7 @@ class StoreLocations:
 def places(
     *, kind: str | None, file: str | None, state: str | None = None, aside: str | None = None
 ) -> StoreLocations:
-    """Choose the location of each store.
+    """Choose the location of each store from the database and the settings.
 
     Args:
         kind: what kind of database the host's is, if it has one.

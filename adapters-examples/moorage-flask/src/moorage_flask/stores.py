@@ -118,7 +118,7 @@ class Stores:
 
     @property
     def forgets_credentials(self) -> bool:
-        """True if credentials are lost with the process, because they have keys but no store."""
+        """True if credentials are lost when the process ends, although other data is stored."""
         in_memory = isinstance(self.credentials, MemoryCredentialProvider)
         return in_memory and not self._places.memory
 
@@ -195,7 +195,7 @@ class Stores:
         return self._host.database
 
     def _beside_host(self) -> StateStorage:
-        """Return shared state in the application's database, on separate connections."""
+        """Return a store of shared state in the application's database, on separate connections."""
         if not MODERN:
             raise _needs_modern("the state", "STATE", "Set STATE, as to redis://localhost/0")
         from moorage.adapters.state.sql import SqlStorage  # noqa: PLC0415 - cannot be imported with SQLAlchemy 1.4
@@ -255,7 +255,7 @@ def _no_session() -> NoReturn:
 
 
 def _reachable(database: Database) -> Any:
-    """Return the options with which moorage's stores connect to the application's database."""
+    """Return the engine or URL with which moorage's stores reach the application's database."""
     engine = database.engine
     return engine if engine.dialect.driver in _SHARED_DRIVERS else _plain_url(database)
 

@@ -25,7 +25,7 @@ _AT_ONCE: Final = 10
 
 
 def steps(moored: MoorageObjects, limit: int, at_once: int = 1) -> list[Step]:
-    """Yield steps: handling webhooks if there are handlers, and making stored calls if any.
+    """Yield the worker's steps: handle webhooks if there are handlers, and make stored calls.
 
     Before it makes calls, it settles at times what vendors can tell of unknown payments.
 

@@ -70,7 +70,7 @@ class TableTrail:
 
 
 def statements_of(kind: str, prefix: str, schema: str | None = None) -> AuditSql:
-    """Return the SQL statements of the tables in a database."""
+    """Return the SQL statements for the audit tables in this kind of database."""
     base_name = f"{prefix}{TABLE}"
     head = table_name(f"{base_name}_head", prefix, schema, kind)
     return AuditSql(kind, base_name, table_name(base_name, prefix, schema, kind), head)

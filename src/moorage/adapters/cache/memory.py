@@ -108,7 +108,7 @@ class MemoryCache:
         /,
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> bool:
-        """Cache responses under a key, unless the key has changed since the look-up."""
+        """Cache responses under a key, unless its responses have changed since the look-up."""
         size = _NAME + sum(entry.size for entry in entries)
         now = self._nanoseconds()
         with self._lock:
@@ -124,7 +124,7 @@ class MemoryCache:
             return True
 
     def delete(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
-        """Remove the responses under a key; writers that looked up before do not store theirs."""
+        """Remove a key's responses; a caller that looked it up earlier does not store its own."""
         with self._lock:
             self._store(key, _TRACE)
 
@@ -173,9 +173,9 @@ class AsyncMemoryCache:
         /,
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> bool:
-        """Cache responses under a key, unless the key has changed since the look-up."""
+        """Cache responses under a key, unless its responses have changed since the look-up."""
         return self.shared.store(key, mark, entries, seconds)
 
     async def delete(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
-        """Remove the responses under a key; writers that looked up before do not store theirs."""
+        """Remove a key's responses; a caller that looked it up earlier does not store its own."""
         self.shared.delete(key)

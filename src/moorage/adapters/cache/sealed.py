@@ -98,12 +98,12 @@ class SealedCache(_SealedEntries):
         /,
         timeout: float | None = None,
     ) -> bool:
-        """Store responses under a key, unless it has changed; return whether they were stored."""
+        """Store responses under a key unless they have changed; return whether it stored them."""
         was_stored: bool = self._execute(self._store(key, mark, entries, seconds), timeout)
         return was_stored
 
     def delete(self, key: str, /, timeout: float | None = None) -> None:
-        """Remove the responses under a key; writers that looked up before do not store theirs."""
+        """Remove a key's responses; a caller that looked it up earlier does not store its own."""
         self._execute(RemoveCachedAnswers(key), timeout)
 
 
@@ -135,10 +135,10 @@ class AsyncSealedCache(_SealedEntries):
         /,
         timeout: float | None = None,
     ) -> bool:
-        """Store responses under a key, unless it has changed; return whether they were stored."""
+        """Store responses under a key unless they have changed; return whether it stored them."""
         was_stored: bool = await self._execute(self._store(key, mark, entries, seconds), timeout)
         return was_stored
 
     async def delete(self, key: str, /, timeout: float | None = None) -> None:
-        """Remove the responses under a key; writers that looked up before do not store theirs."""
+        """Remove a key's responses; a caller that looked it up earlier does not store its own."""
         await self._execute(RemoveCachedAnswers(key), timeout)

@@ -32,7 +32,7 @@ def boot_clock(number: int | None) -> Callable[[], int]:
 
 
 class SystemClock:
-    """The system's clocks; durations include standby of the machine where the system measures it.
+    """The system's clocks; durations include the machine's standby if the system can measure it.
 
     `wall` is the time of `utc` in nanoseconds since the Unix epoch; reading it is faster.
     """

@@ -131,6 +131,6 @@ def _at_exit() -> None:
 
 
 def stop_all() -> None:
-    """Stop all job threads before the interpreter exits, because then jobs could not finish."""
+    """Stop all job threads before the interpreter exits, while their jobs can still finish."""
     for heartbeat in _running_heartbeats:
         heartbeat.stop()

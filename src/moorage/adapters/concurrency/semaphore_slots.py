@@ -49,7 +49,7 @@ class Waiter:
 
 
 class _Queue:
-    """The callers that wait for one name, as a linked list with removal in constant time."""
+    """The callers that wait for one semaphore, as a linked list with constant-time removal."""
 
     __slots__ = ("first", "last", "length", "places")
 
@@ -114,7 +114,7 @@ class SlotHolders:
         return is_inside
 
     def release(self, name: str, holder: object) -> None:
-        """Give back the holder's slot, if it has one; `settle` decides if anybody waits for it."""
+        """Give back the holder's slot, if any; if callers wait for it, `settle` passes it on."""
         held_slots, taken_counts, key = self._held, self._taken, id(holder)
         is_queue = False
         section = self._section

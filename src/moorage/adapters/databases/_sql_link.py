@@ -125,7 +125,7 @@ class Link(Protocol):
         ...
 
     async def leave(self, until: float, *, durable: bool = False) -> None:
-        """End a transaction without changes; `durable` waits until its reads are on disk."""
+        """End a transaction without changes; `durable` waits until the data it read is on disk."""
         ...
 
     async def insert_missing(self, rows: Sequence[Row], names: Sequence[str], until: float) -> None:

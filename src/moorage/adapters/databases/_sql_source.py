@@ -185,7 +185,7 @@ class Source:
         raise failure
 
     def _creation_error(self, error: Exception) -> ConnectorError:
-        """Return the error if the tables could not be created."""
+        """Return the error to raise after the tables could not be created."""
         if isinstance(error, ConfigurationError):
             return error.with_traceback(None)
         return StorageUnavailable(
@@ -202,7 +202,7 @@ class Source:
         return self.unreachable(error)
 
     def unreachable(self, error: BaseException, *, slow: bool = False) -> StorageUnavailable:
-        """Return the error for a failed connection; `slow`: the server answered too late."""
+        """Return the error for a failed connection; if `slow`, the server answered too late."""
         error_text = f"{type(error).__name__} {error}".lower()
         for words, reason, remedy in _REASONS:
             if words in error_text:

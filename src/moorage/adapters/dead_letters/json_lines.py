@@ -184,7 +184,7 @@ class DeadLetterFile:
                     self._journal_path.unlink(missing_ok=True)
 
     def _remove_done(self, journal: ReplayJournal) -> None:
-        """Remove the letters whose ids are in the journal, and then the ids."""
+        """Remove the letters that the journal lists from the file, then clear the journal."""
         with self._translating_errors():
             done_ids = journal.ids()
         if done_ids:
@@ -297,5 +297,5 @@ class DeadLetterSource:
         )
 
     async def close(self) -> None:
-        """Remove the processed letters, and let other sources replay those that are left."""
+        """Remove the processed letters, and let other sources replay the remaining ones."""
         await asyncio.to_thread(self._replay.close)

@@ -144,7 +144,7 @@ class ParquetSink(RotatingSink):
             self._table(b"".join(lines), self._schema, "ignore" if self._is_fixed else "error")
 
     def _table(self, lines: bytes, schema: Any, others: str) -> Any:
-        """Return a table of lines of JSON.
+        """Convert JSON lines to a table of pyarrow.
 
         Args:
             lines: the lines.

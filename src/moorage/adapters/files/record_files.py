@@ -35,7 +35,7 @@ class _Position(NamedTuple):
     file: str
 
     def text(self) -> str:
-        """Return the position as text; later positions have greater texts."""
+        """Return the position as text; the texts of later positions sort later."""
         return f"{self.generation:010}/{self.offset:016}/{self.file}"
 
 

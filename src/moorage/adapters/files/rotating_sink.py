@@ -136,7 +136,7 @@ class RotatingSink(ABC):
         return b""
 
     def _finish(self, part: Path) -> None:
-        """Rename a complete part to its final name."""
+        """Rename a completely written file to its final name."""
         part.rename(part.with_suffix(""))
 
     def _write(self, lines: Sequence[bytes]) -> None:
@@ -191,7 +191,7 @@ class RotatingSink(ABC):
         self._finish_sealed()
 
     def _finish_sealed(self) -> None:
-        """Rename all complete parts to their final names."""
+        """Rename all completely written files to their final names."""
         while self._sealed:
             self._finish(self._sealed[0])
             del self._sealed[0]

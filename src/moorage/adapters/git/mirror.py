@@ -273,7 +273,7 @@ class GitMirror:
         )
 
     def _objects(self, refs: Sequence[str], timeout: float) -> dict[str, str]:
-        """Return the object ids of refs."""
+        """Return the ids of the git objects to which these refs point."""
         objects: dict[str, str] = {}
         for start in range(0, len(refs), _AT_ONCE):
             command = ("for-each-ref", "--format=%(refname) %(objectname)", "--")

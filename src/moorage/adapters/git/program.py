@@ -115,7 +115,7 @@ def run_git(
 
 
 def _complete(output: bytes, secrets: Sequence[bytes]) -> bytes:
-    """Return an output; if truncated, without its end, where a secret may be cut in two."""
+    """Return git's output; if it was truncated, drop its end, where a secret may be cut in two."""
     if len(output) < LARGEST_OUTPUT:
         return output
     longest = max(map(len, secrets), default=0)

@@ -126,7 +126,7 @@ def received_metadata(pairs: Iterable[Any] | None) -> Pairs:
 def authorization_of(
     credentials: Credentials | OAuthCredentials,
 ) -> Authorization:
-    """Return the metadata that carries credentials, and its secret for masking messages.
+    """Return the metadata that carries credentials, and the secret that messages must mask.
 
     Raises:
         ConfigurationError: credentials of this kind cannot be sent as metadata.

@@ -40,7 +40,7 @@ class ImapCommands(AsyncWireLink):
         self._is_idle = False
 
     def is_connected(self) -> bool:
-        """Return whether the connection is open, and the server has not announced to close it."""
+        """Return whether the connection is open, and the server has not announced its closing."""
         if self._is_closed:
             return False
         while arrived := self._wire.glance():

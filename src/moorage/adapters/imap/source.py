@@ -192,7 +192,7 @@ class ImapSource:
                     self._ready.append(_record(message))
 
     async def _find_new(self, link: AsyncImapLink) -> None:
-        """Search messages that are neither delivered nor processed."""
+        """Search for messages that have been neither delivered nor processed yet."""
         previous_uids = set(self._processed)
         result = await link.search(self.folder, self._condition, monotonic() + _REPLY_TIMEOUT)
         # A message that was marked, or released, while the server looked may be in its answer.
@@ -297,7 +297,7 @@ class ImapSource:
 
 
 def _raise_failure(finished: asyncio.Task[None]) -> None:
-    """Raise the error that ended a round, if any."""
+    """Raise the error with which a background task ended, if any."""
     failure = None if finished.cancelled() else finished.exception()
     if failure is not None:
         raise without_frames(failure)

@@ -36,7 +36,7 @@ _TOO_MANY: Final = 4
 
 
 class SearchPage(NamedTuple):
-    """One page of a search.
+    """One page of a search's results.
 
     Attributes:
         entries: the entries of the page.
@@ -196,7 +196,7 @@ class AsyncLdapLink(AsyncWireLink):
         return result.code == SUCCESS and not self._arrived
 
     async def search(self, request: SearchRequest, cookie: bytes, until: float) -> SearchPage:
-        """Return one page of a search.
+        """Return one page of a search's results.
 
         Args:
             request: the search.
@@ -301,5 +301,5 @@ class LdapLink(WireLink[AsyncLdapLink]):
         return run(self._link.compare(operation, until))
 
     def search(self, request: SearchRequest, cookie: bytes, until: float) -> SearchPage:
-        """Return one page of a search."""
+        """Return one page of a search's results."""
         return run(self._link.search(request, cookie, until))

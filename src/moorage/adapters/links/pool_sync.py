@@ -103,7 +103,7 @@ class LinkPool(Uncopyable, Generic[L]):
             pass
 
     def statistics(self) -> PoolStatistics:
-        """Return the current numbers of the pool, without waiting."""
+        """Return the current statistics of the pool, without waiting."""
         return link_pool.statistics(self._state, self._config)
 
     def holders(self) -> tuple[PoolHolder, ...]:
@@ -144,7 +144,7 @@ class LinkPool(Uncopyable, Generic[L]):
         self._update_state(link_pool.give_back, loan, reusable)
 
     def _wait(self, loan: LinkLoan[L], until: float) -> Lease:
-        """Wait until the pool grants a lease to a loan."""
+        """Wait until the pool grants a slot for a link to this loan."""
         seconds = until - self._now()
         if self._config.max_wait is not None:
             seconds = min(seconds, self._config.max_wait)

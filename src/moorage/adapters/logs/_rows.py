@@ -120,7 +120,7 @@ _PlainSuccess: TypeAlias = tuple[
 
 
 def _plain_success(item: IntegrationLog | SuccessFacts) -> _PlainSuccess | None:
-    """Return the data of a success without further details; None for other entries.
+    """Return the data of a success without special details; None for any other entry.
 
     Most entries are successes. Their rows are made without computing the fields of an entry first,
     which saves most of the work.

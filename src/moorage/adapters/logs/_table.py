@@ -222,7 +222,7 @@ class LogTable:
 
 @attrs.frozen
 class _Rows:
-    """The rows of the log table, as `read_page` needs them.
+    """Reads rows of the log's table in the way that `read_page` needs.
 
     Attributes:
         sql: the statements about the table.

@@ -77,7 +77,7 @@ class MemoryIntegrationLogger:
                 self._bytes -= items.popleft()[2]
 
     def success_writer(self) -> Callable[[SuccessFacts], int]:
-        """Return a function that stores a success's data; its entry is made when the log is read.
+        """Return a function that stores a successful call's data; its entry is made on reading.
 
         The function returns the number of entries that were lost, which is always 0.
         """

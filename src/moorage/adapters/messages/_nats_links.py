@@ -410,7 +410,7 @@ class AsyncNatsLink:
             self._gets_replies = False
 
     def _settle_denied(self, subject: str) -> None:
-        """Fail the waiting messages of a subject, if the server has refused that many of them.
+        """If the server has refused as many messages as wait for a subject, fail those messages.
 
         The server names the refused subject, but not the message.
         """

@@ -252,7 +252,7 @@ class NatsReader:
         return self._deliveries.take(limits)
 
     async def _request(self, count: int, until: float) -> float:
-        """Send a request for each consumer that has none; return the time of the next check."""
+        """Send a request for each consumer without an open one; return when to check again."""
         now = monotonic()
         wake = until
         for consumer in self._consumers.values():
@@ -284,7 +284,7 @@ class NatsReader:
         )
 
     def _receive(self, message: Any) -> None:
-        """Keep a message, or record the status that ends a request."""
+        """Store an incoming message, or record the status that ends a request."""
         delivery = read_delivery(message.reply)
         headers: dict[str, str] = message.headers or {}
         if delivery is None:
@@ -314,7 +314,7 @@ class NatsReader:
                 self._arrived.set()
 
     def _raise_failure(self) -> None:
-        """Raise the failure of the connection or a consumer, or a missing permission."""
+        """Raise an error if the connection or a consumer failed, or a permission is missing."""
         if self._failure is not None:
             raise without_frames(self._failure)
         if self._link.denied_subjects:
@@ -340,7 +340,7 @@ class NatsReader:
     async def _send_word(
         self, replies: Iterable[Sequence[str]], word: bytes, seconds: float
     ) -> None:
-        """Send one acknowledgement per delivery; the server confirms each consumer's last."""
+        """Send an acknowledgement per delivery; the server confirms only each consumer's last."""
         lasts: list[tuple[str, bytes]] = []
         for subjects in replies:
             for subject in subjects[:-1]:

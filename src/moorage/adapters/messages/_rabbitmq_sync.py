@@ -356,7 +356,7 @@ class _Connection(SelectConnection):  # type: ignore[misc]  # pika has no types
 
 
 class _SocketLoop(IOLoop):  # type: ignore[misc]  # pika has no types
-    """A pika event loop for one socket, which it writes to without first polling.
+    """A pika event loop for one socket; it writes to the socket without polling it first.
 
     Attributes:
         socket: the file descriptor of the socket.

@@ -61,7 +61,7 @@ class AuthenticatedProxy:
 
 
 def meaning_of(error: Exception) -> ExceptionMeaning:
-    """Return the meaning of an aiohttp exception for the request, by its class."""
+    """Return the kind of failure that an aiohttp exception stands for, by its class."""
     return next(MEANINGS[kind] for kind in type(error).__mro__ if kind in MEANINGS)
 
 
@@ -90,7 +90,7 @@ class AiohttpExchange(LoopLibraryExchange):
         self._writing = False
 
     def meaning(self, error: Exception) -> ExceptionMeaning:
-        """Return the meaning of an aiohttp exception for the request, by its class."""
+        """Return the kind of failure that an aiohttp exception stands for, by its class."""
         return meaning_of(error)
 
     async def send_request(self) -> bytes:

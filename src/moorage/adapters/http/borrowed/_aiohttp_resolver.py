@@ -16,7 +16,7 @@ def guarded_connector_options(resolver: GuardedResolver) -> dict[str, Any]:
     """Return the arguments of an aiohttp connector that connects only to allowed addresses."""
 
     def make_socket(address: tuple[int, int, int, str, Any]) -> socket.socket:
-        """Return a socket for an address after checking it; IPs are not resolved before."""
+        """Return a socket for an address after checking it, since IPs bypass the resolver."""
         family, kind, protocol, _, socket_address = address
         resolver.check_address(*socket_address[:2])
         return socket.socket(family, kind, protocol)

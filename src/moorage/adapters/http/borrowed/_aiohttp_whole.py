@@ -122,7 +122,7 @@ async def send_whole(  # noqa: PLR0917 - a frame less for every exchange
 
 
 async def _whole_body(content: aiohttp.StreamReader, piece: bytes, held_body: HeldBody) -> bytes:
-    """Return a body whose first piece is known."""
+    """Read the rest of a body after its first piece, and return the whole body."""
     while piece:
         held_body.add(piece)
         piece = await content.readany()
@@ -244,7 +244,7 @@ class _WholeExchange(LibraryErrors):
 
 
 class OpenConnections:
-    """The open connections of an aiohttp connector; the event loop may not know of closed ones.
+    """The connections of an aiohttp connector; some may be closed without the loop's knowledge.
 
     Args:
         session: a session of moorage on the connector of the session.

@@ -123,7 +123,7 @@ class LibraryExchangeEngine(LibraryEngine):
 
 
 class LibraryErrors(ExchangeErrors):
-    """The errors of an exchange through a library, worded as for all clients."""
+    """The errors of an exchange through a library, with the same texts as for all clients."""
 
     __slots__ = ()
 

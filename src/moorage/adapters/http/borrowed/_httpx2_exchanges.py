@@ -82,7 +82,7 @@ class _Httpx2Exchange(LibraryExchange):
         self._stream: Any = None
 
     def meaning(self, error: Exception) -> ExceptionMeaning:
-        """Return the meaning of an httpx2 exception; one of the classes has two meanings."""
+        """Return the kind of failure that an httpx2 exception stands for; one class has two."""
         if isinstance(error, httpx2.RemoteProtocolError) and str(error).startswith(_ENDED_TEXTS):
             return (
                 ExceptionMeaning.CUT_OFF

@@ -46,7 +46,7 @@ WATCHDOG: Final = Watchdog()
 
 
 class ExceptionMeaning(Enum):
-    """The meaning of a library's exception for the request."""
+    """The kind of failure that a library's exception stands for, such as a lost connection."""
 
     NO_CONNECTION = auto()
     NOT_REACHED = auto()
@@ -210,7 +210,7 @@ class LibraryExchange(ABC):
 
     @abstractmethod
     def meaning(self, error: Exception) -> ExceptionMeaning:
-        """Return the meaning of a library's exception for the request."""
+        """Return the kind of failure that a library's exception stands for."""
 
     # --- notifications from the library ------------------------------------
 

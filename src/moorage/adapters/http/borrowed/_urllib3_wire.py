@@ -120,7 +120,7 @@ class Connections:
     def _connect(
         self, pool: Urllib3Pool, connection: Urllib3Connection, until: float, *, tunnel: bool
     ) -> None:
-        """Connect with urllib3, and close the connection at the deadline."""
+        """Connect with urllib3; close the connection if it is not open by the deadline."""
         connection.timeout = seconds_left(None, until)
         make_connection = connection._new_conn  # noqa: SLF001 - the only access to the new connection
         if self._resolver is not None or _connects_as_usual(type(connection)):

@@ -46,7 +46,7 @@ class Watchdog:
 
     @contextmanager
     def limit(self, at: float, on_expiry: Callable[[], None]) -> Generator[Timer]:
-        """Call `on_expiry` from another thread if the block takes too long, never afterwards."""
+        """Call `on_expiry` in another thread at the time `at`, unless the block has ended then."""
         timer = Timer(at, on_expiry)
         try:
             self.move(timer, at)

@@ -74,7 +74,7 @@ def engine(
 
 
 class _Routes(LibraryClient, Protocol):
-    """The urllib3 pools for a request, and the taker of their connections."""
+    """The urllib3 pools for a request, and the object that takes connections from them."""
 
     connections: Connections
 

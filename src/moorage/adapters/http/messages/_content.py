@@ -29,7 +29,7 @@ def wants_identity(request: Headers) -> bool:
 
 
 def decompressor_for(headers: Headers) -> Decompressor | None:
-    """Return a decompressor for a body; None if it is not compressed, or in an unknown way.
+    """Return a decompressor for a body; None if it is uncompressed or its method is unknown.
 
     A body with an unknown coding is returned as it was received; its headers name the coding.
     """

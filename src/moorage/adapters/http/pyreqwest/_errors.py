@@ -24,7 +24,7 @@ _HEAD_TOO_LARGE: Final = "message head is too large"
 
 
 class ExceptionMeaning(NamedTuple):
-    """The meaning of an exception for the request.
+    """The facts about a failed request that a pyreqwest exception reveals.
 
     Attributes:
         sent: whether any byte of the request may have been sent.
@@ -44,7 +44,7 @@ class ExceptionMeaning(NamedTuple):
 
 
 def meaning_of(error: Exception) -> ExceptionMeaning:
-    """Return the meaning of an exception; in doubt, the request counts as sent."""
+    """Return the facts that an exception reveals; in doubt, the request counts as sent."""
     causes = _causes(error)
     reason = causes[-1] if causes else ""
     number = _ERROR_NUMBER.search(reason)

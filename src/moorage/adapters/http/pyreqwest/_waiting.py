@@ -1,4 +1,4 @@
-"""The asynchronous versions of steps that differ in synchronous pyreqwest exchanges."""
+"""Steps of pyreqwest exchanges that differ between synchronous and asynchronous clients."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ("leave_async", "leave_sync", "run_later", "run_now")
 
 
 def run_later(flow: Coroutine[Any, Any, _Result]) -> Coroutine[Any, Any, _Result]:
-    """Return the coroutine unchanged for the caller to await; `run_now` is synchronous."""
+    """Return the coroutine for the caller to await; synchronous clients use `run_now` instead."""
     return flow
 
 

@@ -92,7 +92,7 @@ def send_whole(
 
 
 def _whole_body(reader: Any, piece: Any, held_body: HeldBody) -> bytes:
-    """Return a body whose first piece is known."""
+    """Read the rest of a body after its first piece, and return the whole body."""
     while piece is not None:
         held_body.add(bytes(piece))
         piece = reader.read_chunk()

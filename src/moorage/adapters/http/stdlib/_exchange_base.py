@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class ExchangeErrors(ABC):
-    """The errors of an exchange, worded as for all clients."""
+    """The errors of an exchange, with the same texts as for all clients."""
 
     __slots__ = ()
 

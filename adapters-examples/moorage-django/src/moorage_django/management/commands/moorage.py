@@ -102,7 +102,7 @@ class Command(BaseCommand):
 
 
 def _at_once(text: str) -> int:
-    """Return the number of concurrent calls in an argument."""
+    """Convert a command's argument to the number of concurrent calls."""
     number = int(text)
     if 1 <= number <= _MOST_AT_ONCE:
         return number
