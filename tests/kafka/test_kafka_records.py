@@ -5,52 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from moorage import SinkRecord
 from moorage.adapters.messages._kafka_records import records_of
 
 
-class StoredMessage:
+class StoredMessage(Message):
     """A message of the Kafka client."""
 
     def __init__(self, topic: str = "orders", partition: int = 3, offset: int = 3) -> None:
-        self._position = topic, partition, offset
-
-    def topic(self) -> str:
-        """Return the topic."""
-        return self._position[0]
-
-    def partition(self) -> int:
-        """Return the partition."""
-        return self._position[1]
-
-    def offset(self) -> int:
-        """Return the offset."""
-        return self._position[2]
-
-    def headers(self) -> Any:
-        """Return the headers of the message, as confluent_kafka does."""
-        return [("trace", b"7")]
-
-    def timestamp(self) -> tuple[int, int]:
-        """Return the value for a message without a timestamp."""
-        return 0, 0
-
-    def value(self) -> bytes:
-        """Return the content of the message."""
-        return b"1"
-
-    key = value
-
-    def __len__(self) -> int:
-        """Return the size of the content."""
-        return len(self.value())
+        super().__init__(
+            topic=topic,
+            partition=partition,
+            offset=offset,
+            key=b"1",
+            value=b"1",
+            headers=[("trace", b"7")],
+            timestamp=(TIMESTAMP_NOT_AVAILABLE, 0),
+        )
 
 
 class UnreadableMessage(StoredMessage):
     """A message whose headers the Kafka client cannot decode."""
 
-    def headers(self) -> None:
+    def headers(self) -> Any:
         """Raise the error that the Kafka client raises."""
         raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
 

@@ -70,3 +70,17 @@ def test_positions_are_due_again_after_a_failed_commit() -> None:
     positions.acknowledge({A: 4})
     positions.fail()
     assert (3, {B: 3}) == (positions.records, positions.take_due(3))
+
+
+def test_position_that_moves_back_is_counted_from_there() -> None:
+    """A failed commit and a position that moves back leave the sum of what is still open."""
+    positions: UncommittedPositions[object] = UncommittedPositions()
+    positions.add({A: 9, B: 3})
+    positions.take_due(12)
+    positions.acknowledge({A: 5})
+    positions.add({A: 7})
+    assert 5 == positions.records
+    positions.fail()
+    assert {A: 7, B: 3} == positions.take_due(5)
+    positions.forget([A, B])
+    assert (0, {}) == (positions.records, positions.take_due(0))

@@ -56,6 +56,8 @@ class RecordsInFlight:
         self._commits: Literal["each", "prefix"] = commits
         self._partitions: dict[Partition, PartitionProgress] = {}
         self._revoking: frozenset[Partition] = frozenset()
+        # The partitions with records that were settled since the last `take`.
+        self._settled: set[PartitionProgress] = set()
         self._less = asyncio.Event()
 
     def admit(self, records: Sequence[SinkRecord]) -> list[PendingRun]:
@@ -86,16 +88,22 @@ class RecordsInFlight:
 
     def settle(self, runs: Iterable[PendingRun]) -> None:
         """Record that records are done: processed, dropped, or stored as dead letters."""
-        for progress, settled_runs in groupby(runs, _PROGRESS):
-            if progress.settle(settled_runs):
-                self.settled.set()
-                self._less.set()
+        settled = [
+            progress
+            for progress, settled_runs in groupby(runs, _PROGRESS)
+            if progress.settle(settled_runs)
+        ]
+        if settled:
+            self._settled.update(settled)
+            self.settled.set()
+            self._less.set()
 
     def take(self) -> list[DoneRecords]:
         """Remove and return the records that are done, so that the source can commit them."""
         taken: list[DoneRecords] = []
+        settled, self._settled = self._settled, set()
         for partition, progress in self._partitions.items():
-            done = progress.take()
+            done = progress.take() if progress in settled else None
             if done:
                 total = self._remove(done)
                 records = done[-1].records[-1:] if self._commits == "prefix" else _records_of(done)

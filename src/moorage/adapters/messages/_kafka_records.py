@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import groupby
-from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from moorage.domain.messages.kafka import record_columns
 from moorage.domain.pipelines.records import LazyRecords, RecordBatch, RecordRun, checked_records
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.pipelines.records import Partition, SinkRecord
 
-_PARTITION: Final = methodcaller("partition")
+_PARTITION: Final = Message.partition
 
 
 def records_of(messages: Sequence[Any], *, is_one_topic: bool = False) -> RecordBatch:

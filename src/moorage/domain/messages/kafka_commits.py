@@ -34,24 +34,27 @@ class UncommittedPositions(Generic[P]):
         self._done: dict[P, int] = {}
         self._sent: dict[P, int] = {}
         self._committed: dict[P, int] = {}
+        # The uncommitted and the unsent records of each partition, as they are in the sums.
+        self._counted: dict[P, tuple[int, int]] = {}
 
     def add(self, positions: Mapping[P, int]) -> None:
         """Add positions of partitions, before which all records are done."""
         self._done.update(positions)
-        self._count()
+        self._count(positions)
 
     def acknowledge(self, positions: Mapping[P, int]) -> None:
         """Record positions that the cluster has committed."""
         self._committed.update(positions)
-        self._count()
+        self._count(positions)
 
     def forget(self, partitions: Iterable[P]) -> None:
         """Forget partitions that the consumer no longer has, or reads from another position."""
-        for place in partitions:
+        places = list(partitions)
+        for place in places:
             self._done.pop(place, None)
             self._sent.pop(place, None)
             self._committed.pop(place, None)
-        self._count()
+        self._count(places)
 
     def take_due(self, records: int) -> dict[P, int]:
         """Return the positions to commit, if enough records are waiting for a commit.
@@ -66,17 +69,23 @@ class UncommittedPositions(Generic[P]):
             if position > max(self._committed.get(place, 0), self._sent.get(place, 0))
         }
         self._sent.update(due_positions)
-        self._unsent = 0
+        self._count(due_positions)
         return due_positions
 
     def fail(self) -> None:
         """Mark all positions as not committed, because a commit failed."""
         self._sent.clear()
-        self._count()
+        self._count(self._done)
 
-    def _count(self) -> None:
-        self.records = self._unsent = 0
-        for place, position in self._done.items():
+    def _count(self, partitions: Iterable[P]) -> None:
+        """Count the records of changed partitions again; a group may have very many others."""
+        for place in partitions:
+            position = self._done.get(place, 0)
             committed_position = self._committed.get(place, 0)
-            self.records += max(0, position - committed_position)
-            self._unsent += max(0, position - max(committed_position, self._sent.get(place, 0)))
+            records = max(0, position - committed_position)
+            unsent = max(0, position - max(committed_position, self._sent.get(place, 0)))
+            earlier_records, earlier_unsent = self._counted.pop(place, (0, 0))
+            self.records += records - earlier_records
+            self._unsent += unsent - earlier_unsent
+            if records:
+                self._counted[place] = records, unsent
