@@ -122,17 +122,40 @@ def test_connection_that_is_being_opened_for_cancelled_task_is_used_by_next_task
     assert 1 == asyncio.run(run_scenario())
 
 
+async def _remaining_tasks() -> set[asyncio.Task[Any]]:
+    """Return the other tasks of this event loop that go on, for as long as a test may wait."""
+    remaining_tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    if remaining_tasks:
+        _, remaining_tasks = await asyncio.wait(remaining_tasks, timeout=PATIENCE)
+    return remaining_tasks
+
+
 def test_closing_stops_opening_connections(lab: Lab, stuck_network: TcpProxy) -> None:
     """Closing an asynchronous store cancels the connections that are still being opened."""
 
     async def run_scenario() -> set[asyncio.Task[Any]]:
-        async with lab.async_store(_url_through(lab, stuck_network)) as store:
+        url = _url_through(lab, stuck_network)
+        async with lab.async_store(url, timeout=10 * PATIENCE) as store:
             with pytest.raises(StorageUnavailable):
                 await store.execute(Append(0, a_key()), HASTE)
-        remaining_tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        if remaining_tasks:
-            _, remaining_tasks = await asyncio.wait(remaining_tasks, timeout=PATIENCE)
-        return remaining_tasks
+        return await _remaining_tasks()
+
+    assert set() == asyncio.run(run_scenario())
+
+
+def test_connection_that_is_awaited_at_closing_is_not_left_opening(
+    lab: Lab, stuck_network: TcpProxy
+) -> None:
+    """If an asynchronous store is closed during a command, its connection stops opening with it."""
+
+    async def run_scenario() -> set[asyncio.Task[Any]]:
+        url = _url_through(lab, stuck_network)
+        async with lab.async_store(url, timeout=10 * PATIENCE) as store:
+            running_command = asyncio.ensure_future(store.execute(Append(0, a_key()), SHORT))
+            await asyncio.to_thread(wait_until, lambda: stuck_network.connections, "an opening")
+        with pytest.raises(StorageUnavailable):
+            await running_command
+        return await _remaining_tasks()
 
     assert set() == asyncio.run(run_scenario())
 

@@ -356,7 +356,12 @@ class Engine:
         if opening is None:
             opening = PendingConnection(partial(self._keep_late, pool))
             opening.running = self.runtime.start(opening.run(partial(self._connect, pool)))
-        link = await opening.within(max(0.0, until - monotonic()), pool.late_openings)
+        try:
+            link = await opening.within(max(0.0, until - monotonic()), pool.late_openings)
+        finally:
+            if self._closed:
+                # Nobody will use a connection that is still being opened.
+                opening.running.cancel()
         if link is None:
             raise self.runtime.late_error(slow=opening.reached)
         pool.round_trip = opening.round_trip
