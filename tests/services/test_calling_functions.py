@@ -119,7 +119,7 @@ async def test_decorated_function_keeps_its_name_and_arguments(world: World) -> 
     value = protected(1, two=2)
 
     assert 3 == (await value if world.is_awaited else value)
-    assert ("add", "Add.") == (protected.__name__, protected.__doc__)
+    assert ("add", add.__doc__) == (protected.__name__, protected.__doc__)
 
 
 @sync_and_async

@@ -36,7 +36,7 @@ def test_value_that_was_kept_first_stays() -> None:
     harbour = Harbour()
     assert harbour.pilot is harbour.others[0]
     assert harbour.pilot is harbour.others[0]
-    assert "The pilot." == Harbour.pilot.__doc__
+    assert "The pilot, computed at the first use." == Harbour.pilot.__doc__
 
 
 @contextmanager
