@@ -45,6 +45,9 @@ class PrivateRabbitMq:
             f"ssl_options.cacertfile = {self.client_certificate}\n"
             "ssl_options.verify = verify_peer\n"
             "ssl_options.fail_if_no_peer_cert = false\n"
+            # Five and ten seconds are too few on a busy machine.
+            "ssl_handshake_timeout = 120000\n"
+            "handshake_timeout = 120000\n"
         )
         shutil.copytree(folder, folder / "home")
         node = f"moorage{self.port}@localhost"
