@@ -51,7 +51,7 @@ class UlidIds:
         in_child(self, UlidIds._forget)
 
     def new(self) -> str:
-        """Return an id for a past time; it sorts among the ids of that time."""
+        """Return a new id; it sorts among the ids of the current millisecond."""
         return self.at(time.time_ns() // 1_000_000)
 
     def at(self, milliseconds: int) -> str:

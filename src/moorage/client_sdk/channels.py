@@ -37,7 +37,7 @@ class TopicMessage(NamedTuple):
 
 @attrs.frozen
 class Channel:
-    """A channel of a described application.
+    """A channel of an application that has an AsyncAPI description.
 
     Attributes:
         address: the topic, with the names of parameters in braces.
@@ -50,11 +50,11 @@ class Channel:
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """The names of the parameters."""
+        """The names of the parameters in the channel's address."""
         return tuple(dict.fromkeys(_PLACEHOLDER.findall(self.address)))
 
     def topic(self, values: Mapping[str, str] | None = None, /) -> str:
-        """Return the topic for values of the parameters.
+        """Return the channel's topic for these values of its parameters.
 
         Raises:
             InvalidData: a value is missing, is not one of the allowed values, or contains a

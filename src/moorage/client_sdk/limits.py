@@ -1,4 +1,4 @@
-"""The limits that a description sets for values, in addition to their types.
+"""The limits that an API description sets for values, in addition to their types.
 
 A limit returns the problem of a value as the end of a sentence, or None if there is no problem. It
 never quotes the value, because that may be a secret.
@@ -15,7 +15,7 @@ from moorage.domain.values.json_text import is_list
 
 
 class Limit(Protocol):
-    """A limit of the values of a type."""
+    """A limit on the values of a type."""
 
     def problem(self, value: Any) -> str | None:
         """Return the problem of a JSON value, as the end of a sentence; None if it is valid."""
@@ -101,7 +101,7 @@ class Items:
 
 @attrs.frozen(init=False)
 class OneOf:
-    """The only allowed values of something.
+    """A limit to a few allowed strings, integers or booleans.
 
     Attributes:
         values: the allowed values, as JSON values.

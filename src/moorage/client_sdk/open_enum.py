@@ -24,7 +24,7 @@ class OpenEnum(StrEnum):
 
     @property
     def is_known(self) -> bool:
-        """True if the description lists this value."""
+        """True if the API description lists this value."""
         return self.value in type(self)._value2member_map_
 
 

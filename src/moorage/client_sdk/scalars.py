@@ -19,7 +19,7 @@ _MOST_DIGITS: Final = 100
 
 
 class Mismatch(Exception):
-    """Raised for a value that the description does not allow.
+    """Raised for a value that the API description does not allow.
 
     Attributes:
         problem: the problem as the end of a sentence, without the value.

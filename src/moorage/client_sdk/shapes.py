@@ -40,7 +40,7 @@ _OTHER_FIELDS: Final = "other_fields"
 
 @attrs.frozen(eq=False)
 class ReadingState:
-    """The state of reading one value with all its parts.
+    """The data that is shared while one value and all its parts are read.
 
     Attributes:
         checks: True if limits are checked.
@@ -51,7 +51,7 @@ class ReadingState:
     tried: dict[tuple[int, int, bool], Any] = attrs.field(factory=dict[tuple[int, int, bool], Any])
 
     def strict(self) -> ReadingState:
-        """Return the same state with `checks` set."""
+        """Return this reading state, with checks of limits turned on."""
         return self if self.checks else ReadingState(checks=True, tried=self.tried)
 
 

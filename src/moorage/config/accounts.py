@@ -263,7 +263,7 @@ class Accounts:
 def services(
     tables: Mapping[str, Any], places: Mapping[str, str], report: Report
 ) -> tuple[tuple[Service, ...], tuple[Service, ...]]:
-    """Return the valid services, and invalid ones created without the wrong setting.
+    """Return the valid services, and separately the invalid ones without their wrong settings.
 
     Args:
         tables: the settings that could be read, by service name.

@@ -82,7 +82,7 @@ class AssembledParts:
 def assemble(
     parts: Parts, passed: Mapping[str, Any], *, is_async: bool, complete: bool
 ) -> AssembledParts:
-    """Open the ports that a configuration names, and report problems that prevent a hub.
+    """Open the ports that a configuration names, and report problems that make a hub impossible.
 
     Opening reads only certificate files, and connects to no server.
 
@@ -364,7 +364,7 @@ class _Checks:
             self._check_missing_address(service, place)
 
     def _check_sending(self, service: Service, place: str) -> None:
-        """Report payments that could repeat or be sent unencrypted, and missing client features."""
+        """Report payments that may repeat or go unencrypted, and features that the client lacks."""
         report, places = self._report, {service.name: place}
         if report.has_no_problem(f"{place}.volatile_keys") and report.has_no_problem("state"):
             report.make_or_report(partial(check_money, (service,), self._claims, places), "")

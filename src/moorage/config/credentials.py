@@ -41,7 +41,7 @@ _SHAPES: Final[Mapping[str, Shape]] = {
 
 
 def _parse_secret(value: Secret | AnyCredentials) -> AnyCredentials:
-    """Return the credentials in a secret, which may be stored ones, JSON or a bearer token."""
+    """Return the credentials in a secret: stored credentials, JSON, or a bearer token."""
     if not isinstance(value, Secret):
         return value
     try:

@@ -270,7 +270,7 @@ def _fixed_settings(configured: Configured) -> dict[str, Any]:
 
 
 def _environment_name(configured: Configured, *, opens_store: bool) -> str | None:
-    """Return the store's environment; "" without a name, None if it is not checked."""
+    """Return the environment that must own the store; "" for an unnamed one, None for any."""
     return (configured.environment_id or "") if opens_store else configured.environment_id
 
 

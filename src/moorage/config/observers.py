@@ -23,7 +23,7 @@ def _functions(value: Any) -> tuple[Observer, ...]:
 
 @frozen(kw_only=True)
 class ObserverSettings:
-    """The observers of all calls.
+    """The observers that a configuration installs for all calls.
 
     Attributes:
         logging: Whether to write a log record for each event, with the logger `moorage`.

@@ -57,7 +57,7 @@ class SchemaTransformOptions:
     message: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a transform with both or neither of decode and encode, and wrong settings."""
+        """Refuse wrong settings, and a transform that sets both or neither of decode and encode."""
         if (self.decode is None) == (self.encode is None):
             raise ConfigurationError(
                 "A transform by schema either decodes or encodes.",
@@ -73,7 +73,7 @@ class SchemaTransformOptions:
         self.build(None)
 
     def build(self, registry: Any) -> Any:
-        """Return the transform with a registry.
+        """Return the transform, which gets its schemas from this registry.
 
         Raises:
             ConfigurationError: a setting is wrong.
@@ -87,7 +87,7 @@ class SchemaTransformOptions:
 
 
 def schema_registry(options: SchemaRegistryOptions, manager: Any, path: str) -> SchemaRegistry:
-    """Return the registry of a pipeline.
+    """Return the schema registry of a pipeline.
 
     Args:
         options: the options of the registry.

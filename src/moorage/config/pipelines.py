@@ -110,7 +110,7 @@ def _config_value(value: Any) -> Any:
 
 
 def _policy(name: str) -> Table:
-    """Return the table of a retry policy, with the defaults of pipelines."""
+    """Return the configuration table for a retry policy, with the defaults of pipelines."""
     default = getattr(_DEFAULTS, name)
     table = table_of(
         RetryPolicy,
@@ -137,7 +137,7 @@ _IMPORTED: Final = "such as shop.orders:priced"
 
 
 def _kind_table(end: str, find: Callable[[str], SinkKind | SourceKind], name: str) -> Table:
-    """Return the table of a source or a sink of a kind."""
+    """Return the configuration table for one kind of source or sink."""
     options = find(name).options
     fields = {
         "kind": Field(Text(), "The kind.", required=True),
@@ -444,7 +444,7 @@ class _Reader:
         return self.topic(LetterTopic, LetterFile, "file", table, path)
 
     def topic(self, topic: type[Any], other: type[Any], name: str, table: Any, path: str) -> Any:
-        """Return the topic that a table describes, with connector `other` if it names none."""
+        """Return a table's topic settings; if it names no connector, settings of class `other`."""
         if "connector" not in table:
             return self.read_own(other, name, table, path)
         self.publisher(table["connector"], path)

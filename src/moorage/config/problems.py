@@ -134,7 +134,7 @@ class Report:
     def check_fields(
         self, kinds: Iterable[type[Any]], fields: Mapping[str, Any], path: str
     ) -> None:
-        """Report each field whose value the first class with such a field would refuse."""
+        """Report each field whose value is refused by the first class that has this field."""
         remaining_fields = {name: value for name, value in fields.items() if value is not REPORTED}
         for kind in kinds:
             for field in fields_of(kind):
@@ -186,7 +186,7 @@ class Report:
 def located_error(
     problems: Iterable[Problem], source: str | None, lines: Mapping[str, int]
 ) -> ConfigurationError:
-    """Return one error with these problems, with the name of the file and the lines in it."""
+    """Return one error for these problems, with the file's name and each problem's line."""
     return ConfigurationError.of(
         [_problem_with_line(problem, lines) for problem in problems], source=source
     )
@@ -234,7 +234,7 @@ def _refusals(field: attrs.Attribute[Any], value: Any) -> tuple[Problem, ...]:
 
 
 def path_below(path: str, name: str) -> str:
-    """Return the path of a name, or of a path, below another path."""
+    """Return a path, extended by a name or by a relative path."""
     if not name or not path:
         return f"{path}{name}"
     return f"{path}{name}" if name.startswith("[") else f"{path}.{name}"
@@ -273,7 +273,7 @@ def similar_word(word: str, candidates: Iterable[str]) -> str | None:
 
 
 def shown_message(message: str, fields: object) -> str:
-    """Hide field values of several words in a message, because they may be secret.
+    """Hide each field value of several words in a message, because it may be secret.
 
     A longer text may be a secret, while single words are mostly names.
     """
@@ -296,7 +296,7 @@ def _texts(value: Any) -> Iterable[str]:
 
 
 def paths_around(path: str) -> Iterator[str]:
-    """Yield each path that a path equals or is below, from the inside out."""
+    """Yield a path and each path above it, from the inside out."""
     yield path
     for position in range(len(path) - 1, -1, -1):
         if path[position] in ".[":

@@ -126,7 +126,7 @@ class Field:
 
     @property
     def shape(self) -> Shape:
-        """The shape of its value."""
+        """The shape of the setting's value."""
         return self.shape_or_load() if callable(self.shape_or_load) else self.shape_or_load
 
 

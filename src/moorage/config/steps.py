@@ -43,7 +43,7 @@ def _kind_names() -> tuple[str, ...]:
 
 
 def _table(kind: str) -> Table:
-    """Return the table of a platform of a kind."""
+    """Return the configuration table for one kind of platform."""
     settings = _kind(kind).settings
     fields = {
         "kind": Field(Text(), "The kind of the platform.", required=True),
@@ -234,7 +234,7 @@ def _step(
 def _check_unnamed_platform(
     step: Step, platform_names: tuple[str, ...], path: str, report: Report
 ) -> None:
-    """Report a step without a platform if there is not exactly one to run it."""
+    """Report a step that names no platform, unless exactly one platform can run it."""
     registered_types = [ConnectorType(name) for name in sorted(platform_names)]
     all_types = sorted({*registered_types, *map(ConnectorType, _kind_names())})
     choose_type = partial(type_of_step, step, registered=registered_types, all_types=all_types)

@@ -1,4 +1,4 @@
-"""The capabilities of a vendor must agree with the methods of its class."""
+"""Checks that the capabilities of a vendor agree with the methods of its class."""
 
 from __future__ import annotations
 

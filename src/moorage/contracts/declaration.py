@@ -57,7 +57,7 @@ _NO_VERBS: Final[Mapping[str, str]] = {}
 
 
 class Target(Enum):
-    """The account to which an operation goes, and the type of its first argument there."""
+    """The account that an operation uses, and how the operation's first argument is interpreted."""
 
     ROUTED = "routed"
     """The routes choose the account."""

@@ -97,7 +97,7 @@ class BulkMessage:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse recipients in the base, conflicting headers, and placeholders without a value."""
+        """Refuse recipients in the base message, conflicting headers, and unfilled placeholders."""
         if self.base.everybody:
             raise InvalidData(
                 "The base message of a bulk must not name recipients.",

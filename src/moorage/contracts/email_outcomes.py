@@ -256,7 +256,7 @@ def sum_of(several: Iterable[EmailCounts]) -> EmailCounts:
 
 
 def no_words() -> dict[str, str]:
-    """Empty metadata, the default of fields."""
+    """Return empty metadata, the default of metadata fields."""
     return {}
 
 

@@ -344,7 +344,7 @@ class PersonPage:
 
 @frozen(kw_only=True)
 class Group:
-    """A group of a directory.
+    """A group of people in a directory.
 
     Attributes:
         ref: reference of the group.

@@ -332,7 +332,7 @@ class PushMessage:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a notification with nothing to show, a silent one with texts, and two links."""
+        """Refuse a notification that shows nothing, is silent but has texts, or has two links."""
         if self.silent:
             visible_field = next(
                 (name for name in _VISIBLE if getattr(self, name) is not None), None

@@ -69,7 +69,7 @@ class Ref:
 
     @classmethod
     def parse(cls, text: Ref | str, field: str = "ref") -> Ref:
-        """Parse the text of a reference; an error's `field` is the argument `field`.
+        """Parse the text of a reference; errors name the given `field` as the wrong one.
 
         Raises:
             InvalidData: the text is not a reference.

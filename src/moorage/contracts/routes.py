@@ -98,7 +98,7 @@ class Account:
     settings: Mapping[str, Any] = field(factory=no_options, kw_only=True, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a name that cannot be part of a reference, and secrets in the wrong place."""
+        """Refuse a name that cannot be part of a reference, and secrets in the wrong setting."""
         Ref(self.vendor.name, self.name, "1")
         kind: type[Any] = type(self.vendor)
         options = [field.name for field in fields_of(kind)] if has_fields(kind) else []
@@ -139,7 +139,7 @@ class Route:
     prefer: Prefer = field(default=Prefer.ORDER, converter=Prefer, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a route without accounts, with one twice, or with conditions that never hold."""
+        """Refuse a route with no account, a repeated account or impossible conditions."""
         if not self.accounts:
             raise ConfigurationError(
                 f"The route for {self.kind} names no account.",

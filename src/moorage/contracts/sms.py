@@ -318,7 +318,7 @@ class SmsVendor(Protocol):
 
 
 def is_gsm(text: str) -> bool:
-    """True if all characters are in the GSM 03.38 alphabet, which allows longer parts."""
+    """True if all characters are in the GSM 03.38 alphabet, in which message parts are longer."""
     return all(letter in _BASIC or letter in _EXTENDED for letter in text)
 
 

@@ -110,7 +110,7 @@ class VatNumber:
 
     @property
     def country(self) -> str:
-        """ISO 3166 code of the country: GR for EL, and GB for XI."""
+        """The country's ISO 3166 code: GR for the prefix EL, and GB for the prefix XI."""
         return COUNTRIES_BY_PREFIX.get(self.prefix, self.prefix)
 
     @property

@@ -135,7 +135,7 @@ class TaxableSale:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a sale without lines, two lines of one id, and amounts in two currencies."""
+        """Refuse a sale without lines, with a repeated line id, or with several currencies."""
         if not self.lines:
             raise InvalidData(
                 "The sale has no lines.", field="lines", remedy="Give at least one line."
@@ -188,7 +188,7 @@ class TaxableSale:
 
 
 def sum_of(amounts: Iterable[Money], currency: str) -> Money:
-    """The sum of some amounts; zero without any."""
+    """The sum of the given amounts; zero if there are none."""
     total = Money(0, currency)
     for amount in amounts:
         total += amount
@@ -341,7 +341,7 @@ class TaxReversal:
     shipping: ReversedAmount | None = field(default=None, validator=is_maybe(ReversedAmount))
 
     def __attrs_post_init__(self) -> None:
-        """Refuse parts in several currencies."""
+        """Refuse a reversal whose amounts are in several currencies."""
         if len({part.amount.currency for part in self.parts}) > 1:
             raise InvalidData(
                 "The parts of the reversal are in several currencies.",

@@ -126,7 +126,7 @@ class OssSale:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse mixed currencies or signs, and a correction of the declared quarter."""
+        """Refuse mixed currencies, mixed signs, and a correction of the sale's own quarter."""
         if self.net.currency != self.tax.currency:
             raise InvalidData(
                 "The net amount and the tax are in two currencies.",

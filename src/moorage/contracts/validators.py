@@ -34,7 +34,7 @@ class OneOf(StrEnum):
     _field: str
 
     def __init_subclass__(cls, *, field: str, **more: Any) -> None:
-        """Store the name of the field."""
+        """Store the name of the field that errors about a wrong value mention."""
         super().__init_subclass__(**more)
         cls._field = field
 

@@ -96,7 +96,7 @@ def _is_stored(kind: type) -> bool:
 
 
 def _lower_value(value: Any, path: str) -> object:
-    """A value in types that `pack_values` can encode; each container is labelled with its type."""
+    """A value converted to types that `pack_values` can encode, with a type label per container."""
     name: str = type(value).__name__
     zone = getattr(value.tzinfo, "key", None) if type(value) is datetime else None
     if zone is not None:

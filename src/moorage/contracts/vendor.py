@@ -91,7 +91,7 @@ class VendorKeys:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Fields for a `Service` that sends such keys."""
+        """The fields of a `Service` that sends idempotency keys in this vendor's way."""
         return {
             "idempotency_header": self.header,
             "idempotency_memory": self.memory,
@@ -135,7 +135,7 @@ class Vendor:
     listed_within: ClassVar[float] = 3_600.0
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Check the capabilities, and wrap the constructor.
+        """Check a vendor class's capabilities, and wrap its constructor.
 
         The errors of the constructor then name the wrong option, and reveal no secret.
 
@@ -291,7 +291,7 @@ def _unsendable_path(value: object, path: str) -> str | None:
 
 
 def merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """A request body with a vendor's own options added: tables are merged, others replaced."""
+    """A request body with a vendor's own options: tables are merged, other values replaced."""
     merged_fields = dict(body)
     for name, value in extra.items():
         body_value = merged_fields.get(name)

@@ -70,7 +70,7 @@ def _bar(left: float, step: float, share: float, kind: str) -> Html | None:
 
 
 def durations_chart(label: str, windows: Sequence[Sketch], times: tuple[str, str]) -> Html:
-    """Return a line chart of the `PERCENTILES`; windows without calls are gaps.
+    """Return a line chart of duration percentiles; windows without calls are gaps.
 
     Args:
         label: the alternative text for people who cannot see the chart.

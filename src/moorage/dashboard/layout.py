@@ -42,7 +42,7 @@ def document(
     notice: Notice | None = None,
     name: str = "moorage",
 ) -> Html:
-    """Return a whole page.
+    """Return a whole HTML page in the common layout.
 
     Args:
         request: the request.
@@ -176,7 +176,7 @@ def choice_field(name: str, label: str, options: Mapping[str, str], value: str =
 
 
 def hidden_fields(fields: Mapping[str, str]) -> list[Html]:
-    """Return fields that are sent and not shown."""
+    """Return form fields that are sent but not shown."""
     return [tag("input", type="hidden", name=name, value=value) for name, value in fields.items()]
 
 

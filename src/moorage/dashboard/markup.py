@@ -58,7 +58,7 @@ def join_nodes(*nodes: Node) -> Html:
 
 
 def tag(name: str, /, *nodes: Node, **attributes: str | int | bool | None) -> Html:
-    """Return an element.
+    """Return an HTML element.
 
     Args:
         name: name of the element, from this package only.

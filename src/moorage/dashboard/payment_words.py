@@ -77,7 +77,7 @@ def id_label(payment: UnsettledPayment) -> str:
 
 
 def next_mark(payment: UnsettledPayment) -> tuple[str, str]:
-    """Return a short description of the next step for a payment, and its kind."""
+    """Return a short label for a payment's next step, and the label's kind, such as "bad"."""
     match payment.next:
         case NextStep.WAIT:
             return "wait", "warn"

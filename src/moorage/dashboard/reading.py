@@ -269,7 +269,7 @@ class Reader:
         )
 
     def calls(self, query: LogQuery) -> LogPage:
-        """Return a page of the integration log; an empty page without a log."""
+        """Return a page of the integration log; an empty page if there is no log."""
         return LogPage(items=()) if self.log is None else self.log.find(query)
 
     def failures(
@@ -286,7 +286,7 @@ class Reader:
         return sorted(entries, key=lambda entry: entry.started_at, reverse=True)[:limit]
 
     def unknown_calls(self) -> list[IntegrationLog]:
-        """Return the latest call under each key of a service of your own with unknown outcome."""
+        """Return the latest call of each key with an unknown outcome, for your own services."""
         log = self.log
         if log is None:
             return []
@@ -482,7 +482,7 @@ def periods(times: Iterable[datetime]) -> list[Refusals]:
 
 
 def circuit_words(circuit: CircuitBreakerState | None) -> tuple[str, str, str]:
-    """Return the state of a circuit as a word, its kind, and an explanation."""
+    """Return a circuit's state in words, its rating such as "bad", and an explanation."""
     if circuit is None:
         return "no circuit", "good", "No circuit is configured, so calls are never refused for it."
     failure_counts = (

@@ -18,7 +18,7 @@ CLIENT_TIMEOUT: Final = 10.0
 
 
 class RequestStream(RawIOBase):
-    """The bytes of one request, which ends after a number of bytes.
+    """The bytes of one request; the stream ends at the latest after a given number of bytes.
 
     Args:
         connection: the connection that the request arrives on.

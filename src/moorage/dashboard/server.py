@@ -91,7 +91,7 @@ class Server(ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
     def stream_of(self, connection: socket.socket) -> RequestStream:
-        """Return the request of a connection."""
+        """Return the request stream of a connection."""
         return self._streams[connection]
 
     def process_request(self, request: Any, client_address: Any) -> None:

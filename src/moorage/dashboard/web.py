@@ -115,7 +115,7 @@ class PageRequest:
         return fields_of(self.body.decode("utf-8", "replace"))
 
     def cookie(self, name: str) -> str:
-        """Return the value of a cookie; "" without it."""
+        """Return the value of a cookie; "" if it is missing."""
         pairs = (pair.partition("=") for pair in self.headers.get("cookie", "").split(";"))
         return next((value.strip() for key, _, value in pairs if key.strip() == name), "")
 
@@ -140,7 +140,7 @@ class PageRequest:
 
 @attrs.frozen(kw_only=True)
 class PageResponse:
-    """A response.
+    """A response of the operations page.
 
     Attributes:
         status: the status code.

@@ -60,7 +60,7 @@ class MonthEnd:
         return {"platforms": {"here": platform}, "steps": {STEP: step}}
 
     def begin_and_die(self, configuration: Mapping[str, Any], key: str) -> str:
-        """Start the step from another program and kill that; return the line that it printed.
+        """Start the step in another program and kill that program; return the line it printed.
 
         Args:
             configuration: the configuration of the business system.

@@ -157,7 +157,7 @@ class HttpVendor(Vendor):
     event_reading: ClassVar[Reading[Any] | ReadEvents | None] = None
 
     def static_credentials(self) -> Credentials | None:
-        """Return the fixed credentials of all requests; by default None, for obtained ones."""
+        """Return all requests' fixed credentials; None (the default) if they must be obtained."""
         return None
 
     def settings(self) -> Mapping[str, Any]:

@@ -54,7 +54,7 @@ def aws_credentials(
     secret: Secret | None,
     session_token: Secret | None,
 ) -> Credentials | None:
-    """Return credentials that sign requests; None without a secret, to use a provider's."""
+    """Return credentials that sign requests; None without a secret, so that a provider's apply."""
     if secret is None:
         return None
     signing = AwsSigV4(

@@ -64,7 +64,7 @@ class ConsentTokens:
         redirect_uri: str,
         make_query: Callable[[Mapping[str, str]], Mapping[str, str]],
     ) -> str | None:
-        """Return the URL at which the owner agrees; the same one until it expires, in an hour.
+        """Return the URL at which the owner agrees; calls within an hour return the same URL.
 
         The result is None if the consent was finished or revoked before.
 

@@ -56,7 +56,7 @@ def _fill_path(parts: list[str], vendor: Vendor, about: Any) -> str:
 
 
 def form_pairs(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the fields of a form: a list becomes several fields, and None becomes none."""
+    """Return the fields of a form; a list becomes several fields, and None is left out."""
     return [
         (name, str(item).lower() if isinstance(item, bool) else str(item))
         for name, value in fields.items()

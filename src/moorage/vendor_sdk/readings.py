@@ -32,7 +32,7 @@ class _MissingValueError(Exception):
 
 
 def text(*paths: str, none: Collection[str] = ()) -> Row[str | None]:
-    """Return a row that reads a string from the first of several paths that has one.
+    """Return a table row that reads a string at the first of these paths where there is one.
 
     Args:
         paths: dotted paths.
@@ -52,27 +52,27 @@ def text(*paths: str, none: Collection[str] = ()) -> Row[str | None]:
 
 
 def texts(path: str) -> Row[tuple[str, ...]]:
-    """Return a row that reads the strings of a list."""
+    """Return a table row that reads the strings of a list."""
     return lambda fields: fields.texts(path)
 
 
 def integer(path: str) -> Row[int | None]:
-    """Return a row that reads a whole number."""
+    """Return a table row that reads a whole number."""
     return lambda fields: fields.integer(path)
 
 
 def flag(path: str) -> Row[bool | None]:
-    """Return a row that reads a boolean."""
+    """Return a table row that reads a boolean."""
     return lambda fields: fields.flag(path)
 
 
 def time(path: str) -> Row[datetime | None]:
-    """Return a row that reads a time."""
+    """Return a table row that reads a time."""
     return lambda fields: fields.time(path)
 
 
 def base64(path: str) -> Row[bytes | None]:
-    """Return a row that reads bytes in base64; None if the text is not base64."""
+    """Return a table row that reads bytes in base64; None if the text is not base64."""
 
     def read(fields: Answer) -> bytes | None:
         try:
@@ -84,14 +84,14 @@ def base64(path: str) -> Row[bytes | None]:
 
 
 def word(*paths: str, of: Mapping[str, T], otherwise: T) -> Row[T]:
-    """Return a row that translates a vendor's word; unknown words become `otherwise`."""
+    """Return a table row that translates a vendor's word; unknown words become `otherwise`."""
     read_text = text(*paths)
     meanings: dict[str | None, T] = dict(of.items())
     return lambda fields: meanings.get(read_text(fields), otherwise)
 
 
 def when(condition: Row[object], value: Any, otherwise: Any = None) -> Row[Any]:
-    """Return a row with one of two values, chosen by a condition.
+    """Return a table row with one of two values, chosen by a condition.
 
     Args:
         condition: a row or another function of the answer.
@@ -107,7 +107,7 @@ def when(condition: Row[object], value: Any, otherwise: Any = None) -> Row[Any]:
 
 
 def needed(row: Row[T | None], name: str) -> Row[T]:
-    """Return a row for a required value; `name` is the field's name in the vendor's API."""
+    """Return a table row for a required value; `name` is the field's name in the vendor's API."""
 
     def read(fields: Answer) -> T:
         value = row(fields)
@@ -120,13 +120,13 @@ def needed(row: Row[T | None], name: str) -> Row[T]:
 
 @frozen
 class _Reference:
-    """A field with a `Ref` from an id, which every successful answer must have."""
+    """A field whose value is a `Ref` made from an id; every successful answer must have the id."""
 
     id: Row[str]
 
 
 def ref_at(*paths: str, row: Row[str | None] | None = None, name: str | None = None) -> Any:
-    """Return a field with a `Ref` from an id.
+    """Return a field whose value is a `Ref` made from an id.
 
     Args:
         paths: dotted paths; the id is the first text that is found.

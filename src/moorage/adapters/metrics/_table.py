@@ -59,7 +59,7 @@ class MetricSql:
 
     @cached_property
     def put(self) -> str:
-        """The SQL statement that inserts a row, or replaces that of the same series and window."""
+        """The SQL statement that inserts or replaces the metrics of one window and series."""
         marks, names = ", ".join("?" * len(COLUMNS)), ", ".join(COLUMNS)
         if self.kind == "mysql":
             # MySQL and MariaDB have no common way to name the new value of an update.
@@ -81,7 +81,7 @@ class MetricSql:
 
     @cached_property
     def hold(self) -> str:
-        """The SQL query that locks some old rows of a window length, and returns them by series."""
+        """The SQL query that locks and returns some old rows of one window length, by series."""
         names = ", ".join(("number", *COLUMNS))
         lock = "" if self.kind == "sqlite" else " FOR UPDATE"
         return (
@@ -97,7 +97,7 @@ class MetricSql:
 
     @cached_property
     def remove(self) -> str:
-        """The SQL statement that deletes some rows with windows before a given time."""
+        """The SQL statement that deletes some rows whose windows began before a given time."""
         if self.kind == "mysql":
             return f"DELETE FROM {self.table} WHERE started < ? LIMIT {_BATCH}"  # noqa: S608 - quoted names; values are parameters
         batch = f"SELECT number FROM {self.table} WHERE started < ? LIMIT {_BATCH}"  # noqa: S608 - quoted names; values are parameters
@@ -182,7 +182,7 @@ class MetricTable:
         return deletion.changed
 
     def _deletion(self, rows: Sequence[Sequence[Any]]) -> list[Statement]:
-        """Return the statement that deletes these rows; none if there are no rows."""
+        """Return the statement that deletes these rows, or none if there are no rows."""
         numbers = [row[0] for row in rows]
         if not numbers:
             return []

@@ -175,6 +175,6 @@ class AsyncTableMetrics(AsyncContextClosable):
 
 
 def statements_of(kind: str, prefix: str, schema: str | None = None) -> MetricSql:
-    """Return the SQL statements of the table in a database."""
+    """Return the SQL statements for the table of metrics in one kind of database."""
     base_name = f"{prefix}{TABLE}"
     return MetricSql(kind, base_name, table_name(base_name, prefix, schema, kind))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class SqlMetrics(TableMetrics, SyncSqlTables[MetricSql]):
-    """Metrics about calls in PostgreSQL, MariaDB or MySQL, as an observer and as `Metrics`.
+    """An observer that stores metrics about calls in PostgreSQL, MariaDB or MySQL.
 
     Args:
         url: `postgresql://…`, `mariadb://…` or `mysql://…`, or an engine of SQLAlchemy with the

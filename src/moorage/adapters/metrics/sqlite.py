@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class SqliteMetrics(TableMetrics, SqliteTables):
-    """Metrics about calls in a SQLite file, as an observer and as `Metrics`.
+    """An observer that stores metrics about calls in a SQLite file.
 
     Args:
         path: the path of the file.

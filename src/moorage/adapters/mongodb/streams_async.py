@@ -71,7 +71,7 @@ class AsyncMongoDocuments:
         self._documents.extend(await self._cursor.to_list(self._batch))
 
     async def close(self) -> None:
-        """End the stream, also before the last document."""
+        """End the stream, even if some documents are left unread."""
         self._documents.clear()
         await _close(self._cursor)
 

@@ -71,7 +71,7 @@ class MongoDocuments:
         self._documents.extend(self._cursor.to_list(self._batch))
 
     def close(self) -> None:
-        """End the stream, also before the last document."""
+        """End the stream, even if some documents are left unread."""
         self._documents.clear()
         _close(self._cursor)
 

@@ -199,7 +199,7 @@ class AsyncMqttLink:
     async def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float
     ) -> list[Result[PublishReceipt]]:
-        """Publish messages, several of them before the first acknowledgement."""
+        """Publish messages, without waiting for each acknowledgement before the next message."""
         batch = _Batch(items)
         try:
             await self._send(batch, monotonic() + timeout)

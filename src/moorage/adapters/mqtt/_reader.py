@@ -102,7 +102,7 @@ class MqttReader:
         return bool(self._buffer) and self._out < self._prefetch
 
     async def acknowledge(self, records: Sequence[SinkRecord]) -> None:
-        """Acknowledge messages, each after all that arrived before it."""
+        """Acknowledge processed messages, each only after all that arrived before it."""
         self._check()
         offsets = {str(record.offset) for record in records}
         self._done.update(offsets.intersection(self._unsettled))
@@ -207,7 +207,7 @@ def _records(messages: Sequence[tuple[str, Any]], offsets: Sequence[str]) -> lis
 
 
 def _fields(properties: Any) -> dict[str, Any]:
-    """Return the fields of a record that the properties of a message contain."""
+    """Return the fields of a record that are taken from the properties of a message."""
     return record_fields(
         getattr(properties, "ContentType", None), getattr(properties, "UserProperty", ())
     )

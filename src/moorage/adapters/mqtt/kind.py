@@ -62,7 +62,7 @@ def _is_short(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
 @checked_options
 @attrs.frozen(kw_only=True)
 class Mqtt(BrokerSettings):
-    """An MQTT broker for publishing messages, which it acknowledges.
+    """An MQTT broker to which messages are published, and which acknowledges them.
 
     Attributes:
         url: the broker's URL, such as mqtt://user@host, or mqtts:// for TLS. It may contain the
@@ -139,7 +139,7 @@ class Mqtt(BrokerSettings):
 
     @property
     def version(self) -> MqttVersion:
-        """The protocol version."""
+        """The version of the MQTT protocol."""
         return MqttVersion(self.protocol)
 
     @property

@@ -117,7 +117,7 @@ class MqttSource:
         return await self._connected().take(limits)
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
-        """Acknowledge messages, each after all that arrived before it."""
+        """Acknowledge processed messages, each only after all that arrived before it."""
         await self._connected().acknowledge(records)
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:

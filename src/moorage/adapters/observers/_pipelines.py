@@ -40,7 +40,7 @@ OF_PIPELINES: Final[Mapping[str, Any]] = {
 
 
 class PipelineReadings:
-    """Reads the statistics of registered pipelines; pipelines without users are dropped."""
+    """Reads the statistics of registered pipelines; forgets pipelines no longer in use."""
 
     def __init__(self) -> None:
         self._pipelines: WeakTable[ObservedPipeline, None] = WeakTable()
@@ -124,6 +124,6 @@ class PipelineCollector:
 
 
 def _number(name: str) -> Callable[[PipelineStatistics], float | None]:
-    """Return the value of a Prometheus metric."""
+    """Return the function that reads a metric's value from a pipeline's statistics."""
     key = name.removeprefix("moorage_pipeline_").removesuffix("_total")
     return _NUMBERS[key.replace("messages_", "messages.")]

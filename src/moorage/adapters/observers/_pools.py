@@ -34,7 +34,7 @@ _OF_DATABASES: Final = "db.client.connection.pool.name"
 
 
 class PoolReadings:
-    """Reads the connection pools of registered sources; sources without users are dropped."""
+    """Reads the connection pools of registered sources; forgets sources no longer in use."""
 
     def __init__(self) -> None:
         self._sources: WeakTable[PoolSource, None] = WeakTable()

@@ -1,4 +1,4 @@
-"""An observer that keeps the current problems of stores, tokens and the log."""
+"""An observer that remembers current problems of stores, tokens and the integration log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MOST_TENANTS: Final = 64
 
 
 class HealthSignals:
-    """Keeps the problems that events of this process report, until later events resolve them.
+    """Remembers the problems that events of this process report, until later events resolve them.
 
     A `HealthMonitor` of the same hub reads it.
     """
@@ -49,7 +49,7 @@ class HealthSignals:
         self._near_bound: BoundedCache[str, TenantRecordsReading] = BoundedCache(_MOST_TENANTS)
 
     def __call__(self, event: Event) -> None:
-        """Keep the problem that an event reports, or drop one that it resolves."""
+        """Remember the problem that an event reports, or forget one that it resolves."""
         owner = (event.service, event.tenant)
         match event:
             case StorageLost(service=store, node=node, error=error):

@@ -172,7 +172,7 @@ class OpenTelemetryObserver:
         self._attributes: dict[tuple[object, ...], dict[str, Any]] = {}
 
     def current_event_classes(self) -> tuple[type[Event], ...]:
-        """Return the events of successful calls that are recorded or continue a trace now."""
+        """Return those event classes of successful calls that are recorded or continue a trace."""
         if self._records_spans():
             return _ALL_OF_A_CALL
         continues_trace = bool(self._current_context())
@@ -213,11 +213,11 @@ class OpenTelemetryObserver:
         return headers
 
     def watch_pools(self, pools: PoolSource, /) -> None:
-        """Report connection pools too, whenever metrics are collected."""
+        """Also report the statistics of connection pools whenever metrics are collected."""
         self._pools.watch(pools)
 
     def watch_pipeline(self, pipeline: ObservedPipeline, /) -> None:
-        """Report a pipeline too, whenever metrics are collected.
+        """Also report the statistics of a pipeline whenever metrics are collected.
 
         It is forgotten when nobody else uses it any more.
         """
@@ -332,7 +332,7 @@ class OpenTelemetryObserver:
         self._call_count.add(1, attributes)
 
     def _keep(self, key: tuple[object, ...], attributes: dict[str, Any]) -> dict[str, Any]:
-        """Cache the attributes of a series, which its next call uses again."""
+        """Cache the attributes of a time series, because its next call uses them again."""
         if len(self._attributes) < _MOST_KEPT:
             self._attributes[key] = attributes
         return attributes

@@ -92,7 +92,7 @@ _EXEMPLAR_INTERVAL: Final = 1_000_000_000
 
 
 def exemplar_of(event: Event) -> Mapping[str, str] | None:
-    """Return a call's correlation id as exemplar; None if it is too long for Prometheus."""
+    """Return a call's correlation id as an exemplar; None if it is too long for Prometheus."""
     request_id = event.request_id or ""
     return {"request_id": request_id} if 0 < len(request_id) <= _LONGEST_ID else None
 
@@ -398,11 +398,11 @@ class PrometheusObserver:
         self._metrics = metrics
 
     def watch_pools(self, pools: PoolSource, /) -> None:
-        """Report the statistics of connection pools too."""
+        """Also report the statistics of these connection pools."""
         self._metrics.pools.watch(pools)
 
     def watch_pipeline(self, pipeline: ObservedPipeline, /) -> None:
-        """Report a pipeline too at each collection, as long as the pipeline is in use.
+        """Also report a pipeline's statistics at each collection while the pipeline is in use.
 
         Not in the multiprocess mode: a pipeline belongs to one process.
         """
@@ -530,7 +530,7 @@ class PrometheusObserver:
                 metrics.series("retries_total", *pair, event.error).inc()
 
     def _labels(self, service: str, name: str) -> tuple[str, str]:
-        """Return the labels for service and operation; beyond a limit, a general label."""
+        """Return the labels for service and operation; general labels if there are too many."""
         pair = service, name
         if pair in self._pairs:
             return pair

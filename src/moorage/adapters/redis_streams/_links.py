@@ -158,7 +158,7 @@ def _refusal(error: BaseException) -> PublishFault:
 
 
 def _outcome(item: OutgoingMessage, reply: object) -> Result[PublishReceipt]:
-    """Convert Redis's reply to a message, or its failure, to a result."""
+    """Convert Redis's reply or error for one message to the message's result."""
     if isinstance(reply, bytes):
         receipt = PublishReceipt(
             broker=RULES.system,

@@ -95,7 +95,7 @@ class RedisStreams(BrokerSettings):
 
     @property
     def rules(self) -> BrokerRules:
-        """Redis streams' rules for messages."""
+        """The rules that Redis streams set for messages."""
         return RULES
 
     def address(self) -> ServerAddress:

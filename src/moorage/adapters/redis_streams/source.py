@@ -218,7 +218,7 @@ class RedisStreamsSource:
             await self._request(self._telling, words, [*ids, *options, "JUSTID"])
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
-        """Move the consumer group to a position: after an entry of a stream."""
+        """Set the consumer group's position in a stream to just after an entry."""
         words = ["XGROUP", "SETID", partition[0], self.group, str(offset)]
         await self._request(self._telling, words)
 

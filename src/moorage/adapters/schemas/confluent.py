@@ -35,7 +35,7 @@ class ConfluentSchemaRegistry:
         return answer
 
     async def version(self, subject: str, version: int | None = None, /) -> SchemaVersion:
-        """Return one version of a subject, or its latest."""
+        """Return one version of a subject; by default the latest."""
         answer: SchemaVersion = await self._manager.perform(
             self._service, version_of(subject, version)
         )
@@ -47,7 +47,7 @@ class ConfluentSchemaRegistry:
         return answer
 
     async def check(self, subject: str, schema: Schema, /) -> tuple[str, ...]:
-        """Return why a schema cannot be the next version of a subject."""
+        """Return the reasons why a schema cannot be the next version of a subject."""
         operation = compatibility_check(subject, schema)
         answer: tuple[str, ...] = await self._manager.perform(self._service, operation)
         return answer

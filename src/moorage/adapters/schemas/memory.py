@@ -63,7 +63,7 @@ class MemorySchemaRegistry:
         raise SchemaNotFound(f"The registry has no schema with the id {id}.")
 
     async def version(self, subject: str, version: int | None = None, /) -> SchemaVersion:
-        """Return one version of a subject, or its latest.
+        """Return one version of a subject; by default the latest.
 
         Raises:
             SchemaNotFound: the subject or the version does not exist.
@@ -98,7 +98,7 @@ class MemorySchemaRegistry:
         return id
 
     async def check(self, subject: str, schema: Schema, /) -> tuple[str, ...]:
-        """Return why a schema cannot be the next version of a subject.
+        """Return the reasons why a schema cannot be the next version of a subject.
 
         Raises:
             InvalidData: the text is not a schema.

@@ -75,7 +75,7 @@ class Rows(Protocol):
 
 
 class BlockingRows:
-    """The operations as coroutines that block their thread, for synchronous callers."""
+    """The table's operations as coroutines that block their thread, for synchronous callers."""
 
     def __init__(self, rows: SealedRows) -> None:
         self._rows = rows
@@ -100,7 +100,7 @@ class BlockingRows:
 
 
 class ThreadedRows:
-    """The operations as coroutines that run in a thread, for asynchronous callers."""
+    """The table's operations as coroutines that run in a thread, for asynchronous callers."""
 
     def __init__(self, rows: SealedRows) -> None:
         self._rows = rows

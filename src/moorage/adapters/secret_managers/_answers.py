@@ -84,7 +84,7 @@ def unexpected_answer(where: str, response: Response) -> StorageUnavailable:
 
 
 def refusal(where: str, response: Response, code: str | None, remedy: str) -> AuthenticationFailed:
-    """Return the error for a request without the secret manager's permission."""
+    """Return the error for a request that the secret manager does not permit."""
     return AuthenticationFailed(
         f"{where} refused the request (status {response.status}{f', {code}' if code else ''}).",
         status=response.status,

@@ -67,7 +67,7 @@ def _environment(variables: Mapping[str, str] | None) -> Mapping[str, str]:
 
 @attrs.frozen
 class AwsEnvironment:
-    """The access keys that AWS's own tools would find, without those in files.
+    """The access keys that AWS's own tools would find, except those in files.
 
     1. The variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.
     2. The endpoint in AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or …_FULL_URI, in a container.

@@ -100,7 +100,7 @@ class AwsSecretsManager:
 
     @property
     def where(self) -> str:
-        """The name of the secret manager for messages."""
+        """The name of the secret manager in error messages."""
         return f"AWS Secrets Manager in {self.region}"
 
     def name(self, service: str, tenant: str | None, /) -> str | None:

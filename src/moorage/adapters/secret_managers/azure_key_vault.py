@@ -127,7 +127,7 @@ class AzureKeyVault:
 
     @property
     def where(self) -> str:
-        """The name of the secret manager for messages."""
+        """The name of the secret manager in error messages."""
         return f"Key Vault at {self.address}"
 
     def name(self, service: str, tenant: str | None, /) -> str | None:

@@ -143,7 +143,7 @@ class GcpSecretManager:
 
     @property
     def where(self) -> str:
-        """The name of the secret manager for messages."""
+        """The name of the secret manager in error messages."""
         return f"Secret Manager of Google's project {self.project!r}"
 
     def name(self, service: str, tenant: str | None, /) -> str | None:

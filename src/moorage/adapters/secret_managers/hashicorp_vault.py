@@ -129,7 +129,7 @@ class HashiCorpVault:
 
     @property
     def where(self) -> str:
-        """The name of the secret manager for messages."""
+        """The name of the secret manager in error messages."""
         namespace_phrase = "" if self.namespace is None else f", namespace {self.namespace!r}"
         return f"Vault at {self.address}{namespace_phrase}"
 

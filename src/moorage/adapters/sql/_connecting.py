@@ -42,7 +42,7 @@ _EXTRA_SECONDS: Final = 0.02
 
 
 class Limits(local):
-    """The limits of each thread's current attempt.
+    """The deadline and the size limit of each thread's current attempt.
 
     Attributes:
         most_bytes: the largest number of bytes of an answer.

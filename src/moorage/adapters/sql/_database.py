@@ -377,7 +377,7 @@ class Database:
         )
 
     def exhausted(self) -> BulkheadFull:
-        """Return the error if the pool has no free connection."""
+        """Return the error for a pool without a free connection."""
         now = monotonic()
         names = ", ".join(
             f"{session.holder} ({session.until - now:.1f} s left)"

@@ -97,7 +97,7 @@ class SqlConnector(CommonConnector):
         return self._operation(statement, self._work_of(statement, parameters, rows=True))
 
     def execute(self, statement: Statement, /, **parameters: Any) -> SqlOperation[int]:
-        """Return the operation that executes a statement and returns the number of rows."""
+        """Return the operation that executes a statement and returns the changed rows' number."""
         return self._operation(statement, self._work_of(statement, parameters, rows=False))
 
     def batch(
@@ -270,7 +270,7 @@ class AsyncSqlConnector(CommonConnector):
         return self._operation(statement, self._work_of(statement, parameters, rows=True))
 
     def execute(self, statement: Statement, /, **parameters: Any) -> AsyncSqlOperation[int]:
-        """Return the operation that executes a statement and returns the number of rows."""
+        """Return the operation that executes a statement and returns the changed rows' number."""
         return self._operation(statement, self._work_of(statement, parameters, rows=False))
 
     def batch(

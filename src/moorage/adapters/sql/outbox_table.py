@@ -54,7 +54,7 @@ class _Window(NamedTuple):
     now: str
 
     def text(self, id: int) -> str:
-        """Return the position after the row with an id; later positions have greater strings."""
+        """Return the position after the row with an id, as a string that sorts like positions."""
         return f"{self.number:015}/{id:020}/{self.before}/{self.now}"
 
 

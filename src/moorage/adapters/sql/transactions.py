@@ -143,7 +143,7 @@ def _run_each(session: Session, statement: Statement, rows: Sequence[Mapping[str
 
 
 def _run_judged(session: Session, work: Callable[[], Any]) -> Any:
-    """Run a step of an open transaction; convert the driver's exceptions."""
+    """Run a step of an open transaction; convert the driver's exceptions to moorage's errors."""
     if not session.is_open:
         raise InvalidData(
             "The transaction has ended.",
@@ -194,7 +194,7 @@ class _Rows:
         self._stop()
 
     def _stop(self) -> None:
-        """Release the connection, also before the last row."""
+        """Release the connection, even if some rows are left unread."""
         if self._ended:
             return
         self._ended = True

@@ -79,13 +79,13 @@ class _Channels(ABC):
 
 
 def _seconds_for(within: int, timeout: float | None) -> float:
-    """Return how many seconds to wait for the reply to a question."""
+    """Return how many seconds to wait for the broker's reply to a request."""
     longest = min(within, LONGEST_WAIT) / SECOND + _REPLY_SECONDS
     return longest if timeout is None else min(longest, max(0.0, timeout))
 
 
 class Channels(_Channels):
-    """The broker connections of threads; each serves one question at a time."""
+    """The connections of threads to the broker; each serves one request at a time."""
 
     def _begin(self) -> None:
         self._free: list[_Channel] = []
@@ -168,7 +168,7 @@ class _Channel:
         self._socket.connect(path)
 
     def ask(self, end: bytes, within: int, until: float) -> Reply:
-        """Send a question, and return its reply.
+        """Send a request to the broker, and return the reply.
 
         Raises:
             OSError: the connection is closed.
@@ -199,7 +199,7 @@ class _Channel:
         self._socket.settimeout(remaining)
 
     def close(self) -> None:
-        """Disconnect."""
+        """Disconnect from the broker."""
         self._socket.close()
 
 
@@ -249,7 +249,7 @@ class AsyncChannels(_Channels):
 
 
 class LoopChannel(asyncio.Protocol):
-    """The broker connection of one event loop, with the loop's pending questions."""
+    """The broker connection of one event loop, with the loop's pending requests."""
 
     def __init__(self) -> None:
         self._connecting = asyncio.Lock()
@@ -275,7 +275,7 @@ class LoopChannel(asyncio.Protocol):
                 self._guard = await close_with_loop(self._disconnect)
 
     async def ask(self, end: bytes, within: int) -> Reply | None:
-        """Send a question, and return its reply; None if the connection was lost."""
+        """Send a request, and return its reply; None if the connection was lost."""
         if self._is_lost:
             return None
         self._number = number = self._number + 1
@@ -315,7 +315,7 @@ class LoopChannel(asyncio.Protocol):
         self._transport.close()
 
     async def aclose(self) -> None:
-        """Disconnect."""
+        """Disconnect from the broker."""
         guard, self._guard = self._guard, None
         if guard is not None:
             await guard.aclose()

@@ -1,4 +1,4 @@
-"""The rules of a store that gets tokens of hot limits from the machine's lease broker.
+"""The rules of a store that gets tokens of busy rate limits from the machine's lease broker.
 
 Laws:
 
@@ -81,7 +81,7 @@ class Leasing:
         self._storage.post(command)
 
     def end_of_question(self, command: object) -> bytes | None:
-        """Return the last part of a command's broker request; None if it must go to the store."""
+        """Return the end of a command's broker request; None if it is a command for the store."""
         if not isinstance(command, Admission) or command.claim is not None or command.ticketed:
             return None
         key = (command.keys, command.gates.limits, command.costs)

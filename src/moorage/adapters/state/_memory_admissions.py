@@ -1,4 +1,4 @@
-"""Fast admission of calls in the memory store, prepared once per plan's rules.
+"""Fast admission of calls in the memory store; each plan's rules are prepared only once.
 
 An admission is the command that runs most often, and tenants differ only in its keys. A prepared
 one looks its states up, asks their fast rules, and replaces the states in a locked section; it is

@@ -75,7 +75,7 @@ class Bucket:
                 self.clock.measure(record.at)
 
     async def read(self, subject: str, until: float) -> LastMessage | None:
-        """Return the last message of a subject; None without one."""
+        """Return the last message of a subject; None if there is none."""
         query = dumps({"last_by_subj": subject}).encode()
         reply = await self._ask("STREAM.MSG.GET", query, until)
         return self._message(reply)

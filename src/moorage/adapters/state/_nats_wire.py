@@ -90,7 +90,7 @@ def stream_of(bucket: str) -> str:
 
 
 def bucket_config(bucket: str, replicas: int) -> bytes:
-    """Return the request that creates a bucket with the last write of each key.
+    """Return the request that creates a bucket, which keeps only each key's last write.
 
     A full bucket refuses writes: dropping the oldest claims instead would allow second effects.
     """

@@ -58,7 +58,7 @@ _QueuedSwap: TypeAlias = "tuple[Command[Any], Future[Any] | None, float]"
 
 
 def pauses(timeout: float, until: float = inf) -> Iterator[float]:
-    """Yield the pauses after conflicts with other callers, in total up to four timeouts.
+    """Yield the seconds to wait after conflicts with other callers, up to four timeouts in total.
 
     Args:
         timeout: the store's timeout in seconds.

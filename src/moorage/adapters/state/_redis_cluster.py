@@ -1,4 +1,4 @@
-"""A thread program's connections to a Redis cluster; a request goes to its keys' node.
+"""A threaded program's connections to a Redis cluster; each request goes to its keys' node.
 
 Laws:
 

@@ -126,7 +126,7 @@ class PooledConnection:
 
 
 class _ClosedPool(list[PooledConnection]):
-    """The idle connections of a closed pool, which closes returned connections."""
+    """Replaces a closed pool's list of idle connections, and closes each returned connection."""
 
     def append(self, connection: PooledConnection, /) -> None:
         connection.close()

@@ -278,7 +278,7 @@ class RedisServer:
         return with_deadline(pool.connection_class)(**pool.connection_kwargs)
 
     def _cluster_settings(self) -> dict[str, Any]:
-        """Return the connection settings without those of a single node."""
+        """Return the connection settings, except those that concern only a single node."""
         return {name: value for name, value in self._settings.items() if name not in _NODE_SETTINGS}
 
     def cluster_client(self) -> Any:

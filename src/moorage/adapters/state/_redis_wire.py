@@ -220,7 +220,7 @@ class ScriptCalls:
         return self._call(command, request_bytes, _read_claim)
 
     def mark_sent(self, command: MarkSent) -> ScriptCall:
-        """Encode the mark that a claim's request was sent, as an admission of the claim alone."""
+        """Encode the mark that a claim's request was sent: an admission with only this claim."""
         request_bytes = _ADMISSION.pack(1, _CLAIM, 0, 0, 0, 0)
         request_bytes += _ONE_INTEGER.pack(command.fence) + _text(command.target)
         return self._call(command, request_bytes, _read_mark)

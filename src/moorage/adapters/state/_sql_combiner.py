@@ -172,7 +172,7 @@ class _Batch:
         self.detached = self.begun = self.closed = False
 
     def begin(self, minimum: float) -> None:
-        """Fix the batch's rows, and its deadline, which is the latest of its callers."""
+        """Fix the batch's rows and its deadline, the latest of its callers' deadlines."""
         self.begun = True
         row_keys = [pending_command.row_keys for pending_command in self.pending_commands]
         if all(keys is row_keys[0] for keys in row_keys):
@@ -299,7 +299,7 @@ class Combiner:
             raise self._engine.unavailable("was not answered in time")
 
     def _is_quick(self, pool: LinkPool, pending: _PendingCommand) -> bool:
-        """Return whether the caller should execute the batch itself, since it is alone or quick."""
+        """Return whether the caller runs the batch: the database is near, or no rows are shared."""
         return pool.round_trip < _SLOW_ROUND_TRIP or not self._shared.has_any(pending.row_keys.ids)
 
     def _batch_for(self, pool: LinkPool, pending: _PendingCommand) -> tuple[_Batch, bool]:

@@ -190,7 +190,7 @@ class _Kind:
         return call
 
     def leave(self, calls: frozenset[int]) -> None:
-        """Withdraw the requests of calls."""
+        """Withdraw the token requests of these calls."""
         for call in calls:
             self._calls.pop(call, None)
         self._carry_out(leases.after_leaving(self._lease, calls, _now(), self._most))
@@ -209,7 +209,7 @@ class _Kind:
         return tasks
 
     def _carry_out(self, step: leases.Step) -> None:
-        """Act on a decision about the next step."""
+        """Carry out a decision: answer calls, set a timer, and request tokens if necessary."""
         self._lease = step.lease
         self._broker.handed_out += len(step.granted)
         for call in step.granted:
@@ -267,7 +267,7 @@ class _Kind:
         return leases.after_refusal(self._lease, wait, _now(), self._most, draw)
 
     async def _confirmed_wait(self, wait: int, tickets: tuple[Ticket, ...]) -> tuple[int, int]:
-        """Confirm the tokens and wait for their time; return the confirmation time and the rest."""
+        """Wait until the tokens are due, confirm them; return that time and the remaining wait."""
         self._carry_out(leases.after_delayed_grant(self._lease, wait, _now()))
         await asyncio.sleep(wait / SECOND)
         sent_at = _now()

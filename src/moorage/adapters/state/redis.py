@@ -170,7 +170,7 @@ class RedisStorage(_Store, ContextClosable):
         return decode_reply(call, self._execute_batch([call], end_time)[0])  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command without returning its answer; after a failure, with the next one."""
+        """Run a command, returning nothing; if that fails, try again with the next command."""
         try:
             # A closed store would open a connection that is never closed.
             self._require_open()
@@ -332,7 +332,7 @@ class AsyncRedisStorage(_Store, AsyncContextClosable):
         return decode_reply(call, await batcher.send(call, timeout, command))  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command without returning its answer; immediately if an event loop is running."""
+        """Queue a command, and run it immediately if an event loop is running; return nothing."""
         with suppress(Exception):
             self._require_open()
             self._posted.append(command)
@@ -367,7 +367,7 @@ class AsyncRedisStorage(_Store, AsyncContextClosable):
             await connection.close()
 
     def _batcher(self, command: Command[Any] | None) -> Batcher:
-        """Return the batcher of this event loop; in a cluster, of the command's hash tag too."""
+        """Return this event loop's batcher; in a cluster, the one for the command's hash tag."""
         loop = asyncio.get_running_loop()
         latest_batcher = self._latest
         if (

@@ -141,7 +141,7 @@ class ShardedStorage(_Shards, ContextClosable):
         return self._stores[shard].execute(command, _seconds_left(end_time))  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command without returning its answer; after a failure, with the next one."""
+        """Run a command, returning nothing; if that fails, try again with the next command."""
         with suppress(Exception):
             location = self._location(command)
             if location.former is None:
@@ -229,7 +229,7 @@ class AsyncShardedStorage(_Shards, AsyncContextClosable):
         await self._execute(command, location, monotonic() + _SETTLE_SECONDS)
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command without returning its answer; immediately if an event loop is running."""
+        """Queue a command, and run it immediately if an event loop is running; return nothing."""
         with suppress(Exception):
             location = self._location(command)
             if location.former is None:

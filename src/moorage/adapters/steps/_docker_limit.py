@@ -121,7 +121,7 @@ class TimeLimits:
             watchdog.watch(timeout, self._socket, *task, "", "")
 
     def has_no_record(self, container: str) -> bool:
-        """Return whether records can be kept, but none exists for a container."""
+        """Return whether watchdogs' records can be kept, but a container has none."""
         return self._is_private() and not self._record_path(container).exists()
 
     def restore(self, container: str, timeout: float) -> None:

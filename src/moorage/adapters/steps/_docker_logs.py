@@ -255,7 +255,7 @@ class _LogPosition:
         return self._loses_ends and self._is_sought and self._count > 1
 
     def compare(self, oldest: Entry | None) -> None:
-        """Check with the oldest entry of a log whether entries before the mark may be lost."""
+        """Use the oldest entry of a log to check whether entries before the mark may be lost."""
         with check_understood():
             if oldest is None or nanoseconds_of(oldest.time) < self._first:
                 return
@@ -268,7 +268,7 @@ class _LogPosition:
         return self._loses_ends and self._is_sought and not self.size
 
     def check(self, latest: Entry | None) -> None:
-        """Check with an output's last entry whether the clock was set back before the mark."""
+        """Use an output's last entry to check whether the clock was set back before the mark."""
         with check_understood():
             if latest is not None and nanoseconds_of(latest.time) < nanoseconds_of(self.since):
                 self.has_gap = True

@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def watch(container: Container, record: Record) -> None:
-    """Wait until a container ends; stop it if its time is over before."""
+    """Wait until a container ends; stop it if its time limit passes first."""
     if not container.has_begun() or container.has_ended(record.deadline()):
         return
     _, _, _, grace, reason, _ = record.task
@@ -76,7 +76,7 @@ def watch(container: Container, record: Record) -> None:
 
 
 class Record:
-    """A file that tells other processes of a watchdog, as long as the watchdog locks it.
+    """A file by which other processes see that a watchdog lives, as long as the watchdog locks it.
 
     Without a path, or if another watchdog of the container holds the lock, nothing is recorded.
 
@@ -159,7 +159,7 @@ class Container:
         return False
 
     def has_ended(self, deadline: float) -> bool:
-        """Wait until the container ends or a deadline; return whether it ended."""
+        """Wait for the container's end, at most until a deadline; return whether it ended."""
         while (time_left := deadline - time.monotonic()) > 0:
             self._ask("POST", "wait?condition=not-running", time_left)
             status, content = self._ask("GET", "json", 30.0)

@@ -194,7 +194,7 @@ def progress(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def check_understood() -> Generator[None]:
-    """Turn failures to interpret an Engine's answer in the block into an error.
+    """Convert failures to interpret an Engine's answer, in a `with` block, to one error of moorage.
 
     Raises:
         VendorFailed: the block read a value that the answer does not contain.

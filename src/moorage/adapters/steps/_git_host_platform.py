@@ -197,7 +197,7 @@ class GitHostRuns:
         return chunk
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:
-        """Ask a run to end; without a grace it is killed at once, else by the host's own rules."""
+        """Ask a run to end; kill it at once if `grace` is 0, else the host's own rules apply."""
         status = self._status_of_run(name, timeout, needs_approval=False)
         if status is None or status.is_over:
             return

@@ -59,7 +59,7 @@ class Access(Protocol):
 
 
 class FixedAccess:
-    """An unchanging token.
+    """An access with a token that never changes.
 
     Args:
         name: the name of the header.
@@ -311,7 +311,7 @@ class _DeadlineReader(io.RawIOBase):
         self._deadline = deadline
 
     def readable(self) -> bool:
-        """Return True."""
+        """Return True, because the socket can be read."""
         return True
 
     def readinto(self, buffer: Any, /) -> int:
@@ -324,7 +324,7 @@ class _DeadlineReader(io.RawIOBase):
 
 
 class _AnswerReader:
-    """A socket for `http.client` whose answer has a deadline."""
+    """A socket for `http.client`, from which an answer is read until a deadline."""
 
     def __init__(self, channel: socket.socket, deadline: float) -> None:
         self._reader = _DeadlineReader(channel, deadline)

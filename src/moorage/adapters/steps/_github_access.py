@@ -33,7 +33,7 @@ _RENEWED_BEFORE: Final = timedelta(minutes=5)
 
 
 def bearer(token: Secret) -> Access:
-    """Return the access with a GitHub token, as bearer token."""
+    """Return an access that sends a GitHub token as a bearer token."""
     return FixedAccess("Authorization", Secret(f"Bearer {token.reveal()}"))
 
 

@@ -101,7 +101,7 @@ def has_exceeded_limit(job: Mapping[str, Any], pod: Mapping[str, Any] | None) ->
 
 
 def note_of(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the platform's note in a Job."""
+    """Return the note that the platform stored in a Job."""
     annotations: dict[str, str] = job["metadata"].get("annotations") or {}
     note: dict[str, Any] = json.loads(annotations.get(NOTE, "{}"))
     return note

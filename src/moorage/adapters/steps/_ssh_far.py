@@ -139,7 +139,7 @@ class _Runs:
         return ""
 
     def logs(self) -> tuple[dict[str, Any], bytes]:
-        """Return the output after a number of bytes."""
+        """Return the run's output after a position, which is a number of bytes."""
         start = self.request["start"]
         status = self.status(self.folder)
         is_over = status is None or status["phase"] in {"ended", "lost"}

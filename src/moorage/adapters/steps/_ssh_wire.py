@@ -83,7 +83,7 @@ class Target(NamedTuple):
 
 
 class RemoteHost:
-    """Sends requests over one connection, opened at its first use and after a loss.
+    """Sends requests over one connection, which opens at its first use and reopens after a loss.
 
     Args:
         target: the account on the other machine.
@@ -208,7 +208,7 @@ class _Connection:
         self._is_greeted = True
 
     def send(self, data: bytes, deadline: float) -> None:
-        """Send bytes."""
+        """Send bytes to the remote machine."""
         view = memoryview(data)
         while view:
             self._wait(self._in, deadline, writing=True)

@@ -93,7 +93,7 @@ _LONGEST_PREPARATION: Final = 5.0
 
 
 class _Created(NamedTuple):
-    """A container created by this process, and the monotonic time before it was named."""
+    """A container that this process created, and the monotonic time just before it got its name."""
 
     spec: RunSpec
     id: str
@@ -522,7 +522,7 @@ def _id_in(answer: bytes) -> str:
 
 
 def _creation_seconds(timeout: float) -> float:
-    """Return for how many seconds a container is left to its creator."""
+    """Return how many seconds a container's creator has, before others may take over."""
     return min(_LONGEST_PREPARATION, timeout / 2)
 
 

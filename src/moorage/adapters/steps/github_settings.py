@@ -92,7 +92,7 @@ class GitHubSettings:
 
     @property
     def access(self) -> Access:
-        """The credential."""
+        """The credential for GitHub's API."""
         if self.token:
             return bearer(self.token)
         assert self.app_id is not None  # noqa: S101 - checked above

@@ -108,7 +108,7 @@ class GitLabSettings:
 
 
 def gitlab_api(settings: GitLabSettings) -> GitHostApi:
-    """Return the GitHub API for these settings."""
+    """Return the GitLab API for these settings."""
     access = FixedAccess("PRIVATE-TOKEN", settings.token)
     return GitHostApi("GitLab", settings.api, access, settings.ca_file)
 

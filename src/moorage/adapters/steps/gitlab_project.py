@@ -57,7 +57,7 @@ class GitLabProject:
     def upload(
         self, tag: str, name: str, content: bytes, *, package: str = "release"
     ) -> PlatformOperation:
-        """Return the operation that adds a file to a release, as link to a generic package.
+        """Return the operation that adds a file to a release, as a link to a generic package.
 
         Args:
             tag: the tag of the release, which is the version of the package too.

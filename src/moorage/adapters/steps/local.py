@@ -296,7 +296,7 @@ def _phase(*, is_held: bool, has_begun: bool, has_ended: bool) -> RunPhase:
 
 
 def _facts(path: Path) -> dict[str, Any] | None:
-    """Return the facts in a file; None if it is missing or incomplete."""
+    """Return a run's data from a file; None if the file is missing or incomplete."""
     try:
         facts: dict[str, Any] = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):

@@ -134,7 +134,7 @@ class EntrySql:
 
     @cached_property
     def now(self) -> str:
-        """The SQL query for the server's time, which a SQLite file does not have."""
+        """The SQL query for the database server's time; SQLite has no server, so no such query."""
         return f"SELECT {_NOW[self.kind]}"
 
     @cached_property

@@ -242,7 +242,7 @@ class Session:
     def _put(
         self, identity: str, inbox: Inbox, arrival: Arrival, size: int
     ) -> tuple[str | bytes, ...]:
-        """Add a message to a subscription's queue; return the message to end it if it is full."""
+        """Queue a subscription's message; if the queue is full, return an unsubscribe message."""
         has_content = arrival.error is not None or (arrival.has_value and not arrival.is_reply)
         if has_content and not inbox.put(arrival, size):
             inbox.end(_too_slow())

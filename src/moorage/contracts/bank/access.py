@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ConsentStatus(StrEnum):
-    """The state of a consent.
+    """The state of an owner's consent.
 
     `pending` means that the owner has not decided, or that another owner has to agree too.
     `suspended` means that the vendor stopped the access after errors. `unknown` means that moorage
@@ -43,7 +43,7 @@ class ConsentStatus(StrEnum):
 
 
 class BalanceKind(StrEnum):
-    """The kind of a balance.
+    """The kind of an account's balance, such as booked or available.
 
     `booked` is the sum of the booked entries, `available` what can be spent, `expected` the booked
     and the pending entries together, `opening` the booked balance at the beginning of the period,

@@ -136,7 +136,7 @@ def _part(node: Node) -> Statement:
 def _opening_and_closing(
     balances: list[AccountBalance],
 ) -> tuple[AccountBalance | None, AccountBalance | None]:
-    """Return the opening and closing balance, or interim ones of a single page."""
+    """Return the opening and closing balances; interim ones if this is a page of a statement."""
     first_balances: dict[str, AccountBalance] = {}
     for balance in balances:
         first_balances.setdefault(balance.code, balance)
@@ -209,7 +209,7 @@ def _batch(node: Node, details: list[_Details], *, credit: bool) -> EntryBatch |
 
 @frozen(kw_only=True)
 class _Details:
-    """A transaction without the sign and counterparty that its entry, not yet read, will give."""
+    """A transaction whose sign and counterparty are missing until its entry is read."""
 
     transaction: Transaction
     amount: Money | None

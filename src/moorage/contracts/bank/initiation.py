@@ -43,7 +43,7 @@ def _as_account(value: Any) -> Any:
 
 
 def _is_transfer(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse a value that is no payment, in euros or in pounds."""
+    """Refuse a value that is neither a payment in euros nor one in pounds."""
     if not isinstance(value, SterlingTransfer):
         check_kind(value, CreditTransfer, attribute.name)
 

@@ -86,7 +86,7 @@ def read_mt940(
 
 @frozen
 class _Field:
-    """A field: its tag, the number of its line, and its lines."""
+    """A field of an MT940 file: its tag, its line number, and its lines of text."""
 
     tag: str
     line: int

@@ -62,13 +62,13 @@ class BankVendor(Protocol):
 
 @runtime_checkable
 class FinishingVendor(Protocol):
-    """A vendor that needs the URL to which the owner returned, such as for a code in it."""
+    """A vendor that needs the URL to which the account's owner returned; it may contain a code."""
 
     async def finish_consent(self, wire: Wire, ref: Ref, returned_url: str, /) -> BankConsent: ...
 
 
 @runtime_checkable
 class PaymentFinishingVendor(Protocol):
-    """A vendor that submits a payment only after its owner returned, with the URL of the return."""
+    """A vendor that submits a payment only when it gets the URL to which the payer returned."""
 
     async def finish_payment(self, wire: Wire, ref: Ref, returned_url: str, /) -> BankPayment: ...

@@ -210,7 +210,7 @@ class EventChanges:
     clear: tuple[str, ...] = field(default=(), converter=as_tuple, validator=_are_clearable)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an empty change, only one of `start` and `end`, and a field set and cleared."""
+        """Refuse an empty change, `start` or `end` alone, and a field both set and cleared."""
         if (self.start is None) != (self.end is None):
             raise InvalidData(
                 "Only one of start and end is given.",

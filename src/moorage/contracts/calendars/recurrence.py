@@ -116,7 +116,7 @@ class RecurrenceRule:
         return ";".join(f"{name}={value}" for name, value in parts.items() if value)
 
     def check_start(self, start: date | datetime) -> None:
-        """Refuse a day as `until` of an event with times, or a moment for an event of whole days.
+        """Refuse an `until` that is a day if the start has a time, or a moment if it has none.
 
         Raises:
             InvalidData: the rule does not fit the start.

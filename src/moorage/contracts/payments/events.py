@@ -105,7 +105,7 @@ class PaymentEvent:
     raw: Any = field(default=None, repr=False, eq=False)
 
     def expect(self, requested: Money) -> None:
-        """Raise unless the event's amounts equal the requested amount; call it before booking.
+        """Raise an error if the event's amounts differ from the requested one; call before booking.
 
         In a handler of the inbox the event is then kept, and waits for a person.
 
@@ -311,7 +311,7 @@ def _is_later(before: Payment, update: Payment) -> bool | None:
 def _merge_moves(
     earlier: tuple[M, ...], reported: Iterable[M], *, later: bool | None
 ) -> tuple[M, ...]:
-    """Merge captures or refunds by id; an old event never reopens a finished one."""
+    """Merge captures or refunds by id; an old event never reopens one that has finished."""
     by_id = {_identity(move.ref): move for move in earlier}
     for move in reported:
         known_move = by_id.get(_identity(move.ref))

@@ -52,7 +52,7 @@ class SettledAs(StrEnum):
 
 
 class Inconclusive(StrEnum):
-    """The reason that asking the vendor did not reveal an operation's outcome."""
+    """The reason why a request to the vendor did not reveal an operation's outcome."""
 
     NO_ANSWER = "no_answer"
     """The vendor could not be asked, or did not answer."""

@@ -53,7 +53,7 @@ class NextAction:
 
 @frozen(kw_only=True)
 class Decline:
-    """The reason of a decline: the common reason, and the vendor's code and text."""
+    """The reason for a decline, in the contract's terms and in the vendor's own."""
 
     reason: DeclineReason
     vendor_code: str | None = None

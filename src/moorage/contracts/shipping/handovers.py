@@ -184,7 +184,7 @@ class ServicePoint:
 
 @frozen(kw_only=True)
 class ServicePointResult:
-    """The service points near an address, and messages of carriers that have none.
+    """The service points near an address, and messages of carriers without one there.
 
     Attributes:
         points: the service points, the nearest first.

@@ -155,7 +155,7 @@ class RateRequest:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a shipment without parcels, and an impossible label."""
+        """Refuse a shipment without parcels, and a label format or size that is not supported."""
         _check_label(self.label, self.label_size)
         if not self.parcels:
             raise InvalidData(
@@ -278,7 +278,7 @@ class Choice:
 
     @property
     def only_service(self) -> str | None:
-        """The service if the rule names exactly one and no other limit; None if rates decide."""
+        """The service, if it is the rule's only limit; None if rates must be compared."""
         has_limits = self.carriers or self.most is not None or self.within_days is not None
         return self.services[0] if len(self.services) == 1 and not has_limits else None
 

@@ -195,7 +195,7 @@ class Signer:
 
 @frozen(kw_only=True)
 class SignatureRequest:
-    """A request that people sign documents, or a template of the vendor.
+    """A request to people to sign documents, or a template that the vendor stores.
 
     Attributes:
         subject: subject of the emails to the signers.

@@ -57,7 +57,7 @@ class ActContext:
 
 
 def _keep_page(_: ActContext) -> None:
-    """Return None, to stay on the subject's page."""
+    """Return None: after the action, the person stays on the subject's page."""
 
 
 @attrs.frozen(kw_only=True)
@@ -112,7 +112,7 @@ class Act:
 
 
 def checked_reason(act: Act, form: Mapping[str, str]) -> str:
-    """Return the reason in a form.
+    """Return the reason that a person entered in a form, after checking it.
 
     Raises:
         InvalidData: the action requires a reason and has none, or the reason is too long.

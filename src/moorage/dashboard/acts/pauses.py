@@ -17,7 +17,7 @@ def _scope(acting: ActContext) -> dict[str, str | None]:
 
 
 def _queue(acting: ActContext) -> str:
-    """Return a pause as text: its queue and entries."""
+    """Return the text that describes a pause: its queue and its entries."""
     return f"the {acting.required_value('box')} ({scope_of(**_scope(acting))})"
 
 

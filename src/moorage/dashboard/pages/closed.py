@@ -75,7 +75,7 @@ def _outcome(payment: ClosedPayment) -> tuple[str, str]:
 
 
 def _outcome_words(payment: ClosedPayment) -> str:
-    """Return the sentence about the consequence of the outcome."""
+    """Return the sentence that states the consequence of a payment's outcome."""
     if payment.done is not None:
         return "Every repeat of its key gets this receipt, and the vendor is not called again."
     decision = _closing_decision(payment)

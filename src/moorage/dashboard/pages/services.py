@@ -170,7 +170,7 @@ def _problems_to_solve(
 
 
 def _unknown_keys(view: PageContext) -> list[Node]:
-    """Return the number of idempotency keys to settle as an item, if there are any."""
+    """Return a list item with the number of idempotency keys to settle, if there are any."""
     try:
         calls = view.reader.unknown_calls()
     except ConnectorError:

@@ -178,7 +178,7 @@ def _messages(
 
 
 def _listed_messages(node: Node, channel: Node) -> Iterator[Node]:
-    """Yield the messages of an AsyncAPI 3 operation; by default all of its channel."""
+    """Yield the messages of an AsyncAPI 3 operation; by default all messages of its channel."""
     if node.child("messages").value is None:
         yield from (message for _, message in channel.child("messages").children())
     else:

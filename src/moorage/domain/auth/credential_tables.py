@@ -73,7 +73,7 @@ def is_credential(table: Mapping[str, Any]) -> bool:
 
 
 def write_credentials(credentials: AnyCredentials) -> Secret:
-    """Return credentials as JSON string, which `read_credentials_text` can read."""
+    """Return credentials as a JSON string, which `read_credentials_text` can read."""
     return Secret(encode_json(_table(credentials)).decode())
 
 

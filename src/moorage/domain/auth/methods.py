@@ -364,7 +364,7 @@ def negotiates(credentials: Credentials | OAuthCredentials | None) -> bool:
 
 
 def needs_flow(credentials: Credentials | OAuthCredentials) -> bool:
-    """Return whether credentials need more than one constant header, such as a signature."""
+    """Return whether credentials need more than a constant header, for example a signature."""
     return signs(credentials) or (
         isinstance(credentials, Credentials) and credentials.method in _WITH_STEPS
     )

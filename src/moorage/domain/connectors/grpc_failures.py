@@ -42,7 +42,7 @@ class GrpcPhase(Enum):
 
 @attrs.frozen(kw_only=True)
 class GrpcFault:
-    """The facts about a failed gRPC call.
+    """The details of a failed gRPC call, from which its error is made.
 
     Attributes:
         code: the name of the status code, such as "UNAVAILABLE".

@@ -30,7 +30,7 @@ _NIL: Final = b"NIL"
 
 
 class ImapReply(NamedTuple):
-    """One reply of a server.
+    """One reply of an IMAP server.
 
     Attributes:
         tag: the tag of the command that it ends; "*" for other replies, and "+" if the server waits

@@ -50,7 +50,7 @@ _NO: Final = b"\x01\x01\x00"
 
 
 class LdapResult(NamedTuple):
-    """The end of an operation, as the server reported it.
+    """The result of an LDAP operation, as the server reported it.
 
     Attributes:
         code: the number of the result; 0 is success.
@@ -66,7 +66,7 @@ class LdapResult(NamedTuple):
 
 
 class LdapResponse(NamedTuple):
-    """One message of a server.
+    """One message from an LDAP server.
 
     Attributes:
         id: the number of the request; 0 for an unsolicited message.

@@ -47,7 +47,7 @@ class MongoPhase(Enum):
 
 @attrs.frozen(kw_only=True)
 class MongoFault:
-    """The facts about a failure that a MongoDB server reported.
+    """The details of a failure that a MongoDB server reported.
 
     Attributes:
         code: the number of the error; None if the server gave none.

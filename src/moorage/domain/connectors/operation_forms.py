@@ -20,7 +20,7 @@ def _identity(value: Any) -> Any:
 
 @attrs.frozen(kw_only=True)
 class OperationForm:
-    """The form of a method that makes an operation.
+    """The description of a connector's method that makes an operation.
 
     Attributes:
         about: what the operation does, as one sentence.

@@ -41,7 +41,7 @@ class ReconnectPolicy:
 
 @attrs.frozen
 class ReconnectState:
-    """The number of failures to open a connection since the last success, and the next time.
+    """The number of failures to connect since the last success, and the time of the next try.
 
     Attributes:
         failures: the number of failures in a row.
@@ -73,5 +73,5 @@ def state_after_failure(
 
 
 def wait_before(state: ReconnectState, now: float) -> float:
-    """Return the seconds to wait before the next attempt to connect; 0 if none."""
+    """Return the seconds to wait before the next attempt to connect; 0 if it may start now."""
     return max(0.0, state.not_before - now)

@@ -45,7 +45,7 @@ class SqlPhase(Enum):
 
 @attrs.frozen
 class SqlFault:
-    """The facts about an exception of a database driver.
+    """The details of an exception that a database driver raised.
 
     Attributes:
         system: "postgresql", "mysql" or "sqlite".

@@ -280,7 +280,7 @@ class EntryQuery:
     after: str | None = None
 
     def matches(self, entry: Entry) -> bool:
-        """Return whether an entry meets the query's conditions, on any page."""
+        """Return whether an entry meets the query's conditions, regardless of its page."""
         return (
             all(
                 value is None or value == getattr(entry, name)

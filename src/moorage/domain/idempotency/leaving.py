@@ -28,7 +28,7 @@ _PLACES: Final = 4
 
 
 class ExecuteOnFormerShard:
-    """A command executed on the former shard of its states, as long as these matter.
+    """A command executed on its states' former shard, as long as the states are needed there.
 
     Otherwise the states are marked as moved. The answer is `(True, answer)`, or `(False, None)` if
     the command has to be executed on the new shard.

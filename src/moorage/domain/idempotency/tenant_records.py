@@ -58,7 +58,7 @@ def records_key(tenant: str) -> str:
 
 
 def step_of(life: int) -> int:
-    """Return the microseconds to which the end of a reservation is rounded, for such records."""
+    """Return the microseconds to which a reservation's end is rounded, for this lifetime."""
     return 1 << max(0, (life // _STEPS).bit_length() - 1)
 
 
@@ -69,7 +69,7 @@ def rounded_life(life: int) -> int:
 
 
 def further_places(answer: tuple[object, ...]) -> int:
-    """Return the number of additional places that a large answer needs in the limit.
+    """Return how many extra records a large answer counts as in the tenant's limit.
 
     A value that only a store in memory can hold takes none, since its size is unknown.
     """
@@ -179,7 +179,7 @@ class CountRecords:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, int]:
-        """Return the number of places in use."""
+        """Return the number of places for records that are in use."""
         _, places_by_end = _reservation_ends(states[0], now)
         return states, sum(places_by_end.values())
 

@@ -217,7 +217,7 @@ class EndHolding:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Return True if this caller registered last, so that its time for the operation ends."""
+        """Return True if this caller registered last, so that look-ups need not wait for it."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or effect[3] != self.number:
             return states, False

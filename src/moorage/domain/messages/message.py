@@ -191,7 +191,7 @@ class OutgoingMessages(Sequence[OutgoingMessage]):
 
 
 def messages_of(items: Sequence[OutgoingMessage]) -> Sequence[Message]:
-    """Return the messages of outgoing messages."""
+    """Return the original messages of checked outgoing messages."""
     if isinstance(items, OutgoingMessages):
         return items.messages
     return [item.message for item in items]

@@ -96,7 +96,7 @@ def from_figures(rule: AlertRule, figures: tuple[CallFigures, ...]) -> Measureme
 
 
 def from_health(rule: AlertRule, health: Health) -> tuple[Measurement, ...]:
-    """Return the measurements of an alert rule about health: one for each affected part."""
+    """Return the measurements of an alert rule about health: one for each part with a problem."""
     found_measurements: dict[str, Measurement] = {}
     for reason in health.all_reasons:
         if reason.concern.value != rule.when or rule.service not in {None, reason.part}:

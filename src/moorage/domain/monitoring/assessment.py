@@ -62,7 +62,7 @@ def assess_health(readings: HealthReadings, now: datetime, policy: HealthPolicy)
 
 
 def as_of(health: Health, now: datetime, longest_age: float) -> Health:
-    """Return a stored health; an unknown one if it is older than `longest_age` seconds."""
+    """Return the stored health; if it is older than `longest_age` seconds, an unknown health."""
     age = (now - health.at).total_seconds()
     if age <= longest_age:
         return health

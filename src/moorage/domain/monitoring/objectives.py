@@ -99,7 +99,7 @@ class Objective:
             )
 
     def covers(self, row: WindowFigures) -> bool:
-        """Return whether the objective applies to these figures."""
+        """Return whether the objective applies to the calls in this row of metrics."""
         return all(getattr(self, name) in {None, getattr(row, name)} for name in DIMENSIONS)
 
 

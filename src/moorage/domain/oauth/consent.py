@@ -196,7 +196,7 @@ def read_callback(
 
 
 def no_token_error(answer: Refused | ConnectorError) -> tuple[ConnectorError, float | None]:
-    """Return the error for an answer without a token, and its wait in seconds, if any."""
+    """Return the error for an answer without a token, and the seconds to wait, if any."""
     if isinstance(answer, Refused) and answer.why is Refusal.GONE:
         return AuthorizationRequired(
             f"The person gave no consent ({answer.words}).", remedy=_BEGIN_AGAIN

@@ -100,7 +100,7 @@ def is_lost(answer: Refused | ConnectorError) -> bool:
 def renewal_error(
     service: str | None, answer: Refused | ConnectorError
 ) -> tuple[CredentialRefreshFailed, float | None]:
-    """Return the error for a renewal without a token, and the time of the next attempt."""
+    """Return the error for a renewal that brought no token, and the time of the next attempt."""
     if isinstance(answer, ConnectorError):
         failed_error = CredentialRefreshFailed(
             f"The authorisation server cannot be reached: {answer.message}",

@@ -91,7 +91,7 @@ def _values(value: Mapping[str, Any] | str | None) -> str | None:
 
 
 def mask_credentials(value: Any) -> Any:
-    """Return plain values in which values with names of credentials are masked."""
+    """Return plain values in which each value whose name suggests a credential is masked."""
     if is_object(value):
         return {
             str(name): MASK if is_sensitive(str(name)) else mask_credentials(item)
@@ -192,7 +192,7 @@ class AuditQuery:
     after: int | None = None
 
     def matches(self, record: AuditRecord) -> bool:
-        """Return whether an audit record meets the query's conditions, on any page."""
+        """Return whether an audit record meets the query's conditions, regardless of its page."""
         return (
             (self.act is None or record.act == self.act or self._is_prefix_of(record.act))
             and (self.subject is None or record.subject == self.subject)

@@ -1,4 +1,4 @@
-"""The observers of one call that events reach as long as the call succeeds."""
+"""The observers of one call that receive its events as long as the call succeeds."""
 
 from __future__ import annotations
 

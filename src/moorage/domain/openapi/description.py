@@ -85,7 +85,7 @@ class OpenApi:
 
     @property
     def limit_headers(self) -> dict[str, bool]:
-        """The described response headers about rate limits; False marks those not used."""
+        """Response headers about rate limits in the description; False marks ignored ones."""
         names = {
             name: None
             for operation in self.operations

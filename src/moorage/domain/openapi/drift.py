@@ -88,7 +88,7 @@ class Usage:
 
 @attrs.frozen
 class DescriptionDifferences:
-    """The differences of two descriptions for a program.
+    """The differences between two API descriptions, as far as they affect a program.
 
     Attributes:
         changes: the changes that affect the program.

@@ -17,7 +17,7 @@ _MOST_DIGITS: Final = 38
 
 
 def checked_columns(columns: Mapping[str, str]) -> None:
-    """Check that columns of Parquet have names and types.
+    """Check that each column of a Parquet file has a name and a type.
 
     Raises:
         ConfigurationError: there are no columns, or a type is unknown.

@@ -290,7 +290,7 @@ class TokenBucket:
     def _converted(
         self, at: int, level: int, shift: int, runs: Runs, shape: Shape
     ) -> tuple[int, int, Runs]:
-        """Return the time, the level and the runs of a state that another rule wrote."""
+        """Return the time, tokens and runs of grants in a state that another limit's rule wrote."""
         rule = TokenBucket(*shape)
         at, level = rule._state_after_runs(at, level, runs, shift)
         tokens, remainder = divmod(level, shape[1])
@@ -350,7 +350,7 @@ class TokenBucket:
     def _time_of_enough(
         self, since: int, level: int, tokens: int, at: int
     ) -> tuple[int, int, bool]:
-        """Return when there are enough tokens, how many, and whether tokens overflowed."""
+        """Return the time at which enough tokens exist, their number, and whether any were lost."""
         at = max(at, since)
         available = level + (at - since) * self.n
         if available < tokens:
@@ -378,13 +378,13 @@ class TokenBucket:
     def _without_past(
         self, since: int, level: int, runs: Runs, shift: int, seen: int
     ) -> tuple[int, int, Runs]:
-        """Return the remaining tokens, their time and the remaining runs after finished runs."""
+        """Return the tokens, their time, and the runs of grants that remain after ended runs."""
         past_runs = self._ended_run_count(runs, seen - shift)
         since, level = self._state_after_runs(since, level, runs[:past_runs], shift)
         return since, level, self._merged_runs(runs[past_runs:])
 
     def _state_after_runs(self, since: int, level: int, runs: Runs, shift: int) -> tuple[int, int]:
-        """Return the time and the remaining tokens after the last of some runs."""
+        """Return the time and the remaining tokens after the last of these runs of grants."""
         for (
             run_begin,
             level_before,
@@ -512,7 +512,7 @@ class TokenBucket:
 
 
 def _part_of_token(units: int, price: int, new_price: int) -> int:
-    """Return the units of another price that are less than a token, rounded down.
+    """Convert less than one token from units of one price to units of another, rounded down.
 
     No intermediate number exceeds the range in which floating-point numbers are exact.
     """

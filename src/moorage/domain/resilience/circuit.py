@@ -630,7 +630,7 @@ class CircuitRule:
     def _converted(
         self, time: int, slot: int, total: int, base: int, record: Record
     ) -> tuple[int, int, Record]:
-        """Return a state of another rule converted: its slot, its first call and its record."""
+        """Convert a state that another rule wrote: return its slot, first call and record."""
         at = time if self.timed else total
         past_slots = list(_slots(record.past))
         if record.grid > 0 and not self.timed:
@@ -650,7 +650,7 @@ class CircuitRule:
         return min(slot, self._end(at)), base, record
 
     def _with_slot_in_past(self, slot: tuple[int, int, int], record: Record, at: int) -> Record:
-        """Return the counts with the current slot moved to the past slots, without old slots."""
+        """Return the counts after the current slot became a past slot, without outdated slots."""
         end, base, calls = slot
         calls = min(calls - record.cancelled, _LARGEST_COUNT)
         slots = [entry for entry in _slots(record.past) if entry[0] > at - self.span]
@@ -704,14 +704,14 @@ def _lifetime(keep_for: int, seen: int, record: Record) -> int:
 
 
 def _recent_failures(record: Record, seen: int) -> tuple[tuple[int, int, int], ...]:
-    """Return the rows of consecutive failures; none if the last failure is over a day old."""
+    """Return the streaks of consecutive failures; none if the last failure is over a day old."""
     return record.rows if record.times and seen - record.times[-1] < DAY else ()
 
 
 def _rows_after_failure(
     rows: tuple[tuple[int, int, int], ...], number: int, *, failed: int
 ) -> tuple[tuple[int, int, int], ...]:
-    """Return the rows of consecutive failures with one more failure."""
+    """Return the streaks of consecutive failures after one more failure is added."""
     first_number = last_number = number
     other_numbers: list[tuple[int, int, int]] = []
     for row in rows:

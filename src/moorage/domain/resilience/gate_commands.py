@@ -80,7 +80,7 @@ class GiveBack:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return the states after all tickets' tokens were given back."""
+        """Return the states after the tokens of all these tickets were given back."""
         rules = zip(self.gates.limits, states, self.tickets, strict=True)
         return tuple(
             state if state is None else rule.refund(rule.present(state, now), ticket)
@@ -91,7 +91,7 @@ class GiveBack:
 def return_unused(
     gates: Gates, admitted: Admitted, reporter: str = ""
 ) -> tuple[Report | GiveBack, ...]:
-    """Return the commands that return an unused admission's permit and tickets."""
+    """Return the commands that give back the permit and the tickets of an unused admission."""
     _, _, permit, tickets = admitted
     return (
         *((Report(gates, permit, Outcome.NEUTRAL, reporter),) if permit is not None else ()),
@@ -100,7 +100,7 @@ def return_unused(
 
 
 def return_unclaimed(command: Command[Any], answer: Any) -> tuple[Report | GiveBack, ...]:
-    """Return the commands that return a command's grants if the caller of the command has left."""
+    """Return the commands that give back what a command granted, if its caller has left."""
     return return_unused(command.gates, answer) if isinstance(command, Admission) else ()
 
 

@@ -241,7 +241,7 @@ class CalendarQuota:
         return self.burst if later and begin < later[-1][0] else 0
 
     def _counts_from(self, later: Iterable[tuple[int, int]], earliest: int) -> Later:
-        """Return the counts of the periods from `earliest` on; earlier counts move there."""
+        """Return the counts of periods from `earliest` on; the first one takes earlier counts."""
         counts: dict[int, int] = {}
         for period_start, used_calls in later:
             period_start = self.period(max(period_start, earliest))[0]  # noqa: PLW2901 - the begin of its period

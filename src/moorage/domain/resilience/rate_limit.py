@@ -308,7 +308,7 @@ def checked_cost(rule: Rule, cost: int) -> int:
 
 
 def joint_wait(rules: Sequence[Rule], presents: Sequence[State], costs: Sequence[int]) -> int:
-    """Return the microseconds until all rate limits can grant their tokens; 0 if now.
+    """Return the microseconds until all rate limits can grant their tokens; 0 if they can now.
 
     A limit that can grant at one time may be unable to at a later time, because a gap in its queue
     has ended. So the limits are asked in turn until one time suits all of them.
@@ -360,7 +360,7 @@ def _bucket(config: RateLimitConfig) -> TokenBucket:
 
 
 def _parts_of(config: RateLimitConfig) -> tuple[Rule, ...]:
-    """Return the rules of the parts of a limit, among which rate and burst are divided."""
+    """Return the rules of a limit's parts, into which its rate and burst are divided."""
     burst, larger_parts = divmod(config.burst, config.parts)
     if not burst:
         raise ConfigurationError(

@@ -38,7 +38,7 @@ def avro_incompatibilities(
 
 
 class _Resolution:
-    """Compares types, each pair once.
+    """Compares the types of two Avro schemas, each pair once.
 
     Args:
         compared: the pairs of types that were compared already or are being compared.

@@ -88,7 +88,7 @@ def avro_type(complete: CompleteSchema) -> AvroType:
 
 
 class AvroHazards(NamedTuple):
-    """The dangers that data of an Avro schema may bring.
+    """The dangers of reading data of an Avro schema, such as endless nesting.
 
     Attributes:
         is_recursive: True if a type contains itself, so that data may be nested without limit.
@@ -104,7 +104,7 @@ class AvroHazards(NamedTuple):
 
 
 def hazards(root: AvroType) -> AvroHazards:
-    """Return the dangers that data of an Avro schema may bring.
+    """Return the dangers of reading data of an Avro schema, such as endless nesting.
 
     Raises:
         InvalidData: the types are nested too deeply.
@@ -155,7 +155,7 @@ def _is_empty(node: AvroType, results: dict[int, bool]) -> bool:
 
 
 def _empty_values(node: AvroType, counts: dict[int, int]) -> int:
-    """Return the number of values of zero bytes in a type."""
+    """Return the number of values in an Avro type that take up no bytes."""
     if id(node) not in counts:
         counts[id(node)] = 0
         if node.kind == "record" and node.fields:
@@ -175,7 +175,7 @@ def _json(text: str) -> Any:
 
 @attrs.frozen
 class _Reader:
-    """Reads types, and remembers those with a name.
+    """Reads Avro types from JSON, and remembers the types that have a name.
 
     Attributes:
         named: the types by their full names.

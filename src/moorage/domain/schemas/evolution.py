@@ -49,7 +49,7 @@ class Compatibility(Enum):
 
 
 class Incompatibility(NamedTuple):
-    """A reason why a reader may not understand a writer.
+    """A reason why a reader may not understand data that a writer wrote.
 
     Attributes:
         path: the place in the schemas, such as "Order.total".

@@ -88,7 +88,7 @@ def _count(
     checks_below: Mapping[int, int],
     counts: dict[int, _Counts],
 ) -> None:
-    """Count the checks below each child of a part, and of each part that it refers to."""
+    """Count the checks below each child of a schema part, and of each part that it refers to."""
     stack = [first] if first not in counts else []
     while stack:
         number = stack[-1]
@@ -116,12 +116,12 @@ def _count(
 
 
 def _count_of(counts: _Counts, label: _SubschemaPlace) -> int:
-    """Return the count of a label, or else the count that applies to all labels of its kind."""
+    """Return the count for one property or item, or else the count for all others of its kind."""
     return counts[label] if label in counts else counts.get((label[0], None), 0)
 
 
 def _children(part: _Part) -> Iterator[tuple[_SubschemaPlace, _Part]]:
-    """Yield the parts that check children of a value, each with the label of the children."""
+    """Yield the schema parts that check a value's children, each with the children's label."""
     other_keywords = [((kind, None), part.get(keyword)) for keyword, kind in _REST.items()]
     labelled_parts = [
         *_labelled_parts(part, "properties"),
@@ -143,7 +143,7 @@ def _children(part: _Part) -> Iterator[tuple[_SubschemaPlace, _Part]]:
 
 
 def _labelled_parts(part: _Part, keyword: str) -> list[tuple[_SubschemaPlace, Any]]:
-    """Return the parts in a keyword for single properties or items, with their labels."""
+    """Return a keyword's schema parts for single properties or items, each with its label."""
     named_schemas = part.get(keyword)
     if keyword == "properties":
         return (

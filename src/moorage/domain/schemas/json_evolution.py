@@ -60,7 +60,7 @@ _NAMES: Final[dict[type, str]] = {
 
 
 class _Limit(NamedTuple):
-    """A limit of a size: its keywords, the type that it is about, and its name."""
+    """A JSON Schema limit of a size: its keywords, the type that it limits, and its name."""
 
     least: str
     most: str
@@ -172,7 +172,7 @@ class _Comparison:
     def _compare_branches(
         self, reader: dict[str, Any], writer: dict[str, Any], path: str
     ) -> list[Incompatibility]:
-        """Compare with the branches and parts of the writer, such as those of `anyOf`."""
+        """Compare the reader with each branch and part of the writer, such as those of `anyOf`."""
         if _is_same(reader, writer):
             return []
         for keyword in ("anyOf", "oneOf"):
@@ -195,7 +195,7 @@ class _Comparison:
         return [item._replace(is_certain=False) for item in problems] if is_vague else problems
 
     def _branch_with_rest(self, rest: dict[str, Any], branch: Any) -> Any:
-        """Return a part that allows every value that a branch and the rest of a writer allow."""
+        """Return a schema part that allows all values that a branch and the writer's rest allow."""
         branch, _ = self._writers.follow_references(branch)
         return {**branch, **rest} if is_object(branch) else rest if branch is True else branch
 
@@ -237,7 +237,7 @@ class _Comparison:
                 yield _uncheckable_change(path, f"the rule {keyword!r}")
 
     def _differ_in_type(self, branches: list[Any]) -> bool:
-        """Return whether no value can be valid for two branches, by their types."""
+        """Return whether no value can be valid for both branches, because their types differ."""
         seen_names: set[str] = set()
         for branch in branches:
             part, _ = self._readers.follow_references(branch)

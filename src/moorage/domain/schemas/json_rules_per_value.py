@@ -103,7 +103,7 @@ def objects(value: Any) -> Iterator[_Part]:
 def _targets(
     documents: Sequence[tuple[str, Any]], parts: Sequence[_Part]
 ) -> dict[str, list[_Part]] | None:
-    """Return the parts that a reference may mean, by the reference or its last piece.
+    """Return the schema parts that a reference may mean, by the reference or its last piece.
 
     None stands for too many parts.
     """
@@ -145,7 +145,7 @@ def _part_at(base: Any, pointer: str) -> _Part | None:
 
 
 def _parts_applied(part: _Part, targets: Mapping[str, list[_Part]]) -> list[list[_Part]]:
-    """Return the parts that apply to the same value as a part; of each list, one applies."""
+    """Return the schema parts that apply to a part's value too; of each list, one applies."""
     other_parts: list[Any] = [part[keyword] for keyword in _SINGLE_PARTS if keyword in part]
     for keyword in _ALTERNATIVES:
         branches = part.get(keyword)

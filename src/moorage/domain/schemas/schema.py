@@ -31,7 +31,7 @@ class SchemaFormat(Enum):
 
 
 def member(kind: type[E], value: object, path: str) -> E:
-    """Return the member of an enumeration with a value.
+    """Return the enumeration's member that has this value.
 
     Raises:
         ConfigurationError: there is no such member.

@@ -28,7 +28,7 @@ _LARGEST_INDEX: Final = 2**16
 
 
 class Frame(NamedTuple):
-    """The header of a framed record.
+    """A record in Confluent's wire format: the schema's id, and the data after it.
 
     Attributes:
         id: the id of the schema.
@@ -45,7 +45,7 @@ def add_frame(id: int, data: bytes) -> bytes:
 
 
 def read_frame(payload: bytes) -> Frame:
-    """Return the schema's id and the data of a framed record.
+    """Return the schema's id and the data of a record in Confluent's wire format.
 
     Raises:
         InvalidData: the record is not framed.
@@ -59,7 +59,7 @@ def read_frame(payload: bytes) -> Frame:
 
 
 def with_indexes(indexes: Sequence[int], data: bytes) -> bytes:
-    """Return the data of a Protobuf message after the position of the message in its file."""
+    """Return a Protobuf message's data, preceded by the message's position in its file."""
     if list(indexes) == [0]:
         return b"\0" + data
     return b"".join(map(_varint, (len(indexes), *indexes))) + data

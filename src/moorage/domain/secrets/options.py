@@ -158,7 +158,7 @@ def _type_error(
 
 
 def _expected_types(annotation: object, value: object) -> str | None:
-    """Return the words for the accepted types; None if the value has one of them."""
+    """Return a description of the accepted types; None if the value has one of them."""
     text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
     names = [name.strip().removeprefix("sdk.") for name in text.split(" | ")]
     if value is None and "None" in names:
@@ -168,7 +168,7 @@ def _expected_types(annotation: object, value: object) -> str | None:
 
 
 def _expectation(name: str, value: Any) -> str | None:
-    """Return the words for the accepted values; None if this value is accepted."""
+    """Return a description of the accepted values; None if this value is accepted."""
     types = _TYPES.get(name)
     if types is not None:
         is_kind = isinstance(value, types[0]) and (name == "bool" or not isinstance(value, bool))

@@ -145,7 +145,7 @@ class StreamMask:
         return sorted(spans, key=lambda span: (span[0], -span[1]))
 
     def _matches(self, squeezed: bytes) -> Iterator[tuple[int, bytes]]:
-        """Yield the positions of forms in a text without line breaks, and the forms."""
+        """Yield the positions of forms of secrets in a text without line breaks, and the forms."""
         for code, size, step, words in self._searches:
             if not words:
                 continue
@@ -188,7 +188,7 @@ class _LineBreaks:
             self._shift.append(total)
 
     def span(self, first: int, last: int) -> tuple[int, int]:
-        """Return the position in the whole text of a part that is not empty."""
+        """Convert the position of a part without line breaks to its position in the whole text."""
         return self._position(first), self._position(last - 1) + 1
 
     def _position(self, at: int) -> int:
@@ -242,7 +242,7 @@ def _escaped_forms(text: bytes) -> Iterator[bytes]:
 
 
 def _step(forms: Iterable[bytes]) -> int:
-    """Return the distance of the positions at which words must be compared."""
+    """Return the distance between two positions at which words must be compared."""
     shortest_length = min(map(len, forms), default=0)
     return next((step for step in _STEPS if shortest_length >= step + _LONG_WORD - 1), _LONG_WORD)
 
@@ -250,7 +250,7 @@ def _step(forms: Iterable[bytes]) -> int:
 def _words_of_forms(
     forms: Iterable[bytes], code: _Code, size: int
 ) -> dict[int, list[tuple[bytes, int]]]:
-    """Return all words of this size in these forms, with the forms and the places in them."""
+    """Return all words of this size in the secrets' forms, with the form and place of each."""
     words: dict[int, list[tuple[bytes, int]]] = {}
     for form in forms:
         for at in range(len(form) - size + 1):

@@ -197,7 +197,7 @@ class _Neighbourhood:
 
 
 class _Needles:
-    """Secrets in one kind of encodings: a text that contains none of their blocks contains none.
+    """Secrets in one kind of encoding; a text with none of their blocks contains none of them.
 
     Of a block of seven bytes or more, four bytes in a row begin at a multiple of four in the text.
     They are looked up as one number, so a text is read once, and not once per block.
@@ -257,7 +257,7 @@ class _Needles:
 
     @cached_property
     def _block_places(self) -> dict[int, set[tuple[int, int]]]:
-        """By four bytes as a number: where they stand in blocks, and the sizes of those blocks."""
+        """For each four bytes as a number: their places in blocks, and these blocks' sizes."""
         places: dict[int, set[tuple[int, int]]] = {}
         for block in self._long_blocks:
             for place in range(len(block) - _GRAM + 1):
@@ -268,7 +268,7 @@ class _Needles:
 
     @cached_property
     def _neighbourhoods(self) -> dict[bytes, _Neighbourhood]:
-        """The neighbourhood of each block of the secrets of which a part is enough."""
+        """The neighbourhood of each block of those secrets that are found even in part."""
         neighbourhoods: dict[bytes, _Neighbourhood] = {}
         for text, partly, _, blocks in self._needles:
             for offset, block in blocks if partly else ():
@@ -278,7 +278,7 @@ class _Needles:
 
     @cached_property
     def _whole_spellings(self) -> frozenset[bytes]:
-        """The secrets that are searched as a whole."""
+        """The encoded secrets that are found only as a whole."""
         return frozenset(needle.text for needle in self._needles if not needle.partly)
 
 

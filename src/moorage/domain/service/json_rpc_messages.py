@@ -53,7 +53,7 @@ class JsonRpcMessages:
         return json_message({**_call(payload), "id": int(identity)}, "payload")
 
     def subscription(self, identity: str, payload: Any, mark: str | None, /) -> str:
-        """Return the request that starts a subscription, after a mark if one is given."""
+        """Return the request that starts a subscription, after the given mark if there is one."""
         call = _call(payload)
         parameters = call.get("params", {})
         if not is_object(parameters):

@@ -253,7 +253,7 @@ class Plan:
             _link_parts((self, *other_parts))
 
     def for_tenant(self, tenant: str) -> Plan:
-        """Return a tenant's plan, derived from this plan of no tenant."""
+        """Return a tenant's plan, derived from this plan, which belongs to no tenant."""
         if not self.parts:
             return _of_tenant(self, tenant)
         new_parts = tuple(_of_tenant(plan, tenant) for plan in self.parts)
@@ -261,7 +261,7 @@ class Plan:
         return new_parts[0]
 
     def part_at(self, draw: float) -> Plan:
-        """Return the plan of the part that a call uses, by a random number from 0 to 1."""
+        """Return the plan for the part of split limits that a call uses, by a random number."""
         return self.parts[int(draw * len(self.parts))] if self.parts else self
 
     def claim_key(self, key: str, turn: int = 0) -> str:
@@ -345,7 +345,7 @@ def _limits_of(service: Service, endpoint: Endpoint | None) -> tuple[RateLimitCo
 
 
 def _parts_of(service: Service) -> int:
-    """Return the number of parts of all calls of a service, which may share a circuit."""
+    """Return the number of parts into which the limits of all calls of a service are split."""
     limits = [limit for endpoint in service.endpoints for limit in endpoint.limits]
     return common_parts((*service.limits, *limits))
 

@@ -38,7 +38,7 @@ def has_failed(execution: Mapping[str, Any] | None) -> bool:
 def execution_end(
     job: Mapping[str, Any], execution: Mapping[str, Any] | None, task: Mapping[str, Any]
 ) -> CloudRunEnd:
-    """Return the meaning of the state of a job.
+    """Return the phase of a job's execution and, if it has ended, the reason of its end.
 
     Args:
         job: Cloud Run's description of the job.
@@ -64,7 +64,7 @@ def execution_end(
 def _failure(
     condition: Mapping[str, Any], execution: Mapping[str, Any], task: Mapping[str, Any]
 ) -> CloudRunEnd:
-    """Return the meaning of an execution that has failed."""
+    """Return the end of an execution that has failed: its reason, exit code and problem."""
     result = part_of(task, "lastAttemptResult")
     status = part_of(result, "status")
     problem = _message(status) or _message(condition)
@@ -133,7 +133,7 @@ def log_filter(
     since: str,
     until: datetime | None,
 ) -> str:
-    """Return the filter of the entries of an execution.
+    """Return the Cloud Logging filter that selects the log entries of an execution.
 
     Args:
         project: the project.
@@ -157,7 +157,7 @@ def log_filter(
 
 
 def log_chunk(entries: Iterable[Mapping[str, Any]], mark: str, *, is_last: bool) -> LogChunk:
-    """Return the lines of entries after `mark`, which is the time and the id of an entry.
+    """Return log lines after `mark`, which is the time and the id of a log entry.
 
     Args:
         entries: the entries in the order of their times, from the time of the mark.
@@ -176,7 +176,7 @@ def log_chunk(entries: Iterable[Mapping[str, Any]], mark: str, *, is_last: bool)
 
 
 def _line(entry: Mapping[str, Any]) -> bytes:
-    """Return the line in an entry; Cloud Logging reads lines of JSON as documents."""
+    """Return the output line in a log entry; Cloud Logging reads lines of JSON as documents."""
     text: str | None = entry.get("textPayload")
     if text is None:
         text = json.dumps(part_of(entry, "jsonPayload"), ensure_ascii=False)

@@ -108,7 +108,7 @@ def _has_valid_fields(note: CloudRunNote) -> bool:
 
 
 class CloudRunEnd(NamedTuple):
-    """The meaning of the state of a run in a cloud.
+    """A cloud's state of a run in moorage's terms: the run's phase, and how it ended.
 
     Attributes:
         phase: the phase of the run; LOST if nobody knows its exit code.

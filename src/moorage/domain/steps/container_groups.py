@@ -32,7 +32,7 @@ _PART: Final = 1024 * 1024
 
 
 def group_end(group: Mapping[str, Any]) -> CloudRunEnd:
-    """Return the meaning of the state of a group, as Azure describes it."""
+    """Return the phase of a container group's run and, if it has ended, the reason of its end."""
     properties = part_of(group, "properties")
     state = part_of(properties, "instanceView").get("state")
     group_state = _state(group)
@@ -100,13 +100,13 @@ def _state(group: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _views(group: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the views of the containers of a group."""
+    """Return the description of each container's state in a container group."""
     containers = parts_of(part_of(group, "properties"), "containers")
     return [part_of(part_of(item, "properties"), "instanceView") for item in containers]
 
 
 def _problem(group: Mapping[str, Any]) -> str | None:
-    """Return the last warning among the events of a group; None if there is none."""
+    """Return the last warning among a container group's events; None if there is none."""
     group_view = part_of(part_of(group, "properties"), "instanceView")
     warnings = [
         str(event.get("message") or "")[:500]

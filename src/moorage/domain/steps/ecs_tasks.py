@@ -36,7 +36,7 @@ _NO_CAPACITY: Final = ("RESOURCE:", "AGENT", "Capacity is unavailable", "EMPTY C
 
 
 def task_end(task: Mapping[str, Any], container: str) -> CloudRunEnd:
-    """Return the meaning of the state of a task.
+    """Return the phase of an ECS task's run and, if it has ended, the reason of its end.
 
     Args:
         task: the task, as ECS describes it.

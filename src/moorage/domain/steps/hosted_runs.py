@@ -155,7 +155,7 @@ class HostedRun(NamedTuple):
 
 
 class RunEnd(NamedTuple):
-    """The meaning of a state of a run at a git host.
+    """A git host's state of a run in moorage's terms: the run's phase, and how it ended.
 
     Attributes:
         phase: the phase of the run.
@@ -206,7 +206,7 @@ GITLAB_STATUSES: Final[Mapping[str, RunEnd]] = {
 
 
 def github_end(status: str | None, conclusion: str | None) -> RunEnd:
-    """Return the meaning of the status and the conclusion of a workflow run."""
+    """Return the phase and the end of a run, from a workflow run's status and conclusion."""
     if conclusion is None:
         return GITHUB_STATUSES.get(status or "", RunEnd(RunPhase.STARTING))
     problem = f"GitHub says that the run ended as {conclusion[:40]!r}."
@@ -214,7 +214,7 @@ def github_end(status: str | None, conclusion: str | None) -> RunEnd:
 
 
 def gitlab_end(status: str) -> RunEnd:
-    """Return the meaning of the status of a pipeline."""
+    """Return the phase and the end of a run, from the status of a GitLab pipeline."""
     return GITLAB_STATUSES.get(status, RunEnd(RunPhase.STARTING))
 
 

@@ -77,7 +77,7 @@ class RegistryLogin:
 
 
 def without_login(text: str, login: RegistryLogin | None) -> str:
-    """Return a string of the Engine in which the password and the header of a login are masked."""
+    """Return a message of the Docker Engine with a login's password and header masked."""
     if login is None:
         return text
     secrets = (login.password.reveal_bytes(), _pack_value(_fields(login)).encode())
@@ -106,7 +106,7 @@ def with_tag(image: str) -> str:
 
 
 class PullFailure(NamedTuple):
-    """The meaning of an Engine's message about an image that could not be pulled.
+    """The meaning of the Docker Engine's message about an image that could not be pulled.
 
     Attributes:
         is_throttled: the registry refuses further pulls for now.
@@ -120,7 +120,7 @@ class PullFailure(NamedTuple):
 
     @classmethod
     def of(cls, message: str) -> PullFailure:
-        """Return the meaning of an Engine's message."""
+        """Return the meaning of the Docker Engine's message about a failed pull."""
         text = message.lower()
         return cls(*(any(word in text for word in words) for words in _MEANINGS))
 
@@ -137,7 +137,7 @@ class _IgnoreRule(NamedTuple):
 
 @attrs.frozen
 class IgnoredFiles:
-    """The files of a context that a `.dockerignore` leaves out.
+    """The files of a build context that a `.dockerignore` leaves out.
 
     The rules are those of Docker (docs.docker.com/build/concepts/context/, read 2026-11): the last
     pattern that matches a path or one of its folders decides, and one that begins with `!` takes a
@@ -163,7 +163,7 @@ class IgnoredFiles:
         return cls(tuple(rule for rule in rules if rule is not None), frozenset(exempt))
 
     def ignores(self, path: str) -> bool:
-        """Return whether a path, which is relative to the context, is left out."""
+        """Return whether a path, which is relative to the build context, is left out."""
         if path in self.exempt:
             return False
         is_ignored = False
@@ -174,7 +174,7 @@ class IgnoredFiles:
 
 
 def _rule(line: str) -> _IgnoreRule | None:
-    """Return the rule of a line; None if the line has none."""
+    """Return the rule in a line of a `.dockerignore`; None if the line contains none."""
     parts = line.removeprefix("!").strip().split("/")
     pattern = "/".join(part for part in parts if part not in {"", "."})
     if not pattern:

@@ -45,7 +45,7 @@ class LambdaResult:
 
 
 def event_of(payload: object, most: int) -> bytes:
-    """Return a payload as the bytes of an event.
+    """Return a payload as the bytes of an event for a Lambda function.
 
     Args:
         payload: bytes with a JSON document, or a value to write as JSON.

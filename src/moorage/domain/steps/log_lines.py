@@ -42,7 +42,7 @@ class LogLine(NamedTuple):
 
 
 class LineReader:
-    """Makes lines of one output of a run.
+    """Assembles the lines of one output of a run from the bytes that arrive.
 
     Args:
         stream: the output.
@@ -104,7 +104,7 @@ class OutputTail:
         self.is_cut = False
 
     def add(self, line: LogLine) -> None:
-        """Add a line."""
+        """Add a line of the output."""
         part = line.data[-TAIL:] + (b"\n" if line.is_whole else b"")
         self.is_cut = self.is_cut or len(line.data) > TAIL
         self._parts.append(part)

@@ -1,4 +1,4 @@
-"""The output of a step as numbered files of a storage, which are written while it runs.
+"""The output of a step as numbered files in a storage, which are written while it runs.
 
 Laws:
 
@@ -56,12 +56,12 @@ class StorageLog:
 
     @property
     def index(self) -> str:
-        """The key of the index."""
+        """The storage key of the log's index."""
         return f"{self.folder}/index.json"
 
 
 class _Output:
-    """The progress of one output.
+    """The progress of writing one output of a step to files.
 
     Attributes:
         counts: the number of files, of whole lines in them, and of bytes of the line after these.
@@ -81,7 +81,7 @@ class _Output:
         self.since = 0
 
     def add(self, line: LogLine, now: int) -> None:
-        """Add a line or a piece of one, without the bytes that the files have already."""
+        """Add a line or a part of one, without the bytes that the files already contain."""
         if line.number <= self.lines:
             return
         data = line.data + b"\n" if line.is_whole else line.data
@@ -130,7 +130,7 @@ class LogParts:
             ) from None
 
     def positions(self) -> dict[LogStream, int]:
-        """Return the number of whole lines of each output that the files have."""
+        """Return the number of whole lines of each output that the files contain."""
         return {stream: output.lines for stream, output in self._outputs.items()}
 
     def add(self, lines: Sequence[LogLine], now: int) -> None:

@@ -36,7 +36,7 @@ def _is_inside_name(char: str) -> bool:
 
 
 class _PatternPosition(NamedTuple):
-    """A place in a pattern.
+    """A position in a path pattern.
 
     Attributes:
         goes: whether a character leads to the following place.
@@ -80,7 +80,7 @@ class PathPattern:
         return self._end in reached_places
 
     def _places_after(self, reached: frozenset[int], char: str) -> frozenset[int]:
-        """Return the places that a character leads to."""
+        """Return the positions in the pattern that a character of the path leads to."""
         step = reached, char
         next_places = self._remembered.get(step)
         if next_places is None:
@@ -93,7 +93,7 @@ class PathPattern:
         return next_places
 
     def _with_skips(self, numbers: Iterable[int]) -> frozenset[int]:
-        """Return places, and the places that are reached from them without a character."""
+        """Return pattern positions, and those that follow them without a further character."""
         reached_places = set[int]()
         pending_numbers = [*numbers]
         while pending_numbers:
@@ -105,7 +105,7 @@ class PathPattern:
 
 
 def _places_of(match: re.Match[str]) -> Iterator[_PatternPosition]:
-    """Yield the places of a piece of a pattern."""
+    """Yield the pattern positions that one piece of a pattern stands for."""
     folders, any_depth, star, single_character, is_negated, members, escaped, plain_part = (
         match.groups()
     )

@@ -70,7 +70,7 @@ class StepStatistics:
         self.outcomes[result.outcome] += 1
 
     def as_numbers(self, *, cached: int) -> dict[str, int]:
-        """Return the numbers by name.
+        """Return the statistics as numbers by name.
 
         Args:
             cached: the current number of connectors.

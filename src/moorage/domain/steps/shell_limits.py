@@ -52,7 +52,7 @@ def limited_command(step: Step) -> list[str]:
 
 
 def with_shell_limit(run: CloudRun) -> CloudRun:
-    """Return a run whose reason is its time limit if the shell has ended it."""
+    """Return a run; if the shell has ended it, its end reason is the time limit."""
     status = run.status
     if status.exit_code != LIMIT_CODE or status.reason is not EndReason.EXITED:
         return run

@@ -109,12 +109,12 @@ def is_wait(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
 
 
 def is_count(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
-    """Check that a field's value is a count."""
+    """Check that a field's value is an integer of an allowed size."""
     count(value, attribute.name)
 
 
 def is_share(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    """Check that a field's value is a share."""
+    """Check that a field's value is a share above zero and up to one."""
     share(value, attribute.name)
 
 

@@ -97,7 +97,7 @@ class Results(Sequence[Result[T]]):
 
     @staticmethod
     def joined(parts: Sequence[Sequence[Result[V]]]) -> Results[V]:
-        """Return the results of several batches in order, without making late results."""
+        """Return the results of several batches in order, without making any that can wait."""
         batches = [
             cast("Results[V]", part) if isinstance(part, Results) else Results(part)
             for part in parts

@@ -22,7 +22,7 @@ class shared_property(Generic[T]):  # noqa: N801 - used as a decorator, like `pr
         self.__doc__ = compute.__doc__
 
     def __set_name__(self, owner: type, name: str) -> None:
-        """Keep the values under the property's own name."""
+        """Store the property's name, under which each object keeps the computed value."""
         self._name = name
 
     @overload

@@ -13,7 +13,7 @@ V = TypeVar("V")
 
 
 class WeakTable(Generic[K, V]):
-    """Values of objects, for as long as each object exists.
+    """A table of values by object; an entry lasts as long as its object exists.
 
     A thread may add or remove objects while another one iterates. A `WeakKeyDictionary` or
     `WeakSet` would raise a `RuntimeError` in the thread that iterates.

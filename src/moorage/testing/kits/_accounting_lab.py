@@ -184,7 +184,7 @@ async def creations(lab: Lab) -> Mapping[str, tuple[str, Callable[..., Any], Cal
 
 
 def calls_by_capability(lab: Lab) -> Mapping[AccountingCapability, Callable[[], Awaitable[Any]]]:
-    """Return a call per capability, which requires this capability and no other."""
+    """Return, for each capability, a call that requires it and no other capability."""
     name = lab.subject.vendor.name
     customer = Ref(name, ACCOUNT, "1", {"type": "customer"})
     bill = Ref(name, ACCOUNT, "1", {"type": "bill"})

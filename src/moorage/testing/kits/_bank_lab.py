@@ -97,7 +97,7 @@ class BankSubject:
     unstated: frozenset[str] = frozenset()
 
     def stated(self, name: str, value: object, *, missing: object = None) -> object:
-        """Return the value that a field must have: this one, or `missing` if it is not stated."""
+        """Return a field's expected value: `value`, or `missing` if this vendor never states it."""
         return missing if name in self.unstated else value
 
 
@@ -160,7 +160,7 @@ class Lab(RecordedLab[BankSubject]):
         return PaymentOrder(return_url=RETURN_URL, transfer=attrs.evolve(STERLING, **fields))
 
     async def approved(self, order: PaymentOrder, key: str) -> tuple[BankPayment, str]:
-        """Initiate a payment that its owner approves; return it, and the URL of the return."""
+        """Initiate a payment that its owner approves; return it and the owner's return URL."""
         payment: BankPayment = await self("pay", order, idempotency_key=key)
         self.bank.approve(payment.ref.id)
         return payment, self.bank.returned_url(payment.link or "")
@@ -177,7 +177,7 @@ class Lab(RecordedLab[BankSubject]):
 
 
 def calls_by_capability(lab: Lab) -> Mapping[BankCapability, Callable[[], Awaitable[Any]]]:
-    """Return a call per capability, which requires this capability."""
+    """Return, for each capability, a call that requires it."""
     ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
 
     def start(**fields: Any) -> Callable[[], Awaitable[Any]]:

@@ -111,7 +111,7 @@ class Lab(RecordedLab[CalendarsSubject]):
 
 
 def calls_by_capability(lab: Lab) -> Mapping[CalendarsCapability, Callable[[], Awaitable[Any]]]:
-    """Return a call per capability, which requires this capability."""
+    """Return, for each capability, a call that requires it."""
     changes = EventChanges(title="Pickup")
     attendees = [Attendee("grace@example.com")]
     return {

@@ -96,7 +96,7 @@ class Lab(RecordedLab[ChatSubject]):
 
 
 def calls_by_capability(lab: Lab) -> Mapping[ChatCapability, Callable[[], Awaitable[Any]]]:
-    """Return a call per capability, which requires this capability."""
+    """Return, for each capability, a call that requires it."""
     ref = Ref(lab.subject.vendor.name, ACCOUNT, "1", {"channel": "1"})
     send_time = datetime.now(UTC) + timedelta(hours=1)
 
@@ -115,5 +115,5 @@ def calls_by_capability(lab: Lab) -> Mapping[ChatCapability, Callable[[], Awaita
 
 
 def request_values(request: SandboxRequest) -> list[tuple[str, Any]]:
-    """Return the values in a request's JSON body, each with its path of names."""
+    """Return all values in a request's JSON body, each with the path that leads to it."""
     return nested_values("", request.json())

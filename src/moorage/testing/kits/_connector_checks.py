@@ -79,7 +79,7 @@ async def description_connects_nowhere(lab: Lab) -> None:
 
 
 def _check_named(name: str, named: Any) -> None:
-    """Check that a named operation refuses wrong arguments."""
+    """Check that an operation has its declared name, and refuses wrong arguments."""
     require(named.name == name, f"The operation {name} calls itself {named.name}.")
     require(named.required <= set(named.arguments), f"{name} requires an unknown argument.")
     wrong_arguments: list[dict[str, Any]] = [{**dict.fromkeys(named.required, "1"), a_text(): "1"}]
@@ -164,7 +164,7 @@ async def operations_leave_nothing_behind(lab: Lab) -> None:
 
 
 def _check_growth(growths: list[MemoryGrowth]) -> None:
-    """Check that memory did not grow in every round.
+    """Fail the check if memory grew in every one of the rounds.
 
     Libraries fill caches at first, so a round without growth shows that nothing is left behind.
     """
@@ -206,7 +206,7 @@ async def _held_after_a_first_connector(lab: Lab) -> ProcessResources:
 
 
 async def _read_many(lab: Lab, connector: Any, number: int) -> None:
-    """Perform many reads; without a manager, unless the operations are HTTP requests.
+    """Perform many reads; use the manager only if the operations are HTTP requests.
 
     Synchronous ones are performed in one thread, because a tracer keeps memory for each thread.
     """
@@ -337,7 +337,7 @@ def _child(lab: Lab, connector: Any) -> None:  # pragma: no cover - runs in a fo
 
 
 def in_child(run: Callable[[], object]) -> str:
-    """Run a function in a forked child, and return its exception's text."""
+    """Run a function in a forked child process, and return the text of its exception."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
         # Newer Pythons warn of other threads, which this check does not use in the child.

@@ -126,7 +126,7 @@ class Lab:
         self.manager: Any = kind([service])
 
     def at(self, base_url: str | None) -> Lab:
-        """Return a lab whose service has another address; this lab if there is none."""
+        """Return a lab whose service has this address, or this lab if no address is given."""
         if base_url is None:
             return self
         return Lab(attrs.evolve(self.subject, base_url=base_url), is_async=self.is_async)
@@ -161,7 +161,7 @@ class Lab:
         return await perform() if self.is_async else await in_thread(perform)
 
     async def read(self, connector: Any, timeout: float | None = None) -> None:
-        """Perform a read, and check that the result is its own."""
+        """Perform a read, and check that the result contains this read's own text."""
         text = a_text()
         result = await self.perform(self.subject.read(connector, text), timeout)
         if self.subject.echoes:

@@ -203,7 +203,7 @@ def uncertain_answers(refusal: Response) -> tuple[Response, ...]:
 def require_refusal(
     error: ConnectorError, refusal: Response, step: str, *codes: str | None
 ) -> None:
-    """Check that an error keeps the vendor's answer, text and code.
+    """Check that an error contains the vendor's answer, its text and its error code.
 
     Args:
         error: the error that the response raised, sent as `with_an_address` returns it.
@@ -240,7 +240,7 @@ def _replace_in(value: Any, values: Mapping[str, str]) -> Any:
 def through_hub(
     checks: Iterable[Callable[..., Coroutine[Any, Any, None]]], open_lab: Callable[..., Any]
 ) -> tuple[Callable[[Callable[[], Any]], None], ...]:
-    """Convert checks of labs to checks of subjects, which run synchronously.
+    """Convert checks that take a lab into synchronous checks that take a subject.
 
     Args:
         checks: the checks; each takes a function that opens a lab.
@@ -252,7 +252,7 @@ def through_hub(
 def through_async_hub(
     checks: Iterable[Callable[..., Coroutine[Any, Any, None]]], open_lab: Callable[..., Any]
 ) -> tuple[Callable[[Callable[[], Any]], Coroutine[Any, Any, None]], ...]:
-    """Convert checks of labs to coroutine functions that check subjects.
+    """Convert checks that take a lab into coroutine functions that take a subject.
 
     Args:
         checks: the checks; each takes a function that opens a lab.

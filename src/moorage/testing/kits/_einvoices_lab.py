@@ -86,7 +86,7 @@ class Lab(RecordedLab[EinvoicesSubject]):
     def fail(
         self, answer: Response | Lost | AlteredAnswer | None, *, operation: str = "send"
     ) -> None:
-        """Answer the main request of an operation like this, but earlier requests normally."""
+        """Give this answer to an operation's main request; answer earlier requests normally."""
         subject = self.subject
         count = subject.login_count + (subject.send_count if operation == "send" else 0)
         self.sandbox.fail(*[None] * count, answer)
@@ -106,7 +106,7 @@ def outgoing_invoice(document: bytes = DOCUMENT, **fields: Any) -> OutgoingInvoi
 
 
 def calls_by_capability(lab: Lab) -> list[tuple[str, Callable[[], Awaitable[Any]]]]:
-    """Return a call per capability, which requires this capability."""
+    """Return, for each capability, a call that requires it."""
     ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
     return [
         (EinvoiceCapability.UBL, lambda: lab("send", outgoing_invoice())),

@@ -201,7 +201,7 @@ class Checks:
     # --- who writes ---------------------------------------------------------------------
 
     async def paused_entries_are_not_offered(self, factory: Factory) -> None:
-        """Entries under a pause are neither returned by `due` nor claimed, until the pause ends.
+        """While an entry is paused, `due` does not return it, and nobody can claim it.
 
         Lanes keep their order meanwhile, and a pause itself is never offered.
         """
@@ -254,7 +254,7 @@ class Checks:
         )
 
     async def entries_wait_for_others(self, factory: Factory) -> None:
-        """An entry that waits for others, or is only prepared, is not returned by `due` early."""
+        """While an entry waits for others, or is only prepared, `due` does not return it."""
         store = factory()
         for number, state in enumerate((EntryState.BLOCKED, EntryState.PREPARED, EntryState.DEAD)):
             entry = self._entry(number, state=state, due=None, predecessors="entry-0009")

@@ -79,7 +79,7 @@ async def a_flood_is_refused(clients: Clients) -> None:
 
 
 def _bombs() -> dict[str, bytes]:
-    """Return compressed bodies by coding, each of which expands enormously."""
+    """Return one compressed body for each compression coding; each expands enormously."""
     return {
         "gzip": decompression_bomb(GZIP),
         "deflate": decompression_bomb(DEFLATE),
@@ -228,7 +228,7 @@ _AMBIGUOUS: Final[dict[str, bytes]] = {
 
 
 async def ambiguous_responses_affect_no_other(clients: Clients) -> None:
-    """A response with ambiguous length is refused or understood, and affects no other."""
+    """A response of ambiguous length is refused or understood, and affects no other response."""
     for reason, remaining_bytes in _AMBIGUOUS.items():
         async with lab(clients) as (vendor, client):
             vendor.queue(Behaviour(raw=_OK + remaining_bytes + _STRAY), Behaviour(201))

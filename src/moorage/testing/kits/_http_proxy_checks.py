@@ -43,7 +43,7 @@ async def _client_through_proxy(
 
 
 async def plain_requests_are_forwarded(clients: Proxied) -> None:
-    """A proxy receives the full URL and its credentials; the vendor never gets these."""
+    """A proxy receives the full URL and its own credentials, which the vendor never gets."""
     with (
         VendorServer() as vendor,
         ProxyServer(target=vendor.address, credentials=(_USER, _PASSWORD)) as proxy,

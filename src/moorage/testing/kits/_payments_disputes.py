@@ -38,7 +38,7 @@ _ACCEPTED: Final = frozenset({DisputeState.ACCEPTED, DisputeState.LOST})
 
 
 async def a_dispute_is_accepted_once(make: Open) -> None:
-    """An accepted dispute is closed, even if the answer is lost."""
+    """An accepted dispute is closed, even if the vendor's answer is lost."""
     async with make() as lab:
         if PaymentsCapability.ACCEPT_DISPUTE in lab.capabilities:
             ref = await _new_dispute(lab)
@@ -68,7 +68,7 @@ async def evidence_arrives(make: Open) -> None:
 
 
 async def a_dispute_is_looked_up(make: Open) -> None:
-    """A looked-up dispute equals the listed one, and an unreadable answer is an error."""
+    """A dispute that is looked up equals the listed one; an unreadable answer is an error."""
     async with make() as lab:
         if PaymentsCapability.LOOK_UP_DISPUTE in lab.capabilities:
             ref = await _new_dispute(lab)

@@ -184,7 +184,7 @@ class Lab(ContractLab[PaymentsSubject]):
         return await self.after_webhooks(payment)
 
     def verifier(self, *, strange: bool = False, **options: Any) -> WebhookVerifier:
-        """Return a verifier of the vendor's webhooks; with other secrets if given."""
+        """Return a verifier of the vendor's webhooks, with wrong secrets if `strange` is true."""
         secret = self.subject.webhook_secret
         if secret is not None:
             options["secrets"] = "ab" * 32 if strange else secret
@@ -235,7 +235,7 @@ class Lab(ContractLab[PaymentsSubject]):
     async def with_status(
         self, word: str, operation: str, *arguments: Any, in_all: bool = False, **named: Any
     ) -> Any:
-        """Return an operation's result with this state in the vendor's last answer.
+        """Return an operation's result if the vendor's last answer contains this state.
 
         `in_all` is True if each answer has it, so that the order of requests does not matter.
         The operation runs twice: first unchanged, to learn the word and the number of requests.

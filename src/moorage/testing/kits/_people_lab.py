@@ -111,7 +111,7 @@ class Lab(RecordedLab[PeopleSubject]):
 
 
 def calls_by_capability(lab: Lab) -> Mapping[PeopleCapability, Callable[[], Awaitable[Any]]]:
-    """Return a call per capability, which requires this capability."""
+    """Return, for each capability, a call that requires it."""
     ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
     return {
         PeopleCapability.GROUPS: lambda: lab("add_member", lab.group, ref),
@@ -124,5 +124,5 @@ def calls_by_capability(lab: Lab) -> Mapping[PeopleCapability, Callable[[], Awai
 
 
 def request_values(request: SandboxRequest) -> list[tuple[str, Any]]:
-    """Return the values in a request's JSON body, each with its path of names."""
+    """Return all values in a request's JSON body, each with the path that leads to it."""
     return nested_values("", request.json())

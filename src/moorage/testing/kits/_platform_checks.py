@@ -236,7 +236,7 @@ def a_status_says_what_runs(subject: PlatformSubject) -> None:
 
 
 def lines_survive_cut_connections(subject: PlatformSubject) -> None:
-    """Output lines are read once and in order, even by objects that each read one part."""
+    """Output lines are read once and in order, even if a new platform object reads each part."""
     pauses = _LINES // _CUTS
     script = (
         f"i=1; while [ $i -le {_LINES} ]; do echo line $i; i=$((i+1));"

@@ -140,7 +140,7 @@ def _parse_time(text: str) -> datetime:
 
 
 def with_added_words(words: str, response: Response) -> Response:
-    """Return a response with words added to each sentence of its JSON."""
+    """Return a response after adding words to each sentence in its JSON."""
     return response.evolve(body=encode_json(_with_words(response.json(), words)))
 
 

@@ -88,7 +88,7 @@ async def missing_rates_are_explained(make: Open) -> None:
 
 
 async def the_best_rate_is_bought(make: Open) -> None:
-    """Buying without a choice takes the cheapest rate; a named service is bought if it is dearer.
+    """Without a choice, the cheapest rate is bought; a chosen service is bought even if dearer.
 
     A vendor without rates sells the named service, and refuses a choice that needs prices before
     anything is sent.
@@ -203,7 +203,7 @@ def _as_text(rate: Rate) -> str:
 
 
 async def a_chosen_rate_is_bought(make: Open) -> None:
-    """A rate can be bought as an object and, if the vendor can, by its stored reference."""
+    """A rate object can be bought and, if the vendor supports it, a rate's stored reference too."""
     async with make() as lab:
         if ShippingCapability.RATES not in lab.capabilities:
             return

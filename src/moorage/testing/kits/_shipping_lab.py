@@ -240,7 +240,7 @@ class Lab(RecordedLab[ShippingSubject]):
         return ShipmentRequest(rate_request=request, **values)
 
     async def offers(self, request: RateRequest) -> Sequence[object]:
-        """Return the rates of a shipment; of a vendor without rates, the labels of a purchase."""
+        """Return a shipment's rates, or the bought labels if the vendor offers no rates."""
         if ShippingCapability.RATES in self.capabilities:
             result: RateResult = await self("get_rates", request)
             return result.rates

@@ -106,7 +106,7 @@ async def has_succeeded(doing: Awaitable[Any]) -> bool:
 
 
 def calls_by_capability(lab: Lab) -> Mapping[ShopsCapability, Callable[[], Awaitable[Any]]]:
-    """Return a call per capability, which requires this capability."""
+    """Return, for each capability, a call that requires it."""
     ref = lab.ref("1")
     partial_parcel = attrs.evolve(PARCEL, lines=(FulfilledLine(id="1", quantity=1),))
     return {

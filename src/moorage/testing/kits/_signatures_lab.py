@@ -126,7 +126,7 @@ def request(*signers: Signer, **fields: Any) -> SignatureRequest:
 
 
 def calls_by_capability(lab: Lab) -> Mapping[SignaturesCapability, Callable[[], Awaitable[Any]]]:
-    """Return a call per capability, which requires this capability."""
+    """Return, for each capability, a call that requires it."""
     ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
     day = datetime.now(UTC).date() + timedelta(days=30)
 

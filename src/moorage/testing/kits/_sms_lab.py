@@ -121,7 +121,7 @@ class Lab(ContractLab[SmsSubject]):
 
 
 def calls_by_capability(lab: Lab) -> Mapping[SmsCapability, Callable[[], Awaitable[Any]]]:
-    """Return a call per capability, which requires this capability."""
+    """Return, for each capability, a call that requires it."""
     ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
     send_time = datetime.now(UTC) + timedelta(hours=1)
 

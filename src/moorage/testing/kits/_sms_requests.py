@@ -173,7 +173,7 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 
 async def an_answer_is_read_in_full(make: Open) -> None:
-    """Each field of an answer is parsed, with the vendor's words and units converted."""
+    """Each field of a vendor's answer is parsed, and its words and units are converted."""
     async with make() as lab:
         receipt: SmsReceipt = await lab("send", lab.message())
         arguments = {
@@ -193,7 +193,7 @@ async def an_answer_is_read_in_full(make: Open) -> None:
 
 
 async def a_report_is_of_its_message(make: Open) -> None:
-    """Delivery webhooks have the right status, and no sender or text."""
+    """A delivery webhook gives its message's status, and contains no sender or text."""
     async with make() as lab:
         report, secret = lab.subject.report, lab.subject.webhook_secret
         if report is None or secret is None:

@@ -126,7 +126,7 @@ async def _require_nothing_but_new(subject: SourceSubject) -> None:
 
 
 async def other_records_come_back(subject: SourceSubject) -> None:
-    """Uncommitted records are delivered to the next consumer, with their identity."""
+    """Uncommitted records are delivered to the next consumer, and keep their ids."""
     async with open_reader(subject) as reader:
         messages = numbered_messages(range(10))
         await subject.publish(messages)
@@ -370,7 +370,7 @@ async def _lag_becomes(
 async def _wait_until(
     running: asyncio.Future[PipelineReport], holds: Callable[[], bool], sentence: str
 ) -> None:
-    """Wait a limited time for a condition or the end of the pipeline."""
+    """Wait a limited time until a condition holds or the pipeline ends."""
     try:
         async with asyncio.timeout(patience()):
             while not holds() and not running.done():  # noqa: ASYNC110 - it has no event

@@ -195,7 +195,7 @@ class CommitWatch:
 
 @asynccontextmanager
 async def open_reader(subject: SourceSubject) -> AsyncGenerator[Reader]:
-    """Open a reader for a source under test, and close it afterwards."""
+    """Yield an open reader of the source under test, and close it afterwards."""
     reader = Reader(subject)
     await reader.open()
     try:

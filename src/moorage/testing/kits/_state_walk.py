@@ -86,7 +86,7 @@ class CommandWalk:
         return self._chance.choice(draws)()
 
     def draw_claim(self) -> Command[Any]:
-        """Draw a command on a single claim."""
+        """Draw a command that concerns a single claim."""
         draws: tuple[Callable[[], Command[Any]], ...] = (
             *[self._claim] * 4,
             *([self._settle] * 4 if self._claims else ()),
@@ -96,7 +96,7 @@ class CommandWalk:
         return self._chance.choice(draws)()
 
     def note(self, command: Command[Any], answer: Any) -> None:
-        """Keep the values in an answer for later draws."""
+        """Remember the values in an answer, so that later commands can use them."""
         if isinstance(command, Admission) and answer[0] is Answer.GO:
             _, wait, permit, tickets = answer
             self._permits.append(permit)

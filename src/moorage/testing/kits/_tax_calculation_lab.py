@@ -76,7 +76,7 @@ class Lab(RecordedLab[TaxCalculationSubject]):
         return self.subject.sale
 
     async def calculate(self, sale: TaxableSale | None = None, **changes: Any) -> TaxCalculation:
-        """Calculate the tax of a sale, by default the subject's sale with these changes."""
+        """Calculate the tax of a sale; by default, of the subject's sale with these changes."""
         changed_sale = attrs.evolve(sale or self.sale, **changes)
         result: TaxCalculation = await self("calculate", changed_sale)
         return result
@@ -98,7 +98,7 @@ class Lab(RecordedLab[TaxCalculationSubject]):
 
 
 def calls_by_capability(lab: Lab) -> Iterator[tuple[str, Callable[[], Awaitable[Any]]]]:
-    """Yield a call per capability, which requires this capability."""
+    """Yield, for each capability, a call that requires it."""
     ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
     calculation = TaxCalculation(ref=ref, sale=lab.sale, lines=(), tax=Money(0, lab.sale.currency))
     reversal = TaxReversal(reference="CN-17", day=lab.sale.day)

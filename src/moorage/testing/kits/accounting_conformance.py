@@ -87,7 +87,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def the_chart_and_the_taxes_are_read(make: Open) -> None:
-    """Accounts and taxes have ids for invoice lines, and accounts' classes and exact rates."""
+    """Accounts have an id and a class, and taxes an id for invoice lines and their exact rate."""
     async with make() as lab:
         accounts = {item.id: item for item in await lab("accounts")}
         bank = accounts.get(lab.subject.bank)
@@ -160,7 +160,7 @@ async def an_invoice_is_written(make: Open) -> None:
 
 
 async def an_invoice_keeps_its_currency(make: Open) -> None:
-    """Invoices, bills and payments keep their currency, such as large amounts in yen."""
+    """Invoices, bills and payments keep their currency, even large amounts in yen."""
     async with make() as lab:
         for kind in InvoiceKind:
             role = ContactRole.CUSTOMER if kind is InvoiceKind.SALES else ContactRole.SUPPLIER
@@ -384,7 +384,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def a_pause_is_obeyed(make: Open) -> None:
-    """The error contains the pause that the vendor requests."""
+    """If a vendor requests a pause, the error for its response states that pause."""
     async with make() as lab:
         answer, seconds = lab.subject.pause
         lab.sandbox.fail(answer)

@@ -223,7 +223,7 @@ async def balances_are_exact(make: Open) -> None:
 
 
 def _with_texts(texts: Mapping[str, str], response: Response) -> Response:
-    """Return an answer with other amounts and currencies, which may be texts or numbers.
+    """Return an answer with other amounts and currencies, written as texts or as numbers.
 
     An amount is replaced with however many zeros it ends in; its sign stays.
     """
@@ -305,7 +305,7 @@ def _stated_details(subject: BankSubject, number: int) -> dict[str, object]:
 
 
 async def transactions_match_open_items(make: Open) -> None:
-    """Transactions have the other party and remittance, for matching with open items."""
+    """Transactions state the other party and the remittance text, to match them with open items."""
     async with make() as lab:
         ref = await lab.account()
         booked = await lab.booked(ref)
@@ -430,7 +430,7 @@ def _recognises_keys(lab: Lab) -> bool:
 async def _require_one_effect(
     lab: Lab, operation: Callable[[], Awaitable[BankPayment]], fault: Any
 ) -> None:
-    """Require the right outcome of a payment whose first answer says nothing, and of a repeat."""
+    """Check a payment whose first answer is lost or unreadable, and then its repetition."""
     lab.sandbox.fail(fault)
     if not _recognises_keys(lab):
         for _ in range(2):
@@ -486,7 +486,7 @@ async def a_lost_submission_is_made_good(make: Open) -> None:
 
 
 async def an_unapproved_payment_is_not_submitted(make: Open) -> None:
-    """A payment that its owner refused is refused, and is never submitted."""
+    """A payment that the account's owner refused is reported as refused, and never submitted."""
     async with make() as lab:
         if BankCapability.PAY not in lab.capabilities or not lab.subject.initiations:
             return
@@ -573,7 +573,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def a_daily_limit_is_not_retried(make: Open) -> None:
-    """One account's daily limit causes no retry, and no delay of other accounts' calls."""
+    """If one account reaches its daily limit, nothing is retried, and other accounts go on."""
     async with make() as lab:
         ref = await lab.account()
         for number, answer in enumerate(lab.subject.daily):

@@ -153,7 +153,7 @@ async def cached_responses_age(factory: AsyncFactory) -> None:
 
 
 async def cached_responses_expire(factory: AsyncFactory) -> None:
-    """A response stored for a short time disappears after it."""
+    """A cached response disappears after the time for which it was stored."""
     cache, key = factory(), _key()
     lookup = await cache.find(key)
     await cache.store(key, lookup.mark, (entry(1),), _SHORT)
@@ -197,7 +197,7 @@ def many_threads_may_use_it(factory: Factory) -> None:
 
 
 def _key() -> str:
-    """Return a unique key with lower-case and capital letters."""
+    """Return a unique key that contains lower-case and capital letters."""
     return f"{{@acme:vat}}:cache:{uuid4().hex}"
 
 

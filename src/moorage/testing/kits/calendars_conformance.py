@@ -299,7 +299,7 @@ async def invitations_can_be_withheld(make: Open) -> None:
 
 
 async def changes_are_listed_once(make: Open) -> None:
-    """First all events are listed, over all pages; later only those changed since."""
+    """The first listing has all events, over all pages; later ones only the changes since then."""
     async with make() as lab:
         if CalendarsCapability.CHANGES not in lab.capabilities:
             return

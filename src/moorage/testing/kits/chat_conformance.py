@@ -229,7 +229,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def a_pause_is_obeyed(make: Open) -> None:
-    """The error contains the pause that the vendor requests."""
+    """If a vendor requests a pause, the error for its response states that pause."""
     async with make() as lab:
         answer, seconds = lab.subject.pause
         lab.sandbox.fail(answer)

@@ -43,7 +43,7 @@ OTHER: Final = Credentials.bearer("other")
 
 
 def _view(factory: Factory, renew: AsyncRenew) -> AsyncCredentialProvider:
-    """Return an asynchronous view of a new synchronous provider, which runs calls in threads."""
+    """Make a synchronous provider, and return an asynchronous view that runs calls in threads."""
 
     async def renewed_credentials(
         service: str, tenant: str | None, stale: Credentials
@@ -107,7 +107,7 @@ async def a_tenant_without_credentials_gets_none(factory: AsyncFactory) -> None:
 
 
 async def owners_have_separate_credentials(factory: AsyncFactory) -> None:
-    """Credentials belong to one service and tenant; without a tenant, to no tenant."""
+    """Credentials belong to one service and one tenant, or to no tenant if stored without one."""
     owners = [(service, tenant) for service in ("a", "b") for tenant in (None, "a", "None", "")]
     for owner in owners:
         provider = factory(Renewals())

@@ -127,7 +127,7 @@ async def a_day_has_exactly_its_rates(make: _Open) -> None:
 
 
 async def the_latest_rates_are_the_default(make: _Open) -> None:
-    """If no day is passed, the latest rates are returned. The HTTP request is a GET."""
+    """If the caller passes no day, a GET request fetches the latest rates."""
     async with make() as lab:
         result = await lab.rates()
         lab.require_exact(result, lab.subject.day_in_force(date.max))

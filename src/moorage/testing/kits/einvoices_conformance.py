@@ -349,7 +349,7 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 
 async def an_answer_is_read_in_full(make: Open) -> None:
-    """Each field of an answer is parsed, with the vendor's words converted."""
+    """Each field of a vendor's answer is parsed, and its words are converted."""
     async with make() as lab:
         for operation, arguments, answer, expected_fields in lab.subject.answers:
             lab.fail(answer, operation=operation)

@@ -152,7 +152,7 @@ async def steps_see_the_context(factory: AsyncFactory) -> None:
 
 
 async def the_first_good_result_is_enough(factory: AsyncFactory) -> None:
-    """When a step has a good result, it is returned and no further step starts."""
+    """When a step has a good result, the gatherer returns it and starts no further step."""
     for good_one in range(3):
         start_numbers: list[int] = []
 

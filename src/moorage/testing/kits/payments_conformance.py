@@ -164,7 +164,7 @@ async def amounts_are_exact(make: Open) -> None:
 
 
 async def a_decline_says_why(make: Open) -> None:
-    """A decline's error has moorage's and the vendor's reason, also when repeated."""
+    """The error of a declined payment has moorage's and the vendor's reason, even on a repeat."""
     async with make() as lab:
         for source, reason in (
             (lab.subject.declined, None),

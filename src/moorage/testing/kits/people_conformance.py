@@ -117,7 +117,7 @@ async def an_account_may_be_inactive(make: Open) -> None:
 
 
 async def a_key_creates_once(make: Open) -> None:
-    """A key creates one account; a repeat returns it, and another person is refused."""
+    """A key creates one account; repeats return it, and its use for another person is refused."""
     async with make() as lab:
         people = [await lab.create(idempotency_key="k-1") for _ in range(3)]
         require(people[0] == people[1] == people[2], "A repeat returns another account.")
@@ -390,7 +390,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def a_pause_is_obeyed(make: Open) -> None:
-    """The error contains the pause that the vendor requests."""
+    """If a vendor requests a pause, the error for its response states that pause."""
     async with make() as lab:
         answer, seconds = lab.subject.pause
         lab.sandbox.fail(answer)
@@ -507,7 +507,7 @@ async def answers_are_read(make: Open) -> None:
 
 
 async def secrets_are_shown_nowhere(make: Open) -> None:
-    """No error, value, event or log entry shows a secret or password, even if repeated."""
+    """No error, value, event or log entry shows a secret or password, even if the vendor does."""
     async with make() as lab:
         secrets = (*lab.subject.secrets, PASSWORD)
         all_secrets = " and ".join(secrets)

@@ -176,7 +176,7 @@ async def a_parcel_leaves_once(make: Open) -> None:
 
 
 async def a_lost_answer_ships_nothing_twice(make: Open) -> None:
-    """Whichever answer is lost, a parcel is shipped once, and success reported only then."""
+    """Whichever answer is lost, a parcel is shipped once, and only then reported as shipped."""
     for step in range(_MOST_STEPS):
         for with_lines in (False, True):
             async with make() as lab:

@@ -365,7 +365,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def a_pause_is_obeyed(make: Open) -> None:
-    """The error contains the pause that the vendor requests."""
+    """If a vendor requests a pause, the error for its response states that pause."""
     async with make() as lab:
         answer, seconds = lab.subject.pause
         lab.fail(answer)
@@ -412,7 +412,7 @@ async def nothing_shows_the_signers(make: Open) -> None:
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:
-    """Each signed event is accepted, with the type for the vendor's word."""
+    """Each signed event is accepted, and gets the event type that the vendor's word stands for."""
     async with make() as lab:
         ref = await _send_request(lab, signer(embedded=False))
         lab.world.sign(ref.id, ADA)

@@ -234,7 +234,7 @@ async def posted_commands_are_executed(stores: Stores) -> None:
 
 
 async def only_claims_are_accepted(stores: Stores) -> None:
-    """A claims-only store refuses limits, circuits and several keys, and names alternatives."""
+    """A claims-only store refuses limits, circuits and several keys; errors name alternatives."""
     store, key = stores(), f"{new_key()}:limit"
     limit = RateLimitConfig.per_second(5).rule
     admission = Admission(Gates(limits=[limit], limit_keys=[key]), within=0, lease=1)
@@ -248,7 +248,7 @@ async def only_claims_are_accepted(stores: Stores) -> None:
 
 
 async def claims_equal_the_model(stores: Stores) -> None:
-    """Claims have the same results in a store as in the pure functions."""
+    """Claims have the same results in a store as in the pure functions that define them."""
     store = stores()
     for seed in range(10):
         chance = random_from(seed)
@@ -458,7 +458,7 @@ async def states_are_kept_until_expiry(stores: Stores) -> None:
 
 
 async def decisions_equal_the_model(stores: Stores) -> None:
-    """Limits, circuits, budgets and claims have the same results as in the pure functions."""
+    """In a store, limits, circuits, budgets and claims give the results of their pure functions."""
     store = stores()
     for seed in range(10):
         chance = random_from(seed)

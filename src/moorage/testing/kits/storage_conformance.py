@@ -253,7 +253,7 @@ async def conditions_hold_when_reading(factory: Factory) -> None:
 
 
 async def conditions_hold_when_writing(factory: Factory) -> None:
-    """A conditional write never overwrites another object, in one or several parts."""
+    """A conditional write never overwrites another object, whether sent in one part or several."""
     subject = factory()
     storage, key, long_bytes = subject.storage, _key(), _bytes(subject.part + 1)
     only_new = PutOptions(if_none_match="*")

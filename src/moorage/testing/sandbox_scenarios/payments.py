@@ -138,7 +138,7 @@ async def charge_and_refund(vendor: ScenarioVendor) -> Any:
 
 
 async def void(vendor: ScenarioVendor) -> Any:
-    """Void an authorized payment; if the vendor cannot authorize, a requested one."""
+    """Void an authorized payment, or a requested one if the vendor cannot authorize payments."""
     begun_by = vendor.fixture.vendor_values.get("voidable", "authorize")
     return await vendor("void", await _begin(vendor, begun_by), idempotency_key="3")
 

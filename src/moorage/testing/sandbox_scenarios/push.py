@@ -33,7 +33,7 @@ TOKEN: Final = DeviceToken("token")
 def _recipient(
     vendor: ScenarioVendor, other: DeviceToken | BrowserSubscription = TOKEN
 ) -> DeviceToken | BrowserSubscription:
-    """Return a recipient that the sandbox knows; another one if it knows none."""
+    """Return a recipient that the sandbox knows, or `other` if it knows none."""
     sandbox = vendor.fixture.sandbox
     return sandbox.recipient() if isinstance(sandbox, PushSandbox) else other
 

@@ -70,14 +70,14 @@ async def rates(vendor: ScenarioVendor, **fields: Any) -> Any:
 
 
 def purchase(vendor: ScenarioVendor, request: RateRequest, **fields: Any) -> ShipmentRequest:
-    """Return a purchase at the cheapest rate; at a vendor without rates, of its service."""
+    """Return a purchase at the cheapest rate, or of the vendor's service if it has no rates."""
     service = vendor.fixture.vendor_values.get("service")
     choose = Choice() if service is None else Choice(services=[service])
     return ShipmentRequest(rate_request=request, choose=choose, **fields)
 
 
 async def offers(vendor: ScenarioVendor, **fields: Any) -> Any:
-    """Return the rates of a shipment; at a vendor without rates, the labels of a purchase."""
+    """Return a shipment's rates, or the labels of a purchase if the vendor has no rates."""
     if "service" not in vendor.fixture.vendor_values:
         return await rates(vendor, **fields)
     request = purchase(vendor, parcel(vendor, **fields))

@@ -62,7 +62,7 @@ async def check_with_proof(vendor: ScenarioVendor) -> Any:
 
 
 async def compare_trader(vendor: ScenarioVendor) -> Any:
-    """Compare the name of a business with the register's."""
+    """Compare the name of a business with the name in the register."""
     trader = Trader(name=str(vendor.fixture.vendor_values.get("trader_name", "Harbour")))
     return (await check(vendor, trader=trader)).matches
 

@@ -26,7 +26,7 @@ def words(text: str) -> frozenset[str]:
 
 
 def typed(rule: _Rule, names: str) -> dict[str, _Rule]:
-    """Return a table that gives each field of a text the same rule.
+    """Return a table that gives the same rule to each field named in a text.
 
     Args:
         rule: the rule, such as `str`.
@@ -36,7 +36,7 @@ def typed(rule: _Rule, names: str) -> dict[str, _Rule]:
 
 
 def problems(shape: Any, value: object, at: str = "#") -> Iterator[tuple[str, str, str]]:
-    """Yield the problems of fields by a table: path, name and kind of problem."""
+    """Check a value against a table; yield each problem as its path, field name and kind."""
     if is_object(shape):
         if not is_object(value):
             yield at, "object", "type"

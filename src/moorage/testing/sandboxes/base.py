@@ -269,7 +269,7 @@ def state_field(factory: Callable[[], _Value], *, init: Literal[False] = False) 
 
 
 def _fields_with_values(_: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
-    """Return the fields with a value; other annotated names only tell a type."""
+    """Return only the fields that have a default value; the others are mere type annotations."""
     return [field for field in fields if field.default is not attrs.NOTHING]
 
 

@@ -24,7 +24,7 @@ def consent_of(ref: sdk.Ref) -> str:
 
 
 def page_of(ref: sdk.Ref, after: sdk.Ref, *, form: str = ".+") -> str:
-    """The position of the next page of the transactions of an account.
+    """The position of the next page of an account's transactions.
 
     Args:
         ref: the account.

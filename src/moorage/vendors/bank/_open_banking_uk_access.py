@@ -106,7 +106,7 @@ class UkBankAccess(sdk.Vendor):
         )
 
     def services(self) -> Mapping[str, sdk.Service]:
-        """The interfaces, each for the application and for owners, and the token endpoint."""
+        """The interfaces, once for the application and once for owners, and the token endpoint."""
         login = urlsplit(self.token_url)
         nobody = sdk.Credentials.none()
         payments_url = self.interface_of_payments()
@@ -161,7 +161,7 @@ class UkBankAccess(sdk.Vendor):
         *,
         language: str | None = None,
     ) -> str | None:
-        """The link to the bank's page with a signed request object; None after the return.
+        """The link to the bank's page, with a signed request; None once the owner has returned.
 
         Args:
             wire: the wire of the operation.

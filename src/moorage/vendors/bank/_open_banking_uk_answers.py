@@ -56,7 +56,7 @@ _SIGNS: Final = {"Credit": 1, "Debit": -1}
 
 
 def read_consent(ref: Ref, response: Response, now: datetime) -> BankConsent:
-    """The consent in an answer; one whose time is over has expired."""
+    """The consent in an answer; a granted one whose period is over is reported as expired."""
     data = sdk.read_answer(response).object("Data")
     word = sdk.required(data.text("Status"), response, "Data.Status")
     status = CONSENTS.get(word, ConsentStatus.UNKNOWN)
@@ -73,7 +73,7 @@ def read_consent(ref: Ref, response: Response, now: datetime) -> BankConsent:
 
 
 def read_accounts(response: Response, make_ref: sdk.MakeRef, consent: str) -> Iterable[BankAccount]:
-    """The accounts in an answer, with the number that is an IBAN if there is one."""
+    """The accounts in an answer, each with its IBAN, or with another number if it has none."""
     for item in _items(response, "Account"):
         id_ = sdk.required(item.text("AccountId"), response, "AccountId")
         numbers = list(item.objects("Account"))

@@ -24,7 +24,7 @@ _SIGNATURE_CODES: Final = """
 
 
 def _error_words(response: Response) -> tuple[str | None, str | None]:
-    """Return the code and text of a response's first error; the response's own ones without any."""
+    """Return the code and text of a response's first error, or of the response if it lists none."""
     answer = sdk.error_answer(response)
     error = next(answer.objects("Errors"), sdk.as_answer({}))
     code = error.text("ErrorCode") or answer.text("Code")

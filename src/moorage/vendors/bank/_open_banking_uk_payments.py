@@ -101,7 +101,7 @@ def payment_body(consent: str, answer: Answer, response: Response) -> dict[str, 
 
 
 def read_initiation(ref: Ref, response: Response) -> BankPayment:
-    """The state of a payment that was not submitted, in an answer about its consent."""
+    """The state of a payment that was not submitted, from an answer about its consent."""
     return _read(ref, response, INITIATIONS)
 
 

@@ -47,7 +47,7 @@ _NUMBERS: Final = ("ach", "eft", "bacs", "international")
 
 
 def public_token(answer: Answer) -> str | None:
-    """The token that a finished session of Link leaves for the exchange; None without one."""
+    """The token to exchange after a finished session of Link; None if there is none."""
     for session in answer.objects("link_sessions"):
         results = session.objects("results.item_add_results")
         tokens = [result.text("public_token") for result in results]
@@ -89,7 +89,7 @@ def read_item(ref: Ref, response: Response) -> BankConsent:
 
 
 def read_numbers(response: Response) -> dict[str | None, Answer]:
-    """The account numbers of an Item, by the id of the account; an IBAN goes before others."""
+    """The account numbers of an Item, by the id of the account; an IBAN is preferred to others."""
     answer = sdk.read_answer(response)
     if not sdk.is_object(answer.value("numbers")):
         raise sdk.malformed(response, "numbers")

@@ -166,7 +166,7 @@ class BerlinGroup(sdk.ApiVendor):
     async def transactions(
         self, wire: Wire, ref: Ref, query: TransactionQuery, /, *, after: Ref | None
     ) -> TransactionPage:
-        """Get a page of transactions; the next page is behind the bank's own link."""
+        """Get a page of transactions; the bank's own link leads to the next page."""
         path = f"/v1/accounts/{quoted_path_step(ref.id)}/transactions"
         since = query.since or (wire.now() - timedelta(days=_USUAL_DAYS)).date()
         parameters = [
@@ -274,7 +274,7 @@ class BerlinGroup(sdk.ApiVendor):
         )
 
     def _next_page(self, ref: Ref, path: str, answer: Answer, response: Response) -> Ref | None:
-        """The reference of the page behind the bank's link.
+        """The reference of the page to which the bank's link leads.
 
         Raises:
             VendorFailed: the link does not lead to the transactions of this account.

@@ -153,7 +153,7 @@ class GoCardless(sdk.Vendor):
         }
 
     def clients(self) -> Mapping[str, sdk.OAuthClient]:
-        """The OAuth client: the user secret, which is exchanged for tokens."""
+        """The OAuth client, which exchanges the user secret for tokens."""
         if self.secret_id is None or self.secret_key is None:
             return {}
         server = sdk.AuthorizationServer(

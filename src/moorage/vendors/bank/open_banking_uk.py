@@ -190,7 +190,7 @@ class OpenBankingUk(UkBankAccess):
     async def transactions(
         self, wire: Wire, ref: Ref, query: TransactionQuery, /, *, after: Ref | None
     ) -> TransactionPage:
-        """Get a page of transactions; the next page is behind the bank's own link."""
+        """Get a page of transactions; the bank's own link leads to the next page."""
         path = f"/accounts/{quoted_path_step(ref.id)}/transactions"
         since = query.since or (wire.now() - timedelta(days=_USUAL_DAYS)).date()
         parameters = [("fromBookingDateTime", f"{since.isoformat()}T00:00:00")]
@@ -252,7 +252,7 @@ class OpenBankingUk(UkBankAccess):
             raise
 
     async def get_payment(self, wire: Wire, ref: Ref, /) -> BankPayment:
-        """Get the state of a payment; before it is submitted, that of its consent."""
+        """Get the state of a payment, or of its consent while the payment is not submitted."""
         response = await wire.send(self._look_up(wire, ref), to=PAYMENTS)
         read = read_initiation if ref.other("payment") is None else read_payment
         return read(ref, response)
@@ -312,7 +312,7 @@ class OpenBankingUk(UkBankAccess):
         return await wire.send(request, to=OWNER)
 
     def _next_page(self, ref: Ref, path: str, link: str, response: Response) -> Ref:
-        """The reference of the page behind the bank's link.
+        """The reference of the page to which the bank's link leads.
 
         Raises:
             VendorFailed: the link does not lead to the transactions of this account.

@@ -150,7 +150,7 @@ class Plaid(sdk.ApiVendor):
         return read_item(ref, await wire.send(_question("/item/get", access_token=access)))
 
     async def revoke_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
-        """Remove the Item of a consent; a link that is still open is not followed up any more."""
+        """Remove the Item of a consent; the result of a link that is still open is ignored."""
         with suppress(sdk.ConsentRequired):
             token = await self._token(wire, ref)
             await wire.send(_question("/item/remove", access_token=token), parse=sdk.check_done)
@@ -158,7 +158,7 @@ class Plaid(sdk.ApiVendor):
         return BankConsent(ref=ref, status=ConsentStatus.REVOKED)
 
     async def accounts(self, wire: Wire, ref: Ref, /) -> tuple[BankAccount, ...]:
-        """List the accounts of an Item, with their numbers if the account asks for them."""
+        """List an Item's accounts, with their numbers if the account's options ask for them."""
         token = await self._token(wire, ref)
         response = await wire.send(_question("/accounts/get", access_token=token))
         numbers: dict[str | None, sdk.Answer] = {}
@@ -171,7 +171,7 @@ class Plaid(sdk.ApiVendor):
         )
 
     async def balances(self, wire: Wire, ref: Ref, /) -> tuple[CurrentBalance, ...]:
-        """Get the balances of an account, which Plaid asks the bank for."""
+        """Get the balances of an account; Plaid asks the bank for them."""
         token = await self._token(wire, wire.ref(consent_of(ref)))
         options = {"account_ids": [ref.id]}
         question = _question("/accounts/balance/get", access_token=token, options=options)
@@ -246,7 +246,7 @@ async def _stored_consent(wire: Wire, ref: Ref) -> str | BankConsent | None:
 
 
 def _question(path: str, **fields: Any) -> sdk.Request:
-    """A request that may be repeated without another effect; Plaid also reads with POST."""
+    """A request that may be repeated; Plaid uses POST even for requests that only read."""
     return sdk.Request.post(path, json=fields).evolve(idempotent=True)
 
 

@@ -107,7 +107,7 @@ def event_body(event: NewEvent, id: str) -> dict[str, Any]:
 
 
 def change_body(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields for a change of an event.
+    """The request fields that change an event.
 
     Args:
         values: new value of each named field, None or empty for a field to empty.

@@ -129,7 +129,7 @@ def filled_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def texts_of(value: object) -> dict[str, str]:
-    """The values of a table, as texts."""
+    """The strings and integers among the values of a JSON object, all as strings."""
     return {
         name: str(word)
         for name, word in sdk.as_answer(value).raw.items()
@@ -217,7 +217,7 @@ def masked(words: str) -> str:
 
 
 def sum_of(numbers: Iterable[int | None]) -> int | None:
-    """The sum of a vendor's numbers; None if there are none."""
+    """The sum of the counts that a vendor states; None if it states none."""
     present_numbers = [number for number in numbers if number is not None]
     return sum(present_numbers) if present_numbers else None
 
@@ -256,7 +256,7 @@ def days_of(
 
 
 def outcomes(people: Iterable[EmailAddress], status: EmailStatus) -> tuple[RecipientOutcome, ...]:
-    """The same status for every recipient."""
+    """A result for every recipient, all with the same status."""
     return tuple(RecipientOutcome(email=address.email, status=status) for address in people)
 
 

@@ -138,7 +138,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
 
 
 def read_receipt(wire: sdk.Wire, message: EmailMessage, response: sdk.Response) -> EmailReceipt:
-    """Parse the receipt of a message that at least one recipient was accepted for."""
+    """Parse the receipt of a message that SparkPost accepted for at least one recipient."""
     body = sdk.read_answer(response)
     results = body.object("results")
     id_ = sdk.required(results.text("id"), response, "results.id")

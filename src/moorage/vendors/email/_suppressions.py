@@ -25,7 +25,7 @@ def read_page(
     after: sdk.Ref | None = None,
     **words: object,
 ) -> SuppressionPage:
-    """The page of an answer.
+    """The page of suppressed addresses in an answer.
 
     Args:
         wire: makes references.

@@ -104,7 +104,7 @@ def is_remittance(_: object, attribute: attrs.Attribute[Any], value: object) -> 
 
 
 def has_items(_: object, attribute: attrs.Attribute[Any], value: tuple[object, ...]) -> None:
-    """Refuse an empty series."""
+    """Refuse an empty tuple, because banks refuse an empty file."""
     if not value:
         raise InvalidData(
             f"There are no {attribute.name}.",

@@ -200,7 +200,7 @@ class QuickBooksSandbox(AccountingSandbox):
         return _fault("ValidationFault", "500", "Unsupported Operation", request.path).response
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the token and the minor version."""
+        """Check a request's token and minor version."""
         if request.bearer() != self.token:
             problem = {
                 "message": "message=AuthenticationFailed; errorCode=003200; statusCode=401",

@@ -167,7 +167,7 @@ class XeroSandbox(AccountingSandbox):
         return Response(404, body=b"The resource you're looking for cannot be found")
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the token and the organisation's id."""
+        """Check a request's token and organisation id."""
         if not self.token_endpoint.allows(request):
             detail = "AuthenticationUnsuccessful"
             raise base.refusal({"Title": "Unauthorized", "Status": 401, "Detail": detail}, 401)

@@ -65,7 +65,7 @@ PAYMENT: Final[Mapping[str, Any]] = {
 
 @attrs.frozen
 class _RememberedKey:
-    """An idempotency key: the time and body of its first request, and the id of the object."""
+    """A used idempotency key: its first request's time and body, and the created object's id."""
 
     at: datetime
     body: bytes
@@ -172,7 +172,7 @@ class PaymentInterface:
         records: Mapping[str, dict[str, Any]],
         create: Callable[[], str],
     ) -> Response:
-        """Create an object once per key, and show it as it is now."""
+        """Create an object once per idempotency key, and return its current state."""
         name = request.path, request.headers.get("x-idempotency-key", "")
         earlier = self._keys.get(name)
         if earlier is None or datetime.now(UTC) >= earlier.at + self.remembered:

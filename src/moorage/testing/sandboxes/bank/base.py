@@ -103,7 +103,7 @@ class BankSandbox(Sandbox, ABC):
         """End the consent with an id, as if its last day had passed."""
 
     def returned_url(self, link: str) -> str:  # noqa: ARG002 - vendors with a code need it
-        """Return the URL to which an owner returns from the link of a consent, once decided."""
+        """Return the URL to which an owner returns after deciding at a consent's link."""
         return RETURN_URL
 
     @abstractmethod

@@ -110,7 +110,7 @@ class BerlinGroupSandbox(BankSandbox):
         return _error(404, "RESOURCE_UNKNOWN").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the token and the id of the request."""
+        """Check a request's token and its id."""
         if request.bearer() != self.token:
             raise _error(401, "TOKEN_INVALID")
         if _UUID.fullmatch(request.headers.get("x-request-id", "")) is None:

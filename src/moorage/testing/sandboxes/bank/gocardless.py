@@ -113,7 +113,7 @@ class GoCardlessSandbox(BankSandbox):
         return _error(404, "Not found.", "Not found.").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the token."""
+        """Check a request's token."""
         if request.bearer() not in self.tokens.granted:
             raise _error(401, "Invalid token", "Token is invalid or expired")
 

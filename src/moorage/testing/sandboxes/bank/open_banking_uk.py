@@ -239,11 +239,11 @@ class OpenBankingUkSandbox(BankSandbox):
             raise _error(400, "U006", "The header is not a UUID.", "x-fapi-interaction-id")
 
     def grant(self, consent: str) -> None:
-        """Authorise a consent, also one to a payment."""
+        """Authorise a consent to account access or to a payment."""
         self._consent_of_any_kind(consent)["Status"] = "AUTH"
 
     def refuse(self, consent: str) -> None:
-        """Reject a consent, also one to a payment."""
+        """Reject a consent to account access or to a payment."""
         self._consent_of_any_kind(consent)["Status"] = "RJCT"
 
     def _consent_of_any_kind(self, consent: str) -> dict[str, Any]:
@@ -308,7 +308,7 @@ class OpenBankingUkSandbox(BankSandbox):
         return f"{claims['redirect_uri']}#{urlencode({**fields, 'state': claims['state']})}"
 
     def claims_of(self, token: str) -> dict[str, Any]:
-        """Return the claims of a token that the application has signed; none if it has not."""
+        """Return a token's claims, or no claims if the application has not signed the token."""
         text, _, signature = token.rpartition(".")
         try:
             head, claims = (json.loads(_decode(part)) for part in text.split("."))

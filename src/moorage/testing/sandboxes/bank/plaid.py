@@ -345,7 +345,7 @@ def _shown_item(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _transaction(item: Mapping[str, Any], number: int, *, pending: bool = False) -> dict[str, Any]:
-    """Return a transaction as Plaid shows it, where an amount above zero leaves the account."""
+    """Return a transaction in Plaid's format, where positive amounts leave the account."""
     amount = item["transactionAmount"]
     role = "debtor" if float(amount["amount"]) > 0 else "creditor"
     text, name = item["remittanceInformationUnstructured"], item.get(f"{role}Name")
@@ -403,7 +403,7 @@ def _transaction(item: Mapping[str, Any], number: int, *, pending: bool = False)
 
 
 def _written_time(after: timedelta = timedelta(0)) -> str:
-    """Return the time after a while as Plaid writes it."""
+    """Return the current time, or a later one, in Plaid's format."""
     return (datetime.now(UTC) + after).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -65,7 +65,7 @@ class CalendarsSandbox(Sandbox, ABC):
 
     @abstractmethod
     def expire(self) -> None:
-        """Invalidate all tokens for earlier changes."""
+        """Invalidate all tokens that clients got for listing later changes."""
 
 
 __all__ = ["CalendarsSandbox", "StoredEvent"]

@@ -104,7 +104,7 @@ class GoogleCalendarSandbox(CalendarsSandbox):
         return _error(404, "notFound", f"There is no {request.path}.").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the token."""
+        """Check a request's token."""
         if not self.tokens.allows(request):
             raise _error(401, "authError", "Invalid Credentials")
 
@@ -138,7 +138,7 @@ class GoogleCalendarSandbox(CalendarsSandbox):
         self.busy.setdefault(email, []).append((start, end))
 
     def expire(self) -> None:
-        """Invalidate all tokens for earlier changes."""
+        """Invalidate all tokens that clients got for listing later changes."""
         self._oldest = self.number()
 
     def _list_calendars(self, request: base.SandboxRequest) -> Response:

@@ -157,7 +157,7 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
         self.busy.setdefault(email, []).append((start, end))
 
     def expire(self) -> None:
-        """Invalidate all tokens for earlier changes."""
+        """Invalidate all tokens that clients got for listing later changes."""
         self._oldest = self.number()
 
     def _list_calendars(self, request: base.SandboxRequest) -> Response:

@@ -104,7 +104,7 @@ class SlackSandbox(ChatSandbox):
         return _error("unknown_method", req_method=request.path).response
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the token."""
+        """Check a request's token."""
         token = request.bearer()
         if token != self.token:
             raise _error("not_authed" if token is None else "invalid_auth")

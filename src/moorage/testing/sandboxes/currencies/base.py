@@ -88,7 +88,7 @@ class CurrencySandbox(Sandbox, ABC):
         return {currency: _price_of_day(price, day) for currency, price in self.prices.items()}
 
     def day_in_force(self, day: date) -> date:
-        """Return the last day with a table up to and including this day."""
+        """Return the last day up to and including this one for which there is a table."""
         candidate = min(day, max(self.today(), *self._published, date.min))
         while not self.table(candidate):
             candidate -= timedelta(days=1)

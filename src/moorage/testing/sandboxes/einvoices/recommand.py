@@ -79,7 +79,7 @@ class RecommandSandbox(EinvoicesSandbox):
         }
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the API key and its secret."""
+        """Check a request's API key and its secret."""
         if request.basic() != (self.api_key, self.secret):
             raise _failure("Unauthorized", 401)
 

@@ -94,7 +94,7 @@ class StorecoveSandbox(EinvoicesSandbox):
         }
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the API key."""
+        """Check a request's API key."""
         if request.bearer() != self.token:
             raise base.refusal({"error": "Unauthorized"}, 401)
 

@@ -80,7 +80,7 @@ class Form:
         return values
 
     def below(self, prefix: str) -> dict[str, str]:
-        """Return the values with this name prefix, by the rest of their names."""
+        """Return the values of fields whose names begin with `prefix`, by the rest of the name."""
         return {
             name.removeprefix(prefix): value
             for name, value in self.fields
@@ -352,7 +352,7 @@ def _check_people(form: Form) -> list[str]:
 
 
 def _deliveries(form: Form, id_: str, people: list[str]) -> list[DeliveredEmail]:
-    """Return the delivered emails; with variables, one per recipient."""
+    """Return the delivered emails; if the message has variables, one email per recipient."""
     if not form.all("recipient-variables"):
         return [_delivery_event(form, id_, tuple(people), {})]
     variables = json.loads(form.value("recipient-variables"))

@@ -218,7 +218,7 @@ class MailjetSandbox(EmailSandbox):
         return base.reply({"Count": 0, "Data": [], "Total": 0})
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the API key and its secret."""
+        """Check a request's API key and its secret."""
         if request.basic() != (self.api_key, self.secret_key):
             raise self._refusal(None, "API key authentication/authorization failure.", 401)
 

@@ -134,7 +134,7 @@ class GoCardlessSubscriptions:
         return reply({"subscriptions": subscription})
 
     def end(self, id: str, status: str) -> None:
-        """Set a subscription's status to one without upcoming payments."""
+        """End a subscription by setting a status after which it has no more payments."""
         subscription = self.subscriptions[id]
         subscription |= {"status": status, "upcoming_payments": []}
         self._notify(subscription, status)

@@ -68,7 +68,7 @@ def _values(node: Any, names: list[str]) -> Iterator[Any]:
 
 
 def path_of(text: str) -> re.Match[str]:
-    """Return the parts of a path: urn, name, filter and sub."""
+    """Return the parts of a path: its URN, attribute name, filter and sub-attribute."""
     match = _PATH.fullmatch(text)
     if match is None:
         raise SyntaxProblemError(text)

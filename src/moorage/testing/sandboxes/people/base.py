@@ -58,7 +58,7 @@ class PeopleSandbox(Sandbox, ABC):
 
     @abstractmethod
     def annotate(self, id_: str) -> None:
-        """Write notes to fields of an account and its lists that are not in the contract."""
+        """Write notes to fields outside of the contract, in an account and in its lists."""
 
 
 def as_dict(value: Any) -> dict[str, Any]:

@@ -117,7 +117,7 @@ class EntraSandbox(PeopleSandbox):
         return _error(400, "BadRequest", f"There is no {request.path}.").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the token."""
+        """Check a request's token."""
         if not self.tokens.allows(request):
             raise _error(401, "InvalidAuthenticationToken", "Access token is invalid.")
 

@@ -161,7 +161,7 @@ class GoogleWorkspaceSandbox(PeopleSandbox):
         return _error(404, "notFound", f"There is no {request.path}.").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the token."""
+        """Check a request's token."""
         if not self.tokens.allows(request):
             raise _error(401, "authError", "Invalid Credentials")
 
@@ -198,7 +198,7 @@ class GoogleWorkspaceSandbox(PeopleSandbox):
         return [member["id"] for member in self.members]
 
     def annotate(self, id_: str) -> None:
-        """Write notes to fields of an account and its lists that are not in the contract."""
+        """Write notes to fields outside of the contract, in an account and in its lists."""
         user = self.users[id_]
         user["orgUnitPath"] = f"/{_NOTE}"
         organizations = user.setdefault("organizations", [])

@@ -123,7 +123,7 @@ class ScimSandbox(PeopleSandbox):
         return _error(404, f"There is no {request.path}.").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the token."""
+        """Check a request's token."""
         if request.bearer() != self.token:
             raise _error(401, "Authorization failure.")
 
@@ -152,7 +152,7 @@ class ScimSandbox(PeopleSandbox):
         return [member["value"] for member in self.group_resources[self.group]["members"]]
 
     def annotate(self, id_: str) -> None:
-        """Write notes to fields of an account and its lists that are not in the contract."""
+        """Write notes to fields outside of the contract, in an account and in its lists."""
         user = self.users[id_]
         user["nickName"] = _NOTE
         user.setdefault("name", {})["middleName"] = _NOTE

@@ -106,7 +106,7 @@ class FirebaseSandbox(PushSandbox):
         return {"POST /v1/projects/{project}/messages:send": self._send}
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the access token."""
+        """Check a request's access token."""
         if not self.tokens.allows(request):
             raise _error(401, "UNAUTHENTICATED", "The request has invalid credentials.")
 

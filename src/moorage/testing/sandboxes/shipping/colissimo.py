@@ -72,7 +72,7 @@ class ColissimoSandbox(base.Sandbox):
         }
 
     def move(self, number: str, code: str) -> None:
-        """Add an event to the tracking of a parcel, given as La Poste's code."""
+        """Add an event, given as La Poste's code, to the tracking of a parcel."""
         events = self.events[number]
         at = f"{event_time(len(events))}+02:00"
         events.insert(0, {"code": code, "label": f"Votre colis est à {code}.", "date": at})

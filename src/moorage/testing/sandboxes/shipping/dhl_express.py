@@ -102,7 +102,7 @@ _MAX_LENGTHS: Final = {"addressLine1": 45, "cityName": 45, "value": 35}
 
 
 class DhlExpressSandbox(base.Sandbox):
-    """A sandbox of DHL Express: products, shipments with labels, tracking and places.
+    """A sandbox of DHL Express: products, shipments with labels, tracking and address checks.
 
     Attributes:
         username, password: credentials that requests must have.

@@ -77,7 +77,7 @@ def event_time(count: int) -> str:
 def label_content(
     request: SandboxRequest, labels: Mapping[str, bytes], path: str, *, secret: str, missing: int
 ) -> bytes:
-    """Return a downloadable label, like a vendor's file store.
+    """Return a label's file for download, as a vendor's file store does.
 
     Args:
         request: the download, which must not show the vendor's credentials.

@@ -128,13 +128,13 @@ class AmazonSpApiSandbox(ShopSandbox):
         return _error(404, "NotFound", "The resource does not exist.").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the access token."""
+        """Check a request's access token."""
         is_known = request.headers.get("x-amz-access-token") == self.token
         if not is_known and not self.token_endpoint.allows(request):
             raise _error(403, "Unauthorized", "Access to requested resource is denied.")
 
     def add_order(self, *quantities: int) -> str:
-        """Add a paid order with one line per quantity; return its id."""
+        """Add a paid order with one line for each given quantity; return the order's id."""
         number = self.number()
         id_, change_time = f"302-{number:07d}-{number:07d}", _written_time(self.tick())
         lines = quantities or (1,)
@@ -360,7 +360,7 @@ class AmazonSpApiSandbox(ShopSandbox):
 
 
 def _count(items: dict[str, Any], lines: list[Any], sign: int) -> None:
-    """Mark a package's lines as shipped; with -1, as not shipped."""
+    """Mark a package's lines as shipped, or as not shipped if `sign` is -1."""
     for line in lines:
         counts, quantity = items[line["orderItemId"]], sign * line["quantity"]
         counts["quantityFulfilled"] += quantity

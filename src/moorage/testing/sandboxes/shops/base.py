@@ -61,7 +61,7 @@ class ShopSandbox(Sandbox, ABC):
 
     @abstractmethod
     def add_order(self, *quantities: int) -> str:
-        """Add a paid order with one line per quantity; return its id."""
+        """Add a paid order with one line for each given quantity; return the order's id."""
 
     @abstractmethod
     def touch(self, order: str) -> None:

@@ -85,12 +85,12 @@ class EbaySandbox(ShopSandbox):
         return _error(404, 2002, "Resource not found").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the access token."""
+        """Check a request's access token."""
         if request.bearer() != self.token:
             raise _error(401, 1001, "Invalid access token", domain="OAuth")
 
     def add_order(self, *quantities: int) -> str:
-        """Add a paid order with one line per quantity; return its id."""
+        """Add a paid order with one line for each given quantity; return the order's id."""
         number = self.number()
         id_, change_time = f"27-{10_000 + number}-{number:05d}", _time_text(self.tick())
         total = sum(quantities or (1,)) * 1990 + 450
@@ -172,7 +172,7 @@ class EbaySandbox(ShopSandbox):
         return ()
 
     def stock(self) -> int:
-        """Return the listed quantity, which is the smaller of item and offer."""
+        """Return the listed quantity, which is the smaller one of the item's and the offer's."""
         total = self._items[SKU]["availability"]["shipToLocationAvailability"]["quantity"]
         return min(int(total), int(self._offers["8001"]["availableQuantity"]))
 

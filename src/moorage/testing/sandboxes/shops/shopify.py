@@ -99,7 +99,7 @@ class ShopifySandbox(ShopSandbox):
         return base.reply({"errors": "Not Found"}, 404)
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the access token."""
+        """Check a request's access token."""
         if request.headers.get("x-shopify-access-token") != self.token:
             message = "[API] Invalid API key or access token (unrecognized login or wrong password)"
             raise base.refusal({"errors": message}, 401)
@@ -109,7 +109,7 @@ class ShopifySandbox(ShopSandbox):
         self.points = 0
 
     def add_order(self, *quantities: int) -> str:
-        """Add a paid order with one line per quantity; return its id."""
+        """Add a paid order with one line for each given quantity; return the order's id."""
         number = 1_000 + self.number()
         id_, change_time = f"{_GID}/Order/{number}", self.tick().strftime(_FORM)
         lines: list[dict[str, Any]] = [

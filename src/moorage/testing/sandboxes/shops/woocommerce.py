@@ -79,14 +79,14 @@ class WooCommerceSandbox(ShopSandbox):
         return _error(404, "rest_no_route", "No route was found.").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the REST API key."""
+        """Check a request's REST API key."""
         if request.basic() != (self.consumer_key, self.consumer_secret):
             raise _error(
                 401, "woocommerce_rest_authentication_error", "Consumer secret is invalid."
             )
 
     def add_order(self, *quantities: int) -> str:
-        """Add a paid order with one line per quantity; return its id."""
+        """Add a paid order with one line for each given quantity; return the order's id."""
         id_ = str(1_000 + self.number())
         change_time = self.tick()
         lines: list[dict[str, Any]] = [
