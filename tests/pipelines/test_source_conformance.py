@@ -22,6 +22,7 @@ from moorage.adapters.mqtt.kind import Mqtt
 from moorage.adapters.mqtt.source import MqttSource
 from moorage.adapters.redis_streams.source import RedisStreamsSource
 from moorage.testing import TcpProxy, name_of, source_conformance
+from moorage.testing.kits.checks import waiting_at_most
 from tests.adapters.messages.rabbitmq_lab import Broker
 from tests.pipelines.broker_lab import Revocations
 from tests.support.imap_servers import PrivateDovecot
@@ -37,6 +38,13 @@ if TYPE_CHECKING:
     from moorage import Message
 
 CHECKS = pytest.mark.parametrize("check", source_conformance.CHECKS, ids=name_of)
+
+
+@pytest.fixture(autouse=True)
+def _allow_slow_brokers() -> Generator[None]:
+    """Allow two minutes for what brokers deliver on a busy machine."""
+    with waiting_at_most(120.0):
+        yield
 
 
 @pytest.fixture(scope="module")
