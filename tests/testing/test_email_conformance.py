@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from moorage import Result
-from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus
+from moorage.contracts.email_outcomes import AddressCheck, EmailReceipt, EmailStatus, Verdict
 from moorage.testing import email_conformance as kit
 from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
 from moorage.vendors.email.sendgrid import SendGrid
@@ -18,6 +18,7 @@ from tests.vendors.email_sandboxes import sendgrid_labs
 
 if TYPE_CHECKING:
     from moorage.contracts.email import EmailMessage
+    from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.wire import Wire
 
@@ -88,13 +89,26 @@ class _SilentVendor(SendGrid):
         return [Result(receipt) for _ in bulk.recipients]
 
 
+class _HopefulVendor(SendGrid):
+    """A faulty vendor that reports each address as deliverable."""
+
+    async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck:
+        check = await super().validate_address(wire, address)
+        return attrs.evolve(check, verdict=Verdict.DELIVERABLE)
+
+
 def _lab(vendor: type[SendGrid]) -> kit.EmailLab:
     sandbox = SendGridSandbox()
     with sendgrid_labs("Async") as make:
         default_lab = make()
     sandbox_hub: Any = hub(vendor(credentials=sandbox.api_key), sandbox, mode="Async")
     return attrs.evolve(
-        default_lab, hub=sandbox_hub, stranger=sandbox_hub, delivered=sandbox.delivered, many=3
+        default_lab,
+        hub=sandbox_hub,
+        stranger=sandbox_hub,
+        delivered=sandbox.delivered,
+        sandbox=sandbox,
+        many=3,
     )
 
 
@@ -110,6 +124,7 @@ def _lab(vendor: type[SendGrid]) -> kit.EmailLab:
         (kit.a_lost_answer_is_unknown, _SilentVendor, "ended with None"),
         (kit.failures_have_their_types, _SilentVendor, "throttled ended with None"),
         (kit.an_unreadable_success_is_an_error, _SilentVendor, "ended with None"),
+        (kit.an_unknown_verdict_is_unknown, _HopefulVendor, "An unknown verdict is deliverable"),
         (kit.each_bulk_recipient_has_own_texts, _SilentVendor, "To others"),
         (kit.a_large_bulk_goes_in_chunks, _SilentVendor, "another order"),
         (kit.a_repeated_bulk_sends_missing_chunks, _SilentVendor, "0 failed"),

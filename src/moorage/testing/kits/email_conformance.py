@@ -20,7 +20,7 @@ import attrs
 
 from moorage.contracts.email import Attachment, EmailCapability, TemplateRef
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
-from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, StatisticsQuery
+from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, StatisticsQuery, Verdict
 from moorage.contracts.email_unsubscribe import Unsubscribe
 from moorage.contracts.ref import Ref
 from moorage.errors import (
@@ -35,6 +35,7 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
+from moorage.testing.kits._contract_lab import with_values
 from moorage.testing.kits._email_lab import (
     EmailLab,
     Factory,
@@ -44,6 +45,7 @@ from moorage.testing.kits._email_lab import (
 )
 from moorage.testing.kits._email_requests import REQUESTS
 from moorage.testing.kits.checks import AsyncView, require, sync_check
+from moorage.testing.sandboxes.base import AlteredAnswer
 
 if TYPE_CHECKING:
     from moorage.testing.sandboxes.email.mailbox import DeliveredEmail
@@ -297,6 +299,19 @@ async def an_unreadable_success_is_an_error(factory: Factory) -> None:
     require(is_failed, f"It ended with {raised_error!r}.")
 
 
+async def an_unknown_verdict_is_unknown(factory: Factory) -> None:
+    """A verdict on an address that moorage does not know is reported as unknown."""
+    lab = factory()
+    if EmailCapability.VALIDATE_ADDRESS not in lab.vendor.capabilities or lab.sandbox is None:
+        return
+    email = lab.hub.email()
+    word = (await email.validate_address("ada@example.com")).vendor_verdict
+    lab.sandbox.fail(AlteredAnswer(partial(with_values, {word: "a-new-word"})))
+    check = await email.validate_address("ada@example.com")
+    require(check.vendor_verdict == "a-new-word", f"The verdict is {check.vendor_verdict!r}.")
+    require(check.verdict is Verdict.UNKNOWN, f"An unknown verdict is {check.verdict}.")
+
+
 def _example_recipients(count: int) -> tuple[BulkRecipient, ...]:
     return tuple(
         BulkRecipient(to=f"person{number}@example.com", data={"name": f"<{number}>"})
@@ -392,6 +407,7 @@ ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     unsupported_features_are_refused,
     failures_have_their_types,
     an_unreadable_success_is_an_error,
+    an_unknown_verdict_is_unknown,
     each_bulk_recipient_has_own_texts,
     a_large_bulk_goes_in_chunks,
     a_repeated_bulk_sends_missing_chunks,
