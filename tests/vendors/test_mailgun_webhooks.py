@@ -90,6 +90,8 @@ def test_each_mailgun_event_has_its_status(
 
     assert (status, code, fields.get("url")) == (event.status, event.code, event.url)
     assert fields.get("reject", {}).get("reason") == event.reason
+    is_permanent = {"permanent": True, "temporary": False}.get(fields.get("severity", ""))
+    assert is_permanent is event.permanent
     assert payload["event-data"] == event.raw
 
 

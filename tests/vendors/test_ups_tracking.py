@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import attrs
 import pytest
 
 from moorage.contracts.shipping import AddressVerdict, Place, TrackingStatus
@@ -61,6 +62,35 @@ def test_ups_tracking_event_without_time_or_place_is_read_as_far_as_possible(
         tracking.events,
         tracking.estimated_delivery,
     )
+
+
+def test_the_tracked_parcel_of_several_is_read(shop: SandboxHub) -> None:
+    """Of a shipment's parcels, the one with the number is read, by its rescheduled delivery."""
+    days = [{"type": "SDD", "date": "20300105"}, {"type": "RDD", "date": "20300107"}]
+    packages = [
+        {"trackingNumber": "1Z1", "activity": [{"status": {"type": "D"}}]},
+        {"trackingNumber": "1Z2", "activity": [{"status": {"type": "O"}}], "deliveryDate": days},
+    ]
+    shop.sandbox.fail(reply({"trackResponse": {"shipment": [{"package": packages}]}}))
+    tracking = shop.shipping.track("1Z2", "ups")
+
+    assert TrackingStatus.OUT_FOR_DELIVERY is tracking.status
+    assert datetime(2030, 1, 7, tzinfo=UTC) == tracking.estimated_delivery
+
+
+def test_each_line_of_a_suggested_address_is_of_ups(shop: SandboxHub) -> None:
+    """The suggested address has UPS's lines, and none of the checked address."""
+    checked = attrs.evolve(THERE, line2="Apt 20", line3="Back door")
+    suggested_lines: list[tuple[str | None, ...]] = []
+    for lines in (["1 A ST", "FLOOR 2"], ["1 A ST", "FLOOR 2", "ROOM 3"]):
+        form = {"AddressLine": lines, "CountryCode": "US"}
+        answer = {"ValidAddressIndicator": "", "Candidate": [{"AddressKeyFormat": form}]}
+        shop.sandbox.fail(reply({"XAVResponse": answer}))
+        suggested = shop.shipping.validate_address(checked).suggested
+        assert suggested is not None
+        suggested_lines.append((suggested.line1, suggested.line2, suggested.line3))
+
+    assert [("1 A ST", "FLOOR 2", None), ("1 A ST", "FLOOR 2", "ROOM 3")] == suggested_lines
 
 
 def test_only_ups_numbers_are_tracked(shop: SandboxHub) -> None:

@@ -98,6 +98,14 @@ def test_a_key_belongs_to_its_tenant() -> None:
     assert first.body[:86] != second.body[:86]
 
 
+def test_another_content_under_a_key_has_other_encryption_keys() -> None:
+    """If a key is used again for another content, the salt and key pair are not used again."""
+    requests = [sent_notifications("k", {"body": body})[0] for body in ("1", "1", "2")]
+    beginnings = [request.body[:86] for request in requests]
+
+    assert beginnings[0] == beginnings[1] != beginnings[2]
+
+
 def test_every_endpoint_of_a_push_service_is_known() -> None:
     """An account may call all known push services, with URL paths of one to five parts."""
     sandbox = WebPushSandbox()
