@@ -241,7 +241,7 @@ def answer_with_error(code: str | None) -> dict[str, Any]:
         (401, None, AuthenticationFailed),
         (403, "send-0008", VendorRejected),
         (403, "mj-0015", AuthenticationFailed),
-        (404, None, InvalidRequest),
+        (404, None, VendorRejected),
         (405, None, InvalidRequest),
         (413, None, InvalidRequest),
         (409, None, VendorRejected),

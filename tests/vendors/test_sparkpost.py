@@ -296,7 +296,7 @@ def test_200_that_accepts_no_recipient_is_refusal() -> None:
         (401, "1303", AuthenticationFailed),
         (403, "1100", AuthenticationFailed),
         (403, "1601", VendorRejected),
-        (404, "1600", InvalidRequest),
+        (404, "1600", VendorRejected),
         (405, "1102", InvalidRequest),
         (406, "1800", InvalidRequest),
         (409, "1602", VendorRejected),

@@ -158,7 +158,7 @@ def test_repeated_edit_and_deletion_are_no_errors() -> None:
 
     assert (ref, ChatStatus.UPDATED) == attrs.astuple(chat.edit(ref, HELLO), recurse=False)[:2]
     assert [ChatStatus.DELETED] * 2 == [chat.delete(ref).status for _ in range(2)]
-    with pytest.raises(InvalidRequest, match="message to edit not found"):
+    with pytest.raises(VendorRejected, match="message to edit not found"):
         chat.edit(ref, HELLO)
 
 

@@ -99,7 +99,9 @@ class Email:
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the vendor knows no such message, or it is too late.
+            VendorRejected: the vendor knows no such message, or it is too late. Some vendors do
+                not know a message after its cancellation either; the others return it as
+                cancelled.
         """
         return run_now(self._flows.run(EmailFlows.cancel, ref, timeout=timeout))
 
@@ -243,7 +245,9 @@ class AsyncEmail:
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the vendor knows no such message, or it is too late.
+            VendorRejected: the vendor knows no such message, or it is too late. Some vendors do
+                not know a message after its cancellation either; the others return it as
+                cancelled.
         """
         return await self._flows.run(EmailFlows.cancel, ref, timeout=timeout)
 

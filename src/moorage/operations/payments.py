@@ -304,7 +304,8 @@ class Payments:
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the dispute is over, or it was answered before.
+            VendorRejected: the dispute is over, or it was answered before. Some vendors return a
+                dispute that was accepted before.
         """
         return run_now(
             self._flows.run(
@@ -329,7 +330,8 @@ class Payments:
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the dispute is over, or it was answered before.
+            VendorRejected: the dispute is over, or it was answered before. Some vendors accept
+                further evidence.
         """
         return run_now(
             self._flows.run(
@@ -580,6 +582,10 @@ class Payments:
             ref: reference of the stored means.
             idempotency_key: identifies this removal.
             timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the vendor knows no such means. Some vendors do not know a means after
+                its removal either; the others return it as removed.
         """
         return run_now(
             self._flows.run(
@@ -861,7 +867,8 @@ class AsyncPayments:
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the dispute is over, or it was answered before.
+            VendorRejected: the dispute is over, or it was answered before. Some vendors return a
+                dispute that was accepted before.
         """
         return await self._flows.run(
             PaymentsFlows.accept_dispute, ref, idempotency_key=idempotency_key, timeout=timeout
@@ -884,7 +891,8 @@ class AsyncPayments:
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the dispute is over, or it was answered before.
+            VendorRejected: the dispute is over, or it was answered before. Some vendors accept
+                further evidence.
         """
         return await self._flows.run(
             PaymentsFlows.submit_evidence,
@@ -1115,6 +1123,10 @@ class AsyncPayments:
             ref: reference of the stored means.
             idempotency_key: identifies this removal.
             timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the vendor knows no such means. Some vendors do not know a means after
+                its removal either; the others return it as removed.
         """
         return await self._flows.run(
             PaymentsFlows.remove_means, ref, idempotency_key=idempotency_key, timeout=timeout

@@ -95,7 +95,9 @@ class EmailContract(Contract):
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the vendor knows no such message, or it is too late.
+            VendorRejected: the vendor knows no such message, or it is too late. Some vendors do
+                not know a message after its cancellation either; the others return it as
+                cancelled.
         """
         return _CANCEL
 

@@ -290,7 +290,8 @@ class PaymentsContract(Contract):
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the dispute is over, or it was answered before.
+            VendorRejected: the dispute is over, or it was answered before. Some vendors return a
+                dispute that was accepted before.
         """
         return Requirements()
 
@@ -312,7 +313,8 @@ class PaymentsContract(Contract):
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the dispute is over, or it was answered before.
+            VendorRejected: the dispute is over, or it was answered before. Some vendors accept
+                further evidence.
         """
         check_kind(evidence, DisputeEvidence, "evidence")
         return Requirements()
@@ -543,6 +545,10 @@ class PaymentsContract(Contract):
             ref: reference of the stored means.
             idempotency_key: identifies this removal.
             timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the vendor knows no such means. Some vendors do not know a means after
+                its removal either; the others return it as removed.
         """
         return Requirements()
 

@@ -40,6 +40,8 @@ STALE: Final = "5010"
 """The code of a change that names an old version of the record."""
 GONE: Final = "610"
 """The code of a record that does not exist, or is inactive."""
+_MISSING: Final = "2500"
+"""The code of a request whose reference names no record."""
 ENTITIES: Final = {
     INVOICE: "Invoice",
     BILL: "Bill",
@@ -60,7 +62,7 @@ _CLASSES: Final = {
 _CODES: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("100", "110", "120", "3100", "3200"), sdk.AuthenticationFailed),
     **dict.fromkeys(("3001", "003001"), sdk.RateLimitExceeded),
-    **dict.fromkeys((STALE, GONE, "6140", "6190", "6210", "6240"), sdk.VendorRejected),
+    **dict.fromkeys((STALE, GONE, _MISSING, "6140", "6190", "6210", "6240"), sdk.VendorRejected),
     "10000": sdk.VendorFailed,
 }
 """Classes of errors by the code of a fault; other codes go by the type of the fault."""

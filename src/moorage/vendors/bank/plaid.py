@@ -66,6 +66,7 @@ _REFUSALS: Final = sdk.Refusals(
             "INSTITUTION_DOWN INSTITUTION_NOT_AVAILABLE INSTITUTION_NOT_RESPONDING"
             " PRODUCT_NOT_READY",
         ),
+        "INVALID_ACCOUNT_ID": sdk.VendorRejected,
     },
     statuses=sdk.error_statuses("400"),
     read=_error_words,

@@ -18,6 +18,10 @@ _MESSAGES: Final = ("message", "channel_post")
 """The fields of an update that are new messages."""
 
 
+_MISSING: Final = re.compile(r"\bmessage to [a-z ]+ not found")
+"""Telegram's words for a message that does not exist; the status is that of a wrong request."""
+
+
 def _error_code_and_text(response: sdk.Response) -> tuple[str | None, str | None]:
     answer = sdk.error_answer(response)
     return answer.text("error_code"), sdk.masked_words(answer.text("description"))
@@ -39,6 +43,9 @@ _REFUSALS: Final = sdk.Refusals(
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """Return the error for an error response, with the pause that Telegram requests."""
     error = _REFUSALS(request, response)
+    if isinstance(error, sdk.InvalidRequest) and _MISSING.search(error.vendor_message or ""):
+        words = error.vendor_message
+        return sdk.refusal(sdk.VendorRejected, "Telegram", response, error.vendor_code, words)
     pause = sdk.error_answer(response).integer("parameters.retry_after")
     if isinstance(error, sdk.RateLimitExceeded) and pause is not None and pause in _PAUSES:
         error.vendor_retry_after = float(pause)

@@ -83,7 +83,7 @@ _REFUSALS: Final = sdk.Refusals(
         "mj-0015": sdk.AuthenticationFailed,
         "send-0010": sdk.VendorRejected,
     },
-    statuses=sdk.error_statuses("400 404 405 413"),
+    statuses=sdk.error_statuses("400 405 413"),
     # A message with a sender who is not confirmed is refused with 403 too.
     reading={403: sdk.AuthenticationFailed},
     read=_words_of,

@@ -115,7 +115,7 @@ _REFUSALS: Final = sdk.Refusals(
         **sdk.words(sdk.VendorRejected, "1601 1603 1901 1902 2004 2005 2103 5002 7000 7001"),
     },
     statuses={
-        **sdk.error_statuses("400 404 405 406 413 415 422", login="401 403"),
+        **sdk.error_statuses("400 405 406 413 415 422", login="401 403"),
         420: sdk.RateLimitExceeded,
     },
     read=_words_of,

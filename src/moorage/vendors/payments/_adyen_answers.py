@@ -98,6 +98,9 @@ for _line in _REASONS.strip().splitlines():
     _BY_CODE[_code] = DeclineReason(_reason)
     _BY_WORDS[_words.lower()] = _code
 
+_NOT_FOUND: Final = 404
+MISSING: Final = "803"
+"""The code of a stored payment method that Adyen does not know."""
 _TOO_MANY: Final = 429
 _CARDS: Final = frozenset({"101", "103"})
 """Codes of errors in the card data, found before the bank was asked."""
@@ -243,6 +246,8 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
             f"Adyen refused the card: {words}", reason=_BY_CODE[code], **fields
         )
     kind = _KINDS.get(body.text("errorType") or "")
+    if response.status == _NOT_FOUND or code == MISSING:
+        kind = sdk.VendorRejected
     if response.status >= 500 and kind is not sdk.VendorRejected:
         kind = sdk.VendorFailed
     return None if kind is None else kind(f"Adyen refused: {words or code}", **fields)

@@ -15,12 +15,11 @@ from moorage.contracts.payments import (
     StoredState,
     StoreRequest,
 )
-from moorage.vendors.payments._adyen_answers import UNITS
+from moorage.vendors.payments._adyen_answers import MISSING, UNITS
 from moorage.vendors.payments._adyen_order import order_fields
 from moorage.vendors.payments._adyen_requests import amount_body
 
 _MISSING_STATUS: Final = 404
-_MISSING_CODE: Final = "803"
 _LINKS: Final = {
     "active": LinkState.OPEN,
     "completed": LinkState.PAID,
@@ -85,7 +84,7 @@ def removed(ref: sdk.Ref, customer: str, response: sdk.Response | None = None) -
 def was_removed(error: sdk.VendorRejected) -> bool:
     """True if an earlier attempt with a lost answer has removed the payment method."""
     # Adyen's keys are for POST, so a repeat is not answered as the removal was.
-    is_missing = error.status == _MISSING_STATUS or error.vendor_code == _MISSING_CODE
+    is_missing = error.status == _MISSING_STATUS or error.vendor_code == MISSING
     return is_missing and error.attempts > 1
 
 

@@ -366,6 +366,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
         )
     field = error.text("field")
     where = "" if field is None else f" ({field})"
-    # Nothing is wrong with a look-up but that its object does not exist.
-    kind = sdk.VendorRejected if request.method is sdk.HttpMethod.GET else sdk.InvalidRequest
+    # Nothing is wrong with a look-up or removal but that its object does not exist.
+    names_object = request.method in {sdk.HttpMethod.GET, sdk.HttpMethod.DELETE}
+    kind = sdk.VendorRejected if names_object else sdk.InvalidRequest
     return kind(f"Razorpay refused the request{where}: {message}", **details)

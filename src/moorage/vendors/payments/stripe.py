@@ -30,6 +30,7 @@ from moorage.contracts.payments import (
     Refund,
     RefundReason,
     StoredMeans,
+    StoredState,
     StoreRequest,
     Subscription,
     Void,
@@ -64,6 +65,8 @@ if TYPE_CHECKING:
 
 _UNEXPECTED_STATE: Final = "payment_intent_unexpected_state"
 _CANCELED: Final = "canceled"
+_DETACHED: Final = "not attached to a customer"
+"""Stripe's words for a payment method that was detached before."""
 _REFUNDS: Final = "/v1/refunds"
 _TRANSFERS: Final = "/v1/transfers"
 API_VERSION: Final = "2025-09-30.clover"
@@ -320,9 +323,14 @@ class Stripe(sdk.ApiVendor):
         return await page(wire, path, filters, stored_of)
 
     async def remove_means(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> StoredMeans:
-        """Detach a payment method from its customer."""
+        """Detach a payment method from its customer; a repeat has no further effect."""
         path = url_of("/v1/payment_methods", ref.id, "detach")
-        return await send_once_per_key(wire, path, {}, key, read_stored)
+        try:
+            return await send_once_per_key(wire, path, {}, key, read_stored)
+        except sdk.InvalidRequest as error:
+            if _DETACHED not in (error.vendor_message or ""):
+                raise
+            return StoredMeans(ref=ref, state=StoredState.REMOVED)
 
     create_link = staticmethod(stripe_links.create_link)
     get_link = staticmethod(stripe_links.get_link)

@@ -49,6 +49,7 @@ _LINES: Final = sdk.same(LineType, "mobile voip") | {
     "toll-free": LineType.OTHER,
 }
 _NO_ERROR: Final = ("000",)
+_NOT_FOUND: Final = 404
 _SESSIONS: Final = "/v1/Account/{auth_id}/Verify/Session/"
 _ENDED_SESSIONS: Final = ("verified", "expired")
 _CHANNELS: Final = {VerificationChannel.SMS: "sms", VerificationChannel.CALL: "voice"}
@@ -93,7 +94,7 @@ def _is_incoming(fields: sdk.Answer) -> bool:
 
 
 def _unknown_number(refusal: sdk.VendorRejected) -> NumberCheck | None:
-    if refusal.status != 404 or refusal.vendor_code is None:
+    if refusal.status != _NOT_FOUND or refusal.vendor_code is None:
         return None
     return NumberCheck(number=None, valid=False, reasons=(refusal.vendor_code,))
 
@@ -235,7 +236,12 @@ class Plivo(sdk.ApiVendor):
         self, wire: sdk.Wire, ref: sdk.Ref, code: sdk.Secret, /, *, to: str
     ) -> Verification:
         """Check a code, after getting the phone number and state of the verification."""
-        session = await self.get_session(wire, ref)
+        try:
+            session = await self.get_session(wire, ref)
+        except sdk.VendorRejected as refusal:
+            if refusal.status != _NOT_FOUND:
+                raise
+            return refused(ref, refusal, VerificationStatus.ENDED)
         check_same_number(session.text("recipient"), to, "Plivo")
         word = session.text("status")
         if word in _ENDED_SESSIONS:

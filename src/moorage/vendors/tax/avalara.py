@@ -91,7 +91,7 @@ class Avalara(sdk.ApiVendor):
     modes = sdk.url_modes(live=_LIVE, test=_TEST)
     refusals = sdk.Refusals(
         vendor="Avalara",
-        statuses=sdk.error_statuses("400 404 409 422", login="401 403"),
+        statuses=sdk.error_statuses("400 409 422", login="401 403"),
         read=_read_refusal,
     )
     headers: ClassVar[Mapping[str, str]] = {"X-Avalara-Client": "moorage"}

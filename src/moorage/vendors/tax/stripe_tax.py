@@ -49,7 +49,7 @@ _VAT_TYPES: Final = {"GB": "gb_vat", "NO": "no_vat"}
 """Stripe's types of VAT numbers by prefix; all others are of the European Union."""
 _REFUSALS: Final = sdk.Refusals(
     vendor="Stripe",
-    statuses=sdk.error_statuses("400 404", login="401 403"),
+    statuses=sdk.error_statuses("400", login="401 403"),
 )
 
 

@@ -126,7 +126,7 @@ class TaxJar(sdk.ApiVendor):
     modes = sdk.url_modes(live=_LIVE, test=_TEST)
     refusals = sdk.Refusals(
         vendor="TaxJar",
-        statuses=sdk.error_statuses("400 404 406 410 422", login="401 403"),
+        statuses=sdk.error_statuses("400 406 410 422", login="401 403"),
         read=_read_refusal,
     )
     headers: ClassVar[Mapping[str, str]] = {"x-api-version": API_VERSION}
