@@ -84,6 +84,18 @@ def test_request_of_a_link() -> None:
     assert {consent.ref.id: RETURN_URL} == sandbox.return_urls
 
 
+def test_key_of_a_consent_belongs_to_its_tenant() -> None:
+    """Two tenants that use the same idempotency key are different users of Plaid."""
+    users: list[Any] = []
+    for tenant in (None, "acme", "acme", "other"):
+        sandbox = PlaidSandbox()
+        hub(sandbox).bank(tenant).start_consent(REQUEST, idempotency_key="k-1")
+        users.append(sandbox.requests[0].json()["user"])
+
+    assert users[1] == users[2]
+    assert 3 == len({user["client_user_id"] for user in users})
+
+
 def test_token_is_kept_under_the_consent() -> None:
     """A token is exchanged once and stored by tenant and consent; no reference or repr shows it."""
     sandbox, store = PlaidSandbox(), MemoryCredentialProvider()
