@@ -223,6 +223,20 @@ def test_request_of_a_refund() -> None:
     } == sandbox.requests[-1].json()
 
 
+@pytest.mark.parametrize("key, is_found", [("_moorage_key", True), ("_other_key", False)])
+def test_refund_is_found_by_its_own_field(key: str, is_found: bool) -> None:
+    """An earlier refund is found by moorage's field among those of other plugins."""
+    sandbox = WooCommerceSandbox()
+    order = sandbox.add_order(2)
+    fields = [{"key": "_reason_code", "value": "7"}, {"key": key, "value": "k-1"}]
+    sandbox.fail(reply([{"id": 9, "amount": "5.00", "meta_data": fields}]))
+    with hub(sandbox) as shop:
+        refund = shop.shops().refund(ref(order), Money("5.00", "EUR"), idempotency_key="k-1")
+
+    assert is_found is (refund.id == "9")
+    assert ["GET"] + ["POST"] * (not is_found) == [item.method for item in sandbox.requests]
+
+
 def test_amounts_have_all_their_decimals() -> None:
     """Refunds and prices in dinars are sent and read with three decimals."""
     sandbox = WooCommerceSandbox()
