@@ -265,6 +265,30 @@ def test_operation_that_only_new_version_describes_is_neither_change_nor_compare
     assert ("POST /payments",) == find_drift(old_description, OLD, USAGE).compared
 
 
+def test_operation_beside_one_with_a_placeholder_is_another_one() -> None:
+    """An operation that is added beside one with a placeholder is new; removed, it is missing."""
+    totals = {"get": {"responses": {"200": {"description": "the totals"}}}}
+    new_description = changed_description(lambda _, paths: paths.update({"/payments/7": totals}))
+    expected = {(ChangeKind.OPERATION_REMOVED, "GET /payments/7")}
+    added, removed = (
+        find_drift(*pair, USAGE) for pair in ((OLD, new_description), (new_description, OLD))
+    )
+
+    assert ((), ("POST /payments",)) == (added.changes, added.compared)
+    assert expected == {(change.kind, change.operation) for change in removed.changes}
+
+
+@pytest.mark.parametrize("path", ["/payments/{payment}", "/payments/7"])
+def test_renamed_placeholder_is_no_change(path: str) -> None:
+    """An operation whose placeholder has another name, or has become a word, is compared."""
+    new_description = changed_description(
+        lambda _, paths: paths.update({path: paths.pop("/payments/{id}")})
+    )
+    result = find_drift(OLD, new_description, USAGE)
+
+    assert ((), 2) == (result.changes, len(result.compared))
+
+
 def test_description_of_another_version_is_compared() -> None:
     """A recorded path also matches below another base path, such as another version's `/v2`."""
     new_description = {**OLD, "servers": [{"url": "https://pay.example/v2"}]}

@@ -112,10 +112,7 @@ def find_drift(old_tree: object, new_tree: object, usage: Usage) -> DescriptionD
     compared_names: dict[str, None] = {}
     undescribed_operations: list[tuple[str, str]] = []
     for request in sorted(usage.requests):
-        old_operation, new_operation = (
-            old_description.operation(*request),
-            new_description.operation(*request),
-        )
+        old_operation, new_operation = _same_operation(old_description, new_description, request)
         if old_operation is None:
             if new_operation is None:
                 undescribed_operations.append(request)
@@ -152,6 +149,29 @@ class _Description:
 
     def operation(self, method: str, path: str) -> DescribedOperation | None:
         return matching_operation(self._operations, method, path, self._bases)
+
+    def describes(self, operation: DescribedOperation) -> bool:
+        """Return whether an operation has the shape of another description's operation."""
+        return any(item.shape == operation.shape for item in self._operations)
+
+
+def _same_operation(
+    old_description: _Description, new_description: _Description, request: tuple[str, str]
+) -> tuple[DescribedOperation | None, DescribedOperation | None]:
+    """Return the operation of a request in both descriptions.
+
+    A request of /users/me also has the path of /users/{id}. If one description has only the latter
+    and the other one both, they are different operations, and the first is new or was removed.
+    """
+    old_operation = old_description.operation(*request)
+    new_operation = new_description.operation(*request)
+    if old_operation is None or new_operation is None or old_operation.shape == new_operation.shape:
+        return old_operation, new_operation
+    if new_description.describes(old_operation):
+        return None, new_operation
+    if old_description.describes(new_operation):
+        return old_operation, None
+    return old_operation, new_operation
 
 
 def _operation_changes(

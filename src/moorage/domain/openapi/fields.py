@@ -86,6 +86,11 @@ class DescribedOperation:
         """The method and the path."""
         return f"{self.method} {self.template}"
 
+    @property
+    def shape(self) -> tuple[str, str]:
+        """The method and the path, without the names in braces and the number of a version."""
+        return self.method, re.sub(r"\d+", "0", re.sub(r"\{[^{}]*\}", "{}", self.template))
+
 
 @attrs.frozen
 class _Schema:
