@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -20,6 +21,8 @@ from moorage.invoices import (
     ItemClass,
     ItemProperty,
     Party,
+    PayeeAccount,
+    PaymentInstructions,
     Period,
     PostalAddress,
     VatBreakdown,
@@ -34,6 +37,9 @@ from moorage.invoices import (
     write_ubl,
 )
 from tests.invoices.samples import BUYER, LINE, SELLER, full_invoice, small_invoice, with_field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 STATED = full_invoice().completed(EN16931)
 SMALL = small_invoice().completed(EN16931)
@@ -355,6 +361,28 @@ def test_reading_refuses_wrong_totals() -> None:
         with pytest.raises(InvalidData, match="BR-CO-15"):
             read_invoice(body)
         assert reader(body) == wrong_invoice
+
+
+@pytest.mark.parametrize(
+    "write, read, first_account",
+    [
+        (write_ubl, read_ubl, "PayeeFinancialAccount"),
+        (write_cii, read_cii, "PayeePartyCreditorFinancialAccount"),
+    ],
+)
+def test_each_credit_transfer_of_a_document_needs_an_account(
+    write: Callable[[Invoice], bytes], read: Callable[[bytes], Invoice], first_account: str
+) -> None:
+    """If one of a document's credit transfers names no account, the rule is violated."""
+    accounts = (PayeeAccount(iban="DE02120300000000202051"), PayeeAccount(iban="1112222"))
+    for code, rules in (("58", {"BR-50", "BR-61"}), ("57", set[str]())):
+        payment = PaymentInstructions(code=code, accounts=accounts)
+        body = write(attrs.evolve(SMALL, payment=payment)).decode()
+        element = re.compile(rf"<(c\w\w|ram):{first_account}>.*?</\1:{first_account}>", re.DOTALL)
+        invoice = read(element.sub("", body, count=1).encode())
+
+        assert rules == {rule for rule, _ in _violated_rules(invoice)}
+        assert read(write(invoice)) == invoice
 
 
 def _violated_rules(invoice: Invoice) -> set[tuple[str, str]]:

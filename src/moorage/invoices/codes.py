@@ -25,6 +25,9 @@ CREDIT_NOTE_TYPES: Final = _codes(
 )
 """Codes of UNTDID 1001 for credit notes."""
 
+CREDIT_TRANSFERS: Final = frozenset({"30", "58"})
+"""Codes of UNTDID 4461 for credit transfers, which need an account."""
+
 
 CURRENCIES: Final = _codes(
     """

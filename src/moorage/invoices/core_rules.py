@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from moorage.invoices.values import Invoice, Party, PaymentInstructions, Totals
 
-_CREDIT_TRANSFERS: Final = ("30", "58")
 LINE_ALLOWANCES: Final = of_lines("allowances")
 LINE_CHARGES: Final = of_lines("charges")
 """Scopes of the allowances and charges of lines."""
@@ -273,15 +272,14 @@ _PARTIES: Final = (
 
 
 def _accounts_named(payment: PaymentInstructions) -> bool:
-    return payment.code not in _CREDIT_TRANSFERS or all(
+    return payment.code not in codes.CREDIT_TRANSFERS or all(
         account.iban is not None for account in payment.accounts
     )
 
 
 def _account_present(payment: PaymentInstructions) -> bool:
-    return payment.code not in _CREDIT_TRANSFERS or any(
-        account.iban is not None for account in payment.accounts
-    )
+    has_accounts = bool(payment.accounts) and _accounts_named(payment)
+    return payment.code not in codes.CREDIT_TRANSFERS or has_accounts
 
 
 _PAYMENT: Final = (
@@ -306,7 +304,7 @@ _PAYMENT: Final = (
     Rule(
         "BR-61",
         value_search(scope_of("payment"), "accounts", _account_present),
-        "The credit transfer has no account.",
+        "The credit transfer has no account, or one without a number.",
         "Give an account with its IBAN.",
     ),
 )

@@ -18,6 +18,7 @@ from moorage.invoices.binding import (
     write_nodes,
 )
 from moorage.invoices.cii.elements import moment
+from moorage.invoices.codes import CREDIT_TRANSFERS
 from moorage.invoices.values import DirectDebit, InvoiceCard, PayeeAccount, PaymentInstructions
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def _read_payment(parent: XmlElement, fields: Fields, place: ElementPlace) -> No
             name=means.get("account_name"),
             bic=means.get("bic"),
         )
-        if account != PayeeAccount():
+        is_incomplete = len(elements) > 1 and means["code"] in CREDIT_TRANSFERS
+        if is_incomplete or account != PayeeAccount():
             accounts.append(account)
     terms: Fields = {}
     _TERMS.read(parent, terms, place)

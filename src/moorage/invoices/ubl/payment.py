@@ -20,6 +20,7 @@ from moorage.invoices.binding import (
     merge_fields,
     write_nodes,
 )
+from moorage.invoices.codes import CREDIT_TRANSFERS
 from moorage.invoices.ubl.elements import UNNAMED, reference, root_of
 from moorage.invoices.values import DirectDebit, InvoiceCard, PayeeAccount, PaymentInstructions
 
@@ -73,6 +74,8 @@ def _read_payment(parent: XmlElement, fields: Fields, place: ElementPlace) -> No
         means: Fields = {}
         for node in _MEANS:
             node.read(element, means, inner_place)
+        if not means["accounts"] and len(elements) > 1 and means["code"] in CREDIT_TRANSFERS:
+            means["accounts"] = (PayeeAccount(),)  # one whose number is missing
         payment["accounts"] += means["accounts"]
         merge_fields(payment, means, _ONCE, inner_place, " (UBL-SR-44, UBL-SR-47)")
     if not elements:
