@@ -78,7 +78,7 @@ def test_the_tracked_parcel_of_several_is_read(shop: SandboxHub) -> None:
     assert datetime(2030, 1, 7, tzinfo=UTC) == tracking.estimated_delivery
 
 
-def test_each_line_of_a_suggested_address_is_of_ups(shop: SandboxHub) -> None:
+def test_each_line_of_a_suggested_is_of_ups(shop: SandboxHub) -> None:
     """The suggested address has UPS's lines, and none of the checked address."""
     checked = attrs.evolve(THERE, line2="Apt 20", line3="Back door")
     suggested_lines: list[tuple[str | None, ...]] = []
@@ -86,9 +86,9 @@ def test_each_line_of_a_suggested_address_is_of_ups(shop: SandboxHub) -> None:
         form = {"AddressLine": lines, "CountryCode": "US"}
         answer = {"ValidAddressIndicator": "", "Candidate": [{"AddressKeyFormat": form}]}
         shop.sandbox.fail(reply({"XAVResponse": answer}))
-        suggested = shop.shipping.validate_address(checked).suggested
-        assert suggested is not None
-        suggested_lines.append((suggested.line1, suggested.line2, suggested.line3))
+        address = shop.shipping.validate_address(checked).suggested
+        assert address is not None
+        suggested_lines.append((address.line1, address.line2, address.line3))
 
     assert [("1 A ST", "FLOOR 2", None), ("1 A ST", "FLOOR 2", "ROOM 3")] == suggested_lines
 
