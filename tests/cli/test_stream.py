@@ -376,8 +376,22 @@ def test_failure_of_a_pipeline_is_shown() -> None:
     configure(POLLED.replace('dead_letters = {file = "dead.jsonl"}', ""))
     ending = command("stream", "run")
     assert (1, True) == (ending.code, "Three is broken." in ending.err)
+    assert ending.err.startswith("moorage: The pipeline 'shop' failed.\n")
     status = command("stream", "status")
     assert (1, True) == (status.code, "failed" in status.out)
+
+
+def test_each_worker_is_listed_with_its_own_state() -> None:
+    """The table shows the state of each worker, and those of all workers during a pause."""
+    storage = open_storage("sqlite:///state.db")
+    for worker, state in (("first", "failed"), ("second", "running")):
+        storage.execute(ReportWorker(control_key("shop"), worker, {"state": state}))
+    storage.close()
+    status = command("stream", "status")
+    states = {line.split()[2]: line.split()[1] for line in status.out.splitlines()[1:]}
+    assert ({"first": "failed", "second": "running"}, 0) == (states, status.code)
+    command("stream", "pause", "shop", "--reason", "move")
+    assert 2 == command("stream", "status").out.count("paused")
 
 
 def test_worker_that_stopped_reporting_is_silent() -> None:

@@ -111,6 +111,11 @@ class StreamWorker:
                 signals_call(self._hangups.set, [signal.SIGHUP]),
             ):
                 return await self._group.run()
+        except Exception:
+            # The message of the error, which is printed last, does not name the pipeline.
+            for name in self._group.failed:
+                print(f"moorage: The pipeline {name!r} failed.", file=sys.stderr, flush=True)
+            raise
         finally:
             reloading.cancel()
             await asyncio.wait([reloading])

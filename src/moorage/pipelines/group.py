@@ -37,6 +37,11 @@ class PipelineGroup:
         self._replacing = asyncio.Lock()
         self._is_stopping = False
 
+    @property
+    def failed(self) -> list[str]:
+        """The names of the pipelines that have failed."""
+        return [name for name, task in self._tasks.items() if task.done() and task.exception()]
+
     def stop(self) -> None:
         """Begin to stop all pipelines, as `Pipeline.stop` does."""
         self._is_stopping = True
@@ -58,7 +63,7 @@ class PipelineGroup:
             await asyncio.wait([*running_tasks, change], return_when=asyncio.FIRST_COMPLETED)
             change.cancel()
             async with self._replacing:
-                if any(task.done() and task.exception() for task in self._tasks.values()):
+                if self.failed:
                     self.stop()
         return {name: task.result() for name, task in self._tasks.items()}
 

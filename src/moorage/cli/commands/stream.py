@@ -260,10 +260,14 @@ def _row(name: str, current: PipelineStatus) -> dict[str, Any]:
 
 
 def _table_row(row: Mapping[str, Any], worker: Mapping[str, Any] | None) -> list[Any]:
-    """Return the row of a pipeline and one of its workers."""
+    """Return the row of a pipeline and one of its workers, with the state of this worker."""
     report = worker or {}
     names = ("worker", "seconds_ago", *_NUMBERS_NOW, "last_error")
-    return [row["name"], row["state"], *(report.get(name) for name in names)]
+    if worker is None or row["paused"] is not None:
+        state = row["state"]
+    else:
+        state = "silent" if worker["silent"] else worker["state"]
+    return [row["name"], state, *(report.get(name) for name in names)]
 
 
 def _state(current: PipelineStatus) -> str:
