@@ -157,6 +157,7 @@ class _Manager(Uncopyable):
         else:
             flows.single = self._single_sender(flows)
         self._easy = flows.plans.easy
+        self._easy_alone = flows.plans.easy_alone
         self._direct = {} if dry_run else flows.plans.direct
         self._performed = {} if dry_run else flows.plans.easy
         self._observed = flows.core.observes_successes
@@ -336,7 +337,11 @@ class ConnectorManager(_Manager):
         plan = None
         if idempotency_key is None or self._keyed:
             try:
-                plan = self._easy[service, tenant, endpoint]
+                plan = (
+                    self._easy_alone[service]
+                    if tenant is None and endpoint is None
+                    else self._easy[service, tenant, endpoint]
+                )
             except (KeyError, TypeError):  # a new function, or an invalid name
                 plan = None
             if plan is not None and plan.parts:
@@ -573,7 +578,11 @@ class AsyncConnectorManager(_Manager):
         plan = None
         if idempotency_key is None or self._keyed:
             try:
-                plan = self._easy[service, tenant, endpoint]
+                plan = (
+                    self._easy_alone[service]
+                    if tenant is None and endpoint is None
+                    else self._easy[service, tenant, endpoint]
+                )
             except (KeyError, TypeError):  # a new function, or an invalid name
                 plan = None
             if plan is not None and plan.parts:

@@ -31,7 +31,8 @@ class Plans:
 
     Attributes:
         services: services by name.
-        easy: plans of functions that the fast path may call, by the functions' identity.
+        easy: plans of functions that the fast path may call, by service, tenant and endpoint.
+        easy_alone: those without tenant and endpoint, by service: one name is found faster.
         direct: plans of requests that the fast path may send.
         environment_guard: the store's guard; until it has passed, no fast path is used.
     """
@@ -63,6 +64,7 @@ class Plans:
             _MOST_PLANS
         )
         self.easy: dict[tuple[str, str | None, str | None], Plan] = {}
+        self.easy_alone: dict[str, Plan] = {}
         self.direct: dict[tuple[str, str | None, str | None], Plan] = {}
         self.environment_guard: EnvironmentGuard | None = None
         self._routes: BoundedCache[tuple[str, str | None, HttpMethod, str], Plan] = BoundedCache(
@@ -135,15 +137,23 @@ class Plans:
             can_enter = plan.bulkhead is None or core.slots is not None
             if plan.easy and can_enter:
                 self.easy[key] = plan
+                if key == (service, None, None):
+                    self.easy_alone[service] = plan
                 # The endpoint is determined anew for each request that does not name one.
                 if plan.plain and (endpoint_settings is not None or not settings.endpoints):
                     self.direct[key] = plan
             # The plan is added here last, so that a plan dropped here is in no other index.
             dropped_key = self._cached.add(key, plan)
             if dropped_key is not None:
-                self.easy.pop(dropped_key, None)
-                self.direct.pop(dropped_key, None)
+                self._forget(*dropped_key)
         return plan
+
+    def _forget(self, service: str, tenant: str | None, endpoint: str | None) -> None:
+        """Remove a plan from the indexes of the fast path."""
+        self.easy.pop((service, tenant, endpoint), None)
+        self.direct.pop((service, tenant, endpoint), None)
+        if tenant is None and endpoint is None:
+            self.easy_alone.pop(service, None)
 
     @contextmanager
     def named(self, service: object, endpoint: object) -> Generator[None, None, None]:
