@@ -13,7 +13,7 @@ _LOW_52_BITS: Final = (1 << 52) - 1
 
 
 class SystemRandomness:
-    """Random fractions from a generator, and random tokens from the operating system.
+    """Random numbers between 0 and 1, and random tokens from the operating system.
 
     A token identifies the owner of a lease, so it never depends on a generator's state, which a
     fork or a snapshot of a virtual machine would duplicate. A fraction only spreads waits.

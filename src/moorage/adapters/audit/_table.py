@@ -73,7 +73,7 @@ class AuditSql:
     heads: str
 
     def definitions(self, *, mariadb: bool = True) -> tuple[TableDefinition, ...]:
-        """Return the definitions of the trail's tables; the first is the table of the records."""
+        """Return the definitions of the trail's tables; the table of records is the first."""
         options = collation_options(self.kind, mariadb=mariadb)
         columns = {_RENAMED.get(name, name): kind for name, kind in _COLUMNS.items()}
         head_columns = {
@@ -98,7 +98,7 @@ class AuditSql:
 
     @property
     def begin(self) -> str:
-        """The SQL statement that creates the head of an empty audit chain, or locks the head."""
+        """The SQL statement that locks the row of the chain's head, and creates it if missing."""
         insert = (
             f"INSERT INTO {self.heads} (id, number, hash, sealed) VALUES (1, 0, '{GENESIS}', 0)"  # noqa: S608 - quoted names, and a constant of ours
         )
@@ -143,7 +143,7 @@ class AuditTable:
         execute: Execute,
         build: Callable[[AuditHead], tuple[Sequence[AuditRecord], AuditHead]],
     ) -> tuple[Sequence[AuditRecord] | None, AuditHead]:
-        """Append new records to the chain; return them, and the head of the chain before them.
+        """Append new records to the chain; return them, and the previous head of the chain.
 
         No records are added if the last stored record is not the one that the head names.
         """
@@ -171,7 +171,7 @@ class AuditTable:
         return AuditHead(*heads.rows[0]) if heads.rows else AuditHead()
 
     async def following(self, execute: Execute, number: int | None) -> list[AuditRecord]:
-        """Return the next page of audit records after a number; after None, the first page."""
+        """Return the page of audit records after a record number, or the first page for None."""
         last_number = _BEFORE_ALL if number is None else number
         (page_result,) = await execute(
             (self._sql.find(["number > ?"], "ASC"), (last_number, _PAGE))

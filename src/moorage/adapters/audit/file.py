@@ -1,4 +1,4 @@
-"""The audit trail in a file of JSON Lines, with its head in a second file.
+"""The audit trail in a file of JSON Lines; a second file stores the head of its hash chain.
 
 A record is on disk before the head that names it. So after a crash the head may be some records
 behind, and the last line may be incomplete; the next record then continues from the last complete
@@ -93,7 +93,7 @@ class FileAudit:
             return records
 
     def head(self) -> AuditHead:
-        """Return the end of the chain, including records written after the stored head."""
+        """Return the head of the chain, including records newer than the stored head."""
         with self._translating_errors():
             stored_head = self._stored_head()
             return _end_of(self._path, stored_head)[0] or stored_head
@@ -117,10 +117,10 @@ class FileAudit:
         return AuditPage(items=page, next=page[-1].number if has_next_page else None)
 
     def migrate(self) -> None:
-        """Create nothing: the file is created with its first record."""
+        """Do nothing, because the file is created with its first record."""
 
     def close(self) -> None:
-        """Close nothing: the file is open only while it is used."""
+        """Do nothing, because the file is open only while it is used."""
 
     def _lines(self) -> Iterator[bytes]:
         if self._path.exists():
@@ -168,7 +168,7 @@ class FileAudit:
 
 
 def line_of(record: AuditRecord) -> bytes:
-    """Return the line of a record: a JSON object in ASCII, with its fields in order."""
+    """Return a record as a line of JSON in ASCII, with its fields in order."""
     return json.dumps(attrs.asdict(record)).encode() + b"\n"
 
 
@@ -186,7 +186,7 @@ def record_of(line: bytes) -> AuditRecord:
 
 
 def _end_of(path: Path, stored: AuditHead) -> tuple[AuditHead | None, int]:
-    """Return the end of the chain in a file, and the size of its complete lines in bytes.
+    """Return the end of the hash chain in a file, and the number of bytes of its complete lines.
 
     The end is None if the head's record is missing, or if later records do not continue from it.
     """

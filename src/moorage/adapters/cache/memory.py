@@ -108,7 +108,7 @@ class MemoryCache:
         /,
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> bool:
-        """Cache responses under a key, unless its responses have changed since the look-up."""
+        """Cache responses, unless those under the key changed since the caller's `find`."""
         size = _NAME + sum(entry.size for entry in entries)
         now = self._nanoseconds()
         with self._lock:
@@ -124,7 +124,7 @@ class MemoryCache:
             return True
 
     def delete(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
-        """Remove a key's responses; a caller that looked it up earlier does not store its own."""
+        """Remove a key's responses; a caller whose `find` came before cannot store its own."""
         with self._lock:
             self._store(key, _TRACE)
 
@@ -137,7 +137,7 @@ class MemoryCache:
             self._lost = max(self._lost, self._remove_responses(next(iter(self._entries))))
 
     def _remove_responses(self, key: str) -> int:
-        """Remove the responses under a key; return the number of the write that stored them."""
+        """Remove the responses under a key; return the number of the change that stored them."""
         removed_answers = self._entries.pop(key, None)
         if removed_answers is None:
             return 0
@@ -173,9 +173,9 @@ class AsyncMemoryCache:
         /,
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> bool:
-        """Cache responses under a key, unless its responses have changed since the look-up."""
+        """Cache responses, unless those under the key changed since the caller's `find`."""
         return self.shared.store(key, mark, entries, seconds)
 
     async def delete(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
-        """Remove a key's responses; a caller that looked it up earlier does not store its own."""
+        """Remove a key's responses; a caller whose `find` came before cannot store its own."""
         self.shared.delete(key)

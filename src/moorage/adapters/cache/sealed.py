@@ -1,4 +1,4 @@
-"""A cache of encrypted answers in a store of shared state, for all processes that use it.
+"""A cache of encrypted responses in a shared state store, for all processes that use the store.
 
 Any store can be used. Give the cache a store of its own (another prefix, file or database), so that
 cached answers do not use the space that circuits and idempotency keys need.
@@ -98,12 +98,12 @@ class SealedCache(_SealedEntries):
         /,
         timeout: float | None = None,
     ) -> bool:
-        """Store responses under a key unless they have changed; return whether it stored them."""
+        """Store responses unless those under the key have changed; return whether it did so."""
         was_stored: bool = self._execute(self._store(key, mark, entries, seconds), timeout)
         return was_stored
 
     def delete(self, key: str, /, timeout: float | None = None) -> None:
-        """Remove a key's responses; a caller that looked it up earlier does not store its own."""
+        """Remove a key's responses; a caller whose `find` came before cannot store its own."""
         self._execute(RemoveCachedAnswers(key), timeout)
 
 
@@ -135,10 +135,10 @@ class AsyncSealedCache(_SealedEntries):
         /,
         timeout: float | None = None,
     ) -> bool:
-        """Store responses under a key unless they have changed; return whether it stored them."""
+        """Store responses unless those under the key have changed; return whether it did so."""
         was_stored: bool = await self._execute(self._store(key, mark, entries, seconds), timeout)
         return was_stored
 
     async def delete(self, key: str, /, timeout: float | None = None) -> None:
-        """Remove a key's responses; a caller that looked it up earlier does not store its own."""
+        """Remove a key's responses; a caller whose `find` came before cannot store its own."""
         await self._execute(RemoveCachedAnswers(key), timeout)

@@ -17,7 +17,7 @@ _MAX_SLEEP: Final = 86_400.0  # `time.sleep` refuses longer times
 
 
 def boot_clock(number: int | None) -> Callable[[], int]:
-    """Return a function that reads the system clock with this number, or else the monotonic clock.
+    """Return a function that reads the system clock of this number, or else the monotonic clock.
 
     It is implemented in C only, because every call reads it several times.
     """

@@ -69,7 +69,7 @@ class _TimerWheel:
         return bucket
 
     def _drop_empty_buckets(self) -> None:
-        """Forget the expiry times that have no timeouts left, because their calls have ended.
+        """Discard the groups of timeouts that are empty because their calls have ended.
 
         Otherwise short calls with a timeout of an hour would fill the memory for an hour. The next
         time is when there are twice as many buckets, so each bucket is looked at about once.

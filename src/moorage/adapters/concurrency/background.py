@@ -25,7 +25,7 @@ class Background:
     """Runs coroutines in an event loop of another thread, which all connectors share."""
 
     def run(self, work: Coroutine[Any, Any, R]) -> R:
-        """Run a coroutine and wait until it ends; interrupting the caller cancels it."""
+        """Run a coroutine and wait until it ends; an interrupted wait cancels the coroutine."""
         loop = _loop_for(work)
         waiting = _AwaitedWork(loop, work)
         try:
@@ -133,7 +133,7 @@ def background_loop() -> asyncio.AbstractEventLoop:
 
 
 def _loop_for(work: Coroutine[Any, Any, object]) -> asyncio.AbstractEventLoop:
-    """Return the background event loop; close the coroutine if there is none."""
+    """Return the background event loop; close the coroutine if the loop cannot be started."""
     try:
         return background_loop()
     except BaseException:

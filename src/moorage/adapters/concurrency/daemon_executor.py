@@ -57,7 +57,7 @@ class DaemonExecutor(ThreadPoolExecutor):
         return outcome
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - as the base class
-        """End the threads after all submitted functions, without waiting for them."""
+        """End each thread after the submitted functions have run, without waiting for that."""
         with self._lock:
             self._is_shut_down = True
             for _ in range(self._threads_started):

@@ -59,6 +59,6 @@ class DaemonWorker:
 
 
 def _settle(outcome: asyncio.Future[Any], settle: Callable[[], None]) -> None:
-    """Set the outcome of a function, unless its future was cancelled meanwhile."""
+    """Store a function's result or error in its future, unless the future was cancelled."""
     if not outcome.cancelled():
         settle()

@@ -64,7 +64,7 @@ class ForkSafeLock:
 
 
 def pause_before_fork() -> None:
-    """Pause every object registered with `around_fork`, like Python does before a fork."""
+    """Pause every object registered with `around_fork`, as Python does before a fork."""
     paused = _paused[get_ident()] = []
     for owner, (pause, resume) in _pausing.items():
         paused.append((owner, resume))
@@ -72,13 +72,13 @@ def pause_before_fork() -> None:
 
 
 def resume_after_fork() -> None:
-    """Resume every object that this thread paused for a fork, like Python does after the fork."""
+    """Resume every object that this thread paused for a fork, as Python does after the fork."""
     for owner, resume in _paused.pop(get_ident(), ()):
         resume(owner)
 
 
 def restart_in_child() -> None:
-    """Restart every object registered with `in_child`, like Python does in a forked child."""
+    """Restart every object registered with `in_child`, as Python does in a forked child."""
     _paused.clear()
     for owner, start in _owners.items():
         start(owner)
@@ -94,7 +94,7 @@ def was_imported_before_fork(module: str) -> bool:
 
 
 def record_imported_modules(modules: Iterable[str]) -> None:
-    """Record the imported modules, as happens in a forked child process."""
+    """Record which modules were imported before the fork; this runs in a forked child process."""
     _modules_before_fork.update(modules)
 
 

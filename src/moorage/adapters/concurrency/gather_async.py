@@ -68,7 +68,7 @@ class AsyncioGather:
         stagger: float,
         good: Callable[[Result], bool],
     ) -> Result:
-        """Start a step every `stagger` seconds, and return the first good result."""
+        """Start a step every `stagger` seconds; return the first result that `good` accepts."""
         if not steps:
             raise InvalidData("There is no step to run.", field="steps")
         try:

@@ -45,7 +45,7 @@ class AsyncHeartbeat:
         self._tasks: set[Task[None]] = set()
 
     def is_available(self) -> bool:
-        """Return whether the job can run here; only asyncio's event loops have such timers."""
+        """Return whether the job can run here, which needs a timer of asyncio's event loop."""
         try:
             asyncio.get_running_loop()
         except RuntimeError:

@@ -1,4 +1,4 @@
-"""Closing of connections when their event loop ends."""
+"""Closes connections when their event loop ends."""
 
 from __future__ import annotations
 

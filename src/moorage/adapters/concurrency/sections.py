@@ -1,4 +1,4 @@
-"""The lock of a short section that runs several times in each call.
+"""A lock for a short section of code that runs several times in each call.
 
 `acquire` and `release` take a third of the time of a `with` statement. Unlike there, other code can
 run between `acquire` and the section: a signal handler or a finaliser. It may enter the same
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class SectionLock(Protocol):
-    """A re-entrant lock, as `threading.RLock` makes it."""
+    """A re-entrant lock, such as `threading.RLock` creates."""
 
     def acquire(self) -> Any:
         """Wait for the lock, and take it."""

@@ -114,7 +114,7 @@ class SlotHolders:
         return is_inside
 
     def release(self, name: str, holder: object) -> None:
-        """Give back the holder's slot, if any; if callers wait for it, `settle` passes it on."""
+        """Give back the holder's slot, if any; `settle` passes it to the next waiting caller."""
         held_slots, taken_counts, key = self._held, self._taken, id(holder)
         is_queue = False
         section = self._section
@@ -138,7 +138,7 @@ class SlotHolders:
             self.settle(name, holder)
 
     def join(self, waiter: Waiter, places: int, queue: int) -> None:
-        """Take a slot, or join the queue of the semaphore; `waiter.state` is the outcome."""
+        """Take a slot, or join the semaphore's queue; `waiter.state` says which happened."""
         held_slots, taken_counts, queues, new_queue = (
             self._held,
             self._taken,
@@ -180,7 +180,7 @@ class SlotHolders:
     def settle(  # noqa: C901, PLR0912 - one section, so it may not call another function (law 1)
         self, name: str, holder: object = NOBODY, gone: Waiter | None = None
     ) -> None:
-        """Give back a slot or leave the queue, and grant the free slot to the next caller.
+        """Give back a slot or leave the queue; give a freed slot to the next waiting caller.
 
         At most one waiter is admitted. If more slots are free, that waiter calls this again.
         """

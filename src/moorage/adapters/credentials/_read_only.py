@@ -22,7 +22,7 @@ class Source(ABC):
 
     @abstractmethod
     def where(self, service: str, tenant: str | None) -> str:
-        """Return the location of the credentials of a service and tenant, for messages."""
+        """Return where a service's and tenant's credentials are stored, for error messages."""
 
     def get(self, service: str, tenant: str | None) -> Any:
         """Return the current credentials of a service and tenant."""

@@ -1,4 +1,4 @@
-"""Renews expired credentials that are kept in a store.
+"""Renews expired credentials that are stored in a vault.
 
 One caller at a time renews a credential: the first starts a renewal, and the others wait until it
 ends. The renewal is registered atomically in a dictionary, so no lock is held while it runs.
@@ -85,7 +85,7 @@ class _ThreadRenewal(_Renewal):
 
 
 class CredentialRenewal:
-    """A credential provider over a store, which renews expired credentials.
+    """A credential provider that reads credentials from a store and renews expired ones.
 
     Args:
         vault: the store of the credentials.

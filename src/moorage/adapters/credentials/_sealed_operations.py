@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SealedOperations(CredentialRenewal):
-    """A synchronous provider of credentials, encrypted in a table whose calls never suspend."""
+    """A synchronous provider of credentials that are stored encrypted in a table."""
 
     def __init__(self, rows: Rows, cipher: Cipher, renew: Renew | None) -> None:
         self._sealed = SealedVault(rows, cipher)

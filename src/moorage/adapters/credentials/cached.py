@@ -64,7 +64,7 @@ class _Cache:
         return entry is not None and self.nanoseconds() < entry[0]
 
     def store(self, owner: tuple[str, str | None], credentials: object, removals: int) -> None:
-        """Cache credentials, unless they were removed while they were being requested."""
+        """Cache credentials, unless they were removed while the provider was being asked."""
         with self._lock.current:
             if self.removals != removals:
                 return
@@ -86,7 +86,7 @@ class _Cache:
         return credentials
 
     def remove(self, owner: tuple[str, str | None]) -> None:
-        """Remove credentials from the cache; a request in progress does not store its result."""
+        """Remove credentials; a provider's answer that is already on its way is not cached."""
         with self._lock.current:
             self.removals += 1
             self.entries.pop(owner, None)

@@ -68,7 +68,7 @@ class _File(Source):
         return credentials.get((service, tenant))
 
     def where(self, service: str, tenant: str | None) -> str:
-        """Return the file's path and its table for a service and tenant, for messages."""
+        """Return the file's path and its table for a service and tenant, for error messages."""
         table = f"{_SERVICES}.{service}" if tenant is None else f"{_TENANTS}.{tenant}.{service}"
         return f"[{table}] of {self._path}"
 

@@ -99,7 +99,7 @@ class KeyringSecrets:
         self._passwords = _Passwords(application, {}, backend)
 
     def read(self, name: str) -> Secret | None:
-        """Return the password of a user; None if there is none."""
+        """Return the password stored for a user name; None if there is none."""
         return self._passwords.read(name)
 
 
@@ -152,7 +152,7 @@ class _Passwords:
             await self.put(owner, new)
 
     def read(self, user: str) -> Secret | None:
-        """Return the password of a user; None if there is none."""
+        """Return the password stored for a user name; None if there is none."""
         try:
             content = self._ring().get_password(self._application, user)
         except Exception as error:  # noqa: BLE001 - a keyring may raise anything
@@ -183,7 +183,7 @@ class _Passwords:
 
 
 def _keyring_error(error: Exception) -> ConnectorError:
-    """Return the error for a failure of the keyring, without the keyring's message."""
+    """Return the error for a failure of the keyring, without the text of the keyring's error."""
     if isinstance(error, (NoKeyringError, InitError)):
         return ConfigurationError(
             "There is no keyring on this machine that can be used.",

@@ -184,7 +184,7 @@ class _Secrets:
         return await self._named_errors(owner, self._session.do(read))
 
     async def _named_errors(self, owner: Owner, request: Coroutine[Any, Any, Answer]) -> Answer:
-        """Await a request for a service's secret; errors contain the service's name."""
+        """Await a request for a service's secret, and add the service's name to its errors."""
         try:
             return await request
         except ConnectorError as error:

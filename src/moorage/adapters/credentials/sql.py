@@ -1,4 +1,4 @@
-"""Credentials in PostgreSQL, MariaDB or MySQL, each encrypted for its service and tenant.
+"""Credentials in PostgreSQL, MariaDB or MySQL, encrypted separately for each service and tenant.
 
 A row is found by a digest of its service and tenant. Each operation is a short transaction on a new
 connection: with a URL no connection stays open, so none is shared with a forked child or another

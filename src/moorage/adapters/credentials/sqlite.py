@@ -1,4 +1,4 @@
-"""Encrypted credentials in a separate SQLite file, each for its service and tenant.
+"""A separate SQLite file of credentials, each encrypted for its own service and tenant.
 
 Each operation opens and closes a connection, so a fork shares none. Use a cache in front of it.
 Written credentials are on disk before an operation returns.

@@ -52,7 +52,7 @@ _PAUSE_OF_A_FULL_SERVER: Final = 0.25
 
 
 class Signal(Protocol):
-    """A signal that wakes one waiting caller once."""
+    """An object on which one caller waits, and which another caller signals once."""
 
     def open(self) -> None:
         """Wake the waiting caller."""
@@ -97,7 +97,7 @@ class Runtime(Protocol):
         ...
 
     def late_error(self, *, slow: bool) -> StorageUnavailable:
-        """Return the error for a connection that did not open before the deadline."""
+        """Return the error for a connection that did not open before its deadline."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -113,11 +113,11 @@ class Runtime(Protocol):
         ...
 
     def scope(self) -> object:
-        """Return the event loop of new connections; None in a store that blocks threads."""
+        """Return the running event loop, to which new connections belong; None with threads."""
         ...
 
     def gone(self, other_scope: object, /) -> bool:
-        """Return whether an owner of connections, such as an event loop, has ended."""
+        """Return whether an event loop or other owner of connections has ended."""
         ...
 
 
@@ -211,7 +211,7 @@ class Engine:
         *,
         once: bool,
     ) -> Answer:
-        """Run an operation on a connection; repeat it if it certainly was not executed.
+        """Run an operation on a connection; repeat it if it certainly was not executed before.
 
         Args:
             work: the operation, called with a link.
@@ -262,7 +262,7 @@ class Engine:
         failure: MissingTable | ConnectionDenied | MissingFeature | ConfigurationError,
         until: float,
     ) -> None:
-        """Recreate tables that were deleted meanwhile, or raise the error of the failure.
+        """Recreate tables deleted meanwhile, or else raise moorage's error for the failure.
 
         The failure of a store that worked before counts as an outage.
         """
@@ -327,14 +327,14 @@ class Engine:
             self.runtime.later(self.idle_seconds, partial(self._expire, pool))
 
     def _expire(self, pool: LinkPool) -> None:
-        """Close connections that were idle for long, and schedule the next check."""
+        """Close connections that have been idle for too long, and schedule the next check."""
         seconds_left = pool.expire(self.idle_seconds)
         pool.expires = seconds_left is not None
         if seconds_left is not None:
             self.runtime.later(seconds_left, partial(self._expire, pool))
 
     async def _open_when_accepted(self, pool: LinkPool, until: float) -> Link:
-        """Return a new connection; if the server is full, wait for one that is given back."""
+        """Open a connection; if the server refuses more, wait until one is given back."""
         refusal: ServerFull | None = None
         while True:
             try:
@@ -372,14 +372,14 @@ class Engine:
         return link
 
     def _keep_late(self, pool: LinkPool, opening: PendingConnection, link: Link | None) -> None:
-        """Keep a connection that opened too late for its caller, for the next caller."""
+        """Keep a connection that opened after its caller's deadline, for the next caller."""
         with suppress(ValueError):  # its caller was interrupted
             pool.late_openings.remove(opening)
         if link is not None:
             self._return_link(pool, link)
 
     async def _connect(self, pool: LinkPool, opening: PendingConnection) -> Link:
-        """Open a connection, however long a slow server takes."""
+        """Open a connection without a deadline, because a slow server may take long."""
         link = await self.runtime.connect()
         opening.reached = True
         try:
@@ -444,6 +444,6 @@ class Engine:
     def unavailable(
         self, reason: str, remedy: str | None = None, *, slow: bool = False
     ) -> StorageUnavailable:
-        """Return the error for a failed database command; `reason` completes its message."""
+        """Return the error for a failed command, whose message ends with `reason`."""
         message = f"A command to {self._where} {reason}."
         return StorageUnavailable(message, remedy=remedy, slow=slow)

@@ -26,7 +26,7 @@ MULTI_STATEMENTS: Final = 1 << 16
 
 
 class Row(NamedTuple):
-    """The stored row of a key, with its expiry; `state` is None in a new row."""
+    """A key's stored row and its expiry time; `state` is None in a new row."""
 
     id: bytes
     state: bytes | None
@@ -96,7 +96,7 @@ class MissingFeature(Exception):
 
 
 class Link(Protocol):
-    """A store's connection to its database; `until` is a deadline by `monotonic()`.
+    """A store's connection to its database; `until` is a deadline as a time of `monotonic()`.
 
     Attributes:
         ready: whether the connection is between two transactions, so that it can be reused.

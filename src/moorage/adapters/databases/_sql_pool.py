@@ -174,7 +174,7 @@ class LinkPool:
             return None
 
     def may_look(self) -> bool:
-        """Return whether it is time to ask the server again for its number of connections."""
+        """Return whether it is time to ask the server again how many connections it has."""
         now = monotonic()
         if now < self.look_at:
             return False
@@ -182,13 +182,13 @@ class LinkPool:
         return True
 
     def looked(self, *, is_crowded: bool) -> None:
-        """Store whether the server is crowded; a crowded server is asked again sooner."""
+        """Store whether the server is nearly full; if so, the next question comes sooner."""
         self._gives_back = is_crowded
         if is_crowded:
             self.look_at = monotonic() + _CROWDED_LOOK_SECONDS
 
     def gives_back_now(self) -> bool:
-        """Return whether to close a used connection, to leave room for other processes.
+        """Return whether to close a used connection, so that other processes can open one.
 
         Each check closes at most one connection, and only half of the processes close one, so that
         they do not all reconnect at the same time.
@@ -197,7 +197,7 @@ class LinkPool:
         return is_crowded and random() < _CLOSING_SHARE  # noqa: S311 - no secret
 
     def expire(self, seconds: float) -> float | None:
-        """Close connections idle for this time; return the seconds until the next check."""
+        """Close connections idle for so many seconds; return the seconds until the next check."""
         while True:
             try:
                 used_at, link = self.idle.pop(0)

@@ -398,7 +398,7 @@ class PostgresLink:
 
 
 class PooledPostgresLink(PostgresLink):
-    """A connection through a pooler, which may run each transaction in another server session.
+    """A PostgreSQL connection through a pooler, in which the server session may change.
 
     It leaves nothing behind in a session, because other clients use it next: statements have no
     names, and settings end with their transaction.
@@ -407,7 +407,7 @@ class PooledPostgresLink(PostgresLink):
     _settings = b""
 
     async def prepare(self, timeout: float, until: float) -> int | None:
-        """Prepare the connection, and return the version of the tables."""
+        """Prepare the connection, and return the version of the store's tables."""
         self._enter_pipeline_mode()
         configured_setting = (
             b"SELECT COALESCE(NULLIF(current_setting('synchronous_commit'), 'off'), 'on')"
@@ -475,7 +475,7 @@ class _Reply:
         self.parts = 0
 
     def may_be_committed(self, commit: int, *, lost: bool) -> bool:
-        """Return whether the n-th commit of the round trip may have been executed."""
+        """Return whether the commit with this index may have been executed."""
         failure, result_count = self.failure, len(self.results)
         if failure is None or not failure.error_field(_CODE):
             return True

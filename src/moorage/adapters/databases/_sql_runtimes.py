@@ -152,7 +152,7 @@ class _WorkerThread(Thread):
         self.join(min(seconds, TIMEOUT_MAX))
 
     def cancel(self) -> None:
-        """Do nothing: a thread cannot be cancelled."""
+        """Do nothing, because a thread cannot be cancelled."""
 
     def run(self) -> None:
         """Run the coroutine of this thread to its end."""
@@ -161,7 +161,7 @@ class _WorkerThread(Thread):
 
 
 class _FinishedWork:
-    """Work that had ended before anybody waited for it."""
+    """The result of work that had already ended when a caller began to wait for it."""
 
     async def wait(self, seconds: float) -> None:
         """Return immediately, because the work has ended."""
@@ -294,7 +294,7 @@ class _WorkerTask:
 def link_maker(
     source: Source, tables: Tables, wait: SocketWait, *, is_async: bool
 ) -> Callable[[Any], Link]:
-    """Return a function that wraps connections of a database driver."""
+    """Return a function that makes a store's connection from a database driver's connection."""
     states, meta = source.quoted(tables.states), source.quoted(tables.meta)
     if source.kind == "postgresql":
         from moorage.adapters.databases._sql_postgresql import (  # noqa: PLC0415 - imports psycopg

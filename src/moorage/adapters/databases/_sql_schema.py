@@ -79,7 +79,7 @@ class Tables:
         return "".join(f"{statement};\n" for statement in statements)
 
     def stamp(self, connection: Connection) -> None:
-        """Store the version of the tables, unless a version is stored already."""
+        """Store the version of the tables in the database, unless a version is stored already."""
         connection.execute(text(self.stamping(connection.dialect)))
 
     def set_fill_factor(self, connection: Connection) -> None:

@@ -59,7 +59,7 @@ _FULL_SERVER_WORDS: Final = ("too many", "slots", "max_user_connections")
 
 
 class Names(NamedTuple):
-    """The names of the tables and the database in messages.
+    """The names of a database and its tables, as error messages show them.
 
     Attributes:
         where: the URL of the database, without its password.
@@ -146,7 +146,7 @@ class Source:
             ) from None
 
     def names(self, tables: Tables) -> Names:
-        """Return the names of the tables for messages."""
+        """Return the names of the database and its tables for error messages."""
         return Names(self.where, self.quoted(tables.states), tables.stamping(self.engine.dialect))
 
     def quoted(self, table: Any) -> str:
@@ -185,7 +185,7 @@ class Source:
         raise failure
 
     def _creation_error(self, error: Exception) -> ConnectorError:
-        """Return the error to raise after the tables could not be created."""
+        """Return the error for a failed creation of the tables."""
         if isinstance(error, ConfigurationError):
             return error.with_traceback(None)
         return StorageUnavailable(
@@ -195,14 +195,14 @@ class Source:
         )
 
     def failure_of(self, error: BaseException) -> StorageUnavailable | ServerFull:
-        """Return the error for a failed connection; it is retryable if the server was full."""
+        """Return the error for a failed connection, retryable if the server was full."""
         error_text = str(error).lower()
         if any(words in error_text for words in _FULL_SERVER_WORDS):
             return ServerFull()
         return self.unreachable(error)
 
     def unreachable(self, error: BaseException, *, slow: bool = False) -> StorageUnavailable:
-        """Return the error for a failed connection; if `slow`, the server answered too late."""
+        """Return the error for a failed connection; `slow` if the server did not answer in time."""
         error_text = f"{type(error).__name__} {error}".lower()
         for words, reason, remedy in _REASONS:
             if words in error_text:
@@ -289,7 +289,7 @@ def _database_kind(name: str, driver: str, drivers: dict[str, str], where: str, 
 
 
 def _pools_transactions(url: URL, path: str) -> bool:
-    """Return whether the URL's option `pool_mode` announces a pooler of transactions."""
+    """Return whether the URL option `pool_mode` says that a pooler runs each transaction."""
     pool_mode = url.query["pool_mode"]
     if pool_mode not in {"transaction", "session"}:
         raise ConfigurationError(

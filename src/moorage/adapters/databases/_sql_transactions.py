@@ -101,7 +101,7 @@ class AsyncTransactions(Transactions):
         return answer  # type: ignore[no-any-return]  # the result of the function
 
     def _outcome(self, task: asyncio.Task[Any]) -> tuple[Any, ConnectorError | None]:
-        """Return the result of a task; raise its error, or an error if its time is over."""
+        """Return a task's result and error; an unfinished task has a timeout error."""
         if not task.done() or task.cancelled():
             return None, self._error_of(TimeoutError())
         error = task.exception()

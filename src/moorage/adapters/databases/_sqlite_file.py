@@ -107,7 +107,7 @@ class Link:
 
 
 class StateFile:
-    """The path of the file, and its connections."""
+    """The path of a store's SQLite file, and the way to open connections to it."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         try:
@@ -216,7 +216,7 @@ class StateFile:
 
     @contextmanager
     def _exclusively(self) -> Generator[None]:
-        """Keep other processes from creating the file meanwhile, except on Windows."""
+        """Keep other processes from creating the file during the block, except on Windows."""
         if sys.platform == "win32":  # pragma: no cover - only on Windows
             yield
             return
@@ -272,7 +272,7 @@ class StateFile:
         run("COMMIT")
 
     def _enable_wal(self, run: Run) -> None:
-        """Enable write-ahead logging, which allows reading during writes."""
+        """Enable write-ahead logging, so that others can read while one connection writes."""
         if run("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise ConfigurationError(
                 f"{self.path}: its file system cannot be shared between processes.",

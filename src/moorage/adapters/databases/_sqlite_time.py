@@ -1,4 +1,4 @@
-"""The common time of a SQLite file's processes: the boot clock plus a stored origin.
+"""A clock that all processes of a SQLite file share: the boot clock plus a stored origin.
 
 The origin is a row of the file, so all processes of a machine have the same time, even if the wall
 clock changes. After a reboot the boot clock restarts, and the first process stores a new origin,

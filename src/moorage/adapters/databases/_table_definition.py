@@ -160,7 +160,7 @@ def ddl_text(definitions: Iterable[TableDefinition]) -> str:
 
 
 def version_query(version: int, definitions: Sequence[TableDefinition]) -> str:
-    """Return an SQL query for the version; the query fails if a table or column is missing.
+    """Return an SQL query for the tables' version; it fails if a table or column is missing.
 
     In PostgreSQL it also fails if a column has another type, because values are sent as bytes.
     """

@@ -77,18 +77,18 @@ class ReplayJournal:
         self._file = file
 
     def add(self, ids: Iterable[str]) -> None:
-        """Append ids, and return once they are on disk."""
+        """Append dead letters' ids, and return once they are on disk."""
         self._file.seek(0, os.SEEK_END)
         self._file.write("".join(f"{name}\n" for name in ids).encode())
         self._flush()
 
     def ids(self) -> frozenset[str]:
-        """Return all ids."""
+        """Return all ids in the journal."""
         self._file.seek(0)
         return _complete_lines(self._file.read())
 
     def clear(self) -> None:
-        """Remove all ids."""
+        """Remove all ids from the journal."""
         self._file.truncate(0)
         self._flush()
 
@@ -106,7 +106,7 @@ def _content(path: Path) -> bytes:
 
 
 def _complete_lines(content: bytes) -> frozenset[str]:
-    """Return the lines of a text, except for a last one without a line break."""
+    """Return the lines of a text, without a last line that lacks its line break."""
     return frozenset(content.decode("utf-8", "replace").split("\n")[:-1])
 
 
@@ -156,7 +156,7 @@ class DeadLetterFile:
 
     @contextmanager
     def replaying(self) -> Generator[ReplayJournal]:
-        """Prevent others from replaying or dropping letters of the file until the block ends.
+        """Keep others from replaying or dropping the file's letters until the block ends.
 
         The letters that the block adds to the journal are no longer in the file then.
 
@@ -200,7 +200,7 @@ class DeadLetterFile:
                 whole_file.keep()
 
     def record_done(self, journal: ReplayJournal, ids: Iterable[str]) -> None:
-        """Add the ids of processed letters to a journal, and return once they are on disk.
+        """Add processed letters' ids to a journal, and return once they are on disk.
 
         Raises:
             StorageUnavailable: the journal cannot be written.

@@ -1,4 +1,4 @@
-"""The operations of entry stores on a table, synchronous and asynchronous.
+"""The synchronous and asynchronous operations of inbox and outbox stores on a table.
 
 The stores differ in how they run a transaction: each has its own `_transact`.
 """
@@ -27,7 +27,7 @@ E = TypeVar("E", bound=Entry)
 
 
 class EntryOperations(ABC, Generic[E]):
-    """The operations of a synchronous store."""
+    """The operations of a synchronous inbox or outbox store."""
 
     durable: Final = True
 
@@ -71,7 +71,7 @@ class EntryOperations(ABC, Generic[E]):
     def settle(
         self, entries: Sequence[E], fences: Sequence[int], /, timeout: float | None = None
     ) -> Sequence[bool]:
-        """Store the results of entries, unless another worker has claimed them meanwhile."""
+        """Store entries' results, unless another worker has claimed the entries meanwhile."""
         work = partial(self._table.settle, entries=entries, fences=fences)
         return self._transact(work, timeout, once=True)
 
@@ -114,7 +114,7 @@ class HostEntryOperations(EntryOperations[E]):
 
 
 class AsyncEntryOperations(ABC, Generic[E]):
-    """The operations of an asynchronous store."""
+    """The operations of an asynchronous inbox or outbox store."""
 
     durable: Final = True
 
@@ -158,7 +158,7 @@ class AsyncEntryOperations(ABC, Generic[E]):
     async def settle(
         self, entries: Sequence[E], fences: Sequence[int], /, timeout: float | None = None
     ) -> Sequence[bool]:
-        """Store the results of entries, unless another worker has claimed them meanwhile."""
+        """Store entries' results, unless another worker has claimed the entries meanwhile."""
         work = partial(self._table.settle, entries=entries, fences=fences)
         return await self._transact(work, timeout, once=True)
 

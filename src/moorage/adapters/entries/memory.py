@@ -1,4 +1,4 @@
-"""Entries in the memory of one process, for tests and for data that a crash may lose."""
+"""Inbox and outbox in the memory of one process, for tests and for data that may be lost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ E = TypeVar("E", bound=Entry)
 
 
 class _Entries(Generic[E]):
-    """Entries in the memory of this process.
+    """Entries of an inbox or outbox in the memory of this process.
 
     Its time starts with the wall clock when it is created, and is measured by the boot clock from
     then on: later changes of the wall clock do not affect it.
@@ -161,7 +161,7 @@ class _AsyncEntries(Generic[E]):
 
 
 class MemoryInbox(_Entries[InboxEntry]):
-    """Webhooks in the memory of this process.
+    """An inbox of webhooks in the memory of this process.
 
     Args:
         clock: measures time; by default the machine's. Its date is read once.
@@ -170,7 +170,7 @@ class MemoryInbox(_Entries[InboxEntry]):
 
 
 class MemoryOutbox(_Entries[OutboxEntry]):
-    """Calls in the memory of this process.
+    """An outbox of calls in the memory of this process.
 
     Args:
         clock: measures time; by default the machine's. Its date is read once.

@@ -38,7 +38,7 @@ PREFIX: Final = "moorage_"
 
 
 class _Entries(SqlTables[EntrySql], Generic[E]):
-    """The common code of synchronous and asynchronous stores."""
+    """The common code of synchronous and asynchronous inboxes and outboxes."""
 
     reach: Final = "network"
 

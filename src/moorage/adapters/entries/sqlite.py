@@ -149,7 +149,7 @@ class _AsyncEntries(AsyncContextClosable, AsyncHostEntryOperations[E]):
         create: bool = False,
         clock: Clock | None = None,
     ) -> None:
-        """Open the store in tables of a SQLite file; the arguments are the synchronous store's."""
+        """Open the store in tables of a SQLite file, with the synchronous store's arguments."""
         self._store: _Entries[E] = self._sync_class(
             path, timeout=timeout, prefix=prefix, create=create, clock=clock
         )

@@ -30,7 +30,7 @@ def refusal(code: str, status: int, message: str) -> VendorRejected:
 
 
 def folder_in_place(code: str) -> InvalidRequest:
-    """Return the error for a folder in place of a file, or a file in place of a folder."""
+    """Return the error for a folder where a file should be, or a file where a folder should."""
     return InvalidRequest(
         "There is a folder in place of the file, or a file in place of its folder.",
         vendor_code=code,
@@ -39,7 +39,7 @@ def folder_in_place(code: str) -> InvalidRequest:
 
 
 def mapping_errors(verb: Callable[P, R]) -> Callable[P, R]:
-    """Wrap an operation so that its errors are moorage's, without paths in messages."""
+    """Wrap an operation, so that it raises moorage's errors without paths in their messages."""
 
     @wraps(verb)
     def run_guarded(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -89,7 +89,7 @@ class Connections:
         connection.close()
 
     def drop(self, connection: Connection) -> None:
-        """Drop a failed connection, and all idle ones, which are probably broken too."""
+        """Close a failed connection, and all idle ones, which are probably broken too."""
         with self._lock.current:
             connections, self._idle = [connection, *self._idle], []
         for item in connections:

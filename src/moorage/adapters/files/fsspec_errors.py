@@ -1,4 +1,4 @@
-"""The conversion of errors of foreign filesystems to errors of moorage.
+"""Converts the errors of fsspec filesystems to errors of moorage.
 
 The text of a foreign error is never kept, because it may contain a URL or a secret.
 """
@@ -48,7 +48,7 @@ _FTP_FULL_DISK: Final = frozenset({452, 552})
 
 
 def usual_error(error: OSError) -> OSError:
-    """Convert an OSError to Python's built-in class for its error number.
+    """Return an OSError as an instance of Python's built-in class for its error number.
 
     smbprotocol 1.17 raises one class of its own for every number.
     """
@@ -124,7 +124,7 @@ def filesystem_error(error: Exception, *, changed: bool) -> ConnectorError:
 
 
 def _failed_call(error: OSError) -> ConnectorError:
-    """Return the error for a refused filesystem call, by its system error number."""
+    """Return the error for a filesystem call that failed with a system error number."""
     refusal = _REFUSALS.get(getattr(error, "ntstatus", None))
     if refusal is not None:
         return refusal()

@@ -41,7 +41,7 @@ Metadata: TypeAlias = "Mapping[str, Any]"
 
 @attrs.frozen
 class FsspecFile:
-    """A file that is read in pieces.
+    """A file of a filesystem of fsspec, which is read in pieces.
 
     Attributes:
         entry: the file's metadata.
@@ -240,7 +240,7 @@ class FsspecFolder:
             self._filesystem.mv(path, target)
 
     def _make_folder(self, path: str) -> None:
-        """Create a folder and its parents if they are missing; refuse a file in their place."""
+        """Create a missing folder and its missing parents; refuse a file in their place."""
         if self._connection.protocol in HTTP or path in {"", "/"}:
             return
         folder = self._look_up(path)
@@ -330,7 +330,7 @@ class FsspecFolder:
     # --- paths -------------------------------------------------------------
 
     def _path(self, key: str) -> str:
-        """Return the path of the file or folder of a key; the root folder for an empty key."""
+        """Return the path of a key's file or folder; an empty key means the root folder."""
         root = self._connection.root
         if not key:
             return root

@@ -83,7 +83,7 @@ class AsyncFsspecTransport:
 
 
 class _TimeLimited:
-    """The operations of a transport with a time limit for each."""
+    """The operations of a transport, each with a time limit."""
 
     def __init__(self, filesystem: _Filesystem, seconds: float) -> None:
         self._filesystem = filesystem

@@ -336,7 +336,7 @@ class LocalFolder:
 
 @contextmanager
 def _file_not_found() -> Generator[None]:
-    """A context manager that reports a path below a file as a missing file."""
+    """A context manager that reports a path inside a file as a missing file."""
     try:
         yield
     except NotADirectoryError as error:

@@ -130,7 +130,7 @@ class ParquetSink(RotatingSink):
         return fitting_lines, problem
 
     def _check_schema(self, lines: Sequence[bytes]) -> None:
-        """Check that lines fit the schema; without one, infer it from the first lines.
+        """Check that lines fit the schema; if none is set, infer it from the first lines.
 
         Raises:
             InvalidData: a line does not fit.
@@ -144,7 +144,7 @@ class ParquetSink(RotatingSink):
             self._table(b"".join(lines), self._schema, "ignore" if self._is_fixed else "error")
 
     def _table(self, lines: bytes, schema: Any, others: str) -> Any:
-        """Convert JSON lines to a table of pyarrow.
+        """Convert JSON lines to a pyarrow table.
 
         Args:
             lines: the lines.
@@ -176,7 +176,7 @@ class ParquetSink(RotatingSink):
         )
 
     def _without_guesses(self, schema: Any) -> Any:
-        """Return an inferred schema with strings instead of guessed times."""
+        """Return an inferred schema, with strings where pyarrow only guessed a time."""
         return self._arrow.schema([(field.name, self._plain_type(field.type)) for field in schema])
 
     def _plain_type(self, kind: Any) -> Any:
@@ -205,7 +205,7 @@ class ParquetSink(RotatingSink):
         part.unlink()
 
     def _write_parquet(self, path: Path, header: bytes, lines: BinaryIO) -> None:
-        """Write the lines of a part to a Parquet file, and rename it when complete."""
+        """Write a file's lines to a Parquet file, and rename that file when it is complete."""
         try:
             schema = self._arrow.ipc.read_schema(self._arrow.py_buffer(b64decode(header)))
         except (ValueError, OSError):
@@ -224,13 +224,13 @@ class ParquetSink(RotatingSink):
 
 
 def _problem(message: str) -> str:
-    """Return the reason in a message of pyarrow, without the field's value."""
+    """Return the reason from a pyarrow error message, without the value of the field."""
     text = message.removeprefix("JSON parse error: ").partition(", couldn't parse")[0]
     return text.partition(": ")[0].partition(" in row ")[0][:_LONGEST_PROBLEM]
 
 
 def _groups(lines: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines of a file in groups."""
+    """Yield a file's lines in groups of limited size."""
     while group := lines.readlines(_GROUP):
         yield b"".join(group)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Position(NamedTuple):
-    """A position in a series of files, such as rotated logs, each of which replaced the one before.
+    """A position in a series of rotated files, in which each new file replaces the previous one.
 
     Attributes:
         generation: the number of files before this one.
@@ -131,7 +131,7 @@ class RecordFile:
         return [*sorted(other_files, key=lambda path: path.stat().st_mtime_ns), self._path]
 
     def _successor(self, path: Path, file: str) -> Path | None:
-        """Return the next file after a rotated one; None for the current file."""
+        """Return the file that replaced a rotated one; None for the current file."""
         if path == self._path:
             return None
         files = self._files()
@@ -201,7 +201,7 @@ def _rows(data: bytes) -> list[list[str]]:
 
 
 def _record(line: bytes, columns: list[str], offset: str) -> SourceRecord:
-    """Convert a line to a record; an invalid CSV row is kept as raw text."""
+    """Convert a line to a record; the record of an invalid CSV row holds the raw text."""
     if not columns:
         return SourceRecord(line.rstrip(b"\r\n"), content_type="application/json", offset=offset)
     rows = _rows(line)

@@ -1,4 +1,4 @@
-"""The base of sinks that write records to files, and rename each file when complete.
+"""The base class of sinks that write records to files, and rename each complete file.
 
 Laws:
 
@@ -34,7 +34,7 @@ _PART: Final = ".part"
 
 
 class RotatingSink(ABC):
-    """A sink that appends lines to a file, and starts a new file by size or age.
+    """A sink that appends lines to a file, and starts a new one at a certain size or age.
 
     A file that is not complete ends with ".part". Only one sink at a time may write files of a
     name.
@@ -91,7 +91,7 @@ class RotatingSink(ABC):
     async def process_batch(
         self, records: Sequence[SinkRecord], /
     ) -> Sequence[Result[object]] | None:
-        """Write the records before the first invalid one, and return that one's error."""
+        """Write the records before the first invalid record, and return that record's error."""
         lines: list[bytes] = []
         problem: Exception | None = None
 
@@ -132,7 +132,7 @@ class RotatingSink(ABC):
         """Return the lines before the first invalid record, and that record's error."""
 
     def _header(self) -> bytes:
-        """Return the bytes with which a file begins."""
+        """Return the bytes at the beginning of each file."""
         return b""
 
     def _finish(self, part: Path) -> None:
@@ -159,7 +159,7 @@ class RotatingSink(ABC):
                 self._complete()
 
     def _discard(self, file: BinaryIO, end: int) -> None:
-        """Remove the bytes of a failed write from the file and its buffer."""
+        """Remove the bytes of a failed write from the file and from its write buffer."""
         with suppress(OSError):
             file.close()
         os.truncate(self._path, end)
@@ -198,7 +198,7 @@ class RotatingSink(ABC):
             sync_folder(self._folder)
 
     def _recover(self) -> None:
-        """Complete the files of a crashed process; cut off an unfinished last line."""
+        """Complete the files of a crashed process, without their unfinished last lines."""
         current = [*self._sealed, *([] if self._file is None else [self._path])]
         for path in sorted(self._folder.glob(f"*.{self._ending}{_PART}")):
             name, _, moment = path.name.removesuffix(f".{self._ending}{_PART}").rpartition("-")

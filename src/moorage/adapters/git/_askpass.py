@@ -40,7 +40,7 @@ sys.exit(0 if answer else 1)
 
 @contextmanager
 def askpass(remote: GitRemote) -> Generator[str]:
-    """Yield the path of a program that answers git's questions about a remote."""
+    """Yield the path of a program that answers git's questions for a remote's credentials."""
     with (
         TemporaryDirectory(prefix="git-", ignore_cleanup_errors=True) as folder,
         socket.socket(socket.AF_UNIX) as listener,

@@ -130,7 +130,7 @@ class _Update(NamedTuple):
 
 
 def _absolute(folder: str | Path) -> Path:
-    """Return the absolute path of a folder, in which git is to run."""
+    """Return the absolute path of the folder in which git will run."""
     if "\0" in str(folder):
         raise InvalidData(
             "The path of the mirror's folder contains a NUL character.",
@@ -273,7 +273,7 @@ class GitMirror:
         )
 
     def _objects(self, refs: Sequence[str], timeout: float) -> dict[str, str]:
-        """Return the ids of the git objects to which these refs point."""
+        """Return the ids of the git objects that these refs point to."""
         objects: dict[str, str] = {}
         for start in range(0, len(refs), _AT_ONCE):
             command = ("for-each-ref", "--format=%(refname) %(objectname)", "--")
@@ -308,7 +308,7 @@ class MirrorOperation:
         return self.mirror.run(attempt.timeout)
 
     def translate_error(self, error: Exception) -> ConnectorError | None:  # noqa: ARG002 - a mirror raises ours only
-        """Return None: a mirror raises only moorage's errors, so none needs to be translated."""
+        """Return None: a mirror raises only moorage's errors, which need no translation."""
         return None
 
     def pack_result(self, result: MirrorReport) -> object:

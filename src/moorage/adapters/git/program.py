@@ -115,7 +115,7 @@ def run_git(
 
 
 def _complete(output: bytes, secrets: Sequence[bytes]) -> bytes:
-    """Return git's output; if it was truncated, drop its end, where a secret may be cut in two."""
+    """Return git's output; cut the end off a truncated one, which may contain half a secret."""
     if len(output) < LARGEST_OUTPUT:
         return output
     longest = max(map(len, secrets), default=0)
@@ -172,7 +172,7 @@ class _Reader:
         self._thread.start()
 
     def data(self) -> bytes:
-        """Return the kept bytes, after the end of the stream."""
+        """Wait for the end of the stream, and return the bytes that were kept."""
         self._thread.join()
         return bytes(self._kept)
 

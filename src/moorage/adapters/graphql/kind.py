@@ -51,7 +51,7 @@ class GraphQLSettings:
     ping: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse documents that are not a query or mutation, or do not fit the schema."""
+        """Refuse documents that are no query or mutation, or that do not fit the schema."""
         client = self.client()
         for name in self.documents:
             try:
@@ -73,7 +73,7 @@ class GraphQLSettings:
         return document is not None and _operation(self.client(), document, {}).safe
 
     def client(self) -> GraphQL:
-        """Return the object that makes the operations of the service.
+        """Return the object that creates the service's operations.
 
         Raises:
             ConfigurationError: the schema cannot be read, or graphql-core is not installed.
@@ -100,7 +100,7 @@ class GraphQLSettings:
 def _operation(
     client: GraphQL, text: str, variables: Mapping[str, Any]
 ) -> HttpOperation[GraphQLAnswer]:
-    """Return the operation of a document from the configuration."""
+    """Return an operation of the GraphQL service, made from a document in the configuration."""
     from moorage.domain.graphql.documents import read_document  # noqa: PLC0415 - few programs have one
 
     make: Any = client.mutation if read_document(text).kind == "mutation" else client.query
@@ -136,7 +136,7 @@ def _named_query(client: GraphQL, name: str, text: str) -> NamedOperation:
 
 
 def _to_plain(answer: GraphQLAnswer) -> dict[str, Any]:
-    """Return an answer as plain JSON, with the problems of single fields."""
+    """Return a GraphQL answer as plain JSON, with the errors of single fields."""
     problems = [
         {"message": problem.message, "code": problem.code, "path": list(problem.path)}
         for problem in answer.problems

@@ -23,13 +23,13 @@ BROKEN_OFF: Final = (grpc.RpcError, asyncio.CancelledError, TimeoutError)
 
 
 class Scope:
-    """The event loop that a channel belongs to."""
+    """The event loop to which a gRPC channel belongs."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
 
     def check(self) -> bool:
-        """Return whether the channel can still be used.
+        """Return whether the channel can still be used in this event loop.
 
         Raises:
             LocalFailure: it belongs to another event loop.
@@ -62,7 +62,7 @@ class CurrentChannel:
         self.connections = 0
 
     def usable(self) -> tuple[Any, str, bool]:
-        """Return the channel, its state, and whether it is new."""
+        """Return a channel that can be used, its state, and whether it is new."""
         if self._scope is not None and self._scope.check():
             state = state_of(self.channel)
             if state != "transient failure":
@@ -71,7 +71,7 @@ class CurrentChannel:
         return self.channel, "idle", True
 
     def count_connection(self, before: int) -> None:
-        """Count a connection, unless another caller that waited for it has counted it.
+        """Count a connection, unless another caller already counted the same one.
 
         Args:
             before: the number of connections when the caller began to wait.
@@ -80,7 +80,7 @@ class CurrentChannel:
             self.connections += 1
 
     def take(self) -> Any:
-        """Return the channel and forget it; None if there is none."""
+        """Return the channel, which the connector no longer uses; None if there is none."""
         channel, self.channel = self.channel, None
         self._scope = None
         return channel
@@ -114,7 +114,7 @@ def _is_async(requests: Any) -> bool:
 
 
 def is_cancelled() -> bool:
-    """Return whether the running task is being cancelled, rather than just its gRPC call."""
+    """Return whether the running task is being cancelled, and not only its gRPC call."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

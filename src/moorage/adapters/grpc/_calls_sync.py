@@ -27,7 +27,7 @@ _READY: Final = 2
 
 
 class Scope:
-    """The process that a channel belongs to."""
+    """The process to which a gRPC channel belongs."""
 
     def __init__(self) -> None:
         self._process = os.getpid()
@@ -64,7 +64,7 @@ class CurrentChannel:
         return None if opened is None else opened[0]
 
     def usable(self) -> tuple[Any, str, bool]:
-        """Return the channel, its state, and whether it is new."""
+        """Return a channel that can be used, its state, and whether it is new."""
         while True:
             opened = self._opened
             if opened is not None and opened[1].check():
@@ -81,7 +81,7 @@ class CurrentChannel:
             made[0].close()
 
     def count_connection(self, before: int) -> None:
-        """Count a connection, unless another caller that waited for it has counted it.
+        """Count a connection, unless another caller already counted the same one.
 
         Args:
             before: the number of connections when the caller began to wait.
@@ -91,7 +91,7 @@ class CurrentChannel:
                 self.connections += 1
 
     def take(self) -> Any:
-        """Return the channel and forget it; None if there is none."""
+        """Return the channel, which the connector no longer uses; None if there is none."""
         with self._lock.current:
             opened, self._opened = self._opened, None
         return None if opened is None else opened[0]

@@ -38,7 +38,7 @@ _used_in: Final[set[int]] = set()
 @with_careful_constructor
 @attrs.frozen(kw_only=True)
 class ChannelSettings:
-    """The settings of a channel.
+    """The settings of a gRPC channel.
 
     Attributes:
         address: the target of grpcio, such as "orders.example:443" or "unix:/run/orders.sock".
@@ -191,6 +191,6 @@ def _decrypted_key(key: bytes, password: Secret) -> bytes:
 
 
 def _system_authorities() -> bytes | None:
-    """Return the certificates that this system trusts; None for grpcio's own."""
+    """Return the certificate authorities that this system trusts; None means grpcio's own."""
     certificates = ssl.create_default_context().get_ca_certs(binary_form=True)
     return "".join(map(ssl.DER_cert_to_PEM_cert, certificates)).encode() or None

@@ -40,7 +40,7 @@ class MethodFacts:
 def method_facts(
     safe: Iterable[str], repeatable: Iterable[str], definitions: Iterable[Any]
 ) -> MethodFacts:
-    """Return which methods are read-only or repeatable, from their paths and definitions.
+    """Return the paths of read-only and repeatable methods, from arguments and definitions.
 
     Args:
         safe: the methods that change nothing, such as "/shop.Orders/Get".
@@ -74,7 +74,7 @@ class InterceptedCall:
         self.repeatable = text in facts.repeatable and not streams_requests
 
     def translate_error(self, error: Exception, /) -> ConnectorError | None:
-        """Convert a grpcio exception; a call with a consumed request stream is not repeated."""
+        """Convert a grpcio exception, and forbid a repetition if the requests are used up."""
         failure = judged(error)
         if failure is None:
             return None

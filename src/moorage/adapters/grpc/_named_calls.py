@@ -1,4 +1,4 @@
-"""The operations of the gRPC connector by name, for example for the command line."""
+"""The gRPC connector's operations by their names, as the command line uses them."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def serialized(method: GrpcMethod[Any, Any], limit: int, request: Any) -> bytes:
 
 
 def interrupted() -> LocalFailure:
-    """Return the error for a call whose request stream failed before its end."""
+    """Return the error for a call whose stream of requests failed before its end."""
     return LocalFailure(
         "The stream of requests failed before its end.",
         may_have_been_processed=True,
@@ -119,7 +119,7 @@ def _is_sendable(value: object) -> bool:
 
 
 def received_metadata(pairs: Iterable[Any] | None) -> Pairs:
-    """Return metadata that a server sent, as plain pairs."""
+    """Return a server's metadata as pairs of plain values."""
     return tuple((pair[0], pair[1]) for pair in pairs or ())
 
 

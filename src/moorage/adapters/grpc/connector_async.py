@@ -366,7 +366,7 @@ class AsyncGrpcConnector(Uncopyable):
             del failure
 
     async def leave(self, holder: object) -> None:
-        """Record the end of a call; after `close`, the last call closes the connection."""
+        """Record that a call has ended; after `close`, the last call closes the connection."""
         self._holders.pop(holder, None)
         if self._is_closed and not self._holders:
             await self._close_channel()
@@ -524,7 +524,7 @@ class AsyncGrpcConnector(Uncopyable):
         return channel
 
     async def _connect(self, channel: Any, timeout: float, is_doubted: bool) -> None:  # noqa: FBT001 - private
-        """Connect by sending a health check, which changes nothing at the server.
+        """Connect by sending a health check, which changes nothing on the server.
 
         Args:
             channel: the channel.
@@ -543,7 +543,7 @@ class AsyncGrpcConnector(Uncopyable):
             raise grpc_error(fault, GrpcPhase.CONNECTING)
 
     async def _problem(self, timeout: float) -> tuple[str, str] | None:
-        """Return the health problem that the server reports, with a remedy, or None."""
+        """Return the problem in the server's health report, with a remedy; None if healthy."""
         try:
             answer = await self.attempt(_ASK_HEALTH, OperationAttempt(1, timeout))
             status = number_of(answer, 1)
@@ -557,7 +557,7 @@ class AsyncGrpcConnector(Uncopyable):
         tenant: str | None,
         stale: Any | None = None,
     ) -> tuple[Any, Authorization]:
-        """Return the credentials of a call, and its metadata with these credentials.
+        """Return a call's credentials, and the metadata that carries them.
 
         Args:
             provider: the provider of the credentials.

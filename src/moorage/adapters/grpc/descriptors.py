@@ -1,4 +1,4 @@
-"""Descriptions of gRPC services: their methods, and calls with plain JSON."""
+"""Descriptions of gRPC services, with which methods are called in plain JSON."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class GrpcDescriptors:
 
     @classmethod
     def of_file(cls, path: str | PathLike[str]) -> GrpcDescriptors:
-        """Return the descriptions in a file with a `FileDescriptorSet`.
+        """Return the descriptions of services in a file that holds a `FileDescriptorSet`.
 
         Raises:
             ConfigurationError: the file cannot be read, is not a `FileDescriptorSet`, or lacks an

@@ -67,7 +67,7 @@ class GrpcSettings:
     keepalive_timeout: float = 20.0
 
     def arguments(self, name: str) -> dict[str, Any]:
-        """Return the arguments of a connector with these settings."""
+        """Return the constructor arguments of a connector with these settings."""
         has_tls = any((self.authorities, self.certificate, self.key, self.key_password))
         tls = tls_of(self)
         settings = attrs.asdict(self, filter=attrs.filters.exclude(*_OF_OTHERS), recurse=False)

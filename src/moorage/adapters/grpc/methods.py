@@ -1,4 +1,4 @@
-"""Methods of gRPC services, with the properties on which their protection depends."""
+"""Methods of gRPC services, with the properties that decide how calls are protected."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _is_safe(method: Any) -> bool:
 
 @attrs.frozen
 class GrpcAnswer(Generic[A]):
-    """The answer of a method with its metadata.
+    """A gRPC method's response, with its metadata.
 
     Attributes:
         value: the answer.
@@ -110,7 +110,7 @@ class GrpcMethod(Generic[Q, A]):
 
     @classmethod
     def described(cls, descriptor: Any, **facts: Any) -> Self:
-        """Return the method that a protobuf definition describes.
+        """Return the gRPC method that a protobuf definition describes.
 
         Its option `idempotency_level` says whether the method is safe or repeatable.
 

@@ -131,7 +131,7 @@ class AsyncGrpcNamedCall:
             self.safe, self.repeatable = known_method.safe, known_method.repeatable
 
     async def perform(self, attempt: OperationAttempt, /) -> Any:
-        """Make one attempt of the call; if its description is unknown, ask the server first."""
+        """Make one attempt; if the server's methods are unknown, ask the server for them first."""
         until = monotonic() + attempt.timeout
         descriptors = self._connector.descriptors
         if descriptors is None:

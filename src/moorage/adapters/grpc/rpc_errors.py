@@ -66,7 +66,7 @@ class _Status:
 
 
 class _StatusOfCall:
-    """The methods of grpcio's exceptions, for an error of moorage."""
+    """The methods of grpcio's exceptions, for errors of moorage."""
 
     def code(self) -> grpc.StatusCode:
         """Return the server's status code, or the code that corresponds to the error."""

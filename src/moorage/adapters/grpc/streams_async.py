@@ -1,4 +1,4 @@
-"""Streams of answers of gRPC services.
+"""Streams of responses from gRPC services.
 
 `python -m tools.twins` makes the synchronous module from this one.
 """

@@ -1,4 +1,4 @@
-"""Streams of answers of gRPC services.
+"""Streams of responses from gRPC services.
 
 `python -m tools.twins` makes this file; do not edit it.
 """

@@ -201,7 +201,7 @@ class AsyncImapLink(ImapCommands):
     async def fetch(
         self, folder: str, uids: Sequence[int], validity: int | None, until: float
     ) -> tuple[ImapMessage, ...]:
-        """Return messages, up to a total size."""
+        """Return the messages with these uids, up to a maximum total size."""
         selected = await self._valid(folder, validity, until)
         sizes = await self.sizes(uids, until)
         if sum(size for size in sizes.values() if size <= self._largest) > self._largest:
@@ -301,7 +301,7 @@ class ImapLink(WireLink[AsyncImapLink]):
     def fetch(
         self, folder: str, uids: Sequence[int], validity: int | None, until: float
     ) -> tuple[ImapMessage, ...]:
-        """Return messages, up to a total size."""
+        """Return the messages with these uids, up to a maximum total size."""
         return run(self._link.fetch(folder, uids, validity, until))
 
     def flag(

@@ -209,7 +209,7 @@ class ImapSource:
             await link.ping(_REPLY_TIMEOUT)
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
-        """Mark messages as processed, or move them."""
+        """Mark messages as processed, or move them to another folder."""
         uids = self._uids(records)
         if not uids:
             return
@@ -248,7 +248,7 @@ class ImapSource:
         )
 
     async def lag(self) -> int | None:
-        """Return the number of messages that are not marked."""
+        """Return the number of messages that are not marked as processed."""
         numbers: list[int] = []
 
         async def count(link: AsyncImapLink) -> None:

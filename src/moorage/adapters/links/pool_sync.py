@@ -199,7 +199,7 @@ class LinkPool(Uncopyable, Generic[L]):
     def _update_state(
         self, decide: Callable[..., tuple[LinkPoolState, PoolDecision]], *arguments: Any
     ) -> PoolDecision:
-        """Compute a decision from the pool's state, and act on it."""
+        """Make a decision with `decide` from the state of the pool, and carry it out."""
         while True:
             state = self._state
             changed, decision = decide(state, self._config, self._now(), *arguments)
@@ -221,7 +221,7 @@ class LinkPool(Uncopyable, Generic[L]):
         return decision
 
     def _forget(self) -> None:  # pragma: no cover - only event loops end
-        """Drop the links of a closed event loop, and start empty."""
+        """Discard the connections of a closed event loop, and start with an empty pool."""
         state, self._state = self._state, LinkPoolState(closed=self._state.closed)
         leased = [lease.record for lease in state.leases.values() if lease.record is not None]
         for record in (*state.idle, *leased):

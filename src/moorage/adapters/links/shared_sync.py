@@ -196,7 +196,7 @@ class SharedLink(Uncopyable, Generic[L]):
             _close(record)
 
     def _forget(self) -> None:  # pragma: no cover - only event loops end
-        """Drop the link of a closed event loop, and start without one."""
+        """Discard the link of a closed event loop, so that the next caller opens a new one."""
         record, self._record = self._record, None
         self._gate = Gate()
         if record is not None:
@@ -204,7 +204,7 @@ class SharedLink(Uncopyable, Generic[L]):
             _close(record)
 
     def restart_after_fork(self) -> None:
-        """Start without a link in a forked child."""
+        """Discard the parent's link in a forked child, so that the child opens its own."""
         # Closing the link, or collecting it as garbage, could end the connection of the parent.
         self._inherited.append(self._record)
         self._record = None

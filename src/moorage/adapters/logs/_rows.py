@@ -72,7 +72,7 @@ def text_length(name: str) -> int:
 
 
 def encoders(columns: Iterable[str]) -> tuple[Encoder, ...]:
-    """Return the encoders of the columns, in column order."""
+    """Return the functions that encode the columns' values, in column order."""
     return tuple((COLUMNS.index(name), _ENCODERS[name], name not in NOT_NULL) for name in columns)
 
 
@@ -120,7 +120,7 @@ _PlainSuccess: TypeAlias = tuple[
 
 
 def _plain_success(item: IntegrationLog | SuccessFacts) -> _PlainSuccess | None:
-    """Return the data of a success without special details; None for any other entry.
+    """Return a successful call's data if its entry has no special details; otherwise None.
 
     Most entries are successes. Their rows are made without computing the fields of an entry first,
     which saves most of the work.
@@ -149,7 +149,7 @@ def _success_row(  # noqa: PLR0917 - unpacking a tuple of them would cost more
     attempts: int,
     key: str | None,
 ) -> tuple[Value, ...]:
-    """Return the row of a plain success."""
+    """Return the table row of a successful call without special details."""
     service, operation, tenant, region, route = _texts_of(plan)  # type: ignore[arg-type]  # plans compare by identity
     contract, vendor, account = identity.contract, None, None
     if contract is not None:

@@ -104,7 +104,7 @@ class LogSql:
     columns: tuple[str, ...] = COLUMNS
 
     def insert(self, columns: tuple[str, ...], count: int) -> str:
-        """Return the statement that inserts this number of rows into some columns."""
+        """Return the statement that inserts this number of rows with these columns."""
         return _insert(self.table, columns, count)
 
     def find(self, where: Sequence[str]) -> str:
@@ -134,7 +134,7 @@ class LogSql:
         )
 
     def remove(self, where: Sequence[str]) -> str:
-        """Return the SQL statement that deletes some of the matching rows."""
+        """Return the SQL statement that deletes a limited number of the matching rows."""
         if self.kind == "mysql":
             return f"DELETE FROM {self.table}{all_of(where)} LIMIT {_REMOVAL_BATCH}"  # noqa: S608 - quoted names; values are parameters
         batch = f"SELECT number FROM {self.table}{all_of(where)} LIMIT {_REMOVAL_BATCH}"  # noqa: S608 - quoted names; values are parameters
@@ -214,7 +214,7 @@ class LogTable:
         return LogSummary(count=total, by_status=by_status, p50=p50, p90=p90, p95=p95, p99=p99)
 
     async def remove(self, execute: Execute, query: LogQuery) -> int:
-        """Delete some of the matching entries, and return their number."""
+        """Delete a limited number of the matching entries, and return the deleted number."""
         conditions, values = _conditions_of(query, self._sql.kind)
         (deletion,) = await execute((self._sql.remove(conditions), values), writes=True)
         return deletion.changed

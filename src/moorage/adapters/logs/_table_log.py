@@ -181,6 +181,6 @@ class AsyncTableLog(AsyncContextClosable):
 
 
 def statements_of(kind: str, prefix: str, schema: str | None = None) -> LogSql:
-    """Return the SQL statements of the table in a database."""
+    """Return the SQL statements for the log's table in this kind of database."""
     base_name = f"{prefix}{TABLE}"
     return LogSql(kind, base_name, table_name(base_name, prefix, schema, kind))

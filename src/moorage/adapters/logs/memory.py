@@ -77,7 +77,7 @@ class MemoryIntegrationLogger:
                 self._bytes -= items.popleft()[2]
 
     def success_writer(self) -> Callable[[SuccessFacts], int]:
-        """Return a function that stores a successful call's data; its entry is made on reading.
+        """Return a function that stores a successful call's data; reading makes its log entry.
 
         The function returns the number of entries that were lost, which is always 0.
         """
@@ -138,7 +138,7 @@ class MemoryIntegrationLogger:
             return [(number, entry) for number, entry, _ in reversed(self._made_entries())]
 
     def _made_entries(self) -> list[tuple[int, IntegrationLog, int]]:
-        """Make the entries of all stored calls, and keep them; the caller has acquired the lock."""
+        """Make the entries of all stored calls, and keep them; the caller holds the lock."""
         number, items = self._number, [*self._items]
         made_entries = [
             (number, success_entry(item) if isinstance(item, tuple) else item, size)

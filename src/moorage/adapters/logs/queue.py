@@ -125,7 +125,7 @@ class LogQueue:
         self._append(_LongEntry(entry, size) if size else entry, size)
 
     def write_success(self, facts: SuccessFacts, /) -> int:
-        """Queue the entry of a success; return the number of entries lost so far."""
+        """Queue a successful call's entry; return the number of entries lost so far."""
         waiting = self._waiting
         if self._listed and len(waiting) < self._half:
             waiting.append(facts)
@@ -136,7 +136,7 @@ class LogQueue:
         return self.lost
 
     def _append(self, item: _Item, size: int) -> None:
-        """Queue an item with long strings of this size in bytes."""
+        """Queue an entry whose long strings have this total size in bytes."""
         waiting = self._waiting
         number = len(waiting)
         is_half_full = number >= self._half

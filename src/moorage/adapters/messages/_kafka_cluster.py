@@ -52,7 +52,7 @@ class ClusterWatch:
         self._events.append((error.name(), error.str()))
 
     def metadata(self, client: Any, topic: str, until: float) -> Any:
-        """Return the metadata of a topic and its cluster, waiting until the cluster answers.
+        """Return a topic's and its cluster's metadata, once the cluster has answered.
 
         Raises:
             ConnectorError: the cluster did not answer before the deadline.

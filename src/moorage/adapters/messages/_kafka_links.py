@@ -37,7 +37,7 @@ class _KafkaLink:
         return self._producer.version
 
     def is_connected(self) -> bool:
-        """Return False if the producer is closed, or has given up messages."""
+        """Return False if the producer is closed, or has dropped messages."""
         return self._producer.is_connected()
 
     def concern(self) -> tuple[str, str] | None:
@@ -45,7 +45,7 @@ class _KafkaLink:
         return None
 
     def close(self) -> None:
-        """Give up unacknowledged messages, and close the producer without waiting."""
+        """Drop unacknowledged messages, and close the producer without waiting."""
         self._producer.close()
 
 
@@ -67,7 +67,7 @@ class KafkaLink(_KafkaLink):
         return self._producer.publish(items, timeout)
 
     def leave(self, timeout: float, /) -> None:  # noqa: ARG002 - nothing is left to be sent
-        """Close the producer; all its messages are acknowledged or given up."""
+        """Close the producer; each message is then either acknowledged or dropped."""
         self.close()
 
 
@@ -94,11 +94,11 @@ class AsyncKafkaLink(_KafkaLink):
         return await self._in_thread(partial(self._producer.publish, items, timeout))
 
     async def leave(self, timeout: float, /) -> None:  # noqa: ARG002 - nothing is left to be sent
-        """Close the producer; all its messages are acknowledged or given up."""
+        """Close the producer; each message is then either acknowledged or dropped."""
         self.close()
 
     def close(self) -> None:
-        """Give up unacknowledged messages, and close the producer without waiting."""
+        """Drop unacknowledged messages, and close the producer without waiting."""
         super().close()
         self._thread.shutdown(wait=False)
 

@@ -65,7 +65,7 @@ class KafkaProducer:
         self._producer = Producer({**settings, "error_cb": self._cluster.note}, logger=SILENT)
 
     def is_connected(self) -> bool:
-        """Return False if the producer is closed, or has given up messages."""
+        """Return False if the producer is closed, or has dropped messages."""
         return self._is_open
 
     def ping(self, timeout: float) -> None:
@@ -77,7 +77,7 @@ class KafkaProducer:
         return self._run_step(partial(self._publish, items), monotonic() + timeout)
 
     def close(self) -> None:
-        """Give up unacknowledged messages, and close the producer without waiting."""
+        """Drop unacknowledged messages, and close the producer without waiting."""
         with self._section:
             self._is_open = False
             is_used = self._is_used
@@ -150,7 +150,7 @@ class KafkaProducer:
         return _results(items, reports)
 
     def _hand_over(self, items: Sequence[OutgoingMessage]) -> list[_Report]:
-        """Pass messages to librdkafka, and return their reports; polling completes the reports.
+        """Pass messages to librdkafka, and return delivery reports, which `_poll` fills in.
 
         librdkafka calls a report's `setdefault` with its error, or None, and the message. This
         method costs a message less than a function written in Python, and the arguments of
@@ -241,7 +241,7 @@ def _results(items: Sequence[OutgoingMessage], reports: list[_Report]) -> Result
 def _late_receipts(
     topic: str, at: datetime, acknowledged: Sequence[Any], ids: Sequence[str | None]
 ) -> Callable[[], list[PublishReceipt]]:
-    """Return a function that makes the receipts of acknowledged messages.
+    """Return a function that creates the receipts of acknowledged messages when called.
 
     It keeps the positions of the messages, and not their contents.
     """

@@ -214,7 +214,7 @@ class KafkaReader:
             self._is_paused = False
 
     def _poll(self, seconds: float) -> bool:
-        """Wait for one message; return False if none came."""
+        """Wait for a message from Kafka; return False if none arrived in time."""
         self._store_done()
         message = self._consumer.poll(seconds)
         if message is None:

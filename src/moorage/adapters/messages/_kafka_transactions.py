@@ -47,7 +47,7 @@ _PAUSE: Final = 0.01
 
 
 class _Failed(Exception):
-    """Raised inside a transaction that cannot be committed.
+    """Raised inside a Kafka transaction when it can no longer be committed.
 
     Attributes:
         name: the code of the failure.
@@ -63,7 +63,7 @@ class _Failed(Exception):
 
 
 class KafkaTransactions:
-    """The transactions of one worker; a new worker with the same id ends them.
+    """The Kafka transactions of one worker; a new worker with the same id ends them.
 
     Args:
         options: the configuration of a producer of librdkafka, with `transactional.id`.
@@ -221,7 +221,7 @@ class KafkaTransactions:
         return None
 
     def _error(self, failure: _Failed) -> ConnectorError:
-        """Return the error of a failed transaction: that of a failed message, if any."""
+        """Return the error of a failed transaction, which is a failed message's error if any."""
         if self._is_stopped:
             return unknown_outcome()
         cause = next(iter(self._failed), failure)
@@ -235,7 +235,7 @@ class KafkaTransactions:
             self._discard()
 
     def _step(self, call: Callable[[float], object], until: float) -> None:
-        """Run a step of a transaction in short waits; librdkafka can resume a step."""
+        """Run a step of a transaction in several short calls, as librdkafka can resume it."""
         while True:
             try:
                 call(STEP)
@@ -251,7 +251,7 @@ class KafkaTransactions:
         return self._is_stopped or monotonic() > until
 
     def _stored_positions(self, until: float) -> dict[Partition, int]:
-        """Ask the cluster for the group's positions in partitions with unknown outcome."""
+        """Ask the cluster for the group's positions where the outcome of a commit is unknown."""
         consumer = Consumer(dict(self._reading), logger=SILENT)
         places = [_offset(place, 0) for place in self._doubtful]
         try:
@@ -264,12 +264,12 @@ class KafkaTransactions:
         return {(item.topic, item.partition): max(0, item.offset) for item in stored}
 
     def forget(self, places: Iterable[Partition]) -> None:
-        """Forget the committed positions of partitions that are read from another position now."""
+        """Forget the committed positions of partitions that are now read from another position."""
         for place in places:
             self._committed.pop(place, None)
 
     def stop(self) -> None:
-        """End all waits; any thread may call this."""
+        """End all waits for transactions; any thread may call this."""
         self._is_stopped = True
 
     def close(self) -> None:

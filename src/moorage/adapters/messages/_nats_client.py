@@ -53,7 +53,7 @@ class NatsClient(Client):
             self._raise_cancellation()
 
     def _raise_cancellation(self) -> None:
-        """Raise a cancellation that `asyncio.wait_for` has swallowed, as before Python 3.12."""
+        """Raise a cancellation that `asyncio.wait_for` swallowed, as it does before Python 3.12."""
         task: Any = asyncio.current_task()
         if task.cancelling() > self._cancellations:
             raise asyncio.CancelledError

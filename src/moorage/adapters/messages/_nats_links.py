@@ -109,7 +109,7 @@ def _login(settings: Nats, address: ServerAddress) -> dict[str, Any]:
 
 
 def _connecting_error(error: Exception) -> Exception:
-    """Return the error for an exception that occurred while a connection was opened."""
+    """Return the error for an exception during the opening of a connection."""
     if isinstance(error, ConnectorError):
         return error
     fault = network_fault(error)
@@ -222,7 +222,7 @@ class AsyncNatsLink:
         return [self._result(item, reply) for item, reply in zip(items, replies, strict=True)]
 
     async def listen(self, receive: Callable[[Any], None], end: Callable[[], None]) -> str:
-        """Receive the messages of a new subject prefix, and return this prefix.
+        """Pass all messages under a new subject prefix to `receive`, and return this prefix.
 
         Args:
             receive: called with each message.

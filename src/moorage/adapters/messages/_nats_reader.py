@@ -93,7 +93,7 @@ _USUAL_SIZE: Final = 1_000
 
 
 class Deliveries:
-    """The delivered messages that are not settled yet.
+    """The messages that were delivered, but neither acknowledged nor returned yet.
 
     Attributes:
         waiting: the records that no poll has taken, by the streams and the positions in them.
@@ -105,7 +105,7 @@ class Deliveries:
         self._size = _USUAL_SIZE
 
     def add(self, delivery: Delivery, message: Any) -> None:
-        """Add a delivered message; if it is known and unsettled, only update its reply subject."""
+        """Add a delivered message; if it is already known, only update its reply subject."""
         key = delivery.stream, delivery.sequence
         if key not in self._replies:
             record = SinkRecord(
@@ -144,7 +144,7 @@ class Deliveries:
         return _by_consumer(reply for _, reply in sorted(self._replies.items()))
 
     def settle(self, records: Iterable[SinkRecord]) -> None:
-        """Forget records that are acknowledged or returned."""
+        """Forget records that were acknowledged or returned to the server."""
         for record in records:
             self._replies.pop(_key(record), None)
 

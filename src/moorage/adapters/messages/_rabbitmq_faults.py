@@ -1,4 +1,4 @@
-"""Interprets the exceptions of RabbitMQ's client libraries, without quoting their messages."""
+"""Interprets exceptions of RabbitMQ's client libraries, without quoting their texts."""
 
 from __future__ import annotations
 

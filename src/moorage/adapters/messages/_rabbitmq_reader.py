@@ -137,7 +137,7 @@ class RabbitMqReader:
         return _records(taken_messages, [f"{self._name}-{tag}" for tag in tags])
 
     async def acknowledge(self, records: Iterable[SinkRecord]) -> None:
-        """Acknowledge messages; all before the first unsettled one go in one frame."""
+        """Acknowledge messages; one frame acknowledges all before the first unsettled one."""
         tags = self._settled_tags(records)
         first_open = next(iter(self._unsettled), _ABOVE_ANY_TAG)
         await self._send_frames(

@@ -1,4 +1,4 @@
-"""Connections of aio-pika with a limited frame size, so that a server cannot fill the memory."""
+"""Connections of aio-pika with a maximum frame size, so that a server cannot fill the memory."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class BoundedConnection(Connection):
         self._bounded_transport.abort()
 
     def __del__(self) -> None:
-        """Cut off a connection without owner, in its own event loop.
+        """Cut off a connection that is garbage-collected, in its own event loop.
 
         aio-pika would begin to close it, even one that was never opened. Python collects an object
         anywhere, and without a running event loop nothing awaits that coroutine.

@@ -199,7 +199,7 @@ class KafkaSource:
         return records
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
-        """Queue positions for commit, if this group member still has their partitions."""
+        """Queue records' positions for commit, if this group member still owns their partitions."""
         link = self._require_link()
         positions: dict[Partition, int] = {}
         for place, offset in _offsets(records):
@@ -264,7 +264,7 @@ class KafkaSource:
 
 
 class _Link:
-    """A Kafka reader, and the thread for its blocking calls.
+    """A Kafka reader, and the thread in which its blocking calls run.
 
     Attributes:
         reader: the reader.
@@ -309,7 +309,7 @@ class _Link:
     async def carry_out(
         self, messages: Sequence[SourcedMessage[Partition]], positions: dict[Partition, int]
     ) -> None:
-        """Publish messages and move positions in one transaction."""
+        """Publish messages and move the group's positions in one transaction."""
         membership = self.reader.membership
         if self._transactions is None or self._transacting is None or membership is None:
             raise read_error(PublishFault.LOST, RULES)
@@ -318,12 +318,12 @@ class _Link:
         )
 
     def forget(self, places: Sequence[Partition]) -> None:
-        """Forget the committed positions of partitions that are read from another position now."""
+        """Forget the committed positions of partitions that are now read from another position."""
         if self._transactions is not None:
             self._transactions.forget(places)
 
     def _revoked(self, places: list[Partition]) -> None:
-        """Block the reader's thread until the event loop has processed revoked partitions."""
+        """Block the reader's thread until the event loop has handled the loss of partitions."""
 
         async def call() -> None:
             await self._call(places)
@@ -348,7 +348,7 @@ class _Link:
 
 
 def _offsets(records: Sequence[SinkRecord]) -> list[tuple[Partition, Offset | None]]:
-    """Return the partition and the offset of each record, without creating lazy records."""
+    """Return each record's partition and offset, without creating lazily created records."""
     if isinstance(records, LazyRecords) and not records.is_made:
         return [((item.topic(), item.partition()), item.offset()) for item in records.messages]
     return [(record.place, record.offset) for record in records]

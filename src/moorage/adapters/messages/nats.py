@@ -142,7 +142,7 @@ class Nats(BrokerSettings):
 
     @property
     def rules(self) -> BrokerRules:
-        """The broker's rules for messages; it detects repeats within the duplicate window."""
+        """The rules for messages; the server detects repeats within its duplicate window."""
         window = self.duplicate_window
         return attrs.evolve(RULES, deduplicates=window is not None, remembers=window or 0.0)
 

@@ -156,7 +156,7 @@ class RabbitMq(BrokerSettings):
 
 
 def connecting_error(error: BaseException) -> ConnectorError | None:
-    """Return the error for an exception that occurred while a connection was opened."""
+    """Return the error for an exception during the opening of a connection."""
     fault = rabbitmq_fault(error, is_connecting=True)
     if fault is None:
         return None

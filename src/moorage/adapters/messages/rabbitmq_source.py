@@ -110,7 +110,7 @@ class RabbitMqSource:
         )
 
     async def lag(self) -> int | None:
-        """Return the number of messages in the queues, including those with this consumer."""
+        """Return the number of messages in the queues, also those delivered to this consumer."""
         return await self._connected().lag()
 
     async def close(self) -> None:

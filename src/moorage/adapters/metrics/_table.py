@@ -81,7 +81,7 @@ class MetricSql:
 
     @cached_property
     def hold(self) -> str:
-        """The SQL query that locks and returns some old rows of one window length, by series."""
+        """The SQL query that locks and returns old rows of one window length, up to a limit."""
         names = ", ".join(("number", *COLUMNS))
         lock = "" if self.kind == "sqlite" else " FOR UPDATE"
         return (
@@ -97,7 +97,7 @@ class MetricSql:
 
     @cached_property
     def remove(self) -> str:
-        """The SQL statement that deletes some rows whose windows began before a given time."""
+        """The SQL statement that deletes rows of windows before a given time, up to a limit."""
         if self.kind == "mysql":
             return f"DELETE FROM {self.table} WHERE started < ? LIMIT {_BATCH}"  # noqa: S608 - quoted names; values are parameters
         batch = f"SELECT number FROM {self.table} WHERE started < ? LIMIT {_BATCH}"  # noqa: S608 - quoted names; values are parameters
@@ -154,7 +154,7 @@ class MetricTable:
         return grouping.result()
 
     async def roll_up(self, execute: Execute, now: datetime, retention: Retention) -> int:
-        """Merge some old rows into longer windows, and return the number of merged rows.
+        """Merge a limited number of old rows into longer windows, and return that number.
 
         Locks on the rows keep other processes from merging the same rows.
         """
@@ -176,13 +176,13 @@ class MetricTable:
         return 0
 
     async def remove(self, execute: Execute, now: datetime, retention: Retention) -> int:
-        """Delete some rows past their retention, and return their number."""
+        """Delete a limited number of rows past their retention, and return that number."""
         end = _seconds(retention.end(now))
         (deletion,) = await execute((self._sql.remove, (end,)), writes=True)
         return deletion.changed
 
     def _deletion(self, rows: Sequence[Sequence[Any]]) -> list[Statement]:
-        """Return the statement that deletes these rows, or none if there are no rows."""
+        """Return the statement that deletes these rows; nothing if there are no rows."""
         numbers = [row[0] for row in rows]
         if not numbers:
             return []

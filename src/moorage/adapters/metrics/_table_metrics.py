@@ -92,7 +92,7 @@ class TableMetrics:
         self._recorder.flush()
 
     def after_request(self) -> None:
-        """Store the metrics of this process, unless a background thread does so."""
+        """Store this process's metrics, unless a background thread already does so."""
         self._recorder.after_request()
 
     def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]:
@@ -101,7 +101,7 @@ class TableMetrics:
         return self._run(partial(self._table.figures, query=query))
 
     def housekeep(self, now: datetime, /) -> int:
-        """Merge old windows, delete the oldest ones, and return the number of rows.
+        """Merge old windows, delete expired ones, and return the number of rows removed.
 
         Each transaction changes a few hundred rows, and several processes may do it concurrently.
         """
@@ -159,7 +159,7 @@ class AsyncTableMetrics(AsyncContextClosable):
         return await asyncio.to_thread(self._metrics.figures, query)
 
     async def housekeep(self, now: datetime, /) -> int:
-        """Merge old windows, delete the oldest ones, and return the number of rows.
+        """Merge old windows, delete expired ones, and return the number of rows removed.
 
         Each transaction changes a few hundred rows, and several processes may do it concurrently.
         """

@@ -59,7 +59,7 @@ class MemoryMetrics(ContextClosable):
         self._recorder(event)
 
     def flush(self) -> None:
-        """Count the calls so far; every query does this too."""
+        """Add the calls so far to the metrics; every query does this too."""
         self._recorder.flush()
 
     def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]:
@@ -68,7 +68,7 @@ class MemoryMetrics(ContextClosable):
         return grouped_figures(list(self._rows.values()), query)
 
     def housekeep(self, now: datetime, /) -> int:
-        """Merge old windows, delete the oldest ones, and return the number of rows."""
+        """Merge old windows, delete expired ones, and return the number of rows removed."""
         end, removed_count = self._retention.end(now), 0
         with self._changing.current:
             for step, longer_window, cutoff in self._retention.rolls(now):
@@ -121,7 +121,7 @@ class AsyncMemoryMetrics(AsyncContextClosable):
         self._metrics(event)
 
     async def flush(self) -> None:
-        """Count the calls so far; every query does this too."""
+        """Add the calls so far to the metrics; every query does this too."""
         self._metrics.flush()
 
     async def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]:
@@ -129,7 +129,7 @@ class AsyncMemoryMetrics(AsyncContextClosable):
         return self._metrics.figures(query)
 
     async def housekeep(self, now: datetime, /) -> int:
-        """Merge old windows, delete the oldest ones, and return the number of rows."""
+        """Merge old windows, delete expired ones, and return the number of rows removed."""
         return self._metrics.housekeep(now)
 
     async def aclose(self) -> None:

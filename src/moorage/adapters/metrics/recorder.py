@@ -126,7 +126,7 @@ class FiguresRecorder:
                 unsettled_figures.stored(batch)
 
     def after_request(self) -> None:
-        """Store the metrics of this process, unless a background thread does so."""
+        """Store this process's metrics, unless a background thread already does so."""
         if not self._threads and self._has_figures():
             self._write()
 

@@ -124,7 +124,7 @@ class ClientSettings:
 
 @contextmanager
 def _refusing() -> Generator[None]:
-    """Convert exceptions of the driver to an error whose text reveals no setting."""
+    """Convert the driver's exceptions to an error that does not reveal any setting."""
     try:
         with catch_warnings():
             # pymongo goes on without an option that it does not understand.

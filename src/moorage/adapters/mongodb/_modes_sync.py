@@ -31,7 +31,7 @@ class Scope:
 
 
 def time_limit(_: float) -> AbstractContextManager[None]:
-    """Return a context manager without effect, because pymongo limits the time itself."""
+    """Return a context manager that does nothing, because pymongo limits the time itself."""
     return nullcontext()
 
 

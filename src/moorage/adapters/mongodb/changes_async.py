@@ -33,7 +33,7 @@ class AsyncMongoChanges:
 
     @property
     def token(self) -> str | None:
-        """The text with which a new stream can continue from here; None if unknown."""
+        """The text from which a new stream continues at this point; None if unknown."""
         token: Any = self._stream.resume_token
         return None if token is None else str(token["_data"])
 

@@ -250,7 +250,7 @@ class MongoConnector(MongoCollections):
         *,
         for_writing: bool,
     ) -> R:
-        """Make one attempt, and convert exceptions of pymongo to errors of moorage."""
+        """Make one attempt at an operation, and convert exceptions of pymongo to moorage's."""
         self._scope.check()
         with self._lock:
             if self._is_closed:

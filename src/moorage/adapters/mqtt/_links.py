@@ -102,7 +102,7 @@ def _close_if_open(wire: Wire | None) -> None:
 
 
 def _connecting_error(error: Exception) -> Exception:
-    """Return the error for an exception that occurred while a connection was opened."""
+    """Return the error for an exception during the opening of a connection."""
     fault = network_fault(error)
     if isinstance(error, DeadlinePassed):
         fault = PublishFault.SLOW_CONNECT
@@ -133,7 +133,7 @@ class AsyncMqttLink:
         self._last_sent = monotonic()
 
     def is_connected(self) -> bool:
-        """Return whether the connection is open, and was not idle for too long."""
+        """Return whether the connection is open, and the client sent something recently enough."""
         if self._is_closed or 0 < self._keepalive <= monotonic() - self._last_sent:
             return False
         arrived = self._wire.glance()
@@ -235,7 +235,7 @@ class AsyncMqttLink:
             await self.receive(until)
 
     async def _flush_batch(self, batch: _Batch, until: float) -> None:
-        """Send the buffered bytes of a batch, and count the messages that they may contain."""
+        """Send a batch's buffered bytes, and note which messages the broker may have received."""
         before, written = batch.sent, self._wire.written
         batch.sent = len(batch.numbers)
         try:
@@ -283,7 +283,7 @@ class AsyncMqttLink:
         await self.flush(until)
 
     def close(self) -> None:
-        """Drop the connection; before that, end the session if this needs no waiting."""
+        """Drop the connection; if possible without waiting, send the end of the session first."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -345,7 +345,7 @@ class MqttLink:
         self._link = link
 
     def is_connected(self) -> bool:
-        """Return whether the connection is open, and was not idle for too long."""
+        """Return whether the connection is open, and the client sent something recently enough."""
         return self._link.is_connected()
 
     def concern(self) -> tuple[str, str] | None:
@@ -363,9 +363,9 @@ class MqttLink:
     def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float
     ) -> list[Result[PublishReceipt]]:
-        """Publish messages, several of them before the first acknowledgement."""
+        """Publish messages; several may be sent before the first one is acknowledged."""
         return run(self._link.publish_batch(items, timeout))
 
     def close(self) -> None:
-        """Drop the connection; before that, end the session if this needs no waiting."""
+        """Drop the connection; if possible without waiting, send the end of the session first."""
         self._link.close()

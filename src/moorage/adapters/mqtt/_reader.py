@@ -136,7 +136,7 @@ class MqttReader:
             self._link.close()
 
     async def _finish(self) -> None:
-        """Send all acknowledgements, and wait briefly until the broker has read them."""
+        """Send all acknowledgements, and wait briefly for the broker to receive them."""
         # A broker that insists on the order can only end the connection, which ends here.
         for offset in list(self._unsettled):
             if offset in self._done:

@@ -42,7 +42,7 @@ def of_request(event: AttemptStarted | AttemptFinished) -> dict[str, Any]:
 
 
 def ending_of_request(event: AttemptFinished) -> dict[str, Any]:
-    """Return the OpenTelemetry attributes of an HTTP response or failure."""
+    """Return the OpenTelemetry attributes for a received HTTP response or a failed request."""
     error_type = str(event.status) if event.error and event.status else event.error
     return without_none({"http.response.status_code": event.status, "error.type": error_type})
 

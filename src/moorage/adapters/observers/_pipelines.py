@@ -1,4 +1,4 @@
-"""The statistics of pipelines, read whenever metrics are collected."""
+"""Reads the statistics of pipelines whenever metrics are collected."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class PoolReadings:
         self._sources[source] = None
 
     def read(self) -> tuple[ConnectorPool, ...]:
-        """Return all connection pools; pools of connectors with the same name are merged.
+        """Return all connection pools; those of connectors with the same name are merged.
 
         A source that fails has no pools at that moment.
         """

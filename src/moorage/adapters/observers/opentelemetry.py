@@ -79,7 +79,7 @@ _OF_SPANS: Final = (*_OF_METRICS, "tenant", "request_id", "idempotency_key")
 
 @attrs.define(eq=False)
 class _CallSpans:
-    """The open OpenTelemetry spans of one call: the call's span, and one per attempt."""
+    """The open OpenTelemetry spans of one call: one for the call, and one per attempt."""
 
     span: Any
     attempts: dict[int, Any] = attrs.field(factory=dict[int, Any])
@@ -256,7 +256,7 @@ class OpenTelemetryObserver:
             )
 
     def _share_id(self, call: CallIdentity, hedge: int, span: Any) -> None:
-        """Store the span id of an attempt, for other observers."""
+        """Store the id of an attempt's span, so that other observers can use it."""
         span_id = self._trace.format_span_id(span.get_span_context().span_id)
         call.span_ids = {**(call.span_ids or {}), hedge: span_id}
 

@@ -74,7 +74,7 @@ class OpenTelemetryEntries:
 
     @contextmanager
     def processing(self, queue: str, entry: Entry, /) -> Generator[None]:
-        """Open a span while an entry is processed; it continues the trace stored with the entry."""
+        """Open a span while an entry is processed; it continues the trace of the stored entry."""
         origin = self._context_of(entry.trace)
         ambient_context = (
             None

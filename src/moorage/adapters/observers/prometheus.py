@@ -92,7 +92,7 @@ _EXEMPLAR_INTERVAL: Final = 1_000_000_000
 
 
 def exemplar_of(event: Event) -> Mapping[str, str] | None:
-    """Return a call's correlation id as an exemplar; None if it is too long for Prometheus."""
+    """Return a call's correlation id as an exemplar; None if it is missing or too long."""
     request_id = event.request_id or ""
     return {"request_id": request_id} if 0 < len(request_id) <= _LONGEST_ID else None
 
@@ -150,7 +150,7 @@ class _Metrics:
         return series
 
     def successes(self, ends: _CallSeries, attempts: Any) -> _Successes:
-        """Return a collection of successful calls, which is emptied when metrics are read."""
+        """Return the queue of a series' successful calls, which a read of the metrics empties."""
         # Other processes read the files of the multiprocess mode, so there nothing waits.
         successes = _Successes(ends, attempts, 1 if self.is_shared else _MOST_PENDING)
         self._successes.append(successes)
@@ -213,7 +213,7 @@ _MAKING: Final = ForkSafeLock()
 
 
 def _kinds(client: Any, fold: Callable[[], None]) -> dict[str, Any]:
-    """Return the metric classes by type; they call `fold` before they are read."""
+    """Return metric classes by type; their metrics call `fold` before they are read."""
 
     class Counter(client.Counter):  # type: ignore[misc]  # imported late
         def collect(self) -> Any:
@@ -226,7 +226,7 @@ def _kinds(client: Any, fold: Callable[[], None]) -> dict[str, Any]:
             return client.Histogram.collect(self)
 
         def observe_many(self, counts: Sequence[int], total: float) -> None:
-            """Add counts of observations by bucket, and the sum of the observations."""
+            """Add several observations, given as a count per bucket and the sum of the values."""
             self._sum.inc(total)
             for bucket, number in zip(self._buckets, counts, strict=True):
                 if number:
@@ -282,7 +282,7 @@ class _CallSeries:
 
 
 class _Successes:
-    """The calls of one series that succeeded at the first attempt, not yet added to the metrics.
+    """A series' calls that succeeded at the first attempt, to be added to the metrics later.
 
     Each metric of prometheus-client takes a lock for each update, so many calls are added together:
     when the metrics are read, or when `most` calls wait.
@@ -433,7 +433,7 @@ class PrometheusObserver:
         ends_of_series.add(duration, now, event, self._exemplar)
 
     def read_success(self, facts: SuccessFacts, /) -> None:
-        """Count a call that succeeded at the first attempt, and this attempt."""
+        """Count a call that succeeded at its first attempt, and also count this attempt."""
         identity, plan, now, status = facts[:4]
         contract = identity.contract
         operation = plan.operation if contract is None else contract.operation
@@ -463,7 +463,7 @@ class PrometheusObserver:
         return end_series
 
     def _successes_of(self, key: tuple[str, str | None, int | None]) -> _Successes:
-        """Return the collection of successful calls with a service, operation and status."""
+        """Return the queue of successful calls with a service, operation and status."""
         service, operation, status = key
         if self._labels(service, operation or "")[0] is OTHER:
             key = (OTHER, OTHER, status)
@@ -530,7 +530,7 @@ class PrometheusObserver:
                 metrics.series("retries_total", *pair, event.error).inc()
 
     def _labels(self, service: str, name: str) -> tuple[str, str]:
-        """Return the labels for service and operation; general labels if there are too many."""
+        """Return a call's labels; a catch-all label once there are too many operations."""
         pair = service, name
         if pair in self._pairs:
             return pair

@@ -41,7 +41,7 @@ class LoggingObserver:
         self._logger = logging.getLogger(logger) if isinstance(logger, str) else logger
 
     def current_event_classes(self) -> tuple[type[Event], ...]:
-        """Return the event classes of successful calls that the logger's level accepts now."""
+        """Return which event classes of successful calls the logger's level lets through now."""
         is_enabled = self._logger.isEnabledFor
         if not is_enabled(INFO):
             return ()
@@ -58,7 +58,7 @@ class LoggingObserver:
 
 
 def _message(event: Event, extra: Mapping[str, object]) -> str:
-    """Return an event as a sentence."""
+    """Return a log message that describes an event."""
     details = ""
     if isinstance(event, CallFinished):
         outcome = "cancelled" if event.cancelled else event.error or "succeeded"

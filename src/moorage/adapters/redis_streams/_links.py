@@ -120,7 +120,7 @@ def _connection(settings: RedisStreams, seconds: float, *, is_async: bool) -> An
 
 
 def _connecting_error(error: Exception) -> Exception:
-    """Return the error for an exception that occurred while a connection was opened."""
+    """Return the error for an exception during the opening of a connection."""
     for cause in _causes(error):
         fault = _connecting_fault(cause)
         if fault is not None:

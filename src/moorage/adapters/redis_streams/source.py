@@ -132,7 +132,7 @@ class RedisStreamsSource:
         await self._request(self._telling, words, harmless="BUSYGROUP")
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
-        """Return entries: earlier deliveries first, then abandoned entries, then new ones."""
+        """Return own earlier deliveries first, then entries abandoned by others, then new ones."""
         count = max(1, min(limits.records, limits.size // self._size))
         while self._backlog:
             stream, position = next(iter(self._backlog.items()))

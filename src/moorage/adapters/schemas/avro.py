@@ -66,7 +66,7 @@ class AvroCodec:
         self._validate = validating.validate
 
     def decode(self, data: bytes, /) -> Any:
-        """Return the decoded value of bytes.
+        """Decode bytes with the schema, and return the value.
 
         Raises:
             InvalidData: the bytes are not data of the schema.
@@ -87,7 +87,7 @@ class AvroCodec:
         )
 
     def encode(self, value: Any, /) -> bytes:
-        """Return the encoded bytes of a value.
+        """Encode a value with the schema, and return the bytes.
 
         Raises:
             InvalidData: the value does not fit the schema.
@@ -108,7 +108,7 @@ class AvroCodec:
 
 
 def _fastavro_schema(complete: CompleteSchema) -> Any:
-    """Return a schema in fastavro's form."""
+    """Return a complete schema in the form that fastavro needs."""
     named_types: dict[str, Any] = {}
     try:
         for _, part in complete.parts:
@@ -141,7 +141,7 @@ def _document(text: str) -> Any:
 
 
 def _place_of(error: Exception) -> str:
-    """Return the field that an error names, without its value, which may be secret."""
+    """Return the name of the field in an error, without the value, which may be secret."""
     problems = getattr(error, "errors", None) or [None]
     field = getattr(problems[0], "field", None)
     return f" at {str(field)[:200]!r}" if field else ""

@@ -24,7 +24,7 @@ _LIBRARIES: Final = {
 def codec_of(
     schema: CompleteSchema, reader: CompleteSchema | None = None, message: str | None = None
 ) -> SchemaCodec:
-    """Return the codec for data of a schema.
+    """Return the codec that decodes and encodes data by this schema.
 
     Args:
         schema: the schema with which data are, or will be, written.

@@ -63,7 +63,7 @@ class ProtobufCodec:
         return self._decoded(self._name, data)
 
     def decode_framed(self, data: bytes, /) -> dict[str, Any]:
-        """Return the fields of an encoded message with the message's index in front.
+        """Return the fields of an encoded message that is preceded by its type's index.
 
         Raises:
             InvalidData: the schema has no such message, or the bytes are not such a message.
@@ -101,7 +101,7 @@ class ProtobufCodec:
         )
 
     def encode_framed(self, value: Any, /) -> bytes:
-        """Return the encoded message for these fields, with the message's index in front.
+        """Return the encoded message for these fields, preceded by its type's index.
 
         Raises:
             InvalidData: the fields do not fit the message.

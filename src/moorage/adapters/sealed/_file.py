@@ -72,7 +72,7 @@ class SealedFile:
             link.execute(_PUT, (about, sealed))
 
     def swap(self, swaps: Sequence[TextReplacement], /) -> int:
-        """Replace each string that was not changed meanwhile; return the number of replacements."""
+        """Replace each string that still has its old value; return the number of replacements."""
         with self._transaction() as link:
             parameters = [(swap.new, swap.about, swap.old) for swap in swaps]
             return link.executemany(_SWAP, parameters).rowcount
@@ -88,7 +88,7 @@ class SealedFile:
             return link.execute(_CLEAR).rowcount
 
     def page(self, after: bytes, size: int, /) -> list[Row]:
-        """Return the next rows after an id, at most `size`."""
+        """Return at most `size` rows that follow this id in the table's order."""
         with self._transaction() as link:
             selected_rows = link.execute(_PAGE, (after, size)).fetchall()
         return [Row(subject, subject, sealed_text) for subject, sealed_text in selected_rows]

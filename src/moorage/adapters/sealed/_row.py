@@ -42,11 +42,11 @@ class SealedRows(Protocol):
         ...
 
     def swap(self, swaps: Sequence[TextReplacement], /) -> int:
-        """Replace each string that was not changed meanwhile; return the number of replacements."""
+        """Replace each string that still has its old value; return the number of replacements."""
         ...
 
     def page(self, after: bytes, size: int, /) -> Sequence[Row]:
-        """Return the next rows after a position, at most `size`; "" is the beginning."""
+        """Return at most `size` rows after a position; "" stands for the beginning."""
         ...
 
     def drop(self, about: bytes, /) -> bool:

@@ -69,7 +69,7 @@ class SqlRows:
         await self._run(lambda link: self._with_timeouts(link).execute(statement))
 
     async def swap(self, swaps: Sequence[TextReplacement], /) -> int:
-        """Replace strings that were not changed meanwhile; rows are locked in id order."""
+        """Replace strings that still have their old value; rows are locked in the order of ids."""
         columns = self._table.c
         statements = [
             update(self._table)
@@ -99,7 +99,7 @@ class SqlRows:
         return await self._run(lambda link: self._with_timeouts(link).execute(statement).rowcount)
 
     async def page(self, after: bytes, size: int, /) -> list[Row]:
-        """Return the next rows after an id, at most `size`."""
+        """Return at most `size` rows that follow an id."""
         columns = self._table.c
         query = (
             select(columns.id, columns.about, columns.sealed)
@@ -183,7 +183,7 @@ def _id(about: bytes) -> bytes:
 
 
 def _readable_owner(about: bytes) -> str:
-    """Return the name of a service and tenant with characters that any database can store."""
+    """Return a service's and tenant's name, in characters that any database can store."""
     tenant, service, _ = unpack_values(about)
     owner = service if tenant is None else f"{service} of {tenant}"
     return owner.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_MAX_LENGTH]

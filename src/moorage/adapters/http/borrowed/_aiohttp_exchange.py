@@ -54,7 +54,7 @@ class _DoNotRetry(Exception):
 
 @attrs.frozen
 class AuthenticatedProxy:
-    """A proxy URL, with the header fields that authenticate at the proxy."""
+    """A proxy URL, with the header fields for authentication at the proxy."""
 
     url: URL
     introduction: tuple[tuple[str, str], ...] = attrs.field(repr=False)
@@ -155,7 +155,7 @@ class AiohttpExchange(LoopLibraryExchange):
     async def _send_once(
         self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Keep aiohttp from repeating a request."""
+        """Send a request with `send`, and keep aiohttp from repeating it."""
         if isinstance(request, ReportingRequest):  # pragma: no branch - every request is one
             request.exchange = self
         try:
@@ -164,7 +164,7 @@ class AiohttpExchange(LoopLibraryExchange):
             raise _DoNotRetry(error) from None
 
     def _fields(self, fields: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-        """Return header fields, including the proxy's, which aiohttp adds only to tunnels."""
+        """Return header fields, with the proxy's, which aiohttp itself adds only to tunnels."""
         decoded_fields = [(name.decode("ascii"), value.decode("latin-1")) for name, value in fields]
         if self._proxy is None or self.outgoing.origin.secure:
             return decoded_fields
@@ -211,7 +211,7 @@ def reason_and_fields(response: aiohttp.ClientResponse) -> tuple[str, list[tuple
 
 @lru_cache(maxsize=64)
 def client_timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
-    """Return the timeouts for aiohttp; the total timeout is applied by `run_until` instead."""
+    """Return the timeouts for aiohttp, without the total timeout, which `run_until` applies."""
     return aiohttp.ClientTimeout(connect=connect, sock_read=read, ceil_threshold=inf)
 
 

@@ -122,7 +122,7 @@ async def send_whole(  # noqa: PLR0917 - a frame less for every exchange
 
 
 async def _whole_body(content: aiohttp.StreamReader, piece: bytes, held_body: HeldBody) -> bytes:
-    """Read the rest of a body after its first piece, and return the whole body."""
+    """Read the rest of a response's body after its first piece, and return the whole body."""
     while piece:
         held_body.add(piece)
         piece = await content.readany()
@@ -130,7 +130,7 @@ async def _whole_body(content: aiohttp.StreamReader, piece: bytes, held_body: He
 
 
 class _WholeExchange(LibraryErrors):
-    """The state of an exchange; its errors state whether the request was sent.
+    """The state of one request and its response, whose errors say if the request was sent.
 
     Args:
         origin: the destination.
@@ -149,7 +149,7 @@ class _WholeExchange(LibraryErrors):
         self._status: int | None = None
 
     async def wait_for_slot(self, pool: LibraryExchangePool) -> None:
-        """Wait until the number of exchanges with the origin is below the limit."""
+        """Wait until the origin has fewer requests in progress than the limit."""
         pool_timeout = self._timeouts.pool
         until = inf if pool_timeout is None else monotonic() + pool_timeout
         try:
@@ -211,7 +211,7 @@ class _WholeExchange(LibraryErrors):
         return status, reason, headers
 
     def failure(self, error: Exception) -> Exception:
-        """Return the error for an exception of aiohttp, a limit, or the total timeout."""
+        """Return the error for an exception of aiohttp, an exceeded limit or the total timeout."""
         if isinstance(error, DeadlinePassed):
             if not self._sent:
                 error = StepTimeout(ExceptionMeaning.NOT_REACHED_IN_TIME)
@@ -244,7 +244,7 @@ class _WholeExchange(LibraryErrors):
 
 
 class OpenConnections:
-    """The connections of an aiohttp connector; some may be closed without the loop's knowledge.
+    """The connections of an aiohttp connector, some of which may be closed unnoticed.
 
     Args:
         session: a session of moorage on the connector of the session.
@@ -294,13 +294,13 @@ async def _is_idle(connection: aiohttp.connector.Connection) -> bool:
 
 
 class _WholeRequest(aiohttp.ClientRequest):
-    """A request of aiohttp that is sent with exactly these header fields."""
+    """A request that aiohttp sends with exactly the given header fields."""
 
     @classmethod
     def of(
         cls, request: Request, host: str, address: URL, session: aiohttp.ClientSession
     ) -> _WholeRequest:
-        """Return an aiohttp request with these header fields, ready to be sent."""
+        """Return an aiohttp request with these header fields, ready for sending."""
         method, body = request.method, request.body or None
         return cls(
             method.value,
@@ -316,11 +316,11 @@ class _WholeRequest(aiohttp.ClientRequest):
         )
 
     def update_headers(self, headers: Any) -> None:
-        """Set these header fields, which are complete."""
+        """Set the given header fields, to which aiohttp must add none."""
         self.headers = headers
 
     def update_auto_headers(self, skip_auto_headers: Any) -> None:
-        """Add no header fields."""
+        """Do nothing, so that aiohttp adds no header fields of its own."""
         if skip_auto_headers is not None:
             super().update_auto_headers(skip_auto_headers)
 

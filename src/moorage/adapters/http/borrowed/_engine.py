@@ -47,7 +47,7 @@ class ExchangePool(Pool):
     def give(
         self, origin: Origin, holder: object, wire: Wire | None = None, idle: float | None = None
     ) -> None:
-        """Give back a slot; after `close`, the last slot closes the library's client."""
+        """Give back a slot; after `close`, the last one closes the library's client."""
         super().give(origin, holder, wire, idle)
         self._shut_if_over()
 
@@ -57,7 +57,7 @@ class ExchangePool(Pool):
         self._shut_if_over()
 
     def abandon(self) -> None:
-        """Drop the pool in a forked child, but leave the client open for the parent."""
+        """Drop the pool in a forked child, but leave the client open for the parent process."""
         self._abandoned = True
         super().abandon()
 
@@ -90,7 +90,7 @@ class LibraryEngine(Engine, ABC):
         """Create a client for this process and event loop, with its pool."""
 
     def new_pool(self) -> ExchangePool:
-        """Create a pool, if the library's client may be used in this thread or event loop."""
+        """Create a pool, if this thread or event loop may use the library's client."""
         if self._owner is not None:
             self._check_place(self._owner)
         return self.new_exchange_pool()
@@ -101,7 +101,7 @@ class LibraryEngine(Engine, ABC):
             return super().pool()
 
     def statistics(self) -> HttpPoolStatistics:
-        """Return the numbers of exchanges; the library hides its idle connections."""
+        """Return the numbers of requests in progress; the library hides its idle connections."""
         return attrs.evolve(super().statistics(), idle=None)
 
     def restart_after_fork(self) -> None:
@@ -110,7 +110,7 @@ class LibraryEngine(Engine, ABC):
         super().restart_after_fork()
 
     async def settle(self) -> None:
-        """Wait until closed clients have closed their connections."""
+        """Wait until the clients that are being closed have closed their connections."""
         for exchange_pool in list(self._pools.values()):
             if isinstance(exchange_pool, ExchangePool):  # pragma: no branch - all of them are
                 await exchange_pool.library.settle()

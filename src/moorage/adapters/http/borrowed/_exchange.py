@@ -159,7 +159,7 @@ class BorrowedExchange(Exchange, LibraryErrors):
     __slots__ = ()
 
     async def start(self, request: Request, target: str, host: str) -> None:
-        """Send the request, and read the head of its response."""
+        """Send the request, and read the status and header fields of its response."""
         # Memory views, because crash reporters print locals, and a view does not show its bytes.
         head, upload = memoryview(encode_head(request, target, host)), None
         if isinstance(request.body, BodyStream):

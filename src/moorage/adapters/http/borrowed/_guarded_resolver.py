@@ -114,5 +114,5 @@ class GuardedResolver(Resolver):
 
 
 def resolver_for(settings: ConnectionSettings, network: Network) -> GuardedResolver | None:
-    """Return a resolver if the settings have a guard."""
+    """Return a resolver that applies the settings' guard; None if there is no guard."""
     return None if settings.guard is None else GuardedResolver(settings.guard, network)

@@ -82,7 +82,7 @@ class _Httpx2Exchange(LibraryExchange):
         self._stream: Any = None
 
     def meaning(self, error: Exception) -> ExceptionMeaning:
-        """Return the kind of failure that an httpx2 exception stands for; one class has two."""
+        """Return the kind of failure that an exception of httpx2 means; one class has two."""
         if isinstance(error, httpx2.RemoteProtocolError) and str(error).startswith(_ENDED_TEXTS):
             return (
                 ExceptionMeaning.CUT_OFF
@@ -119,10 +119,10 @@ class _Httpx2Exchange(LibraryExchange):
 
     @abstractmethod
     def _trace(self, name: str, info: dict[str, Any]) -> Any:
-        """Record the progress of a request, which httpx2 reports."""
+        """Record a progress event of a request, as httpx2 reports it."""
 
     def _note_progress(self, name: str, info: dict[str, Any]) -> None:
-        """Record the progress of a request, which httpx2 reports."""
+        """Record a progress event of a request, as httpx2 reports it."""
         step = name.partition(".")[2]
         if step in {"connect_tcp.started", "connect_unix_socket.started"}:
             self.connect_within(self.outgoing.timeouts.connect)

@@ -135,7 +135,7 @@ class Pieces:
 
 
 class BodySourceFailed(Exception):
-    """Raised if the source of the body fails, or yields another length than announced."""
+    """Raised if the source of the body fails, or its length differs from the announced one."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -215,7 +215,7 @@ class LibraryExchange(ABC):
     # --- notifications from the library ------------------------------------
 
     def connect_within(self, seconds: float | None) -> None:
-        """Record that the library starts to connect, and limit the time for that."""
+        """Record that the library starts to connect, and limit the time for connecting."""
         self.connecting, self.sent = True, self._ever_sent
         if seconds is not None:
             self.bound(min(self.outgoing.until, monotonic() + seconds))
@@ -240,7 +240,7 @@ class LibraryExchange(ABC):
 
     @abstractmethod
     def bound(self, until: float) -> None:
-        """Change the deadline of the running `run_until` call."""
+        """Change the deadline of a `run_until` call in progress."""
 
     @abstractmethod
     def hang_up(self) -> None:
@@ -266,7 +266,7 @@ class LibraryExchange(ABC):
         return True
 
     async def send(self, data: bytes | memoryview, until: float) -> None:
-        """Send the request through the library; it has the bytes already, so these are ignored."""
+        """Send the request through the library; `data` is ignored, as the library has it."""
         del data
         self._head = await self._translated(until, self.send_request())
 
@@ -300,7 +300,7 @@ class LibraryExchange(ABC):
         self._finished = True
 
     def encode_head(self, status: int, reason: bytes, fields: list[tuple[bytes, bytes]]) -> bytes:
-        """Return the encoded head of a response, and store how its body is delimited."""
+        """Return the encoded head of a response, and store how the end of its body is found."""
         lines = [b"%b: %b\r\n" % pair for pair in fields]
         if any(b"\n" in line[:-2] or b"\r" in line[:-2] for line in lines):
             raise NotHttp("has a malformed header field")
@@ -310,7 +310,7 @@ class LibraryExchange(ABC):
         return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, b"".join(lines))
 
     def note_framing(self, status: int, *, chunked: bool, length: str) -> None:
-        """Store how the body of the response is delimited."""
+        """Store how the end of the response's body is found."""
         if self._to_head or status in BODILESS:
             self._remaining = 0
         elif chunked:
@@ -421,7 +421,7 @@ class LoopLibraryExchange(LibraryExchange):
         return False
 
     def bound(self, until: float) -> None:
-        """Change the deadline of the running `run_until` call."""
+        """Change the deadline of a `run_until` call in progress."""
         if (  # pragma: no branch - it may have expired just now
             self._timeout is not None and not self._timeout.expired()
         ):

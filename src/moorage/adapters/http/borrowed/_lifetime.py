@@ -1,4 +1,4 @@
-"""The lifetime of other libraries' clients, and the settings that cannot be combined with them."""
+"""The lifetime of other libraries' clients, and the settings that conflict with them."""
 
 from __future__ import annotations
 

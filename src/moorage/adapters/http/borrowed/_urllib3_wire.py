@@ -98,7 +98,7 @@ class Connections:
         raise failure
 
     def give(self, wire: Urllib3Wire, keep: float) -> None:
-        """Give back a connection, which may be reused for `keep` seconds."""
+        """Give back a connection, which may be reused within `keep` seconds."""
         self._good_until[wire.connection] = monotonic() + keep
         wire.give_back()
 
@@ -165,7 +165,7 @@ def _connect_in_turn(
 
 
 def _check(pool: Urllib3Pool, connection: Urllib3Connection, origin: Origin) -> None:
-    """Refuse a connection with an unverified certificate."""
+    """Refuse a connection whose certificate was not verified."""
     if origin.secure:
         is_verified = connection.is_verified
     else:

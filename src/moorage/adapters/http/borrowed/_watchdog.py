@@ -1,4 +1,4 @@
-"""Deadlines for blocking libraries, which limit only their single steps.
+"""Deadlines for calls of blocking libraries that can only limit single steps.
 
 A thread waits for the earliest timer. It starts with the first timer, and ends a while after the
 last.
@@ -46,7 +46,7 @@ class Watchdog:
 
     @contextmanager
     def limit(self, at: float, on_expiry: Callable[[], None]) -> Generator[Timer]:
-        """Call `on_expiry` in another thread at the time `at`, unless the block has ended then."""
+        """Call `on_expiry` at the time `at`, in another thread, unless the block ended before."""
         timer = Timer(at, on_expiry)
         try:
             self.move(timer, at)

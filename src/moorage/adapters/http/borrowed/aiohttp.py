@@ -78,7 +78,7 @@ def async_engine(
     settings: ConnectionSettings,
     network: Network,
 ) -> LibraryExchangeEngine:
-    """Return the client's engine; with a guard, `network` resolves host names."""
+    """Return the client's engine; `network` resolves host names if there is a guard."""
     allow_unverified = settings.tls is not None and settings.tls.unverified is not None
     if isinstance(session, aiohttp.ClientSession):
         _check(session, allow_unverified=allow_unverified)
@@ -98,7 +98,7 @@ def async_engine(
 
 
 class _AiohttpEngine(LibraryExchangeEngine):
-    """Sends requests with aiohttp, bypassing its session where that makes no difference."""
+    """Sends requests with aiohttp, and without its session where that changes nothing."""
 
     async def send(self, request: Request, url: str, timeouts: Timeouts) -> Response:
         """Send a request and read its whole response."""
@@ -148,7 +148,7 @@ class _LibraryClient(LoopLibraryClient):
         return self._session.closed
 
     def is_direct(self) -> bool:
-        """Return whether requests can bypass the session, and use its connector directly.
+        """Return whether requests may use the session's connector without the session.
 
         They may not if a proxy is set, or if the session traces requests or has been changed, as
         libraries for tests and monitoring do.

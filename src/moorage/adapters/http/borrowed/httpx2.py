@@ -94,7 +94,7 @@ class AsyncHttpx2HttpClient(AsyncClient, ConnectionSettings):
 
 
 def engine(client: Any, settings: ConnectionSettings, network: Network) -> LibraryExchangeEngine:
-    """Return the synchronous client's engine; with a guard, `network` resolves host names."""
+    """Return the synchronous client's engine; `network` resolves names if there is a guard."""
     source = _TransportSource(httpx2.Client, httpx2.HTTPTransport, client, settings, network)
     return LibraryExchangeEngine(
         network, settings, partial(_LibraryClient, source), from_host=source.from_host
@@ -104,7 +104,7 @@ def engine(client: Any, settings: ConnectionSettings, network: Network) -> Libra
 def async_engine(
     client: Any, settings: ConnectionSettings, network: Network
 ) -> LibraryExchangeEngine:
-    """Return the asynchronous client's engine; with a guard, `network` resolves host names."""
+    """Return the asynchronous client's engine; `network` resolves names if there is a guard."""
     source = _TransportSource(
         httpx2.AsyncClient, httpx2.AsyncHTTPTransport, client, settings, network
     )
@@ -114,7 +114,7 @@ def async_engine(
 
 
 class _TransportSource:
-    """Returns the transports of the application's httpx2 client, or creates new ones.
+    """Returns the httpx2 transports of the application's client, or creates new ones.
 
     Args:
         kind: the class of clients.

@@ -74,7 +74,7 @@ def engine(
 
 
 class _Routes(LibraryClient, Protocol):
-    """The urllib3 pools for a request, and the object that takes connections from them."""
+    """The urllib3 pools that a request uses, and the object that takes connections from them."""
 
     connections: Connections
 
@@ -128,7 +128,7 @@ class _Engine(LibraryEngine):
 
 
 class _SessionPool(ExchangePool):
-    """Slots for connections that urllib3 keeps."""
+    """Slots for connections, which urllib3 itself keeps."""
 
     def __init__(self, network: Network, settings: ConnectionSettings, routes: _Routes) -> None:
         super().__init__(network, settings.max_connections)

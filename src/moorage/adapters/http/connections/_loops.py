@@ -73,7 +73,7 @@ class LoopNetwork:
 
 
 class _Waiter:
-    """A future that `call` completes."""
+    """A future of an event loop, which `call` completes."""
 
     __slots__ = ("_future", "_loop")
 

@@ -30,7 +30,7 @@ class _OriginPool:
         self.queue: dict[object, Waiter] = {}
 
     def pass_on(self, holder: object) -> Waiter | None:
-        """Pass the holder's slot to the first waiting caller, or take the holder off the queue."""
+        """Pass the holder's slot to the next caller, or remove a waiting holder from the queue."""
         if holder not in self.holders:
             self.queue.pop(holder, None)
             return None
@@ -100,7 +100,7 @@ class Pool:
     def give(
         self, origin: Origin, holder: object, wire: Wire | None = None, idle: float | None = None
     ) -> None:
-        """Give back a slot, and the connection if it is reusable.
+        """Give back a slot, and also the connection if it can be reused.
 
         `idle` is the number of seconds for which the vendor keeps the connection open.
         """
@@ -170,7 +170,7 @@ class Pool:
             wire.close()
 
     def abandon(self) -> None:
-        """Close the pool in a forked child, where its threads do not exist.
+        """Close the pool in a forked child, in which the pool's threads do not exist.
 
         A thread of the parent may have held the lock, and the parent may still use the connections.
         """

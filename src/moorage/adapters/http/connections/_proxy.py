@@ -56,7 +56,7 @@ class Gateway:
         return self._serves(origin.host)
 
     def introduction(self) -> str:
-        """Return the secret header line that authenticates at the proxy; it must not be stored."""
+        """Return the header line with the proxy's credentials, which must not be stored."""
         return "" if self._authorization is None else self._authorization.reveal()
 
     async def connect(
@@ -115,7 +115,7 @@ class Gateway:
         ).encode("latin-1")
 
     def refused(self, origin: Origin, status: int) -> ConnectionFailed:
-        """Return the error for the proxy's own response; the request did not reach the origin."""
+        """Return the error for a proxy that answered itself instead of passing the request on."""
         is_unauthenticated = status == AUTHENTICATION_REQUIRED
         retryable = status in _RETRYABLE or status >= 500
         return self._proxy_error(

@@ -1,4 +1,4 @@
-"""Resolves host names with a time limit; the operating system has none."""
+"""Resolves host names within a time limit, which the operating system does not offer."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check_host(guard: OutgoingGuard, origin: Origin) -> None:
 
 
 def refuse_if(objection: str | None, origin: Origin) -> None:
-    """Raise the guard's objection to a destination, if any.
+    """Raise an error if the guard objects to a destination.
 
     Raises:
         DestinationRefused: there is an objection.
@@ -49,7 +49,7 @@ def refuse_if(objection: str | None, origin: Origin) -> None:
 
 
 def numeric(host: str, port: int) -> list[Address]:
-    """Return the host as an address if it is an IP address; otherwise an empty list."""
+    """Return the address if the host is an IP address; otherwise an empty list."""
     with contextlib.suppress(socket.gaierror, ValueError):
         return _look_up(host, port, socket.AI_NUMERICHOST)
     return []

@@ -1,4 +1,4 @@
-"""The settings of HTTP clients, all declared, checked and documented here.
+"""The settings of HTTP clients, which are all declared, checked and documented here.
 
 A client's class inherits the settings that it has, so that its constructor takes them by keyword.
 Its docstring explains its other arguments; the explanations of the inherited ones are added to it.
@@ -77,7 +77,7 @@ def _check_guard(settings: PoolSettings, _: object, value: OutgoingGuard | None)
 
 
 def _with_arguments(text: str, inherited: str) -> str:
-    """Insert the documented arguments of a base class into a subclass's docstring."""
+    """Insert the arguments from a base class's docstring into a subclass's docstring."""
     text, arguments = inspect.cleandoc(text), _ARGUMENTS.search(inspect.cleandoc(inherited))
     assert arguments is not None  # noqa: S101 - each class of settings explains its arguments
     lines = arguments["lines"].rstrip("\n")

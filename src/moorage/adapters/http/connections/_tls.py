@@ -18,7 +18,7 @@ _READ_SIZE: Final = 65_536
 
 
 def http_context(tls: Tls) -> ssl.SSLContext:
-    """Return the TLS context for these settings: trusted authorities and certificate."""
+    """Return the TLS context for these settings: trusted authorities and client certificate."""
     context = context_for(tls)
     context.set_alpn_protocols(["http/1.1"])
     # A connection that is cut must not make half a response look complete (RFC 9112, 9.8).
@@ -48,7 +48,7 @@ def check_context(context: ssl.SSLContext) -> None:
 
 
 async def secured(wire: Wire, context: ssl.SSLContext, host: str, until: float) -> TlsWire:
-    """Return a TLS connection over this one, after verifying the server's certificate."""
+    """Return a TLS connection over the given one, after verifying the server's certificate."""
     incoming_buffer, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming_buffer, outgoing, server_hostname=host)
     tls_wire = TlsWire(wire, tls, incoming_buffer, outgoing)
@@ -114,7 +114,7 @@ class TlsWire:
                 return b""
 
     def glance(self) -> bytes | None:
-        """Return the bytes that have arrived; b"" at the end, None if only TLS records arrived."""
+        """Return the bytes that have arrived; b"" at the end, None if no data arrived."""
         data = self._wire.glance()
         if data:
             self._incoming.write(data)
@@ -128,7 +128,7 @@ class TlsWire:
             return b""
 
     def stale(self) -> bool:
-        """Return whether bytes have arrived without a request."""
+        """Return whether an idle connection was closed or received unrequested bytes."""
         return self.glance() is not None
 
     def hang_up(self) -> None:

@@ -34,7 +34,7 @@ class DeadlinePassed(Exception):
 
 
 def below_total(timeout: float | None, total: float | None) -> float | None:
-    """Return the time limit of a step; None if the total time limit ends first."""
+    """Return the time limit of a step; None if the total time limit is reached first."""
     return None if timeout is None or (total is not None and timeout >= total) else timeout
 
 
@@ -64,7 +64,7 @@ def connection_failed(peer: str, error: Exception) -> ConnectionFailed:
 
 
 def resource_error(peer: str, reason: str) -> LocalFailure:
-    """Return the error for a connection that failed because this machine lacks resources."""
+    """Return the error for a connection for which this machine lacks resources."""
     return LocalFailure(
         f"{peer} was not contacted, because this machine has no sockets, ports or memory left:"
         f" {reason}.",
@@ -82,7 +82,7 @@ class Waiter(Protocol):
 
 
 class Network(Protocol):
-    """A network's operations: waiting and resolving names, by blocking or in an event loop.
+    """The operations of a network, such as waiting and resolving names, for threads or event loops.
 
     `here` returns the scope in which a new connection can be used, such as an event loop; `gone`
     returns whether a scope has ended.
@@ -175,7 +175,7 @@ class SocketWire:
             return b""
 
     def stale(self) -> bool:
-        """Return whether bytes have arrived without a request."""
+        """Return whether an idle connection was closed or received unrequested bytes."""
         return self.glance() is not None
 
     def hang_up(self) -> None:

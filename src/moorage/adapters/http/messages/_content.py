@@ -47,7 +47,7 @@ def decompressor_for(headers: Headers) -> Decompressor | None:
 
 
 def decompressor_of(request: Request, status: int, headers: Headers) -> Decompressor | None:
-    """Return a decompressor for a response's body, if it should be decompressed."""
+    """Return a decompressor for a response's body; None if it stays as it is."""
     if "content-encoding" not in headers or status == _PARTIAL_CONTENT:
         return None  # a part of a compressed body could not be decompressed
     return None if wants_identity(request.headers) else decompressor_for(headers)
@@ -113,7 +113,7 @@ class Decompressor(Protocol):
 
 
 class ChainedDecompressor:
-    """Undoes several compressions of a body, the last applied one first."""
+    """Undoes several compressions of a body, in the reverse order of their application."""
 
     __slots__ = ("_before", "_last")
 

@@ -60,7 +60,7 @@ _KEEP_ALIVE_TIMEOUT: Final = re.compile(
 
 
 class NotHttp(Exception):
-    """Raised for bytes that are not a valid response; the message completes "The response …"."""
+    """Raised for bytes that are not a valid response; the message continues "The response …"."""
 
 
 class ResponseTooLarge(NotHttp):
@@ -158,7 +158,7 @@ def _check_framing(headers: Headers, length: int | None) -> None:
 
 
 def framing_error(name: str, remedy: str) -> InvalidData:
-    """Return the error for a header field that contradicts the delimitation of the body."""
+    """Return the error for a header field that contradicts the announced length of the body."""
     return InvalidData(
         f"The header {name} contradicts the body.",
         field=f"headers.{name}",
@@ -345,7 +345,7 @@ class ResponseReader:
         return False
 
     def _take_body_bytes(self) -> None:
-        """Move received bytes of the body into the pieces for `take`."""
+        """Set the received bytes of the body aside for the next `take`."""
         buffer = self._buffer
         if len(buffer) <= self._remaining:
             self._pieces.append(bytes(buffer))

@@ -72,18 +72,18 @@ class PyreqwestEngine(Engine):
     async def open_with(
         self, runtime: StreamingRuntime, request: Request, url: str, timeouts: Timeouts
     ) -> PyreqwestExchange:
-        """Send a request, and read its response as far as the head."""
+        """Send a request, and read its response up to the end of the header fields."""
         exchange = self._exchange(runtime, url, timeouts, None)
         await exchange.start(request, streamed=is_streamed(request, self.timeouts(timeouts)))
         exchange.limit_decompressed(self.max_body)
         return exchange
 
     def statistics(self) -> HttpPoolStatistics:
-        """Return the numbers of exchanges; pyreqwest hides its idle connections."""
+        """Return the numbers of requests in progress; pyreqwest hides its idle connections."""
         return attrs.evolve(super().statistics(), idle=None)
 
     def close(self) -> None:
-        """Close idle connections now, and busy ones when their exchanges end."""
+        """Close idle connections now, and busy ones when their requests have ended."""
         super().close()
         for clients in self._all_clients:
             clients.forget()

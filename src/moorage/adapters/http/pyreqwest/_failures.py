@@ -46,7 +46,7 @@ class PyreqwestErrors(ExchangeErrors):
         return self._timed_out("pool", "had no connection free", sent=False)
 
     def of(self, error: Exception) -> Exception:
-        """Return the error for an exception of pyreqwest, a limit, or the wait for a slot."""
+        """Return the error for an exception of pyreqwest, an exceeded limit or a missing slot."""
         if isinstance(error, NotHttp):
             return self._bad_response(error)
         return self.no_slot() if isinstance(error, DeadlinePassed) else self.of_pyreqwest(error)

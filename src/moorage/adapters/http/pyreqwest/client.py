@@ -74,7 +74,7 @@ class PyreqwestHttpClient(SyncClient, PoolSettings):
         return super().send(request, url, timeouts)
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> IncomingResponse:
-        """Send a request, and read its response as far as the head."""
+        """Send a request, and read its response up to the end of the header fields."""
         if self._engine is self._pyreqwest:
             runtime = self._background()
             try:

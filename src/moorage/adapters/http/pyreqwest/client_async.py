@@ -75,7 +75,7 @@ class AsyncPyreqwestHttpClient(AsyncClient, PoolSettings):
     async def open(
         self, request: Request, url: str, timeouts: Timeouts, /
     ) -> AsyncIncomingResponse:
-        """Send a request, and read its response as far as the head."""
+        """Send a request, and read its response up to the end of the header fields."""
         if self._engine is self._pyreqwest:
             try:
                 runtime = StreamingRuntime(self._clients)

@@ -61,7 +61,7 @@ class SyncClient(ClientOfEngine):
         return run(self._engine.send(request, url, timeouts))
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> IncomingResponse:
-        """Send a request, and read its response as far as the head."""
+        """Send a request, and read its response up to the end of the header fields."""
         return IncomingResponse(run(self._engine.open(request, url, timeouts)))
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ class AsyncClient(ClientOfEngine):
     async def open(
         self, request: Request, url: str, timeouts: Timeouts, /
     ) -> AsyncIncomingResponse:
-        """Send a request, and read its response as far as the head."""
+        """Send a request, and read its response up to the end of the header fields."""
         return AsyncIncomingResponse(await self._engine.open(request, url, timeouts))
 
     async def close(self) -> None:

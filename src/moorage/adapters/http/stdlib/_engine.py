@@ -105,11 +105,11 @@ class Engine:
         )
 
     async def open(self, request: Request, url: str, timeouts: Timeouts) -> Exchange:
-        """Send a request, and read its response as far as the head."""
+        """Send a request, and read its response up to the end of the header fields."""
         return await self._start(request, url, timeouts, self.streamed)
 
     def close(self) -> None:
-        """Close idle connections now, and busy ones when their exchanges end."""
+        """Close idle connections now, and busy ones when their requests have ended."""
         self._closed = True
         for pool in list(self._pools.values()):
             pool.close()

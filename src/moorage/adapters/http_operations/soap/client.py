@@ -215,7 +215,7 @@ class Soap:
         return text
 
     def _broken_rule(self, envelope: Any) -> tuple[str, str] | None:
-        """Return the path of an argument that breaks the schema and the broken rule, or None."""
+        """Return the path of an argument that breaks the schema, and the broken rule; else None."""
         validator = self.wsdl.validator
         if validator is None or not len(envelope[-1]):
             return None

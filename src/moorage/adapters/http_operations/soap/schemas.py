@@ -148,7 +148,7 @@ def _is_number(text: str | None) -> bool:
 
 
 def _resolver(texts: Mapping[str, bytes]) -> Any:
-    """Return a resolver for lxml that finds only these texts."""
+    """Return a resolver for lxml that finds only these schema texts."""
 
     def resolve(resolver: Any, url: str, _: object, context: Any) -> Any:
         return resolver.resolve_string(texts.get(url, b""), context)

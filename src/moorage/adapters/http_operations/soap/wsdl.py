@@ -207,7 +207,7 @@ def _whole_response(response: Response) -> Response:
 
 
 def _as_any(operation: Any) -> Any:
-    """Return the operation unchanged, typed as performers need it."""
+    """Return the operation unchanged, with the type that performers accept."""
     return operation
 
 

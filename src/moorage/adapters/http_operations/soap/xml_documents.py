@@ -12,7 +12,7 @@ LARGEST: Final = 64 * 1024 * 1024
 
 
 class NotXmlError(ValueError):
-    """Raised if a string is not XML, has a document type, or is too large or too deep."""
+    """Raised if a string is not XML, has a document type, or is too large or too deeply nested."""
 
 
 def parsed(body: bytes) -> Any:
