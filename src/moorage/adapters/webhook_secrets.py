@@ -17,7 +17,7 @@ SecretsInput: TypeAlias = "Secret | str | bytes | Iterable[Secret | str | bytes]
 
 
 def read_secrets(secrets_input: Any) -> tuple[Secret, ...]:
-    """Return an argument's secrets as a tuple; empty if any of them is invalid.
+    """Return the given webhook secrets as a tuple; empty if any of them is invalid.
 
     It never raises, because the frame of the caller contains the secrets in plain text.
     """

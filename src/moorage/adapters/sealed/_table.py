@@ -1,4 +1,4 @@
-"""The creation of a table of encrypted strings in PostgreSQL, MariaDB or MySQL."""
+"""The SQL definition of a table of encrypted strings for PostgreSQL, MariaDB or MySQL."""
 
 from __future__ import annotations
 

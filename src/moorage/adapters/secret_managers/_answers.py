@@ -49,7 +49,7 @@ def table_at(response: Response, *path: str) -> Secret | None:
 
 
 def seconds_at(response: Response, *path: str) -> float | None:
-    """Return a duration in a response, given as number or text."""
+    """Return the seconds in a field of a response, given as a number or as text."""
     try:
         value = float(value_at(response, *path))
     except (OverflowError, TypeError, ValueError):

@@ -109,7 +109,7 @@ class Session(Generic[P]):
         self._login: _Login | None = None
 
     async def do(self, act: Callable[[Credentials], Coroutine[Any, Any, Answer]]) -> Answer:
-        """Run an operation with the current login; if the login is refused, log in once more."""
+        """Run an operation with the current login; if that is refused, log in and try once more."""
         login_before = self._login
         current_login = await self._current(None)
         try:

@@ -67,7 +67,7 @@ def _environment(variables: Mapping[str, str] | None) -> Mapping[str, str]:
 
 @attrs.frozen
 class AwsEnvironment:
-    """The access keys that AWS's own tools would find, except those in files.
+    """AWS access keys from environment variables, the container or the EC2 instance.
 
     1. The variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.
     2. The endpoint in AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or …_FULL_URI, in a container.
@@ -83,7 +83,7 @@ class AwsEnvironment:
     )
 
     async def keys(self, wire: Line, region: str, service: str) -> Credentials:
-        """Return the first access keys found."""
+        """Return the access keys of the first source that has any."""
         keys_of_variables = _keys_of_variables(self)
         if keys_of_variables is not None:
             return _signing_credentials(keys_of_variables, region, service, None)
@@ -187,7 +187,7 @@ def _with_token(request: Request, token: Secret) -> Request:
 
 
 def _endpoint_credentials(source: str, answer: Response, region: str, service: str) -> Credentials:
-    """Return the access keys in an endpoint's answer."""
+    """Return the access keys in the answer of a container's or an instance's metadata endpoint."""
     if not answer.ok:
         raise failure_error(source, answer, None, "Check the role of this machine.")
     key, secret = value_at(answer, "AccessKeyId"), secret_at(answer, "SecretAccessKey")

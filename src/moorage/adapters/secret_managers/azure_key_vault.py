@@ -179,7 +179,7 @@ class AzureKeyVault:
         return Request(method, path, query={"api-version": self.api_version})
 
     def _is_ours(self, resource: str) -> bool:
-        """Return whether a resource is the key vault's host or a parent domain of it."""
+        """Return whether a token's resource is the key vault's host or a parent domain of it."""
         resource_host, host = urlsplit(resource).hostname, urlsplit(self.address).hostname
         return resource_host is not None and (
             host == resource_host or f"{host}".endswith(f".{resource_host}")

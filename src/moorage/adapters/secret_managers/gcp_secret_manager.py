@@ -101,7 +101,7 @@ class GcpServiceAccount:
 @with_careful_constructor
 @attrs.frozen
 class GcpMetadata:
-    """The service account of this machine, container or function, from Google's metadata server.
+    """The service account of this machine or container; Google's metadata server gives its tokens.
 
     Attributes:
         address: the URL of the machine's metadata.

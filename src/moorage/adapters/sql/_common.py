@@ -70,7 +70,7 @@ class _Described:
         return judge(error, self.system, SqlPhase.SENT)
 
     def check_time(self, attempt: OperationAttempt) -> None:
-        """Refuse another attempt if the time is too short for the server's answer."""
+        """Refuse to repeat the operation if too little time is left for the server's answer."""
         if attempt.number > 1 and attempt.timeout < _LEAST_OF_REPEAT:
             raise timeout_error(SqlPhase.CONNECTING)
 
@@ -254,7 +254,7 @@ class RowStreamOperation:
 
 
 class Steps:
-    """An operation that runs a function in an asynchronous transaction."""
+    """An operation that runs an application's function in an asynchronous transaction."""
 
     def __init__(self, work: Any, isolation: str | None, read_only: bool) -> None:  # noqa: FBT001 - private
         self.work = work

@@ -66,7 +66,7 @@ def make_engine(
     options: Mapping[str, Any],
     limits: Limits,
 ) -> tuple[Engine, str]:
-    """Return a SQLAlchemy engine, and the kind of its database, such as "postgresql"."""
+    """Return a SQLAlchemy engine, and the name of its database system, such as "postgresql"."""
     place = _url(url, password)
     backend = place.get_backend_name()
     system = {"mariadb": "mysql"}.get(backend, backend)
@@ -271,7 +271,7 @@ def _demand_tls(connection: Any, _: object) -> None:
 
 
 def forget_unread_rows(connection: Connection) -> None:
-    """Keep a MySQL driver from reading all remaining rows before it closes a connection."""
+    """Make a MySQL driver close a connection without first reading all remaining rows."""
     driver: Any = connection.connection.driver_connection
     driver._result.unbuffered_active = False  # noqa: SLF001 - the drivers have no other way
     driver._result = None  # noqa: SLF001 - the drivers have no other way

@@ -66,7 +66,7 @@ _Written: TypeAlias = "tuple[str, tuple[str, ...] | None]"
 
 @attrs.frozen
 class ResultBounds:
-    """The size limits of a result that is returned as a whole.
+    """The size limits of a result that is returned as a whole, not as a stream.
 
     Attributes:
         rows: the largest number of rows.
@@ -125,7 +125,7 @@ class Session:
         cast("SqlLink", self.link).end_waits_at(until)
 
     def close(self, *, broken: bool = False) -> None:
-        """Keep the connection for reuse, or close it if that is impossible."""
+        """Give the connection back for reuse, or close it if it is no longer usable."""
         database, link = self.database, self.link
         database.holders.pop(self, None)
         if link is None:
@@ -240,7 +240,7 @@ class Session:
             self.is_open = False
 
     def _check_order(self) -> None:
-        """Raise an error if unread bytes could be mistaken for the next answer."""
+        """Raise an error if unread bytes of an old answer could be mistaken for the next answer."""
         if self._is_disordered:
             raise AnswerCutError
 

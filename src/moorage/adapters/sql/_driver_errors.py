@@ -29,7 +29,7 @@ class OversizedResultError(Exception):
 
 
 class AnswerCutError(OversizedResultError):
-    """Raised if an answer is too large, and was not read to its end."""
+    """Raised if an answer was too large, so that the rest of it was not read."""
 
 
 _UNREADABLE = (LookupError, ValueError, StructError)

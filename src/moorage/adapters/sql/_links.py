@@ -92,7 +92,7 @@ class SqlLink:
 
 
 class SqlLinks:
-    """A connector's connections: opens them, and keeps idle ones.
+    """A connector's database connections: opens new ones, and keeps idle ones for reuse.
 
     Args:
         engine: opens the connections.
@@ -211,7 +211,7 @@ def _detach(links: list[SqlLink]) -> None:
 
 
 def limit_statement(dialect: Any, milliseconds: int) -> str:
-    """Return the statement that sets a database's statement timeout."""
+    """Return the SQL statement that sets the server's time limit for statements."""
     match dialect.name:
         case "postgresql":
             return f"SET statement_timeout = {milliseconds:d}"

@@ -71,7 +71,7 @@ _STORE: Final = Command(
 
 @with_careful_constructor
 class SqlCheckpoints:
-    """The positions of one source, in the table moorage_checkpoints of a SQL database.
+    """The positions that a pipeline has reached, in the SQL table moorage_checkpoints.
 
     A `SqlSink` that is given them stores the position of a record in the transaction that writes
     its row. The offsets of the records must then grow within their partition: numbers, or strings
@@ -104,7 +104,7 @@ class SqlCheckpoints:
             await self._access.execute(_CREATE)
 
     async def begin(self, name: str, /) -> tuple[int, Mapping[str, Offset]]:
-        """Take over a checkpoint by name; return its new epoch and stored positions."""
+        """Take over a checkpoint from its earlier owner; return its new epoch and positions."""
         name = checked_name(name, "name")
         claim = _CLAIM_MYSQL if self._access.system == "mysql" else _CLAIM
 
@@ -120,7 +120,7 @@ class SqlCheckpoints:
         return ownership
 
     async def advance(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
-        """Store the positions of a source; a position stored by the sink is never moved back.
+        """Store the positions reached in a source; never move back a position that the sink stored.
 
         Raises:
             LocalFailure: a later owner began.
@@ -157,7 +157,7 @@ class SqlCheckpoints:
         await self.advance(name, epoch, positions)
 
     async def reset(self, name: str, positions: Mapping[str, Offset], /) -> None:
-        """Replace the positions of a source, and stop the worker that owns them.
+        """Replace the positions of a source, and stop the pipeline worker that updates them.
 
         Args:
             name: the name of the source.
@@ -208,7 +208,7 @@ class SqlCheckpoints:
 
 
 class _Owner(NamedTuple):
-    """The row of a source in the table of checkpoints."""
+    """A row of the checkpoint table: its owner, epoch and positions."""
 
     owner: str
     epoch: int

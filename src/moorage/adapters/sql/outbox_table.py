@@ -54,7 +54,7 @@ class _Window(NamedTuple):
     now: str
 
     def text(self, id: int) -> str:
-        """Return the position after the row with an id, as a string that sorts like positions."""
+        """Return the position after a row, as a string; such strings sort like the positions."""
         return f"{self.number:015}/{id:020}/{self.before}/{self.now}"
 
 
@@ -66,7 +66,7 @@ _SNAPSHOT: Final = Query(
 
 @with_careful_constructor
 class OutboxTable:
-    """A source of the rows that a program inserts into a table in its own transactions.
+    """A source of records: the rows that a program inserts into a table in its own transactions.
 
     `after` is a function for a `PollingSource`. No row is lost or passed over, whichever
     transaction commits first. Rows of the same key keep their order, if the program locks the

@@ -92,7 +92,7 @@ class SqlSink:
 
     @property
     def needs_one_lane(self) -> bool:
-        """True if records must be written in the order of their positions."""
+        """True if all records must be written one after another, in order of their positions."""
         return self._checkpoints is not None
 
     async def open(self) -> None:

@@ -183,7 +183,7 @@ def _assign(
 
 
 def _is_literal(text: str, frame: FrameType | None) -> bool:
-    """Return whether a string is a literal in the code that called the constructor."""
+    """Return whether a string is a literal in the code that declared the statement."""
     frame = frame and frame.f_back
     while frame is not None:
         if _is_constant(text, frame.f_code.co_consts):

@@ -172,7 +172,7 @@ class _Rows:
         self._ended = False
 
     def _fetch(self) -> list[Any]:
-        """Return the next rows of the stream; after the last ones, release the connection."""
+        """Return the next rows of the stream; if there are none, release the connection."""
         if self._ended:
             return []
         session = self._session

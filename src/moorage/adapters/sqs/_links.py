@@ -32,7 +32,7 @@ class _SqsLink:
         self._is_open = True
 
     def is_connected(self) -> bool:
-        """Return False after the link was closed."""
+        """Return whether the link to SQS is still open; it is not after `close`."""
         return self._is_open
 
     def concern(self) -> tuple[str, str] | None:

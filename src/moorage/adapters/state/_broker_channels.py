@@ -1,4 +1,4 @@
-"""Connections to the lease broker, a process on this machine that hands out limit tokens.
+"""Connections to the lease broker, a local process that hands out rate-limit tokens.
 
 Laws:
 
@@ -49,7 +49,7 @@ _MOST_FREE: Final = 64
 
 
 class _Channels(ABC):
-    """The common code of synchronous and asynchronous connections."""
+    """The common code of synchronous and asynchronous connections to the lease broker."""
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
@@ -101,7 +101,7 @@ class Channels(_Channels):
         return len(self._all)
 
     def ask(self, end: bytes, within: int, timeout: float | None) -> Reply | None:
-        """Ask the broker; return None if it is unavailable or does not reply in time."""
+        """Ask the broker for a token; None if it is unavailable or does not reply in time."""
         until = monotonic() + _seconds_for(within, timeout)
         while True:
             channel, is_new = self._channel()
@@ -168,7 +168,7 @@ class _Channel:
         self._socket.connect(path)
 
     def ask(self, end: bytes, within: int, until: float) -> Reply:
-        """Send a request to the broker, and return the reply.
+        """Send a token request to the broker, and return the reply.
 
         Raises:
             OSError: the connection is closed.
@@ -214,7 +214,7 @@ class AsyncChannels(_Channels):
         self._of_loops.clear()
 
     async def ask(self, end: bytes, within: int, timeout: float | None) -> Reply | None:
-        """Ask the broker; return None if it is unavailable or does not reply in time."""
+        """Ask the broker for a token; None if it is unavailable or does not reply in time."""
         pause = AWAY
         try:
             async with asyncio.timeout(_seconds_for(within, timeout)):
@@ -275,7 +275,7 @@ class LoopChannel(asyncio.Protocol):
                 self._guard = await close_with_loop(self._disconnect)
 
     async def ask(self, end: bytes, within: int) -> Reply | None:
-        """Send a request, and return its reply; None if the connection was lost."""
+        """Send a token request, and return its reply; None if the connection was lost."""
         if self._is_lost:
             return None
         self._number = number = self._number + 1

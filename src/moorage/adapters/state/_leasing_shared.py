@@ -1,4 +1,4 @@
-"""The rules of a store that gets tokens of busy rate limits from the machine's lease broker.
+"""The rules of a store that gets tokens of much-used rate limits from the local lease broker.
 
 Laws:
 
@@ -43,7 +43,7 @@ _LARGEST_START: Final = 64
 
 
 class Leasing:
-    """The common code of the synchronous and asynchronous stores."""
+    """The common code of the synchronous and asynchronous stores that use a lease broker."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Leasing:
         self._storage.post(command)
 
     def end_of_question(self, command: object) -> bytes | None:
-        """Return the end of a command's broker request; None if it is a command for the store."""
+        """Return the encoded end of a broker request; None if the command is for the store only."""
         if not isinstance(command, Admission) or command.claim is not None or command.ticketed:
             return None
         key = (command.keys, command.gates.limits, command.costs)
@@ -93,7 +93,7 @@ class Leasing:
         return self._ends[key]
 
     def admitted(self, command: Admission, reply: Reply | None, waited: int) -> Admitted | None:
-        """Return the answer in a broker's reply; None if the store must decide."""
+        """Return the outcome that a broker's reply means; None if the store must decide."""
         if reply is None:
             if self._refuses:
                 raise _no_broker(self._path)

@@ -1,4 +1,4 @@
-"""A NATS key-value bucket; a write succeeds only if it contains the number of the latest write."""
+"""A NATS key-value bucket; a write succeeds only if it gives the revision of the last write."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _UNSENT_FAULTS: Final = frozenset(
 
 
 class Bucket:
-    """The bucket of a store, for the callers of one event loop."""
+    """The NATS bucket of a store, used by the callers of one event loop."""
 
     def __init__(
         self, settings: Nats, name: str, replicas: int, clock: ServerClock, *, creates: bool
@@ -108,7 +108,7 @@ class Bucket:
         return True
 
     async def housekeep(self, limit: int, until: float) -> int:
-        """Purge the expired states among the next `limit` messages, and return their number."""
+        """Purge the expired among the bucket's next `limit` states, and return their number."""
         await self.prepare(until)
         if self._position is None:
             # Each process begins somewhere else, so that many do not read the same messages.

@@ -68,7 +68,7 @@ class Refused(NamedTuple):
 
 
 def subject_word(text: str) -> str:
-    """Return a string as one subject token; different strings give different tokens."""
+    """Return a string encoded as one token of a NATS subject, different for different strings."""
     encoded = _UNSAFE.sub(
         lambda match: b"=%02X" % ord(match[0]), text.encode("utf-8", "surrogatepass")
     )
@@ -154,7 +154,7 @@ def read_reply(data: bytes) -> dict[str, Any] | Refused:
 
 
 def read_stored(reply: dict[str, Any]) -> LastMessage:
-    """Return the message in a reply.
+    """Return the stored message in JetStream's reply.
 
     Raises:
         StorageUnavailable: the reply does not have JetStream's form.

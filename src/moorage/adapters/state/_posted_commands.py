@@ -1,4 +1,4 @@
-"""Commands of an asynchronous store whose results nobody awaits.
+"""Commands that an asynchronous store runs in the background; nobody awaits their results.
 
 `post` is a synchronous function, so an asynchronous store cannot execute the command in it. Laws:
 
@@ -29,7 +29,7 @@ MAX_POSTED: Final = 1_000
 
 
 class PostedCommands:
-    """The queue of a store's commands whose results nobody awaits.
+    """The queue of commands that a store runs in the background; nobody awaits their results.
 
     Attributes:
         queue: the commands that have not begun.

@@ -165,12 +165,12 @@ class AsyncClusterConnection:
             self._client, self._guard = client, guard
 
     def node_of(self, key: bytes) -> str:
-        """Return the name of the cluster node with a key; empty if unknown."""
+        """Return the name of the cluster node that stores a key; empty if unknown."""
         node = None if self._client is None else self._node(key_slot(key))
         return "" if node is None else str(node.name)
 
     async def run_batch(self, batch: Batch) -> list[Any]:
-        """Execute several commands in one script call, on the node with their keys."""
+        """Execute several commands in one script call, on the node that stores their keys."""
         keys, values = arguments(batch)
         try:
             return await self._send("EVALSHA", DIGEST, keys, values)
@@ -205,11 +205,11 @@ class AsyncClusterConnection:
             raise
 
     def _node(self, slot: int) -> Any:
-        """Return the cluster node with a slot; None if unknown."""
+        """Return the cluster node that stores a hash slot; None if unknown."""
         return next(iter(self._client.nodes_manager.slots_cache.get(slot, ())), None)
 
     async def _find_replacement(self, slot: int, lost: Any) -> None:
-        """Find the nodes again, if another node has replaced a lost one."""
+        """Look up the nodes again, if another node now serves the hash slot of a lost one."""
         nodes = self._client.nodes_manager
         with suppress(redis_errors.RedisError, redis_errors.RedisClusterException, OSError):
             await lost.disconnect()

@@ -78,7 +78,7 @@ def pauses(timeout: float, until: float = inf) -> Iterator[float]:
 
 
 def can_resend(error: BaseException, *, once: bool) -> bool:
-    """Return whether to retry a failed command whose result nobody awaits.
+    """Return whether to send a failed background command again.
 
     A command that Redis has refused would be refused again.
     """
@@ -316,7 +316,7 @@ class Batcher:
 
 
 def _is_awaited(future: Future[Any] | None) -> bool:
-    """Return whether a command must still be sent: its caller waits, or it was posted."""
+    """Return whether a command must still be sent: its caller waits, or wants no result."""
     return future is None or not future.done()
 
 

@@ -1,4 +1,4 @@
-"""A threaded program's connections to a Redis cluster; each request goes to its keys' node.
+"""A threaded program's connections to a Redis cluster; each request goes to the node of its keys.
 
 Laws:
 
@@ -55,7 +55,7 @@ class ClusterPool:
         self._lost: set[_Node] = set()
 
     def run_batch(self, batch: Batch, until: float) -> list[Any]:
-        """Execute several commands on their keys' node, until a time of `monotonic()`.
+        """Execute several commands on the node of their keys, until a time of `monotonic()`.
 
         Raises:
             UnsentError: no connection was available.
@@ -83,12 +83,12 @@ class ClusterPool:
         raise redis_errors.TryAgainError
 
     def node_of(self, key: bytes) -> str:
-        """Return the name of the cluster node with a key; empty if unknown."""
+        """Return the name of the cluster node that stores a key; empty if unknown."""
         node = self._owners.get(key_slot(key))
         return "" if node is None else f"{node[0]}:{node[1]}"
 
     def is_lost(self, key: bytes) -> bool:
-        """Return whether the last request to a key's node failed."""
+        """Return whether the last request to the node that stores a key failed."""
         return self._owners.get(key_slot(key)) in self._lost
 
     def finish(self) -> None:
@@ -108,7 +108,7 @@ class ClusterPool:
         )
 
     def _owner(self, slot: int, until: float) -> _Node:
-        """Return the cluster node with a slot.
+        """Return the cluster node that stores a hash slot.
 
         Raises:
             UnsentError: no node responded, or none has the slot.
@@ -128,7 +128,7 @@ class ClusterPool:
         return min(self._owners.values() or self._server.nodes, key=self._lost.__contains__)
 
     def _load(self, until: float, look_up: Callable[[], _Node | None]) -> None:
-        """Find the nodes of all slots, unless another thread has found them meanwhile.
+        """Look up the nodes of all hash slots, unless another thread has done so meanwhile.
 
         Args:
             until: the deadline, as a time of `monotonic()`.
@@ -150,7 +150,7 @@ class ClusterPool:
             self._loading.release()
 
     def _load_from_any(self, until: float) -> None:
-        """Ask nodes for the slots until one answers, the lost ones last."""
+        """Ask nodes for the map of hash slots until one answers; nodes that failed come last."""
         nodes = sorted({*self._nodes, *self._server.nodes}, key=self._lost.__contains__)
         failure: BaseException | None = None
         for number, node in enumerate(nodes):
@@ -183,7 +183,7 @@ _SLOTS: Final = ("CLUSTER", "SLOTS")
 
 
 def as_redirection(error: redis_errors.ResponseError) -> redis_errors.ResponseError:
-    """Convert an error of a node; a redirection gets its own class.
+    """Convert an error reply of a node; a redirection to another node gets its own class.
 
     Before redis-py 6, an ordinary connection does not recognise the redirections of a cluster.
     """
@@ -193,12 +193,12 @@ def as_redirection(error: redis_errors.ResponseError) -> redis_errors.ResponseEr
 
 
 def _target_of(error: Any, source: _Node) -> _Node:
-    """Return the address of a redirection; if it has no host, the host stays the same."""
+    """Return the address that a redirection names; without a host, it keeps the source's host."""
     return error.host or source[0], error.port
 
 
 def _address(node: Sequence[Any], source: _Node) -> _Node:
-    """Return a node's host and port; the default host is the replying node's."""
+    """Return a node's host and port; if it reports no host, use the replying node's."""
     host, port, *_ = node
     name = host.decode() if isinstance(host, bytes) else host
     return name or source[0], port

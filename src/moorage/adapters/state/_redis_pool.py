@@ -80,7 +80,7 @@ class PooledConnection:
         return monotonic() + self._server.timeout if until == inf else until
 
     def _is_interrupted(self) -> bool:
-        """Return whether unexpected bytes arrived, such as the end of the connection."""
+        """Return whether bytes, or the connection's end, have arrived without a request."""
         try:
             return self._connection.can_read(0)  # type: ignore[no-any-return]  # as redis-py says
         except (redis_errors.RedisError, OSError):
@@ -126,7 +126,7 @@ class PooledConnection:
 
 
 class _ClosedPool(list[PooledConnection]):
-    """Replaces a closed pool's list of idle connections, and closes each returned connection."""
+    """Replaces a closed pool's list of idle connections: closes a connection that is added."""
 
     def append(self, connection: PooledConnection, /) -> None:
         connection.close()

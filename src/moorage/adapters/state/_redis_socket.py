@@ -109,7 +109,7 @@ def _addresses(host: str, port: int, family: int, until: float) -> list[Address]
 
 
 def _time_left(seconds: float) -> float:
-    """Return the seconds left for a step, in a form that sockets accept.
+    """Return the seconds left for a step, at most as many as a socket accepts as its timeout.
 
     Raises:
         TimeoutError: no time is left.

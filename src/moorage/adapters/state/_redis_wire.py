@@ -129,7 +129,7 @@ class ScriptCalls:
         self._circuits: dict[int, tuple[CircuitRule, bytes]] = {}
 
     def key(self, key: str) -> bytes:
-        """Return the Redis key for a state's key."""
+        """Return the Redis key under which a state is stored."""
         return self._prefix + key.encode("utf-8", "surrogatepass")
 
     def of(self, command: Command[Any]) -> ScriptCall | None:
@@ -220,7 +220,7 @@ class ScriptCalls:
         return self._call(command, request_bytes, _read_claim)
 
     def mark_sent(self, command: MarkSent) -> ScriptCall:
-        """Encode the mark that a claim's request was sent: an admission with only this claim."""
+        """Encode the command that marks the request of an idempotency key's claim as sent."""
         request_bytes = _ADMISSION.pack(1, _CLAIM, 0, 0, 0, 0)
         request_bytes += _ONE_INTEGER.pack(command.fence) + _text(command.target)
         return self._call(command, request_bytes, _read_mark)
@@ -408,7 +408,7 @@ def _answer(packed: bytes) -> Any:
 
 
 def decode_reply(call: ScriptCall, reply: Any) -> Any:
-    """Return the answer to a command from the script's reply.
+    """Decode the script's reply to a command into the command's answer.
 
     Raises:
         StateUnavailable: the value of one of its keys is not a state.
@@ -456,7 +456,7 @@ def arguments(batch: Batch, now: bytes = _SERVER_TIME) -> tuple[Sequence[bytes],
 
 
 def _runs(batch: Batch) -> Iterator[tuple[ScriptCall, int]]:
-    """Yield the commands, each with its number of repetitions in a row."""
+    """Yield the commands; consecutive equal ones once, with their number."""
     times = 0
     previous_call = batch[0]
     for call in batch:

@@ -66,7 +66,7 @@ _READ_ONLY: Final = (Confirm, ReadCircuit)
 
 
 class RowKeys(NamedTuple):
-    """The hashes of a command's keys, which are the ids of its rows.
+    """The hashes of a command's keys, which are the ids of its rows in the table.
 
     Attributes:
         ids: the ids in the order in which the rows are locked.
@@ -81,7 +81,7 @@ class RowKeys(NamedTuple):
 
 @lru_cache(_CACHE_SIZE)
 def row_keys_of(keys: tuple[str, ...]) -> RowKeys:
-    """Return the hashes of a command's keys, which are its row ids."""
+    """Return the hashes of a command's keys, which are the ids of its rows in the table."""
     hashes = {key: sha256(key.encode("utf-8", "surrogatepass")).digest() for key in keys}
     ordered_keys = sorted(hashes, key=hashes.__getitem__)
     return RowKeys(
@@ -172,7 +172,7 @@ class _Batch:
         self.detached = self.begun = self.closed = False
 
     def begin(self, minimum: float) -> None:
-        """Fix the batch's rows and its deadline, the latest of its callers' deadlines."""
+        """Fix the rows that the batch locks, and its deadline: the latest one of its callers."""
         self.begun = True
         row_keys = [pending_command.row_keys for pending_command in self.pending_commands]
         if all(keys is row_keys[0] for keys in row_keys):

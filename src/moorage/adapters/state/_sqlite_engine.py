@@ -1,4 +1,4 @@
-"""The engine of a SQLite store, synchronous and asynchronous: commands and maintenance.
+"""The common engine of the synchronous and asynchronous SQLite stores: commands, maintenance.
 
 1. Every command is one transaction, which first takes the write lock. A command that changes
    nothing writes nothing. No other lock is held while the command is applied.
@@ -293,7 +293,7 @@ def _write_statement(number: int, *, moved: bool) -> str:
 def _changes(
     keys: tuple[str, ...], stored: tuple[bytes | None, ...], before: States, after: States
 ) -> tuple[list[Any], bool]:
-    """Return the changed states as key, bytes and expiry, and whether an expiry changed."""
+    """Return each changed state's key, bytes and expiry hour, and whether any hour changed."""
     changes: list[Any] = []
     is_moved = False
     for key, packed_state, old_state, new_state in zip(keys, stored, before, after, strict=True):

@@ -1,4 +1,4 @@
-"""Flushes of the SQLite journal to disk, which several callers share.
+"""Writes the SQLite journal to disk; one such flush serves several callers.
 
 A commit that waits for the disk would block all other writers. So a commit only writes to the
 journal, and a durable command then flushes the journal: one flush serves all callers that have
@@ -52,7 +52,7 @@ class Flush:
         return self.is_pending or self._lock.locked() or self.is_pending
 
     def __call__(self, ticket: int) -> None:
-        """Wait until all commits before this ticket are on disk."""
+        """Wait until every commit with an earlier ticket is on disk."""
         with self._lock:
             if self._flushed > ticket:
                 return
@@ -83,7 +83,7 @@ class Flush:
             self._journal = status.st_dev, status.st_ino
 
     def _flush_directory(self) -> None:
-        """Flush the folder's list of files to disk, because it contains the journal's name."""
+        """Flush the folder to disk, so that it lists the journal even after a crash."""
         if hasattr(os, "O_DIRECTORY"):  # pragma: no branch - Windows does not need it
             directory = os.open(Path(self._path).resolve().parent, os.O_DIRECTORY)
             try:

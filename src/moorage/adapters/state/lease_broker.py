@@ -1,4 +1,4 @@
-"""A broker that fetches tokens of busy rate limits in bulk, for all processes of its machine.
+"""A broker that fetches rate-limit tokens in bulk, for all processes of its machine.
 
 The decisions are those of `moorage.domain.resilience.token_leases`, the messages those of
 `lease_messages` beside it. Laws:
@@ -57,7 +57,7 @@ _MOST_UNREAD: Final = 1_048_576
 
 
 class LeaseBroker(AsyncContextClosable):
-    """Gives tokens of busy rate limits to the processes of a machine, over a Unix socket.
+    """Gives tokens of much-used rate limits to a machine's processes, over a Unix socket.
 
     `async with` serves until the end of the block.
 
@@ -128,7 +128,7 @@ class LeaseBroker(AsyncContextClosable):
         self._storage.post(command)
 
     def kind(self, limits: AdmissionKind) -> _Kind | None:
-        """Return the calls and tokens for a kind of admission; None if there are too many kinds."""
+        """Return the calls and tokens for these limits; None if there are too many such groups."""
         kind = self._kinds.get(limits)
         if kind is None:
             if len(self._kinds) >= _MOST_KINDS:
@@ -169,7 +169,7 @@ def check_store(storage: object) -> None:
 
 
 class _Kind:
-    """The waiting calls for one kind of admission, and the broker's tokens for them."""
+    """The calls that wait for tokens of the same limits, and the broker's tokens for them."""
 
     def __init__(self, broker: LeaseBroker, limits: AdmissionKind) -> None:
         self._broker = broker
@@ -183,7 +183,7 @@ class _Kind:
         self._task: asyncio.Task[None] | None = None
 
     def ask(self, connection: _Connection, question: Question) -> int:
-        """Request a token, and return the broker's id for the call."""
+        """Register a call that waits for a token, and return the broker's id for the call."""
         self._last_call = call = self._last_call + 1
         self._calls[call] = connection, question.number
         self._carry_out(leases.after_call(self._lease, call, question.within, _now(), self._most))
@@ -196,7 +196,7 @@ class _Kind:
         self._carry_out(leases.after_leaving(self._lease, calls, _now(), self._most))
 
     def is_idle(self) -> bool:
-        """Return whether this kind can be dropped, because it has neither calls nor tokens."""
+        """Return whether neither calls nor tokens are left for these limits."""
         return not self._calls and self._task is None and _now() > self._lease.until
 
     def end(self) -> list[asyncio.Task[None]]:
@@ -209,7 +209,7 @@ class _Kind:
         return tasks
 
     def _carry_out(self, step: leases.Step) -> None:
-        """Carry out a decision: answer calls, set a timer, and request tokens if necessary."""
+        """Carry out a decision about tokens: answer calls, set a timer, and request more tokens."""
         self._lease = step.lease
         self._broker.handed_out += len(step.granted)
         for call in step.granted:
@@ -247,7 +247,7 @@ class _Kind:
         self._carry_out(step)
 
     async def _step_after(self, number: int, within: int) -> leases.Step:
-        """Request tokens, wait until they may be used, and return the next step."""
+        """Request tokens, wait until they may be used, and return the next decision."""
         costs = tuple([cost * number for cost in self._costs])
         sent_at = _now()
         admission = Admission(self._gates, within=within, lease=0, costs=costs)
@@ -267,7 +267,7 @@ class _Kind:
         return leases.after_refusal(self._lease, wait, _now(), self._most, draw)
 
     async def _confirmed_wait(self, wait: int, tickets: tuple[Ticket, ...]) -> tuple[int, int]:
-        """Wait until the tokens are due, confirm them; return that time and the remaining wait."""
+        """Wait until tokens are due, confirm them, and return that time and any further wait."""
         self._carry_out(leases.after_delayed_grant(self._lease, wait, _now()))
         await asyncio.sleep(wait / SECOND)
         sent_at = _now()
@@ -276,7 +276,7 @@ class _Kind:
 
 
 class _Connection(asyncio.Protocol):
-    """The connection of one client process.
+    """The broker's connection to one client process.
 
     Args:
         broker: the broker.

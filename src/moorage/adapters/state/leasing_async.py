@@ -1,4 +1,4 @@
-"""The asynchronous store that gets tokens of busy rate limits from the machine's lease broker.
+"""The asynchronous store that gets tokens of much-used rate limits from the local lease broker.
 
 `python -m tools.twins` makes `leasing_sync.py` of this file.
 """
@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 class AsyncLeasingStorage(Leasing, AsyncContextClosable):
-    """A store that gets tokens of busy rate limits from the machine's lease broker.
+    """A store that gets tokens of much-used rate limits from the machine's lease broker.
 
     The services must have neither a circuit nor a retry budget, because these would need the store
     for each call. Calls with an idempotency key use the store too.

@@ -1,4 +1,4 @@
-"""The synchronous store that gets tokens of busy rate limits from the machine's lease broker.
+"""The synchronous store that gets tokens of much-used rate limits from the local lease broker.
 
 `python -m tools.twins` makes this file; do not edit it.
 """
@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 class LeasingStorage(Leasing, ContextClosable):
-    """A store that gets tokens of busy rate limits from the machine's lease broker.
+    """A store that gets tokens of much-used rate limits from the machine's lease broker.
 
     The services must have neither a circuit nor a retry budget, because these would need the store
     for each call. Calls with an idempotency key use the store too.

@@ -135,13 +135,13 @@ class MemoryStorage:
         return self._apply_any(command)
 
     def prepare(self, admission: Admission, /) -> Ask:
-        """Return a faster `execute` for admissions with the same rules."""
+        """Return a function that runs admissions with the same rules faster than `execute`."""
         from moorage.adapters.state._memory_admissions import prepared_admission  # noqa: PLC0415 - not all admit
 
         return prepared_admission(self, admission)
 
     def _apply_new(self, command: Command[Answer], key: str) -> Answer:
-        """Run a command whose only state does not exist."""
+        """Run a command that uses a single state, which does not exist yet."""
         cells, counts, name = self._cells, self._counts, class_of(key)
         number = counts[name]
         now = self._nanoseconds() // 1000 + self._offset
@@ -373,7 +373,7 @@ class MemoryStorage:
         return counts_before
 
     def _make_space(self, name: str, number: int, keys: tuple[str, ...], now: int) -> None:
-        """Drop expired states to make room; if that is not enough, warn or drop others."""
+        """Drop expired states to make room; if that is not enough, warn or drop unexpired ones."""
         maximum = self._max_entries
         is_full = self._counts[name] + number > maximum
         if (is_full or name not in self._warned) and now >= self._swept_at + _SWEEP_PAUSE:

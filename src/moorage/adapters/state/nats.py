@@ -220,13 +220,13 @@ class NatsStorage(_NatsStorageCore, ContextClosable):
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command without returning its answer, now or with the next command."""
+        """Run a command whose answer nobody needs, now or together with the next command."""
         self._posted.append(command)
         if not self._is_unavailable:
             self._send(None)
 
     def housekeep(self, *, limit: int = 10_000) -> int:
-        """Purge expired states among the next `limit`, and return their number.
+        """Purge the expired ones among the next `limit` states, and return their number.
 
         Commands that write also do so from time to time.
         """
@@ -288,11 +288,11 @@ class AsyncNatsStorage(_NatsStorageCore, AsyncContextClosable):
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command without returning its answer, soon or with the next command."""
+        """Run a command whose answer nobody needs, soon or together with the next command."""
         self._posts.post(command)
 
     async def housekeep(self, *, limit: int = 10_000) -> int:
-        """Purge expired states among the next `limit`, and return their number.
+        """Purge the expired ones among the next `limit` states, and return their number.
 
         Commands that write also do so from time to time.
         """

@@ -113,7 +113,7 @@ class _Store(ABC):
         return self._server.unavailable(cause or error)
 
     def _due_commands(self) -> tuple[list[tuple[Command[Any], ScriptCall]], list[Command[Any]]]:
-        """Return the queued commands to send now: those for the Redis script, and the others."""
+        """Return the queued commands to send: a list for the Redis script, and one of others."""
         calls: list[tuple[Command[Any], ScriptCall]] = []
         other_commands: list[Command[Any]] = []
         while self._posted and len(calls) < MAX_BATCH:
@@ -170,7 +170,7 @@ class RedisStorage(_Store, ContextClosable):
         return decode_reply(call, self._execute_batch([call], end_time)[0])  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command, returning nothing; if that fails, try again with the next command."""
+        """Run a command whose answer nobody needs; if it fails, retry it with the next command."""
         try:
             # A closed store would open a connection that is never closed.
             self._require_open()
@@ -181,7 +181,7 @@ class RedisStorage(_Store, ContextClosable):
             return
 
     def node_of(self, command: Command[Any], /) -> str:
-        """Return the cluster node with a command's keys; empty without a cluster."""
+        """Return the cluster node that stores a command's keys; empty without a cluster."""
         pool = self._pool
         if not isinstance(pool, ClusterPool) or not command.keys:
             return ""
@@ -202,7 +202,7 @@ class RedisStorage(_Store, ContextClosable):
         self._pool.finish()
 
     def _execute_batch(self, batch: Batch, until: float = inf) -> list[Any]:
-        """Execute several commands until a time of `monotonic()`.
+        """Execute several commands, waiting at most until a time of `monotonic()`.
 
         Raises:
             StorageUnavailable: the batch was not executed, or its outcome is unknown.
@@ -332,7 +332,7 @@ class AsyncRedisStorage(_Store, AsyncContextClosable):
         return decode_reply(call, await batcher.send(call, timeout, command))  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
-        """Queue a command, and run it immediately if an event loop is running; return nothing."""
+        """Queue a command whose answer nobody needs; a running event loop runs it at once."""
         with suppress(Exception):
             self._require_open()
             self._posted.append(command)
@@ -340,7 +340,7 @@ class AsyncRedisStorage(_Store, AsyncContextClosable):
             self._queue_posted()
 
     def node_of(self, command: Command[Any], /) -> str:
-        """Return the cluster node with a command's keys; empty without a cluster."""
+        """Return the cluster node that stores a command's keys; empty without a cluster."""
         connection = self._connections.get(running_loop())
         if not isinstance(connection, AsyncClusterConnection) or not command.keys:
             return ""

@@ -82,7 +82,7 @@ class _Shards:
         return location_of(command.keys, self._names, self._former)
 
     def node_of(self, command: Command[Any], /) -> str:
-        """Return the names of the shard and node with a command's keys."""
+        """Return the names of the shard, and of its node, that store a command's keys."""
         shard, former_shard = self._location(command)
         if former_shard is not None:
             # Both must be there, so their outages are told apart from those of one shard.
@@ -141,7 +141,7 @@ class ShardedStorage(_Shards, ContextClosable):
         return self._stores[shard].execute(command, _seconds_left(end_time))  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command, returning nothing; if that fails, try again with the next command."""
+        """Run a command whose answer nobody needs; if it fails, retry it with the next command."""
         with suppress(Exception):
             location = self._location(command)
             if location.former is None:
@@ -150,7 +150,7 @@ class ShardedStorage(_Shards, ContextClosable):
                 self._settle(command, location)
 
     def _settle(self, command: Command[Any], location: Location) -> bool:
-        """Run a posted command on its shard; in an outage, queue it again.
+        """Run a queued command on its shard; if the shard is unavailable, queue it again.
 
         Return False in an outage.
         """
@@ -229,7 +229,7 @@ class AsyncShardedStorage(_Shards, AsyncContextClosable):
         await self._execute(command, location, monotonic() + _SETTLE_SECONDS)
 
     def post(self, command: Command[Any], /) -> None:
-        """Queue a command, and run it immediately if an event loop is running; return nothing."""
+        """Queue a command whose answer nobody needs; a running event loop runs it at once."""
         with suppress(Exception):
             location = self._location(command)
             if location.former is None:
@@ -280,7 +280,7 @@ def _seconds_left(end_time: float) -> float | None:
 
 @contextmanager
 def _errors_collected() -> Generator[Callable[[str], AbstractContextManager[None]]]:
-    """Yield a context for the action on each shard, and raise all their errors at the end."""
+    """Yield a context in which to act on each shard; at the end, raise all errors together."""
     errors: list[tuple[str, Exception]] = []
 
     @contextmanager

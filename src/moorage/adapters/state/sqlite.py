@@ -100,7 +100,7 @@ class SqliteStorage(ContextClosable):
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command without returning its answer; a locked file delays it."""
+        """Run a command whose answer nobody needs; if the file is locked, run it later."""
         try:
             retry_until(partial(self._engine.attempt, command), self._engine.until(_POST_TIMEOUT))
         except DatabaseBusy:
@@ -129,7 +129,7 @@ class SqliteStorage(ContextClosable):
         self._engine.close()
 
     def _settle(self, until: float) -> None:
-        """Run the commands that a locked file has delayed, until a deadline."""
+        """Run the commands that were queued while the file was locked, until a deadline."""
         while self._posted:
             with suppress(Exception):
                 command = self._posted.popleft()
@@ -199,7 +199,7 @@ class AsyncSqliteStorage(AsyncContextClosable):
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command without returning its answer; a locked file delays it for a moment."""
+        """Run a command whose answer nobody needs; if the file is locked, run it soon."""
         posts = self._posts
         try:
             if posts.queue or posts.task:
@@ -257,7 +257,7 @@ class AsyncSqliteStorage(AsyncContextClosable):
         raise engine.file.locked()
 
     async def _retry_in_thread(self, command: Command[Answer], until: float) -> Answer:
-        """Run a command in a thread; undo its grants if the caller has stopped waiting."""
+        """Run a command in a thread; if its caller stops waiting, give back what it took."""
         from asyncio import CancelledError, wrap_future  # noqa: PLC0415 - synchronous programs do not need asyncio
 
         running_future = self._pool().submit(self._engine.retry, command, until)

@@ -1,4 +1,4 @@
-"""The control flow of runs that is common to all clouds.
+"""Starting, watching and stopping runs of steps, in the way that is common to all clouds.
 
 Laws:
 
@@ -34,7 +34,7 @@ _LARGE_CHUNK: Final = 16 * 1024
 
 
 class Cloud(Protocol):
-    """The requests to one cloud, which the control flow of runs uses.
+    """The requests to one cloud with which `CloudRuns` starts, finds and ends runs.
 
     `begin` starts a run, or returns the existing run of this name. `find` returns a run, and takes
     the run's place in the cloud if it is known. `end` asks a run to end for a reason, which `find`
@@ -63,7 +63,7 @@ class Cloud(Protocol):
 
 
 class _SeenRun(NamedTuple):
-    """A run, and the time at which its state was read."""
+    """A run of a step, and the time at which its state was read from the cloud."""
 
     at: int
     run: CloudRun
@@ -162,7 +162,7 @@ class CloudRuns:
                 self._seen.pop(name, None)
 
     def runs(self, timeout: float, /) -> Sequence[RunStatus]:
-        """Return the status of all runs of this scope, by name."""
+        """Return the status of all runs that the cloud has for this platform, by name."""
         return sorted(
             (run.status for run in self._cloud.all(timeout)), key=lambda status: status.name
         )
@@ -183,7 +183,7 @@ class CloudRuns:
         self._cloud.close()
 
     def _recent_run(self, name: str, timeout: float) -> CloudRun | None:
-        """Return a run whose state is at most `pace` old; end it if its time limit is over."""
+        """Return a run, read from the cloud at most `pace` ago; end it if it exceeded its limit."""
         now = self._clock.nanoseconds()
         with self._lock.current:
             last_status = self._seen.get(name)

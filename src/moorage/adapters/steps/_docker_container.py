@@ -25,7 +25,7 @@ _END_OF_ARCHIVE: Final = 2 * tarfile.BLOCKSIZE
 
 @attrs.frozen
 class ContainerOptions:
-    """The options of all containers of a platform.
+    """The options that all containers of a Docker platform share.
 
     Attributes:
         scope: a name for the containers of the program.

@@ -94,7 +94,7 @@ class DockerLogs:
     def read(
         self, name: str, stream: LogStream, mark: str, timeout: float, *, is_over: bool
     ) -> LogChunk:
-        """Return the next part of a container's output after a position.
+        """Return the next part of a container's output after the position `mark`.
 
         Args:
             name: the name of the container.
@@ -255,7 +255,7 @@ class _LogPosition:
         return self._loses_ends and self._is_sought and self._count > 1
 
     def compare(self, oldest: Entry | None) -> None:
-        """Use the oldest entry of a log to check whether entries before the mark may be lost."""
+        """Compare the mark with the log's oldest entry, to detect that earlier entries are lost."""
         with check_understood():
             if oldest is None or nanoseconds_of(oldest.time) < self._first:
                 return
@@ -268,7 +268,7 @@ class _LogPosition:
         return self._loses_ends and self._is_sought and not self.size
 
     def check(self, latest: Entry | None) -> None:
-        """Use an output's last entry to check whether the clock was set back before the mark."""
+        """Compare the mark with the output's last entry, to detect that a clock was set back."""
         with check_understood():
             if latest is not None and nanoseconds_of(latest.time) < nanoseconds_of(self.since):
                 self.has_gap = True
@@ -318,7 +318,7 @@ class _LogPosition:
 
     @property
     def mark(self) -> str:
-        """The mark after the last entry."""
+        """The position in the log after the last entry that was read."""
         if not self.since:
             return ""
         return f"{self.since}#{self._count}#{self._torn}#{self._later}"

@@ -87,7 +87,7 @@ class ContainerStates:
         )
 
     def _reason(self, name: str, facts: Mapping[str, Any], timeout: float) -> EndReason:
-        """Return why a container ended, from the notes inside it."""
+        """Return why a container ended: from its state, a watchdog's notes and Docker's events."""
         if facts["State"].get("OOMKilled"):
             return EndReason.OUT_OF_MEMORY
         if is_tombstone(facts):
@@ -168,7 +168,7 @@ class ContainerStates:
 
 
 def listed_status(name: str, item: Mapping[str, Any], problem: str) -> RunStatus | None:
-    """Return a run's status from the list of containers alone.
+    """Return a run's status from its item in the list of containers, without further requests.
 
     Args:
         name: the name of the run.
@@ -197,7 +197,7 @@ def listed_status(name: str, item: Mapping[str, Any], problem: str) -> RunStatus
 
 
 def _labels_of_run(labels: Mapping[str, str]) -> dict[str, str]:
-    """Return a run's own labels, from its container's labels."""
+    """Return the labels that a run's creator gave it, from the labels of its container."""
     prefix = f"{LABEL}.label."
     return {
         key.removeprefix(prefix): value for key, value in labels.items() if key.startswith(prefix)

@@ -47,7 +47,7 @@ _PART = 65536
 
 
 def main() -> None:
-    """Read the task, detach from the starting process, and watch the container."""
+    """Read the watchdog's task, detach from the starting process, and watch the container."""
     parts = sys.stdin.buffer.read().decode().split("\0")
     if len(parts) != _PARTS_OF_TASK or posix.fork():
         return
@@ -76,7 +76,7 @@ def watch(container: Container, record: Record) -> None:
 
 
 class Record:
-    """A file by which other processes see that a watchdog lives, as long as the watchdog locks it.
+    """A file that a living watchdog locks, so that other processes see that it lives.
 
     Without a path, or if another watchdog of the container holds the lock, nothing is recorded.
 
@@ -99,7 +99,7 @@ class Record:
         return float(self.task[-1]) + float(after)
 
     def take(self) -> None:
-        """Lock the record, and write the task."""
+        """Lock the record's file, and write the watchdog's task into it."""
         for _ in range(_LOCK_TRIES if self._path else 0):
             try:
                 file = posix.open(self._path, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC, 0o600)
@@ -169,7 +169,7 @@ class Container:
         return False
 
     def stop(self, grace: int, reason: str) -> bool:
-        """Leave a note and stop the container; return whether the Engine did so."""
+        """Leave a note about the reason and stop the container; return whether that succeeded."""
         self._ask("PUT", "archive?path=/", _NOTE, _reason_archive(reason))
         status, _ = self._ask("POST", f"stop?t={grace}", grace + 60.0)
         return status < _SERVER_ERROR

@@ -43,7 +43,7 @@ _UNREADABLE: Final = (
 
 
 class Answer(NamedTuple):
-    """An answer: status, headers, body, and the host's time."""
+    """A git host's answer: status, headers, body, and the host's time."""
 
     status: int
     headers: Message

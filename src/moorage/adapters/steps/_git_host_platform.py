@@ -1,4 +1,4 @@
-"""The control flow of runs that is common to all git hosts.
+"""Starting, watching and stopping runs of steps, in the way that is common to all git hosts.
 
 Laws:
 
@@ -52,7 +52,7 @@ _NOTHING_SENT: Final = (AuthenticationFailed, RateLimitExceeded, VendorRejected,
 
 
 class Claim(NamedTuple):
-    """The claim of a run: its note, the host's current time, and the state of the host's object."""
+    """The claim of a run: its note, the host's time, and the state of the object that stores it."""
 
     note: RunNote
     now: datetime
@@ -60,7 +60,7 @@ class Claim(NamedTuple):
 
 
 class GitHost(Protocol):
-    """The requests to one git host, which the control flow of runs uses.
+    """The requests to one git host with which `GitHostRuns` starts, finds and ends runs.
 
     `claim` creates a claim, and returns None if another caller has created it. `change` changes the
     note of a claim, whatever others change at the same time. `begin` dispatches a run; it returns
@@ -221,7 +221,7 @@ class GitHostRuns:
         return self._host.file(number, path, limit, timeout)
 
     def remove(self, name: str, timeout: float, /) -> None:
-        """Forget a finished run; the host keeps its run and log."""
+        """Forget a finished run; the git host keeps its own record of it, and the log."""
         status = self._status_of_run(name, timeout)
         if status is not None and status.is_over:
             self._host.give_back(name, timeout)
@@ -298,7 +298,7 @@ class GitHostRuns:
         return hosted_status(note, run, is_lost=True), run
 
     def _end_late(self, claim: Claim, run: HostedRun, timeout: float) -> None:
-        """Ask a run to end after its time limit, and kill it after its grace period."""
+        """Ask a run that exceeded its time limit to end; kill it after its grace period."""
         note = claim.note
         if not (note.is_late or note.is_stopped):
             self._host.change(note.name, _as_late, timeout)

@@ -47,7 +47,7 @@ def in_seconds(least: float) -> Any:
 
 
 class Access(Protocol):
-    """An API credential, which may change over time."""
+    """A credential for a git host's API, which may change over time."""
 
     def header(self, api: GitHostApi, timeout: float, /) -> tuple[str, Secret]:
         """Return the name of the credential's header, and its current value."""
@@ -59,7 +59,7 @@ class Access(Protocol):
 
 
 class FixedAccess:
-    """An access with a token that never changes.
+    """Access to a git host with a token that never changes.
 
     Args:
         name: the name of the header.
@@ -216,7 +216,7 @@ class GitHostApi:
     def download(
         self, path: str, timeout: float, *, allowed: frozenset[int] = frozenset()
     ) -> Answer:
-        """Return the content behind an API redirect, without sending the credential there.
+        """Return the content to which the API redirects, without sending the credential there.
 
         Raises:
             ConnectorError: the content cannot be downloaded.

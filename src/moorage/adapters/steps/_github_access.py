@@ -38,7 +38,7 @@ def bearer(token: Secret) -> Access:
 
 
 class AppAccess:
-    """The token of an app installation, which is valid for an hour and renewed before.
+    """The token of a GitHub app installation, valid for an hour and renewed before its expiry.
 
     The app proves itself with a JSON Web Token that its private key signs. The installation's token
     has access to one repository.

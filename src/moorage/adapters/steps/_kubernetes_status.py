@@ -101,14 +101,14 @@ def has_exceeded_limit(job: Mapping[str, Any], pod: Mapping[str, Any] | None) ->
 
 
 def note_of(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the note that the platform stored in a Job."""
+    """Return the note about a run that moorage's platform stored in a Job."""
     annotations: dict[str, str] = job["metadata"].get("annotations") or {}
     note: dict[str, Any] = json.loads(annotations.get(NOTE, "{}"))
     return note
 
 
 def _containers(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Return the statuses of the step's container and of the container for its files, if any."""
+    """Return the status of the step's container, and of the container that writes its files."""
     statuses: list[dict[str, Any]] = state.get("containerStatuses") or [{}]
     first: list[dict[str, Any]] = state.get("initContainerStatuses") or []
     return (first[0], statuses[0]) if first else (statuses[0], None)

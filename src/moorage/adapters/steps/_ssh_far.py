@@ -1,4 +1,4 @@
-"""The program that manages runs on a remote machine, started over SSH.
+"""The program on a remote machine that manages runs of steps; it is started over SSH.
 
 It runs alone, without the package, on Python 3.9 or newer. It reads requests from the standard
 input and answers each on the standard output: eight digits of hexadecimal length and a JSON object,
@@ -67,7 +67,7 @@ class _Runs:
         self.deadline = time.monotonic() + request["timeout"]
 
     def answered(self) -> tuple[dict[str, Any], bytes]:
-        """Return the answer to the request, and the answer's bytes."""
+        """Return the answer to the request as plain values, and the bytes that follow it."""
         action = self.request["do"]
         if action == "start":
             return self.started(), b""

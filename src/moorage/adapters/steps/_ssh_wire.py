@@ -46,7 +46,7 @@ class Target(NamedTuple):
     program: str
 
     def command(self, size: int, timeout: float) -> list[str]:
-        """Return the command that starts the program on the remote machine.
+        """Return the command that starts moorage's program on the remote machine.
 
         Nothing of the user's configuration of `ssh` is read, so that nobody can switch the check of
         the host's key off there.
@@ -189,7 +189,7 @@ class _Connection:
         )
 
     def is_usable(self) -> bool:
-        """Return whether the connection is of this process, and its `ssh` still runs."""
+        """Return whether this process opened the connection, and its `ssh` still runs."""
         return self._owner == os.getpid() and self._process.poll() is None
 
     def greet(self, deadline: float) -> None:
@@ -304,7 +304,7 @@ def is_ready_by_poll(file: IO[bytes], seconds: float, *, writing: bool) -> bool:
 
 
 def is_ready_by_select(file: IO[bytes], seconds: float, *, writing: bool) -> bool:
-    """Do the same as `is_ready_by_poll` where eventlet has removed poll."""
+    """Wait as `is_ready_by_poll` does, in programs where eventlet has removed `poll`."""
     reading_files, writing_files = ([], [file]) if writing else ([file], [])
     return any(select.select(reading_files, writing_files, [], seconds))
 

@@ -26,7 +26,7 @@ _TURN = 0.2
 
 
 def main() -> None:
-    """Read the task, detach from the starting process, and supervise the step."""
+    """Read the supervisor's task, detach from the starting process, and supervise the step."""
     try:
         task = json.loads(sys.stdin.buffer.read())
     except ValueError:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def check_whole_login(settings: object, names: Sequence[str], platform: str) -> None:
-    """Refuse a login of which a part is missing.
+    """Refuse a login if some of its parts are set and others are missing.
 
     Args:
         settings: the settings.

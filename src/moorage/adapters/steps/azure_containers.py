@@ -155,7 +155,7 @@ class AzureContainersPlatform(CloudRuns):
 
 
 class _AzureContainers:
-    """The requests to Azure that the control flow of runs needs."""
+    """The requests to Azure with which `CloudRuns` starts, finds and ends runs."""
 
     has_limit = False
     has_streams = False

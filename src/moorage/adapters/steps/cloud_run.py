@@ -146,7 +146,7 @@ class CloudRunPlatform(CloudRuns):
 
 
 class _CloudRun:
-    """The requests to Cloud Run that the control flow of runs needs."""
+    """The requests to Cloud Run with which `CloudRuns` starts, finds and ends runs."""
 
     has_limit = True
     has_streams = True

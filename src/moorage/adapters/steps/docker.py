@@ -353,7 +353,7 @@ class DockerPlatform:
         self._logs.forget()
 
     def _remove_old(self, drafts: Mapping[str, int], timeout: float) -> None:
-        """Remove containers without a run's name that no caller is preparing any more.
+        """Remove containers that were created but never named, once their creators' time is over.
 
         Args:
             drafts: the second of each container's creation, by its name.
@@ -367,7 +367,7 @@ class DockerPlatform:
                 self._delete(name, timeout)
 
     def _begun_by_others(self, name: str, until: float, timeout: float) -> RunStatus | None:
-        """Return the status of a started run; None if no container has its name.
+        """Return the status of a run that another caller starts; None if no container has its name.
 
         Only its creator starts a container, because a container that has ended would run again. A
         container that is not started within some seconds is removed, which its creator notices.
@@ -484,7 +484,7 @@ class DockerPlatform:
         return status
 
     def _tombstone(self, status: RunStatus, timeout: float) -> dict[str, Any]:
-        """Return the tombstone of a container that never started; empty if it is gone."""
+        """Return the tombstone's description for an unstarted container; empty if that is gone."""
         facts = self._states.facts(id_of(status), timeout)
         if facts is None:
             return {}
@@ -492,7 +492,7 @@ class DockerPlatform:
             return tombstone_of(facts)
 
     def _is_buried(self, name: str, tombstone: dict[str, Any], timeout: float) -> bool:
-        """Create a tombstone; return False if a container has its name already."""
+        """Create a tombstone named like a run; return False if another container has the name."""
         code, _ = self._engine.ask(
             *("POST", "/containers/create", timeout),
             query={"name": name},
@@ -511,7 +511,7 @@ class DockerPlatform:
 
 
 def _is_draft(name: str) -> bool:
-    """Return whether a container does not have its run's name yet."""
+    """Return whether a container has a temporary name, not yet that of its run."""
     return name.startswith(_DRAFT)
 
 
@@ -522,7 +522,7 @@ def _id_in(answer: bytes) -> str:
 
 
 def _creation_seconds(timeout: float) -> float:
-    """Return how many seconds a container's creator has, before others may take over."""
+    """Return how many seconds a container's creator has before others may remove it."""
     return min(_LONGEST_PREPARATION, timeout / 2)
 
 

@@ -175,7 +175,7 @@ class EcsPlatform(CloudRuns):
 
 
 class _Ecs:
-    """The requests to ECS that the control flow of runs needs."""
+    """The requests to ECS with which `CloudRuns` starts, finds and ends runs."""
 
     has_limit = False
     has_streams = False

@@ -86,7 +86,7 @@ class GitHubPlatform(GitHostRuns):
 
 @reads_answers("GitHub")
 class _GitHub:
-    """The requests to GitHub that the control flow of runs needs."""
+    """The requests to GitHub with which `GitHostRuns` starts, finds and ends runs."""
 
     def __init__(self, settings: GitHubSettings, api: GitHostApi) -> None:
         self._settings = settings
@@ -339,7 +339,7 @@ class _GitHub:
         return sha
 
     def _keep(self, sha: str, note: RunNote | None) -> RunNote | None:
-        """Cache and return a note, which never changes."""
+        """Cache and return the note of a run's claim, which never changes."""
         if note is not None:
             while len(self._notes) >= _NOTES:
                 self._notes.pop(next(iter(self._notes)), None)

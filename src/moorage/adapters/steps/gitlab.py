@@ -141,7 +141,7 @@ class GitLabPlatform(GitHostRuns):
 
 @reads_answers("GitLab")
 class _GitLab:
-    """The requests to GitLab that the control flow of runs needs."""
+    """The requests to GitLab with which `GitHostRuns` starts, finds and ends runs."""
 
     def __init__(self, settings: GitLabSettings, api: GitHostApi) -> None:
         self._settings = settings
@@ -359,7 +359,7 @@ class _GitLab:
 
 
 def _note_of_label(label: dict[str, Any]) -> RunNote | None:
-    """Return the note in a label; None if another program made the label."""
+    """Return the note of a run in a GitLab label; None if another program made the label."""
     note = RunNote.unpacked(label["description"] or "")
     color = label["color"].lower()
     return note and note.changed(is_stopped=color == _STOPPED, is_late=color == _LATE)

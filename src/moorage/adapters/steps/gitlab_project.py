@@ -80,7 +80,7 @@ class GitLabProject:
         description: str = "",
         url: str | None = None,
     ) -> PlatformOperation:
-        """Return the operation that reports a commit's status.
+        """Return the operation that sets a commit's status, such as "success".
 
         Args:
             commit: the commit.

@@ -1,4 +1,4 @@
-"""A synchronous platform for asynchronous programs."""
+"""Lets asynchronous programs use a synchronous platform for steps."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ class KubernetesPlatform:
                 )
 
     def manifest(self, spec: RunSpec) -> dict[str, Any]:
-        """Return a run's Job as sent to the API, without any secret."""
+        """Return the description of a run's Job as it is sent to the API, without any secret."""
         self.validate(spec.step)
         step, settings = spec.step, self._settings
         limits: dict[str, str] = {}

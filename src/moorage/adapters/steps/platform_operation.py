@@ -1,4 +1,4 @@
-"""Operations of platforms other than steps, such as building an image."""
+"""Operations of a step platform that are not steps, such as building an image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class PlatformOperation:
-    """One operation of a platform other than a step, for `ConnectorManager.perform`.
+    """An operation of a step platform that is not a step, for `ConnectorManager.perform`.
 
     The operation's result is a dictionary of plain values.
 

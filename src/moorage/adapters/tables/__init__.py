@@ -1,1 +1,1 @@
-"""Tables of entries and of the integration log, in every database."""
+"""Tables that store inbox and outbox entries and the integration log, in every database."""

@@ -1,4 +1,4 @@
-"""Transactions in the application's tables, over the application's connections."""
+"""Transactions on the application's own database connections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KINDS: Final = {"mariadb": "mysql", **{kind: kind for kind in PLACEHOLDERS}}
 
 
 class Lend(Protocol):
-    """A function that calls another function with a connection in an open transaction.
+    """A function of the application that calls another one with an open transaction's connection.
 
     The transaction ends with the call, unless the host had begun it before. Errors of the database
     are raised as `ConnectorError`.

@@ -1,4 +1,4 @@
-"""Adds entries in a transaction of the application."""
+"""Adds inbox or outbox entries within a transaction of the application."""
 
 from __future__ import annotations
 

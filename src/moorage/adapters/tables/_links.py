@@ -23,7 +23,7 @@ _CACHE_SIZE: Final = 1_024
 
 
 class MysqlEntryLink(MysqlLink):
-    """A MariaDB or MySQL connection, which runs the statements of entry stores."""
+    """A MariaDB or MySQL connection that runs the statements of inbox and outbox stores."""
 
     def __init__(self, connection: Any, run: Run, definitions: Sequence[TableDefinition]) -> None:
         table = definitions[0].table
@@ -71,7 +71,7 @@ DOUBLE: Final = Struct("!d")
 
 @lru_cache(_CACHE_SIZE)
 def prepared_statement(text: str) -> tuple[bytes, bytes]:
-    """Return the name and text of a prepared PostgreSQL statement."""
+    """Return a name for a prepared PostgreSQL statement, and its text with numbered parameters."""
     first_part, *other_parts = text.split("?")
     statement = first_part + "".join(
         f"${position}{part}" for position, part in enumerate(other_parts, 1)

@@ -1,4 +1,4 @@
-"""A PostgreSQL connection for entry stores, with at most two round trips per transaction."""
+"""A PostgreSQL connection for inbox and outbox: at most two round trips per transaction."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TRUE: Final = b"\1"
 
 
 class PostgresEntryLink(PostgresLink):
-    """A PostgreSQL connection, which runs the statements of entry stores."""
+    """A PostgreSQL connection that runs the statements of inbox and outbox stores."""
 
     _in_transaction = False
 
@@ -115,7 +115,7 @@ class PostgresEntryLink(PostgresLink):
 
 
 class PooledPostgresEntryLink(PostgresEntryLink, PooledPostgresLink):
-    """A connection through a transaction pooler, which cannot listen for notifications."""
+    """A PostgreSQL connection through a transaction pooler; it cannot listen for notifications."""
 
 
 def _statement_result(result: PGresult) -> StatementResult:

@@ -45,7 +45,7 @@ class TableSql(Protocol):
         ...
 
     def definitions(self, *, mariadb: bool = True) -> Sequence[TableDefinition]:
-        """Return the table definitions; the first one defines `table`."""
+        """Return the definitions of the store's tables, beginning with the main one, `table`."""
         ...
 
 

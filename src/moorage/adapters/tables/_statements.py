@@ -109,7 +109,7 @@ def table_name(name: str, prefix: str, schema: str | None, kind: str) -> str:
 
 @attrs.frozen(slots=False)
 class EntrySql:
-    """The SQL statements for a table of entries.
+    """The SQL statements for a table of inbox or outbox entries.
 
     Attributes:
         kind: `sqlite`, `postgresql` or `mysql`.
@@ -134,7 +134,7 @@ class EntrySql:
 
     @cached_property
     def now(self) -> str:
-        """The SQL query for the database server's time; SQLite has no server, so no such query."""
+        """The SQL query for the database server's time; empty for SQLite, which has no server."""
         return f"SELECT {_NOW[self.kind]}"
 
     @cached_property
@@ -285,13 +285,13 @@ class EntrySql:
 
     @cached_property
     def swap(self) -> str:
-        """The SQL statement that updates the row with this id and fencing token."""
+        """The SQL statement that updates the row with an id, if its fencing token is unchanged."""
         changes = ", ".join(f"{name} = ?" for name in COLUMNS if name != "id")
         return f"UPDATE {self.table} SET {changes} WHERE id = ? AND fence = ?"  # noqa: S608 - quoted names; values are parameters
 
     @cached_property
     def outcome(self) -> str:
-        """The SQL statement that stores the result of a row, by number and fencing token."""
+        """The SQL statement that stores an entry's result, if its fencing token is unchanged."""
         changes = ", ".join(f"{name} = ?" for name in OUTCOME)
         return f"UPDATE {self.table} SET {changes} WHERE number = ? AND fence = ?"  # noqa: S608 - quoted names; values are parameters
 
@@ -304,7 +304,7 @@ class EntrySql:
         )
 
     def outcomes(self, count: int) -> str:
-        """Return the SQL statement that stores several results, by number and fencing token."""
+        """Return the statement that stores several results where the fencing token is unchanged."""
         names = ("number", "before", *OUTCOME)
         changes = ", ".join(f"{name} = new.{name}" for name in OUTCOME)
         if self.kind == "mysql":

@@ -1,4 +1,4 @@
-"""An entry store's operations on a table, for every database, sync or async.
+"""The operations on a table of inbox or outbox entries, for every database, sync or async.
 
 Each operation is one transaction, and receives a function that runs statements in it.
 """
@@ -46,7 +46,7 @@ class StatementResult(NamedTuple):
 
 
 class Execute(Protocol):
-    """Runs SQL statements in a transaction, and ends the transaction.
+    """Runs SQL statements in a transaction, and ends it unless it must stay open.
 
     Args:
         statements: the statements; without any, the transaction just ends.
@@ -63,7 +63,7 @@ Clock: TypeAlias = "Callable[[Execute], Awaitable[datetime]]"
 
 
 class EntryTable(Generic[E]):
-    """The operations on one table of entries.
+    """The operations on one table of inbox or outbox entries.
 
     Args:
         kind: `InboxEntry` or `OutboxEntry`.
@@ -156,7 +156,7 @@ class EntryTable(Generic[E]):
         return tuple(map(self._entry, free_result.rows))
 
     async def claim(self, execute: Execute, limit: int, lease: float, most: int) -> tuple[E, ...]:
-        """Claim entries that may be processed together."""
+        """Claim due entries for a worker, which may process them together."""
         is_locked = self._skips_locked()
         query = self._sql.free(limit, locked=is_locked)
         if self._clock is not None:
@@ -235,7 +235,7 @@ class EntryTable(Generic[E]):
     async def _write(
         self, execute: Execute, entries: Sequence[E], fences: Sequence[int]
     ) -> list[bool]:
-        """Store the results of entries, and end the transaction."""
+        """Store the state of entries, and end the transaction."""
         rows = [_row(entry) for entry in entries]
         outcomes = [[row[name] for name in OUTCOME] for row in rows]
         changes = zip(entries, fences, outcomes, strict=True)

@@ -32,7 +32,7 @@ class SealedTenants:
         self._cipher = cipher
 
     async def version(self, tenant: str) -> str | None:
-        """Return a version that changes with the configuration; None for an unknown tenant."""
+        """Return a hash of a tenant's stored configuration; None for an unknown tenant."""
         sealed_row = await self._rows.find(_binding_of(tenant))
         return None if sealed_row is None else sha256(sealed_row).hexdigest()[:32]
 
@@ -62,7 +62,7 @@ class TenantOperations:
     _sealed: SealedTenants
 
     def version(self, tenant: str, /) -> str | None:
-        """Return a version that changes with the configuration; None for an unknown tenant."""
+        """Return a string that changes with the configuration; None for an unknown tenant."""
         return run_now(self._sealed.version(tenant))
 
     def tables(self, tenant: str, /) -> Mapping[str, Any]:
@@ -88,7 +88,7 @@ class AsyncTenantOperations:
     _sealed: SealedTenants
 
     async def version(self, tenant: str, /) -> str | None:
-        """Return a version that changes with the configuration; None for an unknown tenant."""
+        """Return a string that changes with the configuration; None for an unknown tenant."""
         return await self._sealed.version(tenant)
 
     async def tables(self, tenant: str, /) -> Mapping[str, Any]:

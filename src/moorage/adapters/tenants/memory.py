@@ -26,7 +26,7 @@ class MemoryTenants:
             self.put(tenant, tables)
 
     def version(self, tenant: str, /) -> int | None:
-        """Return a version that changes with the configuration; None for an unknown tenant."""
+        """Return a string that changes with the configuration; None for an unknown tenant."""
         entry = self._tables_by_tenant.get(tenant)
         return None if entry is None else entry[0]
 
@@ -64,7 +64,7 @@ class AsyncMemoryTenants:
         self._tenants = MemoryTenants(tenants)
 
     async def version(self, tenant: str, /) -> int | None:
-        """Return a version that changes with the configuration; None for an unknown tenant."""
+        """Return a string that changes with the configuration; None for an unknown tenant."""
         return self._tenants.version(tenant)
 
     async def tables(self, tenant: str, /) -> Mapping[str, Any]:

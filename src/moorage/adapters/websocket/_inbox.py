@@ -1,4 +1,4 @@
-"""Received messages of a subscription that the program has not taken yet, up to a size."""
+"""A size-limited queue of a subscription's messages that the program has not taken yet."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class Line:
         return str(next(self._numbers))
 
     def write(self, payload: Any) -> tuple[str, str | bytes]:
-        """Return the encoded message of a request, with a new id.
+        """Return a new id, and the encoded message of a request with this id.
 
         Raises:
             InvalidData: the codec cannot write the payload.
@@ -137,7 +137,7 @@ class Line:
         return session
 
     async def _wait_to_open(self, timeout: float) -> Session:
-        """Wait for permission to open the connection, or return one opened by another caller."""
+        """Wait until this caller may open the connection; return it if another caller opened it."""
         self._waiting += 1
         try:
             async with asyncio.timeout(timeout), self._opening:
@@ -149,7 +149,7 @@ class Line:
         raise failure
 
     async def _open_connection(self, until: float) -> Session:
-        """Return the connection after opening it, which only one caller does at a time."""
+        """Open the connection and return it, or the one open already; for one caller at a time."""
         session = self._session
         if session is not None and session.is_open:
             self._reused += 1

@@ -109,7 +109,7 @@ class Session:
         return arrival.value
 
     def begin_request(self, identity: str, message: str | bytes, reply: PendingReply) -> bool:
-        """Send a request, and put its reply into `reply`; return False if sending would wait.
+        """Send a request whose reply `reply` receives; return False if sending would have to wait.
 
         Nothing was sent then. Otherwise the caller calls `forget_request` at the end.
         """
@@ -127,7 +127,7 @@ class Session:
         self._replies.pop(identity, None)
 
     async def subscribe(self, identity: str, message: str | bytes, inbox: Inbox) -> None:
-        """Send the message that starts a subscription, and queue the subscription's messages."""
+        """Send the message that starts a subscription, whose messages then go into `inbox`."""
         self._inboxes[identity] = inbox
         try:
             await self.send(message)
@@ -187,7 +187,7 @@ class Session:
         await asyncio.wait([self._reader])
 
     def _receive(self, message: str | bytes) -> bool:
-        """Deliver a message; return False if the reading task must reply or end the session."""
+        """Deliver a message; return False if it needs a response, or could not be delivered."""
         try:
             self._outcome = self._deliver(self._codec.read(message), message) or None
         except Exception as error:  # noqa: BLE001 - whatever a codec raises

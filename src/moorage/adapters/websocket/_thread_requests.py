@@ -74,7 +74,7 @@ class ThreadRequest:
             del error, arrival
 
     def done(self) -> bool:
-        """Return whether the request has ended; checked before a reply is delivered."""
+        """Return whether the request has ended, so that a later reply is dropped."""
         return self._is_done
 
     def set_result(self, arrival: Arrival, /) -> None:
@@ -109,7 +109,7 @@ class ThreadRequest:
         self._is_over.release()
 
     def _give_up(self, background: Background) -> None:
-        """Abandon the request, so that the session drops a late reply."""
+        """Give up waiting, and tell the session to drop a late reply."""
         self._is_given_up = True
         background.call(self._forget)
 

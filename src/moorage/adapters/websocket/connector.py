@@ -221,7 +221,7 @@ class _Connector(Uncopyable):
 
     @property
     def operations(self) -> Mapping[str, NamedOperation]:
-        """The operation `request`, which sends any payload that the codec supports."""
+        """The operation `request`, which sends any payload that the connector can encode."""
         return {
             "request": NamedOperation(
                 name="request",
@@ -260,7 +260,7 @@ class _Connector(Uncopyable):
         )
 
     async def _current(self, stale: Any) -> Credentials | OAuthCredentials | None:
-        """Return the credentials for connecting; `stale` ones were refused by the server."""
+        """Return credentials for connecting, other than `stale` ones that the server refused."""
         if self._provider is None or self._credentials is not None:
             return self._credentials
         return await current_credentials(self._provider, self.service, stale)

@@ -45,7 +45,7 @@ class AsyncWireLink(ABC):
 
     @abstractmethod
     async def ping(self, timeout: float) -> None:
-        """Check that the server responds, with the command NOOP."""
+        """Send the command NOOP, to check that the server responds."""
 
     @abstractmethod
     async def accepts_tls(self, until: float) -> bool:
@@ -127,7 +127,7 @@ class WireLink(Generic[L]):
         return self._link.is_connected()
 
     def ping(self, timeout: float) -> None:
-        """Check that the server responds, with the command NOOP."""
+        """Send the command NOOP, to check that the server responds."""
         run(self._link.ping(timeout))
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ THREADS: Final = ThreadNetwork()
 
 
 class WireServer:
-    """The server to which a connector's links are opened.
+    """A server to which a connector opens connections.
 
     Args:
         address: the server's address, with the TLS settings of encrypted connections.

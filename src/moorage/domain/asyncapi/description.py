@@ -101,7 +101,7 @@ class AsyncApi:
     def map_operations(
         self, operations: Collection[str] | None = None
     ) -> tuple[tuple[ChannelOperation, ...], tuple[Problem, ...]]:
-        """Return the operations that moorage can call, and the problems with all others.
+        """Return the operations that moorage can call, and the problems of those that it cannot.
 
         Args:
             operations: the names of the operations to return; by default all.

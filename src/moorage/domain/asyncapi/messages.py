@@ -46,7 +46,7 @@ class ChannelMessage:
 def channel_message(
     document: Document, node: Node, operation: str, usual_type: str | None
 ) -> ChannelMessage:
-    """Return a message of an AsyncAPI operation, read from its node.
+    """Return an AsyncAPI operation's message, read from its place in the description.
 
     Args:
         document: the description.

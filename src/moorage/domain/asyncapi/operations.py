@@ -52,7 +52,7 @@ class ChannelOperation:
 
 
 class OperationNode(NamedTuple):
-    """An operation of an AsyncAPI description, as its unread node in the document.
+    """An operation's part of an AsyncAPI document, whose messages are not read yet.
 
     Attributes:
         name: the operation's name.
@@ -143,7 +143,7 @@ def _checked_address(address: str | None, channel: Node) -> str:
 def _choices(
     document: Document, channel: Node, address: str
 ) -> Iterator[tuple[str, tuple[str, ...] | None]]:
-    """Yield the parameters of a channel's address, each with the values it may have."""
+    """Yield each parameter of a channel's address, with its permitted values or None."""
     for name in dict.fromkeys(_PLACEHOLDER.findall(address)):
         parameter = channel.child("parameters").child(name)
         if parameter.value is None:
@@ -186,7 +186,7 @@ def _listed_messages(node: Node, channel: Node) -> Iterator[Node]:
 
 
 def _operation_messages(document: Document, node: Node) -> Iterator[Node]:
-    """Yield the message of an AsyncAPI 2 operation, or its alternatives."""
+    """Yield the message of an AsyncAPI 2 operation; if it lists alternatives, each of them."""
     message = node.child("message")
     if message.value is None:
         return

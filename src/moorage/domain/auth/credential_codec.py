@@ -1,4 +1,4 @@
-"""The conversion of credentials to bytes, which are encrypted before they are stored.
+"""Converts credentials to bytes, which are encrypted before they are stored, and back.
 
 Unpacking gives back equal credentials of the same class. Unpacking any other bytes raises
 `InvalidData`. No stack frame of an error raised here holds a secret.

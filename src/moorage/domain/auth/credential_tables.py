@@ -192,7 +192,7 @@ def _decode_bytes(text: str | Secret) -> bytes:
 
 
 def _table(value: AnyCredentials | attrs.AttrsInstance) -> dict[str, Any]:
-    """Return a credential's method, and the fields that differ from their defaults."""
+    """Return a credential as a table: its method, and the fields that differ from defaults."""
     table: dict[str, Any] = {}
     for field in fields_of(type(value)):
         setting = getattr(value, field.name)

@@ -263,7 +263,7 @@ class Credentials:
 
     @classmethod
     def mtls(cls) -> Credentials:
-        """Return credentials for a service that uses the HTTP client's TLS certificate."""
+        """Return credentials for a service that checks the HTTP client's TLS certificate."""
         return cls(method=AuthMethod.MTLS)
 
     @classmethod
@@ -359,7 +359,7 @@ def responds(credentials: Credentials | OAuthCredentials | None) -> bool:
 
 
 def negotiates(credentials: Credentials | OAuthCredentials | None) -> bool:
-    """Return whether each request carries a new token of the negotiator."""
+    """Return whether each request carries a new token from the manager's negotiator (Kerberos)."""
     return isinstance(credentials, Credentials) and credentials.method is AuthMethod.NEGOTIATE
 
 
@@ -433,7 +433,7 @@ def respond(
 
 
 def _path_with_key(path: str, beginning: str, key: Secret) -> str:
-    """Return a request's path after the prefix that contains the API key."""
+    """Return a request's path with the prefix in front that contains the API key."""
     if is_absolute(path):
         raise InvalidData(
             "This service takes its key in the path, so a request cannot have an absolute URL.",

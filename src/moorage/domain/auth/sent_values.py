@@ -277,7 +277,7 @@ def _values_of(
 
 
 def _values_in(secret: Secret) -> Iterable[bytes]:
-    """Yield a secret's value, or the confidential parts of a URL without its host."""
+    """Yield a secret's value; of a URL, yield its confidential parts but not its host."""
     value = secret.reveal_bytes()
     if b"://" not in value[:_LONGEST_SCHEME]:
         return (value,)

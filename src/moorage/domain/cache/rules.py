@@ -174,7 +174,7 @@ Decision: TypeAlias = FreshAnswer | StaleAnswer | NoCachedAnswer
 
 
 def cache_control(headers: Headers) -> Mapping[str, str]:
-    """Parse the `Cache-Control` headers; the first of repeated directives counts."""
+    """Parse the `Cache-Control` headers; of a directive that occurs twice, the first one counts."""
     values = headers.get_all("cache-control")
     if not values:
         return _NO_DIRECTIVES
@@ -359,7 +359,7 @@ def refreshed_response(entry: CacheEntry, not_modified: Response) -> Response:
 
 
 def confirms(entry: CacheEntry, not_modified: Response) -> bool:
-    """Return whether a 304 response confirms a stored one: it has the same version or none."""
+    """Return whether a 304 response confirms a cached one: same version mark, or none given."""
     validators, named_version = (
         response.headers.get("etag", "").removeprefix("W/")
         for response in (entry.response, not_modified)

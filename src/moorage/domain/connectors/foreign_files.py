@@ -1,4 +1,4 @@
-"""Files on a filesystem of another library: its URL, options and descriptions of files."""
+"""Files of another library's filesystem: the URL, the options and the files' descriptions."""
 
 from __future__ import annotations
 
@@ -172,6 +172,6 @@ def revealed_options(
 
 
 def path_of(protocol: str, root: str, key: str) -> str:
-    """Return the path of a key below a root folder; over HTTP it is a URL."""
+    """Return the path of a file below a root folder; over HTTP it is a URL."""
     name = quote(key) if protocol in HTTP else key
     return f"{root.rstrip('/')}/{name}" if root else name

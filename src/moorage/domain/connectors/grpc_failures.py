@@ -29,7 +29,7 @@ _LONGEST_MESSAGE: Final = 500
 
 
 class GrpcPhase(Enum):
-    """The progress of a gRPC call.
+    """The progress of a gRPC call: whether it can have reached the server.
 
     Attributes:
         CONNECTING: there was no connection yet, so the request was not sent.

@@ -1,4 +1,4 @@
-"""Requests and answers of gRPC server reflection, and the order of the described files.
+"""Requests and answers of gRPC server reflection, and the import order of protobuf files.
 
 Laws:
 

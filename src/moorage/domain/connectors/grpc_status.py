@@ -1,4 +1,4 @@
-"""The details that a gRPC server adds to an error: `google.rpc.Status` and retry pushback."""
+"""The details that a gRPC server adds to an error: `google.rpc.Status` and a retry pause."""
 
 from __future__ import annotations
 

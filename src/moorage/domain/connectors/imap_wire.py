@@ -1,4 +1,4 @@
-"""IMAP's commands and replies as bytes.
+"""Writes IMAP commands as bytes, and reads the server's replies.
 
 A reply is a line, in which literals may stand: a number of bytes that follow the line's end, after
 which the line goes on. Parsing a malformed reply always raises `ValueError`.
@@ -70,7 +70,7 @@ class ReplyBuffer:
         self._arrived += data
 
     def next(self) -> list[bytes] | None:
-        """Return the next reply's alternating lines and literals; None if it is incomplete.
+        """Return the next reply's parts: lines and literals in turn; None if it is incomplete.
 
         Raises:
             ValueError: a line or the reply is larger than it may be.
@@ -109,7 +109,7 @@ class ReplyBuffer:
 
 
 def read_reply(parts: Sequence[bytes]) -> ImapReply:
-    """Return the IMAP reply that consists of these lines and literals.
+    """Return the IMAP reply that consists of these parts: lines and literals in turn.
 
     Raises:
         ValueError: the parts do not form an IMAP reply.
@@ -129,7 +129,7 @@ def read_reply(parts: Sequence[bytes]) -> ImapReply:
 
 
 def values_of(parts: Sequence[bytes]) -> list[Any]:
-    """Return the values in alternating lines and literals: bytes, None, and lists of these.
+    """Return the values in the parts of an IMAP reply: bytes, None, and lists of these.
 
     Raises:
         ValueError: the parts break a rule of IMAP.
@@ -138,7 +138,7 @@ def values_of(parts: Sequence[bytes]) -> list[Any]:
 
 
 def _tokens(parts: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
-    """Yield the kind and the content of each token in alternating lines and literals."""
+    """Yield the kind and content of each token in the lines and literals of an IMAP reply."""
     for number, part in enumerate(parts):
         if number % 2:
             yield "value", part

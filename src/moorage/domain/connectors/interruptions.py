@@ -41,7 +41,7 @@ def timed_out(remedy: str, *, has_effect: bool) -> AttemptTimeout:
 
 @attrs.frozen(kw_only=True)
 class Interruptions:
-    """The errors for the interrupted requests of one protocol.
+    """The errors for interrupted requests, in the words of one protocol.
 
     Attributes:
         answer: an answer of the protocol in sentences, such as "reply of IMAP".
@@ -56,7 +56,7 @@ class Interruptions:
         return timed_out(self.slow, has_effect=has_effect)
 
     def malformed(self, *, has_effect: bool, is_preparation: bool = False) -> ConnectorError:
-        """Return the error for bytes that cannot be parsed as an answer or exceed the limit.
+        """Return the error for an answer that cannot be parsed, or is larger than the limit.
 
         Args:
             has_effect: whether the request may have changed something.

@@ -180,7 +180,7 @@ def value_bytes(attribute: str, value: object) -> bytes:
 
 
 def values_bytes(attribute: str, values: object) -> tuple[bytes, ...]:
-    """Return one value of an attribute or several as bytes.
+    """Return the values of an attribute as bytes, given one value or several.
 
     Raises:
         InvalidData: one of them cannot be sent.
@@ -224,7 +224,7 @@ def escaped_value(value: str) -> str:
 
 @attrs.frozen(repr=False)
 class LdapEntry:
-    """An entry of a directory. Its representation shows no values.
+    """An entry of an LDAP directory. Its representation shows no values.
 
     Attributes:
         name: the distinguished name, such as "uid=ada,ou=people,dc=example".
@@ -292,7 +292,7 @@ class LdapEntry:
 
 @attrs.frozen
 class LdapSearchResult:
-    """The result of a search.
+    """The entries that an LDAP search found.
 
     Attributes:
         entries: the entries, in the order of the server.
@@ -350,7 +350,7 @@ def plain_value(value: bytes) -> object:
 
 
 def value_from_json(value: object) -> object:
-    """Return the value that plain JSON describes, unchecked if the JSON has another form."""
+    """Return the value that plain JSON describes; None for an object without a `hex` string."""
     if is_object(value):
         try:
             return bytes.fromhex(value["hex"])

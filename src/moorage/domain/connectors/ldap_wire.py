@@ -82,7 +82,7 @@ class LdapResponse(NamedTuple):
 
 
 def tlv(tag: int, *parts: bytes) -> bytes:
-    """Return a BER value as bytes: its tag, its length and its content."""
+    """Return a value in BER, LDAP's encoding: its tag, its length and its content."""
     content = b"".join(parts)
     size = len(content)
     if size < _SHORT:
@@ -92,7 +92,7 @@ def tlv(tag: int, *parts: bytes) -> bytes:
 
 
 def octets(value: str | bytes, tag: int = _OCTETS) -> bytes:
-    """Return a string or bytes as an octet string."""
+    """Return a string or bytes as a BER octet string."""
     return tlv(tag, value.encode() if isinstance(value, str) else value)
 
 
@@ -147,7 +147,7 @@ def search(
 
 
 def page_control(size: int, cookie: bytes) -> bytes:
-    """Return the control that requests one page of results; servers without paging refuse it."""
+    """Return the LDAP control that asks for one page; a server without paging must refuse it."""
     place = tlv(_SEQUENCE, integer(size), octets(cookie))
     return tlv(_SEQUENCE, octets(_PAGES), _YES, octets(place))
 
@@ -183,7 +183,7 @@ def compare(name: str, attribute: str, value: bytes) -> bytes:
 
 
 def extended_request(name: str) -> bytes:
-    """Return the request of an extended operation without a value."""
+    """Return the request for an extended LDAP operation that has no argument."""
     return tlv(0x77, octets(name, 0x80))
 
 
@@ -244,7 +244,7 @@ class BerReader:
 
 
 def _sizes(data: bytes | bytearray, place: int) -> tuple[int, int] | None:
-    """Return the start and size of a value's content; None if too few bytes have arrived."""
+    """Return where a BER value's content begins and its size; None if bytes are missing."""
     if len(data) < place + 2:
         return None
     length_byte = data[place + 1]
@@ -347,7 +347,7 @@ def read_entry(content: bytes) -> tuple[str, dict[str, tuple[bytes, ...]]]:
 
 
 def read_references(content: bytes) -> tuple[str, ...]:
-    """Return the URLs of other servers with parts of the searched directory tree.
+    """Return the URLs of the LDAP servers that have other parts of the searched directory.
 
     Raises:
         ValueError: the response is malformed.

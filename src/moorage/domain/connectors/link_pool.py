@@ -143,7 +143,7 @@ class LinkPoolState(NamedTuple):
 
 
 class PoolDecision(NamedTuple):
-    """The consequences of a pool's decision: the lease, callers to wake, connections to close.
+    """The effects of a pool's decision: the caller's slot, callers to wake, connections to close.
 
     Attributes:
         lease: the lease of the caller; None if it has none.
@@ -321,7 +321,7 @@ def give_back(
 def retire_links(
     state: LinkPoolState, config: PoolConfig, now: float
 ) -> tuple[LinkPoolState, PoolDecision]:
-    """Retire the connections that were idle too long or have reached their lifetime."""
+    """Remove connections that were idle too long or have reached the end of their lifetime."""
     state, retired_links = _sweep_idle(state, config, now)
     return state, PoolDecision(None, (), retired_links)
 
@@ -329,7 +329,7 @@ def retire_links(
 def discard_links(
     state: LinkPoolState, config: PoolConfig, now: float
 ) -> tuple[LinkPoolState, PoolDecision]:
-    """Retire all connections: idle ones now, others when they are returned."""
+    """Remove all connections: idle ones now, the others when their callers return them."""
     del config, now
     retired_links = tuple(record.link for record in state.idle)
     new_state = state._replace(idle=(), generation=state.generation + 1)
@@ -392,7 +392,7 @@ def _lease_slot(state: LinkPoolState, holder: object, lease: Lease) -> LinkPoolS
 def _lend_idle(
     state: LinkPoolState, now: float, holder: object, slot: Lease, retired: tuple[Any, ...]
 ) -> tuple[LinkPoolState, PoolDecision]:
-    """Lend the most recently used idle connection, if its lifetime is not over."""
+    """Lend the most recently used idle connection; close it if its lifetime is over."""
     *other_links, record = state.idle
     if record.ends > now:
         reuse_count, lease = (
@@ -421,7 +421,7 @@ def _lend_idle(
 def _sweep_idle(
     state: LinkPoolState, config: PoolConfig, now: float
 ) -> tuple[LinkPoolState, tuple[Any, ...]]:
-    """Return the pool's state without expired idle connections, and those connections.
+    """Return the pool's state without expired idle connections, and the expired ones to close.
 
     As many links as the minimum stay, unless their lifetime is over.
     """

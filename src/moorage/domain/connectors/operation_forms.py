@@ -1,4 +1,4 @@
-"""Tables of the named operations of a connector; each operation is a method of the connector."""
+"""Tables that describe the methods of a connector that can be run by name."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def wrong_argument_error(name: str, words: str) -> InvalidData:
 
 
 def check_type(name: str, value: Any, types: Mapping[str, tuple[type[Any], str]]) -> None:
-    """Refuse an argument whose type differs from the one in a table.
+    """Refuse an argument that does not have the type that the table `types` states for its name.
 
     Args:
         name: the name of the argument.

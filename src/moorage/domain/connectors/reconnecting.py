@@ -67,7 +67,7 @@ def pause_after(policy: ReconnectPolicy, failures: int, draw: float) -> float:
 def state_after_failure(
     state: ReconnectState, policy: ReconnectPolicy, now: float, draw: float
 ) -> ReconnectState:
-    """Return the state after a failure to open a connection."""
+    """Return the reconnection state after an attempt to connect has failed."""
     failures = state.failures + 1
     return ReconnectState(failures, now + pause_after(policy, failures, draw))
 

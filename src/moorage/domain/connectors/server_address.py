@@ -63,7 +63,7 @@ class ServerAddress:
 
 @attrs.frozen(kw_only=True)
 class AddressForm:
-    """The form of the URLs of one kind of server.
+    """The form that URLs of one kind of server must have, such as their schemes and default port.
 
     Attributes:
         title: the name of the server in sentences.

@@ -64,7 +64,7 @@ def summary_of(statement: str) -> SqlSummary:
 
 
 def _parts(tokens: Sequence[SqlToken]) -> Iterator[tuple[bool, str]]:
-    """Yield a statement's commands, each with True, and its tables, each with False."""
+    """Yield a statement's commands and tables in order; True marks a command, False a table."""
     own_names = _names_of_with(tokens)
     in_query = [True]
     in_list = False
@@ -122,7 +122,7 @@ def _table_name_at(
 
 
 def _names_of_with(tokens: Sequence[SqlToken]) -> frozenset[str]:
-    """Return the names that a SQL statement defines in its WITH clause."""
+    """Return the names of the subqueries that a SQL statement defines in its WITH clause."""
     if not tokens or tokens[0].word != "WITH":
         return frozenset()
     return frozenset(

@@ -106,12 +106,12 @@ class SqlToken:
 
     @property
     def word(self) -> str:
-        """The token's keyword or name in capitals; an empty text for any other token."""
+        """The token in capitals if it is a keyword or a name; empty for any other token."""
         return self.text.upper() if self.kind == "word" else ""
 
 
 def read_sql(text: object) -> SqlText:
-    """Return a checked SQL text.
+    """Return a SQL text, checked to be one statement without values or comments.
 
     Raises:
         InvalidData: the text holds a value, a comment or several statements, or it is not a text.
@@ -172,7 +172,7 @@ def _reads_only(tokens: Sequence[SqlToken]) -> bool:
 
 
 def _begins_list(tokens: Sequence[SqlToken], number: int) -> bool:
-    """Return whether a parameter is the only item after IN, in parentheses or not."""
+    """Return whether a parameter is the only item after IN, so that it stands for a list."""
     previous_token = tokens[number - 1] if number else None
     if previous_token is None:
         return False

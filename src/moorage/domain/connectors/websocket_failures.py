@@ -37,7 +37,7 @@ class OpeningFault(Enum):
 
 @attrs.frozen
 class Closure:
-    """The end of a WebSocket connection, with its code.
+    """The end of a WebSocket connection: the code, the reason, and which side ended it.
 
     Attributes:
         code: the code of the server, or that of the client if it ended the connection; 1006 if the

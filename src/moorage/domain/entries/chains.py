@@ -1,4 +1,4 @@
-"""Chains of entries: an entry waits for others, and a failed one undoes those before it.
+"""Chains of entries: each waits for its predecessors, which are undone if it fails for good.
 
 1. A blocked entry waits for all of its predecessors. When they are done, it can be taken.
 2. If a predecessor failed for good, was cancelled, undone or is missing, the entry is given up, and
@@ -86,7 +86,7 @@ def predecessor_ids(entry: Entry) -> tuple[str, ...]:
 
 
 def unblocked_entry(entry: E, chain: Mapping[str, E], now: datetime) -> E | None:
-    """Return a blocked entry with its next state: due, or given up; None while it must wait.
+    """Return a blocked entry once it may run (due) or cannot (given up); None while it waits.
 
     Args:
         entry: the entry.
@@ -114,7 +114,7 @@ def unblocked_entry(entry: E, chain: Mapping[str, E], now: datetime) -> E | None
 
 
 def released_entry(entry: E, now: datetime, predecessor: str | None) -> E:
-    """Return an entry after its release: due immediately, or waiting for one predecessor."""
+    """Return an entry made due now, or blocked until the given predecessor is done."""
     is_free = predecessor is None
     return attrs.evolve(
         entry,
@@ -128,7 +128,7 @@ def released_entry(entry: E, now: datetime, predecessor: str | None) -> E:
 
 
 def undo_changes(entry: E, chain: Mapping[str, E], now: datetime) -> tuple[E, ...] | None:
-    """Return the changes that undo a failed entry's predecessors; None while one is open.
+    """Return the changes that undo a failed entry's predecessors; None while any is unfinished.
 
     The last change is the change of the entry itself, and must be written after the others.
 
@@ -157,7 +157,7 @@ def undo_changes(entry: E, chain: Mapping[str, E], now: datetime) -> tuple[E, ..
 
 
 def ancestor_ids(entry: Entry, chain: Mapping[str, Entry]) -> tuple[str, ...]:
-    """Return the ids of all entries before an entry, as far as the loaded entries show."""
+    """Return the ids of an entry's direct and indirect predecessors, as far as they are loaded."""
     ids: dict[str, None] = {}
     frontier = [*predecessor_ids(entry)]
     while frontier:

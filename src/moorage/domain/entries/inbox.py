@@ -50,7 +50,7 @@ def entry_of(
     now: datetime,
     delivery: str | None = None,
 ) -> InboxEntry:
-    """Return a new inbox entry for a webhook, without its content.
+    """Return a new inbox entry for a webhook; the caller adds the webhook's content.
 
     Its id is derived from the account, the tenant and the delivery's own id, so a repeated delivery
     gets the same id.

@@ -79,7 +79,7 @@ class EntryState(StrEnum):
 
 
 class ErrorConsequence(StrEnum):
-    """The consequence of an error for an entry: it is tried again, or ends.
+    """The effect of an error on an entry: try it again, give it up, or ask a person.
 
     `AGAIN`: try again later. `NEVER`: give up. `SPENT`: give up, because the vendor refused the
     idempotency key for good, so that a new attempt needs a new key. `DOUBT`: the work may have been
@@ -177,7 +177,7 @@ def _check_number(_: object, attribute: attrs.Attribute[Any], value: object) -> 
 
 @attrs.frozen(kw_only=True)
 class Entry:
-    """A unit of work as a store keeps it, in plain values.
+    """A stored unit of work: a webhook to handle or a call to make, in plain values.
 
     Attributes:
         id: the unique name of the entry in its store: at most 64 characters of ASCII.
@@ -314,7 +314,7 @@ class EntryQuery:
 
     @property
     def before(self) -> int | None:
-        """The page contains the entries below this number; None for the first page.
+        """The number below which all entries of the page are; None for the first page.
 
         The number comes from `after`.
 
@@ -380,7 +380,7 @@ def arrive(entry: E, now: datetime) -> E:
 
 
 def entries_to_take_together(offered: Sequence[E]) -> Sequence[E]:
-    """Return the due entries that one worker may take together.
+    """Return those of the offered due entries that one worker may take together.
 
     An entry whose last worker died is taken alone. If it kills this worker too, no other entry
     loses one of its attempts.
@@ -405,7 +405,7 @@ def take_entry(entry: E, now: datetime, lease: float, most: int) -> E:
 
 
 def next_batch(size: int, count: int, seconds: float) -> int:
-    """Return the number of entries to take next, given the time that the last ones took.
+    """Return how many entries a worker should take next, given how long the last ones took.
 
     The number grows only while the work is quick. So a slow call makes few others wait, and few
     results are lost if a process dies.
@@ -437,7 +437,7 @@ def extend_lease(entry: E, now: datetime, lease: float) -> E:
 
 
 def finish_entry(entry: E, now: datetime) -> E:
-    """Return the entry with the state of finished work."""
+    """Return the entry marked as done."""
     return _settled_entry(entry, EntryState.DONE, now, holds=False, error="")
 
 
@@ -535,7 +535,7 @@ def stored_error_text(error: Exception) -> str:
 
 
 def lane_of(*parts: str | None, digest: Callable[[bytes], str]) -> str:
-    """Return the name of a lane, or its digest if the name is too long. A lane keeps its order."""
+    """Return the name of a lane, whose entries keep their order; its digest if it is too long."""
     name = "/".join(part or "" for part in parts)
     if len(name) <= _MAX_LENGTH and storable_text(name) == name:
         return name

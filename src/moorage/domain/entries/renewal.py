@@ -1,4 +1,4 @@
-"""The leases of claims and entries, and the choice of those to renew now."""
+"""Decides which leases of claims and of inbox or outbox entries to renew now."""
 
 from __future__ import annotations
 

@@ -264,7 +264,7 @@ def refusal_of_mutation(response: Response, parse: _Parse = body_of) -> Connecto
 
 
 def failure_of(response: Response) -> ConnectorError | None:
-    """Return the GraphQL error in an answer with a failure's status; None if it has none.
+    """Return the GraphQL error in an answer whose HTTP status is a failure; None if it has none.
 
     A usual code decides the error; otherwise the status does. With a status of 500 or above, only
     the code of a limit or a credential proves that a mutation did not happen.
@@ -312,7 +312,7 @@ def _refusal_of(
     *,
     by_code: bool = True,
 ) -> ConnectorError:
-    """Return the error for GraphQL problems; the first one with a known code decides.
+    """Return the error for a GraphQL answer's problems, by the first problem with a known code.
 
     Args:
         problems: the problems, at least one.

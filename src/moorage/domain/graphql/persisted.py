@@ -36,7 +36,7 @@ class PersistedDocuments:
 
     @classmethod
     def automatic(cls) -> Self:
-        """Return the setting for automatic persisted queries.
+        """Return the setting for automatic persisted queries: a hash first, the text if unknown.
 
         A request contains the SHA-256 of its document. If the service does not know it, the same
         attempt sends the text too.
@@ -45,7 +45,7 @@ class PersistedDocuments:
 
     @classmethod
     def registered(cls, ids: Mapping[str, str] | None = None, *, field: str = _DOCUMENT_ID) -> Self:
-        """Return the setting for documents that were registered before; no text is ever sent.
+        """Return the setting for documents registered before; requests never contain their text.
 
         Args:
             ids: the ids by the names of operations, from the tool that registered the documents.

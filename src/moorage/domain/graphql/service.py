@@ -137,7 +137,7 @@ class GraphQL:
         return GraphQLSubscription(checked_document, dict(variables or {}), cursor)
 
     def _checked(self, kind: str, text: LiteralString) -> GraphQLDocument:
-        """Return a parsed document of this kind that fits the schema, if there is one."""
+        """Parse a document of this kind, and check it against the schema if there is one."""
         document = _document(text)
         if document.kind != kind:
             raise InvalidData(
@@ -182,7 +182,7 @@ class GraphQL:
         )
 
     def _reference(self, document: GraphQLDocument) -> dict[str, Any]:
-        """Return the fields of a request that contain the document's text or its persisted name."""
+        """Return the request fields that hold the document's text, or its hash or id instead."""
         persisted_documents = self.persisted
         return (
             {"query": document.text}

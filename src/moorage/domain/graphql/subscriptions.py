@@ -55,7 +55,7 @@ class GraphQLSubscription:
     cursor: str | None
 
     def payload(self, mark: str | None) -> dict[str, Any]:
-        """Return the starting message's payload; with `mark`, events after it are requested."""
+        """Return the payload that starts the subscription; `mark` asks for the events after it."""
         added = {} if mark is None or self.cursor is None else {self.cursor: mark}
         payload: dict[str, Any] = {
             "query": self.document.text,

@@ -117,7 +117,7 @@ def _canonical(body: bytes) -> bytes:
 
 
 def _canonical_body(body: bytes) -> bytes | None:
-    """Return the body as canonical JSON if Python can encode it without changes, else None.
+    """Return a body as canonical JSON; None if encoding it again would change its values.
 
     If the written text equals the body, no number was rounded and no repeated key was lost.
     """
@@ -132,7 +132,7 @@ def _canonical_body(body: bytes) -> bytes | None:
 
 
 class _Digits(str):
-    """A JSON number that keeps the notation of the body."""
+    """A JSON number that keeps the digits with which the body wrote it."""
 
     __slots__ = ()
 

@@ -178,7 +178,7 @@ class Headers(Mapping[str, str]):
         return self if name in self else self.with_header(name, value)
 
     def joined(self, others: Headers) -> Headers | None:
-        """Return these headers followed by others; None if both contain the same name."""
+        """Return these headers followed by others; None if a name occurs in both."""
         if not self._first:
             return others
         if not self._first.keys().isdisjoint(others._first):
@@ -217,7 +217,7 @@ class Headers(Mapping[str, str]):
 
 
 def _checked_headers(pairs: tuple[tuple[str, str], ...], first: dict[str, str]) -> Headers:
-    """Return headers made of fields that are already validated."""
+    """Return headers made of fields that were already checked, without checking them again."""
     headers: Any = _new(_NewHeaders)
     headers.pairs = pairs
     headers._first = first  # noqa: SLF001 - one of us

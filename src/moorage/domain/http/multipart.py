@@ -108,7 +108,7 @@ def _file_head(name: str, file: FormFile) -> bytes:
 
 
 def _escape(text: str, field: str) -> str:
-    """Return the text escaped for use in quotes, in the way of browsers."""
+    """Return a form's name or file name, escaped for quotes in the way of browsers."""
     _check_text(text, field)
     return text.translate(_ESCAPES)
 
@@ -187,7 +187,7 @@ async def _async_stream(
 
 
 class _BoundaryCheck:
-    """A check of a stream's chunks, which fails if they contain the form's boundary."""
+    """Checks the chunks of a stream, and fails if they contain the form's boundary."""
 
     __slots__ = ("_delimiter", "_tail")
 

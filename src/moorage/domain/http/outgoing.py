@@ -128,7 +128,7 @@ def _are_ports(_: object, attribute: attrs.Attribute[Any], value: tuple[object, 
 @with_careful_constructor
 @frozen(kw_only=True)
 class OutgoingGuard:
-    """The destinations allowed for requests to URLs that third parties choose.
+    """The hosts, networks and ports that requests to URLs chosen by third parties may use.
 
     Attributes:
         hosts: the only hosts allowed; a name with a leading dot stands for all names below it.

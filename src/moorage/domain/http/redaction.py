@@ -253,7 +253,7 @@ class Redaction:
 
 
 class _JsonPath:
-    """The path of keys to the current token of a JSON string.
+    """The keys that lead to the current position in a JSON text, compared with paths to mask.
 
     Attributes:
         leads_there: whether the next value is at the end of a path to mask.

@@ -190,7 +190,7 @@ def _plain_base(base_url: str) -> str | None:
 
 
 def _same_origin(base_url: str, url: str) -> tuple[str, str] | None:
-    """Return the base URL's origin and the rest of a URL, if the URL has the same origin."""
+    """Return the base URL's origin and the URL's rest; None if the two origins differ."""
     own_pair, foreign_pair = _split_origin(base_url), _split_origin(url)
     if own_pair is None or foreign_pair is None or own_pair[0] != foreign_pair[0]:
         return None

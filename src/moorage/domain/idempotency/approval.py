@@ -49,7 +49,7 @@ def _name(contract: str, tenant: str | None, key: str) -> str:
 
 
 class Propose:
-    """The command that stores a proposal in place of an earlier one, or withdraws it."""
+    """The command that stores a proposed outcome instead of an earlier one, or withdraws it."""
 
     __slots__ = ("keys", "proposal")
     once = False
@@ -82,7 +82,7 @@ class ReadProposal:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, Proposal | None]:
-        """Return the stored proposal; None if it does not exist or has expired."""
+        """Return the proposed outcome; None if there is none or it has expired."""
         (state,) = states
         if state is None:
             return states, None

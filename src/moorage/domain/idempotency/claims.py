@@ -92,7 +92,7 @@ class AllowedActions(Enum):
 
 @frozen(kw_only=True)
 class KeyUse:
-    """The way in which one call uses its idempotency key.
+    """The way in which one call uses its key: allowed actions, and whether to repeat a request.
 
     Attributes:
         round: the number of times that the key's effect was settled as never done; each round has
@@ -144,7 +144,7 @@ class ClaimResult(NamedTuple):
 
 
 class SettleResult(NamedTuple):
-    """The store's answer to a settlement: whether the claim was held, and the key's state."""
+    """The store's answer when a claim is ended: whether it was still held, and the key's state."""
 
     held: bool
     done: bool = False
@@ -271,12 +271,12 @@ class Renew:
 
     @property
     def rules(self) -> tuple[Claims, ...]:
-        """Return the rules by which the command reads the stored states."""
+        """Return the rules that tell the store which stored claims are still valid."""
         return CLAIMS * len(self.keys)
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, tuple[bool, ...]]:
-        """Return for each claim whether its holder still has it, even after its lease ended."""
+        """Return for each claim whether it was renewed, so that its holder still has it."""
         new_states: list[State | None] = []
         ownerships: list[bool] = []
         for state, (_, fence, ttl) in zip(states, self.held, strict=True):
@@ -330,7 +330,7 @@ class Settle:
         self.answer = answer
 
     def apply(self, states: States, now: int) -> tuple[States, SettleResult]:
-        """Return the state after the settlement, and whether the claim was still held."""
+        """Return the key's state after the claim ended, and whether the claim was still held."""
         try:
             entry = unexpired(states[0], now)
             if entry is None:
@@ -393,7 +393,7 @@ class WriteRecordOfHolder:
 
     @property
     def rules(self) -> tuple[Claims, ...]:
-        """Return the rules by which the command reads the stored states."""
+        """Return the rules that tell the store which stored claims and records are still valid."""
         return CLAIMS * len(self.keys)
 
     @refusing_unreadable_states
@@ -409,7 +409,7 @@ class WriteRecordOfHolder:
 
 
 class Withdraw:
-    """The command that withdraws the claim of a caller that did not get the store's answer."""
+    """The command that ends the claim of a caller that could not learn the store's answer."""
 
     __slots__ = ("keys", "owner", "ttl")
     once = False
@@ -648,7 +648,7 @@ def unexpired(state: State | None, now: int) -> Entry | None:
 
 
 class Claims:
-    """The rule by which commands read the stored state of a claim."""
+    """The rule that tells the store whether a stored claim is still valid."""
 
     present = staticmethod(unexpired)
 

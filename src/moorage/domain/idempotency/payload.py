@@ -58,7 +58,7 @@ def _digest_of(content: bytes) -> bytes:
 
 
 def _plain_value(value: object) -> object:
-    """Return a value in JSON's types, such that values of different types differ."""
+    """Return a value in JSON's types; values of different types give different results."""
     if isinstance(value, bytes):
         return ["bytes", value.hex()]
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The limit on a tenant's idempotency records in a store that several tenants share.
+"""Limits how many idempotency records each tenant may have in a store that tenants share.
 
 A place is room for one record within the bound, and is reserved before a claim makes a new record.
 All reservations of a tenant are one state: the number of places by the time at which their records
@@ -63,7 +63,7 @@ def step_of(life: int) -> int:
 
 
 def rounded_life(life: int) -> int:
-    """Return a record's lifetime rounded up, in microseconds, so that fewer values differ."""
+    """Return a record's lifetime in microseconds, rounded up so that few different values occur."""
     step = step_of(life)
     return -(-life // step) * step
 
@@ -81,7 +81,7 @@ def further_places(answer: tuple[object, ...]) -> int:
 
 
 class Reservation(NamedTuple):
-    """The store's answer to a reservation of places for records.
+    """The store's answer to a request for places for records, within the tenant's limit.
 
     Attributes:
         granted: the number of places that the caller has now; 0 if the tenant is at its bound.
@@ -168,7 +168,7 @@ class ReturnPlaces:
 
 
 class CountRecords:
-    """The command that counts the places for records that a tenant uses."""
+    """The command that counts how many of a tenant's places for records are in use."""
 
     __slots__ = ("keys",)
     once = False
@@ -185,7 +185,7 @@ class CountRecords:
 
 
 class ClaimExisting(Claim):
-    """The claim of an idempotency key that already has a record, so that none is added.
+    """A command that claims an idempotency key only if it has a record, so that none is added.
 
     Without a record of the key, its verdict is `ABSENT`.
     """
@@ -201,7 +201,7 @@ class ClaimExisting(Claim):
 
 
 def for_existing_record(claim: Claim) -> ClaimExisting:
-    """Return the same claim, restricted to a key that already has a record."""
+    """Return the claim as one that succeeds only if its key already has a record."""
     return ClaimExisting(
         claim.keys[0],
         fingerprint=claim.fingerprint,
@@ -215,21 +215,21 @@ def for_existing_record(claim: Claim) -> ClaimExisting:
 
 
 def is_nearly_full(used: int, bound: int) -> bool:
-    """Return whether a tenant uses at least 80 % of its bound."""
+    """Return whether a tenant uses at least 80 % of the idempotency records that it may have."""
     return used * 5 >= bound * 4
 
 
 def has_room_again(used: int, bound: int) -> bool:
-    """Return whether a tenant uses less than 70 % of its bound, so that it may be warned again."""
+    """Return whether a tenant uses under 70 % of its permitted records, so may be warned again."""
     return used * 10 < bound * 7
 
 
 class _Reservations:
-    """The rule by which commands read the stored reservations of a tenant."""
+    """The rule that tells the store which of a tenant's stored reservations are still valid."""
 
     @staticmethod
     def present(state: State | None, now: int) -> State | None:
-        """Return the state at the present time; None if all reservations have expired."""
+        """Return the reservations that are valid now; None if all have expired."""
         time, places_by_end = _reservation_ends(state, now)
         return _state(time, places_by_end) if places_by_end else None
 
@@ -238,7 +238,7 @@ _RULES: Final = (_Reservations(),)
 
 
 def _reservation_ends(state: State | None, now: int) -> tuple[int, dict[int, int]]:
-    """Return the current time, and the number of reserved places by the time of expiry."""
+    """Return the current time, and how many reserved places expire at which time."""
     if state is None:
         return now, {}
     seen_at, _, stored_ends = state
@@ -249,7 +249,7 @@ def _reservation_ends(state: State | None, now: int) -> tuple[int, dict[int, int
 
 
 def _state(time: int, ends: dict[int, int]) -> State:
-    """Return the stored form of these reservations."""
+    """Return reservations in the form in which the store keeps them."""
     sorted_ends = sorted(end for end, number in ends.items() if number)
     excess_count = max(0, len(sorted_ends) - _MOST_ENDS)
     if excess_count:

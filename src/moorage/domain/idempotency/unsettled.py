@@ -71,7 +71,7 @@ def _account_names(contract: str, tenant: str | None, key: str) -> tuple[str, st
 
 
 class Registration(NamedTuple):
-    """The answer to a registration: the number and the content of the operation's record.
+    """The answer to a registration: the operation's number and state in the register.
 
     Attributes:
         number: the number to remove the effect with; 0 if another payload has the key.
@@ -170,7 +170,7 @@ class RegisterOperation:
 
 
 class ReadRegistration:
-    """The command that reads an operation's record for a caller that sends no request."""
+    """The command that reads an operation's register entry, for a call that sends nothing."""
 
     __slots__ = ("fingerprint", "keys")
     once = False
@@ -197,7 +197,7 @@ class ReadRegistration:
 
 
 class EndHolding:
-    """The command by which a caller that sent no request stops delaying the look-up of others.
+    """The command with which a caller that sent nothing stops delaying look-ups by others.
 
     Other holders keep their time. Without this command, repeats that send nothing would keep others
     from settling the effect. Only the last holder may use it, because only that holder knows for
@@ -515,7 +515,7 @@ def _question(answer: Any, now: int) -> LatestLookup | None:
 def _close_effect(
     effect: Effect, listed: State | None, now: int, name: str, *, turn: int
 ) -> States:
-    """Return the state of an operation after it was settled, and the list without it.
+    """Return an operation's state after it was settled as not done, and the list without it.
 
     It keeps only the number of the round.
     """

@@ -197,7 +197,7 @@ def _check_length(field: str, text: str, rules: BrokerRules) -> None:
 
 
 def _check_bareness(message: Message, rules: BrokerRules) -> None:
-    """Refuse a message with headers, a key or an id that the broker cannot store."""
+    """Refuse a message whose headers, key or id the broker cannot store."""
     key = None if rules.has_keys else message.key
     for field, value in (("headers", message.headers), ("key", key), ("id", message.id)):
         if value:

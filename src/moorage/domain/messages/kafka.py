@@ -198,7 +198,7 @@ def record_columns(
     keys: Sequence[bytes | None],
     headers: Sequence[Sequence[tuple[str, bytes | None]]],
 ) -> dict[str, list[Any]]:
-    """Return columns of fields for pipeline records, read from Kafka messages.
+    """Return the fields of pipeline records as one column per field, read from Kafka messages.
 
     Args:
         values: the contents; None for a message that deletes its key.
@@ -222,7 +222,7 @@ def record_columns(
 def _attribute_fields(
     headers: Sequence[tuple[str, bytes | None]], *, is_tombstone: bool
 ) -> dict[str, Any]:
-    """Return the fields that a record's headers contain; other fields are left out."""
+    """Return the record fields that a Kafka message's headers contain."""
     fields: dict[str, Any] = {}
     attributes: list[tuple[str, str | bytes]] = []
     for name, content in headers:

@@ -1,4 +1,4 @@
-"""Decides when a Kafka consumer commits the positions of records that are done.
+"""Decides when a Kafka consumer commits the positions up to which all records are processed.
 
 Laws:
 
@@ -21,7 +21,7 @@ P = TypeVar("P")
 
 
 class UncommittedPositions(Generic[P]):
-    """The positions of a Kafka consumer that are done and not committed yet.
+    """A Kafka consumer's positions up to which all records are processed but not committed.
 
     It is deterministic and knows no time. It belongs to one thread.
 
@@ -38,7 +38,7 @@ class UncommittedPositions(Generic[P]):
         self._counted: dict[P, tuple[int, int]] = {}
 
     def add(self, positions: Mapping[P, int]) -> None:
-        """Add positions of partitions, before which all records are done."""
+        """Add each partition's position up to which all records are processed."""
         self._done.update(positions)
         self._count(positions)
 

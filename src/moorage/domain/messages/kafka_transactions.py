@@ -54,7 +54,7 @@ class SourcedMessage(NamedTuple, Generic[P]):
 
 
 def positions_after(messages: Sequence[SourcedMessage[P]]) -> dict[P, int]:
-    """Return the position of each partition after the last of its records."""
+    """Return for each partition the position after the last record used for these messages."""
     positions: dict[P, int] = {}
     for item in messages:
         positions[item.place] = max(positions.get(item.place, 0), item.position)

@@ -89,7 +89,7 @@ class MqttLimits:
     keepalive: int | None = None
 
     def refusal(self, *, qos: int, retain: bool) -> ConfigurationError | None:
-        """Return the error for settings that the broker does not support; otherwise None."""
+        """Return the error if the broker lacks the given QoS or retained messages; else None."""
         if qos > self.highest_qos:
             return ConfigurationError(
                 f"The broker supports no QoS above {self.highest_qos}.",

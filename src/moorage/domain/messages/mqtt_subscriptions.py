@@ -45,7 +45,7 @@ class MqttSubscription:
     expiry: int
 
     def refusal(self, codes: Sequence[int]) -> ConnectorError | None:
-        """Return the error for the broker's answer to the subscription; None if it was accepted."""
+        """Return the error if the broker refused the subscription; None if it was accepted."""
         for name, code in zip(self.filters, codes, strict=False):
             if code == _NOT_AUTHORIZED:
                 return read_error(PublishFault.PERMISSION, RULES, name, code=f"0x{code:02X}")
@@ -65,7 +65,7 @@ class MqttSubscription:
 
 
 def topic_filters(topics: Sequence[str], group: str | None) -> tuple[str, ...]:
-    """Return the topic filters of a source.
+    """Return the MQTT topic filters with which a source subscribes to its topics.
 
     Args:
         topics: the topics, which may have the wildcards "+" and "#".
@@ -103,7 +103,7 @@ def topic_filters(topics: Sequence[str], group: str | None) -> tuple[str, ...]:
 def record_fields(
     content_type: str | None, properties: Iterable[tuple[str, str]]
 ) -> dict[str, Any]:
-    """Return the fields of a record that the properties of a message contain."""
+    """Return the record fields that an MQTT message's properties contain."""
     pairs = list(properties)
     if not pairs:
         return {"key": None, "attributes": (), "content_type": content_type, "id": None}

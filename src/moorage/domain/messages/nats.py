@@ -191,7 +191,7 @@ def new_stream(subject: str, *, window: float | None, replicas: int) -> tuple[st
 
 
 def window_of(info: dict[str, Any]) -> float | None:
-    """Return the seconds for which a stream remembers message ids, from its description."""
+    """Return for how many seconds a stream remembers message ids, given its description."""
     config: Any = info.get("config")
     window = config.get("duplicate_window") if is_object(config) else None
     return window / _NANOSECONDS if isinstance(window, int) else None

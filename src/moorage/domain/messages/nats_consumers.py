@@ -203,7 +203,7 @@ def has_wildcards(subject: str) -> bool:
 
 
 def subjects_overlap(first: str, second: str) -> bool:
-    """Return whether a subject can match both of these, which may have wildcards."""
+    """Return whether one subject could match both of these, which may contain wildcards."""
     left_parts, right_parts = first.split("."), second.split(".")
     for pair in zip(left_parts, right_parts, strict=False):
         if ">" in pair:
@@ -242,7 +242,7 @@ def read_delivery(subject: str) -> Delivery | None:
 
 
 def record_fields(headers: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields of a record that a message's headers contain."""
+    """Return the record fields that a NATS message's headers contain."""
     reserved = {CONTENT_TYPE.lower(), MESSAGE_ID.lower(), KEY_HEADER}
     values = {name.lower(): value for name, value in headers.items()}
     return {
@@ -259,7 +259,7 @@ def ends_consumer(description: str) -> bool:
 
 
 def read_answer(data: bytes) -> dict[str, Any]:
-    """Return the object in a reply of JetStream's API; an empty one for any other reply."""
+    """Return the JSON object in a reply of JetStream's API; empty if the reply has none."""
     try:
         answer: Any = loads(data)
     except ValueError:
@@ -334,7 +334,7 @@ def consumer_differs(stream: str, name: str, setting: str) -> ConnectorError:
 
 
 def no_pinning(version: str | None) -> ConnectorError:
-    """Return the error for a server whose consumers cannot deliver to one worker only."""
+    """Return the error for a server whose consumers cannot deliver to one worker at a time."""
     return ConfigurationError(
         f"The server ({version}) cannot deliver to one worker at a time.",
         path="exclusive",

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Publication(Enum):
-    """The state of a message after an attempt to publish it: stored, possibly stored or not.
+    """The state of a message after an attempt to publish it: stored, possibly stored, not stored.
 
     `CERTAIN`: the broker has stored it. `POSSIBLE`: it may be stored. `NONE`: it was not stored.
     """
@@ -45,7 +45,7 @@ class Publication(Enum):
 
 
 class PublishFault(Enum):
-    """A failure to publish to a broker, as its client library reports it."""
+    """The kinds of failure to publish to a broker, derived from its client library's errors."""
 
     HOST = "host"
     REFUSED = "refused"

@@ -52,7 +52,7 @@ def _text(value: object) -> str | bytes:
 
 
 def deliveries(headers: Mapping[str, Any], *, was_delivered: bool) -> int:
-    """Return the known number of a message's deliveries, including this one."""
+    """Return how often a message was delivered, as far as known, including this delivery."""
     count = headers.get(DELIVERY_COUNT)
     if isinstance(count, int):
         return count + 1
@@ -60,7 +60,7 @@ def deliveries(headers: Mapping[str, Any], *, was_delivered: bool) -> int:
 
 
 def acknowledgements(done: Iterable[int], open_tag: int) -> list[tuple[int, bool]]:
-    """Return acknowledgements of deliveries; True marks one that includes all earlier ones.
+    """Return the deliveries to acknowledge; True marks one that includes all earlier ones.
 
     Args:
         done: the tags of the deliveries, which RabbitMQ counts up.

@@ -107,7 +107,7 @@ def pack_commands(commands: Iterable[Sequence[str | bytes]]) -> list[bytes]:
 
 
 def packed_list(words: Sequence[str], texts: Sequence[str]) -> bytes:
-    """Return a Redis command that ends with texts, such as entry ids, as bytes to send.
+    """Return a Redis command as bytes, made of words and of texts such as entry ids.
 
     Many texts of the same length cost little, because they are joined.
 
@@ -126,7 +126,7 @@ def packed_list(words: Sequence[str], texts: Sequence[str]) -> bytes:
 
 
 def record_columns(entries: Sequence[Sequence[bytes]]) -> dict[str, list[Any]]:
-    """Return columns of fields for pipeline records, read from entries of a Redis stream.
+    """Return the fields of pipeline records as one column per field, read from Redis entries.
 
     If another program made an entry, all of its fields become attributes, and the payload is empty.
 

@@ -108,7 +108,7 @@ class EvaluateAlerts:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int, /) -> tuple[States, tuple[AlertDelivery, ...] | None]:
-        """Return the new state, and the notifications to send."""
+        """Return the new state of alerting, and the notifications to send."""
         state_time, end_time, owner, book = _present_values(states[0], now)
         if owner != self._owner and state_time < end_time:
             return states, None
@@ -142,7 +142,7 @@ class SettleDeliveries:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int, /) -> tuple[States, None]:
-        """Return the state after these notifications were sent or failed.
+        """Return the state of alerting after notifications were sent or failed.
 
         Delivered notifications are removed, and the failures of the others are counted.
         """
@@ -175,7 +175,7 @@ class AddSilence:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int, /) -> tuple[States, None]:
-        """Return the state with the new silence added."""
+        """Return the state of alerting with the new silence added."""
         state_time, end_time, owner, book = _present_values(states[0], now)
         new_book = attrs.evolve(book, silences=(*book.silences, self._silence))
         return (_stored_book(new_book, state_time, end_time, owner),), None

@@ -1,4 +1,4 @@
-"""A search for alert rules with contradictory or useless settings."""
+"""Finds alert rules whose settings contradict each other or have no effect."""
 
 from __future__ import annotations
 

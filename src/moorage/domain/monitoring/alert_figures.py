@@ -1,4 +1,4 @@
-"""Measurements for alert rules, from the metrics of calls and from health."""
+"""Measures the values that alert rules compare, from metrics of calls and from health."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class FigureQuery:
-    """The query for the calls whose metrics an alert rule watches.
+    """A query for the metrics of those calls that an alert rule watches.
 
     Attributes:
         service, operation, tenant: the exact value.
@@ -31,7 +31,7 @@ class FigureQuery:
 
 @attrs.frozen(kw_only=True)
 class CallFigures:
-    """The figures of a selection of calls, such as the number of failures.
+    """The number of some calls, their error rate, and percentiles of their duration.
 
     Attributes:
         calls: the number of calls.
@@ -64,7 +64,7 @@ def figure_queries(rule: AlertRule) -> tuple[FigureQuery, ...]:
 
 
 def from_figures(rule: AlertRule, figures: tuple[CallFigures, ...]) -> Measurement:
-    """Return the measurement of an alert rule, from the metrics that its queries found."""
+    """Return an alert rule's measured value, computed from the metrics that its queries found."""
     subject = "/".join(filter(None, (rule.service, rule.operation, rule.tenant))) or "all calls"
     first_figures = figures[0]
     if rule.when in {"calls", "absence"}:
@@ -96,7 +96,7 @@ def from_figures(rule: AlertRule, figures: tuple[CallFigures, ...]) -> Measureme
 
 
 def from_health(rule: AlertRule, health: Health) -> tuple[Measurement, ...]:
-    """Return the measurements of an alert rule about health: one for each part with a problem."""
+    """Return a health rule's measured values: one for each part that has a problem."""
     found_measurements: dict[str, Measurement] = {}
     for reason in health.all_reasons:
         if reason.concern.value != rule.when or rule.service not in {None, reason.part}:

@@ -74,7 +74,7 @@ class ChannelSettings:
     function: Callable[..., Any] | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Check the channel's kind and destination, and refuse settings of other kinds."""
+        """Check the channel's kind and destination; refuse settings that its kind does not use."""
         if self.kind not in KINDS:
             raise ConfigurationError(
                 f"{self.kind!r} is not a kind of alert channel.",
@@ -86,7 +86,7 @@ class ChannelSettings:
             raise ConfigurationError.of(problems)
 
     def _problems(self) -> Iterator[Problem]:
-        """Yield a problem for a missing destination and for each setting of another kind."""
+        """Yield a problem for a missing destination and for each setting that does not apply."""
         needed_field = _NEEDED_SETTINGS.get(self.kind)
         if needed_field is not None and not getattr(self, needed_field):
             yield Problem(

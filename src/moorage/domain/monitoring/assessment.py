@@ -1,4 +1,4 @@
-"""The assessment of readings: the health of services, stores and queues.
+"""Assesses the health of services, stores and queues from the values that were read.
 
 `assess_health` is a pure function of readings, which its caller has read from the stores before. So
 a health that was assessed once can be kept and shown without input or output.
@@ -39,7 +39,7 @@ _UNAVAILABLE: Final = HealthState.UNAVAILABLE
 
 
 def assess_health(readings: HealthReadings, now: datetime, policy: HealthPolicy) -> Health:
-    """Return the health of a hub that follows from the readings.
+    """Return a hub's health, derived from the values that were read.
 
     A part that is unavailable makes the whole hub degraded. It makes the whole hub unavailable only
     if the policy requires the part, or if all services are unavailable.

@@ -18,7 +18,7 @@ _FORTNIGHT: Final = 14 * 86_400.0
 
 
 class HealthState(StrEnum):
-    """The health of a part of the hub, or of the whole hub.
+    """A degree of health, such as healthy or degraded, of a hub or of a part of it.
 
     A degraded part works with restrictions, or is about to stop. `UNKNOWN` means that nothing
     could be read, or that nothing observes the part.

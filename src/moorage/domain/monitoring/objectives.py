@@ -119,7 +119,7 @@ def repeated_objectives(objectives: Iterable[tuple[str, object]]) -> Iterator[Pr
 
 @frozen
 class Compliance:
-    """The numbers of calls that met a target and that missed it.
+    """The numbers of calls in a month that met a target of an objective and that missed it.
 
     Attributes:
         target: the share of calls that have to be good.
@@ -199,7 +199,7 @@ class ObjectiveMonth:
 
 
 def first_month(now: datetime, months: int) -> datetime:
-    """Return the start of the first of this many months that end with the current month."""
+    """Return the start of the earliest of `months` months, of which the last is the current one."""
     number = max(now.year * 12 + now.month - months, 1970 * 12)
     return datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC)
 

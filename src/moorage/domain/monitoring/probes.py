@@ -213,7 +213,7 @@ def state_after(
 
 
 def failure_of(error: Exception) -> str | None:
-    """Return the service's failure as a sentence; None if the error is not the service's."""
+    """Return the service's failure as a sentence; None if the error is not the service's fault."""
     if isinstance(error, RateLimitExceeded):
         return None
     is_failed = health(error) is Outcome.FAILED
@@ -226,7 +226,7 @@ def failure_of(error: Exception) -> str | None:
 
 
 def reading_of(probe: Probe, state: ProbeState) -> ProbeReading | None:
-    """Return the last result of a probe for the assessment of health.
+    """Return the last result of a probe, from which the service's health is assessed.
 
     Return None if the probe was never made.
     """

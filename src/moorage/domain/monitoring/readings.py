@@ -1,4 +1,4 @@
-"""Readings: the values from which the health of a hub is assessed."""
+"""The values that are read to assess the health of a hub."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ProbeReading:
 
 @frozen(kw_only=True)
 class TokenReading:
-    """An OAuth token that could not be renewed, as a sign of bad health.
+    """A failed renewal of an OAuth token, which affects the health of its service.
 
     Attributes:
         consent: true if a person must authorise the application again.

@@ -67,7 +67,7 @@ class DeviceConsent:
 def read_device(
     response: Response, asked_at: datetime, hidden: Iterable[Secret] = ()
 ) -> DeviceConsent | Refused:
-    """Return the device consent in a response, or the server's error."""
+    """Return the code and URL for the person, read from the server's response, or its error."""
     refusal = read_refusal(response, asked_at, hidden)
     if refusal is not None:
         return refusal

@@ -20,7 +20,7 @@ _BUSY_STATUSES: Final = frozenset({408, 425, 429})
 
 
 def metadata_request() -> Request:
-    """Return the request for an authorisation server's metadata, to be sent to each URL."""
+    """Return the request for a server's metadata, which is sent to each possible URL in turn."""
     return Request.get("/", headers={"Accept": "application/json"})
 
 

@@ -28,7 +28,7 @@ class Freshness(Enum):
 
 
 class Span(NamedTuple):
-    """The seconds for which a token needs no renewal, and the seconds for which it is valid."""
+    """The seconds until a token needs renewal, and the seconds until it expires."""
 
     fresh: float
     works: float

@@ -86,7 +86,7 @@ class JwtBearer:
         self.signing.check_key(self.key)
 
     def parameters(self, context: SigningContext, _: Secret | None) -> Parameters:
-        """Return the parameters of a token request, with a newly signed token."""
+        """Return the parameters of a token request, with an assertion that is newly signed."""
         # The client's assertion in the same request may have the same issuer, but needs another id.
         context = context._replace(nonce=f"{context.nonce}-grant")
         assertion = self.signing.token(self.key, context)

@@ -80,7 +80,7 @@ def claim_key(
     *,
     again: bool,
 ) -> str:
-    """Return the key of the claim under which one process at a time renews this token.
+    """Return the key that a process claims, so that no other one renews this token meanwhile.
 
     The first use of a refresh token and its repetition have different keys.
     """
@@ -91,7 +91,7 @@ def claim_key(
 
 
 def is_lost(answer: Refused | ConnectorError) -> bool:
-    """Return whether the server may have granted a token that never arrived here."""
+    """Return whether the server may have granted a token in an answer that was lost."""
     if isinstance(answer, Refused):
         return answer.why is Refusal.LOST
     return answer.may_have_been_processed
@@ -123,7 +123,7 @@ def renewal_error(
 
 
 def slow_renewal_error(service: str | None) -> CredentialRefreshFailed:
-    """Return the error for a renewal by another process that outlasts the caller's time limit."""
+    """Return the error for a caller whose time is over before another process renews the token."""
     return CredentialRefreshFailed(
         "Another process's renewal of the token takes longer than this call can wait.",
         service=service,

@@ -63,7 +63,7 @@ def _names(value: Iterable[str] | None) -> tuple[str, ...] | None:
 @with_careful_constructor
 @attrs.frozen(kw_only=True)
 class AuthorizationServer:
-    """An authorisation server, with the attribute names of RFC 8414.
+    """The URLs and abilities of an authorisation server, named as in RFC 8414.
 
     Attributes:
         token_endpoint: the URL from which tokens are requested.

@@ -65,7 +65,7 @@ def token_request(
 
 
 def _server_parameters(client: OAuthClient, form: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return parameters under this server's names, without those that it does not support."""
+    """Return parameters with this server's names for them, without unsupported ones."""
     names = client.server.own_names
     named_fields = [(names.get(name, name), value) for name, value in form] if names else form
     return [(name, value) for name, value in named_fields if name]

@@ -1,4 +1,4 @@
-"""The names under which OAuth tokens are stored; they change with the client's registration.
+"""The names under which a client's OAuth tokens are stored; a changed client gets a new name.
 
 The name is used in place of a tenant. So a client never uses the tokens of an earlier client with
 the same service name, for example after the configuration was reloaded.
@@ -35,5 +35,5 @@ def token_store_name(client: OAuthClient) -> str | None:
 
 
 def tenant_of(store_name: str | None) -> str | None:
-    """Return the tenant whose tokens are stored under this name; None if it is not a tenant's."""
+    """Return the tenant to whom a stored token's name belongs; None for a client's own tokens."""
     return None if store_name is not None and store_name.startswith(_PREFIX) else store_name

@@ -79,7 +79,7 @@ def _reason(value: object) -> str:
 
 
 def _values(value: Mapping[str, Any] | str | None) -> str | None:
-    """Return the values before or after an action as JSON, with credentials masked."""
+    """Return what an action changed, before or after it, as JSON with credentials masked."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -472,7 +472,7 @@ class _Chain:
         return None
 
     def _verdict(self, record: AuditRecord) -> bool | None:
-        """Return whether a seal is genuine; None if its key is missing."""
+        """Return whether a seal was made with the right key; None if that key is missing."""
         from hmac import compare_digest  # noqa: PLC0415 - loads OpenSSL
 
         match = _SEAL_TEXT.fullmatch(record.after or "")
@@ -539,7 +539,7 @@ def _records_after_seal(end: AuditHead, anchor: AuditHead | None) -> Finding | N
 def _missing_seal_finding(
     chain: _Chain, head: AuditHead | None, keys: KeyRing | None
 ) -> Finding | None:
-    """Return a finding if the trail lacks the newest seal that its head records."""
+    """Return a problem if the newest seal that the trail's head names is missing."""
     if keys is None or head is None or chain.unverified or head.sealed <= chain.head.sealed:
         return None
     return Finding(head.sealed, Fault.ALTERED, f"Record {head.sealed} was altered: it was a seal.")

@@ -127,7 +127,7 @@ class AttemptFinished(Event):
 
 
 class CalledPlan(Protocol):
-    """The properties of a call's plan that events need."""
+    """The properties of a call that its events report, such as service and tenant."""
 
     @property
     def service(self) -> Any:
@@ -265,7 +265,7 @@ def method_name(method: HttpMethod | None) -> str | None:
 
 
 def facts_of_success(facts: SuccessFacts) -> CallFacts:
-    """Return the data of the `CallFinished` event, for a first attempt that succeeded."""
+    """Return the full data of a `CallFinished` event for a call whose first attempt succeeded."""
     identity, plan, now, status, subject, method, traceparent, _ = facts
     return (
         identity,
@@ -290,17 +290,17 @@ def facts_of_success(facts: SuccessFacts) -> CallFacts:
 
 
 def full_call_facts(facts: CallFacts | SuccessFacts) -> CallFacts:
-    """Return the full facts of a `CallFinished` event, from full or shortened facts."""
+    """Return the full data of a `CallFinished` event, given either its full or its short data."""
     return facts_of_success(facts) if len(facts) == FACTS_OF_SUCCESS else facts
 
 
 def full_attempt_facts(facts: AttemptFacts | SuccessFacts) -> AttemptFacts:
-    """Return the full facts of an `AttemptFinished` event, from full or shortened facts."""
+    """Return the full data of an `AttemptFinished` event, given either its full or short data."""
     return facts_of_first_attempt(facts) if len(facts) == FACTS_OF_SUCCESS else facts
 
 
 def facts_of_first_attempt(facts: SuccessFacts) -> AttemptFacts:
-    """Return the data of the `AttemptFinished` event, for a first attempt that succeeded."""
+    """Return the full data of an `AttemptFinished` event for a first attempt that succeeded."""
     identity, plan, now, status, _, method, _, attempt_facts = facts
     start_time, bytes_out, bytes_in = attempt_facts or (identity.started, None, None)
     return (
@@ -322,7 +322,7 @@ def facts_of_first_attempt(facts: SuccessFacts) -> AttemptFacts:
 
 
 def message_of(facts: CallFacts | SuccessFacts) -> str | None:
-    """Return the message of the error that ended a call, from its facts; None if there is none."""
+    """Return the message of the error that ended a call, from its event's data; else None."""
     return None if len(facts) == FACTS_OF_SUCCESS else facts[_AFTER_END]  # type: ignore[return-value]  # of an error
 
 

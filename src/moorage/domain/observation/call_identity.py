@@ -23,7 +23,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class CallOutcome(enum.Enum):
-    """The known effect of a call or an attempt at the vendor.
+    """The effect that a call or attempt had at the vendor: none, done, or unknown.
 
     `NOTHING`: the vendor certainly did nothing for it, for example because nothing was sent.
     `DONE`: the vendor answered that it did the work. `UNKNOWN`: the vendor may have done the work,
@@ -40,7 +40,7 @@ class CallOutcome(enum.Enum):
 
 @frozen
 class ContractCall:
-    """The contract's operation for which a call is made.
+    """The operation of a contract that a call performs, with its vendor and account.
 
     Attributes:
         operation: the contract and its operation, such as "payments.charge".
@@ -121,7 +121,7 @@ class CallIdentity:
         self.__dict__["id"] = request_id
 
     def moment(self, nanoseconds: int) -> datetime:
-        """Return the wall-clock time of a local-clock time in nanoseconds."""
+        """Return the wall-clock time at which the local clock showed this number of nanoseconds."""
         return _moment_at(self.wall // 1_000 + (nanoseconds - self.started) // 1_000)
 
 

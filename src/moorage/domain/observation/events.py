@@ -241,7 +241,7 @@ class CacheSkipped(Event):
 
 @frozen(kw_only=True)
 class StorageLost(Event):
-    """A shared store does not answer; the next probe follows in `retry_after` seconds.
+    """A shared store does not answer; it is tried again in `retry_after` seconds.
 
     `service` is the name of the port: "state", "cache", or "claims" if idempotency keys have a
     store of their own. `node` is the node that does not answer, if other nodes may still answer.

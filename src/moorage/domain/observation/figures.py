@@ -1,4 +1,4 @@
-"""Metrics of calls: counts by outcome and durations, by series and time window.
+"""Metrics of calls: counts by outcome, and durations, for each series and time window.
 
 A series is the calls of one service, operation and tenant. Each process counts its own calls. A
 reader adds up the figures of several processes, series or windows.
@@ -374,7 +374,7 @@ def window_start(time: datetime, length: int) -> datetime:
 
 @frozen(kw_only=True)
 class Retention:
-    """The seconds for which metrics are kept in windows of each length.
+    """For how many seconds metrics are kept, in windows of a minute, an hour or a day.
 
     Attributes:
         minutes: the seconds for which windows of a minute stay, before they become windows of an
@@ -396,7 +396,7 @@ class Retention:
             )
 
     def rolls(self, now: datetime) -> tuple[tuple[int, int, datetime], ...]:
-        """Return the window lengths to merge into longer ones now, each with a time.
+        """Return which window lengths to merge into longer ones, and before which time.
 
         Windows of the old length that begin before the time are added up.
 

@@ -283,7 +283,7 @@ class LogSummary:
 
     @property
     def success_rate(self) -> float | None:
-        """The share of successful calls among those that depend on the service.
+        """The share of successful calls among those whose outcome depends on the service.
 
         Cancelled calls and errors of this program do not count; None if no other call is left.
         """
@@ -423,7 +423,7 @@ def field_values(entry: IntegrationLog) -> tuple[object, ...]:
 
 
 def _computed_values(facts: CallFacts | SuccessFacts) -> tuple[object, ...]:
-    """Return the values of a log entry's fields in order, from the stored facts of the call."""
+    """Return a log entry's field values in order, computed from the stored data of its call."""
     identity, plan, now = facts[:3]
     if len(facts) == FACTS_OF_SUCCESS:
         _, _, _, http_status, subject, method, traceparent, _ = facts
@@ -489,5 +489,5 @@ def _status_of_base(name: str) -> IntegrationStatus | None:
 
 
 def _percentile(ordered: list[float], percent: int) -> float | None:
-    """Return the smallest value that is at least as large as `percent` of all values."""
+    """Return the smallest value that `percent` of all values do not exceed."""
     return ordered[-(-len(ordered) * percent // 100) - 1] if ordered else None

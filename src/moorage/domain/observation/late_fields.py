@@ -14,7 +14,7 @@ _COMPLETIONS: Final[dict[type[LateFields], Callable[[Any], Any]]] = {}
 
 
 class LateFields:
-    """The base class of objects that may compute their fields later from stored facts.
+    """The base class of objects that store data, and compute their fields from it when read.
 
     Most events are never read as a whole, and many are not read at all. So a value of `make_late`
     holds only its facts, and computes each field when the field is first read. To a reader it
@@ -45,7 +45,7 @@ set_facts: Final = vars(LateFields)["_facts"].__set__
 
 
 def make_late(kind: type[V], facts: object) -> V:
-    """Return an object that computes its fields from `facts` when a field is first read.
+    """Return an object that computes its fields from the data `facts` when one is first read.
 
     Args:
         kind: its class.
@@ -57,12 +57,12 @@ def make_late(kind: type[V], facts: object) -> V:
 
 
 def assign_facts(value: LateFields, facts: object) -> None:
-    """Store the facts of an object that its constructor created."""
+    """Store the data of an object whose constructor has just created it."""
     set_facts(value, facts)
 
 
 def complete_facts_with(complete: Callable[[Any], Any], kind: type[LateFields]) -> None:
-    """Register a function that completes the facts of a class before its fields are computed.
+    """Register a function that completes a class's stored data before fields are computed from it.
 
     Args:
         complete: returns the facts that `late_fields` expects, from facts in a shorter form. It
@@ -73,7 +73,7 @@ def complete_facts_with(complete: Callable[[Any], Any], kind: type[LateFields]) 
 
 
 def facts_of(value: LateFields) -> Any:
-    """Return the facts from which an object computes its fields; None if it has none."""
+    """Return the data from which an object computes its fields; None if it has none."""
     known_facts = getattr(value, "_facts", None)
     complete = _COMPLETIONS.get(type(value))
     if complete is None or known_facts is None:
@@ -85,5 +85,5 @@ def facts_of(value: LateFields) -> Any:
 
 
 def stored_facts_of(value: LateFields) -> Any:
-    """Return the stored facts of an object, which may be in the shorter form."""
+    """Return the data that an object stores, perhaps in its shorter form."""
     return getattr(value, "_facts", None)

@@ -49,7 +49,7 @@ def window_of(query: LogQuery) -> LogQuery:
 
 
 def page_of(query: LogQuery, entries: Iterable[tuple[str, IntegrationLog]]) -> LogPage:
-    """Return the page that contains the first matching entries.
+    """Return the page with the first entries that match the query.
 
     Args:
         query: the query; its `after` is not read.
@@ -85,7 +85,7 @@ class LogRows(Protocol):
         ...
 
     async def page(self, query: LogQuery, window: LogQuery, last: str | None, /) -> LogPage:
-        """Return the matching entries of one page, down to the entry of a cursor."""
+        """Return a page of matching entries, ending with the entry of the cursor `last`."""
         ...
 
 

@@ -35,7 +35,7 @@ class DatabaseTarget:
     batch_size: int | None = None
 
     def __str__(self) -> str:
-        """Return a short, low-cardinality name of the database operation."""
+        """Return a short name for the database operation, one of few possible names."""
         return self.summary or self.operation or self.namespace or self.system
 
 
@@ -64,7 +64,7 @@ class MessageTarget:
     size: int | None = None
 
     def __str__(self) -> str:
-        """Return a short, low-cardinality name of the broker operation."""
+        """Return a short name for the broker operation, one of few possible names."""
         return f"{self.operation} {self.destination}"
 
 

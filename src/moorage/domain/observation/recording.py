@@ -28,7 +28,7 @@ Windows: TypeAlias = "dict[int, dict[Key, CallTally]]"
 
 
 class Series:
-    """A limit on the number of metric series in a day.
+    """Limits the number of separate metric series in a day; further calls share series.
 
     The first `limit` series of a day are counted separately. Calls of further tenants are
     counted under the tenant "other" of their service and operation; there may be a tenth as many of
@@ -46,7 +46,7 @@ class Series:
         self._shared: set[Key] = set()
 
     def admit(self, key: Key, minute: int) -> Key:
-        """Return the series that counts a call: its own, or a general one above the limit."""
+        """Return the series in which to count a call: its own, or a shared one above the limit."""
         day = minute // DAY
         if day != self._day:
             self._day = day
@@ -223,7 +223,7 @@ class UnstoredMetrics:
         return self._windows[minute][1][key]
 
     def stored(self, rows: list[tuple[int, int, Key]]) -> None:
-        """Record that these rows are stored, and close the windows before the last minute."""
+        """Record that rows were stored; drop fully stored minutes before the newest one."""
         newest_minute = self.newest_minute
         for minute, _, key in rows:
             keys = self._unstored[minute]

@@ -1,4 +1,4 @@
-"""Sketches of durations, which estimate percentiles from a few hundred counters.
+"""Estimates percentiles of durations from a few hundred counters, called a sketch.
 
 A duration is counted in the bucket of its logarithm. The buckets are so narrow that the middle of
 one differs from each duration in it by at most one per cent. The laws:
@@ -42,7 +42,7 @@ _MAX_VARINT: Final = 10
 
 @frozen
 class Sketch:
-    """The distribution of durations, counted in buckets.
+    """The distribution of durations, as a count for each range of durations (bucket).
 
     Attributes:
         zeros: the number of durations of zero nanoseconds.
@@ -70,7 +70,7 @@ class Sketch:
         return self.total / count / 1e9 if count else None
 
     def percentile(self, percent: float) -> float | None:
-        """Return the smallest duration in seconds that is at least as long as `percent` of all.
+        """Return the smallest duration in seconds that `percent` of all do not exceed.
 
         Return None if there are no durations.
 
