@@ -20,7 +20,7 @@ _GRACE: Final = 0.05
 
 
 async def every_async(steps: Sequence[Callable[[], Awaitable[R]]]) -> list[R]:
-    """Run several steps concurrently, and return their results in order."""
+    """Run several functions concurrently, and return their results in order."""
     return await AsyncioGather().run_all(steps, at_once=_AT_ONCE)
 
 

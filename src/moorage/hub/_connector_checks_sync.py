@@ -17,7 +17,7 @@ _AT_ONCE: Final = 32
 
 
 def every_sync(steps: Sequence[Callable[[], R]]) -> list[R]:
-    """Run several steps in concurrent threads, and return their results in order."""
+    """Run several functions in concurrent threads, and return their results in order."""
     return ThreadGather().run_all(steps, at_once=_AT_ONCE)
 
 

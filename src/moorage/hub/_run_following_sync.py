@@ -138,7 +138,7 @@ class RunReader:
         return core_of(self._manager).nanoseconds() >= began + patience * 1e9
 
     def _running(self, status: RunStatus) -> StepRunning:
-        """Return the error that says that a run has not ended, and when to ask again."""
+        """Return the error for a run that has not ended; it states when to ask again."""
         now = core_of(self._manager).utc()
         age = 0.0 if status.started_at is None else (now - status.started_at).total_seconds()
         name = status.name if status.step is None else status.step
@@ -158,7 +158,7 @@ class RunReader:
         return is_new
 
     def _pause(self, name: str, rounds: Sequence[bool], *, can_wait: bool) -> bool:
-        """Pause until a run is read again; return whether the run's end cut the pause short."""
+        """Pause before the next reading of a run; return whether the run's end cut this short."""
         platform = self._platform
         if can_wait and isinstance(platform, EndWaiter) and platform.can_wait:
             with suppress(ConnectorError):
@@ -169,7 +169,7 @@ class RunReader:
     def _stop_overdue(
         self, spec: RunSpec | None, status: RunStatus, stop_at: int | None
     ) -> int | None:
-        """Stop a run that its platform should have ended by now, if this reader may settle it.
+        """Stop a run that its platform should have ended, if this reader may record its end.
 
         Returns:
             The time of the next attempt to stop the run; None if it is not known yet.
@@ -202,7 +202,7 @@ class FollowerLease:
         return self._held.fence
 
     def keep(self) -> None:
-        """Take the lease and keep it from now on, unless another process has it."""
+        """Take the lease and renew it from now on, unless another process has it."""
         now = self._core.nanoseconds()
         is_held = self._held is not None and not self._held.lost
         if is_held or now < self._next or not self._core.renewals.renews:

@@ -1,4 +1,4 @@
-"""Writes a step's output to a user's log in an asynchronous program, until the log fails.
+"""Writes a step's output to a user's log in an asynchronous program, until a write fails.
 
 `python -m tools.twins` makes `_step_log_writer_sync.py` of this file.
 """
@@ -66,7 +66,7 @@ class AsyncLogWriter:
             return {}
 
     async def write(self, lines: Sequence[LogLine], *, is_end: bool = False) -> None:
-        """Write lines; when the run has ended, also write a storage file that is not full yet."""
+        """Write lines of output; after the run's end, also write the last, partly filled file."""
         try:
             if self._log is not None and lines:
                 self._log.write(lines)
@@ -79,7 +79,7 @@ class AsyncLogWriter:
             self._fail(error)
 
     def record_missing_lines(self) -> None:
-        """Record that the log lacks lines, which the platform no longer has."""
+        """Record in the log that lines are missing, because the platform no longer has them."""
         if self._log is not None or self._call is not None or self._parts is not None:
             self.problem = "Another follower removed the run before its last lines were read."
 

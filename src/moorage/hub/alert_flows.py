@@ -101,7 +101,7 @@ class AlertFlows:
         self._local: State | None = None
 
     async def measure(self) -> dict[str, tuple[Measurement, ...]]:
-        """Measure all alert rules; the result lacks rules that could not be measured."""
+        """Measure all alert rules; leave out rules that could not be measured."""
         measurements: dict[str, tuple[Measurement, ...]] = {}
         health = None
         for rule in self.rules:
@@ -245,7 +245,7 @@ def figures_of(hub: Hub | AsyncHub, rules: tuple[AlertRule, ...]) -> Figures:
 async def _from_metrics(
     metrics: Any, utc: Callable[[], datetime], query: FigureQuery
 ) -> CallFigures:
-    """Return the figures of all processes' calls from the stored metrics, in whole minutes."""
+    """Return the call figures of all processes in whole minutes, from the stored metrics."""
     windows = await await_if_needed(
         metrics.figures(
             FiguresQuery(
@@ -271,7 +271,7 @@ async def _from_metrics(
 
 
 async def _from_log(log: Any, utc: Callable[[], datetime], query: FigureQuery) -> CallFigures:
-    """Return the figures of calls from the entries of an integration log."""
+    """Return the call figures that the entries of an integration log give."""
     summary = await await_if_needed(
         log.summarise(
             LogQuery(

@@ -255,7 +255,7 @@ class AsyncAuditTrail:
 
 
 def _refusal(act: Act, error: ConnectorError) -> ConnectorError:
-    """Return the error for an action that was refused because it could not be recorded."""
+    """Return the error for a manual action refused because the audit trail failed to record it."""
     message = (
         f"{act.act} of {act.subject} was refused, because it could not be recorded in the audit"
         f" trail: {error.message}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def certificate_expiries(certificate: str | bytes | Path, name: str) -> tuple[Expiry, ...]:
-    """Return a tuple with the expiry of the certificate that expires first in a PEM file.
+    """Return, in a tuple, the expiry of the certificate in a PEM file that expires first.
 
     Args:
         certificate: the path of the file, or its content.

@@ -419,7 +419,7 @@ class AsyncConnectors(Uncopyable):
 
 
 class AsyncConnectorUse(Generic[C]):
-    """A context manager that keeps a connector open while one block runs.
+    """A context manager that keeps a connector open until its `with` block ends.
 
     Attributes:
         name: the name of the connector.
@@ -489,7 +489,7 @@ class _Entry:
 
 
 def _connector_of(entry: _Entry) -> Any:
-    """Return the connector of an entry, and create it for the first caller."""
+    """Return the connector of a registry entry; the first caller creates it."""
     if entry.connector is None:
         with entry.building.current:
             if entry.connector is None:
@@ -509,7 +509,7 @@ def _checked_class(name: str, connector: object, kind: type[C | object]) -> C:
 
 
 def _payload(operation: object, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the payload by which repeats of an idempotency key are compared; None for HTTP."""
+    """Return the payload that repeats of an idempotency key must have; None for HTTP."""
     return None if isinstance(operation, HttpOperation) else dict(arguments)
 
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 
 class ContractMethods:
-    """The contracts of a hub."""
+    """The methods of a hub that return the operations of its contracts."""
 
     _live: LiveConfiguration
 
@@ -118,7 +118,7 @@ class ContractMethods:
 
 
 class AsyncContractMethods:
-    """The contracts of an asynchronous hub."""
+    """The methods of an asynchronous hub that return the operations of its contracts."""
 
     _live: LiveConfiguration
 

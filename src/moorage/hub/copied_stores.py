@@ -40,7 +40,7 @@ async def arearm(storage: AsyncStateStorage, environment_id: str) -> str | None:
 
 
 def owner(storage: StateStorage) -> str | None:
-    """Return the name of the environment that used a store first, if it had a name."""
+    """Return the name of the environment that first used a store; None if it had no name."""
     return run_now(EnvironmentGuard(sync_core(Ports(state=storage)).core, None).owner())
 
 

@@ -129,7 +129,7 @@ class _Monitor:
 
 
 def _find_calls(log: Any) -> Callable[[LogQuery], Awaitable[LogPage]] | None:
-    """Return an awaitable function that reads a page of a log; None if the log is write-only."""
+    """Return an async function that reads a page of a log; None if the log cannot be read."""
     if not hasattr(log, "find"):
         return None
 

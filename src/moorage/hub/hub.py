@@ -41,7 +41,7 @@ def _step(function: Callable[[], Any], _: Core) -> AttemptStep:
 
 @with_careful_constructor
 class Hub(ContractMethods, HubBase):
-    """The operations of all contracts, at the configured accounts.
+    """The operations of all contracts, performed at the configured accounts.
 
     Safe to share between threads.
 
@@ -109,7 +109,7 @@ class Hub(ContractMethods, HubBase):
         return run_now(self.unsettled.unsettled())
 
     def settle_payments(self, *, limit: int = 100) -> list[SettledPayment]:
-        """Settle up to `limit` operations, oldest first, by asking their vendors for the outcome.
+        """Settle up to `limit` operations of unknown outcome by asking their vendors, oldest first.
 
         Depending on the vendor, an operation is looked up under its key, sent again under its key,
         or searched for by its reference. An operation whose outcome stays unknown is looked up

@@ -145,7 +145,7 @@ class HubBase(Uncopyable):
     def _read_anew(
         self, source: Source | HubConfiguration | None, actor: str | None, reason: str
     ) -> Reloaded:
-        """Read the configuration, and use it for all calls that begin from now on."""
+        """Read the configuration again, and use it for all calls that begin from now on."""
         with self._reloading:
             origin = self._origin
             if isinstance(source, HubConfiguration):
@@ -200,7 +200,7 @@ class HubBase(Uncopyable):
 
     @property
     def unsettled(self) -> UnsettledFlows:
-        """Return the hub's operations on payments with an unknown outcome, for an outbox."""
+        """Return the hub's payment operations of unknown outcome, for use by an outbox."""
         from moorage.services.contracts.unsettled_payments import (  # noqa: PLC0415 - slow to load
             UnsettledFlows,
         )

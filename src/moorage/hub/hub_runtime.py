@@ -138,7 +138,7 @@ class HubRuntime:
         return dispatcher
 
     def own_transports(self) -> tuple[Any, ...]:
-        """Return the transports that the hub created itself, to close them with the hub."""
+        """Return the HTTP transports that the hub created itself and must close."""
         # Not `values()`, whose dictionary another thread may change during the iteration.
         references = self._own_transports.valuerefs()
         return tuple(item for reference in references if (item := reference()) is not None)
@@ -205,7 +205,7 @@ class HubRuntime:
 
 
 def _routes_of(routes: Iterable[Route], accounts: Mapping[str, Account]) -> Iterable[Route]:
-    """Yield the routes that use these accounts, with all other accounts removed from them."""
+    """Yield the routes that use these accounts, without any other account."""
     for route in routes:
         names = tuple(name for name in route.accounts if name in accounts)
         if names:

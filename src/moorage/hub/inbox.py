@@ -52,7 +52,7 @@ _RETRY: Final = RetryPolicy(max_attempts=12, base_delay=5.0, max_delay=3_600.0)
 
 
 class _Verifiers:
-    """The webhook verifiers of accounts; each is replaced when its account changes."""
+    """The webhook verifiers of accounts, each made anew when its account changes."""
 
     def __init__(self, hub: Hub | AsyncHub) -> None:
         self._hub = hub

@@ -97,7 +97,7 @@ class _Outbox:
         )
 
     def within(self, connection: Any, /) -> Self:
-        """Return this outbox with a `put` that writes into the open transaction of a connection.
+        """Return an outbox whose `put` writes into the open transaction of this connection.
 
         Args:
             connection: the connection, in a form that the store's `within` accepts, such as a
@@ -148,7 +148,7 @@ class _Outbox:
 
 
 class Outbox(_Outbox):
-    """Stores calls in the host's own transaction, and makes them after its commit.
+    """Stores calls in the application's own transaction, and makes them after its commit.
 
     Each call is sent at least once, under an idempotency key of its own, so that it has its effect
     once.
@@ -390,7 +390,7 @@ def _is_argument_error(error: AttributeError | TypeError, values: Sequence[Any])
 def _refusal(
     method: Any, values: tuple[Any, ...], options: dict[str, Any]
 ) -> ConnectorError | None:
-    """Return the reason why a call cannot be made; None if it can be made."""
+    """Return the reason why the contract refuses a call; None if the call can be made."""
     try:
         inspect.signature(method).bind(*values, **options)
     except TypeError:

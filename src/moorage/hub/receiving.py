@@ -257,7 +257,7 @@ def _read_body(source: Any, size: int) -> bytes:
 
 
 def _size(text: object, limit: int) -> int | None:
-    """Return the content length that a request states; None if it states none."""
+    """Return the length of the body that a request states; None if it states none."""
     if text is None or text == "":
         return None
     digits = str(text)

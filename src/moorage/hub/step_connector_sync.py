@@ -444,7 +444,7 @@ class StepConnector:
         self._platform.close()
 
     def _stop_orphan(self, name: str, fence: int) -> RunStatus | None:
-        """Stop a run if nobody has followed it since this fencing token; return the run."""
+        """Stop a run that nobody has followed since this fencing token, and return it."""
         lease = self._lease(name)
         try:
             if lease.acquire() and lease.fence == fence + 1:
@@ -478,7 +478,7 @@ class StepConnector:
         )
 
     def _store_id(self) -> str:
-        """Return the id of the store, by which its runs differ from those of other stores."""
+        """Return the id of the store, which marks runs as those of this store."""
         if self._store is None:
             core = core_of(self._manager)
             key = longer_key(state_key("idempotency", self._service, None, "store"), "id")
@@ -487,7 +487,7 @@ class StepConnector:
         return self._store
 
     def _call_pre_hook(self, step: Step, name: str, mask: Masker) -> None:
-        """Call the hook `pre_execute` once per key; a repeat raises its stored error."""
+        """Call the hook `pre_execute` once per key; later calls raise the error that it stored."""
 
         def prepare() -> str | None:
             try:
@@ -630,7 +630,7 @@ class StepConnector:
         draft: ExecutionResult,
         mask: Masker,
     ) -> ExecutionResult:
-        """Store the output files of a successful step; unstored files stay in the result.
+        """Store the output files of a successful step; files that fail stay in the result.
 
         Several followers may do so, because each stores the same files under the same keys.
         """
@@ -671,7 +671,7 @@ class StepConnector:
 
 @attrs.frozen
 class _Start:
-    """The operation that starts a run or finds the run of its name.
+    """The operation that starts a run, or finds a run with the same name.
 
     It starts nothing if the step's result is reused, or if the run has its inputs already.
     """

@@ -146,7 +146,7 @@ class AsyncStepManager:
         return tuple(sorted({*self._factories, *map(ConnectorType, platform_kind_names())}))
 
     def stats(self) -> Mapping[str, int]:
-        """Return the numbers of connectors created and reused, and of steps by outcome."""
+        """Return the numbers of connectors created and reused, and of steps by how they ended."""
         with self._lock.current:
             return self._statistics.as_numbers(cached=len(self._connectors))
 

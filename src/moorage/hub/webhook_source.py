@@ -88,7 +88,7 @@ class WebhookSource:
         self._is_open = False
 
     async def open(self, revoked: Revocation, /) -> None:
-        """Give back the webhooks that an earlier run took, and begin to deliver."""
+        """Give back the webhooks that an earlier run of the source took, and start delivering."""
         if self._is_open:
             await revoked(None)
         await self.close()
@@ -195,7 +195,7 @@ class WebhookSource:
         )
 
     async def close(self) -> None:
-        """Give back the unfinished webhooks; if the store fails, their leases expire."""
+        """Give back the unfinished webhooks; if the store fails, they return when leases end."""
         self._is_open = False
         claiming_task, self._claiming = self._claiming, None
         deliveries = list(self._deliveries.values())

@@ -81,7 +81,7 @@ def at_times(
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> Callable[[], S | tuple[()]]:
-    """Return a step for `work` that runs immediately, and again after each pause.
+    """Return a function for `work` that runs `step` at once and again after each pause.
 
     Args:
         step: the function to call, such as `hub.settle_payments`.

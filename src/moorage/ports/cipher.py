@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Cipher(Protocol):
-    """Seals bytes, and opens sealed bytes. It is synchronous in every host, since it never waits.
+    """Encrypts and decrypts bytes. It is synchronous in every host, since it never waits.
 
     `seal` encrypts `plain` and binds it to the context `about`, which is not encrypted itself;
     sealing the same bytes twice gives different results. `open` returns the bytes that were sealed

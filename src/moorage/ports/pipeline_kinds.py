@@ -31,7 +31,7 @@ class PipelineParts(Protocol):
         ...
 
     def connector(self, name: str, /) -> tuple[Any, Any]:
-        """Return the manager that performs a connector's operations, and the connector."""
+        """Return the manager that performs a connector's operations, and the named connector."""
         ...
 
     def checkpoints(self) -> CheckpointStore:

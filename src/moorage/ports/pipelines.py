@@ -74,7 +74,7 @@ class SourceConnector(Protocol):
         ...
 
     async def open(self, revoked: Revocation, /) -> None:
-        """Connect, and begin after the last committed record."""
+        """Connect the source, and begin after the last committed record."""
         ...
 
     async def poll(self, limits: PollLimits, /) -> Sequence[SinkRecord] | None:
@@ -94,7 +94,7 @@ class SourceConnector(Protocol):
         ...
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
-        """Continue reading a partition after another position."""
+        """Continue to read a partition from another position."""
         ...
 
     async def close(self) -> None:
@@ -142,11 +142,11 @@ class SinkConnector(Protocol):
     async def process_batch(
         self, records: Sequence[SinkRecord], /
     ) -> Sequence[Result[object]] | None:
-        """Process records, and return their results."""
+        """Process a batch of records, and return a result for each."""
         ...
 
     async def flush(self) -> None:
-        """Wait until everything that was processed is stored."""
+        """Wait until the sink has stored all processed records."""
         ...
 
     async def close(self) -> None:
@@ -186,5 +186,5 @@ class CheckpointStore(Protocol):
         ...
 
     async def move(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
-        """Store positions from which to continue, which may be before the stored ones."""
+        """Store positions from which to continue, even if they are earlier than the stored ones."""
         ...

@@ -84,7 +84,7 @@ class Platform(DescribedPlatform, Protocol):
         ...
 
     def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:
-        """Return a file that a run has left; None if there is none."""
+        """Return a file that a run has produced; None if there is none."""
         ...
 
     def remove(self, name: str, timeout: float, /) -> None:
@@ -92,12 +92,12 @@ class Platform(DescribedPlatform, Protocol):
         ...
 
     def close(self) -> None:
-        """Close the connections; runs go on."""
+        """Close the connections to the platform; runs continue."""
         ...
 
 
 class AsyncPlatform(DescribedPlatform, Protocol):
-    """The asynchronous `Platform`; `AsyncPlatformInThreads` makes one of a synchronous one."""
+    """The asynchronous `Platform`; `AsyncPlatformInThreads` adapts a synchronous one."""
 
     async def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:
         """Start a run, or find the run of this name."""
@@ -120,7 +120,7 @@ class AsyncPlatform(DescribedPlatform, Protocol):
         ...
 
     async def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:
-        """Return a file that a run has left; None if there is none."""
+        """Return a file that a run has produced; None if there is none."""
         ...
 
     async def remove(self, name: str, timeout: float, /) -> None:
@@ -128,7 +128,7 @@ class AsyncPlatform(DescribedPlatform, Protocol):
         ...
 
     async def close(self) -> None:
-        """Close the connections; runs go on."""
+        """Close the connections to the platform; runs continue."""
         ...
 
 
@@ -148,7 +148,7 @@ class EndWaiter(Protocol):
         ...
 
     def wait(self, name: str, seconds: float, /) -> bool:
-        """Wait for the end of a run for some seconds; return whether it has ended."""
+        """Wait up to some seconds for the end of a run; return whether the run has ended."""
         ...
 
 
@@ -162,7 +162,7 @@ class AsyncEndWaiter(Protocol):
         ...
 
     async def wait(self, name: str, seconds: float, /) -> bool:
-        """Wait for the end of a run for some seconds; return whether it has ended."""
+        """Wait up to some seconds for the end of a run; return whether the run has ended."""
         ...
 
 

@@ -43,7 +43,7 @@ class SubjectData:
 
 @attrs.frozen(kw_only=True)
 class ErasedSubject:
-    """The numbers of entries that were erased, by store."""
+    """The numbers of entries that were erased in each store."""
 
     log: int = 0
     inbox: int = 0
@@ -53,7 +53,7 @@ class ErasedSubject:
 
 @attrs.frozen(kw_only=True)
 class SubjectStore:
-    """A store to search for a person's data.
+    """A store in which to search for data about a person.
 
     Attributes:
         find, remove: operations of the store.
@@ -69,7 +69,7 @@ class SubjectStore:
 
 @attrs.frozen(kw_only=True)
 class SubjectCredentialStore:
-    """A store of credentials to search for a tenant's credentials.
+    """A store in which to search for a tenant's credentials.
 
     Attributes:
         owners: lists the owners of credentials.

@@ -39,7 +39,7 @@ class ODataEnum:
     member: str = attrs.field()
 
     def __attrs_post_init__(self) -> None:
-        """Check that the names of type and member have only valid characters."""
+        """Check that the enumeration's type name and member name have only valid characters."""
         checked_name(self.type_name, "type_name")
         if not isinstance(self.member, str) or not _MEMBERS.fullmatch(self.member):
             raise InvalidData(
@@ -116,7 +116,7 @@ def key_path(key: object) -> str:
 
 
 def arguments(values: Mapping[str, Any], field: str) -> str:
-    """Return named arguments, percent-encoded and separated by commas."""
+    """Return the named arguments of an OData call, percent-encoded and separated by commas."""
     return ",".join(
         f"{quote(checked_name(name, field))}={_escape(literal(value, f'{field}.{name}'))}"
         for name, value in values.items()
@@ -124,7 +124,7 @@ def arguments(values: Mapping[str, Any], field: str) -> str:
 
 
 def checked_name(name: object, field: str) -> str:
-    """Return an OData name after checking that it has valid characters."""
+    """Return a name of OData, such as a property's, after checking its characters."""
     if isinstance(name, str) and _NAME.fullmatch(name):
         return name
     raise _name_error(field)

@@ -100,7 +100,7 @@ class ODataQuery:
 
 @attrs.frozen
 class ODataExpand:
-    """Related entities that an OData query returns with each entity.
+    """The part of an OData query that asks for related entities along with each entity.
 
     Attributes:
         name: the name of the navigation property.
@@ -269,7 +269,7 @@ class OData:
         key: ODataKey = None,
         name: str | None = None,
     ) -> HttpOperation[Any]:
-        """Return the operation that runs an action, which may change something.
+        """Return the operation that runs an OData action, which may change data.
 
         Args:
             action: the name of the action; with its namespace if it is bound.
@@ -291,7 +291,7 @@ class OData:
         key: ODataKey = None,
         name: str | None = None,
     ) -> HttpOperation[Any]:
-        """Return the operation that runs a function, which changes nothing.
+        """Return the operation that runs an OData function, which changes no data.
 
         Args:
             function: the name of the function; with its namespace if it is bound.
@@ -349,7 +349,7 @@ class OData:
         )
 
     def ping(self) -> HttpOperation[None]:
-        """Return the operation that reads the service document, to test whether it answers."""
+        """Return the operation that tests the service by reading its service document."""
         return _operation("ping", Request.get(f"{self.path}/", headers=_JSON), read_nothing)
 
     def _path(self, entity_set: str) -> str:
@@ -403,7 +403,7 @@ def _operation(
 
 
 def _write(method: str, path: str, headers: Mapping[str, str], data: object = None) -> Request:
-    """Return a request that changes data; it is repeated only under an idempotency key."""
+    """Return a request that changes data; retries repeat it only if it has an idempotency key."""
     fields, body = headers, b""
     if data is not None:
         fields = {**headers, "Content-Type": "application/json"}
@@ -412,7 +412,7 @@ def _write(method: str, path: str, headers: Mapping[str, str], data: object = No
 
 
 def _question(query: ODataQuery | None) -> str:
-    """Return the query of a URL with OData options; the options' dollar signs stay unencoded."""
+    """Return a URL's query string with OData options, whose dollar signs stay unencoded."""
     options = [] if query is None else query.options()
     pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in options)
     return f"?{pairs}" if pairs else ""

@@ -85,7 +85,7 @@ class OpenApi:
 
     @property
     def limit_headers(self) -> dict[str, bool]:
-        """Response headers about rate limits in the description; False marks ignored ones."""
+        """The described response headers about rate limits, each with False if it is ignored."""
         names = {
             name: None
             for operation in self.operations
@@ -108,7 +108,7 @@ class OpenApi:
     def security(
         self, chosen: str | None = None, operations: Collection[str] | None = None
     ) -> SecurityScheme | None:
-        """Return the scheme that most of the operations accept; None if they need none.
+        """Return the security scheme that most operations accept; None if they need none.
 
         Args:
             chosen: the name of a scheme to return instead.
@@ -143,7 +143,7 @@ class OpenApi:
         operations: Collection[str] | None = None,
         skip_unmapped: bool = False,
     ) -> tuple[tuple[ApiOperation, ...], tuple[Problem, ...]]:
-        """Return the operations that can become endpoints, and the problems of the others.
+        """Return the operations that can become endpoints, and the reasons why others cannot.
 
         Args:
             security: the scheme of all requests; None if they carry no credentials.
@@ -227,7 +227,7 @@ class OpenApi:
 
 
 def _specificity(operation: ApiOperation) -> list[bool]:
-    """Return a sort key that puts specific paths before general paths that also match."""
+    """Return a sort key that puts specific URL paths before general ones that also match."""
     return ["{" in part for part in operation.path.split("/")]
 
 
@@ -262,7 +262,7 @@ def _key_of(operation: ApiOperation) -> Node | None:
 
 
 def _key_problems(operations: Sequence[ApiOperation], memory: float | None) -> list[Problem]:
-    """Return the problems with the idempotency keys of a described service.
+    """Return the problems with idempotency keys that a service from a description would have.
 
     The header is sent with all operations of the service. If an operation ignores the key, a repeat
     takes effect twice.

@@ -40,7 +40,7 @@ class Node(NamedTuple):
         return Node(self.value.get(name) if is_object(self.value) else None, pointer)
 
     def children(self) -> Iterator[tuple[str, Node]]:
-        """Yield an object's children with their names; nothing for any other value."""
+        """Yield the child nodes of an object with their names; nothing for any other value."""
         if is_object(self.value):
             for name in self.value:
                 yield str(name), self.child(name)

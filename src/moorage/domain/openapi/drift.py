@@ -1,4 +1,4 @@
-"""The changes between two versions of an API description that affect a program."""
+"""The changes between two versions of an API description that affect a given program."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _HARMLESS: Final = frozenset({ChangeKind.DEPRECATED, ChangeKind.WORDS_ADDED})
 
 @attrs.frozen(kw_only=True)
 class Change:
-    """A change that affects a program.
+    """A change in an API description that affects a given program.
 
     Attributes:
         kind: the kind of change.
@@ -67,7 +67,7 @@ class Change:
 
     @property
     def breaks(self) -> bool:
-        """True if requests or the reading of answers may fail."""
+        """True if requests may fail, or if their answers may no longer be readable."""
         return self.kind not in _HARMLESS
 
 
@@ -213,7 +213,7 @@ def _is_deprecated(operation: DescribedOperation) -> bool:
 
 
 def _removed_fields(name: str, old_fields: Fields, new_fields: Fields) -> Iterator[Change]:
-    """Yield the used fields that were removed, but not the fields inside a removed field."""
+    """Yield the used fields that were removed; fields inside a removed field are not repeated."""
     removed_places: set[tuple[FieldSide, str]] = set()
     for (side, path), field in old_fields.items():
         if (side, path) not in new_fields and field.used:

@@ -160,7 +160,7 @@ def base_paths(document: Document) -> frozenset[str]:
 
 
 def fields_of(document: Document, operation: DescribedOperation, uses: Uses) -> Fields:
-    """Return the used fields of an operation, and the fields that its requests require.
+    """Return the fields of an operation that a program uses, and those that requests require.
 
     Args:
         document: the description.
@@ -261,7 +261,7 @@ class _Reader:
         entered: frozenset[str] = frozenset(),
         depth: int = 0,
     ) -> None:
-        """Add a used field with all fields inside it, or a field that requests require."""
+        """Add a used field with all fields inside it; or add a field that requests require."""
         is_used = self._uses(name)
         if not is_used and (side is FieldSide.ANSWER or not required):
             return

@@ -170,7 +170,7 @@ def _oauth_scheme(name: str, node: Node) -> SecurityScheme:
 
 
 def alternatives(requirement: Node) -> tuple[frozenset[str], ...] | None:
-    """Return a requirement's alternative sets of security schemes; None if it is malformed."""
+    """Return the sets of security schemes of which a request needs one; None if malformed."""
     if requirement.value is None:
         return (frozenset(),)
     names = [

@@ -51,7 +51,7 @@ def base_url(root: Node, choice: int | str | None, variables: Mapping[str, str])
 
 
 def same_servers(servers: Node, root: Node) -> bool:
-    """Return whether an operation uses the servers of the whole description."""
+    """Return whether an operation uses the same servers as the whole API description."""
     return servers.value is None or servers.value == root.child("servers").value
 
 

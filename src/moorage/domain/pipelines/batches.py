@@ -43,7 +43,7 @@ class BatchSize(NamedTuple):
     size: int = 0
 
     def fitting(self, sizes: Sequence[int], total: int, limits: BatchLimits) -> int:
-        """Return the number of further records that fit. The first of a batch always fits.
+        """Return how many further records fit into the batch; the first record always fits.
 
         Args:
             sizes: the bytes of the further records, in order.

@@ -1,4 +1,4 @@
-"""The pause of a pipeline and its workers' reports, in a shared store.
+"""The pause of a pipeline, and the reports of its workers, in a shared store.
 
 Laws:
 
@@ -92,7 +92,7 @@ class ReportWorker(_Control):
     fields: Mapping[str, Any]
 
     def apply(self, states: States, now: int, /) -> tuple[States, bool]:
-        """Return the state with this report, and without old reports."""
+        """Return the pipeline's state with this report added and old reports removed."""
         pause_reason, reports = _read_state(states[0])
         reports[self.worker] = [now, dict(self.fields)]
         newest_reports = sorted(reports.items(), key=lambda item: item[1][0], reverse=True)[
@@ -117,7 +117,7 @@ class PausePipeline(_Control):
     durable = True
 
     def apply(self, states: States, now: int, /) -> tuple[States, bool]:
-        """Return the state with the pause, or without one."""
+        """Return the pipeline's state after it was paused or resumed."""
         pause_reason, reports = _read_state(states[0])
         return (_write_state(now, self.reason, reports),), pause_reason is not None
 

@@ -1,4 +1,4 @@
-"""The consequence of a failure in a pipeline: a retry, a dead letter, or the end."""
+"""The reaction to a failure in a pipeline: a retry, a dead letter, or the pipeline's end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Verdict(Enum):
-    """The consequence of a failure in a pipeline."""
+    """The reaction of a pipeline to one failure, such as a retry."""
 
     RETRY = "retry"
     """Process the same records again later, as they may succeed then."""
@@ -25,7 +25,7 @@ class Verdict(Enum):
 
 
 class FailureConsequence(Enum):
-    """The consequence of a failure that outlasts all retries."""
+    """The reaction of a pipeline to a failure that remains after all retries."""
 
     STOP = "stop"
     """The pipeline stops; the record is delivered again when the pipeline runs again."""
@@ -51,7 +51,7 @@ for each record; a pipeline stops after many dead letters in a row."""
 
 
 def verdict(error: Exception, policy: RetryPolicy) -> Verdict:
-    """Return the consequence of an error of a pipeline's transform or sink.
+    """Return the pipeline's reaction to an error of its transform or its sink.
 
     An error about a value, or an error response of the vendor, is the record's fault. Errors that
     the policy retries are temporary. Other errors, such as a wrong password, are neither.
@@ -63,5 +63,5 @@ def verdict(error: Exception, policy: RetryPolicy) -> Verdict:
 
 
 def source_verdict(error: Exception, policy: RetryPolicy) -> Verdict:
-    """Return the consequence of an error of a pipeline's source: a retry or the end."""
+    """Return a pipeline's reaction to an error of its source: a retry or the pipeline's end."""
     return Verdict.RETRY if policy.retries(error) else Verdict.STOP

@@ -76,7 +76,7 @@ def letter_of(line: bytes) -> tuple[str, DeadLetter] | None:
 
 
 def lines_without(lines: Sequence[bytes], ids: frozenset[str]) -> list[bytes]:
-    """Return the lines without a dead letter, and those whose dead letters have other ids."""
+    """Return the lines of a file without the dead letters that have one of these ids."""
     return [line for line in lines if (entry := letter_of(line)) is None or entry[0] not in ids]
 
 

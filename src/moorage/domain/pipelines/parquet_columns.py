@@ -37,7 +37,7 @@ def checked_columns(columns: Mapping[str, str]) -> None:
 
 
 def decimal_size(kind: str) -> tuple[int, int] | None:
-    """Return a decimal type's number of digits and of decimal places; None for other types."""
+    """Return the total digits and the decimal places of a decimal type; None for other types."""
     match = _DECIMAL.fullmatch(kind)
     return None if match is None else (int(match[1]), int(match[2]))
 

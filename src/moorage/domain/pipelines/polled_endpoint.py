@@ -93,7 +93,7 @@ def _are_parameters(_: object, field: attrs.Attribute[Any], value: dict[str, str
 
 
 def _optional() -> Any:
-    """Return an optional text field of an attrs class."""
+    """Return the declaration of an optional text field of an attrs class."""
     return field(default=None, validator=attrs.validators.optional(_is_text))
 
 
@@ -146,7 +146,7 @@ class PolledEndpoint:
     interval: float = field(default=10.0, converter=plain_seconds, validator=is_seconds)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse options that do not fit together."""
+        """Refuse options of a polled endpoint that contradict each other."""
         for is_wrong, path, problem, remedy in (
             (
                 (self.since is None) != (self.time is None),
@@ -201,17 +201,17 @@ class PolledItem(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """A short text that identifies the record."""
+        """A short hash that identifies the record."""
         return text_digest(self.id)
 
 
 def text_digest(text: str) -> str:
-    """Return a short text that identifies an id or a page."""
+    """Return a short hash that identifies a record's id or a page."""
     return sha256(text.encode()).hexdigest()[:16]
 
 
 class PolledPage(NamedTuple):
-    """The content of an answer of a polled endpoint.
+    """The records and other contents of one response of a polled endpoint.
 
     Attributes:
         items: the records, in order.

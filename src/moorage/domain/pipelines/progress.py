@@ -1,4 +1,4 @@
-"""The progress in one partition of a source: which records may be committed.
+"""The progress in one partition of a source: records in work and records to commit.
 
 Laws:
 
@@ -55,7 +55,7 @@ class PendingRun:
         self.is_begun = self.is_done = False
 
     def split(self, cuts: Iterable[int]) -> list[PendingRun]:
-        """Split this run at positions, and return the parts that replace it."""
+        """Split this run of records at positions, and return the runs that replace it."""
         parts = [
             PendingRun(
                 self.records[run_begin:end],
@@ -71,7 +71,7 @@ class PendingRun:
         return parts
 
     def singles(self) -> list[PendingRun]:
-        """Return a run of its own for each record."""
+        """Return one run per record, in place of this run of several records."""
         count = len(self.sizes)
         if count == 1:
             return [self]
@@ -84,7 +84,7 @@ is_done: Final[Callable[[PendingRun], bool]] = attrgetter("is_done")
 
 
 class PartitionProgress:
-    """The records of one partition that are processed, and those ready to be committed.
+    """The records of one partition that a pipeline has read and not committed yet.
 
     It is deterministic and knows no time. It belongs to one event loop.
 
@@ -104,12 +104,12 @@ class PartitionProgress:
 
     @property
     def open_runs(self) -> list[PendingRun]:
-        """The runs that are not processed yet, in order."""
+        """The runs of records that are not processed yet, in order."""
         return list(filterfalse(is_done, self._in_order()))
 
     @property
     def begun_until(self) -> int:
-        """The position after the last run that has begun."""
+        """The position after the last run of records whose processing has begun."""
         ends = [run.start + len(run.sizes) for run in self._pending.values() if run.is_begun]
         return max(ends, default=self._first)
 
@@ -125,12 +125,12 @@ class PartitionProgress:
         return run
 
     def replace(self, run: PendingRun, parts: Iterable[PendingRun]) -> None:
-        """Replace a run by its parts, unless it was removed by a reset."""
+        """Replace a run of records by its parts, unless a reset has removed the run."""
         if self._pending.get(run.start) is run:
             self._pending.update((part.start, part) for part in parts)
 
     def settle(self, runs: Iterable[PendingRun]) -> bool:
-        """Record that runs are processed; return False if none of them was open."""
+        """Mark runs of records as processed; return False if none of them was still open."""
         settled_runs = list(filterfalse(is_done, runs))
         for run in settled_runs:
             run.is_done = True
@@ -139,7 +139,7 @@ class PartitionProgress:
         return bool(settled_runs)
 
     def take(self) -> list[PendingRun]:
-        """Remove the runs that may be committed now, and return them.
+        """Remove the runs of records that may be committed now, and return them.
 
         Runs of a prefix are in their order, other runs in the order in which they were settled.
         """
@@ -155,7 +155,7 @@ class PartitionProgress:
         return settled_runs
 
     def reset(self) -> list[PendingRun]:
-        """Remove and return all runs, because the source will deliver their records again.
+        """Remove and return all runs of records, because the source will deliver them again.
 
         The partition was revoked, or its deliveries are void.
         """

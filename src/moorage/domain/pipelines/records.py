@@ -160,7 +160,7 @@ class DecodedRecord(SinkRecord):
 
     @classmethod
     def of(cls, record: SinkRecord, value: object, schema: str) -> Self:
-        """Return a record with the value of its payload, and the name of the payload's schema."""
+        """Return a record with its payload's decoded value, and the name of the schema."""
         fields: dict[str, Any] = {
             field.name: getattr(record, field.name) for field in attrs.fields(SinkRecord)
         }
@@ -202,7 +202,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
 
 
 def checked_records(payloads: Sequence[bytes], **columns: Iterable[Any]) -> list[SinkRecord]:
-    """Return records made of values that already have their final types.
+    """Return records for a sink, made of field values that already have their final types.
 
     A source that has decoded a broker's reply builds its records with this function: it takes a
     fifth of the time of the constructor, which converts and checks its arguments.
@@ -301,7 +301,7 @@ class LazyRecords(Sequence[SinkRecord]):
 
 
 def joined_records(parts: Sequence[Sequence[SinkRecord]]) -> Sequence[SinkRecord]:
-    """Return the records of sequences joined in order, without making lazy records."""
+    """Return the records of several sequences in order, and leave lazy records unmade."""
     if len(parts) == 1:
         return parts[0]
     lazy_parts = [part for part in parts if isinstance(part, LazyRecords) and not part.is_made]
@@ -325,7 +325,7 @@ class RecordRun(NamedTuple):
 
 
 class RecordBatch(Sequence[SinkRecord]):
-    """The records of one poll, with their partitions and sizes if the source knows them.
+    """The records that one poll of a source returned, with partitions and sizes if known.
 
     A pipeline need not look at each of these records.
 
@@ -358,7 +358,7 @@ class RecordBatch(Sequence[SinkRecord]):
 
 
 def runs_of(records: Sequence[SinkRecord]) -> Sequence[RecordRun]:
-    """Return the runs of successive records of the same partition."""
+    """Split records into runs of successive records from the same partition."""
     if isinstance(records, RecordBatch):
         return records.runs
     runs = ((place, list(run)) for place, run in groupby(records, _TOPIC_AND_PARTITION))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Order(Enum):
-    """The records that a pipeline processes in order: those of one key, or of one partition."""
+    """The groups in which a pipeline keeps the order of records: by key or by partition."""
 
     KEY = "key"
     """Records with the same key; those without a key may be processed concurrently."""
@@ -38,7 +38,7 @@ def _order(value: Order | str) -> Order:
 
 
 def exhausted_of(value: FailureConsequence | str) -> FailureConsequence:
-    """Return the setting of this name for failures that outlast all retries.
+    """Return the setting with this name that decides about failures after all retries.
 
     Raises:
         ConfigurationError: there is no such consequence.

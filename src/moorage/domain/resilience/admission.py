@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Answer(IntEnum):
-    """The decision about the admission of an attempt.
+    """The decision whether an attempt may be sent.
 
     An open circuit refuses all attempts until its time (`CIRCUIT_OPEN`). A half-open circuit
     refuses attempts while others probe it (`PROBES_TAKEN`), and may close at any moment.
@@ -65,7 +65,7 @@ AT_ONCE: Final[Admitted] = (GO, 0, None, ())
 def refusal_by_open_circuit(
     circuit: CircuitRule | None, states: tuple[State, ...], now: int
 ) -> Admitted | None:
-    """Return the answer of an open circuit; None if the full rule has to decide.
+    """Return the rejection by an open circuit; None if the full rule has to decide.
 
     A state of long ago, or one of a time that is to come, has to be brought to the present.
     """
@@ -138,7 +138,7 @@ class Gates:
         )
 
     def moved(self, old: str, new: str) -> Gates:
-        """Return the same protections with `new` as the prefix of their states' keys."""
+        """Return the same protections, with their states' keys moved from one prefix to another."""
         value: Gates = object.__new__(Gates)
         value._alone = {}
         value.shares = self.shares
@@ -254,7 +254,7 @@ class Admission:
         return Admission(changes.pop("gates", self.gates), **(details | changes))
 
     def through(self, gates: Gates) -> Admission:
-        """Return the same command for other protections, which have the same rules."""
+        """Return the same command for equal protections whose states have other keys."""
         admission: Admission = object.__new__(type(self))
         admission.gates = gates
         admission.within = self.within
@@ -302,7 +302,7 @@ class Admission:
         raise failure
 
     def _granted_under_claim(self, states: States, now: int) -> tuple[States, Admitted] | None:
-        """Admit an attempt that has a claim, by a fast rule; None if `decide` is needed."""
+        """Admit an attempt that has a claimed key, by a fast rule; None if `decide` is needed."""
         gates, claim = self.gates, self.claim
         limits, circuit = gates.limits, gates.circuit
         if claim is None or gates.budget is not None or len(limits) > 1 or self.ticketed:

@@ -139,7 +139,7 @@ class TokenBucket:
     def grant(
         self, bucket: Bucket, cost: int, at: int, *, refundable: bool
     ) -> tuple[Bucket, Ticket]:
-        """Return the state after taking `cost` tokens at the time `at`, and the ticket for them.
+        """Return the state after a grant of `cost` tokens at the time `at`, and the grant's ticket.
 
         `at` is a time that `earliest` returned. Only a `refundable` grant stays in the queue,
         so that its tokens can be given back.
@@ -290,7 +290,7 @@ class TokenBucket:
     def _converted(
         self, at: int, level: int, shift: int, runs: Runs, shape: Shape
     ) -> tuple[int, int, Runs]:
-        """Return the time, tokens and runs of grants in a state that another limit's rule wrote."""
+        """Convert a state that another limit's rule wrote: return its time, tokens and grants."""
         rule = TokenBucket(*shape)
         at, level = rule._state_after_runs(at, level, runs, shift)
         tokens, remainder = divmod(level, shape[1])
@@ -299,7 +299,7 @@ class TokenBucket:
         return at, tokens * self.price + _part_of_token(remainder, shape[1], self.price), ()
 
     def _place_in_queue(self, bucket: Bucket, cost: int, at: int) -> Place:
-        """Return the first place in the queue where `cost` tokens can be granted, not before `at`.
+        """Return the first time in the queue, from `at` on, at which `cost` tokens can be granted.
 
         It is `(time, place, since, available, spare, full, at_once)`: the place is before the run
         at index `place`; the level is `available` at the time `since`, and exceeds the levels of
@@ -378,7 +378,7 @@ class TokenBucket:
     def _without_past(
         self, since: int, level: int, runs: Runs, shift: int, seen: int
     ) -> tuple[int, int, Runs]:
-        """Return the tokens, their time, and the runs of grants that remain after ended runs."""
+        """Return the tokens, their time, and the runs of grants, without runs that have ended."""
         past_runs = self._ended_run_count(runs, seen - shift)
         since, level = self._state_after_runs(since, level, runs[:past_runs], shift)
         return since, level, self._merged_runs(runs[past_runs:])

@@ -106,5 +106,5 @@ class BudgetRule:
         return (state_time, keep_for, period, calls, retries + 1, carried_share)
 
     def left_for(self, budget: Budget) -> int:
-        """Return the microseconds until the next period of the budget begins."""
+        """Return the microseconds until the next period of the retry budget begins."""
         return (budget[2] + 1) * self.period - budget[0]

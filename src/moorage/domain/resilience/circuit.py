@@ -101,7 +101,7 @@ TRANSITIONS: Final = (
 
 
 class Outcome(Enum):
-    """The result of an admitted call, as the circuit breaker counts it."""
+    """The result of an admitted call, in the categories of the circuit breaker."""
 
     GOOD = "good"
     FAILED = "failed"
@@ -278,7 +278,7 @@ def joint_state(circuits: Sequence[CircuitBreakerState]) -> CircuitBreakerState:
 
 
 def mode_to_force(state: CircuitState) -> int:
-    """Return the mode that a person sets: closed (a reset), forced open, or disabled."""
+    """Return the mode that an operator sets: closed (a reset), forced open, or disabled."""
     if state not in (CircuitState.CLOSED, CircuitState.FORCED_OPEN, CircuitState.DISABLED):
         raise ConfigurationError(
             f"{state!r} is not a state that can be set by hand.",
@@ -407,7 +407,7 @@ class CircuitRule:
         return circuit, (generation, 0, token), 0, False
 
     def confirm(self, circuit: Circuit, permit: Permit, wait: int) -> tuple[Circuit, int]:
-        """Return the microseconds to wait before a call may be sent after its first wait.
+        """Return how many microseconds a call must wait again after its first wait has ended.
 
         The wait is 0 if the call may be sent now. The lease of a probe that must wait again is
         extended by `wait`.
@@ -453,7 +453,7 @@ class CircuitRule:
         return circuit, None
 
     def set_mode(self, circuit: Circuit, mode: int) -> Circuit:
-        """Return the circuit as a person has set it: forced open, disabled or reset."""
+        """Return the circuit after an operator forced it open, disabled it or reset it."""
         state_time, _, _, generation, slot, total, _, record = circuit
         record = self.empty_record._replace(leases=record.leases)
         keep_for = _lifetime(self.keep_for if mode == CLOSED else FOREVER, state_time, record)
@@ -479,7 +479,7 @@ class CircuitRule:
         return FOREVER if mode == FORCED_OPEN else 0
 
     def read(self, circuit: Circuit) -> CircuitBreakerState:
-        """Return a snapshot of the circuit, with names and seconds for people."""
+        """Return a snapshot of the circuit for people, with mode names and times in seconds."""
         state_time, _, mode, _, _, total, _, record = circuit
         calls, failures, slow_calls = self._window(circuit)
         rows = _recent_failures(record, state_time)
@@ -571,7 +571,7 @@ class CircuitRule:
     def _with_probe(
         self, circuit: Circuit, outcome: Outcome
     ) -> tuple[Circuit, CircuitState | None]:
-        """Return the circuit after the end of a probe, and its new mode if it changed."""
+        """Return the circuit after a probe call has ended, and its new mode if it changed."""
         state_time, keep_for, mode, generation, slot, total, base, record = circuit
         if outcome is Outcome.NEUTRAL:
             return circuit, None
@@ -650,7 +650,7 @@ class CircuitRule:
         return min(slot, self._end(at)), base, record
 
     def _with_slot_in_past(self, slot: tuple[int, int, int], record: Record, at: int) -> Record:
-        """Return the counts after the current slot became a past slot, without outdated slots."""
+        """Return the counts after the current time slot ended, without slots that are too old."""
         end, base, calls = slot
         calls = min(calls - record.cancelled, _LARGEST_COUNT)
         slots = [entry for entry in _slots(record.past) if entry[0] > at - self.span]
@@ -662,7 +662,7 @@ class CircuitRule:
         return record._replace(fails=0, slow=0, cancelled=0, past=past_bytes)
 
     def _moved_back(self, slot: int, record: Record, back: int) -> tuple[int, Record]:
-        """Return a slot and a record with all times moved back by `back` microseconds."""
+        """Return a time slot and a record with all their times reduced by `back` microseconds."""
         in_slots = back if record.grid > 0 else 0
         return slot - in_slots, record._replace(
             times=tuple(time - back for time in record.times),
@@ -676,7 +676,7 @@ class CircuitRule:
         )
 
     def _window(self, circuit: Circuit) -> tuple[int, int, int]:
-        """Return the calls, failures and slow answers that the circuit counts at present."""
+        """Return the numbers of calls, failures and slow answers that the circuit counts now."""
         state_time, _, _, _, _, total, base, record = circuit
         window_start = (state_time if self.timed else total) - self.span
         calls, failures, slow_calls = total - base - record.cancelled, record.fails, record.slow

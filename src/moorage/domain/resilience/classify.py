@@ -49,7 +49,7 @@ _NOT_HERE: Final = frozenset({301, 307, 308})
 
 
 def is_success(status: int) -> bool:
-    """Return whether the status is a success."""
+    """Return whether an HTTP status code means success."""
     return 200 <= status < 300 or status == _NOT_MODIFIED
 
 
@@ -207,7 +207,7 @@ def vendor_code_and_message(
 def _code_and_message(
     codes: list[Any], body: dict[str, Any], words: tuple[str, ...], redaction: Redaction
 ) -> tuple[str | None, str | None]:
-    """Return the error code and the message among the strings of an answer."""
+    """Find the vendor's error code and message among the strings of its answer."""
     texts = [text for code in codes if (text := _printable_text(code, redaction))]
     message = next(
         (text for name in words if (text := _printable_text(body.get(name), redaction))), None

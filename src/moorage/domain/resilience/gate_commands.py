@@ -62,7 +62,7 @@ class Confirm:
 
 
 class GiveBack:
-    """Returns the tokens and the queue position of a caller that stops waiting."""
+    """The command that gives back the tokens and the queue position of a caller that leaves."""
 
     __slots__ = ("gates", "keys", "tickets")
     once = True
@@ -91,7 +91,7 @@ class GiveBack:
 def return_unused(
     gates: Gates, admitted: Admitted, reporter: str = ""
 ) -> tuple[Report | GiveBack, ...]:
-    """Return the commands that give back the permit and the tickets of an unused admission."""
+    """Return the commands that give back the permit and tickets that an attempt did not use."""
     _, _, permit, tickets = admitted
     return (
         *((Report(gates, permit, Outcome.NEUTRAL, reporter),) if permit is not None else ()),
@@ -201,7 +201,7 @@ class UncountAttempt:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return the retry budget without the attempt; an expired state stays as it is."""
+        """Return the retry budget without the attempt; an expired budget stays unchanged."""
         (state,) = states
         if state is None:
             return states, None
@@ -209,7 +209,7 @@ class UncountAttempt:
 
 
 class SetCircuit:
-    """The command with which a person forces a circuit open, disables it, or resets it."""
+    """The command by which an operator forces a circuit open, disables it, or resets it."""
 
     __slots__ = ("_rule", "keys", "mode")
     once = False
@@ -222,7 +222,7 @@ class SetCircuit:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return the circuit in the mode that the person has set."""
+        """Return the circuit in the mode that the operator has set."""
         return (self._rule.set_mode(self._rule.present(states[0], now), self.mode),), None
 
 
@@ -239,6 +239,6 @@ class ReadCircuit:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, CircuitBreakerState]:
-        """Return a snapshot of the circuit, with names and seconds for people."""
+        """Return a snapshot of the circuit for people, with mode names and times in seconds."""
         unchanged_states = with_times_moved_back((self._rule,), states, now)
         return unchanged_states, self._rule.read(self._rule.present(states[0], now))

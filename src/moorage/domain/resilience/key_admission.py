@@ -112,7 +112,7 @@ class KeyAdmission:
 
 
 class WithdrawUnsent(Withdraw):
-    """The command that frees a key if the answer to its `KeyAdmission` was lost.
+    """The command that frees an idempotency key after the reply to its `KeyAdmission` was lost.
 
     Its caller, `owner`, has sent nothing, although the claim may be marked as sent.
     """

@@ -41,7 +41,7 @@ AdmissionKind: TypeAlias = "tuple[LeasedLimit, ...]"
 
 
 class Question(NamedTuple):
-    """A process's request for one token of each limit, or its withdrawal of a request.
+    """A process's request for one call's tokens, or its withdrawal of an earlier request.
 
     Attributes:
         number: the process's number of the question.
@@ -70,7 +70,7 @@ class Reply(NamedTuple):
 
 
 def kind_of(command: object, services: Iterable[str]) -> AdmissionKind | None:
-    """Return the kind of an admission that a broker can decide; None for any other command.
+    """Return the kind of an admission if a broker can decide it; None for any other command.
 
     It has only limits, of one of these services: no circuit, retry budget or claim, no calendar
     quota, and no grant that may have to be given back.
@@ -92,18 +92,18 @@ def kind_of(command: object, services: Iterable[str]) -> AdmissionKind | None:
 
 
 def gates_of(kind: AdmissionKind) -> Gates:
-    """Return the protections that admit calls of a kind."""
+    """Return the protections, such as limits, that admit calls of this kind."""
     limits = [TokenBucket(n, price, burst) for _, n, price, burst, _ in kind]
     return Gates(limits=limits, limit_keys=[limit[0] for limit in kind])
 
 
 def most_at_once(kind: AdmissionKind) -> int:
-    """Return the maximum number of calls for which all limits may grant tokens together."""
+    """Return the most calls of a kind for which all limits may grant tokens at once."""
     return min(burst // cost for *_, burst, cost in kind)
 
 
 def question_end(kind: AdmissionKind) -> bytes:
-    """Return the end of every request of a kind; its beginning is `question_start`."""
+    """Return the last bytes of each request of a kind; `question_start` makes the first ones."""
     return b'"limits":' + encode_json(kind) + b"}\n"
 
 

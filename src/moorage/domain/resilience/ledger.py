@@ -75,7 +75,7 @@ class Ledger(NamedTuple):
         return Ledger(self.attempts, self.earlier, proven_effect)
 
     def take_over(self) -> Ledger:
-        """Return the ledger after taking over a key whose earlier request may have acted."""
+        """Return the ledger for a key taken over from a request that may have had an effect."""
         return Ledger(self.attempts, True, self.current)
 
     def join(self, racers: Iterable[Ledger]) -> Ledger:

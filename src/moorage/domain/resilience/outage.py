@@ -63,7 +63,7 @@ class Outage:
 def extended_outage(
     before: Outage | None, error: StorageUnavailable, now: int, draw: float, *, took: int = 0
 ) -> Outage:
-    """Return the outage after one more call without an answer, or after the first.
+    """Return the outage as extended by one more call to which the store did not respond.
 
     `took` is the time in nanoseconds that the caller waited for the store. The next probe begins no
     sooner than after the same time again.
@@ -166,7 +166,7 @@ def with_local_shares(command: Command[Any]) -> Command[Any]:
 
 
 def substitute(key: str) -> str:
-    """Return the key of the state that replaces an unreadable state."""
+    """Return the key under which a replacement for an unreadable state is stored."""
     return f"{key}:instead-{VERSION}"
 
 

@@ -234,14 +234,14 @@ class CalendarQuota:
         return quota[3] if period_start <= quota[2] else self._later_calls(quota[6], period_start)
 
     def _later_calls(self, later: Later, begin: int) -> int:
-        """Return the number of calls counted in the later period that begins at `begin`."""
+        """Return the number of calls counted in the future period that begins at `begin`."""
         for start_time, used_calls in later:
             if start_time == begin:
                 return used_calls
         return self.burst if later and begin < later[-1][0] else 0
 
     def _counts_from(self, later: Iterable[tuple[int, int]], earliest: int) -> Later:
-        """Return the counts of periods from `earliest` on; the first one takes earlier counts."""
+        """Return the call counts of periods from `earliest` on; the first includes earlier ones."""
         counts: dict[int, int] = {}
         for period_start, used_calls in later:
             period_start = self.period(max(period_start, earliest))[0]  # noqa: PLW2901 - the begin of its period
@@ -249,7 +249,7 @@ class CalendarQuota:
         return tuple(counts.items())
 
     def _with_grant(self, since: int, later: Later, begin: int, cost: int) -> Later:
-        """Return the counts of later periods after one more grant."""
+        """Return the call counts of future periods after one more grant."""
         if later and begin <= later[-1][0]:
             return tuple(
                 (start_time, used_calls + cost * (start_time == begin))

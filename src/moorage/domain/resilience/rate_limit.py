@@ -1,4 +1,4 @@
-"""The configuration of rate limits, and the joint decision of several limits.
+"""The configuration of rate limits, and the wait that several limits demand together.
 
 A limit is a rule over one state, and every rule has the same functions:
 
@@ -77,7 +77,7 @@ class Rule(Protocol):
 
 
 class Calendar(Enum):
-    """The calendar periods of a quota, in UTC."""
+    """The calendar periods of a quota, days or months in UTC."""
 
     DAY = "day"
     MONTH = "month"
@@ -174,7 +174,7 @@ class RateLimitConfig:
         without_store: WithoutStore = 1.0,
         parts: int = 1,
     ) -> RateLimitConfig:
-        """Return a limit of `rate` calls a second, and by default of bursts of `rate` calls.
+        """Return a limit of `rate` calls a second; a burst has `rate` calls by default.
 
         Up to `burst + rate` calls may fall into one second: the burst of an idle limit, and the
         tokens that it gains meanwhile. With `burst=1` the calls are spaced evenly, and never more
@@ -197,7 +197,7 @@ class RateLimitConfig:
         without_store: WithoutStore = 1.0,
         parts: int = 1,
     ) -> RateLimitConfig:
-        """Return a limit of `rate` calls a minute, and by default of bursts of `rate` calls.
+        """Return a limit of `rate` calls a minute; a burst has `rate` calls by default.
 
         Up to `burst + rate` calls may fall into one minute; with `burst=1`, the calls are spaced
         evenly.
@@ -213,7 +213,7 @@ class RateLimitConfig:
         without_store: WithoutStore = 1.0,
         parts: int = 1,
     ) -> RateLimitConfig:
-        """Return a limit of `rate` calls an hour, and by default of bursts of `rate` calls.
+        """Return a limit of `rate` calls an hour; a burst has `rate` calls by default.
 
         Up to `burst + rate` calls may fall into one hour; with `burst=1`, the calls are spaced
         evenly.

@@ -22,7 +22,7 @@ class Refreshes(NamedTuple):
     due: int = 0
 
     def count_renewal(self, now: int) -> Refreshes:
-        """Return the number of renewals increased by one.
+        """Return the state with one more renewal counted.
 
         The next renewal is allowed after 5 seconds, then 10, and so on up to 5 minutes.
         """

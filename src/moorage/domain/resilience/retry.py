@@ -165,7 +165,7 @@ class RetryPolicy:
         return cls(max_attempts=1)
 
     def retries(self, error: Exception) -> bool:
-        """Return whether the policy ever allows a retry after this error."""
+        """Return whether the policy allows a retry after this error at all."""
         rule = self.retry_on
         if rule is None:
             if isinstance(error, ConnectorError):

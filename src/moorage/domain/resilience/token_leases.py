@@ -88,7 +88,7 @@ class TokenLease(NamedTuple):
 
 
 class Step(NamedTuple):
-    """The state after a decision of the broker, and the broker's next action.
+    """The broker's state after one of its decisions, and the action that it must take next.
 
     Attributes:
         lease: the new state.
@@ -108,7 +108,7 @@ class Step(NamedTuple):
 
 
 def after_call(lease: TokenLease, call: int, within: int, now: int, most: int) -> Step:
-    """Return the step after a call has asked for a token.
+    """Return the broker's next step after a call has asked for a token.
 
     Args:
         lease: the state.
@@ -127,13 +127,13 @@ def after_call(lease: TokenLease, call: int, within: int, now: int, most: int) -
 
 
 def after_leaving(lease: TokenLease, calls: frozenset[int], now: int, most: int) -> Step:
-    """Return the step after some calls have given up."""
+    """Return the broker's next step after some calls have stopped waiting."""
     waiting = tuple([waiting for waiting in lease.waiting if waiting.call not in calls])
     return next_step(lease._replace(waiting=waiting), now, most)
 
 
 def after_grant(lease: TokenLease, number: int, sent: int, now: int, most: int) -> Step:
-    """Return the step after the store granted tokens that may be used now.
+    """Return the broker's next step after the store granted tokens that may be used now.
 
     Args:
         lease: the state.
@@ -151,7 +151,7 @@ def after_grant(lease: TokenLease, number: int, sent: int, now: int, most: int) 
 
 
 def after_delayed_grant(lease: TokenLease, wait: int, now: int) -> Step:
-    """Return the step after the store granted tokens that may be used after a wait."""
+    """Return the broker's next step after a grant of tokens that may be used only later."""
     due_time = now + wait
     refusals = tuple(
         [Refusal(call, wait) for call, waiting_end in lease.waiting if waiting_end < due_time]
@@ -161,7 +161,7 @@ def after_delayed_grant(lease: TokenLease, wait: int, now: int) -> Step:
 
 
 def after_refusal(lease: TokenLease, wait: int, now: int, most: int, draw: float) -> Step:
-    """Return the step after the store refused tokens.
+    """Return the broker's next step after the store refused tokens.
 
     Args:
         lease: the state.
@@ -181,13 +181,13 @@ def after_refusal(lease: TokenLease, wait: int, now: int, most: int, draw: float
 
 
 def after_failure(lease: TokenLease) -> tuple[TokenLease, tuple[int, ...]]:
-    """Return the state after the store failed, and the calls that must use the store directly."""
+    """Return the state after a store failure, and the calls that must ask the store themselves."""
     calls = tuple([waiting.call for waiting in lease.waiting])
     return lease._replace(waiting=(), wanted=0, pending=0, due=0), calls
 
 
 def next_step(lease: TokenLease, now: int, most: int) -> Step:
-    """Return the step at a time: hand out tokens, refuse calls, and request tokens.
+    """Return the broker's step at this time: hand out tokens, refuse calls, or ask for tokens.
 
     Args:
         lease: the state.

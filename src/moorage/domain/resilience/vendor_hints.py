@@ -92,7 +92,7 @@ def cap_wait(wait: float | None, longest: float = LONGEST_PAUSE) -> float | None
 
 
 def rate_hint(headers: Headers, now: datetime) -> RateHint | None:
-    """Return the rate limit in an answer's headers that is closest to being reached.
+    """Return the rate limit, among those in an answer's headers, with the least room left.
 
     Supported are the IETF's `RateLimit` and `RateLimit-Policy` in both notations of its drafts, and
     every family of headers named `…RateLimit-…` with a `Limit`, `Remaining` and `Reset`, with or
@@ -189,7 +189,7 @@ def _reset_seconds(value: str | None, now: datetime) -> float | None:
 
 
 def _seconds(number: float, now: datetime) -> float | None:
-    """Return a duration in seconds.
+    """Return a number of seconds as the duration to wait.
 
     A number that would be three years or more is a Unix timestamp; an invalid one gives None.
     """
@@ -200,7 +200,7 @@ def _seconds(number: float, now: datetime) -> float | None:
 
 
 def _milliseconds(number: float, now: datetime) -> float | None:
-    """Return a duration in milliseconds as seconds.
+    """Return a number of milliseconds as a duration in seconds.
 
     A number that would be three years or more is a Unix timestamp.
     """

@@ -59,7 +59,7 @@ class Line(NamedTuple):
         return Line(self.numbers, self.turns, wakes), sleep_time, sleep_time == time_left
 
     def without_admitted(self, number: int) -> tuple[Line, Turn]:
-        """Return the queue without a caller that goes on now, and that caller's time."""
+        """Return the queue without a caller that proceeds now, and the time that it had."""
         place = self.numbers.index(number)
         return self._without_caller(place, place), self.turns[place]
 

@@ -1,4 +1,4 @@
-"""Schemas of records: their values, the wire format that names them, and the rules of evolution.
+"""Schemas of records: their values, Confluent's wire format, and the rules of evolution.
 
 Nothing in this folder decodes a record. It compares schemas, which are strings, and knows neither a
 registry nor a library of a format.

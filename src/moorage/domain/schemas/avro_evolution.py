@@ -118,7 +118,7 @@ class _Resolution:
 
 
 def _target(reader: AvroType, field: AvroField) -> AvroField | None:
-    """Return the reader's field that a field of the writer becomes; None if it is left out."""
+    """Return the reader's field for a field of the writer; None if the reader ignores it."""
     for target in reader.fields:
         if target.name == field.name:
             return target

@@ -23,7 +23,7 @@ _FULL_NAME: Final = late_pattern(r"\.?[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", 256)
 
 @attrs.define(eq=False, repr=False)
 class AvroType:
-    """A type of an Avro schema. A recursive schema has a type within itself.
+    """A type in an Avro schema; the type of a recursive schema contains itself.
 
     Attributes:
         kind: "record", "enum", "fixed", "array", "map", "union", or the name of a primitive type.
@@ -155,7 +155,7 @@ def _is_empty(node: AvroType, results: dict[int, bool]) -> bool:
 
 
 def _empty_values(node: AvroType, counts: dict[int, int]) -> int:
-    """Return the number of values in an Avro type that take up no bytes."""
+    """Return how many values in data of an Avro type may take up no bytes."""
     if id(node) not in counts:
         counts[id(node)] = 0
         if node.kind == "record" and node.fields:

@@ -78,7 +78,7 @@ def compatibility_of(value: Compatibility | str) -> Compatibility:
 def read_incompatibilities(
     reader: CompleteSchema, writer: CompleteSchema
 ) -> tuple[Incompatibility, ...]:
-    """Return the reasons why data of a writer's schema may not be readable with another schema.
+    """Return the reasons why a reader's schema may not read data of a writer's schema.
 
     The result is empty if the reader accepts each valid record of the writer without losing a
     value.

@@ -1,4 +1,4 @@
-"""The number of times that a JSON Schema checks one place in a value, by the depth of the place.
+"""The number of checks that a JSON Schema makes at one place in a value, by its depth.
 
 Two parts of a schema may both check the same property with a third part, whose own parts do the
 same with the property below, and so on. A schema of one line then checks a value of thirty levels a
@@ -44,7 +44,7 @@ _REST: Final = {
 
 
 def depth_limit(documents: Sequence[tuple[str, Any]]) -> int | None:
-    """Return the depth down to which the time of a value's check is limited; None for any depth.
+    """Return the depth down to which checking a value takes limited time; None for any depth.
 
     Args:
         documents: the schema and its references, each with its name.
@@ -88,7 +88,7 @@ def _count(
     checks_below: Mapping[int, int],
     counts: dict[int, _Counts],
 ) -> None:
-    """Count the checks below each child of a schema part, and of each part that it refers to."""
+    """Count the checks that a schema part, and each part it refers to, causes in a child value."""
     stack = [first] if first not in counts else []
     while stack:
         number = stack[-1]
@@ -116,12 +116,12 @@ def _count(
 
 
 def _count_of(counts: _Counts, label: _SubschemaPlace) -> int:
-    """Return the count for one property or item, or else the count for all others of its kind."""
+    """Return the count for one property or item, or the common count for those without one."""
     return counts[label] if label in counts else counts.get((label[0], None), 0)
 
 
 def _children(part: _Part) -> Iterator[tuple[_SubschemaPlace, _Part]]:
-    """Yield the schema parts that check a value's children, each with the children's label."""
+    """Yield the parts of a schema that check child values, with the label of each child."""
     other_keywords = [((kind, None), part.get(keyword)) for keyword, kind in _REST.items()]
     labelled_parts = [
         *_labelled_parts(part, "properties"),
@@ -143,7 +143,7 @@ def _children(part: _Part) -> Iterator[tuple[_SubschemaPlace, _Part]]:
 
 
 def _labelled_parts(part: _Part, keyword: str) -> list[tuple[_SubschemaPlace, Any]]:
-    """Return a keyword's schema parts for single properties or items, each with its label."""
+    """Yield the schema parts that a keyword gives to single properties or items, with labels."""
     named_schemas = part.get(keyword)
     if keyword == "properties":
         return (

@@ -44,7 +44,7 @@ class JsonDocuments:
         return cls(json_schema(complete.schema.text), other_documents)
 
     def follow_references(self, part: Any) -> tuple[Any, str | None]:
-        """Return the schema part to which references finally lead, and a broken one, if any.
+        """Follow references to the final schema part; also return a broken reference, if any.
 
         The second value is None if all references were followed.
         """

@@ -60,7 +60,7 @@ _NAMES: Final[dict[type, str]] = {
 
 
 class _Limit(NamedTuple):
-    """A JSON Schema limit of a size: its keywords, the type that it limits, and its name."""
+    """A limit of JSON Schema on a size: its keywords, the type that it limits, and its name."""
 
     least: str
     most: str
@@ -158,7 +158,7 @@ class _Comparison:
         return self._compare_branches(reader, {} if writer is True else writer, path)
 
     def fits(self, reader: Any, writer: Any, path: str) -> bool:
-        """Return whether the reader certainly accepts all values of the writer."""
+        """Return whether the reader's part certainly accepts all values of the writer's part."""
         pair = id(reader), id(writer)
         if pair in self._effort.unfit:
             return False
@@ -195,14 +195,14 @@ class _Comparison:
         return [item._replace(is_certain=False) for item in problems] if is_vague else problems
 
     def _branch_with_rest(self, rest: dict[str, Any], branch: Any) -> Any:
-        """Return a schema part that allows all values that a branch and the writer's rest allow."""
+        """Return a schema part that allows what a branch and the rest of its part allow."""
         branch, _ = self._writers.follow_references(branch)
         return {**branch, **rest} if is_object(branch) else rest if branch is True else branch
 
     def _rules(
         self, reader: dict[str, Any], writer: dict[str, Any], path: str
     ) -> Iterator[Incompatibility]:
-        """Yield the rules of the reader that values of the writer may break."""
+        """Yield the rules of the reader's part that values of the writer's part may break."""
         types = _types(writer)
         for keyword in sorted((_UNJUDGED | _EQUAL_RULES) & reader.keys()):
             if keyword in _UNJUDGED or not _is_same(reader[keyword], writer.get(keyword)):
@@ -237,7 +237,7 @@ class _Comparison:
                 yield _uncheckable_change(path, f"the rule {keyword!r}")
 
     def _differ_in_type(self, branches: list[Any]) -> bool:
-        """Return whether no value can be valid for both branches, because their types differ."""
+        """Return whether the branches allow different types, so that a value fits only one."""
         seen_names: set[str] = set()
         for branch in branches:
             part, _ = self._readers.follow_references(branch)
@@ -298,7 +298,7 @@ def _types(part: dict[str, Any]) -> frozenset[str]:
 
 
 def _declared_types(part: dict[str, Any]) -> frozenset[str]:
-    """Return the types that a part of a schema names; a number may be an integer."""
+    """Return the types that a part of a schema states; "number" includes integers."""
     types = part.get("type", _ALL_TYPES)
     names = frozenset([types] if isinstance(types, str) else types)
     return names | {"integer"} if "number" in names else names
@@ -340,12 +340,12 @@ def _numbers(
 
 
 def _lower_bound(part: dict[str, Any]) -> tuple[float, int]:
-    """Return the lower bound, and 1 if the bound itself is excluded, otherwise 0."""
+    """Return the lower bound of a number, with 1 if the bound itself is excluded, else 0."""
     return max(_bounds(part, "minimum", "exclusiveMinimum", -inf, 1))
 
 
 def _upper_bound(part: dict[str, Any]) -> tuple[float, int]:
-    """Return the upper bound, and -1 if the bound itself is excluded, otherwise 0."""
+    """Return the upper bound of a number, with -1 if the bound itself is excluded, else 0."""
     return min(_bounds(part, "maximum", "exclusiveMaximum", inf, -1))
 
 
@@ -370,7 +370,7 @@ def _size(
 
 
 def _is_same(part: Any, other: Any) -> bool:
-    """Return whether two parts are equal, and mean the same in both schemas."""
+    """Return whether two schema parts are equal and mean the same in both schemas."""
     return _canonical(part) == _canonical(other) and not _has_reference(part)
 
 

@@ -67,7 +67,7 @@ def applied_parts(documents: Sequence[tuple[str, Any]]) -> _Applied | None:
 
 
 def _count(first: int, applied: _Applied, counts: dict[int, int]) -> None:
-    """Count the parts that apply together with a part, and with each part that it refers to."""
+    """Count the schema parts that apply to a value together with this part."""
     if first in counts:
         return
     counts[first] = 0
@@ -89,7 +89,7 @@ def _count(first: int, applied: _Applied, counts: dict[int, int]) -> None:
 
 
 def objects(value: Any) -> Iterator[_Part]:
-    """Yield all objects in a JSON value, which are the parts of a schema and others."""
+    """Yield all objects in a JSON value; not all of them need be parts of a schema."""
     stack = [value]
     while stack:
         item = stack.pop()
@@ -103,7 +103,7 @@ def objects(value: Any) -> Iterator[_Part]:
 def _targets(
     documents: Sequence[tuple[str, Any]], parts: Sequence[_Part]
 ) -> dict[str, list[_Part]] | None:
-    """Return the schema parts that a reference may mean, by the reference or its last piece.
+    """Return the schema parts that each reference may mean, by the reference or its last segment.
 
     None stands for too many parts.
     """

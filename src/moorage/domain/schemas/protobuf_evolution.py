@@ -116,7 +116,7 @@ def _shared_fields(
 def _presence_problems(
     reader: tuple[ProtobufField, ...], writer: tuple[ProtobufField, ...], path: str
 ) -> Iterator[Incompatibility]:
-    """Yield the required fields that may be missing, and fields that may replace each other."""
+    """Yield the required fields that may be absent, and the fields that may overwrite others."""
     required = {field.number for field in writer if field.is_required}
     for field in reader:
         if field.is_required and field.number not in required:

@@ -1,4 +1,4 @@
-"""Schemas as values: a text in one of three formats, and the place of a schema in its registry."""
+"""Schemas as values: a text in one of three formats, and its position in a registry."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SchemaFormat(Enum):
 
 
 def member(kind: type[E], value: object, path: str) -> E:
-    """Return the enumeration's member that has this value.
+    """Return the member of an enumeration that has this value.
 
     Raises:
         ConfigurationError: there is no such member.

@@ -59,7 +59,7 @@ def without_frames(error: E) -> E:
 
 
 def without_arguments_in_errors(build: Callable[P, R]) -> Callable[P, R]:
-    """Return a function whose errors do not reveal its secret arguments.
+    """Return the function changed so that its errors do not reveal its secret arguments.
 
     Neither the frames of an error nor its causes hold an argument. Text in its message is masked if
     it looks like a secret, or was passed under a name that suggests a secret, since arguments may
@@ -102,7 +102,7 @@ def without_arguments_in_errors(build: Callable[P, R]) -> Callable[P, R]:
 
 
 def with_careful_constructor(kind: type[K]) -> type[K]:
-    """Return a class whose constructor's errors do not reveal its secret arguments."""
+    """Return the class changed so that its constructor's errors reveal no secret arguments."""
     kind.__init__ = without_arguments_in_errors(kind.__init__)  # type: ignore[method-assign]  # of the same form
     return kind
 
@@ -146,7 +146,7 @@ def _scrubbed_error(
 def _accepts_arguments(
     build: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], error: TypeError
 ) -> bool:
-    """Return whether no argument of a function is missing or unknown, so that a value is wrong.
+    """Return whether all arguments are present and known, so that one has a wrong value.
 
     A function that passes on arguments of any name does not know which of them are unknown.
     """

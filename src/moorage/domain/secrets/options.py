@@ -69,12 +69,12 @@ def checked_options(kind: type[K]) -> type[K]:
 
 
 def maybe_secret(value: Any) -> Any:
-    """Return a string or bytes as a secret; other values unchanged, to be refused later."""
+    """Return a string or bytes as a `Secret`; leave other values for a later check to refuse."""
     return Secret(value) if isinstance(value, (str, bytes)) else value
 
 
 def as_series(value: Any) -> Any:
-    """Return one or several strings as a tuple; other values unchanged, to be refused later."""
+    """Return one or several strings as a tuple; leave other values for a later check to refuse."""
     if isinstance(value, str):
         return (value,)
     if not isinstance(value, Iterable) or isinstance(value, (bytes, Mapping)):
@@ -83,18 +83,18 @@ def as_series(value: Any) -> Any:
 
 
 def option_of(error: ConnectorError) -> str:
-    """Return the option, or the part of an option, that an error names; "" if none."""
+    """Return the option, or part of an option, that an error is about; "" if it has none."""
     place = error.path if isinstance(error, ConfigurationError) else getattr(error, "field", None)
     return str(place or "")
 
 
 def first_name(error: ConnectorError) -> str:
-    """Return the name of the option that an error names, without the path below it; "" if none."""
+    """Return the name of the option that an error is about, without a path below it, or ""."""
     return option_of(error).partition(".")[0].partition("[")[0]
 
 
 def rename(error: ConnectorError, option: str) -> None:
-    """Change the option that an error names."""
+    """Change the option's name in an error."""
     if isinstance(error, ConfigurationError):
         error.path = option
     elif isinstance(error, InvalidData):
@@ -128,7 +128,7 @@ def _named_error(error: Exception, value: Any, options: Mapping[str, Any]) -> Ex
 
 
 def _own_error(field: attrs.Attribute[Any], value: Any, option: Any) -> Exception | None:
-    """Return the error of the converter, type and validator of one option, if it has one."""
+    """Check one option by its converter, type and validator, and return the error, if any."""
     convert: Any = cast("Any", field).converter
     try:
         converted_option = option if convert is None else convert(option)

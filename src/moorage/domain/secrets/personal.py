@@ -71,7 +71,7 @@ def _is_iban(account: str) -> bool:
 
 
 def _mask_numbers(groups: str, begins: re.Pattern[str], is_valid: Callable[[str], bool]) -> str:
-    """Mask each longest run of digit groups that is valid when its gaps are removed."""
+    """Mask each longest run of digit groups that, without its gaps, is a valid number."""
     parts = _GAP.split(groups)
     masked_parts: list[str] = []
     text_start = 0

@@ -145,7 +145,7 @@ class StreamMask:
         return sorted(spans, key=lambda span: (span[0], -span[1]))
 
     def _matches(self, squeezed: bytes) -> Iterator[tuple[int, bytes]]:
-        """Yield the positions of forms of secrets in a text without line breaks, and the forms."""
+        """Yield the position and the form of each secret in a text without line breaks."""
         for code, size, step, words in self._searches:
             if not words:
                 continue
@@ -164,7 +164,7 @@ class StreamMask:
 
 
 def _known_positions(words: Mapping[int, object], compared_words: memoryview[int]) -> Iterator[int]:
-    """Yield the positions of the compared words that occur in a secret, in order."""
+    """Yield the positions of those words of a text that also occur in a secret, in order."""
     if words.keys().isdisjoint(compared_words):
         return
     for start in range(0, len(compared_words), _GROUP):
@@ -188,7 +188,7 @@ class _LineBreaks:
             self._shift.append(total)
 
     def span(self, first: int, last: int) -> tuple[int, int]:
-        """Convert the position of a part without line breaks to its position in the whole text."""
+        """Convert a span in the text without line breaks to the span in the whole text."""
         return self._position(first), self._position(last - 1) + 1
 
     def _position(self, at: int) -> int:
@@ -197,7 +197,7 @@ class _LineBreaks:
 
 
 def _forms(secret: bytes) -> Iterator[bytes]:
-    """Yield the forms in which a secret may appear, without line breaks."""
+    """Yield the encodings in which a secret may appear, without line breaks."""
     lines = [line.strip() for line in secret.splitlines()]
     stripped_secret = secret.strip(b"\r\n")
     for text in {stripped_secret, *(line for line in lines if len(line) >= _LINE)}:
@@ -215,7 +215,7 @@ def _forms(secret: bytes) -> Iterator[bytes]:
 
 
 def _escaped_forms(text: bytes) -> Iterator[bytes]:
-    """Yield a secret with the escapes of URLs, JSON, HTML and XML."""
+    """Yield a secret as it is escaped in URLs, JSON, HTML and XML."""
     for unescaped_characters in ("", "/", "/:@", "~!*'()"):
         quoted_text = quote_from_bytes(text, unescaped_characters)
         for variant in {quoted_text, quoted_text.replace("%20", "+")}:
@@ -242,7 +242,7 @@ def _escaped_forms(text: bytes) -> Iterator[bytes]:
 
 
 def _step(forms: Iterable[bytes]) -> int:
-    """Return the distance between two positions at which words must be compared."""
+    """Return the distance between the positions of a text at which words are compared."""
     shortest_length = min(map(len, forms), default=0)
     return next((step for step in _STEPS if shortest_length >= step + _LONG_WORD - 1), _LONG_WORD)
 
@@ -250,7 +250,7 @@ def _step(forms: Iterable[bytes]) -> int:
 def _words_of_forms(
     forms: Iterable[bytes], code: _Code, size: int
 ) -> dict[int, list[tuple[bytes, int]]]:
-    """Return all words of this size in the secrets' forms, with the form and place of each."""
+    """Return all words of this size in the encoded secrets, with the place of each word."""
     words: dict[int, list[tuple[bytes, int]]] = {}
     for form in forms:
         for at in range(len(form) - size + 1):

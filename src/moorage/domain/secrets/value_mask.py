@@ -79,7 +79,7 @@ class _EncodedSecret(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """A step of decoding: what is replaced, and by which bytes."""
+    """A step of decoding: the pattern to replace, and the bytes that replace it."""
 
     pattern: re.Pattern[bytes]
     replacement: bytes | Callable[[re.Match[bytes]], bytes]
@@ -97,22 +97,22 @@ class _DecodedText:
 
     @property
     def is_joined(self) -> bool:
-        """True if white space was removed: neighbouring characters need not belong together."""
+        """True if white space was removed, so that characters now adjacent may have been apart."""
         return self._step is _JOINING
 
     def after(self, step: _Step) -> _DecodedText:
-        """Return the view after one more step, which may be this view."""
+        """Return the text after one more decoding step; it may be this same object."""
         text = step.pattern.sub(step.replacement, self.text)
         return self if text == self.text else _DecodedText(text.lower(), self, step)
 
     def original(self, start: int, end: int) -> tuple[int, int]:
-        """Return the part of the original text from which a part of this view was decoded."""
+        """Return the part of the original text from which a part of this text was decoded."""
         if self._before is None:
             return start, end
         return self._before.original(self._source(start)[0], self._source(end - 1)[1])
 
     def _source(self, place: int) -> tuple[int, int]:
-        """Return the part of the text before the last step that became the byte at a place."""
+        """Return the part of the text before the last step from which a byte was decoded."""
         places, parts = self._changes
         number = bisect_right(places, place) - 1
         if number < 0:
@@ -153,11 +153,11 @@ class _Neighbourhood:
         self._parts = list[tuple[bytes, bytes]]()
 
     def add(self, before: bytes, after: bytes) -> None:
-        """Add what stands before and after the block in one more secret."""
+        """Add the bytes before and after the block in one more secret."""
         self._parts.append((before, after))
 
     def match(self, text: bytes, at: int) -> tuple[int, int] | None:
-        """Return the part of a text that matches around the block at a place.
+        """Return the part of a text, around the block at a position, that matches a secret.
 
         The result is None if too little matches for a secret.
         """
@@ -244,7 +244,7 @@ class _Needles:
                 yield start, start + size
 
     def _places_in(self, text: bytes) -> set[tuple[int, int]]:
-        """Return where blocks may begin in a text, each place with the size of the block."""
+        """Return the positions in a text where a block may begin, with the size of the block."""
         candidates = self._block_places
         return {
             (_GRAM * position + shift - place, size)
@@ -257,7 +257,7 @@ class _Needles:
 
     @cached_property
     def _block_places(self) -> dict[int, set[tuple[int, int]]]:
-        """For each four bytes as a number: their places in blocks, and these blocks' sizes."""
+        """For each four bytes as a number: where they occur in blocks, and the sizes of those."""
         places: dict[int, set[tuple[int, int]]] = {}
         for block in self._long_blocks:
             for place in range(len(block) - _GRAM + 1):
@@ -401,7 +401,7 @@ def _values(document: bytes) -> Iterator[bytes]:
 
 
 def _needles(secret: bytes) -> Iterator[_EncodedSecret]:
-    """Yield the encodings of a secret for which a text is searched."""
+    """Yield the encoded forms of a secret for which a text is searched."""
     size = len(secret)
     if size < SHORTEST:
         return
@@ -431,7 +431,7 @@ def _needle(text: bytes, *, partly: bool, encoded: bool) -> _EncodedSecret:
 def _spans_of_encoded(
     view: _DecodedText, text: bytes, needles: _Needles
 ) -> Iterator[tuple[int, int]]:
-    """Yield the positions of encoded secrets in the text from which a view was decoded."""
+    """Yield the positions, in the original text, of encoded secrets found in its decoded form."""
     for start, end in needles.positions_in(text):
         span = (start, end) if view.is_joined else _widened_span(text, start, end)
         yield view.original(*span)
@@ -491,12 +491,12 @@ _JOINING: Final = _Step(_SPACE, b"")
 
 
 def _number(block: bytes, place: int = 0) -> int:
-    """Return the four bytes at a place of a block as a number."""
+    """Return the four bytes at a position in a block as one number."""
     return int.from_bytes(block[place : place + _GRAM], sys.byteorder)
 
 
 def _numbers(text: bytes, shift: int = 0) -> memoryview[int]:
-    """Return a text as numbers of four bytes each, without its first `shift` bytes."""
+    """Return a text, from byte `shift` on, as numbers of four bytes each."""
     size = (len(text) - shift) // _GRAM * _GRAM
     return memoryview(text)[shift : shift + max(0, size)].cast("I")
 
@@ -522,13 +522,13 @@ def _telling_parts(before: bytes, block: bytes, after: bytes) -> Iterator[tuple[
 
 
 def _longest_start(sorted_texts: list[bytes], text: bytes) -> int:
-    """Return how many bytes at its start a text shares with any of these texts."""
+    """Return the length of the longest beginning that a text shares with any of these texts."""
     place = bisect_left(sorted_texts, text)
     return max(_shared_start(other, text) for other in sorted_texts[max(0, place - 1) : place + 1])
 
 
 def _shared_start(first: bytes, second: bytes) -> int:
-    """Return how many bytes at their starts two texts share."""
+    """Return the length of the beginning that two byte strings share."""
     same, differing = 0, min(len(first), len(second)) + 1
     while differing - same > 1:
         middle = (same + differing) // 2

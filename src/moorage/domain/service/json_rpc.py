@@ -171,4 +171,4 @@ def _read_any(response: Response) -> None:
 
 
 def _refuse_nothing(_: Response) -> None:
-    """Return None: even an answer that refuses the method shows that the service works."""
+    """Return None, because even a refusal of the method shows that the service works."""

@@ -1,4 +1,4 @@
-"""Operations on foreign systems: the facts of one attempt, and HTTP operations."""
+"""Operations on foreign systems: the parameters of an attempt, and HTTP operations."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class OperationAttempt:
 
 
 def _nothing_refused(_: Response) -> None:
-    """Return no error; used if only the status of an answer decides."""
+    """Return None; the default if only the status decides whether an answer is an error."""
 
 
 def _nothing_replaced(_: ConnectorError) -> None:
-    """Return no replacement request; used if the request is never changed after an error."""
+    """Return None; the default if a request is never replaced by another after an error."""
 
 
 def _safe_by_method(operation: HttpOperation[Any]) -> bool:
@@ -109,7 +109,7 @@ class HttpOperation(Generic[T]):
 
 
 class AnswerReader(Generic[T]):
-    """Reads the responses of one call; if the last response is read again, the value is the same.
+    """Reads the responses of one call; reading the last response again gives the same value.
 
     A call reads an answer to see whether it is readable, and its caller to get the result.
     """

@@ -253,7 +253,7 @@ class Plan:
             _link_parts((self, *other_parts))
 
     def for_tenant(self, tenant: str) -> Plan:
-        """Return a tenant's plan, derived from this plan, which belongs to no tenant."""
+        """Return the plan for a tenant, derived from this plan for no tenant."""
         if not self.parts:
             return _of_tenant(self, tenant)
         new_parts = tuple(_of_tenant(plan, tenant) for plan in self.parts)
@@ -261,11 +261,11 @@ class Plan:
         return new_parts[0]
 
     def part_at(self, draw: float) -> Plan:
-        """Return the plan for the part of split limits that a call uses, by a random number."""
+        """Return the plan for one part of the split limits, chosen by a random number."""
         return self.parts[int(draw * len(self.parts))] if self.parts else self
 
     def claim_key(self, key: str, turn: int = 0) -> str:
-        """Return the state key for the claim of an idempotency key.
+        """Return the key under which the claim of an idempotency key is stored.
 
         Each round of its effect has its own.
         """

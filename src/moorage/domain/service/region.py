@@ -92,7 +92,7 @@ def regions_to_try(
 
 
 def in_random_order(regions: Sequence[Region], draw: float) -> tuple[Region, ...]:
-    """Return the regions by tier, and in random order by weight within a tier."""
+    """Return the regions by tier; within a tier, in random order that favours high weights."""
     remaining_regions = sorted(regions, key=lambda region: region.tier)
     order: list[Region] = []
     while remaining_regions:

@@ -158,7 +158,7 @@ class BulkheadConfig:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a maximum wait for a bulkhead at which no caller may wait."""
+        """Refuse a maximum wait if the bulkhead lets no caller wait."""
         if self.max_wait is not None and not self.max_waiting:
             raise ConfigurationError(
                 "There is a longest wait, but no caller may wait.",
@@ -210,7 +210,7 @@ def _is_template(_: object, attribute: attrs.Attribute[Any], value: str) -> None
 
 
 def _is_half(part: str) -> bool:
-    """Return whether a path segment has braces that do not enclose its whole text."""
+    """Return whether a segment of a URL's path is only partly a placeholder in braces."""
     return ("{" in part or "}" in part) and _PLACEHOLDER.fullmatch(part) is None
 
 
@@ -635,7 +635,7 @@ class Service:
 
     @property
     def endpoint_cache(self) -> CachePolicy | None:
-        """The cache policy of the first endpoint that has its own."""
+        """The cache policy of the first endpoint that has a policy of its own."""
         return self._index.cache
 
     def _path_below(self, path: str) -> str:

@@ -150,7 +150,7 @@ def _error_class(code: object) -> type[AuthenticationFailed | VendorFailed | Ven
 
 
 def _message(text: str) -> str:
-    """Return the text of a fault; of a traceback only the last line, as others may show secrets."""
+    """Return the text of a fault, but only the last line of a traceback, which may show secrets."""
     lines = text.strip().splitlines()
     if lines and lines[0].startswith("Traceback"):
         return lines[-1][:_LONGEST_MESSAGE]
@@ -162,4 +162,4 @@ def _read_any(response: Response) -> None:
 
 
 def _refuse_nothing(_: Response) -> None:
-    """Return no error, even for a fault: any answer shows that the service works."""
+    """Return None even for a fault, because any answer shows that the service works."""

@@ -74,7 +74,7 @@ def method_call(method: str, parameters: Sequence[Any]) -> bytes:
 
 
 def method_response(body: bytes) -> tuple[bool, Any]:
-    """Return True if an XML-RPC answer is a fault, and the answer's value.
+    """Return whether an XML-RPC answer is a fault, and the value that it contains.
 
     Raises:
         NotXmlRpcError: the answer is not an XML-RPC answer, has a DTD, or is too large or too deep.

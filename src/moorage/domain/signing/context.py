@@ -13,7 +13,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class SigningContext(NamedTuple):
-    """The time of a signature, and the random number that makes it unique."""
+    """The time of a signature, and a random value that makes the signature unique."""
 
     now: datetime
     nonce: str
@@ -29,7 +29,7 @@ class Target(NamedTuple):
 
     @classmethod
     def of(cls, url: str) -> Self:
-        """Return the signed parts of a URL that `join_url` made."""
+        """Return those parts of a URL from `join_url` that signatures cover."""
         parts = urlsplit(url)
         host = parts.netloc.lower()
         name, _, port = host.rpartition(":")

@@ -1,4 +1,4 @@
-"""Proof of possession (DPoP, RFC 9449): a token that works only together with a private key."""
+"""Proofs of possession (DPoP, RFC 9449), by which a token works only with a private key."""
 
 from __future__ import annotations
 

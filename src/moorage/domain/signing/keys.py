@@ -66,7 +66,7 @@ def public_point(key: Secret) -> tuple[bytes, bytes]:
 
 
 def _private_key(key: Secret, *, checked: bool) -> PrivateKeyTypes | None:
-    """Return the private key in PEM text; None if it is not valid.
+    """Return the private key that a PEM text contains; None if it is not valid.
 
     Checking an RSA key takes a hundred times as long as signing with it.
     """

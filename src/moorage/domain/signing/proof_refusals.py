@@ -19,14 +19,14 @@ _CHALLENGE: Final = late_pattern(
 
 
 class ProofRefusal(Enum):
-    """The reason for which a server refuses a proof of possession, but not the token."""
+    """The reason why a server refuses a proof of possession, although it accepts the token."""
 
     NONCE = "use_dpop_nonce"
     INVALID = "invalid_dpop_proof"
 
 
 def nonce_of(headers: Headers) -> str | None:
-    """Return the nonce that an answer demands for the next proof, if it is a valid one."""
+    """Return the nonce that an answer requires in the next proof; None if it has no valid one."""
     nonce = headers.get("dpop-nonce")
     return nonce if nonce is not None and _NONCE.fullmatch(nonce) else None
 

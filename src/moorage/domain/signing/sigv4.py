@@ -103,7 +103,7 @@ class AwsSigV4:
     encode_path_twice: bool = field(default=Factory(_not_s3, takes_self=True), validator=is_switch)
 
     def __attrs_post_init__(self) -> None:
-        """Check that headers can carry the session token, and that temporary keys have one."""
+        """Check that headers can carry the session token, and that temporary keys come with one."""
         if self.session_token is not None:
             check_sendable(self.session_token, "session_token")
         elif self.access_key_id.startswith(_TEMPORARY):
@@ -223,7 +223,7 @@ class AwsSigV4:
         return f"{method}\n{path}\n{query}\n{lines}\n{names}\n{payload}"
 
     def canonical_path(self, path: str) -> str:
-        """Return the path in the form that is signed."""
+        """Return the request's path in the encoded form that the signature covers."""
         if self.normalise_path:
             path = _normal_path(path)
         return quote(path if self.encode_path_twice else unquote_to_bytes(path), safe="/~")

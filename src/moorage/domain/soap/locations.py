@@ -19,7 +19,7 @@ def resolve_location(base: str, location: str) -> str:
 
 
 def may_load(root: str, url: str) -> bool:
-    """Return whether a document to which a WSDL refers may be loaded.
+    """Return whether a document that a WSDL refers to may be loaded from its URL.
 
     From the web it must have the origin of the WSDL; a file must be in the folder of the WSDL or
     below it, and no document from the web leads to a file.

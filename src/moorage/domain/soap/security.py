@@ -56,7 +56,7 @@ class SoapSecurity:
     valid_for: timedelta | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an incomplete token, and a token that XML cannot contain."""
+        """Refuse an incomplete user name token, and one with characters that XML cannot contain."""
         if (self.username is None) is not (self.password is None):
             missing_field = "username" if self.username is None else "password"
             raise InvalidData(
@@ -87,7 +87,7 @@ class SoapSecurity:
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """The secrets to mask in texts of the service."""
+        """The secrets of the WS-Security header, to be masked in texts of the service."""
         return () if self.password is None else (self.password,)
 
     def body(self, body: bytes, context: SigningContext) -> bytes:
@@ -133,5 +133,5 @@ class SoapSecurity:
 
 
 def _time_text(moment: datetime) -> str:
-    """Return a time in UTC with milliseconds, as most SOAP services expect it."""
+    """Return a time as text in UTC with milliseconds, as most SOAP services expect it."""
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

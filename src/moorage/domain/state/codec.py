@@ -1,4 +1,4 @@
-"""The stored form of states: a versioned layout of bytes that preserves all types.
+"""The stored form of states: a versioned byte format that preserves the types of all values.
 
     version    1 byte
     count      1 byte: how many integers the state begins with, at most 16

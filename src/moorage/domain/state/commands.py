@@ -125,7 +125,7 @@ def _can_read(rule: TimedRule, state: State | None, now: int) -> bool:
 def refusing_unreadable_states(
     apply: Callable[[Any, States, int], Answer],
 ) -> Callable[[Any, States, int], Answer]:
-    """Return a command's `apply` that raises `StateUnavailable` for unreadable states.
+    """Return a command's `apply`, changed to raise `StateUnavailable` for unreadable states.
 
     The command's `rules` read its states, in the order of its keys. Commands of the fast path do
     the same without another call.
@@ -144,7 +144,7 @@ def refusing_unreadable_states(
 
 
 def with_times_moved_back(rules: Sequence[TimedRule], states: States, now: int) -> States:
-    """Return states as a command stores them if it changes only their times.
+    """Return states to store for a command that changes nothing but their times.
 
     Without an update, a state that is only read while calls are refused would not notice that the
     clock stepped back, and would count every wait from its last change. A state that has expired

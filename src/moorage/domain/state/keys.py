@@ -1,4 +1,4 @@
-"""The keys of shared state, which differ for all tenants, services and parts.
+"""The keys of shared state, which differ for each tenant, service and part of a limit.
 
 The part of a key in braces is its tag. A clustered store chooses the node of a key by its tag, so
 one command uses keys of one tag only. States that one command decides together, such as the circuit
@@ -63,24 +63,24 @@ def own_key(kind: str, service: str, tenant: str | None, name: str, *more: str) 
 
 
 def own_key_in(home: str, kind: str, name: str, *more: str) -> str:
-    """Return the same key as `own_key`, from the `home_of` a service and a tenant."""
+    """Return the same key as `own_key`, given the prefix that `home_of` returns."""
     if more:
         return f"{home[:-1]}:{_quote(name)}}}:" + ":".join(map(_quote, (kind, *more)))
     return f"{home[:-1]}:{_quote(name)}}}:{kind}"
 
 
 def tag_of(key: str) -> str:
-    """Return the tag of a key, by which a clustered store chooses its node; empty without one."""
+    """Return a key's tag, by which a clustered store chooses a node; "" if the key has none."""
     return key.partition("{")[2].partition("}")[0]
 
 
 def has_own_tag(key: str) -> bool:
-    """Return whether a key has a tag of its own, as `own_key` makes it."""
+    """Return whether a key has its own tag, as keys from `own_key` have."""
     return tag_of(key).count(":") == 2
 
 
 def longer_key(beginning: str, *more: str) -> str:
-    """Return a longer state key of the same kind, service and tenant."""
+    """Return a longer state key: the given beginning, followed by further names."""
     if len(more) == 1:
         return f"{beginning}:{_quote(more[0])}"
     return ":".join((beginning, *map(_quote, more)))

@@ -130,12 +130,12 @@ class KeyRing:
 
 
 def sealing_context(tenant: str | None, service: str, name: str) -> bytes:
-    """Return the context to which an encrypted string is bound, as unambiguous bytes."""
+    """Return unambiguous bytes for the context to which an encrypted string is bound."""
     return pack_values((tenant, service, name))
 
 
 def header(version: int, key: Secret) -> bytes:
-    """Return the bytes with which each string encrypted by this key begins."""
+    """Return the first bytes of all strings that are encrypted with this key."""
     from hmac import digest  # noqa: PLC0415 - loads OpenSSL, which importing moorage must not
 
     key_mark = digest(key.reveal_bytes(), b"moorage: which key this is", "sha256")[:_MARK_BYTES]
@@ -143,7 +143,7 @@ def header(version: int, key: Secret) -> bytes:
 
 
 def sealed_with(sealed: bytes) -> int:
-    """Return the key version in an encrypted string's header, without verifying it.
+    """Return the version of the key that an encrypted string's header states, without verifying it.
 
     Raises:
         InvalidData: the string was not sealed by moorage, or was cut off.

@@ -33,7 +33,7 @@ class Location(NamedTuple):
 
 
 def location_of(keys: Sequence[str], shards: tuple[str, ...], former: tuple[str, ...]) -> Location:
-    """Return the location of the states under keys of one tag.
+    """Return the shard of the states under these keys, which have the same tag.
 
     Args:
         keys: the keys of a command.

@@ -1,1 +1,1 @@
-"""Steps, which are commands that run elsewhere: their values, their results and their logs."""
+"""Steps, which are commands that run elsewhere: their settings, their results and their logs."""

@@ -1,4 +1,4 @@
-"""Cached steps: a step reuses the result of an earlier, equal step.
+"""The cache of steps: a step reuses the result of an earlier, equal step.
 
 1. Only a success is stored: with the exit code 0, all files that it should leave, and no error of a
    hook. A failure, a stop, a deadline and an unknown end are never stored.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def cache_key(step: Step, service: str, kind: ConnectorType, tenant: str | None) -> str:
-    """Return the key under which the result of a step is stored for equal steps."""
+    """Return the key under which a step's result is stored for later equal steps."""
     workspace = step.workspace
     files = {path: sha256(content).hexdigest() for path, content in workspace.files.items()}
     image = None if step.image is None else step.image.rpartition("@")[2]
@@ -40,7 +40,7 @@ def cache_key(step: Step, service: str, kind: ConnectorType, tenant: str | None)
 
 
 def is_cacheable(step: Step, result: ExecutionResult) -> bool:
-    """Return whether a result may be returned for the same step later."""
+    """Return whether a step's result may be reused for an equal step later."""
     return (
         result.outcome is StepOutcome.SUCCESS
         and result.exit_code == 0

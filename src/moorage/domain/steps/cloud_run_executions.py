@@ -31,7 +31,7 @@ _CANCELLED: Final = frozenset({"CANCELLED", "CANCELLING"})
 
 
 def has_failed(execution: Mapping[str, Any] | None) -> bool:
-    """Return whether an execution has ended without success; its task then has more details."""
+    """Return whether an execution ended without success, so that its task has more details."""
     return execution is not None and _completion_condition(execution).get("state") == _FAILED
 
 
@@ -176,7 +176,7 @@ def log_chunk(entries: Iterable[Mapping[str, Any]], mark: str, *, is_last: bool)
 
 
 def _line(entry: Mapping[str, Any]) -> bytes:
-    """Return the output line in a log entry; Cloud Logging reads lines of JSON as documents."""
+    """Return the line of output in a log entry, which may be a document if the line is JSON."""
     text: str | None = entry.get("textPayload")
     if text is None:
         text = json.dumps(part_of(entry, "jsonPayload"), ensure_ascii=False)

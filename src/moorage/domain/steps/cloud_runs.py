@@ -1,4 +1,4 @@
-"""Runs in clouds: the note that a run carries in its tags, and the decisions about its time limit.
+"""Runs in clouds: the data that a run carries in its tags, and decisions about time limits.
 
 A cloud has no field for the facts by which a follower recognises a run. So they are a note in the
 tags of the run, which everybody who may see the run can read; nothing in it is secret.
@@ -32,7 +32,7 @@ _MAX_NUMBER: Final = 10**11
 
 @frozen(kw_only=True)
 class CloudRunNote:
-    """The data that a run in a cloud carries in its tags.
+    """The data that a run in a cloud carries in its tags, such as its time limit.
 
     Attributes:
         name: the name of the run.
@@ -52,7 +52,7 @@ class CloudRunNote:
 
     @classmethod
     def of(cls, spec: RunSpec) -> Self:
-        """Return the note of a run that is started."""
+        """Return the data to store in the tags of a run that is being started."""
         step = spec.step
         return cls(
             name=spec.name,
@@ -83,7 +83,7 @@ class CloudRunNote:
 
     @classmethod
     def of_tags(cls, tags: object) -> Self | None:
-        """Return the note in the tags of a run; None if another program started the run."""
+        """Return the data in the tags of a run; None if another program started the run."""
         if not isinstance(tags, dict):
             return None
         names = cast("dict[str, Any]", tags)
@@ -96,7 +96,7 @@ class CloudRunNote:
 
 
 def _has_valid_fields(note: CloudRunNote) -> bool:
-    """Return whether the fields of a note have the types and ranges that callers write."""
+    """Return whether the data of a run have the types and ranges that moorage writes."""
     labels: Any = note.labels
     if not isinstance(labels, dict):
         return False
@@ -194,19 +194,19 @@ def has_settled(run: CloudRun, seconds: float) -> bool:
 
 
 def part_of(document: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the object under a name in a document; an empty one if it does not exist."""
+    """Return the object under a name in a JSON object; an empty one if there is none."""
     value: Any = document.get(name)
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def parts_of(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """Return the objects of a list in a document; an empty list if it does not exist."""
+    """Return the objects in a list of a JSON object; an empty list if there are none."""
     value: Any = document.get(name)
     return cast("list[dict[str, Any]]", value) if isinstance(value, list) else []
 
 
 def moment_of(value: object) -> datetime | None:
-    """Parse a time that a cloud writes as a string or as seconds; None for any other value."""
+    """Parse a cloud's time, written as text or as seconds; None for any other value."""
     try:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC)

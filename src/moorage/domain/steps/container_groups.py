@@ -78,7 +78,7 @@ def group_run(group: Mapping[str, Any], now: datetime) -> CloudRun | None:
 
 
 def log_rest(log: bytes, mark: str, *, is_last: bool) -> LogChunk:
-    """Return whole lines of a log after `mark`, which is a number of bytes.
+    """Return the whole lines of a log after its first `mark` bytes.
 
     Args:
         log: the current log; later it may have more bytes at its end.
@@ -100,7 +100,7 @@ def _state(group: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _views(group: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the description of each container's state in a container group."""
+    """Return the state of each container in a group, as Azure describes it."""
     containers = parts_of(part_of(group, "properties"), "containers")
     return [part_of(part_of(item, "properties"), "instanceView") for item in containers]
 

@@ -1,4 +1,4 @@
-"""The progress of a follower through the output of a run."""
+"""The progress of a reader that follows the output of a run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FAILURE_PAUSE: Final = 2.0
 
 
 class FollowedRun:
-    """The progress of one follower through both outputs of a run.
+    """The progress of one reader through the standard output and the error output of a run.
 
     Args:
         secrets: the secrets to mask.
@@ -57,7 +57,7 @@ class FollowedRun:
         return [line for line in lines if line.number > position]
 
     def rest(self, result: ExecutionResult) -> list[LogLine] | None:
-        """Return the lines of a stored result that were not read from the run.
+        """Return the lines of a stored result that the log does not have yet; None if any is lost.
 
         Args:
             result: the result, which another follower stored before it removed the run.

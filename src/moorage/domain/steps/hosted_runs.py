@@ -1,4 +1,4 @@
-"""Runs of a git host: the note with which a run is claimed, its state, and the lines of its log."""
+"""Runs of a git host: the note by which a caller claims a run, its state, and its log."""
 
 from __future__ import annotations
 
@@ -268,7 +268,7 @@ def is_late(note: RunNote, run: HostedRun, now: datetime) -> bool:
 
 
 def must_be_killed(note: RunNote, run: HostedRun, now: datetime) -> bool:
-    """Return whether a run is still running after its time limit and its grace."""
+    """Return whether a run still runs after its time limit and its time to stop."""
     return is_late(note, run, now - timedelta(seconds=note.grace))
 
 
@@ -282,7 +282,7 @@ class LogPart(NamedTuple):
 def log_part(
     log: bytes, start: int, size: int, stamp: re.Pattern[bytes], *, is_complete: bool
 ) -> LogPart:
-    """Return whole lines of a log, without the stamps at their beginnings.
+    """Return whole lines of a log, without the timestamps at their beginnings.
 
     Args:
         log: the current log; later it may only have more bytes at its end.

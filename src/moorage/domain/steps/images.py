@@ -1,4 +1,4 @@
-"""Images of containers: their registries, and the files of a context that builds one."""
+"""Container images: their registries, and the files from which an image is built."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ABSENT: Final = ("not found", "manifest unknown", "access denied", "does not ex
 
 
 def _is_server(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse a string with which no image name can begin, since the login would never be used."""
+    """Refuse a server with which no image name can begin, since its login would never be used."""
     if isinstance(value, str) and not _SERVER.fullmatch(value):
         raise ConfigurationError(
             "This is not the server of a registry.",
@@ -46,7 +46,7 @@ def _is_server(_: object, attribute: attrs.Attribute[Any], value: object) -> Non
 @checked_options
 @attrs.frozen(kw_only=True)
 class RegistryLogin:
-    """The login to a registry of images.
+    """The user name and password for a registry of container images.
 
     Attributes:
         server: the server of the registry, such as "registry.example:5000" or "docker.io".
@@ -59,7 +59,7 @@ class RegistryLogin:
     password: Secret = attrs.field(converter=maybe_secret, repr=False)
 
     def pull_header(self, image: str) -> Mapping[str, str]:
-        """Return the header with the login for a pull; empty for images of other registries.
+        """Return the header with the login for a pull; empty for an image of another registry.
 
         `DockerImages` sends it.
         """
@@ -68,7 +68,7 @@ class RegistryLogin:
         return {"X-Registry-Auth": _pack_value({**_fields(self), "serveraddress": self.server})}
 
     def build_header(self) -> Mapping[str, str]:
-        """Return the header with the login for a build, which pulls the images it begins with.
+        """Return the header with the login for a build, which pulls the base images.
 
         `DockerImages` sends it.
         """
@@ -129,7 +129,7 @@ _MEANINGS: Final = (_THROTTLED, _LOGIN, _ABSENT)
 
 
 class _IgnoreRule(NamedTuple):
-    """A pattern of a `.dockerignore`, and whether it includes paths again."""
+    """A pattern in a `.dockerignore`, and whether it includes paths again (`!`)."""
 
     is_exception: bool
     pattern: PathPattern

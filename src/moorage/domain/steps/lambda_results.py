@@ -45,7 +45,7 @@ class LambdaResult:
 
 
 def event_of(payload: object, most: int) -> bytes:
-    """Return a payload as the bytes of an event for a Lambda function.
+    """Return the bytes of a Lambda function's event for a payload.
 
     Args:
         payload: bytes with a JSON document, or a value to write as JSON.
@@ -91,7 +91,7 @@ def result_of(answer: Response, *, is_queued: bool) -> LambdaResult:
 
 
 def _log_of(answer: Response) -> str:
-    """Return the end of the log in an answer; empty if it cannot be read."""
+    """Return the last part of the log in Lambda's answer; "" if it cannot be read."""
     try:
         return a2b_base64(answer.header("x-amz-log-result") or "").decode("utf-8", "replace")
     except ValueError:

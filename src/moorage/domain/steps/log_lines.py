@@ -1,4 +1,4 @@
-"""The lines of a run's output, made of parts that may end anywhere, with secrets masked."""
+"""The lines of a run's output, assembled from parts that may end anywhere; secrets are masked."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class LineReader:
 
 
 class OutputTail:
-    """The last bytes of one output, at most `TAIL` of them.
+    """The end of one output of a run, at most `TAIL` bytes.
 
     Attributes:
         is_cut: whether earlier bytes were dropped.

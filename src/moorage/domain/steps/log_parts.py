@@ -38,7 +38,7 @@ def _folder(value: str) -> str:
 
 @frozen
 class StorageLog:
-    """A log that keeps the output of one step in the storage, in files that are written as it runs.
+    """A log that keeps a step's output in the file storage, and writes the files as the step runs.
 
     The files are `FOLDER/stdout/000001.log` and so on, and `FOLDER/stderr/…`; `FOLDER/index.json`
     counts them. If a process dies, the next follower of the run continues where the index ends. One
@@ -56,12 +56,12 @@ class StorageLog:
 
     @property
     def index(self) -> str:
-        """The storage key of the log's index."""
+        """The storage key of the file that lists the log's files."""
         return f"{self.folder}/index.json"
 
 
 class _Output:
-    """The progress of writing one output of a step to files.
+    """The progress of writing one output stream of a step to files.
 
     Attributes:
         counts: the number of files, of whole lines in them, and of bytes of the line after these.
@@ -95,7 +95,7 @@ class _Output:
         self.lines += line.is_whole
 
     def note_written(self) -> None:
-        """Count the added bytes as the content of a further file."""
+        """Count the added bytes as written in one more file."""
         self.counts = [self.counts[0] + 1, self.lines, self._begun]
         self.parts, self.size = [], 0
 
@@ -130,16 +130,16 @@ class LogParts:
             ) from None
 
     def positions(self) -> dict[LogStream, int]:
-        """Return the number of whole lines of each output that the files contain."""
+        """Return how many whole lines of each output stream the files contain."""
         return {stream: output.lines for stream, output in self._outputs.items()}
 
     def add(self, lines: Sequence[LogLine], now: int) -> None:
-        """Add lines, at a time in nanoseconds."""
+        """Add lines of output; `now` is the time in nanoseconds."""
         for line in lines:
             self._outputs[line.stream].add(line, now)
 
     def due(self, now: int, *, is_end: bool) -> list[LogStream]:
-        """Return the outputs whose next file is to be written now."""
+        """Return the output streams whose next file must be written now."""
         log, latest_start = self._log, now - self._log.seconds * 1e9
         return [
             stream
@@ -148,12 +148,12 @@ class LogParts:
         ]
 
     def next_file(self, stream: LogStream) -> tuple[str, bytes]:
-        """Return the key and the content of the next file of an output."""
+        """Return the key and the content of the next file of an output stream."""
         output = self._outputs[stream]
         return f"{self._log.folder}/{stream}/{output.counts[0] + 1:06}.log", b"".join(output.parts)
 
     def note_written(self, stream: LogStream) -> bytes:
-        """Note that this file was written, and return the index to write now."""
+        """Record that this file was written, and return the index file to write now."""
         self._outputs[stream].note_written()
         counts = {name: output.counts for name, output in self._outputs.items()}
         return json.dumps(counts).encode()

@@ -50,7 +50,7 @@ class _PatternPosition(NamedTuple):
 
 
 class PathPattern:
-    """A pattern of paths with `*`, `**`, `?`, and characters in brackets.
+    """A pattern of paths, which may have `*`, `**`, `?` and sets of characters in brackets.
 
     Args:
         text: the pattern.
@@ -93,7 +93,7 @@ class PathPattern:
         return next_places
 
     def _with_skips(self, numbers: Iterable[int]) -> frozenset[int]:
-        """Return pattern positions, and those that follow them without a further character."""
+        """Return pattern positions, and later ones that no further character is needed to reach."""
         reached_places = set[int]()
         pending_numbers = [*numbers]
         while pending_numbers:
@@ -105,7 +105,7 @@ class PathPattern:
 
 
 def _places_of(match: re.Match[str]) -> Iterator[_PatternPosition]:
-    """Yield the pattern positions that one piece of a pattern stands for."""
+    """Yield the pattern positions for one piece of a pattern, such as `**`."""
     folders, any_depth, star, single_character, is_negated, members, escaped, plain_part = (
         match.groups()
     )

@@ -1,4 +1,4 @@
-"""The choice of a connector for a step, and the statistics of a registry of connectors."""
+"""The choice of a connector for a step, and statistics of the steps that ran."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class StepStatistics:
     outcomes: dict[StepOutcome, int] = attrs.field(factory=lambda: dict.fromkeys(StepOutcome, 0))
 
     def count(self, result: ExecutionResult) -> None:
-        """Count a step that has ended."""
+        """Count a step that has ended in the statistics."""
         self.outcomes[result.outcome] += 1
 
     def as_numbers(self, *, cached: int) -> dict[str, int]:

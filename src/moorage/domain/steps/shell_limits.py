@@ -1,4 +1,4 @@
-"""Time limits that a shell inside a container keeps, for clouds that have none.
+"""Time limits enforced by a shell in the container, for clouds that enforce none.
 
 The shell starts the command of the step beside a timer. At the limit it asks the command to end,
 kills it after the grace, and ends with an exit code of its own. It passes SIGTERM on to the
@@ -46,7 +46,7 @@ _SCRIPT: Final = (
 
 
 def limited_command(step: Step) -> list[str]:
-    """Return the command of a step in a shell that keeps the step's time limit."""
+    """Return a command that runs a step in a shell which enforces the step's time limit."""
     limit, grace = ceil(step.timeout) + _SLACK, ceil(step.grace)
     return ["sh", "-c", _SCRIPT, "moorage-limit", str(limit), str(grace), *step.command]
 

@@ -28,7 +28,7 @@ class LatestStatusAnswers:
         self._answers.update({(name, stream): is_over for stream in STREAMS})
 
     def take(self, name: str, stream: LogStream) -> bool | None:
-        """Return whether a run has ended; None if unknown since the last reading of its output."""
+        """Return whether a run has ended; None if this output's reader must ask the platform."""
         return self._answers.pop((name, stream), None)
 
     def forget(self, name: str) -> None:

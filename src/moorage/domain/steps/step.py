@@ -95,7 +95,7 @@ ConnectorType.MOCK = ConnectorType("mock")
 
 
 def _is_text(value: object) -> bool:
-    """Return whether a value can be an argument or a variable of a program."""
+    """Return whether a value can be a program's argument or environment variable."""
     return isinstance(value, str) and "\0" not in value and is_encodable(value)
 
 
@@ -139,7 +139,7 @@ def _secrets(value: Mapping[str, Secret | str]) -> dict[str, Secret | str]:
 
 
 def _shown_secrets(secrets: Mapping[str, Secret | str]) -> str:
-    """Return the repr of secrets; a string that is not a reference may be the secret itself."""
+    """Return secrets for display; text that is not a reference is hidden, as it may be a secret."""
     return repr(
         {
             name: value if isinstance(value, Secret) or "://" in value else MASK
@@ -204,7 +204,7 @@ def _is_image(_: object, attribute: attrs.Attribute[Any], value: object) -> None
 
 
 def checked_path(path: object, field: str) -> str:
-    """Return a relative path of a file inside a step's workspace.
+    """Return a relative path of a file in a step's workspace, after checking that it is valid.
 
     Raises:
         InvalidData: the path is absolute, leads outside, or is not a string.
@@ -310,16 +310,16 @@ class Workspace:
 
     @property
     def takes_files(self) -> bool:
-        """True if any file that the step leaves is read afterwards."""
+        """True if any file that the step produces is read afterwards."""
         return bool(self.collect or self.outputs)
 
     @property
     def needs_storage(self) -> bool:
-        """True if any file comes from the storage, or goes there."""
+        """True if any file is read from the file storage or stored there."""
         return bool(self.inputs or self.outputs)
 
     def with_those_of(self, other: Workspace) -> Workspace:
-        """Return the workspace with the paths and keys of another one in addition to its own."""
+        """Return the workspace with the inputs and outputs of another workspace added."""
         inputs = {path: key for path, key in other.inputs.items() if path not in self.files}
         return evolve(
             self,
@@ -341,7 +341,7 @@ def _is_amount(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 @frozen(kw_only=True)
 class Resources:
-    """The limits of the resources of a step; None for the platform's own limits.
+    """The limits on the resources of a step; a limit of None means the platform's default.
 
     Attributes:
         cpus: the number of processors, such as 0.5.
@@ -483,7 +483,7 @@ class Step:
 
 
 def run_name(service: str, tenant: str | None, key: str) -> str:
-    """Return the name of the run that a key stands for, which every platform accepts."""
+    """Return the name of the run that belongs to a key; every platform accepts such a name."""
     parts = json.dumps([service, tenant, key])
     return f"moorage-{sha256(parts.encode()).hexdigest()[:32]}"
 

@@ -42,7 +42,7 @@ def crc32c(data: bytes, value: int = 0) -> int:
 
 
 def _folded_bytes(data: bytes, state: int) -> bytes:
-    """Return fewer bytes whose CRC, begun at zero, is that of `data` begun at `state`."""
+    """Return fewer bytes whose CRC from zero equals that of `data` from the CRC `state`."""
     bits, size = int.from_bytes(data, "little") ^ state, 8 * len(data)
     for power in range((size // _LONG).bit_length() - 1, -1, -1):
         first_shift, second_shift, third_shift = (place << power for place in _PLACES)

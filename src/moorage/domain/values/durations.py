@@ -1,4 +1,4 @@
-"""Durations, counts and switches that users pass, checked and converted.
+"""Durations, counts and True-or-False settings from users, checked and converted.
 
 Users write float seconds or a `timedelta`; stored state counts integer microseconds. No duration is
 longer than a hundred years, so that every time in a state stays an exact number.
@@ -55,7 +55,7 @@ def maybe_seconds(value: float | timedelta | None, field: str) -> float | None:
 
 
 def bounded_seconds(patience: float, timeout: float | None) -> float:
-    """Return the seconds to wait: the caller's `timeout`, or `patience` without one.
+    """Return the caller's `timeout` in seconds; without one, `patience`.
 
     So a slow store gets as much time as the caller has.
     """
@@ -80,7 +80,7 @@ def count(value: int, field: str, *, least: int = 1, most: int = 10**9) -> int:
 
 
 def share(value: float, field: str) -> float:
-    """Return a share above zero and up to one; raise an error for any other value."""
+    """Return a fraction above zero and up to one; raise an error for any other value."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
         raise ConfigurationError(
             f"{brief_repr(value)} is not a share.",
@@ -109,12 +109,12 @@ def is_wait(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
 
 
 def is_count(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
-    """Check that a field's value is an integer of an allowed size."""
+    """Check that a field's value is an integer in the allowed range."""
     count(value, attribute.name)
 
 
 def is_share(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    """Check that a field's value is a share above zero and up to one."""
+    """Check that a field's value is a fraction above zero and up to one."""
     share(value, attribute.name)
 
 

@@ -15,7 +15,7 @@ _NO_METADATA: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 
 class NoDefault(Enum):
-    """The default of a field that has none."""
+    """The value that marks a field without a default."""
 
     NOTHING = "NOTHING"
 
@@ -72,7 +72,7 @@ class Field:
         self.kw_only = kw_only
 
     def named(self, name: str, written: object) -> Field:
-        """Return the field with its name and its annotated type set."""
+        """Return the field with its name and its annotated type filled in."""
         self.name = name
         self.alias = name.lstrip("_")
         self.type = written

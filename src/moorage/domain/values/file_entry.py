@@ -39,7 +39,7 @@ class FileEntry:
 
 
 def names_of(key: str) -> list[str]:
-    """Return the folder names and the file name in an object's key, if all are safe.
+    """Split an object's key into folder names and file name, after checking that all are safe.
 
     Raises:
         InvalidData: the key is not a valid file name, or is reserved.

@@ -189,7 +189,7 @@ def _functions(body: dict[str, Any]) -> Iterator[FunctionType]:
 
 
 class _Description:
-    """The fields of a class; attrs reads them in its own form."""
+    """The fields of a class, from which attrs gets them in its own form."""
 
     __slots__ = ("attributes", "fields", "kind")
 
@@ -209,7 +209,7 @@ class _Description:
 
 
 def field_attributes(name: str, all_fields: Iterable[Field]) -> tuple[attrs.Attribute[Any], ...]:
-    """Return the fields of the class with this name in the form of attrs."""
+    """Return the fields of a class in the form of attrs; `name` is the name of the class."""
     import attrs  # noqa: PLC0415 - most programs do without it
 
     def default_of(item: Field) -> Any:

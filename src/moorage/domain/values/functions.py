@@ -43,7 +43,7 @@ def check_plain(value: object, field: str) -> None:
 def check_store_kind(
     store: object, path: str, *, is_async: bool = True, verb: str = "execute", example: str = ""
 ) -> None:
-    """Refuse a store that is synchronous where it is awaited, or the other way round.
+    """Refuse a synchronous store where an asynchronous one is needed, or the other way round.
 
     Args:
         store: the store that the user gave.

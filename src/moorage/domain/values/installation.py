@@ -9,7 +9,7 @@ __all__ = ("install", "missing_package_error", "optional_module")
 
 
 def install(*extras: str) -> str:
-    """Return a sentence with the command that installs these extras.
+    """Return a sentence with the command that installs these optional parts of moorage.
 
     The package is not on a package index yet, so the command is for a checkout.
 
@@ -21,7 +21,7 @@ def install(*extras: str) -> str:
 
 
 def optional_module(name: str, extra: str) -> Any:
-    """Import a module of an optional dependency, and return it.
+    """Import and return a module of an optional dependency; the error names a missing extra.
 
     Args:
         name: the name of the module.

@@ -80,7 +80,7 @@ def _bytes_of(text: str) -> bytes:
 
 
 def _is_key(text: str) -> bool:
-    """Return whether the name of a file that another program stored is a valid key."""
+    """Return whether a file name, perhaps from another program, is a valid object key."""
     try:
         names_of(text)
     except (InvalidData, UnicodeEncodeError):

@@ -43,7 +43,7 @@ def _holds_plain(value: object, levels: int) -> bool:
 
 
 def copy_function(copy: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a function that copies plain values fast, and other values with `copy`.
+    """Return a function that copies plain values fast, and passes other values to `copy`.
 
     If a part appears in several places of the value, the copy also shares one copy of that part.
     """

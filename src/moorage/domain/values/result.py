@@ -40,7 +40,7 @@ class Result(Generic[T]):
 
 
 class _NewResult(Result[Any]):
-    """A result whose fields can be set; it becomes a `Result` when it has both of them."""
+    """A result under construction, which becomes a `Result` once its fields are set."""
 
     __slots__ = ()
     # Python sets an attribute without calling a function only if neither method is overridden.
@@ -49,7 +49,7 @@ class _NewResult(Result[Any]):
 
 
 def results_of(values: Iterable[T | Result[T]]) -> list[Result[T]]:
-    """Return results of items that succeeded, in half of the constructor's time.
+    """Return results of items that succeeded, in half the time of calling the constructor.
 
     An item that is a `Result` already, such as one with an error, stays.
     """

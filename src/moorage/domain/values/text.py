@@ -32,7 +32,7 @@ def storable_text(text: str) -> str:
 
 
 def column_text(text: str, length: int) -> str:
-    """Return the text in a form for any database's columns: encodable and not too long.
+    """Return the text so that any database can store it in a column, shortened if too long.
 
     Lone surrogates and NUL characters become escape sequences.
     """

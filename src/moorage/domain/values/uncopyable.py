@@ -1,4 +1,4 @@
-"""Objects that neither copies nor pickles may duplicate."""
+"""Objects that refuse to be copied or pickled."""
 
 from __future__ import annotations
 

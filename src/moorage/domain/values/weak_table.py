@@ -1,4 +1,4 @@
-"""A table of objects that it does not keep alive, for several threads."""
+"""A table of objects that does not keep them alive, for use by several threads."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ Check: TypeAlias = Callable[[bytes, Sequence[str]], bool]
 
 
 class WebhookAlgorithm(StrEnum):
-    """The algorithms of webhook signatures; weak ones only for vendors that offer no better."""
+    """The algorithms of webhook signatures; weak ones serve only vendors without better ones."""
 
     HMAC_SHA1_LEGACY = "hmac-sha1"
     HMAC_SHA256 = "hmac-sha256"
@@ -158,7 +158,7 @@ def _hmac_key(secret: Secret, form: SecretForm, prefix: str) -> bytes | None:
 
 
 def _is_stray(value: bytes) -> bool:
-    """Return whether a secret has white space around it, as after careless copying."""
+    """Return whether a secret begins or ends with white space, as after careless copying."""
     try:
         return _STRAY.fullmatch(value.decode()) is not None
     except UnicodeDecodeError:
@@ -189,7 +189,7 @@ def _hmac_check(key: bytes, name: str, encoding: WebhookEncoding) -> Check:
 
 
 def _lower_case_signature(encoding: WebhookEncoding, signature: str) -> str:
-    """Return a hexadecimal signature in lower case, unless it is in mixed case."""
+    """Return a hexadecimal signature in lower case; one in mixed case stays unchanged."""
     is_upper_case = encoding is WebhookEncoding.HEX_ANY_CASE and signature.isupper()
     return signature.lower() if is_upper_case else signature
 

@@ -77,7 +77,7 @@ def as_encoding(value: WebhookEncoding | str) -> WebhookEncoding:
 
 
 def as_secret_form(value: SecretForm | str) -> SecretForm:
-    """Return the secret form of this name."""
+    """Return the form of a webhook secret that has this name."""
     return _choice_of(SecretForm, value, "secret_form")
 
 
@@ -92,7 +92,7 @@ def as_body_form(value: BodyForm | str) -> BodyForm:
 
 
 def as_handshake(value: Handshake | str | None) -> Handshake | None:
-    """Return the handshake of this name; None stays None."""
+    """Return the kind of endpoint check that has this name; None stays None."""
     return None if value is None else _choice_of(Handshake, value, "handshake")
 
 
@@ -127,14 +127,14 @@ def as_names(value: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def as_types(value: PairsGiven) -> tuple[tuple[str, str], ...]:
-    """Return a mapping or a list as pairs of strings."""
+    """Return the pairs of strings that a mapping or a list contains."""
     return tuple(cast("Iterable[tuple[str, str]]", _items(value)))
 
 
 def as_requires(
     value: Mapping[str, str] | Iterable[tuple[Place, str]],
 ) -> tuple[tuple[Template, str], ...]:
-    """Return pairs of a compiled template and the text to which it must evaluate."""
+    """Return pairs of a compiled template and the text that it must produce."""
     pairs = cast("Iterable[tuple[Place, str]]", _items(value))
     return tuple((as_template(place), text) for place, text in pairs)
 
@@ -144,7 +144,7 @@ def _items(value: object) -> object:
 
 
 def as_tolerance(value: float | timedelta | None) -> float | None:
-    """Return the tolerance in seconds; None stays None."""
+    """Return the accepted age of a webhook in seconds; None stays None."""
     return None if value is None else seconds(value, "tolerance")
 
 

@@ -56,7 +56,7 @@ class Delivery:
         self._query: dict[str, list[str]] | None = None
 
     def lines(self, name: str) -> list[str]:
-        """Return every value of a header."""
+        """Return all values of a header, one for each time that the header occurs."""
         return self._headers.get(name, [])
 
     def header(self, name: str) -> str | None:

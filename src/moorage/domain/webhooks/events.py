@@ -120,12 +120,12 @@ def event_later(
 
 
 def claim_event(event: WebhookEvent, claim: tuple[str, int]) -> None:
-    """Store in an event the identity by which the replay guard recognises it."""
+    """Store in an event the id by which the replay guard recognises a repeated event."""
     _SETTERS["claim"](event, claim)
 
 
 def read_time(text: str | None, form: TimeForm) -> datetime | None:
-    """Return the time that a string states in the vendor's format; None if it states none."""
+    """Return the time that a text states in the vendor's format; None if it cannot be read."""
     if text is None or len(text) > _MAX_LENGTH:
         return None
     try:

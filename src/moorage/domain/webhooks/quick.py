@@ -136,7 +136,7 @@ def _is_unusual(scheme: WebhookScheme) -> bool:
 
 
 def _key(template: Template) -> str | None:
-    """Return a header's name if the template is only that header; otherwise None."""
+    """Return the header's name if the template is a single header; otherwise None."""
     pieces = template.pieces
     if len(pieces) != 1 or isinstance(pieces[0], bytes):
         return None

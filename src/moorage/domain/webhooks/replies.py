@@ -13,7 +13,7 @@ from moorage.errors import ConnectorError, StorageUnavailable, WebhookRejected
 
 @attrs.frozen
 class WebhookReply:
-    """A short answer to a webhook, with no data that its sender does not know."""
+    """A short answer to a webhook, which tells its sender nothing new."""
 
     status: int = 200
     body: bytes = b""

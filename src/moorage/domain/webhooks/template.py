@@ -24,7 +24,7 @@ MOST_SIGNATURES: Final = 32
 
 
 class TemplateValues(NamedTuple):
-    """The values with which a template is filled: a webhook, and one item of its batch."""
+    """The values that fill a template: those of a webhook and of one item of its batch."""
 
     delivery: Delivery
     item: Any
@@ -223,7 +223,7 @@ class Template:
 
     @property
     def pieces(self) -> list[bytes | tuple[str, str, bool]]:
-        """Return the template's strings and placeholders, in order."""
+        """Return the literal texts and the placeholders of the template, in order."""
         return [
             piece if isinstance(piece, bytes) else (piece[2].partition(":")[0], piece[1], piece[3])
             for piece in self._pieces
@@ -231,7 +231,7 @@ class Template:
 
     @property
     def words(self) -> str:
-        """The placeholders in words for people, such as "the header Stripe-Signature"."""
+        """The placeholders described for people, such as "the header Stripe-Signature"."""
         values: list[str] = []
         for place in self.places:
             kind, _, argument = place.partition(":")

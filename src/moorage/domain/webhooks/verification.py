@@ -52,7 +52,7 @@ class ExaminedWebhook(NamedTuple):
 
 
 class Key(NamedTuple):
-    """A secret or public key in the form for checking signatures."""
+    """A secret or public key, prepared for checking signatures."""
 
     check: Check
     secret: Secret | None = None
@@ -258,7 +258,7 @@ def decide(
 
 
 class _Marks:
-    """Computes ids for events without one, so that replays of them are recognised."""
+    """Makes ids for events that have none, so that their replays are recognised."""
 
     def __init__(self, contents: list[bytes]) -> None:
         self._contents = contents
@@ -285,7 +285,7 @@ def _matched_signature(
     signatures: Sequence[str],
     keys: Sequence[Key],
 ) -> tuple[bytes, Secret | None]:
-    """Return the signed text, and the secret that signed it."""
+    """Return the text that was signed, and the secret that signed it."""
     if token is not None:
         contents = [token.content]
     elif scheme.algorithm in PLAIN:
@@ -321,7 +321,7 @@ def _check_digest(place: Template, scene: TemplateValues) -> None:
 
 
 class Reader:
-    """A parser for webhooks that the fast path has accepted; it runs at their first use."""
+    """A parser for webhooks accepted by the fast path; it parses each at its first use."""
 
     def __init__(self, scheme: WebhookScheme, parameters: Mapping[str, str], name: str) -> None:
         self._scheme = scheme

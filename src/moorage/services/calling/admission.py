@@ -112,7 +112,7 @@ async def _wait_for_turn(
 
 
 def lease_of(token: int) -> Permit:
-    """Return the circuit breaker's permit that a probe's token stands for."""
+    """Return the circuit breaker's permit for a probe call with this token."""
     return (0, 0, token)
 
 

@@ -146,7 +146,7 @@ async def retry_call(core: Core, call: Call, step: AttemptStep, result: AttemptR
 
 
 def _final_error(core: Core, call: Call, error: Exception, retry_after: float | None) -> Exception:
-    """Return the error of a call that is not retried, with the time at which a retry may help."""
+    """Return the final error of a call, with the time after which a retry may help."""
     if retry_after is not None and isinstance(error, ConnectorError):
         error.retry_at = core.utc() + timedelta(seconds=retry_after)
     if isinstance(error, AttemptTimeout) and call.remaining(core) <= 0:
@@ -155,7 +155,7 @@ def _final_error(core: Core, call: Call, error: Exception, retry_after: float | 
 
 
 def _requested_pause(core: Core, call: Call, error: Exception, pause: float | None) -> float | None:
-    """Return the seconds of the pause that the vendor, or a refusing guard, asked for."""
+    """Return the seconds for which the vendor, or a guard that refused, asks callers to pause."""
     if pause is not None:
         return pause
     wait = retry.wait_of(error, core.utc())
@@ -360,7 +360,7 @@ def admission_question(core: Core, call: Call, *, retry: bool) -> Admission | No
 def _outcome(
     core: Core, call: Call, began: int | None, error: Exception | None, *, left: bool = True
 ) -> Outcome:
-    """Return the outcome for the circuit breaker, and emit the event that reports it.
+    """Return the outcome for the circuit breaker, and emit the event that reports the attempt.
 
     An attempt that was never sent, for example without credentials, says nothing about the service.
     """

@@ -1,4 +1,4 @@
-"""Caching of HTTP answers: look an answer up before a call's attempts, store it afterwards.
+"""Caching of HTTP answers: a lookup before a call's attempts, and storage after them.
 
 Laws:
 
@@ -327,7 +327,7 @@ class CachedExchange(Exchange):
         return request.with_headers(decision.validators)
 
     async def _store(self, call: Call, lookup: CacheLookup) -> None:
-        """Store the new answer in place of the old one, or only remove the old one."""
+        """Replace the stored answer by the new one; only remove it if that may not be stored."""
         exchange_seconds = (self._core.nanoseconds() - lookup.at) / 1e9
         arrival, policy, caller = self._arrival, self._policy, lookup.who
         if (
@@ -355,7 +355,7 @@ class CachedExchange(Exchange):
 
 
 class CacheInvalidation:
-    """The step of a call that writes: it removes the cached answers that may be outdated."""
+    """The step of a call that writes data: it removes cached answers that may be outdated."""
 
     def __init__(self, core: Core, call: Call, step: Exchange) -> None:
         self._cache: GuardedCache = core.cache

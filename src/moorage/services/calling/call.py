@@ -43,7 +43,7 @@ Parse: TypeAlias = "Callable[[Response], object]"
 
 
 class AttemptWrapper(Protocol):
-    """A step around the attempts of a call, such as the cache, which may replace them."""
+    """A step around a call's attempts, such as the cache; it may make them unnecessary."""
 
     async def run_attempts(
         self, call: Call, attempts: Callable[[], Coroutine[Any, Any, Ending]]
@@ -147,7 +147,7 @@ class Call:
 
     @property
     def is_open_ended(self) -> bool:
-        """True if an attempt may use all the call's remaining time, and keeps its probe until then.
+        """True if an attempt may use all the time left and holds its probe permit until then.
 
         A function that cannot be cancelled may, if the call has more time than its service gives;
         an HTTP client ends an attempt earlier.
@@ -225,7 +225,7 @@ class Call:
         return racer
 
     def join(self, racers: Iterable[Call]) -> None:
-        """Add up the effects that this attempt's concurrent requests may have had at the vendor."""
+        """Combine the effects that concurrent requests of this attempt may have had."""
         self._ledger = self._ledger.join([racer.ledger for racer in racers])
 
     def send(self, sent: SentCredentials) -> None:

@@ -505,7 +505,7 @@ class Exchange:
 
 
 class LateExchange:
-    """An HTTP exchange that is not prepared before its first attempt begins.
+    """An HTTP exchange that is prepared only when its first attempt begins.
 
     It is used only if making the exchange cannot fail, so that a mistake in a request is always
     found before its key is claimed.

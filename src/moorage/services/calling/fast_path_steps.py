@@ -255,7 +255,7 @@ class FastPathSteps(CallLifecycle):
         return await self._finish(call, None, step)
 
     async def finish_under_key(self, call: Call, protection: KeyedUse, step: AttemptStep) -> Ending:
-        """Claim the idempotency key of a call, and make all attempts."""
+        """Claim a call's idempotency key, then make all attempts."""
         return await self._finish(call, protection, step)
 
     async def continue_claimed(

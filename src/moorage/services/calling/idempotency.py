@@ -1,4 +1,4 @@
-"""Idempotency keys: a call claims its key, acts, and stores the answer for later repeats."""
+"""Idempotency keys: a call claims its key, acts, and stores its answer for repeated calls."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ _UNCLAIMED: Final = (
 
 @frozen(kw_only=True)
 class KeyRules:
-    """The rules for the idempotency keys of one service and one use, such as their lifetime.
+    """The rules for idempotency keys of one service in one kind of use, such as their lifetime.
 
     Attributes:
         target: the vendor and account that receive the key.
@@ -117,12 +117,12 @@ class KeyedUse(NamedTuple):
 
     @property
     def lookup(self) -> str:
-        """The payment or object to look up at the vendor if the outcome is unknown."""
+        """The payment or object that can be looked up at the vendor if the outcome is unknown."""
         return self.rules.lookup(self.key)
 
 
 class NotSentError(ConnectorError):
-    """Raised because only an earlier call with the key may have sent the request."""
+    """Raised if this call sent nothing, and only an earlier call with its key may have."""
 
 
 async def run_once_for_key(
@@ -348,7 +348,7 @@ def _claim_of(core: Core, call: Call, once: KeyedUse, owner: int, target: str) -
 
 
 def _in_progress_error(core: Core, wait: int) -> IdempotencyInProgress:
-    """Return the error for a key that another caller is using, for at most `wait` microseconds."""
+    """Return the error for a key that another caller may use for `wait` microseconds more."""
     return IdempotencyInProgress(
         "Another caller is working on this key.",
         retry_at=core.utc() + timedelta(seconds=wait / SECOND),

@@ -1,4 +1,4 @@
-"""The beginning and the end of every call: plan, idempotency key, slot, fallback, events."""
+"""The start and the end of every call: its plan, key, bulkhead slot, fallback and events."""
 
 from __future__ import annotations
 

@@ -297,7 +297,7 @@ class ManualOperations:
 async def read_circuit(
     core: Core, rule: CircuitRule, plan: Plan, timeout: float | None = None
 ) -> CircuitBreakerState:
-    """Read the circuit of a plan, or the joint state of the circuits of all its parts."""
+    """Read a plan's circuit; if the plan is split into parts, return their joint state."""
     return joint_state(
         [
             await core.execute(ReadCircuit(rule, part.gates.circuit_key), timeout)

@@ -107,7 +107,7 @@ class Plans:
         return plan
 
     def endpoint_named(self, service: str, name: str) -> str | None:
-        """Return the name if the service has such an endpoint; otherwise None."""
+        """Return the given name if the service has an endpoint of that name; otherwise None."""
         return name if by_name(self.services, service).has_endpoint(name) else None
 
     def find(
@@ -186,7 +186,7 @@ def admission_function(admission: Admission, core: Core) -> Ask | None:
 
 
 def _prepare_gates(plan: Plan, core: Core) -> None:
-    """Give a plan, or each part of it, the functions that admit attempts and take slots.
+    """Give a plan and its parts the functions that admit attempts and reserve bulkhead slots.
 
     The plans of all tenants share them.
     """

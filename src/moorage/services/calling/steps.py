@@ -341,7 +341,7 @@ class CallOperations(FastPathSteps):
         return flows
 
     def unobserved(self) -> CallOperations:
-        """Return a copy of these calls that observers and the integration log do not record."""
+        """Return a copy of these operations that observers and the integration log do not see."""
         flows = copy(self)
         flows.single = None
         flows.core = self.core.unobserved()
@@ -408,7 +408,7 @@ class CallOperations(FastPathSteps):
         request: Request,
         compare: Callable[[Request], bytes | Fingerprint],
     ) -> bytes | Fingerprint:
-        """Return the fingerprint of a large request, which is hashed outside the event loop."""
+        """Return a large request's fingerprint, computed without blocking the event loop."""
         try:
             return await self.core.run_computation(lambda: compare(request))  # type: ignore[no-any-return]  # as computed
         except BaseException as error:

@@ -216,7 +216,7 @@ def _checked_incoming(incoming: AsyncIncoming) -> AsyncIncoming:
 
 
 async def _beginning_of_body(incoming: AsyncIncoming) -> bytes:
-    """Return the beginning of a failure's body, long enough for the vendor's message.
+    """Return as much of a failed answer's body as is needed for the vendor's message.
 
     Raises:
         ConnectorError: the HTTP client cannot read it.

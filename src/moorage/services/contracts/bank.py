@@ -1,4 +1,4 @@
-"""The ends of consents and payments, for which some vendors need the URL of the owner's return."""
+"""The completion of bank consents and payments, for which some vendors need the URL returned to."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 async def result_of(step: Callable[[], Awaitable[T]]) -> Result[T]:
-    """Return the value of a step, or the error that it raised."""
+    """Return the value of an operation, or the error that it raised."""
     try:
         return Result(await step())
     except Exception as error:  # noqa: BLE001 - each item has its own result

@@ -154,7 +154,7 @@ class Dispatcher:
         return await self._execute_for_account(operation, wire, perform, account.vendor, own_ref)
 
     def refusal(self, operation: str, recipients: Iterable[str]) -> RecipientRefused | None:
-        """Return the error if sending to these recipients is forbidden; otherwise None."""
+        """Return the error if messages to any of these recipients are forbidden; otherwise None."""
         refused_error = self.safety.refusal(recipients)
         if refused_error is not None:
             refused_error.operation = operation
@@ -190,7 +190,7 @@ class Dispatcher:
         )
 
     def rehearses(self, operation: RoutingRequest) -> bool:
-        """Return whether the operation has an effect, so that a dry run only reports it."""
+        """Return whether an operation has an effect and is therefore only reported in a dry run."""
         return self.safety.dry_run and has_effect(operation)
 
     def _wire(

@@ -82,7 +82,7 @@ class EmailFlows(Flows, EmailContract):
         return [next(results) if refusal is None else Result(error=refusal) for refusal in refusals]
 
     async def _batch(self, operation: RoutingRequest, key: str | None) -> int:
-        """Return how many recipients a request has; repeats with the same key use the same number.
+        """Return the number of recipients per request; repeats with the same key keep that number.
 
         So the chunks of a key stay the same, even if another vendor has been configured since.
         """

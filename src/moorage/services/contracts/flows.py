@@ -146,7 +146,7 @@ class Flows(Contract):
         return run_flow
 
     def _placeholder(self, account: str) -> Ref:
-        """Return a reference with an account but without an object."""
+        """Return a reference that names an account, but no object at it."""
         configured_account = self._dispatcher.directory.accounts.get(account)
         if configured_account is None:
             raise InvalidData(

@@ -198,7 +198,7 @@ class KeyOwnership:
             pause = min(2 * pause, _SLOWEST_LOOK)
 
     async def _execute(self, claim: Claim, new: NewRecord) -> ClaimResult:
-        """Claim a record, within the tenant's limit if it has one."""
+        """Claim a key's record, and observe the limit on the tenant's records if there is one."""
         core, (kind, tenant, _) = self._core, self._names
         if core.tenant_records is not None and tenant is not None:
             counted = CountedClaim(core, kind, tenant, claim, self._seconds_left, new)

@@ -22,7 +22,7 @@ def check_reason(reason: str) -> None:
 
 
 def readable_here(operation: str) -> InvalidData:
-    """Return the error for a payment reported as unreadable that this process can read."""
+    """Return the error if this process can read a payment that was reported as unreadable."""
     return InvalidData(
         f"What is stored about this {operation} can be read here, so that its keys are not lost.",
         field="keys_lost",

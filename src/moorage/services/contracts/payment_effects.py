@@ -244,7 +244,7 @@ def stored_receipt(core: Core, tenant: str | None, key: str, answer: Any) -> Any
 
 
 def effect_record(core: Core, what: Any) -> EffectRecord:
-    """Decode the register's record of an operation whose outcome is unknown."""
+    """Decode the register's record of a payment operation whose outcome is unknown."""
     tenant, key, operation, accounts, content = what
     record = EffectRecord(tenant, key, operation, accounts)
     try:

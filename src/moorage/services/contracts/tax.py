@@ -1,4 +1,4 @@
-"""The tax operations whose first argument is an earlier result with a reference."""
+"""The tax operations whose first argument is the result of an earlier operation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TaxFlows(Flows, TaxContract):
         idempotency_key: str,
         timeout: float | None = None,
     ) -> TaxRecord:
-        """Put a sale into the reports of the vendor that calculated its tax.
+        """Add a sale to the tax reports of the vendor that calculated its tax.
 
         The tax is the calculated one, even if the vendor's rules have changed since.
 

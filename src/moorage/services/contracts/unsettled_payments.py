@@ -85,7 +85,7 @@ class _SettlementFlows(PaymentsFlows):
     """The payment operations for looking up one payment of unknown outcome."""
 
     async def search(self, lost: Unsettled, unknown: ConnectorError) -> list[Payment]:
-        """Return the payments that an unanswered request may have made; one match settles it.
+        """Return the payments that an unanswered request may have made; a single one settles it.
 
         Args:
             lost: the lost request.
@@ -215,7 +215,7 @@ class UnsettledFlows:
         return effect.report(dispatcher)
 
     async def closed(self, effects: Iterable[tuple[str | None, str]]) -> list[bool]:
-        """Return for each tenant and idempotency key whether its operation is settled.
+        """Return for each pair of tenant and idempotency key whether the operation is settled.
 
         Args:
             effects: the operations, at most some hundreds.
@@ -226,7 +226,7 @@ class UnsettledFlows:
         return [name not in unsettled_names for name in names]
 
     async def stored(self, tenant: str | None, key: str, request: Request) -> Result[Any] | None:
-        """Return the stored outcome of an operation, or None; send nothing.
+        """Return an operation's stored outcome, or None; send nothing to the vendor.
 
         Args:
             tenant: the tenant of the operation.
@@ -280,7 +280,7 @@ class UnsettledFlows:
         step: NextStep,
         reserved: LookupReservation,
     ) -> SettledPayment | None:
-        """Look up one operation at its vendors, settle it, and return the outcome.
+        """Look up an operation at its vendors, settle it if possible, and return the outcome.
 
         If the vendor does not report the outcome, record the reason, and return None.
         """
@@ -320,7 +320,7 @@ class UnsettledFlows:
     async def _record(
         self, effect: UnsettledEffect, reserved: LookupReservation, results: Iterable[_Result]
     ) -> None:
-        """Record why an operation could not be settled; the most uncertain reason counts."""
+        """Record why an operation could not be settled; of several reasons, the most uncertain."""
         by_reason = dict(results)
         reason = next(reason for reason in _BY_DOUBT if reason in by_reason)
         error = by_reason[reason]
@@ -336,7 +336,7 @@ class UnsettledFlows:
     async def _search(
         self, effect: UnsettledEffect, flows: _SettlementFlows, unknown: ConnectorError
     ) -> list[Payment]:
-        """Return the payments with the request's reference; one match settles the key."""
+        """Return the payments with the request's reference; a single one settles the key."""
         record = effect.record
         charge = None if record.request is None else record.request.values[0]
         if not isinstance(charge, Charge):
@@ -466,7 +466,7 @@ def _is_final(error: ConnectorError) -> bool:
 
 
 async def _repeat(effect: UnsettledEffect, dispatcher: Dispatcher, reach: AllowedActions) -> Any:
-    """Repeat an operation under its idempotency key, to look it up or to send it again."""
+    """Repeat an operation under its idempotency key, to learn its outcome or to send it again."""
     request, record = effect.record.request, effect.record
     assert request is not None  # noqa: S101 - for the type checker: callers exclude unreadable requests
     return await _call_again(dispatcher, record.tenant, record.key, request, reach)

@@ -1,1 +1,1 @@
-"""The ports that all operations use, and the code that they share."""
+"""The ports of a manager that all operations use, and the code that operations share."""

@@ -60,12 +60,12 @@ def _ignore_event(*_: object) -> None:
 
 
 def _no_listeners() -> SuccessListeners:
-    """Return no listeners; used if the manager has no observers."""
+    """Return an empty list of observers; used if the manager has none."""
     return NO_LISTENERS
 
 
 def _ignore_pools(pools: PoolSource, /) -> None:
-    """Ignore a source of pool metrics; used if nobody observes connection pools."""
+    """Ignore an object that reports pool metrics; used if nobody observes connection pools."""
 
 
 def _ignore_pipeline(pipeline: ObservedPipeline, /) -> None:
@@ -79,7 +79,7 @@ async def _run_directly(work: Callable[[], R]) -> R:
 
 @frozen(kw_only=True)
 class Core:
-    """The ports of one manager, synchronous or asynchronous; flows treat both the same.
+    """The ports of one manager, in one form for synchronous and asynchronous operations.
 
     `execute` and `ask` receive the seconds left until the caller's deadline, or None without one;
     `waits` is true if the store may make its callers wait at all. `ask` is `execute` if the store

@@ -1,4 +1,4 @@
-"""The moorage errors that replace unexpected exceptions of an application's adapters.
+"""The moorage errors that replace unexpected exceptions from an application's own adapters.
 
 A foreign exception may contain a secret, such as a URL, a header or a connection string. So only
 its class and the line of the adapter that raised it are reported, and it is not kept as the cause
@@ -69,7 +69,7 @@ def wrong_store_answer_error(command: object, answer: object) -> StorageUnavaila
 
 
 def tenants_failure(error: Exception) -> StorageUnavailable:
-    """Return the error for an exception of the provider of tenants."""
+    """Return the error for an exception of the source of tenants' configurations."""
     return StorageUnavailable(
         f"The provider of tenants raised {error_name(error)}.",
         remedy="Check that it can be reached; its adapter must raise only StorageUnavailable.",
@@ -77,7 +77,7 @@ def tenants_failure(error: Exception) -> StorageUnavailable:
 
 
 def cache_failure(error: Exception) -> StorageUnavailable:
-    """Return the error for an exception of a cache; the cached answer is unknown."""
+    """Return the error for an exception of a cache, after which the cached answer is unknown."""
     return StorageUnavailable(
         f"The cache raised {error_name(error)}.",
         remedy="Check that the cache is up; its adapter must raise only StorageUnavailable.",

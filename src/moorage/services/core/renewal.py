@@ -1,4 +1,4 @@
-"""Renewal of the leases of this process until their holders release them.
+"""Renewal of this process's leases until the holders of the leases release them.
 
 The same rounds renew claims of idempotency keys, and entries of an inbox or outbox.
 
@@ -59,7 +59,7 @@ class Heartbeat(Protocol):
 
 
 class _RenewalRounds(ABC, Generic[H]):
-    """The leases of this process in one store, which are renewed in rounds.
+    """The leases of this process in one store, which are renewed together at intervals.
 
     Args:
         nanoseconds: local clock.
@@ -258,7 +258,7 @@ class EntryRenewals(_RenewalRounds[HeldEntry]):
     def _bounded_store(
         self, entries: Iterable[HeldEntry], began: int, timeout: float
     ) -> EntryStore[Any]:
-        """Return the store, limited to the end of the first lease, or of `timeout` if later."""
+        """Return the store, with a time limit: the first lease's end or `timeout` if later."""
         end = max(began + int(timeout * 1e9), min(claim.until for claim in entries))
         return self._store.within(lambda: max(0.0, (end - self._nanoseconds()) / 1e9))
 

@@ -55,7 +55,7 @@ _NEWLY_RECORDED: Final = (Verdict.RUN, Verdict.ASK_AGAIN)
 
 
 class NewRecord(Enum):
-    """The rule by which a claim may make a new record."""
+    """The condition under which a claim may make a new record."""
 
     IN_BOUND = "in bound"
     """It may, if the tenant is not at its bound."""
@@ -66,7 +66,7 @@ class NewRecord(Enum):
 
 
 class _ReservedPlace(NamedTuple):
-    """A reserved place: the right to make one record within the limit.
+    """A reserved place within a tenant's limit: the right to make one record.
 
     Attributes:
         until: the time after which no claim uses the place, by the local clock.
@@ -148,7 +148,7 @@ class TenantRecords:
         self._warned: set[str] = set()
 
     def restart_after_fork(self) -> None:
-        """Forget all places in a forked child: they belong to its parent process."""
+        """Forget all reserved places in a forked child: they belong to its parent process."""
         self._stocks = OrderedDict()
         self._taken_by = OrderedDict()
         self._warned = set()
@@ -207,7 +207,7 @@ class TenantRecords:
     def count_answer(
         self, core: Core, tenant: str, answer: tuple[object, ...], *, ttl: int
     ) -> None:
-        """Count the additional places that a large stored answer needs.
+        """Count the additional places that a large stored answer takes of a tenant's limit.
 
         Args:
             core: the ports.
@@ -268,7 +268,7 @@ class TenantRecords:
     def _take_place(
         self, core: Core, tenant: str, stock: _Stock, now: int
     ) -> _ReservedPlace | None:
-        """Return a reserved place, and return expired ones to the store."""
+        """Take a reserved place and return it; give expired places back to the store."""
         unused: Counter[int] = Counter()
         taken_place = None
         try:
@@ -339,6 +339,6 @@ class TenantRecords:
 
 
 def _give_back(core: Core, tenant: str, places: Counter[int]) -> None:
-    """Return reserved places to the store, so that other processes can use them."""
+    """Give reserved places back to the store, so that other processes can use them."""
     for end, number in places.items():
         core.post(ReturnPlaces(tenant, number=number, end=end))

@@ -62,14 +62,14 @@ class Waiters:
         self._waiters: dict[int, Waiter] = {}
 
     def add_caller(self, question: Admission, granted: tuple[Ticket, ...], due: int) -> Waiter:
-        """Join the queue with tickets that may be used from a time of the local clock on."""
+        """Add a caller to the queue, with tickets that are valid from a local-clock time on."""
         key = (question.gates, question.costs, type(granted[0]))
         waiter = self._waiters[id(granted)] = Waiter(key, granted, due)
         self._add(waiter)
         return waiter
 
     def join_again(self, waiter: Waiter, due: int) -> None:
-        """Join the queue again, because a pause of the limit postponed this caller."""
+        """Add a caller to the queue again, because a pause of the limit has postponed it."""
         waiter.turn = (due, waiter.number, waiter.turn[2])
         self._add(waiter)
 
@@ -81,7 +81,7 @@ class Waiters:
         return sleep_time, is_due
 
     def take_tickets(self, waiter: Waiter) -> tuple[Ticket, ...]:
-        """Return the tickets of a caller whose turn has come, and remove it from the queue."""
+        """Remove a caller whose turn has come from the queue, and return its tickets."""
         with self._lock:
             line, waiter.turn = self._lines[waiter.key].without_admitted(waiter.number)
             self._put(waiter.key, line)
@@ -92,7 +92,7 @@ class Waiters:
         self._waiters.pop(id(granted), None)
 
     def remove_caller(self, granted: tuple[Ticket, ...]) -> tuple[Ticket, ...]:
-        """Remove a caller that stops waiting, and return the tickets that it must return."""
+        """Remove a caller that stops waiting; return the tickets that it must give back."""
         waiter = self._waiters.pop(id(granted), None)
         if waiter is None:
             return granted

@@ -39,12 +39,12 @@ class ChainPosition:
 
 
 class ChainProcessing(EntryProcessing[OutboxEntry]):
-    """The chains of an outbox's calls."""
+    """The processing of chains of calls in an outbox."""
 
     _position: ChainPosition
 
     async def _advance_chains(self, stop: StopSignal | None) -> list[ProcessedEntry[OutboxEntry]]:
-        """Release or abandon waiting calls of chains; return the abandoned calls.
+        """Release or abandon calls that wait for others in a chain; return those abandoned.
 
         Each round looks at up to a thousand of them, and the next round continues from there.
         """
@@ -82,7 +82,7 @@ class ChainProcessing(EntryProcessing[OutboxEntry]):
         return results
 
     async def _release_undos(self, entry: OutboxEntry, now: datetime) -> None:
-        """Release the undo calls of a failed call's predecessors, then end the failed call."""
+        """Release the calls that undo a failed call's predecessors, then end the failed call."""
         chain = await self._with_undos([entry.id])
         missing_ids = set(ancestor_ids(entry, chain))
         while missing_ids:
@@ -103,7 +103,7 @@ class ChainProcessing(EntryProcessing[OutboxEntry]):
         return chain
 
     async def _prepare_undo(self, entry: OutboxEntry, undo: Undo, answer: object) -> None:
-        """Store the call that could later undo a call that is done now.
+        """Store the call that can undo a call later, now that this call is done.
 
         A call that cannot be built is stored as given up, so that a person sees it.
         """

@@ -1,4 +1,4 @@
-"""Entries that a worker takes and settles one by one, as soon as each is processed."""
+"""Entries that a worker takes together, but settles one by one as each is processed."""
 
 from __future__ import annotations
 
@@ -50,5 +50,5 @@ class EntryClaims(EntryProcessing[E]):
         self.abandon(lease)
 
     def abandon(self, lease: HeldEntry) -> None:
-        """Stop renewing a lease, after whose end another worker gets the entry."""
+        """Stop renewing a lease; when it expires, another worker gets the entry."""
         self._renewals.stop_renewing(lease)

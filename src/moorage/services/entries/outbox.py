@@ -345,7 +345,7 @@ class OutboxFlows(ChainProcessing):
                 return True
 
     async def _start(self, not_before: datetime | timedelta | None) -> datetime | None:
-        """Return the earliest time of a call, by the store's clock."""
+        """Return the earliest time at which a call may be made, by the store's clock."""
         if isinstance(not_before, timedelta):
             now = await self.store.now()
             with suppress(OverflowError):

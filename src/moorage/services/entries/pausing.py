@@ -1,4 +1,4 @@
-"""Pauses of entries: an operator stops workers from taking them, and resumes them later."""
+"""Pauses of entries: an operator stops workers from taking some entries, and resumes them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class EntryPauses(Generic[E]):
         reason: str,
         actor: str | None = None,
     ) -> Pause:
-        """Stop the workers of all processes from taking these entries, until `resume` is called.
+        """Stop all workers, in every process, from taking these entries until `resume` is called.
 
         Entries stay in the store unchanged, and more can be added. A worker finishes the entries
         that it has taken already. If these entries are paused already, that pause stays unchanged.

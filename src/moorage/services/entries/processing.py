@@ -107,12 +107,12 @@ class Round(Generic[E]):
 
     @property
     def done(self) -> int:
-        """The number of entries that are done."""
+        """The number of entries whose work is done."""
         return self._count(EntryState.DONE)
 
     @property
     def later(self) -> int:
-        """The number of entries that will be tried again."""
+        """The number of entries whose work will be tried again."""
         return self._count(EntryState.WAITING)
 
     @property
@@ -192,7 +192,7 @@ class _Batch(Generic[E]):
         self._turn.append(None)
 
     def begin(self, entry: E) -> None:
-        """Mark an entry as begun, so that it is not given back."""
+        """Mark an entry's work as begun, so that the entry is not given back."""
         self._begun.add(entry.id)
 
     def mark_not_begun(self, entry: E) -> None:
@@ -481,7 +481,7 @@ class EntryProcessing(EntryManagement[E]):
         work: Work[E],
         utc: Callable[[], datetime],
     ) -> None:
-        """Process a due entry, and add it to the processed ones."""
+        """Process a due entry, and add it to the entries in `worked`."""
         worked += await self._process_one(entry, lease, work, utc)
 
     async def _process_one(
@@ -587,7 +587,7 @@ class EntryProcessing(EntryManagement[E]):
         return postpone_entry(entry, now + wait, words)
 
     def closed(self, entry: E, content: bytes) -> E:
-        """Return a copy of the entry with this content, encrypted if possible."""
+        """Return a copy of the entry with this content, encrypted if there is a cipher."""
         cipher = self.core.cipher
         if cipher is None:
             return attrs.evolve(entry, content=_PLAIN + content)

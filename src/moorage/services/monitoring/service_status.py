@@ -189,7 +189,7 @@ def _joint_limits(
 
 
 def _limit_name(rule: Rule) -> str:
-    """Return the name of a limit: its rate, in the largest whole unit of time."""
+    """Return the name of a limit: its rate per unit of time, and its burst."""
     if isinstance(rule, CalendarQuota):
         return f"{rule.burst} per calendar {'month' if rule.monthly else 'day'}"
     bucket: Any = rule  # the only other kind of limit

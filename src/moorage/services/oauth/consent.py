@@ -83,7 +83,7 @@ class ConsentFlows:
         return self._checked_grant(answer, pending.issuer, pending.nonce)
 
     async def begin_device(self, client: OAuthClient) -> DeviceConsent:
-        """Request a device code, which a person enters on another device."""
+        """Request the codes of a device login, which a person confirms on another device."""
         hidden_secrets = _secrets_of(client)
         answer = await AuthorizationServerRequests(self._core, client, self._patience).answer(
             ServerInquiry(

@@ -83,7 +83,7 @@ _SHORT_TTL: Final = 3_600 * 10**6
 
 @attrs.frozen
 class Vault:
-    """The operations of a credential store that a token renewal needs."""
+    """The operations that the renewal of a token needs from a store of credentials."""
 
     get: Callable[[str, str | None], Flow[Any]]
     has: Callable[[str, str | None], Flow[bool]]
@@ -150,7 +150,7 @@ class Renewal:
         self._reusable_tokens: dict[Owner, Secret] = {}
 
     async def stored(self, owner: Owner) -> Any:
-        """Return an owner's stored token; first store a new token that is still only in memory."""
+        """Return the owner's stored token; if a newer one is only in memory, first store that."""
         try:
             token = await self._vault.get(*owner)
             unstored_token = self.unstored.get(owner)
@@ -247,7 +247,7 @@ class Renewal:
         *,
         again: bool,
     ) -> _RenewalClaim | _ClaimWait | _GrantEnd | None:
-        """Claim the renewal of a token; return the claim, or the wait for another process.
+        """Claim a token's renewal; return the claim, or how long another process may hold it.
 
         Return None if the token was sent and its answer was lost. The store may take until
         `patience`, in nanoseconds of the local clock.
@@ -357,7 +357,7 @@ class Renewal:
     async def _question(
         self, owner: Owner, client: OAuthClient, stale: OAuthCredentials | None
     ) -> TokenQuestion:
-        """Return the token request to send to the authorisation server."""
+        """Return the token request that asks the authorisation server for a new token."""
         grant, subject = client.grant, None
         if isinstance(grant, Consent) and (stale is None or stale.refresh_token is None):
             raise self._consent_error(owner, "there is no refresh token")

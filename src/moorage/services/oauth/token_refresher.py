@@ -100,7 +100,7 @@ class TokenRefreshFlows:
         self._failed: dict[Owner, tuple[int, ConnectorError]] = {}
 
     def usable_token(self, service: str, tenant: str | None) -> OAuthCredentials | None:
-        """Return the token if it needs neither reading nor renewing now; otherwise None."""
+        """Return the token in memory if it needs no reading or renewing now; otherwise None."""
         cached_token = self._cached.get((service, tenant))
         if cached_token is not None and self._core.nanoseconds() < cached_token.look_at:
             return cached_token.credentials
@@ -170,7 +170,7 @@ class TokenRefreshFlows:
             self._failed.pop(owner, None)
 
     async def _read(self, owner: Owner, client: OAuthClient) -> Any:
-        """Return the stored token; None if none is stored and no person is needed for a new one."""
+        """Return the stored token; None if a new one can be requested without a person."""
         try:
             return await self._renewal.stored(owner)
         except CredentialNotFound:
@@ -179,7 +179,7 @@ class TokenRefreshFlows:
             return None
 
     def _valid_token_in_memory(self, owner: Owner, error: StorageUnavailable) -> OAuthCredentials:
-        """Return the valid token in memory, because the store cannot be read."""
+        """Return the token in memory if it is valid, because the store cannot be read."""
         cached_token, now = self._cached.get(owner), self._core.nanoseconds()
         if cached_token is None or cached_token.freshness(now) is Freshness.PAST:
             raise error

@@ -19,7 +19,7 @@ _IN_A_ROW: Final = 3
 
 
 class DownloadSession:
-    """An object that is being downloaded.
+    """The state of a download in progress.
 
     Args:
         vendor, wire: source of the bytes.
@@ -62,7 +62,7 @@ class DownloadSession:
 
     @property
     def start(self) -> int:
-        """The position in the object of the first downloaded byte."""
+        """The position, within the object, of the first byte to download."""
         return self._first
 
     @property

@@ -160,7 +160,7 @@ def is_opener(source: object) -> bool:
 
 
 def _reading_function(opened: Any) -> Any:
-    """Return a function or reader that returns the bytes of an opened source."""
+    """Return an opened source's function that reads bytes, or its reader."""
     if _is_bytes(opened):
         return _SlicedBody(memoryview(opened))
     if isinstance(opened, Readable):

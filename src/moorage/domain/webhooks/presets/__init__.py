@@ -1,4 +1,4 @@
-"""The webhook schemes of vendors as data, one table per file, with a registry."""
+"""The webhook schemes of vendors as data, one table per file, and functions to find them."""
 
 from __future__ import annotations
 
