@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -63,5 +64,28 @@ def test_timeout_expires_after_others_were_forgotten() -> None:
         with pytest.raises(asyncio.CancelledError):
             await asyncio.Event().wait()
         assert bound.end()
+
+    asyncio.run(call())
+
+
+def test_timeouts_of_a_task_expire_one_after_another() -> None:
+    """If a busy loop lets two timeouts of a task expire at once, the inner one ends its block."""
+
+    async def attempt() -> str:
+        inner_bound = started_timeout(TICK)
+        try:
+            await asyncio.sleep(HOUR)
+        except asyncio.CancelledError:
+            if not inner_bound.end():
+                return "cancelled"
+        return "expired"
+
+    async def call() -> None:
+        outer_bound = started_timeout(5 * TICK)
+        asyncio.get_running_loop().call_soon(time.sleep, 20 * TICK)
+        assert "expired" == await attempt()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.sleep(HOUR)
+        assert outer_bound.end()
 
     asyncio.run(call())

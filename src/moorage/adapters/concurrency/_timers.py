@@ -34,6 +34,11 @@ class TaskTimeout:
         self._bucket: set[TaskTimeout] | None = bucket
         bucket.add(self)
 
+    def move(self, bucket: set[TaskTimeout]) -> None:
+        """Let the timeout expire with those of another group."""
+        self._bucket = bucket
+        bucket.add(self)
+
     def end(self) -> bool:
         """Remove the timeout; return whether only this timeout has cancelled the task."""
         bucket = self._bucket
@@ -85,11 +90,20 @@ class _TimerWheel:
         self._timer = self.loop.call_at(self._ticks[0] / _TICKS_PER_SECOND, self._expire)
 
     def _expire(self) -> None:
-        """Cancel the tasks whose timeout has expired, and set the timer for the next ones."""
+        """Cancel the tasks whose timeout has expired, and set the timer for the next ones.
+
+        Of several timeouts of a task, the first expires now, and the next one a tick later. So an
+        attempt can report its own end even if the loop was too busy to let it expire in time.
+        """
         now, ticks, buckets = int(self.loop.time() * _TICKS_PER_SECOND), self._ticks, self._buckets
         self._timer = None
+        tasks: set[asyncio.Task[object]] = set()
         while ticks and (ticks[0] <= now or not buckets[ticks[0]]):
             for timeout in buckets.pop(heappop(ticks)):
+                if timeout.task in tasks:
+                    timeout.move(self.bucket(0.0))
+                    continue
+                tasks.add(timeout.task)
                 timeout.expired = True
                 timeout.task.cancel()
         if ticks:

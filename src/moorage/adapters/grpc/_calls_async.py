@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 import grpc.aio
 
+from moorage.adapters.concurrency._timers import bound_here
 from moorage.adapters.grpc._requests import interrupted
 from moorage.errors import LocalFailure
 
@@ -94,18 +95,24 @@ def state_of(channel: Any) -> str:
 async def ask(send: Any, request: bytes, timeout: float) -> bytes:
     """Make a call within `timeout` seconds, and return its answer.
 
-    A timer of the event loop ends the call, because it goes off before a later timer of the same
-    loop, such as that of the caller's deadline. grpcio's own timer may be later than both.
+    A timer of moorage's ends the call, because it expires before the later one of the caller's
+    deadline. grpcio's own timer may be later than both.
 
     Raises:
         RpcError: the call failed, or took longer.
     """
+    bound = bound_here(timeout)
     try:
-        async with asyncio.timeout(timeout):
-            answer: bytes = await send(request, timeout=timeout)
-            return answer
-    except TimeoutError:
+        answer: bytes = await send(request, timeout=timeout)
+    except asyncio.CancelledError:
+        if bound is None or not bound.end():
+            raise
         empty = grpc.aio.Metadata()
+    else:
+        return answer
+    finally:
+        if bound is not None:
+            bound.end()
     raise grpc.aio.AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, empty, empty)
 
 
