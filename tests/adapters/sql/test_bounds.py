@@ -14,6 +14,7 @@ from tests.adapters.sql.database_lab import (
     ENDLESS,
     INSERT,
     LIST,
+    SERVERS,
     SESSION,
     SYSTEMS,
     Lab,
@@ -139,3 +140,16 @@ def test_bytes_are_unknown_without_tcp() -> None:
     with own_socket, other_socket:
         other_socket.send(b"hello")
         assert 0 == _psycopg._received_bytes(own_socket.fileno())  # noqa: SLF001 - the unit under test
+
+
+@pytest.mark.parametrize("system", SERVERS)
+def test_bytes_of_a_single_value_are_bounded(labs: Callable[..., Lab], system: str) -> None:
+    """A result of one row is refused if its only value exceeds the limit of bytes."""
+    lab = labs(system, most_bytes=1_000_000)
+    repeated = Query("SELECT repeat(:letter, CAST(:number AS SIGNED))", name="repeated")
+    if system == "postgresql":
+        repeated = Query("SELECT repeat(:letter, CAST(:number AS int))", name="repeated")
+    assert 900_000 == len(lab.query(repeated, letter="x", number=900_000)[0][0])
+    with pytest.raises(InvalidRequest, match="larger than `most_rows` or `most_bytes`"):
+        lab.query(repeated, letter="x", number=1_100_000)
+    assert () == lab.query(LIST)

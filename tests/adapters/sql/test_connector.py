@@ -683,3 +683,32 @@ def test_keyed_write_replays_its_rows() -> None:
     assert [((1, "a"),)] * 2 == rows
     assert "a" == rows[1][0].note
     lab.close()
+
+
+@pytest.mark.parametrize("value", ["infinity", "20000-01-01", "4000-01-01 BC"])
+def test_value_of_a_changed_row_that_python_cannot_represent(
+    labs: Callable[..., Lab], value: str
+) -> None:
+    """An executed statement whose rows cannot be read does not count as refused."""
+    lab = labs("postgresql")
+    insert = Command(
+        "INSERT INTO moorage_orders (id, note) VALUES (:id, :note)"
+        " RETURNING CAST(note AS timestamp)",
+        name="orders.insert",
+    )
+    with pytest.raises(ConnectionFailed, match="cannot convert a value") as excinfo:
+        lab.perform(lab.connector.query(insert, id=1, note=value))
+    assert (True, False) == (excinfo.value.may_have_been_processed, excinfo.value.retryable)
+    with pytest.raises(InvalidRequest, match="cannot convert a value"):
+        lab.perform(lab.connector.batch((insert, {"id": 2, "note": value}), name="orders.add"))
+    assert ((1, value),) == lab.query(LIST)
+
+
+def test_value_in_a_stream_that_python_cannot_represent(labs: Callable[..., Lab]) -> None:
+    """A stream with an unreadable value raises an error that names the cause."""
+    lab = labs("postgresql")
+    lab.execute(INSERT, id=1, note="infinity")
+    dates = Query("SELECT CAST(note AS timestamp), note FROM moorage_orders", name="dates")
+    with pytest.raises(InvalidRequest, match="cannot convert a value"):
+        lab.first_rows(lab.connector.stream(dates), 2)
+    assert ((1, "infinity"),) == lab.query(LIST)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 from functools import partial
+from io import BufferedReader, RawIOBase
 from math import ceil
 from threading import Lock, Thread, local
 from time import monotonic
@@ -25,9 +26,10 @@ from moorage.domain.values.installation import install
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Mapping
 
-    from sqlalchemy import URL, Connection
+    from sqlalchemy import URL
 
     from moorage.domain.http.transport import Tls
     from moorage.domain.secrets.secret import Secret
@@ -257,6 +259,8 @@ def _connect_in_time(
         connect = partial(PunctualConnection.connect, *arguments, **options)
     until = limits.until
     connection = _ConnectingThread(connect).within(until - monotonic()) if until else connect()
+    if system == "mysql":
+        read_punctually(connection)
     set_end(system, connection, until)
     if system == "postgresql":
         connection.most_bytes = limits.most_bytes
@@ -270,11 +274,12 @@ def _demand_tls(connection: Any, _: object) -> None:
         raise sql_error(SqlFault("mysql", "2026"), SqlPhase.CONNECTING)
 
 
-def forget_unread_rows(connection: Connection) -> None:
+def forget_unread_rows(driver: Any) -> None:
     """Make a MySQL driver close a connection without first reading all remaining rows."""
-    driver: Any = connection.connection.driver_connection
-    driver._result.unbuffered_active = False  # noqa: SLF001 - the drivers have no other way
-    driver._result = None  # noqa: SLF001 - the drivers have no other way
+    result = driver._result  # noqa: SLF001 - the drivers have no other way
+    if result is not None:
+        result.unbuffered_active = False
+        driver._result = None  # noqa: SLF001 - the drivers have no other way
 
 
 def set_end(system: str, connection: Any, until: float) -> None:
@@ -282,5 +287,49 @@ def set_end(system: str, connection: Any, until: float) -> None:
     if system == "postgresql":
         connection.until = until and until + _EXTRA_SECONDS
     else:
-        seconds = max(0.001, until + _EXTRA_SECONDS - monotonic()) if until else None
+        end = until and until + _EXTRA_SECONDS
+        seconds = max(0.001, end - monotonic()) if until else None
         connection._read_timeout = connection._write_timeout = seconds  # noqa: SLF001 - PyMySQL has no other way
+        reader = connection._rfile  # noqa: SLF001 - PyMySQL has no other way
+        if reader is not None:
+            reader.raw.until = end
+
+
+class _PunctualSocket(RawIOBase):
+    """The bytes that a socket receives until a deadline.
+
+    PyMySQL limits the wait for each part of an answer only, so a server that sends one byte after
+    another could hold a caller for as long as it likes.
+
+    Attributes:
+        until: the deadline, by the monotonic clock; 0 if there is none.
+    """
+
+    until = 0.0
+
+    def __init__(self, connection: Any) -> None:
+        super().__init__()
+        self._socket: socket.socket = connection._sock  # noqa: SLF001 - PyMySQL has no other way
+
+    def readable(self) -> bool:
+        """Return True, because it is only read."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Receive bytes into a buffer, and return their number.
+
+        Raises:
+            TimeoutError: the deadline has passed.
+        """
+        if self.until:
+            seconds = self.until - monotonic()
+            if seconds <= 0:
+                raise TimeoutError("timed out")
+            self._socket.settimeout(seconds)
+        return self._socket.recv_into(buffer)
+
+
+def read_punctually(connection: Any) -> None:
+    """Let a new connection of PyMySQL read no longer than until its deadline."""
+    connection._rfile.close()  # noqa: SLF001 - PyMySQL has no other way
+    connection._rfile = BufferedReader(_PunctualSocket(connection))  # noqa: SLF001 - PyMySQL has no other way

@@ -24,7 +24,6 @@ import attrs
 from sqlalchemy.exc import SQLAlchemyError
 
 from moorage.adapters.concurrency.forking import in_child
-from moorage.adapters.sql._connecting import forget_unread_rows
 from moorage.adapters.sql._driver_errors import (
     AnswerCutError,
     OversizedResultError,
@@ -186,20 +185,26 @@ class Session:
 
     def _fetch_within_bounds(self, result: CursorResult[Any]) -> tuple[Row[Any], ...]:
         bounds, size, rows = self.database.bounds, 0, list[Any]()
+        link = cast("SqlLink", self.link)
         while True:
             batch = result.fetchmany(_ROWS_AT_ONCE)
             rows += batch
             is_last = len(batch) < _ROWS_AT_ONCE
-            size += 0 if is_last else sum(map(_size_of, batch))
+            if not is_last or link.may_have_large_values():
+                size += sum(map(_size_of, batch))
             if len(rows) > bounds.rows or size > bounds.bytes:
                 if self.database.system == "mysql" and not is_last:
-                    forget_unread_rows(self.connection)
+                    self.forget_unread_rows()
                     self._is_disordered = True
                 result.close()
                 raise OversizedResultError
             if is_last:
                 result.close()
                 return tuple(rows)
+
+    def forget_unread_rows(self) -> None:
+        """Make a MySQL driver close the connection without first reading all remaining rows."""
+        cast("SqlLink", self.link).forget_unread_rows()
 
     def run_each(self, statement: Statement, parameters: Sequence[Mapping[str, Any]]) -> None:
         """Execute a statement in an open transaction, once per set of parameters."""
@@ -388,9 +393,8 @@ class Database:
             remedy="Make the operations that use connections shorter, or raise `connections`.",
         )
 
-    def attempt(self, holder: str, timeout: float, work: Callable[[Session], R]) -> R:
+    def attempt(self, session: Session, work: Callable[[Session], R]) -> R:
         """Run a function on a connection; convert the driver's exceptions to errors of moorage."""
-        session = Session(self, holder, timeout)
         try:
             session.open()
             value = work(session)

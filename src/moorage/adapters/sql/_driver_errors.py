@@ -14,6 +14,7 @@ from moorage.domain.connectors.sql_failures import (
     oversized_error,
     sql_error,
     timeout_error,
+    unreadable_value_error,
 )
 from moorage.errors import ConnectionFailed, ConnectorError, InvalidRequest
 
@@ -38,6 +39,9 @@ _UNREADABLE = (LookupError, ValueError, StructError)
 _DRIVERS = frozenset({"psycopg", "pymysql", "asyncmy", "sqlite3"})
 
 _MISUSE = frozenset({"ProgrammingError", "DataError", "NotSupportedError"})
+
+_READERS_OF_ROWS = frozenset({"load_row", "load_rows"})
+"""Functions of psycopg that convert the rows of an executed statement."""
 
 
 def judge(error: Exception, system: str, phase: SqlPhase) -> ConnectorError | None:
@@ -99,12 +103,26 @@ def _of_driver(error: Exception, system: str, phase: SqlPhase) -> ConnectorError
         code = getattr(origin, "sqlite_errorname", None)
     elif origin.args and isinstance(origin.args[0], int):
         code = str(origin.args[0])
+    if code is None and _was_reading_rows(origin):
+        return unreadable_value_error(phase)
     if code is None and type(origin).__name__ in _MISUSE:
         return InvalidRequest(
             "The driver cannot use the statement or a value.",
             remedy="Correct the statement or the values; nothing was sent.",
         )
     return sql_error(SqlFault(system, code, str(origin).lower(), constraint), phase)
+
+
+def _was_reading_rows(error: BaseException) -> bool:
+    """Return whether psycopg could not convert a row, which comes after the statement's effect."""
+    trace = error.__traceback__
+    while trace is not None:
+        module: str = trace.tb_frame.f_globals.get("__name__", "")
+        function = trace.tb_frame.f_code.co_name.rpartition(".")[2]
+        if function in _READERS_OF_ROWS and module.startswith("psycopg"):
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

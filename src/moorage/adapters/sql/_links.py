@@ -19,7 +19,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from weakref import finalize
 
-from moorage.adapters.sql._connecting import set_end
+from moorage.adapters.sql._connecting import forget_unread_rows, set_end
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -39,13 +39,14 @@ class SqlLink:
         opened: the time of its opening, by the monotonic clock.
     """
 
-    __slots__ = ("_driver", "_end", "_system", "connection", "limit", "opened")
+    __slots__ = ("_driver", "_end", "_has_unread_rows", "_system", "connection", "limit", "opened")
 
     def __init__(self, connection: Connection, system: str, *, is_async: bool) -> None:
         self.connection = connection
         self.limit: int | None = None
         self.opened = monotonic()
         self._system = None if is_async else system
+        self._has_unread_rows = system == "mysql"
         driver: Any = connection.connection.driver_connection
         self._driver = driver
         if system == "sqlite":
@@ -84,8 +85,21 @@ class SqlLink:
             return False
         return True
 
+    def may_have_large_values(self) -> bool:
+        """Return whether a few rows may have many bytes.
+
+        Values of SQLite are in memory already, and psycopg's connections know of large answers.
+        """
+        return self._has_unread_rows or getattr(self._driver, "had_large_answer", False)
+
+    def forget_unread_rows(self) -> None:
+        """Make a MySQL driver close the connection without first reading all remaining rows."""
+        if self._has_unread_rows:
+            forget_unread_rows(self._driver)
+
     def discard(self) -> None:
         """Close the connection without waiting for the server."""
+        self.forget_unread_rows()
         if not self.connection.invalidated:
             self.connection.invalidate()
         self.connection.close()

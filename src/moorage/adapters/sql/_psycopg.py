@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _READ, _WRITE = 1, 2
 _INTERVAL = 0.1
 _UNCOUNTED: Final = 64
-"""The number of reads of an answer before its bytes are counted: about a megabyte."""
+"""The number of reads of an answer after which its bytes are counted again."""
+_EARLY: Final = frozenset({2, 4, 8, 16, 32})
+"""Further reads after which the bytes are counted: libpq may read megabytes at once."""
 _COUNTER: Final = slice(128, 136)
 """The place of the number of received bytes in Linux's `tcp_info`."""
 
@@ -35,11 +37,13 @@ class PunctualConnection(Connection[Any]):
     """A connection that closes if the server has not answered by the time `until`.
 
     `until` is a time of the monotonic clock; 0 means that there is no limit. The connection is also
-    closed if an answer is larger than `most_bytes`, because libpq reads an answer as a whole.
+    closed if an answer is larger than `most_bytes`, because libpq reads an answer as a whole. It
+    reads one of a few kilobytes at once; after a longer one, `had_large_answer` is True.
     """
 
     until: float = 0.0
     most_bytes: int = sys.maxsize
+    had_large_answer: bool = False
 
     def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
         """Run a psycopg generator to its end, or until the deadline."""
@@ -80,6 +84,7 @@ class PunctualAsyncConnection(AsyncConnection[Any]):
     """
 
     most_bytes: int = sys.maxsize
+    had_large_answer: bool = False
 
     async def wait(self, gen: Any, *_: Any, **__: Any) -> Any:
         """Run a psycopg generator to its end, or until the task is cancelled."""
@@ -98,7 +103,8 @@ def _run_counted(connection: Any, gen: Any) -> Generator[Any, Any, Any]:
         while True:
             ready_state = yield awaited_state
             reads += 1
-            if not reads % _UNCOUNTED:
+            if reads in _EARLY or not reads % _UNCOUNTED:
+                connection.had_large_answer = True
                 received_bytes = _received_bytes(connection.pgconn.socket)
                 first = first or received_bytes
                 if received_bytes - first > connection.most_bytes:

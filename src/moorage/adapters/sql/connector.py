@@ -21,6 +21,7 @@ try:
 except ImportError as error:
     raise missing_package_error(error, "sql") from error
 
+from moorage.adapters.concurrency._timers import bound_here
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.links.health import health_of
 from moorage.adapters.sql._common import (
@@ -39,6 +40,7 @@ from moorage.adapters.sql.transactions import (
     RowStream,
     Transaction,
 )
+from moorage.domain.connectors.sql_failures import timeout_error
 from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.errors import ConnectorError, LocalFailure
 
@@ -204,7 +206,7 @@ class SqlConnector(CommonConnector):
                 stream = self._stream(name, timeout, work)
                 frees = False
                 return stream
-            return database.attempt(name, timeout, work)
+            return database.attempt(Session(database, name, timeout), work)
         finally:
             if frees:
                 places.release()
@@ -243,6 +245,31 @@ class SqlConnector(CommonConnector):
             repeatable=statement.repeatable,
             statements=(statement,),
         )
+
+
+_REPORT_SECONDS: Final = 0.005
+"""Seconds before the end of an attempt at which it reports that its time is over.
+
+The caller would cancel it at the end, and could not know whether the statement had been sent.
+"""
+
+
+async def _within(seconds: float, session: Session, work: Awaitable[R]) -> R:
+    """Await the work of a session; after `seconds`, cancel it and report how far it came.
+
+    Raises:
+        AttemptTimeout: the time is over.
+    """
+    time_bound = bound_here(max(0.0, seconds))
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if time_bound is None or not time_bound.end():
+            raise
+    finally:
+        if time_bound is not None:
+            time_bound.end()
+    raise timeout_error(session.phase)
 
 
 class AsyncSqlConnector(CommonConnector):
@@ -377,9 +404,12 @@ class AsyncSqlConnector(CommonConnector):
                 stream = await self._stream(name, seconds_left, work)
                 frees = False
                 return stream
+            session = Session(database, name, seconds_left)
             if isinstance(work, Steps):
-                return await self._transact(name, seconds_left, work)
-            return await greenlet_spawn(database.attempt, name, seconds_left, work)
+                attempt = self._transact(session, work)
+            else:
+                attempt = greenlet_spawn(database.attempt, session, work)
+            return await _within(seconds_left - _REPORT_SECONDS, session, attempt)
         except ConnectorError:
             # Some releases of SQLAlchemy and its drivers raise an error of theirs instead.
             if task.cancelling() > cancellations:
@@ -433,9 +463,7 @@ class AsyncSqlConnector(CommonConnector):
             return AsyncRowStream(session, result, streaming.batch, timeout, self._places.release)
         raise failure
 
-    async def _transact(self, name: str, timeout: float, steps: Steps) -> Any:
-        session = Session(self.database, name, timeout)
-
+    async def _transact(self, session: Session, steps: Steps) -> Any:
         def begin() -> None:
             session.open()
             session.begin(steps.isolation, read_only=steps.read_only)

@@ -14,7 +14,6 @@ try:
 except ImportError as error:
     raise missing_package_error(error, "sql") from error
 
-from moorage.adapters.sql._connecting import forget_unread_rows
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -202,7 +201,7 @@ class _Rows:
         try:
             if session.is_open and session.database.system == "mysql":
                 # Its protocol has no way to skip the rest of the rows.
-                forget_unread_rows(session.connection)
+                session.forget_unread_rows()
             elif session.is_open:
                 try:
                     session.end_waits_at(monotonic() + _CLOSING_SECONDS)

@@ -307,6 +307,22 @@ def timeout_error(phase: SqlPhase, *, locked: bool = False) -> AttemptTimeout:
     )
 
 
+def unreadable_value_error(phase: SqlPhase) -> ConnectorError:
+    """Return the error for a row with a value that the driver cannot convert."""
+    problem = "The driver cannot convert a value in the rows, such as a date of the year 20000."
+    if phase is SqlPhase.SENT:
+        return ConnectionFailed(
+            f"{problem} The statement was executed.",
+            may_have_been_processed=True,
+            retryable=False,
+            remedy="Look at the rows that were changed. Let the statement return the value as text"
+            " with CAST.",
+        )
+    return InvalidRequest(
+        problem, remedy="Let the statement return the value as text with CAST; nothing was changed."
+    )
+
+
 def oversized_error(phase: SqlPhase) -> ConnectorError:
     """Return the error for a result that exceeds the connector's size limits."""
     problem = "The result of the statement is larger than `most_rows` or `most_bytes`."
