@@ -113,7 +113,7 @@ async def ask(send: Any, request: bytes, timeout: float) -> bytes:
     finally:
         if bound is not None:
             bound.end()
-    raise grpc.aio.AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, empty, empty)
+    raise grpc.aio.AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, empty, empty, None, None)
 
 
 def _is_async(requests: Any) -> bool:
