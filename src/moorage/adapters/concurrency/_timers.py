@@ -35,7 +35,7 @@ class TaskTimeout:
         bucket.add(self)
 
     def move(self, bucket: set[TaskTimeout]) -> None:
-        """Let the timeout expire with those of another group."""
+        """Move the timeout to another group, with which it expires."""
         self._bucket = bucket
         bucket.add(self)
 

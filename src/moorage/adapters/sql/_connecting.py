@@ -330,6 +330,6 @@ class _PunctualSocket(RawIOBase):
 
 
 def read_punctually(connection: Any) -> None:
-    """Let a new connection of PyMySQL read no longer than until its deadline."""
+    """Bound all reads of a new connection of PyMySQL by its deadline."""
     connection._rfile.close()  # noqa: SLF001 - PyMySQL has no other way
     connection._rfile = BufferedReader(_PunctualSocket(connection))  # noqa: SLF001 - PyMySQL has no other way
