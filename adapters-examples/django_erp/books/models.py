@@ -43,7 +43,7 @@ def row_number(text: str | None) -> int:
 
 
 def in_words(text: str | None) -> str:
-    """Return a carrier's word, such as "dhl_express", in readable form: "DHL express"."""
+    """Return a carrier's word, such as "dhl_paket", in readable form: "DHL paket"."""
     carrier, _, remaining_words = (text or "").partition("_")
     return f"{carrier.upper()} {remaining_words.replace('_', ' ')}".strip()
 
@@ -246,7 +246,7 @@ class Parcel(models.Model):
 
 
 class SentDocument(models.Model):
-    """An electronic invoice, contract or consent request that a vendor gets.
+    """An electronic invoice, contract, consent request or VAT number that a vendor gets.
 
     It is stored with its key before any vendor is called. One that has ended may be sent again
     under a new number, and so a new key.
