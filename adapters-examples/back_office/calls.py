@@ -19,6 +19,7 @@ from moorage.errors import (
     ConnectorError,
     ConsentRequired,
     IdempotencyInProgress,
+    InvalidData,
     VendorRejected,
 )
 
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
 
 UNSENT: Final = ("open", "not_sent")
 """The states of a row that may be sent now, with its key."""
-ENDED: Final = ("refused", "failed", "declined", "expired", "voided", "revoked", "suspended")
+ENDED: Final = (
+    *("refused", "failed", "declined", "expired", "voided", "revoked", "suspended"),
+    *("in_use", "not_in_use", "not_checked"),
+)
 """The states after which the same matter may begin again, as a new row with a new key."""
 
 TEXTS: Final = {
@@ -55,6 +59,7 @@ TEXTS: Final = {
     "voided": "It was voided.",
     "revoked": "The consent was revoked.",
     "suspended": "The bank has stopped the access. Please connect the account again.",
+    "not_checked": "The register did not answer. Charge VAT, or check the number again later.",
 }
 """The text that people see, by the state."""
 
@@ -135,6 +140,22 @@ def connect_bank(hub: Hub, key: str, slug: str, ip_address: str | None) -> Outco
     request = ConsentRequest(return_url=f"{home}/{slug}/bank/back", ip_address=ip_address)
     bank = hub.bank(slug)
     return outcome_of(lambda: bank.start_consent(request, idempotency_key=key))
+
+
+def check_vat_number(hub: Hub, slug: str, number: str) -> Outcome:
+    """Ask the register for a customer's VAT number; an outage never counts as a wrong number."""
+    own_number = os.environ.get("ERP_VAT_NUMBER")
+    try:
+        check = hub.tax(slug).check_vat_number(number, requester=own_number)
+    except (InvalidData, VendorRejected):
+        return Outcome(state="refused", told="This is no VAT number that a register has.")
+    except ConnectorError:
+        return _outcome_of_state("not_checked")
+    if not check.valid:
+        return Outcome(state="not_in_use", told=f"{check.number} is not in use. Charge VAT.")
+    sentence = f"{check.number} is in use by {check.name or 'a business'}."
+    proof = f" Proof {check.proof} of {check.checked_at:%Y-%m-%d}." if check.proof else ""
+    return Outcome(state="in_use", told=sentence + proof)
 
 
 def follow(hub: Hub, kind: str, slug: str, ref: str) -> Outcome:

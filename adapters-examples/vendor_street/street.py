@@ -23,6 +23,7 @@ from moorage.testing.sandboxes.shipping.easypost import EasyPostSandbox
 from moorage.testing.sandboxes.shipping.shippo import ShippoSandbox
 from moorage.testing.sandboxes.shops.woocommerce import WooCommerceSandbox
 from moorage.testing.sandboxes.signatures.docusign import DocusignSandbox
+from moorage.testing.sandboxes.tax.vies import ViesSandbox
 from vendor_street.office import PageServer
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class VendorSandboxes:
 
     Attributes:
         stripe, mollie, easypost, shippo, postmark, sendgrid, recommand, berlin_group, woocommerce,
-            docusign: the vendors.
+            docusign, vies: the vendors.
         doors: what is in front of each, by the vendor's name.
         office: the page to trouble them from.
         environment: what the ERP's configuration refers to: where each vendor is, its secrets, and
@@ -117,11 +118,12 @@ class VendorSandboxes:
         self.berlin_group.booked = [*_transfers(), BOOKED[-1]]
         self.woocommerce = WooCommerceSandbox()
         self.docusign = DocusignSandbox()
+        self.vies = ViesSandbox()
         self.doors: dict[str, VendorBehaviour] = {
             name: VendorBehaviour(getattr(self, name))
             for name in (
                 *("stripe", "mollie", "easypost", "shippo", "postmark", "sendgrid"),
-                *("recommand", "berlin_group", "woocommerce", "docusign"),
+                *("recommand", "berlin_group", "woocommerce", "docusign", "vies"),
             )
         }
         self._webhooks = webhooks
@@ -201,6 +203,7 @@ class VendorSandboxes:
             "WOOCOMMERCE_KEY": self.woocommerce.consumer_key,
             "WOOCOMMERCE_SECRET": self.woocommerce.consumer_secret,
             "WOOCOMMERCE_WEBHOOK_SECRET": self.woocommerce.webhook_secret,
+            "ERP_VAT_NUMBER": "DE136695976",
             "DOCUSIGN_TOKEN": self.docusign.token,
             "DOCUSIGN_ACCOUNT": self.docusign.account_id,
             "DOCUSIGN_WEBHOOK_SECRET": self.docusign.connect_key,

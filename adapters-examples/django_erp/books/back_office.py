@@ -29,6 +29,13 @@ def send_contract(customer: Customer) -> None:
         row.note(calls.send_contract(hub(), row.key, customer.company, customer))
 
 
+def check_vat_number(customer: Customer, number: str) -> None:
+    """Check a customer's VAT number, and store the result with its proof."""
+    row = SentDocument.begin(customer.company, "tax", str(customer.pk))
+    if row is not None:
+        row.note(calls.check_vat_number(hub(), customer.company.slug, number))
+
+
 def connect_bank(company: Company, ip_address: str | None) -> str:
     """Ask the bank account's owner for consent; return the page on which to continue."""
     row = SentDocument.begin(company, "bank", "account")

@@ -52,6 +52,14 @@ def follow_contract(request: HttpRequest, slug: str, key: int) -> HttpResponse:
     return redirect_to(f"/{slug}/customers/{key}/")
 
 
+@require_POST
+@transaction.non_atomic_requests
+def check_vat_number(request: HttpRequest, slug: str, key: int) -> HttpResponse:
+    """Check the VAT number that somebody typed for a customer."""
+    back_office.check_vat_number(_customer(slug, key), request.POST.get("number", ""))
+    return redirect_to(f"/{slug}/customers/{key}/")
+
+
 @require_GET
 @transaction.non_atomic_requests
 def signed_contract(request: HttpRequest, slug: str, key: int) -> HttpResponse:

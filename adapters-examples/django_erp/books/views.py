@@ -99,6 +99,7 @@ def customer(request: HttpRequest, slug: str, key: int) -> HttpResponse:
         "company": customer_row.company,
         "customer": customer_row,
         "contract": SentDocument.last(customer_row.company, "signatures", str(key)),
+        "vat_check": SentDocument.last(customer_row.company, "tax", str(key)),
         "invoices": _invoices(customer=customer_row),
         "here": "customers",
     }

@@ -19,6 +19,7 @@ urlpatterns = [
     path(f"{_CUSTOMER}/contract", office.send_contract),
     path(f"{_CUSTOMER}/contract/state", office.follow_contract),
     path(f"{_CUSTOMER}/contract.pdf", office.signed_contract),
+    path(f"{_CUSTOMER}/vat-number", office.check_vat_number),
     path("<slug:slug>/log/", views.log),
     path(f"{_INVOICE}/", views.invoice),
     path(f"{_INVOICE}/pay", views.pay),

@@ -34,6 +34,14 @@ def send_contract(customer: Customer) -> None:
         row.note(calls.send_contract(moorage.hub, row.key, company, customer))
 
 
+def check_vat_number(customer: Customer, number: str) -> None:
+    """Check a customer's VAT number, and store the result with its proof."""
+    slug = customer.company_slug
+    row = SentDocument.begin(slug, "tax", str(customer.id))
+    if row is not None:
+        row.note(calls.check_vat_number(moorage.hub, slug, number))
+
+
 def connect_bank(company: Company, ip_address: str | None) -> str:
     """Ask the bank account's owner for consent; return the page on which to continue."""
     row = SentDocument.begin(company.slug, "bank", "account")

@@ -46,6 +46,13 @@ def follow_contract(slug: str, key: int) -> BaseResponse:
     return redirect_to(f"/{slug}/customers/{key}/")
 
 
+@pages.post("/<slug>/customers/<int(max=999999999):key>/vat-number")
+def check_vat_number(slug: str, key: int) -> BaseResponse:
+    """Check the VAT number that somebody typed for a customer."""
+    back_office.check_vat_number(_customer(slug, key), request.form.get("number", ""))
+    return redirect_to(f"/{slug}/customers/{key}/")
+
+
 @pages.get("/<slug>/customers/<int(max=999999999):key>/contract.pdf")
 def signed_contract(slug: str, key: int) -> Response:
     """Return the signed contract as a download."""

@@ -133,6 +133,7 @@ def customer(slug: str, key: int) -> str:
         "company": buyer.company,
         "customer": buyer,
         "contract": contract,
+        "vat_check": SentDocument.last(slug, "tax", str(key)),
         "here": "customers",
     }
     return render_template("customer.html", invoices=_invoices(customer_id=key), **context)

@@ -1,4 +1,4 @@
-"""Electronic invoices, bank accounts, shop orders and contracts in the Django and Flask ERPs."""
+"""Electronic invoices, contracts, VAT numbers, bank accounts and orders in both ERPs."""
 
 from __future__ import annotations
 
@@ -74,6 +74,22 @@ def has_a_contract_signed(shop: RunningErp) -> None:
     assert shop.buyer.get(f"{CHARLES}contract.pdf").source.startswith("%PDF-")
 
 
+def checks_a_vat_number(shop: RunningErp) -> None:
+    """A VAT number is checked with proof; neither an outage nor a typo is a number not in use."""
+
+    def check(number: str) -> str:
+        form = shop.buyer.get(CHARLES).form("/vat-number")
+        return shop.buyer.post(form, {**form.fields, "number": number}).text
+
+    assert "FR40303265045 is in use by QUAI SARL. Proof WAPI" in check("fr 40 303 265 045")
+    assert "EL123456789 is not in use." in check("EL123456789")
+    assert "This is no VAT number that a register has." in check("DE 12345")
+    shop.street.doors["vies"].trouble("down")
+    assert "The register did not answer." in check("FR40303265045")
+    shop.street.doors["vies"].trouble("well")
+    assert "FR40303265045 is in use by" in check("FR40303265045")
+
+
 def matches_the_bank_account(shop: RunningErp) -> None:
     """Bank transactions pay the invoices that they name; others are left to an operator."""
     bank_page = click(shop, "/acme/bank/", "/bank/connect")
@@ -121,6 +137,7 @@ def test_back_office_of_an_erp(name: str, tmp_path: Path) -> None:
             sends_an_electronic_invoice_once,
             keeps_a_lost_invoice_unknown,
             has_a_contract_signed,
+            checks_a_vat_number,
             matches_the_bank_account,
             imports_orders_once,
         ):
