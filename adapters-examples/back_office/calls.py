@@ -101,7 +101,7 @@ class Line:
 
 
 def accounts(hub: Hub, kind: str, slug: str) -> list[str]:
-    """Return the names of a company's accounts for a contract."""
+    """Return the names of a company's vendor accounts for one contract."""
     try:
         return [account.name for account in hub.chosen(kind, slug)]
     except ConfigurationError:
@@ -109,7 +109,7 @@ def accounts(hub: Hub, kind: str, slug: str) -> list[str]:
 
 
 def outcome_of(send: Callable[[], Any]) -> Outcome:
-    """Call a function that sends something, and return its outcome: "unknown" if in doubt."""
+    """Call a sending function and return its outcome, "unknown" if it may have succeeded."""
     try:
         result = send()
     except IdempotencyInProgress:
@@ -159,7 +159,7 @@ def check_vat_number(hub: Hub, slug: str, number: str) -> Outcome:
 
 
 def follow(hub: Hub, kind: str, slug: str, ref: str) -> Outcome:
-    """Get the current state of a sent document or consent.
+    """Ask the vendor for the current state of a sent document or consent.
 
     Raises:
         ConnectorError: the vendor does not answer, and the state is as it was.
@@ -186,7 +186,7 @@ def read_account(
     open_invoices: Iterable[InvoiceRow],
     used_lines: Collection[str],
 ) -> list[Line] | None:
-    """Return the account's booked transactions, with the invoices that they pay.
+    """Return a bank account's booked transactions, each with the invoices that it pays.
 
     Args:
         hub: the hub.
@@ -226,7 +226,7 @@ def orders(hub: Hub, slug: str, since: datetime | None) -> Iterator[ShopOrder]:
 
 
 def order_fields(order: ShopOrder) -> dict[str, Any]:
-    """Return the columns of an order's row, except its reference."""
+    """Return the values to store in an order's table row, except its reference."""
     address = order.shipping_address or order.billing_address
     return {
         "number": order.number or order.ref.id,

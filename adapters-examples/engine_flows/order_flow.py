@@ -46,7 +46,7 @@ class StepFailedError(Exception):
 
 
 def poll(part: str, order: Order, key: str, payment: str = "") -> str:
-    """Perform one part of the flow; follow a running step for only seconds, to free the worker.
+    """Perform one part of the flow; wait only seconds for a running step, to free the worker.
 
     Raises:
         StepRunning: the step goes on; the same call finds it again.

@@ -1,4 +1,4 @@
-"""The rules for errors inside an engine, and for a flow's key."""
+"""The rules by which an engine reacts to errors, and the rule for a flow's key."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def verdict(error: ConnectorError, now: datetime | None = None) -> WaitVerdict |
 
 
 def flow_key(business: str | None, *, host: str | None = None) -> str:
-    """Return a flow's key: from the business, or else a stable id of the engine.
+    """Return a flow's key, made from the business's own id or else from an id of the engine.
 
     Args:
         business: the name of the effect in your own books, such as the number of an order. It is

@@ -42,7 +42,7 @@ class ChangePosition:
 def new_changes(
     position: ChangePosition, invoices: Iterable[Invoice]
 ) -> tuple[list[Invoice], ChangePosition]:
-    """Return the newly changed invoices, oldest change first, and the position after them.
+    """Return the invoices changed since a position, oldest change first, and the next position.
 
     Two changes of one invoice in the same second are told apart by the open amount.
     """

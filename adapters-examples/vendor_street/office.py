@@ -1,4 +1,4 @@
-"""The control pages: vendors' failures, and the bank's page for buyers."""
+"""The control pages, where people make vendors fail, and the bank's page for buyers."""
 
 from __future__ import annotations
 

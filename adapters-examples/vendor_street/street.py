@@ -1,4 +1,4 @@
-"""The example's vendors, the switches for their failures, and their webhooks."""
+"""The example's simulated vendors, the switches that make them fail, and their webhooks."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class VendorBehaviour:
         self.delay = 8.0
 
     def trouble(self, how: str) -> None:
-        """Set how a vendor fails: lost or slow next answer, busy, down; or let it work again."""
+        """Set how a vendor fails (lost or slow next answer, busy, down), or let it work again."""
         if how == "lose":
             self.sandbox.fail(Lost())
         elif how == "slow":

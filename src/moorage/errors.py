@@ -82,7 +82,7 @@ def _rebuild_error(kind: type[E], args: tuple[Any, ...], fields: dict[str, Any])
 
 
 def _own_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return an error's fields; the list of notes is copied, so that no other error shares it."""
+    """Return an error's fields with a copied list of notes, so that no other error shares it."""
     notes = fields.get("__notes__")
     return fields if notes is None else {**fields, "__notes__": [*notes]}
 
@@ -287,7 +287,7 @@ class Problem(NamedTuple):
 
 
 def _list_of(count: str, problems: Sequence[Problem]) -> str:
-    """Return the text of an error that reports these problems; of many, only the first ones."""
+    """Return the text of an error that reports these problems; only the first ones of many."""
     lines = [f"  {problem}" for problem in problems[:_SHOWN_PROBLEMS]]
     if len(problems) > _SHOWN_PROBLEMS:
         lines.append(f"  {len(problems) - _SHOWN_PROBLEMS} more are in `problems`.")
@@ -763,7 +763,7 @@ class StorageUnavailable(ConnectorError):
 
 
 class StateUnavailable(StorageUnavailable):
-    """The store answers, but a stored state cannot be used, such as one of a newer release.
+    """The store answers, but a stored state is unusable, for example from a newer release.
 
     `key` is the key that the state is stored under, if that is known.
     """

@@ -49,7 +49,7 @@ def in_words(text: str | None) -> str:
 
 
 def state_of(payment: PaymentState) -> str:
-    """Convert the state of a payment to the state of its attempt."""
+    """Convert a vendor's payment state to the state of the ERP's payment attempt."""
     return _OF_PAYMENTS.get(payment, "paid")
 
 
@@ -127,7 +127,7 @@ class Invoice(models.Model):
 
     @property
     def following(self) -> int | None:
-        """The next attempt's number, if possible; it is new only after a declined attempt."""
+        """The number of the next payment attempt; None if no attempt is allowed now."""
         last_attempt = self.last
         if self.state == "paid":
             return None
@@ -205,7 +205,7 @@ class Attempt(models.Model):
 
     @property
     def text(self) -> str:
-        """The text that tells the buyer how the payment attempt stands."""
+        """The text that tells the buyer the state of the payment attempt."""
         return self.told or _TEXTS.get(self.state, "")
 
     def advance(self, state: str, **fields: Any) -> bool:
@@ -246,7 +246,7 @@ class Parcel(models.Model):
 
 
 class SentDocument(models.Model):
-    """An electronic invoice, contract, consent request or VAT number that a vendor gets.
+    """An electronic invoice, contract, consent request or VAT number that is sent to a vendor.
 
     It is stored with its key before any vendor is called. One that has ended may be sent again
     under a new number, and so a new key.
@@ -293,7 +293,7 @@ class SentDocument(models.Model):
 
     @property
     def text(self) -> str:
-        """The text that tells people how the document stands."""
+        """The text that tells people the state of the document."""
         return self.told or TEXTS["open"]
 
     @property

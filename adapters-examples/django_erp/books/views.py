@@ -93,7 +93,7 @@ def customers(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_GET
 def customer(request: HttpRequest, slug: str, key: int) -> HttpResponse:
-    """Show a customer with unpaid invoices."""
+    """Show a customer and the customer's unpaid invoices."""
     customer_row = get_object_or_404(Customer, company=slug, pk=key)
     context = {
         "company": customer_row.company,
@@ -151,7 +151,7 @@ def invoice(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 @require_POST
 @transaction.non_atomic_requests
 def pay(request: HttpRequest, slug: str, number: str) -> HttpResponse:
-    """Pay once, even if the form is submitted repeatedly, because its attempt has one key."""
+    """Pay an invoice only once, even if its form is submitted repeatedly."""
     invoice = invoice_of(slug, number)
     attempt = _start_attempt(request, invoice)
     if attempt is not None and attempt.state in {"open", "unknown"}:
@@ -162,7 +162,7 @@ def pay(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 
 
 def _start_attempt(request: HttpRequest, invoice: Invoice) -> Attempt | None:
-    """Return the attempt that a form starts, storing it if it is new; None if there is none."""
+    """Return the payment attempt that a form starts, stored if new; None if it starts none."""
     attempt_number, means_id = (row_number(request.POST.get(name)) for name in ("attempt", "means"))
     means = next((value for value in vendor_calls.means(invoice) if value.pk == means_id), None)
     with transaction.atomic():

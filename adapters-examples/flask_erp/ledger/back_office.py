@@ -1,4 +1,4 @@
-"""The ERP's back-office calls and their rows, on the code shared with the Django ERP.
+"""The Flask ERP's back-office calls, built on code shared with the Django ERP.
 
 No transaction is open while a vendor is asked; what came of it is written in one of its own.
 """
@@ -43,7 +43,7 @@ def check_vat_number(customer: Customer, number: str) -> None:
 
 
 def connect_bank(company: Company, ip_address: str | None) -> str:
-    """Ask the bank account's owner for consent; return the page on which to continue."""
+    """Ask the bank account's owner for consent; return the URL where the owner continues."""
     row = SentDocument.begin(company.slug, "bank", "account")
     if row is None:
         return ""
@@ -53,7 +53,7 @@ def connect_bank(company: Company, ip_address: str | None) -> str:
 
 
 def follow(row: SentDocument | None) -> None:
-    """Get the current state of a sent document or consent."""
+    """Ask the vendor for the current state of a sent document or consent, and store it."""
     session.commit()
     if row is not None and row.ref:
         row.note(calls.follow(moorage.hub, row.kind, row.company_slug, row.ref))
@@ -104,7 +104,7 @@ def hear_signer(event: SignatureEvent, entry: object) -> None:
 
 
 def is_connected(slug: str, kind: str) -> bool:
-    """Return whether a company has an account for a contract."""
+    """Return whether a company has a vendor account for a contract."""
     return bool(calls.accounts(moorage.hub, kind, slug))
 
 

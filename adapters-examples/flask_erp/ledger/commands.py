@@ -55,7 +55,7 @@ def set_up() -> None:
 @click.option("--once", is_flag=True, help="Do what is due, and end.")
 @with_appcontext
 def post_office(*, once: bool) -> None:
-    """Handle webhooks, make due calls, and look up payments with an unknown outcome."""
+    """Handle webhooks, make stored calls, and look up payments with an unknown outcome."""
     next_look_up = 0.0
     with stopping() as stop:
         while not stop.is_set():

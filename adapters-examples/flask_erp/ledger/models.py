@@ -89,7 +89,7 @@ def in_words(text: str | None) -> str:
 
 
 def state_of(payment: PaymentState) -> str:
-    """Convert the state of a payment to the state of its attempt."""
+    """Convert a vendor's payment state to the state of the ERP's payment attempt."""
     return _OF_PAYMENTS.get(payment, "paid")
 
 
@@ -172,7 +172,7 @@ class Invoice(Base):
 
     @property
     def following(self) -> int | None:
-        """The next attempt's number, if possible; it is new only after a declined attempt."""
+        """The number of the next payment attempt; None if no attempt is allowed now."""
         last_attempt = self.last
         if self.state == "paid":
             return None
@@ -241,7 +241,7 @@ class Attempt(Base):
 
     @property
     def begun_at(self) -> datetime:
-        """The time of the first attempt."""
+        """The time when the payment attempt began."""
         return datetime.fromtimestamp(self.begun, UTC)
 
     @property
@@ -256,7 +256,7 @@ class Attempt(Base):
 
     @property
     def text(self) -> str:
-        """The text that tells the buyer how the payment attempt stands."""
+        """The text that tells the buyer the state of the payment attempt."""
         return self.told or _TEXTS.get(self.state, "")
 
     def advance(self, state: str, **fields: str) -> bool:
@@ -301,7 +301,7 @@ class Parcel(Base):
 
 
 class SentDocument(Base):
-    """An electronic invoice, contract, consent request or VAT number that a vendor gets.
+    """An electronic invoice, contract, consent request or VAT number that is sent to a vendor.
 
     It is stored with its key before any vendor is called. One that has ended may be sent again
     under a new number, and so a new key.
@@ -347,7 +347,7 @@ class SentDocument(Base):
 
     @property
     def text(self) -> str:
-        """The text that tells people how the document stands."""
+        """The text that tells people the state of the document."""
         return self.told or TEXTS["open"]
 
     @property

@@ -126,7 +126,7 @@ def customers(slug: str) -> str:
 
 @pages.get("/<slug>/customers/<int(max=999999999):key>/")
 def customer(slug: str, key: int) -> str:
-    """Show a customer with unpaid invoices."""
+    """Show a customer and the customer's unpaid invoices."""
     buyer = session.scalar(select(Customer).filter_by(company_slug=slug, id=key)) or abort(404)
     contract = SentDocument.last(slug, "signatures", str(key))
     context = {
@@ -180,7 +180,7 @@ def invoice(slug: str, number: str) -> str:
 
 @pages.post("/<slug>/invoices/<number>/pay")
 def pay(slug: str, number: str) -> BaseResponse:
-    """Pay once, even if the form is submitted repeatedly, because its attempt has one key."""
+    """Pay an invoice only once, even if its form is submitted repeatedly."""
     invoice = invoice_of(slug, number)
     attempt = _start_attempt(invoice)
     if attempt is not None and attempt.state in {"open", "unknown"}:
@@ -191,7 +191,7 @@ def pay(slug: str, number: str) -> BaseResponse:
 
 
 def _start_attempt(invoice: Invoice) -> Attempt | None:
-    """Return the attempt that a form starts, storing it if it is new; None if there is none."""
+    """Return the payment attempt that a form starts, stored if new; None if it starts none."""
     attempt_number, means_id = (row_number(request.form.get(name)) for name in ("attempt", "means"))
     means = next((value for value in vendor_calls.means(invoice) if value.id == means_id), None)
     session.scalar(select(Invoice).filter_by(id=invoice.id).with_for_update(of=Invoice))

@@ -97,7 +97,7 @@ class Accounts:
     def _add_with_errors(
         self, account_name: str, name: str, table: Mapping[str, Any], path: str, tenant: str | None
     ) -> None:
-        """Create an account without those of its settings that are wrong, if possible.
+        """Create an account without its wrong settings, if it can be created without them.
 
         Further problems that do not depend on these settings are reported.
         """

@@ -380,7 +380,7 @@ class _Checks:
             report.make_or_report(partial(Plan, service, None, None), place)
 
     def _check_destination(self, service: Service, place: str) -> None:
-        """Report a service whose requests the HTTP client's guard would all refuse."""
+        """Report a service to which the HTTP client's guard would refuse every request."""
         origin = None if service.base_url is None else origin_of(service.base_url)
         if self._guard is None or origin is None:
             return
@@ -431,7 +431,7 @@ class _Checks:
 
 
 def _check_webhooks(account: Account, report: Report) -> None:
-    """Report an account's webhook secrets with which no webhook can be verified."""
+    """Report an account's webhook secrets if no webhook can be verified with them."""
     place = f"{account_path(account)}.webhook_secrets"
     if not account.webhook_secrets or report.is_unreadable_at(place):
         return
@@ -455,7 +455,7 @@ def _check_webhooks(account: Account, report: Report) -> None:
 
 
 def _check_choice(accounts: Iterable[Account], configured: Configured, report: Report) -> None:
-    """Report contracts that several shared accounts offer and no route decides between."""
+    """Report contracts that several shared accounts offer if no route chooses an account."""
     for kind in CONTRACTS:
         names = [
             account.name

@@ -312,7 +312,7 @@ def _steps(
     accounts: Mapping[str, str],
     report: Report,
 ) -> tuple[tuple[PlatformSettings, ...], tuple[Step, ...], tuple[Service, ...]]:
-    """Return the valid platforms, steps and services, including the service that starts steps."""
+    """Return the valid platforms and steps, and the services with the one that starts steps."""
     platform_tables, step_tables = values.get("platforms", {}), values.get("steps", {})
     if not platform_tables and not step_tables:
         return (), (), valid_services

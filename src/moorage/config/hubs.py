@@ -151,7 +151,7 @@ def check_ports(names: Iterable[object], path: str = "") -> None:
 
 
 def _fixed_paths(configured: Configured, ports: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the paths of settings that a reload cannot change, since their ports are open."""
+    """Return the paths of settings that a reload cannot change, since they belong to open ports."""
     opens_store = "state" not in ports
     paths = ["state.url"] if opens_store else []
     paths += ["state.keys_url"] * ("claims" not in ports)

@@ -120,7 +120,7 @@ def _value(text: str) -> Any:
 
 
 class _Assignment(NamedTuple):
-    """A value to set at a path of a configuration."""
+    """A value, and the path in a configuration at which it is to be set."""
 
     value: Any
     origin: str

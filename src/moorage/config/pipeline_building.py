@@ -72,7 +72,7 @@ def build_pipeline(
 
 
 def _without_positions(settings: PipelineSettings) -> PipelineSettings:
-    """Return settings whose sink cannot change the configured source's positions."""
+    """Return settings with which the pipeline's sink cannot change the source's positions."""
     sink, source = settings.sink, settings.source
     if settings.row_checkpoints is not None:
         sink = attrs.evolve(sink, options=attrs.evolve(sink.options, checkpoints=False))

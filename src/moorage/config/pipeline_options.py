@@ -56,7 +56,7 @@ def _is_operation(_: object, field: attrs.Attribute[Any], value: str) -> None:
 
 
 def _takes_a_request(method: Callable[..., Any]) -> bool:
-    """Return whether a method needs one argument, and accepts an idempotency key."""
+    """Return whether a method takes one argument and also accepts an idempotency key."""
     parameters = inspect.signature(method).parameters
     required = [
         name for name, item in parameters.items() if item.default is inspect.Parameter.empty
@@ -187,7 +187,7 @@ class HttpSinkOptions:
     batch: bool = False
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a sink with two descriptions of its requests, or none."""
+        """Refuse a sink whose requests are described twice or not at all."""
         if (self.path is None) == (self.request is None):
             raise ConfigurationError(
                 "The requests of the sink need either a path or a function.",

@@ -105,7 +105,7 @@ _DEFAULTS: Final = PipelineConfig()
 
 
 def _config_value(value: Any) -> Any:
-    """Return a default value as a configuration would write it."""
+    """Return a default value in the form that a configuration file has for it."""
     return getattr(value, "value", value)
 
 
@@ -444,7 +444,7 @@ class _Reader:
         return self.topic(LetterTopic, LetterFile, "file", table, path)
 
     def topic(self, topic: type[Any], other: type[Any], name: str, table: Any, path: str) -> Any:
-        """Return a table's topic settings; if it names no connector, settings of class `other`."""
+        """Read a table's topic settings, or settings of class `other` if it names no connector."""
         if "connector" not in table:
             return self.read_own(other, name, table, path)
         self.publisher(table["connector"], path)

@@ -134,7 +134,7 @@ class Report:
     def check_fields(
         self, kinds: Iterable[type[Any]], fields: Mapping[str, Any], path: str
     ) -> None:
-        """Report each field whose value is refused by the first class that has this field."""
+        """Report each wrong field, according to the first class that has a field of this name."""
         remaining_fields = {name: value for name, value in fields.items() if value is not REPORTED}
         for kind in kinds:
             for field in fields_of(kind):
@@ -259,7 +259,7 @@ def quote_word(text: str) -> str:
 
 
 def origin_of(path: str, origins: Mapping[str, str]) -> str | None:
-    """Return the origin of the value at a path, unless it is the configuration itself."""
+    """Return the origin of the value at a path; None if it comes from the configuration itself."""
     return next((origins[outer] for outer in paths_around(path) if outer in origins), None)
 
 

@@ -1,4 +1,4 @@
-"""Finds problems of a table that remain whatever its unreadable values are.
+"""Finds problems of a table that remain whatever values its unreadable secrets have.
 
 A value that cannot be read, such as an unset environment variable, could be any valid value of its
 setting. Several trial values are used in its place, and a problem that occurs with all of them is
@@ -35,7 +35,7 @@ _TRIAL_VALUES: Final = (
 def stand_ins(
     table: Table, fields: Mapping[str, Any], mistaken_names: Collection[str], read: Read
 ) -> tuple[dict[str, Any], ...]:
-    """Return variants of the table, with all combinations of trial values for wrong ones.
+    """Return variants of the table with all combinations of trial values for its wrong fields.
 
     Args:
         table: describes the fields.

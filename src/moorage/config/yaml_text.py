@@ -171,7 +171,7 @@ def _first_unsupported(text: str, loader: Any) -> _Fault | None:
 
 
 def _change_of_depth(event: object) -> int:
-    """Return 1 for the beginning of a list or a table, -1 for its end, and 0 otherwise."""
+    """Return 1 for the beginning of a list or a table, -1 for its end, 0 for any other event."""
     return isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
 
 

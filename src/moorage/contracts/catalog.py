@@ -36,7 +36,7 @@ CONTRACTS: Final[Mapping[str, str]] = {
 
 @cache
 def contract(kind: str) -> type[Contract]:
-    """The declaration of a contract."""
+    """Return the declaration of a contract, such as email."""
     module: Any = import_module(f"{declared.__name__}.{kind}")
     contract_class: type[Contract] = getattr(module, f"{kind.capitalize()}Contract")
     return contract_class

@@ -118,7 +118,7 @@ class Checksum:
 
     @classmethod
     def from_base64(cls, algorithm: ChecksumAlgorithm, text: str | None) -> Checksum | None:
-        """Parse a base64 checksum of an HTTP header; a suffix such as `-3` counts the parts."""
+        """Parse a base64 checksum from an HTTP header; a suffix such as `-3` counts the parts."""
         digest, dash, parts = (text or "").partition("-")
         try:
             value = b64decode(digest, validate=True).hex()

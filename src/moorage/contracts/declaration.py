@@ -57,7 +57,7 @@ _NO_VERBS: Final[Mapping[str, str]] = {}
 
 
 class Target(Enum):
-    """The account that an operation uses, and how the operation's first argument is interpreted."""
+    """The account that an operation uses, and the meaning of the operation's first argument."""
 
     ROUTED = "routed"
     """The routes choose the account."""
@@ -98,7 +98,7 @@ class Requirements(Generic[R]):
 
 
 class ContractOperation:
-    """A declared operation; for each one, the flows have a method of the same name.
+    """A declared operation of a contract; each has a method of the same name for callers.
 
     Attributes:
         plan: checks the arguments and returns the requirements.

@@ -1,4 +1,4 @@
-"""Operations that change something at a vendor, and the vendor's required statements about them."""
+"""Operations that change something at a vendor, and facts about them that a vendor must state."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def moves_money(vendor: type[Vendor]) -> bool:
 
 
 def check_vendor(vendor: type[Vendor]) -> None:
-    """Refuse a vendor that does not state how an unknown outcome is settled.
+    """Refuse a vendor that does not state how to settle an operation with an unknown outcome.
 
     Raises:
         ConfigurationError: an operation that moves money has no statement, or is stated to be sent

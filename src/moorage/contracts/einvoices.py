@@ -73,7 +73,7 @@ class EinvoiceSyntax(StrEnum):
 
 
 class EinvoiceEventType(StrEnum):
-    """The subject of an event: an invoice that arrived, or a sent invoice's new state."""
+    """The kind of an event: an invoice that arrived, or a sent invoice's new state."""
 
     RECEIVED = "received"
     STATUS = "status"
@@ -125,7 +125,7 @@ class ElectronicAddress:
 
     @classmethod
     def parse(cls, text: ElectronicAddress | str, field: str = "address") -> Self:
-        """Parse an address such as "0208:0123456789"; an error's `field` is the argument `field`.
+        """Parse an address such as "0208:0123456789"; errors name the `field` passed as argument.
 
         Raises:
             InvalidData: the text is not an address.
@@ -316,7 +316,7 @@ class SentInvoice:
 
 @frozen(kw_only=True)
 class RecipientCheck:
-    """The answer to whether a recipient can receive a type of document.
+    """The result of checking whether a recipient can receive a type of document.
 
     Attributes:
         address: electronic address of the recipient.

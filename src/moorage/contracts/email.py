@@ -139,7 +139,7 @@ class Attachment:
     content_id: str | None = field(default=None, validator=is_maybe(str))
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an attachment without a usable name, or with a misplaced `content_id`."""
+        """Refuse an attachment without a usable name, or with a wrong or missing `content_id`."""
         if not self.filename or "/" in self.filename or "\\" in self.filename:
             raise InvalidData(
                 "A file has no name, or its name contains a path.",

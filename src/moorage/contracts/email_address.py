@@ -27,7 +27,7 @@ _LOCAL: Final = 64
 
 
 def check_line(value: object, field: str) -> str:
-    """`value` as a single line of text, which cannot add a header field."""
+    """Return `value` if it is a single line of text, which cannot add a header field."""
     if isinstance(value, str) and _CONTROL.search(value) is None:
         return value
     raise InvalidData(
@@ -107,7 +107,7 @@ class EmailAddress:
 
 
 def as_address(value: EmailAddress | str, field: str = "email") -> EmailAddress:
-    """Convert a text to an address; an error's `field` is the argument `field`."""
+    """Convert a text to an email address; errors name the given `field` as the wrong one."""
     if isinstance(value, EmailAddress):
         return value
     if not isinstance(value, str):

@@ -62,13 +62,13 @@ _BROKEN: Final = (
 
 
 class _Part(Message):
-    """A message part with limits, because containers and parameters may take long to parse."""
+    """An email part with limits, because nested parts and parameters may take long to parse."""
 
     counts: dict[str, int]
     """Numbers of parts and of containers so far, which all parts of a message share."""
 
     def get_boundary(self, failobj: Any = None) -> Any:
-        """Return the boundary of a container."""
+        """Return the boundary that separates the parts of a multipart message."""
         self.counts["containers"] += 1
         if self.counts["containers"] > _MOST_CONTAINERS:
             raise _excess_error()

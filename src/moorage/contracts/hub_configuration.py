@@ -52,7 +52,7 @@ class HubConfiguration:
     safety: Safety = field(factory=Safety)
 
     def changes(self, later: HubConfiguration) -> Changes:
-        """Compare with a later configuration; the result names paths and contains no values."""
+        """Compare with a later configuration; the result has paths of settings, but no values."""
         earlier_parts, later_parts = self._parts(), later._parts()
         return Changes(
             added=tuple(sorted(later_parts.keys() - earlier_parts.keys())),

@@ -228,7 +228,7 @@ class PersonChanges:
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """The new value of each changed field; None or an empty tuple for a field to clear."""
+        """The new value of each changed field; None or an empty tuple if the field is cleared."""
         fields = {name: getattr(self, name) for name in (*_NAMES, *_CLEARABLE)}
         set_values = {name: value for name, value in fields.items() if value is not None}
         emptied = {name: () if name in _LISTS else None for name in self.clear}

@@ -401,7 +401,7 @@ _PERHAPS_SENT: Final = (
 
 
 def outcome_of(result: Result[PushReceipt]) -> PushOutcome:
-    """The outcome of one notification of `send_bulk`; if in doubt, `unknown`."""
+    """The outcome of one notification of `send_bulk`; `unknown` if its sending is in doubt."""
     error = result.error
     if error is None:
         return PushOutcome.ACCEPTED

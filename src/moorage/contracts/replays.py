@@ -1,4 +1,4 @@
-"""A mark on receipts that are the stored answer of an earlier call with the same key."""
+"""A mark on receipts that repeat the stored answer of an earlier call with the same key."""
 
 from __future__ import annotations
 

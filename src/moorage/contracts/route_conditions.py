@@ -1,4 +1,4 @@
-"""Conditions of routes: the countries and currencies of operations to which they apply."""
+"""Conditions of routes: the countries and currencies to which a route applies."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def _codes(value: str | Iterable[str]) -> frozenset[str]:
 
 
 def _includes(members: frozenset[str], codes: frozenset[str]) -> bool:
-    """Return whether a route's codes include the members; a route without codes includes all."""
+    """Return whether a route's codes include all members; a route without codes includes all."""
     return not codes or (bool(members) and members <= codes)
 
 
@@ -139,7 +139,7 @@ class Route:
     prefer: Prefer = field(default=Prefer.ORDER, converter=Prefer, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a route with no account, a repeated account or impossible conditions."""
+        """Refuse a route without accounts, with a repeated account, or impossible conditions."""
         if not self.accounts:
             raise ConfigurationError(
                 f"The route for {self.kind} names no account.",

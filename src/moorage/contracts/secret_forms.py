@@ -1,4 +1,4 @@
-"""The forms of vendors' secrets, by which a secret in the wrong setting is recognised.
+"""Patterns of vendors' secrets, used to detect a secret in the wrong setting.
 
 Only vendors that moorage brings along are checked: another vendor's keys may look like these.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class SecretForm(NamedTuple):
-    """The prefix or the pattern of a value that vendors give to their customers.
+    """The prefix or the pattern of one kind of value, such as a key, that a vendor issues.
 
     Attributes:
         pattern: matches the beginning of the value.
@@ -128,6 +128,6 @@ def misplaced_secrets(
 
 
 def _form_of(secret: Secret) -> SecretForm | None:
-    """Return the form that a secret has; None if its form is unknown."""
+    """Return the pattern that matches a secret; None if no known pattern does."""
     content = secret.reveal_bytes().decode(errors="replace")
     return next((form for form in _FORMS if form.pattern.match(content)), None)

@@ -32,7 +32,7 @@ def is_header(_: object, attribute: attrs.Attribute[Any], value: object) -> None
 
 
 def check_expiry(value: float | timedelta) -> int:
-    """Return the lifetime of a signature in whole seconds, after checking it."""
+    """Check the lifetime of a signed URL or form, and return it in whole seconds."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if type(seconds) not in {int, float} or not 1 <= seconds <= _LONGEST_LIFE:
         raise InvalidData(
@@ -59,7 +59,7 @@ class UrlOptions:
     content_disposition: str | None = field(default=None, validator=is_header, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a method that no object supports."""
+        """Refuse an HTTP method that no stored object supports."""
         if self.method not in {HttpMethod.GET, HttpMethod.HEAD, HttpMethod.PUT, HttpMethod.DELETE}:
             raise InvalidData(
                 f"A URL cannot be signed for {self.method}.",

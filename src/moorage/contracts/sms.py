@@ -72,11 +72,11 @@ class SmsStatus(StrEnum):
 
     @property
     def final(self) -> bool:
-        """True if the status is final, except that a delivered message may still be read."""
+        """True if the status will not change, except that a delivered message may still be read."""
         return self not in {self.SCHEDULED, self.QUEUED, self.SENT, self.UNKNOWN}
 
     def then(self, update: SmsStatus) -> SmsStatus:
-        """The status after an event that may arrive late; a final status can only become read."""
+        """The status after an event that may be late; a final status can only change to read."""
         return update if _PROGRESS_OF_STATUS[update] > _PROGRESS_OF_STATUS[self] else self
 
 
@@ -111,7 +111,7 @@ class LineType(StrEnum):
 
 
 def check_number(value: object, field: str) -> str:
-    """`value` as a telephone number in E.164 form."""
+    """Return `value` if it is a telephone number in E.164 form, otherwise raise an error."""
     if isinstance(value, str) and _E164.fullmatch(value):
         return value
     raise InvalidData(

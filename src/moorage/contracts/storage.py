@@ -54,14 +54,14 @@ class StorageCapability(StrEnum):
 
 
 class Visibility(OneOf, field="visibility"):
-    """The setting of who may read an object without credentials."""
+    """The setting that decides whether everybody may read an object without credentials."""
 
     PRIVATE = "private"
     PUBLIC = "public"
 
 
 def check_key(value: object, field: str = "key") -> str:
-    """`value` as the key of an object, such as "invoices/2041.pdf".
+    """Return `value` if it is a valid key of an object, such as "invoices/2041.pdf".
 
     Raises:
         InvalidData: some vendor or HTTP client would change or refuse the key.
@@ -90,7 +90,7 @@ def _key_error(problem: str, field: str) -> InvalidData:
 
 
 def check_prefix(value: str) -> str:
-    """`value` as a prefix of keys; it may be empty."""
+    """Return `value` if it is a valid prefix of object keys; it may be empty."""
     if not isinstance(value, str) or _CONTROL.search(value) or len(value) > _LONGEST_KEY:
         raise InvalidData(
             "The prefix is not a text without control characters.",
@@ -417,7 +417,7 @@ class StorageVendor(Protocol):
 
 
 class Pieces(Protocol):
-    """A reader of the bytes to upload, once from the beginning; b"" marks the end.
+    """A reader of the bytes of an upload, each read once and in order; b"" marks the end.
 
     The end arrives only if the bytes have the announced length and checksum.
     """

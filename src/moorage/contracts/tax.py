@@ -124,7 +124,7 @@ class VatNumber:
 
 @frozen(kw_only=True)
 class Trader:
-    """The details of a business that a register compares with its own data.
+    """The details of a business, for a register to compare with its own data.
 
     Attributes:
         name: name of the business.
@@ -139,7 +139,7 @@ class Trader:
     city: str | None = field(default=None, repr=False, validator=is_maybe(str))
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a value without any detail."""
+        """Refuse a value that contains no detail of a business."""
         if not (self.name or self.street or self.postal_code or self.city):
             raise InvalidData(
                 "The trader has no details to compare.",

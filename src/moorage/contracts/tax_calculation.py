@@ -168,7 +168,7 @@ class TaxableSale:
 
     @property
     def amount(self) -> Money:
-        """The sum of the lines and the shipping; with tax if the sale is inclusive."""
+        """The sum of the lines and the shipping; it includes tax if the sale's prices do."""
         return sum_of(
             (*(line.amount for line in self.lines), self.shipping or Money(0, self.currency)),
             self.currency,
@@ -278,7 +278,7 @@ class TaxCalculation:
 
     @property
     def rounding(self) -> Money:
-        """The part of the tax that belongs to no line, because the vendor rounds each line."""
+        """The part of the tax that belongs to no line because the vendor rounds each line's tax."""
         parts = (*self.lines, *(() if self.shipping is None else (self.shipping,)))
         return self.tax - sum_of((part.tax for part in parts), self.tax.currency)
 
@@ -351,7 +351,7 @@ class TaxReversal:
 
     @property
     def parts(self) -> tuple[ReversedAmount, ...]:
-        """The reversed parts; empty for the whole sale."""
+        """The reversed lines and shipping; empty if the whole sale is reversed."""
         return (*self.lines.values(), *(() if self.shipping is None else (self.shipping,)))
 
 

@@ -24,7 +24,7 @@ _FIRST: Final = date(2016, 1, 1)
 
 
 def _rates(text: str) -> tuple[tuple[date, Decimal], ...]:
-    """The rates of a country, newest first, parsed from a string such as `20 2024-01-01:22`."""
+    """A country's VAT rates, newest first, parsed from a string such as `20 2024-01-01:22`."""
     first_rate, *changes = text.split()
     rates = [(_FIRST, Decimal(first_rate))]
     for change in changes:

@@ -1,4 +1,4 @@
-"""The call that undoes another call, stated together with it."""
+"""Declares, together with a call, the call that undoes it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _arguments(_: object, attribute: attrs.Attribute[Any], value: object) -> Non
 
 @attrs.frozen
 class FromAnswer:
-    """A placeholder for a part of the answer of the call that is to be undone.
+    """A placeholder for a part of the answer to the call that is to be undone.
 
     Attributes:
         path: the name of the part, such as `ref`; dots lead to parts of parts.
@@ -40,7 +40,7 @@ class FromAnswer:
     path: str = attrs.field(validator=_check_words)
 
     def of(self, answer: object) -> Any:
-        """Return this part of the given answer.
+        """Return the part of the given answer for which this placeholder stands.
 
         Raises:
             InvalidData: the answer has no such part.
@@ -76,7 +76,7 @@ class Undo:
     options: Mapping[str, Any] = attrs.field(factory=dict, validator=_arguments)
 
     def arguments_of(self, answer: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the values and options of the undo call, given the answer of the other call."""
+        """Return the values and options of the undoing call, given the other call's answer."""
         return (
             tuple(_fill_in(value, answer) for value in self.values),
             {name: _fill_in(value, answer) for name, value in self.options.items()},

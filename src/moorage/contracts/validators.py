@@ -34,7 +34,7 @@ class OneOf(StrEnum):
     _field: str
 
     def __init_subclass__(cls, *, field: str, **more: Any) -> None:
-        """Store the name of the field that errors about a wrong value mention."""
+        """Store the field name that errors about a wrong value mention."""
         super().__init_subclass__(**more)
         cls._field = field
 
@@ -135,7 +135,7 @@ def is_whole(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 
 
 def as_list(value: object, field: str) -> list[Any]:
-    """Return a series of values as a list; refuse a string, bytes or a table."""
+    """Return several values as a list; refuse a string, bytes or a table."""
     if not _is_several(value):
         raise InvalidData(
             f"The {field} must be a list, not {with_article(type(value).__name__)}.",
@@ -165,12 +165,12 @@ def is_maybe(kind: type) -> Check:
 
 
 def as_tuple(value: Any) -> Any:
-    """Return a series of values as a tuple; other values unchanged, to be refused later."""
+    """Return several values as a tuple; return any other value unchanged, to be refused later."""
     return tuple(value) if _is_several(value) else value
 
 
 def is_tuple(value: object) -> TypeGuard[tuple[Any, ...]]:
-    """True for a tuple, to which `as_tuple` converts a series of values."""
+    """Return True for a tuple; `as_tuple` converts several values to one."""
     return isinstance(value, tuple)
 
 
@@ -194,7 +194,7 @@ def are_all(kind: type) -> Check:
 
 
 def as_table(value: Any) -> Any:
-    """Return a read-only copy of a table; other values unchanged, to be refused later."""
+    """Return a read-only copy of a table; return any other value unchanged, to be refused later."""
     return dict(value) if is_table(value) else value
 
 
@@ -208,12 +208,12 @@ def is_table(value: object) -> TypeGuard[Mapping[Any, Any]]:
 
 
 def are_texts(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse any value except a table of strings by string."""
+    """Refuse any value except a table whose keys and values are strings."""
     check_texts(value, attribute.name)
 
 
 def check_texts(value: object, field: str) -> None:
-    """Refuse any value except a table of strings by string."""
+    """Refuse any value except a table whose keys and values are strings."""
     check_kind(value, dict, field)
     texts: dict[object, object] = value  # type: ignore[assignment]  # checked above
     for text in (*texts, *texts.values()):

@@ -96,7 +96,7 @@ def _is_stored(kind: type) -> bool:
 
 
 def _lower_value(value: Any, path: str) -> object:
-    """A value converted to types that `pack_values` can encode, with a type label per container."""
+    """A value converted to types that `pack_values` can encode; containers get type labels."""
     name: str = type(value).__name__
     zone = getattr(value.tzinfo, "key", None) if type(value) is datetime else None
     if zone is not None:

@@ -1,4 +1,4 @@
-"""The forms of VAT numbers, by their two-letter prefixes."""
+"""The formats of VAT numbers, by their two-letter prefixes."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class MakeRef(Protocol):
 
 
 class RepeatedKey(StrEnum):
-    """The vendor's answer to a repeated idempotency key that it still remembers."""
+    """The way a vendor answers a repeated idempotency key that it still remembers."""
 
     REPLAYED = "replayed"
     REFUSED = "refused"
@@ -91,7 +91,7 @@ class VendorKeys:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The fields of a `Service` that sends idempotency keys in this vendor's way."""
+        """The fields that a `Service` needs to send idempotency keys in this vendor's way."""
         return {
             "idempotency_header": self.header,
             "idempotency_memory": self.memory,
@@ -156,13 +156,13 @@ class Vendor:
 
     @abstractmethod
     def services(self) -> Mapping[str, Service]:
-        """The vendor's services by name; the name "" is that of the main service.
+        """The vendor's services by name; the main service has the empty name.
 
         The configuration of the account gives the services their full names.
         """
 
     def clients(self) -> Mapping[str, OAuthClient]:
-        """The OAuth clients of the account, by the name of the service that they authenticate.
+        """The OAuth clients of the account, by the name of the service that uses their tokens.
 
         Such a service sets `needs_credentials`; all tenants share the account's token. Services
         without a client here get their credentials from the credential provider.
@@ -170,7 +170,7 @@ class Vendor:
         return {}
 
     def mode(self) -> Mode | None:
-        """Live or test mode, if the options determine it; otherwise None."""
+        """Live or test mode, if the account's options determine it; otherwise None."""
         return None
 
     def ping(self) -> Request | None:
@@ -197,7 +197,7 @@ class Vendor:
 def mode_of_key(
     key: Secret | None, *, live: tuple[str, ...] = (), test: tuple[str, ...] = ()
 ) -> Mode | None:
-    """Live or test mode, by the prefix of the key; None if the prefix is not known."""
+    """Live or test mode, according to the prefix of an API key; None for an unknown prefix."""
     if key is None:
         return None
     if key.begins_with(*live):
@@ -206,7 +206,7 @@ def mode_of_key(
 
 
 def mode_of_url(url: str, *, live: str, test: str) -> Mode | None:
-    """Live or test mode, according to the URL; None if the URL is not known."""
+    """Live or test mode, according to a URL; None for an unknown URL."""
     if url.startswith(test):
         return Mode.TEST
     return Mode.LIVE if url.startswith(live) else None
@@ -224,7 +224,7 @@ def key_for_vendor(wire: Wire, key: str, longest: int) -> str:
 
 
 def part_key(key: str, part: int | str) -> str:
-    """The idempotency key of one of several requests: the operation's key and the part's name.
+    """The idempotency key of one of an operation's requests: the operation's key and a name.
 
     The same part of the same operation always has the same key. If the key would be longer than a
     key may be, a digest of the operation's key replaces its end.
@@ -275,7 +275,7 @@ def extra_for(vendor: str, extra: Mapping[str, Mapping[str, Any]]) -> dict[str, 
 
 
 def _unsendable_path(value: object, path: str) -> str | None:
-    """The path of the first value that cannot be sent as JSON; None if all can be."""
+    """The path of the first part of a value that cannot be sent as JSON; None if all can be."""
     if value is None or isinstance(value, (str, int)):
         return None
     if is_list(value):

@@ -100,7 +100,7 @@ class Verification:
 
 
 def as_code(code: Secret | str) -> Secret:
-    """An entered code as a secret, so that no error, log or repr shows it.
+    """A code that a person entered, as a secret, so that no error, log or repr shows it.
 
     Raises:
         InvalidData: this cannot be a code. No attempt is used up.

@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 class StreamedResponse(Protocol):
-    """An answer whose body is read in pieces; b"" marks its end."""
+    """A vendor's answer whose body is read in pieces; b"" marks its end."""
 
     @property
     def status(self) -> int: ...
@@ -50,7 +50,7 @@ class Wire(Protocol):
 
     @property
     def tenant(self) -> str | None:
-        """The name of the tenant; None without one."""
+        """The name of the tenant that makes the call; None if no tenant does."""
         ...
 
     def ref(self, id: str, /, **related: str | None) -> Ref:
@@ -112,15 +112,15 @@ class Wire(Protocol):
     async def execute(
         self, verb: str, /, *arguments: Any, key: str | None = None, payload: object = None
     ) -> Any:
-        """Execute an action over the vendor's own transport if it does not use HTTP."""
+        """Execute an operation over the vendor's own transport if it does not use HTTP."""
         ...
 
     async def run_all(
         self, steps: Sequence[Callable[[], Awaitable[Any]]], *, at_once: int = 8
     ) -> list[Result[Any]]:
-        """Run steps concurrently, at most `at_once` of them; return their results in order."""
+        """Run functions concurrently, at most `at_once` of them; return their results in order."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Wait for some seconds, within the operation's deadline."""
+        """Wait for this number of seconds, but not beyond the operation's deadline."""
         ...

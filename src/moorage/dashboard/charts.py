@@ -115,7 +115,7 @@ def _top_of(durations: Iterable[float]) -> float:
 
 
 def _line(durations: Sequence[float | None], step: float, top: float, percent: int) -> Html:
-    """Return a percentile's line, interrupted where durations are missing.
+    """Return the line of a percentile in a chart, with gaps where durations are missing.
 
     The line extends over the whole width of its windows, so that a single window is visible.
     """

@@ -1,4 +1,4 @@
-"""The login of `moorage dashboard`: a one-time link, or names with passwords."""
+"""The login of `moorage dashboard`: by a one-time link, or by name and password."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Member:
 
 
 def members_of(text: str) -> list[Member]:
-    """Return the people in a text such as "ann:act:long-password ben:view:another-one".
+    """Parse the people in a text such as "ann:act:long-password ben:view:another-one".
 
     Raises:
         ConfigurationError: the text is malformed, or a password is too short.
@@ -115,7 +115,7 @@ class Gate:
         return self._token
 
     def identify(self, request: PageRequest) -> Person | PageResponse:
-        """Return a request's person, or the response that starts a session."""
+        """Return the person who sends a request, or the response that starts a session."""
         if self._hosts and request.host not in self._hosts:
             return _page("Wrong address", "This page is not served under this name.", status=421)
         person = self._person_of_session(request.cookie(_COOKIE))
@@ -144,7 +144,7 @@ class Gate:
         )
 
     def _first_visit(self, request: PageRequest) -> PageResponse:
-        """Exchange the one-time link's token for a session."""
+        """Start a session for the first visitor who opens the one-time link."""
         try:
             token = fields_of(request.query).get("token", "")
         except BadFormError:

@@ -137,7 +137,7 @@ def table(columns: Sequence[str], rows: Iterable[Cells], *, caption: str | None 
 
 
 def facts(pairs: Iterable[tuple[str, Node]]) -> Html:
-    """Return a list of names and values, omitting empty values."""
+    """Return a definition list of names and values, without the empty values."""
     return tag(
         "dl",
         [
@@ -168,7 +168,7 @@ def text_field(
 
 
 def choice_field(name: str, label: str, options: Mapping[str, str], value: str = "") -> Html:
-    """Return a selection field in its label; `options` are the shown words by value."""
+    """Return a selection field in its label; `options` maps values to the words that are shown."""
     items = [
         tag("option", words, value=key, selected=key == value) for key, words in options.items()
     ]
@@ -191,7 +191,7 @@ def span(seconds: float) -> str:
 
 
 def moment(at: datetime, now: datetime) -> Html:
-    """Return a time, and the time that has passed since."""
+    """Return a time as text, with the time that has passed since then."""
     age = (now - at).total_seconds()
     words = f"{span(age)} ago" if age >= 0 else f"in {span(-age)}"
     return tag(

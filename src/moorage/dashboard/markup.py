@@ -48,12 +48,12 @@ def visible(text: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Return a text that is safe as content and as a quoted attribute."""
+    """Return a text escaped for HTML, as content or as a quoted attribute."""
     return visible(text).translate(_ESCAPES)
 
 
 def join_nodes(*nodes: Node) -> Html:
-    """Return nodes as one piece of markup; None is skipped, and texts are escaped."""
+    """Join pieces of HTML; None is skipped, and texts are escaped."""
     return Html("".join(map(_as_text, nodes)))
 
 

@@ -51,12 +51,12 @@ def name_of(payment: UnsettledPayment | DonePayment) -> str:
 
 
 def noun_of(payment: UnsettledPayment) -> str:
-    """Return the noun for what an operation creates, such as "refund"."""
+    """Return the noun for the object that an operation creates, such as "refund"."""
     return _NOUNS.get(payment.operation, payment.operation)
 
 
 def vendor_of(payment: UnsettledPayment) -> str:
-    """Return the vendor of a payment, for the middle of a sentence."""
+    """Return the vendor's name for use in the middle of a sentence."""
     return " or ".join(payment.vendors) or "the vendor"
 
 
@@ -77,7 +77,7 @@ def id_label(payment: UnsettledPayment) -> str:
 
 
 def next_mark(payment: UnsettledPayment) -> tuple[str, str]:
-    """Return a short label for a payment's next step, and the label's kind, such as "bad"."""
+    """Return a short label for the next step with a payment, and its mark, such as "bad"."""
     match payment.next:
         case NextStep.WAIT:
             return "wait", "warn"
@@ -150,7 +150,7 @@ def next_step_sentence(payment: UnsettledPayment, question: VendorQuestion, now:
 
 
 def listing_words(payment: UnsettledPayment, now: datetime) -> str | None:
-    """Return the time after which an unlisted payment counts as not done; None if it never does."""
+    """Return the time after which a payment that is not listed counts as not made, or None."""
     last_question, listed_by = payment.last_question, payment.listed_by
     is_ambiguous = last_question is not None and last_question.result is Inconclusive.SEVERAL_LISTED
     if listed_by is None or is_ambiguous or payment.next in {NextStep.ASK_AGAIN, NextStep.REPEAT}:

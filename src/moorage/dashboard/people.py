@@ -17,7 +17,7 @@ _MAX_LENGTH: Final = 150
 
 
 class Group(StrEnum):
-    """A permission: a group of actions that a person may perform."""
+    """A permission, which covers a group of actions that a person may perform."""
 
     CIRCUITS = "circuits"
     LIMITS = "limits"

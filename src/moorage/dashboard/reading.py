@@ -87,7 +87,7 @@ class Refusals:
 
 @attrs.frozen
 class Count:
-    """A number of entries; `more` is True if there are more than were counted."""
+    """A number of entries; `more` is True if counting stopped at a limit."""
 
     number: int
     more: bool
@@ -212,7 +212,7 @@ class Reader:
             )
 
     def months(self, metrics: Metrics) -> tuple[ObjectiveMonth, ...]:
-        """Return the compliance with the objectives in recent months, newest first."""
+        """Return, for each recent month, whether the objectives were met, newest first."""
         query = FiguresQuery(since=first_month(self.now(), MONTHS), window=DAY)
         return compliance(self.hub.objectives, metrics.figures(query))
 
@@ -313,7 +313,7 @@ class Reader:
         )
 
     def windows(self, service: str | None, tenant: str | None) -> list[WindowFigures]:
-        """Return the figures of each time window in the last hours, oldest first."""
+        """Return the counts and durations of calls in each recent time window, oldest first."""
         if self.metrics is None:
             return []
         end = self.now()
@@ -342,7 +342,7 @@ class Reader:
         return self.hub.unsettled_payments()
 
     def proposal(self, payment: UnsettledPayment) -> Proposal | None:
-        """Return the proposal for a payment's latest request; None if there is none."""
+        """Return the decision proposed for a payment's latest request; None without one."""
         command = ReadProposal(KIND, payment.tenant, payment.idempotency_key)
         proposal: Proposal | None = run_now(core_of(self.hub.manager).execute(command, None))
         open_for = (self.now() - payment.since).total_seconds()
@@ -360,7 +360,7 @@ class Reader:
         return evidence
 
     def open_evidence(self, key: str, tenant: str | None) -> Evidence | None:
-        """Return the information about a payment; None if its outcome is known."""
+        """Return the information about a payment; None if its outcome is no longer unknown."""
         for payment in self.payments():
             if (payment.idempotency_key, payment.tenant) == (key, tenant):
                 calls = self._calls_of(key, tenant, since=payment.since - _TIME_BEFORE)
@@ -387,7 +387,7 @@ class Reader:
         )
 
     def done(self, keys: Iterable[tuple[str | None, str]]) -> list[DonePayment]:
-        """Return the payments with these tenants and keys that were settled as done."""
+        """Return those of the given payments (tenant and key) that were settled as done."""
         payments: list[DonePayment] = run_now(done_payments(core_of(self.hub.manager), keys))
         return payments
 
@@ -423,7 +423,7 @@ def _no_payment(key: str) -> InvalidData:
 
 
 def _subject_of(key: str) -> str:
-    """Return the audit trail's name for the payment of a key."""
+    """Return the name under which the audit trail records a payment, given its key."""
     return f"{_SUBJECT}{key}"
 
 

@@ -1,4 +1,4 @@
-"""The bytes of a request from a client that may be slow, or never end its request."""
+"""Reads a request from a client that may be slow or may never finish it."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class Server(ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
     def stream_of(self, connection: socket.socket) -> RequestStream:
-        """Return the request stream of a connection."""
+        """Return the stream that reads the request from a connection."""
         return self._streams[connection]
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -108,7 +108,7 @@ class Server(ThreadingMixIn, WSGIServer):
         self.shutdown_request(request)
 
     def _make_room(self) -> bool:
-        """Drop the oldest request that waits for its client, if there are too many connections."""
+        """If there are too many connections, drop the oldest one whose client is still sending."""
         streams = [stream for stream in self._streams.values() if not stream.is_cut]
         if len(streams) < self._most:
             return True

@@ -37,7 +37,7 @@ class Tokens:
         self._secret = secret
 
     def form(self, person: Person, now: int) -> str:
-        """Return a token for the forms of a person; `now` is in seconds since the Unix epoch."""
+        """Return a token for a person's forms; `now` is in seconds since the Unix epoch."""
         return f"{now}.{self._proof('form', person, str(now))}"
 
     def accepts_form(self, person: Person, token: str, now: int) -> bool:
@@ -49,7 +49,7 @@ class Tokens:
         return is_fresh and self._is_proof(proof, self._proof("form", person, made_at))
 
     def notice(self, person: Person, notice: Notice) -> str:
-        """Return a notice as the value of a cookie."""
+        """Encode a notice as the value of a cookie."""
         words = [notice.good, notice.text[:_LONGEST_NOTICE]]
         packed_words = urlsafe_b64encode(json.dumps(words).encode()).decode().rstrip("=")
         return f"{packed_words}.{self._proof('notice', person, packed_words)}"

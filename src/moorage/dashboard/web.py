@@ -62,7 +62,7 @@ def fields_of(text: str) -> dict[str, str]:
 
 
 def complete_body(body: bytes, content_length: str) -> bytes:
-    """Return a body that was read up to one byte more than the limit; empty if it is incomplete.
+    """Return a body of which at most one byte over the limit was read; empty if it is incomplete.
 
     The sender of an incomplete form left before its end, which may be a shortened value.
 
@@ -130,7 +130,7 @@ class PageRequest:
             return False
 
     def link(self, path: str, **fields: object) -> str:
-        """Return the URL of a page, with the fields that are neither None nor empty."""
+        """Return the URL of a page with query fields, except those that are None or empty."""
         query = urlencode(
             {name: str(value) for name, value in fields.items() if value not in {None, ""}},
             errors="replace",

@@ -107,7 +107,7 @@ def _text(path: str) -> str:
 
 
 def _body(environ: Environ) -> bytes:
-    """Return the body, cut off after one byte more than the limit; empty if it is incomplete."""
+    """Return the body, up to one byte over the limit; empty if it is incomplete."""
     length = environ.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdigit()):
         return b""

@@ -152,7 +152,7 @@ class BackOffice:
         return match([line.entry for line in lines], [customer, supplier])
 
     def import_order(self, order: Ref) -> str:
-        """Import an order or its changes from the shop; return which of the two it was."""
+        """Import a new or changed order from the shop; return which of the two it was."""
         outcome = "changed" if order.id in self.orders else "imported"
         self.orders[order.id] = self.hub.shops().get_order(order)
         return outcome
@@ -197,7 +197,7 @@ class BackOffice:
             self.open_accounts[branch, user_name] = account.ref
 
     def close_accounts(self) -> list[str]:
-        """Deactivate open accounts; return the vendors where this has not succeeded yet."""
+        """Deactivate an employee's accounts; return the vendors where this has not worked yet."""
         for (branch, name), ref in list(self.open_accounts.items()):
             try:
                 self.hub.people(branch).deactivate(ref)

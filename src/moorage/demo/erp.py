@@ -68,7 +68,7 @@ class Erp:
         return self.mail(number, f"Your invoice {number}", [(f"{number}.pdf", pdf)]), link
 
     def mail(self, key: str, subject: str, files: Sequence[tuple[str, bytes]] = ()) -> EmailReceipt:
-        """Mail the buyer, only once per key."""
+        """Send an email to the buyer, only once per key."""
         message = EmailMessage(
             to="Ada Lovelace <ada@example.com>",
             subject=subject,
@@ -121,14 +121,14 @@ class Erp:
         return self.hub.sms().send_bulk(texts, idempotency_key=wave)
 
     def pick(self, number: str, article: str) -> int:
-        """Take a piece from the stock, once per order; return the number left."""
+        """Take an article from the stock, once per order; return the number left."""
         remaining_pieces: int = self.hub.connectors.run(
             "stock", "take", {"article": article}, idempotency_key=f"{number}/pick/{article}"
         )
         return remaining_pieces
 
     def announce(self, number: str) -> None:
-        """Announce to other programs, once per order, that an order was sent."""
+        """Tell other programs, once per order, that the order was sent."""
         message = {"topic": "parcels", "json": {"order": number, "state": "left"}}
         self.hub.connectors.run("events", "publish", message, idempotency_key=f"{number}/left")
 

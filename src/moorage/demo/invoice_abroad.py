@@ -53,7 +53,7 @@ _STATEMENT: Final = b"""\
 
 
 def reverse_charge_invoice(total: Money, check: VatCheck) -> Invoice:
-    """Return the invoice without VAT, which the buyer's valid VAT number permits.
+    """Return an invoice without VAT, as allowed by the check of the buyer's VAT number.
 
     Args:
         total: the amount in euros.

@@ -1,4 +1,4 @@
-"""The demo's month end: a step writes to a ledger, and its program is killed."""
+"""The demo's month end: a step writes to a ledger, and the program that started it is killed."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class MonthEnd:
         return {"platforms": {"here": platform}, "steps": {STEP: step}}
 
     def begin_and_die(self, configuration: Mapping[str, Any], key: str) -> str:
-        """Start the step in another program and kill that program; return the line it printed.
+        """Start the step from another program and kill that program; return the line it printed.
 
         Args:
             configuration: the configuration of the business system.

@@ -110,7 +110,7 @@ class Narrator:
 
     @property
     def turned_away(self) -> int:
-        """The number of requests refused without being read."""
+        """The number of requests that the vendors refused without reading them."""
         return self.network.turned_away + self.vendors.warehouse.refusals
 
     @property

@@ -76,7 +76,7 @@ class DemoStory:
             self.say(f"captured: {self.erp.take('INV-1', payment.ref).amount}")
 
     def a_declined_card(self) -> None:
-        """Pay with a declined card; a decline is an answer, not a failure."""
+        """Pay with a declined card; the decline is a valid result, not a failure."""
         summary = "The bank declines. The buyer sees the reason and uses another card."
         with self.narrator.scene("A declined card", summary):
             for card in ("pm_card_chargeDeclinedInsufficientFunds", "pm_card_visa"):
@@ -226,7 +226,7 @@ def _number_of(mailed: Counter[str]) -> str:
 
 
 def verdict(scenes: Iterable[DemoScene], effects: Iterable[str]) -> list[str]:
-    """Return the contradictions between the counts, as sentences."""
+    """Return each contradiction between moorage's counts and the vendors' counts, as a sentence."""
     contradictions = [
         f"{scene.title}: {scene.attempts} attempts, but {scene.arrived} requests arrived."
         for scene in scenes

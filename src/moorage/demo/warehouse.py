@@ -71,7 +71,7 @@ class TakePiece:
         return self.warehouse.take(self.article, attempt.timeout)
 
     def translate_error(self, error: Exception) -> ConnectorError | None:
-        """Convert a locked database to an error which states that nothing was changed."""
+        """Convert the error of a locked database to one that says that nothing was changed."""
         if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
             return ConnectionFailed(
                 "The database of the stock is locked.", may_have_been_processed=False
@@ -121,7 +121,7 @@ class StockConnector:
 
 
 class Warehouse:
-    """The stock and the queue, with counts of arrivals and effects.
+    """The stock and the queue, with counts of received messages and of changes made.
 
     Attributes:
         queue: the broker, which recognises a repeated message.
@@ -141,7 +141,7 @@ class Warehouse:
 
     @property
     def arrivals(self) -> int:
-        """The number of statements and messages that arrived."""
+        """The number of SQL statements and messages that arrived."""
         return len(self._taken_pieces) + self.queue.arrivals
 
     @property
@@ -151,7 +151,7 @@ class Warehouse:
         return [*self._taken_pieces, *messages]
 
     def begin_report(self) -> None:
-        """Lock the database until the first request finds it locked."""
+        """Lock the database, so that the first request finds it locked."""
         self._report = StockLink(self.path)
         self._report.database.execute("BEGIN EXCLUSIVE")
 

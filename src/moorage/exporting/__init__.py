@@ -1,4 +1,4 @@
-"""Exports the requests to the configured vendors for other tools.
+"""Exports the requests that moorage sends to vendors, in formats of other tools.
 
 `describe_requests` returns the requests that each account and service of a configuration sends.
 `postman` writes them as a Postman collection of version 2.1, and `openapi` as an OpenAPI 3.1

@@ -140,7 +140,7 @@ def _variables(path: Iterable[str | Slot]) -> set[str]:
 
 
 def _server(url: str, services: Mapping[str, Service]) -> str | None:
-    """Return the service whose base URL is the longest prefix of a URL."""
+    """Return the service whose base URL is the longest one that a URL begins with."""
     fitting = [
         (len(service.base_url), name)
         for name, service in services.items()
@@ -150,7 +150,7 @@ def _server(url: str, services: Mapping[str, Service]) -> str | None:
 
 
 def _public_names(vendor: Vendor, owner: str) -> dict[str, str]:
-    """Return an account's options that are not secret, keyed by the names of their variables."""
+    """Return an account's options that are not secret, by the variables that replace them."""
     fields = attrs.fields(cast("Any", type(vendor)))
     options = {field.name: getattr(vendor, field.name) for field in fields}
     texts = {
@@ -165,7 +165,7 @@ def _public_names(vendor: Vendor, owner: str) -> dict[str, str]:
 
 
 def _own_headers(account: Account) -> dict[str, str]:
-    """Return the headers added by the configuration, with variables as their values."""
+    """Return the headers that the configuration adds, with variables in place of values."""
     headers: Mapping[str, str] = account.settings.get("headers", {})
     return {name: variable(account.name, name) for name in headers}
 
@@ -221,7 +221,7 @@ def _of_endpoint(
 
 
 def _identity(service: Service) -> tuple[Pairs, Pairs, dict[str, str]]:
-    """Return a service's credentials and fixed headers, each replaced by an empty variable."""
+    """Return a service's credentials and fixed headers, with empty variables in place of values."""
     names = {name: variable(service.name, name) for name in service.headers}
     headers = [(name, variable_in_braces(variable_name)) for name, variable_name in names.items()]
     query: list[tuple[str, str]] = []

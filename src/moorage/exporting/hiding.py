@@ -62,12 +62,12 @@ class ValueHiding:
         return text
 
     def put(self, name: str) -> str:
-        """Record that a variable is used, and return it as written in a text."""
+        """Record that a variable is used, and return its placeholder for a text."""
         self.used.add(name)
         return variable_in_braces(name)
 
     def named(self, name: str, text: str) -> str:
-        """Return a field's value; a variable if the field's name suggests a secret."""
+        """Return a field's value, or a variable if the field's name suggests a secret."""
         visible_text = self.text(text)
         is_signed = _TOKEN.fullmatch(text) is not None
         if not is_signed and ("{{" in visible_text or not text or not is_sensitive(name)):

@@ -1,4 +1,4 @@
-"""A Grafana dashboard and Prometheus rules, made from the table of metrics."""
+"""A Grafana dashboard and Prometheus rules, generated from the list of metrics."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def _name_in_words(description: Description) -> str:
 
 
 def _shape(sent: DescribedRequest) -> str:
-    """Return a path without the names of its variables, for comparing paths."""
+    """Return a path with its variables' names removed, so that paths can be compared."""
     return "".join("{}" if isinstance(part, Slot) else part for part in sent.path)
 
 
@@ -109,7 +109,7 @@ def _slots(sent: DescribedRequest, description: Description) -> Iterator[dict[st
 
 
 def _named_schemas(sent: Sequence[DescribedRequest], where: str) -> Iterator[dict[str, Any]]:
-    """Yield the query parameters or headers as OpenAPI parameters."""
+    """Yield the query parameters or headers of requests as OpenAPI parameters."""
     pairs_by_request = [dict(item.query if where == "query" else item.headers) for item in sent]
     for name in dict.fromkeys(name for item in pairs_by_request for name in item):
         if where == "header" and name.lower() in _IGNORED:

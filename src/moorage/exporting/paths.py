@@ -1,4 +1,4 @@
-"""Path templates: the variable segments of similar paths, and their names."""
+"""Path templates: the segments that differ between similar paths, and names for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BRACED: Final = re.compile(r"\{(\w+)(\*?)\}")
 def path_of(
     path: str, route: str | None, base: str, owner: str, variables: Mapping[str, str]
 ) -> tuple[Path, dict[str, str]]:
-    """Return the segments of a path below a base URL, and the values of its variable segments.
+    """Return a path's segments below a base URL, and the values of those that are variable.
 
     Args:
         path: the path as it was sent.
@@ -48,7 +48,7 @@ def path_of(
 
 
 def _named_segments(path: str, route: str | None) -> Iterator[tuple[str | None, str]]:
-    """Yield a path's segments in order, with a name for each variable one."""
+    """Yield a path's segments in order; each variable segment gets a name."""
     if route is None:
         for text in re.split(r"(/)", path):
             yield ("key" if text in KEYS else None), text

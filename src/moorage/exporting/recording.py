@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Exchange:
-    """A request to a sandbox and its response.
+    """A request that a vendor sent to its sandbox, and the response.
 
     Attributes:
         use: the purpose of the request, such as the operation.

@@ -1,4 +1,4 @@
-"""The requests to export in any format, with variables instead of values and secrets."""
+"""Requests in a form for any export, with variables in place of values and secrets."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class DescribedRequest:
 
     @property
     def template(self) -> str:
-        """The path with the names of its slots in braces."""
+        """The path with the names of its variable segments in braces."""
         return "".join(f"{{{part.name}}}" if isinstance(part, Slot) else part for part in self.path)
 
 
@@ -79,5 +79,5 @@ def variable(*parts: str) -> str:
 
 
 def variable_in_braces(name: str) -> str:
-    """Return a variable as written in a text."""
+    """Return a variable's placeholder for a text."""
     return f"{{{{{name}}}}}"

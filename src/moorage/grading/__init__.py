@@ -1,1 +1,1 @@
-"""The grades of vendors, and the changes of API descriptions that affect a vendor."""
+"""The grades of vendors, and the API changes that affect a vendor."""

@@ -82,7 +82,7 @@ def facts_of(name: str) -> VendorFacts:
 
 
 def vendors_at(description: object) -> tuple[str, ...]:
-    """Return the vendors whose host a description names.
+    """Return the vendors whose host an API description names.
 
     Raises:
         ConfigurationError: there is no such vendor.
@@ -99,7 +99,7 @@ def vendors_at(description: object) -> tuple[str, ...]:
 
 
 def described_hosts(description: object) -> frozenset[str]:
-    """Return the hosts of a description's servers."""
+    """Return the hosts of the servers that an API description lists."""
     root = Node(description, "#")
     urls = [server.text("url") or "" for server in root.child("servers").items()]
     hosts = {urlsplit(url).netloc.lower() for url in urls} | {(root.text("host") or "").lower()}
@@ -120,7 +120,7 @@ def _names_host(vendor: str, hosts: frozenset[str]) -> bool:
 def vendor_drift(
     facts: VendorFacts, vendor: str, old: object, new: object
 ) -> DescriptionDifferences:
-    """Return the changes between two descriptions that affect a vendor.
+    """Return the differences between two API descriptions that affect a vendor.
 
     Raises:
         ConfigurationError: the descriptions have no operation that the vendor uses.
@@ -164,7 +164,7 @@ def _fields(exchange: Exchange) -> Iterator[str]:
 
 
 def _with_dots(name: str) -> Iterator[str]:
-    """Yield a bracketed form field's name as a dotted path, then the paths of its parents."""
+    """Yield a form field's bracketed name as a dotted path, then the paths of its parents."""
     dotted = _BRACKETS.sub(lambda match: "[]" if match[1].isdigit() else f".{match[1]}", name)
     parts = dotted.split(".")
     for number in range(len(parts)):

@@ -1,4 +1,4 @@
-"""The evidence by which a vendor is graded."""
+"""The evidence from which a vendor's grade is computed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """The outcome of a call to a vendor's sandbox.
+    """The outcome of an operation at a vendor's sandbox.
 
     Attributes:
         error: the error that it raised; None if it succeeded.
@@ -83,7 +83,7 @@ class Evidence:
 
     @property
     def start(self) -> Line:
-        """The first line of the vendor's class or module."""
+        """The place of the vendor's class or module: its first line."""
         if not self.modules:
             return Line(self.vendor.__module__, 1)
         module = self.modules[0]

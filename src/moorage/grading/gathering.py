@@ -68,7 +68,7 @@ _WEBHOOK_SECRET: Final = "secret-of-a-webhook"  # noqa: S105 - a made-up secret
 
 
 def evidence_of(name: str) -> Evidence:
-    """Return the evidence about a vendor.
+    """Gather and return the evidence about a vendor.
 
     Raises:
         ConfigurationError: there is no such vendor, or its module cannot be imported.
@@ -109,7 +109,7 @@ def evidence_of(name: str) -> Evidence:
 
 
 def outcome_of(name: str, contract: str, scenario: Scenario, fault: object = None) -> Outcome:
-    """Return the outcome of a scenario at a new sandbox.
+    """Run a scenario at a new sandbox, and return its outcome.
 
     Args:
         name: the vendor.
@@ -211,7 +211,7 @@ def _secrets_of(vendor: Vendor) -> tuple[str, ...]:
 
 
 def _unsigned_events(account: Account) -> int:
-    """Return the number of events accepted from an unsigned webhook."""
+    """Return the number of events that an account accepts from an unsigned webhook."""
     if account.vendor.webhook is None:
         return 0
     with Hub([account]) as hub, suppress(ConnectorError):

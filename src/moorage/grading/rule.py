@@ -59,7 +59,7 @@ class Rule:
 
 
 def applies_to_all(_: Evidence) -> bool:
-    """Return True, because the rule applies to every vendor."""
+    """Return True, for rules that apply to every vendor."""
     return True
 
 

@@ -1,4 +1,4 @@
-"""The rules for the source code and declarations of a vendor."""
+"""The rules for a vendor's source code and the facts that it declares."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def _unknown_words(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _defaults(call: ast.Call) -> Iterator[ast.expr]:
-    """Yield the default value that a table look-up gives for words that it does not know."""
+    """Yield the default value in a look-up of a vendor's words in a table."""
     if not isinstance(call.func, ast.Attribute):
         return
     if call.func.attr == "get" and len(call.args) == 2:

@@ -39,7 +39,7 @@ def exact_sum(amounts: Iterable[Decimal | None]) -> Fraction:
 
 
 def exact_total(*amounts: Decimal | None) -> Decimal:
-    """Return the sum of the amounts with all their decimals; None counts as zero."""
+    """Return the sum of the amounts without rounding; None counts as zero."""
     with localcontext(_WIDE):
         return sum((amount for amount in amounts if amount is not None), Decimal(0))
 

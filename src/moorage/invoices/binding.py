@@ -1,4 +1,4 @@
-"""Tables that map fields to XML elements, so that one table both reads and writes them.
+"""Tables that map fields to XML elements; the same table is used to read and to write.
 
 A table is a tuple of nodes in the order that the syntax prescribes.
 """
@@ -37,7 +37,7 @@ Fields: TypeAlias = "dict[str, Any]"
 
 @attrs.frozen
 class ElementPlace:
-    """A position in a document while it is read: its path, and its amounts' currency."""
+    """The current position while a document is read: its path, and the currency of its amounts."""
 
     path: str
     currency: str | None = None
@@ -59,7 +59,7 @@ class Codec(Protocol):
 
 
 class Node(Protocol):
-    """A table entry: it reads and writes one part of a value."""
+    """A table entry, which reads and writes one part of a value."""
 
     def read(self, parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         """Read the entry's elements from their parent into the fields."""
@@ -190,7 +190,7 @@ IDENTIFIER: Final[Codec] = _Identifier()
 
 @attrs.frozen
 class FieldEntry:
-    """A table entry for an element whose text, and perhaps attributes, are fields."""
+    """A table entry for an element whose text, and perhaps attributes, are stored in fields."""
 
     tag: str
     field: str
@@ -262,7 +262,7 @@ class ElementEntry:
 
 @attrs.frozen
 class Group:
-    """A table entry for an element that is a value of its own, or for several as a tuple."""
+    """A table entry for an element that is a value by itself, or for several such elements."""
 
     tag: str
     field: str
@@ -301,7 +301,7 @@ class Group:
 
 @attrs.frozen
 class SpecialElement:
-    """A table entry whose XML elements special functions read and write."""
+    """A table entry whose elements are read and written by functions of their own."""
 
     reading: Callable[[XmlElement, Fields, ElementPlace], None]
     writing: Callable[[Any, str | None], Iterator[str]]
@@ -349,7 +349,7 @@ def only_child(
 
 
 def split_sums(totals: Fields, fields: Fields) -> None:
-    """Move the prepaid and rounding amounts to the invoice's fields; make totals of the others."""
+    """Store the prepaid and rounding amounts in the invoice's fields, and the others as totals."""
     fields["prepaid"] = totals.pop("prepaid", None)
     fields["rounding"] = totals.pop("rounding", None)
     fields["stated_totals"] = Totals(**totals)
@@ -357,7 +357,7 @@ def split_sums(totals: Fields, fields: Fields) -> None:
 
 
 def stated_sums(invoice: Invoice) -> SimpleNamespace:
-    """Return the stated totals, with the other amounts that share their XML element."""
+    """Return the totals that the invoice states, with the amounts written in the same element."""
     totals = invoice.stated_totals or Totals()
     return SimpleNamespace(
         **{field.name: getattr(totals, field.name) for field in attrs.fields(Totals)},
@@ -370,7 +370,7 @@ def stated_sums(invoice: Invoice) -> SimpleNamespace:
 def merge_fields(
     values: Fields, more: Fields, names: Iterable[str], place: ElementPlace, rules: str = ""
 ) -> None:
-    """Add an element's named fields to those of earlier elements, which must not differ.
+    """Add an element's fields to the fields of earlier elements, which must not contradict them.
 
     Raises:
         InvalidData: two elements contradict each other.
@@ -386,7 +386,7 @@ def merge_fields(
 
 
 def text_at(element: XmlElement, *names: str) -> str | None:
-    """Follow a path of first children; return the element's stripped text, or None without it."""
+    """Return the text at a path of element names, without outer white space; None if missing."""
     for name in names:
         child = next(element.all(name), None)
         if child is None:

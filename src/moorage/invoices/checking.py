@@ -1,4 +1,4 @@
-"""Validation of invoices, also before writing and after reading them."""
+"""Validation of invoices, used also before writing and after reading them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def validate(invoice: Invoice, profile: Profile = EN16931) -> tuple[Violation, .
 
 
 def check(invoice: Invoice, profile: Profile = EN16931) -> None:
-    """Raise an error for an invoice that violates business rules, not for recommendations.
+    """Raise an error if an invoice violates business rules; recommendations raise none.
 
     Raises:
         InvalidData: the invoice violates rules. The error's field is that of the first violation,

@@ -1,4 +1,4 @@
-"""The code lists of EN 16931, as in its validation artefacts of 2026."""
+"""The code lists of EN 16931, as of its official validation files of 2026."""
 
 from __future__ import annotations
 

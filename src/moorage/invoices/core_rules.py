@@ -207,7 +207,7 @@ _ALLOWANCES: Final = (
 
 
 def _is_another(invoice: Invoice) -> bool:
-    """Return True if the payee is missing, or has a name and differs from the seller."""
+    """Return True if there is no payee, or the payee has a name and differs from the seller."""
     payee, seller = invoice.payee, invoice.seller
     if payee is None:
         return True
@@ -356,7 +356,7 @@ _REFERENCES: Final = (
 
 
 def _is_same_currency(invoice: Invoice) -> bool:
-    """Return whether the tax currency is the invoice's, and the total VAT is stated."""
+    """Return whether VAT is accounted in the invoice's currency, and the total VAT is stated."""
     return (
         invoice.tax_currency == invoice.currency
         and value_at(invoice, "stated_totals.vat") is not None
@@ -430,7 +430,7 @@ def _gross_adds_up(invoice: Invoice) -> bool:
 
 
 def _has_sum(field: str, holds: Callable[[Invoice], bool]) -> Callable[[Invoice], bool]:
-    """Return the condition that allowances or charges, if there are any, have a correct total."""
+    """Return the condition that the total of allowances or charges, if any, is correct."""
 
     def is_met(invoice: Invoice) -> bool:
         stated_totals = invoice.stated_totals
@@ -444,7 +444,7 @@ def _has_sum(field: str, holds: Callable[[Invoice], bool]) -> Callable[[Invoice]
 
 
 def _tax_fits(part: Any) -> bool:
-    """Return whether the tax is the taxable amount times the rate, within one unit."""
+    """Return whether the tax equals taxable amount times rate, with a difference below one unit."""
     if part.rate is None or part.tax is None or part.taxable is None:
         return True
     return within_one(part.tax, percentage(part.taxable, part.rate))
@@ -568,7 +568,7 @@ _ADDRESSES: Final = join_scopes(
 def code_rule(
     rule: str, scope: Scope, field: str, holds: Callable[[Any], bool], list_: str
 ) -> Rule:
-    """Return the rule that a code must be in a code list."""
+    """Return the rule that a field's code must be in a code list."""
     return Rule(
         rule,
         value_search(scope, field, holds),

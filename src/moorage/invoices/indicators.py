@@ -1,4 +1,4 @@
-"""Indicators: XML elements that distinguish an allowance from a charge."""
+"""Indicators: XML elements that tell whether an amount is an allowance or a charge."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHARGE: Final = frozenset({"true", "1"})
 
 
 def has_indicator(words: frozenset[str], *path: str) -> Callable[[XmlElement], bool]:
-    """Return a test whether the text at a path in an element is one of these indicators."""
+    """Return a test whether an element's indicator has one of these values."""
     return lambda element: text_at(element, *path) in words
 
 

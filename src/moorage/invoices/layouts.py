@@ -67,12 +67,12 @@ def day_at(path: str, *, needed: bool = False) -> Any:
 
 
 def parts_at(path: str, kind: type) -> Any:
-    """Make a field for several values of a class, each in an element of its own."""
+    """Make a field for several values of one class, each in its own XML element."""
     return attrs.field(default=(), converter=as_tuple, metadata={PATH: path, PART: kind})
 
 
 def part_at(path: str, kind: type, *, needed: bool = False) -> Any:
-    """Make a field for one value of a class."""
+    """Make a field for one value of a class, in its own XML element."""
     return attrs.field(default=None, metadata={PATH: path, PART: kind, NEEDED: needed})
 
 

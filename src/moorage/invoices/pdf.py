@@ -204,7 +204,7 @@ def _flat(tree: list[tuple[bytes, Any]]) -> list[Any]:
 
 
 def _name_tree_entries(file: PdfFile, catalog: dict[str, Any]) -> Iterator[tuple[bytes, Any]]:
-    """Yield the entries of the name tree of embedded files."""
+    """Yield the entries of the PDF's name tree, which lists the embedded files."""
     names = file.fields(catalog.get("Names"))
     pending_nodes: list[tuple[Any, int]] = [(names.get("EmbeddedFiles"), 0)]
     count = 0

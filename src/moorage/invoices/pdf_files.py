@@ -1,4 +1,4 @@
-"""Reads objects of PDF files, and appends objects while the existing bytes stay unchanged."""
+"""Reads objects of PDF files, and appends objects without changing the existing bytes."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class PdfFile:
 
     @property
     def size(self) -> int:
-        """The number that follows the highest object number in the file."""
+        """The file's highest object number plus one."""
         stated_size = self.trailer.get("Size")
         size = stated_size.whole if isinstance(stated_size, PdfNumber) else None
         return max(size or 0, max(self._places, default=0) + 1)
@@ -273,7 +273,7 @@ class PdfFile:
         return [] if target is None else target if isinstance(target, list) else [target]
 
     def appended(self, objects: Mapping[int, PdfValue | PdfStream]) -> bytes:
-        """Return the file with more objects, which replace earlier ones of the same number."""
+        """Return the file with objects appended; they replace those with the same number."""
         parts = [self.data if self.data.endswith(b"\n") else self.data + b"\n"]
         position = len(parts[0])
         places: dict[int, int] = {}

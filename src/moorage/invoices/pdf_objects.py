@@ -44,7 +44,7 @@ class PdfNumber(str):
 
     @property
     def whole(self) -> int | None:
-        """Return the number if it is a whole number and not negative; else None."""
+        """Return the number if it is whole and not negative; otherwise None."""
         return int(self) if self.isdecimal() and len(self) <= _LONGEST_NUMBER else None
 
 
@@ -95,12 +95,12 @@ class Reader:
         self.count_bytes(self.position - start)
 
     def count_bytes(self, count: int) -> None:
-        """Count bytes towards the reading limit, because shared texts may be read repeatedly."""
+        """Add to the count of read bytes, which is limited because texts may be read repeatedly."""
         self._budget[0] -= count // _BYTES_OF_A_VALUE
         self._check_budget()
 
     def take(self, token: bytes) -> bool:
-        """Skip a token if it is the next one; return whether it was."""
+        """Skip a token if it comes next; return whether it did."""
         self.skip()
         is_next = self.data.startswith(token, self.position)
         self.position += len(token) if is_next else 0
@@ -199,7 +199,7 @@ class Reader:
 
 
 def _match_end(pattern: re.Pattern[bytes], data: bytes, position: int) -> int:
-    """Return the position at which a pattern's match ends that starts at this position."""
+    """Match a pattern at a position, and return the position where the match ends."""
     return cast("re.Match[bytes]", pattern.match(data, position)).end()
 
 
@@ -239,7 +239,7 @@ def _written_name(name: str) -> bytes:
 
 
 def text_of(value: object) -> str | None:
-    """Decode a text string, in UTF-16 or a single-byte encoding; None for other values."""
+    """Decode a PDF text string, in UTF-16 or a single-byte encoding; None for any other value."""
     if not isinstance(value, bytes):
         return None
     if value.startswith(b"\xfe\xff"):

@@ -57,7 +57,7 @@ def _is_german(invoice: Invoice) -> bool:
 
 
 def _percentage_error(item: Any) -> Fraction:
-    """Return how far an amount is from the stated percentage of its base amount."""
+    """Return the difference between an amount and the stated percentage of its base amount."""
     if item.percent is None or item.base_amount is None:
         return Fraction(0)
     expected = Fraction(item.base_amount) * Fraction(item.percent) / 100
@@ -65,7 +65,7 @@ def _percentage_error(item: Any) -> Fraction:
 
 
 def _line_error(line: InvoiceLine) -> Fraction:
-    """Return how far a line's net amount differs from quantity times price."""
+    """Return the difference between a line's net amount and quantity times price."""
     base = line.base_quantity or Decimal(1)
     quantity = Decimal(1) if line.quantity is None else line.quantity
     expected = Fraction(quantity) * Fraction(line.net_price or 0) / Fraction(base)
@@ -77,7 +77,7 @@ def _line_error(line: InvoiceLine) -> Fraction:
 def _inexact_amounts(
     scope: Scope, field: str, error: Callable[[Any], Fraction], huf_slack: Fraction
 ) -> Callable[[Invoice], Iterator[str]]:
-    """Return a search for amounts whose deviation is larger than rounding can cause."""
+    """Return a search for amounts that deviate by more than rounding can cause."""
 
     def search(invoice: Invoice) -> Iterator[str]:
         slack = huf_slack if invoice.currency == "HUF" else _SLACK
@@ -122,7 +122,7 @@ def _have_one_sign(invoice: Invoice) -> bool:
 def _outside_period(
     name: str, is_outside: Callable[[date, date], bool]
 ) -> Callable[[Invoice], Iterator[str]]:
-    """Return a search for lines whose period is not within the invoice's period."""
+    """Return a search for lines whose period begins or ends outside the invoice's period."""
 
     def search(invoice: Invoice) -> Iterator[str]:
         limit = value_at(invoice, f"period.{name}")

@@ -25,7 +25,7 @@ Scope: TypeAlias = "Callable[[Invoice], Iterable[tuple[str, Any]]]"
 
 @attrs.frozen
 class Violation:
-    """A business rule that an invoice violates.
+    """The violation of a business rule by an invoice.
 
     Attributes:
         rule: identifier of the rule, such as 'BR-CO-15'.
@@ -92,12 +92,12 @@ def raise_violations(violations: Iterable[Violation], problem: str, function: st
 
 
 def invoice_search(field: str, holds: Callable[[Invoice], bool]) -> Search:
-    """Return a search that checks the whole invoice, and reports `field` if the check fails."""
+    """Return a search that tests the whole invoice, and reports `field` if the test fails."""
     return lambda invoice: () if holds(invoice) else (field,)
 
 
 def value_search(scope: Scope, field: str, holds: Callable[[Any], bool]) -> Search:
-    """Return a search that checks each value in a scope, and reports the `field` of wrong ones."""
+    """Return a search that tests each value in a scope, and reports `field` of values that fail."""
     return lambda invoice: (
         ".".join(filter(None, (path, field))) for path, value in scope(invoice) if not holds(value)
     )
@@ -129,7 +129,7 @@ def is_code(field: str, codes: Container[str]) -> Callable[[Any], bool]:
 
 
 def scheme_of(field: str, codes: Container[str]) -> Callable[[Any], bool]:
-    """Return the condition that a field's identifier has no scheme, or one of these."""
+    """Return the condition that a field's identifier has no scheme, or one of the given schemes."""
 
     def is_met(value: Any) -> bool:
         identifier = getattr(value, field)
@@ -166,7 +166,7 @@ def totals(invoice: Invoice) -> Iterator[tuple[str, Any]]:
 
 
 def of_lines(field: str) -> Scope:
-    """Return a scope that yields all values in a tuple field of the invoice lines."""
+    """Return a scope that yields, for all invoice lines, the values in one tuple field."""
 
     def values(invoice: Invoice) -> Iterator[tuple[str, Any]]:
         for path, line in lines(invoice):
@@ -176,7 +176,7 @@ def of_lines(field: str) -> Scope:
 
 
 def scope_of(field: str) -> Scope:
-    """Return a scope that yields the value at a path such as 'seller.address'; nothing for None."""
+    """Return a scope that yields the value at a path such as 'seller.address' if it is set."""
 
     def values(invoice: Invoice) -> Iterator[tuple[str, Any]]:
         value: Any = invoice

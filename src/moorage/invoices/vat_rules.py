@@ -72,7 +72,7 @@ _CATEGORIES: Final = (
 
 
 def _values_of_category(scope: Scope, code: str) -> Scope:
-    """Return a scope's values that have the VAT category."""
+    """Return those values of a scope that have the VAT category."""
     return lambda invoice: (
         (path, value)
         for path, value in scope(invoice)
@@ -97,7 +97,7 @@ def _is_broken_down(category: _Category) -> Callable[[Invoice], bool]:
 
 
 def _missing_party(category: _Category, invoice: Invoice) -> str | None:
-    """Return the identifier field that is wrongly missing or present; None if all is right."""
+    """Return the identifier field that must be set but is not, or must not be but is; else None."""
     seller, buyer, agent = invoice.seller, invoice.buyer, invoice.tax_representative
     seller_vat = seller is not None and seller.vat_id is not None
     agent_vat = agent is not None and agent.vat_id is not None
@@ -282,7 +282,7 @@ def _delivery_placed(invoice: Invoice) -> bool:
 
 
 def _only_outside(scope: Scope) -> Callable[[Invoice], Iterator[str]]:
-    """Return a search for VAT categories that may not occur beside 'not subject to VAT'."""
+    """Return a search for VAT categories forbidden together with 'not subject to VAT'."""
 
     def search(invoice: Invoice) -> Iterator[str]:
         if not _has_category(breakdown_parts, "O", invoice):

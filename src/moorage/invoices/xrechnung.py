@@ -43,7 +43,7 @@ _DEBITS: Final = frozenset({"59"})
 
 
 def _is_taxed(invoice: Invoice) -> bool:
-    """Return whether the seller or an agent has the tax identifier that VAT categories require."""
+    """Return whether the seller or a tax agent has the tax identifier that the VAT requires."""
     used_codes = {
         value.vat_category for scope in (lines, allowances, charges) for _, value in scope(invoice)
     }
@@ -56,7 +56,7 @@ def _is_taxed(invoice: Invoice) -> bool:
 
 
 def _discounts_fit(invoice: Invoice) -> bool:
-    """Return whether each line about a cash discount has the required format."""
+    """Return whether each text line about a cash discount has the required format."""
     terms = invoice.payment_terms or ""
     rows = [row.strip() for row in re.split(r"\r?\n", terms) if row.strip().startswith("#")]
     if not rows:
@@ -84,7 +84,7 @@ def _is_iban(text: str | None) -> bool:
 
 
 def _groups(payment: PaymentInstructions) -> set[str]:
-    """Return the names of the groups of details that a payment states, such as "card"."""
+    """Return the names of the detail groups that a payment contains, such as "card"."""
     groups = {
         "accounts": bool(payment.accounts),
         "card": payment.card is not None,

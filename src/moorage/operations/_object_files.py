@@ -338,7 +338,7 @@ class TextObjectReader(io.TextIOWrapper):
 
 
 class TextObjectWriter(io.TextIOWrapper):
-    """A writable text, which is stored as an object when it is closed.
+    """A writable text file, which is stored as an object when it is closed.
 
     Args:
         file: the file for the encoded text.
@@ -523,7 +523,7 @@ class AsyncObjectWriter:
 
 
 class AsyncTextReader:
-    """A stored object as an asynchronous readable text; iterate over it to get its lines.
+    """A stored object as an asynchronous readable text file; iterate over it to get its lines.
 
     Args:
         file: the bytes of the object.
@@ -562,7 +562,7 @@ class AsyncTextReader:
         self._file.close()
 
     async def _has_text(self) -> bool:
-        """Read and decode the next piece if necessary; return False at the end."""
+        """Read and decode the next piece if no text is left; return False at the end."""
         while self._position >= len(self._text) and not self._is_over:
             piece = await self._file.read(PIECE)
             self._is_over = not piece
@@ -596,7 +596,7 @@ class AsyncTextReader:
 
 
 class AsyncTextWriter:
-    """An asynchronous writable text, which is stored as an object when it is closed.
+    """An asynchronous writable text file, which is stored as an object when it is closed.
 
     Args:
         file: the file for the encoded text.

@@ -63,7 +63,7 @@ class _ArrivingObject:
 
     @property
     def modified(self) -> bool:
-        """False if the caller has the current object, so that no bytes are sent."""
+        """False if the caller already has the current object, so that no bytes are sent."""
         return self._flow.modified
 
     def settle(self) -> None:

@@ -1,4 +1,4 @@
-"""The base class of parts, which runs their flows synchronously or asynchronously."""
+"""The base class of parts, which run their protections synchronously or asynchronously."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Bulkhead(Guard[object]):
         self._place = self._plan.bulkhead_key
 
     def keyed(self, key: str) -> Bulkhead:
-        """Return the bulkhead of a key, such as a tenant or host, with slots of its own.
+        """Return the bulkhead of a key, such as a tenant or host; each key has its own slots.
 
         The keyed bulkhead shares the settings and the locks of this bulkhead and needs little
         memory, so there may be many keys. Bulkheads of the same key share their slots. Events name

@@ -90,7 +90,7 @@ class CircuitBreaker(Guard[AdmittedCall]):
         self._span = self._plan.seconds
 
     def keyed(self, key: str) -> CircuitBreaker:
-        """Return the breaker of a key, such as a tenant or host, with a circuit of its own.
+        """Return the breaker of a key, such as a tenant or host; each key has its own circuit.
 
         The keyed breaker shares the settings and the store of this breaker and needs little memory,
         so there may be many keys. Breakers of the same key share their circuit. Events name the key
@@ -107,7 +107,7 @@ class CircuitBreaker(Guard[AdmittedCall]):
         return await self._async_core.execute(self._read(), None)  # type: ignore[no-any-return]  # the stored state
 
     def set(self, state: CircuitState) -> None:
-        """Set the circuit by hand: closed (a reset), forced open, or disabled."""
+        """Set the circuit's state by hand: closed (a reset), forced open, or disabled."""
         self._execute(self._set(state), None)
 
     async def aset(self, state: CircuitState) -> None:
@@ -115,7 +115,7 @@ class CircuitBreaker(Guard[AdmittedCall]):
         await self._async_core.execute(self._set(state), None)
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call `function` once inside the guard."""
+        """Call `function` once, if the circuit admits the call."""
         # The body of `is_async`, inlined because a function call would add a tenth to the time.
         flags = function.__code__.co_flags & NOT_PLAIN if type(function) is FunctionType else -1
         if flags == CO_COROUTINE:

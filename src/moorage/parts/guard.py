@@ -41,11 +41,11 @@ class Guard(Part, ABC, Generic[T]):
 
     @abstractmethod
     def _ticket(self) -> T:
-        """Return an empty ticket: the record of the permits and slots that one entry will take."""
+        """Return an empty record of the permits and slots that an entry will take."""
 
     @abstractmethod
     def _enter(self, ticket: T, /) -> None:
-        """Take the permits and slots that an entry needs, or raise the error that refuses it."""
+        """Take the permits and slots for an entry, or raise the error that refuses the entry."""
 
     @abstractmethod
     async def _enter_later(self, ticket: T, /) -> None:
@@ -53,14 +53,14 @@ class Guard(Part, ABC, Generic[T]):
 
     @abstractmethod
     def _leave(self, ticket: T, error: BaseException | None, /) -> None:
-        """Give back the permits and slots of a ticket, and record how the call ended."""
+        """Give back the permits and slots of an entry, and record how the call ended."""
 
     def guard(self) -> Entry[T]:
         """Return a new entry of this guard, for one `with` or `async with` block."""
         return Entry(self._ticket(), self._enter, self._enter_later, self._leave)
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call `function` once inside the guard."""
+        """Call `function` once under the protection of the guard."""
         if (
             type(function) is FunctionType
             and function.__code__.co_flags & NOT_PLAIN == CO_COROUTINE

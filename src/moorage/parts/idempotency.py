@@ -43,7 +43,7 @@ copied = copy_function(copy.deepcopy)
 
 @attrs.frozen
 class IdempotentResult(Generic[R]):
-    """The value of a call, with a flag that is True if the value comes from an earlier call."""
+    """The value of a call, and a flag that is True if an earlier call stored it."""
 
     value: R
     replayed: bool
@@ -128,7 +128,7 @@ class Idempotency(Part):
     async def aanswer(
         self, key: str, function: Callable[[], Coroutine[Any, Any, R]], /, *, payload: object
     ) -> IdempotentResult[R]:
-        """Call `function` once for `key`, whose repeats need an equal `payload`; asynchronous."""
+        """Call `function` once for `key`; repeats must have an equal `payload`; asynchronous."""
         check_callable(function, "function")
         result: IdempotentResult[R] = value_of(
             await self._run_once(
@@ -265,7 +265,7 @@ class Idempotency(Part):
         payload: object,
         reach: AllowedActions = AllowedActions.FRESH,
     ) -> Ending:
-        """Run a step once for a key, if `reach` allows it, and return the answer."""
+        """Run a function once for a key, if `reach` allows it, and return the answer."""
         plan, key = self._plan, checked_key(key)
         compare = compared_payload if core.compares_bytes else payload_fingerprint
         key_use = KeyedUse(key, plan.claim_key(key), compare(payload), self._rules, reach)
@@ -285,7 +285,7 @@ class Idempotency(Part):
 
 
 def _stored_answer(value: Callable[[], IdempotentResult[Any]]) -> IdempotentResult[Any] | None:
-    """Return a stored answer; None if the key certainly had no effect."""
+    """Return a stored answer; None if the call with the key certainly had no effect."""
     try:
         return value()
     except NotSentError:

@@ -1,4 +1,4 @@
-"""Leases of rate-limit tokens: a limiter takes several tokens from the store in advance.
+"""Leases of rate-limit tokens, by which a limiter takes several tokens in advance.
 
 Laws:
 
@@ -66,7 +66,7 @@ class Leases:
         self._lock = threading.Lock()
 
     def spend(self, key: str | None, cost: int, now: int) -> bool:
-        """Grant `cost` tokens from the lease; return whether there were enough."""
+        """Grant `cost` tokens from the lease of a key; return whether it had enough."""
         lease = self._held.get(key)
         if lease is None or now >= lease.until:
             return False
@@ -91,7 +91,7 @@ class Leases:
         return lease if fetches else None
 
     def store_lease(self, held: HeldTokens, cost: int, now: int, *, granted: bool) -> None:
-        """Store the remaining tokens of a new lease, or record that the store refused to lease.
+        """Store a new lease's tokens after spending some, or record that the store refused a lease.
 
         A lease that was dropped meanwhile stays dropped, with its tokens.
         """

@@ -37,7 +37,7 @@ _KEYS = 10_000
 
 
 class Reservation:
-    """Reserved tokens for a call in `delay` seconds, which can be cancelled until then."""
+    """Tokens reserved for a call in `delay` seconds; until then they can be given back."""
 
     __slots__ = ("_cancel", "delay")
 
@@ -262,7 +262,7 @@ class RateLimiter(Guard[None]):
         raise refusal(core, self._new_call(core, timeout), answer, wait)
 
     async def _pause(self, core: Core, delay: float | timedelta, key: str | None) -> None:
-        """Pause every part into which the limits are split; drop this process's leased tokens."""
+        """Pause all shares into which the limits are split, and drop leased tokens."""
         pause = micros(seconds(delay, "delay"))
         pauses = [
             Pause(self._question_for(key, 1, part).gates, pause) for part in range(self._parts)

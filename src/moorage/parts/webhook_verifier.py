@@ -303,7 +303,7 @@ class Receipt:
 
 
 def _provider_in(secrets: Any) -> WebhookSecrets | AsyncWebhookSecrets | None:
-    """Return the provider of secrets; None if the argument is the secrets themselves."""
+    """Return the provider of secrets; None if the secrets themselves were given."""
     return secrets if callable(getattr(secrets, "get", None)) else None
 
 
@@ -316,7 +316,7 @@ def _static_secrets(scheme: WebhookScheme, secrets: tuple[Secret, ...]) -> Stati
 
 
 class _Parameters:
-    """The parameters of a verifier's scheme, which may include a secret."""
+    """The parameters of a verifier's signature scheme, which may include a secret."""
 
     def __init__(self, parameters: Mapping[str, str]) -> None:
         self.parameters = dict(parameters)
@@ -324,7 +324,7 @@ class _Parameters:
         self.verify_token = next(iter(read_secrets(token)), None)
 
     def checked(self, scheme: WebhookScheme) -> dict[str, str]:
-        """Return the public parameters, after checking that the scheme accepts these parameters."""
+        """Check that the scheme accepts the parameters, and return those that are not secret."""
         parameters = self.parameters
         parameter_names = {*parameters, *([_VERIFY_TOKEN] if self.verify_token else [])}
         if parameter_names == scheme.parameters and all(

@@ -71,7 +71,7 @@ class BatchDelivery:
     repeater: ActionRepeater
 
     async def deliver(self, batch: Sequence[PendingRun]) -> None:
-        """Transform and deliver a batch until each record is delivered, dropped or set aside.
+        """Transform and deliver a batch until each record is delivered, dropped or a dead letter.
 
         Raises:
             Stopping: the pipeline stops; the rest of the batch is not settled.
@@ -136,7 +136,7 @@ class BatchDelivery:
     async def _sink_results(
         self, group: list[PendingRun], records: Sequence[SinkRecord]
     ) -> Sequence[Result[object]] | None:
-        """Return the sink's results for a group; raise the first error if all are temporary ones.
+        """Return the sink's result for each record; raise the first error if all are temporary.
 
         A group with records that were revoked since it was formed is not tried, and has no results.
         """
@@ -223,5 +223,5 @@ class BatchDelivery:
 
 
 def _runs_of_one_record(runs: Sequence[PendingRun]) -> list[PendingRun]:
-    """Split runs of records into runs of one record each, so that each can be settled alone."""
+    """Split runs of records into single records, so that each can be settled alone."""
     return [single_run for run in runs for single_run in run.singles()]

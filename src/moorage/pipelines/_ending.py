@@ -28,7 +28,7 @@ _CANCEL_SHARE: Final = 0.75
 
 
 class EndTimeLimit:
-    """The time that is left for the end of a pipeline, and that its last steps share.
+    """The time left for a pipeline to end, which all its last steps share.
 
     The remaining time is divided equally among the remaining steps, so that a step which hangs
     leaves time for the others. The time begins with the first step.
@@ -47,11 +47,11 @@ class EndTimeLimit:
         self._limit = asyncio.get_running_loop().time() + self._drain + CLOSING
 
     async def cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
-        """Cancel tasks, and wait for their end within the time of one step."""
+        """Cancel tasks, and wait until they end, but no longer than one step may take."""
         await _cancel_and_wait(tasks, self._seconds_of_step())
 
     async def run(self, work: Coroutine[Any, Any, object]) -> Exception | None:
-        """Run a step and return its error, which is a `TimeoutError` if it took too long."""
+        """Run a last step, and return its error; this is a `TimeoutError` if it took too long."""
         share = self._seconds_of_step()
         task = asyncio.create_task(work)
         try:

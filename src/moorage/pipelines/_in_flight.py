@@ -111,7 +111,7 @@ class RecordsInFlight:
         return taken
 
     def begun_until(self) -> dict[PartitionProgress, int]:
-        """Return the position after the last begun record of each partition.
+        """Return, for each partition, the position after the last record that was begun.
 
         The result is empty if the source commits records in any order: then a record that has not
         begun prevents no commit of others.

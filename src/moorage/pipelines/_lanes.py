@@ -52,7 +52,7 @@ class Lane:
         self._changed.set()
 
     def stop(self, needed_until: Mapping[PartitionProgress, int]) -> None:
-        """End the lane's loop after its current batch and the queued records that are still needed.
+        """End the lane's loop after its current batch, and after queued records still needed.
 
         Args:
             needed_until: the position in each partition before which all records are needed.
@@ -62,7 +62,7 @@ class Lane:
         self._changed.set()
 
     async def run(self) -> None:
-        """Deliver batches until the lane is complete, or is stopped and needs no more records."""
+        """Deliver batches until the lane has no more records, or is stopped and needs no more."""
         while batch := await self._next_batch():
             await self._delivery.deliver(batch)
             # Waiting for the next batch must not keep this one in memory.
@@ -135,7 +135,7 @@ class Lanes:
                 self._put_by_key(run)
 
     def _put_by_key(self, run: PendingRun) -> None:
-        """Split a run of records by the lanes of their keys, and put each part into its lane."""
+        """Split a run of records by their keys, and put each part into the lane of its keys."""
         lanes: list[Lane] = []
         for record in run.records:
             lane = self._lane_of(record.key)
@@ -161,7 +161,7 @@ class Lanes:
             lane.complete()
 
     def stop(self, needed_until: Mapping[PartitionProgress, int]) -> None:
-        """End all lanes after their current batches and the records that are still needed.
+        """End all lanes after their current batches, and after queued records still needed.
 
         Args:
             needed_until: the position in each partition before which all records are needed,

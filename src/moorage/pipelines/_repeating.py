@@ -30,7 +30,7 @@ class PipelineStopping(Exception):
 
 
 class RecordAtFault(Exception):
-    """Raised if a record itself makes all attempts to process it fail.
+    """Raised if all attempts to process a record fail because of the record itself.
 
     Attributes:
         error: the error.
@@ -108,7 +108,7 @@ class ActionRepeater:
         self._numbers.retried += 1
 
     def _requested_pause(self, error: Exception) -> float:
-        """Return the pause that the error requests, at most the policy's maximum."""
+        """Return the pause that an error requests, but at most the policy's longest pause."""
         return min(wait_of(error, datetime.now(UTC)) or 0.0, self._policy.max_retry_after)
 
     async def _wait(self, seconds: float) -> None:

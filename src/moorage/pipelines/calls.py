@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class CallSink(RecordSink):
-    """A sink that calls an operation for each record; the key is the record's identity.
+    """A sink that calls an operation for each record; the record's identity is the idempotency key.
 
     The identity of a record is its idempotency key. A record that is delivered again is therefore
     not sent twice, as long as the operation remembers the key.

@@ -1,4 +1,4 @@
-"""Checkpoints (stored positions) in a store of shared state, and sources that need them."""
+"""Checkpoints (a source's positions) in a store of shared state, and sources that need them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class StateCheckpoints:
         self._storage = storage
 
     async def begin(self, name: str, /) -> tuple[int, Mapping[str, Offset]]:
-        """Take over a checkpoint by its name; return its new epoch and its positions."""
+        """Take over a checkpoint by its name; return its new owner number and its positions."""
         command = BeginCheckpoint(checkpoint_key(name), token_hex(16))
         return await self._storage.execute(command, timeout=_TIMEOUT)
 
@@ -67,7 +67,7 @@ class StateCheckpoints:
             raise taken_over_error(name)
 
     async def move(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
-        """Store positions from which to continue, even earlier ones.
+        """Store the positions from which to continue, even if they are earlier than before.
 
         Raises:
             LocalFailure: a later owner began.

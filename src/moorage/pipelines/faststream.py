@@ -34,7 +34,7 @@ _TOPICS: Final = ("subject", "channel", "topic", "queue")
 
 @with_careful_constructor
 class DeadLetterMiddleware:
-    """Repeats messages that fail temporarily, and stores others as dead letters.
+    """Handles failing messages: repeats temporary failures, and stores others as dead letters.
 
     Pass it to a broker: `NatsBroker(middlewares=[DeadLetterMiddleware(letters, name="shop")])`.
     Errors of a handler have the same consequences as in a pipeline. A dead letter is stored before

@@ -30,7 +30,7 @@ _VALIDATORS: Final = {"If-None-Match": "etag", "If-Modified-Since": "last-modifi
 
 
 class HttpPolling:
-    """The records of an HTTP endpoint, which are polled.
+    """An HTTP endpoint's records, which are fetched by polling.
 
     The method `after` is the `fetch` of a `PollingSource`. An unchanged answer is not sent again if
     the service supports ETag or Last-Modified. ETag and Last-Modified do not show whether links in
@@ -81,7 +81,7 @@ class HttpPolling:
         )
 
     async def _fetch_page(self) -> tuple[list[SourceRecord], bool]:
-        """Fetch a page; return its new records, and whether the page lists no records at all."""
+        """Fetch a page; return its new records, and whether the page itself was empty."""
         endpoint, position = self._endpoint, self._position
         start_time = since_of(endpoint, position.base)
         request = page_request(endpoint, position.page, start_time)

@@ -201,7 +201,7 @@ class Pipeline:
         return is_told and not unfinished_lanes
 
     async def _cancel_between_commits(self, tasks: Sequence[asyncio.Task[None]]) -> None:
-        """Cancel tasks, after waiting briefly for a running commit."""
+        """Cancel tasks, but first wait briefly for a commit in progress."""
         # Cancelling a request closes the connection, which the last commit needs.
         await self._ending.run(self._committing.acquire())
         await self._ending.cancel(tasks)
@@ -211,7 +211,7 @@ class Pipeline:
         return asyncio.create_task(self._stop_on_failure(work))
 
     async def _stop_on_failure(self, work: Awaitable[object]) -> None:
-        """Wait for one of the pipeline's loops to end; stop the pipeline if the loop fails."""
+        """Wait until one of the pipeline's loops ends; stop the pipeline if the loop failed."""
         try:
             await work
         except PipelineStopping:

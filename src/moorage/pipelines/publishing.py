@@ -46,7 +46,7 @@ class PublishSink:
     async def process_batch(
         self, records: Sequence[SinkRecord], /
     ) -> Sequence[Result[object]] | None:
-        """Publish the first records that share a topic, and return their results."""
+        """Publish records up to the first one with another topic, and return their results."""
         topic = self._topic_of(records[0])
         count = next(
             (n for n, record in enumerate(records) if self._topic_of(record) != topic),
@@ -73,7 +73,7 @@ class PublishSink:
 
 @attrs.frozen
 class DeadLetterTopic:
-    """A broker's topic as a store of dead letters, with original payload, key and headers.
+    """A broker's topic in which dead letters are stored, with original payload, key and headers.
 
     The headers that begin with "dead-letter-" say where the record came from and why it failed.
 

@@ -114,7 +114,7 @@ def signals_call(
     *,
     at_once: Callable[[], None] | None = None,
 ) -> Generator[None]:
-    """Call a function if a signal arrives while a block runs; then restore the earlier handlers.
+    """Call a function if a signal arrives during a `with` block; restore the old handlers after it.
 
     Args:
         function: the function, which is called in the event loop.

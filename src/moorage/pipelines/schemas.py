@@ -39,7 +39,7 @@ _BINARY: Final = "application/octet-stream"
 
 
 class WireFormat(Enum):
-    """The way in which a record's bytes name their schema."""
+    """The format in which the bytes of a record identify its schema."""
 
     CONFLUENT = "confluent"
     """A zero byte and the id of the schema stand before the data."""

@@ -1,1 +1,1 @@
-"""The execution of flows, with an event loop or without one."""
+"""The execution of flows (moorage's coroutines), with an event loop or without one."""

@@ -1,4 +1,4 @@
-"""Runs flows with or without an event loop; other modules need not distinguish the two.
+"""Runs flows (moorage's coroutines) with or without an event loop, so that others need not care.
 
 A flow awaits only ports. If every port is a synchronous function wrapped as an async one, nothing
 ever suspends, and the flow runs to its end at the first `send`. If a flow does suspend there, one
@@ -92,7 +92,7 @@ def as_async(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
 
 
 def as_step(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
-    """Mark a synchronous function, so that `gathered_sync` calls its partials without a flow.
+    """Mark a synchronous function, so that `gathered_sync` calls its partials directly.
 
     Its type is that of the asynchronous function that it replaces.
     """
@@ -132,7 +132,7 @@ def blocking_function(flow: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, 
 def guarded_port(
     function: Callable[P, R], convert: Callable[[Exception], ConnectorError]
 ) -> Callable[P, R]:
-    """Return a synchronous port's function that raises only errors of moorage."""
+    """Wrap a synchronous port's function, so that it raises only errors of moorage."""
 
     def guarded_call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
@@ -152,7 +152,7 @@ def guarded_port(
 def guarded_async(
     function: Callable[P, Awaitable[R]], convert: Callable[[Exception], ConnectorError]
 ) -> Callable[P, Coroutine[Any, Any, R]]:
-    """Return an asynchronous port's function that raises only errors of moorage."""
+    """Wrap an asynchronous port's function, so that it raises only errors of moorage."""
 
     async def guarded_call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
@@ -192,7 +192,7 @@ def _no_event_loop(error: Exception) -> ConnectorError | None:
 
 
 def without_errors(post: Callable[[Command[Any]], None]) -> Callable[[Command[Any]], None]:
-    """Return a `post` that never raises an error; a claim that it fails to release then expires."""
+    """Wrap a `post` so that it never raises an error; a claim that it cannot release expires."""
 
     def post_result(command: Command[Any], /) -> None:
         with suppress(Exception):
@@ -202,7 +202,7 @@ def without_errors(post: Callable[[Command[Any]], None]) -> Callable[[Command[An
 
 
 class _AsyncIncoming:
-    """An asynchronous `Incoming` that reads a synchronous one and never suspends."""
+    """An asynchronous response body that reads a synchronous one and never suspends."""
 
     def __init__(self, incoming: Incoming) -> None:
         self._incoming = incoming
@@ -345,7 +345,7 @@ async def within_sync(pending: Awaitable[R], seconds: float) -> R:
 
 
 def allowance() -> float | None:
-    """Return for how many seconds a port's caller can wait; None if there is no limit."""
+    """Return the seconds that a port's caller can still wait; None without a limit."""
     return _allowed.get()
 
 

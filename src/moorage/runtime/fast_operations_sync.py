@@ -1,4 +1,4 @@
-"""The fast path of synchronous operations, for a first attempt that nothing delays.
+"""The fast path of synchronous operations: a first attempt that nothing delays.
 
 It works like the fast path of functions. Calls that have an idempotency key, or need a slot of a
 bulkhead, are made by the flow instead.
@@ -37,7 +37,7 @@ def perform(
     operation: Operation[R],
     options: CallOptions,
 ) -> R:
-    """Perform an operation whose call uses no ports besides those of the fast path."""
+    """Perform an operation on the fast path, with only the ports that this path supports."""
     core = flows.core
     call = flows.begin_operation(plan, operation, options)
     start_time = call.started

@@ -206,7 +206,7 @@ def may_send_keyed(plan: Plan, request: Request) -> bool:
 
 
 def is_final_success(core: Core, plan: Plan, response: Response) -> bool:
-    """Return whether an answer ends its call: a success that mentions no rate limit.
+    """Return whether an answer ends its call, because it is a success and mentions no rate limit.
 
     A success shows that the service accepts the provider's credentials.
     """
@@ -218,7 +218,7 @@ def is_final_success(core: Core, plan: Plan, response: Response) -> bool:
 
 
 def has_result(state: Call | None, response: Response) -> bool:
-    """Return whether a successful answer yields a result, if its operation expects one.
+    """Return whether a successful answer contains the result that the operation expects.
 
     If not, the flow judges the answer again, and says what is wrong with it.
     """

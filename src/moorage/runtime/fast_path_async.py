@@ -260,7 +260,7 @@ async def call(  # noqa: C901 - a frame less for every call
 async def _with_credentials(
     core: Core, state: Call, request: Request, url: str
 ) -> tuple[Request | None, FirstAttempt]:
-    """Return the request with the provider's credentials; None if the flow must continue."""
+    """Return the request with the provider's credentials; None if the fast path cannot get them."""
     try:
         value = await run_later(credentials_lookup(core, state))
         outcome = authorised_request(core, state, request, url, value)
@@ -356,7 +356,7 @@ async def _send_with_claim(  # noqa: PLR0917 - all that `call_keyed` has
     fence: int,
     grants: list[Admitted],
 ) -> Ending:
-    """Make the first attempt of a request with a claimed idempotency key; settle the claim."""
+    """Send the first attempt of a request whose idempotency key is claimed; settle the claim."""
     core, plan = flows.core, call.plan
     sent_request: Request | None
     sent_request, url = outgoing_request(flows, plan, call.started, request, call)

@@ -91,7 +91,7 @@ def check_operation(operation: object) -> None:
 
 @lru_cache(maxsize=256)
 def _has_all_members(kind: type) -> bool:
-    """Return whether all instances of a class have the members of an operation."""
+    """Return whether all instances of a class have the attributes and methods of an operation."""
     return all(hasattr(kind, name) for name in _MEMBERS)
 
 
@@ -169,7 +169,7 @@ def first_attempt(flows: CallOperations, call: Call) -> OperationAttempt:
 def _attempt_that_starts_with_call(
     timeout: float, attempt_timeout: float | None, tenant: str | None
 ) -> OperationAttempt:
-    """Return the data of an attempt that starts together with its call."""
+    """Return the data of an attempt that begins at the same time as its call."""
     seconds = timeout if attempt_timeout is None else min(attempt_timeout, timeout)
     return OperationAttempt(1, seconds, None, tenant)
 

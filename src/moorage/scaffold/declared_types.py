@@ -90,7 +90,7 @@ class DeclaredOperation:
 
 
 def too_complex(name: str) -> ConfigurationError:
-    """Return the error for a contract that is too complex for the template of vendors."""
+    """Return the error for a contract that is too complex to generate a vendor for."""
     return ConfigurationError(
         f"{name} is too complex to write a vendor from the declaration of its contract.",
         path="choice",
@@ -100,7 +100,7 @@ def too_complex(name: str) -> ConfigurationError:
 
 @attrs.frozen
 class ScenarioCall:
-    """The first call of a scenario.
+    """The first call that a contract's scenario makes.
 
     Attributes:
         operation: the operation that it calls.
@@ -125,7 +125,7 @@ class ScenarioCall:
 
 @attrs.frozen
 class DeclaredContract:
-    """The parts of a contract's declaration that vendors are written from.
+    """The parts of a contract's declaration from which the code of a vendor is generated.
 
     Attributes:
         operations: the operations that the basic scenarios call.
@@ -142,7 +142,7 @@ class DeclaredContract:
 
 
 def declared_contract(kind: str) -> DeclaredContract:
-    """Return the parts of a contract that vendors are written from.
+    """Return the parts of a contract from which the code of a vendor is generated.
 
     Raises:
         ConfigurationError: a basic scenario needs a sandbox of its contract, or a flow.
@@ -203,7 +203,7 @@ async def _perform(scenario: Scenario, vendor: ScenarioVendor) -> None:
 
 
 class _CalledError(Exception):
-    """Ends a scenario at its first call.
+    """Raised by a scenario's first call, to end the scenario.
 
     Attributes:
         call: the call; None if it calls a flow.
@@ -215,7 +215,7 @@ class _CalledError(Exception):
 
 
 class _Operations:
-    """Operations that end a scenario at its first call."""
+    """Fake operations that end a scenario at its first call."""
 
     def __init__(self, operations: Mapping[str, ContractOperation]) -> None:
         self._operations = operations
@@ -237,7 +237,7 @@ class _Operations:
 def _set_fields(
     call: ScenarioCall, basic_fields: Container[Any] | None = None
 ) -> Iterator[tuple[Any, str]]:
-    """Yield the parameters of a call, and the fields of its values that are not at their default.
+    """Yield the parameters of a call, and those fields of its values that differ from the default.
 
     Args:
         call: the call.
@@ -271,7 +271,7 @@ def _default(default: Any) -> Any:
 def _is_optional(
     basic_calls: Iterable[ScenarioCall], call: ScenarioCall, field: tuple[Any, str]
 ) -> bool:
-    """Return whether a basic call would need further capabilities if it also set this field."""
+    """Return whether setting this field would require capabilities that the basic calls do not."""
     kind, name = field
     for basic_call in basic_calls:
         for parameter, value in basic_call.arguments.items():
@@ -308,7 +308,7 @@ def _declared_operation(operation: ContractOperation) -> DeclaredOperation:
 
 
 def fields_of(kind: Any) -> list[ValueField]:
-    """Return the fields of a value that a vendor sends or answers."""
+    """Return the fields of a value that is sent to a vendor or that a vendor answers with."""
     hints = get_type_hints(kind, localns=_names(kind.__module__))
     return [
         _field(field.name, hints[field.name], required=field.default is attrs.NOTHING)
@@ -318,7 +318,7 @@ def fields_of(kind: Any) -> list[ValueField]:
 
 
 def item_of(kind: Any) -> Any:
-    """Return the type of the items of a tuple or sequence; None if the type is another."""
+    """Return the item type of a tuple or sequence type; None for any other type."""
     origin = get_origin(kind)
     is_series = isinstance(origin, type) and origin is not type and not is_mapping(kind)
     return get_args(kind)[0] if is_series and len(set(get_args(kind)) - {...}) == 1 else None
@@ -347,7 +347,7 @@ def _field(name: str, kind: Any, *, required: bool) -> ValueField:
 
 @cache
 def _names(module_name: str) -> dict[str, Any]:
-    """Return the names in a module, with those that it imports for type checkers alone."""
+    """Return the names in a module, including those imported only for type checkers."""
     module = import_module(module_name)
     names = dict(vars(module))
     for node in ast.walk(ast.parse(inspect.getsource(module))):

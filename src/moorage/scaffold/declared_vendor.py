@@ -1,4 +1,4 @@
-"""The parts of a new vendor that follow from the declaration of its contract."""
+"""The parts of a generated vendor that follow from its contract's declaration."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _OF_SDK: Final = frozenset({Money, Ref})
 
 
 def declared_parts(kind: str) -> dict[str, str]:
-    """Return the texts that replace the placeholders in the template of a vendor, by placeholder.
+    """Return the texts that replace the placeholders in the vendor template, by placeholder.
 
     Raises:
         ConfigurationError: the contract has an operation or a value that the template cannot
@@ -98,7 +98,7 @@ def _capability_rows(kind: str, declared: DeclaredContract) -> Iterator[str]:
 
 
 def _statement(kind: str, declared: DeclaredContract) -> str:
-    """Return the line that declares the vendor's capabilities; empty if there are none."""
+    """Return the code line that declares the vendor's capabilities; empty if there are none."""
     class_name = contract(kind).capabilities.__name__
     members = (contract(kind).capabilities(item) for item in declared.needs)
     names = ", ".join(f"{class_name}.{member.name}" for member in members)
@@ -109,7 +109,7 @@ def _statement(kind: str, declared: DeclaredContract) -> str:
 
 
 def _imports(kind: str, declared: DeclaredContract, code: str) -> Iterator[str]:
-    """Yield the lines that import the classes that the code of a vendor names."""
+    """Yield the import lines for the classes that the vendor's code uses."""
     classes = {contract(kind).capabilities, *_sent_kinds(declared)}
     for operation in declared.operations:
         classes |= {field.type for field in (*operation.values, *operation.named)}
@@ -160,7 +160,7 @@ def _method(declared: DeclaredContract, operation: DeclaredOperation) -> str:
 
 
 def _body(declared: DeclaredContract, operation: DeclaredOperation) -> str:
-    """Return the code of the function that makes an operation's request body; "" without a body."""
+    """Return the code of the function that makes an operation's request body; "" if it has none."""
     fields = _sent_fields(declared, operation)
     if not fields:
         return ""
@@ -227,7 +227,7 @@ def _sent_members(declared: DeclaredContract, expression: str, kind: Any) -> dic
 
 
 def _required_members(declared: DeclaredContract, kind: Any) -> list[ValueField]:
-    """Return the fields of a value that need no further capability."""
+    """Return the fields of a value that a vendor can use without further capabilities."""
     return [item for item in fields_of(kind) if (kind, item.name) not in declared.optional_fields]
 
 
@@ -264,7 +264,7 @@ def _sent_value(expression: str, kind: Any) -> str | None:
 
 
 def _sent_kinds(declared: DeclaredContract) -> dict[Any, str]:
-    """Return the classes of values inside request bodies, innermost first, as parameter types."""
+    """Return the classes of values in request bodies, as parameter types, inner ones first."""
     kinds: dict[Any, str] = {}
 
     def add(field: ValueField, *, is_body: bool) -> None:
@@ -285,7 +285,7 @@ def _sent_kinds(declared: DeclaredContract) -> dict[Any, str]:
 
 
 def _read_kinds(results: Iterable[Any]) -> list[Any]:
-    """Return the classes of results and of the values inside them, innermost first."""
+    """Return the classes of results and of the values in them; inner classes come first."""
     kinds: dict[Any, None] = {}
     for kind in results:
         inner_kinds = (item_of(field.type) or field.type for field in fields_of(kind))
@@ -309,7 +309,7 @@ def _reading(kind: Any) -> str:
 
 
 def _row(kind: Any, field: ValueField) -> str | None:
-    """Return the code that reads a field; None if the field keeps its default value."""
+    """Return the code that parses a field of an answer; None if the field keeps its default."""
     name = field.name
     if field.type is Ref and field.required:
         return 'sdk.ref_at("id")'
@@ -327,7 +327,7 @@ def _row(kind: Any, field: ValueField) -> str | None:
 
 
 def _is_readable(kind: Any) -> bool:
-    """Return whether a type is a class of values that has required fields, all of them readable."""
+    """Return whether a class of values has required fields, all of which can be parsed."""
     if not attrs.has(kind) or kind in _SENT:
         return False
     types = [field.type for field in fields_of(kind) if field.required]

@@ -64,7 +64,7 @@ class WorkerDeployment:
 
     @property
     def patience(self) -> int:
-        """The seconds between a worker's stop request and its kill."""
+        """The number of seconds between the request to stop a worker and the killing of it."""
         return int(self.drain) + _MARGIN
 
 

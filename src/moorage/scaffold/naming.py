@@ -70,7 +70,7 @@ def _class_name(name: str) -> str:
 
 
 def _is_used(name: str, codes: Iterable[str]) -> bool:
-    """Return whether a class name is invalid, a test class, or in use."""
+    """Return whether a class name is invalid, names a test class, or is already used."""
     if keyword.iskeyword(name) or name.startswith("Test"):
         return True
     return name != _class_name(_PLACEHOLDER) and any(

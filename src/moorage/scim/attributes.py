@@ -86,12 +86,12 @@ _MAX_LENGTH: Final = 4_000
 
 
 def canonical(names: Mapping[str, Any], name: str) -> str | None:
-    """Return a name in the spelling of a table, regardless of case; None if it is absent."""
+    """Return a name as spelled in a table, regardless of case; None if the table lacks it."""
     return next((spelling for spelling in names if spelling.lower() == name.lower()), None)
 
 
 def checked_content(kind: ScimKind, body: Any, *, lenient: bool) -> dict[str, Any]:
-    """Return the attributes of a resource in a request, without unsupported ones.
+    """Return the attributes of a resource in a request, after checks, without unsupported ones.
 
     Args:
         kind: kind of the resource.
@@ -117,7 +117,7 @@ def checked_content(kind: ScimKind, body: Any, *, lenient: bool) -> dict[str, An
 
 
 def check_value(shape: Any, value: Any, name: str, *, lenient: bool) -> Any:
-    """Check the value of an attribute, and return it without unsupported parts.
+    """Check an attribute's value, and return it without the parts that are not supported.
 
     Raises:
         ScimRefusal: the value has a wrong type.
@@ -159,5 +159,5 @@ def _checked_parts(
 
 
 def is_storable(text: str) -> bool:
-    """Return whether every store accepts a text, which has no NUL or lone surrogate."""
+    """Return whether every store accepts a text; texts with NUL or lone surrogates are refused."""
     return not any("\ud800" <= letter <= "\udfff" or letter == "\x00" for letter in text)

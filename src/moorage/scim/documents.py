@@ -28,7 +28,7 @@ def list_page(items: Sequence[Mapping[str, Any]], total: int, start: int) -> dic
 
 
 def provider_configuration() -> dict[str, Any]:
-    """Return the description of the server's features."""
+    """Return the description of the features that the server supports."""
     return {
         "schemas": [f"{_SCHEMA}ServiceProviderConfig"],
         "patch": {"supported": True},

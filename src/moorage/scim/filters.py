@@ -44,7 +44,7 @@ class ScimCondition:
 
 
 class AttributePath(NamedTuple):
-    """The target of a change: an attribute, some of its entries, or a part of these.
+    """The target of a change: an attribute, some of its list entries, or a part of these entries.
 
     `names` is the path of the attribute. `conditions` select entries of a list; without conditions,
     all entries are selected. `part` is the part of the attribute or of each entry.

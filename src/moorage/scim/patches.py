@@ -72,7 +72,7 @@ def _operations_of(body: Any) -> list[Any]:
 
 
 def _steps_of(operation: Any) -> Iterator[tuple[str, str, Any]]:
-    """Yield each step's verb, path and value; a change without a path gives a step for each key."""
+    """Yield each step's verb, path and value; a change without a path has one step per key."""
     fields = operation if is_object(operation) else {}
     verb, path, value = (fields.get(name) for name in ("op", "path", "value"))
     if not isinstance(verb, str) or verb.lower() not in _OPERATIONS:
@@ -90,7 +90,7 @@ def _steps_of(operation: Any) -> Iterator[tuple[str, str, Any]]:
 
 
 def _is_identity(path: str, value: Any, id: str) -> bool:
-    """Return whether an operation only repeats the id; refuse changes of read-only attributes."""
+    """Return whether a change only repeats the resource's id; refuse changing read-only fields."""
     name = path.partition(".")[0].partition("[")[0]
     read_only = next((item for item in READ_ONLY if item.lower() == name.lower()), None)
     if read_only is None:
@@ -101,7 +101,7 @@ def _is_identity(path: str, value: Any, id: str) -> bool:
 
 
 def _checked_path(kind: ScimKind, path: AttributePath, *, lenient: bool) -> AttributePath:
-    """Return a path whose conditions have values of the right types."""
+    """Return a path, after a check that the values in its conditions have the right types."""
     if not path.conditions:
         return path
     parts = _attribute_of(kind, path)[0]
@@ -169,7 +169,7 @@ def _set(
 
 
 def _join_entries(entries: list[Any], new_entries: list[Any]) -> list[Any]:
-    """Return the entries, and after them the new entries that are not duplicates."""
+    """Return the entries, followed by those new entries that are not duplicates."""
     keys = {_key_of(entry) for entry in entries}
     result = [*entries]
     for entry in new_entries:
@@ -181,7 +181,7 @@ def _join_entries(entries: list[Any], new_entries: list[Any]) -> list[Any]:
 
 
 def _key_of(entry: Mapping[str, Any]) -> Any:
-    """Return the value by which entries are compared; if an entry has none, all its parts."""
+    """Return the value by which an entry is compared, or all of its parts if it has no value."""
     value = entry.get("value")
     return tuple(sorted(entry.items())) if value is None else value
 

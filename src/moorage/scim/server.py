@@ -85,7 +85,7 @@ class _Request:
 
 
 class _Server:
-    """The code that both servers share; its store is asynchronous."""
+    """The code that the sync and the async server share; its store is asynchronous."""
 
     def __init__(
         self, store: Any, tokens: Iterable[Secret | str], base_url: str, *, lenient: bool

@@ -161,7 +161,7 @@ class HttpVendor(Vendor):
         return None
 
     def settings(self) -> Mapping[str, Any]:
-        """Return more settings for the services; by default the headers."""
+        """Return additional settings for the vendor's services; by default the request headers."""
         return {"headers": self.headers}
 
     def services(self) -> Mapping[str, Service]:
@@ -182,7 +182,7 @@ class HttpVendor(Vendor):
         }
 
     def mode(self) -> Mode | None:
-        """Return the mode that `modes` finds; None without `modes`."""
+        """Return live or test mode, as determined by `modes`; None without `modes`."""
         modes = type(self).modes
         return None if modes is None else modes(self)
 

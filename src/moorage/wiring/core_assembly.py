@@ -1,4 +1,4 @@
-"""Builds a manager's core from the host's ports and the defaults."""
+"""Builds a manager's core from the application's ports and the default adapters."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ async def _in_thread(function: Callable[..., Any], **arguments: Any) -> Any:
 
 
 def _sync_credential_verbs(credentials: Any) -> dict[str, Any]:
-    """Return a synchronous credential provider's methods, with foreign errors converted."""
+    """Return a synchronous credential provider's methods, which convert foreign exceptions."""
     provider = defaults.NoCredentials() if credentials is None else credentials
     rotate = _writing_verb(provider)
     return {
@@ -190,7 +190,7 @@ def _sync_credential_verbs(credentials: Any) -> dict[str, Any]:
 
 
 def _async_credential_verbs(credentials: Any) -> dict[str, Any]:
-    """Return an asynchronous credential provider's methods, with foreign errors converted."""
+    """Return an asynchronous credential provider's methods, which convert foreign exceptions."""
     get = as_async(defaults.NoCredentials().get)
     if credentials is not None:
         get = guarded_async(credentials.get, credential_read_failure)
@@ -264,7 +264,7 @@ def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:
 
 
 def _with_cache(core: Core, ports: Ports, guard: Callable[[Any], Any]) -> Core:
-    """Return the core with a cache: the host's, or one in the memory of this process."""
+    """Return the core with a cache: the application's, or one in the memory of this process."""
     cache, find_now = ports.cache, None
     if cache is None:
         # Memory never makes a task wait.

@@ -1,4 +1,4 @@
-"""Gives the flows the methods of synchronous and asynchronous entry stores."""
+"""Adapters that give synchronous and asynchronous inbox and outbox stores the same methods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passes the events of a manager to the observers that the host has set."""
+"""Passes the events of a manager to the observers that the application has set."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ class Observers:
                 self._here.frame = frame[1]
 
     def _listeners_of(self, wishes: tuple[tuple[type[Event], ...], ...]) -> SuccessListeners:
-        """Return the listeners for the event classes that observers now want, from a cache."""
+        """Return cached success listeners for the event classes that observers accept now."""
         listeners = self._listeners.get(wishes)
         if listeners is None:
             listeners = self._listeners_with(wishes)
@@ -205,7 +205,7 @@ class Observers:
         return listeners
 
     def _listeners_with(self, wishes: tuple[tuple[type[Event], ...], ...]) -> SuccessListeners:
-        """Return the listeners for the event classes that observers want now, if any."""
+        """Return the success listeners for the event classes that observers accept now, if any."""
         momentary = {
             id(observer): kinds
             for (observer, _), kinds in zip(self._momentary, wishes, strict=False)

@@ -1,4 +1,4 @@
-"""Checks of the host's ports: synchronous for managers, asynchronous for async managers."""
+"""Checks that an application's ports fit its manager: both synchronous or both asynchronous."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _DECISIONS: Final = frozenset(map(int, Answer))
 
 
 def _is_admitted(answer: object) -> bool:
-    """Return whether a value has a type that an admission may return."""
+    """Return whether a store's answer has the form of an admission's result."""
     match answer:
         case (int(decision), int(), None | tuple(), tuple()) if isinstance(answer, tuple):
             return decision in _DECISIONS
@@ -82,7 +82,7 @@ def _with_checked_async_answers(execute: Callable[..., Any]) -> Callable[..., An
 
 
 def sync_store_verbs(state: Any) -> dict[str, Any]:
-    """Return the methods of a synchronous store, with foreign errors converted."""
+    """Return a synchronous store's methods, which convert exceptions foreign to moorage."""
     execute, post, is_waiting = with_timeout(state.execute, 1), state.post, not _is_memory(state)
     if not is_ours(state):
         execute = _with_checked_answers(execute)
@@ -98,7 +98,7 @@ def sync_store_verbs(state: Any) -> dict[str, Any]:
 
 
 def async_store_verbs(state: Any) -> dict[str, Any]:
-    """Return the methods of an asynchronous store, with foreign errors converted."""
+    """Return an asynchronous store's methods, which convert exceptions foreign to moorage."""
     if _is_memory(state):
         # Memory never makes a task wait.
         shared_store = getattr(state, "shared", state)

@@ -1,4 +1,4 @@
-"""The methods of the host's tenant store, as flows call them."""
+"""The methods of the application's tenant store, in the form in which moorage calls them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def tenant_verbs(tenants: Any, *, is_async: bool) -> dict[str, Callable[[str], Any]]:
-    """Return the methods of a tenant store, with foreign errors converted.
+    """Return a tenant store's methods, which convert exceptions foreign to moorage.
 
     Raises:
         ConfigurationError: a method is missing, asynchronous in a synchronous hub, or the reverse.

@@ -25,7 +25,7 @@ _PLAIN: Final = "a1"
 
 
 def made_of(owner: Owner, make: Callable[[Owner], Made], place: str) -> Made:
-    """Return what `make` creates from an owner's options; errors name the option at fault.
+    """Create an object from an owner's options with `make`; errors name the option at fault.
 
     Args:
         owner: the vendor or the settings whose fields are the options.

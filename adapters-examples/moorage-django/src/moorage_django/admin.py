@@ -1,4 +1,4 @@
-"""The admin pages of log, inbox and outbox, with actions for people."""
+"""The admin pages of the integration log, the inbox and the outbox."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class NulRefusingAdmin(admin.ModelAdmin):
-    """An admin page that refuses addresses with the character NUL.
+    """An admin page that refuses URLs with the character NUL.
 
     PostgreSQL cannot compare a text with this character, and would answer with an error.
     """
@@ -43,7 +43,7 @@ class NulRefusingAdmin(admin.ModelAdmin):
 
 
 class ReadOnly(NulRefusingAdmin):
-    """An admin page whose rows are written by calls, and only read by people."""
+    """An admin page whose rows people can only read, because vendor calls write them."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return False, because rows cannot be added by hand."""
@@ -74,7 +74,7 @@ class CallAdmin(ReadOnly):
 
 
 class EntryAdmin(ReadOnly):
-    """The admin page of entries, without their content; people can retry or cancel them."""
+    """An admin page of inbox or outbox entries without content; people retry or cancel them."""
 
     list_display = (
         "number",
@@ -104,7 +104,7 @@ class EntryAdmin(ReadOnly):
 
     @admin.action(description="Do again", permissions=["decide"])
     def replay(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        """Process the selected entries again, with a full set of attempts."""
+        """Process the selected entries again, with as many attempts as new entries have."""
         return decide(
             self,
             request,

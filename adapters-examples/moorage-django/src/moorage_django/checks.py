@@ -34,7 +34,7 @@ _LIVE: Final = ("sk_live_", "rk_live_", "live_", "AQE")
 
 
 def settings_are_right(**_: object) -> list[checks.CheckMessage]:
-    """Check the settings and the configuration, separately and together."""
+    """Check Django's settings and moorage's configuration, each alone and both together."""
     try:
         options = project_settings()
     except ConfigurationError as error:

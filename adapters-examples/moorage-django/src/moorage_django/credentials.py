@@ -27,7 +27,7 @@ _MAX_LENGTH = 500
 
 
 class OrmRows:
-    """The credentials table in a database alias.
+    """The credentials table in the database of a Django alias.
 
     Args:
         alias: of the database, on which the host has no transactions: what it rolled back would
@@ -58,7 +58,7 @@ class OrmRows:
 
     @translating_errors
     def swap(self, swaps: Sequence[TextReplacement], /) -> int:
-        """Replace strings unless they changed since they were read; rows are locked in id order."""
+        """Replace encrypted strings unless they changed since being read; lock rows in id order."""
         ordered_swaps = sorted(
             (_id(identity), old_bytes, new_bytes) for identity, old_bytes, new_bytes in swaps
         )

@@ -32,7 +32,7 @@ _SQLITE: Final = "django.db.backends.sqlite3"
 
 
 def beside(host: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings for `DATABASES["moorage"]`, made from the project's database settings.
+    """Return the settings for `DATABASES["moorage"]`, derived from the project's database settings.
 
     Beside PostgreSQL, MariaDB or MySQL it is the same database through a connection of its own.
     Beside a file of SQLite it is another file: `erp.sqlite3` has `erp.moorage.sqlite3`. A test
@@ -140,7 +140,7 @@ def _home_database(model: Any) -> str | None:
 
 
 def leave_to_parent() -> None:
-    """Make a forked child open its own connections, without touching its parent's."""
+    """Make a forked child open its own connections, and leave its parent's untouched."""
     own_alias = project_settings().database
     for connection in connections.all(initialized_only=True):
         if connection.alias == own_alias:

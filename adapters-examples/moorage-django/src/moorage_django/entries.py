@@ -29,7 +29,7 @@ class _ConnectionSource:
 
     @translating_errors
     def lend(self, work: Callable[[Any], A], /) -> A:
-        """Call a function in a transaction; if the project has one open, use that one."""
+        """Call a function in the project's open transaction, or else in a new one."""
         with transaction.atomic(using=self._alias, savepoint=False):
             return work(connections[self._alias])
 
@@ -52,7 +52,7 @@ class _ThreadRelease:
     alias: str
 
     def release_thread(self) -> None:
-        """Close the connection of a thread that serves no request."""
+        """Close the database connection of a thread that serves no request."""
         connections[self.alias].close()
 
 

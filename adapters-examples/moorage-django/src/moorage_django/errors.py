@@ -39,7 +39,7 @@ def translating_errors(verb: Callable[P, Answer]) -> Callable[P, Answer]:
 
 
 def meaning(error: Exception) -> ConnectorError:
-    """Return the moorage error for a Django error, without the database driver's traceback."""
+    """Return the moorage error that corresponds to a Django error, without a driver traceback."""
     if isinstance(error, SynchronousOnlyOperation):
         return ConfigurationError(
             "The synchronous hub was called in an event loop.",

@@ -16,7 +16,7 @@ _logger: Final = logging.getLogger("moorage_django")
 
 @contextmanager
 def log_errors(task: str, remedy: str) -> Generator[None]:
-    """Log errors of a block instead of raising them.
+    """Log errors of a `with` block instead of raising them.
 
     Args:
         task: what the block does, as the subject of a sentence.

@@ -230,7 +230,7 @@ def _entry(row: Call) -> IntegrationLog:
 
 @attrs.frozen
 class _Rows:
-    """Reads rows of the log's table in the way that `read_page` needs.
+    """Reads rows of the log's table for the function `read_page`.
 
     Attributes:
         alias: of the database.
@@ -301,7 +301,7 @@ def _equals(alias: str, name: str, value: str, *, indexed: bool) -> Any:
 
 
 def _cursor(row: Call) -> str:
-    """Return the cursor that leads to the entries after this one, in `NEWEST_FIRST` order."""
+    """Return a row's cursor, from which the page of older entries begins."""
     return f"{(row.started_at - EPOCH) // MICROSECOND}.{row.number}"
 
 

@@ -72,7 +72,7 @@ class OutboxEmailBackend(EmailBackend):
 
 
 def contract_message(message: Any) -> EmailMessage:
-    """Convert a Django message to a message of the contract.
+    """Convert a Django message to a message of moorage's Email contract.
 
     Raises:
         InvalidData: it holds what no vendor is told.

@@ -144,7 +144,7 @@ class Webhook(Entry):
 
 
 class Deferred(Entry):
-    """A call that is made after its transaction commits."""
+    """A vendor call that is made after its transaction commits."""
 
     class Meta:
         """The table has a fixed name, independent of the app's label."""
@@ -159,7 +159,7 @@ class Deferred(Entry):
 
 
 class Lane(models.Model):
-    """A row that serialises transactions which add to the same ordered group."""
+    """A row that transactions lock so that they add to the same ordered group one by one."""
 
     number = models.BigIntegerField(primary_key=True)
 

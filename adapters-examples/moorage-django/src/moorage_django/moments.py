@@ -1,4 +1,4 @@
-"""The time according to a database."""
+"""The current time by the clock of a database server."""
 
 from __future__ import annotations
 

@@ -95,11 +95,11 @@ class Process:
         )
 
     def now(self) -> datetime:
-        """The time of the database with inbox and outbox."""
+        """The current time in the database that holds the inbox and the outbox."""
         return now_in(DEFAULT_DB_ALIAS)
 
     def webhook_came(self, id: str) -> None:
-        """Record the webhook that this thread must handle after sending its response."""
+        """Record the webhook that this thread must handle after it has sent its response."""
         self._came.id = id
 
     def after_request(self) -> None:

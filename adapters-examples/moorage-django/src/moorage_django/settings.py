@@ -1,4 +1,4 @@
-"""The settings in Django's `MOORAGE`."""
+"""The project's settings for moorage, in Django's setting `MOORAGE`."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ class _CommandAttempt:
         return [changed_rows[id_] for id_ in self._keys if id_ in changed_rows]
 
     def _place(self) -> None:
-        """Insert missing rows without holding a lock."""
+        """Insert the missing rows without locking any row."""
         current_micros = self._now()
         rows = [self._blank(id_, current_micros) for id_ in self._keys]
         self._rows.bulk_create(rows, ignore_conflicts=True)
@@ -180,7 +180,7 @@ class _CommandAttempt:
 
 
 class OrmStorage:
-    """A `StateStorage` in a database alias, for all processes that share the database.
+    """A `StateStorage` in a Django database, for all processes that share the database.
 
     The alias must be moorage's own: what the host rolls back would take claims along. Threads share
     the store; each has Django's connection of its own.
@@ -212,7 +212,7 @@ class OrmStorage:
 
     @property
     def reach(self) -> str:
-        """The scope of this store: the processes of one "machine", or of a "network"."""
+        """The scope of this store: the processes of one machine, or of a network."""
         return "machine" if connections[self.alias].vendor == "sqlite" else "network"
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
@@ -231,7 +231,7 @@ class OrmStorage:
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command without returning its answer, now or with the next one."""
+        """Run a command now or with the next one, without returning its result."""
         self.keep(command)
         if not self._away:
             self.settle()
@@ -271,7 +271,7 @@ class OrmStorage:
         return int(rows.filter(pk__in=expired_ids, expires__lt=expiry_limit).delete()[0])
 
     def _run_repeatedly(self, command: Command[Any], until: float) -> Any:
-        """Run a command; repeat it while it certainly was not executed and there is time."""
+        """Run a command; repeat it while time is left, if it certainly was not executed."""
         was_inside, self._inside.now = getattr(self._inside, "now", False), True
         try:
             for tries_left in count(_TRIES - 1, -1):
@@ -328,7 +328,7 @@ class AsyncOrmStorage:
 
     @property
     def reach(self) -> str:
-        """The scope of this store: the processes of one "machine", or of a "network"."""
+        """The scope of this store: the processes of one machine, or of a network."""
         return self._plain.reach
 
     async def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
@@ -348,7 +348,7 @@ class AsyncOrmStorage:
         return running_future.result()
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command without returning its answer, soon or with the next one."""
+        """Run a command soon or with the next one, without returning its result."""
         self._plain.keep(command)
         try:
             self._pool().submit(self._settle)
@@ -410,7 +410,7 @@ def _end(threads: ThreadPoolExecutor, links: list[Any]) -> None:
 
 
 def _database_kind(connection: Any) -> str:
-    """Return the kind of a database; Django calls MariaDB mysql."""
+    """Return the kind of a database, and distinguish MariaDB from MySQL."""
     mariadb = connection.vendor == "mysql" and connection.mysql_is_mariadb
     return "mariadb" if mariadb else str(connection.vendor)
 

@@ -126,7 +126,7 @@ class Storage(DjangoStorage):
             raise FileNotFoundError(str(error)) from None
 
     def key(self, name: str) -> str:
-        """Return a name's key; it is always below the storage's location."""
+        """Return the storage key of a file name; it is always below the storage's location."""
         path = posixpath.normpath(name.replace("\\", "/"))
         if path.startswith(("/", "../")) or path == "..":
             raise SuspiciousFileOperation(f"{name!r} is a path outside of the storage.")

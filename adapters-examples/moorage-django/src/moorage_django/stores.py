@@ -102,7 +102,7 @@ def cipher_of(picked: ProjectSettings) -> Cipher | None:
 
 
 def stored_items(picked: ProjectSettings) -> dict[str, Any]:
-    """Return, by name, the kinds of stored data on which a copy of the database could act."""
+    """Return the kinds of stored data on which a copy of the database could act, by name."""
     return {
         "webhooks": _Rows(Webhook.objects.all()),
         "calls": _Rows(Deferred.objects.all()),

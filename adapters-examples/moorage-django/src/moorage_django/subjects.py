@@ -25,7 +25,7 @@ def export(*, subject: str | None = None, tenant: str | None = None) -> str:
 
 
 def erase(*, subject: str | None = None, tenant: str | None = None) -> dict[str, int]:
-    """Erase all data, including due work; return the number of items of each kind."""
+    """Erase all data about a subject or tenant, even pending calls; count the items by kind."""
     erased_counts = _subjects().erase(subject=subject, tenant=tenant)
     credentials, _ = _credentials(subject, tenant).delete()
     return {

@@ -25,7 +25,7 @@ async def in_thread(
 
 
 def closing_connection(alias: str, function: Callable[P, Answer]) -> Callable[P, Answer]:
-    """Wrap a function so that it closes its thread's connection, which no request would close."""
+    """Wrap a function so that it closes its thread's database connection when it ends."""
 
     @wraps(function)
     def close_after(*args: P.args, **named: P.kwargs) -> Answer:

@@ -1,4 +1,4 @@
-"""The registered webhook handlers, and the inbox that calls them."""
+"""The registered webhook handlers, and the inbox that passes webhooks to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker's steps: handle webhooks, make due calls, delete old entries."""
+"""The worker's steps: handle webhooks, make stored calls, delete old entries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SETTLING: Final = 60.0
 
 
 def deliver(limit: int = 100, at_once: int = 1) -> list[HandledWebhooks | DeliveredCalls]:
-    """Handle webhooks and make due calls once; return whether there were any.
+    """Handle webhooks and make stored calls once; return whether there were any.
 
     Args:
         limit: how many of each at most.
@@ -57,7 +57,7 @@ def delete_old_entries() -> int:
 
 
 def settle() -> list[SettledPayment]:
-    """Settle payments with an unknown outcome where the vendor can report it; return them."""
+    """Look up payments with an unknown outcome at their vendors, and return those settled."""
     close_old_connections()
     return process.hub().settle_payments(limit=10)
 

@@ -51,7 +51,7 @@ def commands() -> AppGroup:
 
 
 def _passed_on(name: str) -> click.Command:
-    """Return a command of moorage's own, with this application's configuration and store."""
+    """Return a moorage command-line command with this application's configuration and store."""
 
     @click.argument("words", nargs=-1, type=click.UNPROCESSED)
     @with_appcontext

@@ -89,7 +89,7 @@ class Database:
 
     @contextmanager
     def begin(self) -> Generator[Connection]:
-        """Begin a transaction on a separate connection.
+        """Begin a transaction on a connection that the application does not use.
 
         Raises:
             StorageUnavailable: the database could not be reached, or did not do it.
@@ -113,7 +113,7 @@ class Database:
     def lend_session(
         self, session: Callable[[], Session], table: Table, work: Callable[[Any], A], /
     ) -> A:
-        """Call a function with the host session's connection; the host ends the transaction.
+        """Call a function with the application session's connection; the application commits.
 
         Args:
             session: gives the session.

@@ -1,4 +1,4 @@
-"""The application's database: the engine for connections, and the session for writing."""
+"""An application's database: its engine opens connections, and its session writes."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ class MoorageObjects:
 
     @shared_property
     def places(self) -> StoreLocations:
-        """The location of each kind of data."""
+        """The place where each kind of data is stored."""
         database, settings = self.host.database, self.settings
         return places(
             kind=None if database is None else database.kind,
@@ -126,7 +126,7 @@ class MoorageObjects:
 
     @property
     def here(self) -> MoorageObjects:
-        """Return this object itself, instead of the context's proxy."""
+        """Return this object itself; the Flask context has only a proxy of it."""
         return self
 
     @property
@@ -136,7 +136,7 @@ class MoorageObjects:
 
     @property
     def inline(self) -> tuple[Problem, ...]:
-        """The problems found in the settings: secrets that are written there as plain text."""
+        """The problems found in the settings: secrets written there as plain text."""
         return self._configured.inline
 
     @property
@@ -189,7 +189,7 @@ class MoorageObjects:
 
 
 class _MadeOnce(Generic[T]):
-    """An object that one thread creates at its first use."""
+    """An object that is created once, by the first thread that uses it."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make

@@ -254,7 +254,7 @@ def read_datev(body: bytes) -> DatevBatch:
 
 
 def _rows(body: bytes) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a file, each with the number of its first line; an empty line is an empty row."""
+    """The rows of a DATEV file, with the number of each row's first line; empty lines count too."""
     text = TextIOWrapper(BytesIO(body), "cp1252", newline="")
     reader = csv.reader(text, delimiter=";", strict=True)
     line, empty_lines = 1, 0

@@ -46,7 +46,7 @@ class JournalLine:
     description: str | None = field(default=None, repr=False, validator=is_maybe_filled)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a line with both sides, or with neither."""
+        """Refuse a line that has both a debit and a credit, or neither of them."""
         if bool(self.debit) is bool(self.credit):
             raise InvalidData(
                 "The line has both a debit and a credit, or neither.",

@@ -60,12 +60,12 @@ class BalanceKind(StrEnum):
 
 
 def is_return_url(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse a value that is not the https:// address of a page."""
+    """Refuse a value that is not the https:// URL of a page."""
     check_return_url(value, attribute.name)
 
 
 def check_return_url(value: object, name: str) -> None:
-    """Refuse a value that is not the https:// address of a page; `name` is that of the field."""
+    """Refuse a value that is not the https:// URL of a page; errors name the field `name`."""
     check_text(value, name)
     try:
         url = urlsplit(str(value))

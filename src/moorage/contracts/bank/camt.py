@@ -1,4 +1,4 @@
-"""Reader of ISO 20022 statements: `camt.052`, `camt.053` and `camt.054`."""
+"""Reader of ISO 20022 account statements: `camt.052`, `camt.053` and `camt.054`."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def read_camt(
 
 
 def _signed_amount(node: Node, amount: Money, *, default: bool | None = None) -> Money:
-    """The amount with its sign, which depends on the credit or debit indicator."""
+    """An amount, negative or positive according to its credit or debit indicator."""
     indicator = node.text("CdtDbtInd")
     if indicator is None and default is not None:
         return amount if default else -amount
@@ -108,7 +108,7 @@ def _values(nodes: Iterable[Node]) -> Iterator[object]:
 
 
 def _part(node: Node) -> Statement:
-    """Return the statement that an element (statement, report or notification) describes."""
+    """Return the statement, report or notification that an XML element describes."""
     balances = [item for item in _values(node.all("Bal")) if isinstance(item, AccountBalance)]
     opening, closing = _opening_and_closing(balances)
     number = node.needed("Acct").text("Id/IBAN", "Id/Othr/Id", "Id/PrtryAcct/Id")
@@ -209,7 +209,7 @@ def _batch(node: Node, details: list[_Details], *, credit: bool) -> EntryBatch |
 
 @frozen(kw_only=True)
 class _Details:
-    """A transaction whose sign and counterparty are missing until its entry is read."""
+    """A transaction that gets its sign and counterparty only when its entry has been read."""
 
     transaction: Transaction
     amount: Money | None

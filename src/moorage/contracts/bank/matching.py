@@ -221,7 +221,7 @@ class _Index:
             self._by_number[number].append(item)
 
     def first_match(self, entry: StatementEntry, transaction: Transaction) -> PaymentMatch:
-        """The match of a payment, without regard to other payments."""
+        """The match of one payment, found without regard to the other payments."""
         reason, items = self._match_payment(entry, transaction)
         # A tuple is in the order of the list already.
         ordered_matches = (
@@ -252,7 +252,7 @@ class _Index:
     def _match_by_reference(
         self, transaction: Transaction
     ) -> Iterator[tuple[MatchReason, list[OpenItem]]]:
-        """Yield the items that the payment names, by each kind of identifier."""
+        """Yield the open items that a payment refers to, by each kind of identifier."""
         identifiers = {transaction.end_to_end_id, transaction.customer_reference} - {None}
         yield from _with_reason(
             MatchReason.END_TO_END_ID,
@@ -300,7 +300,7 @@ class _Index:
 def _with_reason(
     reason: MatchReason, items: list[OpenItem]
 ) -> Iterator[tuple[MatchReason, list[OpenItem]]]:
-    """Yield the reason with its items, without repeated items; nothing if there are none."""
+    """Yield the reason with its items, each item once; yield nothing if there are no items."""
     by_id = {item.id: item for item in items}
     if by_id:
         yield reason, list(by_id.values())
@@ -309,7 +309,7 @@ def _with_reason(
 def _named_match(
     named: list[tuple[MatchReason, list[OpenItem]]], every: dict[str, OpenItem], amount: Money
 ) -> tuple[MatchReason, list[OpenItem]]:
-    """The decision on a payment that names items."""
+    """The decision about a payment that refers to open items."""
     common_ids = set(every)
     for _, items in named:
         common_ids &= {item.id for item in items}

@@ -109,13 +109,13 @@ def _german_details(code: str, text: str, amount: Money) -> Details:
 
 
 def _remittance(texts: list[str], sections: dict[str, str]) -> str:
-    """Join the parts of a remittance; a part below the maximum length is followed by a space."""
+    """Join the parts of a remittance text, with a space after each part that is not full."""
     full_text = "".join(f"{text}\0" if len(text) >= _FULL_PART else f"{text} \0" for text in texts)
     return _sections(full_text)["SVWZ" if "SVWZ" in sections else ""]
 
 
 def _sections(text: str) -> dict[str, str]:
-    """Split a text at SEPA keywords such as `EREF+`; the key '' has the text before the first."""
+    """Split a text at SEPA keywords such as `EREF+`; the key "" has the text before the first."""
     pieces = _KEYWORD.split(text)
     contents: defaultdict[str, list[str]] = defaultdict(list, {"": [pieces[0]]})
     for keyword, content in zip(pieces[1::2], pieces[2::2], strict=True):

@@ -115,7 +115,7 @@ def write_direct_debits(
 
 
 def _element(name: str, *content: str | None) -> str:
-    """An element with these children; those that are None are left out."""
+    """An XML element with these children; children that are None are left out."""
     return f"<{name}>{''.join(filter(None, content))}</{name}>"
 
 
@@ -171,7 +171,7 @@ def _scheme_id(creditor_id: CreditorId) -> str:
 
 @frozen(kw_only=True)
 class _Writer:
-    """Writes the elements of a SEPA file of one version, with one treatment of characters."""
+    """Writes the XML of a SEPA file in one version, with one treatment of special characters."""
 
     modern: bool
     characters: Characters

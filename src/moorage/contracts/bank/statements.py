@@ -216,7 +216,7 @@ class Statement:
 
     @property
     def difference(self) -> Money | None:
-        """The closing balance less the opening balance and the booked entries.
+        """The closing balance minus the opening balance and minus the booked entries.
 
         Zero if the statement is complete. None if it cannot be computed, since a balance is
         missing, or the amounts are of several currencies.
@@ -239,7 +239,7 @@ def _difference(opening: Money, closing: Money, amounts: Iterable[Money]) -> Mon
 
 
 def check_balances(statement: Statement, field: str) -> None:
-    """Refuse a statement whose entries do not explain the change of its balance.
+    """Refuse a statement whose entries do not add up to the change of its balance.
 
     Raises:
         InvalidData: entries are missing, repeated or changed.

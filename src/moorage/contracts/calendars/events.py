@@ -246,7 +246,7 @@ class EventChanges:
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """The new value of each changed field; None or an empty tuple for a field to clear."""
+        """The new value of each changed field; None or an empty tuple if the field is cleared."""
         fields = {name: getattr(self, name) for name in _CHANGEABLE}
         set_values = {name: value for name, value in fields.items() if value is not None}
         return {**set_values, **{name: () if name == "attendees" else None for name in self.clear}}

@@ -116,7 +116,7 @@ class RecurrenceRule:
         return ";".join(f"{name}={value}" for name, value in parts.items() if value)
 
     def check_start(self, start: date | datetime) -> None:
-        """Refuse an `until` that is a day if the start has a time, or a moment if it has none.
+        """Refuse an `until` without a time if the start has one, or with a time if it has none.
 
         Raises:
             InvalidData: the rule does not fit the start.

@@ -98,7 +98,7 @@ _REFUSED_BY_US: Final = (
 
 
 def told_buyer(error: BaseException) -> BuyerNotice:
-    """The message to the buyer for the error of a payment."""
+    """The message to a buyer whose payment failed with this error."""
     if isinstance(error, PaymentDeclined):
         return _buyer_notice(BuyerOutcome.DECLINED, f"declined.{error.reason}")
     if _may_be_charged(error):

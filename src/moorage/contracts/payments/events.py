@@ -126,7 +126,7 @@ class PaymentEvent:
 
 
 def completed_with(event: PaymentEvent, payment: Payment) -> PaymentEvent:
-    """Complete an event that has no amounts, with the payment that the vendor returned.
+    """Complete an event without amounts from the payment that the vendor returned.
 
     The reason of a failure is taken from the event if the payment states none.
     """
@@ -250,14 +250,14 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
 
 
 def _larger_total(before: Money | None, after: Money | None) -> Money | None:
-    """A total after an event, which may be older than the total or incomplete."""
+    """A total after an event, although the event may be older than the total or incomplete."""
     if before is None or after is None:
         return after if before is None else before
     return max(before, after)
 
 
 def _is_same_payment(ref: Ref, update: Payment) -> bool:
-    """True if an event has the vendor's id of a payment that had only a reference before."""
+    """True if an event has the vendor's id for a payment known only by its reference so far."""
     same_account = (ref.vendor, ref.account) == (update.ref.vendor, update.ref.account)
     return same_account and ref.other("unnamed") is not None and ref.id == update.reference
 
@@ -327,7 +327,7 @@ def _merge_moves(
 def _total(
     stated: Money | None, before: tuple[_Move, ...], after: tuple[_Move, ...]
 ) -> Money | None:
-    """A total, updated by the changed states of its captures or refunds.
+    """The total captured or refunded, updated by the changed states of captures or refunds.
 
     The vendor's total may already include changes that the single entries do not show.
     """

@@ -243,7 +243,7 @@ class PaymentQuery:
 
 
 def check_amount(value: object, field: str = "amount") -> Money:
-    """`value` as a positive amount of money."""
+    """Return `value` if it is a positive amount of money, otherwise raise an error."""
     if isinstance(value, Money) and value.minor > 0:
         return value
     raise InvalidData(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def shipment_refs(value: object) -> tuple[Ref, ...]:
-    """The references of shipments in their order, without repetitions.
+    """The references of the given shipments, in their order and each only once.
 
     Raises:
         InvalidData: there are none, one is not a reference, or they are of several accounts.
@@ -68,7 +68,7 @@ class PickupRequest:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a time span that is empty."""
+        """Refuse a pickup whose latest time is not after its earliest time."""
         if self.earliest >= self.latest:
             raise InvalidData(
                 "The pickup ends before it begins.",

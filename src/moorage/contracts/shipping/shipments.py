@@ -35,7 +35,7 @@ class ShipmentState(StrEnum):
 
     @property
     def settled(self) -> bool:
-        """True if the vendor has finished working on it."""
+        """True if the vendor has finished buying or cancelling the shipment."""
         return self not in {self.PENDING, self.CANCELING, self.UNKNOWN}
 
 

@@ -32,7 +32,7 @@ class TrackingStatus(StrEnum):
 
 @frozen(kw_only=True)
 class Place:
-    """The place of a tracking event, as far as the carrier states it."""
+    """The location of a tracking event, as far as the carrier states it."""
 
     city: str | None = None
     region: str | None = None

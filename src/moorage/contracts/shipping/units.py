@@ -46,7 +46,7 @@ _PLACES: Final = 9
 
 
 def measure(value: object, field: str) -> Decimal:
-    """`value` as an exact number above zero."""
+    """Return `value` as an exact number above zero."""
     if isinstance(value, (Decimal, str)) or type(value) is int:
         try:
             number = Decimal(value)

@@ -98,7 +98,7 @@ class Fulfilment:
 
     @property
     def needs(self) -> frozenset[str]:
-        """The capabilities that a vendor needs to carry this out."""
+        """The capabilities that a vendor needs to record this parcel."""
         return frozenset([ShopsCapability.PARTIAL_FULFILMENT] if self.lines else [])
 
 

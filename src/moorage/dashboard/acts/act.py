@@ -20,7 +20,7 @@ _LONGEST_VALUE: Final = 600
 
 @attrs.frozen(kw_only=True)
 class ActContext:
-    """One action that a person performs.
+    """One action that a person performs on the operations page, with the form's fields.
 
     Attributes:
         reader: reads the present state.
@@ -134,5 +134,5 @@ def checked_reason(act: Act, form: Mapping[str, str]) -> str:
 
 
 def always_permit(group: Group) -> Callable[[Mapping[str, str]], Group]:
-    """Return a `group` function that always returns this permission."""
+    """Return a `group` function for actions that always need this permission."""
     return lambda _: group

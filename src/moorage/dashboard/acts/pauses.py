@@ -17,7 +17,7 @@ def _scope(acting: ActContext) -> dict[str, str | None]:
 
 
 def _queue(acting: ActContext) -> str:
-    """Return the text that describes a pause: its queue and its entries."""
+    """Return the text that names the queue and the entries that a pause concerns."""
     return f"the {acting.required_value('box')} ({scope_of(**_scope(acting))})"
 
 

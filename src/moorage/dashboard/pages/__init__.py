@@ -1,4 +1,4 @@
-"""The pages, each of which is a function of the data that was read, and changes nothing."""
+"""The pages: each is made from data that was read before, and changes nothing."""
 
 from __future__ import annotations
 

@@ -241,5 +241,5 @@ def key_calls(view: PageContext, calls: Iterable[IntegrationLog]) -> Node:
 
 
 def outcome_kind(entry: IntegrationLog) -> str:
-    """Return the mark of a call's outcome: good, warn or bad."""
+    """Return the mark for a call's outcome: good, warn or bad."""
     return _KINDS.get(entry.status, "bad")

@@ -1,4 +1,4 @@
-"""The page of a payment whose unknown outcome is settled now."""
+"""The page of a payment whose outcome was unknown and has been settled."""
 
 from __future__ import annotations
 

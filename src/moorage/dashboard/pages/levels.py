@@ -45,7 +45,7 @@ def levels_page(view: PageContext) -> Page:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Node:
-    """Return the rows of one month's report as a table."""
+    """Return one month's report of service levels as a table."""
     cells: list[list[Node]] = []
     for row in rows:
         values = dict(zip(COLUMNS, row, strict=True))

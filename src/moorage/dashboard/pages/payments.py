@@ -82,7 +82,7 @@ def _payments(view: PageContext, payments: list[UnsettledPayment]) -> Node:
 
 
 def _calls(view: PageContext) -> Node:
-    """Return the calls of other contracts and of own services whose keys must be settled."""
+    """Return calls with an unknown outcome that are not payments, for a person to settle."""
     if view.reader.log is None:
         words = "Without an integration log, this page cannot show calls of other services."
         return tag("p", words, class_="soft")
@@ -282,7 +282,7 @@ def _decision(view: PageContext, evidence: Evidence, where: Mapping[str, Any]) -
 
 
 def _not_done_warning(view: PageContext, payment: UnsettledPayment) -> Node:
-    """Return the warning before a payment is recorded as not done; None if there is no doubt."""
+    """Return the warning to show before a person records that a payment was not made; or None."""
     warning = too_early_words(payment, view.reader.now())
     if warning is None:
         return None

@@ -66,7 +66,7 @@ def now_page(view: PageContext) -> Page:
 
 
 def _chart(view: PageContext, service: str | None) -> Node:
-    """Return a chart of the calls in the last hours; None without figures."""
+    """Return a chart of a service's calls in the last hours; None if there are no metrics."""
     if view.reader.metrics is None:
         return None
 
@@ -86,7 +86,7 @@ def _chart(view: PageContext, service: str | None) -> Node:
 
 
 def _durations(windows: Sequence[WindowFigures]) -> Node:
-    """Return the percentiles of call durations as text, as a chart, and as a table by hour."""
+    """Return the percentiles of call durations as a sentence, a chart, and a table by hour."""
     heading = tag("h3", "Durations")
     timed_windows = [window for window in windows if window.figures.durations.count]
     if not timed_windows:
@@ -132,7 +132,7 @@ def _percentile_words(durations: Sketch) -> Iterator[tuple[str, str]]:
 
 
 def _slowest_percentile(window: WindowFigures) -> float:
-    """Return the highest percentile of a window in seconds."""
+    """Return the duration in seconds of the highest percentile in a time window."""
     return window.figures.durations.percentile(max(PERCENTILES)) or 0.0
 
 
@@ -271,7 +271,7 @@ def _budget_words(status: ServiceStatus) -> Node:
 
 
 def service_page(view: PageContext) -> Page:
-    """Return the page of one service: its protections with explanations, refusals, and failures."""
+    """Return the page of one service: its circuit and limits explained, refusals, and failures."""
     service, tenant = view.fields.get("service", ""), view.get("tenant")
     view.reader.check_service(service)
     sections: list[Node] = []

@@ -1,4 +1,4 @@
-"""The context from which pages are rendered, and the elements that several pages share."""
+"""The data from which pages are rendered, and the elements that several pages share."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Page(NamedTuple):
 
 
 class PageContext(NamedTuple):
-    """The context that every page is rendered from.
+    """The data and helpers from which every page is rendered.
 
     Attributes:
         request: the request.
@@ -50,7 +50,7 @@ class PageContext(NamedTuple):
         return self.fields.get(name) or None
 
     def act(self, name: str, /, *, words: str | None = None, **fields: object) -> Html | None:
-        """Return a button to the confirmation of an action; None if the person may not perform it.
+        """Return a button to the confirmation of an action; None without the person's permission.
 
         Args:
             name: the name of the action.
@@ -79,7 +79,7 @@ def readable_section(title: str, build: Callable[[], Node]) -> Html:
 
 
 def count_text(number: int, noun: str) -> str:
-    """Return a number with its noun, such as "2 payments"."""
+    """Return a number with a noun in singular or plural, such as "2 payments"."""
     return f"1 {noun}" if number == 1 else f"{number} {noun}s"
 
 

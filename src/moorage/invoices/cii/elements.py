@@ -1,4 +1,4 @@
-"""Elements that several parts of a CII document have."""
+"""XML elements that occur in several parts of a CII document."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ VAT_CODE: Final = Constant("ram:TypeCode", "VAT")
 
 
 def is_vat(element: XmlElement) -> bool:
-    """Return whether a tax is VAT."""
+    """Return whether a tax element is about VAT."""
     return (text_at(element, "TypeCode") or "").upper() == "VAT"
 
 

@@ -52,7 +52,7 @@ _MEANS_TAG: Final = "SpecifiedTradeSettlementPaymentMeans"
 
 
 def _read_payment(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
-    """Read one payment that is spread over several elements, one for each account."""
+    """Read one payment whose accounts are spread over several elements."""
     payment: Fields = {}
     accounts: list[PayeeAccount] = []
     elements = list(parent.all(_MEANS_TAG))

@@ -1,4 +1,4 @@
-"""Codes of FatturaPA, with the corresponding codes of the European norm."""
+"""Codes of FatturaPA, with the corresponding codes of the European standard."""
 
 from __future__ import annotations
 

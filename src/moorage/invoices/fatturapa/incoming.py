@@ -195,7 +195,7 @@ def _line(line: DetailLine) -> InvoiceLine:
 
 
 def discount_steps(line: DetailLine) -> list[tuple[Discount, Fraction]]:
-    """Return the discounts and surcharges of a line, each with its amount for one unit.
+    """Return a line's discounts and surcharges, each with its amount per unit.
 
     A percentage applies to the price after the earlier discounts.
     """
@@ -282,7 +282,7 @@ def _totals(
 
 
 def _amount_due(document: Document, gross: Decimal, vat: Decimal) -> Decimal:
-    """Return the amount due, including the part that the buyer pays to the state."""
+    """Return the amount due, including the tax that the buyer pays to the state."""
     amounts = [item.amount for part in document.payments for item in part.installments]
     if not amounts:
         return exact_total(gross, document.rounding)

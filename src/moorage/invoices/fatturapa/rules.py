@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class SdiCheck:
-    """A check that the SdI makes.
+    """A check that the SdI, Italy's exchange system, makes on an invoice.
 
     Attributes:
         code: the SdI's code of the error.

@@ -259,7 +259,7 @@ def no_place(document: Document) -> Iterator[str]:
 
 
 def empty_lists(document: Document) -> Iterator[str]:
-    """Yield the names of those lists, lines and summaries, that are empty."""
+    """Yield the names of empty lists: the lines, the VAT summaries or both."""
     for name in ("lines", "summaries"):
         if not getattr(document, name):
             yield name

@@ -134,7 +134,7 @@ def _net_part(amount: Decimal | None, rate: VatRate | None) -> Fraction | None:
 
 
 def _line(line: FaLine) -> InvoiceLine:
-    """Return an invoice line; it is negative if it shows a line as it was before a correction."""
+    """Return an invoice line; it is negative if it shows the state before a correction."""
     rate = BY_WORD.get(line.rate or "")
     net, price = line.net, line.price
     if net is None and (part := _net_part(line.gross, rate)) is not None:

@@ -237,7 +237,7 @@ def _extra_lines(invoice: Invoice, *, at_home: bool) -> Iterator[FaLine]:
 
 
 def _sums_by_rate(ksef: KsefInvoice, lines: tuple[FaLine, ...]) -> dict[str, Any]:
-    """Return the sums for each VAT rate; if the currency is foreign, also the VAT in złoty."""
+    """Return the sums for each VAT rate, and also the VAT in złoty if the currency is foreign."""
     sums: dict[str, Decimal] = {}
     for rate_code in dict.fromkeys(line.rate for line in lines if line.rate is not None):
         rate = BY_WORD[rate_code]

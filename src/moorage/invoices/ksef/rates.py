@@ -1,4 +1,4 @@
-"""The VAT rates of FA(3), and the fields for the sums at each rate."""
+"""The VAT rates of FA(3), and the fields in which the sums at each rate are stated."""
 
 from __future__ import annotations
 

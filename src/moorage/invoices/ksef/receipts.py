@@ -88,7 +88,7 @@ class KsefReceipt:
     invoices: tuple[AcceptedInvoice, ...] = ()
 
     def find(self, document: bytes) -> AcceptedInvoice | None:
-        """Return the entry with the digest of this file; None if there is none."""
+        """Return the receipt's entry with the digest of this file; None if there is none."""
         digest = sha256(document).digest()
         return next((item for item in self.invoices if item.digest == digest), None)
 

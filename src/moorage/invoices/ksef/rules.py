@@ -21,7 +21,7 @@ _MOST_FOOTERS: Final = 3
 
 
 def violations(document: FaDocument) -> Iterator[Violation]:
-    """Yield the violated rules, each named after the XML element that it applies to."""
+    """Yield the violated rules, each with the name of its XML element."""
     for fault in faults(document):
         name = fault.element.rpartition("/")[2] or fault.field
         problem = (

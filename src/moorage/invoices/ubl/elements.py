@@ -1,4 +1,4 @@
-"""Elements that several parts of a UBL document have."""
+"""XML elements that occur in several parts of a UBL document."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ VAT_SCHEME: Final = Constant("cac:TaxScheme", "<cbc:ID>VAT</cbc:ID>")
 
 
 def is_vat(element: XmlElement) -> bool:
-    """Return whether a tax is VAT."""
+    """Return whether a tax element is about VAT."""
     return (text_at(element, "TaxScheme", "ID") or "").upper() == "VAT"
 
 
 def is_object(element: XmlElement) -> bool:
-    """Return whether a reference states the object to which an invoice or a line refers."""
+    """Return whether a reference names the object of an invoice or a line."""
     return text_at(element, "DocumentTypeCode") == "130"
 
 

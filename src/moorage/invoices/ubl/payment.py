@@ -66,7 +66,7 @@ _ONCE: Final = ("code", "text", "due_date", "payment_reference", "card", "direct
 
 
 def _read_payment(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
-    """Read one payment that is spread over several elements, one for each account."""
+    """Read one payment whose accounts are spread over several elements."""
     payment: Fields = {"accounts": ()}
     elements = list(parent.all("PaymentMeans"))
     for number, element in enumerate(elements, 1):
@@ -114,7 +114,7 @@ def _write_payment(value: Any, currency: str | None) -> Iterator[str]:
 
 
 def _with_network(card: InvoiceCard | None) -> InvoiceCard | None:
-    """Return the card with a network name; one is made up if missing, as the schema needs one."""
+    """Return the card; if its network name is missing, add one, because the schema requires it."""
     if card is None or card.network is not None:
         return card
     return attrs.evolve(card, network=UNNAMED)

@@ -17,7 +17,7 @@ _LARGEST_EXPONENT: Final = 29
 
 
 def _strip_text(value: Any) -> Any:
-    """Return a text without white space around it; None if the rest is empty."""
+    """Return a text without outer white space; None if nothing is left."""
     return (value.strip() or None) if isinstance(value, str) else value
 
 
@@ -79,12 +79,12 @@ def _is_number(_: object, attribute: attrs.Attribute[Any], value: object) -> Non
 
 
 def number_field(**options: Any) -> Any:
-    """Make a field for an exact number; `options` are other options of `attrs.field`."""
+    """Make a field for an exact number; `options` are passed to `attrs.field`."""
     return attrs.field(default=None, converter=_as_number, validator=_is_number, **options)
 
 
 def day_field(**options: Any) -> Any:
-    """Make a field for a date; `options` are other options of `attrs.field`."""
+    """Make a field for a date; `options` are passed to `attrs.field`."""
     return attrs.field(default=None, validator=is_maybe_day, **options)
 
 

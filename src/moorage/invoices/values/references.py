@@ -1,4 +1,4 @@
-"""Periods, deliveries, notes and other documents to which an invoice refers."""
+"""Periods, deliveries, notes and related documents of an invoice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maps the operations of a description to functions, with their arguments and results."""
+"""Maps the operations of an API description to functions, with their arguments and results."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Body:
 
 @attrs.frozen(kw_only=True)
 class Result:
-    """The result of an operation.
+    """The result type of an operation.
 
     Attributes:
         form: `json`, `text`, `binary` or `none`.
@@ -92,7 +92,7 @@ class Call:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The type annotations that the function uses."""
+        """The type annotations that the generated function uses."""
         texts = [argument.kind.text for argument in self.arguments]
         return (*texts, self.result.kind.text, *([self.body.kind.text] if self.body else []))
 
@@ -202,7 +202,7 @@ def _body(operation: ApiOperation, document: Document, schemas: Schemas, hint: s
 
 
 def _styles(content: Node) -> list[tuple[str, str]]:
-    """Return the styles of those form fields whose notation is not the default."""
+    """Return the notations of the form fields that do not use the default notation."""
     styles: list[tuple[str, str]] = []
     for name, encoding in content.child("encoding").children():
         style = encoding.text("style")
@@ -265,7 +265,7 @@ def concrete_media_type(media_type: str) -> str:
 
 
 def _preference(media_type: str) -> int:
-    """Return a media type's rank in the order of preference."""
+    """Return the rank of a media type: the lower it is, the more the media type is preferred."""
     if is_json(media_type):
         return 0 if "json" in media_type else 3
     if media_type in {_FORM, _MULTIPART}:

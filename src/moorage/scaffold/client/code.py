@@ -38,7 +38,7 @@ _TEXTS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
 
 
 def models_module(declared: Iterable[ObjectClass | EnumClass | UnionAlias], title: str) -> str:
-    """Return the text of the module of classes: enumerations, then objects, then unions."""
+    """Return the source of the module with all classes: enumerations, then objects, then unions."""
     declarations = sorted(declared, key=lambda item: (_rank(item), item.name))
     unions = [item for item in declared if isinstance(item, UnionAlias)]
     lines: list[str] = []
@@ -57,7 +57,7 @@ def models_module(declared: Iterable[ObjectClass | EnumClass | UnionAlias], titl
 
 
 def operations_module(calls: Sequence[Call], title: str, *, checks: bool) -> str:
-    """Return the text of the module with a function for each operation."""
+    """Return the source of the module with a function for each operation."""
     lines = ["", *laid_out(string_list(call.name for call in calls), before="__all__ = ")]
     for call in calls:
         lines += ["", "", *_call_lines(call, checks=checks)]
@@ -84,7 +84,7 @@ def module_text(
     *,
     imports_models: bool = False,
 ) -> str:
-    """Return the text of a module, including the imports that its body needs.
+    """Return the source of a module, with the imports that its body needs.
 
     Args:
         about: the docstring of the module.

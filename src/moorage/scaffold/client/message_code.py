@@ -36,7 +36,7 @@ _SDK_NAMES: Final = (
 def messages_module(
     makers: Sequence[MakeFunction], readers: Sequence[ReadFunction], title: str, *, checks: bool
 ) -> str:
-    """Return the text of the module with the channels and a function for each message.
+    """Return the source of the module with the channels and a function for each message.
 
     Args:
         makers: the functions that make messages.

@@ -86,7 +86,7 @@ def message_files(api: AsyncApi, name: str, options: MessageOptions) -> dict[str
 def _functions(
     api: AsyncApi, schemas: Schemas, options: MessageOptions
 ) -> tuple[list[MakeFunction], list[ReadFunction], list[Problem]]:
-    """Return a description's functions, and the problems of operations that have none."""
+    """Return the functions for an API description, and problems of operations without one."""
     operations, skipped_problems = api.map_operations(options.operations)
     problems, taken_names = [*skipped_problems], set[str]()
     makers: list[MakeFunction] = []

@@ -1,4 +1,4 @@
-"""Finds the classes that annotations need."""
+"""Finds the classes that type annotations refer to."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _MARKED: Final = re.compile(r"«(\w+)»")
 def needed_declarations(
     kinds: Iterable[str], schemas: Schemas
 ) -> list[ObjectClass | EnumClass | UnionAlias]:
-    """Return the declarations of the classes that annotations need, in order."""
+    """Return the declarations of the classes that type annotations refer to, in order."""
     names = needed_names(kinds, schemas) or set()
     return [declaration for name, declaration in schemas.declared.items() if name in names]
 
 
 def needed_names(kinds: Iterable[str], schemas: Schemas) -> set[str] | None:
-    """Return the names of classes that annotations need; None if a class is incomplete."""
+    """Return the names of the classes that annotations refer to; None if a class is incomplete."""
     names: set[str] = set()
     remaining_names = [name for kind in kinds for name in _MARKED.findall(kind)]
     while remaining_names:

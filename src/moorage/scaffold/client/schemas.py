@@ -59,7 +59,7 @@ class Kind:
 
     @property
     def nested(self) -> str:
-        """The annotation with its limits, for use within another annotation."""
+        """The annotation with its value limits, for use inside another annotation."""
         text = f"Annotated[{', '.join([self.text, *self.limits])}]" if self.limits else self.text
         return f"{text} | None" if self.nullable and self.text != _ANY else text
 
@@ -76,7 +76,7 @@ class ClassField:
 
 @attrs.frozen
 class ObjectClass:
-    """A class for a JSON object; `other` is the annotation of additional members."""
+    """A generated class for a JSON object; `other` is the annotation of additional members."""
 
     name: str
     source: str
@@ -86,7 +86,7 @@ class ObjectClass:
 
 @attrs.frozen
 class EnumClass:
-    """An enumeration of strings."""
+    """A generated enumeration of strings."""
 
     name: str
     source: str
@@ -95,7 +95,7 @@ class EnumClass:
 
 @attrs.frozen
 class UnionAlias:
-    """A name for a union; `members` has the discriminator and its classes, if any."""
+    """A generated name for a union; `members` has the discriminator and its classes, if any."""
 
     name: str
     kinds: tuple[str, ...]
@@ -104,7 +104,7 @@ class UnionAlias:
 
 
 class Schemas:
-    """A description's classes, by JSON pointer of their schema.
+    """The classes of an API description, by the JSON pointer of their schema.
 
     Attributes:
         declared: the declarations by their names, in the order in which they were completed.
@@ -279,7 +279,7 @@ class Schemas:
         return self._declared_object(node, hint, members, required, additional)
 
     def _all_parts(self, node: Node, depth: int) -> list[Node]:
-        """Return the schemas that `allOf` merges; the one that contains the others comes last."""
+        """Return the schemas that `allOf` merges; a schema comes after the schemas inside it."""
         node = self._document.resolved(node)
         if depth > _MAX_DEPTH or not is_object(node.value):
             raise refusal(node.pointer, "allOf is circular or malformed.", "Correct it.")
@@ -443,7 +443,7 @@ def _is_null(node: Node) -> bool:
 
 
 def _only_requires(alternatives: Node) -> bool:
-    """Return whether all alternatives only list required members."""
+    """Return whether the alternatives of a schema do nothing but list required members."""
     items = [*alternatives.items()]
     return bool(items) and all(
         is_object(item.value) and not (_SHAPING | {"enum", "const"}) & item.value.keys()

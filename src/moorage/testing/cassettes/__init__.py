@@ -1,1 +1,1 @@
-"""Recorded exchanges with vendors, to be replayed in tests."""
+"""Cassettes: recorded exchanges with vendors, which tests replay."""

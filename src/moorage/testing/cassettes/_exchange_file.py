@@ -71,7 +71,7 @@ class RecordedRequest:
 
     @property
     def body(self) -> str:
-        """The recorded request's body, normalised so that the layout of JSON does not count."""
+        """The recorded request's body, normalised so that the layout of JSON is irrelevant."""
         if "json" in self.content:
             return json.dumps(self.content["json"], sort_keys=True, ensure_ascii=False)
         return json.dumps(self.content, sort_keys=True, ensure_ascii=False)
@@ -97,7 +97,7 @@ class RecordedRequest:
         ]
 
     def similarity(self, other: RecordedRequest) -> float:
-        """Return a measure of how similar another request is, for sorting."""
+        """Return a number that tells how similar another request is, for sorting."""
         ratio = SequenceMatcher(None, self.summary, other.summary, autojunk=False).ratio()
         return ratio - len(self.differs(other))
 

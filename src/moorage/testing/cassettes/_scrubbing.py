@@ -80,7 +80,7 @@ class Scrubber:
         self.know([secret.reveal_bytes() for secret in secrets])
 
     def know(self, secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> None:
-        """Mask these secrets everywhere, and these words only where they are a whole value."""
+        """Mask these secrets everywhere, but these words only where a whole value equals one."""
         new_chunks = {*secrets} - self._secrets, {*words} - self._words
         if any(new_chunks):
             self._secrets |= new_chunks[0]
@@ -88,7 +88,7 @@ class Scrubber:
             self._made = None
 
     def learn(self, url: str, headers: Headers, body: bytes) -> None:
-        """Collect the values of credential fields, to mask them elsewhere too."""
+        """Collect the values of fields that contain credentials, to mask them elsewhere too."""
         kind = headers.get("content-type", "")
         head = self._names.credentials_in_head(url, headers)
         self.know(
@@ -100,7 +100,7 @@ class Scrubber:
         )
 
     def learn_request(self, url: str, headers: Headers, body: bytes) -> None:
-        """Collect secrets like `learn`, and possible credentials under unknown names too."""
+        """Collect secrets as `learn` does, and possible credentials in unknown fields too."""
         self.learn(url, headers, body)
         doubtful = {*distinctive_values(_unlisted_values(url, headers))}
         if doubtful - self._doubtful:
@@ -154,7 +154,7 @@ class Scrubber:
         return masked_text(text, self._masks()[1])
 
     def _masks(self) -> tuple[Masker, Masker]:
-        """Return a mask for known secrets, and one for values that may be secrets."""
+        """Return a function that masks known secrets, and one that also masks possible secrets."""
         if self._made is None:
             secret_mask = value_mask(self._secrets, self._words)
             self._made = secret_mask, value_mask(self._secrets, self._words | self._doubtful)
@@ -195,7 +195,7 @@ def _short_field(field: str) -> str:
 
 
 def _unlisted_values(url: str, headers: Headers) -> Iterator[str]:
-    """Yield a request's values that may be credentials under unlisted field names."""
+    """Yield a request's values that may be credentials although their field names are unknown."""
     for name, value in headers.pairs:
         if name.lower() not in _KEPT_NAMES and _DATE.fullmatch(value) is None:
             yield value

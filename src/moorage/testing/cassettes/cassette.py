@@ -71,7 +71,7 @@ _NEAREST: Final = 3
 
 
 class NotRecorded(UnexpectedRequest):
-    """Raised for a request that was not recorded, or was replayed as often as recorded.
+    """Raised for a request that was not recorded, or whose recordings are all replayed already.
 
     Attributes:
         nearest: the recorded requests that are most like it, and how they differ.
@@ -137,7 +137,7 @@ class Cassette:
             self._scrubber.hide(secrets)
 
     def learn_secrets(self, secrets: Sequence[bytes], words: Sequence[bytes], /) -> None:
-        """Mask the credentials of a call in the whole cassette; its clients call this."""
+        """Mask the credentials of a call in the whole cassette; its HTTP clients call this."""
         with self._lock:
             self._scrubber.know(secrets, words)
 
@@ -169,14 +169,14 @@ class Cassette:
         self.save()
 
     def begin_exchange(self, request: Request, url: str) -> _ExchangeRecording:
-        """Start to record a request that one of its clients is sending."""
+        """Start to record a request that one of the cassette's clients is sending."""
         recording = _ExchangeRecording(request, url)
         with self._lock:
             self._recorded.append(recording)
         return recording
 
     def find_response(self, request: Request, url: str) -> RecordedResponse:
-        """Return the recorded response to a request of a client, unless it was replayed already."""
+        """Return the recorded response to a client's request, unless it was replayed already."""
         body = as_bytes(request)
         with self._lock:
             self._scrubber.learn_request(url, request.headers, body)
@@ -389,7 +389,7 @@ def _all_of(answered: RecordedResponse, url: str) -> Response:
 
 
 def _unread_rest_error(answered: RecordedResponse) -> NotRecorded | None:
-    """Return the error that follows the recorded part of a response; None if it is complete."""
+    """Return the error raised after the recorded part of a response; None if it is complete."""
     if answered.whole:
         return None
     return NotRecorded("The rest of this answer was not read, and so not recorded, at that time.")

@@ -44,7 +44,7 @@ def read_head(file: BinaryIO) -> RequestHead | None:
 
 
 def read_body(file: BinaryIO, headers: Headers) -> bytes:
-    """Return the body of a request whose head has these fields.
+    """Return the body of a request, given the header fields of the request.
 
     Raises:
         EOFError: the client left before its end.

@@ -50,7 +50,7 @@ class VirtualClock:
         self.advance_to(self._now + nanoseconds(seconds))
 
     def step_utc(self, step: timedelta) -> None:
-        """Change the virtual date and time without advancing the clock."""
+        """Change the virtual date and time, as when a clock is set, without letting time pass."""
         self._start += step
 
     def call_at(self, time: int, ring: Callable[[], None]) -> Callable[[], None]:
@@ -107,7 +107,7 @@ class VirtualSleeper:
 
 
 class AsyncVirtualSleeper:
-    """A sleeper that waits for the virtual clock; with `autojump`, idle tasks advance it.
+    """A sleeper that waits for the virtual clock; `autojump` advances the clock if all tasks wait.
 
     With `autojump`, whenever every task of the event loop waits, the clock jumps to the time of the
     next alarm. It does not wait for tasks that wait for something real, such as a thread, a socket
@@ -150,7 +150,7 @@ class AsyncVirtualSleeper:
             call_off()
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Advance the clock whenever all tasks are idle and one of them sleeps."""
+        """Advance the clock whenever all tasks are waiting and at least one of them sleeps."""
         # No public interface tells whether a loop has more to do; every loop of asyncio's own
         # keeps what it has to do under this name.
         ready_callbacks: Any = getattr(loop, "_ready", None)

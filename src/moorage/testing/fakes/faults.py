@@ -166,7 +166,7 @@ class FaultSchedule:
 
     @property
     def met(self) -> tuple[Fault | None, ...]:
-        """The faults of all requests, in order."""
+        """The faults that have been applied to requests so far, in order."""
         with self._lock:
             return tuple(self._met)
 
@@ -310,7 +310,7 @@ async def _partial_response(
     sleep: Callable[[float], Awaitable[None]],
     send: Callable[[], Awaitable[Response]],
 ) -> Response:
-    """Return the part of a response that reaches the client before the connection breaks."""
+    """Return the part of a response that the client receives before the connection breaks."""
     response = await _head_of_response(fault, timeouts, sleep, send)
     if isinstance(fault, CutMidBody):
         raise _connection_cut()
@@ -323,7 +323,7 @@ async def _head_of_response(
     sleep: Callable[[float], Awaitable[None]],
     exchange: Callable[[], Awaitable[Arrived]],
 ) -> Arrived | Response:
-    """Return the part of a response that reaches the client before the body."""
+    """Return the part of a response that the client receives before the body."""
     instead = _on_the_way_there(fault)
     if instead is not None:
         return instead
@@ -338,7 +338,7 @@ async def _head_of_response(
 
 
 def _on_the_way_there(fault: Fault | None) -> Response | None:
-    """Return the response or raise the error of a fault that stops a request before the vendor."""
+    """Apply a fault that stops a request before the vendor: return a response or raise an error."""
     match fault:
         case Refused():
             raise ConnectionFailed("The connection was refused.", may_have_been_processed=False)

@@ -240,7 +240,7 @@ class GrpcServer:
 
 
 class _Handlers:
-    """Has the method of grpc's `GenericRpcHandler`, which cannot be a base class without grpc."""
+    """A handler with the method of grpc's `GenericRpcHandler`, without importing grpc."""
 
     def __init__(self, handler: Callable[[str], Any]) -> None:
         self._handler = handler

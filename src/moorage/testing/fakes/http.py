@@ -117,7 +117,7 @@ class FakeVendor:
             self.queue(*answers)
 
     def queue(self, *answers: Answer, path: str | None = None) -> None:
-        """Queue one-time responses in order; those for a path precede those for any path."""
+        """Queue responses, each used once; those for a path are used before those for any path."""
         for answer in answers:
             _check(answer)
         with self._lock:
@@ -147,7 +147,7 @@ class FakeVendor:
         self.queue(Response(status, fields, encode_json(value)), path=path)
 
     def always(self, answer: Answer, *, path: str | None = None) -> None:
-        """Set the response for requests when none is queued."""
+        """Set the response to requests for which none is queued."""
         _check(answer)
         with self._lock:
             self._standing[path] = answer
@@ -243,7 +243,7 @@ class AsyncScriptedHttpClient:
 
 
 class _ArrivedAnswer:
-    """The common code of synchronous and asynchronous response streams.
+    """The code that synchronous and asynchronous response streams share.
 
     Args:
         response: the response.
@@ -267,7 +267,7 @@ class _ArrivedAnswer:
 
 
 class ScriptedIncoming(_ArrivedAnswer):
-    """An `Incoming` of a response that has arrived completely."""
+    """A response stream whose response has arrived completely."""
 
     def read(self) -> bytes:
         """Return the next piece of the body; b"" at the end."""
@@ -275,7 +275,7 @@ class ScriptedIncoming(_ArrivedAnswer):
 
 
 class AsyncScriptedIncoming(_ArrivedAnswer):
-    """An `AsyncIncoming` of a response that has arrived completely."""
+    """An asynchronous response stream whose response has arrived completely."""
 
     async def read(self) -> bytes:
         """Return the next piece of the body; b"" at the end."""

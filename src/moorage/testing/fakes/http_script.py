@@ -125,7 +125,7 @@ class Behaviour:
 
     @property
     def last(self) -> bool:
-        """True if the connection cannot be used for another exchange."""
+        """True if the connection cannot be used for another request."""
         closing = any(
             name.lower() == "connection" and value.lower() == "close"
             for name, value in self.headers
@@ -133,7 +133,7 @@ class Behaviour:
         return closing or self.framing == "close" or self.then != "stay"
 
     def wire(self, method: str = "GET") -> bytes:
-        """Return the bytes of the response to a request with this method."""
+        """Return the bytes that answer a request with this method."""
         if self.raw is not None:
             return self.before + self.raw
         fields, body = list(self.headers), self.body

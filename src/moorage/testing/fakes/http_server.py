@@ -84,7 +84,7 @@ class VendorServer:
     # --- what it is told ---------------------------------------------------
 
     def queue(self, *behaviours: Behaviour, path: str | None = None) -> None:
-        """Queue one-time behaviours in order; those for a path precede those for any path."""
+        """Queue behaviours, each used once; those for a path are used before those for any path."""
         with self._changed:
             self._queues[path or _ANY_PATH].extend(behaviours)
 
@@ -111,7 +111,7 @@ class VendorServer:
         self.queue(Behaviour.of_json(value, status=status, headers=headers), path=path)
 
     def always(self, behaviour: Behaviour | Handler, *, path: str | None = None) -> None:
-        """Set the behaviour, or a function that returns it, for when none is queued."""
+        """Set the behaviour, or a function that returns it, for requests with none in the queue."""
         with self._changed:
             self._handlers[path or _ANY_PATH] = behaviour
 
@@ -130,7 +130,7 @@ class VendorServer:
             return tuple(self._requests)
 
     def forget_requests(self) -> None:
-        """Forget the recorded requests, so that their memory does not distort measurements."""
+        """Forget the recorded requests, so that they do not distort measurements of memory."""
         with self._changed:
             self._requests.clear()
 
@@ -199,7 +199,7 @@ class VendorServer:
         thread.start()
 
     def _fill_up(self) -> None:
-        """Fill the listening queue, so that the system ignores new connections."""
+        """Fill the queue of waiting connections, so that the system ignores new ones."""
         self._door.listen(0)
         let_in = True
         while let_in:
@@ -261,7 +261,7 @@ class VendorServer:
         return is_lasting and headers.get("connection", "").lower() != "close"
 
     def _unread_behaviour(self) -> Behaviour | None:
-        """Return the next behaviour, if it acts without waiting for a request."""
+        """Return the next behaviour, if it takes effect before a request arrives."""
         with self._changed:
             queue = self._queues[_ANY_PATH]
             return queue.popleft() if queue and queue[0].reads == "nothing" else None

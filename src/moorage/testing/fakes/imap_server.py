@@ -172,7 +172,7 @@ class ImapServer(TcpServer):
     def _performed(
         self, client: _Client, verb: str, arguments: list[Any], lines: list[bytes]
     ) -> str:
-        """Perform a command, and return the final reply line; `lines` receives the earlier ones."""
+        """Perform a command and return its last reply line; add the earlier ones to `lines`."""
         if verb == "CAPABILITY":
             lines.append(f"* CAPABILITY {_CAPABILITIES}\r\n".encode())
             return _OK
@@ -250,7 +250,7 @@ class ImapServer(TcpServer):
         return uid
 
     def _chosen(self, folder: str, uids: bytes) -> list[ImapMessage]:
-        """Return the messages in a set of uids, such as "1:3,7"."""
+        """Return the messages whose uids are in a set such as "1:3,7"."""
         ranges = [part.partition(":") for part in uids.decode().split(",")]
         return [
             message
@@ -278,7 +278,7 @@ def _command(connection: socket.socket, stream: BinaryIO) -> list[bytes]:
 
 
 def _password_in(arguments: list[bytes]) -> str:
-    """Return the password or the token of a login."""
+    """Return the password or token that a login command contains."""
     if len(arguments) > 1 and arguments[0].upper() in {b"PLAIN", b"XOAUTH2"}:
         words = re.split(rb"[\x00\x01]", b64decode(arguments[1]).rstrip(b"\1"))
         return words[-1].decode().removeprefix("auth=Bearer ")
@@ -302,7 +302,7 @@ def _field(message: ImapMessage, name: str) -> bytes:
 
 
 def _all_of(words: list[Any]) -> Callable[[ImapMessage], bool]:
-    """Return a test that messages pass if they match all conditions of a search."""
+    """Return a test whether a message meets all conditions of a search."""
     remaining_words = deque(words)
     tests: list[Callable[[ImapMessage], bool]] = []
     while remaining_words:

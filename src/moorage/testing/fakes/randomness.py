@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ScriptedRandomness:
-    """A source of randomness that cycles through fixed fractions, and numbers its tokens."""
+    """A source of randomness that cycles through fixed fractions, and returns numbered tokens."""
 
     def __init__(self, fractions: Iterable[float] = (0.5,), *, first_token: int = 1) -> None:
         script = tuple(fractions)

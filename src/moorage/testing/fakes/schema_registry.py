@@ -120,7 +120,7 @@ class SchemaRegistryServer(VendorServer):
     def _judged(
         self, request: ReceivedRequest, subject: str
     ) -> tuple[Schema, list[str]] | Behaviour:
-        """Return a request's schema and the objections to it, or an error response."""
+        """Return a request's schema and the reasons against accepting it, or an error response."""
         try:
             schema = _schema(json.loads(request.body))
             versions = self._subjects.get(checked_subject(subject), [])
@@ -139,7 +139,7 @@ class SchemaRegistryServer(VendorServer):
         return self.error(422, 42201, "Invalid schema")
 
     def _complete(self, schema: Schema) -> CompleteSchema:
-        """Return a schema after its dependencies, in dependency order."""
+        """Return a schema preceded by the schemas on which it depends, in order."""
         parts: dict[str, Schema] = {}
         if self._compatibility.value != "none":
             self._collect(schema, parts)
@@ -177,7 +177,7 @@ def _schema(document: Any) -> Schema:
 
 
 def _fields(schema: Schema) -> dict[str, Any]:
-    """Return a schema as response fields, which omit the type for Avro."""
+    """Return a schema as fields of a response; for Avro schemas, the type is left out."""
     fields: dict[str, Any] = {"schema": schema.text}
     if schema.format is not SchemaFormat.AVRO:
         fields["schemaType"] = _NAMES[schema.format]

@@ -58,7 +58,7 @@ class TcpProxy:
         self._start(self._accept)
 
     def cut_connections(self) -> None:
-        """Close all connections, and from now on each new one immediately."""
+        """Close all connections, and close each new one immediately until `restore` is called."""
         self._is_cut = True
         with self._lock:
             for sock in self._sockets:
@@ -184,6 +184,6 @@ def _set_event() -> Event:
 
 
 def _shut_down(sock: socket.socket) -> None:
-    """Shut down a socket, which wakes a thread that waits for it."""
+    """Shut down a socket, so that a thread that waits for it wakes up."""
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""An accounting vendor under test, and a hub with an account there."""
+"""A test environment for an accounting vendor: the vendor, its sandbox and a hub."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Lab(RecordedLab[AccountingSubject]):
         return (*self.subject.secrets, NAME)
 
     def count(self, name: str) -> int:
-        """Return the number of records of a kind in the books."""
+        """Return the number of records of one kind, such as invoices, in the books."""
         return self.subject.sandbox.counts()[name]
 
     def invoice(self, kind: InvoiceKind = InvoiceKind.SALES, **fields: Any) -> BookInvoice:
@@ -115,7 +115,7 @@ class Lab(RecordedLab[AccountingSubject]):
         return BookInvoice(kind=kind, **{**values, **fields})
 
     def payment(self, amount: Money = PART) -> InvoicePayment:
-        """Return a payment to the bank account."""
+        """Return a payment of an invoice that arrived on the bank account."""
         return InvoicePayment(amount=amount, account=self.subject.bank, date=DAY, reference="B-7")
 
     def journal(self, amount: str = "12.50") -> Journal:
@@ -133,7 +133,7 @@ class Lab(RecordedLab[AccountingSubject]):
         return ref
 
     async def sold(self, **fields: Any) -> Any:
-        """Create a sales invoice for a new customer."""
+        """Create a sales invoice for a new customer, and return it."""
         return await self("create_invoice", await self.contact(), self.invoice(**fields))
 
 
@@ -142,7 +142,7 @@ OTHER_DOCUMENT: Final = BookDocument(name="other.pdf", content=b"%PDF-1.7 anothe
 
 
 async def creations(lab: Lab) -> Mapping[str, tuple[str, Callable[..., Any], Callable[..., Any]]]:
-    """Return the operations that create a record.
+    """Return calls of all operations that create a record in the books.
 
     Each has the kind of the record, a function that calls it, and one with other content.
     """

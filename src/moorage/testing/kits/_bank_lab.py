@@ -1,4 +1,4 @@
-"""A vendor of bank accounts under test, and a hub with an account there."""
+"""A test environment for a bank vendor: the vendor, its sandbox and a hub."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class BankSubject:
     unstated: frozenset[str] = frozenset()
 
     def stated(self, name: str, value: object, *, missing: object = None) -> object:
-        """Return a field's expected value: `value`, or `missing` if this vendor never states it."""
+        """Return the expected value of a field; `missing` if this vendor never states it."""
         return missing if name in self.unstated else value
 
 
@@ -121,7 +121,7 @@ class Lab(RecordedLab[BankSubject]):
         return await self.finished(await self.start(), self.bank.grant)
 
     async def finished(self, started: BankConsent, decide: Callable[[str], None]) -> BankConsent:
-        """Finish a consent after its owner has decided, with the URL to which the owner returns."""
+        """Finish a consent with the owner's return URL, after `decide` has made the decision."""
         decide(started.ref.id)
         url = self.bank.returned_url(started.link or "")
         consent: BankConsent = await self("finish_consent", started.ref, url)

@@ -1,4 +1,4 @@
-"""A calendar vendor under test, and a hub with an account there."""
+"""A test environment for a calendar vendor: the vendor, its sandbox and a hub."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Lab(RecordedLab[CalendarsSubject]):
         invite: bool = True,
         **fields: Any,
     ) -> CalendarEvent:
-        """Create an event with these fields in the calendar."""
+        """Create an event with these properties in the calendar."""
         values: dict[str, Any] = {"title": title, "start": START, "end": END}
         event: CalendarEvent = await self(
             "create",

@@ -1,4 +1,4 @@
-"""A chat vendor under test, and a hub with an account there."""
+"""A test environment for a chat vendor: the vendor, its sandbox and a hub."""
 
 from __future__ import annotations
 
@@ -115,5 +115,5 @@ def calls_by_capability(lab: Lab) -> Mapping[ChatCapability, Callable[[], Awaita
 
 
 def request_values(request: SandboxRequest) -> list[tuple[str, Any]]:
-    """Return all values in a request's JSON body, each with the path that leads to it."""
+    """Return each value in a request's JSON body, with the path that leads to it."""
     return nested_values("", request.json())

@@ -67,7 +67,7 @@ async def a_message_is_scheduled(make: Open) -> None:
 
 
 async def a_request_is_in_the_vendors_words(make: Open) -> None:
-    """Each field of a message is sent with the vendor's name, unit and vocabulary."""
+    """Each field of a message is sent under the vendor's name, in the vendor's units and words."""
     async with make() as lab:
         for fields, expected_values in lab.subject.requests:
             await lab("send", lab.message(**fields))
@@ -80,7 +80,7 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 
 async def an_answer_is_read_in_full(make: Open) -> None:
-    """Each field of a vendor's answer is parsed, and its words and units are converted."""
+    """Each field of a vendor's answer is parsed, with words and units of the contract."""
     async with make() as lab:
         receipt: ChatReceipt = await lab("send", lab.message())
         arguments = {

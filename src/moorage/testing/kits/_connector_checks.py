@@ -164,7 +164,7 @@ async def operations_leave_nothing_behind(lab: Lab) -> None:
 
 
 def _check_growth(growths: list[MemoryGrowth]) -> None:
-    """Fail the check if memory grew in every one of the rounds.
+    """Fail the check if the used memory grew in every round.
 
     Libraries fill caches at first, so a round without growth shows that nothing is left behind.
     """
@@ -182,7 +182,7 @@ def _check_growth(growths: list[MemoryGrowth]) -> None:
 
 
 async def _growth_of(lab: Lab, connector: Any) -> MemoryGrowth:
-    """Perform a round of reads, and return how much memory is still in use afterwards."""
+    """Perform a round of reads, and return how much more memory is in use afterwards."""
     count = max(1, lab.subject.operations // _ROUNDS)
     memory_before = memory_after(lab.subject.forget)
     await _read_many(lab, connector, count)
@@ -232,7 +232,7 @@ async def _read_many(lab: Lab, connector: Any, number: int) -> None:
 async def _is_given_back(
     before: ProcessResources, when: str = "after closing", spare: int = 0
 ) -> None:
-    """Wait until no more resources are in use than before, with some tolerance."""
+    """Wait until no more resources are in use than before, apart from a tolerance."""
     end = time.monotonic() + patience()
     while growth := process_resources().growth_since(before, spare):
         remaining_text = " and ".join(f"{count} more {name}" for name, count in growth.items())
@@ -286,7 +286,7 @@ async def closing_ends_operations(lab: Lab) -> None:
 
 
 async def wrong_settings_are_named(lab: Lab) -> None:
-    """Check that each wrong setting raises its own error without showing a secret."""
+    """Check that each wrong setting raises the error expected for it, which shows no secret."""
     for name, refusal in lab.subject.refusals.items():
         place = lab.at(refusal.base_url)
         async with place.connector(refusal.make) as connector:

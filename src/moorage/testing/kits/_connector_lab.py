@@ -1,4 +1,4 @@
-"""A connector under test, with helpers for the checks of connectors."""
+"""A test environment for a connector: the connector, its server and helpers for the checks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LATENESS: Final = 0.05
 
 
 class NetworkFaults(Protocol):
-    """Network faults between a connector and its server, for example by `TcpProxy`.
+    """Faults of the network between a connector and its server, for example made by `TcpProxy`.
 
     `requests` is the number of times that the connector sent something after a response, or first.
     """
@@ -73,7 +73,7 @@ class Refusal:
 
 @attrs.frozen(kw_only=True)
 class ConnectorSubject:
-    """A connector to be checked, and how to use it.
+    """A connector to be checked, with functions that create it and use it.
 
     Attributes:
         make: makes a connector whose server answers; takes the manager of its operations.
@@ -110,7 +110,7 @@ class ConnectorSubject:
 
 
 class Lab:
-    """A connector under test; the checks use it through coroutines, whether sync or async.
+    """A test environment for a connector, which checks use through coroutines, sync or async.
 
     A synchronous connector is used in threads.
     """
@@ -126,7 +126,7 @@ class Lab:
         self.manager: Any = kind([service])
 
     def at(self, base_url: str | None) -> Lab:
-        """Return a lab whose service has this address, or this lab if no address is given."""
+        """Return a test environment for another address; this one if no address is given."""
         if base_url is None:
             return self
         return Lab(attrs.evolve(self.subject, base_url=base_url), is_async=self.is_async)
@@ -144,7 +144,7 @@ class Lab:
             await self.call(connector.close)
 
     def restore(self) -> None:
-        """Repair the connector's network, if the test has faults for it."""
+        """Repair the connector's network, if the test can break it."""
         if self.subject.network is not None:
             self.subject.network.restore()
 
@@ -161,14 +161,14 @@ class Lab:
         return await perform() if self.is_async else await in_thread(perform)
 
     async def read(self, connector: Any, timeout: float | None = None) -> None:
-        """Perform a read, and check that the result contains this read's own text."""
+        """Perform a read with a unique text, and check that the result contains this text."""
         text = a_text()
         result = await self.perform(self.subject.read(connector, text), timeout)
         if self.subject.echoes:
             require(text in repr(result), f"A read for {text} returned {result!r}.")
 
     async def error_of(self, operation: Any, timeout: float | None, because: str) -> ConnectorError:
-        """Return an operation's error; fail the check unless it is an error of moorage."""
+        """Return the error that an operation raises; fail the check unless it is moorage's own."""
         try:
             result = await wait_soon(
                 self.perform(operation, timeout), f"Nothing ended it: {because}"
@@ -183,7 +183,7 @@ class Lab:
         raise AssertionError(f"{result!r} is no error: {because}")
 
     async def late_error_of(self, operation: Any, because: str) -> ConnectorError:
-        """Return an operation's error; fail the check unless it comes at the deadline."""
+        """Return an operation's error; fail the check if it comes too long after the deadline."""
         timeout = self.subject.timeout
         start, control = time.monotonic(), Control()
         with control:
@@ -211,7 +211,7 @@ class Lab:
         return health
 
     async def effects(self, name: str) -> int:
-        """Return how often a write has taken effect."""
+        """Return how often a write with this name has taken effect."""
         count = self.subject.count
         require(
             count is not None,
@@ -220,7 +220,7 @@ class Lab:
         return await in_thread(partial(cast("Callable[[str], int]", count), name))
 
     def check_secret(self, value: object, where: str) -> None:
-        """Check that neither a value nor an error's frames show the connector's secret."""
+        """Check that neither a value nor an error's stack frames show the connector's secret."""
         secret = self.subject.secret
         if secret is None:
             return
@@ -237,5 +237,5 @@ def a_text() -> str:
 
 
 def possibly_processed(error: ConnectorError) -> bool:
-    """Return whether an operation may have taken effect, according to its error."""
+    """Return whether an operation may have taken effect, as far as its error tells."""
     return error.may_have_been_processed

@@ -70,7 +70,7 @@ async def unanswered_write_is_unknown(lab: Lab) -> None:
 
 
 async def connection_cut_at_each_point(lab: Lab) -> None:
-    """Check a write's error for every point at which its connection can break.
+    """For every point at which a connection can break, check the error that a write raises.
 
     The connection is cut instead of the first response, then instead of the second one, and so on
     until the write succeeds. An error that denies the write is wrong if the write happened.
@@ -109,7 +109,7 @@ async def connection_cut_at_each_point(lab: Lab) -> None:
 
 
 async def _check_outcome(lab: Lab, name: str, error: ConnectorError, where: str) -> None:
-    """Check that an error does not deny an effect that has happened."""
+    """Check that an error does not deny a write that has taken effect."""
     count = await lab.effects(name)
     require(count <= 1, f"{where}: the write had {count} effects.")
     require(

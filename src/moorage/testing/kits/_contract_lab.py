@@ -1,4 +1,4 @@
-"""The common code of all contracts' kits: a vendor under test and its hub."""
+"""The code that all contracts' kits share: a vendor under test and its hub."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _REPEATED: Final = "repeated.address@example.com"
 
 
 class Subject(Protocol):
-    """The attributes that every contract's kit needs of its test subject."""
+    """The attributes that the object to be tested must have in every contract's kit."""
 
     @property
     def vendor(self) -> Vendor:
@@ -55,7 +55,7 @@ AnySubject = TypeVar("AnySubject", bound=Subject)
 
 
 class ContractLab(ABC, Generic[AnySubject]):
-    """A vendor under test behind a sync or async hub; the kit always awaits its calls.
+    """A test environment: a vendor behind a sync or async hub, whose calls are always awaited.
 
     Attributes:
         contract: the hub's method that returns the contract's operations.
@@ -98,14 +98,14 @@ class ContractLab(ABC, Generic[AnySubject]):
         """Yield texts that must not appear in error messages."""
 
     def check_hides(self, shown: str, step: str) -> None:
-        """Check that a text contains none of the hidden texts."""
+        """Check that a text contains none of the texts that must stay hidden."""
         for text in self.hidden():
             require(text not in shown, f"{step} shows personal data or a secret.")
 
     async def refused(
         self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], step: str
     ) -> Any:
-        """Return the error of an operation that must fail.
+        """Return the error of an operation, which must fail with an error of a certain class.
 
         Args:
             kind: the class of the error, which has exactly this one; `ConnectorError` for any; or
@@ -125,7 +125,7 @@ class ContractLab(ABC, Generic[AnySubject]):
         raise AssertionError(f"{step} was no error, but gave {result!r}.")
 
     async def __aenter__(self) -> Self:
-        """Return the lab."""
+        """Return this test environment."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -139,7 +139,7 @@ class ContractLab(ABC, Generic[AnySubject]):
 async def require_unsupported(
     lab: ContractLab[Any], calls: Iterable[tuple[str, Callable[[], Awaitable[Any]]]]
 ) -> None:
-    """Check that each missing capability is refused before anything is sent.
+    """Check that calls which need a missing capability are refused before anything is sent.
 
     The error names the missing capability, and the vendors that have it.
 
@@ -173,7 +173,7 @@ def with_an_address(answer: Response) -> Response:
 
 
 def require_words(error: ConnectorError, refusal: Response, step: str) -> None:
-    """Check that an error contains a sentence of the vendor's error response.
+    """Check that an error repeats a sentence from the vendor's error response.
 
     The error of an outage (HTTP 500 and above) need not have the vendor's words.
 
@@ -203,7 +203,7 @@ def uncertain_answers(refusal: Response) -> tuple[Response, ...]:
 def require_refusal(
     error: ConnectorError, refusal: Response, step: str, *codes: str | None
 ) -> None:
-    """Check that an error contains the vendor's answer, its text and its error code.
+    """Check that an error contains the vendor's response, with its text and its error code.
 
     Args:
         error: the error that the response raised, sent as `with_an_address` returns it.
@@ -240,7 +240,7 @@ def _replace_in(value: Any, values: Mapping[str, str]) -> Any:
 def through_hub(
     checks: Iterable[Callable[..., Coroutine[Any, Any, None]]], open_lab: Callable[..., Any]
 ) -> tuple[Callable[[Callable[[], Any]], None], ...]:
-    """Convert checks that take a lab into synchronous checks that take a subject.
+    """Turn checks that take a test environment into synchronous checks that take a vendor.
 
     Args:
         checks: the checks; each takes a function that opens a lab.
@@ -252,7 +252,7 @@ def through_hub(
 def through_async_hub(
     checks: Iterable[Callable[..., Coroutine[Any, Any, None]]], open_lab: Callable[..., Any]
 ) -> tuple[Callable[[Callable[[], Any]], Coroutine[Any, Any, None]], ...]:
-    """Convert checks that take a lab into coroutine functions that take a subject.
+    """Turn checks that take a test environment into coroutine functions that take a vendor.
 
     Args:
         checks: the checks; each takes a function that opens a lab.

@@ -1,4 +1,4 @@
-"""A vendor of electronic invoices under test, and a hub with an account there."""
+"""A test environment for an e-invoice vendor: the vendor, its sandbox and a hub."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Lab(RecordedLab[EinvoicesSubject]):
     def fail(
         self, answer: Response | Lost | AlteredAnswer | None, *, operation: str = "send"
     ) -> None:
-        """Give this answer to an operation's main request; answer earlier requests normally."""
+        """Give this response to an operation's main request; earlier requests get normal ones."""
         subject = self.subject
         count = subject.login_count + (subject.send_count if operation == "send" else 0)
         self.sandbox.fail(*[None] * count, answer)

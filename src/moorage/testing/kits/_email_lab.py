@@ -1,4 +1,4 @@
-"""An email vendor under test, and the messages of the checks."""
+"""A test environment for an email vendor, and the messages that the checks send."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def message(**changes: Any) -> EmailMessage:
 
 
 def sent_text(delivered: DeliveredEmail) -> str:
-    """Return all texts sent in a message's requests."""
+    """Return all texts in the requests that sent a message."""
     return (
         delivered.raw.decode(errors="replace")
         if isinstance(delivered.raw, bytes)

@@ -1,4 +1,4 @@
-"""Checks of the requests to email vendors, and of the resulting messages."""
+"""Checks of the requests to email vendors, and of the messages that arrive."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def each_request_is_sent_once(factory: Factory) -> None:
 
 
 async def each_message_carries_its_key(factory: Factory) -> None:
-    """Check that each message is sent with its idempotency key, the same in every process.
+    """Check that each message has its own idempotency key, which is the same in every process.
 
     Each request of a bulk has a key of its own. A key that is too long is replaced by one that the
     vendor accepts, and keys with the same beginning stay different.
@@ -86,7 +86,7 @@ async def each_message_carries_its_key(factory: Factory) -> None:
 
 
 async def _sent_keys(lab: EmailLab) -> list[str]:
-    """Return the sorted idempotency keys of all requests that send messages."""
+    """Send messages, and return the idempotency keys in their requests, sorted."""
     header = lab.vendor.services()[""].idempotency_header
     if lab.sandbox is None or header is None:
         return []
@@ -133,7 +133,7 @@ async def each_recipient_is_addressed(factory: Factory) -> None:
 
 
 def _reply_addresses(delivered: DeliveredEmail) -> str:
-    """Return all texts of a message's reply addresses, as the vendor received them."""
+    """Return all reply addresses of a message with their names, as the vendor received them."""
     if isinstance(delivered.raw, bytes):
         headers = message_from_bytes(delivered.raw, policy=default)
         return str(headers["Reply-To"] or "")
@@ -310,7 +310,7 @@ async def suppressions_are_kept(factory: Factory) -> None:
 
 
 async def _suppressed_addresses(lab: EmailLab) -> list[str]:
-    """Return all suppressed addresses, after checking that no repr shows them."""
+    """Check that no repr shows a suppressed address, and return all suppressed addresses."""
     entries: list[Suppression] = []
     page_ref: Ref | None = None
     while True:

@@ -46,7 +46,7 @@ _STEPS: Final = 250
 
 
 class Checks:
-    """The checks of a store for one kind of entry, inbox or outbox.
+    """The checks of a store for entries of one kind: of an inbox, or of an outbox.
 
     Args:
         kind: `InboxEntry` or `OutboxEntry`.
@@ -59,7 +59,7 @@ class Checks:
     # --- one entry ----------------------------------------------------------------------
 
     async def entries_are_kept_as_they_are(self, factory: Factory) -> None:
-        """Added and replaced entries are read back unchanged, attribute by attribute."""
+        """Added and replaced entries are read back with all attributes unchanged."""
         store = factory()
         for number, entry in enumerate((self._entry(0), self._full_entry()), 1):
             added_entry = await store.add(entry)
@@ -125,7 +125,7 @@ class Checks:
         await self._require_due(store, [0, 1])
 
     async def an_id_is_added_once(self, factory: Factory) -> None:
-        """Adding an existing id returns the existing entry and changes nothing else."""
+        """Adding an entry whose id exists returns the existing entry and changes nothing."""
         store = factory()
         first_entry = await store.add(self._entry(1))
         await store.swap(attrs.evolve(first_entry, fence=1, error="later"), 0)
@@ -138,7 +138,7 @@ class Checks:
         )
 
     async def numbers_grow(self, factory: Factory) -> None:
-        """Each entry gets a higher number than all earlier ones, and keeps it."""
+        """Each entry gets a higher number than all earlier entries, and keeps that number."""
         store = factory()
         numbers = [(await store.add(self._entry(index))).number for index in range(20)]
         require(numbers == sorted(set(numbers)), f"The numbers are {numbers}.")
@@ -168,7 +168,7 @@ class Checks:
         await self._require_due(store, [1, 3, 4, 5])
 
     async def higher_priorities_come_first(self, factory: Factory) -> None:
-        """`due` returns higher priorities first, but keeps the order within a lane."""
+        """`due` returns higher priorities first, but keeps the order within an ordered group."""
         store = factory()
         ranks = (0, -1, 5, 5, 0)
         for number, rank in enumerate(ranks):
@@ -181,7 +181,7 @@ class Checks:
         await self._require_due(store, [6, 2, 3, 0, 4, 1])
 
     async def a_lane_goes_in_order(self, factory: Factory) -> None:
-        """`due` returns only a lane's first open entry; other lanes do not wait for it."""
+        """`due` returns only the first open entry of an ordered group; other groups do not wait."""
         store = factory()
         lanes = ("a", "a", "b", None, "A", "a", "b", None)
         for number, lane in enumerate(lanes):
@@ -254,7 +254,7 @@ class Checks:
         )
 
     async def entries_wait_for_others(self, factory: Factory) -> None:
-        """While an entry waits for others, or is only prepared, `due` does not return it."""
+        """`due` does not return an entry that waits for other entries or is only prepared."""
         store = factory()
         for number, state in enumerate((EntryState.BLOCKED, EntryState.PREPARED, EntryState.DEAD)):
             entry = self._entry(number, state=state, due=None, predecessors="entry-0009")
@@ -326,7 +326,7 @@ class Checks:
         self._require_single(added_entries, (await store.find(EntryQuery())).items)
 
     async def concurrent_tasks_replace_an_entry_once(self, factory: Factory) -> None:
-        """If many tasks replace the same version concurrently, one succeeds."""
+        """If many tasks replace the same version of an entry concurrently, only one succeeds."""
         store = factory()
         entry = await store.add(self._entry(0))
         claims = [attrs.evolve(entry, fence=1, error=str(index)) for index in range(_WRITERS)]
@@ -341,7 +341,7 @@ class Checks:
         self._require_single(added_entries, store.find(EntryQuery()).items)
 
     def concurrent_threads_replace_an_entry_once(self, factory: Factory) -> None:
-        """If many threads replace the same version concurrently, one succeeds."""
+        """If many threads replace the same version of an entry concurrently, only one succeeds."""
         store = factory()
         entry = store.add(self._entry(0))
         claims = [attrs.evolve(entry, fence=1, error=str(index)) for index in range(_WRITERS)]
@@ -473,7 +473,7 @@ class Checks:
         return store, entries[::-1]
 
     async def _add_with_times(self, store: Any, entry: Any) -> Entry:
-        """Add an entry, and set the times that a store itself determines."""
+        """Add an entry, and then overwrite the times that the store itself has set."""
         added_entry = await store.add(attrs.evolve(entry, fence=0))
         written_entry: Entry = attrs.evolve(entry, number=added_entry.number, fence=1)
         await store.swap(written_entry, 0)

@@ -36,7 +36,7 @@ class ProcessResources:
     tasks: int
 
     def growth_since(self, before: ProcessResources, spare: int = 0) -> dict[str, int]:
-        """Return the kinds of resources that grew by more than `spare`, with their growth."""
+        """Return the kinds of resources that grew by more than `spare`, and by how much."""
         differences = {
             "file descriptors": self.descriptors - before.descriptors,
             "threads": self.threads - before.threads,
@@ -47,7 +47,7 @@ class ProcessResources:
 
 @attrs.frozen
 class ProcessMemory:
-    """The memory of this process.
+    """The memory that this process uses.
 
     Attributes:
         objects: the number of blocks that Python has allocated.
@@ -60,7 +60,7 @@ class ProcessMemory:
 
 @attrs.frozen
 class MemoryGrowth:
-    """The memory still in use after a number of operations; see `ProcessMemory`."""
+    """The memory that stays in use after a number of operations; see `ProcessMemory`."""
 
     operations: int
     objects: int
@@ -77,7 +77,7 @@ def process_resources() -> ProcessResources:
 
 
 def memory_after(forget: Callable[[], object] | None) -> ProcessMemory:
-    """Return the memory of this process, after `forget` has dropped recorded messages."""
+    """Return the memory that this process uses after `forget` has dropped recorded messages."""
     if forget is not None:
         forget()
     gc.collect()

@@ -34,7 +34,7 @@ _STRAY: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nsmuggle"
 
 
 async def a_byte_a_second_ends_with_the_total_timeout(clients: Clients) -> None:
-    """A response that arrives at one byte per second ends with the total timeout."""
+    """A response that arrives one byte per second ends when the total timeout is over."""
     async with lab(clients) as (vendor, client):
         for reason, behaviour in {
             "its head came a byte a second": Behaviour(piece=1, pause=1.0),
@@ -137,7 +137,7 @@ async def cookies_are_not_stored(clients: Clients) -> None:
 
 
 async def a_body_after_head_is_not_the_next_response(clients: Clients) -> None:
-    """A body after a HEAD or 204 response is never taken for the next response."""
+    """A body that wrongly follows a HEAD or 204 response is never taken for the next response."""
     for method, head in (
         ("HEAD", _OK + b"Content-Length: %d\r\n\r\n" % len(_STRAY)),
         ("GET", b"HTTP/1.1 204 No Content\r\n\r\n"),
@@ -156,7 +156,7 @@ async def a_body_after_head_is_not_the_next_response(clients: Clients) -> None:
 
 
 async def invalid_utf_8_is_returned_unchanged(clients: Clients) -> None:
-    """Bytes that are not UTF-8 are returned unchanged in a body, and do not break headers."""
+    """Bytes that are not UTF-8 are returned unchanged in a body, and cause no error in headers."""
     odd_bytes = bytes(range(0x80, 0x100))
     async with lab(clients) as (vendor, client):
         vendor.queue(
@@ -228,7 +228,7 @@ _AMBIGUOUS: Final[dict[str, bytes]] = {
 
 
 async def ambiguous_responses_affect_no_other(clients: Clients) -> None:
-    """A response of ambiguous length is refused or understood, and affects no other response."""
+    """A response of ambiguous length is refused or understood, and never disturbs another one."""
     for reason, remaining_bytes in _AMBIGUOUS.items():
         async with lab(clients) as (vendor, client):
             vendor.queue(Behaviour(raw=_OK + remaining_bytes + _STRAY), Behaviour(201))
@@ -242,7 +242,7 @@ async def ambiguous_responses_affect_no_other(clients: Clients) -> None:
 
 
 async def a_protocol_switch_affects_no_other_response(clients: Clients) -> None:
-    """A protocol switch is refused or returned as 101, and affects no other response."""
+    """A switch to another protocol is refused or returned as 101, and disturbs no response."""
     switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(raw=switch + _STRAY), Behaviour(201))

@@ -29,7 +29,7 @@ _LATIN: Final = (("X-Latin", "Zoë"),)
 
 
 async def an_answer_comes_back_whole(clients: Clients) -> None:
-    """Status, fields, body, URL and duration are returned as the vendor sent them."""
+    """Status, header fields, body, URL and duration of a response are returned correctly."""
     async with lab(clients) as (vendor, client):
         vendor.respond(299, _FIELDS, _BYTES)
         answer = await client.send(Request.get("/a"), f"{vendor.url}/a", PATIENT)
@@ -42,7 +42,7 @@ async def an_answer_comes_back_whole(clients: Clients) -> None:
 
 
 async def a_request_arrives_as_given(clients: Clients) -> None:
-    """Method, fields and body reach the vendor unchanged; repeated fields keep their order."""
+    """Method, header fields and body reach the vendor unchanged; repeated fields stay in order."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         for method in HttpMethod:
@@ -71,7 +71,7 @@ async def fields_beyond_ascii_are_kept(clients: Clients) -> None:
 
 
 async def the_target_is_sent_as_it_is(clients: Clients) -> None:
-    """Path and query are sent unchanged, without decoding, encoding, sorting or normalizing."""
+    """Path and query reach the vendor unchanged: not decoded, encoded, sorted or normalised."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         for target in (
@@ -108,7 +108,7 @@ async def streams_are_sent(clients: Clients) -> None:
 
 
 async def a_stream_that_was_read_is_refused(clients: Clients) -> None:
-    """A stream that was read already is refused, and nothing is sent."""
+    """A body stream that was read before is refused, and nothing is sent."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         request = Request.put("/", body=BodyStream.of(iter([b"once"])))
@@ -132,7 +132,7 @@ async def some_answers_have_no_body(clients: Clients) -> None:
 
 
 async def every_framing_is_understood(clients: Clients) -> None:
-    """A body ends by its length, its last chunk, or the end of the connection."""
+    """The end of a body is found by its length, its last chunk, or the end of the connection."""
     async with lab(clients) as (vendor, client):
         for behaviour in (
             Behaviour(body=_BYTES),
@@ -148,7 +148,7 @@ async def every_framing_is_understood(clients: Clients) -> None:
 
 
 async def interim_answers_are_skipped(clients: Clients) -> None:
-    """Interim responses (1xx) are not taken for the response."""
+    """An HTTP client skips interim responses (1xx), and returns the final one."""
     early_bytes = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(201, body=b"final", before=early_bytes))
@@ -198,7 +198,7 @@ async def clients_do_not_redirect_retry_or_keep_cookies(clients: Clients) -> Non
 
 
 async def callers_do_not_mix(clients: Clients) -> None:
-    """Concurrent callers each get their own responses."""
+    """If several callers send requests concurrently, each gets its own responses."""
 
     def echo(received: ReceivedRequest) -> Behaviour:
         return Behaviour(body=received.target.encode(), delay=0.001)
@@ -216,7 +216,7 @@ async def callers_do_not_mix(clients: Clients) -> None:
 
 
 async def without_timeouts_a_client_waits(clients: Clients) -> None:
-    """Without timeouts, an HTTP client waits indefinitely."""
+    """An HTTP client without timeouts waits for a response indefinitely."""
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(204, delay=0.01))
         answer = await client.send(Request.get("/"), vendor.url, Timeouts())
@@ -224,7 +224,7 @@ async def without_timeouts_a_client_waits(clients: Clients) -> None:
 
 
 async def a_client_can_be_closed_repeatedly(clients: Clients) -> None:
-    """An HTTP client can be closed without use, and repeatedly."""
+    """An HTTP client can be closed without having been used, and more than once."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         await client.send(Request.get("/"), vendor.url, PATIENT)

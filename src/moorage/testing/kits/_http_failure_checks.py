@@ -1,4 +1,4 @@
-"""A table of HTTP failures; a check produces each failure and compares its error.
+"""A list of HTTP failures; for each, a check produces the failure and tests its error.
 
 `processed` is the error's statement about the request: False if certainly no byte of it was read,
 True if bytes may have been read.

@@ -1,4 +1,4 @@
-"""Checks of an HTTP client with a vendor that breaks the rules."""
+"""Checks of an HTTP client whose vendor violates HTTP."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ async def a_cut_connection_is_noticed(clients: Clients) -> None:
 
 
 async def silence_ends_with_the_read_timeout(clients: Clients) -> None:
-    """A pause in the response ends with the read timeout; the request may have been processed."""
+    """If a response pauses, the read timeout ends the call; the vendor may have processed it."""
     async with lab(clients) as (vendor, client):
         for reason, behaviour in _SILENT.items():
             vendor.queue(behaviour)
@@ -138,7 +138,7 @@ async def a_slow_answer_is_waited_for(clients: Clients) -> None:
 
 
 async def unread_requests_end_with_the_write_timeout(clients: Clients) -> None:
-    """If a vendor stops reading, the write timeout ends the call; the vendor may have acted."""
+    """If a vendor stops reading a request, the write timeout ends the call; it may have acted."""
     body = bytes(64 * _MEBIBYTE)
     async with lab(clients) as (vendor, client):
         for timeouts in (Timeouts(write=BRIEFLY), Timeouts(total=BRIEFLY)):
@@ -199,7 +199,7 @@ async def an_unresolved_host_got_nothing(clients: Clients) -> None:
 
 
 async def a_failed_tls_handshake_sends_nothing(clients: Clients) -> None:
-    """No byte of a request is sent before the TLS handshake ends; the connect timeout limits it."""
+    """No byte of a request is sent before the TLS handshake ends, within the connect timeout."""
     async with lab(clients) as (vendor, client):
         url = vendor.url.replace("http:", "https:")
         vendor.queue(
@@ -239,7 +239,7 @@ async def a_failing_body_source_has_its_own_error(clients: Clients) -> None:
 
 
 async def a_body_of_wrong_length_is_an_error(clients: Clients) -> None:
-    """A request body of wrong length raises an error, and is never read as another request."""
+    """A request body of wrong length raises an error, and the vendor gets no complete request."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         for length in (3, 30):
@@ -280,7 +280,7 @@ async def a_request_that_was_read_is_not_sent_again(clients: Clients) -> None:
 
 
 async def stray_bytes_are_no_answer(clients: Clients) -> None:
-    """Bytes after a response are not taken for the next response."""
+    """Stray bytes after a response are not taken for the next response."""
     stray = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray"
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(raw=_OK + b"Content-Length: 2\r\n\r\nok" + stray), Behaviour(204))
@@ -293,7 +293,7 @@ async def stray_bytes_are_no_answer(clients: Clients) -> None:
 
 
 async def errors_keep_secrets(clients: Clients) -> None:
-    """No error shows a query, credentials, or a body."""
+    """No error of an HTTP client shows a URL's query, credentials, or a body."""
     request = Request.get("/", headers={"Authorization": f"Bearer {_SECRET}"})
     echo = _OK + f"X {_SECRET}\r\n\r\n".encode()
     async with lab(clients) as (vendor, client):

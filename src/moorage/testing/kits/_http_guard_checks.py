@@ -1,4 +1,4 @@
-"""Checks of an HTTP client with a guard that allows only some destinations."""
+"""Checks of an HTTP client with a guard, which allows only certain destinations."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def internal_addresses_are_refused(clients: Guarded) -> None:
 
 
 async def allowed_destinations_are_reached(clients: Guarded) -> None:
-    """A guarded client reaches allowed addresses and names, and nothing else."""
+    """A guarded client reaches the addresses and names that are allowed, and no others."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(302, {"Location": "http://127.0.0.2/"}))
         port = vendor.address[1]
@@ -101,7 +101,7 @@ async def other_destinations_are_refused(clients: Guarded) -> None:
 
 
 async def a_vendor_is_verified_by_name(clients: Guarded) -> None:
-    """A vendor at a resolved address still needs a certificate for its host name."""
+    """If a guard resolves a host name, TLS still checks the vendor's certificate for that name."""
     server, authority = tls_pem("localhost")
     with VendorServer(tls=server) as vendor:
         vendor.always(Behaviour(204))

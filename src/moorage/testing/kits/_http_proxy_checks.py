@@ -1,4 +1,4 @@
-"""Checks of an HTTP client that goes through a proxy."""
+"""Checks of an HTTP client that sends its requests through a proxy."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def _client_through_proxy(
 
 
 async def plain_requests_are_forwarded(clients: Proxied) -> None:
-    """A proxy receives the full URL and its own credentials, which the vendor never gets."""
+    """A proxy receives the full URL and the proxy's credentials, which the vendor never gets."""
     with (
         VendorServer() as vendor,
         ProxyServer(target=vendor.address, credentials=(_USER, _PASSWORD)) as proxy,
@@ -69,7 +69,7 @@ async def plain_requests_are_forwarded(clients: Proxied) -> None:
 
 
 async def secure_requests_are_tunnelled(clients: Proxied) -> None:
-    """A proxy sees only the vendor's host name; one tunnel carries many requests."""
+    """Of encrypted requests, a proxy sees only the host name; one tunnel carries many of them."""
     server, authority = tls_pem(_NAME)
     with (
         VendorServer(tls=server) as vendor,
@@ -103,7 +103,7 @@ async def secure_requests_are_tunnelled(clients: Proxied) -> None:
 
 
 async def a_vendor_is_verified_through_a_tunnel(clients: Proxied) -> None:
-    """If a proxy connects to a wrong server, this is detected before anything is sent."""
+    """If a proxy connects to a wrong server, the client notices that before it sends anything."""
     server, authority = tls_pem("another.example")
     with VendorServer(tls=server) as vendor, ProxyServer(target=vendor.address) as proxy:
         async with _client_through_proxy(
@@ -117,7 +117,7 @@ async def a_vendor_is_verified_through_a_tunnel(clients: Proxied) -> None:
 
 
 async def a_proxy_may_be_secure_itself(clients: Proxied) -> None:
-    """An HTTPS proxy's own certificate is verified, and it carries HTTP and HTTPS."""
+    """An HTTPS proxy's own certificate is verified, and the proxy forwards HTTP and HTTPS."""
     server, authority = tls_pem("127.0.0.1")
     _, other_certificate = tls_pem("127.0.0.1")
     for is_secure in (False, True):
@@ -145,7 +145,7 @@ async def a_proxy_may_be_secure_itself(clients: Proxied) -> None:
 
 
 async def some_hosts_are_reached_directly(clients: Proxied) -> None:
-    """Hosts on the bypass list are reached without proxy."""
+    """Hosts on the list of exceptions are reached without the proxy."""
     with VendorServer() as vendor, ProxyServer(target=vendor.address) as proxy:
         vendor.always(Behaviour(204))
         for bypass, count in (((), 1), (("127.0.0.0/8",), 1), (("*",), 1), (("other.example",), 2)):
@@ -202,7 +202,7 @@ async def an_unreachable_proxy_sends_nothing(clients: Proxied) -> None:
 
 
 async def a_missing_proxy_login_is_reported(clients: Proxied) -> None:
-    """A proxy's 407 is not taken for the vendor's response, and the password is not shown."""
+    """A proxy's 407 response is not taken for the vendor's, and the error hides the password."""
     with (
         VendorServer() as vendor,
         ProxyServer(target=vendor.address, credentials=("another", "word")) as proxy,

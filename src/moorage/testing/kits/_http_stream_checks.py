@@ -1,4 +1,4 @@
-"""Checks of an HTTP client that streams a response, and of its connections."""
+"""Checks of streamed responses of an HTTP client, and of the client's connections."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 async def pieces_of_a_stream_arrive_as_sent(clients: Clients) -> None:
-    """Status, fields and pieces are available as they arrive, within the total timeout."""
+    """Status, header fields and pieces can be read as they arrive, within the total timeout."""
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(206, {"X": "y"}, b"first, then silence", cut=5))
         incoming = await client.open(Request.get("/"), vendor.url, Timeouts(total=2 * BRIEFLY))
@@ -84,7 +84,7 @@ async def a_stream_can_be_closed_early(clients: Clients) -> None:
 
 
 async def a_stream_that_is_cut_off_says_so(clients: Clients) -> None:
-    """If the connection ends early, the response's body is not taken for complete."""
+    """If the connection breaks early, the response's body is not considered complete."""
     async with lab(clients) as (vendor, client):
         for framing in ("length", "chunked"):
             vendor.queue(Behaviour(body=b"x" * 99, framing=framing, cut=9, then="close"))
@@ -114,7 +114,7 @@ async def a_flood_ends_with_the_total_timeout(clients: Clients) -> None:
 
 
 async def closing_ends_a_read(clients: Clients) -> None:
-    """Closing a response ends another caller's wait in `read`."""
+    """If one caller waits in `read`, another caller can end this by closing the response."""
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(body=b"x" * 99, cut=0))
         incoming = await client.open(Request.get("/"), vendor.url, PATIENT)
@@ -126,7 +126,7 @@ async def closing_ends_a_read(clients: Clients) -> None:
 
 
 async def a_full_connection_pool_ends_with_the_pool_timeout(clients: Clients) -> None:
-    """With one connection, a second call fails after the pool timeout without sending."""
+    """With its only connection in use, a client's second call fails at the pool timeout, unsent."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 99, cut=9))

@@ -77,7 +77,7 @@ async def only_given_authorities_are_trusted(clients: Trusting) -> None:
 
 
 def _certificate_settings(folder: str, files: _CertificateFiles) -> Iterator[dict[str, Any]]:
-    """Yield TLS settings of a client certificate, with its key in the same or another file."""
+    """Yield TLS settings with a client certificate whose key is in the same or in another file."""
     certificate = f"{folder}/certificate.pem"
     yield {"certificate": certificate, "key": f"{folder}/key.pem"}
     yield {"certificate": certificate, "key": f"{folder}/sealed.pem", "password": _PASSWORD}

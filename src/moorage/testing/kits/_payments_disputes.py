@@ -38,7 +38,7 @@ _ACCEPTED: Final = frozenset({DisputeState.ACCEPTED, DisputeState.LOST})
 
 
 async def a_dispute_is_accepted_once(make: Open) -> None:
-    """An accepted dispute is closed, even if the vendor's answer is lost."""
+    """Accepting a dispute closes it, even if the vendor's answer is lost."""
     async with make() as lab:
         if PaymentsCapability.ACCEPT_DISPUTE in lab.capabilities:
             ref = await _new_dispute(lab)
@@ -54,7 +54,7 @@ async def a_dispute_is_accepted_once(make: Open) -> None:
 
 
 async def evidence_arrives(make: Open) -> None:
-    """All texts of the evidence are sent, and then the dispute is under review."""
+    """All texts of the evidence reach the vendor, and the dispute is then under review."""
     async with make() as lab:
         if PaymentsCapability.DISPUTE_EVIDENCE in lab.capabilities:
             ref = await _new_dispute(lab)
@@ -68,7 +68,7 @@ async def evidence_arrives(make: Open) -> None:
 
 
 async def a_dispute_is_looked_up(make: Open) -> None:
-    """A dispute that is looked up equals the listed one; an unreadable answer is an error."""
+    """A dispute looked up by reference equals the listed one; an unreadable answer is an error."""
     async with make() as lab:
         if PaymentsCapability.LOOK_UP_DISPUTE in lab.capabilities:
             ref = await _new_dispute(lab)
@@ -98,7 +98,7 @@ async def _new_dispute(lab: Lab) -> Ref:
 
 
 async def _after_a_lost_answer(lab: Lab, operation: str, ref: Ref, *values: Any) -> Dispute:
-    """Return the result of a step whose first answer was lost."""
+    """Return the result of a repeated operation whose first answer was lost."""
     missing_call = lab(operation, ref, *values, idempotency_key=None)
     await lab.refused(InvalidData, missing_call, "A step without a key")
     lab.sandbox.fail(Lost())

@@ -134,7 +134,7 @@ class Lab(ContractLab[PaymentsSubject]):
         return (self.subject.secret,)
 
     def configure(self, *accounts: str) -> None:
-        """Reconfigure the hub with these accounts in this order; stored data is kept."""
+        """Replace the accounts of the hub by these, in this order; stored data is kept."""
         self.hub = self._make(accounts)
 
     def order(self, source: str | None = None, **fields: Any) -> Charge:
@@ -147,7 +147,7 @@ class Lab(ContractLab[PaymentsSubject]):
         )
 
     def last_change(self) -> SandboxRequest:
-        """Return the last request that could have changed something."""
+        """Return the last request that could have changed something at the vendor."""
         return next(item for item in reversed(self.sandbox.requests) if item.method != "GET")
 
     def key_of(self, request: SandboxRequest) -> str | None:
@@ -184,7 +184,7 @@ class Lab(ContractLab[PaymentsSubject]):
         return await self.after_webhooks(payment)
 
     def verifier(self, *, strange: bool = False, **options: Any) -> WebhookVerifier:
-        """Return a verifier of the vendor's webhooks, with wrong secrets if `strange` is true."""
+        """Return a verifier of the vendor's webhooks; with `strange`, it has wrong secrets."""
         secret = self.subject.webhook_secret
         if secret is not None:
             options["secrets"] = "ab" * 32 if strange else secret
@@ -194,7 +194,7 @@ class Lab(ContractLab[PaymentsSubject]):
         return self.hub.webhooks(FIRST, http=SandboxHttpClient(self.sandbox), **options)
 
     async def after_webhooks(self, payment: Payment, *, backwards: bool = False) -> Payment:
-        """Return the payment after its webhooks, in order or reversed."""
+        """Return the payment after its webhooks were handled, in order or in reverse order."""
         # The same events are read repeatedly here.
         verifier = self.verifier(replay_guard=False)
         events = [
@@ -213,7 +213,7 @@ class Lab(ContractLab[PaymentsSubject]):
         return payment
 
     def events_with_unknown_words(self, word: str, refund_word: str) -> Iterator[PaymentEvent]:
-        """Return all webhook events of the sandbox, with their states replaced by unknown words.
+        """Return the sandbox's webhook events, with states replaced by undocumented words.
 
         Args:
             word: in place of the vendor's word for the state of a payment.
@@ -235,7 +235,7 @@ class Lab(ContractLab[PaymentsSubject]):
     async def with_status(
         self, word: str, operation: str, *arguments: Any, in_all: bool = False, **named: Any
     ) -> Any:
-        """Return an operation's result if the vendor's last answer contains this state.
+        """Return an operation's result after replacing the state in the vendor's last answer.
 
         `in_all` is True if each answer has it, so that the order of requests does not matter.
         The operation runs twice: first unchanged, to learn the word and the number of requests.
@@ -258,7 +258,7 @@ class Lab(ContractLab[PaymentsSubject]):
             self.sandbox.forget_faults()
 
     async def despite(self, operation: str, *arguments: Any, step: int, **named: Any) -> None:
-        """Run an operation, make the answer of its `step`-th request unreadable, and repeat it."""
+        """Run an operation whose `step`-th answer is unreadable, and then repeat the operation."""
         named["idempotency_key"] += f"-{step}"
         self.sandbox.fail(
             *[SlowAnswer(0.0)] * step, AlteredAnswer(partial(with_body, b"<html></html>"))

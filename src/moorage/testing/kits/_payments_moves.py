@@ -67,7 +67,7 @@ async def a_part_is_captured(make: Open) -> None:
 
 
 async def all_of_it_is_captured(make: Open) -> None:
-    """A capture of the whole amount, stated or not, takes all that is authorised."""
+    """A capture of the whole amount, stated or not, collects all that is authorised."""
     async with make() as lab:
         if PaymentsCapability.AUTHORIZE not in lab.capabilities:
             return
@@ -103,7 +103,7 @@ async def a_voided_payment_is_not_captured(make: Open) -> None:
 
 
 async def money_is_refunded_in_parts(make: Open) -> None:
-    """A payment is refunded in parts, once per key, and never beyond the captured amount."""
+    """Refunds in parts are made once per key, and never exceed the captured amount."""
     async with make() as lab:
         payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
         payment = await lab.settled(payment)
@@ -135,7 +135,7 @@ async def money_is_refunded_in_parts(make: Open) -> None:
 
 
 async def a_forbidden_operation_is_refused(make: Open) -> None:
-    """An operation that a payment's state forbids raises the same error class everywhere."""
+    """An operation that a payment's state forbids raises the same error class at every vendor."""
     async with make() as lab:
         payment = await lab.taken("k-1")
         steps: tuple[tuple[PaymentsCapability | None, str, tuple[Any, ...]], ...] = (
@@ -155,7 +155,7 @@ async def a_forbidden_operation_is_refused(make: Open) -> None:
 
 
 async def a_refund_without_amount_is_of_the_rest(make: Open) -> None:
-    """A refund without amount refunds the rest, or is refused before sending."""
+    """A refund without an amount refunds what is left, or is refused before sending."""
     async with make() as lab:
         payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
         payment = await lab.settled(payment)

@@ -83,7 +83,7 @@ async def order_addresses_and_lines_are_sent_with_a_link(make: Open) -> None:
 
 
 def _check_words(lab: Lab, sent: int, capability: PaymentsCapability) -> None:
-    """Check that the requests after the first `sent` contain a capability's words."""
+    """Check that the requests after the first `sent` contain the words for a capability."""
     body = b"".join(request.body for request in lab.sandbox.requests[sent:])
     lost_words = [word.decode() for word in _WORDS[capability] if word not in body]
     require(not lost_words, f"{capability} lost {', '.join(lost_words)}.")

@@ -26,7 +26,7 @@ _LONG: Final = "a-key-of-an-order-" * 14 + "no"
 
 
 async def each_step_carries_its_key(make: Open) -> None:
-    """Each money-moving request has a key and is sent once; another process uses the same key.
+    """Each money-moving request is sent once, with a key that is the same in another process.
 
     A key that is too long is replaced by one that the vendor accepts.
     """
@@ -128,7 +128,7 @@ async def a_list_has_every_payment(make: Open) -> None:
 
 
 def _is_sent_once(lab: Lab, sent: int, step: str) -> int:
-    """Check that a step repeats no request; return the number of requests."""
+    """Check that an operation repeats no request; return the number of its requests."""
     requests = lab.sandbox.requests[sent:]
     for number, request in enumerate(requests):
         repeated = [

@@ -51,7 +51,7 @@ def link_request(amount: Money = EUROS, **fields: Any) -> LinkRequest:
 
 
 async def means_are_stored_and_removed(make: Open) -> None:
-    """A payment method is stored once per key, listed for its buyer, and gone after removal."""
+    """A payment method is stored once per key, then listed for its buyer, and can be removed."""
     async with make() as lab:
         if PaymentsCapability.STORE_MEANS not in lab.capabilities:
             return
@@ -90,7 +90,7 @@ async def means_are_stored_and_removed(make: Open) -> None:
 
 
 async def an_unknown_state_of_a_stored_method_is_unknown(make: Open) -> None:
-    """A stored payment method's unknown state is reported as unknown, never as stored."""
+    """A stored payment method in an unknown state is reported as unknown, never as stored."""
     async with make() as lab:
         if PaymentsCapability.STORE_MEANS not in lab.capabilities:
             return
@@ -181,7 +181,7 @@ async def _stored_ids(lab: Lab, customer: str) -> set[str]:
 
 
 def _check_same_key(lab: Lab, action: str) -> None:
-    """Check that the last two changing requests had the same key."""
+    """Check that the last two requests that changed something had the same key."""
     changing = [request for request in lab.sandbox.requests if request.method != "GET"]
     first_key, second_key = [lab.key_of(request) for request in changing[-2:]]
     require(first_key is not None and first_key == second_key, f"{action} has another key.")

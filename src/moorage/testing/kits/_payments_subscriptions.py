@@ -126,7 +126,7 @@ def _check_new(subscription: Subscription, request: SubscriptionRequest) -> None
 
 
 async def a_buyer_consents_to_a_subscription(make: Open) -> None:
-    """Without a payment source, a subscription waits for the buyer at a URL that no repr shows."""
+    """A subscription without payment source waits for the buyer at a URL, which no repr shows."""
     async with make() as lab:
         if PaymentsCapability.SUBSCRIPTION_CONSENT not in lab.capabilities:
             return

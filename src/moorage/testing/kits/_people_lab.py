@@ -1,4 +1,4 @@
-"""A directory under test, and a hub with an account there."""
+"""A test environment for a people directory: the vendor, its sandbox and a hub."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PASSWORD: Final = "Correct horse 42 battery staple"  # noqa: S105 - of no use el
 
 @attrs.frozen(kw_only=True)
 class PeopleSubject:
-    """A directory to be checked, with its sandbox.
+    """A people-directory vendor to be checked, with its sandbox.
 
     Attributes:
         vendor: an account at the sandbox.
@@ -58,7 +58,7 @@ class PeopleSubject:
 
 
 class Lab(RecordedLab[PeopleSubject]):
-    """A directory under test, with its hub, integration log and observer."""
+    """A people-directory vendor under test, with its hub, integration log and observer."""
 
     contract = "people"
     account_name = ACCOUNT
@@ -124,5 +124,5 @@ def calls_by_capability(lab: Lab) -> Mapping[PeopleCapability, Callable[[], Awai
 
 
 def request_values(request: SandboxRequest) -> list[tuple[str, Any]]:
-    """Return all values in a request's JSON body, each with the path that leads to it."""
+    """Return each value in a request's JSON body, with the path that leads to it."""
     return nested_values("", request.json())

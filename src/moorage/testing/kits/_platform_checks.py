@@ -40,7 +40,7 @@ _serials = count(1)
 
 
 class PlatformLimit(Enum):
-    """A guarantee of `Platform` that a platform cannot give, and its weaker check."""
+    """A guarantee of `Platform` that some platforms cannot give, and the weaker check for it."""
 
     ONE_OUTPUT = "one output"
     """Both outputs are one text, which is read as standard output; the other one is empty."""
@@ -92,11 +92,11 @@ class PlatformSubject:
         return RunSpec(name=name, step=step, secrets=secrets, labels={"kit": "moorage"})
 
     def has(self, limit: PlatformLimit) -> bool:
-        """Return whether the subject declares this limit of its platform."""
+        """Return whether the platform is declared to have this limit."""
         return limit in self.limits
 
     def written(self, data: bytes) -> bytes:
-        """Return a step's output lines, without lines added by the platform."""
+        """Return the lines that a step wrote, without lines that the platform added."""
         if not self.has(PlatformLimit.OTHER_LINES):
             return data
         lines = (line for line in data.split(b"\n") if _LINE.fullmatch(line))
@@ -116,7 +116,7 @@ def wait_for_end(platform: Platform, name: str) -> RunStatus:
 
 
 def output(platform: Platform, name: str, stream: LogStream = "stdout") -> bytes:
-    """Read a run's whole output, part by part, and return it."""
+    """Read the whole output of a run, one part after another, and return it."""
     return b"".join(chunk.data for chunk in _chunks(lambda: platform, name, stream))
 
 
@@ -141,7 +141,7 @@ def _run(subject: PlatformSubject, script: str, **options: Any) -> tuple[Platfor
 
 
 def exit_codes_are_reported(subject: PlatformSubject) -> None:
-    """A finished run has its program's exit code."""
+    """A finished run reports the exit code of its program."""
     for code in (0, 1, 7, 255):
         _, status = _run(subject, f"exit {code}")
         require(
@@ -153,7 +153,7 @@ def exit_codes_are_reported(subject: PlatformSubject) -> None:
 
 
 def signals_are_exit_codes(subject: PlatformSubject) -> None:
-    """A program ended by the signal n has the exit code 128 + n."""
+    """If a signal ends a program, its run reports the exit code 128 plus the signal's number."""
     for number in (9, 10):
         _, status = _run(subject, f"sh -c 'kill -{number} $$'; exit $?")
         require(
@@ -182,7 +182,7 @@ def standard_output_and_error_are_separate(subject: PlatformSubject) -> None:
 
 
 def one_name_is_one_run(subject: PlatformSubject) -> None:
-    """If many callers start the same name concurrently, one run begins and the others find it."""
+    """If many callers start the same name at once, one starts the run and the others find it."""
     for script in ("echo once", "echo once; sleep 1"):
         _start_together(subject, subject.spec(script))
 
@@ -252,7 +252,7 @@ def lines_survive_cut_connections(subject: PlatformSubject) -> None:
 
 
 def a_mark_leads_to_the_same_bytes(subject: PlatformSubject) -> None:
-    """Reading after the same position `mark` returns the same bytes every time."""
+    """Each read from the same position `mark` returns the same bytes."""
     script = "i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); done"
     platform, status = _run(subject, script)
     chunks = _chunks(lambda: platform, status.name, "stdout")
@@ -321,7 +321,7 @@ def a_run_can_be_stopped(subject: PlatformSubject) -> None:
 
 
 def nothing_outlives_a_run(subject: PlatformSubject) -> None:
-    """Background programs of a step end with the step."""
+    """Background programs of a step end when the step ends."""
     platform, status = _run(subject, "(while :; do echo alive; sleep 0.1; done) & exit 0")
     data = output(platform, status.name)
     sleep(_NAP * 10)
@@ -329,7 +329,7 @@ def nothing_outlives_a_run(subject: PlatformSubject) -> None:
 
 
 def only_declared_variables_are_seen(subject: PlatformSubject) -> None:
-    """A step sees its declared environment variables, and none of the starting process."""
+    """A step sees the environment variables declared for it, and none of the starting process."""
     platform, status = _run(
         subject, 'echo "$GREETING|${HOME_OF_KIT-none}"; env', environment={"GREETING": "a b $c"}
     )
@@ -378,7 +378,7 @@ def secrets_are_files(subject: PlatformSubject) -> None:
 
 
 def files_go_in_and_out(subject: PlatformSubject) -> None:
-    """A step finds its input files in its working directory; its output files are collected."""
+    """A step finds its input files in its working directory, and its output files are collected."""
     workspace = Workspace(files={"a.txt": b"one\n", "in/b.bin": b"\x00\xff"}, collect=("out/c",))
     script = (
         "mkdir out; cat a.txt in/b.bin > out/c; ln -s /etc/passwd out/link;"
@@ -432,7 +432,7 @@ def an_unknown_run_is_no_error(subject: PlatformSubject) -> None:
 
 
 def closing_ends_no_run(subject: PlatformSubject) -> None:
-    """Closing a platform object, even twice, does not end its runs."""
+    """Closing a platform object, even twice, does not end the runs that it started."""
     platform, spec = subject.make(), subject.spec("sleep 1; echo done")
     platform.start(spec, _TIMEOUT)
     platform.close()

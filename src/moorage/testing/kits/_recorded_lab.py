@@ -1,4 +1,4 @@
-"""A vendor under test behind a hub with an integration log, for most contracts' kits."""
+"""A test environment for most contracts' kits: a vendor behind a hub with an integration log."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class RecordedLab(ContractLab[AnySubject]):
 
     @classmethod
     def configured_accounts(cls, subject: AnySubject) -> list[Account]:
-        """Return the account under test, which neither retries nor trips a circuit."""
+        """Return the account under test, configured without retries and without a circuit."""
         return [Account(cls.account_name, subject.vendor, settings=cls._settings())]
 
     @classmethod
@@ -75,7 +75,7 @@ class RecordedLab(ContractLab[AnySubject]):
 
     @classmethod
     def with_sync_hub(cls, factory: Callable[[], AnySubject]) -> Self:
-        """Return a lab with a synchronous hub."""
+        """Return a test environment with a synchronous hub."""
         subject, log, observer = factory(), MemoryIntegrationLogger(), RecordingObserver()
         http = SandboxHttpClient(subject.sandbox)
         hub = Hub(
@@ -89,7 +89,7 @@ class RecordedLab(ContractLab[AnySubject]):
 
     @classmethod
     def with_async_hub(cls, factory: Callable[[], AnySubject]) -> Self:
-        """Return a lab with an asynchronous hub."""
+        """Return a test environment with an asynchronous hub."""
         subject, log, observer = factory(), AsyncMemoryIntegrationLogger(), RecordingObserver()
         http = AsyncSandboxHttpClient(subject.sandbox)
         hub = AsyncHub(

@@ -47,7 +47,7 @@ def require_no_repeats(name: str, requests: Sequence[SandboxRequest]) -> None:
 
 
 def require_no_stutter(name: str, requests: Sequence[SandboxRequest]) -> None:
-    """Check that an operation sent no request twice in a row.
+    """Check that an operation never sent the same request twice in succession.
 
     Args:
         name: the operation.
@@ -64,7 +64,7 @@ def require_no_stutter(name: str, requests: Sequence[SandboxRequest]) -> None:
 
 
 def require_known_references(result: Any, requests: Sequence[SandboxRequest]) -> None:
-    """Check that references name only objects that occur in answers or requests.
+    """Check that references contain only ids that occur in the vendor's answers or in requests.
 
     A result without an answer of the vendor is not checked, nor is the reference of a next page.
 
@@ -153,5 +153,5 @@ def _with_words(value: Any, words: str) -> Any:
 
 
 def is_sentence(value: object) -> bool:
-    """Return whether a JSON text is a sentence for people."""
+    """Return whether a text in JSON is a sentence, written for people."""
     return isinstance(value, str) and (" " in value or value.endswith("."))

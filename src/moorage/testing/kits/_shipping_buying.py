@@ -88,7 +88,7 @@ async def missing_rates_are_explained(make: Open) -> None:
 
 
 async def the_best_rate_is_bought(make: Open) -> None:
-    """Without a choice, the cheapest rate is bought; a chosen service is bought even if dearer.
+    """If no rate is chosen, the cheapest is bought; a chosen service is bought even if dearer.
 
     A vendor without rates sells the named service, and refuses a choice that needs prices before
     anything is sent.
@@ -153,7 +153,7 @@ async def a_label_is_bought(make: Open) -> None:
 
 
 async def an_address_arrives_whole(make: Open) -> None:
-    """Every line of an address is sent, for rates and for labels."""
+    """Every line of an address is sent, both to get rates and to buy labels."""
     async with make() as lab:
         recipient = lab.address(line2="Floor 7", line3="Door B")
         rate_request = lab.request(to=recipient, reference="order 1")
@@ -203,7 +203,7 @@ def _as_text(rate: Rate) -> str:
 
 
 async def a_chosen_rate_is_bought(make: Open) -> None:
-    """A rate object can be bought and, if the vendor supports it, a rate's stored reference too."""
+    """A rate can be bought by its object and, if supported, by its stored reference."""
     async with make() as lab:
         if ShippingCapability.RATES not in lab.capabilities:
             return
@@ -255,7 +255,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def an_outage_is_no_refusal(make: Open) -> None:
-    """An outage is not reported as a rejection, and a repeated key buys no second label."""
+    """An outage is not reported as a refusal, and repeating the key buys no second label."""
     async with make() as lab:
         lab.line.refusal = Response(503, body=b"<html></html>")
         purchase = lab("create_shipment", lab.shipment(), idempotency_key="k-1")
@@ -323,7 +323,7 @@ async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
 
 
 async def an_interrupted_batch_is_completed(make: Open) -> None:
-    """When a batch of five labels that failed after two is repeated, only three are bought."""
+    """If a batch of five labels failed after two, repeating it buys only the missing three."""
     for breakage in ("whole", "lost", "dropped"):
         async with make() as lab:
             finds = ShippingCapability.FIND_LOST_LABEL in lab.capabilities

@@ -21,7 +21,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def a_pickup_is_scheduled_once(make: Open) -> None:
-    """A pickup is scheduled once per key; cancelling it can be repeated, if supported."""
+    """A pickup is scheduled once per key; where supported, it can be cancelled, even repeatedly."""
     async with make() as lab:
         if ShippingCapability.PICKUP not in lab.capabilities:
             return
@@ -73,7 +73,7 @@ async def a_manifest_is_created_once(make: Open) -> None:
 
 
 async def service_points_are_offered(make: Open) -> None:
-    """Service points are sorted by distance, and a shipment to one of them gets rates."""
+    """Service points are sorted by distance, and rates can be got for a shipment to one of them."""
     async with make() as lab:
         if ShippingCapability.SERVICE_POINTS not in lab.capabilities:
             return

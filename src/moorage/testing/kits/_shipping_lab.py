@@ -1,4 +1,4 @@
-"""A shipping vendor under test, behind a connection that checks can break."""
+"""A test environment for a shipping vendor, whose connection the checks can break."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class Line:
         self.purchases = 0
 
     def before(self, request: Request, url: str) -> Response | None:
-        """Forward the request, or answer it or raise an error in place of the vendor."""
+        """Forward a request; or respond, or raise an error, in place of the vendor."""
         if not self.whole:
             raise ConnectionFailed("There is no network.", may_have_been_processed=False)
         if not self.files and urlsplit(url).netloc != self._home:
@@ -143,7 +143,7 @@ class Line:
         return None
 
     def after(self, request: Request) -> None:
-        """Forward the response, or raise an error although the request was executed."""
+        """Forward the response to a request, or raise an error although it was executed."""
         if (
             self.lost is not None
             and self._subject.buys(request)

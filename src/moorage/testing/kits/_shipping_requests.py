@@ -107,7 +107,7 @@ async def no_log_shows_a_secret(make: Open) -> None:
 
 
 async def money_keeps_its_currency(make: Open) -> None:
-    """Insurance and goods values are sent in their currency, with its decimals.
+    """Values of insurance and goods are sent in their own currency, with its number of decimals.
 
     A vendor may refuse a currency before it sends anything.
     """
@@ -147,7 +147,7 @@ async def money_keeps_its_currency(make: Open) -> None:
 
 
 async def a_repeat_requests_no_new_rates(make: Open) -> None:
-    """Repeating a purchase with its key requests no new rates, which might differ."""
+    """A repeated purchase with the same key requests no new rates, because they might differ."""
     async with make() as lab:
         if ShippingCapability.RATES not in lab.capabilities:
             return
@@ -171,7 +171,7 @@ async def a_repeat_requests_no_new_rates(make: Open) -> None:
 
 
 def _sent_secret(lab: Lab) -> str:
-    """Return the secret in the latest request: the vendor's, or its access token."""
+    """Return the secret in the latest request: the account's own, or an access token."""
     request = lab.sandbox.requests[-1]
     headers = request.headers
     is_sent = any(lab.subject.secret in value for _, value in (*headers.pairs, *request.query))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 async def an_order_is_cancelled_once(make: Open) -> None:
-    """Repeating a cancellation changes nothing, and no parcel of a cancelled order is sent."""
+    """Repeating a cancellation changes nothing, and no parcel can be reported for the order."""
     async with make() as lab:
         if ShopsCapability.CANCEL not in lab.capabilities:
             return
@@ -37,7 +37,7 @@ async def an_order_is_cancelled_once(make: Open) -> None:
 
 
 async def a_lost_cancellation_can_be_repeated(make: Open) -> None:
-    """A cancellation with a lost answer succeeds when it is repeated."""
+    """If the answer to a cancellation is lost, repeating the cancellation succeeds."""
     for step in range(2):
         async with make() as lab:
             if ShopsCapability.CANCEL not in lab.capabilities:
@@ -52,7 +52,7 @@ async def a_lost_cancellation_can_be_repeated(make: Open) -> None:
 
 
 async def a_shipped_order_is_not_cancelled(make: Open) -> None:
-    """Repeating the report of a parcel sends nothing; a shipped order cannot be cancelled."""
+    """A repeated report of a parcel sends nothing, and a shipped order cannot be cancelled."""
     async with make() as lab:
         order = await lab.order(1)
         await lab.fulfil(order.ref)
@@ -66,7 +66,7 @@ async def a_shipped_order_is_not_cancelled(make: Open) -> None:
 
 
 async def a_later_cancellation_is_pending(make: Open) -> None:
-    """A cancellation that the shop executes later is never reported as done."""
+    """If the shop cancels an order only later, the cancellation is reported as pending."""
     async with make() as lab:
         if ShopsCapability.CANCEL not in lab.capabilities or lab.shop.cancels_later is None:
             return

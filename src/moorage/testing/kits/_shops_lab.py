@@ -64,7 +64,7 @@ class Lab(RecordedLab[ShopsSubject]):
 
     @property
     def shop(self) -> ShopSandbox:
-        """The sandbox, which shows what the merchant sees."""
+        """The sandbox, which shows the shop as the merchant sees it."""
         return self.subject.sandbox
 
     def ref(self, id_: str) -> Ref:
@@ -84,7 +84,7 @@ class Lab(RecordedLab[ShopsSubject]):
         return item
 
     async def fulfil(self, ref: Ref, fulfilment: Fulfilment = PARCEL, key: str = "k-1") -> Any:
-        """Report a parcel to the shop."""
+        """Report a parcel of an order to the shop."""
         return await self("fulfil", ref, fulfilment, idempotency_key=key)
 
     async def refund(self, ref: Ref, amount: str = "5.00", key: str = "k-1") -> Any:

@@ -83,7 +83,7 @@ class Lab(RecordedLab[SignaturesSubject]):
 
     @property
     def world(self) -> SignaturesSandbox:
-        """The sandbox, which shows what signers see."""
+        """The sandbox, which shows the envelopes as signers see them."""
         return self.subject.sandbox
 
     def count(self) -> int:
@@ -91,7 +91,7 @@ class Lab(RecordedLab[SignaturesSubject]):
         return len(self.world.envelopes)
 
     def fail(self, *answers: Any) -> None:
-        """Answer the next envelope-sending requests with these responses."""
+        """Answer the next requests that send an envelope with these responses."""
         self.sandbox.fail(*[None] * self.subject.preparations, *answers)
 
     def fail_with_unknown_word(self, id_: str) -> None:

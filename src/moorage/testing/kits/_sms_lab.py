@@ -34,7 +34,7 @@ URL: Final = "https://shop.example/texts"
 
 
 def no_words() -> dict[str, SmsStatus]:
-    """Return an empty mapping, for a vendor without state words."""
+    """Return an empty mapping, for a vendor that has no words for states."""
     return {}
 
 
@@ -161,12 +161,12 @@ def _accounts(subject: SmsSubject) -> list[Account]:
 
 
 def sync_lab(factory: Callable[[], SmsSubject]) -> Lab:
-    """Return a lab with a synchronous hub."""
+    """Return a test environment with a synchronous hub."""
     subject = factory()
     return Lab(subject, Hub(_accounts(subject), http=SandboxHttpClient(subject.sandbox)))
 
 
 def async_lab(factory: Callable[[], SmsSubject]) -> Lab:
-    """Return a lab with an asynchronous hub."""
+    """Return a test environment with an asynchronous hub."""
     subject = factory()
     return Lab(subject, AsyncHub(_accounts(subject), http=AsyncSandboxHttpClient(subject.sandbox)))

@@ -47,7 +47,7 @@ async def each_request_is_sent_once(make: Open) -> None:
 
 
 async def each_message_carries_its_key(make: Open) -> None:
-    """Check that each message is sent with its idempotency key, the same in every process.
+    """Check that each message has its own idempotency key, which is the same in every process.
 
     A key that is too long for the vendor is shortened, and stays different from other keys with
     the same beginning.

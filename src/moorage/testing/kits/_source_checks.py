@@ -1,4 +1,4 @@
-"""Checks of a pipeline source whose topic has a single consumer."""
+"""Checks of a pipeline source that is the only consumer of its topic."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ async def waiting_poll_returns_what_arrives(subject: SourceSubject) -> None:
 
 
 async def done_records_do_not_come_back(subject: SourceSubject) -> None:
-    """Committed records are not delivered to the next consumer."""
+    """Committed records are not delivered again to the next consumer."""
     async with open_reader(subject) as reader:
         messages = numbered_messages(range(10))
         await subject.publish(messages)
@@ -141,7 +141,7 @@ async def other_records_come_back(subject: SourceSubject) -> None:
 
 
 async def opening_again_loses_nothing(subject: SourceSubject) -> None:
-    """After a source is reopened, revoked records are redelivered; others can be committed."""
+    """When a source is reopened, revoked records arrive again; the others can be committed."""
     async with open_reader(subject) as reader:
         messages = numbered_messages(range(10))
         await subject.publish(messages)
@@ -251,7 +251,7 @@ async def closed_source_refuses(subject: SourceSubject) -> None:
 
 
 async def positions_are_kept_or_moved(subject: SourceSubject) -> None:
-    """`seek` makes a source continue after a position, or raises `UnsupportedByVendor`."""
+    """`seek` makes a source continue after another position, or raises `UnsupportedByVendor`."""
     async with open_reader(subject) as reader:
         messages = numbered_messages([0, KEYS])
         await subject.publish(messages)

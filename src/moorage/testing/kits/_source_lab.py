@@ -1,4 +1,4 @@
-"""A source under test, and a reader that uses it like a pipeline."""
+"""A test environment for a source, and a reader that uses the source like a pipeline."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class Reader:
 
 
 class CommitWatch:
-    """A wrapper of a source, which tracks uncommitted records.
+    """A wrapper of a source that knows which delivered records are not committed.
 
     Attributes:
         uncommitted: the records that were delivered and not committed.

@@ -76,12 +76,12 @@ def random_from(seed: int) -> Random:
 
 
 def read_command(*keys: str) -> Write:
-    """Return a command that changes nothing."""
+    """Return a command that reads states and changes nothing."""
     return Write(dict.fromkeys(keys, KEEP))
 
 
 class BlockingCommand:
-    """A command that sets `held`, and occupies one key of a store until `free` is set."""
+    """A command that sets `held`, and then keeps a store's key busy until `free` is set."""
 
     once = False
     durable = False
@@ -93,14 +93,14 @@ class BlockingCommand:
         self._seconds = seconds
 
     def apply(self, states: States, now: int) -> tuple[States, None]:  # noqa: ARG002 - as commands have it
-        """Change nothing, and wait for the release or a time limit."""
+        """Change nothing, and wait until `free` is set or a time limit is over."""
         self.held.set()
         self.free.wait(self._seconds)
         return states, None
 
 
 class Append:
-    """Appends its number to the states of some keys, and reads the states of others.
+    """A command that appends its number to the states of some keys, and reads those of others.
 
     Its answer is the time, and the states as they were before it appended to them.
     """
@@ -125,7 +125,7 @@ class Append:
 
 @attrs.frozen
 class AppendResult:
-    """The result of an `Append`: number, keys and answer, and its start and end."""
+    """The result of an `Append`: its number, keys and answer, and the times of start and end."""
 
     number: int
     keys: tuple[str, ...]
@@ -176,7 +176,7 @@ def _require_prefixes(key: str, commands: Sequence[AppendResult], log: tuple[int
 
 
 def are_equal_values(first: object, second: object) -> bool:
-    """True if two plain values have equal values and types; 1, True and "1" all differ."""
+    """Return True if two plain values are equal in value and type: 1, True and "1" all differ."""
     if is_tuple(first) and is_tuple(second):
         return len(first) == len(second) and all(map(are_equal_values, first, second))
     return are_same_scalars(first, second)
@@ -218,7 +218,7 @@ def printable(chance: Random) -> str:
 
 
 def similar_names() -> tuple[str, ...]:
-    """Return different names that some databases treat as equal."""
+    """Return different names, some of which databases may wrongly treat as equal."""
     return (
         "a", "A", "á", "a\u0301", "a ", " a", "aa", "a%", "a_", "a*", "a?", "a\\", "a'", 'a"',
         "a`", "a:", "a/", "a.", "{a}", "[a]", "ss", "ß", "K", "\u212a", "fi", "ﬁ", "1", "01",

@@ -58,7 +58,7 @@ class Subject:
         return now  # type: ignore[no-any-return]  # or the check of time fails
 
     async def together(self, flows: Sequence[Flow]) -> None:
-        """Run functions concurrently, each in a task or a thread."""
+        """Run coroutine functions concurrently, each in a task or a thread."""
         if self._is_async:
             await asyncio.gather(*(flow() for flow in flows))
         else:

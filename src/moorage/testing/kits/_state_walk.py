@@ -1,4 +1,4 @@
-"""Random commands like those of services, and the allowed answers to each."""
+"""Random commands like those that services send, and the answers that each may have."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _TARGETS = ("vendor", "vendor", "other")
 
 
 class CommandWalk:
-    """Draws random commands, like several uncoordinated callers of a store.
+    """Draws random commands, as if several independent callers used a store.
 
     Args:
         chance: the source of random numbers.
@@ -70,7 +70,7 @@ class CommandWalk:
         self._claims: list[tuple[str, int]] = []
 
     def draw(self) -> Command[Any]:
-        """Draw a command, often about values of earlier answers."""
+        """Draw a command, which often uses values from earlier answers."""
         draws: tuple[Callable[[], Command[Any]], ...] = (
             *[self._admission] * 8,
             *[self._claim] * 4,
@@ -211,7 +211,7 @@ def require_decision(
     outcome: tuple[object, tuple[State | None, ...]],
     between: tuple[int, int],
 ) -> None:
-    """Check that a command could have had this answer at some time in a span."""
+    """Check that a command's answer was right at some time between its start and its end."""
     answer, later_states = outcome
     earliest_time, latest_time = between
     # What was written tells when; what left no trace may have happened at any moment between.

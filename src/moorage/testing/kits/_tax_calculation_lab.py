@@ -76,7 +76,7 @@ class Lab(RecordedLab[TaxCalculationSubject]):
         return self.subject.sale
 
     async def calculate(self, sale: TaxableSale | None = None, **changes: Any) -> TaxCalculation:
-        """Calculate the tax of a sale; by default, of the subject's sale with these changes."""
+        """Calculate the tax of a sale; without one, of the usual sale with these changes."""
         changed_sale = attrs.evolve(sale or self.sale, **changes)
         result: TaxCalculation = await self("calculate", changed_sale)
         return result

@@ -101,7 +101,7 @@ class Lab(RecordedLab[TaxSubject]):
 
 
 def unsupported_options(lab: Lab) -> dict[TaxCapability, dict[str, Any]]:
-    """Return check arguments for each capability that the vendor lacks."""
+    """Return arguments of a VAT check for each capability that the vendor lacks."""
     options: dict[TaxCapability, dict[str, Any]] = {
         **{register: {"number": number} for register, number in NUMBERS.items()},
         TaxCapability.PROOF: {"requester": lab.subject.requester or lab.subject.number},

@@ -1,4 +1,4 @@
-"""Checks for every accounting vendor.
+"""Checks that every accounting vendor must pass.
 
 The most important ones are about repeats and totals: a key writes once even if requests or answers
 are lost, and an invoice whose total the vendor calculates differently does not stay in the books.
@@ -87,7 +87,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def the_chart_and_the_taxes_are_read(make: Open) -> None:
-    """Accounts have an id and a class, and taxes an id for invoice lines and their exact rate."""
+    """Accounts have an id and a class; tax rates have an id for invoice lines and an exact rate."""
     async with make() as lab:
         accounts = {item.id: item for item in await lab("accounts")}
         bank = accounts.get(lab.subject.bank)
@@ -160,7 +160,7 @@ async def an_invoice_is_written(make: Open) -> None:
 
 
 async def an_invoice_keeps_its_currency(make: Open) -> None:
-    """Invoices, bills and payments keep their currency, even large amounts in yen."""
+    """Invoices, bills and payments keep their currency, even with large amounts in yen."""
     async with make() as lab:
         for kind in InvoiceKind:
             role = ContactRole.CUSTOMER if kind is InvoiceKind.SALES else ContactRole.SUPPLIER
@@ -197,7 +197,7 @@ async def a_draft_stays_a_draft(make: Open) -> None:
 
 
 async def a_different_total_is_undone(make: Open) -> None:
-    """If the vendor computes another total, the invoice is undone and an error is raised."""
+    """If the vendor computes another total, the invoice is removed again, and an error raised."""
     async with make() as lab:
         customer = await lab.contact()
         supplier = await lab.contact(ContactRole.SUPPLIER)
@@ -216,7 +216,7 @@ async def a_different_total_is_undone(make: Open) -> None:
 
 
 async def an_invoice_is_voided_once(make: Open) -> None:
-    """Repeating a void changes nothing; an invoice with a payment cannot be voided."""
+    """Voiding an invoice again changes nothing; an invoice with a payment cannot be voided."""
     async with make() as lab:
         record = await lab.sold()
         for _ in range(2):
@@ -268,7 +268,7 @@ async def a_journal_is_posted(make: Open) -> None:
 
 
 async def a_key_writes_once(make: Open) -> None:
-    """A repeated key returns the same record; a key with other content is refused."""
+    """A repeated key returns the same record; a key repeated with other content is refused."""
     async with make() as lab:
         for name, (records, call, other_call) in (await creations(lab)).items():
             count_before = lab.count(records)
@@ -295,7 +295,7 @@ async def _repeat(doing: Any, name: str) -> Any:
 
 
 async def a_lost_answer_writes_once(make: Open) -> None:
-    """After a lost answer, a key's record is found or unknown, but never written twice."""
+    """If an answer is lost, the record of its key is found or unknown, but never written twice."""
     async with make() as lab:
         for name, (records, call, _) in (await creations(lab)).items():
             count_before, skipped = lab.count(records), lab.subject.positions.get(name, 0)
@@ -340,7 +340,7 @@ async def _unless_done(
 
 
 async def _await_settled(doing: Any, name: str) -> None:
-    """Await an operation that succeeds or has an unknown outcome."""
+    """Await an operation, which must succeed or have an unknown outcome."""
     try:
         await doing
     except (OutcomeUnknown, ConnectionFailed):
@@ -350,7 +350,7 @@ async def _await_settled(doing: Any, name: str) -> None:
 
 
 async def an_outage_is_no_success(make: Open) -> None:
-    """A call in an outage raises an error; repeating its key writes at most once."""
+    """A call during an outage raises an error; repeating it with its key writes at most once."""
     async with make() as lab:
         for name, (records, call, _) in (await creations(lab)).items():
             count_before, skipped = lab.count(records), lab.subject.positions.get(name, 0)
@@ -394,7 +394,7 @@ async def a_pause_is_obeyed(make: Open) -> None:
 
 
 async def an_unknown_state_is_unknown(make: Open) -> None:
-    """An undocumented state word is reported as an unknown state."""
+    """A state word that the vendor does not document is reported as an unknown state."""
     async with make() as lab:
         if lab.subject.strange is None:
             return
@@ -467,7 +467,7 @@ async def secrets_are_shown_nowhere(make: Open) -> None:
 
 
 async def nothing_shows_personal_data(make: Open) -> None:
-    """No repr of a contact or its record shows a name or address."""
+    """The repr of a contact, or of its record, shows neither a name nor an address."""
     async with make() as lab:
         contact = Contact(name="Discreet Ltd", email="discreet@example.com", phone="discreet")
         record = await lab("create_contact", contact)

@@ -1,4 +1,4 @@
-"""Checks for every vendor of bank accounts.
+"""Checks that every bank vendor must pass.
 
 The most important ones are about consents that the owner has not given, payments with an unknown
 outcome, and amounts.
@@ -76,7 +76,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def a_consent_follows_its_owner(make: Open) -> None:
-    """A consent is pending until its owner accepts or refuses it, and then changes state."""
+    """A consent is pending until its owner accepts or refuses it, and its state then changes."""
     async with make() as lab:
         decisions = (
             (lab.bank.grant, ConsentStatus.GRANTED),
@@ -102,7 +102,7 @@ async def a_consent_follows_its_owner(make: Open) -> None:
 
 
 async def a_consent_is_finished_once(make: Open) -> None:
-    """Finishing a consent again with the same URL returns the same state, and shows no URL."""
+    """Finishing a consent twice with the same URL returns the same state; no error shows a URL."""
     async with make() as lab:
         consent: BankConsent = await lab.start()
         lab.bank.grant(consent.ref.id)
@@ -166,7 +166,7 @@ async def _requests_of_start(lab: Lab) -> int:
 
 
 async def accounts_need_a_consent(make: Open) -> None:
-    """Accounts need the owner's consent, and nothing can be read after its end."""
+    """Accounts can be read only with the owner's consent, and no longer after its end."""
     async with make() as lab:
         consent: BankConsent = await lab.start()
         await lab.refused(ConsentRequired, lab("accounts", consent.ref), "A pending consent")
@@ -239,7 +239,7 @@ def _amounts(items: tuple[dict[str, Any], ...], name: str) -> list[Money]:
 
 
 async def transactions_are_read_page_by_page(make: Open) -> None:
-    """All pages together contain each transaction once, with the same ids when read again."""
+    """All pages together contain each transaction once, and a second reading has the same ids."""
     async with make() as lab:
         ref = await lab.account()
         booked = await lab.booked(ref)
@@ -305,7 +305,7 @@ def _stated_details(subject: BankSubject, number: int) -> dict[str, object]:
 
 
 async def transactions_match_open_items(make: Open) -> None:
-    """Transactions state the other party and the remittance text, to match them with open items."""
+    """Transactions state the other party and the remittance text, for matching with open items."""
     async with make() as lab:
         ref = await lab.account()
         booked = await lab.booked(ref)
@@ -430,7 +430,7 @@ def _recognises_keys(lab: Lab) -> bool:
 async def _require_one_effect(
     lab: Lab, operation: Callable[[], Awaitable[BankPayment]], fault: Any
 ) -> None:
-    """Check a payment whose first answer is lost or unreadable, and then its repetition."""
+    """Check that a payment with a lost or unreadable answer is made once, even when repeated."""
     lab.sandbox.fail(fault)
     if not _recognises_keys(lab):
         for _ in range(2):
@@ -538,7 +538,7 @@ async def an_unknown_word_is_no_success(make: Open) -> None:
 
 
 async def a_damaged_answer_is_an_error(make: Open) -> None:
-    """An answer without content, or with an invalid amount, raises an error."""
+    """An answer that is empty or has an invalid amount raises an error."""
     async with make() as lab:
         consent = (await lab.granted()).ref
         account: Ref = (await lab("accounts", consent))[0].ref
@@ -573,7 +573,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def a_daily_limit_is_not_retried(make: Open) -> None:
-    """If one account reaches its daily limit, nothing is retried, and other accounts go on."""
+    """If an account has reached its daily limit, nothing is retried; other accounts still work."""
     async with make() as lab:
         ref = await lab.account()
         for number, answer in enumerate(lab.subject.daily):

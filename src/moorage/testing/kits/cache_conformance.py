@@ -1,4 +1,4 @@
-"""Checks for every response cache.
+"""Checks that every response cache must pass.
 
 ```python
 import pytest
@@ -101,7 +101,7 @@ async def a_removed_response_is_gone(factory: AsyncFactory) -> None:
 
 
 async def a_response_requested_before_removal_is_not_stored(factory: AsyncFactory) -> None:
-    """A response requested before its key was removed from the cache is not stored."""
+    """A response is not stored if its key was removed from the cache after the request was made."""
     cache, key = factory(), _key()
     for has_entry in (False, True):
         if has_entry:
@@ -168,7 +168,7 @@ async def cached_responses_expire(factory: AsyncFactory) -> None:
 
 
 def many_threads_may_use_it(factory: Factory) -> None:
-    """Threads that replace a cached response concurrently do so one at a time."""
+    """If threads replace a cached response concurrently, one replaces it after the other."""
     cache, key = factory(), _key()
     marks: list[int] = []
     error_messages: list[str] = []

@@ -1,4 +1,4 @@
-"""Checks for every calendar vendor.
+"""Checks that every calendar vendor must pass.
 
 Each check takes a function that makes a new `CalendarsSubject`: the vendor, its sandbox, and what
 the kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
@@ -138,7 +138,7 @@ async def whole_days_are_kept(make: Open) -> None:
 
 
 async def times_are_exact(make: Open) -> None:
-    """Times are kept exactly across daylight saving changes."""
+    """Event times are kept exactly, also across changes between winter and summer time."""
     async with make() as lab:
         forward = datetime(2026, 3, 29, 1, 30, tzinfo=BERLIN)
         back = datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN)
@@ -158,7 +158,7 @@ async def times_are_exact(make: Open) -> None:
 
 
 async def a_key_writes_once(make: Open) -> None:
-    """A key creates one event, a repeat returns it, and another event needs another key."""
+    """A key creates a single event and a repeat returns it; another event needs another key."""
     async with make() as lab:
         events = [await lab.write(idempotency_key="k-1") for _ in range(3)]
         require(events[0] == events[1] == events[2], "A repeat returns another event.")
@@ -230,7 +230,7 @@ async def named_fields_can_be_emptied(make: Open) -> None:
 
 
 async def a_version_is_compared(make: Open) -> None:
-    """A change based on an outdated version is refused, and changes nothing."""
+    """A change of an outdated version of an event is refused, and changes nothing."""
     async with make() as lab:
         if CalendarsCapability.VERSION not in lab.capabilities:
             return
@@ -250,7 +250,7 @@ async def a_version_is_compared(make: Open) -> None:
 
 
 async def recurrence_is_kept(make: Open) -> None:
-    """Each supported recurrence rule is kept; others are refused before sending."""
+    """Supported recurrence rules of events are kept; others are refused before sending."""
     async with make() as lab:
         if CalendarsCapability.RECURRENCE not in lab.capabilities:
             return
@@ -269,7 +269,7 @@ async def recurrence_is_kept(make: Open) -> None:
 
 
 async def an_event_is_cancelled(make: Open) -> None:
-    """A cancelled event is gone, others stay, and repeating the cancellation is no error."""
+    """A cancelled event is gone, other events stay, and a repeated cancellation is no error."""
     async with make() as lab:
         ref = (await lab.write(attendees=_ATTENDEES)).ref
         await lab.write("Another")
@@ -288,7 +288,7 @@ async def an_event_is_cancelled(make: Open) -> None:
 
 
 async def invitations_can_be_withheld(make: Open) -> None:
-    """No attendee is notified if the caller asks for that and the vendor supports it."""
+    """Attendees are not notified if the caller asks for that and the vendor supports it."""
     async with make() as lab:
         if CalendarsCapability.WITHOUT_INVITATIONS not in lab.capabilities:
             return
@@ -299,7 +299,7 @@ async def invitations_can_be_withheld(make: Open) -> None:
 
 
 async def changes_are_listed_once(make: Open) -> None:
-    """The first listing has all events, over all pages; later ones only the changes since then."""
+    """The first listing contains all events over all pages; later ones contain only changes."""
     async with make() as lab:
         if CalendarsCapability.CHANGES not in lab.capabilities:
             return

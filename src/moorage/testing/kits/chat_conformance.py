@@ -1,4 +1,4 @@
-"""Checks for every chat vendor.
+"""Checks that every chat vendor must pass.
 
 Each check takes a function that makes a new `ChatSubject`: the vendor, its sandbox, and what the
 kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
@@ -68,7 +68,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def a_message_is_posted(make: Open) -> None:
-    """A message is posted once; it is reported as sent only if the vendor returns an id."""
+    """A message is posted once, and is reported as sent only if the vendor returns its id."""
     async with make() as lab:
         receipt: ChatReceipt = await lab("send", lab.message())
         require(lab.count() == 1, "One message was not posted once.")
@@ -198,7 +198,7 @@ async def a_message_is_replaced(make: Open) -> None:
 
 
 async def a_message_is_deleted(make: Open) -> None:
-    """A deleted message is gone, others stay, and repeating the deletion is no error."""
+    """A deleted message is gone, other messages stay, and a repeated deletion is no error."""
     async with make() as lab:
         if ChatCapability.DELETE not in lab.capabilities:
             return
@@ -252,7 +252,7 @@ async def an_uncertain_failure_is_unknown(make: Open) -> None:
 
 
 async def a_lost_answer_is_unknown(make: Open) -> None:
-    """If a message's answer is lost, its outcome is unknown, and its key never posts again."""
+    """If the answer to a message is lost, its outcome is unknown, and its key never posts again."""
     async with make() as lab:
         lab.sandbox.fail(Lost())
         for _ in range(2):
@@ -320,7 +320,7 @@ def _text_of(error: ConnectorError) -> str:
 
 
 async def message_texts_are_not_shown(make: Open) -> None:
-    """Neither messages nor receipts show their text in a repr."""
+    """The reprs of messages and receipts do not show the text of the message."""
     async with make() as lab:
         message = lab.message("Be discreet.", title="Discreet", fields={"A": "discreet"})
         representation = f"{message!r}{await lab('send', message)!r}"
@@ -328,7 +328,7 @@ async def message_texts_are_not_shown(make: Open) -> None:
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:
-    """Message webhooks are accepted only if signed, and can be replied to."""
+    """Message webhooks are accepted only if they are signed; their messages can be replied to."""
     async with make() as lab:
         receive, secret = lab.subject.receive, lab.subject.webhook_secret
         if receive is None or secret is None:

@@ -50,7 +50,7 @@ _BUSY_TRIES: Final = 12
 
 
 def withheld_seconds(wall: float, used: float) -> float:
-    """Return by how many seconds a busy machine prolonged a short sleep of this process.
+    """Return how many seconds longer a short sleep took because the machine was busy.
 
     The nap's own length, the CPU time that the process used meanwhile, and a timer's usual
     lateness are subtracted.
@@ -60,7 +60,7 @@ def withheld_seconds(wall: float, used: float) -> float:
 
 
 class Control:
-    """Measures, during a check, how long a busy machine kept this process from running.
+    """Measures how long a busy machine kept this process from running during a check.
 
     A thread naps again and again, and adds up how late it wakes. Subtract this from a measured
     wall time before comparing it with a bound.
@@ -129,13 +129,13 @@ def retrying_check(
 
 
 def patience() -> float:
-    """Return the seconds after which an expected event is considered missing."""
+    """Return the seconds after which a check stops waiting for an expected event."""
     return _patience.get()
 
 
 @contextmanager
 def waiting_at_most(seconds: float) -> Generator[None]:
-    """Fail the check if the block takes more than `seconds`, by default 20."""
+    """Fail the check if the `with` block takes more than `seconds`, by default 20."""
     token = _patience.set(seconds)
     try:
         yield
@@ -187,7 +187,7 @@ def _fail(answer: asyncio.Future[Any], error: BaseException) -> None:
 
 
 class Flag:
-    """An event for threads and tasks that can be set once."""
+    """An event that can be set once, and for which threads and tasks can wait."""
 
     def __init__(self) -> None:
         self._event = Event()
@@ -206,7 +206,7 @@ class Flag:
 async def require_pages(
     find: Callable[[Any], Awaitable[Any]], query: Any, expected: Sequence[str], limit: int
 ) -> None:
-    """Check that a query's pages contain each expected entry once.
+    """Check that the pages of a query contain each expected entry exactly once.
 
     Args:
         find: returns a page of a query; its `items` have ids, and `next` leads to the next page.
@@ -258,12 +258,12 @@ class AsyncView:
 
 
 def in_this_thread(factory: Callable[..., Any], *arguments: Any) -> Any:
-    """Make a synchronous adapter, and return an asynchronous view that blocks this thread."""
+    """Make a synchronous adapter, and return an async view whose calls block this thread."""
     return AsyncView(factory(*arguments))
 
 
 def in_threads(factory: Callable[..., Any], *arguments: Any) -> Any:
-    """Make a synchronous adapter, and return an asynchronous view that runs calls in threads."""
+    """Make a synchronous adapter, and return an async view that runs its calls in threads."""
     return AsyncView(factory(*arguments), threads=True)
 
 

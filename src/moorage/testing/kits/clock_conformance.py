@@ -1,4 +1,4 @@
-"""Checks for every clock and sleeper.
+"""Checks that every clock and every sleeper must pass.
 
 ```python
 import pytest
@@ -94,7 +94,7 @@ async def sleepers_wake_in_time_order(sleepers: AsyncSleepers) -> None:
 
 
 async def cancelling_ends_a_sleep(sleepers: AsyncSleepers) -> None:
-    """A cancellation ends a sleep, and reaches the caller."""
+    """Cancelling a sleeping task ends its sleep, and the task gets the cancellation."""
     _, sleeper = sleepers()
     task = asyncio.ensure_future(sleeper.sleep(86_400.0))
     # The task starts to sleep, and is cancelled before a virtual clock could jump.
@@ -104,7 +104,7 @@ async def cancelling_ends_a_sleep(sleepers: AsyncSleepers) -> None:
 
 
 async def _answer() -> None:
-    """Do nothing; this task must be able to run during a sleep."""
+    """Do nothing; it is a task that must get to run during another task's sleep."""
 
 
 def _long_enough(seconds: float, slept: int) -> None:

@@ -1,4 +1,4 @@
-"""Checks for every connector, which run with its real server.
+"""Checks that every connector must pass, with a real server.
 
 ```python
 import pytest

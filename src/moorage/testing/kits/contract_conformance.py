@@ -98,7 +98,7 @@ class ContractSubject:
 
     @property
     def vendor(self) -> Vendor:
-        """The account at the vendor."""
+        """The vendor object of the account under test."""
         return self.account.vendor
 
     @property
@@ -117,7 +117,7 @@ class ContractSubject:
 
 
 class DeclaredLab(RecordedLab[ContractSubject]):
-    """A vendor of any contract under test, with its hub.
+    """A test environment for a vendor of any contract, with its hub.
 
     Attributes:
         repeats_keys: True if each operation that takes an idempotency key is called twice with it,
@@ -132,7 +132,7 @@ class DeclaredLab(RecordedLab[ContractSubject]):
         super().__init__(subject, *hub_and_records)
 
     async def __call__(self, operation: str, *arguments: Any, **named: Any) -> Any:
-        """Execute an operation; execute it twice if the lab is set to repeat idempotency keys."""
+        """Execute an operation; execute it twice if this environment is to repeat keys."""
         declared_operation = contract(self.contract).operations().get(operation)
         is_keyed = declared_operation is not None and declared_operation.keyed
         if not (self.repeats_keys and is_keyed):
@@ -166,7 +166,7 @@ class DeclaredLab(RecordedLab[ContractSubject]):
         )
 
     async def usual(self) -> Any:
-        """Return the result of the contract's first scenario."""
+        """Return the result of the contract's first scenario, its usual use."""
         return await self.perform(next(iter(BASIC[self.contract].values())))
 
     @classmethod
@@ -211,7 +211,7 @@ async def basic_operations_work(make: Open) -> None:
 
 
 async def stated_capabilities_work(make: Open) -> None:
-    """Each capability that the vendor states works."""
+    """Each capability that the vendor claims to have works."""
     async with make() as lab:
         scenarios = BY_CAPABILITY[lab.contract]
         stated = [capability for capability in scenarios if capability in lab.capabilities]
@@ -222,7 +222,7 @@ async def stated_capabilities_work(make: Open) -> None:
 
 
 async def other_capabilities_are_refused(make: Open) -> None:
-    """A capability that the vendor does not state is refused before anything is sent."""
+    """A capability that the vendor does not claim is refused before anything is sent."""
     async with make() as lab:
         for capability, scenario in BY_CAPABILITY[lab.contract].items():
             if capability in lab.capabilities:
@@ -236,14 +236,14 @@ async def other_capabilities_are_refused(make: Open) -> None:
 
 
 async def repeated_keys_have_the_same_result(make: Open) -> None:
-    """A repeat with the same idempotency key returns the same result."""
+    """Repeating an operation with the same idempotency key returns the same result."""
     async with make() as lab:
         lab.repeats_keys = True
         await lab.usual()
 
 
 async def refusals_have_their_errors(make: Open) -> None:
-    """Each error response raises its error, with the vendor's answer, its words and its code."""
+    """Each error response raises the right error, with the vendor's response, message and code."""
     async with make() as lab:
         refusals = lab.subject.refusals
     for number, (answer, kind, code) in enumerate(refusals):
@@ -266,14 +266,14 @@ async def usual_statuses_have_their_errors(make: Open) -> None:
 
 
 async def unreadable_answers_are_failures(make: Open) -> None:
-    """A success whose answer cannot be read is not reported as a success."""
+    """A success response that cannot be read is not reported as a success."""
     for answer in _UNREADABLE:
         step = f"The answer {answer.text}"
         await _failure(make, VendorFailed | OutcomeUnknown, step, answer)
 
 
 async def lost_answers_are_not_repeated(make: Open) -> None:
-    """A lost response raises its own error, and no request with an effect is sent again."""
+    """A lost response raises its own error class, and no request with an effect is sent again."""
     async with make() as lab:
         lab.sandbox.fail(Lost())
         try:
@@ -302,7 +302,7 @@ async def secrets_are_not_shown(make: Open) -> None:
 
 
 async def damaged_webhooks_are_no_errors(make: Open) -> None:
-    """A webhook with damaged data becomes no event, and raises no error but one of moorage."""
+    """A webhook with damaged data yields no event, and raises no errors but those of moorage."""
     async with make() as lab:
         vendor = lab.subject.vendor
         for data in _DAMAGED:

@@ -1,4 +1,4 @@
-"""Checks for every credential provider.
+"""Checks that every credential provider must pass.
 
 ```python
 import pytest
@@ -57,7 +57,7 @@ def _view(factory: Factory, renew: AsyncRenew) -> AsyncCredentialProvider:
 
 
 class Renewals:
-    """A fake renewal from `OLD` to `NEW`, which records owners, and can wait or fail."""
+    """A fake renewal of credentials `OLD` to `NEW`, which records owners, and can wait or fail."""
 
     def __init__(self, *, waits: bool = False, error: Exception | None = None) -> None:
         self.calls: list[tuple[str, str | None]] = []
@@ -92,7 +92,7 @@ async def the_last_stored_credential_is_returned(factory: AsyncFactory) -> None:
 
 
 async def a_tenant_without_credentials_gets_none(factory: AsyncFactory) -> None:
-    """A tenant without credentials gets none, and none are renewed."""
+    """A tenant without credentials gets none, and no renewal is attempted."""
     renewals = Renewals()
     provider = factory(renewals)
     require(not await provider.has("stripe", None), "A credential is there that nobody put.")
@@ -107,7 +107,7 @@ async def a_tenant_without_credentials_gets_none(factory: AsyncFactory) -> None:
 
 
 async def owners_have_separate_credentials(factory: AsyncFactory) -> None:
-    """Credentials belong to one service and one tenant, or to no tenant if stored without one."""
+    """Credentials belong to a service and to one tenant; without a tenant, to the service alone."""
     owners = [(service, tenant) for service in ("a", "b") for tenant in (None, "a", "None", "")]
     for owner in owners:
         provider = factory(Renewals())
@@ -134,7 +134,7 @@ async def owners_have_separate_credentials(factory: AsyncFactory) -> None:
 
 
 async def stale_credentials_are_renewed(factory: AsyncFactory) -> None:
-    """Refreshing stale credentials requests new ones, returns and stores them."""
+    """Refreshing outdated credentials requests new ones, stores them and returns them."""
     renewals = Renewals()
     provider = factory(renewals)
     await provider.rotate("stripe", "acme", OLD)

@@ -1,4 +1,4 @@
-"""Checks for every vendor of exchange rates.
+"""Checks that every vendor of exchange rates must pass.
 
 Each check takes a function that makes a new `CurrenciesSubject`: the vendor, its sandbox, and the
 facts that the kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
@@ -136,7 +136,7 @@ async def the_latest_rates_are_the_default(make: _Open) -> None:
 
 
 async def a_holiday_has_the_rates_before(make: _Open) -> None:
-    """On weekends and holidays the last earlier rates apply, and their day is stated."""
+    """On weekends and holidays, the rates of the last earlier day apply, and that day is stated."""
     async with make() as lab:
         lab.subject.close_on(_HOLIDAY)
         for day in (_SUNDAY, _HOLIDAY) if lab.has_history else ():
@@ -144,7 +144,7 @@ async def a_holiday_has_the_rates_before(make: _Open) -> None:
 
 
 async def rates_are_searched_ten_days_back(make: _Open) -> None:
-    """Rates apply for ten days; on a later day without rates, an error is raised."""
+    """On a day without rates, those of up to ten days earlier apply, or an error is raised."""
     async with make() as lab:
         if not lab.has_history:
             return
@@ -183,7 +183,7 @@ async def a_day_before_the_first_is_refused(make: _Open) -> None:
 
 
 async def history_is_refused_without_the_capability(make: _Open) -> None:
-    """A vendor without history refuses a day; the error names vendors that have it."""
+    """A vendor without past rates refuses a given day; the error names vendors that have them."""
     async with make() as lab:
         if lab.has_history:
             return
@@ -228,7 +228,7 @@ async def a_refusal_has_its_type(make: _Open) -> None:
 
 
 async def answers_are_read_exactly(make: _Open) -> None:
-    """Each example answer is parsed to its exact day, source and values."""
+    """Each example answer is parsed to exactly its day, source and rates."""
     async with make() as lab:
         for day, answer, result_day, source, values in lab.subject.answers:
             lab.sandbox.fail(answer)

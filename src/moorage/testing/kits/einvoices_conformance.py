@@ -1,4 +1,4 @@
-"""Checks for every vendor of electronic invoices.
+"""Checks that every vendor of electronic invoices must pass.
 
 Each check takes a function that makes a new `EinvoicesSubject`: the vendor, its sandbox, and what
 the kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
@@ -196,7 +196,7 @@ async def a_lost_answer_is_unknown(make: Open) -> None:
 
 
 async def an_unreadable_success_is_none(make: Open) -> None:
-    """A successful answer without content is an error, not a verdict or an empty list."""
+    """A success response without content is an error, not a verdict or an empty list."""
     async with make() as lab:
         for operation, arguments in lab.subject.malformed:
             for body in _MALFORMED:
@@ -340,7 +340,7 @@ def _event(lab: Lab, notice: Notice | None) -> EinvoiceEvent:
 
 
 async def a_request_is_in_the_vendors_words(make: Open) -> None:
-    """Each argument is sent with the vendor's name and vocabulary."""
+    """Each argument is sent under the name and with the words that the vendor uses."""
     async with make() as lab:
         for operation, arguments, expected in lab.subject.requests:
             await lab(operation, *arguments)

@@ -1,4 +1,4 @@
-"""Checks for every email vendor.
+"""Checks that every email vendor must pass.
 
 `moorage scaffold vendor NAME --contract email` writes a vendor, and a test that runs all
 checks.
@@ -69,7 +69,7 @@ IMAGE: Final = Attachment(
 
 @attrs.frozen
 class _AsyncHub:
-    """A synchronous hub whose operations are presented as coroutines."""
+    """A test adapter of a synchronous hub, whose operations become coroutines."""
 
     hub: Any
 
@@ -203,7 +203,7 @@ async def a_key_is_used_once(factory: Factory) -> None:
 
 
 async def a_lost_answer_is_unknown(factory: Factory) -> None:
-    """A message with a lost response is unknown, or repeated with its key, but not sent twice."""
+    """If a response is lost, the message is unknown or repeated with its key, never sent twice."""
     lab = factory()
     mail = message(to=lab.lose())
     send = partial(lab.hub.email().send_transactional, mail, idempotency_key="INV-7")
@@ -300,7 +300,7 @@ async def an_unreadable_success_is_an_error(factory: Factory) -> None:
 
 
 async def an_unknown_verdict_is_unknown(factory: Factory) -> None:
-    """A verdict on an address that moorage does not know is reported as unknown."""
+    """If the vendor's verdict on an address is unknown to moorage, it is reported as unknown."""
     lab = factory()
     if EmailCapability.VALIDATE_ADDRESS not in lab.vendor.capabilities or lab.sandbox is None:
         return
@@ -345,7 +345,7 @@ async def each_bulk_recipient_has_own_texts(factory: Factory) -> None:
 
 
 async def a_large_bulk_goes_in_chunks(factory: Factory) -> None:
-    """Each recipient of a large bulk gets one message, and results keep their order."""
+    """Each recipient of a large bulk gets one message, and the results stay in order."""
     lab = factory()
     results = await lab.hub.email().send_bulk(_bulk(lab.many), idempotency_key="news")
     require(len(results) == lab.many, f"{len(results)} results were returned.")
@@ -361,7 +361,7 @@ async def a_large_bulk_goes_in_chunks(factory: Factory) -> None:
 
 
 async def a_repeated_bulk_sends_missing_chunks(factory: Factory) -> None:
-    """A failed chunk of a bulk does not affect others; a repeat sends only missing chunks."""
+    """A failed chunk of a bulk does not affect other chunks; a repeat sends only missing ones."""
     lab = factory()
     count = lab.vendor.limits["batch"] + 1
     lab.refuse()
@@ -417,7 +417,7 @@ ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
 
 
 def _view(factory: Factory) -> EmailLab:
-    """Return a lab of synchronous hubs whose operations are called as coroutines."""
+    """Return a test environment of synchronous hubs whose operations are called as coroutines."""
     lab = factory()
     return attrs.evolve(lab, hub=_AsyncHub(lab.hub), stranger=_AsyncHub(lab.stranger))
 

@@ -1,4 +1,4 @@
-"""Checks for every gatherer, which runs several steps concurrently.
+"""Checks that every gatherer must pass; a gatherer runs several functions concurrently.
 
 ```python
 import pytest
@@ -95,7 +95,7 @@ async def no_steps_give_no_results(factory: AsyncFactory) -> None:
 
 
 async def steps_run_at_once(factory: AsyncFactory) -> None:
-    """A gatherer runs as many steps concurrently as allowed, and never more."""
+    """A gatherer runs as many steps at the same time as allowed, and never more."""
     for at_once in (1, 2, 3):
         visit = _WaitingStep(at_once)
         steps = [visit.__call__] * (at_once * 2)

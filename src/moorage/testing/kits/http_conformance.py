@@ -1,4 +1,4 @@
-"""Checks for every HTTP client.
+"""Checks that every HTTP client must pass.
 
 ```python
 import pytest

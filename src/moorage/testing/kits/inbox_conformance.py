@@ -1,4 +1,4 @@
-"""Checks for every inbox, which is a store of received webhooks.
+"""Checks that every inbox must pass; an inbox is a store of received webhooks.
 
 ```python
 import pytest

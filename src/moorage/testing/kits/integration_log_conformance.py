@@ -1,4 +1,4 @@
-"""Checks for every integration log.
+"""Checks that every integration log must pass.
 
 ```python
 import pytest
@@ -54,7 +54,7 @@ def _view(factory: Factory) -> AsyncIntegrationLogger:
 
 
 def entry(number: int) -> IntegrationLog:
-    """Return an entry that differs for each number; every third one has all fields."""
+    """Return a log entry that is different for each number; every third one has all fields."""
     sync_log = IntegrationLog(
         id=f"call-{number:04}",
         service=("stripe", "adyen")[number % 2],
@@ -151,7 +151,7 @@ async def pages_have_each_entry_once(factory: AsyncFactory) -> None:
 
 
 async def new_entries_do_not_shift_pages(factory: AsyncFactory) -> None:
-    """New log entries do not shift the pages after the first one."""
+    """New log entries do not shift the entries on the pages after the first one."""
     log, entries = await _filled_log(factory)
     first_page = await log.find(LogQuery(limit=10))
     for number in range(30, 45):
@@ -164,7 +164,7 @@ async def new_entries_do_not_shift_pages(factory: AsyncFactory) -> None:
 
 
 async def a_page_ends_at_the_scan_limit(factory: AsyncFactory) -> None:
-    """A page ends after `scan_limit` entries and is marked so; the next page continues there.
+    """A page ends after `scan_limit` entries and says so; the next page continues at that point.
 
     `page_of` in `moorage.domain.observation.log_pages` defines this rule.
     """

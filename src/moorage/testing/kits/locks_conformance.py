@@ -38,7 +38,7 @@ _NEVER: Final = "A caller that a slot was free for was not let in."
 
 
 def _view(factory: Factory) -> AsyncLocks:
-    """Return an asynchronous view of new synchronous locks, which runs calls in threads."""
+    """Wrap new synchronous locks in an asynchronous interface that runs their calls in threads."""
     return cast("AsyncLocks", AsyncView(factory(), threads=True, unchanged={"release"}))
 
 

@@ -413,7 +413,7 @@ async def a_possible_payment_stays_at_its_account(make: Open) -> None:
 
 
 async def options_arrive(make: Open) -> None:
-    """An option in the vendor's format is sent; other vendors' options are ignored."""
+    """The caller's extra options for this vendor are sent; those for other vendors are ignored."""
     async with make() as lab:
         option, word = lab.subject.option
         extra_options = {lab.subject.vendor.name: option, "another": {"other-option": "1"}}

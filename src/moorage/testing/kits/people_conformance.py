@@ -414,7 +414,7 @@ async def a_lost_creation_is_found(make: Open) -> None:
 
 
 async def an_account_of_others_is_not_taken(make: Open) -> None:
-    """A lost creation stays unknown if it has no id, or its user name is another person's."""
+    """A creation with a lost answer stays unknown if it had no id or another person's user name."""
     async with make() as lab:
         lab.sandbox.fail(Lost())
         for _ in range(2):
@@ -465,7 +465,7 @@ async def unreadable_answers_are_no_values(make: Open) -> None:
 
 
 async def options_arrive(make: Open) -> None:
-    """An option in the vendor's format is sent; other vendors' options are ignored."""
+    """The caller's extra options for this vendor are sent; those for other vendors are ignored."""
     async with make() as lab:
         own_options = dict([lab.subject.option])
         extra = {lab.subject.vendor.name: own_options, "another": {"other": "1"}}

@@ -309,7 +309,7 @@ async def filters_find_whom_they_name(factory: AsyncFactory) -> None:
 
 
 async def changes_at_once_are_one(factory: AsyncFactory) -> None:
-    """Of several concurrent changes of one version, or uses of one name, only one succeeds."""
+    """Of concurrent changes to one version, or creations with one name, only one succeeds."""
     store = factory()
     person = await _create(store, _person_content())
     names = [f"p{number}@example.com" for number in range(_AT_ONCE)]

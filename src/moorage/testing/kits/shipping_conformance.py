@@ -52,7 +52,7 @@ _URL: Final = "https://shop.example/parcels"
 
 
 def _features(lab: Lab) -> dict[ShippingCapability, dict[str, Any]]:
-    """The fields of a shipment that need a capability."""
+    """Return example shipment fields, by the vendor capability that each of them requires."""
     parcel = Parcel(weight=1, length=1, width=1, height=1)
     item = CustomsItem(
         description="Shirts", quantity=2, value=Money("46.50", "USD"), weight="0.3", origin="DE"
@@ -205,7 +205,7 @@ async def an_address_is_checked(make: Open) -> None:
 
 
 async def options_arrive(make: Open) -> None:
-    """An option in the vendor's format is sent; other vendors' options are ignored."""
+    """The caller's extra options for this vendor are sent; those for other vendors are ignored."""
     async with make() as lab:
         options, seen_bytes = lab.subject.option
         extra_options = {lab.subject.vendor.name: options, "another": {"other_option": "1"}}

@@ -98,7 +98,7 @@ async def an_order_is_read_in_full(make: Open) -> None:
 
 
 async def an_answer_is_read_in_the_contracts_words(make: Open) -> None:
-    """Each state word of the vendor is converted; an unknown one becomes unknown."""
+    """Each order state of the vendor is translated; an undocumented one becomes `unknown`."""
     async with make() as lab:
         for answer, fields in lab.subject.answers:
             lab.sandbox.fail(answer)
@@ -225,7 +225,7 @@ async def a_parcel_without_number_is_uncertain(make: Open) -> None:
 
 
 async def a_part_is_shipped(make: Open) -> None:
-    """Some items of a line can be shipped, but not more than are left."""
+    """Some pieces of an order line can be shipped, but not more than are still unshipped."""
     async with make() as lab:
         if ShopsCapability.PARTIAL_FULFILMENT not in lab.capabilities:
             return
@@ -284,7 +284,7 @@ async def amounts_are_in_the_shops_currency(make: Open) -> None:
 
 
 async def an_item_is_found_by_its_number(make: Open) -> None:
-    """An item is found by its exact number, with stock and price; similar numbers find nothing."""
+    """An item is found by its exact item number, with stock and price; similar ones are not."""
     async with make() as lab:
         item = await lab.item()
         values = (item.sku, item.stock, item.price)

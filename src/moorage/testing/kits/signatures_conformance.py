@@ -138,7 +138,7 @@ async def a_lost_answer_is_looked_up(make: Open) -> None:
 
 
 async def a_late_search_is_no_proof(make: Open) -> None:
-    """An envelope that the vendor's search does not find yet is unknown, and not sent again."""
+    """If the vendor's search does not find an envelope yet, it is unknown and not sent again."""
     async with make() as lab:
         lab.world.is_search_late = True
         lab.fail(Lost())
@@ -375,7 +375,7 @@ async def a_pause_is_obeyed(make: Open) -> None:
 
 
 async def options_arrive(make: Open) -> None:
-    """An option in the vendor's format is sent; other vendors' options are ignored."""
+    """The caller's extra options for this vendor are sent; those for other vendors are ignored."""
     async with make() as lab:
         name, option = lab.subject.option
         extra = {lab.subject.vendor.name: {name: option}, "another": {"other_option": "1"}}
@@ -412,7 +412,7 @@ async def nothing_shows_the_signers(make: Open) -> None:
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:
-    """Each signed event is accepted, and gets the event type that the vendor's word stands for."""
+    """Each signed webhook is accepted, and gets the event type that its vendor state stands for."""
     async with make() as lab:
         ref = await _send_request(lab, signer(embedded=False))
         lab.world.sign(ref.id, ADA)

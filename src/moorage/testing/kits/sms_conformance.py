@@ -288,7 +288,7 @@ async def each_message_of_a_batch_has_its_result(make: Open) -> None:
 
 
 async def options_arrive(make: Open) -> None:
-    """An option in the vendor's format is sent; other vendors' options are ignored."""
+    """The caller's extra options for this vendor are sent; those for other vendors are ignored."""
     async with make() as lab:
         extra_options = {
             lab.subject.vendor.name: dict([lab.subject.option]),

@@ -1,4 +1,4 @@
-"""Checks for every pipeline source, which run with its real broker.
+"""Checks for every pipeline source; each source runs with its real broker.
 
 ```python
 import asyncio

@@ -234,7 +234,7 @@ async def posted_commands_are_executed(stores: Stores) -> None:
 
 
 async def only_claims_are_accepted(stores: Stores) -> None:
-    """A claims-only store refuses limits, circuits and several keys; errors name alternatives."""
+    """A store for claims only refuses limits, circuits and several keys, and names alternatives."""
     store, key = stores(), f"{new_key()}:limit"
     limit = RateLimitConfig.per_second(5).rule
     admission = Admission(Gates(limits=[limit], limit_keys=[key]), within=0, lease=1)
@@ -347,7 +347,7 @@ async def commands_happen_one_after_another(stores: Stores) -> None:
 
 
 async def a_tenants_records_have_a_bound(stores: Stores) -> None:
-    """Concurrent reservations never exceed the limit of a tenant's records."""
+    """Concurrent reservations never exceed the maximum number of records of a tenant."""
     store, tenant = stores(), new_key()
     granted: list[int] = []
 
@@ -458,7 +458,7 @@ async def states_are_kept_until_expiry(stores: Stores) -> None:
 
 
 async def decisions_equal_the_model(stores: Stores) -> None:
-    """In a store, limits, circuits, budgets and claims give the results of their pure functions."""
+    """Limits, circuits, budgets and claims work in a store as in their pure functions."""
     store = stores()
     for seed in range(10):
         chance = random_from(seed)

@@ -68,7 +68,7 @@ class _StorageView(AsyncView):
     """A synchronous storage, presented with an asynchronous interface."""
 
     async def download(self, *arguments: Any, **named: Any) -> AsyncView:
-        """Start a download; a coroutine reads its bytes."""
+        """Return a download whose bytes are read with `await`."""
         download = self.adapter.download(*arguments, **named)
         return AsyncView(download, unchanged={"info", "modified"})
 

@@ -220,7 +220,7 @@ async def a_part_is_reversed_once(make: Open) -> None:
 
 
 async def a_whole_sale_is_reversed(make: Open) -> None:
-    """A reversal without parts reverses the whole tax."""
+    """A reversal that lists no parts of a sale reverses the sale's whole tax."""
     async with make() as lab:
         if TaxCapability.REVERSALS not in lab.capabilities:
             return
@@ -341,7 +341,7 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 
 async def an_answer_is_read_in_full(make: Open) -> None:
-    """Each field of a vendor's answer is parsed, and its words are converted."""
+    """Each field of a vendor's answer is parsed, and its codes become the contract's values."""
     async with make() as lab:
         for answer, sale, expected_fields in lab.subject.answers:
             lab.sandbox.fail(answer)

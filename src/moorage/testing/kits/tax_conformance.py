@@ -121,7 +121,7 @@ async def an_answer_is_about_its_number(make: Open) -> None:
 
 
 async def a_proof_is_kept(make: Open) -> None:
-    """Each check with a requester has a proof of its own from the register."""
+    """Each check that names a requester returns its own proof from the register."""
     async with make() as lab:
         requester, foreign = lab.subject.requester, lab.subject.foreign_requester
         if TaxCapability.PROOF not in lab.capabilities or requester is None:
@@ -209,7 +209,7 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 
 async def an_answer_is_read_in_full(make: Open) -> None:
-    """Each field of a vendor's answer is parsed, and its words are converted."""
+    """Each field of a vendor's answer is parsed, and its codes become the contract's values."""
     async with make() as lab:
         for answer, options, expected_fields in lab.subject.answers:
             lab.sandbox.fail(answer)

@@ -115,7 +115,7 @@ async def voided_bill(vendor: ScenarioVendor) -> Any:
 
 
 async def record_payment(vendor: ScenarioVendor) -> Any:
-    """Record the payment of a part of a sales invoice."""
+    """Record a partial payment of a sales invoice."""
     record = await _create_sale(vendor)
     bank = vendor.fixture.vendor_values["bank"]
     payment = InvoicePayment(amount=Money("50.00", "EUR"), account=bank, date=DAY)

@@ -1,4 +1,4 @@
-"""Example calls to vendors of bank accounts."""
+"""Example calls to vendors that give access to bank accounts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Example calls to vendors of calendars."""
+"""Example calls to calendar vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Example calls to vendors of chat messages."""
+"""Example calls to chat vendors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def message(vendor: ScenarioVendor, **fields: Any) -> Any:
 
 
 async def named_channel(vendor: ScenarioVendor) -> Any:
-    """Post a message to the channel that it names."""
+    """Post a message to the channel that is named in the message."""
     channel = str(vendor.fixture.options.get("channel", CHANNEL))
     return await message(vendor, channel=channel)
 

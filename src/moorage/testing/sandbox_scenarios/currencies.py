@@ -1,4 +1,4 @@
-"""Example calls to vendors of exchange rates."""
+"""Example calls to vendors that publish exchange rates."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def order(vendor: ScenarioVendor, **fields: Any) -> Charge:
-    """Return a charge for a payment vendor."""
+    """Return an example charge for a payment vendor."""
     default_fields: dict[str, Any] = {
         "amount": Money("149.90", "EUR"),
         "source": vendor.fixture.token,

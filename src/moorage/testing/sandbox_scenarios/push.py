@@ -1,4 +1,4 @@
-"""Example calls to vendors of push notifications."""
+"""Example calls to push vendors."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class ScenarioVendor:
         return await await_if_needed(getattr(self.operations, operation)(*arguments, **named))
 
     async def ref(self, operation: str, *arguments: Any, **named: Any) -> Ref:
-        """Return the reference in an operation's result, or an invented one without a result."""
+        """Return the reference in an operation's result; without a result, an invented one."""
         if not self.is_supported:
             return Ref.parse(f"{self.name}:{self.name}:1")
         ref: Ref = (await self(operation, *arguments, **named)).ref

@@ -24,14 +24,14 @@ async def order(vendor: ScenarioVendor) -> Any:
 
 
 async def order_ref(vendor: ScenarioVendor) -> Ref:
-    """Return an order's reference, or an invented one if the vendor lacks the capability."""
+    """Return an order's reference; an invented one if the vendor lacks the tested capability."""
     entry = await order(vendor)
     ref: Ref = Ref(vendor.name, vendor.name, "1") if entry is None else entry.ref
     return ref
 
 
 async def item_ref(vendor: ScenarioVendor) -> Ref:
-    """Return the item's reference, or an invented one if the vendor lacks the capability."""
+    """Return the item's reference; an invented one if the vendor lacks the tested capability."""
     if not vendor.is_supported:
         return Ref(vendor.name, vendor.name, "1", {"currency": "EUR"})
     items: tuple[ShopItem, ...] = (await vendor("find_items", SKU, account=vendor.name)).items

@@ -26,7 +26,7 @@ def words(text: str) -> frozenset[str]:
 
 
 def typed(rule: _Rule, names: str) -> dict[str, _Rule]:
-    """Return a table that gives the same rule to each field named in a text.
+    """Return a table that gives the same rule to each of these field names.
 
     Args:
         rule: the rule, such as `str`.

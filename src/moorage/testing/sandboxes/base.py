@@ -150,7 +150,7 @@ class Notice:
 
 
 class Refusal(Exception):
-    """An exception with which a sandbox refuses a request by a response."""
+    """An exception that makes a sandbox refuse a request with an error response."""
 
     def __init__(self, response: Response) -> None:
         super().__init__(f"HTTP {response.status}")
@@ -215,7 +215,7 @@ class Replays:
     _responses: dict[Hashable, tuple[object, Response]] = attrs.field(factory=dict, init=False)
 
     def respond(self, key: Hashable, content: object, execute: Callable[[], Response]) -> Response:
-        """Return the stored response for a key, or execute the request and store its response.
+        """Return an idempotency key's stored response, or execute the request and store it.
 
         Args:
             key: the idempotency key, with anything else that tells keys apart at the vendor.
@@ -238,7 +238,7 @@ class Replays:
         return response
 
     def once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
-        """Return a route handler that repeats the first response for a key.
+        """Return a route handler that repeats the first response for each idempotency key.
 
         Args:
             handle: executes a request without a key, and the first one with a key.
@@ -335,7 +335,7 @@ class Sandbox:
         """
 
     def unknown(self, request: SandboxRequest) -> Response:
-        """Return the response to a request without a route."""
+        """Return the response to a request that matches no route."""
         return reply({"message": f"There is no {request.method} {request.path}."}, 404)
 
     def number(self) -> int:
@@ -444,7 +444,7 @@ class Sandbox:
             yield server
 
     def behave(self, received: ReceivedRequest) -> Behaviour:
-        """Return a server behaviour that answers this request like the sandbox."""
+        """Return the behaviour by which a local server answers this request like the sandbox."""
         url = urlsplit(received.target)
         request = SandboxRequest(
             received.method,
@@ -519,7 +519,7 @@ class _Clients:
 
 
 class SandboxHttpClient:
-    """An `HttpClient` that reaches only these sandboxes, in memory."""
+    """An `HttpClient` that sends requests only to the given sandboxes, in memory."""
 
     def __init__(self, *sandboxes: Sandbox) -> None:
         self._clients = _Clients(sandboxes)
@@ -538,7 +538,7 @@ class SandboxHttpClient:
 
 
 class AsyncSandboxHttpClient:
-    """An `AsyncHttpClient` that reaches only these sandboxes, in memory."""
+    """An `AsyncHttpClient` that sends requests only to the given sandboxes, in memory."""
 
     def __init__(self, *sandboxes: Sandbox) -> None:
         self._clients = _Clients(sandboxes)

@@ -35,7 +35,7 @@ _HAS_PAYMENTS: Final = "has_payments"
 
 
 def json_number(value: Decimal) -> int | float:
-    """A number that JSON shows as exactly this decimal.
+    """Return a number that JSON shows as exactly this decimal.
 
     Raises:
         InvalidData: no such number exists, because the decimal has too many digits.
@@ -58,7 +58,7 @@ def money_number(amount: sdk.Money) -> int | float:
 
 
 def type_at(ref: sdk.Ref, *types: str) -> str:
-    """The kind of record that a reference names; it must be one of `types`.
+    """Return the kind of record that a reference names; it must be one of `types`.
 
     Raises:
         InvalidData: the reference names another kind of record, or none.
@@ -118,7 +118,7 @@ def lines_of(address: Address | None) -> list[str]:
 
 
 def filled_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that have a value."""
+    """Return only the fields that have a value."""
     return {name: value for name, value in fields.items() if value is not None}
 
 

@@ -62,7 +62,7 @@ _USES: Final = {"sale": (True, False), "purchase": (False, True), "none": (False
 
 
 def whole_id(text: str, field: str) -> int:
-    """The id of a record at Odoo.
+    """Return the id of an Odoo record from a reference.
 
     Raises:
         InvalidData: the reference has no whole number as its id.
@@ -151,7 +151,7 @@ def journal_values(journal: Journal) -> dict[str, Any]:
 
 
 def read_move(ref: sdk.MakeRef, item: sdk.Answer) -> InvoiceRecord:
-    """An invoice or a bill."""
+    """Return the invoice or bill in a record of Odoo."""
     kind = _KINDS.get(item.text("move_type") or "")
     word, payments = item.text("state") or "", item.text("payment_state") or ""
     state = _STATES.get(word, InvoiceState.UNKNOWN)
@@ -173,7 +173,7 @@ def read_move(ref: sdk.MakeRef, item: sdk.Answer) -> InvoiceRecord:
 
 
 def read_entry(ref: sdk.MakeRef, item: sdk.Answer) -> JournalRecord:
-    """A journal entry."""
+    """Return the journal entry in a record of Odoo."""
     word = item.text("state")
     return JournalRecord(
         ref=ref(item.text("id") or "", type=JOURNAL),
@@ -190,7 +190,7 @@ def _number(item: sdk.Answer) -> str | None:
 
 
 def read_partner(ref: sdk.MakeRef, role: str, item: sdk.Answer) -> ContactRecord:
-    """A contact."""
+    """Return the contact in a partner record of Odoo."""
     return ContactRecord(
         ref=ref(item.text("id") or "", type=role),
         name=item.text("name"),
@@ -202,7 +202,7 @@ def read_partner(ref: sdk.MakeRef, role: str, item: sdk.Answer) -> ContactRecord
 
 
 def read_account(item: sdk.Answer) -> LedgerAccount:
-    """An account."""
+    """Return the account in a record of Odoo."""
     id_, word = item.text("id") or "", item.text("account_type") or ""
     return LedgerAccount(
         id=id_,
@@ -216,7 +216,7 @@ def read_account(item: sdk.Answer) -> LedgerAccount:
 
 
 def read_tax(item: sdk.Answer) -> TaxRate:
-    """A tax."""
+    """Return the tax in a record of Odoo."""
     id_ = item.text("id") or ""
     on_sales, on_purchases = _USES.get(item.text("type_tax_use") or "", (None, None))
     is_percentage = item.text("amount_type") == _PERCENTAGE

@@ -1,1 +1,1 @@
-"""Vendors of bank accounts."""
+"""Vendors that give access to bank accounts."""

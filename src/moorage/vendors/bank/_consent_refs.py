@@ -1,4 +1,4 @@
-"""References to accounts, with the consent that they belong to, and to pages of transactions."""
+"""References that name an account with its consent, or a page of an account's transactions."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class UkBankAccess(sdk.Vendor):
         )
 
     def services(self) -> Mapping[str, sdk.Service]:
-        """The interfaces, once for the application and once for owners, and the token endpoint."""
+        """The services: the interfaces for application and owners, and the token endpoint."""
         login = urlsplit(self.token_url)
         nobody = sdk.Credentials.none()
         payments_url = self.interface_of_payments()

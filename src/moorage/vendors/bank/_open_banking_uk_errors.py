@@ -64,7 +64,7 @@ def owner_refusal(request: Request, response: Response) -> sdk.ConnectorError | 
 
 
 def payer_refusal(request: Request, response: Response) -> sdk.ConnectorError | None:
-    """Return the error for an error response to a request with the token of a payment's owner."""
+    """Return the error for a rejected request that had the token of a payment's owner."""
     return _expired_token(response) or PAYMENT_REFUSALS(request, response)
 
 

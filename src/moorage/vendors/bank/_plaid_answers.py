@@ -109,7 +109,7 @@ def read_accounts(response: Response) -> tuple[Answer, ...]:
 
 
 def account(item: Answer, number: Answer, ref: Ref) -> BankAccount:
-    """An account of an Item with its number, if it is known."""
+    """Return an account of an Item, with its account number if that is known."""
     iban = number.text("iban")
     return BankAccount(
         ref=ref,

@@ -48,7 +48,7 @@ def stable_uuid(text: str) -> str:
 
 
 def maybe_day(text: str | None) -> date | None:
-    """The day in a text; None if the text is not a day."""
+    """Return the date in a text; None if the text is not a date."""
     try:
         return None if text is None else date.fromisoformat(text[:10])
     except ValueError:

@@ -247,7 +247,7 @@ async def _stored_consent(wire: Wire, ref: Ref) -> str | BankConsent | None:
 
 
 def _question(path: str, **fields: Any) -> sdk.Request:
-    """A request that may be repeated; Plaid uses POST even for requests that only read."""
+    """Return a request that may be repeated; Plaid uses POST even for reading."""
     return sdk.Request.post(path, json=fields).evolve(idempotent=True)
 
 

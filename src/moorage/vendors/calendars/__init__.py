@@ -1,1 +1,1 @@
-"""Vendors of calendars."""
+"""Calendar vendors."""

@@ -96,7 +96,7 @@ def attendee_of(
 
 
 def day_of(text: str | None) -> date | None:
-    """The day in a text such as 2026-03-01; None if the text is not a day."""
+    """Return the date in a text such as 2026-03-01; None if the text is not a date."""
     try:
         return None if text is None else date.fromisoformat(text[:10])
     except ValueError:

@@ -131,7 +131,7 @@ def read_events(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[ChatEvent, .
 
 
 def number_of(ref: sdk.Ref) -> int:
-    """The number of a message within its chat."""
+    """Return a message's number within its chat, from its reference."""
     if ref.id.isascii() and ref.id.isdigit():
         return int(ref.id)
     raise sdk.InvalidData(

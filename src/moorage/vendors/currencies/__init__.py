@@ -1,1 +1,1 @@
-"""Vendors of exchange rates."""
+"""Vendors that publish exchange rates."""

@@ -124,7 +124,7 @@ def read_page(response: Response) -> list[Answer]:
 
 
 def read_reports(query: StatisticsQuery, rows: list[Answer]) -> EmailStatistics:
-    """Parse statistics."""
+    """Parse the email statistics in an answer."""
     counted_pairs: list[tuple[date, EmailCounts]] = []
     for row in rows:
         numbers = {

@@ -88,7 +88,7 @@ def addresses_header(several: Iterable[EmailAddress]) -> list[str]:
 
 
 def ascii_header(text: str) -> str:
-    """An ASCII header value."""
+    """Return a text as an ASCII header value."""
     if text.isascii():
         return text
     from email.header import Header  # noqa: PLC0415 - most headers are ASCII
@@ -124,7 +124,7 @@ def check_type(file: Attachment, vendor: str) -> None:
 
 
 def filled_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that have a value."""
+    """Return only the fields that have a value."""
     return {name: value for name, value in fields.items() if value not in (None, "", [], {}, ())}
 
 

@@ -129,7 +129,7 @@ def _reasons(warnings: list[sdk.Answer]) -> dict[str, str | None]:
 
 
 def read_analytics(query: StatisticsQuery, response: sdk.Response) -> EmailStatistics:
-    """Parse statistics."""
+    """Parse the email statistics in an answer."""
     return days_of(query, response, "data.stats", "date", COUNTS)
 
 

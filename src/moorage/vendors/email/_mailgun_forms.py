@@ -42,7 +42,7 @@ def mail_request(
 
 
 def fits_one(bulk: BulkMessage) -> bool:
-    """True if one request can send the bulk message, as its differences are supported."""
+    """True if a single request can express all differences between a bulk message's recipients."""
     base, recipients = bulk.base, bulk.recipients
     has_one_address = all(
         len(recipient.everybody) == 1 and not bulk.own_headers(recipient)
@@ -149,7 +149,7 @@ def _contents(message: EmailMessage) -> dict[str, str]:
 
 
 def _pairs(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    """A field as form pairs: a list repeats the name, and a table becomes JSON."""
+    """Return a form field as name-value pairs: a list repeats the name, a table becomes JSON."""
     if is_list(value):
         for item in value:
             yield from _pairs(name, item)

@@ -63,7 +63,7 @@ async def list_suppressed(wire: sdk.Wire, domain: str, after: sdk.Ref | None) ->
 
 
 async def suppress(wire: sdk.Wire, domain: str, address: EmailAddress) -> None:
-    """Add an address to the list that is unsubscribed from everything."""
+    """Add an address to the list of addresses that are unsubscribed from all mail."""
     request = sdk.Request.post(f"/v3/{domain}/unsubscribes", form=[("address", address.wire)])
     await wire.send(request.evolve(idempotent=True))
 

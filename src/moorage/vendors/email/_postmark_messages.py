@@ -1,4 +1,4 @@
-"""The state of a message at Postmark, from its events."""
+"""The state of a message at Postmark, derived from the message's events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Helpers for received mail: files, header fields added by the vendor, and check results."""
+"""Helpers for received mail: files, the vendor's header fields, and results of sender checks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _YES_OR_NO: Final = {"yes": True, "no": False}
 
 
 def check_result(word: str | None) -> CheckResult:
-    """The result of a check, from its word in RFC 8601, which most vendors use."""
+    """Return a sender check's result from its word in RFC 8601, which most vendors use."""
     return _RESULTS.get((word or "").strip().lower(), CheckResult.UNKNOWN)
 
 

@@ -161,7 +161,7 @@ def _refused_result(wire: sdk.Wire, error: sdk.Answer) -> sdk.InvalidRequest:
 
 
 def read_metrics(query: StatisticsQuery, response: sdk.Response) -> EmailStatistics:
-    """Parse statistics."""
+    """Parse the email statistics in an answer."""
     return days_of(query, response, "data", "period", COUNTS)
 
 

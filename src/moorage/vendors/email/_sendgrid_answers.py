@@ -103,7 +103,7 @@ def read_taken(
 
 
 def read_check(address: EmailAddress, response: sdk.Response) -> AddressCheck:
-    """Parse an address check."""
+    """Parse the answer to an address check."""
     body = sdk.read_answer(response)
     result = body.object("result")
     verdict = sdk.required(result.text("verdict"), response, "result.verdict")
@@ -133,7 +133,7 @@ def read_check(address: EmailAddress, response: sdk.Response) -> AddressCheck:
 def read_statistics(
     query: StatisticsQuery, rows: list[sdk.Answer], response: sdk.Response
 ) -> EmailStatistics:
-    """Parse statistics."""
+    """Parse the email statistics in an answer."""
     counted_pairs: list[tuple[Any, EmailCounts]] = []
     for row in rows:
         day = sdk.required(row.time("date"), response, "date")

@@ -50,7 +50,7 @@ async def list_suppressed(wire: sdk.Wire, after: sdk.Ref | None, /) -> Suppressi
 
 
 async def suppress(wire: sdk.Wire, address: EmailAddress, /) -> None:
-    """Add an address to the list that is unsubscribed from everything."""
+    """Add an address to the list of addresses that are unsubscribed from all mail."""
     request = sdk.Request.post(_UNSUBSCRIBES, json={"recipient_emails": [address.wire]})
     await wire.send(request.evolve(idempotent=True))
 

@@ -42,5 +42,5 @@ async def suppress(wire: sdk.Wire, address: EmailAddress, /) -> None:
 
 
 async def send_again(wire: sdk.Wire, address: EmailAddress, /) -> None:
-    """Remove an address."""
+    """Remove an address from the suppression list."""
     await remove_from(wire, address, f"{_PATH}/")

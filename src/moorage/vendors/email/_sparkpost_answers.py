@@ -157,7 +157,7 @@ def read_receipt(wire: sdk.Wire, message: EmailMessage, response: sdk.Response) 
 
 
 def read_check(address: EmailAddress, response: sdk.Response) -> AddressCheck:
-    """Parse an address check."""
+    """Parse the answer to an address check."""
     body = sdk.read_answer(response)
     results = body.object("results")
     verdict = sdk.required(results.text("result"), response, "results.result")
@@ -177,7 +177,7 @@ def read_check(address: EmailAddress, response: sdk.Response) -> AddressCheck:
 
 
 def read_metrics(query: StatisticsQuery, response: sdk.Response) -> EmailStatistics:
-    """Parse statistics."""
+    """Parse the email statistics in an answer."""
     return days_of(query, response, "results", "ts", METRICS)
 
 

@@ -50,11 +50,11 @@ async def list_suppressed(wire: sdk.Wire, after: sdk.Ref | None, /) -> Suppressi
 
 
 async def suppress(wire: sdk.Wire, address: EmailAddress, /) -> None:
-    """Add an address for mail of both kinds."""
+    """Suppress an address for both kinds of mail: transactional and non-transactional."""
     entries = [{"recipient": address.wire, "type": kind} for kind in _KINDS]
     await wire.send(sdk.Request.put(_PATH, json={"recipients": entries}))
 
 
 async def send_again(wire: sdk.Wire, address: EmailAddress, /) -> None:
-    """Remove an address for mail of both kinds."""
+    """Remove an address from the suppressions of both kinds of mail."""
     await remove_from(wire, address, f"{_PATH}/")

@@ -222,7 +222,7 @@ def read_entry(
 
 
 def read_check(address: EmailAddress, response: sdk.Response) -> AddressCheck:
-    """Parse an address check."""
+    """Parse the answer to an address check."""
     body = sdk.read_answer(response)
     validation = body.object("MailboxValidation")
     verdict = sdk.required(
@@ -273,7 +273,7 @@ def _epoch(day: date) -> int:
 
 
 def read_metrics(query: StatisticsQuery, response: sdk.Response) -> EmailStatistics:
-    """Parse statistics."""
+    """Parse the email statistics in an answer."""
     body = sdk.read_answer(response)
     error_entry = next(body.objects("Errors"), None)
     if error_entry is not None:

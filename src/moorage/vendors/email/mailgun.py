@@ -210,7 +210,7 @@ def read_id(response: sdk.Response) -> tuple[str, Any]:
 
 
 def read_check(address: EmailAddress, response: sdk.Response) -> AddressCheck:
-    """Parse an address check."""
+    """Parse the answer to an address check."""
     fields = sdk.read_answer(response)
     verdict = sdk.required(fields.text("result"), response, "result")
     reasons = fields.texts("reason")

@@ -34,7 +34,7 @@ async def accept_dispute(wire: sdk.Wire, ref: sdk.Ref, merchant_account: str, ke
 
 
 def _accepted_dispute(ref: sdk.Ref, response: sdk.Response) -> Dispute:
-    """The accepted dispute; Adyen's answer only confirms the acceptance.
+    """Return the accepted dispute; Adyen's answer only states whether it was accepted.
 
     Raises:
         VendorRejected: Adyen answered that it did not accept the dispute.

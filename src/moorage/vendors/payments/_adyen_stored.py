@@ -32,7 +32,7 @@ _LINKS: Final = {
 def stored_body(
     merchant_account: str, request: StoreRequest, method: dict[str, Any]
 ) -> dict[str, Any]:
-    """The body that stores a payment method; the vendor's own options come last."""
+    """The body that stores a payment method; the caller's extra options override its fields."""
     customer = request.customer
     body: dict[str, Any] = {
         "merchantAccount": merchant_account,
@@ -92,7 +92,7 @@ def was_removed(error: sdk.VendorRejected) -> bool:
 
 
 def link_body(merchant_account: str, link: LinkRequest) -> dict[str, Any]:
-    """The body that creates a link for one payment; the vendor's own options come last."""
+    """The body that creates a link for one payment; the caller's extra options override it."""
     expires_at = link.expires_at
     body: dict[str, Any] = {
         "merchantAccount": merchant_account,

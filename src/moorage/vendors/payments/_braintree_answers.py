@@ -133,7 +133,7 @@ def declined_error(
 
 
 def decline_of(transaction: sdk.Answer) -> Decline:
-    """Why a transaction failed, according to the newest event with a reason."""
+    """Return the reason for a failed transaction, from its newest event that has a reason."""
     for event in transaction.objects("statusHistory"):
         code = event.text("processorResponse.legacyCode") or event.text("gatewayRejectionReason")
         if code is not None:
@@ -147,7 +147,7 @@ def decline_of(transaction: sdk.Answer) -> Decline:
 
 
 def money(body: sdk.Answer, name: str) -> sdk.Money | None:
-    """The amount in a field."""
+    """Return the amount of money in a field of an answer."""
     return sdk.as_money(body.value(f"{name}.value"), body.value(f"{name}.currencyCode"))
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def payment_fields(vendor: Braintree, charge: Charge, order_id: str) -> dict[str, Any]:
-    """The input of a charge or authorisation; the vendor's own options come last.
+    """The input of a charge or authorisation; the caller's extra options override its fields.
 
     Raises:
         InvalidData: the currency is not that of the account, or the source is missing.
@@ -89,7 +89,7 @@ async def node_of(wire: sdk.Wire, ref: sdk.Ref, kind: str = "TRANSACTION") -> st
 
 
 def with_node(response: sdk.Response) -> sdk.Response:
-    """The answer, after checking that its node exists.
+    """Return the answer after checking that it contains the requested GraphQL node.
 
     Raises:
         VendorRejected: the node does not exist.

@@ -112,7 +112,7 @@ def read_payment(wire: sdk.Wire, requested: sdk.Money | None, response: sdk.Resp
 
 
 def total(body: sdk.Answer, name: str, currency: str) -> sdk.Money | None:
-    """A balance, such as "captured"; None if it is missing."""
+    """Return a total of a payment, such as "captured"; None if the answer lacks it."""
     return UNITS.read(body.value(f"balances.total_{name}"), currency)
 
 

@@ -30,7 +30,7 @@ def minor_of(amount: sdk.Money) -> int:
 
 
 def payment_body(vendor: CheckoutCom, charge: Charge, *, capture: bool) -> dict[str, Any]:
-    """The body that creates a payment; the vendor's own options come last."""
+    """The body that creates a payment; the caller's extra options override its fields."""
     if len(charge.reference) > LONGEST_REFERENCE:
         raise sdk.InvalidData(
             f"Checkout.com accepts at most {LONGEST_REFERENCE} characters for a reference.",

@@ -76,7 +76,7 @@ async def with_payment_reference(
 
 
 def answered_at(response: sdk.Response) -> datetime | None:
-    """The vendor's time when it answered."""
+    """Return the time at which the vendor answered, by the vendor's clock."""
     return sdk.Answer({"at": response.headers.get("date")}).time("at")
 
 

@@ -16,7 +16,7 @@ _CURRENCIES: Final = frozenset({"AUD", "CAD", "DKK", "EUR", "GBP", "NZD", "SEK",
 
 
 def payment_fields(charge: Charge) -> dict[str, Any]:
-    """The fields that create a payment; the vendor's own options come last."""
+    """The fields that create a payment; the caller's extra options override them."""
     fields: dict[str, Any] = {
         **amount_fields(charge.amount),
         "description": charge.description,
@@ -29,7 +29,7 @@ def payment_fields(charge: Charge) -> dict[str, Any]:
 
 
 def request_fields(charge: Charge) -> dict[str, Any]:
-    """The fields that create a billing request; the vendor's own options come last."""
+    """The fields that create a billing request; the caller's extra options override them."""
     customer = None if charge.customer is None else charge.customer.id
     fields: dict[str, Any] = {
         "payment_request": {

@@ -56,7 +56,7 @@ _ACTIONS: Final = {
 
 
 def subscription_fields(request: SubscriptionRequest) -> dict[str, Any]:
-    """The fields that create a subscription; the vendor's own options come last.
+    """The fields that create a subscription; the caller's extra options override them.
 
     Without a start, GoCardless takes the first day on which the mandate can be charged. So a start
     that was requested is also stored as a text, by which it is recognized.

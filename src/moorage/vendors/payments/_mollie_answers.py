@@ -138,7 +138,7 @@ def _captured_amount(body: sdk.Answer, status: str, amount: sdk.Money) -> sdk.Mo
 
 
 def money(body: sdk.Answer, name: str) -> sdk.Money | None:
-    """The amount in a field."""
+    """Return the amount of money in a field of an answer."""
     return sdk.as_money(body.value(f"{name}.value"), body.value(f"{name}.currency"))
 
 
@@ -155,7 +155,7 @@ def _next_action(body: sdk.Answer) -> NextAction | None:
 
 
 def decline_of(body: sdk.Answer) -> Decline:
-    """Why a payment ended without success."""
+    """Return the reason for which a payment ended without success."""
     details = body.object("details")
     code = (
         details.text("failureReason")

@@ -65,7 +65,7 @@ async def _changed_link(
 
 
 def link_body(link: LinkRequest, **fields: str | None) -> dict[str, Any]:
-    """The body that creates a link for one payment; the vendor's own options come last."""
+    """The body that creates a link for one payment; the caller's extra options override it."""
     expires_at = link.expires_at
     # Mollie stores no reference with a link, so the description begins with it.
     texts = [link.reference, link.description]

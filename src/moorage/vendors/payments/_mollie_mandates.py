@@ -72,7 +72,7 @@ def _path(customer: str) -> str:
 
 
 def mandate_body(request: StoreRequest) -> dict[str, Any]:
-    """The body that stores a SEPA mandate; the vendor's own options come last.
+    """The body that stores a SEPA mandate; the caller's extra options override its fields.
 
     Raises:
         InvalidData: the source is not an IBAN, or the name of the account's holder is missing.

@@ -16,7 +16,7 @@ _MAX_LENGTH: Final = 255
 
 
 def payment_body(vendor: Mollie, charge: Charge, **fields: Any) -> dict[str, Any]:
-    """The body that creates a payment; the vendor's own options come last."""
+    """The body that creates a payment; the caller's extra options override its fields."""
     body: dict[str, Any] = {
         "amount": amount_body(charge.amount),
         "description": (charge.description or charge.reference)[:_MAX_LENGTH],

@@ -101,7 +101,7 @@ def _path(ref: sdk.Ref) -> str:
 
 
 def _subscription_body(request: SubscriptionRequest, webhook_url: str | None) -> dict[str, Any]:
-    """The body that creates a subscription; the vendor's own options come last.
+    """The body that creates a subscription; the caller's extra options override its fields.
 
     Raises:
         InvalidData: the source is not a mandate, or the interval is longer than a year.

@@ -47,7 +47,7 @@ def taxed_line(line: LineItem) -> TaxedLine:
 
 
 def stated_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that have a value."""
+    """Return only the fields that have a value."""
     return {name: value for name, value in fields.items() if value not in (None, {}, [])}
 
 

@@ -289,7 +289,7 @@ def _next_action(body: Answer) -> NextAction | None:
 
 
 def decline_of(move: Answer) -> Decline:
-    """Why a capture or authorisation was declined."""
+    """Return the reason for which a capture or authorisation was declined."""
     code = move.text("processor_response.response_code")
     return Decline(
         reason=decline_reason(code) or DeclineReason.OTHER,

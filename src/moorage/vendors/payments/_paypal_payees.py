@@ -54,7 +54,7 @@ async def get_payee_payout(wire: sdk.Wire, ref: sdk.Ref, /) -> PayeePayout:
 
 
 def _batch_body(transfer: PayeeTransfer, vendor_key: str) -> dict[str, Any]:
-    """The body that creates a payout batch; the vendor's own options come last.
+    """The body that creates a payout batch; the caller's extra options override its fields.
 
     PayPal refuses a batch whose id was used in the last 30 days. So the id is derived from the
     key.

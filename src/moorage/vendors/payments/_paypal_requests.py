@@ -29,7 +29,7 @@ def posted(path: str, body: Mapping[str, Any] | None = None) -> Request:
 
 
 def order_body(charge: Charge, intent: str, return_url: str | None) -> dict[str, Any]:
-    """The body that creates an order; the vendor's own options come last.
+    """The body that creates an order; the caller's extra options override its fields.
 
     Args:
         charge: payment with its source.

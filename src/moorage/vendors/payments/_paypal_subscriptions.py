@@ -205,7 +205,7 @@ def _plan_body(request: SubscriptionRequest) -> dict[str, Any]:
 
 
 def _subscription_body(request: SubscriptionRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """The body that creates a subscription, without the plan; vendor options come last."""
+    """The body of a new subscription, without its plan; the caller's extra options override it."""
     body: dict[str, Any] = {
         "quantity": str(request.quantity),
         "custom_id": short_text(

@@ -70,7 +70,7 @@ async def close_link(wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> PaymentLin
 
 
 def _link_fields(link: LinkRequest, url: str | None, name: str) -> dict[str, Any]:
-    """The fields that create a payment link; the vendor's own options come last.
+    """The fields that create a payment link; the caller's extra options override them.
 
     Args:
         link: the link.

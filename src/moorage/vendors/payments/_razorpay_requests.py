@@ -38,7 +38,7 @@ def order_fields(charge: Charge, *, capture: bool) -> dict[str, Any]:
 
 
 def intent_fields(charge: Charge) -> dict[str, Any]:
-    """The fields that create an order for a buyer; the vendor's own options come last."""
+    """The fields that create an order for a buyer; the caller's extra options override them."""
     return sdk.merged(order_fields(charge, capture=True), sdk.extra_for(NAME, charge.extra))
 
 
@@ -68,7 +68,7 @@ def checkout_fields(key_id: str, charge: Charge, order: str, url: str | None) ->
 
 
 def recurring_fields(charge: Charge, order: str) -> dict[str, Any]:
-    """The fields that charge a token; the vendor's own options come last."""
+    """The fields that charge a token; the caller's extra options override them."""
     customer = charge.customer
     buyer = {
         "customer_id": None if customer is None else customer.id,

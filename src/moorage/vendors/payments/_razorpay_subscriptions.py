@@ -148,7 +148,7 @@ async def _subscription_to(wire: sdk.Wire, plan_id: str) -> Subscription | None:
 
 
 async def _subscription_without_amount(wire: sdk.Wire, ref: sdk.Ref) -> Subscription:
-    """A subscription without amount."""
+    """Return a subscription without its amount."""
     return _read_subscription(wire, await wire.send(sdk.Request.get(url_of(SUBSCRIPTIONS, ref.id))))
 
 
@@ -223,7 +223,7 @@ def _period_of(interval: BillingInterval | None) -> tuple[str, int]:
 
 
 def _subscription_body(request: SubscriptionRequest) -> dict[str, Any]:
-    """The body that creates a subscription, without the plan; vendor options come last.
+    """The body of a new subscription, without its plan; the caller's extra options override it.
 
     Razorpay requires a number of charges; it is set to the charges of thirty years.
     """

@@ -158,18 +158,18 @@ def payment_of(ref: sdk.MakeRef, body: sdk.Answer) -> Payment | None:
 
 
 def money(body: sdk.Answer, name: str) -> sdk.Money | None:
-    """The amount in a field."""
+    """Return the amount of money in a field of an answer."""
     return UNITS.read(body.value(f"{name}.amount"), body.value(f"{name}.currency"))
 
 
 def failure_of(body: sdk.Answer) -> Decline:
-    """Why a payment failed."""
+    """Return the reason for which a payment failed."""
     errors = [*body.objects("card_details.errors"), *body.objects("bank_account_details.errors")]
     return decline_of(errors[0] if errors else sdk.Answer({}))
 
 
 def decline_of(error: sdk.Answer) -> Decline:
-    """Why a payment was declined, from its error."""
+    """Return the reason for a declined payment, from its error."""
     code = error.text("code")
     return Decline(
         reason=_REASONS.get(code or "", DeclineReason.OTHER),

@@ -33,7 +33,7 @@ def amount_body(amount: sdk.Money) -> dict[str, Any]:
 
 
 def payment_body(vendor: Square, charge: Charge, *, autocomplete: bool) -> dict[str, Any]:
-    """The body that creates a payment, without its key; the vendor's own options come last."""
+    """The body that creates a payment, without its key; the caller's extra options override it."""
     customer, source = charge.customer, charge.source
     is_stored_card = source is not None and source.startswith("ccof:")
     if is_stored_card and (customer is None or customer.id is None):
@@ -70,7 +70,7 @@ def payment_body(vendor: Square, charge: Charge, *, autocomplete: bool) -> dict[
 
 
 def card_body(request: StoreRequest) -> dict[str, Any]:
-    """The body that stores a card, without its key; the vendor's own options come last."""
+    """The body that stores a card, without its key; the caller's extra options override it."""
     customer = request.customer
     card = {"customer_id": customer.id, "cardholder_name": customer.name}
     body: dict[str, Any] = {

@@ -143,7 +143,7 @@ _REASONS: Final = reason_by_code(
 
 
 def read_payment(wire: sdk.Wire, response: sdk.Response) -> Payment:
-    """Parse the intent in an answer."""
+    """Parse the payment intent in an answer."""
     return sdk.required(payment_of(wire.ref, sdk.read_answer(response)), response, "id or status")
 
 
@@ -153,7 +153,7 @@ def read_refund(wire: sdk.Wire, response: sdk.Response) -> Refund:
 
 
 def payment_of(ref: sdk.MakeRef, body: sdk.Answer) -> Payment | None:
-    """Parse an intent as a payment; None if it is malformed."""
+    """Parse a payment intent as a payment; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     amount = money(body, "amount")
     if key is None or status is None or amount is None:
@@ -202,7 +202,7 @@ def _refunded_total(body: sdk.Answer, charge: sdk.Answer, captured: Money | None
 
 
 def money(body: sdk.Answer, name: str) -> Money | None:
-    """The amount in a field, in the currency of its object."""
+    """Return the amount of money in a field, in the currency of the field's object."""
     return MINOR.read(body.value(name), body.value("currency"))
 
 
@@ -320,7 +320,7 @@ def payout_of(ref: sdk.MakeRef, body: sdk.Answer) -> Payout | None:
 
 
 def payment_ref_of(ref: sdk.MakeRef, body: sdk.Answer) -> sdk.Ref | None:
-    """The payment of a charge, refund or dispute."""
+    """Return the reference of the payment that a charge, refund or dispute belongs to."""
     key = body.text("payment_intent") or body.text("payment_intent.id") or body.text("charge")
     return None if key is None else ref(key)
 

@@ -28,7 +28,7 @@ async def pay(
 
 
 def intent_body(charge: Charge, **fields: Any) -> dict[str, Any]:
-    """The body that creates an intent; the vendor's own options come last."""
+    """The body that creates a payment intent; the caller's extra options override its fields."""
     check_billing(charge)
     customer = charge.customer
     body: dict[str, Any] = {
@@ -51,7 +51,7 @@ def intent_body(charge: Charge, **fields: Any) -> dict[str, Any]:
 
 
 def confirmed_body(charge: Charge, *, capture_method: str) -> dict[str, Any]:
-    """The body that creates and confirms an intent."""
+    """The body that creates and confirms a payment intent."""
     fields: dict[str, Any] = {"confirm": True, "capture_method": capture_method}
     if charge.return_url is None:
         # Otherwise Stripe requires a URL that the buyer returns to.

@@ -32,7 +32,7 @@ async def close_link(wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> PaymentLin
 
 
 def link_body(link: LinkRequest) -> dict[str, Any]:
-    """The body that creates a link for one payment; the vendor's own options come last."""
+    """The body that creates a link for one payment; the caller's extra options override it."""
     reference = {"reference": link.reference}
     body: dict[str, Any] = {
         "line_items": link_lines(link),

@@ -13,7 +13,7 @@ _ACCOUNT: Final = re.compile(r"acct_\w+")
 
 
 def transfer_body(transfer: PayeeTransfer) -> dict[str, Any]:
-    """The body that creates a transfer; the vendor's own options come last.
+    """The body that creates a transfer; the caller's extra options override its fields.
 
     Raises:
         InvalidData: the payee is not a connected account.

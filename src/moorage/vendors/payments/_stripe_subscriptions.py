@@ -107,7 +107,7 @@ async def cancel_subscription(
 
 
 def _subscription_body(request: SubscriptionRequest, product: str) -> dict[str, Any]:
-    """The body that creates a subscription; the vendor's own options come last."""
+    """The body that creates a subscription; the caller's extra options override its fields."""
     interval = {"interval": request.interval.unit, "interval_count": request.interval.count}
     price = {
         "currency": request.amount.currency.lower(),

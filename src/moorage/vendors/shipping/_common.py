@@ -86,7 +86,7 @@ def service_word(carrier: str, text: str | None) -> str:
 
 
 def service_code(carrier: str, service: str) -> str:
-    """The carrier's code of a service that is named in our words, such as TPN24 for x_tpn24.
+    """Return the carrier's code for a service name of the contract, such as TPN24 for x_tpn24.
 
     Raises:
         InvalidData: the service has no such form.

@@ -68,7 +68,7 @@ _ONCE: Final = "DHL returns a label only with the purchase, and that answer was 
 
 
 def read_rates(wire: sdk.Wire, response: sdk.Response) -> RateResult:
-    """Parse the rates and messages."""
+    """Parse the rates in an answer, and DHL's messages about them."""
     body = sdk.read_answer(response)
     if "products" not in body.raw:
         raise sdk.malformed(response, "products")

@@ -122,7 +122,7 @@ def handover_time(day: date, ready: time, offset: str) -> str:
 
 
 def rates_body(request: RateRequest, account: str, planned: str) -> dict[str, Any]:
-    """The request for rates."""
+    """The body of the request for a shipment's rates."""
     customs, insurance = request.customs, request.insurance
     amounts: list[dict[str, Any]] = []
     if customs is not None:

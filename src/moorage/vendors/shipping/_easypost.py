@@ -110,7 +110,7 @@ def _in_two_lines(address: Address) -> Address:
 
 
 def shipment_body(request: RateRequest) -> dict[str, Any]:
-    """The request for rates."""
+    """The body of the request for a shipment's rates."""
     parcel = request.parcels[0]
     ounces = convert_measure(parcel.weight, parcel.weight_unit, WeightUnit.OUNCE, decimals=1)
     box = {"weight": measure_text(ounces)}

@@ -47,7 +47,7 @@ _DAYS: Final = {"ONE_DAY": 1} | {
 
 
 def read_rates(wire: sdk.Wire, response: sdk.Response) -> RateResult:
-    """Parse the rates and messages."""
+    """Parse the rates in an answer, and FedEx's messages about them."""
     body = sdk.read_answer(response)
     offers = body.value("output.rateReplyDetails")
     if offers is None and not body.object("output"):
@@ -177,7 +177,7 @@ def _labels(piece: sdk.Answer) -> list[Label]:
 
 
 def read_address(response: sdk.Response, address: Address) -> AddressResult:
-    """Parse an address check."""
+    """Parse the answer to an address check."""
     body = sdk.read_answer(response)
     resolved_answer = sdk.as_answer(body.value("output.resolvedAddresses.0"))
     if not resolved_answer:

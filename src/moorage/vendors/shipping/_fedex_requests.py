@@ -39,7 +39,7 @@ _PLACES: Final = 2
 
 
 def account_body(number: str) -> dict[str, Any]:
-    """The FedEx account that pays."""
+    """Return the FedEx account that pays, in the format of a request."""
     return {"value": number}
 
 
@@ -75,7 +75,7 @@ def _party(address: Address) -> dict[str, Any]:
 
 
 def rates_body(request: RateRequest, account: str, pickup: str) -> dict[str, Any]:
-    """The request for rates."""
+    """The body of the request for a shipment's rates."""
     customs = request.customs
     shipment = {
         **_common_fields(request, pickup),

@@ -203,7 +203,7 @@ def _event(body: sdk.Answer) -> TrackingEvent:
 
 
 def read_address(response: sdk.Response, address: Address) -> AddressResult:
-    """Parse an address check."""
+    """Parse the answer to an address check."""
     results = sdk.read_answers(response)
     if not results:
         raise sdk.malformed(response, "address")

@@ -131,7 +131,7 @@ def address_body(address: Address) -> dict[str, Any]:
 
 
 def shipment_body(request: RateRequest) -> dict[str, Any]:
-    """The request for rates."""
+    """The body of the request for a shipment's rates."""
     insurance = request.insurance
     extra_options = {
         "insurance": insurance
@@ -297,7 +297,7 @@ def _event(body: sdk.Answer) -> TrackingEvent:
 
 
 def read_address(response: sdk.Response, address: Address) -> AddressResult:
-    """Parse an address check."""
+    """Parse the answer to an address check."""
     body = sdk.read_answer(response)
     fields = {
         field_name: body.text(vendor_field)

@@ -77,7 +77,7 @@ _PEOPLE: Final = "https://www.ups.com/track?tracknum="
 
 
 def read_rates(wire: sdk.Wire, response: sdk.Response) -> RateResult:
-    """Parse the rates and messages."""
+    """Parse the rates in an answer, and UPS's messages about them."""
     body = sdk.read_answer(response)
     if "RatedShipment" not in body.object("RateResponse").raw:
         raise sdk.malformed(response, "RatedShipment")
@@ -272,7 +272,7 @@ def _event_time(body: sdk.Answer) -> datetime | None:
 
 
 def read_address(response: sdk.Response, address: Address) -> AddressResult:
-    """Parse an address check."""
+    """Parse the answer to an address check."""
     body = sdk.read_answer(response)
     answer_body = body.object("XAVResponse")
     if not answer_body:

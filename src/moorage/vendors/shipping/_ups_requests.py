@@ -236,7 +236,7 @@ def _check_label(request: RateRequest) -> None:
 
 
 def rates_body(request: RateRequest, account: str) -> dict[str, Any]:
-    """The request for rates."""
+    """The body of the request for a shipment's rates."""
     _check_label(request)
     packages = [{"PackagingType": {"Code": _OWN_BOX}, **package} for package in _packages(request)]
     shipment = {

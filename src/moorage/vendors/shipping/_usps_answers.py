@@ -217,7 +217,7 @@ def _event(body: sdk.Answer) -> TrackingEvent:
 
 
 def read_address(response: sdk.Response, address: Address) -> AddressResult:
-    """Parse an address check."""
+    """Parse the answer to an address check."""
     body = sdk.read_answer(response)
     fields = body.object("address")
     if not fields:

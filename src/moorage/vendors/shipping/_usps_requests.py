@@ -30,7 +30,7 @@ _LONGEST_REFERENCE: Final = 30
 
 
 def rates_body(request: RateRequest, day: date, price_type: str) -> dict[str, Any]:
-    """The request for the rates of a shipment."""
+    """The body of the request for a shipment's rates."""
     package = {
         **_measures(request),
         "mailClass": "ALL_OUTBOUND",

@@ -131,7 +131,7 @@ class DhlExpress(sdk.ApiVendor):
     async def get_rates(
         self, wire: sdk.Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
-        """Get rates."""
+        """Get the rates for a shipment."""
 
         def request_for(day: date) -> sdk.Request:
             body = rates_body(request, self.account_number, self._planned(day))

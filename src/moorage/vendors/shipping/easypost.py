@@ -113,7 +113,7 @@ class EasyPost(sdk.ApiVendor):
     async def get_rates(
         self, wire: sdk.Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
-        """Get rates."""
+        """Get the rates for a shipment."""
         quote = sdk.Request.post("/v2/shipments", json=shipment_body(request))
 
         def parse(response: sdk.Response) -> RateResult:

@@ -168,7 +168,7 @@ class FedEx(sdk.Vendor):
     async def get_rates(
         self, wire: sdk.Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
-        """Get rates."""
+        """Get the rates for a shipment."""
         body = rates_body(request, self.account_number, self.pickup)
         quote = sdk.Request.post("/rate/v1/rates/quotes", json=body).evolve(idempotent=True)
         try:

@@ -1,4 +1,4 @@
-"""ShipEngine (the ShipStation API): rates, labels, tracking and address checks.
+"""ShipEngine: rates, labels, tracking and address checks.
 
 Version 1 of its API, in JSON, with the key in `API-Key`. It takes no idempotency key. A purchase
 with an unknown outcome is searched among the labels of the rate by the mark that was sent with the
@@ -102,7 +102,7 @@ class ShipEngine(sdk.ApiVendor):
     async def get_rates(
         self, wire: sdk.Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
-        """Get rates."""
+        """Get the rates for a shipment."""
         # A refusal by our own checks comes before any request.
         layout_of(request)
         rates_body(request, (), self.insurer)

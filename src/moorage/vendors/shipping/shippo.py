@@ -102,7 +102,7 @@ class Shippo(sdk.ApiVendor):
     async def get_rates(
         self, wire: sdk.Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
-        """Get rates."""
+        """Get the rates for a shipment."""
         quote = sdk.Request.post("/shipments", json=shipment_body(request))
 
         def parse(response: sdk.Response) -> RateResult:

@@ -94,7 +94,7 @@ class Ups(sdk.OAuthVendor):
     async def get_rates(
         self, wire: sdk.Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
-        """Get rates."""
+        """Get the rates for a shipment."""
         body = rates_body(request, self.account_number)
         quote = sdk.Request.post(f"/api/rating/{self.api_version}/Shop", json=body)
         try:

@@ -106,7 +106,7 @@ class Usps(sdk.OAuthVendor):
     async def get_rates(
         self, wire: sdk.Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
-        """Get rates."""
+        """Get the rates for a shipment."""
         body = rates_body(request, request.ship_date or wire.now().date(), self.price_type)
         search = sdk.Request.post("/shipments/v3/options/search", json=body).evolve(idempotent=True)
         signature = None if request.signature is None else SIGNATURES[request.signature]

@@ -130,7 +130,7 @@ def _address(place: sdk.Answer) -> Address | None:
 
 
 def read_order(ref: sdk.MakeRef, response: sdk.Response, answer: sdk.Answer) -> ShopOrder:
-    """An order.
+    """Return the order in an answer of Amazon.
 
     Raises:
         VendorFailed: the answer lacks a field that every order has.
@@ -231,7 +231,7 @@ def read_parcels(response: sdk.Response) -> OrderParcels:
 
 
 def read_item(ref: sdk.MakeRef, response: sdk.Response, marketplace: str) -> ShopItem:
-    """A seller's listing in a marketplace.
+    """Return a seller's listing in a marketplace from an answer of Amazon.
 
     Raises:
         VendorFailed: the answer lacks the number or the type of the product.

@@ -154,7 +154,7 @@ def _line(answer: Answer, response: Response) -> OrderLine:
 
 
 def read_order(ref: MakeRef, response: Response, answer: Answer) -> ShopOrder:
-    """An order.
+    """Return the order in an answer of eBay.
 
     Raises:
         VendorFailed: the answer lacks a field that every order has.

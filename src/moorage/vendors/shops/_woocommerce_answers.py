@@ -96,7 +96,7 @@ def _line(answer: Answer, currency: str, fulfilment: OrderFulfilment) -> OrderLi
 
 
 def read_order(ref: MakeRef, response: Response, answer: Answer) -> ShopOrder:
-    """An order.
+    """Return the order in an answer of WooCommerce.
 
     Raises:
         VendorFailed: the answer lacks a field that every order has.

@@ -296,7 +296,7 @@ def _parcel(fulfilment: Fulfilment) -> str:
 
 
 def _meta(answer: Answer, name: str) -> str | None:
-    """The value of a custom field of an order or refund."""
+    """Return the value of a custom field of an order or a refund."""
     values = (item for item in answer.objects("meta_data") if item.text("key") == name)
     return next((item.text("value") for item in values), None)
 

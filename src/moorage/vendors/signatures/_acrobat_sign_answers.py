@@ -191,7 +191,7 @@ def members_in(sets: Sequence[Answer]) -> list[tuple[Answer, Answer]]:
 
 
 def ids_in_turn(sets: Sequence[Answer]) -> list[str]:
-    """The ids of the members whose turn to sign it is."""
+    """Return the ids of the members whose turn it is to sign."""
     return [
         id_
         for group, member in members_in(sets)

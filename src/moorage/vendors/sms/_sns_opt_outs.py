@@ -17,7 +17,7 @@ _ANSWERS: Final = {"true": True, "false": False}
 async def _result(
     wire: sdk.Wire, action: str, **fields: str
 ) -> tuple[sdk.XmlElement, sdk.Response]:
-    """Call an action of the API that may be repeated, and return its result."""
+    """Call an API action that is safe to repeat, and return its result."""
     request = sdk.Request.post("/", form={"Action": action, "Version": VERSION, **fields})
     response = await wire.send(request.evolve(idempotent=True))
     name = f"{action}Result"

@@ -1,4 +1,4 @@
-"""Helpers for SMS verification codes: settings, numbers, and errors that are results."""
+"""Helpers for SMS verification codes: options, phone numbers, and refusals as results."""
 
 from __future__ import annotations
 

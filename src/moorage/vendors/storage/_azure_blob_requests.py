@@ -98,7 +98,7 @@ def _value(text: str) -> str:
 
 
 def object_headers(options: PutOptions) -> Fields:
-    """A blob's options as headers; the vendor's own options come last."""
+    """A blob's options as headers; the caller's extra options override them."""
     fields = without_empty(
         {
             **_content(options),

@@ -70,7 +70,7 @@ def _upload_parameters(options: PutOptions) -> Query:
 
 
 def _resource(options: PutOptions, **more: str) -> dict[str, Any]:
-    """An object's options as metadata; the vendor's own options come last."""
+    """An object's options as metadata; the caller's extra options override them."""
     fields: dict[str, Any] = {
         "contentType": options.content_type,
         "contentEncoding": options.content_encoding,

@@ -33,7 +33,7 @@ def path(key: str) -> str:
 
 
 def object_headers(options: PutOptions) -> Fields:
-    """An object's options as headers; the vendor's own options come last."""
+    """An object's options as headers; the caller's extra options override them."""
     fields = without_empty(
         {
             "Content-Type": options.content_type,

@@ -377,7 +377,7 @@ class AzureBlob(sdk.Vendor):
         return answers.put(wire, upload.key, response, sdk.Headers(block_upload.kept), size=size)
 
     async def _committed(self, wire: sdk.Wire, path: str) -> Sequence[str]:
-        """A blob's blocks."""
+        """Return the committed blocks of a blob."""
         try:
             response = await wire.send(requests.blocks(path))
         except sdk.FileNotFound:

@@ -47,5 +47,5 @@ class Fsspec(FilesVendor):
     secrets: dict[str, Secret] = attrs.field(factory=no_options, converter=_as_secrets)
 
     def services(self) -> Mapping[str, Service]:
-        """The service that protects access to the folder; it has time to join many parts."""
+        """The service that protects access to the folder, with time enough to join many parts."""
         return {"": Service("fsspec", timeout=600.0, attempt_timeout=300.0)}

@@ -61,7 +61,7 @@ class LocalFiles(FilesVendor):
     )
 
     def services(self) -> Mapping[str, sdk.Service]:
-        """The service that protects access to the folder; it has time to join many parts."""
+        """The service that protects access to the folder, with time enough to join many parts."""
         return {"": sdk.Service("local_files", timeout=600.0)}
 
     # --- URLs --------------------------------------------------------------

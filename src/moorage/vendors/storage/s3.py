@@ -74,7 +74,7 @@ def _is_supported_algorithm(_: object, __: object, value: Any) -> None:
 
 
 def _usual_style(vendor: S3) -> bool:
-    """True if the URL's path must contain the bucket: with an endpoint or a dot in its name."""
+    """True if URLs need the bucket in their path: if an endpoint is set, or the name has a dot."""
     return vendor.endpoint is not None or "." in str(vendor.bucket)
 
 

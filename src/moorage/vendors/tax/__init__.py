@@ -1,1 +1,1 @@
-"""Vendors that check VAT numbers."""
+"""Vendors that check VAT numbers or calculate taxes."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class SequenceType(OneOf, field="sequence"):
-    """The position of a direct debit under its mandate: one-off, first, recurring or final."""
+    """The position of a direct debit in its mandate's series: one-off, first, recurring, final."""
 
     ONE_OFF = "OOFF"
     FIRST = "FRST"

@@ -27,7 +27,7 @@ _LARGEST_CENTS: Final = 99_999_999_999
 
 
 def is_identifier(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse a string that some bank would refuse as an identifier."""
+    """Refuse an identifier that some banks would refuse."""
     check_text(value, attribute.name)
     text = str(value)
     if len(text) > 35 or text != text.strip() or not _IDENTIFIER.fullmatch(text):
@@ -40,7 +40,7 @@ def is_identifier(_: object, attribute: attrs.Attribute[Any], value: object) -> 
 
 
 def is_maybe_identifier(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Accept None, or an identifier that every bank accepts."""
+    """Accept None, or an identifier that every bank accepts; refuse other values."""
     if value is not None:
         is_identifier(_, attribute, value)
 

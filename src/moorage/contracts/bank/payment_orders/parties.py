@@ -1,4 +1,4 @@
-"""The parties of payment orders."""
+"""The payers and payees of payment orders."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class PartyAddress:
 
 @frozen(kw_only=True)
 class BankParty:
-    """A party with its account. The repr shows neither the name nor the address.
+    """A payer or payee with its account. The repr shows neither the name nor the address.
 
     Attributes:
         name: name of the account's owner, at most 70 characters.

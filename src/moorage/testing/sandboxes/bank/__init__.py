@@ -1,1 +1,1 @@
-"""Sandboxes of vendors of bank accounts."""
+"""Sandboxes that imitate vendors that give access to bank accounts."""

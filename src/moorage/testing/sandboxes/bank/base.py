@@ -81,7 +81,7 @@ BALANCES: Final[tuple[dict[str, Any], ...]] = (
 
 
 class BankSandbox(Sandbox, ABC):
-    """A local sandbox that imitates a vendor of bank accounts.
+    """A local sandbox that imitates a vendor that gives access to bank accounts.
 
     Attributes:
         booked: the booked transactions of the first account, the latest first, as the vendor

@@ -110,7 +110,7 @@ class BerlinGroupSandbox(BankSandbox):
         return _error(404, "RESOURCE_UNKNOWN").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check a request's token and its id."""
+        """Check a request's token and its request id."""
         if request.bearer() != self.token:
             raise _error(401, "TOKEN_INVALID")
         if _UUID.fullmatch(request.headers.get("x-request-id", "")) is None:
@@ -265,7 +265,7 @@ def _error(status: int, code: str, text: str = "") -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = BerlinGroupSandbox()
     options = {
         "base_url": f"https://{HOST}{BASE}",

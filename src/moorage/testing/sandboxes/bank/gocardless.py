@@ -283,7 +283,7 @@ def _error(status: int, summary: str, detail: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = GoCardlessSandbox()
     options = {
         "secret_id": sandbox.secret_id,

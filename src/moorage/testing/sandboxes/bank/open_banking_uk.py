@@ -526,6 +526,6 @@ def options_of(sandbox: OpenBankingUkSandbox) -> dict[str, str]:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = OpenBankingUkSandbox()
     return SandboxFixture(sandbox=sandbox, options=options_of(sandbox))

@@ -421,7 +421,7 @@ def _error(kind: str, code: str, message: str, status: int = 400) -> base.Refusa
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = PlaidSandbox()
     options = {
         "client_id": sandbox.client_id,

@@ -57,7 +57,7 @@ class CalendarsSandbox(Sandbox, ABC):
 
     @abstractmethod
     def annotate(self, id_: str) -> None:
-        """Write a note to an event, in a field that is not in the contract."""
+        """Write a note into a field of an event that the contract does not cover."""
 
     @abstractmethod
     def occupy(self, email: str, start: datetime, end: datetime) -> None:
@@ -65,7 +65,7 @@ class CalendarsSandbox(Sandbox, ABC):
 
     @abstractmethod
     def expire(self) -> None:
-        """Invalidate all tokens that clients got for listing later changes."""
+        """Invalidate all tokens with which clients list later changes."""
 
 
 __all__ = ["CalendarsSandbox", "StoredEvent"]

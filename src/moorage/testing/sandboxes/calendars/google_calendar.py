@@ -100,7 +100,7 @@ class GoogleCalendarSandbox(CalendarsSandbox):
         }
 
     def unknown(self, request: base.SandboxRequest) -> Response:
-        """Return the response to a request without a route."""
+        """Return the response to a request that matches no route."""
         return _error(404, "notFound", f"There is no {request.path}.").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
@@ -130,7 +130,7 @@ class GoogleCalendarSandbox(CalendarsSandbox):
                 attendee["responseStatus"] = "accepted"
 
     def annotate(self, id_: str) -> None:
-        """Write a note to an event, in a field that is not in the contract."""
+        """Write a note into a field of an event that the contract does not cover."""
         self.items[id_]["colorId"] = _NOTE
 
     def occupy(self, email: str, start: datetime, end: datetime) -> None:
@@ -138,7 +138,7 @@ class GoogleCalendarSandbox(CalendarsSandbox):
         self.busy.setdefault(email, []).append((start, end))
 
     def expire(self) -> None:
-        """Invalidate all tokens that clients got for listing later changes."""
+        """Invalidate all tokens with which clients list later changes."""
         self._oldest = self.number()
 
     def _list_calendars(self, request: base.SandboxRequest) -> Response:
@@ -304,7 +304,7 @@ def _error(status: int, reason: str, message: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = GoogleCalendarSandbox()
     options = {"credentials": sandbox.key_file(), "user": sandbox.calendar}
     return SandboxFixture(sandbox=sandbox, options=options)

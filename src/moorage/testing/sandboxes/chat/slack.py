@@ -278,7 +278,7 @@ def _error(code: str, **more: Any) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = SlackSandbox()
     account = {"credentials": sandbox.token, "channel": CHANNEL}
     return SandboxFixture(sandbox=sandbox, options=account)

@@ -150,6 +150,6 @@ def _error(status: int, code: str, message: str, **headers: str) -> base.Refusal
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = TeamsSandbox()
     return SandboxFixture(sandbox=sandbox, options={"webhook_url": sandbox.webhook_url})

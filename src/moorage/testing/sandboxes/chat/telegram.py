@@ -261,7 +261,7 @@ def _error(status: int, description: str, **more: Any) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = TelegramSandbox()
     account = {"credentials": sandbox.token, "channel": f"@{CHANNEL}"}
     return SandboxFixture(sandbox=sandbox, options=account)

@@ -1,1 +1,1 @@
-"""Sandboxes of vendors of exchange rates."""
+"""Sandboxes that imitate vendors that publish exchange rates."""

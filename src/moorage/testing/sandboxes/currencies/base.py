@@ -64,7 +64,7 @@ class CurrencySandbox(Sandbox, ABC):
         self._closed: set[date] = set(self.holidays)
 
     def publish(self, day: date, prices: Mapping[str, str]) -> None:
-        """Publish a table with these prices instead of the usual table."""
+        """Publish a table with these currency prices instead of the usual ones."""
         self._published[day] = dict(prices)
         self._closed.discard(day)
 
@@ -77,7 +77,7 @@ class CurrencySandbox(Sandbox, ABC):
         return (self._now() + timedelta(hours=1)).date()
 
     def table(self, day: date) -> Mapping[str, str]:
-        """Return a day's prices; empty if the bank published none."""
+        """Return a day's currency prices; an empty table if the bank published none."""
         if day in self._published:
             return self._published[day]
         is_silent = SILENT_DAYS[0] <= day <= SILENT_DAYS[1]
@@ -88,7 +88,7 @@ class CurrencySandbox(Sandbox, ABC):
         return {currency: _price_of_day(price, day) for currency, price in self.prices.items()}
 
     def day_in_force(self, day: date) -> date:
-        """Return the last day up to and including this one for which there is a table."""
+        """Return the latest day, at most this one, for which the bank published a table."""
         candidate = min(day, max(self.today(), *self._published, date.min))
         while not self.table(candidate):
             candidate -= timedelta(days=1)

@@ -389,7 +389,7 @@ def _refusal(code: int, description: str, *details: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = KsefSandbox()
     options = {"credentials": sandbox.token, "nip": sandbox.nip}
     return SandboxFixture(sandbox=sandbox, options=options)

@@ -220,7 +220,7 @@ def _failure(words_: str, status: int) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = RecommandSandbox()
     options = {
         "credentials": sandbox.secret,

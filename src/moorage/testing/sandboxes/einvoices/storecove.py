@@ -222,7 +222,7 @@ def _decode(text: str) -> bytes:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = StorecoveSandbox()
     options: dict[str, Any] = {
         "credentials": sandbox.token,

@@ -327,6 +327,6 @@ def _refusal(status: int, name: str, message: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = AmazonSesSandbox()
     return email_fixture(sandbox, sandbox.account)

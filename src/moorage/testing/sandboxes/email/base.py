@@ -65,7 +65,7 @@ def read_address(text: str) -> tuple[str, str | None]:
 
 
 def content_type_of(filename: str) -> str:
-    """Return the content type that the ending of a file's name stands for."""
+    """Return the content type that belongs to the ending of a file name."""
     return _CONTENT_TYPES.get(filename.rpartition(".")[2].lower(), "application/octet-stream")
 
 

@@ -333,6 +333,6 @@ def _delivered_message(body: _Fields, version: _Fields, id_: str) -> DeliveredEm
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = BrevoSandbox()
     return email_fixture(sandbox, {"credentials": sandbox.api_key}, template="7")

@@ -271,6 +271,6 @@ def _delivered_message(body: _Fields, id_: str, suppressed: set[str]) -> Deliver
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = MailerSendSandbox()
     return email_fixture(sandbox, {"credentials": sandbox.token})

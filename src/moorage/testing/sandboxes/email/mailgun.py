@@ -393,6 +393,6 @@ def _delivery_event(
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = MailgunSandbox()
     return email_fixture(sandbox, {"domain": sandbox.domain, "credentials": sandbox.api_key})

@@ -91,7 +91,7 @@ class MailjetSandbox(EmailSandbox):
     def event_notice(
         self, url: str, *events: Mapping[str, Any], grouped: bool = True
     ) -> base.Notice:
-        """Return a webhook with events, and with basic authentication.
+        """Return a webhook with these events, protected by basic authentication.
 
         Args:
             url: the address of the webhook.
@@ -334,7 +334,7 @@ def _delivered_email(id_: str, message: dict[str, Any]) -> DeliveredEmail:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = MailjetSandbox()
     options = {"api_key": sandbox.api_key, "credentials": sandbox.secret_key}
     return email_fixture(sandbox, options, template=str(sandbox.templates[0]))

@@ -183,6 +183,6 @@ def _delivered_message(body: _Fields, id_: str) -> DeliveredEmail:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = MailtrapSandbox()
     return email_fixture(sandbox, {"credentials": sandbox.token}, template=sandbox.templates[0])

@@ -364,6 +364,6 @@ def _delivery_event(body: dict[str, Any], id_: str, inactive: set[str]) -> Deliv
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = PostmarkSandbox()
     return email_fixture(sandbox, {"credentials": sandbox.token})

@@ -366,7 +366,7 @@ def _delivery_event(body: dict[str, Any], id_: str) -> DeliveredEmail:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = ResendSandbox()
     id_ = sandbox.receive({"from": "ada@example.com", "to": [], "subject": "Hello", "text": "Hi."})
     return email_fixture(sandbox, {"credentials": sandbox.api_key}, received=id_)

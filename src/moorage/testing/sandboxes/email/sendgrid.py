@@ -176,7 +176,7 @@ class SendGridSandbox(EmailSandbox):
 def _check(
     body: dict[str, Any], personalizations: list[dict[str, Any]], templates: tuple[str, ...]
 ) -> None:
-    """Refuse the messages that SendGrid refuses."""
+    """Check a message, and refuse it if SendGrid would refuse it."""
     unknown_fields = set(body) - _FIELDS or {
         name for personalization in personalizations for name in set(personalization) - _OWN_NAMES
     }
@@ -271,6 +271,6 @@ def _refusal(status: int, message: str, field: str | None) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = SendGridSandbox()
     return email_fixture(sandbox, {"credentials": sandbox.api_key}, template="d-welcome")

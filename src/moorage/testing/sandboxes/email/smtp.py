@@ -294,7 +294,7 @@ def _emails(read: Any, name: str) -> tuple[str, ...]:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     opened_stack = ExitStack()
     server = opened_stack.enter_context(SmtpSandbox())
     return SandboxFixture(

@@ -236,7 +236,7 @@ class SparkPostSandbox(EmailSandbox):
             raise _refusal("1301", "Invalid combination of fields", "perform_substitutions", 422)
 
     def _deliver(self, id_: str, body: dict[str, Any], accepted: list[dict[str, Any]]) -> None:
-        """Deliver one message for each distinct `To` header, to all recipients with it."""
+        """Group the recipients by their `To` header, and deliver one message to each group."""
         groups: dict[str, list[dict[str, Any]]] = {}
         for recipient in accepted:
             data = {**body.get("substitution_data", {}), **recipient.get("substitution_data", {})}
@@ -475,6 +475,6 @@ def _delivered_email(
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = SparkPostSandbox()
     return email_fixture(sandbox, {"credentials": sandbox.api_key})

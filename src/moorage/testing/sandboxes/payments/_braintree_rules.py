@@ -60,7 +60,7 @@ def errors(
 
 
 def invalid(name: str, message: str, code: str | None = None) -> Refusal:
-    """Return Braintree's answer to input that is invalid, alone or in the current state."""
+    """Return Braintree's error for input that is invalid in itself or in the current state."""
     return errors(name, message, "VALIDATION", code)
 
 

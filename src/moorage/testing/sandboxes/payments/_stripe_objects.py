@@ -72,7 +72,7 @@ _FIELDS: Final[dict[str, dict[str, Any]]] = {
 
 
 def whole_object(value: Any) -> Any:
-    """Return a JSON value with all required fields in its Stripe objects."""
+    """Return a JSON value whose Stripe objects have all required fields."""
     if isinstance(value, list):
         return [whole_object(item) for item in cast("list[object]", value)]
     if not isinstance(value, dict):

@@ -143,7 +143,7 @@ class AdyenSandbox(Sandbox):
         return {**routes, f"POST {accept}": self._handled_once(self._accept_dispute)}
 
     def unknown(self, request: SandboxRequest) -> Response:
-        """Return the response to a request without a route."""
+        """Return the response to a request that matches no route."""
         return error(404, "000", f"There is no {request.method} {request.path}.").response
 
     # --- what happens besides requests --------------------------------------
@@ -496,7 +496,7 @@ class AdyenSandbox(Sandbox):
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = AdyenSandbox()
 
     def buyer(payment: Payment) -> dict[str, str]:

@@ -392,7 +392,7 @@ def _is_within(created_at: str, period: dict[str, str]) -> bool:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = BraintreeSandbox()
     return SandboxFixture(
         sandbox=sandbox,

@@ -88,7 +88,7 @@ class CheckoutComPayment:
         }
 
     def count(self) -> None:
-        """Set the payment's status from its totals."""
+        """Set the payment's status from its authorized, captured, refunded and voided amounts."""
         if self.refunded:
             is_whole = self.refunded >= self.captured
             self.status = "Refunded" if is_whole else "Partially Refunded"
@@ -151,7 +151,7 @@ class CheckoutComSandbox(base.Sandbox):
         }
 
     def unknown(self, request: base.SandboxRequest) -> Response:  # noqa: ARG002 - the answer is empty
-        """Return the response to a request without a route."""
+        """Return the response to a request that matches no route."""
         return base.reply({}, 404).evolve(body=b"")
 
     # --- what happens besides requests --------------------------------------
@@ -509,7 +509,7 @@ def _card(id: str) -> dict[str, Any]:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = CheckoutComSandbox()
     sandbox.store("ada-1")
 

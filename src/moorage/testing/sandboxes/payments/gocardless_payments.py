@@ -122,7 +122,7 @@ class GoCardlessPaymentsSandbox(base.Sandbox):
         }
 
     def unknown(self, request: base.SandboxRequest) -> Response:  # noqa: ARG002 - the answer is fixed
-        """Return the response to a request without a route."""
+        """Return the response to a request that matches no route."""
         return missing_object().response
 
     # --- what happens besides requests --------------------------------------
@@ -486,7 +486,7 @@ class GoCardlessPaymentsSandbox(base.Sandbox):
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = GoCardlessPaymentsSandbox()
     sandbox.authorise("ada-1")
 

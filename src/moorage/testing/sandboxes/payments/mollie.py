@@ -123,7 +123,7 @@ class MollieSandbox(base.Sandbox):
         }
 
     def unknown(self, request: base.SandboxRequest) -> Response:
-        """Return the response to a request without a route."""
+        """Return the response to a request that matches no route."""
         return error(404, "Not Found", f"No such endpoint: {request.path}")
 
     # --- what the world does -----------------------------------------------
@@ -609,7 +609,7 @@ def _key_reused() -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = MollieSandbox()
     sandbox.customers.add("ada-1")
     sandbox.mandates["mdt_ada"] = "ada-1"

@@ -142,7 +142,7 @@ class PayPalSandbox(PayPalLedger):
         }
 
     def unknown(self, request: SandboxRequest) -> Response:  # noqa: ARG002 - whatever it is
-        """Return the response to a request without a route."""
+        """Return the response to a request that matches no route."""
         return refusal(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID")
 
     def buyer(self, url: str) -> dict[str, str]:
@@ -368,7 +368,7 @@ def _summary(dispute: Resource) -> Resource:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = PayPalSandbox()
 
     def buyer(payment: Payment) -> dict[str, str]:

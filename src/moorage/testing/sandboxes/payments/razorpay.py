@@ -118,7 +118,7 @@ class RazorpaySandbox(base.Sandbox):
         }
 
     def unknown(self, request: base.SandboxRequest) -> Response:  # noqa: ARG002 - the answer is fixed
-        """Return the response to a request without a route."""
+        """Return the response to a request that matches no route."""
         return error(400, "The requested URL was not found on the server.")
 
     # --- what happens besides requests --------------------------------------
@@ -521,7 +521,7 @@ def _card() -> dict[str, Any]:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = RazorpaySandbox()
     sandbox.store("ada-1", "token_stored")
 

@@ -107,7 +107,7 @@ class SquareSandbox(base.Sandbox):
         }
 
     def unknown(self, request: base.SandboxRequest) -> Response:
-        """Return the response to a request without a route."""
+        """Return the response to a request that matches no route."""
         detail = f"API endpoint for URL path {request.path} is not found."
         return error(404, "INVALID_REQUEST_ERROR", "NOT_FOUND", detail)
 
@@ -521,7 +521,7 @@ def _moment_of(query: Mapping[str, str], name: str) -> str | None:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = SquareSandbox()
     sandbox.customers.add("ada-1")
 

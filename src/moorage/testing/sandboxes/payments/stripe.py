@@ -141,7 +141,7 @@ class StripeSandbox(StripeLedger):
         }
 
     def unknown(self, request: SandboxRequest) -> Response:
-        """Return the response to a request without a route."""
+        """Return the response to a request that matches no route."""
         return error(404, "invalid_request_error", f"Unrecognized request URL ({request.path})")
 
     # --- how it is asked ---------------------------------------------------
@@ -543,7 +543,7 @@ def _other_parameters() -> Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = StripeSandbox()
 
     def buyer(payment: Payment) -> dict[str, str]:

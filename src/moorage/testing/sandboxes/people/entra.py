@@ -113,7 +113,7 @@ class EntraSandbox(PeopleSandbox):
         }
 
     def unknown(self, request: base.SandboxRequest) -> Response:
-        """Return the response to a request without a route."""
+        """Return the response to a request that matches no route."""
         return _error(400, "BadRequest", f"There is no {request.path}.").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
@@ -324,7 +324,7 @@ def _error(
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = EntraSandbox()
     options = {
         "directory": sandbox.directory,

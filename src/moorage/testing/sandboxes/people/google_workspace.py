@@ -157,7 +157,7 @@ class GoogleWorkspaceSandbox(PeopleSandbox):
         }
 
     def unknown(self, request: base.SandboxRequest) -> Response:
-        """Return the response to a request without a route."""
+        """Return the response to a request that matches no route."""
         return _error(404, "notFound", f"There is no {request.path}.").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
@@ -379,7 +379,7 @@ def _error(status: int, reason: str, message: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = GoogleWorkspaceSandbox()
     options = {"credentials": sandbox.key_file(), "administrator": sandbox.administrator}
     return SandboxFixture(sandbox=sandbox, options=options)

@@ -119,7 +119,7 @@ class ScimSandbox(PeopleSandbox):
         }
 
     def unknown(self, request: base.SandboxRequest) -> Response:
-        """Return the response to a request without a route."""
+        """Return the response to a request that matches no route."""
         return _error(404, f"There is no {request.path}.").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
@@ -375,7 +375,7 @@ def _error(status: int, detail: str, scim_type: str | None = None) -> base.Refus
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = ScimSandbox()
     return SandboxFixture(
         sandbox=sandbox, options={"credentials": sandbox.token, "base_url": sandbox.base_url}

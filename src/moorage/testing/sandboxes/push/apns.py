@@ -79,7 +79,7 @@ class ApnsSandbox(PushSandbox):
         return {"POST /3/device/{token}": self._send}
 
     def unknown(self, request: base.SandboxRequest) -> Response:  # noqa: ARG002 - the same for all
-        """Return the response to a request without a route."""
+        """Return the response to a request that matches no route."""
         return _error(404, "BadPath").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
@@ -186,7 +186,7 @@ def _bytes(text: str) -> bytes:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = ApnsSandbox()
     options = {
         "private_key": sandbox.private_key,

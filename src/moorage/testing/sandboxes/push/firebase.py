@@ -184,6 +184,6 @@ def _invalid(message: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = FirebaseSandbox()
     return SandboxFixture(sandbox=sandbox, options={"credentials": sandbox.key_file()})

@@ -174,7 +174,7 @@ def _bytes(text: str) -> bytes:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = WebPushSandbox()
     options = {"private_key": sandbox.private_key, "contact": "mailto:push@erp.example"}
     return SandboxFixture(sandbox=sandbox, options=options)

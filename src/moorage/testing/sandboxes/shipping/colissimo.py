@@ -149,7 +149,7 @@ def _refusal(code: str, text: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = ColissimoSandbox()
     return SandboxFixture(
         sandbox=sandbox,

@@ -374,7 +374,7 @@ def _refusal(status: int, detail: str, path: str, *more: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = DhlExpressSandbox()
     return SandboxFixture(
         sandbox=sandbox,

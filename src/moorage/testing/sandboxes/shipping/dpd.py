@@ -157,7 +157,7 @@ def _refusal(status: int, code: str, text: str, origin: str = "META-API") -> bas
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = DpdSandbox()
     return SandboxFixture(
         sandbox=sandbox,

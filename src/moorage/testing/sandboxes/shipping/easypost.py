@@ -502,6 +502,6 @@ def _refusal(status: int, code: str, message: str, *fields: str) -> base.Refusal
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = EasyPostSandbox()
     return SandboxFixture(sandbox=sandbox, options={"credentials": sandbox.api_key})

@@ -88,7 +88,7 @@ class FedExSandbox(base.Sandbox):
         }
 
     def unknown(self, request: base.SandboxRequest) -> Response:  # noqa: ARG002 - whoever asks
-        """Return the response to a request without a route."""
+        """Return the response to a request that matches no route."""
         return _refusal(404, "NOT.FOUND.ERROR", "The resource is not available.").response
 
     # --- what happens on the way ---------------------------------------------
@@ -296,7 +296,7 @@ def _refusal(status: int, code: str, message: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = FedExSandbox()
     return SandboxFixture(
         sandbox=sandbox,

@@ -219,7 +219,7 @@ def _refusal(status: int, code: str, message: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = GlsSandbox()
     options = {
         "client_id": sandbox.client_id,

@@ -188,7 +188,7 @@ def _refusal(reason: str, text: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = PostNordSandbox()
     return SandboxFixture(
         sandbox=sandbox,

@@ -187,7 +187,7 @@ def _label(number: int) -> bytes:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = RoyalMailSandbox()
     return SandboxFixture(
         sandbox=sandbox,

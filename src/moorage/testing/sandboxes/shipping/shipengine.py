@@ -152,7 +152,7 @@ class ShipEngineSandbox(base.Sandbox):
         }
 
     def unknown(self, request: base.SandboxRequest) -> Response:  # noqa: ARG002 - whoever asks
-        """Return the response to a request without a route."""
+        """Return the response to a request that matches no route."""
         return _missing_resource().response
 
     # --- what happens at the carrier -----------------------------------------
@@ -644,6 +644,6 @@ def _missing_resource() -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = ShipEngineSandbox()
     return SandboxFixture(sandbox=sandbox, options={"credentials": sandbox.api_key})

@@ -490,6 +490,6 @@ def _field_refusal(field: str, text: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = ShippoSandbox()
     return SandboxFixture(sandbox=sandbox, options={"credentials": sandbox.token})

@@ -291,7 +291,7 @@ def _refusal(status: int, code: str, detail: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = UspsSandbox()
     return SandboxFixture(
         sandbox=sandbox,

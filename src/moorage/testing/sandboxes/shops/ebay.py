@@ -359,7 +359,7 @@ def _error(
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = EbaySandbox()
     return SandboxFixture(
         sandbox=sandbox,

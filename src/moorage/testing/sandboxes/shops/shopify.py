@@ -449,7 +449,7 @@ def _errors(problem: dict[str, Any]) -> Response:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = ShopifySandbox()
     return SandboxFixture(
         sandbox=sandbox,

@@ -349,7 +349,7 @@ def _error(status: int, code: str, message: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = WooCommerceSandbox()
     return SandboxFixture(
         sandbox=sandbox,

@@ -101,7 +101,7 @@ class AcrobatSignSandbox(SignaturesSandbox):
             raise _error("INVALID_ACCESS_TOKEN", 401)
 
     def unknown(self, request: base.SandboxRequest) -> Response:
-        """Return the response to a request without a route."""
+        """Return the response to a request that matches no route."""
         return _error("RESOURCE_NOT_FOUND", 404, f"There is no {request.path}.").response
 
     def report(self, id_: str, event: str, *, url: str, email: str | None = None) -> base.Notice:
@@ -331,7 +331,7 @@ def _error(code: str, status: int, message: str = "This did not work.") -> base.
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = AcrobatSignSandbox()
     options = {
         "credentials": sandbox.token,

@@ -145,7 +145,7 @@ class SignaturesSandbox(Sandbox, ABC):
         self.emails += [person.email for person in envelope.in_turn() if not person.embedded]
 
     def found(self, mark: str) -> list[StoredEnvelope]:
-        """Return the envelopes with a mark; none as long as `is_search_late` is True."""
+        """Return the envelopes with a search mark; none as long as `is_search_late` is True."""
         if self.is_search_late:
             return []
         return [envelope for envelope in self.envelopes.values() if envelope.mark == mark]

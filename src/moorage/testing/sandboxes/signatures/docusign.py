@@ -118,7 +118,7 @@ class DocusignSandbox(SignaturesSandbox):
             raise _error("ACCOUNT_DOES_NOT_EXIST_IN_SYSTEM", "There is no such account.")
 
     def unknown(self, request: base.SandboxRequest) -> Response:
-        """Return the response to a request without a route."""
+        """Return the response to a request that matches no route."""
         return _error("RESOURCE_NOT_FOUND", f"There is no {request.path}.", 404).response
 
     def report(self, id_: str, event: str, *, url: str, email: str | None = None) -> base.Notice:
@@ -378,7 +378,7 @@ def _error(code: str, message: str, status: int = 400, **headers: str) -> base.R
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = DocusignSandbox()
     options = {"credentials": sandbox.token, "account_id": sandbox.account_id}
     return SandboxFixture(

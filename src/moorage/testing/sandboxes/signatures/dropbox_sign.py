@@ -98,7 +98,7 @@ class DropboxSignSandbox(SignaturesSandbox):
             raise _error("unauthorized", "Unauthorized api key", 401)
 
     def unknown(self, request: base.SandboxRequest) -> Response:
-        """Return the response to a request without a route."""
+        """Return the response to a request that matches no route."""
         return _error("not_found", f"There is no {request.path}.", 404).response
 
     def finish_voids(self) -> None:
@@ -300,7 +300,7 @@ def _error(name: str, message: str, status: int = 400, **headers: str) -> base.R
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = DropboxSignSandbox()
     options = {"credentials": sandbox.key, "client_id": sandbox.client_id, "test_mode": True}
     return SandboxFixture(sandbox=sandbox, options=options)

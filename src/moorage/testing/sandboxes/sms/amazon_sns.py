@@ -167,6 +167,6 @@ def _xml(name: str, inside: str, status: int) -> Response:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = AmazonSnsSandbox()
     return SandboxFixture(sandbox=sandbox, options={**sandbox.account, "sender": "ACME"})

@@ -293,7 +293,7 @@ def _error(
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = BirdSandbox()
     account = {"region": sandbox.region, "credentials": sandbox.api_key}
     return SandboxFixture(sandbox=sandbox, options={**account, "sender": "ACME"})

@@ -316,7 +316,7 @@ def _old_error(status: int, code: str, text: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = InfobipSandbox()
     account = {"base_url": f"https://{sandbox.hosts[0]}", "credentials": sandbox.api_key}
     return SandboxFixture(

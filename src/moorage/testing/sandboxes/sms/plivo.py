@@ -237,7 +237,7 @@ def _error(status: int, message: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = PlivoSandbox()
     account = {"auth_id": sandbox.auth_id, "credentials": sandbox.auth_token}
     return SandboxFixture(sandbox=sandbox, options={**account, "sender": OUR_NUMBER})

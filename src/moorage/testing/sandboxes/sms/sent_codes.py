@@ -39,7 +39,7 @@ class SentCodes:
         self.codes[to] = code
 
     def check(self, id_: str, code: str) -> CodeResult:
-        """Check a code: "approved", "wrong", "ended" by the last wrong one, or "missing" later."""
+        """Check a code; return "approved", "wrong", "ended" (no attempts left) or "missing"."""
         sent_code = self._sent.get(id_)
         if sent_code is None or sent_code.is_over:
             return "missing"

@@ -267,7 +267,7 @@ def _error(status: int, code: str, text: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with a service plan that every scenario can use."""
+    """Return a sandbox with a service plan that works for all example calls."""
     sandbox = SinchSandbox()
     account = {"service_plan_id": sandbox.service_plan_id, "credentials": sandbox.api_token}
     return SandboxFixture(sandbox=sandbox, options={**account, "sender": OUR_NUMBER})

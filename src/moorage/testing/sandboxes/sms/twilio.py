@@ -263,7 +263,7 @@ def _refusal(status: int, code: int, message: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = TwilioSandbox()
     account = {"account_sid": sandbox.account_sid, "credentials": sandbox.auth_token}
     return SandboxFixture(

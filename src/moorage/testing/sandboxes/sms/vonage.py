@@ -251,7 +251,7 @@ def _refusal(status: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = VonageSandbox()
     account = {"api_key": sandbox.api_key, "credentials": sandbox.api_secret}
     return SandboxFixture(sandbox=sandbox, options={**account, "sender": "ACME", "brand": "ACME"})

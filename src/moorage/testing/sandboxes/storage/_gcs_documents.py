@@ -61,7 +61,7 @@ def check_query(query: dict[str, str], names: str) -> None:
 
 
 def number_in(query: dict[str, str], name: str) -> int | None:
-    """Return a query parameter's number; None if it is missing."""
+    """Return a query parameter's value as a number; None if it is missing."""
     text = query.get(name)
     if text is not None and _NUMBER.fullmatch(text) is None:
         raise ErrorAnswer("invalidParameter", 400, f"Invalid value for {name}: {text!r}")
@@ -110,5 +110,5 @@ def _halves(part: bytes) -> tuple[str, bytes]:
 
 
 def base64(digest: bytes) -> str:
-    """Return a digest in base64, like Google's."""
+    """Return a digest in base64, as Google writes it."""
     return b64encode(digest).decode()

@@ -449,7 +449,7 @@ def _name(key: str) -> str:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = AzureBlobSandbox()
     browser = SandboxHttpClient(sandbox)
     return SandboxFixture(

@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 
 def fixture(folder: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     return SandboxFixture(options={"url": f"file://{folder}"})

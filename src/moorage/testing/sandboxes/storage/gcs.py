@@ -461,7 +461,7 @@ class GcsSandbox(SpoolingSandbox):
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = GcsSandbox(versioned=True)
     browser = SandboxHttpClient(sandbox)
     return SandboxFixture(

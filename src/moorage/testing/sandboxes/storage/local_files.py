@@ -13,7 +13,7 @@ KEY = "k" * 32
 
 
 def fixture(folder: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     files = LocalFiles(root=str(folder), signing_key=KEY, url="https://erp.example/files")
     return SandboxFixture(
         options={"root": files.root, "signing_key": KEY, "url": files.url},

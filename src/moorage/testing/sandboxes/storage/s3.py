@@ -348,7 +348,7 @@ class S3Sandbox(UploadSandbox):
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = S3Sandbox(versioned=True)
     browser = SandboxHttpClient(sandbox)
     return SandboxFixture(

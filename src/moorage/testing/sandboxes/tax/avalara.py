@@ -228,7 +228,7 @@ def _refusal(status: int, code: str, number: int, text: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = AvalaraSandbox()
     return SandboxFixture(
         sandbox=sandbox,

@@ -101,6 +101,6 @@ class BrregSandbox(base.Sandbox):
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with a number that every scenario can use."""
+    """Return a sandbox with a VAT number that works for all example calls."""
     values = {"vat_number": "NO999999991MVA", "requester": "NO999999992MVA"}
     return SandboxFixture(options={}, sandbox=BrregSandbox(), vendor_values=values)

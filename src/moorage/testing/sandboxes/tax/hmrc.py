@@ -131,7 +131,7 @@ def _error(status: int, code: str, message: str) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an application and numbers that every scenario can use."""
+    """Return a sandbox with an application and VAT numbers that work for all example calls."""
     sandbox = HmrcSandbox()
     return SandboxFixture(
         options={"client_id": sandbox.client_id, "client_secret": sandbox.client_secret},

@@ -121,7 +121,7 @@ class StripeTaxSandbox(base.Sandbox):
         }
 
     def unknown(self, request: base.SandboxRequest) -> Response:
-        """Return the response to a request without a route."""
+        """Return the response to a request that matches no route."""
         return _error(404, f"Unrecognized request URL ({request.path})")
 
     def check_access(self, request: base.SandboxRequest) -> None:
@@ -443,7 +443,7 @@ def _page(
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = StripeTaxSandbox()
     return SandboxFixture(
         sandbox=sandbox,

@@ -116,7 +116,7 @@ class TaxJarSandbox(base.Sandbox):
         }
 
     def unknown(self, request: base.SandboxRequest) -> Response:
-        """Return the response to a request without a route."""
+        """Return the response to a request that matches no route."""
         return _refusal(404, f"No such route as {request.path}").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
@@ -266,7 +266,7 @@ def _taxed_line(
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with an account that every scenario can use."""
+    """Return a sandbox with an account that works for all example calls."""
     sandbox = TaxJarSandbox()
     return SandboxFixture(
         sandbox=sandbox,

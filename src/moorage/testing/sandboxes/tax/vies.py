@@ -194,6 +194,6 @@ def _error(code: str, status: int, message: str | None = None) -> base.Refusal:
 
 
 def fixture(_: Path) -> SandboxFixture:
-    """Return a sandbox with numbers that every scenario can use."""
+    """Return a sandbox with VAT numbers that work for all example calls."""
     values = {"vat_number": "FR40303265045", "requester": "DE136695976", "trader_name": "Quai SARL"}
     return SandboxFixture(options={}, sandbox=ViesSandbox(), vendor_values=values)

@@ -102,7 +102,7 @@ class Command(BaseCommand):
 
 
 def _at_once(text: str) -> int:
-    """Convert a command's argument to the number of concurrent calls."""
+    """Convert the command's argument for the number of concurrent calls to an integer."""
     number = int(text)
     if 1 <= number <= _MOST_AT_ONCE:
         return number
@@ -110,7 +110,7 @@ def _at_once(text: str) -> int:
 
 
 def _passed_on(words: list[str]) -> int:
-    """Run a command of moorage's own with this project's configuration."""
+    """Run a command of moorage's command line with this project's configuration."""
     options = project_settings()
     process.flush()
     host = Host(
@@ -124,5 +124,5 @@ def _passed_on(words: list[str]) -> int:
 
 
 def _ports() -> dict[str, Any]:
-    """Return this project's ports, except the store: the command opens that itself."""
+    """Return this project's ports, except the state store, which the command itself opens."""
     return {name: port for name, port in process.ports().items() if name != "state"}
