@@ -180,7 +180,7 @@ class AsyncClient(Vendor):
 
 
 def error_facts(error: Any) -> Any:
-    """Return those facts of an error and its causes that must be equal on both paths."""
+    """Return the properties of an error and its causes that must be equal on both paths."""
     if not isinstance(error, ConnectorError):
         return type(error), str(error)
     cause = error.__cause__
@@ -332,7 +332,7 @@ class Setting:
         return [{"region": region.name} for region in service.regions] or [{}]
 
     def _options(self) -> Iterator[dict[str, Any]]:
-        """Yield the options of one call after another."""
+        """Yield the options for each call in turn."""
         for key in self.keys:
             yield self.options | ({} if key is None else {"idempotency_key": key})
         while True:
@@ -365,7 +365,7 @@ class FindOperation:
 
 
 class StartObserver:
-    """An observer that keeps only the events of started attempts."""
+    """An observer that keeps only events for the start of attempts."""
 
     event_classes = (AttemptStarted,)
 
@@ -391,7 +391,7 @@ class FailureObserver:
 
 
 def work_of(verb: str, value: Any, answer: Callable[..., Any]) -> Any:
-    """Return the request, function or operation of a scenario's call."""
+    """Return the request, function or operation that a scenario calls."""
     return FindOperation(answer, repeatable=value) if verb == "perform" else value or answer
 
 

@@ -57,7 +57,7 @@ def test_actor_is_the_systems_user(tmp_path: Path) -> None:
 
 
 def test_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the system's user has no name, the user's number is recorded."""
+    """If the system's user has no name, the audit record has the user's id."""
 
     def raise_unknown_user() -> NoReturn:
         raise KeyError
@@ -67,7 +67,7 @@ def test_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_seal_is_made_and_verified(tmp_path: Path) -> None:
-    """An audit trail's seal can be stored elsewhere, and shows if records are later cut off."""
+    """A seal of the audit trail can be stored elsewhere, to show if records are later cut off."""
     trail = AuditTrail(FileAudit(tmp_path / "trail"), keys=KEYS.text())
     trail.record("note", "1")
     sealing = trail.seal()
@@ -124,7 +124,7 @@ def test_asynchronous_audit_trail_verifies_like_the_synchronous_one(tmp_path: Pa
 
 
 def test_no_key_is_shown(tmp_path: Path) -> None:
-    """Neither the audit trail's representation nor an error about its keys shows a key."""
+    """Neither the repr of an audit trail nor an error about its keys shows a key."""
     text = KEYS.text().reveal()
     representation = repr(AuditTrail(FileAudit(tmp_path / "trail"), keys=KEYS))
     with pytest.raises(ConfigurationError) as excinfo:

@@ -45,7 +45,7 @@ BY = {"actor": "ada", "reason": "incident 7"}
 
 
 class AuditedManager:
-    """A manager in one mode, and the audit trail of what people do with it."""
+    """A sync or async manager, and the audit trail of the acts that people perform with it."""
 
     def __init__(self, folder: Path, *, is_async: bool) -> None:
         self.trail = AuditTrail(FileAudit(folder / "trail"))
@@ -76,7 +76,7 @@ def audited_manager(request: pytest.FixtureRequest, tmp_path: Path) -> AuditedMa
 
 
 def test_acts_on_services(audited_manager: AuditedManager) -> None:
-    """If a person changes a circuit, a limit or a key, the state before is recorded too."""
+    """If a person changes a circuit, a limit or a key, the audit record has its earlier state."""
     manager = audited_manager.manager()
     for state in (CircuitState.FORCED_OPEN, CircuitState.DISABLED, CircuitState.CLOSED):
         audited_manager.do(manager.set_circuit, "vat", state, **BY)
@@ -99,7 +99,7 @@ def test_acts_on_services(audited_manager: AuditedManager) -> None:
 def test_act_that_cannot_be_recorded_is_not_done(
     audited_manager: AuditedManager, tmp_path: Path
 ) -> None:
-    """If the audit store is down, circuits cannot be changed by hand, and calls continue."""
+    """If the audit store is down, nobody can set a circuit manually, but calls continue."""
     audited_manager.trail = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"))
     manager = audited_manager.manager()
 
@@ -127,7 +127,7 @@ def test_act_that_failed_is_recorded_as_such(audited_manager: AuditedManager) ->
 
 
 def test_entries_are_recorded(audited_manager: AuditedManager) -> None:
-    """Replaying or dropping entries is recorded with their previous state."""
+    """Replaying or dropping entries is recorded in the audit trail, with their previous state."""
     outbox = _outbox(audited_manager, MemoryOutbox())
     entry = audited_manager.do(
         outbox.put_request, "vat", Request.post("/x", json={}), tenant="acme"
@@ -178,7 +178,7 @@ async def _raise_broken(*_: Any) -> Any:
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_payments_and_webhooks_are_recorded(tmp_path: Path, *, is_async: bool) -> None:
-    """Closing or settling payments, and dropping webhooks, is recorded."""
+    """Closing or settling payments, and dropping webhooks, is recorded in the audit trail."""
     audited_hub = AuditedManager(tmp_path, is_async=is_async)
     shop = Shop(is_async=is_async, audit=audited_hub.trail)
     for number in (1, 2):

@@ -96,7 +96,7 @@ def report(low: float, high: float, **more: object) -> dict[str, Any]:
     ],
 )
 def test_control_is_steady_only_within_five_percent(low: float, high: float, steady: bool) -> None:
-    """A benchmark's control is steady only if its whole interval is within five percent of one."""
+    """A control is steady only if its whole confidence interval is within five percent of one."""
     assert is_steady(low, high) is steady
 
 
@@ -199,7 +199,7 @@ def test_one_outlier_changes_neither_median_nor_its_interval() -> None:
 
 
 def test_steady_table_is_printed_with_its_command() -> None:
-    """The page shows a steady table with the command that repeats it."""
+    """The benchmark page shows a steady table with the command that repeats it."""
     text = page([report(0.98, 1.02)])
 
     assert "| **moorage** | 77.00 [77.00, 77.00] | 0.63 × [0.60, 0.66] |" in text
@@ -208,7 +208,7 @@ def test_steady_table_is_printed_with_its_command() -> None:
 
 
 def test_unsteady_table_is_named_without_its_figures() -> None:
-    """If a table is unsteady, the page says that it was left out, and shows no figures."""
+    """If a table is unsteady, the benchmark page says that it was left out, without figures."""
     text = page([report(0.32, 0.48)])
 
     assert "| `some_table` | 0.40 × [0.32, 0.48] | `make bench BENCH_ARGS=some_table` |" in text
@@ -217,7 +217,7 @@ def test_unsteady_table_is_named_without_its_figures() -> None:
 
 
 def test_table_that_was_not_measured_is_named() -> None:
-    """The page lists a table that was not measured."""
+    """The benchmark page lists a table that was not measured."""
     text = page([report(0.98, 1.02) | {"tables": ["some_table", "other_table"]}])
 
     assert "| `other_table` | not measured | `make bench BENCH_ARGS=other_table` |" in text
@@ -231,7 +231,7 @@ def test_last_report_of_a_table_counts() -> None:
 
 
 def test_control_has_no_ratio_in_table_of_differences() -> None:
-    """If a table shows differences, its control has no ratio."""
+    """For a table of differences, the target is a difference, but the control is a ratio."""
     text = page([report(0.98, 1.02, more=True, target={"must": 20, "aim": 8, "more": True})])
 
     assert "20 µs more than the first row, and the target is 8 µs more." in text

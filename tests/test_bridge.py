@@ -139,7 +139,7 @@ def test_body_becomes_asynchronous() -> None:
 
 
 def moorage_error(error: Exception) -> VendorFailed:
-    """Return an error of moorage that replaces a foreign one."""
+    """Return the moorage error that replaces another library's exception."""
     return VendorFailed(f"was {type(error).__name__}")
 
 
@@ -154,7 +154,7 @@ def moorage_error(error: Exception) -> VendorFailed:
     ids=repr,
 )
 def test_guarded_method_converts_foreign_errors(error: BaseException, raised: str | None) -> None:
-    """A guarded method converts foreign errors, but no moorage errors and no interruptions."""
+    """A guarded method converts other libraries' errors, but not moorage's own or interruptions."""
 
     def fail() -> None:
         raise error
@@ -330,7 +330,7 @@ def test_generators_are_refused(function: Callable[..., Any]) -> None:
 
 
 def test_awaitable_in_sync_code_is_refused() -> None:
-    """If synchronous code gets an awaitable, that is refused, and a coroutine is closed."""
+    """If synchronous code gets an awaitable, an error is raised, and a coroutine is closed."""
     coroutine = async_example()
 
     for awaitable in (coroutine, CustomAwaitable()):

@@ -49,7 +49,7 @@ def service(vendor: VendorServer, **options: Any) -> Service:
 
 
 def calls(mode: str, custom: Service, *requests: Request, **ports: Any) -> list[Response]:
-    """Make these calls with one manager of this mode."""
+    """Make these calls with one manager, synchronous or asynchronous."""
     if mode == "sync":
         with ConnectorManager([custom], **ports) as manager:
             return [manager.call("vat", request) for request in requests]
@@ -265,7 +265,7 @@ def test_write_invalidates_its_url(mode: str, vendor: VendorServer) -> None:
 
 
 def test_managers_share_a_file_cache(vendor: VendorServer, tmp_path: Path) -> None:
-    """With the same credential, sync and async managers use each other's responses in files."""
+    """With the same credential, sync and async managers share cached responses in files."""
     cipher = AesGcmCipher(generate_keys())
     vendor.always(Behaviour(200, {"Cache-Control": "max-age=60"}, b"a secret"))
     path = tmp_path / "cache.db"
@@ -288,7 +288,7 @@ def test_managers_share_a_file_cache(vendor: VendorServer, tmp_path: Path) -> No
 
 
 def test_managers_share_a_memory_cache(vendor: VendorServer) -> None:
-    """Sync and async managers use each other's cached responses in memory."""
+    """Sync and async managers share cached responses in memory."""
     vendor.always(Behaviour(200, {"Cache-Control": "max-age=60"}))
     memory = MemoryCache()
 

@@ -199,7 +199,7 @@ def test_headers_of_observers_are_sent(key: str | None) -> None:
 
 @pytest.mark.parametrize("headers", [ValueError("broken"), {"bad name": "x"}])
 def test_failing_tracer_breaks_no_call(headers: Any) -> None:
-    """If an observer's headers cannot be added, that is reported and the request sent without."""
+    """If an observer's headers cannot be added, an event says so, and the request is sent."""
     vendor, recorder = FakeVendor(), RecordingObserver()
     vendor.always(Response(200))
     manager = _manager(vendor, Service("erp", base_url=BASE), Attempts(headers), recorder)
@@ -247,7 +247,7 @@ def test_lost_log_entries_are_told() -> None:
 
 
 def test_overloaded_log_reports_once_a_second() -> None:
-    """If the log loses entries with every call, that is reported once a second with the count."""
+    """If the log loses entries at every call, observers get one event a second with the count."""
     log, recorder, clock = LosingLog(), RecordingObserver(), VirtualClock()
     manager = ConnectorManager([Service("tax")], observers=[recorder], log=log, clock=clock)
     for _ in range(8):

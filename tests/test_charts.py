@@ -39,7 +39,7 @@ def test_bars_are_the_rows_with_figures() -> None:
 
 
 def test_lengths_are_in_proportion() -> None:
-    """A bar of half the figure is half as long, and names are shown as text, not as markup."""
+    """A bar for half the value is half as long, and names are shown as text, not as markup."""
     picture = ET.fromstring(draw("title", bars(PAGE.partition("## Alone")[0])))  # noqa: S314 - ours
 
     widths = {

@@ -139,7 +139,7 @@ def test_managers_of_one_store_share_a_renewal_thread(tmp_path: Path) -> None:
 
 
 def test_only_clusters_are_renewed_by_tag(tmp_path: Path) -> None:
-    """Only a cluster's claims are renewed by hash tag; other stores count as one server."""
+    """Claims are renewed per hash tag only in a cluster; other stores count as one server."""
     untagged_stores: list[Any] = [
         SqliteStorage(tmp_path / "state.db"),
         AsyncSqliteStorage(tmp_path / "state.db"),

@@ -75,7 +75,7 @@ def test_fault_without_its_server_is_named(
 
 
 def test_page_has_every_fault() -> None:
-    """The page shows each fault with its command, and says that moorage withstands it."""
+    """The comparison page shows each fault with its command, and that moorage withstands it."""
     text = PAGE.read_text("utf-8")
     for fault in FAULTS:
         command = f"Run it: `make correctness FAULTS={fault.__name__}`"

@@ -1,4 +1,4 @@
-"""The demo runs, and its counts are as expected."""
+"""The demo runs, and prints the expected numbers of calls and effects."""
 
 from __future__ import annotations
 

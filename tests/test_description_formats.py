@@ -261,7 +261,7 @@ def test_discovery_document_describes_queries_and_downloads() -> None:
 
 
 def test_operations_with_same_path_have_labels() -> None:
-    """Operations with the same path have labels; a required query parameter is part of the path."""
+    """Operations with one path get distinct labels; a required query parameter is in the path."""
     description = Description(as_openapi(MODEL))
 
     assert ["/{Key+}#PutFile", "/{Key+}#CopyFile"] == templates(description, "PUT", "/a/b.txt")

@@ -174,7 +174,7 @@ WORD = {"type": "string"}
 
 
 def schema_of(expression: str) -> tuple[Description, Any]:
-    """Return the description that is made from a TypeScript type, and the type's schema in it."""
+    """Return the description made from a TypeScript type, and the type's schema within it."""
     root = describe_operations(
         LIBRARY, f'interface Operations {{ "GET /a": {{ answer: {expression} }} }}'
     )

@@ -75,7 +75,7 @@ def folder_of(place: Path, schema: Any) -> Path:
 
 
 def test_matching_sandbox_has_no_problems(tmp_path: Path) -> None:
-    """A sandbox that answers as described has no problems; operations not described are listed."""
+    """A sandbox that responds as described has no problems; undescribed operations are listed."""
     wrong_counts, missing_counts = check(folder_of(tmp_path, BALANCE))
 
     assert {} == wrong_counts
@@ -400,7 +400,7 @@ def test_facts_have_no_prose() -> None:
 
 
 def test_excerpt_has_what_is_in_use() -> None:
-    """An excerpt has the operations in use, their references, and the source's licence."""
+    """An excerpt has the operations that the vendor uses, their references, and the licence."""
     path = PATH.replace("{AccountSid}", "AC1")
     result = excerpt(describe_operation(BALANCE), "api.json", [("GET", path), ("GET", "/none")])
 
@@ -414,7 +414,7 @@ def test_excerpt_has_what_is_in_use() -> None:
 def test_excerpts_are_as_good_as_the_whole(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Excerpts lead to the same problems as whole descriptions, and a changed one is noticed."""
+    """Excerpts find the same problems as whole descriptions, and a changed excerpt is noticed."""
     official = folder_of(tmp_path, {**BALANCE, "required": ["debt"]}).parent
     target = tmp_path / "excerpts"
 

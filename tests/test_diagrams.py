@@ -40,14 +40,14 @@ def test_every_picture_is_checked() -> None:
 
 
 def test_every_transition_is_a_row() -> None:
-    """The diagrams are drawn from the same state tables by which the code decides."""
+    """The diagrams are drawn from the state tables that the code itself uses."""
     assert len(TRANSITIONS) == len(diagrams.circuit_rows())
     assert len(TABLE) == len(diagrams.idempotency_rows())
 
 
 @pytest.mark.parametrize("path", TABLES)
 def test_every_row_is_drawn(path: str) -> None:
-    """Each row of a state table is an arrow with its event, in order."""
+    """Each row of a state table becomes an arrow labelled with its event, in the table's order."""
     rows = TABLES[path]
     picture = _draw(path)
     arrows = [result for result in picture.iter(f"{SVG}path") if result.attrib["class"] == "arrow"]

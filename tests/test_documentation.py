@@ -28,7 +28,7 @@ _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 def example_names(page: Path, *, until: str) -> dict[str, Any]:
-    """Return the names that a page's examples define before this sentence."""
+    """Return the names that the examples of a page define before a given sentence."""
     text = page.read_text("utf-8")
     names: dict[str, Any] = {"__name__": "documentation"}
     for result in _BLOCK.finditer(text, 0, text.index(until)):

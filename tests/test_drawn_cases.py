@@ -71,7 +71,7 @@ def test_few_long_cases_are_drawn() -> None:
 
 
 def test_one_case_of_each_test_is_drawn() -> None:
-    """The smallest choice has a case of each test, and all seeds together choose every case."""
+    """The smallest choice has a case of each test; over all seeds, every case is chosen."""
     pair = [f"tests/test_b.py::test_pair[{side}]" for side in ("left", "right")]
     long_ids = {f"tests/test_c.py::test_{n}" for n in range(19)}
     cases = [*pair, *MANY, *sorted(long_ids)]

@@ -222,7 +222,7 @@ def test_fields_have_safe_defaults() -> None:
 
 
 def test_correlation_id_is_made_when_it_is_read() -> None:
-    """A correlation id that is created late is created once, and kept in copies and pickles."""
+    """A correlation id that is created on demand is created once; copies and pickles keep it."""
     numbers: list[int] = []
 
     def make_id(number: int) -> str:

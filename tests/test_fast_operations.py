@@ -80,7 +80,7 @@ def raise_error(error: BaseException) -> Callable[[], Any]:
 
 
 class Lab:
-    """A manager of one mode, whose fast path is prepared for the service "v"."""
+    """A synchronous or asynchronous manager whose fast path is prepared for the service "v"."""
 
     def __init__(self, mode: str, **settings: Any) -> None:
         self.clock = Clock()
@@ -125,7 +125,7 @@ class Lab:
 
 @pytest.fixture(params=["sync", "async"])
 def labs(request: pytest.FixtureRequest) -> Callable[..., Lab]:
-    """Return a function that creates a lab in this mode."""
+    """Return a function that creates a manager with a prepared fast path in this mode."""
     return lambda **settings: Lab(request.param, **settings)
 
 
@@ -319,7 +319,7 @@ def test_endpoint_of_the_operations_name_applies(labs: Callable[..., Lab]) -> No
 
 
 def test_endpoint_that_was_not_called_yet_applies(labs: Callable[..., Lab]) -> None:
-    """An endpoint's time limit applies to its first call, after calls of other operations."""
+    """An endpoint's time limit applies to its first call, even after calls of other operations."""
     lab = labs(endpoints=(Endpoint("rates.list", attempt_timeout=3.0),), timeout=9.0)
     lab.perform(2)
     lab.perform(2, name="rates.list")
@@ -335,7 +335,7 @@ def test_operation_attempt_has_tenant_of_its_call(labs: Callable[..., Lab]) -> N
 
 
 def test_name_that_is_no_text_is_refused(labs: Callable[..., Lab]) -> None:
-    """A tenant that is not a text is refused."""
+    """A tenant that is not a string is refused."""
     lab = labs()
     with pytest.raises(InvalidData):
         lab.perform(2, tenant=[])

@@ -540,7 +540,7 @@ def test_refused_call_has_an_id_of_its_start() -> None:
 
 
 def test_slow_store_shortens_no_attempt() -> None:
-    """The time limit of an attempt begins when the store has admitted it, however late."""
+    """The time limit of an attempt begins when the store admits it, even after a long wait."""
     clock = Clock()
     store = AwaitedStore(clock)
     limits = RateLimitConfig.per_second(9)

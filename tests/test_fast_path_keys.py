@@ -139,7 +139,7 @@ def test_general_path_claims_key_with_separate_commands_with_bulkhead() -> None:
 
 
 def test_observed_calls_claim_and_are_admitted_at_once() -> None:
-    """Observed calls with keys claim the key and are admitted by one command."""
+    """With observers too, a call with a key claims it and is admitted by a single command."""
     client, store, events = Client(), RecordingStorage(), list[Event]()
     manager = ConnectorManager(
         [Service("v", base_url=BASE)],
@@ -160,7 +160,7 @@ def test_observed_calls_claim_and_are_admitted_at_once() -> None:
 
 
 def test_request_that_may_be_wrong_is_left_to_the_flow() -> None:
-    """A request with a query or a large body is left to the general path."""
+    """A keyed request with a query or a large body is made on the general path."""
     scene = FirstCallScene()
 
     scene.manager.call("v", Request.post("/", query={"a": "b"}), idempotency_key="a")
@@ -279,7 +279,7 @@ class ReversingCipher:
     """A cipher that reverses the bytes, for tests."""
 
     def seal(self, content: bytes, about: bytes) -> bytes:
-        """Return the reverse."""
+        """Return the bytes in reverse order."""
         return content[::-1]
 
     open = seal

@@ -39,7 +39,7 @@ def test_parts_serve_a_hot_limit_on_several_cores() -> None:
 
 
 def test_refused_call_that_asks_second_part_uses_more_time_of_cores() -> None:
-    """A refused call that also asks a second part of the limit uses more processor time."""
+    """If a refused call also asks a second part of the limit, it uses more processor time."""
     assert run(fleet(8, tries=2), SLOW, 1).busiest > run(fleet(8), SLOW, 1).busiest
 
 
@@ -118,7 +118,7 @@ def test_return_of_a_server_is_no_storm(away: float) -> None:
 
 
 def test_new_connections_queue_on_a_slow_core() -> None:
-    """The last worker waits for the connections of all other workers; these occupy the core."""
+    """The last worker must wait while all others connect, since their connections use the core."""
     slow_fleet, fast = (returns.run(3_200, 10, costs, 1) for costs in (SLOW, Costs()))
 
     assert slow_fleet.last > 3_200 * SLOW.connected > fast.last
@@ -163,7 +163,7 @@ def test_storm_within_the_core_leaves_the_others_nearly_as_fast() -> None:
 
 
 def test_storm_beyond_the_core_is_marked() -> None:
-    """A storm of calls that one core cannot serve delays other callers; its row is marked."""
+    """A storm of calls that one core cannot serve delays other callers; the table marks its row."""
     sizes = (5_000, 60_000)
     storms = [TenantStorm(offered=offered, processes=3_200, rate=1_000) for offered in sizes]
     *_, small, large = tenants.table(Costs(), 1, storms)

@@ -278,7 +278,7 @@ FOREIGN = (ValueError("foreign"),) if sys.version_info < (3, 12) else ()
 # Here and not with the services, because mutants are called through frames of their own.
 @sync_and_async
 async def test_error_leaves_no_cycle(world: World) -> None:
-    """An error that nobody refers to is freed at once, as no traceback frame keeps it."""
+    """An error is freed as soon as nobody refers to it, as no traceback frame keeps it."""
     manager = world.manager(SERVICE)
     gc.collect()
     gc.disable()

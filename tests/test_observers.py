@@ -179,7 +179,7 @@ def test_observer_hears_no_failure_of_another_inside_its_own_call() -> None:
 
 
 def test_observer_can_be_notified_by_several_threads_at_once() -> None:
-    """While a thread notifies an observer, other threads can too, also those of a forked child."""
+    """While one thread notifies an observer, other threads and forked children can do so too."""
     entered, free = threading.Event(), threading.Event()
     heard: list[str | None] = []
 
@@ -242,7 +242,7 @@ def test_ids_of_the_host_are_made_at_the_start() -> None:
 
 
 def test_id_sorts_by_the_start_of_its_call() -> None:
-    """A call's id that is created late still contains the start time of the call."""
+    """A call's id contains the time at which the call began, even if the id is created later."""
     log = MemoryIntegrationLogger()
     manager = ConnectorManager([Service("a")], log=log)
     manager.run("a", lambda: None)

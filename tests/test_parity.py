@@ -1,4 +1,4 @@
-"""Each synchronous and asynchronous pair has the same names, parameters and docstrings."""
+"""Each sync class and its async variant have the same names, parameters and docstrings."""
 
 import importlib
 import inspect
@@ -105,7 +105,7 @@ def without_mode(text: str) -> str:
 
 
 def test_ports_that_may_wait_exist_in_both_modes() -> None:
-    """Ports that may wait exist in sync and async mode."""
+    """Each port whose methods may wait exists in a synchronous and an asynchronous form."""
     assert {
         "CredentialProvider",
         "Gather",
@@ -262,7 +262,7 @@ def test_all_that_reaches_a_store_has_a_twin() -> None:
 
 @EACH_PART
 def test_protection_accepts_each_port_in_both_modes(part: type) -> None:
-    """A protection accepts each port in sync and async mode."""
+    """A protection accepts the synchronous and the asynchronous form of each port."""
     parameters = inspect.signature(part).parameters
 
     for name in ("sleeper", "locks"):

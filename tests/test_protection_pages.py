@@ -32,7 +32,7 @@ def test_harm_and_cure_are_shown(protection: Protection) -> None:
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
 def test_run_ends_with_the_programs_result(run: Run) -> None:
-    """A recorded run contains calls or deliveries, and ends with the result for the program."""
+    """A recorded run lists calls or deliveries, and ends with the result that the program gets."""
     rows = recorded_rows(run)
 
     assert {CODE, MOORAGE, VENDOR} <= {name for row in rows for name in (row.state, row.then)}

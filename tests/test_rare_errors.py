@@ -1,4 +1,4 @@
-"""Rare errors, such as for names that do not exist and for unusable routes."""
+"""Rare errors, such as those for misspelt names and unusable routes."""
 
 from __future__ import annotations
 

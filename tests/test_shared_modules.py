@@ -89,7 +89,7 @@ def test_each_test_runs_once(number: int, seed: int) -> None:
 
 
 def test_idle_workers_help() -> None:
-    """A worker without tests takes whole modules of other workers, and at last half modules."""
+    """A worker without tests takes other workers' modules, and finally halves of modules."""
     scheduler, (first, second), _ = started_scheduler(2)
     while first.step(scheduler):
         pass
@@ -125,7 +125,7 @@ def test_tests_of_a_crashed_worker_are_run_by_others() -> None:
 
 
 def test_each_module_is_collected() -> None:
-    """One worker of the first half collects each module, but all workers collect long modules."""
+    """Each module is collected by one worker of the first half, but long modules by all workers."""
     for module in ("tests/test_manager.py", "tests/test_graph.py", "tests/test_flow.py"):
         collecting = [worker for worker in range(5) if is_collected(module, worker, 5)]
         assert len(collecting) == 1

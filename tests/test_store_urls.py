@@ -86,7 +86,7 @@ def test_shard_name_depends_on_its_address_alone(tmp_path: Path) -> None:
     ],
 )
 def test_spellings_of_one_address_name_one_shard(spelling: str, another: str) -> None:
-    """Default ports, TLS, upper case and logins in a store's address do not change its shard."""
+    """A store's shard does not depend on default ports, TLS, upper case or logins in its URL."""
     url = url_of_shards([spelling, "memory:"], [another])
     assert url is not None
     store = open_storage(url)

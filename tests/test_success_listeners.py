@@ -175,7 +175,7 @@ def test_observer_gets_all_its_event_classes_if_current_event_classes_is_invalid
 
 
 def test_many_combinations_of_wishes_are_answered() -> None:
-    """If observers choose too many different sets of events to be cached, they still get them."""
+    """Observers get their chosen events even if there are too many choices to be cached."""
     observer = SwitchableObserver()
     manager = ConnectorManager([Service("a")], observers=[observer])
     manager.run("a", lambda: None)
@@ -248,7 +248,7 @@ def test_reader_of_successes_gets_no_facts_of_its_own_calls() -> None:
 
 
 def test_unheard_call_has_an_id_of_its_own() -> None:
-    """A call without observers gets an id when it fails, the same in the error and in the log."""
+    """If a call without observers fails, the error and the log contain the same call id."""
     observer, log = SwitchableObserver(), MemoryIntegrationLogger()
     manager = ConnectorManager([Service("a", retry=None)], observers=[observer], log=log)
     silent_manager = ConnectorManager(

@@ -20,7 +20,7 @@ def test_twins_are_current(source: str) -> None:
 
 
 def test_inlined_rules_are_current() -> None:
-    """The admission that contains the text of both rules is up to date with the rules."""
+    """The admission code that is generated from both rules is up to date with them."""
     assert inlined.main(check=True) == 0
 
 

@@ -78,7 +78,7 @@ def wish_fields(vendor: ExampleVendor, wish: ObjectRequest) -> dict[str, Any]:
 
 
 def no_thing(refusal: sdk.VendorRejected) -> ExampleObject | None:
-    """Return a placeholder for a 404 refusal, and None for any other refusal."""
+    """Return a placeholder value for a 404 response, and None for any other error response."""
     return ExampleObject(ref=REFS.ref("none")) if refusal.status == 404 else None
 
 
@@ -209,7 +209,7 @@ def test_forms_repeat_the_field_of_a_list() -> None:
 
 
 def test_reads_without_a_key() -> None:
-    """A read operation sends no key, and has its subject in the path."""
+    """A read operation sends no key, and puts its argument into the path."""
     wire: Any = Wire(json_answer(ID="t 1", size="3", good=True, tags=["a"], notes=["n"], at=0))
 
     thing = asyncio.run(REEF.look(wire, REFS.ref("t 1")))
@@ -325,7 +325,7 @@ class Price:
 
 @attrs.frozen(kw_only=True)
 class Shelf:
-    """A value that contains other values."""
+    """An example value that contains other values."""
 
     price: Price
     label: Price | None = None
@@ -468,7 +468,7 @@ def test_options_may_be_left_out() -> None:
 
 
 def test_words_of_a_text_are_a_set() -> None:
-    """The words of a text with any number of lines become a set."""
+    """A text with any number of lines is split into a set of words."""
     assert sdk.word_set("a b\n c") == {"a", "b", "c"}
 
 
@@ -521,7 +521,7 @@ def test_refusals_by_table(
     [(200, {"code": "c1"}), (500, {"code": "c1"}), (408, {"code": "c1"}), (400, {})],
 )
 def test_answers_that_are_left_to_the_service(status: int, fields: dict[str, str]) -> None:
-    """Successes, server errors, excluded statuses and responses without text are no refusals."""
+    """Successes, server errors, excluded statuses and responses without text are not refusals."""
     assert REFUSALS(POST, json_answer(status, **fields)) is None
 
 

@@ -1,4 +1,4 @@
-"""The adapter behind each port of a manager, and objects that are refused as ports."""
+"""The adapter behind each port of a manager, and objects that a port refuses."""
 
 # ruff: noqa: SLF001 - values of any kind, and a look inside
 
@@ -281,7 +281,7 @@ def test_default_http_client() -> None:
 
 
 def test_store_in_memory_serves_both_modes() -> None:
-    """A memory store works in sync and async mode; any other store works in one."""
+    """A memory store works in sync and async mode; any other store works in only one of them."""
     world = World(ASYNC)
     sync_store, async_store = sync_and_async_store(None, None)
     assert async_store.shared is sync_store
@@ -294,7 +294,7 @@ def test_store_in_memory_serves_both_modes() -> None:
 
 
 def test_easy_store_is_asked_at_once() -> None:
-    """Only a store that never blocks is called without waiting."""
+    """Only a store that never blocks gets commands through the direct call `ask`."""
     world = World(ASYNC)
 
     assert async_core(Ports()).core.ask is not None
@@ -327,14 +327,14 @@ class UnboundedClient:
     lacks = frozenset({"write"})
 
     def send(self, *_: object) -> Any:
-        """Never called."""
+        """Stand in for the client's method; no test calls it."""
 
 
 class AsyncUnboundedClient(UnboundedClient):
     """The asynchronous variant of `UnboundedClient`."""
 
     async def send(self, *_: object) -> Any:
-        """Never called."""
+        """Stand in for the client's method; no test calls it."""
 
 
 MANAGERS = [(ConnectorManager, UnboundedClient), (AsyncConnectorManager, AsyncUnboundedClient)]
@@ -348,7 +348,7 @@ MANAGERS = [(ConnectorManager, UnboundedClient), (AsyncConnectorManager, AsyncUn
 def test_unsupported_limit_is_refused(
     manager_class: Any, client: Any, setting: dict[str, Any]
 ) -> None:
-    """If a client does not support a time limit, the limit is refused; the remedy names others."""
+    """A time limit that a client does not support is refused; the error names other clients."""
     with pytest.raises(ConfigurationError, match=r"(Async)?Unbounded\w* cannot limit") as excinfo:
         manager_class([Service("vat", **setting)], http=client())
 

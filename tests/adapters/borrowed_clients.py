@@ -27,7 +27,7 @@ UNSUPPORTED: Final = {
 
 @cache
 def system_context() -> ssl.SSLContext:
-    """Return a TLS context with the system's authorities, loaded before short timeouts begin."""
+    """Return a TLS context that trusts the system's authorities, loaded before timeouts begin."""
     return ssl.create_default_context()
 
 
@@ -79,22 +79,22 @@ ASYNC: Final[dict[str, Callable[..., Any]]] = {
 
 
 def on_client(context: ssl.SSLContext | None = None) -> Httpx2HttpClient:
-    """Return an HTTP client adapter on an httpx2 client that the host's function creates."""
+    """Return an HTTP adapter for an httpx2 client that an application's function creates."""
     return Httpx2HttpClient(client=lambda: client(context))
 
 
 def on_session(context: ssl.SSLContext | None = None) -> RequestsHttpClient:
-    """Return an HTTP client adapter on a requests session that the host's function creates."""
+    """Return an HTTP adapter for a requests session that an application's function creates."""
     return RequestsHttpClient(session=lambda: session(context))
 
 
 def on_async_client(context: ssl.SSLContext | None = None) -> AsyncHttpx2HttpClient:
-    """Return an HTTP client adapter on an httpx2 AsyncClient that the host's function creates."""
+    """Return an HTTP adapter for an httpx2 AsyncClient that an application's function creates."""
     return AsyncHttpx2HttpClient(client=lambda: async_client(context))
 
 
 def on_async_session(context: ssl.SSLContext | None = None) -> AsyncAiohttpHttpClient:
-    """Return an HTTP client adapter on an aiohttp session that the host's function creates."""
+    """Return an HTTP adapter for an aiohttp session that an application's function creates."""
     return AsyncAiohttpHttpClient(session=lambda: async_session(context))
 
 

@@ -30,7 +30,7 @@ class UncontendedLock:
 
 
 class FragileLock(UncontendedLock):
-    """A single-threaded lock whose release raises, like a signal handler, after some releases."""
+    """A lock for one thread; one chosen release raises an exception, as a signal handler may."""
 
     def __init__(self) -> None:
         self.releases: int | None = None

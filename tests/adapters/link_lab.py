@@ -148,7 +148,7 @@ class PoolLab:
         return lease, await self.begin(lease)
 
     async def queue(self, operation: str = "orders.read") -> tuple[Any, asyncio.Task[FakeLink]]:
-        """Start to borrow from a pool without free connections; return the waiting task too."""
+        """Start to borrow from an exhausted pool; return the context manager and waiting task."""
         lease, count = self.loan(operation), self.pool.statistics().waiting
         task = asyncio.ensure_future(self.begin(lease))
         while self.pool.statistics().waiting == count:  # noqa: ASYNC110 - no event tells of it

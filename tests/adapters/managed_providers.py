@@ -1,4 +1,4 @@
-"""Secret providers of sync or async mode over one fake secret manager, with the same interface."""
+"""Sync or async secret providers that read one fake secret manager, with the same interface."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"
 
 
 class ProviderInMode:
-    """A fake secret manager and its providers in one mode; it closes the providers with itself."""
+    """A fake secret manager and its sync or async providers, which are closed together with it."""
 
     def __init__(self, lab: Lab, *, is_async: bool) -> None:
         self.lab, self.is_async = lab, is_async

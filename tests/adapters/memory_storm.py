@@ -47,7 +47,7 @@ class ReadCommand(Number):
 
 
 class InterruptedStore:
-    """A store whose commands are interrupted, commands with several keys, and a violation count."""
+    """A store, commands with several keys that get interrupted, and a count of partial effects."""
 
     def __init__(self) -> None:
         self.store = MemoryStorage(max_entries=10**7)

@@ -17,7 +17,7 @@ DAY = 86_400_000_000
 
 
 class SyncStore:
-    """Makes the methods of an asynchronous store synchronous."""
+    """A wrapper that makes the methods of an asynchronous store synchronous."""
 
     def __init__(self, mode: str, where: object, **options: Any) -> None:
         self.store: Any
@@ -27,11 +27,11 @@ class SyncStore:
             self.store, self._runner = AsyncRedisStorage(where, **options), asyncio.Runner()
 
     def execute(self, command: Command[Answer], timeout: float | None = None) -> Answer:
-        """Run a command on the states that it needs, and return its result."""
+        """Run a command on the stored states of its keys, and return its result."""
         return self._result_of(self.store.execute(command, timeout))  # type: ignore[no-any-return]  # as it answers
 
     def post(self, command: Command[Any]) -> None:
-        """Post a command, from a running event loop if the store is asynchronous."""
+        """Post a command for the background; an asynchronous store does so in an event loop."""
         if self._runner is None:
             self.store.post(command)
         else:

@@ -463,7 +463,7 @@ class QueueWalk(RandomWalk):
 
 
 def pack_slots(slots: Any) -> bytes:
-    """Return the slots of a circuit's window as they are stored."""
+    """Return the time slots of a circuit's window in the packed form in which they are stored."""
     from moorage.domain.resilience.circuit import _packed_slots  # noqa: PLC0415 - the model's own
 
     return _packed_slots(slots)
@@ -517,7 +517,7 @@ def _kind(answer: Any) -> object:
 
 
 def main() -> None:
-    """Compare the script with the model for this many commands, and print the result."""
+    """Compare the Redis script with the Python model for many commands, and print the result."""
     target, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
     server, command_counts = Redis(), dict[str, int]()
     while sum(command_counts.values()) < target:

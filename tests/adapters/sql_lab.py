@@ -167,7 +167,7 @@ class Lab:
             time.sleep(0.15 if self.kind == "mariadb" else 0.005)
 
     def backends(self) -> list[int]:
-        """Return the ids that the server has for all connections of a store."""
+        """Return the database server's ids of all connections of a store."""
         text = (
             "SELECT pid FROM pg_stat_activity WHERE application_name = :name"
             if self.kind == "postgresql"

@@ -127,7 +127,7 @@ def test_text_is_bound_to_its_place(tenant: str | None, service: str, name: str)
 
 
 def test_a_key_is_replaced_while_others_read() -> None:
-    """A new key encrypts; older keys still decrypt, and bytes that they encrypted are found."""
+    """A new key encrypts; older keys still decrypt, and bytes encrypted with them are detected."""
     ring = generate_keys(RING)
     newer_cipher = AesGcmCipher(ring)
     sealed_bytes = newer_cipher.seal(PLAIN_SECRET, PLACE)
@@ -145,7 +145,7 @@ def test_a_key_is_replaced_while_others_read() -> None:
 
 
 def test_keys_are_new_each_time() -> None:
-    """Each generated key ring has another key, and its first key has version 1."""
+    """Each newly generated key ring has a different key, whose version is 1."""
     ring, other_ring = generate_keys(), generate_keys()
 
     assert ring != other_ring
@@ -153,7 +153,7 @@ def test_keys_are_new_each_time() -> None:
 
 
 def test_different_first_keys_are_reported() -> None:
-    """Decryption with another host's key raises an error that differs from that for damage."""
+    """Decrypting with another host's key raises a different error than decrypting damaged bytes."""
     cipher, other_cipher = AesGcmCipher(generate_keys()), AesGcmCipher(generate_keys())
 
     with pytest.raises(ConfigurationError, match="than the one in the ring"):

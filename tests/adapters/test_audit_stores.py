@@ -38,7 +38,7 @@ KEYS = generate_keys()
 
 
 class AuditLab:
-    """An audit trail in one kind of store, with functions that damage it."""
+    """An audit trail in one kind of store, and functions that damage its records."""
 
     def __init__(self, kind: str, folder: Path) -> None:
         self.kind = kind
@@ -102,7 +102,7 @@ class AuditLab:
 
 @pytest.fixture(params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AuditLab]:
-    """Yield an empty audit trail in a store of each kind."""
+    """Yield an empty audit trail, once for each kind of store."""
     value = AuditLab(request.param, tmp_path)
     yield value
     value.close()
@@ -143,7 +143,7 @@ def test_trail_is_kept(lab: AuditLab) -> None:
 
 
 def test_records_are_found(lab: AuditLab) -> None:
-    """Filters and pages of audit records give the same results in each store; case matters."""
+    """Audit records are filtered and paged in the same way in each store; case matters."""
     filled_trail(lab)
     records = list(lab.store.records())
     start = records[0].time

@@ -25,7 +25,7 @@ FIRST, SECOND = Credentials.bearer("canary-first"), Credentials.bearer("canary-s
 
 
 class AuditedUses:
-    """A credential provider with an audit trail in one mode, and the records that it writes."""
+    """A sync or async credential provider with an audit trail, and the records that it writes."""
 
     def __init__(self, trail: AuditTrail, *, is_async: bool) -> None:
         self.trail = trail

@@ -81,7 +81,7 @@ def test_a_resource_is_above_its_vault(resource: str) -> None:
 
 @EITHER
 def test_a_vault_that_names_no_directory(is_async: bool) -> None:
-    """A vault whose challenge is missing or has no directory is refused; both formats work."""
+    """A vault is refused if its challenge is missing or has no directory; both formats are read."""
     with Azure(is_async=is_async) as azure:
         azure.lab.directory = "https://login.windows.net/"
         with pytest.raises(ConfigurationError, match="does not contain it"):

@@ -106,7 +106,7 @@ def test_coroutine_whose_caller_is_interrupted_before_it_has_begun_is_closed() -
 
 
 def test_cancelled_coroutine_is_an_error_of_its_caller() -> None:
-    """If others cancel a coroutine, its caller gets an error that a thread can handle."""
+    """If other code cancels a coroutine, its caller gets an ordinary error, not CancelledError."""
 
     async def run_task() -> None:
         task = asyncio.current_task()

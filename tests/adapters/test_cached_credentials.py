@@ -81,7 +81,7 @@ EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"
 
 @EITHER
 def test_cached_until_its_time_to_live(is_async: bool) -> None:
-    """If a credential is changed elsewhere, this is seen when the cached one has expired."""
+    """A credential changed outside the cache is seen once the cached one has expired."""
     cache = CacheInMode(is_async=is_async, ttl=10)
 
     assert OLD == cache.get()
@@ -107,7 +107,7 @@ def test_changes_through_the_cache_are_seen_at_once(is_async: bool) -> None:
 
 @EITHER
 def test_missing_credentials_are_not_cached(is_async: bool) -> None:
-    """A missing credential is not cached, so it is found as soon as it exists."""
+    """A missing credential is not cached, so it is found as soon as it has been created."""
     cache = CacheInMode(is_async=is_async)
 
     with pytest.raises(CredentialNotFound):
@@ -222,7 +222,7 @@ def test_refusals_are_not_bridged_by_the_cache(error: Exception, is_async: bool)
 
 @EITHER
 def test_storage_unavailable_is_raised_during_outage_without_grace_time(is_async: bool) -> None:
-    """If an outage happens and there is no grace time, StorageUnavailable is raised."""
+    """During an outage, a cache without a grace time raises StorageUnavailable."""
     for options, owner in (({}, OWNER), ({"grace": 60}, ("adyen", None))):
         cache = CacheInMode(is_async=is_async, ttl=10, **options)
         cache.get()

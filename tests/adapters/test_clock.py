@@ -40,7 +40,7 @@ def test_durations_are_measured_with_monotonic_clock_without_boot_clock(number: 
 
 
 def test_boot_clock_is_used_where_it_exists() -> None:
-    """A clock is read directly if the system knows its number."""
+    """If the system has a boot clock, `boot_clock` reads it by the clock's number."""
     assert boot_clock(time.CLOCK_MONOTONIC)() <= time.monotonic_ns()
 
 

@@ -36,7 +36,7 @@ class _HastyLoop(asyncio.SelectorEventLoop):
 
 
 def test_never_early_in_a_hasty_loop() -> None:
-    """If an event loop wakes a task too early, the task's sleep is still not shorter."""
+    """If an event loop wakes a task too early, the task still sleeps for the whole time."""
 
     async def sleep_for() -> int:
         clock = SystemClock()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class SqliteLinkInUse(Link):
-    """A connection whose pool is closed as soon as the connection was checked for staleness."""
+    """A connection whose pool is closed just after the connection was checked for staleness."""
 
     pool: Pool | None = None
 
@@ -172,7 +172,7 @@ def test_shards_may_get_commands_while_they_are_closed() -> None:
 
 
 class _Transport:
-    """A transport of an account."""
+    """An empty stand-in for the transport of an account."""
 
 
 def test_hub_lists_transports_while_tenants_get_some() -> None:

@@ -95,7 +95,7 @@ OPERATIONS: dict[str, Callable[[VendorServer, Path], Awaitable[Any]]] = {
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_missing_event_loop_is_named(operation: str, vendor: VendorServer, tmp_path: Path) -> None:
-    """An operation that has to wait outside of asyncio raises one error, with a remedy."""
+    """An operation that has to wait outside of asyncio raises an error with a remedy."""
     with pytest.raises(LocalFailure, match=r"need a running event loop of asyncio") as excinfo:
         run_without_loop(OPERATIONS[operation](vendor, tmp_path))
 

@@ -137,7 +137,7 @@ def test_module_counts_as_inherited_if_it_was_loaded_before_fork() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_child_inherits_loaded_modules() -> None:
-    """In a forked child, modules loaded by the parent count as inherited; its own do not."""
+    """In a forked child, the parent's modules count as inherited; those that it loads do not."""
 
     def list_imported() -> object:
         sys.modules["loaded by the child"] = sys

@@ -22,7 +22,7 @@ async def echo(item: int) -> int:
 
 
 async def raise_error() -> int:
-    """Raise ZeroDivisionError, as a step with a defect does."""
+    """Raise ZeroDivisionError, like a step that has a bug."""
     raise ZeroDivisionError
 
 

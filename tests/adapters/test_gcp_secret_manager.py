@@ -37,7 +37,7 @@ class Gcp(ProviderInMode):
 
 @EITHER
 def test_the_machines_own_account(is_async: bool) -> None:
-    """GcpMetadata gets its token from the machine's metadata server, else AuthenticationFailed."""
+    """GcpMetadata gets its token from the metadata server, or raises AuthenticationFailed."""
     with Gcp(is_async=is_async) as gcp:
         identity = GcpMetadata(gcp.lab.url)
         assert OLD == gcp.get(gcp.provider(gcp.lab.manager(identity=identity)))
@@ -57,7 +57,7 @@ def test_an_account_that_is_refused(is_async: bool) -> None:
 
 
 def test_an_account_from_its_file(tmp_path: Path) -> None:
-    """A service account is read from Google's key file; errors for other files hide the content."""
+    """A service account is read from Google's key file; errors for wrong files do not quote it."""
     path = tmp_path / "account.json"
     fields = {"type": "service_account", "client_email": "us@x", "private_key": PEM}
     path.write_text(json.dumps({**fields, "private_key_id": "1", "token_uri": "https://t.example"}))

@@ -62,7 +62,7 @@ class RebindingResolver:
         self.asked = 0
 
     async def resolve(self, host: str, port: int, until: float) -> list[Any]:
-        """Return the next of the addresses that the host name has in turn."""
+        """Return the next address from the series of addresses that the host name resolves to."""
         self.asked += 1
         answer = self._answers.pop(0)
         if answer is None:
@@ -290,7 +290,7 @@ async def test_guard_with_a_proxy_is_refused(make: Make, options: dict[str, Any]
 
 
 def test_refused_destination_opens_no_circuit() -> None:
-    """A request to a refused address is not retried, and is not a failure for the circuit."""
+    """A request to a refused address is not retried, and its circuit counts no failure."""
     service = Service(
         "hooks", base_url="http://localhost:80", circuit=CircuitBreakerConfig(failures=1)
     )

@@ -109,7 +109,7 @@ def test_work_that_comes_while_the_thread_ends_is_done(other_thread: bool) -> No
 
 
 def test_hurried_thread_does_not_wait_for_its_interval() -> None:
-    """A hurried heartbeat works at once; hurrying it several times works as hurrying it once."""
+    """A heartbeat that is told to hurry works at once; several such requests count as one."""
     work = CountedWork(1)
     heartbeat = Heartbeat(work, work.is_work_left, 3_600.0)
     heartbeat.wake()
@@ -300,5 +300,5 @@ def test_asynchronous_heartbeat_sets_no_timer_outside_asyncio_event_loop() -> No
     ],
 )
 def test_where_threads_run(modules: dict[str, Any], expected: bool) -> None:
-    """Threads are used everywhere except under uWSGI without its `enable-threads` option."""
+    """The heartbeat uses threads everywhere except under uWSGI without `enable-threads`."""
     assert expected == threads_may_run(modules)

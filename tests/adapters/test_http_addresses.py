@@ -120,7 +120,7 @@ def test_endless_lookup_ends_in_time(client: Any, monkeypatch: pytest.MonkeyPatc
 
 
 def test_connection_class_of_a_session_connects_itself() -> None:
-    """A requests session's own connection class, such as for SOCKS, is used to open connections."""
+    """A requests session's own connection class, for example for SOCKS, opens its connections."""
     hosts: list[str] = []
 
     class Connection(HTTPConnection):

@@ -1,4 +1,4 @@
-"""All HTTP clients have the same constructor settings, and document them in the same words."""
+"""All HTTP clients have the same constructor settings, and document them in the same way."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def pair() -> Iterator[Pair]:
 
 
 def watches() -> list[SocketWatch]:
-    """Return a socket watch of each kind for the running event loop."""
+    """Return an object of each kind that watches sockets for the running event loop."""
     return [EpollWatch(asyncio.get_running_loop()), ReaderWatch()]
 
 

@@ -103,7 +103,7 @@ def test_call_is_authenticated_by_a_ticket(realm: KerberosRealm) -> None:
 
 
 def test_missing_library_is_named() -> None:
-    """Without gssapi installed, the error contains the extra to install."""
+    """Without gssapi installed, the error names the pip extra to install."""
     previous_module = sys.modules.get("gssapi")
     sys.modules["gssapi"] = None  # type: ignore[assignment]  # how an import is made to fail
     try:

@@ -148,7 +148,7 @@ def test_applications_are_apart(is_async: bool) -> None:
 
 @EITHER
 def test_names_that_would_be_confused(is_async: bool) -> None:
-    """A service or tenant with an ambiguous keyring name needs a name in the configuration."""
+    """A service or tenant whose keyring entry would be ambiguous needs a name in the settings."""
     ring = MemoryKeyring()
     provider = provider_of(ring, is_async=is_async)
     assert not call_provider(provider, "has", "a/b", None)

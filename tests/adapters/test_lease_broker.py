@@ -189,7 +189,7 @@ def test_two_stores_on_one_broker_together_never_get_more_tokens_than_burst(fold
 
 
 def test_services_that_do_not_opt_in_ask_the_store(folder: Path) -> None:
-    """Limits of other services, and reservations, use the store and not the broker."""
+    """Limits of services that use no leases, and reservations, use the store, not the broker."""
     with serve_broker(folder) as server, leasing_store(folder) as store:
         limiter(store, "cold").acquire()
         limiter(store).reserve().cancel()
@@ -199,7 +199,7 @@ def test_services_that_do_not_opt_in_ask_the_store(folder: Path) -> None:
 
 
 def test_manager_leases_calls_without_circuit(folder: Path) -> None:
-    """A manager's call without a circuit gets its token from the broker; others use the store."""
+    """A call without a circuit gets its token from the broker; calls with one use the store."""
     services = [Service("hot", limits=HOT, circuit=None), Service("vat", limits=HOT)]
     with (
         serve_broker(folder) as server,
@@ -333,7 +333,7 @@ def test_cancelled_task_withdraws_its_question(folder: Path) -> None:
 
 
 def test_dead_broker_is_replaced_by_the_store(folder: Path) -> None:
-    """While the broker is away, the store admits calls; a broker that starts later admits them."""
+    """While the broker is away, the store admits calls; once a broker starts, it admits them."""
     with leasing_store(folder) as store:
         guard = limiter(store)
         with serve_broker(folder):
@@ -416,7 +416,7 @@ def test_any_other_reply_leads_to_the_store(reply: bytes, folder: Path) -> None:
 
 
 def test_only_one_call_is_delayed_if_broker_does_not_reply_in_time(folder: Path) -> None:
-    """If the broker does not reply in time, only one call is delayed; the next use the store."""
+    """If the broker does not reply in time, only one call is delayed; later calls use the store."""
 
     async def run() -> None:
         inner = AsyncSqliteStorage(folder / "state.db", timeout=20)
@@ -464,7 +464,7 @@ def test_free_connections_are_bounded(folder: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_pause_during_a_wait_reaches_the_waiting(folder: Path) -> None:
-    """If a service is paused while its calls wait for the broker, the store decides them."""
+    """If a service is paused while calls wait for the broker, the store decides on those calls."""
 
     async def run() -> None:
         limit = RateLimitConfig.per_second(4, burst=1)
@@ -538,7 +538,7 @@ LIMIT_KEY = b"{:hot}:limit:x"
 
 
 def test_garbage_ends_its_own_connection_only(folder: Path) -> None:
-    """Garbage, a too long line or a repeated number gets an error; other connections go on."""
+    """A broker rejects garbage, overlong lines and reused numbers; other connections go on."""
     with serve_broker(folder) as server, leasing_store(folder) as store:
         guard = limiter(store)
         guard.acquire()
@@ -638,7 +638,7 @@ def test_second_broker_is_refused_and_a_stale_socket_replaced(folder: Path) -> N
 
 
 def test_other_files_are_never_replaced(folder: Path) -> None:
-    """A broker replaces no other file, and uses no folder that is missing or open to everybody."""
+    """A broker never replaces a file that is no socket, and refuses missing or unsafe folders."""
     file = folder / "b.sock"
     file.write_text("precious")
     with pytest.raises(ConfigurationError, match="is not a socket"):
@@ -810,7 +810,7 @@ def test_killed_broker_is_replaced_by_redis(folder: Path, name: str) -> None:
 
 
 def test_queued_redis_call_is_admitted_through_broker(folder: Path, name: str) -> None:
-    """In Redis, the broker admits a call that must wait for its token, after the wait."""
+    """A broker over Redis admits a call that must wait for its token once the wait is over."""
     limit = RateLimitConfig.per_second(20, burst=1)
     with (
         broker_process(folder, redis_url()),

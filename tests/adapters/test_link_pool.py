@@ -279,7 +279,7 @@ async def test_closing_ends_waits_and_idle_links(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_discarded_links_are_replaced(make: MakeLab) -> None:
-    """Discarding a pool removes even connections that fail to close."""
+    """Discarding a pool's connections also removes those that fail to close."""
     lab = make()
     lease, link = await lab.take()
     await lab.end(lease)
@@ -385,7 +385,7 @@ def test_threads_never_share_a_link() -> None:
 
 
 def test_decision_is_made_again_when_another_caller_was_faster() -> None:
-    """If another caller changes the pool while a caller decides, the caller decides again."""
+    """If another caller changes the pool while a caller inspects it, the caller inspects again."""
     server = LinkServer()
     moments: list[Any] = []
 
@@ -425,7 +425,7 @@ def test_cancelled_wait_leaves_the_queue() -> None:
 
 
 def test_task_cancelled_as_it_gets_connection_passes_connection_on_to_next_task() -> None:
-    """A task cancelled as it gets a connection passes the connection on to the next task."""
+    """If a task is cancelled as it gets a connection, the next waiting task gets the connection."""
 
     async def run() -> None:
         lab = PoolLab(is_async=True, maximum=1)

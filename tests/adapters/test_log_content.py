@@ -175,7 +175,7 @@ def test_latest_attempt_is_stored() -> None:
 
 
 def test_a_call_that_sends_nothing_has_no_content() -> None:
-    """A plain function, or a repeated call that gets a stored answer, logs no request."""
+    """A call of a plain function, or one that returns a stored answer, logs no request."""
     log = MemoryIntegrationLogger()
     vendor = FakeVendor([Response(200, JSON, b"{}")])
     services = [Service("vat", base_url=BASE, log_content=ALL), Service("f", log_content=ALL)]
@@ -302,7 +302,7 @@ def test_bound_is_checked(size: Any) -> None:
 
 @pytest.fixture(params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
-    """Yield a log database of each kind."""
+    """Yield a database of each kind for the integration log."""
     test_lab = Lab(request.param, tmp_path)
     try:
         yield test_lab
@@ -321,7 +321,7 @@ def test_longest_content_is_stored_by_every_database(lab: Lab) -> None:
 
 
 def test_originals_are_dropped() -> None:
-    """A call's request and response are rendered once, then dropped; they cannot be pickled."""
+    """A call's request and response are made text once, then dropped, and cannot be pickled."""
     request = Request.post("/", json={"a": 1})
     content = CallContent(ALL, Redaction(), request, BASE, SentCredentials(None, request))
     content.receive(Response(200))

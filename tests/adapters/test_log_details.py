@@ -62,7 +62,7 @@ PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
 
 @pytest.fixture(params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
-    """Yield a log database of each kind."""
+    """Yield a database of each kind for the integration log."""
     value = Lab(request.param, tmp_path)
     try:
         yield value
@@ -223,7 +223,7 @@ def test_older_table_is_extended_where_it_may_be_created(lab: Lab) -> None:
     "number, sizes", [(1, [1]), (7, [4, 2, 1]), (128, [128]), (203, [128, 64, 8, 2, 1])]
 )
 def test_entries_are_inserted_by_few_different_statements(number: int, sizes: list[int]) -> None:
-    """Log entries are inserted in order, 128 rows in a statement, and the rest in smaller ones."""
+    """Log entries are inserted in order: 128 rows per statement, the rest in smaller statements."""
     sql = LogSql("sqlite", "moorage_log", '"moorage_log"', ("id", "attempts"))
     statements: list[tuple[str, Any]] = []
 

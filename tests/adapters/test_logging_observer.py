@@ -158,7 +158,7 @@ def test_breadcrumbs_have_no_secrets(form: str) -> None:
 
 
 def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without sentry-sdk installed, the error contains the extra to install."""
+    """Without sentry-sdk installed, the error names the pip extra to install."""
     monkeypatch.setitem(sys.modules, "sentry_sdk", None)
 
     with pytest.raises(ConfigurationError, match=r"sentry-sdk.*\[sentry\]"):

@@ -259,7 +259,7 @@ class HookedLock(UncontendedLock):
 
 
 class HandledLock(UncontendedLock):
-    """A re-entrant lock that a signal handler follows: it runs once, after the first `acquire`."""
+    """A re-entrant lock that runs a signal handler once, after the first `acquire`."""
 
     def __init__(self, handler: Callable[[], object]) -> None:
         self._handlers = [handler]
@@ -312,7 +312,7 @@ def test_interruption_before_a_write_frees_the_lock(keys: str, new: str) -> None
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc"])
 def test_signal_handler_may_use_the_store_at_any_moment(keys: str) -> None:
-    """A signal handler that runs a command directly after another took the lock does not wait."""
+    """A signal handler's command does not wait, even if the interrupted command has the lock."""
     store = MemoryStorage()
     store.execute(Put("old", *keys))
     store._lock = HandledLock(lambda: store.execute(Put("theirs", *keys)))  # noqa: SLF001 - nobody else can tell when

@@ -162,7 +162,7 @@ def test_a_manager_counts_its_calls(metrics_lab: Lab) -> None:
 
 
 def test_old_windows_become_longer_ones(metrics_lab: Lab) -> None:
-    """Metrics per minute are merged into hours, then days, without losing calls; later deleted."""
+    """Metrics per minute are merged into hours, then into days without loss, and later deleted."""
     first, second = metrics_lab.metrics(), metrics_lab.metrics()
     if metrics_lab.kind == "memory":
         second = first

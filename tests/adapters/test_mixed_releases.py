@@ -239,7 +239,7 @@ def rewrite_states(database: SharedDatabase) -> dict[str, bytes]:
 
 
 class Worker:
-    """A process of this release over the store of a database."""
+    """A worker process of this release that uses the store in a database."""
 
     def __init__(self, database: SharedDatabase) -> None:
         self.events: list[Any] = []

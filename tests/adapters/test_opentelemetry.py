@@ -133,7 +133,7 @@ def test_call_is_child_span_of_caller_span() -> None:
 
 
 def test_attempts_have_the_ids_of_their_spans() -> None:
-    """Observers that follow OpenTelemetryObserver see the trace and span ids of each attempt."""
+    """Observers listed after OpenTelemetryObserver see the trace and span ids of each attempt."""
     telemetry, attempts = Telemetry(), Attempts()
     manager, _ = manager_of(attempts, *ANSWERS)
     manager.call("erp", READ)
@@ -173,7 +173,7 @@ class Attempts:
 
 
 def test_attempts_with_and_without_names() -> None:
-    """The span of a request's attempt has the HTTP method as name; others have a fixed name."""
+    """An HTTP attempt's span has the method as its name; other attempts' spans a fixed name."""
     telemetry = Telemetry()
     manager, _ = manager_of(telemetry.observer, Response(200), Response(200))
 
@@ -287,7 +287,7 @@ def test_outcomes_are_exported() -> None:
 
 
 def test_changes_by_hand_have_a_span() -> None:
-    """When a person sets a circuit, an event is added to the current span or to a new one."""
+    """When a person opens or closes a circuit, an event is added to the current or a new span."""
     telemetry = Telemetry()
     manager, _ = manager_of(telemetry.observer, circuit=OPENS_AT_ONCE)
 
@@ -556,7 +556,7 @@ def test_operations_of_contracts_are_measured_apart() -> None:
 
 
 def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without opentelemetry-api installed, the error contains the extra to install."""
+    """Without opentelemetry-api installed, the error names the pip extra to install."""
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", None)
 
     with pytest.raises(ConfigurationError, match=r"opentelemetry-api.*\[opentelemetry\]"):

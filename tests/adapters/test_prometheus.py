@@ -349,7 +349,7 @@ def test_processes_are_added_up(tmp_path: Path) -> None:
 
 
 def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without prometheus-client installed, the error contains the extra to install."""
+    """Without prometheus-client installed, the error names the pip extra to install."""
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
 
     with pytest.raises(ConfigurationError, match=r"prometheus-client.*\[prometheus\]"):

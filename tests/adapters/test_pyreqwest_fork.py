@@ -131,7 +131,7 @@ def test_child_of_a_loaded_parent_does_not_use_pyreqwest(builder: Callable[[], o
 
 @pytest.mark.parametrize("mode", ["", "Async"])
 def test_missing_library_names_the_extra(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without pyreqwest installed, the error contains the extra to install."""
+    """Without pyreqwest installed, the error names the pip extra to install."""
     kind = AsyncPyreqwestHttpClient if mode else PyreqwestHttpClient
     monkeypatch.setitem(sys.modules, "pyreqwest", None)
 

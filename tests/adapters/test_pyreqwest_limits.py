@@ -368,7 +368,7 @@ async def test_source_that_cannot_be_opened(make: Make) -> None:
 @pytest.mark.parametrize("chunks", [(), (b"one",)])
 @in_loop
 async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
-    """A request body that stalls ends at the total timeout; the error says if any was sent."""
+    """A request body that stalls ends at the total timeout; the error says if a part was sent."""
 
     async def source() -> AsyncIterator[bytes]:
         for chunk in chunks:
@@ -527,7 +527,7 @@ async def test_statistics_count_exchanges(make: Make) -> None:
 
 @with_both_clients
 async def test_closed_idle_connection_is_replaced(make: Make) -> None:
-    """If the vendor has closed a connection, its request is retried or may have been processed."""
+    """A request on a connection that the vendor closed is retried, or may have been processed."""
     request = Request.post("/", body=b"x")
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204, then="close"))
@@ -600,7 +600,7 @@ async def test_async_with_closes() -> None:
 
 @with_both_clients
 async def test_clients_per_connect_timeout_are_bounded(make: Make) -> None:
-    """Only the inner clients of the most recently used connect timeouts are kept."""
+    """The client keeps inner pyreqwest clients only for the last used connect timeouts."""
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204))
         for connect in range(1, 40):

@@ -238,7 +238,7 @@ def test_a_file_that_is_gone(place: CredentialSource) -> None:
 
 
 def test_a_file_in_json(tmp_path: Path) -> None:
-    """The extension of a credential file decides its format; syntax errors contain the line."""
+    """The extension of a credential file decides its format; syntax errors state the line."""
     path = tmp_path / "credentials.json"
     path.write_text('{"tenants": {"acme": {"shop": "old"}}}')
     path.chmod(0o600)

@@ -1,4 +1,4 @@
-"""The Redis store of shared state passes its kit; its script agrees with the Python model."""
+"""The Redis store of shared state passes the conformance kit; its script agrees with the model."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_the_script_decides_as_the_model(script: Redis, part: int) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("part", range(4))
 def test_the_script_keeps_a_queue_as_the_model(script: Redis, part: int) -> None:
-    """The Redis script gives callers in a queue the same turns and tickets as the Python model."""
+    """The Redis script serves queued callers in the same order as the Python model."""
     compared_cases, seed = 0, part * 1_000_000
     while compared_cases < CASES // 4:
         compared_cases += sum(compare(script, seed, 120, QueueWalk).values())

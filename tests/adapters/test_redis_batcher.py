@@ -150,7 +150,7 @@ def test_failed_request_of_a_cancelled_caller_returns_nothing(*, late: bool) -> 
 
 
 def test_reply_in_same_loop_iteration_as_caller_deadline_reaches_caller() -> None:
-    """A reply in the same loop iteration as the caller's deadline reaches the caller."""
+    """A reply that comes in the same loop iteration as the caller's deadline reaches the caller."""
 
     async def run_batches() -> list[Any]:
         connection = HeldConnection(lambda _: "reply")

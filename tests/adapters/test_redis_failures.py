@@ -220,7 +220,7 @@ def test_all_posts_precede_the_next_command(mode: str, server: PrivateRedis) -> 
 
 
 def test_close_sends_posts(mode: str, server: PrivateRedis) -> None:
-    """Closing a store sends its posted commands."""
+    """Closing a store sends the posted commands that were not sent yet."""
     command = one_token(new_key())
     with SyncStore(mode, server.url, timeout=PATIENT) as store:
         store.execute(one_token(new_key()))

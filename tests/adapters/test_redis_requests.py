@@ -55,7 +55,7 @@ def read_by_hiredis(packed: bytes) -> Any:
 @given(batches())
 @example([ScriptCall((), b"", list, once=False)])
 def test_batch_is_encoded_as_redis_py_does(batch: list[ScriptCall]) -> None:
-    """A batch is encoded as by redis-py, with and without hiredis, and hiredis can parse it."""
+    """A batch has the same bytes as from redis-py, with and without hiredis, which can parse it."""
     parts = parts_of(b"EVALSHA", DIGEST, batch)
     untyped_connection: Any = redis.connection
     encode = untyped_connection.Encoder("utf-8", "strict", decode_responses=False).encode
@@ -72,7 +72,7 @@ def test_batch_is_encoded_as_redis_py_does(batch: list[ScriptCall]) -> None:
 
 @given(batches())
 def test_requests_with_the_script_differ_only_in_it(batch: list[ScriptCall]) -> None:
-    """A request for a server that lacks the script contains the script, and the same arguments."""
+    """A request for a server that lacks the script contains it; other arguments are the same."""
     packed_bytes = with_script(request(batch))
 
     assert parts_of(b"EVAL", SCRIPT, batch) == read_by_hiredis(packed_bytes)

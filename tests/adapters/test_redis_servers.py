@@ -1,4 +1,4 @@
-"""The Redis store with TLS, Sentinel or a cluster, or on a Redis client of the host."""
+"""The Redis store with TLS, Sentinel or a cluster, or on the host program's own Redis client."""
 
 from __future__ import annotations
 

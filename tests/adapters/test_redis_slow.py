@@ -180,7 +180,7 @@ def test_reply_that_is_not_redirection_is_raised_unchanged() -> None:
 
 
 def test_keys_that_are_about_to_move_are_found(cluster: list[PrivateRedis]) -> None:
-    """While a slot moves, its keys are found on either node; a command on both nodes is refused."""
+    """While a slot moves, its keys are found on either node; a command for both is refused."""
     part = "{about to move}"
     with SyncStore("sync", url_of(cluster), timeout=LONG) as store:
         store.execute(read_command(f"{part}:1"))

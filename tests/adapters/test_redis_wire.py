@@ -194,7 +194,7 @@ def test_interrupted_sending_keeps_posts(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_nested_commands_do_not_deadlock(store: RedisStorage) -> None:
-    """A command may use the store while it is applied without a deadlock."""
+    """A command that uses the store while it is applied causes no deadlock."""
 
     class NestedCount(Count):
         def apply(self, states: Any, now: int) -> Any:

@@ -173,7 +173,7 @@ def test_encrypted_non_responses_cannot_be_read() -> None:
 
 
 def test_cache_content_under_older_key_is_readable_as_long_as_that_key_is_configured() -> None:
-    """Cache content under an older key is readable as long as that key is configured."""
+    """Cache content encrypted with an older key is readable while that key is configured."""
     storage = MemoryStorage()
     old_ring = generate_keys()
     new_ring = generate_keys(old_ring)

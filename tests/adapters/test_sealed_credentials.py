@@ -31,7 +31,7 @@ class Dictionary:
         self._kept: dict[bytes, bytes] = {}
 
     def find(self, about: bytes, /) -> bytes | None:
-        """Return the text with this id, or None."""
+        """Return the stored string with this id, or None."""
         return self._kept.get(about)
 
     def put(self, about: bytes, sealed: bytes, /) -> None:

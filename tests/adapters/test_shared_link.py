@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 
 
 class Link:
-    """A fake connection that records if it was ended in good order or only closed."""
+    """A fake connection that records whether it was ended with `leave` or only closed."""
 
     version = None
 
@@ -31,7 +31,7 @@ class Link:
         """Do nothing."""
 
     def leave(self, _: float) -> None:
-        """Record that the connection ended in good order."""
+        """Record that the connection was ended properly."""
         self.journal.append("leave")
 
     def close(self) -> None:
@@ -47,7 +47,7 @@ class AsyncLink(Link):
         """Do nothing."""
 
     async def leave(self, timeout: float) -> None:  # type: ignore[override]  # the asynchronous one
-        """Record that the connection ended in good order."""
+        """Record that the connection was ended properly."""
         super().leave(timeout)
 
 
@@ -105,7 +105,7 @@ def test_broken_shared_connection_gets_no_new_callers() -> None:
 
 
 def test_close_ends_an_idle_link_in_good_order() -> None:
-    """Closing an idle shared connection ends it in good order, and refuses further use."""
+    """Closing an idle shared connection ends it properly, and refuses further use."""
     links = Links()
     shared_link = SharedLink(links)
     shared_link.close()
@@ -236,7 +236,7 @@ def test_cancelled_opening_leaves_the_opening_to_the_next() -> None:
 
 
 def test_link_of_a_closed_event_loop_is_forgotten() -> None:
-    """A new event loop opens its own shared connection; a second loop at once is refused."""
+    """A new event loop opens its own shared connection; a second concurrent loop is refused."""
     links: list[AsyncLink] = []
 
     async def connect(_: float) -> AsyncLink:

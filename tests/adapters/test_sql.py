@@ -216,7 +216,7 @@ def _engine(lab: Lab, *listeners: Callable[..., None], **options: Any) -> sqlalc
 
 
 def test_a_claim_outlives_the_hosts_roll_back(lab: Lab) -> None:
-    """A store has its own transactions, even on the only connection of its host's engine."""
+    """A store uses its own transactions, even on the only connection of its host's engine."""
     engine = _engine(lab, pool_size=1, max_overflow=0)
     store, key = lab.sync_store(engine), a_key()
     with engine.connect() as connection:

@@ -164,7 +164,7 @@ def test_store_asks_whether_the_server_is_crowded(lab: Lab) -> None:
 
 
 def test_count_of_connections_is_read() -> None:
-    """The link reads from the server's reply if the server is crowded."""
+    """From the server's reply, a link recognises whether the server is crowded."""
 
     class PreparedLink(PostgresLink):
         """A database link with prepared replies."""
@@ -254,7 +254,7 @@ def test_all_processes_return_to_a_restarted_server() -> None:
             self.store = store
 
         async def call_until(self, kind: type[Event] | None) -> None:
-            """Make calls until an event of this class occurs; if None, make one call."""
+            """Make calls until an event of this class occurs; with None as class, make one call."""
             while True:
                 await self.manager.run("vat", self._answer, tenant=self.tenant)
                 if kind is None or any(isinstance(event, kind) for event in self.events):

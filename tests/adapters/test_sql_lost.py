@@ -191,7 +191,7 @@ def test_posting_command_while_server_is_unreachable_raises_nothing() -> None:
 
 
 def test_posts_during_a_command_wait_for_its_end(sql_store: SqlStorage) -> None:
-    """A command that is posted during another one, as by a finaliser, runs after it."""
+    """A command that is posted while another one runs, as by a finaliser, runs after it."""
     key = a_key()
     sql_store.execute(Append(1, key))
 
@@ -327,7 +327,7 @@ def test_a_store_that_is_closed_in_the_middle_ends_its_command(lab: Lab) -> None
 
 
 def test_close_waits_for_posts(lab: Lab) -> None:
-    """Closing an asynchronous store waits for its posted commands."""
+    """Closing an asynchronous store waits until its posted commands have run."""
     key = a_key()
 
     async def post_and_close() -> None:

@@ -123,7 +123,7 @@ def test_connection_that_is_being_opened_for_cancelled_task_is_used_by_next_task
 
 
 async def _remaining_tasks() -> set[asyncio.Task[Any]]:
-    """Return the other tasks of this event loop that go on, for as long as a test may wait."""
+    """Return the event loop's other tasks that still run after the longest wait of a test."""
     remaining_tasks = asyncio.all_tasks() - {asyncio.current_task()}
     if remaining_tasks:
         _, remaining_tasks = await asyncio.wait(remaining_tasks, timeout=PATIENCE)
@@ -283,7 +283,7 @@ def test_finished_opening_is_not_cancelled() -> None:
 
 
 def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck_network: TcpProxy) -> None:
-    """If a used connection replies late, the error says that the server is slow."""
+    """If a connection that worked before replies late, the error says that the server is slow."""
     stuck_network.restore()
     store, key = lab.sync_store(_url_through(lab, stuck_network)), a_key()
     store.execute(Append(1, key))

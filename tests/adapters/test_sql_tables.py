@@ -43,7 +43,7 @@ def _existing_tables(lab: Lab, *keys: str) -> list[str]:
 
 
 def test_expired_rows_are_deleted_in_batches(lab: Lab, sql_store: SqlStorage) -> None:
-    """Housekeeping deletes expired rows up to its limit, and no others."""
+    """Housekeeping deletes only expired rows, up to its limit."""
     keys = [a_key() for _ in range(6)]
     for key in keys:
         sql_store.execute(Append(1, key))
@@ -553,7 +553,7 @@ def test_invalid_options_are_refused(options: dict[str, Any]) -> None:
 def test_missing_driver_names_the_extra(
     monkeypatch: pytest.MonkeyPatch, driver: str, url: str
 ) -> None:
-    """Without the database driver installed, the error contains the extra to install."""
+    """Without the database driver installed, the error names the pip extra to install."""
     monkeypatch.setitem(sys.modules, driver, None)
 
     with pytest.raises(

@@ -111,7 +111,7 @@ def _engine(runtime: OneConnectionRuntime) -> Engine:
 
 
 def test_a_server_whose_clock_stands_still_is_refused() -> None:
-    """A MySQL server with sysdate-is-now is refused, as its time is not that after a lock wait."""
+    """A MySQL server with sysdate-is-now is refused, since its clock stops during a lock wait."""
     link = _link({"SELECT": ([(1, 0, 1)], 0)})
 
     with pytest.raises(MissingFeature, match="sysdate-is-now"):
@@ -241,7 +241,7 @@ class OneConnectionRuntime:
         """Never close the connection."""
 
     def late_error(self, *, slow: bool) -> StorageUnavailable:
-        """Return the error for a call that took too long."""
+        """Return the error for a call that takes too long."""
         return StorageUnavailable("late.", slow=slow)
 
     def scope(self) -> None:

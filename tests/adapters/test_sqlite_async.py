@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turn off random housekeeping."""
+    """Turn off the housekeeping that the store starts at random."""
     monkeypatch.setattr(engine, "randrange", lambda _: 0)
 
 
@@ -235,7 +235,7 @@ def test_locked_file_delays_command_for_its_timeout_once(
 
 
 def test_close_executes_posts(path: Path) -> None:
-    """Closing a store runs its posted commands."""
+    """Closing a store runs the posted commands that still wait."""
 
     async def use_store(store: AsyncSqliteStorage) -> None:
         with OtherProgram(path):
@@ -261,7 +261,7 @@ def test_early_posts_wait_for_the_first_command(path: Path) -> None:
 
 
 def test_failing_post_is_dropped(path: Path) -> None:
-    """The exception of a posted command is dropped."""
+    """If a posted command raises an exception, the exception is discarded."""
 
     class FailingPut(Put):
         def apply(self, states: States, now: int) -> tuple[States, States]:

@@ -97,7 +97,7 @@ def test_credentials_are_shared_by_processes(path: Path) -> None:
 
 
 def test_the_file_shows_nothing(path: Path) -> None:
-    """The credentials file is readable only by its owner, and no secret in it is in plain text."""
+    """The credentials file is readable only by its owner, and contains no secret in plain text."""
     SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, Credentials.bearer("sk_live_secret"))
 
     assert 0o600 == S_IMODE(path.stat().st_mode)

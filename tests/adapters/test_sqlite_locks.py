@@ -40,7 +40,7 @@ class SkippingTime:
 
 @pytest.fixture(autouse=True)
 def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turn off random housekeeping."""
+    """Turn off the housekeeping that the store starts at random."""
     monkeypatch.setattr(engine, "randrange", lambda _: 0)
 
 
@@ -120,7 +120,7 @@ def test_locked_file_delays_command_for_its_timeout_once(
 
 
 def test_failing_post_is_dropped(path: Path) -> None:
-    """The exception of a posted command is dropped."""
+    """If a posted command raises an exception, the exception is discarded."""
 
     class FailingPut(Put):
         def apply(self, states: States, now: int) -> tuple[States, States]:

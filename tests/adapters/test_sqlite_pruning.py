@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turn off random housekeeping."""
+    """Turn off the housekeeping that the store starts at random."""
     monkeypatch.setattr(engine, "randrange", lambda _: 0)
 
 
@@ -48,7 +48,7 @@ def rows(path: Path) -> int:
 
 
 def test_housekeeping_removes_expired_states(path: Path) -> None:
-    """Housekeeping removes expired states in batches up to a limit, and no others."""
+    """Housekeeping removes only expired states, in batches and up to a limit."""
     clock = VirtualClock()
     with SqliteStorage(path, clock=clock) as store:
         for number in range(500):

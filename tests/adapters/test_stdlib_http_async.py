@@ -44,7 +44,7 @@ def slow_request(*chunks: bytes, error: Exception | None = None) -> Request:
 @pytest.mark.parametrize("chunks", [(), (b"one",)])
 @in_loop
 async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
-    """A request body that stalls ends at the total timeout; the error states if any was sent."""
+    """A request body that stalls ends at the total timeout; the error states if a part was sent."""
     async with lab(AsyncStdlibHttpClient) as (vendor, client):
         with pytest.raises(
             AttemptTimeout, match=r"did not receive (all of )?the request within"
@@ -66,7 +66,7 @@ async def test_source_without_timeout() -> None:
 
 @in_loop
 async def test_timeout_of_the_source_is_a_source_error() -> None:
-    """A TimeoutError raised by the request body is not taken for the total timeout."""
+    """A TimeoutError raised by the request body is not mistaken for the total timeout."""
     async with lab(AsyncStdlibHttpClient) as (vendor, client):
         with pytest.raises(ConnectionFailed, match="failed with TimeoutError") as excinfo:
             await client.send(slow_request(error=TimeoutError()), vendor.url, LONG)
@@ -230,7 +230,7 @@ def test_waits_where_loops_cannot_watch_sockets(
 
 @in_loop
 async def test_turn_is_signalled_or_late() -> None:
-    """If a caller's turn has come, it does not time out, even if its time is over."""
+    """A caller whose turn has come gets its slot instead of a timeout, even if its time is over."""
     waiter = LoopNetwork().waiter()
     waiter.call()
     waiter.call()

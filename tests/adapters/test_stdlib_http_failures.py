@@ -157,7 +157,7 @@ def _names(monkeypatch: pytest.MonkeyPatch) -> Names:
 
 
 def addresses(*vendors: VendorServer) -> list[tuple[Any, ...]]:
-    """Return the addresses of these servers in the form of a resolver's answer."""
+    """Return the addresses of these servers in the format that a name lookup returns."""
     return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (*vendor.address,)) for vendor in vendors]
 
 

@@ -251,7 +251,7 @@ def test_migration_refuses_a_foreign_table_of_credentials(server: Database) -> N
 
 
 def test_encrypted_table_gets_a_missing_column(server: Database) -> None:
-    """A migration adds a column without values to a table of encrypted tenants that has rows."""
+    """A migration adds an empty column to a table of encrypted tenants, even if it has rows."""
     tenants = SqlTenants(server.url, CIPHER, prefix=server.prefix)
     tenants.migrate()
     tenants.put("acme", {"mail": {}})

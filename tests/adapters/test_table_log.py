@@ -85,7 +85,7 @@ class Lab:
 
 @pytest.fixture(scope="module", params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Yield a log database of each kind."""
+    """Yield a database of each kind for the integration log."""
     value = Lab(request.param, tmp_path_factory.mktemp("log"))
     try:
         yield value
@@ -164,7 +164,7 @@ def test_log_query_with_invalid_page_cursor_is_refused(cursor: str, file: Lab) -
 
 
 def test_texts_are_kept_as_far_as_a_database_can(lab: Lab) -> None:
-    """A log entry with long text, NUL or lone surrogates is stored, and a query finds it."""
+    """A log entry with long text, NUL or lone surrogates is stored, and can be found again."""
     log = lab.log(threads=False)
     odd_tenant = "a\0b\ud800" + "x" * 300
     log.write(entry(0, tenant=odd_tenant, duration=1e-7))

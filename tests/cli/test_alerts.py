@@ -66,7 +66,7 @@ def test_silenced_alert_is_not_sent() -> None:
 
 
 def test_channel_that_fails() -> None:
-    """If no channel accepts a notification, the command shows it, and the exit code is 1."""
+    """If no channel accepts a notification, the command shows that, and the exit code is 1."""
     failing_channel = (
         '[services.ops]\nbase_url = "http://127.0.0.1:9"\nretry = { preset = "none" }\n'
     )

@@ -71,7 +71,7 @@ def test_acts_are_listed(trail: Path) -> None:
 
 
 def test_trail_is_sealed_and_verified(trail: Path) -> None:
-    """`audit verify` accepts a sealed trail; if a link is broken, it shows it, with exit code 1."""
+    """`audit verify` accepts a sealed trail; it shows an altered record, and exits with 1."""
     command("circuit", "open", "vat")
     seal_result = command("audit", "seal", "--json").result
     command("circuit", "reset", "vat")
@@ -107,7 +107,7 @@ def test_seals_without_their_key_are_counted(trail: Path) -> None:
 
 
 def test_wrong_anchor_is_refused(trail: Path) -> None:
-    """An anchor that is not a number and a hash is refused."""
+    """An audit anchor that is not a record number and a hash is refused."""
     assert 2 == command("audit", "verify", "--anchor", "nonsense").code
     assert not trail.exists()
 

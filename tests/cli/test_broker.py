@@ -106,7 +106,7 @@ def test_broker_beside_store_in_memory_is_reported() -> None:
 
 
 def test_protections_that_cannot_be_leased_are_reported() -> None:
-    """If a service of the broker has a circuit and a retry budget, both are reported."""
+    """If a broker's service has a circuit and a retry budget, both are reported as mistakes."""
     settings = configuration()
     settings["services"] = {"hot": {"retry_budget": {}}, "vat": {}}
     with pytest.raises(ConfigurationError) as excinfo:

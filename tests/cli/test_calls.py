@@ -55,7 +55,7 @@ def test_an_answer_is_shown(vat: VendorServer) -> None:
 
 @pytest.mark.parametrize("value", ["--body", "--json-body"])
 def test_a_body_is_sent(vat: VendorServer, value: str, tmp_path: Path) -> None:
-    """`moorage call` sends a body from text, a file or standard input, with the key of --key."""
+    """`moorage call` sends a body from text, a file or stdin, and an idempotency key by --key."""
     (tmp_path / "body.json").write_text('{"a": 1}')
     vat.respond(204)
     text = '{"a": 1}' if value == "--json-body" else "@body.json"
@@ -158,7 +158,7 @@ def test_credentials_come_from_a_store(vat: VendorServer) -> None:
 
 
 def test_ping_tells_accepted_keys_from_untried_ones() -> None:
-    """`moorage ping` tells an accepted key, a requested token, and an untestable account apart."""
+    """`moorage ping` distinguishes accepted keys, requested tokens and untestable accounts."""
     stripe, paypal = StripeSandbox(), PayPalSandbox()
     with stripe.serving() as cards, paypal.serving() as wallet, VendorServer() as vat:
         configure(

@@ -160,7 +160,7 @@ def test_an_environment_may_be_named_by_a_variable(name: str) -> None:
 def test_database_of_another_program_is_no_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the store's URL leads to another program's database, `check` reports the URL's path."""
+    """If the store's URL leads to another program's database, `check` reports the setting."""
     monkeypatch.chdir(tmp_path)
     with closing(sqlite3.connect("shop.db")) as connection, connection:
         connection.execute("CREATE TABLE orders (id)")

@@ -75,7 +75,7 @@ def test_options_choose_the_kind_of_credential(options: list[str], made: Credent
 def test_two_options_that_place_secret_differently_in_request_are_refused_together(
     options: list[str],
 ) -> None:
-    """Two options that place the secret differently in a request are refused together."""
+    """Two options that place the secret differently in a request cannot be used together."""
     store = "sqlite:///credentials.db"
     assert run_typed("x", "credentials", "set", "crm", "--credentials", store, *options).code in {
         1,
@@ -101,7 +101,7 @@ def test_a_secret_is_no_argument() -> None:
 
 
 def test_keys_are_replaced() -> None:
-    """Key rotation encrypts secrets under an older key again, with the first key."""
+    """Key rotation decrypts secrets under older keys, and encrypts them with the first key."""
     store = "sqlite:///credentials.db"
     run_typed("hunter2", "credentials", "set", "crm", "--credentials", store)
     ring = KeyRing.from_environment(os.environ)

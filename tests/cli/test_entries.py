@@ -258,7 +258,7 @@ def test_objects_of_a_program(outbox: Outbox, capsys: pytest.CaptureFixture[str]
 def test_objects_that_cannot_be_imported(
     capsys: pytest.CaptureFixture[str], app: str, reason: str
 ) -> None:
-    """Whatever a program raises when it is imported, the error names --app and no secret."""
+    """Whatever a program raises on import, the error mentions --app and shows no secret."""
     Path("failing_shop.py").write_text('raise RuntimeError("s3cret")')
     refusal = run(capsys, "inbox", "list", "--app", app, code=2)
     assert "--app" == refusal["path"]
@@ -268,7 +268,7 @@ def test_objects_that_cannot_be_imported(
 
 @pytest.mark.usefixtures("outbox")
 def test_inbox_commands_list_drop_and_replay_webhooks(capsys: pytest.CaptureFixture[str]) -> None:
-    """The inbox commands list, drop and replay webhooks as the outbox commands do calls."""
+    """The inbox commands list, drop and replay webhooks, like the outbox commands do with calls."""
     store = SqliteInbox("calls.db", create=True)
     now = store.now()
     store.add(InboxEntry(id="w1", target="stripe", operation="paid", added_at=now))
@@ -371,7 +371,7 @@ def test_resuming_names_the_pauses_that_remain(
 
 @pytest.mark.usefixtures("outbox")
 def test_webhooks_are_paused(capsys: pytest.CaptureFixture[str]) -> None:
-    """`moorage inbox` pauses and resumes webhooks as `moorage outbox` does calls."""
+    """`moorage inbox` pauses and resumes webhooks, like `moorage outbox` does with calls."""
     SqliteInbox("calls.db").migrate()
     run(capsys, "inbox", "pause", "--subject", "ada", "--reason", "incident 7", "--store", URL)
     entries = run(capsys, "inbox", "list", "--state", "paused", "--store", URL)["entries"]

@@ -139,7 +139,7 @@ def test_global_option_works_before_and_after_command() -> None:
 
 
 def test_the_configuration_is_found(tmp_path: Path) -> None:
-    """The configuration is the file given, that of MOORAGE_CONFIG, or the nearest one above."""
+    """The configuration is the named file, MOORAGE_CONFIG's, or the nearest here or in a parent."""
     deep_path = tmp_path / "deep" / "deeper"
     deep_path.mkdir(parents=True)
     os.chdir(deep_path)
@@ -208,7 +208,7 @@ def test_tables_are_aligned() -> None:
 
 
 def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If its libraries are missing, the command line prints the extra to install."""
+    """If its libraries are missing, the command line prints the pip extra to install."""
     uninstall(monkeypatch, "cyclopts", "moorage.cli.")
     result = command("vendors")
 
@@ -390,7 +390,7 @@ def test_full_disk_is_reported(words: str, capfd: pytest.CaptureFixture[str]) ->
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
 def test_exit_code_survives_a_full_disk() -> None:
-    """If the error output cannot be written, the exit code is that of the error."""
+    """If the error message cannot be written, the exit code is still that of the error."""
     with Path("/dev/full").open("w") as full_disk:
         ended = subprocess.run(
             [*MOORAGE, "check", "--config", "nowhere.toml"], stderr=full_disk, check=False

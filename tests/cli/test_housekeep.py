@@ -45,7 +45,7 @@ def test_migrating_makes_a_missing_log(
 
 
 def test_a_store_that_is_away_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """If the store is unavailable, exit code and error say so, without the password."""
+    """If the store is unavailable, exit code and error state this, and no password is shown."""
     assert main(["housekeep", "redis://:hunter2@127.0.0.1:1/0"]) == 1
     output = capsys.readouterr().err
     assert output.startswith("moorage: ")

@@ -84,7 +84,7 @@ def test_operator_says_that_it_did_not_happen(
 
 
 def test_outcome_must_be_told(vendor: VendorServer) -> None:
-    """`moorage keys` needs an outcome, and also the vendor's answer if the effect happened."""
+    """`moorage keys` needs an outcome, and the vendor's answer if the operation took effect."""
     name = lost_payout(STORES["sqlite"](), vendor)
 
     assert "either --done or --not-done" in command("keys", "resolve", name, "INV-3").err

@@ -82,7 +82,7 @@ def test_calls_are_listed(
 
 @pytest.mark.parametrize("option", ["--failures", "--status=held_back", "--status=held-back"])
 def test_failed_calls_are_listed(option: str, log: Any, capsys: Any) -> None:
-    """`--failures` includes rejections, and `--status` accepts a status as the output prints it."""
+    """`--failures` includes rejections, and `--status` accepts each status that output shows."""
     refused_call = attrs.evolve(entry(2), id="refused", status=IntegrationStatus.HELD_BACK)
     log.write(attrs.evolve(refused_call, started_at=datetime.now(UTC)))
     log.flush()
@@ -168,7 +168,7 @@ def test_unknown_call_is_not_shown(log: Any, capsys: Any) -> None:
 
 
 def test_export_as_csv(log: Any, capsys: Any) -> None:
-    """The CSV export has a header and a row for each call; no text is run as a formula."""
+    """The CSV export has a row for each call; a spreadsheet runs none of its text as a formula."""
     for number, tenant in enumerate(("=1+1", "@x", "-2", "+2", "\t=1", "plain"), 10):
         log.write(attrs.evolve(entry(number), tenant=tenant))
     log.flush()
@@ -228,7 +228,7 @@ def test_export_of_texts_that_parquet_refuses() -> None:
 def test_export_to_parquet_needs_pyarrow(
     log: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without pyarrow, the Parquet export prints the extra to install; an existing file stays."""
+    """Without pyarrow, the Parquet export names the pip extra to install; existing files stay."""
     Path("calls.parquet").write_text("earlier")
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     error = run(capsys, "export", "--format", "parquet", "--output", "calls.parquet", code=2)

@@ -109,6 +109,6 @@ def test_wrong_options_are_refused(words: tuple[str, ...], message: str, capsys:
 
 @pytest.mark.parametrize("text", ["", '[metrics]\nurl = "memory:"\n'])
 def test_shared_metrics_are_needed(text: str, capsys: Any) -> None:
-    """Metrics in another process's memory cannot be shown, and the error says so."""
+    """Metrics in another process's memory cannot be shown, and the error explains this."""
     Path("moorage.toml").write_text(text)
     assert "--store" == run(capsys, code=2)["path"]

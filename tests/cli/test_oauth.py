@@ -333,7 +333,7 @@ def test_unreachable_database_asks_no_person(
 def test_missing_database_library_names_the_extra(
     context: Context, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the database library is missing, the error contains the extra to install."""
+    """If the database library is missing, the error names the pip extra to install."""
     rooms = "credentials", "sealed", "databases"
     uninstall(monkeypatch, "sqlalchemy", *(f"moorage.adapters.{room}." for room in rooms))
     with AuthorizationServer(PUBLIC) as server:

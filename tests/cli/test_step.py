@@ -177,7 +177,7 @@ def test_reused_result_is_announced() -> None:
 
 
 def test_end_of_a_long_result_is_shown() -> None:
-    """A repeat shows the output again, or only the end of a long one, and --json says so."""
+    """Repeating a key shows the output again, or the end of a long one, which --json indicates."""
     text = CONFIGURATION + '[steps.count]\ncommand = ["seq", "1", "20000"]\n'
     Path("moorage.toml").write_text(text, encoding="utf-8")
     command("step", "run", "count", "--key", "c1")

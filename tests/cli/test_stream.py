@@ -174,7 +174,7 @@ def state_of(name: str) -> str:
 
 
 def test_pipeline_continues_after_its_stored_position() -> None:
-    """A pipeline continues after its stored position, until `stream reset` clears or moves it."""
+    """A pipeline continues after its stored position; `stream reset` clears or moves that."""
     command("stream", "run")
     Path("repaired").touch()
     assert 0 == command("stream", "run").code

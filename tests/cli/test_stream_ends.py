@@ -148,7 +148,7 @@ def test_sink_of_kind_files_writes_csv() -> None:
 
 
 def test_records_are_written_to_parquet() -> None:
-    """A sink of kind `parquet` writes files with the configured columns."""
+    """A sink of kind `parquet` writes Parquet files with the configured columns."""
     run('{kind = "parquet", folder = ".", columns = {number = "int32"}}')
     [path] = Path().glob("orders-*.parquet")
     assert {"number": [1, 2, 3]} == pyarrow.parquet.read_table(path).to_pydict()
@@ -156,7 +156,7 @@ def test_records_are_written_to_parquet() -> None:
 
 
 def test_http_endpoint_is_polled(vendor: VendorServer) -> None:
-    """A source of kind `http` delivers those items of an endpoint that follow its position."""
+    """A source of kind `http` delivers the items of an endpoint that come after its position."""
     orders = [{"id": number, "at": f"2026-03-01T10:00:0{number}Z"} for number in range(3)]
     vendor.respond_json({"orders": orders})
     vendor.respond_json({"orders": [{"id": 3}]})
@@ -410,7 +410,7 @@ def test_package_declares_kinds_of_sources_and_sinks_as_entry_points() -> None:
     ],
 )
 def test_entry_point_that_is_not_a_kind_is_refused(sink: str, message: str) -> None:
-    """An entry point that is not a kind, or has a reserved name, is refused with its path."""
+    """An entry point that declares no kind, or has a reserved name, is refused with its path."""
     Path("moorage.toml").write_text(f"{STATE}{SOURCE}sink = {sink}\n", encoding="utf-8")
     ending = command("stream", "run")
     assert 2 == ending.code

@@ -119,7 +119,7 @@ def count(module: Any, sink: str) -> int:
 
 
 def test_pipelines_are_compared_by_name() -> None:
-    """Each pipeline of two configurations is added, removed, changed or unchanged."""
+    """Pipelines of two configurations are compared by name: added, removed, changed or equal."""
     difference = changes({"a": 1, "b": 1, "c": 1}, {"d": 1, "b": 2, "c": 1})
     assert (("d",), ("a",), ("b",), ("c",)) == tuple(difference)
     assert ((), (), (), ()) == tuple(changes({}, {}))
@@ -165,7 +165,7 @@ ACCOUNT = '[vendors.stripe]\nvolatile_keys = true\ncredentials = "sk_test_1"\n'
 def test_pipeline_differs_if_something_that_it_uses_does(
     table: str, before: str, after: str
 ) -> None:
-    """A changed service, account or hub setting counts as a change of the pipelines that use it."""
+    """Changing a service, account or hub setting counts as changing each pipeline that uses it."""
     safety, http = "[safety]\ndry_run = false\n", "[http]\nmax_connections = 20\n"
     health = '[health]\nexpires = { "a key" = "2030-01-01T00:00:00Z" }\n'
     values: list[dict[str, object]] = []
@@ -322,7 +322,7 @@ async def test_unforeseen_failure_of_a_reload_is_refused(
 
 
 async def test_failure_of_a_replaced_pipeline_stops_the_others(module: Any) -> None:
-    """If a pipeline fails after its replacement, the others end in order, and its error raised."""
+    """If a pipeline fails after its replacement, the others end in order; its error is raised."""
     configure(pipeline("stays", "kept"), pipeline("moves", "old"))
     async with StreamWorker((), 0.01, context()) as worker:
         running = asyncio.create_task(worker.run())

@@ -254,7 +254,7 @@ def test_each_webhook_is_accepted_or_refused_separately(more: list[str]) -> None
 
 
 class OutputThatLeaves(Output):
-    """A standard output whose reader leaves after the first line, that with the address."""
+    """A standard output whose reader leaves after the first line, which shows the address."""
 
     def __init__(self, nowhere: int) -> None:
         super().__init__()

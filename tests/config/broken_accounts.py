@@ -1,4 +1,4 @@
-"""Broken configurations of accounts, routes and secrets, in the form of `broken_settings`."""
+"""Broken configurations of accounts, routes and secrets, in the format of `broken_settings`."""
 
 from __future__ import annotations
 

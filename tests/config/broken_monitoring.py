@@ -1,4 +1,4 @@
-"""Broken configurations of alerts, probes and objectives, in the form of `broken_settings`."""
+"""Broken configurations of alerts, probes and objectives, in the format of `broken_settings`."""
 
 from __future__ import annotations
 

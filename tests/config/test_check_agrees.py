@@ -143,7 +143,7 @@ def test_there_are_at_least_150_broken_and_18_valid_test_configurations() -> Non
 
 
 def test_every_environment_is_checked() -> None:
-    """With --all-environments, each environment is checked; the worst result is the exit code."""
+    """With --all-environments, each environment is checked; the exit code is that of the worst."""
     path = write_configuration(
         "toml",
         '[services.vat]\nbase_url = "https://vat.example"\n'
@@ -206,7 +206,7 @@ def test_providers_are_opened_in_the_order_of_their_needs(tmp_path: Path) -> Non
 
 
 def test_a_missing_secret_where_a_text_belongs() -> None:
-    """A missing secret used as a vendor's name causes two problems at the same path."""
+    """A missing secret used as a vendor's name causes two reported problems with the same path."""
     path = write_configuration(
         "json",
         json.dumps(
@@ -307,7 +307,7 @@ def test_file_urls_have_one_meaning(url: str, name: str, tmp_path: Path) -> None
     ],
 )
 def test_mistaken_path_is_explained(table: str, url: str, words: str) -> None:
-    """The error for a URL with a mistaken path shows the right form of the URL."""
+    """The error for a URL with a mistaken path shows the correct form of the URL."""
     Path("credentials.toml").write_text("")
     path = write_configuration("json", json.dumps({table: {"url": url}}))
     (problem,) = problems_of_opening(path)

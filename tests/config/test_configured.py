@@ -183,7 +183,7 @@ def test_a_hub_closes_the_store_that_was_opened_for_it(
 
 
 def test_a_setting_that_no_service_has() -> None:
-    """A setting of an account that is no setting of services is refused."""
+    """An account's setting that is unknown, or not allowed for services, is refused."""
     for name in ("tymeout", "name"):
         account = Account("twilio", Twilio(account_sid=SID), settings={name: 3})
         with pytest.raises(ConfigurationError) as excinfo:
@@ -206,7 +206,7 @@ def test_invalid_service_setting_has_its_path() -> None:
     [("observer", "Did you mean observers? Use "), ("dry_run", "Use "), ("tenant", "Did you mean")],
 )
 def test_unknown_port_is_refused(opened: Any, name: str, intended: str) -> None:
-    """The error for an unknown port in a configuration names the nearest one."""
+    """The error for an unknown argument of `open` or `aopen` suggests the correct argument."""
     with pytest.raises(ConfigurationError) as excinfo:
         opened({}, **{name: ()})
 

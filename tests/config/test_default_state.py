@@ -67,7 +67,7 @@ def test_second_hub_finds_first_hub_payment_keys_in_default_file(folder: Path) -
 def test_environment_variable_sets_the_file(
     variables: dict[str, str], environment: str | None, url: str
 ) -> None:
-    """An environment variable sets the state folder; each environment has its own file in it."""
+    """An environment variable sets the state folder, with one file for each environment."""
     assert url == default_url(variables, environment)
 
 

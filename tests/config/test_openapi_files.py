@@ -87,7 +87,7 @@ def test_files_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_yaml_needs_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without PyYAML, the error for an OpenAPI file in YAML names the extra to install."""
+    """Without PyYAML, the error for an OpenAPI file in YAML names the pip extra to install."""
     monkeypatch.delitem(sys.modules, "moorage.config.yaml_values")
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(ConfigurationError, match=r"\[yaml\]"):

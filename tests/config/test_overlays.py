@@ -25,7 +25,7 @@ OVERLAID: dict[str, Any] = {
 
 
 def test_environment_tables_are_merged_into_general_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An environment's tables are merged into the general ones; its other values replace theirs."""
+    """An environment's tables are merged into the general ones; other values are replaced."""
     plain_configuration = read_configuration(OVERLAID)
     result = read_configuration(OVERLAID, "production")
     monkeypatch.setenv("MOORAGE_ENVIRONMENT", "production")

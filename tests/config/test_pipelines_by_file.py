@@ -184,7 +184,7 @@ def test_kinds_of_connectors_make_sources(
     module: str,
     attributes: dict[str, Any],
 ) -> None:
-    """The kind of a connector builds a pipeline's source from the options in the source's table."""
+    """A pipeline's source is built by its connector's kind from the options in its table."""
     source = {"connector": "broker", **options}
     configuration = read_configuration(
         {
@@ -355,7 +355,7 @@ def test_mistakes_have_paths(changes: dict[str, Any], path: str, message: str) -
 
 
 def test_transforms_by_schema_are_read() -> None:
-    """Transforms may be functions or tables, and the schema registry has a table of its own."""
+    """Transforms may be functions or tables, and a separate table sets the schema registry."""
     transforms = ["shop.orders:priced", {"decode": "confluent"}]
     pipeline = {"source": SOURCE, "sink": SINK, "transforms": transforms}
     tree = {"pipelines": {"orders": {**pipeline, "schemas": {"folder": "schemas"}}}}

@@ -41,7 +41,7 @@ def lab_with_real_clock(lab: Lab) -> Lab:
 
 
 def test_vault_secret_is_read_with_token_token_file_or_role(tmp_path: Path) -> None:
-    """A Vault secret is read with a token, a token file or a role; one field may be named."""
+    """A Vault secret is read with a token, token file or role; a reference may select one field."""
     with lab_with_real_clock(VaultLab()) as lab:
         assert isinstance(lab, VaultLab)
         lab.put("shop", "hidden")
@@ -170,7 +170,7 @@ def test_secrets_are_read_from_application_passwords_in_system_keyring() -> None
 
 
 def test_missing_keyring_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the keyring library is missing, the error contains the extra to install."""
+    """If the keyring library is missing, the error names the pip extra to install."""
     uninstall(monkeypatch, "keyring", "moorage.adapters.credentials.keyring")
 
     with pytest.raises(ConfigurationError, match=r"pip install '\.\[keyring\]'"):

@@ -57,7 +57,7 @@ def test_environments_are_checked(source: dict[str, Any]) -> None:
 
 
 def test_semantic_mistakes_validate() -> None:
-    """Mistakes in the meaning of values, not in their form, pass the JSON Schema."""
+    """Values with the right form but a wrong meaning pass the JSON Schema."""
     tables = [row[0] for row in OTHERS if isinstance(row[0], dict)]
 
     assert sum(fits(SCHEMA, SCHEMA, table) for table in tables) > len(tables) // 2

@@ -97,7 +97,7 @@ def test_a_class_is_a_table() -> None:
 
 @attrs.frozen(kw_only=True)
 class QualifiedFields:
-    """A class whose annotations contain each type's module, too."""
+    """A class whose annotations include the module name of each type."""
 
     key: moorage.Secret | None = None
     keys: dict[str, moorage.Secret] = attrs.field(factory=dict)

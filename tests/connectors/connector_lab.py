@@ -1,4 +1,4 @@
-"""Test connectors of both modes behind one asynchronous interface, with a record of calls."""
+"""Test connectors in sync and async mode behind one asynchronous interface, with a call record."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class GraphQLServer:
         return [{"id": name, "total": None} for name in self.added]
 
     def broken(self, _: Any) -> str:
-        """Raise an error, as a resolver with a defect does."""
+        """Raise an error, like a resolver that has a bug."""
         raise ValueError("the warehouse is closed")
 
     def add(self, _: Any, id: str) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class CountedTransports:
 
 
 async def cancel_everywhere(make: Callable[[], Any]) -> int:
-    """Cancel the opening at each of its pauses in turn, and return how many there are."""
+    """Cancel the opening at each of its pauses in turn, and return the number of pauses."""
     loop = asyncio.get_running_loop()
     for number in range(1, MOST):
         opened = CountedTransports(loop)

@@ -1,4 +1,4 @@
-"""Connectors in a configuration file: kinds from other packages, settings, order and versions."""
+"""Connectors in a configuration file: kinds from other packages, settings, order, versions."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_configured_connectors_open_in_order_of_their_dependencies(diaries: Any)
 
 
 def test_connector_has_the_service_of_its_name() -> None:
-    """A connector's protections are those of the service with its name, or else the defaults."""
+    """A connector uses the protections of the service with its name, or else the defaults."""
     tables = {
         "connectors": {"mine": diary(), "yours": diary()},
         "services": {"mine": {"timeout": 2.0}},

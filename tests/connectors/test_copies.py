@@ -58,7 +58,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
 
 
 def copies() -> dict[str, Callable[[Any], object]]:
-    """Return the functions that would duplicate an object."""
+    """Return the functions that copy or pickle an object."""
     return {"copy": copy.copy, "deepcopy": copy.deepcopy, "pickle": pickle.dumps}
 
 
@@ -71,7 +71,7 @@ def check_refused(original: Any) -> None:
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def test_what_owns_connections_is_not_copied(make: Callable[[], Any]) -> None:
-    """A manager, a part, a pool and a connector are neither copied nor pickled."""
+    """Managers, retry handlers, bulkheads, pools and connectors are neither copied nor pickled."""
     check_refused(make())
 
 
@@ -83,7 +83,7 @@ def test_hub_and_its_connectors_are_not_copied() -> None:
 
 
 def test_used_connector_is_not_copied_and_still_works() -> None:
-    """After its first use, a connector is still not copied, nor are its operations."""
+    """After its first use, a connector still cannot be copied; its operations cannot, either."""
     with SqlConnector("sqlite://", name="c") as connector:
         manager = ConnectorManager([Service("c")])
         assert ((1,),) == manager.perform("c", connector.query(READ, x=1))
@@ -96,7 +96,7 @@ def test_used_connector_is_not_copied_and_still_works() -> None:
 
 
 def test_copied_pool_cannot_lend_connections_of_another() -> None:
-    """The connections of a used pool stay with this pool."""
+    """A used pool is neither copied nor pickled, so no copy can lend out its connections."""
 
     class Link:
         version = None
@@ -105,10 +105,10 @@ def test_copied_pool_cannot_lend_connections_of_another() -> None:
             return True
 
         def ping(self, timeout: float) -> None:
-            """Do nothing, because nothing is at the other end."""
+            """Do nothing, because the connection leads nowhere."""
 
         def close(self) -> None:
-            """Do nothing, because nothing is at the other end."""
+            """Do nothing, because the connection leads nowhere."""
 
     with LinkPool(lambda _: Link()) as pool:
         pool.open(1.0)
@@ -118,7 +118,7 @@ def test_copied_pool_cannot_lend_connections_of_another() -> None:
 
 
 def test_statements_are_copied_and_not_pickled() -> None:
-    """A copy of a statement is the statement; a pickle, which could be forged, is refused."""
+    """Copying a statement returns the same object; pickles, which could be forged, are refused."""
     command = Command("DELETE FROM carts WHERE id = :id", name="carts.delete")
     for statement in (READ, command):
         assert statement is copy.copy(statement)
@@ -140,7 +140,7 @@ def test_settings_are_copied_and_their_secrets_not_pickled() -> None:
 
 
 def test_used_asynchronous_connector_is_not_copied() -> None:
-    """A connector of an event loop is not copied after its first use."""
+    """An asynchronous connector that was used in an event loop cannot be copied."""
 
     async def use() -> None:
         connector = AsyncSqlConnector("sqlite://", name="c")

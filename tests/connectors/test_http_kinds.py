@@ -86,7 +86,7 @@ def test_asynchronous_graphql_connector(shop: GraphQLServer) -> None:
 
 
 def test_graphql_connector_may_send_document_hash() -> None:
-    """A GraphQL connector may send only a document's hash, and the text if the service wants it."""
+    """A GraphQL connector may send only a document's hash, and the text when the service asks."""
     problem = {"message": "unknown", "extensions": {"code": "PERSISTED_QUERY_NOT_FOUND"}}
     with VendorServer() as server:
         server.respond(200, {}, json.dumps({"errors": [problem]}).encode())

@@ -23,7 +23,7 @@ def depth(value: Any) -> int:
 
 
 def argument_depth(arguments: Mapping[str, Any]) -> int:
-    """Return how deeply an argument is nested; a string counts as its encoded form."""
+    """Return the nesting depth of the argument, or the size of a string in bytes."""
     value = arguments["value"]
     return len(value.encode()) if isinstance(value, str) else depth(value)
 

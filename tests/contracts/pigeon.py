@@ -1,4 +1,4 @@
-"""A fictional SMS vendor and its server, in the form that another package would define."""
+"""A fictional SMS vendor and its server, written as another package would write them."""
 
 # ruff: noqa: D102 - the contract says what its verbs are
 

@@ -38,7 +38,7 @@ def test_codes_belong_to_countries() -> None:
 
 
 def test_number_chooses_the_route() -> None:
-    """A text message uses the route for its phone number's country."""
+    """The country of its phone number determines the route of a text message."""
     servers = [PigeonServer("de.example"), PigeonServer("world.example")]
     accounts = [
         Account("de", TextMessageVendor(loft="de.example")),

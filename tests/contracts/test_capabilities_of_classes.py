@@ -70,7 +70,7 @@ def test_capability_without_its_method_is_refused() -> None:
 
 
 def test_unknown_capability_is_refused() -> None:
-    """The error for a misspelt capability names the similar one, or else lists all of them."""
+    """The error for a misspelt capability suggests the similar one, or lists all capabilities."""
     error = refusal({"lookup"})
     assert (
         "The vendor tern has the capability 'lookup', which is no capability of sms."
@@ -81,7 +81,7 @@ def test_unknown_capability_is_refused() -> None:
 
 
 def test_methods_that_only_flows_call_are_checked() -> None:
-    """A method that only a flow of the SDK calls needs its capability, too."""
+    """A method that only an SDK flow calls needs its capability as well."""
     error = refusal(set(), "get_rates", kinds=("shipping",))
 
     assert "not the capability 'rates'" in error.args[0]
@@ -110,7 +110,7 @@ def test_operations_of_tables_are_checked() -> None:
     ],
 )
 def test_classes_that_may_be_right_are_accepted(members: dict[str, Any]) -> None:
-    """A class is accepted if its methods fit or may be any, or if its contract is unknown."""
+    """A vendor class is accepted if its methods fit or are dynamic, or its contract is unknown."""
     assert issubclass(type("Tern", (Gull,), members), Vendor)
 
 

@@ -129,7 +129,7 @@ def test_declined_payment_may_be_closed_as_not_done() -> None:
 
 
 def test_receipt_without_a_look_up() -> None:
-    """If a closed payment cannot be looked up, it is pending, with the requested amount."""
+    """If a closed payment cannot be looked up, its receipt is pending with the requested amount."""
     world = PaymentsWorld(UnlistedStripe)
     with world.hub() as hub:
         payments = hub.payments()
@@ -271,7 +271,7 @@ def test_unreadable_response_cannot_resolve_a_key(answer: Any) -> None:
 def test_payment_that_job_has_settled_is_not_repeated_after_operator_says_not_done(
     kind: type[Stripe],
 ) -> None:
-    """If the job has settled a payment and an operator then says "not done", it is not repeated.
+    """If the settlement job has settled a payment, an operator's "not done" does not repeat it.
 
     Where the request was sent again, its answer is stored under the service's key as well. Where
     the payment was looked up, that key is still unknown, and only the payment's record protects it.

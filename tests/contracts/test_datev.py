@@ -79,7 +79,7 @@ _BOOKINGS = st.builds(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(_BOOKINGS, max_size=5))
 def test_written_batch_is_read_back(bookings: list[DatevBooking]) -> None:
-    """A batch for a fiscal year from July to June is read back, though its days lack the year."""
+    """A batch for a fiscal year from July to June is read back, although its dates have no year."""
     batch = _batch(
         fiscal_year=date(2025, 7, 1),
         first=date(2025, 7, 1),
@@ -119,7 +119,7 @@ def test_smallest_batch_has_no_bookings() -> None:
 
 
 def test_leap_day_is_found_in_the_fiscal_year() -> None:
-    """29 February is read as in that calendar year of the fiscal year which has this day."""
+    """29 February is read as a day of that calendar year in the fiscal year which has it."""
     batch = _batch(
         fiscal_year=date(2027, 7, 1),
         first=date(2027, 7, 1),

@@ -177,7 +177,7 @@ def test_default_chunk_size() -> None:
 
 
 def test_keys_of_chunks() -> None:
-    """The keys of a bulk's chunks, and of a chunk's parts, are numbered from one."""
+    """The keys for a bulk's chunks, and for the parts of a chunk, are numbered from one."""
     small, state = MailVendorOfTwo(), MemoryStorage()
     Hub([Account("bag", MailVendorOfFive())], state=state).email().send_bulk(
         _bulk(0), idempotency_key="k"

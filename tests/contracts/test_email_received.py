@@ -146,7 +146,7 @@ def test_a_message_must_be_bytes() -> None:
 
 
 def test_damaged_messages_never_fail() -> None:
-    """A damaged message is read or refused as excessive; no other error is raised."""
+    """Any damaged message is read, or refused as excessive; no other error is raised."""
     generator = random.Random(7)
     for _ in range(300):
         damaged = bytearray(WHOLE)

@@ -284,7 +284,7 @@ async def test_invalid_keys_are_refused(hub_class: type[Any], key: str) -> None:
 
 
 class BusyVendor(PigeonServer):
-    """A vendor at which another caller uses the same key meanwhile."""
+    """A vendor that runs another caller with the same key before it answers."""
 
     def __init__(self, host: str) -> None:
         super().__init__(host)

@@ -1,4 +1,4 @@
-"""After a batch was killed, running it again buys only the missing labels."""
+"""After a batch's process was killed, running the batch again buys only the missing labels."""
 
 from __future__ import annotations
 

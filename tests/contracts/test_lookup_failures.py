@@ -1,4 +1,4 @@
-"""If a look-up does not settle a payment, it is recorded with its reason."""
+"""A look-up that does not settle a payment is recorded with the reason."""
 
 from __future__ import annotations
 

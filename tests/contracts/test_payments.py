@@ -476,7 +476,7 @@ def test_total_never_shrinks_by_simultaneous_events() -> None:
 
 
 def test_late_refund_total_counts() -> None:
-    """A refund counts even if its event arrives after that of a later dispute."""
+    """A refund counts even if its event arrives after the event of a later dispute."""
     existing_payment = captured_payment(PaymentState.DISPUTED)
     earlier_time = NOON - timedelta(minutes=1)
     late_event = advance(
@@ -600,7 +600,7 @@ def test_unknown_outcome_is_never_reported_as_not_charged(
 
 @pytest.mark.parametrize("reason", DeclineReason)
 def test_decline_reasons_have_texts(reason: DeclineReason) -> None:
-    """The text for a declined payment helps the buyer, and tells a thief nothing useful."""
+    """The text for a declined payment helps the buyer, but tells a thief nothing useful."""
     notice = told_buyer(PaymentDeclined("no", reason=reason))
 
     assert BuyerOutcome.DECLINED == notice.outcome

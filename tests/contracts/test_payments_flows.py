@@ -50,7 +50,7 @@ def test_page_of_an_unknown_account(name: str) -> None:
 
 
 def test_hints_are_looked_up_within_the_timeout() -> None:
-    """An event without details makes the hub look up its payment within the given timeout."""
+    """For an event without details, the hub looks up the payment within the given timeout."""
     events = PaymentEvent(id="e", ref=REF, vendor_type="changed", ask=True)
     dispatcher = record_operation(
         PaymentsFlows, lambda flows: flows.follow_up(events, timeout=TIME)

@@ -110,7 +110,7 @@ def test_reads_have_no_effect() -> None:
 
 @MODES
 async def test_rehearsal_sends_nothing(hub_class: type[Any]) -> None:
-    """A rehearsal sends no request of an operation with an effect, and does send reads."""
+    """In a rehearsal, operations with effects send no request, while reads are sent."""
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
     ref = (await result_of(hub.sms().send(MESSAGE))).ref
@@ -147,7 +147,7 @@ async def test_rehearsal_sends_nothing(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_rehearsal_without_observers(hub_class: type[Any]) -> None:
-    """A rehearsal without observers sends nothing, either."""
+    """A rehearsal of a hub without observers sends nothing, either."""
     hubs = PigeonHubs()
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
     hub = hub_class(hubs.accounts[:1], http=client(hubs.one), safety=DRY)
@@ -392,7 +392,7 @@ def test_live_keys_are_refused_in_tests() -> None:
 async def test_listed_devices_and_businesses_are_written_to(
     hub_class: type[Any], kind: str, vendor: str, tmp_path: Path
 ) -> None:
-    """Only a listed push topic is notified, and only a listed business gets an invoice."""
+    """Only a listed push topic and a listed business may receive a push or an invoice."""
     fixture = fixture_of(vendor, tmp_path)
     assert fixture.sandbox is not None
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient

@@ -467,7 +467,7 @@ def test_asynchronous_hub_buys() -> None:
 
 
 class ProcessKilled(BaseException):
-    """Raised where a real process would be killed."""
+    """The exception that is raised where a real process would be killed."""
 
 
 class KillingClient(SandboxHttpClient):

@@ -104,7 +104,7 @@ def test_repr_shows_no_personal_data() -> None:
 
 
 def test_receipts_of_one_message_are_equal() -> None:
-    """Receipts of one message are equal, even if the vendor sent more fields for one receipt."""
+    """Receipts of one message are equal, even if one receipt has more of the vendor's fields."""
     receipt = SmsReceipt(ref=REF, status=SmsStatus.SENT, raw={"a": 1})
 
     assert receipt == SmsReceipt(ref=REF, status=SmsStatus.SENT, raw={"a": 2})

@@ -126,7 +126,7 @@ class PartCounter(AnsweringDispatcher):
 
     @property
     def calling(self) -> Any:
-        """Return fake ports that record how many parts may be sent at once."""
+        """Return fake tools for a call, which record how many parts may be sent at once."""
         return SimpleNamespace(core=SimpleNamespace(run_all=self._count, new_id=lambda: "id-1"))
 
     async def _count(self, _: Any, *, at_once: int) -> None:
@@ -214,7 +214,7 @@ def test_first_error_is_raised_if_aborting_failed_upload_fails_too() -> None:
 
 
 def test_stale_uploads_by_age() -> None:
-    """Unfinished uploads of a given age or older are listed; those of unknown age are left out."""
+    """Unfinished uploads of at least a given age are listed, without those of unknown age."""
     day = timedelta(days=1)
     uploads = [
         attrs.evolve(STARTED_UPLOAD, started_at=time)
@@ -295,7 +295,7 @@ class BreakingDownloads:
         self.asked: list[tuple[Any, GetOptions]] = []
 
     async def open(self, wire: Any, _: str, options: GetOptions) -> OpenedObject:
-        """Record the call, and return a body that ends too early."""
+        """Record the call, and return a body that ends before its only byte."""
 
         async def read() -> bytes:
             return b""

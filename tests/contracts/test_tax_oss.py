@@ -1,4 +1,4 @@
-"""The figures of a VAT return in the Union scheme of the one-stop shop."""
+"""The amounts of a VAT return in the Union scheme of the one-stop shop."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_correction_of_an_earlier_quarter_stands_apart() -> None:
     ],
 )
 def test_quarter_has_first_and_last_day(text: str, first: date, last: date) -> None:
-    """A quarter has a first and a last day, and each of both days leads to the quarter."""
+    """A quarter is found again from its first day and from its last day."""
     quarter = Quarter(text)
 
     assert (first, last, text) == (quarter.first, quarter.last, str(quarter))
@@ -113,7 +113,7 @@ def test_quarter_has_first_and_last_day(text: str, first: date, last: date) -> N
 
 @pytest.mark.parametrize("day", ["2026-01-01", None, datetime(2026, 1, 1, tzinfo=UTC)])
 def test_quarter_of_another_value_is_refused(day: Any) -> None:
-    """Only a date has a quarter; the day of a datetime depends on its time zone."""
+    """Only a date has a quarter; a datetime is refused, because its day depends on a time zone."""
     with pytest.raises(InvalidData) as excinfo:
         Quarter.of(day)
     assert "day" == excinfo.value.field

@@ -71,7 +71,7 @@ def test_rates_are_in_order() -> None:
 
 
 def test_each_member_state_has_a_form_of_vat_numbers() -> None:
-    """The countries with a rate are those of VIES, except Northern Ireland."""
+    """The countries with a VAT rate are those that VIES checks, except Northern Ireland."""
     prefixes = {"EL" if country == "GR" else country for country in STANDARD_RATES}
 
     assert set(VAT_FORMS) - {"GB", "NO", "XI"} == prefixes

@@ -93,7 +93,7 @@ def test_lost_order_is_listed(operation: str) -> None:
 
 
 def test_key_refuses_another_payload_after_lost_first_request() -> None:
-    """If a key's first request was lost, another payload is refused, and its own is settled."""
+    """If a key's first request was lost, another payload is refused; the first one is settled."""
     world = PaymentsWorld()
     world.stripe.fail(Lost())  # the product
     with world.hub() as hub:
@@ -176,7 +176,7 @@ def test_person_closes_an_order_as_done(operation: str, form: str) -> None:
 
 
 def test_subscription_is_closed_by_its_id_alone() -> None:
-    """At a vendor such as Mollie, a subscription is found by the customer, so its id suffices."""
+    """At a vendor such as Mollie, a subscription can be closed with its id alone."""
     subject = mollie()
     account = Account("main", subject.vendor, settings={"volatile_keys": True, "retry": None})
     clock = VirtualClock()

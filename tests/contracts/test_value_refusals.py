@@ -207,7 +207,7 @@ CRASHES = {"volatile_keys": True}
 
 
 class VendorReached(ConnectorError):
-    """Raised by the second vendor to show that it was called."""
+    """The exception by which the second vendor shows that it was called."""
 
 
 @pytest.mark.untraced
@@ -263,7 +263,7 @@ async def test_other_refusals_stay_with_their_account(
 
 @MODES
 async def test_last_refusal_is_raised(hub_class: type[Any]) -> None:
-    """If all vendors refuse a value, the last one's error is raised."""
+    """If all vendors refuse a value, the error of the last vendor is raised."""
     accounts = [
         Account(name, RefusingVendor(error=InvalidData(name)), settings=CRASHES)
         for name in ("one", "two")

@@ -49,7 +49,7 @@ class Bank(Vendor):
         return {"": Service("bank", "https://bank.example", **options), "tokens": Service("tokens")}
 
     async def authorize(self, *_: Any, **__: Any) -> None:
-        """Do nothing; the methods for capturing and voiding do nothing, either."""
+        """Do nothing; the methods for capturing and voiding do the same."""
 
     capture = authorize
     void = authorize
@@ -147,7 +147,7 @@ def test_accounts_may_override_the_memory_of_keys() -> None:
 
 @pytest.mark.parametrize("name", vendor_names())
 def test_every_vendor_makes_its_statements(name: str) -> None:
-    """All built-in vendors are valid, and state unknown outcomes only for their effects."""
+    """Built-in vendors are valid, and state unknown outcomes only for operations with effects."""
     vendor = vendor_class(name)
 
     check_vendor(vendor)

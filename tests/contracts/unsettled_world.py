@@ -100,7 +100,7 @@ class PaymentsWorld:
 
 
 class KilledError(BaseException):
-    """Raised where a real process would be killed."""
+    """The exception that is raised where a real process would be killed."""
 
 
 class DyingStore:

@@ -122,7 +122,7 @@ def pieces(size: int) -> Iterator[bytes]:
 
 
 async def business_script(hub: Any, vendor_set: VendorSet, bundle: int) -> dict[str, Any]:
-    """Use every contract once, as a business system would, and return neutral results."""
+    """Use every contract once, as a business system would; return vendor-independent results."""
     fields: dict[str, Any] = {}
     mail = EmailMessage(
         to="ada@example.com",

@@ -432,7 +432,7 @@ def test_old_proposal_does_not_decide_about_a_new_request() -> None:
 
 
 def test_page_of_payment_links_to_another_one_with_same_reference() -> None:
-    """The page of a payment links to another one with the same reference, and to no other."""
+    """A payment's page links to other payments only if they have the same reference."""
     with World() as world:
         payments = world.hub.payments()
         for key, amount, reference in (
@@ -473,7 +473,7 @@ def test_one_person_closes_a_payment_where_that_is_configured(done: bool) -> Non
 
 
 def lose_sealed(world: World, cipher: AesGcmCipher | None = None) -> None:
-    """Charge once and lose the response; the page cannot decrypt the stored payment."""
+    """Charge once, lose the response, and store the payment so that the page cannot decrypt it."""
     account, cipher = world.account(), cipher or AesGcmCipher(generate_keys())
     ports: Any = {"http": SandboxHttpClient(world.stripe), "state": world.state}
     charge = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")

@@ -29,7 +29,7 @@ def test_chart_has_a_bar_for_each_window_with_calls() -> None:
 
 
 def test_page_charts_the_calls_of_the_last_hours() -> None:
-    """The first page charts all services, and the page of a service its own calls."""
+    """The first page charts the calls of all services; a service's page charts its own calls."""
     clock = VirtualClock()
 
     def fail_to_connect() -> None:

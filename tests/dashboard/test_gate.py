@@ -184,7 +184,7 @@ def _asgi(app: DashboardApp, scope: dict[str, Any], chunks: Sequence[bytes | Non
 
 
 def test_asgi_application_answers_like_the_wsgi_one() -> None:
-    """WSGI and ASGI respond alike, also below a root path; large bodies are cut off."""
+    """WSGI and ASGI respond in the same way, also below a root path; large bodies are cut off."""
     with World() as world:
         app = DashboardApp(world.dashboard, lambda _: ANN)
         scope: dict[str, Any] = {

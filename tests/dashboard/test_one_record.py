@@ -86,7 +86,7 @@ def make_records(url: str) -> list[tuple[str, str, str]]:
 
 
 def test_command_records_each_act_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """`moorage dashboard` records actions in one trail: the configured one or that of --audit."""
+    """`moorage dashboard` records actions in one trail: the configured trail or that of --audit."""
     own_url, other_url = f"sqlite:///{tmp_path}/ours.db", f"sqlite:///{tmp_path}/other.db"
     box = f"sqlite:///{tmp_path}/box.db"
     config = tmp_path / "moorage.toml"

@@ -317,7 +317,7 @@ class UnavailableStore:
 
 
 def test_unavailable_store_hides_only_its_section() -> None:
-    """If a store is away, the first page shows the rest; pages that need the store say why not."""
+    """If a store is away, the first page shows the rest; pages that need it state the cause."""
     with Hub([]) as hub:
         log: Any = UnavailableStore()
         dashboard = Dashboard(hub, secret=SECRET, log=log)

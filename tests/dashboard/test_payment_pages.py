@@ -261,7 +261,7 @@ def test_page_of_key_without_unknown_outcome_links_to_calls_with_that_key() -> N
 
 
 def test_settled_namesakes_stay_on_the_page(tmp_path: Path) -> None:
-    """A payment's page still lists another payment with its reference after that is settled."""
+    """After a payment with the same reference is settled, a payment's page still lists it."""
     with audited_world(tmp_path) as world:
         world.lose()
         world.lose(key="INV-7/2", amount="21.00")
@@ -311,7 +311,7 @@ def test_lost_answer_of_a_vendor_that_is_away_is_marked() -> None:
 
 
 def test_void_is_named_in_the_form_for_its_id() -> None:
-    """If an operation's ids have no well-known form, the page asks for one without an example."""
+    """If an operation's ids have no well-known form, the page's id field shows no example."""
     with World() as world:
         payments = world.hub.payments()
         order = Charge(Money("80.00", "EUR"), "pm_card_visa", reference="INV-7")

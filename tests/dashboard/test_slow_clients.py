@@ -78,7 +78,7 @@ def test_byte_a_second_ends_by_the_deadline(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_request_ends_after_its_largest_size() -> None:
-    """A request without end is read up to the limit."""
+    """An endless request is read only up to the size limit."""
     left, right = socket.socketpair()
     with left, right:
         left.sendall(b"x" * 100)

@@ -42,7 +42,7 @@ def plant(world: World, call: Callable[[], Any], *, done: bool) -> None:
 
 
 def make_unknown_payments(world: World) -> dict[str, tuple[Callable[[], Any], bool]]:
-    """Make ten payments with unknown outcomes; return by key if the vendor has each of them."""
+    """Make ten payments with unknown outcomes; return for each key if the vendor has it."""
     payments = world.hub.payments()
     truth: dict[str, tuple[Callable[[], Any], bool]] = {}
 

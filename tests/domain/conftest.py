@@ -13,7 +13,7 @@ PLACE = re.compile(r"[a-z][a-z_]*([.\[].*)?", re.DOTALL)
 
 
 def helps(error: ConfigurationError | InvalidData) -> bool:
-    """Return whether an error has a message, the place of the mistake, and a remedy."""
+    """Return whether an error has a message, the path or field of the mistake, and a remedy."""
     place = error.field if isinstance(error, InvalidData) else error.path
     return (
         isinstance(error.args[0], str)

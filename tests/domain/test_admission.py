@@ -216,7 +216,7 @@ def test_reports_need_a_circuit() -> None:
 
 
 def test_quorum_counts_reporters() -> None:
-    """For a circuit with a quorum of two, two failures from the same process count as one."""
+    """If a circuit needs two reporters to open, two failures from one process count as one."""
     caller = Caller(gates(CircuitBreakerConfig(failures=2, quorum=2)))
     permits = [caller.enter()[1] for _ in range(3)]
     changes = [

@@ -1,4 +1,4 @@
-"""Callers that wait for a rate limit: their confirmation, their tickets, and giving up."""
+"""Callers that queue for a rate limit: how they confirm their turn, and how they give up."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_waiter_is_refused_by_a_circuit_that_opened() -> None:
 def test_waiter_follows_a_circuit_that_was_set(
     state: CircuitState, expected: tuple[Answer, int]
 ) -> None:
-    """If an operator sets a circuit's state, this applies to callers that already queue."""
+    """A circuit state set by an operator also applies to callers that are already queueing."""
     caller = Caller(gates(TRIPS, ONE))
     caller.enter()
     _, queue_permit, tickets = caller.enter(within=HOUR)
@@ -133,7 +133,7 @@ def test_waiter_without_a_circuit() -> None:
 
 
 def test_waiter_without_a_permit() -> None:
-    """If a waiting caller without a probe's permit confirms, no state is written."""
+    """When a waiting caller that is no circuit probe confirms its turn, no state is written."""
     caller = Caller(gates(TRIPS, ONE, EASY))
     caller.ask()
     _, _, permit, tickets = caller.ask(within=HOUR)

@@ -13,7 +13,7 @@ from tests.support.asyncapi_samples import events
 
 @pytest.mark.parametrize("version", ["2.0.0", "2.6.0", "3.0.0", "3.1.0"])
 def test_asyncapi_descriptions_of_supported_versions_are_read(version: str) -> None:
-    """AsyncAPI descriptions of the supported versions are read; operations may be missing."""
+    """AsyncAPI descriptions of the supported versions are read, even without operations."""
     assert ((), ()) == AsyncApi({"asyncapi": version}).map_operations()
 
 
@@ -180,7 +180,7 @@ def test_asyncapi_3_payload_may_contain_schema_and_name_of_schema_format(
 def test_asyncapi_operation_that_cannot_be_mapped_is_reported_with_its_place(
     operation: Any, channel: Any, place: str, problem: str
 ) -> None:
-    """An AsyncAPI operation that cannot be mapped is reported with its place; others are mapped."""
+    """An unmappable AsyncAPI operation is reported with its location; the others are mapped."""
     valid_operation = {"action": "receive", "channel": {"$ref": "#/channels/a"}}
     broken = {**valid_operation, **operation} if isinstance(operation, dict) else operation
     usual_channel = {"address": "a", "messages": {"one": {}}}

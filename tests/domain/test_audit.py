@@ -76,7 +76,7 @@ def fault(records: list[AuditRecord], head: AuditHead | None, **options: Any) ->
 
 
 def rehash(record: AuditRecord, **changes: Any) -> AuditRecord:
-    """Return a changed audit record with a matching hash."""
+    """Return a copy of a changed audit record whose hash is recomputed to match."""
     changed_record = attrs.evolve(record, **changes)
     return attrs.evolve(changed_record, hash=hash_of(changed_record))
 

@@ -87,7 +87,7 @@ def test_signing_key_adds_only_a_signature() -> None:
 
 @pytest.mark.parametrize("change", [str, lambda secret: secret.removeprefix("whsec_").rstrip("=")])
 def test_webhooks_are_signed_when_they_are_sent(change: Callable[[str], str]) -> None:
-    """Webhook credentials sign with the time of the attempt, as `WebhookSigner` does."""
+    """Webhook credentials sign each attempt with its own time, as `WebhookSigner` does."""
     secret = generate_webhook_secret()
     webhook = Request.post("/hook", json={"type": "a"}, headers={"webhook-id": "msg_1"})
     credentials = Credentials.webhook(change(secret))
@@ -294,7 +294,7 @@ def test_long_token_type_is_shown_shortened() -> None:
     ],
 )
 def test_error_names_missing_and_superfluous_fields(options: Any, why: str) -> None:
-    """The error for credentials distinguishes missing fields from fields of other methods."""
+    """The credentials error tells missing fields apart from fields that belong to other methods."""
     with pytest.raises(InvalidData) as excinfo:
         Credentials(**options)
     assert f"The method {why}" == excinfo.value.message

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 def test_every_window_is_exact_and_promises_are_kept(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act]
 ) -> None:
-    """In each window a token bucket grants at most burst + rate · t, none late or in a pause."""
+    """In any window of t seconds, a token bucket grants at most burst + rate · t tokens."""
     state = walk_bucket(configured, walk)
     for index, rule in enumerate(state.rules):
         departure_times = state.left[index]
@@ -62,7 +62,7 @@ def test_every_window_is_exact_and_promises_are_kept(
 def test_equal_callers_leave_in_order_of_arrival(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act]
 ) -> None:
-    """Callers of the same limits and costs leave in order of arrival if all of them wait."""
+    """Waiting callers with the same limits and costs are admitted in order of arrival."""
     state = walk_bucket(configured, walk)
     for departure_times in state.left.values():
         assert sorted(number for _, _, number in departure_times) == [
@@ -99,7 +99,7 @@ def test_level_after_a_run_is_never_negative() -> None:
 def test_late_callers_add_no_more_than_their_delay(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act], late: int
 ) -> None:
-    """Callers that leave late shift a rate limit's windows by their largest delay at most.
+    """If callers start late, a rate limit's windows shift by at most their largest delay.
 
     Callers are late because they oversleep, because a clock steps under them, or because a pause
     of one of their limits does not hold the others up.
@@ -125,7 +125,7 @@ def test_late_callers_add_no_more_than_their_delay(
 def test_clock_step_back_adds_no_wait(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act], bits: int, back: int
 ) -> None:
-    """After a clock step back, a bucket's callers wait no longer, or by a small step longer."""
+    """After the clock steps back, a bucket's callers wait at most a small step longer."""
     state = BucketWalk(configured)
     run(state, walk)
     state.step(0)
@@ -298,7 +298,7 @@ def test_fresh_bucket_decides_exactly_like_stored_one_after_its_time_to_live(
 
 
 def test_ticket_expires_with_its_bucket() -> None:
-    """A ticket of an expired bucket returns no tokens to the new one."""
+    """A ticket from an expired token bucket returns no tokens to the bucket that replaced it."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)

@@ -163,7 +163,7 @@ def test_cache_revalidation_sends_stored_etag_and_modification_date() -> None:
 def test_304_with_another_etag_confirms_nothing(
     original: str | None, named: str | None, expected: object
 ) -> None:
-    """A 304 that names another version does not confirm the stored response."""
+    """A 304 response with a different ETag does not confirm the stored response."""
     cached_entry = entry("max-age=1", {"Last-Modified": date(-60)})
     headers = cached_entry.response.headers.without("etag")
     if original is not None:
@@ -274,7 +274,7 @@ def test_credential_headers_separate_callers(name: str) -> None:
 
 
 def test_other_headers_do_not_separate_callers() -> None:
-    """A header without a credential separates callers only if the cache policy names it."""
+    """Callers that differ in another header share responses unless the cache policy names it."""
     policy = CachePolicy(varies_by="Stripe-Account")
     traced = GET.with_header("Traceparent", "1")
     account = GET.with_header("stripe-account", "1")
@@ -394,7 +394,7 @@ def test_expired_variants_are_dropped() -> None:
     ],
 )
 def test_entry_time_to_live(fields: dict[str, str], policy: CachePolicy, expected: float) -> None:
-    """A cache entry is stored while it is fresh, may be served stale, or can be confirmed."""
+    """A cache entry is stored as long as it is fresh, servable when stale, or revalidatable."""
     cached_entry = received_entry(fields, policy=policy)
     assert cached_entry is not None
     assert expected == usable_seconds(cached_entry, policy)
@@ -408,7 +408,7 @@ def test_entry_time_to_live(fields: dict[str, str], policy: CachePolicy, expecte
     st.sampled_from([{}, {"Accept": "a"}, {"Accept": "a", "X": "1"}]),
 )
 def test_inquiry_matches_as_the_rule_does(entries: list[Any], headers: dict[str, str]) -> None:
-    """A cache inquiry finds the same entry as `matching`, though it remembers its digests."""
+    """A cache inquiry that remembers its digests finds the same entry as `matching`."""
     request = Request.get("/x", headers=headers)
     stored_entries = tuple(
         CacheEntry(

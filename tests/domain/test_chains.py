@@ -120,7 +120,7 @@ def test_a_missing_predecessor_is_waited_for_an_hour() -> None:
 
 @pytest.mark.parametrize("state", ["prepared", "dropped"])
 def test_an_unused_undo_does_not_stop_a_successor(state: str) -> None:
-    """A call whose undo is prepared, or was cancelled by a person, still counts as done."""
+    """A call counts as done if its undo is only prepared, or was cancelled by a person."""
     chain = by_id(entry("a"), entry("a-undo", state))
     released = unblocked_entry(entry("b", "blocked", "a"), chain, NOW)
     assert released is not None
@@ -150,7 +150,7 @@ def test_a_failed_entry_of_a_chain_undoes_first() -> None:
 
 
 def test_undos_are_released_newest_first() -> None:
-    """The undo of the last call is due at once; each other undo waits for the later call's."""
+    """The last call's undo is due at once; each earlier call's undo waits for the next one's."""
     failed = entry("d", "undoing", "c", number=9, error="refused", fence=4)
     chain = by_id(
         failed,

@@ -91,7 +91,7 @@ def test_failure_rate_survives_a_window_change(
 
 
 def test_wider_time_slots_end_at_the_narrow_rule() -> None:
-    """A circuit with a narrow window forgets calls in time, even if a wider window counted them."""
+    """A circuit whose window became narrower forgets calls as soon as the narrow window does."""
     line = Line(**RATE, window=3_600.0)
     for _ in range(9):
         line.call()

@@ -94,7 +94,7 @@ class RollOut:
         self.world.now = end_time
 
     def check_windows(self) -> None:
-        """Check that each window has at most the larger burst, and the larger rate times t."""
+        """Check that no window has more than the larger burst plus the larger rate times t."""
         burst = max(rule.burst for rule in self.rules)
         pace = max(Fraction(rule.n, rule.price) for rule in self.rules)
         grants = sorted(self.left)
@@ -127,7 +127,7 @@ pauses = st.tuples(st.just("pause"), st.integers(0, 2), st.integers(0, 3 * SECON
 def test_windows_and_promises_hold_for_all_rules_together(
     configured: list[tuple[float, float, int]], walk: list[tuple[object, ...]]
 ) -> None:
-    """No window exceeds the larger of both limits, and no caller waits longer than promised."""
+    """With two settings, no window exceeds the larger limit, and no wait exceeds its promise."""
     state = RollOut([bucket(*values) for values in configured])
     for action in walk:
         match action:

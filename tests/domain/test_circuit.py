@@ -73,7 +73,7 @@ def test_failure_rate_is_exact(rate: float, calls: int, failures: int) -> None:
 
 
 def test_failures_of_calls_out_of_the_window_still_count() -> None:
-    """A failure counts in the rate even if its call began before the window."""
+    """A failure counts in a circuit's rate even if its call began before the current window."""
     line = Line(
         failures=None, consecutive_failures=None, failure_rate=0.5, minimum_calls=3, window=10.0
     )
@@ -149,7 +149,7 @@ def test_a_window_of_calls_has_no_clock() -> None:
 
 
 def test_fast_path_serves_calls_of_the_current_slot() -> None:
-    """A circuit's fast path serves the calls of the current time slot, and no others."""
+    """A circuit's fast path, which skips the store, serves only calls of the current time slot."""
     rule, now = CircuitRule(CircuitBreakerConfig()), NOON + 1
     state = rule.admit(rule.present(None, now), 0, LEASE)[0]
     end_time = NOON + 6 * SECOND
@@ -248,7 +248,7 @@ def test_success_resets_consecutive_failures() -> None:
 
 
 def test_consecutive_failures_count_in_order_of_admission() -> None:
-    """A circuit counts consecutive failures in order of admission, not of their end."""
+    """A circuit counts consecutive failures in the order in which calls began, not ended."""
     line = Line(failures=None, consecutive_failures=4)
     first, second = line.enter(), line.enter()
     assert [None, None] == [line.leave(second), line.leave(first)]
@@ -259,7 +259,7 @@ def test_consecutive_failures_count_in_order_of_admission() -> None:
 
 
 def test_late_failures_join_neighbouring_runs() -> None:
-    """In a circuit, a late failure joins the runs of failures before and after it in one run."""
+    """A failure reported late joins the runs of failures before and after it into one run."""
     for order in ((2, 3, 4, 1), (3, 4, 1, 2), (4, 3, 2, 1), (1, 2, 4, 3), (1, 4, 2, 3)):
         line = Line(failures=None, consecutive_failures=4)
         calls = [line.enter() for _ in range(4)]

@@ -89,7 +89,7 @@ def test_lease_survives_a_clock_step_back(back: int) -> None:
 @pytest.mark.parametrize("back", [3 * SECOND, HOUR])
 @pytest.mark.parametrize("wait, expected", [(9, OPEN), (10, None)])
 def test_failures_move_with_their_clock(back: int, wait: int, expected: object) -> None:
-    """A circuit remembers a failure for as long after a clock step back as before."""
+    """A circuit's remembered failures expire after the same time, even if the clock steps back."""
     line = Line(failures=2, consecutive_failures=None, window=10.0)
     line.call()
     line.world.now -= back
@@ -228,7 +228,7 @@ def test_a_window_of_calls_is_kept_for_a_day() -> None:
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SLOW])
 def test_circuit_rate_below_one_in_million_is_treated_as_one_in_million(outcome: Outcome) -> None:
-    """A circuit's rate below one in a million is treated as one in a million."""
+    """A circuit's failure rate of less than one in a million is treated as one in a million."""
     rates = {"failure_rate": 1e-7, "slow_call": 1.0, "slow_call_rate": 1e-7}
     for calls, expected in ((10**6 - 1, OPEN), (10**6, None)):
         line = Line(failures=None, consecutive_failures=None, minimum_calls=1, **rates)

@@ -175,7 +175,7 @@ class Model:
         return [end for end in self.leases.values() if end > self.time]
 
     def ask(self, token: int) -> tuple[Answer, int]:
-        """Return the answer and wait that a call should get from the circuit."""
+        """Return the decision and the wait that a call should get from the circuit."""
         if self.mode in (CLOSED, DISABLED):
             return Answer.GO, 0
         if self.mode is FORCED_OPEN:
@@ -266,7 +266,7 @@ class Model:
         return OPEN
 
     def probed(self, outcome: Outcome) -> CircuitState | None:
-        """Count the outcome of a probe that ended while it held its lease."""
+        """Count the outcome of a probe that ended before its lease expired."""
         if outcome is Outcome.NEUTRAL:
             return None
         if outcome is not Outcome.GOOD:
@@ -321,7 +321,7 @@ class CircuitMachine(RuleBasedStateMachine):
         self.under_way: list[Call] = []
 
     def judge(self) -> None:
-        """Set the model's time to the circuit's, before a command."""
+        """Set the model's clock to the circuit's time before each command."""
         state = self.world.cells.get("k")
         now = self.world.now
         seen_at = now if state is None else state[0]
@@ -335,7 +335,7 @@ class CircuitMachine(RuleBasedStateMachine):
 
     @rule(lease=leases, again=st.booleans())
     def call(self, lease: int, again: bool) -> None:
-        """Start a call; a probe repeats its request up to three times."""
+        """Start a call; a call that becomes a probe repeats its request up to three times."""
         question = Admission(self.gates, within=0, lease=lease)
         self.judge()
         expected = self.model.ask(0)
@@ -358,7 +358,7 @@ class CircuitMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.under_way)
     @rule(number=st.integers(0, 30), ending=endings)
     def end(self, number: int, ending: tuple[Outcome, str]) -> None:
-        """End a call of any age; do not report a success to a closed circuit."""
+        """End any started call; a success is not reported to a closed circuit."""
         outcome, reporter = ending
         call = self.under_way.pop(-1 - number % len(self.under_way))
         if outcome is Outcome.GOOD and not call.permit[2]:
@@ -418,7 +418,7 @@ class CircuitMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.mode is OPEN)
     @rule(early=st.integers(-1, 2 * SECOND), ending=endings)
     def probe(self, early: int, ending: tuple[Outcome, str]) -> None:
-        """Make a call at about the end of the open time."""
+        """Make a call shortly before or after the circuit's open time ends."""
         self.judge()
         self.world.now += max(0, self.model.until - self.model.time - early)
         self.call(LEASE, again=False)

@@ -205,7 +205,7 @@ def test_reports_of_an_earlier_generation_are_ignored() -> None:
 
 
 def test_permit_of_an_expired_state_is_ignored() -> None:
-    """A permit from an expired circuit state changes nothing in the new one."""
+    """A permit granted under an expired circuit state changes nothing in the new state."""
     line = Line(failures=1)
     old_permit = line.enter()
     line.wait(2 * 86_400)

@@ -29,7 +29,7 @@ NUMBERS = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=20)
 
 @given(NUMBERS, st.integers(0, 2**32))
 def test_state_round_trip(numbers: list[int], seed: int) -> None:
-    """Any state is read back from bytes with the same values and types."""
+    """Any state that was encoded as bytes is decoded with the same values and types."""
     generator = random.Random(seed)
     state = (*numbers, *(plain_value(generator) for _ in range(generator.randrange(4))))
     assert are_equal_values(unpack(pack(state)), state)
@@ -121,7 +121,7 @@ def test_equal_items_of_other_types_are_not_shared() -> None:
 
 
 def test_mutable_answers_are_never_shared() -> None:
-    """Two readers of one stored answer never share a list."""
+    """Two readers of one stored answer never get the same list object."""
     stored_bytes = pack((1, 2, 3, ["an answer"]))
     unpack(stored_bytes)[3].append("spoilt")
     assert unpack(stored_bytes)[3] == ["an answer"]
@@ -161,7 +161,7 @@ def test_state_of_a_later_version_is_refused(version: int) -> None:
 
 
 def test_encoding_of_state_is_stable() -> None:
-    """The encoding of a state is stable: version, count, eight bytes per number, the rest."""
+    """The layout of an encoded state never changes: version, count, numbers, then the rest."""
     assert pack((1, -2)) == b"\x01\x02" + b"\x01" + b"\x00" * 7 + b"\xfe" + b"\xff" * 7
     assert pack((1, "a")) == b"\x01\x01" + b"\x01" + b"\x00" * 7 + b"\xa1a"
     assert pack((1,) * 17) == b"\x01\x10" + (b"\x01" + b"\x00" * 7) * 16 + b"\x01"

@@ -7,7 +7,7 @@ from moorage.domain.secrets.contained import secrets_in
 
 
 def test_secrets_are_found_in_fields_and_containers() -> None:
-    """Secrets in a value's fields, tables, lists and sets are found."""
+    """Secrets in a value's fields, dicts, lists and sets are found."""
     client = OAuthClient(
         server="https://login.example/token",
         client_id="erp",

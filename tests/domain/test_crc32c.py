@@ -29,7 +29,7 @@ def test_data_long_enough_for_fast_folding_have_correct_crc32c(size: int) -> Non
 
 @pytest.mark.parametrize("size", EDGES)
 def test_folded_data_are_short(size: int) -> None:
-    """Folding leaves at most about 850 bytes for the slower table method."""
+    """Folding leaves at most about 850 bytes for the slower, table-based CRC-32C."""
     assert (6_777 + 8) // 8 >= len(_folded_bytes(bytes(size), 0xFFFFFFFF))
 
 
@@ -53,7 +53,7 @@ def test_rebuilt_crc32c_table_gives_same_checksum_for_every_byte() -> None:
 
 
 def test_folding_constant_is_a_multiple() -> None:
-    """The constant for folding is a multiple of the CRC-32C polynomial."""
+    """The constant for CRC-32C folding is a multiple of the CRC-32C polynomial."""
     value = 1
     powers = {0: value}
     for power in range(1, 6_778):

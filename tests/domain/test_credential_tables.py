@@ -1,4 +1,4 @@
-"""Credentials written as strings and tables, with errors that do not show them."""
+"""Credentials written as strings and tables, and errors that do not show the credentials."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_written_forms_are_read(written: object, expected: object) -> None:
     ],
 )
 def test_errors_do_not_show_the_credential(written: object, problem: str) -> None:
-    """The error for invalid credentials has place and reason; no traceback shows the secret."""
+    """The error for invalid credentials states field and reason; no traceback shows the secret."""
     with pytest.raises(InvalidData, match=problem) as excinfo:
         read_credentials(written, "here")
 

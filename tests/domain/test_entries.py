@@ -101,7 +101,7 @@ def test_error_text_is_storable() -> None:
 
 
 def test_any_text_can_name_a_lane() -> None:
-    """A lane name with half a surrogate pair is replaced by a digest of its bytes."""
+    """A lane name with a lone surrogate is replaced by a digest of its bytes."""
     assert b"crm/\xed\xa0\x80".hex() == lane_of("crm", "\ud800", digest=bytes.hex)
 
 
@@ -260,7 +260,7 @@ def test_vendor_pause_of_entry_is_capped_at_hour_or_policy_maximum(
 
 @pytest.mark.parametrize("longest, expected", [(60.0, 3_600.0), (86_400.0, 86_400.0)])
 def test_default_retry_delay(longest: float, expected: float) -> None:
-    """By default, an entry's usual wait is up to an hour, or the policy's maximum if longer."""
+    """By default, retry delays grow to an hour, or to the policy's maximum if that is longer."""
     assert timedelta(seconds=expected) == usual_wait(RetryPolicy(max_delay=longest))
 
 
@@ -275,7 +275,7 @@ def test_default_retry_delay(longest: float, expected: float) -> None:
     ],
 )
 def test_query_for_long_waits(changes: dict[str, Any], result: bool) -> None:
-    """`waits_beyond` selects only entries that were tried already and are due after a time."""
+    """`waits_beyond` selects only entries that were tried before and are due after a given time."""
     assert result is EntryQuery(waits_beyond=LATER).matches(entry(**changes))
 
 

@@ -94,7 +94,7 @@ def test_outcomes_of_calls(error: Any, flags: Any, expected: Outcome) -> None:
 
 
 def test_rates_of_figures() -> None:
-    """A vendor's rejection lowers the success rate only; moorage's own lower no availability."""
+    """Vendor rejections lower only the success rate; moorage's own do not lower availability."""
     figures = Figures(
         success=90, rejected=2, failed=3, unknown=1, circuit_open=4, refused=5, aborted=7
     )
@@ -147,7 +147,7 @@ def test_windows_have_a_start_and_a_length() -> None:
 
 
 def test_metrics_that_were_rolled_up_to_hour_stay_one_hour() -> None:
-    """Metrics that were rolled up to hours are not split again by a query for minutes."""
+    """Metrics that were rolled up to hours stay hourly, even if a query asks for minutes."""
     (window,) = grouped_figures([row(seconds=HOUR)], FiguresQuery(window=60))
 
     assert HOUR == window.seconds
@@ -174,7 +174,7 @@ def test_text_groups_metrics_by_dimensions_that_it_lists() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 3_000), st.sampled_from("ab")), max_size=20))
 def test_roll_ups_lose_nothing(places: list[tuple[int, str]]) -> None:
-    """Metrics of minutes add up exactly to hours, and hours to days."""
+    """Metrics of minutes add up exactly to metrics of hours, and those to metrics of days."""
     rows = [row(minute, service) for minute, service in places]
     days = rolled_up(rolled_up(rows, HOUR), DAY)
     query = FiguresQuery(by="service", window=DAY)
@@ -200,7 +200,7 @@ def test_retention_grows_with_windows(options: Any) -> None:
 
 
 def calls_of(windows: Windows) -> dict[tuple[str, str, str], int]:
-    """Return the number of calls of each series."""
+    """Return the number of calls in each metrics series."""
     calls: dict[tuple[str, str, str], int] = {}
     for window in windows.values():
         for key, tally in window.items():
@@ -268,7 +268,7 @@ def test_late_events_are_recorded_like_others() -> None:
 
 @pytest.mark.untraced
 def test_a_hundred_thousand_tenants_are_few_series() -> None:
-    """Beyond a metrics limit, further tenants and then operations are combined."""
+    """Above a limit on metrics series, further tenants and then operations are combined."""
     recording = RecordedMetrics(100, 10_000)
     for number in range(100_000):
         recording.record(finished_call(tenant=f"tenant-{number}", operation="charge"))
@@ -284,7 +284,7 @@ def test_a_hundred_thousand_tenants_are_few_series() -> None:
 
 
 def test_further_series_are_few() -> None:
-    """Above a metrics limit, all further tenants are one series, and all further operations one."""
+    """Above a metrics limit, the other tenants form one series, and the other operations one."""
     recording = RecordedMetrics(1, 100)
     for operation, tenant in (("a", "1"), ("a", "2"), ("a", "3"), ("b", "1"), ("c", "")):
         recording.record(finished_call(operation=operation, tenant=tenant))
@@ -330,7 +330,7 @@ def test_limit_on_metrics_series_counts_anew_each_day() -> None:
 
 
 def test_metrics_of_names_that_database_would_store_alike_are_counted_in_one_series() -> None:
-    """Metrics of names that a database would store alike are counted in one series."""
+    """Names that a database would treat as equal are counted in one metrics series."""
     recording = RecordedMetrics(10, 100)
     for end in ("x", "y"):
         recording.record(finished_call(tenant="a\0\ud800" + "n" * 300 + end))
@@ -339,7 +339,7 @@ def test_metrics_of_names_that_database_would_store_alike_are_counted_in_one_ser
 
 
 def test_figures_beyond_the_bound_are_counted_as_lost() -> None:
-    """If metrics are never fetched, further metrics are counted as lost, to bound the memory."""
+    """If metrics are never fetched, those beyond a memory limit are dropped and counted as lost."""
     recording = RecordedMetrics(10, 2)
     for minute in range(3):
         recording.record(finished_call(60 * minute, error="VendorFailed"))

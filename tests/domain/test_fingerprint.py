@@ -86,7 +86,7 @@ def test_different_values_differ(one: Any, other: Any) -> None:
     ],
 )
 def test_different_requests_have_different_fingerprints(texts: list[str]) -> None:
-    """JSON that differs in number format, repeated keys or syntax has different fingerprints."""
+    """JSON bodies that differ in number format, repeated keys or syntax differ in fingerprint."""
     assert len(texts) == len({_json(text) for text in texts})
 
 

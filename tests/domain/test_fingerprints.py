@@ -125,7 +125,7 @@ def test_payloads_that_cannot_be_compared_are_refused_at_once(payload: object) -
 
 
 def test_a_key_compares_the_bytes_of_requests() -> None:
-    """Under one key, a repeat with other white space is replayed; other content is a conflict."""
+    """With one key, a repeat that differs in white space is replayed; other content conflicts."""
     world = World()
 
     def claim(body: bytes) -> Claim:
@@ -174,7 +174,7 @@ def test_value_of_plain_types_only_is_plain(value: object, plain: bool) -> None:
 
 
 def test_value_that_contains_itself_is_not_plain() -> None:
-    """A value that contains itself is not plain, and is still copied."""
+    """A value that contains itself does not count as plain, but is still copied."""
     value: list[Any] = [1]
     value.append(value)
     assert not is_plain(value)
@@ -185,7 +185,7 @@ def test_value_that_contains_itself_is_not_plain() -> None:
 
 @given(PAYLOADS)
 def test_copies_are_those_of_deepcopy(value: Any) -> None:
-    """A copy of a plain value equals that of `deepcopy`, types and order included."""
+    """A copy of a plain value equals the copy that `deepcopy` makes, in types and order too."""
     assert repr(copy.deepcopy(value)) == repr(copy_function(copy.deepcopy)(value))
 
 

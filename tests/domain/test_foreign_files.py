@@ -1,4 +1,4 @@
-"""Reading descriptions and options of fsspec filesystems."""
+"""Reading file descriptions and options of fsspec filesystems."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_file_modification_time_is_read_in_every_form_that_filesystems_use(
 
 
 def test_description_of_a_file_has_name_type_size_and_stamp() -> None:
-    """A file's description has its name, type, size, and a stamp that changes with them."""
+    """A file's description has name, type, size, and a stamp that changes when the file does."""
     fields = {"name": "/root/a%20b", "size": 3, "type": "file", "mtime": NOON}
     file = read_description(fields)
     assert ("a%20b", True, False, 3) == (file.name, file.is_file, file.is_folder, file.size)

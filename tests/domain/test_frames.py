@@ -69,7 +69,7 @@ def test_host_errors_keep_their_frames() -> None:
 
 
 def test_guarded_class_leaves_no_frames() -> None:
-    """A guarded class's error has no traceback frame with the refused value."""
+    """If a guarded class refuses a value, no traceback frame of the error holds the value."""
 
     @with_careful_constructor
     @attrs.frozen
@@ -90,7 +90,7 @@ def test_guarded_class_leaves_no_frames() -> None:
 
 
 def test_unknown_and_missing_arguments_are_in_no_frame() -> None:
-    """If arguments are wrong, a guarded function's error has no traceback frame with them."""
+    """If a guarded function gets wrong arguments, no traceback frame of the error holds them."""
 
     @without_arguments_in_errors
     def build(name: str, *, password: str) -> str:
@@ -153,7 +153,7 @@ def test_unraised_error_is_named_by_its_class() -> None:
 
 
 def test_swapped_secrets_are_masked() -> None:
-    """A value that looks like a key, or was passed as one, is masked in the error's message."""
+    """A value that looks like a secret key, or was passed as one, is masked in error messages."""
 
     @without_arguments_in_errors
     def build(name: object, *, password: object = None, **others: object) -> None:

@@ -76,14 +76,14 @@ class InheritingValue(SingleValue):
 
 @frozen(eq=False, repr=False)
 class Identity:
-    """A value that equals nothing but itself."""
+    """A value class whose instances equal only themselves."""
 
     item: object
 
 
 @frozen
 class OwnMethods:
-    """A value that defines its methods itself."""
+    """A value class that defines its own comparison and other special methods."""
 
     item: object
 
@@ -99,7 +99,7 @@ class OwnMethods:
 
 @frozen
 class OwnHash:
-    """A value that defines only its hash itself."""
+    """A value class that defines only its own hash."""
 
     item: object
 
@@ -109,7 +109,7 @@ class OwnHash:
 
 @frozen
 class LabelledValue:
-    """A value with a field that has no hash."""
+    """A value class with a field of an unhashable type."""
 
     name: str
     labels: dict[str, str] = field(factory=dict[str, str], hash=False)
@@ -405,7 +405,7 @@ def test_signature_is_that_of_attrs() -> None:
 
 
 def test_initialiser_is_compiled_once() -> None:
-    """Creating the first value compiles `__init__`, also if it is a subclass's value."""
+    """`__init__` is compiled when the first value is created, even a subclass's value."""
 
     @frozen
     class Base:

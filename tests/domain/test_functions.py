@@ -20,7 +20,7 @@ def test_callables_are_accepted(value: object) -> None:
 
 
 def test_synchronous_function_is_accepted() -> None:
-    """A synchronous function is accepted where a synchronous one is required."""
+    """A synchronous function is accepted where only synchronous functions are allowed."""
     check_plain(print, "encode")
 
 
@@ -47,7 +47,7 @@ def test_asynchronous_function_is_refused() -> None:
 
 
 def test_function_that_takes_a_timeout_is_not_wrapped() -> None:
-    """An adapter's method with a `timeout` parameter is used unchanged."""
+    """An adapter's method that has a `timeout` parameter is used without a wrapper."""
 
     def execute(command: str, timeout: float) -> tuple[str, float]:
         return command, timeout

@@ -34,7 +34,7 @@ def test_pairs_are_preserved(pairs: list[tuple[str, str]]) -> None:
 
 @given(st.lists(st.tuples(names.map(str.lower), values)))
 def test_parsed_fields_equal_checked_fields(pairs: list[tuple[str, str]]) -> None:
-    """Headers built from a parser's fields equal headers built from checked fields."""
+    """Headers built by the parser equal headers built from validated fields."""
     headers, entry = (
         Headers(pairs),
         validated_headers((name, f" {value}\t") for name, value in pairs),
@@ -140,7 +140,7 @@ def test_the_order_between_names_does_not_matter() -> None:
 
 
 def test_missing_header_gives_the_default_or_a_key_error() -> None:
-    """Looking up a missing header returns the default or False, or raises a KeyError."""
+    """For a missing header, `get` returns the default, and `[]` raises a KeyError."""
     headers = Headers({"A": "1"})
     assert headers.get("B") is None
     assert "x" == headers.get("B", "x")
@@ -223,7 +223,7 @@ def test_the_repr_masks_credentials() -> None:
 
 @pytest.mark.parametrize("show", [attrs.asdict, attrs.astuple])
 def test_a_service_shows_no_header_by_its_fields(show: Callable[[Any], object]) -> None:
-    """A dict or a tuple of the fields of a service shows its headers masked."""
+    """If a service is converted to a dict or tuple, its headers are still masked."""
     service = Service("a", base_url="https://a.example", headers={"Authorization": "Bearer x1"})
     shown = repr(show(service))
     assert "Authorization: ***" in shown

@@ -119,7 +119,7 @@ def test_vendor_limit_counts_as_good() -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_only_listed_errors_prove_no_effect(name: str) -> None:
-    """Only the listed errors prove that the vendor did not act."""
+    """Only the listed error classes prove that the vendor did not act on the request."""
     assert (name not in NOTHING_DONE) == may_have_acted(KINDS[name]("x"))
 
 

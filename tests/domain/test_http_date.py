@@ -88,7 +88,7 @@ def test_parsing_never_raises(text: str, years: int) -> None:
     ],
 )
 def test_fifty_years_are_the_bound(now: datetime, written: str, year: int) -> None:
-    """A two-digit year is exactly fifty years away at most; a second more is another century."""
+    """A two-digit year lies at most fifty years before or after now, to the second."""
     moment = parse_http_date(written, now)
     assert moment is not None
     assert year == moment.year

@@ -121,7 +121,7 @@ def test_repeated_claim_has_the_same_answer() -> None:
 
 
 def test_refused_claims_rarely_write() -> None:
-    """A refused claim of a key changes nothing, except that it sometimes records the time."""
+    """A refused claim of an idempotency key changes nothing, but may record the current time."""
     key = KeyCaller()
     fencing_token = key.claim().fence
     state = key.world.cells[KEY]
@@ -195,7 +195,7 @@ def test_abandoned_unsent_key_is_free() -> None:
 
 
 def test_a_stored_answer_never_changes() -> None:
-    """A key's stored answer is the same for holders, repeats, operators and new callers."""
+    """A key's stored answer never changes, and every caller and operator gets the same one."""
     key = KeyCaller()
     fencing_token = key.claim_and_send()
     for _ in range(2):
@@ -428,7 +428,7 @@ def test_key_cannot_be_resolved_as_never_done_while_its_sent_request_may_still_a
 
 
 def test_retrys_term_ends_within_the_vendors_memory() -> None:
-    """A retry is allowed only if its term ends while the vendor remembers the key."""
+    """A key is retried only if the retry must end while the vendor still remembers the key."""
     key = KeyCaller()
     key.claim_and_send(lease=SHORT, term=LEASE)
     key.world.now += SHORT

@@ -241,7 +241,7 @@ class KeyMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.holders)
     @rule(number=st.integers(0, 3))
     def renew(self, number: int) -> None:
-        """Renew a holder's lease, perhaps too late."""
+        """Renew a holder's lease, possibly after it has ended."""
         holder = self.pick(number)
         time = self.judge()
         if self.holders:
@@ -310,7 +310,7 @@ class KeyMachine(RuleBasedStateMachine):
         self.holders.remove(holder)
 
     def compare_settlement(self, holder: Holder, settled: SettleResult) -> None:
-        """Compare the result of a settlement with the model's."""
+        """Compare the store's result of settling a claim with the model's."""
         is_finished = self.stage == "done"
         assert (is_finished and self.final is holder) is settled.held
         if not settled.held:

@@ -23,7 +23,7 @@ from tests.support.examples import examples
 
 
 def replies_of(data: bytes, largest: int = 1_000, step: int = 1_000) -> list[ImapReply]:
-    """Return the replies in bytes that arrive in pieces."""
+    """Return the IMAP replies parsed from bytes that arrive in pieces."""
     buffer = ReplyBuffer(largest)
     replies: list[ImapReply] = []
     for start in range(0, len(data), step):

@@ -75,7 +75,7 @@ def test_entry_id_of_a_delivery() -> None:
 
 
 def test_entry_id_prefers_the_replay_guards_mark() -> None:
-    """Without a verified id, a delivery's entry id is derived from the replay guard's mark."""
+    """Without a verified id, the replay guard's mark determines a delivery's entry id."""
     assert (
         entry_of_delivery(event(claim=("mark", 0))).id
         == entry_of_delivery(event(id="evt_2", claim=("mark", 0))).id
@@ -101,7 +101,7 @@ def test_events_round_trip() -> None:
 
 
 def test_foreign_content_is_refused() -> None:
-    """Inbox content of another release or origin is refused; the error has a remedy."""
+    """Inbox content that another release or program wrote is refused; the error has a remedy."""
     for content in (b"", b"\x02\xc4\x00\x90", b"\x01\xc4\x00\x91\x90", b"\xff"):
         with pytest.raises(InvalidData, match="cannot be read") as excinfo:
             unpack_events(content, None)

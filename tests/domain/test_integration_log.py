@@ -56,7 +56,7 @@ def finished_call(**fields: Any) -> CallFinished:
 
 
 def tree(kind: type[ConnectorError] = ConnectorError) -> Iterator[str]:
-    """Return the names of all error classes."""
+    """Yield the names of all public error classes."""
     for child in kind.__subclasses__():
         if child.__module__ == errors.__name__:
             if not child.__name__.startswith("_"):
@@ -240,7 +240,7 @@ def test_summary_of_no_entries() -> None:
     )
 )
 def test_a_summary_counts_and_measures(calls: list[tuple[IntegrationStatus, float]]) -> None:
-    """A log summary counts each status, and treats replays as successes."""
+    """A log summary counts the calls of each status, and treats replays as successes."""
     entries = [attrs.evolve(ENTRY, status=status, duration=duration) for status, duration in calls]
     good_status = {
         IntegrationStatus.SUCCESS,

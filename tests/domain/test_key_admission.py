@@ -43,7 +43,7 @@ EVENTS = ["admit", "open", "close", "claim", "send", "free", "complete", "wait",
 
 
 def claim_and_ask(gates: Gates, *, owner: int = 9, payload: bytes = b"one") -> KeyAdmission:
-    """Return the command that claims the key and asks for admission."""
+    """Return the command that claims the key and asks to admit its attempt."""
     question = Admission(gates, within=SECOND, lease=SECOND)
     return KeyAdmission(KEY, question, payload, owner, TERM, TTL, "honours")
 
@@ -63,7 +63,7 @@ def one_after_another(world: World, gates: Gates, payload: bytes) -> Any:
 
 
 def apply_event(key: KeyCaller, gates: Gates, event: str) -> None:
-    """Change the key's state, the state of a circuit or limit, or the clock."""
+    """Change the key's state, a circuit's or limit's state, or the clock."""
     world = key.world
     entry = world.cells.get(KEY)
     fencing_token = 0 if entry is None else entry[4]
@@ -166,7 +166,7 @@ def test_unsent_key_is_free_again() -> None:
 
 
 def test_unreadable_states_are_named() -> None:
-    """The error for a state that another release stored names this state."""
+    """The error for a stored state that another release wrote says which state it is."""
     for position, name in enumerate(("circuit", "limit", KEY)):
         world = World()
         if name != KEY:

@@ -150,7 +150,7 @@ def test_empty_names_and_values_of_wrong_types_are_refused() -> None:
 
 
 def test_values_of_an_entry() -> None:
-    """Attribute names ignore case; reading a partial range, or bytes as text, is refused."""
+    """Attribute names ignore case; reading a partial value range, or binary as text, is refused."""
     entry = LdapEntry(
         "cn=g",
         {

@@ -43,7 +43,7 @@ def admission(*, circuit: bool = False, **settings: Any) -> Admission:
 
 
 def test_question_keeps_the_limits() -> None:
-    """The broker reads a question from its bytes with the same limits and costs."""
+    """The broker decodes a client's question for tokens with the same limits and costs."""
     kind = kind_of(admission(), ["hot"])
 
     assert kind is not None
@@ -57,7 +57,7 @@ def test_question_keeps_the_limits() -> None:
 
 
 def test_withdrawal_names_the_question() -> None:
-    """If a client process withdraws its question, the broker reads a question without limits."""
+    """If a process withdraws its question for tokens, the broker reads it without limits."""
     assert Question(7, 0, ()) == read_question(withdrawal(7))
 
 
@@ -91,7 +91,7 @@ def test_only_plain_admissions_of_named_services_are_leased() -> None:
 
 
 def test_parts_and_tenants_belong_to_the_service() -> None:
-    """The limits of a service's tenants and parts are leased like the service's own."""
+    """The rate limits of a service's tenants and parts are leased like the service's own limits."""
     parts = Service("hot", limits=RateLimitConfig.per_second(100, burst=20, parts=2), circuit=None)
     gates = Plan(parts, "acme", None).parts[1].gates
 
@@ -144,7 +144,7 @@ def test_garbage_is_refused(line: bytes) -> None:
     ],
 )
 def test_limits_out_of_range_are_refused(limits: object) -> None:
-    """A question with other keys than limits', or numbers out of range, is refused."""
+    """A question with unknown limit keys, or with numbers out of range, is refused."""
     line = json.dumps({"id": 1, "within": 0, "limits": limits}).encode()
     with pytest.raises(InvalidData):
         read_question(line)

@@ -69,7 +69,7 @@ def ledger_after(ledger: Ledger, act: str) -> Ledger:
 
 
 def facts(ledger: Ledger) -> tuple[int, bool, bool]:
-    """Return what a ledger states about its attempts, in the same form as the plain list."""
+    """Return the ledger's count of sent attempts, and its statement of their possible effect."""
     return ledger.attempts, ledger.may_have_acted, ledger.is_unsent
 
 
@@ -123,7 +123,7 @@ RACES: Final = (
 
 @pytest.mark.parametrize("before", [(), (LEAVE,), (LEAVE, DISPROVE), (TAKE_OVER,)])
 def test_a_joined_ledger_is_as_unproven_as_its_least_proven_racer(before: tuple[str, ...]) -> None:
-    """In a ledger, concurrent requests are one attempt, without effect only if each had none."""
+    """A ledger counts concurrent requests as one attempt, without effect only if none had any."""
     start = BLANK
     for action in (*before, BEGIN):
         start = ledger_after(start, action)

@@ -1,4 +1,4 @@
-"""A rate limit that is split into parts grants what the whole would, whichever part is used."""
+"""A rate limit that is split into parts grants as much as an unsplit one."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 
 def gates_of(limit: RateLimitConfig) -> list[Gates]:
-    """Return the protections of each part of a limit."""
+    """Return, for each part of a limit, its rule with its state key."""
     return [
         Gates(limits=[rule], limit_keys=[part_key("{:vat}:limit", part)])
         for part, rule in enumerate(limit.rules)
@@ -133,7 +133,7 @@ def test_no_window_has_more_than_limit_after_change_from_eight_parts_to_fewer(fe
 
 
 def test_key_of_a_part_has_a_tag_of_its_own() -> None:
-    """The states of each part share their own hash tag, also for tenants and regions."""
+    """All states of one part share a hash tag of their own, also for tenants and regions."""
     service = Service(
         "vat",
         limits=RateLimitConfig(100, parts=3),
@@ -282,7 +282,7 @@ class StoreWithoutPart(MemoryStorage):
 
 
 def test_circuit_is_set_in_all_other_parts_if_part_store_is_away(tmp_path: Path) -> None:
-    """If a part's store is away, the circuit is set in all other parts, and an error is raised."""
+    """If one part's store is unreachable, the circuit is set in the others, and an error raised."""
     store = StoreWithoutPart()
     service = Service("vat", limits=RateLimitConfig(1_000, parts=3))
     trail = AuditTrail(FileAudit(tmp_path / "trail"))
@@ -313,7 +313,7 @@ def test_pause_of_a_limiter_holds_in_all_parts() -> None:
 
 @pytest.mark.parametrize("mode", ["synchronous", "asynchronous"])
 def test_all_other_parts_are_paused_if_part_store_is_away(mode: str) -> None:
-    """If a part's store is away, all other parts are paused, and an error is raised."""
+    """If one part's store is unreachable, all other parts are paused, and an error is raised."""
     store = StoreWithoutPart()
     limit = RateLimitConfig.per_hour(1, burst=30, parts=3)
     limiter = RateLimiter(limit, storage=store)
@@ -331,7 +331,7 @@ def test_all_other_parts_are_paused_if_part_store_is_away(mode: str) -> None:
 @pytest.mark.parametrize("share", [0.25, Fraction(1, 16)])
 @pytest.mark.parametrize("cost", [1, 2])
 def test_parts_of_a_lone_process_share_its_burst(share: float | Fraction, cost: int) -> None:
-    """Without the store, all parts of a process together grant its share of the limit."""
+    """Without the store, all parts of a process together grant the process's share of the limit."""
     clock = VirtualClock()
     limit = RateLimitConfig.per_second(160, burst=32, parts=16, without_store=share)
     plan = Plan(Service("vat", limits=limit, circuit=None), None, None).for_tenant("acme")
@@ -362,7 +362,7 @@ def test_ticket_of_a_lone_process_gives_all_tokens_back() -> None:
 
 
 def test_joint_state_is_that_of_the_most_severe_circuit() -> None:
-    """The joint state of all parts has their worst mode, its earliest end, and summed counts."""
+    """All parts' joint circuit state has the worst mode, its earliest end, and summed counts."""
 
     def circuit(state: CircuitState, retry_after: float | None) -> CircuitBreakerState:
         return CircuitBreakerState(

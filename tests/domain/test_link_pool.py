@@ -1,4 +1,4 @@
-"""The decisions of a connection pool: reuse, waiting, testing and closing."""
+"""The decisions of a connection pool: when to reuse, queue for, test and close connections."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_ending_a_lease_twice_changes_nothing() -> None:
 
 
 def test_link_is_not_reused_after_its_lifetime() -> None:
-    """An idle connection is closed after its lifetime, and its caller opens another."""
+    """An idle connection is closed after its lifetime, and the next caller opens a new one."""
     pool = PoolWorld(lifetime=100.0, idle_time=1e6)
     first = pool.take("a")
     pool.now = 99.0
@@ -131,7 +131,7 @@ def test_lifetimes_differ_by_a_tenth() -> None:
 
 
 def test_idle_links_end_down_to_the_minimum() -> None:
-    """Connections that were idle for too long are closed, except for the minimum."""
+    """Connections that were idle for too long are closed, but the pool's minimum stays open."""
     pool = PoolWorld(minimum=1, idle_time=60.0, lifetime=1e6)
     links = [pool.take(holder) for holder in "abc"]
     for holder in "abc":
@@ -158,7 +158,7 @@ def test_idle_links_end_while_others_are_in_use() -> None:
 
 
 def test_lifetime_ends_links_of_the_minimum_too() -> None:
-    """The minimum of a pool does not protect connections whose lifetime is over."""
+    """Connections whose lifetime is over are closed even if the pool falls below its minimum."""
     pool = PoolWorld(minimum=1, lifetime=100.0)
     link = pool.take("a")
     pool.give("a")
@@ -184,7 +184,7 @@ def test_link_is_tested_after_it_was_idle_for_a_while() -> None:
 
 
 def test_one_broken_link_makes_the_others_suspect() -> None:
-    """After one broken connection, those that were idle at the time are tested."""
+    """After one connection breaks, those that were idle at that time are tested before use."""
     pool = PoolWorld()
     pool.take("a")
     pool.take("b")
@@ -350,7 +350,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule(holder=HOLDERS, reusable=st.booleans())
     def give(self, holder: int, *, reusable: bool) -> None:
-        """End a lease, or stop waiting."""
+        """Return a leased connection, or stop waiting for one."""
         self.pool.give(holder, reusable=reusable)
 
     @rule(holder=HOLDERS)
@@ -360,7 +360,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule(holder=HOLDERS)
     def reserve(self, holder: int) -> None:
-        """Reserve a slot for a connection of the minimum."""
+        """Reserve a slot for one of the connections that the pool opens in advance."""
         if holder not in self.pool.state.leases and holder not in self.pool.arrivals:
             self.pool.reserve(holder)
 

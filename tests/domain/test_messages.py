@@ -1,4 +1,4 @@
-"""Broker messages, the rules of each broker for them, and their plain JSON."""
+"""Broker messages: each broker's rules for them, and their JSON form."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_message_refuses_wrong_fields(fields: dict[str, object], field: str) -> 
 
 @pytest.mark.parametrize("topic", ["", 7, "a*", "a\nb"])
 def test_topic_is_checked_for_its_form(topic: object) -> None:
-    """A topic name that the broker does not allow is refused."""
+    """A topic name that breaks the broker's naming rules is refused."""
     with pytest.raises(InvalidData, match="not a valid subject of The strict broker"):
         check_topic(topic, STRICT)
 
@@ -107,7 +107,7 @@ def test_topic_without_an_encoding_is_refused() -> None:
 
 
 def test_topic_is_checked_for_its_length() -> None:
-    """The length of a topic is measured in UTF-8 bytes."""
+    """A topic name's length is measured in UTF-8 bytes."""
     rules = attrs.evolve(RULES, longest_name=4)
     check_topic("éé", rules)
     with pytest.raises(InvalidData, match="The topic has 5 bytes, and The test broker takes 4"):
@@ -163,7 +163,7 @@ def test_size_counts_payload_key_and_headers() -> None:
 
 
 def test_deduplication_id_depends_on_key_and_position_alone() -> None:
-    """The id for deduplication is a message's own id, or a digest of its key and position."""
+    """The deduplication id is the message's id, or a digest of the call's key and position."""
     message = Message(b"x")
     assert deduplication_id(Message(b"x", id="7"), "key") == "7"
     assert deduplication_id(message, None) is None
@@ -246,7 +246,7 @@ def test_messages_must_be_a_list_of_objects(values: object) -> None:
 
 
 def test_receipts_and_results_as_plain_json() -> None:
-    """As plain JSON, a receipt has the fields of the broker, and a result its receipt or error."""
+    """In plain JSON, a receipt has the broker's fields, and a result has its receipt or error."""
     receipt = PublishReceipt(broker="test", topic="t", at=NOW, offset=3, is_duplicate=True)
     plain_fields = {
         "broker": "test",

@@ -25,7 +25,7 @@ ratios = st.lists(
 
 @given(minors, currencies)
 def test_minor_units_are_the_truth(minor: int, currency: str) -> None:
-    """An amount of money is the same, whether made from minor units, an amount or text."""
+    """The same amount of money can be made from minor units, from a decimal or from text."""
     money = Money.from_minor(minor, currency)
     assert minor == money.minor
     assert money == Money(money.amount, currency) == Money(str(money.amount), currency)
@@ -69,7 +69,7 @@ def test_each_currency_has_its_own_number_of_decimals(
     ],
 )  # fmt: skip
 def test_invalid_amounts_are_refused(amount: Any) -> None:
-    """Floats, NaN, too many decimals and huge numbers are refused as an amount of money."""
+    """As an amount of money, floats, NaN, too many decimals and huge numbers are refused."""
     with pytest.raises(InvalidData) as excinfo:
         Money(amount, "EUR")
     assert "amount" == excinfo.value.field

@@ -52,7 +52,7 @@ def test_an_operator_in_a_value_is_refused(check: Callable[[Any], Any], value: A
     ],
 )
 def test_javascript_is_refused(check: Callable[[Any], Any], value: Any) -> None:
-    """A MongoDB operator that runs JavaScript is refused even if the program marks it."""
+    """A MongoDB operator that runs JavaScript is refused, even if the program marks it as safe."""
     with pytest.raises(InvalidData, match="runs JavaScript"):
         check(value)
 
@@ -87,7 +87,7 @@ def test_deep_values_are_refused() -> None:
 
 
 def test_marked_operators_pass() -> None:
-    """MongoDB operators that the program marks become plain mappings."""
+    """MongoDB operators that the program marks as intended become plain mappings."""
     condition = MongoOperators({"$or": [{"a": 1}, {"b": MongoOperators({"$gt": 2})}]})
     assert {"$or": [{"a": 1}, {"b": {"$gt": 2}}]} == condition_of(condition)
     assert {"$inc": {"a": 1}} == change_of({"$inc": {"a": 1}})

@@ -1,4 +1,4 @@
-"""The names by which messages show functions."""
+"""The names that error messages use for functions and other callables."""
 
 from __future__ import annotations
 

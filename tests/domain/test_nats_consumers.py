@@ -98,7 +98,7 @@ def test_meaning_of_codes(code: int, kind: type[ConnectorError], is_temporary: b
 
 
 def test_pinned_consumers_need_a_version() -> None:
-    """A consumer that pins one worker needs NATS 2.11 and other settings than a shared one."""
+    """A NATS consumer that pins one worker needs NATS 2.11, and settings unlike a shared one's."""
     versions = ("NATS 2.9.10", "NATS 2.11.0", "NATS 3.0.1", None)
     assert [False, True, True, False] == [can_pin(version) for version in versions]
     shared_consumer = ConsumerSettings(

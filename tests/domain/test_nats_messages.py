@@ -55,7 +55,7 @@ def test_meaning_of_a_reply(
     ],
 )
 def test_meaning_of_a_refused_connection(text: str, fault: PublishFault) -> None:
-    """The NATS server's text distinguishes a wrong user from missing encryption."""
+    """The NATS server's error text shows whether the user was wrong or encryption was missing."""
     assert fault is refusal(text)
 
 

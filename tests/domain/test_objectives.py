@@ -40,7 +40,7 @@ FAST = Objective(name="fast", latency=0.8, within=0.75)
 
 
 def test_a_budget_is_exact() -> None:
-    """One bad call of ten meets an objective of 90 %, and uses its whole error budget."""
+    """Each month of an objective has its own error budget, and the newest month comes first."""
     (month,) = compliance([AVAILABLE], [day(good=9, bad=1)])
     result = month.availability
 
@@ -68,7 +68,7 @@ def test_months_are_reported_separately() -> None:
 
 
 def test_slow_calls_use_the_budget_of_latency() -> None:
-    """Calls slower than an objective's latency count as bad, up to the allowed share."""
+    """Calls slower than an objective's latency use up the allowed share of slow calls."""
     (month,) = compliance([FAST], [day(good=3, slow=1)])
     (latency_report,) = compliance([FAST], [day(good=2, slow=1)])
 
@@ -78,7 +78,7 @@ def test_slow_calls_use_the_budget_of_latency() -> None:
 
 
 def test_an_objective_may_hold_for_each_tenant() -> None:
-    """An objective with `by` has an error budget for each value, such as each tenant."""
+    """An objective grouped by a field, such as the tenant, has an error budget for each value."""
     objective = Objective(name="each", by=("tenant",), availability=0.9)
     days = [day(good=1, tenant="b"), day(bad=1, tenant="a"), day(1, good=1, tenant="a")]
     months = compliance([objective, AVAILABLE], days)

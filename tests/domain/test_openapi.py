@@ -44,7 +44,7 @@ SCHEMES: dict[str, Any] = {
 
 
 def secured_description(*requirements: dict[str, Any], **paths: Any) -> dict[str, Any]:
-    """Return an OpenAPI description with these requirements and all kinds of security schemes."""
+    """Return an OpenAPI description with these security requirements and every kind of scheme."""
     return description(
         paths or {"/orders": {"get": operation("list")}},
         security=[*requirements],
@@ -230,7 +230,7 @@ def test_unsupported_security_is_refused(name: str, pointer: str) -> None:
 
 
 def test_security_that_most_operations_accept_is_chosen() -> None:
-    """Operations that need another OpenAPI security scheme are refused, or left out on demand."""
+    """Operations that need another security scheme than most are refused, or left out on demand."""
     tree = secured_description(
         {"openid": []},
         {"token": []},
@@ -322,7 +322,7 @@ def test_text_of_many_problems_is_bounded() -> None:
 
 
 def test_idempotency_key_of_the_description() -> None:
-    """An OpenAPI idempotency header is used if every operation has it and its memory is known."""
+    """An idempotency header is used if every operation has it and the vendor's memory is known."""
     key = parameter("idempotency-key", "header")
     tree = description(
         {
@@ -385,7 +385,7 @@ def test_headers_about_limits_are_listed() -> None:
 
 
 def test_headers_that_are_read() -> None:
-    """The name of a rate-limit header decides whether moorage can read it."""
+    """Moorage reads only rate-limit headers whose names it knows."""
     assert [True, True, False] == [
         is_read(name) for name in ("RateLimit", "RateLimit-Policy", "rate limit")
     ]

@@ -250,7 +250,7 @@ def test_change_to_part_that_program_does_not_use_is_not_reported(name: str) -> 
 
 
 def test_operations_are_reported() -> None:
-    """The result lists the compared operations, and the requests that no version describes."""
+    """The result lists the compared operations, and the requests that neither version describes."""
     result = find_drift(OLD, OLD, USAGE)
 
     assert ("GET /payments/{id}", "POST /payments") == result.compared
@@ -266,7 +266,7 @@ def test_operation_that_only_new_version_describes_is_neither_change_nor_compare
 
 
 def test_operation_beside_one_with_a_placeholder_is_another_one() -> None:
-    """An operation that is added beside one with a placeholder is new; removed, it is missing."""
+    """An operation added or removed beside one with a placeholder counts as one of its own."""
     totals = {"get": {"responses": {"200": {"description": "the totals"}}}}
     new_description = changed_description(lambda _, paths: paths.update({"/payments/7": totals}))
     expected = {(ChangeKind.OPERATION_REMOVED, "GET /payments/7")}
@@ -280,7 +280,7 @@ def test_operation_beside_one_with_a_placeholder_is_another_one() -> None:
 
 @pytest.mark.parametrize("path", ["/payments/{payment}", "/payments/7"])
 def test_renamed_placeholder_is_no_change(path: str) -> None:
-    """An operation whose placeholder has another name, or has become a word, is compared."""
+    """A path whose placeholder was renamed, or became a fixed word, is still compared."""
     new_description = changed_description(
         lambda _, paths: paths.update({path: paths.pop("/payments/{id}")})
     )
@@ -340,7 +340,7 @@ def test_required_fields_inside_new_optional_object_are_not_reported() -> None:
 
 
 def test_either_of_two_answers_is_meant() -> None:
-    """If two responses describe a field, it may have the types and values of either."""
+    """If two responses describe a field, the types and values of both are allowed."""
 
     def description(*types: str) -> Json:
         answers = {
@@ -391,7 +391,7 @@ def test_document_without_paths_is_refused(wrong: Json) -> None:
 
 @pytest.mark.parametrize("wrong", [None, [], "text", 7, {"$ref": "#/nothing"}, {"$ref": "x.json"}])
 def test_damaged_parts_are_left_out(wrong: Json) -> None:
-    """A malformed part of a description, or a reference to nothing, counts as missing."""
+    """A malformed part of a description, or a dangling reference, counts as missing."""
     new_description = changed_description(lambda schemas, _: schemas.update(Order=wrong))
 
     assert {("field removed", "request amount"), ("field removed", "request mode")} <= kinds_at(

@@ -1,4 +1,4 @@
-"""Outages of a shared store: its local fallback, and the probes of the store."""
+"""Outages of a shared store: the local fallback, and the probes for the store's return."""
 
 from __future__ import annotations
 
@@ -107,12 +107,12 @@ def test_processes_come_back_spread_over_a_second() -> None:
 
 
 def test_slow_probe_delays_the_next() -> None:
-    """After a slow probe of the store, the next probe is later by the time that it took."""
+    """If a probe of the store is slow, the next probe is postponed by the time that it took."""
     assert 7 * NANOS == extended_outage(None, GONE, 5 * NANOS, 1.0, took=2 * NANOS).until
 
 
 def test_new_store_outage_has_its_last_error_and_slot_for_one_probe() -> None:
-    """A new store outage has its last error and a slot for one probe."""
+    """A new store outage contains the last error, and has room for one probe at a time."""
     first = extended_outage(None, GONE, 0, 0.0)
     repeated_error = StorageUnavailable("still gone.")
     second = extended_outage(first, repeated_error, 1, 0.0)
@@ -132,7 +132,7 @@ def test_local_grants_are_marked() -> None:
 
 
 def returning_commands(permit: Any, tickets: Any) -> list[Command[Any]]:
-    """Return all commands that return a permit or tickets to a store."""
+    """Return all commands that give a permit or tickets back to a store."""
     return [
         Report(GATES, permit, Outcome.FAILED, "a"),
         GiveBack(GATES, tickets),
@@ -158,7 +158,7 @@ def test_commands_on_local_grants_stay_local() -> None:
 
 
 def test_only_limits_and_circuits_have_a_local_fallback() -> None:
-    """Without the store, commands that must be shared or survive a crash have no fallback."""
+    """Without the store, commands that need shared or crash-safe state have no local fallback."""
     request = Admission(GATES, within=0, lease=0)
     goes: list[Command[Any]] = [
         request,
@@ -178,7 +178,7 @@ def test_only_limits_and_circuits_have_a_local_fallback() -> None:
 
 
 def test_a_limit_may_refuse_to_go_on() -> None:
-    """If a limit has no local share, admission needs the store, but returning a grant does not."""
+    """A limit without a local share needs the store to admit calls, but not to return grants."""
     gates = Gates(
         limits=[RateLimitConfig(1).rule] * 2, limit_keys=["a", "b"], shares=[Fraction(1), None]
     )
@@ -256,7 +256,7 @@ def test_share_commands_use_the_same_share() -> None:
 
 @pytest.mark.parametrize("value", ["refuse", 1, 1.0, 0.5, Fraction(1, 3)])
 def test_without_store_setting(value: Any) -> None:
-    """The setting `without_store` is a share, or "refuse" for none."""
+    """The setting `without_store` is a share of the limit, or "refuse" for no share."""
     share = RateLimitConfig(1, without_store=value).share
 
     assert (None if value == "refuse" else Fraction(value)) == share
@@ -284,7 +284,7 @@ def test_claims_have_no_substitute() -> None:
 
 
 def test_a_command_is_moved_to_other_keys() -> None:
-    """A store command that is moved to other keys becomes a copy; only its keys change."""
+    """Moving a store command to other keys makes a copy in which only the keys differ."""
     request = Admission(GATES, within=3, lease=4)
     moved_command: Any = with_other_keys(request, {"one": substitute("one")})
 

@@ -116,7 +116,7 @@ def test_allowed_ipv4_addresses_are_global(address: IPv4Address) -> None:
 
 @given(version_4)
 def test_refused_ipv4_addresses_are_special(address: IPv4Address) -> None:
-    """Each IPv4 address that the guard refuses is special, or in a listed network."""
+    """Each IPv4 address that the guard refuses is a special address, or in a listed network."""
     if GUARD.objection_to(str(address)) is not None:
         lacking = ("168.63.129.16/32", "192.88.99.0/24", "192.0.0.0/24")
         assert (
@@ -138,7 +138,7 @@ def test_allowed_ipv6_addresses_are_global(address: IPv6Address) -> None:
 
 @given(version_4, st.sampled_from(["::ffff:{}", "64:ff9b::{}"]))
 def test_a_disguise_changes_nothing(address: IPv4Address, disguise: str) -> None:
-    """The guard judges an IPv4 address alike, however it is embedded in an IPv6 address."""
+    """The guard judges an IPv4 address alike, in whatever way IPv6 embeds it."""
     disguised = str(IPv6Address(disguise.format(address)))
 
     assert GUARD.objection_to(str(address)) == GUARD.objection_to(disguised)
@@ -174,7 +174,7 @@ def test_allowed_networks_are_reachable(address: IPv4Address) -> None:
     ],
 )
 def test_an_address_in_disguise_is_not_even_looked_up(host: str) -> None:
-    """The guard refuses numbers that only some programs read as an address."""
+    """The guard refuses hosts written as numbers that only some programs read as an address."""
     objection = GUARD.objection(host, 443, secure=True)
 
     assert (None if host == "127.0.0.1." else True) is (objection and True)
@@ -213,7 +213,7 @@ def test_host_allow_list(host: str, fits: bool) -> None:
     [(443, True, True), (80, False, True), (22, False, False), (6379, True, False)],
 )
 def test_only_web_ports_are_allowed(port: int, secure: bool, allowed: bool) -> None:
-    """By default the guard refuses ports other than those of the web."""
+    """By default the guard refuses all ports except those of HTTP and HTTPS."""
     assert allowed is (GUARD.objection("vendor.example", port, secure=secure) is None)
 
 

@@ -135,7 +135,7 @@ def test_different_payloads_have_different_fingerprints() -> None:
     ],
 )
 def test_equal_payloads_have_equal_fingerprints(one: Any, other: Any) -> None:
-    """A payload's fingerprint ignores the order of keys and the kind of a sequence."""
+    """A payload's fingerprint ignores the order of dict keys and the type of a sequence."""
     assert payload_fingerprint(one) == payload_fingerprint(other)
     assert 32 == len(payload_fingerprint(one))
 
@@ -238,7 +238,7 @@ def test_fingerprints_are_stable() -> None:
 def test_fingerprint_of_our_values_does_not_depend_on_their_module(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A moorage class may move to another module without changing its fingerprint."""
+    """A moorage class may move to another module without changing the fingerprint of its values."""
     own_amount, local_item = Money("1.00", "EUR"), Item("a")
     previous_chunks = [payload_fingerprint(value) for value in (own_amount, local_item)]
     monkeypatch.setattr(Money, "__module__", "moorage.elsewhere")

@@ -73,7 +73,7 @@ def test_a_wrong_check_digit_is_no_card(card: str) -> None:
     ],
 )
 def test_each_kind_is_masked(text: str, expected: str) -> None:
-    """Cards, accounts, addresses and tokens are masked in a text."""
+    """Card numbers, account numbers, addresses and tokens are masked in a text."""
     assert expected == mask_personal(text, Personal)
 
 
@@ -127,7 +127,7 @@ def seconds(text: str) -> float:
 @pytest.mark.untraced
 @pytest.mark.parametrize("unit", UNITS)
 def test_hostile_text_takes_linear_time(unit: str) -> None:
-    """Masking hostile text that is eight times longer takes about eight times as long, not 64."""
+    """Masking time grows in proportion to a hostile text's length, not to its square."""
     assert seconds(unit * (2**17 // len(unit))) < 24 * seconds(unit * (2**14 // len(unit))) + 0.5
 
 

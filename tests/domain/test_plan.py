@@ -38,7 +38,7 @@ WAITS = {"own": 1, "other": 2}
 
 
 def plan_of(endpoint: Endpoint | None = None, tenant: str | None = None, **settings: Any) -> Plan:
-    """Return the plan of a service with these settings."""
+    """Return the plan of a call to a service with these settings."""
     options: dict[str, Any] = {"circuit": None} | settings
     return Plan(Service("vat", **options), tenant, endpoint)
 
@@ -67,7 +67,7 @@ def test_bare_service_has_no_admission() -> None:
     ],
 )
 def test_configured_gates_are_asked_together(options: dict[str, Any], keys: int) -> None:
-    """One command asks circuit, limits and budget for admission, each under its own key."""
+    """One command asks circuit, limits and budget for admission, each under its own state key."""
     plan = plan_of(**options)
 
     assert plan.question is plan.admission
@@ -137,7 +137,7 @@ def test_total_timeout_is_refused_in_steps(kind: type) -> None:
 
 
 def test_transforms_are_nested() -> None:
-    """A request passes the service's transforms first, and a response passes them last."""
+    """A service's transforms are outermost: first for a request, and last for a response."""
     a, b, c = (lambda message: message for _ in range(3))
     endpoint = Endpoint("x", request_transforms=[c], response_transforms=[c])
     plan = plan_of(endpoint, request_transforms=[a, b], response_transforms=[a, b])
@@ -149,7 +149,7 @@ def test_transforms_are_nested() -> None:
 
 
 def test_limits_add_up() -> None:
-    """An endpoint's limits apply in addition to its service's; its cost is taken from all."""
+    """A call must fit both the endpoint's and the service's limits, and pays its cost to each."""
     endpoint = Endpoint("x", limits=RateLimitConfig(5), cost=2)
     plan = plan_of(endpoint, limits=[RateLimitConfig(10), RateLimitConfig(100)])
 
@@ -206,7 +206,7 @@ def test_slow_threshold_is_the_circuits() -> None:
     ],
 )
 def test_plans_with_a_fast_path(options: dict[str, Any], easy: bool) -> None:
-    """Functions use the fast path even with a bulkhead, but not with a fallback."""
+    """Calls of functions use the fast path even with a bulkhead, but not with a fallback."""
     assert easy is plan_of(**options).easy
 
 
@@ -276,7 +276,7 @@ def test_default_headers_do_not_override() -> None:
     ],
 )
 def test_plans_that_need_no_port(fields: dict[str, Any], plain: bool, dresses: bool) -> None:
-    """A plan knows if its requests need only the credential provider, and no other function."""
+    """A plan knows whether its requests need no function other than the credential provider."""
     options: dict[str, Any] = {"base_url": "https://x.example"} | fields
     plan = Plan(Service("vat", **options), None, None)
 

@@ -93,12 +93,12 @@ def test_error_for_broker_failure_names_topic() -> None:
     ],
 )
 def test_publication_of_a_result(result: Result[PublishReceipt], publication: Publication) -> None:
-    """A receipt proves that a message was published; an unknown exception proves nothing."""
+    """A receipt proves that a message was published; an unknown exception leaves it open."""
     assert publication_of(result) is publication
 
 
 def test_batch_fails_only_if_nothing_was_stored_for_certain() -> None:
-    """If no message of a batch has a receipt, the batch raises its most uncertain error."""
+    """If no message of a batch has a receipt, the batch raises the least certain error."""
     error = publish_error(PublishFault.REJECTED, RULES)
     lost_error = publish_error(PublishFault.LOST, RULES)
     assert batch_error(Results([Result(RECEIPT), Result(error=lost_error)])) is None
@@ -118,7 +118,7 @@ def test_sent_messages_may_be_stored_if_publishing_batch_is_interrupted() -> Non
 
 
 def test_each_message_of_batch_has_that_error_if_broker_cannot_be_reached() -> None:
-    """If a broker cannot be reached, each message of a batch has the error that says so."""
+    """If a broker cannot be reached, each message of the batch fails with that connection error."""
     error = publish_error(PublishFault.REFUSED, RULES)
     results = complete_results([], error, RULES, sent=0, total=2)
     assert [result.error for result in results] == [error, error]

@@ -67,7 +67,7 @@ def test_values_become_text(given_: Any, expected: Any) -> None:
     ],
 )
 def test_ambiguous_values_are_refused(given_: Any, field: str) -> None:
-    """Floats, nested values and other shapes raise an error that names the query parameter."""
+    """Floats, nested values and unsupported types raise an error that names the parameter."""
     with pytest.raises(InvalidData) as excinfo:
         as_pairs(given_, "query")
     assert field == excinfo.value.field

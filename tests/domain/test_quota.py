@@ -207,7 +207,7 @@ def test_a_queued_grant_moves_with_the_clock() -> None:
 
 
 def test_a_grant_is_given_back_across_a_step_of_the_clock() -> None:
-    """A quota's grant can be returned after a clock step, before or after its own time."""
+    """A quota's grant can be returned after a clock step, back or ahead."""
     rule = RateLimitConfig.per_calendar_day(1).rule
     world = World()
     gates = Gates(limits=[rule], limit_keys=["k"])
@@ -250,7 +250,7 @@ def test_ended_pause_returns_no_quota() -> None:
 
 
 def test_pause_over_a_period_end_keeps_queue_order() -> None:
-    """Callers queued for a day that a pause skips go first after it, and use that day's quota."""
+    """If a pause skips a day, callers queued for that day go first after it, on its quota."""
     rule = RateLimitConfig.per_calendar_day(2).rule
     world = World()
     gates = Gates(limits=[rule], limit_keys=["k"])
@@ -265,7 +265,7 @@ def test_pause_over_a_period_end_keeps_queue_order() -> None:
 
 
 def test_fast_path_serves_the_current_period() -> None:
-    """A quota's fast path serves the period of the last grant, and no other."""
+    """A quota's fast path serves only calls in the period of the last grant."""
     rule = CalendarQuota(3, monthly=False)
     state, _ = rule.grant(rule.present(None, NOON), 1, NOON, refundable=False)
     assert rule.fast_grant(None, NOON, 1) is None
@@ -320,7 +320,7 @@ def test_caller_that_queues_for_quota_after_clock_step_waits_by_new_time() -> No
 
 
 def test_a_state_from_grant_to_grant() -> None:
-    """A calendar quota has these exact states after grants, pauses and clock steps."""
+    """A calendar quota's stored state is exactly right after grants, pauses and clock steps."""
     rule, midnight = CalendarQuota(3, monthly=False), NOON + 12 * HOUR
     fresh_state = rule.present(None, NOON)
     assert (NOON, 0, NOON, 0, 0, 0, ()) == fresh_state

@@ -1,4 +1,4 @@
-"""Rate limits as people configure them: stored exactly, or refused with the field's name."""
+"""Configuration of rate limits: stored exactly, or refused with the field's name."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_rate_is_an_exact_ratio(config: RateLimitConfig, expected: Fraction, bur
 
 
 def test_every_period_has_its_short_form() -> None:
-    """Rate limits per second, minute, hour and day have short forms, with or without a burst."""
+    """A rate limit's numbers are reduced to the simplest ratio of integers."""
     for build, period in (
         (RateLimitConfig.per_second, 1.0),
         (RateLimitConfig.per_minute, 60.0),

@@ -50,7 +50,7 @@ values = st.recursive(
 
 
 def mask_value(value: Any) -> Any:
-    """Return the masked value, computed in another way than by the tested code."""
+    """Return the masked value, computed independently of the tested code."""
     if isinstance(value, dict):
         return {key: "***" if key in SENSITIVE else mask_value(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -80,7 +80,7 @@ def test_cutting_reveals_nothing(value: Any, limit: int) -> None:
 
 @given(st.integers(0, 60))
 def test_a_cut_halves_no_card(limit: int) -> None:
-    """A card number at the place where a string is cut is still masked."""
+    """A card number is masked even if the string is cut in the middle of it."""
     body = b"x" * 30 + b" 4111111111111111 " + b"y" * 3000
     assert "41111" not in RULES.body(body, "text/plain", limit)
 
@@ -142,7 +142,7 @@ def test_forms_are_masked(secrets: dict[str, str], fields: dict[str, str]) -> No
 def test_bodies_are_masked_by_content_type(
     body: bytes, content_type: str | None, expected: str
 ) -> None:
-    """Bodies are masked by their content type, even if malformed; binary is not shown."""
+    """Bodies are masked by their content type, even if malformed; binary content is not shown."""
     assert expected == RULES.body(body, content_type, 1000)
 
 
@@ -234,7 +234,7 @@ UNITS = [
 
 
 def seconds(text: str) -> float:
-    """Return the seconds that are needed to show a body and a URL."""
+    """Return the seconds that are needed to mask a body and a URL."""
     start = process_time()
     for content_type in (JSON, FORM, "text/plain"):
         RULES.body(text.encode(), content_type, 2**20)
@@ -245,13 +245,13 @@ def seconds(text: str) -> float:
 @pytest.mark.untraced
 @pytest.mark.parametrize("unit", UNITS)
 def test_hostile_text_takes_linear_time(unit: str) -> None:
-    """Masking a hostile body that is eight times longer takes about eight times as long, not 64."""
+    """Masking time grows in proportion to a hostile body's length, not to its square."""
     assert seconds(unit * (2**17 // len(unit))) < 24 * seconds(unit * (2**14 // len(unit))) + 0.5
 
 
 @pytest.mark.untraced
 def test_a_megabyte_of_hostile_text_is_no_burden() -> None:
-    """A megabyte of mixed hostile text, nested 100,000 deep, is masked in a moment."""
+    """Masking a megabyte of mixed hostile text, nested 100,000 deep, takes little time."""
     mixture = "".join(start + unit * 10 for unit in UNITS for start in UNITS)
     assert seconds((mixture * 30)[: 2**20]) < 60
     assert "[" * 100_000 == RULES.body(b"[" * 100_000, JSON, 2**20)
@@ -292,7 +292,7 @@ def test_ordinary_words_are_shown(message: str) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("piece", ["sk_live_", "rk_", "SG.", "a1", "xoxb-", "_", "AKIA."])
 def test_masking_words_in_hostile_text_takes_linear_time(piece: str) -> None:
-    """The time to mask words in hostile text is linear."""
+    """The time to mask words in hostile text grows in proportion to its length."""
     start_time = process_time()
     Redaction().words(piece * 100_000, 10**6)
 
@@ -322,7 +322,7 @@ def test_values_of_sensitive_names_are_masked(text: str, expected: str) -> None:
 
 
 def test_the_shortest_name_and_value() -> None:
-    """Sensitive names and values of one letter are masked."""
+    """Values are masked even if the sensitive name or the value has only one letter."""
     assert "a:***" == Redaction(body_keys=["a"]).text("a:b")
 
 
@@ -338,13 +338,13 @@ def test_json_is_read_as_json() -> None:
 
 
 def test_a_cut_shows_as_much_as_it_may() -> None:
-    """Up to the limit, harmless text is shown; for other content types, only size and type."""
+    """Harmless text is shown up to the limit; of other content types, only size and type."""
     assert "x" * 100 + "…" == Redaction().body(b"x" * 1000, "text/plain", 100)
     assert f"<3 bytes of {'y' * 80}>" == Redaction().body(b"abc", "y" * 200, 100)
 
 
 def test_truncation_after_masking_shows_no_partial_value() -> None:
-    """If masking shortens a string, a value that a cut would halve is still not shown."""
+    """If masking shortens a text, the cut still reveals no part of a masked value."""
     body = "token=" + "a" * 900 + " " + "x " * 296 + " 4111 1111 1111 1111"
     assert "4111" in body[:1512]
     assert "4111 1111 1111 1111" not in body[:1512]
@@ -386,7 +386,7 @@ trees = st.recursive(
 
 
 def at_paths(value: Any, way: tuple[str, ...] = ()) -> Any:
-    """Return the value masked at the paths, computed in another way than by the tested code."""
+    """Return the value masked at the paths, computed independently of the tested code."""
     if isinstance(value, list):
         return [at_paths(item, way) for item in value]
     if isinstance(value, dict):
@@ -425,7 +425,7 @@ def test_pattern_that_cannot_match_anything_is_refused_when_it_is_created() -> N
 @pytest.mark.untraced
 @pytest.mark.parametrize("unit", ['{"customer":', '{"a":[', '{"a":{"b":1},', "[{", '"a":', "}]"])
 def test_paths_take_linear_time(unit: str) -> None:
-    """The time to mask a megabyte of hostile JSON is linear, with paths or without."""
+    """The time to mask a megabyte of hostile JSON is proportional to its size."""
     body = (unit * (1_000_000 // len(unit))).encode()
     start_time = process_time()
     PATHS.body(body, JSON, 10**7)

@@ -74,7 +74,7 @@ def test_unstorable_field_is_omitted() -> None:
 
 
 def test_unstorable_arguments_become_the_message() -> None:
-    """An error's arguments that cannot be stored are replaced by its message."""
+    """If an error's arguments cannot be stored, the error's message replaces them."""
     error = VendorRejected("no.")
     error.args = ("no.", object())
     assert unpack_refusal(pack_refusal(error)).args == ("no.",)

@@ -1,4 +1,4 @@
-"""The forms in which messages show values that they refuse."""
+"""The forms in which error messages show the values that they refuse."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ VALUES: list[Any] = [KEY, KEY.encode(), [KEY], list(KEY), 10**5_000, -(10**5_000
 )
 @pytest.mark.parametrize("value", VALUES, ids=range(len(VALUES)))
 def test_refused_values_are_shown_briefly(make: Callable[[Any], object], value: Any) -> None:
-    """The error for a refused value is typed, short and printable, and hides a long text."""
+    """The error for a refused value is short and printable, shows its type, and hides long text."""
     with pytest.raises(ConnectorError) as excinfo:
         make(value)
     text = str(excinfo.value)

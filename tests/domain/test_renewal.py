@@ -46,7 +46,7 @@ def test_many_claims_are_renewed_by_few_commands() -> None:
 
 
 def test_keys_of_a_store_in_parts_go_by_their_tags() -> None:
-    """In a store that distributes keys by hash tag, claims are renewed once for each tag."""
+    """In a store that distributes keys by hash tag, one command renews the claims of each tag."""
     claims = [
         held_claim(f"moorage:{{{tag}}}:{number}") for number in range(3) for tag in ("a", "b")
     ]
@@ -56,7 +56,7 @@ def test_keys_of_a_store_in_parts_go_by_their_tags() -> None:
 
 
 def test_of_two_holders_of_a_key_the_later_is_renewed() -> None:
-    """If two callers in a process hold a key one after another, only the later claim is renewed."""
+    """If two callers of a process held a key in turn, only the later claim is renewed."""
     earlier_claim, later_claim = held_claim(), held_claim()
     assert [[later_claim]] == claims_due([earlier_claim, later_claim], NOW, by_tag=False)
 

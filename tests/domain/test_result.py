@@ -43,7 +43,7 @@ def test_results_are_values() -> None:
 
 
 def test_results_that_are_created_together_equal_those_of_constructor() -> None:
-    """Results that are created together equal those of the constructor, and are immutable."""
+    """Results that are created as a group equal individually made ones, and are immutable."""
     results = results_of([1, None])
     assert [Result(1), Result(None)] == results
     assert {type(result) for result in results} == {Result}
@@ -88,7 +88,7 @@ def test_the_first_error_of_results_is_raised() -> None:
 
 
 def test_joined_results_stay_late_if_all_parts_are_late() -> None:
-    """Lazily made results of several batches are joined without being made; order is preserved."""
+    """Joining lazily made results of several batches makes none of them, and preserves order."""
     first, second = Values(1), Values(2, 3)
     parts = [Results.of_successes(1, first), Results.of_successes(2, second)]
     results = Results.joined(parts)

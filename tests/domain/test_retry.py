@@ -256,7 +256,7 @@ def test_a_pause_must_fit_the_deadline() -> None:
 
 
 def test_at_once_pauses_only_for_retry_after() -> None:
-    """With `at_once` the policy's delay is skipped, but a vendor's pause is kept."""
+    """A decision not to retry still contains the vendor's whole pause, whatever the reason."""
     error = VendorFailed("x")
 
     assert RetryAfterDelay(0.0) == decision_of(RetryPolicy(), error, remaining=0.1, at_once=True)
@@ -346,7 +346,7 @@ def test_each_jitter_spreads_retry_delay_evenly_over_its_own_range(
 @pytest.mark.parametrize("jitter", [Jitter.FULL, Jitter.EQUAL, Jitter.QUARTER])
 @pytest.mark.parametrize("backoff", Backoff)
 def test_jitter_still_spreads_at_the_cap(backoff: Backoff, jitter: Jitter) -> None:
-    """Of a thousand retry delays at the cap with jitter, more than nine hundred differ."""
+    """Jitter also applies at the cap: of a thousand delays, more than nine hundred differ."""
     policy = RetryPolicy(99, 1, max_delay=5, backoff=backoff, jitter=jitter)
     drawn_delays = {delay(policy, 50, previous=5, draw=number / 1000) for number in range(1000)}
 

@@ -130,7 +130,7 @@ def test_the_longest_wait_counts(fields: dict[str, str], expected: float | None)
 
 @given(st.integers(-(10**6), 10**6))
 def test_our_clock_does_not_matter(skew: int) -> None:
-    """A date in `Retry-After` is measured by the vendor's clock if the vendor sends its time."""
+    """If the vendor sends its time, a date in `Retry-After` is measured against that clock."""
     skewed_time = NOW + timedelta(seconds=skew)
     later_date = format_datetime(LATER, usegmt=True)
     for date in (format_datetime(NOW, usegmt=True), f"{NOW:%A, %d-%b-%y %H:%M:%S} GMT"):
@@ -178,7 +178,7 @@ def test_our_clock_does_not_matter(skew: int) -> None:
     ],
 )
 def test_every_kind_of_reset(reset: str, expected: float | None) -> None:
-    """A rate limit's reset may be a duration, a Unix time in any unit, or a date."""
+    """A rate-limit reset header may be a duration, a Unix time in any unit, or a date."""
     hint = rate_hint(Headers({"X-RateLimit-Remaining": "1", "X-RateLimit-Reset": reset}), NOW)
     assert hint is not None
     assert expected is hint.reset_after or expected == pytest.approx(hint.reset_after, abs=1e-6)

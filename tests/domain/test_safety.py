@@ -119,7 +119,7 @@ def test_safety_setting_may_require_live_accounts(
 
 @pytest.mark.parametrize("value", [5, None, {"ada@erp.example": 1}, b"x"])
 def test_recipients_of_another_type_are_refused(value: Any) -> None:
-    """Recipients that are not a list are refused as a configuration error."""
+    """If recipients are not given as a list, a configuration error is raised."""
     with pytest.raises(ConfigurationError) as excinfo:
         Safety(recipients=value)
 
@@ -129,7 +129,7 @@ def test_recipients_of_another_type_are_refused(value: Any) -> None:
 @pytest.mark.parametrize("value", ["false", "", "0", 0, 1, "yes"])
 @pytest.mark.parametrize("name", ["dry_run", "live"])
 def test_switches_that_are_texts_or_numbers_are_refused(name: str, value: Any) -> None:
-    """A safety setting must be a bool: an empty environment variable would mean False."""
+    """A safety setting must be a bool; strings, as from environment variables, are refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         Safety(**{name: value})
 

@@ -102,7 +102,7 @@ def test_a_ring_is_read_from_a_variable() -> None:
     ],
 )
 def test_a_variable_that_holds_no_ring_is_named(environment: dict[str, str], problem: str) -> None:
-    """The error for a variable without a key ring names the variable, and shows nothing else."""
+    """The error for a variable without a key ring contains the variable's name and no value."""
     environment = {**environment, "OTHER": "sk_live"}
     with pytest.raises(ConfigurationError) as excinfo:
         KeyRing.from_environment(environment)
@@ -135,7 +135,7 @@ def test_only_keys_make_a_ring(keys: Any, problem: str) -> None:
 
 
 def test_the_limits_of_versions() -> None:
-    """The first and the last key version can be used."""
+    """The lowest and the highest key version can be used."""
     assert 2**32 - 1 == KeyRing([(2**32 - 1, Secret(RAW))]).seals_with
     assert 1 == KeyRing([(1, Secret(RAW))]).seals_with
 
@@ -203,7 +203,7 @@ def test_bytes_that_are_not_encrypted_are_refused(sealed: bytes, problem: str) -
 
 
 def test_missing_key_differs_from_wrong_key() -> None:
-    """A missing key version and a key that differs between hosts have different errors."""
+    """A missing key version and a wrong key of the right version raise different errors."""
     missing_error, wrong_error = no_key_for(WHOLE_HEADER, (9, 8)), no_key_for(WHOLE_HEADER, (8, 7))
 
     assert isinstance(missing_error, ConfigurationError)

@@ -90,7 +90,7 @@ def test_a_binary_secret_has_no_text() -> None:
 
 @given(st.text(st.characters(codec="utf-8")))
 def test_text_round_trip(text: str) -> None:
-    """A secret's text and its UTF-8 bytes are the same secret."""
+    """A secret made from text equals the secret made from the text's UTF-8 bytes."""
     assert text == Secret(text).reveal() == Secret(text.encode()).reveal()
     assert text.encode() == Secret(text).reveal_bytes()
     assert Secret(text) == Secret(text.encode())
@@ -150,7 +150,7 @@ def test_derived_keys_are_cached() -> None:
 
 
 def test_derived_key_cache_is_bounded() -> None:
-    """A secret caches sixteen derived values; the seventeenth replaces all of them."""
+    """A secret caches sixteen derived keys; the seventeenth clears the cache."""
     secret, chunks = Secret("k"), list[bytes]()
 
     def make_chunk(value: bytes) -> bytes:

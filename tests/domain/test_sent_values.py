@@ -17,7 +17,7 @@ OTHER = "q7Jd-second-F5sV1hB9-canary"
 
 
 def test_credential_is_masked_without_a_request() -> None:
-    """If an attempt made no request, only its credential is masked."""
+    """If an attempt sent no HTTP request, only its credential is masked."""
     assert f"no {MASK}" == SentCredentials(Credentials.bearer(SECRET)).text(f"no {SECRET}")
     assert SECRET == SentCredentials(None).text(SECRET)
 

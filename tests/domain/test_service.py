@@ -40,7 +40,7 @@ EU = Region("eu", "https://eu.example")
 
 
 def named_field(error: ConnectorError) -> str | None:
-    """Return the field that an error names."""
+    """Return the name of the field that an error refers to."""
     result: str | None = getattr(error, "path", None) or getattr(error, "field", None)
     return result
 
@@ -103,7 +103,7 @@ def test_endpoint_with_only_name_inherits_every_setting_of_its_service() -> None
 
 @pytest.mark.parametrize("kind", [Service, Endpoint])
 def test_single_items_and_iterables_are_accepted(kind: Any) -> None:
-    """A service's limits, endpoints and transforms may be single, in an iterable, or None."""
+    """A service's limits, endpoints and transforms may be one item, an iterable, or None."""
     limit = RateLimitConfig(1)
 
     assert (limit,) == kind("x", limits=limit).limits == kind("x", limits=iter([limit])).limits
@@ -316,7 +316,7 @@ def test_refuses_counts_and_delays_that_are_none(
 
 
 def test_a_bulkhead_may_have_no_queue() -> None:
-    """By default nobody waits for a bulkhead; with a queue, a caller waits up to its deadline."""
+    """By default a full bulkhead refuses callers; with a queue, they wait up to their deadline."""
     config = BulkheadConfig(3)
 
     assert (3, 0, None) == (config.max_concurrent, config.max_waiting, config.max_wait)

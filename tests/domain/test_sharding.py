@@ -1,4 +1,4 @@
-"""The choice of a shard for each stored state, and commands to former shards."""
+"""The choice of a shard for each stored state, and commands to the shards used before."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_added_third_shard_takes_third_of_keys() -> None:
 
 
 def test_only_states_with_a_tag_of_their_own_have_a_former_shard() -> None:
-    """After a shard is added, limits move at once, and registers stay on the first shard."""
+    """After a shard is added, rate limits move at once, and registers stay on the first shard."""
     numbers = range(60)
     limits = [state_key("limit", "bank", f"t{number}", "", "1.0s", "0") for number in numbers]
     claims = [own_key("key", "bank", None, f"k{number}") for number in numbers]

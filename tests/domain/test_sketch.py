@@ -110,7 +110,7 @@ def test_damaged_bytes_are_refused(data: bytes) -> None:
 
 
 def test_a_bucket_twice_is_refused() -> None:
-    """A sketch's bytes with a repeated bucket are refused."""
+    """Bytes of a sketch that contain the same bucket twice are refused."""
     data = bytearray(sketch_of([1.0, 2.0]).to_bytes())
     data[-2] = 0
 
@@ -141,7 +141,7 @@ def test_no_duration_is_refused(duration: Any) -> None:
 
 @pytest.mark.parametrize("percent", [0, -1, 100.1, float("nan"), "95", True])
 def test_no_percentage_is_refused(percent: Any) -> None:
-    """A sketch's percentage must be above 0 and at most 100."""
+    """A sketch refuses a percentage that is not above 0 and at most 100."""
     with pytest.raises(InvalidData, match="is not a percentage"):
         sketch_of([1.0]).percentile(percent)
 

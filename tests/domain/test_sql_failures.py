@@ -64,7 +64,7 @@ SECRET = "password 'hunter2'"
 def test_reported_failure_certainly_changed_nothing(
     system: str, code: str, kind: type[ConnectorError], retryable: bool
 ) -> None:
-    """A failure that the SQL server reports certainly changed nothing, even after sending."""
+    """If the SQL server itself reports a failure, nothing was changed, even after sending."""
     error = sql_error(SqlFault(system, code, SECRET), SqlPhase.SENT)
 
     assert (kind, retryable) == (type(error), error.retryable)

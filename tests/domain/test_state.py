@@ -1,4 +1,4 @@
-"""The times in a stored state, and the store's clock."""
+"""The times in a stored state, and their relation to the store's clock."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Clock:
 
 @given(times, times)
 def test_small_clock_step_back_is_ignored(seen: int, now: int) -> None:
-    """A state's time never goes back, except after a large clock step, which moves the state."""
+    """A state's time never goes back, except after a large clock step, which shifts the state."""
     time, back = reading_time(seen, now)
     if now >= seen:
         assert (now, 0) == (time, back)
@@ -67,7 +67,7 @@ def test_unchanged_is_unchanged_but_for_the_time(seen: list[int | None], now: in
 
 
 def test_step_back_of_two_seconds_is_small() -> None:
-    """A state within two seconds of the clock stays the same object."""
+    """A state whose time is within two seconds of the clock's stays the same object."""
     rules = [Clock()] * 3
     for old_time in (NOON - SMALL_STEP, NOON + SMALL_STEP):
         states = ((old_time, DAY, 0), (NOON - HOUR, DAY, 0), (NOON + HOUR, DAY, HOUR))
@@ -109,7 +109,7 @@ def test_command_own_error_is_raised_unchanged_if_all_states_of_command_are_read
 
 
 def test_without_rules_what_is_stored_is_unreadable() -> None:
-    """For a command without rules, the error names an unreadable state only if there is one key."""
+    """For a command without rules, an unreadable state is named only if there is a single key."""
     stored_state = (NOON, DAY)
     for keys, named_key in ((("a",), "a"), (("a", "b"), None)):
         error = misread_state_error(KeyError(), keys, (), (stored_state,) * len(keys), NOON)

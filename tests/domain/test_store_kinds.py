@@ -41,7 +41,7 @@ CIPHER = AesGcmCipher(generate_keys())
 def test_synchronous_store_of_an_asynchronous_class(
     construct: Callable[[Any], object], tmp_path: Path
 ) -> None:
-    """The error for a synchronous store states how to get an asynchronous store."""
+    """If an asynchronous class gets a synchronous store, the error says how to get a right one."""
     with (
         SqliteStorage(tmp_path / "s.db") as store,
         pytest.raises(ConfigurationError, match="SqliteStorage is synchronous") as refused,
@@ -69,7 +69,7 @@ def test_value_that_is_no_store() -> None:
 
 
 def test_synchronous_log_of_asynchronous_subjects() -> None:
-    """If a log must be asynchronous and is not, the error names its argument."""
+    """If a log must be asynchronous and is not, the error names the argument that passed it."""
 
     class Log:
         def find(self) -> None: ...

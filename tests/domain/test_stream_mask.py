@@ -30,13 +30,13 @@ SHORT = b"x7Kq"
 
 
 def mask_stream(secrets: list[bytes], *parts: bytes) -> bytes:
-    """Return the masked stream that these parts become."""
+    """Return the masked stream that results from these parts."""
     mask = StreamMask(secrets)
     return b"".join([*(mask.feed(part) for part in parts), mask.finish()])
 
 
 def forms(secret: bytes) -> dict[str, bytes]:
-    """Return each encoding in which a program may print a secret."""
+    """Return the secret in each encoding in which a program may print it."""
     text = secret.decode()
     written_form = {
         "plain": secret,

@@ -56,7 +56,7 @@ def test_tenant_gets_as_many_places_as_its_limit_allows() -> None:
 
 
 def test_large_answers_take_further_places() -> None:
-    """An answer uses another place for each 4,096 bytes that its record has no room for."""
+    """A large answer takes another place for each 4,096 bytes that exceed its record's room."""
     packing = len(pack_values((b"x" * 4_096,))) - 4_096
     sizes = [0, 4_096 - packing, 4_097 - packing, 8_192 - packing, 8_193 - packing]
 
@@ -65,7 +65,7 @@ def test_large_answers_take_further_places() -> None:
 
 
 def test_tenants_are_counted_apart() -> None:
-    """A tenant that has reached its limit uses no places of another tenant."""
+    """A tenant that has reached its limit takes no places away from other tenants."""
     world = World()
     reserve(world, bound=1)
 
@@ -112,7 +112,7 @@ def test_reservation_may_take_fewer_places_than_requested() -> None:
 
 
 def test_forced_reservation_exceeds_the_bound() -> None:
-    """A forced reservation, for an existing record, may exceed the limit, and is counted."""
+    """A forced reservation, made for an existing record, may exceed the limit, and counts in it."""
     world = World()
     reserve(world, bound=1)
 
@@ -210,7 +210,7 @@ def test_lifetimes_that_differ_by_less_than_call_deadline_are_rounded_to_same_va
 
 
 def test_existing_key_is_claimed_and_no_record_is_made() -> None:
-    """A claim for existing records returns ABSENT if there is none, else acts like any claim."""
+    """A claim that requires a record returns ABSENT if there is none, and else acts as usual."""
     world = World()
     command = claim()
     (key,) = command.keys
@@ -225,7 +225,7 @@ def test_existing_key_is_claimed_and_no_record_is_made() -> None:
 
 
 def test_claim_of_existing_record_has_the_fields_of_its_claim() -> None:
-    """The claim for an existing record has the same fields as an ordinary claim."""
+    """A claim that requires an existing record has the same fields as an ordinary claim."""
     command = Claim(
         "k",
         fingerprint=b"f",
@@ -244,7 +244,7 @@ def test_claim_of_existing_record_has_the_fields_of_its_claim() -> None:
 
 
 def test_warning_begins_at_80_percent_and_ends_below_70() -> None:
-    """80 % of the limit counts as nearly full, until less than 70 % are in use."""
+    """A tenant's limit counts as nearly full from 80 % in use until less than 70 % are in use."""
     assert [False, True, True] == [
         is_nearly_full(record_count, 100) for record_count in (79, 80, 100)
     ]

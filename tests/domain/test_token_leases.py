@@ -1,4 +1,4 @@
-"""Decisions of a broker that leases a busy limit's tokens for a machine's processes."""
+"""Decisions of a broker that leases a rate limit's tokens for all processes of a machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST = 10_000
 
 
 def asking_lease(*calls: int, within: int = 0, now: int = 0, most: int = MOST) -> TokenLease:
-    """Return a broker's state after these calls asked it while it had no tokens."""
+    """Return a broker's state after these calls asked it for tokens while it had none."""
     lease = TokenLease()
     for call in calls:
         lease = after_call(lease, call, within, now, most).lease
@@ -49,7 +49,7 @@ def test_tokens_in_advance_serve_later_calls() -> None:
 
 
 def test_tokens_expire_with_their_lease() -> None:
-    """A token in advance is not used later than one lease time after its request."""
+    """A token requested in advance is used only within one lease time after the request."""
     lease = after_grant(asking_lease(1), 3, sent=0, now=100, most=MOST).lease
 
     assert (2,) == after_call(lease, 2, 0, LEASE, MOST).granted
@@ -59,7 +59,7 @@ def test_tokens_expire_with_their_lease() -> None:
 
 
 def test_answer_later_than_a_lease_serves_only_waiting_calls() -> None:
-    """If an answer comes late, its tokens go to the waiting calls, and to no other call."""
+    """Tokens that arrive late go only to the calls that are already waiting for them."""
     lease = after_call(asking_lease(1, within=LONGEST_WAIT), 2, LONGEST_WAIT, 0, MOST).lease
     step = after_grant(lease, 5, sent=0, now=LEASE + 1, most=MOST)
 
@@ -78,7 +78,7 @@ def test_one_request_in_each_lease() -> None:
 
 
 def test_request_is_bounded_by_burst_and_by_number() -> None:
-    """A request is for at most the limits' burst, and at most the broker's own maximum."""
+    """A request asks for at most the limits' burst, and at most the broker's own maximum."""
     waiting = asking_lease(*range(MOST_WAITING), within=LONGEST_WAIT, most=1)
 
     assert 1 == waiting.pending
@@ -97,7 +97,7 @@ def test_too_many_calls_are_refused() -> None:
 
 
 def test_broker_requests_tokens_for_waiting_calls_only_after_refusal() -> None:
-    """After a rejection, the broker requests tokens for waiting calls only, until one succeeds."""
+    """After a rejection, the broker asks only for tokens of waiting calls, until it gets some."""
     lease = after_refusal(asking_lease(1), 2 * LEASE, 10, MOST, 0).lease
     step = after_call(lease, 2, 0, LEASE, MOST)
 
@@ -117,7 +117,7 @@ def test_refusal_reaches_calls_that_cannot_wait_so_long() -> None:
 
 
 def test_broker_remembers_a_refusal_until_a_token_is_near() -> None:
-    """After a rejection, calls are refused without a request until two leases before the token."""
+    """After a rejection, calls fail without a request until two leases before the next token."""
     lease = after_refusal(asking_lease(1), 100_000, 0, MOST, 0).lease
 
     assert (Refusal(2, 60_000),) == after_call(lease, 2, 0, 20_000, MOST).refused
@@ -143,7 +143,7 @@ def test_wait_refuses_impatient_calls_at_once() -> None:
 
 
 def test_calls_that_waited_too_long_are_not_requested() -> None:
-    """A call that has waited too long is refused instead of being part of the next request."""
+    """A call that has waited too long is refused, and no token is requested for it."""
     lease = after_call(asking_lease(1), 2, 500_000, 0, MOST).lease._replace(pending=0)
     step = next_step(lease, 2 * LEASE + 1, MOST)
 

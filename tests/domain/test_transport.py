@@ -115,7 +115,7 @@ def test_invalid_pem_text_is_refused(fields: dict[str, Any], problem: str) -> No
     ],
 )
 def test_contradictory_tls_settings_are_refused(fields: dict[str, Any], path: str) -> None:
-    """Contradictory TLS settings are refused without being shown."""
+    """Contradictory TLS settings are refused, and the error does not show their values."""
     with pytest.raises(ConfigurationError) as excinfo:
         Tls(**fields)
 
@@ -134,7 +134,7 @@ def test_disabling_verification_needs_a_reason(because: Any) -> None:
 
 @pytest.mark.parametrize("version", [TlsVersion.V1_3, "1.3"])
 def test_a_version_may_be_written(version: Any) -> None:
-    """The lowest TLS version may be given as text."""
+    """The lowest allowed TLS version may be given as text."""
     assert TlsVersion.V1_3 is Tls(minimum=version).minimum
 
 
@@ -221,7 +221,7 @@ def test_invalid_proxy_urls_are_refused(url: str) -> None:
 
 
 def test_proxy_url_with_credentials_is_refused() -> None:
-    """Where a proxy's URL would be shown, a URL with a user name is refused."""
+    """A proxy setting's `url`, which is shown, is refused if it contains a user name."""
     with pytest.raises(ConfigurationError, match="has a user name in it"):
         Proxy(url="http://me:word@proxy.example")
 
@@ -262,7 +262,7 @@ def test_colon_in_proxy_user_name_is_refused(username: str) -> None:
     ],
 )
 def test_some_hosts_are_reached_directly(bypass: Any, host: str, *, served: bool) -> None:
-    """A proxy bypass by name covers subdomains; one by address or network compares addresses."""
+    """A proxy bypass by host name covers subdomains; a bypass by network matches IP addresses."""
     assert served is Proxy.at("http://proxy.example", bypass=bypass).serves(host)
 
 

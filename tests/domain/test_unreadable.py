@@ -116,7 +116,7 @@ def test_error_names_the_missing_field() -> None:
 
 @pytest.mark.parametrize("status", [100, 101, 102, 103, 199])
 def test_an_interim_answer_is_no_success(status: int) -> None:
-    """An interim (1xx) response counts neither as success nor as failure."""
+    """An interim (1xx) response is no success, and is classified as VendorFailed."""
     assert not is_success(status)
     assert VendorFailed is type(classify(Response(status)))
 
@@ -134,7 +134,7 @@ def test_an_interim_answer_is_no_success(status: int) -> None:
     ],
 )
 def test_a_redirect_may_follow_an_effect(status: int, kind: type[Any]) -> None:
-    """After a redirected write, only a redirect that keeps the method proves no effect."""
+    """A redirected write proves that nothing was done only if the redirect keeps the method."""
     assert kind is type(classify(Response(status), safe=HttpMethod.POST.safe))
 
 

@@ -43,12 +43,12 @@ SPAN, LISTED = 1_000_000, 5_000_000
 def test_payment_is_proven_missing_only_by_look_up_after_vendor_listing_time(
     searched: int | None, *, absent: bool
 ) -> None:
-    """A payment is proven missing only by a look-up after the vendor's listing time."""
+    """Only a look-up after the vendor's listing delay proves that a payment is missing."""
     assert absent is is_absent(searched, LISTED)
 
 
 class Effects:
-    """A test register of operations with an unknown outcome, with a clock."""
+    """A register of operations with an unknown outcome, and a clock that tests set."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock()
@@ -121,7 +121,7 @@ def test_nothing_is_recorded_of_an_effect_that_is_not_open() -> None:
 
 
 def test_effect_is_forgotten_when_its_time_is_over() -> None:
-    """An operation that nobody settles is forgotten after a year."""
+    """An operation whose outcome nobody settles is removed from the register after a year."""
     effects = Effects()
     recall = ReadRegistration(*SUBJECT, fingerprint=b"x")
     assert Registration() == effects.execute(recall)
@@ -133,7 +133,7 @@ def test_effect_is_forgotten_when_its_time_is_over() -> None:
 
 
 def test_earlier_holder_removes_operation_only_if_its_outcome_is_certain() -> None:
-    """An earlier holder removes an operation only if its outcome is certain."""
+    """An operation's earlier holder removes it from the register only if its outcome is certain."""
     effects = Effects()
     effects.register()
     first = effects.attend().number

@@ -155,7 +155,7 @@ def test_dot_segments_are_refused(path: str) -> None:
 
 @given(st.text("./\\%2eEa?#"))
 def test_no_path_leaves_the_base_path(text: str) -> None:
-    """A relative path stays below the base URL's path, also for a server that resolves dots."""
+    """A relative path cannot leave the base URL's path, even if the server resolves dots."""
     with suppress(InvalidData):
         url = join_url("https://h.example/v1", Request.get(f"/customers/{text}"))
         path = unquote(url.partition("?")[0]).replace("\\", "/")
@@ -226,7 +226,7 @@ def test_path_errors_have_a_reason(path: str, why: str) -> None:
 
 
 def test_origin_of_a_url() -> None:
-    """A URL with an HTTP scheme has an origin; any other string has None."""
+    """A URL with an HTTP scheme has an origin; for any other string the origin is None."""
     assert ("https", "a.example", 443) == origin_of("HTTPS://A.example/x")
     assert origin_of("a.example/x") is None
     assert origin_of("ftp://a.example/") is None

@@ -128,7 +128,7 @@ def test_short_fragments_of_a_secret_are_shown() -> None:
 
 
 def test_damaged_copy_of_a_long_secret_is_masked_on_both_sides() -> None:
-    """If a text repeats a long secret with one wrong character, both halves are masked."""
+    """If a text repeats a long secret with one wrong character, both parts around it are masked."""
     secret = hashlib.sha512(b"a key").hexdigest().encode()
     mask = value_mask([secret])
     for position in (20, 64, 100):
@@ -200,7 +200,7 @@ class TwoFieldTuple(NamedTuple):
 
 
 def test_values_keep_their_kind() -> None:
-    """Texts are masked in every kind of container; other values stay."""
+    """Strings are masked in every kind of container, and other values stay unchanged."""
     mask = value_mask([PLAIN.encode()])
     options = [
         TwoFieldTuple(PLAIN, {PLAIN: 1}),

@@ -17,7 +17,7 @@ acts = st.lists(
 
 
 def turn_of(line: Line, number: int) -> int:
-    """Return the time of the slot that a caller has."""
+    """Return the time of the slot that a caller has in the queue."""
     return line.turns[line.numbers.index(number)][0]
 
 
@@ -99,7 +99,7 @@ def test_waiting_caller_that_sleeps_past_freed_slot_keeps_its_own() -> None:
 
 
 def test_first_waiting_caller_sleeps_once() -> None:
-    """The first waiting caller sleeps once; others wake in between to check for a freed slot.
+    """The first waiting caller sleeps once; the others also wake to check for a freed slot.
 
     Nobody wakes up for less than a hundredth of a second.
     """

@@ -1,4 +1,4 @@
-"""An ERP for workflow engines: its vendor, its books (the accounting) and its hub."""
+"""An ERP for tests of workflow engines: its vendor, its books (the accounting) and its hub."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SentRequest(NamedTuple):
 
 
 class Recorder(SandboxHttpClient):
-    """An HTTP client that records the requests of the flow."""
+    """An HTTP client that records the requests of an ERP's flow."""
 
     def __init__(self, stripe: StripeSandbox) -> None:
         super().__init__(stripe)
@@ -103,7 +103,7 @@ class Erp:
             return books.execute("SELECT number, payment FROM books").fetchall()
 
     def settle(self) -> None:
-        """Close the unknown payment as done, as an operator would after looking it up."""
+        """Settle the payment with an unknown outcome as done, as an operator would."""
         order_flow.hub().close_payment("order INV-1/payment", done=True)
 
     def close(self) -> None:

@@ -77,7 +77,7 @@ def _keyless(tmp_path: Path) -> Iterator[Erp]:
 
 
 def test_airflow_sends_the_same_as_the_flow_alone(erp: Erp, tmp_path: Path, run: Any) -> None:
-    """Two tasks of one order send the same requests as the flow without an engine."""
+    """Two Airflow tasks of one order send the same requests as the flow without an engine."""
     bare_erp = Erp(tmp_path / "bare")
     close_order(Order(*ORDER), flow_key(ORDER[0]))
     bare_erp.close()
@@ -116,13 +116,13 @@ def test_airflow_leaves_an_unknown_outcome_to_a_person(keyless: Erp, run: Any) -
 
 
 def test_airflow_fails_a_refusal(erp: Erp, run: Any) -> None:
-    """A declined payment fails the task at once."""
+    """A declined payment makes the Airflow task fail at once."""
     assert "failed" == run(*DECLINED)[0]
     assert 1 == len(erp.http.sent)
 
 
 def test_airflow_ids_replace_a_missing_order_number(erp: Erp, run: Any) -> None:
-    """Without an order number, the ids of the run and the task identify the order."""
+    """Without an order number, the ids of Airflow's run and task identify the order."""
     state, run_id = run(None, *ORDER[1:])
     assert "success" == state
     assert [f"erp/{run_id}/close/-1"] == [number for number, _ in erp.book_rows()]

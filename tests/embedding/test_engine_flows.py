@@ -78,7 +78,7 @@ def _expected_requests(erp: Erp, tmp_path: Path) -> list[SentRequest]:
 
 
 def test_flow_has_each_effect_once(erp: Erp) -> None:
-    """The flow may be run again at any time; payment and booking are made once."""
+    """An order's flow may run again at any time; payment and booking happen only once."""
     first, second = (close_order(Order(*ORDER), flow_key(ORDER[0])) for _ in range(2))
     assert first == second
     assert [("INV-1", first)] == erp.book_rows()
@@ -89,7 +89,7 @@ def test_flow_has_each_effect_once(erp: Erp) -> None:
 
 
 def test_flow_ends_if_its_step_fails(erp: Erp) -> None:
-    """An invoice that could not be printed is not charged."""
+    """If an order's invoice cannot be printed, its payment is not charged."""
     order_flow.hub().steps.define(Step("invoice", ["false"]))
     with pytest.raises(StepFailedError, match="INV-1"):
         close_order(Order(*ORDER), flow_key(ORDER[0]))
@@ -118,7 +118,7 @@ def test_engine_delays_a_retry_and_stops_after_a_refusal(error: Any, expected: A
 
 
 def test_keys_of_flows() -> None:
-    """The key is the order number, or the engine's stable id; having neither is an error."""
+    """A flow's key is the order number, or the engine's stable id; without either it fails."""
     assert "order INV-1" == flow_key("INV-1", host="7")
     assert "flow 7" == flow_key(None, host="7")
     for business in (None, ""):
@@ -154,7 +154,7 @@ def _keep_logging(**_: object) -> None:
 def test_celery_sends_the_same_as_the_flow_alone(
     erp: Erp, expected: list[SentRequest], celery_close: Any
 ) -> None:
-    """A task and its repetition send the vendor the same requests and keys as the plain flow."""
+    """A Celery task and its repetition send the same requests and keys as the plain flow."""
     results = [celery_close.delay(*ORDER).get(timeout=60) for _ in range(2)]
     assert expected == erp.http.sent
     assert [("INV-1", results[0])] == erp.book_rows()
@@ -171,7 +171,7 @@ def test_vendor_retry_after_becomes_delay_of_task_retry(
 
 
 def test_celery_worker_is_free_while_a_step_goes_on(erp: Erp, celery_close: Any) -> None:
-    """While the first order's step runs, the only worker closes another order."""
+    """While the first order's step runs, the only Celery worker completes another order."""
     release_file = erp.hold("INV-1")
     slow_task = celery_close.delay(*ORDER)
     celery_close.delay("INV-3", *ORDER[1:]).get(timeout=120)
@@ -196,7 +196,7 @@ def test_celery_leaves_an_unknown_outcome_to_a_person(keyless: Erp, celery_close
 
 
 def test_celery_does_not_retry_a_refusal(erp: Erp, celery_close: Any) -> None:
-    """A declined payment fails the task at once."""
+    """A declined payment makes the Celery task fail at once."""
     with pytest.raises(PaymentDeclined):
         celery_close.delay(*DECLINED).get(timeout=60)
     assert 1 == len(erp.http.sent)
@@ -275,7 +275,7 @@ def _jobs() -> Iterator[Jobs]:
 def test_procrastinate_sends_the_same_as_the_flow_alone(
     erp: Erp, expected: list[SentRequest], jobs: Jobs
 ) -> None:
-    """A job and its repetition send the vendor the same requests and keys as the plain flow."""
+    """A queue job and its repetition send the same requests and keys as the plain flow."""
     assert ["succeeded", "succeeded"] == [jobs.run(*ORDER)[1] for _ in range(2)]
     assert expected == erp.http.sent
     assert ["INV-1"] == [number for number, _ in erp.book_rows()]
@@ -303,7 +303,7 @@ def test_procrastinate_worker_is_free_while_a_step_goes_on(erp: Erp, jobs: Jobs)
 
 
 def test_procrastinate_leaves_an_unknown_outcome_to_a_person(keyless: Erp, jobs: Jobs) -> None:
-    """A job with an unknown outcome is not retried; after a decision the same job continues."""
+    """A job with an unknown outcome is not retried; after a person's decision it continues."""
     keyless.stripe.fail(Lost())
     id, state = jobs.run(*ORDER)
     assert ("failed", [], 1) == (state, keyless.book_rows(), len(keyless.http.sent))
@@ -372,7 +372,7 @@ def test_dbos_workflow_asks_for_a_step_that_goes_on(
 
 
 def test_dbos_waits_for_a_person_after_an_unknown_outcome(keyless: Erp, dbos_engine: Any) -> None:
-    """After an unknown outcome the workflow waits, repeats nothing, and follows the decision."""
+    """After an unknown outcome the workflow waits for a person, repeating nothing until then."""
     dbos = dbos_engine.DBOS
     keyless.stripe.fail(Lost())
     handle = dbos.start_workflow(dbos_engine.close, *ORDER)
@@ -422,7 +422,7 @@ def run_activities(engine: Any, *order: str) -> str:
 def test_temporal_sends_the_same_as_the_flow_alone(
     erp: Erp, expected: list[SentRequest], temporal_engine: Any
 ) -> None:
-    """Repeated activities send the vendor the same requests and keys as the plain flow."""
+    """Repeated Temporal activities send the same requests and keys as the plain flow."""
     results = [run_activities(temporal_engine, *ORDER) for _ in range(2)]
     assert expected == erp.http.sent
     assert [("INV-1", results[0])] == erp.book_rows()
@@ -511,7 +511,7 @@ def test_temporal_workflow_sends_the_same_as_the_flow_alone(
 def test_after_vendor_retry_after_workflow_continues_without_help(
     erp: Erp, expected: list[SentRequest], temporal_engine: Any
 ) -> None:
-    """After a vendor's Retry-After the workflow continues without help."""
+    """After the vendor's Retry-After, the workflow continues without an operator."""
     busy(erp)
     run_workflows(temporal_engine, ORDER)
     assert expected * 2 == erp.http.sent
@@ -549,7 +549,7 @@ def test_temporal_workflow_id_replaces_a_missing_order_number(
 
 
 def test_temporal_workflow_waits_for_a_person(keyless: Erp, temporal_engine: Any) -> None:
-    """After an unknown outcome the workflow waits, repeats nothing, and follows the signal."""
+    """After an unknown outcome the workflow waits for a person's signal, and repeats nothing."""
     asyncio.run(_decided_workflow(keyless, temporal_engine))
     assert 1 == len(keyless.book_rows()) == len(keyless.stripe.charges)
 
@@ -702,14 +702,14 @@ def test_restate_workflow_asks_for_a_step_that_goes_on(
 
 
 def age(run: RunStatus) -> timedelta:
-    """Return how long ago a run began."""
+    """Return how long ago a workflow run began."""
     return timedelta() if run.started_at is None else datetime.now(UTC) - run.started_at
 
 
 def test_restate_waits_for_a_person_after_an_unknown_outcome(
     keyless: Erp, workflows: Workflows
 ) -> None:
-    """After an unknown outcome the workflow waits, repeats nothing, and follows the decision."""
+    """After an unknown outcome the workflow waits for a person, repeating nothing until then."""
     keyless.stripe.fail(Lost())
     workflows.ask("unknown", "run/send", ORDER)
     decision, reason = workflows.decision("unknown")

@@ -139,7 +139,7 @@ def configuration() -> str:
 
 
 def test_configuration_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The configuration has limits in a Redis cluster and keys in PostgreSQL."""
+    """The manifest's configuration keeps limits in a Redis cluster, and keys in PostgreSQL."""
     for name, value in SECRET.items():
         monkeypatch.setenv(name, value)
     path = tmp_path / "moorage.toml"

@@ -72,7 +72,7 @@ def test_the_configuration_decides_where_the_books_are_read(
 
 @pytest.mark.parametrize("tables", [False, True])
 def test_earlier_invoices_are_left_out(odoo: OdooServer, *, tables: bool) -> None:
-    """Only invoices that changed since the given time are read."""
+    """Only Odoo invoices that changed since the given time are read."""
     with opened_hub(odoo, tables=tables) as hub:
         assert [] == open_books(hub, ACCOUNT).invoices_since(NOON + timedelta(seconds=1))
 
@@ -115,7 +115,7 @@ def test_a_payment_whose_answer_was_lost_is_looked_up(odoo: OdooServer) -> None:
 
 
 def test_a_payment_that_odoo_does_not_know_stays_unknown(odoo: OdooServer) -> None:
-    """A payment that Odoo cannot confirm is not sent again, since it may still arrive."""
+    """If Odoo does not know a sent payment, it is not sent again, since it may still arrive."""
     odoo.refuses_writes = True
     with opened_hub(odoo, tables=False) as hub:
         books = BooksOverApi(hub, ACCOUNT)
@@ -140,7 +140,7 @@ def test_a_wrong_key_is_refused(odoo: OdooServer) -> None:
 
 @pytest.mark.parametrize("tables", [False, True])
 def test_each_change_is_found_once(odoo: OdooServer, *, tables: bool) -> None:
-    """Each poll finds new changes, also of the same second, or if they became visible late."""
+    """Each poll finds new changes, even in the same second or if they became visible late."""
     with opened_hub(odoo, tables=tables) as hub:
         books = open_books(hub, ACCOUNT)
 
@@ -162,7 +162,7 @@ def test_each_change_is_found_once(odoo: OdooServer, *, tables: bool) -> None:
 
 
 def test_positions_stay_small(odoo: OdooServer) -> None:
-    """The stored position of a poll drops changes that no later poll will read again."""
+    """The stored position of a poll omits changes that no later poll will read again."""
     with opened_hub(odoo, tables=True) as hub:
         books = open_books(hub, ACCOUNT)
         _, position = new_changes(ChangePosition(latest=NOON), books.invoices_since(NOON))

@@ -1,4 +1,4 @@
-"""Credentials on the documentation pages about embedding."""
+"""Documentation pages about embedding show no credentials in plain text."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_fastapi_service_charges_an_order_once() -> None:
 
 
 def test_fastapi_service_takes_another_card_after_a_decline() -> None:
-    """A buyer whose card was declined pays the same order with another card, once."""
+    """A buyer whose card was declined can pay the same order with another card, only once."""
     stripe = StripeSandbox()
     app = fastapi_service.create_app(shop(stripe), http=AsyncSandboxHttpClient(stripe))
     with TestClient(app) as client:
@@ -89,7 +89,7 @@ def test_fastapi_service_takes_another_card_after_a_decline() -> None:
 
 
 def test_fastapi_service_takes_another_card_after_a_refusal() -> None:
-    """A buyer whose card form had expired pays the same order with another card, once."""
+    """A buyer whose card form expired can pay the same order with another card, only once."""
     stripe = StripeSandbox()
     app = fastapi_service.create_app(shop(stripe), http=AsyncSandboxHttpClient(stripe))
     with TestClient(app) as client:
@@ -179,7 +179,7 @@ def test_celery_task_that_runs_twice_charges_once(stripe: StripeSandbox) -> None
 
 
 def test_celery_task_of_a_killed_process_goes_back_to_the_queue() -> None:
-    """Celery keeps a payment whose worker process is killed, and does not drop it."""
+    """If a worker process is killed, Celery puts its payment task back into the queue."""
     assert (True, True) == (TASKS["pay"].acks_late, TASKS["pay"].reject_on_worker_lost)
 
 

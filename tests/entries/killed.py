@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Vendor:
-    """A vendor that appends the key of each call to a file."""
+    """A vendor that appends the idempotency key of each call to a file."""
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -38,7 +38,7 @@ def hub(path: Path) -> Hub:
 
 
 def main(url: str, prefix: str, path: str) -> None:
-    """Deliver until killed, or until the test's own process has ended."""
+    """Deliver calls until killed, or until the process of the test has ended."""
     outbox, shop = Outbox(open_outbox(url, prefix=prefix)), hub(Path(path))
     parent = os.getppid()
     while os.getppid() == parent:

@@ -35,7 +35,7 @@ RETRY = RetryPolicy(max_attempts=3, base_delay=10.0, max_delay=60.0, jitter=Jitt
 
 
 class Shop:
-    """A hub, an inbox and an outbox of one mode, over stores in memory.
+    """A synchronous or asynchronous hub with its inbox and outbox, over stores in memory.
 
     Args:
         is_async: True for the asynchronous classes.
@@ -104,21 +104,21 @@ class Shop:
         self.inbox = self.inbox_over(self.received, subject=subject)
 
     def inbox_over(self, store: MemoryInbox, **options: Any) -> Any:
-        """Return an inbox of the same mode over another store."""
+        """Return an inbox over another store, synchronous or asynchronous like the first."""
         fields = {**self._kept, **options}
         if self.is_async:
             return AsyncWebhookInbox(self.hub, AsyncMemoryInbox(store), **fields)
         return WebhookInbox(self.hub, store, **fields)
 
     def outbox_over(self, store: MemoryOutbox, **options: Any) -> Any:
-        """Return an outbox of the same mode over another store."""
+        """Return an outbox over another store, synchronous or asynchronous like the first."""
         fields: dict[str, Any] = {"clock": self.clock, **self._kept, **options}
         if self.is_async:
             return AsyncOutbox(AsyncMemoryOutbox(store), **fields)
         return Outbox(store, **fields)
 
     def hub_with(self, *services: Service) -> Any:
-        """Return a hub of the same mode with further services."""
+        """Return a hub with further services, synchronous or asynchronous like the first."""
         if self.is_async:
             return AsyncHub([], services=services, http=AsyncSandboxHttpClient(self.stripe))
         return Hub([], services=services, http=SandboxHttpClient(self.stripe))
@@ -168,5 +168,5 @@ class Shop:
 
 @pytest.fixture(params=[False, True], ids=["sync", "async"])
 def shop(request: pytest.FixtureRequest) -> Shop:
-    """Return a shop in sync and in async mode."""
+    """Return a synchronous and an asynchronous shop."""
     return Shop(is_async=request.param)

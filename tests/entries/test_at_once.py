@@ -28,7 +28,7 @@ SHOP = Service("shop", base_url="https://shop.example", retry=RetryPolicy(max_at
 
 
 def number_of(request: Request) -> int:
-    """Return the number in the body of a call."""
+    """Return the number that the body of a call's request contains."""
     return int(json.loads(bytes(request.body)))  # type: ignore[arg-type]  # no stream
 
 
@@ -77,7 +77,7 @@ def states(outbox: Outbox) -> list[str]:
 
 @pytest.fixture(params=["memory", "sqlite"])
 def outbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Outbox]:
-    """Yield an outbox whose store claims calls singly, and one whose store claims batches."""
+    """Yield an outbox whose store claims single calls, then one whose store claims batches."""
     if request.param == "memory":
         yield Outbox(MemoryOutbox())
         return
@@ -86,7 +86,7 @@ def outbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Outbox]:
 
 
 def test_calls_are_made_at_the_same_time(outbox: Outbox) -> None:
-    """As many calls run at the same time as the caller requests."""
+    """As many calls run at the same time as the caller of the outbox requests."""
     barrier = Barrier(4, timeout=PATIENCE)
     vendor = Vendor(lambda _: barrier.wait())
     put_calls(outbox, *range(8))
@@ -96,7 +96,7 @@ def test_calls_are_made_at_the_same_time(outbox: Outbox) -> None:
 
 
 def test_tasks_make_calls_at_the_same_time(tmp_path: Path) -> None:
-    """An asynchronous outbox makes calls in tasks."""
+    """An asynchronous outbox makes simultaneous calls in tasks."""
 
     async def deliver(store: Any) -> int:
         barrier = asyncio.Barrier(4)

@@ -157,7 +157,7 @@ def test_slow_calls_are_settled_at_once(hub: Hub, vendor: Vendor, store: Countin
 def test_calls_of_a_batch_are_settled_separately(
     hub: Hub, vendor: Vendor, store: CountingOutbox
 ) -> None:
-    """Each call of a batch has its own outcome."""
+    """Each call of a batch is settled with its own outcome."""
     outbox = Outbox(store, clock=VirtualClock())
     put_calls(outbox, *range(7))
 
@@ -289,7 +289,7 @@ def test_asynchronous_outbox_takes_entries_in_batches(tmp_path: Path) -> None:
 def test_calls_of_one_order_are_made_one_after_another(
     hub: Hub, vendor: Vendor, store: CountingOutbox
 ) -> None:
-    """Calls of one order are made one after another, whatever the batch size."""
+    """Calls with the same `order` are made one after another, whatever the batch size."""
     outbox = Outbox(store, clock=VirtualClock())
     put_calls(outbox, *range(4), order="INV-1")
     put_calls(outbox, *range(10, 14), order="INV-2")
@@ -306,7 +306,7 @@ def test_calls_of_one_order_are_made_one_after_another(
     [(1, 1, 0.01, 2), (4, 3, 0.01, 4), (32, 32, 0.05, 50), (8, 8, 0.4, 2), (1, 1, 9.0, 1)],
 )
 def test_the_size_of_batches(size: int, count: int, seconds: float, target: int) -> None:
-    """The batch size grows while batches are full and quick, and never exceeds its limit."""
+    """The batch size grows while batches are full and quick, up to a maximum."""
     assert next_batch(size, count, seconds) == target
 
 
@@ -314,7 +314,7 @@ def test_the_size_of_batches(size: int, count: int, seconds: float, target: int)
 
 
 def test_urgent_calls_are_made_first(hub: Hub, vendor: Vendor, store: CountingOutbox) -> None:
-    """Calls of a higher priority overtake others, but never within one order."""
+    """Calls of a higher priority overtake others, but never within the same `order`."""
     outbox = Outbox(store, clock=VirtualClock())
     put_calls(outbox, 1, 2)
     put_calls(outbox, 3, priority=-1)

@@ -104,7 +104,7 @@ def test_a_call_whose_predecessor_fails_is_given_up_and_listed(shop: Shop) -> No
 
 
 def test_replayed_call_waits_for_its_predecessors_again(shop: Shop) -> None:
-    """A replayed call waits for its predecessors again, and fails if one of them was cancelled."""
+    """A replayed call waits for its predecessors again; if one was cancelled, the call fails."""
     first = put_charge(shop, DECLINED)
     second = put_charge(shop, after=[first])
     deliver(shop, 3)
@@ -127,7 +127,7 @@ def test_a_waiting_call_can_be_cancelled(shop: Shop) -> None:
 
 
 def test_requests_wait_for_calls_of_contracts(shop: Shop) -> None:
-    """A request to a service can wait for a contract's call, and have its own undo request."""
+    """A request to a service can wait for a contract's call, and be undone by another request."""
     first = put_charge(shop)
     request, undo = Request.post("/orders"), Request.delete("/orders/1")
     second = shop.do(shop.outbox.put_request, "erp", request, after=[first], undo=undo)
@@ -162,14 +162,14 @@ def test_invalid_chains_are_refused_at_once(
 
 
 def test_call_that_would_wait_for_itself_is_refused(shop: Shop) -> None:
-    """A call that would wait for itself is refused, since it would wait forever."""
+    """A call that names itself as a predecessor is refused, since it would wait forever."""
     first = put_charge(shop, key="k-1")
     with pytest.raises(InvalidData, match="cannot wait for itself"):
         put_charge(shop, key="k-1", after=[first])
 
 
 def test_from_answer_is_only_valid_in_an_undo(shop: Shop) -> None:
-    """A call can refer to a part of another call's answer only in its undo."""
+    """Only an undo can refer to a part of another call's answer."""
     with pytest.raises(InvalidData, match="only in a call that undoes"):
         shop.do(shop.outbox.put, "payments", "refund", FromAnswer("ref"))
 
@@ -223,7 +223,7 @@ def test_a_prepared_undo_can_be_released_by_hand(shop: Shop) -> None:
 
 
 def test_an_undo_that_fails_is_tried_again_until_a_person_must_help(shop: Shop) -> None:
-    """A failing undo is retried, then becomes dead; an operator can replay it."""
+    """A failing undo is retried until its attempts are used up; then an operator can replay it."""
     first = put_charge(shop, undo=REFUND)
     second = put_charge(shop, DECLINED, after=[first])
     deliver(shop, 2)
@@ -293,7 +293,7 @@ def test_an_undo_is_sealed_like_its_call() -> None:
 
 
 def test_stopped_worker_does_not_check_calls_that_wait_for_others(shop: Shop) -> None:
-    """A stopped worker does not check the calls that wait for others."""
+    """A worker that was told to stop does not check the calls that wait for others."""
 
     class StopEvent:
         def is_set(self) -> bool:
@@ -340,7 +340,7 @@ class ErpVendor:
 
 
 class FragileOutbox(MemoryOutbox):
-    """A store that fails at the given writes, as if the worker had died there."""
+    """A store that fails at given writes, as if the worker had died at that moment."""
 
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__(clock)

@@ -161,7 +161,7 @@ def _die(worker: Shop) -> None:
 
 @SKEWS
 def test_retry_at_is_in_the_callers_clock(shop: Shop, skew: timedelta) -> None:
-    """The `retry_at` for a caller that must wait for a lease is a time by the caller's clock."""
+    """If a caller must wait for a lease, the error's `retry_at` is a time by the caller's clock."""
     entry = _put_entry(shop)
     _die(shop)
     person = _shop_elsewhere(shop, skew)
@@ -241,7 +241,7 @@ def test_a_quota_is_waited_for(shop: Shop) -> None:
 
 
 def test_a_policy_may_wait_for_longer(shop: Shop) -> None:
-    """A retry policy can allow pauses of days, and the waiting entry stays visible."""
+    """A retry policy can allow pauses of days, and a waiting entry can still be found."""
     policy = RetryPolicy(max_attempts=3, base_delay=10.0, max_retry_after=7_200.0)
     shop.outbox = shop.outbox_over(shop.sent, retry=policy)
     entry = _put_entry(shop)
@@ -306,7 +306,7 @@ def test_a_housekeepers_clock_forgets_nothing_early(shop: Shop, skew: timedelta)
 
 
 def test_memorys_clock_is_not_set(shop: Shop) -> None:
-    """An outbox in memory does not notice that the computer's clock is set."""
+    """An outbox in memory is not affected when the computer's clock is set."""
     entry = _put_entry(shop, not_before=timedelta(minutes=1))
     shop.clock.step_utc(HOUR)
     assert 0 == len(_deliver(shop))

@@ -1,4 +1,4 @@
-"""Crashes of workers in every combination of case, point and fault, and their verdicts."""
+"""Crashes of workers: each combination of case, point and fault, and the resulting verdict."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_operator_decides_for_vendors_without_look_ups() -> None:
 
 
 def test_page_counts_the_cells() -> None:
-    """The page of the crash matrix has a row for each case and queue, and counts failures."""
+    """The crash matrix's page has a row for each case and queue, and the number of failures."""
     rows: list[page.Row] = [
         {"case": case.name, "fault": fault, "point": point, "verdict": "once"}
         for case in CASES

@@ -139,7 +139,7 @@ class KeylessShop:
 
 @pytest.fixture(params=[False, True], ids=["sync", "async"])
 def keyless_shop(request: pytest.FixtureRequest) -> KeylessShop:
-    """Yield a shop over stores in memory, in sync and in async mode."""
+    """Yield a synchronous and an asynchronous shop over stores in memory."""
     return KeylessShop(is_async=request.param)
 
 
@@ -169,7 +169,7 @@ def test_job_settles_the_entry_of_a_payment(keyless_shop: KeylessShop) -> None:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Any, Any]]:
-    """Yield a kind of store, with one URL for its entries and one for its state."""
+    """Yield, for each kind of store, one URL for its entries and one for its state."""
     if request.param == "sqlite":
         yield "sqlite", (tmp_path / "calls.db", tmp_path / "state.db"), {}
         return
@@ -277,7 +277,7 @@ def stopped_event() -> Event:
 def test_worker_finds_unsettled_entries_on_next_page_even_if_dead_entries_fill_first(
     keyless_shop: KeylessShop,
 ) -> None:
-    """A worker finds unsettled entries on the next page even if dead entries fill the first."""
+    """A worker also settles entries on the second page, even if dead entries fill the first."""
 
     async def body() -> None:
         entry = await keyless_shop.doubted()

@@ -1,4 +1,4 @@
-"""Trace context that entries of the inbox and the outbox store."""
+"""Trace contexts that are stored with entries of the inbox and the outbox."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _ids(span: Any) -> tuple[int, int]:
 
 
 def test_call_of_the_outbox_continues_the_trace(tmp_path: Path) -> None:
-    """A call made by another process's worker belongs to the trace that stored it in the outbox."""
+    """A call made by another process's worker continues the trace in which it was stored."""
     spans, vendor = Spans(), FakeVendor()
     vendor.queue(Response(200))
     file = tmp_path / "shop.db"
@@ -196,7 +196,7 @@ def test_names_of_entry_spans_are_registered() -> None:
 
 
 def test_host_tracing_follows_the_program() -> None:
-    """A call stores the trace context of the span in which it is put, and none without a span."""
+    """A call stores the trace context of the current span, or none if there is no span."""
     outbox = Outbox(MemoryOutbox())
     request = Request.post("/invoices", json={})
     assert outbox.put_request("erp", request).trace is None
@@ -219,7 +219,7 @@ def test_host_tracing_follows_the_program() -> None:
 
 
 def test_without_the_package_nothing_is_imported() -> None:
-    """Without OpenTelemetry no trace context is stored, and no module of it is imported."""
+    """Without OpenTelemetry no trace context is stored, and no OpenTelemetry module is imported."""
     program = """
 import sys
 from moorage import Outbox, Request

@@ -38,7 +38,7 @@ __all__ = ["shop"]
 
 
 def test_a_webhook_is_written_down_and_then_handled(shop: Shop) -> None:
-    """A webhook is stored until a handler of its kind has succeeded."""
+    """A webhook is stored until a handler for webhooks of its kind has succeeded."""
     seen_events: list[Any] = []
     shop.inbox.on("payments")(lambda event, entry: seen_events.append((event, entry.id)))
     entry = receive_notice(shop, shop.paid())
@@ -60,7 +60,7 @@ def test_a_webhook_is_written_down_and_then_handled(shop: Shop) -> None:
 
 
 def test_handlers_have_kinds(shop: Shop) -> None:
-    """A handler gets either the events of its contract or whole webhooks, and nothing else."""
+    """A handler gets either the events of its contract or whole webhooks, as it declares."""
     kinds = ("payments", PaymentEvent, "webhook", WebhookEvent, "email")
     handlers = [FlakyHandler(shop, kind) for kind in kinds]
     receive_notice(shop, shop.paid())
@@ -121,7 +121,7 @@ def test_uninterpretable_webhooks_are_accepted(shop: Shop) -> None:
 
 
 def test_a_long_name_is_a_lane(shop: Shop) -> None:
-    """A webhook whose name is longer than the store allows still gets its own lane."""
+    """A webhook whose resource name is too long for the store still gets a lane of its own."""
     shop.paid()
     (intent,) = shop.stripe.intents.values()
     shop.stripe.emit_event("payment_intent.succeeded", {**intent, "id": "pi_" + "x" * 300})
@@ -130,7 +130,7 @@ def test_a_long_name_is_a_lane(shop: Shop) -> None:
 
 
 def test_vendor_names_are_made_storable(shop: Shop) -> None:
-    """Surrogates and NUL are replaced in a vendor's names, and kept in the webhook's content."""
+    """In a vendor's names, surrogates and NUL are replaced; the webhook's content keeps them."""
     shop.paid()
     (intent,) = shop.stripe.intents.values()
     shop.stripe.emit_event("payment_intent.succeeded", {**intent, "id": "pi_\0"})
@@ -232,7 +232,7 @@ def test_plain_content_is_readable(shop: Shop) -> None:
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_subject_of_a_webhook(*, is_async: bool) -> None:
-    """The host names the subject of a webhook; if that fails, the webhook is stored anyway."""
+    """The host determines a webhook's subject; if that fails, the webhook is stored anyway."""
 
     def subject_of(event: PaymentEvent) -> str | None:
         return {"INV-1": "customer-1"}[reference(event)]
@@ -297,7 +297,7 @@ def test_foreign_store_errors_become_storage_unavailable(shop: Shop) -> None:
 
 
 def test_stores_have_a_mode(shop: Shop) -> None:
-    """An inbox refuses a store of the wrong mode (sync or async), or any other kind of value."""
+    """An inbox refuses a store of the wrong mode (sync or async), and a value that is no store."""
     other_store: Any = AsyncMemoryInbox() if isinstance(shop.inbox, WebhookInbox) else MemoryInbox()
     with pytest.raises(ConfigurationError, match="but this class needs"):
         type(shop.inbox)(shop.hub, other_store)
@@ -375,7 +375,7 @@ class RecordingVerifier:
 
 @pytest.mark.parametrize("verb", ["receive", "answer"])
 def test_all_of_a_request_is_verified(shop: Shop, verb: str) -> None:
-    """The verifier gets the URL and method of a request; the default method is POST."""
+    """The verifier gets the URL and the method of a request, which is POST by default."""
     noting = RecordingVerifier()
     shop.hub.webhooks = lambda *_, **__: noting
     options = {"headers": {"A": "b"}, "body": b"{}"}

@@ -1,4 +1,4 @@
-"""Webhooks are handled until a handler succeeds, or until they are given up."""
+"""Webhooks are handled until a handler succeeds, or until their attempts are used up."""
 
 from __future__ import annotations
 

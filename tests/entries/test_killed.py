@@ -30,7 +30,7 @@ PATIENCE = 180.0
 
 @pytest.fixture(params=KINDS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EntryLab]:
-    """Yield a database of each kind."""
+    """Yield a test environment for each kind of database."""
     with entry_lab(request.param, tmp_path) as value:
         yield value
 
@@ -82,7 +82,7 @@ def test_a_worker_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
 
 
 def test_chains_whose_workers_are_killed(lab: EntryLab, tmp_path: Path) -> None:
-    """After kill -9, other workers go on with each chain, and undo what was done before a failure.
+    """After `kill -9`, other workers continue each chain, and undo the calls before a failure.
 
     A killed worker forgets the answers of its last calls, so that those may be made again.
     """

@@ -81,7 +81,7 @@ def test_a_call_is_written_down_and_then_made(shop: Shop) -> None:
 
 
 def test_only_first_of_several_calls_with_one_key_is_made(shop: Shop) -> None:
-    """Of several calls with one key only the first is made; keys of other tenants are separate."""
+    """Of several calls with one key only the first is made; other tenants' keys are independent."""
     first = _put_entry(shop, key="INV-1")
     assert first == _put_entry(shop, DECLINED, key="INV-1")
     assert first.id != _put_entry(shop, key="INV-1", tenant="acme").id
@@ -183,7 +183,7 @@ def test_stores_have_a_mode(shop: Shop) -> None:
 
 
 def test_a_call_is_not_made_before_its_time(shop: Shop) -> None:
-    """A call is not made before `not_before`, and a lower priority number goes first."""
+    """A call is not made before `not_before`; of due calls, a lower priority number goes first."""
     late_entry = _put_entry(shop, not_before=shop.time_after(60))
     entry = _put_entry(shop, DECLINED)
     assert [(entry.id, "dead")] == _states(_deliver(shop))
@@ -192,7 +192,7 @@ def test_a_call_is_not_made_before_its_time(shop: Shop) -> None:
 
 
 def test_the_order_is_kept(shop: Shop) -> None:
-    """Each call of an order waits for the one before it; calls of other orders do not wait."""
+    """Each call waits for the previous call of its `order`, but not for calls of other orders."""
     shop.stripe.fail(reply({}, 500))
     first, second = _put_entry(shop, order="INV-1"), _put_entry(shop, order="INV-1")
     other_entry = _put_entry(shop, order="INV-2")
@@ -206,7 +206,7 @@ def test_the_order_is_kept(shop: Shop) -> None:
 
 
 def test_long_order_names(shop: Shop) -> None:
-    """Calls with equal long order names are ordered; different long names do not collide."""
+    """Calls with the same long `order` name are made in order; different long names differ."""
     names = ["x" * 1000, "x" * 1000, "x" * 1001]
     lanes = [_put_entry(shop, order=name).lane for name in names]
     assert lanes[0] == lanes[1] != lanes[2]
@@ -289,7 +289,7 @@ def test_stuck_is_paged(shop: Shop) -> None:
 
 
 def test_a_refusal_is_final(shop: Shop) -> None:
-    """A declined call is dead at once; a replay uses a new key."""
+    """A declined call is given up at once, and a replay of it uses a new idempotency key."""
     entry = _put_entry(shop, DECLINED, order="a")
     later_entry = _put_entry(shop, order="a")
     (worked_entry,) = _deliver(shop).worked
@@ -318,7 +318,7 @@ def test_replay_of_a_done_call_repeats_no_effect(shop: Shop) -> None:
 
 
 def test_dead_workers_call_is_not_repeated(shop: Shop) -> None:
-    """If a worker is killed after the vendor accepted a call, the call has no second effect."""
+    """If a worker is killed after the vendor accepted a call, the call is not carried out again."""
     entry = _put_entry(shop)
 
     class FailingOutbox(MemoryOutbox):
@@ -347,7 +347,7 @@ def test_dead_workers_call_is_not_repeated(shop: Shop) -> None:
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_unknown_outcomes_are_held(*, is_async: bool) -> None:
-    """At a vendor without keys, a call whose response was lost is held with an unknown outcome."""
+    """At a vendor without idempotency keys, a call whose response was lost is left undecided."""
     shop = Shop(is_async=is_async, idempotency_header=None)
     entry, later_entry = _put_entry(shop, order="a"), _put_entry(shop, order="a")
     shop.stripe.fail(Lost())
@@ -387,7 +387,7 @@ def test_decisions_use_the_latest_entry(shop: Shop) -> None:
 
 
 def test_fate_of_each_error() -> None:
-    """A final error gives a call up, an unknown outcome holds it, and other errors retry it."""
+    """After a final error a call ends, after an unknown outcome it waits, and otherwise retries."""
     outcomes = [
         fate_of(error).value
         for error in (
@@ -405,7 +405,7 @@ def test_fate_of_each_error() -> None:
 
 
 def test_worst_result_decides_fate_of_batch(shop: Shop) -> None:
-    """The worst result decides what happens to a batch: unknown, then retryable, then refused."""
+    """The worst result decides the fate of a batch: unknown, then retryable, then rejected."""
     final_error, retryable_error, unknown_error = (
         InvalidData("x"),
         VendorFailed("x"),
@@ -513,7 +513,7 @@ def test_requests_are_made_too(shop: Shop) -> None:
 
 
 def test_a_request_is_put_as_any_call(shop: Shop) -> None:
-    """Plain HTTP requests are also stored with tenant, key and start time."""
+    """A plain HTTP request can be put with a tenant, a key and a start time, like any call."""
     request, due_time = Request.get("/rates"), shop.time_after(60)
     options = {"tenant": "acme", "key": "INV-1", "not_before": due_time}
     entry = shop.do(shop.outbox.put_request, "vat", request, **options)

@@ -109,7 +109,7 @@ class Process:
         )
 
     def work(self, handler: Callable[[Entry], None] | None = None) -> list[str]:
-        """Process due entries, and return the ids of those taken."""
+        """Process due entries, and return the ids of the entries that were claimed."""
 
         async def handle_entry(entry: Entry) -> None:
             if handler is not None:
@@ -369,7 +369,7 @@ def _span(seconds: float) -> timedelta:
 
 
 def test_a_round_asks_the_store_only_for_as_long_as_the_lease_lasts() -> None:
-    """A round of lease renewals waits for a slow store only as long as the leases last."""
+    """A round of lease renewals waits for a slow store at most until the leases end."""
     shared_inbox = SharedInbox()
     shared_inbox.add("a")
     reports: list[float] = []

@@ -181,7 +181,7 @@ def test_tenants_are_separate(shop: Shop) -> None:
 
 
 def test_stores_are_optional(shop: Shop) -> None:
-    """The API for personal data skips stores that are not given."""
+    """The API for personal data works without the stores that it is not given."""
     result = shop.do(subjects(shop, everything=False).find, subject=ADA)
     assert (1, ()) == (len(result.log), result.inbox)
     assert 1 == shop.do(subjects(shop, everything=False).erase, subject=ADA).log
@@ -190,7 +190,7 @@ def test_stores_are_optional(shop: Shop) -> None:
 
 @pytest.mark.parametrize("verb", ["find", "export", "erase"])
 def test_missing_subject_is_refused(shop: Shop, verb: str) -> None:
-    """Without a subject or tenant an error is raised, and nothing is erased."""
+    """Exporting or erasing without subject and tenant raises an error, and erases nothing."""
     with pytest.raises(InvalidData, match="everybody") as excinfo:
         shop.do(getattr(subjects(shop), verb))
     assert "subject" == excinfo.value.field
@@ -264,7 +264,7 @@ def test_unreadable_entries_are_reported(shop: Shop) -> None:
 
 
 def test_keys_of_every_kind_are_written(shop: Shop) -> None:
-    """Keys of an exported mapping that are not text are converted to text."""
+    """In an export, keys of a mapping that are not strings are converted to strings."""
     fields = {7: "a", None: "b", (1, "ö"): "c", Decimal("1.5"): "d", IntegrationStatus.SUCCESS: "e"}
 
     async def find(_: object) -> Any:

@@ -175,7 +175,7 @@ MOVES = st.lists(
 def test_crashes_lose_and_repeat_nothing_that_is_done(
     kind: type[Entry], moves: list[tuple[Any, ...]]
 ) -> None:
-    """Each entry is processed until it is done or given up, in order, despite killed workers."""
+    """Despite killed workers, each entry is processed in order until it is done or given up."""
     walk = StoreWalk(kind)
     count = 0
     for move, *values in moves:

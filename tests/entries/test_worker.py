@@ -58,7 +58,7 @@ def test_worker_continues_until_the_queue_is_empty() -> None:
 
 
 def test_step_is_taken_at_times() -> None:
-    """A scheduled step runs at once and then after each interval, and at no other time."""
+    """A scheduled step of a worker runs at once, and then only after each interval."""
     times = iter([5.0, 5.0, 64.0, 65.0, 66.0])
     step = at_times(emptying_step("a", "b", "c"), timedelta(minutes=1), clock=lambda: next(times))
     assert ["a", (), "b", ()] == [step() for _ in range(4)]
@@ -187,7 +187,7 @@ def test_signals_at_any_time() -> None:
 
 
 def test_idle_function_waits_for_pause_without_work() -> None:
-    """If there is no work, the idle function waits; it may raise an error if the store fails."""
+    """Without work, the idle function does the waiting, and may raise StorageUnavailable."""
     stop, pauses = WaitRecorder(), list[float]()
 
     def idle(seconds: float) -> None:

@@ -35,7 +35,7 @@ def at_sandbox(vendor: str, folder: Path) -> dict[str, Any]:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Return every text in a value, including keys."""
+    """Return every string in a nested value, including keys."""
     if isinstance(value, dict):
         for name, item in value.items():
             yield from (str(name), *texts(item))
@@ -110,7 +110,7 @@ def test_every_vendor_is_exported(vendor: str, tmp_path: Path) -> None:
 
 
 def test_vendor_without_http_is_named(tmp_path: Path) -> None:
-    """An account whose vendor does not use HTTP is listed beside an empty collection."""
+    """An account whose vendor does not use HTTP is listed in the export, without requests."""
     description = describe_requests(read_configuration(at_sandbox("local_files", tmp_path)))
 
     assert () == description.sent
@@ -356,11 +356,11 @@ def test_token_in_an_accounts_url_is_not_exported() -> None:
     ],
 )
 def test_schemas_match_the_examples(values: list[Any], shape: dict[str, Any]) -> None:
-    """The exported schema of a field describes the recorded values of that field."""
+    """The exported schema of a field fits the values that were recorded for that field."""
     assert shape == shape_of(values)
 
 
 def test_return_only_for_vendors_with_redirects(tmp_path: Path) -> None:
-    """Only vendors that redirect the buyer have a request for the buyer's return."""
+    """The buyer's return is a request only for vendors that redirect the buyer."""
     with pytest.raises(AssertionError, match="no step that a buyer must complete"):
         fixture_of("twilio", tmp_path).buyer(object())  # type: ignore[arg-type]  # never looked at

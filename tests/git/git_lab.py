@@ -44,7 +44,7 @@ def git(*arguments: str, folder: Path) -> str:
 
 @attrs.frozen
 class Repository:
-    """A repository with commits, and a bare repository beside it."""
+    """A git repository with commits, and a bare repository beside it."""
 
     folder: Path
 

@@ -68,12 +68,12 @@ def source(tmp_path: Path) -> Repository:
 
 
 def local_remote(repository: Repository) -> GitRemote:
-    """Return the remote for a repository on this machine."""
+    """Return the remote settings for a repository on this machine."""
     return GitRemote(url=f"file://{repository.folder}")
 
 
 def repository_on(server: GitOverHttps, name: str, token: str = TOKEN) -> GitRemote:
-    """Return the remote for a repository on a server."""
+    """Return the remote settings for a repository on a server."""
     return GitRemote(url=f"{server.url}/{name}", token=Secret(token), ca_file=server.ca_file)
 
 
@@ -169,7 +169,7 @@ def test_hook_of_the_target_refuses(tmp_path: Path, source: Repository) -> None:
 def test_token_is_nowhere_to_be_seen(
     tmp_path: Path, server: GitOverHttps, source: Repository
 ) -> None:
-    """Over HTTPS, the token is in no argument, environment or file of git or its children."""
+    """Over HTTPS, the token is in no argument, environment variable or file of git processes."""
     name = f"{tmp_path.name}.git"
     target = bare_repository(server.root / name)
     dump = tmp_path / "dump"
@@ -514,7 +514,7 @@ def test_unsafe_refs_are_refused(tmp_path: Path, source: Repository, ref: str) -
 
 
 def test_wrong_places_are_named(tmp_path: Path, source: Repository) -> None:
-    """The error for an unwritable folder is typed, and the one for a missing program names it."""
+    """An unwritable folder raises a typed error; a missing program is named in its error."""
     (tmp_path / "file").touch()
     mirror = GitMirror(
         folder=tmp_path / "file" / "m", source=local_remote(source), target=local_remote(source)

@@ -1,4 +1,4 @@
-"""A good vendor passes each grading rule, and the rule catches a violation that a test plants."""
+"""A good vendor passes each grading rule, and each rule catches a planted violation."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def kind(**fields: Any) -> Callable[[Evidence], Evidence]:
 
 
 def plant_unknown_capability(good: Evidence) -> Evidence:
-    """Plant a capability that no contract has, which a class cannot declare."""
+    """Plant a capability that no contract has and that no vendor class can declare."""
     planted = changed_class(good)
     cast("Any", planted.vendor).capabilities = frozenset({"teleport"})
     return planted
@@ -204,7 +204,7 @@ def failed_rules(evidence: Evidence) -> set[str]:
 
 
 def test_every_rule_has_a_plant() -> None:
-    """There is a planted violation for each rule, and no two rules have one name."""
+    """Each rule has one planted violation, and all rules have different names."""
     assert sorted(PLANTS) == sorted(rule.name for rule in RULES)
 
 
@@ -216,7 +216,7 @@ def test_planted_violation_is_caught(name: str, good: Evidence) -> None:
 
 
 def test_stated_key_may_be_in_the_query_but_no_other_secret() -> None:
-    """A key that a vendor declares with `query_key` may be in that URL parameter only."""
+    """A key declared with `query_key` may be in that URL parameter; other secrets may not."""
     postnord = evidence_of("postnord")
     [key] = postnord.secrets
     elsewhere = attrs.evolve(
@@ -233,7 +233,7 @@ def test_stated_key_may_be_in_the_query_but_no_other_secret() -> None:
 
 
 def test_tier_follows_from_the_rules(good: Evidence) -> None:
-    """A vendor's tier is the highest one whose rules, and the rules of lower tiers, it passes."""
+    """A vendor's tier is the highest one whose rules it passes, along with all lower tiers'."""
     plants = {
         Tier.NONE: PLANTS["https"],
         Tier.BRONZE: PLANTS["circuits"],
@@ -293,7 +293,7 @@ def test_unknown_vendor_is_refused() -> None:
 
 
 def test_page_has_the_rules_and_grades() -> None:
-    """The page of grades lists every rule, and a vendor's row states the vendor's grade."""
+    """The page of grades lists every rule, and each vendor with its grade."""
     text = PAGE.read_text("utf-8")
 
     assert text.endswith("\n".join(rules()))

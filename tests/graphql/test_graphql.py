@@ -87,7 +87,7 @@ async def test_query_is_sent_as_json(world: World) -> None:
 @pytest.mark.parametrize("failure", [503, answer(None, problem("INTERNAL_SERVER_ERROR"))])
 @sync_and_async
 async def test_failed_query_is_repeated_and_a_mutation_is_not(world: World, failure: Any) -> None:
-    """A failed query is retried; a mutation is not, since it may have happened."""
+    """A failed query is retried; a failed mutation is not, since it may have been carried out."""
     world.vendor.answers(failure, answer({"orders": 1}), failure)
     manager = world.manager(shop())
 
@@ -117,7 +117,7 @@ async def test_mutation_with_key_that_service_honours_is_retried(world: World) -
 
 @sync_and_async
 async def test_lost_mutation_under_a_key(world: World) -> None:
-    """If a mutation with a key fails, its outcome is unknown; if it is rejected, it is known."""
+    """A failed mutation with a key has an unknown outcome, and a rejected one a known outcome."""
     failure, refusal = problem("INTERNAL_SERVER_ERROR"), problem("BAD_USER_INPUT")
     world.vendor.answers(answer(None, failure), answer({"add": None}, refusal))
     manager = world.manager(shop())
@@ -213,7 +213,7 @@ def test_failure_without_a_body_of_graphql(body: bytes) -> None:
 
 @sync_and_async
 async def test_refused_mutation_did_not_happen(world: World) -> None:
-    """A mutation rejected with status 400 did not happen; after a 500 its outcome is unknown."""
+    """A mutation rejected with status 400 was not executed; after a 500 this is unknown."""
     refusal = Response(400, body=answer(None, problem("BAD_USER_INPUT")).body)
     failure = Response(500, body=answer(None, problem("BAD_USER_INPUT")).body)
     world.vendor.answers(refusal, failure)
@@ -295,7 +295,7 @@ def test_partial_graphql_result_is_returned_with_its_errors() -> None:
     ],
 )
 def test_pause_that_a_service_asks_for(response: Response, pause: float | None) -> None:
-    """The pause is read from the response, as seconds or as cost and restore rate."""
+    """The wait comes from the GraphQL response: given in seconds, or by cost and restore rate."""
     error = refusal_of(response)
     assert error is not None
     assert pause == error.vendor_retry_after
@@ -311,7 +311,7 @@ def test_answer_that_is_not_graphql(body: bytes) -> None:
 
 
 def pages_of(*connection: tuple[str, Any]) -> GraphQLAnswer:
-    """Return a response that has a GraphQL connection below "shop"."""
+    """Return a response that has a paged GraphQL connection below `shop`."""
     return GraphQLAnswer({"shop": {"orders": dict(connection)}})
 
 
@@ -346,14 +346,14 @@ def test_pages_that_would_never_end() -> None:
     ],
 )
 def test_answer_without_a_page(connection: tuple[tuple[str, Any], ...]) -> None:
-    """A response without a complete connection at the path is refused, with a remedy."""
+    """A response without a complete GraphQL connection at the path is refused, with a remedy."""
     with pytest.raises(InvalidData, match="pageInfo"):
         pages_of(*connection).page("shop.orders")
 
 
 @pytest.mark.parametrize("path", ["shop", "nowhere", "shop.orders.nodes"])
 def test_path_that_leads_to_no_connection(path: str) -> None:
-    """A path that does not lead to a connection is refused."""
+    """A path in the response that does not lead to a GraphQL connection is refused."""
     with pytest.raises(InvalidData, match="no page"):
         pages_of(("nodes", [])).page(path)
 
@@ -367,13 +367,13 @@ def test_path_that_leads_to_no_connection(path: str) -> None:
     ],
 )
 def test_document_of_another_kind(make: Any, document: str, remedy: str) -> None:
-    """Each method refuses documents with another kind of operation."""
+    """Each method refuses documents with another kind of operation than its own."""
     with pytest.raises(InvalidData, match=remedy):
         make(document)
 
 
 def test_names_of_operations() -> None:
-    """An operation's name comes from the caller, else from the document, else from its kind."""
+    """An operation's name is the caller's, else the document's, else that of its kind."""
     names = [
         SHOP.query(ORDERS, name="orders.list").name,
         SHOP.query(ORDERS).name,

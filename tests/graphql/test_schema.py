@@ -26,7 +26,7 @@ INTROSPECTION: Any = introspection_from_schema(build_schema(SDL))
 
 @pytest.fixture(params=["sdl", "introspection", "answer", "file.graphql", "file.json"])
 def schema(request: pytest.FixtureRequest, tmp_path: Path) -> GraphQLSchema:
-    """Return the schema, from each kind of source."""
+    """Return the same schema, read from each kind of source."""
     if request.param == "sdl":
         return GraphQLSchema.from_sdl(SDL)
     if request.param == "introspection":

@@ -81,7 +81,7 @@ def test_subscription_goes_on(server: WebSocketServer) -> None:
 
 
 def test_meanings_of_messages() -> None:
-    """Each message type of the subscription protocol is interpreted correctly."""
+    """Each message type of the GraphQL subscription protocol is interpreted correctly."""
     value = CODEC.read('{"id": "1", "type": "next", "payload": {"data": {"a": 1}}}')
     assert ("1", GraphQLAnswer({"a": 1})) == (value.id, value.value)
     denied = '{"message": "no", "extensions": {"code": "FORBIDDEN"}}'
@@ -115,7 +115,7 @@ def test_message_of_another_protocol(message: str) -> None:
     ],
 )
 def test_codes_of_closed_connections(code: int, kind: type[Exception]) -> None:
-    """Each close code of the protocol has an error, unless a sent message's outcome is unknown."""
+    """Each close code has its own error, unless a sent message's outcome is unknown."""
     assert kind is type(CODEC.closing_error(code, "", was_sent=False))
     assert CODEC.closing_error(code, "", was_sent=True) is None
     assert CODEC.closing_error(4999, "", was_sent=False) is None

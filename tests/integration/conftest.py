@@ -50,7 +50,7 @@ def mariadb_location() -> Iterator[StoreLocation]:
 
 @pytest.fixture(scope="session")
 def nats_location() -> Iterator[StoreLocation]:
-    """Return the location of a bucket in a NATS server of its own, which holds claims only."""
+    """Return the location of a bucket in a private NATS server; it can hold only claims."""
     with PrivateNats() as server:
         yield StoreLocation("nats", f"{server.url}/keys")
 
@@ -68,7 +68,7 @@ def shards_location(
 
 @pytest.fixture(params=KINDS)
 def location(request: pytest.FixtureRequest) -> StoreLocation:
-    """Return the location of each available store."""
+    """Return the location of a store, for each available kind."""
     result: StoreLocation = request.getfixturevalue(f"{request.param}_location")
     return result
 

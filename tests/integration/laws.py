@@ -1,4 +1,4 @@
-"""Laws that the recorded history of a test must fulfil."""
+"""Laws that a test's recorded history must obey."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ROUNDED: Final = 2_000
 
 
 def burst_of(grants: Iterable[tuple[int, int]], rate: float) -> float:
-    """Return the largest burst above `rate` that some time window certainly contained.
+    """Return the largest burst above `rate` that certainly occurred in some time window.
 
     Each grant happened between two known times. Whatever its exact time, the n-th of all grants is
     no earlier than the n-th of the first times and no later than the n-th of the second.

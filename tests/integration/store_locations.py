@@ -30,7 +30,7 @@ trips: ContextVar[list[dict[str, Any]] | None] = ContextVar("trips", default=Non
 
 @attrs.frozen
 class StoreLocation:
-    """A store that several processes can open.
+    """A store's location, from which several processes can open it.
 
     Attributes:
         kind: sqlite, redis, postgresql, mariadb, nats or shards.
@@ -108,7 +108,7 @@ class RecordingStore:
             self.node_of = store.node_of
 
     def post(self, command: Command[Any]) -> None:
-        """Post a command, and record it."""
+        """Send a command without waiting for its answer, and record it."""
         with _record_command(command, posted=True):
             self._store.post(command)
 
@@ -133,7 +133,7 @@ class AsyncRecordingStore(RecordingStore):
 
 @contextmanager
 def _record_command(command: Command[Any], *, posted: bool = False) -> Generator[dict[str, Any]]:
-    """Record a command while it runs, if the test listens to commands."""
+    """Record a store command while it runs, if the test listens to commands."""
     # An admission has short cuts, which are classes of their own.
     kind = Admission if isinstance(command, Admission) else type(command)
     trip = {"what": kind.__name__, "began": now(), "posted": posted, "failed": True}
@@ -156,7 +156,7 @@ def _record_answer(trip: dict[str, Any], command: Command[Any], answer: Any) -> 
 
 
 def wait_until(happened: Callable[[], Any], what: str) -> Any:
-    """Wait until a condition holds, and return its value."""
+    """Wait until the function returns a true value, and return this value."""
     end = time.monotonic() + PATIENCE
     while True:
         with suppress(ConnectionError):

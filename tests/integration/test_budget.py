@@ -16,7 +16,7 @@ SECOND = 1_000_000_000
 
 
 def test_retry_budget_is_shared(pool: WorkerPool, location: StoreLocation, name: str) -> None:
-    """Retries of all processes together stay within the budget's share and its minimum."""
+    """Retries of all processes together stay within the budget's ratio and its minimum."""
     ratio, floor, period = 0.2, 3, 2.0
     service = Service(
         name,

@@ -43,7 +43,7 @@ SETS = {kind: (kind,) for kind in (*KINDS, "shards")} | {
 
 
 class Bank:
-    """A vendor that kills the sender of the first request with each of two keys.
+    """A vendor that kills the process that sends the first request with each of two keys.
 
     It acts once for each idempotency key that it receives.
     """
@@ -115,7 +115,7 @@ class KilledProcess:
 def killed_processes(
     pool: WorkerPool, request: pytest.FixtureRequest
 ) -> Iterator[dict[str, KilledProcess]]:
-    """Kill one process for each store; all are prepared together, so that their leases overlap."""
+    """Yield a killed process for each store; all are prepared at once, so that leases overlap."""
     fields = {}
     with VendorServer() as vendor:
         for name, kinds in SETS.items():

@@ -57,7 +57,7 @@ def test_no_window_exceeds_the_rate_limit(
 
 
 def _grant(call: Told) -> tuple[int, int]:
-    """Return the earliest and the latest time at which a granted call may have been allowed.
+    """Return the earliest and the latest possible time at which a granted call was admitted.
 
     The store read its clock between the start and the end of the command, and the grant is that
     much later.

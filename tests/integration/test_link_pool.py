@@ -24,7 +24,7 @@ KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application
 
 
 class PostgresLink:
-    """A psycopg connection, used as the link of a pool."""
+    """A psycopg connection for a connection pool."""
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
@@ -47,7 +47,7 @@ class PostgresLink:
 
 
 class AsyncPostgresLink(PostgresLink):
-    """An asynchronous psycopg connection, used as the link of a pool."""
+    """An asynchronous psycopg connection for a connection pool."""
 
     async def ping(self, timeout: float, /) -> None:  # type: ignore[override]  # awaited
         try:
@@ -79,7 +79,7 @@ def wait_for_sleep(address: dict[str, Any]) -> None:
 
 
 def test_synchronous_pool_survives_killed_connections(address: dict[str, Any]) -> None:
-    """After the server closed all connections, only one caller gets an error."""
+    """After the server has closed all connections of a pool, only one caller gets an error."""
     with LinkPool(
         lambda _: PostgresLink(psycopg.connect(**address)), PoolConfig(minimum=3)
     ) as pool:
@@ -95,7 +95,7 @@ def test_synchronous_pool_survives_killed_connections(address: dict[str, Any]) -
 
 
 def test_asynchronous_pool_survives_killed_connections(address: dict[str, Any]) -> None:
-    """In an asynchronous pool, only one caller meets the connections that the server closed."""
+    """After the server has closed all connections of an async pool, one caller gets an error."""
 
     async def connect(_: float) -> AsyncPostgresLink:
         return AsyncPostgresLink(await psycopg.AsyncConnection.connect(**address))
@@ -117,7 +117,7 @@ def test_asynchronous_pool_survives_killed_connections(address: dict[str, Any]) 
 
 
 def test_cancelled_statement_costs_its_connection_only(address: dict[str, Any]) -> None:
-    """A cancelled statement loses only its own connection; the next caller gets a usable one."""
+    """Cancelling a statement loses only its own connection; the next caller gets a usable one."""
 
     async def connect(_: float) -> AsyncPostgresLink:
         return AsyncPostgresLink(await psycopg.AsyncConnection.connect(**address))

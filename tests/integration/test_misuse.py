@@ -1,4 +1,4 @@
-"""A programming error in one process does not stop the calls of others."""
+"""A programming error in one process does not stop the calls of other processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Amazon's vendors against moto, an independent emulator, over real HTTP.
+"""Amazon's vendors tested against moto, an independent emulator, over real HTTP.
 
 moto checks each signature with Amazon's own library, so it proves that Amazon accepts our
 signatures, which our sandboxes cannot.
@@ -79,7 +79,7 @@ def run_in_mode(
     is_async: bool,
     use: Callable[[Any], Awaitable[Any]],
 ) -> Any:
-    """Run a function with a hub of sync or async mode, and return its result."""
+    """Run a function with a synchronous or asynchronous hub, and return its result."""
 
     async def run() -> Any:
         hub: Any = moorage.aopen(configuration) if is_async else moorage.open(configuration)
@@ -93,7 +93,7 @@ def run_in_mode(
 
 @IN_BOTH
 def test_sns_publishes_a_message(moto: MotoServer, is_async: bool) -> None:
-    """SNS accepts any letters and attributes, and publishes a message once per idempotency key."""
+    """SNS accepts any characters and attributes, and publishes once per idempotency key."""
     text = SmsMessage(
         to=TO,
         text="Grüße & 50 % = ½\n你好 +1",
@@ -122,7 +122,7 @@ def test_refusal_by_sns_raises_matching_error(moto: MotoServer) -> None:
 
 @IN_BOTH
 def test_ses_sends_mail(mail_server: MotoServer, is_async: bool) -> None:
-    """SES sends a message with any letters to all its recipients."""
+    """SES sends a message with any characters to all its recipients."""
     mail = EmailMessage(
         to="ada@example.com",
         cc="bob@example.com",
@@ -172,7 +172,7 @@ def test_wrong_key_is_refused(moto: MotoServer, kind: str, changed: dict[str, st
 
 @pytest.mark.parametrize("capability", sorted(S3.capabilities))
 def test_s3_capabilities_hold(moto: MotoServer, bucket: str, capability: str) -> None:
-    """Each capability that the S3 vendor declares also works at an independent emulator."""
+    """Each capability that the S3 vendor declares works with an independent S3 emulator too."""
     fixture = SandboxFixture(options={}, vendor_values={"storage_class": "STANDARD_IA"})
 
     async def use_hub(hub: Any) -> Any:
@@ -186,7 +186,7 @@ def test_s3_capabilities_hold(moto: MotoServer, bucket: str, capability: str) ->
 
 @IN_BOTH
 def test_files_round_trip(moto: MotoServer, bucket: str, is_async: bool) -> None:
-    """Large files are uploaded in parts, unusual names are listed, and all files can be deleted."""
+    """Large files are uploaded in parts, unusual file names are listed, and all can be deleted."""
     names = ["a/ü & ö +1%.txt", "a/b c=d?.txt", "a/~tilde'.txt", "b/other.txt"]
     large_bytes = bytes(range(256)) * (SIZE // 256)
 

@@ -1,4 +1,4 @@
-"""The Amazon SQS connector against moto, an independent emulator, over real HTTP.
+"""The Amazon SQS connector tested against moto, an independent emulator, over real HTTP.
 
 moto checks each signature with Amazon's own library, and computes the digests of attributes itself.
 """
@@ -42,7 +42,7 @@ def settings(moto: MotoServer, secret: str | None = None) -> AmazonSqs:
 
 
 def mode(is_async: bool) -> str:
-    """Return the name of a mode."""
+    """Return the name of the mode, synchronous or asynchronous."""
     return "async" if is_async else "sync"
 
 

@@ -68,7 +68,7 @@ def own_redis() -> Iterator[PrivateRedis]:
 
 
 class Shop:
-    """Calls to a service, with and without keys, over a store that may fail."""
+    """A client program that calls a service, with and without keys, over a store that may fail."""
 
     def __init__(
         self, location: StoreLocation, name: str, claims: StateStorage | None = None
@@ -98,7 +98,7 @@ class Shop:
         return sum(isinstance(event, kind) for event in self._heard)
 
     def call(self, times: int = 20) -> list[dict[str, Any]]:
-        """Make calls without a key, and return their store commands.
+        """Make calls without an idempotency key, and return the store commands that they sent.
 
         Whatever the store does, each call is admitted and answered.
         """
@@ -118,7 +118,7 @@ class Shop:
         return self._trips
 
     def pay(self, key: str, **options: Any) -> str:
-        """Make a call with a key; its response has the number of the effect."""
+        """Make a call with an idempotency key; the response has the number of the effect."""
 
         def function() -> str:
             effects = self.effects.setdefault(key, [])
@@ -141,7 +141,7 @@ class Shop:
 def _survives(
     shop: Shop, away: Callable[[], None], back: Callable[[], None], *, keeps: bool
 ) -> None:
-    """Check calls around an outage; `keeps` says that the store does not lose its data."""
+    """Check calls before, during and after an outage; `keeps` means that no data are lost."""
     shop.call()
     assert "effect 0 of before" == shop.pay("before")
     away()
@@ -169,7 +169,7 @@ def _survives(
 
 
 def _location_through(proxy: TcpProxy, location: StoreLocation) -> StoreLocation:
-    """Return the location of the same store behind a proxy."""
+    """Return the location of the same store as reached through a proxy."""
     user, separator, _ = urlsplit(location.where).netloc.rpartition("@")
     proxied_location = urlsplit(location.where)._replace(
         netloc=f"{user}{separator}127.0.0.1:{proxy.address[1]}"
@@ -179,7 +179,7 @@ def _location_through(proxy: TcpProxy, location: StoreLocation) -> StoreLocation
 
 @contextmanager
 def _proxy_of(location: StoreLocation) -> Generator[tuple[TcpProxy, StoreLocation]]:
-    """Start a proxy in front of a store; return it and the store's new location."""
+    """Start a proxy in front of a store; return the proxy and the location through it."""
     locations = urlsplit(location.where)
     with TcpProxy(locations.hostname or "", locations.port or 0) as proxy:
         yield proxy, _location_through(proxy, location)
@@ -197,7 +197,7 @@ def test_calls_continue_and_keys_are_refused_while_redis_is_down(
 
 
 def test_slow_redis_is_not_an_outage(redis_location: StoreLocation, name: str) -> None:
-    """The store waits for a reply slower than its timeout, so limits remain shared."""
+    """If a reply of Redis is slow, calls wait for it, so that limits remain shared."""
     with _proxy_of(redis_location) as (proxy, location):
         shop = Shop(location, name)
         with shop.store:
@@ -323,7 +323,7 @@ def test_lost_replies_free_the_probe_slot(redis_location: StoreLocation, name: s
 def test_key_store_works_while_the_state_store_fails(
     redis_location: StoreLocation, sqlite_location: StoreLocation, name: str
 ) -> None:
-    """While the state store fails, limits are kept in memory, and keys in their own store work."""
+    """If the state store fails, limits are counted in memory, and keys in their own store work."""
     with _proxy_of(redis_location) as (proxy, location), sqlite_location.open() as claims:
         shop = Shop(location, name, claims)
         with shop.store:

@@ -1,4 +1,4 @@
-"""Real servers as regions that die, hang or close connections, as seen by all processes."""
+"""Real servers as regions that fail, hang or close connections, as all processes see them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def service(name: str, eu: VendorServer, us: VendorServer, **options: Any) -> Se
 
 
 def answer(service: Service, request: Request, *, is_async: bool, **options: Any) -> Response:
-    """Make a call with a sync or async manager that has default settings."""
+    """Make a call with a synchronous or asynchronous manager that has default settings."""
     if not is_async:
         with ConnectorManager([service]) as manager:
             return manager.call(service.name, request, **options)
@@ -98,7 +98,7 @@ def test_refused_connection_moves_to_the_next_region(
 def test_only_safe_requests_leave_a_hanging_region(
     eu: VendorServer, standby_region: VendorServer, *, is_async: bool
 ) -> None:
-    """A read that times out is repeated in another region; a write is not sent again."""
+    """A read that times out is sent to another region, but a write is not sent again."""
     eu.always(HANGS)
     hanging_service = service("shop", eu, standby_region, attempt_timeout=0.2)
 

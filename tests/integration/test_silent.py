@@ -85,7 +85,7 @@ def test_unkeyed_call_ignores_a_silent_store(kind: str, silent_server: socket.so
 
 @EACH_STORE
 def test_keyed_call_is_refused_with_a_silent_store(kind: str, silent_server: socket.socket) -> None:
-    """If the store never replies, a call with a key is refused soon."""
+    """If the store never replies, a call with an idempotency key is refused soon."""
     effects: list[int] = []
     with _location(kind, silent_server).open() as store, silent_server:
         manager = ConnectorManager([SERVICE], state=store, clock=VirtualClock())
@@ -122,7 +122,7 @@ def test_async_unkeyed_call_ignores_a_silent_store(kind: str, silent_server: soc
 def test_async_keyed_call_is_refused_with_a_silent_store(
     kind: str, silent_server: socket.socket
 ) -> None:
-    """If the store never replies, an asynchronous call with a key is refused soon."""
+    """If the store never replies, an asynchronous call with an idempotency key is refused soon."""
     effects: list[int] = []
 
     async def call() -> None:

@@ -1,4 +1,4 @@
-"""Processes that are killed or paused during keyed calls, and the processes that wait for them."""
+"""Processes killed or paused during calls with idempotency keys, and those that wait for them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Bank:
 
 @attrs.frozen
 class Race:
-    """A process that calls two vendors, one of which knows keys, and callers that wait for it."""
+    """A process that calls two vendors, one of which honours keys, and callers that wait for it."""
 
     honoured: Service
     other: Service

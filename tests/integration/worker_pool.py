@@ -1,4 +1,4 @@
-"""A pool of worker processes, which run jobs and whose reports form a test's history."""
+"""A pool of worker processes that run jobs; their reports form a test's history."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class WorkerProcess:
         return self._process.pid
 
     def give(self, job: Job) -> None:
-        """Send the process a job to prepare."""
+        """Send the process a job, which it prepares but does not start."""
         self.told = []
         self._say(base64.b64encode(pickle.dumps(job)))
 

@@ -109,7 +109,7 @@ def begin() -> None:
 
 
 class SkewedClocks:
-    """The system's clocks with a wrong wall clock."""
+    """The system's clocks, but with a wrong wall clock."""
 
     def __init__(self, hours: float) -> None:
         self.nanoseconds = SystemClock().nanoseconds
@@ -154,7 +154,7 @@ async def _no_wait() -> None:
 
 
 class CallReport:
-    """Reports the start, store commands and end of one call."""
+    """Reporter of one call's start, store commands and end."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -353,7 +353,7 @@ def _keyed_request(name: str) -> Request:
 
 
 def hold_calls(job: Job) -> None:
-    """Keep calls in progress until this process is killed: one circuit probe, one call per key."""
+    """Keep one circuit probe and one call per key in progress until this process is killed."""
     probe, *keyed_services = job.services
     inner_event = Event()
 
@@ -412,7 +412,7 @@ def claims(job: Job) -> None:
 
 
 def claim(job: Job) -> None:
-    """Make calls with one new key after another, and report each completed key."""
+    """Make calls with one new key after another, and report each key once its call is completed."""
     with open_manager(job) as manager:
         begin()
         numbers = iter(range(10**9))

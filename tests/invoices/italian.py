@@ -49,7 +49,7 @@ LINE = InvoiceLine(
 
 
 def small_fattura(**fields: Any) -> FatturaPa:
-    """A valid Italian invoice with one line; arguments are fields of the invoice or the file."""
+    """A valid Italian invoice with one line; arguments replace fields of invoice or file."""
     details: dict[str, Any] = {"transmitter": "IT01234567890", "progressive": "00001"}
     details |= {name: fields.pop(name) for name in list(fields) if hasattr(FatturaPa, name)}
     values: dict[str, Any] = {
@@ -66,7 +66,7 @@ def small_fattura(**fields: Any) -> FatturaPa:
 
 
 def full_fattura() -> FatturaPa:
-    """A valid Italian invoice with every field that a file carries."""
+    """A valid Italian invoice with every field that a FatturaPA file can carry."""
     free: dict[str, Any] = {"vat_category": "E", "vat_rate": Decimal(0)}
     taxed: dict[str, Any] = {"vat_category": "S", "vat_rate": Decimal(22)}
     discount = AllowanceCharge(amount=Decimal("2.00"), reason="Sconto")

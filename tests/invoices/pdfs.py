@@ -92,7 +92,7 @@ def packed_pdf(objects: list[bytes], *, kind: int | None = None, fields: str = "
 
 
 def filter_rows(rows: list[bytes], kind: int) -> list[bytes]:
-    """Return rows encoded by a PNG filter, each preceded by the filter's number."""
+    """Return image rows encoded by a PNG filter, each preceded by the filter's number."""
     filtered_rows, previous_row = [], bytes(len(rows[0]))
     for row in rows:
         left_byte, corner = bytes(1) + row[:-1], bytes(1) + previous_row[:-1]
@@ -110,7 +110,7 @@ def filter_rows(rows: list[bytes], kind: int) -> list[bytes]:
 
 
 def paeth(left: int, up: int, corner: int) -> int:
-    """Return the neighbour that is nearest to left + up - corner, as PNG defines it."""
+    """Return whichever of left, up and corner is nearest to left + up - corner, as in PNG."""
     guess = left + up - corner
     if abs(guess - left) <= abs(guess - up) and abs(guess - left) <= abs(guess - corner):
         return left

@@ -210,7 +210,7 @@ def with_field(value: Any, path: str, new: Any) -> Any:
 def received_invoice(
     writer: Callable[[Invoice], bytes], old: str, new: str, **fields: Any
 ) -> Invoice:
-    """Write an invoice, replace one text of the document, and return the invoice read from it."""
+    """Write an invoice, replace one string of the document, and return the invoice read from it."""
     body = writer(small_invoice(**fields))
     assert old.encode() in body
     reader = read_ubl if writer is write_ubl else read_cii

@@ -52,7 +52,7 @@ READERS: list[tuple[Callable[[bytes], Any], bytes]] = [
 
 @st.composite
 def _damages(draw: st.DrawFn, body: bytes) -> bytes:
-    """The file with one to three texts or elements replaced, repeated or removed."""
+    """The file with one to three strings or elements replaced, repeated or removed."""
     pattern = rb"(?<=[>;])[^<>;]*(?=[<;])|<(\w+)>[^<]*</\1>"
     for _ in range(draw(st.integers(1, 3))):
         places = [match.span() for match in re.finditer(pattern, body)]

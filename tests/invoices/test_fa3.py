@@ -65,7 +65,7 @@ LINE = InvoiceLine(
 
 
 def _ksef(**fields: Any) -> KsefInvoice:
-    """A valid FA(3) invoice; arguments are fields of the invoice or the file."""
+    """A valid FA(3) invoice; arguments replace fields of the invoice or the file."""
     details: dict[str, Any] = {"created_at": NOW}
     details |= {name: fields.pop(name) for name in list(fields) if hasattr(KsefInvoice, name)}
     values: dict[str, Any] = {
@@ -85,7 +85,7 @@ def _line(category: str, rate: str, **fields: Any) -> InvoiceLine:
 
 
 def full_ksef() -> KsefInvoice:
-    """A valid invoice with every field that a file carries."""
+    """A valid FA(3) invoice with every field that a file can carry."""
     return _ksef(
         due_date=date(2026, 12, 9),
         despatch_advice="WZ-1",
@@ -272,7 +272,7 @@ def test_reverse_charge_at_home_and_abroad_differ() -> None:
 
 
 def test_supply_within_the_eu_has_the_sellers_prefix() -> None:
-    """A supply within the EU has the seller's country prefix and states its period."""
+    """For a supply within the EU, the file has the seller's country prefix and the period."""
     body = write_fa3(
         _ksef(
             lines=[_line("K", "0")],
@@ -328,7 +328,7 @@ MEANS: list[tuple[str, str | None, str, str | None]] = [
 def test_means_of_payment_are_read_back(
     code: str, text: str | None, read_code: str, read_text: str | None
 ) -> None:
-    """A means of payment without a code in FA(3) is written as 'other', with a text."""
+    """A means of payment without a code in FA(3) is written as 'other' with a description."""
     body = write_fa3(_ksef(payment=PaymentInstructions(code=code, text=text)))
 
     assert read_fa3(body).invoice.payment == PaymentInstructions(code=read_code, text=read_text)
@@ -378,7 +378,7 @@ def test_line_with_only_amount_is_read_as_one_unit_at_this_price() -> None:
 
 
 def test_line_with_gross_price_is_read_without_vat() -> None:
-    """A line whose price and amount include VAT is read with its price and amount without VAT."""
+    """A line whose price and amount include VAT is read with both converted to exclude VAT."""
     body = write_fa3(_ksef(currency="EUR", exchange_rate=Decimal("4.25")))
     body = body.replace(b"<KursWalutyZ>4.25</KursWalutyZ>", b"")
     body = body.replace(b"<P_9A>9.99</P_9A>", b"<P_9B>12.29</P_9B>")
@@ -395,7 +395,7 @@ def test_line_with_gross_price_is_read_without_vat() -> None:
 
 
 def test_state_before_a_correction_is_subtracted() -> None:
-    """A correction states the lines before and after it; its amounts are the difference."""
+    """A correction file has lines before and after the change; the read amounts are differences."""
     lines = [
         attrs.evolve(LINE, allowances=(AllowanceCharge(amount=Decimal(1)),)),
         attrs.evolve(LINE, quantity=Decimal(2)),
@@ -508,7 +508,7 @@ def test_unknown_rate_is_read_without_the_checks() -> None:
 
 
 def test_incomplete_file_is_read_without_the_checks() -> None:
-    """A file without a buyer is read as it is, if the rules are not checked."""
+    """A file without a buyer is read unchanged if the rules are not checked."""
     body = write_fa3(_ksef())
     start, end = body.index(b"<Podmiot2>"), body.index(b"<Fa>")
 
@@ -592,7 +592,7 @@ def test_number_has_a_check_sum(text: str, is_valid: bool) -> None:
 
 
 def upo(document: bytes, heading: str = "") -> bytes:
-    """A KSeF receipt for one file."""
+    """Return a KSeF receipt for one file."""
     digest = b64encode(sha256(document).digest()).decode()
     return (
         '<Potwierdzenie xmlns="http://upo.schematy.mf.gov.pl/KSeF/v4-3">'
@@ -652,7 +652,7 @@ def test_other_receipts_are_refused(old: bytes, new: bytes, words: str) -> None:
 
 
 def test_value_can_be_pickled() -> None:
-    """An invoice can be pickled for another process, and its repr shows no party."""
+    """An invoice can be pickled, and its repr shows neither the seller nor the buyer."""
     value = full_ksef()
 
     assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301 - made by the test

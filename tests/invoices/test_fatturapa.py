@@ -233,7 +233,7 @@ def test_foreign_buyer_gets_the_code_for_abroad() -> None:
 
 
 def test_split_payment_leaves_the_vat_to_the_state() -> None:
-    """With vat_due 'S' the payment excludes the VAT; the amount due is read back with the VAT."""
+    """With `vat_due` 'S' the payment excludes VAT, but the amount due is read back including it."""
     fattura = small_fattura(vat_due="S", payment=PaymentInstructions(code="58"))
     body = write_fatturapa(fattura)
     received_invoice = read_fatturapa(body)
@@ -260,7 +260,7 @@ def test_long_notes_are_split() -> None:
 
 
 def test_percentage_of_a_line_is_read_as_an_amount() -> None:
-    """A percentage discount applies to the price after the earlier discounts."""
+    """A percentage discount is read as an amount, based on the price after earlier discounts."""
     body = write_fatturapa(
         small_fattura(lines=[attrs.evolve(LINE, net_price=Decimal(100), quantity=Decimal(1))])
     )
@@ -277,7 +277,7 @@ def test_percentage_of_a_line_is_read_as_an_amount() -> None:
 
 
 def test_natural_person_is_read_by_both_names() -> None:
-    """First and last name of a person are joined, and the house number follows the street."""
+    """A person's first and last name are joined, and the house number is added to the street."""
     body = write_fatturapa(small_fattura())
     body = body.replace(
         b"<Denominazione>Beta Srl</Denominazione>", b"<Nome>Ada</Nome><Cognome>Neri</Cognome>"
@@ -636,7 +636,7 @@ def test_older_preceding_invoice_is_accepted() -> None:
 
 
 def test_value_can_be_pickled() -> None:
-    """An invoice can be sent to another process through a queue, and its repr shows no party."""
+    """An invoice can be pickled for another process; its repr shows neither seller nor buyer."""
     value = full_fattura()
 
     assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301 - made by the test

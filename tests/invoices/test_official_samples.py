@@ -1,4 +1,4 @@
-"""The examples and unit tests of the standards' maintainers, if an environment variable names them.
+"""Official examples and unit tests of the invoice standards, if a variable names their folder.
 
 `MOORAGE_INVOICE_SAMPLES` is a folder with checkouts of `eInvoicing-EN16931`, and optionally of
 `peppol-bis-invoice-3` and `xrechnung-testsuite`.

@@ -410,7 +410,7 @@ def test_number_of_values_is_bounded() -> None:
 
 
 def test_moment_in_utc_is_written() -> None:
-    """The time of the PDF's last change includes the offset of its time zone."""
+    """The written time of the PDF's last change includes its time-zone offset."""
     embedded_pdf = PdfFile(
         embed_invoice(SHAPES[0], CII, modified_at=datetime(2026, 1, 2, tzinfo=UTC))
     )

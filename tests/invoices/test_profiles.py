@@ -296,7 +296,7 @@ def test_written_invoice_has_profile_identifiers(profile: Profile, syntax: str) 
 
 
 def test_xrechnung_needs_line_break_after_cash_discount() -> None:
-    """XRechnung needs the line break after a cash discount, so both syntaxes carry it."""
+    """XRechnung needs the line break after a cash discount, so UBL and CII both keep it."""
     terms = "Thank you.\n#SKONTO#TAGE=14#PROZENT=2.00#\n#SKONTO#TAGE=30#PROZENT=1.00#\n"
     invoice = attrs.evolve(PLAIN, payment_terms=terms)
 
@@ -327,7 +327,7 @@ def test_several_notes_are_for_german_parties() -> None:
 
 
 def test_period_of_a_line_may_be_open() -> None:
-    """Starts or ends of a line's and an invoice's period are compared only if both are given."""
+    """A period's start and end, of a line and its invoice, are compared only if both are given."""
     line = attrs.evolve(LINE, period=Period(start=date(2026, 11, 1)))
     period = Period(end=date(2026, 11, 30))
 

@@ -49,7 +49,7 @@ DOCUMENTS = [
 def test_damaged_documents_have_typed_errors(
     body: bytes, damages: list[tuple[float, bytes]]
 ) -> None:
-    """A document with changed texts is read, or refused with a typed error."""
+    """An invoice document with changed texts is read, or refused with a typed error."""
     for position, text in damages:
         texts = [*re.finditer(rb">[^<]+<|=\"[^\"]+\"", body)]
         match = texts[int(position * len(texts))]
@@ -166,7 +166,7 @@ GARBAGE = [
 def test_unreadable_element_is_named(
     writer: Callable[[Invoice], bytes], old: bytes, new: bytes, field: str
 ) -> None:
-    """An element that cannot be read raises a typed error with its path."""
+    """If an element cannot be read, a typed error with the element's path is raised."""
     body = writer(small_invoice())
     assert old in body
 
@@ -213,7 +213,7 @@ def test_wrong_base64_is_refused() -> None:
 def test_ambiguous_document_is_refused(
     writer: Callable[[Invoice], bytes], old: str, new: str, problem: str
 ) -> None:
-    """A document that can be read in two ways is refused."""
+    """An invoice document that can be read in two ways is refused."""
     with pytest.raises(InvalidData, match=problem):
         received_invoice(writer, old, new)
 

@@ -48,7 +48,7 @@ _NO_VAT_BUYER = attrs.evolve(BUYER, vat_id=None)
 
 
 def _category(code: str, rate: str | None, **fields: Any) -> Invoice:
-    """A small invoice of a VAT category, valid unless the given fields make it invalid."""
+    """A small invoice of a VAT category, which is valid unless the given fields break a rule."""
     line = attrs.evolve(LINE, vat_category=code, vat_rate=None if rate is None else Decimal(rate))
     reasons = [] if code in {"S", "Z", "L", "M"} else [VatExemption(category=code, reason="Why")]
     values: dict[str, Any] = {"lines": [line], "exemptions": reasons}
@@ -303,7 +303,7 @@ FAMILIES = [
 
 @pytest.mark.parametrize("rule, field, invoice", FAMILIES)
 def test_vat_category_has_its_rules(rule: str, field: str, invoice: Invoice) -> None:
-    """Each VAT category has rules for identifiers, rates, amounts and reasons."""
+    """Each VAT category's rules for identifiers, rates, amounts and reasons are enforced."""
     assert (rule, field) in _violated_rules(invoice)
 
 

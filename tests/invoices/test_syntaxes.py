@@ -120,7 +120,7 @@ def _invoices(draw: st.DrawFn) -> Invoice:
 @settings(max_examples=60, deadline=None)
 @given(_invoices())
 def test_written_invoice_is_read_back(invoice: Invoice) -> None:
-    """An invoice that is converted to one syntax and then to the other loses nothing."""
+    """An invoice loses nothing when it is written in one syntax, read, and written in the other."""
     completed = invoice.completed(EN16931)
 
     for writer, reader in SYNTAXES:
@@ -214,7 +214,7 @@ def test_ubl_writes_credit_note_as_credit_note() -> None:
 
 
 def test_elements_that_only_the_schema_requires_are_invented_and_dropped() -> None:
-    """UBL's order reference and card network are 'NA' if the invoice has none."""
+    """UBL's order reference and card network are 'NA' in the file if the invoice has none."""
     payment = PaymentInstructions(code="48", card=InvoiceCard(last_digits="1234"))
     invoice = small_invoice(sales_order="SO-1", payment=payment)
     body = write_ubl(invoice)
@@ -225,7 +225,7 @@ def test_elements_that_only_the_schema_requires_are_invented_and_dropped() -> No
 
 
 def test_ubl_needs_payment_instructions_for_a_reference() -> None:
-    """UBL cannot carry a payment reference alone; the error states this."""
+    """UBL cannot carry a payment reference without payment instructions; the error says so."""
     with pytest.raises(InvalidData, match="only together with payment instructions") as excinfo:
         write_ubl(small_invoice(payment=None, payment_reference="2041"))
 
@@ -244,7 +244,7 @@ def test_cii_d16b_cannot_carry_two_preceding_invoices() -> None:
 
 
 def test_ubl_needs_a_subject_of_three_letters() -> None:
-    """UBL writes a note's subject into its text, so only three capital letters can be read back."""
+    """UBL puts a note's subject into the text, so only a three-capital subject can be read back."""
     invoice = small_invoice(notes=[Note("Thank you.", subject="x")])
 
     with pytest.raises(InvalidData, match="three capital letters"):
@@ -278,7 +278,7 @@ def test_gross_price_and_discount_go_together(
 
 
 def test_cii_writes_groups_that_its_schema_requires() -> None:
-    """The delivery is a mandatory element of CII, even if all its content is optional."""
+    """CII requires the delivery element, so it is written even if it is empty."""
     body = write_cii(small_invoice(delivery=None))
 
     assert b"<ram:ApplicableHeaderTradeDelivery></ram:ApplicableHeaderTradeDelivery>" in body
@@ -310,7 +310,7 @@ def test_missing_total_of_vat_is_that_of_the_categories() -> None:
     ],
 )
 def test_wrong_types_are_refused(path: str, value: Any) -> None:
-    """A field refuses a value that XML cannot represent exactly."""
+    """A field refuses a value of a type that XML cannot represent exactly."""
     with pytest.raises(InvalidData) as excinfo:
         small_invoice(**{path: value})
 
@@ -369,7 +369,7 @@ def test_totals_are_computed_by_category_and_rate() -> None:
 
 
 def test_stated_totals_are_not_replaced() -> None:
-    """A received invoice keeps its totals, even if they are wrong."""
+    """A received invoice keeps the totals that it states, even if they are wrong."""
     wrong_invoice = with_field(small_invoice().completed(EN16931), "stated_totals.due", Decimal(1))
 
     assert wrong_invoice.completed(EN16931) == wrong_invoice
@@ -390,7 +390,7 @@ def test_empty_invoice_is_read_back() -> None:
 
 
 def test_creditor_identifier_needs_no_seller() -> None:
-    """UBL writes the creditor identifier into the seller, even if the seller has no other field."""
+    """UBL writes the creditor identifier into the seller's element, even without other fields."""
     received_invoice = read_ubl(write_ubl(Invoice(creditor_id="DE98ZZZ09999999999")))
 
     assert received_invoice.creditor_id == "DE98ZZZ09999999999"
@@ -406,7 +406,7 @@ def test_contact_may_be_a_department() -> None:
 
 
 def test_other_taxes_are_not_vat() -> None:
-    """A part of the tax breakdown that is not VAT has no VAT category."""
+    """A tax that is not VAT appears in the tax breakdown without a VAT category."""
     read_back = received_invoice(
         write_cii,
         "5.69</ram:CalculatedAmount><ram:TypeCode>VAT",
@@ -417,7 +417,7 @@ def test_other_taxes_are_not_vat() -> None:
 
 
 def test_same_currency_for_vat_is_read_and_reported() -> None:
-    """If the tax currency is the invoice's own, it has its own total, which Peppol refuses."""
+    """A total in the tax currency is read even if that is the invoice's own; Peppol refuses it."""
     other = '<cac:TaxTotal><cbc:TaxAmount currencyID="EUR">5.69</cbc:TaxAmount></cac:TaxTotal>'
     read_back = received_invoice(
         write_ubl,
@@ -431,7 +431,7 @@ def test_same_currency_for_vat_is_read_and_reported() -> None:
 
 
 def test_base_quantity_of_the_gross_price_counts() -> None:
-    """CII may state the base quantity with the gross price alone, and it is read."""
+    """A base quantity that CII states only with the gross price is read."""
     read_back = received_invoice(
         write_cii,
         "<ram:NetPriceProductTradePrice>",
@@ -451,7 +451,7 @@ def test_moment_is_not_a_date() -> None:
 
 
 def test_identifiers_may_be_texts() -> None:
-    """A text is read as an identifier without a scheme, and a blank text as no identifier."""
+    """A string is read as an identifier without a scheme, and a blank string as no identifier."""
     texts: dict[str, Any] = {"ids": ["K 1"], "legal_id": "HRB 1", "endpoint": " "}
     party = Party(**texts)
 
@@ -485,7 +485,7 @@ def test_totals_do_not_depend_on_the_decimal_context() -> None:
 
 
 def test_large_amounts_keep_their_cents() -> None:
-    """Amounts of more digits than the usual decimal context are exact."""
+    """Amounts with more digits than Python's default decimal context holds are exact."""
     line = attrs.evolve(
         LINE, quantity=Decimal(99999999999999), net_price=Decimal("99999999999999.99")
     )

@@ -241,7 +241,7 @@ def test_clusters_that_cannot_be_reached_are_typed(
 
 
 def test_silent_server_is_given_up_in_time() -> None:
-    """Connecting to a server that never answers fails at the deadline."""
+    """If a server never answers, connecting to it fails at the deadline."""
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         KafkaLab(f"127.0.0.1:{listener.getsockname()[1]}", is_async=False) as lab,
@@ -354,7 +354,7 @@ def test_options_that_librdkafka_refuses_are_a_configuration_error(is_async: boo
 
 
 def test_unknown_codes_leave_the_outcome_open() -> None:
-    """Unknown librdkafka codes count as lost or slow connections; TLS errors are recognised."""
+    """Unknown librdkafka codes are treated as connection faults; TLS errors are recognised."""
     assert delivery_fault("SOMETHING_NEW") is PublishFault.LOST
     assert delivery_fault("_PURGE_QUEUE") is PublishFault.TIMEOUT
     assert connecting_fault([]) is PublishFault.SLOW_CONNECT

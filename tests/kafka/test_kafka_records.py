@@ -12,7 +12,7 @@ from moorage.adapters.messages._kafka_records import records_of
 
 
 class StoredMessage(Message):
-    """A message of the Kafka client."""
+    """A fake message of the Kafka client."""
 
     def __init__(self, topic: str = "orders", partition: int = 3, offset: int = 3) -> None:
         super().__init__(
@@ -27,7 +27,7 @@ class StoredMessage(Message):
 
 
 class UnreadableMessage(StoredMessage):
-    """A message whose headers the Kafka client cannot decode."""
+    """A fake message whose headers the Kafka client cannot decode."""
 
     def headers(self) -> Any:
         """Raise the error that the Kafka client raises."""
@@ -55,7 +55,7 @@ def test_record_has_the_fields_of_its_message() -> None:
 
 @pytest.mark.parametrize("is_one_topic", [True, False])
 def test_runs_of_partitions(is_one_topic: bool) -> None:
-    """A batch has a new run at each change of the partition; an empty batch has no run."""
+    """A batch is split where the partition changes; an empty batch has no parts."""
     messages = [StoredMessage(partition=number, offset=n) for n, number in enumerate([1, 1, 2, 1])]
     batch = records_of(messages, is_one_topic=is_one_topic)
     assert [(("orders", 1), [1, 1]), (("orders", 2), [1]), (("orders", 1), [1])] == [
@@ -66,6 +66,6 @@ def test_runs_of_partitions(is_one_topic: bool) -> None:
 
 
 def test_runs_of_topics() -> None:
-    """Partitions with the same number in two topics belong to two runs."""
+    """Partitions with the same number in two topics are kept in separate runs."""
     batch = records_of([StoredMessage("orders"), StoredMessage("parcels")])
     assert [("orders", 3), ("parcels", 3)] == [run.place for run in batch.runs]

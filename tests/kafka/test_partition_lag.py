@@ -23,7 +23,7 @@ from moorage.domain.messages.kafka import partition_lag
 def test_lag_of_a_partition(
     committed: int, low: int, high: int, from_beginning: bool, expected: int | None
 ) -> None:
-    """The lag counts records after the committed position; without known offsets it is unknown."""
+    """The lag counts the records after the committed position, or is unknown without offsets."""
     partition = {"committed_offset": committed, "lo_offset": low, "hi_offset": high}
 
     assert expected == partition_lag(partition, from_beginning=from_beginning)

@@ -14,7 +14,7 @@ def test_nothing_is_committed_without_finished_records() -> None:
 
 
 def test_commit_is_due_at_given_number_of_records() -> None:
-    """A commit is due at the given number of records, and leaves out acknowledged positions."""
+    """A commit is due after the given number of records, not counting acknowledged ones."""
     positions: UncommittedPositions[object] = UncommittedPositions()
     positions.add({A: 4, B: 3})
     assert ({}, {A: 4, B: 3}) == (positions.take_due(8), positions.take_due(7))
@@ -73,7 +73,7 @@ def test_positions_are_due_again_after_a_failed_commit() -> None:
 
 
 def test_position_that_moves_back_is_counted_from_there() -> None:
-    """A failed commit and a position that moves back leave the sum of what is still open."""
+    """After a failed commit or a step back, the count is that of the records not yet committed."""
     positions: UncommittedPositions[object] = UncommittedPositions()
     positions.add({A: 9, B: 3})
     positions.take_due(12)

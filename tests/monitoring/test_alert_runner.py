@@ -71,7 +71,7 @@ class HubTeam:
         return Hub([], services=services, state=self.state, clock=self.clock, **self.options)
 
     def take(self, delivery: AlertDelivery) -> None:
-        """Receive an alert, or refuse it if the test wants that."""
+        """Receive an alert, or reject it if the test has asked for that."""
         if self.broken:
             raise OSError("password=swordfish")
         self.sent.append(delivery)
@@ -163,7 +163,7 @@ def _die(_: AlertDelivery) -> None:
 
 
 def test_silence_is_shared() -> None:
-    """A silence set by one process applies to all processes until it ends."""
+    """A silence of alerts set by one process applies to all processes until it ends."""
     team = HubTeam()
     with team.hub() as first, team.hub() as second:
         silence = team.runner(second).silence(timedelta(hours=1), "maintenance", rule="open")
@@ -206,7 +206,7 @@ def test_lost_store_is_reported() -> None:
 
 
 def test_metrics_are_read_over_rule_window() -> None:
-    """Metrics are read over the rule's time window; after a failed read it has no measurement."""
+    """Metrics cover the rule's time window; if reading them fails, there is no measurement."""
     team = HubTeam()
     queries: list[FigureQuery] = []
     answers: list[CallFigures | Exception] = [
@@ -312,7 +312,7 @@ def fire(
     severity: str = "warning",
     monitor: HealthMonitor | None = None,
 ) -> AlertRunner:
-    """Return a runner with these channels, after one alert has fired."""
+    """Return an alert runner with these channels, after one alert has fired."""
     rule = AlertRule(name="open", when="circuit_open", severity=severity)
     settings = AlertSettings(rules=[rule], channels=channels)
     runner = AlertRunner(hub, settings, monitor=monitor)
@@ -420,7 +420,7 @@ def test_alerts_are_posted_into_named_channels_of_chat() -> None:
 
 
 def test_function_as_a_channel_and_a_removed_channel(caplog: pytest.LogCaptureFixture) -> None:
-    """A function can be a channel; alerts that wait for a removed channel are logged."""
+    """A function can be a channel; pending alerts of a removed channel are written to the log."""
     deliveries: list[AlertDelivery] = []
 
     def raise_os_error(_: AlertDelivery) -> None:

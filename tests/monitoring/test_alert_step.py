@@ -53,7 +53,7 @@ class Line:
         self.last: tuple[Notification, ...] = ()
 
     def evaluate_values(self, **values: float | None) -> list[tuple[str, Change]]:
-        """Run one evaluation with each subject's value, and return the alerts that were sent."""
+        """Run one evaluation with these values of each subject, and return the alerts sent."""
         items = tuple(
             Measurement(subject=name, value=value, text=f"{value}")
             for name, value in values.items()
@@ -120,7 +120,7 @@ def test_alert_is_repeated() -> None:
 
 
 def test_during_silence_no_alert_is_sent() -> None:
-    """During a silence no alert is sent; a change of state in that time is sent afterwards."""
+    """No alert is sent during a silence; a change that happens in it is sent afterwards."""
     line = Line(rule(repeat=0))
     line.silences = (Silence(until=NOW + 3.5 * MINUTE, reason="maintenance", subject="vat"),)
 
@@ -150,7 +150,7 @@ def test_silence_of_something_else() -> None:
 
 
 def test_rule_that_cannot_be_measured() -> None:
-    """Without a measurement an alert stays active; if its subject is removed, it recovers."""
+    """Without a measurement an alert stays active; if what it measures is removed, it recovers."""
     line = Line(rule())
     line.evaluate_values(vat=0.6)
 
@@ -209,7 +209,7 @@ def test_alert_rules_hold_in_any_history(
     silent_from: int,
     silent_for: int,
 ) -> None:
-    """In any history, firing and recovery alternate, repeats keep their interval, silences hold."""
+    """In any history, firing and recovery alternate, and repeats and silences follow the rule."""
     line = Line(rule(hold=60 * hold, repeat=repeat, clear=clear), rule(name="two", group="g"))
     last_changes: dict[tuple[str, str], tuple[Change, datetime]] = {}
     silence = Silence(until=NOW + (silent_from + silent_for) * MINUTE, reason="x", rule="failing")
@@ -312,7 +312,7 @@ def test_figures_are_measured(
 
 
 def test_burn_rate_needs_both_windows() -> None:
-    """A burn-rate rule fires only if the budget burns over the long and the short window."""
+    """A burn-rate rule fires only if the budget burns over both the long and the short window."""
     burning = rule(when="burn_rate", above=14.4, service="vat", operation="op", objective=0.99)
     long_query, short_query = figure_queries(burning)
     excess_figures = attrs.evolve(FIGURES, error_rate=0.2)
@@ -342,7 +342,7 @@ def reason(part: str, concern: HealthConcern, amount: float = 1.0) -> HealthReas
 
 
 def test_reasons_of_health_are_measured() -> None:
-    """A health rule measures each part with that reason, by amount if it has a threshold."""
+    """A health rule measures each part with that reason; with a threshold, by its amount."""
     health = Health(
         at=NOW,
         state=HealthState.DEGRADED,

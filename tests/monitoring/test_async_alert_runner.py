@@ -33,7 +33,7 @@ FAILING = AlertRule(name="failing", when="error_rate", above=0.4, minimum_calls=
 
 
 def test_alert_fires_once_and_recovers() -> None:
-    """Functions, async functions and webhooks as channels each receive every change once."""
+    """A function, an async function and a webhook as channels each receive every change once."""
 
     async def main() -> list[str]:
         deliveries: list[str] = []

@@ -1,4 +1,4 @@
-"""The assessment of health: the state for each reading, and the text of each reason."""
+"""The assessment of health: the state that follows from each reading, and its reason."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def service(**fields: Any) -> ServiceReading:
 
 
 def assess_readings(*services: ServiceReading, **fields: Any) -> Health:
-    """Return the health that follows from readings by the default policy."""
+    """Return the health that the default policy assesses from these readings."""
     return assess_health(HealthReadings(services=services, **fields), NOW, HealthPolicy())
 
 
@@ -329,7 +329,7 @@ def test_required_part_that_is_degraded() -> None:
 
 
 def test_services_that_nothing_observes() -> None:
-    """Overall health is unknown if every service's is, and healthy without any service."""
+    """Overall health is unknown if every service is unknown, and healthy if there are none."""
     unobserved = service(circuit=None)
 
     assert UNKNOWN is assess_readings(unobserved).state
@@ -382,7 +382,7 @@ def test_failed_check_hides_foreign_texts() -> None:
 
 
 def test_values_are_checked() -> None:
-    """A time without a time zone, and two probes of one service, are refused."""
+    """Health values with a time without a time zone, or two probes of one service, are refused."""
     with pytest.raises(ConfigurationError, match="has no time zone"):
         Expiry("key", datetime(2027, 1, 1))  # noqa: DTZ001 - on purpose
     probe = Probe(service="vat", request="/health")

@@ -55,7 +55,7 @@ def port(request: pytest.FixtureRequest, monitor: HealthMonitor) -> Iterator[int
 
 
 def fetch(port: int, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
-    """Return the server's response."""
+    """Return the server's response to this request."""
     connection = HTTPConnection("127.0.0.1", port, timeout=120)
     try:
         connection.request(method, path)
@@ -69,7 +69,7 @@ def fetch(port: int, path: str, method: str = "GET") -> tuple[int, dict[str, str
 def test_liveness_and_readiness_pages_give_reasons_without_secrets(
     port: int, monitor: HealthMonitor
 ) -> None:
-    """Liveness is 200 immediately, readiness after a check; both pages show reasons, no secrets."""
+    """Liveness is 200 at once, and readiness after a check; neither page shows a secret."""
     assert (200, {"state": "alive"}) == (
         fetch(port, "/live")[0],
         json.loads(fetch(port, "/live")[2]),
@@ -130,7 +130,7 @@ def test_start_and_end_of_an_asgi_server(monitor: HealthMonitor) -> None:
 
 
 def test_mounted_asgi_application(monitor: HealthMonitor) -> None:
-    """Below a root path, the health pages are found by the rest of the path."""
+    """If the ASGI application is mounted below a root path, its health pages are still found."""
     sent_messages: list[MutableMapping[str, Any]] = []
 
     async def receive() -> dict[str, Any]:

@@ -81,7 +81,7 @@ def settings(**fields: Any) -> HealthSettings:
 
 
 def concerns(monitor: HealthMonitor) -> list[HealthConcern]:
-    """Check the health, and return the kinds of all reasons."""
+    """Check the health, and return the kind of each reason."""
     return [reason.concern for reason in monitor.check().all_reasons]
 
 
@@ -97,7 +97,7 @@ def test_health_is_unknown_before_the_first_check(vendor: VendorServer) -> None:
 
 
 def test_recent_health_is_not_read_again(vendor: VendorServer) -> None:
-    """Health that is recent enough is returned unchanged; older health is read again."""
+    """A recent assessment of health is returned unchanged; an older one is made again."""
     clock = VirtualClock()
     with ConnectorManager([Service("vat", vendor.url)], clock=clock) as manager:
         monitor = HealthMonitor(manager)
@@ -159,7 +159,7 @@ def test_probe_touches_no_circuit(vendor: VendorServer) -> None:
 
 
 def test_probe_that_counts_opens_the_circuit(vendor: VendorServer) -> None:
-    """A probe that is set to count opens the circuit, and is skipped while that is open."""
+    """A probe configured to count opens the circuit, and is skipped while the circuit is open."""
     circuit = CircuitBreakerConfig(failures=1)
     with ConnectorManager([Service("vat", vendor.url, circuit=circuit)]) as manager:
         monitor = HealthMonitor(manager, settings=settings(counts_in_circuit=True))
@@ -173,7 +173,7 @@ def test_probe_that_counts_opens_the_circuit(vendor: VendorServer) -> None:
 
 
 def test_probe_counts_against_limits_and_never_waits(vendor: VendorServer) -> None:
-    """A probe uses the rate limit like a call, and is skipped if the limit is used up."""
+    """A probe uses up the rate limit like a call, and is skipped if nothing is left of it."""
     limits = [RateLimitConfig.per_hour(1, burst=1)]
     clock = VirtualClock()
     with ConnectorManager([Service("vat", vendor.url, limits=limits)], clock=clock) as manager:
@@ -416,7 +416,7 @@ def test_monitor_of_a_tenant_counts_the_records_of_other_processes(
 
 
 def test_last_count_of_records_stands_while_the_store_is_away() -> None:
-    """If the store is unavailable, a tenant near its bound is reported with its last count."""
+    """If the store is unavailable, a tenant near its limit is reported with its last count."""
 
     class BrokenStorage(MemoryStorage):
         """A store that answers no command."""

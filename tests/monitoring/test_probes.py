@@ -1,4 +1,4 @@
-"""The schedule of probes, and the meaning of their errors."""
+"""The schedule of probes, and which of their errors count as failures."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_probe_is_not_due_early() -> None:
 
 
 def test_failures_are_counted_in_a_row() -> None:
-    """Failures in a row are counted and a success resets them; local refusals change nothing."""
+    """Consecutive failures are counted until a success; locally refused calls change nothing."""
     state = initial_state(PROBE, 0.0, 0.0)
     assert None is reading_of(PROBE, state)
     state = state_after(PROBE, state, VendorFailed("It failed."), 0.0, 0.5)

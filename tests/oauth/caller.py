@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def parts(job: dict[str, Any]) -> tuple[dict[str, OAuthClient], Service, AesGcmCipher]:
-    """Return the OAuth clients, the service and the cipher that both modes share."""
+    """Return the OAuth clients, the service and the cipher for synchronous and async callers."""
     refresh_token = job["refresh_token"]
     client = OAuthClient(
         server=job["token_url"],

@@ -1,4 +1,4 @@
-"""A host application that uses a strict authorisation server over real sockets, in both modes."""
+"""A host application, sync or async, that uses a strict authorisation server over sockets."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Erp:
         self.manager: Any = None
 
     def http(self, tls: Tls | None = None) -> Any:
-        """Return a synchronous or asynchronous HTTP client, in the mode of the host."""
+        """Return an HTTP client, synchronous or asynchronous like the host."""
         http_client: Any = (
             AsyncStdlibHttpClient(tls=tls) if self.is_async else StdlibHttpClient(tls=tls)
         )
@@ -59,7 +59,7 @@ class Erp:
         base_url: str | None = None,
         **options: Any,
     ) -> None:
-        """Obtain tokens as this client, with these TLS settings for token and resource requests."""
+        """Obtain tokens as this client, and use these TLS settings for tokens and resources."""
         refresher: Any = AsyncOAuthTokenRefresher if self.is_async else OAuthTokenRefresher
         self.tokens = refresher(
             {"vat": client},
@@ -114,7 +114,7 @@ class Erp:
 
 
 def in_both(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
-    """Run one test synchronously and asynchronously; the test's first parameter is the host."""
+    """Run a test once synchronously and once asynchronously, with the host as first parameter."""
     _, *other_parameters = inspect.signature(body).parameters.values()
 
     async def run_body(*, is_async: bool, **options: Any) -> None:
@@ -133,7 +133,7 @@ def in_both(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
 
 
 def client_of_server(server: AuthorizationServer, /, **options: Any) -> OAuthClient:
-    """Return the OAuth client that matches the first client registered at a server."""
+    """Return the OAuth client that is registered first at a server."""
     first = server.clients[0]
     fields: dict[str, Any] = {
         "server": server.token_url,

@@ -24,7 +24,7 @@ UNSENT = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
 
 
 class OtherProcess:
-    """Another process that claims the renewal and dies at a point chosen by the test."""
+    """Another process that claims the token renewal, and dies at a point that the test chooses."""
 
     def __init__(
         self,

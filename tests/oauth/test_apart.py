@@ -62,7 +62,7 @@ def past() -> MemoryCredentialProvider:
 
 
 def test_a_call_ends_in_time_and_the_renewal_later() -> None:
-    """A call times out while the authorisation server is silent; a later token is still stored."""
+    """A call times out while the authorisation server is silent; the late token is still stored."""
     held_client = HeldServer()
     vault = past()
     refresher = OAuthTokenRefresher(CLIENTS, vault=vault, http=held_client)

@@ -40,7 +40,7 @@ def registered_client(algorithm: str, **options: Any) -> Client:
 
 
 def signs_with(algorithm: str) -> dict[str, Any]:
-    """Return the client's signing options for an algorithm."""
+    """Return the client's options for signing with this algorithm."""
     secret = SHARED if algorithm == "HS256" else pem(KEYS[algorithm])
     return {"secret": secret, "algorithm": algorithm}
 
@@ -124,7 +124,7 @@ async def test_a_nonce_is_answered_with_another_assertion(erp: Erp) -> None:
 
 @in_both
 async def test_a_refresh_is_asserted_too(erp: Erp) -> None:
-    """A refresh-token request authenticates by assertion too."""
+    """A client also authenticates by assertion when it uses a refresh token."""
     with AuthorizationServer(registered_client("RS256")) as server:
         value = server.seed()
         erp.use_client(server, client_of_server(server, grant=Consent(), **signs_with("RS256")))
@@ -173,7 +173,7 @@ async def test_another_key_is_refused(erp: Erp, options: dict[str, str]) -> None
 @pytest.mark.parametrize("off", [-600, 600])
 @in_both
 async def test_assertion_of_a_skewed_clock_is_refused(erp: Erp, off: float) -> None:
-    """An assertion from a clock that is off is refused with `invalid_client`, and not retried."""
+    """An assertion with a wrong time is refused with `invalid_client`, and not retried."""
     with AuthorizationServer(registered_client("ES256")) as server:
         server.advance(off)
         erp.use_client(server, client_of_server(server, **signs_with("ES256")))
@@ -206,7 +206,7 @@ def vouching_grant(server: AuthorizationServer, algorithm: str, **options: Any) 
 async def test_each_jwt_bearer_token_request_carries_new_assertion(
     erp: Erp, algorithm: str
 ) -> None:
-    """Each JWT bearer token request carries a new assertion, after failures and successes alike."""
+    """Each JWT bearer token request carries a new assertion, whether the last one failed or not."""
     with AuthorizationServer() as server:
         server.order(faults.failing_answer(503, processed=True))
         grant = vouching_grant(server, algorithm, key_id="k", claims={"reason": "payroll"})

@@ -72,7 +72,7 @@ async def test_server_that_requires_dpop_nonces_costs_one_extra_request(erp: Erp
 
 @in_both
 async def test_request_with_one_time_body_fails_on_nonce_demand(erp: Erp) -> None:
-    """A request with a one-time body fails on a nonce demand; the next call sends the nonce."""
+    """A request with a one-time body fails if a nonce is demanded; the next call sends one."""
 
     def one_time_body() -> Iterator[bytes]:
         yield b"{}"
@@ -120,7 +120,7 @@ async def test_proof_with_another_key_is_refused(erp: Erp) -> None:
 
 @in_both
 async def test_a_refresh_token_is_shown_with_a_proof(erp: Erp) -> None:
-    """A user's refresh token is renewed with a DPoP proof, and the new token is bound too."""
+    """A user's refresh token is sent with a DPoP proof, and the new token is DPoP-bound too."""
     with AuthorizationServer(BOUND, nonces=True) as server:
         value = server.seed()
         erp.use_client(server, client_of_server(server, dpop_key=proof_key(), grant=Consent()))

@@ -1,4 +1,4 @@
-"""Renewals of a client whose first refresh token is configured, at servers that replace it."""
+"""Renewals by a client that was configured with a refresh token, which servers replace."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOUR = 3600
 
 @sync_and_async
 async def test_replaced_refresh_token_is_sent(world: World) -> None:
-    """Each renewal sends the refresh token that the server granted last, in every process."""
+    """Each renewal sends the refresh token that the server granted last, whichever process asks."""
     oauth_world = OAuthWorld(world)
     oauth_world.vendor.answers(grants(1), grants(2), grants(3))
 
@@ -71,7 +71,7 @@ async def test_scope_is_requested_with_every_refresh_token(world: World) -> None
 async def test_configured_refresh_token_is_used_when_its_replacement_has_ended(
     world: World, ending: list[Any]
 ) -> None:
-    """If the stored refresh token has ended, the configured one is sent, which may be newer."""
+    """If the stored refresh token no longer works, the configured one, maybe newer, is sent."""
     oauth_world = OAuthWorld(world, token(1, ago=2 * HOUR))
     renewed = {"crm": client(grant=RefreshToken("rt-7"))}
     oauth_world.vendor.answers(*ending, grants(8))
@@ -86,7 +86,7 @@ async def test_configured_refresh_token_is_used_when_its_replacement_has_ended(
 
 @sync_and_async
 async def test_ended_replacement_is_not_sent_again(world: World) -> None:
-    """A stored refresh token that the server refused is not sent again; the configured one is."""
+    """After the server refuses a stored refresh token, the configured one is sent instead."""
     oauth_world = OAuthWorld(world, token(1, ago=2 * HOUR))
     oauth_world.vendor.answers(GONE, GONE)
     error = await error_of(oauth_world.refresher(CONFIGURED).get(*OWNER))
@@ -100,7 +100,7 @@ async def test_ended_replacement_is_not_sent_again(world: World) -> None:
 
 @sync_and_async
 async def test_replacement_is_not_sent_while_a_request_with_it_may_run(world: World) -> None:
-    """A refresh token that a dead process may have sent is sent again only after that request."""
+    """A refresh token that a dead process may have sent is reused only after that request's end."""
     stored = token(1, ago=2 * HOUR)
     oauth_world = OAuthWorld(world, stored)
     OtherProcess(world, stored).asks()
@@ -124,7 +124,7 @@ async def test_replacement_is_not_sent_while_a_request_with_it_may_run(world: Wo
 async def test_error_does_not_repeat_the_secret_of_a_grant(
     world: World, grant: Grant, canary: str
 ) -> None:
-    """If a server repeats a grant's secret in its error response, the error masks the secret."""
+    """If a server's error response repeats the grant's secret, the raised error masks it."""
     oauth_world = OAuthWorld(world)
     description = f"The token {canary} is not known."
     oauth_world.vendor.answers(

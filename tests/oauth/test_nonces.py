@@ -1,4 +1,4 @@
-"""DPoP nonces that an authorisation server demands, and keys that refresh tokens are bound to."""
+"""DPoP nonces that an authorisation server demands, and DPoP keys of refresh tokens."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def nonces(stage: OAuthWorld) -> list[str | None]:
 
 @sync_and_async
 async def test_a_nonce_is_remembered(world: World) -> None:
-    """The next token renewal sends the server's latest DPoP nonce, however much later."""
+    """Even much later, the next token renewal sends the server's latest DPoP nonce."""
     oauth_world = OAuthWorld(world)
     oauth_world.vendor.answers(
         nonce_demand("n-1"), grants(1), grants(2, token_type="DPoP"), grants(3)
@@ -133,7 +133,7 @@ def bound_to(key: str) -> OAuthCredentials:
 
 @sync_and_async
 async def test_public_client_renews_with_its_refresh_token_dpop_key(world: World) -> None:
-    """A public client renews with its refresh token's DPoP key, even if a new one is configured."""
+    """A public client renews with the DPoP key of its refresh token, even if another is set."""
     old_text, new_text = new_key(), new_key()
     oauth_world = OAuthWorld(world, bound_to(old_text))
     oauth_world.vendor.answers(grants(2, token_type="DPoP"))
@@ -147,7 +147,7 @@ async def test_public_client_renews_with_its_refresh_token_dpop_key(world: World
 
 @sync_and_async
 async def test_a_client_with_a_secret_may_change_its_key(world: World) -> None:
-    """A client with a secret gets its next token bound to its newest DPoP key."""
+    """After a key change, a client with a secret gets a token bound to its newest DPoP key."""
     old_text, new_text = new_key(), new_key()
     oauth_world = OAuthWorld(world, bound_to(old_text))
     oauth_world.vendor.answers(grants(2, token_type="DPoP"))

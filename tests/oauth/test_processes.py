@@ -113,7 +113,7 @@ def begin(process: Any) -> None:
 
 
 def endings(processes: list[Any]) -> Counter[str]:
-    """Return how often each result occurred in the calls of these child processes."""
+    """Return the number of calls with each result in these child processes."""
     total: Counter[str] = Counter()
     for process in processes:
         total.update(json.loads(process.stdout.readline()))
@@ -153,7 +153,7 @@ def test_a_holder_that_is_killed_is_followed(scene: ProcessScene, when: str) -> 
 
 
 def test_refresh_is_repeated_once_if_the_process_dies_before_storing_it(tmp_path: Path) -> None:
-    """If a process dies before it stores a renewed token, one other repeats the refresh."""
+    """If a process dies before it stores a renewed token, one other process repeats the request."""
     with AuthorizationServer(grace=1) as server, ExitStack() as stack:
         scene = ProcessScene(tmp_path, server, stack)
         victim = scene.process(dies="between", callers=1)
@@ -211,7 +211,7 @@ def test_a_server_in_trouble_loses_no_grant(scene: ProcessScene) -> None:
 def test_dead_holder_of_a_lasting_token_is_followed_before_its_request_must_end(
     tmp_path: Path,
 ) -> None:
-    """A killed holder of a non-rotating refresh token is replaced when its lease ends.
+    """A killed process that renews a non-rotating token is replaced when its lease ends.
 
     Its request might take two minutes, and the others wait for no more than thirty seconds.
     """
@@ -247,7 +247,7 @@ def test_configured_refresh_token_may_be_replaced(tmp_path: Path) -> None:
 
 
 def test_dead_holder_of_a_replaced_refresh_token_costs_one_replay(tmp_path: Path) -> None:
-    """If a process dies before it stores the second replacement, one other repeats the request."""
+    """If a process dies before storing a second replacement, one other process repeats it."""
     with AuthorizationServer(grace=1) as server, ExitStack() as stack:
         scene = ProcessScene(tmp_path, server, stack, is_configured=True)
         victim = scene.process(dies="second", callers=1)

@@ -18,7 +18,7 @@ ASKS = 'DPoP error="use_dpop_nonce"'
 
 
 def held_by(erp: Erp, *vendors: VendorServer, base: str = "") -> None:
-    """Give the host a DPoP-bound token to use with these vendors."""
+    """Give the host a DPoP-bound token for calls to these vendors."""
     bound = OAuthCredentials(access_token="t", token_type="DPoP", dpop_key=proof_key())
     erp.use_token(bound, *(f"{vendor.url}{base}" for vendor in vendors))
 
@@ -54,7 +54,7 @@ def nonces(vendor: VendorServer) -> list[str | None]:
 )
 @in_both
 async def test_proof_url_is_the_received_url(erp: Erp, path: str, base: str) -> None:
-    """The URL in a DPoP proof is the one that the server derives from Host and request line."""
+    """The URL in a DPoP proof equals the one that the server derives from the request."""
     with VendorServer() as vendor:
         vendor.always(lambda _: Behaviour(200))
         held_by(erp, vendor, base=base)
@@ -118,7 +118,7 @@ async def test_the_longest_nonce_is_shown(erp: Erp) -> None:
 
 @in_both
 async def test_an_endless_wish_ends_with_the_second(erp: Erp) -> None:
-    """A server that demands a new DPoP nonce each time gets two requests per call, and no more."""
+    """A server that keeps demanding new DPoP nonces gets only two requests per call."""
 
     def demand_new_nonce(_: ReceivedRequest) -> Behaviour:
         return demand_for_nonce(f"n-{len(vendor.requests)}")

@@ -1,4 +1,4 @@
-"""The token that a refresher returns to a caller, and the time of the token's renewal."""
+"""Which token a refresher returns to a caller, and when it renews the token."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ async def test_early_renewal_respects_retry_after(world: World) -> None:
 
 @sync_and_async
 async def test_postponed_renewal_holds_for_concurrent_readers(world: World) -> None:
-    """A postponed early renewal also applies to a caller that is reading the store."""
+    """If an early renewal is postponed, a caller that is just reading the store obeys that too."""
     stored_credentials = token(1, ago=3530)
     oauth_world = OAuthWorld(world, stored_credentials)
     pending_owners = [OWNER]
@@ -185,7 +185,7 @@ async def test_postponed_renewal_holds_for_concurrent_readers(world: World) -> N
 
 
 def test_postponed_token_is_fresh_until_it_is_past() -> None:
-    """If the renewal of a token is postponed, the token is used until then, or until it expires."""
+    """A token whose renewal is postponed is used until that time, or until it expires."""
     held_token = CachedToken(token(1), Span(10.0, 20.0), now=0, believed=5.0)
     seconds = 10**9
     held_token.postpone_renewal(15 * seconds)
@@ -367,7 +367,7 @@ async def test_token_of_30_seconds_is_not_renewed_at_every_call(world: World) ->
 
 @sync_and_async
 async def test_a_life_of_unknown_length_ends_with_a_refusal(world: World) -> None:
-    """A token without an expiry time is used until the service refuses it."""
+    """A token without a stated lifetime is used until the service refuses it."""
     oauth_world = OAuthWorld(world, token(1, life=None))
     refresher = oauth_world.refresher()
     oauth_world.vendor.answers(grants(2, expires_in=None))
@@ -483,7 +483,7 @@ async def test_a_token_is_given_back(world: World) -> None:
 
 @sync_and_async
 async def test_a_token_is_given_back_later(world: World) -> None:
-    """If revocation is refused with a `Retry-After`, the error carries that time."""
+    """If the server refuses a revocation with a `Retry-After`, the error has that time."""
     oauth_world = OAuthWorld(world, token(1))
     refresher = oauth_world.refresher({OWNER: GIVING_BACK})
     oauth_world.vendor.answers(answers({}, 503, Retry_After="Thu, 01 Jan 2026 00:02:00 GMT"))
@@ -513,7 +513,7 @@ async def test_other_credentials_come_from_the_vault(world: World) -> None:
 
 @sync_and_async
 async def test_clients_may_differ_by_tenant(world: World) -> None:
-    """An OAuth client is looked up by service and tenant, then by service, or by a function."""
+    """An OAuth client is found by service and tenant, or else by service, or by a function."""
     oauth_world = OAuthWorld(world)
     own_client, foreign_client = (
         client(grant=ClientCredentials(), client_id=name) for name in "ab"
@@ -537,7 +537,7 @@ async def test_clients_may_differ_by_tenant(world: World) -> None:
 
 @sync_and_async
 async def test_every_verb_finds_the_tenants_client(world: World) -> None:
-    """Refreshing a token, and checking that one exists, use the tenant's own client."""
+    """Refreshing a token, and checking that one exists, use the tenant's own OAuth client."""
     oauth_world = OAuthWorld(world)
     oauth_world.vendor.answers(grants(2))
     refresher = oauth_world.refresher({OWNER: client(grant=ClientCredentials())})
@@ -548,7 +548,7 @@ async def test_every_verb_finds_the_tenants_client(world: World) -> None:
 
 
 def test_clients_must_be_oauth_clients() -> None:
-    """A client configuration that is not an OAuthClient is refused, whether listed or looked up."""
+    """A configured or looked-up client that is not an OAuthClient is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         OAuthTokenRefresher({"crm": "https://login.example"})  # type: ignore[dict-item]  # refused
     assert "clients['crm']" == excinfo.value.path

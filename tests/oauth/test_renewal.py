@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 )
 @sync_and_async
 async def test_trouble_is_waited_out(world: World, trouble: Any) -> None:
-    """A renewal sends the same refresh token, with the policy's delays, until the server works."""
+    """While the server has trouble, a renewal repeats the same refresh token, with delays."""
     oauth_world = OAuthWorld(world, PAST)
     oauth_world.vendor.answers(trouble, trouble, grants(2))
 
@@ -83,7 +83,7 @@ async def test_absurd_pause_of_an_authorisation_server_ends_after_an_hour(world:
 
 @sync_and_async
 async def test_delays_between_renewals_grow(world: World) -> None:
-    """The delay after a failed token renewal grows, even if each depends on the one before."""
+    """The delay after each failed token renewal grows, even with decorrelated backoff."""
     oauth_world = OAuthWorld(world, PAST)
     oauth_world.vendor.answers(503, 503, grants(2))
     policy = RetryPolicy(3, 0.5, backoff=Backoff.DECORRELATED)
@@ -130,7 +130,7 @@ async def test_client_errors_are_not_retried(world: World) -> None:
 
 @sync_and_async
 async def test_no_request_outlasts_the_claim(world: World) -> None:
-    """A token request starts only if the renewal's claim outlasts the request's whole timeout."""
+    """A token request starts only if its timeout ends before the renewal's claim does."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher(request_timeout=9)
     oauth_world.vendor.otherwise = world.answer_after(7, answers({}, 500))
@@ -144,7 +144,7 @@ async def test_no_request_outlasts_the_claim(world: World) -> None:
 
 @sync_and_async
 async def test_a_nonce_that_comes_too_late_is_not_shown(world: World) -> None:
-    """A nonce that arrives too late for another request within the claim is not used."""
+    """A nonce that leaves no time for another request within the claim is not used."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher(request_timeout=30)
     target = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n")
@@ -217,7 +217,7 @@ async def test_lost_answer_is_repeated_once(world: World, lost: Any) -> None:
 
 @sync_and_async
 async def test_a_new_refresh_token_alone_is_kept(world: World) -> None:
-    """A token response with a new refresh token but no access token does not lose the grant."""
+    """A token response with only a new refresh token, and no access token, keeps the grant."""
     oauth_world = OAuthWorld(world, PAST)
     refresher, other_refresher = oauth_world.refresher(), oauth_world.refresher()
     oauth_world.vendor.answers(grants(2, access_token=None))
@@ -296,7 +296,7 @@ async def test_token_treated_as_stolen_ends_the_grant(world: World) -> None:
 @pytest.mark.parametrize("life", [60, 3600], ids=["a minute", "an hour"])
 @sync_and_async
 async def test_lost_answers_without_rotation_do_not_add_up(world: World, life: int) -> None:
-    """If a refresh token does not rotate, earlier lost responses do not count."""
+    """If a refresh token does not rotate, earlier lost responses do not count against it."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher()
     for number in (2, 3):
@@ -392,7 +392,7 @@ async def test_without_a_refresh_token_a_person_is_needed(world: World) -> None:
 
 @sync_and_async
 async def test_each_request_vouches_anew(world: World) -> None:
-    """Each token request, retries included, has new assertions of the client and of the grant."""
+    """Each token request, even a retry, has new assertions by the client and for the grant."""
     oauth_world = OAuthWorld(world)
     grant = JwtBearer(JwtSigning(algorithm="HS256", issuer="erp"), "k" * 32)
     own_client = client(secret="s" * 32, authentication="client_secret_jwt", grant=grant)

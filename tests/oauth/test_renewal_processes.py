@@ -1,4 +1,4 @@
-"""One token renewal among several processes: its holder, waiting callers, and dead processes."""
+"""One token renewal among several processes: one renews, others wait, and some die."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ async def test_second_crash_needs_consent(world: World) -> None:
 
 @sync_and_async
 async def test_crash_after_storing_is_no_loss(world: World) -> None:
-    """A token stored just before a crash is used, even if the renewal's claim was not released."""
+    """A token stored just before a crash is used, even if its renewal's claim is still held."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher()
     await oauth_world.refresher({}).get(*OWNER)
@@ -188,7 +188,7 @@ async def test_timeout_while_another_process_renews(world: World) -> None:
 
 @sync_and_async
 async def test_wait_uses_the_whole_timeout(world: World) -> None:
-    """While another process renews a token, a waiting caller pauses right up to its timeout."""
+    """While another process renews a token, a waiting caller waits until its own timeout."""
     oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world).asks()
 
@@ -254,7 +254,7 @@ class OvertakenVault(Vault):
 
 @sync_and_async
 async def test_new_token_is_used_without_a_refresh_token(world: World) -> None:
-    """An expired token without a refresh token is no error if another process stored a new one."""
+    """An expired token without refresh token is no error if another process stored a new token."""
     oauth_world = OAuthWorld(world)
     oauth_world.vault = OvertakenVault(world)
     oauth_world.vault.kept[OWNER] = attrs.evolve(PAST, refresh_token=None)
@@ -311,7 +311,7 @@ async def test_a_claim_that_was_lost_is_not_used(world: World) -> None:
 
 @sync_and_async
 async def test_store_hears_how_long_a_renewal_may_take(world: World) -> None:
-    """A renewal's store commands time out with the caller or, after the request, with the claim."""
+    """Renewal commands to the store time out with the caller, or once sent, with the claim."""
     oauth_world = OAuthWorld(world, PAST)
     storage = TimedStorage(world.clock)
     oauth_world.vendor.answers(grants(2))

@@ -73,7 +73,7 @@ async def test_storing_is_tried_while_the_claim_lasts(world: World) -> None:
 
 @sync_and_async
 async def test_unstored_token_is_stored_once(world: World) -> None:
-    """A renewed token that was stored late never replaces later credentials in the store."""
+    """A renewed token that could not be stored at once never replaces newer credentials."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher()
     oauth_world.vendor.answers(grants(2))
@@ -104,7 +104,7 @@ class ContestedVault(Vault):
 
 @sync_and_async
 async def test_two_callers_may_store_a_waiting_token(world: World) -> None:
-    """Two callers can store the same pending token at the same time, and both get it."""
+    """Two callers can store the same pending token at once, and both can use it."""
     oauth_world = OAuthWorld(world)
     oauth_world.vault = vault = ContestedVault(world)
     vault.kept[OWNER] = PAST
@@ -157,7 +157,7 @@ async def test_newer_token_replaces_an_unstored_one(world: World, by_consent: bo
 async def test_a_first_token_that_cannot_be_stored_waits_in_memory(
     world: World, grant: Grant
 ) -> None:
-    """If a client's first token cannot be stored, the next call stores it without a request."""
+    """If a client's first token cannot be stored, the next call stores it without a new request."""
     oauth_world = OAuthWorld(world)
     refresher = oauth_world.refresher({"crm": client(grant=grant)})
     oauth_world.vendor.answers(grants(1))

@@ -68,7 +68,7 @@ class Vault:
 
 
 def token(number: int, *, life: float | None = 3600.0, ago: float = 0.0) -> OAuthCredentials:
-    """Return the numbered test token, issued this many seconds before the test's start."""
+    """Return the test token of this number, issued this many seconds before the test's start."""
     issued_time = START - timedelta(seconds=ago)
     return OAuthCredentials(
         access_token=f"at-{number}",
@@ -79,7 +79,7 @@ def token(number: int, *, life: float | None = 3600.0, ago: float = 0.0) -> OAut
 
 
 def grants(number: int, **reports: object) -> Response:
-    """Return a token response that grants the numbered test token."""
+    """Return a token response that grants the test token of this number."""
     members: dict[str, object] = {
         "access_token": f"at-{number}",
         "refresh_token": f"rt-{number}",

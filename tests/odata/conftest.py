@@ -25,5 +25,5 @@ def server() -> Generator[ODataServer]:
 
 @pytest.fixture(params=["sync", "async"])
 def caller(server: ODataServer, request: pytest.FixtureRequest) -> Caller:
-    """Yield a caller in sync and in async mode."""
+    """Yield a synchronous and an asynchronous caller of the OData service."""
     return Caller(server, is_async=request.param == "async")

@@ -1,4 +1,4 @@
-"""Managers of sync and async mode that call an OData service on this machine."""
+"""Synchronous and asynchronous managers that call an OData service on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ERP = OData(ROOT)
 
 
 class Caller:
-    """A caller that performs each operation with a new manager of one mode."""
+    """A caller that performs each operation with a new manager, always sync or always async."""
 
     def __init__(self, server: VendorServer, *, is_async: bool) -> None:
         self.server = server

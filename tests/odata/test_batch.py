@@ -48,7 +48,7 @@ def test_operations_of_a_batch_have_their_own_results(caller: Caller) -> None:
 
 
 def test_change_set_is_atomic(server: ODataServer, caller: Caller) -> None:
-    """If one operation of a change set fails, none takes effect, and all have its error."""
+    """If one operation of an OData change set fails, none takes effect, and all get its error."""
     results = caller.perform(
         ERP.batch([[CREATE, REFUSED], ERP.count("Orders")], continue_on_error=True)
     )
@@ -81,7 +81,7 @@ def test_operation_refers_to_a_created_entity(server: ODataServer, caller: Calle
 
 
 def test_batch_that_only_reads_is_retried(caller: Caller) -> None:
-    """A batch that only reads is retried, and one with a write is not; its bytes are constant."""
+    """A batch of reads is retried; a batch with a write is not, but always has the same bytes."""
     reads, writes = ERP.batch([ERP.count("Orders")]), ERP.batch([[CREATE]])
     assert (True, True) == (reads.safe, reads.repeatable)
     assert (False, False) == (writes.safe, writes.repeatable)

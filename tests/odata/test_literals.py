@@ -76,7 +76,7 @@ def test_enumeration_whose_type_or_member_is_not_valid_name_is_refused(
     ],
 )
 def test_entity_key_is_one_literal_or_named_literals(key: Any, path: str) -> None:
-    """An entity key is one literal or named literals, and cannot break out of its parentheses."""
+    """An entity key of one or several values cannot break out of its parentheses in the URL."""
     assert path == key_path(key)
 
 

@@ -94,7 +94,7 @@ def test_value_cannot_break_out_of_a_filter(server: ODataServer, value: str) -> 
 
 
 def test_expand_and_nested_conditions_are_encoded() -> None:
-    """Options of `$expand` are encoded within it, and its lambda variables are distinct."""
+    """Options of `$expand` are encoded inside it, and nested conditions use distinct variables."""
     inner = odata_field("Items").any(
         lambda item: item("Parts").all(lambda part: part("Name").contains("a'b"))
     )
@@ -176,7 +176,7 @@ def test_wrong_etag_is_refused(etag: Any) -> None:
 
 
 def test_actions_and_functions(caller: Caller) -> None:
-    """OData functions read data and actions change it, both bound and unbound."""
+    """OData functions read data and actions change data, with and without an entity."""
     assert 19 == caller.perform(ERP.function("Total"))
     assert 16 == caller.perform(ERP.function("Total", {"least": 4}))
     approve = ERP.action("Sales.Approve", {"by": "Ada"}, entity_set="Orders", key=1)
@@ -351,7 +351,7 @@ def test_numbers_and_control_information() -> None:
 
 
 def test_key_cannot_be_used_for_something_else(server: ODataServer, caller: Caller) -> None:
-    """A repeated idempotency key with a different change is refused."""
+    """An idempotency key that is repeated with a different change is refused."""
     erp = OData("/odata/v4")
     assert caller.perform(erp.create("Orders", {"ID": 8, "Pieces": 1}), idempotency_key="k")
     from moorage import ConnectorManager, Service  # noqa: PLC0415 - one manager for both calls

@@ -31,17 +31,17 @@ def call_once(part: Idempotency, key: str, function: Callable[..., Any], *args: 
 
 
 def called_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Call the function, made asynchronous, through the idempotency part."""
+    """Make the function asynchronous, and call it through the idempotency part."""
     return run(part.call(key, as_async(function), *args))
 
 
 def call_decorated(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Call the function decorated by the idempotency part."""
+    """Decorate the function by the idempotency part, and call it."""
     return part(lambda *_: key)(function)(*args)
 
 
 def decorated_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Call the function, made asynchronous and decorated by the idempotency part."""
+    """Make the function asynchronous, decorate it by the idempotency part, and call it."""
     return run(part(lambda *_: key)(as_async(function))(*args))
 
 
@@ -52,7 +52,7 @@ def value_of_answer(part: Idempotency, key: str, function: Callable[..., Any], *
 
 
 def answered_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Call the function, made asynchronous, through `answer`, and return only its value."""
+    """Make the function asynchronous, call it through `answer`, and return only its value."""
     bound = functools.partial(as_async(function), *args)
     return run(part.aanswer(key, bound, payload=[[*args], {}])).value
 
@@ -63,6 +63,6 @@ BOTH = pytest.mark.parametrize("use", [call_once, called_later], ids=["sync", "a
 
 
 def keeper(clock: Clock | None = None, **options: Any) -> Idempotency:
-    """Return an idempotency part whose waits return at once."""
+    """Return an idempotency part whose waits take no real time."""
     clock = clock or Clock()
     return Idempotency(clock=clock, sleeper=clock, async_sleeper=AsyncSleeper(clock), **options)

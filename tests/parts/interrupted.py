@@ -25,7 +25,7 @@ _INLINED = {"CALL", "CALL_KW"} | ({"CALL_FUNCTION_EX"} if sys.version_info >= (3
 
 
 class SignalInterruption(KeyboardInterrupt):
-    """The exception that a signal handler would raise."""
+    """The exception that an interrupting signal handler raises."""
 
 
 def interrupt_at(

@@ -74,7 +74,7 @@ class SignalStorm:
 
 
 def import_early(uses: list[Callable[[], object]]) -> None:
-    """Run late imports now, because an interruption breaks Python's import locks."""
+    """Run late imports now, since an interruption of them breaks Python's import locks."""
     for use in uses:
         with suppress(FunctionFailure):
             use()
@@ -110,7 +110,7 @@ def probes(storm: SignalStorm) -> None:
 
 
 def interrupt_bulkhead(storm: SignalStorm) -> None:
-    """Interrupt calls through a bulkhead that other threads use too, and count taken slots."""
+    """Interrupt calls through a bulkhead that other threads also use, and count leaked slots."""
     taken_places = SlotHolders()
     bulkhead = Bulkhead(2, 9, max_wait=0.001, locks=ThreadLocks(taken_places))
     stop = threading.Event()
@@ -157,7 +157,7 @@ def interrupt_waits(storm: SignalStorm) -> None:
 
 
 def retries(storm: SignalStorm) -> None:
-    """Interrupt attempts and pauses of a retry handler, after which no attempt may follow."""
+    """Interrupt attempts and pauses of a retry handler, and check that no attempt follows."""
     clock = Clock()
     retry = RetryHandler(RetryPolicy(base_delay=0.001), clock=clock, sleeper=clock)
     calls = [0]
@@ -181,7 +181,7 @@ def retries(storm: SignalStorm) -> None:
 
 
 def main(kind: str) -> None:
-    """Run one kind of interruption, and print which permits were not given back."""
+    """Run one kind of interruption, and print the permits that were not returned."""
     # A coroutine that is interrupted before its first line is dropped, of which Python warns;
     # and what is raised while a generator is closed is lost.
     warnings.simplefilter("ignore")

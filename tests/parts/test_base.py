@@ -138,7 +138,7 @@ def test_observers_are_plain_functions() -> None:
 
 @pytest.mark.parametrize("name", ["sleeper", "async_sleeper"])
 def test_sleepers_have_their_mode(name: str) -> None:
-    """A sleeper that does not fit its part's mode is refused when the part is created."""
+    """A part refuses a sleeper of the wrong mode, sync or async, when it is created."""
     clock = Clock()
     wrong_sleeper: Any = {"sleeper": AsyncSleeper(clock), "async_sleeper": clock}[name]
 

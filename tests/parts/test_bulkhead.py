@@ -146,7 +146,7 @@ def test_threads_wait_in_order_of_arrival() -> None:
 
 
 def test_tasks_wait_in_order_of_arrival_past_the_cancelled() -> None:
-    """A free bulkhead slot goes to the task that has waited longest, except cancelled tasks."""
+    """A free bulkhead slot goes to the longest waiting task, passing over cancelled ones."""
     bulkhead = Bulkhead(1, 9)
     call_order: list[int] = []
 
@@ -171,7 +171,7 @@ def test_tasks_wait_in_order_of_arrival_past_the_cancelled() -> None:
 
 @pytest.mark.parametrize("wait", [None, 0.002])
 def test_queue_is_bounded(wait: float | None) -> None:
-    """A call is refused at once if the queue is full, and otherwise after the longest wait."""
+    """A call is refused at once if a bulkhead's queue is full, else after the longest wait."""
     places = SlotHolders()
     bulkhead = Bulkhead(1, 1, max_wait=wait, locks=ThreadLocks(places))
     results: list[Any] = []

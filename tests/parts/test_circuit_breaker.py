@@ -64,7 +64,7 @@ def half_open(clock: Clock, *, probes: int = 1, **options: Any) -> CircuitBreake
 
 
 def states(breaker: CircuitBreaker) -> list[CircuitState]:
-    """Return the circuit's state twice: by the synchronous and the asynchronous method."""
+    """Return the circuit's state as read by the synchronous and by the asynchronous method."""
     return [breaker.state().state, run(breaker.astate()).state]
 
 
@@ -304,7 +304,7 @@ def test_tasks_are_never_more_than_probes(
 def test_interrupted_probe_frees_its_slot(
     use: Callable[..., Any], error: type[BaseException]
 ) -> None:
-    """An interrupted probe counts neither as success nor failure, and another may run at once."""
+    """An interrupted probe counts neither as success nor as failure, and frees its slot."""
     breaker = half_open(Clock())
 
     def interrupt() -> None:
@@ -389,7 +389,7 @@ def test_late_outcomes_are_ignored() -> None:
 
 
 def test_overrunning_probe_loses_its_slot() -> None:
-    """A probe that exceeds its time blocks no other probe, and its late outcome is ignored."""
+    """A probe that exceeds its time does not block the next, and its late outcome is ignored."""
     clock = Clock()
     breaker = half_open(clock, timeout=10)
     entry = breaker.guard()
@@ -407,7 +407,7 @@ def test_overrunning_probe_loses_its_slot() -> None:
 
 
 def interruptions(use: Callable[..., Any], end: Callable[[], object]) -> Iterator[CircuitBreaker]:
-    """Interrupt a probe at each of its points, with a new circuit each time."""
+    """Interrupt a probe at each possible point, with a new circuit each time."""
     for point in itertools.count():
         breaker = half_open(Clock())
         breaker.state()

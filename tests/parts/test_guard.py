@@ -1,4 +1,4 @@
-"""Guards of all parts, used as calls, decorators and `with` blocks, in sync and async mode."""
+"""Guards of all parts, as calls, decorators and `with` blocks, synchronous and asynchronous."""
 
 # ruff: noqa: D102 - what is called says enough
 
@@ -51,7 +51,7 @@ class CustomAwaitable:
 
 
 class AnyAttribute:
-    """An object that has every attribute, like a remote proxy."""
+    """An object on which every attribute exists, as on a remote proxy."""
 
     def __getattr__(self, name: str) -> str:
         return name
@@ -128,7 +128,7 @@ class Shop:
 
 @GUARDS
 def test_decorated_functions_look_the_same(make: Callable[[], Any]) -> None:
-    """A guarded function or method keeps its name, docstring, signature and mode."""
+    """A guarded function keeps its name, docstring and signature, and stays sync or async."""
     part = make()
 
     for function in (Shop.sell, Shop.deliver):
@@ -288,7 +288,7 @@ def test_guarded_function_error_is_freed_without_garbage_collector(
         use = call_part
 
     class WatchableTypeError(TypeError):
-        """An error that a weak reference can watch, and that is not retried."""
+        """An error that is not retried, and to which a weak reference can be made."""
 
     def raise_error() -> None:
         raise WatchableTypeError
@@ -322,7 +322,7 @@ def test_a_forgotten_entry_is_left() -> None:
 
 
 def test_an_abandoned_body_leaves() -> None:
-    """If a generator is closed inside a guard's block, the guard is left."""
+    """If a generator is closed inside a guard's block, the guard's slots are released."""
     bulkhead = Bulkhead(1)
 
     def generate_inside() -> Generator[int, None, None]:

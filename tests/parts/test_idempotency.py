@@ -208,7 +208,7 @@ def test_nothing_runs_without_the_store() -> None:
 
 
 def test_names_keep_keys_apart() -> None:
-    """Parts with different names have separate keys; those with equal name and store share keys."""
+    """Parts of different names do not share keys; parts of equal name and store do."""
     store, shop = PlainStore(), Shop()
     first, second, other_idempotency = (
         Idempotency(name=name, storage=store) for name in ("a", "a", "b")
@@ -259,7 +259,7 @@ def test_cipher_encrypts_stored_answers() -> None:
 
 @BOTH
 def test_stored_answer_is_found_without_a_call(use: Callable[..., Any]) -> None:
-    """A look-up finds the stored answer, and changes nothing for a key without one."""
+    """A look-up finds the stored result of a key, and changes nothing for a key without one."""
     part, shop = keeper(), Shop()
 
     def stored_answer(key: str, **payload: Any) -> Any:
@@ -279,7 +279,7 @@ def test_stored_answer_is_found_without_a_call(use: Callable[..., Any]) -> None:
 
 @BOTH
 def test_answer_is_stored_without_a_call(use: Callable[..., Any]) -> None:
-    """An answer can be stored by hand and is then replayed; an existing answer is kept."""
+    """A result can be stored by hand and is then replayed; an existing result is kept."""
     part, shop = keeper(cipher=AesGcmCipher(generate_keys())), Shop()
 
     def store(key: str, answer: Any, **payload: Any) -> tuple[Any, bool]:
@@ -302,7 +302,7 @@ def test_answer_is_stored_without_a_call(use: Callable[..., Any]) -> None:
 
 @BOTH
 def test_look_up_of_a_lost_answer_settles_nothing(use: Callable[..., Any]) -> None:
-    """After a call that failed midway, a look-up reports that the outcome is unknown."""
+    """After a call that failed midway, a look-up of its key reports an unknown outcome."""
     part, shop = keeper(), Shop()
     shop.fails = OSError("gone")
     with pytest.raises(OSError, match="gone"):

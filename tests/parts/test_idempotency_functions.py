@@ -103,7 +103,7 @@ def test_awaitables_are_refused_where_nothing_awaits() -> None:
 
 
 def test_synchronous_function_in_asynchronous_use_leaves_the_key_unknown() -> None:
-    """If a function is refused for its mode only after it ran, the key's outcome is unknown."""
+    """If a function is refused as sync or async only after it ran, the outcome is unknown."""
     part, shop = keeper(), Shop()
     sync_function: Any = shop.sell
 

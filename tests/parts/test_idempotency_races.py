@@ -13,7 +13,7 @@ from tests.parts.world import PATIENCE, Clock, DistantStore, run_threads
 
 
 def test_silent_holders_key_becomes_unknown() -> None:
-    """If the first caller runs longer than its lease, a repeat gets OutcomeUnknown."""
+    """If the first caller of a key exceeds its lease, a repeat gets OutcomeUnknown."""
     clock, shop = Clock(), Shop()
     part = keeper(clock, timeout=30)
 
@@ -47,7 +47,7 @@ def test_a_repeat_waits_as_long_as_it_may(use: Callable[..., Any]) -> None:
 
 
 def test_overtaken_holder_gets_the_stored_answer() -> None:
-    """If another caller has taken over the key, a late caller returns the other one's result."""
+    """A caller whose key was taken over returns the result that the other caller stored."""
     clock = Clock()
     part = keeper(clock, timeout=30, remembered=600)
 

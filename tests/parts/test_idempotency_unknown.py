@@ -26,7 +26,7 @@ from tests.parts.world import Clock, DistantStore, FunctionFailure, run
 
 @EVERY_USE
 def test_other_errors_leave_the_key_unknown(use: Callable[..., Any]) -> None:
-    """After an error with a possible effect, repeats of the key raise OutcomeUnknown."""
+    """After an error that may have had an effect, repeats of the key raise OutcomeUnknown."""
     part, shop = keeper(), Shop()
     shop.fails = FunctionFailure("the line went dead")
 

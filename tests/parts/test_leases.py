@@ -89,7 +89,7 @@ def store(request: pytest.FixtureRequest) -> Any:
 
 
 def clock_of(store: Any) -> Clock:
-    """Return the clock that the store was created with."""
+    """Return the clock that the store uses."""
     clock = store.memory._nanoseconds.__self__
     assert isinstance(clock, Clock)
     return clock
@@ -114,7 +114,7 @@ def test_process_fetches_five_tokens_at_once(store: Any) -> None:
 
 
 def test_cost_is_taken_from_the_lease(store: Any) -> None:
-    """Calls with a higher cost use up a lease sooner; an insufficient rest is dropped."""
+    """A call takes its cost from the leased tokens; if too few are left, those are dropped."""
     process = Process(clock_of(store), store, FAST)
     for _ in range(3):
         process.acquire(2)
@@ -153,7 +153,7 @@ def test_leases_reach_the_full_rate(store: Any) -> None:
 
 
 def test_single_tokens_without_a_lease(store: Any) -> None:
-    """A caller for whom no lease is available waits for one token only."""
+    """If no lease is available, a caller waits only for a single token."""
     clock = clock_of(store)
     process = Process(clock, store, RateLimitConfig.per_second(10, burst=5))
     for _ in range(5):
@@ -166,7 +166,7 @@ def test_single_tokens_without_a_lease(store: Any) -> None:
 
 
 def test_unused_leases_expire(store: Any) -> None:
-    """A lease's tokens expire after the time in which the limit produces as many tokens."""
+    """Leased tokens expire after the time in which the limit produces as many tokens."""
     clock = clock_of(store)
     process = Process(clock, store, FAST)
     process.acquire()
@@ -176,7 +176,7 @@ def test_unused_leases_expire(store: Any) -> None:
 
 
 def test_a_pause_ends_the_lease(store: Any) -> None:
-    """After a pause a process grants none of the tokens that it fetched before."""
+    """After a pause, a process grants none of the tokens that it leased before."""
     clock = clock_of(store)
     process = Process(clock, store, FAST)
     process.acquire()
@@ -232,7 +232,7 @@ def test_one_caller_of_a_process_fetches_a_lease_at_a_time() -> None:
 
 
 def test_many_keys_do_not_pile_up() -> None:
-    """Leases of unused keys are removed."""
+    """Leases of keys that are no longer used are removed."""
     leases = Leases([FAST], 5)
     for number in range(10_500):
         leases.store_lease(begin_fetch(leases, str(number)), 1, 0, granted=True)

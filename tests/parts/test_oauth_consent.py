@@ -118,7 +118,7 @@ def test_a_public_client_consents(mode: str) -> None:
 
 @IN_BOTH
 def test_a_consent_survives_a_cookie(mode: str) -> None:
-    """Another process can finish a consent if it has the consent's encrypted text."""
+    """Another process that has the consent's encrypted text, as from a cookie, can finish it."""
     cipher = AesGcmCipher(generate_keys())
     with AuthorizationServer() as server:
         url, pending = async_consent(mode, server).begin(REDIRECT)
@@ -176,7 +176,7 @@ def test_callback_of_another_session_is_refused(mode: str) -> None:
 
 @IN_BOTH
 def test_another_server_is_refused(mode: str) -> None:
-    """If a callback names another server, no code is sent (RFC 9207)."""
+    """If a callback names another authorisation server, no code is sent (RFC 9207)."""
     with AuthorizationServer() as server:
         consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT)
@@ -207,7 +207,7 @@ def test_a_code_works_once(mode: str) -> None:
     [lost_answer(), malformed_body(), keeping_back("access_token"), huge_answer(2 * LARGEST)],
 )
 def test_code_is_not_repeated_after_a_lost_answer(mode: str, fault: Fault) -> None:
-    """A code that may have been used is not sent again, which could revoke the grant."""
+    """A code that the server may have used is not sent again, since that could revoke the grant."""
     with AuthorizationServer() as server:
         consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT)
@@ -334,7 +334,7 @@ def test_consent_expires_by_the_given_clock() -> None:
 
 
 def test_no_frame_shows_a_code() -> None:
-    """The frames of a traceback hold no code, verifier or secret in moorage's local variables."""
+    """After an error, moorage's local variables in the traceback hold no code or secret."""
     secrets: list[str] = ["s3cr3t"]
 
     def texts_in_error(error: BaseException) -> list[str]:
@@ -382,7 +382,7 @@ def test_hanging_server_is_not_waited_for() -> None:
 
 
 def test_oversleeping_ends_the_wait() -> None:
-    """If a pause lasts longer than the time left, no further request is sent."""
+    """If a pause lasts longer than the remaining time, no further token request is sent."""
     clock = Clock()
 
     class OversleepingClock:
@@ -397,7 +397,7 @@ def test_oversleeping_ends_the_wait() -> None:
 
 
 def test_consent_needs_server_endpoints() -> None:
-    """If an endpoint is missing, an error with the endpoint's name is raised before any request."""
+    """If an endpoint is missing, an error names it before any request is sent."""
     with AuthorizationServer() as server:
         bare_client = client_of(
             server, server=endpoints(server, device_authorization_endpoint=None)

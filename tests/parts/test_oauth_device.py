@@ -89,7 +89,7 @@ def test_device_polls_until_the_person_has_decided(mode: str) -> None:
 
 @IN_BOTH
 def test_a_device_slows_down(mode: str) -> None:
-    """Each `slow_down` from the server adds five seconds to the polling interval for good."""
+    """Each `slow_down` of the server makes the polling interval five seconds longer for good."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
@@ -105,7 +105,7 @@ def test_a_device_slows_down(mode: str) -> None:
 
 @IN_BOTH
 def test_a_device_backs_off(mode: str) -> None:
-    """While the server fails or is silent, the pause doubles; afterwards it is short again."""
+    """While the server fails or is silent, the polling pause doubles; later it is short again."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)

@@ -334,7 +334,7 @@ def test_revocation_waits_for_a_repeated_renewal(mode: str) -> None:
 
 @IN_BOTH
 def test_claim_covers_the_revocation(mode: str) -> None:
-    """The claim of a revocation lasts as long as the revocation may take, and has its own owner."""
+    """A revocation's claim lasts as long as the revocation may take, and belongs to it alone."""
     with AuthorizationServer() as server:
         hub = Hub(mode, server)
         for _ in range(2):
@@ -367,7 +367,7 @@ def _hold_claim(
 
 @IN_BOTH
 def test_impossible_revocations_are_refused(mode: str) -> None:
-    """Revoking missing or unsuitable credentials, or without an endpoint, raises an error."""
+    """Revoking missing or unsuitable credentials raises an error, as does a missing endpoint."""
     with AuthorizationServer() as server:
         hub = Hub(mode, server)
         with pytest.raises(CredentialNotFound):
@@ -390,7 +390,7 @@ def test_impossible_revocations_are_refused(mode: str) -> None:
 
 @IN_BOTH
 def test_store_hears_how_long_a_revocation_may_take(mode: str) -> None:
-    """The store gets the revocation's timeout for the claim, and the renewal's to end it."""
+    """The store is told the revocation's timeout for its claim, and the renewal's to end it."""
     with AuthorizationServer() as server:
         hub = Hub(mode, server)
         hub.keep()

@@ -85,7 +85,7 @@ EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
 
 
 def limiter_of(clock: Clock, *limits: RateLimitConfig, **options: Any) -> RateLimiter:
-    """Return a limiter whose waits return at once; by default it grants one call per second."""
+    """Return a limiter whose waits take no real time; by default it grants one call per second."""
     limits = limits or (RateLimitConfig.per_second(1),)
     return RateLimiter(
         *limits, clock=clock, sleeper=clock, async_sleeper=AsyncSleeper(clock), **options
@@ -132,7 +132,7 @@ def test_wait_is_bounded_by_the_timeout(limiter_use: LimiterUse) -> None:
 
 @BOTH
 def test_tries_without_waiting(limiter_use: LimiterUse) -> None:
-    """Trying to acquire a token that is not available neither waits nor reserves one."""
+    """An attempt to take an unavailable token without waiting fails, and reserves nothing."""
     clock = Clock()
     limiter = limiter_use(limiter_of(clock))
 
@@ -191,7 +191,7 @@ def test_keys_are_apart(limiter_use: LimiterUse) -> None:
 
 
 def test_any_number_of_keys() -> None:
-    """If there are many keys, the limiter forgets unused keys; their tokens stay spent."""
+    """With many keys, the limiter drops unused ones from memory; spent tokens stay spent."""
     limiter = limiter_of(Clock())
 
     for is_taken in (True, False):
@@ -250,7 +250,7 @@ def test_pause_holds_for_every_caller(limiter_use: LimiterUse) -> None:
 
 @pytest.mark.parametrize("patient", [True, False])
 def test_pause_reaches_waiting_callers(patient: bool) -> None:
-    """If a caller's wait ends during a pause, it waits until the pause ends, or is refused."""
+    """If a caller's turn falls into a pause, it waits for the pause's end, or is refused."""
 
     class PausingClock(Clock):
         def sleep(self, seconds: float, /) -> None:
@@ -381,7 +381,7 @@ def test_failed_call_spends_its_token(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_a_guard_waits_as_long_as_it_may(use: Callable[..., Any]) -> None:
-    """A call whose wait for a token would exceed the timeout is not made."""
+    """A call that would have to wait for a token beyond its timeout is not made."""
     limiter = limiter_of(Clock(), name="v", timeout=0.5)
     use(limiter, int)
 
@@ -458,7 +458,7 @@ def test_limiters_share_a_store() -> None:
 @pytest.mark.parametrize("limits", [1, 2, 3])
 @pytest.mark.parametrize("meanwhile", [0, 1])
 def test_lost_queued_grant_is_taken_back(limits: int, meanwhile: int) -> None:
-    """If the store's reply to a queued caller is interrupted, only this caller's grant is returned.
+    """If a queued caller is interrupted during the store's reply, only its grant is returned.
 
     Unless somebody queued behind it in the meantime: their grant counts on it.
     """
@@ -485,7 +485,7 @@ def test_lost_queued_grant_is_taken_back(limits: int, meanwhile: int) -> None:
 
 
 def test_lost_immediate_grant_is_spent() -> None:
-    """If the store's reply grants a token at once but is interrupted, the token stays spent."""
+    """If a caller is interrupted after its token was granted at once, the token is spent."""
     store = MemoryStorage(Clock())
     lock = vars(store)["_lock"] = FragileLock()
     limiter = RateLimiter(*EQUAL_LIMITS, storage=store)
@@ -499,7 +499,7 @@ def test_lost_immediate_grant_is_spent() -> None:
 
 @BOTH
 def test_lost_reservation_is_given_back(limiter_use: LimiterUse) -> None:
-    """If a reservation is interrupted before the caller has it, it is returned."""
+    """If a caller is interrupted before it receives its reservation, the slot is returned."""
 
     class RacingWait(int):
         def __truediv__(self, _: int) -> float:
@@ -566,7 +566,7 @@ def test_invalid_keys_are_refused(limiter_use: LimiterUse, wrong: Any) -> None:
 
 @BOTH
 def test_refuses_a_cost_that_has_no_hash(limiter_use: LimiterUse) -> None:
-    """A cost that is a list is refused, although a list cannot be hashed."""
+    """A cost that is a list, which has no hash, is refused like any invalid cost."""
     wrong_cost: Any = []
     with pytest.raises(InvalidData) as excinfo:
         limiter_use(RateLimiter(RateLimitConfig(10))).acquire(wrong_cost)

@@ -43,7 +43,7 @@ from tests.parts.world import (
 
 
 def call_in_loop(retry: RetryHandler, function: Callable[[], object]) -> object:
-    """Call a function inside the synchronous loop of a retry handler."""
+    """Call a function inside the `for` loop of a retry handler, synchronously."""
     for attempt in retry:
         with attempt:
             return function()
@@ -51,7 +51,7 @@ def call_in_loop(retry: RetryHandler, function: Callable[[], object]) -> object:
 
 
 def looped_later(retry: RetryHandler, function: Callable[[], object]) -> object:
-    """Call a function inside the asynchronous loop of a retry handler."""
+    """Call a function inside the `async for` loop of a retry handler."""
 
     async def loop() -> object:
         async for attempt in retry:
@@ -69,7 +69,7 @@ STEADY = RetryPolicy(3, 1.0, jitter=Jitter.NONE)
 
 
 def handler(clock: Clock, policy: RetryPolicy | None = STEADY, **options: Any) -> RetryHandler:
-    """Return a retry handler whose pauses pass at once."""
+    """Return a retry handler whose pauses take no real time."""
     return RetryHandler(
         policy, clock=clock, sleeper=clock, async_sleeper=AsyncSleeper(clock), **options
     )
@@ -194,7 +194,7 @@ def test_time_is_shared_by_all_attempts(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_oversleeping_ends_the_retries(use: Callable[..., Any]) -> None:
-    """If a pause takes longer than planned and passes the deadline, no attempt follows."""
+    """If a pause overruns the deadline, no further attempt follows."""
 
     class OversleepingClock(Clock):
         def sleep(self, seconds: float, /) -> None:
@@ -236,7 +236,7 @@ def test_deadline_error_states_possible_effects(
 
 @EVERY_USE
 def test_retry_at_is_respected(use: Callable[..., Any]) -> None:
-    """No retry comes before the error's `retry_at`; if that is after the deadline, none comes."""
+    """A retry comes no earlier than the error's `retry_at`, and not at all after the deadline."""
     clock = Clock()
     early_retry, late_retry = START + timedelta(seconds=20), START + timedelta(seconds=100)
 
@@ -384,7 +384,7 @@ def test_passes_arguments_on() -> None:
 
 
 def test_decorated_functions_look_the_same() -> None:
-    """A function decorated by a retry handler keeps its name, docstring, signature and mode."""
+    """A function decorated by a retry handler keeps its metadata, and stays sync or async."""
     retry = RetryHandler()
 
     for function in (call_in_loop, as_async(call_in_loop)):

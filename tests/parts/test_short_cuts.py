@@ -113,7 +113,7 @@ def walk_results(
     way: Callable[[Any, Function], tuple[object, ...]],
     look: Callable[[Any, Clock], object],
 ) -> list[object]:
-    """Return all observable results of a sequence of calls."""
+    """Return everything that can be observed of a sequence of calls."""
     clock = Clock()
     part, function = make(clock), Function(clock)
     observations: list[object] = []
@@ -217,7 +217,7 @@ class CustomAwaitable:
     ids=["circuit", "limiter", "retry"],
 )
 def test_what_cannot_be_awaited_is_refused(part: Any) -> None:
-    """A function that returns an awaitable is awaited; another return value is refused."""
+    """A function's awaitable is awaited; if it returns anything else, the value is refused."""
     function = FakeAsyncFunction()
     name, message, *_ = ending(lambda: part.call(function))
     assert ConfigurationError.__name__ == name

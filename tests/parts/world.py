@@ -19,7 +19,7 @@ START = datetime(2031, 5, 6, tzinfo=UTC)
 
 
 class FunctionFailure(Exception):
-    """The error that a test's function raises."""
+    """The error that a test's function raises on purpose."""
 
 
 class Clock(VirtualClock):
@@ -120,7 +120,7 @@ def run(flow: Coroutine[Any, Any, Any]) -> Any:
 
 
 def as_async(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """Return an asynchronous function that calls the synchronous one."""
+    """Return an asynchronous function that calls the given synchronous one."""
 
     @functools.wraps(function)
     async def async_function(*args: Any, **kwargs: Any) -> Any:
@@ -130,7 +130,7 @@ def as_async(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, 
 
 
 def run_threads(size: int, visit: Callable[[int], object]) -> list[Any]:
-    """Run this many threads at once; return the outcome of each."""
+    """Run a function in this many threads at once, and return the outcome of each."""
     start = threading.Barrier(size)
     results: list[Any] = [None] * size
 

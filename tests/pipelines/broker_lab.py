@@ -37,7 +37,7 @@ SHORTEST_PAUSE: Final = 0.02
 
 
 class Revocations(list[object]):
-    """A callback that records the partitions which a source has revoked."""
+    """A callback that records the partitions that were revoked from a source."""
 
     async def __call__(self, partitions: object) -> None:
         """Record a revocation."""
@@ -45,7 +45,7 @@ class Revocations(list[object]):
 
 
 async def read_count(source: Any, count: int) -> list[SinkRecord]:
-    """Return the records of an open source once it has delivered at least this many."""
+    """Return the records that an open source delivers, at least this many."""
     records: list[SinkRecord] = []
     async with asyncio.timeout(60.0):
         while len(records) < count:
@@ -62,7 +62,7 @@ def messages(count: int, **fields: Any) -> list[Message]:
 
 
 def attempts_by_record(file: Path) -> dict[str, int]:
-    """Return the number of attempts of each record, by its identity."""
+    """Return how often each record was attempted, by the record's identity."""
     with sqlite3.connect(file) as database:
         rows = dict(database.execute("SELECT identity, attempts FROM effects").fetchall())
     database.close()

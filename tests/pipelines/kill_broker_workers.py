@@ -65,7 +65,7 @@ class Servers:
         self._started: dict[type[Any], Any] = {}
 
     def of(self, kind: type[Any], *arguments: Any, **options: Any) -> Any:
-        """Return the private server of a kind."""
+        """Return the private server for this kind of broker."""
         if kind not in self._started:
             self._started[kind] = self._stack.enter_context(kind(*arguments, **options))
         return self._started[kind]

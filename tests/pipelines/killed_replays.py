@@ -45,7 +45,7 @@ def write_letters(file: DeadLetterFile) -> None:
 
 
 def replay(file: DeadLetterFile, processed: Path) -> None:
-    """Replay all letters one by one, and write the number of each to another file.
+    """Replay all dead letters one by one, and write the number of each to another file.
 
     A letter is processed once the one before it is committed.
     """

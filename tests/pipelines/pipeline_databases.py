@@ -60,7 +60,7 @@ class Database:
 
 
 async def finish(value: Any) -> Any:
-    """Return a value, awaiting it if its connector or manager is asynchronous."""
+    """Return a value; if its connector or manager is asynchronous, await it first."""
     return await value if isawaitable(value) else value
 
 

@@ -22,6 +22,6 @@ def config(**changes: Any) -> PipelineConfig:
 
 
 async def run(pipeline: Pipeline) -> PipelineReport:
-    """Run a pipeline whose source ends."""
+    """Run a pipeline until its source ends."""
     async with asyncio.timeout(PATIENCE):
         return await pipeline.run()

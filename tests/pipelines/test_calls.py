@@ -139,7 +139,7 @@ async def test_identity_is_the_idempotency_key(manager_class: Any) -> None:
 
 @pytest.mark.parametrize("open_hub", [moorage.aopen, moorage.open])
 async def test_operation_of_a_contract_is_a_sink(open_hub: Any) -> None:
-    """A contract's operation used as a sink is called per record; a rejection is a dead letter."""
+    """A contract's operation can be a sink, called per record; rejections are dead letters."""
     vonage = VonageSandbox()
     is_async = open_hub is moorage.aopen
     http: Any = AsyncSandboxHttpClient(vonage) if is_async else SandboxHttpClient(vonage)
@@ -179,7 +179,7 @@ def test_key_of_a_record_is_its_identity_where_possible() -> None:
 
 
 def test_key_of_a_batch_depends_on_all_its_records() -> None:
-    """Batches of the same records have the same idempotency key, and other batches another."""
+    """A batch's idempotency key is determined by all its records."""
     first, second = _record(1), _record(2)
 
     assert batch_key([first, second]) == batch_key([first, second])

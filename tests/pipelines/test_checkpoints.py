@@ -52,7 +52,7 @@ MANY = PollLimits(1_000, 1_000_000, 0.001)
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3), st.integers(0, 9))))
 def test_only_the_last_owner_stores_positions(actions: list[tuple[str, int, int]]) -> None:
-    """Only the last worker that began a checkpoint can store positions; the next resumes there."""
+    """Only the worker that began last can store positions; the next worker resumes there."""
     states: States = (None,)
     epochs: dict[str, int] = {}
     stored: dict[str, Offset] = {}
@@ -113,7 +113,7 @@ class opened:  # noqa: N801 - it is used as a function
 def numbers_after(
     count: int, size: int = 3
 ) -> Callable[[Offset | None], list[SourceRecord] | None]:
-    """Return a fetch function that returns a few numbers after a position, and None at the end."""
+    """Return a fetch function that yields the numbers after a position in small groups."""
 
     def fetch(position: Offset | None) -> list[SourceRecord] | None:
         first = 0 if position is None else int(position) + 1
@@ -126,7 +126,7 @@ def numbers_after(
 
 
 async def test_source_continues_after_its_position() -> None:
-    """A pipeline that stopped in the middle continues after its position, repeating nothing."""
+    """After a stop in the middle, a pipeline continues after its position and repeats nothing."""
     checkpoints = StateCheckpoints(aopen_storage("memory:"))
     seen = MemorySink(lambda record: None if record.json() < 5 else LocalFailure("stop here"))
     settings = PipelineConfig(retry=SOON)
@@ -241,7 +241,7 @@ async def ignore_records(_: Any) -> None:
 
 
 async def test_interval_passes_between_empty_answers() -> None:
-    """After an empty answer the function is not called again before the interval is over."""
+    """After an empty answer, the fetch function is not called again before the interval is over."""
     calls: list[Offset | None] = []
 
     async def fetch(position: Offset | None) -> list[SourceRecord]:

@@ -55,7 +55,7 @@ STORES: dict[str, Callable[[Path], str]] = {
 
 
 def test_reports_are_bounded() -> None:
-    """A store keeps the newest reports of one day, and one report per worker."""
+    """A store keeps one report per worker: only the newest ones, and none older than a day."""
     states: States = (None,)
     for number in range(30):
         states, is_paused = ReportWorker(KEY, f"w{number}", {"n": number}).apply(
@@ -94,7 +94,7 @@ async def test_pause_is_kept_by_every_store(store: str, tmp_path: Path) -> None:
 
 
 def test_running_worker_can_store_no_position_after_reset() -> None:
-    """After a reset, the running worker can store no position; the next one begins there."""
+    """After a reset the running worker can store no position; the next one starts at the reset."""
     key = checkpoint_key("orders")
     states, owner = BeginCheckpoint(key, "a").apply((None,), 1)
     states, _ = AdvanceCheckpoint(key, owner.epoch, {"0": 5}).apply(states, 2)

@@ -243,7 +243,7 @@ async def test_commit_does_not_rewrite_the_file(tmp_path: Path) -> None:
 
 
 async def test_letter_is_not_dropped_during_a_replay(tmp_path: Path) -> None:
-    """While a replay may have read a letter, dropping it is refused; afterwards it is dropped."""
+    """Dropping a letter that a replay may have read is refused until the replay has ended."""
     file = DeadLetterFile(tmp_path / "dead.jsonl")
     await file.add(letter())
     names = [name for name, _ in file.letters()]
@@ -256,7 +256,7 @@ async def test_letter_is_not_dropped_during_a_replay(tmp_path: Path) -> None:
 
 
 async def test_torn_line_of_a_journal_is_no_processed_letter(tmp_path: Path) -> None:
-    """A letter whose id a crash has cut off in the journal is replayed again."""
+    """If a crash cut off a letter's id in the journal, the letter is replayed again."""
     path = tmp_path / "dead.jsonl"
     file = DeadLetterFile(path)
     for _ in range(2):

@@ -111,7 +111,7 @@ async def test_temporary_failure_is_repeated() -> None:
 
 
 async def test_temporary_failure_that_lasts_has_the_chosen_consequence() -> None:
-    """After all attempts, the message is a dead letter or the error is raised, as configured."""
+    """If all attempts fail, the message is a dead letter or the error is raised, as configured."""
     shop = Shop(raising_in_turn(ConnectionFailed("Away.")))
     await shop.publish(5)
     assert [3] == [letter.attempts for letter in shop.letters.letters]

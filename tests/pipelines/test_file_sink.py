@@ -77,7 +77,7 @@ async def test_file_sink_passes_sink_conformance_kit(
 
 
 async def test_file_has_part_name_until_sink_completes_it(tmp_path: Path) -> None:
-    """A file has a `.part` name until the sink completes it, at the latest when closed."""
+    """A file's name ends in `.part` until the sink completes it, at the latest on closing."""
     sink = FileSink(tmp_path, "orders")
     await sink.open()
     await sink.process_batch([_record(1), _record(2)])
@@ -140,7 +140,7 @@ async def test_files_are_completed_by_number(tmp_path: Path) -> None:
 
 
 async def test_file_of_a_process_that_died_is_completed(tmp_path: Path) -> None:
-    """The next sink completes the file of a process that died, without its cut-off last line."""
+    """The next sink completes a dead process's file, and drops a last line that was cut off."""
     (tmp_path / "orders-1.jsonl.part").write_bytes(b'{"number": 1}\n{"num')
     (tmp_path / "returns-1.jsonl.part").write_bytes(b"{")
     (tmp_path / "orders-eu-1.jsonl.part").write_bytes(b"{")
@@ -181,7 +181,7 @@ async def test_failing_disk_is_temporary(tmp_path: Path) -> None:
 async def test_file_is_restored_and_takes_later_batches_if_only_part_of_batch_fits_on_disk(
     tmp_path: Path,
 ) -> None:
-    """If only part of a batch fits on the disk, the file is restored and takes later batches."""
+    """If a batch does not fit on the disk, the file is restored, and can take later batches."""
     sink = FileSink(tmp_path, "orders")
     await sink.process_batch([_record(1, "a")])
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -40,7 +40,7 @@ async def test_synchronous_function_runs_in_a_thread() -> None:
 
 
 async def test_function_of_a_batch() -> None:
-    """A batch function gets a list of records; its result or error counts for the whole batch."""
+    """A batch function gets a list of records, and its result or error applies to all of them."""
     batches: list[list[SinkRecord]] = []
 
     def store(records: list[SinkRecord]) -> list[Result[object]]:

@@ -110,7 +110,7 @@ async def test_only_new_records_of_a_list_are_delivered() -> None:
 
 
 async def test_records_have_the_key_and_the_id_of_their_fields() -> None:
-    """Paths with dots select the list of records, their ids and their keys in a response."""
+    """Dotted paths select the list of records in a response, and the ids and keys of records."""
     body = {"data": {"orders": [{"meta": {"id": "a"}, "customer": {"id": 7}}, {"meta": {"id": 2}}]}}
     options = endpoint(items="data.orders", id="meta.id", key="customer.id")
     records = await HttpPolling(Shop(answering(body)), options).after(None)
@@ -167,7 +167,7 @@ async def test_known_page_leads_to_the_next_at_once() -> None:
 
 
 async def test_cursor_of_an_empty_answer_is_used_next_time() -> None:
-    """A feed that returns a new cursor with an empty list is asked once per poll."""
+    """If an empty list comes with a new cursor, the cursor is used at the next poll."""
     shop = Shop(lambda query: {"orders": [], "next": int(query.get("after", 0)) + 1})
     polling = HttpPolling(shop, endpoint(items="orders", next_page="next", cursor="after"))
     for _ in range(3):
@@ -187,7 +187,7 @@ async def test_cursor_of_an_empty_answer_is_used_next_time() -> None:
     ],
 )
 async def test_links_lead_from_page_to_page(header: str, path: str | None) -> None:
-    """The next page's URL is the header link with the relation "next", relative or absolute."""
+    """The next page's URL is that of the header link "next", which may be relative."""
     body = json.dumps([{"id": 1}]).encode()
     page = Response(200, {"Link": header, "ETag": '"a"'}, body, url=f"{BASE}/orders")
     shop = Shop(answering(page, [{"id": 2}]))
@@ -200,7 +200,7 @@ async def test_links_lead_from_page_to_page(header: str, path: str | None) -> No
 
 
 async def test_field_may_have_the_url_of_the_next_page() -> None:
-    """Without a cursor parameter, the field contains the URL of the next page."""
+    """Without a cursor parameter, a field of the response holds the URL of the next page."""
     answers = [{"orders": [{"id": 1}], "next": f"{BASE}/orders?p=2"}, {"orders": [], "next": None}]
     shop = Shop(answering(*answers))
     polling = HttpPolling(shop, endpoint(items="orders", next_page="next", query={"a": "b"}))
@@ -211,12 +211,12 @@ async def test_field_may_have_the_url_of_the_next_page() -> None:
 
 
 def changed_order(id: int, second: int) -> dict[str, Any]:
-    """Return an order that changed at a second of a fixed minute."""
+    """Return an order that changed at this second of a fixed minute."""
     return {"id": id, "at": f"2026-03-01T10:00:{second:02}Z"}
 
 
 async def test_times_move_with_an_overlap() -> None:
-    """Each request begins before the newest time, and known records are not delivered again."""
+    """Each request overlaps the newest time seen, and known records are not delivered again."""
     first = [changed_order(1, 0), changed_order(2, 30)]
     late_changes = [changed_order(3, 21), changed_order(2, 30), changed_order(1, 31)]
     shop = Shop(answering(first, first, late_changes))
@@ -238,7 +238,7 @@ async def test_times_move_with_an_overlap() -> None:
 
 
 async def test_pages_of_a_time_keep_their_time() -> None:
-    """All pages use the time of the first request; then the first page is read again."""
+    """All pages of a round use the first request's time; then the first page is read again."""
 
     def answer(query: dict[str, str]) -> Any:
         if query.get("from") is None and "after" not in query:
@@ -264,7 +264,7 @@ async def test_pages_of_a_time_keep_their_time() -> None:
     ],
 )
 async def test_times_have_formats(time_format: str, times: list[Any], since: str) -> None:
-    """Times are read and written in the endpoint's format."""
+    """Times are read and written in the format configured for the endpoint."""
     shop = Shop(answering([{"id": 1, "at": times[0]}, {"id": 2, "at": times[1]}]))
     options = endpoint(since="from", time="at", time_format=time_format, overlap=10)
     await drained_records(HttpPolling(shop, options))
@@ -279,7 +279,7 @@ async def test_last_time_of_the_calendar_is_not_rounded_up() -> None:
 
 
 async def test_pages_without_an_end_are_an_error() -> None:
-    """Pages in a circle without new records raise an error, instead of an endless loop."""
+    """Pages without new records that form a circle raise an error, instead of an endless loop."""
     shop = Shop(
         lambda query: {
             "orders": [changed_order(1, 0)],
@@ -298,7 +298,7 @@ async def test_pages_without_an_end_are_an_error() -> None:
 @pytest.mark.parametrize("tail", [0, 1, 5])
 @pytest.mark.parametrize("length", [2, 3, 7])
 async def test_pages_in_a_circle_are_an_error(tail: int, length: int) -> None:
-    """Cursors that lead back to an earlier page end the source, also across restarts."""
+    """Cursors that lead back to an earlier page stop the source, even across restarts."""
 
     def answer(query: dict[str, str]) -> Any:
         number = int(query.get("c", "page-0").removeprefix("page-"))
@@ -462,7 +462,7 @@ def test_wrong_options_are_refused(options: dict[str, Any], path: str) -> None:
 def test_no_record_is_lost_or_repeated(
     steps: list[tuple[int, bool]], size: int, kind: str, data: st.DataObject
 ) -> None:
-    """Whatever records are added, and wherever a worker resumes, each record comes once."""
+    """Whatever records are added, and wherever a worker resumes, each record is delivered once."""
     listed: list[dict[str, Any]] = []
 
     def pages(query: dict[str, str]) -> Any:

@@ -1,4 +1,4 @@
-"""The IMAP source, with scripted servers whose behaviour real servers rarely show."""
+"""The IMAP source, tested with scripted servers that do what real servers rarely do."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ async def test_limits_and_messages_that_are_gone() -> None:
 
 
 async def test_released_messages_come_again_in_order() -> None:
-    """Released messages are delivered again before any others, in order."""
+    """Released messages are delivered again, in order and before all others."""
     folder = Folder(1, 2, 3)
     with ScriptedImap(folder.answer) as server:
         source = ImapSource(server.settings())
@@ -194,7 +194,7 @@ async def test_server_without_idle() -> None:
 
 @pytest.mark.parametrize("event", ["* 1 EXISTS", "* OK still here", ""])
 async def test_wait_ends_with_new_message(event: str) -> None:
-    """A wait ends with a new message, and is renewed after its time limit."""
+    """Waiting for mail ends with a new message, and is renewed after its time limit."""
     folder = Folder()
 
     def answer(line: str) -> bytes | None:
@@ -214,7 +214,7 @@ async def test_wait_ends_with_new_message(event: str) -> None:
 
 @pytest.mark.parametrize("reply", [b"TAG NO no\r\n", b"+ \r\n* BYE\r\n", b"+ \r\n* )\r\n"])
 async def test_next_poll_raises_error_if_server_refuses_or_ends_wait(reply: bytes) -> None:
-    """If the server refuses or ends a wait, the next poll raises an error."""
+    """If the server refuses or ends the waiting, the next poll raises an error."""
     folder = Folder()
 
     def answer(line: str) -> bytes | None:
@@ -253,7 +253,7 @@ async def test_flags_that_a_server_keeps(permanent: str, mark: str, *, is_kept: 
 
 
 async def test_positions_and_closed_sources() -> None:
-    """A folder has no position, and using a source that is not open raises a moorage error."""
+    """An IMAP folder has no positions; using a source that is not open raises an error."""
     with ScriptedImap(Folder(1).answer) as server:
         source = ImapSource(server.settings())
         with pytest.raises(UnsupportedByVendor):

@@ -157,7 +157,7 @@ async def test_polls_are_bounded(cluster: KafkaCluster) -> None:
 
 
 async def test_committed_records_are_not_delivered_again(cluster: KafkaCluster) -> None:
-    """A new group member continues after the committed positions, not after those read."""
+    """A new group member continues after the committed positions, not after the positions read."""
     await publish(cluster, *(Message(str(number), key="one") for number in range(10)))
     first = source(cluster)
     await first.open(Revocations())
@@ -238,7 +238,7 @@ async def test_revoked_before_others_get_a_partition(cluster: KafkaCluster, assi
 
 
 async def test_partition_that_comes_back_is_read(cluster: KafkaCluster) -> None:
-    """A partition that left and came back while there was no room is read again."""
+    """A partition that left and came back while the source had no room is read again."""
     first, second = source(cluster), source(cluster)
     await first.open(Revocations())
     await publish(cluster, Message("begin", key="a"))
@@ -398,7 +398,7 @@ async def test_leaving_member_repeats_a_refused_commit(cluster: KafkaCluster) ->
 
 
 async def test_many_done_records_are_committed_at_once(cluster: KafkaCluster) -> None:
-    """Positions are committed when a quarter of the limit waits, whatever the interval."""
+    """Positions are committed once a quarter of the limit has accumulated, at any interval."""
     await publish(cluster, *(Message(str(number), key="one") for number in range(20)))
     reader = source(cluster, options={"auto.commit.interval.ms": 86_400_000})
     await reader.open(Revocations())
@@ -625,7 +625,7 @@ async def test_pipeline_keeps_order_and_sets_poison_aside(cluster: KafkaCluster)
 
 
 async def test_rebalance_between_pipelines_repeats_little() -> None:
-    """While group members come and go, nothing is lost, and few records reach a sink again."""
+    """While group members come and go, nothing is lost, and few records are processed twice."""
     stored: list[str] = []
 
     async def store(records: Sequence[SinkRecord]) -> None:
@@ -669,7 +669,7 @@ async def test_rebalance_between_pipelines_repeats_little() -> None:
 
 
 def test_killed_worker_loses_nothing(cluster: KafkaCluster, tmp_path: Path) -> None:
-    """After kill -9 at random moments each record is processed, in few attempts."""
+    """After `kill -9` at random moments each record is processed, in only a few attempts."""
     messages = 600
     asyncio.run(publish(cluster, *numbered_records(messages)))
     file = tmp_path / "effects.db"

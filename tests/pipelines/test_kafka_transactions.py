@@ -94,7 +94,7 @@ def pipeline(
 
 
 def invoices(broker: TransactionalKafka) -> list[int]:
-    """Return the numbers of all invoices that committed readers see, in order."""
+    """Return, in order, the numbers of all invoices that readers of committed messages see."""
     return sorted(int(message.value()) for message in broker.messages("invoices"))
 
 
@@ -144,7 +144,7 @@ async def test_order_of_keys(broker: TransactionalKafka) -> None:
 
 
 async def test_message_that_is_too_large_becomes_a_dead_letter(broker: TransactionalKafka) -> None:
-    """A record whose message is refused is a dead letter, and all others are published once."""
+    """A record whose message is too large becomes a dead letter; others are published once."""
     publish(broker)
 
     def enlarge(record: SinkRecord) -> SinkRecord:
@@ -271,7 +271,7 @@ async def _ignore(_: object) -> None:
 
 
 async def test_seek_back_publishes_again(broker: TransactionalKafka) -> None:
-    """After a seek to an earlier position, its records are published again as requested."""
+    """After a seek to an earlier position, the records from there are published again."""
     publish(broker)
     reader = source(broker)
     await reader.open(_ignore)
@@ -389,7 +389,7 @@ async def test_outcome_that_cannot_be_asked_for(broker: TransactionalKafka) -> N
 
 
 def test_transactions_need_non_empty_id_at_source(broker: TransactionalKafka) -> None:
-    """Transactions need a non-empty id at the source, and a pipeline with a single lane."""
+    """Transactions need a non-empty id at the source, and a pipeline with only one lane."""
     with pytest.raises(ConfigurationError, match="The transactional id is empty"):
         source(broker, "")
     with pytest.raises(ConfigurationError, match="has no transactions"):
@@ -444,7 +444,7 @@ async def test_configured_pipeline_publishes_in_transactions(broker: Transaction
 def test_transactional_sink_is_refused_with_non_transactional_source(
     changes: dict[str, Any], path: str, phrase: str, broker: TransactionalKafka
 ) -> None:
-    """A transactional sink is refused with a non-transactional source, or with lanes."""
+    """A transactional sink with a non-transactional source, or with several lanes, is refused."""
     with pytest.raises(ConfigurationError, match=phrase) as caught:
         read_configuration(configuration(broker, **changes))
     assert f"pipelines.billing.{path}" in str(caught.value)

@@ -74,7 +74,7 @@ def topic() -> str:
 
 
 def source(broker: PrivateMosquitto, *topics: str, **options: Any) -> MqttSource:
-    """Return a source that reads topics in its own session."""
+    """Return a source that reads topics in an MQTT session of its own."""
     options.setdefault("client_id", f"c-{'-'.join(topics)}"[:60].replace("/", "-"))
     protocol = options.pop("protocol", "5")
     return MqttSource(Mqtt(url=Secret(broker.url), protocol=protocol), topics, **options)
@@ -148,7 +148,7 @@ async def test_older_protocol_has_payloads_only(broker: PrivateMosquitto, topic:
 async def test_messages_wait_for_a_worker_that_is_away(
     broker: PrivateMosquitto, topic: str, qos: int
 ) -> None:
-    """The broker keeps messages for an absent worker, including those not committed before."""
+    """The broker keeps messages for an absent worker, also those that the worker did not commit."""
     await (await open_source(broker, topic, qos=qos)).close()
     await publish(broker, topic, messages(4), qos=qos)
     reader = await open_source(broker, topic, qos=qos)
@@ -165,7 +165,7 @@ async def test_messages_wait_for_a_worker_that_is_away(
 
 
 async def test_acknowledgements_are_in_order(broker: PrivateMosquitto, topic: str) -> None:
-    """A message that is done early frees room only after the earlier ones, except at closing."""
+    """A message finished early makes room only once the earlier ones are, except at closing."""
     reader = await open_source(broker, topic, prefetch=3)
     await publish(broker, topic, messages(5))
     records = await read_count(reader, 3)
@@ -206,7 +206,7 @@ async def test_group_shares_messages(broker: PrivateMosquitto, topic: str) -> No
 
 
 async def test_retained_message_comes_once(broker: PrivateMosquitto, topic: str) -> None:
-    """A retained message is delivered for a new subscription, not for each new connection."""
+    """A retained message is delivered once per subscription, and not at each new connection."""
     await publish(broker, topic, [Message("kept")], retain=True)
     reader = await open_source(broker, topic)
     await reader.commit(await read_count(reader, 1))
@@ -219,7 +219,7 @@ async def test_retained_message_comes_once(broker: PrivateMosquitto, topic: str)
 async def test_opening_source_again_voids_all_deliveries(
     broker: PrivateMosquitto, topic: str
 ) -> None:
-    """Opening the source again voids all deliveries; late acknowledgements are ignored."""
+    """Opening the source again invalidates all deliveries; late acknowledgements are ignored."""
     reader, revocations = source(broker, topic), Revocations()
     await reader.open(revocations)
     await reader.open(revocations)
@@ -276,7 +276,7 @@ async def test_topic_that_is_not_utf8_ends_the_connection() -> None:
 async def test_messages_without_acknowledgement_are_bounded(
     broker: PrivateMosquitto, topic: str
 ) -> None:
-    """If many QoS 0 messages arrive, they wait in the network until there is room for them."""
+    """If too many QoS 0 messages arrive, they are not read from the network until there is room."""
     reader = await open_source(broker, topic, prefetch=1)
     await asyncio.to_thread(publish_plainly, broker, topic, 3_000, 10, 0)
     inner: Any = reader
@@ -305,7 +305,7 @@ async def test_slow_sink_keeps_the_backlog_at_the_broker(
 async def test_stopping_pipeline_commits_its_running_batch(
     broker: PrivateMosquitto, topic: str
 ) -> None:
-    """A stopping pipeline commits its running batch; the other messages wait for its client id."""
+    """A stopping pipeline commits its running batch; the broker keeps the rest for its id."""
     begun, may_continue = asyncio.Event(), asyncio.Event()
     stored: list[str] = []
 
@@ -346,7 +346,7 @@ async def test_prefetch_holds_whatever_the_broker_sends(
 
 
 def test_killed_worker_loses_nothing(broker: PrivateMosquitto, topic: str, tmp_path: Path) -> None:
-    """After kill -9 at random moments each message is processed."""
+    """Workers are killed with `kill -9` at random moments, and each message is processed."""
 
     async def prepare() -> None:
         await (await open_source(broker, topic, client_id=f"worker-of-{topic}")).close()
@@ -370,7 +370,7 @@ async def test_pipeline_survives_restart_of_broker(topic: str) -> None:
 
 
 async def test_refused_settings_are_told_without_secrets(tmp_path: Path) -> None:
-    """A wrong password, a missing right and a missing broker each raise a specific error."""
+    """A wrong password, a missing permission and a missing broker raise different errors."""
     passwords, rights = tmp_path / "passwords", tmp_path / "rights"
     write_password(passwords, "shop", WRONG)
     rights.write_text("user shop\ntopic read orders\n")
@@ -455,20 +455,20 @@ def test_wrong_arguments_of_mqtt_source_are_refused_before_anything_is_connected
 
 
 def test_filters_of_a_group() -> None:
-    """A group's topic filters contain its name; a wildcard stands for whole levels."""
+    """The topic filters of a group contain its name; a wildcard matches only whole levels."""
     topics = ["a/+/b", "#", "/", "+", "$SYS/x"]
     assert tuple(topics) == topic_filters(topics, None)
     assert ("$share/g/a/#",) == topic_filters(["a/#"], "g")
 
 
 def test_fields_of_odd_properties() -> None:
-    """If a property is repeated, the first is used; a property without a name is kept."""
+    """If an MQTT property is repeated, the first is used; one with an empty name is kept."""
     fields = record_fields(None, [("", "1"), ("message-id", "a"), ("message-id", "b")])
     assert (None, "a", [("(unnamed)", "1")]) == (fields["key"], fields["id"], fields["attributes"])
 
 
 def test_meaning_of_codes() -> None:
-    """A lost right or a client id in use stops a source; every other code is a temporary error."""
+    """A lost permission or a client id in use stops a source; other codes are temporary errors."""
     codes = (None, 0x8B, 0x87, 0x8E)
     assert [True, True, False, False] == [end_error(code).retryable for code in codes]
     subscription = MqttSubscription(filters=("a",), qos=1, prefetch=1, expiry=NEVER)

@@ -83,7 +83,7 @@ def stream(server: PrivateNats) -> str:
 
 
 def source(server: PrivateNats, *subjects: str, **options: Any) -> NatsSource:
-    """Return a source that reads subjects, with a long time before redelivery."""
+    """Return a source that reads subjects; messages are redelivered only after a long time."""
     options.setdefault("group", "workers")
     options.setdefault("ack_wait", NEVER)
     return NatsSource(Nats(url=Secret(server.url)), subjects, **options)
@@ -167,7 +167,7 @@ async def test_message_of_another_program(server: PrivateNats, stream: str) -> N
 async def test_released_messages_go_to_another_worker_at_once(
     server: PrivateNats, stream: str
 ) -> None:
-    """Released messages go to a waiting worker in order, even if the first one requested more."""
+    """Released messages go to a waiting worker at once, even if the first one asked for more."""
     await publish(server, stream, messages(10))
     first, second = source(server, stream), source(server, stream)
     await first.open(Revocations())
@@ -233,7 +233,7 @@ async def test_pattern_without_a_stream_waits(server: PrivateNats) -> None:
 
 
 async def test_only_the_named_stream_is_read(server: PrivateNats, stream: str) -> None:
-    """A source with `stream` reads only this stream, and refuses subjects that it lacks."""
+    """A source with `stream` reads only this stream, and refuses subjects that the stream lacks."""
     settings = Nats(url=Secret(server.url), stream=stream)
     await publish(server, stream, messages(1))
     reader = NatsSource(settings, [stream], group="workers")
@@ -278,7 +278,7 @@ async def test_deliveries_are_counted_and_limited(server: PrivateNats, stream: s
 async def test_late_message_is_not_delivered_twice_to_a_worker(
     server: PrivateNats, stream: str
 ) -> None:
-    """If processing takes longer than `ack_wait`, this worker does not get the message again."""
+    """If processing takes longer than `ack_wait`, the message does not reach this worker again."""
     await publish(server, stream, messages(1))
     reader = source(server, stream, ack_wait=0.3)
     await reader.open(Revocations())
@@ -304,7 +304,7 @@ async def test_unacknowledged_messages_are_bounded(server: PrivateNats, stream: 
 
 
 async def test_records_survive_a_new_connection(server: PrivateNats, stream: str) -> None:
-    """Records are committed over a new connection, and late messages are kept in memory."""
+    """After a reconnect, records can be committed, and late messages are still remembered."""
     await publish(server, stream, messages(10))
     with TcpProxy("127.0.0.1", server.port) as proxy:
         host, port = proxy.address
@@ -334,7 +334,7 @@ async def test_records_survive_a_new_connection(server: PrivateNats, stream: str
 
 
 async def test_seeking_replaces_consumer(server: PrivateNats, stream: str) -> None:
-    """Seeking replaces the consumer, and earlier records are forgotten."""
+    """Seeking replaces the NATS consumer, and records delivered earlier are forgotten."""
     await publish(server, stream, messages(5))
     reader = source(server, stream)
     await reader.open(Revocations())
@@ -351,7 +351,7 @@ async def test_seeking_replaces_consumer(server: PrivateNats, stream: str) -> No
 
 
 async def test_deleted_consumer_is_created_again(server: PrivateNats, stream: str) -> None:
-    """A deleted consumer is a temporary error for polls and commits; opening creates it."""
+    """If the consumer is deleted, polls and commits fail temporarily; reopening recreates it."""
     await publish(server, stream, messages(1))
     reader = source(server, stream)
     await reader.open(Revocations())
@@ -375,7 +375,7 @@ async def test_deleted_consumer_is_created_again(server: PrivateNats, stream: st
 
 
 async def test_existing_consumer_is_used_or_refused(server: PrivateNats, stream: str) -> None:
-    """An existing consumer gets changed limits; one with another subject or kind is refused."""
+    """An existing consumer gets the new limits; if its subject or kind differs, it is refused."""
     for number in (5, 7):
         reader = source(server, stream, max_unacknowledged=number)
         await reader.open(Revocations())
@@ -495,7 +495,7 @@ async def test_slow_sink_keeps_the_backlog_in_the_stream(server: PrivateNats, st
 
 
 def test_killed_worker_loses_nothing(server: PrivateNats, stream: str, tmp_path: Path) -> None:
-    """After kill -9 at random moments each message is processed."""
+    """Workers are killed with `kill -9` at random moments, and each message is processed."""
     asyncio.run(publish(server, stream, messages(600)))
     name = consumer_name("workers", stream)
 
@@ -519,7 +519,7 @@ async def test_pipeline_survives_restart_of_server() -> None:
 
 
 async def test_silent_server_does_not_hold_up_closing(server: PrivateNats, stream: str) -> None:
-    """With a silent server, a source closes in limited time, and a release fails."""
+    """If the server does not answer, a source closes in bounded time, and a release fails."""
     await publish(server, stream, messages(2))
     reader = source(server, stream)
     await reader.open(Revocations())
@@ -562,7 +562,7 @@ authorization {{ users: [
 
 
 async def test_refused_settings_are_told_without_secrets() -> None:
-    """A wrong password, missing rights and a missing server each raise a specific error."""
+    """A wrong password, a missing permission and a missing server raise different errors."""
     with PrivateNats(RIGHTS, user="boss", password="boss") as server:
         await asyncio.to_thread(server.add_stream, "orders")
         administrator_url = server.url.replace("://", "://boss:boss@")

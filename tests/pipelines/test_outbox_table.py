@@ -46,7 +46,7 @@ async def _put(made: Database, *values: str, key: str | None = None) -> None:
 
 @each_system
 async def test_rows_arrive_in_their_order(system: str, tmp_path: Path) -> None:
-    """All outbox rows arrive in pages with their keys and ids; later, new rows follow."""
+    """All rows of the outbox arrive with keys and ids, page by page; new rows follow later."""
     async with database(system, tmp_path) as made:
         await made.run(TABLES[system])
         outbox = OutboxTable(made.manager, made.connector, "outbox", limit=2)

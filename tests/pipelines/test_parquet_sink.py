@@ -65,7 +65,7 @@ class Subject:
         return _record(str(number))
 
     async def stored(self) -> list[int]:
-        """Return the numbers in the sink's complete files and in its flushed part file."""
+        """Return the numbers in the sink's complete files and in its flushed `.part` file."""
         copy = self.folder / "copy"
         copy.mkdir()
         for path in self.folder.iterdir():
@@ -96,7 +96,7 @@ async def test_parquet_sink_passes_sink_conformance_kit(
 
 
 async def test_columns_have_types(tmp_path: Path) -> None:
-    """Values have the types of their columns; missing values are null, other fields are omitted."""
+    """Values get their columns' types; missing values become null, and other fields are dropped."""
     columns = {
         "s": "string",
         "i": "int32",
@@ -121,7 +121,7 @@ async def test_columns_have_types(tmp_path: Path) -> None:
 
 
 async def test_first_batch_determines_the_columns(tmp_path: Path) -> None:
-    """By default the first batch determines the columns; texts that look like times stay texts."""
+    """By default the first batch determines the columns; time-like strings stay strings."""
     sink = ParquetSink(tmp_path, "orders")
     value = {"at": "2026-03-01T10:00:00", "l": [{"at": "2026-03-01"}], "n": 1}
     await sink.process_batch([SinkRecord.of_json(value, topic="t")])
@@ -188,7 +188,7 @@ async def test_files_are_completed_by_number_size_and_age(tmp_path: Path) -> Non
 
 
 async def test_part_of_a_process_that_died_is_completed(tmp_path: Path) -> None:
-    """The part file of a dead process is completed, even if half of the final file exists."""
+    """A dead process's part file is completed, even if a half-written final file exists."""
     other_folder = tmp_path / "elsewhere"
     other_folder.mkdir()
     dead = ParquetSink(other_folder, "orders")
@@ -274,7 +274,7 @@ async def test_error_names_the_missing_package(
 
 
 async def test_killed_process_leaves_whole_files(tmp_path: Path) -> None:
-    """After kill -9 at any moment all files are complete, and contain every flushed row."""
+    """After `kill -9` at any moment, all final files are complete, and no flushed row is lost."""
     folder, position = tmp_path / "out", tmp_path / "position"
     folder.mkdir()
     position.touch()

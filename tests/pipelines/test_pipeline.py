@@ -313,7 +313,7 @@ async def test_dead_letters_that_cannot_be_stored() -> None:
 
 @pytest.mark.parametrize("commits", ["each", "prefix"])
 async def test_source_that_fails_is_opened_again(commits: Literal["each", "prefix"]) -> None:
-    """After a lost connection the source is reopened, and only uncommitted records repeat."""
+    """After a lost connection the source is reopened, and only uncommitted records come again."""
     records = make_records(200, keys=5)
     source, sink = MemorySource(records, commits=commits), MemorySink()
     source.fail(ConnectionFailed("away"), method="open")
@@ -487,7 +487,7 @@ async def test_large_record_passes_alone() -> None:
 
 
 async def test_batches_wait_for_more_records() -> None:
-    """An incomplete batch waits a little for further records, and ends when it is full."""
+    """An incomplete batch waits a little for further records, and is processed once it is full."""
     source, sink = MemorySource(make_records(2), is_endless=True), MemorySink()
     settings = config(batch=BatchLimits(records=4, wait=3600.0))
     pipeline = Pipeline("orders", source, sink, config=settings)
@@ -534,7 +534,7 @@ async def test_lanes_run_at_the_same_time() -> None:
 
 
 async def test_source_is_told_what_is_under_way() -> None:
-    """A source whose deliveries expire learns which records are still being processed."""
+    """A source whose deliveries expire is told which records are still being processed."""
     may_end = asyncio.Event()
 
     async def store(records: Sequence[SinkRecord]) -> None:

@@ -1,4 +1,4 @@
-"""The end of a pipeline: a stop, a cancellation, and a hanging source or sink."""
+"""The end of a pipeline: by a stop, by a cancellation, or despite a hanging source or sink."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _lane_records(lanes: Sequence[int]) -> list[SinkRecord]:
 
 @pytest.mark.parametrize("wait", [0.0, 3600.0], ids=["at once", "while a batch is filled"])
 async def test_stop_processes_the_records_before_those_of_other_lanes(wait: float) -> None:
-    """After a stop, earlier records are still processed if begun ones need them for a commit."""
+    """After a stop, earlier records are still processed if a commit of started ones needs them."""
     records = _lane_records([1, 0, 1, 1] if wait else [0, 0, 1, 0, 0, 1, 1])
     begun, may_end = asyncio.Event(), asyncio.Event()
     stored: list[Any] = []
@@ -185,7 +185,7 @@ async def test_cancelled_run_leaves_nothing_behind() -> None:
 
 
 async def test_report_is_not_clean_if_last_commit_fails() -> None:
-    """If the last commit fails, the report is not clean, because records will come again."""
+    """If the last commit fails, the report says that the end was not clean."""
     source = MemorySource(make_records(3), is_endless=True)
     source.fail(*[ConnectionFailed("away")] * 1_000, method="commit")
     sink = MemorySink()

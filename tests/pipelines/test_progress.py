@@ -1,4 +1,4 @@
-"""The progress of a pipeline through a partition: a commit never passes an open record."""
+"""A pipeline's progress in a partition: a commit never passes an unfinished record."""
 
 from typing import Literal
 
@@ -24,12 +24,12 @@ def record(number: int) -> SinkRecord:
 
 
 def admit(progress: PartitionProgress, *numbers: int) -> list[PendingRun]:
-    """Admit records with these numbers, and return a run for each."""
+    """Admit records with these numbers, and return a run of records for each."""
     return progress.admit([record(number) for number in numbers], [4] * len(numbers)).singles()
 
 
 def numbers_of(runs: list[PendingRun]) -> list[int]:
-    """Return the offsets of records."""
+    """Return the offsets of the records in these runs."""
     return [int(item.offset or 0) for run in runs for item in run.records]
 
 
@@ -37,7 +37,7 @@ def numbers_of(runs: list[PendingRun]) -> list[int]:
 def test_commits_never_pass_a_gap(
     actions: list[str | tuple[str, int]], commits: Literal["each", "prefix"]
 ) -> None:
-    """Each record is committed once when settled; a prefix commit waits for all before it."""
+    """Each settled record is committed once; in prefix mode, only after all records before it."""
     progress = PartitionProgress(commits)
     admitted: list[PendingRun] = []
     settled: list[int] = []

@@ -67,7 +67,7 @@ def private_server() -> Generator[PrivateRabbitMq]:
 
 @pytest.fixture
 def broker() -> Generator[Broker]:
-    """Yield a queue on the shared server."""
+    """Yield a queue on the shared RabbitMQ server."""
     with closing(Broker(rabbitmq_url())) as broker:
         yield broker
 
@@ -174,7 +174,7 @@ async def test_released_messages_go_to_another_consumer(broker: Broker) -> None:
 
 
 async def test_opening_source_again_voids_all_deliveries(broker: Broker) -> None:
-    """Opening the source again voids all deliveries; late acknowledgements are ignored."""
+    """Opening the source again invalidates all deliveries; late acknowledgements are ignored."""
     await publish(broker, messages(2))
     reader, revocations = source(broker), Revocations()
     await reader.open(revocations)
@@ -314,7 +314,7 @@ async def test_stopping_pipeline_ends_its_running_batch(broker: Broker) -> None:
 
 
 def test_killed_worker_loses_nothing(broker: Broker, tmp_path: Path) -> None:
-    """After kill -9 at random moments each message is processed."""
+    """Workers are killed with `kill -9` at random moments, and each message is processed."""
     asyncio.run(publish(broker, messages(600)))
     arguments = ("rabbitmq", broker.url, broker.queue)
     check_killed_workers(arguments, tmp_path / "effects", 600, lambda: count(broker) == 0)
@@ -357,7 +357,7 @@ async def test_each_wrong_or_missing_setting_raises_specific_error_that_shows_no
 
 
 async def test_lost_connection_is_temporary(broker: Broker) -> None:
-    """After a lost connection, polls and commits fail temporarily; old deliveries are void."""
+    """After a lost connection, polls and commits fail temporarily; old deliveries are invalid."""
     url = urlsplit(broker.url)
     await publish(broker, messages(1))
     with LossyProxy(url.hostname or "", url.port or 5672) as proxy:

@@ -87,7 +87,7 @@ def test_replaced_file_is_read_to_its_end(tmp_path: Path) -> None:
 
 
 def test_lost_file_is_an_error(tmp_path: Path) -> None:
-    """If the file of a position is gone, an error is raised instead of starting with the next."""
+    """If a position's file is gone, an error is raised, and the next file is not started."""
     path = tmp_path / "orders.jsonl"
     _append(path, "1\n")
     [record] = RecordFile(path).after(None) or []
@@ -153,7 +153,7 @@ def test_position_of_another_source_is_refused(position: str, tmp_path: Path) ->
 
 
 def test_missing_file_and_wrong_format_are_errors(tmp_path: Path) -> None:
-    """A missing complete file is an error; a file that may still appear is a temporary one."""
+    """A missing complete file is a final error; a file that may yet appear is a temporary one."""
     with pytest.raises(StorageUnavailable, match=r"orders\.jsonl cannot be read") as excinfo:
         RecordFile(tmp_path / "orders.jsonl", is_complete=True).after(None)
     assert str(tmp_path) not in str(excinfo.value)

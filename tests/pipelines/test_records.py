@@ -20,7 +20,7 @@ from moorage.domain.pipelines.records import (
 
 
 def test_record_of_json() -> None:
-    """A record made from a value has the value's JSON as payload, and returns the value."""
+    """A record made from a value has the value's JSON as its payload, and gives the value back."""
     record = SourceRecord.of_json({"order": 7}, key="customer", attributes={"trace": "1"})
     assert b'{"order":7}' == record.payload
     assert {"order": 7} == record.json()

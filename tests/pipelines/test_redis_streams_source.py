@@ -110,7 +110,7 @@ async def test_record_of_a_published_message(private_server: PrivateRedis, serve
 
 
 async def test_entries_of_other_programs(private_server: PrivateRedis, server: Any) -> None:
-    """A stream entry with other fields, or with an id without a time, is read with all fields."""
+    """An entry with other fields, or whose id contains no time, is read with all its fields."""
     server.xadd("orders", {b"a\xff": b"1", b"": b"2"}, id="99999999999999999-1")
     reader = source(private_server)
     await reader.open(fail_on_revocation)
@@ -146,7 +146,7 @@ async def test_source_can_read_several_streams(private_server: PrivateRedis, ser
 
 
 async def test_consumer_gets_back_what_it_left(private_server: PrivateRedis, server: Any) -> None:
-    """A consumer that opens with a dead consumer's name first gets its unacknowledged entries."""
+    """A consumer that takes over a dead one's name first gets its unacknowledged entries."""
     await publish(private_server, *(Message(str(number)) for number in range(5)))
     first = source(private_server, consumer="worker")
     await first.open(fail_on_revocation)
@@ -166,7 +166,7 @@ async def test_consumer_gets_back_what_it_left(private_server: PrivateRedis, ser
 
 
 async def test_abandoned_entries_go_to_others(private_server: PrivateRedis, server: Any) -> None:
-    """If a consumer does not extend its entries, others claim them; released ones at once."""
+    """Entries that a consumer does not extend can be claimed by others; released ones at once."""
     await publish(private_server, Message("0"), Message("1"))
     first, second = (
         source(private_server, claim_after=3600.0),
@@ -232,7 +232,7 @@ async def test_position_can_be_moved(private_server: PrivateRedis, server: Any) 
 
 
 async def test_group_for_new_entries(private_server: PrivateRedis, server: Any) -> None:
-    """A consumer group that begins at "$" gets entries published after its creation."""
+    """A consumer group that begins at "$" gets only entries published after its creation."""
     await publish(private_server, Message("old"))
     reader = source(private_server, start="$")
     await reader.open(fail_on_revocation)
@@ -351,7 +351,7 @@ def test_killed_worker_loses_nothing(private_server: PrivateRedis, server: Any) 
 
 
 def test_worker_with_a_hanging_sink_ends_in_time(private_server: PrivateRedis, server: Any) -> None:
-    """SIGTERM ends a worker whose sink hangs; its exit code says that records were cut off."""
+    """SIGTERM ends a worker whose sink hangs; the exit code shows that records were cut off."""
     server.xadd("orders", {"payload": "1"})
     worker = start_worker(private_server, "hang")
     wait_until(lambda: server.hlen("effects") == 1, "the worker's effect")
@@ -382,7 +382,7 @@ async def test_lost_connection_is_temporary(private_server: PrivateRedis, server
 
 
 async def test_message_with_an_unreadable_type(private_server: PrivateRedis, server: Any) -> None:
-    """A content type or message id that is not UTF-8 is read with its bytes escaped."""
+    """A content type or message id that is not UTF-8 is read with the invalid bytes escaped."""
     server.xadd("orders", {"payload": "1", "content-type": b"\xff", "message-id": b"\xfe"})
     reader = source(private_server)
     await reader.open(fail_on_revocation)

@@ -41,7 +41,7 @@ def test_pipelines_that_end() -> None:
 
 
 def _earlier(number: int, frame: object) -> None:
-    """Do nothing; the tests only check that this handler is restored."""
+    """Do nothing: a signal handler that must be restored later."""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -125,7 +125,7 @@ def test_process_of_a_program_ends_although_a_thread_hangs() -> None:
 
 
 def test_failure_of_one_ends_the_others() -> None:
-    """If one pipeline fails, its error is raised after the other pipelines have stopped cleanly."""
+    """If one pipeline fails, the others stop cleanly before its error is raised."""
     other_pipelines: list[Pipeline] = []
 
     def make_pipelines() -> list[Pipeline]:

@@ -57,7 +57,7 @@ class SqlSubject:
         return order(number)
 
     def bad_record(self, number: int, /) -> SinkRecord | None:
-        """Return a record whose note is too long, or wrong as a whole in SQLite."""
+        """Return a record whose note is too long, or in SQLite, of a wrong type."""
         note: Any = "n" * 50 if self.database.system != "sqlite" else {"no": "value"}
         return order(number, note)
 
@@ -208,7 +208,7 @@ async def test_payload_without_the_columns_is_the_records_fault(
 
 
 class _LostAnswers:
-    """A manager that loses the responses to some committed transactions."""
+    """A manager that loses the database's responses to some committed transactions."""
 
     def __init__(self, manager: Any, losses: int) -> None:
         self._manager = manager
@@ -232,7 +232,7 @@ class _LostAnswers:
 
 
 def orders_of(numbers: int) -> Any:
-    """Return a function that returns a few orders after a position."""
+    """Return a function that fetches a few orders after a position."""
 
     def fetch(position: Any) -> list[SourceRecord] | None:
         first = (position or 0) + 1
@@ -247,7 +247,7 @@ def orders_of(numbers: int) -> Any:
 
 @each_system
 async def test_each_record_is_written_exactly_once(system: str, tmp_path: Path) -> None:
-    """Lost commit responses and a killed process neither repeat nor lose a record."""
+    """Despite lost commit responses and a killed process, each record is written exactly once."""
     async with database(system, tmp_path) as made:
         await made.run(LOG)
         dead_letters = MemoryDeadLetters()

@@ -1,4 +1,4 @@
-"""The source of stored webhooks: none is lost, and each is settled after the sink."""
+"""The source of stored webhooks: none is lost, and each is settled only after the sink."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ async def test_store_that_is_away_is_a_temporary_error(hub: AsyncHub) -> None:
 
 
 async def test_wrong_inbox_and_positions_are_refused(hub: AsyncHub) -> None:
-    """Only an asynchronous inbox can be a source, and it has no positions."""
+    """Only an asynchronous inbox can be a source, and this source has no positions."""
     with pytest.raises(ConfigurationError, match="not an asynchronous inbox"):
         WebhookSource(object())  # type: ignore[arg-type]  # the mistake
     source = WebhookSource(make_inbox(hub))
@@ -246,7 +246,7 @@ async def test_wrong_inbox_and_positions_are_refused(hub: AsyncHub) -> None:
 
 
 class Payloads(WebhookSource):
-    """A webhook source that exposes the payloads and keys that the conformance kit compares."""
+    """A webhook source whose records carry the payloads and keys that the conformance kit sends."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
         """Return a poll's records with the content of the kit's messages."""

@@ -44,7 +44,7 @@ def delivery(id: str, **fields: Any) -> dict[str, Any]:
 
 
 async def run_worker(database: str, out: str) -> None:
-    """Append each event's id to a file, in a pipeline that runs until it is killed."""
+    """Run a pipeline that appends each event's id to a file, until the process is killed."""
 
     def store(record: SinkRecord) -> None:
         with open(out, "ab") as file:  # noqa: PTH123 - appends

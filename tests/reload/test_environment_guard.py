@@ -136,7 +136,7 @@ async def test_rearm_allows_the_environment(is_async: bool) -> None:
 
 @EITHER
 async def test_environment_is_checked_once(is_async: bool) -> None:
-    """A process checks the environment only before its first call, and never if it has no name."""
+    """A process checks its environment before its first call only, and never without a name."""
     world, memory = ReloadWorld(), MemoryStorage()
     claims: list[Any] = []
 
@@ -259,7 +259,7 @@ async def test_unavailable_store_stops_no_call() -> None:
 
 @pytest.mark.parametrize("whose", ["production", "staging", None])
 async def test_guard_does_not_wait_for_claim_of_killed_process(whose: str | None) -> None:
-    """The guard does not wait for the claim of a killed process."""
+    """The guard does not wait for a claim whose process was killed."""
     memory = MemoryStorage(VirtualClock())
     assert Verdict.RUN is _claim_fence(memory).verdict
     core: Any = _VirtualCore(memory)
@@ -273,7 +273,7 @@ async def test_guard_does_not_wait_for_claim_of_killed_process(whose: str | None
 
 
 async def test_late_claim_holder_changes_nothing() -> None:
-    """An earlier release that writes after its claim has expired does not change the record."""
+    """A process of an earlier release whose claim has expired does not change the record."""
     memory = MemoryStorage(VirtualClock())
     claim_answer = _claim_fence(memory)
     core: Any = _VirtualCore(memory)
@@ -298,7 +298,7 @@ async def test_processes_check_the_store_once_each() -> None:
 
 
 async def test_each_check_gets_the_remaining_time() -> None:
-    """A second store gets the remaining time of a check, and none is called without time."""
+    """A second store gets the check's remaining time; without any, no store is asked."""
     memory = MemoryStorage(VirtualClock())
     await EnvironmentGuard(_VirtualCore(memory), "production").check()  # type: ignore[arg-type]  # what it needs of one
     core: Any = _VirtualCore(memory, takes=0.75)

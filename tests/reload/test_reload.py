@@ -163,7 +163,7 @@ async def test_store_cannot_change(tmp_path: Path, is_async: bool) -> None:
 
 @EITHER
 async def test_bound_of_tenants_records_is_of_the_configuration(is_async: bool) -> None:
-    """The configuration limits tenants' records unless the program does; a reload cannot."""
+    """The configuration limits tenants' records unless the program does; reloads keep the limit."""
     bounded: dict[str, Any] = {"state": {"url": "memory:", "records_per_tenant": 7}}
     hub = ReloadWorld().open(bounded, is_async=is_async)
     assert 7 == hub.manager._wired.core.tenant_records.bound  # noqa: SLF001 - as built
@@ -431,7 +431,7 @@ def test_unchanged_accounts_keep_their_transport(tmp_path: Path) -> None:
 
 
 def test_changes_are_listed_by_path() -> None:
-    """A reload lists changed accounts, routes, services and safety by path, also of tenants."""
+    """A reload lists the paths of changed accounts, routes, services and safety, tenants' too."""
     sid, token = "AC" + "0" * 32, "hidden"
     twilio = Twilio(account_sid=sid, credentials=token)
     custom_account = Account("acme.twilio", twilio, tenants=ACME)
@@ -454,7 +454,7 @@ def test_changes_are_listed_by_path() -> None:
 
 
 def test_manager_replaces_its_services() -> None:
-    """A manager without a hub accepts new services, and keeps the old if the new are invalid."""
+    """A manager without a hub accepts new services; if they are invalid, it keeps the old ones."""
     world = ReloadWorld()
     manager = ConnectorManager(
         [Service("a", "https://a.example")], http=world.client(is_async=False)

@@ -83,7 +83,7 @@ def test_file_can_be_emptied(tmp_path: Path, *, is_async: bool) -> None:
 
 @pytest.mark.parametrize("make", [SqlTenants, AsyncSqlTenants])
 def test_unreachable_database_error(make: Any) -> None:
-    """The error for an unreachable database names it without its password."""
+    """The error for an unreachable database contains its URL without the password."""
     tenants = make("postgresql://me:hunter2@127.0.0.1:1/name", CIPHER, timeout=1.0)
 
     with pytest.raises(StorageUnavailable) as excinfo:
@@ -93,7 +93,7 @@ def test_unreachable_database_error(make: Any) -> None:
 
 @pytest.mark.parametrize("kind", [SqlTenants, AsyncSqlTenants])
 def test_hosts_migrations_create_the_table(kind: type[SqlTenants | AsyncSqlTenants]) -> None:
-    """The tenants' table is in the host's metadata once, for the host's migrations to create."""
+    """The host's metadata has the tenants' table once, so the host's migrations create it."""
     custom = sqlalchemy.MetaData()
     table = kind.tables_of(custom, prefix="erp_", schema="vault")
 

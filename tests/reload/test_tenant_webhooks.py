@@ -33,7 +33,7 @@ def anyio_backend() -> str:
 
 
 class Processes(TenantWorld):
-    """Processes that share tenants, an inbox, and a vendor with a tenant's account.
+    """Processes that share tenants, an inbox, and a vendor at which a tenant has an account.
 
     Attributes:
         handled: the events that a handler was given, in any process.

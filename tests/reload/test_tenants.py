@@ -90,7 +90,7 @@ class TenantWorld:
         return await result_of(self.hub.sms(tenant).send(MESSAGE))
 
     def ask(self) -> None:
-        """Return the result of the tenant port, in sync or async mode."""
+        """Return the tenant port's result, synchronous or asynchronous like the hub."""
         self.asked += 1
         if self.broken is not None:
             raise self.broken
@@ -210,7 +210,7 @@ async def _refusal_of(here: TenantWorld, tenant: str) -> ConfigurationError:
 
 @EITHER
 async def test_data_subject_operations_of_a_tenant(is_async: bool) -> None:
-    """Export and erasure of a person's data work at a tenant's account."""
+    """A person's data can be exported and erased at a tenant's own account."""
     world = TenantWorld(is_async=is_async)
     world.tenants.put(
         "acme", {"vendors": {"vonage": world.a_vonage()}, "sms": {"vendor": "vonage"}}

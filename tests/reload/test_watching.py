@@ -88,7 +88,7 @@ async def test_manual_check_for_changes(tmp_path: Path, is_async: bool) -> None:
 
 
 def vars_of(event: Any) -> dict[str, Any]:
-    """Return the fields of an event."""
+    """Return the values of an event's fields by their names."""
     return {name: getattr(event, name) for name in ("path", "problem", "error")}
 
 

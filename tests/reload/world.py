@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ReloadWorld:
-    """An HTTP client of both modes that answers each request with its URL while a gate is open.
+    """An HTTP client, sync and async, that answers with the request's URL while its gate is open.
 
     Attributes:
         sent: the URLs, as they were sent.
@@ -45,7 +45,7 @@ class ReloadWorld:
             assert self._counted.wait_for(lambda: len(self.sent) >= count, 30)
 
     def client(self, *, is_async: bool) -> Any:
-        """Return the HTTP client of a mode."""
+        """Return the synchronous or the asynchronous HTTP client."""
         return _AsyncClient(self) if is_async else _SyncClient(self)
 
     def open(self, source: Any, *, is_async: bool, **ports: Any) -> Any:

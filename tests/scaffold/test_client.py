@@ -268,7 +268,7 @@ def test_client_calls_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_schemas_that_cannot_be_mapped(schema: Any, pointer: str) -> None:
-    """A schema that cannot be mapped is reported by its pointer, or its operations are skipped."""
+    """A schema that cannot be mapped is reported by JSON pointer, or its operations are skipped."""
     tree = description(
         {"/a": {"get": operation("a", responses={"200": in_json(schema)})}, **PATHS},
         components={"schemas": SCHEMAS},
@@ -394,7 +394,7 @@ def test_samples_keep_their_limits(kind: Any, limits: tuple[Any, ...]) -> None:
 
 
 def test_hostile_nesting_of_unions_takes_no_long_time() -> None:
-    """The time to read nested unions is proportional to the value, however deep it is."""
+    """Nested unions are read in time proportional to the value, however deep they are."""
     kind: Any = int
     for _ in range(9):
         kind = Sequence[kind] | Mapping[str, kind]

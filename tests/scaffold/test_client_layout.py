@@ -1,4 +1,4 @@
-"""Generated modules have a formatter's layout, and names that are valid and unique."""
+"""Generated modules are laid out as by a formatter, and their names are valid and unique."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def test_annotations_of_answers(schema: Any, annotation: str) -> None:
 
 
 def test_schemas_of_all_of_are_merged_into_one_class() -> None:
-    """Schemas of allOf are merged into one class; alternatives with only `required` add nothing."""
+    """Schemas in `allOf` become one class; alternatives with only `required` add nothing to it."""
     required_only = {"anyOf": [{"required": ["x"]}, {"required": ["y"]}]}
     text = models({"allOf": [BARE, OBJECT | required_only, {"additionalProperties": False}]})
     assert "note: str | None = None x: str | None = None" in text
@@ -141,7 +141,7 @@ def test_schemas_of_all_of_are_merged_into_one_class() -> None:
 
 
 def test_further_members_have_their_type() -> None:
-    """Additional properties are kept with their described type; a class may have no properties."""
+    """Additional properties keep the described type, even if a class has no other properties."""
     assert "other_fields: Mapping[str, int]" in models(CASH)
     closed = models({"$ref": "#/components/schemas/Closed"})
     assert 'class Closed: """The schema at #/components/schemas/Closed."""' in closed
@@ -166,7 +166,7 @@ def test_further_members_have_the_type_of_a_class_below(
 
 
 def test_discriminators_name_the_classes_that_have_the_member() -> None:
-    """A discriminator lists each class that has its property; if one lacks it, none is used."""
+    """A discriminator lists all classes with its property; if one lacks it, it is not used."""
     by_kind = {"propertyName": "kind", "mapping": {"c": "Card", "other": "Other"}}
     text = models({"oneOf": [CARD, CASH], "discriminator": by_kind})
     assert 'Kinds("kind", {"c": "Card", "Cash": "Cash"})' in text

@@ -98,7 +98,7 @@ def test_module_has_no_other_names() -> None:
 
 
 def test_enumeration_keeps_unknown_texts() -> None:
-    """An unknown enumeration text is kept unless limits are checked; other types are refused."""
+    """An unknown enumeration string is kept unless limits are checked; other types are refused."""
     assert Size.SMALL is read_value(Size, "small", checks=True)
     assert "huge" == read_value(Size, "huge")
     assert "The value is none of the described values." == problem_of_read(Size, "huge")
@@ -185,7 +185,7 @@ def test_single_value_is_written_as_json_and_read_again_unchanged(
 
 
 def test_null_is_nothing_else() -> None:
-    """Only null is read as null, and reading an unsupported type raises TypeError."""
+    """Only null is read as None, and reading an unsupported type raises TypeError."""
     assert "The value is not null." == problem_of_read(type(None), 0)
     with pytest.raises(TypeError):
         read_value(complex, 1)

@@ -1,4 +1,4 @@
-"""A vendor of a contract without a template is written from the contract's declaration."""
+"""If a contract has no template of its own, its declaration is used to write a vendor."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_readme_says_what_each_capability_needs(kind: str, row: str) -> None:
 
 
 def test_body_has_no_fields_whose_use_is_refused_until_vendor_states_capability() -> None:
-    """A request body omits fields that are refused until the vendor states a capability."""
+    """A request body omits fields that need a capability that the vendor does not declare."""
     code = vendor_from_declaration("blue-bird", "signatures")["src/blue_bird_vendor/vendor.py"]
 
     assert "value.email" in code

@@ -55,7 +55,7 @@ def configure(text: str) -> None:
 
 
 def manifest(*options: str) -> dict[str, Any]:
-    """Return the objects of a new manifest, by their kinds."""
+    """Return the objects of a newly generated manifest, by their kinds."""
     result = command("scaffold", "kubernetes", "shop", "--image", IMAGE, *options, "--json").result
     [file] = result["files"]
     return {item["kind"]: item for item in yaml.safe_load_all(Path(file).read_text("utf-8"))}
@@ -89,7 +89,7 @@ def test_configuration_is_in_the_manifest() -> None:
 
 
 def test_secrets_are_named() -> None:
-    """The configuration's variables come from a Secret; variables in comments are ignored."""
+    """The configuration's variables come from a Secret, but not variables in comments."""
     objects = manifest()
     [container] = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
     names = [
@@ -105,7 +105,7 @@ def test_secrets_are_named() -> None:
 
 
 def test_worker_has_time_to_stop() -> None:
-    """A worker is killed only after the longest drain of its pipelines."""
+    """A worker is killed only after the longest drain time of its pipelines."""
     pod = manifest()["Deployment"]["spec"]["template"]["spec"]
     command("scaffold", "systemd", "shop", "--into", "unit")
 
@@ -131,7 +131,7 @@ def test_pages_are_probed() -> None:
 
 
 def test_environment_is_that_of_the_command() -> None:
-    """The workers read the configuration for the environment that the command names."""
+    """The workers read the configuration for the environment that the command was given."""
     text = f"{CONFIGURATION}\n[environments.live]\n"
     configure(text)
     [container] = manifest("--environment", "live")["Deployment"]["spec"]["template"]["spec"][
@@ -180,7 +180,7 @@ def test_variables_with_fallbacks_are_optional() -> None:
 
 
 def test_secrets_of_configured_providers_are_named() -> None:
-    """Variables and files that the configuration reads by a provider of its own are named."""
+    """Variables and files that the configuration's own providers read are listed."""
     configure(
         CONFIGURATION.replace("secret://env/AMQP_URL", "secret://ours/AMQP_URL").replace(
             "secret://file/run/secrets/vault", "secret://mounted/vault"
@@ -194,7 +194,7 @@ def test_secrets_of_configured_providers_are_named() -> None:
 
 
 def test_odd_names_stay_in_their_lines() -> None:
-    """An environment's name stays one word of the unit, and a pipeline's name stays in its line."""
+    """Names of environments and pipelines cannot break out of their place in the unit file."""
     name = 'a "live" \\100% one'
     configure(f"{CONFIGURATION}\n[environments.{json.dumps(name)}]\n")
     command("scaffold", "systemd", "shop", "--environment", name)
@@ -208,7 +208,7 @@ def test_odd_names_stay_in_their_lines() -> None:
 
 
 def secret_keys(pod: dict[str, Any]) -> dict[str, bool]:
-    """Return the keys of the Secret that a pod reads, and whether each may be missing."""
+    """Return the keys that a pod reads from the Secret, and whether each may be missing."""
     [container] = pod["containers"]
     references = [
         item["valueFrom"]["secretKeyRef"] for item in container["env"] if "valueFrom" in item
@@ -242,7 +242,7 @@ _ANALYZE: Final = shutil.which("systemd-analyze")
     reason="systemd-analyze is missing: apt-get install systemd",
 )
 def test_systemd_itself_finds_no_mistake_in_unit(tmp_path: Path) -> None:
-    """Systemd itself finds no mistake in the unit, except that nothing is installed in /opt."""
+    """Systemd's own check finds no mistake in the unit, apart from the files missing in /opt."""
     command("scaffold", "systemd", "shop", "--into", "unit")
     path = tmp_path / "unit" / "shop.service"
     path.write_text(path.read_text("utf-8").replace("/opt/shop/bin/moorage", "/bin/true"))
@@ -288,7 +288,7 @@ def test_mistakes_are_named(text: str, arguments: list[str], message: str) -> No
 
 
 def test_file_has_a_plain_name() -> None:
-    """Whatever the configuration file's name, the worker reads /etc/NAME/moorage.toml."""
+    """Whatever the configuration file is called, the worker reads `/etc/NAME/moorage.toml`."""
     Path("moorage.toml").rename("our shop%.toml")
     command("--config", "our shop%.toml", "scaffold", "systemd", "shop")
     lines = Path("shop/shop.service").read_text("utf-8").splitlines()

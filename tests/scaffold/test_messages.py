@@ -211,7 +211,7 @@ def test_messages_that_cannot_be_mapped(message: Any, place: str) -> None:
 
 
 def test_message_that_needs_an_incomplete_class_is_refused() -> None:
-    """If a class cannot be generated, messages of classes that refer to it are also refused."""
+    """If a class cannot be generated, messages that need it, even indirectly, are refused too."""
     schemas = {
         "First": {
             "type": "object",
@@ -240,7 +240,7 @@ def test_message_that_needs_an_incomplete_class_is_refused() -> None:
 
 
 def test_alternatives_that_nothing_tells_apart_are_refused() -> None:
-    """Several messages of one receiving operation must all be JSON, or they are refused."""
+    """Several messages of one receiving operation are refused unless all of them are JSON."""
     tree = with_message({"contentType": "text/plain"})
     tree["channels"]["a"]["messages"]["three"] = {}
     with pytest.raises(DescriptionRefused, match="cannot be distinguished"):

@@ -36,7 +36,7 @@ with moorage.Hub([moorage.Account("till", vendor)], state=store) as hub:
 def test_killed_charge_at_a_scaffolded_vendor_happens_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a killed charge, the next process sends the same key, and the charge happens once."""
+    """If the process is killed during a charge, the next one sends the same key, charging once."""
     write(scaffold("vendor", "harbour-bank", "payments"), tmp_path)
     sources = str(tmp_path / "src")
     monkeypatch.syspath_prepend(sources)

@@ -12,7 +12,7 @@ NAMES = ("a", "b", "c")
 
 @st.composite
 def schemas(draw: st.DrawFn, depth: int = 3, counter: list[int] | None = None) -> Any:
-    """Return a schema whose named types have names with their path."""
+    """Return a schema whose named types have names that include their path."""
     counter = counter if counter is not None else [0]
     kinds = ["primitive"]
     if depth:
@@ -161,7 +161,7 @@ def _ascii(value: bytes) -> bytes:
 
 
 def _with_branch_name(branch: Any) -> Any:
-    """Return a function that pairs a value with the name of its branch of a union."""
+    """Return a function that pairs a value with its union branch's name."""
     if isinstance(branch, dict):
         name = branch.get("name", branch["type"])
         return lambda value: (name, value)

@@ -50,5 +50,5 @@ def schema_of(*files: descriptor_pb2.FileDescriptorProto) -> Schema:
 
 
 def complete(*files: descriptor_pb2.FileDescriptorProto) -> CompleteSchema:
-    """Return a schema without references."""
+    """Return a complete schema that has no references."""
     return CompleteSchema(schema_of(*files))

@@ -223,7 +223,7 @@ def test_long_chain_of_types_is_refused() -> None:
 
 
 def test_bare_name_is_a_schema() -> None:
-    """A type's name without quotation marks is a schema, as registries store it."""
+    """A type's name without quotation marks counts as a schema, as registries store it."""
     assert "string" == avro_type(CompleteSchema(Schema("string", "avro"))).kind
 
 

@@ -228,7 +228,7 @@ class TestJsonSchema:
             codec(schema, "json")
 
     def test_registered_references_are_used(self) -> None:
-        """A reference that the registry has resolved is followed."""
+        """A reference to a schema that the registry returned is followed."""
         money = ("https://example.com/money.json", {"type": "integer"})
         result = codec({"items": {"$ref": money[0]}}, "json", money)
         assert [1] == result.decode(b"[1]")
@@ -280,7 +280,7 @@ class TestProtobuf:
         assert {"order_id": 0, "notes": [], "state": "NEW", "prices": {}} == result
 
     def test_frame_names_the_message(self) -> None:
-        """A record's schema header selects the message type to read; the chosen type is written."""
+        """A schema header selects the message type to read; the codec's own type is written."""
         file = order(("line", 1, "message", {"type_name": ".shop.Line"}))
         add_field(file.message_type.add(name="Line"), "a", 1, "int32")
         schema = complete(file)

@@ -1,4 +1,4 @@
-"""Pipelines from a configuration whose transforms decode and encode by schemas."""
+"""Configured pipelines whose transforms decode and encode records by schemas."""
 
 from __future__ import annotations
 

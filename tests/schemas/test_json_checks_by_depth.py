@@ -1,4 +1,4 @@
-"""The depth down to which a JSON Schema checks values in limited time."""
+"""The depth of values down to which a JSON Schema checks them in limited time."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_schemas_that_double_their_checks(schema: Any) -> None:
 
 
 def test_long_chain_without_a_circle() -> None:
-    """Nested parts that refer twice to the next one are limited like those in a circle."""
+    """A long chain of parts that refer twice to the next is limited like a circle of parts."""
     parts: dict[str, Any] = {"0": {}}
     for number in range(40):
         part = {"$ref": f"#/$defs/{number}"}
@@ -66,7 +66,7 @@ def test_long_chain_without_a_circle() -> None:
 
 
 def test_slow_growth_is_limited() -> None:
-    """If checks grow by a constant number with each level, a hundred levels are accepted."""
+    """If each level adds a constant number of checks, a hundred levels are accepted."""
     schema = {
         "$defs": {"line": {"properties": {"a": {"$ref": "#/$defs/line"}}}},
         "properties": {"a": {"allOf": [AGAIN, {"$ref": "#/$defs/line"}]}},
@@ -85,7 +85,7 @@ def test_countless_references_allow_no_level() -> None:
     "value, expected", [(1, 0), ([], 1), ({"a": [{}, 1], "b": 2}, 3), ([[], [[[]]]], 4)]
 )
 def test_depth_of_a_value(value: Any, expected: int) -> None:
-    """The depth of a value is the number of objects and lists on the longest way into it."""
+    """A value's depth is the largest number of objects and lists inside each other."""
     assert expected == depth_of(value)
 
 

@@ -1,4 +1,4 @@
-"""JSON Schemas are compared, and jsonschema-rs validates documents to check the result."""
+"""JSON Schemas are compared, and the result is checked by validating documents."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def test_incompatibilities_are_named(reader: Any, writer: Any, expected: list[st
 
 
 def test_ignored_rules_make_findings_uncertain() -> None:
-    """A rule of the writer that the check ignores makes its findings uncertain."""
+    """A rule of the writer that the comparison ignores makes the findings uncertain."""
     [problem] = read_incompatibilities(
         complete({"type": "string"}), complete({"not": {"type": "integer"}})
     )

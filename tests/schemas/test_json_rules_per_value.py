@@ -45,7 +45,7 @@ def test_registered_references_count() -> None:
 
 
 def test_long_chains_are_counted() -> None:
-    """If thousands of parts each refer twice to the next one, the count is the largest number."""
+    """If thousands of parts each refer twice to the next, the count stops at its maximum."""
     parts: dict[str, Any] = {"0": {}}
     for number in range(5_000):
         part = {"$ref": f"#/$defs/{number}"}
@@ -54,7 +54,7 @@ def test_long_chains_are_counted() -> None:
 
 
 def test_countless_references_are_not_followed() -> None:
-    """If references could mean too many parts, the largest number is returned at once."""
+    """If references could lead to too many parts, the maximum count is returned at once."""
     ids = [{"$id": f"{number}", "$ref": f"#/{number}"} for number in range(1_001)]
     assert MOST == rules_per_value([("", {"allOf": ids})])
     anchors: list[Any] = [{"$anchor": "a", "$ref": "#a"} for _ in range(1_001)]

@@ -74,7 +74,7 @@ class FailingRegistry(MemorySchemaRegistry):
 async def deliver(
     records: Sequence[SinkRecord], *transforms: Any, lanes: int = 1
 ) -> tuple[MemorySink, MemoryDeadLetters]:
-    """Run a pipeline with these records and transforms."""
+    """Run a pipeline with these records and transforms; return its sink and dead letters."""
     sink, letters = MemorySink(), MemoryDeadLetters()
     pipeline = Pipeline(
         "orders",
@@ -110,7 +110,7 @@ async def test_records_return_through_both_wire_formats(schema: Schema, wire_for
 
 
 async def test_invalid_records_become_dead_letters_with_their_bytes() -> None:
-    """A record that does not fit its schema, or has an unknown one, is an unchanged dead letter."""
+    """A record that does not fit its schema, or has no known schema, is a dead letter as it was."""
     registry = MemorySchemaRegistry()
     id = await registry.register("orders", AVRO)
     payloads = [b"nonsense", add_frame(id, b""), add_frame(77, b"\2"), add_frame(id, b"\2"), b""]
@@ -145,7 +145,7 @@ async def test_value_that_does_not_fit_becomes_a_dead_letter() -> None:
 
 
 async def test_values_follow_the_named_avro_schema() -> None:
-    """With a subject in the settings, each record is read with the fields of its schema."""
+    """If the settings name a subject, each record is read with the fields of that schema."""
     registry = MemorySchemaRegistry()
     id = await registry.register("orders", AVRO)
     await registry.register("orders", WIDER)
@@ -263,7 +263,7 @@ async def test_missing_schema_is_remembered_for_a_while() -> None:
 
 
 async def test_failure_that_may_pass_is_not_kept() -> None:
-    """All waiting tasks get the error of a failed fetch, and the next task fetches again."""
+    """If a fetch fails, all waiting tasks get its error, and the next task fetches again."""
     calls = 0
     fetches: SharedFetches[int] = SharedFetches(10, 10.0, lambda: 0.0)
 
@@ -302,7 +302,7 @@ async def test_fetch_continues_for_other_tasks_if_task_that_began_fetch_is_cance
 
 
 async def test_least_used_schema_is_forgotten() -> None:
-    """The cache keeps only as many schemas as its limit allows: the most recently used ones."""
+    """The cache keeps the most recently used schemas, up to its limit."""
     fetches: SharedFetches[str] = SharedFetches(2, 10.0, lambda: 0.0)
     fetched: list[str] = []
 
@@ -319,7 +319,7 @@ async def test_least_used_schema_is_forgotten() -> None:
 
 
 async def test_evicted_failure_harms_nobody() -> None:
-    """A fetch that was evicted and then fails does not remove its successor from the cache."""
+    """A fetch that fails after its eviction does not remove the newer fetch from the cache."""
     fetches: SharedFetches[str] = SharedFetches(1, 10.0, lambda: 0.0)
     gate = asyncio.Event()
 
@@ -340,7 +340,7 @@ async def test_evicted_failure_harms_nobody() -> None:
 
 
 def test_decoding_keeps_record_fields() -> None:
-    """Decoding keeps a record's fields; the repr leaves the value out, and hashing works."""
+    """Decoding keeps a record's fields; the decoded record's repr omits the value."""
     result = DecodedRecord.of(record(b"x", 3, key="k"), {"secret": 1}, "7")
     assert (3, b"k", "7", "orders/3") == (result.offset, result.key, result.schema, result.identity)
     assert "secret" not in repr(result)
@@ -348,5 +348,5 @@ def test_decoding_keeps_record_fields() -> None:
 
 
 def test_missing_schema_is_a_refusal() -> None:
-    """The error for a missing schema has a remedy."""
+    """The error for a schema that does not exist contains a remedy."""
     assert "Register the schema" in SchemaNotFound("The registry has no schema.").remedy

@@ -1,4 +1,4 @@
-"""Protobuf schemas are compared, and protobuf writes and reads messages to check the result."""
+"""Comparison of Protobuf schemas, verified by writing and reading messages with protobuf."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 
 
 def problems(reader: Any, writer: Any) -> list[str]:
-    """Return the reasons why a file may lose values that another one wrote, as strings."""
+    """Return the reasons why a reader's schema may lose values of the writer's schema."""
     return [str(result) for result in read_incompatibilities(complete(reader), complete(writer))]
 
 
@@ -50,7 +50,7 @@ FIELDS = st.lists(
 def test_shared_fields_have_same_values_in_reader_if_no_incompatibility_is_found(
     reader: list[tuple[str, int, str]], writer: list[tuple[str, int, str]], drawn: st.DataObject
 ) -> None:
-    """If no incompatibility is found, shared fields have the same values in the reader."""
+    """If schemas are found compatible, the reader gets the writer's values of shared fields."""
     assume(not problems(order(*reader), order(*writer)))
     value = {name: drawn.draw(VALUES[kind]) for name, _, kind in writer}
     data = ProtobufCodec(complete(order(*writer))).encode(value)
@@ -82,7 +82,7 @@ def test_shared_fields_have_same_values_in_reader_if_no_incompatibility_is_found
     ],
 )
 def test_fields_are_compared_by_number(reader: Any, writer: Any, expected: list[str]) -> None:
-    """Fields with the same number must agree; fields in only one schema do not matter."""
+    """Fields with the same number must match; fields in only one of the schemas are ignored."""
     assert expected == problems(order(*reader), order(*writer))
 
 
@@ -122,7 +122,7 @@ def _with_enum(syntax: str, *numbers: int, nested: bool = False) -> Any:
 
 
 def test_closed_enumeration_must_have_each_number() -> None:
-    """A reader's closed enumeration needs all numbers of the writer; an open one accepts any."""
+    """A reader's closed enumeration needs all values of the writer's; an open one needs none."""
     closed, wider = _with_enum("proto2", 0), _with_enum("proto2", 0, 1)
     expected = ["shop.Order.state: The reader's enumeration lacks the number 1."]
     assert expected == problems(closed, wider)
@@ -153,7 +153,7 @@ def test_messages_of_fields_are_compared() -> None:
 
 
 def test_message_must_not_go() -> None:
-    """A message of the writer that the reader does not have is incompatible."""
+    """A message type of the writer that the reader's schema lacks makes them incompatible."""
     expected = {
         f"shop.{name}: The reader or the writer lacks this message."
         for name in ("Line", "Line.Note")
@@ -163,7 +163,7 @@ def test_message_must_not_go() -> None:
 
 
 def test_common_messages_are_the_same() -> None:
-    """Messages of google.protobuf need no descriptors."""
+    """Schemas may import google.protobuf's own messages without passing their descriptors."""
     file = order(("at", 1, "message", {"type_name": ".google.protobuf.Timestamp"}))
     file.dependency.append("google/protobuf/timestamp.proto")
     assert [] == problems(file, file)
@@ -195,7 +195,7 @@ def test_message_indexes_are_converted_to_names_of_messages_and_nested_messages(
 
 
 def test_descriptors_may_be_a_set_or_lack_their_path() -> None:
-    """The last file of a set is the schema's own; a single file may lack a path."""
+    """In a descriptor set the last file is the schema itself; a single file may lack a path."""
     stamp = descriptor_pb2.FileDescriptorProto()
     timestamp_pb2.DESCRIPTOR.CopyToProto(stamp)
     assert "shop.proto" == ProtobufFiles.of(complete(stamp, order())).main

@@ -43,12 +43,12 @@ def server() -> Iterator[SchemaRegistryServer]:
 
 @pytest.fixture(params=["memory", "confluent"])
 def registry(request: pytest.FixtureRequest, server: SchemaRegistryServer) -> Any:
-    """A registry of each kind that accepts new schemas."""
+    """Each kind of registry that accepts new schemas, in turn."""
     return MemorySchemaRegistry() if request.param == "memory" else confluent_client(server)
 
 
 async def test_schema_is_registered_once(registry: Any) -> None:
-    """A registered schema keeps its id and version, and has the same id in another subject."""
+    """A schema registered again keeps its id and version; in another subject it has the same id."""
     first = await registry.register("orders-value", INT)
     second = await registry.register("orders-value", LONG)
     assert [first, second] == [
@@ -96,7 +96,7 @@ async def test_references_are_completed(registry: Any) -> None:
 
 
 async def test_circle_of_references_is_refused(server: SchemaRegistryServer) -> None:
-    """Schemas that refer to each other raise InvalidData."""
+    """Schemas that refer to each other in a circle raise InvalidData."""
     registry = confluent_client(server)
     circle = Schema("a", SchemaFormat.AVRO, references=[SchemaReference("a", "a", 1)])
     await registry.register("a", circle)
@@ -143,7 +143,7 @@ async def test_each_schema_format_is_sent_by_name(server: SchemaRegistryServer) 
 
 
 async def test_reads_and_registrations_are_repeated(server: SchemaRegistryServer) -> None:
-    """A request to a registry that fails temporarily is retried, also a registration."""
+    """If a registry fails temporarily, a look-up or a registration is sent again."""
     registry = confluent_client(server)
     server.respond_json({"error_code": 50003, "message": "x"}, status=500)
     id = await registry.register("orders", INT)
@@ -194,7 +194,7 @@ async def test_wrong_answer_is_a_failure(
 
 
 async def test_wrong_verdicts_and_versions_are_failures(server: SchemaRegistryServer) -> None:
-    """All other responses are validated too; a rejection without reasons is reported as such."""
+    """Ids, versions and verdicts in a registry's responses are validated too."""
     registry = confluent_client(server)
     questions: list[tuple[Any, Any]] = [
         ({"id": "1"}, lambda: registry.register("a", INT)),

@@ -59,7 +59,7 @@ def answer(server: SchemaRegistryServer, path: str, body: bytes | None = None) -
 def test_wrong_requests_have_codes(
     server: SchemaRegistryServer, path: str, body: bytes | None, status: int, code: int
 ) -> None:
-    """A request that cannot be answered gets a registry's status and error code."""
+    """An invalid request gets the status and error code that a real registry would return."""
     server.register("a", INT)
     assert (status, code) == answer(server, path, body)
 
@@ -77,7 +77,7 @@ async def test_promise_is_kept(server: SchemaRegistryServer) -> None:
 
 
 async def test_schemas_that_are_used_are_judged_too(server: SchemaRegistryServer) -> None:
-    """Compatibility covers referenced schemas too, and a missing reference is refused."""
+    """The compatibility check covers referenced schemas too; a missing reference is refused."""
     registry = confluent_client(server)
 
     def order(version: int) -> Schema:
@@ -99,7 +99,7 @@ async def test_schemas_that_are_used_are_judged_too(server: SchemaRegistryServer
 
 
 async def test_tests_decide_about_schemas_and_failures(server: SchemaRegistryServer) -> None:
-    """A test can refuse schemas by name, and queue failures and lost responses."""
+    """A test can make the server refuse schemas by name, fail, or lose responses."""
     registry = confluent_client(server)
     server.incompatible, server.invalid = {"long"}, {"nonsense"}
     assert ("READER_FIELD_MISSING_DEFAULT_VALUE",) == await registry.check("new", LONG)

@@ -1,4 +1,4 @@
-"""The header that names the schema of a record, and the compatibility levels of subjects."""
+"""The header that names a record's schema, and the rules of each compatibility level."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from moorage.domain.schemas.wire_format import add_frame, read_frame, with_index
 def test_payload_with_schema_header_is_split_into_same_id_and_data_again(
     id: int, data: bytes
 ) -> None:
-    """A payload with a schema header is split into the same id and data again."""
+    """Splitting a payload with a schema header returns the schema id and data that were put in."""
     assert (id, data) == read_frame(add_frame(id, data))
 
 
@@ -30,7 +30,7 @@ def test_message_indexes_return(indexes: list[int], data: bytes) -> None:
 
 @given(st.binary(max_size=12))
 def test_any_bytes_are_a_frame_or_invalid(data: bytes) -> None:
-    """Any bytes are read as a payload with a header, or raise InvalidData."""
+    """Any bytes are either read as a payload with a schema header, or raise InvalidData."""
     for read in (read_frame, without_indexes):
         try:
             read(data)
@@ -39,7 +39,7 @@ def test_any_bytes_are_a_frame_or_invalid(data: bytes) -> None:
 
 
 def test_schema_id_in_confluent_header_is_big_endian() -> None:
-    """The id is big-endian; the first message is one zero byte, and others are zigzag numbers."""
+    """The header's id is big-endian; its message indexes are zigzag numbers, the first a zero."""
     assert b"\0\0\0\1\2x" == add_frame(258, b"x")
     assert b"\0x" == with_indexes([0], b"x")
     assert b"\4\2\0x" == with_indexes([1, 0], b"x")
@@ -73,7 +73,7 @@ def _holds(promise: str, new: str, *earlier: str) -> bool:
 
 
 def test_promises_ask_in_their_direction() -> None:
-    """With `backward` the new schema reads, with `forward` an earlier one, with `full` both."""
+    """`backward`: the new schema reads old data; `forward`: an old one reads new data."""
     assert _holds("backward", "long", "int")
     assert not _holds("backward", "int", "long")
     assert _holds("forward", "int", "long")
@@ -116,11 +116,11 @@ def test_text_of_a_schema_is_bounded(text: str) -> None:
     [("", 1), ("a\n", 1), ("a" * 251, 1), (None, 1), ("a", 0), ("a", True), ("a", 2**31)],
 )
 def test_reference_is_checked(subject: str, version: int) -> None:
-    """A reference with an impossible subject or version is refused."""
+    """A reference with an invalid subject or version is refused."""
     with pytest.raises(ConfigurationError):
         SchemaReference("a", subject, version)
 
 
 def test_incompatibility_as_a_text() -> None:
-    """The text of an incompatibility begins with its place, if it has one."""
+    """The text of an incompatibility begins with its location in the schema, if it has one."""
     assert ("a: b", "b") == (str(Incompatibility("a", "b")), str(Incompatibility("", "b")))

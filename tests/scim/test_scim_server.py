@@ -60,7 +60,7 @@ class Driver:
     def __call__(
         self, method: str, path: str, body: Any = None, *, query: str = "", **headers: str
     ) -> ScimAnswer:
-        """Send a request with the token, and return the answer."""
+        """Send a request with the server's token, and return the response."""
         fields = {"Authorization": f"Bearer {TOKEN}"} | {
             name.replace("_", "-"): value for name, value in headers.items()
         }
@@ -171,7 +171,7 @@ def test_own_vendor_keeps_people_and_groups() -> None:
 
 
 def test_requests_of_entra_are_understood() -> None:
-    """Entra's requests work: look-ups, capitals, dotted keys, booleans as text, and removals."""
+    """Entra's requests work: look-ups, capitalised names, dotted paths, booleans as strings."""
     driver = Driver()
     query = urlencode({"filter": 'externalId eq "E-1815"'})
     assert 0 == driver.json("GET", "/Users", query=query)["totalResults"]
@@ -333,7 +333,7 @@ def test_impossible_operations_are_refused(operation: Any, word: str) -> None:
 def test_operations_change_what_they_name(
     operation: dict[str, Any], expected: Mapping[str, Any]
 ) -> None:
-    """Each form of path adds, replaces or removes exactly the part that it selects."""
+    """For each form of path, an operation adds, replaces or removes exactly what it selects."""
     driver = Driver()
     user = driver.json("POST", "/Users", {**ADA, "title": "Analyst"})
     changed_answer = driver.patch(f"/Users/{user['id']}", operation)
@@ -399,7 +399,7 @@ def test_other_filters_are_refused(text: str) -> None:
 
 
 def test_pages_have_everybody_once() -> None:
-    """The pages of a list contain each person once, and state the total number."""
+    """The pages of a list contain each person once, and each page states the total count."""
     driver = Driver()
     for number in range(5):
         driver.json("POST", "/Users", {"userName": f"n{number}"})
@@ -424,7 +424,7 @@ def test_pages_have_everybody_once() -> None:
 
 
 def test_versions_are_compared() -> None:
-    """The version in a request decides if a resource is sent, changed, replaced or deleted."""
+    """A version in a request's headers decides if a resource is sent, changed or deleted."""
     driver = Driver()
     user = driver.json("POST", "/Users", ADA)
     path, first = f"/Users/{user['id']}", user["meta"]["version"]
@@ -443,7 +443,7 @@ def test_versions_are_compared() -> None:
 
 
 class ContestedScimStore(MemoryScimStore):
-    """A store whose resources somebody else changes before each change."""
+    """A store in which another writer changes a resource before each change."""
 
     def __init__(self, times: int) -> None:
         super().__init__()
@@ -470,7 +470,7 @@ class ContestedScimStore(MemoryScimStore):
 
 
 def test_changes_of_others_are_kept() -> None:
-    """A change that conflicts with another is repeated on the new version, a few times at most."""
+    """A change that conflicts with another writer's is retried a few times on the new version."""
     store = ContestedScimStore(2)
     driver = Driver(store)
     user = driver.json("POST", "/Users", ADA)
@@ -511,7 +511,7 @@ def test_changes_of_others_are_kept() -> None:
 def test_impossible_requests_are_refused(
     method: str, path: str, body: Any, status: int, word: str | None
 ) -> None:
-    """A request that cannot be answered is refused in SCIM's form, with its status."""
+    """An impossible request is refused in SCIM's error format, with the fitting status."""
     answer = Driver()(method, path, body)
     error = json.loads(answer.body) if answer.status != 200 else {}
 
@@ -601,7 +601,7 @@ def test_wrong_options_are_refused(options: dict[str, Any], path: str) -> None:
     ],
 )
 def test_refusals_of_the_application_reach_the_provider(error: Exception, status: int) -> None:
-    """An error raised by the store reaches the identity provider in SCIM's form."""
+    """An error raised by the store reaches the identity provider in SCIM's error format."""
 
     class RefusingScimStore(MemoryScimStore):
         def create(self, kind: ScimKind, content: Mapping[str, Any], /) -> ScimResource:
@@ -630,7 +630,7 @@ def test_unknown_times_and_attributes_are_left_out() -> None:
 
 
 def test_conditions_are_values_for_stores() -> None:
-    """A store gets a filter's conditions with their paths, and may evaluate them by `fulfils`."""
+    """A store gets a filter as conditions with paths, and may evaluate them with `fulfils`."""
     filters: list[tuple[ScimCondition, ...]] = []
 
     class RecordingScimStore(MemoryScimStore):
@@ -770,7 +770,7 @@ def test_memory_compares_versions() -> None:
 
 @pytest.mark.parametrize("lenient", [False, True])
 def test_parts_of_a_list_without_entries(*, lenient: bool) -> None:
-    """Adding a part to an empty list creates an entry, and later changes find the list."""
+    """If a PATCH adds a field of an entry to an empty list, the entry is created."""
     driver = Driver(lenient=lenient)
     path = f"/Users/{driver.json('POST', '/Users', {'userName': 'ada'})['id']}"
 
@@ -784,7 +784,7 @@ def test_parts_of_a_list_without_entries(*, lenient: bool) -> None:
 
 
 def test_conditions_have_the_types_of_their_attributes() -> None:
-    """Entra's text "True" matches a primary entry, and no entry gets a value of a wrong type."""
+    """Entra's text "True" matches a primary entry; values of a wrong type are refused."""
     driver = Driver()
     path = f"/Users/{driver.json('POST', '/Users', {'userName': 'ada'})['id']}"
     operation = {"op": "add", "path": 'roles[primary eq "True"].value', "value": "admin"}
@@ -956,7 +956,7 @@ def test_members_are_added_once() -> None:
     ],
 )
 def test_arguments_of_the_wrong_type_are_the_hosts(field: str, value: Any) -> None:
-    """An invalid argument that only a program can pass raises a typed error that names it."""
+    """An invalid argument passed by the host's code raises a typed error that names it."""
     arguments: dict[str, Any] = {"method": "GET", "path": "/Users", field: value}
     with pytest.raises(InvalidData) as excinfo:
         Driver().server.answer(**arguments)

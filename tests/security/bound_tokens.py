@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _answer(received: ReceivedRequest) -> Behaviour:
-    """Return the response that the path asks for, with everything that was sent."""
+    """Return the response that the request's path asks for, repeating all that was sent."""
     path_end = received.target.partition("?")[0].rpartition("/")[2]
     if path_end == "reset":
         return Behaviour(raw=b"", then="reset")
@@ -33,7 +33,7 @@ def _answer(received: ReceivedRequest) -> Behaviour:
 
 
 async def bound_tokens(day: Observations, _: VendorServer) -> None:
-    """Make calls whose proofs are accepted, refused, repeated, recorded or never answered."""
+    """Make calls whose DPoP proofs are accepted, refused, repeated, recorded or unanswered."""
     add_secret, pem = day.plant, new_key()
     add_secret("bound-pem", pem.splitlines()[1])
     bound = OAuthCredentials(

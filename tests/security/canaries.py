@@ -29,7 +29,7 @@ _MARKS: Final = ("cnry", *(base64.b64encode(part).decode() for part in (b"cnr", 
 
 
 class Canaries:
-    """Secret texts by name, and the places where each was found."""
+    """The secret texts, each with a name, and the outputs in which each was found."""
 
     def __init__(self) -> None:
         self.planted: dict[str, str] = {}
@@ -37,7 +37,7 @@ class Canaries:
         self._marks = list(_MARKS)
 
     def plant(self, name: str, text: str | None = None) -> str:
-        """Return a new secret with this name, which must appear nowhere."""
+        """Create a secret under this name and return it; it must not appear in any output."""
         assert name not in self.planted
         if text is None:
             text = f"cnry-{len(self.planted):03}-{name}-5e{len(name)}Zq"
@@ -60,7 +60,7 @@ class Canaries:
         return {name for form, name in self._forms.items() if form in text}
 
     def search(self, where: str, value: object) -> list[str]:
-        """Search a value, as it is printed or tracked, and return where canaries are in it."""
+        """Search all text that shows a value, and return the places where canaries appear."""
         fields: dict[str, None] = {}
         for path, text in revealed_texts(value, where):
             for name in sorted(self.heard(text)):
@@ -80,7 +80,7 @@ def revealed_texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
 def _printed_texts(
     value: object, path: str, depth: int, seen: set[int]
 ) -> Iterator[tuple[str, str]]:
-    """Return the printed texts of values, before and after printing their containers."""
+    """Yield the texts that printing a value, and then each of its contents, reveals."""
     if id(value) in seen:
         return
     seen.add(id(value))

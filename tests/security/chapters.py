@@ -1,4 +1,4 @@
-"""The simulated calls of a host for the search for leaked secrets, by topic."""
+"""A host's simulated calls, grouped by topic, whose output is searched for leaked secrets."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ _NOT_HTTP: Final = b"SSH-2.0-OpenSSH_9.6\r\n"
 
 
 class ForeignError(Exception):
-    """An exception of a foreign library, with data in all its fields."""
+    """An exception of another library, with data in all its fields."""
 
 
 def script(vendor: VendorServer, day: Observations) -> None:
-    """Make a vendor respond as each path says; its responses repeat the request."""
+    """Make a vendor respond as a request's path demands; each response repeats the request."""
     add_secret = day.plant
     key = add_secret("echoed-token", "sk_live_4eC39HqLyjWDarjtT1zdp7dc")
     secret_words = {
@@ -112,7 +112,7 @@ def script(vendor: VendorServer, day: Observations) -> None:
 
 
 def charge(day: Observations, kind: str, path: str = "/ok") -> Request:
-    """Return a request with secrets and personal data in every possible place."""
+    """Return a charge request with secrets and personal data in all its parts."""
     add_secret, suffix = day.plant, f"{kind}{path}".replace("/", "-")
     return Request.post(
         f"{path}?api_key={add_secret(f'path-query{suffix}')}",
@@ -194,7 +194,7 @@ def _all_credentials(day: Observations) -> dict[str, Credentials | OAuthCredenti
 
 
 async def _credentials(day: Observations, vendor: VendorServer) -> None:
-    """Make calls with each kind of credentials, which are accepted, refused or not answered."""
+    """Make calls with each kind of credentials; they are accepted, refused or not answered."""
     existing_credentials = _all_credentials(day)
     services = [
         service_of(
@@ -218,7 +218,7 @@ async def _credentials(day: Observations, vendor: VendorServer) -> None:
 
 
 async def _failures(day: Observations, vendor: VendorServer) -> None:
-    """Make calls to a vendor with every failure, and trigger every protection."""
+    """Make calls to a vendor that fails in every way, so that every protection is triggered."""
     secret = Credentials.api_key(day.plant("failures-key"), query="ident")
     services = (
         service_of(day, vendor, "plain", credentials=secret, retry=None, attempt_timeout=0.05),
@@ -273,7 +273,7 @@ async def _failures(day: Observations, vendor: VendorServer) -> None:
 
 
 def _hook(day: Observations, text: str) -> Any:
-    """Return a function of a user that raises an error, for sync or async mode."""
+    """Return a user's hook that raises an error, as a function for sync or async mode."""
 
     def raise_foreign_error(*_: object) -> None:
         raise ForeignError("the hook failed")
@@ -549,7 +549,7 @@ async def _refusals(day: Observations, vendor: VendorServer) -> None:
 
 
 async def _cassettes(day: Observations, vendor: VendorServer) -> None:
-    """Record a cassette of calls, which others may read."""
+    """Record calls in a cassette, a file that other people may read."""
     existing_credentials = _all_cassette_credentials(day)
     client = day.pick(StdlibHttpClient, AsyncStdlibHttpClient)()
     day.closing.append(client)

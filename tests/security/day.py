@@ -55,7 +55,7 @@ class Observations:
         self.seen.append((name, value))
 
     def manager(self, *services: Service, **ports: Any) -> Any:
-        """Return a manager of this mode."""
+        """Return a manager, synchronous or asynchronous like the simulated calls."""
         observers: list[Any] = [self.events.append]
         log: Any = self.log
         if self.watched is not None:

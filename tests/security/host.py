@@ -48,7 +48,7 @@ WAYS: Final = ("sync", "async", "given-up")
 
 
 class HiddenSecrets:
-    """The managers and secrets of the calls, out of reach of the caller's frames."""
+    """The managers and secrets of the calls, held where the caller's frames do not show them."""
 
     secrets: dict[str, str]
     plain: ConnectorManager
@@ -74,7 +74,7 @@ def _request(case: str) -> Request:
 
 
 def call(case: str, way: str) -> None:
-    """Make a call that fails, so that its error is shown."""
+    """Make a failing call, so that a tool shows its error."""
     service = {"hook": "hooked", "open": "closed"}.get(case, "shop")
     if way == "sync":
         HiddenSecrets.plain.call(service, _request(case))
@@ -101,7 +101,7 @@ def fail_with_secret(case: str, way: str) -> None:
 
 
 def view(request: HttpRequest, case: str, way: str) -> HttpResponse:
-    """A Django view that makes the call."""
+    """A Django view that makes a failing call."""
     (fail_with_secret if case == "leak" else call)(case, way)
     return HttpResponse(b"never")
 

@@ -1,4 +1,4 @@
-"""Calls with OAuth tokens to a server that repeats its requests, for the secret search."""
+"""Calls with OAuth tokens to a server that echoes requests, for the search for leaked secrets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _REFUSED = ("grant", "client", "nonce")
 
 
 def _answer(received: ReceivedRequest) -> Behaviour:
-    """Return the response that the path asks for, with everything that was sent."""
+    """Return the response that the request's path asks for, repeating all that was sent."""
     path_end = received.target.rpartition("/")[2]
     sent_form = received.body.decode()
     result = {"error_description": f"{sent_form} {received.headers.get('Authorization')}"}
@@ -58,7 +58,7 @@ def _answer(received: ReceivedRequest) -> Behaviour:
 
 
 async def renewed_tokens(day: Observations, _: VendorServer) -> None:
-    """Get, refuse and lose tokens of every grant type, stored in files."""
+    """Obtain tokens of every grant type, some refused or lost, and store them in files."""
     add_secret = day.plant
     add_secret("granted-access", "at-canary-granted-7531")
     add_secret("granted-refresh", "rt-canary-granted-7532")

@@ -36,7 +36,7 @@ class Sqlite:
         self._files = [folder / name for name in ("state.db", "credentials.db")]
 
     def state(self, *, is_async: bool) -> Any:
-        """Return a store of shared state."""
+        """Return a store for the shared state of managers, such as limits and keys."""
         return (AsyncSqliteStorage if is_async else SqliteStorage)(self._files[0])
 
     def credentials(self, cipher: Cipher, *, is_async: bool) -> Any:
@@ -77,7 +77,7 @@ class Redis:
         self._prefix = f"stored:{uuid4().hex}:"
 
     def state(self, *, is_async: bool) -> Any:
-        """Return a store of shared state."""
+        """Return a store for the shared state of managers, such as limits and keys."""
         kind = AsyncRedisStorage if is_async else RedisStorage
         return kind(self._url, prefix=self._prefix, timeout=20.0)
 
@@ -108,7 +108,7 @@ class Sql:
         self._lab = Lab(self.kind)
 
     def state(self, *, is_async: bool) -> Any:
-        """Return a store of shared state."""
+        """Return a store for the shared state of managers, such as limits and keys."""
         return self._lab.async_store() if is_async else self._lab.sync_store()
 
     def credentials(self, cipher: Cipher, *, is_async: bool) -> Any:

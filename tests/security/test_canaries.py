@@ -117,7 +117,7 @@ _EXPECTED = {
 
 
 def _planted_outputs(secret: str) -> Iterator[tuple[str, object]]:
-    """Yield every kind of output that could contain a secret, each with this secret."""
+    """Yield every kind of output that could reveal a secret, each with the given secret in it."""
     yield "repr", Service(secret)
     yield "nested", {"a": [(1, {"b": secret.encode()})]}
     yield "percent-encoded", f"/?q={quote(secret)}"

@@ -42,7 +42,7 @@ def values() -> Iterator[Any]:
 
 
 def attempts(made: Callable[..., Any]) -> Iterator[tuple[str, tuple[Any, ...], dict[str, Any]]]:
-    """Yield wrong calls, with unknown, missing, extra and swapped arguments."""
+    """Yield wrong calls of a function, with unknown, missing, extra and swapped arguments."""
     taken_parameters = [
         parameter
         for parameter in parameters(made)

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.untraced
 
 @pytest.fixture(params=STORES, ids=lambda kind: kind.__name__.lower())
 def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    """Yield each kind of store."""
+    """Yield, in turn, each kind of store."""
     store = request.param(tmp_path)
     yield store
     store.close()

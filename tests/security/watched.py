@@ -1,4 +1,4 @@
-"""Every observer, log and table of moorage at once, for the search for secrets in their output."""
+"""All observers, logs and tables of moorage together, for the search for leaked secrets."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class LoggedOutputs:
         return attrs.evolve(service, log_content=LogContent(LoggedCalls.ALL))
 
     def outputs(self) -> Iterator[tuple[str, object]]:
-        """Yield what observers have sent to other programs, and complete the files."""
+        """Yield the data that observers sent to other programs, after completing the files."""
         yield from (
             (f"span {span.name}", span.to_json()) for span in self._spans.get_finished_spans()
         )

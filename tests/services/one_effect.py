@@ -58,5 +58,5 @@ async def crash(
 
 
 def over_one_store(world: World, *services: Service, **ports: Any) -> AwaitedManager:
-    """Return a manager whose store records its commands, in the mode of the test's world."""
+    """Return a manager, sync or async, whose store records the commands that it gets."""
     return world.watched(*services, state=world.of_mode(world.store), **ports)

@@ -1,4 +1,4 @@
-"""Rate limits, pauses and waiting of calls, tested through the whole pipeline of a call."""
+"""Rate limits, and the pauses and waits of calls, tested through the whole call pipeline."""
 
 # ruff: noqa: SLF001 - a look inside
 
@@ -50,7 +50,7 @@ async def test_callers_wait_for_their_turn(world: World) -> None:
 @pytest.mark.parametrize("bound", ["max_limit_wait", "timeout", "timeout of the call"])
 @sync_and_async
 async def test_too_long_wait_is_refused_at_once(world: World, bound: str) -> None:
-    """A call that cannot be admitted before its deadline is refused at once, without a token."""
+    """A call that cannot be admitted before its deadline fails at once and uses no token."""
     options = {} if bound == "timeout of the call" else {bound: 5}
     manager = world.manager(vat(limits=RateLimitConfig(1, per=10), **options))
     timeout = 5 if bound == "timeout of the call" else None
@@ -80,7 +80,7 @@ async def test_too_long_wait_is_refused_at_once(world: World, bound: str) -> Non
 async def test_slot_after_the_deadline_is_refused(
     world: World, timeout: float, slept: list[float]
 ) -> None:
-    """A call whose next free slot lies after its deadline is refused without waiting."""
+    """A call whose next free rate-limit slot is after its deadline is refused without waiting."""
     manager = world.manager(vat(limits=RateLimitConfig(1, per=10), timeout=timeout))
     await manager.call("vat", GET)
 
@@ -130,7 +130,7 @@ async def test_limit_refusal_is_not_retried(world: World) -> None:
 
 @sync_and_async
 async def test_service_and_endpoint_limits_are_taken_together(world: World) -> None:
-    """A call takes one token from its service's limit and one from its endpoint's, or none."""
+    """A call takes a token from both its service's and its endpoint's limit, or from neither."""
     slow_endpoint = Endpoint("slow", path="/slow", limits=RateLimitConfig(1, per=100))
     manager = world.manager(
         vat(limits=RateLimitConfig(1, per=10, burst=2), endpoints=slow_endpoint, max_limit_wait=0)
@@ -147,7 +147,7 @@ async def test_service_and_endpoint_limits_are_taken_together(world: World) -> N
 
 @sync_and_async
 async def test_cost_of_an_endpoint(world: World) -> None:
-    """An endpoint's cost is taken from both the service's and the endpoint's limit."""
+    """An endpoint's cost in tokens is taken from both the service's and the endpoint's limit."""
     bulk = Endpoint("bulk", cost=3)
     manager = world.manager(vat(limits=RateLimitConfig(1, burst=3), endpoints=bulk))
 
@@ -206,7 +206,7 @@ async def test_used_up_allowance_pauses_all_callers(world: World, spent: dict[st
 
 @sync_and_async
 async def test_used_up_allowance_without_a_limit(world: World) -> None:
-    """A service without limits is not paused by a used-up allowance."""
+    """If a vendor reports a used-up allowance, a service without limits is not paused."""
     world.vendor.answers(Response(200, {"RateLimit-Remaining": "0", "RateLimit-Reset": "15"}))
     manager = world.manager(vat())
 

@@ -1,4 +1,4 @@
-"""Circuit breakers when calls are admitted: opening, their scope, and setting them by hand."""
+"""Circuit breakers at admission: when they open, which calls share one, and manual settings."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ async def test_refusals_do_not_open_the_circuit(world: World) -> None:
 
 @sync_and_async
 async def test_timeouts_open_the_circuit(world: World) -> None:
-    """A call without a response within its deadline counts as a failure for the circuit."""
+    """A call that gets no response before its deadline counts as a failure for the circuit."""
     world.vendor.otherwise = world.never_answer()
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
 
@@ -150,7 +150,7 @@ async def test_endpoints_may_have_separate_circuits(world: World) -> None:
 
 @sync_and_async
 async def test_endpoint_is_matched_per_request(world: World) -> None:
-    """The endpoint of each request is found anew, whatever the request before it matched."""
+    """A request's circuit is that of its own endpoint, whatever the request before it matched."""
     slow_endpoint = Endpoint("slow", path="/slow", timeout=7.0)
     manager = world.manager(vat(circuit=None, retry=None, endpoints=slow_endpoint, timeout=3.0))
     for path in ("/rates", "/slow", "/rates"):
@@ -200,7 +200,7 @@ async def test_shadow_circuit_refuses_nothing(world: World) -> None:
 
 @sync_and_async
 async def test_circuit_can_be_set_by_hand(world: World) -> None:
-    """A circuit can be forced open, disabled and reset by hand; observers get an event for each."""
+    """A circuit can be opened, disabled and reset manually; observers get an event for each."""
     manager = world.watched(vat(circuit=OPENS_AT_ONCE))
 
     await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
@@ -266,7 +266,7 @@ async def test_tenants_have_separate_circuits(world: World) -> None:
 async def test_setting_circuit_by_hand_changes_only_circuit_of_given_tenant_and_endpoint(
     world: World,
 ) -> None:
-    """Setting a circuit by hand changes only the circuit of the given tenant and endpoint."""
+    """Setting a circuit manually changes only the circuit of the given tenant and endpoint."""
     slow_endpoint = Endpoint("slow", circuit=OPENS_AT_ONCE)
     manager = world.watched(vat(circuit=OPENS_AT_ONCE, endpoints=slow_endpoint))
 

@@ -26,7 +26,7 @@ from tests.support.virtual_tasks import Interruption
 
 @sync_and_async
 async def test_probe_holds_its_slot_for_one_attempt_time_limit(world: World) -> None:
-    """A probe holds its slot for one attempt's time limit, even if its call goes on."""
+    """A probe holds its slot for one attempt's time limit, even if its call takes longer."""
     gate = world.gate()
     manager = world.manager(vat(circuit=OPENS_AT_ONCE, attempt_timeout=5))
     await fail_calls(world, manager)

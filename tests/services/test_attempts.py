@@ -1,4 +1,4 @@
-"""Attempts of a call: their number, the pauses between them, and their time limits."""
+"""Attempts of a call: how many are made, the pauses between them, and their time limits."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ STEADY = RetryPolicy(3, 1.0, jitter=Jitter.NONE)
 
 
 def vat(**options: object) -> Service:
-    """Return a service that only retries, unless a test passes other settings."""
+    """Return a service with retries as its only protection, unless a test sets others."""
     value = {"base_url": "https://vat.example", "circuit": None, "retry": STEADY} | options
     return Service("vat", **value)  # type: ignore[arg-type]  # as each test says
 
@@ -227,7 +227,7 @@ async def test_post_on_a_broken_connection_is_not_repeated(
 
 @sync_and_async
 async def test_fast_path_repeats_only_unsent_posts(world: World) -> None:
-    """On the fast path a POST is repeated only if it was not sent."""
+    """The fast path, too, sends a POST again only if it was certainly not sent before."""
     manager = world.manager(vat())
     await manager.call("vat", GET)
     cut_off = ConnectionFailed("cut off")
@@ -468,7 +468,7 @@ async def test_pause_past_the_deadline_ends_the_call(world: World, late: float) 
 
 @sync_and_async
 async def test_deadline_covers_waits_attempts_and_pauses(world: World) -> None:
-    """Limit waits, attempts and pauses share one deadline, and the error comes no later."""
+    """Waits for limits, attempts and pauses share one deadline; an error is raised by then."""
     world.vendor.otherwise = world.answer_after(1.5, 503)
     limits = RateLimitConfig(1, per=4)
     manager = world.manager(vat(limits=limits, retry=RetryPolicy(9, 1.0, jitter=Jitter.NONE)))
@@ -522,7 +522,7 @@ class FullStore(MemoryStorage):
     """A store that admits calls, but raises StorageUnavailable when their outcome is recorded."""
 
     def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-        """Raise StorageUnavailable for reports and pauses; execute other commands."""
+        """Raise StorageUnavailable for outcome and pause commands; execute all others."""
         if isinstance(command, (Report, Pause)):
             raise StorageUnavailable("the store is full.")
         return super().execute(command, timeout)
@@ -543,7 +543,7 @@ async def test_response_survives_a_full_store(world: World, answer: object) -> N
 
 @sync_and_async
 async def test_401_without_renewal_is_not_retried(world: World) -> None:
-    """A 401 ends the call at once if its credential cannot be renewed."""
+    """If a 401 concerns a credential that cannot be renewed, the call ends without a retry."""
     world.vendor.otherwise = 401
 
     with pytest.raises(AuthenticationFailed):

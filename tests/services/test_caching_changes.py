@@ -221,7 +221,7 @@ async def test_read_overtaken_by_a_write_is_not_cached(world: World) -> None:
 
 @sync_and_async
 async def test_responses_slower_than_the_marks_are_not_cached(world: World) -> None:
-    """A response that arrives after the cache has forgotten the writes is not cached."""
+    """A response so slow that the cache no longer knows of writes made meanwhile is not cached."""
     world.vendor.otherwise = world.answer_after(121, FRESH_RESPONSE)
     manager = world.manager(vat(timeout=200))
 
@@ -231,7 +231,7 @@ async def test_responses_slower_than_the_marks_are_not_cached(world: World) -> N
 
 @sync_and_async
 async def test_replayed_key_bypasses_the_cache(world: World) -> None:
-    """A repeated idempotency key gets the stored response and invalidates nothing again."""
+    """A repeated idempotency key gets its stored response and removes no cached response."""
     world.vendor.answers(201, FRESH_RESPONSE)
     manager = world.manager(vat(idempotency_header="Idempotency-Key", idempotency_memory=86_400))
     post = Request.post("/rates", json={})

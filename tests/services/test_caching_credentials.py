@@ -117,7 +117,7 @@ async def test_credentials_share_no_cached_responses(
 @pytest.mark.parametrize("name", ["Authorization", "Cookie", "X-Session"])
 @sync_and_async
 async def test_credentials_in_headers_share_no_cached_responses(world: World, name: str) -> None:
-    """A credential in a header separates cached responses, also if a transform set the header."""
+    """Different credentials in a header, even one set by a transform, share no cached response."""
     world.vendor.answers(FRESH_RESPONSE, NEWER)
     user = ["a"]
     manager = world.manager(
@@ -150,7 +150,7 @@ async def test_responses_cached_for_the_old_credential_are_not_used_after_renewa
 
 @sync_and_async
 async def test_renewal_during_a_revalidation(world: World) -> None:
-    """After a renewal, the old credential's validator is not sent, nor the response cached."""
+    """After a renewal, a response cached for the old credential is not revalidated."""
     provider = Provider(world)
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
     world.vendor.answers(FRESH_RESPONSE)
@@ -397,7 +397,7 @@ async def test_foreign_urls_are_refused(world: World) -> None:
 
 @sync_and_async
 async def test_credentials_of_requests_are_not_remembered(world: World) -> None:
-    """The cache remembers digests of requests that have no credential in their headers."""
+    """The cache remembers a request's digest only if its headers contain no credential."""
     world.vendor.otherwise = response_by_request(whoami)
     manager = world.manager(vat())
     inquiries = core_of(manager.manager).cache.inquiries

@@ -51,7 +51,7 @@ def test_interrupted_read_releases_the_cache(
 
 @in_every_mode
 def test_interrupted_write_releases_the_cache(mode: str, error: type[BaseException]) -> None:
-    """A write that is interrupted before sending or while it invalidates releases its slot."""
+    """A write interrupted before sending, or while it clears the cache, frees its bulkhead slot."""
 
     def prepare_calls(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(vat(), cache=world.of_mode(FaultyCache(world)))

@@ -141,7 +141,7 @@ async def test_slow_cache_is_skipped_for_a_while(world: World) -> None:
 
 
 def test_cache_at_its_time_limit_is_not_late() -> None:
-    """A cache answer that arrives exactly at its time limit is still used."""
+    """If the cache answers exactly at its time limit, its response is still used."""
     world = World(SYNC)
     cache = FaultyCache(world)
     world.vendor.otherwise = FRESH_RESPONSE

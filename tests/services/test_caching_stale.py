@@ -286,7 +286,7 @@ async def test_stale_response_replaces_failures_only(
 
 @sync_and_async
 async def test_stale_response_replaces_our_own_refusals(world: World) -> None:
-    """A stale response is returned if the circuit, a limit, the deadline or the bulkhead refuse."""
+    """If circuit, limit, deadline or bulkhead refuse a call, a stale response is returned."""
     world.vendor.answers(FRESH_RESPONSE)
     service = vat(
         cache=CachePolicy(stale_if_error=100),
@@ -335,7 +335,7 @@ async def test_stale_response_precedes_the_fallback(world: World) -> None:
 
 @sync_and_async
 async def test_callers_get_a_stale_response_while_one_revalidates(world: World) -> None:
-    """While one caller revalidates, others get the stale response if the vendor allows that."""
+    """If the vendor allows it, other callers get the stale response while one revalidates it."""
     gate = world.gate()
     world.vendor.answers(
         FRESH_RESPONSE.evolve(headers={"Cache-Control": "max-age=60, stale-while-revalidate=60"}),

@@ -1,4 +1,4 @@
-"""The state of one call: its time limits, and the record of possible effects."""
+"""A call's time limits, and its record of effects that its requests may have had."""
 
 # ruff: noqa: SLF001 - a look inside
 
@@ -48,7 +48,7 @@ async def test_attempt_time_limit(world: World, custom: float | None, bound: flo
 @pytest.mark.parametrize("after, microseconds", [(0, 0), (1, 1), (400, 1), (1000, 1), (-1500, -1)])
 @sync_and_async
 async def test_wall_time_is_rounded_up(world: World, after: int, microseconds: int) -> None:
-    """A time in nanoseconds of the monotonic clock is rounded up to microseconds of wall time."""
+    """A monotonic time in nanoseconds is converted to wall time and rounded up to microseconds."""
     core = world.manager().manager._flows.core
 
     assert START + timedelta(microseconds=microseconds) == core.moment(core.nanoseconds() + after)
@@ -77,7 +77,7 @@ async def test_wall_time_is_rounded_up(world: World, after: int, microseconds: i
 def test_deadline_error_names_the_callers_timeout(
     timeout: float | None, span: float, message: str
 ) -> None:
-    """A deadline error in an operation's step states the caller's timeout, not the rest of it."""
+    """A deadline error in a step of an operation states the whole timeout, not the time left."""
     call = Call(Plan(Service("stripe"), None, None), 0, int(span * 1e9))
     if timeout is not None:
         call.contract = ContractCall("payments.charge", "stripe", "stripe", timeout=timeout)
@@ -118,7 +118,7 @@ def test_only_module_of_calls_replaces_call_ledger() -> None:
 
 
 def test_errors_state_possible_effects_correctly() -> None:
-    """After a refused connection or a rejection, the call's record says that nothing was done."""
+    """If the connection is refused or the vendor rejects, the record says nothing was done."""
     unsent_call, refused_call, lost_call = under_way(), under_way(), under_way()
 
     unsent_call.weigh_effects(ConnectionFailed("no route", may_have_been_processed=False))

@@ -306,7 +306,7 @@ async def test_batch_options_apply_to_every_item(world: World) -> None:
 
 @sync_and_async
 async def test_invalid_tenant_becomes_a_result_of_a_batch(world: World) -> None:
-    """A batch with a tenant that is not a string is refused for each item, even if unhashable."""
+    """If a batch's tenant is not a string, the result of each of its items is an error."""
     wrong_tenant: Any = ["acme"]
 
     results = await world.manager(vat()).call_many("vat", [GET, GET], tenant=wrong_tenant)

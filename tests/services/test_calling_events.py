@@ -68,7 +68,7 @@ async def test_events_of_a_success(world: World) -> None:
 
 @sync_and_async
 async def test_events_of_a_retry(world: World) -> None:
-    """A retried call emits the failed attempt, the pause and the change of the circuit."""
+    """A retried call emits events for the failed attempt, the pause and the circuit's change."""
     world.vendor.answers(world.answer_after(2.0, Response(503, {"Retry-After": "3"})))
     service = vat(
         circuit=CircuitBreakerConfig(failures=1, shadow=True),
@@ -140,7 +140,7 @@ async def test_events_of_a_replay(world: World) -> None:
 @pytest.mark.parametrize("took, slow", [(1.0, False), (1.001, True)])
 @sync_and_async
 async def test_slow_attempt_is_reported(world: World, took: float, slow: bool) -> None:
-    """The event of an attempt says whether the attempt was slow by the circuit's settings."""
+    """An attempt's event says whether the attempt was slow, as the circuit's settings define it."""
     world.vendor.answers(world.answer_after(took, 200))
     manager = world.watched(vat(circuit=CircuitBreakerConfig(slow_call=1)))
 
@@ -250,7 +250,7 @@ async def test_function_that_becomes_asynchronous_is_refused(world: World, healt
 
 @sync_and_async
 async def test_interrupted_function_uses_its_token(world: World) -> None:
-    """An interrupted function of a service with a limit and no circuit still uses a token."""
+    """If a function of a service with a limit and no circuit is interrupted, its token is used."""
     manager = world.manager(vat(limits=RateLimitConfig(1)))
 
     async def run_function() -> None:

@@ -39,7 +39,7 @@ from tests.support.virtual_tasks import Interruption
 @pytest.mark.parametrize("timeout, lease", [(None, 10), (30, 10), (100, 105)])
 @sync_and_async
 async def test_probe_lease_of_a_function(world: World, timeout: float | None, lease: float) -> None:
-    """A function that probes the circuit holds the slot for an attempt, or for a longer timeout."""
+    """A function that is a probe holds its slot for an attempt's time, or a longer timeout."""
     circuit = CircuitBreakerConfig(failures=1, open_for=10)
     manager = world.manager(vat(circuit=circuit, attempt_timeout=5))
     with pytest.raises(OSError):  # noqa: PT011 - the very one
@@ -271,7 +271,7 @@ def test_bulkhead_accepts_locks_with_only_acquire_and_release() -> None:
 
 
 class FailingFunction:
-    """A function that fails this many times, and then returns its number of calls."""
+    """A function that fails a given number of times, and then returns its number of calls."""
 
     def __init__(self, *errors: Exception) -> None:
         self._errors = list(errors)
@@ -323,7 +323,7 @@ async def test_fast_path_function_refusals_do_not_count(world: World) -> None:
 async def test_internal_error_is_neutral_for_the_circuit(
     world: World, error: Exception, observed: bool
 ) -> None:
-    """A TypeError, MemoryError or lack of file handles counts neither as failure nor as call."""
+    """A TypeError, MemoryError or lack of file handles does not count in the circuit at all."""
     circuit = CircuitBreakerConfig(failures=1, consecutive_failures=1)
     event_handlers = [world.events.append] if observed else []
     manager = world.manager(vat(circuit=circuit, retry=None), observers=event_handlers)

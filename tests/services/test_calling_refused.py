@@ -54,7 +54,7 @@ from tests.support.modes import World, sync_and_async
 async def test_wrong_arguments_are_named(
     world: World, way: str, options: dict[str, Any], named: tuple[str, str]
 ) -> None:
-    """A wrong argument raises an error with its name and a remedy, in every kind of call."""
+    """In every kind of call, a wrong argument raises an error with its name and a remedy."""
     manager = world.watched(vat(endpoints=Endpoint("rates")))
     fields: dict[str, Any] = {"service": "vat"} | options
     service = fields.pop("service")
@@ -157,7 +157,7 @@ async def test_cost_above_the_burst_is_refused(world: World) -> None:
 
 @sync_and_async
 async def test_errors_name_their_call(world: World) -> None:
-    """Every error has its call's id, service and number of attempts, and a remedy."""
+    """Every error contains the call's id, the service, the number of attempts and a remedy."""
     world.vendor.otherwise = 503
     service = vat(endpoints=Endpoint("rates", path="/rates"), retry=RetryPolicy(2, 0))
 

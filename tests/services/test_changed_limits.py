@@ -1,4 +1,4 @@
-"""A limit or circuit that changes while a program runs keeps its state."""
+"""A limit or circuit whose settings change while a program runs keeps its state."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from moorage.testing import FakeVendor, ScriptedHttpClient
 
 
 def settings(rate: int, burst: int) -> dict[str, Any]:
-    """Return a configuration with a limit of this many calls an hour."""
+    """Return a configuration with a limit of the given number of calls an hour."""
     limits = {"rate": rate, "per": "hour", "burst": burst}
     return {"services": {"vat": {"base_url": "https://vat.example", "limits": limits}}}
 
 
 def count_granted(hub: moorage.Hub, attempts: int) -> int:
-    """Make this many calls, and return how many the limit grants at once."""
+    """Make this many calls at once, and return how many the limit grants without waiting."""
     count = 0
     for _ in range(attempts):
         try:

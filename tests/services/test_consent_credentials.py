@@ -35,7 +35,7 @@ REF = Ref("gocardless", "banks", "c-1")
 
 
 async def _stored_consent(wire: Wire, ref: Ref) -> BankConsent:
-    """Return a consent that shows its stored token as the vendor's word; store one if missing."""
+    """Return a consent whose `vendor_status` is the stored token; store a token if missing."""
     stored = await wire.consent_credentials(ref.id)
     if stored is None:
         await wire.store_consent_credentials(ref.id, Credentials.bearer("token-1"))
@@ -49,7 +49,7 @@ class KeepingVendor(GoCardless):
     """A vendor whose account has an OAuth client, and whose consents have tokens."""
 
     async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
-        """Return a consent that shows its stored token as the vendor's word."""
+        """Return a consent whose `vendor_status` is the token stored for it."""
         return await _stored_consent(wire, ref)
 
 
@@ -57,7 +57,7 @@ class KeepingBank(BerlinGroup):
     """A vendor that has no OAuth client, and gives a token for each consent."""
 
     async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
-        """Return a consent that shows its stored token as the vendor's word."""
+        """Return a consent whose `vendor_status` is the token stored for it."""
         return await _stored_consent(wire, ref)
 
 
@@ -83,7 +83,7 @@ BOTH = ("gocardless:banks:c-1", "berlin_group:bank:c-1")
 
 @pytest.mark.parametrize("ref", BOTH)
 def test_credentials_are_stored_for_the_consent(ref: str) -> None:
-    """Credentials are found for the consent, account and tenant that they were stored for."""
+    """Stored credentials are found only for the same consent, account and tenant."""
     store = MemoryCredentialProvider()
     with Hub(accounts(), credentials=store) as hub:
         acme, other = (hub.bank(name) for name in ("acme", "other"))

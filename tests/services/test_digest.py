@@ -197,7 +197,7 @@ async def test_challenge_of_another_scheme_is_a_refusal(world: World) -> None:
 
 @sync_and_async
 async def test_credentials_of_the_request_are_not_sent(world: World) -> None:
-    """If the caller sets an Authorization header, it is sent in place of the service's password."""
+    """An Authorization header set by the caller is sent instead of the service's credentials."""
     world.vendor.answers(challenge("n-1"), 200)
     request = Request.get("/plates", headers={"Authorization": "Basic stray"})
 
@@ -209,7 +209,7 @@ async def test_credentials_of_the_request_are_not_sent(world: World) -> None:
 
 @sync_and_async
 async def test_write_is_repeated_after_a_challenge(world: World) -> None:
-    """A challenge proves that nothing was done, so a payment is sent again under its key."""
+    """A digest challenge proves that nothing was done, so a payment is sent again with its key."""
     world.vendor.answers(challenge("n-1"), 201)
     service = gate(idempotency_header="Idempotency-Key", idempotency_memory=86_400)
     manager = world.manager(service)
@@ -255,7 +255,7 @@ async def test_streamed_answer_follows_a_challenge(world: World) -> None:
 
 
 def test_counter_that_is_used_up_asks_for_a_new_challenge() -> None:
-    """After the last possible count of a nonce, the next request has no digest response."""
+    """After a nonce's last possible count, the next request is sent without a digest."""
     challenges = DigestChallenges(last_count=1)
     assert challenges.remember_challenge("https://gate.example", 401, challenge("n-1").headers)
     assert (1, None) == (

@@ -73,7 +73,7 @@ class Hub(RecordingPorts):
 
     @property
     def plans(self) -> Any:
-        """Return a fake service with timeout and key lifetime for each account."""
+        """Return a fake service, with a timeout and a lifetime for keys, for each account."""
         services = {
             name: SimpleNamespace(timeout=30.0, idempotency_ttl=TTL[name]) for name in self.accounts
         }
@@ -90,7 +90,7 @@ class Hub(RecordingPorts):
         self.memory.post(command)
 
     def token(self) -> int:
-        """Return a new number each time."""
+        """Return an increasing number as a unique token."""
         self._tokens += 1
         return self._tokens
 
@@ -202,7 +202,7 @@ def test_transport_is_that_of_its_account() -> None:
 
 
 def test_errors_name_their_account() -> None:
-    """An error gets the name of the account and operation, unless it already names others."""
+    """An error gets the account's and operation's name, unless it already has other names."""
     hub = Hub("one", "two")
     hub.fails["one"] = ConnectionFailed("It is away.")
     with pytest.raises(ConnectionFailed) as excinfo:
@@ -281,7 +281,7 @@ def test_operation_on_a_resource_uses_its_account(options: Any, sent: float | No
 
 
 def test_key_of_the_only_account_never_moves() -> None:
-    """A key used when only one account existed stays there, even after more are added."""
+    """A key used when there was only one account stays at it, even after others are added."""
     hub = Hub("one")
     hub.ask(key="k")
     assert 1 == len(hub.claims)
@@ -295,7 +295,7 @@ def test_key_of_the_only_account_never_moves() -> None:
 
 
 def test_key_never_moves_back() -> None:
-    """A key keeps the last account that was tried for it, also in later calls."""
+    """A key stays at the account where it was tried last, in later calls too."""
     hub = Hub("one", "two")
     hub.fails = {"one": harmless_error(), "two": harmless_error()}
     for _ in range(2):

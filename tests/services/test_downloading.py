@@ -85,7 +85,7 @@ def download_of(
     options: GetOptions | None = None,
     resumes: bool = True,
 ) -> tuple[DownloadSession, Vendor]:
-    """Return a download that begins with one body, and continues with the others if interrupted."""
+    """Return a download of one body that, if interrupted, is resumed with the other bodies."""
     vendor = Vendor(*more)
     value: Any = vendor
     return DownloadSession(value, WIRE, options or GetOptions(), first, resumes=resumes), vendor

@@ -147,7 +147,7 @@ REDACTION = Redaction(header_names={"X-Mine"}, query_names={"mine"}, body_keys={
 )
 @sync_and_async
 async def test_echoed_request_secrets_are_masked(world: World, request_: Request) -> None:
-    """Secrets that a request sent under sensitive names are masked in errors."""
+    """Secrets that a request sent in fields with sensitive names are masked in errors."""
     manager = world.manager(vat(redaction=REDACTION))
     for echo in (SECRET, quote(SECRET, safe=""), json.dumps(SECRET)):
         world.vendor.answers(echoing_response(echo, 400))
@@ -217,7 +217,7 @@ async def test_echoed_tokens_in_urls_are_masked(world: World, easy: bool) -> Non
 
 @sync_and_async
 async def test_echoes_in_refused_streams_are_masked(world: World) -> None:
-    """The error of a streamed request that is refused at its headers is masked."""
+    """If a stream is refused before its body begins, the error is masked."""
     manager = world.manager(vat(credentials=KINDS["bearer"]))
     for answer in (echoing_response(SECRET, 403), ConnectionFailed(f"no {SECRET}.")):
         world.vendor.answers(answer)
@@ -272,7 +272,7 @@ async def test_masked_json_is_still_json(world: World) -> None:
 
 @sync_and_async
 async def test_long_error_bodies_are_truncated(world: World) -> None:
-    """An error keeps only the start of a long body, without half a secret at its end."""
+    """An error keeps only the start of a long body, and is never cut within a secret."""
     manager = world.manager(vat(credentials=KINDS["bearer"]))
     body = b" " * (LARGEST_BODY - 5) + SECRET.encode() + b" " * 9000
     world.vendor.answers(Response(400, {}, body))

@@ -188,7 +188,7 @@ async def test_foreign_provider_errors_become_credential_not_found(
 
 @sync_and_async
 async def test_call_without_credential_is_retried(world: World) -> None:
-    """A write that found no credential was not sent, so it may be retried."""
+    """If a write found no credential, nothing was sent, so the write may be retried."""
     provider = Provider(world)
     provider.given = CredentialNotFound("the vault is sealed.", retryable=True)
     service = vat(needs_credentials=True, retry=RetryPolicy(2, 1))

@@ -59,7 +59,7 @@ async def test_second_401_after_renewal_is_final_response(world: World) -> None:
 
 @sync_and_async
 async def test_renewal_uses_no_attempt(world: World) -> None:
-    """The request that is repeated after a renewal does not count as another attempt."""
+    """Repeating a request after a renewal does not count as another attempt of the call."""
     provider = Provider(world)
     world.vendor.answers(401)
     world.vendor.otherwise = 503
@@ -239,7 +239,7 @@ async def test_new_credential_is_used_during_the_renewal_delay(world: World) -> 
 
 
 def test_remembered_renewals_are_bounded() -> None:
-    """Only a limited number of refused credentials is remembered."""
+    """The list of credentials that were refused has a limited length."""
     refreshes = UnprovenRefreshes()
     for number in range(10_001):
         refreshes.record_renewal(f"{number}", 0)

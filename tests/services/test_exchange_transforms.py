@@ -111,7 +111,7 @@ async def test_transform_that_returns_an_awaitable(world: World) -> None:
 
 
 def _count(_: object) -> int:
-    """Return a number, as a faulty transform does."""
+    """Return a number instead of a request or response, as a faulty transform does."""
     return 7
 
 

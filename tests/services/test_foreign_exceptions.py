@@ -41,7 +41,7 @@ def raise_error() -> None:
 
 @pytest.mark.parametrize("make, kind, who", KINDS)
 def test_error_names_class_and_location(make: Any, kind: type[ConnectorError], who: str) -> None:
-    """The error for a foreign exception has its class and location, but none of its text."""
+    """The error for another library's exception has its class and location, but not its text."""
     with pytest.raises(ValueError, match="hunter2") as excinfo:
         raise_error()
 

@@ -37,7 +37,7 @@ def vat(**options: object) -> Service:
 async def race(
     world: World, manager: AwaitedManager, request: Request = GET, **options: Any
 ) -> Any:
-    """Start a call whose first request hangs until a hedge is sent; return call and gate."""
+    """Start a call and let its request count as slow; return the call and the request's gate."""
     gate = world.gate()
     world.vendor.answers(gate.answering(options.pop("first", Response(200, body=b"first"))))
 
@@ -95,7 +95,7 @@ async def test_failed_request_is_hedged_at_once(world: World) -> None:
 
 @sync_and_async
 async def test_losing_request_is_cancelled(world: World) -> None:
-    """When a hedged request loses, its task is cancelled; a thread runs to its end."""
+    """If a hedged request loses, its task is cancelled; if it runs in a thread, it runs on."""
     manager = world.manager(vat())
     started_call, gate = await race(world, manager)
     await started_call.result()

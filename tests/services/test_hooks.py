@@ -34,7 +34,7 @@ def pay(**options: Any) -> Service:
 
 
 def other_calls_error() -> ConnectionFailed:
-    """Return the error of a nested call whose request was not sent."""
+    """Return the error of a call inside another call; the inner request was not sent."""
     return ConnectionFailed("refused", may_have_been_processed=False)
 
 

@@ -58,7 +58,7 @@ def total_of(response: Response) -> int:
 
 
 def operation(**changes: Any) -> HttpOperation[int]:
-    """Return an operation that writes, unless the options say otherwise."""
+    """Return an operation with the given options, by default one that writes."""
     settings: dict[str, Any] = {
         "name": "orders.add",
         "request": Request.post("/rpc", json={"method": "add"}),
@@ -71,7 +71,7 @@ def operation(**changes: Any) -> HttpOperation[int]:
 
 
 def question(**changes: Any) -> HttpOperation[int]:
-    """Return a read-only operation whose HTTP method is POST."""
+    """Return an operation that only reads, although it uses POST."""
     request = Request.post("/rpc", json={"method": "ask"}).evolve(idempotent=True)
     return operation(name="orders.total", request=request, safe=True, **changes)
 
@@ -130,7 +130,7 @@ async def test_answer_is_read_once(world: World, key: str | None) -> None:
 )
 @sync_and_async
 async def test_requests_that_need_preparation(world: World, changes: dict[str, Any]) -> None:
-    """An operation may send secrets, a new body for each attempt, or a stream."""
+    """An operation's request may have secrets, a body made anew per attempt, or a stream."""
     world.vendor.answers(answer(total=1))
     manager = world.manager(erp(retry=None))
 
@@ -244,7 +244,7 @@ async def test_repeated_key_of_http_operation_returns_first_result_and_sends_not
 
 @sync_and_async
 async def test_answer_that_cannot_be_read(world: World) -> None:
-    """A response that cannot be read counts as lost, and is not stored under its key."""
+    """A response that cannot be read is treated as lost, and is not stored under its key."""
     world.vendor.answers(answer(unexpected=1))
     manager = world.manager(erp())
     with pytest.raises(OutcomeUnknown):
@@ -298,7 +298,7 @@ async def test_rehearsal_sends_only_safe_operations(world: World, safe: bool) ->
 
 @sync_and_async
 async def test_payload_of_an_http_operation(world: World) -> None:
-    """A payload is refused for an HTTP operation; repeats of a key are compared by request."""
+    """An HTTP operation takes no payload; calls that repeat a key are compared by request."""
     manager = world.manager(erp())
     with pytest.raises(InvalidData) as excinfo:
         await manager.perform("erp", operation(), idempotency_key="k", payload={"a": 1})
@@ -324,7 +324,7 @@ def test_safety_follows_the_method() -> None:
 
 
 def test_operations_are_safe_or_not() -> None:
-    """A string is refused where an operation must say True or False about being safe."""
+    """An operation whose `safe` setting is a string instead of True or False is refused."""
     not_a_switch: Any = "false"
     with pytest.raises(ConfigurationError, match="safe is neither True nor False"):
         HttpOperation(

@@ -74,7 +74,7 @@ async def test_function_result_is_copied(world: World) -> None:
 
 @sync_and_async
 async def test_stored_response_expires(world: World) -> None:
-    """A response is replayed during the key's time to live; after that the key counts as new."""
+    """A response is replayed during its key's time to live; after that, the key is new again."""
     manager = world.manager(bank(idempotency_ttl=100))
     await charge(manager)
 

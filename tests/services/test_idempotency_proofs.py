@@ -26,7 +26,7 @@ from tests.support.modes import AwaitedManager, World, sync_and_async
 
 
 async def under_a_key(manager: AwaitedManager, *errors: Exception, **options: Any) -> None:
-    """Make a keyed call whose attempts raise these errors; KeyError proves nothing was done."""
+    """Make a keyed call whose attempts raise these errors; only KeyError proves no effect."""
     core, plans = manager.manager._flows.core, manager.manager._flows.plans
     plan = plans.find("bank", None, None)
     call = Call(plan, core.nanoseconds(), plan.span)

@@ -248,7 +248,7 @@ async def test_claim_is_marked_without_other_protection(
 
 @sync_and_async
 async def test_store_with_nodes_gets_keys_of_one_tag_at_a_time(world: World) -> None:
-    """If a store takes keys of only one tag per command, MarkSent is sent as its own command."""
+    """If a store takes keys of only one tag per command, MarkSent is sent separately."""
     world.store.mixes_tags = False
     manager = over_one_store(world, bank(circuit=CircuitBreakerConfig()))
 

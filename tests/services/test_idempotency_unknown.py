@@ -100,7 +100,7 @@ async def test_no_repeat_after_the_vendor_forgets_keys(world: World) -> None:
 
 @sync_and_async
 async def test_late_holder_gets_the_stored_answer(world: World) -> None:
-    """If a key was taken over after a caller's lease, that caller gets the new owner's response."""
+    """If another caller takes over a key after a lease ends, the first gets that one's response."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"late")), Response(200, body=b"kept"))
     manager = over_one_store(world, key_aware_bank())
@@ -319,7 +319,7 @@ async def test_foreign_transform_error_frees_no_key(world: World) -> None:
 
 @sync_and_async
 async def test_conflict_of_a_repeat_is_not_final(world: World) -> None:
-    """A 409 to a repeat may mean that the vendor still processes the first attempt."""
+    """A 409 to a repeat is not final: the vendor may still be processing the first attempt."""
     world.vendor.answers(AttemptTimeout("late"), 409)
     manager = world.manager(key_aware_bank(retry=RetryPolicy(2, 0)))
 
@@ -331,7 +331,7 @@ async def test_conflict_of_a_repeat_is_not_final(world: World) -> None:
 
 @sync_and_async
 async def test_refusal_of_a_keyed_repeat_is_final(world: World) -> None:
-    """A vendor that honours keys answers a repeat with its response to the first attempt."""
+    """If a vendor that honours keys refuses a repeat, its refusal is the first attempt's result."""
     world.vendor.answers(AttemptTimeout("late"), 422)
     manager = world.manager(key_aware_bank(retry=RetryPolicy(2, 0)))
 
@@ -463,7 +463,7 @@ async def test_resolving_as_not_done_ignores_the_value(world: World) -> None:
 
 @sync_and_async
 async def test_requests_key_resolved_with_another_value(world: World) -> None:
-    """A request's key resolved with a value that is no response raises an error when repeated."""
+    """If a request's key was resolved with a value that is no response, a repeat is an error."""
     world.vendor.answers(AttemptTimeout("late"))
     manager = world.manager(bank())
     with pytest.raises(OutcomeUnknown):

@@ -1,4 +1,4 @@
-"""A successful response that cannot be read counts as lost for its idempotency key."""
+"""A successful but unreadable response is treated as lost for its idempotency key."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ async def test_idempotent_request_is_repeated_while_the_key_lives(world: World) 
 @pytest.mark.parametrize("body", [b"", b"{}"])
 @sync_and_async
 async def test_conflict_without_a_reason_keeps_the_key(world: World, body: bytes) -> None:
-    """After a 409 without a reason from a vendor with keys, the same key is sent again."""
+    """After a 409 without a reason from a vendor that honours keys, the key is sent again."""
     world.vendor.answers(Response(409, JSON, body), DONE_CHARGE)
     manager = over_one_store(world, key_aware_bank(retry=None))
 

@@ -64,7 +64,7 @@ class Provider:
 def interrupt_flow(
     world: World, flow: Callable[[], Any], at: int, error: type[BaseException]
 ) -> bool:
-    """Interrupt a flow at its n-th point; return False if the flow ends before that."""
+    """Interrupt a sequence of calls at its n-th point; return False if it ends before that."""
     world.points.clear()
     world.by_hand, world.interrupt_at, world.interruption = True, at, error
     coroutine = flow()
@@ -86,7 +86,7 @@ def interrupt_flow(
 
 
 def to_its_end(flow: Any) -> None:
-    """Run a flow without an event loop, which would swallow some interruptions."""
+    """Run a coroutine without an event loop, which would swallow some interruptions."""
     while True:
         flow.send(None)
 
@@ -94,7 +94,7 @@ def to_its_end(flow: Any) -> None:
 def every_interruption(
     mode: str, error: type[BaseException], scene: Callable[[World], tuple[AwaitedManager, Any]]
 ) -> list[tuple[World, AwaitedManager, str]]:
-    """Run a scene once per possible interruption; return each world, manager and point."""
+    """Run a scenario once per possible interruption; return each one's world, manager and point."""
     worlds: list[tuple[World, AwaitedManager, str]] = []
     while True:
         world = World(mode)
@@ -128,7 +128,7 @@ def payment_service(**options: Any) -> Service:
 
 @in_every_mode
 def test_interrupted_key_is_free_or_unknown(mode: str, error: type[BaseException]) -> None:
-    """After an interruption a key is free if nothing was sent, and else unknown or done."""
+    """After an interruption a key is free if nothing was sent, otherwise unknown or done."""
 
     def prepare_call(world: World) -> tuple[AwaitedManager, Any]:
         world.vendor.answers(401, Response(503, {"Retry-After": "1"}), 200)

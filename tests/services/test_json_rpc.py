@@ -143,7 +143,7 @@ def test_error_message_comes_from_data() -> None:
     ],
 )
 def test_answer_that_is_not_of_this_call(response: Response) -> None:
-    """A response that is not JSON-RPC, or answers another call, counts as the vendor's failure."""
+    """A response that is not JSON-RPC, or belongs to another call, is a failure of the vendor."""
     with pytest.raises(VendorFailed):
         _ = refusal_of(response) or read_result(response)
 

@@ -29,7 +29,7 @@ LAPSE = 60.0
 
 
 class VirtualPorts:
-    """Fake ports for key ownership: a memory store and virtual time."""
+    """A fake core for tests of key ownership, with a memory store and virtual time."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock(START)
@@ -71,7 +71,7 @@ class VirtualPorts:
         return 0.5
 
     def turn(self, *names: Any, seconds: float = 1.0) -> KeyOwnership:
-        """Return the ownership of a key, for this kind of call, tenant and key."""
+        """Return the object that decides which account owns a key, for this tenant and key."""
         kind, tenant, key = names or ("sms", "acme", "order-1")
         core: Any = self
         return KeyOwnership(core, kind, tenant, key, remembered=KEEP, seconds=seconds)
@@ -239,7 +239,7 @@ class ManualHeartbeat:
 
 
 class SharedPorts(VirtualPorts):
-    """Fake ports whose store is shared with other processes, so claims are renewed."""
+    """A fake core whose store is shared with other processes, so that claims are renewed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -256,7 +256,7 @@ class SharedPorts(VirtualPorts):
 
 
 def test_claim_is_renewed_while_its_holder_lives() -> None:
-    """Others wait while a claim is renewed, and at most one lease after its last renewal."""
+    """Other callers wait while a claim is renewed, and at most one lease after that."""
     dispatcher = SharedPorts()
     turn = dispatcher.turn(seconds=30.0)
     dispatcher.settled(turn, "a", movable=True)
@@ -372,7 +372,7 @@ def test_key_moves_at_the_tenants_bound() -> None:
 
 
 def test_replays_of_a_key_are_counted_once() -> None:
-    """However often a key is repeated, it counts as two records: its account and its claim."""
+    """However often a key is repeated, it uses two records: for its account and its claim."""
     ports = VirtualPorts()
     ports.tenant_records = TenantRecords(100)
     for _ in range(20):

@@ -1,4 +1,4 @@
-"""HTTP clients that return values which their port does not allow."""
+"""HTTP clients that return values of types which the client port does not allow."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class AsyncClient(Client):
 
 
 class Incoming:
-    """A fake streamed response, whose pieces need not be bytes."""
+    """A fake streamed response, whose pieces may be of a wrong type."""
 
     def __init__(
         self, *pieces: Any, status: Any = 200, headers: Any = None, is_async: bool = False
@@ -83,7 +83,7 @@ class Incoming:
         return self._read()
 
     def close(self) -> None:
-        """Record that the response was closed."""
+        """Record that the caller closed the response."""
         self.closed = True
 
 
@@ -206,7 +206,7 @@ def test_stream_needs_a_status_and_headers(head: dict[str, Any], *, is_async: bo
 @MODES
 @pytest.mark.parametrize("piece", [None, "text", 5, [1], bytearray(b"x")])
 def test_piece_of_a_stream_must_be_bytes(piece: object, *, is_async: bool) -> None:
-    """A piece of a stream that is not bytes raises an error; it does not end the stream."""
+    """If a piece of a stream is not bytes, an error is raised; the stream does not just end."""
     answer = Incoming(b"begin", piece, is_async=is_async)
 
     pieces, error = streamed(lambda: answer, is_async=is_async)

@@ -43,7 +43,7 @@ GARBAGE = pytest.mark.parametrize(
 
 
 class WrongStore:
-    """A store that executes all commands, but returns `value` for one kind of command."""
+    """A store that executes all commands, but returns a wrong value for one kind of command."""
 
     durable = False
 
@@ -73,7 +73,7 @@ class AsyncWrongStore(WrongStore):
 def ends(
     kind: type, value: object, key: str | None, *, is_async: bool
 ) -> tuple[list[Any], list[int]]:
-    """Return how two calls of a function end, and the effects that the function had."""
+    """Call a function twice; return the outcome of each call, and the effects that it had."""
     effects: list[int] = []
     results: list[Any] = []
 
@@ -122,7 +122,7 @@ def test_claim_of_a_wrong_type_refuses_the_call(value: object, *, is_async: bool
 @MODES
 @GARBAGE
 def test_admission_of_a_wrong_type_is_an_outage(value: object, *, is_async: bool) -> None:
-    """If the store's response to an admission is invalid, the limits in memory apply."""
+    """If the store's reply to an admission is invalid, limits in the process's memory apply."""
     results, effects = ends(Admission, value, None, is_async=is_async)
 
     assert ([1, 2], [1, 1]) == (results, effects)

@@ -54,7 +54,7 @@ def values(world: World) -> Sequence[str | None]:
 
 @sync_and_async
 async def test_each_attempt_carries_a_new_token(world: World) -> None:
-    """Each attempt gets a new token for the same host, since a token is valid only once."""
+    """Each attempt gets a new token for the service's host, since a token is valid only once."""
     world.vendor.answers(503, 200)
     tokens = Tokens(b"one", b"two")
 

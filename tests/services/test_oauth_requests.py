@@ -1,4 +1,4 @@
-"""Requests to an authorisation server: their number, duration and size."""
+"""Requests to an authorisation server: their number, their time limits and response size."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ PATIENT = RetryPolicy(max_attempts=4, base_delay=1.0, jitter="none", max_retry_a
 
 
 async def request_token(world: World, verb: str, *settings: Any, **options: Any) -> Any:
-    """Call a method of an OAuth consent, with the world's fake vendor as its server."""
+    """Call a method of an OAuth consent, with the test's fake vendor as its server."""
     ports = {
         "http": world.of_mode(world.vendor),
         "sleeper": world.of_mode(world.sleeper),
@@ -71,12 +71,12 @@ async def request_token(world: World, verb: str, *settings: Any, **options: Any)
 
 
 def failing_response(wait: int) -> Response:
-    """Return a 503 response that asks for a pause of this many seconds."""
+    """Return a 503 response that asks for a pause of the given number of seconds."""
     return Response(503, {"Retry-After": str(wait)})
 
 
 def advance_function(world: World, seconds: float) -> Callable[[], Awaitable[None]]:
-    """Return a function that advances the clock by this many seconds."""
+    """Return a function that advances the clock by the given number of seconds."""
 
     async def pass_by() -> None:
         world.clock.advance(seconds)
@@ -138,7 +138,7 @@ async def test_pause_beyond_the_timeout_is_not_begun(
 @pytest.mark.parametrize("more, left", [(0.0, 40.0), (39.5, 0.5)])
 @sync_and_async
 async def test_request_time_limit(world: World, more: float, left: float) -> None:
-    """Each request gets at most its own time limit and the remaining time."""
+    """Each request gets its own time limit or the remaining time, whichever is shorter."""
     world.vendor.answers(failing_response(60), Response(200, JSON, DEVICE_ANSWER))
     world.sleeper.meanwhile.append(advance_function(world, more))
 

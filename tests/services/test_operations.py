@@ -92,7 +92,7 @@ class Trial:
         self.plain = self._manager.plain
 
     def insert(self, **settings: Any) -> Insert:
-        """Return an insert operation, synchronous or asynchronous like the test's world."""
+        """Return an insert operation, synchronous or asynchronous as the test requires."""
         return Insert(self.plain(self.database.execute), **settings)
 
 
@@ -107,7 +107,7 @@ async def test_result_is_returned(world: World) -> None:
 
 @sync_and_async
 async def test_attempt_timeout_bounds_the_attempt(world: World) -> None:
-    """An attempt gets the service's attempt_timeout, or the rest of a shorter call."""
+    """An attempt may take the service's attempt_timeout, or less if the call has less left."""
     trial = Trial(world, timeout=7.0, attempt_timeout=3.0)
     await trial.perform("erp", trial.insert())
     await trial.perform("erp", trial.insert(), timeout=2.0)
@@ -209,7 +209,7 @@ class UnstorableResult:
 
 @attrs.frozen
 class InsertReturningPosition(Insert):
-    """An insert operation that converts its result to and from a storable value."""
+    """An insert operation that converts its result to a storable value and back."""
 
     def pack_result(self, result: UnstorableResult, /) -> object:
         """Return the result as a plain value."""
@@ -280,7 +280,7 @@ async def test_rehearsal_performs_only_safe_operations(
 
 @sync_and_async
 async def test_object_that_is_no_operation(world: World) -> None:
-    """An object that is not an operation is refused; the error contains the missing members."""
+    """An object that is not an operation is refused; the error lists the members it lacks."""
     manager = world.manager(database())
     with pytest.raises(ConfigurationError, match="it has no name, system, safe, repeatable"):
         await manager.perform("erp", object())
@@ -288,7 +288,7 @@ async def test_object_that_is_no_operation(world: World) -> None:
 
 @sync_and_async
 async def test_operation_of_the_wrong_mode_is_refused(world: World) -> None:
-    """Synchronous calls refuse operations that return awaitables; asynchronous calls need them."""
+    """Synchronous calls refuse operations that return awaitables; asynchronous calls need those."""
 
     async def run_later(_: OperationAttempt) -> None:
         pass

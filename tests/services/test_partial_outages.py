@@ -1,4 +1,4 @@
-"""Partial outages of a store: one node fails, one state is unusable, or answers are slow."""
+"""Partial store outages: a node is down, a limit's state is unusable, or replies are slow."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def events_of(world: World, kind: type) -> list[Any]:
 
 
 async def count_admitted_calls(manager: AwaitedManager, tenant: str, times: int = 5) -> int:
-    """Make this many calls; return how many of them the tenant's rate limit admits."""
+    """Make the given number of calls; return how many of them the tenant's rate limit admits."""
     count = 0
     for _ in range(times):
         try:
@@ -80,17 +80,17 @@ class Cluster:
         world.store.meanwhile = self.answer
 
     def node_of(self, command: Command[Any]) -> str:
-        """Return the node that has the keys of a command."""
+        """Return the node that stores the keys of a command."""
         return ("a:1" if "@a:" in command.keys[0] else "b:2") if self.known else ""
 
     async def answer(self, command: Command[Any]) -> None:
-        """Fail if the node is down."""
+        """Raise an error if the node is down."""
         if {self.node_of(command), "all"} & self.away:
             raise NODE_AWAY
 
 
 class StateCorruption:
-    """Makes states of the store unusable if their keys contain given strings."""
+    """Makes the stored states unusable whose keys contain one of the given strings."""
 
     def __init__(self, world: World, *parts: str, tells_key: bool = True) -> None:
         self.parts = parts
@@ -99,7 +99,7 @@ class StateCorruption:
         world.store.meanwhile = self.answer
 
     async def answer(self, command: Command[Any]) -> None:
-        """Fail if one of the keys is unusable."""
+        """Raise an error if a state that the command needs is unusable."""
         for key in command.keys:
             if any(part in key for part in self.parts) and "instead" not in key:
                 self.met.append(key)
@@ -125,7 +125,7 @@ async def test_dead_node_affects_only_its_keys(world: World) -> None:
 
 @sync_and_async
 async def test_nodes_recover_separately(world: World) -> None:
-    """An answer of one node does not end another's outage, and events name the node."""
+    """A reply from one node does not end another node's outage; events name the affected node."""
     cluster = Cluster(world)
     worker = sharing_manager(world, vat())
     cluster.away |= {"a:1", "b:2"}
@@ -186,7 +186,7 @@ async def test_nothing_is_posted_to_a_dead_node(world: World) -> None:
 
 @sync_and_async
 async def test_unusable_state_affects_nothing_else(world: World) -> None:
-    """A tenant whose circuit state is unusable keeps its shared limit, and so do others."""
+    """A tenant whose circuit state is unusable keeps its shared limit, and so do other tenants."""
     StateCorruption(world, "{@a:vat}:circuit")
     workers = [sharing_manager(world, vat(circuit=CircuitBreakerConfig())) for _ in range(3)]
 
@@ -197,7 +197,7 @@ async def test_unusable_state_affects_nothing_else(world: World) -> None:
 
 @sync_and_async
 async def test_substitute_state_is_shared(world: World) -> None:
-    """Processes that cannot use the state of a limit or circuit share a substitute state."""
+    """Processes that cannot use a limit's or circuit's state share a substitute in the store."""
     StateCorruption(world, "@a:")
     circuit = CircuitBreakerConfig(failures=2)
     value, second_worker = (
@@ -216,7 +216,7 @@ async def test_substitute_state_is_shared(world: World) -> None:
 
 @sync_and_async
 async def test_unusable_state_is_reported_once(world: World) -> None:
-    """Each unusable state causes one event, with its key and the reason."""
+    """Observers get one event for each unusable state, with its key and the reason."""
     unusable_store = StateCorruption(world, "@a:")
     worker = sharing_manager(world, vat(limits=(RateLimitConfig(9), RateLimitConfig(8))))
     for _ in range(8):
@@ -232,7 +232,7 @@ async def test_unusable_state_is_reported_once(world: World) -> None:
 
 @sync_and_async
 async def test_unusable_state_is_tried_again(world: World) -> None:
-    """An unusable state is tried again after a few seconds, and reported again if it fails."""
+    """After a few seconds an unusable state is tried again, and reported again if it fails."""
     unusable_store = StateCorruption(world, "@a:")
     worker = sharing_manager(world, vat())
     assert 2 == await count_admitted_calls(worker, "a")
@@ -251,7 +251,7 @@ async def test_unusable_state_is_tried_again(world: World) -> None:
 
 @sync_and_async
 async def test_unnamed_unusable_state(world: World) -> None:
-    """If the store does not say which state is unusable, all the command's states are replaced."""
+    """If the store does not say which state is unusable, all states of the command are replaced."""
     StateCorruption(world, ":circuit", tells_key=False)
     workers = [sharing_manager(world, vat(circuit=CircuitBreakerConfig())) for _ in range(2)]
 
@@ -292,7 +292,7 @@ async def test_unusable_claim_is_refused(world: World) -> None:
 
 @sync_and_async
 async def test_keyed_call_with_an_unusable_circuit(world: World) -> None:
-    """An idempotency key can be claimed while other states of the same call are unusable."""
+    """An idempotency key can be claimed even if the state of the call's circuit is unusable."""
     StateCorruption(world, ":circuit")
     worker = sharing_manager(world, vat(circuit=CircuitBreakerConfig()))
 
@@ -302,7 +302,7 @@ async def test_keyed_call_with_an_unusable_circuit(world: World) -> None:
 
 @sync_and_async
 async def test_unusable_circuit_cannot_be_set_by_hand(world: World) -> None:
-    """Setting a circuit by hand raises an error if its shared state is unusable."""
+    """Setting a circuit manually raises an error if its shared state is unusable."""
     StateCorruption(world, ":circuit")
     worker = sharing_manager(world, vat(circuit=CircuitBreakerConfig()))
 
@@ -345,7 +345,7 @@ async def test_remembered_unusable_states_are_bounded(world: World) -> None:
 
 @sync_and_async
 async def test_interrupted_call_releases_in_the_substitute(world: World) -> None:
-    """An interrupted call releases its slot in the state that had counted it."""
+    """An interrupted call frees its slot in the state, original or substitute, that counted it."""
     StateCorruption(world, ":circuit")
     world.vendor.answers(Interruption())
     worker = sharing_manager(world, vat(circuit=CircuitBreakerConfig()))
@@ -367,7 +367,7 @@ class UnreadableSubstitutes:
         world.store.meanwhile = self.answer
 
     async def answer(self, command: Command[Any]) -> None:
-        """Fail if one of the keys is unreadable."""
+        """Raise an error if a state that the command needs is unreadable."""
         for key in command.keys:
             if ":limit" in key and key.count(substitute("")) <= self.substitutes:
                 raise StateUnavailable(NEWER, key=key)
@@ -376,7 +376,7 @@ class UnreadableSubstitutes:
 @pytest.mark.parametrize("key", [None, "order"])
 @sync_and_async
 async def test_unreadable_substitute_has_a_substitute(world: World, key: str | None) -> None:
-    """If a limit's substitute is unreadable too, calls with a key and without one go on."""
+    """If a limit's substitute state is unreadable too, calls go on, with a key or without."""
     UnreadableSubstitutes(world, 1)
     workers = [sharing_manager(world, vat()) for _ in range(2)]
     ends: list[Any] = []
@@ -392,7 +392,7 @@ async def test_unreadable_substitute_has_a_substitute(world: World, key: str | N
 
 @sync_and_async
 async def test_calls_with_key_are_refused_if_all_substitutes_are_unreadable(world: World) -> None:
-    """If all substitutes are unreadable, calls with a key are refused, and others go on."""
+    """If all substitutes are unreadable, calls with a key are refused; calls without one go on."""
     UnreadableSubstitutes(world, 99)
     worker = sharing_manager(world, vat())
 
@@ -451,7 +451,7 @@ class SlowStore:
         world.store.meanwhile = self.answer
 
     async def answer(self, command: Command[Any]) -> None:
-        """Wait for the configured delay; fail if the caller's time is shorter."""
+        """Wait for the configured delay; raise an error if the caller's time ends before."""
         time_bound = self.world.store.timeouts[-1]
         self.world.clock.advance(min(self.delay, time_bound))
         if self.delay > time_bound:
@@ -474,7 +474,7 @@ async def test_slow_store_is_awaited(world: World) -> None:
 
 @sync_and_async
 async def test_silent_store_leaves_time_for_the_call(world: World) -> None:
-    """If a store is silent, a call waits only part of its time, and never over ten seconds."""
+    """If a store does not reply, a call waits part of its own time, at most ten seconds."""
     slow_store = SlowStore(world)
     slow_store.delay = 1_000
     for timeout, longest_wait in ((0.2, 0.15), (8, 6.0), (600, 10.0)):
@@ -485,7 +485,7 @@ async def test_silent_store_leaves_time_for_the_call(world: World) -> None:
 
 @sync_and_async
 async def test_calls_that_need_the_store_wait_until_the_deadline(world: World) -> None:
-    """With a key or a refusing limit, a call waits for its store up to a minute."""
+    """Calls with a key, or a limit that refuses without its store, wait for it up to a minute."""
     slow_store = SlowStore(world)
     slow_store.delay = 1_000
     refusing_config = RateLimitConfig(1, without_store="refuse")
@@ -498,7 +498,7 @@ async def test_calls_that_need_the_store_wait_until_the_deadline(world: World) -
 
 @sync_and_async
 async def test_store_that_answers_others_is_not_down(world: World) -> None:
-    """If a store just answered another call, it counts as slow and not as down."""
+    """A store that has just replied to another call counts as slow, not as down."""
     slow_store = SlowStore(world)
     worker = sharing_manager(world, vat(timeout=4, limits=RateLimitConfig(9)))
     await worker.call("vat", GET)
@@ -514,7 +514,7 @@ async def test_store_that_answers_others_is_not_down(world: World) -> None:
 
 @sync_and_async
 async def test_store_that_reports_being_slow_is_not_down(world: World) -> None:
-    """A store that reports being busy counts as slow, even if it has answered nothing before."""
+    """A store that says that it is busy counts as slow, even if it has never replied."""
     slow_store = SlowStore(world)
     slow_store.delay, slow_store.slow = 100, True
     worker = sharing_manager(world, vat(timeout=4))
@@ -545,7 +545,7 @@ async def test_next_caller_probes_again_if_probe_finds_store_slow(world: World) 
 
 @sync_and_async
 async def test_refused_connection_is_an_outage(world: World) -> None:
-    """A store that refuses connections counts as down, even right after an answer."""
+    """A store that refuses connections counts as down, even if it has just replied."""
     worker = sharing_manager(world, vat())
     await worker.call("vat", GET)
     world.store.is_away = NODE_AWAY

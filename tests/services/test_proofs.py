@@ -45,7 +45,7 @@ ASKS = 'DPoP algs="ES256", error="use_dpop_nonce", error_description="a nonce, p
 
 
 def bound_token(token: str = "token-0") -> OAuthCredentials:
-    """Return a DPoP token that is bound to the key of these tests."""
+    """Return a DPoP token bound to the key that these tests use."""
     return OAuthCredentials(access_token=token, token_type="DPoP", dpop_key=proof_key())
 
 
@@ -134,7 +134,7 @@ async def test_requested_nonce_is_sent_at_once(world: World) -> None:
 
 @sync_and_async
 async def test_newest_nonce_is_used(world: World) -> None:
-    """Any response can carry the next nonce, also that of a failed request."""
+    """Any response, even one to a failed request, can carry the next nonce."""
     reports = [Headers({"DPoP-Nonce": name}) for name in ("n-1", "n-2", "n-3")]
     world.vendor.answers(
         Response(200, reports[0]), Response(503, reports[1]), Response(204, reports[2])
@@ -167,7 +167,7 @@ async def test_nonce_request_uses_no_attempt(world: World) -> None:
 
 @sync_and_async
 async def test_repeated_nonce_requests_end(world: World) -> None:
-    """A second request for a nonce in a row ends the call, and does not renew the token."""
+    """If a server requests a nonce twice in a row, the call ends and the token is not renewed."""
     world.vendor.otherwise = nonce_demand("n-1")
     provider = RenewingProvider()
     service = vat(credentials=None, needs_credentials=True, retry=RetryPolicy(5, 0))
@@ -219,7 +219,7 @@ async def test_refused_proof_renews_nothing(world: World, message: str) -> None:
 
 @sync_and_async
 async def test_refused_bound_token_is_renewed(world: World) -> None:
-    """A 401 renews the token, unless the response says that the proof was wrong."""
+    """A 401 renews the token, unless the response says that the DPoP proof was wrong."""
     world.vendor.answers(
         nonce_demand("n-1", 'DPoP error="invalid_token"'), nonce_demand("n-2"), 200
     )
@@ -315,7 +315,7 @@ async def test_single_use_body_is_not_resent_with_a_nonce(world: World) -> None:
 
 @sync_and_async
 async def test_hooks_do_not_see_nonce_requests(world: World) -> None:
-    """Hooks do not see a server's request for a nonce, unless it is the second in a row."""
+    """Hooks do not see a server's request for a nonce, unless it requests one twice in a row."""
     statuses: list[int] = []
 
     def observe(answer: Any) -> Any:
@@ -349,7 +349,7 @@ async def test_streams_have_proofs(world: World) -> None:
 
 @sync_and_async
 async def test_nonce_request_after_a_lost_stream(world: World) -> None:
-    """A request for a nonce in a retry after a lost response counts as the first in a row."""
+    """After a lost response, the retry may again be repeated once with a nonce."""
     world.vendor.answers(
         nonce_demand("n-1"),
         ConnectionFailed("cut"),

@@ -40,12 +40,12 @@ VAT = Service(
 
 
 def manager_on_shared_store(world: World, **ports: Any) -> AwaitedManager:
-    """Return a manager over the world's shared store."""
+    """Return a manager that uses the test's shared store."""
     return world.watched(VAT, state=world.of_mode(world.store), **ports)
 
 
 def admissions(world: World) -> int:
-    """Return how often the store was asked to admit an attempt."""
+    """Return the number of admission commands that the store received."""
     return sum(isinstance(command, Admission) for command in world.store.commands)
 
 
@@ -106,7 +106,7 @@ async def test_remembered_circuit_is_probed_in_time(world: World) -> None:
 
 @sync_and_async
 async def test_own_process_obeys_a_person_at_once(world: World) -> None:
-    """A circuit that is closed by hand admits the next call of the same manager."""
+    """If a person closes a circuit, the same manager's next call is admitted."""
     manager = await manager_with_open_circuit(world)
     await refusal_of_call(manager)
     world.vendor.otherwise = 200
@@ -119,7 +119,7 @@ async def test_own_process_obeys_a_person_at_once(world: World) -> None:
 async def test_circuit_that_another_process_closes_by_hand_admits_calls_second_later(
     world: World,
 ) -> None:
-    """A circuit that another process closes by hand admits calls a second later."""
+    """If a person closes a circuit in another process, calls are admitted a second later."""
     manager = await manager_with_open_circuit(world)
     await refusal_of_call(manager)
     world.vendor.otherwise = 200
@@ -165,7 +165,7 @@ async def test_half_open_circuit_is_not_remembered(world: World) -> None:
 
 
 def limited_manager(world: World, **settings: Any) -> AwaitedManager:
-    """Return a manager of a service with a rate limit over the world's shared store."""
+    """Return a manager of a service with a rate limit over the test's shared store."""
     options: dict[str, Any] = {
         "limits": RateLimitConfig(4, burst=2),
         "max_limit_wait": 0,
@@ -277,7 +277,7 @@ async def test_remembered_refusal_applies_only_to_calls_with_same_limits_and_sam
 async def test_token_that_call_gives_back_is_at_once_available_to_same_manager_next_call(
     world: World,
 ) -> None:
-    """A token that a call gives back is at once available to the same manager's next call."""
+    """A token that a call returns can be used at once by the same manager's next call."""
     manager = limited_manager(world, limits=RateLimitConfig(1, burst=1), max_limit_wait=1)
     assert 1 == await count_granted_calls(manager, 1)
     flows = manager.manager._flows

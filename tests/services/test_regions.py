@@ -33,7 +33,7 @@ from tests.support.modes import World, sync_and_async
 
 @sync_and_async
 async def test_first_tier_is_used(world: World) -> None:
-    """Requests go to the first tier, at the base URL of its region."""
+    """Requests go to the base URL of a region in the first tier."""
     manager = world.watched(shop())
 
     await manager.call("shop", GET)
@@ -94,7 +94,7 @@ async def test_failover_is_an_attempt(world: World) -> None:
 
 @sync_and_async
 async def test_failover_takes_from_the_retry_budget(world: World) -> None:
-    """Another region is tried only if the budget allows one more attempt."""
+    """Another region is tried only if the retry budget allows one more attempt."""
     answers(world, eu=[REFUSED_CONNECTION])
     budget = RetryBudget(ratio=0.01, floor=0)
     manager = world.manager(shop(retry_budget=budget))

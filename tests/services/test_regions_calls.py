@@ -37,7 +37,7 @@ from tests.support.virtual_ports import PiecewiseBody
 
 @sync_and_async
 async def test_absolute_url_chooses_its_region(world: World) -> None:
-    """A request with an absolute URL goes to that region only."""
+    """A request with an absolute URL goes only to the region to which the URL belongs."""
     answers(world, us=[503, 503, 503])
     manager = world.manager(shop())
 
@@ -53,7 +53,7 @@ async def test_absolute_url_chooses_its_region(world: World) -> None:
 
 @sync_and_async
 async def test_region_credentials_are_used_only_in_that_region(world: World) -> None:
-    """A region's own credentials are used only there; other regions use the service's."""
+    """A region's own credentials are used only there; other regions use those of the service."""
     answers(world, eu=[REFUSED_CONNECTION])
     us = Region("us", US.base_url, tier=2, credentials=Credentials.bearer("for us"))
     manager = world.manager(shop(EU, us, credentials=Credentials.bearer("for all")))
@@ -206,7 +206,7 @@ async def test_response_has_its_region(world: World) -> None:
 
 @sync_and_async
 async def test_hedges_start_in_different_regions(world: World) -> None:
-    """Each hedge is sent to another region, or to the first region if no other admits it."""
+    """Each hedge goes to a different region, or to the first one if no other admits it."""
     ap = Region("ap", "https://ap.example", tier=3)
     answers(world, eu=[503], us=[503, 503], ap=[503])
     manager = world.manager(shop(EU, US, ap, hedge=HedgeConfig(0.1, 3), retry=None))

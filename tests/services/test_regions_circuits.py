@@ -119,7 +119,7 @@ async def test_all_regions_open(world: World) -> None:
 
 @sync_and_async
 async def test_all_regions_opened_by_hand(world: World) -> None:
-    """If all regions were opened by hand, the error does not say when to retry."""
+    """If all circuits were opened manually, the error does not say when to retry."""
     manager = world.watched(shop())
     await open_circuits(manager, "eu", "us")
 
@@ -132,7 +132,7 @@ async def test_all_regions_opened_by_hand(world: World) -> None:
 
 @sync_and_async
 async def test_retry_time_ignores_regions_opened_by_hand(world: World) -> None:
-    """If one of two open regions was opened by hand, the error has the retry time of the other."""
+    """If one of two open circuits was opened manually, the error has the other's retry time."""
     answers(world, us=[503])
     manager = world.manager(shop(circuit=OPENS_AT_ONCE, retry=None))
     await open_circuits(manager, "eu")

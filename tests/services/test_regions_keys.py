@@ -147,7 +147,7 @@ async def test_unkeyed_request_is_not_protected(world: World) -> None:
 
 @sync_and_async
 async def test_vendor_without_keys_leaves_the_outcome_unknown(world: World) -> None:
-    """If a vendor has no idempotency keys, a request that may be processed is never sent again."""
+    """A request that may have been processed is never sent again to a vendor without keys."""
     answers(world, eu=[CUT_OFF])
     manager = world.manager(shop())
 

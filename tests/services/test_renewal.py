@@ -43,7 +43,7 @@ STORE_DOWN = StorageUnavailable("it is away.")
 
 
 class SharedWorld:
-    """A test world whose store is shared by several processes, each with its own claims."""
+    """A test environment of several processes that share a store; each has its own claims."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -55,7 +55,7 @@ class SharedWorld:
         return self.hearts[-1]
 
     def process(self, service: Service, **ports: Any) -> CallOperations:
-        """Return the calls of a new process that shares the store."""
+        """Return the object that makes the calls of a new process, which shares the store."""
         options = {"state": self.world.of_mode(self.world.store)} | ports
         core = core_of(self.world.watched(service, **options).manager)
         return CallOperations(attrs.evolve(core, renewals=self.renewals()), [service])
@@ -82,7 +82,7 @@ class SharedWorld:
         return held_claim
 
     def take_over(self) -> None:
-        """Take over the key of the latest claim from another process, as if it had expired."""
+        """As another process, take over the latest claim's key, as if the claim had expired."""
         (claim,) = [command for command in self.world.store.commands if type(command) is Claim][-1:]
         rival_claim = _claim(
             claim.keys[0], fingerprint=digest_of(claim.fingerprint), remembered=TTL
@@ -129,7 +129,7 @@ async def test_short_call_renews_nothing(world: World) -> None:
 
 @sync_and_async
 async def test_claim_lasts_as_long_as_its_holder(world: World) -> None:
-    """A renewed claim is not taken over, and other callers are told to retry within a lease."""
+    """A renewed claim is not taken over; others get an error with a retry time within a lease."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"one")))
     shared_world = SharedWorld(world)
@@ -174,7 +174,7 @@ async def test_dead_holder_is_replaced_after_its_lease(world: World) -> None:
 async def test_dead_holder_leaves_an_unknown_outcome(
     world: World,
 ) -> None:
-    """If a caller seems dead, its request is not repeated, and its late response is still stored.
+    """If a caller seems dead, its request is not repeated; its late response is still stored.
 
     That nothing is found proves nothing yet, as the request may be under way for a while.
     """
@@ -244,7 +244,7 @@ async def test_caller_whose_claim_expires_and_is_taken_over_before_admission_sen
 @pytest.mark.parametrize("apart", [False, True])
 @sync_and_async
 async def test_late_claim_is_renewed_before_sending(world: World, apart: bool) -> None:
-    """If a caller renews its claim late, but nobody took it over, it sends its request."""
+    """If a caller renews its claim late, it sends its request if nobody took the claim over."""
     shared_world = SharedWorld(world)
 
     def pause_world(request: Request) -> Request:
@@ -284,7 +284,7 @@ async def test_replaced_holder_sends_nothing(world: World, apart: bool) -> None:
 async def test_function_runs_only_under_a_renewed_claim(
     world: World, apart: bool, replaced: bool
 ) -> None:
-    """After waiting for a rate limit, a function is called only if its claim was renewed."""
+    """A function that waited for a rate limit is called only if its claim was renewed."""
     shared_world, effects = SharedWorld(world), list[str]()
     service = bank(limits=RateLimitConfig.per_second(1), circuit=CircuitBreakerConfig())
     flows = shared_world.process(service, **shared_world.stores(apart=apart))

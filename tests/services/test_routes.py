@@ -37,7 +37,7 @@ REQUESTS = st.lists(
 
 
 class Vendor:
-    """A fake HTTP client that answers at once and records URLs."""
+    """A fake HTTP client that returns an empty response immediately and records URLs."""
 
     def __init__(self) -> None:
         self.urls: list[str] = []

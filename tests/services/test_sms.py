@@ -53,7 +53,7 @@ class FakeDispatcher:
         return await perform(Vendor(), "wire", "found")
 
     def refusal(self, operation: str, recipients: Any) -> None:
-        """Refuse no recipient."""
+        """Do nothing, so that no recipient is refused."""
 
     async def run_all(self, steps: Any, *, at_once: int) -> list[Any]:
         """Run the operations one after another."""
@@ -143,7 +143,7 @@ def test_operations_on_a_message_use_its_account(
 
 
 def test_phone_number_is_checked(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
-    """A phone number without a country must be international; with one it may be national."""
+    """A phone number must be international, unless a country is given with it."""
     result = run_plain(flows.validate_number("0151", country="DE", timeout=3.0))
     assert ("validate_number", "wire", "0151", {"country": "DE"}) == result
     target = operation_request("validate_number", SmsCapability.VALIDATE_NUMBER, country="DE")

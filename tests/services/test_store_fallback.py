@@ -86,7 +86,7 @@ async def test_local_limits_apply(world: World) -> None:
 
 @sync_and_async
 async def test_local_waits_are_confirmed_locally(world: World) -> None:
-    """While the store is down, calls wait for the rate limit in memory, in order."""
+    """While the store is down, calls wait for the rate limit in memory, in order of arrival."""
     world.store.is_away = STORE_AWAY
     manager = sharing_manager(world, vat(limits=RateLimitConfig(1)))
 
@@ -144,7 +144,7 @@ async def test_grant_survives_an_outage(world: World) -> None:
 
 @sync_and_async
 async def test_outcomes_of_local_grants_are_not_posted(world: World) -> None:
-    """If a call was admitted from memory, its outcome is never posted to the store."""
+    """If limits in memory admitted a call, its outcome is never posted to the store."""
     world.store.is_away = STORE_AWAY
 
     async def end_outage(_: object) -> int:
@@ -166,7 +166,7 @@ async def test_outcomes_of_local_grants_are_not_posted(world: World) -> None:
 
 @sync_and_async
 async def test_local_grants_are_given_back_locally(world: World) -> None:
-    """A call admitted from memory, then interrupted, is released only in memory."""
+    """If a call that limits in memory admitted is interrupted, it is released only in memory."""
     world.store.is_away = STORE_AWAY
     world.vendor.answers(Interruption())
     manager = sharing_manager(world, vat())
@@ -258,7 +258,7 @@ async def test_keyed_calls_are_refused(world: World) -> None:
 
 @sync_and_async
 async def test_sent_mark_must_be_written(world: World) -> None:
-    """If the store fails after a key was claimed and before it was marked, nothing is sent."""
+    """If the store fails between claiming a key and marking it as sent, nothing is sent."""
     manager = sharing_manager(world, vat())
     world.store.fails_at[2] = STORE_AWAY
 
@@ -283,7 +283,7 @@ async def test_key_outcome_is_posted_during_an_outage(world: World) -> None:
 
 @sync_and_async
 async def test_circuit_is_not_set_in_memory(world: World) -> None:
-    """Setting a circuit by hand raises an error while the store is down."""
+    """A circuit cannot be set manually while the store is down; this raises an error."""
     world.store.is_away = STORE_AWAY
     manager = sharing_manager(world, vat())
 
@@ -441,7 +441,7 @@ def with_separate_keys(world: World, *services: Service) -> tuple[AwaitedManager
 
 @sync_and_async
 async def test_keys_live_in_their_own_store(world: World) -> None:
-    """With a separate store for keys, a call with a key sends four commands in all."""
+    """With a separate store for keys, a call with a key sends the two stores four commands."""
     manager, claims = with_separate_keys(world, vat(limits=RateLimitConfig(9)))
 
     await manager.call("vat", POST, idempotency_key="k")
@@ -551,7 +551,7 @@ async def test_interrupted_key_is_released_in_its_store(world: World) -> None:
 
 @sync_and_async
 async def test_same_store_twice(world: World) -> None:
-    """If one store is passed for keys and other state, a call with a key sends three commands."""
+    """With one store for keys and all other state, a call with a key sends three commands."""
     store = world.of_mode(world.store)
     manager = world.watched(vat(), state=store, claims=store)
 

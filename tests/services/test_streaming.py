@@ -243,7 +243,7 @@ async def test_broken_error_body_is_a_connection_failure(
 
 @sync_and_async
 async def test_our_own_error_in_a_body_is_neutral(world: World) -> None:
-    """If an error of moorage that is not the vendor's ends a body, the circuit ignores it."""
+    """If an error that is not the vendor's fault ends a body, the circuit does not count it."""
     world.vendor.answers(PiecewiseBody(200, (), InvalidData("no chunk")))
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
@@ -260,7 +260,7 @@ async def test_our_own_error_in_a_body_is_neutral(world: World) -> None:
 )
 @sync_and_async
 async def test_broken_body_is_a_failure(world: World, error: Exception) -> None:
-    """A broken body counts in the circuit; an unexpected exception is not quoted in its error."""
+    """A broken body counts as a failure; the error for an unexpected exception omits its text."""
     world.vendor.answers(PiecewiseBody(200, (), b"a", error))
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
@@ -333,7 +333,7 @@ async def test_probe_slot_is_held_until_the_last_byte(world: World) -> None:
 
 @sync_and_async
 async def test_leaving_early_is_neutral(world: World) -> None:
-    """If a stream is closed early, the circuit counts nothing, and its probe slot is free."""
+    """If a stream is closed early, the circuit counts no result, and the probe slot is freed."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
     await half_open(world, manager)
     world.vendor.answers(PiecewiseBody(200, (), b"a", b"b"))
@@ -401,7 +401,7 @@ async def test_unopened_stream_holds_no_slot(world: World) -> None:
 
 @sync_and_async
 async def test_time_limits_of_a_stream(world: World) -> None:
-    """Headers and each piece must come within an attempt's time, the body within the call's."""
+    """A stream's headers and each piece have an attempt's time limit; the whole body the call's."""
     manager = world.manager(shop(attempt_timeout=2, timeout=60))
 
     await manager.stream("shop", GET)
@@ -416,7 +416,7 @@ async def test_time_limits_of_a_stream(world: World) -> None:
 
 @sync_and_async
 async def test_step_timeouts_apply_to_streams(world: World) -> None:
-    """A step's timeout, such as `read`, applies to streams if it is shorter than the attempt's."""
+    """A timeout for a step, such as `read`, applies to streams if shorter than the attempt's."""
     steps = Timeouts(connect=1, read=3, write=5)
     manager = world.manager(shop(attempt_timeout=2, timeout=60, timeouts=steps))
 
@@ -485,7 +485,7 @@ async def test_401_of_a_stream_renews_the_credential(world: World) -> None:
 
 @sync_and_async
 async def test_used_up_allowance_of_a_stream_pauses(world: World) -> None:
-    """If a stream's headers say that no requests are left, the next call waits."""
+    """If a stream's headers report no remaining allowance, the next call waits."""
     world.vendor.answers(
         PiecewiseBody(200, {"RateLimit-Remaining": "0", "RateLimit-Reset": "9"}),
     )

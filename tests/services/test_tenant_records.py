@@ -33,7 +33,7 @@ CHARGED = Response(201, body=b"charged")
 
 
 async def charges(manager: AwaitedManager, count: int, *, tenant: str | None = "acme") -> None:
-    """Make this many charges with different keys."""
+    """Make the given number of charges, each with a different key."""
     for number in range(count):
         await charge(manager, key=f"{tenant}-{number}", tenant=tenant)
 
@@ -46,7 +46,7 @@ async def refused_charge(manager: AwaitedManager, key: str = "new", **options: A
 
 
 def records_used(world: World) -> int:
-    """Return the number of records that are reserved for the tenant."""
+    """Return the number of records that the store has reserved for the tenant."""
     return world.store.memory.execute(CountRecords("acme"))
 
 
@@ -218,7 +218,7 @@ async def test_slow_reservation_leaves_only_remaining_time_to_claim_that_follows
 async def test_process_remembers_reservations_of_limited_number_of_keys(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process remembers only so many keys with reserved records; others are counted again."""
+    """Only a limited number of keys with reserved records is remembered; others count again."""
     monkeypatch.setattr(tenant_records, "_MAX_TAKEN", 1)
     manager = world.manager(key_aware_bank(), records_per_tenant=10)
     for key in ("a", "b", "a"):
@@ -286,7 +286,7 @@ async def test_tenant_count_is_requested_only_once_second_however_many_calls_are
 
 @sync_and_async
 async def test_places_are_reserved_in_growing_numbers(world: World) -> None:
-    """For a busy tenant, each reservation is twice as large; unused records are returned."""
+    """A busy tenant's reservations of records double in size; unused ones are returned."""
     manager = world.manager(bank(), state=world.of_mode(world.store), records_per_tenant=10**6)
     world.vendor.answers(*[CHARGED] * 101)
     await charges(manager, 100)
@@ -302,7 +302,7 @@ async def test_places_are_reserved_in_growing_numbers(world: World) -> None:
 
 @sync_and_async
 async def test_observers_get_one_event_when_tenant_reaches_80_percent(world: World) -> None:
-    """When a tenant reaches 80 % of its maximum, observers get one event until it falls below."""
+    """A tenant that reaches 80 % of its maximum causes one event, until it falls below 80 %."""
     world.vendor.answers(*[CHARGED] * 20)
     manager = world.watched(bank(idempotency_ttl=100), records_per_tenant=10)
 

@@ -40,7 +40,7 @@ class UploadCore:
         self._waiting: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
     def new_id(self) -> str:
-        """Return an id."""
+        """Return a fixed id."""
         return "id-1"
 
     async def settle(self, value: Any) -> Any:
@@ -144,7 +144,7 @@ def test_only_one_worker_of_upload_reads_source_at_time() -> None:
 
 
 def test_part_that_is_stored_with_same_checksum_is_not_sent_again() -> None:
-    """If a stored part has the same checksum, it is not sent again; otherwise it is replaced."""
+    """A stored part with the right checksum is not sent again; any other part is replaced."""
     send, vendor, _ = upload_function(
         ScriptedSource(b"aa", b"bb", b"c"), part(1, b"aa"), part(2, b"xx")
     )

@@ -62,7 +62,7 @@ class RecordingPorts:
         return self
 
     async def call(self, *options: Any, **named: Any) -> str:
-        """Record a call and return a fixed answer."""
+        """Record a call of a service, and return a fixed response."""
         self.told.append(("call", *options, named))
         return "answer"
 
@@ -183,7 +183,7 @@ def test_default_options_of_a_request() -> None:
 
 
 def test_wire_remembers_effects() -> None:
-    """An operation that has written once counts as having an effect, even after later reads."""
+    """An operation that has written once counts as having an effect, even if it reads later."""
     wire = RecordingPorts().wire()
     assert wire.acted is False
     run_plain(wire.send(GET))
@@ -195,7 +195,7 @@ def test_wire_remembers_effects() -> None:
 
 
 def test_transport_methods_are_steps() -> None:
-    """Calling a transport's method counts as an effect of the operation only if it succeeds."""
+    """A transport's method counts as an effect of the operation only if it succeeds."""
     calling = RecordingPorts()
     transport = SimpleNamespace(shout=lambda *words: words)
     wire = calling.wire(5.0, transport, subject="ada")
@@ -319,7 +319,7 @@ def test_rehearsal_raises_dry_run_with_the_request(way: str, what: object, named
 
 
 def test_errors_are_masked_while_others_send() -> None:
-    """Credentials that another thread sends while an error is masked are masked in it too."""
+    """Credentials that another thread sends while an error is being masked are masked in it too."""
     calling = RecordingPorts()
     wire = calling.wire()
     run_plain(wire.send(GET))

@@ -181,7 +181,7 @@ def test_fault_code_decides_class_of_error(
 
 
 def test_failure_is_repeated_if_that_is_harmless(server: XmlRpcServer) -> None:
-    """A failed call is retried if it is safe or repeatable; other keyed calls become unknown."""
+    """Failed calls are retried if safe or repeatable; else a keyed call's outcome is unknown."""
     with pytest.raises(VendorFailed):
         perform(server, ODOO.call("fail", [1, "x"], safe=True))
     assert 3 == len(server.calls)
@@ -193,7 +193,7 @@ def test_failure_is_repeated_if_that_is_harmless(server: XmlRpcServer) -> None:
 
 
 def test_only_last_line_of_traceback_in_fault_is_kept() -> None:
-    """Only the last line of a traceback in a fault is kept, since others may show parameters."""
+    """Of a traceback in a fault only the last line is kept, since others may show parameters."""
     text = "Traceback (most recent call last):\n  f('hunter2')\nValueError: no such field"
     body = dumps(moorage_fault(text), methodresponse=True).encode()
     error = refusal_of(Response(200, body=body))
@@ -248,7 +248,7 @@ EXTERNAL = b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>' + answer("<
     ],
 )
 def test_xml_entities_are_not_expanded(body: bytes) -> None:
-    """XML entities are not expanded, and a response that is not XML-RPC raises an error."""
+    """XML entities are not expanded; a response that is not XML-RPC raises an error."""
     with pytest.raises(NotXmlRpcError):
         method_response(body)
     with pytest.raises(VendorFailed) as excinfo:

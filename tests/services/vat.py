@@ -28,7 +28,7 @@ def vat(**options: object) -> Service:
 
 
 async def fail_calls(world: World, manager: object, times: int = 1) -> None:
-    """Make this many failing calls."""
+    """Make the given number of failing calls."""
     for _ in range(times):
         world.vendor.answers(503)
         with pytest.raises(VendorFailed):

@@ -1,4 +1,4 @@
-"""Runs simulated schedules from a first seed on every core, or prints the history of one.
+"""Simulates the schedules of consecutive seeds on all cores, or prints the history of one.
 
 `python -m tests.simulation 100000` runs that many; `python -m tests.simulation --seed 17` prints
 the history of one run. With `--spread`, the store consists of shards, and limits are in parts.
@@ -19,7 +19,7 @@ CHUNK = 500
 
 
 def chunk(first: int, *, is_spread: bool) -> tuple[int, list[str]]:
-    """Simulate some seeds; return the number of steps, and a line for each broken law."""
+    """Simulate the schedules of some seeds; return the steps' number and each broken law."""
     steps, violations = 0, []
     for seed in range(first, first + CHUNK):
         try:

@@ -93,7 +93,7 @@ class Transaction:
 
     @property
     def is_open(self) -> bool:
-        """Return whether the transaction's host may still commit it."""
+        """Return whether the host that opened the transaction may still commit it."""
         return not self.host.ended
 
 
@@ -148,13 +148,13 @@ class Outbox:
         return arrive(entry, self.now())
 
     def commit(self, transaction: Transaction) -> None:
-        """Commit the transaction, so that others see what it wrote."""
+        """Commit the transaction, so that other transactions see its entries."""
         self.open.remove(transaction)
         self.rows |= {row.id: row for row in transaction.rows}
         self.rows = dict(sorted(self.rows.items(), key=lambda item: item[1].number))
 
     def find(self, who: str, query: EntryQuery) -> EntryPage[Entry]:
-        """Return the matching entries, and record when the claim that the worker saw was made."""
+        """Return the matching entries, and note when the claims that the worker sees were made."""
         if query.id in self.claims:
             self.looks[who, query.id] = self.claims[query.id][-1].at
         return EntryPage(items=tuple(row for row in self.rows.values() if query.matches(row)))
@@ -274,7 +274,7 @@ def store_for(
 def flows_of(
     core: Core, shelf: EntryStore[OutboxEntry], renewals: EntryRenewals | None = None
 ) -> OutboxFlows:
-    """Return the outbox operations of one process; with renewals it can claim entries."""
+    """Return one process's outbox operations, which can claim entries if claims are renewed."""
     retry = RetryPolicy(max_attempts=TRIES, base_delay=OWN_PAUSE, jitter=Jitter.NONE)
     renewals = renewals or EntryRenewals(shelf, core.nanoseconds, heartbeat=ManualHeartbeat)
     return OutboxFlows(

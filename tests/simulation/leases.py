@@ -33,7 +33,7 @@ _LONGEST_TRAVEL = 3_000
 
 @attrs.define
 class _Broker:
-    """The broker of a machine; each restart begins a new life of it."""
+    """The broker of a machine; `life` is a number that changes at each restart."""
 
     lease: TokenLease = attrs.Factory(TokenLease)
     life: int = 0

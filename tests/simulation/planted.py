@@ -151,7 +151,7 @@ def time_lost_on_cancel(put: Any) -> None:
 
 @bug
 def outcome_of_another_generation(put: Any) -> None:
-    """Planted bug: a late report of an old circuit generation counts in the current one."""
+    """Planted bug: a report about an old generation of a circuit counts in the current one."""
     original = CircuitRule.record
 
     def record(self: CircuitRule, circuit: Any, permit: Any, outcome: Any, reporter: str) -> Any:

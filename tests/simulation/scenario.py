@@ -155,7 +155,7 @@ class CommandWitness:
         return [grant for grant in self.grants if (grant.limits, grant.tickets) == held_keys]
 
     def _cut_short(self, who: str) -> bool:
-        """Return whether a worker was cancelled before it knew the outcome of its attempt."""
+        """Return whether a worker was cancelled before it learned the result of its attempt."""
         time = next(worker.cancelled_at for worker in self.world.workers if worker.name == who)
         return time is not None and not time.startswith("Report")
 
@@ -184,7 +184,7 @@ class CommandWitness:
             self.left_in_pause.append(f"{who} at {now}")
 
     def _check_given_back(self, now: int, command: GiveBack) -> None:
-        """Check that the slot of a cancelled caller, if still to come, goes to the next caller.
+        """Check that a cancelled caller's slot, if it is in the future, goes to the next caller.
 
         A caller that was late for a grant when a pause began has no slot behind it.
         """
@@ -323,14 +323,14 @@ def draw_regions(seed: int, vendor: Vendor) -> dict[str, Any]:
 
 
 def in_parts(limits: tuple[RateLimitConfig, ...], parts: int) -> tuple[RateLimitConfig, ...]:
-    """Return limits split into this many parts, each with a burst of at least one call."""
+    """Return limits split into the given number of parts, each with a burst of at least one."""
     return tuple(
         attrs.evolve(limit, parts=parts, burst=max(limit.burst, parts)) for limit in limits
     )
 
 
 def draw_shards(world: World, service: Service, dice: random.Random) -> tuple[Shards, Shards]:
-    """Return the shards before and after a change, which are the same in some worlds.
+    """Return the store's shards before and after a change; some simulated worlds change nothing.
 
     An added shard gets only keys, since limits that move begin anew. Shards with only keys have
     clocks that differ from the others'.
@@ -503,7 +503,7 @@ def one_effect_per_key(schedule: Schedule) -> str | None:
 
 
 def one_region_per_order(schedule: Schedule) -> str | None:
-    """A request that may have been processed reaches no other region, unless keys are global."""
+    """A request that may have been processed reaches no other region, unless regions share keys."""
     vendor = schedule.vendor
     spread = {
         name: sorted(regions)
@@ -562,7 +562,7 @@ def bucket_bound(schedule: Schedule) -> str | None:
 
 
 def order_of_arrival(schedule: Schedule) -> str | None:
-    """Each part's grants follow the order of arrival, unless a cancelled caller returned one."""
+    """A part of a limit grants in order of arrival, unless a cancelled caller returned a grant."""
     grants = schedule.witness.grants
     if schedule.stepped or any(grant.given_back for grant in grants):
         return None
@@ -623,7 +623,7 @@ def cancellation_is_neutral(schedule: Schedule) -> str | None:
 
 
 def pauses_are_kept(schedule: Schedule) -> str | None:
-    """No request leaves during a pause (a vendor's `Retry-After`) that was recorded before."""
+    """No request is sent during a recorded pause (a vendor's `Retry-After`)."""
     pending_pauses = schedule.witness.left_in_pause
     return f"left in a pause: {pending_pauses}" if pending_pauses and not schedule.stepped else None
 

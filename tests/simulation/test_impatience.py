@@ -46,7 +46,7 @@ PATIENCE: dict[str, Patience] = {
 
 
 def steady_arrivals(load: float) -> list[float]:
-    """Return random arrival times with this average number per second."""
+    """Return random arrival times, with the given average number of arrivals per second."""
     generator, time, times = random.Random(1), 0.0, []
     while time < SPAN:
         time += generator.expovariate(load)
@@ -60,7 +60,7 @@ def simulate_callers(
     patience: Patience,
     costs: tuple[int, ...] = (1,),
 ) -> list[tuple[float, int]]:
-    """Simulate callers that wait for a limit only so long; return each grant's time and cost."""
+    """Simulate callers that give up waiting for a limit; return each grant's time and cost."""
     generator, world, departure_times = random.Random(2), World(), []
     gates = Gates(
         limits=[limit.rule for limit in limits],
@@ -141,7 +141,7 @@ def test_abandoned_burst_delays_nobody() -> None:
 async def grant_times_of_one_process(
     arrivals: Iterable[float], patience: Patience, burst: int
 ) -> list[float]:
-    """Run tasks that wait for a limiter only so long; return the times of their grants."""
+    """Run tasks that give up waiting for a limiter; return the times of their grants."""
     clock, generator, departure_times = VirtualClock(), random.Random(2), list[float]()
     sleeper = AsyncVirtualSleeper(clock, autojump=True)
     limiter = RateLimiter(
@@ -178,7 +178,7 @@ async def grant_times_of_one_process(
     ids=["short", "short and shared", "bursts"],
 )
 def test_waiting_tasks_move_up(arrivals: list[float], patience: Patience, burst: int) -> None:
-    """If a task stops waiting for a rate limiter, the process's other tasks move up."""
+    """If a task stops waiting for a rate limiter, tasks behind it in the process move up."""
     departure_times = asyncio.run(grant_times_of_one_process(arrivals, patience, burst))
     used_count = sum(1 for time in departure_times if SPAN / 4 <= time < SPAN)
     assert used_count >= 0.9 * RATE * SPAN * 3 / 4

@@ -59,7 +59,7 @@ class BulkheadVisits:
         self.inside = self.most = 0
 
     async def visit(self, patience: float, takes: float = TAKES) -> None:
-        """Hold a bulkhead slot for a while, unless the caller or the bulkhead gives up before."""
+        """Hold a bulkhead slot for a while, unless the caller or the bulkhead gives up first."""
         loop = asyncio.get_running_loop()
         arrived_at = loop.time()
         try:
@@ -87,7 +87,7 @@ async def start_visits(times: list[float], visit: Callable[[], Coroutine[Any, An
 
 
 def steady_arrivals(load: float) -> list[float]:
-    """Return random arrival times with this average number per second."""
+    """Return random arrival times, with the given average number of arrivals per second."""
     generator, time, times = random.Random(1), 0.0, []
     while time < SPAN:
         time += generator.expovariate(load)
@@ -240,7 +240,7 @@ def ideal_times(visits: list[tuple[float, float]], burst: int) -> list[float]:
 @pytest.mark.parametrize("burst", [1, BURST])
 @pytest.mark.parametrize("load", [28, 200])
 def test_limit_stays_utilised_by_batches(load: int, burst: int, patience: str) -> None:
-    """Although batches give up, nine tenths of a rate limit are used, and never more than all."""
+    """Although batches give up, between nine tenths and all of a rate limit are used."""
     generator = random.Random(2)
     visits = [(time, PATIENCE[patience](generator)) for time in steady_arrivals(load / MANY)]
     arrival_patience = iter([wait for _, wait in visits])

@@ -82,7 +82,7 @@ def test_every_planted_bug_of_an_outbox_is_found(bug: PlantedBug) -> None:
 
 
 def test_planted_bugs_replace_what_exists() -> None:
-    """Each planted bug replaces names that exist, and these have their old values afterwards."""
+    """Each planted bug patches only attributes that exist, and restores them afterwards."""
     for bug in (*BUGS, *ENTRY_BUGS, *SHARD_BUGS):
         originals: dict[tuple[Any, str], object] = {}
 
@@ -146,7 +146,7 @@ def test_no_schedule_over_shards_breaks_a_law(part: int) -> None:
 
 @pytest.mark.parametrize("bug", SHARD_BUGS, ids=lambda bug: bug.name)
 def test_every_planted_bug_of_shards_is_found(bug: PlantedBug) -> None:
-    """Each bug planted in shards or in parts breaks a law in some schedule."""
+    """Each bug planted in shards or in the parts of a limit breaks a law in some schedule."""
     with bug.planted():
         for seed in _schedules(bug):
             try:

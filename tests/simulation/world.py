@@ -123,7 +123,7 @@ class Shards:
     former: tuple[str, ...] = ()
 
     def location(self, command: Command[Any]) -> Location:
-        """Return the shard that has the states of a command."""
+        """Return the shard that stores the states which a command uses."""
         return location_of(command.keys, self.names, self.former)
 
 
@@ -149,7 +149,7 @@ class Store:
         return state
 
     def placed(self, now: int) -> Iterator[tuple[str, State, int]]:
-        """Yield each state with its key and the time of its shard's clock."""
+        """Yield each stored state with its key and the time on the clock of its shard."""
         for shard, states in self.of_shard.items():
             for key, state in states.items():
                 yield key, state, self.time(now, shard)
@@ -207,7 +207,7 @@ class World:
         flow: Callable[[Core], Coroutine[Any, Any, Any]],
         shards: Shards | None = None,
     ) -> Worker:
-        """Start a simulated process that runs this flow."""
+        """Start a simulated process that runs the given coroutine."""
         worker = self.bystander()
         worker.name, worker.shards = name, shards
         worker.flow = flow(self.core(worker))
@@ -404,7 +404,7 @@ class World:
     async def _execute_on(
         self, worker: Worker, node: str, shard: str, command: Command[Any], timeout: float | None
     ) -> Any:
-        """Run a command on a shard; the answer counts for a node, which has its own outages."""
+        """Run a command on a shard; its reply shows that this node of the store is up."""
         name = f"{type(command).__name__} {shard}".rstrip()
         await self._hinder(worker, node, name, timeout)
         answer = await SchedulerStep(name, lambda: self._ask(worker, command, shard))
@@ -420,11 +420,11 @@ class World:
         return Location("") if worker.shards is None else worker.shards.location(command)
 
     def date(self, now: int, ahead: int = 0) -> datetime:
-        """Return a simulated time as a date on a clock that is ahead by this many seconds."""
+        """Return a simulated time as a date, on a clock that is fast by the given seconds."""
         return datetime.fromtimestamp(now / 1e6, UTC) + timedelta(seconds=ahead)
 
     async def _hinder(self, worker: Worker, node: str, name: str, timeout: float | None) -> None:
-        """Make a node fail or reply late for a worker, as the drawn faults decide."""
+        """Make a node fail or reply late to a worker's command, as the random faults decide."""
         if self.strikes("store_away"):
             worker.silenced.add(node)
             await SchedulerStep(f"{name}: store away", _raise_unavailable)
@@ -500,7 +500,7 @@ def _raise_unavailable() -> None:
 
 
 async def _missing_flow() -> None:
-    """Stand in for a worker's flow until the real one exists."""
+    """Stand in for a worker's coroutine until the worker gets its real one."""
 
 
 @attrs.define
@@ -594,7 +594,7 @@ class Vendor:
 
 
 def _name(body: dict[str, Any]) -> str:
-    """Return the name of an effect: its idempotency key, or else its call."""
+    """Return the name of an effect: its idempotency key or, without a key, its call."""
     return str(body["key"] or body["call"])
 
 

@@ -23,7 +23,7 @@ PASSWORD = "hunter2-hunter2"
 
 
 def place_order(order: dict[str, Any], code: str | None) -> Any:
-    """Accept an order as the operation PlaceOrder, unless the order's code names a fault."""
+    """Accept an order as the SOAP operation PlaceOrder, or raise the fault that its code names."""
     if code is not None:
         kind, _, text = code.partition(":")
         raise SoapServerFault(kind, text or "No.", f"<why><text>{text}</text></why>")

@@ -36,7 +36,7 @@ def test_silent_server_ends_with_the_deadline(port: str, is_async: bool) -> None
 def test_server_killed_in_the_middle_of_a_call(
     spyne: str, options: dict[str, Any], is_async: bool
 ) -> None:
-    """If a SOAP server is killed during a call, the outcome is unknown, and it is not repeated."""
+    """If a SOAP server is killed during a call, its outcome is unknown, and no repeat is sent."""
     service = Soap(wsdl=fetch(spyne, "/?wsdl"))
     kind = OutcomeUnknown if options else ConnectionFailed
     with pytest.raises(kind) as excinfo:

@@ -322,7 +322,7 @@ def test_fault_with_another_status(soap11_server: SoapServer, status: int, kind:
 
 
 def test_only_operations_declared_safe_or_repeatable_are_retried(soap11_server: SoapServer) -> None:
-    """Only safe or repeatable operations are retried; other keyed ones become unknown."""
+    """Only safe or repeatable operations are retried; other keyed ones get an unknown outcome."""
     arguments = {"order": ORDER, "code": "Server"}
     for options, number in (({}, 1), ({"safe": ["PlaceOrder"]}, 3),
                             ({"repeatable": ["PlaceOrder"]}, 3)):  # fmt: skip

@@ -77,7 +77,7 @@ def test_operations_by_name(server: SoapServer, monkeypatch: pytest.MonkeyPatch)
 def test_soap_connectors_of_both_modes_load_wsdl_from_service_or_file(
     server: SoapServer, settings: dict[str, Any]
 ) -> None:
-    """SOAP connectors of both modes load the WSDL from service or file, and report health."""
+    """Sync and async SOAP connectors load the WSDL from service or file, and report health."""
     table = configuration(server.url, **settings)
 
     async def use_connector() -> Any:
@@ -202,7 +202,7 @@ def _network(server: SoapServer) -> Generator[TcpProxy]:
 
 
 def applicable(checks: Iterable[Any]) -> list[Any]:
-    """Return the checks that apply to a connector without its own connections."""
+    """Return the conformance checks that do not concern a connector's connections."""
     return [check for check in checks if name_of(check) not in OF_CONNECTIONS]
 
 

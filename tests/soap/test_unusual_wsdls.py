@@ -136,7 +136,7 @@ def test_import_without_a_location(tmp_path: Path) -> None:
 
 
 def test_server_answers_wrong_requests_with_a_fault(tmp_path: Path) -> None:
-    """The test server answers invalid XML and unknown operations with a fault."""
+    """The test server responds to invalid XML and unknown operations with a fault."""
     (tmp_path / "a.wsdl").write_bytes(wsdl(VALUES, part='element="t:call"', style="document"))
     with SoapServer(tmp_path / "a.wsdl", {}) as server:
         operation = document(tmp_path, VALUES).operation(

@@ -312,7 +312,7 @@ def test_schema_that_cannot_be_used(tmp_path: Path, types: str) -> None:
 
 
 def test_one_of_several_services_in_a_wsdl_must_be_named(tmp_path: Path) -> None:
-    """If a WSDL has several services one must be named, and a port needs an address."""
+    """If a WSDL has several services, one must be chosen; a port without address is refused."""
     second = b'<service name="z"><port name="p" binding="t:b"><s:address/></port></service>'
     result = wsdl_of(tmp_path, wsdl().replace(b"</definitions>", second + b"</definitions>"))
     with pytest.raises(ConfigurationError, match=r"several services.*Use one of: s, z"):

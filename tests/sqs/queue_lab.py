@@ -35,7 +35,7 @@ class QueueLab(PublisherLab):
 
 
 def sandbox_lab(sandbox: AmazonSqsSandbox, *, is_async: bool, **service: Any) -> QueueLab:
-    """Return a lab whose connector signs with the sandbox's keys."""
+    """Return a sandbox and a connector that signs its requests with the sandbox's keys."""
     client: Any = AsyncSandboxHttpClient if is_async else SandboxHttpClient
     settings = AmazonSqs(
         region=sandbox.region,

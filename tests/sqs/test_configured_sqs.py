@@ -25,7 +25,7 @@ SOURCE: dict[str, Any] = {
 
 
 def test_configuration_makes_a_connector_of_each_mode(monkeypatch: Any) -> None:
-    """`kind = "sqs"` in a configuration makes a publisher, which does not show its secret."""
+    """`kind = "sqs"` in a configuration creates a publisher whose repr shows no secret."""
     monkeypatch.setenv("SQS_SECRET", "opensesame")
     with moorage.open(SOURCE) as hub:
         connector = hub.connectors.get("queues", MessagePublisher)

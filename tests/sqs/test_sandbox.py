@@ -92,7 +92,7 @@ def test_wrong_requests_are_refused(action: str, fields: dict[str, Any], code: s
 
 
 def test_wrong_entry_of_a_batch_fails_alone() -> None:
-    """If one entry of a batch is wrong, the others are stored."""
+    """If one entry of a batch is invalid, the sandbox stores the other entries."""
     entries = [entry(1), entry(2, DelaySeconds=-1)]
     status, content = sandbox_answer("SendMessageBatch", {"QueueUrl": QUEUE, "Entries": entries})
     assert status == 200

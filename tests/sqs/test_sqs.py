@@ -124,7 +124,7 @@ def test_lost_answer_is_repeated_only_with_an_id_of_a_fifo_queue(is_async: bool)
 
 @IN_BOTH_MODES
 def test_batch_has_a_result_for_each_message(is_async: bool) -> None:
-    """A batch of 25 messages is sent in three requests; a refused one does not stop the others."""
+    """25 messages are sent in three requests; if one message is refused, the others are sent."""
     queues = sandbox()
     messages = [Message(f"m{number}") for number in range(25)]
     messages[13] = Message(b"\xff\xfe")
@@ -201,7 +201,7 @@ def test_refusals_are_typed(
 
 
 def test_error_for_message_above_its_queue_limit_says_it_is_too_large() -> None:
-    """If a queue refuses a message for its own size limit, the error says it is too large."""
+    """If a message exceeds the queue's own size limit, the error says that it is too large."""
     error = refusal_of(
         "InvalidParameterValue",
         "Reason: Message must be shorter than 1024 bytes.",
@@ -450,7 +450,7 @@ def test_unreachable_service_did_nothing(is_async: bool) -> None:
 
 @IN_BOTH_MODES
 def test_nothing_is_sent_without_time(is_async: bool) -> None:
-    """If looking up the keys used all the time, the request is not sent."""
+    """If looking up the access keys uses up the time limit, the request is not sent."""
     queues = sandbox()
     item = OutgoingMessage(QUEUE, Message(b"1"))
     with sandbox_lab(queues, is_async=is_async) as lab:

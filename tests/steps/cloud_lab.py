@@ -31,7 +31,7 @@ def json_response(document: Any, status: int = 200) -> Response:
 
 
 class AheadClock:
-    """A clock that is ahead, so that a run's log is complete when the run ends.
+    """A clock that runs ahead, so that a run's log is complete as soon as the run ends.
 
     Args:
         seconds: seconds for which a cloud still stores lines of the log after the end.
@@ -92,7 +92,7 @@ class StepHost:
         return "".join(self._output(name, stream) for stream in STREAMS)
 
     def lines(self, name: str, streams: tuple[LogStream, ...] = STREAMS) -> list[str]:
-        """Return the complete lines of stdout and stderr, at the end also an incomplete line."""
+        """Return the complete lines of stdout and stderr; at the end, also incomplete ones."""
         lines: list[str] = []
         is_over = self.status(name).is_over
         for stream in streams:

@@ -43,7 +43,7 @@ class _UnixServer(ThreadingHTTPServer):
     address_family = AF_UNIX
 
     def server_bind(self) -> None:
-        """Bind the Unix socket, which has no port."""
+        """Bind the Unix socket, whose address has no port number."""
         self.socket.bind(str(self.server_address))
 
 

@@ -88,7 +88,7 @@ def test_real_cluster_passes_conformance_kit(check: platform_conformance.Check) 
 
 
 def test_cut_connections_lose_no_line() -> None:
-    """Numbered lines arrive once and in order, though connections are cut again and again."""
+    """Numbered lines arrive once and in order, although connections are cut repeatedly."""
     server = urlsplit(_CLUSTER.server)
     assert server.hostname is not None
     with TcpProxy(server.hostname, server.port or 443) as proxy:
@@ -170,5 +170,5 @@ def test_removed_job_is_unknown() -> None:
 
 
 def test_rights_are_enough() -> None:
-    """The account has the rights that the platform needs."""
+    """The account has all permissions that the platform needs."""
     KubernetesPlatform(_CLUSTER).check_access(_TIMEOUT)

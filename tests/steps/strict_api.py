@@ -83,7 +83,7 @@ class StrictApi:
     def wrong_request(
         self, key: str, path: Mapping[str, str], query: Mapping[str, str], body: Any
     ) -> list[str]:
-        """Return what the API would not accept in a request."""
+        """Return the parts of a request that the API would not accept."""
         described = self.operations[key]
         wrong_fields: list[str] = []
         for name, text in path.items():
@@ -107,7 +107,7 @@ class StrictApi:
         return wrong_fields + mistakes({} if body is None else body, described["body"])
 
     def wrong_answer(self, key: str, status: int, document: Any) -> list[str]:
-        """Return what the API would never send in a response."""
+        """Return the parts of a response that the API would never send."""
         answers = self.operations[key]["answers"]
         if status >= 400:
             return []

@@ -82,7 +82,7 @@ def test_invocation_returns_the_result_and_the_log(vendor: FakeVendor) -> None:
 
 
 def test_failed_function_is_a_result(vendor: FakeVendor, tmp_path: Path) -> None:
-    """If a function fails, the result is a failed one, and a repeat of the key returns the same."""
+    """If a function fails, its result says so, and a repeat of the key returns the same result."""
     error = {"errorMessage": "no rows", "errorType": "ValueError"}
     vendor.respond_json(error, headers={"X-Amz-Function-Error": "Unhandled"})
     protected = manager(state=SqliteStorage(str(tmp_path / "state.db")))

@@ -65,7 +65,7 @@ def spec(name: str, step: Step = STEP) -> RunSpec:
 def test_platform_passes_conformance_kit_as_far_as_azure_allows(
     check: platform_conformance.Check, cloud: FakeAzure, *, shell_limit: bool
 ) -> None:
-    """The platform passes the kit within Azure's limits, with and without a shell limit."""
+    """The platform passes the kit within Azure's limits; a shell may enforce the time limit."""
     check(
         platform_conformance.PlatformSubject(
             make=lambda: cloud.platform(shell_limit=shell_limit), image="erp:1", limits=LIMITS
@@ -100,7 +100,7 @@ def test_secrets_are_passed_as_hidden_files(cloud: FakeAzure) -> None:
 
 
 def group(view_state: str | None = None, tags: Any = None, /, **current: Any) -> dict[str, Any]:
-    """Return a group whose container is in this state."""
+    """Return a container group whose container is in this state."""
     view: dict[str, Any] = {"currentState": current} if current else {}
     events = [{"type": "Warning", "message": "Failed to pull image"}, {"type": "Normal"}]
     return {
@@ -211,7 +211,7 @@ def test_all_pages_of_runs_are_listed(cloud: FakeAzure) -> None:
 
 
 def test_failures_are_typed(cloud: FakeAzure) -> None:
-    """The error for a missing image or right names it; links to other hosts are not followed."""
+    """An error names the missing image or permission; links to other hosts are not followed."""
     platform = cloud.platform()
     platform.runs(9.0)
     image = json_response(

@@ -72,7 +72,7 @@ def key_of(step: Step, *, tenant: str | None = None) -> str:
     ],
 )
 def test_equal_steps_have_one_key(changes: dict[str, Any]) -> None:
-    """The name, time limits, registry and order of files do not change a step's cache key."""
+    """The name, time limits, registry and file order of a step do not change its cache key."""
     assert key_of(STEP) == key_of(attrs.evolve(STEP, **changes))
 
 
@@ -233,7 +233,7 @@ def test_key_of_a_reused_result_stands_for_its_step(mode: str, tmp_path: Path) -
 
 @modes
 def test_running_step_of_a_key_is_followed(mode: str, tmp_path: Path) -> None:
-    """A call with a key whose run has started follows that run, whatever the cache contains."""
+    """A call with a key whose run has started follows that run, even if a cached result exists."""
     platform = MockPlatform({"build": [ExecutionResult.success("1"), ExecutionResult.success("2")]})
     execute = executor(mode, platform, f"sqlite:///{tmp_path}/state.db")
     step = Step("build", ["make"], cache=3600)
@@ -291,7 +291,7 @@ def test_result_that_cannot_be_stored_is_still_returned() -> None:
 
 @modes
 def test_unknown_end_is_not_reused(mode: str, tmp_path: Path) -> None:
-    """A step with an unknown outcome raises OutcomeUnknown, and an equal step is run."""
+    """After a step whose outcome is unknown, an equal step is run instead of reusing a result."""
     url = f"sqlite:///{tmp_path}/state.db"
     step = Step("build", ["make"], cache=3600)
     platform = MockPlatform()
@@ -305,5 +305,5 @@ class _LosingPlatform(MockPlatform):
     """A platform that loses each run as soon as it has started."""
 
     def status(self, name: str, timeout: float, /) -> Any:
-        """Return None, as if somebody had removed the run."""
+        """Return None, as if somebody had removed the container or process."""
         return None

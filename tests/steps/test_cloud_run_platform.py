@@ -67,7 +67,7 @@ def test_platform_passes_conformance_kit_as_far_as_cloud_run_allows(
 
 
 def end(**facts: Any) -> object:
-    """Return the end state of an execution that failed with this task."""
+    """Return how an execution with this task result ended: phase, exit code and reason."""
     execution = {"conditions": [{**FAILED, **facts.pop("condition", {})}]}
     result = {"lastAttemptResult": facts, "startTime": "2030-01-02T03:04:05Z"}
     end = execution_end({}, execution, result)
@@ -137,7 +137,7 @@ def test_job_has_limits_and_references_to_secrets(cloud: FakeCloudRun) -> None:
 
 
 def test_same_name_finds_job_if_response_to_start_is_lost(cloud: FakeCloudRun) -> None:
-    """If the response to the start is lost, the same name finds the job."""
+    """If the response to the start is lost, the job is found by its name."""
     cloud.platform().start(spec("run-1"), 9.0)
     lost_error = ConnectionFailed("lost", may_have_been_processed=True)
     platform = cloud.platform()
@@ -156,7 +156,7 @@ def test_same_name_finds_job_if_response_to_start_is_lost(cloud: FakeCloudRun) -
 
 
 def test_job_without_an_execution_is_not_cancelled(cloud: FakeCloudRun) -> None:
-    """A job without an execution counts as starting, and a job that is being deleted as no run."""
+    """A job without an execution counts as starting; a job that is being deleted is no run."""
     platform = cloud.platform()
     platform.start(spec("run-1"), 9.0)
     cloud.changes["run-1"] = {"job": {"latestCreatedExecution": {}}}
@@ -177,7 +177,7 @@ def test_job_without_an_execution_is_not_cancelled(cloud: FakeCloudRun) -> None:
 
 
 def test_execution_may_disappear(cloud: FakeCloudRun) -> None:
-    """An execution that Cloud Run does not find counts as not started."""
+    """If Cloud Run does not find an execution, the execution counts as not started."""
     platform = cloud.platform()
     platform.start(spec("run-1"), 9.0)
     job = json_response(cloud._job("run-1"))  # noqa: SLF001 - as Cloud Run would
@@ -221,7 +221,7 @@ def test_all_pages_of_runs_are_listed(cloud: FakeCloudRun) -> None:
 def test_each_output_is_read_rarely_while_last_entries_of_ended_execution_may_appear(
     cloud: FakeCloudRun,
 ) -> None:
-    """After an execution has ended, each output is read rarely until its last entries appear."""
+    """After an execution has ended, its outputs are polled rarely until their last entries come."""
     clock = VirtualClock()
     platform = cloud.platform(clock, pace=5.0)
     platform.start(spec("run-1"), 9.0)
@@ -243,7 +243,7 @@ def test_each_output_is_read_rarely_while_last_entries_of_ended_execution_may_ap
 
 
 def test_all_pages_of_a_log_are_read(cloud: FakeCloudRun) -> None:
-    """A log of several pages is read completely from its mark on."""
+    """A log of several pages is read completely, beginning at the given position."""
     platform = cloud.platform()
     platform.start(spec("run-1"), 9.0)
     entries = [
@@ -265,7 +265,7 @@ def test_all_pages_of_a_log_are_read(cloud: FakeCloudRun) -> None:
 
 
 def test_failures_are_typed(cloud: FakeCloudRun, tmp_path: Path) -> None:
-    """The error for a missing right has its name, and a malformed response raises an error."""
+    """The error for a missing permission names it, and a malformed response raises an error."""
     platform = cloud.platform()
     platform.runs(9.0)
     denied = json_response({"error": {"status": "PERMISSION_DENIED", "message": "no right"}}, 403)

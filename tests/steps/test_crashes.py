@@ -60,7 +60,7 @@ def is_alive(pid: int) -> bool:
 def test_key_finds_same_run_with_its_exit_code_and_each_line_once_after_kill(
     tmp_path: Path,
 ) -> None:
-    """After kill -9, a key finds the same run with its exit code and each line once, in order."""
+    """After kill -9, the key leads to the same run, with its exit code and each line once."""
     # It waits after each thousand lines, so that it has not ended when its program is killed.
     script = (
         "i=1; while [ $i -le 3000 ]; do echo line $i; echo error $i >&2;"
@@ -123,7 +123,7 @@ def test_no_step_outlives_its_limit_although_we_are_dead(tmp_path: Path) -> None
 
 
 def test_killed_supervisor_is_an_unknown_outcome(tmp_path: Path) -> None:
-    """If a step's supervisor is killed, the step ends with an unknown outcome, without a repeat."""
+    """If a step's supervisor is killed, the step's outcome is unknown, and it is not repeated."""
     counter, platform = tmp_path / "counter", LocalPlatform(tmp_path / "runs")
     manager = ConnectorManager([Service("steps")])
     connector = StepConnector(platform, manager)
@@ -191,7 +191,7 @@ def test_janitor_stops_orphans_only(tmp_path: Path) -> None:
 
 
 def test_runs_that_belong_to_another_store_are_left_alone(tmp_path: Path) -> None:
-    """Runs that belong to another store are left alone."""
+    """The janitor leaves runs that belong to another store alone."""
     platform = LocalPlatform(tmp_path / "runs")
     spec = RunSpec(name="other", step=Step("job", ["sleep", "1000"]), labels={"store": "another"})
     platform.start(spec, 30.0)
@@ -205,7 +205,7 @@ def test_runs_that_belong_to_another_store_are_left_alone(tmp_path: Path) -> Non
 
 
 def test_janitor_needs_a_shared_store(tmp_path: Path) -> None:
-    """With a store in this process only, the janitor refuses to work."""
+    """The janitor refuses to work with a store that only this process can see."""
     connector = StepConnector(LocalPlatform(tmp_path), ConnectorManager([Service("steps")]))
 
     with pytest.raises(ConfigurationError, match="memory of this process"):

@@ -1,4 +1,4 @@
-"""A step runs once, whichever of its starter's requests is the last before a kill."""
+"""A step runs once, whichever request its starter sends last before it is killed."""
 
 from __future__ import annotations
 

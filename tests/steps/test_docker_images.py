@@ -99,7 +99,7 @@ def test_throttled_pull_is_repeated(socket: str, shop: Registry) -> None:
 
 
 def test_throttled_pull_raises_rate_limit_exceeded(socket: str, shop: Registry) -> None:
-    """If the registry keeps throttling, RateLimitExceeded is raised, and nothing was run."""
+    """If the registry keeps throttling, RateLimitExceeded is raised and no container is run."""
     if is_podman(socket):
         pytest.skip("Podman repeats a throttled pull itself, for minutes")
     shop.faults.extend([THROTTLED] * 9)
@@ -170,7 +170,7 @@ def test_private_image_needs_its_login(socket: str, shop: Registry) -> None:
 
 
 def test_login_of_another_registry_is_not_sent(shop: Registry) -> None:
-    """A login is sent only to its own registry; an image without a registry is at Docker Hub."""
+    """A login is sent only to its own registry; an image named without one is at Docker Hub."""
     login = RegistryLogin(server="docker.io", user="erp", password=Secret("p"))
 
     assert {} == login.pull_header(shop.image)
@@ -239,7 +239,7 @@ def test_image_is_built_and_runs(socket: str, tmp_path: Path) -> None:
 def test_error_of_a_log_ends_the_build_unchanged(
     socket: str, tmp_path: Path, error: Exception
 ) -> None:
-    """An error from the user's log is raised unchanged, even one that a connection could raise."""
+    """An error that the user's log function raises is not converted, even a connection error."""
     folder = context(tmp_path, f"FROM {IMAGE}\nRUN echo built\n")
 
     def raise_error(line: str) -> None:
@@ -388,13 +388,13 @@ def test_wildcards_cost_no_more_than_their_number(pattern: str, path: str) -> No
 
 
 def count_word(tests: Counter[str], test: Callable[[str], bool], char: str) -> bool:
-    """Count the test of a character, and return the test's result."""
+    """Count that a character was tested, and return the test's result."""
     tests[char] += 1
     return test(char)
 
 
 def test_patterns_forget_rare_steps() -> None:
-    """A pattern caches a limited number of steps, and still matches correctly beyond that."""
+    """A pattern caches a limited number of matching steps, and matches correctly beyond that."""
     pattern = PathPattern("*a" + "?" * 13 + "b")
     rng = Random(7)
     paths = ["".join(rng.choices("ab", k=60)) for _ in range(200)]

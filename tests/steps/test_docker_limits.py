@@ -83,7 +83,7 @@ def test_step_without_a_watchdog_does_not_start(script: str, socket: str, tmp_pa
 
 
 def test_watchdog_program_that_neither_watches_nor_ends_is_killed(tmp_path: Path) -> None:
-    """A watchdog program that neither watches nor ends is killed."""
+    """A program that neither watches nor ends when started as a watchdog is killed."""
     sleeper = program(tmp_path, "exec sleep 600")
     with Watchdog(sleeper) as watchdog, pytest.raises(ConnectionFailed, match="not answer"):
         watchdog.watch(0.1, tmp_path / "nowhere", "c", 60.0, 1, "deadline", "", "")
@@ -96,7 +96,7 @@ def test_watchdog_that_cannot_ask_the_engine_does_not_watch(tmp_path: Path) -> N
 
 
 def watchdogs(folder: Path) -> dict[int, tuple[str, ...]]:
-    """Return the task of each watchdog with a record in a folder, by process id."""
+    """Return the task of each watchdog that has a record in a folder, by process id."""
     records = {record.stat().st_ino: record for record in folder.iterdir()}
     locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
     # Others that wait for a lock have an arrow in their lines.
@@ -109,7 +109,7 @@ def watchdogs(folder: Path) -> dict[int, tuple[str, ...]]:
 
 
 def limited_platform(socket: str, folder: Path) -> DockerPlatform:
-    """Return a platform whose watchdogs have their records in a folder."""
+    """Return a platform whose watchdogs keep their records in a folder."""
     platform = DockerPlatform(socket)
     platform._limits = TimeLimits(socket, sys.executable, folder)  # noqa: SLF001 - has no option
     return platform
@@ -192,7 +192,7 @@ def test_run_found_again_without_a_watchdog_record_gets_a_watchdog(
 
 @pytest.mark.parametrize("kind", ["open to others", "a file"])
 def test_folder_that_is_not_private_gets_no_records(kind: str, tmp_path: Path) -> None:
-    """A folder that others can write to gets no records; runs are watched without them."""
+    """A folder that other users can write to gets no watchdog records; runs are still watched."""
     folder, requests = tmp_path / "records", list[str]()
     if kind == "a file":
         folder.touch()
@@ -270,7 +270,7 @@ def test_time_limit_counts_from_the_start_of_the_container(after: float, tmp_pat
 def test_stopping_container_that_was_only_created_ends_its_run(
     files: dict[str, bytes], socket: str
 ) -> None:
-    """Stopping a container that was only created ends its run; a later start does not run it."""
+    """Stopping a container that was only created ends its run; a later start runs nothing."""
     platform, key = DockerPlatform(socket), f"early-{os.getpid()}-{len(files)}"
     step = Step("x", ["sh", "-c", "exit 3"], image=IMAGE, workspace=Workspace(files=files))
     name = run_name("steps", None, key)
@@ -337,7 +337,7 @@ class OvertakenPlatform(DockerPlatform):
 def test_stopping_run_that_is_over_and_removed_leaves_no_stopped_run_under_its_name(
     socket: str,
 ) -> None:
-    """If a run has ended and was removed during its stop, no stopped run stays under its name."""
+    """If a run ends and is removed during its stop, no stopped run remains under its name."""
     platform = OvertakenPlatform(socket)
     spec = RunSpec(name=f"overtaken-{os.getpid()}", step=Step("x", ["true"], image=IMAGE))
     created_run(platform, spec)
@@ -428,7 +428,7 @@ def test_mark_without_a_time_is_a_failure(tmp_path: Path) -> None:
 
 
 def test_container_of_a_dead_starter_is_removed(tmp_path: Path) -> None:
-    """If a container was created but unnamed for over an hour, it is removed; a newer one stays."""
+    """An unnamed container that was created over an hour ago is removed; a newer one stays."""
     drafts = [{"Names": [f"/draft-{age}"], "Created": 10_000 - age} for age in (3601, 3599)]
     requests: list[str] = []
     time = {"SystemTime": "1970-01-01T03:46:40.123456789+01:00"}
@@ -448,7 +448,7 @@ def test_container_without_a_name_is_no_run(tmp_path: Path) -> None:
 
 
 def test_container_in_preparation_stays(socket: str) -> None:
-    """When a real Engine's runs are listed, a container that is still being prepared stays."""
+    """When runs are listed, a container that is still being prepared is not removed."""
     platform, body = DockerPlatform(socket, scope="drafts"), {"Image": IMAGE, "Cmd": ["true"]}
     labels = {"moorage.scope": "drafts"}
     name = f"draft-{os.getpid()}"

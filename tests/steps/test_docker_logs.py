@@ -34,7 +34,7 @@ def socket() -> Generator[str]:
 
 
 class LogServer:
-    """A fake Engine that answers each request with a log of a little over 3 MB.
+    """A fake Engine that responds to each request with a log of a little over 3 MB.
 
     Attributes:
         requests: the number of requests.
@@ -84,7 +84,7 @@ def serve_logs(folder: Path) -> Generator[tuple[LogServer, DockerLogs]]:
 
 
 def test_large_log_is_read_over_one_connection(tmp_path: Path) -> None:
-    """The parts of a log come over one connection, and a mark skips the parts before it."""
+    """The parts of a log come over one connection; reading from a mark skips the earlier parts."""
     with serve_logs(tmp_path) as (server, logs):
         chunks: list[LogChunk] = []
         for _ in range(4):
@@ -218,7 +218,7 @@ def test_clock_that_was_set_back_is_a_gap(log: list[tuple[str, bytes]], tmp_path
 
 
 def test_clock_that_was_set_back_repeats_no_line(tmp_path: Path) -> None:
-    """After the clock was set back, a later reader gets each line once and a note of a gap."""
+    """After a clock was set back, a later reader gets each line once, and a notice of a gap."""
     path, log = f"{tmp_path}/docker", _BEFORE_STEP + _AFTER_STEP
     GrowingLog(path, log, "Docker/20.10 (linux)")
     logs = DockerLogs(Engine(path))

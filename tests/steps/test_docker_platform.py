@@ -204,7 +204,7 @@ def test_step_without_image_is_refused(socket: str) -> None:
 
 
 def test_absent_engine_is_named(tmp_path: Path) -> None:
-    """If no Engine is running, the error names the Engine, and nothing was done."""
+    """If no Engine is running, the error names the Engine and proves that nothing was done."""
     with pytest.raises(ConnectionFailed, match="nowhere") as excinfo:
         DockerPlatform(f"{tmp_path}/nowhere.sock").runs(1.0)
 
@@ -296,7 +296,7 @@ def test_other_user_can_write_to_the_working_directory(socket: str) -> None:
 def test_others_replace_container_if_container_creator_is_stuck(
     socket: str, files: dict[str, bytes]
 ) -> None:
-    """If a container's creator hangs, others replace it, and the creator then starts nothing."""
+    """If a container's creator hangs, others create a new one, and the creator starts nothing."""
     platform = DockerPlatform(socket)
     step = Step("x", ["echo", "once"], image=IMAGE, workspace=Workspace(files=files))
     spec = RunSpec(name=f"made-{os.getpid()}-{len(files)}", step=step)

@@ -73,7 +73,7 @@ def spec(name: str, step: Step = STEP) -> RunSpec:
 def test_platform_passes_conformance_kit_as_far_as_ecs_allows(
     check: platform_conformance.Check, cloud: FakeEcs, *, shell_limit: bool
 ) -> None:
-    """The platform passes the kit within ECS's limits, with and without a shell limit."""
+    """The platform passes the kit within ECS's limits; a shell may enforce the time limit."""
     check(
         platform_conformance.PlatformSubject(
             make=lambda: cloud.platform(AheadClock(), shell_limit=shell_limit), limits=LIMITS
@@ -146,13 +146,13 @@ def test_task_names_the_image_and_the_problem() -> None:
 
 @pytest.mark.parametrize("text", ["", "%%", "e30=", "W10=", "eyJuYW1lIjoxfQ=="])
 def test_tags_of_others_are_no_note(text: str) -> None:
-    """A tag that another program wrote is not read as a note."""
+    """An ECS tag that another program wrote is not taken for a note about a run."""
     assert CloudRunNote.of_tags({"moorage-note-00": text}) is None
     assert CloudRunNote.of_tags(None) is None
 
 
 def test_note_of_wrong_types_is_no_note() -> None:
-    """A note whose fields have wrong types is ignored."""
+    """A note about a run whose fields have wrong types is ignored."""
     note = CloudRunNote.of(spec("run-1"))
     assert note == CloudRunNote.of_tags(note.tags())
     changes: tuple[dict[str, Any], ...] = ({"labels": []}, {"timeout": -1}, {"step": 7})
@@ -184,7 +184,7 @@ def test_overrides_and_network_are_sent(cloud: FakeEcs) -> None:
 
 
 def test_another_step_under_a_name_is_found(cloud: FakeEcs) -> None:
-    """If ECS refuses a second task with the same token, the platform returns the first task."""
+    """If ECS refuses a second task with the same client token, the first task is returned."""
     cloud.platform().start(spec("run-1"), 9.0)
     other = spec("run-1", attrs.evolve(STEP, command=["true"]))
     empty = json_response({"taskArns": []})
@@ -340,7 +340,7 @@ def test_repeated_step_starts_no_second_task(cloud: FakeEcs, mode: str, tmp_path
 
 
 def test_same_name_finds_task_if_response_to_start_is_lost(cloud: FakeEcs) -> None:
-    """If the response to the start is lost, the same name finds the task."""
+    """If the response to the start is lost, the task is found by its name."""
     empty = json_response({"taskArns": []})
     cloud.queued = [empty, empty, ConnectionFailed("lost", may_have_been_processed=True)]
     with pytest.raises(ConnectionFailed):

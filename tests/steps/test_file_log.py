@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def test_outputs_have_a_file_each(tmp_path: Path) -> None:
-    """Each output has its own file; a long line in pieces gets no line breaks."""
+    """Each output has its own file; a long line that comes in pieces gets no added line breaks."""
     log = FileLog(tmp_path / "log")
 
     log.write([LogLine("stdout", 1, b"one"), LogLine("stderr", 1, b"problem")])

@@ -126,7 +126,7 @@ def test_slow_answer_ends_in_time(files: Files, head: bytes, part: bytes) -> Non
 
 
 def test_cut_answer_is_no_answer(files: Files) -> None:
-    """A response shorter than its declared length, such as a log, is a lost connection."""
+    """A response, such as a log, that is shorter than announced counts as a lost connection."""
     cut = iter([b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\nConnection: close\r\n\r\nshort"])
     with sending_api(files, cut) as api, pytest.raises(ConnectionFailed):
         api.ask("GET", "/x", 5.0)

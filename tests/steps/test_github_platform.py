@@ -123,7 +123,7 @@ def test_key_runs_once_and_returns_the_exit_code(lab: Lab, mode: str, tmp_path: 
 
 @pytest.mark.parametrize("is_silent", [False, True])
 def test_lost_answer_of_a_dispatch_finds_the_run(lab: Lab, *, is_silent: bool) -> None:
-    """A run whose id was lost with a response is found by its title, and dispatched once."""
+    """If a response with a run's id is lost, the run is found by its title, not started again."""
     fake, settings = lab
     name = f"lost-{is_silent}"
     fake.is_silent = is_silent
@@ -140,7 +140,7 @@ def test_lost_answer_of_a_dispatch_finds_the_run(lab: Lab, *, is_silent: bool) -
 
 @pytest.mark.parametrize("cut", ["POST /repos/{owner}/{repo}/git/refs", "PATCH"])
 def test_lost_answers_of_a_claim_change_nothing(lab: Lab, cut: str) -> None:
-    """If the response to a run's claim is lost, the claim is read again, and the start goes on."""
+    """If the response to a run's claim is lost, the claim is read again and the start continues."""
     fake, settings = lab
     name = f"cut-{cut[:5].strip().lower()}"
     fake.cuts = [cut]
@@ -152,7 +152,7 @@ def test_lost_answers_of_a_claim_change_nothing(lab: Lab, cut: str) -> None:
 
 
 def test_killed_program_finds_its_run(lab: Lab, tmp_path: Path) -> None:
-    """After kill -9 between the dispatch and its answer, the same key follows the same run."""
+    """After kill -9 between a dispatch and its response, the same key follows the same run."""
     fake, settings = lab
     gate = tmp_path / "go"
     script = f"until [ -e {gate} ]; do sleep 0.05; done; echo once; exit 7"
@@ -226,7 +226,7 @@ def test_refused_dispatch_gives_the_claim_back(
 
 
 def test_workflow_without_the_input_is_explained(lab: Lab) -> None:
-    """If a workflow lacks the needed inputs, the step is refused, and the error names them."""
+    """If a workflow lacks inputs that moorage needs, the step is refused; the error lists them."""
     platform = GitHubPlatform(attrs.evolve(lab[1], run_input="run_name"))
 
     with pytest.raises(InvalidRequest) as excinfo:
@@ -314,7 +314,7 @@ def test_token_goes_to_the_api_only_and_is_masked(lab: Lab) -> None:
 
 
 def test_log_of_a_job_is_downloaded_once(lab: Lab) -> None:
-    """A log of several parts is downloaded once, and each mark still points to the same bytes."""
+    """A log of several parts is downloaded once; positions in it stay valid."""
     fake, settings = lab
     platform = GitHubPlatform(settings)
     script = (
@@ -499,7 +499,7 @@ def test_time_limit_is_an_input_in_minutes(lab: Lab) -> None:
 
 
 def test_github_is_asked_once_in_a_while(lab: Lab, tmp_path: Path) -> None:
-    """Within its polling interval, a platform answers all callers from its cache."""
+    """Within its polling interval, a platform answers all status requests from its cache."""
     fake, settings = lab
     platform = GitHubPlatform(attrs.evolve(settings, pace=1000.0))
     gate = tmp_path / "go"

@@ -1,4 +1,4 @@
-"""Runs on git hosts: their notes, how they end, and their log lines."""
+"""Runs on git hosts: moorage's notes about them, the ways they end, and their log lines."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STAMP = re.compile(rb"^T\d ")
 
 
 def test_note_survives_a_host() -> None:
-    """A note is read back from a longer text, and has no character that a host would change."""
+    """A run's note can be read from a longer text, and has only characters that hosts keep."""
     text = NOTE.changed(run=3, is_late=True).packed()
 
     assert re.fullmatch(r"[\w:=-]+", text)
@@ -84,7 +84,7 @@ def test_exit_code_is_that_of_the_host(texts: list[str], code: int) -> None:
 
 
 def test_limits_begin_with_the_run() -> None:
-    """A running run is late after its timeout, and is killed after its grace period."""
+    """A run is overdue after its timeout, and has to be killed after its grace period."""
     second = timedelta(seconds=1)
 
     assert not is_late(NOTE, RUN, NOW + 59 * second)
@@ -96,7 +96,7 @@ def test_limits_begin_with_the_run() -> None:
 
 
 def test_run_cancelled_by_moorage_at_its_limit_timed_out() -> None:
-    """If moorage cancels a run at its limit, it timed out; any other cancelled run was stopped."""
+    """A run that moorage cancels at its limit timed out; any other cancelled run was stopped."""
     run = RUN._replace(phase=RunPhase.ENDED, reason=EndReason.STOPPED, exit_code=137)
 
     assert EndReason.STOPPED is hosted_status(NOTE, run).reason

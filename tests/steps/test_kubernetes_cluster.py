@@ -70,7 +70,7 @@ def platform(**options: Any) -> KubernetesPlatform:
 
 
 def administrator() -> Cluster:
-    """Return a client with all rights in the cluster."""
+    """Return a client with all permissions in the cluster."""
     chosen = settings()
     return Cluster(chosen.server, chosen.ca_file, chosen.token_file, chosen.certificate_file)
 
@@ -115,7 +115,7 @@ def running_pod(platform: KubernetesPlatform, name: str) -> str:
 
 
 def account(name: str, rules: list[dict[str, Any]], folder: Path) -> KubernetesPlatform:
-    """Return a platform whose account has these rights in the namespace."""
+    """Return a platform whose account has these permissions in the namespace."""
     namespace, group = f"/api/v1/namespaces/{settings().namespace}", "rbac.authorization.k8s.io"
     roles = f"/apis/{group}/v1/namespaces/{settings().namespace}"
     apply(f"{namespace}/serviceaccounts", {"metadata": {"name": name}})
@@ -178,7 +178,7 @@ def test_documented_role_suffices(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing", range(len(ROLE)))
 def test_missing_right_is_named(missing: int, tmp_path: Path) -> None:
-    """If the account lacks a right, `check_access` names it, and the cluster refuses the step."""
+    """If a permission is missing, `check_access` names it, and the cluster refuses the step."""
     rules = [rule for number, rule in enumerate(ROLE) if number != missing]
     runner = account(f"lacking-{missing}-{time_ns():x}", rules, tmp_path)
 

@@ -191,7 +191,7 @@ def test_successful_step_output_files_are_written_to_second_log(lab: Lab, tmp_pa
 
 
 def test_run_ends_when_its_files_are_read(lab: Lab) -> None:
-    """A successful run ends once its files were or cannot be read; a failed one ends at once."""
+    """A successful run ends once its files were read or are unreadable; a failed one at once."""
     fake, platform = lab
     platform.start(spec(step=LEAVING), 10.0)
     problem = {"reason": "ImagePullBackOff", "message": "not found"}
@@ -448,7 +448,7 @@ def test_pause_of_any_form_is_typed(lab: Lab, pause: str) -> None:
 
 
 def test_rights_are_checked(lab: Lab) -> None:
-    """A right that the account lacks is named in the error."""
+    """The error for a permission that the account lacks names it."""
     fake, platform = lab
     platform.check_access(10.0)
     fake.denied = "pods"

@@ -1,4 +1,4 @@
-"""A follower stops an overdue run that its platform left running, and stops no other run."""
+"""A follower stops an overdue run that its platform did not stop, and stops no other run."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class NegligentPlatform(MockPlatform):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_overdue_run_is_stopped_by_the_time_that_it_was_followed(mode: str) -> None:
-    """A run is stopped at its limit, not earlier, even if clocks change or differ."""
+    """An overdue run is stopped at its limit, not earlier, even if clocks change or differ."""
     clock = VirtualClock()
     platform = NegligentPlatform(clock)
 

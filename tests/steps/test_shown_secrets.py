@@ -10,7 +10,7 @@ from moorage.wiring.step_secrets import referenced_secret
 
 
 def test_a_plain_text_is_not_shown() -> None:
-    """A string that was given in place of a reference is masked, because it may be the secret."""
+    """A string in place of a secret's reference is masked, since it may be the secret itself."""
     step = Step("build", ["make"], secrets={"A": "sk-plain-text", "B": "secret://env/TOKEN"})
     assert "'A': '***', 'B': 'secret://env/TOKEN'" in repr(step)
     assert "sk-plain-text" not in repr(step)

@@ -180,7 +180,7 @@ class CuttingProxy:
             client.shutdown(SHUT_RDWR)
 
     def _next_cut(self) -> int:
-        """Return the number of the cut that is due now; 0 after the last one."""
+        """Return the number of the cut that must happen now, or 0 after the last one."""
         with self._lock:
             if self.cuts == 20:
                 return 0
@@ -197,7 +197,7 @@ class CuttingProxy:
 
 
 def test_wrong_host_key_is_refused(server: Sshd, tmp_path: Path) -> None:
-    """A machine with another host key is refused with its own error, and nothing is sent."""
+    """A machine with an unexpected host key is refused with its own error; nothing is sent."""
     hosts = tmp_path / "known_hosts"
     public = (server.folder / "other_key.pub").read_text()
     for text in (f"[127.0.0.1]:{server.port} {public}", ""):

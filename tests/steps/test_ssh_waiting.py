@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def test_pipe_is_ready_once_it_can_be_read_or_written(
     is_ready: Callable[..., bool],
 ) -> None:
-    """An empty pipe can be written, and can be read once it has bytes or was closed."""
+    """An empty pipe is ready to write; it is ready to read once it has bytes or is closed."""
     read_end, write_end = os.pipe()
     with os.fdopen(read_end, "rb", buffering=0) as reader:
         with os.fdopen(write_end, "wb", buffering=0) as writer:

@@ -1,10 +1,10 @@
-"""The noted status of a run is returned once for each of its outputs."""
+"""A remembered status of a run is returned once for each of the run's outputs."""
 
 from moorage.domain.steps.status_answers import LatestStatusAnswers
 
 
 def test_noted_status_is_returned_once_per_output() -> None:
-    """A noted status is returned once for each output, until the run is forgotten."""
+    """A remembered status is returned once for each output, until the run is forgotten."""
     answers = LatestStatusAnswers()
     answers.note("a", is_over=False)
     answers.note("b", is_over=True)
@@ -16,7 +16,7 @@ def test_noted_status_is_returned_once_per_output() -> None:
 
 
 def test_unused_answers_are_dropped() -> None:
-    """Only a limited number of noted statuses is kept, so unused ones do not fill the memory."""
+    """Only a limited number of statuses is remembered, so unused ones do not fill the memory."""
     answers = LatestStatusAnswers()
     for number in range(2000):
         answers.note(f"run-{number}", is_over=True)

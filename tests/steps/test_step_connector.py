@@ -71,7 +71,7 @@ def test_result_of_a_process(mode: str, tmp_path: Path) -> None:
 
 @modes
 def test_settled_step_is_not_repeated(mode: str, tmp_path: Path) -> None:
-    """A repeated key returns the stored result, after the run was removed from its platform."""
+    """A repeated key returns the stored result even if the run was removed from its platform."""
     platform = LocalPlatform(tmp_path / "runs")
     execute = executor(mode, platform, f"sqlite:///{tmp_path}/state.db")
     counter = tmp_path / "counter"
@@ -204,7 +204,7 @@ def test_synchronous_hook_runs_in_its_caller_thread_without_limit(mode: str) -> 
 
 
 def test_hook_of_a_cancelled_caller_is_cancelled(tmp_path: Path) -> None:
-    """If a caller is cancelled, its hook is too, and a repeat reports the hook as unknown."""
+    """If a caller is cancelled, so is its hook; a repeat reports the hook's outcome as unknown."""
     calls: list[str] = []
 
     async def call() -> ExecutionResult:
@@ -312,7 +312,7 @@ def test_log_gets_each_line(mode: str, tmp_path: Path) -> None:
 
 @modes
 def test_stopped_step_is_recorded(mode: str, tmp_path: Path) -> None:
-    """A manual stop is recorded with its step; if it cannot be recorded, it is not done."""
+    """A manual stop is recorded with its step; if it cannot be recorded, nothing is stopped."""
     trail = AuditTrail(FileAudit(tmp_path / "trail"))
     platform = MockPlatform(endless=["a"])
     labels = {"key": "k", "tenant": "acme"}
@@ -336,7 +336,7 @@ def test_stopped_step_is_recorded(mode: str, tmp_path: Path) -> None:
 
 
 def stop_run(mode: str, platform: MockPlatform, trail: AuditTrail, **options: Any) -> bool:
-    """Stop the run of key "k" in a sync or async program; return whether it was running."""
+    """Stop the run of key "k", in sync or async mode; return whether the run was in progress."""
     arguments: dict[str, Any] = {"tenant": "acme", **options}
     if mode == "sync":
         manager = ConnectorManager([Service("steps")], audit=trail)
@@ -411,7 +411,7 @@ class EndReportingPlatform(MockPlatform):
         self.pauses: list[float] = []
 
     def wait(self, name: str, seconds: float, /) -> bool:
-        """Return or raise the next item of the script."""
+        """Return the next item of the script, or raise it if it is an error."""
         self.pauses.append(seconds)
         item = self._script.pop(0)
         if not self._script:
@@ -486,7 +486,7 @@ class StubbornPlatform(MockPlatform):
 
 @modes
 def test_run_that_cannot_be_removed_has_its_result(mode: str) -> None:
-    """A failed removal of a run does not change the step's result, also at a repeat."""
+    """If a run cannot be removed, the step's result stays the same, also for a repeated key."""
     failed = ExecutionResult.failure(4, stdout="rows\n")
     platform = StubbornPlatform({"x": failed})
     execute = executor(mode, platform)
@@ -602,7 +602,7 @@ class SlowStartPlatform(MockPlatform):
         return status
 
     def status(self, name: str, timeout: float, /) -> RunStatus | None:
-        """Return the status of a run, which has not started unless it has ended."""
+        """Return a run's status; unless the run has ended, it is shown as not started."""
         status = super().status(name, timeout)
         if status is None or status.is_over:
             return status
@@ -676,7 +676,7 @@ def test_clean_up_stops_the_others_of_a_run_that_hangs(tmp_path: Path) -> None:
 
 
 def test_run_that_is_still_being_started_is_not_stopped(tmp_path: Path) -> None:
-    """A run that is still being started is not stopped, although nobody follows it yet."""
+    """A run that is still being started is not stopped, even if nobody follows it yet."""
     url = f"sqlite:///{tmp_path}/state.db"
     stopped: list[tuple[RunStatus, ...]] = []
     platform = SlowStartPlatform(lambda: stopped.append(janitor.clean_up(after=0.0)))
@@ -691,7 +691,7 @@ def test_run_that_is_still_being_started_is_not_stopped(tmp_path: Path) -> None:
 
 
 def test_asynchronous_clean_up_needs_a_shared_store() -> None:
-    """With a store in this process only, an asynchronous clean-up is refused."""
+    """An asynchronous clean-up is refused if only this process can see its store."""
 
     async def clean_up() -> None:
         manager = AsyncConnectorManager([Service("steps")])
@@ -703,7 +703,7 @@ def test_asynchronous_clean_up_needs_a_shared_store() -> None:
 
 @modes
 def test_caller_need_not_wait_for_the_end(mode: str, tmp_path: Path) -> None:
-    """A caller that does not wait learns when to retry, and finds the run with the same key."""
+    """A caller that does not wait gets a retry time, and finds the run again by its key."""
     platform = LocalPlatform(tmp_path / "runs")
     execute = executor(mode, platform, f"sqlite:///{tmp_path}/state.db")
     go_path = tmp_path / "go"
@@ -753,7 +753,7 @@ def test_pauses_between_polls_follow_the_age_of_a_run() -> None:
 
 
 def test_run_that_callers_poll_from_time_to_time_counts_as_followed(tmp_path: Path) -> None:
-    """A run that callers poll from time to time counts as followed."""
+    """A run whose status callers request from time to time counts as followed."""
     url = f"sqlite:///{tmp_path}/state.db"
     platform = MockPlatform(endless=["a"])
     ask = executor("sync", platform, url)

@@ -59,7 +59,7 @@ class Files:
         return self.contents[key]
 
     def write(self, key: str, content: bytes, tenant: str | None, /) -> None:
-        """Store a file, or fail if its key says so."""
+        """Store a file, or raise an error if its key asks for one."""
         if "broken" in key:
             raise VendorFailed("The storage is full.")
         self.contents[key] = content
@@ -153,7 +153,7 @@ def test_large_input_is_refused(tmp_path: Path) -> None:
 def test_output_that_is_missing_or_cannot_be_stored_is_named_in_result(
     mode: str, tmp_path: Path
 ) -> None:
-    """An output that is missing or cannot be stored is named in the result."""
+    """The result names each output file that is missing or cannot be stored."""
     files = Files()
     outputs = {"a": "broken", "b": "b.csv", "c": "c.csv"}
     step = Step(
@@ -174,7 +174,7 @@ def test_output_that_is_missing_or_cannot_be_stored_is_named_in_result(
 
 @modes
 def test_failed_step_stores_nothing(mode: str, tmp_path: Path) -> None:
-    """A failed step leaves the stored files unchanged; its own files are in the result."""
+    """A failed step leaves the stored files unchanged; the files that it wrote are its result's."""
     files = Files(a=b"old")
     step = Step(
         "write", ["sh", "-c", "echo 1 > a; exit 3"], workspace=Workspace(outputs={"a": "a.csv"})
@@ -255,7 +255,7 @@ def test_cached_step_has_no_files_in_a_storage() -> None:
 
 
 def test_steps_with_other_storage_keys_are_different_steps() -> None:
-    """Steps with other storage keys are different steps, whatever the contents."""
+    """Steps that differ only in storage keys are different steps, even if contents are equal."""
     fingerprints = {
         Step("x", ["true"], workspace=workspace).fingerprint
         for workspace in (

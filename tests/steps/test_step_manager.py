@@ -1,4 +1,4 @@
-"""A step manager chooses, creates and keeps connectors of all types."""
+"""A step manager chooses, creates and reuses connectors for all types of platform."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def managed_steps() -> StepManager:
 
 
 def test_connectors_are_made_once() -> None:
-    """A connector is created at its first use, kept, counted, and created again after clearing."""
+    """A connector is created at its first use, reused, counted, and created anew after clearing."""
     platform: list[MockPlatform] = []
 
     def factory() -> MockPlatform:
@@ -83,7 +83,7 @@ def test_factory_may_make_a_connector() -> None:
 
 
 def test_types_follow_from_steps() -> None:
-    """If a step has no type, the only platform is used; of several, its image decides."""
+    """A step without a type runs on the only platform; if there are several, its image decides."""
     steps = managed_steps()
     steps.register("one", MockPlatform)
     assert "one" == steps.determine_connector_type(Step("x", ["true"], image="a:1"))
@@ -153,7 +153,7 @@ def test_defined_steps_run_by_their_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("until_end", [False, True])
 def test_output_is_read_without_following(tmp_path: Path, until_end: bool) -> None:
-    """A run's output can be read so far or to its end, without its result being stored."""
+    """A run's output can be read as far as it exists or to its end, without storing a result."""
     lines: list[LogLine] = []
     platform = LocalPlatform(tmp_path)
     step = Step("talk", ["sh", "-c", "echo $$; printf torn"], secrets={"S": Secret("secret")})
@@ -214,7 +214,7 @@ def test_impossible_steps_are_refused(fields: dict[str, object]) -> None:
     ids=["argument", "variable", "sum"],
 )
 def test_step_that_linux_cannot_start_is_refused(arguments: list[int], variable: int) -> None:
-    """The largest arguments and variables that Linux allows can be used, but no larger ones.
+    """The largest arguments and variables that Linux allows are accepted; larger ones are refused.
 
     A Docker Engine would not answer any more when it is asked to start such a container.
     """
@@ -227,7 +227,7 @@ def test_step_that_linux_cannot_start_is_refused(arguments: list[int], variable:
 
 
 def test_long_lines_come_in_pieces() -> None:
-    """A very long line is passed on in bounded pieces that share one line number."""
+    """A very long line is passed on in pieces of limited size, all with the same line number."""
     reader = LineReader("stdout", [])
     pieces = reader.feed(b"x" * LONGEST_LINE) + reader.feed(b"y\nnext")
     last_lines = reader.finish()
@@ -248,7 +248,7 @@ def test_tails_are_bounded() -> None:
 
 
 def test_references_of_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret reference names an environment variable, or a file, whose last line break is cut."""
+    """A secret reference names an environment variable or a file; a final line break is removed."""
     monkeypatch.setenv("STEP_TOKEN", "from-environment")
     (tmp_path / "token").write_bytes(b"from-file\n")
 
@@ -266,7 +266,7 @@ def test_results_are_values() -> None:
 
 
 def test_threads_share_connector_that_both_need_first() -> None:
-    """If two threads need a connector first at the same time, its factory is called once."""
+    """If two threads need a new connector at the same time, its factory is called once."""
     steps = managed_steps()
     other_thread = Meanwhile(lambda: steps.get("mock"))
     platforms: list[MockPlatform] = []
@@ -283,7 +283,7 @@ def test_threads_share_connector_that_both_need_first() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_forked_child_makes_connector_that_parent_was_making() -> None:
-    """A child that was forked while its parent made a connector can make the connector itself."""
+    """A child process forked while its parent creates a connector can create the connector too."""
     steps = managed_steps()
     kinds: list[str] = []
 

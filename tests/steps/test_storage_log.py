@@ -180,7 +180,7 @@ class SilentPlatform(MockPlatform):
         self._ends_silence = ends_silence
 
     def status(self, name: str, timeout: float, /) -> RunStatus | None:
-        """Return the status of a run; later fail, or stop the run once its lines are stored."""
+        """Return a run's status; later raise an error, or stop the run once lines are stored."""
         if self.looks_left < 1:
             if not self._ends_silence():
                 raise self._failure
@@ -218,7 +218,7 @@ def test_lines_that_were_read_are_stored_before_platform_failure_reaches_caller(
 
 
 def test_killed_program_stores_each_line_once(tmp_path: Path) -> None:
-    """After each kill -9 during the step, the next follower continues where the storage ends."""
+    """After each kill -9, the next follower continues after the last stored byte."""
     last = 3000
     # It waits after each thousand lines, so that it has not ended when its program is killed.
     script = (

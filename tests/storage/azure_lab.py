@@ -76,7 +76,7 @@ def async_over_azure(made: AzureBlobSandbox, **options: Any) -> AsyncHub:
 
 
 def usual_answers(count: int) -> list[Any]:
-    """Return a script with which the sandbox handles this many requests normally."""
+    """Return a script that makes the sandbox handle the given number of requests normally."""
     return [None] * count
 
 

@@ -29,7 +29,7 @@ def spans(gcs_sandbox: GcsSandbox) -> list[str]:
 
 
 def usual_answers(count: int) -> list[Any]:
-    """Return a script with which the sandbox handles this many requests normally."""
+    """Return a script that makes the sandbox handle the given number of requests normally."""
     return [None] * count
 
 

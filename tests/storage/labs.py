@@ -124,7 +124,7 @@ def fetch_of_folder(vendor: LocalFiles) -> Any:
 
 
 def bytes_of(size: int) -> bytes:
-    """Return this many bytes that differ by position, so that misplaced data is noticed."""
+    """Return the given number of bytes, which differ by position, so misplaced data is noticed."""
     pattern = bytes(range(251))
     return (pattern * (size // len(pattern) + 1))[:size]
 

@@ -93,7 +93,7 @@ def test_azure_upload_sends_content_type_options_and_version(
 def test_azure_own_headers_in_extra_take_precedence(
     blob_sandbox: AzureBlobSandbox, files: Storage
 ) -> None:
-    """Azure's own headers in `extra` take precedence, and those of other vendors are ignored."""
+    """Azure's headers in `extra` take precedence; headers of other vendors are ignored."""
     vendor_headers = {"azure_blob": {"X-MS-Access-Tier": "Cold"}, "s3": {"x-amz-acl": "private"}}
     files.upload("a", b"x", PutOptions(storage_class="Hot", extra=vendor_headers))
 
@@ -185,7 +185,7 @@ def test_earlier_versions_of_blob_can_be_read_and_deleted(
 
 
 def test_copies_keep_unset_options(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """A copy uses the given options, and keeps the source's values of all other options."""
+    """A copy uses the given options, and keeps the source's values for the others."""
     put = files.upload("a", b"bytes", PutOptions(content_type="a/b", metadata={"x": "1"}))
     options = PutOptions(metadata={"y": "2"}, tags={"t": "1"}, storage_class="Cool")
     copied_info = files.copy("a", "b", options)

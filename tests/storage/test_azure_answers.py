@@ -191,7 +191,7 @@ def test_lists_have_every_field(files: Storage) -> None:
 
 
 def test_wrong_ranges_are_refused(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
-    """A response with other bytes than the requested range is refused."""
+    """If Azure returns another range than was requested, the response is refused."""
     files.upload("a", DATA)
     for headers in ({}, {"Content-Range": "bytes 1000-999/1000"}):
         blob_sandbox.fail(Response(206, headers, b"other"))

@@ -219,7 +219,7 @@ def test_conditional_upload_whose_response_was_lost_does_not_conflict_with_itsel
 def test_blob_that_is_already_gone_when_deletion_is_retried_counts_as_deleted(
     blob_sandbox: AzureBlobSandbox, files: Storage
 ) -> None:
-    """A blob that is already gone when a deletion is retried counts as deleted."""
+    """If a deletion is retried and the blob is already gone, the blob counts as deleted."""
     files.upload("a", b"x")
     blob_sandbox.fail(Lost())
     files.delete("a")

@@ -158,7 +158,7 @@ def all_kinds_of_requests() -> list[SandboxRequest]:
 
 
 def test_every_operation_is_sent(all_kinds_of_requests: list[SandboxRequest]) -> None:
-    """Each described operation that the vendor uses is sent in this test."""
+    """The test sends a request for each described operation that the vendor uses."""
     assert DISTILLED.keys() == {operation_of(request) for request in all_kinds_of_requests}
 
 

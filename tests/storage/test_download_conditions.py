@@ -21,7 +21,7 @@ STORED = ObjectInfo(
 
 
 def test_file_that_changed_within_same_second_counts_as_unmodified() -> None:
-    """A file that changed within the same second counts as unmodified."""
+    """A file that changed after the given time, but in the same second, counts as unmodified."""
     assert not is_wanted(STORED, GetOptions(if_modified_since=SECOND))
     assert is_wanted(STORED, GetOptions(if_unmodified_since=SECOND))
 

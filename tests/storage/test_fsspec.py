@@ -83,14 +83,14 @@ class MisbehavingFilesystem(LocalFileSystem):  # type: ignore[misc]  # fsspec ha
         return path.removeprefix("misbehaving://").rstrip("/")
 
     def mv(self, path1: str, path2: str, **named: Any) -> None:
-        """Rename a file."""
+        """Rename a file, or fail as configured."""
         if Path(path2).exists():
             self._fail("replace")
         self._fail("mv")
         Path(path1).replace(path2)
 
     def rm_file(self, path: str) -> None:
-        """Delete a file."""
+        """Delete a file, or fail as configured."""
         self._fail("rm_file")
         Path(path).unlink()
 
@@ -161,7 +161,7 @@ def test_filesystem_that_replaces_nothing(
 def test_folder_that_another_process_makes(
     files: Storage, failing_filesystem: dict[str, Any]
 ) -> None:
-    """If another process creates the same folder meanwhile, it is used; other failures raise."""
+    """If another process has just created the folder, it is used; other failures are errors."""
     failing_filesystem["mkdir"] = FileExistsError()
     files.upload("in/a", b"bytes")
     assert b"bytes" == files.download("in/a").read_all()
@@ -201,7 +201,7 @@ def test_files_of_others(files: Storage, tmp_path: Path) -> None:
 
 
 def test_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
-    """A file that changes during a download makes it fail, rather than mix two versions."""
+    """If a file changes during a download, the download fails instead of mixing two versions."""
     transport = FsspecTransport(Fsspec(url=f"file://{tmp_path}"))
     transport.put("a", b"first", {}, (None, None))
     file = transport.open("a")
@@ -449,7 +449,7 @@ def test_forked_process_reads_and_writes_without_threads_of_its_parent(tmp_path:
 def test_event_loop_that_ended_before_its_operation(
     tmp_path: Path, failing_filesystem: dict[str, Any]
 ) -> None:
-    """A thread whose event loop has ended continues with another event loop's operations."""
+    """If a worker thread's event loop has ended, it goes on with another loop's operations."""
     transport = AsyncFsspecTransport(Fsspec(url=f"misbehaving://{tmp_path}"))
     earlier_threads = _fsspec_threads()
 
@@ -475,7 +475,7 @@ def test_event_loop_that_ended_before_its_operation(
 def test_exit_in_an_operation_is_raised_in_its_caller(
     tmp_path: Path, failing_filesystem: dict[str, Any]
 ) -> None:
-    """If an exception is not an `Exception`, the caller gets it, and the thread goes on."""
+    """A BaseException that is no Exception reaches the caller, and its thread goes on working."""
     transport = FsspecTransport(Fsspec(url=f"misbehaving://{tmp_path}"))
     failing_filesystem["info"] = SystemExit("No.")
     with pytest.raises(SystemExit, match="No"):

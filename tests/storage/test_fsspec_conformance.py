@@ -48,7 +48,7 @@ class ForeignErrors(LocalFileSystem):  # type: ignore[misc]  # fsspec has no typ
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
-        """Remove the protocol, which old fsspec releases do only for their own classes."""
+        """Remove the protocol from a path, as old fsspec releases do only for their own classes."""
         is_text = isinstance(path, str)
         return super()._strip_protocol(path.removeprefix("foreign://") if is_text else path)
 

@@ -161,7 +161,7 @@ def test_unreachable_server_of_smb_is_no_wrong_option() -> None:
 
 
 def test_only_the_expected_error_is_passed_over() -> None:
-    """Only the expected error is suppressed, also if SMB reports it; others are raised."""
+    """Only the expected error is suppressed, even if SMB reports it; other errors are raised."""
     with passing_over(FileNotFoundError):
         raise SMBOSError(errno.ENOENT)
     with pytest.raises(SMBOSError), passing_over(FileNotFoundError):

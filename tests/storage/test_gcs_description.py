@@ -121,7 +121,7 @@ def resource_in_request(made: GcsSandbox, request: SandboxRequest) -> Json:
 
 
 def test_a_day_with_everything() -> None:
-    """Each parameter and field of the requests is described by Google, with the same type."""
+    """Google's description has each parameter and field of the requests, with the same type."""
     message = as_openapi(OURS)
     sandbox = GcsSandbox()
     options = PutOptions(

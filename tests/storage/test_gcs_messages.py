@@ -168,7 +168,7 @@ def test_uploads_ask_for_plain_statuses() -> None:
 
 
 def test_download_request_states_generation_range_and_conditions() -> None:
-    """A download request states generation, range and the two conditions by Google's names."""
+    """A download request has the generation, range and both conditions under Google's names."""
     options = GetOptions(if_match="5", if_none_match="6", version="7", range=ByteRange(2, 4))
     request = requests.get("b", "a/b", options)
     assert "/storage/v1/b/b/o/a%2Fb" == request.path

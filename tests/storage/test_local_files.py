@@ -61,7 +61,7 @@ def files(root: Path) -> Iterator[Storage]:
     ids=["surrogate", "empty", "folder", "backslash", "own", "own-large", "long", "long-bytes"],
 )
 def test_invalid_keys_are_refused(files: Storage, root: Path, key: str) -> None:
-    """A key that cannot name a user's file is refused."""
+    """A key that is no valid name for a user's file is refused."""
     for verb in (files.head, files.download, files.delete, files.start_upload):
         with pytest.raises(InvalidData):
             verb(key)
@@ -93,7 +93,7 @@ def test_no_symbolic_link_leads_out_of_folder(
 
 
 def test_file_path_follows_from_the_key(files: Storage, root: Path) -> None:
-    """A file's path follows from its key; once it is deleted, no other files are left."""
+    """An object's path follows from its key; after its deletion no file of it is left."""
     files.upload("in/a.txt", b"bytes")
     assert b"bytes" == (root / "in" / "a.txt").read_bytes()
     assert [] == list((root / ".moorage" / "coming").iterdir())

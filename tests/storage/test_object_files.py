@@ -158,7 +158,7 @@ def test_seeking_to_current_position_keeps_download(files: Storage) -> None:
 
 
 def test_reader_without_a_size_ends_with_the_download(files: Storage) -> None:
-    """If a vendor states no size, a file can be read to its end, but not seeked from its end."""
+    """If a vendor states no size, a file can be read, but not be seeked relative to its end."""
     files.upload("data", b"data")
     unsized = attrs.evolve(files.head("data"), size=None)
     with _object_files.ObjectReader(files, "data", unsized, None) as file:
@@ -263,7 +263,7 @@ def test_nothing_is_stored_if_closing_cannot_write_text_completely(files: Storag
 def test_stored_text_includes_bytes_that_its_encoding_holds_back(
     files: Storage, tmp_path: Path, text: str, encoding: str
 ) -> None:
-    """A stored text includes bytes that its encoding holds back; an empty text has no bytes."""
+    """A text is stored with the bytes that its encoder holds back; an empty text has no bytes."""
     with files.open("text", "w", encoding=encoding) as writer:
         if text:
             writer.write(text)
@@ -431,7 +431,7 @@ def test_asynchronous_files_and_folders() -> None:
 
 
 def test_asynchronous_file_without_a_size() -> None:
-    """If a vendor states no size, an asynchronous file ends with its bytes."""
+    """If a vendor states no size, reading an asynchronous file ends when its bytes end."""
 
     async def main() -> None:
         with sandbox() as storage_sandbox:

@@ -64,7 +64,7 @@ def test_upload_whose_last_response_was_lost_is_found_to_be_complete(
 
 
 def usual_answers(count: int) -> list[Any]:
-    """Return a script with which the sandbox handles this many requests normally."""
+    """Return a script that makes the sandbox handle the given number of requests normally."""
     return [None] * count
 
 
@@ -149,7 +149,7 @@ def test_failure_in_a_success(s3_sandbox: S3Sandbox, files: Storage) -> None:
 def test_successful_response_without_required_content_fails(
     s3_sandbox: S3Sandbox, files: Storage, before: int, answer: Response
 ) -> None:
-    """If a successful response lacks required content, the call fails and leaves nothing."""
+    """If a successful response lacks required content, the call fails and leaves no data at S3."""
     s3_sandbox.fail(*usual_answers(before), answer)
     with pytest.raises(VendorFailed):
         files.upload("a", DATA, part_size=PART, at_once=1)
@@ -182,7 +182,7 @@ def test_abort_sends_one_request(s3_sandbox: S3Sandbox, files: Storage) -> None:
 
 
 def test_parts_below_s3_minimum_size_are_refused(files: Storage) -> None:
-    """Parts below S3's minimum size are refused, and nothing is left."""
+    """Parts below S3's minimum size are refused, and no data is left at S3."""
     with pytest.raises(InvalidRequest) as excinfo:
         files.upload("a", DATA, part_size=PART // 2)
     assert "EntityTooSmall" == excinfo.value.vendor_code

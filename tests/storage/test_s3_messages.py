@@ -221,7 +221,7 @@ def test_parts_without_a_name() -> None:
 
 
 def test_unanswered_deletion_may_have_failed() -> None:
-    """A key that is missing from the response may not have been deleted."""
+    """A key that a deletion's response does not mention may not have been deleted."""
     body = (
         b"<DeleteResult><Deleted><Key>a</Key></Deleted><Error><Key>c</Key></Error></DeleteResult>"
     )
@@ -296,7 +296,7 @@ def test_signed_download_sets_headers_of_its_response(
     "method, code", [("PUT", "PreconditionFailed"), ("GET", "NoSuchKey"), ("HEAD", "NoSuchKey")]
 )
 def test_missing_object_of_a_condition(method: str, code: str) -> None:
-    """If a missing object is to be replaced, the condition fails; if read, it is not found."""
+    """Replacing a missing object raises a failed condition; reading it raises "not found"."""
     request = Request(method, "/a", headers={"If-Match": '"1"'})
     body = b"" if method == "HEAD" else error_xml("NoSuchKey", "No.")
     error = answers.classify(request, Response(404, body=body))

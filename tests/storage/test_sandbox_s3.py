@@ -307,7 +307,7 @@ def test_faults_over_a_socket() -> None:
 
 
 def test_tags_are_counted(s3_sandbox: S3Sandbox) -> None:
-    """A HEAD response has the number of an object's tags, but not the tags."""
+    """A HEAD response states how many tags an object has, but does not contain the tags."""
     send_signed(s3_sandbox, Request.put("/a", headers={"x-amz-tagging": "a=b&c=d"}))
     result = send_signed(s3_sandbox, Request.head("/a"))
     assert ("2", None) == (result.header("x-amz-tagging-count"), result.header("x-amz-tagging"))

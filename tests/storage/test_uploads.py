@@ -112,7 +112,7 @@ _GIVES = "The source yields {}, not bytes.", "Open the file in binary mode"
 def test_invalid_sources_are_refused(
     files: Storage, source: Callable[[], Any], kind: str, words: tuple[str, str]
 ) -> None:
-    """If a source provides no bytes, it is refused, and the error names the source's type."""
+    """A source of a type that provides no bytes is refused, and the error names the type."""
     result, remedy = words
     with pytest.raises(InvalidData) as excinfo:
         files.upload("a", source())
@@ -235,13 +235,13 @@ def test_download_has_attributes_for_range_length_and_reference(files: Storage) 
     ],
 )
 def test_invalid_values_are_refused(make: Callable[[], object]) -> None:
-    """An option value that makes no sense is refused when it is created."""
+    """An option with an impossible value is refused when the options are created."""
     with pytest.raises(InvalidData):
         make()
 
 
 def test_sizes_of_parts() -> None:
-    """If an object is large, its parts grow, so that the vendor's maximum number is enough."""
+    """For a large object the part size grows, so that the vendor's maximum of parts suffices."""
     eight = 8 * 1024 * 1024
     assert [eight, eight, 7, 2 * eight] == [
         part_size(None),

@@ -1,4 +1,4 @@
-"""In each storage scenario, all vendors give the same result."""
+"""All storage vendors give the same result in each scenario of this file."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def unchanged_object(files: Storage) -> object:
 
 
 def unchanged_at_any_etag(files: Storage) -> object:
-    """Download an existing object on the condition that none exists; return whether it was sent."""
+    """Download an existing object on the condition that none exists; return whether it came."""
     files.upload("a", CONTENT)
     return files.download("a", if_none_match="*").modified
 

@@ -84,7 +84,7 @@ class Authority:
         }
 
     def answer(self, call: Call, noted: dict[str, Any]) -> Answer:
-        """Answer a request, and record its details."""
+        """Return the response to a request, and record the request's details."""
         path = urlsplit(call.url).path
         if path in self._well_known():
             return self.metadata()
@@ -124,7 +124,7 @@ class Authority:
     # --- the token endpoint ------------------------------------------------
 
     def token(self, call: Call, noted: dict[str, Any]) -> Answer:
-        """Answer a token request, and record its details."""
+        """Return the response to a token request, and record the request's details."""
         try:
             _check_form(call)
             noted["refresh_number"] = self._number(call.optional_parameter("refresh_token"))
@@ -297,7 +297,7 @@ class Authority:
     # --- the resource ------------------------------------------------------
 
     def resource(self, call: Call, noted: dict[str, Any]) -> Answer:
-        """Answer a request for the protected resource (RFC 6750, RFC 9449 section 7)."""
+        """Return the response to a request for the protected resource (RFC 6750, RFC 9449, 7)."""
         scheme, _, text = (call.fields.get("authorization") or ("",))[0].partition(" ")
         kind = "DPoP" if scheme.lower() == "dpop" or "dpop" in call.fields else "Bearer"
         token = self.ledger.access.get(text.strip())

@@ -216,7 +216,7 @@ class AuthorizationServer:
             self._door.renew_nonces(abruptly=abruptly)
 
     def release(self) -> None:
-        """Continue every hanging request at once."""
+        """Release all requests that hang."""
         with self._news:
             self._releases += 1
             self._news.notify_all()

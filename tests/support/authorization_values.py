@@ -118,7 +118,7 @@ class Call:
 
 @attrs.frozen(kw_only=True)
 class Answer:
-    """A response of the server: JSON members, or a raw body.
+    """A response of the authorization server: JSON members, or a raw body.
 
     Attributes:
         status: the status code.

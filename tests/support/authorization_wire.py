@@ -93,7 +93,7 @@ class Listener(ThreadingHTTPServer):
             del self._open[current_thread()]
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Ignore lost connections; keep other exceptions, which are raised when the server ends."""
+        """Ignore lost connections; store other exceptions, to raise them when the server ends."""
         error = sys.exception()
         if error is not None and not isinstance(error, OSError):
             self.mistakes.append(error)

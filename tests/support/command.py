@@ -68,7 +68,7 @@ def run_typed(text: str, *arguments: str) -> CommandEnding:
 
 
 def run_talkative() -> None:
-    """Run a command that prints more than the other end of its pipe reads."""
+    """Run a command that prints more than the program at the other end of its pipe reads."""
     sys.exit(run(["talk"], ENDINGS))
 
 

@@ -19,7 +19,7 @@ _COMPILED: Final = f".{sys.implementation.cache_tag}-pytest-*.pyc"
 
 
 def uncompiled_modules(root: Path, modules: Iterable[str]) -> list[str]:
-    """Return the test modules, named by their paths below a folder, that were never compiled."""
+    """Return the test modules, named by paths below a folder, that have no compiled file."""
     return [module for module in modules if not _is_compiled(root / module)]
 
 

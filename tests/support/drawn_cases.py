@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Draw(NamedTuple):
-    """The share of all test cases that one run tries.
+    """The numbers that decide which share of the test cases one run executes.
 
     Attributes:
         least: the number of cases that every test tries, or all if it has fewer.
@@ -48,7 +48,7 @@ def long_tests() -> frozenset[str]:
 
 
 def chosen_cases(cases: Iterable[str], seed: int, draw: Draw, *, is_long: bool) -> set[str]:
-    """Return the ids of one test's cases to run: the first ones in a random order.
+    """Return the ids of the cases of one test to run: the first ones of a random order.
 
     Args:
         cases: ids such as `tests/test_manager.py::test_call[async-redis]`.
@@ -66,7 +66,7 @@ def chosen_cases(cases: Iterable[str], seed: int, draw: Draw, *, is_long: bool) 
 
 
 def chosen_long_cases(cases: Iterable[str], seed: int, draw: Draw) -> set[str]:
-    """Return which of the cases that were chosen from all long tests are run."""
+    """Return those of the chosen cases of all long tests that this run tries."""
     ordered_ids = _ordered_by_chance(cases, seed)
     return set(ordered_ids[: 1 + max(0, len(ordered_ids) - 1) // draw.long_share])
 

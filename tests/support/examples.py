@@ -1,4 +1,4 @@
-"""Sets how many Hypothesis examples a property gets, in proportion to the profile's number."""
+"""Sets the number of Hypothesis examples of a test, scaled by the active profile."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _USUAL = 100
 
 
 def examples(count: int) -> settings:
-    """Return settings with this many examples, where the usual number is a hundred.
+    """Return settings with a number of examples, given as if a hundred were the usual number.
 
     A profile with fewer than a hundred examples reduces this number in proportion, but not below
     ten.

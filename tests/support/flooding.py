@@ -16,7 +16,7 @@ MOST = 64_000_000
 
 @contextmanager
 def flooding_server(piece: bytes) -> Generator[tuple[int, list[int]]]:
-    """Yield the port of a server that floods one client, and the sizes of the sent data."""
+    """Yield the port of a server that floods one client, and the list of sizes sent so far."""
     sent_sizes: list[int] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

@@ -11,5 +11,5 @@ _PACKAGE: Final = Path(moorage.__file__).parent
 
 
 def is_of_moorage(file: str) -> bool:
-    """Return whether a frame's file belongs to moorage, whatever the name of the outer folder."""
+    """Return whether a traceback frame runs moorage's code, wherever the repository is."""
     return Path(file).is_relative_to(_PACKAGE)

@@ -1,4 +1,4 @@
-"""Compares the names in a JSON value with the names that a vendor knows."""
+"""Compares the field names in a JSON value with the names that a vendor knows."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ PATIENCE: Final = 60.0
 
 
 class Meanwhile:
-    """Runs a function once in another thread, when a thread calls `come` between two steps.
+    """Runs a function once in a second thread, between two steps of the first thread.
 
     Args:
         function: the function that the other thread runs.
@@ -27,7 +27,7 @@ class Meanwhile:
         self._results: list[Any] = []
 
     def come(self) -> None:
-        """Start the other thread, and wait until it ends or waits for the calling thread."""
+        """Start the second thread, and wait until it ends or waits for the first one."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, daemon=True)
             self._thread.start()

@@ -67,7 +67,7 @@ def sync_and_async(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
 
 
 class World:
-    """The environment of a manager in one mode: stores, clock, vendor and events."""
+    """The environment of a sync or async manager: stores, clock, vendor and events."""
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
@@ -108,7 +108,7 @@ class World:
         return [value if error is None else error for value, error in endings]
 
     async def yield_to_tasks(self) -> None:
-        """Yield to other tasks."""
+        """Give other tasks a chance to run."""
         if self.is_awaited and not self.by_hand:
             await asyncio.sleep(0)
 
@@ -151,7 +151,7 @@ class World:
         return port if self.is_awaited else SyncPort(port)
 
     def manager(self, *services: Any, **ports: Any) -> AwaitedManager:
-        """Return a manager of this mode with this world's ports, each of which can be replaced."""
+        """Return a manager with this world's mode and ports, each of which can be replaced."""
         options: dict[str, Any] = {
             "http": self.of_mode(self.vendor),
             "state": self.state(),

@@ -116,7 +116,7 @@ class MotoServer:
         return int(time.time() * 1000)
 
     def kept(self, service: str, kind: str) -> list[dict[str, Any]]:
-        """Return the resources of this kind that moto stores."""
+        """Return the resources of the given type that moto stores."""
         fields: list[dict[str, Any]] = json.loads(self._send("", "/moto-api/data.json", "", "GET"))[
             service
         ][kind]
@@ -165,7 +165,7 @@ class MotoServer:
             self._send(service, path, body, method)
 
     def _guard(self, after: str) -> None:
-        """Check signatures and permissions after this many requests."""
+        """Start to check signatures and permissions after the given number of requests."""
         self._send("", "/moto-api/reset-auth", after, "POST")
 
     def _send(

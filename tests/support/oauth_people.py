@@ -42,7 +42,7 @@ def client_of(server: Strict, /, **changes: Any) -> OAuthClient:
 
 
 class AwaitedConsent:
-    """An OAuth consent used in one mode; asynchronous methods are run to their end."""
+    """An OAuth consent in sync or async mode; asynchronous methods are run to their end."""
 
     def __init__(self, mode: str, client: OAuthClient, **ports: Any) -> None:
         self.mode = mode

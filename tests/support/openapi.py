@@ -14,7 +14,7 @@ Json: TypeAlias = Any
 
 
 def problems(root: Json, method: str, path: str, body: Json) -> list[str]:
-    """Return what is wrong with a JSON request body according to an API description."""
+    """Return the problems of a JSON request body, according to an API description."""
     description = Description(root)
     operations = description.operations(method, path)
     if not operations:
@@ -25,7 +25,7 @@ def problems(root: Json, method: str, path: str, body: Json) -> list[str]:
 
 
 def excerpt_problems(vendor: str, method: str, path: str, body: Json) -> list[str]:
-    """Return what is wrong with a JSON request body according to a vendor's API excerpts."""
+    """Return the problems of a JSON request body, according to a vendor's API excerpts."""
     for file in files_of(EXCERPTS / vendor):
         found_problems = problems(read_description(file), method, path, body)
         if found_problems != [f"There is no {method} {path}."]:

@@ -28,7 +28,7 @@ class RolledBackError(Exception):
 
 
 def entry(name: str, lane: str | None) -> OutboxEntry:
-    """Return an outbox entry that is due at once."""
+    """Return an outbox entry that is due immediately."""
     time = datetime(2026, 3, 1, tzinfo=UTC)
     return OutboxEntry(id=name, target="shop", operation="call", lane=lane, added_at=time)
 
@@ -92,7 +92,7 @@ def check_that_a_rollback_holds_up_nobody(begin: Begin, store: Any) -> None:
 
 
 def check_that_others_do_not_wait(begin: Begin, store: Any) -> None:
-    """Check that during a transaction, entries of other lanes, or of none, can be claimed."""
+    """Check that an open transaction does not block entries of other lanes or of no lane."""
     with begin() as first:
         first.add(fresh_entry("first", "INV-1"))
         add_in_thread(begin, "other", lane="INV-2").join()
@@ -101,7 +101,7 @@ def check_that_others_do_not_wait(begin: Begin, store: Any) -> None:
 
 
 def check_that_nobody_waits_for_a_repeat(begin: Begin, store: Any) -> None:
-    """Check that a transaction that adds an existing entry again does not make others wait."""
+    """Check that adding an existing entry again in a transaction makes no others wait."""
     existing_entry = fresh_entry("known", None)
     store.add(existing_entry)
     with begin() as first:
@@ -112,7 +112,7 @@ def check_that_nobody_waits_for_a_repeat(begin: Begin, store: Any) -> None:
 
 
 def check_that_many_come_in_order(begin: Begin, store: Any) -> None:
-    """Check that with many writers, an entry is never visible before earlier ones of its lane."""
+    """Check that, with many writers, entries of a lane become visible only in their order."""
     threads = [
         add_in_thread(begin, *(f"{thread}-{number}" for number in range(8)), lane="INV-1")
         for thread in range(6)

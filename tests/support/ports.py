@@ -8,7 +8,7 @@ import socket
 
 
 def free_port() -> int:
-    """Return a free port outside the range of outgoing connections.
+    """Return a free port that the system does not use for outgoing connections.
 
     So it lies below the ports that the system gives, and so does the one 10,000 above it, which a
     Redis cluster talks on.

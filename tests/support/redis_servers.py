@@ -158,7 +158,7 @@ class Proxy:
             _hang_up(client)
 
     def _trickle(self, client: socket.socket) -> None:
-        """Send an endless list slowly, one number at a time, until the client disconnects."""
+        """Send an endless list of numbers slowly, one by one, until the client disconnects."""
         client.sendall(b"*1000000\r\n")
         while True:
             client.sendall(b":1\r\n")

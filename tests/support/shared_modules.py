@@ -117,11 +117,11 @@ class SharedModules:
         self._supply(node)
 
     def mark_test_pending(self, item: str) -> None:
-        """Record that a test will be repeated, which only other plugins request."""
+        """Record that a test will be repeated; only other pytest plugins request this."""
         raise AssertionError(f"{item} cannot be repeated")
 
     def remove_pending_tests_from_node(self, node: Any, indices: Sequence[int]) -> None:
-        """Fail, because no worker is asked to return tests."""
+        """Raise an error, because no worker is ever asked to return tests."""
         raise AssertionError(f"{node} gave back {len(indices)} tests")
 
     def remove_node(self, node: Any) -> str | None:

@@ -149,7 +149,7 @@ def test_a_server_that_hangs_may_close() -> None:
 
 
 def test_a_server_hangs_for_so_long() -> None:
-    """A request that hangs for a limited time goes on by itself after it."""
+    """A request that hangs for a limited time continues when that time is over."""
     with AuthorizationServer() as server:
         server.order(faults.late_answer(0.01), faults.late_answer(0.01, processed=True))
         replies = [Caller(server).token(CLIENT) for _ in range(2)]

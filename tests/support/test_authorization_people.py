@@ -103,7 +103,7 @@ def test_verifiers_have_a_form(verifier: str) -> None:
 
 
 def test_a_code_is_one_clients_and_short_lived() -> None:
-    """Another client's code, or a code that is a minute old, is refused."""
+    """A code of another client, or a code that is a minute old, is refused."""
     other_client = Client(id="other", method="none")
     with AuthorizationServer(PUBLIC, other_client) as server:
         request = code_of(ask_for_consent(server))

@@ -1,4 +1,4 @@
-"""The test authorization server: tokens, expiry and counts."""
+"""The test authorization server: its tokens, their expiry, and its counters."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_the_servers_clock_ends_tokens() -> None:
 
 
 def test_access_tokens_can_be_expired() -> None:
-    """All issued access tokens can be made to expire; later ones are valid."""
+    """A test can expire all access tokens issued so far; tokens issued later are valid."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         access, refresh = server.seed()

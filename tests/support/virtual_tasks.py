@@ -159,7 +159,7 @@ class BackgroundWork:
             self._task.cancel()
 
     async def wait_until_over(self) -> None:
-        """Wait for the end of the work, whatever its result."""
+        """Wait until the work has ended, whether it succeeded or failed."""
         if self._world.is_awaited:
             await asyncio.wait([self._task], timeout=PATIENCE)
         else:

@@ -1,4 +1,4 @@
-"""The number of operations in tests that look for leaks."""
+"""The number of operations that tests for leaks perform."""
 
 from __future__ import annotations
 

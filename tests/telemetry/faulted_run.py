@@ -112,7 +112,7 @@ class FaultyVendor:
     server_errors: Counter[str] = attrs.field(factory=Counter)
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Answer a request, or fail."""
+        """Return a response to a request, or raise an error."""
         del timeouts
         host = urlsplit(url).hostname or ""
         record = _CALLER.get()
@@ -314,7 +314,7 @@ class FaultedRun:
         return record
 
     async def _in_turn(self, number: int, one_call: Callable[[int], Awaitable[object]]) -> None:
-        """Make this many calls, at most 20 at the same time."""
+        """Make the given number of calls, at most 20 at the same time."""
         gate = asyncio.Semaphore(20)
 
         async def run_limited(index: int) -> None:

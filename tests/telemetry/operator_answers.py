@@ -167,7 +167,7 @@ def _calls_of_spans(spans: Iterable[str]) -> tuple[list[ExportedCall], list[Expo
 
 
 def _waits_of_calls(calls: Iterable[ExportedCall]) -> list[tuple[str, str, str, float]]:
-    """Return each wait as service, tenant, reason and seconds."""
+    """Return each wait of the calls, as service, tenant, reason and seconds."""
     calls = list(calls)
     pauses: defaultdict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for call in calls:

@@ -54,7 +54,7 @@ ORDERS = table("customers", column("name"))
 
 
 class Lab:
-    """A manager with a memory database and broker, observed by OpenTelemetry."""
+    """A manager with a memory database and a memory broker, observed by OpenTelemetry."""
 
     def __init__(self, *, connector_names: bool = False) -> None:
         self.telemetry = Telemetry(connector_names=connector_names)
@@ -85,7 +85,7 @@ class Lab:
 
 @pytest.fixture
 def lab() -> Generator[Lab]:
-    """Yield a lab whose telemetry uses moorage's names."""
+    """Yield a test environment whose telemetry uses moorage's own names."""
     lab = Lab()
     yield lab
     lab.connectors.close()
@@ -93,7 +93,7 @@ def lab() -> Generator[Lab]:
 
 @pytest.fixture
 def named_lab() -> Generator[Lab]:
-    """Yield a lab whose telemetry uses the names `connector.…`."""
+    """Yield a test environment whose telemetry uses the names `connector.…`."""
     lab = Lab(connector_names=True)
     yield lab
     lab.connectors.close()
@@ -406,7 +406,7 @@ def check_event(state: str, text: str | None = None) -> ConnectorChecked:
 
 
 def test_pools_with_one_name_are_added_up() -> None:
-    """Pools with the same name are added up; sources that fail or were deleted are left out."""
+    """Pools with the same name are added up; registries that fail or are gone are left out."""
     readings = PoolReadings()
     one = FixedPools(ConnectorPool("erp", "sql", PoolStatistics(idle=1, active=2, maximum=3)))
     two = FixedPools(ConnectorPool("erp", "sql", PoolStatistics(idle=4, waiting=1, maximum=5)))

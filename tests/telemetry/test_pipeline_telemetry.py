@@ -79,7 +79,7 @@ class FixedPipeline:
 
 
 def test_prometheus_reads_pipelines_when_asked() -> None:
-    """At each scrape, Prometheus reads the pipeline's current numbers."""
+    """At each scrape, Prometheus reads the pipeline's statistics at that moment."""
     registry = CollectorRegistry()
     observer = PrometheusObserver(registry)
     pipeline = faulty()
@@ -107,7 +107,7 @@ def test_prometheus_reads_pipelines_when_asked() -> None:
 
 
 def test_opentelemetry_reads_pipelines_when_asked() -> None:
-    """The registry has each OpenTelemetry metric of a pipeline; its only attribute is the name."""
+    """Each pipeline metric is in the registry of names; its only attribute is the pipeline."""
     telemetry = Telemetry()
     manager = ConnectorManager([Service("erp")], observers=[telemetry.observer, print])
     pipeline = faulty()
@@ -139,7 +139,7 @@ def test_opentelemetry_reads_pipelines_when_asked() -> None:
 
 
 def test_lag_is_metric_while_source_can_tell_it() -> None:
-    """As long as a source knows its lag, it is a metric; otherwise the metric is missing, not 0."""
+    """A source's lag is a metric while it is known; while unknown, the metric is missing, not 0."""
     registry, telemetry = CollectorRegistry(), Telemetry()
     manager = ConnectorManager([Service("erp")], observers=[telemetry.observer])
     observer, pipeline = PrometheusObserver(registry), FixedPipeline(lag=7)

@@ -23,7 +23,7 @@ TIMEOUTS = Timeouts(total=5.0)
 
 
 class Recorder:
-    """Records requests to a scripted vendor in a cassette file, and replays them, in one mode."""
+    """Records requests to a scripted vendor in a cassette file, and replays them, sync or async."""
 
     def __init__(self, path: Path, *, is_async: bool) -> None:
         self.path = path
@@ -35,7 +35,7 @@ class Recorder:
         return Cassette(self.path, mode=mode, **options)
 
     def client(self, cassette: Cassette) -> SyncOrAsync:
-        """Return an HTTP client of this mode that records or replays with the cassette."""
+        """Return a sync or async HTTP client that records or replays with the cassette."""
         if self.is_async:
             return cassette.async_client(AsyncScriptedHttpClient(self.vendor, piece=4))
         return cassette.client(ScriptedHttpClient(self.vendor, piece=4))

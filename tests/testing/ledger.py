@@ -146,7 +146,7 @@ class LedgerLink:
         return answer.strip()
 
     def ping(self, timeout: float, /) -> None:
-        """Check that the server answers."""
+        """Check that the server responds."""
         self.ask("echo ping", monotonic() + timeout)
 
     def close(self) -> None:
@@ -205,7 +205,7 @@ class AsyncLedgerLink:
         return answer.strip()
 
     async def ping(self, timeout: float, /) -> None:
-        """Check that the server answers."""
+        """Check that the server responds."""
         async with asyncio.timeout(timeout):
             await self.ask("echo ping")
 
@@ -296,7 +296,7 @@ class Ledger:
         return statistics
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
-        """Send a line over a pooled connection, and return the answer."""
+        """Send a line over a pooled connection, and return the response."""
         deadline = monotonic() + timeout
         with self.pool.link(operation, timeout) as link:
             return link.ask(line, deadline)
@@ -342,7 +342,7 @@ class AsyncLedger(Ledger):
         return AsyncLinkPool(connect, config)
 
     async def send(self, line: str, operation: str, timeout: float) -> Any:
-        """Send a line over a pooled connection, and return the answer."""
+        """Send a line over a pooled connection, and return the response."""
         async with self.pool.link(operation, timeout) as link:
             return await link.ask(line)
 

@@ -54,7 +54,7 @@ class ClaimsSafetyConnector(Ledger):
 
 
 class MixesAnswersConnector(Ledger):
-    """A faulty connector that returns another caller's answer."""
+    """A faulty connector that returns the response to another caller's request."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         super().send(line, operation, timeout)
@@ -264,7 +264,7 @@ class BreaksWhenClosedConnector(Ledger):
 
 
 class MixesAnswersWhenClosedConnector(Ledger):
-    """A faulty connector that returns another caller's answer after it was closed."""
+    """A faulty connector that returns another caller's response after it was closed."""
 
     is_closed = False
 

@@ -51,7 +51,7 @@ class TopicSource(MemorySource):
 
 
 class ReleasingSource(TopicSource):
-    """A correct source that at once delivers again each record that is released."""
+    """A correct source that redelivers each released record immediately."""
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
         await super().release(records)

@@ -57,7 +57,7 @@ class NaiveStore:
             self.lock.release()
 
     def post(self, command: Command[Any], /) -> None:
-        """Execute the command at once and ignore its result."""
+        """Execute the command immediately, and ignore its result."""
         with suppress(Exception):
             self.execute(command)
 
@@ -70,7 +70,7 @@ class NaiveStore:
         return self.cells.get(key)
 
     def write(self, states: dict[str, State | None], now: int) -> None:
-        """Store all of the states, or raise an error if the store is too full for them."""
+        """Store all of the given states, or raise an error if the store has no room for them."""
         written_states = {key: state for key, state in states.items() if state is not None}
         if len(self.cells | written_states) > self.bound:
             self.forget(now)

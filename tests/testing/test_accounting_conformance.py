@@ -231,7 +231,7 @@ class _ImpatientVendor(Odoo):
 
 
 class _BlindVendor(Odoo):
-    """A faulty vendor that accepts a reference to another kind of record as an invoice's."""
+    """A faulty vendor that accepts another record's reference in place of an invoice's."""
 
     async def get_invoice(self, *values: Any) -> Any:
         wire, ref = values

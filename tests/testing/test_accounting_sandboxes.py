@@ -87,7 +87,7 @@ def test_xero_refuses_bad_records(xero: XeroSandbox, path: str, record: Any, mes
 
 
 def test_xero_refuses_bad_requests(xero: XeroSandbox) -> None:
-    """Xero's sandbox checks tokens, organisations, keys, paths and states."""
+    """Xero's sandbox checks tokens, organisations, keys, paths and the states of records."""
     sale = {**SALE, **DAYS, "InvoiceNumber": "1", "Status": "AUTHORISED"}
     created = to_xero(xero, "PUT", "/Invoices", {"Invoices": [sale]})
     id_ = created.json()["Invoices"][0]["InvoiceID"]
@@ -218,7 +218,7 @@ def test_quickbooks_refuses_bad_records(
 
 
 def test_quickbooks_refuses_bad_requests(quickbooks: QuickBooksSandbox) -> None:
-    """QuickBooks' sandbox checks numbers, operations, queries, versions and request ids."""
+    """QuickBooks' sandbox checks document numbers, operations, queries, versions and ids."""
     numbered = {**BILL, "DocNumber": "7"}
     assert 200 == to_quickbooks(quickbooks, "POST", "/bill", numbered).status
     assert "6140" in to_quickbooks(quickbooks, "POST", "/bill", numbered).text
@@ -249,7 +249,7 @@ def to_odoo(sandbox: OdooSandbox, model: str, method: str, *arguments: Any, **op
 
 
 def test_odoo_refuses_bad_calls() -> None:
-    """Odoo's sandbox checks models, methods, fields, lines and states."""
+    """Odoo's sandbox checks models, methods, fields, lines and the states of records."""
     odoo = OdooSandbox()
     entry: dict[str, Any] = {"move_type": "entry", "line_ids": []}
     side = {"account_id": 1, "debit": 5, "credit": 0}

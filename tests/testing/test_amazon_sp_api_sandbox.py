@@ -119,7 +119,7 @@ def test_orders_have_the_requested_data_only() -> None:
     ],
 )
 def test_wrong_parcel_is_refused(details: dict[str, Any]) -> None:
-    """A parcel is refused if its number, time, line or one of its fields is wrong."""
+    """A parcel is refused if its number, its time, its order line or another field is wrong."""
     sandbox = AmazonSpApiSandbox()
     path, body = parcel(sandbox, sandbox.add_order(1), **details)
     status, content = answer(sandbox, "POST", path, body)

@@ -56,7 +56,7 @@ def as_bank(kind: Callable[..., BerlinGroup]) -> kit.Factory:
 
 
 def with_unstated(*names: str) -> kit.Factory:
-    """Return a function that makes a test subject said to lack fields that its vendor has."""
+    """Return a function that makes a subject which claims to lack fields that its vendor has."""
 
     def new_subject() -> kit.BankSubject:
         return attrs.evolve(bank_subjects.berlin_group(), unstated=frozenset(names))
@@ -65,7 +65,7 @@ def with_unstated(*names: str) -> kit.Factory:
 
 
 def as_plaid_with_owner() -> kit.BankSubject:
-    """Return a subject of Plaid that is said to state an account's owner, which Plaid does not."""
+    """Return a Plaid subject that claims to state an account's owner, which Plaid does not."""
     subject = bank_subjects.plaid()
     return attrs.evolve(subject, unstated=subject.unstated - {"owner"})
 
@@ -148,7 +148,7 @@ class _OpenVendor(GoCardless):
 
 
 class _SharedVendor(BerlinGroup):
-    """A faulty vendor whose accounts all have the first account's number."""
+    """A faulty vendor that gives all accounts the first account's number."""
 
     async def accounts(self, wire: Wire, ref: Ref, /) -> tuple[BankAccount, ...]:
         accounts = await super().accounts(wire, ref)

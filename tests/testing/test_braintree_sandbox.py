@@ -165,7 +165,7 @@ def test_stored_payment_method_can_be_deleted_once() -> None:
 
 
 def test_missing_node_or_legacy_id_has_its_own_error_class() -> None:
-    """A missing node and a missing legacy id each have their own error class."""
+    """A missing GraphQL node and a missing legacy id each have their own error class."""
     sandbox = BraintreeSandbox()
     node = 'query { node(id: "x") { __typename } }'
     old_id = 'query { idFromLegacyId(legacyId: "x", type: "REFUND") }'

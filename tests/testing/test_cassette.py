@@ -74,7 +74,7 @@ def test_new_recording_replaces_the_old(recorder: Recorder) -> None:
 
 
 def test_equal_requests_are_answered_in_order(recorder: Recorder) -> None:
-    """Responses that were recorded for equal requests are replayed once each, in order."""
+    """If equal requests were recorded, their responses are replayed once each, in order."""
     recorder.vendor.queue(*map(Response, (500, 200, 404)))
     recorder.record(get_request(), get_request("/other"), get_request())
 

@@ -33,7 +33,7 @@ def test_invalid_fractions_are_refused(fractions: list[float]) -> None:
 
 
 def test_tokens_are_counted() -> None:
-    """A test's random tokens are consecutive numbers, counted up from the first one."""
+    """A test's random tokens are consecutive numbers, beginning with a chosen one."""
     randomness: Randomness = ScriptedRandomness(first_token=7)
 
     assert [7, 8, 9] == [randomness.token() for _ in range(3)]

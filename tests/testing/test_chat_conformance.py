@@ -1,4 +1,4 @@
-"""The conformance kit of chat vendors passes correct ones, and finds faulty ones."""
+"""The conformance kit for chat vendors passes correct vendors and finds faulty ones."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_soon_fails_after_its_time() -> None:
 
 
 class HangingLab(ContractLab[Any]):
-    """A fake test lab of a vendor whose operations never end."""
+    """A fake test environment of a vendor whose operations never end."""
 
     contract = "payments"
 
@@ -154,7 +154,7 @@ def test_a_failure_on_a_busy_machine_is_tried_again(error: Exception, failures: 
     "wall, used, expected", [(0.02, 0.0, 0.0), (0.024, 0.0, 0.0), (0.52, 0.0, 0.5), (0.52, 0.5, 0)]
 )
 def test_time_withheld_from_a_nap(wall: float, used: float, expected: float) -> None:
-    """Lost time does not include the pause, the process's own work and a timer's usual delay."""
+    """Lost time excludes the measured pause, the process's own work and a timer's usual delay."""
     assert pytest.approx(expected) == withheld_seconds(wall, used)
 
 
@@ -198,7 +198,7 @@ def test_abandoned_thread_results_are_dropped(divisor: int) -> None:
 
 
 def test_waiting_for_a_flag_ends() -> None:
-    """Waiting for a flag returns at once if it is set, and gives up if it never is."""
+    """Waiting for a flag returns immediately if it is set, and gives up if it is never set."""
     with at_most(0.08):
         unset_flag, flag = Flag(), Flag()
     flag.set()

@@ -1,4 +1,4 @@
-"""Virtual clocks, which move only on request, and their sleepers."""
+"""Virtual clocks, which move only when a test moves them, and their sleepers."""
 
 import asyncio
 import math
@@ -47,7 +47,7 @@ def test_async_sleeper_conforms(check: kit.AsyncSleeperCheck) -> None:
 
 
 def test_virtual_clock_moves_only_by_advance() -> None:
-    """Only `advance` moves a virtual clock, and it moves both of its readings equally."""
+    """Only `advance` moves a virtual clock; it moves wall time and monotonic time equally."""
     clock = VirtualClock(datetime(2031, 5, 1, tzinfo=UTC))
 
     assert (0, datetime(2031, 5, 1, tzinfo=UTC)) == (clock.nanoseconds(), clock.utc())
@@ -151,7 +151,7 @@ def test_the_clock_may_be_advanced_in_another_thread() -> None:
 
 
 def test_a_sleeper_may_be_cancelled_as_it_is_woken() -> None:
-    """Waking a task that is being cancelled affects no other task."""
+    """If a task is cancelled at the moment it is woken, no other task is affected."""
 
     async def sleep_for() -> bool:
         clock = VirtualClock()

@@ -31,7 +31,7 @@ def _utc() -> datetime:
 
 @pytest.mark.parametrize("reading", [lambda: -time.monotonic_ns(), time.monotonic, lambda: True])
 def test_notices_a_clock_that_counts_wrongly(reading: Callable[[], int]) -> None:
-    """The kit reports a clock that goes back, or whose readings are no integers."""
+    """The kit reports a clock that goes back, or whose readings are not integers."""
     with pytest.raises(AssertionError, match="nanoseconds"):
         kit.nanoseconds_never_go_back(lambda: _FaultyClock(reading, _utc))
 
@@ -86,6 +86,6 @@ def test_notices_a_sleep_that_is_early() -> None:
 def test_notices_a_wrong_async_sleeper(
     check: kit.AsyncSleeperCheck, sleeper: Callable[[], _RestlessClock], sentence: str
 ) -> None:
-    """A sleeper that blocks the loop, wakes in wrong order or hides a cancellation fails."""
+    """A sleeper that blocks the event loop, wakes in wrong order or hides a cancellation fails."""
     with pytest.raises(AssertionError, match=sentence):
         asyncio.run(check(lambda: (SystemClock(), sleeper())))

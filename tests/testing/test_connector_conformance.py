@@ -1,4 +1,4 @@
-"""The conformance kit of connectors passes a correct one, and finds planted faults."""
+"""The conformance kit of connectors passes a correct connector, and finds planted faults."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _proxy(server: LedgerServer) -> Generator[TcpProxy]:
 def subject_of(
     server: LedgerServer, proxy: TcpProxy | None, kind: type[Ledger], **settings: Any
 ) -> kit.ConnectorSubject:
-    """Return the description of a connector of this class that the conformance kit needs."""
+    """Return the description that the conformance kit needs of a connector of the given class."""
     address = server.address if proxy is None else proxy.address
     nobody = ("127.0.0.1", free_port())
     subject = kit.ConnectorSubject(
@@ -145,7 +145,7 @@ class _ReadOnly(Ledger):
 def test_connector_that_only_reads_passes(
     check: kit.Check, server: LedgerServer, proxy: TcpProxy
 ) -> None:
-    """A connector without writes, statistics, secrets or named operations passes the kit."""
+    """A connector without writes, statistics, secrets and named operations passes the kit."""
     only_reads: dict[str, Any] = {
         "write": None,
         "count": None,
@@ -161,13 +161,13 @@ class _TakesOptionalArgument(Ledger):
 
     @property
     def operations(self) -> Any:
-        """Return the operation that adds a text, with its argument optional."""
+        """Return an operation that adds a text, and whose argument is optional."""
         (named_operation,) = super().operations.values()
         return {"add": attrs.evolve(named_operation, required=frozenset())}
 
 
 def test_operation_without_required_arguments_passes(server: LedgerServer) -> None:
-    """A correct operation without required arguments may accept a call without arguments."""
+    """If an operation requires no arguments, the kit lets it accept a call without arguments."""
     lab = Lab(subject_of(server, None, _TakesOptionalArgument), is_async=False)
     asyncio.run(checks.description_connects_nowhere(lab))
 
@@ -266,7 +266,7 @@ AWAITED: list[tuple[type[Ledger], Any, str]] = [
 def test_planted_mistake_is_noticed(
     server: LedgerServer, proxy: TcpProxy, mistake: type[Ledger], check: Any, complaint: str
 ) -> None:
-    """Each planted fault fails its check, with a sentence that describes the fault."""
+    """Each planted fault fails its check, with a message that describes the fault."""
     subject = subject_of(server, proxy, mistake, operations=50)
     lab = Lab(subject, is_async=issubclass(mistake, AsyncLedger))
     try:

@@ -1,4 +1,4 @@
-"""Vendors pass the kit that follows from their contract's declaration; faulty vendors fail it."""
+"""Vendors pass the kit that is derived from their contract; faulty vendors fail it."""
 
 from __future__ import annotations
 
@@ -74,19 +74,19 @@ def sinch(**changes: Any) -> type[Vendor]:
 
 
 async def get_with_other_parameters(_: Sinch, __: sdk.Wire) -> None:
-    """Get a message, with names of parameters that the contract does not have."""
+    """Get a message, by a method whose parameters have other names than the contract's."""
 
 
 async def get_with_a_keyword(_: Sinch, wire: sdk.Wire, *, ref: sdk.Ref) -> None:
-    """Get a message, with a keyword parameter where the contract has a positional one."""
+    """Get a message, by a method with a keyword-only parameter that should be positional."""
 
 
 def get_at_once(_: Sinch, __: sdk.Wire, ___: sdk.Ref) -> None:
-    """Get a message without waiting for the vendor's response."""
+    """Get a message, by a method that is not asynchronous although it should be."""
 
 
 async def send_nothing(_: Sinch, __: sdk.Wire, ___: Any, /, *, key: str | None) -> Any:
-    """Return the result of a sent message without having sent the message."""
+    """Report a message as sent without having sent it."""
     return SmsReceipt(ref=sdk.Ref("sinch", "sinch", "1"), status=SmsStatus.SENT)
 
 
@@ -100,7 +100,7 @@ async def send_twice(vendor: Sinch, wire: sdk.Wire, message: Any, /, *, key: str
 
 
 def refuse_everything(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """Report each failure as a rejection, with the vendor's whole response in its text."""
+    """Report each failure as a rejection, and put the vendor's whole response into its text."""
     return None if response.status < 300 else sdk.VendorRejected(response.text, status=400)
 
 
@@ -120,7 +120,7 @@ def show_everything(vendor: Sinch) -> str:
 
 
 def fail_on_events(*_: object) -> Any:
-    """Raise an error for a webhook without data that is optional."""
+    """Raise an error for a webhook that lacks optional data."""
     raise KeyError("id")
 
 
@@ -198,7 +198,7 @@ def test_wrong_classes_of_refusals_are_noticed(tmp_path: Path) -> None:
 
 
 def test_operations_of_other_contracts_are_unknown(tmp_path: Path) -> None:
-    """A contract's lab has a method for each operation of the contract, and no others."""
+    """The helper object for a contract's tests has methods for only that contract's operations."""
     lab = contract_conformance.DeclaredLab.with_sync_hub(
         lambda: make_subject("sms", Sinch, tmp_path)
     )

@@ -15,7 +15,7 @@ from moorage.testing.kits.checks import waiting_at_most
 
 
 class _DeafProvider(AsyncMemoryCredentialProvider):
-    """A faulty provider that keeps its first credential."""
+    """A faulty provider that keeps its first credential and ignores later ones."""
 
     async def rotate(self, service: str, tenant: str | None, new: AnyCredentials, /) -> None:
         if not await self.has(service, tenant):
@@ -31,7 +31,7 @@ class _SilentProvider(AsyncMemoryCredentialProvider):
 
 
 class _CommunalProvider(AsyncMemoryCredentialProvider):
-    """A faulty provider that gives all tenants the credentials without a tenant."""
+    """A faulty provider that gives every tenant the credentials that belong to no tenant."""
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
         try:

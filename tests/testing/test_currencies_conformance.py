@@ -29,23 +29,23 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class LesserVendor(Ecb):
-    """A correct vendor that has only the latest rates."""
+    """A correct vendor that offers only the latest rates, and none of earlier days."""
 
     capabilities = frozenset()
 
 
 def as_ecb(kind: type[Ecb]) -> kit.Factory:
-    """Return a function that makes a test subject of the ECB with another vendor class."""
+    """Return a function that makes a test subject of the ECB, but with this vendor class."""
     return lambda: currencies_subjects.ecb(kind)
 
 
 def as_nbp(kind: type[Nbp]) -> kit.Factory:
-    """Return a function that makes a test subject of NBP with another vendor class."""
+    """Return a function that makes a test subject of NBP, but with this vendor class."""
     return lambda: currencies_subjects.nbp(kind)
 
 
 def as_norges_bank(kind: type[NorgesBank]) -> kit.Factory:
-    """Return a function that makes a test subject of Norges Bank with another vendor class."""
+    """Return a function that makes a test subject of Norges Bank, but with this vendor class."""
     return lambda: currencies_subjects.norges_bank(kind)
 
 
@@ -89,7 +89,7 @@ class _InvertedVendor(Ecb):
 
 
 class _SingleVendor(NorgesBank):
-    """A faulty vendor that ignores for how many units of a currency a price is."""
+    """A faulty vendor that ignores that some prices are for several units of a currency."""
 
     def read_tables(self, response: Response) -> Any:
         for table in super().read_tables(response):
@@ -167,7 +167,7 @@ class _OldestVendor(Ecb):
 
 
 class _PatientVendor(Ecb):
-    """A faulty vendor that looks for earlier rates as far back as months."""
+    """A faulty vendor that looks for earlier rates too far back, by months."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
         for weeks in range(12):
@@ -199,7 +199,7 @@ class _PropheticVendor(Ecb):
 
 
 class _EarlyVendor(Ecb):
-    """A faulty vendor that requests days before its first rates."""
+    """A faulty vendor that sends requests for days before its first published rates."""
 
     first_day = date(1990, 1, 1)
 
@@ -227,7 +227,7 @@ class _ScarceVendor(Ecb):
 
 
 class _TerseVendor(Ecb):
-    """A faulty vendor that does not keep the vendor's original entries."""
+    """A faulty vendor that drops the original entries of the vendor's response."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
         return attrs.evolve(await super().rates(wire, day), raw=None)
@@ -260,7 +260,7 @@ class _ForeignVendor(Ecb):
 
 
 class _ClassifyingVendor(Ecb):
-    """A faulty vendor that classifies error responses with a method of its own."""
+    """A faulty vendor that classifies error responses by its own method, not the standard one."""
 
     def error_of(self, request: Request, response: Response) -> ConnectorError | None:
         raise NotImplementedError
@@ -298,7 +298,7 @@ class _GroupingVendor(NorgesBank):
 
 
 class _UnstorableVendor(Ecb):
-    """A faulty vendor whose result cannot be stored."""
+    """A faulty vendor whose result cannot be serialised for storage."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
         return attrs.evolve(await super().rates(wire, day), raw=object())

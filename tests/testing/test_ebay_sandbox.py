@@ -64,7 +64,7 @@ def code(content: dict[str, Any]) -> int:
     ],
 )
 def test_wrong_parameters_of_a_list_are_refused(query: dict[str, str], expected: int) -> None:
-    """A wrong limit, offset, parameter name or period is refused with eBay's error code."""
+    """A wrong limit, offset, parameter name or period in a list request gets eBay's error code."""
     status, content = answer(EbaySandbox(), "GET", ORDERS, query=tuple(query.items()))
     assert (400, expected) == (status, code(content))
 
@@ -81,7 +81,7 @@ def test_wrong_parameters_of_a_list_are_refused(query: dict[str, str], expected:
     ],
 )
 def test_wrong_parcel_is_refused(body: dict[str, Any], expected: int) -> None:
-    """A parcel without lines, with lines of other orders or with an unusable number is refused."""
+    """A parcel without order lines, with lines of other orders or a bad number is refused."""
     sandbox = EbaySandbox()
     path = f"{ORDERS}/{sandbox.add_order(1)}/shipping_fulfillment"
     status, content = answer(sandbox, "POST", path, body)
@@ -90,7 +90,7 @@ def test_wrong_parcel_is_refused(body: dict[str, Any], expected: int) -> None:
 
 
 def test_line_is_shipped_once_one_piece_is() -> None:
-    """A line counts as shipped after its first piece, and an order after all its lines."""
+    """A line counts as shipped after its first piece, an order after all of its lines."""
     sandbox = EbaySandbox()
     order = sandbox.add_order(3, 1)
     path = f"{ORDERS}/{order}"
@@ -120,7 +120,7 @@ def test_cancelled_order_takes_no_parcel() -> None:
 
 
 def test_updates_have_a_status_each() -> None:
-    """An update of two items reports a status for each; only the known item is updated."""
+    """An update of two items reports a status for each item, and changes only the known item."""
     sandbox = EbaySandbox()
     stock = {"shipToLocationAvailability": {"quantity": 3}}
     offers = [{"offerId": "8001", "availableQuantity": 3}]

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def as_storecove(kind: Callable[..., Storecove]) -> kit.Factory:
-    """Return a function that makes a test subject of Storecove with another vendor class."""
+    """Return a function that makes a test subject of Storecove, but with this vendor class."""
 
     def new_subject() -> kit.EinvoicesSubject:
         subject = einvoices_subjects.storecove()
@@ -51,7 +51,7 @@ def as_storecove(kind: Callable[..., Storecove]) -> kit.Factory:
 
 
 def as_recommand(kind: Callable[..., Recommand]) -> kit.Factory:
-    """Return a function that makes a test subject of Recommand with another vendor class."""
+    """Return a function that makes a test subject of Recommand, but with this vendor class."""
 
     def new_subject() -> kit.EinvoicesSubject:
         subject = einvoices_subjects.recommand()
@@ -106,7 +106,7 @@ def test_vendor_without_optional_features_passes_all_checks_asynchronously(
 
 
 class _SendingVendor(Storecove):
-    """A base class for faulty vendors that keeps the original way of sending for its subclasses."""
+    """A base class of faulty vendors; it keeps the correct way of sending for its subclasses."""
 
     async def again(self, wire: Wire, invoice: OutgoingInvoice, key: str | None) -> SentInvoice:
         """Send an invoice the way Storecove does."""
@@ -133,7 +133,7 @@ class _KeylessVendor(_SendingVendor):
 
 
 class _RetryingVendor(_SendingVendor):
-    """A faulty vendor that repeats a failed request by itself."""
+    """A faulty vendor that itself repeats a failed request."""
 
     async def send(
         self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
@@ -155,7 +155,7 @@ class _EarlyVendor(_SendingVendor):
 
 
 class _RewritingVendor(_SendingVendor):
-    """A faulty vendor that changes the document."""
+    """A faulty vendor that changes the invoice document that it should send."""
 
     async def send(
         self, wire: Wire, invoice: OutgoingInvoice, /, *, key: str | None
@@ -209,7 +209,7 @@ class _PessimisticVendor(Storecove):
 
 
 class _UnclassifiedVendor(Storecove):
-    """A faulty vendor that classifies error responses only by status."""
+    """A faulty vendor that classifies error responses only by their HTTP status."""
 
     def services(self) -> Mapping[str, Service]:
         return {
@@ -235,7 +235,7 @@ class _WelcomingVendor(Storecove):
 
 
 class _TrustingVendor(Recommand):
-    """A faulty vendor that reads an unreadable response as an empty list or as a yes."""
+    """A faulty vendor that reads an unreadable response as an empty list or as success."""
 
     async def list_received(self, wire: Wire, /) -> EinvoiceInbox:
         try:
@@ -269,7 +269,7 @@ class _CuttingVendor(Recommand):
 
 
 class _EveryWordVendor(Storecove):
-    """A faulty vendor that reports an invoice as delivered, whatever its state."""
+    """A faulty vendor that reports an invoice as delivered, whatever state the response gives."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EinvoiceEvent, ...]:
         return tuple(
@@ -293,7 +293,7 @@ class _ShoutingVendor(Storecove):
 
 
 def as_ksef(kind: Callable[..., Ksef]) -> kit.Factory:
-    """Return a function that makes a test subject of KSeF with another vendor class."""
+    """Return a function that makes a test subject of KSeF, but with this vendor class."""
 
     def new_subject() -> kit.EinvoicesSubject:
         subject = einvoices_subjects.ksef()
@@ -324,14 +324,14 @@ class _ExtraLoginVendor(Ksef):
 
 
 class _TooEarlyDeliveredVendor(Ksef):
-    """A faulty vendor that reports an invoice without a number as delivered."""
+    """A faulty vendor that reports an invoice as delivered before it has a KSeF number."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SentInvoice:
         return attrs.evolve(await super().get(wire, ref), status=EinvoiceStatus.DELIVERED)
 
 
 class _UnnumberedVendor(Ksef):
-    """A faulty vendor that loses the number of an invoice."""
+    """A faulty vendor that loses the KSeF number of an invoice."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SentInvoice:
         return attrs.evolve(await super().get(wire, ref), official_number=None)
@@ -401,7 +401,7 @@ def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -
 
 
 def test_request_for_operation_that_vendor_cannot_do_fails_check() -> None:
-    """A request for an operation that the vendor cannot do fails the check."""
+    """If a request is sent for an operation that the vendor cannot do, the check fails."""
 
     def new_subject() -> kit.EinvoicesSubject:
         subject = minimal_subject()

@@ -133,6 +133,6 @@ def _lab(vendor: type[SendGrid]) -> kit.EmailLab:
 def test_notices_a_wrong_vendor(
     check: kit.AsyncCheck, wrong: type[SendGrid], sentence: str
 ) -> None:
-    """An email vendor with one fault fails the check for that fault."""
+    """An email vendor with one fault fails the check that looks for this fault."""
     with pytest.raises(AssertionError, match=sentence):
         asyncio.run(check(lambda: _lab(wrong)))

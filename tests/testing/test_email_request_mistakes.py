@@ -112,7 +112,7 @@ class _AnsweringVendor(_ChangingVendor):
 
 
 class _TrimmingVendor(_ChangingVendor):
-    """A faulty vendor that cuts off a text at a line with only a dot."""
+    """A faulty vendor that cuts off an email's text at a line that contains only a dot."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, text=message.text and message.text.partition("\n.\n")[0])

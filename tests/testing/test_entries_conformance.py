@@ -17,7 +17,7 @@ class ForgetfulStore(MemoryInbox):
     """A faulty store that loses the error of an entry."""
 
     def add(self, entry: Any, /) -> Any:
-        """Add the entry without its error."""
+        """Add the entry, but lose its error."""
         return super().add(attrs.evolve(entry, error=""))
 
 
@@ -76,7 +76,7 @@ class UnfencedStore(MemoryInbox):
 
 
 class StrictTokenInbox(MemoryInbox):
-    """An inbox store that requires a higher fencing token at each write."""
+    """A correct inbox store that requires a higher fencing token for each write."""
 
     def swap(self, entry: Any, fence: int, /) -> bool:
         """Replace the entry if its fencing token is higher."""
@@ -140,7 +140,7 @@ def test_notices_a_faulty_entry_store(broken: Any, check: str) -> None:
 
 
 def test_outbox_kit_finds_the_same_faults() -> None:
-    """The kit for outbox stores finds the same faults as the kit for inbox stores."""
+    """The kit for outbox stores finds the faults that the kit for inbox stores finds."""
     names = [name_of(check) for check in inbox_conformance.CHECKS]
     assert names == [name_of(check) for check in outbox_conformance.CHECKS]
     late_check = outbox_conformance.CHECKS[names.index("concurrent_threads_replace_an_entry_once")]

@@ -17,7 +17,7 @@ from moorage import testing
 
 @pytest.mark.parametrize("name", sorted(testing.__all__))
 def test_every_export_resolves(name: str) -> None:
-    """Each exported name exists, has a docstring, and is listed by `dir`."""
+    """Each exported name exists, has a docstring, and appears in `dir(moorage.testing)`."""
     result = getattr(testing, name)
 
     assert name in dir(testing)
@@ -51,7 +51,7 @@ def test_a_kit_is_a_module() -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    """An unknown name raises the same errors as in any other module."""
+    """An unknown name in `moorage.testing` raises the same errors as in any other module."""
     name = "no_such_name"
 
     with pytest.raises(AttributeError, match=name):
@@ -59,7 +59,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_types_and_names_agree() -> None:
-    """Type checkers see the same names and modules as the program does."""
+    """Type checkers see the names and modules that exist at run time."""
     source = inspect.getsource(testing)
     for name in testing.__all__:
         assert f" import {name} as {name}\n" in source

@@ -113,7 +113,7 @@ def test_without_a_fault_nothing_is_changed(world: _World) -> None:
 def test_each_connection_fault_raises_error_that_real_client_can_raise(
     world: _World, fault: Fault, kind: type[ConnectionFailed], processed: int, may_have_been: object
 ) -> None:
-    """Each fault of a connection raises an error that a real client can raise, too."""
+    """Each connection fault raises an error that a real HTTP client can also raise."""
     with pytest.raises(ConnectionFailed) as info:
         await_if_needed(world.network(fault).send(GET, URL, WITHIN_5))
 
@@ -156,7 +156,7 @@ def test_garbage_raises_vendor_failed(world: _World, verb: str) -> None:
 def test_busy_or_broken_vendor_answers(
     world: _World, fault: Fault, status: int, retry_after: str | None
 ) -> None:
-    """A busy or broken vendor does nothing, and clients wait as long as its response asks."""
+    """A busy or broken vendor does nothing; clients wait as long as its response asks them to."""
     network = world.network(fault, fault)
 
     whole_response = await_if_needed(network.send(GET, URL, OPEN_ENDED))
@@ -198,7 +198,7 @@ def test_a_delay_past_the_timeout_is_waited_for_no_longer(
 
 
 def test_body_is_cut_at_the_given_byte(world: _World) -> None:
-    """A cut connection is lost after the given number of bytes."""
+    """A response body is cut after the given number of bytes, and the connection is lost."""
     incoming = await_if_needed(world.network(CutMidBody(after=3)).open(GET, URL, OPEN_ENDED))
 
     assert (200, 0, b"123") == (
@@ -365,7 +365,7 @@ def test_a_seed_draws_the_same_again() -> None:
 
 
 def test_faults_come_at_their_rates() -> None:
-    """Over many requests each fault occurs about as often as its rate says."""
+    """A network can be scheduled to fail at every request."""
     schedule = FaultSchedule.random(1, {Refused(): 0.2, Delay(1): 0.3})
 
     drawn_faults = [schedule.next() for _ in range(10_000)]

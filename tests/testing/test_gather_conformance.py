@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 
 class _ShuffledGatherer(AsyncioGather):
-    """A faulty gatherer that returns results in the order of their completion."""
+    """A faulty gatherer that returns results in the order in which the steps finish."""
 
     async def run_all(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
@@ -33,7 +33,7 @@ class _InventiveGatherer(AsyncioGather):
 
 
 class _UnboundedGatherer(AsyncioGather):
-    """A faulty gatherer that runs all steps at once."""
+    """A faulty gatherer that ignores its limit and runs all steps at once."""
 
     async def run_all(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
@@ -159,7 +159,7 @@ class _StubbornGatherer(AsyncioGather):
 def test_notices_a_wrong_gatherer(
     check: kit.AsyncCheck, wrong: Callable[[], AsyncioGather], sentence: str
 ) -> None:
-    """A gatherer with one fault fails the check for that fault."""
+    """A gatherer with one fault fails the check that looks for this fault."""
     waits_in_vain = wrong is _SerialGatherer
     with (
         waiting_at_most(0.4 if waits_in_vain else 20.0),

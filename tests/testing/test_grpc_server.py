@@ -132,7 +132,7 @@ def test_test_can_hold_grpc_call_after_its_arrival(
 
 
 def test_a_connection_is_cut(server: GrpcServer, perform: Callable[..., Any]) -> None:
-    """A gRPC call whose connection is cut may have been processed; the next one reconnects."""
+    """If its connection is cut, a gRPC call may have been processed; the next call reconnects."""
     held_calls = server.hold("/lab.Lab/Echo")
     with ThreadPoolExecutor(1) as thread:
         future = thread.submit(perform, ECHO, {})

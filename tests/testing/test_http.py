@@ -67,7 +67,7 @@ def test_answers_for_a_path_come_first() -> None:
 
 
 def test_a_function_sees_the_request_and_the_url() -> None:
-    """If the response is a function, it gets the request that was sent, with its URL."""
+    """If a response is given as a function, it gets the sent request and its URL."""
     seen_requests: list[tuple[Request, str]] = []
 
     def answer(request: Request, url: str) -> Response:
@@ -80,14 +80,14 @@ def test_a_function_sees_the_request_and_the_url() -> None:
 
 
 def test_response_has_requested_url() -> None:
-    """A response has the requested URL, unless the test set another."""
+    """A response has the requested URL unless the test gave it another one."""
     vendor = FakeVendor([Response(200), Response(200, url="https://other.example/")])
 
     assert [URL, "https://other.example/"] == [_answer(vendor).url for _ in range(2)]
 
 
 def test_errors_are_copied_each_time() -> None:
-    """If a caller changes a raised error, later errors are not affected."""
+    """If a caller changes an error that it got, errors raised later are not affected."""
     vendor = FakeVendor(ConnectionFailed("gone", may_have_been_processed=False))
 
     caught_errors: list[ConnectionFailed] = []
@@ -182,7 +182,7 @@ def test_a_delivery_shows_no_secret() -> None:
 
 @both_clients
 def test_a_streamed_body_is_read_to_its_end(client_of: Callable[..., Any]) -> None:
-    """The fake vendor gets the whole body that is streamed from a file or iterator."""
+    """The fake vendor gets the whole of a body that is streamed from a file or an iterator."""
     vendor = FakeVendor(Response(200))
     for body in (io.BytesIO(b"one two"), iter([b"one ", b"two"])):
         await_if_needed(client_of(vendor).send(Request.post("/", body=body), URL, TIMEOUTS))
@@ -247,7 +247,7 @@ def test_a_body_that_was_read_before_is_refused(client_of: Callable[..., Any]) -
 
 
 def test_fake_vendor_does_not_read_bodies() -> None:
-    """The fake vendor refuses a request whose body no client has read."""
+    """The fake vendor refuses a request whose body was not read by the client that sent it."""
     with pytest.raises(InvalidData, match="not been read"):
         _answer(FakeVendor(), request=Request.post("/", body=BodyStream.of(iter([b"x"]))))
 

@@ -1,4 +1,4 @@
-"""The conformance kit of HTTP clients finds faulty ones."""
+"""The conformance kit of HTTP clients finds faulty clients."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class FaultyClient:
         return answer
 
     async def open(self, request: Request, url: str, timeouts: Timeouts, /) -> AsyncIncoming:
-        """Open a response that has the faults of `DrainedResponse`."""
+        """Open a response that has the fault of `DrainedResponse`."""
         return DrainedResponse(await self._client.open(request, url, timeouts))
 
     async def close(self) -> None:
@@ -298,7 +298,7 @@ def test_notices_ignored_tls_settings(check: kit.AsyncTrustCheck) -> None:
 
 
 def directly(_: Proxy, tls: Tls) -> AsyncHttpClient:
-    """Return an HTTP client that uses no proxy."""
+    """Return an HTTP client that ignores the given proxy."""
     return AsyncStdlibHttpClient(tls=tls)
 
 
@@ -346,7 +346,7 @@ def test_notices_misused_proxies(
 
 
 def client_without_guard(_: OutgoingGuard, tls: Tls) -> AsyncHttpClient:
-    """Return a client that does not guard its outgoing connections."""
+    """Return a client that connects anywhere, without its guard against forbidden addresses."""
     return AsyncStdlibHttpClient(tls=tls)
 
 
@@ -391,7 +391,7 @@ def test_every_check_is_named_and_explained() -> None:
 
 
 def test_both_modes_have_the_same_checks() -> None:
-    """Both modes have the same checks, except those that only one mode can pass."""
+    """The sync and async kits have the same checks, except those that only one mode can pass."""
     sync_checks, async_checks = (
         {name_of(check) for check in group} for group in (kit.CHECKS, kit.ASYNC_CHECKS)
     )

@@ -20,7 +20,7 @@ def test_connection_without_a_request_is_ignored() -> None:
 
 
 def test_waits_are_bounded() -> None:
-    """If connections do not end in time, waiting for them raises an error with their number."""
+    """If connections do not end in time, waiting for their end raises an error with their count."""
     with ProxyServer(target=("127.0.0.1", 9)) as proxy:
         proxy.patience = 0.01
         with pytest.raises(AssertionError, match="2 connections did not end"):

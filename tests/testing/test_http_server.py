@@ -88,7 +88,7 @@ def test_server_reuses_a_port() -> None:
 
 
 def test_ordinary_answers_are_ordinary(vendor: VendorServer) -> None:
-    """Python's own HTTP client can read the server's responses."""
+    """Ordinary responses of the server can be read by Python's own HTTP client."""
     vendor.respond(201, {"X": "y"}, b"made")
     vendor.respond_json({"a": 1}, status=202, headers={"X": "y"})
 
@@ -289,7 +289,7 @@ def test_server_closes_before_it_reads(vendor: VendorServer, delay: float) -> No
 
 
 def test_server_leaves_the_body_unread(vendor: VendorServer) -> None:
-    """If the server stops reading, a client that is sending a body is blocked for good."""
+    """If the server stops reading, a client that sends a large body stays blocked."""
     vendor.queue(Behaviour(413, reads="head"))
     with connect(vendor) as sock:
         sock.sendall(b"POST /x HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n")
@@ -314,7 +314,7 @@ def test_server_sends_an_endless_body(vendor: VendorServer, pause: float) -> Non
 
 
 def test_started_server_can_be_entered() -> None:
-    """A started server keeps its port in a `with` block, and is closed at the block's end."""
+    """A server that was started before a `with` block keeps its port there, then is closed."""
     vendor = VendorServer().start()
     address = vendor.address
 
@@ -326,7 +326,7 @@ def test_started_server_can_be_entered() -> None:
 
 
 def test_port_can_refuse_connections() -> None:
-    """No other program can use a port that refuses connections."""
+    """No other program can use the port of a server that refuses connections."""
     with VendorServer(port="refusing") as vendor, pytest.raises(ConnectionRefusedError):
         connect(vendor)
 

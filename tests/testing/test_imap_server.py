@@ -27,7 +27,7 @@ MAIL = b"Subject: Hello\r\n\r\nText"
 
 
 class Mailbox:
-    """A fake mailbox with the connection settings for its clients.
+    """A fake mailbox, together with the settings that its clients need to connect.
 
     Attributes:
         server: the fake server.
@@ -86,7 +86,7 @@ def test_idle_reports_message_that_arrived_since_search(mailbox: Mailbox) -> Non
     with client, client.makefile("rb") as lines:
 
         def send_command(line: str, last: bytes) -> list[bytes]:
-            """Send a line, and return the replies up to the one that begins with this tag."""
+            """Send a line; return the replies up to the one that begins with the given prefix."""
             client.sendall(line.encode() + b"\r\n")
             replies: list[bytes] = []
             while not replies or not replies[-1].startswith(last):
@@ -112,7 +112,7 @@ def test_idle_reports_message_that_arrived_since_search(mailbox: Mailbox) -> Non
 
 
 def test_waiting_source_is_woken_by_each_message(mailbox: Mailbox) -> None:
-    """Each new message wakes a waiting source, and each committed message gets a flag."""
+    """Each new message wakes a waiting source; a message that the source committed is flagged."""
 
     async def numbers() -> list[Any]:
         limits = PollLimits(10, 1_000_000, 60.0)

@@ -64,7 +64,7 @@ class _GenerousLog(AsyncMemoryIntegrationLogger):
 
 
 class _CountingLog(AsyncMemoryIntegrationLogger):
-    """A faulty log that pages by counting entries, so that new entries shift the pages."""
+    """A faulty log that ignores the limit on entries searched for one page."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
         skip = int(query.after or 0)
@@ -107,7 +107,7 @@ class _ShortSightedLog(AsyncMemoryIntegrationLogger):
 def test_notices_a_wrong_log(
     check: kit.AsyncCheck, wrong: Callable[[], AsyncMemoryIntegrationLogger], sentence: str
 ) -> None:
-    """An integration log with one fault fails the check for that fault."""
+    """An integration log with one fault fails the check that looks for this fault."""
     with waiting_at_most(0.05), pytest.raises(AssertionError, match=sentence):
         asyncio.run(check(wrong))
 

@@ -1,4 +1,4 @@
-"""The conformance kits find references whose id was in no request and no response."""
+"""Conformance kits find ids in results that were in no request and no response."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ REQUEST = SandboxRequest("GET", "api.example", "/payments/pay%2F1", (), Headers(
 
 
 def test_references_of_vendor_and_caller_are_accepted() -> None:
-    """An id may come from a request, or from the vendor's response, even in parts."""
+    """An id may come from a request or the vendor's response, even as parts that are joined."""
     require_known_references(refund("ref_1", "pay/1", {"id": "ref_1"}), [REQUEST])
     require_known_references([refund("A:B", "pay/1", {"ids": ["B", "A"]})], [REQUEST])
 

@@ -99,7 +99,7 @@ class _UnqueuedLocks(AsyncioLocks):
 
 
 class _CrowdedLocks(AsyncioLocks):
-    """Faulty locks that let new callers in before waiting ones."""
+    """A faulty lock service without a queue: its callers have to ask again and again."""
 
     async def acquire(
         self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
@@ -210,6 +210,6 @@ class _AdmittingNobody(ThreadLocks):
 
 
 def test_notices_that_threads_are_refused() -> None:
-    """Locks that refuse threads which could still wait fail their check."""
+    """If locks refuse threads that could still wait, the check fails."""
     with pytest.raises(AssertionError, match="was not let in"):
         kit.threads_never_exceed_the_limit(_AdmittingNobody)

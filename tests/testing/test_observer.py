@@ -25,7 +25,7 @@ def test_events_are_kept_in_order() -> None:
 
 @pytest.mark.parametrize("error", [None, KeyError("a")])
 def test_fails_every_time(error: Exception | None) -> None:
-    """A failing observer raises at each event, and counts them."""
+    """A failing observer raises an error at each event, and counts the events."""
     observer = FailingObserver(error)
     for _ in range(2):
         with pytest.raises(type(error or RuntimeError())):

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class SlowVendor(Stripe):
-    """A correct vendor that accepts all requests, confirms them by webhook and has no lists."""
+    """A correct vendor that confirms every request by webhook, and offers no lists."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset()
 
@@ -84,10 +84,10 @@ class SlowVendor(Stripe):
 
 @attrs.frozen(kw_only=True)
 class CarelessVendor(Stripe):
-    """A faulty vendor that reports every payment as captured, without the buyer's next step."""
+    """A faulty vendor that reports all payments as captured, and drops the buyer's next step."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Charge, and report the payment as captured, without the buyer's next step."""
+        """Charge; report the payment as captured, and drop the buyer's next step."""
         finished_payment = await Stripe.charge(self, wire, charge, key=key)
         return attrs.evolve(finished_payment, next_action=None)
 
@@ -270,7 +270,7 @@ def test_notices_broken_vendors(kind: type[Stripe], name: str) -> None:
     ],
 )
 def test_notices_vendors_that_ask_no_buyer(kind: type[Razorpay], name: str) -> None:
-    """A vendor that handles buyers' consent wrongly fails the checks for consent."""
+    """A vendor that handles a buyer's consent wrongly fails the checks for consent."""
     subject = razorpay()
     broken_vendor = kind(key_id="rzp_test_sandbox", credentials=subject.secret)
     result = {name_of(check): check for check in CHECKS}

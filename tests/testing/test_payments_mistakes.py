@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 def as_captured(payment: Payment, *states: PaymentState) -> Payment:
-    """Return the payment, changed to captured if it has one of these states."""
+    """Return the payment, changed to captured if its state is one of the given ones."""
     state = PaymentState.CAPTURED if payment.state in states else payment.state
     return attrs.evolve(payment, state=state)
 
@@ -97,10 +97,10 @@ class CoarseVendor(Stripe):
 
 @attrs.frozen(kw_only=True)
 class PinningVendor(Stripe):
-    """A faulty vendor that stores a success response that it cannot read under its key."""
+    """A faulty vendor whose idempotency key stores a success response that it cannot read."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Charge without reading the response before it is stored."""
+        """Charge, and let the response be stored before it is read."""
         body = confirmed_body(charge, capture_method="automatic")
         request = Request.post("/v1/payment_intents", form=list(form_pairs(body)))
         response = await wire.send(request, key=key, parse=_as_it_is)

@@ -94,7 +94,7 @@ class CreatesAgainVendor(GoogleWorkspace):
     async def create(
         self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
     ) -> Person:
-        """Create the account, and create another one if the outcome is unknown."""
+        """Create the account, and create another one if the outcome of the first is unknown."""
         try:
             return await super().create(wire, person, password=password, key=key)
         except OutcomeUnknown:
@@ -104,7 +104,7 @@ class CreatesAgainVendor(GoogleWorkspace):
 
 @attrs.frozen(kw_only=True)
 class TakesNamesakesVendor(Scim):
-    """A faulty vendor that takes any account with the same user name for the one just created."""
+    """A faulty vendor that mistakes any account with the same user name for the one it created."""
 
     async def create(
         self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
@@ -314,7 +314,7 @@ class DeletesMembersVendor(Entra):
     """A faulty vendor that removes a member by deleting the person's account."""
 
     async def remove_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
-        """Delete the account."""
+        """Delete the person's account instead of removing the person from the group."""
         await super().remove_member(wire, ref, member)
         await self.delete(wire, member)
 

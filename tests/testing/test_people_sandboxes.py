@@ -150,7 +150,7 @@ REFUSED: list[tuple[int, Callable[..., int], tuple[Any, ...], dict[str, Any]]] =
 
 @pytest.mark.parametrize("number", range(len(REFUSED)))
 def test_request_that_real_directory_refuses_gets_status_of_that_refusal(number: int) -> None:
-    """A request that the real directory refuses gets the status of that directory's error."""
+    """A request that the real directory refuses gets the HTTP status that the directory sends."""
     status, request, arguments, options = REFUSED[number]
 
     assert status == request(*arguments, **options)

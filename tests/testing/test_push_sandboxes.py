@@ -51,7 +51,7 @@ def test_firebase_refuses_wrong_messages(message: Any) -> None:
 
 
 def test_firebase_refuses_another_project() -> None:
-    """Firebase's sandbox refuses another project than the service account's."""
+    """Firebase's sandbox accepts only the service account's project."""
     assert 403 == firebase(FIELDS, "another")
 
 

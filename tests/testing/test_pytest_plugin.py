@@ -67,7 +67,7 @@ def test_an_async_manager_reaches_the_fake_vendor_only(
     moorage_async_sleeper: AsyncVirtualSleeper,
     moorage_observer: RecordingObserver,
 ) -> None:
-    """The asynchronous manager fixture uses the fake vendor, virtual time and the observer."""
+    """The asynchronous manager fixture uses the fake vendor, virtual time and test observer."""
     moorage_vendor.respond(503)
     moorage_vendor.respond(503)
     moorage_vendor.respond_json({"rate": "0.19"})

@@ -105,7 +105,7 @@ def test_wrong_payments_with_a_token_are_refused(changes: dict[str, Any], proble
 
 
 def test_steps_in_the_wrong_state_are_refused() -> None:
-    """Only an authorised payment can be captured, in full, and only a captured one refunded."""
+    """A captured amount must be the authorised one; only a captured payment can be refunded."""
     sandbox = RazorpaySandbox()
     held_payment, captured_payment = (
         paid_order(sandbox, capture=capture) for capture in (False, True)

@@ -100,7 +100,7 @@ class LargeShelfSandbox(ShelfSandbox):
 
 
 class UnlabelledShelfSandbox(Sandbox):
-    """A sandbox with an annotated name that has no value."""
+    """A sandbox with an annotated class attribute that has no value."""
 
     label: str
 
@@ -120,7 +120,7 @@ class OldShelfSandbox(LabelledShelfSandbox):
 
 
 def test_annotated_names_are_arguments_of_a_sandbox() -> None:
-    """The annotated names of a sandbox and its bases are the arguments of its constructor."""
+    """Annotated class attributes of a sandbox and its bases become constructor arguments."""
     shelf = LargeShelfSandbox("other-token", large=False)
     shelf.boxes["left"] = 1
     assert (shelf.token, shelf.size, shelf.large) == ("other-token", 3, False)
@@ -131,7 +131,7 @@ def test_annotated_names_are_arguments_of_a_sandbox() -> None:
 
 
 def test_annotated_name_without_a_value_is_no_argument() -> None:
-    """An annotated name without a value does not become a constructor argument."""
+    """An annotated class attribute without a value does not become a constructor argument."""
     make: Callable[[], Sandbox] = cast("Any", UnlabelledShelfSandbox)
     shelf = make()
     assert not hasattr(shelf, "label")
@@ -221,7 +221,7 @@ def _raise_refusal() -> Response:
 
 
 def test_a_response_is_repeated_for_its_key() -> None:
-    """A repeated key gets the first response, marked as a repeat; another request is a conflict."""
+    """A repeated key gets the first response again, marked; with another request it is refused."""
     replays = Replays(lambda: Refusal(reply("Another.", 409)), headers={"Replayed": "yes"})
     first = replays.respond("k", "a", lambda: reply(1))
     repeated_response = replays.respond("k", "a", lambda: reply(2))
@@ -234,7 +234,7 @@ def test_a_response_is_repeated_for_its_key() -> None:
 
 
 def test_a_key_without_a_conflict_repeats_whatever_is_sent() -> None:
-    """If a sandbox has no key conflicts, a repeated key gets its response whatever is sent."""
+    """If a sandbox checks no key conflicts, a repeated key gets its response for any request."""
     replays = Replays()
 
     assert [1, 1] == [
@@ -257,7 +257,7 @@ def test_a_key_without_a_conflict_repeats_whatever_is_sent() -> None:
 def test_a_handler_repeats_the_response_of_a_key(
     *, by_path: bool, key: str | None, answers: list[int]
 ) -> None:
-    """For a repeated key, a route's method repeats the response, but refuses other content."""
+    """For a repeated key, a route's method repeats its response, but refuses other content."""
 
     class KeyedSandbox(Sandbox):
         hosts = ("api.example",)
@@ -326,14 +326,14 @@ def test_content_type_must_match() -> None:
     ids=["basic", "bearer", "none"],
 )
 def test_caller_of_a_request(header: str | None, messages: list[object]) -> None:
-    """A sandbox reads the caller from the Authorization header."""
+    """A sandbox reads the caller's name from the Authorization header."""
     headers = {} if header is None else {"Authorization": header}
     with manager(NamedThingsSandbox()) as calls:
         assert messages == calls.call("shelf", Request.get("/who", headers=headers)).json()
 
 
 def test_planned_faults_of_sandbox_come_once() -> None:
-    """Planned faults come once each, in order; a response is lost after the request's effect."""
+    """Each planned fault occurs once, in order; a response is lost after the request's effect."""
     sandbox = NamedThingsSandbox()
     sandbox.fail(Response(503), ConnectionFailed("Gone."), Lost())
     with manager(sandbox) as calls:
@@ -457,7 +457,7 @@ def test_a_webhook_is_given_to_a_verifier() -> None:
 
 
 def test_bare_status_is_no_fault() -> None:
-    """A test that plans a fault which a sandbox cannot simulate gets an error at once."""
+    """A test that plans a fault which a sandbox cannot simulate gets an error immediately."""
     invalid_fault: Any = 503
 
     with pytest.raises(InvalidData, match="cannot answer with 503"):

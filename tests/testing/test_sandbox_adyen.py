@@ -343,7 +343,7 @@ def test_adyen_accepts_only_its_own_reasons_for_refund() -> None:
 
 @pytest.mark.parametrize("method", ["ideal", "klarna"])
 def test_redirected_buyer_completes_the_payment(method: str) -> None:
-    """At Adyen a redirected buyer completes the payment with the returned parameters."""
+    """At Adyen a redirected buyer completes the payment with the parameters of the redirect."""
     client = Client()
     message = client.pay(paymentMethod={"type": method})
     assert ("RedirectShopper", "redirect") == (message["resultCode"], message["action"]["type"])

@@ -253,7 +253,7 @@ def test_over_a_socket() -> None:
 
 
 def test_paypal_authorisation_cannot_be_voided_after_its_final_capture(client: Client) -> None:
-    """After its final capture, a PayPal authorisation cannot be voided, even if some is left."""
+    """After its final capture, a PayPal authorisation cannot be voided, even if money is left."""
     path = client.new_authorization_path()
     client.post(f"{path}/capture", {"amount": {**AMOUNT, "value": "1.00"}, "final_capture": True})
 

@@ -125,7 +125,7 @@ def test_easypost_verifies_on_request() -> None:
 
 
 def test_files_need_no_credentials() -> None:
-    """The URL of an EasyPost file needs no credentials."""
+    """The URL of a file at EasyPost can be read without credentials."""
     sandbox = EasyPostSandbox()
     sandbox.labels["postage_label/1.pdf"] = b"label"
     stored_path, missing_path = "/files/postage_label/1.pdf", "/files/postage_label/2.pdf"

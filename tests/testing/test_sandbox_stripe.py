@@ -33,7 +33,7 @@ class Caller:
         self.http = SandboxHttpClient(self.sandbox)
 
     def ask(self, request: Request, **headers: str | None) -> Response:
-        """Send a request with the usual headers or the given ones."""
+        """Send a request with the usual headers, unless other ones are given."""
         default_headers: dict[str, str | None] = {
             "Authorization": f"Bearer {self.sandbox.api_key}",
             "Stripe-Version": API_VERSION,
@@ -59,7 +59,7 @@ class Caller:
     def refusal_of(
         self, path: str, form: Mapping[str, str], **headers: str | None
     ) -> dict[str, Any]:
-        """Send a request that must be refused; return the status and the error."""
+        """Send a request that must be refused; return the response's status and error."""
         response = self.post(path, form, **headers)
         assert 400 <= response.status < 500
         error: dict[str, Any] = response.json()["error"]
@@ -111,7 +111,7 @@ def test_invalid_requests_are_refused(caller: Caller, form: dict[str, str], part
 def test_key_and_version_are_required(
     caller: Caller, headers: dict[str, str | None], status: int
 ) -> None:
-    """Stripe refuses a request without key or version, and writes with a restricted key."""
+    """Stripe refuses requests without key or version, and refuses writes with a restricted key."""
     assert status == caller.refusal_of(AT, PAID, **headers)["status"]
     assert {} == caller.sandbox.intents
 

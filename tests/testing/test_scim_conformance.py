@@ -44,7 +44,7 @@ def _kept_attributes(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _BusyStore(MemoryScimStore):
-    """A correct store that serves one caller at a time."""
+    """A correct store that raises StorageUnavailable for some version conflicts."""
 
     def replace(
         self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
@@ -251,7 +251,7 @@ def test_notices_a_race() -> None:
 
 
 def test_errors_of_a_store_are_raised() -> None:
-    """An error that is not part of the store interface is raised unchanged."""
+    """If a store raises an error outside its interface, the check passes it on unchanged."""
 
     class FailingScimStore(MemoryScimStore):
         def replace(self, *_: Any) -> ScimResource | None:

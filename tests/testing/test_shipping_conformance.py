@@ -200,13 +200,13 @@ class WrongVendor(EasyPost):
 
 
 def forged_secret_subject() -> kit.ShippingSubject:
-    """Return a test subject whose webhooks the kit can forge, as it knows their secret."""
+    """Return a test subject whose "bad" postal code, meant to be refused, is in fact accepted."""
     subject = shipping_subjects.easypost()
     return attrs.evolve(subject, webhook_secret="another secret, also long enough")
 
 
 def open_handed() -> kit.ShippingSubject:
-    """Return a test subject whose postal code for refused labels is accepted after all."""
+    """A faulty vendor that sends only the first line of an address when it requests rates."""
     return attrs.evolve(shipping_subjects.easypost(), no_label="90277")
 
 

@@ -157,7 +157,7 @@ class _CentsVendor(Twilio):
 
 
 class _HopefulVendor(Twilio):
-    """A faulty vendor that reads failure reports as messages in progress."""
+    """A faulty vendor that reads reports of failed messages as messages in progress."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
         return tuple(
@@ -198,7 +198,7 @@ def _as_bird(kind: type[Bird]) -> kit.Factory:
 
 
 def _with_other_code() -> kit.SmsSubject:
-    """Return a test subject of Twilio that expects a wrong error code of its error response."""
+    """Return a test subject of Twilio that expects a wrong error code in an error response."""
     subject = twilio()
     answer, error_type, *_ = subject.refusals[0]
     return attrs.evolve(subject, refusals=((answer, error_type, "21610"),))
@@ -229,6 +229,6 @@ CHECKS = {name_of(check): check for check in kit.CHECKS}
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
 def test_notices_a_wrong_request_or_reading(check: str, wrong: kit.Factory, sentence: str) -> None:
-    """An SMS vendor that sends or reads something wrong fails the check for it."""
+    """An SMS vendor that sends or reads something wrong fails the check that looks for it."""
     with pytest.raises(AssertionError, match=sentence):
         CHECKS[check](wrong)

@@ -1,4 +1,4 @@
-"""The conformance kit of sources passes a correct one, and finds planted faults."""
+"""The conformance kit of sources passes a correct source, and finds planted faults."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 
 def subject_of(topic: TopicSource, **changes: Any) -> source_conformance.SourceSubject:
-    """Return the description of an in-memory topic that the conformance kit needs."""
+    """Return the description of an in-memory topic, in the form that the kit needs."""
     subject = source_conformance.SourceSubject(
         make=lambda: topic,
         publish=topic.publish,

@@ -31,7 +31,7 @@ Answer: TypeAlias = Any
 
 @attrs.frozen
 class Retry:
-    """A command's result that contains a duration."""
+    """A command's result that contains a duration: the time until the next try."""
 
     after: float
 
@@ -61,7 +61,7 @@ def test_a_store_that_is_right_passes_in_time(check: Callable[..., None]) -> Non
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_an_awaited_store_that_is_right_passes(check: kit.AsyncCheck) -> None:
-    """A correct asynchronous store with one lock for all tasks passes the checks."""
+    """A correct asynchronous store with one lock around all commands passes the checks."""
     asyncio.run(check(AsyncNaiveStore))
 
 
@@ -73,7 +73,7 @@ def test_an_awaited_store_that_is_right_passes_in_time(check: Callable[..., Any]
 
 @pytest.mark.parametrize("pause", [0.05, 0.1, 1.0, 2.5], ids=str)
 def test_a_store_that_forgets_at_once_decides_as_the_model(pause: float) -> None:
-    """A correct store passes even if states expire between commands on a busy machine."""
+    """A correct store passes even if states expire between the kit's commands."""
     (check,) = (
         check for check in kit.TIMED_CHECKS if name_of(check) == "decisions_equal_the_model"
     )
@@ -102,7 +102,7 @@ class UnstableCommand:
     durable = False
 
     def apply(self, states: States, now: int) -> tuple[States, str]:
-        """Return the states unchanged, with a result for this second."""
+        """Return the states unchanged, with a result that depends on the current second."""
         return states, ("first", "second", "third")[now // SECOND]
 
 
@@ -167,7 +167,7 @@ class _ForgetfulStore(NaiveStore):
 
 
 class _HastyStore(NaiveStore):
-    """A faulty store that writes states before the command has decided."""
+    """A faulty store that writes states before the command has decided what to write."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
@@ -255,7 +255,7 @@ class _EarlyStore(NaiveStore):
 
 
 class _WritingBackStore(NaiveStore):
-    """A faulty store that writes unchanged states back, over those of other writers."""
+    """A faulty store that also writes unchanged states, and so undoes other callers' changes."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         while True:
@@ -275,7 +275,7 @@ class _WritingBackStore(NaiveStore):
 
 
 class _OneByOneStore(NaiveStore):
-    """A faulty store that writes the keys of a command one by one, visibly to others."""
+    """A faulty store that writes a command's keys one by one, so that others see partial writes."""
 
     def write(self, states: dict[str, State | None], now: int) -> None:
         for key, state in states.items():
@@ -357,7 +357,7 @@ class _HoardingStore(NaiveStore):
 
 
 class _NotingStore(NaiveStore):
-    """A faulty store that creates a state for every key that it reads."""
+    """A faulty store that creates a state for every key that is read."""
 
     def read(self, key: str) -> State | None:
         if key not in self.cells:
@@ -469,7 +469,7 @@ class _UntoldStore(NaiveStore):
     ],
 )
 def test_notices_broken_stores(check: str, store: Plain, sentence: str) -> None:
-    """A store with one fault fails the check for that fault."""
+    """A state store with one fault fails the check that looks for this fault."""
     checks: tuple[Callable[..., None], ...] = (
         *kit.CHECKS,
         *kit.TIMED_CHECKS,
@@ -574,7 +574,7 @@ def _append_result(number: int, *keys: str, **details: Any) -> AppendResult:
 
 
 def test_any_common_order_is_accepted() -> None:
-    """Two concurrent commands may run in any order that is the same for both keys."""
+    """Two concurrent commands may run in either order, if both keys agree on the order."""
     appended = _append_result(1, "a", "b")
     two = _append_result(2, "b", "a", found=((1,), (1,)))
 
@@ -635,5 +635,5 @@ def test_notices_impossible_orders(
 def test_answers_may_differ_by_the_time_that_passed(
     one: object, other: object, *, is_near: bool
 ) -> None:
-    """Durations in two results may differ by the time between them; other values may not differ."""
+    """Durations in two results may differ by the time between the results; no other value may."""
     assert is_near is are_nearly_equal(one, other, 2)

@@ -150,7 +150,7 @@ class _PositiveVendor(StripeTax):
 
 
 class _GrossVendor(Avalara):
-    """A faulty vendor that, in a reversal, treats gross amounts as if they contained no tax."""
+    """A faulty vendor whose reversals treat amounts with tax as amounts without tax."""
 
     async def reverse(
         self, wire: Wire, ref: Ref, reversal: TaxReversal, /, *, key: str

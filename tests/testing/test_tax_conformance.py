@@ -34,17 +34,17 @@ if TYPE_CHECKING:
 
 
 def as_vies(kind: Callable[..., Vies]) -> kit.Factory:
-    """Return a function that makes a test subject of VIES with another vendor class."""
+    """Return a function that makes a test subject of VIES, but with this vendor class."""
     return lambda: attrs.evolve(tax_subjects.vies(), vendor=kind())
 
 
 def as_brreg(kind: Callable[..., Brreg]) -> kit.Factory:
-    """Return a function that makes a test subject of Brreg with another vendor class."""
+    """Return a function that makes a test subject of Brreg, but with this vendor class."""
     return lambda: attrs.evolve(tax_subjects.brreg(), vendor=kind())
 
 
 def as_hmrc(kind: Callable[..., Hmrc]) -> kit.Factory:
-    """Return a function that makes a test subject of HMRC with another vendor class."""
+    """Return a function that makes a test subject of HMRC, but with this vendor class."""
 
     def new_subject() -> kit.TaxSubject:
         subject = tax_subjects.hmrc()
@@ -160,7 +160,7 @@ class _FlatteringVendor(_CheckingVendor):
 
 
 class _ComparingVendor(_FlatteringVendor):
-    """A faulty vendor that reports that all details match, if any details are given."""
+    """A faulty vendor that reports all details as matching as soon as any detail is given."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return check if check.matches is None else super().changed_check(check)
@@ -287,7 +287,7 @@ class _FinalVendor(_ClassifyingVendor):
 
 
 def _other_number() -> kit.TaxSubject:
-    """Return a test subject whose response about another number contains the first number."""
+    """Return a test subject whose response for a second number contains the first number."""
     return attrs.evolve(tax_subjects.vies(), other=tax_subjects.vies_answer())
 
 
@@ -334,13 +334,13 @@ PLAIN = {name_of(check): check for check in kit.CHECKS}
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
 def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
-    """A VAT vendor with one fault fails the check that looks for this fault."""
+    """A vendor of VAT checks with one fault fails the check that looks for this fault."""
     with pytest.raises(AssertionError, match=sentence):
         PLAIN[check](wrong)
 
 
 def test_request_that_is_sent_for_feature_which_vendor_lacks_fails_check() -> None:
-    """A vendor that sends a request for a feature which it lacks fails the check."""
+    """A vendor that sends a request for a feature that it does not have fails the check."""
 
     def new_subject() -> kit.TaxSubject:
         subject = minimal_subject()

@@ -111,7 +111,7 @@ def test_taxes_are_rounded_half_up() -> None:
     ],
 )
 def test_stripe_refuses_a_wrong_calculation(changes: dict[str, Any]) -> None:
-    """Stripe refuses unknown fields, wrong values and unknown places with HTTP 400."""
+    """Stripe refuses unknown fields, wrong values and unknown locations with HTTP 400."""
     sandbox = StripeTaxSandbox()
     assert 200 == stripe_answer(sandbox, "calculations", CALCULATE).status
     assert 400 == stripe_answer(sandbox, "calculations", CALCULATE | changes).status
@@ -129,7 +129,7 @@ def test_stripe_refuses_wrong_credentials_and_paths() -> None:
 
 
 def test_stripe_answers_a_key_once() -> None:
-    """A repeated key gets the first response; another request with this key is refused."""
+    """A repeated key gets the first response; another request under the same key is refused."""
     sandbox = StripeTaxSandbox()
     first = stripe_answer(sandbox, "calculations", CALCULATE, Idempotency_Key="k")
     repeat = stripe_answer(sandbox, "calculations", CALCULATE, Idempotency_Key="k")
@@ -141,7 +141,7 @@ def test_stripe_answers_a_key_once() -> None:
 
 
 def test_stripe_refuses_wrong_transactions() -> None:
-    """A reference can be used once, and no more is reversed than was recorded."""
+    """A reference can be used only once, and at most the recorded amount can be reversed."""
     sandbox = StripeTaxSandbox()
     calculation = stripe_answer(sandbox, "calculations", CALCULATE).json()["id"]
     create, reverse = "transactions/create_from_calculation", "transactions/create_reversal"

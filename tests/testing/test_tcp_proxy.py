@@ -1,4 +1,4 @@
-"""The TCP proxy for tests, which cuts connections, and delays or holds back their data."""
+"""The TCP proxy for tests, which can cut connections, and delay or hold back their data."""
 
 from __future__ import annotations
 

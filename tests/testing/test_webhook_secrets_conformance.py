@@ -48,7 +48,7 @@ class AsyncTableProvider(TableProvider):
 
 
 def by_tenant(stored: kit.StoredSecrets) -> dict[str | None, Sequence[Secret]]:
-    """Return the secrets of the only endpoint, grouped by tenant."""
+    """Return the secrets of the only endpoint, with the tenant that each belongs to as the key."""
     return {tenant: secrets for (_, tenant), secrets in stored.items()}
 
 
@@ -215,7 +215,7 @@ class _FrozenProvider(TableProvider):
 
 
 class _AppendingProvider(TableProvider):
-    """A faulty provider that keeps returning secrets that were removed."""
+    """A faulty provider that still returns secrets which have been removed."""
 
     def __init__(self, stored: kit.StoredSecrets) -> None:
         super().__init__(stored)
@@ -270,7 +270,7 @@ PLAIN = {name_of(check): check for check in (*kit.CHECKS, *kit.CHANGING_CHECKS, 
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
 def test_notices_a_wrong_provider(check: str, wrong: kit.Factory, sentence: str) -> None:
-    """A webhook secret provider with one fault fails the check for that fault."""
+    """A webhook secret provider with one fault fails the check that looks for this fault."""
     with waiting_at_most(2.0), pytest.raises(AssertionError, match=sentence):
         PLAIN[check](wrong)
 

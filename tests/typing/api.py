@@ -1,4 +1,4 @@
-"""The public API as type checkers see it; this file is type-checked, and never run.
+"""Examples of the public API for the type checker; this file is never run.
 
 A line that ends in `type: ignore` is a mistake that a user could make: were it no error, the
 checkers would call the comment unused.
@@ -106,7 +106,7 @@ async def guards(breaker: CircuitBreaker, limiter: RateLimiter, bulkhead: Bulkhe
 
 
 async def circuit_breaker(breaker: CircuitBreaker) -> None:
-    """Type checkers see the type of a circuit breaker's state, which can be set by hand."""
+    """A circuit breaker's state has a known type, and can be set by hand."""
     assert_type(breaker.state(), CircuitBreakerState)
     assert_type(await breaker.astate(), CircuitBreakerState)
     assert_type(breaker.state().state, CircuitState)
@@ -239,7 +239,7 @@ async def async_manager(calls: AsyncConnectorManager, request: Request) -> None:
 
 
 def modes(plain: MemoryStorage, async_store: AsyncMemoryStorage, sleeper: Sleeper) -> None:
-    """Passing an asynchronous port to a synchronous class, or vice versa, is a type error."""
+    """Type checkers refuse an asynchronous port in a synchronous class, and vice versa."""
     services = [Service("vat")]
     ConnectorManager(services, state=plain, sleeper=sleeper)
     AsyncConnectorManager(services, state=async_store)
@@ -251,7 +251,7 @@ def modes(plain: MemoryStorage, async_store: AsyncMemoryStorage, sleeper: Sleepe
 
 
 def more_modes(sleeper: AsyncSleeper) -> None:
-    """Passing an asynchronous port to a synchronous manager is a type error."""
+    """Type checkers refuse an asynchronous port in a synchronous manager."""
     ConnectorManager([], sleeper=sleeper)  # type: ignore[arg-type]
     RetryHandler(sleeper=sleeper)  # type: ignore[arg-type]
 
@@ -323,7 +323,7 @@ def rename_in_transaction(transaction: Transaction) -> str:
 
 
 def exports() -> None:
-    """Importing a name that is not exported is a type error."""
+    """Type checkers refuse the import of a name that is not exported."""
     assert_type(moorage.Secret("x").reveal(), str)
     assert_type(Secret("x").reveal_bytes(), bytes)
 

@@ -1,4 +1,4 @@
-"""Helpers for tests of Adyen: a hub with an account at the Adyen sandbox."""
+"""Helpers for tests of Adyen: a hub connected to the Adyen sandbox."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BACK = "https://erp.example/back"
 
 
 def charge(source: str = "APPROVED", amount: Money = EUR_149, **fields: Any) -> Charge:
-    """Return a charge whose source makes the sandbox give the payment a certain outcome."""
+    """Return a charge whose payment source selects the outcome at the sandbox."""
     fields = {"reference": "INV-2041", "customer": BUYER, **fields}
     return Charge(amount, source, **fields)
 
@@ -46,7 +46,7 @@ IDEAL = '{"type": "ideal"}'
 
 
 class SandboxHub:
-    """A hub with an account at the Adyen sandbox, and the sandbox's webhooks."""
+    """A hub connected to the Adyen sandbox, with access to the sandbox's webhooks."""
 
     def __init__(self, *, tenant: str | None = None, **options: Any) -> None:
         self.sandbox = AdyenSandbox()
@@ -58,16 +58,16 @@ class SandboxHub:
 
     @property
     def last_request(self) -> Json:
-        """Return the JSON body of the last request to the sandbox."""
+        """Return the JSON body of the last request that the sandbox received."""
         return json.loads(self.sandbox.requests[-1].body)
 
     def webhook_events(self, *notices: Notice) -> list[PaymentEvent]:
-        """Return the events of these webhooks, or of all pending ones."""
+        """Return the events that are read from the given webhooks, or from all pending ones."""
         options = [notice.arguments() for notice in (notices or self.sandbox.settle())]
         webhooks = [webhook for option in options for webhook in self.verifier.verify(**option)]
         return [event for webhook in webhooks for event in self.hub.events("shop", webhook)]
 
     def happens(self, event: str, psp: str, **fields: Any) -> PaymentEvent:
-        """Make something happen to a payment in the sandbox, and return its event."""
+        """Make something happen to a payment in the sandbox; return the event of the webhook."""
         (payment_event,) = self.webhook_events(self.sandbox.happens(event, psp, **fields))
         return payment_event

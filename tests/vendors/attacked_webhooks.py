@@ -1,4 +1,4 @@
-"""Attacks on payment vendors, by sending damaged and hostile webhooks to an inbox.
+"""Attacks on payment vendors: damaged and hostile webhooks that are sent to an inbox.
 
 Genuine webhooks of a vendor's sandbox are damaged in bits, pieces, headers and URLs. The inbox
 stores one or refuses it by an error of its own, and it stores none whose signed content changed.
@@ -58,7 +58,7 @@ _VALUES: Final[tuple[Any, ...]] = (
 
 
 class AttackedInbox:
-    """A hub with a vendor and an inbox, and the genuine webhooks of a few payments.
+    """A hub with one vendor, its webhook inbox, and genuine webhooks of a few payments.
 
     Attributes:
         name: name of the vendor.
@@ -86,7 +86,7 @@ class AttackedInbox:
         self._genuine = [self._signed_part(event) for event in self.events]
 
     def _pay(self, subject: PaymentsSubject) -> None:
-        """Make a payment, refund it and dispute it, as far as the vendor's sandbox can."""
+        """Make, refund and dispute a payment, as far as the vendor's sandbox can."""
         payments = self.hub.payments()
         order = Charge(
             Money("20.00", "EUR"),
@@ -105,12 +105,12 @@ class AttackedInbox:
             subject.dispute(payment.ref.id)
 
     def received(self, sent: SentWebhook) -> tuple[WebhookEvent, ...]:
-        """Give a webhook to the inbox, and return the events that it yields."""
+        """Pass a webhook to the inbox, and return the events that it yields."""
         entry = self.inbox.receive("main", **sent.arguments())
         return self.inbox.webhooks(entry)
 
     def damage(self, dice: random.Random) -> bool:
-        """Give a damaged webhook to the inbox, and return whether it was stored.
+        """Pass a damaged webhook to the inbox, and return whether the inbox stored it.
 
         Raises:
             AssertionError: it was, and is not what the vendor signed; or a look-up does not decide.
@@ -127,7 +127,7 @@ class AttackedInbox:
         return True
 
     def convert_hostile(self, dice: random.Random) -> None:
-        """Replace some values in the event of a genuine webhook, and convert the event."""
+        """Replace values in a genuine webhook by hostile ones, and convert it to payment events."""
         event = dice.choice(self.events)
         payload, data = event.payload, event.data
         for _ in range(dice.choice((1, 1, 2, 4))):
@@ -161,7 +161,7 @@ class AttackedInbox:
 
 
 def _with_replaced_part(dice: random.Random, value: Any) -> Any:
-    """Return a copy of a JSON value with one part replaced."""
+    """Return a copy of a JSON value in which one randomly chosen part is replaced."""
     if isinstance(value, dict) and value and dice.random() < 0.9:
         name = dice.choice([*value])
         if dice.random() < 0.1:

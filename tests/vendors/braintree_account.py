@@ -1,4 +1,4 @@
-"""Helpers for tests of Braintree: a hub with an account at the sandbox, and payments."""
+"""Helpers for tests of Braintree: a hub connected to the sandbox, and payments."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ class SandboxHub:
         return f"k-{self.number}"
 
     def pay(self, **fields: Any) -> Payment:
-        """Charge a payment method."""
+        """Charge a payment method, and return the payment."""
         return self.payments.charge(order(**fields), idempotency_key=self.key())
 
     def hold(self, **fields: Any) -> Payment:
-        """Authorise an amount."""
+        """Authorise a payment without capturing it, and return the payment."""
         return self.payments.authorize(order(**fields), idempotency_key=self.key())
 
     def settled(self, **fields: Any) -> Payment:
-        """Charge a payment method, and settle the payment."""
+        """Charge a payment method, let the sandbox settle the payment, and return it."""
         payment = self.pay(**fields)
         self.sandbox.settle()
         return payment

@@ -1,4 +1,4 @@
-"""Helper for tests of Brevo: a hub with an account at the sandbox."""
+"""Helper for tests of Brevo: a hub connected to the sandbox."""
 
 from __future__ import annotations
 

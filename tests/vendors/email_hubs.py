@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def hub(vendor: Vendor, *sandboxes: Sandbox, mode: str = "", **fields: Any) -> Any:
-    """Return a hub of this mode with one account at the sandboxes, in virtual time."""
+    """Return a sync or async hub with one account at the vendor's sandbox, in virtual time."""
     clock = VirtualClock()
     accounts = [Account("mail", vendor, settings={"circuit": None})]
     if mode:

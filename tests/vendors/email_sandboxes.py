@@ -1,4 +1,4 @@
-"""Test subjects of email vendors for the conformance kit, in sync and async mode."""
+"""Email vendors for the conformance kit, each with its sandbox, in sync and async mode."""
 
 from __future__ import annotations
 

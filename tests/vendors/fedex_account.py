@@ -51,7 +51,7 @@ RESOLVE = "POST /address/v1/addresses/resolve"
 
 
 class Wire(SandboxHttpClient):
-    """An HTTP client that sends requests to the sandbox, or returns planned responses by path."""
+    """An HTTP client that returns the response planned for a path, or else the sandbox's."""
 
     def __init__(self, sandbox: FedExSandbox) -> None:
         super().__init__(sandbox)

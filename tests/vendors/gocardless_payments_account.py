@@ -1,4 +1,4 @@
-"""Helpers for tests of GoCardless' payments: a hub with an account at the sandbox."""
+"""Helpers for tests of GoCardless payments: a hub connected to the sandbox."""
 
 from __future__ import annotations
 

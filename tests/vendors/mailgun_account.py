@@ -1,4 +1,4 @@
-"""Helpers for tests of Mailgun: a hub with an account at the sandbox, and reading forms."""
+"""Helpers for tests of Mailgun: a hub at the sandbox, and a function that reads its forms."""
 
 from __future__ import annotations
 

@@ -66,11 +66,11 @@ class SandboxHub:
         return f"k-{self.number}"
 
     def pay(self, **fields: Any) -> Payment:
-        """Charge the payment method that a token stands for."""
+        """Charge the payment method that the sandbox's token stands for."""
         return self.payments.charge(order(**fields), idempotency_key=self.key())
 
     def hold(self, **fields: Any) -> Payment:
-        """Authorise an amount on the payment method that a token stands for."""
+        """Authorise, without a capture, a payment by the sandbox's token."""
         return self.payments.authorize(order(**fields), idempotency_key=self.key())
 
     def writes(self) -> list[tuple[str, Json]]:

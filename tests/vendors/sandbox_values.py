@@ -96,7 +96,7 @@ _NOTES: Final = {
 
 
 def table(vendor: str) -> str:
-    """Return the test-value section of a vendor's page, with the result of each test value."""
+    """Return the table for a vendor's page: each test value of its sandbox, and its result."""
     is_payment = vendor in _SOURCES
     column = "`source` of a charge" if is_payment else "`to` of a message"
     about = f"moorage's sandbox of this vendor gives these results. {_NOTES.get(vendor, '')}"
@@ -107,7 +107,7 @@ def table(vendor: str) -> str:
 
 
 def section(vendor: str) -> str:
-    """Return the test-value section of a vendor's page, or an empty text if it has none."""
+    """Return the section on test values in a vendor's page, or an empty text if it has none."""
     match = _SECTION.search((PAGES / f"{vendor}.md").read_text("utf-8"))
     return "" if match is None else match[0]
 
@@ -116,7 +116,7 @@ _SECTION: Final = re.compile(rf"^{TITLE}.*?(?=^## |\Z)", re.MULTILINE | re.DOTAL
 
 
 def _result(vendor: str, value: str) -> str:
-    """Use a test value in a new sandbox, and return the result in Markdown."""
+    """Use a test value in a new sandbox, and return the outcome as Markdown text."""
     kind = "payments" if vendor in _SOURCES else "sms"
     module: Any = import_module(f"moorage.testing.sandboxes.{kind}.{vendor}")
     fixture: SandboxFixture = module.fixture(Path())
@@ -134,7 +134,7 @@ def _result(vendor: str, value: str) -> str:
 
 
 def _use(hub: Hub, fixture: SandboxFixture, value: str) -> str:
-    """Charge a source or text a number, and return the state of the payment or message."""
+    """Charge a test source or text a test number; return the payment's or message's state."""
     if value.startswith("+"):
         message = SmsMessage(to=value, text="Your parcel is on its way.")
         return hub.sms().send(message, idempotency_key="INV-1/1").status

@@ -1,4 +1,4 @@
-"""Helpers for tests of ShipEngine: a hub with an account at the sandbox, and shipments."""
+"""Helpers for tests of ShipEngine: a hub connected to the sandbox, and shipments."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=PARCEL)
 
 
 class Wire(SandboxHttpClient):
-    """An HTTP client that sends requests to the sandbox, or returns planned responses by path."""
+    """An HTTP client that returns the response planned for a path, or else the sandbox's."""
 
     def __init__(self, sandbox: ShipEngineSandbox) -> None:
         super().__init__(sandbox)

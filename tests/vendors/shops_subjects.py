@@ -1,4 +1,4 @@
-"""Test subjects of the shop vendors, for the conformance kit."""
+"""Test subjects of all shop vendors for the conformance kit."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ PICTURE: Final = "https://shop.example/picture.png"
 
 
 class Refs:
-    """A stand-in for an account, which creates the references that reading a response needs."""
+    """A stand-in for an account: it creates the references that are needed to read a response."""
 
     def __init__(self, vendor: str) -> None:
         self._vendor = vendor

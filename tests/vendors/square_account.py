@@ -83,7 +83,7 @@ class SandboxHub:
         ]
 
     def payment_after_events(self, payment: Payment) -> Payment:
-        """Return the payment in the state that it has after all its webhook events."""
+        """Return the payment after all its webhook events have been applied to it."""
         for event in self.webhook_events():
             if event.ref.id == payment.ref.id:
                 payment = advance(payment, event)

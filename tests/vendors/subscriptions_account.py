@@ -1,4 +1,4 @@
-"""Helpers for tests of subscriptions: a hub with a vendor that has them."""
+"""Helpers for tests of subscriptions: a hub with a vendor that supports them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def ref(id: str, /, **others: str | None) -> Ref:
 
 
 class SandboxHub:
-    """A hub with a vendor that has subscriptions."""
+    """A hub with a vendor that supports subscriptions."""
 
     def __init__(self, make: Callable[[], PaymentsSubject]) -> None:
         self.subject = make()
@@ -39,7 +39,7 @@ class SandboxHub:
         self.payments: Payments = self.hub.payments()
 
     def request(self, **fields: Any) -> SubscriptionRequest:
-        """Return a monthly subscription of the subject's customer."""
+        """Return a request for a monthly subscription of the test customer."""
         assert self.subject.subscriber is not None
         source, customer = self.subject.subscriber
         values: dict[str, Any] = {"amount": EUROS, "reference": "SUB-7", "interval": MONTHLY}

@@ -73,7 +73,7 @@ def stripe_says(status: int, **error: str) -> Any:
 
 
 def pizza_answer(**fields: Any) -> Any:
-    """Return the tax calculation from Stripe's published examples, with these fields changed.
+    """Return the tax calculation from Stripe's published example, with these fields changed.
 
     The fixture's line has no taxes; they are here in the form of Stripe's description.
     """

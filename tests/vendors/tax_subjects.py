@@ -1,4 +1,4 @@
-"""Test subjects of the vendors that check VAT numbers, for the conformance kit."""
+"""Test subjects of vendors that check VAT numbers, for the conformance kit."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def test_adobe_gets_language_as_its_own_locale(language: str, locale: str) -> No
     ],
 )
 def test_what_adobe_has_no_words_for_is_refused(made: SignatureRequest, field: str) -> None:
-    """A request that Adobe could not carry out is refused before anything is uploaded."""
+    """A request that Adobe could not carry out is refused before any document is uploaded."""
     hub, sandbox = hub_and_sandbox()
     with hub, pytest.raises(InvalidData) as refused:
         hub.signatures().send(made)
@@ -199,7 +199,7 @@ def test_a_failed_upload_may_be_repeated(fault: Any) -> None:
 
 
 def test_a_refused_upload_sends_nothing() -> None:
-    """If Adobe refuses a document, that is an error, and no agreement is sent."""
+    """If Adobe refuses a document, an error is raised, and no agreement is sent."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(acrobat_sign_error("LARGE_FILE_SIZE", 403))
     with hub, pytest.raises(InvalidRequest) as refused:
@@ -223,7 +223,7 @@ def test_a_repeat_sends_the_uploaded_file() -> None:
 
 
 def test_the_look_up_is_by_external_id() -> None:
-    """After a lost answer, the agreement is searched by its external id and compared."""
+    """After a lost response, the agreement is searched by its external id and then compared."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(None, Lost())
     with hub:
@@ -268,7 +268,7 @@ def test_another_agreement_is_not_taken() -> None:
 def test_states_of_agreements(
     word: str, events: tuple[dict[str, Any], ...], status: EnvelopeStatus
 ) -> None:
-    """Each Adobe status becomes a contract status; the history says why it was cancelled."""
+    """Each Adobe status becomes one of the contract's; the history says why it was cancelled."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(*acrobat_sign_agreement("1", word, "WAITING_FOR_MY_SIGNATURE", *events))
     with hub:
@@ -303,7 +303,7 @@ def test_states_of_agreements(
 def test_states_of_signers(
     word: str, events: tuple[dict[str, Any], ...], status: SignerStatus
 ) -> None:
-    """A signer's Adobe status becomes a contract status, with the help of the signer's events."""
+    """A signer's Adobe status and the signer's events together decide the contract status."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(*acrobat_sign_agreement("1", "OUT_FOR_SIGNATURE", word, *events))
     with hub:
@@ -358,7 +358,7 @@ def test_an_answer_without_its_list_is_no_success() -> None:
 
 
 def test_an_expired_agreement_is_expired() -> None:
-    """An agreement after its last day is expired, and nobody is reminded of it."""
+    """An agreement whose last day has passed is expired, and nobody is reminded of it."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         day = datetime.now(UTC).date() + timedelta(days=2)
@@ -373,7 +373,7 @@ def test_an_expired_agreement_is_expired() -> None:
 
 
 def test_reminders_name_the_members() -> None:
-    """A reminder contains the ids of the members whose turn it is."""
+    """A reminder contains the ids of the signers whose turn it is."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request(Signer(**ADA), Signer(**GRACE))).ref
@@ -385,7 +385,7 @@ def test_reminders_name_the_members() -> None:
 
 
 def test_cancellations_have_the_version() -> None:
-    """To cancel, the version that was read is sent, and the signers are notified."""
+    """A cancellation contains the agreement version that was read, and signers are notified."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
@@ -557,7 +557,7 @@ def inbox_of(sandbox: AcrobatSignSandbox) -> WebhookInbox:
 
 
 def test_check_of_the_url_is_answered_with_the_client_id() -> None:
-    """Adobe's check of the webhook URL gets the client id back; a forged check gets nothing."""
+    """Adobe's check of the webhook URL gets the client id in return; a forged check does not."""
     sandbox = AcrobatSignSandbox()
     inbox = inbox_of(sandbox)
     url = f"https://erp.example/hooks?token={sandbox.webhook_token}"
@@ -573,7 +573,7 @@ def test_check_of_the_url_is_answered_with_the_client_id() -> None:
 
 @pytest.mark.parametrize("client_id", [None, "a b", "<script>", "a\r\nSet-Cookie: b", "x" * 300])
 def test_client_id_that_is_no_word_is_not_repeated(client_id: str | None) -> None:
-    """A check with an invalid client id is refused; a webhook with one is accepted without echo."""
+    """A URL check with an invalid client id is refused; a webhook with one does not get it back."""
     sandbox = AcrobatSignSandbox()
     inbox = inbox_of(sandbox)
     url = f"https://erp.example/hooks?token={sandbox.webhook_token}"

@@ -143,7 +143,7 @@ def test_refund_above_the_charge_fails(shop: SandboxHub) -> None:
 
 
 def test_all_of_a_payment_is_refunded(shop: SandboxHub) -> None:
-    """A refund at Adyen without an amount refunds the amount in the payment's reference."""
+    """An Adyen refund without an amount refunds the amount stored in the payment's reference."""
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     refund = shop.payments.refund(payment.ref, idempotency_key="k-2")
     assert EUR_149 == refund.amount
@@ -240,7 +240,7 @@ def test_error_for_wrong_card_has_no_reference(shop: SandboxHub) -> None:
 
 
 def test_buyer_who_cancels_has_declined() -> None:
-    """If a payment at Adyen is cancelled without a reason, the buyer counts as its canceller."""
+    """An Adyen payment that is cancelled without a reason counts as cancelled by the buyer."""
     error = classify(Request.post("/"), reply({"resultCode": "Cancelled"}))
     assert isinstance(error, PaymentDeclined)
     assert DeclineReason.CANCELED_BY_BUYER == error.reason
@@ -334,7 +334,7 @@ def test_unnamed_payment_is_cancelled_by_our_reference(shop: SandboxHub) -> None
 
 
 def test_native_3ds_challenge(shop: SandboxHub) -> None:
-    """The data of a 3-D Secure challenge suffice for Adyen's browser component."""
+    """The data of a 3-D Secure challenge are sufficient for Adyen's browser component."""
     native_3ds = {"authenticationData": {"threeDSRequestData": {"nativeThreeDS": "preferred"}}}
     request = charge("CHALLENGE", three_ds=ThreeDs.ALWAYS, extra={"adyen": native_3ds})
     payment = shop.payments.authorize(request, idempotency_key="k-1")

@@ -162,7 +162,7 @@ def _wrong_requests(root: Json) -> list[str]:
 
 
 def test_requests_match_our_excerpt() -> None:
-    """Each request to Adyen matches the excerpt of Adyen's API description."""
+    """Each request to Adyen matches our excerpt of Adyen's API description."""
     assert [] == _wrong_requests(OURS)
 
 

@@ -1,4 +1,4 @@
-"""Adyen's errors and unusual responses."""
+"""Error responses and unusual responses of Adyen."""
 
 from __future__ import annotations
 

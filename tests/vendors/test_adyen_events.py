@@ -107,7 +107,7 @@ def test_failed_refund_is_undone(shop: SandboxHub) -> None:
 def test_payment_events_have_states(
     shop: SandboxHub, psp: str, event: str, fields: Json, state: Json
 ) -> None:
-    """Each Adyen event gives the payment the state that it stands for."""
+    """Each kind of Adyen event gives the payment the corresponding state."""
     events = shop.happens(event, psp, by="SBX9", **fields)
     assert (state, event, psp) == (events.state, events.vendor_type, events.ref.id)
 
@@ -157,7 +157,7 @@ def test_chargebacks_are_disputes(
 
 
 def test_event_names_its_payment_and_currency() -> None:
-    """The payment reference in an Adyen event has the event's currency."""
+    """The payment reference in an Adyen event contains the event's currency."""
     item = {
         "pspReference": "SBX9",
         "originalReference": "SBX1",
@@ -182,7 +182,7 @@ def test_adyen_notification_about_report_gives_no_payment_event(shop: SandboxHub
 
 
 def test_late_notification_rewinds_nothing(shop: SandboxHub) -> None:
-    """If an Adyen authorisation event arrives after the capture, it changes nothing."""
+    """An Adyen authorisation event that arrives after the capture does not undo the capture."""
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")
     shop.payments.capture(payment.ref, idempotency_key="k-2")
     authorised_event, captured = shop.webhook_events()
@@ -208,7 +208,7 @@ def test_dispute_that_is_won_gives_the_payment_back(shop: SandboxHub) -> None:
 
 
 def test_payment_of_a_buyer_who_does_not_return(shop: SandboxHub) -> None:
-    """If an Adyen buyer never returned, the event of the payment has our own reference."""
+    """If the buyer never returned to us, Adyen's event identifies the payment by our reference."""
     payment = shop.payments.charge(charge(IDEAL), idempotency_key="k-1")
     (psp,) = shop.sandbox.payments
     shop.sandbox.buyer_returns(psp)

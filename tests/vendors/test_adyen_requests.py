@@ -49,7 +49,7 @@ def shop() -> SandboxHub:
     ids=str,
 )
 def test_amounts_are_written_as_adyen_does(shop: SandboxHub, amount: Money, minor: int) -> None:
-    """Amounts are converted to Adyen's own minor units and back without loss."""
+    """Amounts are converted to Adyen's minor units and back without loss."""
     payment = shop.payments.charge(charge(amount=amount), idempotency_key="k-1")
     assert {"currency": amount.currency, "value": minor} == shop.last_request["amount"]
     assert (amount, amount) == (payment.captured, UNITS.from_minor(minor, amount.currency))
@@ -63,7 +63,7 @@ def test_amounts_with_too_many_decimals_are_refused(shop: SandboxHub) -> None:
 
 
 def test_everything_of_a_charge_is_sent(shop: SandboxHub) -> None:
-    """Each field of a charge is sent in Adyen's form, and extra options are applied last."""
+    """Each field of a charge is sent under Adyen's name; extra options may override fields."""
     buyer = Customer(
         id="buyer-1", name="Ada de Vries", email="a@b.example", phone="+31", country="nl", ip="::1"
     )

@@ -52,7 +52,7 @@ METRICS = (
 
 
 def test_fields_of_a_message() -> None:
-    """Each field of an email appears where Amazon SES expects it in the request body."""
+    """Each field of an email is sent in the place where Amazon SES expects it."""
     body = mail_body(
         mail(
             cc="cc@example.com",
@@ -112,7 +112,7 @@ def test_template_is_named_or_located() -> None:
 
 @pytest.mark.parametrize("words", [{"tags": ["a b"]}, {"metadata": {"a": "é"}}])
 def test_tags_that_ses_would_refuse_are_refused_here(words: dict[str, Any]) -> None:
-    """Amazon SES refuses tags and metadata with other characters than letters and digits."""
+    """Tags and metadata that Amazon SES would refuse are refused before anything is sent."""
     with pytest.raises(InvalidData):
         mail_body(mail(**words), None, None)
 
@@ -197,7 +197,7 @@ def test_results_of_a_bulk_are_separate() -> None:
     ],
 )
 def test_failed_bulk_entry_is_an_error(entry: dict[str, Any], kind: type[Any]) -> None:
-    """A bulk email's entry without a success status and an id is an error."""
+    """An entry of a bulk response without a success status and an id counts as an error."""
     sandbox = AmazonSesSandbox()
     sandbox.fail(reply({"BulkEmailEntryResults": [entry]}))
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com"])

@@ -1,4 +1,4 @@
-"""Amazon SNS: requests, responses and errors, compared with AWS's description in botocore."""
+"""Amazon SNS: requests, responses and errors, checked against AWS's API description."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def form(**fields: Any) -> dict[str, str]:
 
 
 def attributes(sent: dict[str, str]) -> dict[str, tuple[str, str]]:
-    """Return the type and value of each sent message attribute, keyed by its name."""
+    """Return the type and value of each message attribute that was sent, keyed by its name."""
     entries = [name.removesuffix(".Name") for name in sent if name.endswith(".Name")]
     return {
         sent[f"{index}.Name"]: (sent[f"{index}.Value.DataType"], sent[f"{index}.Value.StringValue"])
@@ -64,7 +64,7 @@ def hub(sandbox: AmazonSnsSandbox, **options: Any) -> Hub:
 
 
 def success(inside: str) -> Response:
-    """Return a successful response with this body."""
+    """Return a successful response that contains this XML."""
     return Response(
         200, body=f'<PublishResponse xmlns="{SPACE}">{inside}</PublishResponse>'.encode()
     )
@@ -159,7 +159,7 @@ def test_success_without_an_id_is_malformed(inside: str) -> None:
     "body", [b"", b"{}", b"<", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", b"<a>" * 50]
 )
 def test_unreadable_success_of_amazon_sns_fails(body: bytes) -> None:
-    """A success of SNS that is unreadable fails; an unreadable error is classified by status."""
+    """An unreadable success response of SNS is a failure; an unreadable error goes by status."""
     with pytest.raises(VendorFailed, match="no MessageId"):
         read_receipt(REFS, Response(200, body=body))
     assert classify(SEND, Response(400, body=body)) is None

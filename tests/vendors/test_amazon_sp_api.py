@@ -53,7 +53,7 @@ def line(**fields: Any) -> dict[str, Any]:
 
 
 def part(kind: str, amount: str, *details: tuple[str, str, str]) -> dict[str, Any]:
-    """Return a category of an order's proceeds, with its subtypes, amounts and currencies."""
+    """Return a category of an order's proceeds, as in Amazon's response."""
     return {
         "type": kind,
         "subtotal": {"amount": amount, "currencyCode": "EUR"},
@@ -90,7 +90,7 @@ def test_list_without_a_time_begins_two_years_ago() -> None:
 
 
 def test_after_last_page_of_period_comes_page_of_orders_that_changed_since_page_one() -> None:
-    """After a period's last page comes a page with the orders that changed since the first page."""
+    """After the last page of a period, the next page has the orders that changed meanwhile."""
     sandbox = AmazonSpApiSandbox()
     ids = [sandbox.add_order(1) for _ in range(3)]
     start = sandbox.clock - timedelta(hours=1)
@@ -109,7 +109,7 @@ def test_after_last_page_of_period_comes_page_of_orders_that_changed_since_page_
 
 
 def test_latest_change_on_page_is_end_if_amazon_page_has_no_end_of_its_period() -> None:
-    """If Amazon's page does not state the end of its period, the latest change on it is the end."""
+    """If Amazon states no end of the period, the latest change on the page is taken as its end."""
     sandbox = AmazonSpApiSandbox()
     order = amazon_order().json()["order"]
     sandbox.fail(reply({"orders": [order]}), reply({"orders": []}))
@@ -334,7 +334,7 @@ def test_lines_of_an_order() -> None:
     ],
 )
 def test_incomplete_order_is_an_error(order: dict[str, Any]) -> None:
-    """An order that lacks a required field is an error."""
+    """An order that lacks a required field raises an error."""
     sandbox = AmazonSpApiSandbox()
     sandbox.fail(amazon_order(**order))
     with hub(sandbox) as shop, pytest.raises(VendorFailed):
@@ -342,7 +342,7 @@ def test_incomplete_order_is_an_error(order: dict[str, Any]) -> None:
 
 
 def test_item_in_amazons_warehouses() -> None:
-    """An item that Amazon stocks, without an offer by the seller, has no price and no stock."""
+    """An item in Amazon's warehouse that the seller does not offer has no price and no stock."""
     sandbox = AmazonSpApiSandbox()
     with hub(sandbox) as shop:
         item = shop.shops().find_items("ROPE-20").items[0]
@@ -419,7 +419,7 @@ def test_requests_of_stock_and_price() -> None:
 
 
 def test_price_that_no_number_is_exactly_is_refused() -> None:
-    """A price with more digits than a JSON number can hold is refused before a request."""
+    """A price with more digits than a JSON number can hold is refused before sending."""
     sandbox = AmazonSpApiSandbox()
     with hub(sandbox) as shop, pytest.raises(InvalidData):
         shop.shops().set_price(ref("A"), Money("90071992547409931.25", "EUR"))

@@ -49,7 +49,7 @@ def vendor_at(sandbox: ApnsSandbox, **options: Any) -> Apns:
 def sent_notifications(
     sandbox: ApnsSandbox, key: str | None, *fields: dict[str, Any]
 ) -> list[SandboxRequest]:
-    """Return the requests that send notifications with these fields."""
+    """Return the recorded requests that sent notifications with these fields."""
     account = Account("push", vendor_at(sandbox), settings={"retry": None})
     with Hub([account], http=SandboxHttpClient(sandbox)) as hub:
         for options in fields:
@@ -194,7 +194,7 @@ def test_sandbox_refuses_wrong_tokens_and_headers_with_apple_reasons() -> None:
 
 
 def signing_at(sandbox: ApnsSandbox, request: SandboxRequest, moved: timedelta, key: Secret) -> str:
-    """Return a provider token with this key, issued this much later than the request's token."""
+    """Return a provider token signed with this key, and issued this much later or earlier."""
     issued = claims(Secret(request.headers["authorization"].partition(" ")[2]))["iat"]
     dated = issued + int(moved.total_seconds())
     return signed_token(key, sandbox.team_id, sandbox.key_id, dated).reveal()
@@ -244,7 +244,7 @@ def test_data_may_be_named_image_without_an_image() -> None:
     ],
 )
 def test_end_of_a_token_is_dated(timestamp: object, since: datetime | None) -> None:
-    """The error for an expired device token says since when it is expired, if Apple says so."""
+    """If Apple says since when a device token is expired, the error contains this time."""
     answer = reply({"reason": "Unregistered", "timestamp": timestamp}, 410)
     error: Any = classify(Request.post("/"), answer)
 
@@ -253,13 +253,13 @@ def test_end_of_a_token_is_dated(timestamp: object, since: datetime | None) -> N
 
 @pytest.mark.parametrize("answer", [Response(408), Response(500), Response(404), Response(200)])
 def test_other_answers_are_left_to_the_service(answer: Response) -> None:
-    """The classifier gives no error for successes, outages, timeouts and reasonless responses."""
+    """The vendor's own classifier leaves successes, outages and reasonless errors to the others."""
     assert None is classify(Request.post("/"), answer)
 
 
 @pytest.mark.parametrize("status", [200, 202])
 def test_page_of_a_proxy_is_no_acceptance(status: int) -> None:
-    """An HTML page, or a success unlike Apple's, does not count as an accepted notification."""
+    """An HTML page, or a success response unlike Apple's, does not count as accepted."""
     sandbox = ApnsSandbox()
     sandbox.fail(Response(status, {"Content-Type": "text/html"}, b"<html></html>"))
     with pytest.raises(VendorFailed):
@@ -285,7 +285,7 @@ def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
 
 
 def test_apple_production_server_is_live() -> None:
-    """Apple's production server is live, and its development server is in test mode."""
+    """Apple's production server counts as live mode, its development server as test mode."""
     sandbox = ApnsSandbox()
 
     assert Mode.LIVE is vendor_at(sandbox).mode()
@@ -294,7 +294,7 @@ def test_apple_production_server_is_live() -> None:
 
 
 def test_client_without_http2_is_refused() -> None:
-    """A hub with Apple's push service needs an HTTP client that speaks HTTP/2."""
+    """A hub with Apple's push service refuses an HTTP client that cannot use HTTP/2."""
     configuration = {"vendors": {"apns": account_options(ApnsSandbox())}}
     clients = (None, StdlibHttpClient(), PyreqwestHttpClient())
 

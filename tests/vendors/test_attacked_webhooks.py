@@ -33,7 +33,7 @@ def test_damaged_and_hostile_webhooks(name: str) -> None:
 
 @EACH
 def test_damaged_webhooks_under_the_tracer(name: str) -> None:
-    """A few damaged webhooks of each vendor are refused, or stored with their signed content."""
+    """A damaged webhook is refused, or it is stored with exactly the content that was signed."""
     assert attack(name, 10, seed=1) <= 10
 
 
@@ -86,7 +86,7 @@ class VendorThatTrustsWebhooks(Mollie):
 
 @attrs.frozen(kw_only=True)
 class VendorThatTrustsTypes(Mollie):
-    """A faulty vendor that expects values of the right type."""
+    """A faulty vendor that assumes that all webhook values have the right type."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Use a value as text without checking its type."""

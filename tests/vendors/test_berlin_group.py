@@ -1,4 +1,4 @@
-"""A bank's NextGenPSD2 interface: the requests to it, its pages, and its batches."""
+"""A bank's NextGenPSD2 interface: requests, pages of transactions and batches of payments."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_body_without_optional_fields() -> None:
     ],
 )
 def test_fields_that_get_lost_are_refused(order: PaymentOrder, field: str) -> None:
-    """A payment with a field that the interface lacks is refused before anything is sent."""
+    """A payment with a field that the bank's interface lacks is refused before sending."""
     sandbox = BerlinGroupSandbox()
     with pytest.raises(InvalidData) as caught:
         hub(sandbox).bank().pay(order, idempotency_key="k")
@@ -191,7 +191,7 @@ def test_fields_that_get_lost_are_refused(order: PaymentOrder, field: str) -> No
 
 
 def test_error_has_detail_of_bank_problem() -> None:
-    """An error has the detail of the problem that the bank reports, or else its title."""
+    """An error contains the detail of the bank's problem report, or its title if it has none."""
     sandbox = BerlinGroupSandbox()
     problem = {"code": "FORMAT_ERROR", "title": "Wrong."}
     for detail, words in (("No such day.", "No such day."), (None, "Wrong.")):
@@ -201,7 +201,7 @@ def test_error_has_detail_of_bank_problem() -> None:
 
 
 def test_owner_needs_an_ip_address() -> None:
-    """Without the owner's IP address, no consent is requested."""
+    """A consent is not requested without the account owner's IP address."""
     sandbox = BerlinGroupSandbox()
     with pytest.raises(InvalidData, match="IP address"):
         hub(sandbox, ip_address=None).bank().start_consent(REQUEST)
@@ -282,7 +282,7 @@ def test_link_to_the_next_page_is_followed(link: str) -> None:
     ],
 )
 def test_link_that_leads_elsewhere_is_an_error(link: str) -> None:
-    """A link to another host or account, to no page, or in a wrong form is not followed."""
+    """A next-page link that leads to another host or account, or is malformed, is not followed."""
     sandbox = BerlinGroupSandbox()
     sandbox.fail(page(link=link))
     with pytest.raises(VendorFailed, match="next page"):
@@ -290,7 +290,7 @@ def test_link_that_leads_elsewhere_is_an_error(link: str) -> None:
 
 
 def test_wrong_references_are_refused() -> None:
-    """An account reference without its consent, and a page of another account, are refused."""
+    """An account reference without its consent is refused, as is a page of another account."""
     bank = hub(BerlinGroupSandbox()).bank()
     with pytest.raises(InvalidData, match="which consent"):
         bank.balances("berlin_group:bank:1")
@@ -300,7 +300,7 @@ def test_wrong_references_are_refused() -> None:
 
 
 def test_identifiers_of_the_bank() -> None:
-    """The bank's transaction id is preferred to the id of its booking entry."""
+    """The bank's transaction id is used as the id; the booking entry's id only if it is missing."""
     sandbox = BerlinGroupSandbox()
     amount = {"transactionAmount": {"currency": "EUR", "amount": "1"}}
     first = {**amount, "transactionId": "T", "entryReference": "E"}
@@ -422,7 +422,7 @@ def test_sandbox_refuses_wrong_requests() -> None:
 
 
 def test_payment_is_looked_up_under_its_own_product_only() -> None:
-    """A payment is found only under its own product, and a test can set its status."""
+    """A payment is found only under its own payment product; a test can set its status."""
     sandbox = BerlinGroupSandbox()
     bank = hub(sandbox).bank()
     payment = bank.pay(ORDER, idempotency_key="k")

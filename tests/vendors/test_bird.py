@@ -97,12 +97,12 @@ def message_body(vendor: Bird, message: SmsMessage) -> Any:
 
 
 def read_message(refs: Any, response: Response) -> SmsReceipt:
-    """Return the receipt that is read from a Bird response."""
+    """Return the receipt that the vendor reads from a Bird response."""
     return Bird.get.read(refs.ref, response)
 
 
 def read_number(response: Response) -> NumberCheck:
-    """Return the number look-up that is read from a Bird response."""
+    """Return the number look-up that the vendor reads from a Bird response."""
     return Bird.validate_number.read(REFS.ref, response)
 
 
@@ -149,7 +149,7 @@ def test_body_of_a_message(fields: dict[str, Any], expected: dict[str, Any]) -> 
 
 
 def test_stored_template_of_bird_is_option() -> None:
-    """A Bird template is sent by an extra option, which can also remove fields by setting None."""
+    """A Bird template is sent by an extra option; an option set to None removes a field."""
     without = dict.fromkeys(("from", "text", "category"))
     template = {"slug": "bird_otp_verification", "parameters": {"code": "1234"}}
     sent_body = body(extra={"bird": {"template": template, **without}})

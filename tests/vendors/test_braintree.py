@@ -60,7 +60,7 @@ def _shop() -> Iterator[SandboxHub]:
 
 
 def mark(key: str) -> str:
-    """Return the mark that a key leaves in an order id: 16 hexadecimal digits of its hash."""
+    """Return the mark that stands for a key in an order id: 16 hex digits of the key's hash."""
     return sha256(f"\n{key}".encode()).hexdigest()[:16]
 
 
@@ -78,7 +78,7 @@ def changed_transaction(**fields: Any) -> AlteredAnswer:
 
 
 def test_requests_of_a_charge(shop: SandboxHub) -> None:
-    """A charge's order id contains a mark of its key, and this mark is searched before charging."""
+    """A charge's order id contains a mark of its key; the mark is searched for before charging."""
     payment = shop.pay(
         customer=Customer(id="Y3VzdG9tZXI", email="ada@erp.example", phone="+49301234"),
         metadata={"order": "7"},
@@ -145,7 +145,7 @@ def test_charge_names_merchant_account_if_one_is_configured() -> None:
 
 
 def test_marks_differ_by_tenant() -> None:
-    """An idempotency key that two tenants use has a different mark for each tenant."""
+    """If two tenants use the same idempotency key, their marks differ."""
     shop = SandboxHub()
     with shop.hub:
         for tenant in ("north", "south"):
@@ -222,7 +222,7 @@ def test_lost_charge_is_paid_once(shop: SandboxHub, lost: str, kind: type[Connec
 
 
 def test_repeat_finds_a_decline_whose_answer_was_lost(shop: SandboxHub) -> None:
-    """A decline whose response was lost is found by its mark, and not charged again."""
+    """A decline whose response was lost is found by its mark, and the charge is not repeated."""
     source = "fake-processor-declined-2001-nonce"
     shop.sandbox.fail(None, Lost())
     with pytest.raises(OutcomeUnknown):
@@ -289,7 +289,7 @@ def test_retry_after_lost_answer_does_not_charge_second_time() -> None:
 
 
 def test_partial_capture_keeps_amount_that_was_first_authorised(shop: SandboxHub) -> None:
-    """A partial capture keeps the amount that was first authorised."""
+    """After a partial capture, the payment still has the amount that was first authorised."""
     authorization = shop.hold()
     capture = shop.payments.capture(authorization.ref, PART, idempotency_key="c-1")
     payment = shop.payments.get(authorization.ref)
@@ -496,7 +496,7 @@ def test_states_of_a_refund(shop: SandboxHub, status: str, state: str) -> None:
 def test_states_of_a_payment(
     shop: SandboxHub, status: str, state: str, captured: str | None
 ) -> None:
-    """Each Braintree status of a payment becomes a state; an unknown status has no amounts."""
+    """Each Braintree status of a payment becomes a state; an unknown one gives no amounts."""
     ref = shop.hold().ref
     [transaction] = shop.sandbox.transactions.values()
     transaction["status"] = status
@@ -507,7 +507,7 @@ def test_states_of_a_payment(
 
 
 def test_payment_is_found_by_the_id_of_webhooks(shop: SandboxHub) -> None:
-    """A payment reference without the GraphQL id is looked up to find that id."""
+    """If a payment reference lacks the GraphQL id, the id is looked up by the webhook's id."""
     payment = shop.pay()
     second_payment = shop.payments.get(Ref("braintree", "main", payment.ref.id))
 
@@ -569,7 +569,7 @@ def test_list_without_edges_is_malformed_response(shop: SandboxHub) -> None:
 
 
 def test_stored_means_of_payment_are_listed_charged_and_removed(shop: SandboxHub) -> None:
-    """Stored payment methods are listed and charged, and can be removed only once."""
+    """Stored payment methods are listed and charged; removing one twice is no error."""
     [means] = shop.payments.stored_means("ada-1").items
     payment = shop.pay(source=means.ref.id)
     removed = shop.payments.remove_means(means.ref, idempotency_key="m-1")
@@ -654,7 +654,7 @@ def test_refused_charge_raises_error_of_its_class_and_code(
     ids=["internal", "unavailable", "new", "classless", "status", "empty"],
 )
 def test_after_failure_charge_may_have_been_made(shop: SandboxHub, response: Response) -> None:
-    """After a failure a charge may have been made, but a failed query has changed nothing."""
+    """After a failed response a charge may have been made; a failed query changed nothing."""
     shop.sandbox.fail(None, response)
     with pytest.raises(OutcomeUnknown):
         shop.pay()

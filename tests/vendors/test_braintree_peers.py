@@ -34,7 +34,7 @@ PAYMENT: Final = {
 
 
 def under(prefix: str, names: set[str]) -> set[str]:
-    """Return the names below a prefix of paths."""
+    """Return the names, each with the prefix and a dot before it."""
     return {f"{prefix}.{name}" for name in names}
 
 
@@ -89,7 +89,7 @@ OTHER_INPUTS: Final[Mapping[str, set[str]]] = {
 
 
 def selected_paths(node: Any, prefix: str = "") -> Iterator[str]:
-    """Yield the path of each selected field, in which inline fragments do not appear."""
+    """Yield the path of each field that a GraphQL document selects, ignoring inline fragments."""
     for part in node.selection_set.selections:
         name = prefix
         if isinstance(part, graphql.FieldNode):
@@ -101,7 +101,7 @@ def selected_paths(node: Any, prefix: str = "") -> Iterator[str]:
 
 
 def sent_paths(value: Any, prefix: str = "") -> Iterator[str]:
-    """Yield the path of each input value."""
+    """Yield the path of each value in a GraphQL operation's input."""
     if not isinstance(value, dict):
         yield prefix
         return
@@ -110,7 +110,7 @@ def sent_paths(value: Any, prefix: str = "") -> Iterator[str]:
 
 
 def operations() -> list[tuple[graphql.OperationDefinitionNode, dict[str, Any]]]:
-    """Return each GraphQL operation that the scenarios send, with its variables."""
+    """Return each GraphQL operation that the example calls send, with its variables."""
     results: list[tuple[graphql.OperationDefinitionNode, dict[str, Any]]] = []
     for exchange in exchanges_of("braintree"):
         body = json.loads(as_bytes(exchange.request))

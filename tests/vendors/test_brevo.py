@@ -131,7 +131,7 @@ def test_id_has_no_brackets() -> None:
     ],
 )
 def test_name_that_brevo_would_lose_is_encoded(name: str, sent_name: str) -> None:
-    """A name with both a comma and non-ASCII letters is sent to Brevo as an encoded word."""
+    """A name with a comma and non-ASCII letters is sent to Brevo as a MIME encoded word."""
     body = mail_body(Brevo(), mail(to=f'"{name}" <ada@example.com>'))
 
     assert [{"email": "ada@example.com", "name": sent_name}] == body["to"]
@@ -201,7 +201,7 @@ def test_message_that_brevo_does_not_accept(changes: dict[str, Any], field: str)
 def test_error_about_brevo_metadata_says_if_characters_are_invalid_or_header_has_name(
     headers: dict[str, str], sentence: str
 ) -> None:
-    """The error about Brevo metadata says if characters are invalid or a header has their name."""
+    """An error about Brevo metadata says whether characters or a header's name are the problem."""
     with pytest.raises(InvalidData, match=sentence):
         mail_body(Brevo(), mail(metadata={"a": "ü"}, headers=headers))
 
@@ -302,7 +302,7 @@ def test_errors_are_classified(status: int, code: str, kind: type[Any]) -> None:
 
 
 def test_key_without_permission_cannot_read() -> None:
-    """A 403 to a request that only reads is about the API key, not about a message."""
+    """A 403 response to a read request is an error about the API key, not about a message."""
     response = reply({"code": "permission_denied", "message": "no"}, 403)
 
     assert isinstance(REFUSALS(Request.get("/"), response), AuthenticationFailed)

@@ -1,4 +1,4 @@
-"""Bulk emails at Brevo, which are sent as versions of one message."""
+"""Bulk emails at Brevo, which are sent as several versions of one message."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_template_data_are_merged() -> None:
 
 @pytest.mark.parametrize("field", ["subject", "textContent"])
 def test_recipient_whose_text_is_empty_does_not_get_text_with_its_placeholder(field: str) -> None:
-    """If a recipient's text is empty, the text with the placeholder is not sent instead."""
+    """A recipient with an empty text does not get the common text with its placeholder instead."""
     base = mail(to=(), subject="{{word}}", text="{{word}}", html="<p>")
     bulk = BulkMessage(base=base, recipients=[BulkRecipient(to=PEOPLE[0], data={"word": ""})])
 

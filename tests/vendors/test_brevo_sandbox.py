@@ -81,7 +81,7 @@ def test_sandbox_is_strict(change: dict[str, Any], code: str) -> None:
     ],
 )
 def test_versions_are_checked(versions: list[dict[str, Any]]) -> None:
-    """Brevo takes up to 1000 versions and 2000 recipients, and few fields of a version."""
+    """Brevo accepts up to 1000 versions and 2000 recipients; a version has only a few fields."""
     _, mail_hub = brevo_hub()
     body = {**COMMON, "messageVersions": versions}
     with pytest.raises(InvalidRequest):
@@ -118,7 +118,7 @@ def test_template_needs_no_sender() -> None:
     ],
 )
 def test_statistics_are_checked(query: dict[str, str]) -> None:
-    """Brevo's sandbox refuses unknown parameters, pages of over 30 days and half a range."""
+    """Brevo's sandbox refuses unknown parameters, over 30 days a page, and a range without end."""
     _, mail_hub = brevo_hub()
     with pytest.raises(InvalidRequest):
         mail_hub.manager.call("mail", Request.get("/v3/smtp/statistics/reports", query=query))

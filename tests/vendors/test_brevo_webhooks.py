@@ -115,7 +115,7 @@ def test_time_of_an_event(times: dict[str, Any], at: datetime | None) -> None:
     [({"tag": ["one"]}, ("one",)), ({"tag": "Welcome template"}, ()), ({"tags": "one"}, ())],
 )
 def test_tags_are_lists(fields: dict[str, Any], tags: tuple[str, ...]) -> None:
-    """In a Brevo event, a single tag is the template's name, and is not a tag of the message."""
+    """In a Brevo event, a single `tag` is the template's name and not a tag of the message."""
     [event] = brevo_hub()[1].events("mail", _webhook({"event": "x", "message-id": ID, **fields}))
 
     assert tags == event.tags
@@ -146,7 +146,7 @@ def test_brevo_webhooks_about_campaigns_and_lists_give_no_events(payload: object
 
 
 def test_event_names_the_sent_message() -> None:
-    """A Brevo event has its receipt's reference, with or without brackets around the id."""
+    """A Brevo event has the reference of its email's receipt, with or without brackets."""
     sandbox, mail_hub = brevo_hub()
     receipt = mail_hub.email().send_transactional(mail())
     for id_ in (receipt.ref.id, f"<{receipt.ref.id}>"):
@@ -174,7 +174,7 @@ def test_webhooks_have_a_token() -> None:
 
 
 def test_webhooks_have_a_password() -> None:
-    """If an account's webhooks have a password in their URL, these are accepted, but no tokens."""
+    """If an account's webhooks have a password in their URL, webhooks with a token are refused."""
     sandbox, mail_hub = brevo_hub(webhook_authentication="basic")
     event = {"event": "delivered", "message-id": ID}
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)
@@ -190,7 +190,7 @@ def test_webhooks_have_a_password() -> None:
 
 
 def test_events_of_one_brevo_message_have_different_ids() -> None:
-    """Several events of one Brevo message have different ids, and a repeated event is refused."""
+    """Events of one Brevo message have different ids, and a repeated event is not stored again."""
     sandbox, mail_hub = brevo_hub()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.webhook_token)
     ids: set[str] = set()

@@ -125,7 +125,7 @@ def vendors_of(kind: str) -> list[str]:
     ],
 )
 def test_capability_of_every_vendor_is_needed(kind: str, capability: str, tmp_path: Path) -> None:
-    """If a vendor lacks a capability that all others have, the operation is refused, not sent."""
+    """If one vendor lacks a capability of all others, the operation is refused before sending."""
     name = vendors_of(kind)[0]
     fixture = fixture_of(name, tmp_path)
     sandboxes = [] if fixture.sandbox is None else [fixture.sandbox]

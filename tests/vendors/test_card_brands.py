@@ -43,7 +43,7 @@ WITHOUT_CARDS: Final = {"gocardless_payments"}
     ids=name_of,
 )
 def test_payment_with_a_visa_card_has_the_same_brand_at_every_vendor(make: Factory) -> None:
-    """A Visa card has the same brand name at every payment vendor."""
+    """A payment with a Visa card has the same brand name at every payment vendor."""
     subject = make()
     account = Account("till", subject.vendor, settings={"volatile_keys": True})
     order = Charge(

@@ -143,7 +143,7 @@ def list_schema(items: Json) -> Json:
 
 
 def text(most: int = 10_000, *words: str) -> Json:
-    """Return the schema of a text with a maximum length."""
+    """Return an API description with these request bodies by path."""
     return {"type": "string", "maxLength": most, **({"enum": list(words)} if words else {})}
 
 

@@ -1,4 +1,4 @@
-"""Central banks: their requests, unreadable answers, the current day, and strict sandboxes."""
+"""Central banks: requests, unreadable responses, the current day, and strict sandboxes."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def hub_of(name: str, sandbox: CurrencySandbox, clock: VirtualClock | None = Non
 def test_one_request_asks_for_the_day_and_the_ten_days_before(
     name: str, path: str, query: dict[str, str]
 ) -> None:
-    """One request without credentials asks for the rates of the day and of the ten days before."""
+    """One request without credentials asks for the rates of a day and of the ten days before."""
     sandbox = BANKS[name][1]()
     with hub_of(name, sandbox) as hub:
         hub.currencies().rates(FRIDAY)
@@ -337,7 +337,7 @@ PERIOD: Final = "startPeriod=2022-02-24&endPeriod=2022-02-25"
     ],
 )
 def test_sandbox_is_strict(name: str, target: str, status: int) -> None:
-    """A sandbox refuses what its bank would refuse."""
+    """A bank's sandbox refuses requests that the bank would refuse."""
     sandbox = BANKS[name][1]()
     client = SandboxHttpClient(sandbox)
     url = f"https://{sandbox.hosts[0]}{target}"

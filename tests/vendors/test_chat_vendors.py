@@ -36,7 +36,7 @@ def test_chat_vendor_conforms_async(check: AsyncCheck, subject: Factory) -> None
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 def test_vendor_is_reached_over_a_socket(subject: Factory) -> None:
-    """A message is posted over a real connection, once for its key."""
+    """A message is posted over a real connection, only once for its idempotency key."""
     new_subject = subject()
     vendor: Any = new_subject.vendor
     with new_subject.sandbox.serving() as server:

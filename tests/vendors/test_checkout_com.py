@@ -131,7 +131,7 @@ def test_card_of_the_first_payment_is_stored(shop: SandboxHub) -> None:
     "attempts, status, expected", [(1, 404, False), (2, 404, True), (2, 403, False)]
 )
 def test_card_that_is_gone_was_removed(attempts: int, status: int, *, expected: bool) -> None:
-    """If a retried removal finds the card missing, an earlier attempt removed it."""
+    """If a retried removal finds no card, the card counts as removed by an earlier attempt."""
     error = VendorRejected("No.", status=status)
     error.attempts = attempts
     assert expected is was_removed(error)
@@ -212,7 +212,7 @@ def test_decline_has_a_reason(shop: SandboxHub, code: str, reason: DeclineReason
 
 
 def test_captures_in_parts(shop: SandboxHub) -> None:
-    """A capture that is not final leaves the rest authorised; the final one releases it."""
+    """A capture that is not final keeps the rest authorised; the final capture releases it."""
     payment = shop.hold()
     first = shop.payments.capture(
         payment.ref, Money("10.00", "EUR"), idempotency_key="c-1", final=False
@@ -230,7 +230,7 @@ def test_captures_in_parts(shop: SandboxHub) -> None:
 
 
 def test_refund_of_the_rest_is_the_same_when_repeated(shop: SandboxHub) -> None:
-    """A refund without an amount refunds the rest, once per key, and states its reason."""
+    """A refund without an amount refunds the rest, once for each key, and sends its reason."""
     payment = shop.pay()
     shop.sandbox.settle()
     shop.payments.refund(payment.ref, PART, idempotency_key="r-1")
@@ -283,7 +283,7 @@ def test_long_reference_is_refused(shop: SandboxHub) -> None:
 
 
 def test_url_of_an_account() -> None:
-    """The account's prefix is part of the host name, and the host decides test or live mode."""
+    """The account's prefix becomes part of the host name; the host decides test or live mode."""
     live = CheckoutCom(prefix="vkuhvk4v")
     test = CheckoutCom(prefix="pl-vkuhvk4v", base_url=SANDBOX_URL)
 
@@ -348,7 +348,7 @@ def test_refusal_has_all_its_details() -> None:
     "currency, one", [("KWD", Money("0.010", "KWD")), ("JPY", Money("10", "JPY"))]
 )
 def test_totals_are_in_the_currency_of_the_payment(currency: str, one: Money) -> None:
-    """All totals have the payment's currency; a missing total follows from the status."""
+    """A missing total follows from the payment's status; all totals have its currency."""
     fields = {"id": "pay_1", "amount": 10, "currency": currency, "requested_on": MOMENT}
     balances = {"total_authorized": 10, "total_captured": 10, "total_refunded": 10}
     payment = _read({**fields, "status": "Captured", "balances": balances})

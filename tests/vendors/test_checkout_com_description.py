@@ -103,7 +103,7 @@ ACCEPTED: Final = _schema("action_id", action_id=TEXT, _links=_schema("payment",
 
 
 def _all_requests() -> tuple[SandboxHub, dict[str, Json]]:
-    """Return a hub that has sent each kind of request, and some of the responses."""
+    """Return a hub that has sent each kind of request, and some of the sandbox's responses."""
     shop = SandboxHub(processing_channel_id="pc_hpswyyx23geezflc2ocz3exn4y")
     shop.sandbox.store("cus_ada")
     buyer = Customer(id="cus_ada", email="ada@erp.example", name="Ada", ip="203.0.113.7")
@@ -149,7 +149,7 @@ def test_requests_match_the_description() -> None:
 
 
 def test_answers_match_the_description() -> None:
-    """The sandbox's payment, actions and accepted steps match Checkout.com's API description."""
+    """The sandbox's payments, actions and accepted requests match Checkout.com's description."""
     _, answers = _all_requests()
     actions = answers.pop("actions")
     payment = answers.pop("payment")

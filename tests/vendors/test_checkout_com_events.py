@@ -53,7 +53,7 @@ def events_of(kind: str, **fields: Any) -> tuple[PaymentEvent, ...]:
 
 
 def test_capture_event_has_the_totals() -> None:
-    """The event of a capture contains the capture, and the payment's totals and state."""
+    """The event of a capture contains the captured amount, and the payment's totals and state."""
     (event,) = events_of("payment_captured")
 
     assert (PaymentState.CAPTURED, EUROS, EUROS) == (event.state, event.captured, event.authorized)
@@ -156,7 +156,7 @@ def test_decline_has_its_reason() -> None:
 def test_dispute_webhook_names_its_payment(
     kind: str, state: DisputeState, *, is_taken: bool
 ) -> None:
-    """A dispute's event has its payment, which is disputed only while the money is taken away."""
+    """A dispute's event has its payment, which is disputed only while its money is withdrawn."""
     (event,) = events_of(
         kind,
         id="dsp_1",
@@ -184,7 +184,7 @@ def test_dispute_webhook_names_its_payment(
 
 
 def test_dispute_of_a_payment_ends_with_its_money() -> None:
-    """A payment is disputed after the dispute began, and captured again after it was won."""
+    """A payment is disputed once the dispute begins, and captured again after it is won."""
     shop = SandboxHub()
     with shop.hub:
         payment = shop.pay()

@@ -178,7 +178,7 @@ def test_request_for_a_label(shop: Shop) -> None:
 
 
 def test_options_and_the_format_of_the_account() -> None:
-    """A label in ZPL has the account's format; a parcel's reference and extra options are sent."""
+    """A ZPL label has the account's format; the parcel's reference and extra options are sent."""
     shop = Shop(zebra_format="ZPL_10x10_300dpi")
     extra = {"colissimo": {"shipment": {"letter": {"service": {"returnTypeChoice": 2}}}}}
     bought = shop.buy(label="zpl", parcels=attrs.evolve(BOX, reference="BOX-1"), extra=extra)
@@ -193,7 +193,7 @@ def test_options_and_the_format_of_the_account() -> None:
 
 
 def test_request_without_a_reference_or_date(shop: Shop) -> None:
-    """A shipment without a reference is sent without one, and one without a date is for today."""
+    """A shipment without a reference is sent without one; without a date it ships today."""
     shop.buy(reference=None)
     service = shop.bodies()[0]["letter"]["service"]
 
@@ -219,7 +219,7 @@ def test_repeat_on_the_next_day_is_the_same_label(shop: Shop) -> None:
 def test_label_that_colissimo_cannot_make_is_not_bought(
     shop: Shop, fields: dict[str, Any], words: str
 ) -> None:
-    """A different return address, or a wrong format, is refused before anything is sent."""
+    """A separate return address, or a wrong label format, is refused before anything is sent."""
     with pytest.raises(UnsupportedByVendor, match=words):
         shop.buy(**fields)
 
@@ -240,7 +240,7 @@ def test_lost_answer_stays_unknown(shop: Shop) -> None:
 
 
 def test_purchase_that_must_be_found_again_is_refused(shop: Shop) -> None:
-    """A purchase that must have a recoverable label is refused before anything is sent."""
+    """A request that demands a recoverable label is refused before anything is sent."""
     request = attrs.evolve(shop.request(), recoverable=True)
     with pytest.raises(UnsupportedByVendor) as caught:
         shop.shipping.create_shipment(request, idempotency_key="k-1")
@@ -249,7 +249,7 @@ def test_purchase_that_must_be_found_again_is_refused(shop: Shop) -> None:
 
 
 def test_answer_without_a_label_is_a_purchase(shop: Shop) -> None:
-    """If the response has a parcel number but no label, the shipment has no label."""
+    """If the response has a parcel number but no label, the shipment is bought without a label."""
 
     def without_label(response: Response) -> Response:
         return response.evolve(body=response.body.replace(b"<label>", b"<cn23>"))
@@ -279,7 +279,7 @@ def test_label_is_returned_byte_for_byte(shop: Shop) -> None:
 
 
 def test_recorded_refusal_in_parts(shop: Shop) -> None:
-    """A recorded error keeps its code and text, and a wrong key raises AuthenticationFailed."""
+    """A recorded error response keeps its code and text; a wrong key is AuthenticationFailed."""
     shop.sandbox.fail(Response(400, body=RECORDED.encode()))
     with pytest.raises(AuthenticationFailed, match="Identifiant incorrect") as caught:
         shop.buy()
@@ -306,7 +306,7 @@ def test_damaged_parts_have_no_code(shop: Shop, body: bytes) -> None:
 
 
 def test_recorded_tracking_has_all_events_from_oldest(shop: Shop) -> None:
-    """A recorded tracking response gives all events, from the oldest on, and the delivery."""
+    """A recorded tracking response gives all events from the oldest on, and the delivery time."""
     shop.sandbox.fail(reply(DELIVERED))
     tracking = shop.shipping.track("EW112720413FR", "Colissimo")
     request = shop.sandbox.requests[-1]
@@ -370,7 +370,7 @@ def test_other_refusals_of_the_tracking_are_raised(shop: Shop) -> None:
 
 
 def test_tracking_needs_credentials_from_provider_without_tracking_key() -> None:
-    """Without a tracking key, tracking needs credentials from the provider."""
+    """Without its own tracking key, tracking uses credentials from the provider."""
     vendor = Colissimo(credentials="key")
 
     assert [False, True] == [item.needs_credentials for item in vendor.services().values()]

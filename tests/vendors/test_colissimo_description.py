@@ -1,4 +1,4 @@
-"""Colissimo's requests and responses use only names that other programs use, too.
+"""Colissimo's requests and responses use only names that other programs also use.
 
 The names are those of the requests and answers of karrio, and of La Poste's own plugin for Magento.
 """
@@ -55,7 +55,7 @@ TRACKED: Final[Shape] = {
 
 
 def test_each_name_in_request_or_in_sandbox_answer_is_one_that_other_programs_know() -> None:
-    """Each name in a request or in the sandbox's response is one that other programs use."""
+    """Each name in a request, or in the sandbox's response, is also used by other programs."""
     seen: set[str] = set()
     problems: list[str] = []
     for exchange in recorded_exchanges("colissimo"):

@@ -117,7 +117,7 @@ PLAN: dict[str, Any] = {
 
 
 class ConsentShop(SandboxHub):
-    """A shop whose buyers consent to their subscriptions."""
+    """A hub whose vendor asks buyers to consent to their subscriptions."""
 
     def request(self, **fields: Any) -> SubscriptionRequest:
         """Return a monthly subscription request without a payment method."""
@@ -155,7 +155,7 @@ class ConsentShop(SandboxHub):
 
 
 def test_vendor_must_charge_the_source_or_ask_the_buyer() -> None:
-    """A vendor must support charging a given payment method, or else asking the buyer's consent."""
+    """A subscription needs a vendor that charges its payment method or asks the buyer's consent."""
     monthly = BillingInterval("month")
     ada = Customer(id="cus_ada")
     stored = SubscriptionRequest(TEN, monthly, "pm_1", customer=ada, reference="SUB-7")
@@ -170,7 +170,7 @@ def test_vendor_must_charge_the_source_or_ask_the_buyer() -> None:
 
 @pytest.mark.parametrize("customer", [None, Customer(email="ada@erp.example"), Customer(id="")])
 def test_source_needs_its_customer(customer: Customer | None) -> None:
-    """A stored payment method without the vendor's id of its buyer is refused."""
+    """A stored payment method is refused if the vendor's customer id is missing."""
     with pytest.raises(InvalidData) as excinfo:
         SubscriptionRequest(
             TEN, BillingInterval("month"), "pm_1", customer=customer, reference="SUB-7"
@@ -621,7 +621,7 @@ def test_paypal_change_waits_for_the_buyer() -> None:
 
 
 def test_paypal_change_returns_to_the_accounts_url() -> None:
-    """After approving a change, the buyer returns to the account's return URL."""
+    """After approving a change, the buyer is sent to the return URL of the account."""
     subject = paypal()
     account: Any = subject.vendor
     vendor = attrs.evolve(account, return_url="https://erp.example/changed")
@@ -652,7 +652,7 @@ def test_paypal_change_without_approval() -> None:
 
 @pytest.mark.parametrize("plan", [{}, {"billing_cycles": [*PLAN["billing_cycles"][:1]] * 2}])
 def test_paypal_changes_no_subscription_without_a_price(plan: Any) -> None:
-    """A PayPal subscription with several price phases, or none, cannot be changed."""
+    """A PayPal subscription that does not have exactly one price phase cannot be changed."""
     shop = ConsentShop(paypal)
     new_subscription = shop.begin()
     shop.sandbox.billing.plans["P-0000000000000000000001"] |= {"billing_cycles": [], **plan}
@@ -732,7 +732,7 @@ def test_paypal_documented_subscription_is_read() -> None:
 def test_interval_without_count_has_count_one(
     frequency: Any, interval: BillingInterval | None
 ) -> None:
-    """An interval without a count has the count one, and an unknown interval is None."""
+    """An interval without a count has the count one; an unknown interval becomes None."""
     cycle = {"tenure_type": "REGULAR", "frequency": frequency}
     body = {**PAYPAL, "quantity": "1.5", "plan": {"billing_cycles": [cycle]}}
     subscription = paypal_subscription(ref, Answer(body), NOW)
@@ -775,7 +775,7 @@ def test_paypal_event_without_time_gives_no_event() -> None:
 
 
 def test_paypal_failed_charge() -> None:
-    """A failed PayPal charge is identified by its time, and is not reported if it has none."""
+    """A failed PayPal charge is identified by its time; without a time it is not reported."""
     kind = "BILLING.SUBSCRIPTION.PAYMENT.FAILED"
     failure = {
         "amount": {"currency_code": "GBP", "value": "10.0"},

@@ -1,4 +1,4 @@
-"""The shipments in requests to DHL Express."""
+"""Requests to DHL Express: the shipments that they contain."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_parcel_without_sides_is_refused(shop: SandboxHub) -> None:
 
 
 def test_sender_has_contact_details() -> None:
-    """A sender without a company gets their own name as company; empty lines are left out."""
+    """A sender without a company is sent with the person's name as company."""
     customer = shipment_request()["customerDetails"]
 
     assert {
@@ -160,7 +160,7 @@ def test_long_texts_of_customs_are_shortened() -> None:
 
 
 def test_uneven_value_is_split_in_two_lines() -> None:
-    """A customs value that cannot be divided evenly is split so that the sum stays exact."""
+    """A customs value that does not divide evenly becomes two lines whose sum is exact."""
     third = attrs.evolve(SHIRTS, quantity=3, value=Money("10.00", "EUR"))
     customs = attrs.evolve(CUSTOMS, items=[third])
     lines = shipment_request(customs=customs)["content"]["exportDeclaration"]["lineItems"]
@@ -209,7 +209,7 @@ def test_dhl_gets_our_own_reference_first() -> None:
 
 
 def test_label_is_written_on_paper_that_dhl_has() -> None:
-    """DHL has label templates for A4 and A6; other label sizes are refused before sending."""
+    """DHL prints labels on A4 and A6 only; other label sizes are refused before sending."""
     image = shipment_request(label_size=LabelSize.A4)["outputImageProperties"]
 
     assert {
@@ -230,7 +230,7 @@ def test_label_is_written_on_paper_that_dhl_has() -> None:
 
 
 def test_options_are_put_into_the_body_that_they_name(shop: SandboxHub) -> None:
-    """An extra option for DHL states whether it is added to the rate request or the purchase."""
+    """An extra option for DHL states whether it belongs to the rate request or the purchase."""
     extra_options = {"dhl_express": {"shipment": {"content": {"description": "Shelf 7"}}}}
     shop.buy_label_of_order(extra=extra_options)
 

@@ -1,4 +1,4 @@
-"""DHL Express and its sandbox: authentication, error responses and errors."""
+"""DHL Express and its sandbox: authentication, refused requests and other errors."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def test_no_product_is_no_error(shop: SandboxHub) -> None:
 
 
 def test_only_a_whole_rate_is_bought(shop: SandboxHub) -> None:
-    """A DHL rate cannot be bought by its reference alone, because DHL stores no rates."""
+    """A DHL rate cannot be bought by its id alone, because DHL stores no rates."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     count = len(shop.sandbox.requests)
     with pytest.raises(UnsupportedByVendor) as excinfo:
@@ -149,7 +149,7 @@ def test_unfound_purchase_is_unknown(shop: SandboxHub, odd: Response) -> None:
 
 
 def test_own_reference_is_not_a_mark(shop: SandboxHub) -> None:
-    """A DHL shipment whose own reference equals the key is not taken for a lost purchase."""
+    """A DHL shipment whose own reference equals the key is not mistaken for a lost purchase."""
     shop.buy_label_of_order("another", reference="k-1")
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(ConnectionFailed("The request was lost."))

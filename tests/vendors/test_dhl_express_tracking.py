@@ -99,7 +99,7 @@ def test_address_without_known_place_is_invalid(shop: SandboxHub) -> None:
 
 
 def test_all_checkpoints_are_asked_for(shop: SandboxHub) -> None:
-    """One request to DHL asks for all checkpoints, with the time zone of each event."""
+    """One request to DHL asks for all tracking events, with the time zone of each."""
     shipment = shop.buy_label_of_order()
     shop.sandbox.move(shipment.tracking_numbers[0], "PU")
     before = len(shop.sandbox.requests)

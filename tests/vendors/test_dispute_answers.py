@@ -1,4 +1,4 @@
-"""Answers to disputes (evidence or acceptance), in each payment vendor's requests."""
+"""Answers to disputes (evidence or acceptance) in the requests to each payment vendor."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SUBJECTS: Final = [stripe, square, checkout_com, paypal]
 
 
 class SandboxHub:
-    """A hub with a vendor at which a payment is disputed."""
+    """A hub whose vendor has a disputed payment."""
 
     def __init__(self, make: Callable[[], PaymentsSubject]) -> None:
         self.subject = make()
@@ -49,7 +49,7 @@ class SandboxHub:
         self.payments: Payments = self.hub.payments()
 
     def restarted(self) -> Hub:
-        """Return a new hub that has no memory of earlier calls."""
+        """Return a new hub, as after a restart, that has no memory of earlier calls."""
         return Hub(self.accounts, http=SandboxHttpClient(self.sandbox))
 
     def ref(self, id: str) -> Ref:
@@ -67,7 +67,7 @@ class SandboxHub:
         return self.ref(self.subject.dispute(payment.ref.id))
 
     def sent(self, evidence: DisputeEvidence) -> list[SandboxRequest]:
-        """Return the requests that submit evidence."""
+        """Return the requests that are sent when this evidence is submitted."""
         ref, before = self.new_dispute(), len(self.sandbox.requests)
         self.payments.submit_evidence(ref, evidence, idempotency_key="2")
         return self.sandbox.requests[before:]
@@ -87,7 +87,7 @@ def test_stripe_receives_texts_in_its_fields() -> None:
 
 
 def test_stripe_accepts_a_dispute_by_closing_it() -> None:
-    """A dispute that is accepted at Stripe becomes lost."""
+    """Accepting a dispute at Stripe closes it as lost."""
     shop = SandboxHub(stripe)
     ref = shop.new_dispute()
     dispute = shop.payments.accept_dispute(ref, idempotency_key="2")
@@ -113,7 +113,7 @@ def test_adyen_accepts_a_dispute_under_a_key() -> None:
 
 
 def test_adyen_refuses_a_dispute_that_is_over() -> None:
-    """If Adyen answers with a success that a dispute was not accepted, an error is raised."""
+    """If Adyen answers with status 200 that a dispute was not accepted, an error is raised."""
     shop = SandboxHub(adyen)
     ref = shop.new_dispute()
     shop.payments.accept_dispute(ref, idempotency_key="2")
@@ -189,7 +189,7 @@ def test_checkout_com_evidence() -> None:
 
 @pytest.mark.parametrize("make", [stripe, square, checkout_com])
 def test_dispute_names_its_payment(make: Callable[[], PaymentsSubject]) -> None:
-    """A dispute has the same payment if it is looked up as in the list of disputes."""
+    """A dispute has the same payment when it is looked up as when it is listed."""
     shop = SandboxHub(make)
     ref = shop.new_dispute()
     (listed,) = shop.payments.disputes().items
@@ -302,7 +302,7 @@ def test_paypal_answer_without_a_link_is_no_success() -> None:
     ],
 )
 def test_paypal_sandbox_refuses_wrong_answers(request_: Request) -> None:
-    """PayPal's sandbox refuses evidence and claims that are not in PayPal's form."""
+    """PayPal's sandbox refuses evidence and acceptances that are not in PayPal's form."""
     shop = SandboxHub(paypal)
     path = f"/v1/customer/disputes/{shop.new_dispute().id}{request_.path}"
     with pytest.raises(VendorRejected):
@@ -367,7 +367,7 @@ def test_long_evidence_is_refused(make: Callable[[], PaymentsSubject]) -> None:
     ],
 )
 def test_wrong_evidence_is_refused(fields: dict[str, Any]) -> None:
-    """If evidence has a wrong text, the error contains the name of the field."""
+    """If a text of the evidence is wrong, the error contains the name of its field."""
     with pytest.raises(InvalidData) as excinfo:
         DisputeEvidence(**{"explanation": "The buyer signed.", **fields})
     assert [excinfo.value.field] == list(fields)
@@ -392,7 +392,7 @@ def test_unknown_dispute_is_refused(make: Callable[[], PaymentsSubject]) -> None
 
 
 def with_content(response: Response) -> Response:
-    """Return the response with a body, which Checkout.com never sends."""
+    """Return the response with a body added; Checkout.com itself never sends one here."""
     return response.evolve(body=b"{}")
 
 

@@ -148,7 +148,7 @@ def test_documents_are_sent_in_docusigns_format() -> None:
 
 
 def test_a_template_is_sent_with_its_roles() -> None:
-    """An envelope of a template has roles instead of recipients, and no documents."""
+    """An envelope made from a template has roles instead of recipients, and no documents."""
     body = envelope_body(request({"role": ROLE}, template=TEMPLATE, documents=()), None, TODAY)
 
     assert body == {
@@ -168,7 +168,7 @@ def test_languages_have_docusigns_names(language: str, word: str) -> None:
 
 
 def test_a_role_has_no_phone_check() -> None:
-    """A phone number in a template's role is refused, because DocuSign has no field for it."""
+    """A phone number for a template's role is refused, because DocuSign has no field for it."""
     hub, sandbox = hub_and_sandbox()
     signer = {"role": ROLE, "phone": "+4915112345678"}
     with hub, pytest.raises(InvalidData) as refused:
@@ -236,7 +236,7 @@ def _ref(id_: str, /, **_: str | None) -> Ref:
 
 @pytest.mark.parametrize("name", ["envelopes", "envelopeTransactionStatuses"])
 def test_the_found_envelope_has_its_state(name: str) -> None:
-    """After a lost answer, the envelope's id and state are found in either of DocuSign's lists."""
+    """After a lost response, the envelope's id and state are found in both forms of the list."""
     entry = {"envelopeId": "1", "transactionId": "m", "status": "sent"}
     answer = {name: [{"transactionId": "m"}, entry]}
     receipt = read_found(_ref, "m", reply(answer))
@@ -246,7 +246,7 @@ def test_the_found_envelope_has_its_state(name: str) -> None:
 
 
 def test_a_receipt_has_its_time() -> None:
-    """The receipt of a new envelope has the envelope's state, and the time of that state."""
+    """The receipt of a new envelope has its state, and the time when it got this state."""
     answer = {"envelopeId": "1", "status": "sent", "statusDateTime": "2031-05-06T07:08:09.0000000Z"}
     receipt = read_receipt(_ref, reply(answer))
 
@@ -406,7 +406,7 @@ def application() -> tuple[dict[str, Any], DocusignSandbox]:
 
 
 def test_an_application_gets_tokens_by_a_jwt() -> None:
-    """An application with a private key requests its own tokens, but needs the user's consent."""
+    """An application with a private key requests its own tokens; its user must have consented."""
     options, sandbox = application()
     with Hub([Account("main", Docusign(**options))], http=SandboxHttpClient(sandbox)) as hub:
         receipt = hub.signatures().send(request())

@@ -91,7 +91,7 @@ class Shop:
         return [item for item in self.sandbox.requests if item.path == f"/shipping/v1/{path}"]
 
     def lose(self, behaviour: Any) -> None:
-        """Replace the answer to the next request that follows a login."""
+        """Replace the response to the first request after the next login."""
         self.sandbox.fail(AlteredAnswer(lambda response: response), behaviour)
 
 
@@ -210,7 +210,7 @@ def test_refused_login_buys_nothing() -> None:
 
 
 def test_login_without_a_token_is_a_failure(shop: Shop) -> None:
-    """A login whose answer has no token is a failure, and nothing is bought."""
+    """A login response without a token is a failure, and nothing is bought."""
     shop.sandbox.fail(Response(200))
     with pytest.raises(VendorFailed, match="X-DPD-TOKEN"):
         shop.buy()
@@ -219,7 +219,7 @@ def test_login_without_a_token_is_a_failure(shop: Shop) -> None:
 
 
 def test_lost_login_is_no_unknown_outcome(shop: Shop) -> None:
-    """A purchase whose login was lost bought nothing, so its key can be repeated."""
+    """If the login's response is lost, nothing was bought, and the key can be used again."""
     shop.sandbox.fail(Lost())
     with pytest.raises(ConnectorError) as caught:
         shop.buy()
@@ -241,7 +241,7 @@ def test_lost_answer_stays_unknown(shop: Shop) -> None:
 
 
 def test_timeout_of_a_company_stays_unknown(shop: Shop) -> None:
-    """If the company behind the META-API times out, a label may be bought: nothing is repeated.
+    """If the company behind the META-API times out, the purchase may exist and is not repeated.
 
     The META-API reports it with the status 408.
     """
@@ -256,7 +256,7 @@ def test_timeout_of_a_company_stays_unknown(shop: Shop) -> None:
 
 
 def test_answer_that_another_program_expects_has_number_and_label(shop: Shop) -> None:
-    """The number and the label are read from an answer that another program's tests recorded."""
+    """Number and label are read from a response that another program's tests contain."""
     shop.lose(reply({**RECORDED, "warningMessage": "The weight was rounded."}))
     bought = shop.buy()
 
@@ -319,7 +319,7 @@ def test_retrieval_without_a_label(shop: Shop) -> None:
 
 
 def test_unknown_parcel_is_refused(shop: Shop) -> None:
-    """A parcel that DPD does not know has no label; the error is not InvalidRequest."""
+    """A parcel that DPD does not know has no label; the error class is not InvalidRequest."""
     ref = attrs.evolve(shop.buy().ref, id="1")
     with pytest.raises(VendorRejected) as caught:
         shop.shipping.get_shipment(ref)
@@ -363,7 +363,7 @@ def test_wrong_business_unit_is_refused(number: Any) -> None:
 
 
 def test_mode_is_that_of_the_url() -> None:
-    """The account's URL decides whether labels are real."""
+    """The account's URL decides whether labels are real ones or test labels."""
     test = "https://api-preprod.dpsin.dpdgroup.com:8443"
 
     assert [Mode.LIVE, Mode.TEST, None] == [

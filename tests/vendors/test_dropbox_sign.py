@@ -46,7 +46,7 @@ LEASE = SignatureDocument(name="lease.pdf", content=PDF)
 
 
 def request(*signers: Signer, **fields: Any) -> SignatureRequest:
-    """Return a signature request, by default to Ada."""
+    """Return a signature request, by default with Ada as the signer."""
     defaults: dict[str, Any] = {
         "subject": "Lease",
         "documents": [LEASE],
@@ -179,7 +179,7 @@ def test_embedded_signers_need_an_app() -> None:
 
 
 def test_the_look_up_is_by_metadata() -> None:
-    """After a lost answer, the request is searched for by a mark in its metadata."""
+    """After a lost response, the signature request is searched by a mark in its metadata."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         sandbox.fail(Lost())
@@ -311,7 +311,7 @@ def test_link_of_a_signature_with_an_odd_id() -> None:
 
 
 def test_link_of_a_signature_without_an_id() -> None:
-    """If the answer has no signature id, no signing link is made."""
+    """If the response has no signature id, asking for a signing link raises an error."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(signature(None))
     with hub, pytest.raises(VendorFailed, match="signature_id"):
@@ -404,7 +404,7 @@ def test_the_sandbox_answers_as_dropbox_sign_does(
 
 
 def test_only_a_signer_in_turn_signs() -> None:
-    """The sandbox refuses signing out of turn, and requests without the API key."""
+    """The sandbox refuses a signature out of turn, and a request without the API key."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         signers = (Signer(**ADA, order=1), Signer(**GRACE, order=2))

@@ -118,7 +118,7 @@ def test_for_easypost_third_line_of_address_is_joined_to_second() -> None:
 
 
 def test_options_are_sent() -> None:
-    """Label, signature and other options of a shipment are sent in EasyPost's terms."""
+    """Label, signature and other options of a shipment are sent under EasyPost's names."""
     request = attrs.evolve(
         REQUEST,
         label="zpl",
@@ -242,7 +242,7 @@ def test_services_have_the_names_that_every_vendor_shares(
 
 
 def test_malformed_shipment_is_no_offer(shop: SandboxHub) -> None:
-    """An EasyPost answer with a shipment that has no id is a failure, in each operation."""
+    """An EasyPost response whose shipment has no id is a failure, whatever the operation."""
     shop.sandbox.fail(reply({"rates": []}, 201))
     with pytest.raises(VendorFailed):
         shop.shipping.get_rates(REQUEST)
@@ -260,7 +260,7 @@ def test_purchase_without_a_label_is_no_success(shop: SandboxHub) -> None:
 
 
 def test_shipment_is_bought_once(shop: SandboxHub) -> None:
-    """A bought shipment returns its label for a second key; another rate of it is not bought."""
+    """A second key for a bought shipment returns its label; another of its rates is refused."""
     rates = shop.shipping.get_rates(REQUEST).rates
     first = shop.shipping.create_shipment(rates[0], idempotency_key="k-1")
     same_shipment = shop.shipping.create_shipment(rates[0].ref, idempotency_key="k-2")
@@ -300,7 +300,7 @@ def test_carrier_timeout_is_temporary(shop: SandboxHub, code: str) -> None:
 
 
 def test_lost_purchase_is_found(shop: SandboxHub) -> None:
-    """If an EasyPost purchase lost its answer, repeating it returns the bought shipment."""
+    """If the response to an EasyPost purchase is lost, a repeat returns the bought shipment."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(Lost())
     with pytest.raises(Exception, match="lost"):
@@ -313,7 +313,7 @@ def test_lost_purchase_is_found(shop: SandboxHub) -> None:
 
 @pytest.mark.parametrize("retries", [None, RetryPolicy(2, base_delay=0.0)])
 def test_found_purchase_is_not_sent_again(retries: RetryPolicy | None) -> None:
-    """A purchase that was found after a lost answer is stored, so its repeats buy nothing."""
+    """A purchase that was found after a lost response is stored, so repeats buy nothing."""
     shop = SandboxHub(retry=retries)
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(Lost())
@@ -332,7 +332,7 @@ def test_found_purchase_is_not_sent_again(retries: RetryPolicy | None) -> None:
 
 
 def test_unbought_shipment_is_quoted(shop: SandboxHub) -> None:
-    """An EasyPost shipment that was not bought has no label, and cannot be cancelled."""
+    """An EasyPost shipment whose label was not bought has no label, and cannot be cancelled."""
     ref = shop.shipping.get_rates(REQUEST).ref
     assert ref is not None
     result = shop.shipping.get_shipment(ref)
@@ -416,7 +416,7 @@ def test_easypost_label_in_unknown_format_is_kept(shop: SandboxHub) -> None:
 
 
 def test_label_is_bought_whatever_its_url_is(shop: SandboxHub) -> None:
-    """If EasyPost's label URL is invalid, the bought shipment is still returned."""
+    """If EasyPost's label URL is invalid, the shipment is still returned as bought."""
     shipment = shop.buy_label_of_order()
     shop.sandbox.shipments[shipment.ref.id]["postage_label"]["label_url"] = "https://["
     result = shop.shipping.get_shipment(shipment.ref).labels[0]
@@ -508,7 +508,7 @@ def test_third_line_is_no_correction(shop: SandboxHub) -> None:
 
 
 def test_country_name_is_no_change(shop: SandboxHub) -> None:
-    """A country's full name in EasyPost's response is no correction of the address."""
+    """If EasyPost returns a country's full name, this is no correction of the address."""
     shop.sandbox.fail(reply({"country": "United States"}, 201))
 
     assert AddressVerdict.UNKNOWN is shop.shipping.validate_address(THERE).verdict

@@ -40,12 +40,12 @@ def hub(sandbox: EbaySandbox) -> Hub:
 
 
 def ref(id_: str) -> Ref:
-    """Return the reference of an order or an offer in euros."""
+    """Return a reference to an order or an offer with prices in euros."""
     return Ref("ebay", "shop", id_, {"currency": "EUR", "sku": "ROPE-10"})
 
 
 def line(status: str, **fields: Any) -> dict[str, Any]:
-    """Return a line of an order."""
+    """Return a line of an eBay order."""
     cost = {"value": "10.0", "currency": "EUR"}
     defaults = {"lineItemId": "5", "quantity": 3, "lineItemCost": cost}
     return {**defaults, "lineItemFulfillmentStatus": status, **fields}
@@ -65,7 +65,7 @@ def test_request_of_a_list() -> None:
 
 
 def test_pages_read_periods_that_have_ended() -> None:
-    """The first page fixes the end of the period; later pages list that period from its start."""
+    """The first page sets the end of the period; later pages use the same period."""
     sandbox = EbaySandbox()
     sandbox.still = True
     ids = [sandbox.add_order(1) for _ in range(3)]
@@ -143,7 +143,7 @@ def test_page_without_its_orders_is_an_error(answer: dict[str, Any]) -> None:
 
 
 def test_requests_of_a_parcel() -> None:
-    """The first parcel of an order reads the order once and sends one fulfilment."""
+    """For the first parcel of an order, moorage reads the order once and reports one shipment."""
     sandbox = EbaySandbox()
     order = sandbox.add_order(2, 1)
     with hub(sandbox) as shop:
@@ -198,7 +198,7 @@ def test_rest_of_an_order_is_shipped() -> None:
 
 
 def test_parcel_that_ebay_has_already_is_not_reported_again() -> None:
-    """A parcel whose tracking number eBay already has is not sent; its receipt is returned."""
+    """A parcel whose tracking number eBay already has is not sent; its first receipt is used."""
     sandbox = EbaySandbox()
     order = sandbox.add_order(1)
     with hub(sandbox) as shop:
@@ -216,7 +216,7 @@ def test_parcel_that_ebay_has_already_is_not_reported_again() -> None:
 
 
 def test_cancelled_order_is_not_shipped() -> None:
-    """A parcel of an order that was cancelled at eBay is refused before it is reported."""
+    """A parcel of an order that was cancelled at eBay is refused before it is sent."""
     sandbox = EbaySandbox()
     order = sandbox.add_order(1)
     sandbox.cancel(order)
@@ -228,7 +228,7 @@ def test_cancelled_order_is_not_shipped() -> None:
 
 
 def test_parcel_without_number_whose_answer_was_lost_is_uncertain() -> None:
-    """If a parcel without a tracking number loses its answer, it is not found or sent again."""
+    """If the response about a parcel without a number is lost, the outcome stays unknown."""
     sandbox = EbaySandbox()
     order = sandbox.add_order(1)
     sandbox.fail(None, Lost())
@@ -266,7 +266,7 @@ def test_parcels_that_cannot_be_read_leave_the_outcome_unknown(answer: dict[str,
 
 @pytest.mark.parametrize("lines", [None, [{"quantity": 1}], [{"lineItemId": "5"}]])
 def test_order_whose_lines_cannot_be_read_is_not_shipped(lines: Any) -> None:
-    """An order without lines, or with a line without its id or quantity, is an error."""
+    """An order without lines, or a line without an id or quantity, raises an error."""
     sandbox = EbaySandbox()
     sandbox.fail(ebay_order(lineItems=lines))
     with hub(sandbox) as shop, pytest.raises(ConnectorError):
@@ -343,7 +343,7 @@ def test_item_without_a_price_and_a_published_offer() -> None:
 
 
 def test_stock_is_the_smaller_of_item_and_offer() -> None:
-    """An item's stock is the smaller of two quantities: the inventory's and the offer's."""
+    """Of the item's stock in the inventory and in the offer, the smaller number counts."""
     sandbox = EbaySandbox()
     offer = {"offerId": "1", "sku": "A", "availableQuantity": 9}
     item = {"availability": {"shipToLocationAvailability": {"quantity": 4}}}

@@ -1,4 +1,4 @@
-"""Secrets of an account are shown nowhere, even if a vendor's response repeats them."""
+"""An account's secrets are never shown, even if a vendor's response repeats them."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class EchoingHttpClient:
         self.echoed = False
 
     def echo_at(self, number: int, response: Response | None = None) -> None:
-        """Answer the n-th request from now on, and all later ones, with a response that echoes.
+        """Answer the n-th request from now on, and all later ones, with this response.
 
         Without a response, the echo repeats the access tokens that the request contains.
         """
@@ -110,7 +110,7 @@ class EchoingHttpClient:
         self.echoed = False
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Return the sandbox's response, or an error that echoes the chosen request."""
+        """Return the sandbox's response, or, from the chosen request on, the echoed secret."""
         if 0 <= self._number <= next(self._numbers):
             self.echoed = True
             return self._echo or echo(self._tokens_in(request, url), 400, "json")
@@ -124,7 +124,7 @@ class EchoingHttpClient:
         return " and ".join(token for token in self.tokens if token in sent)
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> ScriptedIncoming:
-        """Return the sandbox's response, or the echo, as a stream."""
+        """Return the sandbox's response, or the echoed secret, as a stream."""
         return ScriptedIncoming(self.send(request, url, timeouts))
 
     def close(self) -> None:
@@ -149,7 +149,7 @@ class EchoingTransport:
 
 
 def account_of(name: str, fixture: SandboxFixture) -> Account:
-    """Return an account that has a secret in every option for secrets that its vendor has."""
+    """Return an account with a secret in each option that may hold one."""
     kind = cast("Any", vendor_class(name))
     fields = {field.name for field in attrs.fields(kind)}
     options = {**fixture.options, **FURTHER_OPTIONS.get(name, {})}
@@ -210,7 +210,7 @@ def echoes(secrets: list[str]) -> Iterator[Response]:
 @pytest.mark.untraced
 @pytest.mark.parametrize("name", vendor_names())
 def test_no_secret_of_the_account_is_shown(name: str, tmp_path: Path) -> None:
-    """No error, event or log entry shows a secret that the vendor repeats."""
+    """No error, event or log entry shows an account's secret that a vendor's response repeats."""
     fixture = fixture_of(name, tmp_path)
     account = account_of(name, fixture)
     secrets = [*secrets_of(account.vendor)]

@@ -1,4 +1,4 @@
-"""Details of Storecove and Recommand, and what their sandboxes refuse."""
+"""Details of Storecove and Recommand, and the requests that their sandboxes refuse."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_key_becomes_a_guid_that_is_always_the_same() -> None:
 
 
 def test_storecove_gets_syntax_of_each_document() -> None:
-    """Storecove gets the name of each document's syntax."""
+    """Storecove gets the name of the syntax in which each document is written."""
     sandbox = StorecoveSandbox()
     with storecove_hub(sandbox) as hub:
         hub.einvoices().send(outgoing_invoice(CII))
@@ -126,7 +126,7 @@ def test_refusal_of_evidence_is_an_error() -> None:
 
 @pytest.mark.parametrize("original", ["", "ä", "a", 1, None])
 def test_unreadable_original_is_an_error(original: Any) -> None:
-    """A downloaded document that is neither XML nor Base64 is an error."""
+    """A downloaded document that is neither XML nor Base64 raises an error."""
     sandbox = StorecoveSandbox()
     with storecove_hub(sandbox) as hub:
         sandbox.fail(reply({"original": original}))
@@ -162,7 +162,7 @@ def test_invoice_is_delivered_if_its_evidence_has_receipt_or_transmission_id(nam
 
 
 def test_parts_of_a_received_document() -> None:
-    """A received document has its sender, its recipient, its type and its time."""
+    """A received document is read with its sender, recipient, type and time."""
     sandbox = RecommandSandbox()
     document = {
         "id": "1",

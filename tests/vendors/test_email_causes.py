@@ -1,4 +1,4 @@
-"""Failure reasons of all email vendors have common names; events name the mail program."""
+"""All email vendors give failures the same reason names; events name the mail program."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_request_that_cancels(vendor: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("vendor", ["brevo", "mailersend", "sparkpost"])
 def test_lost_cancellation_is_not_repeated(vendor: str, tmp_path: Path) -> None:
-    """A cancellation is not repeated after a lost answer, since the vendor refuses a second one."""
+    """A cancellation whose response is lost is not repeated, as the vendor refuses a second one."""
     sandbox, hub = hub_of(vendor, tmp_path)
     ref = send_scheduled(hub)
     sandbox.fail(Lost())
@@ -130,7 +130,7 @@ def test_events_at_postmark(
     people: list[EmailStatus],
     tmp_path: Path,
 ) -> None:
-    """At Postmark each recipient's status is that of the latest event; the message combines all."""
+    """A Postmark recipient's status is that of the latest event; the message's combines all."""
     sandbox, hub = hub_of("postmark", tmp_path)
     recipients = ["ada@example.com", "bob@example.com"]
     message = {"MessageID": "m-1", "Status": status, "Recipients": recipients}

@@ -118,7 +118,7 @@ def hub_of(vendor: str, folder: Path, **options: Any) -> tuple[Any, Any]:
 
 
 def all_pages(hub: Any) -> list[Any]:
-    """Return the entries of all pages."""
+    """Return the suppressed addresses of all pages."""
     page = hub.email().suppressions()
     entries = [*page.items]
     while page.next is not None:

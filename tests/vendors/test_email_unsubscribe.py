@@ -59,7 +59,7 @@ def send(vendor: str, folder: Path) -> bytes:
 
 @pytest.mark.parametrize("vendor", PLACES)
 def test_unsubscribe_link_is_in_its_field(vendor: str, tmp_path: Path) -> None:
-    """The unsubscribe link is in the vendor's own field, or else in a header."""
+    """The unsubscribe link is sent in the vendor's own field, or in a header if it has none."""
     place, expected = PLACES[vendor]
 
     assert expected == body_value(json.loads(send(vendor, tmp_path)), place)
@@ -83,7 +83,7 @@ def test_mailgun_has_the_link_in_form_fields(tmp_path: Path) -> None:
     ids=["mail", "both", "page"],
 )
 def test_mailersend_has_one_field_for_url(way: Unsubscribe) -> None:
-    """MailerSend has one field for the URL, and adds the one-click header by itself."""
+    """MailerSend has one field for the link's URL, and itself adds the one-click header."""
     with pytest.raises(InvalidData, match="one way to unsubscribe"):
         mail_body(MailerSend(), mail(unsubscribe=way))
 

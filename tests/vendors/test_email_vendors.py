@@ -17,7 +17,7 @@ WITH_MANY = "sendgrid"
 
 
 def smallest_bulk(vendor: str, many: int) -> int:
-    """Return how many recipients, at most `many`, make a bulk need two requests."""
+    """Return how many recipients, at most `many`, make a bulk email need two requests."""
     batch = vendor_class(vendor).limits.get("batch", many)
     return min(many, batch + 1)
 

@@ -87,7 +87,7 @@ def test_person_manager_is_set_by_separate_link() -> None:
 
 
 def test_member_is_removed_by_its_link() -> None:
-    """A member is removed by a path ending in `/$ref`, else Graph would delete the account."""
+    """A member is removed by its `/$ref` path, because Graph would else delete the account."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
     ada = operations.create(ADA, password="long-secret-1").ref
@@ -115,7 +115,7 @@ def test_members_have_their_kinds() -> None:
 
 
 def test_group_of_no_member_must_exist() -> None:
-    """If adding or removing a member changes nothing, a look-up checks that the group exists."""
+    """If adding or removing a member changes nothing, moorage checks that the group exists."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
     operations.remove_member(ref(sandbox.group), ref("00000000-0000-4000-8000-0000000fffff"))
@@ -233,7 +233,7 @@ def test_clearing_emails_and_phones_sends_null_or_an_empty_list() -> None:
     [("ada@example.com", "ada"), ("a(d)a,ü@x", "ada"), ("(@x", "user"), ("a" * 70, "a" * 64)],
 )
 def test_nickname_has_only_allowed_characters(user_name: str, expected: str) -> None:
-    """The nickname is the first part of the user name, without forbidden characters."""
+    """The nickname is the user name's part before the @, without forbidden characters."""
     assert expected == nickname(user_name)
 
 

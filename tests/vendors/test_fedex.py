@@ -1,4 +1,4 @@
-"""The shipments in requests to FedEx."""
+"""Requests to FedEx: the shipments that they contain."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_weights_use_the_first_parcels_system() -> None:
 
 
 def test_purchase_carries_its_mark() -> None:
-    """Each parcel of a FedEx purchase has the look-up mark and our own reference."""
+    """Each parcel of a FedEx purchase has a mark to find it by, and our own reference."""
     boxes = [PARCEL, attrs.evolve(PARCEL, reference="box 2")]
     body = shipment_request(
         attrs.evolve(REQUEST, parcels=boxes, reference="SO-7", ship_date=date(2030, 1, 2))

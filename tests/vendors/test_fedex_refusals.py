@@ -111,7 +111,7 @@ def _options(*prefixes: str) -> dict[str, Any]:
     ],
 )
 def test_half_a_key_is_refused(options: dict[str, str], path: str) -> None:
-    """A FedEx key without its secret, or an unknown pickup type, is refused."""
+    """A FedEx key without its secret is refused, as is an unknown pickup type."""
     with pytest.raises(ConfigurationError) as excinfo:
         FedEx(account_number="1", **options)  # type: ignore[arg-type]  # what a configuration gives
 

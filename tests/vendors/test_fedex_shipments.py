@@ -42,7 +42,7 @@ def _shop() -> SandboxHub:
 
 
 def test_rates_have_the_accounts_price(shop: SandboxHub) -> None:
-    """A FedEx rate has the account's price beside the list price."""
+    """A FedEx rate has the account's own price, and the list price beside it."""
     rate = shop.shipping.get_rates(REQUEST).rates[1]
 
     assert (Money("24.42", "USD"), Money("29.42", "USD"), 2) == (
@@ -203,7 +203,7 @@ def test_incomplete_purchase_answers(shop: SandboxHub) -> None:
 
 
 def test_lost_purchase_is_found_by_its_mark(shop: SandboxHub) -> None:
-    """After a lost answer, a FedEx purchase is found by its mark, but without its label."""
+    """After a lost response, a FedEx purchase is found by its mark, but without its label."""
     shop.wire.planned[SHIP] = [Lost()]
     result = shop.buy_label_of_order(parcels=[PARCEL, PARCEL], ship_date=date(2130, 1, 2))
 
@@ -245,7 +245,7 @@ def test_lost_purchase_that_is_not_found_is_unknown(shop: SandboxHub, answer: Re
 
 
 def test_only_a_whole_offer_can_be_bought(shop: SandboxHub) -> None:
-    """A FedEx rate cannot be bought by its reference alone, because FedEx stores no rates."""
+    """A FedEx rate cannot be bought by its id alone, because FedEx stores no rates."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     count = len(shop.sandbox.requests)
     with pytest.raises(UnsupportedByVendor):

@@ -101,7 +101,7 @@ def test_delivery_time_from_the_event(shop: SandboxHub) -> None:
 
 
 def test_unknown_number_is_refused_unless_just_bought(shop: SandboxHub) -> None:
-    """FedEx refuses an unknown number; a label just bought has the status unknown."""
+    """FedEx refuses an unknown number; if its label was just bought, its status is unknown."""
     shipment = shop.buy_label_of_order()
     shop.sandbox.tracks.clear()
     with pytest.raises(VendorRejected) as excinfo:

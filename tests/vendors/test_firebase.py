@@ -42,7 +42,7 @@ def refused_field(**fields: Any) -> str:
 
 
 def test_message_is_in_firebases_format() -> None:
-    """Each field is sent under the names of Firebase, Apple and browsers."""
+    """Each field is sent under the names that Firebase, Apple and browsers have for it."""
     message = PushMessage(
         to=TOKEN,
         title="T",

@@ -146,7 +146,7 @@ def test_rates_are_the_allowed_products_at_the_prices_of_the_contract(shop: Shop
 
 
 def test_product_without_a_price_or_permission_is_not_offered() -> None:
-    """A product is offered only if GLS allows it and the account has a price for it."""
+    """A GLS product is offered only if GLS allows it and the account has a price for it."""
     shop = Shop(express_price=None, currency="CHF")
     assert [Money("4.90", "CHF")] == [rate.total for rate in shop.shipping.get_rates(REQUEST).rates]
 
@@ -260,7 +260,7 @@ def test_shipment_without_reference_is_sent_without_one(shop: Shop) -> None:
 def test_label_that_gls_cannot_make_is_not_ordered(
     shop: Shop, fields: dict[str, Any], kind: type[Exception], words: str
 ) -> None:
-    """A separate return address, and a long reference, are refused before the label is ordered."""
+    """A separate return address or a long reference is refused before the label is ordered."""
     with pytest.raises(kind, match=words):
         shop.buy(**fields)
 
@@ -268,7 +268,7 @@ def test_label_that_gls_cannot_make_is_not_ordered(
 
 
 def test_label_in_epl_is_not_printed_again(shop: Shop) -> None:
-    """A label cannot be converted to EPL, because GLS does not have this format."""
+    """A label cannot be printed again as EPL, because GLS does not have this format."""
     ref = shop.buy().ref
 
     with pytest.raises(UnsupportedByVendor, match="EPL"):
@@ -328,7 +328,7 @@ def test_label_that_is_not_found_has_an_unknown_outcome(shop: Shop, items: list[
     ids=["day", "track id"],
 )
 def test_found_parcel_may_lack_a_field(shop: Shop, field: str, reprints: list[Any]) -> None:
-    """A found parcel without a day is printed without it, one without a track id not at all."""
+    """A found parcel without a day is printed without it; one without a track id is not printed."""
 
     def without_field(response: Response) -> Response:
         items = response.json()["UnitItems"]
@@ -397,7 +397,7 @@ def test_shipment_is_tracked_by_its_track_id(shop: Shop) -> None:
 
 
 def test_shipment_that_tracking_does_not_know_yet_has_its_label(shop: Shop) -> None:
-    """A shipment that is not tracked yet is read by printing its label again."""
+    """If tracking does not know a shipment yet, it is read by printing its label again."""
     bought = shop.buy()
     shop.sandbox.fail(reply({"parcels": [{"errorCode": "E_404_01", "errorMessage": "Unknown"}]}))
     shipment = shop.shipping.get_shipment(bought.ref)
@@ -462,7 +462,7 @@ def test_cancelled_shipment_has_no_label(shop: Shop) -> None:
     ids=["pending", "described name", "error"],
 )
 def test_word_of_a_cancellation(shop: Shop, answer: dict[str, str], state: CancelState) -> None:
-    """GLS's cancel result is read under two spellings of its field; ERROR is no approval."""
+    """GLS's cancellation result is read under both spellings of its field; ERROR is no success."""
     ref = shop.buy().ref
     shop.sandbox.fail(reply({"TrackID": ref.id, **answer}))
 
@@ -543,7 +543,7 @@ def test_secret_in_a_header_is_masked(shop: Shop) -> None:
     ids=["parcel_price", "express_price", "currency", "zebra_template"],
 )
 def test_wrong_option_is_refused(options: dict[str, Any], words: str) -> None:
-    """The account refuses an invalid price, currency or layout when it is made."""
+    """An account with an invalid price, currency or layout is refused when it is created."""
     with pytest.raises(ConfigurationError, match=words):
         gls_vendor(GlsSandbox(), **options)
 
@@ -563,7 +563,7 @@ def test_mode_follows_the_url(url: str, mode: str | None) -> None:
 
 
 def test_sandbox_refuses_what_gls_refuses(shop: Shop) -> None:
-    """The sandbox refuses another media type, an unknown contract, and a missing token."""
+    """The sandbox refuses a wrong media type, an unknown contract and a missing token."""
     shop.buy()
     order, sent = shop.bodies(SHIPMENTS)[0], shop.sandbox.requests[-1].headers
     wrong_contract = {**order["Shipment"], "Shipper": {"ContactID": "another"}}

@@ -1,4 +1,4 @@
-"""GLS's requests and answers use the field names of GLS's description, or corrections in use.
+"""GLS's requests and answers use GLS's documented field names, or corrections known in use.
 
 The names are those of GLS's public descriptions of ShipIT and of Track And Trace 1.0.7. Where other
 programs that are in use spell a name in another way, the list has their spelling: ZIPCode, eMail
@@ -112,7 +112,7 @@ SHAPES: Final[dict[str, tuple[Shape | None, Shape]]] = {
 
 
 class RecordingClient(SandboxHttpClient):
-    """A client of a sandbox that keeps each request with its answer."""
+    """An HTTP client of a sandbox that records each request with its response."""
 
     def __init__(self, sandbox: GlsSandbox) -> None:
         super().__init__(sandbox)
@@ -159,7 +159,7 @@ def test_search_for_label_whose_answer_was_lost_has_names_that_gls_knows() -> No
 
 
 def test_unknown_names_are_found() -> None:
-    """A name that GLS does not know is found at each depth."""
+    """An unknown name is found at any depth of nested values."""
     body = {"Source": {"Zipcode": "1"}, "Volume": {}}
 
     assert ["x.Source.Zipcode", "x.Volume"] == [*unknown_names(body, SERVICES, "x")]

@@ -34,7 +34,7 @@ REQUEST = ConsentRequest(return_url=RETURN_URL)
 
 
 def hub(sandbox: GoCardlessSandbox, **options: Any) -> Hub:
-    """Return a hub with one access to GoCardless."""
+    """Return a hub with one account for GoCardless bank data."""
     fields: dict[str, Any] = {
         "secret_id": sandbox.secret_id,
         "secret_key": sandbox.secret_key,
@@ -121,7 +121,7 @@ def test_agreement_is_made_once() -> None:
 
 
 def test_wrong_terms_name_the_field() -> None:
-    """The error for one wrong field contains the field's name and GoCardless' words."""
+    """If a field of the terms is wrong, the error has the field's name and GoCardless' words."""
     sandbox = GoCardlessSandbox()
     bank = hub(sandbox).bank()
     with pytest.raises(InvalidRequest, match="access_valid_for_days must be > 0 and <= 180"):

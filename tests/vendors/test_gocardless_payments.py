@@ -130,7 +130,7 @@ def test_states_of_a_payment(
 def test_unsuitable_charges_are_not_sent(
     shop: SandboxHub, charge: dict[str, Any], field: str
 ) -> None:
-    """A currency or metadata that GoCardless does not take is refused before anything is sent."""
+    """A charge in a currency, or with metadata, that GoCardless refuses is not sent."""
     with pytest.raises(InvalidData) as excinfo:
         shop.pay(**charge)
 
@@ -153,7 +153,7 @@ def test_payments_without_authorization(shop: SandboxHub) -> None:
 
 
 def test_lost_payment_is_found_by_its_key(shop: SandboxHub) -> None:
-    """After a lost answer, repeating a payment with its key returns the payment made before."""
+    """After a lost response, repeating a payment with its key returns the payment made before."""
     shop.sandbox.fail(Lost())
     with pytest.raises(ConnectionFailed):
         shop.payments.charge(order(), idempotency_key="k")
@@ -166,7 +166,7 @@ def test_lost_payment_is_found_by_its_key(shop: SandboxHub) -> None:
 
 
 def test_retry_after_lost_answer_returns_first_payment() -> None:
-    """A retry after a lost answer returns the first payment, and creates no second one."""
+    """A retry after a lost response returns the first payment, and creates no second one."""
     shop = SandboxHub(retried=True)
     with shop.hub:
         shop.sandbox.fail(Lost())
@@ -209,7 +209,7 @@ def test_payment_is_cancelled_until_it_is_submitted(shop: SandboxHub) -> None:
 
 
 def test_refunds_confirm_the_total(shop: SandboxHub) -> None:
-    """A refund tells GoCardless the total of all refunds; without an amount it refunds the rest."""
+    """A refund tells GoCardless the new total of refunds; without an amount it refunds the rest."""
     ref = shop.collect().ref
     first_refund = shop.payments.refund(ref, PART, idempotency_key="r-1", reason="duplicate")
     first_body = shop.sent_body()
@@ -243,7 +243,7 @@ def test_refunds_confirm_the_total(shop: SandboxHub) -> None:
 
 
 def test_lost_refund_confirms_the_same_total(shop: SandboxHub) -> None:
-    """After a lost answer, a repeated refund sends the same total, so money returns only once."""
+    """After a lost response, a repeated refund sends the same total, so money returns only once."""
     ref = shop.collect().ref
     shop.sandbox.fail(None, Lost())
     with pytest.raises(ConnectionFailed):
@@ -489,7 +489,7 @@ def test_webhooks_of_refunds_payouts_pages_and_chargebacks(shop: SandboxHub) -> 
 
 
 def test_webhooks_of_other_resources_are_ignored(shop: SandboxHub) -> None:
-    """A webhook about a mandate gives no event; a webhook about a refund may name the payment."""
+    """A webhook about a mandate gives no event; one about a refund may contain the payment's id."""
     shop.sandbox._notify("mandates", "active", {"mandate": MANDATE})  # noqa: SLF001 - no step sends it
     shop.sandbox._notify("refunds", "levitated", {"refund": "RF1", "payment": "PM1"})  # noqa: SLF001 - no step sends it
     shop.sandbox._notify("exports", "paid", {"payout": "PO1"})  # noqa: SLF001 - no step sends it
@@ -564,7 +564,7 @@ def test_refused_mandate_stays(shop: SandboxHub) -> None:
 
 
 def test_payment_of_a_subscription_in_its_currency() -> None:
-    """A payment's reference to its subscription has the payment's currency."""
+    """A payment refers to its subscription, with the payment's currency."""
 
     def ref(id: str, /, **related: str | None) -> Ref:
         named = {name: text for name, text in related.items() if text is not None}

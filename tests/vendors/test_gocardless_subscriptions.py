@@ -152,7 +152,7 @@ def test_sandbox_returns_the_documented_fields() -> None:
     ],
 )
 def test_subscription_status_has_a_state(status: str, state: str) -> None:
-    """Each GoCardless status is translated; a subscription that has ended has no next charge."""
+    """Each GoCardless status becomes a state; a subscription that has ended has no next charge."""
     subscription = subscription_of(ref, Answer({**DOCUMENTED, "status": status}), NOW)
 
     assert subscription is not None
@@ -212,7 +212,7 @@ def test_no_upcoming_payment() -> None:
     ],
 )
 def test_refused_before_sending(fields: dict[str, Any], field: str) -> None:
-    """Intervals of days or of more than a year, and another currency, are refused unsent."""
+    """An interval of days or of over a year, or another currency, is refused before sending."""
     account = shop()
     with pytest.raises(InvalidData) as excinfo:
         account.subscribe(**fields)

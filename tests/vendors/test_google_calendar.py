@@ -180,7 +180,7 @@ def test_url_of_a_conference_is_that_of_its_video() -> None:
 
 @pytest.mark.parametrize("answer", [Response(408), Response(500), Response(200), Response(404)])
 def test_other_answers_are_left_to_the_service(answer: Response) -> None:
-    """A success, an outage, a timeout and an answer without a reason are judged by the status."""
+    """The vendor's own classifier leaves successes, outages and reasonless errors to the status."""
     assert None is classify(Request.get("/"), answer)
 
 
@@ -231,7 +231,7 @@ def test_malformed_time_or_day_is_none() -> None:
 
 
 def test_wrong_references_are_refused() -> None:
-    """A calendar's reference is refused where one of an event or of earlier changes is needed."""
+    """A calendar's reference is refused where that of an event or of earlier changes is needed."""
     sandbox = GoogleCalendarSandbox()
     times: dict[str, Any] = {"start": START, "end": END}
     with hub_at(sandbox) as hub:

@@ -30,7 +30,7 @@ USERS = "/admin/directory/v1/users"
 
 @pytest.fixture(scope="module")
 def vendor() -> GoogleWorkspace:
-    """Return an account that all tests of the module share, because checking its key is slow."""
+    """Return an account that all tests of this file share, because checking its key is slow."""
     sandbox = GoogleWorkspaceSandbox()
     return GoogleWorkspace(credentials=sandbox.key_file(), administrator=sandbox.administrator)
 
@@ -157,7 +157,7 @@ def test_member_is_added_by_the_current_address(vendor: GoogleWorkspace) -> None
 
 
 def test_members_without_an_id_are_left_out(vendor: GoogleWorkspace) -> None:
-    """A member without an id, such as the whole domain, is left out; a group has the kind group."""
+    """A member without an id, such as the whole domain, is left out; a group is read as one."""
     sandbox = GoogleWorkspaceSandbox()
     members = [{"type": "CUSTOMER"}, {"id": "1", "type": "GROUP"}, {"id": "2", "type": "EXTERNAL"}]
     operations = people(vendor, sandbox)
@@ -169,7 +169,7 @@ def test_members_without_an_id_are_left_out(vendor: GoogleWorkspace) -> None:
 
 @pytest.mark.parametrize("operation", ["delete", "remove_member"])
 def test_only_a_missing_object_counts_as_removed(operation: str, vendor: GoogleWorkspace) -> None:
-    """Only a 404 counts as removed; another error response raises its error."""
+    """Only a 404 counts as already removed; any other error response raises its error."""
     sandbox = GoogleWorkspaceSandbox()
     ref = Ref("google_workspace", "main", "1")
     operations = people(vendor, sandbox)

@@ -47,7 +47,7 @@ SEND, READ = Request.post("/sms/3/messages", json={}), Request.get("/sms/3/logs"
 
 
 def message_of(**fields: Any) -> dict[str, Any]:
-    """Return the only message in the request body that a message with these fields makes."""
+    """Return the message in the request body that Infobip gets for a message with these fields."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     body = message_body(VENDOR, SmsMessage(**options), None)
     assert {"messages"} == body.keys()
@@ -63,7 +63,7 @@ def read_sent(**status: Any) -> SmsReceipt:
 
 
 def read_entry(**fields: Any) -> SmsReceipt:
-    """Return the receipt that is read from a log with these fields."""
+    """Return the receipt that is read from a log entry with these fields."""
     receipt = read_log(REFS.ref, reply({"results": [{"messageId": "m-1"} | fields]}))
     assert receipt is not None
     return receipt
@@ -127,7 +127,7 @@ def event_of(sandbox: InfobipSandbox, notice: Notice) -> SmsEvent:
     ids=["plain", "sender", "callback", "reference", "validity", "options"],
 )
 def test_message_of_a_request(fields: dict[str, Any], expected: dict[str, Any]) -> None:
-    """A message is sent in Infobip's terms and types, and extra options are applied last."""
+    """A message is sent under Infobip's names; extra options may override its fields."""
     message = message_of(**fields)
     common = {"destinations": [{"to": "4915112345678"}], "content": {"text": "Hello"}}
 
@@ -270,7 +270,7 @@ def test_status_of_a_bulk(word: str, status: SmsStatus) -> None:
 
 
 def test_message_is_looked_up() -> None:
-    """A sent message is looked up in the logs, by one request."""
+    """A sent message is looked up in Infobip's logs, by one request."""
     sandbox = InfobipSandbox()
     sms = hub(sandbox).sms()
     receipt = sms.send(SmsMessage(to=TO, text="Hi", callback_url=URL))
@@ -326,7 +326,7 @@ def test_message_that_was_sent_cannot_be_cancelled() -> None:
 
 
 def test_repeat_of_a_scheduled_message() -> None:
-    """A repeat of a scheduled message has the same id, and thus is the same request."""
+    """Repeating a scheduled message sends the same id, and so exactly the same request."""
     sandbox = InfobipSandbox()
     sms = hub(sandbox).sms()
     send_time = datetime.now(UTC) + timedelta(hours=1)
@@ -349,7 +349,7 @@ def test_repeat_of_a_scheduled_message() -> None:
 
 
 def test_lost_message_is_not_repeated() -> None:
-    """A message whose answer is lost is not sent again under its key."""
+    """A message whose response is lost is not sent again when its key is repeated."""
     sandbox = InfobipSandbox()
     sms = hub(sandbox).sms()
     sandbox.fail(Lost())
@@ -693,7 +693,7 @@ def test_sandbox_refuses_invalid_requests() -> None:
 
 
 def test_log_of_another_message_is_refused() -> None:
-    """A log of another message than the requested one is a failure of Infobip."""
+    """If Infobip returns the log of a message other than the requested one, the call fails."""
     sandbox = InfobipSandbox()
     sms = hub(sandbox).sms()
     ref = sms.send(SmsMessage(to=TO, text="Hello")).ref

@@ -177,7 +177,7 @@ def test_wrong_token_is_refused() -> None:
 
 
 def test_token_of_another_business_is_refused() -> None:
-    """KSeF refuses a token that is used with another business's tax number."""
+    """KSeF refuses a token that is used with the tax number of another business."""
     sandbox = KsefSandbox()
     vendor = Ksef(credentials=sandbox.token, nip="5252248481")
     with (
@@ -200,13 +200,13 @@ def test_unreadable_login_sends_nothing(step: int, body: bytes) -> None:
 
 
 def without_certificates(response: Response) -> Response:
-    """Return KSeF's keys, each with an unreadable certificate."""
+    """Return KSeF's response with its keys, each with an unreadable certificate."""
     keys = [item | {"certificate": "AAAA"} for item in response.json()]
     return reply(keys)
 
 
 def with_older_certificates(response: Response) -> Response:
-    """Return KSeF's keys, followed by others that end earlier or are unusable."""
+    """Return KSeF's response with its keys, then others that end earlier or are unusable."""
     items, now = response.json(), datetime.now(UTC)
     key = generate_private_key(65_537, 2048)
     older = [
@@ -298,7 +298,7 @@ def test_other_texts_are_no_certificates(certificate: str) -> None:
 
 
 def without_invoice_key(response: Response) -> Response:
-    """Return KSeF's keys without the one for invoices."""
+    """Return KSeF's response with its keys, without the key for invoices."""
     return reply([item for item in response.json() if "KsefTokenEncryption" in item["usage"]])
 
 
@@ -399,7 +399,7 @@ def test_failed_check_has_its_reason() -> None:
 
 
 def test_references_without_a_session_have_no_state() -> None:
-    """A received invoice's number is refused where a sent invoice's reference is needed."""
+    """A received invoice's number is refused where the reference of a sent one is needed."""
     sandbox = KsefSandbox()
     with hub_at(sandbox) as hub, pytest.raises(InvalidData, match="that was sent") as excinfo:
         hub.einvoices().get("ksef:main:1")
@@ -465,7 +465,7 @@ def outcome_with_token(sandbox: KsefSandbox, token: str, path: str, body: Any) -
 
 
 def sandbox_with_invoice() -> tuple[KsefSandbox, list[tuple[str, Any]]]:
-    """Return a sandbox that got an invoice, with the bodies of all requests for it."""
+    """Return a sandbox that got an invoice, and the bodies of all requests that sent it."""
     sandbox = KsefSandbox()
     with hub_at(sandbox) as hub:
         hub.einvoices().send(INVOICE)

@@ -32,7 +32,7 @@ LINK = LinkRequest(EUROS, reference="INV-2041")
 
 
 def ref(id: str, /, **_: str | None) -> Ref:
-    """Return a reference at a vendor's account."""
+    """Return a reference to an object in a vendor's test account."""
     return Ref("vendor", "main", id)
 
 
@@ -103,7 +103,7 @@ def test_mollie_link_has_a_state(change: dict[str, Any], state: LinkState) -> No
     ],
 )
 def test_stripe_transaction_has_a_kind(fields: dict[str, Any], kind: str | None) -> None:
-    """Each transaction of a Stripe payout has a kind; the payout's own is left out."""
+    """Each transaction of a Stripe payout has a kind; the payout's own transaction is left out."""
     item = payout_item_of(ref, Answer({"id": "txn_1", **fields}))
 
     assert kind == (None if item is None else item.kind)

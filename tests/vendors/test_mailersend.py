@@ -35,7 +35,7 @@ PEOPLE = ["a@example.com", "b@example.com", "c@example.com"]
 
 
 def test_fields_of_a_message() -> None:
-    """Each field of an email has its place in the request body for MailerSend."""
+    """Each field of an email is sent in the place where MailerSend expects it."""
     body = mail_body(
         MailerSend(),
         mail(
@@ -171,7 +171,7 @@ def test_unknown_template_is_refused() -> None:
     ],
 )
 def test_message_that_mailersend_does_not_accept(changes: dict[str, Any], field: str) -> None:
-    """A message that MailerSend does not accept is refused before sending, with its field."""
+    """A message that MailerSend refuses is refused before sending; the error names the field."""
     sandbox, mail_hub = mailersend_hub()
     with pytest.raises(InvalidData) as excinfo:
         mail_hub.email().send_transactional(mail(**changes))
@@ -279,7 +279,7 @@ def test_success_without_an_id_is_malformed(answer: Response, name: str) -> None
 
 
 def test_bulk_is_a_request_for_each() -> None:
-    """In a MailerSend bulk, each recipient has a separate request and a separate result."""
+    """A MailerSend bulk email sends one request, and gets one result, for each recipient."""
     sandbox, mail_hub = mailersend_hub()
     base = mail(to=(), template=TemplateRef("welcome", {"a": 1}))
     recipients: list[BulkRecipient | str] = [
@@ -351,7 +351,7 @@ def test_other_answers_are_judged_by_status(response: Response) -> None:
 
 
 def test_pause_that_mailersend_asks_for() -> None:
-    """After too many requests, a header of MailerSend says how long to wait."""
+    """After too many requests, a header of MailerSend's response says how long to wait."""
     sandbox, mail_hub = mailersend_hub()
     sandbox.fail(reply({"message": "Too Many Attempts."}, 429, retry_after="17"))
     with pytest.raises(RateLimitExceeded) as excinfo:

@@ -73,7 +73,7 @@ def test_sandbox_is_strict(change: dict[str, Any], code: str) -> None:
     ],
 )
 def test_statistics_are_checked(query: dict[str, str]) -> None:
-    """The MailerSend sandbox refuses unknown parameters and events, and a period in reverse."""
+    """The MailerSend sandbox refuses unknown parameters and events, and a reversed period."""
     _, mail_hub = mailersend_hub()
     with pytest.raises(InvalidRequest):
         mail_hub.manager.call("mail", Request.get("/v1/analytics/date", query=query))

@@ -20,7 +20,7 @@ from tests.vendors.mailgun_account import form_of, mailgun_hub
 
 
 def test_fields_of_a_message() -> None:
-    """Each field of an email has its place in Mailgun's form."""
+    """Each field of an email is sent in the form field that Mailgun has for it."""
     request = mail_request(
         "mail.example.com",
         mail(

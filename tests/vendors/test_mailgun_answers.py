@@ -50,7 +50,7 @@ def test_refusal_is_classified(status: int, words: str, kind: type[Any]) -> None
 @pytest.mark.parametrize("words", ["to ada@example.com", "with api_key=k-0123456789"])
 @pytest.mark.parametrize("after", ["", ", try again after Mon, 22 Dec 2031 20:33:21 UTC"])
 def test_words_of_a_refusal_are_masked(words: str, after: str) -> None:
-    """An address or a credential in the text of Mailgun's error is masked in moorage's error."""
+    """Addresses and credentials in the text of a Mailgun error are masked in moorage's error."""
     status = 429 if after else 403
     text = f"Domain a.example is not allowed to send {words}{after}"
     error = classify(Request.get("/"), reply({"message": text}, status))

@@ -1,4 +1,4 @@
-"""Bulk emails at Mailgun: one request with variables, or else one per recipient."""
+"""Bulk emails at Mailgun: one request with variables, or one request per recipient."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ OURS: Json = {
 
 
 def _fields_of_form(request: SandboxRequest) -> dict[str, Any]:
-    """Return a form's fields with the types of Mailgun's API description; some are lists."""
+    """Return a form's fields with the types that Mailgun's API description gives them."""
     form, repeated_fields = read_form(request), {"to", "cc", "bcc", "o:tag"}
     fields: dict[str, Any] = {
         name: value for name, value in form.fields if name not in repeated_fields
@@ -87,7 +87,7 @@ def _fields_of_form(request: SandboxRequest) -> dict[str, Any]:
 
 
 def _as_json(message: Json) -> Json:
-    """Return the API description, with its form fields also described as JSON."""
+    """Return the API description, with its form fields also described as a JSON body."""
     request = message["paths"][
         next(path for path in message["paths"] if path.endswith("}/messages"))
     ]

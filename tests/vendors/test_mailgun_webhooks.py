@@ -83,7 +83,7 @@ def test_webhooks_are_signed_and_become_events() -> None:
 def test_each_mailgun_event_has_its_status(
     fields: dict[str, Any], status: EmailStatus, code: str | None
 ) -> None:
-    """Each Mailgun event has its status; an unknown event has the status unknown."""
+    """Each Mailgun event has its own status; an undocumented event has the status unknown."""
     payload = {"signature": {}, "event-data": _event(**fields)}
     webhook = WebhookEvent(vendor="mailgun", id="e1", type="x", vendor_type="x", payload=payload)
     [event] = mailgun_hub()[1].events("mail", webhook)

@@ -46,7 +46,7 @@ def body_of(message: Any) -> dict[str, Any]:
 
 
 def test_fields_of_a_message() -> None:
-    """Each field of an email has its place in the message for Mailjet."""
+    """Each field of an email is sent in the place where Mailjet expects it."""
     body = body_of(
         mail(
             to=['"Ada, Countess" <ada@example.com>', "bob@example.com"],
@@ -180,7 +180,7 @@ def test_message_is_sent_as_one_request_with_basic_authentication() -> None:
 
 
 def test_receipt_has_our_own_id_for_all_recipients() -> None:
-    """The receipt has our own id for all recipients, beside Mailjet's first message id."""
+    """The receipt has our own id for all recipients, and Mailjet's id of the first message."""
     sandbox, mail_hub = mailjet_hub()
     receipt = mail_hub.email().send_transactional(mail(cc="cc@example.com"))
     [delivered] = sandbox.delivered
@@ -195,7 +195,7 @@ def test_receipt_has_our_own_id_for_all_recipients() -> None:
 
 
 def test_own_id_is_the_reference() -> None:
-    """The caller's own id is used instead of a generated one."""
+    """If the caller gives an id of its own, it is used instead of a generated one."""
     _, mail_hub = mailjet_hub()
     receipt = mail_hub.email().send_transactional(mail(extra={"mailjet": {"CustomID": "INV-2041"}}))
 
@@ -339,7 +339,7 @@ def test_bulk_is_a_request_for_each() -> None:
 
 
 def test_lost_answer_of_a_bulk() -> None:
-    """If a bulk loses one recipient's answer, the outcome is unknown and nothing is repeated."""
+    """If one recipient's response in a bulk is lost, its outcome is unknown; no retry follows."""
     sandbox, mail_hub = mailjet_hub()
     sandbox.fail(Lost())
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])
@@ -430,7 +430,7 @@ def test_long_statistics_have_pages() -> None:
     ],
 )
 def test_statistics_without_days_are_malformed(answer: object, name: str) -> None:
-    """Statistics without dates are a malformed response."""
+    """Mailjet statistics without dates are a malformed response."""
     sandbox, mail_hub = mailjet_hub()
     sandbox.fail(reply(answer))
     with pytest.raises(VendorFailed, match=f"no {name}"):

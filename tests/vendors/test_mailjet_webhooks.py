@@ -65,7 +65,7 @@ KINDS: list[tuple[dict[str, Any], EmailStatus, str | None, bool | None]] = [
 
 
 def events_of(payload: object) -> Any:
-    """Return the email events of one item of a webhook."""
+    """Return the email events that one item of a webhook gives."""
     webhook = WebhookEvent(vendor="mailjet", id="e1", type="x", vendor_type="x", payload=payload)
     return mailjet_hub()[1].events("mail", webhook)
 
@@ -96,7 +96,7 @@ def test_other_items_give_no_events(payload: object) -> None:
 
 @pytest.mark.parametrize("payload", ["", "x", "[]", '"x"', "{", "[" * 100_000])
 def test_payloads_of_others_are_no_metadata(payload: str) -> None:
-    """A `Payload` that moorage did not write is only in the raw event, not in its metadata."""
+    """A `Payload` that moorage did not write stays in the raw event; it is not read as metadata."""
     [event] = events_of({"event": "sent", "MessageID": 1, "Payload": payload})
 
     assert {} == event.metadata
@@ -113,7 +113,7 @@ def test_event_without_our_id() -> None:
 
 
 def test_webhook_has_a_password() -> None:
-    """A webhook needs the right password, and gives an event for each item."""
+    """A webhook needs the right password; each of its items gives an event."""
     sandbox, mail_hub = mailjet_hub()
     receipt = mail_hub.email().send_transactional(mail())
     shared = {
@@ -169,7 +169,7 @@ def test_single_event_needs_no_list() -> None:
 
 
 def test_repeated_webhook_is_a_replay() -> None:
-    """A webhook that Mailjet repeats is recognised by its body."""
+    """If Mailjet repeats a webhook, the copy is recognised by its body."""
     sandbox, mail_hub = mailjet_hub()
     events = [{"event": "open", "time": 1433333949, "MessageID": 1}] * 2
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)

@@ -43,7 +43,7 @@ KINDS: list[tuple[str, EmailStatus, bool | None, str]] = [
 
 
 def webhook_event(kind: str, **fields: Any) -> dict[str, Any]:
-    """Return an event with the fields that Mailtrap's documentation shows."""
+    """Return a webhook event with the fields that Mailtrap's documentation shows."""
     return {
         "event": kind,
         "timestamp": 1728669700,
@@ -62,7 +62,7 @@ def body_of(message: Any, **options: Any) -> dict[str, Any]:
 
 
 def test_fields_of_a_message() -> None:
-    """Each field of an email has its place in the message for Mailtrap."""
+    """Each field of an email is sent in the place where Mailtrap expects it."""
     image = Attachment(
         filename="l.png",
         content=b"l",
@@ -158,7 +158,7 @@ def test_tags_and_metadata_that_mailtrap_drops_are_refused_before_sending(
 
 
 def test_custom_variables_of_1000_bytes_are_sent() -> None:
-    """Custom variables of 1000 bytes in total, including the message's id, are sent."""
+    """Custom variables that have 1000 bytes in total, with the message's id, are accepted."""
     around = len('{"moorage_id":"id-1","note":""}')
     body = body_of(mail(metadata={"note": "x" * (1_000 - around)}))
     assert 1_000 - around == len(body["custom_variables"]["note"])
@@ -175,7 +175,7 @@ def test_message_needs_a_sender() -> None:
 
 
 def test_stream_is_the_url() -> None:
-    """Messages go to the transactional stream, or to the stream that the account names."""
+    """Messages go to the transactional stream, or to the stream in the account's settings."""
     assert "https://send.api.mailtrap.io" == Mailtrap().base_url
     sandbox, mail_hub = mailtrap_hub(base_url=BULK_STREAM)
     mail_hub.email().send_transactional(mail())
@@ -207,7 +207,7 @@ def bulk(*emails: str) -> BulkMessage:
 
 
 def test_bulk_is_one_request() -> None:
-    """A bulk is one request; if one message is refused, only its recipient gets the error."""
+    """A message's id is made from its idempotency key; the message's events have the same id."""
     sandbox, mail_hub = mailtrap_hub()
     first, refused, last = mail_hub.email().send_bulk(
         bulk("ada@example.com", "refused@example.com", "bob@example.com"), idempotency_key="b"
@@ -262,7 +262,7 @@ def test_unreadable_bulk_answers(answer: dict[str, Any], text: str) -> None:
 
 
 def test_result_that_cannot_be_read() -> None:
-    """A result without ids is an error of its recipient alone."""
+    """A result without ids raises an error for its recipient only."""
     sandbox, mail_hub = mailtrap_hub()
     sandbox.fail(
         reply(

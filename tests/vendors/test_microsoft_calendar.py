@@ -60,7 +60,7 @@ CALENDAR = Ref("microsoft_calendar", "calendars", "AAMkAGVmMDEzMTM4")
 
 
 def vendor_at(sandbox: MicrosoftCalendarSandbox) -> MicrosoftCalendar:
-    """Return the options of an account at the sandbox."""
+    """Return an account of Microsoft's calendars at the sandbox."""
     return MicrosoftCalendar(
         user=sandbox.user,
         directory=sandbox.directory,
@@ -134,7 +134,7 @@ def test_event_is_in_graphs_format() -> None:
 
 
 def test_changes_are_in_graphs_format() -> None:
-    """A change sends the fields it names; a cleared field is sent as null or empty."""
+    """A change sends only the fields that it names; a cleared field is sent as null or empty."""
     days: dict[str, Any] = {"start": date(2026, 3, 2), "end": date(2026, 3, 3)}
     changes = EventChanges(title="T", **days, attendees=[Attendee("a@b.example")])
 
@@ -171,7 +171,7 @@ def test_each_time_is_sent_and_read_exactly(moment: datetime, zone: str) -> None
 
 
 def test_series_at_an_ambiguous_time_is_refused() -> None:
-    """A local time that occurs twice is sent in UTC; a series at such a time is refused."""
+    """A local time that occurs twice is sent as UTC; a series at such a time is refused."""
     assert {"dateTime": "2026-10-25T01:30:00", "timeZone": "UTC"} == time_body(
         BACK, "start", is_series=False
     )
@@ -317,7 +317,7 @@ def test_code_of_an_expired_reference_is_recognised() -> None:
 
 
 def test_wrong_references_are_refused() -> None:
-    """A calendar's reference is refused where one of an event or of earlier changes is needed."""
+    """A calendar's reference is refused where that of an event or of earlier changes is needed."""
     sandbox = MicrosoftCalendarSandbox()
     times: dict[str, Any] = {"start": START, "end": END}
     other = Attendee("a@b.example", kind=AttendeeKind.OTHER)
@@ -333,7 +333,7 @@ def test_wrong_references_are_refused() -> None:
 
 
 def test_answers_that_say_nothing_are_errors() -> None:
-    """A link to another server, a list without links, and missing schedules are malformed."""
+    """A link to another server, a list without links, or a missing schedule is malformed."""
     sandbox = MicrosoftCalendarSandbox()
     times: dict[str, Any] = {"start": START, "end": END}
     elsewhere = {"value": [], "@odata.nextLink": "https://evil.example/v1.0"}

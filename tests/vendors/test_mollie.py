@@ -1,4 +1,4 @@
-"""Mollie: payments, and what the buyer does."""
+"""Mollie: payments, and the steps that the buyer takes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that accepts payments by Mollie."""
+    """Return a hub that accepts payments by Mollie."""
     shop = SandboxHub()
     with shop.hub:
         yield shop
@@ -37,14 +37,14 @@ def _shop() -> Iterator[SandboxHub]:
 
 
 def test_metadata_does_not_replace_the_reference() -> None:
-    """Metadata from the host do not replace a Mollie payment's reference."""
+    """Metadata given by the caller do not replace a Mollie payment's reference."""
     charge = order(metadata={"reference": "PO-7", "order": "7"}, return_url=BACK)
 
     assert {"reference": "INV-2041", "order": "7"} == payment_body(Mollie(), charge)["metadata"]
 
 
 def test_every_field_of_a_charge_is_sent() -> None:
-    """Each field of a charge is sent to Mollie, and extra options are applied last."""
+    """Each field of a charge is sent to Mollie; extra options may override fields."""
     vendor = Mollie(return_url=BACK, webhook_url="https://shop.example/hook?token=t0k")
     charge = order(
         customer=Customer(id="cst_1", name="Ada", email="a@b.example", phone="+31", country="nl"),
@@ -104,7 +104,7 @@ def test_amounts_are_written_with_all_their_decimals(money: Money, value: str) -
 
 
 def test_redirect_payment_needs_a_return_url() -> None:
-    """Mollie needs a return URL for a payment page; off-session payments need none."""
+    """Mollie needs a return URL for a payment page; a payment without the buyer needs none."""
     with pytest.raises(InvalidData) as excinfo:
         payment_body(Mollie(), order())
 
@@ -157,7 +157,7 @@ def test_tenants_share_no_keys(shop: SandboxHub) -> None:
 
 
 def test_buyer_chooses_the_method(shop: SandboxHub) -> None:
-    """Without a method the buyer is sent to Mollie's page, and the payment completes on return."""
+    """Without a method, the buyer chooses one on Mollie's page, and then the payment completes."""
     intent = shop.payments.create_intent(order(None), idempotency_key=shop.key())
     action = intent.next_action
     assert action is not None

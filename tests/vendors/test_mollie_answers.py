@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that accepts payments by Mollie."""
+    """Return a hub that accepts payments by Mollie."""
     shop = SandboxHub()
     with shop.hub:
         yield shop
@@ -62,7 +62,7 @@ def payment(**fields: Any) -> Payment:
     ids=str,
 )
 def test_incomplete_answers_are_none(reader: Callable[..., object], message: Json) -> None:
-    """If a Mollie response lacks id, status, amount or payment, its result is None."""
+    """A Mollie response that lacks an id, status, amount or payment is read as None."""
     assert reader(ref, as_answer(message)) is None
 
 
@@ -81,7 +81,7 @@ def test_open_payment_without_a_page_is_pending() -> None:
 
 
 def test_paid_mollie_payment_is_captured() -> None:
-    """A paid Mollie payment counts as captured, and only in part if its captures say so."""
+    """A paid Mollie payment counts as captured, or as partly captured if its captures say so."""
     smaller_amount = {"currency": "EUR", "value": "100.00"}
 
     assert EUROS == payment().captured
@@ -172,7 +172,7 @@ def test_error_bodies_come_before_the_status(
     ],
 )
 def test_other_mollie_answers_are_classified_by_status(request_: Request, answer: Response) -> None:
-    """A response about a failed payment is no error; for an unknown body the status decides."""
+    """A response about a failed payment is no error; an unknown error body goes by status."""
     assert classify(request_, answer) is None
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that accepts payments by Mollie."""
+    """Return a hub that accepts payments by Mollie."""
     shop = SandboxHub()
     with shop.hub:
         yield shop
@@ -94,7 +94,7 @@ def test_final_capture_of_whole_rest_succeeds_at_mollie(shop: SandboxHub) -> Non
 
 
 def test_capture_with_a_lost_release_is_repeated(shop: SandboxHub) -> None:
-    """A repeat with the same key captures nothing again at Mollie, but releases the rest."""
+    """A repeat with the same key does not capture again at Mollie, but releases the rest."""
     authorization, key = shop.hold(), shop.key()
     shop.sandbox.fail(SlowAnswer(0.0), Lost())
     with pytest.raises(ConnectionFailed):
@@ -109,7 +109,7 @@ def test_capture_with_a_lost_release_is_repeated(shop: SandboxHub) -> None:
 
 
 def test_capture_above_the_authorised_amount_is_refused(shop: SandboxHub) -> None:
-    """Mollie refuses a capture above the authorised amount and a wrong credential."""
+    """Mollie refuses a capture above the authorised amount, and a wrong API key."""
     authorization = shop.hold()
     with pytest.raises(VendorRejected):
         shop.payments.capture(authorization.ref, EUROS * 2, idempotency_key=shop.key())

@@ -1,4 +1,4 @@
-"""Mollie's webhooks announce only that a payment should be looked up."""
+"""Mollie's webhooks say only that a payment should be looked up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that accepts payments by Mollie."""
+    """Return a hub that accepts payments by Mollie."""
     shop = SandboxHub()
     with shop.hub:
         yield shop
@@ -74,7 +74,7 @@ def test_forged_webhook_changes_nothing(shop: SandboxHub) -> None:
 
 
 def test_only_events_are_followed_up(shop: SandboxHub) -> None:
-    """A follow-up of a value that is not an event is refused, and the error names the argument."""
+    """Following up a value that is not an event is refused, and the error names the argument."""
     with pytest.raises(InvalidData):
         shop.payments.follow_up("tr_1")  # type: ignore[arg-type]  # what is refused
 

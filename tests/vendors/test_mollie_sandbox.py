@@ -108,7 +108,7 @@ def test_sandbox_refuses_impossible_operations() -> None:
 
 
 def test_sandbox_repeats_answers_by_key() -> None:
-    """Mollie repeats its response for a used key, even an error; another request is refused."""
+    """For a used key, Mollie repeats its response or error; a different request is refused."""
     sandbox = MollieSandbox()
     key = {"Idempotency-Key": "k"}
     first = reply_to(sandbox, "POST", "/v2/payments", payment_body(), **key)

@@ -1,4 +1,4 @@
-"""Odoo: requests, and how its answers are read."""
+"""Odoo: requests, and the reading of its answers."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def hub(sandbox: OdooSandbox, vendor: Odoo) -> Iterator[Hub]:
 
 
 def calls(sandbox: OdooSandbox) -> list[tuple[Any, ...]]:
-    """Return the model, method, arguments and options of each call that the sandbox got."""
+    """Return the model, method, arguments and options of each Odoo call that the sandbox got."""
     return [tuple(item.json()["params"]["args"][3:]) for item in sandbox.requests]
 
 
@@ -112,7 +112,7 @@ def test_call_has_the_account_and_the_key(hub: Hub, sandbox: OdooSandbox) -> Non
 
 
 def test_contact_is_sent_with_odoos_names(hub: Hub, sandbox: OdooSandbox) -> None:
-    """A contact is sent with the given details, its country's id, and its role's rank."""
+    """A contact is sent with its details, its country's id, and its customer or supplier rank."""
     address = Address(
         line1="Quay 1",
         line2="Gate 2",
@@ -198,7 +198,7 @@ def test_journal_entry_has_both_sides(hub: Hub, sandbox: OdooSandbox) -> None:
 
 
 def test_payment_is_made_by_the_form(hub: Hub, sandbox: OdooSandbox) -> None:
-    """A payment is made by Odoo's payment form, with the bank account's journal."""
+    """A payment is made through Odoo's payment form, with the journal of the bank account."""
     record = sales_invoice(hub)
     hub.accounting().record_payment(record.ref, PAYMENT)
     *_, journal, form, submission, _ = calls(sandbox)
@@ -309,7 +309,7 @@ def test_look_up_that_fails_leaves_the_record_unknown(
 
 
 def test_lost_payment_is_looked_up_by_its_text(sandbox: OdooSandbox, vendor: Odoo) -> None:
-    """A lost payment is looked up by its mark, in the field that this Odoo release uses."""
+    """A lost payment is searched by its mark, in the text field that this Odoo release uses."""
     for release, field in ((17, "ref"), (18, "memo"), (19, "memo")):
         accounts = [
             Account("books", attrs.evolve(vendor, release=release), settings={"retry": None})
@@ -366,7 +366,7 @@ def test_missing_records_are_errors(hub: Hub, sandbox: OdooSandbox) -> None:
 
 
 def test_unknown_state_or_account_type_is_unknown() -> None:
-    """An unknown state or account type becomes unknown, and Odoo's word is kept."""
+    """An unknown state or account type becomes UNKNOWN, and Odoo's word is kept."""
     entry = read_entry(_ref, as_answer({"id": 1, "state": "frozen"}))
     account = read_account(as_answer({"id": 1, "name": "Gold", "account_type": "metal_gold"}))
     nameless_account = read_account(as_answer({"id": 1}))
@@ -386,7 +386,7 @@ def _ref(id_: str, /, **_: str | None) -> Ref:
     "body", [{"id": 1}, {"id": 2, "result": [7]}, {"result": [7]}, {"id": 1, "error": {}}]
 )
 def test_result_of_another_call_is_none(body: dict[str, Any]) -> None:
-    """An answer without a result, or to another call, is an error."""
+    """A response without a result, or with another call's id, is an error."""
     with pytest.raises(VendorFailed, match="result"):
         result_of(reply(body))
 

@@ -49,7 +49,7 @@ def problems_of(model: str, values: Mapping[str, Any], *, is_record: bool) -> It
 
 
 def fits(kind: str, value: Any, *, is_record: bool) -> bool:
-    """Return whether a value suits a field's type; Odoo writes False for an empty field."""
+    """Return whether a value fits the type of a field; Odoo writes False for an empty field."""
     if kind == "boolean":
         return isinstance(value, bool)
     if value is False:
@@ -68,7 +68,7 @@ def fits(kind: str, value: Any, *, is_record: bool) -> bool:
 
 
 def calls() -> Iterator[tuple[str, str, list[Any], dict[str, Any], Any]]:
-    """Yield model, method, arguments, options and result of each call in the scenarios."""
+    """Yield the model, method, arguments, options and result of each call in the scenarios."""
     for exchange in exchanges_of("odoo"):
         model, method, arguments, options = json.loads(as_bytes(exchange.request))["params"][
             "args"

@@ -1,4 +1,4 @@
-"""Vendors and their sandboxes are compared with excerpts of the vendors' official descriptions."""
+"""Vendors and their sandboxes match excerpts of the vendors' official API descriptions."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_vendor_and_sandbox_match_the_description(vendor: str) -> None:
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_each_quirk_occurs(vendor: str) -> None:
-    """Each listed deviation from a vendor's API description still occurs."""
+    """Each listed deviation from a vendor's API description still exists."""
     problems, _ = compare(EXCERPTS / vendor)
 
     assert set() == QUIRKS.get(vendor, frozenset()) - {problem for _, problem in problems}
@@ -77,7 +77,7 @@ def test_each_quirk_occurs(vendor: str) -> None:
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_excerpts_have_no_sentences(vendor: str) -> None:
-    """No text in an excerpt has more than two spaces, apart from the licence's name."""
+    """Excerpts contain no sentences: no text in them has over two spaces, except the licence."""
     for file in files_of(EXCERPTS / vendor):
         excerpt = json.loads(file.read_text("utf-8"))
         del excerpt["license"]
@@ -101,7 +101,7 @@ def test_sources_are_stated() -> None:
 
 
 def test_every_vendor_has_a_source_or_a_reason() -> None:
-    """The page of sources lists each documented vendor once, with a source or a reason for none."""
+    """The page of sources lists each documented vendor once, with a source or a reason why not."""
     pages = sorted(file.stem for file in (PAGE.parent / "vendors").glob("*.md"))
 
     assert pages == sorted(re.findall(r"(?m)^\| \[([a-z_0-9]+)\]", PAGE.read_text("utf-8")))

@@ -1,4 +1,4 @@
-"""UK banks: signed request objects, codes, tokens of consents, and the specified answers."""
+"""UK banks: signed request objects, codes, tokens for consents, and specified responses."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_repeat_of_a_consent_has_the_same_link() -> None:
 
 
 def test_tokens_are_kept_under_the_consent() -> None:
-    """The code is exchanged once; its tokens are stored by tenant and consent, and not shown."""
+    """The code is exchanged once; its tokens are stored by tenant and consent, and never shown."""
     sandbox, store = OpenBankingUkSandbox(), MemoryCredentialProvider()
     bank = hub(sandbox, store=store).bank("acme")
     consent = finished(sandbox, bank)
@@ -228,7 +228,7 @@ def test_refused_consent_is_told_from_one_that_is_open() -> None:
 
 
 def test_error_of_the_configuration_is_no_refusal() -> None:
-    """An error in the return URL that the owner did not cause raises its own error."""
+    """An error in the return URL that the owner did not cause is not reported as a refusal."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     consent = bank.start_consent(REQUEST)
@@ -253,7 +253,7 @@ def test_code_works_once() -> None:
 
 
 def with_claims(response: Response, **changed: object) -> Response:
-    """Return the answer of a token endpoint with other claims in its ID token."""
+    """Return a token response whose ID token has other claims."""
     body = response.json()
     now = int(datetime.now(UTC).timestamp())
     claims = {"iss": ISSUER, "aud": "erp-at-the-bank", "exp": now + 60, "iat": now, **changed}
@@ -271,7 +271,7 @@ def with_claims(response: Response, **changed: object) -> Response:
     ],
 )
 def test_id_token_must_belong_to_the_consent(changed: dict[str, str] | None, words: str) -> None:
-    """If the ID token is missing or is of another consent, no tokens are stored."""
+    """If the ID token is missing or belongs to another consent, no tokens are stored."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     consent = bank.start_consent(REQUEST)
@@ -341,7 +341,7 @@ def test_token_that_cannot_be_renewed_needs_a_consent(has_refresh_token: bool) -
 
 
 class _RenewedMeanwhile(MemoryCredentialProvider):
-    """A store that simulates another process: it gets newer tokens after old ones are read."""
+    """A store that simulates another process: newer tokens replace the old ones just read."""
 
     newer: Credentials | OAuthCredentials | None = None
 
@@ -409,7 +409,7 @@ def test_key_must_fit_the_algorithm() -> None:
 
 
 def test_application_with_a_wrong_id_is_told_so() -> None:
-    """If the token endpoint does not know the client, an authentication error is raised."""
+    """If the token endpoint does not know the client, AuthenticationFailed is raised."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     consent = bank.start_consent(REQUEST)
@@ -495,7 +495,7 @@ TRANSACTION = {
 
 
 def answer(name: str, *items: dict[str, Any], **links: str) -> Response:
-    """Return an answer with a list of objects."""
+    """Return a bank's response with a list of objects."""
     return reply({"Data": {name: list(items)}, "Links": links, "Meta": {}})
 
 
@@ -621,7 +621,7 @@ def test_period_is_in_days() -> None:
 
 
 def test_refusal_without_a_body_needs_a_consent() -> None:
-    """A refusal of the owner's token without a body means that the owner has to agree again."""
+    """If a bank refuses the owner's token without a body, the owner has to agree again."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     ref = finished(sandbox, bank).ref

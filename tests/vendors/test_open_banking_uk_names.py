@@ -60,7 +60,7 @@ ANSWERS: Final = {
 
 
 def problems(value: Any, fields: Mapping[str, str], path: str = "") -> Iterator[str]:
-    """Yield the fields that are unknown, missing, or wrongly repeated."""
+    """Yield a message for each field that is unknown, missing, or wrongly repeated."""
     if isinstance(value, list):
         for item in value:
             yield from problems(item, fields, path)
@@ -94,7 +94,7 @@ def mistakes_in(path: str, request: bytes, answer: bytes) -> list[str]:
 
 
 def kind_of(path: str) -> str:
-    """Return the last part of a URL path that names a kind of object, not an id."""
+    """Return the last part of a URL path that is a kind of object and not an id."""
     return next(part for part in reversed(path.split("/")) if part in ANSWERS)
 
 
@@ -125,7 +125,7 @@ def test_fields_are_those_of_the_specification() -> None:
 
 
 class _Recorder(SandboxHttpClient):
-    """A client that remembers the requests to a sandbox, and their answers."""
+    """An HTTP client that records the requests to a sandbox, and their responses."""
 
     def __init__(self, sandbox: OpenBankingUkSandbox) -> None:
         super().__init__(sandbox)

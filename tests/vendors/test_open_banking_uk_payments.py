@@ -66,7 +66,7 @@ NUMBER = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def hub(sandbox: OpenBankingUkSandbox, *, store: Any = None, **options: Any) -> Hub:
-    """Return a new hub with an account for a UK bank; it has no earlier hub's stored keys."""
+    """Return a new hub with an account for a UK bank, as after a restart."""
     fields: dict[str, Any] = {**options_of(sandbox), **options}
     account = Account("banks", OpenBankingUk(**fields), settings={"retry": None, "circuit": None})
     credentials = MemoryCredentialProvider() if store is None else store
@@ -127,7 +127,7 @@ def test_consent_to_a_sterling_payment() -> None:
 
 
 def test_schemes_of_payments() -> None:
-    """The currency decides the payment scheme; for normal sterling payments the bank chooses it."""
+    """The currency decides the payment scheme; for sterling the bank chooses it by default."""
     orders = [
         attrs.evolve(order, instant=fast) for order in (SEPA, ORDER) for fast in (False, True)
     ]
@@ -283,7 +283,7 @@ def test_account_without_a_signer_cannot_pay() -> None:
 
 
 def test_payment_has_the_details_of_its_consent() -> None:
-    """The payment is submitted with the owner's token, the consent's details, and another key."""
+    """The payment is submitted with the owner's token, the consent's details and a second key."""
     sandbox, store = OpenBankingUkSandbox(), MemoryCredentialProvider()
     bank = hub(sandbox, store=store).bank("acme")
     ref, url = approved(sandbox, bank)
@@ -432,7 +432,7 @@ def test_payment_without_the_owner_is_not_submitted() -> None:
 
 
 def test_finished_reference_only_looks_up() -> None:
-    """Finishing a payment that was already submitted only reads its state."""
+    """Finishing a payment that was already submitted only reads the payment's state."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     ref, url = approved(sandbox, bank)
@@ -477,7 +477,7 @@ def test_consent_without_details_is_an_error(body: dict[str, Any]) -> None:
     ],
 )
 def test_refusals_of_payments(status: int, code: str | None, kind: type[Exception]) -> None:
-    """Each refusal of a payment has its error, and nothing is paid."""
+    """Each refusal of a payment raises its own error, and nothing is paid."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     ref, url = approved(sandbox, bank)

@@ -1,4 +1,4 @@
-"""An order's addresses and lines in each payment vendor's requests."""
+"""An order's addresses and lines, as each payment vendor gets them."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_stripe_ships_to_a_company() -> None:
 
 
 def test_stripe_link_has_the_sum_of_its_lines() -> None:
-    """A payment link's amount is the sum of its lines, or None if a line is missing."""
+    """A payment link's amount is the sum of its lines, or None if not all lines are known."""
     items: list[dict[str, Any]] = [
         {"amount_total": 2380, "currency": "eur"},
         {"amount_total": 2500, "currency": "eur"},
@@ -339,7 +339,7 @@ def test_paypal_gets_items_with_net_prices_sums_and_address() -> None:
 
 
 def test_paypal_delivery_needs_no_recipient() -> None:
-    """A delivery at PayPal needs no recipient, and lines need neither tax nor discount."""
+    """PayPal needs no recipient for a delivery, and neither tax nor discount for a line."""
     charge = order(
         "card:1", shipping_address=Address(country="DE"), lines=[LineItem("Chair", TOTAL)]
     )
@@ -386,7 +386,7 @@ def test_paypal_refuses_long_texts(fields: dict[str, Any]) -> None:
     ids=["divisible", "not divisible", "discount"],
 )
 def test_unit_price_includes_tax_that_can_be_divided(line: LineItem, taxed: TaxedLine) -> None:
-    """Unit prices include tax; if a total cannot be divided exactly, the items become one item."""
+    """Unit prices include tax; a line whose total does not divide exactly is sent as one item."""
     assert taxed == taxed_line(line)
 
 

@@ -28,7 +28,7 @@ TRANSFER: Final = PayeeTransfer(EUROS, "grace@erp.example", reference="CN-7", no
 
 
 class SandboxHub:
-    """A hub with a vendor that can send money."""
+    """A hub with a vendor that can pay money to others."""
 
     def __init__(self, make: Callable[[], PaymentsSubject]) -> None:
         self.subject = make()
@@ -85,7 +85,7 @@ def test_stripe_sandbox_refuses_a_transfer_of_nothing() -> None:
 
 
 def test_paypal_gets_a_batch_of_one_item_named_by_the_key() -> None:
-    """PayPal gets a batch with one item; the batch id is made from the idempotency key."""
+    """PayPal gets a batch of one payout; the batch id is made from the idempotency key."""
     shop = SandboxHub(paypal)
     sent = shop.payments.pay_payee(TRANSFER, idempotency_key="1")
     body = shop.sandbox.requests[-1].json()
@@ -154,7 +154,7 @@ def test_paypal_item_has_a_state(status: str, state: PayoutState) -> None:
     ],
 )
 def test_paypal_batch_without_an_item_has_a_state(status: str, state: PayoutState) -> None:
-    """A PayPal batch without its item has the batch's state, and never counts as paid."""
+    """A PayPal batch without its item has the batch's own state, and never counts as paid."""
     shop = SandboxHub(paypal)
 
     def change_status(response: Response) -> Response:

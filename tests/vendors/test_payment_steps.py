@@ -1,4 +1,4 @@
-"""An operation that a payment's state forbids raises the same error at all vendors."""
+"""An operation that a payment's state forbids raises the same error at every vendor."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MUCH = Money("500.00", "EUR")
 
 
 class SandboxHub:
-    """Payments at a vendor's sandbox that decides at once, used in sync or async mode."""
+    """A hub with a vendor's sandbox that completes payments at once, in sync or async mode."""
 
     def __init__(self, vendor: str, mode: str, folder: Path) -> None:
         self.fixture: SandboxFixture = fixture_of(vendor, folder)
@@ -151,7 +151,7 @@ def test_voiding_payment_again_changes_nothing(vendor: str, mode: str, tmp_path:
 @MODES
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_refund_without_an_amount_is_of_the_rest(vendor: str, mode: str, tmp_path: Path) -> None:
-    """After a partial refund, a refund without an amount returns the rest."""
+    """After a partial refund, a refund without an amount refunds the rest."""
 
     async def check() -> None:
         shop = SandboxHub(vendor, mode, tmp_path)

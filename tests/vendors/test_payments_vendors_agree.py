@@ -29,7 +29,7 @@ PART: Final = Money("50.00", "EUR")
 
 
 class SandboxAccount:
-    """An account at a vendor's sandbox that completes accepted operations at once."""
+    """An account at a vendor's sandbox that completes every accepted operation at once."""
 
     def __init__(self, subject: PaymentsSubject, hub: Hub) -> None:
         self.subject = subject
@@ -68,7 +68,7 @@ class SandboxAccount:
         return self.paid(source)
 
     def held(self) -> Ref:
-        """Return the reference of a payment that is authorised and not captured."""
+        """Return the reference of a payment that is authorised but not captured."""
         payment: Payment = self("authorize", self._order(None))
         return payment.ref
 

@@ -60,7 +60,7 @@ def test_app_needs_id_and_secret() -> None:
 
 
 def test_sandbox_has_no_live_url() -> None:
-    """A PayPal account that selects the sandbox and the live URL is refused."""
+    """A PayPal account whose settings say sandbox but whose URL is the live one is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         PayPal(sandbox=True, base_url="https://api-m.paypal.com")
     assert "base_url" == excinfo.value.path
@@ -127,7 +127,7 @@ PARTNER = "PayPal-Partner-Attribution-Id"
 
 
 def test_fields_of_an_order(shop: SandboxHub) -> None:
-    """A PayPal order has all its fields, its key and token, and requests a full response."""
+    """A PayPal order is sent with all its fields, key and token, and asks for a full response."""
     shop.charged(description="Two chairs " * 20, statement_descriptor="ACME CHAIRS")
     request = shop.last_request()
 
@@ -151,7 +151,7 @@ def test_fields_of_an_order(shop: SandboxHub) -> None:
 
 
 def test_headers_of_the_account() -> None:
-    """An account may add headers; the header that asks for a full response is sent anyway."""
+    """An account may add headers, but the header that asks for a full response is always sent."""
     shop = SandboxHub({"headers": {PARTNER: "ACME"}})
     with shop.hub:
         shop.payments.void(shop.authorized().ref, idempotency_key="v-1")
@@ -266,7 +266,7 @@ def test_each_kind_of_payment_source_is_sent_in_paypal_form(
 def test_intent_leaves_the_payment_method_to_the_buyer(
     fields: dict[str, Any], sent: dict[str, Any] | None, shop: SandboxHub
 ) -> None:
-    """A PayPal intent is not paid yet, even with a stored method, until the buyer approves it."""
+    """A PayPal intent is unpaid until the buyer approves it, even with a stored method."""
     charge = order("card:visa-1", **fields)
     payment = shop.payments.create_intent(charge, idempotency_key="k")
 
@@ -300,7 +300,7 @@ def test_invalid_charges_are_refused_before_sending(
 
 
 def test_only_cards_are_confirmed(shop: SandboxHub) -> None:
-    """A request that the buyer's bank confirms a payment is refused for PayPal wallets."""
+    """Confirmation by the buyer's bank is refused for PayPal wallets, since only cards have it."""
     with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.charged("paypal", three_ds=ThreeDs.ALWAYS)
 

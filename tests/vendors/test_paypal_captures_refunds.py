@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that accepts payments by PayPal."""
+    """Return a hub that accepts payments by PayPal."""
     shop = SandboxHub()
     with shop.hub:
         yield shop
@@ -90,7 +90,7 @@ def test_lost_capture_happens_once(shop: SandboxHub) -> None:
 
 
 def test_authorisation_is_looked_up(shop: SandboxHub) -> None:
-    """A PayPal authorisation can be captured by the reference of its order."""
+    """A PayPal authorisation can be captured by its order's reference."""
     payment = shop.authorized()
     bare_ref = Ref("paypal", "main", payment.ref.id)
     assert TEN == shop.payments.capture(bare_ref, TEN, idempotency_key="c-1").amount
@@ -214,7 +214,7 @@ def test_paypal_refund_that_was_made_elsewhere_is_read_without_its_payment(
 
 
 def test_refunds_of_several_captures(shop: SandboxHub) -> None:
-    """A PayPal refund goes to the capture it names, or to the first that is large enough."""
+    """A PayPal refund goes to the named capture, or to the first that is large enough."""
     payment = shop.authorized()
     small_capture = shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
     large_capture = shop.payments.capture(payment.ref, TEN * 3, idempotency_key="c-2")
@@ -232,7 +232,7 @@ def test_refunds_of_several_captures(shop: SandboxHub) -> None:
 
 
 def test_payment_is_found_by_its_capture(shop: SandboxHub) -> None:
-    """A PayPal payment can be looked up by its capture, as a dispute requires."""
+    """A PayPal payment can be looked up by its capture's id, which is all that a dispute has."""
     payment = shop.charged()
     capture = payment.captures[0].ref.id
     lone = Ref("paypal", "main", capture, {"capture": capture})

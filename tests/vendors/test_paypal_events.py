@@ -48,7 +48,7 @@ CAPTURE_UP = {"rel": "up", "href": "https://api.paypal.com/v2/payments/captures/
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that accepts payments by PayPal."""
+    """Return a hub that accepts payments by PayPal."""
     shop = SandboxHub()
     with shop.hub:
         yield shop
@@ -101,7 +101,7 @@ def test_webhook_id_is_required() -> None:
 
 
 def test_approved_and_expired_orders(shop: SandboxHub) -> None:
-    """An approved PayPal order is pending; an order that expires before its capture has ended."""
+    """An approved PayPal order is pending; an order that expires uncaptured has ended."""
     payment = shop.charged("paypal")
     shop.sandbox.approve(payment.ref.id)
     [approved_event] = shop.webhook_events()
@@ -195,7 +195,7 @@ def test_reference_of_an_event() -> None:
 
 
 def test_refund_by_hand(shop: SandboxHub) -> None:
-    """If a PayPal refund names only its capture, its payment is found by a look-up."""
+    """If a PayPal refund event names only the capture, the payment is found by a look-up."""
     payment = shop.charged()
     shop.payments.refund(payment.ref, EUROS, idempotency_key="r-1")
     [refund] = shop.sandbox.refunds.values()
@@ -227,7 +227,7 @@ def test_paypal_reversal_event_contains_refund() -> None:
 
 
 def test_host_reference_is_not_mistaken_for_a_refund_mark() -> None:
-    """A caller's reference that looks like a refund mark of moorage is not mistaken for one."""
+    """A caller's reference that looks like moorage's mark of a refund is not mistaken for it."""
     fields = {"id": "3C1", "status": "COMPLETED", "amount": AMOUNT, "custom_id": "order-1001"}
     [event] = events_of("PAYMENT.CAPTURE.COMPLETED", fields)
 

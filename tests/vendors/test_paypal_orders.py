@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that accepts payments by PayPal."""
+    """Return a hub that accepts payments by PayPal."""
     shop = SandboxHub()
     with shop.hub:
         yield shop
@@ -96,7 +96,7 @@ def test_return_from_another_payment_is_refused(shop: SandboxHub) -> None:
 
 
 def test_decline_after_the_return(shop: SandboxHub) -> None:
-    """A decline after the buyer's return from PayPal names the payment, even when repeated."""
+    """A decline after the buyer's return has the payment's reference, even when repeated."""
     payment = shop.charged("card:confirms-1")
     return_parameters = shop.sandbox.approve(payment.ref.id)
     shop.sandbox.orders[payment.ref.id]["payment_source"]["card"]["vault_id"] = "declined-5120"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that accepts payments by PayPal."""
+    """Return a hub that accepts payments by PayPal."""
     shop = SandboxHub()
     with shop.hub:
         yield shop
@@ -79,7 +79,7 @@ def test_each_paypal_dispute_status_has_state(
 
 
 def test_strange_link_to_the_next_page_ends_the_list(shop: SandboxHub) -> None:
-    """A next-page link that lacks its parameter, or is no URL, ends the list."""
+    """A next-page link that lacks its parameter, or is not a URL, ends the list."""
     links = [{"rel": "next", "href": "http://[?page=2"}]
     shop.sandbox.fail(reply({"items": [], "links": links}))
 
@@ -90,7 +90,7 @@ def test_strange_link_to_the_next_page_ends_the_list(shop: SandboxHub) -> None:
 
 
 def test_paypal_payments_are_listed_by_capture(shop: SandboxHub) -> None:
-    """PayPal payments are listed by capture, from which each payment can be looked up."""
+    """PayPal payments are listed by capture; each payment can be looked up by its capture."""
     first, second = shop.charged(), shop.charged(amount=TEN)
     shop.payments.refund(first.ref, TEN, idempotency_key="r-1")
     page = shop.payments.payments()
@@ -131,7 +131,7 @@ def test_report_is_read_page_by_page(shop: SandboxHub) -> None:
 
 
 def test_payment_between_two_report_spans_is_listed_once(shop: SandboxHub) -> None:
-    """A payment in the last second of one PayPal report period is not listed in the next again."""
+    """A payment in the last second of one report period is not listed again in the next one."""
     end = datetime(2031, 5, 6, tzinfo=UTC)
     span_boundary = end - timedelta(days=31)
 

@@ -1,4 +1,4 @@
-"""Plaid: links, Items, tokens of consents, and transactions."""
+"""Plaid: links, Items (bank logins), tokens for consents, and transactions."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def granted(sandbox: PlaidSandbox, bank: Any, **fields: Any) -> Any:
 
 
 def test_request_of_a_link() -> None:
-    """To begin a consent, a Hosted Link is made for a user derived from the idempotency key."""
+    """To begin a consent, moorage creates a Hosted Link for a user id made from the key."""
     sandbox, other = PlaidSandbox(), PlaidSandbox()
     request = attrs.evolve(
         REQUEST, language="DE", extra={"plaid": {"webhook": "https://a.example"}}
@@ -172,7 +172,7 @@ def test_revoked_link_is_not_followed_up() -> None:
 
 
 def test_removed_item_counts_as_revoked() -> None:
-    """An Item that Plaid no longer has is revoked; any other error is raised."""
+    """An Item that Plaid does not have any more counts as revoked; other errors are raised."""
     sandbox = PlaidSandbox()
     bank = hub(sandbox).bank()
     ref = granted(sandbox, bank)
@@ -198,7 +198,7 @@ def test_page_of_a_proxy_revokes_nothing() -> None:
 
 
 def test_token_of_an_old_link_is_used() -> None:
-    """A link session in Plaid's earlier format also grants the consent."""
+    """A link session in Plaid's older format also grants the consent."""
     sandbox = PlaidSandbox()
     bank = hub(sandbox).bank()
     ref = granted(sandbox, bank)
@@ -269,7 +269,7 @@ def test_granted_consent_has_last_day_that_plaid_states_for_its_item() -> None:
 
 
 def listed(answer: dict[str, Any] | None = None, **options: Any) -> tuple[BankAccount, ...]:
-    """Return a consent's accounts; `answer` replaces Plaid's answer about account numbers."""
+    """Return a consent's accounts; `answer` replaces Plaid's response about account numbers."""
     sandbox = PlaidSandbox()
     bank = hub(sandbox, **options).bank()
     ref = granted(sandbox, bank)
@@ -336,7 +336,7 @@ def test_period_and_page_of_transactions() -> None:
 
 @pytest.mark.parametrize("page", ["", "one", "-2", "2.5", "9999999999"])
 def test_wrong_page_is_refused(page: str) -> None:
-    """A reference that is not the next page of an account is refused before it is sent."""
+    """A page reference that is not the account's next page is refused before it is sent."""
     sandbox = PlaidSandbox()
     bank = hub(sandbox).bank()
     account = bank.accounts(granted(sandbox, bank))[0].ref
@@ -357,7 +357,7 @@ def test_page_without_transactions_is_the_last() -> None:
 
 
 def test_parties_of_a_transfer() -> None:
-    """A named payer or payee is preferred to the counterparty that Plaid found in the text."""
+    """The payer or payee that Plaid states is preferred to the one that it found in the text."""
 
     def with_parties(response: Any) -> Any:
         body = response.json()

@@ -114,7 +114,7 @@ def hub(sandbox: PlivoSandbox) -> Hub:
     ids=["plain", "sender", "pool", "media", "callback", "options"],
 )
 def test_body_of_a_message(fields: dict[str, Any], expected: dict[str, Any]) -> None:
-    """A message is sent in Plivo's terms and types, and extra options are applied last."""
+    """A message is sent under Plivo's names; extra options may override its fields."""
     sent_body = body(**fields)
 
     assert {"dst": "4915112345678"} | expected == sent_body
@@ -122,7 +122,7 @@ def test_body_of_a_message(fields: dict[str, Any], expected: dict[str, Any]) -> 
 
 
 def test_sender_is_required() -> None:
-    """A message that has neither a sender nor a pool of senders is refused for Plivo."""
+    """A message without a sender or a pool of senders is refused for Plivo before it is sent."""
     vendor = attrs.evolve(VENDOR, sender=None)
     message = SmsMessage(to=TO, text="Hello")
 
@@ -169,7 +169,7 @@ def test_success_without_an_id_is_malformed() -> None:
 
 @pytest.mark.parametrize("uuids", [[], [1], "u-1", None, {}])
 def test_queued_message_without_an_id_is_a_failure(uuids: Any) -> None:
-    """If Plivo queues a message without an id, the call fails and the outcome is unknown."""
+    """If Plivo queues a message but returns no id, the call fails and the outcome is unknown."""
     sandbox = PlivoSandbox()
     sandbox.fail(reply({"message": "message(s) queued", "message_uuid": uuids}, 202))
     with pytest.raises(VendorFailed, match="no message_uuid") as excinfo:

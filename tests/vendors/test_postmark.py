@@ -29,7 +29,7 @@ from tests.vendors.postmark_account import postmark_hub
 
 
 def test_fields_of_a_message() -> None:
-    """Each field of an email has its place in the request body for Postmark."""
+    """Each field of an email is sent in the place where Postmark expects it."""
     body = mail_body(
         Postmark(message_stream="receipts"),
         mail(

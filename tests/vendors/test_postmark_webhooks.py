@@ -65,7 +65,7 @@ RECORDS: list[tuple[dict[str, Any], EmailStatus, str | None, bool | None]] = [
 def test_records_become_events(
     *, record: dict[str, Any], status: EmailStatus, code: str | None, permanent: bool | None
 ) -> None:
-    """Each kind of Postmark record and bounce has its status."""
+    """Each kind of Postmark record or bounce becomes a status."""
     payload = {"MessageID": "m-1", **record}
     webhook = WebhookEvent(vendor="postmark", id="e1", type="x", vendor_type="x", payload=payload)
     [event] = postmark_hub()[1].events("mail", webhook)

@@ -1,4 +1,4 @@
-"""PostNord: labels, lost answers, tracking, error responses, and the key in the query."""
+"""PostNord: labels, lost responses, tracking, error responses, and the key in the URL."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def test_request_for_a_label() -> None:
 
 
 def test_request_without_optional_fields(shop: Shop) -> None:
-    """Without a person the company's name is sent; no reference and no dimensions are sent."""
+    """Without a person the company's name is sent; missing references and sizes are left out."""
     company = Address(
         company="Swan AB", line1="Strandvägen 5", city="Kiruna", postal_code="98131", country="SE"
     )
@@ -307,7 +307,7 @@ def test_long_reference_is_refused(shop: Shop) -> None:
 
 
 def test_lost_answer_stays_unknown(shop: Shop) -> None:
-    """After a lost answer the key's outcome stays unknown, and a repeat buys nothing."""
+    """After a lost response the key's outcome stays unknown, and a repeat buys nothing."""
     shop.sandbox.fail(Lost())
     for _ in range(3):
         with pytest.raises(OutcomeUnknown) as caught:
@@ -318,7 +318,7 @@ def test_lost_answer_stays_unknown(shop: Shop) -> None:
 
 
 def test_recorded_booking_has_number_label_and_tracking_page(shop: Shop) -> None:
-    """A booking answer that was recorded has its number, its label and its tracking page."""
+    """A recorded booking response is read with its number, its label and its tracking page."""
     shop.sandbox.fail(reply(BOOKED))
     bought = shop.buy()
 
@@ -333,7 +333,7 @@ def test_recorded_booking_has_number_label_and_tracking_page(shop: Shop) -> None
 def test_booking_without_a_readable_label_is_a_purchase(
     shop: Shop, printout: dict[str, str]
 ) -> None:
-    """If the answer has a number and no readable label, the shipment is bought without one."""
+    """If the response has a number but no readable label, the shipment is bought without one."""
     shop.sandbox.fail(reply({**BOOKED, "labelPrintout": [{"printout": printout}]}))
     bought = shop.buy()
 
@@ -422,7 +422,7 @@ def test_key_without_the_api_is_refused(shop: Shop) -> None:
 
 
 def test_refusal_without_a_fault_has_its_message(shop: Shop) -> None:
-    """If an error response has no fault, the error has PostNord's general message."""
+    """An error response without a fault code raises an error with PostNord's general message."""
     shop.sandbox.fail(reply({"message": "Query parameter missing"}, 400))
     with pytest.raises(InvalidRequest, match="Query parameter missing") as caught:
         shop.buy()
@@ -451,6 +451,6 @@ def test_unknown_country_of_the_contract_is_refused() -> None:
 
 @pytest.mark.parametrize("page", ["", "http://a.example", "the manual"])
 def test_key_in_the_query_needs_a_page(page: str) -> None:
-    """A key may be sent in the query only with the https URL of a page that requires it."""
+    """A key may be sent in the URL only if the https URL of a page that requires it is given."""
     with pytest.raises(ConfigurationError, match="needs the page"):
         query_key("apikey", documentation=page)

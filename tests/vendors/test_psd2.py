@@ -15,7 +15,7 @@ EURO: Final = {"currency": "EUR", "amount": "1"}
 
 
 def read(*items: dict[str, Any]) -> tuple[AccountTransaction, ...]:
-    """Return booked transactions, with `transactionId` or else `entryReference` as their id."""
+    """Return booked transactions; `transactionId`, or else `entryReference`, is their id."""
     booked = [{"transactionAmount": EURO} | item for item in items]
     answer = reply({"transactions": {"booked": booked}})
     return read_page(answer, ("transactionId", "entryReference"), pending=False).booked
@@ -111,7 +111,7 @@ def test_identifiers_of_a_transaction() -> None:
 
 
 def test_days_are_read_from_times() -> None:
-    """If a bank sends times, the booking day is the date in the time's own offset."""
+    """If a bank sends a time for a day, the booking day is the date at the time's own offset."""
     (item,) = read(
         {
             "bookingDateTime": "2031-05-06T23:30:00+02:00",

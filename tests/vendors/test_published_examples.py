@@ -1,4 +1,4 @@
-"""Recommand's published examples, and recordings from the tests of other clients."""
+"""Published examples of Recommand, and recordings from other clients' tests, are read."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def make_ref(id_: str, /, **_: str | None) -> Ref:
 
 
 def test_arrival_is_read() -> None:
-    """Recommand's published webhook gives an event for the document in it."""
+    """Recommand's published webhook example gives an event for its document."""
     vendor = Recommand(api_key="a", company_id="c")
     event = WebhookEvent(vendor="recommand", id="1", type="x", vendor_type="x", data=ARRIVAL)
     (arrival,) = vendor.events(event, make_ref)
@@ -68,7 +68,7 @@ def test_arrival_is_read() -> None:
 
 
 def test_sandbox_has_the_published_fields() -> None:
-    """The sandbox's webhook and recipient answer have the fields of the published examples."""
+    """The sandbox's webhook and recipient response have the fields of the published examples."""
     sandbox = RecommandSandbox()
     notice = sandbox.receive(sandbox.arrive())
     answers = [
@@ -104,7 +104,7 @@ def test_recorded_state_is_read(word: str, status: EinvoiceStatus) -> None:
 
 
 def test_each_request_is_one_that_other_clients_send() -> None:
-    """Each request is also one of another client, with the same fields for a document."""
+    """Each request is also sent by another client, with the same fields for a document."""
     operations: set[str] = set()
     for exchange in exchanges_of("recommand"):
         path = re.sub(r"doc_\w+", "doc", urlsplit(exchange.url).path)

@@ -1,4 +1,4 @@
-"""QuickBooks Online: requests, and how its answers are read."""
+"""QuickBooks Online: requests, and the reading of its answers."""
 
 from __future__ import annotations
 
@@ -261,7 +261,7 @@ def test_pages_that_repeat_are_an_error(hub: Hub, sandbox: QuickBooksSandbox) ->
 
 
 def test_several_rates_are_no_percentage(hub: Hub, sandbox: QuickBooksSandbox) -> None:
-    """A sales tax code with two rates has no percentage; a purchase code has its own rate."""
+    """A sales tax code with two rates has no percentage; a purchase code has its purchase rate."""
     two_rates = {"TaxRateDetail": [{"TaxRateRef": {"value": id_}} for id_ in ("7", "8")]}
     only = {"TaxRateDetail": [{"TaxRateRef": {"value": "8"}}]}
     codes = [
@@ -448,7 +448,7 @@ def test_timeout_is_no_refusal() -> None:
 def test_refused_change_is_tried_again_only_if_record_changed_meanwhile(
     hub: Hub, sandbox: QuickBooksSandbox, codes: list[str]
 ) -> None:
-    """A refused change is retried once, only if the record has changed since it was read."""
+    """A refused change is retried once, and only if the record has changed since it was read."""
     contact = hub.accounting().create_contact(Contact(name="Mill Ltd"))
     sandbox.requests.clear()
     sandbox.fail(*[answer for code in codes for answer in (None, fault(code))])

@@ -58,7 +58,7 @@ def _shop() -> Iterator[SandboxHub]:
 
 
 def decline_of(shop: SandboxHub, token: str) -> PaymentDeclined:
-    """Return the decline that is raised when a token is charged, always with the same key."""
+    """Return the decline that charging a token raises; each call uses the same key."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.payments.charge(order(source=token), idempotency_key="k")
     return excinfo.value
@@ -150,7 +150,7 @@ def test_amounts_are_in_minor_units(shop: SandboxHub, amount: Money, minor: int)
 def test_declined_token_names_its_payment(
     shop: SandboxHub, token: str, reason: DeclineReason
 ) -> None:
-    """A decline has Razorpay's reason and the failed payment; a repeat is declined again."""
+    """A decline has Razorpay's reason and the failed payment; a repeat raises it again."""
     errors = [decline_of(shop, token) for _ in range(2)]
     (payment_id,) = shop.sandbox.payments
 
@@ -178,7 +178,7 @@ def test_payment_that_fails_after_it_was_accepted_is_a_decline(shop: SandboxHub)
 
 @pytest.mark.parametrize("lost", ["l", ".ll", "..l"], ids=["order", "payment", "look-up"])
 def test_lost_charge_is_paid_once(shop: SandboxHub, lost: str) -> None:
-    """Whichever answer of a charge is lost, repeating its key returns the one payment."""
+    """Whichever response of a charge is lost, repeating its key returns the only payment."""
     shop.sandbox.fail(*[Lost() if letter == "l" else None for letter in lost])
     with pytest.raises(ConnectionFailed):
         shop.payments.charge(order(), idempotency_key="k")
@@ -189,7 +189,7 @@ def test_lost_charge_is_paid_once(shop: SandboxHub, lost: str) -> None:
 
 
 def test_pending_payment_is_not_made_again(shop: SandboxHub) -> None:
-    """A repeat after a lost answer returns the pending payment, and charges no other."""
+    """A repeat after a lost response returns the pending payment, and charges nothing more."""
     shop.sandbox.fail(None, Lost(), Lost())
     with pytest.raises(ConnectionFailed):
         shop.payments.charge(order(), idempotency_key="k")
@@ -202,7 +202,7 @@ def test_pending_payment_is_not_made_again(shop: SandboxHub) -> None:
 
 
 def test_lost_answer_is_looked_up_before_a_retry() -> None:
-    """After a lost answer the order's payments are read, and nothing is charged again."""
+    """After a lost response the order's payments are read, and nothing is charged again."""
     shop = SandboxHub(retried=True)
     with shop.hub:
         shop.sandbox.fail(None, Lost())
@@ -256,7 +256,7 @@ def test_whole_payments_are_captured(shop: SandboxHub) -> None:
 
 
 def test_lost_capture_is_found(shop: SandboxHub) -> None:
-    """Repeating a capture after a lost answer returns the captured payment."""
+    """Repeating a capture after a lost response returns the captured payment."""
     ref = shop.hold().ref
     shop.sandbox.fail(None, Lost())
     with pytest.raises(ConnectionFailed):
@@ -301,7 +301,7 @@ def test_refunds_have_keys_of_their_own(shop: SandboxHub) -> None:
 
 
 def test_lost_refund_is_repeated_with_its_key(shop: SandboxHub) -> None:
-    """A refund repeated after a lost answer sends the same key, and money returns only once."""
+    """A refund repeated after a lost response sends the same key, and money returns only once."""
     ref = shop.pay().ref
     shop.sandbox.fail(Lost())
     with pytest.raises(ConnectionFailed):
@@ -580,7 +580,7 @@ def test_link_without_a_page_to_return_to() -> None:
 
 @pytest.mark.parametrize("id_", ["²", "x"])
 def test_reference_of_no_page_begins_the_list(shop: SandboxHub, id_: str) -> None:
-    """For a page reference that no list returned, the list begins at its first page."""
+    """A page reference that no list returned gives the list's first page."""
     payment = shop.pay()
 
     assert [payment.ref] == [

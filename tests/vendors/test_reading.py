@@ -59,14 +59,14 @@ def test_missing_list_is_malformed(body: bytes) -> None:
 
 
 def test_list_is_of_objects() -> None:
-    """Entries of a JSON list that are not objects are skipped."""
+    """Entries of a JSON list that are not JSON objects are skipped."""
     results = read_answers(Response(200, body=b'[{"a": 1}, 2, null, {"a": 3}]'))
 
     assert [1, 3] == [result.integer("a") for result in results]
 
 
 def test_object_is_read() -> None:
-    """A JSON object is returned unchanged; any other value becomes an empty object."""
+    """A successful response that must be a JSON list but is not one is malformed."""
     assert "1" == read_answer(Response(200, body=b'{"a": 1}')).text("a")
     assert not as_answer(None)
     assert as_answer({"a": 1})
@@ -114,7 +114,7 @@ def test_fields_are_read_by_type(how: str, path: str, expected: object) -> None:
 
 
 def test_nested_objects_are_read() -> None:
-    """Objects nested in a response are read in turn; values that are no objects are skipped."""
+    """Objects nested in a response are read in turn; values that are not objects are skipped."""
     body = Answer(BODY)
 
     assert "x" == body.object("inner.deep").text("name")

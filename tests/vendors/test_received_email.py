@@ -192,7 +192,7 @@ VENDORS: dict[str, tuple[Vendor, Callable[..., WebhookEvent]]] = {
 
 
 def received_message(vendor: str, **changes: Any) -> ReceivedEmail:
-    """Return the message that is read from a vendor's webhook, after changing these fields."""
+    """Return the message that is read from a vendor's webhook with these fields changed."""
     instance, webhook = VENDORS[vendor]
     [event] = hub(instance).events("mail", webhook(**changes))
     assert isinstance(event, ReceivedEmail)
@@ -305,7 +305,7 @@ def test_other_checks_of_message_are_read_for_each_vendor() -> None:
 
 
 def test_a_forged_header_is_not_the_vendors() -> None:
-    """If the sender forged the vendor's header, the check's result is unknown, not passed."""
+    """If the sender forged the vendor's header, the spam check's result is unknown, not passed."""
     rows = [*HEADERS.items(), ("X-Mailgun-Spf", "Fail"), ("X-Mailgun-Spf", "Pass")]
     mail = received_message("mailgun", **{"message-headers": json.dumps(rows)})
     lower_headers = [
@@ -391,7 +391,7 @@ def test_garbage_in_single_fields_loses_no_message(vendor: str, changes: dict[st
 
 
 def test_events_stay_events() -> None:
-    """An account for event webhooks still gets events; an unknown setting is refused."""
+    """An account set up for event webhooks still gets events; an unknown setting is refused."""
     fields = {"event": "open", "sg_message_id": "abc", "email": "ada@example.com"}
     [event] = hub(SendGrid()).events("mail", _webhook(fields, vendor="sendgrid"))
 

@@ -1,4 +1,4 @@
-"""The Odoo sandbox's records are compared with records in other projects' tests."""
+"""The Odoo sandbox's records have the form of records in other projects' tests."""
 
 from __future__ import annotations
 

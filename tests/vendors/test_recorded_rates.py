@@ -83,7 +83,7 @@ RECORDINGS: Final = {
 
 @attrs.frozen
 class RequestForm:
-    """The form of a request as another library builds it.
+    """The parts of a request that another client library builds: its path and parameters.
 
     Attributes:
         path: a pattern of the path.

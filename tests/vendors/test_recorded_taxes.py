@@ -100,7 +100,7 @@ def test_a_recorded_order_of_taxjar_is_read() -> None:
 
 
 def test_a_taken_id_of_taxjar_is_compared() -> None:
-    """If TaxJar refuses a used id, the existing order is returned if it is the same sale."""
+    """If TaxJar says that an id is used, the existing order is returned if it is the same sale."""
     hub, sandbox = hub_of(taxjar)
     with hub:
         sandbox.fail(TAKEN, reply({"order": ORDER}))

@@ -1,4 +1,4 @@
-"""Answers 429 and 409 of each vendor: whether they prove that a request was not carried out."""
+"""Answers 429 and 409 of each vendor: whether they prove that the request had no effect."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def classified_error(name: str, status: int, body: str, folder: Path) -> list[Co
 @at_each
 @with_each
 def test_429_proves_that_nothing_was_done(name: str, body: str, tmp_path: Path) -> None:
-    """A 429 from any vendor proves that nothing was done."""
+    """A 429 from any vendor proves that the request had no effect."""
     for error in classified_error(name, 429, body, tmp_path):
         assert isinstance(error, RateLimitExceeded)
         assert error.by_vendor
@@ -88,7 +88,7 @@ def test_429_proves_that_nothing_was_done(name: str, body: str, tmp_path: Path) 
 @at_each
 @with_each
 def test_bare_409_refuses_unless_a_key_may_be_in_use(name: str, body: str, tmp_path: Path) -> None:
-    """A 409 without a reason may mean that the key is in use, if the vendor honours keys."""
+    """A 409 without a reason may mean that the key is in use, at vendors that honour keys."""
     errors = classified_error(name, 409, body, tmp_path)
     kinds = {IdempotencyInProgress if name in WITH_KEYS else VendorRejected}
     if name in WITHOUT_KEYS_TOO:
@@ -104,7 +104,7 @@ def test_bare_409_refuses_unless_a_key_may_be_in_use(name: str, body: str, tmp_p
 def test_timed_out_request_may_have_been_carried_out(
     name: str, body: str, status: int, tmp_path: Path
 ) -> None:
-    """A 408 or 425 is never a rejection: the request may have acted, and may be retried."""
+    """A 408 or 425 is never a rejection: the request may have had an effect, and may be retried."""
     for error in classified_error(name, status, body, tmp_path):
         assert isinstance(error, VendorFailed)
         assert error.retryable
@@ -121,7 +121,7 @@ def test_vendors_with_keys_are_listed() -> None:
     [("## Turned away: 429", OVER_HTTP), ("## A conflict: 409", sorted(WITH_KEYS))],
 )
 def test_tables_of_the_page_list_vendors(title: str, vendors: list[str]) -> None:
-    """Each table on the page lists vendors once, in order, and only ones that can answer so."""
+    """Each table on the page lists vendors once, in order, and only those that it applies to."""
     listed_vendors = rows(title)
 
     assert len(listed_vendors) > 5

@@ -33,7 +33,7 @@ from tests.vendors.resend_account import PDF, resend_hub
 
 
 def test_fields_of_a_message() -> None:
-    """Each field of an email has its place in the request body for Resend."""
+    """Each field of an email is sent in the place where Resend expects it."""
     body = mail_body(
         Resend(),
         mail(
@@ -107,7 +107,7 @@ def test_template_is_filled_in() -> None:
 
 
 def test_template_takes_texts_and_whole_numbers() -> None:
-    """Template data other than texts and whole numbers are refused before sending to Resend."""
+    """Template data that are not texts or whole numbers are refused before sending to Resend."""
     sandbox, mail_hub = resend_hub()
     with pytest.raises(InvalidData, match="neither a text nor a whole number"):
         mail_hub.email().send_transactional(mail(template=TemplateRef("welcome", {"name": []})))

@@ -61,7 +61,7 @@ OURS: Json = {
 
 @pytest.mark.parametrize("template", [None, TemplateRef("welcome", {"name": "Ada"})])
 def test_requests_match_the_description(template: TemplateRef | None) -> None:
-    """Each field of a request is in Resend's description, with its type."""
+    """Each field of a request is in Resend's API description, with its type."""
     text = OURS
     sandbox = ResendSandbox()
     vendor = Resend(credentials=sandbox.api_key, sender="shop@acme.example")

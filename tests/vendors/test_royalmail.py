@@ -83,7 +83,7 @@ class Shop:
         return self.shipping.create_shipment(request, idempotency_key=key)
 
     def orders(self) -> list[Any]:
-        """Return the orders that were sent."""
+        """Return the bodies of the orders that were sent."""
         bodies = [item.json() for item in self.sandbox.requests if item.method == "POST"]
         return [order for body in bodies for order in body["items"]]
 
@@ -244,14 +244,14 @@ def test_order_that_royal_mail_cannot_take_is_not_sent(
 
 
 def test_longest_reference_is_taken(shop: Shop) -> None:
-    """A reference of 27 characters, with the mark added, fills the 40 characters of an order."""
+    """A reference of 27 characters is accepted: with the mark it has exactly 40 characters."""
     shop.buy(reference="x" * 27)
 
     assert 40 == len(shop.orders()[0]["orderReference"])
 
 
 def test_order_without_a_label_is_deleted(shop: Shop) -> None:
-    """If the label of a new order is refused, the order is deleted and the purchase refused."""
+    """If a new order's label is refused, the order is deleted and the purchase is refused."""
     recipient = attrs.evolve(THERE, postal_code="00002")
     with pytest.raises(VendorRejected, match="The label could not be generated") as caught:
         shop.buy(recipient=recipient)
@@ -261,7 +261,7 @@ def test_order_without_a_label_is_deleted(shop: Shop) -> None:
 
 
 def test_refusal_stays_a_refusal_if_its_order_cannot_be_deleted(shop: Shop) -> None:
-    """If an order without a label cannot be deleted, the original error is raised anyway."""
+    """If an order without a label cannot be deleted, the error about the label is still raised."""
     shop.sandbox.fail(None, Response(503))
     with pytest.raises(VendorRejected, match="The label could not be generated"):
         shop.buy(recipient=attrs.evolve(THERE, postal_code="00002"))
@@ -323,7 +323,7 @@ def test_order_may_lack_its_label_and_number(shop: Shop) -> None:
 
 
 def test_number_of_the_package_is_the_tracking_number(shop: Shop) -> None:
-    """If an order has no tracking number, its package's number is used."""
+    """If an order has no tracking number, that of its package is used."""
 
     def on_the_package(response: Response) -> Response:
         body = response.json()

@@ -33,7 +33,7 @@ ADA = NewPerson(user_name="ada", given_name="Ada", emails=["ada@example.com"])
 
 
 def people(sandbox: ScimSandbox) -> Any:
-    """Return the operations of a hub with one SCIM server."""
+    """Return the people operations of a hub with one SCIM server."""
     vendor = Scim(credentials=sandbox.token, base_url=sandbox.base_url)
     account = Account("main", vendor, settings={"retry": None})
     return Hub([account], http=SandboxHttpClient(sandbox)).people()
@@ -128,7 +128,7 @@ def test_account_is_not_replaced_by_an_empty_one(body: dict[str, str]) -> None:
 
 
 def test_type_of_a_phone_that_is_no_text() -> None:
-    """If the phone's type on the server is not a string, the phone gets the new type."""
+    """If the type of a phone at the server is not a string, the phone gets the new type."""
     sandbox = ScimSandbox()
     operations = people(sandbox)
     person = operations.create(ADA)
@@ -251,7 +251,7 @@ def test_refusal_without_message(answer: Response, words: str) -> None:
 
 @pytest.mark.parametrize("id_", ["", "..", "a" * 3_000])
 def test_account_with_a_hostile_id_is_unreadable(id_: str) -> None:
-    """A listed account with an invalid id is a failure of the server, not of the caller."""
+    """A listed account with an invalid id is reported as the server's failure."""
     sandbox = ScimSandbox()
     operations = people(sandbox)
     body = {"totalResults": 1, "Resources": [{"id": id_, "userName": "ada"}]}
@@ -262,7 +262,7 @@ def test_account_with_a_hostile_id_is_unreadable(id_: str) -> None:
 
 
 def test_schemas_of_a_replaced_account() -> None:
-    """A replaced account keeps its schemas; the schema for departments is in it only once."""
+    """A replaced account keeps its schemas, and has the schema for departments only once."""
     current = {"schemas": ["urn:x"], "userName": "ada"}
     named = {"schemas": ["urn:x", ENTERPRISE], ENTERPRISE: {"costCenter": "7"}}
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Recorder(SandboxHttpClient):
-    """A client that records each request with its response, unless the response was lost."""
+    """A client that records each request with its response, if the response is not lost."""
 
     def __init__(self, sandbox: Sandbox, vendor: Vendor) -> None:
         super().__init__(sandbox)
@@ -46,7 +46,7 @@ class Recorder(SandboxHttpClient):
         self.exchanges: list[Exchange] = []
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Send a request to the sandbox, and keep it."""
+        """Send a request to the sandbox, and record it."""
         response = super().send(request, url, timeouts)
         self.exchanges.append(
             Exchange(
@@ -89,7 +89,7 @@ SEARCHES: Final[dict[str, tuple[Callable[[Hub, Any, str], None], str]]] = {
 
 
 def exchanges_with_a_loss(vendor: str, position: int, folder: Path) -> list[Exchange]:
-    """Return an operation's requests and answers when the answer at this position is lost."""
+    """Return an operation's requests and responses; the response at this position is lost."""
     fixture = fixture_of(vendor, folder)
     kind = vendor_class(vendor)
     names = {field.name for field in attrs.fields(cast("Any", kind))}

@@ -52,7 +52,7 @@ def _body(message: EmailMessage, **options: Any) -> dict[str, Any]:
 
 
 def test_fields_of_a_message() -> None:
-    """Each field of an email has its place in the request body for SendGrid."""
+    """Each field of an email is sent in the place where SendGrid expects it."""
     body = _body(
         mail(
             html="<p>",
@@ -285,7 +285,7 @@ def test_day_without_a_date_is_malformed() -> None:
 def test_errors_have_code_and_text(
     status: int, body: dict[str, Any], kind: type[Any], code: str | None
 ) -> None:
-    """An error has SendGrid's code and text."""
+    """An error of SendGrid keeps SendGrid's code and text."""
     error: Any = classify(Request.get("/"), reply(body, status))
 
     assert type(error) is kind
@@ -401,7 +401,7 @@ def test_emails_that_one_sendgrid_server_dropped_have_different_references() -> 
 
 
 def test_metadata_with_a_name_of_sendgrids_own_comes_back() -> None:
-    """Metadata with a name that SendGrid reserves are read back unchanged."""
+    """Metadata whose name SendGrid reserves are read back unchanged."""
     metadata = {"url": "a", "category": "b", "word_url": "c", "word_free": "d", "free": "e"}
     body = mail_body(SendGrid(sender="a@example.com"), mail(metadata=metadata), [{}])
     payload = _event(event="click", **body["custom_args"])
@@ -593,7 +593,7 @@ def test_statistics_are_requested_by_the_day() -> None:
 
 
 def test_receipts_without_an_id_are_named_by_their_key() -> None:
-    """A message that was only checked has the id `sandbox`; a missing id is made from the key."""
+    """A receipt has the id `sandbox` after a mere check; else a missing id follows from the key."""
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
     dry = {"sendgrid": {"mail_settings": {"sandbox_mode": {"enable": True}}}}

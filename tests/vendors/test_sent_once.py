@@ -1,4 +1,4 @@
-"""Each operation sends each request once; repeating it with its key writes nothing again."""
+"""Each operation sends each request once; a repeat with its key sends no write again."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class RecordingHttpClient:
 
 
 def as_replayed(result: Any) -> Any:
-    """Return the result or results marked as not replayed, so that they can be compared."""
+    """Return the result or results marked as not replayed, so that two can be compared."""
     if isinstance(result, list):
         return [as_replayed(item.value) for item in result]
     return attrs.evolve(result, replayed=False) if hasattr(result, "replayed") else result
@@ -116,7 +116,7 @@ def as_replayed(result: Any) -> Any:
 
 @attrs.frozen(kw_only=True)
 class RepeatingVendor(ScenarioVendor):
-    """A vendor whose operations send no request twice, even when repeated with their key.
+    """A vendor at which each operation is called twice with one key, to compare the requests.
 
     Attributes:
         client: the HTTP client that records requests.

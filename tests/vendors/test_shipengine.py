@@ -1,4 +1,4 @@
-"""The shipments in requests to ShipEngine."""
+"""Requests to ShipEngine: the shipments that they contain."""
 
 from __future__ import annotations
 

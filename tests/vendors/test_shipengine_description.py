@@ -126,7 +126,7 @@ LABEL = fields(
 
 
 def path(schema: Json) -> Json:
-    """Return a description of a request with this body."""
+    """Return an API description of a request with this body."""
     return {"post": {"requestBody": {"content": {"application/json": {"schema": schema}}}}}
 
 

@@ -37,7 +37,7 @@ def _shop() -> SandboxHub:
 
 
 def test_all_carriers_are_asked_unless_some_are_named() -> None:
-    """All connected ShipEngine carriers are asked for rates, unless the account names some."""
+    """All ShipEngine carriers are asked for rates, unless the account's settings name some."""
     listing, carrier_shop = SandboxHub(), SandboxHub(carriers=["se-100"])
     listing.shipping.get_rates(REQUEST)
     carrier_shop.shipping.get_rates(REQUEST)
@@ -185,7 +185,7 @@ def test_label_that_comes_later_is_pending(shop: SandboxHub) -> None:
 
 
 def test_lost_purchase_is_found_by_its_mark(shop: SandboxHub) -> None:
-    """After a lost answer, a ShipEngine purchase is found by its mark among the labels."""
+    """After a lost response, a ShipEngine purchase is found by its mark among the labels."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned[shop.buying(rate.ref.id)] = [Lost()]
     result = shop.shipping.create_shipment(rate, idempotency_key="order-1")
@@ -248,7 +248,7 @@ def test_only_rates_can_be_bought(shop: SandboxHub) -> None:
 
 
 def test_voiding_shipengine_label_again_reports_it_as_void(shop: SandboxHub) -> None:
-    """A voided ShipEngine label stays void when voided again; a pending refund means CANCELING."""
+    """Voiding a voided ShipEngine label again succeeds; a pending refund has state CANCELING."""
     shipment = shop.buy_label_of_order()
     first, second = shop.shipping.cancel(shipment.ref), shop.shipping.cancel(shipment.ref)
 

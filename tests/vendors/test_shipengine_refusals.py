@@ -183,7 +183,7 @@ def test_sandbox_refuses_invalid_requests(shop: SandboxHub) -> None:
 
 
 def test_sandbox_sells_a_label_without_a_mark(shop: SandboxHub) -> None:
-    """A label that another program bought has no field for moorage's mark."""
+    """The sandbox also sells a label to a request that lacks moorage's mark."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     response = response_to(shop.sandbox, Request.post(f"/v1/labels/rates/{rate.ref.id}", json={}))
 

@@ -57,7 +57,7 @@ JUNK = [b"{}", b"[]", b"null", b"", b"<html>", b'{"id": {}, "pickup_id": [], "ob
 
 
 class Line(SandboxHttpClient):
-    """A client that returns planned responses, in order, for given methods and path prefixes."""
+    """An HTTP client that returns planned responses in order, for expected methods and paths."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         super().__init__(sandbox)
@@ -137,7 +137,7 @@ def test_impossible_pickups_are_refused(fields: dict[str, Any], problem: str) ->
 
 
 def test_pickup_names_each_shipment_once() -> None:
-    """A shipment listed twice is picked up once; several shipments need an extra capability."""
+    """A shipment listed twice is picked up once; several shipments need their own capability."""
     assert (ref(),) == pickup([ref(), ref()]).shipments
     assert {ShippingCapability.PICKUP} == pickup([ref()]).needs
     assert {ShippingCapability.PICKUP, ShippingCapability.PICKUP_SEVERAL} == (
@@ -226,7 +226,7 @@ def test_pickup_that_no_carrier_makes_is_refused(shop: SandboxHub) -> None:
 
 
 def test_lost_pickup_is_looked_up_or_unknown(shop: SandboxHub) -> None:
-    """A pickup whose answer was lost is looked up, and booked only once."""
+    """A pickup whose response was lost is looked up, and booked only once."""
     bought = shop.buy_label_of_order()
     shop.line.planned = [(f"POST {PICKUPS[shop.name]}", Lost())]
     if shop.name == "easypost":
@@ -352,7 +352,7 @@ def test_second_manifest_for_same_shipment_is_refused(shop: SandboxHub) -> None:
 
 
 def test_lost_manifest_is_looked_up(shop: SandboxHub) -> None:
-    """After a lost answer, the manifest with all these shipments is found."""
+    """After a lost response, the manifest that has all these shipments is found."""
     refs = [shop.buy_label_of_order("1"), shop.buy_label_of_order("2")]
     shop.line.planned = [(f"POST {MANIFESTS[shop.name]}", Lost())]
     created = shop.manifest(*refs)

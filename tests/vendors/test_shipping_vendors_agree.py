@@ -58,12 +58,12 @@ async def purchase(lab: Lab) -> object:
 
 
 async def shipment_after_delivery(lab: Lab) -> object:
-    """A delivered shipment still has the state bought."""
+    """After its delivery a shipment still has the state bought."""
     return (await lab("get_shipment", (await _delivered_shipment(lab)).ref)).state
 
 
 async def tracking_before_the_first_scan(lab: Lab) -> object:
-    """A parcel that was not scanned yet has the same status as one that was announced."""
+    """A parcel that was not scanned yet has the tracking status of an announced parcel."""
     return (await lab("track_shipment", (await _bought_label(lab)).ref)).status
 
 
@@ -89,7 +89,7 @@ async def unknown_shipment(lab: Lab) -> object:
 
 
 async def label_of_an_unknown_shipment(lab: Lab) -> object:
-    """A label of a shipment that the vendor does not know is refused."""
+    """The label of a shipment that the vendor does not know is refused."""
     return await lab("get_label", _unknown_ref((await _bought_label(lab)).ref))
 
 
@@ -212,7 +212,7 @@ DIFFERENCES: Final[dict[Scenario, dict[str, object]]] = {
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=name_of)
 def test_result_is_the_same_at_every_vendor(scenario: Scenario, subject: Factory) -> None:
-    """A scenario has the same result at each shipping vendor, except for listed differences."""
+    """Each scenario has the same result at every shipping vendor, except listed differences."""
     made = subject()
 
     async def run() -> object:

@@ -545,7 +545,7 @@ def test_country_name_is_no_change(shop: SandboxHub) -> None:
 
 
 def test_address_changes_are_listed(shop: SandboxHub) -> None:
-    """Shippo's corrections of an address are listed; for an unchecked address it is unknown."""
+    """Shippo's corrections of an address are listed; an unchecked one has an unknown verdict."""
     valid_result = {"is_valid": True, "messages": []}
     fields = {
         "street1": "2967 Filbert Drive",

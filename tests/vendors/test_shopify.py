@@ -51,7 +51,7 @@ def variables_of(sandbox: ShopifySandbox) -> dict[str, Any]:
 
 
 def parcels_answer(*parts: tuple[str, int], more: bool = False) -> Response:
-    """Return an answer with fulfilment orders of these statuses and quantities."""
+    """Return an answer with fulfilment orders that have these statuses and quantities."""
     nodes = [
         {
             "id": f"part-{number}",
@@ -69,7 +69,7 @@ def parcels_answer(*parts: tuple[str, int], more: bool = False) -> Response:
 
 
 def test_request_of_a_parcel() -> None:
-    """A parcel is sent with its tracking and with the order's lines that are not shipped yet."""
+    """A parcel is sent with its tracking number, and with the order's lines not shipped yet."""
     sandbox = ShopifySandbox()
     order = sandbox.add_order(2)
     with hub(sandbox) as shop:
@@ -173,7 +173,7 @@ def test_pause_of_a_throttled_request() -> None:
     ],
 )
 def test_parcel_of_all_needs_all_parts(parts: list[tuple[str, int]], more: bool, code: str) -> None:
-    """A parcel with everything is refused if parts of the order must not be shipped."""
+    """A parcel of the whole order is refused if parts of the order must not be shipped."""
     sandbox = ShopifySandbox()
     sandbox.fail(parcels_answer(*parts, more=more))
     with hub(sandbox) as shop, pytest.raises(VendorRejected) as excinfo:
@@ -259,7 +259,7 @@ def test_incomplete_parcels_are_an_error() -> None:
 
 
 def test_failed_fulfilment_is_not_the_same_parcel() -> None:
-    """A parcel counts as sent if an active one has its tracking number and the same lines."""
+    """A parcel counts as already sent if an active one has its tracking number and its lines."""
     sandbox = ShopifySandbox()
     order = sandbox.add_order(3)
     line = FulfilledLine(id=order.replace("/Order/", "/LineItem/") + "1", quantity=1)
@@ -315,7 +315,7 @@ def test_page_without_a_list_is_an_error(name: str) -> None:
 
 
 def test_shipped_order_is_not_sent_for_cancellation() -> None:
-    """Cancelling a partly shipped order is refused: it is looked up, but nothing is cancelled."""
+    """A partly shipped order is looked up and not cancelled: the cancellation is refused."""
     sandbox = ShopifySandbox()
     state = {"id": "o", "cancelledAt": None, "displayFulfillmentStatus": "PARTIALLY_FULFILLED"}
     sandbox.fail(reply({"data": {"order": state}}))

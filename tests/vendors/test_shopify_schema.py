@@ -1,4 +1,4 @@
-"""Shopify's documents, variables and sandbox match an excerpt of Shopify's own GraphQL schema."""
+"""Shopify's requests and sandbox match an excerpt of Shopify's own GraphQL schema."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXCERPT: Final = Path(__file__).parent / "descriptions" / "shopify.graphql"
 
 
 def test_requests_and_answers_match_the_schema() -> None:
-    """Each request, run against Shopify's schema, gives the sandbox's answer."""
+    """Running each request against Shopify's schema gives the answer that the sandbox gives."""
     schema = graphql.build_schema(EXCERPT.read_text("utf-8"))
     answers: list[object] = []
     results: list[object] = []

@@ -140,7 +140,7 @@ def event_of(sandbox: SinchSandbox, notice: Notice) -> SmsEvent:
     ids=["plain", "sender", "media", "caption", "callback", "scheduled", "options"],
 )
 def test_body_of_a_message(fields: dict[str, Any], expected: dict[str, Any]) -> None:
-    """A message is sent in Sinch's terms and types, and extra options are applied last."""
+    """A message is sent under Sinch's names; extra options may override its fields."""
     sent_body = body(**fields)
     types = FIELDS[sent_body["type"]]
 
@@ -318,7 +318,7 @@ def test_delivered_message_stays_delivered_after_cancelling() -> None:
 
 
 def test_validity_is_refused() -> None:
-    """A validity is refused: Sinch needs a point in time, which would differ at each repeat."""
+    """A validity period is refused: Sinch needs a fixed time, which would differ at each repeat."""
     sandbox = SinchSandbox()
     with pytest.raises(UnsupportedByVendor):
         hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi", validity=timedelta(hours=1)))
@@ -383,7 +383,7 @@ def test_errors_are_classified_by_status(
     ],
 )
 def test_words_of_a_refusal(fields: dict[str, str], words: str | None) -> None:
-    """The error has Sinch's text, cut to a length, or else a default text."""
+    """An error has Sinch's text, shortened if too long, or else a default text."""
     error: Any = classify(SEND, reply(fields, 400))
 
     assert fields.get("code") == error.vendor_code
@@ -492,7 +492,7 @@ def test_incoming_message_has_its_sender_text_and_time(
 
 
 def test_webhook_of_incoming_message_is_verified_and_read() -> None:
-    """The webhook of an incoming message is verified, and its event has the neutral type."""
+    """The webhook of an incoming message is verified; its event has a vendor-neutral type."""
     sandbox = SinchSandbox()
     own_hub = hub(sandbox)
     notice = sandbox.receive(TO, "Yes & no", url="https://a.example/in?shop=1")
@@ -520,7 +520,7 @@ def test_webhook_of_incoming_message_is_verified_and_read() -> None:
     ],
 )
 def test_types_of_webhooks(word: str, kind: str) -> None:
-    """Each state in a webhook has a neutral event type; an unknown state keeps Sinch's word."""
+    """Each state in a webhook has a vendor-neutral event type; an unknown one keeps Sinch's."""
     sandbox = SinchSandbox()
     own_hub = hub(sandbox)
     receipt = own_hub.sms().send(SmsMessage(to=TO, text="Hi"))
@@ -533,7 +533,7 @@ def test_types_of_webhooks(word: str, kind: str) -> None:
 
 
 def test_report_about_a_picture() -> None:
-    """The event of a report about a media message has the neutral type, too."""
+    """The event of a report about a media message also has a vendor-neutral type."""
     sandbox = SinchSandbox()
     own_hub = hub(sandbox)
     receipt = own_hub.sms().send(SmsMessage(to=TO, text="Hi", media=["https://a.example/1"]))
@@ -562,7 +562,7 @@ def test_changed_signature_is_refused(part: str) -> None:
 
 
 def test_late_webhook_is_accepted_within_a_day() -> None:
-    """Sinch retries webhooks for a day: one that is a day old is accepted, one of two days not."""
+    """Sinch repeats webhooks for a day: one is accepted after a day, but refused after two."""
     sandbox = SinchSandbox()
     verifier = hub(sandbox).webhooks("texts", secrets=sandbox.webhook_secret)
     now = datetime.now(UTC)
@@ -643,7 +643,7 @@ def test_message_to_a_test_number_fails_as_documented(to: str, kind: type[Connec
 
 
 def test_sandbox_refuses_strangers() -> None:
-    """The Sinch sandbox refuses a wrong token and a wrong service plan."""
+    """The Sinch sandbox refuses a wrong token and an unknown service plan."""
     sandbox = SinchSandbox()
     own_options = {"service_plan_id": sandbox.service_plan_id, "credentials": sandbox.api_token}
     for change in ({"credentials": "another token"}, {"service_plan_id": "another-plan"}):

@@ -49,7 +49,7 @@ def body_of(sandbox: SlackSandbox) -> dict[str, Any]:
 
 
 def test_content_of_a_message() -> None:
-    """A message has a header, rich text and buttons, and its notification text is escaped."""
+    """A message has a header, rich text and buttons; in its notification, text is escaped."""
     message = ChatMessage(
         title="A & B",
         text="<!here> *now*",
@@ -96,7 +96,7 @@ def test_content_of_a_message() -> None:
 
 
 def test_notification_is_short_enough_for_an_update() -> None:
-    """The notification of a long text has at most 4,000 characters, also when it is escaped."""
+    """The notification for a long text has at most 4,000 characters, even after escaping."""
     text = content(ChatMessage(text="&" * 4_000))["text"]
 
     assert 700 * "&amp;" == text
@@ -168,7 +168,7 @@ def test_time_of_sending_is_limited(days: int, code: str) -> None:
     ],
 )
 def test_refusals_of_channels(channel: str, kind: type[Any], code: str) -> None:
-    """Each reason why a channel cannot be used is refused with its own code."""
+    """Each reason why a channel cannot be used gives its own error class and code."""
     with pytest.raises(kind) as excinfo:
         hub(SlackSandbox()).chat().send(attrs.evolve(HELLO, channel=channel))
     assert (kind, code) == (type(excinfo.value), excinfo.value.vendor_code)
@@ -206,7 +206,7 @@ def test_slack_error_codes_have_these_four_classes() -> None:
 
 
 def test_ok_is_required() -> None:
-    """An answer without `ok` is a failure, even if it has an id."""
+    """An answer without `ok` is a failure, even if it contains a message id."""
     sandbox = SlackSandbox()
     for answer in ({"channel": "C1", "ts": "1.1"}, {"ok": False, "channel": "C1", "ts": "1.1"}):
         sandbox.fail(reply(answer))
@@ -227,7 +227,7 @@ def test_refused_deletion_is_an_error() -> None:
 
 
 def test_status_500_is_no_refusal() -> None:
-    """A status 500 is a failure, whatever its code."""
+    """A response with status 500 is a failure and not a rejection, whatever its error code."""
     sandbox = SlackSandbox()
     sandbox.fail(reply({"ok": False, "error": "channel_not_found"}, 500))
 
@@ -291,7 +291,7 @@ def test_silent_message_is_refused() -> None:
 
 
 def test_answers_and_special_events() -> None:
-    """A reply's event has its thread, a bot's message is marked as such; edits give no event."""
+    """A reply's event has its thread; a bot's message is marked as automatic; edits give none."""
     sandbox = SlackSandbox()
     team = hub(sandbox)
     verifier = team.webhooks("team", secrets=sandbox.signing_secret)
@@ -308,7 +308,7 @@ def test_answers_and_special_events() -> None:
 
 
 def test_answer_to_an_incoming_message_goes_to_its_thread() -> None:
-    """A reply to an event's message goes to the message's thread."""
+    """A reply to a received message goes to that message's thread."""
     sandbox = SlackSandbox()
     team = hub(sandbox)
     first = team.chat().send(HELLO).ref

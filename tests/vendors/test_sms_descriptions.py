@@ -1,4 +1,4 @@
-"""Requests to Twilio match the excerpt of Twilio's API description."""
+"""Requests to Twilio match an excerpt of Twilio's API description."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_every_field_is_described() -> None:
 
 
 def test_every_status_is_known() -> None:
-    """Each message status in Twilio's description has a neutral status."""
+    """Each message status in Twilio's description has a vendor-neutral status."""
     wire: Any = Refs("twilio")
     answers = [reply({"sid": "1", "status": status}) for status in STATUSES]
 

@@ -37,7 +37,7 @@ def all_numbers(hub: Any) -> list[str]:
 
 
 def test_sns_names_its_actions(tmp_path: Path) -> None:
-    """Each operation calls its SNS action, whose field names begin with a small letter."""
+    """Each operation calls its SNS action, with field names that begin with a small letter."""
     sandbox, hub = hub_of("amazon_sns", tmp_path)
     sandbox.opted_out = [TO]
     before = [opt_out.number for opt_out in hub.sms().find_opt_outs(TO)]
@@ -128,7 +128,7 @@ def test_answer_of_sns_about_a_number_is_yes_or_no(answer: str, tmp_path: Path) 
 
 
 def test_opt_in_needs_an_id(tmp_path: Path) -> None:
-    """An opt-out that Bird lists without an id cannot be removed."""
+    """An opt-out that Bird lists without an id cannot be removed, so an error is raised."""
     sandbox, hub = hub_of("bird", tmp_path)
     sandbox.fail(reply({"data": [{"destination": TO}]}))
     with pytest.raises(VendorFailed, match="id"):

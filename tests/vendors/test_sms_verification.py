@@ -124,7 +124,7 @@ def test_request_of_a_code(vendor: str, channel: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("vendor", CHECKS)
 def test_request_of_a_check(vendor: str, tmp_path: Path) -> None:
-    """A code is checked by the verification's id, but at Bird by the phone number."""
+    """A code is checked with the verification's id, or at Bird with the phone number."""
     sandbox, hub = hub_of(vendor, tmp_path)
     ref = hub.sms().start_verification(VerificationRequest(to=TO)).ref
     count = len(sandbox.requests)
@@ -142,7 +142,7 @@ def test_request_of_a_check(vendor: str, tmp_path: Path) -> None:
 def test_answers_to_a_check(
     vendor: str, answer: moorage.Response, status: VerificationStatus, tmp_path: Path
 ) -> None:
-    """Each answer to a check has its status, and an unknown one approves nothing."""
+    """Each answer to a check becomes a status; an unknown answer approves nothing."""
     sandbox, hub = hub_of(vendor, tmp_path)
     sandbox.fail(answer)
     ref = moorage.Ref(vendor, vendor, "ID")
@@ -162,7 +162,7 @@ def test_code_of_another_number_is_refused(vendor: str, tmp_path: Path) -> None:
 
 
 def test_bird_approves_only_the_verification_of_the_reference(tmp_path: Path) -> None:
-    """Bird checks a code by the number, so another verification's reference is not approved."""
+    """Bird checks a code by the phone number, so the reference of another check is not approved."""
     sandbox, hub = hub_of("bird", tmp_path)
     first, second = (
         hub.sms().start_verification(VerificationRequest(to=number)).ref for number in (TO, OTHER)
@@ -200,7 +200,7 @@ def test_plivo_names_the_application(tmp_path: Path) -> None:
 
 
 def test_too_many_codes_to_one_number_are_refusal(tmp_path: Path) -> None:
-    """Too many codes to one number are a rejection, not a rate limit of the account."""
+    """Too many codes to one number raise a rejection, not the account's rate-limit error."""
     sandbox, hub = hub_of("twilio", tmp_path)
     sandbox.fail(reply({"code": 60203, "message": "Max send attempts reached"}, 429))
     with pytest.raises(VendorRejected):
@@ -251,7 +251,7 @@ def test_other_refusals_of_a_check_are_errors(
     ],
 )
 def test_repeated_code_is_masked(vendor: str, answer: Any, tmp_path: Path) -> None:
-    """A code that the vendor repeats in an error response is masked in error and log."""
+    """If a vendor's error response repeats the code, it is masked in the error and the log."""
     fixture, observer = fixture_of(vendor, tmp_path), RecordingObserver()
     assert fixture.sandbox is not None
     fixture.sandbox.fail(reply(answer, 422 if vendor == "vonage" else 400))
@@ -303,7 +303,7 @@ def test_repeated_code_is_masked_in_an_outage(tmp_path: Path) -> None:
 
 
 def test_plivo_takes_no_code_for_a_session_that_is_over(tmp_path: Path) -> None:
-    """Plivo refuses codes for a session that was verified or has expired."""
+    """Plivo refuses a code for a session that was already verified or has expired."""
     sandbox, hub = hub_of("plivo", tmp_path)
     ref = moorage.Ref("plivo", "plivo", "ID")
     for word in ("verified", "expired"):
@@ -315,7 +315,7 @@ def test_plivo_takes_no_code_for_a_session_that_is_over(tmp_path: Path) -> None:
 
 
 def test_plivo_refusal_of_another_kind_is_an_error(tmp_path: Path) -> None:
-    """Only Plivo's error for an invalid request means a wrong code; others are raised."""
+    """Only Plivo's error for an invalid request means a wrong code; other errors are raised."""
     sandbox, hub = hub_of("plivo", tmp_path)
     session = reply({"session_uuid": "ID", "recipient": TO, "status": "in-progress"})
     sandbox.fail(session, reply({"error": "not found"}, 404))

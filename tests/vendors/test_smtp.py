@@ -129,7 +129,7 @@ def test_email_of_html_alone_has_no_empty_text_beside_it() -> None:
 
 
 def test_parameters_of_an_attachment_are_kept() -> None:
-    """Each parameter of an attachment's content type is written."""
+    """Each parameter of an attachment's content type is written into the email."""
     file = Attachment(filename="a.txt", content=b"a", content_type="text/plain; a=1; format=flowed")
     written_bytes = mime_bytes(_message(attachments=[file]), SHOP, "<1@example.com>")
     assert b'a="1"; format="flowed"' in written_bytes
@@ -147,7 +147,7 @@ def test_parameters_of_an_attachment_are_kept() -> None:
     ids=["subject", "header", "name", "wide-name", "file"],
 )
 def test_line_break_in_encoded_word_is_refused(fields: dict[str, Any]) -> None:
-    """An encoded word that contains a line break is refused, or stays encoded.
+    """An encoded word that hides a line break is refused, or stays encoded.
 
     Older versions of Python write such a word decoded, so there it is refused.
     """
@@ -221,7 +221,7 @@ def test_refused_recipients_are_reported() -> None:
 
 
 def test_failures_are_reported_to_the_envelope_sender() -> None:
-    """The sender of the SMTP envelope may differ from the sender in the email."""
+    """The address that gets failure reports may differ from the sender shown in the email."""
     with SmtpSandbox() as sandbox:
         email = hub(smtp_vendor(sandbox)).email()
         email.send_transactional(_message(envelope_sender="bounces@example.com"))
@@ -303,7 +303,7 @@ def test_any_positive_reply_is_a_success() -> None:
 
 
 def test_temporary_refusal_keeps_the_key_free() -> None:
-    """After a temporary refusal by the SMTP server, the key can be used again."""
+    """After the SMTP server refuses an email temporarily, its key can be used again."""
     with SmtpSandbox() as sandbox:
         email = hub(smtp_vendor(sandbox)).email()
         sandbox.refusals.append("451 4.2.0 Come back later")
@@ -356,7 +356,7 @@ def test_server_without_authentication() -> None:
 
 
 def test_server_that_takes_no_password_is_a_mistake() -> None:
-    """A configured password for an SMTP server without authentication is an error."""
+    """If a password is configured but the SMTP server has no authentication, an error is raised."""
     with SmtpSandbox(login=False) as sandbox, pytest.raises(ConfigurationError, match="password"):
         hub(smtp_vendor(sandbox)).email().send_transactional(_message())
 
@@ -393,7 +393,7 @@ def test_oauth_token_is_sent_to_smtp_server_in_form_of_google_and_microsoft(
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 def test_connections_are_protected(security: str) -> None:
-    """Before TLS only the greeting is exchanged with the server, and certificates are verified."""
+    """Only the greeting is exchanged before TLS begins, and certificates are verified."""
     server, client = tls_pair()
     implicit = security == "tls"
     with SmtpSandbox(tls=server, implicit=implicit) as sandbox:

@@ -36,7 +36,7 @@ USER: Final = ("erp", "pässword of the ERP")
 
 
 class Inbox:
-    """A server handler that keeps each message with its envelope, and refuses one recipient."""
+    """A server handler that stores each message with its envelope, and refuses one recipient."""
 
     def __init__(self) -> None:
         self.envelopes: list[Any] = []
@@ -53,7 +53,7 @@ class Inbox:
     async def handle_DATA(  # noqa: N802 - the name of the hook
         self, _server: Any, _session: Any, envelope: Any
     ) -> str:
-        """Keep the message and its envelope."""
+        """Store the message and its envelope."""
         self.envelopes.append(envelope)
         return "250 2.0.0 Queued"
 
@@ -131,7 +131,7 @@ def test_email_arrives_after_tls_and_login() -> None:
 
 
 def test_password_outside_ascii_needs_plain() -> None:
-    """A non-ASCII password is not sent to a server that offers no login mechanism for UTF-8."""
+    """If a server offers no login mechanism for UTF-8, a non-ASCII password is not sent to it."""
     with (
         server(auth_exclude_mechanism=["PLAIN"]) as (inbox, email),
         pytest.raises(ConfigurationError, match="outside ASCII"),

@@ -42,7 +42,7 @@ FILES = [
 
 
 def test_fields_of_a_message() -> None:
-    """Each field of an email has its own place in SparkPost's transmission."""
+    """Each field of an email is sent in the place where SparkPost expects it."""
     body = mail_body(
         SparkPost(transactional=False),
         mail(
@@ -95,7 +95,7 @@ def test_fields_of_a_message() -> None:
 
 
 def test_fields_of_a_short_message() -> None:
-    """A short message names its recipient, and takes everything else from the account."""
+    """A message with only the required fields takes everything else from the account."""
     body = mail_body(SparkPost(), mail(to="Ada <ada@example.com>"))
 
     assert {
@@ -160,7 +160,7 @@ def test_unsupported_values_are_refused(changes: dict[str, Any], field: str) -> 
 
 
 def test_long_tag_is_accepted() -> None:
-    """A tag of 64 bytes arrives as the campaign."""
+    """A tag of 64 bytes, the maximum, is sent as SparkPost's campaign."""
     sandbox, mail_hub = sparkpost_hub()
     mail_hub.email().send_transactional(mail(tags=["ü" * 32]))
 
@@ -243,7 +243,7 @@ def test_message_with_later_sending_time_is_scheduled() -> None:
 
 
 def test_some_refused_recipients_are_unknown() -> None:
-    """If SparkPost refuses some of several recipients, each recipient's result is unknown."""
+    """If SparkPost refuses an unstated part of the recipients, each one's result is unknown."""
     sandbox, mail_hub = sparkpost_hub()
     message = mail(to=["ada@example.com", "refused@example.com"])
     receipt = mail_hub.email().send_transactional(message)
@@ -393,7 +393,7 @@ def test_bulk_is_a_transmission_for_each() -> None:
 
 
 def test_lost_answer_of_a_bulk() -> None:
-    """If a bulk loses one recipient's answer, the outcome is unknown and nothing is repeated."""
+    """If one recipient's response in a bulk is lost, its outcome is unknown; no retry follows."""
     sandbox, mail_hub = sparkpost_hub()
     sandbox.fail(Lost())
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])
@@ -409,7 +409,7 @@ def test_lost_answer_of_a_bulk() -> None:
     "region, host", [("us", "api.sparkpost.com"), ("eu", "api.eu.sparkpost.com")]
 )
 def test_each_region_has_its_host(region: str, host: str) -> None:
-    """Each region has its host, and the Authorization header has only the key."""
+    """Each region has its own host, and the Authorization header contains only the key."""
     sandbox, mail_hub = sparkpost_hub(region=region)
     mail_hub.email().send_transactional(mail())
     [request] = sandbox.requests
@@ -469,7 +469,7 @@ def test_each_result_of_sparkpost_address_check_has_verdict(
 
 
 def test_typing_error_has_a_suggestion() -> None:
-    """For a misspelt domain an address is suggested; the URL's path has the address escaped."""
+    """A misspelt domain gives a suggested address; the checked address is escaped in the URL."""
     sandbox, mail_hub = sparkpost_hub()
     check = mail_hub.email().validate_address("info@gmial.example")
     mail_hub.email().validate_address("a/b+c@example.com")
@@ -480,7 +480,7 @@ def test_typing_error_has_a_suggestion() -> None:
 
 
 def test_unknown_words_of_an_address_check() -> None:
-    """An unknown verdict's word is kept, a missing score is None, a missing verdict is an error."""
+    """An unknown verdict on an address is kept, a missing one is an error, a missing score None."""
     sandbox, mail_hub = sparkpost_hub()
     sandbox.fail(reply({"results": {"result": "lovely"}}), reply({"results": {}}))
     check = mail_hub.email().validate_address("ada@example.com")
@@ -547,7 +547,7 @@ def test_sparkpost_daily_counts_have_contract_names() -> None:
 
 @pytest.mark.parametrize("answer", [{}, {"results": {}}, {"results": [{"count_sent": 1}]}, []])
 def test_statistics_without_days_are_malformed(answer: object) -> None:
-    """Statistics without dates are a malformed response."""
+    """SparkPost statistics without dates are a malformed response."""
     sandbox, mail_hub = sparkpost_hub()
     sandbox.fail(reply(answer))
     query = StatisticsQuery(start=date(2026, 3, 1), end=date(2026, 3, 1))

@@ -20,7 +20,7 @@ FILE = {"name": "a", "type": "a/b", "data": ""}
 
 
 def content(**changes: Any) -> dict[str, Any]:
-    """Return a transmission's content with one change."""
+    """Return the content of an email for SparkPost, with one change."""
     return {"content": {**CONTENT, **changes}}
 
 
@@ -82,7 +82,7 @@ def test_sandbox_is_strict(change: dict[str, Any], status: int, code: str | None
 
 
 def test_sandbox_fills_in_placeholders() -> None:
-    """Placeholders are filled in, with HTML escaped, unless the message turns this off."""
+    """The sandbox fills in placeholders and escapes HTML, unless the message turns this off."""
     sandbox, mail_hub = sparkpost_hub()
     body = {
         **USUAL,

@@ -75,7 +75,7 @@ def test_kinds_of_events(
     code: str | None,
     permanent: bool | None,
 ) -> None:
-    """Each kind of SparkPost event has its status."""
+    """Each kind of SparkPost event becomes a status."""
     [event] = events_of("track_event", type=kind, transmission_id="7", **fields)
 
     assert (status, kind, code, permanent) == (
@@ -91,7 +91,7 @@ def test_kinds_of_events(
 def test_classes_of_bounces(
     *, kind: str, bounce: str, status: EmailStatus, permanent: bool | None
 ) -> None:
-    """The bounce class decides if an event is a bounce, and if it is permanent."""
+    """The bounce class decides if an event counts as a bounce, and if it is permanent."""
     [event] = events_of(
         "message_event", type=kind, transmission_id="7", bounce_class=bounce, error_code="550"
     )
@@ -171,7 +171,7 @@ BATCH: list[dict[str, Any]] = [
 
 
 def test_batch_has_a_password() -> None:
-    """A batch needs the right password, and gives an event for each item."""
+    """A webhook batch needs the right password, and each of its items gives an event."""
     sandbox, mail_hub = sparkpost_hub()
     notice = sandbox.event_notice(URL, *BATCH)
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)
@@ -203,7 +203,7 @@ def test_batch_has_a_password() -> None:
 
 
 def test_batch_may_have_a_token() -> None:
-    """An account whose webhooks use OAuth 2.0 takes the bearer token, and no password."""
+    """An account whose webhooks use OAuth 2.0 accepts the bearer token, and no password."""
     sandbox, mail_hub = sparkpost_hub(webhook_auth="oauth2")
     verifier = mail_hub.webhooks("mail", secrets=sandbox.token)
     [webhook] = verifier.verify(**sandbox.event_notice(URL, BATCH[0], oauth2=True).arguments())
@@ -249,7 +249,7 @@ def test_test_of_a_webhook_is_valid() -> None:
 
 
 def test_repeated_batch_is_a_replay() -> None:
-    """A batch that SparkPost repeats is recognised by the ids of its events."""
+    """If SparkPost repeats a webhook batch, the copy is recognised by its events' ids."""
     sandbox, mail_hub = sparkpost_hub()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)
     verifier.verify(**sandbox.event_notice(URL, BATCH[0]).arguments())

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that accepts payments by Square."""
+    """Return a hub that accepts payments by Square."""
     shop = SandboxHub()
     with shop.hub:
         yield shop
@@ -39,7 +39,7 @@ def _shop() -> Iterator[SandboxHub]:
 
 
 def test_every_field_of_a_charge_is_sent() -> None:
-    """Each field of a charge is sent to Square, and extra options are applied last."""
+    """Each field of a charge is sent to Square; extra options may override fields."""
     charge = order(
         "ccof:1",
         customer=Customer(id="C1", email="a@b.example", phone="+14155550100"),
@@ -206,7 +206,7 @@ def test_payment_has_its_method_reference_and_times(shop: SandboxHub) -> None:
     ],
 )
 def test_decline_names_its_payment(shop: SandboxHub, source: str, reason: DeclineReason) -> None:
-    """A Square decline has the reference of its payment; looking that up returns the reason."""
+    """A Square decline has the payment's reference; looking it up returns the decline's reason."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.pay(source, customer=CUSTOMER)
 
@@ -238,7 +238,7 @@ def test_pending_direct_debit(shop: SandboxHub, success: bool) -> None:
 
 
 def test_lost_payment_is_settled(shop: SandboxHub) -> None:
-    """After a lost answer, a Square payment is requested again with its key."""
+    """After a lost response, a Square payment is requested again with its key."""
     shop.sandbox.fail(Lost())
     declined_charge = order("cnon:card-nonce-declined")
     with pytest.raises(ConnectionFailed):

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that accepts payments by Square."""
+    """Return a hub that accepts payments by Square."""
     shop = SandboxHub()
     with shop.hub:
         yield shop
@@ -162,7 +162,7 @@ def test_webhook_of_another_url_is_refused(shop: SandboxHub) -> None:
 def test_square_response_without_id_or_state_is_read_as_none(
     reader: Callable[[MakeRef, Answer], object], message: Json
 ) -> None:
-    """If a Square response lacks id or state, its result is None."""
+    """A Square response that lacks an id or a state is read as None."""
     assert reader(ref, as_answer(message)) is None
 
 
@@ -225,7 +225,7 @@ def test_payout_keeps_its_id_and_unknown_word_of_square() -> None:
 
 
 def test_dispute_without_a_payment() -> None:
-    """Square disputes and refunds that name no payment can be read, and give no events."""
+    """A Square dispute or refund without a payment id can be read, and gives no event."""
     dispute = dispute_of(ref, as_answer({"dispute_id": "d", "state": "NEW"}))
     assert dispute is not None
     assert (ref("d"), None, DisputeState.UNKNOWN) == (dispute.ref, dispute.payment, dispute.state)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that accepts payments by Square."""
+    """Return a hub that accepts payments by Square."""
     shop = SandboxHub()
     with shop.hub:
         yield shop
@@ -55,7 +55,7 @@ def test_full_capture_at_square_captures_the_authorised_amount(shop: SandboxHub)
 
 
 def test_partial_capture_changes_the_amount_first(shop: SandboxHub) -> None:
-    """For a partial capture, the Square payment's amount is changed first, then it is completed."""
+    """For a partial capture, the payment's amount is changed before the payment is completed."""
     authorization = shop.hold()
     key = shop.key()
     for _ in range(2):
@@ -75,7 +75,7 @@ def test_partial_capture_changes_the_amount_first(shop: SandboxHub) -> None:
 
 @pytest.mark.parametrize("lost", [1, 2, 3])
 def test_capture_whose_answer_was_lost_is_done_once(shop: SandboxHub, lost: int) -> None:
-    """A Square capture happens once when it is repeated, whichever answer was lost."""
+    """A Square capture that is repeated happens once, whichever of its responses was lost."""
     authorization, key = shop.hold(), shop.key()
     shop.sandbox.fail(*[SlowAnswer(0.0)] * (lost - 1), Lost())
     with pytest.raises(ConnectionFailed) as excinfo:
@@ -116,7 +116,7 @@ def test_another_key_or_amount_does_not_capture_square_payment_again(shop: Sandb
 def test_square_payment_that_was_completed_meanwhile_with_another_amount_is_refused(
     shop: SandboxHub,
 ) -> None:
-    """If a Square payment was completed meanwhile with another amount, the capture is refused."""
+    """If a Square payment was completed with another amount meanwhile, the capture is refused."""
     authorization, key = shop.hold(), shop.key()
     shop.sandbox.fail(SlowAnswer(0.0), ConnectionFailed("Nobody is there."))
     with pytest.raises(ConnectionFailed):
@@ -179,7 +179,7 @@ def test_square_refund_is_pending_until_money_arrives(shop: SandboxHub, success:
 
 
 def test_refund_without_an_amount_is_of_the_rest(shop: SandboxHub) -> None:
-    """A Square refund without an amount returns the rest, once per key."""
+    """A Square refund without an amount refunds the rest, once for each key."""
     payment = shop.pay()
     shop.refund(payment, PART)
     shop.sandbox.settle()

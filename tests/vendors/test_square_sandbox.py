@@ -31,7 +31,7 @@ def reply_to(
 
 
 def paying(**fields: Any) -> dict[str, Any]:
-    """Return the body that creates a Square payment, with these changes."""
+    """Return the request body that creates a Square payment, with these changes."""
     default_payment = {
         "idempotency_key": "k",
         "source_id": "cnon:card-nonce-ok",
@@ -121,7 +121,7 @@ def test_sandbox_refuses_impossible_operations() -> None:
 
 
 def test_sandbox_repeats_answers_by_key() -> None:
-    """Square repeats its first response to a key, and refuses the key with other data."""
+    """For a used key, Square repeats its first response; with other data the key is refused."""
     sandbox = SquareSandbox()
     first, repeated_response = (
         reply_to(sandbox, "POST", "/v2/payments", paying()) for _ in range(2)

@@ -1,4 +1,4 @@
-"""Stored means of payment: differences between the payment vendors."""
+"""Stored payment methods: differences between the payment vendors."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ ADA = Customer(id="cus_ada", name="Ada Byron")
 
 
 def ref(id: str, /, **related: str | None) -> Ref:
-    """Return a reference at a vendor's account."""
+    """Return a reference to an object in a vendor's test account."""
     return Ref("vendor", "main", id, {name: text for name, text in related.items() if text})
 
 
 def stripe_request(source: str, **fields: Any) -> StoreRequest:
-    """Return a request to store a means of payment at Stripe."""
+    """Return a request to store a payment method at Stripe."""
     return StoreRequest(source, customer=ADA, **fields)
 
 
@@ -39,7 +39,7 @@ def test_stripe_stores_no_card_token() -> None:
 
 
 def test_stripe_sends_confirmation_tokens_and_return_urls() -> None:
-    """A confirmation token has a field of its own, and a return URL allows redirects."""
+    """A confirmation token is sent in its own field; a return URL allows redirects."""
     request = stripe_request("ctoken_1", return_url="https://shop.example/back")
     body = setup_body(request)
 
@@ -63,7 +63,7 @@ def test_stripe_waits_for_the_bank() -> None:
 
 
 def test_stripe_payment_methods_are_stored_for_a_customer() -> None:
-    """A Stripe method is stored if it belongs to a customer, and removed if it is detached."""
+    """A Stripe payment method is stored while it is attached to a customer, removed when not."""
     body = {"id": "pm_1", "type": "card", "customer": "cus_ada"}
     stored = stored_of(ref, Answer(body))
     removed = stored_of(ref, Answer({**body, "customer": None}))
@@ -92,7 +92,7 @@ def test_stripe_reports_a_refused_card() -> None:
 
 
 def test_malformed_payment_methods_are_left_out() -> None:
-    """A stored means of payment without an id or a state is left out of the list."""
+    """A stored payment method without an id or a state is left out of the list."""
     assert [None] * 4 == [
         stored_of(ref, Answer({"id": "pm_1"})),
         square_stored_of(ref, Answer({"id": "ccof:1"})),
@@ -122,14 +122,14 @@ def test_removal_needs_the_whole_reference(name: str, shop: Any) -> None:
 
 @pytest.mark.parametrize("read", [removed, revoked_mandate])
 def test_removal_has_an_empty_answer(read: Any) -> None:
-    """If a removal's answer has content where the vendor sends none, an error is raised."""
+    """A response to a removal with a body, where the vendor sends none, raises an error."""
     assert StoredState.REMOVED is read(ref("1"), "ada-1", Response(204)).state
     with pytest.raises(VendorFailed):
         read(ref("1"), "ada-1", Response(200, body=b"<html></html>"))
 
 
 def test_adyen_lists_only_lists() -> None:
-    """Adyen's stored methods must be a list; if it is missing, the result is empty."""
+    """Adyen's stored methods are read from a list; if it is missing, there are none."""
     shop = adyen_account.SandboxHub()
     shop.sandbox.fail(reply({"storedPaymentMethods": {}}))
 

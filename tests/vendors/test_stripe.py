@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that accepts payments by Stripe."""
+    """Return a hub that accepts payments by Stripe."""
     shop = SandboxHub()
     with shop.hub:
         yield shop
 
 
 def test_intent_is_left_to_the_browser(shop: SandboxHub) -> None:
-    """A new Stripe intent waits for a payment method, and has a token for the browser."""
+    """A new Stripe intent waits for a payment method, and has the token that a browser needs."""
     payment = shop.payments.create_intent(order(None), idempotency_key="k")
 
     assert PaymentState.REQUIRES_PAYMENT_METHOD == payment.state

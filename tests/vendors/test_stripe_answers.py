@@ -1,4 +1,4 @@
-"""Stripe's responses, webhooks and errors, and how they are read."""
+"""The reading of Stripe's responses, webhooks and errors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that accepts payments by Stripe."""
+    """Return a hub that accepts payments by Stripe."""
     shop = SandboxHub()
     with shop.hub:
         yield shop
@@ -49,7 +49,7 @@ def _shop() -> Iterator[SandboxHub]:
 def test_stripe_response_without_id_or_status_is_read_as_none(
     reader: Callable[[MakeRef, Answer], object],
 ) -> None:
-    """If a Stripe response lacks id or status, its result is None."""
+    """A Stripe response that lacks an id or a status is read as None."""
     assert reader(ref, as_answer({})) is None
     assert reader(ref, as_answer({"id": "x"})) is None
 
@@ -104,7 +104,7 @@ def test_unknown_values_are_kept() -> None:
 
 
 def test_displayed_next_action() -> None:
-    """A Stripe action that shows something on a page has the type display."""
+    """A Stripe action that shows something on a page has the action type `display`."""
     action = {"type": "oxxo_display_details", "oxxo_display_details": {"number": "1"}}
     payment = intent(status="requires_action", next_action=action)
 
@@ -154,7 +154,7 @@ def test_stripe_webhooks_about_other_things_than_payments_give_no_events(thing: 
 
 
 def test_charge_without_an_intent_is_itself() -> None:
-    """A Stripe charge without an intent is a payment by itself, refunded only if captured."""
+    """A Stripe charge without an intent is itself the payment; if uncaptured, it has no refund."""
     charge_object = {"object": "charge", "id": "ch_1", "amount": 14990, "currency": "eur"}
     charge_object |= {"captured": False, "amount_captured": 0, "amount_refunded": 14990}
     event = WebhookEvent(
@@ -175,7 +175,7 @@ def test_charge_without_an_intent_is_itself() -> None:
     ],
 )
 def test_status_decides_for_pending_debit(status: str, state: PaymentState) -> None:
-    """A pending debit's state follows from its status, because Stripe calls it captured."""
+    """A pending debit's state follows from its status, although Stripe calls it captured."""
     charge_object = {"object": "charge", "id": "ch_1", "amount": 14990, "currency": "eur"}
     charge_object |= {
         "captured": True,
@@ -258,7 +258,7 @@ def test_stripe_decline_without_payment_has_no_reference(shop: SandboxHub) -> No
 
 
 def test_missing_payment_affects_no_other(shop: SandboxHub) -> None:
-    """Each of several payments to settle has its own result, even if another one is missing."""
+    """If several payments are settled and one is missing, the others still get their results."""
     payment = shop.payments.charge(order(), idempotency_key=shop.key())
     missing_payment, result = shop.payments.settle(["stripe:main:pi_0", payment.ref])
 

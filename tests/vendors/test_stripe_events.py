@@ -67,7 +67,7 @@ def expire_authorisation(_: Payments, sandbox: StripeSandbox, payment: Payment) 
 def story(
     what: Callable[[Payments, StripeSandbox, Payment], None],
 ) -> tuple[Payment, list[PaymentEvent]]:
-    """Return an authorised Stripe payment and all its later events, a second apart."""
+    """Return an authorised Stripe payment, and its later events at intervals of a second."""
     seconds = count(1_800_000_000)
     sandbox = StripeSandbox(now=lambda: next(seconds))
     vendor = Stripe(credentials=sandbox.api_key)
@@ -102,7 +102,7 @@ def failed(data: dict[str, Any]) -> WebhookEvent:
 
 
 def test_events_have_our_reference() -> None:
-    """If a Stripe payment's answer was lost, its event has our own reference for it."""
+    """If the response to a Stripe payment was lost, its event has our own reference for it."""
     _, events = story(given_up)
 
     assert {"INV-1"} == {event.reference for event in events}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
-    """A shop that accepts payments by Stripe."""
+    """Return a hub that accepts payments by Stripe."""
     shop = SandboxHub()
     with shop.hub:
         yield shop
@@ -39,14 +39,14 @@ def test_forms_nest_in_brackets() -> None:
 
 
 def test_metadata_does_not_replace_the_reference() -> None:
-    """Metadata from the host do not replace a Stripe payment's reference."""
+    """Metadata given by the caller do not replace a Stripe payment's reference."""
     body = intent_body(order("tok_visa", metadata={"reference": "PO-7", "order": "7"}))
 
     assert {"reference": "INV-2041", "order": "7"} == body["metadata"]
 
 
 def test_every_field_of_a_charge_is_sent() -> None:
-    """Each field of a charge is sent to Stripe, and extra options are applied last."""
+    """Each field of a charge is sent to Stripe; extra options may override fields."""
     charge = order(
         "tok_visa",
         customer=Customer(id="cus_1", name="Ada", email="ada@shop.example"),
@@ -119,7 +119,7 @@ def test_each_request_to_stripe_has_api_version_and_idempotency_key(shop: Sandbo
 
 
 def test_connected_stripe_account_is_named_in_header() -> None:
-    """A connected Stripe account is sent in a header; without a key the provider is used."""
+    """A connected account is sent in a header; without a key the credential provider is used."""
     service = Stripe(connected="acct_1").services()[""]
 
     assert "acct_1" == service.headers.get("Stripe-Account")

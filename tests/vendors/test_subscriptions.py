@@ -1,4 +1,4 @@
-"""Subscriptions in each vendor's requests and answers."""
+"""Subscriptions in each vendor's requests and responses."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def test_stripe_reports_charges_and_the_end() -> None:
 
 
 def test_stripe_charge_refers_to_a_subscription_in_its_currency() -> None:
-    """The reference from an invoice to its subscription has the invoice's currency."""
+    """An invoice's reference to its subscription has the invoice's currency."""
     body = Answer(
         {
             "id": "in_1",
@@ -241,7 +241,7 @@ def test_stripe_shortens_long_keys_of_both_requests() -> None:
     ],
 )
 def test_stripe_subscription_has_a_state(word: str, state: str) -> None:
-    """Each Stripe status has a state; only trialing, active or past-due ones charge again."""
+    """Each Stripe status becomes a state; only trialing, active or past-due ones charge again."""
     body = Answer({"id": "sub_1", "status": word, "current_period_end": 4_102_444_800})
     subscription = subscription_of(ref, body)
 
@@ -252,7 +252,7 @@ def test_stripe_subscription_has_a_state(word: str, state: str) -> None:
 
 
 def test_stripe_subscription_that_ends_much_later_is_charged_before() -> None:
-    """A subscription that ends after its current period has a next charge."""
+    """A subscription that will end after its current period still has a next charge."""
     body = {"id": "sub_1", "status": "active", "current_period_end": 4_102_444_800}
     ending = subscription_of(ref, Answer({**body, "cancel_at": 4_202_444_800}))
 
@@ -264,7 +264,7 @@ def test_stripe_subscription_that_ends_much_later_is_charged_before() -> None:
     "recurring", [{}, {"interval": "eon", "interval_count": 1}, {"interval": "day"}]
 )
 def test_stripe_interval_may_be_unknown(recurring: dict[str, Any]) -> None:
-    """An interval that Stripe states in words that moorage does not know is None."""
+    """An interval in words of Stripe that moorage does not know is read as None."""
     item = {"price": {"recurring": recurring}}
     body = Answer({"id": "sub_1", "status": "active", "items": {"data": [item]}})
     subscription = subscription_of(ref, body)
@@ -274,7 +274,7 @@ def test_stripe_interval_may_be_unknown(recurring: dict[str, Any]) -> None:
 
 
 def test_late_stripe_event_has_the_state_of_its_time() -> None:
-    """A late webhook shows the old state, but a look-up shows the current one."""
+    """A late webhook gives the state of its time; a look-up gives the current state."""
     shop = SandboxHub(stripe)
     ref_of_tea = shop.subscribe().ref
     shop.payments.change_subscription(ref_of_tea, quantity=2, idempotency_key="2")
@@ -287,7 +287,7 @@ def test_late_stripe_event_has_the_state_of_its_time() -> None:
 
 
 def test_malformed_stripe_events_are_none() -> None:
-    """A subscription without a status gives no event, and neither does such an invoice."""
+    """A subscription or an invoice without a status gives no event."""
     invoice = {
         "id": "in_1",
         "currency": "eur",
@@ -311,7 +311,7 @@ def test_malformed_stripe_events_are_none() -> None:
 
 
 def test_mollie_receives_interval_mandate_day_and_webhook_url() -> None:
-    """Mollie receives the interval in months, the mandate, the day and the URL of webhooks."""
+    """Mollie receives the interval in months, the mandate, the first day and the webhook URL."""
     shop = SandboxHub(mollie)
     start = datetime(2100, 1, 1, 23, 30, tzinfo=UTC).astimezone()
     created = shop.subscribe(
@@ -342,7 +342,7 @@ def test_mollie_receives_interval_mandate_day_and_webhook_url() -> None:
 
 
 def test_mollie_change_and_cancellation() -> None:
-    """Mollie gets the new amount of a changed subscription, and a deletion to cancel it."""
+    """A changed amount is sent to Mollie; a cancellation is sent as a deletion."""
     shop = SandboxHub(mollie)
     created = shop.subscribe()
     shop.payments.change_subscription(created.ref, amount=Money("30", "EUR"), idempotency_key="2")
@@ -406,7 +406,7 @@ def test_mollie_charge_is_not_reported_before_it_is_over() -> None:
     [({"source": "creditcard"}, "source"), ({"interval": BillingInterval("week", 53)}, "interval")],
 )
 def test_mollie_refuses_before_sending(fields: dict[str, Any], field: str) -> None:
-    """For Mollie, a source that is not a mandate, or an interval over a year, is refused unsent."""
+    """For Mollie, a source other than a mandate, or an interval over a year, is refused unsent."""
     shop = SandboxHub(mollie)
     with pytest.raises(InvalidData) as excinfo:
         shop.subscribe(**fields)
@@ -415,7 +415,7 @@ def test_mollie_refuses_before_sending(fields: dict[str, Any], field: str) -> No
 
 
 def test_mollie_needs_the_complete_reference() -> None:
-    """A Mollie reference without its customer is refused before anything is sent."""
+    """A Mollie subscription's reference without the customer is refused before sending."""
     shop = SandboxHub(mollie)
     with pytest.raises(InvalidData, match="names no customer"):
         shop.payments.get_subscription(Ref("mollie", "main", "sub_1"))
@@ -433,7 +433,7 @@ def test_mollie_needs_the_complete_reference() -> None:
     ],
 )
 def test_mollie_subscription_has_a_state(status: str, state: str) -> None:
-    """Each Mollie status has a state, and an unknown status is UNKNOWN."""
+    """Each Mollie status becomes a state, and an unknown status is UNKNOWN."""
     body = {"id": "sub_1", "customerId": "cst_1", "startDate": "2026-01-01", "status": status}
     subscription = mollie_subscription(ref, Answer(body), FAR)
 

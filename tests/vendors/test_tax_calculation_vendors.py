@@ -1,4 +1,4 @@
-"""Each vendor that calculates taxes passes the conformance kit, and their results agree."""
+"""Each vendor that calculates taxes passes the conformance kit, and all give equal results."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_route_calls_the_vendor_with_the_needed_capability() -> None:
 
 
 def test_an_inclusive_sale_names_the_vendors_that_can() -> None:
-    """A vendor without prices that include tax refuses them; the error names one that has them."""
+    """A vendor that has no tax-inclusive prices refuses them; the error names one that has."""
     hub, sandbox = hub_of(taxjar)
     with hub, pytest.raises(UnsupportedByVendor) as excinfo:
         hub.tax().calculate(german_sale(inclusive=True))
@@ -131,7 +131,7 @@ def test_an_inclusive_sale_names_the_vendors_that_can() -> None:
 
 
 def test_a_route_may_have_any_country() -> None:
-    """A tax route may be for a country without VAT numbers."""
+    """A tax route may name a country that has no VAT numbers."""
     sandbox = TaxJarSandbox()
     configuration = {
         "tax": {"vendor": "taxjar", "countries": ["US"]},
@@ -165,7 +165,7 @@ def test_stripe_reads_all_pages_of_lines() -> None:
 
 
 def test_a_page_without_rows_is_refused() -> None:
-    """An empty page that claims that more pages follow is an error, not an endless loop."""
+    """An empty page that claims to be followed by others is an error, not an endless loop."""
     hub, sandbox = hub_of(stripe_tax)
     lines = [TaxLine(id=str(number), amount=dollars("1.00")) for number in range(11)]
     empty = Response(200, {"Content-Type": "application/json"}, b'{"data": [], "has_more": true}')
@@ -183,7 +183,7 @@ def test_a_page_without_rows_is_refused() -> None:
     ],
 )
 def test_a_key_in_use_at_stripe_has_its_error(answer: Response, kind: type[Exception]) -> None:
-    """A Stripe error about an idempotency key is told apart from one about a sale."""
+    """A Stripe error about an idempotency key has another class than one about a sale."""
     hub, sandbox = hub_of(stripe_tax)
     with hub:
         calculation = hub.tax().calculate(sale())
@@ -227,7 +227,7 @@ def test_stripe_acts_for_a_connected_account() -> None:
 
 
 def test_vendors_know_their_system() -> None:
-    """The key or the URL decides whether a vendor is in test or live mode."""
+    """An account's key or URL decides whether it is in test or live mode."""
     assert Mode.TEST == StripeTax(credentials="sk_test_1").mode()
     assert Mode.LIVE == StripeTax(credentials="rk_live_1").mode()
     assert Mode.LIVE == TaxJar().mode()
@@ -260,7 +260,7 @@ def test_taxjar_records_no_sale_without_a_region() -> None:
 
 
 def test_an_amount_of_taxjar_is_exact() -> None:
-    """If a line's quantity does not divide its amount, a discount makes up the difference."""
+    """If an amount does not divide by the quantity, TaxJar gets a discount for the difference."""
     hub, sandbox = hub_of(taxjar)
     line = TaxLine(id="1", amount=dollars("100.00"), quantity=7)
     with hub:
@@ -277,7 +277,7 @@ def test_an_amount_of_taxjar_is_exact() -> None:
 
 
 def test_a_lost_record_that_another_has_is_refused() -> None:
-    """If a lost record's id is taken by another sale, the repeat is refused."""
+    """If recording a sale was lost and another sale has its id, the repeat is refused."""
     hub, sandbox = hub_of(taxjar)
     with hub:
         calculation = hub.tax().calculate(sale())
@@ -322,7 +322,7 @@ def test_a_refund_repeats_the_addresses_of_its_order() -> None:
 
 
 def test_a_reference_of_something_else_is_refused() -> None:
-    """The reference of anything but a recorded sale is refused before sending."""
+    """A reference that is not that of a recorded sale is refused before sending."""
     hub, sandbox = hub_of(taxjar)
     reversal = TaxReversal(reference="CN-1", day=datetime.now(UTC).date())
     with hub, pytest.raises(InvalidData) as excinfo:
@@ -344,7 +344,7 @@ def test_a_reference_of_something_else_is_refused() -> None:
 def test_avalara_refuses_text_that_is_too_long_before_sending(
     fields: dict[str, Any], name: str
 ) -> None:
-    """For Avalara, a text that is too long and the line id `shipping` are refused unsent."""
+    """For Avalara, a text that is too long, or the line id `shipping`, is refused unsent."""
     hub, sandbox = hub_of(avalara)
     with hub, pytest.raises(InvalidData) as excinfo:
         hub.tax().calculate(sale(**fields))
@@ -373,7 +373,7 @@ def test_avalara_records_the_whole_tax() -> None:
     ],
 )
 def test_another_document_of_avalara_is_no_record(fields: dict[str, Any]) -> None:
-    """If Avalara answers about another document, or with another tax, an error is raised."""
+    """If Avalara's response is about another document or another tax, an error is raised."""
     defaults = {"code": "INV-2041", "status": "Committed", "currencyCode": "USD", "totalTax": 1.16}
     hub, sandbox = hub_of(avalara)
     with hub:
@@ -387,7 +387,7 @@ def test_another_document_of_avalara_is_no_record(fields: dict[str, Any]) -> Non
     "fields", [{"type": "ReturnInvoice"}, {"code": "x"}, {"customerVendorCode": None}]
 )
 def test_avalara_reverses_the_invoice_that_it_read(fields: dict[str, Any]) -> None:
-    """Avalara's published test transaction can be reversed, but not one that differs from it."""
+    """Avalara's published test transaction can be reversed; one that differs from it cannot."""
     hub, sandbox = hub_of(avalara)
     code = "8f8084cb-d8d4-418a-bdbb-131f7254e09b"
     ref = Ref("avalara", "avalara", code, {"currency": "USD"})

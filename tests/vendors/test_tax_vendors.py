@@ -1,4 +1,4 @@
-"""Vendors that check VAT numbers pass the conformance kit, and routes choose among them."""
+"""Vendors that check VAT numbers pass the conformance kit; routes choose among the vendors."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_each_number_goes_to_vendor_that_can_check_it_on_route_of_three_vendors(
 
 
 def test_a_number_without_a_vendor_is_refused_before_sending() -> None:
-    """A number whose register is not configured raises an error, and nothing is sent."""
+    """If no configured vendor can check a number, an error is raised and nothing is sent."""
     vies = ViesSandbox()
     configuration = {"tax": {"vendor": "vies"}, "vendors": {"vies": {}}}
     with moorage.open(configuration, http=SandboxHttpClient(vies)) as hub:
@@ -109,7 +109,7 @@ def test_a_number_without_a_vendor_is_refused_before_sending() -> None:
 
 
 def test_requester_is_refused_for_norwegian_number() -> None:
-    """A check of a Norwegian number for a requester is refused, since there is no proof."""
+    """Checking a Norwegian number for a requester is refused: its register gives no proof."""
     hub, sandboxes = open_all()
     with hub, pytest.raises(UnsupportedByVendor):
         hub.tax().check_vat_number(NUMBERS["brreg"], requester=NUMBERS["hmrc"])
@@ -130,7 +130,7 @@ def test_routes_match_the_country_of_a_number() -> None:
 
 
 def test_unavailable_member_state_opens_its_own_circuit_only() -> None:
-    """An unavailable member state opens only its own circuit; other states are still checked."""
+    """If a member state is unavailable, only its own circuit opens; other states are checked."""
     vies, clock = ViesSandbox(), VirtualClock()
     vies.unavailable.add("DE")
     with Hub(
@@ -169,7 +169,7 @@ def test_failed_vies_check_is_retried_although_it_is_post() -> None:
     [("DE", "DE000000301"), ("AT", "ATU00000301"), ("NL", "NL000000301B01"), ("XI", "XI000000301")],
 )
 def test_magic_numbers_of_the_sandbox(state: str, number: str) -> None:
-    """For VIES's magic numbers, the sandbox reports an outage of the member state."""
+    """For VIES's documented test numbers, the sandbox reports a member state as unavailable."""
     with Hub(
         [Account("vies", Vies(), settings={"retry": None})], http=SandboxHttpClient(ViesSandbox())
     ) as hub:
@@ -180,7 +180,7 @@ def test_magic_numbers_of_the_sandbox(state: str, number: str) -> None:
 
 
 def test_hmrc_without_a_consultation_number_is_no_success() -> None:
-    """If HMRC's answer lacks the proof for the requester, an error is raised."""
+    """If HMRC's response lacks the proof that the requester needs, an error is raised."""
     sandbox = HmrcSandbox()
     vendor = Hmrc(client_id=sandbox.client_id, client_secret=sandbox.client_secret)
     with Hub(
@@ -264,7 +264,7 @@ def test_contradictory_answer_of_vies_is_no_verdict(fields: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("name", ["countryCode", "vatNumber"])
 def test_vies_names_the_field_of_another_number(name: str) -> None:
-    """If VIES answers about another number, the error names the field that differs."""
+    """If VIES answers about another number, the error names the field that is different."""
     for value in ("XX", None):
         sandbox = ViesSandbox()
         sandbox.fail(tax_subjects.vies_answer(**{name: value}))
@@ -284,7 +284,7 @@ def test_each_member_state_prefix_has_endpoint_with_its_own_circuit() -> None:
 
 
 def test_hmrc_takes_a_token_of_the_credential_provider() -> None:
-    """Without configured credentials, HMRC's token comes from the credential provider."""
+    """Without credentials in its settings, HMRC gets its token from the credential provider."""
     vendor = Hmrc()
     assert {} == vendor.clients()
     assert vendor.services()[""].needs_credentials
@@ -306,7 +306,7 @@ def test_url_decides_whether_checks_go_to_hmrc_test_system(url: str, mode: Mode 
 
 
 def test_vies_messages_are_kept_without_numbers() -> None:
-    """The error has VIES's message, without the VAT number that is in it."""
+    """An error has VIES's message, with the VAT number removed from it."""
     sandbox = ViesSandbox()
     sandbox.fail(tax_subjects.vies_says("VOW-ERR-2600", 400, "FR40303265045 is malformed"))
     with (
@@ -333,7 +333,7 @@ def test_vies_messages_are_kept_without_numbers() -> None:
 def test_a_check_without_a_date_has_the_time_of_this_machine(
     vendor: Any, sandbox: Any, answer: Any, number: str
 ) -> None:
-    """If the register states no time, the check has the machine's time."""
+    """If the register states no time, the check has the time of this machine's clock."""
     sandbox.fail(answer)
     clock = VirtualClock()
     with Hub([Account("main", vendor)], http=SandboxHttpClient(sandbox), clock=clock) as hub:

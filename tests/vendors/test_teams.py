@@ -70,7 +70,7 @@ def test_card_of_a_message() -> None:
 
 
 def test_following_lines_are_close() -> None:
-    """Lines without an empty line between them have no space between them."""
+    """Lines of text with no empty line between them are shown without space between them."""
     spacings = [block["spacing"] for block in card(ChatMessage(text="a\nb\n\nc"))["body"]]
 
     assert ["Default", "None", "Medium"] == spacings
@@ -125,7 +125,7 @@ def test_size_is_limited_to_28_kilobytes() -> None:
 
 
 def test_accepted_is_not_sent() -> None:
-    """Teams accepts a message but returns no reference; a repeat with the key sends nothing."""
+    """Teams accepts a message but returns no reference; a repeat with its key is not sent."""
     sandbox = TeamsSandbox()
     chat = hub(sandbox).chat()
     receipts = [chat.send(HELLO, idempotency_key="k") for _ in range(2)]
@@ -197,7 +197,7 @@ def test_each_kind_of_teams_refusal_has_its_own_error() -> None:
 
 @pytest.mark.parametrize("body", [{}, [], {"type": "message", "attachments": [{}]}, {"text": "a"}])
 def test_sandbox_refuses_invalid_requests(body: Any) -> None:
-    """The sandbox refuses everything but a message with an Adaptive Card."""
+    """The sandbox refuses any body but a message with an Adaptive Card."""
     sandbox = TeamsSandbox()
     answer = SandboxHttpClient(sandbox).send(
         Request.post("/", json=body), sandbox.webhook_url, Timeouts()

@@ -1,4 +1,4 @@
-"""Which answers of a Microsoft Teams workflow mean that a message was accepted."""
+"""Which responses of a Microsoft Teams workflow mean that a message was accepted."""
 
 from __future__ import annotations
 

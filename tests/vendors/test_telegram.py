@@ -119,7 +119,7 @@ def test_paths_and_bodies() -> None:
     ],
 )
 def test_refusals_of_chats(channel: str, kind: type[Any], status: int) -> None:
-    """Each reason why a chat cannot be used is refused with its own status."""
+    """Each reason why a chat cannot be used raises its own error, with Telegram's status."""
     with pytest.raises(kind) as excinfo:
         hub(TelegramSandbox()).chat().send(attrs.evolve(HELLO, channel=channel))
     assert (kind, status) == (type(excinfo.value), excinfo.value.status)
@@ -172,7 +172,7 @@ def test_reference_needs_a_number(id_: str) -> None:
 
 
 def test_edited_message_gives_no_event() -> None:
-    """An edited message gives no event, and a bot's message is marked as automatic."""
+    """An edited message gives no event; a bot's message is marked as automatic."""
     sandbox = TelegramSandbox()
     team = hub(sandbox)
     verifier = team.webhooks("team", secrets=sandbox.secret_token)
@@ -208,7 +208,7 @@ def test_post_in_a_channel_is_a_message_of_the_channel() -> None:
 
 
 def test_incoming_message_can_be_answered() -> None:
-    """A reply to an event's message is sent as a reply to that message."""
+    """A reply to a received message is sent as Telegram's reply to that message."""
     sandbox = TelegramSandbox()
     team = hub(sandbox)
     verifier = team.webhooks("team", secrets=sandbox.secret_token)
@@ -317,7 +317,7 @@ def test_token_in_an_answer_is_masked() -> None:
 
 
 def test_ok_is_required() -> None:
-    """An answer without `ok` is a failure, even if it has a message."""
+    """An answer without `ok` is a failure, even if it contains a message."""
     sandbox = TelegramSandbox()
     sandbox.fail(reply({"result": {"message_id": 1, "chat": {"id": 1}}}))
     with pytest.raises(VendorFailed, match="has no ok"):
@@ -333,7 +333,7 @@ def test_ok_is_required() -> None:
     ],
 )
 def test_sent_message_is_confirmed_and_named(answer: dict[str, Any], field: str) -> None:
-    """A message counts as sent only if the answer has the message and its chat."""
+    """A message counts as sent only if the response contains the message and its chat."""
     sandbox = TelegramSandbox()
     sandbox.fail(reply(answer))
     with pytest.raises(VendorFailed, match=f"has no {field}"):

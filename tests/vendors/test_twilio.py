@@ -67,7 +67,7 @@ def read_number(response: Response) -> NumberCheck:
 
 
 def form(**fields: Any) -> dict[str, Any]:
-    """Return the form fields for a message with these options, by name."""
+    """Return the form fields, by name, that Twilio gets for a message with these options."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     pairs = message_form(VENDOR, SmsMessage(**options))
     return {name: [v for n, v in pairs if n == name] for name, _ in pairs}
@@ -116,7 +116,7 @@ def texts(sandbox: TwilioSandbox) -> Sms:
     ids=["plain", "sender", "pool", "media", "callback", "options"],
 )  # fmt: skip
 def test_form_of_a_message(fields: dict[str, Any], expected: dict[str, list[str]]) -> None:
-    """A message is sent in Twilio's terms, and extra options are applied last."""
+    """A message is sent under Twilio's names; extra options may override its fields."""
     assert expected == form(**fields)
 
 
@@ -280,7 +280,7 @@ def test_sent_message_cannot_be_cancelled() -> None:
 
 
 def test_twilio_balance_may_have_more_decimals_than_cent() -> None:
-    """A Twilio balance may have more decimals than a cent; without a currency it is a failure."""
+    """A Twilio balance may have more decimals than a cent; one without a currency is an error."""
     sandbox = TwilioSandbox()
     sms = texts(sandbox)
 
@@ -355,7 +355,7 @@ def test_message_of_media_alone_has_no_text() -> None:
 
 
 def test_refusal_to_cancel_is_not_asked_about() -> None:
-    """Only the error for an already settled message is looked up; other errors are raised."""
+    """Only the error that a message is already settled causes a look-up; others are raised."""
     sandbox = TwilioSandbox()
     sms = texts(sandbox)
     send_time = datetime(2031, 5, 6, tzinfo=UTC)

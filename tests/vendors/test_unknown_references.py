@@ -1,4 +1,4 @@
-"""An object that a vendor does not know is reported alike by all vendors of a contract."""
+"""All vendors of a contract report an unknown object in the same way."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ _LAST: Final = 6
 
 
 def unknown(ref: Ref) -> Ref:
-    """Return a reference in the vendor's form to an object that does not exist."""
+    """Return a reference that has the vendor's form, but belongs to no object."""
     start, end = ref.id[:-_LAST], ref.id[-_LAST:]
     changed_end = end.translate(_NEXT_LETTERS)
     return attrs.evolve(ref, id=start + (f"{end[:-1]}zz" if changed_end == end else changed_end))
 
 
 class UnknownObjects:
-    """Operations that are also called with a reference to an unknown object.
+    """A hub's operations, each of which is also called with the reference of an unknown object.
 
     Attributes:
         results: the result of each operation that was called so: the class of the error, or

@@ -38,7 +38,7 @@ SUCCESSES: Final = {
 
 
 def is_success(node: ast.expr) -> bool:
-    """Return whether an expression names a state that means success."""
+    """Return whether a Python expression is a status that means success."""
     return (
         isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
@@ -47,7 +47,7 @@ def is_success(node: ast.expr) -> bool:
 
 
 def default_success_lines(source: str) -> Iterator[int]:
-    """Yield each source line with a success as its default, or in both cases of a condition."""
+    """Yield each line of source code whose default, or both conditional results, mean success."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Call(func=ast.Attribute(attr="get"), args=[_, default], lineno=line):
@@ -64,7 +64,7 @@ def default_success_lines(source: str) -> Iterator[int]:
     "path", sorted(VENDORS.rglob("*.py")), ids=lambda path: f"{path.relative_to(VENDORS)}"
 )
 def test_unknown_status_never_means_success(path: Path) -> None:
-    """No default of a status table is a success, and no condition gives a success in both cases."""
+    """No status table has success as its default, and no condition gives success either way."""
     assert [] == list(default_success_lines(path.read_text("utf-8")))
 
 
@@ -76,5 +76,5 @@ def test_unknown_status_never_means_success(path: Path) -> None:
     ],
 )
 def test_hasty_success_is_noticed(source: str) -> None:
-    """The check finds a default, and a condition, that always means success."""
+    """The check finds a default, or a condition, that always means success."""
     assert [1] == list(default_success_lines(source))

@@ -34,7 +34,7 @@ UNREAD: Result[Any] = Result(error=malformed(ANSWER))
 
 
 class Wire:
-    """A stand-in for the account that makes references for a response parser."""
+    """A stand-in for an account: it makes the references that a response parser needs."""
 
     account = "main"
 
@@ -65,7 +65,7 @@ def test_entries_without_a_status_are_unknown() -> None:
 
 
 def test_answer_without_read_fields_is_no_page_or_list() -> None:
-    """A success of which nothing is read may be empty or an object, but not HTML or a list."""
+    """A success that is not read may be empty or an object, but not HTML or a list."""
     check_done(Response(202))
     check_done(reply({"id": "tr_1"}))
     with pytest.raises(VendorFailed):
@@ -75,7 +75,7 @@ def test_answer_without_read_fields_is_no_page_or_list() -> None:
 
 
 class ProxyHttpClient(SandboxHttpClient):
-    """A sandbox client that answers each write with a proxy's HTML page."""
+    """A sandbox's HTTP client that answers each write with the HTML page of a proxy."""
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Return an HTML page for each write; return the sandbox's answer for reads and tokens."""

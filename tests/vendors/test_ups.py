@@ -1,4 +1,4 @@
-"""The shipments in requests to UPS."""
+"""Requests to UPS: the shipments that they contain."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_customs_become_an_invoice() -> None:
 
 
 def test_description_of_goods_has_three_lines_at_most() -> None:
-    """UPS gets at most three lines of 35 characters about the goods; the rest is cut off."""
+    """UPS gets at most three lines of 35 characters to describe the goods; the rest is cut off."""
     item = attrs.evolve(CUSTOMS.items[0], description="a" * 35 + "b" * 35 + "c" * 35 + "d")
     shipment = shipment_request(recipient=AWAY, customs=attrs.evolve(CUSTOMS, items=[item]))
     products = shipment["ShipmentServiceOptions"]["InternationalForms"]["Product"]
@@ -209,7 +209,7 @@ def test_label_that_ups_does_not_print_is_refused(shop: SandboxHub) -> None:
 
 
 def test_options_are_put_into_the_body_that_they_name(shop: SandboxHub) -> None:
-    """An extra option names the UPS request, rating or purchase, to which it is added."""
+    """An extra option for UPS states whether it belongs to the rate request or the purchase."""
     green = {"Shipment": {"ShipmentServiceOptions": {"UPScarbonneutralIndicator": ""}}}
     shop.buy_label_of_order(extra={"ups": {"shipment": green}})
 

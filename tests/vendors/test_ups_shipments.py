@@ -37,7 +37,7 @@ def _shop() -> SandboxHub:
 
 
 def test_rates_have_the_negotiated_price(shop: SandboxHub) -> None:
-    """A UPS rate has the negotiated price beside the list price."""
+    """A UPS rate has the account's negotiated price, and the list price beside it."""
     rates = shop.shipping.get_rates(REQUEST).rates
 
     assert [
@@ -90,7 +90,7 @@ def test_no_service_is_no_error(shop: SandboxHub) -> None:
 
 
 def test_only_a_whole_offer_is_bought(shop: SandboxHub) -> None:
-    """A UPS rate cannot be bought by its reference alone, because UPS stores no rates."""
+    """A UPS rate cannot be bought by its id alone, because UPS stores no rates."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.shipping.create_shipment(str(rate.ref), idempotency_key="k-1")
@@ -157,7 +157,7 @@ def test_labels_from_purchase_are_kept_if_ups_recovers_no_labels(shop: SandboxHu
 
 @pytest.mark.parametrize("form", ["zpl", "epl", "pdf"])
 def test_lost_purchase_is_found_with_its_label(shop: SandboxHub, form: str) -> None:
-    """After a lost answer, a UPS purchase is found by its mark, with its label."""
+    """After a lost response, a UPS purchase is found by its mark, with its label."""
     rate = shop.shipping.get_rates(attrs.evolve(REQUEST, label=form)).rates[0]
     shop.sandbox.fail(Lost())
     result = shop.shipping.create_shipment(rate, idempotency_key="k-1")
@@ -184,7 +184,7 @@ def test_unfound_purchase_is_unknown(shop: SandboxHub, odd: Response) -> None:
 
 
 def test_each_tenant_look_up_mark_is_different(shop: SandboxHub) -> None:
-    """Each tenant's look-up mark is different, because UPS finds references across tenants."""
+    """Tenants' look-up marks differ, because UPS searches references across all tenants."""
     request = ShipmentRequest(rate_request=REQUEST)
     shipping = shop.hub.shipping(tenant="acme")
     shipping.create_shipment(request, idempotency_key="k-1")
@@ -210,7 +210,7 @@ def test_each_parcel_of_ups_shipment_has_its_own_number_and_label(shop: SandboxH
 
 
 def test_shipment_unknown_to_tracking_is_bought(shop: SandboxHub) -> None:
-    """A UPS label that was just bought is found even if tracking does not know it yet."""
+    """A UPS shipment that was just bought can be read even if tracking does not know it yet."""
     shipment = shop.buy_label_of_order()
     shop.sandbox.fail(reply({"response": {"errors": [{"code": "TW0001"}]}}, 404))
     result = shop.shipping.get_shipment(shipment.ref)

@@ -65,7 +65,7 @@ def test_ups_tracking_event_without_time_or_place_is_read_as_far_as_possible(
 
 
 def test_the_tracked_parcel_of_several_is_read(shop: SandboxHub) -> None:
-    """Of a shipment's parcels, the one with the number is read, by its rescheduled delivery."""
+    """Of several parcels the requested one is read, with its rescheduled delivery day."""
     days = [{"type": "SDD", "date": "20300105"}, {"type": "RDD", "date": "20300107"}]
     packages = [
         {"trackingNumber": "1Z1", "activity": [{"status": {"type": "D"}}]},
@@ -79,7 +79,7 @@ def test_the_tracked_parcel_of_several_is_read(shop: SandboxHub) -> None:
 
 
 def test_each_line_of_a_suggested_is_of_ups(shop: SandboxHub) -> None:
-    """The suggested address has UPS's lines, and none of the checked address."""
+    """The suggested address has only UPS's lines, and no line of the checked address."""
     checked = attrs.evolve(THERE, line2="Apt 20", line3="Back door")
     suggested_lines: list[tuple[str | None, ...]] = []
     for lines in (["1 A ST", "FLOOR 2"], ["1 A ST", "FLOOR 2", "ROOM 3"]):
@@ -104,7 +104,7 @@ def test_only_ups_numbers_are_tracked(shop: SandboxHub) -> None:
 
 
 def test_address_changes_are_listed(shop: SandboxHub) -> None:
-    """UPS's corrections of an address are listed, and whether the address is residential."""
+    """UPS's corrections of an address are listed, as is whether the address is residential."""
     checked_result = shop.shipping.validate_address(THERE)
 
     assert (AddressVerdict.CORRECTED, ("postal_code",), True) == (

@@ -139,7 +139,7 @@ def _shop() -> Shop:
 
 
 def test_rates_are_of_usual_mail_in_own_packaging(shop: Shop) -> None:
-    """Only rates for parcels in the sender's packaging are returned, not for books or envelopes."""
+    """Only parcel rates for the sender's own packaging are returned: no book or envelope rates."""
     result = shop.shipping.get_rates(REQUEST)
     ground, priority, express = result.rates
 
@@ -160,7 +160,7 @@ def test_rates_are_of_usual_mail_in_own_packaging(shop: Shop) -> None:
 
 
 def test_request_for_rates(shop: Shop) -> None:
-    """A rate request has ZIP codes, pounds, inches with the longest side first, and the day."""
+    """A rate request has ZIP codes, pounds, inches (longest side first), and the mailing day."""
     shop.shipping.get_rates(REQUEST)
 
     assert [
@@ -207,7 +207,7 @@ def test_signature_is_an_extra_service(shop: Shop, signature: str, code: int, pr
 
 
 def _options(**fields: Any) -> dict[str, Any]:
-    """Return an answer with one rate, with these fields changed."""
+    """Return a rate response with one rate whose fields are changed."""
     rate = {"mailClass": "PRIORITY_MAIL", "rateIndicator": "SP", "description": "Priority"}
     entry = {"rates": [{**rate, **fields.pop("rate", {})}], "totalBasePrice": 7.42, **fields}
     return {"pricingOptions": [{"shippingOptions": [{"rateOptions": [entry]}]}]}
@@ -224,7 +224,7 @@ def _options(**fields: Any) -> dict[str, Any]:
     ],
 )
 def test_rates_that_are_left_out(shop: Shop, answer: Any, text: str) -> None:
-    """A rate that cannot be read or used is left out, and a message says so."""
+    """A rate that cannot be read or used is left out, and a message reports it."""
     shop.shipping.get_rates(REQUEST)
     shop.sandbox.fail(reply(answer))
     result = shop.shipping.get_rates(attrs.evolve(REQUEST, reference="2"))
@@ -242,7 +242,7 @@ def test_rate_without_the_signature_is_left_out(shop: Shop) -> None:
 
 
 def test_rate_without_days(shop: Shop) -> None:
-    """A delivery commitment without days, as for military mail, leaves the days unknown."""
+    """If a delivery commitment states no days, as for military mail, the days are unknown."""
     shop.shipping.get_rates(REQUEST)
     shop.sandbox.fail(reply(_options(commitment={"name": "MILITARY"})))
     [rate] = shop.shipping.get_rates(attrs.evolve(REQUEST, reference="2")).rates
@@ -259,7 +259,7 @@ def test_answer_without_prices_is_malformed(shop: Shop) -> None:
 
 
 def test_label_is_paid_and_bought(shop: Shop) -> None:
-    """A label request has a payment authorization, and a UUID that follows from the key."""
+    """A label request has a payment authorization, and a UUID made from the idempotency key."""
     bought = shop.buy(reference="SO-2041")
     [payment] = shop.bodies("/payments/v3/payment-authorization")
     owner = {"CRID": "12345678", "MID": "901234567", "manifestMID": "901234567"}
@@ -358,7 +358,7 @@ def test_person_name_of_one_word_is_sent_as_last_name_beside_company_name() -> N
 def test_shipments_that_usps_cannot_carry(
     shop: Shop, changes: dict[str, Any], error: type[Exception]
 ) -> None:
-    """Foreign addresses, addresses without ZIP codes, and parcels without sides are refused."""
+    """Foreign addresses, addresses without ZIP codes, and parcels without sizes are refused."""
     with pytest.raises(error):
         shop.shipping.get_rates(attrs.evolve(REQUEST, **changes))
 
@@ -366,7 +366,7 @@ def test_shipments_that_usps_cannot_carry(
 
 
 def test_long_reference_is_refused() -> None:
-    """A reference of 30 characters is printed, and a longer one is refused."""
+    """A reference of 30 characters is printed on the label; a longer one is refused."""
     body = label_body(attrs.evolve(REQUEST, reference="r" * 30), OFFER, date(2030, 1, 2))
     [reference] = body["packageDescription"]["customerReference"]
     assert "r" * 30 == reference["referenceNumber"]
@@ -382,7 +382,7 @@ def test_usps_stores_no_rates(shop: Shop) -> None:
 
 
 def test_label_is_not_returned_again(shop: Shop) -> None:
-    """USPS returns a label only with its purchase, so a later request for it is refused."""
+    """USPS returns a label only when it is bought, so a later request for it is refused."""
     ref = shop.buy().ref
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.get_label(ref)
@@ -405,7 +405,7 @@ def test_payment_without_a_token_is_malformed(shop: Shop) -> None:
 def test_lost_answer_is_requested_again_for_an_hour(
     shop: Shop, *, seconds: float, is_repeated: bool
 ) -> None:
-    """After a lost answer a purchase can be repeated for an hour; then its outcome is unknown."""
+    """After a lost response a purchase can be repeated for an hour; then it stays unknown."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.payments.add("t")
     shop.sandbox.fail(reply({"paymentAuthorizationToken": "t"}))
@@ -475,7 +475,7 @@ def test_parcel_without_events(shop: Shop) -> None:
 
 
 def test_parcels_of_others_are_not_tracked(shop: Shop) -> None:
-    """USPS tracks its own parcels, and an unknown number raises an error."""
+    """USPS tracks only its own parcels; an unknown number raises an error."""
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.track("1Z", "ups")
     with pytest.raises(VendorRejected, match="not found") as excinfo:
@@ -524,7 +524,7 @@ def test_address_is_standardized(shop: Shop) -> None:
     ],
 )
 def test_verdicts_of_addresses(shop: Shop, answer: Any, verdict: AddressVerdict) -> None:
-    """An address without its apartment is uncertain, and one without confirmation is invalid."""
+    """An address that lacks its apartment is UNKNOWN, and an unconfirmed one is INVALID."""
     shop.shipping.get_rates(REQUEST)
     corrections = [{"code": "32", "text": "More information is needed."}]
     fields = {"streetAddress": "179 N HARBOR DR", "ZIPCode": "90277"}
@@ -535,7 +535,7 @@ def test_verdicts_of_addresses(shop: Shop, answer: Any, verdict: AddressVerdict)
 
 
 def test_unknown_addresses_and_other_errors(shop: Shop) -> None:
-    """An unknown address is invalid; any other error response or answer is an error."""
+    """An address that USPS does not find is invalid; any other error response raises an error."""
     result = shop.shipping.validate_address(attrs.evolve(THERE, city="Nowhere"))
     assert (AddressVerdict.INVALID, "404") == (result.verdict, result.messages[0].code)
     shop.sandbox.fail(usps_says(400, "010005"))

@@ -1,4 +1,4 @@
-"""USPS's requests and answers use the field names of a library made from USPS's description.
+"""USPS's requests and answers use field names of a library made from USPS's description.
 
 The names are those of the classes of apimatic-usps-sdk 1.0.0 (MIT).
 """
@@ -133,7 +133,7 @@ def unknown_names(value: Any, shape: Shape, path: str = "") -> Iterator[str]:
 
 
 def test_each_name_in_request_or_in_sandbox_answer_is_one_of_library_classes() -> None:
-    """Each field name in a request or in the sandbox's answer is one of the library's."""
+    """Each field name in a request or in the sandbox's response is known to the library."""
     seen: set[str] = set()
     problems: list[str] = []
     for exchange in recorded_exchanges("usps"):

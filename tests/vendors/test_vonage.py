@@ -47,7 +47,7 @@ def refused_part(status: str) -> dict[str, str]:
 
 
 def parts(*fields: dict[str, str]) -> Response:
-    """Return a Vonage response with these results of message parts."""
+    """Return a Vonage response that contains these results of message parts."""
     return reply({"message-count": str(len(fields)), "messages": [*fields]})
 
 
@@ -88,7 +88,7 @@ def read_number(response: Response) -> NumberCheck:
     ids=["plain", "sender", "unicode", "more", "options"],
 )
 def test_form_of_a_message(fields: dict[str, Any], expected: dict[str, str]) -> None:
-    """A message is sent in Vonage's terms, and extra options are applied last."""
+    """A message is sent under Vonage's names; extra options may override its fields."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     request = Vonage.send.request(VENDOR, SmsMessage(**options))
 
@@ -120,7 +120,7 @@ def test_vonage_message_of_several_parts_has_one_receipt_with_total_price() -> N
 
 @pytest.mark.parametrize("order", [1, -1], ids=["first", "last"])
 def test_partly_refused_message(order: int) -> None:
-    """A Vonage message with a refused part has failed; its receipt lists the accepted parts."""
+    """A Vonage message with a refused part counts as failed; the accepted parts are listed."""
     receipt = read_parts(REFS.ref, parts(*[accepted_part(1), refused_part("1")][::order]))
 
     assert (SmsStatus.FAILED, "1", "1") == (
@@ -147,7 +147,7 @@ def test_parts_without_names_are_malformed(messages: list[dict[str, str]]) -> No
 
 
 def test_price_is_of_all_parts() -> None:
-    """If one part of a Vonage message has no price, the message has none."""
+    """If one part of a Vonage message has no price, the message's price is unknown."""
     nameless_part = accepted_part(2)
     del nameless_part["message-price"]
 
@@ -207,7 +207,7 @@ def test_other_errors_are_classified_by_status(answer: Response) -> None:
 def test_look_up_is_refused_in_the_body(
     status: int | None, kind: type[ConnectorError] | None
 ) -> None:
-    """Vonage reports the error of a number look-up in the body, too."""
+    """Vonage also reports the error of a number look-up in the body."""
     for words in ("status_message", "error_text"):
         error: Any = classify(LOOK_UP, reply({"status": status, words: "447700900000 failed"}))
 
@@ -253,7 +253,7 @@ def test_vonage_look_up_of_invalid_number_returns_reason(body: dict[str, str], w
 
 
 def test_number_without_a_carrier_is_valid() -> None:
-    """A number is valid without its carrier; a Vonage look-up without a status is malformed."""
+    """A number without a carrier is valid; a Vonage look-up without a status is malformed."""
     result = read_number(reply({"status": 43}))
 
     assert (True, None, LineType.UNKNOWN) == (result.valid, result.number, result.line)

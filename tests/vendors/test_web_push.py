@@ -72,7 +72,7 @@ def test_encryption_matches_rfc_8291() -> None:
 
 
 def test_requests_have_the_headers_of_rfc_8030() -> None:
-    """A request has headers for lifetime, urgency, and the message that it replaces."""
+    """A request has headers for lifetime, urgency, and the topic of messages that it replaces."""
     request = sent_notifications(None, {"collapse_key": "order 1042", "priority": "normal"})[0]
 
     names = ("ttl", "urgency", "content-encoding", "content-type")
@@ -99,7 +99,7 @@ def test_a_key_belongs_to_its_tenant() -> None:
 
 
 def test_another_content_under_a_key_has_other_encryption_keys() -> None:
-    """If a key is used again for another content, the salt and key pair are not used again."""
+    """If a key is used again for other content, neither salt nor key pair is used again."""
     requests = [sent_notifications("k", {"body": body})[0] for body in ("1", "1", "2")]
     beginnings = [request.body[:86] for request in requests]
 
@@ -131,7 +131,7 @@ def test_every_notification_has_its_own_keys() -> None:
 
 
 def test_a_rehearsal_shows_no_subscription() -> None:
-    """A dry run names the push service, but not the browser's URL."""
+    """A dry run names the push service, but does not show the browser's URL."""
     sandbox, events = WebPushSandbox(), list[Any]()
     recipient = sandbox.recipient()
     vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT)
@@ -224,7 +224,7 @@ def test_large_notification_is_refused() -> None:
 
 
 def test_keys_of_tools_are_accepted() -> None:
-    """The private key may be 32 bytes in URL-safe Base64; anything else is refused."""
+    """A private key may be 32 bytes in URL-safe Base64; any other form is refused."""
     number = site_key().private_numbers().private_value
     text = urlsafe_b64encode(number.to_bytes(32, "big")).rstrip(b"=").decode()
 

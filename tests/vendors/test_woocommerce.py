@@ -90,7 +90,7 @@ def test_pages_of_orders_changed_in_one_second_exclude_those_already_read() -> N
     ],
 )
 def test_time_at_the_end_of_the_calendar(since: datetime, expected: str) -> None:
-    """A query for orders since a time before 1970 or after 9998 gets the nearest valid time."""
+    """A start time before 1970 or after 9998 is replaced by the nearest valid time."""
     sandbox = WooCommerceSandbox()
     with hub(sandbox) as shop:
         shop.shops().orders(OrderQuery(updated_since=since))
@@ -131,7 +131,7 @@ def test_requests_of_a_parcel() -> None:
 
 @pytest.mark.parametrize("lost", [2, 3])
 def test_note_is_written_once(lost: int) -> None:
-    """After a lost answer, an order's note is looked up and not written again."""
+    """After a lost response, an order's note is looked up and not written again."""
     sandbox = WooCommerceSandbox()
     order = sandbox.add_order(1)
     sandbox.fail(*([None] * lost), Lost())
@@ -146,7 +146,7 @@ def test_note_is_written_once(lost: int) -> None:
 
 
 def test_note_that_cannot_be_found_is_uncertain() -> None:
-    """If a note whose answer was lost is not found, the outcome is unknown."""
+    """If a note whose response was lost is not found, the outcome is unknown."""
     sandbox = WooCommerceSandbox()
     order = sandbox.add_order(1)
     sandbox.fail(None, None, None, Lost(), reply([]))
@@ -156,7 +156,7 @@ def test_note_that_cannot_be_found_is_uncertain() -> None:
 
 @pytest.mark.parametrize("status", [401, 404, 429, 503])
 def test_look_up_that_fails_leaves_the_outcome_unknown(status: int) -> None:
-    """If a look-up after a lost answer is refused, the outcome is unknown."""
+    """If the look-up after a lost response is refused, the outcome is unknown."""
     sandbox = WooCommerceSandbox()
     order = sandbox.add_order(2)
     with hub(sandbox) as shop:
@@ -191,7 +191,7 @@ def test_order_that_cannot_be_cancelled(status: str) -> None:
 
 
 def test_shop_that_keeps_another_status() -> None:
-    """If a plugin sets another status, neither a parcel nor a cancellation counts as done."""
+    """If a plugin sets another status, no parcel or cancellation counts as done."""
     sandbox = WooCommerceSandbox()
     order = sandbox.add_order(1)
     answer = reply({"id": 1, "status": "awaiting-carrier"})
@@ -207,7 +207,7 @@ def test_shop_that_keeps_another_status() -> None:
 
 
 def test_request_of_a_refund() -> None:
-    """A refund is first looked up by its key, then sent with amount, reason and key."""
+    """A refund is first searched by its key, then sent with amount, reason and key."""
     sandbox = WooCommerceSandbox()
     order = sandbox.add_order(2)
     with hub(sandbox) as shop:
@@ -225,7 +225,7 @@ def test_request_of_a_refund() -> None:
 
 @pytest.mark.parametrize("key, is_found", [("_moorage_key", True), ("_other_key", False)])
 def test_refund_is_found_by_its_own_field(key: str, is_found: bool) -> None:
-    """An earlier refund is found by moorage's field among those of other plugins."""
+    """An earlier refund is found by moorage's own field, among fields of other plugins."""
     sandbox = WooCommerceSandbox()
     order = sandbox.add_order(2)
     fields = [{"key": "_reason_code", "value": "7"}, {"key": key, "value": "k-1"}]
@@ -290,7 +290,7 @@ def test_parcel_is_noted_at_its_order(parcel: Fulfilment, text: str) -> None:
 
 
 def test_steps_of_a_repeated_parcel_and_refund() -> None:
-    """Repeating a key writes neither note nor refund again, whatever the shop returns."""
+    """Repeating a key writes no second note and no second refund, whatever the shop returns."""
     sandbox = WooCommerceSandbox()
     order = sandbox.add_order(2)
     with hub(sandbox) as shop:

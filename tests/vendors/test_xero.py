@@ -1,4 +1,4 @@
-"""Xero: requests, and how its answers are read."""
+"""Xero: requests, and the reading of its answers."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_contact_body_has_the_given_details() -> None:
 
 
 def test_invoice_body_has_exact_amounts() -> None:
-    """A bill has exact decimals and the tax type of bills, and names accounts by code or id."""
+    """A bill has exact decimals and the tax type for bills; accounts are sent by code or id."""
     line = attrs.evolve(
         books.LINE,
         quantity=Decimal("2.5"),
@@ -255,7 +255,7 @@ def test_dates_of_other_forms_are_unknown() -> None:
 
 
 def test_lost_answer_of_a_void_is_looked_up(hub: Hub, sandbox: XeroSandbox) -> None:
-    """If Xero refuses to void an invoice that is already void, the void succeeds."""
+    """If Xero refuses to void an invoice because it is already void, the void succeeds."""
     record = sales_invoice(hub)
     sandbox.fail(None, Lost())
     with pytest.raises(Exception, match="lost"):
@@ -290,7 +290,7 @@ def test_contacts_are_searched_page_by_page(hub: Hub, sandbox: XeroSandbox) -> N
 
 
 def test_total_that_cannot_be_compared_is_uncertain(hub: Hub, sandbox: XeroSandbox) -> None:
-    """If Xero's answer has no total, the invoice's outcome is unknown."""
+    """If Xero's response has no total to compare, the invoice's outcome is unknown."""
     record = sales_invoice(hub)
     answer = {**sandbox.invoices[record.ref.id]}
     del answer["Total"]
@@ -350,7 +350,7 @@ def test_archived_accounts_are_left_out(status: str | None, is_listed: bool) -> 
 )
 @pytest.mark.parametrize("name", ["Invoices", "Contacts", "Payments", "ManualJournals"])
 def test_record_with_errors_is_refused(name: str, fields: dict[str, Any]) -> None:
-    """A success whose record has errors raises an error with all of them in its text."""
+    """If Xero's success contains errors of the record, an error with all of them is raised."""
     problems = [{"Message": "No date."}, {"Message": "No name."}]
     answer = reply({name: [{**fields, "ValidationErrors": problems}]})
     refusal = classify(Request.post("/Contacts"), answer)
@@ -409,7 +409,7 @@ def test_rows_without_an_id_are_left_out(hub: Hub, sandbox: XeroSandbox) -> None
 
 
 def test_changes_of_invoices_and_contacts_give_events(hub: Hub, sandbox: XeroSandbox) -> None:
-    """Changes of invoices and contacts give events, and others do not."""
+    """Changes of invoices and contacts give events; changes of other records do not."""
 
     def events(**options: str) -> Any:
         verifier = WebhookVerifier("xero", secrets=sandbox.webhook_key)
@@ -459,5 +459,5 @@ def test_incomplete_options_are_refused(options: dict[str, str]) -> None:
 
 
 def test_without_a_client_the_provider_supplies_the_token() -> None:
-    """Without a client id, an account has no OAuth client, and the provider gives the token."""
+    """Without a client id, an account gets its token from the credential provider."""
     assert {} == Xero(tenant_id=TENANT).clients()

@@ -1,4 +1,4 @@
-"""Writes each vendor module's constant tables as lines of text, to compare them.
+"""Writes each vendor module's constant tables as lines of text, so that they can be compared.
 
 `python -m tests.vendors.vendor_tables` writes `tests/vendors/tables`, for a reader to compare with
 the vendor's own pages after a table has changed.
@@ -27,7 +27,7 @@ TABLES: Final = Path(__file__).parent / "tables"
 
 
 def vendors() -> list[str]:
-    """Return each vendor with its contract, such as `sms/twilio`."""
+    """Return each vendor's name after its contract's, such as `sms/twilio`."""
     return sorted(
         path.relative_to(SOURCES).with_suffix("").as_posix()
         for path in SOURCES.glob("*/*.py")
@@ -74,7 +74,7 @@ def _assigned_names(body: Iterable[ast.stmt]) -> Iterator[str]:
 
 
 def _lines(path: str, value: object) -> Iterator[str]:
-    """Yield a line for each constant in a value."""
+    """Yield a line of text for each constant in a value."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _lines(f"{path} {_word(key) or repr(key)}", item)
@@ -94,7 +94,7 @@ def _lines(path: str, value: object) -> Iterator[str]:
 
 
 def _named_parts(value: object) -> Iterator[tuple[str, object]]:
-    """Yield the named parts of an object that contains constants."""
+    """Yield the name and value of each part of an object that holds constants."""
     if isinstance(value, FunctionType):
         for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
             yield name, cell.cell_contents
@@ -119,7 +119,7 @@ def _word(value: Any) -> str | None:
 
 
 def main() -> None:
-    """Write a file of table entries for each vendor."""
+    """Write, for each vendor, a file with the entries of its tables."""
     for vendor in vendors():
         path = TABLES / f"{vendor.replace('/', '-')}.txt"
         path.write_text("".join(f"{line}\n" for line in lines_of(vendor)), "utf-8")

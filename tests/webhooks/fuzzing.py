@@ -1,4 +1,4 @@
-"""Fuzzing of webhook verifiers: damaged webhooks, and the rules that hold for all of them.
+"""Fuzzing of webhook verifiers: damaged webhooks, and rules that each result must obey.
 
 Genuine webhooks are damaged in bits, pieces, headers, times and order. For each of them, a verifier
 returns events or raises `WebhookRejected`; and it returns events only if the signed content is
@@ -54,7 +54,7 @@ _BODIES: Final = (
 
 
 def mutations(dice: random.Random, sent: SentWebhook) -> SentWebhook:
-    """Return the webhook after it was damaged in one or several random ways."""
+    """Return a webhook that is a copy of this one, damaged in one or several random ways."""
     for _ in range(dice.choice((1, 1, 1, 2, 5))):
         sent = dice.choice(_WAYS)(dice, sent)
     return sent
@@ -147,7 +147,7 @@ _WAYS: Final[tuple[Callable[[random.Random, SentWebhook], SentWebhook], ...]] = 
 
 
 class Target:
-    """One webhook preset, with a genuine webhook of its vendor."""
+    """A webhook preset to attack, with a genuine webhook of its vendor."""
 
     def __init__(self, sender: Sender) -> None:
         self.sender = sender

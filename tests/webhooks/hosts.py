@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 class Endpoint:
-    """The webhook endpoint that all test servers share, with the result of its last request."""
+    """The webhook endpoint that all test servers share; it stores its last request's result."""
 
     def __init__(self) -> None:
         self.receiver = Receiver.of(BY_NAME["github"])
@@ -69,7 +69,7 @@ class Endpoint:
             raise ConnectorError("the host's own table is out of reach.", retryable=True)
 
     def answer(self, take: Callable[[], ReceivedWebhook]) -> WebhookReply:
-        """Return the reply of a synchronous application to one webhook request."""
+        """Return a synchronous application's reply to one webhook request."""
         verifier = self.receiver.verifier
         try:
             with verifier.receive(**take()) as self.events:
@@ -82,7 +82,7 @@ class Endpoint:
             return reply_to(error)
 
     async def aanswer(self, take: Callable[[], Awaitable[ReceivedWebhook]]) -> WebhookReply:
-        """Return the reply of an asynchronous application to one webhook request."""
+        """Return an asynchronous application's reply to one webhook request."""
         verifier = self.receiver.verifier
         try:
             async with verifier.receive(**await take()) as self.events:

@@ -111,7 +111,7 @@ def der(pem: bytes) -> bytes:
 
 
 def fingerprint(pem: bytes) -> str:
-    """Return the fingerprint by which a verifier recognises a pinned client certificate."""
+    """Return a certificate's fingerprint, by which a verifier recognises a pinned certificate."""
     return hashlib.sha256(der(pem)).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Test senders of webhooks: the verifier options and the signing function of each preset."""
+"""Test senders of webhooks: verifier options and a signing function for each preset."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def over_body(
 
 
 def standard(headers: str, prefix: str = "v1,") -> Callable[[datetime, int], SentWebhook]:
-    """Return a function that makes webhooks signed by the Standard Webhooks rules."""
+    """Return a function that makes webhooks signed as the Standard Webhooks rules say."""
 
     def send(now: datetime, number: int) -> SentWebhook:
         body = as_json(
@@ -121,7 +121,7 @@ def standard(headers: str, prefix: str = "v1,") -> Callable[[datetime, int], Sen
 def stamping_sender(
     header: str, form: str, payload: Callable[[int], object], separator: str = "."
 ) -> Callable[[datetime, int], SentWebhook]:
-    """Return a function that makes webhooks with time and signature in one header, as by Stripe."""
+    """Return a function that makes webhooks with time and signature in one header, like Stripe."""
 
     def send(now: datetime, number: int) -> SentWebhook:
         body = as_json(payload(number))
@@ -134,7 +134,7 @@ def stamping_sender(
 def versioned_sender(
     header: str, time: str, payload: Callable[[int], object]
 ) -> Callable[[datetime, int], SentWebhook]:
-    """Return a function that makes webhooks with a version before the signature, as by Slack."""
+    """Return a function that makes webhooks with a version before the signature, like Slack."""
 
     def send(now: datetime, number: int) -> SentWebhook:
         body = as_json(payload(number))
@@ -238,7 +238,7 @@ def sendgrid(now: datetime, number: int) -> SentWebhook:
 
 
 def multipart_form(fields: Mapping[str, str | bytes], boundary: str = "xYzZY") -> bytes:
-    """Return a multipart form with these fields, and a file besides."""
+    """Return a multipart form that has these fields and a file."""
     parts = [
         f'Content-Disposition: form-data; name="{name}"\r\n\r\n'.encode()
         + (value.encode() if isinstance(value, str) else value)
@@ -251,7 +251,7 @@ def multipart_form(fields: Mapping[str, str | bytes], boundary: str = "xYzZY") -
 
 
 def sendgrid_inbound(now: datetime, number: int) -> SentWebhook:
-    """Return a SendGrid webhook with a received message, as a signed form with a file."""
+    """Return a SendGrid webhook with a received email: a signed form with a file."""
     body = multipart_form({"headers": f"Subject: {number}\n", "text": "Hello."})
     signed_bytes = keys.curve().sign(stamp(now).encode() + body, ec.ECDSA(hashes.SHA256()))
     begin = "X-Twilio-Email-Event-Webhook"

@@ -1,4 +1,4 @@
-"""Attacks on webhook verification: each is refused, or has no effect."""
+"""Attacks on webhook verification: each attempt is refused, or has no effect."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_empty_secret_of_a_provider_is_refused() -> None:
     """If a secret provider returns an empty secret, webhook verification raises an error."""
 
     class EmptyTable:
-        """A secret provider that always returns an unusable secret."""
+        """A secret provider that always returns the same unusable secret."""
 
         def get(self, *_: object) -> tuple[Secret, ...]:
             """Return the unusable secret."""
@@ -111,7 +111,7 @@ def test_line_break_or_unusual_space_in_webhook_signature_makes_it_invalid(space
 
 
 def test_white_space_between_marks_changes_nothing() -> None:
-    """Blanks between the parts of a signature header do not make a replay a new delivery."""
+    """Blanks between the parts of a signature header do not make a replay look new."""
     receiver = Receiver.of(STRIPE, replay_guard=True)
     sent_request = STRIPE.send(NOW, 1)
     receiver.done(receiver.verify(sent_request))

@@ -1,4 +1,4 @@
-"""Webhooks whose attacker supplies the key or the certificate address."""
+"""Webhooks in which an attacker supplies the key, or the URL of the certificate."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_similar_certificate_urls_are_refused(spoil: Any) -> None:
 
 
 def test_certificate_url_must_be_https() -> None:
-    """A custom certificate URL pattern that allows other schemes still fetches only HTTPS."""
+    """Even if a custom pattern allows other schemes, certificates are fetched only by HTTPS."""
     scheme = attrs.evolve(preset("paypal"), certificate_url=r"https://a\.example/.*|.*")
     links = Links()
     receiver = Receiver(scheme, parameters={"webhook_id": "WEBHOOK"}, links=links)

@@ -1,4 +1,4 @@
-"""Replay attacks: genuine webhooks sent again with changed unsigned content."""
+"""Replay attacks: genuine webhooks sent again with their unsigned content changed."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def guards(*places: tuple[str, str | None]) -> list[tuple[Receiver, str | None]]
 
 
 def test_endpoints_remember_separately() -> None:
-    """Each endpoint and tenant remembers its own webhook deliveries, whatever their names."""
+    """Each endpoint and tenant has its own memory of webhook deliveries, whatever their names."""
     sent_request = GITHUB.send(NOW, 1)
     places = guards(
         ("shop", None),

@@ -27,7 +27,7 @@ STRIPE = BY_NAME["stripe"]
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["stripe", "slack", "discord", "hubspot", "standard-webhooks"])
 def test_invalid_timestamps_are_refused(name: str, text: str) -> None:
-    """A webhook timestamp that is not a whole number near the current time is refused."""
+    """A webhook's timestamp is refused unless it is a whole number near the current time."""
     sender = BY_NAME[name]
     sent_request = sender.send(NOW, 1)
     sent_timestamp = {
@@ -72,7 +72,7 @@ def test_dates_that_overflow(text: str, reason: str) -> None:
     "value", ["true", "null", "[]", "1e400", "-1", "1" * 39, "1" * 4_000, "1.5", '"1"', "{}", "NaN"]
 )
 def test_numbers_in_a_body_that_are_no_time(value: str) -> None:
-    """A time in a signed webhook body is refused unless it is a plain number near now."""
+    """A time in a signed webhook body is refused unless it is a plain number near the present."""
     body = f'{{"type":"a","action":"b","webhookTimestamp":{value}}}'.encode()
     sent_request = SentWebhook(headers={"Linear-Signature": mac(SECRET, body).hex()}, body=body)
     assert Receiver.of(BY_NAME["linear"]).reason_of_refusal(sent_request) in {

@@ -93,14 +93,14 @@ def test_invalid_braintree_documents_are_refused() -> None:
 
 
 def test_event_has_raw_body_and_no_payload_with_scheme_whose_body_is_raw() -> None:
-    """With a scheme whose body is `raw`, an event has the raw body and no payload."""
+    """If a scheme's body is `raw`, events have the raw body and no payload."""
     (event,) = Receiver(own_scheme(body="raw"), SECRET).verify(signed_webhook(b"\xff\x00"))
     assert (None, b"\xff\x00") == (event.payload, event.body)
 
 
 @pytest.mark.parametrize("body", ["{}", {"a": 1}, None, 7])
 def test_only_bytes_are_a_body(body: Any) -> None:
-    """A webhook body that was decoded or parsed is refused, with the advice to give raw bytes."""
+    """A decoded or parsed webhook body is refused; the error advises giving the raw bytes."""
     kind = type(body).__name__
     with pytest.raises(InvalidData, match=f"of type {kind}, not bytes") as excinfo:
         Receiver(own_scheme(), SECRET).verify({"headers": {}, "body": body})

@@ -1,4 +1,4 @@
-"""Webhook presets built by functions; each test builds its preset again.
+"""Webhook presets that are built by functions; each test builds its preset again.
 
 For mutation tests: a preset created at import exists before a mutant of its function is chosen.
 """
@@ -165,7 +165,7 @@ def test_rebuilt_presets_refuse_old_and_repeated_webhooks(name: str) -> None:
     ],
 )
 def test_rebuilt_presets_refuse_foreign_webhooks(name: str, sent: SentWebhook, reason: str) -> None:
-    """A recreated preset refuses a weaker signature, another topic and another host."""
+    """A recreated preset refuses a weaker signature, a foreign topic and a foreign host."""
     links = Links()
 
     assert reason == receiver(name, links=links).reason_of_refusal(sent)

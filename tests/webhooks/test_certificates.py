@@ -70,7 +70,7 @@ def test_certificate_size_limit() -> None:
 
 @pytest.mark.parametrize("status", [400, 499])
 def test_missing_certificate_refuses_the_webhook(status: int) -> None:
-    """A webhook whose certificate URL responds with an error is refused."""
+    """If a webhook's certificate URL responds with an error status, the webhook is refused."""
     receiver = Receiver.of(BY_NAME["paypal"], links=Links(status=status))
 
     assert "certificate" == receiver.reason_of_refusal(paypal(NOW, 1))
@@ -95,7 +95,7 @@ def test_invalid_certificates_are_refused(body: bytes) -> None:
 
 
 def test_a_vendor_that_fails_is_no_forgery() -> None:
-    """If a certificate cannot be fetched, VendorFailed is raised; the webhook is not refused."""
+    """If a certificate cannot be fetched, VendorFailed is raised, not an error of a forgery."""
     for links in (Links(status=500), Links(b"x" * 100_000)):
         with pytest.raises(VendorFailed) as excinfo:
             Receiver.of(BY_NAME["paypal"], links=links).verify(paypal(NOW, 1))
@@ -138,7 +138,7 @@ def test_pinned_client_certificate_is_accepted_in_each_proxy_header_format() -> 
 
 @pytest.mark.parametrize("late, reason", [(0, None), (1, "certificate")])
 def test_a_pinned_client_vouches_for_each_item(late: int, reason: str | None) -> None:
-    """If each item of a webhook is signed, an expired client certificate makes it invalid."""
+    """An expired client certificate makes a webhook invalid, even if each item is signed."""
     end_bytes = keys.certificate(keys.rsa_key(), ends=NOW)
     scheme = WebhookScheme(
         name="own",

@@ -1,4 +1,4 @@
-"""Properties of a webhook scheme that follow from its templates, and the templates' errors."""
+"""Properties of a webhook scheme that its templates decide, and errors in templates."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_template_lists_its_placeholders_by_source_and_name(
     ],
 )
 def test_unknown_placeholders_are_refused(text: str, shown: str) -> None:
-    """If a template has an unknown placeholder, the error shows it, cut, and the known ones."""
+    """If a template has an unknown placeholder, the error shows it and the known ones."""
     with pytest.raises(ConfigurationError) as excinfo:
         Template(text)
 
@@ -243,7 +243,7 @@ def test_insecure_certificate_patterns_are_refused(address: object) -> None:
 
 
 def test_invalid_tolerance_is_refused() -> None:
-    """An invalid tolerance in a scheme is refused; one name in `weaker_headers` becomes a tuple."""
+    """An invalid tolerance is refused; a single name in `weaker_headers` becomes a tuple."""
     with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         scheme(**TIMED | {"tolerance": 0})
 
@@ -276,7 +276,7 @@ def test_templates_must_be_texts() -> None:
 
 
 def test_certificate_of_unknown_version_is_refused() -> None:
-    """A certificate of an unknown version is refused, as key and as pinned client certificate."""
+    """A certificate of an unknown version is refused, both as a key and as a client certificate."""
     genuine_bytes = keys.usual_certificate()
     odd_bytes = keys.der(genuine_bytes).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x0a", 1)
     wrapped_bytes = b"-----BEGIN CERTIFICATE-----\n%b-----END CERTIFICATE-----\n" % encodebytes(

@@ -1,4 +1,4 @@
-"""Webhooks at the limits: the longest, the shortest, and nearly correct ones."""
+"""Webhooks at the limits: the longest and shortest valid ones, and nearly correct ones."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_separator_of_a_missing_placeholder_is_dropped() -> None:
 
 
 def test_a_header_that_differs_from_itself_is_named() -> None:
-    """If a needed header has two different values, the error names the header."""
+    """If a needed header occurs with two different values, the error names the header."""
     repeated_delivery = Delivery([("X-Sig", "a"), ("X-Sig", "b")], b"", names=frozenset({"x-sig"}))
     with pytest.raises(WebhookRejected, match="x-sig occurs more than once"):
         repeated_delivery.header("x-sig")
@@ -114,7 +114,7 @@ def test_invalid_secrets_are_refused(algorithm: WebhookAlgorithm, secret: bytes)
 @pytest.mark.parametrize("form", [SecretForm.TEXT, SecretForm.SHA1, SecretForm.NFKD])
 @pytest.mark.parametrize("text", [" key", "key\n"])
 def test_a_text_with_white_space_around_it_is_no_key(form: SecretForm, text: str) -> None:
-    """A webhook key that begins or ends with white space is refused."""
+    """A webhook key with white space at its beginning or end is refused."""
     assert hmac_key(Secret(text.strip()), form) is not None
     assert hmac_key(Secret(text), form) is None
 
@@ -182,7 +182,7 @@ def test_base64_key_with_other_characters_is_refused(stray: bytes) -> None:
 
 
 def test_json_is_not_taken_for_a_form() -> None:
-    """A webhook body that begins like JSON within its first 64 bytes is not read as a form."""
+    """A webhook body that begins like JSON is not read as a form."""
     assert delivery(b"a=b").is_form()
     assert not delivery(b"[1]").is_form()
     assert not delivery(b'{"a": 1}').is_form()
@@ -228,7 +228,7 @@ def test_hubspot_percent_escapes_may_have_upper_case_or_lower_case_digits(escape
 
 @pytest.mark.parametrize("rest", ["", "?a=b", "#c", "?a=b#c", "#c?a=b"])
 def test_a_url_without_its_query(rest: str) -> None:
-    """The placeholder `url_without_query` gives a URL up to the end of its path, as for Plivo."""
+    """The placeholder `url_without_query` gives a URL up to the end of its path, as Plivo signs."""
     scene = TemplateValues(delivery(url=f"https://a.example/in{rest}"), None, {}, [])
 
     assert b"https://a.example/in" == Template("{url_without_query}").fill(scene)
@@ -239,7 +239,7 @@ def test_a_url_without_its_query(rest: str) -> None:
     [("", "?"), ("?", "?"), ("#c", "?"), ("?b=2&a=%2F&b=1#c", "?a=/&b=1&b=2."), ("?a", "?a=.")],
 )
 def test_a_url_with_its_query_sorted(rest: str, written: str) -> None:
-    """The placeholder `url_query_sorted` gives a URL with its parameters sorted, as for Plivo."""
+    """The placeholder `url_query_sorted` gives a URL with sorted parameters, as Plivo signs."""
     scene = TemplateValues(delivery(url=f"https://a.example/in{rest}"), None, {}, [])
 
     assert f"https://a.example/in{written}".encode() == Template("{url_query_sorted}").fill(scene)

@@ -49,7 +49,7 @@ def test_every_form_that_moorage_writes_is_read_back_with_same_fields_and_files(
 
 
 def test_a_form_of_pairs_is_read() -> None:
-    """A form without files gives its fields in order, including empty ones."""
+    """A form without files gives its fields in order, including fields with empty values."""
     parts = form_parts(b"a=1&b=&a=%C3%A9")
 
     assert [("a", b"1"), ("b", b""), ("a", "é".encode())] == [
@@ -86,7 +86,7 @@ SPOILED = {
 
 @pytest.mark.parametrize("body", SPOILED.values(), ids=SPOILED)
 def test_a_spoiled_form_is_refused(body: bytes) -> None:
-    """A form that is cut off, ambiguous or excessive is refused as a whole."""
+    """A form that is cut off, ambiguous or too large is refused as a whole."""
     with pytest.raises(WebhookRejected, match="cannot be read as a form"):
         form_parts(body)
 

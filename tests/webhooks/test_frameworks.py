@@ -37,7 +37,7 @@ ODD = b'{ "a" :\t"\xc3\xa9\\u00e9", "b":1.0,\r\n "a": "again" }\n '
 
 @pytest.fixture(scope="module")
 def framework_servers() -> Generator[Hosts]:
-    """Return the servers of all frameworks; they stop after these tests."""
+    """Return running servers of all frameworks; they stop after this file's tests."""
     with ExitStack() as stack:
         yield Hosts(stack)
 
@@ -55,7 +55,7 @@ def of_github(body: bytes, number: int = 1) -> SentWebhook:
 @EVERYWHERE
 @pytest.mark.parametrize("kind", ["application/json", FORM, "text/plain; charset=utf-16"])
 def test_bytes_stay_raw(host: str, kind: str, framework_servers: Hosts) -> None:
-    """Through every server, a webhook body arrives byte for byte as it was sent."""
+    """Every server passes a webhook body on, byte for byte as it was sent."""
     ENDPOINT.receives("github")
     sent_request = of_github(ODD)
     value = attrs.evolve(sent_request, headers=sent_request.headers | {"Content-Type": kind})
@@ -70,7 +70,7 @@ def test_bytes_stay_raw(host: str, kind: str, framework_servers: Hosts) -> None:
 def test_signed_url_is_the_sent_url(
     host: str, path: str, query: str, framework_servers: Hosts
 ) -> None:
-    """Through every server, the URL that is verified is the one sent, escapes included."""
+    """With every server, the verified URL is the one that was sent, escapes included."""
     ENDPOINT.receives("square")
     url, body = f"https://shop.example{path}{query}", b'{"event_id":"e1","type":"a"}'
     signature = b64(mac(SECRET, url.encode() + body))
@@ -83,7 +83,7 @@ def test_signed_url_is_the_sent_url(
 
 @EVERYWHERE
 def test_forms_are_verified(host: str, framework_servers: Hosts) -> None:
-    """A webhook that signs its form fields and URL is accepted through every server."""
+    """With every server, a webhook that signs its form fields and URL is accepted."""
     ENDPOINT.receives("twilio")
     assert 200 == framework_servers.ask(host, TWILIO.send(NOW, 7))[0], ENDPOINT.error
 
@@ -176,7 +176,7 @@ class _AsyncUnavailableStore(_UnreachableStore):
 def test_forged_repeated_and_failed_webhooks_get_different_statuses(
     host: str, framework_servers: Hosts
 ) -> None:
-    """Forged, repeated and unfinished webhooks and failed handlers each get another status."""
+    """A forged, repeated or unfinished webhook and a failed handler each get their own status."""
     receiver = ENDPOINT.receives("github")
     sent_request = of_github(b'{"a":1}')
     forged_request = attrs.evolve(sent_request, body=b'{"a":2}')
@@ -368,7 +368,7 @@ def test_body_already_read_by_starlette(
 
 
 def test_a_client_of_starlettes_that_goes_away() -> None:
-    """If a Starlette client disconnects within the body, the webhook is refused as malformed."""
+    """If a Starlette client disconnects during the body, the webhook is refused as malformed."""
 
     async def receive_disconnect() -> dict[str, str]:
         return {"type": "http.disconnect"}
@@ -467,7 +467,7 @@ def test_django_body_of_unknown_length_is_read_up_to_the_limit() -> None:
 
 
 def of_flask(body: bytes = ODD, **more: Any) -> Any:
-    """Return a Flask request made from the bytes of a server."""
+    """Return a Flask request that is made from the bytes a server would get."""
     value = EnvironBuilder("/hooks", data=body, method="POST", content_type="text/plain", **more)
     return hosts.flask_app.request_class(value.get_environ())
 

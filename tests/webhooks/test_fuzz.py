@@ -15,5 +15,5 @@ def test_damaged_webhooks_raise_no_unexpected_error(family: str) -> None:
 
 
 def test_families_are_of_presets() -> None:
-    """The families of the webhook fuzzer contain only existing presets."""
+    """Each family of the webhook fuzzer contains only presets that exist."""
     assert {name for names in FAMILIES.values() for name in names} <= set(PRESETS)

@@ -35,7 +35,7 @@ def test_list_is_no_challenge(name: str) -> None:
 
 
 def test_only_sns_has_subscriptions_that_are_confirmed() -> None:
-    """Only Amazon SNS messages ask for confirmation; the same text elsewhere is an event."""
+    """Only Amazon SNS messages ask for confirmation; equal text from others is an event."""
     words = {"Type": "SubscriptionConfirmation", "SubscribeURL": CONFIRM}
 
     assert CONFIRM == confirmation(Handshake.SNS, words)
@@ -57,7 +57,7 @@ def test_slack_gets_its_challenge_back() -> None:
 
 @pytest.mark.parametrize("challenge", [None, 7, "", "<script>", "a b", "v0:1:x", "x" * 300])
 def test_only_simple_challenges_are_echoed(challenge: object) -> None:
-    """A challenge that could be markup, a header or a webhook is neither echoed nor signed."""
+    """A challenge that could be markup, a header or a webhook is not echoed and not signed."""
     slack = signed_question("slack", {"type": "url_verification", "challenge": challenge})
     assert "malformed" == Receiver.of(BY_NAME["slack"]).reason_of_refusal(slack)
     payload = {"event": "endpoint.url_validation", "payload": {"plainToken": challenge}}
@@ -207,7 +207,7 @@ def test_sns_confirmation_with_link_that_leads_anywhere_but_to_amazon_is_refused
 
 
 def test_another_topic_is_foreign() -> None:
-    """A signed SNS message of another topic is refused."""
+    """A signed SNS message of a topic other than the configured one is refused."""
     receiver = Receiver.of(BY_NAME["aws-sns"], parameters={"topic_arn": ARN + "-ours"})
 
     assert "foreign" == receiver.reason_of_refusal(BY_NAME["aws-sns"].send(NOW, 1))

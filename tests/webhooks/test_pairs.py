@@ -36,7 +36,7 @@ def receiver(**options: Any) -> Receiver:
 
 
 def test_json_form_and_query_are_equivalent() -> None:
-    """A Vonage receipt is read from JSON, a form, or a URL without other parameters."""
+    """A Vonage receipt is read alike from JSON, a form, or a URL without other parameters."""
     fields = signed_fields(FIELDS)
     form = SentWebhook(headers={"Content-Type": FORM}, body=urlencode(fields).encode())
     query = SentWebhook(headers={}, body=b"", url=f"{URL}&{urlencode(fields)}", method="GET")
@@ -90,7 +90,7 @@ def test_a_list_has_no_fields() -> None:
 
 
 def test_a_time_that_is_no_field_is_not_signed() -> None:
-    """A scheme that signs only its fields cannot take the timestamp from a header."""
+    """A scheme that signs only its fields cannot read the timestamp from a header."""
     with pytest.raises(ConfigurationError, match="not part of what is signed"):
         WebhookScheme(
             name="own",

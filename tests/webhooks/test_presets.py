@@ -82,7 +82,7 @@ def test_every_preset_has_a_sender() -> None:
 
 
 def test_every_preset_is_on_the_page() -> None:
-    """The webhook documentation lists each preset, and what weak ones leave unsigned."""
+    """The webhook documentation lists each preset, and the parts that weak ones do not sign."""
     text = presets.page()
     for name, scheme in PRESETS.items():
         assert f"| `{name}` |" in text
@@ -188,7 +188,7 @@ def test_truncated_webhooks_are_refused(sender: Sender) -> None:
 
 @STAMPED
 def test_webhooks_outside_the_tolerance_are_refused(sender: Sender) -> None:
-    """A webhook's time may differ from now by at most the preset's tolerance, either way."""
+    """A webhook's time may differ from the present by at most the preset's tolerance."""
     tolerance = PRESETS[sender.name].tolerance
     assert tolerance is not None
     receiver = Receiver.of(sender)
@@ -216,7 +216,7 @@ def test_a_replay_is_refused(sender: Sender, is_async: bool) -> None:
 @TOLD_APART
 @IN_BOTH
 def test_a_replay_gets_the_answer_of_the_first(sender: Sender, is_async: bool) -> None:
-    """The reply to a webhook that was already handled is status 200 and the vendor's text."""
+    """A webhook that was already handled gets status 200 and the text that the vendor expects."""
     receiver = Receiver.of(sender, is_async=is_async, replay_guard=True)
     events = receiver.verify(sender.send(NOW, 7))
     with pytest.raises(WebhookRejected) as excinfo:
@@ -233,7 +233,7 @@ def test_a_replay_gets_the_answer_of_the_first(sender: Sender, is_async: bool) -
 
 @IN_BOTH
 def test_hints_are_never_replays(is_async: bool) -> None:
-    """Mollie's classic webhook only names a payment, so it is never refused as a replay."""
+    """Mollie's classic webhooks contain only a payment id, so none is refused as a replay."""
     sender = BY_NAME["mollie-classic"]
     receiver = Receiver.of(sender, is_async=is_async, replay_guard=True)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Example webhooks that vendors published, or that their own libraries sign."""
+"""Example webhooks that vendors published, or that vendors' own libraries sign."""
 
 # ruff: noqa: E501 - a signature has no place where a line could end
 

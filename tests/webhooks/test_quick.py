@@ -455,7 +455,7 @@ async def _is_refused(verifier: WebhookVerifier, sent: dict[str, Any]) -> bool:
 
 
 def test_parameters_stand_in_a_prefix() -> None:
-    """On the fast path, a parameter in the signature's prefix is replaced by its value."""
+    """On the fast path, a parameter in the signature's prefix is filled in."""
     scheme = own_scheme(prefix="{key}|")
     ways = VerifierPaths(scheme, SECRET, parameters={"key": "k1"})
     webhook_arguments = {"headers": {"X-Sig": f"k1|{mac(SECRET, BODY).hex()}"}, "body": BODY}

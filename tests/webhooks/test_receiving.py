@@ -24,7 +24,7 @@ SENT = BY_NAME["twilio"].send(NOW, 7)
 
 
 class TricklingStream(io.RawIOBase):
-    """An input stream of a few bytes at a time that can fail at its end."""
+    """An input stream that returns a few bytes at a time and can fail at its end."""
 
     def __init__(self, body: bytes, error: OSError | None = None) -> None:
         self._rest = body
@@ -129,7 +129,7 @@ def scope(sent: SentWebhook = SENT, **more: Any) -> dict[str, Any]:
 
 
 def messages(*bodies: bytes | None) -> Callable[[], Any]:
-    """Return an ASGI `receive` with these pieces; None stands for a disconnect."""
+    """Return an ASGI `receive` function that gives these pieces; None means a disconnect."""
     remaining_chunks = list(bodies)
 
     async def receive() -> Mapping[str, Any]:
@@ -155,7 +155,7 @@ def test_a_webhook_out_of_asgi() -> None:
 
 
 def test_asgi_is_bounded_too() -> None:
-    """An ASGI body that is too long, cut off or abandoned is refused, and read no further."""
+    """An ASGI body that is too long, cut off or abandoned is refused, and reading stops."""
     big = list((b"x" * 15,) * 3)
     unsaid = scope(headers=[])
     assert "too_large" == reason_of_refusal(

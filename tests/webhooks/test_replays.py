@@ -1,4 +1,4 @@
-"""A verifier's replay guard: each webhook delivery is handled once, alone or in a batch."""
+"""A verifier's replay guard lets each webhook delivery be handled once, even in a batch."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_every_item_of_a_batch_is_verified() -> None:
 
 @IN_BOTH
 def test_handled_items_of_a_batch_are_left_out(is_async: bool) -> None:
-    """Items handled before are left out of a webhook batch; one in progress refuses the batch."""
+    """Items that were already handled are left out; one that is in progress refuses the batch."""
     receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True, is_async=is_async)
     first, second, third = (adyen_item(number) for number in (1, 2, 3))
     held_events = receiver.verify(batch(first))
@@ -72,7 +72,7 @@ def test_handled_items_of_a_batch_are_left_out(is_async: bool) -> None:
 
 @IN_BOTH
 def test_a_claim_is_a_lease(is_async: bool) -> None:
-    """If a program crashes while handling a webhook, the vendor's next attempt is accepted."""
+    """If a program crashes while it handles a webhook, the vendor's next attempt is accepted."""
     receiver = Receiver.of(
         GITHUB, replay_guard=True, handling=60, remembered=600, is_async=is_async
     )
@@ -97,7 +97,7 @@ def test_a_claim_is_a_lease(is_async: bool) -> None:
 
 @pytest.mark.parametrize("name", REMEMBERED)
 def test_a_delivery_is_remembered_as_long_as_its_time_is_accepted(name: str) -> None:
-    """A webhook accepted at its earliest time is still recognised as a replay at its latest."""
+    """A webhook accepted as early as possible is still recognised when repeated at the latest."""
     tolerance = preset(name).tolerance or 0.0
     sender, receiver = BY_NAME[name], Receiver.of(BY_NAME[name], replay_guard=True)
     sent_request = sender.send(NOW + timedelta(seconds=tolerance), 1)
@@ -109,7 +109,7 @@ def test_a_delivery_is_remembered_as_long_as_its_time_is_accepted(name: str) -> 
 
 @pytest.mark.parametrize("name, least", [("paypal", 2 * 73 * 3_600), ("stripe", 600)])
 def test_remembering_for_less_than_a_delivery_is_accepted_is_refused(name: str, least: int) -> None:
-    """A replay guard that forgets deliveries before their times become invalid is refused."""
+    """A replay guard is refused if it forgets deliveries while their times are still valid."""
     sender = BY_NAME[name]
     for remembered in (least, timedelta(seconds=least - 1)):
         with pytest.raises(ConfigurationError, match="could be handled twice") as excinfo:
@@ -122,7 +122,7 @@ def test_remembering_for_less_than_a_delivery_is_accepted_is_refused(name: str, 
 
 
 def test_a_tolerance_of_a_lifetime_is_remembered_for_a_lifetime() -> None:
-    """A time tolerance of a hundred years works, with a replay memory as long."""
+    """With a time tolerance of a hundred years, deliveries are remembered for as long."""
     century = timedelta(days=36_500)
     receiver = Receiver.of(STRIPE, replay_guard=True, tolerance=century, remembered=century)
 
@@ -131,7 +131,7 @@ def test_a_tolerance_of_a_lifetime_is_remembered_for_a_lifetime() -> None:
 
 @IN_BOTH
 def test_deliveries_can_be_remembered_for_ever(is_async: bool) -> None:
-    """With a shared store, a delivery without a signed time can be refused forever."""
+    """With a shared store, replays of a delivery without a signed time can be refused forever."""
     clock = VirtualClock(NOW)
     store = (AsyncMemoryStorage if is_async else MemoryStorage)(clock=clock)
     receiver = Receiver.of(
@@ -165,7 +165,7 @@ class RecordingStorage(MemoryStorage):
 
 
 def test_claim_names_the_endpoint() -> None:
-    """A webhook's claim in the store names the endpoint, and its key is unique to the endpoint."""
+    """The store's entry for a webhook names the endpoint; its key is unique to the endpoint."""
     store = RecordingStorage(VirtualClock(NOW))
     receiver = Receiver.of(GITHUB, name="hub", replay_guard=True, handling=60, storage=store)
     receiver.verify(GITHUB.send(NOW, 1))
@@ -232,7 +232,7 @@ def test_no_store_access_without_the_replay_guard(name: str) -> None:
 
 
 def test_store_hears_how_long_a_delivery_may_take() -> None:
-    """Store commands that settle one webhook share ten seconds, then get half a second each."""
+    """Store commands that settle one webhook have ten seconds together, then half a second each."""
     clock = VirtualClock(NOW)
     store = TimedStorage(clock)
     verifier = WebhookVerifier("github", SECRET, storage=store, clock=clock)

@@ -1,4 +1,4 @@
-"""Custom webhook schemes: signatures, keys and ids, and settings that are refused."""
+"""Custom webhook schemes: signatures, keys, ids, and settings that are refused."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ def test_webhook_signature_over_body_digest_covers_body() -> None:
 
 
 def test_keys_may_be_named_in_a_header() -> None:
-    """If a scheme reads the key's name from a header, only the key of that name is tried."""
+    """If a scheme reads the key's name from a header, only the key with that name is tried."""
     scheme = own_scheme(algorithm="ed25519", key_id="{header:X-Key}")
     key_members = {"kty": "OKP", "crv": "Ed25519", "kid": "k1"}
     jwk = json.dumps(
@@ -310,7 +310,7 @@ def test_mollie_sends_two_signatures_while_a_secret_is_replaced() -> None:
 
 
 def test_an_id_leads_nowhere_else() -> None:
-    """An event's id is escaped as one segment of the URL to fetch the event from."""
+    """An event's id is escaped in the URL that the event can be fetched from."""
     fetched_scheme = own_scheme(
         algorithm="token", id="{json:id}", fetch="https://api.example/v1/{id}"
     )
@@ -327,7 +327,7 @@ def test_missing_signature_error_names_the_header() -> None:
 
 
 def test_challenge_with_an_items_scheme() -> None:
-    """A webhook scheme with a list of events also answers a challenge without the list."""
+    """A webhook scheme whose body has a list of events also answers challenges without a list."""
     scheme = own_scheme(handshake="slack", items="events")
     receiver = Receiver(scheme, SECRET)
     (question,) = receiver.verify(signed_webhook(b'{"type":"url_verification","challenge":"abc"}'))

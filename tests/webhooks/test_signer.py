@@ -40,7 +40,7 @@ def test_ed25519_signed_webhooks_are_accepted() -> None:
     "secret", ["", " ", "whsec_", "whsec_!", "whsec_" + b64(b"short"), "whsk_" + b64(b"x" * 31), ()]
 )
 def test_we_sign_with_no_weak_secret(secret: Any) -> None:
-    """A webhook signer refuses a secret that is empty, too short or not Base64."""
+    """A webhook signer refuses a secret that is empty, too short, or not in Base64."""
     with pytest.raises(ConfigurationError, match="missing, too short") as excinfo:
         WebhookSigner(secret)
 
@@ -61,7 +61,7 @@ def test_a_secret_of_the_least_length_signs() -> None:
 
 
 def test_we_sign_no_nonsense() -> None:
-    """A webhook signer refuses an id with dots or spaces, and a time without a zone."""
+    """A webhook signer refuses an id with dots or spaces, and a time without a time zone."""
     signer = WebhookSigner(generate_webhook_secret())
     for name in ("", "a.b", "a b", "x" * 129, "é"):
         with pytest.raises(InvalidData, match="id must be") as excinfo:

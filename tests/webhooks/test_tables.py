@@ -1,4 +1,4 @@
-"""Webhook schemes read from plain tables, and written as such."""
+"""Webhook schemes that are read from plain tables, and written as tables."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_times_of_events_are_in_utc(zone: str, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("off, reason", [(60, None), (-60, None), (61, "future"), (-61, "stale")])
 def test_just_in_time_is_in_time(off: int, reason: str | None) -> None:
-    """A signed webhook time may differ from now by at most the tolerance, in either direction."""
+    """A signed webhook time may differ from the present by at most the tolerance."""
     scheme = own_scheme(
         signs="{header:X-At}{body}",
         timestamp="{header:X-At}",

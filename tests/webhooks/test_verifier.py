@@ -45,7 +45,7 @@ STRIPE = BY_NAME["stripe"]
 
 
 def test_a_weaker_signature_is_not_looked_at() -> None:
-    """A webhook signed with an older header, version or algorithm is refused as downgraded."""
+    """A webhook signed with an older header, version or algorithm is refused as a downgrade."""
     sent_request = GITHUB.send(NOW, 1)
     sha1 = "sha1=" + mac(SECRET, sent_request.body, "sha1").hex()
     receiver = Receiver.of(GITHUB)
@@ -165,7 +165,7 @@ def test_webhook_verifier_parameters_must_be_those_of_its_scheme() -> None:
 
 
 def test_the_tolerance_can_be_another() -> None:
-    """A webhook verifier's tolerance can be set only if its scheme signs a time."""
+    """A webhook verifier's tolerance can be changed only if its scheme signs a time."""
     receiver = Receiver.of(STRIPE, tolerance=timedelta(seconds=10))
     assert "stale" == receiver.reason_of_refusal(STRIPE.send(NOW - timedelta(seconds=12), 1))
     with pytest.raises(ConfigurationError, match="does not sign a time"):
@@ -199,7 +199,7 @@ def test_a_time_is_whole_seconds(stamp: str) -> None:
 
 
 def test_urls_behind_a_proxy() -> None:
-    """Behind a proxy the signed URL's origin can be set; its port may be present or missing."""
+    """Behind a proxy, the signed URL's origin can be set; its port may be given or missing."""
     square = BY_NAME["square"]
     sent_request = square.send(NOW, 1)
     inner_request = attrs.evolve(sent_request, url="http://10.0.0.1:8000/hooks?shop=1")

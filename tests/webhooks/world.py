@@ -26,7 +26,7 @@ KNOWN = frozenset({CERT_SNS, CERT_PAYPAL, CERT_PAYPAL.replace("api.", "api.sandb
 
 
 class Links:
-    """An HTTP client that returns a certificate for known URLs, and records its requests."""
+    """An HTTP client that returns certificates for known URLs, and records its requests."""
 
     def __init__(self, body: bytes | None = None, status: int = 200) -> None:
         self.body = keys.usual_certificate() if body is None else body
@@ -50,7 +50,7 @@ class Links:
 
 
 class AsyncLinks:
-    """An asynchronous HTTP client that shares the records of a synchronous one."""
+    """An asynchronous HTTP client that shares the records of a synchronous client."""
 
     def __init__(self, links: Links) -> None:
         self.links = links
@@ -67,7 +67,7 @@ class AsyncLinks:
 
 
 class Receiver:
-    """A webhook verifier with a test clock, used synchronously or asynchronously."""
+    """A webhook verifier with a test clock, for synchronous or asynchronous use."""
 
     def __init__(
         self, scheme: Any, secret: Any = None, *, is_async: bool = False, **more: Any

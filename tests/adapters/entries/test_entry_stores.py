@@ -121,7 +121,7 @@ def test_entry_whose_earlier_worker_may_have_crashed_is_claimed_alone(lab: Entry
 
 
 def test_settling_respects_fences(lab: EntryLab) -> None:
-    """Settling a batch skips the entries that another worker has claimed in the meantime."""
+    """When a worker settles a batch, entries that another worker claimed meanwhile are skipped."""
     store = lab.outbox()
     for name in "abc":
         store.add(entry(name))
@@ -191,7 +191,7 @@ def test_concurrent_transactions_keep_the_order_within_a_lane(
 
 
 def test_many_lanes_hold_few_locks(server: EntryLab) -> None:
-    """A transaction that adds entries to many lanes holds few locks in the server."""
+    """A transaction that adds entries to many lanes holds few locks in the database server."""
     store = server.outbox()
     with server.engine.begin() as connection:
         for number in range(40):

@@ -56,7 +56,7 @@ def test_asynchronous_store_creates_its_tables(lab: EntryLab, tmp_path: Path) ->
 
 
 def test_ddl_creates_the_tables(lab: EntryLab) -> None:
-    """The statements that `ddl` returns create the tables in a host's own migrations."""
+    """The SQL statements of `ddl` create the tables in an application's own migrations."""
     kind: Any = {"sqlite": SqliteOutbox, "postgresql": SqlOutbox, "mariadb": SqlOutbox}[lab.kind]
     value = () if lab.kind == "sqlite" else (lab.kind,)
     prefix = f"{lab.prefix}ddl_"
@@ -156,7 +156,7 @@ def test_files_that_cannot_be(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("open_it", [open_inbox, open_outbox, aopen_outbox])
 def test_urls_without_entries(open_it: Callable[[str], Any]) -> None:
-    """A URL of a store without inbox or outbox is refused; a memory URL supports both."""
+    """A URL of a store type without inbox or outbox is refused; a memory URL works for both."""
     with pytest.raises(ConfigurationError, match="The scheme 'redis' cannot be used for an"):
         open_it("redis://host/0")
     assert open_it("memory:").reach == "process"

@@ -148,7 +148,7 @@ def test_async_connection_to_a_file(file: EntryLab) -> None:
 
 
 def test_rows_of_the_hosts_kind(server: EntryLab, file: EntryLab) -> None:
-    """An entry can be added on the host's connection even if it has its own row factory."""
+    """An entry can be added on the application's connection even if that has a row factory."""
     with closing(sqlite3.connect(file.file)) as connection:
         connection.row_factory = sqlite3.Row
         assert file.outbox().within(connection).add(entry("a")).id == "a"
@@ -160,7 +160,7 @@ def test_rows_of_the_hosts_kind(server: EntryLab, file: EntryLab) -> None:
 
 
 def test_a_repeat_in_the_hosts_transaction(lab: EntryLab) -> None:
-    """Adding an id again in a host's transaction returns the existing entry."""
+    """Adding an id again in an application's transaction returns the existing entry."""
     store = lab.outbox()
     first = store.add(entry("a"))
     with Session(lab.engine) as session:
@@ -168,7 +168,7 @@ def test_a_repeat_in_the_hosts_transaction(lab: EntryLab) -> None:
 
 
 def test_a_repeat_that_the_hosts_snapshot_does_not_show(server: EntryLab) -> None:
-    """If an id was committed after the host's snapshot began, adding it returns that entry."""
+    """If an id was committed after the application's snapshot began, adding it returns that one."""
     store = server.outbox()
     with Session(server.engine) as session:
         connection = session.connection()
@@ -182,7 +182,7 @@ def test_a_repeat_that_the_hosts_snapshot_does_not_show(server: EntryLab) -> Non
 
 
 def test_adding_in_the_hosts_transaction_takes_few_statements(server: EntryLab) -> None:
-    """Adding an entry in a host's transaction takes one statement, and three in MariaDB."""
+    """Adding an entry in an application's transaction takes one statement; in MariaDB, three."""
     statements: list[str] = []
     event.listen(
         server.engine, "before_cursor_execute", lambda *context: statements.append(context[2])
@@ -216,7 +216,7 @@ def test_an_entry_arrives_at_the_time_of_the_store(
 
 
 def test_the_outbox_writes_in_a_transaction(lab: EntryLab) -> None:
-    """`Outbox.within` adds a call in the host's transaction; a worker delivers it as usual."""
+    """Outbox.within adds a call in the application's transaction; a worker delivers it as usual."""
     store = lab.outbox()
     outbox = Outbox(store)
     with Session(lab.engine) as session:
@@ -282,7 +282,7 @@ def test_connections_that_are_refused(file: EntryLab, server: EntryLab) -> None:
 
 
 def test_missing_table_in_a_host_transaction_is_named(tmp_path: Path) -> None:
-    """A store creates no tables in a host's transaction; its error advises to run `migrate()`."""
+    """No tables are created in an application's transaction; the error advises `migrate()`."""
     path = tmp_path / "app.db"
     store = SqliteOutbox(path, create=True)
     with closing(sqlite3.connect(path)) as connection:
@@ -297,7 +297,7 @@ def test_missing_table_in_a_host_transaction_is_named(tmp_path: Path) -> None:
 
 
 def test_failed_host_transaction_is_reported(lab: EntryLab, tmp_path: Path) -> None:
-    """The error message for a failed host transaction does not quote the database's text."""
+    """If the application's transaction has failed, the error omits the database's own text."""
     store = lab.outbox()
     path = tmp_path / "other.db"
     other_engine = sqlalchemy.create_engine(f"sqlite:///{path}", poolclass=sqlalchemy.NullPool)

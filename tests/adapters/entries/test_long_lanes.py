@@ -49,7 +49,7 @@ def test_only_the_first_of_each_long_lane_is_due(lab: EntryLab) -> None:
 
 @pytest.mark.parametrize("limit", [1, 3, MANY])
 def test_entries_behind_a_held_lane_are_due(lab: EntryLab, limit: int) -> None:
-    """If the first due entries all wait for held lanes, the free entries behind them are found."""
+    """If many due entries wait behind their lane's first entry, later free entries are found."""
     outbox = filled_outbox(lab, "held", priority=1)
     outbox.add(entry("free"))
     outbox.add(entry("other", lane="other"))
@@ -61,7 +61,7 @@ def test_entries_behind_a_held_lane_are_due(lab: EntryLab, limit: int) -> None:
 
 
 def test_pauses_hold_entries_behind_a_held_lane(lab: EntryLab) -> None:
-    """A pause also applies to the entries that are found behind a held lane."""
+    """A tenant's pause also holds entries that come after a lane whose first entry must wait."""
     outbox = filled_outbox(lab, "held")
     outbox.add(entry("free"))
     outbox.add(entry("other", lane="other", tenant="acme"))

@@ -319,7 +319,7 @@ def test_asynchronous_connector_refuses_second_running_event_loop(server: LabSer
 def test_forked_child_needs_grpc_enable_fork_support_to_call_grpc(
     server: LabServer, support: str, result: str
 ) -> None:
-    """A forked child can call gRPC only with GRPC_ENABLE_FORK_SUPPORT, or it gets LocalFailure."""
+    """A forked child can call gRPC only with GRPC_ENABLE_FORK_SUPPORT; else it raises an error."""
     program = [sys.executable, str(Path(__file__).with_name("forking.py")), server.address]
     environment = {
         **os.environ,
@@ -407,7 +407,7 @@ def test_threads_that_connect_at_once_share_one_connection(
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_callers_that_wait_for_one_connection_count_it_once(server: LabServer, mode: str) -> None:
-    """A connection that two callers waited for is counted once, whichever of them is later."""
+    """If two callers wait for one connection, it is counted once, whichever caller is later."""
     lab = Lab(mode, server.address)
     lab.call()
     current = lab.connector._current  # noqa: SLF001 - the order of two callers is set here
@@ -438,7 +438,7 @@ def test_connector_that_is_closed_while_it_opens_has_no_connection(
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_call_that_only_waited_for_a_connection_did_nothing(server: LabServer, mode: str) -> None:
-    """If a server is silent until the deadline of a call, the call certainly sent no request."""
+    """If connecting takes until a call's deadline, the error states that nothing was sent."""
     with TcpProxy("127.0.0.1", server.port) as proxy:
         proxy.withhold()
         host, port = proxy.address

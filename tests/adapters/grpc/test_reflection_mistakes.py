@@ -187,7 +187,7 @@ def test_given_descriptions_stay(server: Reflection, labs: Callable[..., Lab]) -
 
 
 def test_exceptions_of_grpcio_are_judged(labs: Callable[..., Lab]) -> None:
-    """Operations that use reflection convert time-outs, but not unknown exceptions."""
+    """Operations that use reflection convert time-outs, and leave unknown exceptions unchanged."""
     connector = labs("127.0.0.1:1").connector
     for operation in (connector.reflect(), connector.call_by_name(shop.GET, {})):
         error: Any = operation.translate_error(TimeoutError())

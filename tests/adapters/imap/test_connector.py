@@ -51,7 +51,7 @@ SECOND = b"From: grace@example.org\r\nSubject: =?utf-8?q?Caf=C3=A9?=\r\n\r\nSeco
 
 
 class Mailbox(ConnectorInMode):
-    """An IMAP connector of one mailbox with the manager that runs its operations, in one mode."""
+    """An IMAP connector of one mailbox and its manager, both synchronous or both asynchronous."""
 
     def __init__(self, settings: Imap, *, is_async: bool = False, provider: Any = None) -> None:
         kind: Any = AsyncImapConnector if is_async else ImapConnector
@@ -417,7 +417,7 @@ def test_greeting_that_refuses_the_client_raises_an_error(
 
 
 def test_move_without_its_extension() -> None:
-    """Without the MOVE extension, messages are copied and deleted; without UIDPLUS too, refused."""
+    """Without MOVE, a move copies and deletes the message; without UIDPLUS too, it is refused."""
     with ScriptedImap(lambda _: None, capabilities="UIDPLUS") as server:
         with Mailbox(server.settings()) as mailbox:
             mailbox.perform(mailbox.connector.move([1, 2, 5], "Done"))

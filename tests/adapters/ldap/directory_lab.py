@@ -1,4 +1,4 @@
-"""Test helpers for the LDAP connector: a connector in one mode, and scripted servers."""
+"""Test helpers for LDAP: a sync or async connector with its manager, and scripted servers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PEOPLE = f"ou=people,{BASE}"
 
 
 class Directory(ConnectorInMode):
-    """An LDAP connector and the manager that performs its operations, in one mode."""
+    """An LDAP connector and the manager that performs its operations, both sync or both async."""
 
     def __init__(self, settings: Ldap, *, is_async: bool = False) -> None:
         super().__init__((AsyncLdapConnector if is_async else LdapConnector)(settings), "ldap")

@@ -1,4 +1,4 @@
-"""A message publisher with its manager in one mode, for tests that run in both."""
+"""A message publisher and its manager, both sync or both async, for tests that run in both."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATIENCE: Final = 60.0
 
 
 class Lab:
-    """A message publisher and the manager that protects it, in one mode.
+    """A message publisher and the manager that protects it, both sync or both async.
 
     Args:
         mode: "sync" or "async".

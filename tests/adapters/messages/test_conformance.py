@@ -236,7 +236,7 @@ def server(
 
 
 async def run_check(check: Any, server: Server, network: TcpProxy) -> None:
-    """Run an asynchronous check, after a call in advance that opens the HTTP client's selector."""
+    """Run an asynchronous check, after a first call that opens the HTTP client's selector."""
     if server.is_http:
         publisher = server.settings(*server.address).async_publisher("connector")
         message = Message(b"first")

@@ -166,7 +166,7 @@ def test_batch_that_is_interrupted_tells_what_was_sent() -> None:
 def test_reason_with_which_the_broker_leaves(
     code: int | None, number: int, publication: Publication
 ) -> None:
-    """A reason to disconnect proves a message unstored only if no other message was in flight."""
+    """A disconnect reason proves a message unstored only if no other message was in flight."""
     end = b"\xe0\x00" if code is None else bytes([0xE0, 2, code, 0])
     with ScriptedBroker(answer=lambda *_: end) as broker:
         link = connect(Mqtt(url=Secret(broker.url)), 5.0)
@@ -292,7 +292,7 @@ def test_interruption_of_a_sign_of_life_closes_the_connection() -> None:
 
 @pytest.mark.parametrize("user, flags", [("", 0x02), ("shop@", 0x82), ("shop:open-sesame@", 0xC2)])
 def test_session_begins_clean_with_the_user_that_is_named(user: str, flags: int) -> None:
-    """An MQTT session starts clean, and without a user name or password that is not set."""
+    """An MQTT session starts clean, and sends a user name or password only if one is set."""
     for protocol, properties in (("5", b""), ("3.1.1", None)):
         with ScriptedBroker(connack(properties=properties)) as broker:
             url = broker.url.replace("//", f"//{user}")
@@ -324,7 +324,7 @@ def test_exception_of_the_library_ends_the_session() -> None:
 
 
 def test_message_that_is_torn_may_be_stored() -> None:
-    """If a message was only partly sent before the timeout, the error says it may be stored."""
+    """If a message was partly sent before the timeout, the error states that it may be stored."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         accepted = pool.submit(_accept_and_fall_silent, listener)
         link = connect(Mqtt(url=Secret(f"mqtt://127.0.0.1:{listener.getsockname()[1]}")), 5.0)

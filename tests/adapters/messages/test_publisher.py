@@ -128,7 +128,7 @@ def test_batch_is_retried_as_whole_if_none_of_its_messages_was_stored(
 
 
 class FragileLink(MemoryLink):
-    """A connection to a broker that raises an exception at a ping, or for one of the messages."""
+    """A broker connection that raises an exception when pinged, or for one chosen message."""
 
     def __init__(self, broker: MemoryBroker, content: bytes, error: Exception) -> None:
         super().__init__(broker)
@@ -238,7 +238,7 @@ def test_broker_that_goes_down_loses_open_connections() -> None:
 
 
 def test_health_reports_a_concern(memory_lab: Callable[..., Lab]) -> None:
-    """A broker that answers is healthy; if it also reports a concern, its health is degraded."""
+    """A broker that answers is healthy; one that also reports a problem is degraded."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
     health = lab.finish(lab.publisher.health(1.0))
@@ -250,7 +250,7 @@ def test_health_reports_a_concern(memory_lab: Callable[..., Lab]) -> None:
 
 
 def test_exceptions_are_judged_by_the_broker(labs: Callable[..., Lab]) -> None:
-    """Exceptions of a client library become moorage errors, which do not contain their text."""
+    """Exceptions of a client library become moorage errors that do not repeat their text."""
     lab = labs(fragile(MemoryBroker(), b"1", KeyError("hunter2")))
     with pytest.raises(AuthenticationFailed) as caught:
         lab.publish("orders", Message(b"1"))
@@ -268,7 +268,7 @@ def test_exceeded_time_leaves_the_outcome_open(labs: Callable[..., Lab]) -> None
 
 
 def test_unknown_exceptions_are_raised_unchanged(labs: Callable[..., Lab]) -> None:
-    """An unknown exception is raised unchanged, and the health text does not quote it."""
+    """An unknown exception is raised unchanged, and the health report does not quote it."""
     lab = labs(fragile(MemoryBroker(), b"1", ZeroDivisionError("hunter2")))
     with pytest.raises(ZeroDivisionError):
         lab.publish("orders", Message(b"1"))

@@ -1,4 +1,4 @@
-"""Publishing to RabbitMQ in both modes: a shared server, a private one, and a lossy proxy."""
+"""Publishing to RabbitMQ in sync and async mode: a shared server, a private one, a lossy proxy."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_batch_of_many_messages_arrives_in_order(
 def test_full_queue_rejects_a_message_of_a_batch(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
-    """If a queue is full, it rejects single messages of a batch; their results say so."""
+    """If a queue is full, it rejects single messages of a batch; their results have the error."""
     queue = f"{broker.queue}-full"
     arguments = {"x-max-length": 2, "x-overflow": "reject-publish"}
     broker.channel.queue_declare(queue, arguments=arguments)
@@ -171,7 +171,7 @@ def test_connection_that_cannot_be_opened(
     kind: type[ConnectorError],
     words: str,
 ) -> None:
-    """Each reason for a failed RabbitMQ connection raises its own error without the password."""
+    """For each cause, a failed RabbitMQ connection raises a specific error without the password."""
     parts = urlsplit(rabbitmq_url())
     place = {
         "scheme": "amqp",
@@ -274,7 +274,7 @@ def test_topic_or_header_name_that_amqp_cannot_encode_is_refused(
 
 
 def test_tls_is_verified(rabbit: Callable[..., Lab], private_server: PrivateRabbitMq) -> None:
-    """AMQP over TLS accepts only a certificate of the given authority."""
+    """AMQP over TLS accepts only a server certificate that the configured authority signed."""
     lab = rabbit(private_server.tls_url, authorities=private_server.authorities)
     assert lab.finish(lab.publisher.health(PATIENCE)).is_healthy
     lab = rabbit(private_server.tls_url)
@@ -378,14 +378,14 @@ def test_address_has_the_defaults_of_the_protocol() -> None:
 
 
 def test_unreadable_authorities_are_a_configuration_error(rabbit: Callable[..., Lab]) -> None:
-    """A missing authorities file raises ConfigurationError when a connection is opened."""
+    """If the file of CA certificates is missing, opening a connection raises ConfigurationError."""
     lab = rabbit(f"amqps://127.0.0.1:{free_port()}/", authorities="missing.pem")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         lab.finish(lab.publisher.open(1.0))
 
 
 def test_missing_library_is_named(mode: str) -> None:
-    """If pika or aio-pika is not installed, the error contains the name of the extra to install."""
+    """If pika or aio-pika is not installed, the error names the pip extra to install."""
     settings = RabbitMq(url=Secret("amqp://host"))
     search_path, sys.path = sys.path, []
     try:

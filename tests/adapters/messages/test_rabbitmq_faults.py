@@ -76,7 +76,7 @@ def test_innermost_cause_decides() -> None:
 
 
 def test_collected_connection_leaves_no_coroutine_behind() -> None:
-    """If another thread collects a connection that was never opened, no coroutine is started."""
+    """If another thread garbage-collects a never opened connection, no coroutine is started."""
 
     async def unopened_connection() -> BoundedConnection:
         return BoundedConnection("amqp://127.0.0.1:1/")

@@ -71,7 +71,7 @@ def test_message_that_cannot_be_encoded_leaves_the_connection_usable(
 
 @pytest.mark.parametrize("letter", [b"A", b"\0", b"\xff"])
 def test_endless_garbage_is_refused(rabbit: Callable[..., Lab], letter: bytes) -> None:
-    """If a server's garbage announces a huge frame, the connection ends before the deadline."""
+    """Garbage that announces a huge frame ends the connection before the caller's deadline."""
     with flooding_server(letter * 65_536) as (port, sent):
         url = f"amqp://guest:guest@127.0.0.1:{port}/"
         lab = rabbit(url, service={"retry": RetryPolicy.none()}, connect_timeout=600.0)

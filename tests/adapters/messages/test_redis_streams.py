@@ -1,4 +1,4 @@
-"""Publishing to Redis Streams in both modes, with private servers and a proxy that loses data."""
+"""Publishing to Redis Streams in sync and async mode, with private servers and a lossy proxy."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_key_of_another_type_is_no_stream(
 def test_full_server_refuses_messages(
     streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
-    """If Redis has no memory for a message, it is retried; the error states it is not stored."""
+    """If Redis has no memory left, a message is retried; the error states that it is not stored."""
     lab = streams(private_server.url)
     server.config_set("maxmemory", "1")
     with pytest.raises(ConnectionFailed, match="no room for the message") as caught:
@@ -189,7 +189,7 @@ def test_replica_refuses_messages(
 def test_user_without_permission(
     streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
-    """A user without permission for XADD cannot publish; a user without INFO can."""
+    """A user without permission for XADD cannot publish; one without permission for INFO can."""
     client: Any = server
     client.execute_command("ACL", "SETUSER", "reader", "on", ">pw", "~*", "+ping")
     client.execute_command("ACL", "SETUSER", "writer", "on", ">pw", "~*", "+xadd", "+select")
@@ -218,7 +218,7 @@ def test_connection_that_cannot_be_opened(
     kind: type[ConnectorError],
     words: str,
 ) -> None:
-    """Each reason for a failed Redis connection raises its own error without the password."""
+    """For each cause, a failed Redis connection raises a specific error without the password."""
     address = private_server.url.removeprefix("redis://").partition("/")[0]
     lab = streams(place.format(place=address))
     with pytest.raises(kind, match=words) as caught:
@@ -372,7 +372,7 @@ def test_interrupted_opening_leaves_no_connection(private_server: PrivateRedis) 
 
 
 def test_configuration_names_redis(private_server: PrivateRedis, server: redis.Redis) -> None:
-    """A Redis Streams connector opened from a configuration publishes messages, in both modes."""
+    """A Redis Streams connector from a configuration publishes, in sync and async mode."""
     settings = {"connectors": {"events": {"kind": "redis-streams", "url": private_server.url}}}
     arguments = {"topic": "orders", "payload": "1"}
     with moorage.open(settings) as hub:
@@ -420,7 +420,7 @@ class _InterruptingSequence(Sequence[OutgoingMessage]):
 
 
 def test_tls_is_verified(streams: Callable[..., Lab], tmp_path: Path) -> None:
-    """Redis over TLS accepts only a certificate of the given authority."""
+    """Redis over TLS accepts only a server certificate that the configured authority signed."""
     certificate, key = (str(file) for file in certificate_files(tmp_path))
     port = free_port()
     options = ("--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no")
@@ -476,7 +476,7 @@ def test_address_has_everything() -> None:
     ],
 )
 def test_meaning_of_refusals(classes: list[str], text: str, fault: PublishFault) -> None:
-    """The class of a Redis error decides its fault, or else the first word of its text does."""
+    """A Redis error's class determines its fault; otherwise the first word of its text does."""
     assert refusal(classes, text) is fault
 
 
@@ -492,7 +492,7 @@ def test_commands_are_encoded_as_length_prefixed_words() -> None:
 
 
 def test_commands_with_many_ids_are_packed_like_others() -> None:
-    """A command for many ids, encoded piece by piece, has the same bytes as one encoded at once."""
+    """A command for many ids encoded piece by piece has the same bytes as if encoded at once."""
     words = ["XACK", "strömung", "billing"]
     for texts in ([], ["1-1"], ["1-1", "1-2", "1-10", "1-11", "2-1"], ["2-1", "0", "JUSTID"]):
         assert pack_commands([[*words, *texts]]) == [packed_list(words, texts)]

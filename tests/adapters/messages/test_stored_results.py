@@ -87,7 +87,7 @@ def test_receipt_survives_its_storage() -> None:
 
 
 def test_errors_of_a_batch_survive_their_storage() -> None:
-    """When a batch is stored, moorage errors keep their text; other exceptions keep their class."""
+    """In a batch's stored results, moorage errors keep their text; others only their class."""
     results = (
         Result(RECEIPT),
         Result[PublishReceipt](error=TopicNotFound("No such topic.")),

@@ -38,7 +38,7 @@ class Lab:
         return self.run(self.manager.perform("erp", operation, **options))
 
     def do(self, method: str, *arguments: Any, **options: Any) -> Any:
-        """Perform the operation that this method of the connector makes."""
+        """Make an operation with this method of the connector, and perform it."""
         return self.perform(getattr(self.connector, method)(*arguments, **options))
 
     def by_name(self, name: str, **arguments: Any) -> Any:

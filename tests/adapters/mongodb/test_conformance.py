@@ -102,7 +102,7 @@ def test_asynchronous_mongodb_connector_passes_checks_without_network_faults(
 def test_synchronous_connector_on_a_faulty_network(
     server: PrivateMongo, proxy: TcpProxy, check: connector_conformance.Check
 ) -> None:
-    """The synchronous MongoDB connector passes the checks with lost and silent servers."""
+    """The synchronous MongoDB connector passes checks with lost or silent connections."""
     check(subject(MongoConnector, server, proxy))
 
 
@@ -111,5 +111,5 @@ def test_synchronous_connector_on_a_faulty_network(
 def test_asynchronous_connector_on_a_faulty_network(
     server: PrivateMongo, proxy: TcpProxy, check: connector_conformance.AsyncCheck
 ) -> None:
-    """The asynchronous MongoDB connector passes the checks with lost and silent servers."""
+    """The asynchronous MongoDB connector passes checks with lost or silent connections."""
     asyncio.run(check(subject(AsyncMongoConnector, server, proxy)))

@@ -186,7 +186,7 @@ def changes_of(lab: Lab, stream: Any, number: int) -> list[Any]:
 
 
 def test_changes_are_a_stream(lab: Lab) -> None:
-    """A change stream reports changes, and a new stream can continue after a token."""
+    """A change stream reports changes, and a new stream can continue after its resume token."""
     lab.do("insert_one", "orders", {"_id": 0})
     stream = lab.do("watch", "orders", documents=True, wait=0.05)
     assert lab.run(stream.next_in_time()) is None
@@ -241,7 +241,7 @@ def test_iteration_waits_for_a_change(lab: Lab, server: PrivateMongo) -> None:
 
 
 def test_a_wrong_token_is_refused(lab: Lab) -> None:
-    """If a change stream is to continue after an unknown token, it is refused."""
+    """A change stream that is to continue after an invalid resume token is refused."""
     with pytest.raises(VendorRejected):
         lab.do("watch", "orders", after="no-token")
 

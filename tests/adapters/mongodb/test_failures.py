@@ -119,7 +119,7 @@ def test_a_read_is_repeated(labs: Callable[..., Lab], server: PrivateMongo) -> N
 
 
 def test_a_lost_commit_leaves_the_outcome_open(lab: Lab, server: PrivateMongo) -> None:
-    """If a commit's reply is lost, the transaction may have happened; before, it has not."""
+    """If only a commit's reply is lost, its transaction may be committed; if lost before, not."""
     lab.do("insert_one", "orders", {"_id": 0})
     insert = lab.connector.insert_one("orders", {"_id": 1})
     with (
@@ -202,7 +202,7 @@ def test_a_restarted_server_is_used_again(labs: Callable[..., Lab], private: Pri
 def test_a_stream_of_changes_breaks_with_its_server(
     labs: Callable[..., Lab], private: PrivateMongo
 ) -> None:
-    """If a change stream loses its server, it raises; a new one continues after its token."""
+    """A change stream that loses its server raises; a new one continues after its resume token."""
     lab = labs(private.url())
     lab.do("insert_one", "orders", {"_id": 0})
     stream = lab.do("watch", "orders", wait=0.05)

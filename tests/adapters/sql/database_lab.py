@@ -1,4 +1,4 @@
-"""A database, an SQL connector and its manager in one mode, for tests that run in both."""
+"""A database, an SQL connector and its manager, either sync or async, behind one interface."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Administrator:
 
 
 class _AsyncTransaction:
-    """Gives a synchronous transaction the asynchronous interface, so each test is written once."""
+    """A wrapper that makes a synchronous transaction asynchronous, so each test is written once."""
 
     def __init__(self, transaction: Any) -> None:
         self._transaction = transaction
@@ -138,7 +138,7 @@ class _AsyncTransaction:
         return self._transaction.execute(*arguments, **parameters)
 
     async def execute_each(self, *arguments: Any) -> None:
-        """Execute a statement with each row."""
+        """Execute a statement once for each row, with the row's values as parameters."""
         self._transaction.execute_each(*arguments)
 
     @asynccontextmanager
@@ -149,7 +149,7 @@ class _AsyncTransaction:
 
 
 class Lab:
-    """An SQL connector and the manager that protects it, in one mode."""
+    """An SQL connector and the manager that performs its operations, either sync or async."""
 
     def __init__(self, system: str, mode: str, **settings: Any) -> None:
         self.system, self.mode = system, mode
@@ -167,7 +167,7 @@ class Lab:
             self.manager = AsyncConnectorManager([service])
 
     def perform(self, operation: Any, **options: Any) -> Any:
-        """Perform an operation, which the manager protects."""
+        """Perform an operation through the manager."""
         return self.finish(self.manager.perform("sql", operation, **options))
 
     def finish(self, value: Any) -> Any:
@@ -202,7 +202,7 @@ class Lab:
         return self.perform(self.connector.execute(statement, **parameters))
 
     def session(self) -> int:
-        """Return the id of the server session that the next operation uses too."""
+        """Return the id of the server session, which the next operation will use as well."""
         number: int = self.query(SESSION[self.system])[0][0]
         return number
 

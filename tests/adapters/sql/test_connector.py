@@ -227,7 +227,7 @@ def test_unknown_isolation_level_is_refused(labs: Callable[..., Lab]) -> None:
 
 @each_system
 def test_stream_holds_few_rows(labs: Callable[..., Lab], system: str) -> None:
-    """An endless query can be streamed in part, and leaving the stream frees its connection."""
+    """A stream can read only the first rows of an endless query; leaving frees its connection."""
     lab = labs(system, connections=1)
     for _ in range(3):
         rows = lab.first_rows(lab.connector.stream(ENDLESS[system], low=1, batch=100), 250)
@@ -393,7 +393,7 @@ def test_broken_idle_connection_is_replaced(labs: Callable[..., Lab], system: st
 
 @each_server
 def test_exhausted_pool_names_the_holders(labs: Callable[..., Lab], system: str) -> None:
-    """If the pool has no free connection, the call's error lists who uses the connections."""
+    """If the pool has no free connection, the error lists the operations that hold connections."""
     lab = labs(system, connections=1)
     refusals: list[BulkheadFull] = []
 
@@ -642,7 +642,7 @@ def test_each_server_in_tests_has_query_for_its_session_id() -> None:
 
 
 def test_refused_stream_keeps_a_database_in_memory(mode: str) -> None:
-    """If a streaming query is refused, an in-memory database keeps its rows."""
+    """If a streaming query on an in-memory database is refused, the database keeps its rows."""
     lab = Lab("sqlite", mode)
     lab.execute(CREATE)
     lab.execute(INSERT, id=1, note="a")
@@ -689,7 +689,7 @@ def test_keyed_write_replays_its_rows() -> None:
 def test_value_of_a_changed_row_that_python_cannot_represent(
     labs: Callable[..., Lab], value: str
 ) -> None:
-    """An executed statement whose rows cannot be read does not count as refused."""
+    """If the rows of an executed command cannot be read, the error says it may have happened."""
     lab = labs("postgresql")
     insert = Command(
         "INSERT INTO moorage_orders (id, note) VALUES (:id, :note)"

@@ -1,4 +1,4 @@
-"""Errors of the SQL connector that need no database server."""
+"""Errors of the SQL connector that can be tested without a database server."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def connector(manager: ConnectorManager) -> Generator[SqlConnector]:
 
 
 def test_expressions_have_parameters(manager: ConnectorManager, connector: SqlConnector) -> None:
-    """An SQLAlchemy expression accepts lists as parameters; enumeration members become values."""
+    """An SQLAlchemy expression accepts lists as parameters; an enum member is sent as its value."""
     for number, note in ((1, Paint.RED), (2, "bolt")):
         manager.perform("sql", connector.execute(INSERT, id=number, note=note))
 
@@ -167,7 +167,7 @@ def test_tls_that_a_driver_cannot_use(url: str, tls: Tls, path: str) -> None:
 def test_missing_driver_is_named(
     monkeypatch: pytest.MonkeyPatch, url: str, library: str, extra: str
 ) -> None:
-    """If the database driver is not installed, the error contains the extra to install."""
+    """If the database driver is not installed, the error names the pip extra to install."""
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ConfigurationError, match=f"needs {library}") as excinfo:
         SqlConnector(url)
@@ -233,7 +233,7 @@ def test_login_without_the_demanded_tls() -> None:
     ],
 )
 def test_time_limit_of_a_statement(system: str, is_mariadb: bool, statement: str) -> None:
-    """The time limit of a statement is set by the setting that each database system has for it."""
+    """A statement's time limit is set through each database system's own setting."""
     assert statement == limit_statement(SimpleNamespace(name=system, is_mariadb=is_mariadb), 1500)
 
 
@@ -289,7 +289,7 @@ def test_stream_that_is_left_early(manager: ConnectorManager, connector: SqlConn
 
 
 def test_mysql_context_of_tls(tmp_path: Path) -> None:
-    """The TLS settings are used in the SSL context of a MySQL driver."""
+    """The connector's TLS settings are applied to the SSL context that a MySQL driver gets."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "erp")])
     certificate = (

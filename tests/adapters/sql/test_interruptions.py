@@ -249,6 +249,6 @@ def test_child_process_starts_with_an_empty_pool(tmp_path: Path) -> None:
 
 
 def test_connection_without_an_end_waits_for_the_server() -> None:
-    """A PunctualConnection, a kind of psycopg connection, also works without a timeout."""
+    """A PunctualConnection, a subclass of psycopg's connection, also works without a timeout."""
     with PunctualConnection.connect(url_of("postgresql")) as connection:
         assert (1,) == connection.execute("SELECT 1").fetchone()

@@ -82,7 +82,7 @@ def _lab(mode: str, proxy: tuple[str, SlowProxy]) -> Generator[Lab]:
 def test_answer_that_comes_byte_by_byte_ends_at_the_deadline(
     lab: Lab, proxy: tuple[str, SlowProxy]
 ) -> None:
-    """A deadline bounds the whole answer, however often a part of it arrives."""
+    """A deadline bounds the wait for the whole answer, even if parts of it arrive steadily."""
     first = lab.session()
     proxy[1].pause = 0.05
     with pytest.raises(ConnectorError):  # the whole answer takes at least two seconds
@@ -94,7 +94,7 @@ def test_answer_that_comes_byte_by_byte_ends_at_the_deadline(
 def test_statement_that_waited_for_a_connection_was_not_sent(
     lab: Lab, proxy: tuple[str, SlowProxy]
 ) -> None:
-    """If the server is silent until the deadline of a call, the call certainly sent nothing."""
+    """If the server does not answer before a call's deadline, the error states nothing was sent."""
     proxy[1].pause = 10.0
     with pytest.raises(ConnectorError) as excinfo:
         lab.perform(lab.connector.execute(INSERT, id=1, note="a"), timeout=0.5)
@@ -106,7 +106,7 @@ def test_statement_that_waited_for_a_connection_was_not_sent(
 def test_lost_rows_are_not_read_when_their_result_is_collected(
     lab: Lab, proxy: tuple[str, SlowProxy]
 ) -> None:
-    """If a connection is cut within an answer, the driver raises no error that nobody can handle.
+    """If a connection is cut within an answer, discarding the result raises no unhandled error.
 
     Such an error of a finalizer would fail this test.
     """

@@ -1,4 +1,4 @@
-"""Declared SQL statements refuse texts that could contain a value."""
+"""Declared SQL statements refuse SQL text that could contain a value."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_usual_statements_are_accepted(text: str) -> None:
     ],
 )
 def test_values_in_a_text_are_refused(text: str, reason: str) -> None:
-    """A statement with a literal, comment or second statement is refused; the error hides it."""
+    """A statement with a literal, comment or second statement is refused; no error quotes it."""
     with pytest.raises(InvalidData, match=reason) as excinfo:
         read_sql(text)
 
@@ -88,7 +88,7 @@ def test_values_in_a_text_are_refused(text: str, reason: str) -> None:
     ],
 )
 def test_values_in_definitions_have_another_cure(text: str, first: str) -> None:
-    """CREATE, ALTER and DROP cannot have parameters, so their error does not recommend any."""
+    """If CREATE, ALTER or DROP contains a value, the error does not recommend a parameter."""
     with pytest.raises(InvalidData) as excinfo:
         read_sql(text)
 
@@ -98,14 +98,14 @@ def test_values_in_definitions_have_another_cure(text: str, first: str) -> None:
 
 
 def test_definitions_without_values_are_accepted() -> None:
-    """A definition may be a string if it has no values except for sizes and numeric defaults."""
+    """CREATE, ALTER and DROP are accepted if their only values are sizes and numeric defaults."""
     text = "CREATE TABLE stock (total numeric(10, 2) DEFAULT 0, name varchar(40))"
 
     assert text == read_sql(text).text
 
 
 def test_parameters_and_lists_are_found() -> None:
-    """The statement's parameters are found, and those after IN are recognised as lists."""
+    """A statement's parameters are recognised, and those after IN as lists."""
     sql = read_sql("SELECT id FROM orders WHERE id IN (:ids) AND kind IN :kinds AND total > :low")
 
     assert {"ids", "kinds", "low"} == set(sql.parameters)
@@ -217,7 +217,7 @@ def test_other_types_are_refused() -> None:
 
 
 def test_literals_are_accepted_wherever_they_stand() -> None:
-    """A literal is accepted as a statement in a function, dict or loop, or over several lines."""
+    """A string literal is accepted as a statement in a function, dict or loop, or on many lines."""
     table = {"find": Query("SELECT id FROM orders WHERE id = :id", name="find")}
     queries = [
         # The strings in the loop are constants of this function's code.

@@ -68,12 +68,12 @@ class Orders:
         await self.reply(connection, request, result=value)
 
     async def on_add(self, connection: ServerConnection, request: Any, parameters: Any) -> None:
-        """Record the id in the file of effects, without a reply."""
+        """Record the request's id in the file of effects, and send no reply."""
         with self._effects.open("a") as file:
             file.write(f"{parameters['id']}\n")
 
     async def on_record(self, connection: ServerConnection, request: Any, parameters: Any) -> None:
-        """Record the id in the file of effects, and reply."""
+        """Record the request's id in the file of effects, and reply."""
         await self.on_add(connection, request, parameters)
         await self.reply(connection, request, result="recorded")
 

@@ -57,7 +57,7 @@ def test_misspelt_setting_of_websocket_connector_is_refused_with_its_path() -> N
 
 
 def test_authorities_and_subprotocol() -> None:
-    """A missing file of authorities is reported when the connector is opened."""
+    """A missing file of certificate authorities is reported when the connector is opened."""
     table = {"kind": "websocket", "url": "wss://a.example", "authorities": "missing.pem"}
     table["subprotocol"] = "orders.v1"
     with (

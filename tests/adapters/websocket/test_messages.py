@@ -27,7 +27,7 @@ class ConfirmationMessages(JsonRpcMessages):
     """A codec for a protocol that confirms, answers and ends each request in separate messages."""
 
     def read(self, message: str | bytes, /) -> Arrival:
-        """Return the meaning of a message, as its `kind` field says."""
+        """Return the meaning of a message, which its `kind` field determines."""
         body = json.loads(message)
         identity, kind = str(body["id"]), body["kind"]
         if kind == "reply":

@@ -155,7 +155,7 @@ def _values_of_frames(error: BaseException) -> str:
 def test_nothing_was_processed_if_server_refuses_handshake(
     lab: Lab, server: Server, status: int, kind: Any
 ) -> None:
-    """If the server refuses the handshake, nothing was processed; the error has its Retry-After."""
+    """If the server refuses the handshake, the error has Retry-After; nothing was processed."""
     connector = lab.connector(f"{server.url}/status/{status}")
     with pytest.raises(kind, match=f"HTTP {status}") as excinfo:
         lab.change(connector, "echo")
@@ -175,7 +175,7 @@ def test_unknown_websocket_host_raises_connection_failed(lab: Lab) -> None:
 
 
 class Listener:
-    """A TCP server that accepts connections, and answers with these bytes or never."""
+    """A TCP server that accepts connections, and answers each with fixed bytes or not at all."""
 
     def __init__(self, answer: bytes | None) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -271,7 +271,7 @@ def test_settings_that_contradict(lab: Lab) -> None:
 def test_error_names_extra_to_install_without_websockets_installed(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without websockets installed, the error contains the extra to install."""
+    """Without websockets installed, the error names the pip extra to install."""
     uninstall(monkeypatch, "websockets", "websockets.", "moorage.adapters.websocket._")
     with pytest.raises(ConfigurationError, match="not installed") as excinfo:
         lab.connector("ws://a.example")

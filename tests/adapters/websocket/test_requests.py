@@ -204,7 +204,7 @@ def test_payload_that_cannot_be_written(lab: Lab, server: Server) -> None:
 
 
 def test_health_is_healthy_with_ping_duration(lab: Lab, killable_server: Server) -> None:
-    """Health is healthy with the ping's duration; if the server is down, it has a remedy."""
+    """A health check reports the ping's duration, or a remedy if the server is down."""
     connector = lab.connector(killable_server.url)
     healthy = lab.finish(connector.health(30.0))
     assert (HealthState.HEALTHY, True) == (healthy.state, healthy.seconds is not None)
@@ -217,7 +217,7 @@ def test_health_is_healthy_with_ping_duration(lab: Lab, killable_server: Server)
 
 
 def test_silent_server_is_unhealthy(lab: Lab, server: Server) -> None:
-    """Health is unavailable if the server answers no ping in time."""
+    """A health check reports the server as unavailable if it answers no ping in time."""
     connector = lab.connector(server.url, heartbeat=None, close_timeout=0.1)
     with pytest.raises((AttemptTimeout, DeadlineExceeded)):
         lab.change(connector, "freeze", options={"timeout": 0.2})

@@ -1,4 +1,4 @@
-"""WebSocket subscriptions whose connection is lost, full or refused."""
+"""WebSocket subscriptions that lose their connection, fill their buffer or are refused."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_blocks_and_loops(lab: Lab, server: Server) -> None:
 
 
 def test_subscription_continues_after_its_last_mark_without_a_gap(lab: Lab, server: Server) -> None:
-    """After a lost connection, a subscription continues after its last mark without a gap."""
+    """A subscription that lost its connection continues after its last position mark."""
     connector = lab.connector(server.url)
     subscription = lab.subscribe(connector, until=30, cut_after=7)
 
@@ -106,7 +106,7 @@ def test_server_that_stays_away(lab: Lab, killable_server: Server) -> None:
 
 
 def test_begin_after_a_mark(lab: Lab, server: Server) -> None:
-    """A subscription can begin after a mark that another process stored."""
+    """A subscription can begin after a position mark that another process stored."""
     connector = lab.connector(server.url)
     subscription = lab.subscribe(connector, {"after": "40"}, until=50)
 

@@ -52,7 +52,7 @@ class Server:
 
 
 class Lab:
-    """A factory of WebSocket connectors in one mode, with a manager."""
+    """A factory of sync or async WebSocket connectors, with a manager that performs operations."""
 
     def __init__(self, mode: str) -> None:
         self.mode = mode

@@ -92,7 +92,7 @@ def test_an_old_statement_is_read() -> None:
     ],
 )
 def test_reports_and_notifications_are_read(message: str, kind: str, word: StatementKind) -> None:
-    """Reports and notifications are read as their own kind, and their sums are not checked."""
+    """Reports and notifications are read as values of their own kind, without checks of sums."""
     content = head() + balance("OPBD", "1.00") + balance("CLBD", "1.00") + entry("59.90")
 
     statement = _only_statement(document(content, message=message, kind=kind))
@@ -170,7 +170,7 @@ def test_an_unknown_status_is_unknown(status: str, word: str) -> None:
 
 
 def test_sums_are_checked() -> None:
-    """If entries do not add up to the closing balance, a statement is refused, or read if asked."""
+    """A statement whose entries do not add up to its balance is refused if sums are checked."""
     content = document(head() + balance("OPBD", "1.00") + balance("CLBD", "4.00") + entry("2.00"))
 
     with pytest.raises(InvalidData, match=r"1\.00 EUR") as excinfo:
@@ -314,7 +314,7 @@ def test_hostile_shapes_are_refused() -> None:
 
 @given(st.integers(0, len(examples.STATEMENT) - 12))
 def test_truncated_files_are_refused(length: int) -> None:
-    """A file that was cut off at any place is refused with a moorage error."""
+    """A file that was cut off at any position is refused with a moorage error."""
     with pytest.raises(InvalidData) as excinfo:
         read_camt(examples.STATEMENT[:length])
 
@@ -344,7 +344,7 @@ def test_any_change_is_a_statement_or_refused(data: st.DataObject) -> None:
 
 
 def test_files_are_read_in_pieces_up_to_a_limit() -> None:
-    """An open file gives the same statements, and a file above the limit is refused."""
+    """An open file gives the same statements as bytes; a file above the size limit is refused."""
     assert read_camt(examples.STATEMENT) == read_camt(io.BytesIO(examples.STATEMENT))
     size = len(examples.STATEMENT)
     assert read_camt(examples.STATEMENT, largest=size)

@@ -47,7 +47,7 @@ REGISTERED = """
 
 @pytest.mark.parametrize("text", REGISTERED)
 def test_registered_examples_are_accepted(text: str) -> None:
-    """The examples of the registry are valid, with spaces and in lower case too."""
+    """The example numbers of the IBAN registry are valid, also with spaces and in lower case."""
     iban = Iban(text)
 
     assert text == iban.value
@@ -99,7 +99,7 @@ def test_wrong_account_numbers_are_refused(text: Any, message: str) -> None:
 
 @given(st.text() | st.binary() | st.none() | st.integers())
 def test_any_value_is_checked(value: Any) -> None:
-    """Any value is either accepted as an account number, or refused as an invalid one."""
+    """Each value is either accepted as an account number or refused as invalid."""
     for kind in (Iban, Bic, CreditorReference, CreditorId):
         try:
             kind(value)

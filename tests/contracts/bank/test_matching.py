@@ -43,7 +43,7 @@ def _entry(amount: str | None = "100.00", *, entry: Any = None, **fields: Any) -
 
 
 def _decision(result: MatchResult) -> tuple[str, str, list[str]]:
-    """Return the result list with the only payment, the reason, and the ids of its items."""
+    """Return the name of the result list that has the payment, the reason, and the items' ids."""
     for name in ("matched", "ambiguous", "unmatched"):
         for payment in getattr(result, name):
             return name, payment.reason, [item.id for item in payment.items]

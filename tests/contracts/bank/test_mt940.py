@@ -72,7 +72,7 @@ def _euros(amount: str) -> Money:
 
 @pytest.mark.parametrize("mark, amount", [("EC", "59.90"), ("ED", "-59.90")])
 def test_expected_entries_are_pending(mark: str, amount: str) -> None:
-    """An expected credit or debit is not booked, and the balances do not contain it."""
+    """An expected credit or debit is not booked, and the balances do not include it."""
     statement = _only_statement(_file(f":61:2611251125{mark}59,90NTRFNONREF//BANK-1"))
 
     (entry,) = statement.entries
@@ -81,7 +81,7 @@ def test_expected_entries_are_pending(mark: str, amount: str) -> None:
 
 
 def test_a_german_statement_is_read() -> None:
-    """In Germany's form of field 86, the party, the identifiers and the text are found."""
+    """In German statements, the party, identifiers and text are read from field 86."""
     statement = _only_statement(GERMAN)
 
     assert ("STARTUMS", 231, 1, "EUR") == (
@@ -132,7 +132,7 @@ def test_german_texts_without_keywords_are_text() -> None:
 
 
 def test_full_parts_of_a_text_are_joined() -> None:
-    """A text part of full length is joined to the next directly, a shorter one with a space."""
+    """A text part of full length is joined to the next one directly; a shorter one with a space."""
     payment = _details(
         ":86:166?20SVWZ+12345678901234567890AB?21CD word?22other?23EREF+PAY?24-1",
     )
@@ -149,7 +149,7 @@ def test_returns_have_a_reason() -> None:
 
 
 def test_other_separators_are_accepted() -> None:
-    """The character after the code separates the parts; a keyword may follow it directly."""
+    """In field 86, the character after the code separates the parts; a keyword may come next."""
     payment = _details(
         ":86:166>00GUTSCHRIFT>20EREF+PAY-1 SVWZ+Danke>60 sehr>31DE02120300000000202051"
     )
@@ -191,7 +191,7 @@ def test_iso_keywords_are_read() -> None:
 def test_remittances_of_iso_keywords(
     text: str, remittance: str, references: tuple[str, ...]
 ) -> None:
-    """Unstructured texts and structured references are distinguished."""
+    """Unstructured remittance texts and structured references are distinguished."""
     payment = _details(f":86:{text}")
 
     assert (remittance, references) == (payment.remittance, payment.references)
@@ -235,7 +235,7 @@ def test_other_details_are_text() -> None:
     ],
 )
 def test_signs_of_entries(line: str, amount: str, reversal: bool) -> None:
-    """Credits are positive; the reversal of a credit is negative, that of a debit positive."""
+    """Credits are positive; the reversal of a credit is negative, that of a debit is positive."""
     entry = _entry(line)
 
     assert (_euros(amount), reversal) == (entry.amount, entry.reversal)
@@ -260,7 +260,7 @@ def test_days_of_entries(line: str, booked_on: date | None, value_on: date) -> N
 
 
 def test_references_of_entries() -> None:
-    """The customer's and the bank's references are read from the line, the text from the next."""
+    """The customer's and bank's references are read from line :61:, the text from the next line."""
     entry = _entry("2611251125C1,NTRFRUN-1//BANK-1\r\nCard transaction")
 
     assert ("BANK-1", "Card transaction") == (entry.bank_reference, entry.text)
@@ -330,7 +330,7 @@ def test_page_of_statement_may_have_intermediate_balances() -> None:
 
 
 def test_sums_are_checked() -> None:
-    """If entries do not add up to the closing balance, a statement is refused, or read if asked."""
+    """A statement whose entries do not add up to its balance is refused if sums are checked."""
     content = GERMAN.replace(b"C59,90", b"C58,90")
 
     with pytest.raises(InvalidData, match=r"1\.00 EUR") as excinfo:
@@ -410,7 +410,7 @@ def test_truncated_files_are_refused(length: int) -> None:
 
 
 def test_files_are_read_up_to_a_limit() -> None:
-    """An open file gives the same statements, and a file above the limit is refused."""
+    """An open file gives the same statements as bytes; a file above the size limit is refused."""
     assert read_mt940(GERMAN) == read_mt940(io.BytesIO(GERMAN))
     with pytest.raises(InvalidData, match="larger than 99 bytes"):
         read_mt940(GERMAN, largest=99)

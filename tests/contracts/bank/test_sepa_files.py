@@ -152,7 +152,7 @@ def test_control_sums_are_exact() -> None:
 
 
 def test_the_same_order_makes_the_same_bytes() -> None:
-    """Two equal orders make equal bytes; another message id makes different bytes."""
+    """Two equal orders make equal files; an order with another message id makes another file."""
     first = write_credit_transfers(orders.transfers_with_everything())
 
     assert first == write_credit_transfers(orders.transfers_with_everything())
@@ -291,7 +291,7 @@ def test_transliterated_texts_keep_to_their_length() -> None:
 
 @given(st.text(min_size=1, max_size=140))
 def test_no_text_breaks_the_file(text: str) -> None:
-    """Any text is either refused or makes a valid file with Latin letters only."""
+    """Any text is either refused, or makes a valid file with Latin letters only."""
     try:
         content = write_credit_transfers(
             _file(_payment(remittance=text)), characters="transliterate"

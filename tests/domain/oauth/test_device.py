@@ -83,7 +83,7 @@ def test_codes_are_short_and_long(code: str) -> None:
     ],
 )
 def test_numbers_have_bounds(changes: dict[str, Any], expected: tuple[float, float]) -> None:
-    """A missing or invalid number in a device response becomes the default; others get clamped."""
+    """In a device response, missing or invalid numbers get defaults; extreme ones are clamped."""
     consent = answer(**changes)
 
     assert isinstance(consent, DeviceConsent)

@@ -14,7 +14,7 @@ BODY = json.dumps({"issuer": ISSUER, "token_endpoint": f"{ISSUER}/token"}).encod
 
 
 def test_a_description_is_read() -> None:
-    """The metadata that an issuer serves about itself are read as an authorisation server."""
+    """Metadata that an issuer serves about itself are read, including the token endpoint."""
     server = read_metadata(ISSUER, Response(200, body=BODY))
 
     assert server is not None

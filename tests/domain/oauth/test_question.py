@@ -48,7 +48,7 @@ def test_grant_that_needs_no_user_requests_its_scope_again() -> None:
 
 
 def test_claim_key_depends_on_the_refresh_token() -> None:
-    """Two renewals of one refresh token share a claim key; all other renewals differ."""
+    """Two renewals with the same refresh token share a claim key; other renewals do not."""
     asking_client = client(grant=Consent())
     other_credentials = OAuthCredentials(access_token="a", refresh_token="r-2")
     names = [

@@ -164,7 +164,7 @@ def test_a_client_needs_only_a_token_endpoint() -> None:
 def test_oauth_puts_its_well_known_path_before_issuer_path(
     issuer: str, expected: tuple[str, str]
 ) -> None:
-    """OAuth puts its well-known path before an issuer's path, and OpenID puts its own after it."""
+    """OAuth puts its well-known path before an issuer's path; OpenID puts its own after it."""
     assert expected == well_known(issuer)
 
 

@@ -143,7 +143,7 @@ def test_missing_refresh_token_keeps_the_old(empty: object) -> None:
     ids=repr,
 )
 def test_lifetime_is_a_number_or_text(lifetime: object, seconds: float) -> None:
-    """A token's lifetime may be a number or a numeric text; ten years are the maximum."""
+    """A token's lifetime may be a number or a numeric text, and is at most ten years."""
     assert NOON + timedelta(seconds=seconds) == granted_credentials(expires_in=lifetime).expires_at
 
 
@@ -233,7 +233,7 @@ def test_form_encoded_answers_are_read(options: str) -> None:
     ids=repr,
 )
 def test_refusals_are_classified(members: object, status: int, expected: Refusal) -> None:
-    """A token error is classified by its code before its status; an unreadable 200 is lost."""
+    """A token error is classified by code, then status; an unreadable 200 counts as lost."""
     result = read_answer(members, status)
 
     assert isinstance(result, Refused)

@@ -63,7 +63,7 @@ def test_refresh_token_of_a_grant_is_sent() -> None:
 
 
 def test_basic_is_form_encoded_first() -> None:
-    """Client id and secret are encoded before they are joined, so a colon in either is safe."""
+    """Client id and secret are encoded before they are joined, so a colon in them does no harm."""
     request, url = token_request(client(client_id="a:b é", secret="c:d+e %"), ASKED_FIELDS, NOON)
 
     assert TOKENS == url
@@ -91,7 +91,7 @@ def test_basic_is_form_encoded_first() -> None:
 def test_form_authentication_sends_no_header(
     options: dict[str, Any], expected: dict[str, str]
 ) -> None:
-    """Without Basic, the client's name is in the form of the token request, and in no header."""
+    """Without Basic, the client id is sent in the form of the token request, and in no header."""
     request, _ = token_request(client(**options), ASKED_FIELDS, NOON)
 
     assert dict(ASKED_FIELDS) | expected == form_of(request)

@@ -46,7 +46,7 @@ def test_signs_as_duo_documents() -> None:
 
 
 def test_signs_as_s3_once_did() -> None:
-    """HMAC signing reproduces AWS Signature Version 2: SHA-1 in Base64, behind the key's name."""
+    """HMAC signing reproduces AWS Signature Version 2: SHA-1 in Base64, after the key's name."""
     old_signing = HmacSigning(
         signs="{method}\n\n\n{header:date}\n/awsexamplebucket1{path}",
         headers={"Authorization": "AWS {key_id}:{signature}"},

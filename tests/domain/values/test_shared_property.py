@@ -1,4 +1,4 @@
-"""Tests of properties that threads compute once for all of them."""
+"""Properties that are computed once, even if several threads read them first."""
 
 from __future__ import annotations
 

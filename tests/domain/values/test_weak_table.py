@@ -12,11 +12,11 @@ from tests.parts.world import run_threads
 
 
 class _Ship:
-    """An object that a table refers to."""
+    """An object that a table refers to without keeping it alive."""
 
 
 def test_table_has_values_of_living_objects() -> None:
-    """A table has the values of the objects that still exist, and each object's latest value."""
+    """A table has the latest value of each of its objects that still exists."""
     table: WeakTable[_Ship, int] = WeakTable()
     first, second, third = _Ship(), _Ship(), _Ship()
     table[first], table[second], table[third] = 0, 1, 2
@@ -39,7 +39,7 @@ def test_removed_object_is_not_in_table() -> None:
 
 
 def test_objects_do_not_keep_table() -> None:
-    """A table without users is freed at once, and its objects are not affected."""
+    """A table that nobody uses is freed at once, while its objects remain."""
     table: WeakTable[_Ship, None] = WeakTable()
     ship = _Ship()
     table[ship] = None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def shop() -> Generator[Shop]:
-    """Return a shop that has a worker."""
+    """Return a shop that leaves its calls and webhooks to a worker."""
     with open_shop(Shop(), WORKER=True) as new_shop:
         User.objects.all().delete()
         yield new_shop
@@ -60,7 +60,7 @@ def test_log_page_is_read_only(shop: Shop) -> None:
 def test_actions_on_deferred_calls_need_confirmation(
     shop: Shop, action: str, state: str, word: str
 ) -> None:
-    """Staff can cancel or repeat deferred calls; each action is confirmed first and reported."""
+    """Staff can cancel or repeat deferred calls, after a confirmation page; the result is shown."""
     entry = after_commit("payments", "charge", order())
     call_before = outbox().find(EntryQuery()).items[0]
     client, page = browser(is_superuser=True), reverse("admin:moorage_django_deferred_changelist")
@@ -128,7 +128,7 @@ def test_page_of_an_entry(shop: Shop) -> None:
 
 @pytest.mark.parametrize("model", ["call", "webhook", "deferred", "tenant"])
 def test_nul_in_addresses_is_refused(alias: str, model: str) -> None:
-    """An address, a search or a filter with the character NUL is refused on every database."""
+    """A NUL character in a URL, a search or a filter is refused on every database."""
     with open_shop(Shop(), WORKER=True, DATABASE=alias):
         User.objects.all().delete()
         client = browser(is_superuser=True)
@@ -140,6 +140,6 @@ def test_nul_in_addresses_is_refused(alias: str, model: str) -> None:
 
 
 def test_nul_is_no_id_of_a_tenant() -> None:
-    """No database is asked for a tenant whose id has the character NUL."""
+    """A tenant id with a NUL character is refused without asking a database."""
     request = RequestFactory().get("/")
     assert site.get_model_admin(Tenant).get_object(request, "\0") is None

@@ -103,12 +103,12 @@ def test_tenants_need_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_retention_may_be_unlimited() -> None:
-    """Unlimited retention needs no number of days."""
+    """Unlimited retention of data needs no number of days."""
     assert set() == check_ids(KEEP=None)
 
 
 def test_live_credentials_while_debugging() -> None:
-    """A check warns of live credentials in a project with DEBUG on."""
+    """A check warns if a project with DEBUG on has live credentials."""
     assert {"W005", "W006"} == check_ids(debug=True, CONFIGURATION=STRIPE)
 
 

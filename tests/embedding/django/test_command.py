@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def shop() -> Generator[Shop]:
-    """Return a shop that has a worker."""
+    """Return a shop that leaves its calls and webhooks to a worker."""
     with open_shop(Shop(), WORKER=True) as new_shop:
         yield new_shop
 
@@ -73,7 +73,7 @@ def test_number_of_calls_at_once_is_limited(number: str) -> None:
 
 
 def test_deliver_counts_settled_payments(shop: Shop) -> None:
-    """`deliver --once` prints how many unknown payments were settled."""
+    """`deliver --once` prints how many payments with an unknown outcome were settled."""
     process.ports()["state"].execute(registered_charge("INV-1", order()))
     assert "0 done, 0 not, 1 settled.\n" == run("deliver", "--once")
     assert 0 == shop.charges
@@ -132,7 +132,7 @@ def test_manage_py_runs_every_other_command_with_the_project_configuration(
 
 
 def test_copy_of_production_is_disarmed(capsys: pytest.CaptureFixture[str]) -> None:
-    """A copy of production sends nothing, and one command deletes its pending calls."""
+    """A copy of production sends nothing, and one command deletes its copied pending calls."""
     with open_shop(Shop(), ENVIRONMENT="staging", WORKER=True):
         rearm(process.ports()["state"], "production")
         after_commit("payments", "charge", order())
@@ -149,7 +149,7 @@ def test_copy_of_production_is_disarmed(capsys: pytest.CaptureFixture[str]) -> N
 def test_unknown_payment_of_a_tenant_is_closed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A command reads encrypted payments, and closes a payment of a tenant's own account."""
+    """A command closes a tenant's payment with an unknown outcome, whose data are encrypted."""
     with open_shop(Shop(), TENANTS=True, STATE=f"sqlite:///{tmp_path / 'state.db'}") as new_shop:
         cipher = AesGcmCipher(KeyRing.parse(KEYS))
         stripe = {"credentials": new_shop.sandbox.api_key, "retry": {"max_attempts": 1}}
@@ -170,7 +170,7 @@ def test_unknown_payment_of_a_tenant_is_closed(
 
 
 def passed_on(*words: str) -> object:
-    """Run a moorage command through Django, and return its exit code."""
+    """Run a moorage command through `manage.py`, and return its exit code."""
     with pytest.raises(SystemExit) as excinfo:
         Command().run_from_argv(["manage.py", "moorage", *words])
     return excinfo.value.code

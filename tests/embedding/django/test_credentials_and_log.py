@@ -176,7 +176,7 @@ def test_error_at_first_use_of_database_without_tables_says_to_migrate() -> None
     ids=["state", "time"],
 )
 def test_unreachable_database_raises_storage_unavailable(use: Callable[[str], object]) -> None:
-    """An unreachable database raises StorageUnavailable, for which a worker waits."""
+    """If the database is unreachable, StorageUnavailable is raised, and a worker waits."""
     absent_database = {
         **connections.settings[POSTGRES],
         "NAME": "absent",
@@ -195,7 +195,7 @@ def test_unreachable_database_raises_storage_unavailable(use: Callable[[str], ob
 
 
 def test_store_in_the_django_database_can_be_named_by_url() -> None:
-    """A store in Django's database can be named by a URL in configurations and commands."""
+    """A URL in configurations and commands can select the store in Django's database."""
     assert "OrmStorage('moorage')" == repr(open_storage("django://moorage"))
     assert "AsyncOrmStorage('moorage')" == repr(aopen_storage("django://moorage"))
     with pytest.raises(ConfigurationError, match="no database 'nowhere'"):

@@ -91,7 +91,7 @@ def test_failed_delivery_is_logged(shop: Shop, caplog: pytest.LogCaptureFixture)
 def test_foreign_error_is_logged_without_message(
     shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An error of another library is logged by its class, since its message may hold a secret."""
+    """Of another library's error only the class is logged, since the message may hold a secret."""
 
     def raise_error() -> None:
         raise RuntimeError("hunter2")

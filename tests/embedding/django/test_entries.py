@@ -54,7 +54,7 @@ def test_async_outbox_conforms(check: AsyncCheck, host_database: str) -> None:
 
 
 def test_renewal_closes_its_connection(host_database: str) -> None:
-    """The thread that renews a lease uses its own connection and closes it."""
+    """The thread that renews a lease uses a database connection of its own, and closes it."""
     store = store_factory(Webhook, OrmInbox, host_database)()
     store.due(1)
     results: list[Any] = []

@@ -1,4 +1,4 @@
-"""Django's mail and file storage over moorage's contracts."""
+"""Django's mail and file storage, which use moorage's contracts for email and files."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_all_fields_of_a_message(vendors: Vendors) -> None:
 
 
 def test_refused_mail_raises_unless_silent(vendors: Vendors) -> None:
-    """An error of the vendor is raised, unless `fail_silently` is set."""
+    """An error of the email vendor is raised, unless `fail_silently` is set."""
     with pytest.raises(ConnectorError):
         send_mail("Paid", "Thank you.", None, ["refused@example.com"])
 
@@ -123,7 +123,7 @@ def test_connection_sends_several_messages_and_skips_those_without_recipients(
 
 
 def test_blind_copies_only(vendors: Vendors) -> None:
-    """Bcc recipients do not see each other; the message is addressed to its sender."""
+    """In a mail with only bcc recipients, the sender is the addressee; nobody sees the others."""
     message = EmailMultiAlternatives("a", "b", "me@example.com", bcc=["a@example.com"])
 
     assert 1 == message.send()

@@ -35,7 +35,7 @@ def shop() -> Generator[Shop]:
 
 
 def test_call_inside_a_write_transaction(shop: Shop) -> None:
-    """A call inside the host's open write transaction does not wait for a lock."""
+    """A call to a vendor inside the host's open write transaction does not wait for a lock."""
 
     def shortest_duration(name: str) -> float:
         """Return the shortest of several durations, because a busy machine lengthens some."""
@@ -56,7 +56,7 @@ def test_call_inside_a_write_transaction(shop: Shop) -> None:
 
 
 def test_default_store_is_the_database(shop: Shop) -> None:
-    """Without a configured store, state of calls and payments is stored in Django's database."""
+    """By default, the state of calls and payments is stored in Django's database."""
     assert isinstance(process.ports()["state"], OrmStorage)
     assert shop.settings["CONFIGURATION"].keys() == {"vendors"}
 
@@ -108,7 +108,7 @@ def _page_of(view: Any) -> str:
 
 
 def test_process_has_one_hub_of_each_mode(shop: Shop) -> None:
-    """A process has one sync and one async hub, and new hubs after its settings change."""
+    """A process has one synchronous and one asynchronous hub, renewed if its settings change."""
     first = hub(), ahub()
     assert first == (hub(), ahub())
 

@@ -1,4 +1,4 @@
-"""Django processes that are killed: only calls of committed transactions are delivered."""
+"""Django processes that are killed: calls are made only for committed transactions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def database(request: pytest.FixtureRequest) -> str:
 
 
 def process(alias: str, made: Path, *words: str) -> subprocess.Popen[bytes]:
-    """Start an application that is killed inside its transaction, or a worker."""
+    """Start a process that is killed: an application inside its transaction, or a worker."""
     value = connections[alias].settings_dict
     names = ("ENGINE", "NAME", "HOST", "PORT", "USER", "PASSWORD")
     place = json.dumps({name: value[name] for name in names}, default=str)

@@ -1,4 +1,4 @@
-"""The time at which integration-log entries reach the database, and their order when shown."""
+"""When log entries reach the database, and in which order they are shown."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def rows(alias: str) -> int:
 
 
 def test_log_is_written_in_the_background(shop: Shop) -> None:
-    """A call soon reaches the database without another call or the end of a request."""
+    """A call's log entry soon reaches the database, even without another call or request."""
     hub().payments().charge(order(), idempotency_key="INV-1/1")
 
     end_time = time.monotonic() + PATIENCE
@@ -180,7 +180,7 @@ def _threads() -> set[str]:
 
 
 def test_unknown_field_of_a_log_entry_is_dropped() -> None:
-    """A log entry with a newer moorage's unknown field is not lost; the checks name the field."""
+    """A log entry with a field of a newer moorage is kept; the checks name the unknown field."""
 
     @attrs.frozen(kw_only=True)
     class NewerLog(IntegrationLog):

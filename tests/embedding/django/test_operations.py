@@ -27,7 +27,7 @@ ACT = "/operations/acts/circuit-open?service=stripe"
 
 @pytest.fixture
 def shop() -> Generator[Shop]:
-    """Return a shop that has a worker."""
+    """Return a shop that leaves its calls and webhooks to a worker."""
     with open_shop(Shop(), WORKER=True) as new_shop:
         User.objects.all().delete()
         yield new_shop
@@ -43,7 +43,7 @@ def browser(*permissions: str, staff: bool = True) -> Client:
 
 
 def test_only_staff_with_the_permission_reads(shop: Shop) -> None:
-    """Anonymous visitors must log in; other users need to be staff with the view permission."""
+    """Only staff with the view permission see the page; anonymous visitors must log in."""
     assert 302 == Client().get("/operations/").status_code
     assert 403 == browser().get("/operations/").status_code
     User.objects.all().delete()
@@ -64,7 +64,7 @@ def test_staff_reads_every_page_and_does_not_act(shop: Shop) -> None:
 
 
 def test_staff_with_permission_acts(shop: Shop) -> None:
-    """With the permission to change calls, a form of the page holds a circuit open."""
+    """With the permission to change calls, a form on the page forces a circuit open."""
     client = browser("view_call", "change_call")
     confirmation = client.get(ACT)
     form = {**form_of(confirmation.text), "reason": "a test"}
@@ -84,7 +84,7 @@ def test_staff_with_permission_acts(shop: Shop) -> None:
 
 
 def test_acts_are_recorded_once_with_the_person(tmp_path: Path) -> None:
-    """Actions on the page and in the admin are recorded in the audit trail; calls are charted."""
+    """Actions on the page and in the admin are in the audit trail once, and calls are charted."""
     audit, shop = f"sqlite:///{tmp_path}/audit.db", Shop()
     configuration = {
         **shop.settings["CONFIGURATION"],

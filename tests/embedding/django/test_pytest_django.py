@@ -1,4 +1,4 @@
-"""Test databases that pytest-django creates for a project with an alias for moorage."""
+"""Test databases that pytest-django creates for a project whose moorage has its own alias."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _postgresql_settings() -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", ["sqlite", "file", "postgresql"])
 def test_test_databases_have_only_their_tables(tmp_path: Path, kind: str) -> None:
-    """The host's migrations run only in the host's database; everything is removed afterwards."""
+    """The host's migrations run only in the host's database; all test databases are removed."""
     host: dict[str, Any] = {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(tmp_path / "erp.sqlite3"),
@@ -143,7 +143,7 @@ def _use_databases(
 def test_alias_follows_renamed_test_databases(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Aliases of one database still share it while Django renames them one by one."""
+    """Aliases of one database still share it while Django renames the test databases."""
     monkeypatch.setattr(databases, "_shared", set())
     host = {"ENGINE": "django.db.backends.postgresql", "NAME": "erp"}
     own_alias = moorage_django.beside(host)

@@ -1,4 +1,4 @@
-"""The time of stored data is that of the database server, not of this machine."""
+"""Stored data have the time of the database server, and not of this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Django project under real servers: several workers, and an event loop."""
+"""A Django project under real web servers: several workers, and an event loop."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def charges(vendor: StripeSandbox) -> int:
 def test_eight_parallel_submits_charge_once(
     vendor: StripeSandbox, environment: dict[str, str], words: Sequence[str], way: str
 ) -> None:
-    """Eight parallel submits of one order show eight successful pages and charge once."""
+    """Eight parallel submits of one order all show a success page, and charge once."""
     warm = {**environment, "SITE_WARM": "yes"}
     with (
         run_server(words, warm) as url,

@@ -110,7 +110,7 @@ def test_tenant_tables_may_have_secrets(shop: Shop) -> None:
 
 
 def test_cipher_of_the_configuration_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without keys of the project, [cipher] encrypts calls, webhooks and accounts of tenants."""
+    """Without keys of the project, the configuration's [cipher] encrypts all stored data."""
     monkeypatch.delenv("MOORAGE_KEYS", raising=False)
     shop = Shop()
     settings = {**shop.settings["CONFIGURATION"], "cipher": {"keys": KEYS}}
@@ -170,7 +170,7 @@ def test_new_processes_accept_a_tenants_webhook() -> None:
 
 
 def test_webhook_of_a_misconfigured_tenant() -> None:
-    """A wrong tenant configuration is answered with an error that makes the vendor retry."""
+    """If a tenant is misconfigured, its webhook gets an error that makes the vendor retry."""
     with open_shop(Shop(), TENANTS=True) as shop:
         stored_tenants(shop, speed=5)
         assert 500 == webhook(shop)

@@ -74,7 +74,7 @@ def test_webhook_for_unknown_account_gets_404(shop: Shop) -> None:
 
 
 def test_broken_configuration_is_reported_and_gives_no_404() -> None:
-    """A broken configuration is reported and does not answer vendors with 404."""
+    """If the configuration is broken, this is reported, and vendors do not get a 404."""
     configuration = {"vendors": {"stripe": {"credentials": "secret://env/NO_SUCH_KEY"}}}
     with (
         open_shop(Shop(), CONFIGURATION=configuration),
@@ -145,7 +145,7 @@ def test_webhook_without_a_secret() -> None:
 
 
 def test_response_is_followed_by_its_own_webhook_only(shop: Shop) -> None:
-    """A response is followed by its own webhook only; others wait for a worker."""
+    """After its response, a request handles only its own webhook; others wait for a worker."""
     charge()
     shop.failing = True
     assert 200 == shop.deliver()

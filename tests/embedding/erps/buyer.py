@@ -1,4 +1,4 @@
-"""A browser with links, forms and cookies that records every page."""
+"""A simulated browser with links, forms and cookies that records every page."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ INVOICE: Final = "/acme/invoices/A-1004/"
 
 
 def django_client() -> Any:
-    """Pay in Django's test client, after a charge inside a rolled-back `atomic`."""
+    """Pay in Django's test client, after a charge in an `atomic` block that was rolled back."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "erp.settings"
     import django  # noqa: PLC0415 - one framework of the two
 

@@ -123,7 +123,7 @@ class RunningErp:
 
     @property
     def charged(self) -> int:
-        """Return how often the vendor, with or without idempotency keys, took money."""
+        """Return how often the vendor took money, whether or not it honours keys."""
         return len(self.street.stripe.charges)
 
     @property
@@ -138,7 +138,7 @@ class RunningErp:
         self.configuration.write_text(text.replace(line.format(before), line.format(after)))
 
     def office(self) -> None:
-        """Run the ERP's deferred work, such as its outbox."""
+        """Run the ERP's deferred work once, such as the delivery of its outbox."""
         self.erp.office(self.street)
 
     def replay(self) -> int:
@@ -163,7 +163,7 @@ class RunningErp:
                 server.execute(command.encode())
 
     def close_connections(self) -> None:
-        """Close all connections to the database from its side; a SQLite file has none."""
+        """Make the database server close all connections; a SQLite file has none."""
         if not self.erp.database.startswith("sqlite"):
             self.change(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -213,7 +213,7 @@ def running_erp(
 
 @contextmanager
 def database(*, postgresql: bool) -> Generator[str | None]:
-    """Create a fresh database in PostgreSQL; None stands for a SQLite file."""
+    """Create a fresh PostgreSQL database, or yield None, which stands for a SQLite file."""
     if not postgresql:
         yield None
         return

@@ -42,7 +42,7 @@ def ignoring_keys(site: RunningErp) -> Generator[None]:
 
 
 def eight_at_once(site: RunningErp, invoice: str) -> None:
-    """Eight parallel submits to a vendor without keys cause one charge and eight success pages."""
+    """Eight parallel submits to a vendor without idempotency keys charge once and all succeed."""
     form = site.buyer.get(invoice).form("/pay")
     values, charged_before = form.filled(means="Visa"), site.charged
     buyers = [Buyer(site.erp.url, site.buyer.cookies) for _ in range(8)]
@@ -75,7 +75,7 @@ def late_response(site: RunningErp) -> None:
 
 
 def rollback(site: RunningErp) -> None:
-    """After the host's rollback no mail is sent, and a repeat sends no request."""
+    """After the host's rollback no mail is sent, and repeating the payment sends no request."""
     form = site.buyer.get("/brisk/invoices/brisk-1/").form("/pay")
     buyer = Buyer(site.erp.url, site.buyer.cookies)
     charged_before = site.charged
@@ -133,7 +133,7 @@ def webhooks(site: RunningErp) -> None:
 
 
 def another_amount(site: RunningErp) -> None:
-    """Events with a lower amount than requested mark no invoice as paid; a person decides."""
+    """If less was paid than requested, the invoice is not marked as paid; a person decides."""
     invoice = "/acme/invoices/A-1009/"
     assert "under way" in site.buyer.pay(invoice, "slow bank").text
     sent_count, intents = len(site.street.stripe.sent), site.street.stripe.intents
@@ -197,7 +197,7 @@ def other_payment_method(site: RunningErp) -> None:
 
 
 def paid_with(site: RunningErp, invoice: str, means: str) -> bool:
-    """Try to pay an unpaid invoice, and return whether it is paid."""
+    """Try to pay an unpaid invoice by these means, and return whether it is paid."""
     page = site.buyer.get(invoice)
     if any(form.endswith("/pay") for form in page.forms):
         page = site.buyer.pay(invoice, means)
@@ -205,7 +205,7 @@ def paid_with(site: RunningErp, invoice: str, means: str) -> bool:
 
 
 def forged_forms(site: RunningErp) -> None:
-    """Forms of other sites, other buyers' payment methods and malformed URLs do nothing."""
+    """Forms from other sites, with others' payment methods or malformed URLs, do nothing."""
     invoice, request = "/acme/invoices/A-1006/", len(site.street.stripe.requests)
     form = site.buyer.get(invoice).form("/pay")
     foreign_means = (
@@ -228,7 +228,7 @@ def forged_forms(site: RunningErp) -> None:
 
 
 def foreign_payments(site: RunningErp) -> None:
-    """Other programs' payments at the same vendors change nothing, even with equal references."""
+    """Payments of other programs at the same vendor change nothing, even with equal references."""
     page = site.buyer.pay("/acme/invoices/A-1007/", "the bank asks")
     mollie, stripe = site.street.mollie, site.street.stripe
     count = len(stripe.sent)
@@ -278,7 +278,7 @@ def webhook_of_a_lost_response(site: RunningErp) -> None:
 
 
 def crash(site: RunningErp) -> None:
-    """After a crash between the charge and the commit there is one charge, and nothing is stuck.
+    """After a crash between charge and commit, there is one charge and no stuck payment.
 
     The ERP restarts with another vendor for one tenant; open payments stay at the old vendor.
     """
@@ -335,7 +335,7 @@ ATTACKS: Final = (
 @pytest.mark.parametrize("postgresql", [False, True], ids=["sqlite", "postgresql"])
 @pytest.mark.parametrize("name", ["django", "flask"])
 def test_erp_withstands_attacks(name: str, tmp_path: Path, *, postgresql: bool) -> None:
-    """Under every attack, money is taken once and no page shows an unproven outcome."""
+    """Under every attack, money is taken only once and no page claims an unproven outcome."""
     with running_erp(name, tmp_path, postgresql=postgresql) as attacked:
         eight_at_once(attacked, "/amnesia/invoices/amnesia-1/")
         for attack in ATTACKS:

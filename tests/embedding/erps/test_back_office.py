@@ -21,12 +21,12 @@ CHARLES = "/acme/customers/2/"
 
 
 def click(shop: RunningErp, path: str, ending: str) -> Page:
-    """Open a page, and submit its form whose target address ends like this."""
+    """Open a page, and submit the form whose target address has this ending."""
     return shop.buyer.post(shop.buyer.get(path).form(ending))
 
 
 def sends_an_electronic_invoice_once(shop: RunningErp) -> None:
-    """An electronic invoice is sent once, though the form is sent twice and by two tabs."""
+    """An electronic invoice is sent once, even if its form is sent twice, or in two tabs."""
     form = shop.buyer.get("/acme/invoices/A-1004/").form("/e-invoice")
     first = shop.buyer.post(form)
     second = Buyer(shop.erp.url, shop.buyer.cookies).post(form)
@@ -41,7 +41,7 @@ def sends_an_electronic_invoice_once(shop: RunningErp) -> None:
 
 
 def keeps_a_lost_invoice_unknown(shop: RunningErp) -> None:
-    """An electronic invoice whose response is lost is not sent again by any click."""
+    """An electronic invoice whose response is lost is not sent again, whatever is clicked."""
     sent_before = len(shop.street.recommand.deliveries())
     form = shop.buyer.get("/acme/invoices/A-1003/").form("/e-invoice")
     shop.street.recommand.fail(Lost())
@@ -75,7 +75,7 @@ def has_a_contract_signed(shop: RunningErp) -> None:
 
 
 def checks_a_vat_number(shop: RunningErp) -> None:
-    """A VAT number is checked with proof; neither an outage nor a typo is a number not in use."""
+    """A VAT number is checked with proof; after outages and typos it is not called unused."""
 
     def check(number: str) -> str:
         form = shop.buyer.get(CHARLES).form("/vat-number")
@@ -91,7 +91,7 @@ def checks_a_vat_number(shop: RunningErp) -> None:
 
 
 def matches_the_bank_account(shop: RunningErp) -> None:
-    """Bank transactions pay the invoices that they name; others are left to an operator."""
+    """Bank transactions pay the invoices that they mention; others are left to an operator."""
     bank_page = click(shop, "/acme/bank/", "/bank/connect")
     assert bank_page.url.startswith(shop.street.office.url)
     (form,) = bank_page.forms.values()

@@ -1,4 +1,4 @@
-"""The two ERPs as programs, and in the test clients of their frameworks."""
+"""The two ERPs, run as separate processes and inside the test clients of their frameworks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMES = ["django", "flask"]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_erp_names_no_vendor(name: str) -> None:
-    """The code that calls vendors is short, and no file of an ERP contains a vendor's name."""
+    """The ERP's code for vendors is short, and no file of an ERP contains a vendor's name."""
     assert 150 > len((EXAMPLES / VENDOR_CALLS[name]).read_text().splitlines())
     sources = [*(EXAMPLES / f"{name}_erp").rglob("*.py"), *(EXAMPLES / "erp_pages").rglob("*.html")]
     assert len(sources) > 10
@@ -46,7 +46,7 @@ def test_both_erps_have_the_same_configuration(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_framework_test_client_pays(name: str, tmp_path: Path) -> None:
-    """In a test client a rolled-back order is charged once; cross-site forms are refused."""
+    """In a test client, an order is charged once despite a rollback; cross-site forms fail."""
     shop = RunningErp(name, tmp_path)
     with shop.street:
         shop.erp.set_up(shop.street)

@@ -1,4 +1,4 @@
-"""A worker of an inbox in its own process: `python -m … URL SECONDS`.
+"""A worker that handles an inbox in its own process: `python -m … URL SECONDS`.
 
 For each webhook it prints the end of its lease, and works on it for that many seconds.
 """

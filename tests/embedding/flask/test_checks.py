@@ -1,4 +1,4 @@
-"""Findings about an application's settings report mistakes before they cause harm."""
+"""Findings: reports of mistakes in an application's settings, before they cause harm."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def test_finding_reports_that_data_is_stored_unencrypted_without_keys(sqlite_url
     ],
 )
 def test_missing_shared_store(environment: dict[str, str], severe: bool) -> None:
-    """Several workers without a shared store must not start; one worker gets a warning."""
+    """Without a shared store, several workers are refused, and a single worker gets a warning."""
     assert {"store-not-shared": severe} == finding_severities(Shop(KEYS=KEYS), **environment)
 
 
 @pytest.mark.parametrize("setting", ["STATE", "ASIDE"])
 def test_state_is_outside_the_hosts_file(setting: str, tmp_path: Path) -> None:
-    """If a setting puts stored state into the host's SQLite file, a finding reports that."""
+    """A finding reports a setting that puts stored state into the host's SQLite file."""
     file = f"{tmp_path / 'erp.db'}"
     text = f"sqlite:///{file}" if setting == "STATE" else file
     settings: dict[str, Any] = {"KEYS": KEYS, setting: text}
@@ -178,7 +178,7 @@ def test_url_in_secret_works_and_causes_no_finding(sqlite_url: str) -> None:
 
 
 def test_named_command_prints_keys(sqlite_url: str) -> None:
-    """The command that the finding names prints keys that encrypt."""
+    """The command named in the finding prints usable encryption keys."""
     with closing(Shop(sqlite_url)) as shop:
         (result,) = findings(shop.moored, {})
     command = result.remedy.partition(": ")[2]

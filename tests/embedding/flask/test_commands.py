@@ -88,7 +88,7 @@ def test_deliver_makes_calls_at_once(sql_url: str) -> None:
 
 
 def test_deliver_counts_settled_payments(shop: Shop) -> None:
-    """`deliver --once` prints how many unknown payments were settled."""
+    """`deliver --once` prints how many payments with an unknown outcome were settled."""
     order = Charge(Money("1.00", "EUR"), "pm_card_visa", reference="INV-2")
     store = open_storage(shop.moored.stores.state_url or "")
     store.execute(registered_charge("INV-2", order))
@@ -171,7 +171,7 @@ def test_tidy_deletes_data_that_is_older_than_settings_allow(
 
 
 def test_copy_of_production_is_disarmed(database_url: str) -> None:
-    """On a copy of production, one command deletes the pending calls."""
+    """On a copy of production, one command deletes the copied pending calls."""
     shop = Shop(database_url, KEYS=KEYS, ENVIRONMENT="staging")
     shop.moored.migrate()
     with shop.app.app_context():
@@ -190,7 +190,7 @@ def test_copy_of_production_is_disarmed(database_url: str) -> None:
 
 
 def test_unknown_payment_is_closed(database_url: str) -> None:
-    """A command of moorage reads encrypted payments, and closes one."""
+    """A command of moorage closes a payment with an unknown outcome, whose data are encrypted."""
     shop = Shop(database_url, KEYS=KEYS)
     shop.moored.migrate()
     order = Charge(Money("1.00", "EUR"), "pm_card_visa", reference="INV-3")

@@ -102,7 +102,7 @@ def session_of(url: str) -> scoped_session[Any]:
 def test_host_database_is_recognised(
     give: Callable[[str], object], has_session: bool, sqlite_url: str
 ) -> None:
-    """The host's database is recognised in each of its possible forms."""
+    """The host's database is recognised in each form in which it may be given."""
     host = host_of(Settings(configuration={}, database=give(sqlite_url)))
 
     assert host.database is not None
@@ -214,7 +214,7 @@ def test_invalid_page_token(shop: Shop) -> None:
 
 
 def test_tables_are_declared_once() -> None:
-    """Declaring the tables a second time returns the existing tables."""
+    """Declaring the tables a second time returns the same table objects."""
     metadata = sqlalchemy.MetaData()
 
     assert tables(metadata) == tables(metadata)

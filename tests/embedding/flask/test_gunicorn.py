@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="gunicorn is run
 
 @contextmanager
 def gunicorn(environment: dict[str, str]) -> Generator[str]:
-    """Run gunicorn with two workers, forked from a process that has paid, and yield its URL."""
+    """Yield the URL of gunicorn with two workers, forked from a process that has already paid."""
     command = (sys.executable, "-m", "gunicorn", "--preload", "--workers=2", "--threads=4")
     locations = ("--bind=127.0.0.1:0", "--graceful-timeout=5", "tests.embedding.flask.served:app")
     with run_program([*command, *locations], environment) as server:
@@ -60,7 +60,7 @@ def run_program(
 
 
 def wait_for_output(program: subprocess.Popen[str], pattern: str) -> str:
-    """Wait until the program prints a match, and return the match's group."""
+    """Wait until the program's output matches the pattern, and return the match's group."""
     text = ""
     for line in program.stdout or ():
         text += line
@@ -84,7 +84,7 @@ def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
 
 
 def test_eight_parallel_submits_charge_once(environment: dict[str, str]) -> None:
-    """Eight parallel submits of one order show eight successful pages and charge once."""
+    """Eight parallel submits of one order all show a success page, and charge once."""
     pytest.importorskip("gunicorn")
     sandbox = StripeSandbox()
     with (

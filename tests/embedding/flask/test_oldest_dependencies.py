@@ -77,7 +77,7 @@ def test_database_server_cannot_hold_state_without_the_state_setting(postgresql_
 
 @older
 def test_credentials_and_tenants_need_a_file(postgresql_url: str, tmp_path: Path) -> None:
-    """Credentials and tenants need a file; if the setting `ASIDE` is missing, an error names it."""
+    """Credentials and tenants need a file of their own; without `ASIDE` an error names it."""
     with closing(Shop(postgresql_url, KEYS=Secret(KEYS))) as shop:
         assert ["credentials-in-memory"] == [finding.name for finding in findings(shop.moored, {})]
     with (

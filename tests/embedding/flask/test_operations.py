@@ -24,7 +24,7 @@ ACT = "/moorage/operations/acts/circuit-open"
 
 
 def test_page_is_absent_without_people(database_url: str) -> None:
-    """Without a function that identifies users the page is absent; unknown visitors are refused."""
+    """Without a function that identifies users there is no page; unknown visitors are refused."""
     shop = Shop(database_url)
     shop.moored.migrate()
     assert 404 == shop.client().get("/moorage/operations/").status_code
@@ -57,7 +57,7 @@ def test_known_person_reads_and_acts(database_url: str, secret: str | bytes) -> 
 
 
 def test_incomplete_form_is_refused(database_url: str) -> None:
-    """A form whose sender left before its end does nothing, even if the server reports no error."""
+    """A form whose end did not arrive does nothing, even if the server reports no error."""
     shop = Shop(database_url, PERSON=lambda: Person("ann", ALL_ACTS))
     shop.moored.migrate()
     shop.app.secret_key = "a secret key of the shop"
@@ -95,7 +95,7 @@ def test_forms_need_a_secret_key(database_url: str) -> None:
 
 
 def test_acts_are_recorded_once_with_the_person(database_url: str, tmp_path: Path) -> None:
-    """The audit trail has each action once, with the user's name; calls are charted."""
+    """Each action is in the audit trail once, with the user's name, and calls are charted."""
     audit = f"sqlite:///{tmp_path}/audit.db"
     shop = Shop(database_url, PERSON=lambda: Person("ann", ALL_ACTS))
     shop.app.config["MOORAGE"]["CONFIGURATION"] |= {

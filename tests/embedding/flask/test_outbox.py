@@ -89,7 +89,7 @@ def test_outbox_needs_a_database() -> None:
 
 
 def test_outbox_needs_a_session(sqlite_url: str) -> None:
-    """Without a known session of the host, no call can be deferred."""
+    """If the host's database session is not known, no call can be deferred."""
     shop = Shop(DATABASE=sqlite_url)
     shop.moored.migrate()
     with pytest.raises(ConfigurationError) as excinfo:

@@ -179,7 +179,7 @@ def test_concurrent_claims_share_the_calls(fresh_tables: Fresh) -> None:
 
 
 def test_session_with_several_databases(sqlite_url: str, tmp_path: Path) -> None:
-    """A session with several databases is asked for the outbox table's database."""
+    """If a session has several databases, the outbox uses the database of its own table."""
     books = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'books.db'}")
     database = Database(sqlite_url)
     engines = {"moorage_outbox": database.engine}
@@ -212,14 +212,14 @@ def test_state_has_its_own_connections(sql_url: str) -> None:
 
 
 def test_explicit_state_store(sqlite_url: str) -> None:
-    """A store from the settings is used unchanged."""
+    """A state store from the settings is used unchanged."""
     value = MemoryStorage()
     with closing(Shop(sqlite_url, STATE=value)) as shop:
         assert value is shop.moored.stores.state
 
 
 def test_credentials_are_encrypted_and_shared(sql_url: str) -> None:
-    """Credentials are encrypted in the database and shared by every holder of the key."""
+    """Credentials are encrypted in the database, and readable by every holder of the key."""
     with (
         closing(Shop(sql_url, KEYS=KEYS)) as first,
         closing(Shop(sql_url, KEYS=Secret(KEYS))) as second,
@@ -378,7 +378,7 @@ def test_end_of_a_request_writes_the_log(database_url: str) -> None:
 
 
 def test_end_of_a_request_without_a_database(tmp_path: Path) -> None:
-    """Entries that cannot be written at the end of a request are written at the end of the next."""
+    """Entries that a request's end could not write are written at the end of the next request."""
     host_tables, path = tables(), tmp_path / "later" / "log.db"
     database = Database(f"sqlite:///{path}")
     log = log_in(database, threads=False)
@@ -521,7 +521,7 @@ def test_core_stores_refuse_moorage_flask_tables(postgresql_url: str) -> None:
 
 
 def test_cipher_of_the_configuration_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without keys of the application, [cipher] in its configuration encrypts stored data."""
+    """Without keys of the application, its configuration's [cipher] encrypts stored data."""
     monkeypatch.delenv("MOORAGE_KEYS", raising=False)
     shop = Shop(volatile=True, CONFIGURATION={"cipher": {"keys": KEYS}})
     with closing(shop):
@@ -533,7 +533,7 @@ def test_cipher_of_the_configuration_is_used(monkeypatch: pytest.MonkeyPatch) ->
 
 
 class _InterruptedPlaces:
-    """Locations whose first look-up is interrupted: another thread opens the store in between."""
+    """Store locations whose first look-up is interrupted by a thread that opens the store."""
 
     aside = None
 
@@ -553,7 +553,7 @@ class _InterruptedPlaces:
 
 @pytest.mark.parametrize("name", ["inbox", "log"])
 def test_threads_that_open_a_store_at_the_same_time_share_it(name: str) -> None:
-    """Two requests that use a store first at the same time get the same one."""
+    """Two requests that are the first to use a store, at the same time, get the same store."""
     with closing(Shop(volatile=True)) as shop:
         places: Any = _InterruptedPlaces(name)
         places.stores = Stores(shop.moored.settings, places, shop.moored.host)

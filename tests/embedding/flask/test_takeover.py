@@ -47,7 +47,7 @@ def lease_end(process: subprocess.Popen[str]) -> datetime:
 
 
 def test_killed_worker_is_replaced_within_a_lease(database_url: str) -> None:
-    """A slow handler keeps its webhook; after a kill, another worker gets it within a lease.
+    """A slow handler keeps its webhook; if it is killed, another worker claims it within a lease.
 
     All times are read from the clock of the store. A machine that withholds the processor from the
     slow handler for a lease takes the webhook from it, so then the test begins anew.

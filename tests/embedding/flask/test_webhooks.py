@@ -21,7 +21,7 @@ def charge(shop: Shop, key: str = "INV-1/1") -> str:
 
 
 def test_stored_first_and_handled_later(shop: Shop) -> None:
-    """A stored webhook is answered with 2xx, and its handlers run on demand."""
+    """A webhook is stored and answered with 2xx; its handlers run later, on demand."""
     payment = charge(shop)
 
     assert 200 == shop.deliver()
@@ -62,7 +62,7 @@ def test_too_large_body(shop: Shop) -> None:
 
 
 def test_chunked_body_needs_a_length(shop: Shop) -> None:
-    """An unsigned chunked request without an end is refused with 411."""
+    """A chunked request without a signature or an end is refused with 411."""
     chunked_headers = {"Transfer-Encoding": "chunked"}
 
     assert (
@@ -85,7 +85,7 @@ def test_webhook_whose_handler_fails_stays_pending(shop: Shop) -> None:
 
 
 def test_broken_configuration_is_reported_and_gives_no_404(sqlite_url: str) -> None:
-    """A broken configuration is reported and does not answer vendors with 404."""
+    """If the configuration is broken, this is reported, and vendors do not get a 404."""
     configuration = {"vendors": {"stripe": {"credentials": "secret://env/NO_SUCH_KEY"}}}
     with closing(Shop(sqlite_url, CONFIGURATION=configuration)) as shop:
         shop.app.testing = True
@@ -115,7 +115,7 @@ def test_new_processes_accept_a_tenants_webhook(sql_url: str) -> None:
 
 
 def test_webhook_of_a_misconfigured_tenant(sqlite_url: str) -> None:
-    """A wrong tenant configuration is answered with an error that makes the vendor retry."""
+    """If a tenant is misconfigured, its webhook gets an error that makes the vendor retry."""
     with closing(Shop(sqlite_url, TENANTS=True, KEYS=KEYS)) as shop:
         shop.moored.migrate()
         tenants: Any = shop.moored.stores.tenants
