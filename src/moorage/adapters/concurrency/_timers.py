@@ -98,15 +98,19 @@ class _TimerWheel:
         now, ticks, buckets = int(self.loop.time() * _TICKS_PER_SECOND), self._ticks, self._buckets
         self._timer = None
         tasks: set[asyncio.Task[object]] = set()
+        later_timeouts: list[TaskTimeout] = []
         while ticks and (ticks[0] <= now or not buckets[ticks[0]]):
             for timeout in buckets.pop(heappop(ticks)):
                 if timeout.task in tasks:
-                    timeout.move(self.bucket(0.0))
+                    later_timeouts.append(timeout)
                     continue
                 tasks.add(timeout.task)
                 timeout.expired = True
                 timeout.task.cancel()
-        if ticks:
+        # Not before: to make a bucket may replace all buckets by those that are not empty.
+        for timeout in later_timeouts:
+            timeout.move(self.bucket(0.0))
+        if self._ticks:
             self._set_timer()
 
 
