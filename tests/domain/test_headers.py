@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.domain.http.headers import Headers, as_headers, validated_headers
+from moorage.domain.http.requests import Request
 from moorage.domain.service.settings import Service
 from moorage.errors import InvalidData
 
@@ -237,6 +238,19 @@ def test_pickled_or_copied_value_of_headers_has_same_pairs_in_same_order() -> No
     for copied in (pickle.loads(pickled), copy.copy(headers), copy.deepcopy(headers)):  # noqa: S301 - our own
         assert headers.pairs == copied.pairs
         assert "1" == copied["b"]
+
+
+@pytest.mark.parametrize("name", ["Authorization", "set-cookie", "X-Api-Key"])
+def test_headers_with_a_secret_are_copied_but_not_pickled(name: str) -> None:
+    """Headers with a secret can be copied but not pickled, until the secret is removed."""
+    request = Request.get("/", headers={"Accept": "text/plain", name: "canary"})
+
+    assert request == copy.copy(request) == copy.deepcopy(request)
+    with pytest.raises(InvalidData, match=name) as excinfo:
+        pickle.dumps(request)
+    assert "canary" not in repr(excinfo.value)
+    clean = attrs.evolve(request, headers=request.headers.without(name))
+    assert clean == pickle.loads(pickle.dumps(clean))  # noqa: S301 - our own bytes
 
 
 def test_headers_are_not_copied() -> None:

@@ -93,7 +93,8 @@ class Headers(Mapping[str, str]):
 
     Lookups ignore case; the order and the case of names are preserved. Two objects are equal if
     each name has the same values in the same order; the order of different names does not count.
-    White space around a value is dropped. The `repr` masks credentials.
+    White space around a value is dropped. The `repr` masks credentials. Headers whose names suggest
+    a secret cannot be pickled; a copy is the same object.
     """
 
     # Without fields of attrs, because `attrs.asdict` and pretty-printers would show their values.
@@ -123,7 +124,22 @@ class Headers(Mapping[str, str]):
         refuse_change()
 
     def __reduce__(self) -> tuple[type[Headers], tuple[tuple[tuple[str, str], ...]]]:
-        return type(self), (self.pairs,)
+        sensitive_name = next((name for name in self if is_sensitive(name)), None)
+        if sensitive_name is None:
+            return type(self), (self.pairs,)
+        raise InvalidData(
+            f"The header {sensitive_name} probably contains a secret, so these headers cannot be"
+            " pickled.",
+            field="headers",
+            remedy=f"Pickle headers.without({sensitive_name!r}), and let the service's"
+            " credentials set headers that contain secrets.",
+        )
+
+    def __copy__(self) -> Headers:
+        return self
+
+    def __deepcopy__(self, _: object) -> Headers:
+        return self
 
     def __getitem__(self, name: str) -> str:
         return self._first[name.lower()]

@@ -18,7 +18,6 @@ from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.resilience.vendor_hints import LONGEST_PAUSE
 from moorage.domain.secrets.frames import with_careful_constructor
-from moorage.domain.secrets.sensitive import is_sensitive
 from moorage.domain.service.cache_policy import CachePolicy
 from moorage.domain.service.endpoint_index import EndpointIndex
 from moorage.domain.service.region import Region, regions_of_path
@@ -39,7 +38,6 @@ from moorage.errors import ConfigurationError, ConnectorError, InvalidData, Prob
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
     from pathlib import PurePath
-    from typing import SupportsIndex
 
     import attrs
 
@@ -555,18 +553,6 @@ class Service:
             operations=operations,
             skip_unmapped=skip_unmapped,
             idempotency_memory=idempotency_memory,
-        )
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
-        """Refuse to pickle a service with a header that is likely a credential."""
-        sensitive_name = next((name for name in self.headers if is_sensitive(name)), None)
-        if sensitive_name is None:
-            return super().__reduce_ex__(protocol)
-        raise InvalidData(
-            f"Service {self.name!r} has the header {sensitive_name}, which probably contains a"
-            " secret, so it cannot be pickled.",
-            field="headers",
-            remedy="Create the service in each process; and give the secret as credentials.",
         )
 
     def __copy__(self) -> Service:
