@@ -164,7 +164,7 @@ CONNECTIONS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {f"{_VAT}.credentials": "sets the header Upgrade"},
     ),
     (_service(headers={"X-Shop": "a\nb"}), {f"{_VAT}.headers.X-Shop": "line break"}),
-    (_smtp(host="mail.example:25"), {"vendors.smtp.host": "the port is a separate option"}),
+    (_smtp(host="mail.example:25"), {"vendors.smtp.host": "The port is a separate option"}),
     (_smtp(host="smtp://mail.example"), {"vendors.smtp.host": "without a scheme"}),
     (_smtp(host="", port=0), {"vendors.smtp.host": "mail.example", "vendors.smtp.port": "1"}),
     (_smtp(host="fe.de:25"), {"vendors.smtp.host": "the name or the address"}),

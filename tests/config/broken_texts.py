@@ -186,7 +186,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ),
     (
         {"vendors": {"smtp": {"host": "a.example", "login": False, "security": "none"}}},
-        {"vendors.smtp.security": "Use starttls"},
+        {"vendors.smtp.security": "to 'starttls' or 'tls'"},
     ),
     (
         {"vendors": {"ups": {}}},

@@ -196,7 +196,7 @@ def test_message_that_brevo_does_not_accept(changes: dict[str, Any], field: str)
 
 @pytest.mark.parametrize(
     "headers, sentence",
-    [({}, "characters that are not ASCII"), ({"X-Mailin-Custom": "c"}, "has a header")],
+    [({}, "non-ASCII characters"), ({"X-Mailin-Custom": "c"}, "sets the header")],
 )
 def test_error_about_brevo_metadata_says_if_characters_are_invalid_or_header_has_name(
     headers: dict[str, str], sentence: str

@@ -213,7 +213,7 @@ def test_repeat_on_the_next_day_is_the_same_label(shop: Shop) -> None:
 
 @pytest.mark.parametrize(
     "fields, words",
-    [({"return_to": HERE}, "to the sender only"), ({"label": "png"}, "no labels in PNG")],
+    [({"return_to": HERE}, "only to the sender"), ({"label": "png"}, "not print PNG labels")],
     ids=["return_to", "png"],
 )
 def test_label_that_colissimo_cannot_make_is_not_bought(
@@ -378,5 +378,5 @@ def test_tracking_needs_credentials_from_provider_without_tracking_key() -> None
 
 def test_unknown_zebra_format_is_refused() -> None:
     """A label format that Colissimo does not have is refused in the configuration."""
-    with pytest.raises(ConnectorError, match="no format of labels"):
+    with pytest.raises(ConnectorError, match="not have this label format"):
         Colissimo(zebra_format="ZPL")

@@ -152,7 +152,7 @@ def test_product_without_a_price_or_permission_is_not_offered() -> None:
 
     shop.sandbox.fail(reply({"AllowedServices": [{"ProductName": "EXPRESS"}, {}]}))
     result = shop.shipping.get_rates(REQUEST)
-    assert ((), "GLS takes no parcel of the account's products there.") == (
+    assert ((), "GLS does not offer any of the account's products for this shipment.") == (
         result.rates,
         result.messages[0].text,
     )
@@ -252,8 +252,8 @@ def test_shipment_without_reference_is_sent_without_one(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "fields, kind, words",
     [
-        ({"return_to": HERE}, UnsupportedByVendor, "to the sender only"),
-        ({"reference": "x" * 36}, InvalidData, "does not fit"),
+        ({"return_to": HERE}, UnsupportedByVendor, "only to the sender"),
+        ({"reference": "x" * 36}, InvalidData, "too long for a label"),
     ],
     ids=["return_to", "reference"],
 )
@@ -538,7 +538,7 @@ def test_secret_in_a_header_is_masked(shop: Shop) -> None:
         ({"parcel_price": "free"}, "not a price"),
         ({"express_price": "-1"}, "not a price"),
         ({"currency": "euro"}, "not a currency"),
-        ({"zebra_template": "ZPL_1"}, "no layout"),
+        ({"zebra_template": "ZPL_1"}, "not have this label layout"),
     ],
     ids=["parcel_price", "express_price", "currency", "zebra_template"],
 )

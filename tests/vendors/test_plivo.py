@@ -126,7 +126,7 @@ def test_sender_is_required() -> None:
     vendor = attrs.evolve(VENDOR, sender=None)
     message = SmsMessage(to=TO, text="Hello")
 
-    with pytest.raises(InvalidData, match="needs a sender"):
+    with pytest.raises(InvalidData, match="requires a sender"):
         message_body(vendor, message)
     assert "src" not in message_body(vendor, attrs.evolve(message, sender_pool="pp-1"))
 

@@ -282,8 +282,8 @@ def test_repeat_on_the_next_day_is_the_same_label(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "fields, words",
     [
-        ({"return_to": HERE}, "to the sender only"),
-        ({"label": "png"}, "no labels in PNG"),
+        ({"return_to": HERE}, "only to the sender"),
+        ({"label": "png"}, "not print PNG labels"),
         ({"label_size": "4x6"}, "4 by 6 inches"),
     ],
     ids=["return_to", "png", "paper"],
@@ -300,7 +300,7 @@ def test_label_that_postnord_cannot_make_is_not_bought(
 
 def test_long_reference_is_refused(shop: Shop) -> None:
     """A reference of more than 35 characters is refused before anything is sent."""
-    with pytest.raises(InvalidData, match="does not fit"):
+    with pytest.raises(InvalidData, match="too long for a label"):
         shop.buy(reference="x" * 36)
 
     assert [] == shop.sandbox.requests
@@ -445,7 +445,7 @@ def test_mode_is_that_of_the_url() -> None:
 
 def test_unknown_country_of_the_contract_is_refused() -> None:
     """The account refuses a contract country in which PostNord does not work."""
-    with pytest.raises(ConfigurationError, match="no country with this code"):
+    with pytest.raises(ConfigurationError, match="not operate in a country with this code"):
         PostNord(customer_number="1", application_id=1, issuer="SE")
 
 

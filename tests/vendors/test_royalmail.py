@@ -225,9 +225,9 @@ def test_options_reference_and_package_format() -> None:
 @pytest.mark.parametrize(
     "fields, kind, words",
     [
-        ({"return_to": HERE}, UnsupportedByVendor, "account's address only"),
-        ({"label": "png"}, UnsupportedByVendor, "no labels in PNG"),
-        ({"reference": "x" * 28}, InvalidData, "does not fit"),
+        ({"return_to": HERE}, UnsupportedByVendor, "only to the account's address"),
+        ({"label": "png"}, UnsupportedByVendor, "not print PNG labels"),
+        ({"reference": "x" * 28}, InvalidData, "too long for a Click & Drop order"),
         ({"service": "royalmail_tracked 24"}, InvalidData, "not a service of royalmail"),
         ({"service": "royalmail_12345678901"}, InvalidData, "not a service of royalmail"),
     ],
@@ -389,5 +389,5 @@ def test_empty_list_of_errors_has_no_code(shop: Shop) -> None:
 
 def test_unknown_package_format_is_refused() -> None:
     """The account refuses a package format that Royal Mail does not have."""
-    with pytest.raises(ConnectorError, match="no package format"):
+    with pytest.raises(ConnectorError, match="not have this package format"):
         RoyalMail(package_format="crate")

@@ -60,7 +60,7 @@ def test_too_heavy_parcel_becomes_a_message(shop: SandboxHub) -> None:
 def test_account_without_carriers_is_refused(shop: SandboxHub) -> None:
     """A ShipEngine account without a carrier is refused."""
     shop.sandbox.carriers = []
-    with pytest.raises(VendorRejected, match="No carrier"):
+    with pytest.raises(VendorRejected, match="no carrier account"):
         shop.shipping.get_rates(REQUEST)
 
 

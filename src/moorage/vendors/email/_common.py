@@ -72,7 +72,7 @@ def sender_of(message: EmailMessage, usual: EmailAddress | None) -> EmailAddress
         raise sdk.ConfigurationError(
             "The message has no sender.",
             path="sender",
-            remedy="Give the message a `from_`, or the account a `sender`.",
+            remedy="Set `from_` in the message, or the account's option `sender`.",
         )
     return sender
 
@@ -116,10 +116,10 @@ def check_type(file: Attachment, vendor: str) -> None:
     ending = file.filename.rpartition(".")[2].lower()
     if essence not in {_ANY_TYPE, TYPES_BY_ENDING.get(ending, essence)}:
         raise sdk.InvalidData(
-            f"The type of a file that ends in .{ending} is {essence}, but {vendor} derives the type"
-            " from the ending.",
+            f"A file's name ends in .{ending}, which means {TYPES_BY_ENDING[ending]!r}, but"
+            f" its content_type is {essence}. {vendor} derives the type from the ending.",
             field="attachments",
-            remedy=f"Give content_type={TYPES_BY_ENDING[ending]!r}, or another file name.",
+            remedy=f"Set content_type={TYPES_BY_ENDING[ending]!r}, or use another file name.",
         )
 
 
@@ -186,7 +186,8 @@ def combined_pairs(
     words |= {vendor_metadata_name(name, _is_like_a_tag): text for name, text in metadata.items()}
     if not all(allowed.fullmatch(name) and allowed.fullmatch(text) for name, text in words.items()):
         raise sdk.InvalidData(
-            f"A tag or a metadata entry has characters that {vendor} does not accept.",
+            f"A tag or a metadata entry contains characters that {vendor} does not accept, or"
+            " is too long.",
             field="metadata",
             remedy="Use ASCII letters and digits, '_' and '-', and shorter texts.",
         )

@@ -177,7 +177,7 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
     if name == "concurrent_idempotent_requests":
         return sdk.IdempotencyInProgress("Resend is still working on a request with this key.")
     if name == "invalid_idempotent_request":
-        return sdk.IdempotencyConflict("Resend knows this key from another request.")
+        return sdk.IdempotencyConflict("Resend received this key before, with another request.")
     kind: Any = _KINDS.get(name, _by_status(status))
     return sdk.refusal(kind, "Resend", response, name, sdk.masked_words(error.text("message")))
 

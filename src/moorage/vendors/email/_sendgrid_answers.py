@@ -45,7 +45,8 @@ _SANDBOX_STATUS: Final = "sandbox"
 _ACCEPTED_STATUS: Final = 202
 _CHECKED_STATUS: Final = 200
 _UNNAMED: Final = (
-    "SendGrid accepted the message without an id: its events cannot be matched to this reference."
+    "SendGrid accepted the message, but returned no message id. moorage cannot match the"
+    " message's events to this reference."
 )
 _CODES: Final = {
     401: sdk.AuthenticationFailed,
@@ -90,7 +91,7 @@ def read_taken(
     raw_answer = {"status": response.status, "headers": dict(response.headers.pairs)}
     is_dry = sdk.as_answer(body).value("mail_settings.sandbox_mode.enable") is True
     if is_dry and response.status == _CHECKED_STATUS:
-        warning = "SendGrid's sandbox mode is on: nothing is sent."
+        warning = "SendGrid's sandbox mode is on, so nothing is sent."
         return AcceptedRequest(
             wire.ref(id_ or _SANDBOX_STATUS), dry=True, warnings=(warning,), raw=raw_answer
         )

@@ -280,7 +280,7 @@ def read_metrics(query: StatisticsQuery, response: sdk.Response) -> EmailStatist
         code = error_entry.text("Code")
         kind = sdk.AuthenticationFailed if code == "ACCESS_DENIED" else sdk.VendorFailed
         raise kind(
-            f"Amazon SES has no numbers: {code}",
+            f"Amazon SES could not return the statistics: {code}",
             status=response.status,
             vendor_code=code,
             vendor_message=error_entry.text("Message"),

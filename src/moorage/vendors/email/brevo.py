@@ -113,8 +113,8 @@ class Brevo(EmailVendor):
     webhook_authentication: str = sdk.choice(
         "bearer",
         *_SCHEMES,
-        problem="Brevo's webhooks have no such authentication.",
-        remedy="Give 'bearer' for a token, or 'basic' for a name and a password in the URL.",
+        problem="Brevo's webhooks do not support this kind of authentication.",
+        remedy="Set 'bearer' for a token, or 'basic' for a user name and a password in the URL.",
     )
     base_url: str = "https://api.brevo.com"
 
@@ -178,7 +178,7 @@ def mail_body(vendor: Brevo, message: EmailMessage) -> dict[str, Any]:
     """
     if len(message.reply_to) > 1:
         raise sdk.InvalidData(
-            f"The message has {len(message.reply_to)} reply addresses, but Brevo accepts one.",
+            f"The message has {len(message.reply_to)} reply addresses, but Brevo accepts only one.",
             field="reply_to",
             remedy="Give one address.",
         )
@@ -223,9 +223,9 @@ def _contents(message: EmailMessage) -> dict[str, Any]:
         return {"subject": message.subject, "textContent": text, "htmlContent": message.html}
     if _NUMBER.fullmatch(template.id) is None:
         raise sdk.InvalidData(
-            "The id of a template at Brevo is a number.",
+            "The id of a Brevo template must be a number.",
             field="template.id",
-            remedy="Give the number that Brevo shows beside the template, such as '7'.",
+            remedy="Pass the number that Brevo shows beside the template, such as '7'.",
         )
     # A template has its own texts, and Brevo ignores those besides.
     params = dict(template.data)
@@ -240,9 +240,10 @@ def _headers(message: EmailMessage) -> dict[str, str]:
     is_taken = any(name.lower() == _METADATA.lower() for name in headers)
     if is_taken or not words.isascii():
         raise sdk.InvalidData(
-            f"The message has a header {_METADATA}, which moorage needs for the metadata."
+            f"The message sets the header {_METADATA}, but moorage sends the metadata in this"
+            " header."
             if is_taken
-            else "The metadata contain characters that are not ASCII.",
+            else "The metadata contain non-ASCII characters, which Brevo does not accept.",
             field="metadata",
             remedy=f"Remove the header {_METADATA}, or leave out the metadata."
             if is_taken
@@ -266,9 +267,9 @@ def _file(file: Attachment) -> dict[str, str]:
     _, dot, ending = file.filename.lower().rpartition(".")
     if not dot or ending not in _ENDINGS:
         raise sdk.InvalidData(
-            "The name of a file has no ending that Brevo accepts.",
+            "The name of an attached file does not end in a file extension that Brevo accepts.",
             field="attachments",
-            remedy=f"Give a name with one of these endings: {', '.join(sorted(_ENDINGS))}.",
+            remedy=f"Use a file name with one of these extensions: {', '.join(sorted(_ENDINGS))}.",
         )
     check_type(file, "Brevo")
     return {"name": file.filename, "content": in_base64(file)}

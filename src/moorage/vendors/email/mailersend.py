@@ -156,9 +156,9 @@ def _unsubscribe_url(message: EmailMessage) -> str | None:
         return None
     if unsubscribe.url is None or unsubscribe.email is not None or not unsubscribe.one_click:
         raise sdk.InvalidData(
-            "MailerSend accepts one way to unsubscribe: a URL that takes one click.",
+            "MailerSend supports only one way to unsubscribe: a URL with one-click.",
             field="unsubscribe",
-            remedy="Give only a URL, with one_click=True.",
+            remedy="Pass only `url` and one_click=True, without `email`.",
         )
     return unsubscribe.url
 
@@ -179,7 +179,7 @@ def _person(address: EmailAddress, field: str) -> dict[str, str]:
     name = address.name
     if name is not None and ("," in name or ";" in name):
         raise sdk.InvalidData(
-            "A name has a comma or a semicolon, which MailerSend does not accept.",
+            "A person's name contains a comma or a semicolon, which MailerSend does not accept.",
             field=field,
             remedy="Write the name in another way, such as 'Ada Lovelace'.",
         )

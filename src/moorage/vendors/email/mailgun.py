@@ -120,14 +120,14 @@ class Mailgun(EmailVendor):
     domain: str = attrs.field(
         validator=sdk.matches(
             _DOMAIN,
-            problem="This is not the name of a sending domain.",
-            remedy="Give it as Mailgun shows it, such as 'mail.example.com'.",
+            problem="The domain is not a valid domain name.",
+            remedy="Set the domain as Mailgun shows it, such as 'mail.example.com'.",
         )
     )
-    region: str = sdk.choice("us", *_REGIONS, problem="Mailgun has no region of this name.")
+    region: str = sdk.choice("us", *_REGIONS, problem="Mailgun does not have this region.")
     test_mode: bool = False
     webhook_content: str = sdk.choice(
-        "events", *_SCHEMES, problem="Mailgun's webhooks have no such content."
+        "events", *_SCHEMES, problem="Mailgun's webhooks do not support this content."
     )
     base_url: str | None = None
 
@@ -232,7 +232,7 @@ def _greeting_error(response: sdk.Response) -> sdk.ConfigurationError | None:
     if _GREETING not in response.body[:200]:
         return None
     return sdk.ConfigurationError(
-        "Mailgun has no API at this URL, and sent no message.",
+        "Mailgun's API is not at this URL, so no message was sent.",
         path="base_url",
         remedy="Correct the base_url and the domain.",
     )

@@ -124,7 +124,7 @@ def mail_body(vendor: Mailjet, message: EmailMessage, id_: str) -> dict[str, Any
     for field, values in (("tags", message.tags), ("reply_to", message.reply_to)):
         if len(values) > 1:
             raise sdk.InvalidData(
-                f"The message has {len(values)} values of {field}, but Mailjet accepts one.",
+                f"The message has {len(values)} values for {field}, but Mailjet accepts only one.",
                 field=field,
                 remedy="Give one value.",
             )
@@ -160,9 +160,9 @@ def _contents(vendor: Mailjet, message: EmailMessage) -> dict[str, Any]:
         return {"From": sender, "TextPart": text, "HTMLPart": message.html}
     if not _NUMBER.fullmatch(template.id):
         raise sdk.InvalidData(
-            "The template is not named by a number, as Mailjet's templates are.",
+            "The id of a Mailjet template must be a number.",
             field="template",
-            remedy="Give the number of the template as its id.",
+            remedy="Pass the template's number as its id, such as '7'.",
         )
     template_sender = message.from_ or vendor.sender
     return {
@@ -188,7 +188,7 @@ def _payload(metadata: Mapping[str, str]) -> str | None:
 def _file(file: Attachment) -> dict[str, str]:
     if not file.content:
         raise sdk.InvalidData(
-            "A file is empty, and Mailjet accepts none without content.",
+            "An attached file is empty, and Mailjet does not accept empty files.",
             field="attachments",
             remedy="Leave it out.",
         )

@@ -122,9 +122,9 @@ def mail_body(vendor: Mailtrap, message: EmailMessage, id_: str) -> dict[str, An
     """
     if len(message.tags) > 1 or (message.tags and message.template is not None):
         raise sdk.InvalidData(
-            "Mailtrap accepts one tag, and none besides a template.",
+            "Mailtrap accepts at most one tag, and no tag if the message has a template.",
             field="tags",
-            remedy="Give one tag, and the rest as metadata.",
+            remedy="Pass one tag, or none with a template, and pass the other words as metadata.",
         )
     headers = {name: ascii_header(value) for name, value in message.all_headers.items()}
     if len(message.reply_to) > 1:
@@ -161,9 +161,9 @@ def _variables(message: EmailMessage, id_: str) -> dict[str, str]:
     variables = {ID_VARIABLE: id_, **words}
     if len(sdk.encode_json(variables)) > _MOST_VARIABLE_BYTES:
         raise sdk.InvalidData(
-            "The metadata is longer than the 1000 bytes that Mailtrap keeps.",
+            "The metadata are longer than Mailtrap's limit of 1000 bytes.",
             field="metadata",
-            remedy="Give fewer or shorter entries.",
+            remedy="Pass fewer or shorter entries.",
         )
     return variables
 

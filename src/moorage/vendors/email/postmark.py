@@ -192,9 +192,9 @@ def mail_body(vendor: Postmark, message: EmailMessage) -> dict[str, Any]:
     """
     if len(message.tags) > _MOST_TAGS:
         raise sdk.InvalidData(
-            f"The message has {len(message.tags)} tags, but Postmark accepts one.",
+            f"The message has {len(message.tags)} tags, but Postmark accepts only one.",
             field="tags",
-            remedy="Give one tag, and the rest as metadata.",
+            remedy="Pass one tag, and pass the other words as metadata.",
         )
     if len(message.metadata) > _MOST_METADATA:
         raise sdk.InvalidData(

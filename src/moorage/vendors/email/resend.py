@@ -207,7 +207,8 @@ def mail_body(vendor: Resend, message: EmailMessage) -> dict[str, Any]:
     tags = combined_pairs(message.tags, message.metadata, _TAG, "Resend")
     if len(tags) > _MOST_TAGS:
         raise sdk.InvalidData(
-            f"A message has {len(tags)} tags and metadata words; Resend accepts {_MOST_TAGS}.",
+            f"The message has {len(tags)} tags and metadata entries in total, but Resend"
+            f" accepts only {_MOST_TAGS}.",
             field="metadata",
             remedy="Give fewer.",
         )
@@ -241,9 +242,9 @@ def _contents(message: EmailMessage) -> dict[str, Any]:
 def _template(id_: str, data: Mapping[str, Any]) -> dict[str, Any]:
     if any(type(value) not in {str, int} for value in data.values()):
         raise sdk.InvalidData(
-            "A value for the template is neither a text nor a whole number.",
+            "A value for the template is not a str or an int.",
             field="template.data",
-            remedy="Format it as text first: Resend's templates accept nothing else.",
+            remedy="Convert the value to a str first. Resend's templates accept only str and int.",
         )
     return {"id": id_, **({"variables": dict(data)} if data else {})}
 
@@ -255,10 +256,10 @@ def _file(file: Attachment) -> dict[str, str]:
     if essence != _ANYTHING:
         if essence != _TYPES.get(ending, essence):
             raise sdk.InvalidData(
-                f"The type of a file that ends in .{ending} is {essence}: Resend would accept the"
-                " message and never send it.",
+                f"A file's name ends in .{ending}, but its content_type is {essence}. Resend"
+                " would accept the message and never send it.",
                 field="attachments",
-                remedy=f"Give content_type={_TYPES[ending]!r}, or another file name.",
+                remedy=f"Set content_type={_TYPES[ending]!r}, or use another file name.",
             )
         # Resend derives a type that is not given from the name.
         fields["content_type"] = file.content_type

@@ -85,9 +85,9 @@ class SendGrid(EmailVendor):
     webhook_content: str = sdk.choice(
         "events",
         *_SCHEMES,
-        problem="SendGrid's webhooks have no such content.",
-        remedy="Give 'events', 'received' if Inbound Parse signs, or 'received_basic' for a"
-        " name and a password in the URL.",
+        problem="SendGrid's webhooks do not support this content.",
+        remedy="Set 'events', 'received' if Inbound Parse signs its requests, or"
+        " 'received_basic' for a user name and a password in the URL.",
     )
     base_url: str = "https://api.sendgrid.com"
 

@@ -48,9 +48,9 @@ def _is_security(_: object, attribute: attrs.Attribute[str], value: object) -> N
 def _is_host(_: object, attribute: attrs.Attribute[str], value: object) -> None:
     if not isinstance(value, str) or not (_HOST.fullmatch(value) or _is_address(value)):
         raise sdk.ConfigurationError(
-            "The host is not the name or the address of a machine.",
+            f"{value!r} is not a way to protect an SMTP connection.",
             path=attribute.name,
-            remedy="Give a name such as mail.example, without a scheme; the port is a separate"
+            remedy="Set a name such as mail.example, without a scheme. The port is a separate"
             " option.",
         )
 
@@ -60,7 +60,7 @@ def _is_step_timeout(_: object, attribute: attrs.Attribute[float], value: float)
         raise sdk.ConfigurationError(
             "The step timeout is not a positive number of seconds, or is longer than a day.",
             path=attribute.name,
-            remedy="Give seconds, such as 30.",
+            remedy="Set a number of seconds, such as 30.",
         )
 
 
@@ -122,20 +122,20 @@ class Smtp(sdk.Vendor):
         """Refuse an unprotected connection, and a login that is incomplete or switched off."""
         if self.security == "none" and self.host not in _LOCAL_HOSTS:
             raise sdk.ConfigurationError(
-                "The connection to another machine would not be protected.",
+                "The SMTP connection to another machine would not be encrypted.",
                 path="security",
-                remedy="Use starttls, or tls.",
+                remedy="Set `security` to 'starttls' or 'tls'.",
             )
         has_username, has_password = self.username is not None, self.credentials is not None
         if not self.login and (has_username or has_password):
             raise sdk.ConfigurationError(
-                "There is a user name or a password, but the login is turned off.",
+                "The account has a user name or a password, but its login is turned off.",
                 path="login",
-                remedy="Remove `login`, or remove username and credentials.",
+                remedy="Remove `login`, or remove `username` and `credentials`.",
             )
         if has_password and not has_username:
             raise sdk.ConfigurationError(
-                "There is a password, but no user name to log in with.",
+                "The account has a password, but no user name.",
                 path="username",
                 remedy="Give the username.",
             )
@@ -163,7 +163,7 @@ class Smtp(sdk.Vendor):
             raise sdk.ConfigurationError(
                 "The message has no sender.",
                 path="sender",
-                remedy="Give the message a `from_`, or the account a `sender`.",
+                remedy="Set `from_` in the message, or the account's option `sender`.",
             )
         id_ = message_id(wire, sender, key)
         encoded_message = mime_bytes(message, sender, id_)

@@ -81,15 +81,15 @@ class SparkPost(EmailVendor):
     event_reading = staticmethod(read_events)
 
     region: str = sdk.choice(
-        "us", *_REGIONS, problem="SparkPost has no region of this name.", remedy="Give us or eu."
+        "us", *_REGIONS, problem="SparkPost does not have this region.", remedy="Set 'us' or 'eu'."
     )
     subaccount: str | None = attrs.field(
         default=None,
         validator=attrs.validators.optional(
             sdk.matches(
                 "[0-9]{1,10}",
-                problem="This is not the number of a subaccount.",
-                remedy="Give its digits as a text, or None for the main account.",
+                problem="The value is not the number of a subaccount.",
+                remedy="Set the number as a string of digits, or None for the main account.",
             )
         ),
     )
@@ -97,8 +97,8 @@ class SparkPost(EmailVendor):
     webhook_auth: str = sdk.choice(
         "basic",
         *_SCHEMES,
-        problem="SparkPost's webhooks have no authentication of this name.",
-        remedy="Give basic or oauth2.",
+        problem="SparkPost's webhooks do not support this kind of authentication.",
+        remedy="Set 'basic' or 'oauth2'.",
     )
     base_url: str | None = None
 
@@ -157,10 +157,10 @@ def mail_body(vendor: SparkPost, message: EmailMessage) -> dict[str, Any]:
     """
     if len(message.tags) > 1 or any(len(tag.encode()) > _LONGEST_TAG for tag in message.tags):
         raise sdk.InvalidData(
-            f"The message has {len(message.tags)} tags, but SparkPost accepts one of at most"
-            f" {_LONGEST_TAG} bytes.",
+            f"SparkPost accepts one tag of at most {_LONGEST_TAG} bytes, but the message has"
+            " more tags, or a longer one.",
             field="tags",
-            remedy="Give one short tag, and the rest as metadata.",
+            remedy="Pass one short tag, and pass the other words as metadata.",
         )
     body = {
         "recipients": _recipients(message),
@@ -218,9 +218,9 @@ def _of_template(vendor: SparkPost, message: EmailMessage, reply_to: str) -> dic
     for name, value in parts.items():
         if value:
             raise sdk.InvalidData(
-                f"The message has a template and {name}, which SparkPost would leave out.",
+                f"The message has a template and {name}, but SparkPost would not send the {name}.",
                 field=name,
-                remedy="Put it into the template, or send the message without a template.",
+                remedy=f"Put {name} into the template, or send the message without a template.",
             )
     template = message.template
     sender = message.from_ or vendor.sender

@@ -55,9 +55,11 @@ def label_body(request: RateRequest, code: str, zebra_format: str, day: date) ->
         UnsupportedByVendor: the request has an address for returns, or wants another format.
     """
     if request.return_to is not None:
-        raise sdk.UnsupportedByVendor("Colissimo returns parcels to the sender only.")
+        raise sdk.UnsupportedByVendor(
+            "Colissimo returns parcels only to the sender, so it does not accept `return_to`."
+        )
     if request.label not in {LabelFormat.PDF, LabelFormat.ZPL}:
-        raise sdk.UnsupportedByVendor(f"Colissimo has no labels in {request.label.upper()}.")
+        raise sdk.UnsupportedByVendor(f"Colissimo does not print {request.label.upper()} labels.")
     [parcel] = request.parcels
     reference = parcel.reference or request.reference
     weight = convert_measure(parcel.weight, parcel.weight_unit, WeightUnit.KILOGRAM, decimals=2)

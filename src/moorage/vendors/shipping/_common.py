@@ -94,9 +94,9 @@ def service_code(carrier: str, service: str) -> str:
     code = service.removeprefix(f"{carrier}_").replace("_", "").upper()
     if _SERVICE_CODE.fullmatch(code) is None:
         raise sdk.InvalidData(
-            f"This is not a service of {carrier}.",
+            f"The service is not a service code of {carrier}.",
             field="choose.services",
-            remedy=f"Name a service code of your contract, such as '{carrier}_abc' for ABC.",
+            remedy=f"Use a service code of your contract, such as '{carrier}_abc' for ABC.",
         )
     return code
 
@@ -134,7 +134,7 @@ def as_number(value: Decimal) -> int | float:
         raise sdk.InvalidData(
             f"{value} cannot be written as a JSON number.",
             field="value",
-            remedy="Give a number of fewer digits.",
+            remedy="Pass a number with fewer digits.",
         )
     return nearest_float
 
@@ -151,7 +151,7 @@ def refusal(
     message = None if words is None else _REDACTION.words(words, _MAX_LENGTH)
     fields: dict[str, Any] = {"by_vendor": True} if kind is sdk.RateLimitExceeded else {}
     return kind(
-        f"{vendor} refused: {message or code or 'it does not say why'}",
+        f"{vendor} refused: {message or code or 'no reason is given'}",
         status=response.status,
         vendor_code=code,
         vendor_message=message,
@@ -256,9 +256,10 @@ def extra_of(carrier: str, request: RateRequest, section: str) -> dict[str, Any]
     for name, option in options.items():
         if name not in {"rates", "shipment"} or not sdk.is_object(option):
             raise sdk.InvalidData(
-                f"The extra options for {carrier} do not name the request that they are for.",
+                f"The extra options for {carrier} must be in tables named 'rates' or"
+                " 'shipment', after the request that sends them.",
                 field=f"extra.{carrier}.{name}",
-                remedy="Give a table 'rates', a table 'shipment', or both.",
+                remedy="Put the options into a table 'rates', a table 'shipment', or both.",
             )
     section_options: dict[str, Any] = options.get(section, {})
     return section_options
@@ -272,9 +273,9 @@ def reference_on_label(number: str | None, field: str) -> str | None:
     """
     if number is not None and len(number) > _MARKED:
         raise sdk.InvalidData(
-            "This reference does not fit on a label.",
+            "The reference is too long for a label.",
             field=field,
-            remedy=f"Give one of at most {_MARKED} characters.",
+            remedy=f"Pass a reference of at most {_MARKED} characters.",
         )
     return number or None
 
@@ -299,8 +300,8 @@ def required_request(request: RateRequest | None) -> RateRequest:
     """
     if request is None:
         raise sdk.UnsupportedByVendor(
-            "This carrier stores no rates.",
-            remedy="Buy the rate that get_rates returned, and not its reference alone.",
+            "The carrier does not store rates, so it cannot find a rate by its reference.",
+            remedy="Pass the rate that get_rates returned, instead of its reference.",
         )
     return request
 
@@ -322,9 +323,9 @@ def declared_value(customs: Customs) -> sdk.Money:
     first_amount, *other_amounts = (item.value for item in customs.items)
     if any(element.currency != first_amount.currency for element in other_amounts):
         raise sdk.InvalidData(
-            "The goods of the declaration have values in several currencies.",
+            "The values of the goods in the customs declaration are in several currencies.",
             field="customs.items",
-            remedy="State all values in one currency.",
+            remedy="Declare all values in one currency.",
         )
     return sum(other_amounts, first_amount)
 
@@ -355,9 +356,9 @@ def required_dimensions(parcel: Parcel, number: int) -> tuple[Decimal, Decimal, 
     """
     if parcel.sides is None:
         raise sdk.InvalidData(
-            "This carrier requires the dimensions of each parcel.",
+            "The carrier requires the dimensions of each parcel.",
             field=f"parcels[{number}].length",
-            remedy="Give length, width and height.",
+            remedy="Set length, width and height of each parcel.",
         )
     return parcel.sides
 

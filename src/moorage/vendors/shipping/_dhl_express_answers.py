@@ -64,7 +64,9 @@ _STATUSES: Final = {
     "RT": TrackingStatus.RETURNED,
     "DS": TrackingStatus.FAILED,
 }
-_ONCE: Final = "DHL returns a label only with the purchase, and that answer was lost."
+_ONCE: Final = (
+    "DHL returns a label only in the response to the purchase, and that response was lost."
+)
 
 
 def read_rates(wire: sdk.Wire, response: sdk.Response) -> RateResult:

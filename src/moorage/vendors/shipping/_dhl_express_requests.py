@@ -148,9 +148,11 @@ def rates_body(request: RateRequest, account: str, planned: str) -> dict[str, An
 
 def _check_label(request: RateRequest) -> None:
     if request.label not in _FORMATS:
-        raise UnsupportedByVendor(f"DHL Express prints no labels as {request.label}.")
+        raise UnsupportedByVendor(f"DHL Express does not print {request.label} labels.")
     if request.label_size is not None and request.label_size not in _TEMPLATES:
-        raise UnsupportedByVendor(f"DHL Express prints no labels of the size {request.label_size}.")
+        raise UnsupportedByVendor(
+            f"DHL Express does not print labels of the size {request.label_size}."
+        )
 
 
 def shipment_body(

@@ -36,7 +36,7 @@ def label_query(label: LabelFormat, size: LabelSize | None) -> dict[str, str]:
         UnsupportedByVendor: DPD has no such paper.
     """
     if size is LabelSize.INCHES_4X6:
-        raise sdk.UnsupportedByVendor("DPD prints no labels of 4 by 6 inches.")
+        raise sdk.UnsupportedByVendor("DPD does not print labels of 4 by 6 inches.")
     query = {"LabelPrintFormat": label.upper(), "LabelPaperFormat": size}
     return filled(query.items())
 
@@ -51,7 +51,9 @@ def shipment_body(
         UnsupportedByVendor: the request has an address for returns.
     """
     if request.return_to is not None:
-        raise sdk.UnsupportedByVendor("DPD returns parcels to the sender only.")
+        raise sdk.UnsupportedByVendor(
+            "DPD returns parcels only to the sender, so it does not accept `return_to`."
+        )
     [parcel] = request.parcels
     reference = reference_on_label(request.reference, "reference")
     ship_date = request.ship_date

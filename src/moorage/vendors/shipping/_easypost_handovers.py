@@ -145,10 +145,10 @@ def _cheapest_rate(offered: sdk.Answer) -> sdk.Answer:
     if len({price.currency for price, _ in rates}) != 1:
         messages = [message for message in read_messages(offered) if message.text]
         raise sdk.VendorRejected(
-            "No carrier picks the shipment up there and then.",
+            "No carrier can pick the shipment up at this time and place.",
             vendor_code=messages[0].code if messages else None,
             vendor_message=messages[0].text if messages else None,
-            remedy="Change the time or the place, and use another key.",
+            remedy="Change the time or the place, and use another idempotency key.",
         )
     return min(rates, key=lambda item: item[0].minor)[1]
 

@@ -147,7 +147,10 @@ def _references(request: RateRequest, parcel: Parcel, marked: str) -> list[dict[
 
 def _common_fields(request: RateRequest, pickup: str) -> dict[str, Any]:
     if request.return_to is not None and request.return_to != request.sender:
-        raise UnsupportedByVendor("FedEx returns undeliverable parcels only to the sender.")
+        raise UnsupportedByVendor(
+            "FedEx returns undeliverable parcels only to the sender, so"
+            " it does not accept `return_to`."
+        )
     services: dict[str, Any] = {}
     if request.saturday:
         services = {"specialServiceTypes": ["SATURDAY_DELIVERY"]}

@@ -36,7 +36,8 @@ def recovered_shipment(wire: sdk.Wire, tracks: list[sdk.Answer], service: str) -
     """A shipment found after the answer to its purchase was lost; it has numbers but no labels."""
     numbers = [number for item in tracks if (number := tracking_number(item))]
     warning = CarrierMessage(
-        carrier=CARRIER, text="The label was lost with its answer: cancel this, and buy another."
+        carrier=CARRIER,
+        text="The response with the label was lost. Cancel this shipment, and buy another.",
     )
     return Shipment(
         ref=bought_ref(wire, numbers[0], numbers),

@@ -111,7 +111,7 @@ def read_rates(wire: Wire, prices: Mapping[str, Money], response: Response) -> R
     rates = tuple(
         _rate(wire, product, price, body) for product, price in prices.items() if product in allowed
     )
-    text = "GLS takes no parcel of the account's products there."
+    text = "GLS does not offer any of the account's products for this shipment."
     messages = () if rates else (CarrierMessage(carrier=CARRIER, code=None, text=text),)
     return RateResult(rates=rates, messages=messages, raw=body.raw)
 

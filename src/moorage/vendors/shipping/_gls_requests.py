@@ -45,7 +45,9 @@ def label_request(
         InvalidData: the reference is too long.
     """
     if request.return_to is not None:
-        raise UnsupportedByVendor("GLS returns parcels to the sender only.")
+        raise UnsupportedByVendor(
+            "GLS returns parcels only to the sender, so it does not accept `return_to`."
+        )
     [parcel] = request.parcels
     reference = reference_on_label(parcel.reference or request.reference, "reference")
     day = request.ship_date
@@ -114,7 +116,7 @@ def _reading(name: str, body: dict[str, Any]) -> Request:
 
 def _printing(label: LabelFormat, zebra_template: str) -> dict[str, Any]:
     if label not in _FORMATS:
-        raise UnsupportedByVendor(f"GLS has no labels in {label.upper()}.")
+        raise UnsupportedByVendor(f"GLS does not print {label.upper()} labels.")
     template = zebra_template if label is LabelFormat.ZPL else "NONE"
     return {"ReturnLabels": {"TemplateSet": template, "LabelFormat": _FORMATS[label]}}
 

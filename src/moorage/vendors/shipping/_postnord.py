@@ -54,9 +54,9 @@ def label_request(request: RateRequest, body: dict[str, Any]) -> sdk.Request:
         UnsupportedByVendor: PostNord has no such format or paper.
     """
     if request.label not in {LabelFormat.PDF, LabelFormat.ZPL}:
-        raise sdk.UnsupportedByVendor(f"PostNord has no labels in {request.label.upper()}.")
+        raise sdk.UnsupportedByVendor(f"PostNord does not print {request.label.upper()} labels.")
     if request.label_size is LabelSize.INCHES_4X6:
-        raise sdk.UnsupportedByVendor("PostNord prints no labels of 4 by 6 inches.")
+        raise sdk.UnsupportedByVendor("PostNord does not print labels of 4 by 6 inches.")
     path = f"/rest/shipment/v3/edi/labels/{request.label.value}"
     return sdk.Request.post(path, query=filled([("paperSize", request.label_size)]), json=body)
 
@@ -77,7 +77,9 @@ def shipment_body(
         UnsupportedByVendor: the request has an address for returns.
     """
     if request.return_to is not None:
-        raise sdk.UnsupportedByVendor("PostNord returns parcels to the sender only.")
+        raise sdk.UnsupportedByVendor(
+            "PostNord returns parcels only to the sender, so it does not accept `return_to`."
+        )
     [parcel] = request.parcels
     reference = reference_on_label(parcel.reference or request.reference, "reference")
     customer = {"partyId": agreement["partyId"], "partyIdType": _CUSTOMER_NUMBER}

@@ -64,9 +64,9 @@ def marked_reference(reference: str | None, mark: str) -> str:
     """
     if reference is not None and len(reference) > _REFERENCE:
         raise sdk.InvalidData(
-            "This reference does not fit into an order of Click & Drop.",
+            "The reference is too long for a Click & Drop order.",
             field="reference",
-            remedy=f"Give one of at most {_REFERENCE} characters.",
+            remedy=f"Pass a reference of at most {_REFERENCE} characters.",
         )
     return " ".join(filter(None, (reference, mark[:_MARK])))
 
@@ -80,9 +80,14 @@ def order_body(
         UnsupportedByVendor: the request has an address for returns, or wants another format.
     """
     if request.return_to is not None:
-        raise sdk.UnsupportedByVendor("Click & Drop returns parcels to the account's address only.")
+        raise sdk.UnsupportedByVendor(
+            "Click & Drop returns parcels only to the account's"
+            " address, so it does not accept `return_to`."
+        )
     if request.label is not LabelFormat.PDF:
-        raise sdk.UnsupportedByVendor(f"Click & Drop has no labels in {request.label.upper()}.")
+        raise sdk.UnsupportedByVendor(
+            f"Click & Drop does not print {request.label.upper()} labels."
+        )
     [parcel] = request.parcels
     customs, sent = request.customs, request.ship_date
     worth = None if customs is None else declared_value(customs)

@@ -56,7 +56,7 @@ def pickup_body(request: PickupRequest) -> dict[str, Any]:
             raise sdk.InvalidData(
                 f"ShipEngine requires the contact's {name} for a pickup.",
                 field=f"address.{name}",
-                remedy="Give name, email and telephone of the person whom the driver asks for.",
+                remedy="Set name, email and phone of the person whom the driver asks for.",
             )
     body = {
         "label_ids": [ref.id for ref in request.shipments],

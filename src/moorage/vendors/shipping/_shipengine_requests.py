@@ -78,7 +78,9 @@ def layout_of(request: RateRequest) -> str | None:
     if request.label_size is None:
         return None
     if request.label_size not in _LAYOUTS:
-        raise UnsupportedByVendor(f"ShipEngine prints no label on {request.label_size}.")
+        raise UnsupportedByVendor(
+            f"ShipEngine does not print labels of the size {request.label_size}."
+        )
     return _LAYOUTS[request.label_size]
 
 
@@ -117,7 +119,9 @@ def _packages(request: RateRequest) -> list[dict[str, Any]]:
     packages = [_package(parcel) for parcel in request.parcels]
     if request.insurance is not None:
         if len(packages) > 1:
-            raise UnsupportedByVendor("ShipEngine insures parcel by parcel, not several together.")
+            raise UnsupportedByVendor(
+                "ShipEngine insures each parcel separately, but the shipment has several parcels."
+            )
         packages[0]["insured_value"] = money_body(request.insurance)
     if request.customs is not None:
         packages[0]["products"] = [
@@ -153,7 +157,9 @@ def money_body(money: Money) -> dict[str, Any]:
 def customs_body(customs: Customs) -> dict[str, Any]:
     """A customs declaration in ShipEngine's format; the goods are not in it but in the parcels."""
     if customs.eel_pfc is not None:
-        raise UnsupportedByVendor("ShipEngine takes no exemption from filing (eel_pfc).")
+        raise UnsupportedByVendor(
+            "ShipEngine does not accept an exemption from export filing (eel_pfc)."
+        )
     contents, explanation = _CONTENTS.get(customs.contents, (customs.contents.value, None))
     number = customs.invoice_number
     body = {

@@ -60,7 +60,7 @@ async def schedule_pickup(wire: sdk.Wire, request: PickupRequest, /, *, key: str
             "Shippo could not schedule the pickup.",
             vendor_code=status,
             vendor_message=texts[0] if texts else None,
-            remedy="Change the time or the place, and use another key.",
+            remedy="Change the time or the place, and use another idempotency key.",
         )
     return Pickup(
         ref=wire.ref(booked.text("object_id") or ""),
@@ -107,7 +107,8 @@ async def create_manifest(
             "Shippo could not create the manifest.",
             vendor_code=manifest.vendor_status,
             vendor_message=texts[0] if texts else None,
-            remedy="Leave out the shipments that the message names, and use another key.",
+            remedy="Leave out the shipments that the vendor's message names, and use another"
+            " idempotency key.",
         )
     return manifest
 
@@ -132,8 +133,8 @@ def _text(offer: sdk.Answer, field: str) -> str:
     text = offer.text(field)
     if text is None:
         raise sdk.VendorRejected(
-            f"Shippo does not state the {field} of a shipment.",
-            remedy="Hand the shipment over at the carrier itself.",
+            f"Shippo's response does not contain the {field} of a shipment.",
+            remedy="Hand the shipment over on the carrier's own website.",
         )
     return text
 
@@ -147,7 +148,7 @@ def _common_text(offers: list[sdk.Answer], field: str) -> str:
     values = {_text(offer, field) for offer in offers}
     if len(values) > 1:
         raise sdk.InvalidData(
-            "The shipments were bought at several carrier accounts.",
+            "The shipments were bought with several carrier accounts.",
             field="shipments",
             remedy="Hand over the shipments of each carrier account separately.",
         )

@@ -282,7 +282,11 @@ def read_address(response: sdk.Response, address: Address) -> AddressResult:
     residential = kinds.get(answer_body.text("AddressClassification.Code") or "")
     if "ValidAddressIndicator" not in answer_body.raw or candidate is None:
         is_unclear = "AmbiguousAddressIndicator" in answer_body.raw
-        text = "UPS knows several such addresses." if is_unclear else "UPS knows no such address."
+        text = (
+            "UPS knows several addresses like this one."
+            if is_unclear
+            else "UPS does not know this address."
+        )
         return AddressResult(
             verdict=AddressVerdict.UNKNOWN if is_unclear else AddressVerdict.INVALID,
             given=address,

@@ -179,9 +179,9 @@ def _customs_invoice(request: RateRequest, customs: Customs, day: date) -> dict[
     )
     if number is None:
         raise sdk.InvalidData(
-            "UPS prints no invoice without a number.",
+            "UPS does not print a customs invoice without a number.",
             field="customs.invoice_number",
-            remedy="Give the number of the invoice, or a reference.",
+            remedy="Set the invoice number, or the shipment's reference.",
         )
     reason = customs.explanation or customs.contents.value
     form = {
@@ -230,9 +230,11 @@ def _options(request: RateRequest) -> dict[str, Any] | None:
 
 def _check_label(request: RateRequest) -> None:
     if request.label not in FORMATS:
-        raise sdk.UnsupportedByVendor(f"UPS prints no labels as {request.label}.")
+        raise sdk.UnsupportedByVendor(f"UPS does not print {request.label} labels.")
     if request.label_size not in {None, LabelSize.INCHES_4X6}:
-        raise sdk.UnsupportedByVendor(f"UPS prints no labels of the size {request.label_size}.")
+        raise sdk.UnsupportedByVendor(
+            f"UPS does not print labels of the size {request.label_size}."
+        )
 
 
 def rates_body(request: RateRequest, account: str) -> dict[str, Any]:
@@ -310,7 +312,7 @@ def recovery_body(label: LabelFormat, identification: dict[str, Any]) -> dict[st
     """The request that gets the labels of a bought shipment again."""
     code = FORMATS.get(label)
     if code is None:
-        raise sdk.UnsupportedByVendor(f"UPS prints no labels as {label}.")
+        raise sdk.UnsupportedByVendor(f"UPS does not print {label} labels.")
     size = {"LabelStockSize": {"Height": "6", "Width": "4"}} if code != "PDF" else {}
     specification = {"LabelImageFormat": {"Code": code}, **size}
     body = {"Request": {}, "LabelSpecification": specification, **identification}

@@ -114,13 +114,15 @@ def zip_of(address: Address, field: str) -> tuple[str, str | None]:
         InvalidData: the address has no ZIP code.
     """
     if address.country != _COUNTRY:
-        raise UnsupportedByVendor("USPS's API of domestic labels takes addresses in the US only.")
+        raise UnsupportedByVendor(
+            "USPS's API for domestic labels accepts only addresses in the US."
+        )
     match = _ZIP.fullmatch((address.postal_code or "").strip())
     if match is None:
         raise InvalidData(
-            "The address has no ZIP code of five or nine digits.",
+            "The address does not have a ZIP code of five or nine digits.",
             field=f"{field}.postal_code",
-            remedy="Give one like '20260' or '20260-0004'.",
+            remedy="Set a ZIP code such as '20260' or '20260-0004'.",
         )
     return match[1], match[2]
 
@@ -160,8 +162,8 @@ def _references(request: RateRequest) -> list[dict[str, Any]] | None:
         return None
     if len(reference) > _LONGEST_REFERENCE:
         raise InvalidData(
-            "This reference does not fit on a label of USPS.",
+            "The reference is too long for a USPS label.",
             field="reference",
-            remedy=f"Give one of at most {_LONGEST_REFERENCE} characters.",
+            remedy=f"Pass a reference of at most {_LONGEST_REFERENCE} characters.",
         )
     return [{"referenceNumber": reference, "printReferenceNumber": True}]

@@ -69,7 +69,7 @@ class Colissimo(sdk.ApiVendor):
         default=None, converter=attrs.converters.optional(sdk.as_secret)
     )
     zebra_format: str = sdk.choice(
-        _ZEBRA[0], *_ZEBRA, problem="Colissimo has no format of labels with this name."
+        _ZEBRA[0], *_ZEBRA, problem="Colissimo does not have this label format."
     )
     base_url: str = "https://ws.colissimo.fr"
     tracking_url: str = "https://api.laposte.fr"

@@ -65,7 +65,7 @@ def _checked_offset(_: object, attribute: attrs.Attribute[str], value: object) -
         raise sdk.ConfigurationError(
             f"{str(value)[:40]!r} is not an offset from UTC.",
             path=attribute.name,
-            remedy="Give hours and minutes, such as '+01:00'.",
+            remedy="Set hours and minutes, such as '+01:00'.",
         )
 
 
@@ -76,7 +76,7 @@ def _as_ready(value: time | str) -> time:
         raise sdk.ConfigurationError(
             f"{str(value)[:40]!r} is not a time of day.",
             path="ready",
-            remedy="Give hours and minutes, such as '17:00'.",
+            remedy="Set hours and minutes, such as '17:00'.",
         ) from None
 
 
@@ -123,9 +123,10 @@ class DhlExpress(sdk.ApiVendor):
         """Refuse a key without its secret, and a secret without its key."""
         if (self.username is None) is not (self.credentials is None):
             raise sdk.ConfigurationError(
-                "DHL Express needs an API key and a secret, and one of them is missing.",
+                "DHL Express needs an API key and an API secret, but only one of them is set.",
                 path="username",
-                remedy="Give the API's key as username and its secret as credentials, or neither.",
+                remedy="Set the API key as `username` and its secret as `credentials`, or"
+                " remove both.",
             )
 
     async def get_rates(
@@ -186,7 +187,9 @@ class DhlExpress(sdk.ApiVendor):
         /,
     ) -> tuple[Label, ...]:
         """Raise an error, because DHL returns the label only in the answer to the purchase."""
-        raise sdk.UnsupportedByVendor("DHL Express returns a label only with its purchase.")
+        raise sdk.UnsupportedByVendor(
+            "DHL Express returns a label only in the response to the purchase."
+        )
 
     async def track(self, wire: sdk.Wire, number: str, carrier: str, /) -> Tracking:
         """Track a shipment, even if it was bought elsewhere."""

@@ -71,8 +71,8 @@ class Dpd(sdk.ApiVendor):
     business_unit: str = attrs.field(
         validator=sdk.matches(
             r"\d{3}",
-            problem="This is not the number of a company of DPD.",
-            remedy="Give its three digits as a text, such as '001' for DPD Germany.",
+            problem="The business_unit is not the number of a DPD company.",
+            remedy="Set its three digits as a string, such as '001' for DPD Germany.",
         )
     )
     account_number: str | None = attrs.field(default=None, repr=False)

@@ -167,7 +167,7 @@ class EasyPost(sdk.ApiVendor):
             return (await self.get(wire, ref)).labels
         location = _CONVERTED.get(label)
         if location is None:
-            raise sdk.UnsupportedByVendor(f"EasyPost converts no label to {label}.")
+            raise sdk.UnsupportedByVendor(f"EasyPost does not convert labels to {label}.")
         query = {"file_format": FORMATS[label]}
         response = await wire.send(
             sdk.Request.get(f"{_path('shipments', ref.id)}/label", query=query)
@@ -255,9 +255,9 @@ class EasyPost(sdk.ApiVendor):
 def _path(kind: str, id: str | None) -> str:
     if id is None:
         raise sdk.InvalidData(
-            "This reference is not that of a rate of EasyPost.",
+            "The reference does not identify a rate of EasyPost.",
             field="ref",
-            remedy="Give the `ref` of a rate that get_rates returned.",
+            remedy="Pass the `ref` of a rate that get_rates returned.",
         )
     return f"/v2/{kind}/{quote(id, safe='')}"
 

@@ -104,7 +104,9 @@ class FedEx(sdk.Vendor):
     tracking_credentials: sdk.Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(sdk.as_secret)
     )
-    pickup: str = sdk.choice(_PICKUPS[0], *_PICKUPS, problem="This is not a pickup type of FedEx.")
+    pickup: str = sdk.choice(
+        _PICKUPS[0], *_PICKUPS, problem="FedEx does not have this pickup type."
+    )
     sandbox: bool = False
     base_url: str | None = None
 
@@ -117,9 +119,9 @@ class FedEx(sdk.Vendor):
         for name, (client, secret) in pairs.items():
             if (client is None) is not (secret is None):
                 raise sdk.ConfigurationError(
-                    "FedEx needs an API key and a secret key, and one of them is missing.",
+                    "FedEx needs an API key and a secret key, but only one of them is set.",
                     path=name,
-                    remedy="Give the project's API key and its secret key, or neither.",
+                    remedy="Set both the project's API key and its secret key, or remove both.",
                 )
 
     @property
@@ -216,7 +218,7 @@ class FedEx(sdk.Vendor):
         /,
     ) -> tuple[Label, ...]:
         """Raise an error, because FedEx returns labels only in the answer to the purchase."""
-        raise sdk.UnsupportedByVendor("FedEx returns a label only with its purchase.")
+        raise sdk.UnsupportedByVendor("FedEx returns a label only in the response to the purchase.")
 
     async def track(self, wire: sdk.Wire, number: str, carrier: str, /) -> Tracking:
         """Track a parcel, even if it was bought elsewhere."""

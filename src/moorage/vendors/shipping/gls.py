@@ -56,8 +56,8 @@ _LIVE: Final = "https://api.gls-group.net"
 _SEARCHED: Final = timedelta(days=31)
 _IS_PRICE: Final = sdk.matches(
     r"\d{1,6}(\.\d{1,3})?",
-    problem="This is not a price.",
-    remedy="Give the price of a parcel by your contract, such as '4.90'.",
+    problem="The value is not a price.",
+    remedy="Set the price of one parcel by your contract, such as '4.90'.",
 )
 
 
@@ -97,12 +97,12 @@ class Gls(sdk.OAuthVendor):
         default="EUR",
         validator=sdk.matches(
             "[A-Z]{3}",
-            problem="This is not a currency.",
-            remedy="Give its three letters, such as 'EUR'.",
+            problem="The value is not a currency code.",
+            remedy="Set a code of three letters, such as 'EUR'.",
         ),
     )
     zebra_template: str = sdk.choice(
-        "ZPL_200", "ZPL_200", "ZPL_300", problem="GLS has no layout of this name."
+        "ZPL_200", "ZPL_200", "ZPL_300", problem="GLS does not have this label layout."
     )
     base_url: str = _LIVE
 

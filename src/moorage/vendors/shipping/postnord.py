@@ -74,7 +74,7 @@ class PostNord(sdk.ApiVendor):
     customer_number: str = attrs.field(repr=False)
     application_id: int
     issuer: str = sdk.choice(
-        _ISSUERS[0], *_ISSUERS, problem="PostNord has no country with this code."
+        _ISSUERS[0], *_ISSUERS, problem="PostNord does not operate in a country with this code."
     )
     base_url: str = _LIVE
 

@@ -67,7 +67,7 @@ class RoyalMail(sdk.ApiVendor):
     ping_query: ClassVar[Mapping[str, int]] = {"pageSize": 1}
 
     package_format: str = sdk.choice(
-        "parcel", *_FORMATS, problem="Royal Mail has no package format of this name."
+        "parcel", *_FORMATS, problem="Royal Mail does not have this package format."
     )
     base_url: str = "https://api.parcel.royalmail.com"
 

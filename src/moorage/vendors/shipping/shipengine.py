@@ -88,7 +88,7 @@ class ShipEngine(sdk.ApiVendor):
         "carrier",
         "shipsurance",
         "third_party",
-        problem="ShipEngine has no insurer of this name.",
+        problem="ShipEngine does not have this insurer.",
     )
     base_url: str = "https://api.shipengine.com"
     label_hosts: tuple[str, ...] = attrs.field(
@@ -126,9 +126,9 @@ class ShipEngine(sdk.ApiVendor):
         """Buy a label; if the answer is lost, search for it."""
         if rate.other("file") is None:
             raise sdk.InvalidData(
-                "This reference is not that of a rate of ShipEngine.",
+                "The reference does not identify a rate of ShipEngine.",
                 field="ref",
-                remedy="Give the `ref` of a rate that get_rates returned.",
+                remedy="Pass the `ref` of a rate that get_rates returned.",
             )
         mark = sdk.key_for_vendor(wire, key, _LONGEST_MARK)
         body = {
@@ -160,7 +160,7 @@ class ShipEngine(sdk.ApiVendor):
     ) -> tuple[Label, ...]:
         """Fetch the labels, in another format if requested and available."""
         if label is LabelFormat.EPL:
-            raise sdk.UnsupportedByVendor("ShipEngine has no labels in EPL.")
+            raise sdk.UnsupportedByVendor("ShipEngine does not print EPL labels.")
         label_answer = _identified_answer(await wire.send(sdk.Request.get(_path(ref))))
         return await _labels(wire, label_answer, label)
 
@@ -240,8 +240,8 @@ async def _every_carrier(wire: sdk.Wire) -> Sequence[str]:
     )
     if not carrier_ids:
         raise sdk.VendorRejected(
-            "No carrier account is connected to this account at ShipEngine.",
-            remedy="Connect one in ShipEngine's dashboard.",
+            "The ShipEngine account has no carrier account connected to it.",
+            remedy="Connect a carrier account in ShipEngine's dashboard.",
         )
     return carrier_ids
 
@@ -323,8 +323,9 @@ async def _label(
     url = links.text(shown_format.value)
     if url is None and label_format is not None:
         raise sdk.VendorRejected(
-            f"ShipEngine has no label of this shipment in {label_format}.",
-            remedy="Take the format it was bought in: not every carrier has every format.",
+            f"ShipEngine does not have the label of this shipment in {label_format}.",
+            remedy="Request the format in which the label was bought. Not every carrier has"
+            " every format.",
         )
     url = url or links.text("href")
     return Label(

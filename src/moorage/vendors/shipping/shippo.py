@@ -122,9 +122,9 @@ class Shippo(sdk.ApiVendor):
         """Buy a label; if the answer is lost, search for it."""
         if rate.other("file") is None:
             raise sdk.InvalidData(
-                "This reference is not that of a rate of Shippo.",
+                "The reference does not identify a rate of Shippo.",
                 field="ref",
-                remedy="Give the `ref` of a rate that get_rates returned.",
+                remedy="Pass the `ref` of a rate that get_rates returned.",
             )
         offer = sdk.read_answer(await wire.send(sdk.Request.get(_path("rates", rate.id))))
         body = {

@@ -204,7 +204,7 @@ class Ups(sdk.OAuthVendor):
     async def validate_address(self, wire: sdk.Wire, address: Address, /) -> AddressResult:
         """Check whether an address exists and is residential."""
         if address.country not in CHECKED:
-            raise sdk.UnsupportedByVendor("UPS checks addresses in the US and in Puerto Rico only.")
+            raise sdk.UnsupportedByVendor("UPS checks only addresses in the US and in Puerto Rico.")
         request = sdk.Request.post("/api/addressvalidation/v2/3", json=address_body(address))
         return read_address(await wire.send(request.evolve(idempotent=True)), address)
 

@@ -100,7 +100,9 @@ class Usps(sdk.OAuthVendor):
     manifest_mid: str | None = attrs.field(default=None, repr=False)
     account_number: str = attrs.field(repr=False)
     mail_classes: tuple[str, ...] = attrs.field(default=_MAIL_CLASSES, converter=tuple)
-    price_type: str = sdk.choice(_PRICES[0], *_PRICES, problem="USPS has no prices of this type.")
+    price_type: str = sdk.choice(
+        _PRICES[0], *_PRICES, problem="USPS does not have prices of this type."
+    )
     base_url: str = "https://apis.usps.com"
 
     async def get_rates(
@@ -159,7 +161,7 @@ class Usps(sdk.OAuthVendor):
         /,
     ) -> tuple[Label, ...]:
         """Raise an error, because USPS allows few reprints and moorage uses none of them."""
-        raise sdk.UnsupportedByVendor("USPS returns a label with its purchase.")
+        raise sdk.UnsupportedByVendor("USPS returns a label only in the response to the purchase.")
 
     async def track(self, wire: sdk.Wire, number: str, carrier: str, /) -> Tracking:
         """Track a parcel, even if it was bought elsewhere."""

@@ -29,9 +29,9 @@ def sender_of(message: SmsMessage, usual: str | None, vendor: str) -> str:
     if sender:
         return sender
     raise sdk.InvalidData(
-        f"A message by {vendor} needs a sender.",
+        f"{vendor} requires a sender, but the message has none.",
         field="sender",
-        remedy="Give the message a sender, or the account.",
+        remedy="Set the message's or the account's `sender`.",
     )
 
 

@@ -46,7 +46,7 @@ def code_body(vendor: Infobip, request: VerificationRequest) -> dict[str, str | 
         vendor.pin_application, "pin_application", "Infobip", "the id of a 2FA application"
     )
     template = needed_option(
-        vendor.pin_message, "pin_message", "Infobip", "the id of a message template of it"
+        vendor.pin_message, "pin_message", "Infobip", "the id of one of its message templates"
     )
     return {
         "applicationId": application,

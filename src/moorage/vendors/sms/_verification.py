@@ -49,7 +49,7 @@ class CodeMaskingClassifier:
             is_open = response.status >= 500 or response.status in _OPEN_STATUSES
             kind = sdk.VendorFailed if is_open else sdk.VendorRejected
             error = kind(
-                f"The check of a code failed with status {response.status}.",
+                f"Checking the code failed with HTTP status {response.status}.",
                 status=response.status,
                 response=masked_response,
             )
@@ -78,7 +78,8 @@ def needed_option(value: str | None, name: str, vendor: str, meaning: str) -> st
     if value:
         return value
     raise sdk.ConfigurationError(
-        f"The account at {vendor} has no {name}, which verification codes need.",
+        f"Verification codes require the option {name}, which the account at {vendor} does not"
+        " set.",
         path=name,
         remedy=f"Set {name} to {meaning}.",
     )
@@ -97,9 +98,10 @@ def check_same_number(stated: str | None, to: str, vendor: str) -> None:
     """
     if stated is not None and stated.removeprefix("+") != to.removeprefix("+"):
         raise sdk.VendorRejected(
-            f"The code that {vendor} checked was sent to another number.",
+            f"{vendor} checked a code that was sent to another number.",
             vendor_code="other_number",
-            remedy="Verify no number by it, and start a verification of the right number.",
+            remedy="Do not treat this number as verified. Start a verification of the right"
+            " number.",
         )
 
 

@@ -92,7 +92,7 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
     if code == _KEY_IN_PROGRESS:
         return sdk.IdempotencyInProgress("Bird is still working on a request with this key.")
     if code == _KEY_OF_OTHER_REQUEST:
-        return sdk.IdempotencyConflict("Bird knows this key from another request.")
+        return sdk.IdempotencyConflict("Bird received this key before, with another request.")
     words = sdk.vendor_code_and_message(response)[1]
     error_type = _KINDS.get(kind, _OTHERWISE.get(response.status, sdk.VendorRejected))
     return refusal(error_type, "Bird", response, code or kind, words)
@@ -198,8 +198,8 @@ class Bird(sdk.ApiVendor):
     region: str = attrs.field(
         validator=sdk.matches(
             "[a-z]{2}[0-9]+",
-            problem="This is not a region of Bird.",
-            remedy="Give the part of the key between bk_ and the next _, such as eu1 or us1.",
+            problem="Bird does not have this region.",
+            remedy="Set the part of the API key between bk_ and the next _, such as eu1 or us1.",
         )
     )
     sender: str | None = None
@@ -209,7 +209,7 @@ class Bird(sdk.ApiVendor):
         "marketing",
         "authentication",
         "service",
-        problem="Bird has no category of this name.",
+        problem="Bird does not have this category.",
     )
     base_url: str | None = None
 

@@ -247,8 +247,9 @@ class Infobip(sdk.ApiVendor):
     base_url: str = attrs.field(
         validator=sdk.matches(
             r"https?://[^\s/?#@]+(?:/[^\s?#]*)?",
-            problem="This is not the base URL of an Infobip account.",
-            remedy="Give https:// and the host that Infobip shows, such as abc123.api.infobip.com.",
+            problem="The base_url is not the base URL of an Infobip account.",
+            remedy="Set https:// and the host that Infobip shows, such as"
+            " https://abc123.api.infobip.com.",
         )
     )
     sender: str | None = None
@@ -304,9 +305,9 @@ class Infobip(sdk.ApiVendor):
         receipt: SmsReceipt | None = await self.get_log(wire, ref)
         if receipt is not None and receipt.ref.id != ref.id:
             raise sdk.VendorFailed(
-                "Infobip answered with the log of another message.",
+                "Infobip returned the log of another message.",
                 retryable=False,
-                remedy="Look the message up at Infobip, and tell Infobip.",
+                remedy="Look the message up at Infobip, and report the error to Infobip.",
             )
         return receipt or await self.get_bulk(wire, ref)
 

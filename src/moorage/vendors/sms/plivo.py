@@ -139,8 +139,8 @@ class Plivo(sdk.ApiVendor):
     auth_id: str = attrs.field(
         validator=sdk.matches(
             "(?:MA|SA)[A-Z0-9]{18}",
-            problem="This is not the auth id of a Plivo account.",
-            remedy="Give MA, or SA for a subaccount, with the 18 letters and digits that follow.",
+            problem="The auth_id is not the auth id of a Plivo account.",
+            remedy="Set MA, or SA for a subaccount, and the 18 letters and digits that follow.",
         )
     )
     sender: str | None = None
@@ -148,8 +148,8 @@ class Plivo(sdk.ApiVendor):
     webhook_version: int = sdk.choice(
         3,
         *_SCHEMES,
-        problem="Plivo's webhooks have no signatures of this version.",
-        remedy="Give 3, or 2 if the account's webhooks have no other.",
+        problem="Plivo's webhooks do not have signatures of this version.",
+        remedy="Set 3, or 2 if the account's webhooks have no signatures of version 3.",
     )
     base_url: str = "https://api.plivo.com"
     lookups_url: str = "https://lookup.plivo.com"

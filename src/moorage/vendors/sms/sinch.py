@@ -62,9 +62,9 @@ def check_message(message: SmsMessage) -> None:
     """Refuse a message with several media, because Sinch would send only one of them."""
     if len(message.media) > 1:
         raise sdk.InvalidData(
-            "The message has several media, but Sinch sends at most one.",
+            "The message has several media, but Sinch accepts at most one.",
             field="media",
-            remedy="Give one URL, and send a separate message for each further URL.",
+            remedy="Pass one URL, and send a separate message for each further URL.",
         )
 
 
@@ -152,11 +152,11 @@ class Sinch(sdk.ApiVendor):
     service_plan_id: str = attrs.field(
         validator=sdk.matches(
             "[0-9A-Za-z_-]{1,64}",
-            problem="This is not the id of a service plan of Sinch.",
-            remedy="Give the id that the dashboard shows beside the API token.",
+            problem="The service_plan_id is not the id of a Sinch service plan.",
+            remedy="Set the id that Sinch's dashboard shows beside the API token.",
         )
     )
-    region: str = sdk.choice("us", *_REGIONS, problem="Sinch has no region of this name.")
+    region: str = sdk.choice("us", *_REGIONS, problem="Sinch does not have this region.")
     sender: str | None = None
     base_url: str | None = None
 

@@ -179,8 +179,8 @@ class Twilio(sdk.ApiVendor):
     account_sid: str = attrs.field(
         validator=sdk.matches(
             "AC[0-9a-fA-F]{32}",
-            problem="This is not the SID of a Twilio account.",
-            remedy="Give AC with the 32 hexadecimal digits that follow.",
+            problem="The account_sid is not the SID of a Twilio account.",
+            remedy="Set AC and the 32 hexadecimal digits that follow.",
         )
     )
     api_key: str | None = None
@@ -190,8 +190,8 @@ class Twilio(sdk.ApiVendor):
         validator=attrs.validators.optional(
             sdk.matches(
                 "VA[0-9a-fA-F]{32}",
-                problem="This is not the SID of a Verify service of Twilio.",
-                remedy="Give VA with the 32 hexadecimal digits that follow.",
+                problem="The verify_service is not the SID of a Verify service of Twilio.",
+                remedy="Set VA and the 32 hexadecimal digits that follow.",
             )
         ),
     )

@@ -197,7 +197,7 @@ def _look_up_query(_: Vonage, number: str, *, country: str | None) -> dict[str, 
 
 def _code_body(vendor: Vonage, request: VerificationRequest) -> dict[str, Any]:
     channel = {"channel": _CHANNELS[request.channel], "to": request.to.removeprefix("+")}
-    meaning = "the name that recipients see, of at most 16 letters"
+    meaning = "the sender name that recipients see, of at most 16 letters"
     brand = needed_option(vendor.brand, "brand", "Vonage", meaning)
     return {"brand": brand, "workflow": [channel]}
 
