@@ -148,12 +148,12 @@ def test_invalid_charges_are_refused_before_sending(
 def test_all_missing_values_are_reported_at_once() -> None:
     """A charge without return URL and customer is refused with an error about both."""
     order = charge(customer=None)
-    with pytest.raises(InvalidData, match=r"returnUrl.*belongs to a buyer") as refused:
+    with pytest.raises(InvalidData, match=r"returnUrl.*belongs to a customer") as refused:
         payment_body(Adyen(merchant_account="A"), order, taken=True)
 
     assert "return_url" == refused.value.field
-    assert "Give the charge a return_url" in refused.value.remedy
-    assert "Give the customer" in refused.value.remedy
+    assert "Set the charge's or the account's `return_url`" in refused.value.remedy
+    assert "Pass the customer" in refused.value.remedy
 
 
 def test_return_url_is_required() -> None:

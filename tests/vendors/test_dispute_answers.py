@@ -401,7 +401,7 @@ def test_checkout_com_answer_with_content_is_no_success() -> None:
     shop = SandboxHub(checkout_com)
     ref = shop.new_dispute()
     shop.sandbox.fail(AlteredAnswer(with_content))
-    with pytest.raises(VendorFailed, match="has content"):
+    with pytest.raises(VendorFailed, match="has a body"):
         shop.payments.accept_dispute(ref, idempotency_key="2")
 
 

@@ -547,7 +547,7 @@ def test_mode_by_the_key(key_id: str, mode: Mode) -> None:
 
 def test_wrong_key_id_is_refused() -> None:
     """If the secret is given in place of the key id, the account is refused."""
-    with pytest.raises(ConfigurationError, match="id of an API key of Razorpay"):
+    with pytest.raises(ConfigurationError, match="id of a Razorpay API key"):
         Razorpay(key_id="razorpay-secret")
 
 

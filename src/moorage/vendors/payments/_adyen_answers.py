@@ -265,7 +265,7 @@ def _key_reuse_error(response: sdk.Response) -> sdk.ConnectorError:
     """The error for an idempotency key that is in use, or belongs to a different request."""
     if response.headers.get("transient-error") == "true":
         return sdk.IdempotencyInProgress("Adyen is still working on a request with this key (704).")
-    return sdk.IdempotencyConflict("Adyen knows this key from another request (704).")
+    return sdk.IdempotencyConflict("Adyen received this key before, with another request (704).")
 
 
 def _refusal(body: sdk.Answer, response: sdk.Response) -> sdk.PaymentDeclined | None:

@@ -47,7 +47,7 @@ def _address_body(address: Address, field: str) -> dict[str, Any]:
             raise InvalidData(
                 f"Adyen requires {name} in an address.",
                 field=f"{field}.{name}",
-                remedy="Give the complete address, or leave it out.",
+                remedy="Pass the complete address, or leave the address out.",
             )
     street, number = _street_of((address.line1 or "").strip())
     body = {

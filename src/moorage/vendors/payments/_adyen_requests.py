@@ -54,7 +54,7 @@ def amount_of(ref: Ref, amount: Money | None) -> Money:
     requested_amount = amount or stated_amount(ref)
     if requested_amount is None:
         raise InvalidData(
-            "Adyen requires an amount, and this reference does not contain one.",
+            "Adyen requires an amount, but this reference does not contain one.",
             field="amount",
             remedy="Give the amount.",
         )
@@ -69,7 +69,7 @@ def check_reference(vendor: Adyen, reference: str) -> None:
     """
     if len(reference) > vendor.limits["reference"]:
         raise InvalidData(
-            "Adyen takes references of at most 80 characters.",
+            "Adyen accepts at most 80 characters for a reference.",
             field="reference",
             remedy="Give a shorter one.",
         )
@@ -143,14 +143,18 @@ def method_of(source: str) -> dict[str, Any]:
         raise InvalidData(
             "The source is not a paymentMethod from Adyen's form in the browser.",
             field="source",
-            remedy="Give its state.data.paymentMethod as JSON, or the id of a stored method.",
+            remedy="Pass its state.data.paymentMethod as JSON, or the id of a stored means of"
+            " payment.",
         )
     return method
 
 
 _REQUIRED: Final = {
-    "returnUrl": ("return_url", "Give the charge a return_url, or the account one."),
-    "paymentMethod": ("source", "Give the id of a stored method, or the paymentMethod as JSON."),
+    "returnUrl": ("return_url", "Set the charge's or the account's `return_url`."),
+    "paymentMethod": (
+        "source",
+        "Pass the id of a stored means of payment, or the paymentMethod as JSON.",
+    ),
 }
 
 
@@ -165,9 +169,12 @@ def _completed_body(body: dict[str, Any]) -> dict[str, Any]:
     if (is_stored_method or body.get("storePaymentMethod")) and "shopperReference" not in body:
         missing.append(
             (
-                "A stored method at Adyen belongs to a buyer, and the charge has none.",
+                (
+                    "A stored means of payment at Adyen belongs to a customer, but the charge"
+                    " names no customer."
+                ),
                 "customer.id",
-                "Give the customer, with the id that Adyen knows as shopperReference.",
+                "Pass the customer with the id that Adyen stores as shopperReference.",
             )
         )
     if missing:
@@ -181,9 +188,10 @@ def details_body(returned: Mapping[str, str]) -> dict[str, Any]:
     details = {name: value for name, value in returned.items() if name in _DETAILS}
     if not details:
         raise InvalidData(
-            "The buyer brought back no parameter that Adyen knows.",
+            "The buyer's return URL contains no parameter that Adyen uses.",
             field="returned",
-            remedy="Give the parameters of the URL they came back to, such as redirectResult.",
+            remedy="Pass the query parameters of the URL to which the buyer returned, such as"
+            " redirectResult.",
         )
     data = returned.get("paymentData")
     return {"details": details} if data is None else {"details": details, "paymentData": data}

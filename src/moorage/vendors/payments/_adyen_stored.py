@@ -77,7 +77,9 @@ def read_stored(wire: sdk.Wire, customer: str, response: sdk.Response) -> Stored
 def removed(ref: sdk.Ref, customer: str, response: sdk.Response | None = None) -> StoredMeans:
     """The removed payment method; Adyen's answer is empty."""
     if response is not None and response.body:
-        raise sdk.malformed(response, problem="has content, and a success has none")
+        raise sdk.malformed(
+            response, problem="has a body, although a successful response must be empty"
+        )
     return StoredMeans(ref=ref, state=StoredState.REMOVED, customer=customer)
 
 

@@ -26,15 +26,16 @@ def payment_fields(vendor: Braintree, charge: Charge, order_id: str) -> dict[str
     if charge.amount.currency != vendor.currency:
         raise sdk.InvalidData(
             f"The payment is in {charge.amount.currency}, but the merchant account at"
-            f" Braintree accepts {vendor.currency}.",
+            f" Braintree accepts only {vendor.currency}.",
             field="amount",
-            remedy="Use an account for each currency, and a route with its currency.",
+            remedy="Configure an account for each currency, and a route that chooses the"
+            " account by currency.",
         )
     if charge.source is None:
         raise sdk.InvalidData(
-            "The payment has no means of payment.",
+            "The charge names no means of payment.",
             field="source",
-            remedy="Give the nonce of Braintree's form, or the id of a stored means.",
+            remedy="Pass the nonce of Braintree's form, or the id of a stored means of payment.",
         )
     customer, address = charge.customer, charge.shipping_address
     contact = {} if customer is None else {"email": customer.email, "phone": customer.phone}
@@ -96,7 +97,7 @@ def with_node(response: sdk.Response) -> sdk.Response:
     """
     data = sdk.read_answer(response).object("data").raw
     if "node" in data and data["node"] is None:
-        text = "There is no such transaction."
+        text = "This transaction does not exist."
         raise sdk.refusal(sdk.VendorRejected, VENDOR, response, "NOT_FOUND", None, otherwise=text)
     return response
 

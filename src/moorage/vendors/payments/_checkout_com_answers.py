@@ -206,7 +206,9 @@ def stored_of(ref: sdk.MakeRef, body: sdk.Answer, customer: str) -> StoredMeans 
 def removed(ref: sdk.Ref, response: sdk.Response | None = None) -> StoredMeans:
     """The removed payment method; Checkout.com's answer is empty."""
     if response is not None and response.body:
-        raise sdk.malformed(response, problem="has content, and a success has none")
+        raise sdk.malformed(
+            response, problem="has a body, although a successful response must be empty"
+        )
     return StoredMeans(ref=ref, state=StoredState.REMOVED, customer=ref.other("customer"))
 
 
@@ -231,7 +233,8 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
     if is_step and response.status in {_FORBIDDEN, _UNPROCESSABLE}:
         return sdk.VendorRejected(
             f"Checkout.com refused this step of the payment ({message or response.status}).",
-            remedy="Look at the payment: it may be in a later state, or have too little left.",
+            remedy="Look the payment up: it may be in a later state, or the rest of its"
+            " amount may be too small.",
             **details,
         )
     if response.status == _TOO_MANY and "duplicate" in (message or ""):

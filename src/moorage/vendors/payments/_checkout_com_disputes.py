@@ -81,7 +81,9 @@ async def _send(wire: sdk.Wire, request: sdk.Request, key: str) -> None:
 def _check_empty(response: sdk.Response) -> None:
     """Refuse a successful answer with content, which should be empty."""
     if response.body:
-        raise sdk.malformed(response, problem="has content, and a success has none")
+        raise sdk.malformed(
+            response, problem="has a body, although a successful response must be empty"
+        )
 
 
 def _path(ref: sdk.Ref) -> str:

@@ -44,9 +44,9 @@ def billing_fields(charge: Charge, kind: str) -> dict[str, Any]:
         return {}
     if kind not in {"id", "token"}:
         raise UnsupportedByVendor(
-            f"Checkout.com takes no billing address for {kind}.",
+            f"Checkout.com accepts no billing address for {kind}.",
             capabilities=(PaymentsCapability.BILLING_ADDRESS.value,),
-            remedy="Give the address for cards only.",
+            remedy="Pass a billing address only for cards.",
         )
     return {"billing_address": _address_body(address)}
 

@@ -24,7 +24,7 @@ def minor_of(amount: sdk.Money) -> int:
         raise sdk.InvalidData(
             f"Checkout.com accepts at most {MOST_DIGITS} digits, in minor units.",
             field="amount",
-            remedy="Divide the amount into several payments.",
+            remedy="Split the amount into several payments.",
         )
     return minor
 

@@ -43,8 +43,8 @@ def return_url_option() -> Any:
         validator=attrs.validators.optional(
             sdk.matches(
                 r"[A-Za-z][A-Za-z0-9+.-]*:\S+",
-                problem="This is not a URL that buyers could return to.",
-                remedy="Give the whole URL, such as https://shop.example/paid.",
+                problem="The value is not a URL to which buyers can return.",
+                remedy="Set the complete URL, such as https://shop.example/paid.",
             )
         ),
     )
@@ -149,8 +149,8 @@ def refundable_rest(payment: Payment) -> Money:
     if remaining_amount is not None and remaining_amount.minor > 0:
         return remaining_amount
     raise sdk.VendorRejected(
-        "Nothing of this payment is left to refund.",
-        remedy="Look at the refunds of the payment.",
+        "The payment is already refunded completely.",
+        remedy="Check the refunds of the payment.",
     )
 
 

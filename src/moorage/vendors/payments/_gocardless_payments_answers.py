@@ -325,7 +325,7 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
     }
     if response.status == _CONFLICT and code is None:
         return sdk.IdempotencyInProgress(
-            "GoCardless gives no reason; a request with this key may still be in progress."
+            "GoCardless gives no reason. A request with this key may still be in progress."
         )
     if code == _INACTIVE:
         return sdk.PaymentDeclined(
@@ -336,7 +336,7 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
     ):
         return sdk.VendorRejected(
             f"GoCardless refused this step ({message or code}).",
-            remedy="Look at the payment: it may be in a later state, or have too little left.",
+            remedy=f"GoCardless refused this step of the payment ({message or code}).",
             **details,
         )
     if response.status in {_BAD_REQUEST, _UNPROCESSABLE}:

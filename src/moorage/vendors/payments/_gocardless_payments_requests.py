@@ -81,9 +81,10 @@ def _metadata(charge: Charge) -> dict[str, str]:
     metadata = {**charge.metadata, "reference": charge.reference}
     if len(metadata) > MOST_TEXTS or "reference" in charge.metadata:
         raise sdk.InvalidData(
-            f"GoCardless stores at most {MOST_TEXTS} texts with a payment, and one of them is the"
-            " reference.",
+            f"GoCardless stores at most {MOST_TEXTS} metadata entries with a payment, and"
+            " moorage uses one of them for the reference.",
             field="metadata",
-            remedy=f'Give at most {MOST_TEXTS - 1} others, none of them named "reference".',
+            remedy=f"Pass at most {MOST_TEXTS - 1} metadata entries, and do not name any of"
+            ' them "reference".',
         )
     return metadata

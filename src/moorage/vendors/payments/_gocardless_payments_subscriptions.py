@@ -91,9 +91,9 @@ def _interval_words(interval: BillingInterval) -> tuple[str, int]:
     unit, max_count = _UNITS.get(interval.unit, ("", 0))
     if interval.count > max_count:
         raise sdk.InvalidData(
-            "GoCardless charges by weeks, months or years, and at least once a year.",
+            "GoCardless charges subscriptions by weeks, months or years, and at least once a year.",
             field="interval",
-            remedy="Give at most 52 weeks, 12 months or one year.",
+            remedy="Pass an interval of at most 52 weeks, 12 months or one year.",
         )
     return unit, interval.count
 

@@ -274,7 +274,9 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
         return _refusal(request, response)
     words = sdk.vendor_code_and_message(response)[1]
     if response.status == 400 and "idempoten" in (words or "").lower():
-        return sdk.IdempotencyConflict(f"Mollie knows this key from another request: {words}")
+        return sdk.IdempotencyConflict(
+            f"Mollie received this key before, with another request: {words}"
+        )
     if response.status != 409:
         return None
     if request.path.endswith("/refunds"):

@@ -50,9 +50,10 @@ async def revoke_mandate(wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> Stored
     customer = ref.other("customer")
     if customer is None:
         raise sdk.InvalidData(
-            "Mollie finds a mandate by its customer, whom this reference does not name.",
+            "Mollie finds a mandate only through its customer, but this reference names no"
+            " customer.",
             field="ref",
-            remedy="Give the complete `ref` of the stored means.",
+            remedy="Pass the complete `ref` of the stored means of payment.",
         )
     request = sdk.Request.delete(f"{_path(customer)}/{quote(ref.id, safe='')}")
     parse = partial(revoked_mandate, ref, customer)
@@ -80,15 +81,15 @@ def mandate_body(request: StoreRequest) -> dict[str, Any]:
     iban = request.source.replace(" ", "").upper()
     if _IBAN.fullmatch(iban) is None:
         raise sdk.InvalidData(
-            "Without a payment, Mollie stores only mandates for direct debits.",
+            "Without a payment, Mollie can store only mandates for direct debits.",
             field="source",
-            remedy="Give the IBAN of the buyer's account, or store a card with its first payment.",
+            remedy="Pass the IBAN of the buyer's account, or store a card with its first payment.",
         )
     if not request.customer.name:
         raise sdk.InvalidData(
-            "Mollie needs the name of the account's holder for a mandate.",
+            "Mollie requires the account holder's name for a mandate.",
             field="customer.name",
-            remedy="Give the customer with a name.",
+            remedy="Pass a customer with a name.",
         )
     body = {
         "method": "directdebit",
@@ -126,7 +127,9 @@ def revoked_mandate(
 ) -> StoredMeans:
     """The revoked mandate; Mollie's answer is empty."""
     if response is not None and response.body:
-        raise sdk.malformed(response, problem="has content, and a success has none")
+        raise sdk.malformed(
+            response, problem="has a body, although a successful response must be empty"
+        )
     return StoredMeans(ref=ref, state=StoredState.REMOVED, customer=customer)
 
 

@@ -42,9 +42,10 @@ def _address_body(address: Address, field: str) -> dict[str, Any]:
     """
     if not address.email and not (address.line1 and address.city):
         raise InvalidData(
-            "Mollie requires an email address, or the street and the city, in an address.",
+            "In an address, Mollie requires either the email address, or both the street and"
+            " the city.",
             field=field,
-            remedy="Give the complete address, or leave it out.",
+            remedy="Pass the complete address, or leave the address out.",
         )
     first_names, last_name = names_of(address.name) or (None, None)
     fields = {
@@ -71,9 +72,9 @@ def _line_body(line: LineItem) -> dict[str, Any]:
     """
     if line.tax is not None and line.tax_rate is None:
         raise InvalidData(
-            "Mollie takes the tax of a line only with its rate.",
+            "Mollie accepts the tax of a line only together with its tax rate.",
             field="lines.tax_rate",
-            remedy="Give the tax_rate of the line, such as Decimal('19').",
+            remedy="Set the `tax_rate` of the line, such as Decimal('19').",
         )
     item = taxed_line(line)
     body = {

@@ -32,9 +32,9 @@ def payment_body(vendor: Mollie, charge: Charge, **fields: Any) -> dict[str, Any
     body = sdk.merged(body, sdk.extra_for("mollie", charge.extra))
     if "redirectUrl" not in body and body.get("sequenceType") != "recurring":
         raise sdk.InvalidData(
-            "Mollie needs a URL that the buyer returns to.",
+            "Mollie requires a URL to which the buyer returns.",
             field="return_url",
-            remedy="Give the charge a return_url, or the account one.",
+            remedy="Set the charge's or the account's `return_url`.",
         )
     return body
 
@@ -52,9 +52,10 @@ def _means_fields(charge: Charge) -> dict[str, Any]:
     if charge.off_session or charge.store_method:
         if charge.customer is None or charge.customer.id is None:
             raise sdk.InvalidData(
-                "Mollie stores a means of payment for a customer, and the charge has none.",
+                "Mollie stores means of payment for customers only, but the charge names no"
+                " customer.",
                 field="customer.id",
-                remedy="Give the customer with Mollie's id, such as cst_8wmqcHMN4U.",
+                remedy="Pass the customer with Mollie's id, such as cst_8wmqcHMN4U.",
             )
         means["sequenceType"] = "recurring" if charge.off_session else "first"
     return means

@@ -93,9 +93,10 @@ def _path(ref: sdk.Ref) -> str:
     customer = ref.other("customer")
     if customer is None:
         raise sdk.InvalidData(
-            "Mollie finds a subscription by its customer, but this reference names no customer.",
+            "Mollie finds a subscription only through its customer, but this reference names"
+            " no customer.",
             field="ref",
-            remedy="Give the complete `ref` of the subscription.",
+            remedy="Pass the complete `ref` of the subscription.",
         )
     return f"/v2/customers/{quote(customer, safe='')}/subscriptions/{quote(ref.id, safe='')}"
 
@@ -108,9 +109,9 @@ def _subscription_body(request: SubscriptionRequest, webhook_url: str | None) ->
     """
     if _MANDATE.fullmatch(request.source or "") is None:
         raise sdk.InvalidData(
-            "Mollie charges subscriptions to mandates only.",
+            "Mollie charges subscriptions only to mandates.",
             field="source",
-            remedy="Give the id of the customer's mandate, which begins with mdt_.",
+            remedy="Pass the id of the customer's mandate, which begins with mdt_.",
         )
     starts_at = request.starts_at
     # Mollie refuses a second subscription of a customer with the same description.
@@ -134,7 +135,7 @@ def _interval_text(interval: BillingInterval) -> str:
         raise sdk.InvalidData(
             "Mollie charges a subscription at least once a year.",
             field="interval",
-            remedy="Give at most 365 days, 52 weeks, 12 months or one year.",
+            remedy="Pass an interval of at most 365 days, 52 weeks, 12 months or one year.",
         )
     return f"{interval.count * factor} {word}"
 

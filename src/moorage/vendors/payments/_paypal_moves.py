@@ -78,6 +78,6 @@ async def _check_no_earlier_capture(wire: Wire, path: str) -> None:
     response = await wire.send(Request.get(path))
     if read_answer(response).text("status") == "PARTIALLY_CAPTURED":
         raise VendorRejected(
-            "A part of this payment was captured already.",
-            remedy="Give the amount of the rest to capture.",
+            "A part of this payment is already captured.",
+            remedy="Pass the amount that remains to be captured.",
         )

@@ -52,10 +52,10 @@ def billing_fields(charge: Charge, kind: str, vault_id: str) -> dict[str, Any]:
         return {"billing_address": _address_body(address)}
     if kind != "paypal" or vault_id:
         raise UnsupportedByVendor(
-            "PayPal takes a billing address only for cards, and for PayPal accounts that are not"
-            " stored.",
+            "PayPal accepts a billing address only for cards, and for PayPal accounts that"
+            " are not stored.",
             capabilities=(PaymentsCapability.BILLING_ADDRESS.value,),
-            remedy="Leave the address out: PayPal knows its own customer's address.",
+            remedy="Leave the billing address out. PayPal has the address of its own customer.",
         )
     return {"address": _address_body(address)}
 

@@ -30,7 +30,7 @@ async def authorization_id(wire: sdk.Wire, ref: sdk.Ref) -> str:
     if authorization is None:
         raise sdk.VendorRejected(
             "The order has no authorisation.",
-            remedy="Complete the payment when the buyer has approved it; an order without"
+            remedy="Complete the payment after the buyer approves it. An order without"
             " approval expires by itself.",
         )
     return authorization
@@ -54,9 +54,9 @@ async def refundable_capture(wire: sdk.Wire, ref: sdk.Ref, amount: Money | None)
     succeeded_captures = [item for item in payment.captures if item.state is MoveState.SUCCEEDED]
     if amount is None and len(succeeded_captures) > 1:
         raise sdk.InvalidData(
-            "This payment has several captures, and PayPal refunds one at a time.",
+            "This payment has several captures, but PayPal refunds only one at a time.",
             field="ref",
-            remedy="Give the ref of a single capture from Payment.captures.",
+            remedy="Pass the `ref` of a single capture from Payment.captures.",
         )
     # Earlier refunds are ignored: a repeat must choose the same capture.
     large_captures = (
@@ -67,8 +67,8 @@ async def refundable_capture(wire: sdk.Wire, ref: sdk.Ref, amount: Money | None)
     chosen_capture = next(large_captures, None)
     if chosen_capture is None:
         raise sdk.VendorRejected(
-            "No single capture of this payment is as large as the refund.",
-            remedy="Refund parts of single captures, by the refs in Payment.captures.",
+            "No capture of this payment is large enough for the refund.",
+            remedy="Refund parts of single captures, with the references in Payment.captures.",
         )
     return payment.ref.id, chosen_capture.ref.id
 

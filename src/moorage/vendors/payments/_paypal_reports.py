@@ -126,9 +126,9 @@ def _read_next(after: sdk.Ref) -> tuple[datetime, int]:
     end = sdk.as_time(end_time)
     if end is None or not number.isdecimal():
         raise sdk.InvalidData(
-            "The cursor leads to no page of PayPal's report.",
+            "The cursor does not identify a page of PayPal's report.",
             field="after",
-            remedy="Give the `next` of the previous page.",
+            remedy="Pass the `next` of the previous page.",
         )
     return end, int(number)
 

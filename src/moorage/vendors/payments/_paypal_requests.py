@@ -66,9 +66,9 @@ def _source(charge: Charge, return_url: str | None) -> dict[str, Any]:
         kind, vault_id, context = _payment_source(charge, return_url)
     if cards and kind != "card":
         raise UnsupportedByVendor(
-            f"PayPal supports no confirmation by the bank (3-D Secure) for {kind}.",
+            f"PayPal does not support confirmation by the bank (3-D Secure) for {kind}.",
             capabilities=(PaymentsCapability.THREE_DS.value,),
-            remedy="Request it for cards only.",
+            remedy="Request 3-D Secure for cards only.",
         )
     means: dict[str, Any] = {"vault_id": vault_id} if vault_id else _buyer(charge, kind)
     if kind == "paypal" and context and charge.shipping_address is not None:
@@ -91,23 +91,23 @@ def _payment_source(charge: Charge, return_url: str | None) -> tuple[str, str, d
     kind, _, vault_id = (charge.source or "").partition(":")
     if kind not in _SOURCES or (kind != "paypal" and not vault_id):
         raise InvalidData(
-            "PayPal does not know this source.",
+            "The source is not a payment source of PayPal.",
             field="source",
-            remedy="Give 'paypal' to let the buyer approve there, or a stored means of payment as"
-            " 'paypal:ID', 'venmo:ID' or 'card:ID'.",
+            remedy="Pass 'paypal' to let the buyer approve at PayPal, or a stored means of"
+            " payment as 'paypal:ID', 'venmo:ID' or 'card:ID'.",
         )
     if charge.off_session and not vault_id:
         raise InvalidData(
             "The buyer is not present to approve the payment.",
             field="source",
-            remedy="Give a stored means of payment, such as 'paypal:ID'.",
+            remedy="Pass a stored means of payment, such as 'paypal:ID'.",
         )
     context = None if kind == "venmo" else _context(return_url)
     if context is None and not vault_id:
         raise InvalidData(
             "The charge has no return_url for the buyer.",
             field="return_url",
-            remedy="Give the charge a return_url, or the account one.",
+            remedy="Set the charge's or the account's `return_url`.",
         )
     if context is not None and not vault_id:
         context["experience_context"]["user_action"] = "PAY_NOW"
@@ -139,7 +139,7 @@ def _shortened_text(text: str | None, field: str) -> str | None:
     if text is None or len(text) <= LONGEST[field]:
         return text
     raise InvalidData(
-        f"PayPal accepts at most {LONGEST[field]} characters here.",
+        f"PayPal accepts at most {LONGEST[field]} characters for this field.",
         field=field,
         remedy="Give a shorter text.",
     )

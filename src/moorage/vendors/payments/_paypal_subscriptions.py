@@ -108,9 +108,9 @@ async def change_subscription(
     sequence = _sequence_of(subscription)
     if price is None or sequence is None:
         raise sdk.InvalidData(
-            "This subscription at PayPal has no fixed price, so it cannot be changed here.",
+            "This subscription at PayPal has no fixed price, so moorage cannot change it.",
             field="ref",
-            remedy="Change the subscription at PayPal.",
+            remedy="Change the subscription on PayPal's website.",
         )
     cycle = {"sequence": sequence, "pricing_scheme": {"fixed_price": amount_body(price)}}
     body: dict[str, Any] = {"plan": {"billing_cycles": [cycle]}, "quantity": str(pieces)}
@@ -187,7 +187,7 @@ def _plan_body(request: SubscriptionRequest) -> dict[str, Any]:
         raise sdk.InvalidData(
             "PayPal charges a subscription at least once a year.",
             field="interval",
-            remedy="Give at most 365 days, 52 weeks, 12 months or one year.",
+            remedy="Pass an interval of at most 365 days, 52 weeks, 12 months or one year.",
         )
     cycle = {
         "frequency": {"interval_unit": unit, "interval_count": request.interval.count},
@@ -231,7 +231,7 @@ def _context(return_url: str | None) -> dict[str, Any]:
         raise sdk.InvalidData(
             "The subscription has no return_url for the buyer.",
             field="return_url",
-            remedy="Give the subscription a return_url, or the account one.",
+            remedy="Set the subscription's or the account's `return_url`.",
         )
     return {
         "application_context": {

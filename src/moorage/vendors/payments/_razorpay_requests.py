@@ -79,9 +79,9 @@ def recurring_fields(charge: Charge, order: str) -> dict[str, Any]:
     for name, field in fields_of_customer.items():
         if buyer[name] is None:
             raise sdk.InvalidData(
-                "Razorpay charges a token only with its customer's id, email and phone.",
+                "Razorpay charges a token only if the customer's id, email and phone are sent.",
                 field=f"customer.{field}",
-                remedy="Give Customer(id='cust_...', email=..., phone=...).",
+                remedy="Pass Customer(id='cust_...', email=..., phone=...).",
             )
     fields: dict[str, Any] = {
         **buyer,
@@ -101,9 +101,10 @@ def notes_of(reference: str, metadata: Mapping[str, str]) -> dict[str, str]:
     is_too_long = any(len(text) > _LONGEST_NOTE for text in notes.values())
     if "reference" in metadata or len(notes) > MOST_NOTES or is_too_long:
         raise sdk.InvalidData(
-            f"Razorpay stores at most {MOST_NOTES} texts of {_LONGEST_NOTE} characters with a"
-            " payment, and one of them is the reference.",
+            f"Razorpay stores at most {MOST_NOTES} metadata entries of {_LONGEST_NOTE}"
+            " characters with a payment, and moorage uses one of them for the reference.",
             field="metadata",
-            remedy=f'Give at most {MOST_NOTES - 1} others, none of them named "reference".',
+            remedy=f"Pass at most {MOST_NOTES - 1} metadata entries, and do not name any of"
+            ' them "reference".',
         )
     return notes

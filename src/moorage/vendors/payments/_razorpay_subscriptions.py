@@ -210,7 +210,8 @@ def _period_of(interval: BillingInterval | None) -> tuple[str, int]:
         raise sdk.InvalidData(
             f"Razorpay charges a subscription at most once in {_FEWEST_DAYS} days.",
             field="interval",
-            remedy=f"Give at least {_FEWEST_DAYS} days, or weeks, months or years.",
+            remedy=f"Pass an interval of at least {_FEWEST_DAYS} days, or of weeks, months or"
+            " years.",
         )
     period, in_a_year = _PERIODS[interval.unit]
     if interval.count > in_a_year * _LONGEST_YEARS:

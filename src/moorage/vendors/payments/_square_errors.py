@@ -35,7 +35,9 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
     details: dict[str, Any] = {"status": response.status, "response": response}
     details |= {"vendor_code": code, "vendor_message": words}
     if code == "IDEMPOTENCY_KEY_REUSED":
-        return sdk.IdempotencyConflict(f"Square knows this key from another request: {words}")
+        return sdk.IdempotencyConflict(
+            f"Square received this key before, with another request: {words}"
+        )
     if category == "PAYMENT_METHOD_ERROR":
         return sdk.PaymentDeclined(
             f"The payment was declined: {words or code}",

@@ -38,9 +38,9 @@ def payment_body(vendor: Square, charge: Charge, *, autocomplete: bool) -> dict[
     is_stored_card = source is not None and source.startswith("ccof:")
     if is_stored_card and (customer is None or customer.id is None):
         raise sdk.InvalidData(
-            "A stored card at Square belongs to a customer, and the charge has none.",
+            "A stored card at Square belongs to a customer, but the charge names no customer.",
             field="customer.id",
-            remedy="Give the customer with Square's id.",
+            remedy="Pass the customer with Square's id.",
         )
     note = [f"{name}: {text}" for name, text in charge.metadata.items()]
     body: dict[str, Any] = {
@@ -87,8 +87,9 @@ def _text_within_limit(text: str | None, limit: str) -> str | None:
     raise sdk.InvalidData(
         f"Square accepts at most {longest_text} characters for this field.",
         field="description" if limit == "note" else limit,
-        remedy="Give a shorter one"
-        + (", or less metadata: it is stored in the note." if limit == "note" else "."),
+        remedy="Pass a shorter text, or less metadata; Square stores the metadata in the note."
+        if limit == "note"
+        else "Pass a shorter text.",
     )
 
 

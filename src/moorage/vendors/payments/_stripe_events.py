@@ -135,7 +135,9 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
     ):
         return sdk.IdempotencyInProgress(f"Stripe is still working on this: {words or code}")
     if kind == "idempotency_error":
-        return sdk.IdempotencyConflict(f"Stripe knows this key from another request: {words}")
+        return sdk.IdempotencyConflict(
+            f"Stripe received this key before, with another request: {words}"
+        )
     details: dict[str, Any] = {"status": response.status, "response": response}
     details["vendor_message"] = words
     if kind == "card_error":
@@ -151,7 +153,7 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
         return sdk.VendorRejected(
             f"Stripe refused: {words or code}",
             vendor_code=code,
-            remedy="Look at the payment; its state does not allow this any more.",
+            remedy="Look the payment up. Its state no longer allows this step.",
             **details,
         )
     return None
@@ -159,10 +161,12 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
 
 def _failure_error(response: sdk.Response, words: str | None) -> sdk.VendorFailed:
     return sdk.VendorFailed(
-        f"Stripe failed (HTTP {response.status}), and returns the same to every repeat.",
+        f"Stripe failed (HTTP {response.status}), and will return the same response to every"
+        " retry.",
         status=response.status,
         vendor_message=words,
         response=response,
         retryable=False,
-        remedy="Look the payment up at Stripe, and use another key if nothing was done.",
+        remedy="Look the payment up at Stripe. If nothing was done, repeat the operation with"
+        " another key.",
     )

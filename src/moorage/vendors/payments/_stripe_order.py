@@ -52,9 +52,9 @@ def _shipping_body(address: Address) -> dict[str, Any]:
     name = address.name or address.company
     if not name:
         raise InvalidData(
-            "Stripe requires the name of the recipient of a delivery.",
+            "Stripe requires a recipient's name in a shipping address.",
             field="shipping_address.name",
-            remedy="Give the address a name, or a company.",
+            remedy="Set the address's `name` or `company`.",
         )
     return stated_fields({"name": name, "phone": address.phone, "address": _address_body(address)})
 
@@ -81,10 +81,10 @@ def check_billing(charge: Charge) -> None:
     is_token = charge.source is not None and charge.source.startswith("tok_")
     if charge.billing_address is not None and not is_token:
         raise UnsupportedByVendor(
-            "Stripe stores a billing address with the means of payment, and this one exists"
-            " already.",
+            "Stripe stores a billing address together with the means of payment, but this"
+            " means of payment exists already.",
             capabilities=(PaymentsCapability.BILLING_ADDRESS.value,),
-            remedy="Give the address to Stripe's form in the browser, or charge a token, tok_….",
+            remedy="Pass the address to Stripe's form in the browser, or charge a token (tok_…).",
         )
 
 

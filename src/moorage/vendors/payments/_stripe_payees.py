@@ -22,7 +22,7 @@ def transfer_body(transfer: PayeeTransfer) -> dict[str, Any]:
         raise sdk.InvalidData(
             "Stripe sends money to connected accounts only.",
             field="payee",
-            remedy="Give the id of the payee's connected account, which begins with acct_.",
+            remedy="Pass the id of the payee's connected account, which begins with acct_.",
         )
     body = {
         "amount": MINOR.to_minor(transfer.amount),

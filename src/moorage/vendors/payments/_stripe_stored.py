@@ -27,9 +27,9 @@ def setup_body(request: StoreRequest) -> dict[str, Any]:
     source = request.source
     if source.startswith("tok_"):
         raise sdk.InvalidData(
-            "Stripe stores no token of a card without a payment.",
+            "Stripe does not store a card token without a payment.",
             field="source",
-            remedy="Give a payment method, pm_…, or a confirmation token, ctoken_….",
+            remedy="Pass a payment method (pm_…) or a confirmation token (ctoken_…).",
         )
     is_token = source.startswith("ctoken_")
     body: dict[str, Any] = {

@@ -70,8 +70,8 @@ async def change_subscription(
     item = _only_item(sdk.read_answer(response))
     if not item:
         raise sdk.InvalidData(
-            "This subscription at Stripe has several prices, so one amount or quantity does not"
-            " say which of them to change.",
+            "This subscription at Stripe has several prices, so moorage cannot decide which"
+            " price the new amount or quantity is for.",
             field="ref",
             remedy="Change the subscription in Stripe's dashboard.",
         )

@@ -75,9 +75,9 @@ def _prefix(value: str | None) -> str | None:
     if value is None or value.replace("-", "").isalnum():
         return value
     raise sdk.ConfigurationError(
-        "This is not the prefix of a live URL.",
+        "The value is not the prefix of a live URL.",
         path="live_url_prefix",
-        remedy="Give the prefix that Adyen's Customer Area shows under API URLs.",
+        remedy="Set the prefix that Adyen's Customer Area shows under API URLs.",
     )
 
 
@@ -205,7 +205,8 @@ class Adyen(sdk.Vendor):
             raise sdk.UnsupportedByVendor(
                 f"The merchant account {self.merchant_account} allows one capture per payment.",
                 capabilities=(PaymentsCapability.MULTIPLE_CAPTURES.value,),
-                remedy="Have Adyen's support allow multiple captures, then set multiple_captures.",
+                remedy="Ask Adyen's support to allow multiple captures. Then set"
+                " `multiple_captures`.",
             )
         requested = amount_of(ref, amount)
         request = self._modification_request(ref, "captures", requested)
@@ -301,10 +302,10 @@ class Adyen(sdk.Vendor):
         customer = ref.other("customer")
         if customer is None:
             raise sdk.InvalidData(
-                "Adyen removes a stored means of payment by its buyer, but this reference names no"
-                " buyer.",
+                "Adyen finds a stored means of payment only through its customer, but this"
+                " reference names no customer.",
                 field="ref",
-                remedy="Give the complete `ref` of the stored means.",
+                remedy="Pass the complete `ref` of the stored means of payment.",
             )
         path = f"{_STORED}/{quote(ref.id, safe='')}"
         request = sdk.Request.delete(path, query=self._owner_of(customer))

@@ -102,15 +102,15 @@ class Braintree(sdk.ApiVendor):
     public_key: str = attrs.field(
         validator=sdk.matches(
             "[A-Za-z0-9]+",
-            problem="This is not the public key of an API key of Braintree.",
+            problem="The value is not the public key of a Braintree API key.",
             remedy="Copy the public key from the API keys in Braintree's Control Panel.",
         )
     )
     currency: str = attrs.field(
         validator=sdk.matches(
             "[A-Z]{3}",
-            problem="This is not a currency.",
-            remedy="Give the currency of the merchant account, such as EUR.",
+            problem="The value is not a currency code.",
+            remedy="Set the currency of the merchant account, such as EUR.",
         )
     )
     merchant_account_id: str | None = None

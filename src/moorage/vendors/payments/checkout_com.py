@@ -119,8 +119,8 @@ class CheckoutCom(sdk.ApiVendor):
         validator=attrs.validators.optional(
             sdk.matches(
                 "(?:pl-)?[a-z0-9]+",
-                problem="This is not the prefix of an account at Checkout.com.",
-                remedy="Give the first eight characters of the client id after cli_.",
+                problem="The value is not the prefix of a Checkout.com account.",
+                remedy="Set the first eight characters of the client id after cli_.",
             )
         ),
     )
@@ -296,9 +296,9 @@ def _number_of(after: sdk.Ref) -> int:
     """The number of disputes on earlier pages."""
     if not after.id.isdecimal():
         raise sdk.InvalidData(
-            "This reference does not begin a page of disputes.",
+            "The cursor does not identify a page of disputes.",
             field="after",
-            remedy="Give the `next` of the page before.",
+            remedy="Pass the `next` of the previous page.",
         )
     return int(after.id)
 

@@ -150,7 +150,7 @@ class GoCardlessPayments(sdk.ApiVendor):
         payment = await create_object(wire, _PAYMENTS, payment_fields(charge), key, read_payment)
         if payment.amount != charge.amount:
             raise sdk.IdempotencyConflict(
-                "GoCardless knows this key from a payment of another amount."
+                "GoCardless received this key before, with a payment of another amount."
             )
         return payment
 

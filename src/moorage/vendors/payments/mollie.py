@@ -217,9 +217,10 @@ class Mollie(sdk.ApiVendor):
         payment = ref.other("payment")
         if payment is None:
             raise sdk.InvalidData(
-                "Mollie finds a refund by its payment, which this reference does not name.",
+                "Mollie finds a refund only through its payment, but this reference names no"
+                " payment.",
                 field="ref",
-                remedy="Give the complete `ref` that the refund returned.",
+                remedy="Pass the complete `ref` that the refund returned.",
             )
         return read_refund(
             wire, await wire.send(sdk.Request.get(_url_of(payment, "refunds", ref.id)))

@@ -127,7 +127,7 @@ class PayPal(sdk.OAuthVendor):
         super().__attrs_post_init__()
         if self.sandbox and self._api_url.startswith(_LIVE):
             raise sdk.ConfigurationError(
-                "The sandbox is selected, but the URL is that of the live system.",
+                "The option `sandbox` is set, but `base_url` is the URL of the live system.",
                 path="base_url",
                 remedy="Remove `base_url` for the sandbox, or `sandbox` for the live system.",
             )
@@ -162,9 +162,9 @@ class PayPal(sdk.OAuthVendor):
         """Get the order; if the buyer has approved it, authorise or capture it."""
         if returned.get("token", ref.id) != ref.id:
             raise sdk.InvalidData(
-                "The buyer returned from another payment.",
+                "The buyer returned from a different payment.",
                 field="returned",
-                remedy="Complete the payment that the parameter token names.",
+                remedy="Complete the payment that the URL parameter `token` names.",
             )
         payment = await paypal_references.get_payment(wire, ref)
         is_approved = is_ready(payment)

@@ -146,8 +146,8 @@ class Razorpay(ApiVendor):
     key_id: str = attrs.field(
         validator=matches(
             "rzp_(?:live|test)_[A-Za-z0-9]+",
-            problem="This is not the id of an API key of Razorpay.",
-            remedy="Give the key id, which begins with rzp_live_ or rzp_test_.",
+            problem="The value is not the id of a Razorpay API key.",
+            remedy="Set the key id, which begins with rzp_live_ or rzp_test_.",
         )
     )
     return_url: str | None = return_url_option()

@@ -124,8 +124,8 @@ class Stripe(sdk.ApiVendor):
         validator=attrs.validators.optional(
             sdk.matches(
                 r"acct_\w+",
-                problem="This is not the id of a connected account.",
-                remedy="Give the id that Stripe shows for the account, which begins with acct_.",
+                problem="The value is not the id of a connected account at Stripe.",
+                remedy="Set the id that Stripe shows for the account, which begins with acct_.",
             )
         ),
     )
@@ -156,9 +156,9 @@ class Stripe(sdk.ApiVendor):
         """Get the payment intent; if it waits for confirmation, confirm it."""
         if returned.get("payment_intent", ref.id) != ref.id:
             raise sdk.InvalidData(
-                "The buyer returned from another payment.",
+                "The buyer returned from a different payment.",
                 field="returned",
-                remedy="Complete the payment that the parameter payment_intent names.",
+                remedy="Complete the payment that the URL parameter `payment_intent` names.",
             )
         payment = await self.get(wire, ref)
         if payment.vendor_state == "requires_confirmation":

@@ -65,7 +65,9 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
         if response.status == 409:
             return sdk.IdempotencyInProgress("Stripe is still working on this request.")
         words = sdk.masked_words(words)
-        return sdk.IdempotencyConflict(f"Stripe knows this key from another request: {words}")
+        return sdk.IdempotencyConflict(
+            f"Stripe received this key before, with another request: {words}"
+        )
     return _REFUSALS(request, response)
 
 
